@@ -1,0 +1,186 @@
+//! What is asked for ([`Action`], policy rate) and what is sent ([`JointCommand`], control rate).
+
+use serde::{Deserialize, Serialize};
+
+use crate::embedding::Embedding;
+use crate::observation::{JointVector, Observation};
+use crate::time::Timestamp;
+
+/// Bridge's 7-d action: a change of the tool's target pose and an absolute gripper target.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Action {
+    /// dx, dy, dz \[m\] along the base axes.
+    pub translation: [f64; 3],
+    /// droll, dpitch, dyaw \[rad\] about the base axes (`R = Rz Ry Rx`), at the tool's present position.
+    pub rotation: [f64; 3],
+    /// Gripper target: 0 closed .. 1 open.
+    pub gripper: f64,
+}
+
+impl Action {
+    /// No motion, with this gripper target.
+    pub fn stay(gripper: f64) -> Self {
+        Self { translation: [0.0; 3], rotation: [0.0; 3], gripper }
+    }
+
+    /// dx, dy, dz, droll, dpitch, dyaw, gripper.
+    pub fn to_array(self) -> [f64; 7] {
+        let [x, y, z] = self.translation;
+        let [roll, pitch, yaw] = self.rotation;
+        [x, y, z, roll, pitch, yaw, self.gripper]
+    }
+
+    /// From dx, dy, dz, droll, dpitch, dyaw, gripper.
+    pub fn from_array(a: [f64; 7]) -> Self {
+        Self { translation: [a[0], a[1], a[2]], rotation: [a[3], a[4], a[5]], gripper: a[6] }
+    }
+
+    /// Is every number finite?
+    pub fn is_finite(&self) -> bool {
+        self.to_array().iter().all(|v| v.is_finite())
+    }
+}
+
+/// Bounds of a 7-d action; asked values are clipped to them and policies are trained on values scaled by them.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ActionBounds {
+    /// Lower bounds: m, rad, gripper fraction.
+    pub low: [f64; 7],
+    /// Upper bounds: m, rad, gripper fraction.
+    pub high: [f64; 7],
+}
+
+impl ActionBounds {
+    /// Bridge/PTR/V-PTR: +-0.05 m, +-0.25 rad, gripper 0..1.
+    pub const BRIDGE: ActionBounds = ActionBounds {
+        low: [-0.05, -0.05, -0.05, -0.25, -0.25, -0.25, 0.0],
+        high: [0.05, 0.05, 0.05, 0.25, 0.25, 0.25, 1.0],
+    };
+
+    /// The action clipped into the bounds. NaN stays NaN (`safety` refuses it).
+    pub fn clip(&self, action: &Action) -> Action {
+        let mut a = action.to_array();
+        for (v, (low, high)) in a.iter_mut().zip(self.low.iter().zip(&self.high)) {
+            // `f64::clamp` keeps NaN.
+            *v = v.clamp(*low, *high);
+        }
+        Action::from_array(a)
+    }
+
+    /// Linear map of the bounds to \[-1, 1\].
+    pub fn normalize(&self, action: &Action) -> [f64; 7] {
+        let a = action.to_array();
+        std::array::from_fn(|i| 2.0 * (a[i] - self.low[i]) / (self.high[i] - self.low[i]) - 1.0)
+    }
+
+    /// Inverse of [`ActionBounds::normalize`].
+    pub fn denormalize(&self, normalized: [f64; 7]) -> Action {
+        Action::from_array(std::array::from_fn(|i| {
+            self.low[i] + (normalized[i] + 1.0) * 0.5 * (self.high[i] - self.low[i])
+        }))
+    }
+}
+
+/// What goes to the arm at control rate, after the safety filter.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JointCommand {
+    /// Joint positions to go to \[rad\], chain order.
+    pub joint_positions: JointVector,
+    /// Gripper target: 0 closed .. 1 open.
+    pub gripper: f64,
+}
+
+/// What an [`ActionSource`] answered, with what it cost.
+#[derive(Clone, Debug)]
+pub struct Decision {
+    /// What is asked of the arm.
+    pub action: Action,
+    /// What a demonstrator would have wished without the noise it was disturbed by; equals `action` otherwise.
+    pub label: Action,
+    /// Embedding of the policy camera's image, when the source made one.
+    pub embedding: Option<Embedding>,
+    /// Time spent turning images into embeddings \[s\].
+    pub encoder_seconds: f64,
+    /// Time spent turning embeddings into an action \[s\].
+    pub policy_seconds: f64,
+}
+
+impl Decision {
+    /// A decision that cost nothing to speak of and was not disturbed.
+    pub fn plain(action: Action) -> Self {
+        Self { action, label: action, embedding: None, encoder_seconds: 0.0, policy_seconds: 0.0 }
+    }
+}
+
+/// Why no action could be given.
+#[derive(Debug, thiserror::Error)]
+pub enum ActionError {
+    /// The observation lacks what the source needs, or has it in another shape.
+    #[error("the observation does not fit the policy: {0}")]
+    Observation(String),
+    /// A number came out that is not finite.
+    #[error("the policy answered {0} that is not finite; the arm holds")]
+    NotFinite(&'static str),
+    /// The network library refused.
+    #[error("the policy could not be evaluated: {0}")]
+    Network(String),
+    /// The source has nothing more to say (a replay or a script that ended).
+    #[error("the action source ended: {0}")]
+    Ended(String),
+}
+
+/// Who decides: a policy, a person at a device, a script, a recording. The runtime does not know which.
+pub trait ActionSource {
+    /// Name for records and reports.
+    fn name(&self) -> &str;
+    /// Forgets everything of the last episode.
+    fn reset(&mut self);
+    /// The action for this observation; called at the policy rate.
+    fn decide(&mut self, observation: &Observation) -> Result<Decision, ActionError>;
+}
+
+/// An action in the slot between the loops.
+#[derive(Clone, Copy, Debug)]
+pub struct TimedAction {
+    /// What is asked for.
+    pub action: Action,
+    /// Step of the episode it belongs to.
+    pub step_index: u64,
+    /// Capture time of the image it was decided on.
+    pub image_captured_at: Timestamp,
+    /// When it was decided.
+    pub decided_at: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn normalize_round_trips(values in proptest::array::uniform7(-1.0..1.0f64)) {
+            let bounds = ActionBounds::BRIDGE;
+            let back = bounds.normalize(&bounds.denormalize(values));
+            for (a, b) in back.iter().zip(values) {
+                prop_assert!((a - b).abs() < 1e-12);
+            }
+        }
+
+        #[test]
+        fn clipped_actions_are_within_bounds(values in proptest::array::uniform7(-10.0..10.0f64)) {
+            let bounds = ActionBounds::BRIDGE;
+            let clipped = bounds.clip(&Action::from_array(values)).to_array();
+            for i in 0..7 {
+                prop_assert!(clipped[i] >= bounds.low[i] && clipped[i] <= bounds.high[i]);
+            }
+        }
+    }
+
+    #[test]
+    fn clipping_does_not_hide_nan() {
+        let clipped = ActionBounds::BRIDGE.clip(&Action::from_array([f64::NAN; 7]));
+        assert!(!clipped.is_finite());
+    }
+}

@@ -1,0 +1,212 @@
+//! `launch/<job>.toml`: which parts run together. Nothing here that belongs to an arm or a camera.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::{ConfigError, digest, load, project_root};
+use crate::action::ActionBounds;
+
+/// A job: arm, camera, scene, policy, protocol. Paths are relative to the project folder (the one that holds `robots/`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Launch {
+    /// Arm: a folder under `robots/`.
+    pub robot: String,
+    /// What stands behind the arm trait; `mujoco` is the simulator.
+    pub driver: String,
+    /// How time passes.
+    pub clock: ClockKind,
+    /// Cameras; the first is the policy's.
+    pub camera: Vec<CameraSetting>,
+    /// The simulated kitchen.
+    pub scene: SceneSetting,
+    /// Who decides.
+    pub policy: PolicySetting,
+    /// Rules of an evaluation.
+    pub protocol: ProtocolSetting,
+}
+
+/// How time passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClockKind {
+    /// Both loops on one thread, clock moved by hand, as fast as it goes, repeatable.
+    Lockstep,
+    /// Real threads in real time.
+    Wall,
+}
+
+/// One camera.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CameraSetting {
+    /// Name, as recorded.
+    pub name: String,
+    /// Where its images come from: `mujoco`.
+    pub source: String,
+    /// Calibration file.
+    pub calibration: PathBuf,
+    /// Size the simulated camera renders at.
+    #[serde(default)]
+    pub rendering: Rendering,
+    /// Oldest image a decision may use \[s\].
+    #[serde(default = "default_max_age")]
+    pub max_age: f64,
+}
+
+fn default_max_age() -> f64 {
+    0.3
+}
+
+/// Size the simulated camera renders at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rendering {
+    /// At the camera's size, as the real one delivers; the policy's preprocessing makes it small.
+    #[default]
+    Camera,
+    /// At the policy's size: faster, no preprocessing.
+    Policy,
+}
+
+/// The simulated scene.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SceneSetting {
+    /// Scene file.
+    pub file: PathBuf,
+    /// Vary colors, light and camera pose from the seed (training wants this; a trial repeats its own).
+    #[serde(default)]
+    pub vary_appearance: bool,
+}
+
+/// Who decides.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicySetting {
+    /// Folder of a trained policy, or `expert`, or `random`.
+    pub source: String,
+    /// Decision rate \[Hz\].
+    pub rate_hz: f64,
+    /// How the gripper value becomes a gripper target.
+    pub gripper: GripperPolicy,
+    /// Bounds asked actions are clipped to.
+    #[serde(default = "bridge_bounds")]
+    pub bounds: ActionBounds,
+}
+
+fn bridge_bounds() -> ActionBounds {
+    ActionBounds::BRIDGE
+}
+
+/// How the policy's gripper value becomes a gripper target.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind", deny_unknown_fields)]
+pub enum GripperPolicy {
+    /// Sent as it is.
+    Direct,
+    /// Bridge's: closed below one half, open above; toggles after `steps` decisions that differ from the present target.
+    Sticky {
+        /// Decisions in a row that must ask for the other target.
+        steps: u32,
+    },
+    /// V-PTR's: on the normalized value (-1 closed, +1 open), at most `closing` down and `opening` up per decision.
+    RateLimit {
+        /// Largest decrease per decision, normalized units (V-PTR: 0.3).
+        closing: f64,
+        /// Largest increase per decision, normalized units (V-PTR: 1.0).
+        opening: f64,
+    },
+}
+
+/// Rules of an evaluation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProtocolSetting {
+    /// Length of a trial \[s\].
+    pub trial_seconds: f64,
+    /// Tasks, names as in the scene file.
+    pub tasks: Vec<String>,
+}
+
+impl Launch {
+    /// Reads and checks a launch file; answers it with its project folder.
+    pub fn load(path: &Path) -> Result<(Self, PathBuf), ConfigError> {
+        let launch: Launch = load(path)?;
+        launch.check(path)?;
+        Ok((launch, project_root(path)))
+    }
+
+    /// The resolved settings as TOML, every default written out.
+    pub fn to_toml(&self) -> String {
+        toml::to_string_pretty(self).unwrap_or_else(|error| format!("# settings could not be written: {error}\n"))
+    }
+
+    /// SHA-256 of the resolved settings.
+    pub fn digest(&self) -> String {
+        digest(self.to_toml().as_bytes())
+    }
+
+    fn check(&self, path: &Path) -> Result<(), ConfigError> {
+        if self.camera.is_empty() {
+            return Err(ConfigError::unfit(path, "camera", "none", "at least one", "add a [[camera]] table"));
+        }
+        if self.driver != "mujoco" {
+            return Err(ConfigError::unfit(path, "driver", &self.driver, "`mujoco`", "use the simulator"));
+        }
+        for (i, camera) in self.camera.iter().enumerate() {
+            if camera.source != "mujoco" {
+                return Err(ConfigError::unfit(
+                    path,
+                    format!("camera[{i}].source"),
+                    &camera.source,
+                    "`mujoco`",
+                    "use the simulated camera",
+                ));
+            }
+            if !(camera.max_age > 0.0 && camera.max_age <= 10.0) {
+                return Err(ConfigError::unfit(
+                    path,
+                    format!("camera[{i}].max_age"),
+                    camera.max_age,
+                    "more than 0 and at most 10 s",
+                    "two policy periods are a good choice",
+                ));
+            }
+        }
+        if !(self.policy.rate_hz > 0.0 && self.policy.rate_hz <= 100.0) {
+            return Err(ConfigError::unfit(
+                path,
+                "policy.rate_hz",
+                self.policy.rate_hz,
+                "more than 0 and at most 100 Hz",
+                "Bridge policies run at 5 Hz",
+            ));
+        }
+        if !(self.protocol.trial_seconds > 0.0 && self.protocol.trial_seconds <= 3600.0) {
+            return Err(ConfigError::unfit(
+                path,
+                "protocol.trial_seconds",
+                self.protocol.trial_seconds,
+                "more than 0 and at most 3600 s",
+                "the V-PTR protocol uses 60 s",
+            ));
+        }
+        if self.protocol.tasks.is_empty() {
+            return Err(ConfigError::unfit(path, "protocol.tasks", "none", "at least one task", "name a task"));
+        }
+        for i in 0..7 {
+            if !(self.policy.bounds.low[i] < self.policy.bounds.high[i]) {
+                return Err(ConfigError::unfit(
+                    path,
+                    format!("policy.bounds.low[{i}]"),
+                    self.policy.bounds.low[i],
+                    format!("less than high = {}", self.policy.bounds.high[i]),
+                    "Bridge's are +-0.05 m, +-0.25 rad, 0..1",
+                ));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,164 @@
+//! Reads the files that describe a set-up: `robots/`, `calibration/`, `launch/`, `scenes/`.
+//!
+//! One rule everywhere: an unknown key, a missing key or a value of the wrong kind is an error that names the file, the
+//! line, the key path, what was found and what to do. Nothing is guessed, nothing is silently defaulted away.
+
+mod calibration;
+mod launch;
+mod robot;
+mod scene;
+
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+
+pub use calibration::CameraCalibration;
+pub use launch::{
+    CameraSetting, ClockKind, GripperPolicy, Launch, PolicySetting, ProtocolSetting, Rendering, SceneSetting,
+};
+pub use robot::{
+    Finger, FkTest, Gripper, Joint, Limits, Link, Primitive, PrimitiveKind, Robot, RobotIdentity, Simulation, Tool,
+};
+pub use scene::{ContainerPlace, Object, ObjectKind, Rule, Scene, StartTransform, Task, Variation};
+
+/// A file of the set-up is missing, unreadable or says something it must not.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{path}: cannot be read ({source}); {fix}", path = path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+        /// What to do.
+        fix: String,
+    },
+    /// The file is not TOML, has an unknown or missing key, or a value of the wrong kind.
+    #[error("{path}:{line}: key `{key}`: {message}", path = path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// Line of the offending key, counted from 1.
+        line: usize,
+        /// Path of the key, `protocol.trial_seconds`.
+        key: String,
+        /// What was found and what was expected.
+        message: String,
+    },
+    /// The value is of the right kind but out of range, or does not fit another one.
+    #[error("{path}: key `{key}`: found {found}, expected {expected}; {fix}", path = path.display())]
+    Unfit {
+        /// The file.
+        path: PathBuf,
+        /// Path of the key.
+        key: String,
+        /// What was found.
+        found: String,
+        /// What was expected.
+        expected: String,
+        /// What to do.
+        fix: String,
+    },
+}
+
+impl ConfigError {
+    /// A value that is of the right kind but not acceptable.
+    pub fn unfit(
+        path: &Path,
+        key: impl Into<String>,
+        found: impl std::fmt::Display,
+        expected: impl std::fmt::Display,
+        fix: impl Into<String>,
+    ) -> Self {
+        Self::Unfit {
+            path: path.to_path_buf(),
+            key: key.into(),
+            found: found.to_string(),
+            expected: expected.to_string(),
+            fix: fix.into(),
+        }
+    }
+}
+
+/// Reads a TOML file into `T`; `T` denies unknown fields.
+pub fn load<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
+    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+        path: path.to_path_buf(),
+        source,
+        fix: "check the path in the file that names it".into(),
+    })?;
+    parse(path, &text)
+}
+
+/// Parses the text of a TOML file; `path` is for messages only.
+pub fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, ConfigError> {
+    let malformed = |error: toml::de::Error, key: String| ConfigError::Malformed {
+        path: path.to_path_buf(),
+        line: error.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1),
+        key,
+        message: error.message().to_string(),
+    };
+    let deserializer = toml::de::Deserializer::parse(text).map_err(|e| malformed(e, "?".into()))?;
+    serde_path_to_error::deserialize(deserializer).map_err(|error| {
+        let key = error.path().to_string();
+        malformed(error.into_inner(), key)
+    })
+}
+
+/// SHA-256 of bytes, hexadecimal.
+pub fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// The project folder a launch file belongs to: the nearest folder above it that holds `robots/`.
+pub fn project_root(launch: &Path) -> PathBuf {
+    let absolute = std::path::absolute(launch).unwrap_or_else(|_| launch.to_path_buf());
+    absolute
+        .ancestors()
+        .skip(1)
+        .find(|folder| folder.join("robots").is_dir())
+        .map_or_else(|| PathBuf::from("."), Path::to_path_buf)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Outer {
+        #[allow(dead_code)]
+        inner: Inner,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Inner {
+        #[allow(dead_code)]
+        rate_hz: f64,
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_file_line_and_key() {
+        let error = parse::<Outer>(Path::new("a.toml"), "[inner]\nrate_hz = 5.0\nrate = 3\n").unwrap_err();
+        let text = error.to_string();
+        assert!(text.starts_with("a.toml:3:"), "{text}");
+        assert!(text.contains("inner") && text.contains("rate") && text.contains("rate_hz"), "{text}");
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_kind_is_named_with_its_key() {
+        let text = parse::<Outer>(Path::new("a.toml"), "[inner]\nrate_hz = \"fast\"\n").unwrap_err().to_string();
+        assert!(text.starts_with("a.toml:2: key `inner.rate_hz`"), "{text}");
+    }
+
+    #[test]
+    fn a_missing_key_is_named() {
+        let text = parse::<Outer>(Path::new("a.toml"), "[inner]\n").unwrap_err().to_string();
+        assert!(text.contains("rate_hz"), "{text}");
+    }
+}

@@ -1,0 +1,241 @@
+//! `scenes/<scene>.toml`: a simulated scene and its tasks, as data; and `scenes/objects/<name>.toml`, one per object.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::{ConfigError, load};
+
+/// A scene with its tasks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scene {
+    /// Name, for records.
+    pub name: String,
+    /// MJCF file of everything that stands still, relative to the scene file.
+    pub fixtures: PathBuf,
+    /// Folder of the movable objects, relative to the scene file.
+    pub objects: PathBuf,
+    /// Height of the tool above the counter at the start of a trial \[m\].
+    pub start_height: f64,
+    /// How far a shifted object lies from under the gripper \[m\] (a few inches in the paper).
+    pub shift: f64,
+    /// Random displacement of each placed object, uniform in +-this \[m\].
+    pub jitter: f64,
+    /// Random yaw of each placed object, uniform in +-this \[rad\].
+    pub yaw_jitter: f64,
+    /// The four starting gripper transforms.
+    pub start: Vec<StartTransform>,
+    /// Tasks.
+    pub task: Vec<Task>,
+    /// Pairs of distractors (scenario 2), one pair per start transform.
+    pub distractors: Vec<[String; 2]>,
+    /// Where distractors may lie \[m\], base frame x and y.
+    pub distractor_places: Vec<[f64; 2]>,
+    /// Targets never used in training (scenario 3), one per block of three trials, in place of the task's object.
+    pub novel_objects: Vec<String>,
+    /// Task that scenario 3 is run on.
+    pub novel_task: String,
+    /// How far appearance is varied when asked for.
+    pub variation: Variation,
+}
+
+/// One starting gripper transform: tool above this place, pointing down.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StartTransform {
+    /// `right_rear`, `right_front`, `left_front`, `left_rear`.
+    pub name: String,
+    /// Tool position in the base frame, x and y \[m\].
+    pub at: [f64; 2],
+}
+
+/// A task: data plus one success rule.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Task {
+    /// Name, as in launch files.
+    pub name: String,
+    /// Instruction in plain words.
+    pub instruction: String,
+    /// Object to move.
+    pub object: String,
+    /// Container it goes into or comes out of.
+    pub container: String,
+    /// Where the container stands.
+    pub container_at: ContainerPlace,
+    /// Where the demonstrator sets the object down, base frame x and y \[m\].
+    pub set_down: [f64; 2],
+    /// What counts as done.
+    pub rule: Rule,
+}
+
+/// Where a task's container stands.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind", deny_unknown_fields)]
+pub enum ContainerPlace {
+    /// Around the object, wherever that is placed.
+    Object,
+    /// At a fixed place, base frame \[m\].
+    Fixed {
+        /// x \[m\].
+        x: f64,
+        /// y \[m\].
+        y: f64,
+    },
+}
+
+/// What counts as done (V-PTR appendix C.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rule {
+    /// Lifted, and inside the container at the end.
+    PutIn,
+    /// Lifted, and set down outside the container; knocking the container over does not count.
+    TakeOut,
+}
+
+/// How far appearance is varied, uniform in +- these.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Variation {
+    /// Of each color channel, as a factor.
+    pub color: f64,
+    /// Of light, as a factor.
+    pub light: f64,
+    /// Of the camera's position \[m\].
+    pub camera_position: f64,
+    /// Of the camera's orientation \[rad\].
+    pub camera_rotation: f64,
+}
+
+/// A movable object.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Object {
+    /// Name: the file's, and the MJCF body's.
+    pub name: String,
+    /// What it is for.
+    pub kind: ObjectKind,
+    /// Height of the body's origin above what it rests on \[m\].
+    pub rest_height: f64,
+    /// Size along body x \[m\].
+    pub length: f64,
+    /// Size along body y \[m\].
+    pub width: f64,
+    /// Size along body z \[m\].
+    pub height: f64,
+    /// Where the tool goes to grasp it, in the body frame \[m\].
+    pub grasp_offset: [f64; 3],
+    /// Angle of the gripper's opening direction from body y \[rad\].
+    pub grasp_yaw: f64,
+    /// Mass \[kg\].
+    pub mass: f64,
+    /// Containers: inner radius \[m\].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inner_radius: Option<f64>,
+    /// Containers: height of the rim above the body's origin \[m\].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rim_height: Option<f64>,
+    /// Containers: height of the inner floor above the body's origin \[m\].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub floor_height: Option<f64>,
+}
+
+/// What an object is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ObjectKind {
+    /// Moved in training and evaluation.
+    Food,
+    /// Moved in scenario 3 only, never in training.
+    Novel,
+    /// Lies about in scenario 2.
+    Distractor,
+    /// Holds things.
+    Container,
+}
+
+impl Scene {
+    /// Reads and checks a scene file with all objects beside it.
+    pub fn load(path: &Path) -> Result<(Self, BTreeMap<String, Object>), ConfigError> {
+        let scene: Scene = load(path)?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let mut objects = BTreeMap::new();
+        let object_folder = folder.join(&scene.objects);
+        for name in scene.object_names() {
+            let file = object_folder.join(format!("{name}.toml"));
+            let object: Object = load(&file)?;
+            if object.name != name {
+                return Err(ConfigError::unfit(&file, "name", &object.name, &name, "name the object like its file"));
+            }
+            let mesh = object_folder.join(format!("{name}.xml"));
+            require_file(&mesh, &file, "name")?;
+            objects.insert(name, object);
+        }
+        require_file(&folder.join(&scene.fixtures), path, "fixtures")?;
+        scene.check(path, &objects)?;
+        Ok((scene, objects))
+    }
+
+    /// The task of that name.
+    pub fn task(&self, path: &Path, name: &str) -> Result<&Task, ConfigError> {
+        self.task.iter().find(|t| t.name == name).ok_or_else(|| {
+            let known: Vec<_> = self.task.iter().map(|t| t.name.as_str()).collect();
+            ConfigError::unfit(path, "task", name, format!("one of {}", known.join(", ")), "choose a task of the scene")
+        })
+    }
+
+    fn object_names(&self) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        names.extend(self.task.iter().flat_map(|t| [t.object.clone(), t.container.clone()]));
+        names.extend(self.distractors.iter().flatten().cloned());
+        names.extend(self.novel_objects.iter().cloned());
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    fn check(&self, path: &Path, objects: &BTreeMap<String, Object>) -> Result<(), ConfigError> {
+        if self.start.len() != 4 {
+            return Err(ConfigError::unfit(path, "start", self.start.len(), "4", "left/right x front/rear"));
+        }
+        if self.distractors.len() != self.start.len() {
+            return Err(ConfigError::unfit(
+                path,
+                "distractors",
+                format!("{} pairs", self.distractors.len()),
+                self.start.len(),
+                "one pair per start transform",
+            ));
+        }
+        for task in &self.task {
+            let container = &objects[&task.container];
+            if container.inner_radius.is_none() || container.rim_height.is_none() || container.floor_height.is_none() {
+                return Err(ConfigError::unfit(
+                    path,
+                    format!("task.{}.container", task.name),
+                    &task.container,
+                    "an object with inner_radius, rim_height and floor_height",
+                    "give its file these keys",
+                ));
+            }
+        }
+        self.task(path, &self.novel_task)?;
+        Ok(())
+    }
+}
+
+fn require_file(file: &Path, named_in: &Path, key: &str) -> Result<(), ConfigError> {
+    if file.is_file() {
+        return Ok(());
+    }
+    Err(ConfigError::unfit(
+        named_in,
+        key,
+        format!("{} which does not exist", file.display()),
+        "an MJCF file",
+        "restore the file or correct the name",
+    ))
+}

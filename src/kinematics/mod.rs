@@ -1,0 +1,1 @@
+//! kinematics (being written).

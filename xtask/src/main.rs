@@ -1,0 +1,196 @@
+//! `cargo xtask`: sets up a checkout, runs the demonstration, runs the checks.
+//!
+//! A plain `cargo build` cannot start from nothing, because libtorch and MuJoCo come from Python wheels and headless
+//! rendering from system packages. This program fetches them into `.deps` and is built without them. Start reading at
+//! [`setup`]; the chains of commands behind `demo`, `check` and `test` are in [`stages`].
+//!
+//! Exit codes: 0 done, 1 a stage failed (a test, a lint, the demonstration), 2 wrong usage or no set-up.
+
+mod failure;
+mod host;
+mod links;
+mod process;
+mod python;
+mod requirement;
+mod setup;
+mod stages;
+mod stamp;
+mod system_packages;
+mod wheels;
+
+use failure::Failure;
+use setup::Setup;
+use std::env;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask TASK [OPTIONS]
+
+  setup   fetch libtorch and MuJoCo into .deps and install the system packages they need; does nothing where all is there
+            --cuda                   the CUDA half of libtorch too (several GB; the linked program stays the same)
+            --skip-system-packages   leave the system packages alone (other distributions, no rights)
+            --deps-dir DIR           land it in DIR instead of .deps (to try the set-up itself)
+  demo    set up, build, evaluate the simulated WidowX kitchen for one scenario into results/demo
+            -- ARGS                  more arguments for `visuomotor evaluate`
+  check   set up, then format, lints and documentation
+  test    everything `check` does, then all tests, with and without libtorch
+  clean   remove .deps and target (results stay)
+
+example: cargo xtask demo";
+
+/// What the caller asked for.
+#[derive(Debug, PartialEq)]
+enum Task {
+    Setup {
+        cuda: bool,
+        skip_system_packages: bool,
+        deps_dir: Option<PathBuf>,
+    },
+    Demo {
+        more: Vec<String>,
+    },
+    Check,
+    Test,
+    Clean,
+    Help,
+}
+
+fn main() -> ExitCode {
+    let outcome = parse(env::args().skip(1)).and_then(run);
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("\nerror: {}", failure.message);
+            ExitCode::from(failure.exit_code)
+        }
+    }
+}
+
+fn run(task: Task) -> Result<(), Failure> {
+    let root = root();
+    match task {
+        Task::Help => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        Task::Setup {
+            cuda,
+            skip_system_packages,
+            deps_dir,
+        } => Setup {
+            deps: deps_dir.unwrap_or_else(|| root.join(".deps")),
+            cuda,
+            skip_system_packages,
+        }
+        .run(),
+        Task::Demo { more } => stages::demo(&root, &more),
+        Task::Check => stages::check(&root),
+        Task::Test => stages::test(&root),
+        Task::Clean => stages::clean(&root),
+    }
+}
+
+/// The root of the checkout. Cargo names the package's folder when it runs a program; the folder known at compile time
+/// is for a direct call of the executable.
+fn root() -> PathBuf {
+    let package = env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    package.parent().map_or(package.clone(), PathBuf::from)
+}
+
+fn parse(words: impl Iterator<Item = String>) -> Result<Task, Failure> {
+    let mut words = words;
+    let name = words.next().unwrap_or_else(|| "--help".to_owned());
+    let task = match name.as_str() {
+        "setup" => parse_setup(&mut words)?,
+        "demo" => {
+            let more = match words.next().as_deref() {
+                None => Vec::new(),
+                Some("--") => words.by_ref().collect(),
+                Some(other) => return Err(unknown(other)),
+            };
+            Task::Demo { more }
+        }
+        "check" => Task::Check,
+        "test" => Task::Test,
+        "clean" => Task::Clean,
+        "help" | "--help" | "-h" => Task::Help,
+        other => return Err(unknown(other)),
+    };
+    match words.next() {
+        None => Ok(task),
+        Some(extra) => Err(unknown(&extra)),
+    }
+}
+
+fn parse_setup(words: &mut impl Iterator<Item = String>) -> Result<Task, Failure> {
+    let (mut cuda, mut skip_system_packages, mut deps_dir) = (false, false, None);
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--cuda" => cuda = true,
+            "--skip-system-packages" => skip_system_packages = true,
+            "--deps-dir" => {
+                let dir = words
+                    .next()
+                    .ok_or_else(|| Failure::setup("--deps-dir wants a folder after it"))?;
+                deps_dir = Some(PathBuf::from(dir));
+            }
+            other => return Err(unknown(other)),
+        }
+    }
+    Ok(Task::Setup {
+        cuda,
+        skip_system_packages,
+        deps_dir,
+    })
+}
+
+fn unknown(word: &str) -> Failure {
+    Failure::setup(format!("`{word}` means nothing here\n\n{USAGE}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Task, Failure> {
+        parse(line.split_whitespace().map(str::to_owned))
+    }
+
+    #[test]
+    fn reads_every_task() {
+        assert_eq!(parsed("").unwrap(), Task::Help);
+        assert_eq!(parsed("check").unwrap(), Task::Check);
+        assert_eq!(parsed("test").unwrap(), Task::Test);
+        assert_eq!(parsed("clean").unwrap(), Task::Clean);
+        let setup = parsed("setup --cuda --deps-dir elsewhere").unwrap();
+        let expected = Task::Setup {
+            cuda: true,
+            skip_system_packages: false,
+            deps_dir: Some(PathBuf::from("elsewhere")),
+        };
+        assert_eq!(setup, expected);
+    }
+
+    #[test]
+    fn demo_passes_on_what_follows_two_dashes() {
+        let Task::Demo { more } = parsed("demo -- --seed 8").unwrap() else {
+            panic!("not a demonstration")
+        };
+        assert_eq!(more, ["--seed", "8"]);
+    }
+
+    #[test]
+    fn refuses_what_it_does_not_know() {
+        for line in [
+            "sing",
+            "setup --gpu",
+            "setup --deps-dir",
+            "demo --seed 8",
+            "test now",
+        ] {
+            assert_eq!(parsed(line).unwrap_err().exit_code, 2, "{line}");
+        }
+    }
+}
