@@ -135,10 +135,10 @@ pub struct Object {
     /// Containers: inner radius \[m\].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inner_radius: Option<f64>,
-    /// Containers: height of the rim above the body's origin \[m\].
+    /// Containers: height of the rim above what it stands on \[m\].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rim_height: Option<f64>,
-    /// Containers: height of the inner floor above the body's origin \[m\].
+    /// Containers: height of the inner floor above what it stands on \[m\].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub floor_height: Option<f64>,
 }

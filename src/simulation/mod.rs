@@ -1,1 +1,53 @@
-//! simulation (being written).
+//! MuJoCo stand-ins for the arm and the camera, the toy kitchen they stand in, and its demonstrators.
+//!
+//! The stand-ins implement the same traits as hardware and say only what hardware says. Object poses are read in two
+//! places: when the scene is set up ([`Kitchen::placed_pose`], before an episode begins) and by the success check
+//! ([`SuccessRule`]). Start reading at [`Kitchen`].
+
+mod appearance;
+mod arm;
+mod arm_model;
+mod camera;
+mod demonstrator;
+mod judge;
+mod kitchen;
+mod random;
+
+use std::path::PathBuf;
+
+pub use appearance::Appearance;
+pub use arm::{SimulatedArm, Snapshot};
+pub use arm_model::arm_mjcf;
+pub use camera::{SharedRenderer, SimulatedCamera};
+pub use demonstrator::{Assignment, Demonstrator, Disturbance};
+pub use judge::SuccessRule;
+pub use kitchen::{Kitchen, KitchenParts, Layout, PHYSICS_STEP, Placed};
+pub use random::RandomActions;
+
+/// The simulation cannot be set up.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SimulationError {
+    /// A scene file is missing or MuJoCo refuses it.
+    #[error("{}: {why}", file.display())]
+    Scene {
+        /// The file.
+        file: PathBuf,
+        /// What MuJoCo or the file system said.
+        why: String,
+    },
+    /// No offscreen rendering.
+    #[error(
+        "no offscreen rendering ({why}); install libegl1, libegl-mesa0 and libgl1-mesa-dri (`cargo xtask setup` does)"
+    )]
+    NoGraphics {
+        /// What the graphics library said.
+        why: String,
+    },
+}
+
+/// Sends MuJoCo's messages to the log; call once at the start of a program.
+pub fn route_messages_to_log() {
+    // SAFETY: called before any other MuJoCo call, from the main thread.
+    unsafe { mujoco_rs::logging::install_logging_hook() };
+}

@@ -1,0 +1,164 @@
+//! The arm's MJCF text, made from its description: no second copy of a number.
+
+use std::fmt::Write;
+
+use crate::config::{Primitive, PrimitiveKind, Robot};
+use crate::geometry::rotation_from_euler;
+
+/// Name of the site at the tool point.
+pub(super) const TOOL_SITE: &str = "tool";
+
+/// The arm as MJCF sections (`worldbody`, `contact`, `equality`, `actuator`), to be put inside `<mujoco>`.
+pub fn arm_mjcf(robot: &Robot) -> String {
+    let mut out = String::new();
+    // Writing to a String cannot fail.
+    let _ = write_arm(&mut out, robot);
+    out
+}
+
+fn write_arm(out: &mut String, robot: &Robot) -> std::fmt::Result {
+    writeln!(out, "<asset>")?;
+    writeln!(out, "<material name=\"arm_dark\" rgba=\"0.16 0.16 0.19 1\" specular=\"0.3\" shininess=\"0.4\"/>")?;
+    writeln!(out, "<material name=\"arm_servo\" rgba=\"0.30 0.31 0.35 1\" specular=\"0.3\" shininess=\"0.4\"/>")?;
+    writeln!(out, "<material name=\"arm_pad\" rgba=\"0.08 0.08 0.09 1\" specular=\"0.1\" shininess=\"0.1\"/>")?;
+    writeln!(out, "</asset>")?;
+    writeln!(out, "<worldbody>")?;
+    write_body(out, robot, &robot.robot.base_link)?;
+    writeln!(out, "</worldbody>")?;
+    writeln!(out, "<contact>")?;
+    for pair in robot.joint.windows(2) {
+        // Neighbors overlap at the joint, and so do links two joints apart where a servo is short.
+        writeln!(out, "<exclude body1=\"{}\" body2=\"{}\"/>", pair[0].parent, pair[0].child)?;
+        writeln!(out, "<exclude body1=\"{}\" body2=\"{}\"/>", pair[0].parent, pair[1].child)?;
+    }
+    writeln!(out, "</contact>")?;
+    let [left, right] = [&robot.gripper.finger[0], &robot.gripper.finger[1]];
+    writeln!(out, "<equality>")?;
+    writeln!(
+        out,
+        "<joint joint1=\"{}\" joint2=\"{}\" polycoef=\"0 1 0 0 0\" solref=\"0.004 1\"/>",
+        right.name, left.name
+    )?;
+    writeln!(out, "</equality>")?;
+    writeln!(out, "<actuator>")?;
+    for (i, joint) in robot.joint.iter().enumerate() {
+        writeln!(
+            out,
+            "<position name=\"{0}\" joint=\"{0}\" kp=\"{1}\" kv=\"{2}\" forcerange=\"-{3} {3}\" ctrlrange=\"{4} {5}\"/>",
+            joint.name,
+            robot.simulation.stiffness[i],
+            robot.simulation.damping[i],
+            robot.simulation.force[i],
+            joint.lower,
+            joint.upper
+        )?;
+    }
+    let gripper = &robot.gripper;
+    for finger in &gripper.finger {
+        writeln!(
+            out,
+            "<position name=\"{0}\" joint=\"{0}\" kp=\"{1}\" kv=\"{2}\" forcerange=\"-{3} {3}\"/>",
+            finger.name, gripper.finger_stiffness, gripper.finger_damping, gripper.finger_force
+        )?;
+    }
+    writeln!(out, "</actuator>")
+}
+
+fn write_body(out: &mut String, robot: &Robot, link: &str) -> std::fmt::Result {
+    let joint = robot.joint.iter().find(|j| j.child == link);
+    let finger = robot.gripper.finger.iter().find(|f| f.link == link);
+    match (joint, finger) {
+        (Some(j), _) => {
+            let q = rotation_from_euler(j.rpy[0], j.rpy[1], j.rpy[2]);
+            writeln!(
+                out,
+                "<body name=\"{link}\" pos=\"{} {} {}\" quat=\"{} {} {} {}\">",
+                j.xyz[0], j.xyz[1], j.xyz[2], q.w, q.i, q.j, q.k
+            )?;
+        }
+        (None, Some(f)) => {
+            writeln!(out, "<body name=\"{link}\" pos=\"{} {} {}\">", f.xyz[0], f.xyz[1], f.xyz[2])?;
+        }
+        (None, None) => writeln!(out, "<body name=\"{link}\">")?,
+    }
+    if let Some(l) = robot.link.iter().find(|l| l.name == link) {
+        writeln!(
+            out,
+            "<inertial pos=\"{} {} {}\" mass=\"{}\" fullinertia=\"{} {} {} {} {} {}\"/>",
+            l.com[0],
+            l.com[1],
+            l.com[2],
+            l.mass,
+            l.inertia[0],
+            l.inertia[1],
+            l.inertia[2],
+            l.inertia[3],
+            l.inertia[4],
+            l.inertia[5]
+        )?;
+    }
+    if let Some(j) = joint {
+        writeln!(
+            out,
+            "<joint name=\"{}\" type=\"hinge\" axis=\"{} {} {}\" range=\"{} {}\" armature=\"{}\"/>",
+            j.name, j.axis[0], j.axis[1], j.axis[2], j.lower, j.upper, robot.simulation.armature
+        )?;
+    }
+    if let Some(f) = finger {
+        let g = &robot.gripper;
+        writeln!(
+            out,
+            "<joint name=\"{}\" type=\"slide\" axis=\"{} {} {}\" range=\"{} {}\" limited=\"true\" armature=\"{}\"/>",
+            f.name, f.axis[0], f.axis[1], f.axis[2], g.finger_min, g.finger_max, g.finger_armature
+        )?;
+    }
+    for primitive in robot.primitive.iter().filter(|p| p.link == link) {
+        write_geom(out, robot, primitive)?;
+    }
+    if robot.robot.tool.parent == link {
+        let tool = &robot.robot.tool;
+        let q = rotation_from_euler(tool.rpy[0], tool.rpy[1], tool.rpy[2]);
+        writeln!(
+            out,
+            "<site name=\"{TOOL_SITE}\" pos=\"{} {} {}\" quat=\"{} {} {} {}\" size=\"0.001\" group=\"4\"/>",
+            tool.xyz[0], tool.xyz[1], tool.xyz[2], q.w, q.i, q.j, q.k
+        )?;
+    }
+    for child in robot.joint.iter().filter(|j| j.parent == link) {
+        write_body(out, robot, &child.child)?;
+    }
+    for child in robot.gripper.finger.iter().filter(|f| f.parent == link) {
+        write_body(out, robot, &child.link)?;
+    }
+    writeln!(out, "</body>")
+}
+
+fn write_geom(out: &mut String, robot: &Robot, p: &Primitive) -> std::fmt::Result {
+    let size = match p.kind {
+        PrimitiveKind::Box => {
+            let h = p.half.unwrap_or_default();
+            format!("type=\"box\" size=\"{} {} {}\"", h[0], h[1], h[2])
+        }
+        PrimitiveKind::Cylinder => format!(
+            "type=\"cylinder\" size=\"{} {}\"",
+            p.radius.unwrap_or_default(),
+            p.half_height.unwrap_or_default()
+        ),
+    };
+    let look = if p.pad {
+        // Pads grip: friction in all directions, stiff contact, and priority over what the object asks for.
+        format!(
+            "material=\"arm_pad\" friction=\"{} 0.05 0.002\" condim=\"6\" priority=\"1\" solref=\"0.006 1\" solimp=\"0.95 0.99 0.001\"",
+            robot.gripper.pad_friction
+        )
+    } else if p.kind == PrimitiveKind::Cylinder {
+        "material=\"arm_servo\"".to_string()
+    } else {
+        "material=\"arm_dark\"".to_string()
+    };
+    writeln!(
+        out,
+        "<geom {size} pos=\"{} {} {}\" quat=\"{} {} {} {}\" {look}/>",
+        p.pos[0], p.pos[1], p.pos[2], p.quat_wxyz[0], p.quat_wxyz[1], p.quat_wxyz[2], p.quat_wxyz[3]
+    )
+}

@@ -1,0 +1,124 @@
+//! The simulated camera: renders the newest snapshot at the size the real camera delivers.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use mujoco_rs::prelude::*;
+use mujoco_rs::renderer::MjRenderer;
+use triple_buffer::Output;
+
+use super::SimulationError;
+use super::arm::Snapshot;
+use super::kitchen::Kitchen;
+use crate::camera::{Camera, CameraError};
+use crate::observation::Image;
+use crate::time::Timestamp;
+
+/// An offscreen renderer, kept from episode to episode: the graphics context is slow to make and bound to its thread.
+#[derive(Clone)]
+pub struct SharedRenderer {
+    renderer: Rc<RefCell<Option<MjRenderer>>>,
+    width: u32,
+    height: u32,
+}
+
+impl SharedRenderer {
+    /// A renderer of pictures of this size \[pixels\]; made at first use.
+    pub fn new(width: u32, height: u32) -> Self {
+        Self { renderer: Rc::new(RefCell::new(None)), width, height }
+    }
+
+    /// Width and height \[pixels\].
+    pub fn size(&self) -> (u32, u32) {
+        (self.width, self.height)
+    }
+
+    fn draw(&self, data: &mut MjData<Arc<MjModel>>, camera: usize) -> Result<Arc<[u8]>, SimulationError> {
+        let mut slot = self.renderer.borrow_mut();
+        if slot.is_none() {
+            let made = MjRenderer::builder()
+                .width(self.width)
+                .height(self.height)
+                .num_visual_internal_geom(100)
+                .rgb(true)
+                .depth(false)
+                .camera(MjvCamera::new_fixed(camera))
+                .build(data.model())
+                .map_err(|error| SimulationError::NoGraphics { why: error.to_string() })?;
+            *slot = Some(made);
+        }
+        let Some(renderer) = slot.as_mut() else {
+            return Err(SimulationError::NoGraphics { why: "no renderer".into() });
+        };
+        renderer.set_camera(MjvCamera::new_fixed(camera));
+        let rendering = |e: mujoco_rs::renderer::RendererError| SimulationError::NoGraphics { why: e.to_string() };
+        renderer.sync_data(data).map_err(rendering)?;
+        renderer.render().map_err(rendering)?;
+        let pixels = renderer.rgb_flat().ok_or_else(|| SimulationError::NoGraphics { why: "no picture".into() })?;
+        Ok(Arc::from(pixels))
+    }
+}
+
+/// MuJoCo's renderer behind [`Camera`].
+pub struct SimulatedCamera {
+    name: Arc<str>,
+    renderer: SharedRenderer,
+    data: MjData<Arc<MjModel>>,
+    camera: usize,
+    snapshots: Output<Snapshot>,
+    newest: Option<Image>,
+    sequence: u64,
+}
+
+impl SimulatedCamera {
+    /// A camera of a kitchen, fed by the arm's snapshots. Takes one picture, so that missing graphics is found before
+    /// anything moves.
+    pub fn new(
+        name: &str,
+        kitchen: &Kitchen,
+        renderer: SharedRenderer,
+        snapshots: Output<Snapshot>,
+    ) -> Result<Self, SimulationError> {
+        let mut camera = Self {
+            name: name.into(),
+            renderer,
+            data: MjData::new(kitchen.model.clone()),
+            camera: kitchen.camera,
+            snapshots,
+            newest: None,
+            sequence: 0,
+        };
+        camera.take_picture()?;
+        Ok(camera)
+    }
+
+    /// The picture of the newest snapshot.
+    pub fn take_picture(&mut self) -> Result<Image, SimulationError> {
+        let snapshot = self.snapshots.read();
+        let at = snapshot.at;
+        if let Some(image) = self.newest.as_ref().filter(|i| i.captured_at == at) {
+            return Ok(image.clone());
+        }
+        self.data.qpos_mut().copy_from_slice(&snapshot.qpos);
+        self.data.forward_kinematics();
+        let pixels = self.renderer.draw(&mut self.data, self.camera)?;
+        let (width, height) = self.renderer.size();
+        let image =
+            Image { camera: self.name.clone(), width, height, pixels, captured_at: at, sequence: self.sequence };
+        self.sequence += 1;
+        self.newest = Some(image.clone());
+        Ok(image)
+    }
+}
+
+impl Camera for SimulatedCamera {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn newest(&mut self, _now: Timestamp) -> Result<Image, CameraError> {
+        self.take_picture()
+            .map_err(|error| CameraError::Silent { camera: self.name.to_string(), why: error.to_string() })
+    }
+}
