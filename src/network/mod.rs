@@ -1,1 +1,114 @@
-//! network (being written).
+//! The networks that turn images into embeddings, and the device they run on.
+//!
+//! What is here: [`SmallNetwork`] (128x128 images, made for a CPU), [`ResNet50`] (VIP) and [`ResNetV2`] (V-PTR), all
+//! behind [`ImageNetwork`], trainable over an [`nn::VarStore`](tch::nn::VarStore) and foldable into a faster form that
+//! only infers ([`ImageNetwork::prepare`]); deterministic weights ([`fill`]); [`device`] and [`set_threads`].
+//! Images come in preprocessed (`encoder/preprocess.rs` knows how), shape (B, 3, S, S), RGB.
+//! What is refused: an image batch of another shape is an error, never a panic.
+//! Start reading at [`ImageNetwork`].
+
+mod device;
+mod fill;
+mod layers;
+mod resnet;
+mod resnet_v2;
+mod small;
+
+use tch::{Device, Kind, TchError, Tensor};
+
+pub use device::{describe_device, device, set_threads};
+pub use fill::{fill, filled};
+pub use resnet::ResNet50;
+pub use resnet_v2::ResNetV2;
+pub use small::SmallNetwork;
+
+/// Number format of the weights and activations while inferring.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// 32-bit floats.
+    #[default]
+    F32,
+    /// bfloat16, 8 bits of mantissa: the embedding moves by about 1e-2 of its length (docs/encoder-speed.md).
+    Bf16,
+}
+
+/// Order of an image tensor's values in memory (its shape stays (B, C, H, W)).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Layout {
+    /// Planes, PyTorch's default.
+    Planes,
+    /// Pixels (NHWC, "channels last"): what oneDNN and cuDNN convolve without reordering.
+    #[default]
+    Pixels,
+}
+
+/// How a network is changed for inferring. The default is the fastest one that keeps 32-bit accuracy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Inference {
+    /// Merge constants into the convolutions: BatchNorm, weight standardization.
+    pub fold: bool,
+    /// Order of the values in memory.
+    pub layout: Layout,
+    /// Number format.
+    pub precision: Precision,
+    /// Where it runs.
+    pub device: Device,
+}
+
+impl Default for Inference {
+    fn default() -> Self {
+        Self { fold: true, layout: Layout::Pixels, precision: Precision::F32, device: Device::Cpu }
+    }
+}
+
+impl Inference {
+    /// A constant of the network as it shall lie in memory; 4-d ones are convolution kernels.
+    fn constant(&self, tensor: &Tensor) -> Result<Tensor, TchError> {
+        let kind = match self.precision {
+            Precision::F32 => Kind::Float,
+            Precision::Bf16 => Kind::BFloat16,
+        };
+        let tensor = tensor.f_detach()?.f_to_device(self.device)?.f_to_kind(kind)?;
+        self.arrange(&tensor)
+    }
+
+    /// A 4-d tensor in this layout and number format, shape unchanged; others as they are.
+    fn arrange(&self, tensor: &Tensor) -> Result<Tensor, TchError> {
+        match self.layout {
+            Layout::Pixels if tensor.dim() == 4 => {
+                // tch has no memory-format argument; the strides are what oneDNN and cuDNN look at.
+                tensor.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2])
+            }
+            _ => tensor.f_contiguous(),
+        }
+    }
+}
+
+/// A network from images to embeddings.
+pub trait ImageNetwork: Send {
+    /// Embeddings, shape (B, dimension), f32, of preprocessed `images`, shape (B, 3, S, S), f32, RGB.
+    ///
+    /// `train` lets BatchNorm (only [`ResNet50`] has it) use and update the batch's statistics; with `false` the
+    /// result for an image does not depend on its neighbors in the batch. Gradients flow either way, unless the
+    /// network was prepared for inference.
+    fn forward(&self, images: &Tensor, train: bool) -> Result<Tensor, TchError>;
+
+    /// Length of an embedding.
+    fn dimension(&self) -> i64;
+
+    /// Side S of the images \[pixels\].
+    fn image_size(&self) -> i64;
+
+    /// Replaces the weights by constants fit for inferring. The variables of the `VarStore` are left alone, and the
+    /// network no longer follows them.
+    fn prepare(&mut self, inference: Inference) -> Result<(), TchError>;
+}
+
+/// Is this an image batch of shape (B, 3, size, size)?
+fn check_images(images: &Tensor, size: i64) -> Result<(), TchError> {
+    let shape = images.size();
+    match shape[..] {
+        [batch, 3, height, width] if batch > 0 && height == size && width == size => Ok(()),
+        _ => Err(TchError::Shape(format!("images of shape {shape:?} were given, (B, 3, {size}, {size}) is expected"))),
+    }
+}
