@@ -1,0 +1,207 @@
+//! What a saved policy contains, and the refusal of one that does not fit.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::action::ActionBounds;
+use crate::config::{ConfigError, digest, load};
+
+/// A policy cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PolicyError {
+    /// `policy.toml` is missing or malformed.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A weights file is missing, malformed or not what `policy.toml` names.
+    #[error("{file}: {what}; {fix}", file = file.display())]
+    Weights {
+        /// The file.
+        file: PathBuf,
+        /// What was found and expected.
+        what: String,
+        /// What to do.
+        fix: String,
+    },
+    /// The policy was made for another set-up.
+    #[error("{file}: {key}: the policy was trained for {trained}, this set-up has {found}; {fix}", file = file.display())]
+    Unfit {
+        /// `policy.toml`.
+        file: PathBuf,
+        /// What differs.
+        key: &'static str,
+        /// What the policy was made for.
+        trained: String,
+        /// What is there.
+        found: String,
+        /// What to do.
+        fix: &'static str,
+    },
+    /// libtorch refused.
+    #[error("the policy network cannot be built: {0}")]
+    Network(#[from] tch::TchError),
+    /// The encoder cannot be loaded.
+    #[error(transparent)]
+    Encoder(#[from] crate::encoder::EncoderError),
+}
+
+/// Mean and standard deviation the 7-d Bridge state is scaled by: m, m, m, rad, rad, rad, fraction.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StateScale {
+    /// Mean.
+    pub mean: [f64; 7],
+    /// Standard deviation, at least 1e-3.
+    pub std: [f64; 7],
+}
+
+/// `policy.toml`: what a policy was made for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Checkpoint {
+    /// Format version.
+    pub version: u32,
+    /// Name for reports.
+    pub name: String,
+    /// Arm it moves.
+    pub robot: String,
+    /// Encoder kind: `small`, `vip`, `vptr`.
+    pub encoder: String,
+    /// SHA-256 of `encoder.safetensors`.
+    pub encoder_digest: String,
+    /// SHA-256 of `head.safetensors`.
+    pub head_digest: String,
+    /// Side of the camera image the policy sees \[pixels\].
+    pub image_size: u32,
+    /// Width and height of the camera image it is made from \[pixels\].
+    pub camera_size: [u32; 2],
+    /// Decision rate \[Hz\].
+    pub rate_hz: f64,
+    /// Action bounds its outputs are scaled by.
+    pub bounds: ActionBounds,
+    /// Tasks, in the order of the one-hot input.
+    pub tasks: Vec<String>,
+    /// Scaling of the state input.
+    pub state: StateScale,
+    /// Hidden widths of the head.
+    pub hidden: Vec<i64>,
+}
+
+impl Checkpoint {
+    /// The present format.
+    pub const VERSION: u32 = 1;
+
+    /// `policy.toml` in a policy's folder.
+    pub fn path(folder: &Path) -> PathBuf {
+        folder.join("policy.toml")
+    }
+
+    /// Reads `policy.toml` and checks that the weight files are the ones it names.
+    pub fn load(folder: &Path) -> Result<Self, PolicyError> {
+        let path = Self::path(folder);
+        let checkpoint: Self = load(&path)?;
+        if checkpoint.version != Self::VERSION {
+            return Err(PolicyError::Unfit {
+                file: path,
+                key: "version",
+                trained: format!("format {}", checkpoint.version),
+                found: format!("format {}", Self::VERSION),
+                fix: "train it again or use the program version it came with",
+            });
+        }
+        for (name, expected) in [
+            ("encoder.safetensors", &checkpoint.encoder_digest),
+            ("head.safetensors", &checkpoint.head_digest),
+        ] {
+            let file = folder.join(name);
+            let bytes = std::fs::read(&file).map_err(|error| PolicyError::Weights {
+                file: file.clone(),
+                what: format!("cannot be read ({error})"),
+                fix: "restore the file beside policy.toml".into(),
+            })?;
+            let found = digest(&bytes);
+            if found != *expected {
+                return Err(PolicyError::Weights {
+                    file,
+                    what: format!("digest {found}, policy.toml names {expected}"),
+                    fix: "restore the weights this policy was saved with".into(),
+                });
+            }
+        }
+        Ok(checkpoint)
+    }
+
+    /// Refuses a set-up this policy was not made for.
+    pub fn check(
+        &self,
+        folder: &Path,
+        robot: &str,
+        rate_hz: f64,
+        bounds: &ActionBounds,
+        camera_size: [u32; 2],
+        task: &str,
+    ) -> Result<(), PolicyError> {
+        let unfit = |key, trained: String, found: String, fix| {
+            Err(PolicyError::Unfit { file: Self::path(folder), key, trained, found, fix })
+        };
+        if self.robot != robot {
+            return unfit("robot", self.robot.clone(), robot.into(), "choose a policy of this arm");
+        }
+        // Written so that NaN fails it.
+        if !((self.rate_hz - rate_hz).abs() < 1e-9) {
+            return unfit(
+                "rate_hz",
+                format!("{} Hz", self.rate_hz),
+                format!("{rate_hz} Hz"),
+                "set policy.rate_hz in the launch file",
+            );
+        }
+        if self.bounds != *bounds {
+            return unfit(
+                "bounds",
+                format!("{:?}", self.bounds),
+                format!("{bounds:?}"),
+                "set policy.bounds in the launch file",
+            );
+        }
+        let square = [self.image_size, self.image_size];
+        if self.camera_size != camera_size && camera_size != square {
+            return unfit(
+                "camera_size",
+                format!("{}x{} images", self.camera_size[0], self.camera_size[1]),
+                format!("{}x{} images", camera_size[0], camera_size[1]),
+                "use the camera calibration the policy was trained with",
+            );
+        }
+        if !self.tasks.iter().any(|t| t == task) {
+            return unfit(
+                "tasks",
+                self.tasks.join(", "),
+                task.into(),
+                "choose one of the policy's tasks, or train this one",
+            );
+        }
+        Ok(())
+    }
+
+    /// Features the head takes beside the embedding: 7 for the state and one per task.
+    pub fn conditioning(&self) -> i64 {
+        7 + self.tasks.len() as i64
+    }
+
+    /// Digest of everything the policy is: encoder and head.
+    pub fn weights_digest(&self) -> String {
+        digest(format!("{}{}", self.encoder_digest, self.head_digest).as_bytes())
+    }
+
+    /// The head's conditioning input for a state and a task: scaled state, then one-hot.
+    pub fn condition(&self, state: &[f64; 7], task: usize) -> Vec<f32> {
+        let mut out = Vec::with_capacity(7 + self.tasks.len());
+        for (i, value) in state.iter().enumerate() {
+            out.push(((value - self.state.mean[i]) / self.state.std[i]) as f32);
+        }
+        out.extend((0..self.tasks.len()).map(|i| if i == task { 1.0 } else { 0.0 }));
+        out
+    }
+}

@@ -1,0 +1,102 @@
+//! Encode, then act: the trained policy as an [`ActionSource`].
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tch::{Device, Kind, Tensor, nn};
+
+use super::checkpoint::{Checkpoint, PolicyError};
+use super::head::ActionHead;
+use crate::action::{ActionError, ActionSource, Decision};
+use crate::embedding::Embedding;
+use crate::encoder::{Encoder, EncoderKind, read_variables};
+use crate::observation::{Image, Observation};
+use crate::time::Clock;
+
+/// A trained policy for one task.
+pub struct VisualPolicy {
+    checkpoint: Checkpoint,
+    task: usize,
+    encoder: Encoder,
+    head: ActionHead,
+    // Owns the head's tensors.
+    _variables: nn::VarStore,
+    stopwatch: Arc<dyn Clock>,
+}
+
+impl VisualPolicy {
+    /// Loads the policy in `folder` for a task it was trained on. `stopwatch` measures what encoding and acting cost.
+    pub fn load(folder: &Path, task: &str, stopwatch: Arc<dyn Clock>) -> Result<Self, PolicyError> {
+        let checkpoint = Checkpoint::load(folder)?;
+        let task = checkpoint.tasks.iter().position(|t| t == task).ok_or_else(|| PolicyError::Unfit {
+            file: Checkpoint::path(folder),
+            key: "tasks",
+            trained: checkpoint.tasks.join(", "),
+            found: task.to_string(),
+            fix: "choose one of the policy's tasks, or train this one",
+        })?;
+        let kind: EncoderKind = checkpoint.encoder.parse()?;
+        let encoder = Encoder::load(kind, &folder.join("encoder.safetensors"))?;
+        let mut variables = nn::VarStore::new(Device::Cpu);
+        let inputs = encoder.dimension() as i64 + checkpoint.conditioning();
+        let head = ActionHead::new(&variables.root(), inputs, &checkpoint.hidden);
+        read_variables(&mut variables, &folder.join("head.safetensors"))?;
+        variables.freeze();
+        Ok(Self { checkpoint, task, encoder, head, _variables: variables, stopwatch })
+    }
+
+    /// What the policy was made for.
+    pub fn checkpoint(&self) -> &Checkpoint {
+        &self.checkpoint
+    }
+
+    /// Embedding of an image, as the policy sees it.
+    pub fn embed(&self, image: &Image) -> Result<Embedding, PolicyError> {
+        Ok(self.encoder.encode(image)?)
+    }
+
+    fn act(&self, embedding: &Embedding, state: &[f64; 7]) -> Result<[f64; 7], ActionError> {
+        let network = |e: tch::TchError| ActionError::Network(e.to_string());
+        let mut features = embedding.values.clone();
+        features.extend(self.checkpoint.condition(state, self.task));
+        let (mean, _) = tch::no_grad(|| {
+            let features = Tensor::f_from_slice(&features)?.f_unsqueeze(0)?.f_to_kind(Kind::Float)?;
+            self.head.forward(&features)
+        })
+        .map_err(network)?;
+        let mut normalized = [0.0f32; 7];
+        mean.f_reshape([7]).and_then(|m| m.f_copy_data(&mut normalized, 7)).map_err(network)?;
+        Ok(normalized.map(f64::from))
+    }
+}
+
+impl ActionSource for VisualPolicy {
+    fn name(&self) -> &str {
+        &self.checkpoint.name
+    }
+
+    fn reset(&mut self) {}
+
+    fn decide(&mut self, observation: &Observation) -> Result<Decision, ActionError> {
+        let image = observation
+            .images
+            .first()
+            .ok_or_else(|| ActionError::Observation("no camera image, the policy needs one".into()))?;
+        let begin = self.stopwatch.now();
+        let embedding = self.encoder.encode(image).map_err(|e| ActionError::Network(e.to_string()))?;
+        let encoded = self.stopwatch.now();
+        let normalized = self.act(&embedding, &observation.bridge_state())?;
+        let decided = self.stopwatch.now();
+        if !normalized.iter().all(|v| v.is_finite()) {
+            return Err(ActionError::NotFinite("an action"));
+        }
+        let action = self.checkpoint.bounds.denormalize(normalized);
+        Ok(Decision {
+            action,
+            label: action,
+            embedding: Some(embedding),
+            encoder_seconds: encoded.since(begin).as_secs_f64(),
+            policy_seconds: decided.since(encoded).as_secs_f64(),
+        })
+    }
+}
