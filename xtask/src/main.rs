@@ -42,14 +42,8 @@ example: cargo xtask demo";
 /// What the caller asked for.
 #[derive(Debug, PartialEq)]
 enum Task {
-    Setup {
-        cuda: bool,
-        skip_system_packages: bool,
-        deps_dir: Option<PathBuf>,
-    },
-    Demo {
-        more: Vec<String>,
-    },
+    Setup { cuda: bool, skip_system_packages: bool, deps_dir: Option<PathBuf> },
+    Demo { more: Vec<String> },
     Check,
     Test,
     Clean,
@@ -74,16 +68,9 @@ fn run(task: Task) -> Result<(), Failure> {
             println!("{USAGE}");
             Ok(())
         }
-        Task::Setup {
-            cuda,
-            skip_system_packages,
-            deps_dir,
-        } => Setup {
-            deps: deps_dir.unwrap_or_else(|| root.join(".deps")),
-            cuda,
-            skip_system_packages,
+        Task::Setup { cuda, skip_system_packages, deps_dir } => {
+            Setup { deps: deps_dir.unwrap_or_else(|| root.join(".deps")), cuda, skip_system_packages }.run()
         }
-        .run(),
         Task::Demo { more } => stages::demo(&root, &more),
         Task::Check => stages::check(&root),
         Task::Test => stages::test(&root),
@@ -94,8 +81,8 @@ fn run(task: Task) -> Result<(), Failure> {
 /// The root of the checkout. Cargo names the package's folder when it runs a program; the folder known at compile time
 /// is for a direct call of the executable.
 fn root() -> PathBuf {
-    let package = env::var_os("CARGO_MANIFEST_DIR")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    let package =
+        env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
     package.parent().map_or(package.clone(), PathBuf::from)
 }
 
@@ -131,19 +118,13 @@ fn parse_setup(words: &mut impl Iterator<Item = String>) -> Result<Task, Failure
             "--cuda" => cuda = true,
             "--skip-system-packages" => skip_system_packages = true,
             "--deps-dir" => {
-                let dir = words
-                    .next()
-                    .ok_or_else(|| Failure::setup("--deps-dir wants a folder after it"))?;
+                let dir = words.next().ok_or_else(|| Failure::setup("--deps-dir wants a folder after it"))?;
                 deps_dir = Some(PathBuf::from(dir));
             }
             other => return Err(unknown(other)),
         }
     }
-    Ok(Task::Setup {
-        cuda,
-        skip_system_packages,
-        deps_dir,
-    })
+    Ok(Task::Setup { cuda, skip_system_packages, deps_dir })
 }
 
 fn unknown(word: &str) -> Failure {
@@ -165,31 +146,20 @@ mod tests {
         assert_eq!(parsed("test").unwrap(), Task::Test);
         assert_eq!(parsed("clean").unwrap(), Task::Clean);
         let setup = parsed("setup --cuda --deps-dir elsewhere").unwrap();
-        let expected = Task::Setup {
-            cuda: true,
-            skip_system_packages: false,
-            deps_dir: Some(PathBuf::from("elsewhere")),
-        };
+        let expected =
+            Task::Setup { cuda: true, skip_system_packages: false, deps_dir: Some(PathBuf::from("elsewhere")) };
         assert_eq!(setup, expected);
     }
 
     #[test]
     fn demo_passes_on_what_follows_two_dashes() {
-        let Task::Demo { more } = parsed("demo -- --seed 8").unwrap() else {
-            panic!("not a demonstration")
-        };
+        let Task::Demo { more } = parsed("demo -- --seed 8").unwrap() else { panic!("not a demonstration") };
         assert_eq!(more, ["--seed", "8"]);
     }
 
     #[test]
     fn refuses_what_it_does_not_know() {
-        for line in [
-            "sing",
-            "setup --gpu",
-            "setup --deps-dir",
-            "demo --seed 8",
-            "test now",
-        ] {
+        for line in ["sing", "setup --gpu", "setup --deps-dir", "demo --seed 8", "test now"] {
             assert_eq!(parsed(line).unwrap_err().exit_code, 2, "{line}");
         }
     }

@@ -1,0 +1,22 @@
+//! The one way this program ends badly: a message that names what is missing and the fix, and an exit code.
+
+/// Why the program stops.
+#[derive(Debug)]
+pub struct Failure {
+    /// For people: what is missing or went wrong, and what to do.
+    pub message: String,
+    /// For scripts: 1 a stage failed, 2 wrong usage or no set-up.
+    pub exit_code: u8,
+}
+
+impl Failure {
+    /// The checkout could not be set up, or the call was wrong.
+    pub fn setup(message: impl Into<String>) -> Self {
+        Self { message: message.into(), exit_code: 2 }
+    }
+
+    /// A build, a lint, a test or the demonstration failed.
+    pub fn stage(message: impl Into<String>) -> Self {
+        Self { message: message.into(), exit_code: 1 }
+    }
+}

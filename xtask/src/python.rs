@@ -1,0 +1,103 @@
+//! The host's Python: it downloads and unpacks the wheels, and in its own environment (`.deps/python`) reads back what
+//! we write, so that tests compare with an implementation that is not ours.
+//!
+//! Any `python3` from 3.8 on will do; which Python the wheels themselves are for does not matter, because nobody
+//! imports them.
+
+use crate::failure::Failure;
+use crate::process::{answer, run_in_view};
+use crate::system_packages;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Independent readers that the tests call: `.deps/python/bin/python`.
+const TEST_READERS: [&str; 3] = ["mcap==1.6.0", "mcap-ros2-support==0.6.0", "numpy"];
+
+/// The lowest Python whose pip accepts several `--platform` at once.
+const LOWEST: (u32, u32) = (3, 8);
+
+/// Refuses a machine without a usable `python3`.
+pub fn require() -> Result<(), Failure> {
+    let version = answer("python3", &["-c", "import sys; print('%d.%d' % sys.version_info[:2])"]).ok_or_else(|| {
+        Failure::setup("missing: python3, which fetches the wheels. Debian: apt-get install python3 python3-venv")
+    })?;
+    match version.split_once('.').and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?))) {
+        Some(found) if found >= LOWEST => Ok(()),
+        _ => Err(Failure::setup(format!(
+            "python3 is {version}, the set-up needs {}.{} or newer: put a newer one first in PATH.",
+            LOWEST.0, LOWEST.1
+        ))),
+    }
+}
+
+/// A Python that has pip: the host's own, else the one of our environment, which is then made.
+pub fn with_pip(deps: &Path) -> Result<PathBuf, Failure> {
+    let host = PathBuf::from("python3");
+    if has_pip(&host) {
+        return Ok(host);
+    }
+    println!("    python3 has no pip: making an environment that has");
+    environment(deps)
+}
+
+/// Makes sure that the environment with the tests' readers is there and returns its Python.
+pub fn require_test_readers(deps: &Path) -> Result<PathBuf, Failure> {
+    let stamp = deps.join("python/readers");
+    let wanted = TEST_READERS.join("\n");
+    let python = environment(deps)?;
+    if fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
+        println!("Python readers: already there");
+        return Ok(python);
+    }
+    println!("Python readers: installing {}", TEST_READERS.join(", "));
+    let mut install = pip(&python);
+    install.args(["install", "--quiet", "--only-binary=:all:"]).args(TEST_READERS);
+    run_in_view(&mut install).map_err(|complaint| {
+        Failure::setup(format!(
+            "the Python readers that tests compare with could not be installed: {complaint}\nIs the network there? Then repeat."
+        ))
+    })?;
+    fs::write(&stamp, wanted)
+        .map_err(|error| Failure::setup(format!("{} cannot be written: {error}", stamp.display())))?;
+    Ok(python)
+}
+
+/// `python -m pip` with what every call of ours wants.
+pub fn pip(python: &Path) -> Command {
+    let mut command = Command::new(python);
+    command.args(["-m", "pip", "--disable-pip-version-check", "--no-input"]);
+    command
+}
+
+/// The Python of the environment in `.deps/python`, made if it is missing or its host Python is gone.
+fn environment(deps: &Path) -> Result<PathBuf, Failure> {
+    let folder = deps.join("python");
+    let python = folder.join("bin/python");
+    if has_pip(&python) {
+        return Ok(python);
+    }
+    if make_environment(&folder) {
+        return Ok(python);
+    }
+    // Debian keeps the part of `venv` that brings pip in a package of its own.
+    println!("    python3 cannot make an environment: python3-venv is missing");
+    system_packages::install(&["python3-venv"])?;
+    if make_environment(&folder) {
+        return Ok(python);
+    }
+    Err(Failure::setup(format!(
+        "python3 has neither pip nor a working venv. Try `python3 -m venv {}` by hand and mend what it says \
+         (Debian: apt-get install python3-venv), then repeat.",
+        folder.display()
+    )))
+}
+
+fn make_environment(folder: &Path) -> bool {
+    let folder = folder.to_string_lossy();
+    answer("python3", &["-m", "venv", "--clear", &folder]).is_some()
+}
+
+fn has_pip(python: &Path) -> bool {
+    answer(&python.to_string_lossy(), &["-m", "pip", "--version"]).is_some()
+}

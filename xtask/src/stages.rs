@@ -1,0 +1,155 @@
+//! The chains of commands behind `demo`, `check`, `test` and `clean`.
+//!
+//! All of them build in the release profile, also the lints and the documentation: the simulation and the networks are
+//! too slow without optimization, and one profile means that the large dependencies are built once.
+
+use crate::failure::Failure;
+use crate::process::line_of;
+use crate::python;
+use crate::setup::{Setup, remove};
+use std::env;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// Where the demonstration leaves its report, below the root.
+const DEMO: &str = "results/demo";
+
+/// Set up, build, and evaluate the simulated kitchen; `more` goes to the evaluation.
+pub fn demo(root: &Path, more: &[String]) -> Result<(), Failure> {
+    let mut stages = Stages::new(root);
+    stages.run("set-up", || Setup::usual(root).run())?;
+    stages.cargo("build", "build --release --package visuomotor")?;
+    let target = env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+    let mut evaluate = Command::new(root.join(target).join("release/visuomotor"));
+    evaluate.args(["evaluate", "launch/widowx_kitchen.toml", "--scenario", "1"]);
+    evaluate.args(["--clock", "lockstep", "--seed", "7", "--out", DEMO]).args(more);
+    stages.command("evaluation", evaluate)?;
+    stages.summary();
+    let report = root.join(DEMO).join("report.html");
+    if report.exists() {
+        println!("report: {}", report.display());
+    }
+    Ok(())
+}
+
+/// Format, lints, documentation.
+pub fn check(root: &Path) -> Result<(), Failure> {
+    let mut stages = Stages::new(root);
+    stages.run("set-up", || Setup::usual(root).run())?;
+    read_over(&mut stages)?;
+    stages.summary();
+    Ok(())
+}
+
+/// Everything that must hold before a change goes in.
+pub fn test(root: &Path) -> Result<(), Failure> {
+    let mut stages = Stages::new(root);
+    stages.run("set-up", || {
+        Setup::usual(root).run()?;
+        python::require_test_readers(&root.join(".deps")).map(drop)
+    })?;
+    read_over(&mut stages)?;
+    stages.cargo("tests", "test --workspace --release")?;
+    // Loops, drivers, safety and recording must not need libtorch.
+    stages.cargo(
+        "tests without libtorch and MuJoCo",
+        "test --package visuomotor --release --no-default-features --lib",
+    )?;
+    stages.summary();
+    Ok(())
+}
+
+/// Removes what can be fetched and built again. Results are kept: they cannot.
+pub fn clean(root: &Path) -> Result<(), Failure> {
+    for folder in [".deps", "target"] {
+        println!("removing {folder}");
+        remove(&root.join(folder)).map_err(|error| Failure::setup(format!("{folder} cannot be removed: {error}")))?;
+    }
+    Ok(())
+}
+
+fn read_over(stages: &mut Stages) -> Result<(), Failure> {
+    stages.cargo("format", "fmt --all --check")?;
+    stages.cargo("lints", "clippy --workspace --all-targets --release -- -D warnings")?;
+    stages.cargo("documentation", "doc --workspace --no-deps --release")
+}
+
+/// Stages that ran, with their times; the first that fails ends the chain.
+struct Stages<'a> {
+    root: &'a Path,
+    done: Vec<(&'static str, Duration)>,
+}
+
+impl<'a> Stages<'a> {
+    fn new(root: &'a Path) -> Self {
+        Self { root, done: Vec::new() }
+    }
+
+    fn cargo(&mut self, name: &'static str, arguments: &str) -> Result<(), Failure> {
+        let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo.args(arguments.split(' '));
+        if arguments.starts_with("doc ") {
+            cargo.env("RUSTDOCFLAGS", "-D warnings");
+        }
+        self.command(name, cargo)
+    }
+
+    fn command(&mut self, name: &'static str, mut command: Command) -> Result<(), Failure> {
+        let line = line_of(&command);
+        command.current_dir(self.root);
+        self.run(name, || {
+            println!("$ {line}");
+            let status =
+                command.status().map_err(|error| Failure::stage(format!("`{line}` cannot be started: {error}")))?;
+            if status.success() {
+                return Ok(());
+            }
+            Err(Failure::stage(format!("`{line}` ended with {status}")))
+        })
+    }
+
+    fn run(&mut self, name: &'static str, stage: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
+        println!("== {name}");
+        let started = Instant::now();
+        let outcome = stage();
+        let elapsed = started.elapsed();
+        if let Err(failure) = outcome {
+            self.summary();
+            println!("{}", row(name, elapsed, "FAILED"));
+            return Err(failure);
+        }
+        println!("{}", row(name, elapsed, "ok"));
+        self.done.push((name, elapsed));
+        Ok(())
+    }
+
+    fn summary(&self) {
+        println!("\n== summary");
+        for (name, elapsed) in &self.done {
+            println!("{}", row(name, *elapsed, "ok"));
+        }
+    }
+}
+
+fn row(name: &str, elapsed: Duration, outcome: &str) -> String {
+    format!("{name:<34} {:>8.1} s  {outcome}", elapsed.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_failure_ends_the_chain_with_its_own_exit_code() {
+        let root = env::temp_dir();
+        let mut stages = Stages::new(&root);
+        stages.command("fine", Command::new("true")).unwrap();
+        let failure = stages.command("bad", Command::new("false")).unwrap_err();
+        assert_eq!(failure.exit_code, 1);
+        assert!(failure.message.contains("`false`"), "{}", failure.message);
+        let missing = stages.run("none", || Err(Failure::setup("nothing there"))).unwrap_err();
+        assert_eq!(missing.exit_code, 2);
+        assert_eq!(stages.done.len(), 1);
+    }
+}
