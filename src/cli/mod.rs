@@ -1,1 +1,3 @@
 //! The command line.
+#[cfg(feature = "mujoco")]
+pub mod setting;

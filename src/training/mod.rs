@@ -1,1 +1,16 @@
-//! training (being written).
+//! Learning from recorded episodes: the data, the loop, and one file per algorithm.
+//!
+//! [`behavior_cloning`] is the whole algorithm; [`Dataset`] turns episodes into batches; [`Adam`] is the optimizer, its
+//! moments saved with each checkpoint so that a resumed run continues as if it had not stopped. Training never touches
+//! hardware: periodic trials are a function handed in by the command line.
+
+mod adam;
+mod augment;
+pub mod behavior_cloning;
+mod curves;
+mod dataset;
+
+pub use adam::Adam;
+pub use augment::Augmentation;
+pub use curves::{Curves, curves_svg};
+pub use dataset::{Batch, Dataset};

@@ -1,0 +1,177 @@
+//! Recorded episodes as batches.
+
+use std::path::Path;
+
+use anyhow::{Context, ensure};
+use indicatif::ProgressBar;
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+use tch::Tensor;
+
+use super::augment::Augmentation;
+use crate::action::{Action, ActionBounds};
+use crate::encoder::policy_image;
+use crate::policy::{Checkpoint, StateScale};
+use crate::recording::{dataset_digest, list_episodes, read_episode};
+
+/// Every step of a folder of episodes, images in memory.
+pub struct Dataset {
+    size: usize,
+    images: Vec<u8>,
+    states: Vec<[f64; 7]>,
+    labels: Vec<[f64; 7]>,
+    tasks: Vec<usize>,
+    /// First step of each episode, and one past the last of all.
+    starts: Vec<usize>,
+    /// Names of the tasks, in the order of their numbers.
+    pub task_names: Vec<String>,
+    /// Arm the episodes were recorded on.
+    pub robot: String,
+    /// Policy rate of the episodes \[Hz\].
+    pub rate_hz: f64,
+    /// Digest of the folder.
+    pub digest: String,
+}
+
+/// One batch of B steps.
+pub struct Batch {
+    /// Varied images (B, 3, size, size), f32 in 0..1.
+    pub images: Tensor,
+    /// Scaled state and task one-hot (B, 7 + tasks).
+    pub conditions: Tensor,
+    /// Normalized actions (B, 7), clipped to +-0.99.
+    pub actions: Tensor,
+}
+
+impl Dataset {
+    /// Reads all finished episodes of `folder` whose outcome is success; images are brought to `size` pixels.
+    pub fn read(folder: &Path, task_names: &[String], size: u32) -> anyhow::Result<Self> {
+        let files = list_episodes(folder)?;
+        ensure!(!files.is_empty(), "{}: no episodes; make some with `visuomotor demonstrate`", folder.display());
+        let bar = ProgressBar::new(files.len() as u64);
+        let mut set = Self {
+            size: size as usize,
+            images: Vec::new(),
+            states: Vec::new(),
+            labels: Vec::new(),
+            tasks: Vec::new(),
+            starts: vec![0],
+            task_names: task_names.to_vec(),
+            robot: String::new(),
+            rate_hz: 0.0,
+            digest: dataset_digest(folder)?,
+        };
+        for file in &files {
+            bar.inc(1);
+            let episode = read_episode(file)?;
+            if !episode.end.as_ref().is_some_and(|end| end.outcome.is_success()) {
+                continue;
+            }
+            let task = task_names.iter().position(|t| *t == episode.start.task).with_context(|| {
+                format!("{}: task `{}` is not among {}", file.display(), episode.start.task, task_names.join(", "))
+            })?;
+            set.fits(file, &episode.start.robot, episode.start.policy_rate_hz)?;
+            for step in &episode.steps {
+                let image = step.image.decode()?;
+                let image = policy_image(&image, size)?;
+                set.images.extend_from_slice(&image.pixels);
+                set.states.push(step.bridge_state);
+                set.labels.push(step.label.to_array());
+                set.tasks.push(task);
+            }
+            set.starts.push(set.states.len());
+        }
+        bar.finish_and_clear();
+        ensure!(!set.states.is_empty(), "{}: no successful episode", folder.display());
+        Ok(set)
+    }
+
+    fn fits(&mut self, file: &Path, robot: &str, rate_hz: f64) -> anyhow::Result<()> {
+        if self.robot.is_empty() {
+            self.robot = robot.to_string();
+            self.rate_hz = rate_hz;
+        }
+        ensure!(
+            self.robot == robot && (self.rate_hz - rate_hz).abs() < 1e-9,
+            "{}: recorded on {robot} at {rate_hz} Hz, the others on {} at {} Hz; keep such episodes in separate folders",
+            file.display(),
+            self.robot,
+            self.rate_hz
+        );
+        Ok(())
+    }
+
+    /// Number of steps.
+    pub fn len(&self) -> usize {
+        self.states.len()
+    }
+
+    /// Is there nothing?
+    pub fn is_empty(&self) -> bool {
+        self.states.is_empty()
+    }
+
+    /// Number of episodes.
+    pub fn episodes(&self) -> usize {
+        self.starts.len() - 1
+    }
+
+    /// Splits off every `nth` episode for validation: answers step numbers for training and for validation.
+    pub fn split(&self, nth: usize) -> (Vec<usize>, Vec<usize>) {
+        let (mut train, mut validation) = (Vec::new(), Vec::new());
+        for (episode, range) in self.starts.windows(2).enumerate() {
+            let part = if nth > 0 && episode % nth == nth - 1 { &mut validation } else { &mut train };
+            part.extend(range[0]..range[1]);
+        }
+        (train, validation)
+    }
+
+    /// Mean and spread of the states.
+    pub fn state_scale(&self) -> StateScale {
+        let n = self.states.len().max(1) as f64;
+        let mean: [f64; 7] = std::array::from_fn(|i| self.states.iter().map(|s| s[i]).sum::<f64>() / n);
+        let std = std::array::from_fn(|i| {
+            let variance = self.states.iter().map(|s| (s[i] - mean[i]).powi(2)).sum::<f64>() / n;
+            // Angles that hardly move in the data must not be blown up by scaling.
+            variance.sqrt().max(if i < 3 { 0.01 } else { 0.1 })
+        });
+        StateScale { mean, std }
+    }
+
+    /// A batch of the steps in `picks`; `jitter` is noise on the scaled state.
+    pub fn batch(
+        &self,
+        picks: &[usize],
+        checkpoint: &Checkpoint,
+        augmentation: &Augmentation,
+        jitter: f64,
+        rng: &mut ChaCha8Rng,
+    ) -> Result<Batch, tch::TchError> {
+        let (size, pixels) = (self.size, self.size * self.size * 3);
+        let mut images = vec![0.0f32; picks.len() * pixels];
+        let mut conditions = Vec::new();
+        let mut actions = Vec::with_capacity(picks.len() * 7);
+        for (slot, &step) in images.chunks_exact_mut(pixels).zip(picks) {
+            augmentation.apply(&self.images[step * pixels..(step + 1) * pixels], size, slot, rng);
+            let mut condition = checkpoint.condition(&self.states[step], self.tasks[step]);
+            for value in &mut condition[..7] {
+                if jitter > 0.0 {
+                    *value += rng.random_range(-jitter..=jitter) as f32;
+                }
+            }
+            conditions.extend(condition);
+            actions.extend(normalized(&self.labels[step], &checkpoint.bounds));
+        }
+        let (b, s) = (picks.len() as i64, size as i64);
+        Ok(Batch {
+            images: Tensor::f_from_slice(&images)?.f_reshape([b, 3, s, s])?,
+            conditions: Tensor::f_from_slice(&conditions)?.f_reshape([b, -1])?,
+            actions: Tensor::f_from_slice(&actions)?.f_reshape([b, 7])?,
+        })
+    }
+}
+
+/// Actions in the bounds' units, clipped to +-0.99 as PTR does, so that tanh can reach them.
+fn normalized(label: &[f64; 7], bounds: &ActionBounds) -> [f32; 7] {
+    bounds.normalize(&Action::from_array(*label)).map(|v| v.clamp(-0.99, 0.99) as f32)
+}
