@@ -1,1 +1,12 @@
-//! kinematics (being written).
+//! A serial arm's geometry: joints to tool pose, the Jacobian, and the way back.
+//!
+//! Start at [`Chain`]. Meters and radians; joints in the order of `robots/<arm>/robot.toml`; every pose is
+//! `base_from_tool`. Revolute joints in one unbroken chain only; anything else is refused when the chain is built.
+//! Nothing here allocates, reads a clock or panics: the control thread calls it at control rate. A number that is not
+//! finite goes in and comes out as one (or as [`NoSolution`]); `safety` stops it.
+
+mod chain;
+mod inverse;
+
+pub use chain::{Chain, Jacobian, JointLimit, KinematicsError};
+pub use inverse::{InverseSettings, NoSolution};

@@ -1,0 +1,178 @@
+//! The target pose and the way to it.
+
+use std::time::Duration;
+
+use nalgebra::Vector3;
+
+use super::gripper::GripperFilter;
+use super::segment::{Pace, Segment};
+use crate::action::{Action, ActionBounds, JointCommand};
+use crate::config::{GripperPolicy, Robot};
+use crate::geometry::{Pose, rotation_from_euler};
+use crate::kinematics::{Chain, InverseSettings};
+use crate::observation::{JointVector, Proprioception};
+use crate::time::Timestamp;
+
+/// What became of an action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accepted {
+    /// The target moved and a new segment leads to it.
+    Taken,
+    /// The arm cannot reach the new target: target and segment stay as they were; the gripper follows the action.
+    NoSolution,
+    /// A number of the action or of the measured joints is not finite, or the number of joints is wrong: nothing changed.
+    NotFinite,
+}
+
+/// Turns actions into joint commands.
+///
+/// Until [`Controller::seed`] was called with a finite measurement, commands are NaN, which the safety filter stops.
+#[derive(Clone, Debug)]
+pub struct Controller {
+    chain: Chain,
+    bounds: ActionBounds,
+    workspace_low: [f64; 3],
+    workspace_high: [f64; 3],
+    policy_period: Duration,
+    inverse: InverseSettings,
+    target: Pose,
+    segment: Segment,
+    gripper: GripperFilter,
+    gripper_target: f64,
+}
+
+impl Controller {
+    /// A controller for this arm; actions are clipped to `bounds` and carried out over `policy_period`.
+    pub fn new(
+        robot: &Robot,
+        chain: Chain,
+        bounds: ActionBounds,
+        gripper: GripperPolicy,
+        policy_period: Duration,
+    ) -> Self {
+        let mut nowhere = JointVector::zeros(chain.joints());
+        nowhere.fill(f64::NAN);
+        Self {
+            target: chain.forward(&nowhere),
+            chain,
+            bounds,
+            workspace_low: robot.limits.workspace_low,
+            workspace_high: robot.limits.workspace_high,
+            policy_period,
+            inverse: InverseSettings::tracking(),
+            segment: Segment::hold(nowhere, Timestamp::ZERO),
+            gripper: GripperFilter::new(gripper),
+            gripper_target: 1.0,
+        }
+    }
+
+    /// Starts afresh from what is measured: target = measured pose, command = measured positions and gripper until an
+    /// action comes. The gripper policy starts over from open.
+    pub fn seed(&mut self, now: Timestamp, measured: &Proprioception) {
+        self.gripper.restart(1.0);
+        self.gripper_target = measured.gripper.clamp(0.0, 1.0);
+        self.resume(now, measured);
+    }
+
+    /// After a stop or a reconnect within an episode: as [`Controller::seed`], but the gripper keeps its target and its
+    /// policy's state, so that a held object is not let go.
+    pub fn resume(&mut self, now: Timestamp, measured: &Proprioception) {
+        self.target = self.chain.forward(&measured.joint_positions);
+        self.segment = Segment::hold(measured.joint_positions, now);
+    }
+
+    /// Takes an action: moves the target and starts a segment from the present command to it.
+    ///
+    /// The action is clipped to the bounds and means `target = D * target`, `D` turning by `Rz Ry Rx` of the action's
+    /// angles about the measured tool position (base axes) and then moving along the base axes. The target's position is
+    /// clipped to the workspace box; its orientation is not.
+    pub fn accept(&mut self, now: Timestamp, action: &Action, measured: &Proprioception) -> Accepted {
+        let joints = &measured.joint_positions;
+        // A target that is not finite: never seeded, or seeded from numbers that were not.
+        if !action.is_finite()
+            || !joints.is_finite()
+            || joints.len() != self.chain.joints()
+            || !self.segment.to.is_finite()
+        {
+            return Accepted::NotFinite;
+        }
+        let action = self.bounds.clip(action);
+        self.gripper_target = self.gripper.decide(action.gripper);
+        let pivot = self.chain.forward(joints).translation.vector;
+        let target = self.inside_workspace(moved(&self.target, &action, &pivot));
+        // Seeded from the joints of the present target: the commanded ones, and the nearest to the solution.
+        let Ok(to) = self.chain.inverse(&self.segment.to, &target, &self.inverse) else {
+            return Accepted::NoSolution;
+        };
+        self.target = target;
+        self.start(now, to, self.policy_period, Pace::Even);
+        Accepted::Taken
+    }
+
+    /// Goes to a joint vector \[rad\] in one smooth motion (minimum jerk) of this length, gripper at once: for start poses.
+    ///
+    /// Joints are brought inside the usable limits. Afterwards the target is the pose of those joints and the gripper
+    /// policy starts over from `gripper`. Numbers that are not finite change nothing.
+    pub fn move_to(&mut self, now: Timestamp, joints: &JointVector, duration: Duration, gripper: f64) -> Accepted {
+        if !joints.is_finite()
+            || joints.len() != self.chain.joints()
+            || !gripper.is_finite()
+            || !self.segment.to.is_finite()
+        {
+            return Accepted::NotFinite;
+        }
+        let mut to = *joints;
+        for (joint, limit) in to.iter_mut().zip(self.chain.usable_limits()) {
+            *joint = joint.clamp(limit.lower, limit.upper);
+        }
+        self.target = self.chain.forward(&to);
+        self.start(now, to, duration, Pace::RestToRest);
+        self.gripper.restart(gripper);
+        self.gripper_target = gripper.clamp(0.0, 1.0);
+        Accepted::Taken
+    }
+
+    /// The command at `now`: on the segment, or at its end once that is reached.
+    pub fn command(&self, now: Timestamp) -> JointCommand {
+        JointCommand { joint_positions: self.segment.at(now), gripper: self.gripper_target }
+    }
+
+    /// Has the command reached the end of its segment?
+    pub fn arrived(&self, now: Timestamp) -> bool {
+        self.segment.ended(now)
+    }
+
+    /// Pose of the tool in the base frame that the next action changes.
+    pub fn target(&self) -> Pose {
+        self.target
+    }
+
+    fn start(&mut self, now: Timestamp, to: JointVector, duration: Duration, pace: Pace) {
+        self.segment = Segment { from: self.segment.at(now), to, starts_at: now, duration, pace };
+    }
+
+    fn inside_workspace(&self, mut pose: Pose) -> Pose {
+        for axis in 0..3 {
+            let (low, high) = (self.workspace_low[axis], self.workspace_high[axis]);
+            let value = &mut pose.translation.vector[axis];
+            // Not `max` and `min`: they would turn NaN into a place.
+            if *value < low {
+                *value = low;
+            } else if *value > high {
+                *value = high;
+            }
+        }
+        pose
+    }
+}
+
+/// `target` after `action`, turned about `pivot` \[m\], all in the base frame.
+fn moved(target: &Pose, action: &Action, pivot: &Vector3<f64>) -> Pose {
+    let [roll, pitch, yaw] = action.rotation;
+    let turn = rotation_from_euler(roll, pitch, yaw);
+    let position = turn * (target.translation.vector - pivot) + pivot + Vector3::from(action.translation);
+    let mut rotation = turn * target.rotation;
+    // Thousands of products would let the norm drift.
+    rotation.renormalize();
+    Pose::from_parts(position.into(), rotation)
+}

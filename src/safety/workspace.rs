@@ -1,0 +1,83 @@
+//! The tool's box.
+
+use nalgebra::Vector3;
+
+/// Distance outside the box that is let pass \[m\]: the way between two poses inside is straight in joints, not in space.
+pub(super) const TOLERANCE: f64 = 0.005;
+
+/// A box in the base frame.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Workspace {
+    /// Lower corner \[m\].
+    pub(super) low: [f64; 3],
+    /// Upper corner \[m\].
+    pub(super) high: [f64; 3],
+}
+
+impl Workspace {
+    /// Distance from a point to the box \[m\]; zero inside, NaN when a number is.
+    pub(super) fn distance_outside(&self, point: &Vector3<f64>) -> f64 {
+        let mut squared = 0.0;
+        for axis in 0..3 {
+            let value = point[axis];
+            // Zero only where both comparisons hold, so that NaN does not read as inside.
+            let outside = if value >= self.low[axis] && value <= self.high[axis] {
+                0.0
+            } else if value < self.low[axis] {
+                self.low[axis] - value
+            } else {
+                value - self.high[axis]
+            };
+            squared += outside * outside;
+        }
+        f64::sqrt(squared)
+    }
+
+    /// May the tool go to `next` when the last sent command has it at `last`? It may inside the box and its tolerance, and
+    /// where it gets no further out than it is.
+    pub(super) fn allows(&self, next: &Vector3<f64>, last: &Vector3<f64>) -> bool {
+        let outside = self.distance_outside(next);
+        outside <= TOLERANCE || outside <= self.distance_outside(last)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOX: Workspace = Workspace { low: [0.1, -0.3, 0.0], high: [0.4, 0.3, 0.3] };
+
+    #[test]
+    fn the_distance_is_to_the_nearest_point_of_the_box() {
+        assert_eq!(BOX.distance_outside(&Vector3::new(0.2, 0.0, 0.1)), 0.0);
+        assert!((BOX.distance_outside(&Vector3::new(0.4 + 0.03, 0.3 + 0.04, 0.1)) - 0.05).abs() < 1e-12);
+        assert!((BOX.distance_outside(&Vector3::new(0.2, 0.0, -0.02)) - 0.02).abs() < 1e-12);
+    }
+
+    #[test]
+    fn just_inside_the_tolerance_passes_and_just_outside_does_not() {
+        let last = Vector3::new(0.2, 0.0, 0.0);
+        assert!(BOX.allows(&Vector3::new(0.2, 0.0, 1e-6 - TOLERANCE), &last));
+        assert!(!BOX.allows(&Vector3::new(0.2, 0.0, -1e-6 - TOLERANCE), &last));
+    }
+
+    #[test]
+    fn outside_only_the_way_back_is_free() {
+        let last = Vector3::new(0.6, 0.0, 0.1);
+        assert!(BOX.allows(&Vector3::new(0.59, 0.0, 0.1), &last));
+        assert!(BOX.allows(&last, &last));
+        assert!(!BOX.allows(&Vector3::new(0.61, 0.0, 0.1), &last));
+    }
+
+    #[test]
+    fn nan_is_outside_everything() {
+        let inside = Vector3::new(0.2, 0.0, 0.1);
+        for axis in 0..3 {
+            let mut bad = inside;
+            bad[axis] = f64::NAN;
+            assert!(!BOX.allows(&bad, &inside));
+        }
+        let nowhere = Workspace { low: [f64::NAN; 3], high: [f64::NAN; 3] };
+        assert!(!nowhere.allows(&inside, &inside));
+    }
+}
