@@ -1,1 +1,311 @@
-//! runtime (being written).
+//! Runs an episode: the decision loop (policy rate), the control loop (control rate), and the slot between them.
+//!
+//! ```text
+//! cameras -> decision_loop -> [newest action] -> control_loop -> arm
+//!                 ^   |                              |    |
+//!                 |   `-> sinks, judge               |    `-> [ring of ticks] -> sinks
+//!                 `----------- [newest state] <------'
+//! ```
+//!
+//! The two tick functions are the same in both ways of passing time: [`Timing::Lockstep`] runs them on one thread with a
+//! clock moved by hand, as fast as it goes and repeatably; [`Timing::Wall`] runs them on two threads in real time.
+//! Start reading at `lockstep.rs`, then `decision_loop.rs` and `control_loop.rs`.
+//!
+//! Seconds, radians, base frame. The runtime does not know who decides, who listens or which arm it is. It does not
+//! activate the arm and never releases it: whatever way an episode ends, the arm holds.
+
+mod control_loop;
+mod decision_loop;
+pub mod fake;
+mod go_to;
+mod latest;
+mod ledger;
+mod lockstep;
+mod pace;
+mod realtime;
+mod schedule;
+mod sleep;
+mod stop;
+mod wall;
+
+use std::time::Duration;
+
+use crate::action::{ActionError, ActionSource};
+use crate::camera::{Camera, CameraError};
+use crate::control::Controller;
+use crate::driver::{ArmDriver, DriverError};
+use crate::episode::{EpisodeEnd, EpisodeStart, Judge, LimitReason, Outcome, StepSink};
+use crate::kinematics::Chain;
+use crate::safety::SafetyFilter;
+use crate::time::{Clock, ManualClock, SystemClock, Timestamp};
+
+pub use control_loop::{ControlCounts, ControlLoop};
+pub use decision_loop::DecisionLoop;
+pub use go_to::{Arrival, Posture, go_to};
+pub use latest::{LatestReader, LatestWriter, latest};
+pub use ledger::{Ledger, LedgerSummary, Series, SeriesSummary};
+pub use realtime::Realtime;
+pub use schedule::{DeadlineBudget, DeadlineWatch, Due, Schedule, Strain};
+pub use sleep::Sleeper;
+pub use stop::{HoldGuard, StopFlag};
+pub use wall::WallOptions;
+
+/// A camera with the oldest image a decision may use \[s\].
+pub type AgedCamera = (Box<dyn Camera>, f64);
+
+/// The parts of a running set-up. The arm is active.
+pub struct Station {
+    /// The arm; only the control loop talks to it.
+    pub arm: Box<dyn ArmDriver>,
+    /// Cameras in launch-file order, the policy's first, each with the oldest image a decision may use \[s\].
+    pub cameras: Vec<AgedCamera>,
+    /// The arm's kinematics.
+    pub chain: Chain,
+    /// Slow action to fast command.
+    pub controller: Controller,
+    /// The one filter before the driver.
+    pub safety: SafetyFilter,
+    /// Time between control ticks.
+    pub control_period: Duration,
+    /// Time between decisions.
+    pub policy_period: Duration,
+}
+
+/// What an episode is run with.
+pub struct EpisodeRequest<'a> {
+    /// What is known before the first step.
+    pub start: EpisodeStart,
+    /// Length after which the judge is told that time ran out \[s\].
+    pub seconds: f64,
+    /// Who decides.
+    pub source: &'a mut dyn ActionSource,
+    /// Who listens, told in this order.
+    pub sinks: Vec<&'a mut dyn StepSink>,
+    /// Who says how it ends.
+    pub judge: &'a mut dyn Judge,
+    /// Who may stop it.
+    pub stop: &'a StopFlag,
+}
+
+/// How time passes.
+#[derive(Clone, Copy)]
+pub enum Timing<'a> {
+    /// Both loops on one thread, as fast as it goes, repeatable.
+    Lockstep {
+        /// The clock the loops move; the simulation's time.
+        clock: &'a ManualClock,
+        /// Measures durations for the ledger and nothing else; one that stands still makes recordings repeat to the
+        /// byte.
+        stopwatch: &'a dyn Clock,
+    },
+    /// Two threads in real time.
+    Wall {
+        /// The clock of all stamps.
+        clock: &'a SystemClock,
+        /// Deadline budget and real-time wishes.
+        options: &'a WallOptions,
+    },
+}
+
+/// Deadlines that were missed: whole periods skipped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct DeadlineMisses {
+    /// Control periods.
+    pub control: u64,
+    /// Policy periods.
+    pub decision: u64,
+}
+
+/// How an episode went.
+#[derive(Debug)]
+pub struct EpisodeReport {
+    /// How it ended, as the sinks were told.
+    pub outcome: Outcome,
+    /// Policy steps.
+    pub steps: u64,
+    /// Length \[s\].
+    pub seconds: f64,
+    /// Where the time went.
+    pub ledger: Ledger,
+    /// Deadlines missed.
+    pub deadline_misses: DeadlineMisses,
+    /// Control ticks whose command the safety filter changed.
+    pub limited: u64,
+    /// Times the arm was told to hold before the end (safety filter, refused action, deadline budget).
+    pub stopped: u64,
+    /// Times a new action made it move again after that.
+    pub resumed: u64,
+    /// Actions inverse kinematics had no solution for.
+    pub no_solution: u64,
+    /// Control ticks run.
+    pub control_ticks: u64,
+    /// Control ticks the sinks did not get because the ring was full.
+    pub dropped_ticks: u64,
+    /// What became of the real-time wishes, one line each.
+    pub realtime: Vec<String>,
+    /// What went wrong with the machinery, if anything did; then the outcome is aborted, unless only a sink failed to
+    /// close.
+    pub fault: Option<RuntimeError>,
+}
+
+/// Why an episode or a motion could not go on. The arm holds.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RuntimeError {
+    /// No usable image.
+    #[error(transparent)]
+    Camera(#[from] CameraError),
+    /// The arm.
+    #[error(transparent)]
+    Driver(#[from] DriverError),
+    /// Who decides could not.
+    #[error(transparent)]
+    Source(#[from] ActionError),
+    /// Who listens could not: a full disk, a closed window.
+    #[error("a listener of the episode failed: {0:#}")]
+    Sink(anyhow::Error),
+    /// A bug somewhere below.
+    #[error("the program panicked: {0}; the arm holds: please report this")]
+    Panicked(String),
+    /// The deadline budget is used up.
+    #[error("{missed} control periods in a row were missed, the limit is {limit}: free the machine, or slow the loop")]
+    Deadlines {
+        /// Periods missed in a row.
+        missed: u64,
+        /// Limit \[periods\].
+        limit: u64,
+    },
+    /// The control loop has published nothing yet.
+    #[error("the control loop has not read the arm yet")]
+    NoState,
+    /// The control loop stopped publishing.
+    #[error("the newest proprioception is {age:.3} s old, the limit is {limit:.3} s: the control loop is stuck")]
+    StaleState {
+        /// Age \[s\].
+        age: f64,
+        /// Limit \[s\].
+        limit: f64,
+    },
+    /// The operating system gave no thread.
+    #[error("the control thread could not be started: {0}")]
+    Thread(std::io::Error),
+    /// The safety filter stopped a motion to a posture.
+    #[error("the motion was stopped by the safety filter ({0:?}); the arm holds")]
+    Stopped(LimitReason),
+    /// A motion to a posture ended elsewhere.
+    #[error("joint {joint} is {off:.3} rad from where it should be, the limit is {limit:.3} rad: is the arm blocked?")]
+    NotReached {
+        /// Joint, counted from 0.
+        joint: usize,
+        /// Distance \[rad\].
+        off: f64,
+        /// Limit \[rad\].
+        limit: f64,
+    },
+    /// Someone raised the stop flag during a motion to a posture.
+    #[error("stopped: {0}")]
+    Interrupted(String),
+}
+
+/// Runs one episode to its end. Whatever happens, the arm holds afterwards and the sinks are told how it ended.
+pub fn run_episode(station: &mut Station, request: EpisodeRequest<'_>, timing: Timing<'_>) -> EpisodeReport {
+    match timing {
+        Timing::Lockstep { clock, stopwatch } => lockstep::run(station, request, clock, stopwatch),
+        Timing::Wall { clock, options } => wall::run(station, request, clock, options),
+    }
+}
+
+impl Station {
+    /// Both loops, connected, for one episode.
+    fn loops<'a, 'r: 'a>(
+        &'a mut self,
+        source: &'a mut dyn ActionSource,
+        sinks: Vec<&'r mut dyn StepSink>,
+        now: Timestamp,
+    ) -> (ControlLoop<'a>, DecisionLoop<'a>) {
+        let (action_writer, action_reader) = latest();
+        let (state_writer, state_reader) = latest();
+        let (tick_writer, tick_reader) = rtrb::RingBuffer::new(ring_capacity(self.control_period));
+        let parts = (&mut *self.arm, &mut self.controller, &mut self.safety);
+        let control = ControlLoop::new(parts, action_reader, state_writer, tick_writer, now);
+        let decision = DecisionLoop {
+            cameras: &mut self.cameras,
+            chain: &self.chain,
+            source,
+            sinks: sinks.into_iter().map(|sink| sink as &mut dyn StepSink).collect(),
+            states: state_reader,
+            actions: action_writer,
+            ticks: tick_reader,
+            state_max_age: self.policy_period.max(self.control_period * 10).as_secs_f64(),
+            ledger: Ledger::new(),
+            steps: 0,
+        };
+        (control, decision)
+    }
+}
+
+/// Room for about four seconds of ticks: longer than any decision that is not a fault.
+fn ring_capacity(control_period: Duration) -> usize {
+    ((4.0 / control_period.as_secs_f64().max(1e-4)) as usize).clamp(64, 8192)
+}
+
+/// What is left of the control side at the end.
+struct ControlEnd {
+    result: Result<(), RuntimeError>,
+    ledger: Ledger,
+    counts: ControlCounts,
+    missed: u64,
+    realtime: Vec<String>,
+}
+
+impl ControlLoop<'_> {
+    /// Leaves the arm holding.
+    fn end(mut self, now: Timestamp, result: Result<(), RuntimeError>) -> ControlEnd {
+        let held = self.arm.hold(now).map_err(RuntimeError::from);
+        let (ledger, counts) = (self.ledger, self.counts);
+        ControlEnd { result: result.and(held), ledger, counts, missed: 0, realtime: Vec::new() }
+    }
+}
+
+/// Tells the sinks how it ended and writes the report. `ended` is the decision side's view; a fault of the control side
+/// comes first, because it is the cause.
+fn close(
+    mut decision: DecisionLoop<'_>,
+    control: ControlEnd,
+    ended: Result<Outcome, RuntimeError>,
+    seconds: f64,
+    decision_misses: u64,
+) -> EpisodeReport {
+    let aborted = |why: String| Outcome::Aborted { judge: "runtime".into(), why };
+    let (outcome, mut fault) = match control.result.and(ended) {
+        Ok(outcome) => (outcome, None),
+        Err(error) => (aborted(error.to_string()), Some(error)),
+    };
+    let end = EpisodeEnd { outcome, steps: decision.steps, seconds };
+    if let Err(error) = stop::guarded(|| decision.end(&end)) {
+        fault.get_or_insert(error);
+    }
+    let mut ledger = control.ledger;
+    ledger.merge(&decision.ledger);
+    let counts = control.counts;
+    EpisodeReport {
+        outcome: end.outcome,
+        steps: end.steps,
+        seconds,
+        ledger,
+        deadline_misses: DeadlineMisses { control: control.missed, decision: decision_misses },
+        limited: counts.limited,
+        stopped: counts.stopped,
+        resumed: counts.resumed,
+        no_solution: counts.no_solution,
+        control_ticks: counts.ticks,
+        dropped_ticks: counts.dropped,
+        realtime: control.realtime,
+        fault,
+    }
+}
+
+/// Length as a duration; nonsense (negative, NaN) is zero.
+fn length(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::ZERO)
+}

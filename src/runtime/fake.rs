@@ -1,0 +1,174 @@
+//! An ideal arm and camera that can misbehave on demand: for tests, benches and dry runs without a simulator.
+//!
+//! The arm is wherever it was last told to be. The switches may be thrown while a loop runs, from any thread.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use crate::action::JointCommand;
+use crate::camera::{Camera, CameraError};
+use crate::driver::{ArmDriver, Capabilities, DriverError};
+use crate::observation::{Image, JointVector, Proprioception};
+use crate::time::Timestamp;
+
+#[derive(Debug, Default)]
+struct Shared {
+    silent: AtomicBool,
+    frozen: AtomicBool,
+    panics: AtomicBool,
+    holds: AtomicBool,
+    hold_count: AtomicU64,
+    write_count: AtomicU64,
+}
+
+/// Faults to throw, and what the arm was told.
+#[derive(Clone, Debug, Default)]
+pub struct Switches(Arc<Shared>);
+
+impl Switches {
+    /// The arm (or camera) answers nothing from now on.
+    pub fn silence(&self, on: bool) {
+        self.0.silent.store(on, Ordering::SeqCst);
+    }
+
+    /// The camera keeps giving the image it has.
+    pub fn freeze(&self, on: bool) {
+        self.0.frozen.store(on, Ordering::SeqCst);
+    }
+
+    /// Reading panics from now on.
+    pub fn panic(&self, on: bool) {
+        self.0.panics.store(on, Ordering::SeqCst);
+    }
+
+    /// Was the last thing the arm was told to hold?
+    pub fn holds(&self) -> bool {
+        self.0.holds.load(Ordering::SeqCst)
+    }
+
+    /// How often it was told to hold.
+    pub fn hold_count(&self) -> u64 {
+        self.0.hold_count.load(Ordering::SeqCst)
+    }
+
+    /// How many commands it took.
+    pub fn write_count(&self) -> u64 {
+        self.0.write_count.load(Ordering::SeqCst)
+    }
+
+    fn is(&self, switch: impl Fn(&Shared) -> &AtomicBool) -> bool {
+        switch(&self.0).load(Ordering::SeqCst)
+    }
+}
+
+/// An arm that is at once wherever it is told to be.
+#[derive(Debug)]
+pub struct FakeArm {
+    capabilities: Capabilities,
+    at: JointCommand,
+    switches: Switches,
+}
+
+impl FakeArm {
+    /// An arm of that many joints, at zero with the gripper open.
+    pub fn new(joints: usize) -> (Self, Switches) {
+        Self::at(JointVector::zeros(joints), 1.0)
+    }
+
+    /// An arm that stands at these joint positions \[rad\] with this gripper fraction.
+    pub fn at(joint_positions: JointVector, gripper: f64) -> (Self, Switches) {
+        let capabilities = Capabilities {
+            robot: "fake".into(),
+            driver: "fake".into(),
+            joints: joint_positions.len(),
+            control_rate_hz: 50.0,
+        };
+        let switches = Switches::default();
+        let at = JointCommand { joint_positions, gripper };
+        (Self { capabilities, at, switches: switches.clone() }, switches)
+    }
+}
+
+impl ArmDriver for FakeArm {
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    fn activate(&mut self, now: Timestamp) -> Result<(), DriverError> {
+        self.hold(now)
+    }
+
+    fn read(&mut self, now: Timestamp) -> Result<Proprioception, DriverError> {
+        if self.switches.is(|s| &s.panics) {
+            panic!("the fake arm was told to panic");
+        }
+        if self.switches.is(|s| &s.silent) {
+            return Err(DriverError::Silent);
+        }
+        let still = JointVector::zeros(self.capabilities.joints);
+        Ok(Proprioception {
+            joint_positions: self.at.joint_positions,
+            joint_velocities: still,
+            joint_efforts: still,
+            finger_position: 0.0,
+            gripper: self.at.gripper,
+            measured_at: now,
+        })
+    }
+
+    fn write(&mut self, _now: Timestamp, command: &JointCommand) -> Result<(), DriverError> {
+        if !(command.joint_positions.is_finite() && command.gripper.is_finite()) {
+            return Err(DriverError::NotFinite);
+        }
+        self.switches.0.write_count.fetch_add(1, Ordering::SeqCst);
+        self.switches.0.holds.store(false, Ordering::SeqCst);
+        self.at = *command;
+        Ok(())
+    }
+
+    fn hold(&mut self, _now: Timestamp) -> Result<(), DriverError> {
+        self.switches.0.hold_count.fetch_add(1, Ordering::SeqCst);
+        self.switches.0.holds.store(true, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+/// A camera that gives a gray picture taken just now.
+#[derive(Debug)]
+pub struct FakeCamera {
+    newest: Image,
+    switches: Switches,
+}
+
+impl FakeCamera {
+    /// A camera of that size \[pixels\].
+    pub fn new(name: &str, width: u32, height: u32) -> (Self, Switches) {
+        let switches = Switches::default();
+        let newest = Image {
+            camera: name.into(),
+            width,
+            height,
+            pixels: vec![128; (width * height * 3) as usize].into(),
+            captured_at: Timestamp::ZERO,
+            sequence: 0,
+        };
+        (Self { newest, switches: switches.clone() }, switches)
+    }
+}
+
+impl Camera for FakeCamera {
+    fn name(&self) -> &str {
+        &self.newest.camera
+    }
+
+    fn newest(&mut self, now: Timestamp) -> Result<Image, CameraError> {
+        if self.switches.is(|s| &s.silent) {
+            return Err(CameraError::Silent { camera: self.newest.camera.to_string(), why: "switched off".into() });
+        }
+        if !self.switches.is(|s| &s.frozen) {
+            self.newest.captured_at = now;
+            self.newest.sequence += 1;
+        }
+        Ok(self.newest.clone())
+    }
+}
