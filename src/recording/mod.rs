@@ -1,1 +1,59 @@
-//! recording (being written).
+//! Episodes on disk: one episode is one MCAP file that survives a killed process.
+//!
+//! Start reading at [`EpisodeWriter`], then [`read_episode`]. Files open in Foxglove, PlotJuggler, `ros2 bag` and the
+//! Python packages `mcap` and `mcap-ros2-support`: messages are ROS 2 CDR (profile `ros2`) or JSON with a schema.
+//!
+//! | topic | type | rate | content |
+//! |---|---|---|---|
+//! | `/camera/NAME/compressed` | `sensor_msgs/msg/CompressedImage` | policy | JPEG without chroma subsampling; stamp = capture time |
+//! | `/observed_joint_states` | `sensor_msgs/msg/JointState` | policy | joints \[rad, rad/s, Nm\], `gripper` \[fraction\], `finger` \[m\], as the policy saw them |
+//! | `/tool_pose` | `geometry_msgs/msg/PoseStamped` | policy | tool in the base frame \[m\] |
+//! | `/bridge_state` | `std_msgs/msg/Float64MultiArray` | policy | x y z \[m\] roll pitch yaw \[rad\] gripper |
+//! | `/action`, `/action_label` | `std_msgs/msg/Float64MultiArray` | policy | dx dy dz \[m\] droll dpitch dyaw \[rad\] gripper; the label is free of the demonstrator's noise |
+//! | `/embedding` | `std_msgs/msg/Float32MultiArray` | policy | raw embedding; the dimension's label is the encoder's digest |
+//! | `/joint_states`, `/wished_command`, `/sent_command` | `sensor_msgs/msg/JointState` | control | joints \[rad\] and `gripper` \[fraction\] |
+//! | `/control_tick` | `std_msgs/msg/Float64MultiArray` | control | step index (-1 before the first action), image age \[s\], tick time \[s\], action in force |
+//! | `/episode/start`, `/episode/end` | JSON | once | [`EpisodeStart`](crate::episode::EpisodeStart), [`EpisodeEnd`](crate::episode::EpisodeEnd) |
+//! | `/episode/step` | JSON | policy | index, times, cost, picture list; closes the step |
+//! | `/episode/safety` | JSON | when it acts | what the safety filter limited or stopped, and why |
+//!
+//! The resolved settings lie in the attachment `settings.toml`, the format version in the metadata `visuomotor`. Log
+//! time is the run's monotonic clock \[ns\]; publish time of a picture is its capture time.
+//!
+//! # What is promised
+//! - A file named `NAME.mcap` is whole and on the disk; until then it is `NAME.mcap.partial`.
+//! - A process killed at any moment loses at most the policy step being written. A power cut loses at most
+//!   [`WriterOptions::sync_every_steps`] steps, as far as the disk keeps its word.
+//! - A cut-off or damaged file reads up to its last chunk with a right checksum, and the reader says what is lost.
+//! - A failed write is said once and never stops control; what was flushed stays readable.
+//!
+//! Refused: recording into a missing, unwritable or full folder, over an existing recording, and reading another
+//! format version.
+
+mod assembly;
+pub mod cdr;
+mod dataset;
+mod error;
+mod events;
+pub mod messages;
+mod picture;
+mod reader;
+mod scan;
+pub mod schemas;
+mod storage;
+mod writer;
+
+pub use dataset::{dataset_digest, list_episodes, list_partial};
+pub use error::RecordingError;
+pub use picture::RecordedImage;
+pub use reader::{ReadOptions, RecordedEpisode, RecordedStep, parse_episode, read_episode, read_episode_with};
+pub use writer::{EpisodeWriter, WriterOptions};
+
+/// Version of the format; a reader takes its own version and no other.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// Name of the MCAP metadata record that says what the file is.
+pub const METADATA_NAME: &str = "visuomotor";
+
+/// Name of the attachment with the resolved settings of the run.
+pub const SETTINGS_ATTACHMENT: &str = "settings.toml";

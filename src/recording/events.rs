@@ -1,0 +1,50 @@
+//! The JSON messages of an episode besides its start and end.
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::episode::Filtered;
+
+/// `/episode/step`: closes a step. The three arrays repeat the CDR topics for people; readers take the CDR ones, which
+/// keep NaN (JSON has no word for it and writes null).
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct StepEvent {
+    pub index: u64,
+    pub observed_at_ns: u64,
+    pub decided_at_ns: u64,
+    #[serde(deserialize_with = "nan_from_null")]
+    pub encoder_seconds: f64,
+    #[serde(deserialize_with = "nan_from_null")]
+    pub policy_seconds: f64,
+    #[serde(skip_deserializing)]
+    pub bridge_state: [f64; 7],
+    #[serde(skip_deserializing)]
+    pub action: [f64; 7],
+    #[serde(skip_deserializing)]
+    pub label: [f64; 7],
+    pub images: Vec<ImageEvent>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoder_digest: Option<String>,
+}
+
+/// What a `CompressedImage` has no field for.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct ImageEvent {
+    pub camera: String,
+    pub sequence: u64,
+    pub captured_at_ns: u64,
+    /// Size before scaling \[pixels\].
+    pub camera_width: u32,
+    pub camera_height: u32,
+}
+
+/// `/episode/safety`: what the filter did at one control tick, where it did something.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct SafetyEvent {
+    pub at_ns: u64,
+    pub step_index: Option<u64>,
+    pub filtered: Filtered,
+}
+
+fn nan_from_null<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    Ok(Option::<f64>::deserialize(from)?.unwrap_or(f64::NAN))
+}

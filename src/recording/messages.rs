@@ -1,0 +1,179 @@
+//! The ROS 2 messages an episode is made of, to and from [CDR](super::cdr); field order is that of the `.msg` files.
+//!
+//! Stamps are this crate's monotonic stamps (seconds and nanoseconds since the run's clock started), not wall-clock time.
+
+use nalgebra::{Quaternion, Translation3, UnitQuaternion};
+
+use super::cdr::{CdrError, CdrReader, CdrWriter};
+use crate::geometry::Pose;
+use crate::time::Timestamp;
+
+const NANOS_PER_SECOND: u64 = 1_000_000_000;
+
+fn write_header(to: &mut CdrWriter, stamp: Timestamp, frame: &str) {
+    // 2^31 seconds are 68 years of running.
+    to.i32((stamp.as_nanos() / NANOS_PER_SECOND) as i32);
+    to.u32((stamp.as_nanos() % NANOS_PER_SECOND) as u32);
+    to.string(frame);
+}
+
+fn read_header(from: &mut CdrReader<'_>) -> Result<(Timestamp, String), CdrError> {
+    let seconds = u64::try_from(from.i32()?).unwrap_or(0);
+    let nanos = u64::from(from.u32()?);
+    Ok((Timestamp::from_nanos(seconds * NANOS_PER_SECOND + nanos), from.string()?.to_string()))
+}
+
+/// `sensor_msgs/msg/JointState`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JointState {
+    /// When it was measured or commanded.
+    pub stamp: Timestamp,
+    /// Joint names, chain order.
+    pub names: Vec<String>,
+    /// Positions \[rad\] (gripper: fraction, finger: m).
+    pub positions: Vec<f64>,
+    /// Velocities \[rad/s\]; may be empty.
+    pub velocities: Vec<f64>,
+    /// Efforts \[Nm\]; may be empty.
+    pub efforts: Vec<f64>,
+}
+
+impl JointState {
+    /// The message in CDR.
+    pub fn encode(&self) -> Vec<u8> {
+        encode_joint_state(self.stamp, &self.names, &self.positions, &self.velocities, &self.efforts)
+    }
+
+    /// From CDR.
+    pub fn decode(bytes: &[u8]) -> Result<Self, CdrError> {
+        let mut from = CdrReader::new(bytes)?;
+        let (stamp, _) = read_header(&mut from)?;
+        Ok(Self {
+            stamp,
+            names: from.strings()?,
+            positions: from.f64s()?,
+            velocities: from.f64s()?,
+            efforts: from.f64s()?,
+        })
+    }
+}
+
+/// [`JointState::encode`] without owning the parts: positions \[rad\], velocities \[rad/s\], efforts \[Nm\].
+pub fn encode_joint_state<S: AsRef<str>>(
+    stamp: Timestamp,
+    names: &[S],
+    positions: &[f64],
+    velocities: &[f64],
+    efforts: &[f64],
+) -> Vec<u8> {
+    let mut to = CdrWriter::with_capacity(32 + names.len() * 48);
+    write_header(&mut to, stamp, "");
+    to.strings(names);
+    to.f64s(positions);
+    to.f64s(velocities);
+    to.f64s(efforts);
+    to.finish()
+}
+
+/// `sensor_msgs/msg/CompressedImage`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CompressedImage {
+    /// When the sensor took it.
+    pub stamp: Timestamp,
+    /// Camera name.
+    pub camera: String,
+    /// Always `jpeg` here.
+    pub format: String,
+    /// The JPEG file.
+    pub data: Vec<u8>,
+}
+
+impl CompressedImage {
+    /// The message in CDR.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut to = CdrWriter::with_capacity(self.data.len() + self.camera.len() + 64);
+        write_header(&mut to, self.stamp, &self.camera);
+        to.string(&self.format);
+        to.octets(&self.data);
+        to.finish()
+    }
+
+    /// From CDR.
+    pub fn decode(bytes: &[u8]) -> Result<Self, CdrError> {
+        let mut from = CdrReader::new(bytes)?;
+        let (stamp, camera) = read_header(&mut from)?;
+        Ok(Self { stamp, camera, format: from.string()?.to_string(), data: from.octets()?.to_vec() })
+    }
+}
+
+/// `geometry_msgs/msg/PoseStamped`; ROS order x, y, z, w for the quaternion.
+pub fn encode_pose(stamp: Timestamp, frame: &str, pose: &Pose) -> Vec<u8> {
+    let mut to = CdrWriter::with_capacity(96);
+    write_header(&mut to, stamp, frame);
+    let (p, q) = (&pose.translation, &pose.rotation);
+    for value in [p.x, p.y, p.z, q.i, q.j, q.k, q.w] {
+        to.f64(value);
+    }
+    to.finish()
+}
+
+/// Inverse of [`encode_pose`], bit for bit (the quaternion is not normalized again).
+pub fn decode_pose(bytes: &[u8]) -> Result<(Timestamp, Pose), CdrError> {
+    let mut from = CdrReader::new(bytes)?;
+    let (stamp, _) = read_header(&mut from)?;
+    let translation = Translation3::new(from.f64()?, from.f64()?, from.f64()?);
+    let (i, j, k, w) = (from.f64()?, from.f64()?, from.f64()?, from.f64()?);
+    Ok((stamp, Pose::from_parts(translation, UnitQuaternion::new_unchecked(Quaternion::new(w, i, j, k)))))
+}
+
+/// A `MultiArrayLayout` of one dimension named `label`.
+fn write_layout(to: &mut CdrWriter, label: &str, count: usize) {
+    to.u32(1);
+    to.string(label);
+    to.u32(count as u32);
+    to.u32(count as u32);
+    to.u32(0);
+}
+
+/// Reads a layout and gives the label of its first dimension.
+fn read_layout(from: &mut CdrReader<'_>) -> Result<String, CdrError> {
+    let mut first = None;
+    for _ in 0..from.u32()? {
+        let label = from.string()?;
+        first.get_or_insert_with(|| label.to_string());
+        from.u32()?;
+        from.u32()?;
+    }
+    from.u32()?;
+    Ok(first.unwrap_or_default())
+}
+
+/// `std_msgs/msg/Float64MultiArray` of one dimension; `label` says what the numbers are.
+pub fn encode_f64_array(label: &str, values: &[f64]) -> Vec<u8> {
+    let mut to = CdrWriter::with_capacity(48 + label.len() + 8 * values.len());
+    write_layout(&mut to, label, values.len());
+    to.f64s(values);
+    to.finish()
+}
+
+/// Inverse of [`encode_f64_array`], for exactly `N` values.
+pub fn decode_f64_array<const N: usize>(bytes: &[u8]) -> Result<[f64; N], CdrError> {
+    let mut from = CdrReader::new(bytes)?;
+    read_layout(&mut from)?;
+    let values = from.f64s()?;
+    values.as_slice().try_into().map_err(|_| CdrError::TooShort { have: values.len() * 8, need: N * 8 })
+}
+
+/// `std_msgs/msg/Float32MultiArray` of one dimension; `label` says what the numbers are.
+pub fn encode_f32_array(label: &str, values: &[f32]) -> Vec<u8> {
+    let mut to = CdrWriter::with_capacity(48 + label.len() + 4 * values.len());
+    write_layout(&mut to, label, values.len());
+    to.f32s(values);
+    to.finish()
+}
+
+/// Inverse of [`encode_f32_array`]: label and values.
+pub fn decode_f32_array(bytes: &[u8]) -> Result<(String, Vec<f32>), CdrError> {
+    let mut from = CdrReader::new(bytes)?;
+    Ok((read_layout(&mut from)?, from.f32s()?))
+}

@@ -1,0 +1,115 @@
+//! JPEG in and out, and scaling: the picture as it lies in a recording.
+
+use std::io::Cursor;
+use std::sync::Arc;
+
+use fast_image_resize::images::{Image as Scaled, ImageRef};
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
+use zune_jpeg::JpegDecoder;
+use zune_jpeg::zune_core::colorspace::ColorSpace;
+use zune_jpeg::zune_core::options::DecoderOptions;
+
+use super::RecordingError;
+use crate::observation::Image;
+use crate::time::Timestamp;
+
+/// One camera picture of a recording, still as JPEG.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RecordedImage {
+    /// Name of the camera that took it.
+    pub camera: Arc<str>,
+    /// When the sensor took it.
+    pub captured_at: Timestamp,
+    /// Counts up by one per picture of this camera.
+    pub sequence: u64,
+    /// Size the camera gave, before scaling for the recording: width, height \[pixels\].
+    pub camera_size: (u32, u32),
+    /// The JPEG file.
+    pub jpeg: Vec<u8>,
+}
+
+impl RecordedImage {
+    /// The picture: u8, (height, width, 3), RGB, at the recorded size.
+    pub fn decode(&self) -> Result<Image, RecordingError> {
+        let unfit = |found: String| RecordingError::Image {
+            camera: self.camera.to_string(),
+            width: self.camera_size.0,
+            height: self.camera_size.1,
+            found,
+        };
+        let options = DecoderOptions::default().jpeg_set_out_colorspace(ColorSpace::RGB);
+        let mut decoder = JpegDecoder::new_with_options(Cursor::new(self.jpeg.as_slice()), options);
+        let pixels = decoder.decode().map_err(|error| unfit(format!("not a readable JPEG: {error:?}")))?;
+        let info = decoder.info().ok_or_else(|| unfit("a JPEG without a size".into()))?;
+        let (width, height) = (u32::from(info.width), u32::from(info.height));
+        if pixels.len() != width as usize * height as usize * 3 {
+            return Err(unfit(format!("{} bytes after decoding {width}x{height} RGB", pixels.len())));
+        }
+        Ok(Image {
+            camera: self.camera.clone(),
+            width,
+            height,
+            pixels: pixels.into(),
+            captured_at: self.captured_at,
+            sequence: self.sequence,
+        })
+    }
+}
+
+/// Turns pictures into JPEG, keeping the scaler's tables between pictures.
+pub(super) struct JpegMaker {
+    /// 1..=100.
+    quality: u8,
+    /// Size to scale to: width, height \[pixels\]; `None` keeps the camera's.
+    size: Option<(u32, u32)>,
+    resizer: Resizer,
+}
+
+impl JpegMaker {
+    pub fn new(quality: u8, size: Option<(u32, u32)>) -> Self {
+        Self { quality, size, resizer: Resizer::new() }
+    }
+
+    /// The JPEG of `image`, without chroma subsampling: colors of small objects are what the encoder looks at.
+    pub fn encode(&mut self, image: &Image) -> Result<Vec<u8>, RecordingError> {
+        let unfit = |found: String| RecordingError::Image {
+            camera: image.camera.to_string(),
+            width: image.width,
+            height: image.height,
+            found,
+        };
+        let expected = image.width as usize * image.height as usize * 3;
+        if expected == 0 || image.pixels.len() != expected {
+            return Err(unfit(format!("{} bytes of pixels, expected {expected}", image.pixels.len())));
+        }
+        match self.size {
+            Some((width, height)) if (width, height) != (image.width, image.height) => {
+                let from = ImageRef::new(image.width, image.height, &image.pixels, PixelType::U8x3)
+                    .map_err(|error| unfit(error.to_string()))?;
+                let mut to = Scaled::new(width, height, PixelType::U8x3);
+                // Antialiased, as PIL and torchvision scale; plain bilinear would drop thin objects.
+                let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
+                self.resizer.resize(&from, &mut to, &options).map_err(|error| unfit(error.to_string()))?;
+                compress(to.buffer(), width, height, self.quality).map_err(unfit)
+            }
+            _ => compress(&image.pixels, image.width, image.height, self.quality).map_err(unfit),
+        }
+    }
+}
+
+impl std::fmt::Debug for JpegMaker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("JpegMaker").field("quality", &self.quality).field("size", &self.size).finish_non_exhaustive()
+    }
+}
+
+fn compress(pixels: &[u8], width: u32, height: u32, quality: u8) -> Result<Vec<u8>, String> {
+    let too_large = |_| "JPEG holds at most 65535 pixels a side".to_string();
+    let (width, height) = (u16::try_from(width).map_err(too_large)?, u16::try_from(height).map_err(too_large)?);
+    let mut jpeg = Vec::with_capacity(pixels.len() / 4);
+    let mut encoder = Encoder::new(&mut jpeg, quality);
+    encoder.set_sampling_factor(SamplingFactor::R_4_4_4);
+    encoder.encode(pixels, width, height, ColorType::Rgb).map_err(|error| error.to_string())?;
+    Ok(jpeg)
+}

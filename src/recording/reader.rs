@@ -1,0 +1,203 @@
+//! Reads one episode, whole or cut off.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use mcap::records::{MessageHeader, Metadata, Record};
+
+use super::assembly::Assembly;
+use super::picture::RecordedImage;
+use super::scan::{Ending, scan};
+use super::{FORMAT_VERSION, METADATA_NAME, RecordingError};
+use crate::action::Action;
+use crate::embedding::Embedding;
+use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart};
+use crate::geometry::Pose;
+use crate::observation::{Observation, Proprioception};
+use crate::time::Timestamp;
+
+/// What to read of an episode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadOptions {
+    /// Keep the pictures (as JPEG); without, [`RecordedStep::images`] have empty `jpeg`.
+    pub images: bool,
+    /// Keep the control ticks.
+    pub control_ticks: bool,
+}
+
+impl Default for ReadOptions {
+    /// Pictures, no control ticks: what training and reports need.
+    fn default() -> Self {
+        Self { images: true, control_ticks: false }
+    }
+}
+
+/// One policy step as it was recorded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RecordedStep {
+    /// Counts from 0.
+    pub index: u64,
+    /// Decision time the observation was put together for.
+    pub observed_at: Timestamp,
+    /// When the decision was published to the control loop.
+    pub decided_at: Timestamp,
+    /// Picture of each camera, in launch-file order; the first is the policy's.
+    pub images: Vec<RecordedImage>,
+    /// What the arm sensed of itself.
+    pub proprioception: Proprioception,
+    /// Tool pose in the base frame \[m\].
+    pub base_from_tool: Pose,
+    /// x, y, z \[m\], roll, pitch, yaw \[rad\], gripper (0 closed .. 1 open).
+    pub bridge_state: [f64; 7],
+    /// What was asked of the arm.
+    pub action: Action,
+    /// The same without the demonstrator's noise.
+    pub label: Action,
+    /// Embedding of the policy's picture, where one was recorded.
+    pub embedding: Option<Embedding>,
+    /// Time spent turning images into embeddings \[s\].
+    pub encoder_seconds: f64,
+    /// Time spent turning embeddings into an action \[s\].
+    pub policy_seconds: f64,
+}
+
+impl RecordedStep {
+    /// The policy camera's picture.
+    pub fn image(&self) -> Option<&RecordedImage> {
+        self.images.first()
+    }
+
+    /// The observation as the policy got it, but for JPEG's error and the recorded size; decodes every picture.
+    pub fn observation(&self) -> Result<Observation, RecordingError> {
+        Ok(Observation {
+            images: self.images.iter().map(RecordedImage::decode).collect::<Result<_, _>>()?,
+            proprioception: self.proprioception,
+            base_from_tool: self.base_from_tool,
+            observed_at: self.observed_at,
+        })
+    }
+}
+
+/// One episode as it was recorded.
+#[derive(Clone, Debug)]
+pub struct RecordedEpisode {
+    /// The file it came from.
+    pub path: PathBuf,
+    /// What was known before the first step.
+    pub start: EpisodeStart,
+    /// Policy steps, in order.
+    pub steps: Vec<RecordedStep>,
+    /// Control ticks, in order; empty unless [`ReadOptions::control_ticks`].
+    pub ticks: Vec<ControlTick>,
+    /// How it ended; `None` when the recording was cut off before.
+    pub end: Option<EpisodeEnd>,
+    /// The file is whole, holds the end, and as many steps as the end says.
+    pub complete: bool,
+    /// What was lost, in words; `None` when complete.
+    pub lost: Option<String>,
+    /// Wall-clock time of the start, nanoseconds since 1970, where it was annotated.
+    pub started_at_unix_ns: Option<u64>,
+}
+
+/// Reads an episode with its pictures, without control ticks. Reads cut-off files too: see [`RecordedEpisode::lost`].
+pub fn read_episode(path: &Path) -> Result<RecordedEpisode, RecordingError> {
+    read_episode_with(path, ReadOptions::default())
+}
+
+/// Reads what `options` ask for of an episode: everything up to the first byte that cannot be trusted.
+pub fn read_episode_with(path: &Path, options: ReadOptions) -> Result<RecordedEpisode, RecordingError> {
+    let bytes = std::fs::read(path).map_err(|source| RecordingError::unreadable(path, source))?;
+    parse_episode(path, &bytes, options)
+}
+
+/// [`read_episode_with`] on bytes in memory; `path` is for messages.
+pub fn parse_episode(path: &Path, bytes: &[u8], options: ReadOptions) -> Result<RecordedEpisode, RecordingError> {
+    let mut assembly = Assembly::new(path, options);
+    let mut topics: BTreeMap<u16, String> = BTreeMap::new();
+    let mut about: Option<BTreeMap<String, String>> = None;
+    let ending = scan(bytes, |record| {
+        match record {
+            Record::Metadata(metadata) if metadata.name == METADATA_NAME => {
+                check_version(path, &metadata)?;
+                about = Some(metadata.metadata);
+            }
+            Record::Channel(channel) => drop(topics.insert(channel.id, channel.topic)),
+            Record::Message { header, data } => {
+                if about.is_none() {
+                    return Err(not_ours(path, "an MCAP file of another program (no `visuomotor` metadata)"));
+                }
+                let topic = topics.get(&header.channel_id).map_or("", String::as_str);
+                assembly.message(topic, &header, &data)?;
+            }
+            _ => {}
+        }
+        Ok(())
+    })?;
+    let cut_off = match &ending {
+        Ending::Whole => None,
+        Ending::CutOff(_) if !looks_like_mcap(bytes) => return Err(not_ours(path, "not an MCAP file")),
+        Ending::CutOff(why) => Some(why.clone()),
+    };
+    let Some(about) = about else {
+        return Err(match cut_off {
+            Some(_) => RecordingError::CutOff { path: path.to_path_buf(), bytes: bytes.len() as u64 },
+            None => not_ours(path, "an MCAP file of another program (no `visuomotor` metadata)"),
+        });
+    };
+    let started_at_unix_ns = about.get("started_at_unix_ns").and_then(|text| text.parse().ok());
+    let (start, steps, ticks, end) = assembly.finish();
+    let Some(start) = start else {
+        return Err(RecordingError::CutOff { path: path.to_path_buf(), bytes: bytes.len() as u64 });
+    };
+    let lost = lost(&steps, end.as_ref(), cut_off);
+    Ok(RecordedEpisode {
+        path: path.to_path_buf(),
+        start,
+        steps,
+        ticks,
+        end,
+        complete: lost.is_none(),
+        lost,
+        started_at_unix_ns,
+    })
+}
+
+fn lost(steps: &[RecordedStep], end: Option<&EpisodeEnd>, cut_off: Option<String>) -> Option<String> {
+    let kept = format!("{} steps are kept", steps.len());
+    match (end, cut_off) {
+        (Some(end), _) if end.steps != steps.len() as u64 => {
+            Some(format!("the end speaks of {} steps, {kept}", end.steps))
+        }
+        (Some(_), Some(why)) => Some(format!("only the file's index: {why}; {kept}, with the end")),
+        (Some(_), None) => None,
+        (None, Some(why)) => Some(format!("{why}: {kept}; what came after and how the episode ended is lost")),
+        (None, None) => Some(format!("the recording stopped before the episode ended: {kept}")),
+    }
+}
+
+pub(super) fn check_version(path: &Path, metadata: &Metadata) -> Result<(), RecordingError> {
+    let found = metadata.metadata.get("format_version").map_or("missing", String::as_str);
+    if found != FORMAT_VERSION.to_string() {
+        return Err(RecordingError::Version { path: path.to_path_buf(), found: found.to_string() });
+    }
+    Ok(())
+}
+
+fn not_ours(path: &Path, found: &str) -> RecordingError {
+    RecordingError::NotAnEpisode { path: path.to_path_buf(), found: found.to_string() }
+}
+
+/// Does the file start as an MCAP file does, as far as it goes?
+fn looks_like_mcap(bytes: &[u8]) -> bool {
+    let seen = bytes.len().min(mcap::MAGIC.len());
+    bytes[..seen] == mcap::MAGIC[..seen]
+}
+
+pub(super) fn damaged(path: &Path, topic: &str, header: &MessageHeader, why: impl ToString) -> RecordingError {
+    RecordingError::Message {
+        path: path.to_path_buf(),
+        topic: topic.to_string(),
+        at_seconds: Timestamp::from_nanos(header.log_time).as_secs_f64(),
+        why: why.to_string(),
+    }
+}

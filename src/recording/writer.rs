@@ -1,0 +1,426 @@
+//! Writes one episode: start here to see what a recording holds.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use mcap::records::{MessageHeader, Metadata};
+
+use super::error::io_error;
+use super::events::{ImageEvent, SafetyEvent, StepEvent};
+use super::messages::{CompressedImage, encode_f32_array, encode_f64_array, encode_joint_state, encode_pose};
+use super::picture::JpegMaker;
+use super::schemas::{self as topic, SchemaText};
+use super::storage::{self, Output};
+use super::{FORMAT_VERSION, METADATA_NAME, RecordingError, SETTINGS_ATTACHMENT};
+use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart, Filtered, Step, StepSink};
+use crate::time::Timestamp;
+
+/// How an episode is recorded.
+#[derive(Clone, Debug)]
+pub struct WriterOptions {
+    /// JPEG quality, 1..=100; color is never subsampled.
+    pub jpeg_quality: u8,
+    /// Scale pictures to this width and height \[pixels\] before compressing; `None` records what the camera gave.
+    pub record_size: Option<(u32, u32)>,
+    /// Wait for the disk (`fdatasync`) every this many policy steps; 0 waits only at the end. Decides what a power cut
+    /// may lose; a killed process loses at most one step in any case.
+    pub sync_every_steps: u64,
+    /// Refuse to start an episode with less room on the disk \[bytes\].
+    pub min_free_bytes: u64,
+    /// Record the embeddings the policy made.
+    pub keep_embeddings: bool,
+    /// Log time of the episode's start; steps and ticks bring their own.
+    pub started_at: Timestamp,
+    /// Wall-clock time of the start, an annotation only.
+    pub wall_clock: Option<SystemTime>,
+}
+
+impl Default for WriterOptions {
+    fn default() -> Self {
+        Self {
+            jpeg_quality: 92,
+            record_size: None,
+            sync_every_steps: 25,
+            min_free_bytes: 64 << 20,
+            keep_embeddings: true,
+            started_at: Timestamp::ZERO,
+            wall_clock: None,
+        }
+    }
+}
+
+#[derive(Debug, PartialEq)]
+enum Stage {
+    Created,
+    Running,
+    /// A write failed; said once, then everything is swallowed until the end.
+    Failed,
+    Ended,
+}
+
+/// Writes one episode to `NAME.mcap.partial` and renames it to `NAME.mcap` when it ended.
+///
+/// Everything of a policy step and the control ticks before it is handed to the operating system before
+/// [`EpisodeWriter::step`] returns. The first failure is returned once; later steps and ticks are then swallowed (the
+/// arm goes on, the runtime decides) and the end reports [`RecordingError::Stopped`].
+pub struct EpisodeWriter {
+    output: Option<Output>,
+    /// Second handle of the file, for `fdatasync`.
+    disk: File,
+    partial: PathBuf,
+    whole: PathBuf,
+    options: WriterOptions,
+    jpeg: JpegMaker,
+    stage: Stage,
+    steps: u64,
+    /// Names of joints, then `gripper`, then `finger`.
+    names: Vec<String>,
+    joints: usize,
+    channels: BTreeMap<String, u16>,
+    latest: Timestamp,
+}
+
+impl EpisodeWriter {
+    /// Opens the recording; every reason not to record that can be known now is an error now, before motion.
+    pub fn create(folder: &Path, name: &str, options: WriterOptions) -> Result<Self, RecordingError> {
+        if !(1..=100).contains(&options.jpeg_quality) {
+            return Err(RecordingError::Unfit {
+                what: "jpeg_quality",
+                found: options.jpeg_quality.to_string(),
+                expected: "1 to 100",
+            });
+        }
+        if let Some((width, height)) = options.record_size
+            && (width == 0 || height == 0 || width > 65535 || height > 65535)
+        {
+            return Err(RecordingError::Unfit {
+                what: "record_size",
+                found: format!("{width}x{height}"),
+                expected: "1 to 65535 pixels a side",
+            });
+        }
+        let (file, partial, whole) = storage::create(folder, name, &options)?;
+        Self::on(file, partial, whole, options)
+    }
+
+    fn on(file: File, partial: PathBuf, whole: PathBuf, options: WriterOptions) -> Result<Self, RecordingError> {
+        let failed = |source| RecordingError::Write { path: partial.clone(), steps: 0, source };
+        let disk = file.try_clone().map_err(failed)?;
+        let mut output = storage::output(file).map_err(failed)?;
+        let mut about = BTreeMap::from([
+            ("format_version".to_string(), FORMAT_VERSION.to_string()),
+            ("program".to_string(), concat!("visuomotor ", env!("CARGO_PKG_VERSION")).to_string()),
+        ]);
+        if let Some(age) = options.wall_clock.and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok()) {
+            about.insert("started_at_unix_ns".into(), age.as_nanos().to_string());
+        }
+        output
+            .write_metadata(&Metadata { name: METADATA_NAME.into(), metadata: about })
+            .and_then(|()| output.flush())
+            .map_err(|error| failed(io_error(error)))?;
+        disk.sync_data().map_err(failed)?;
+        Ok(Self {
+            output: Some(output),
+            disk,
+            partial,
+            whole,
+            jpeg: JpegMaker::new(options.jpeg_quality, options.record_size),
+            latest: options.started_at,
+            options,
+            stage: Stage::Created,
+            steps: 0,
+            names: Vec::new(),
+            joints: 0,
+            channels: BTreeMap::new(),
+        })
+    }
+
+    /// The file while it is written, `NAME.mcap.partial`.
+    pub fn partial_path(&self) -> &Path {
+        &self.partial
+    }
+
+    /// The file once it ended, `NAME.mcap`.
+    pub fn path(&self) -> &Path {
+        &self.whole
+    }
+
+    /// Steps that are safe in the file.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// Records what is known before the first step.
+    pub fn start(&mut self, start: &EpisodeStart) -> Result<(), RecordingError> {
+        if self.stage != Stage::Created {
+            return Err(self.order("a second start was asked for"));
+        }
+        self.joints = start.joint_names.len();
+        self.names = start.joint_names.clone();
+        self.names.extend(["gripper".to_string(), "finger".to_string()]);
+        let done = self.write_start(start);
+        self.stage = Stage::Running;
+        self.settle(done)
+    }
+
+    /// Records a policy step.
+    pub fn record_step(&mut self, step: &Step<'_>) -> Result<(), RecordingError> {
+        match self.stage {
+            Stage::Running => {}
+            Stage::Failed => return Ok(()),
+            Stage::Created => return Err(self.order("a step came before the start")),
+            Stage::Ended => return Err(self.order("a step came after the end")),
+        }
+        let done = self.write_step(step);
+        if done.is_ok() {
+            self.steps += 1;
+        }
+        self.settle(done)
+    }
+
+    /// Records a control tick; it reaches the file with the next step or the end.
+    pub fn record_tick(&mut self, tick: &ControlTick) -> Result<(), RecordingError> {
+        match self.stage {
+            Stage::Running => {}
+            Stage::Failed => return Ok(()),
+            Stage::Created => return Err(self.order("a control tick came before the start")),
+            Stage::Ended => return Err(self.order("a control tick came after the end")),
+        }
+        let done = self.write_tick(tick);
+        self.settle(done)
+    }
+
+    /// Records the end, finishes the file and gives it its final name.
+    pub fn end(&mut self, end: &EpisodeEnd) -> Result<(), RecordingError> {
+        match self.stage {
+            Stage::Running => {}
+            Stage::Failed => {
+                self.stage = Stage::Ended;
+                return Err(RecordingError::Stopped { path: self.partial.clone(), steps: self.steps });
+            }
+            Stage::Created => return Err(self.order("the end came before the start")),
+            Stage::Ended => return Err(self.order("a second end was asked for")),
+        }
+        let done = self.write_end(end);
+        self.settle(done)?;
+        self.stage = Stage::Ended;
+        let Some(output) = self.output.take() else { return Err(self.order("the end came after the end")) };
+        storage::finish(output, &self.partial, &self.whole).map_err(|source| self.failed(source))
+    }
+
+    fn order(&self, what: &'static str) -> RecordingError {
+        RecordingError::Order { path: self.partial.clone(), what }
+    }
+
+    fn failed(&self, source: std::io::Error) -> RecordingError {
+        RecordingError::Write { path: self.partial.clone(), steps: self.steps, source }
+    }
+
+    /// Remembers a failure: an error is said once.
+    fn settle(&mut self, done: Result<(), RecordingError>) -> Result<(), RecordingError> {
+        if done.is_err() {
+            self.stage = Stage::Failed;
+        }
+        done
+    }
+
+    fn write_start(&mut self, start: &EpisodeStart) -> Result<(), RecordingError> {
+        let at = self.options.started_at;
+        let Some(output) = &mut self.output else { return Err(self.order("the file is closed")) };
+        let attached = output.attach(&mcap::Attachment {
+            log_time: at.as_nanos(),
+            create_time: at.as_nanos(),
+            name: SETTINGS_ATTACHMENT.into(),
+            media_type: "application/toml".into(),
+            data: start.settings.as_bytes().into(),
+        });
+        attached.map_err(|error| self.failed(io_error(error)))?;
+        self.put_json(topic::EPISODE_START, topic::START_EVENT, at, at, start)?;
+        self.close_chunk(true)
+    }
+
+    fn write_step(&mut self, step: &Step<'_>) -> Result<(), RecordingError> {
+        let (seen, decision, at) = (step.observation, step.decision, step.decided_at);
+        let observed = seen.observed_at;
+        let mut images = Vec::with_capacity(seen.images.len());
+        for image in &seen.images {
+            let message = CompressedImage {
+                stamp: image.captured_at,
+                camera: image.camera.to_string(),
+                format: "jpeg".into(),
+                data: self.jpeg.encode(image)?,
+            };
+            let name = format!("{}{}{}", topic::CAMERA_PREFIX, image.camera, topic::CAMERA_SUFFIX);
+            self.put(&name, topic::COMPRESSED_IMAGE, at, image.captured_at, &message.encode())?;
+            images.push(ImageEvent {
+                camera: image.camera.to_string(),
+                sequence: image.sequence,
+                captured_at_ns: image.captured_at.as_nanos(),
+                camera_width: image.width,
+                camera_height: image.height,
+            });
+        }
+        let body = &seen.proprioception;
+        let with = |joints: &[f64], gripper: f64, finger: f64| [joints, &[gripper, finger]].concat();
+        let joints = encode_joint_state(
+            body.measured_at,
+            &self.names,
+            &with(&body.joint_positions, body.gripper, body.finger_position),
+            &with(&body.joint_velocities, 0.0, 0.0),
+            &with(&body.joint_efforts, 0.0, 0.0),
+        );
+        self.put(topic::OBSERVED_JOINTS, topic::JOINT_STATE, at, body.measured_at, &joints)?;
+        let pose = encode_pose(body.measured_at, "base", &seen.base_from_tool);
+        self.put(topic::TOOL_POSE, topic::POSE_STAMPED, at, body.measured_at, &pose)?;
+        let (state, action, label) = (seen.bridge_state(), decision.action.to_array(), decision.label.to_array());
+        for (name, meaning, values) in [
+            (topic::BRIDGE_STATE, "x y z roll pitch yaw gripper", state),
+            (topic::ACTION, "dx dy dz droll dpitch dyaw gripper", action),
+            (topic::ACTION_LABEL, "dx dy dz droll dpitch dyaw gripper", label),
+        ] {
+            self.put(name, topic::FLOAT64_ARRAY, at, observed, &encode_f64_array(meaning, &values))?;
+        }
+        let embedding = decision.embedding.as_ref().filter(|_| self.options.keep_embeddings);
+        if let Some(embedding) = embedding {
+            let message = encode_f32_array(&embedding.encoder_digest, &embedding.values);
+            self.put(topic::EMBEDDING, topic::FLOAT32_ARRAY, at, observed, &message)?;
+        }
+        let event = StepEvent {
+            index: step.index,
+            observed_at_ns: observed.as_nanos(),
+            decided_at_ns: at.as_nanos(),
+            encoder_seconds: decision.encoder_seconds,
+            policy_seconds: decision.policy_seconds,
+            bridge_state: state,
+            action,
+            label,
+            images,
+            encoder_digest: embedding.map(|embedding| embedding.encoder_digest.clone()),
+        };
+        self.put_json(topic::EPISODE_STEP, topic::STEP_EVENT, at, observed, &event)?;
+        let every = self.options.sync_every_steps;
+        self.close_chunk(every != 0 && (self.steps + 1).is_multiple_of(every))
+    }
+
+    fn write_tick(&mut self, tick: &ControlTick) -> Result<(), RecordingError> {
+        let at = tick.at;
+        // Names without `finger`: a command has none.
+        let names = &self.names[..self.joints + 1];
+        let messages = [
+            (topic::JOINT_STATES, &tick.measured, tick.measured_gripper),
+            (topic::WISHED_COMMAND, &tick.wished.joint_positions, tick.wished.gripper),
+            (topic::SENT_COMMAND, &tick.sent.joint_positions, tick.sent.gripper),
+        ]
+        .map(|(name, joints, gripper)| {
+            (name, encode_joint_state(at, names, &[&joints[..], &[gripper]].concat(), &[], &[]))
+        });
+        for (name, message) in messages {
+            self.put(name, topic::JOINT_STATE, at, at, &message)?;
+        }
+        if tick.filtered != Filtered::Passed {
+            let event = SafetyEvent { at_ns: at.as_nanos(), step_index: tick.step_index, filtered: tick.filtered };
+            self.put_json(topic::EPISODE_SAFETY, topic::SAFETY_EVENT, at, at, &event)?;
+        }
+        let mut rest = [0.0; 10];
+        // -1 for "before the first action"; whole numbers up to 2^53 are exact.
+        rest[0] = tick.step_index.map_or(-1.0, |index| index as f64);
+        rest[1] = tick.image_age_seconds;
+        rest[2] = tick.tick_seconds;
+        rest[3..].copy_from_slice(&tick.action.to_array());
+        let message = encode_f64_array(
+            "step_index image_age_seconds tick_seconds dx dy dz droll dpitch dyaw gripper",
+            &rest,
+        );
+        self.put(topic::CONTROL_TICK, topic::FLOAT64_ARRAY, at, at, &message)
+    }
+
+    fn write_end(&mut self, end: &EpisodeEnd) -> Result<(), RecordingError> {
+        let at = self.latest;
+        self.put_json(topic::EPISODE_END, topic::END_EVENT, at, at, end)?;
+        self.close_chunk(false)
+    }
+
+    fn put_json<T: serde::Serialize>(
+        &mut self,
+        name: &str,
+        schema: SchemaText,
+        log_time: Timestamp,
+        publish_time: Timestamp,
+        value: &T,
+    ) -> Result<(), RecordingError> {
+        let text = serde_json::to_vec(value).map_err(|error| self.failed(std::io::Error::other(error)))?;
+        self.put(name, schema, log_time, publish_time, &text)
+    }
+
+    fn put(
+        &mut self,
+        name: &str,
+        schema: SchemaText,
+        log_time: Timestamp,
+        publish_time: Timestamp,
+        bytes: &[u8],
+    ) -> Result<(), RecordingError> {
+        self.latest = self.latest.max(log_time);
+        let sequence = self.steps as u32;
+        let Some(output) = &mut self.output else { return Err(self.order("the file is closed")) };
+        let done = match self.channels.get(name) {
+            Some(&id) => Ok(id),
+            None => output
+                .add_schema(schema.name, schema.encoding, schema.text.as_bytes())
+                .and_then(|id| output.add_channel(id, name, schema.message_encoding(), &BTreeMap::new()))
+                .inspect(|&id| {
+                    self.channels.insert(name.to_string(), id);
+                }),
+        }
+        .and_then(|channel_id| {
+            let header = MessageHeader {
+                channel_id,
+                sequence,
+                log_time: log_time.as_nanos(),
+                publish_time: publish_time.as_nanos(),
+            };
+            output.write_to_known_channel(&header, bytes)
+        });
+        done.map_err(|error| self.failed(io_error(error)))
+    }
+
+    /// Hands everything so far to the operating system, and to the disk if `sync`.
+    fn close_chunk(&mut self, sync: bool) -> Result<(), RecordingError> {
+        let Some(output) = &mut self.output else { return Err(self.order("the file is closed")) };
+        output.flush().map_err(|error| self.failed(io_error(error)))?;
+        if sync {
+            self.disk.sync_data().map_err(|source| self.failed(source))?;
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for EpisodeWriter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EpisodeWriter")
+            .field("partial", &self.partial)
+            .field("stage", &self.stage)
+            .field("steps", &self.steps)
+            .finish_non_exhaustive()
+    }
+}
+
+impl StepSink for EpisodeWriter {
+    fn episode_started(&mut self, start: &EpisodeStart) -> anyhow::Result<()> {
+        Ok(self.start(start)?)
+    }
+
+    fn step(&mut self, step: &Step<'_>) -> anyhow::Result<()> {
+        Ok(self.record_step(step)?)
+    }
+
+    fn control_tick(&mut self, tick: &ControlTick) -> anyhow::Result<()> {
+        Ok(self.record_tick(tick)?)
+    }
+
+    fn episode_ended(&mut self, end: &EpisodeEnd) -> anyhow::Result<()> {
+        Ok(self.end(end)?)
+    }
+}

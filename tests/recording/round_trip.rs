@@ -1,0 +1,90 @@
+//! What is written comes back: every number, and the picture within JPEG's error.
+
+use visuomotor::recording::*;
+
+use crate::episodes::*;
+
+#[test]
+fn every_number_comes_back_and_the_picture_within_jpegs_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = EpisodeWriter::create(folder.path(), "a", WriterOptions::default()).unwrap();
+    let all = record(&mut writer, "a", 7, (64, 48));
+    let path = folder.path().join("a.mcap");
+    let episode = read_episode_with(&path, ReadOptions { images: true, control_ticks: true }).unwrap();
+    assert!(episode.complete, "{:?}", episode.lost);
+    assert_eq!(episode.lost, None);
+    assert_eq!(episode.start, start("a"));
+    assert_eq!(episode.end, Some(end(7)));
+    assert_eq!(episode.steps.len(), 7);
+    for (index, (told, step)) in all.iter().zip(&episode.steps).enumerate() {
+        assert_eq!(step.index, index as u64);
+        assert_eq!(step.observed_at, told.observation.observed_at);
+        assert_eq!(step.decided_at, told.decided_at);
+        assert_eq!(step.proprioception, told.observation.proprioception);
+        assert_eq!(step.base_from_tool, told.observation.base_from_tool);
+        assert_eq!(step.bridge_state, told.observation.bridge_state());
+        assert_eq!(step.action, told.decision.action);
+        assert_eq!(step.label, told.decision.label);
+        assert_eq!(step.embedding, told.decision.embedding);
+        assert_eq!(step.encoder_seconds, told.decision.encoder_seconds);
+        assert_eq!(step.policy_seconds, told.decision.policy_seconds);
+        let (was, is) = (&told.observation.images[0], step.image().unwrap().decode().unwrap());
+        assert_eq!((&is.camera, is.captured_at, is.sequence), (&was.camera, was.captured_at, was.sequence));
+        let (largest, mean) = difference(was, &is);
+        assert!(largest <= 40 && mean < 2.0, "largest {largest}, mean {mean}");
+        assert_eq!(step.observation().unwrap().bridge_state(), told.observation.bridge_state());
+    }
+    let ticks: Vec<_> = (0..70).map(tick).collect();
+    assert_eq!(episode.ticks, ticks);
+}
+
+#[test]
+fn nan_comes_back_as_nan() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = EpisodeWriter::create(folder.path(), "nan", WriterOptions::default()).unwrap();
+    let mut odd = told(0, vec![]);
+    odd.decision.action.translation[1] = f64::NAN;
+    odd.decision.policy_seconds = f64::NAN;
+    let mut early = tick(0);
+    early.image_age_seconds = f64::NAN;
+    writer.start(&start("nan")).unwrap();
+    writer.record_tick(&early).unwrap();
+    tell(&mut writer, 0, &odd).unwrap();
+    writer.end(&end(1)).unwrap();
+    let episode = read_episode_with(writer.path(), ReadOptions { images: true, control_ticks: true }).unwrap();
+    assert!(episode.steps[0].action.translation[1].is_nan());
+    assert_eq!(episode.steps[0].action.translation[0], odd.decision.action.translation[0]);
+    assert!(episode.steps[0].policy_seconds.is_nan());
+    assert!(episode.ticks[0].image_age_seconds.is_nan());
+    assert_eq!(episode.ticks[0].step_index, None);
+}
+
+#[test]
+fn pictures_are_scaled_when_asked_and_all_cameras_are_kept_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = WriterOptions { record_size: Some((32, 24)), ..WriterOptions::default() };
+    let mut writer = EpisodeWriter::create(folder.path(), "s", options).unwrap();
+    let seen = told(0, vec![image("wrist", 64, 48, 0), image("front", 32, 24, 0)]);
+    writer.start(&start("s")).unwrap();
+    tell(&mut writer, 0, &seen).unwrap();
+    writer.end(&end(1)).unwrap();
+    let episode = read_episode(writer.path()).unwrap();
+    let images = &episode.steps[0].images;
+    assert_eq!(images.iter().map(|image| &*image.camera).collect::<Vec<_>>(), ["wrist", "front"]);
+    assert_eq!(images[0].camera_size, (64, 48));
+    let small = images[0].decode().unwrap();
+    assert_eq!((small.width, small.height), (32, 24));
+    // Scaled down, the scene is the same one.
+    let (_, mean) = difference(&images[1].decode().unwrap(), &small);
+    assert!(mean < 6.0, "mean {mean}");
+}
+
+#[test]
+fn reading_without_pictures_or_ticks_leaves_them_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = EpisodeWriter::create(folder.path(), "a", WriterOptions::default()).unwrap();
+    record(&mut writer, "a", 2, (16, 16));
+    let episode = read_episode_with(writer.path(), ReadOptions { images: false, control_ticks: false }).unwrap();
+    assert!(episode.complete && episode.ticks.is_empty());
+    assert!(episode.steps[0].image().unwrap().jpeg.is_empty());
+}
