@@ -1,3 +1,7 @@
 //! Parses, runs, turns the outcome into an exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(visuomotor::cli::run())
+}

@@ -1,3 +1,44 @@
-//! The command line.
+//! The command line: arguments, exit codes, errors with a hint.
+//!
+//! Exit codes: 0 done, 1 done with a negative answer, 2 wrong usage or configuration, 3 hardware or runtime fault.
+
+#[cfg(feature = "mujoco")]
+mod demonstrate;
 #[cfg(feature = "mujoco")]
 pub mod setting;
+#[cfg(feature = "mujoco")]
+mod station;
+
+use clap::{Parser, Subcommand};
+
+/// Runs real robot arms from camera images.
+#[derive(Parser, Debug)]
+#[command(name = "visuomotor", version, about, propagate_version = true)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Let the scripted expert collect demonstrations in simulation
+    #[cfg(feature = "mujoco")]
+    Demonstrate(demonstrate::DemonstrateArguments),
+}
+
+/// Runs the program; answers the exit code.
+pub fn run() -> u8 {
+    let arguments = Arguments::parse();
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    let answer = match arguments.command {
+        #[cfg(feature = "mujoco")]
+        Command::Demonstrate(a) => demonstrate::demonstrate(&a),
+    };
+    match answer {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            2
+        }
+    }
+}

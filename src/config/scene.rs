@@ -29,6 +29,8 @@ pub struct Scene {
     pub start: Vec<StartTransform>,
     /// Tasks.
     pub task: Vec<Task>,
+    /// Objects that may lie about in demonstrations; none of them is a distractor of scenario 2.
+    pub clutter: Vec<String>,
     /// Pairs of distractors (scenario 2), one pair per start transform.
     pub distractors: Vec<[String; 2]>,
     /// Where distractors may lie \[m\], base frame x and y.
@@ -155,6 +157,8 @@ pub enum ObjectKind {
     Distractor,
     /// Holds things.
     Container,
+    /// Lies about in demonstrations only.
+    Clutter,
 }
 
 impl Scene {
@@ -190,6 +194,7 @@ impl Scene {
     fn object_names(&self) -> Vec<String> {
         let mut names: Vec<String> = Vec::new();
         names.extend(self.task.iter().flat_map(|t| [t.object.clone(), t.container.clone()]));
+        names.extend(self.clutter.iter().cloned());
         names.extend(self.distractors.iter().flatten().cloned());
         names.extend(self.novel_objects.iter().cloned());
         names.sort();
@@ -208,6 +213,16 @@ impl Scene {
                 format!("{} pairs", self.distractors.len()),
                 self.start.len(),
                 "one pair per start transform",
+            ));
+        }
+        let seen = |name: &&String| self.clutter.contains(*name) || self.task.iter().any(|t| t.object == **name);
+        if let Some(name) = self.distractors.iter().flatten().chain(&self.novel_objects).find(|n| seen(n)) {
+            return Err(ConfigError::unfit(
+                path,
+                "distractors, novel_objects",
+                name,
+                "objects that no demonstration shows",
+                "remove it from clutter or choose another one",
             ));
         }
         for task in &self.task {

@@ -120,7 +120,7 @@ impl<'a> ControlLoop<'a> {
             self.counts.resumed += 1;
         }
         match accepted {
-            Accepted::Moving => None,
+            Accepted::Taken => None,
             Accepted::NoSolution => {
                 self.counts.no_solution += 1;
                 Some(LimitReason::NoSolution)

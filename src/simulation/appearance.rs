@@ -1,12 +1,16 @@
 //! Colors, light and camera pose of one episode: as calibrated, or varied from a seed.
 
 use mujoco_rs::prelude::*;
+use mujoco_rs::wrappers::mj_model::MjtObjBase;
 use nalgebra::{UnitQuaternion, Vector3};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::config::Variation;
 use crate::geometry::Pose;
+
+/// Materials whose color is drawn, not only varied.
+const CLUTTER_MATERIALS: [&str; 3] = ["clutter_block", "clutter_ball", "clutter_can"];
 
 /// How one episode looks.
 #[derive(Clone, Debug)]
@@ -45,6 +49,15 @@ impl Appearance {
         };
         for rgba in model.mat_rgba_mut() {
             tint(rgba);
+        }
+        // Clutter comes in any color.
+        for name in CLUTTER_MATERIALS {
+            if let Some(id) = model.name_to_id(MjtObjBase::mjOBJ_MATERIAL, name) {
+                let mut rng = ChaCha8Rng::seed_from_u64(seed ^ (id as u64 + 1) * 0x9e37);
+                for channel in &mut model.mat_rgba_mut()[id][..3] {
+                    *channel = rng.random_range(0.05..0.95);
+                }
+            }
         }
         for rgba in model.geom_rgba_mut() {
             tint(rgba);

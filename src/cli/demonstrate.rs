@@ -1,0 +1,239 @@
+//! `visuomotor demonstrate`: the scripted expert collects demonstrations in simulation.
+//!
+//! Each episode is drawn from its number and the seed alone, so the same call makes the same data on any number of
+//! threads. Only successful episodes are kept; how many attempts failed is said.
+
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::Context;
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::setting::{POLICY_IMAGE, SetUp, Setting};
+use crate::config::{ContainerPlace, Task, digest};
+use crate::episode::Outcome;
+use crate::recording::{EpisodeWriter, WriterOptions};
+use crate::runtime::{EpisodeRequest, StopFlag, Timing, run_episode};
+use crate::simulation::{Demonstrator, Disturbance};
+use crate::time::{ManualClock, SystemClock};
+
+/// Longest demonstration \[s\].
+const LIMIT_SECONDS: f64 = 25.0;
+/// Attempts at one episode before the command gives up.
+const ATTEMPTS: u64 = 8;
+
+/// Arguments of `visuomotor demonstrate`.
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  visuomotor demonstrate launch/widowx_kitchen.toml --episodes 150 --seed 1 --out results/demonstrations")]
+pub struct DemonstrateArguments {
+    /// Launch file
+    pub launch: PathBuf,
+    /// Folder the episodes go to
+    #[arg(long)]
+    pub out: PathBuf,
+    /// Episodes per task
+    #[arg(long, default_value_t = 10)]
+    pub episodes: usize,
+    /// Only this task (all of the launch file otherwise)
+    #[arg(long)]
+    pub task: Option<String>,
+    /// Seed of everything random
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Strength of the noise the expert is disturbed by (0: none)
+    #[arg(long, default_value_t = 1.0)]
+    pub noise: f64,
+    /// Record camera-size images instead of the policy's 128x128
+    #[arg(long)]
+    pub full_size: bool,
+    /// Threads
+    #[arg(long, default_value_t = 2)]
+    pub jobs: usize,
+}
+
+/// Runs the command; answers 0, or 1 when it was stopped early.
+pub fn demonstrate(arguments: &DemonstrateArguments) -> anyhow::Result<u8> {
+    let setting = Setting::load(&arguments.launch)?;
+    let tasks = match &arguments.task {
+        Some(task) => vec![setting.scene.task(&setting.scene_file, task)?.name.clone()],
+        None => setting.launch.protocol.tasks.clone(),
+    };
+    std::fs::create_dir_all(&arguments.out)
+        .with_context(|| format!("{}: cannot be created; choose another --out", arguments.out.display()))?;
+    let stop = StopFlag::on_signals()?;
+    let total = tasks.len() * arguments.episodes;
+    let bar = ProgressBar::new(total as u64).with_style(
+        ProgressStyle::with_template("demonstrations {bar:30} {pos}/{len} {msg} {elapsed} (left {eta})")
+            .unwrap_or_else(|_| ProgressStyle::default_bar()),
+    );
+    let next = AtomicUsize::new(0);
+    let failed = AtomicUsize::new(0);
+    let error: Mutex<Option<anyhow::Error>> = Mutex::new(None);
+    std::thread::scope(|scope| {
+        for _ in 0..arguments.jobs.max(1) {
+            scope.spawn(|| {
+                let work = || -> anyhow::Result<()> {
+                    // Each thread its own: a graphics context cannot change threads.
+                    let mut setting = Setting::load(&arguments.launch)?;
+                    setting.launch.scene.vary_appearance = true;
+                    loop {
+                        let number = next.fetch_add(1, Ordering::Relaxed);
+                        if number >= total || stop.is_raised() {
+                            return Ok(());
+                        }
+                        let task = &tasks[number % tasks.len()];
+                        let misses = episode(&setting, arguments, task, number / tasks.len(), &stop)?;
+                        let misses = failed.fetch_add(misses, Ordering::Relaxed) + misses;
+                        bar.set_message(format!("({misses} failed attempts dropped)"));
+                        bar.inc(1);
+                    }
+                };
+                if let Err(e) = work() {
+                    stop.raise("an error");
+                    if let Ok(mut slot) = error.lock() {
+                        slot.get_or_insert(e);
+                    }
+                }
+            });
+        }
+    });
+    bar.finish();
+    if let Some(e) = error.into_inner().unwrap_or(None) {
+        return Err(e);
+    }
+    println!(
+        "{} demonstrations in {}, {} failed attempts dropped",
+        bar.position(),
+        arguments.out.display(),
+        failed.load(Ordering::Relaxed)
+    );
+    Ok(u8::from(stop.is_raised()))
+}
+
+/// Makes one episode; answers how many attempts failed before it.
+fn episode(
+    setting: &Setting,
+    arguments: &DemonstrateArguments,
+    task: &str,
+    number: usize,
+    stop: &StopFlag,
+) -> anyhow::Result<usize> {
+    let task = setting.scene.task(&setting.scene_file, task)?.clone();
+    let name = format!("{}-{number:04}", task.name);
+    if arguments.out.join(format!("{name}.mcap")).exists() {
+        return Ok(0);
+    }
+    for attempt in 0..ATTEMPTS {
+        let seed = derived_seed(&format!("{} {} {number} {attempt}", arguments.seed, task.name));
+        let set_up = draw(setting, &task, seed);
+        let outcome = attempt_episode(setting, arguments, &set_up, &name, stop)?;
+        let file = arguments.out.join(format!("{name}.mcap"));
+        match outcome {
+            Outcome::Success { .. } => return Ok(attempt as usize),
+            Outcome::Failure { .. } => std::fs::remove_file(&file)?,
+            Outcome::Aborted { why, .. } => {
+                std::fs::remove_file(&file).ok();
+                if stop.is_raised() {
+                    return Ok(attempt as usize);
+                }
+                anyhow::bail!("{name}: aborted: {why}");
+            }
+        }
+    }
+    anyhow::bail!("{name}: {ATTEMPTS} attempts failed; lower --noise")
+}
+
+fn attempt_episode(
+    setting: &Setting,
+    arguments: &DemonstrateArguments,
+    set_up: &SetUp,
+    name: &str,
+    stop: &StopFlag,
+) -> anyhow::Result<Outcome> {
+    let prepared = setting.prepare(set_up)?;
+    let (mut station, mut judge) = setting.station(set_up, &prepared)?;
+    let n = arguments.noise;
+    let noise = Disturbance { translation: 0.008 * n, rotation: 0.03 * n, push: (0.03 * n).min(1.0), slip: (0.01 * n).min(1.0) };
+    let mut expert = Demonstrator::new(prepared.assignment, setting.launch.policy.bounds, noise, set_up.seed);
+    let mut writer = EpisodeWriter::create(
+        &arguments.out,
+        name,
+        WriterOptions {
+            record_size: (!arguments.full_size).then_some((POLICY_IMAGE, POLICY_IMAGE)),
+            jpeg_quality: 95,
+            sync_every_steps: 0,
+            ..WriterOptions::default()
+        },
+    )?;
+    let (clock, stopwatch) = (ManualClock::new(), SystemClock::new());
+    let report = run_episode(
+        &mut station,
+        EpisodeRequest {
+            start: setting.episode_start(name, set_up, "expert"),
+            seconds: LIMIT_SECONDS,
+            source: &mut expert,
+            sinks: vec![&mut writer],
+            judge: &mut judge,
+            stop,
+        },
+        Timing::Lockstep { clock: &clock, stopwatch: &stopwatch },
+    );
+    Ok(report.outcome)
+}
+
+/// A seed from words.
+pub(super) fn derived_seed(words: &str) -> u64 {
+    u64::from_str_radix(&digest(words.as_bytes())[..16], 16).unwrap_or_default()
+}
+
+/// Draws a set-up for a demonstration: object, gripper, container and clutter anywhere the protocol's trials may have
+/// them and a little beyond.
+fn draw(setting: &Setting, task: &Task, seed: u64) -> SetUp {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut uniform = |low: f64, high: f64| rng.random_range(low..=high);
+    let starts = &setting.scene.start;
+    let bound = |axis: usize, sign: f64| starts.iter().map(|s| s.at[axis] * sign).fold(f64::MIN, f64::max) * sign;
+    let (x0, x1, y0, y1) = (bound(0, -1.0), bound(0, 1.0), bound(1, -1.0), bound(1, 1.0));
+    let object_at = [uniform(x0 - 0.02, x1 + 0.02), uniform(y0 - 0.03, y1 + 0.03)];
+    let start_at = if uniform(0.0, 1.0) < 0.6 {
+        [object_at[0] + uniform(-0.08, 0.08), object_at[1] + uniform(-0.08, 0.08)]
+    } else {
+        [uniform(x0, x1), uniform(y0, y1)]
+    };
+    let start = [
+        start_at[0].clamp(x0 - 0.04, x1 + 0.03),
+        start_at[1].clamp(y0 - 0.05, y1 + 0.05),
+        setting.scene.start_height + uniform(-0.04, 0.03),
+        uniform(-0.08, 0.08),
+        uniform(-0.08, 0.08),
+        uniform(-0.15, 0.15),
+    ];
+    let mut container_at = setting.container_at(task, object_at);
+    let wobble = if task.container_at == ContainerPlace::Object { 0.012 } else { 0.018 };
+    for value in &mut container_at {
+        *value += uniform(-wobble, wobble);
+    }
+    let object_yaw = uniform(-0.4, 0.4);
+    let clutter: Vec<&String> = setting.scene.clutter.iter().filter(|c| **c != task.object).collect();
+    let wanted = if uniform(0.0, 1.0) < 0.5 { 0 } else { uniform(1.0, 3.99) as usize };
+    let mut others: Vec<(String, [f64; 2], f64)> = Vec::new();
+    for _ in 0..60 {
+        if others.len() >= wanted || clutter.is_empty() {
+            break;
+        }
+        let name = clutter[(uniform(0.0, clutter.len() as f64 - 1e-9)) as usize];
+        let at = [uniform(0.15, 0.42), uniform(-0.13, 0.24)];
+        let far = |from: [f64; 2], limit: f64| (at[0] - from[0]).hypot(at[1] - from[1]) >= limit;
+        let free = far(object_at, 0.085) && far(container_at, 0.16) && others.iter().all(|o| far(o.1, 0.11));
+        // Not where something is set down, nor under the arm's base.
+        if free && far(task.set_down, 0.13) && far([0.0, 0.0], 0.16) && others.iter().all(|o| o.0 != *name) {
+            others.push((name.clone(), at, uniform(-1.5, 1.5)));
+        }
+    }
+    SetUp { object: task.object.clone(), object_at, object_yaw, container_at, others, start, seed, task: task.clone() }
+}
+

@@ -1,0 +1,67 @@
+//! A set-up episode as a running station: simulated arm, camera and success rule behind the runtime's traits.
+
+use std::time::Duration;
+
+use anyhow::Context;
+
+use super::setting::{Prepared, SetUp, Setting};
+use crate::control::Controller;
+use crate::driver::ArmDriver;
+use crate::episode::EpisodeStart;
+use crate::runtime::Station;
+use crate::safety::SafetyFilter;
+use crate::simulation::{SimulatedArm, SimulatedCamera, SuccessRule};
+use crate::time::Timestamp;
+
+impl Setting {
+    /// The station of one prepared episode, arm active, and the judge of its task.
+    pub fn station(&self, set_up: &SetUp, prepared: &Prepared) -> anyhow::Result<(Station, SuccessRule)> {
+        let (mut arm, for_camera, for_judge) = SimulatedArm::new(&self.robot, &prepared.kitchen);
+        let setting = &self.launch.camera[0];
+        let camera = SimulatedCamera::new(&setting.name, &prepared.kitchen, self.renderer.clone(), for_camera)?;
+        let judge = SuccessRule::new(
+            &prepared.kitchen,
+            for_judge,
+            set_up.task.rule,
+            &set_up.object,
+            &set_up.task.container,
+            self.object(&set_up.task.container)?,
+        );
+        arm.activate(Timestamp::ZERO).context("the arm cannot be activated")?;
+        let policy_period = Duration::from_secs_f64(1.0 / self.launch.policy.rate_hz);
+        let control_period = Duration::from_secs_f64(1.0 / self.robot.robot.control_rate_hz);
+        let controller = Controller::new(
+            &self.robot,
+            self.chain.clone(),
+            self.launch.policy.bounds,
+            self.launch.policy.gripper,
+            policy_period,
+        );
+        let station = Station {
+            arm: Box::new(arm),
+            cameras: vec![(Box::new(camera), setting.max_age)],
+            chain: self.chain.clone(),
+            controller,
+            safety: SafetyFilter::new(&self.robot, self.chain.clone()),
+            control_period,
+            policy_period,
+        };
+        Ok((station, judge))
+    }
+
+    /// What is known before the first step.
+    pub fn episode_start(&self, name: &str, set_up: &SetUp, action_source: &str) -> EpisodeStart {
+        EpisodeStart {
+            name: name.into(),
+            task: set_up.task.name.clone(),
+            instruction: set_up.task.instruction.clone(),
+            robot: self.robot.robot.name.clone(),
+            action_source: action_source.into(),
+            policy_rate_hz: self.launch.policy.rate_hz,
+            control_rate_hz: self.robot.robot.control_rate_hz,
+            joint_names: self.robot.joint_names(),
+            seed: set_up.seed,
+            settings: self.launch.to_toml(),
+        }
+    }
+}
