@@ -5,6 +5,9 @@
 //! Nothing here allocates, reads a clock or panics: the control thread calls it at control rate. A number that is not
 //! finite goes in and comes out as one (or as [`NoSolution`]); `safety` stops it.
 
+// `!(x <= max)` is not `x > max`: NaN fails the first and passes the second.
+#![allow(clippy::neg_cmp_op_on_partial_ord)]
+
 mod chain;
 mod inverse;
 

@@ -15,6 +15,7 @@ use crate::time::Timestamp;
 struct Shared {
     silent: AtomicBool,
     frozen: AtomicBool,
+    stuck: AtomicBool,
     panics: AtomicBool,
     holds: AtomicBool,
     hold_count: AtomicU64,
@@ -34,6 +35,11 @@ impl Switches {
     /// The camera keeps giving the image it has.
     pub fn freeze(&self, on: bool) {
         self.0.frozen.store(on, Ordering::SeqCst);
+    }
+
+    /// The arm takes commands and does not move.
+    pub fn stick(&self, on: bool) {
+        self.0.stuck.store(on, Ordering::SeqCst);
     }
 
     /// Reading panics from now on.
@@ -122,7 +128,9 @@ impl ArmDriver for FakeArm {
         }
         self.switches.0.write_count.fetch_add(1, Ordering::SeqCst);
         self.switches.0.holds.store(false, Ordering::SeqCst);
-        self.at = *command;
+        if !self.switches.is(|s| &s.stuck) {
+            self.at = *command;
+        }
         Ok(())
     }
 

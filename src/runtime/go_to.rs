@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Where to go.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Posture {
-    /// Joint positions \[rad\], chain order.
+    /// Joint positions \[rad\], chain order; brought inside the usable limits.
     pub joints: JointVector,
     /// Gripper: 0 closed .. 1 open. Not waited for.
     pub gripper: f64,
@@ -64,6 +64,7 @@ pub fn go_to(
     let parts = (&mut *station.arm, &mut station.controller, &mut station.safety);
     let mut control = ControlLoop::new(parts, actions, state_writer, ring, start);
 
+    let mut target = posture.joints;
     let arrived = guarded(|| {
         loop {
             if let Some(reason) = stop.reason() {
@@ -79,10 +80,10 @@ pub fn go_to(
                 return Err(RuntimeError::Stopped(reason));
             }
             if control.counts.ticks == 1 {
-                control.move_to(due.now, &posture.joints, posture.duration, posture.gripper);
+                target = control.move_to(due.now, posture).map_err(RuntimeError::Stopped)?;
             }
             let (state, _) = states.newest(due.now).ok_or(RuntimeError::NoState)?;
-            let (joint, off) = farthest(&state, &posture.joints);
+            let (joint, off) = farthest(&state, &target);
             let elapsed = due.now.since(start);
             let over = elapsed > posture.duration + PATIENCE;
             let settled = elapsed >= posture.duration && off <= THERE && at_rest(&state);

@@ -39,7 +39,7 @@ use crate::kinematics::Chain;
 use crate::safety::SafetyFilter;
 use crate::time::{Clock, ManualClock, SystemClock, Timestamp};
 
-pub use control_loop::{ControlCounts, ControlLoop};
+pub use control_loop::{ControlCounts, ControlLoop, ControlParts};
 pub use decision_loop::DecisionLoop;
 pub use go_to::{Arrival, Posture, go_to};
 pub use latest::{LatestReader, LatestWriter, latest};
@@ -226,7 +226,7 @@ impl Station {
         let (action_writer, action_reader) = latest();
         let (state_writer, state_reader) = latest();
         let (tick_writer, tick_reader) = rtrb::RingBuffer::new(ring_capacity(self.control_period));
-        let parts = (&mut *self.arm, &mut self.controller, &mut self.safety);
+        let parts: ControlParts<'_> = (&mut *self.arm, &mut self.controller, &mut self.safety);
         let control = ControlLoop::new(parts, action_reader, state_writer, tick_writer, now);
         let decision = DecisionLoop {
             cameras: &mut self.cameras,

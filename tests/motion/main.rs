@@ -1,3 +1,4 @@
 //! The path from an action to a joint command, from outside: kinematics, control and safety together.
 
+mod closed_loop;
 mod inverse_report;

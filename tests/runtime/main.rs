@@ -1,0 +1,8 @@
+//! Whole episodes through the public interface of `runtime`, on a fake arm and a fake camera.
+
+mod allocation;
+mod lockstep;
+mod posture;
+mod signals;
+mod station;
+mod wall;

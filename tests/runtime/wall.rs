@@ -1,0 +1,147 @@
+//! Real time: counts and order only, never how long something took.
+
+use std::time::Duration;
+
+use visuomotor::action::JointCommand;
+use visuomotor::driver::{ArmDriver, Capabilities, DriverError};
+use visuomotor::episode::Outcome;
+use visuomotor::observation::Proprioception;
+use visuomotor::runtime::{
+    DeadlineBudget, EpisodeReport, Posture, Realtime, RuntimeError, Station, StopFlag, Timing, WallOptions, go_to,
+    run_episode,
+};
+use visuomotor::time::{SystemClock, Timestamp};
+
+use crate::station::{Clockwatcher, Listener, Script, request, station, wave, wrap};
+
+/// A machine that is busy with other tests may miss deadlines for a long time.
+pub const PATIENT: WallOptions = WallOptions {
+    budget: DeadlineBudget { warn: 1, hold: 10_000, stop: 20_000 },
+    realtime: Realtime { priority: None, lock_memory: false, cpu: None },
+};
+
+fn episode(
+    station: &mut Station,
+    seconds: f64,
+    listener: &mut Listener,
+    stop: &StopFlag,
+    options: &WallOptions,
+) -> EpisodeReport {
+    // A decision must not go stale on a busy machine either.
+    station.cameras.iter_mut().for_each(|(_, max_age)| *max_age = 60.0);
+    let (mut source, mut judge) = (Script::new(wave), Clockwatcher::default());
+    let timing = Timing::Wall { clock: &SystemClock::new(), options };
+    run_episode(station, request(seconds, &mut source, listener, &mut judge, stop), timing)
+}
+
+#[test]
+fn both_loops_run_and_the_listener_hears_everything_in_order() {
+    let (mut station, arm, _) = station();
+    let mut listener = Listener::default();
+    let report = episode(&mut station, 0.6, &mut listener, &StopFlag::new(), &PATIENT);
+    assert!(report.fault.is_none(), "{:?}", report.fault);
+    assert_eq!(report.outcome.word(), "failure");
+    assert!(arm.holds());
+    assert!(listener.events.starts_with("<t") && listener.events.ends_with('>'), "{}", listener.events);
+    assert_eq!(listener.events.matches('>').count(), 1);
+    assert_eq!(listener.steps, report.steps);
+    assert!(report.steps >= 1 && report.steps <= 3, "{}", report.steps);
+    assert_eq!(listener.ticks.len() as u64 + report.dropped_ticks, report.control_ticks);
+    assert!(listener.ticks.windows(2).all(|pair| pair[0].at < pair[1].at && pair[0].step_index <= pair[1].step_index));
+    // Every planned start was either run or counted as missed; the last few may fall after the end.
+    let planned = report.control_ticks + report.deadline_misses.control;
+    assert!(planned >= 30, "{planned}");
+    assert_eq!(report.ledger.summary().0["control_jitter"].count, report.control_ticks - 1);
+}
+
+#[test]
+fn a_silent_arm_ends_the_episode_from_the_control_thread() {
+    let (mut station, arm, _) = station();
+    let switches = arm.clone();
+    let mut listener = Listener::at_step(move |_| {
+        switches.silence(true);
+        Ok(())
+    });
+    let report = episode(&mut station, 60.0, &mut listener, &StopFlag::new(), &PATIENT);
+    assert!(matches!(report.fault, Some(RuntimeError::Driver(DriverError::Silent))), "{:?}", report.fault);
+    assert!(arm.holds() && listener.end.unwrap().outcome.word() == "aborted");
+}
+
+#[test]
+fn a_panic_on_either_thread_leaves_the_arm_holding() {
+    let (mut on_control, arm, _) = station();
+    let switches = arm.clone();
+    let mut listener = Listener::at_step(move |_| {
+        switches.panic(true);
+        Ok(())
+    });
+    let report = episode(&mut on_control, 60.0, &mut listener, &StopFlag::new(), &PATIENT);
+    assert!(matches!(report.fault, Some(RuntimeError::Panicked(_))) && arm.holds(), "{:?}", report.fault);
+
+    let (mut on_decision, arm, _) = station();
+    let mut listener = Listener::at_step(|_| panic!("the recorder fell over"));
+    let report = episode(&mut on_decision, 60.0, &mut listener, &StopFlag::new(), &PATIENT);
+    assert!(matches!(report.fault, Some(RuntimeError::Panicked(_))) && arm.holds(), "{:?}", report.fault);
+}
+
+#[test]
+fn the_control_thread_stops_even_while_a_decision_hangs() {
+    let (mut station, arm, _) = station();
+    let stop = StopFlag::new();
+    let (button, switches) = (stop.clone(), arm.clone());
+    let mut listener = Listener::at_step(move |_| {
+        button.raise("red button");
+        // The decision side is busy here until the control thread, on its own, has told the arm to hold.
+        while !switches.holds() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    });
+    let report = episode(&mut station, 60.0, &mut listener, &stop, &PATIENT);
+    assert_eq!(report.outcome, Outcome::Aborted { judge: "operator".into(), why: "red button".into() });
+    assert!(report.fault.is_none(), "{:?}", report.fault);
+}
+
+/// An arm whose bus is slow.
+struct SlowArm(Box<dyn ArmDriver>);
+
+impl ArmDriver for SlowArm {
+    fn capabilities(&self) -> &Capabilities {
+        self.0.capabilities()
+    }
+    fn activate(&mut self, now: Timestamp) -> Result<(), DriverError> {
+        self.0.activate(now)
+    }
+    fn read(&mut self, now: Timestamp) -> Result<Proprioception, DriverError> {
+        std::thread::sleep(Duration::from_millis(70));
+        self.0.read(now)
+    }
+    fn write(&mut self, now: Timestamp, command: &JointCommand) -> Result<(), DriverError> {
+        self.0.write(now, command)
+    }
+    fn hold(&mut self, now: Timestamp) -> Result<(), DriverError> {
+        self.0.hold(now)
+    }
+}
+
+#[test]
+fn a_loop_that_keeps_missing_deadlines_is_ended() {
+    let (mut station, arm, _) = station();
+    wrap(&mut station, |arm| Box::new(SlowArm(arm)));
+    let options = WallOptions { budget: DeadlineBudget { warn: 1, hold: 4, stop: 12 }, ..Default::default() };
+    let mut listener = Listener::default();
+    let report = episode(&mut station, 60.0, &mut listener, &StopFlag::new(), &options);
+    assert!(matches!(report.fault, Some(RuntimeError::Deadlines { limit: 12, .. })), "{:?}", report.fault);
+    assert!(report.deadline_misses.control >= 12 && arm.holds());
+}
+
+#[test]
+fn a_posture_is_reached_in_real_time_too() {
+    let (mut station, arm, _) = station();
+    let mut joints = *station.chain.home();
+    joints[0] += 0.1;
+    let posture = Posture { joints, gripper: 1.0, duration: Duration::from_millis(200) };
+    let timing = Timing::Wall { clock: &SystemClock::new(), options: &PATIENT };
+    let arrival = go_to(&mut station, &posture, timing, &StopFlag::new()).unwrap();
+    assert!(arrival.off < 0.02 && arm.holds(), "{arrival:?}");
+}
