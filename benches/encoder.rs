@@ -1,0 +1,115 @@
+//! How long the image networks take. `cargo bench --bench encoder` prints a table; with `-- --serve` it answers each
+//! line of standard input (`VARIANT`) with the seconds one run took, so that another program can take turns with it
+//! (`tests/golden/bench_resnet50.py`). `VISUOMOTOR_THREADS` sets the threads (2).
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, Write};
+use std::time::Instant;
+
+use tch::nn::{self, OptimizerConfig};
+use tch::{Device, Kind, Tensor};
+use visuomotor::network::{
+    self, ImageNetwork, Inference, Layout, Precision, ResNet50, ResNetV2, SmallNetwork, describe_device, fill,
+};
+
+type Run = Box<dyn FnMut()>;
+
+const VARIANTS: [&str; 12] = [
+    "vip-plain",
+    "vip-folded",
+    "vip-pixels",
+    "vip",
+    "vip-bf16",
+    "vptr-plain",
+    "vptr",
+    "vptr-bf16",
+    "small-plain",
+    "small",
+    "small-bf16",
+    "small-train-64",
+];
+
+fn inference(variant: &str) -> Option<Inference> {
+    let planes = Inference { layout: Layout::Planes, ..Inference::default() };
+    match variant.split_once('-').map_or("", |(_, what)| what) {
+        "plain" => None,
+        "folded" => Some(planes),
+        "pixels" => Some(Inference { fold: false, ..Inference::default() }),
+        "bf16" => Some(Inference { precision: Precision::Bf16, ..Inference::default() }),
+        _ => Some(Inference::default()),
+    }
+}
+
+fn network(variant: &str, variables: &nn::VarStore) -> Box<dyn ImageNetwork> {
+    let root = variables.root();
+    match variant.split('-').next() {
+        Some("vip") => Box::new(ResNet50::new(&root).unwrap()),
+        Some("vptr") => Box::new(ResNetV2::new(&root).unwrap()),
+        _ => Box::new(SmallNetwork::new(&root).unwrap()),
+    }
+}
+
+fn prepare(variant: &str) -> Run {
+    let mut variables = nn::VarStore::new(Device::Cpu);
+    let mut network = network(variant, &variables);
+    fill(&variables, 1).unwrap();
+    let size = network.image_size();
+    let batch = if variant == "small-train-64" { 64 } else { 1 };
+    let images = Tensor::rand([batch, 3, size, size], (Kind::Float, Device::Cpu));
+    if variant == "small-train-64" {
+        let mut optimizer = nn::Adam::default().build(&variables, 1e-6).unwrap();
+        return Box::new(move || {
+            optimizer.backward_step(&network.forward(&images, true).unwrap().square().mean(Kind::Float));
+        });
+    }
+    variables.freeze();
+    if let Some(inference) = inference(variant) {
+        network.prepare(inference).unwrap();
+    }
+    Box::new(move || {
+        let out = tch::no_grad(|| network.forward(&images, false).unwrap());
+        drop(std::hint::black_box(out));
+    })
+}
+
+fn main() {
+    let threads = std::env::var("VISUOMOTOR_THREADS").ok().and_then(|text| text.parse().ok()).unwrap_or(2);
+    network::set_threads(threads);
+    eprintln!("{}", describe_device());
+    let mut runs: BTreeMap<&str, Run> = BTreeMap::new();
+    if std::env::args().any(|argument| argument == "--serve") {
+        for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+            let Some(variant) = VARIANTS.iter().find(|variant| **variant == line.trim()) else {
+                println!("unknown variant {line}; known: {}", VARIANTS.join(" "));
+                continue;
+            };
+            let run = runs.entry(variant).or_insert_with(|| prepare(variant));
+            let start = Instant::now();
+            run();
+            println!("{}", start.elapsed().as_secs_f64());
+            std::io::stdout().flush().unwrap();
+        }
+        return;
+    }
+    let mut times: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    for variant in VARIANTS {
+        let mut run = prepare(variant);
+        run();
+        runs.insert(variant, run);
+    }
+    // Taking turns: a busy moment of the machine hits all variants alike.
+    for _ in 0..30 {
+        for (variant, run) in &mut runs {
+            let start = Instant::now();
+            run();
+            times.entry(variant).or_default().push(start.elapsed().as_secs_f64());
+        }
+    }
+    println!("{:<16} {:>10} {:>10} {:>10}", "variant", "min ms", "p50 ms", "max ms");
+    for variant in VARIANTS {
+        let times = times.get_mut(variant).unwrap();
+        times.sort_by(f64::total_cmp);
+        let ms = |i: usize| times[i] * 1e3;
+        println!("{variant:<16} {:>10.3} {:>10.3} {:>10.3}", ms(0), ms(times.len() / 2), ms(times.len() - 1));
+    }
+}
