@@ -237,3 +237,38 @@ fn draw(setting: &Setting, task: &Task, seed: u64) -> SetUp {
     SetUp { object: task.object.clone(), object_at, object_yaw, container_at, others, start, seed, task: task.clone() }
 }
 
+
+/// Success rate of a policy on set-ups drawn as demonstrations are, none of which is in any data set.
+#[cfg(feature = "torch")]
+pub(super) fn success_rate(launch: &std::path::Path, policy: &std::path::Path, episodes: usize) -> anyhow::Result<f64> {
+    let setting = Setting::load(launch)?;
+    let stop = StopFlag::new();
+    let mut successes = 0;
+    let mut total = 0;
+    for task in &setting.launch.protocol.tasks {
+        let task = setting.scene.task(&setting.scene_file, task)?.clone();
+        let stopwatch = std::sync::Arc::new(SystemClock::new());
+        let mut source = crate::policy::VisualPolicy::load(policy, &task.name, stopwatch.clone())?;
+        for number in 0..episodes {
+            let mut set_up = draw(&setting, &task, derived_seed(&format!("try {} {number}", task.name)));
+            set_up.others.clear();
+            let prepared = setting.prepare(&set_up)?;
+            let (mut station, mut judge) = setting.station(&set_up, &prepared)?;
+            let report = run_episode(
+                &mut station,
+                EpisodeRequest {
+                    start: setting.episode_start("try", &set_up, "policy"),
+                    seconds: LIMIT_SECONDS,
+                    source: &mut source,
+                    sinks: vec![],
+                    judge: &mut judge,
+                    stop: &stop,
+                },
+                Timing::Lockstep { clock: &ManualClock::new(), stopwatch: stopwatch.as_ref() },
+            );
+            successes += usize::from(report.outcome.is_success());
+            total += 1;
+        }
+    }
+    Ok(successes as f64 / total.max(1) as f64)
+}

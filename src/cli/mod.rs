@@ -8,6 +8,8 @@ mod demonstrate;
 pub mod setting;
 #[cfg(feature = "mujoco")]
 mod station;
+#[cfg(feature = "torch")]
+mod train;
 
 use clap::{Parser, Subcommand};
 
@@ -24,6 +26,9 @@ enum Command {
     /// Let the scripted expert collect demonstrations in simulation
     #[cfg(feature = "mujoco")]
     Demonstrate(demonstrate::DemonstrateArguments),
+    /// Train a policy from recorded episodes
+    #[cfg(feature = "torch")]
+    Train(train::TrainArguments),
 }
 
 /// Runs the program; answers the exit code.
@@ -33,6 +38,8 @@ pub fn run() -> u8 {
     let answer = match arguments.command {
         #[cfg(feature = "mujoco")]
         Command::Demonstrate(a) => demonstrate::demonstrate(&a),
+        #[cfg(feature = "torch")]
+        Command::Train(a) => train::train(&a),
     };
     match answer {
         Ok(code) => code,

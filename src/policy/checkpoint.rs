@@ -41,6 +41,9 @@ pub enum PolicyError {
     /// libtorch refused.
     #[error("the policy network cannot be built: {0}")]
     Network(#[from] tch::TchError),
+    /// A weights file does not fit the network.
+    #[error(transparent)]
+    File(#[from] crate::encoder::weights::WeightsError),
     /// The encoder cannot be loaded.
     #[error(transparent)]
     Encoder(#[from] crate::encoder::EncoderError),

@@ -9,7 +9,8 @@ use super::checkpoint::{Checkpoint, PolicyError};
 use super::head::ActionHead;
 use crate::action::{ActionError, ActionSource, Decision};
 use crate::embedding::Embedding;
-use crate::encoder::{Encoder, EncoderKind, read_variables};
+use crate::encoder::weights::Weights;
+use crate::encoder::{Encoder, EncoderError, EncoderKind, policy_image};
 use crate::observation::{Image, Observation};
 use crate::time::Clock;
 
@@ -40,7 +41,7 @@ impl VisualPolicy {
         let mut variables = nn::VarStore::new(Device::Cpu);
         let inputs = encoder.dimension() as i64 + checkpoint.conditioning();
         let head = ActionHead::new(&variables.root(), inputs, &checkpoint.hidden);
-        read_variables(&mut variables, &folder.join("head.safetensors"))?;
+        Weights::read(&folder.join("head.safetensors"))?.fill(&variables, "")?;
         variables.freeze();
         Ok(Self { checkpoint, task, encoder, head, _variables: variables, stopwatch })
     }
@@ -52,7 +53,8 @@ impl VisualPolicy {
 
     /// Embedding of an image, as the policy sees it.
     pub fn embed(&self, image: &Image) -> Result<Embedding, PolicyError> {
-        Ok(self.encoder.encode(image)?)
+        let image = policy_image(image, self.checkpoint.image_size).map_err(EncoderError::from)?;
+        Ok(self.encoder.encode(&image)?)
     }
 
     fn act(&self, embedding: &Embedding, state: &[f64; 7]) -> Result<[f64; 7], ActionError> {
@@ -83,7 +85,7 @@ impl ActionSource for VisualPolicy {
             .first()
             .ok_or_else(|| ActionError::Observation("no camera image, the policy needs one".into()))?;
         let begin = self.stopwatch.now();
-        let embedding = self.encoder.encode(image).map_err(|e| ActionError::Network(e.to_string()))?;
+        let embedding = self.embed(image).map_err(|e| ActionError::Network(e.to_string()))?;
         let encoded = self.stopwatch.now();
         let normalized = self.act(&embedding, &observation.bridge_state())?;
         let decided = self.stopwatch.now();

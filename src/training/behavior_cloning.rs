@@ -26,7 +26,8 @@ use tch::{Device, Kind, TchError, Tensor, nn};
 use super::{Adam, Augmentation, Batch, Curves, Dataset, curves_svg};
 use crate::action::ActionBounds;
 use crate::config::digest;
-use crate::encoder::EncoderKind;
+use crate::encoder::weights::Weights;
+use crate::encoder::{EncoderKind, preprocess};
 use crate::network::ImageNetwork;
 use crate::policy::{ActionHead, Checkpoint};
 
@@ -101,6 +102,7 @@ pub struct Run<'a> {
 
 struct Learner {
     settings: Settings,
+    kind: EncoderKind,
     encoder_variables: nn::VarStore,
     encoder: Box<dyn ImageNetwork>,
     head_variables: nn::VarStore,
@@ -179,10 +181,10 @@ impl Learner {
     fn new(settings: &Settings) -> anyhow::Result<Self> {
         tch::manual_seed(settings.seed as i64);
         let kind: EncoderKind = settings.encoder.parse()?;
-        let mut encoder_variables = nn::VarStore::new(Device::Cpu);
+        let encoder_variables = nn::VarStore::new(Device::Cpu);
         let encoder = kind.network(&encoder_variables.root())?;
         if let Some(file) = &settings.encoder_weights {
-            encoder_variables.load(file).with_context(|| file.display().to_string())?;
+            Weights::read(file)?.fill(&encoder_variables, "")?;
         }
         let head_variables = nn::VarStore::new(Device::Cpu);
         let inputs = encoder.dimension() + 7 + settings.tasks.len() as i64;
@@ -190,7 +192,7 @@ impl Learner {
         let stores = [("encoder", &encoder_variables), ("head", &head_variables)];
         let adam = Adam::new(&stores, settings.weight_decay);
         let average = named(&encoder_variables, &head_variables).map(|(n, t)| (n, t.copy())).collect();
-        Ok(Self { settings: settings.clone(), encoder_variables, encoder, head_variables, head, adam, average })
+        Ok(Self { settings: settings.clone(), kind, encoder_variables, encoder, head_variables, head, adam, average })
     }
 
     fn describe(&self, data: &Dataset) -> Checkpoint {
@@ -223,7 +225,12 @@ impl Learner {
 
     fn loss(&self, batch: &Batch, train: bool) -> Result<Tensor, TchError> {
         // Encode, (B, D).
-        let embedding = self.encoder.forward(&batch.images, train)?;
+        let images = match self.kind {
+            EncoderKind::Small => batch.images.shallow_clone(),
+            EncoderKind::Vptr => preprocess::vptr(&batch.images, 1.0)?,
+            EncoderKind::Vip => preprocess::vip(&batch.images, 1.0, false)?,
+        };
+        let embedding = self.encoder.forward(&images, train)?;
         // Act, (B, 7).
         let features = Tensor::f_cat(&[&embedding, &batch.conditions], 1)?;
         let (mean, log_std) = self.head.forward(&features)?;
