@@ -29,7 +29,8 @@ impl InverseSettings {
         Self { position_tolerance: 1e-4, rotation_tolerance: 1e-3, iterations: 20, restarts: 0 }
     }
 
-    /// For going to a pose from anywhere: also tries other arm configurations. Not for following a moving target.
+    /// For going to a pose from anywhere: also tries other arm configurations, which takes up to milliseconds where there
+    /// is no solution. Not for following a moving target.
     pub const fn reach() -> Self {
         Self { position_tolerance: 1e-4, rotation_tolerance: 1e-3, iterations: 40, restarts: 100 }
     }
