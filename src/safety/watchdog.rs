@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-X
+/// Is an action of this age too old for the limit \[s\]? No action expected yet (`None`) never is.
 pub(super) fn too_old(action_age: Option<Duration>, limit_seconds: f64) -> bool {
     // Written so that a limit that is NaN makes every action too old.
     action_age.is_some_and(|age| !(age.as_secs_f64() <= limit_seconds))
