@@ -12,25 +12,25 @@
 
 mod distractors;
 mod draw;
-// pub mod journal;
+pub mod journal;
 pub mod latency;
-// pub mod page;
-// pub mod paper;
+pub mod page;
+pub mod paper;
 mod placement;
 pub mod protocol;
-// pub mod report;
-// mod run;
+pub mod report;
+mod run;
 pub mod statistics;
 
 use std::collections::BTreeMap;
 
 use crate::episode::Outcome;
 
-// pub use journal::{Journal, JournalError, JournalHeader, TrialRecord};
+pub use journal::{Journal, JournalError, JournalHeader, TrialRecord};
 pub use latency::{LatencySeries, LatencySummary};
 pub use protocol::{Distractor, Placement, Scenario, TrialPlan, plans};
-// pub use report::{Control, Machine, Report, revision};
-// pub use run::{EvaluationOptions, Progress, evaluate};
+pub use report::{Control, Machine, Report, revision};
+pub use run::{EvaluationOptions, Progress, evaluate};
 
 /// Runs one trial: resets the scene as planned, lets the policy act, judges.
 pub trait TrialRunner {
