@@ -31,15 +31,16 @@ pub(super) fn choose(trials: &[Occupied], places: &[[f64; 2]], draw: &mut Draw) 
             let free: Vec<usize> = (0..places.len()).filter(|&i| occupied.leaves_free(places[i])).collect();
             let mut pairs = Vec::new();
             for &a in &free {
-                pairs.extend(free.iter().filter(|&&b| distance(places[a], places[b]) >= CLEAR_OF_OBJECT).map(|&b| [a, b]));
+                pairs.extend(
+                    free.iter().filter(|&&b| distance(places[a], places[b]) >= CLEAR_OF_OBJECT).map(|&b| [a, b]),
+                );
             }
             draw.shuffle(&mut pairs);
             pairs
         })
         .collect();
     let mut chosen = Vec::with_capacity(trials.len());
-    search(&candidates, &mut chosen)
-        .then(|| chosen.iter().map(|&[a, b]: &[usize; 2]| [places[a], places[b]]).collect())
+    search(&candidates, &mut chosen).then(|| chosen.iter().map(|&[a, b]: &[usize; 2]| [places[a], places[b]]).collect())
 }
 
 /// Depth-first over the trials, at most three deep.

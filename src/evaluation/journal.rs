@@ -66,13 +66,33 @@ impl JournalHeader {
     fn difference(&self, now: &Self) -> Option<(&'static str, String, String, &'static str)> {
         let same = "run with the same launch file, or choose another --out folder";
         let fields = [
-            ("version", self.journal_version.to_string(), now.journal_version.to_string(), "choose another --out folder"),
+            (
+                "version",
+                self.journal_version.to_string(),
+                now.journal_version.to_string(),
+                "choose another --out folder",
+            ),
             ("scenario", self.scenario.number().to_string(), now.scenario.number().to_string(), same),
-            ("seed", self.seed.to_string(), now.seed.to_string(), "pass the same --seed, or choose another --out folder"),
+            (
+                "seed",
+                self.seed.to_string(),
+                now.seed.to_string(),
+                "pass the same --seed, or choose another --out folder",
+            ),
             ("policy", self.policy.clone(), now.policy.clone(), same),
             ("settings digest", self.settings_digest.clone(), now.settings_digest.clone(), same),
-            ("weights digest", self.weights_digest.clone(), now.weights_digest.clone(), "restore the weights, or choose another --out folder"),
-            ("layout digest", self.layout_digest.clone(), now.layout_digest.clone(), "restore the scene file, or choose another --out folder"),
+            (
+                "weights digest",
+                self.weights_digest.clone(),
+                now.weights_digest.clone(),
+                "restore the weights, or choose another --out folder",
+            ),
+            (
+                "layout digest",
+                self.layout_digest.clone(),
+                now.layout_digest.clone(),
+                "restore the scene file, or choose another --out folder",
+            ),
         ];
         fields.into_iter().find(|(_, theirs, ours, _)| theirs != ours)
     }
@@ -202,6 +222,8 @@ pub struct Journal {
     file: File,
     records: Vec<TrialRecord>,
     dropped_bytes: u64,
+    /// Bytes of the complete lines.
+    length: u64,
 }
 
 impl Journal {
@@ -221,7 +243,7 @@ impl Journal {
         file.set_len(valid as u64).map_err(io)?;
         file.seek(SeekFrom::Start(valid as u64)).map_err(io)?;
         let dropped_bytes = (bytes.len() - valid) as u64;
-        let mut journal = Self { path: path.clone(), file, records, dropped_bytes };
+        let mut journal = Self { path: path.clone(), file, records, dropped_bytes, length: valid as u64 };
         if valid == 0 {
             let line = serde_json::to_string(header).map_err(|error| io(error.into()))?;
             journal.write_line(&line)?;
@@ -243,7 +265,10 @@ impl Journal {
 
     /// The plans without a trial that counts, in their order.
     pub fn remaining<'a>(&self, plans: &'a [TrialPlan]) -> Vec<&'a TrialPlan> {
-        plans.iter().filter(|plan| !self.records.iter().any(|done| done.counts() && same_trial(&done.plan, plan))).collect()
+        plans
+            .iter()
+            .filter(|plan| !self.records.iter().any(|done| done.counts() && same_trial(&done.plan, plan)))
+            .collect()
     }
 
     /// The number of the next attempt at a trial, from 1.
@@ -253,7 +278,8 @@ impl Journal {
 
     /// Appends a finished trial; on return it is on disk.
     pub fn append(&mut self, record: TrialRecord) -> Result<(), JournalError> {
-        let unwritable = |why: String| JournalError::Unwritable { path: self.path.clone(), trial: record.plan.name(), why };
+        let unwritable =
+            |why: String| JournalError::Unwritable { path: self.path.clone(), trial: record.plan.name(), why };
         let line = serde_json::to_string(&record).map_err(|error| unwritable(error.to_string()))?;
         // A number that is not finite becomes `null`, which could not be read on resume: refuse it now.
         serde_json::from_str::<TrialRecord>(&line).map_err(|error| unwritable(error.to_string()))?;
@@ -265,11 +291,17 @@ impl Journal {
         Ok(())
     }
 
+    /// Writes a line whole or not at all, as far as a failing disk lets us.
     fn write_line(&mut self, line: &str) -> Result<(), JournalError> {
-        self.file
-            .write_all(format!("{line}\n").as_bytes())
-            .and_then(|()| self.file.sync_data())
-            .map_err(|source| JournalError::Io { path: self.path.clone(), source })
+        let line = format!("{line}\n");
+        if let Err(source) = self.file.write_all(line.as_bytes()).and_then(|()| self.file.sync_data()) {
+            // A half line must not stand before the next one; if this fails too, opening cuts it off.
+            let _ = self.file.set_len(self.length);
+            let _ = self.file.seek(SeekFrom::Start(self.length));
+            return Err(JournalError::Io { path: self.path.clone(), source });
+        }
+        self.length += line.len() as u64;
+        Ok(())
     }
 }
 

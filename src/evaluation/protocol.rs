@@ -121,7 +121,12 @@ impl TrialPlan {
 
 /// All trials of `tasks` in the order they are run; scenario 3 runs on the scene's novel task whatever `tasks` says.
 pub fn plans(scene: &Scene, scenario: Scenario, tasks: &[String], seed: u64) -> anyhow::Result<Vec<TrialPlan>> {
-    ensure!(scene.shift.is_finite() && scene.shift > 0.0, "scene {}: shift is {} m, must be > 0", scene.name, scene.shift);
+    ensure!(
+        scene.shift.is_finite() && scene.shift > 0.0,
+        "scene {}: shift is {} m, must be > 0",
+        scene.name,
+        scene.shift
+    );
     let novel = [scene.novel_task.clone()];
     let tasks = if scenario == Scenario::NovelTargets { &novel[..] } else { tasks };
     let mut all = Vec::new();
@@ -236,11 +241,7 @@ fn add_distractors(
         plan.distractors = pair
             .iter()
             .zip(places)
-            .map(|(object, at)| Distractor {
-                object: object.clone(),
-                at,
-                yaw: draw.around_zero(std::f64::consts::PI),
-            })
+            .map(|(object, at)| Distractor { object: object.clone(), at, yaw: draw.around_zero(std::f64::consts::PI) })
             .collect();
     }
     Ok(())

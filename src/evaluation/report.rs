@@ -216,7 +216,7 @@ pub struct Report {
     pub tasks: Vec<TaskScore>,
     /// Score of all tasks together.
     pub total: Score,
-    /// Scores per object, in the order of first appearance.
+    /// Scores per object, sorted by name (the order of trials is shuffled).
     pub objects: Vec<ObjectScore>,
     /// What the total can and cannot tell.
     pub plain_words: String,
@@ -273,7 +273,7 @@ impl Report {
                 .map(|task| TaskScore { score: Score::of(records.iter().filter(|r| r.plan.task == task)), task })
                 .collect(),
             total,
-            objects: distinct(plans, |plan| &plan.object)
+            objects: sorted(distinct(plans, |plan| &plan.object))
                 .into_iter()
                 .map(|object| {
                     let score = Score::of(records.iter().filter(|r| r.plan.object == object));
@@ -368,8 +368,7 @@ fn row(record: &TrialRecord) -> TrialRow {
     }
 }
 
-/// The different values of `key`, in the order of first appearance (a task's trials are shuffled, its objects too:
-/// sorted within would hide nothing, but the order of tasks is the reader's).
+/// The different values of `key`, in the order of first appearance.
 fn distinct(plans: &[TrialPlan], key: impl Fn(&TrialPlan) -> &String) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     for plan in plans {
@@ -378,4 +377,9 @@ fn distinct(plans: &[TrialPlan], key: impl Fn(&TrialPlan) -> &String) -> Vec<Str
         }
     }
     found
+}
+
+fn sorted(mut names: Vec<String>) -> Vec<String> {
+    names.sort_unstable();
+    names
 }

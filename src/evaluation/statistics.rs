@@ -60,9 +60,7 @@ pub fn clopper_pearson95(successes: u64, trials: u64) -> Interval {
 pub fn fisher_exact(left: (u64, u64), right: (u64, u64)) -> f64 {
     let successes = left.0 + right.0;
     let total = left.1 + right.1;
-    let ln_chance = |k: u64| {
-        ln_choose(left.1, k) + ln_choose(right.1, successes - k) - ln_choose(total, successes)
-    };
+    let ln_chance = |k: u64| ln_choose(left.1, k) + ln_choose(right.1, successes - k) - ln_choose(total, successes);
     let observed = ln_chance(left.0);
     let lowest = successes.saturating_sub(right.1);
     let highest = successes.min(left.1);

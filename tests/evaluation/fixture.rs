@@ -9,8 +9,7 @@ use visuomotor::config::{ContainerPlace, Rule, Scene, StartTransform, Task, Vari
 use visuomotor::episode::Outcome;
 use visuomotor::evaluation::{EvaluationOptions, LatencySeries, Machine, Scenario, TrialPlan, TrialRun, TrialRunner};
 
-pub const TASKS: [&str; 4] =
-    ["croissant_out_of_bowl", "sweet_potato_on_plate", "knife_in_pot", "cucumber_in_pot"];
+pub const TASKS: [&str; 4] = ["croissant_out_of_bowl", "sweet_potato_on_plate", "knife_in_pot", "cucumber_in_pot"];
 
 fn task(name: &str, object: &str, container: &str, container_at: ContainerPlace, rule: Rule) -> Task {
     let instruction = name.replace('_', " ");
@@ -140,7 +139,10 @@ impl TrialRunner for Scripted {
                 })
                 .collect(),
             latency: BTreeMap::from([
-                ("inference".into(), LatencySeries::from_ms((0..200).map(|i| 18.0 + 4.0 * wave(i) + wave(i * 31).powi(8) * 9.0))),
+                (
+                    "inference".into(),
+                    LatencySeries::from_ms((0..200).map(|i| 18.0 + 4.0 * wave(i) + wave(i * 31).powi(8) * 9.0)),
+                ),
                 ("image_age".into(), LatencySeries::from_ms((0..200).map(|i| 41.0 + 12.0 * wave(i)))),
                 ("tick".into(), LatencySeries::from_ms((0..800).map(|i| 0.3 + 0.05 * wave(i) + wave(i * 7).powi(20)))),
             ]),

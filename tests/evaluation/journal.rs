@@ -53,7 +53,11 @@ fn killed_after_trial_7_it_resumes_to_twelve_different_trials() {
     assert!(report.complete && report.total.trials == 12);
 
     let mut third = Scripted::new();
-    assert_eq!(run(&options, &plans, &mut third).unwrap(), report, "a finished evaluation only writes its report again");
+    assert_eq!(
+        run(&options, &plans, &mut third).unwrap(),
+        report,
+        "a finished evaluation only writes its report again"
+    );
     assert!(third.ran.is_empty());
 }
 

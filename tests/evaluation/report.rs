@@ -47,9 +47,28 @@ fn the_report_has_the_promised_shape() {
     assert_eq!(
         keys,
         [
-            "command", "comparisons", "complete", "controls", "deadline_misses", "latency_ms", "machine", "objects",
-            "paper", "plain_words", "planned", "policy", "revision", "scenario", "scene", "seed", "settings",
-            "settings_digest", "tasks", "total", "trials", "weights_digest"
+            "command",
+            "comparisons",
+            "complete",
+            "controls",
+            "deadline_misses",
+            "latency_ms",
+            "machine",
+            "objects",
+            "paper",
+            "plain_words",
+            "planned",
+            "policy",
+            "revision",
+            "scenario",
+            "scene",
+            "seed",
+            "settings",
+            "settings_digest",
+            "tasks",
+            "total",
+            "trials",
+            "weights_digest"
         ]
     );
     assert_eq!((&json["scenario"], &json["seed"], &json["planned"]), (&json!(1), &json!(7), &json!(48)));
@@ -74,8 +93,14 @@ fn the_report_has_the_promised_shape() {
     assert_eq!(json["latency_ms"]["tick"]["count"], 48 * 800);
     assert!(json["latency_ms"]["tick"]["p99"].as_f64() >= json["latency_ms"]["tick"]["p50"].as_f64());
     assert_eq!(json["deadline_misses"], 4);
-    assert_eq!((&json["controls"][0]["policy"], &json["controls"][0]["total"]["successes"]), (&json!("expert"), &json!(48)));
-    assert_eq!((&json["controls"][1]["policy"], &json["controls"][1]["total"]["successes"]), (&json!("random"), &json!(0)));
+    assert_eq!(
+        (&json["controls"][0]["policy"], &json["controls"][0]["total"]["successes"]),
+        (&json!("expert"), &json!(48))
+    );
+    assert_eq!(
+        (&json["controls"][1]["policy"], &json["controls"][1]["total"]["successes"]),
+        (&json!("random"), &json!(0))
+    );
     assert!(json["comparisons"][1]["fisher_p"].as_f64().unwrap() < 1e-6);
 }
 

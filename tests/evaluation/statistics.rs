@@ -39,7 +39,8 @@ fn the_exact_interval_contains_wilsons_center_and_is_symmetric() {
 
 #[test]
 fn fishers_test_gives_the_known_chances() {
-    let close = |found: f64, wanted: f64, within: f64| assert!((found - wanted).abs() < within, "{found} is not {wanted}");
+    let close =
+        |found: f64, wanted: f64, within: f64| assert!((found - wanted).abs() < within, "{found} is not {wanted}");
     close(fisher_exact((24, 48), (7, 48)), 0.0004, 5e-5);
     close(fisher_exact((6, 12), (5, 12)), 1.0, 1e-9);
     close(fisher_exact((5, 12), (2, 12)), 0.3707, 5e-5);

@@ -26,19 +26,24 @@ pub(super) fn interval(score: &Score, paper: Option<f64>) -> String {
             exact.low * 100.0,
             exact.high * 100.0
         );
-        let _ = write!(out, r#"<line class="exact" x1="{:.1}" x2="{:.1}" y1="15" y2="15"/>"#, x(exact.low), x(exact.high));
+        let _ =
+            write!(out, r#"<line class="exact" x1="{:.1}" x2="{:.1}" y1="15" y2="15"/>"#, x(exact.low), x(exact.high));
         for end in [exact.low, exact.high] {
             let _ = write!(out, r#"<line class="exact" x1="{0:.1}" x2="{0:.1}" y1="10" y2="20"/>"#, x(end));
         }
         let width = x(wilson.high) - x(wilson.low);
-        let _ = write!(out, r#"<rect class="wilson" x="{:.1}" y="9" width="{width:.1}" height="12" rx="6"/>"#, x(wilson.low));
+        let _ = write!(
+            out,
+            r#"<rect class="wilson" x="{:.1}" y="9" width="{width:.1}" height="12" rx="6"/>"#,
+            x(wilson.low)
+        );
         let _ = write!(out, r#"<circle class="rate" cx="{:.1}" cy="15" r="6"/>"#, x(rate));
     }
     if let Some(rate) = paper {
         let at = x(rate);
         let _ = write!(
             out,
-            r#"<path class="paper" d="M{at:.1} 7 l7 8 l-7 8 l-7 -8 z"><title>paper, real robot: {:.0} %</title></path>"#,
+            r#"<path class="paper" d="M{at:.1} 5 l9 10 l-9 10 l-9 -10 z"><title>paper, real robot: {:.0} %</title></path>"#,
             rate * 100.0
         );
     }
@@ -50,7 +55,13 @@ pub(super) fn interval(score: &Score, paper: Option<f64>) -> String {
 pub(super) fn interval_axis() -> String {
     let mut out = String::from(r#"<svg class="interval axis" viewBox="0 0 400 16" aria-hidden="true">"#);
     for (tick, anchor) in [(0, "start"), (25, "middle"), (50, "middle"), (75, "middle"), (100, "end")] {
-        let x = if tick == 0 { 1.0 } else if tick == 100 { 399.0 } else { 8.0 + 3.84 * f64::from(tick) };
+        let x = if tick == 0 {
+            1.0
+        } else if tick == 100 {
+            399.0
+        } else {
+            8.0 + 3.84 * f64::from(tick)
+        };
         let _ = write!(out, r#"<text x="{x:.1}" y="12" text-anchor="{anchor}">{tick} %</text>"#);
     }
     out.push_str("</svg>");
@@ -63,7 +74,7 @@ pub(super) fn curve(times: &[f64], values: &[f64], seconds: f64) -> String {
     let last = points.iter().map(|point| point.0).fold(seconds, f64::max);
     let Some(&closest) = points.iter().min_by(|a, b| a.1.total_cmp(&b.1)) else { return String::new() };
     let highest = points.iter().map(|point| point.1).fold(f64::MIN, f64::max);
-    if points.len() < 2 || !(last > 0.0) {
+    if points.len() < 2 || last <= 0.0 {
         return String::new();
     }
     // The axis starts at zero, the distance of the goal image from itself.

@@ -14,6 +14,7 @@ use super::journal::TrialRecord;
 use super::paper::{self, PaperScore};
 use super::protocol::{Scenario, TrialPlan};
 use super::report::{Report, Score, merged_latency};
+use super::statistics::plain_words;
 
 /// The frame of the page; gaps are `{{name}}`.
 const TEMPLATE: &str = include_str!("../report.html");
@@ -37,6 +38,7 @@ pub fn render(report: &Report, plans: &[TrialPlan], records: &[TrialRecord], fol
         "range" => range(&report.total),
         "plain_words" => escape(&report.plain_words),
         "scores" => scores(report),
+        "task_words" => task_words(report),
         "axis" => chart::interval_axis(),
         "fields" => trials::fields(plans, records),
         "paper_total" => format!("{}/{}", paper_total.successes, paper_total.trials),
@@ -145,15 +147,32 @@ fn scores(report: &Report) -> String {
     let same_size = total.trials == report.planned;
     out.push_str(&score_row("total", "total", &report.total, same_size.then_some(&total), ""));
     for (control, comparison) in report.controls.iter().zip(&report.comparisons) {
-        let note = format!("difference: p = {}", p_words(comparison.fisher_p));
+        let note = format!("difference: p {}", p_words(comparison.fisher_p));
         out.push_str(&score_row("control", &format!("control: {}", control.policy), &control.total, None, &note));
     }
     out
 }
 
-/// A chance to two digits.
+/// What the trials of each task (scenario 3: object) can and cannot tell.
+fn task_words(report: &Report) -> String {
+    let named: Vec<(&str, &Score)> = if report.scenario == Scenario::NovelTargets {
+        report.objects.iter().map(|object| (object.object.as_str(), &object.score)).collect()
+    } else {
+        report.tasks.iter().map(|task| (task.task.as_str(), &task.score)).collect()
+    };
+    let words = |score: &Score| escape(&plain_words(score.successes, score.trials));
+    named.iter().map(|(name, score)| format!("<dt>{}</dt><dd>{}</dd>", escape(&spoken(name)), words(score))).collect()
+}
+
+/// A chance with its sign of comparison.
 fn p_words(p: f64) -> String {
-    if p < 1e-4 { "&lt; 0.0001".into() } else if p < 0.01 { format!("{p:.4}") } else { format!("{p:.2}") }
+    if p < 1e-4 {
+        "&lt; 0.0001".into()
+    } else if p < 0.01 {
+        format!("= {p:.4}")
+    } else {
+        format!("= {p:.2}")
+    }
 }
 
 /// The paper's table.

@@ -75,7 +75,8 @@ mod tests {
 
     #[test]
     fn base64_is_the_standards() {
-        let cases = [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("foobar", "Zm9vYmFy")];
+        let cases =
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("foobar", "Zm9vYmFy")];
         for (plain, code) in cases {
             assert_eq!(base64(plain.as_bytes()), code);
         }

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::pictures::Pictures;
 use super::{chart, escape, spoken};
 use crate::evaluation::journal::TrialRecord;
-use crate::evaluation::protocol::{Placement, TrialPlan};
+use crate::evaluation::protocol::{Placement, Scenario, TrialPlan};
 
 /// Sign and class of an outcome: told apart without color as well.
 fn sign(outcome: &str) -> &'static str {
@@ -45,6 +45,11 @@ pub(super) fn cards(plans: &[TrialPlan], records: &[TrialRecord], folder: &Path)
 fn card(record: &TrialRecord, pictures: &Pictures) -> String {
     let plan = &record.plan;
     let id = anchor(record);
+    // In the other scenarios the task's name says the object.
+    let place = match plan.scenario {
+        Scenario::NovelTargets => format!("{}, {}", spoken(&plan.object), spoken(&plan.start)),
+        _ => spoken(&plan.start),
+    };
     let outcome = escape(&record.outcome);
     let mut out = format!(
         concat!(
@@ -54,7 +59,7 @@ fn card(record: &TrialRecord, pictures: &Pictures) -> String {
         outcome = outcome,
         id = id,
         trial = plan.trial,
-        start = escape(&spoken(&plan.start)),
+        start = escape(&place),
         placement = spoken(plan.placement.word()),
         sign = sign(&record.outcome),
     );
@@ -94,7 +99,11 @@ fn card(record: &TrialRecord, pictures: &Pictures) -> String {
         "success" => format!("Done after <b>{:.1} s</b>", record.seconds),
         _ => format!("{} <span class=\"muted\">({:.1} s)</span>", escape(&record.why), record.seconds),
     };
-    let _ = write!(out, r#"<p class="verdict">{verdict}<br><span class="muted">judged by {}</span></p>"#, escape(&spoken(&record.judge)));
+    let _ = write!(
+        out,
+        r#"<p class="verdict">{verdict}<br><span class="muted">judged by {}</span></p>"#,
+        escape(&spoken(&record.judge))
+    );
     let _ = write!(out, "<details><summary>Layout and record</summary><dl>{}</dl></details></article>", facts(record));
     out
 }
