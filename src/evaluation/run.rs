@@ -133,7 +133,11 @@ pub fn evaluate(
         let record = match runner.run(plan, &name).and_then(|run| keep(&options.folder, plan, attempt, &name, run)) {
             Ok(record) => record,
             Err(error) => {
-                write_reports(options, scene, plans, &journal)?;
+                // The runner's fault is what the reader must see, also when the disk is full on top of it.
+                let error = match write_reports(options, scene, plans, &journal) {
+                    Ok(_) => error,
+                    Err(second) => error.context(format!("the report of what was found so far failed too: {second:#}")),
+                };
                 return Err(error.context(format!("trial {name}")));
             }
         };

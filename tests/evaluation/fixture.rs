@@ -107,7 +107,7 @@ impl Scripted {
 
 pub fn every_second(plan: &TrialPlan) -> Outcome {
     let judge = "success_rule".to_string();
-    if plan.trial % 2 == 0 {
+    if plan.trial.is_multiple_of(2) {
         Outcome::Success { judge }
     } else {
         Outcome::Failure { judge, why: "time ran out & the <object> was not lifted".into() }
