@@ -1,0 +1,240 @@
+//! `report.html`: the results as a page for people. One file, nothing fetched from anywhere, opens from disk.
+//!
+//! The frame of the page (style, player, order of sections) is `report.html` beside this module; here its gaps are
+//! filled.
+
+mod chart;
+mod pictures;
+mod trials;
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use super::journal::TrialRecord;
+use super::paper::{self, PaperScore};
+use super::protocol::{Scenario, TrialPlan};
+use super::report::{Report, Score, merged_latency};
+use super::statistics::plain_words;
+
+/// The frame of the page; gaps are `{{name}}`.
+const TEMPLATE: &str = include_str!("../report.html");
+
+/// The page of a report; pictures are read from `folder`.
+pub fn render(report: &Report, plans: &[TrialPlan], records: &[TrialRecord], folder: &Path) -> String {
+    let scenario = format!("Scenario {}: {}", report.scenario.number(), report.scenario.title());
+    let state = if report.complete {
+        String::new()
+    } else {
+        format!(r#"<span class="chip">not complete: {} of {} trials</span>"#, report.total.trials, report.planned)
+    };
+    let paper_total = paper::total(report.scenario);
+    fill(TEMPLATE, |gap| match gap {
+        "title" => escape(&format!("{} {}/{}", report.policy, report.total.successes, report.total.trials)),
+        "policy" => escape(&report.policy),
+        "scenario" => escape(&scenario),
+        "state" => state.clone(),
+        "successes" => report.total.successes.to_string(),
+        "counted" => report.total.trials.to_string(),
+        "range" => range(&report.total),
+        "plain_words" => escape(&report.plain_words),
+        "scores" => scores(report),
+        "task_words" => task_words(report),
+        "axis" => chart::interval_axis(),
+        "fields" => trials::fields(plans, records),
+        "paper_total" => format!("{}/{}", paper_total.successes, paper_total.trials),
+        "paper_rows" => paper_rows(report),
+        "cards" => trials::cards(plans, records, folder),
+        "latency" => latency(records),
+        "deadline_misses" => report.deadline_misses.to_string(),
+        "facts" => facts(report),
+        "command" => escape(&report.command),
+        "settings" => escape(&report.settings),
+        _ => String::new(),
+    })
+}
+
+/// Replaces every `{{name}}` of the template; what is filled in is not searched again.
+fn fill(template: &str, value: impl Fn(&str) -> String) -> String {
+    let mut out = String::with_capacity(template.len() * 4);
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once("{{") {
+        out.push_str(before);
+        match after.split_once("}}") {
+            Some((name, after)) => {
+                out.push_str(&value(name));
+                rest = after;
+            }
+            None => rest = after,
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+/// Text as HTML, also within quotes.
+fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+/// A name for people.
+fn spoken(name: &str) -> String {
+    name.replace('_', " ")
+}
+
+/// Wilson's interval in percent.
+fn range(score: &Score) -> String {
+    if score.trials == 0 {
+        return "no trial yet".into();
+    }
+    format!("{:.0}&#8211;{:.0} %", score.wilson95.low * 100.0, score.wilson95.high * 100.0)
+}
+
+/// One line of the chart.
+fn score_row(class: &str, name: &str, score: &Score, paper: Option<&PaperScore>, note: &str) -> String {
+    let rate = paper.map(|paper| paper.successes as f64 / paper.trials as f64);
+    let mut notes = Vec::new();
+    if let Some(paper) = paper {
+        notes.push(format!("paper {}/{}", paper.successes, paper.trials));
+    }
+    if score.aborted > 0 {
+        notes.push(format!("{} aborted", score.aborted));
+    }
+    if !note.is_empty() {
+        notes.push(note.into());
+    }
+    format!(
+        concat!(
+            r#"<div class="row {class}"><span class="name">{name}</span><span class="count">{successes}<small>/{trials}"#,
+            r#"</small></span>{chart}<span class="range">{range}</span><span class="note muted">{notes}</span></div>"#
+        ),
+        class = class,
+        name = escape(&spoken(name)),
+        successes = score.successes,
+        trials = score.trials,
+        chart = chart::interval(score, rate),
+        range = range(score),
+        notes = notes.join(", ")
+    )
+}
+
+/// Tasks (scenario 3: objects), total, control rows.
+fn scores(report: &Report) -> String {
+    let mut out = String::new();
+    if report.scenario == Scenario::NovelTargets {
+        for object in &report.objects {
+            let beside = paper::beside(report.scenario, &object.object);
+            out.push_str(&score_row("", &object.object, &object.score, beside.as_ref(), ""));
+        }
+    } else {
+        for task in &report.tasks {
+            let beside = paper::beside(report.scenario, &task.task);
+            out.push_str(&score_row("", &task.task, &task.score, beside.as_ref(), ""));
+        }
+    }
+    let total = paper::total(report.scenario);
+    // The paper's total is of all its tasks: beside a part of them it would mislead.
+    let same_size = total.trials == report.planned;
+    out.push_str(&score_row("total", "total", &report.total, same_size.then_some(&total), ""));
+    for (control, comparison) in report.controls.iter().zip(&report.comparisons) {
+        let note = format!("difference: p {}", p_words(comparison.fisher_p));
+        out.push_str(&score_row("control", &format!("control: {}", control.policy), &control.total, None, &note));
+    }
+    out
+}
+
+/// What the trials of each task (scenario 3: object) can and cannot tell.
+fn task_words(report: &Report) -> String {
+    let named: Vec<(&str, &Score)> = if report.scenario == Scenario::NovelTargets {
+        report.objects.iter().map(|object| (object.object.as_str(), &object.score)).collect()
+    } else {
+        report.tasks.iter().map(|task| (task.task.as_str(), &task.score)).collect()
+    };
+    let words = |score: &Score| escape(&plain_words(score.successes, score.trials));
+    named.iter().map(|(name, score)| format!("<dt>{}</dt><dd>{}</dd>", escape(&spoken(name)), words(score))).collect()
+}
+
+/// A chance with its sign of comparison.
+fn p_words(p: f64) -> String {
+    if p < 1e-4 {
+        "&lt; 0.0001".into()
+    } else if p < 0.01 {
+        format!("= {p:.4}")
+    } else {
+        format!("= {p:.2}")
+    }
+}
+
+/// The paper's table.
+fn paper_rows(report: &Report) -> String {
+    let mut rows = report.paper.clone();
+    rows.push(paper::total(report.scenario));
+    rows.iter()
+        .map(|row| format!("<tr><td>{}</td><td>{}/{}</td></tr>", escape(&row.label), row.successes, row.trials))
+        .collect()
+}
+
+/// A table and a histogram per kind of timing.
+fn latency(records: &[TrialRecord]) -> String {
+    let merged = merged_latency(records);
+    if merged.is_empty() {
+        return r#"<p class="muted">No timing was recorded.</p>"#.into();
+    }
+    let mut table = String::from(
+        r#"<div class="wide"><table class="numbers"><tr><th>timing</th><th>p50</th><th>p99</th><th>max</th><th>samples</th></tr>"#,
+    );
+    let mut charts = String::from(r#"<div class="charts">"#);
+    for (name, series) in &merged {
+        let summary = series.summary();
+        let _ = write!(
+            table,
+            "<tr><td>{}</td><td>{:.3} ms</td><td>{:.3} ms</td><td>{:.3} ms</td><td>{}</td></tr>",
+            escape(&spoken(name)),
+            summary.p50,
+            summary.p99,
+            summary.max,
+            summary.count
+        );
+        let drawing = chart::histogram(&spoken(name), series);
+        let _ = write!(charts, "<figure><figcaption>{}</figcaption>{drawing}</figure>", escape(&spoken(name)));
+    }
+    format!("{table}</table></div>{charts}</div>")
+}
+
+/// What is needed to repeat the evaluation.
+fn facts(report: &Report) -> String {
+    let weights = if report.weights_digest.is_empty() { "none" } else { &report.weights_digest };
+    let mut rows = vec![
+        ("policy", report.policy.clone()),
+        ("scene", report.scene.clone()),
+        ("seed", report.seed.to_string()),
+        ("revision", report.revision.clone()),
+        ("settings digest", report.settings_digest.clone()),
+        ("weights digest", weights.into()),
+        ("machine", format!("{}, {} cores", report.machine.cpu, report.machine.cores)),
+    ];
+    for control in &report.controls {
+        rows.push(("control", format!("{}: seed {}, revision {}", control.policy, control.seed, control.revision)));
+    }
+    rows.iter().map(|(name, value)| format!("<dt>{name}</dt><dd>{}</dd>", escape(value))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filled_values_are_not_searched_for_gaps() {
+        assert_eq!(fill("a{{x}}b{{y}}", |gap| format!("<{gap}{{{{y}}}}>")), "a<x{{y}}>b<y{{y}}>");
+    }
+}

@@ -1,0 +1,223 @@
+//! Runs the trials that are not done yet, one by one, and writes down each before the next begins.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+
+use super::journal::{Journal, JournalHeader, PictureFile, TrialRecord};
+use super::page;
+use super::protocol::{Scenario, TrialPlan};
+use super::report::{Control, Machine, REPORT_FILE, Report};
+use super::{TrialRun, TrialRunner};
+use crate::config::{Scene, digest};
+
+/// File name of the page within the results folder.
+pub const PAGE_FILE: &str = "report.html";
+
+/// What an evaluation is run with, and what its report says of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EvaluationOptions {
+    /// Results folder; made when missing.
+    pub folder: PathBuf,
+    /// Scenario, the plans' one.
+    pub scenario: Scenario,
+    /// Seed of the plans.
+    pub seed: u64,
+    /// Who decides (`expert`, `random`, a policy's name).
+    pub policy: String,
+    /// Resolved settings, TOML.
+    pub settings: String,
+    /// SHA-256 of the resolved settings.
+    pub settings_digest: String,
+    /// SHA-256 of the policy's weights; empty for a policy without.
+    pub weights_digest: String,
+    /// Git revision of the program ([`super::revision`]).
+    pub revision: String,
+    /// Command line to repeat it.
+    pub command: String,
+    /// What it runs on ([`Machine::this`]).
+    pub machine: Machine,
+    /// Other policies scored by the same protocol, to stand beside.
+    pub controls: Vec<Control>,
+}
+
+/// What happens, for a progress bar or plain lines.
+#[derive(Clone, Copy, Debug)]
+pub enum Progress<'a> {
+    /// The folder held trials of the same evaluation.
+    Resumed {
+        /// Trials done.
+        done: usize,
+        /// Trials planned.
+        planned: usize,
+        /// Bytes of a half-written trial that were dropped; that trial runs again.
+        dropped_bytes: u64,
+    },
+    /// A trial begins.
+    Started {
+        /// Its plan.
+        plan: &'a TrialPlan,
+        /// Trials done.
+        done: usize,
+        /// Trials planned.
+        planned: usize,
+    },
+    /// A trial has ended and is on disk.
+    Ended {
+        /// What is on disk.
+        record: &'a TrialRecord,
+        /// Trials done.
+        done: usize,
+        /// Trials planned.
+        planned: usize,
+    },
+    /// `report.json` and `report.html` are written.
+    Reported {
+        /// What they say.
+        report: &'a Report,
+    },
+}
+
+/// Runs the trials of `plans` that the journal in `options.folder` does not hold yet.
+///
+/// The reports are written after every task, and at the end, also when `stop` answers true
+/// (asked before each trial) or the runner fails: what was found so far is always on disk. An aborted trial is not run
+/// again here, but when the evaluation is started again.
+pub fn evaluate(
+    options: &EvaluationOptions,
+    scene: &Scene,
+    plans: &[TrialPlan],
+    runner: &mut dyn TrialRunner,
+    progress: &mut dyn FnMut(Progress<'_>),
+    stop: &dyn Fn() -> bool,
+) -> anyhow::Result<Report> {
+    ensure!(
+        plans.iter().all(|plan| plan.scenario == options.scenario),
+        "the plans are not of scenario {}",
+        options.scenario.number()
+    );
+    for control in &options.controls {
+        ensure!(
+            control.scenario == options.scenario,
+            "the control row {} was scored in scenario {}, not {}: name a report of the same scenario",
+            control.policy,
+            control.scenario.number(),
+            options.scenario.number()
+        );
+    }
+    fs::create_dir_all(&options.folder).with_context(|| format!("{}: cannot be made", options.folder.display()))?;
+    let header = JournalHeader::new(
+        options.scenario,
+        options.seed,
+        &options.policy,
+        &options.settings_digest,
+        &options.weights_digest,
+        &digest(&serde_json::to_vec(&(scene, plans))?),
+    );
+    let mut journal = Journal::open(&options.folder, &header)?;
+    let remaining = journal.remaining(plans);
+    let planned = plans.len();
+    if !journal.records().is_empty() || journal.dropped_bytes() > 0 {
+        let done = planned - remaining.len();
+        progress(Progress::Resumed { done, planned, dropped_bytes: journal.dropped_bytes() });
+    }
+
+    for (i, plan) in remaining.iter().enumerate() {
+        if stop() {
+            break;
+        }
+        progress(Progress::Started { plan, done: planned - journal.remaining(plans).len(), planned });
+        let attempt = journal.next_attempt(plan);
+        let name = episode_name(plan, attempt);
+        let record = match runner.run(plan, &name).and_then(|run| keep(&options.folder, plan, attempt, &name, run)) {
+            Ok(record) => record,
+            Err(error) => {
+                // The runner's fault is what the reader must see, also when the disk is full on top of it.
+                let error = match write_reports(options, scene, plans, &journal) {
+                    Ok(_) => error,
+                    Err(second) => error.context(format!("the report of what was found so far failed too: {second:#}")),
+                };
+                return Err(error.context(format!("trial {name}")));
+            }
+        };
+        journal.append(record)?;
+        let done = planned - journal.remaining(plans).len();
+        if let Some(record) = journal.records().last() {
+            progress(Progress::Ended { record, done, planned });
+        }
+        let task_ends = remaining.get(i + 1).is_some_and(|next| next.task != plan.task);
+        if task_ends {
+            let report = write_reports(options, scene, plans, &journal)?;
+            progress(Progress::Reported { report: &report });
+        }
+    }
+    let report = write_reports(options, scene, plans, &journal)?;
+    progress(Progress::Reported { report: &report });
+    Ok(report)
+}
+
+/// `<task>-<trial>`, with the attempt when it is not the first.
+fn episode_name(plan: &TrialPlan, attempt: u32) -> String {
+    if attempt == 1 { plan.name() } else { format!("{}-attempt-{attempt}", plan.name()) }
+}
+
+/// Stores the pictures of a trial and makes its record.
+fn keep(folder: &Path, plan: &TrialPlan, attempt: u32, name: &str, run: TrialRun) -> anyhow::Result<TrialRecord> {
+    ensure!(run.seconds.is_finite() && run.seconds >= 0.0, "the runner says the trial took {} s", run.seconds);
+    let relative = format!("trials/{name}");
+    let place = folder.join(&relative);
+    // Left there by an attempt that was killed before it was written down.
+    if place.exists() {
+        fs::remove_dir_all(&place).with_context(|| format!("{}: cannot be removed", place.display()))?;
+    }
+    fs::create_dir_all(&place).with_context(|| format!("{}: cannot be made", place.display()))?;
+    let mut pictures = Vec::with_capacity(run.pictures.len());
+    for (i, (seconds, jpeg)) in run.pictures.iter().enumerate().filter(|(_, (seconds, _))| seconds.is_finite()) {
+        let file = format!("{relative}/{i:04}.jpg");
+        fs::write(folder.join(&file), jpeg).with_context(|| format!("{file}: cannot be written"))?;
+        pictures.push(PictureFile { seconds: *seconds, file });
+    }
+    let finite = run.goal_distance.iter().filter(|(seconds, distance)| seconds.is_finite() && distance.is_finite());
+    let (distance_times, goal_distances) = finite.copied().unzip();
+    let [outcome, judge, why] = TrialRecord::outcome_words(&run.outcome);
+    Ok(TrialRecord {
+        plan: plan.clone(),
+        attempt,
+        outcome,
+        judge,
+        why,
+        seconds: run.seconds,
+        steps: run.steps,
+        episode: run.episode,
+        goal_distances,
+        distance_times,
+        latency: run.latency,
+        deadline_misses: run.deadline_misses,
+        pictures,
+    })
+}
+
+/// Writes `report.json` and `report.html`, each under another name first so that no reader sees half of one.
+fn write_reports(
+    options: &EvaluationOptions,
+    scene: &Scene,
+    plans: &[TrialPlan],
+    journal: &Journal,
+) -> anyhow::Result<Report> {
+    let report = Report::new(options, &scene.name, plans, journal.records());
+    let mut json = serde_json::to_string_pretty(&report)?;
+    json.push('\n');
+    replace(&options.folder.join(REPORT_FILE), json.as_bytes())?;
+    let html = page::render(&report, plans, journal.records(), &options.folder);
+    replace(&options.folder.join(PAGE_FILE), html.as_bytes())?;
+    Ok(report)
+}
+
+fn replace(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let mut partial = file.as_os_str().to_owned();
+    partial.push(".partial");
+    fs::write(&partial, bytes)
+        .and_then(|()| fs::rename(&partial, file))
+        .with_context(|| format!("{}: cannot be written", file.display()))
+}

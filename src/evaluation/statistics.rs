@@ -1,0 +1,170 @@
+//! What counts can tell: Wilson and Clopper-Pearson 95 % intervals, Fisher's exact test, and both in plain words.
+
+use serde::{Deserialize, Serialize};
+
+/// The two-sided 95 % point of the normal distribution.
+const Z95: f64 = 1.959_963_984_540_054;
+
+/// A closed interval of rates, 0..1; written as `[low, high]`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(from = "[f64; 2]", into = "[f64; 2]")]
+pub struct Interval {
+    /// Lower end.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+}
+
+impl From<[f64; 2]> for Interval {
+    fn from([low, high]: [f64; 2]) -> Self {
+        Self { low, high }
+    }
+}
+
+impl From<Interval> for [f64; 2] {
+    fn from(interval: Interval) -> Self {
+        [interval.low, interval.high]
+    }
+}
+
+/// Wilson's score interval at 95 %: close to 95 % coverage on average. Nothing known (0 of 0) is \[0, 1\].
+pub fn wilson95(successes: u64, trials: u64) -> Interval {
+    if trials == 0 {
+        return Interval { low: 0.0, high: 1.0 };
+    }
+    let n = trials as f64;
+    let p = successes.min(trials) as f64 / n;
+    let z2 = Z95 * Z95;
+    let center = (p + z2 / (2.0 * n)) / (1.0 + z2 / n);
+    let half = Z95 / (1.0 + z2 / n) * (p * (1.0 - p) / n + z2 / (4.0 * n * n)).sqrt();
+    // At the ends the formula is exactly 0 or 1; rounding must not say otherwise.
+    let low = if successes == 0 { 0.0 } else { (center - half).max(0.0) };
+    let high = if successes >= trials { 1.0 } else { (center + half).min(1.0) };
+    Interval { low, high }
+}
+
+/// Clopper and Pearson's exact interval at 95 %: never less than 95 % coverage, so wider. 0 of 0 is \[0, 1\].
+pub fn clopper_pearson95(successes: u64, trials: u64) -> Interval {
+    if trials == 0 {
+        return Interval { low: 0.0, high: 1.0 };
+    }
+    let (k, n) = (successes.min(trials) as f64, trials as f64);
+    let low = if successes == 0 { 0.0 } else { beta_quantile(0.025, k, n - k + 1.0) };
+    let high = if successes >= trials { 1.0 } else { beta_quantile(0.975, k + 1.0, n - k) };
+    Interval { low, high }
+}
+
+/// Fisher's exact test, two-sided: the chance, were both rates equal, of a table as unlikely as this one or more.
+///
+/// `left` and `right` are (successes, trials). Nothing to compare gives 1.
+pub fn fisher_exact(left: (u64, u64), right: (u64, u64)) -> f64 {
+    let successes = left.0 + right.0;
+    let total = left.1 + right.1;
+    let ln_chance = |k: u64| ln_choose(left.1, k) + ln_choose(right.1, successes - k) - ln_choose(total, successes);
+    let observed = ln_chance(left.0);
+    let lowest = successes.saturating_sub(right.1);
+    let highest = successes.min(left.1);
+    // The tolerance R's fisher.test uses: equal chances must not be told apart by rounding.
+    let sum: f64 = (lowest..=highest).map(ln_chance).filter(|&ln| ln <= observed + 1e-7).map(f64::exp).sum();
+    sum.min(1.0)
+}
+
+/// What `trials` trials with `successes` can and cannot tell, computed from the intervals and Fisher's test.
+pub fn plain_words(successes: u64, trials: u64) -> String {
+    if trials == 0 {
+        return "No trial has counted yet: nothing can be said.".into();
+    }
+    let interval = wilson95(successes, trials);
+    let percent = |rate: f64| (rate * 100.0).round();
+    let differs = |rival: &u64| fisher_exact((successes, trials), (*rival, trials)) <= 0.05;
+    let above = (successes..=trials).find(differs);
+    let below = (0..=successes).rev().find(differs);
+    let rival = match (above, below) {
+        (Some(high), Some(low)) => {
+            format!("a rival needs at least {high}/{trials} or at most {low}/{trials} to differ at the 5 % level")
+        }
+        (Some(high), None) => format!(
+            "a rival needs at least {high}/{trials} to differ at the 5 % level, and no rival can be shown to be worse"
+        ),
+        (None, Some(low)) => format!(
+            "a rival needs at most {low}/{trials} to differ at the 5 % level, and no rival can be shown to be better"
+        ),
+        (None, None) => "no result of a rival with as many trials would differ at the 5 % level".into(),
+    };
+    let noun = if trials == 1 { "trial" } else { "trials" };
+    format!(
+        "{trials} {noun}: {successes}/{trials} is compatible with a true rate between {:.0} % and {:.0} %; {rival}.",
+        percent(interval.low),
+        percent(interval.high)
+    )
+}
+
+/// ln Gamma(x) for x > 0 (Lanczos, g = 7, n = 9; relative error below 1e-14).
+fn ln_gamma(x: f64) -> f64 {
+    const COEFFICIENTS: [f64; 9] = [
+        0.999_999_999_999_809_9,
+        676.520_368_121_885_1,
+        -1_259.139_216_722_402_8,
+        771.323_428_777_653_1,
+        -176.615_029_162_140_6,
+        12.507_343_278_686_905,
+        -0.138_571_095_265_720_12,
+        9.984_369_578_019_572e-6,
+        1.505_632_735_149_311_6e-7,
+    ];
+    let x = x - 1.0;
+    let t = x + 7.5;
+    let series = COEFFICIENTS[1..]
+        .iter()
+        .enumerate()
+        .fold(COEFFICIENTS[0], |sum, (i, coefficient)| sum + coefficient / (x + i as f64 + 1.0));
+    0.5 * (2.0 * std::f64::consts::PI).ln() + (x + 0.5) * t.ln() - t + series.ln()
+}
+
+fn ln_choose(n: u64, k: u64) -> f64 {
+    ln_gamma(n as f64 + 1.0) - ln_gamma(k as f64 + 1.0) - ln_gamma((n - k) as f64 + 1.0)
+}
+
+/// Regularized incomplete beta function I_x(a, b), by Lentz's continued fraction (Numerical Recipes 6.4).
+fn incomplete_beta(x: f64, a: f64, b: f64) -> f64 {
+    if x <= 0.0 {
+        return 0.0;
+    }
+    if x >= 1.0 {
+        return 1.0;
+    }
+    // The fraction converges fast only below the mean; above it the symmetry I_x(a, b) = 1 - I_{1-x}(b, a) helps.
+    if x > (a + 1.0) / (a + b + 2.0) {
+        return 1.0 - incomplete_beta(1.0 - x, b, a);
+    }
+    let front = (a * x.ln() + b * (1.0 - x).ln() + ln_gamma(a + b) - ln_gamma(a) - ln_gamma(b)).exp() / a;
+    let away_from_zero = |value: f64| if value.abs() < 1e-300 { 1e-300 } else { value };
+    let mut c = 1.0;
+    let mut d = 1.0 / away_from_zero(1.0 - (a + b) * x / (a + 1.0));
+    let mut fraction = d;
+    for m in 1..=10_000 {
+        let m = f64::from(m);
+        let even = m * (b - m) * x / ((a + 2.0 * m - 1.0) * (a + 2.0 * m));
+        d = 1.0 / away_from_zero(1.0 + even * d);
+        c = away_from_zero(1.0 + even / c);
+        fraction *= d * c;
+        let odd = -(a + m) * (a + b + m) * x / ((a + 2.0 * m) * (a + 2.0 * m + 1.0));
+        d = 1.0 / away_from_zero(1.0 + odd * d);
+        c = away_from_zero(1.0 + odd / c);
+        fraction *= d * c;
+        if (d * c - 1.0).abs() < 1e-15 {
+            break;
+        }
+    }
+    front * fraction
+}
+
+/// The x with I_x(a, b) = p, by bisection down to the last bit.
+fn beta_quantile(p: f64, a: f64, b: f64) -> f64 {
+    let (mut low, mut high) = (0.0, 1.0);
+    for _ in 0..100 {
+        let middle = 0.5 * (low + high);
+        if incomplete_beta(middle, a, b) < p { low = middle } else { high = middle }
+    }
+    0.5 * (low + high)
+}

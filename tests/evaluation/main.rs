@@ -1,0 +1,7 @@
+//! The scoring module from outside: layouts, intervals, resuming, reports.
+
+mod fixture;
+mod journal;
+mod protocol;
+mod report;
+mod statistics;
