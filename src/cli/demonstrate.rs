@@ -159,6 +159,8 @@ fn attempt_episode(
     let n = arguments.noise;
     let noise = Disturbance { translation: 0.008 * n, rotation: 0.03 * n, push: (0.03 * n).min(1.0), slip: (0.01 * n).min(1.0) };
     let mut expert = Demonstrator::new(prepared.assignment, setting.launch.policy.bounds, noise, set_up.seed);
+    // What an interrupted call left of this episode is of no use: it is made again.
+    std::fs::remove_file(arguments.out.join(format!("{name}.mcap.partial"))).ok();
     let mut writer = EpisodeWriter::create(
         &arguments.out,
         name,

@@ -33,6 +33,8 @@ enum Command {
 
 /// Runs the program; answers the exit code.
 pub fn run() -> u8 {
+    #[cfg(feature = "mujoco")]
+    crate::simulation::prepare_process();
     let arguments = Arguments::parse();
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let answer = match arguments.command {

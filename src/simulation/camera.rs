@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mujoco_rs::prelude::*;
 use mujoco_rs::renderer::MjRenderer;
@@ -34,7 +34,14 @@ impl SharedRenderer {
         (self.width, self.height)
     }
 
+    /// Software rendering that races in two threads at once ends the process inside Mesa's driver (seen with Mesa 22.3).
+    fn one_at_a_time() -> MutexGuard<'static, ()> {
+        static DRAWING: Mutex<()> = Mutex::new(());
+        DRAWING.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn draw(&self, data: &mut MjData<Arc<MjModel>>, camera: usize) -> Result<Arc<[u8]>, SimulationError> {
+        let _drawing = Self::one_at_a_time();
         let mut slot = self.renderer.borrow_mut();
         if slot.is_none() {
             let made = MjRenderer::builder()

@@ -46,8 +46,16 @@ pub enum SimulationError {
     },
 }
 
-/// Sends MuJoCo's messages to the log; call once at the start of a program.
-pub fn route_messages_to_log() {
+/// Sends MuJoCo's messages to the log and keeps software rendering on the calling thread; call once, first thing in a
+/// program.
+///
+/// Mesa's llvmpipe starts a thread per core for each graphics context; on two cores that makes the small pictures drawn
+/// here several times slower when anything else runs. A caller's own LP_NUM_THREADS wins.
+pub fn prepare_process() {
+    if std::env::var_os("LP_NUM_THREADS").is_none() {
+        // SAFETY: called before any other thread exists.
+        unsafe { std::env::set_var("LP_NUM_THREADS", "0") };
+    }
     // SAFETY: called before any other MuJoCo call, from the main thread.
     unsafe { mujoco_rs::logging::install_logging_hook() };
 }
