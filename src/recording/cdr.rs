@@ -153,8 +153,7 @@ impl<'a> CdrReader<'a> {
 
     fn take(&mut self, count: usize) -> Result<&'a [u8], CdrError> {
         let end = self.at.saturating_add(count);
-        let taken =
-            self.bytes.get(self.at..end).ok_or(CdrError::TooShort { have: self.bytes.len(), need: end })?;
+        let taken = self.bytes.get(self.at..end).ok_or(CdrError::TooShort { have: self.bytes.len(), need: end })?;
         self.at = end;
         Ok(taken)
     }

@@ -36,8 +36,11 @@ mod dataset;
 mod error;
 mod events;
 pub mod messages;
+mod options;
 mod picture;
+mod pictures;
 mod reader;
+mod recovery;
 mod scan;
 pub mod schemas;
 mod storage;
@@ -45,9 +48,12 @@ mod writer;
 
 pub use dataset::{dataset_digest, list_episodes, list_partial};
 pub use error::RecordingError;
+pub use options::WriterOptions;
 pub use picture::RecordedImage;
+pub use pictures::Pictures;
 pub use reader::{ReadOptions, RecordedEpisode, RecordedStep, parse_episode, read_episode, read_episode_with};
-pub use writer::{EpisodeWriter, WriterOptions};
+pub use recovery::{Recovered, recover};
+pub use writer::EpisodeWriter;
 
 /// Version of the format; a reader takes its own version and no other.
 pub const FORMAT_VERSION: u32 = 1;

@@ -17,9 +17,8 @@ pub(super) enum Ending {
 
 /// Calls `visit` for each record of the data section in order; a chunk's records come only after its checksum agreed.
 pub(super) fn scan<E>(bytes: &[u8], mut visit: impl FnMut(Record<'_>) -> Result<(), E>) -> Result<Ending, E> {
-    let options = LinearReaderOptions::default()
-        .with_prevalidate_chunk_crcs(true)
-        .with_record_length_limit(RECORD_LIMIT);
+    let options =
+        LinearReaderOptions::default().with_prevalidate_chunk_crcs(true).with_record_length_limit(RECORD_LIMIT);
     let mut reader = LinearReader::new_with_options(options);
     let mut rest = bytes;
     let mut in_data = true;

@@ -93,14 +93,15 @@ const fn json(name: &'static str, text: &'static str) -> SchemaText {
 /// Joints.
 pub const JOINT_STATE: SchemaText = ros(
     "sensor_msgs/msg/JointState",
-    concat!("std_msgs/Header header\nstring[] name\nfloat64[] position\nfloat64[] velocity\nfloat64[] effort\n", header!()),
+    concat!(
+        "std_msgs/Header header\nstring[] name\nfloat64[] position\nfloat64[] velocity\nfloat64[] effort\n",
+        header!()
+    ),
 );
 
 /// Camera picture as JPEG.
-pub const COMPRESSED_IMAGE: SchemaText = ros(
-    "sensor_msgs/msg/CompressedImage",
-    concat!("std_msgs/Header header\nstring format\nuint8[] data\n", header!()),
-);
+pub const COMPRESSED_IMAGE: SchemaText =
+    ros("sensor_msgs/msg/CompressedImage", concat!("std_msgs/Header header\nstring format\nuint8[] data\n", header!()));
 
 /// Pose with its frame.
 pub const POSE_STAMPED: SchemaText = ros(

@@ -1,4 +1,5 @@
-//! Writes one episode: start here to see what a recording holds.
+//! Writes one episode: start here to see what a recording holds. A little over 400 lines because its test needs the
+//! writer's own fields; the part that runs is shorter.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -13,43 +14,9 @@ use super::messages::{CompressedImage, encode_f32_array, encode_f64_array, encod
 use super::picture::JpegMaker;
 use super::schemas::{self as topic, SchemaText};
 use super::storage::{self, Output};
-use super::{FORMAT_VERSION, METADATA_NAME, RecordingError, SETTINGS_ATTACHMENT};
+use super::{FORMAT_VERSION, METADATA_NAME, RecordingError, SETTINGS_ATTACHMENT, WriterOptions};
 use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart, Filtered, Step, StepSink};
 use crate::time::Timestamp;
-
-/// How an episode is recorded.
-#[derive(Clone, Debug)]
-pub struct WriterOptions {
-    /// JPEG quality, 1..=100; color is never subsampled.
-    pub jpeg_quality: u8,
-    /// Scale pictures to this width and height \[pixels\] before compressing; `None` records what the camera gave.
-    pub record_size: Option<(u32, u32)>,
-    /// Wait for the disk (`fdatasync`) every this many policy steps; 0 waits only at the end. Decides what a power cut
-    /// may lose; a killed process loses at most one step in any case.
-    pub sync_every_steps: u64,
-    /// Refuse to start an episode with less room on the disk \[bytes\].
-    pub min_free_bytes: u64,
-    /// Record the embeddings the policy made.
-    pub keep_embeddings: bool,
-    /// Log time of the episode's start; steps and ticks bring their own.
-    pub started_at: Timestamp,
-    /// Wall-clock time of the start, an annotation only.
-    pub wall_clock: Option<SystemTime>,
-}
-
-impl Default for WriterOptions {
-    fn default() -> Self {
-        Self {
-            jpeg_quality: 92,
-            record_size: None,
-            sync_every_steps: 25,
-            min_free_bytes: 64 << 20,
-            keep_embeddings: true,
-            started_at: Timestamp::ZERO,
-            wall_clock: None,
-        }
-    }
-}
 
 #[derive(Debug, PartialEq)]
 enum Stage {
@@ -85,22 +52,7 @@ pub struct EpisodeWriter {
 impl EpisodeWriter {
     /// Opens the recording; every reason not to record that can be known now is an error now, before motion.
     pub fn create(folder: &Path, name: &str, options: WriterOptions) -> Result<Self, RecordingError> {
-        if !(1..=100).contains(&options.jpeg_quality) {
-            return Err(RecordingError::Unfit {
-                what: "jpeg_quality",
-                found: options.jpeg_quality.to_string(),
-                expected: "1 to 100",
-            });
-        }
-        if let Some((width, height)) = options.record_size
-            && (width == 0 || height == 0 || width > 65535 || height > 65535)
-        {
-            return Err(RecordingError::Unfit {
-                what: "record_size",
-                found: format!("{width}x{height}"),
-                expected: "1 to 65535 pixels a side",
-            });
-        }
+        options.check()?;
         let (file, partial, whole) = storage::create(folder, name, &options)?;
         Self::on(file, partial, whole, options)
     }
@@ -329,10 +281,8 @@ impl EpisodeWriter {
         rest[1] = tick.image_age_seconds;
         rest[2] = tick.tick_seconds;
         rest[3..].copy_from_slice(&tick.action.to_array());
-        let message = encode_f64_array(
-            "step_index image_age_seconds tick_seconds dx dy dz droll dpitch dyaw gripper",
-            &rest,
-        );
+        let message =
+            encode_f64_array("step_index image_age_seconds tick_seconds dx dy dz droll dpitch dyaw gripper", &rest);
         self.put(topic::CONTROL_TICK, topic::FLOAT64_ARRAY, at, at, &message)
     }
 
@@ -422,5 +372,61 @@ impl StepSink for EpisodeWriter {
 
     fn episode_ended(&mut self, end: &EpisodeEnd) -> anyhow::Result<()> {
         Ok(self.end(end)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::episode::Outcome;
+
+    fn start() -> EpisodeStart {
+        EpisodeStart {
+            name: "a".into(),
+            task: String::new(),
+            instruction: String::new(),
+            robot: String::new(),
+            action_source: String::new(),
+            policy_rate_hz: 5.0,
+            control_rate_hz: 50.0,
+            joint_names: Vec::new(),
+            seed: 0,
+            settings: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_disk_that_fills_up_is_said_once_and_at_the_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = EpisodeWriter::create(folder.path(), "a", WriterOptions::default()).unwrap();
+        writer.start(&start()).unwrap();
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        writer.output = Some(storage::output(full).unwrap());
+        writer.channels.clear();
+        let observation = crate::observation::Observation {
+            images: Vec::new(),
+            proprioception: crate::observation::Proprioception {
+                joint_positions: crate::observation::JointVector::zeros(0),
+                joint_velocities: crate::observation::JointVector::zeros(0),
+                joint_efforts: crate::observation::JointVector::zeros(0),
+                finger_position: 0.0,
+                gripper: 0.0,
+                measured_at: Timestamp::ZERO,
+            },
+            base_from_tool: crate::geometry::Pose::identity(),
+            observed_at: Timestamp::ZERO,
+        };
+        let decision = crate::action::Decision::plain(crate::action::Action::stay(0.0));
+        let step = Step { index: 0, observation: &observation, decision: &decision, decided_at: Timestamp::ZERO };
+        let said = writer.record_step(&step).unwrap_err();
+        assert!(
+            matches!(&said, RecordingError::Write { steps: 0, source, .. }
+                if source.kind() == std::io::ErrorKind::StorageFull),
+            "{said:?}"
+        );
+        writer.record_step(&step).unwrap();
+        let end = EpisodeEnd { outcome: Outcome::Success { judge: String::new() }, steps: 2, seconds: 0.4 };
+        assert!(matches!(writer.end(&end), Err(RecordingError::Stopped { steps: 0, .. })));
+        assert!(!writer.path().exists());
     }
 }

@@ -21,7 +21,9 @@ pub fn start(name: &str) -> EpisodeStart {
         action_source: "expert".into(),
         policy_rate_hz: 5.000000000000001,
         control_rate_hz: 50.0,
-        joint_names: ["waist", "shoulder", "elbow", "forearm_roll", "wrist_angle", "wrist_rotate"].map(String::from).into(),
+        joint_names: ["waist", "shoulder", "elbow", "forearm_roll", "wrist_angle", "wrist_rotate"]
+            .map(String::from)
+            .into(),
         seed: u64::MAX - 3,
         settings: "[protocol]\ntrial_seconds = 20.0\n".into(),
     }
@@ -45,7 +47,8 @@ pub fn image(camera: &str, width: u32, height: u32, index: u64) -> Image {
     let mut pixels = Vec::with_capacity((width * height * 3) as usize);
     for y in 0..height {
         for x in 0..width {
-            let near = x.abs_diff(width / 4 + index as u32 % (width / 2)) < width / 10 && y.abs_diff(height / 2) < height / 8;
+            let near =
+                x.abs_diff(width / 4 + index as u32 % (width / 2)) < width / 10 && y.abs_diff(height / 2) < height / 8;
             let (u, v) = (x * 255 / width, y * 255 / height);
             pixels.extend(if near { [220, 40, 30] } else { [u as u8, v as u8, 128] });
         }
@@ -84,7 +87,7 @@ pub fn decision(index: u64) -> Decision {
     Decision {
         action,
         label,
-        embedding: (index % 2 == 0).then(|| Embedding {
+        embedding: index.is_multiple_of(2).then(|| Embedding {
             values: (0..8).map(|i| awkward(index + i) as f32).collect(),
             encoder_digest: "ab".repeat(32),
         }),

@@ -1,4 +1,8 @@
 //! Recordings: what goes in comes out, whatever happens in between.
 
+mod cut_off;
 mod episodes;
+mod independent_reader;
+mod measure;
+mod refusals;
 mod round_trip;

@@ -1,0 +1,63 @@
+//! How an episode is recorded.
+
+use std::time::SystemTime;
+
+use super::RecordingError;
+use crate::time::Timestamp;
+
+/// How an episode is recorded.
+#[derive(Clone, Debug)]
+pub struct WriterOptions {
+    /// JPEG quality, 1..=100; color is never subsampled.
+    pub jpeg_quality: u8,
+    /// Scale pictures to this width and height \[pixels\] before compressing (antialiased bilinear); `None` records
+    /// what the camera gave.
+    pub record_size: Option<(u32, u32)>,
+    /// Wait for the disk (`fdatasync`) every this many policy steps; 0 waits only at the end. Decides what a power cut
+    /// may lose; a killed process loses at most one step in any case.
+    pub sync_every_steps: u64,
+    /// Refuse to start an episode with less room on the disk \[bytes\].
+    pub min_free_bytes: u64,
+    /// Record the embeddings the policy made.
+    pub keep_embeddings: bool,
+    /// Log time of the episode's start; steps and ticks bring their own.
+    pub started_at: Timestamp,
+    /// Wall-clock time of the start, an annotation only.
+    pub wall_clock: Option<SystemTime>,
+}
+
+impl Default for WriterOptions {
+    fn default() -> Self {
+        Self {
+            jpeg_quality: 92,
+            record_size: None,
+            sync_every_steps: 25,
+            min_free_bytes: 64 << 20,
+            keep_embeddings: true,
+            started_at: Timestamp::ZERO,
+            wall_clock: None,
+        }
+    }
+}
+
+impl WriterOptions {
+    pub(super) fn check(&self) -> Result<(), RecordingError> {
+        if !(1..=100).contains(&self.jpeg_quality) {
+            return Err(RecordingError::Unfit {
+                what: "jpeg_quality",
+                found: self.jpeg_quality.to_string(),
+                expected: "1 to 100",
+            });
+        }
+        match self.record_size {
+            Some((width, height)) if !((1..=65535).contains(&width) && (1..=65535).contains(&height)) => {
+                Err(RecordingError::Unfit {
+                    what: "record_size",
+                    found: format!("{width}x{height}"),
+                    expected: "1 to 65535 pixels a side",
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+}
