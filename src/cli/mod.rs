@@ -5,6 +5,8 @@
 #[cfg(feature = "mujoco")]
 mod demonstrate;
 #[cfg(feature = "mujoco")]
+mod evaluate;
+#[cfg(feature = "mujoco")]
 pub mod setting;
 #[cfg(feature = "mujoco")]
 mod station;
@@ -26,6 +28,9 @@ enum Command {
     /// Let the scripted expert collect demonstrations in simulation
     #[cfg(feature = "mujoco")]
     Demonstrate(demonstrate::DemonstrateArguments),
+    /// Score a policy by the protocol's trials
+    #[cfg(feature = "mujoco")]
+    Evaluate(evaluate::EvaluateArguments),
     /// Train a policy from recorded episodes
     #[cfg(feature = "torch")]
     Train(train::TrainArguments),
@@ -40,6 +45,8 @@ pub fn run() -> u8 {
     let answer = match arguments.command {
         #[cfg(feature = "mujoco")]
         Command::Demonstrate(a) => demonstrate::demonstrate(&a),
+        #[cfg(feature = "mujoco")]
+        Command::Evaluate(a) => evaluate::evaluate(&a),
         #[cfg(feature = "torch")]
         Command::Train(a) => train::train(&a),
     };

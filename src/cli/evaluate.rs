@@ -1,0 +1,379 @@
+//! `visuomotor evaluate`: the protocol's trials, one by one, with a journal and a report.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+
+use super::setting::{SetUp, Setting};
+use crate::action::{ActionSource, Decision};
+use crate::config::ClockKind;
+use crate::embedding::Embedding;
+use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart, Step, StepSink};
+use crate::evaluation::{
+    Control, EvaluationOptions, LatencySeries, Machine, Progress, Report, Scenario, TrialPlan, TrialRun, TrialRunner,
+    evaluate as run_trials, plans, revision,
+};
+use crate::recording::{EpisodeWriter, Pictures, WriterOptions};
+use crate::runtime::{
+    DeadlineBudget, EpisodeReport, EpisodeRequest, Realtime, Series, StopFlag, Timing, WallOptions, run_episode,
+};
+use crate::simulation::{Demonstrator, Disturbance, RandomActions};
+use crate::time::{ManualClock, SystemClock};
+
+/// Arguments of `visuomotor evaluate`.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  visuomotor evaluate launch/widowx_kitchen.toml --scenario 1 --seed 7 --out results/scenario1\n  visuomotor evaluate launch/widowx_kitchen.toml --task knife_in_pot --policy expert --out results/expert\n  visuomotor evaluate launch/widowx_kitchen.toml --clock wall --task cucumber_in_pot --trials 1 --out results/wall\n\nA stopped evaluation goes on where it stopped when it is started again with the same --out.")]
+pub struct EvaluateArguments {
+    /// Launch file
+    pub launch: PathBuf,
+    /// Results folder
+    #[arg(long)]
+    pub out: PathBuf,
+    /// 1: as trained; 2: with distractors; 3: novel targets
+    #[arg(long, default_value_t = 1)]
+    pub scenario: u8,
+    /// How time passes, instead of the launch file's
+    #[arg(long)]
+    pub clock: Option<ClockName>,
+    /// Seed of order and placements
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Only this task (all of the launch file otherwise)
+    #[arg(long)]
+    pub task: Option<String>,
+    /// Policy folder, `expert` or `random`, instead of the launch file's
+    #[arg(long)]
+    pub policy: Option<String>,
+    /// Only the first so many trials of each task
+    #[arg(long)]
+    pub trials: Option<u32>,
+    /// A report.json to stand beside as a control row (`expert`, `random`); may be given twice
+    #[arg(long)]
+    pub control: Vec<PathBuf>,
+    /// Do not run the control rows that are not given
+    #[arg(long)]
+    pub without_controls: bool,
+}
+
+/// How time passes.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum ClockName {
+    /// One thread, hand-moved clock, as fast as it goes, repeatable
+    Lockstep,
+    /// Real threads in real time
+    Wall,
+}
+
+/// Runs the command: the control rows that are not given, then the policy.
+pub fn evaluate(arguments: &EvaluateArguments) -> anyhow::Result<u8> {
+    let mut setting = Setting::load(&arguments.launch)?;
+    if let Some(clock) = arguments.clock {
+        setting.launch.clock = match clock {
+            ClockName::Lockstep => ClockKind::Lockstep,
+            ClockName::Wall => ClockKind::Wall,
+        };
+    }
+    if let Some(policy) = &arguments.policy {
+        setting.launch.policy.source = policy.clone();
+    }
+    if let Some(task) = &arguments.task {
+        setting.launch.protocol.tasks = vec![setting.scene.task(&setting.scene_file, task)?.name.clone()];
+    }
+    let scenario = Scenario::try_from(arguments.scenario).map_err(|e| anyhow::anyhow!("--scenario: {e}"))?;
+    let stop = StopFlag::on_signals()?;
+    let source = setting.launch.policy.source.clone();
+    let mut controls = arguments.control.iter().map(|file| Control::load(file)).collect::<Result<Vec<_>, _>>()?;
+    // A policy that does not fit is refused before the control rows cost anyone's time.
+    let mut runner = Runner::new(setting, &arguments.out, &source, stop.clone())?;
+    let is_control = matches!(source.as_str(), "expert" | "random");
+    if !is_control && !arguments.without_controls && runner.setting.launch.clock == ClockKind::Lockstep {
+        for name in ["expert", "random"] {
+            if controls.iter().all(|c| c.policy != name) && !stop.is_raised() {
+                let folder = arguments.out.join("controls").join(name);
+                let mut control = Runner::new(Setting::load(&arguments.launch)?, &folder, name, stop.clone())?;
+                control.setting.launch = runner.setting.launch.clone();
+                control.setting.launch.policy.source = name.into();
+                let report = score(arguments, &folder, scenario, &mut control, Vec::new(), &stop)?;
+                if report.complete {
+                    controls.push(Control::from_report(&report));
+                }
+            }
+        }
+    }
+    let report = score(arguments, &arguments.out, scenario, &mut runner, controls, &stop)?;
+    println!("{}", report.table());
+    println!("report: {}", arguments.out.join("report.html").display());
+    Ok(u8::from(!report.complete || report.total.aborted > 0))
+}
+
+/// Scores one policy.
+fn score(
+    arguments: &EvaluateArguments,
+    folder: &Path,
+    scenario: Scenario,
+    runner: &mut Runner,
+    controls: Vec<Control>,
+    stop: &StopFlag,
+) -> anyhow::Result<Report> {
+    let launch = runner.setting.launch.clone();
+    let mut plans = plans(&runner.setting.scene, scenario, &launch.protocol.tasks, arguments.seed)?;
+    if let Some(most) = arguments.trials {
+        plans.retain(|plan| plan.trial <= most);
+    }
+    let options = EvaluationOptions {
+        folder: folder.to_path_buf(),
+        scenario,
+        seed: arguments.seed,
+        policy: runner.name.clone(),
+        settings: launch.to_toml(),
+        settings_digest: launch.digest(),
+        weights_digest: runner.weights_digest.clone(),
+        revision: revision(&runner.setting.root),
+        command: std::env::args().collect::<Vec<_>>().join(" "),
+        machine: Machine::this(),
+        controls,
+    };
+    let scene = runner.setting.scene.clone();
+    run_trials(&options, &scene, &plans, runner, &mut told, &|| stop.is_raised())
+}
+
+/// One line per trial: long work shows progress, on a terminal and in a log alike.
+fn told(progress: Progress<'_>) {
+    match progress {
+        Progress::Resumed { done, planned, dropped_bytes } => {
+            println!("resuming: {done} of {planned} trials are done");
+            if dropped_bytes > 0 {
+                println!("a half-written trial ({dropped_bytes} bytes) was dropped; it runs again");
+            }
+        }
+        Progress::Ended { record, done, planned } => {
+            println!(
+                "[{done:2}/{planned}] {:24} trial {:2} {:12} {:8} {:8} {:5.1} s",
+                record.plan.task,
+                record.plan.trial,
+                record.plan.start,
+                record.plan.placement.word(),
+                record.outcome,
+                record.seconds
+            );
+        }
+        Progress::Started { .. } | Progress::Reported { .. } => {}
+    }
+}
+
+/// Runs trials in the simulated kitchen.
+struct Runner {
+    setting: Setting,
+    name: String,
+    folder: PathBuf,
+    weights_digest: String,
+    policy: Option<PolicyFolder>,
+    stop: StopFlag,
+}
+
+struct PolicyFolder(PathBuf);
+
+impl Runner {
+    fn new(setting: Setting, folder: &Path, source: &str, stop: StopFlag) -> anyhow::Result<Self> {
+        let mut runner = Self {
+            name: source.to_string(),
+            folder: folder.to_path_buf(),
+            weights_digest: String::new(),
+            policy: None,
+            stop,
+            setting,
+        };
+        if !matches!(source, "expert" | "random") {
+            runner.open_policy(source)?;
+        }
+        // A results folder that cannot be written is found before anything moves.
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("{}: cannot be created; choose another --out", folder.display()))?;
+        Ok(runner)
+    }
+
+    #[cfg(feature = "torch")]
+    fn open_policy(&mut self, source: &str) -> anyhow::Result<()> {
+        use crate::policy::{Checkpoint, VisualPolicy};
+        let folder = self.setting.root.join(source);
+        let checkpoint = Checkpoint::load(&folder)?;
+        let launch = &self.setting.launch;
+        let robot = &self.setting.robot.robot.name;
+        for task in &launch.protocol.tasks {
+            let camera = self.setting.image_size();
+            checkpoint.check(&folder, robot, launch.policy.rate_hz, &launch.policy.bounds, camera, task)?;
+            // Weights that do not fit the network, or are not finite, are found here.
+            VisualPolicy::load(&folder, task, Arc::new(SystemClock::new()))?;
+        }
+        println!("{}", crate::network::describe_device());
+        self.name = checkpoint.name.clone();
+        self.weights_digest = checkpoint.weights_digest();
+        self.policy = Some(PolicyFolder(folder));
+        Ok(())
+    }
+
+    #[cfg(not(feature = "torch"))]
+    fn open_policy(&mut self, source: &str) -> anyhow::Result<()> {
+        anyhow::bail!("{source}: this program was built without libtorch; use expert or random, or build with it")
+    }
+
+    fn source(&self, set_up: &SetUp, assignment: crate::simulation::Assignment) -> anyhow::Result<Source> {
+        let bounds = self.setting.launch.policy.bounds;
+        Ok(match &self.policy {
+            #[cfg(feature = "torch")]
+            Some(PolicyFolder(folder)) => Source::Policy(Box::new(crate::policy::VisualPolicy::load(
+                folder,
+                &set_up.task.name,
+                Arc::new(SystemClock::new()),
+            )?)),
+            #[cfg(not(feature = "torch"))]
+            Some(PolicyFolder(folder)) => anyhow::bail!("{}: built without libtorch", folder.display()),
+            None if self.name == "random" => Source::Other(Box::new(RandomActions::new(bounds, set_up.seed))),
+            None => Source::Other(Box::new(Demonstrator::new(assignment, bounds, Disturbance::NONE, set_up.seed))),
+        })
+    }
+
+    /// Distance of each step's embedding to that of the goal image.
+    fn goal(&self, source: &Source, set_up: &SetUp) -> anyhow::Result<Option<Embedding>> {
+        match source {
+            #[cfg(feature = "torch")]
+            Source::Policy(policy) => {
+                let goal = self.setting.prepare_goal(set_up)?;
+                let (mut station, _) = self.setting.station(set_up, &goal)?;
+                let image = station.cameras[0].0.newest(crate::time::Timestamp::ZERO)?;
+                Ok(Some(policy.embed(&image)?))
+            }
+            Source::Other(_) => Ok(None),
+        }
+    }
+}
+
+/// Who decides in a trial.
+enum Source {
+    #[cfg(feature = "torch")]
+    Policy(Box<crate::policy::VisualPolicy>),
+    Other(Box<dyn ActionSource>),
+}
+
+impl Source {
+    fn as_dyn(&mut self) -> &mut dyn ActionSource {
+        match self {
+            #[cfg(feature = "torch")]
+            Source::Policy(policy) => policy.as_mut(),
+            Source::Other(other) => other.as_mut(),
+        }
+    }
+}
+
+impl TrialRunner for Runner {
+    fn run(&mut self, plan: &TrialPlan, episode_name: &str) -> anyhow::Result<TrialRun> {
+        let setting = &self.setting;
+        let task = setting.scene.task(&setting.scene_file, &plan.task)?.clone();
+        let set_up = SetUp {
+            object: plan.object.clone(),
+            object_at: plan.object_at,
+            object_yaw: plan.object_yaw,
+            container_at: plan.container_at,
+            others: plan.distractors.iter().map(|d| (d.object.clone(), d.at, d.yaw)).collect(),
+            start: [plan.start_at[0], plan.start_at[1], setting.scene.start_height, 0.0, 0.0, 0.0],
+            seed: plan.seed,
+            task,
+        };
+        let prepared = setting.prepare(&set_up)?;
+        let mut source = self.source(&set_up, prepared.assignment)?;
+        let goal = self.goal(&source, &set_up)?;
+        let (mut station, mut judge) = setting.station(&set_up, &prepared)?;
+        let episodes = self.folder.join("episodes");
+        // A trial that was killed before it was written down is run again from the start.
+        std::fs::remove_file(episodes.join(format!("{episode_name}.mcap.partial"))).ok();
+        std::fs::remove_file(episodes.join(format!("{episode_name}.mcap"))).ok();
+        let size = super::setting::POLICY_IMAGE;
+        let options = WriterOptions { record_size: Some((size, size)), sync_every_steps: 0, ..WriterOptions::default() };
+        let mut writer = EpisodeWriter::create(&episodes, episode_name, options)?;
+        let mut pictures = Pictures::every(1);
+        let mut distances = Distances { goal, curve: Vec::new() };
+        let request = EpisodeRequest {
+            start: setting.episode_start(episode_name, &set_up, &self.name),
+            seconds: setting.launch.protocol.trial_seconds,
+            source: source.as_dyn(),
+            sinks: vec![&mut writer, &mut pictures, &mut distances],
+            judge: &mut judge,
+            stop: &self.stop,
+        };
+        let clock = SystemClock::new();
+        let report = match setting.launch.clock {
+            ClockKind::Lockstep => {
+                let timing = Timing::Lockstep { clock: &ManualClock::new(), stopwatch: &clock };
+                run_episode(&mut station, request, timing)
+            }
+            ClockKind::Wall => {
+                let options = WallOptions { budget: DeadlineBudget::default(), realtime: Realtime::default() };
+                run_episode(&mut station, request, Timing::Wall { clock: &clock, options: &options })
+            }
+        };
+        if let Some(fault) = &report.fault {
+            tracing::warn!("{episode_name}: {fault}");
+        }
+        Ok(TrialRun {
+            latency: latencies(&report),
+            deadline_misses: report.deadline_misses.control + report.deadline_misses.decision,
+            outcome: report.outcome,
+            steps: report.steps,
+            seconds: report.seconds,
+            episode: format!("episodes/{episode_name}.mcap"),
+            pictures: pictures.into_taken(),
+            goal_distance: distances.curve,
+        })
+    }
+}
+
+/// The ledger's histograms as samples, three digits each.
+fn latencies(report: &EpisodeReport) -> BTreeMap<String, LatencySeries> {
+    Series::ALL
+        .iter()
+        .map(|&series| {
+            let samples = report.ledger.histogram(series).iter_recorded().flat_map(|value| {
+                let millis = value.value_iterated_to() as f64 * 1e-6;
+                std::iter::repeat_n(millis, value.count_at_value() as usize)
+            });
+            (series.name().to_string(), LatencySeries::from_ms(samples))
+        })
+        .filter(|(_, samples)| !samples.samples_ms().is_empty())
+        .collect()
+}
+
+/// Embedding distance to the goal image over a trial.
+struct Distances {
+    goal: Option<Embedding>,
+    curve: Vec<(f64, f64)>,
+}
+
+impl Distances {
+    fn of(&self, decision: &Decision) -> Option<f64> {
+        decision.embedding.as_ref()?.distance(self.goal.as_ref()?).ok()
+    }
+}
+
+impl StepSink for Distances {
+    fn episode_started(&mut self, _start: &EpisodeStart) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    fn step(&mut self, step: &Step<'_>) -> anyhow::Result<()> {
+        if let Some(distance) = self.of(step.decision) {
+            self.curve.push((step.observation.observed_at.as_secs_f64(), distance));
+        }
+        Ok(())
+    }
+
+    fn control_tick(&mut self, _tick: &ControlTick) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    fn episode_ended(&mut self, _end: &EpisodeEnd) -> anyhow::Result<()> {
+        Ok(())
+    }
+}
