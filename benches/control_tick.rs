@@ -41,7 +41,7 @@ fn control_tick(c: &mut Criterion) {
                 if with_actions && count % TICKS_PER_ACTION == 0 {
                     // To and fro, so that the arm stays inside its workspace however long this runs.
                     let step = count / TICKS_PER_ACTION;
-                    let dy = if step % 2 == 0 { 0.02 } else { -0.02 };
+                    let dy = if step.is_multiple_of(2) { 0.02 } else { -0.02 };
                     let action = Action { translation: [0.0, dy, 0.0], rotation: [0.0; 3], gripper: 1.0 };
                     let action = TimedAction { action, step_index: step, image_captured_at: now, decided_at: now };
                     action_writer.publish(now, action);

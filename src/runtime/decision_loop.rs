@@ -62,7 +62,8 @@ impl DecisionLoop<'_> {
         }
         let (proprioception, age) = self.states.newest(now).ok_or(RuntimeError::NoState)?;
         let (age, limit) = (age.as_secs_f64(), self.state_max_age);
-        if !(age <= limit) {
+        let fresh = age <= limit;
+        if !fresh {
             return Err(RuntimeError::StaleState { age, limit });
         }
         let base_from_tool = self.chain.forward(&proprioception.joint_positions);

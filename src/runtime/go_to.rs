@@ -87,8 +87,8 @@ pub fn go_to(
             let elapsed = due.now.since(start);
             let over = elapsed > posture.duration + PATIENCE;
             let settled = elapsed >= posture.duration && off <= THERE && at_rest(&state);
-            // Written so that NaN is not near enough.
-            if over && !(off <= NEAR_ENOUGH) {
+            let near_enough = off <= NEAR_ENOUGH;
+            if over && !near_enough {
                 return Err(RuntimeError::NotReached { joint, off, limit: NEAR_ENOUGH });
             }
             if settled || over {

@@ -68,7 +68,7 @@ impl Schedule {
 /// How many control periods in a row may be missed before something is done about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeadlineBudget {
-    /// From here on the log says so \[periods\].
+    /// From here on the log says so, after the episode \[periods\].
     pub warn: u64,
     /// From here on the arm holds until a start is on time and a new action arrives \[periods\].
     pub hold: u64,
@@ -77,7 +77,7 @@ pub struct DeadlineBudget {
 }
 
 impl Default for DeadlineBudget {
-    /// At 50 Hz: told at once, held after 0.1 s, ended after 0.5 s.
+    /// At 50 Hz: told from the first, held after 0.1 s, ended after 0.5 s.
     fn default() -> Self {
         Self { warn: 1, hold: 5, stop: 25 }
     }

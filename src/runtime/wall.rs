@@ -76,6 +76,9 @@ pub(super) fn run(
             control.unwrap_or_else(|panic| ControlEnd::without_loop(RuntimeError::Panicked(message(panic.as_ref())))),
         )
     });
+    if control.missed >= options.budget.warn {
+        tracing::warn!(missed = control.missed, ticks = control.counts.ticks, "control deadlines were missed");
+    }
     // No outcome: the flag was raised, or the control side ended and tells why itself.
     let outcome = outcome.map(|outcome| outcome.or_else(|| stop.outcome()).unwrap_or_else(control_ended));
     close(decision, control, outcome, clock.now().since(start).as_secs_f64(), decisions.missed())

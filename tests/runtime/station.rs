@@ -92,7 +92,7 @@ impl<F: FnMut(u64) -> Result<Action, ActionError>> ActionSource for Script<F> {
 
 /// A small wave of the tool.
 pub fn wave(step: u64) -> Result<Action, ActionError> {
-    let z = if step % 2 == 0 { 0.01 } else { -0.01 };
+    let z = if step.is_multiple_of(2) { 0.01 } else { -0.01 };
     Ok(Action { translation: [0.0, 0.005, z], rotation: [0.0, 0.0, 0.02], gripper: 1.0 })
 }
 
