@@ -1,1 +1,6 @@
 //! The command line.
+
+#[cfg(feature = "torch")]
+pub mod convert;
+#[cfg(feature = "torch")]
+pub mod embed;
