@@ -2,8 +2,12 @@
 //!
 //! Exit codes: 0 done, 1 done with a negative answer, 2 wrong usage or configuration, 3 hardware or runtime fault.
 
+#[cfg(feature = "torch")]
+mod convert;
 #[cfg(feature = "mujoco")]
 mod demonstrate;
+#[cfg(feature = "torch")]
+mod embed;
 #[cfg(feature = "mujoco")]
 mod evaluate;
 #[cfg(feature = "mujoco")]
@@ -31,6 +35,12 @@ enum Command {
     /// Score a policy by the protocol's trials
     #[cfg(feature = "mujoco")]
     Evaluate(evaluate::EvaluateArguments),
+    /// Print embeddings of images and their distance to a goal image
+    #[cfg(feature = "torch")]
+    Embed(embed::EmbedArguments),
+    /// Turn a PyTorch checkpoint into safetensors without executing anything in it
+    #[cfg(feature = "torch")]
+    Convert(convert::ConvertArguments),
     /// Train a policy from recorded episodes
     #[cfg(feature = "torch")]
     Train(train::TrainArguments),
@@ -47,6 +57,10 @@ pub fn run() -> u8 {
         Command::Demonstrate(a) => demonstrate::demonstrate(&a),
         #[cfg(feature = "mujoco")]
         Command::Evaluate(a) => evaluate::evaluate(&a),
+        #[cfg(feature = "torch")]
+        Command::Embed(a) => embed::embed(&a).map(|_| 0),
+        #[cfg(feature = "torch")]
+        Command::Convert(a) => convert::convert(&a).map(|_| 0),
         #[cfg(feature = "torch")]
         Command::Train(a) => train::train(&a),
     };

@@ -9,6 +9,7 @@
 
 pub mod checkpoint;
 pub mod preprocess;
+mod squash;
 pub mod weights;
 
 use std::fmt;

@@ -15,11 +15,10 @@
 
 use std::sync::Arc;
 
-use fast_image_resize::images::{Image as Raster, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use tch::{Kind, TchError, Tensor};
 
 use super::EncoderKind;
+use super::squash::squash;
 use crate::observation::Image;
 
 /// Side of the image that policies see and demonstrations are scored on \[pixels\].
@@ -77,7 +76,7 @@ fn check(image: &Image) -> Result<(), ImageError> {
     Ok(())
 }
 
-/// The image squashed to `size` x `size` with an antialiasing bilinear filter (Pillow's `BILINEAR`), stamps kept.
+/// The image squashed to `size` x `size` with Pillow's antialiasing `BILINEAR`, bit for bit; stamps are kept.
 ///
 /// What policies and the small encoder see, on the robot and in training alike. An image of that size comes back as
 /// it is.
@@ -86,16 +85,13 @@ pub fn policy_image(image: &Image, size: u32) -> Result<Image, ImageError> {
     if (image.width, image.height) == (size, size) {
         return Ok(image.clone());
     }
-    let fail = |message: String| ImageError::Resize { camera: image.camera.clone(), size, message };
     if size == 0 {
-        return Err(fail("the side must be at least 1".into()));
+        let message = "the side must be at least 1".into();
+        return Err(ImageError::Resize { camera: image.camera.clone(), size, message });
     }
-    let source = ImageRef::new(image.width, image.height, &image.pixels, PixelType::U8x3)
-        .map_err(|error| fail(error.to_string()))?;
-    let mut target = Raster::new(size, size, PixelType::U8x3);
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear)).use_alpha(false);
-    Resizer::new().resize(&source, &mut target, &options).map_err(|error| fail(error.to_string()))?;
-    Ok(Image { width: size, height: size, pixels: target.into_vec().into(), ..image.clone() })
+    // u32 fits usize on every machine libtorch runs on.
+    let pixels = squash(&image.pixels, image.width as usize, image.height as usize, size as usize);
+    Ok(Image { width: size, height: size, pixels: pixels.into(), ..image.clone() })
 }
 
 /// What the network of `kind` sees, shape (1, 3, S, S), f32. `zoom` is for [`EncoderKind::Vip`] alone.

@@ -208,6 +208,11 @@ pub fn save(variables: &VarStore, path: &Path, note: &str) -> Result<(), Weights
 
 /// Writes named f32 arrays (name, shape, row-major values) as safetensors.
 pub fn write(path: &Path, arrays: &[(String, Vec<i64>, Vec<f32>)], note: &str) -> Result<(), WeightsError> {
+    write_bytes(path, &to_bytes(path, arrays, note)?)
+}
+
+/// The file that [`write`] writes; `path` is for messages only.
+pub fn to_bytes(path: &Path, arrays: &[(String, Vec<i64>, Vec<f32>)], note: &str) -> Result<Vec<u8>, WeightsError> {
     let format = |message: String| WeightsError::Format { path: path.to_path_buf(), message };
     let bytes: Vec<Vec<u8>> =
         arrays.iter().map(|(_, _, values)| values.iter().flat_map(|v| v.to_le_bytes()).collect()).collect();
@@ -219,7 +224,11 @@ pub fn write(path: &Path, arrays: &[(String, Vec<i64>, Vec<f32>)], note: &str) -
     }
     // One entry only: the header's order is a hash map's, and equal weights shall give equal files.
     let header = HashMap::from([("made_from".to_string(), note.to_string())]);
-    let bytes = safetensors::serialize(views, Some(header)).map_err(|error| format(error.to_string()))?;
+    safetensors::serialize(views, Some(header)).map_err(|error| format(error.to_string()))
+}
+
+/// Writes a whole file or none: beside it first, then renamed.
+pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), WeightsError> {
     let file = |source| WeightsError::File { path: path.to_path_buf(), attempt: "written", source };
     let mut partial = path.as_os_str().to_owned();
     partial.push(".partial");

@@ -1,0 +1,296 @@
+//! `visuomotor embed`: embeddings of images as JSON, their distance to a goal image, and the curve as a picture.
+//!
+//! The distance is Euclidean, as VIP's value is its negative: over a demonstration it should fall. Images are JPEG or
+//! PNG files, or folders of them in the order of their numbers; EXIF rotation is not applied.
+//! Refused with the file and what to do: files that are missing or are no images, folders without images.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use serde_json::json;
+use zune_jpeg::JpegDecoder;
+use zune_jpeg::zune_core::bytestream::ZCursor;
+use zune_jpeg::zune_core::colorspace::ColorSpace;
+use zune_jpeg::zune_core::options::DecoderOptions;
+
+use crate::encoder::{Encoder, EncoderKind};
+use crate::observation::Image;
+use crate::time::Timestamp;
+
+/// Images encoded at once: bounds the memory.
+const BATCH: usize = 8;
+
+/// Print the embeddings of images, and their distance to a goal image.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Example:\n  visuomotor embed --encoder vip --weights vip.safetensors frames/ \
+                        --goal frames/49.png --plot distance.svg")]
+pub struct EmbedArguments {
+    /// Which encoder: vip, vptr or small.
+    #[arg(long)]
+    pub encoder: EncoderKind,
+    /// Its weights, a safetensors file (see `visuomotor convert`).
+    #[arg(long)]
+    pub weights: PathBuf,
+    /// JPEG or PNG files, or folders of them.
+    #[arg(required = true)]
+    pub images: Vec<PathBuf>,
+    /// Image of the finished task; the distance to it is printed.
+    #[arg(long)]
+    pub goal: Option<PathBuf>,
+    /// Draws the distance to the goal (to the last image if none is named) as an SVG picture.
+    #[arg(long)]
+    pub plot: Option<PathBuf>,
+}
+
+/// Encodes, prints JSON, draws.
+pub fn embed(arguments: &EmbedArguments) -> anyhow::Result<ExitCode> {
+    let files = list(&arguments.images)?;
+    let encoder = Encoder::load(arguments.encoder, &arguments.weights)?;
+    let mut embeddings = Vec::new();
+    for files in files.chunks(BATCH) {
+        let images = files.iter().map(|file| read_image(file)).collect::<anyhow::Result<Vec<_>>>()?;
+        embeddings.extend(encoder.encode_batch(&images)?);
+    }
+    let goal = match &arguments.goal {
+        Some(file) => Some(encoder.encode(&read_image(file)?)?),
+        None if arguments.plot.is_some() => embeddings.last().cloned(),
+        None => None,
+    };
+    let mut distances = Vec::new();
+    if let Some(goal) = &goal {
+        distances = embeddings.iter().map(|embedding| embedding.distance(goal)).collect::<Result<Vec<_>, _>>()?;
+    }
+    let first = distances.first().copied().filter(|first| *first > 0.0);
+    let images: Vec<_> = (0..files.len())
+        .map(|i| {
+            let distance = distances.get(i).copied();
+            json!({
+                "file": files[i],
+                "embedding": embeddings[i].values,
+                "distance_to_goal": distance,
+                "distance_over_first": distance.zip(first).map(|(distance, first)| distance / first),
+            })
+        })
+        .collect();
+    let report = json!({
+        "encoder": encoder.kind().to_string(),
+        "weights_digest": encoder.digest(),
+        "dimension": encoder.dimension(),
+        "goal": arguments.goal,
+        "share_of_steps_away_from_goal": bumps(&distances),
+        "images": images,
+    });
+    println!("{report}");
+    if let Some(plot) = &arguments.plot {
+        let title = format!("Distance to the goal, {} encoder, {} images", encoder.kind(), files.len());
+        std::fs::write(plot, curve(&title, &distances))
+            .with_context(|| format!("{}: the picture cannot be written", plot.display()))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The share of steps on which the distance grows (VIP's "bumps"); none for fewer than two images.
+fn bumps(distances: &[f64]) -> Option<f64> {
+    let grown = distances.windows(2).filter(|pair| pair[1] > pair[0]).count();
+    (distances.len() > 1).then(|| grown as f64 / (distances.len() - 1) as f64)
+}
+
+/// The image files, folders replaced by their images in the order of their numbers.
+fn list(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in paths {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let unreadable = || format!("{}: the folder cannot be read; check its permissions", path.display());
+        let mut inside = Vec::new();
+        for entry in std::fs::read_dir(path).with_context(unreadable)? {
+            let file = entry.with_context(unreadable)?.path();
+            let kind = file.extension().map(|kind| kind.to_string_lossy().to_lowercase());
+            if matches!(kind.as_deref(), Some("jpg" | "jpeg" | "png")) {
+                inside.push(file);
+            }
+        }
+        if inside.is_empty() {
+            bail!("{}: the folder holds no .jpg, .jpeg or .png files; name a folder of images", path.display());
+        }
+        inside.sort_by_cached_key(|file| order(file));
+        files.extend(inside);
+    }
+    Ok(files)
+}
+
+/// Sorts `frame2.png` before `frame10.png`.
+fn order(file: &Path) -> (String, u64, PathBuf) {
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let text = stem.trim_end_matches(|c: char| c.is_ascii_digit());
+    (text.to_string(), stem[text.len()..].parse().unwrap_or(0), file.to_path_buf())
+}
+
+/// Reads a JPEG or PNG file as RGB; the kind is told by the content, not by the name.
+fn read_image(file: &Path) -> anyhow::Result<Image> {
+    let bytes = std::fs::read(file)
+        .with_context(|| format!("{}: cannot be read; check the path and the permissions", file.display()))?;
+    let (width, height, pixels) = if bytes.starts_with(&[0xff, 0xd8]) {
+        decode_jpeg(&bytes)
+    } else if bytes.starts_with(b"\x89PNG") {
+        decode_png(&bytes)
+    } else {
+        bail!("{}: neither a JPEG nor a PNG file; convert it to one of them", file.display());
+    }
+    .with_context(|| format!("{}: the image is damaged; make it again", file.display()))?;
+    let camera = file.display().to_string().into();
+    Ok(Image { camera, width, height, pixels: pixels.into(), captured_at: Timestamp::ZERO, sequence: 0 })
+}
+
+fn decode_jpeg(bytes: &[u8]) -> anyhow::Result<(u32, u32, Vec<u8>)> {
+    let options = DecoderOptions::default().jpeg_set_out_colorspace(ColorSpace::RGB);
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
+    let pixels = decoder.decode().map_err(|error| anyhow::anyhow!("{error:?}"))?;
+    let (width, height) = decoder.dimensions().context("it has no size")?;
+    Ok((u32::try_from(width)?, u32::try_from(height)?, pixels))
+}
+
+fn decode_png(bytes: &[u8]) -> anyhow::Result<(u32, u32, Vec<u8>)> {
+    let mut decoder = png::Decoder::new(std::io::Cursor::new(bytes));
+    decoder.set_transformations(png::Transformations::normalize_to_color8());
+    let mut reader = decoder.read_info()?;
+    let mut pixels = vec![0; reader.output_buffer_size().context("it is too large")?];
+    let info = reader.next_frame(&mut pixels)?;
+    pixels.truncate(info.buffer_size());
+    let pixels = match info.color_type {
+        png::ColorType::Rgb => pixels,
+        png::ColorType::Rgba => pixels.chunks_exact(4).flat_map(|p| [p[0], p[1], p[2]]).collect(),
+        png::ColorType::Grayscale => pixels.into_iter().flat_map(|p| [p; 3]).collect(),
+        png::ColorType::GrayscaleAlpha => pixels.chunks_exact(2).flat_map(|p| [p[0]; 3]).collect(),
+        other => bail!("its color type {other:?} is not supported"),
+    };
+    Ok((info.width, info.height, pixels))
+}
+
+/// The distances as a curve over the image number, an SVG picture. The right axis counts in first distances.
+fn curve(title: &str, distances: &[f64]) -> String {
+    let (left, right, top, bottom) = (70.0, 650.0, 50.0, 300.0);
+    let largest = distances.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
+    let x = |i: usize| left + (right - left) * i as f64 / distances.len().saturating_sub(1).max(1) as f64;
+    let y = |distance: f64| bottom - (bottom - top) * distance / largest;
+    let mut out = String::from(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 720 350\" font-family=\"sans-serif\" font-size=\"12\">\n\
+         <rect width=\"720\" height=\"350\" fill=\"#fff\"/>\n",
+    );
+    // Writing to a String cannot fail.
+    let mut line = |text: std::fmt::Arguments| _ = out.write_fmt(text);
+    line(format_args!("<text x=\"{left}\" y=\"28\" font-size=\"15\" fill=\"#222\">{title}</text>\n"));
+    for i in 0..=4 {
+        let value = largest * f64::from(i) / 4.0;
+        let at = y(value);
+        line(format_args!("<path d=\"M{left} {at:.1}H{right}\" stroke=\"#e3e3e3\"/>\n"));
+        line(format_args!(
+            "<text x=\"62\" y=\"{:.1}\" text-anchor=\"end\" fill=\"#555\">{value:.3}</text>\n",
+            at + 4.0
+        ));
+        if let Some(first) = distances.first().filter(|first| **first > 0.0) {
+            let share = value / first;
+            line(format_args!("<text x=\"658\" y=\"{:.1}\" fill=\"#555\">{share:.2}</text>\n", at + 4.0));
+        }
+    }
+    let last = distances.len().saturating_sub(1);
+    for i in [0, last / 2, last] {
+        line(format_args!("<text x=\"{:.1}\" y=\"318\" text-anchor=\"middle\" fill=\"#555\">{i}</text>\n", x(i)));
+    }
+    line(format_args!("<text x=\"360\" y=\"340\" text-anchor=\"middle\" fill=\"#555\">image</text>\n"));
+    line(format_args!(
+        "<text x=\"650\" y=\"340\" text-anchor=\"end\" fill=\"#999\">right: in first distances</text>\n"
+    ));
+    line(format_args!("<polyline fill=\"none\" stroke=\"#2a6fb0\" stroke-width=\"2\" points=\""));
+    for (i, distance) in distances.iter().enumerate() {
+        line(format_args!("{:.1},{:.1} ", x(i), y(*distance)));
+    }
+    line(format_args!("\"/>\n"));
+    for (i, distance) in distances.iter().enumerate() {
+        line(format_args!("<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"2.5\" fill=\"#2a6fb0\"/>\n", x(i), y(*distance)));
+    }
+    out.push_str("</svg>\n");
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write_png(path: &Path, color: png::ColorType, pixels: &[u8]) {
+        let mut encoder = png::Encoder::new(std::fs::File::create(path).unwrap(), 2, 1);
+        encoder.set_color(color);
+        encoder.set_depth(png::BitDepth::Eight);
+        encoder.write_header().unwrap().write_image_data(pixels).unwrap();
+    }
+
+    #[test]
+    fn a_folder_is_read_in_the_order_of_its_numbers() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["10.png", "2.png", "1.png", "notes.txt"] {
+            std::fs::write(folder.path().join(name), b"").unwrap();
+        }
+        let files = list(&[folder.path().to_path_buf()]).unwrap();
+        let names: Vec<_> = files.iter().map(|file| file.file_name().unwrap().to_str().unwrap()).collect();
+        assert_eq!(names, ["1.png", "2.png", "10.png"]);
+        assert!(list(&[tempfile::tempdir().unwrap().path().to_path_buf()]).is_err());
+    }
+
+    #[test]
+    fn images_of_every_color_type_become_rgb() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.png");
+        let cases: [(png::ColorType, &[u8], [u8; 6]); 4] = [
+            (png::ColorType::Rgb, &[1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 5, 6]),
+            (png::ColorType::Rgba, &[1, 2, 3, 9, 4, 5, 6, 9], [1, 2, 3, 4, 5, 6]),
+            (png::ColorType::Grayscale, &[7, 8], [7, 7, 7, 8, 8, 8]),
+            (png::ColorType::GrayscaleAlpha, &[7, 1, 8, 1], [7, 7, 7, 8, 8, 8]),
+        ];
+        for (color, pixels, expected) in cases {
+            write_png(&path, color, pixels);
+            let image = read_image(&path).unwrap();
+            assert_eq!((image.width, image.height, &*image.pixels), (2, 1, &expected[..]));
+        }
+        let mut bytes = Vec::new();
+        jpeg_encoder::Encoder::new(&mut bytes, 95)
+            .encode(&[200; 8 * 8 * 3], 8, 8, jpeg_encoder::ColorType::Rgb)
+            .unwrap();
+        std::fs::write(&path, bytes).unwrap();
+        let image = read_image(&path).unwrap();
+        assert!(image.width == 8 && image.pixels.iter().all(|v| v.abs_diff(200) < 3));
+    }
+
+    #[test]
+    fn files_that_are_no_images_are_refused_with_their_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.png");
+        for (content, expected) in
+            [(&b"text"[..], "neither"), (b"\x89PNG\r\n", "damaged"), (b"\xff\xd8\xff", "damaged")]
+        {
+            std::fs::write(&path, content).unwrap();
+            let text = format!("{:#}", read_image(&path).unwrap_err());
+            assert!(text.contains("x.png") && text.contains(expected), "{text}");
+        }
+        assert!(format!("{:#}", read_image(Path::new("/nowhere.png")).unwrap_err()).contains("/nowhere.png"));
+    }
+
+    #[test]
+    fn bumps_are_steps_away_from_the_goal() {
+        assert_eq!(bumps(&[4.0, 3.0, 3.5, 1.0, 0.0]), Some(0.25));
+        assert_eq!(bumps(&[1.0]), None);
+    }
+
+    #[test]
+    fn the_curve_is_drawn_for_any_number_of_images() {
+        for distances in [&[][..], &[0.0], &[3.0, 1.0, 0.0]] {
+            let svg = curve("t", distances);
+            assert!(svg.ends_with("</svg>\n") && !svg.contains("NaN"), "{svg}");
+            assert_eq!(svg.matches("<circle").count(), distances.len());
+        }
+    }
+}
