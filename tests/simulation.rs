@@ -75,7 +75,12 @@ fn run(setting: &Setting, set_up: &SetUp, pictures: Option<&Path>) -> (Outcome, 
             let observation = Observation { images, proprioception: measured, base_from_tool, observed_at: now };
             let decision = expert.decide(&observation).unwrap();
             if std::env::var("VERBOSE").is_ok() {
-                println!("{:3} state {:.3?} action {:.3?}", tick / 10, observation.bridge_state(), decision.action.to_array());
+                println!(
+                    "{:3} state {:.3?} action {:.3?}",
+                    tick / 10,
+                    observation.bridge_state(),
+                    decision.action.to_array()
+                );
             }
             if let Some(folder) = pictures {
                 let image = &observation.images[0];
@@ -85,11 +90,15 @@ fn run(setting: &Setting, set_up: &SetUp, pictures: Option<&Path>) -> (Outcome, 
                 encoder.write_header().unwrap().write_image_data(&image.pixels).unwrap();
             }
             let accepted = controller.accept(now, &decision.action, &measured);
-            if std::env::var("VERBOSE").is_ok() { println!("    {accepted:?}"); }
+            if std::env::var("VERBOSE").is_ok() {
+                println!("    {accepted:?}");
+            }
             if let Some(outcome) = judge.judge(now) {
                 return (outcome, tick / 10);
             }
-            if tick / 10 > 100 { break; }
+            if tick / 10 > 100 {
+                break;
+            }
         }
         now = now + Duration::from_millis(20);
     }

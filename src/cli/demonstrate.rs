@@ -28,7 +28,9 @@ const ATTEMPTS: u64 = 8;
 
 /// Arguments of `visuomotor demonstrate`.
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  visuomotor demonstrate launch/widowx_kitchen.toml --episodes 150 --seed 1 --out results/demonstrations")]
+#[command(
+    after_help = "Example:\n  visuomotor demonstrate launch/widowx_kitchen.toml --episodes 150 --seed 1 --out results/demonstrations"
+)]
 pub struct DemonstrateArguments {
     /// Launch file
     pub launch: PathBuf,
@@ -157,7 +159,12 @@ fn attempt_episode(
     let prepared = setting.prepare(set_up)?;
     let (mut station, mut judge) = setting.station(set_up, &prepared)?;
     let n = arguments.noise;
-    let noise = Disturbance { translation: 0.008 * n, rotation: 0.03 * n, push: (0.03 * n).min(1.0), slip: (0.01 * n).min(1.0) };
+    let noise = Disturbance {
+        translation: 0.008 * n,
+        rotation: 0.03 * n,
+        push: (0.03 * n).min(1.0),
+        slip: (0.01 * n).min(1.0),
+    };
     let mut expert = Demonstrator::new(prepared.assignment, setting.launch.policy.bounds, noise, set_up.seed);
     // What an interrupted call left of this episode is of no use: it is made again.
     std::fs::remove_file(arguments.out.join(format!("{name}.mcap.partial"))).ok();
@@ -238,7 +245,6 @@ fn draw(setting: &Setting, task: &Task, seed: u64) -> SetUp {
     }
     SetUp { object: task.object.clone(), object_at, object_yaw, container_at, others, start, seed, task: task.clone() }
 }
-
 
 /// Success rate of a policy on set-ups drawn as demonstrations are, none of which is in any data set.
 #[cfg(feature = "torch")]

@@ -25,7 +25,9 @@ use crate::time::{ManualClock, SystemClock};
 
 /// Arguments of `visuomotor evaluate`.
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  visuomotor evaluate launch/widowx_kitchen.toml --scenario 1 --seed 7 --out results/scenario1\n  visuomotor evaluate launch/widowx_kitchen.toml --task knife_in_pot --policy expert --out results/expert\n  visuomotor evaluate launch/widowx_kitchen.toml --clock wall --task cucumber_in_pot --trials 1 --out results/wall\n\nA stopped evaluation goes on where it stopped when it is started again with the same --out.")]
+#[command(
+    after_help = "Examples:\n  visuomotor evaluate launch/widowx_kitchen.toml --scenario 1 --seed 7 --out results/scenario1\n  visuomotor evaluate launch/widowx_kitchen.toml --task knife_in_pot --policy expert --out results/expert\n  visuomotor evaluate launch/widowx_kitchen.toml --clock wall --task cucumber_in_pot --trials 1 --out results/wall\n\nA stopped evaluation goes on where it stopped when it is started again with the same --out."
+)]
 pub struct EvaluateArguments {
     /// Launch file
     pub launch: PathBuf,
@@ -291,7 +293,8 @@ impl TrialRunner for Runner {
         std::fs::remove_file(episodes.join(format!("{episode_name}.mcap.partial"))).ok();
         std::fs::remove_file(episodes.join(format!("{episode_name}.mcap"))).ok();
         let size = super::setting::POLICY_IMAGE;
-        let options = WriterOptions { record_size: Some((size, size)), sync_every_steps: 0, ..WriterOptions::default() };
+        let options =
+            WriterOptions { record_size: Some((size, size)), sync_every_steps: 0, ..WriterOptions::default() };
         let mut writer = EpisodeWriter::create(&episodes, episode_name, options)?;
         let mut pictures = Pictures::every(1);
         let mut distances = Distances { goal, curve: Vec::new() };

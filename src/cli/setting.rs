@@ -76,7 +76,8 @@ impl Setting {
     pub fn load(launch_file: &Path) -> anyhow::Result<Self> {
         let (launch, root) = Launch::load(launch_file)?;
         let robot = Robot::load(&root, &launch.robot)?;
-        let chain = Chain::from_robot(&robot).with_context(|| Robot::path(&root, &launch.robot).display().to_string())?;
+        let chain =
+            Chain::from_robot(&robot).with_context(|| Robot::path(&root, &launch.robot).display().to_string())?;
         let scene_file = root.join(&launch.scene.file);
         let (scene, objects) = Scene::load(&scene_file)?;
         let camera = CameraCalibration::load(&root.join(&launch.camera[0].calibration))?;

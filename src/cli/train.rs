@@ -11,7 +11,9 @@ use crate::training::behavior_cloning::{self, Run, Settings};
 
 /// Arguments of `visuomotor train`.
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  visuomotor train behavior-cloning launch/behavior_cloning.toml --data results/demonstrations --out results/policy")]
+#[command(
+    after_help = "Example:\n  visuomotor train behavior-cloning launch/behavior_cloning.toml --data results/demonstrations --out results/policy"
+)]
 pub struct TrainArguments {
     #[command(subcommand)]
     algorithm: Algorithm,
@@ -56,6 +58,7 @@ pub fn train(arguments: &TrainArguments) -> anyhow::Result<u8> {
     let mut settings: Settings = load(&a.settings)?;
     settings.steps = a.steps.unwrap_or(settings.steps);
     settings.seed = a.seed.unwrap_or(settings.seed);
+    keep_freed_memory();
     let data = Dataset::read(&a.data, &settings.tasks, settings.image_size)?;
     println!("{}", crate::network::describe_device());
     println!("{} episodes, {} steps from {}", data.episodes(), data.len(), a.data.display());
@@ -73,6 +76,16 @@ pub fn train(arguments: &TrainArguments) -> anyhow::Result<u8> {
     )?;
     println!("policy in {}", a.out.display());
     Ok(u8::from(!done))
+}
+
+/// Tells the allocator to keep what is freed: a training step frees and takes the same hundreds of megabytes again, and
+/// giving them back to the system each time costs a third of the step in page faults.
+fn keep_freed_memory() {
+    for (parameter, value) in [(libc::M_MMAP_MAX, 0), (libc::M_TRIM_THRESHOLD, i32::MAX), (libc::M_TOP_PAD, 256 << 20)]
+    {
+        // SAFETY: mallopt only sets the allocator's parameters; it may be called at any time.
+        unsafe { libc::mallopt(parameter, value) };
+    }
 }
 
 #[cfg(feature = "mujoco")]

@@ -50,11 +50,10 @@ impl Convolution {
     /// (B, in, H, W) -> (B, out, H / stride, W / stride).
     pub fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
         let (stride, padding) = ([self.stride; 2], [self.padding; 2]);
-        if self.standardize {
-            let weight = standardize(&self.weight)?;
-            return x.f_conv2d(&weight, self.bias.as_ref(), stride, padding, [1, 1], 1);
-        }
-        x.f_conv2d(&self.weight, self.bias.as_ref(), stride, padding, [1, 1], 1)
+        let weight = if self.standardize { standardize(&self.weight)? } else { self.weight.shallow_clone() };
+        let weight = in_format_of(x, &weight)?;
+        let bias = self.bias.as_ref().map(|bias| in_format_of(x, bias)).transpose()?;
+        x.f_conv2d(&weight, bias.as_ref(), stride, padding, [1, 1], 1)
     }
 
     pub fn prepare(&mut self, inference: &Inference) -> Result<(), TchError> {
@@ -66,6 +65,11 @@ impl Convolution {
         self.bias = self.bias.as_ref().map(|bias| inference.constant(bias)).transpose()?;
         Ok(())
     }
+}
+
+/// A constant in the number format of the activations: training runs bf16 images through f32 variables.
+fn in_format_of(x: &Tensor, constant: &Tensor) -> Result<Tensor, TchError> {
+    if x.kind() == constant.kind() { Ok(constant.shallow_clone()) } else { constant.f_to_kind(x.kind()) }
 }
 
 fn standardize(weight: &Tensor) -> Result<Tensor, TchError> {
@@ -154,7 +158,8 @@ impl GroupNorm {
     }
 
     pub fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
-        x.f_group_norm(self.groups, Some(&self.weight), Some(&self.bias), GROUP_NORM_EPSILON, true)
+        let (weight, bias) = (in_format_of(x, &self.weight)?, in_format_of(x, &self.bias)?);
+        x.f_group_norm(self.groups, Some(&weight), Some(&bias), GROUP_NORM_EPSILON, true)
     }
 
     pub fn prepare(&mut self, inference: &Inference) -> Result<(), TchError> {

@@ -113,10 +113,9 @@ impl Checkpoint {
                 fix: "train it again or use the program version it came with",
             });
         }
-        for (name, expected) in [
-            ("encoder.safetensors", &checkpoint.encoder_digest),
-            ("head.safetensors", &checkpoint.head_digest),
-        ] {
+        for (name, expected) in
+            [("encoder.safetensors", &checkpoint.encoder_digest), ("head.safetensors", &checkpoint.head_digest)]
+        {
             let file = folder.join(name);
             let bytes = std::fs::read(&file).map_err(|error| PolicyError::Weights {
                 file: file.clone(),

@@ -139,11 +139,9 @@ fn write_geom(out: &mut String, robot: &Robot, p: &Primitive) -> std::fmt::Resul
             let h = p.half.unwrap_or_default();
             format!("type=\"box\" size=\"{} {} {}\"", h[0], h[1], h[2])
         }
-        PrimitiveKind::Cylinder => format!(
-            "type=\"cylinder\" size=\"{} {}\"",
-            p.radius.unwrap_or_default(),
-            p.half_height.unwrap_or_default()
-        ),
+        PrimitiveKind::Cylinder => {
+            format!("type=\"cylinder\" size=\"{} {}\"", p.radius.unwrap_or_default(), p.half_height.unwrap_or_default())
+        }
     };
     let look = if p.pad {
         // Pads grip: friction in all directions, stiff contact, and priority over what the object asks for.

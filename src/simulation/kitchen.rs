@@ -88,13 +88,9 @@ impl Kitchen {
         appearance.paint(&mut model);
         let model = Arc::new(model);
         let position = |joint: &str| {
-            model
-                .name_to_id(MjtObjBase::mjOBJ_JOINT, joint)
-                .map(|id| model.jnt_qposadr()[id] as usize)
-                .ok_or_else(|| SimulationError::Scene {
-                    file: parts.objects.clone(),
-                    why: format!("joint `{joint}` is missing"),
-                })
+            model.name_to_id(MjtObjBase::mjOBJ_JOINT, joint).map(|id| model.jnt_qposadr()[id] as usize).ok_or_else(
+                || SimulationError::Scene { file: parts.objects.clone(), why: format!("joint `{joint}` is missing") },
+            )
         };
         let joint_qpos = parts.robot.joint.iter().map(|j| position(&j.name)).collect::<Result<Vec<_>, _>>()?;
         let joint_dof = parts
@@ -111,7 +107,8 @@ impl Kitchen {
             object_qpos.insert(placed.object.clone(), position(&format!("{}_free", placed.object))?);
         }
         let camera = model.name_to_id(MjtObjBase::mjOBJ_CAMERA, "policy").unwrap_or(0);
-        let mut kitchen = Self { model, object_qpos, joint_qpos, joint_dof, finger_qpos, camera, start_qpos: Vec::new() };
+        let mut kitchen =
+            Self { model, object_qpos, joint_qpos, joint_dof, finger_qpos, camera, start_qpos: Vec::new() };
         kitchen.settle(parts, layout, joints);
         Ok(kitchen)
     }
