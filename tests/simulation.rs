@@ -1,120 +1,181 @@
-//! The simulated kitchen: the expert's episodes, run tick by tick without the runtime's loops.
+//! The simulated kitchen: MuJoCo against our own kinematics, the expert, the success rule.
 
 use std::path::Path;
-use std::time::Duration;
+use std::sync::Arc;
 
-use visuomotor::action::ActionSource;
-use visuomotor::camera::Camera;
+use mujoco_rs::prelude::*;
+use nalgebra::{Matrix3, Rotation3, Vector3};
 use visuomotor::cli::setting::{SetUp, Setting};
-use visuomotor::control::Controller;
-use visuomotor::driver::ArmDriver;
-use visuomotor::episode::{Judge, Outcome};
-use visuomotor::observation::Observation;
-use visuomotor::safety::SafetyFilter;
-use visuomotor::simulation::{Demonstrator, Disturbance, SimulatedArm, SimulatedCamera, SuccessRule};
-use visuomotor::time::Timestamp;
+use visuomotor::episode::{EpisodeStart, Judge, Outcome};
+use visuomotor::runtime::{EpisodeRequest, StopFlag, Timing, run_episode};
+use visuomotor::simulation::{Demonstrator, Disturbance, Kitchen};
+use visuomotor::time::ManualClock;
 
 fn setting() -> Setting {
     Setting::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("launch/widowx_kitchen.toml")).unwrap()
 }
 
-fn set_up(setting: &Setting, task: &str, object_at: [f64; 2], start: [f64; 2]) -> SetUp {
+fn set_up(setting: &Setting, task: &str, at: [f64; 2]) -> SetUp {
     let task = setting.scene.task(&setting.scene_file, task).unwrap().clone();
     SetUp {
         object: task.object.clone(),
-        object_at,
+        object_at: at,
         object_yaw: 0.1,
-        container_at: setting.container_at(&task, object_at),
+        container_at: setting.container_at(&task, at),
         others: vec![],
-        start: [start[0], start[1], setting.scene.start_height, 0.0, 0.0, 0.0],
+        start: [at[0], at[1], setting.scene.start_height, 0.0, 0.0, 0.0],
         seed: 1,
         task,
     }
 }
 
-fn run(setting: &Setting, set_up: &SetUp, pictures: Option<&Path>) -> (Outcome, u64) {
+/// Runs the expert, told `assignment_of`'s object to be where `set_up` says plus `lie`.
+fn run(setting: &Setting, set_up: &SetUp, lie: [f64; 2]) -> (Outcome, f64) {
     let prepared = setting.prepare(set_up).unwrap();
-    let (mut arm, for_camera, for_judge) = SimulatedArm::new(&setting.robot, &prepared.kitchen);
-    let mut camera =
-        SimulatedCamera::new("over_shoulder", &prepared.kitchen, setting.renderer.clone(), for_camera).unwrap();
-    let container = setting.object(&set_up.task.container).unwrap();
-    let mut judge = SuccessRule::new(
-        &prepared.kitchen,
-        for_judge,
-        set_up.task.rule,
-        &set_up.object,
-        &set_up.task.container,
-        container,
+    let (mut station, mut judge) = setting.station(set_up, &prepared).unwrap();
+    let mut assignment = prepared.assignment;
+    assignment.grasp[0] += lie[0];
+    assignment.grasp[1] += lie[1];
+    let mut expert = Demonstrator::new(assignment, setting.launch.policy.bounds, Disturbance::NONE, 1);
+    let clock = ManualClock::new();
+    let report = run_episode(
+        &mut station,
+        EpisodeRequest {
+            start: start(setting, set_up),
+            seconds: 20.0,
+            source: &mut expert,
+            sinks: vec![],
+            judge: &mut judge as &mut dyn Judge,
+            stop: &StopFlag::new(),
+        },
+        Timing::Lockstep { clock: &clock, stopwatch: &ManualClock::new() },
     );
-    let bounds = setting.launch.policy.bounds;
-    let mut expert = Demonstrator::new(prepared.assignment, bounds, Disturbance::NONE, 1);
-    let mut controller = Controller::new(
-        &setting.robot,
-        setting.chain.clone(),
-        bounds,
-        setting.launch.policy.gripper,
-        Duration::from_millis(200),
-    );
-    let mut safety = SafetyFilter::new(&setting.robot, setting.chain.clone());
-    let mut now = Timestamp::ZERO;
-    arm.activate(now).unwrap();
-    let measured = arm.read(now).unwrap();
-    controller.seed(now, &measured);
-    safety.seed(now, &measured);
-    for tick in 0..3000u64 {
-        let measured = arm.read(now).unwrap();
-        let wished = controller.command(now);
-        let verdict = safety.filter(now, &wished, &measured, None);
-        if tick % 10 == 1 && std::env::var("VERBOSE").is_ok() {
-            println!("  {:?} {:?}", verdict.filtered, measured.joint_positions);
+    (report.outcome, report.seconds)
+}
+
+fn start(setting: &Setting, set_up: &SetUp) -> EpisodeStart {
+    setting.episode_start("test", set_up, "expert")
+}
+
+fn bare_kitchen(setting: &Setting) -> Kitchen {
+    setting.prepare(&set_up(setting, "knife_in_pot", [0.28, 0.07])).unwrap().kitchen
+}
+
+#[test]
+fn forward_kinematics_and_jacobian_agree_with_mujoco() {
+    let setting = setting();
+    let kitchen = bare_kitchen(&setting);
+    let mut data = MjData::new(Arc::clone(kitchen.model()));
+    let site = kitchen.tool_site().unwrap();
+    let addresses = kitchen.joint_addresses();
+    let mut halton = 0u64;
+    for _ in 0..200 {
+        halton += 1;
+        let q: Vec<f64> = setting
+            .robot
+            .joint
+            .iter()
+            .zip([2u64, 3, 5, 7, 11, 13])
+            .map(|(joint, base)| joint.lower + radical_inverse(halton, base) * (joint.upper - joint.lower))
+            .collect();
+        for ((position, _), value) in addresses.iter().zip(&q) {
+            data.qpos_mut()[*position] = *value;
         }
-        arm.write(now, &verdict.sent).unwrap();
-        if tick % 10 == 0 {
-            let base_from_tool = setting.chain.forward(&measured.joint_positions);
-            let images = if pictures.is_some() { vec![camera.newest(now).unwrap()] } else { vec![] };
-            let observation = Observation { images, proprioception: measured, base_from_tool, observed_at: now };
-            let decision = expert.decide(&observation).unwrap();
-            if std::env::var("VERBOSE").is_ok() {
-                println!(
-                    "{:3} state {:.3?} action {:.3?}",
-                    tick / 10,
-                    observation.bridge_state(),
-                    decision.action.to_array()
-                );
-            }
-            if let Some(folder) = pictures {
-                let image = &observation.images[0];
-                let file = std::fs::File::create(folder.join(format!("{:03}.png", tick / 10))).unwrap();
-                let mut encoder = png::Encoder::new(file, image.width, image.height);
-                encoder.set_color(png::ColorType::Rgb);
-                encoder.write_header().unwrap().write_image_data(&image.pixels).unwrap();
-            }
-            let accepted = controller.accept(now, &decision.action, &measured);
-            if std::env::var("VERBOSE").is_ok() {
-                println!("    {accepted:?}");
-            }
-            if let Some(outcome) = judge.judge(now) {
-                return (outcome, tick / 10);
-            }
-            if tick / 10 > 100 {
-                break;
+        data.forward();
+        let pose = setting.chain.forward(&q);
+        let expected = data.site_xpos()[site];
+        let off = (pose.translation.vector - Vector3::from(expected)).norm();
+        assert!(off < 1e-9, "position differs by {off:e} m at {q:?}");
+        let expected = Rotation3::from_matrix_unchecked(Matrix3::from_row_slice(&data.site_xmat()[site]));
+        let turn = (pose.rotation.to_rotation_matrix().inverse() * expected).angle();
+        // Near zero the angle is the root of rounding errors; the chord is not.
+        let chord = (pose.rotation.to_rotation_matrix().matrix() - expected.matrix()).norm();
+        assert!(chord < 1e-9, "orientation differs by {turn:e} rad at {q:?}");
+        let (linear, angular) = data.jac_site(true, true, site);
+        let columns = linear.len() / 3;
+        let jacobian = setting.chain.jacobian(&q);
+        for (joint, (_, dof)) in addresses.iter().enumerate() {
+            for row in 0..3 {
+                let off = (jacobian[(row, joint)] - linear[row * columns + dof]).abs();
+                assert!(off < 1e-9, "linear Jacobian differs by {off:e}");
+                let off = (jacobian[(row + 3, joint)] - angular[row * columns + dof]).abs();
+                assert!(off < 1e-9, "angular Jacobian differs by {off:e}");
             }
         }
-        now = now + Duration::from_millis(20);
     }
-    (judge.time_out(now), 300)
+}
+
+fn radical_inverse(mut n: u64, base: u64) -> f64 {
+    let (mut result, mut fraction) = (0.0, 1.0);
+    while n > 0 {
+        fraction /= base as f64;
+        result += fraction * (n % base) as f64;
+        n /= base;
+    }
+    result
 }
 
 #[test]
 fn the_expert_does_every_task_from_every_corner() {
     let setting = setting();
-    let folder = std::env::var("PICTURES").ok();
-    for task in ["croissant_out_of_bowl", "sweet_potato_on_plate", "knife_in_pot", "cucumber_in_pot"] {
-        for start in setting.scene.start.clone() {
-            let set_up = set_up(&setting, task, [start.at[0], start.at[1]], start.at);
-            let begin = std::time::Instant::now();
-            let (outcome, steps) = run(&setting, &set_up, folder.as_deref().map(Path::new));
-            println!("{task} {} {outcome:?} {steps} {:?}", start.name, begin.elapsed());
+    for task in &setting.launch.protocol.tasks {
+        for corner in &setting.scene.start {
+            let (outcome, seconds) = run(&setting, &set_up(&setting, task, corner.at), [0.0, 0.0]);
+            assert!(outcome.is_success(), "{task} from {}: {outcome:?} after {seconds} s", corner.name);
         }
     }
+}
+
+#[test]
+fn a_demonstrator_that_is_told_the_wrong_place_fails() {
+    // It does not see the scene: success would mean that something reads object poses.
+    let setting = setting();
+    for task in ["knife_in_pot", "croissant_out_of_bowl"] {
+        let (outcome, _) = run(&setting, &set_up(&setting, task, [0.28, 0.07]), [0.0, 0.06]);
+        assert!(!outcome.is_success(), "{task}: {outcome:?}");
+    }
+}
+
+#[test]
+fn an_untouched_scene_is_no_success() {
+    let setting = setting();
+    for task in &setting.launch.protocol.tasks {
+        let set_up = set_up(&setting, task, [0.28, 0.07]);
+        let prepared = setting.prepare(&set_up).unwrap();
+        let (_station, mut judge) = setting.station(&set_up, &prepared).unwrap();
+        for _ in 0..5 {
+            assert_eq!(judge.judge(Default::default()), None, "{task}");
+        }
+        assert!(!judge.time_out(Default::default()).is_success());
+    }
+}
+
+#[test]
+fn an_object_that_starts_at_its_goal_was_not_lifted_and_does_not_count() {
+    let setting = setting();
+    for task in &setting.launch.protocol.tasks {
+        let set_up = set_up(&setting, task, [0.28, 0.07]);
+        let goal = setting.prepare_goal(&set_up).unwrap();
+        let (_station, mut judge) = setting.station(&set_up, &goal).unwrap();
+        for _ in 0..5 {
+            assert_eq!(judge.judge(Default::default()), None, "{task}");
+        }
+    }
+}
+
+#[test]
+fn the_same_set_up_gives_the_same_picture_and_varied_ones_differ() {
+    let mut setting = setting();
+    let picture = |setting: &Setting, seed: u64| {
+        let set_up = SetUp { seed, ..set_up(setting, "cucumber_in_pot", [0.28, 0.07]) };
+        let prepared = setting.prepare(&set_up).unwrap();
+        let (mut station, _) = setting.station(&set_up, &prepared).unwrap();
+        station.cameras[0].0.newest(Default::default()).unwrap()
+    };
+    let (a, b) = (picture(&setting, 1), picture(&setting, 2));
+    assert_eq!((a.width, a.height), (640, 480));
+    assert_eq!(a.pixels, b.pixels);
+    setting.launch.scene.vary_appearance = true;
+    assert_ne!(picture(&setting, 1).pixels, picture(&setting, 2).pixels);
+    assert_eq!(picture(&setting, 1).pixels, picture(&setting, 1).pixels);
 }

@@ -1,5 +1,20 @@
-//! All integration tests in one program: linking libtorch takes long.
+//! The integration tests in one program, because linking libtorch takes long. Two are programs of their own:
+//! `runtime` and `no_allocation` replace the global allocator or the process's signal handlers.
 
-/// Simulated kitchen, expert, success rule.
+/// Protocol, intervals, journal, report.
+mod evaluation;
+/// Which module uses which, against the table in ARCHITECTURE.md.
+mod layering;
+/// Kinematics, control and safety together.
+mod motion;
+/// The program as a user calls it: exit codes, messages, kill and resume.
+#[cfg(feature = "mujoco")]
+mod program;
+/// Episodes on disk: round trip, cuts, an independent reader.
+mod recording;
+/// The simulated kitchen against kinematics; the expert; the success rule.
 #[cfg(feature = "mujoco")]
 mod simulation;
+/// The shipped policy: fits its files, repeats itself, is refused where it does not fit.
+#[cfg(all(feature = "mujoco", feature = "torch"))]
+mod shipped_policy;

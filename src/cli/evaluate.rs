@@ -16,7 +16,7 @@ use crate::evaluation::{
     Control, EvaluationOptions, LatencySeries, Machine, Progress, Report, Scenario, TrialPlan, TrialRun, TrialRunner,
     evaluate as run_trials, plans, revision,
 };
-use crate::recording::{EpisodeWriter, Pictures, WriterOptions};
+use crate::recording::{EpisodeWriter, Pictures, WriterOptions, recover};
 use crate::runtime::{
     DeadlineBudget, EpisodeReport, EpisodeRequest, Realtime, Series, StopFlag, Timing, WallOptions, run_episode,
 };
@@ -192,8 +192,9 @@ impl Runner {
             runner.open_policy(source)?;
         }
         // A results folder that cannot be written is found before anything moves.
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("{}: cannot be created; choose another --out", folder.display()))?;
+        let episodes = folder.join("episodes");
+        std::fs::create_dir_all(&episodes)
+            .with_context(|| format!("{}: cannot be created; choose another --out", episodes.display()))?;
         Ok(runner)
     }
 
@@ -289,9 +290,7 @@ impl TrialRunner for Runner {
         let goal = self.goal(&source, &set_up)?;
         let (mut station, mut judge) = setting.station(&set_up, &prepared)?;
         let episodes = self.folder.join("episodes");
-        // A trial that was killed before it was written down is run again from the start.
-        std::fs::remove_file(episodes.join(format!("{episode_name}.mcap.partial"))).ok();
-        std::fs::remove_file(episodes.join(format!("{episode_name}.mcap"))).ok();
+        keep_cut_off(&episodes, episode_name)?;
         let size = super::setting::POLICY_IMAGE;
         let options =
             WriterOptions { record_size: Some((size, size)), sync_every_steps: 0, ..WriterOptions::default() };
@@ -331,6 +330,28 @@ impl TrialRunner for Runner {
             goal_distance: distances.curve,
         })
     }
+}
+
+/// A trial that was killed before it was written down is run again from the start; what was recorded of it is finished
+/// and kept under a name of its own.
+fn keep_cut_off(episodes: &Path, name: &str) -> anyhow::Result<()> {
+    let partial = episodes.join(format!("{name}.mcap.partial"));
+    let whole = episodes.join(format!("{name}.mcap"));
+    if partial.exists() {
+        match recover(&partial) {
+            Ok(recovered) => tracing::warn!("{name}: a cut-off recording of {} steps is kept", recovered.steps),
+            // Killed before its first step: there is nothing to keep.
+            Err(error) => {
+                tracing::warn!("{name}: {error}");
+                std::fs::remove_file(&partial)?;
+            }
+        }
+    }
+    if whole.exists() {
+        let free = (1..).map(|n| episodes.join(format!("{name}-cut-off-{n}.mcap"))).find(|p| !p.exists());
+        std::fs::rename(&whole, free.unwrap_or_else(|| whole.with_extension("old")))?;
+    }
+    Ok(())
 }
 
 /// The ledger's histograms as samples, three digits each.

@@ -51,7 +51,9 @@ pub fn run() -> u8 {
     #[cfg(feature = "mujoco")]
     crate::simulation::prepare_process();
     let arguments = Arguments::parse();
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let answer = match arguments.command {
         #[cfg(feature = "mujoco")]
         Command::Demonstrate(a) => demonstrate::demonstrate(&a),

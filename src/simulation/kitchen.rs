@@ -162,6 +162,11 @@ impl Kitchen {
         self.start_qpos = data.qpos().to_vec();
     }
 
+    /// Position and velocity coordinate of each arm joint, chain order.
+    pub fn joint_addresses(&self) -> Vec<(usize, usize)> {
+        self.joint_qpos.iter().copied().zip(self.joint_dof.iter().copied()).collect()
+    }
+
     /// Id of the tool site.
     pub fn tool_site(&self) -> Option<usize> {
         self.model.name_to_id(MjtObjBase::mjOBJ_SITE, TOOL_SITE)

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::fs;
 
-use crate::fixture::{Scripted, options, scene, tasks};
+use super::fixture::{Scripted, options, scene, tasks};
 use visuomotor::episode::Outcome;
 use visuomotor::evaluation::journal::JOURNAL_FILE;
 use visuomotor::evaluation::{

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::fixture::{TASKS, scene, tasks};
+use super::fixture::{TASKS, scene, tasks};
 use visuomotor::evaluation::{Placement, Scenario, TrialPlan, plans};
 
 fn distance(a: [f64; 2], b: [f64; 2]) -> f64 {

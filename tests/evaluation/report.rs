@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::fixture::{Scripted, options, scene, tasks};
+use super::fixture::{Scripted, options, scene, tasks};
 use serde_json::{Value, json};
 use visuomotor::episode::Outcome;
 use visuomotor::evaluation::{Control, EvaluationOptions, Report, Scenario, TrialPlan, evaluate, plans, revision};
@@ -176,7 +176,7 @@ fn check_balance(html: &str) {
     assert!(open.is_empty(), "not closed: {open:?}");
 }
 
-/// Writes a page to look at: `VISUOMOTOR_SAMPLE_REPORT=DIR cargo test --test evaluation sample -- --ignored`.
+/// Writes a page to look at: `VISUOMOTOR_SAMPLE_REPORT=DIR cargo test --test tests sample -- --ignored`.
 #[test]
 #[ignore = "writes a page for a person"]
 fn sample() {

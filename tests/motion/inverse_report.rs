@@ -1,6 +1,6 @@
 //! Inverse kinematics of ten thousand random reachable poses: share solved and time.
 //!
-//! `cargo test --release --test motion ik_ten_thousand -- --nocapture` prints the numbers.
+//! `cargo test --release --test tests ik_ten_thousand -- --nocapture` prints the numbers.
 
 use std::path::Path;
 use std::time::Instant;

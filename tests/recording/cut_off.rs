@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use visuomotor::episode::StepSink;
 use visuomotor::recording::*;
 
-use crate::episodes::*;
+use super::episodes::*;
 
 const ALL: ReadOptions = ReadOptions { images: true, control_ticks: true };
 
@@ -122,7 +122,7 @@ fn process_to_kill() {
 fn a_killed_process_loses_at_most_one_step() {
     let folder = tempfile::tempdir().unwrap();
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "cut_off::process_to_kill", "--ignored", "--nocapture"])
+        .args(["--exact", "recording::cut_off::process_to_kill", "--ignored", "--nocapture"])
         .env("VISUOMOTOR_TEST_FOLDER", folder.path())
         .stdout(Stdio::piped())
         .spawn()

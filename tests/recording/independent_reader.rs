@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 use visuomotor::recording::*;
 
-use crate::episodes::*;
+use super::episodes::*;
 
 fn read(path: &Path) -> Value {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -1,4 +1,4 @@
-//! Size and time of a step; not a test: `cargo test --release --test recording measure -- --ignored --nocapture`.
+//! Size and time of a step; not a test: `cargo test --release --test tests measure -- --ignored --nocapture`.
 
 use std::time::Instant;
 
@@ -6,7 +6,7 @@ use visuomotor::episode::StepSink;
 use visuomotor::observation::Image;
 use visuomotor::recording::*;
 
-use crate::episodes::*;
+use super::episodes::*;
 
 /// Sensor noise of about three grey levels, which is what fills a JPEG of a real camera.
 fn noisy(mut image: Image, seed: u64) -> Image {

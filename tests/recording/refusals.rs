@@ -5,7 +5,7 @@ use std::path::Path;
 use visuomotor::episode::StepSink;
 use visuomotor::recording::*;
 
-use crate::episodes::*;
+use super::episodes::*;
 
 fn create(folder: &Path, name: &str) -> Result<EpisodeWriter, RecordingError> {
     EpisodeWriter::create(folder, name, WriterOptions::default())

@@ -2,7 +2,7 @@
 
 use visuomotor::recording::*;
 
-use crate::episodes::*;
+use super::episodes::*;
 
 #[test]
 fn every_number_comes_back_and_the_picture_within_jpegs_error() {

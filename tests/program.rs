@@ -1,0 +1,305 @@
+//! The program as a user calls it, each time in a fresh folder: exit codes, messages, kill and resume.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use visuomotor::recording::{list_partial, read_episode};
+
+/// A project folder of links to this one, with a launch file (and copies of what a test wants to spoil).
+struct Project {
+    folder: tempfile::TempDir,
+}
+
+impl Project {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["robots", "scenes", "calibration", "policies"] {
+            std::os::unix::fs::symlink(root().join(name), folder.path().join(name)).unwrap();
+        }
+        std::fs::create_dir(folder.path().join("launch")).unwrap();
+        let project = Self { folder };
+        project.edit("launch/widowx_kitchen.toml", |text| text);
+        project
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Copies a file of the real project here, changed. Links on the way become folders.
+    fn edit(&self, name: &str, change: impl FnOnce(String) -> String) {
+        let to = self.path(name);
+        let top = self.path(name.split('/').next().unwrap());
+        if top.is_symlink() {
+            let from = std::fs::read_link(&top).unwrap();
+            std::fs::remove_file(&top).unwrap();
+            copy(&from, &top);
+        }
+        std::fs::write(&to, change(std::fs::read_to_string(root().join(name)).unwrap())).unwrap();
+    }
+
+    fn call(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_visuomotor"));
+        command.current_dir(self.folder.path()).args(arguments);
+        command
+    }
+
+    fn evaluate(&self, more: &[&str]) -> Output {
+        let mut arguments = vec!["evaluate", "launch/widowx_kitchen.toml", "--out", "out"];
+        arguments.extend(more);
+        self.call(&arguments)
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// Exit code 2, one message that has all of `words`, and no panic.
+fn refused(output: &Output, words: &[&str]) {
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(!text.contains("panicked"), "{text}");
+    assert_eq!(text.matches("error:").count(), 1, "{text}");
+    for word in words {
+        assert!(text.contains(word), "`{word}` is missing in: {text}");
+    }
+}
+
+#[test]
+fn an_unknown_key_in_the_launch_file_is_named() {
+    let project = Project::new();
+    project.edit("launch/widowx_kitchen.toml", |t| t.replace("trial_seconds", "trial_secs"));
+    refused(&project.evaluate(&["--policy", "expert"]), &["widowx_kitchen.toml:", "trial_secs", "trial_seconds"]);
+}
+
+#[test]
+fn a_wrong_value_in_each_kind_of_file_is_named_with_its_limit() {
+    let cases: [(&str, &str, &str, &[&str]); 5] = [
+        ("launch/widowx_kitchen.toml", "rate_hz = 5.0", "rate_hz = nan", &["policy.rate_hz", "NaN", "100 Hz"]),
+        (
+            "robots/widowx/robot.toml",
+            "joint_margin = 0.02",
+            "joint_margin = \"small\"",
+            &["robot.toml:", "joint_margin"],
+        ),
+        ("calibration/kitchen/over_shoulder.toml", "width = 640", "width = 0", &["over_shoulder.toml", "width"]),
+        ("scenes/kitchen.toml", "shift = 0.05", "shfit = 0.05", &["kitchen.toml:", "shfit"]),
+        ("scenes/objects/pot.toml", "inner_radius", "inner_radus", &["pot.toml:", "inner_radus"]),
+    ];
+    for (file, from, to, words) in cases {
+        let project = Project::new();
+        project.edit(file, |text| {
+            assert!(text.contains(from), "{file} has no `{from}`");
+            text.replace(from, to)
+        });
+        refused(&project.evaluate(&["--policy", "expert"]), words);
+    }
+}
+
+#[test]
+fn a_missing_scene_or_object_file_is_named() {
+    let project = Project::new();
+    project.edit("launch/widowx_kitchen.toml", |t| t.replace("scenes/kitchen.toml", "scenes/bathroom.toml"));
+    refused(&project.evaluate(&["--policy", "expert"]), &["bathroom.toml", "No such file"]);
+    let project = Project::new();
+    project.edit("scenes/kitchen.toml", |t| t);
+    std::fs::remove_file(project.path("scenes/objects/knife.xml")).unwrap();
+    refused(&project.evaluate(&["--policy", "expert"]), &["knife.xml", "does not exist"]);
+}
+
+#[test]
+fn an_object_file_that_mujoco_refuses_is_an_error_and_not_a_crash() {
+    let project = Project::new();
+    project.edit("scenes/objects/knife.xml", |t| t.replace("type=\"box\"", "type=\"bx\""));
+    refused(&project.evaluate(&["--policy", "expert", "--task", "knife_in_pot"]), &["bx"]);
+}
+
+#[test]
+fn an_unwritable_results_folder_is_found_before_anything_moves() {
+    let project = Project::new();
+    std::fs::write(project.path("out"), "a file in the way").unwrap();
+    refused(&project.evaluate(&["--policy", "expert"]), &["out", "choose another --out"]);
+}
+
+#[test]
+fn missing_graphics_is_one_message() {
+    let project = Project::new();
+    let mut command =
+        project.command(&["evaluate", "launch/widowx_kitchen.toml", "--out", "out", "--policy", "expert"]);
+    // A driver list that is empty: EGL finds no device to draw with.
+    let output = command
+        .env("__EGL_VENDOR_LIBRARY_FILENAMES", "/dev/null")
+        .env("__EGL_VENDOR_LIBRARY_DIRS", "/nonexistent")
+        .output()
+        .unwrap();
+    refused(&output, &["no offscreen rendering", "libegl1"]);
+}
+
+#[test]
+fn an_unknown_task_or_scenario_is_named_with_the_known_ones() {
+    let project = Project::new();
+    refused(&project.evaluate(&["--policy", "expert", "--task", "juggle"]), &["juggle", "knife_in_pot"]);
+    refused(&project.evaluate(&["--policy", "expert", "--scenario", "4"]), &["--scenario"]);
+}
+
+#[test]
+fn help_has_examples() {
+    let project = Project::new();
+    for command in ["evaluate", "demonstrate", "train", "embed", "convert"] {
+        let output = project.call(&[command, "--help"]);
+        assert_eq!(output.status.code(), Some(0));
+        assert!(String::from_utf8_lossy(&output.stdout).contains("visuomotor "), "{command}");
+    }
+}
+
+fn journal_lines(project: &Project) -> usize {
+    std::fs::read_to_string(project.path("out/journal.jsonl")).map_or(0, |text| text.lines().count())
+}
+
+#[test]
+fn killed_during_trial_seven_it_resumes_to_twelve_distinct_trials_and_the_killed_episode_opens() {
+    let project = Project::new();
+    // Random actions use the whole time, so that trial 7 lasts long enough to be hit.
+    project.edit("launch/widowx_kitchen.toml", |t| t.replace("trial_seconds = 60.0", "trial_seconds = 8.0"));
+    let arguments =
+        ["evaluate", "launch/widowx_kitchen.toml", "--out", "out", "--policy", "random", "--task", "knife_in_pot"];
+    let mut child = project.command(&arguments).stdout(Stdio::null()).spawn().unwrap();
+    // One line for the header and one for each of six finished trials, then some steps of the seventh.
+    let partial = loop {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before it could be killed");
+        if journal_lines(&project) == 7 {
+            let partial = list_partial(&project.path("out/episodes")).unwrap();
+            if partial.first().is_some_and(|p| std::fs::metadata(p).is_ok_and(|m| m.len() > 60_000)) {
+                break partial[0].clone();
+            }
+        }
+        std::thread::yield_now();
+    };
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let killed = read_episode(&partial).unwrap();
+    assert!(!killed.complete && killed.steps.len() >= 2, "{} steps", killed.steps.len());
+
+    let output = project.call(&arguments);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("resuming: 6 of 12"), "{text}");
+    let report: Value = serde_json::from_slice(&std::fs::read(project.path("out/report.json")).unwrap()).unwrap();
+    let trials = report["trials"].as_array().unwrap();
+    let distinct: BTreeSet<String> = trials.iter().map(|t| format!("{} {}", t["start"], t["placement"])).collect();
+    let numbers: BTreeSet<u64> = trials.iter().filter_map(|t| t["trial"].as_u64()).collect();
+    assert_eq!((trials.len(), distinct.len(), numbers.len()), (12, 12, 12));
+    // What was recorded of the killed trial is kept, finished, beside the trial that replaced it.
+    let kept: Vec<PathBuf> = std::fs::read_dir(project.path("out/episodes"))
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .filter(|p| p.to_string_lossy().contains("cut-off"))
+        .collect();
+    assert_eq!(kept.len(), 1);
+    assert_eq!(read_episode(&kept[0]).unwrap().steps.len(), killed.steps.len());
+}
+
+#[test]
+fn interrupted_it_leaves_a_report_of_what_is_done() {
+    let project = Project::new();
+    project.edit("launch/widowx_kitchen.toml", |t| t.replace("trial_seconds = 60.0", "trial_seconds = 8.0"));
+    let arguments =
+        ["evaluate", "launch/widowx_kitchen.toml", "--out", "out", "--policy", "random", "--task", "knife_in_pot"];
+    let mut child = project.command(&arguments).stdout(Stdio::null()).spawn().unwrap();
+    while journal_lines(&project) < 3 {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before it could be interrupted");
+        std::thread::yield_now();
+    }
+    // SAFETY: the process is our child and still running.
+    unsafe { libc::kill(child.id() as i32, libc::SIGINT) };
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    let report: Value = serde_json::from_slice(&std::fs::read(project.path("out/report.json")).unwrap()).unwrap();
+    assert!(report["trials"].as_array().unwrap().len() >= 2);
+    assert_eq!(report["complete"], false);
+}
+
+#[test]
+fn the_same_call_makes_the_same_demonstrations() {
+    let project = Project::new();
+    let digest = |out: &str, jobs: &str| {
+        let arguments = ["demonstrate", "launch/widowx_kitchen.toml", "--episodes", "2", "--seed", "5"];
+        let output =
+            project.call(&[&arguments[..], &["--task", "knife_in_pot", "--out", out, "--jobs", jobs]].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        visuomotor::recording::dataset_digest(&project.path(out)).unwrap()
+    };
+    assert_eq!(digest("a", "1"), digest("b", "2"));
+}
+
+#[test]
+fn the_expert_scores_all_and_the_report_has_what_programs_read() {
+    let project = Project::new();
+    let output = project.evaluate(&["--policy", "expert", "--seed", "7", "--task", "cucumber_in_pot"]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: Value = serde_json::from_slice(&std::fs::read(project.path("out/report.json")).unwrap()).unwrap();
+    assert_eq!((report["scenario"].as_u64(), report["seed"].as_u64()), (Some(1), Some(7)));
+    let task = &report["tasks"][0];
+    assert_eq!((task["task"].as_str(), task["trials"].as_u64()), (Some("cucumber_in_pot"), Some(12)));
+    assert!(task["successes"].as_u64() >= Some(11));
+    for key in ["wilson95", "clopper_pearson95"] {
+        assert_eq!(report["total"][key].as_array().map(Vec::len), Some(2));
+    }
+    for key in ["settings_digest", "weights_digest", "revision", "deadline_misses"] {
+        assert!(!report[key].is_null(), "{key}");
+    }
+    for name in ["image_age", "control_tick", "decision"] {
+        for figure in ["p50", "p99", "max", "count"] {
+            assert!(report["latency_ms"][name][figure].is_number(), "{name} {figure}");
+        }
+    }
+    for trial in report["trials"].as_array().unwrap() {
+        let episode = project.path("out").join(trial["episode"].as_str().unwrap());
+        let steps = read_episode(&episode).unwrap().steps.len() as u64;
+        assert_eq!(Some(steps), trial["steps"].as_u64());
+    }
+    let page = std::fs::read_to_string(project.path("out/report.html")).unwrap();
+    assert!(page.contains("cucumber"));
+}
+
+#[cfg(feature = "torch")]
+#[test]
+fn a_hostile_checkpoint_is_refused_and_a_public_layout_is_converted() {
+    let project = Project::new();
+    let golden = root().join("tests/golden/checkpoints");
+    let file = |name: &str| golden.join(name).display().to_string();
+    refused(&project.call(&["convert", &file("hostile.pt"), "x.safetensors"]), &["hostile.pt"]);
+    assert!(!project.path("x.safetensors").exists());
+    std::fs::write(project.path("cut.pt"), &std::fs::read(golden.join("vip.pt")).unwrap()[..200]).unwrap();
+    refused(&project.call(&["convert", "cut.pt", "x.safetensors"]), &["cut.pt"]);
+}
+
+#[cfg(feature = "torch")]
+#[test]
+fn embed_says_what_it_cannot_read() {
+    let project = Project::new();
+    let weights = "policies/kitchen/encoder.safetensors";
+    std::fs::write(project.path("a.png"), "no picture").unwrap();
+    refused(&project.call(&["embed", "--encoder", "small", "--weights", weights, "a.png"]), &["a.png"]);
+    refused(&project.call(&["embed", "--encoder", "small", "--weights", "none", "a.png"]), &["none"]);
+    refused(&project.call(&["embed", "--encoder", "vip", "--weights", weights, "a.png"]), &["encoder.safetensors"]);
+}

@@ -1,0 +1,132 @@
+//! The policy in `policies/kitchen`: fits its files, repeats itself, is refused where it does not fit.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use visuomotor::action::ActionBounds;
+use visuomotor::cli::setting::Setting;
+use visuomotor::policy::{Checkpoint, PolicyError, VisualPolicy};
+use visuomotor::recording::read_episode;
+use visuomotor::time::SystemClock;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn shipped() -> PathBuf {
+    root().join("policies/kitchen")
+}
+
+/// A copy of the shipped policy that a test may spoil.
+fn copied() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["policy.toml", "encoder.safetensors", "head.safetensors"] {
+        std::fs::copy(shipped().join(name), folder.path().join(name)).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn the_shipped_policy_fits_the_shipped_launch_file() {
+    let setting = Setting::load(&root().join("launch/widowx_kitchen.toml")).unwrap();
+    let checkpoint = Checkpoint::load(&shipped()).unwrap();
+    for task in &setting.launch.protocol.tasks {
+        let policy = &setting.launch.policy;
+        checkpoint.check(&shipped(), "widowx", policy.rate_hz, &policy.bounds, setting.image_size(), task).unwrap();
+        VisualPolicy::load(&shipped(), task, Arc::new(SystemClock::new())).unwrap();
+    }
+}
+
+#[test]
+fn another_arm_rate_camera_task_or_bounds_is_refused() {
+    let checkpoint = Checkpoint::load(&shipped()).unwrap();
+    let bridge = ActionBounds::BRIDGE;
+    let wider = ActionBounds { high: [0.1; 7], ..bridge };
+    let check = |robot: &str, rate: f64, bounds: &ActionBounds, size: [u32; 2], task: &str| match checkpoint
+        .check(&shipped(), robot, rate, bounds, size, task)
+        .unwrap_err()
+    {
+        PolicyError::Unfit { key, .. } => key,
+        other => panic!("{other}"),
+    };
+    let task = "knife_in_pot";
+    assert_eq!(check("panda", 5.0, &bridge, [640, 480], task), "robot");
+    assert_eq!(check("widowx", 10.0, &bridge, [640, 480], task), "rate_hz");
+    assert_eq!(check("widowx", f64::NAN, &bridge, [640, 480], task), "rate_hz");
+    assert_eq!(check("widowx", 5.0, &wider, [640, 480], task), "bounds");
+    assert_eq!(check("widowx", 5.0, &bridge, [320, 200], task), "camera_size");
+    assert_eq!(check("widowx", 5.0, &bridge, [640, 480], "juggle"), "tasks");
+}
+
+#[test]
+fn weights_that_are_not_the_named_ones_are_refused() {
+    let folder = copied();
+    std::fs::copy(shipped().join("head.safetensors"), folder.path().join("encoder.safetensors")).unwrap();
+    let error = Checkpoint::load(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("encoder.safetensors") && error.contains("digest"), "{error}");
+}
+
+#[test]
+fn nan_weights_are_refused_by_name() {
+    let folder = copied();
+    let file = folder.path().join("encoder.safetensors");
+    let mut bytes = std::fs::read(&file).unwrap();
+    let end = bytes.len();
+    bytes[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
+    std::fs::write(&file, &bytes).unwrap();
+    // The digest is made to fit: this is about what is in the file, not about which file it is.
+    let toml = folder.path().join("policy.toml");
+    let text = std::fs::read_to_string(&toml).unwrap();
+    let old = Checkpoint::load(&shipped()).unwrap().encoder_digest;
+    std::fs::write(&toml, text.replace(&old, &visuomotor::config::digest(&bytes))).unwrap();
+    let loaded = VisualPolicy::load(folder.path(), "knife_in_pot", Arc::new(SystemClock::new()));
+    let error = loaded.err().unwrap().to_string();
+    assert!(error.contains("encoder.safetensors") && error.to_lowercase().contains("finite"), "{error}");
+}
+
+#[test]
+fn another_image_size_or_encoder_in_the_file_is_refused() {
+    for (from, to, word) in
+        [("encoder = \"small\"", "encoder = \"vip\"", "conv1"), ("version = 1", "version = 2", "format 2")]
+    {
+        let folder = copied();
+        let toml = folder.path().join("policy.toml");
+        let text = std::fs::read_to_string(&toml).unwrap();
+        assert!(text.contains(from));
+        std::fs::write(&toml, text.replace(from, to)).unwrap();
+        let loaded = VisualPolicy::load(folder.path(), "knife_in_pot", Arc::new(SystemClock::new()));
+        let error = loaded.err().unwrap().to_string();
+        assert!(error.contains(word), "{error}");
+    }
+}
+
+#[test]
+fn two_lockstep_runs_with_the_same_seed_give_the_same_outcomes_and_actions() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |name: &str| {
+        let out = folder.path().join(name);
+        let launch = root().join("launch/widowx_kitchen.toml");
+        let status = std::process::Command::new(env!("CARGO_BIN_EXE_visuomotor"))
+            .arg("evaluate")
+            .arg(launch)
+            .args(["--seed", "7", "--trials", "3", "--without-controls", "--clock", "lockstep", "--out"])
+            .arg(&out)
+            .stdout(std::process::Stdio::null())
+            .status()
+            .unwrap();
+        assert!(status.success());
+        let report: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(out.join("report.json")).unwrap()).unwrap();
+        let mut all = Vec::new();
+        for trial in report["trials"].as_array().unwrap() {
+            let episode = read_episode(&out.join(trial["episode"].as_str().unwrap())).unwrap();
+            let actions: Vec<[u64; 7]> = episode.steps.iter().map(|s| s.action.to_array().map(f64::to_bits)).collect();
+            all.push((trial["outcome"].clone(), trial["seconds"].clone(), actions));
+        }
+        all
+    };
+    let (first, second) = (run("a"), run("b"));
+    assert_eq!(first.len(), 12);
+    assert!(first.iter().all(|(_, _, actions)| actions.len() > 5));
+    assert_eq!(first, second);
+}
