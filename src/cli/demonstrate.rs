@@ -92,6 +92,9 @@ pub fn demonstrate(arguments: &DemonstrateArguments) -> anyhow::Result<u8> {
                         let misses = failed.fetch_add(misses, Ordering::Relaxed) + misses;
                         bar.set_message(format!("({misses} failed attempts dropped)"));
                         bar.inc(1);
+                        if bar.is_hidden() && bar.position() % 50 == 0 {
+                            println!("{} of {total} demonstrations", bar.position());
+                        }
                     }
                 };
                 if let Err(e) = work() {
