@@ -8,13 +8,15 @@ use std::time::Instant;
 
 use tch::nn::{self, OptimizerConfig};
 use tch::{Device, Kind, Tensor};
+use visuomotor::encoder::policy_image;
 use visuomotor::network::{
     self, ImageNetwork, Inference, Layout, Precision, ResNet50, ResNetV2, SmallNetwork, describe_device, fill,
 };
+use visuomotor::observation::Image;
 
 type Run = Box<dyn FnMut()>;
 
-const VARIANTS: [&str; 12] = [
+const VARIANTS: [&str; 13] = [
     "vip-plain",
     "vip-folded",
     "vip-pixels",
@@ -27,6 +29,7 @@ const VARIANTS: [&str; 12] = [
     "small",
     "small-bf16",
     "small-train-64",
+    "policy-image",
 ];
 
 fn inference(variant: &str) -> Option<Inference> {
@@ -49,7 +52,18 @@ fn network(variant: &str, variables: &nn::VarStore) -> Box<dyn ImageNetwork> {
     }
 }
 
+/// 640x480 to 128x128.
+fn resize() -> Run {
+    let pixels = (0..640 * 480 * 3).map(|i| (i * 7 % 251) as u8).collect();
+    let (captured_at, sequence) = (visuomotor::time::Timestamp::ZERO, 0);
+    let image = Image { camera: "bench".into(), width: 640, height: 480, pixels, captured_at, sequence };
+    Box::new(move || drop(std::hint::black_box(policy_image(&image, 128).unwrap())))
+}
+
 fn prepare(variant: &str) -> Run {
+    if variant == "policy-image" {
+        return resize();
+    }
     let mut variables = nn::VarStore::new(Device::Cpu);
     let mut network = network(variant, &variables);
     fill(&variables, 1).unwrap();

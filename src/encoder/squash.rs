@@ -1,8 +1,10 @@
-//! Resizing to a square, bit for bit as Pillow's `resize(..., BILINEAR)` does it.
+//! Resizing to a square, bit for bit as Pillow's `resize(..., BILINEAR)` does it: rows first, rounded to a gray level,
+//! then columns (Pillow 13 begins with the columns of some tall images; the versions that made the Bridge data do not).
 //!
-//! The Bridge data was converted with Pillow, and networks see the difference of one gray level; a vectorized resizer
-//! rounds otherwise, and not equally on every processor. The filter is a triangle as wide as the reduction, which is
-//! what keeps a reduced image from aliasing (Pillow, `src/libImaging/Resample.c`).
+//! Networks see the difference of one gray level; a vectorized resizer rounds otherwise, and not equally on every
+//! processor, so that recordings, training and robots would disagree. The filter is a triangle as wide as the reduction,
+//! which is what keeps a reduced image from aliasing (Pillow, `src/libImaging/Resample.c`). Bridge used Pillow's LANCZOS
+//! for its data and scikit-image's antialiasing on its robots; this is one filter for both.
 
 /// Bits behind the point of a weight, as in Pillow.
 const PRECISION: u32 = 32 - 8 - 2;

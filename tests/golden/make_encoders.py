@@ -13,6 +13,7 @@ import math
 import os
 import pathlib
 import pickle
+import sys
 import zipfile
 from collections import OrderedDict
 
@@ -189,7 +190,9 @@ class Small(nn.Module):
 
 # --- preprocessing ----------------------------------------------------------------------------------------------------
 def squash(pixels):
-    return np.asarray(Image.fromarray(pixels).resize((128, 128), Image.Resampling.BILINEAR))
+    # Two steps: Pillow 13 resizes some tall images vertically first, earlier ones never.
+    narrow = Image.fromarray(pixels).resize((128, len(pixels)), Image.Resampling.BILINEAR)
+    return np.asarray(narrow.resize((128, 128), Image.Resampling.BILINEAR))
 
 
 def tensor(pixels):
@@ -290,6 +293,6 @@ def write_checkpoints():
 
 if __name__ == "__main__":
     torch.manual_seed(0)
-    write_checkpoints()
-    write_preprocessing()
-    write_embeddings()
+    for write in (write_checkpoints, write_preprocessing, write_embeddings):
+        if len(sys.argv) < 2 or write.__name__ == "write_" + sys.argv[1]:
+            write()
