@@ -18,3 +18,6 @@ mod simulation;
 /// The shipped policy: fits its files, repeats itself, is refused where it does not fit.
 #[cfg(all(feature = "mujoco", feature = "torch"))]
 mod shipped_policy;
+/// Behavior cloning: resumption, the loss, refusals.
+#[cfg(feature = "torch")]
+mod training;

@@ -93,7 +93,7 @@ pub fn demonstrate(arguments: &DemonstrateArguments) -> anyhow::Result<u8> {
                         bar.set_message(format!("({misses} failed attempts dropped)"));
                         bar.inc(1);
                         if bar.is_hidden() && bar.position() % 50 == 0 {
-                            println!("{} of {total} demonstrations", bar.position());
+                            say!("{} of {total} demonstrations", bar.position());
                         }
                     }
                 };
@@ -110,7 +110,7 @@ pub fn demonstrate(arguments: &DemonstrateArguments) -> anyhow::Result<u8> {
     if let Some(e) = error.into_inner().unwrap_or(None) {
         return Err(e);
     }
-    println!(
+    say!(
         "{} demonstrations in {}, {} failed attempts dropped",
         bar.position(),
         arguments.out.display(),

@@ -106,8 +106,8 @@ pub fn evaluate(arguments: &EvaluateArguments) -> anyhow::Result<u8> {
         }
     }
     let report = score(arguments, &arguments.out, scenario, &mut runner, controls, &stop)?;
-    println!("{}", report.table());
-    println!("report: {}", arguments.out.join("report.html").display());
+    say!("{}", report.table());
+    say!("report: {}", arguments.out.join("report.html").display());
     Ok(u8::from(!report.complete || report.total.aborted > 0))
 }
 
@@ -146,13 +146,13 @@ fn score(
 fn told(progress: Progress<'_>) {
     match progress {
         Progress::Resumed { done, planned, dropped_bytes } => {
-            println!("resuming: {done} of {planned} trials are done");
+            say!("resuming: {done} of {planned} trials are done");
             if dropped_bytes > 0 {
-                println!("a half-written trial ({dropped_bytes} bytes) was dropped; it runs again");
+                say!("a half-written trial ({dropped_bytes} bytes) was dropped; it runs again");
             }
         }
         Progress::Ended { record, done, planned } => {
-            println!(
+            say!(
                 "[{done:2}/{planned}] {:24} trial {:2} {:12} {:8} {:8} {:5.1} s",
                 record.plan.task,
                 record.plan.trial,
@@ -211,7 +211,12 @@ impl Runner {
             // Weights that do not fit the network, or are not finite, are found here.
             VisualPolicy::load(&folder, task, Arc::new(SystemClock::new()))?;
         }
-        println!("{}", crate::network::describe_device());
+        if checkpoint.encoder == "small" {
+            // One picture through the small encoder takes 2 ms on one core; a second thread would spin beside the
+            // control thread.
+            crate::network::set_threads(1);
+        }
+        say!("{}", crate::network::describe_device());
         self.name = checkpoint.name.clone();
         self.weights_digest = checkpoint.weights_digest();
         self.policy = Some(PolicyFolder(folder));

@@ -2,6 +2,15 @@
 //!
 //! Exit codes: 0 done, 1 done with a negative answer, 2 wrong usage or configuration, 3 hardware or runtime fault.
 
+/// Prints a line for a person. A reader that went away (`| head`) is no reason to stop an arm's program.
+macro_rules! say {
+    ($($line:tt)*) => {{
+        use std::io::Write;
+        // Nobody is listening any more: there is nobody to tell.
+        let _ = writeln!(std::io::stdout(), $($line)*);
+    }};
+}
+
 #[cfg(feature = "torch")]
 mod convert;
 #[cfg(feature = "mujoco")]

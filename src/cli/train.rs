@@ -60,8 +60,8 @@ pub fn train(arguments: &TrainArguments) -> anyhow::Result<u8> {
     settings.seed = a.seed.unwrap_or(settings.seed);
     keep_freed_memory();
     let data = Dataset::read(&a.data, &settings.tasks, settings.image_size)?;
-    println!("{}", crate::network::describe_device());
-    println!("{} episodes, {} steps from {}", data.episodes(), data.len(), a.data.display());
+    say!("{}", crate::network::describe_device());
+    say!("{} episodes, {} steps from {}", data.episodes(), data.len(), a.data.display());
     let stop = StopFlag::on_signals()?;
     let done = behavior_cloning::train(
         &settings,
@@ -71,10 +71,11 @@ pub fn train(arguments: &TrainArguments) -> anyhow::Result<u8> {
             resume: a.resume,
             command: std::env::args().skip(1).collect::<Vec<_>>().join(" "),
             stop: &|| stop.is_raised(),
+            tell: &|line| say!("{line}"),
             score: &|folder| try_policy(a.try_on.as_deref(), a.try_episodes, folder),
         },
     )?;
-    println!("policy in {}", a.out.display());
+    say!("policy in {}", a.out.display());
     Ok(u8::from(!done))
 }
 

@@ -187,11 +187,6 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// Features the head takes beside the embedding: 7 for the state and one per task.
-    pub fn conditioning(&self) -> i64 {
-        7 + self.tasks.len() as i64
-    }
-
     /// Digest of everything the policy is: encoder and head.
     pub fn weights_digest(&self) -> String {
         digest(format!("{}{}", self.encoder_digest, self.head_digest).as_bytes())

@@ -1,6 +1,9 @@
-//! The tanh-Gaussian action head: features -> mean and log standard deviation of the pre-tanh action.
+//! The action head: embedding and condition -> where to grasp and release -> a tanh-Gaussian action.
 //!
-//! Executed at its mean: `tanh(mean)`, in the action bounds' normalized units.
+//! Before acting it says, from the picture and the task alone, where the tool will be when the fingers close and when
+//! they open next (`places`); training teaches that from where the demonstrator's tool was when it did. The action layers
+//! see those places and how far the tool is from them, so that aiming is mostly a subtraction. Executed at its mean:
+//! `tanh(mean)`, in the action bounds' normalized units.
 
 use tch::nn::{self, Module};
 use tch::{TchError, Tensor};
@@ -10,39 +13,70 @@ pub const LOG_STD_RANGE: (f64, f64) = (-5.0, 2.0);
 
 /// Number of action dimensions.
 const ACTIONS: i64 = 7;
+/// Numbers of a state in a condition: x, y, z, roll, pitch, yaw, gripper.
+const STATE: i64 = 7;
+/// Numbers of `places`: grasp x, y, yaw; release x, y; in the scaled units of the state.
+pub const PLACES: i64 = 5;
+/// Which state numbers the places are compared with.
+const COMPARED: [i64; PLACES as usize] = [0, 1, 5, 0, 1];
+/// Hidden width of the layers that locate.
+const LOCATE: i64 = 128;
 
-/// A multilayer perceptron with ReLU and two linear outputs.
+/// Multilayer perceptrons with ReLU.
 ///
-/// Variables: `hidden0..`, `mean`, `log_std`, each `{weight,bias}`.
+/// Variables: `locate0`, `places`, `hidden0..`, `mean`, `log_std`, each `{weight,bias}`.
 pub struct ActionHead {
+    locate: nn::Linear,
+    places: nn::Linear,
     hidden: Vec<nn::Linear>,
     mean: nn::Linear,
     log_std: nn::Linear,
 }
 
+/// What the head says of a batch of B.
+pub struct Output {
+    /// tanh(mean) (B, 7) in \[-1, 1\].
+    pub mean: Tensor,
+    /// Log standard deviation (B, 7) of the pre-tanh action.
+    pub log_std: Tensor,
+    /// Where to grasp and release (B, 5), scaled as the state.
+    pub places: Tensor,
+}
+
 impl ActionHead {
-    /// `inputs` features, hidden layers of `widths` units.
-    pub fn new(path: &nn::Path, inputs: i64, widths: &[i64]) -> Self {
+    /// A head for embeddings of `dimension` numbers and conditions of a state and `tasks` one-hot numbers, with hidden
+    /// layers of `widths` units.
+    pub fn new(path: &nn::Path, dimension: i64, tasks: i64, widths: &[i64]) -> Self {
+        let linear = |name: String, from: i64, to: i64| nn::linear(path / name, from, to, Default::default());
+        let locate = linear("locate0".into(), dimension + tasks, LOCATE);
+        let places = linear("places".into(), LOCATE, PLACES);
         let mut hidden = Vec::new();
-        let mut from = inputs;
+        let mut from = dimension + STATE + tasks + 2 * PLACES;
         for (i, width) in widths.iter().enumerate() {
-            hidden.push(nn::linear(path / format!("hidden{i}"), from, *width, Default::default()));
+            hidden.push(linear(format!("hidden{i}"), from, *width));
             from = *width;
         }
-        let mean = nn::linear(path / "mean", from, ACTIONS, Default::default());
-        let log_std = nn::linear(path / "log_std", from, ACTIONS, Default::default());
-        Self { hidden, mean, log_std }
+        let (mean, log_std) = (linear("mean".into(), from, ACTIONS), linear("log_std".into(), from, ACTIONS));
+        Self { locate, places, hidden, mean, log_std }
     }
 
-    /// Features (B, inputs) -> tanh(mean) (B, 7) in \[-1, 1\] and log standard deviation (B, 7) of the pre-tanh action.
-    pub fn forward(&self, features: &Tensor) -> Result<(Tensor, Tensor), TchError> {
-        let mut x = features.shallow_clone();
+    /// Embeddings (B, D) and conditions (B, 7 + tasks) -> what to do.
+    pub fn forward(&self, embedding: &Tensor, condition: &Tensor) -> Result<Output, TchError> {
+        // Locate, from the picture and the task: the state is left out, so that the places cannot follow the tool.
+        let task = condition.f_narrow(1, STATE, condition.size()[1] - STATE)?;
+        let located = apply(&self.locate, &Tensor::f_cat(&[embedding, &task], 1)?)?.f_relu_()?;
+        let places = apply(&self.places, &located)?;
+        // Aim.
+        let compared = condition.f_index_select(1, &Tensor::f_from_slice(&COMPARED)?)?;
+        let way = places.f_sub(&compared)?;
+        // Act.
+        let mut x = Tensor::f_cat(&[embedding, condition, &places, &way], 1)?;
         for layer in &self.hidden {
             x = apply(layer, &x)?.f_relu_()?;
         }
         let mean = apply(&self.mean, &x)?.f_tanh()?;
         let log_std = apply(&self.log_std, &x)?.f_clamp(LOG_STD_RANGE.0, LOG_STD_RANGE.1)?;
-        Ok((mean, log_std))
+        Ok(Output { mean, log_std, places })
     }
 }
 
@@ -53,4 +87,33 @@ fn apply(layer: &nn::Linear, x: &Tensor) -> Result<Tensor, TchError> {
         return Err(TchError::Shape(format!("features {:?} were given, (B, {expected}) are expected", x.size())));
     }
     Ok(layer.forward(x))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::{Device, Kind};
+
+    #[test]
+    fn shapes_fit_and_the_places_do_not_depend_on_the_state() {
+        let store = nn::VarStore::new(Device::Cpu);
+        let head = ActionHead::new(&store.root(), 8, 4, &[16]);
+        let embedding = Tensor::rand([3, 8], (Kind::Float, Device::Cpu));
+        let condition = |state: f64| {
+            Tensor::cat(&[Tensor::full([3, 7], state, (Kind::Float, Device::Cpu)), Tensor::ones([3, 4], (Kind::Float, Device::Cpu))], 1)
+        };
+        let (a, b) =
+            (head.forward(&embedding, &condition(0.0)).unwrap(), head.forward(&embedding, &condition(1.0)).unwrap());
+        assert_eq!((a.mean.size(), a.log_std.size(), a.places.size()), (vec![3, 7], vec![3, 7], vec![3, PLACES]));
+        assert!(a.places.equal(&b.places));
+        assert!(!a.mean.equal(&b.mean));
+    }
+
+    #[test]
+    fn an_embedding_of_another_length_is_an_error() {
+        let store = nn::VarStore::new(Device::Cpu);
+        let head = ActionHead::new(&store.root(), 8, 4, &[16]);
+        let options = (Kind::Float, Device::Cpu);
+        assert!(head.forward(&Tensor::zeros([1, 9], options), &Tensor::zeros([1, 11], options)).is_err());
+    }
 }

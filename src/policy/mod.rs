@@ -9,5 +9,5 @@ mod head;
 mod visual_policy;
 
 pub use checkpoint::{Checkpoint, PolicyError, StateScale};
-pub use head::{ActionHead, LOG_STD_RANGE};
+pub use head::{ActionHead, LOG_STD_RANGE, Output, PLACES};
 pub use visual_policy::VisualPolicy;

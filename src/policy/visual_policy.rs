@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use tch::{Device, Kind, Tensor, nn};
+use tch::{Device, Tensor, nn};
 
 use super::checkpoint::{Checkpoint, PolicyError};
 use super::head::ActionHead;
@@ -38,9 +38,19 @@ impl VisualPolicy {
         })?;
         let kind: EncoderKind = checkpoint.encoder.parse()?;
         let encoder = Encoder::load(kind, &folder.join("encoder.safetensors"))?;
+        // The large encoders bring any image to their own size; the small one sees the policy's image as it is.
+        if kind == EncoderKind::Small && checkpoint.image_size != encoder.image_size() {
+            return Err(PolicyError::Unfit {
+                file: Checkpoint::path(folder),
+                key: "image_size",
+                trained: format!("{0}x{0} images", checkpoint.image_size),
+                found: format!("an encoder of {0}x{0} images", encoder.image_size()),
+                fix: "restore policy.toml, or train the policy at the encoder's size",
+            });
+        }
         let mut variables = nn::VarStore::new(Device::Cpu);
-        let inputs = encoder.dimension() as i64 + checkpoint.conditioning();
-        let head = ActionHead::new(&variables.root(), inputs, &checkpoint.hidden);
+        let (dimension, tasks) = (encoder.dimension() as i64, checkpoint.tasks.len() as i64);
+        let head = ActionHead::new(&variables.root(), dimension, tasks, &checkpoint.hidden);
         Weights::read(&folder.join("head.safetensors"))?.fill(&variables, "")?;
         variables.freeze();
         Ok(Self { checkpoint, task, encoder, head, _variables: variables, stopwatch })
@@ -59,15 +69,14 @@ impl VisualPolicy {
 
     fn act(&self, embedding: &Embedding, state: &[f64; 7]) -> Result<[f64; 7], ActionError> {
         let network = |e: tch::TchError| ActionError::Network(e.to_string());
-        let mut features = embedding.values.clone();
-        features.extend(self.checkpoint.condition(state, self.task));
-        let (mean, _) = tch::no_grad(|| {
-            let features = Tensor::f_from_slice(&features)?.f_unsqueeze(0)?.f_to_kind(Kind::Float)?;
-            self.head.forward(&features)
+        let condition = self.checkpoint.condition(state, self.task);
+        let output = tch::no_grad(|| {
+            let row = |values: &[f32]| Tensor::f_from_slice(values)?.f_unsqueeze(0);
+            self.head.forward(&row(&embedding.values)?, &row(&condition)?)
         })
         .map_err(network)?;
         let mut normalized = [0.0f32; 7];
-        mean.f_reshape([7]).and_then(|m| m.f_copy_data(&mut normalized, 7)).map_err(network)?;
+        output.mean.f_reshape([7]).and_then(|m| m.f_copy_data(&mut normalized, 7)).map_err(network)?;
         Ok(normalized.map(f64::from))
     }
 }

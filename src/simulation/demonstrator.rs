@@ -26,8 +26,13 @@ const STRIDE: f64 = 0.04;
 const TURN: f64 = 0.15;
 /// Share of the remaining way asked for in one decision.
 const GAIN: f64 = 0.7;
-/// Close to the grasp: within this horizontally \[m\], vertically \[m\], in yaw \[rad\].
-const AT_GRASP: (f64, f64, f64) = (0.008, 0.006, 0.12);
+/// Close to the grasp: within this horizontally \[m\], vertically \[m\], in yaw \[rad\]. As wide as the fingers forgive: a
+/// policy that imitates this must be able to tell inside from outside in a 128x128 picture.
+const AT_GRASP: (f64, f64, f64) = (0.012, 0.009, 0.18);
+/// Close to the release: within this horizontally and vertically \[m\].
+const AT_RELEASE: (f64, f64) = (0.03, 0.016);
+/// The grasp is aimed this much below the point the object's file names \[m\].
+const DEEPER: f64 = 0.003;
 /// Gripper fraction below which the fingers met nothing.
 const EMPTY: f64 = 0.24;
 
@@ -103,7 +108,8 @@ impl Demonstrator {
     fn wish(&mut self, state: &[f64; 7]) -> Action {
         let position = Vector3::new(state[0], state[1], state[2]);
         let gripper = state[6];
-        let grasp = Vector3::from(self.assignment.grasp);
+        let [x, y, z] = self.assignment.grasp;
+        let grasp = Vector3::new(x, y, z - DEEPER);
         let release = Vector3::from(self.assignment.release);
         let yaw_error = wrap_angle(self.assignment.grasp_yaw - state[5]);
         let to_grasp = grasp - position;
@@ -123,7 +129,7 @@ impl Demonstrator {
             Phase::Carry if gripper < EMPTY => self.phase = Phase::Reach,
             Phase::Carry => {
                 let to_release = release - position;
-                if to_release.xy().norm() < 0.015 && to_release.z.abs() < 0.01 {
+                if to_release.xy().norm() < AT_RELEASE.0 && to_release.z.abs() < AT_RELEASE.1 {
                     self.phase = Phase::Done;
                 }
             }
@@ -133,7 +139,7 @@ impl Demonstrator {
         match self.phase {
             Phase::Reach => {
                 // A funnel: down only when above the object and turned to it, up when not.
-                let off = (across - 0.010).max(0.0) + 0.08 * (yaw_error.abs() - 0.10).max(0.0);
+                let off = (across - 0.010).max(0.0) + 0.08 * (yaw_error.abs() - 0.15).max(0.0);
                 let height = grasp.z + (off * 4.0).min(HOVER);
                 let goal = Vector3::new(grasp.x, grasp.y, height);
                 // Fingers that closed by mistake open before going down.
@@ -144,7 +150,7 @@ impl Demonstrator {
             Phase::Close => self.toward(state, grasp, 0.0, 0.0),
             Phase::Carry => {
                 let across = (release - position).xy().norm();
-                let height = release.z + ((across - 0.015).max(0.0) * 3.0).min((CARRY - release.z).max(0.0));
+                let height = release.z + ((across - 0.025).max(0.0) * 3.0).min((CARRY - release.z).max(0.0));
                 // Straight up first, sideways once clear of the rim.
                 let clear = ((position.z - grasp.z - 0.03) / 0.05).clamp(0.0, 1.0);
                 let sideways = (release - position).xy() * clear;

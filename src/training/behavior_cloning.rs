@@ -5,6 +5,7 @@
 //! ```text
 //! L = sum_i w_i (tanh(mu_i(o, s, c)) - a_i)^2                      the mean, which is what gets executed
 //!   + 0.01 * -log N(atanh a | atanh tanh(mu) [fixed], sigma(o, s, c))   the spread, which never moves the mean
+//!   + p |places(o, c) - where the tool closed and opened|^2           in hindsight, while it lies ahead
 //! ```
 //!
 //! over encoder and head together, by AdamW with linear warm-up and cosine decay. The executed weights are an
@@ -29,7 +30,7 @@ use crate::config::digest;
 use crate::encoder::weights::Weights;
 use crate::encoder::{EncoderKind, preprocess};
 use crate::network::ImageNetwork;
-use crate::policy::{ActionHead, Checkpoint};
+use crate::policy::{ActionHead, Checkpoint, Output};
 
 /// Settings, one flat file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -77,6 +78,8 @@ pub struct Settings {
     pub bf16: bool,
     /// Weight of each action dimension's squared error.
     pub weights: [f64; 7],
+    /// Weight p of the squared error of where to grasp and release.
+    pub places: f64,
     // --- data
     /// Image augmentation.
     pub augmentation: Augmentation,
@@ -99,6 +102,8 @@ pub struct Run<'a> {
     pub command: String,
     /// Asked between steps: stop now?
     pub stop: &'a dyn Fn() -> bool,
+    /// Told a line of progress.
+    pub tell: &'a dyn Fn(&str),
     /// Success rate of the policy saved in a folder, asked at each checkpoint; `None` where nobody can tell.
     pub score: &'a dyn Fn(&Path) -> anyhow::Result<Option<f64>>,
 }
@@ -162,7 +167,10 @@ pub fn train(settings: &Settings, data: &Dataset, run: &Run<'_>) -> anyhow::Resu
             bar.set_position(step);
             if step % 50 == 0 {
                 if bar.is_hidden() && step % 500 == 0 {
-                    println!("step {step}: {:.3} s per step", begin.elapsed().as_secs_f64() / (step - started) as f64);
+                    (run.tell)(&format!(
+                        "step {step}: {:.3} s per step",
+                        begin.elapsed().as_secs_f64() / (step - started) as f64
+                    ));
                 }
                 bar.set_message(format!("loss {:.4}", sum.0 / sum.1 as f64));
             }
@@ -178,13 +186,13 @@ pub fn train(settings: &Settings, data: &Dataset, run: &Run<'_>) -> anyhow::Resu
                 }
                 let last = |name: &str| curves.series.get(name).and_then(|s| s.last()).map_or(f64::NAN, |p| p.1);
                 bar.suspend(|| {
-                    println!(
+                    (run.tell)(&format!(
                         "step {step}: loss {:.4}, validation {:.4}, success {}, {:.0} s",
                         last("train_loss"),
                         last("validation_loss"),
                         if last("success").is_nan() { "not tried".into() } else { format!("{:.2}", last("success")) },
                         last("seconds")
-                    );
+                    ));
                 });
                 std::fs::write(run.out.join("curves.json"), serde_json::to_vec_pretty(&curves)?)?;
                 let chart = curves_svg(&curves, &["train_loss", "validation_loss", "success"]);
@@ -208,8 +216,8 @@ impl Learner {
             Weights::read(file)?.fill(&encoder_variables, "")?;
         }
         let head_variables = nn::VarStore::new(Device::Cpu);
-        let inputs = encoder.dimension() + 7 + settings.tasks.len() as i64;
-        let head = ActionHead::new(&head_variables.root(), inputs, &settings.hidden);
+        let tasks = settings.tasks.len() as i64;
+        let head = ActionHead::new(&head_variables.root(), encoder.dimension(), tasks, &settings.hidden);
         let stores = [("encoder", &encoder_variables), ("head", &head_variables)];
         let adam = Adam::new(&stores, settings.weight_decay);
         let average = named(&encoder_variables, &head_variables).map(|(n, t)| (n, t.copy())).collect();
@@ -255,8 +263,7 @@ impl Learner {
         let images = if self.settings.bf16 { images.f_to_kind(Kind::BFloat16)? } else { images };
         let embedding = self.encoder.forward(&images, train)?.f_to_kind(Kind::Float)?;
         // Act, (B, 7).
-        let features = Tensor::f_cat(&[&embedding, &batch.conditions], 1)?;
-        let (mean, log_std) = self.head.forward(&features)?;
+        let Output { mean, log_std, places } = self.head.forward(&embedding, &batch.conditions)?;
         // The mean.
         let weights = Tensor::f_from_slice(&self.settings.weights.map(|w| w as f32))?;
         let squared =
@@ -266,7 +273,13 @@ impl Learner {
         let error = pre(&batch.actions)?.f_sub(&pre(&mean.f_detach()?)?)?;
         let scaled = error.f_div(&log_std.f_exp()?)?.f_square()?.f_mul_scalar(0.5)?;
         let spread = scaled.f_add(&log_std)?.f_mean(Kind::Float)?;
-        squared.f_mean(Kind::Float)?.f_add(&spread.f_mul_scalar(0.01)?)
+        // The places, where they lie ahead.
+        let off = places.f_sub(&batch.places)?.f_square()?.f_mul(&batch.ahead)?;
+        let off = off.f_sum_dim_intlist(-1, false, Kind::Float)?.f_mean(Kind::Float)?;
+        squared
+            .f_mean(Kind::Float)?
+            .f_add(&spread.f_mul_scalar(0.01)?)?
+            .f_add(&off.f_mul_scalar(self.settings.places)?)
     }
 
     fn update(&mut self, batch: &Batch, step: u64) -> anyhow::Result<f64> {

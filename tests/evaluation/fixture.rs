@@ -30,6 +30,7 @@ pub fn scene() -> Scene {
     let fixed = ContainerPlace::Fixed { x: 0.28, y: -0.19 };
     let pair = |a: &str, b: &str| [a.to_string(), b.to_string()];
     Scene {
+        clutter: vec![],
         name: "kitchen".into(),
         fixtures: "kitchen.xml".into(),
         objects: "objects".into(),

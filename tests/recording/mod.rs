@@ -1,7 +1,7 @@
 //! Recordings: what goes in comes out, whatever happens in between.
 
 mod cut_off;
-mod episodes;
+pub mod episodes;
 mod independent_reader;
 mod measure;
 mod refusals;
