@@ -172,8 +172,8 @@ mod tests {
         fn clipped_actions_are_within_bounds(values in proptest::array::uniform7(-10.0..10.0f64)) {
             let bounds = ActionBounds::BRIDGE;
             let clipped = bounds.clip(&Action::from_array(values)).to_array();
-            for i in 0..7 {
-                prop_assert!(clipped[i] >= bounds.low[i] && clipped[i] <= bounds.high[i]);
+            for (value, (low, high)) in clipped.iter().zip(bounds.low.iter().zip(&bounds.high)) {
+                prop_assert!(value >= low && value <= high);
             }
         }
     }

@@ -68,9 +68,7 @@ fn forward_kinematics_and_jacobian_agree_with_mujoco() {
     let mut data = MjData::new(Arc::clone(kitchen.model()));
     let site = kitchen.tool_site().unwrap();
     let addresses = kitchen.joint_addresses();
-    let mut halton = 0u64;
-    for _ in 0..200 {
-        halton += 1;
+    for halton in 1..=200u64 {
         let q: Vec<f64> = setting
             .robot
             .joint

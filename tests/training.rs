@@ -52,12 +52,8 @@ fn run(data: &Dataset, out: &Path, resume: bool, most: u32) -> bool {
     };
     let nobody = |_: &Path| Ok(None);
     let silent = |_: &str| {};
-    train(
-        &settings(),
-        data,
-        &Run { out, resume, command: "test".into(), stop: &stop, tell: &silent, score: &nobody },
-    )
-    .unwrap()
+    train(&settings(), data, &Run { out, resume, command: "test".into(), stop: &stop, tell: &silent, score: &nobody })
+        .unwrap()
 }
 
 #[test]

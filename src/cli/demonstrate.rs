@@ -92,7 +92,7 @@ pub fn demonstrate(arguments: &DemonstrateArguments) -> anyhow::Result<u8> {
                         let misses = failed.fetch_add(misses, Ordering::Relaxed) + misses;
                         bar.set_message(format!("({misses} failed attempts dropped)"));
                         bar.inc(1);
-                        if bar.is_hidden() && bar.position() % 50 == 0 {
+                        if bar.is_hidden() && bar.position().is_multiple_of(50) {
                             say!("{} of {total} demonstrations", bar.position());
                         }
                     }

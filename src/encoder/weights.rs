@@ -211,7 +211,7 @@ pub fn write(path: &Path, arrays: &[(String, Vec<i64>, Vec<f32>)], note: &str) -
     write_bytes(path, &to_bytes(path, arrays, note)?)
 }
 
-/// The file that [`write`] writes; `path` is for messages only.
+/// The file that [`write()`] writes; `path` is for messages only.
 pub fn to_bytes(path: &Path, arrays: &[(String, Vec<i64>, Vec<f32>)], note: &str) -> Result<Vec<u8>, WeightsError> {
     let format = |message: String| WeightsError::Format { path: path.to_path_buf(), message };
     let bytes: Vec<Vec<u8>> =

@@ -100,7 +100,13 @@ mod tests {
         let head = ActionHead::new(&store.root(), 8, 4, &[16]);
         let embedding = Tensor::rand([3, 8], (Kind::Float, Device::Cpu));
         let condition = |state: f64| {
-            Tensor::cat(&[Tensor::full([3, 7], state, (Kind::Float, Device::Cpu)), Tensor::ones([3, 4], (Kind::Float, Device::Cpu))], 1)
+            Tensor::cat(
+                &[
+                    Tensor::full([3, 7], state, (Kind::Float, Device::Cpu)),
+                    Tensor::ones([3, 4], (Kind::Float, Device::Cpu)),
+                ],
+                1,
+            )
         };
         let (a, b) =
             (head.forward(&embedding, &condition(0.0)).unwrap(), head.forward(&embedding, &condition(1.0)).unwrap());

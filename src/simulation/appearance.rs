@@ -53,7 +53,7 @@ impl Appearance {
         // Clutter comes in any color.
         for name in CLUTTER_MATERIALS {
             if let Some(id) = model.name_to_id(MjtObjBase::mjOBJ_MATERIAL, name) {
-                let mut rng = ChaCha8Rng::seed_from_u64(seed ^ (id as u64 + 1) * 0x9e37);
+                let mut rng = ChaCha8Rng::seed_from_u64(seed ^ ((id as u64 + 1) * 0x9e37));
                 for channel in &mut model.mat_rgba_mut()[id][..3] {
                     *channel = rng.random_range(0.05..0.95);
                 }

@@ -276,10 +276,7 @@ impl Learner {
         // The places, where they lie ahead.
         let off = places.f_sub(&batch.places)?.f_square()?.f_mul(&batch.ahead)?;
         let off = off.f_sum_dim_intlist(-1, false, Kind::Float)?.f_mean(Kind::Float)?;
-        squared
-            .f_mean(Kind::Float)?
-            .f_add(&spread.f_mul_scalar(0.01)?)?
-            .f_add(&off.f_mul_scalar(self.settings.places)?)
+        squared.f_mean(Kind::Float)?.f_add(&spread.f_mul_scalar(0.01)?)?.f_add(&off.f_mul_scalar(self.settings.places)?)
     }
 
     fn update(&mut self, batch: &Batch, step: u64) -> anyhow::Result<f64> {

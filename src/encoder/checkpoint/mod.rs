@@ -1,6 +1,6 @@
 //! Reads the tensors of a PyTorch checkpoint (`torch.save`) without PyTorch and without executing anything in it.
 //!
-//! A checkpoint is a zip file without compression: `NAME/data.pkl` says which tensors there are ([`pickle`]),
+//! A checkpoint is a zip file without compression: `NAME/data.pkl` says which tensors there are (`pickle.rs` reads it),
 //! `NAME/data/KEY` are their bytes. Read are f32, f16, bf16 (both become f32, exactly) and i64, contiguous or not.
 //! What is refused, in one sentence with the file and what to do: a file of PyTorch before 1.6 (no zip), compression,
 //! big-endian bytes, any name in the pickle beyond those that tensors need, tensors that reach out of their bytes, and
