@@ -87,7 +87,7 @@ fn nan_weights_are_refused_by_name() {
 #[test]
 fn another_image_size_or_encoder_in_the_file_is_refused() {
     for (from, to, word) in
-        [("encoder = \"small\"", "encoder = \"vip\"", "conv1"), ("version = 1", "version = 2", "format 2")]
+        [("encoder = \"small\"", "encoder = \"vip\"", "bn1"), ("version = 1", "version = 2", "format 2")]
     {
         let folder = copied();
         let toml = folder.path().join("policy.toml");

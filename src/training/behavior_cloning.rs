@@ -5,7 +5,7 @@
 //! ```text
 //! L = sum_i w_i (tanh(mu_i(o, s, c)) - a_i)^2                      the mean, which is what gets executed
 //!   + 0.01 * -log N(atanh a | atanh tanh(mu) [fixed], sigma(o, s, c))   the spread, which never moves the mean
-//!   + p |places(o, c) - where the tool closed and opened|^2           in hindsight, while it lies ahead
+//!   + p |places(o, c) - where the tool closed and opened|^2           in hindsight, while it lies ahead, in grasp widths
 //! ```
 //!
 //! over encoder and head together, by AdamW with linear warm-up and cosine decay. The executed weights are an
@@ -274,7 +274,7 @@ impl Learner {
         let scaled = error.f_div(&log_std.f_exp()?)?.f_square()?.f_mul_scalar(0.5)?;
         let spread = scaled.f_add(&log_std)?.f_mean(Kind::Float)?;
         // The places, where they lie ahead.
-        let off = places.f_sub(&batch.places)?.f_square()?.f_mul(&batch.ahead)?;
+        let off = places.f_sub(&batch.places)?.f_mul(&batch.place_units)?.f_square()?.f_mul(&batch.ahead)?;
         let off = off.f_sum_dim_intlist(-1, false, Kind::Float)?.f_mean(Kind::Float)?;
         squared.f_mean(Kind::Float)?.f_add(&spread.f_mul_scalar(0.01)?)?.f_add(&off.f_mul_scalar(self.settings.places)?)
     }

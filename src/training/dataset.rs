@@ -47,6 +47,8 @@ pub struct Batch {
     pub actions: Tensor,
     /// Where the tool will close and open its fingers (B, 5), scaled as the state; see `policy::PLACES`.
     pub places: Tensor,
+    /// What one scaled unit of each place is in units that matter to a grasp (5): 2 cm and 0.1 rad.
+    pub place_units: Tensor,
     /// 1 where a place lies ahead, 0 where it is past or never comes (B, 5).
     pub ahead: Tensor,
 }
@@ -199,12 +201,15 @@ impl Dataset {
             let (grasp, release) = (self.grasps[step].is_some(), self.releases[step].is_some());
             ahead.extend([grasp, grasp, grasp, release, release].map(|there| f32::from(u8::from(there))));
         }
+        let [x, y] = [scale.std[0] / 0.02, scale.std[1] / 0.02].map(|v| v as f32);
+        let place_units = [x, y, (scale.std[5] / 0.1) as f32, x, y];
         let (b, s) = (picks.len() as i64, size as i64);
         Ok(Batch {
             images: Tensor::f_from_slice(&images)?.f_reshape([b, 3, s, s])?,
             conditions: Tensor::f_from_slice(&conditions)?.f_reshape([b, -1])?,
             actions: Tensor::f_from_slice(&actions)?.f_reshape([b, 7])?,
             places: Tensor::f_from_slice(&places)?.f_reshape([b, PLACES])?,
+            place_units: Tensor::f_from_slice(&place_units)?,
             ahead: Tensor::f_from_slice(&ahead)?.f_reshape([b, PLACES])?,
         })
     }
