@@ -86,9 +86,11 @@ fn nan_weights_are_refused_by_name() {
 
 #[test]
 fn another_image_size_or_encoder_in_the_file_is_refused() {
-    for (from, to, word) in
-        [("encoder = \"small\"", "encoder = \"vip\"", "bn1"), ("version = 1", "version = 2", "format 2")]
-    {
+    for (from, to, word) in [
+        ("encoder = \"small\"", "encoder = \"vip\"", "bn1"),
+        ("version = 1", "version = 2", "format 2"),
+        ("image_size = 128", "image_size = 224", "224x224"),
+    ] {
         let folder = copied();
         let toml = folder.path().join("policy.toml");
         let text = std::fs::read_to_string(&toml).unwrap();
