@@ -177,3 +177,27 @@ fn the_same_set_up_gives_the_same_picture_and_varied_ones_differ() {
     assert_ne!(picture(&setting, 1).pixels, picture(&setting, 2).pixels);
     assert_eq!(picture(&setting, 1).pixels, picture(&setting, 1).pixels);
 }
+
+/// Regression: painting geoms that have a material overrode it, and every varied picture came out gray.
+#[test]
+fn a_varied_picture_keeps_the_colors_of_the_materials() {
+    let mut setting = setting();
+    let mut colorfulness = |vary: bool, seed: u64| {
+        setting.launch.scene.vary_appearance = vary;
+        let set_up = SetUp { seed, ..set_up(&setting, "sweet_potato_on_plate", [0.28, 0.07]) };
+        let prepared = setting.prepare(&set_up).unwrap();
+        let (mut station, _) = setting.station(&set_up, &prepared).unwrap();
+        let image = station.cameras[0].0.newest(Default::default()).unwrap();
+        // Pixels whose strongest channel is at least twice the weakest: the saturated reds and yellows of the kitchen.
+        let strong = |p: &&[u8]| {
+            let (low, high) = (p.iter().min().copied().unwrap_or(0), p.iter().max().copied().unwrap_or(0));
+            high > 80 && u16::from(high) > 2 * u16::from(low)
+        };
+        image.pixels.chunks_exact(3).filter(strong).count()
+    };
+    let plain = colorfulness(false, 0);
+    for seed in 1..6 {
+        let varied = colorfulness(true, seed);
+        assert!(varied * 2 > plain, "seed {seed}: {varied} colorful pixels, {plain} unvaried");
+    }
+}

@@ -59,7 +59,9 @@ impl Appearance {
                 }
             }
         }
-        for rgba in model.geom_rgba_mut() {
+        // A color of its own beats a geom's material in MuJoCo: painting it would turn everything gray.
+        let bare: Vec<bool> = model.geom_matid().iter().map(|material| *material < 0).collect();
+        for (rgba, _) in model.geom_rgba_mut().iter_mut().zip(bare).filter(|(_, bare)| *bare) {
             tint(rgba);
         }
         let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x0011_9470);
