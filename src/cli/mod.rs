@@ -19,6 +19,7 @@ mod demonstrate;
 mod embed;
 #[cfg(feature = "mujoco")]
 mod evaluate;
+mod recordings;
 #[cfg(feature = "mujoco")]
 pub mod setting;
 #[cfg(feature = "mujoco")]
@@ -50,6 +51,8 @@ enum Command {
     /// Turn a PyTorch checkpoint into safetensors without executing anything in it
     #[cfg(feature = "torch")]
     Convert(convert::ConvertArguments),
+    /// List recorded episodes, finish cut-off ones
+    Recordings(recordings::RecordingsArguments),
     /// Train a policy from recorded episodes
     #[cfg(feature = "torch")]
     Train(train::TrainArguments),
@@ -72,6 +75,7 @@ pub fn run() -> u8 {
         Command::Embed(a) => embed::embed(&a).map(|_| 0),
         #[cfg(feature = "torch")]
         Command::Convert(a) => convert::convert(&a).map(|_| 0),
+        Command::Recordings(a) => recordings::recordings(&a),
         #[cfg(feature = "torch")]
         Command::Train(a) => train::train(&a),
     };
