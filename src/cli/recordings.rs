@@ -8,7 +8,9 @@ use crate::recording::{list_episodes, list_partial, read_episode, recover};
 
 /// Arguments of `visuomotor recordings`.
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  visuomotor recordings list results/demonstrations\n  visuomotor recordings recover results/demonstrations/knife_in_pot-0003.mcap.partial")]
+#[command(
+    after_help = "Examples:\n  visuomotor recordings list results/demonstrations\n  visuomotor recordings recover results/demonstrations/knife_in_pot-0003.mcap.partial"
+)]
 pub struct RecordingsArguments {
     #[command(subcommand)]
     action: Action,
