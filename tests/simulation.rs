@@ -188,16 +188,16 @@ fn a_varied_picture_keeps_the_colors_of_the_materials() {
         let prepared = setting.prepare(&set_up).unwrap();
         let (mut station, _) = setting.station(&set_up, &prepared).unwrap();
         let image = station.cameras[0].0.newest(Default::default()).unwrap();
-        // Pixels whose strongest channel is at least twice the weakest: the saturated reds and yellows of the kitchen.
+        // Pixels whose channels lie far apart: the reds and yellows of the kitchen. Gray tinted by 12 % stays below 40.
         let strong = |p: &&[u8]| {
             let (low, high) = (p.iter().min().copied().unwrap_or(0), p.iter().max().copied().unwrap_or(0));
-            high > 80 && u16::from(high) > 2 * u16::from(low)
+            high - low > 50
         };
         image.pixels.chunks_exact(3).filter(strong).count()
     };
     let plain = colorfulness(false, 0);
     for seed in 1..6 {
         let varied = colorfulness(true, seed);
-        assert!(varied * 2 > plain, "seed {seed}: {varied} colorful pixels, {plain} unvaried");
+        assert!(varied * 3 > plain, "seed {seed}: {varied} colorful pixels, {plain} unvaried");
     }
 }
