@@ -1,4 +1,6 @@
 //! `visuomotor evaluate`: the protocol's trials, one by one, with a journal and a report.
+//!
+//! One file because the command and its trial runner share every part.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

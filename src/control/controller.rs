@@ -1,4 +1,6 @@
 //! The target pose and the way to it.
+//!
+//! One file because target, segment and gripper move together; half of it is its tests.
 
 use std::time::Duration;
 

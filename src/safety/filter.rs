@@ -1,4 +1,6 @@
 //! The order of the checks.
+//!
+//! One file because the order of the checks is the filter; half of it is its tests.
 
 use std::time::Duration;
 

@@ -1,5 +1,7 @@
 //! Behavior cloning: the whole algorithm.
 //!
+//! One file because it is the whole algorithm.
+//!
 //! Given steps (image o, state s, task c, action a), a in the bounds' normalized units, minimize
 //!
 //! ```text

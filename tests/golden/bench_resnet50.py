@@ -1,8 +1,8 @@
 """Times ResNet-50 (224x224, batch 1, CPU, 2 threads): this crate against PyTorch eager and ONNX Runtime, taking turns.
 
     cargo bench --bench encoder --no-run
-    /tmp/venv/bin/pip install torch==2.11.0 torchvision==0.26.0 numpy pillow onnxruntime onnx onnxscript
-    /tmp/venv/bin/python tests/golden/bench_resnet50.py [ROUNDS [SECONDS]]
+    .deps/reference/bin/pip install torch==2.11.0 torchvision==0.26.0 numpy pillow onnxruntime onnx onnxscript
+    .deps/reference/bin/python tests/golden/bench_resnet50.py [ROUNDS [SECONDS]]
 
 Every round times each contender once, so that a busy moment of the machine hits all alike. A ratio is the median over
 rounds of (time / PyTorch eager's time in the same round). Writes docs/encoder-speed.json with every sample.

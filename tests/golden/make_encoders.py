@@ -1,7 +1,7 @@
 """Makes the golden files of the encoders and of the checkpoint reader, with PyTorch.
 
-    python3 -m venv /tmp/venv && /tmp/venv/bin/pip install torch==2.11.0 torchvision==0.26.0 numpy pillow
-    /tmp/venv/bin/python tests/golden/make_encoders.py
+    python3 -m venv .deps/reference && .deps/reference/bin/pip install torch==2.11.0 torchvision==0.26.0 numpy pillow
+    .deps/reference/bin/python tests/golden/make_encoders.py
 
 Writes `encoders.json` (embeddings), `preprocess.json` (resized images) and `checkpoints/*.pt` beside this file. The
 networks are written out here in plain torch.nn, from the papers' definitions and torchvision's names; weights and
