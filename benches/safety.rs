@@ -31,7 +31,7 @@ fn safety(c: &mut Criterion) {
 
     let mut filter = SafetyFilter::new(&robot, chain.clone());
     filter.seed(Timestamp::ZERO, &measured);
-    let passing = JointCommand { joint_positions: measured.joint_positions, gripper: 1.0 };
+    let passing = JointCommand::position(measured.joint_positions, 1.0);
     let mut now = Timestamp::ZERO;
     c.bench_function("safety/passed", |b| {
         b.iter(|| {
@@ -42,7 +42,7 @@ fn safety(c: &mut Criterion) {
 
     // There and back over a second each way, so that the velocity limit works at every tick.
     let mut there = passing;
-    there.joint_positions[0] += 2.0;
+    there.joints[0] += 2.0;
     let mut count = 0u32;
     c.bench_function("safety/velocity_limited", |b| {
         b.iter(|| {

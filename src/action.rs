@@ -82,13 +82,56 @@ impl ActionBounds {
     }
 }
 
+/// What the numbers of a [`JointCommand`] mean.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ControlMode {
+    /// Joint positions to go to \[rad\].
+    #[default]
+    Position,
+    /// Joint velocities to keep \[rad/s\]; an arm that hears nothing more must stop.
+    Velocity,
+    /// Joint torques to apply on top of gravity compensation \[Nm\]: zero torque lets the arm float. A driver whose arm does
+    /// not compensate gravity itself adds it.
+    Torque,
+}
+
+impl std::fmt::Display for ControlMode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            ControlMode::Position => "position",
+            ControlMode::Velocity => "velocity",
+            ControlMode::Torque => "torque",
+        })
+    }
+}
+
 /// What goes to the arm at control rate, after the safety filter.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct JointCommand {
-    /// Joint positions to go to \[rad\], chain order.
-    pub joint_positions: JointVector,
+    /// What `joints` means.
+    pub mode: ControlMode,
+    /// One number per joint in chain order: rad, rad/s or Nm, by `mode`.
+    pub joints: JointVector,
     /// Gripper target: 0 closed .. 1 open.
     pub gripper: f64,
+}
+
+impl JointCommand {
+    /// Positions to go to \[rad\].
+    pub fn position(joints: JointVector, gripper: f64) -> Self {
+        Self { mode: ControlMode::Position, joints, gripper }
+    }
+
+    /// Velocities to keep \[rad/s\].
+    pub fn velocity(joints: JointVector, gripper: f64) -> Self {
+        Self { mode: ControlMode::Velocity, joints, gripper }
+    }
+
+    /// Torques to apply on top of gravity compensation \[Nm\].
+    pub fn torque(joints: JointVector, gripper: f64) -> Self {
+        Self { mode: ControlMode::Torque, joints, gripper }
+    }
 }
 
 /// What an [`ActionSource`] answered, with what it cost.

@@ -22,6 +22,7 @@ pub mod episode;
 pub mod config;
 pub mod kinematics;
 // 2: edges to the world
+pub mod transport;
 pub mod camera;
 pub mod driver;
 // 3: perception, decision, correction

@@ -122,7 +122,7 @@ fn control_and_safety_allocate_nothing() {
                     controller.resume(now, &measured);
                 }
             }
-            let lost = JointCommand { joint_positions: JointVector::from_slice(&[f64::NAN; 6]), gripper: 0.0 };
+            let lost = JointCommand::position(JointVector::from_slice(&[f64::NAN; 6]), 0.0);
             std::hint::black_box(filter.filter(now, &lost, &measured, None));
             std::hint::black_box(filter.filter(now, &controller.command(now), &measured, Some(period * 10)));
         });

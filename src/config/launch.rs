@@ -13,8 +13,11 @@ use crate::action::ActionBounds;
 pub struct Launch {
     /// Arm: a folder under `robots/`.
     pub robot: String,
-    /// What stands behind the arm trait; `mujoco` is the simulator.
-    pub driver: String,
+    /// What stands behind the arm trait.
+    pub driver: DriverKind,
+    /// Where the arm is; every key has a default that fits the arm as its maker ships it.
+    #[serde(default)]
+    pub link: LinkSetting,
     /// How time passes.
     pub clock: ClockKind,
     /// Cameras; the first is the policy's.
@@ -25,6 +28,56 @@ pub struct Launch {
     pub policy: PolicySetting,
     /// Rules of an evaluation.
     pub protocol: ProtocolSetting,
+}
+
+/// What stands behind the arm trait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DriverKind {
+    /// The simulator in this process.
+    Mujoco,
+    /// Dynamixel servos on a serial bus (WidowX).
+    Dynamixel,
+    /// The maker's ROS 2 interface, or ROS 1 behind a bridge.
+    Ros2,
+    /// Franka's own 1 kHz interface (Panda, FR3).
+    Fci,
+}
+
+impl DriverKind {
+    /// As in launch files.
+    pub fn name(self) -> &'static str {
+        match self {
+            DriverKind::Mujoco => "mujoco",
+            DriverKind::Dynamixel => "dynamixel",
+            DriverKind::Ros2 => "ros2",
+            DriverKind::Fci => "fci",
+        }
+    }
+}
+
+impl std::fmt::Display for DriverKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Where the arm is.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LinkSetting {
+    /// Serial port of `dynamixel`; default `/dev/ttyDXL` (the maker's udev rule).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<PathBuf>,
+    /// Address of `fci`; default 172.16.0.2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// Namespace of the arm's `ros2` topics; default the maker's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// `ros2` names of ours and what they are on this robot, `/joint_states = "/arm/joint_states"`.
+    #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+    pub remap: std::collections::BTreeMap<String, String>,
 }
 
 /// How time passes.
@@ -43,8 +96,12 @@ pub enum ClockKind {
 pub struct CameraSetting {
     /// Name, as recorded.
     pub name: String,
-    /// Where its images come from: `mujoco`.
-    pub source: String,
+    /// Where its images come from; default the simulator for a simulated arm and ROS 2 for any other.
+    #[serde(default)]
+    pub source: CameraSource,
+    /// ROS 2 image topic; default the RealSense wrapper's.
+    #[serde(default = "default_topic")]
+    pub topic: String,
     /// Calibration file.
     pub calibration: PathBuf,
     /// Size the simulated camera renders at.
@@ -53,6 +110,23 @@ pub struct CameraSetting {
     /// Oldest image a decision may use \[s\].
     #[serde(default = "default_max_age")]
     pub max_age: f64,
+}
+
+/// Where a camera's images come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CameraSource {
+    /// `mujoco` for the driver `mujoco`, `ros2` for any other.
+    #[default]
+    Auto,
+    /// The simulated kitchen.
+    Mujoco,
+    /// A `sensor_msgs/Image` topic.
+    Ros2,
+}
+
+fn default_topic() -> String {
+    "/camera/camera/color/image_raw".into()
 }
 
 fn default_max_age() -> f64 {
@@ -152,19 +226,7 @@ impl Launch {
         if self.camera.is_empty() {
             return Err(ConfigError::unfit(path, "camera", "none", "at least one", "add a [[camera]] table"));
         }
-        if self.driver != "mujoco" {
-            return Err(ConfigError::unfit(path, "driver", &self.driver, "`mujoco`", "use the simulator"));
-        }
         for (i, camera) in self.camera.iter().enumerate() {
-            if camera.source != "mujoco" {
-                return Err(ConfigError::unfit(
-                    path,
-                    format!("camera[{i}].source"),
-                    &camera.source,
-                    "`mujoco`",
-                    "use the simulated camera",
-                ));
-            }
             if !(camera.max_age > 0.0 && camera.max_age <= 10.0) {
                 return Err(ConfigError::unfit(
                     path,

@@ -68,6 +68,18 @@ pub struct Tool {
 pub struct Limits {
     /// Largest joint speed sent \[rad/s\], chain order.
     pub joint_velocity: Vec<f64>,
+    /// Largest joint acceleration sent \[rad/s2\], chain order.
+    pub joint_acceleration: Vec<f64>,
+    /// Largest joint jerk sent \[rad/s3\], chain order.
+    pub joint_jerk: Vec<f64>,
+    /// Largest joint torque sent, on top of gravity compensation \[Nm\], chain order.
+    pub joint_torque: Vec<f64>,
+    /// Largest change of joint torque sent \[Nm/s\], chain order.
+    pub joint_torque_rate: Vec<f64>,
+    /// Largest speed of the tool point \[m/s\].
+    pub tool_velocity: f64,
+    /// Largest turning speed of the tool \[rad/s\].
+    pub tool_rotation_velocity: f64,
     /// Margin kept from each joint's hard limit \[rad\].
     pub joint_margin: f64,
     /// Lower corner of the tool's box in the base frame \[m\].
@@ -186,6 +198,15 @@ pub struct Joint {
     pub velocity: f64,
     /// Maker's largest effort \[Nm\].
     pub effort: f64,
+    /// Maker's largest acceleration \[rad/s2\]; none where the maker gives none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acceleration: Option<f64>,
+    /// Maker's largest jerk \[rad/s3\].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jerk: Option<f64>,
+    /// Maker's largest change of effort \[Nm/s\].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effort_rate: Option<f64>,
 }
 
 /// A body shape, in its link's frame.
@@ -267,10 +288,14 @@ impl Robot {
                 "list each moving joint once",
             ));
         }
-        let lists: [(&str, &[f64]); 6] = [
+        let lists: [(&str, &[f64]); 10] = [
             ("robot.home", &self.robot.home),
             ("robot.sleep", &self.robot.sleep),
             ("limits.joint_velocity", &self.limits.joint_velocity),
+            ("limits.joint_acceleration", &self.limits.joint_acceleration),
+            ("limits.joint_jerk", &self.limits.joint_jerk),
+            ("limits.joint_torque", &self.limits.joint_torque),
+            ("limits.joint_torque_rate", &self.limits.joint_torque_rate),
             ("simulation.stiffness", &self.simulation.stiffness),
             ("simulation.damping", &self.simulation.damping),
             ("simulation.force", &self.simulation.force),
@@ -287,16 +312,25 @@ impl Robot {
             }
         }
         for (i, joint) in self.joint.iter().enumerate() {
-            let speed = self.limits.joint_velocity[i];
-            // Written so that NaN fails it.
-            if !(speed > 0.0 && speed <= joint.velocity) {
-                return Err(ConfigError::unfit(
-                    path,
-                    format!("limits.joint_velocity[{i}]"),
-                    speed,
-                    format!("more than 0 and at most the maker's {} rad/s", joint.velocity),
-                    "limits may only be tighter than the maker's",
-                ));
+            let (ours, none) = (&self.limits, f64::MAX);
+            let limits = [
+                ("joint_velocity", ours.joint_velocity[i], joint.velocity, "rad/s"),
+                ("joint_acceleration", ours.joint_acceleration[i], joint.acceleration.unwrap_or(none), "rad/s2"),
+                ("joint_jerk", ours.joint_jerk[i], joint.jerk.unwrap_or(none), "rad/s3"),
+                ("joint_torque", ours.joint_torque[i], joint.effort, "Nm"),
+                ("joint_torque_rate", ours.joint_torque_rate[i], joint.effort_rate.unwrap_or(none), "Nm/s"),
+            ];
+            for (key, limit, maker, unit) in limits {
+                // Written so that NaN fails it.
+                if !(limit > 0.0 && limit <= maker) {
+                    return Err(ConfigError::unfit(
+                        path,
+                        format!("limits.{key}[{i}]"),
+                        limit,
+                        format!("more than 0 and at most the maker's {maker} {unit}"),
+                        "limits may only be tighter than the maker's",
+                    ));
+                }
             }
             if !(joint.lower < joint.upper) {
                 return Err(ConfigError::unfit(

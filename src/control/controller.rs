@@ -136,7 +136,7 @@ impl Controller {
 
     /// The command at `now`: on the segment, or at its end once that is reached.
     pub fn command(&self, now: Timestamp) -> JointCommand {
-        JointCommand { joint_positions: self.segment.at(now), gripper: self.gripper_target }
+        JointCommand::position(self.segment.at(now), self.gripper_target)
     }
 
     /// Has the command reached the end of its segment?
@@ -284,7 +284,7 @@ mod tests {
         let moved = controller.target().translation.vector - before;
         assert!((moved - Vector3::new(0.0, 0.06, 0.0)).norm() < 1e-12, "{moved}");
         // And the joints commanded in the end lead there.
-        let end = controller.chain.forward(&controller.command(at(10_000)).joint_positions);
+        let end = controller.chain.forward(&controller.command(at(10_000)).joints);
         assert!((end.translation.vector - controller.target().translation.vector).norm() < 1e-4);
     }
 
@@ -293,7 +293,7 @@ mod tests {
         let (controller, measured) = seeded();
         for time in [0, 20, 5000] {
             let command = controller.command(at(time));
-            assert_eq!(command.joint_positions, measured.joint_positions);
+            assert_eq!(command.joints, measured.joint_positions);
             assert_eq!(command.gripper, measured.gripper);
         }
     }
@@ -305,18 +305,18 @@ mod tests {
         controller.accept(at(0), &forward, &measured);
         let (start, middle, end) =
             (controller.command(at(0)), controller.command(at(100)), controller.command(at(200)));
-        assert_eq!(start.joint_positions, measured.joint_positions);
+        assert_eq!(start.joints, measured.joint_positions);
         assert_ne!(end, start);
         for i in 0..6 {
-            let half = 0.5 * (start.joint_positions[i] + end.joint_positions[i]);
-            assert!((middle.joint_positions[i] - half).abs() < 1e-12);
+            let half = 0.5 * (start.joints[i] + end.joints[i]);
+            assert!((middle.joints[i] - half).abs() < 1e-12);
         }
         assert!(!controller.arrived(at(199)) && controller.arrived(at(200)));
         assert_eq!(controller.command(at(900)), end);
         // An action in the middle of a segment goes on from there.
         let mut early = controller.clone();
         early.accept(at(100), &forward, &measured);
-        assert_eq!(early.command(at(100)).joint_positions, middle.joint_positions);
+        assert_eq!(early.command(at(100)).joints, middle.joints);
     }
 
     #[test]
@@ -381,7 +381,7 @@ mod tests {
     fn without_a_seed_there_is_no_command_that_could_be_sent() {
         let mut controller = controller(GripperPolicy::Direct);
         let home = measured(&robot().robot.home);
-        assert!(!controller.command(at(0)).joint_positions.is_finite());
+        assert!(!controller.command(at(0)).joints.is_finite());
         assert_eq!(controller.accept(at(0), &Action::stay(1.0), &home), Accepted::NotFinite);
         let rest = home.joint_positions;
         assert_eq!(controller.move_to(at(0), &rest, PERIOD, 1.0), Accepted::NotFinite);
@@ -392,11 +392,11 @@ mod tests {
         let (mut controller, measured) = seeded();
         let home = JointVector::from_slice(&robot().robot.home);
         assert_eq!(controller.move_to(at(0), &home, Duration::from_secs(2), 1.0), Accepted::Taken);
-        assert_eq!(controller.command(at(0)).joint_positions, measured.joint_positions);
-        let early = controller.command(at(20)).joint_positions;
+        assert_eq!(controller.command(at(0)).joints, measured.joint_positions);
+        let early = controller.command(at(20)).joints;
         let largest = (0..6).map(|i| (early[i] - measured.joint_positions[i]).abs()).fold(0.0, f64::max);
         assert!(largest < 1e-4, "{largest}");
-        assert_eq!(controller.command(at(2000)), JointCommand { joint_positions: home, gripper: 1.0 });
+        assert_eq!(controller.command(at(2000)), JointCommand::position(home, 1.0));
         assert_eq!(controller.target(), controller.chain.forward(&home));
         let mut bad = home;
         bad[0] = f64::NAN;

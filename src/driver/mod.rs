@@ -1,6 +1,19 @@
 //! Arms behind one trait. Each arm has a folder with the same file names; the simulator implements the same trait.
+//!
+//! - `limits`: what the arm's maker allows, and the check that a description stays within it
+//! - `wire`: bytes or messages, pure
+//! - `driver`: [`ArmDriver`] over the wire
+//! - `emulator`: the controller's side of the wire over a [`Plant`], for tests and `visuomotor simulate`
 
-use crate::action::JointCommand;
+mod check;
+mod error;
+mod plant;
+
+pub use check::{CheckReport, Finding, Grade};
+pub use error::{ConnectError, DriverError, FaultCode};
+pub use plant::{Drive, Plant, PointPlant};
+
+use crate::action::{ControlMode, JointCommand};
 use crate::observation::Proprioception;
 use crate::time::Timestamp;
 
@@ -9,42 +22,36 @@ use crate::time::Timestamp;
 pub struct Capabilities {
     /// Arm name (`widowx`).
     pub robot: String,
-    /// What stands behind the trait (`mujoco`).
+    /// What stands behind the trait (`mujoco`, `dynamixel`, `ros2`, `fci`).
     pub driver: String,
     /// Number of joints.
     pub joints: usize,
     /// Rate the arm wants commands at \[Hz\].
     pub control_rate_hz: f64,
-}
-
-/// What an arm's driver reports.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum DriverError {
-    /// The arm did not answer in time.
-    #[error("the arm is silent; it holds its last command: check cable and power, then start again")]
-    Silent,
-    /// The arm reports a fault.
-    #[error("the arm reports a fault (code {0}); it holds: clear the fault, then start again")]
-    Fault(u32),
-    /// The driver is not active.
-    #[error("the arm is not active: activate it before commanding it")]
-    Inactive,
-    /// A number in the command is not finite.
-    #[error("a command that is not finite was refused; the arm holds")]
-    NotFinite,
+    /// Modes commands may have.
+    pub modes: Vec<ControlMode>,
 }
 
 /// An arm. Called from the control thread only; no method blocks, prints or allocates once active.
+///
+/// Concrete drivers are made by a `connect` of their own, which may block and allocate and answers [`ConnectError`]:
+/// wrong arm, missing servo, unsupported firmware, wrong mode, unarmed watchdog are all found there, before torque.
 pub trait ArmDriver: Send {
     /// What this arm can do.
     fn capabilities(&self) -> &Capabilities;
-    /// Torque on, holding the measured position.
-    fn activate(&mut self, now: Timestamp) -> Result<(), DriverError>;
+    /// Torque on, holding the measured position, ready for commands of this mode. Answers when the arm is ready.
+    fn activate(&mut self, now: Timestamp, mode: ControlMode) -> Result<(), DriverError>;
     /// What the arm senses at `now`.
     fn read(&mut self, now: Timestamp) -> Result<Proprioception, DriverError>;
-    /// Sends a command.
+    /// Sends a command; its mode is the one the arm was activated with.
     fn write(&mut self, now: Timestamp, command: &JointCommand) -> Result<(), DriverError>;
     /// Stops where it is and stays there under torque; the way out of everything. May be called at any time.
     fn hold(&mut self, now: Timestamp) -> Result<(), DriverError>;
+    /// After a fault was cleared or a lost controller came back: connects again and clears what can be cleared, the arm
+    /// holding. May block. The caller activates afterwards and seeds control and safety from what is then measured.
+    fn recover(&mut self, now: Timestamp) -> Result<(), ConnectError>;
+    /// The newest fault in words for a person; may allocate; not for the control thread.
+    fn fault_text(&self, fault: FaultCode) -> String {
+        format!("code {}", fault.0)
+    }
 }

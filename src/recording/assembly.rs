@@ -34,8 +34,8 @@ struct OpenStep {
 #[derive(Default)]
 struct OpenTick {
     measured: Option<(JointVector, f64)>,
-    wished: Option<(JointVector, f64)>,
-    sent: Option<(JointVector, f64)>,
+    wished: Option<JointCommand>,
+    sent: Option<JointCommand>,
     filtered: Option<Filtered>,
 }
 
@@ -101,8 +101,8 @@ impl<'a> Assembly<'a> {
                 self.open_step.embedding = Some(Embedding { values, encoder_digest });
             }
             topic::JOINT_STATES if control => self.open_tick.measured = Some(joints(data).map_err(bad)?),
-            topic::WISHED_COMMAND if control => self.open_tick.wished = Some(joints(data).map_err(bad)?),
-            topic::SENT_COMMAND if control => self.open_tick.sent = Some(joints(data).map_err(bad)?),
+            topic::WISHED_COMMAND if control => self.open_tick.wished = Some(command(data).map_err(bad)?),
+            topic::SENT_COMMAND if control => self.open_tick.sent = Some(command(data).map_err(bad)?),
             topic::EPISODE_SAFETY if control => {
                 self.open_tick.filtered = Some(json::<SafetyEvent>(data).map_err(bad)?.filtered);
             }
@@ -139,6 +139,19 @@ fn joints(data: &[u8]) -> Result<(JointVector, f64), String> {
     let message = JointState::decode(data).map_err(|error| error.to_string())?;
     let (gripper, positions) = message.positions.split_last().ok_or("no positions")?;
     Ok((vector(positions)?, *gripper))
+}
+
+/// A command as [`super::messages::encode_command`] wrote it.
+fn command(data: &[u8]) -> Result<JointCommand, String> {
+    let message = JointState::decode(data).map_err(|error| error.to_string())?;
+    let (gripper, positions) = message.positions.split_last().ok_or("no positions")?;
+    let front = |values: &[f64]| vector(&values[..values.len().saturating_sub(1)]);
+    Ok(match (message.velocities.is_empty(), message.efforts.is_empty()) {
+        (true, true) => JointCommand::position(vector(positions)?, *gripper),
+        (false, true) => JointCommand::velocity(front(&message.velocities)?, *gripper),
+        (true, false) => JointCommand::torque(front(&message.efforts)?, *gripper),
+        (false, false) => return Err("a command with both velocities and efforts".into()),
+    })
 }
 
 fn proprioception(message: &JointState) -> Result<Proprioception, String> {
@@ -191,15 +204,14 @@ fn close_step(open: OpenStep, event: StepEvent, keep_images: bool) -> Result<Rec
 
 fn close_tick(open: OpenTick, at: Timestamp, rest: &[f64; 10]) -> Result<ControlTick, String> {
     let missing = |what: &str| format!("the control tick has no {what}");
-    let command = |(joint_positions, gripper)| JointCommand { joint_positions, gripper };
     let (measured, measured_gripper) = open.measured.ok_or_else(|| missing("measured joints"))?;
     let [index, image_age_seconds, tick_seconds, action @ ..] = *rest;
     Ok(ControlTick {
         at,
         measured,
         measured_gripper,
-        wished: command(open.wished.ok_or_else(|| missing("wished command"))?),
-        sent: command(open.sent.ok_or_else(|| missing("sent command"))?),
+        wished: open.wished.ok_or_else(|| missing("wished command"))?,
+        sent: open.sent.ok_or_else(|| missing("sent command"))?,
         action: Action::from_array(action),
         step_index: (index >= 0.0).then_some(index as u64),
         filtered: open.filtered.unwrap_or(Filtered::Passed),

@@ -5,6 +5,7 @@
 use nalgebra::{Quaternion, Translation3, UnitQuaternion};
 
 use super::cdr::{CdrError, CdrReader, CdrWriter};
+use crate::action::{ControlMode, JointCommand};
 use crate::geometry::Pose;
 use crate::time::Timestamp;
 
@@ -73,6 +74,24 @@ pub fn encode_joint_state<S: AsRef<str>>(
     to.f64s(velocities);
     to.f64s(efforts);
     to.finish()
+}
+
+/// A command as `sensor_msgs/msg/JointState`, the gripper fraction behind the joints.
+///
+/// Positions are always there because the gripper is one; in the other modes those of the joints are NaN and the numbers
+/// stand in `velocity` or `effort`, zero for the gripper.
+pub fn encode_command<S: AsRef<str>>(stamp: Timestamp, names: &[S], command: &JointCommand) -> Vec<u8> {
+    let with = |joints: &[f64], gripper: f64| [joints, &[gripper]].concat();
+    let positions = match command.mode {
+        ControlMode::Position => with(&command.joints, command.gripper),
+        ControlMode::Velocity | ControlMode::Torque => with(&vec![f64::NAN; command.joints.len()], command.gripper),
+    };
+    let other = with(&command.joints, 0.0);
+    match command.mode {
+        ControlMode::Position => encode_joint_state(stamp, names, &positions, &[], &[]),
+        ControlMode::Velocity => encode_joint_state(stamp, names, &positions, &other, &[]),
+        ControlMode::Torque => encode_joint_state(stamp, names, &positions, &[], &other),
+    }
 }
 
 /// `sensor_msgs/msg/CompressedImage`.

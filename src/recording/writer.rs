@@ -10,11 +10,14 @@ use mcap::records::{MessageHeader, Metadata};
 
 use super::error::io_error;
 use super::events::{ImageEvent, SafetyEvent, StepEvent};
-use super::messages::{CompressedImage, encode_f32_array, encode_f64_array, encode_joint_state, encode_pose};
+use super::messages::{
+    CompressedImage, encode_command, encode_f32_array, encode_f64_array, encode_joint_state, encode_pose,
+};
 use super::picture::JpegMaker;
 use super::schemas::{self as topic, SchemaText};
 use super::storage::{self, Output};
 use super::{FORMAT_VERSION, METADATA_NAME, RecordingError, SETTINGS_ATTACHMENT, WriterOptions};
+use crate::action::JointCommand;
 use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart, Filtered, Step, StepSink};
 use crate::time::Timestamp;
 
@@ -260,14 +263,13 @@ impl EpisodeWriter {
         let at = tick.at;
         // Names without `finger`: a command has none.
         let names = &self.names[..self.joints + 1];
+        let measured = JointCommand::position(tick.measured, tick.measured_gripper);
         let messages = [
-            (topic::JOINT_STATES, &tick.measured, tick.measured_gripper),
-            (topic::WISHED_COMMAND, &tick.wished.joint_positions, tick.wished.gripper),
-            (topic::SENT_COMMAND, &tick.sent.joint_positions, tick.sent.gripper),
+            (topic::JOINT_STATES, &measured),
+            (topic::WISHED_COMMAND, &tick.wished),
+            (topic::SENT_COMMAND, &tick.sent),
         ]
-        .map(|(name, joints, gripper)| {
-            (name, encode_joint_state(at, names, &[&joints[..], &[gripper]].concat(), &[], &[]))
-        });
+        .map(|(name, command)| (name, encode_command(at, names, command)));
         for (name, message) in messages {
             self.put(name, topic::JOINT_STATE, at, at, &message)?;
         }

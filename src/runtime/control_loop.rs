@@ -140,7 +140,7 @@ impl<'a> ControlLoop<'a> {
         sensed: &Proprioception,
         refused: Option<LimitReason>,
     ) -> (JointCommand, JointCommand, Filtered) {
-        let here = JointCommand { joint_positions: sensed.joint_positions, gripper: sensed.gripper };
+        let here = JointCommand::position(sensed.joint_positions, sensed.gripper);
         match (refused, self.held) {
             // An action that cannot be followed leaves the last target in force.
             (None | Some(LimitReason::NoSolution), None) => {}
@@ -178,7 +178,7 @@ impl<'a> ControlLoop<'a> {
     /// Answers where it leads to \[rad\]: the joints asked for, brought inside the usable limits.
     pub(super) fn move_to(&mut self, now: Timestamp, posture: &Posture) -> Result<JointVector, LimitReason> {
         match self.controller.move_to(now, &posture.joints, posture.duration, posture.gripper) {
-            Accepted::Taken => Ok(self.controller.command(now + posture.duration).joint_positions),
+            Accepted::Taken => Ok(self.controller.command(now + posture.duration).joints),
             Accepted::NoSolution => Err(LimitReason::NoSolution),
             Accepted::NotFinite => Err(LimitReason::NotFinite),
         }
@@ -260,7 +260,7 @@ mod tests {
         let (results, counts) = bench.run(5, 16, |_, _| (None, Strain::None));
         for tick in results {
             let tick = tick.unwrap();
-            assert_eq!((tick.sent.joint_positions, tick.sent.gripper), (tick.measured, 1.0));
+            assert_eq!((tick.sent.joints, tick.sent.gripper), (tick.measured, 1.0));
             assert_eq!((tick.filtered, tick.step_index), (Filtered::Passed, None));
             assert!(tick.image_age_seconds.is_nan());
         }
@@ -281,7 +281,7 @@ mod tests {
         assert_eq!(bench.switches.hold_count(), 2, "one for the stop, one by the guard at the end");
         // It goes on from where it was measured, not from an old target.
         let resumed = results[40].unwrap();
-        for (sent, measured) in resumed.sent.joint_positions.iter().zip(resumed.measured.iter()) {
+        for (sent, measured) in resumed.sent.joints.iter().zip(resumed.measured.iter()) {
             assert!((sent - measured).abs() < 1e-9);
         }
     }
@@ -328,7 +328,7 @@ mod tests {
         });
         assert!(counts.no_solution > 0);
         assert!(filtered(&results).contains(&Filtered::Limited(LimitReason::NoSolution)));
-        assert!(results.iter().all(|tick| tick.unwrap().sent.joint_positions.is_finite()));
+        assert!(results.iter().all(|tick| tick.unwrap().sent.joints.is_finite()));
         assert_eq!(counts.stopped, 0);
     }
 

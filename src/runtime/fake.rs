@@ -5,9 +5,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use crate::action::JointCommand;
+use crate::action::{ControlMode, JointCommand};
 use crate::camera::{Camera, CameraError};
-use crate::driver::{ArmDriver, Capabilities, DriverError};
+use crate::driver::{ArmDriver, Capabilities, ConnectError, DriverError};
 use crate::observation::{Image, JointVector, Proprioception};
 use crate::time::Timestamp;
 
@@ -88,9 +88,10 @@ impl FakeArm {
             driver: "fake".into(),
             joints: joint_positions.len(),
             control_rate_hz: 50.0,
+            modes: vec![ControlMode::Position],
         };
         let switches = Switches::default();
-        let at = JointCommand { joint_positions, gripper };
+        let at = JointCommand::position(joint_positions, gripper);
         (Self { capabilities, at, switches: switches.clone() }, switches)
     }
 }
@@ -100,7 +101,7 @@ impl ArmDriver for FakeArm {
         &self.capabilities
     }
 
-    fn activate(&mut self, now: Timestamp) -> Result<(), DriverError> {
+    fn activate(&mut self, now: Timestamp, _mode: ControlMode) -> Result<(), DriverError> {
         self.hold(now)
     }
 
@@ -113,7 +114,7 @@ impl ArmDriver for FakeArm {
         }
         let still = JointVector::zeros(self.capabilities.joints);
         Ok(Proprioception {
-            joint_positions: self.at.joint_positions,
+            joint_positions: self.at.joints,
             joint_velocities: still,
             joint_efforts: still,
             finger_position: 0.0,
@@ -123,7 +124,7 @@ impl ArmDriver for FakeArm {
     }
 
     fn write(&mut self, _now: Timestamp, command: &JointCommand) -> Result<(), DriverError> {
-        if !(command.joint_positions.is_finite() && command.gripper.is_finite()) {
+        if !(command.joints.is_finite() && command.gripper.is_finite()) {
             return Err(DriverError::NotFinite);
         }
         self.switches.0.write_count.fetch_add(1, Ordering::SeqCst);
@@ -137,6 +138,10 @@ impl ArmDriver for FakeArm {
     fn hold(&mut self, _now: Timestamp) -> Result<(), DriverError> {
         self.switches.0.hold_count.fetch_add(1, Ordering::SeqCst);
         self.switches.0.holds.store(true, Ordering::SeqCst);
+        Ok(())
+    }
+
+    fn recover(&mut self, _now: Timestamp) -> Result<(), ConnectError> {
         Ok(())
     }
 }

@@ -65,10 +65,7 @@ impl SafetyFilter {
     /// [`SafetyFilter::filter`] is then taken.
     pub fn seed(&mut self, now: Timestamp, measured: &Proprioception) {
         self.last = finite::measurement_is_finite(measured, self.chain.joints()).then(|| Sent {
-            command: JointCommand {
-                joint_positions: measured.joint_positions,
-                gripper: measured.gripper.clamp(0.0, 1.0),
-            },
+            command: JointCommand::position(measured.joint_positions, measured.gripper.clamp(0.0, 1.0)),
             at: now,
         });
     }
@@ -89,7 +86,7 @@ impl SafetyFilter {
             self.seed(now, measured);
         }
         let Some(last) = self.last else {
-            let sent = JointCommand { joint_positions: JointVector::zeros(0), gripper: 1.0 };
+            let sent = JointCommand::position(JointVector::zeros(0), 1.0);
             return Verdict { sent, filtered: Filtered::Stopped(LimitReason::NotFinite) };
         };
 
@@ -101,12 +98,12 @@ impl SafetyFilter {
         }
 
         let mut changes = Changes::default();
-        let before = last.command.joint_positions;
+        let before = last.command.joints;
         let gripper = wished.gripper.clamp(0.0, 1.0);
         changes.note(LimitReason::JointPosition, (gripper - wished.gripper).abs());
 
-        let inside = within_positions(&wished.joint_positions, &before, self.chain.usable_limits());
-        changes.note(LimitReason::JointPosition, distance(&inside, &wished.joint_positions));
+        let inside = within_positions(&wished.joints, &before, self.chain.usable_limits());
+        changes.note(LimitReason::JointPosition, distance(&inside, &wished.joints));
 
         let elapsed = now.since(last.at).as_secs_f64().min(self.longest_elapsed);
         let slow = within_velocities(&inside, &before, &self.velocity, elapsed);
@@ -120,7 +117,7 @@ impl SafetyFilter {
             changes.decide(LimitReason::Workspace);
         }
 
-        let sent = JointCommand { joint_positions, gripper };
+        let sent = JointCommand::position(joint_positions, gripper);
         if !finite::command_is_finite(&sent, joints) {
             return self.stop(now, last.command, LimitReason::NotFinite);
         }
@@ -192,7 +189,7 @@ mod tests {
     }
 
     fn wish(joints: &[f64]) -> JointCommand {
-        JointCommand { joint_positions: JointVector::from_slice(joints), gripper: 0.5 }
+        JointCommand::position(JointVector::from_slice(joints), 0.5)
     }
 
     /// A filter seeded at the home pose at time zero.
@@ -212,7 +209,7 @@ mod tests {
     fn a_small_motion_passes_unchanged() {
         let (mut filter, home) = seeded();
         let mut wished = wish(&home.joint_positions);
-        wished.joint_positions[1] += 0.01;
+        wished.joints[1] += 0.01;
         let verdict = filter.filter(after(1), &wished, &home, Some(Duration::ZERO));
         assert_eq!(verdict, Verdict { sent: wished, filtered: Filtered::Passed });
     }
@@ -223,7 +220,7 @@ mod tests {
         let home = measured(&robot.robot.home);
         let mut filter = SafetyFilter::new(&robot, Chain::from_robot(&robot).unwrap());
         let verdict = filter.filter(after(5), &wish(&[0.1; 6]), &home, None);
-        assert_eq!(verdict.sent.joint_positions, home.joint_positions);
+        assert_eq!(verdict.sent.joints, home.joint_positions);
         assert_eq!(verdict.filtered, Filtered::Limited(LimitReason::JointVelocity));
     }
 
@@ -232,9 +229,9 @@ mod tests {
         for (ticks, allowed_ticks) in [(1, 1.0), (2, 2.0), (100, 2.0)] {
             let (mut filter, home) = seeded();
             let mut wished = wish(&home.joint_positions);
-            wished.joint_positions[0] += 1.0;
+            wished.joints[0] += 1.0;
             let verdict = filter.filter(after(ticks), &wished, &home, None);
-            let moved = verdict.sent.joint_positions[0] - home.joint_positions[0];
+            let moved = verdict.sent.joints[0] - home.joint_positions[0];
             assert!((moved - 2.0 * 0.02 * allowed_ticks).abs() < 1e-12, "{moved}");
             assert_eq!(verdict.filtered, Filtered::Limited(LimitReason::JointVelocity));
         }
@@ -244,12 +241,12 @@ mod tests {
     fn not_a_number_in_any_single_field_stops_and_holds() {
         let bad_values = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
         let broken_wishes: [fn(&mut JointCommand, f64); 7] = [
-            |c, v| c.joint_positions[0] = v,
-            |c, v| c.joint_positions[1] = v,
-            |c, v| c.joint_positions[2] = v,
-            |c, v| c.joint_positions[3] = v,
-            |c, v| c.joint_positions[4] = v,
-            |c, v| c.joint_positions[5] = v,
+            |c, v| c.joints[0] = v,
+            |c, v| c.joints[1] = v,
+            |c, v| c.joints[2] = v,
+            |c, v| c.joints[3] = v,
+            |c, v| c.joints[4] = v,
+            |c, v| c.joints[5] = v,
             |c, v| c.gripper = v,
         ];
         let broken_scalars: [fn(&mut Proprioception, f64); 2] = [|p, v| p.finger_position = v, |p, v| p.gripper = v];
@@ -259,7 +256,7 @@ mod tests {
             let (mut filter, home) = seeded();
             let verdict = filter.filter(after(1), wished, now_measured, Some(Duration::ZERO));
             assert_eq!(verdict.filtered, Filtered::Stopped(LimitReason::NotFinite));
-            assert_eq!(verdict.sent.joint_positions, home.joint_positions);
+            assert_eq!(verdict.sent.joints, home.joint_positions);
         };
         let (_, home) = seeded();
         for bad in bad_values {
@@ -293,18 +290,18 @@ mod tests {
         filter.seed(Timestamp::ZERO, &blind);
         let verdict = filter.filter(after(1), &wish(&[0.0; 6]), &blind, None);
         assert_eq!(verdict.filtered, Filtered::Stopped(LimitReason::NotFinite));
-        assert!(verdict.sent.joint_positions.is_empty());
+        assert!(verdict.sent.joints.is_empty());
         // The first good measurement is what is held.
         let home = measured(&robot.robot.home);
         let verdict = filter.filter(after(2), &wish(&[0.0; 6]), &home, None);
-        assert_eq!(verdict.sent.joint_positions, home.joint_positions);
+        assert_eq!(verdict.sent.joints, home.joint_positions);
     }
 
     #[test]
     fn an_old_action_stops_and_a_fresh_one_goes_on_without_a_jump() {
         let (mut filter, home) = seeded();
         let mut wished = wish(&home.joint_positions);
-        wished.joint_positions[0] += 1.0;
+        wished.joints[0] += 1.0;
         let limit = Duration::from_millis(500);
         let moving = filter.filter(after(1), &wished, &home, Some(limit));
         assert_eq!(moving.filtered, Filtered::Limited(LimitReason::JointVelocity));
@@ -313,7 +310,7 @@ mod tests {
             assert_eq!(held, Verdict { sent: moving.sent, filtered: Filtered::Stopped(LimitReason::CommandAge) });
         }
         let again = filter.filter(after(50), &wished, &home, Some(Duration::ZERO));
-        let moved = again.sent.joint_positions[0] - moving.sent.joint_positions[0];
+        let moved = again.sent.joints[0] - moving.sent.joints[0];
         assert!((moved - 0.04).abs() < 1e-12, "{moved}");
     }
 
@@ -322,16 +319,16 @@ mod tests {
         let (mut filter, home) = seeded();
         // Shoulder forward and elbow down: the tool goes through the counter, were it let.
         let mut wished = wish(&home.joint_positions);
-        wished.joint_positions[1] = 1.2;
+        wished.joints[1] = 1.2;
         let mut verdict = filter.filter(after(1), &wished, &home, None);
         for tick in 2..200 {
             verdict = filter.filter(after(tick), &wished, &home, None);
-            let tool = filter.chain.forward(&verdict.sent.joint_positions).translation.vector;
+            let tool = filter.chain.forward(&verdict.sent.joints).translation.vector;
             assert!(filter.workspace.distance_outside(&tool) <= super::super::workspace::TOLERANCE);
         }
         assert_eq!(verdict.filtered, Filtered::Limited(LimitReason::Workspace));
         let back = filter.filter(after(200), &wish(&home.joint_positions), &home, None);
-        assert_ne!(back.sent.joint_positions, verdict.sent.joint_positions);
+        assert_ne!(back.sent.joints, verdict.sent.joints);
     }
 
     #[test]
@@ -347,7 +344,7 @@ mod tests {
         let start = distance(&filter, &outside.joint_positions);
         assert!(start > 0.05, "{start}");
         let further = filter.filter(after(1), &wish(&[1.0, 0.3, 0.0, 0.0, 0.0, 0.0]), &outside, None);
-        assert!(distance(&filter, &further.sent.joint_positions) <= start);
+        assert!(distance(&filter, &further.sent.joints) <= start);
         let down = wish(&robot.robot.home);
         for tick in 2..200 {
             filter.filter(after(tick), &down, &outside, None);
@@ -381,7 +378,7 @@ mod tests {
         let usual = proptest::collection::vec(-4.0..4.0f64, 6);
         let unusual = proptest::collection::vec(any_number(), 5..=7);
         (prop_oneof![3 => usual, 1 => unusual], any_number())
-            .prop_map(|(joints, gripper)| JointCommand { joint_positions: JointVector::from_slice(&joints), gripper })
+            .prop_map(|(joints, gripper)| JointCommand::position(JointVector::from_slice(&joints), gripper))
     }
 
     proptest! {
@@ -401,11 +398,11 @@ mod tests {
                 prop_assert!(finite::command_is_finite(&sent, 6));
                 prop_assert!((0.0..=1.0).contains(&sent.gripper));
                 for i in 0..6 {
-                    prop_assert!(filter.chain.usable_limits()[i].contains(sent.joint_positions[i]));
-                    let moved = (sent.joint_positions[i] - last[i]).abs();
+                    prop_assert!(filter.chain.usable_limits()[i].contains(sent.joints[i]));
+                    let moved = (sent.joints[i] - last[i]).abs();
                     prop_assert!(moved <= filter.velocity[i] * elapsed.as_secs_f64() + 1e-9);
                 }
-                let tool = filter.chain.forward(&sent.joint_positions).translation.vector;
+                let tool = filter.chain.forward(&sent.joints).translation.vector;
                 prop_assert!(filter.workspace.distance_outside(&tool) <= super::super::workspace::TOLERANCE);
 
                 // A second pass changes nothing, neither in the state before nor in the state after.
@@ -413,7 +410,7 @@ mod tests {
                 prop_assert_eq!(before, Verdict { sent, filtered: Filtered::Passed });
                 let again = filter.filter(now, &sent, &home, None);
                 prop_assert_eq!(again, Verdict { sent, filtered: Filtered::Passed });
-                last = sent.joint_positions;
+                last = sent.joints;
             }
         }
 
@@ -433,10 +430,10 @@ mod tests {
                 let sent = filter.filter(now, wished, &there, None).sent;
                 for (i, limit) in filter.chain.usable_limits().iter().enumerate() {
                     let out = |q: f64| (limit.lower - q).max(q - limit.upper).max(0.0);
-                    prop_assert!(out(sent.joint_positions[i]) <= out(last[i]));
+                    prop_assert!(out(sent.joints[i]) <= out(last[i]));
                 }
                 prop_assert_eq!(same_state.filter(now, &sent, &there, None).sent, sent);
-                last = sent.joint_positions;
+                last = sent.joints;
             }
         }
     }

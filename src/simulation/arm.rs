@@ -8,9 +8,9 @@ use std::sync::Arc;
 use triple_buffer::{Input, Output, triple_buffer};
 
 use super::kitchen::{Kitchen, PHYSICS_STEP};
-use crate::action::JointCommand;
+use crate::action::{ControlMode, JointCommand};
 use crate::config::{Gripper, Robot};
-use crate::driver::{ArmDriver, Capabilities, DriverError};
+use crate::driver::{ArmDriver, Capabilities, ConnectError, DriverError};
 use crate::observation::{JointVector, Proprioception};
 use crate::time::Timestamp;
 
@@ -62,6 +62,7 @@ impl SimulatedArm {
                 driver: "mujoco".into(),
                 joints,
                 control_rate_hz: robot.robot.control_rate_hz,
+                modes: vec![ControlMode::Position],
             },
             gripper: robot.gripper.clone(),
             origin: None,
@@ -123,7 +124,10 @@ impl ArmDriver for SimulatedArm {
         &self.capabilities
     }
 
-    fn activate(&mut self, now: Timestamp) -> Result<(), DriverError> {
+    fn activate(&mut self, now: Timestamp, mode: ControlMode) -> Result<(), DriverError> {
+        if !self.capabilities.modes.contains(&mode) {
+            return Err(DriverError::Mode(mode));
+        }
         self.origin.get_or_insert(now);
         self.active = true;
         Ok(())
@@ -138,11 +142,14 @@ impl ArmDriver for SimulatedArm {
         if !self.active {
             return Err(DriverError::Inactive);
         }
-        if !command.joint_positions.is_finite() || !command.gripper.is_finite() {
+        if command.mode != ControlMode::Position {
+            return Err(DriverError::Mode(command.mode));
+        }
+        if !command.joints.is_finite() || !command.gripper.is_finite() {
             return Err(DriverError::NotFinite);
         }
         let n = self.capabilities.joints;
-        self.data.ctrl_mut()[..n].copy_from_slice(&command.joint_positions);
+        self.data.ctrl_mut()[..n].copy_from_slice(&command.joints);
         self.finger_target = self.gripper.finger_from_fraction(command.gripper);
         Ok(())
     }
@@ -152,6 +159,12 @@ impl ArmDriver for SimulatedArm {
             let q = self.data.qpos()[*address];
             self.data.ctrl_mut()[i] = q;
         }
+        Ok(())
+    }
+
+    fn recover(&mut self, now: Timestamp) -> Result<(), ConnectError> {
+        // Physics has no faults; what is left is to stand still.
+        let _ = self.hold(now);
         Ok(())
     }
 }

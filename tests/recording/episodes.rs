@@ -102,8 +102,8 @@ pub fn tick(index: u64) -> ControlTick {
         at: Timestamp::from_nanos(200_000_000 + index * 20_000_000),
         measured: joints(index + 31),
         measured_gripper: awkward(index),
-        wished: JointCommand { joint_positions: joints(index + 32), gripper: 1.0 },
-        sent: JointCommand { joint_positions: joints(index + 33), gripper: 0.1 + 0.2 },
+        wished: JointCommand::position(joints(index + 32), 1.0),
+        sent: JointCommand::torque(joints(index + 33), 0.1 + 0.2),
         action: Action::from_array(std::array::from_fn(|i| awkward(index + i as u64))),
         step_index: (index >= 4).then_some(step),
         filtered: match index % 5 {

@@ -5,8 +5,8 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use visuomotor::action::{Action, JointCommand};
-use visuomotor::driver::{ArmDriver, Capabilities, DriverError};
+use visuomotor::action::{Action, ControlMode, JointCommand};
+use visuomotor::driver::{ArmDriver, Capabilities, ConnectError, DriverError};
 use visuomotor::observation::Proprioception;
 use visuomotor::runtime::{StopFlag, Timing, run_episode};
 use visuomotor::time::{SystemClock, Timestamp};
@@ -56,8 +56,8 @@ impl ArmDriver for WatchedArm {
     fn capabilities(&self) -> &Capabilities {
         self.arm.capabilities()
     }
-    fn activate(&mut self, now: Timestamp) -> Result<(), DriverError> {
-        self.arm.activate(now)
+    fn activate(&mut self, now: Timestamp, mode: ControlMode) -> Result<(), DriverError> {
+        self.arm.activate(now, mode)
     }
     fn read(&mut self, now: Timestamp) -> Result<Proprioception, DriverError> {
         let (thread, count) = (std::thread::current().id(), ALLOCATIONS.get());
@@ -76,6 +76,9 @@ impl ArmDriver for WatchedArm {
     }
     fn hold(&mut self, now: Timestamp) -> Result<(), DriverError> {
         self.arm.hold(now)
+    }
+    fn recover(&mut self, now: Timestamp) -> Result<(), ConnectError> {
+        self.arm.recover(now)
     }
 }
 

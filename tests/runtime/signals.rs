@@ -23,7 +23,7 @@ fn child() {
     let (mut arm, switches) = FakeArm::new(6);
     let mut guard = HoldGuard::new(&mut arm, Timestamp::ZERO);
     let still = guard.read(Timestamp::ZERO).unwrap();
-    let command = visuomotor::action::JointCommand { joint_positions: still.joint_positions, gripper: still.gripper };
+    let command = visuomotor::action::JointCommand::position(still.joint_positions, still.gripper);
     guard.write(Timestamp::ZERO, &command).unwrap();
     raise(if role == "terminated" { libc::SIGTERM } else { libc::SIGINT });
     assert!(flag.is_raised() && !other.is_raised(), "only the flag that asked for it listens to signals");

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use visuomotor::action::JointCommand;
-use visuomotor::driver::{ArmDriver, Capabilities, DriverError};
+use visuomotor::action::{ControlMode, JointCommand};
+use visuomotor::driver::{ArmDriver, Capabilities, ConnectError, DriverError};
 use visuomotor::episode::Outcome;
 use visuomotor::observation::Proprioception;
 use visuomotor::runtime::{
@@ -109,8 +109,8 @@ impl ArmDriver for SlowArm {
     fn capabilities(&self) -> &Capabilities {
         self.0.capabilities()
     }
-    fn activate(&mut self, now: Timestamp) -> Result<(), DriverError> {
-        self.0.activate(now)
+    fn activate(&mut self, now: Timestamp, mode: ControlMode) -> Result<(), DriverError> {
+        self.0.activate(now, mode)
     }
     fn read(&mut self, now: Timestamp) -> Result<Proprioception, DriverError> {
         std::thread::sleep(Duration::from_millis(70));
@@ -121,6 +121,9 @@ impl ArmDriver for SlowArm {
     }
     fn hold(&mut self, now: Timestamp) -> Result<(), DriverError> {
         self.0.hold(now)
+    }
+    fn recover(&mut self, now: Timestamp) -> Result<(), ConnectError> {
+        self.0.recover(now)
     }
 }
 

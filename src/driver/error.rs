@@ -1,0 +1,93 @@
+//! What can go wrong with an arm: before torque in words, on the control thread in numbers.
+
+use crate::action::ControlMode;
+
+/// A controller's own fault code; [`super::ArmDriver::fault_text`] says it in words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FaultCode(pub u32);
+
+/// What an arm's driver reports while it runs. `Copy`, because the control thread hands it on.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DriverError {
+    /// The arm did not answer in time.
+    #[error("the arm is silent; it holds its last command: check cable and power, then start again")]
+    Silent,
+    /// The arm reports a fault.
+    #[error("the arm reports a fault (code {}); it holds: clear the fault, then start again", .0.0)]
+    Fault(FaultCode),
+    /// The driver is not active.
+    #[error("the arm is not active: activate it before commanding it")]
+    Inactive,
+    /// A number in the command is not finite.
+    #[error("a command that is not finite was refused; the arm holds")]
+    NotFinite,
+    /// The arm cannot do, or is not in, the mode of the command.
+    #[error("the arm is not in {0} mode; the command was refused")]
+    Mode(ControlMode),
+    /// The arm says something of itself that cannot be.
+    #[error(
+        "joint {joint} reports {value}, which is not within {low} .. {high}; the arm holds: check the encoder and its wiring"
+    )]
+    Implausible {
+        /// Joint, counted from 0.
+        joint: usize,
+        /// What it reports, rad, rad/s or Nm.
+        value: f64,
+        /// Least plausible value.
+        low: f64,
+        /// Largest plausible value.
+        high: f64,
+    },
+    /// Somebody else commands the same arm.
+    #[error("somebody else commands this arm; it holds: stop the other program")]
+    SecondCommander,
+}
+
+/// Why an arm could not be connected. Torque is off or as it was.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The link itself.
+    #[error("{arm} on {link}: the link cannot be used ({cause}); {fix}")]
+    Link {
+        /// Arm name.
+        arm: String,
+        /// Port, address or topic.
+        link: String,
+        /// What the operating system or library said.
+        cause: String,
+        /// What to do.
+        fix: String,
+    },
+    /// Nobody answers.
+    #[error("{arm} on {link}: no answer from {who} within {seconds} s; {fix}")]
+    Silent {
+        /// Arm name.
+        arm: String,
+        /// Port, address or topic.
+        link: String,
+        /// Who should have answered: a servo id, a node.
+        who: String,
+        /// How long it was waited for \[s\].
+        seconds: f64,
+        /// What to do.
+        fix: String,
+    },
+    /// Something on the wire is not what it must be: wrong arm, firmware, mode, limit, watchdog.
+    #[error("{arm} on {link}: {what} is {found}, expected {expected}; {fix}")]
+    Unfit {
+        /// Arm name.
+        arm: String,
+        /// Port, address or topic.
+        link: String,
+        /// What was looked at.
+        what: String,
+        /// What was found.
+        found: String,
+        /// What was expected, with the limit.
+        expected: String,
+        /// What to do.
+        fix: String,
+    },
+}
