@@ -5,8 +5,6 @@
 //! to each other by index, so that neither nesting nor cycles can overflow the stack, and every instruction makes at
 //! most one value, so that memory is bounded by the pickle's length.
 //! Longer than other files here, because the instructions and what they may touch are best audited in one place.
-//!
-//! One file because the whitelist machine is read in one go: every opcode beside its refusal.
 
 use std::collections::HashMap;
 
