@@ -1,5 +1,6 @@
-//! The host's Python: it downloads and unpacks the wheels, and in its own environment (`.deps/python`) reads back what
-//! we write, so that tests compare with an implementation that is not ours.
+//! The host's Python: it downloads and unpacks the wheels, and in environments of its own (`.deps/python`,
+//! `.deps/franka`) reads back what we write and speaks the controllers' protocols, so that tests compare with
+//! implementations that are not ours.
 //!
 //! Any `python3` from 3.8 on will do; which Python the wheels themselves are for does not matter, because nobody
 //! imports them.
@@ -11,8 +12,28 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Independent readers that the tests call: `.deps/python/bin/python`.
-const TEST_READERS: [&str; 3] = ["mcap==1.6.0", "mcap-ros2-support==0.6.0", "numpy"];
+/// Programs that share no code with ours and that the tests talk to: a folder of `.deps` and what it holds.
+struct Peers {
+    folder: &'static str,
+    packages: &'static [&'static str],
+}
+
+/// Readers of recordings, a DDS implementation, the servo maker's kit; and, apart because it pins an older MuJoCo and numpy,
+/// a simulated Franka controller with the maker's client.
+const PEERS: [Peers; 2] = [
+    Peers {
+        folder: "python",
+        packages: &[
+            "mcap==1.6.0",
+            "mcap-ros2-support==0.6.0",
+            "numpy",
+            "cyclonedds==11.0.1",
+            "dynamixel-sdk==4.1.0",
+            "pyserial==3.5",
+        ],
+    },
+    Peers { folder: "franka", packages: &["franka-sim==1.1.7", "pylibfranka==0.21.3"] },
+];
 
 /// The lowest Python whose pip accepts several `--platform` at once.
 const LOWEST: (u32, u32) = (3, 8);
@@ -38,29 +59,32 @@ pub fn with_pip(deps: &Path) -> Result<PathBuf, Failure> {
         return Ok(host);
     }
     println!("    python3 has no pip: making an environment that has");
-    environment(deps)
+    environment(&deps.join(PEERS[0].folder))
 }
 
-/// Makes sure that the environment with the tests' readers is there and returns its Python.
-pub fn require_test_readers(deps: &Path) -> Result<PathBuf, Failure> {
-    let stamp = deps.join("python/readers");
-    let wanted = TEST_READERS.join("\n");
-    let python = environment(deps)?;
+/// Makes sure that the environments with the tests' peers are there.
+pub fn require_test_peers(deps: &Path) -> Result<(), Failure> {
+    PEERS.iter().try_for_each(|peers| require_peers(deps, peers))
+}
+
+fn require_peers(deps: &Path, peers: &Peers) -> Result<(), Failure> {
+    let folder = deps.join(peers.folder);
+    let stamp = folder.join("peers");
+    let wanted = peers.packages.join("\n");
+    let python = environment(&folder)?;
     if fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
-        println!("Python readers: already there");
-        return Ok(python);
+        println!("Python peers in {}: already there", folder.display());
+        return Ok(());
     }
-    println!("Python readers: installing {}", TEST_READERS.join(", "));
+    println!("Python peers in {}: installing {}", folder.display(), peers.packages.join(", "));
     let mut install = pip(&python);
-    install.args(["install", "--quiet", "--only-binary=:all:"]).args(TEST_READERS);
+    install.args(["install", "--quiet", "--only-binary=:all:"]).args(peers.packages);
     run_in_view(&mut install).map_err(|complaint| {
         Failure::setup(format!(
-            "the Python readers that tests compare with could not be installed: {complaint}\nIs the network there? Then repeat."
+            "the Python programs that tests compare with could not be installed: {complaint}\nIs the network there? Then repeat."
         ))
     })?;
-    fs::write(&stamp, wanted)
-        .map_err(|error| Failure::setup(format!("{} cannot be written: {error}", stamp.display())))?;
-    Ok(python)
+    fs::write(&stamp, wanted).map_err(|error| Failure::setup(format!("{} cannot be written: {error}", stamp.display())))
 }
 
 /// `python -m pip` with what every call of ours wants.
@@ -70,20 +94,19 @@ pub fn pip(python: &Path) -> Command {
     command
 }
 
-/// The Python of the environment in `.deps/python`, made if it is missing or its host Python is gone.
-fn environment(deps: &Path) -> Result<PathBuf, Failure> {
-    let folder = deps.join("python");
+/// The Python of an environment, made if it is missing or its host Python is gone.
+fn environment(folder: &Path) -> Result<PathBuf, Failure> {
     let python = folder.join("bin/python");
     if has_pip(&python) {
         return Ok(python);
     }
-    if make_environment(&folder) {
+    if make_environment(folder) {
         return Ok(python);
     }
     // Debian keeps the part of `venv` that brings pip in a package of its own.
     println!("    python3 cannot make an environment: python3-venv is missing");
     system_packages::install(&["python3-venv"])?;
-    if make_environment(&folder) {
+    if make_environment(folder) {
         return Ok(python);
     }
     Err(Failure::setup(format!(

@@ -47,7 +47,7 @@ pub fn test(root: &Path) -> Result<(), Failure> {
     let mut stages = Stages::new(root);
     stages.run("set-up", || {
         Setup::usual(root).run()?;
-        python::require_test_readers(&root.join(".deps")).map(drop)
+        python::require_test_peers(&root.join(".deps"))
     })?;
     read_over(&mut stages)?;
     stages.cargo("tests", "test --workspace --release")?;
