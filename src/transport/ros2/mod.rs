@@ -3,4 +3,4 @@
 pub mod message;
 pub mod messages;
 
-pub use message::{RosMessage, RosService};
+pub use message::{RosAction, RosMessage, RosService};

@@ -3,26 +3,11 @@
 //! An action `/a` is three services (`/a/_action/send_goal`, `cancel_goal`, `get_result`) and two topics
 //! (`/a/_action/feedback`, `status`).
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::array::Array;
 use super::builtin::Time;
 use crate::transport::ros2::message::ros_messages;
-
-/// A ROS 2 action.
-pub trait RosAction: 'static {
-    /// Package (`franka_msgs`).
-    const PACKAGE: &'static str;
-    /// Name (`Grasp`).
-    const NAME: &'static str;
-    /// What is asked for.
-    type Goal: Serialize + DeserializeOwned + Clone + std::fmt::Debug + Send + 'static;
-    /// What came of it.
-    type Result: Serialize + DeserializeOwned + Clone + std::fmt::Debug + Send + 'static;
-    /// What is told on the way.
-    type Feedback: Serialize + DeserializeOwned + Clone + std::fmt::Debug + Send + 'static;
-}
 
 /// Names the package, type and parts of actions.
 macro_rules! ros_actions {
@@ -31,7 +16,7 @@ macro_rules! ros_actions {
             $(#[$doc])*
             #[derive(Clone, Copy, Debug)]
             pub struct $action;
-            impl $crate::transport::ros2::messages::action::RosAction for $action {
+            impl $crate::transport::ros2::RosAction for $action {
                 const PACKAGE: &'static str = $package;
                 const NAME: &'static str = stringify!($action);
                 type Goal = $goal;

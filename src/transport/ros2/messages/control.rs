@@ -87,7 +87,7 @@ pub struct GripperCommandState {
 #[derive(Clone, Copy, Debug)]
 pub struct GripperCommandAction;
 
-impl super::action::RosAction for GripperCommandAction {
+impl crate::transport::ros2::RosAction for GripperCommandAction {
     const PACKAGE: &'static str = "control_msgs";
     const NAME: &'static str = "GripperCommand";
     type Goal = GripperCommandGoal;

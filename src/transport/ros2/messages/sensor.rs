@@ -106,4 +106,4 @@ pub struct Joy {
     pub buttons: Vec<i32>,
 }
 
-ros_messages!("sensor_msgs": JointState, Image, CompressedImage, RegionOfInterest, CameraInfo, Joy);
+ros_messages!("sensor_msgs": JointState, Image up to 64 << 20, CompressedImage up to 16 << 20, RegionOfInterest, CameraInfo, Joy);
