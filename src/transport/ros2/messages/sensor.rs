@@ -40,4 +40,4 @@ pub struct Image {
     pub data: Vec<u8>,
 }
 
-ros_messages!("sensor_msgs": JointState, Image);
+ros_messages!("sensor_msgs": JointState, Image up to 64 << 20);
