@@ -12,6 +12,9 @@ mod motion;
 mod program;
 /// Episodes on disk: round trip, cuts, an independent reader.
 mod recording;
+/// ROS 2 on loopback: our nodes, an emulated controller, an independent peer.
+#[cfg(feature = "ros2")]
+mod ros2;
 /// The simulated kitchen against kinematics; the expert; the success rule.
 #[cfg(feature = "mujoco")]
 mod simulation;
