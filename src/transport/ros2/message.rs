@@ -1,4 +1,4 @@
-//! What makes a Rust struct a ROS 2 message or service: its package and its name.
+//! What makes a Rust struct a ROS 2 message, service or action: its package and its name.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -9,6 +9,8 @@ pub trait RosMessage: Serialize + DeserializeOwned + Clone + std::fmt::Debug + S
     const PACKAGE: &'static str;
     /// Name (`JointState`).
     const NAME: &'static str;
+    /// Largest message taken from the network \[bytes\]; larger ones are counted and dropped.
+    const MAX_BYTES: usize = 64 << 10;
 }
 
 /// A ROS 2 service.
@@ -23,12 +25,27 @@ pub trait RosService: 'static {
     type Response: Serialize + DeserializeOwned + Clone + std::fmt::Debug + Send + 'static;
 }
 
-/// Names the package and type of messages.
+/// A ROS 2 action.
+pub trait RosAction: 'static {
+    /// Package (`control_msgs`).
+    const PACKAGE: &'static str;
+    /// Name (`GripperCommand`).
+    const NAME: &'static str;
+    /// What is to be reached. A goal without fields has one `structure_needs_at_least_one_member: u8`.
+    type Goal: Serialize + DeserializeOwned + Clone + std::fmt::Debug + Send + 'static;
+    /// What was reached; the same rule.
+    type Result: Serialize + DeserializeOwned + Clone + std::fmt::Debug + Send + 'static;
+    /// What is told on the way; the same rule.
+    type Feedback: Serialize + DeserializeOwned + Clone + std::fmt::Debug + Send + 'static;
+}
+
+/// Names the package and type of messages; `up to N` raises the largest size taken \[bytes\].
 macro_rules! ros_messages {
-    ($package:literal: $($message:ident),+ $(,)?) => {
+    ($package:literal: $($message:ident $(up to $bytes:expr)?),+ $(,)?) => {
         $(impl $crate::transport::ros2::RosMessage for $message {
             const PACKAGE: &'static str = $package;
             const NAME: &'static str = stringify!($message);
+            $(const MAX_BYTES: usize = $bytes;)?
         })+
     };
 }

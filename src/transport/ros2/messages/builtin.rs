@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::transport::ros2::message::ros_messages;
+
 /// `builtin_interfaces/msg/Time`: time since the epoch of whoever wrote it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Time {
@@ -19,3 +21,5 @@ pub struct Duration {
     /// The rest \[ns\].
     pub nanosec: u32,
 }
+
+ros_messages!("builtin_interfaces": Time, Duration);

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::array::Array;
 use super::std::Header;
 use crate::transport::ros2::message::ros_messages;
 
@@ -40,4 +41,69 @@ pub struct Image {
     pub data: Vec<u8>,
 }
 
-ros_messages!("sensor_msgs": JointState, Image);
+/// `sensor_msgs/msg/CompressedImage`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CompressedImage {
+    /// When it was taken.
+    pub header: Header,
+    /// `jpeg`, `png`, or `rgb8; jpeg compressed bgr8`.
+    pub format: String,
+    /// The file.
+    #[serde(with = "serde_bytes")]
+    pub data: Vec<u8>,
+}
+
+/// `sensor_msgs/msg/RegionOfInterest`; all zero is the full image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegionOfInterest {
+    /// Leftmost column \[pixels\].
+    pub x_offset: u32,
+    /// Topmost row \[pixels\].
+    pub y_offset: u32,
+    /// Rows \[pixels\].
+    pub height: u32,
+    /// Columns \[pixels\].
+    pub width: u32,
+    /// Was the region rectified?
+    pub do_rectify: bool,
+}
+
+/// `sensor_msgs/msg/CameraInfo`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct CameraInfo {
+    /// When, and the camera's optical frame.
+    pub header: Header,
+    /// Rows \[pixels\].
+    pub height: u32,
+    /// Columns \[pixels\].
+    pub width: u32,
+    /// `plumb_bob`, `rational_polynomial`, ...
+    pub distortion_model: String,
+    /// Distortion, no unit.
+    pub d: Vec<f64>,
+    /// Camera matrix, rows first \[pixels\].
+    pub k: Array<f64, 9>,
+    /// Rectification, rows first, no unit.
+    pub r: Array<f64, 9>,
+    /// Projection, rows first \[pixels\].
+    pub p: Array<f64, 12>,
+    /// Pixels joined along a row \[pixels\].
+    pub binning_x: u32,
+    /// Pixels joined along a column \[pixels\].
+    pub binning_y: u32,
+    /// Part of the sensor.
+    pub roi: RegionOfInterest,
+}
+
+/// `sensor_msgs/msg/Joy`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Joy {
+    /// When.
+    pub header: Header,
+    /// Sticks and triggers, -1 .. 1.
+    pub axes: Vec<f32>,
+    /// 1 while pressed.
+    pub buttons: Vec<i32>,
+}
+
+ros_messages!("sensor_msgs": JointState, Image up to 64 << 20, CompressedImage up to 16 << 20, RegionOfInterest, CameraInfo, Joy);

@@ -1,0 +1,72 @@
+//! Calling services. A call waits, so it belongs to connecting, activating and recovering, never to the control thread.
+
+use std::time::{Duration, Instant};
+
+use ros2_client::Client;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::node::RosNode;
+use super::wait::{poll_once, wait_for};
+use super::{RosError, RosService};
+
+/// Any struct as ros2-client wants requests and answers.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Body<T>(pub T);
+
+impl<T: Serialize + DeserializeOwned> ros2_client::Message for Body<T> {}
+
+/// Calls one service.
+pub struct RosClient<S: RosService> {
+    inner: Client<Body<S::Request>, Body<S::Response>>,
+    node: RosNode,
+    service: String,
+}
+
+/// How often it is looked whether the server is there.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+impl<S: RosService> RosClient<S> {
+    pub(super) fn new(inner: Client<Body<S::Request>, Body<S::Response>>, node: RosNode, service: String) -> Self {
+        Self { inner, node, service }
+    }
+
+    /// Absolute name of the service.
+    pub fn service(&self) -> &str {
+        &self.service
+    }
+
+    /// Does somebody serve it?
+    pub fn available(&self) -> bool {
+        self.node.with(|node| Ok(poll_once(self.inner.wait_for_service(node)).is_some())).unwrap_or(false)
+    }
+
+    /// Asks and waits for the answer; waiting for a server to appear counts.
+    pub fn call(&mut self, request: S::Request, timeout: Duration) -> Result<S::Response, RosError> {
+        let deadline = Instant::now() + timeout;
+        while !self.available() {
+            if Instant::now() >= deadline {
+                return Err(RosError::NoPeer {
+                    what: format!("serves {} ({}/{})", self.service, S::PACKAGE, S::NAME),
+                    seconds: timeout.as_secs_f64(),
+                    fix: "start the node that serves it, with the same RMW_IMPLEMENTATION as here".into(),
+                });
+            }
+            std::thread::sleep(LOOK_AGAIN);
+        }
+        let asked = self
+            .inner
+            .send_request(Body(request))
+            .map_err(|error| RosError::Send { topic: self.service.clone(), cause: error.to_string() })?;
+        match wait_for(self.inner.async_receive_response(asked), Some(deadline), || false) {
+            Some(Ok(Body(answer))) => Ok(answer),
+            Some(Err(error)) => Err(RosError::Receive { topic: self.service.clone(), cause: error.to_string() }),
+            None => Err(RosError::Unanswered {
+                service: self.service.clone(),
+                seconds: timeout.as_secs_f64(),
+                fix: "is its node busy or hung? RMW_IMPLEMENTATION must be the same as here".into(),
+            }),
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! `control_msgs/msg/JointTrajectoryControllerState` as in Jazzy.
+
+use serde::{Deserialize, Serialize};
+
+use super::std::Header;
+use super::trajectory::{JointTrajectoryPoint, MultiDOFJointTrajectoryPoint};
+use crate::transport::ros2::message::ros_messages;
+
+/// What a joint trajectory controller does.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct JointTrajectoryControllerState {
+    /// When.
+    pub header: Header,
+    /// Joints.
+    pub joint_names: Vec<String>,
+    /// Where they should be.
+    pub reference: JointTrajectoryPoint,
+    /// Where they are.
+    pub feedback: JointTrajectoryPoint,
+    /// The difference.
+    pub error: JointTrajectoryPoint,
+    /// What was sent to them.
+    pub output: JointTrajectoryPoint,
+    /// Joints with several axes.
+    pub multi_dof_joint_names: Vec<String>,
+    /// Where they should be.
+    pub multi_dof_reference: MultiDOFJointTrajectoryPoint,
+    /// Where they are.
+    pub multi_dof_feedback: MultiDOFJointTrajectoryPoint,
+    /// The difference.
+    pub multi_dof_error: MultiDOFJointTrajectoryPoint,
+    /// What was sent to them.
+    pub multi_dof_output: MultiDOFJointTrajectoryPoint,
+    /// 1 at full speed, no unit.
+    pub speed_scaling_factor: f64,
+}
+
+ros_messages!("control_msgs": JointTrajectoryControllerState);

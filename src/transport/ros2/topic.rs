@@ -1,0 +1,219 @@
+//! Topics: what is published, and what is taken without waiting or with a deadline.
+//!
+//! A thread that took from a subscriber and found nothing is unparked when something arrives, so a loop may
+//! `park_timeout` between its turns and loses no time. Malformed and oversized messages are counted and dropped.
+
+use std::time::{Duration, Instant};
+
+use ros2_client::{Publisher, ReadError, Subscription, WriteError};
+use rustdds::serialization::to_writer_with_rep_id;
+
+use super::node::{Endpoint, RosNode, dds_type};
+use super::wait::{poll_once, wait_for};
+use super::{Qos, RosError, RosMessage};
+
+/// Publishes messages on a topic.
+pub struct RosPublisher<M: RosMessage> {
+    inner: Publisher<M>,
+    node: RosNode,
+    topic: String,
+    qos: Qos,
+}
+
+impl<M: RosMessage> RosPublisher<M> {
+    pub(super) fn new(inner: Publisher<M>, node: RosNode, topic: String, qos: Qos) -> Self {
+        Self { inner, node, topic, qos }
+    }
+
+    /// Absolute name of the topic.
+    pub fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    /// Hands a message to the middleware; [`Qos::Command`] and [`Qos::State`] never wait.
+    pub fn publish(&self, message: M) -> Result<(), RosError> {
+        self.inner.publish(message).map_err(|error| match error {
+            WriteError::WouldBlock { .. } => RosError::Full { topic: self.topic.clone() },
+            other => RosError::Send { topic: self.topic.clone(), cause: other.to_string() },
+        })
+    }
+
+    /// Subscribers that get what is published: same type, and no more asked for than is offered.
+    pub fn subscribers(&self) -> usize {
+        self.node.subscribers_of(&self.topic).iter().filter(|endpoint| self.serves(endpoint)).count()
+    }
+
+    /// Others who publish on the same topic, of whatever type.
+    pub fn rivals(&self) -> usize {
+        self.node.publishers_of(&self.topic).len()
+    }
+
+    /// Waits until somebody subscribed and messages reach him.
+    pub fn wait_for_subscriber(&self, timeout: Duration) -> Result<(), RosError> {
+        let deadline = Instant::now() + timeout;
+        while self.node.with(|node| Ok(poll_once(self.inner.wait_for_subscription(node)).is_none()))? {
+            if Instant::now() >= deadline {
+                return Err(self.nobody(timeout));
+            }
+            std::thread::sleep(LOOK_AGAIN);
+        }
+        Ok(())
+    }
+
+    fn serves(&self, endpoint: &Endpoint) -> bool {
+        endpoint.type_name == dds_type::<M>()
+            && (!endpoint.reliable || self.qos != Qos::Sensor)
+            && (!endpoint.latched || self.qos == Qos::Latched)
+    }
+
+    fn nobody(&self, timeout: Duration) -> RosError {
+        let unfit: Vec<_> = self.node.subscribers_of(&self.topic).into_iter().filter(|e| !self.serves(e)).collect();
+        let what = format!("subscribes to {} ({}/{})", self.topic, M::PACKAGE, M::NAME);
+        RosError::NoPeer { what, seconds: timeout.as_secs_f64(), fix: advice::<M>(&self.node, &unfit) }
+    }
+}
+
+/// Takes messages from a topic.
+pub struct RosSubscriber<M: RosMessage> {
+    inner: Subscription<M>,
+    node: RosNode,
+    topic: String,
+    qos: Qos,
+    dropped: u64,
+}
+
+/// How often it is looked whether a subscriber is there.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// Malformed messages thrown away in one call; a flood of them must not hold the caller.
+const DROPPED_AT_ONCE: usize = 64;
+
+impl<M: RosMessage> RosSubscriber<M> {
+    pub(super) fn new(inner: Subscription<M>, node: RosNode, topic: String, qos: Qos) -> Self {
+        Self { inner, node, topic, qos, dropped: 0 }
+    }
+
+    /// Absolute name of the topic.
+    pub fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    /// Messages dropped so far because they were malformed or larger than [`RosMessage::MAX_BYTES`].
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// The next message, if one is there.
+    pub fn take(&mut self) -> Result<Option<M>, RosError> {
+        for _ in 0..DROPPED_AT_ONCE {
+            match poll_once(self.inner.async_take()) {
+                None => return Ok(None),
+                Some(taken) => {
+                    if let Some(message) = self.accept(taken.map(|(message, _)| message))? {
+                        return Ok(Some(message));
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The newest message, if one is there; older ones are thrown away.
+    pub fn newest(&mut self) -> Result<Option<M>, RosError> {
+        let mut newest = None;
+        while let Some(message) = self.take()? {
+            newest = Some(message);
+        }
+        Ok(newest)
+    }
+
+    /// The next message; `None` when none came in time.
+    pub fn wait(&mut self, timeout: Duration) -> Result<Option<M>, RosError> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            match wait_for(self.inner.async_take(), Some(deadline), || false) {
+                None => return Ok(None),
+                Some(taken) => {
+                    if let Some(message) = self.accept(taken.map(|(message, _)| message))? {
+                        return Ok(Some(message));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Publishers whose messages arrive here: same type, and no less offered than is asked for.
+    pub fn publishers(&self) -> usize {
+        self.node.publishers_of(&self.topic).iter().filter(|endpoint| self.hears(endpoint)).count()
+    }
+
+    /// Why nothing came for `waited`: nobody publishes, or somebody does with another type or quality of service.
+    pub fn silence(&self, waited: Duration) -> RosError {
+        let unfit: Vec<_> = self.node.publishers_of(&self.topic).into_iter().filter(|e| !self.hears(e)).collect();
+        let what = format!("publishes on {} ({}/{})", self.topic, M::PACKAGE, M::NAME);
+        RosError::NoPeer { what, seconds: waited.as_secs_f64(), fix: advice::<M>(&self.node, &unfit) }
+    }
+
+    fn hears(&self, endpoint: &Endpoint) -> bool {
+        let best_effort = matches!(self.qos, Qos::State | Qos::Sensor);
+        endpoint.type_name == dds_type::<M>()
+            && (endpoint.reliable || best_effort)
+            && (endpoint.latched || self.qos != Qos::Latched)
+    }
+
+    fn accept(&mut self, taken: Result<M, ReadError>) -> Result<Option<M>, RosError> {
+        match taken {
+            Ok(message) if encoded_len(&message) <= M::MAX_BYTES => Ok(Some(message)),
+            Ok(_) | Err(ReadError::Deserialization { .. } | ReadError::Malformed | ReadError::Middleware { .. }) => {
+                self.dropped += 1;
+                Ok(None)
+            }
+            Err(error) => Err(RosError::Receive { topic: self.topic.clone(), cause: error.to_string() }),
+        }
+    }
+}
+
+/// What to do about a topic on which nobody, or only unfit others, are.
+fn advice<M: RosMessage>(node: &RosNode, unfit: &[Endpoint]) -> String {
+    let settings = node.settings();
+    match unfit.first() {
+        None => format!(
+            "start it in ROS domain {} (reach {:?}), or correct the namespace: `ros2 topic list` shows what is there",
+            settings.domain, settings.range
+        ),
+        Some(other) if other.type_name != dds_type::<M>() => {
+            format!(
+                "somebody uses that name with the type {}: correct the name or update that program",
+                other.type_name
+            )
+        }
+        Some(other) => {
+            let (reliable, latched) = (other.reliable, other.latched);
+            format!(
+                "somebody is there with another quality of service ({}, {}): `ros2 topic info -v` shows it",
+                if reliable { "reliable" } else { "best effort" },
+                if latched { "transient local" } else { "volatile" }
+            )
+        }
+    }
+}
+
+/// Length of a message on the wire \[bytes\], without its 4-byte header; the largest number for one that cannot be
+/// written.
+fn encoded_len<M: RosMessage>(message: &M) -> usize {
+    struct Count(usize);
+    impl std::io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    match to_writer_with_rep_id(&mut count, message, rustdds::RepresentationIdentifier::CDR_LE) {
+        Ok(()) => count.0,
+        Err(_) => usize::MAX,
+    }
+}
