@@ -9,26 +9,27 @@ use std::sync::Arc;
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 
+use super::link::LinkArguments;
+use super::rig::Rig;
 use super::setting::{SetUp, Setting};
+use super::stage::StageJudge;
 use crate::action::{ActionSource, Decision};
-use crate::config::ClockKind;
+use crate::config::{ClockKind, DriverKind};
 use crate::embedding::Embedding;
-use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart, Step, StepSink};
+use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart, Judge, Step, StepSink};
 use crate::evaluation::{
     Control, EvaluationOptions, LatencySeries, Machine, Progress, Report, Scenario, TrialPlan, TrialRun, TrialRunner,
     evaluate as run_trials, plans, revision,
 };
 use crate::recording::{EpisodeWriter, Pictures, WriterOptions, recover};
-use crate::runtime::{
-    DeadlineBudget, EpisodeReport, EpisodeRequest, Realtime, Series, StopFlag, Timing, WallOptions, run_episode,
-};
-use crate::simulation::{Demonstrator, Disturbance, RandomActions};
+use crate::runtime::{EpisodeReport, EpisodeRequest, Series, Station, StopFlag, Timing, WallOptions, run_episode};
+use crate::simulation::{Assignment, Demonstrator, Disturbance, RandomActions};
 use crate::time::{ManualClock, SystemClock};
 
 /// Arguments of `visuomotor evaluate`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  visuomotor evaluate launch/widowx_kitchen.toml --scenario 1 --seed 7 --out results/scenario1\n  visuomotor evaluate launch/widowx_kitchen.toml --task knife_in_pot --policy expert --out results/expert\n  visuomotor evaluate launch/widowx_kitchen.toml --clock wall --task cucumber_in_pot --trials 1 --out results/wall\n\nA stopped evaluation goes on where it stopped when it is started again with the same --out."
+    after_help = "Examples:\n  visuomotor evaluate launch/widowx_kitchen.toml --scenario 1 --seed 7 --out results/scenario1\n  visuomotor evaluate launch/widowx_kitchen.toml --task knife_in_pot --policy expert --out results/expert\n  visuomotor evaluate launch/widowx_kitchen.toml --clock wall --task cucumber_in_pot --trials 1 --out results/wall\n  visuomotor evaluate launch/widowx_kitchen.toml --driver dynamixel --port /dev/ttyDXL --out results/arm\n\nA stopped evaluation goes on where it stopped when it is started again with the same --out."
 )]
 pub struct EvaluateArguments {
     /// Launch file
@@ -60,6 +61,8 @@ pub struct EvaluateArguments {
     /// Do not run the control rows that are not given
     #[arg(long)]
     pub without_controls: bool,
+    #[command(flatten)]
+    pub link: LinkArguments,
 }
 
 /// How time passes.
@@ -74,6 +77,7 @@ pub enum ClockName {
 /// Runs the command: the control rows that are not given, then the policy.
 pub fn evaluate(arguments: &EvaluateArguments) -> anyhow::Result<u8> {
     let mut setting = Setting::load(&arguments.launch)?;
+    arguments.link.apply(&mut setting.launch);
     if let Some(clock) = arguments.clock {
         setting.launch.clock = match clock {
             ClockName::Lockstep => ClockKind::Lockstep,
@@ -92,6 +96,11 @@ pub fn evaluate(arguments: &EvaluateArguments) -> anyhow::Result<u8> {
     let mut controls = arguments.control.iter().map(|file| Control::load(file)).collect::<Result<Vec<_>, _>>()?;
     // A policy that does not fit is refused before the control rows cost anyone's time.
     let mut runner = Runner::new(setting, &arguments.out, &source, stop.clone())?;
+    if runner.setting.launch.driver != DriverKind::Mujoco {
+        // An arm has no hand-moved clock.
+        runner.setting.launch.clock = ClockKind::Wall;
+        runner.rig = Some(Rig::connect(&runner.setting, &arguments.link)?);
+    }
     let is_control = matches!(source.as_str(), "expert" | "random");
     if !is_control && !arguments.without_controls && runner.setting.launch.clock == ClockKind::Lockstep {
         for name in ["expert", "random"] {
@@ -175,6 +184,8 @@ struct Runner {
     folder: PathBuf,
     weights_digest: String,
     policy: Option<PolicyFolder>,
+    /// The arm, when it is not the simulator of this process.
+    rig: Option<Rig>,
     stop: StopFlag,
 }
 
@@ -187,6 +198,7 @@ impl Runner {
             folder: folder.to_path_buf(),
             weights_digest: String::new(),
             policy: None,
+            rig: None,
             stop,
             setting,
         };
@@ -230,7 +242,7 @@ impl Runner {
         anyhow::bail!("{source}: this program was built without libtorch; use expert or random, or build with it")
     }
 
-    fn source(&self, set_up: &SetUp, assignment: crate::simulation::Assignment) -> anyhow::Result<Source> {
+    fn source(&self, set_up: &SetUp, assignment: Option<Assignment>) -> anyhow::Result<Source> {
         let bounds = self.setting.launch.policy.bounds;
         Ok(match &self.policy {
             #[cfg(feature = "torch")]
@@ -242,7 +254,10 @@ impl Runner {
             #[cfg(not(feature = "torch"))]
             Some(PolicyFolder(folder)) => anyhow::bail!("{}: built without libtorch", folder.display()),
             None if self.name == "random" => Source::Other(Box::new(RandomActions::new(bounds, set_up.seed))),
-            None => Source::Other(Box::new(Demonstrator::new(assignment, bounds, Disturbance::NONE, set_up.seed))),
+            None => {
+                let assignment = assignment.context("nobody tells the scripted expert where things are")?;
+                Source::Other(Box::new(Demonstrator::new(assignment, bounds, Disturbance::NONE, set_up.seed)))
+            }
         })
     }
 
@@ -280,22 +295,65 @@ impl Source {
 
 impl TrialRunner for Runner {
     fn run(&mut self, plan: &TrialPlan, episode_name: &str) -> anyhow::Result<TrialRun> {
-        let setting = &self.setting;
-        let task = setting.scene.task(&setting.scene_file, &plan.task)?.clone();
-        let set_up = SetUp {
+        let set_up = self.set_up(plan)?;
+        let Some(mut rig) = self.rig.take() else { return self.run_here(&set_up, episode_name) };
+        let run = self.run_there(&mut rig, &set_up, episode_name);
+        self.rig = Some(rig);
+        run
+    }
+}
+
+impl Runner {
+    fn set_up(&self, plan: &TrialPlan) -> anyhow::Result<SetUp> {
+        let scene = &self.setting.scene;
+        Ok(SetUp {
             object: plan.object.clone(),
             object_at: plan.object_at,
             object_yaw: plan.object_yaw,
             container_at: plan.container_at,
             others: plan.distractors.iter().map(|d| (d.object.clone(), d.at, d.yaw)).collect(),
-            start: [plan.start_at[0], plan.start_at[1], setting.scene.start_height, 0.0, 0.0, 0.0],
+            start: [plan.start_at[0], plan.start_at[1], scene.start_height, 0.0, 0.0, 0.0],
             seed: plan.seed,
-            task,
-        };
-        let prepared = setting.prepare(&set_up)?;
-        let mut source = self.source(&set_up, prepared.assignment)?;
-        let goal = self.goal(&source, &set_up)?;
-        let (mut station, mut judge) = setting.station(&set_up, &prepared)?;
+            task: scene.task(&self.setting.scene_file, &plan.task)?.clone(),
+        })
+    }
+
+    /// A trial in the simulator of this process.
+    fn run_here(&self, set_up: &SetUp, episode_name: &str) -> anyhow::Result<TrialRun> {
+        let prepared = self.setting.prepare(set_up)?;
+        let mut source = self.source(set_up, Some(prepared.assignment))?;
+        let (mut station, mut judge) = self.setting.station(set_up, &prepared)?;
+        let clock = SystemClock::new();
+        match self.setting.launch.clock {
+            ClockKind::Lockstep => {
+                let timing = Timing::Lockstep { clock: &ManualClock::new(), stopwatch: &clock };
+                self.episode(set_up, episode_name, &mut source, (&mut station, &mut judge), timing)
+            }
+            ClockKind::Wall => {
+                let timing = Timing::Wall { clock: &clock, options: &WallOptions::default() };
+                self.episode(set_up, episode_name, &mut source, (&mut station, &mut judge), timing)
+            }
+        }
+    }
+
+    /// A trial with the connected arm.
+    fn run_there(&self, rig: &mut Rig, set_up: &SetUp, episode_name: &str) -> anyhow::Result<TrialRun> {
+        let assignment = rig.set_up(&self.setting, set_up, &self.stop)?;
+        let mut source = self.source(set_up, assignment)?;
+        let Rig { station, stage, clock, .. } = rig;
+        let timing = Timing::Wall { clock: &**clock, options: &WallOptions::default() };
+        self.episode(set_up, episode_name, &mut source, (station, &mut StageJudge(stage.as_mut())), timing)
+    }
+
+    fn episode(
+        &self,
+        set_up: &SetUp,
+        episode_name: &str,
+        source: &mut Source,
+        (station, judge): (&mut Station, &mut dyn Judge),
+        timing: Timing<'_>,
+    ) -> anyhow::Result<TrialRun> {
+        let goal = self.goal(source, set_up)?;
         let episodes = self.folder.join("episodes");
         keep_cut_off(&episodes, episode_name)?;
         let size = super::setting::POLICY_IMAGE;
@@ -305,24 +363,14 @@ impl TrialRunner for Runner {
         let mut pictures = Pictures::every(1);
         let mut distances = Distances { goal, curve: Vec::new() };
         let request = EpisodeRequest {
-            start: setting.episode_start(episode_name, &set_up, &self.name),
-            seconds: setting.launch.protocol.trial_seconds,
+            start: self.setting.episode_start(episode_name, set_up, &self.name),
+            seconds: self.setting.launch.protocol.trial_seconds,
             source: source.as_dyn(),
             sinks: vec![&mut writer, &mut pictures, &mut distances],
-            judge: &mut judge,
+            judge,
             stop: &self.stop,
         };
-        let clock = SystemClock::new();
-        let report = match setting.launch.clock {
-            ClockKind::Lockstep => {
-                let timing = Timing::Lockstep { clock: &ManualClock::new(), stopwatch: &clock };
-                run_episode(&mut station, request, timing)
-            }
-            ClockKind::Wall => {
-                let options = WallOptions { budget: DeadlineBudget::default(), realtime: Realtime::default() };
-                run_episode(&mut station, request, Timing::Wall { clock: &clock, options: &options })
-            }
-        };
+        let report = run_episode(station, request, timing);
         if let Some(fault) = &report.fault {
             tracing::warn!("{episode_name}: {fault}");
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use serde::{Deserialize, Serialize};
 
 use crate::config::{
     CameraCalibration, ConfigError, ContainerPlace, Launch, Object, Rendering, Robot, Rule, Scene, Task,
@@ -41,7 +42,8 @@ pub struct Setting {
 }
 
 /// What lies where in one episode, as the person who sets it up knows it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct SetUp {
     /// Task.
     pub task: Task,
@@ -119,10 +121,25 @@ impl Setting {
 
     /// Composes, compiles and settles the kitchen of one episode.
     pub fn prepare(&self, set_up: &SetUp) -> anyhow::Result<Prepared> {
-        let joints = self.start_joints(set_up.start)?;
+        self.prepare_around(set_up, self.start_joints(set_up.start)?)
+    }
+
+    /// The same around an arm that stands at these joints \[rad\].
+    pub fn prepare_around(&self, set_up: &SetUp, joints: JointVector) -> anyhow::Result<Prepared> {
         let kitchen = self.build(set_up, self.layout(set_up)?, &joints)?;
         let assignment = self.assignment(set_up, &kitchen)?;
         Ok(Prepared { kitchen, joints, assignment })
+    }
+
+    /// The kitchen with nothing in it but the arm at its home pose.
+    pub fn empty_kitchen(&self) -> anyhow::Result<Kitchen> {
+        let folder = self.folder();
+        let fixtures = folder.join(&self.scene.fixtures);
+        let objects = folder.join(&self.scene.objects);
+        let parts =
+            KitchenParts { robot: &self.robot, fixtures, objects, object_data: &self.objects, camera: &self.camera };
+        let home = JointVector::from_slice(&self.robot.robot.home);
+        Ok(Kitchen::build(&parts, &Layout::default(), &Appearance::plain(), &home)?)
     }
 
     /// The same episode as it should end: for the goal image.
@@ -172,7 +189,8 @@ impl Setting {
         Ok(Kitchen::build(&parts, &layout, &appearance, joints)?)
     }
 
-    fn start_joints(&self, start: [f64; 6]) -> anyhow::Result<JointVector> {
+    /// Joint positions \[rad\] that put the tool at a start transform (Bridge pose, m and rad), gripper down.
+    pub fn start_joints(&self, start: [f64; 6]) -> anyhow::Result<JointVector> {
         let base_from_tool: Pose = pose_from_bridge(start);
         let home = JointVector::from_slice(&self.robot.robot.home);
         self.chain.inverse(&home, &base_from_tool, &InverseSettings::reach()).map_err(|error| {

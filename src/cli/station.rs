@@ -6,6 +6,7 @@ use anyhow::Context;
 
 use super::setting::{Prepared, SetUp, Setting};
 use crate::action::ControlMode;
+use crate::camera::Camera;
 use crate::control::Controller;
 use crate::driver::ArmDriver;
 use crate::episode::EpisodeStart;
@@ -29,6 +30,11 @@ impl Setting {
             self.object(&set_up.task.container)?,
         );
         arm.activate(Timestamp::ZERO, ControlMode::Position).context("the arm cannot be activated")?;
+        Ok((self.station_of(Box::new(arm), Box::new(camera)), judge))
+    }
+
+    /// The station of an active arm and its policy camera.
+    pub fn station_of(&self, arm: Box<dyn ArmDriver>, camera: Box<dyn Camera>) -> Station {
         let policy_period = Duration::from_secs_f64(1.0 / self.launch.policy.rate_hz);
         let control_period = Duration::from_secs_f64(1.0 / self.robot.robot.control_rate_hz);
         let controller = Controller::new(
@@ -38,16 +44,15 @@ impl Setting {
             self.launch.policy.gripper,
             policy_period,
         );
-        let station = Station {
-            arm: Box::new(arm),
-            cameras: vec![(Box::new(camera), setting.max_age)],
+        Station {
+            arm,
+            cameras: vec![(camera, self.launch.camera[0].max_age)],
             chain: self.chain.clone(),
             controller,
             safety: SafetyFilter::new(&self.robot, self.chain.clone()),
             control_period,
             policy_period,
-        };
-        Ok((station, judge))
+        }
     }
 
     /// What is known before the first step.

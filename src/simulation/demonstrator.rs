@@ -10,6 +10,7 @@
 use nalgebra::Vector3;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
 
 use super::random::disturbed;
 use crate::action::{Action, ActionBounds, ActionError, ActionSource, Decision};
@@ -37,7 +38,8 @@ const DEEPER: f64 = 0.003;
 const EMPTY: f64 = 0.24;
 
 /// What the demonstrator is told before an episode.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Assignment {
     /// Tool position to grasp at, base frame \[m\].
     pub grasp: [f64; 3],

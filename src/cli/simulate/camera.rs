@@ -1,0 +1,106 @@
+//! The simulated camera as a ROS 2 publisher: a thread that draws the newest snapshot at a fixed rate.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Receiver;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::scene::CameraFeed;
+use crate::cli::setting::Setting;
+use crate::simulation::SimulatedCamera;
+use crate::time::{Clock, SystemClock};
+use crate::transport::ros2::messages::builtin::Time;
+use crate::transport::ros2::messages::sensor::Image;
+use crate::transport::ros2::messages::std::Header;
+use crate::transport::ros2::{Qos, RosNode, RosPublisher, RosSettings};
+
+/// The thread; ends with this value.
+pub struct Publisher {
+    quit: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Publisher {
+    /// Draws and publishes until dropped.
+    pub fn start(
+        launch: &Path,
+        fps: f64,
+        feed: Receiver<CameraFeed>,
+        clock: &Arc<SystemClock>,
+    ) -> anyhow::Result<Self> {
+        let node = RosNode::start(RosSettings::from_environment("visuomotor_camera")?)?;
+        let setting = Setting::load(launch)?;
+        let topic = setting.launch.camera[0].topic.clone();
+        let publisher = node.publisher::<Image>(&topic, Qos::Sensor)?;
+        say!("camera: {topic}, {fps} pictures per second");
+        drop(setting);
+        let quit = Arc::new(AtomicBool::new(false));
+        let (launch, ended, clock) = (launch.to_path_buf(), quit.clone(), clock.clone());
+        let thread = std::thread::Builder::new().name("camera".into()).spawn(move || {
+            // The node lives as long as its publisher.
+            let _node = node;
+            if let Err(error) = publish(&launch, Duration::from_secs_f64(1.0 / fps), &feed, &publisher, &clock, &ended) {
+                tracing::error!("camera: {error:#}");
+            }
+        })?;
+        Ok(Self { quit, thread: Some(thread) })
+    }
+}
+
+impl Drop for Publisher {
+    fn drop(&mut self) {
+        self.quit.store(true, Ordering::SeqCst);
+        if let Some(thread) = self.thread.take() {
+            // A panic in it was printed where it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn publish(
+    launch: &PathBuf,
+    period: Duration,
+    feed: &Receiver<CameraFeed>,
+    publisher: &RosPublisher<Image>,
+    clock: &SystemClock,
+    quit: &AtomicBool,
+) -> anyhow::Result<()> {
+    // The graphics context belongs to the thread that made it.
+    let setting = Setting::load(launch)?;
+    let name = &setting.launch.camera[0].name;
+    let mut camera: Option<SimulatedCamera> = None;
+    let mut next = clock.now();
+    while !quit.load(Ordering::SeqCst) {
+        if let Some((kitchen, snapshots)) = feed.try_iter().last() {
+            camera = Some(SimulatedCamera::new(name, &kitchen, setting.renderer.clone(), snapshots)?);
+        }
+        if let Some(camera) = &mut camera {
+            let image = camera.take_picture()?;
+            let stamp = image.captured_at.as_nanos();
+            publisher.publish(Image {
+                header: Header {
+                    stamp: Time {
+                        sec: i32::try_from(stamp / 1_000_000_000).unwrap_or(i32::MAX),
+                        nanosec: (stamp % 1_000_000_000) as u32,
+                    },
+                    frame_id: name.clone(),
+                },
+                height: image.height,
+                width: image.width,
+                encoding: "rgb8".into(),
+                is_bigendian: 0,
+                step: image.width * 3,
+                data: image.pixels.to_vec(),
+            })?;
+        }
+        let now = clock.now();
+        next = next + period;
+        if next < now {
+            next = now;
+        }
+        std::thread::sleep(next.since(now));
+    }
+    Ok(())
+}

@@ -1,0 +1,76 @@
+//! The simulated kitchen as a stage: lays scenes around the arm as it stands and judges by the success rule.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use triple_buffer::Output;
+
+use super::mechanics::{SharedPlant, joints_of};
+use crate::cli::setting::{Prepared, SetUp, Setting};
+use crate::cli::stage::{Answer, Handler, Question};
+use crate::episode::Judge;
+use crate::simulation::{Kitchen, MujocoPlant, Snapshot, SuccessRule};
+use crate::time::{Clock, SystemClock};
+
+/// A kitchen and the coordinates of everything in it, for whoever draws it.
+pub type CameraFeed = (Kitchen, Output<Snapshot>);
+
+/// The scene of the running trial.
+pub struct Scene {
+    setting: Setting,
+    plant: SharedPlant,
+    rule: Option<SuccessRule>,
+    to_camera: Sender<CameraFeed>,
+    clock: Arc<SystemClock>,
+}
+
+impl Scene {
+    /// The kitchen without objects, the arm at its home pose; its mechanics, and every kitchen there will be, this one
+    /// first.
+    pub fn empty(
+        setting: Setting,
+        clock: &Arc<SystemClock>,
+    ) -> anyhow::Result<(Self, SharedPlant, Receiver<CameraFeed>)> {
+        let kitchen = setting.empty_kitchen()?;
+        let (plant, for_camera, _) = MujocoPlant::in_kitchen(&setting.robot, &kitchen);
+        let plant = SharedPlant::new(plant);
+        let (to_camera, feed) = channel();
+        // Its receiver is alive: it is answered below.
+        let _ = to_camera.send((kitchen, for_camera));
+        let scene = Self { setting, plant: plant.clone(), rule: None, to_camera, clock: clock.clone() };
+        Ok((scene, plant, feed))
+    }
+
+    fn lay(&mut self, set_up: &SetUp) -> anyhow::Result<Answer> {
+        let Prepared { kitchen, assignment, .. } = self.setting.prepare_around(set_up, joints_of(&self.plant))?;
+        let (plant, for_camera, for_judge) = MujocoPlant::in_kitchen(&self.setting.robot, &kitchen);
+        self.rule = Some(SuccessRule::new(
+            &kitchen,
+            for_judge,
+            set_up.task.rule,
+            &set_up.object,
+            &set_up.task.container,
+            self.setting.object(&set_up.task.container)?,
+        ));
+        self.plant.exchange(plant);
+        // Without a camera nobody listens.
+        let _ = self.to_camera.send((kitchen, for_camera));
+        Ok(Answer::Ready { assignment })
+    }
+}
+
+impl Handler for Scene {
+    fn answer(&mut self, question: Question) -> Answer {
+        let now = self.clock.now();
+        match (question, self.rule.as_mut()) {
+            (Question::SetUp { set_up }, _) => {
+                self.lay(&set_up).unwrap_or_else(|error| Answer::Refused { why: format!("{error:#}") })
+            }
+            (Question::Judge, Some(rule)) => {
+                rule.judge(now).map_or(Answer::Undecided, |outcome| Answer::Ended { outcome })
+            }
+            (Question::TimeOut, Some(rule)) => Answer::Ended { outcome: rule.time_out(now) },
+            (_, None) => Answer::Refused { why: "no scene is laid yet".into() },
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! What is said on a stage's socket: one JSON object per line, a question and its answer in turn.
+
+use serde::{Deserialize, Serialize};
+
+use crate::cli::setting::SetUp;
+use crate::episode::Outcome;
+use crate::simulation::Assignment;
+
+/// Longest line that is read \[bytes\].
+pub const LONGEST: usize = 64 * 1024;
+
+/// From the process that runs the policy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Question {
+    /// Lay this scene around the arm as it stands.
+    SetUp {
+        /// What lies where.
+        set_up: Box<SetUp>,
+    },
+    /// Has the episode ended?
+    Judge,
+    /// Time ran out: what is the verdict?
+    TimeOut,
+}
+
+/// From the process that simulates.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Answer {
+    /// The scene is laid.
+    Ready {
+        /// What a scripted expert is told.
+        assignment: Assignment,
+    },
+    /// Not ended.
+    Undecided,
+    /// Ended.
+    Ended {
+        /// How.
+        outcome: Outcome,
+    },
+    /// It could not be done.
+    Refused {
+        /// Why, and what to do.
+        why: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn messages_read_as_they_are_written() {
+        let ended = Answer::Ended { outcome: Outcome::Success { judge: "success_rule".into() } };
+        let text = serde_json::to_string(&ended).unwrap();
+        assert!(text.contains("\"answer\":\"ended\""), "{text}");
+        assert_eq!(serde_json::from_str::<Answer>(&text).unwrap(), ended);
+        assert_eq!(serde_json::to_string(&Question::Judge).unwrap(), "{\"ask\":\"judge\"}");
+        assert!(serde_json::from_str::<Question>("{\"ask\":\"judge\",\"more\":1}").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_refused_or_read_but_never_panics(text in ".{0,200}") {
+            let _ = serde_json::from_str::<Question>(&text);
+            let _ = serde_json::from_str::<Answer>(&text);
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! The stage of a trial: who lays the scene and says how a trial ended.
+//!
+//! In the simulator of this process both are function calls. Before an arm, or an emulated controller in another process,
+//! they are a [`Stage`]: the simulating process over a local socket ([`Remote`]), or a person at the terminal
+//! ([`Person`]). The arm's wire carries nothing of this: object poses are known to the stage alone.
+
+mod message;
+mod person;
+mod remote;
+mod server;
+
+use std::path::PathBuf;
+
+pub use message::{Answer, Question};
+pub use person::Person;
+pub use remote::Remote;
+pub use server::{Handler, Server};
+
+use super::setting::SetUp;
+use crate::episode::{Judge, Outcome};
+use crate::simulation::Assignment;
+use crate::time::Timestamp;
+
+/// Who lays the scene and judges.
+pub trait Stage {
+    /// Lays the scene of an episode; the arm already stands at its start. Answers what a scripted expert is told, where
+    /// that is known.
+    fn set_up(&mut self, set_up: &SetUp) -> anyhow::Result<Option<Assignment>>;
+    /// Looks at the scene; an answer ends the episode.
+    fn judge(&mut self) -> anyhow::Result<Option<Outcome>>;
+    /// The verdict when time ran out.
+    fn time_out(&mut self) -> anyhow::Result<Outcome>;
+}
+
+/// A stage as the runtime's judge: one that cannot be asked any more aborts the episode.
+pub struct StageJudge<'a>(pub &'a mut dyn Stage);
+
+impl Judge for StageJudge<'_> {
+    fn judge(&mut self, _now: Timestamp) -> Option<Outcome> {
+        self.0.judge().unwrap_or_else(|error| Some(lost(&error)))
+    }
+
+    fn time_out(&mut self, _now: Timestamp) -> Outcome {
+        self.0.time_out().unwrap_or_else(|error| lost(&error))
+    }
+}
+
+fn lost(error: &anyhow::Error) -> Outcome {
+    Outcome::Aborted { judge: "stage".into(), why: format!("{error:#}") }
+}
+
+/// Where the simulating process of an arm listens, unless told otherwise.
+pub fn default_socket(robot: &str) -> PathBuf {
+    runtime_folder().join(format!("{robot}.stage"))
+}
+
+/// Folder of this user's sockets and port links.
+pub fn runtime_folder() -> PathBuf {
+    let base = std::env::var_os("XDG_RUNTIME_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
+    base.join("visuomotor")
+}

@@ -1,0 +1,79 @@
+//! The simulating process as a stage, over its local socket.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+
+use super::Stage;
+use super::message::{Answer, LONGEST, Question};
+use crate::cli::setting::SetUp;
+use crate::episode::Outcome;
+use crate::simulation::Assignment;
+
+/// Laying a scene compiles a kitchen and lets it settle.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A connection to `visuomotor simulate`.
+pub struct Remote {
+    path: PathBuf,
+    socket: BufReader<UnixStream>,
+}
+
+impl Remote {
+    /// Connects.
+    pub fn connect(path: &Path) -> anyhow::Result<Self> {
+        let socket = UnixStream::connect(path)
+            .with_context(|| format!("{}: no stage there; start `visuomotor simulate` first", path.display()))?;
+        socket.set_read_timeout(Some(PATIENCE))?;
+        socket.set_write_timeout(Some(PATIENCE))?;
+        Ok(Self { path: path.to_path_buf(), socket: BufReader::new(socket) })
+    }
+
+    fn ask(&mut self, question: &Question) -> anyhow::Result<Answer> {
+        let at = || format!("stage {}", self.path.display());
+        let mut line = serde_json::to_string(question)?;
+        line.push('\n');
+        self.socket.get_mut().write_all(line.as_bytes()).with_context(at)?;
+        line.clear();
+        let mut limited = (&mut self.socket).take(LONGEST as u64);
+        limited.read_line(&mut line).with_context(|| format!("stage {}", self.path.display()))?;
+        if line.is_empty() {
+            bail!("stage {}: the simulating process is gone", self.path.display());
+        }
+        match serde_json::from_str(&line).with_context(|| format!("stage {}", self.path.display()))? {
+            Answer::Refused { why } => bail!("stage {}: {why}", self.path.display()),
+            answer => Ok(answer),
+        }
+    }
+
+    fn unexpected<T>(&self, answer: &Answer) -> anyhow::Result<T> {
+        bail!("stage {}: unexpected answer {answer:?}", self.path.display())
+    }
+}
+
+impl Stage for Remote {
+    fn set_up(&mut self, set_up: &SetUp) -> anyhow::Result<Option<Assignment>> {
+        match self.ask(&Question::SetUp { set_up: Box::new(set_up.clone()) })? {
+            Answer::Ready { assignment } => Ok(Some(assignment)),
+            other => self.unexpected(&other),
+        }
+    }
+
+    fn judge(&mut self) -> anyhow::Result<Option<Outcome>> {
+        match self.ask(&Question::Judge)? {
+            Answer::Undecided => Ok(None),
+            Answer::Ended { outcome } => Ok(Some(outcome)),
+            other => self.unexpected(&other),
+        }
+    }
+
+    fn time_out(&mut self) -> anyhow::Result<Outcome> {
+        match self.ask(&Question::TimeOut)? {
+            Answer::Ended { outcome } => Ok(outcome),
+            other => self.unexpected(&other),
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! The stage's side of the socket: answers one visitor after another.
+
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+
+use super::message::{Answer, LONGEST, Question};
+use crate::runtime::StopFlag;
+
+/// How long the socket is waited on before the stop flag is looked at again.
+const NAP: Duration = Duration::from_millis(100);
+
+/// Who answers.
+pub trait Handler {
+    /// The answer to a question.
+    fn answer(&mut self, question: Question) -> Answer;
+}
+
+/// A listening socket, readable by this user only; its file goes away with it.
+pub struct Server {
+    path: PathBuf,
+    listener: UnixListener,
+}
+
+impl Server {
+    /// Listens at `path`; refuses to push another process aside.
+    pub fn bind(path: &Path) -> anyhow::Result<Self> {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+        }
+        if UnixStream::connect(path).is_ok() {
+            bail!("{}: another process simulates this arm; stop it, or choose another --stage", path.display());
+        }
+        // A file that nobody listens at is what a killed process left.
+        let _ = std::fs::remove_file(path);
+        let listener = UnixListener::bind(path).with_context(|| path.display().to_string())?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+        listener.set_nonblocking(true)?;
+        Ok(Self { path: path.to_path_buf(), listener })
+    }
+
+    /// Answers until the flag is raised.
+    pub fn serve(&self, handler: &mut dyn Handler, stop: &StopFlag) -> anyhow::Result<()> {
+        while !stop.is_raised() {
+            match self.listener.accept() {
+                Ok((visitor, _)) => {
+                    if let Err(error) = attend(visitor, handler, stop) {
+                        tracing::warn!("stage: {error:#}");
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::sleep(NAP),
+                Err(error) => return Err(error).with_context(|| self.path.display().to_string()),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// One visitor, until it leaves.
+fn attend(visitor: UnixStream, handler: &mut dyn Handler, stop: &StopFlag) -> anyhow::Result<()> {
+    visitor.set_nonblocking(false)?;
+    visitor.set_read_timeout(Some(NAP))?;
+    visitor.set_write_timeout(Some(Duration::from_secs(5)))?;
+    let mut visitor = BufReader::new(visitor);
+    let mut line = Vec::new();
+    while !stop.is_raised() {
+        let room = (LONGEST - line.len()) as u64;
+        match (&mut visitor).take(room).read_until(b'\n', &mut line) {
+            Ok(0) if line.len() >= LONGEST => bail!("a line longer than {LONGEST} bytes"),
+            Ok(0) => return Ok(()),
+            Ok(_) if line.ends_with(b"\n") => {
+                let answer = match serde_json::from_slice(&line) {
+                    Ok(question) => handler.answer(question),
+                    Err(error) => Answer::Refused { why: format!("not a question: {error}") },
+                };
+                line.clear();
+                let mut text = serde_json::to_string(&answer)?;
+                text.push('\n');
+                visitor.get_mut().write_all(text.as_bytes())?;
+            }
+            Ok(_) => {}
+            // What came of the line so far is kept.
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::stage::{Remote, Stage};
+    use crate::episode::Outcome;
+
+    struct Third(u32);
+
+    impl Handler for Third {
+        fn answer(&mut self, question: Question) -> Answer {
+            self.0 += 1;
+            match question {
+                Question::Judge if self.0 < 3 => Answer::Undecided,
+                Question::Judge => Answer::Ended { outcome: Outcome::Success { judge: "third".into() } },
+                _ => Answer::Refused { why: "nothing is laid".into() },
+            }
+        }
+    }
+
+    #[test]
+    fn questions_are_answered_in_turn_and_nonsense_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.stage");
+        let server = Server::bind(&path).unwrap();
+        assert!(Server::bind(&path).is_err(), "two processes must not share a stage");
+        let stop = StopFlag::new();
+        std::thread::scope(|scope| {
+            let serving = scope.spawn(|| server.serve(&mut Third(0), &stop));
+            let mut remote = Remote::connect(&path).unwrap();
+            assert_eq!(remote.judge().unwrap(), None);
+            assert_eq!(remote.judge().unwrap(), None);
+            assert!(matches!(remote.judge().unwrap(), Some(Outcome::Success { .. })));
+            let refused = remote.time_out().unwrap_err().to_string();
+            assert!(refused.contains("nothing is laid"), "{refused}");
+            drop(remote);
+            let mut rude = UnixStream::connect(&path).unwrap();
+            rude.write_all(b"hello\n").unwrap();
+            let mut answer = String::new();
+            BufReader::new(&rude).read_line(&mut answer).unwrap();
+            assert!(answer.contains("refused"), "{answer}");
+            stop.raise("test");
+            serving.join().unwrap().unwrap();
+        });
+        drop(server);
+        assert!(!path.exists());
+    }
+}
