@@ -9,7 +9,7 @@ use visuomotor::action::{Action, ActionBounds, JointCommand};
 use visuomotor::config::{GripperPolicy, Robot};
 use visuomotor::control::Controller;
 use visuomotor::geometry::Pose;
-use visuomotor::kinematics::{Chain, InverseSettings};
+use visuomotor::kinematics::{Chain, Dynamics, InverseSettings, Payload};
 use visuomotor::observation::{JointVector, Proprioception};
 use visuomotor::safety::SafetyFilter;
 use visuomotor::time::Timestamp;
@@ -90,6 +90,26 @@ fn kinematics_allocates_nothing() {
         assert!(chain.inverse(&home, &far, &InverseSettings::reach()).is_err());
     });
     assert_eq!(n, 0);
+}
+
+#[test]
+fn dynamics_allocates_nothing() {
+    for name in ["widowx", "panda", "sawyer", "jaco_j2s7s300"] {
+        let robot = Robot::load(Path::new(env!("CARGO_MANIFEST_DIR")), name).unwrap();
+        let mut dynamics = Dynamics::from_robot(&robot).unwrap();
+        let (q, v) = (&robot.robot.home, &robot.limits.joint_velocity);
+        let n = allocations_of(|| {
+            std::hint::black_box(dynamics.terms(q, v));
+            std::hint::black_box(dynamics.gravity(q));
+            std::hint::black_box(dynamics.mass_matrix(q));
+            std::hint::black_box(dynamics.coriolis(q, v));
+            std::hint::black_box(dynamics.inverse_dynamics(q, v, v));
+            dynamics.set_finger(robot.gripper.finger_closed);
+            assert!(dynamics.set_payload(Payload { mass: 0.3, ..Payload::NONE }).is_ok());
+            std::hint::black_box(dynamics.terms(q, v));
+        });
+        assert_eq!(n, 0, "{name}");
+    }
 }
 
 #[test]

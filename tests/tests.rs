@@ -5,6 +5,9 @@
 mod evaluation;
 /// Which module uses which, against the table in ARCHITECTURE.md.
 mod layering;
+/// Every arm's kinematics and dynamics against MuJoCo, and MuJoCo under each drive.
+#[cfg(feature = "mujoco")]
+mod models;
 /// Kinematics, control and safety together.
 mod motion;
 /// The program as a user calls it: exit codes, messages, kill and resume.

@@ -18,7 +18,7 @@ use crate::time::Timestamp;
 impl Setting {
     /// The station of one prepared episode, arm active, and the judge of its task.
     pub fn station(&self, set_up: &SetUp, prepared: &Prepared) -> anyhow::Result<(Station, SuccessRule)> {
-        let (mut arm, for_camera, for_judge) = SimulatedArm::new(&self.robot, &prepared.kitchen);
+        let (mut arm, for_camera, for_judge) = SimulatedArm::new(&self.robot, &prepared.kitchen)?;
         let setting = &self.launch.camera[0];
         let camera = SimulatedCamera::new(&setting.name, &prepared.kitchen, self.renderer.clone(), for_camera)?;
         let judge = SuccessRule::new(

@@ -49,6 +49,32 @@ pub enum KinematicsError {
         /// Its axis, as written.
         axis: String,
     },
+    /// A link or finger has no mass, center of mass and inertia.
+    #[error("link `{link}` has no body; add a [[link]] with its mass, center of mass and inertia")]
+    Bodiless {
+        /// The link.
+        link: String,
+    },
+    /// More fingers than the fixed capacity.
+    #[error("{found} fingers, this build computes grippers of at most 4; list each finger once")]
+    FingerCount {
+        /// Fingers found.
+        found: usize,
+    },
+    /// A finger is not carried by a link of the chain.
+    #[error("finger `{finger}` has parent `{found}`, which no joint moves; fix it to a link of the arm")]
+    FingerParent {
+        /// The finger's joint.
+        finger: String,
+        /// Its parent link.
+        found: String,
+    },
+    /// A payload no body can have.
+    #[error("{found} is no body; give a finite mass and moments of inertia of at least 0")]
+    Payload {
+        /// The payload, as given.
+        found: String,
+    },
     /// The margin leaves a joint no room.
     #[error("joint `{joint}`: limits {lower}..{upper} rad leave no room inside limits.joint_margin; make it smaller")]
     NoRoom {

@@ -2,11 +2,45 @@
 
 use std::fmt::Write;
 
+use mujoco_rs::prelude::*;
+use mujoco_rs::wrappers::mj_model::MjtObjBase;
+
 use crate::config::{FingerJoint, Primitive, PrimitiveKind, Robot};
 use crate::geometry::rotation_from_euler;
 
 /// Name of the site at the tool point.
 pub(super) const TOOL_SITE: &str = "tool";
+
+/// Where an arm is in a compiled model's arrays. Its actuators come first: joints in chain order, then fingers.
+#[derive(Clone, Debug)]
+pub(super) struct ArmPlaces {
+    /// Position coordinate of each arm joint, chain order.
+    pub(super) joint_qpos: Vec<usize>,
+    /// Velocity coordinate of each arm joint, chain order.
+    pub(super) joint_dof: Vec<usize>,
+    /// Position coordinate of each finger; the first is the measured one.
+    pub(super) finger_qpos: Vec<usize>,
+}
+
+impl ArmPlaces {
+    pub(super) fn find(model: &MjModel, robot: &Robot) -> Result<Self, String> {
+        let id = |joint: &str| {
+            model
+                .name_to_id(MjtObjBase::mjOBJ_JOINT, joint)
+                .ok_or_else(|| format!("joint `{joint}` is missing; the model was made from another description"))
+        };
+        let mut places = Self { joint_qpos: Vec::new(), joint_dof: Vec::new(), finger_qpos: Vec::new() };
+        for joint in &robot.joint {
+            let id = id(&joint.name)?;
+            places.joint_qpos.push(model.jnt_qposadr()[id] as usize);
+            places.joint_dof.push(model.jnt_dofadr()[id] as usize);
+        }
+        for finger in &robot.gripper.finger {
+            places.finger_qpos.push(model.jnt_qposadr()[id(&finger.name)?] as usize);
+        }
+        Ok(places)
+    }
+}
 
 /// The arm as MJCF sections (`worldbody`, `contact`, `equality`, `actuator`), to be put inside `<mujoco>`.
 pub fn arm_mjcf(robot: &Robot) -> String {

@@ -9,8 +9,9 @@ use mujoco_rs::renderer::MjRenderer;
 use triple_buffer::Output;
 
 use super::SimulationError;
-use super::arm::Snapshot;
 use super::kitchen::Kitchen;
+use super::pedestal::Pedestal;
+use super::plant::Snapshot;
 use crate::camera::{Camera, CameraError};
 use crate::observation::Image;
 use crate::time::Timestamp;
@@ -40,7 +41,8 @@ impl SharedRenderer {
         DRAWING.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn draw(&self, data: &mut MjData<Arc<MjModel>>, camera: usize) -> Result<Arc<[u8]>, SimulationError> {
+    /// The picture a camera of the model takes of these coordinates: `height * width * 3` bytes, RGB.
+    pub fn draw(&self, data: &mut MjData<Arc<MjModel>>, camera: usize) -> Result<Arc<[u8]>, SimulationError> {
         let _drawing = Self::one_at_a_time();
         let mut slot = self.renderer.borrow_mut();
         if slot.is_none() {
@@ -87,11 +89,31 @@ impl SimulatedCamera {
         renderer: SharedRenderer,
         snapshots: Output<Snapshot>,
     ) -> Result<Self, SimulationError> {
+        Self::watching(name, &kitchen.model, kitchen.camera, renderer, snapshots)
+    }
+
+    /// A camera in front of an arm on its pedestal.
+    pub fn on_pedestal(
+        name: &str,
+        pedestal: &Pedestal,
+        renderer: SharedRenderer,
+        snapshots: Output<Snapshot>,
+    ) -> Result<Self, SimulationError> {
+        Self::watching(name, &pedestal.model, pedestal.camera, renderer, snapshots)
+    }
+
+    fn watching(
+        name: &str,
+        model: &Arc<MjModel>,
+        camera: usize,
+        renderer: SharedRenderer,
+        snapshots: Output<Snapshot>,
+    ) -> Result<Self, SimulationError> {
         let mut camera = Self {
             name: name.into(),
             renderer,
-            data: MjData::new(kitchen.model.clone()),
-            camera: kitchen.camera,
+            data: MjData::new(Arc::clone(model)),
+            camera,
             snapshots,
             newest: None,
             sequence: 0,

@@ -2,8 +2,8 @@
 
 use triple_buffer::Output;
 
-use super::arm::Snapshot;
 use super::kitchen::Kitchen;
+use super::plant::Snapshot;
 use crate::config::{Object, Rule};
 use crate::episode::{Judge, Outcome};
 use crate::geometry::Pose;
@@ -87,7 +87,7 @@ impl Judge for SuccessRule {
         let snapshot = self.snapshots.read();
         let object = self.kitchen.object_pose(&snapshot.qpos, &self.object)?;
         let container = self.kitchen.object_pose(&snapshot.qpos, &self.container)?;
-        let finger = snapshot.qpos[self.kitchen.finger_qpos[0]];
+        let finger = snapshot.qpos[self.kitchen.arm.finger_qpos[0]];
         if object.translation.z < -0.05 {
             return Some(Outcome::Failure { judge: JUDGE.into(), why: format!("the {} fell down", self.object) });
         }

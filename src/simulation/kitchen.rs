@@ -10,7 +10,7 @@ use nalgebra::{Quaternion, UnitQuaternion, Vector3};
 
 use super::SimulationError;
 use super::appearance::Appearance;
-use super::arm_model::{TOOL_SITE, arm_mjcf};
+use super::arm_model::{ArmPlaces, TOOL_SITE, arm_mjcf};
 use crate::config::{CameraCalibration, Object, Robot};
 use crate::geometry::Pose;
 use crate::observation::JointVector;
@@ -47,12 +47,8 @@ pub struct Kitchen {
     pub(super) model: Arc<MjModel>,
     /// First position coordinate of each movable object.
     pub(super) object_qpos: BTreeMap<String, usize>,
-    /// Position coordinate of each arm joint, chain order.
-    pub(super) joint_qpos: Vec<usize>,
-    /// Velocity coordinate of each arm joint, chain order.
-    pub(super) joint_dof: Vec<usize>,
-    /// Position coordinates of the two fingers.
-    pub(super) finger_qpos: [usize; 2],
+    /// Where the arm is.
+    pub(super) arm: ArmPlaces,
     /// Camera id.
     pub(super) camera: usize,
     /// Settled coordinates at the start of the episode.
@@ -92,23 +88,14 @@ impl Kitchen {
                 || SimulationError::Scene { file: parts.objects.clone(), why: format!("joint `{joint}` is missing") },
             )
         };
-        let joint_qpos = parts.robot.joint.iter().map(|j| position(&j.name)).collect::<Result<Vec<_>, _>>()?;
-        let joint_dof = parts
-            .robot
-            .joint
-            .iter()
-            .filter_map(|j| model.name_to_id(MjtObjBase::mjOBJ_JOINT, &j.name))
-            .map(|id| model.jnt_dofadr()[id] as usize)
-            .collect();
-        let finger_qpos =
-            [position(&parts.robot.gripper.finger[0].name)?, position(&parts.robot.gripper.finger[1].name)?];
+        let arm = ArmPlaces::find(&model, parts.robot)
+            .map_err(|why| SimulationError::Scene { file: parts.fixtures.clone(), why })?;
         let mut object_qpos = BTreeMap::new();
         for placed in &layout.placed {
             object_qpos.insert(placed.object.clone(), position(&format!("{}_free", placed.object))?);
         }
         let camera = model.name_to_id(MjtObjBase::mjOBJ_CAMERA, "policy").unwrap_or(0);
-        let mut kitchen =
-            Self { model, object_qpos, joint_qpos, joint_dof, finger_qpos, camera, start_qpos: Vec::new() };
+        let mut kitchen = Self { model, object_qpos, arm, camera, start_qpos: Vec::new() };
         kitchen.settle(parts, layout, joints);
         Ok(kitchen)
     }
@@ -130,11 +117,11 @@ impl Kitchen {
         let mut data = MjData::new(self.model.clone());
         {
             let qpos = data.qpos_mut();
-            for (address, value) in self.joint_qpos.iter().zip(joints.iter()) {
+            for (address, value) in self.arm.joint_qpos.iter().zip(joints.iter()) {
                 qpos[*address] = *value;
             }
-            for address in self.finger_qpos {
-                qpos[address] = parts.robot.gripper.finger_open;
+            for address in &self.arm.finger_qpos {
+                qpos[*address] = parts.robot.gripper.finger_open;
             }
             for placed in &layout.placed {
                 let at = self.object_qpos[&placed.object];
@@ -152,7 +139,7 @@ impl Kitchen {
                 *to = *from;
             }
             let n = joints.len();
-            for finger in &mut ctrl[n..n + 2] {
+            for finger in &mut ctrl[n..n + self.arm.finger_qpos.len()] {
                 *finger = parts.robot.gripper.finger_open;
             }
         }
@@ -164,7 +151,7 @@ impl Kitchen {
 
     /// Position and velocity coordinate of each arm joint, chain order.
     pub fn joint_addresses(&self) -> Vec<(usize, usize)> {
-        self.joint_qpos.iter().copied().zip(self.joint_dof.iter().copied()).collect()
+        self.arm.joint_qpos.iter().copied().zip(self.arm.joint_dof.iter().copied()).collect()
     }
 
     /// Id of the tool site.

@@ -1,5 +1,6 @@
 //! MuJoCo stand-ins for the arm and the camera, the toy kitchen they stand in, and its demonstrators.
 //!
+//! Any arm of `robots/` can stand alone ([`Pedestal`]); [`MujocoPlant`] are the mechanics behind an emulated controller.
 //! The stand-ins implement the same traits as hardware and say only what hardware says. Object poses are read in two
 //! places: when the scene is set up ([`Kitchen::placed_pose`], before an episode begins) and by the success check
 //! ([`SuccessRule`]). Start reading at [`Kitchen`].
@@ -11,17 +12,21 @@ mod camera;
 mod demonstrator;
 mod judge;
 mod kitchen;
+mod pedestal;
+mod plant;
 mod random;
 
 use std::path::PathBuf;
 
 pub use appearance::Appearance;
-pub use arm::{SimulatedArm, Snapshot};
+pub use arm::SimulatedArm;
 pub use arm_model::arm_mjcf;
 pub use camera::{SharedRenderer, SimulatedCamera};
 pub use demonstrator::{Assignment, Demonstrator, Disturbance};
 pub use judge::SuccessRule;
 pub use kitchen::{Kitchen, KitchenParts, Layout, PHYSICS_STEP, Placed};
+pub use pedestal::Pedestal;
+pub use plant::{MujocoPlant, Snapshot};
 pub use random::RandomActions;
 
 /// The simulation cannot be set up.

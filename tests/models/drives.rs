@@ -1,0 +1,171 @@
+//! MuJoCo held by our own gravity, and under each drive of a plant.
+//!
+//! Joints have the passive damping of their descriptions (WidowX 0.1, Panda 1, Sawyer 1 to 10, Jaco 0.01 to 0.1 Nm s/rad)
+//! and no Coulomb friction: nothing but the right torque keeps a floating arm where it is.
+
+use visuomotor::driver::{Drive, Plant};
+use visuomotor::kinematics::Dynamics;
+use visuomotor::observation::JointVector;
+use visuomotor::simulation::MujocoPlant;
+use visuomotor::time::Timestamp;
+
+use super::{ARMS, at_home, robot};
+
+fn at(milliseconds: u64) -> Timestamp {
+    Timestamp::from_nanos(milliseconds * 1_000_000)
+}
+
+fn plant(name: &str) -> (MujocoPlant, JointVector) {
+    let robot = robot(name);
+    let (mut plant, _) = MujocoPlant::on_pedestal(&robot, &at_home(&robot)).unwrap();
+    plant.advance_to(at(0));
+    (plant, JointVector::from_slice(&robot.robot.home))
+}
+
+fn furthest(plant: &MujocoPlant, from: &JointVector) -> f64 {
+    plant.positions().iter().zip(from.iter()).map(|(q, from)| (q - from).abs()).fold(0.0, f64::max)
+}
+
+#[test]
+fn every_arm_floats_at_home_for_ten_seconds() {
+    for name in ARMS {
+        let (mut plant, home) = plant(name);
+        plant.drive(Drive::Floating(JointVector::zeros(home.len())));
+        let mut off: f64 = 0.0;
+        for tick in 1..=1000 {
+            plant.advance_to(at(tick * 10));
+            off = off.max(furthest(&plant, &home));
+        }
+        println!("{name}: floats away {off:.2e} rad in 10 s");
+        assert!(off < 1e-3, "{name}: {off} rad");
+    }
+}
+
+#[test]
+fn a_limp_arm_falls() {
+    for name in ARMS {
+        let (mut plant, home) = plant(name);
+        plant.drive(Drive::Limp);
+        plant.advance_to(at(1000));
+        let off = furthest(&plant, &home);
+        assert!(off > 0.05, "{name}: {off} rad: held by something else than its motors");
+    }
+}
+
+#[test]
+fn torques_alone_hold_as_well_as_floating_does() {
+    for name in ARMS {
+        let (mut plant, home) = plant(name);
+        let robot = robot(name);
+        let mut dynamics = Dynamics::from_robot(&robot).unwrap();
+        let mut off: f64 = 0.0;
+        for tick in 1..=1000 {
+            let sensed = plant.sense();
+            dynamics.set_finger(sensed.finger_position);
+            plant.drive(Drive::Torque(dynamics.gravity(&sensed.joint_positions)));
+            plant.advance_to(at(tick));
+            off = off.max(furthest(&plant, &home));
+        }
+        assert!(off < 1e-3, "{name}: {off} rad");
+    }
+}
+
+#[test]
+fn positions_are_reached() {
+    for name in ARMS {
+        let (mut plant, home) = plant(name);
+        let mut goal = home;
+        goal.iter_mut().for_each(|q| *q += 0.15);
+        plant.drive(Drive::Position(goal));
+        plant.advance_to(at(4000));
+        let off = furthest(&plant, &goal);
+        // Hobby servos sag; the others compensate gravity.
+        assert!(off < if name == "widowx" { 0.01 } else { 1e-3 }, "{name}: {off} rad");
+        let effort = plant.sense().joint_efforts;
+        assert!(effort.iter().any(|torque| torque.abs() > 0.1), "{name}: {effort:?}");
+    }
+}
+
+#[test]
+fn velocities_are_kept_and_zero_stops() {
+    for name in ARMS {
+        let (mut plant, home) = plant(name);
+        let n = home.len();
+        let mut speed = JointVector::zeros(n);
+        speed.fill(0.2);
+        plant.drive(Drive::Velocity(speed));
+        plant.advance_to(at(1000));
+        let sensed = plant.sense();
+        for joint in 0..n {
+            let found = sensed.joint_velocities[joint];
+            assert!((found - 0.2).abs() < 0.02, "{name} joint {joint}: {found} rad/s");
+            let moved = sensed.joint_positions[joint] - home[joint];
+            assert!((moved - 0.2).abs() < 0.03, "{name} joint {joint}: {moved} rad");
+        }
+        plant.drive(Drive::Velocity(JointVector::zeros(n)));
+        plant.advance_to(at(1300));
+        let stopped = plant.positions();
+        plant.advance_to(at(2000));
+        assert!(furthest(&plant, &stopped) < 2e-3, "{name} goes on by {} rad", furthest(&plant, &stopped));
+        assert!(furthest(&plant, &sensed.joint_positions) < 0.03, "{name} overshot");
+    }
+}
+
+#[test]
+fn changing_drives_makes_no_jump() {
+    for name in ARMS {
+        let (mut plant, home) = plant(name);
+        let zero = JointVector::zeros(home.len());
+        let mut now = 0;
+        for drive in [Drive::Floating(zero), Drive::Velocity(zero), Drive::Position(home), Drive::Floating(zero)] {
+            plant.drive(drive);
+            now += 200;
+            plant.advance_to(at(now));
+            let off = furthest(&plant, &home);
+            assert!(off < 0.01, "{name} under {drive:?}: {off} rad");
+        }
+    }
+}
+
+#[test]
+fn grippers_close_and_open() {
+    for name in ARMS {
+        let (mut plant, _) = plant(name);
+        assert!((plant.sense().gripper - 1.0).abs() < 0.02, "{name}");
+        plant.drive_gripper(0.0);
+        plant.advance_to(at(3000));
+        let closed = plant.sense().gripper;
+        // The WidowX's fingers meet their stops before what Bridge calls closed.
+        let (low, high) = if name == "widowx" { (0.1, 0.3) } else { (-0.05, 0.05) };
+        assert!(closed > low && closed < high, "{name}: {closed}");
+        plant.drive_gripper(1.0);
+        plant.advance_to(at(6000));
+        assert!((plant.sense().gripper - 1.0).abs() < 0.05, "{name}: {}", plant.sense().gripper);
+    }
+}
+
+#[test]
+fn a_drive_that_is_not_finite_or_of_another_arm_is_not_taken() {
+    let (mut plant, home) = plant("panda");
+    let mut bad = home;
+    bad[3] = f64::NAN;
+    plant.drive(Drive::Position(bad));
+    plant.drive(Drive::Torque(JointVector::zeros(6)));
+    plant.drive_gripper(f64::INFINITY);
+    plant.advance_to(at(1000));
+    assert!(furthest(&plant, &home) < 1e-3);
+    assert!(plant.sense().joint_positions.is_finite() && plant.sense().gripper.is_finite());
+}
+
+#[test]
+fn nothing_touches_at_home() {
+    for name in ARMS {
+        let robot = robot(name);
+        let pedestal = at_home(&robot);
+        let mut data = mujoco_rs::prelude::MjData::new(std::sync::Arc::clone(pedestal.model()));
+        data.qpos_mut().copy_from_slice(pedestal.start());
+        data.forward();
+        let touching: Vec<_> = data.contact().iter().map(|contact| contact.geom).collect();
+        assert!(touching.is_empty(), "{name}: {touching:?}");
+    }
+}
