@@ -8,6 +8,7 @@
 mod check;
 mod error;
 mod plant;
+pub mod widowx;
 
 pub use check::{CheckReport, Finding, Grade};
 pub use error::{ConnectError, DriverError, FaultCode};

@@ -1,0 +1,4 @@
+//! The controller's side of a WidowX over a [`crate::driver::Plant`].
+
+#[cfg(feature = "ros2")]
+pub mod xs_sdk;
