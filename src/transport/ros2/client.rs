@@ -24,6 +24,10 @@ pub struct RosClient<S: RosService> {
     service: String,
 }
 
+/// A question under way.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked(ros2_client::RmwRequestId);
+
 /// How often it is looked whether the server is there.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
@@ -40,6 +44,25 @@ impl<S: RosService> RosClient<S> {
     /// Does somebody serve it?
     pub fn available(&self) -> bool {
         self.node.with(|node| Ok(poll_once(self.inner.wait_for_service(node)).is_some())).unwrap_or(false)
+    }
+
+    /// Asks without waiting; the answer is picked up with [`RosClient::answer`]. `None` when nobody serves it.
+    pub fn ask(&self, request: S::Request) -> Result<Option<Asked>, RosError> {
+        if !self.available() {
+            return Ok(None);
+        }
+        let sent = self.inner.send_request(Body(request));
+        sent.map(|id| Some(Asked(id)))
+            .map_err(|error| RosError::Send { topic: self.service.clone(), cause: error.to_string() })
+    }
+
+    /// The answer to what was asked, if it came.
+    pub fn answer(&self, asked: Asked) -> Result<Option<S::Response>, RosError> {
+        match poll_once(self.inner.async_receive_response(asked.0)) {
+            None => Ok(None),
+            Some(Ok(Body(answer))) => Ok(Some(answer)),
+            Some(Err(error)) => Err(RosError::Receive { topic: self.service.clone(), cause: error.to_string() }),
+        }
     }
 
     /// Asks and waits for the answer; waiting for a server to appear counts.

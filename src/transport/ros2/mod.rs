@@ -38,7 +38,7 @@ mod wait;
 
 pub use action::{ActionEnd, RosActionClient};
 pub use bridge::{Bridge, BridgeWorker, Pacing};
-pub use client::RosClient;
+pub use client::{Asked, RosClient};
 pub use error::RosError;
 pub use message::{RosAction, RosMessage, RosService};
 pub use node::{Endpoint, RosNode};

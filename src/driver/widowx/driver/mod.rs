@@ -1,9 +1,13 @@
-//! A WidowX behind [`crate::driver::ArmDriver`]: over its own servo bus.
+//! A WidowX behind [`crate::driver::ArmDriver`]: over its own servo bus, or through the maker's ROS 2 node.
 
 #[cfg(feature = "dynamixel")]
 mod dynamixel;
+#[cfg(feature = "ros2")]
+mod xs_sdk;
 
 #[cfg(feature = "dynamixel")]
 pub use dynamixel::{
     BusCounters, DynamixelArm, DynamixelOptions, FaultKind, Grip, PositionServo, ServoHealth, check_bus, explain,
 };
+#[cfg(feature = "ros2")]
+pub use xs_sdk::{GripperDrive, XsSdkArm, XsSdkOptions, check_node};

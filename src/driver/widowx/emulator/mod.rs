@@ -2,3 +2,5 @@
 
 #[cfg(feature = "dynamixel")]
 pub mod dynamixel;
+#[cfg(feature = "ros2")]
+pub mod xs_sdk;

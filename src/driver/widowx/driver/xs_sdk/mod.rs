@@ -1,0 +1,285 @@
+//! A WidowX behind Interbotix's node `xs_sdk`. Start at [`XsSdkArm::connect`].
+//!
+//! The node checks no limits, has no command time-out and holds the last goal forever; a mode change drops the torque for a
+//! moment. So everything that must be right is read back here, before torque where it can be, and the bridge thread stops
+//! the arm when the control loop falls silent. If this whole program is killed, the node goes on holding the last goal (or
+//! turning at the last velocity): the servos' bus watchdog, which is armed here, only sees the bus, which the node keeps busy.
+//! [`check_node`] says so.
+
+mod check;
+mod session;
+mod worker;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use check::check_node;
+
+use super::super::limits::JOINTS;
+use super::super::wire::xs_sdk::{self, hardware_words};
+use crate::action::{ControlMode, JointCommand};
+use crate::config::Robot;
+use crate::driver::{ArmDriver, Capabilities, ConnectError, DriverError, FaultCode};
+use crate::observation::{JointVector, Proprioception};
+use crate::time::{Clock, Timestamp};
+use crate::transport::ros2::{Bridge, Pacing, RosSettings};
+use session::Session;
+use worker::{Target, Worker, WorkerState};
+
+/// How the gripper motor is driven.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GripperDrive {
+    /// By force (`pwm`), with the position loop here, as Bridge does: gives way instead of overloading.
+    #[default]
+    Pwm,
+    /// By the opening in meters (`linear_position`); closing on an object for long trips the servo's overload.
+    LinearPosition,
+}
+
+impl GripperDrive {
+    /// Operating mode of the node.
+    pub(super) fn mode(self) -> &'static str {
+        match self {
+            GripperDrive::Pwm => "pwm",
+            GripperDrive::LinearPosition => "linear_position",
+        }
+    }
+}
+
+/// How the arm is connected.
+#[derive(Clone, Debug, PartialEq)]
+pub struct XsSdkOptions {
+    /// Where on the ROS 2 graph; the namespace is the arm's (`/wx250s` as shipped).
+    pub settings: RosSettings,
+    /// How the gripper motor is driven.
+    pub gripper: GripperDrive,
+    /// Longest wait for the node when connecting, and for each of its answers \[s\].
+    pub patience: f64,
+    /// State older than this is silence \[s\]. A register read stalls the node's 100 Hz for up to 0.15 s (seven servos at
+    /// the USB adapter's 16 ms latency), so not much less than the default.
+    pub silence: f64,
+    /// Bus watchdog of the servos \[s\]: they stop when the node or its cable dies.
+    pub watchdog: f64,
+    /// In velocity mode the arm is stopped when no command came for this long \[s\].
+    pub command_gap: f64,
+    /// How often hardware errors are asked for \[s\].
+    pub health_period: f64,
+}
+
+impl XsSdkOptions {
+    /// As shipped.
+    pub fn new(settings: RosSettings) -> Self {
+        Self {
+            settings,
+            gripper: GripperDrive::default(),
+            patience: 5.0,
+            silence: 0.25,
+            watchdog: 0.2,
+            command_gap: 0.1,
+            health_period: 1.0,
+        }
+    }
+}
+
+/// A WidowX over ROS 2.
+pub struct XsSdkArm {
+    capabilities: Capabilities,
+    session: Session,
+    bridge: Bridge<Worker>,
+    clock: Arc<dyn Clock>,
+    active: Option<ControlMode>,
+    /// Where it holds; set at the first hold and kept, so that it does not creep.
+    holding: Option<JointVector>,
+    newest: Option<WorkerState>,
+    gripper: f64,
+}
+
+impl XsSdkArm {
+    /// Connects and checks everything that can be checked without torque. Blocks.
+    pub fn connect(robot: &Robot, options: XsSdkOptions, clock: Arc<dyn Clock>) -> Result<Self, ConnectError> {
+        let mut session = Session::open(robot, options)?;
+        let worker = Worker::new(&mut session)?;
+        let pacing = Pacing::Prompt(Duration::from_millis(10));
+        let spawned = Bridge::spawn("xs-sdk-bridge", worker, pacing, Arc::clone(&clock));
+        let bridge = spawned.map_err(|error| session.link_error(&error))?;
+        let capabilities = Capabilities {
+            robot: robot.robot.name.clone(),
+            driver: "ros2".into(),
+            joints: JOINTS.len(),
+            control_rate_hz: robot.robot.control_rate_hz,
+            modes: vec![ControlMode::Position, ControlMode::Velocity],
+        };
+        let mut arm =
+            Self { capabilities, session, bridge, clock, active: None, holding: None, newest: None, gripper: 1.0 };
+        arm.settle()?;
+        Ok(arm)
+    }
+
+    /// States dropped so far because they said what cannot be.
+    pub fn bad_states(&mut self) -> u64 {
+        self.refresh();
+        self.newest.map_or(0, |state| state.bad_states)
+    }
+
+    fn refresh(&mut self) {
+        if let Some((state, _)) = self.bridge.state() {
+            self.newest = Some(state);
+        }
+    }
+
+    /// Waits for a good state that is fresher than this call, and looks at everything the node answers.
+    fn settle(&mut self) -> Result<(), ConnectError> {
+        let asked = self.clock.now();
+        let patience = self.session.options.patience;
+        let deadline = asked + Duration::from_secs_f64(patience);
+        loop {
+            self.refresh();
+            if let Some(state) = self.newest.filter(|state| state.good_at > asked) {
+                self.gripper = self.session.gripper.fraction_from_finger(state.arm.finger).clamp(0.0, 1.0);
+                break;
+            }
+            if self.clock.now() >= deadline {
+                return Err(match self.newest.and_then(|state| state.bad) {
+                    Some(bad) => self.session.unfit(
+                        "joint_states",
+                        bad.text(),
+                        "plausible joint positions",
+                        "look at the node's log: servo cable, power, or an encoder",
+                    ),
+                    None => self.session.silent("joint_states", patience, "is the node still running?"),
+                });
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.session.survey()
+    }
+
+    /// The newest state, or why there is none to act on.
+    fn state(&mut self, now: Timestamp) -> Result<WorkerState, DriverError> {
+        self.refresh();
+        let state = self.newest.ok_or(DriverError::Silent)?;
+        if state.rivals > 0 {
+            return Err(DriverError::SecondCommander);
+        }
+        if let Some(fault) = state.fault {
+            return Err(DriverError::Fault(fault));
+        }
+        // Written so that a NaN limit is silence.
+        if now.since(state.good_at).as_secs_f64() <= self.session.options.silence {
+            return Ok(state);
+        }
+        match state.bad {
+            Some(xs_sdk::BadState::Value(joint, value)) => {
+                let (low, high) = self.session.range.get(joint).copied().unwrap_or((0.0, 0.06));
+                Err(DriverError::Implausible { joint, value, low, high })
+            }
+            _ => Err(DriverError::Silent),
+        }
+    }
+}
+
+impl ArmDriver for XsSdkArm {
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    fn activate(&mut self, now: Timestamp, mode: ControlMode) -> Result<(), DriverError> {
+        if mode == ControlMode::Torque {
+            return Err(DriverError::Mode(mode));
+        }
+        self.state(now)?;
+        self.active = None;
+        // Zero velocity or the present position is the goal before torque can act on an older one.
+        let failed = |error: ConnectError| {
+            tracing::error!("{error}");
+            DriverError::Silent
+        };
+        self.session.set_modes(mode).map_err(|error| match error {
+            ConnectError::Unfit { .. } => {
+                tracing::error!("{error}");
+                DriverError::Mode(mode)
+            }
+            other => failed(other),
+        })?;
+        self.session.arm_watchdog().map_err(failed)?;
+        self.session.torque_on().map_err(failed)?;
+        self.holding = None;
+        let now = self.clock.now();
+        // The state was not read while the services were called on this thread; the bridge went on reading it.
+        let state = self.state(now)?;
+        self.active = Some(mode);
+        self.bridge.send(Target::hold(mode, state.arm.positions, self.gripper));
+        self.holding = Some(state.arm.positions);
+        Ok(())
+    }
+
+    fn read(&mut self, now: Timestamp) -> Result<Proprioception, DriverError> {
+        let state = self.state(now)?;
+        Ok(Proprioception {
+            joint_positions: state.arm.positions,
+            joint_velocities: state.arm.velocities,
+            joint_efforts: state.arm.torques,
+            finger_position: state.arm.finger,
+            gripper: self.session.gripper.fraction_from_finger(state.arm.finger),
+            measured_at: state.good_at,
+        })
+    }
+
+    fn write(&mut self, now: Timestamp, command: &JointCommand) -> Result<(), DriverError> {
+        let mode = self.active.ok_or(DriverError::Inactive)?;
+        if command.mode != mode || command.joints.len() != JOINTS.len() {
+            return Err(DriverError::Mode(command.mode));
+        }
+        if !(command.joints.is_finite() && command.gripper.is_finite()) {
+            self.hold(now)?;
+            return Err(DriverError::NotFinite);
+        }
+        self.state(now)?;
+        self.holding = None;
+        self.gripper = command.gripper;
+        self.bridge.send(Target { mode, joints: command.joints, gripper: command.gripper });
+        Ok(())
+    }
+
+    fn hold(&mut self, _now: Timestamp) -> Result<(), DriverError> {
+        let mode = self.active.ok_or(DriverError::Inactive)?;
+        self.refresh();
+        let state = self.newest.ok_or(DriverError::Silent)?;
+        // Measured once: a goal that follows the sagging arm would creep down.
+        let at = *self.holding.get_or_insert(state.arm.positions);
+        self.bridge.send(Target::hold(mode, at, self.gripper));
+        Ok(())
+    }
+
+    fn recover(&mut self, now: Timestamp) -> Result<(), ConnectError> {
+        if self.active.is_some() {
+            // A silent arm cannot be told anything; what matters is that nothing but a hold is on its way.
+            let _ = self.hold(now);
+        }
+        self.active = None;
+        self.holding = None;
+        self.session.reboot_faulted()?;
+        self.settle()?;
+        // The bridge reports a fault until it has asked again.
+        let patience = self.session.options.patience;
+        let deadline = self.clock.now() + Duration::from_secs_f64(patience);
+        loop {
+            self.refresh();
+            match self.newest {
+                Some(state) if state.fault.is_none() && state.rivals == 0 => return Ok(()),
+                _ if self.clock.now() < deadline => std::thread::sleep(Duration::from_millis(5)),
+                Some(WorkerState { fault: Some(fault), .. }) => {
+                    let found = self.fault_text(fault);
+                    return Err(self.session.unfit("a servo", found, "no hardware error", "cool it down, then power-cycle"));
+                }
+                _ => return Err(self.session.second_commander()),
+            }
+        }
+    }
+
+    fn fault_text(&self, fault: FaultCode) -> String {
+        let (servo, bits) = ((fault.0 >> 8) as usize, fault.0 & 0xff);
+        let name = JOINTS.get(servo).copied().unwrap_or(xs_sdk::GRIPPER);
+        format!("servo {name}: {}", hardware_words(bits))
+    }
+}

@@ -1,0 +1,172 @@
+//! Interbotix's node `xs_sdk` as it behaves, over a [`Plant`]: topics, services, joint order, and its bad manners.
+//!
+//! 100 Hz `joint_states` with the fingers as pseudo-joints and efforts in mA; no limit checks; no command time-out, so the
+//! last goal is held and the last velocity turned forever; a mode change drops the torque for a moment; a failed read is
+//! published as -pi on all joints. One thread reads, writes and answers, as in the node: a slow service call stalls the states.
+//! Start at [`XsSdk::start`]; everything ends when it is dropped, the arm then limp as after a loss of power.
+
+mod servos;
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use self::servos::Servos;
+pub use self::servos::{Fault, ReceivedCommand};
+use crate::config::Robot;
+use crate::driver::Plant;
+use crate::time::{Clock, Timestamp};
+use crate::transport::ros2::messages::builtin::Time;
+use crate::transport::ros2::messages::interbotix::*;
+use crate::transport::ros2::messages::sensor::JointState;
+use crate::transport::ros2::messages::std::{Empty, Header};
+use crate::transport::ros2::{Qos, RosError, RosNode, RosPublisher, RosServer, RosSubscriber};
+
+/// Period of `joint_states`.
+const PERIOD: Duration = Duration::from_millis(10);
+
+type Shared = Arc<Mutex<Servos>>;
+
+/// A running node.
+pub struct XsSdk {
+    shared: Shared,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+    _services: Vec<RosServer>,
+}
+
+fn lock(shared: &Shared) -> MutexGuard<'_, Servos> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl XsSdk {
+    /// Starts the node's topics and services in the namespace of `node`. The torque is off, as after the node's start.
+    pub fn start(
+        node: &RosNode,
+        robot: &Robot,
+        plant: Box<dyn Plant>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, RosError> {
+        let states = node.publisher::<JointState>("joint_states", Qos::State)?;
+        let group = node.subscriber::<JointGroupCommand>("commands/joint_group", Qos::Command)?;
+        let single = node.subscriber::<JointSingleCommand>("commands/joint_single", Qos::Command)?;
+        let shared: Shared = Arc::new(Mutex::new(Servos::new(robot, plant)));
+        let services = services(node, &shared, &clock)?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let turns =
+            Turns { shared: Arc::clone(&shared), stop: Arc::clone(&stop), clock, states, group, single };
+        let thread = std::thread::Builder::new().name("xs-sdk".into()).spawn(move || turns.run()).map_err(|error| {
+            RosError::Create { what: "xs_sdk".into(), cause: error.to_string(), fix: "end other programs".into() }
+        })?;
+        Ok(Self { shared, stop, thread: Some(thread), _services: services })
+    }
+
+    /// Lets something break, or mends it.
+    pub fn inject(&self, fault: Fault) {
+        lock(&self.shared).inject(fault);
+    }
+
+    /// The newest commands for the arm, oldest first, at most [`servos::KEPT`].
+    pub fn commands(&self) -> VecDeque<ReceivedCommand> {
+        lock(&self.shared).received().clone()
+    }
+
+    /// True joint positions \[rad\], chain order.
+    pub fn positions(&self) -> Vec<f64> {
+        lock(&self.shared).positions()
+    }
+
+    /// Is the torque on?
+    pub fn torque(&self) -> bool {
+        lock(&self.shared).torque()
+    }
+}
+
+impl Drop for XsSdk {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            // A thread that panicked has said so.
+            let _ = thread.join();
+        }
+        lock(&self.shared).power_off();
+    }
+}
+
+fn services(node: &RosNode, shared: &Shared, clock: &Arc<dyn Clock>) -> Result<Vec<RosServer>, RosError> {
+    let at = || (Arc::clone(shared), Arc::clone(clock));
+    let (s, _) = at();
+    let info = node.serve::<RobotInfo>("get_robot_info", move |ask| lock(&s).info(&ask.cmd_type, &ask.name))?;
+    let (s, _) = at();
+    let torque = node.serve::<TorqueEnable>("torque_enable", move |ask| {
+        lock(&s).set_torque(&ask.cmd_type, &ask.name, ask.enable);
+        Empty::default()
+    })?;
+    let (s, c) = at();
+    let modes = node.serve::<OperatingModes>("set_operating_modes", move |ask| {
+        lock(&s).set_mode(c.now(), &ask);
+        Empty::default()
+    })?;
+    let (s, _) = at();
+    let reboot = node.serve::<Reboot>("reboot_motors", move |ask| {
+        lock(&s).reboot(&ask);
+        Empty::default()
+    })?;
+    let (s, _) = at();
+    let set = node.serve::<RegisterValues>("set_motor_registers", move |ask| {
+        lock(&s).write(&ask);
+        RegisterValuesResponse::default()
+    })?;
+    let (s, _) = at();
+    let get = node.serve::<RegisterValues>("get_motor_registers", move |ask| RegisterValuesResponse {
+        values: lock(&s).read(&ask),
+    })?;
+    let gains = node.serve::<MotorGains>("set_motor_pid_gains", |_| Empty::default())?;
+    Ok(vec![info, torque, modes, reboot, set, get, gains])
+}
+
+/// The node's thread.
+struct Turns {
+    shared: Shared,
+    stop: Arc<AtomicBool>,
+    clock: Arc<dyn Clock>,
+    states: RosPublisher<JointState>,
+    group: RosSubscriber<JointGroupCommand>,
+    single: RosSubscriber<JointSingleCommand>,
+}
+
+impl Turns {
+    fn run(mut self) {
+        let mut due = Instant::now();
+        while !self.stop.load(Ordering::Acquire) {
+            let now = self.clock.now();
+            // A command is written to the bus when it arrives, not at the next read.
+            while let Ok(Some(command)) = self.group.take() {
+                lock(&self.shared).group_command(now, &command);
+            }
+            while let Ok(Some(command)) = self.single.take() {
+                lock(&self.shared).single_command(now, &command);
+            }
+            lock(&self.shared).advance(now);
+            if Instant::now() >= due {
+                let message = lock(&self.shared).state(header(now));
+                if let Some(Err(error)) = message.map(|message| self.states.publish(message)) {
+                    tracing::warn!("{error}");
+                }
+                due = (due + PERIOD).max(Instant::now());
+            }
+            // A command that arrives wakes the thread.
+            std::thread::park_timeout(due.saturating_duration_since(Instant::now()));
+        }
+    }
+}
+
+fn header(now: Timestamp) -> Header {
+    let nanos = now.as_nanos();
+    // The seconds of a machine's up-time fit.
+    let stamp = Time { sec: (nanos / 1_000_000_000) as i32, nanosec: (nanos % 1_000_000_000) as u32 };
+    Header { stamp, ..Header::default() }
+}
