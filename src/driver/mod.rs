@@ -7,6 +7,7 @@
 
 mod check;
 mod error;
+pub mod panda;
 mod plant;
 pub mod widowx;
 

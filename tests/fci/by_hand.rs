@@ -1,0 +1,259 @@
+//! Driver and emulated FER without sockets and clocks: every millisecond is a call, so every run is the same.
+
+use proptest::prelude::*;
+use visuomotor::action::{ControlMode, JointCommand};
+use visuomotor::driver::PointPlant;
+use visuomotor::driver::panda::driver::fci::envelope::Envelope;
+use visuomotor::driver::panda::driver::fci::pilot::{Pilot, Seen};
+use visuomotor::driver::panda::driver::fci::{FciSettings, Model, Order, Wish};
+use visuomotor::driver::panda::emulator::fci::{Controller, error};
+use visuomotor::driver::panda::limits::{FER, JOINTS};
+use visuomotor::driver::panda::wire::fci::{Command, Generator, MoveStatus, Regulator, RobotMode};
+use visuomotor::observation::JointVector;
+use visuomotor::time::Timestamp;
+
+use super::laws::{HOME, distance, poses, shares_of_positions, towards};
+
+struct Line {
+    controller: Controller,
+    pilot: Pilot,
+    mode: ControlMode,
+    order: Order,
+    ms: u64,
+    sent: Vec<[f64; JOINTS]>,
+}
+
+impl Line {
+    fn start(mode: ControlMode) -> Self {
+        let plant = Box::new(PointPlant::at(JointVector::from_slice(&HOME)));
+        let mut controller = Controller::new(plant, None, Timestamp::ZERO);
+        let (regulator, generator) = match mode {
+            ControlMode::Position => (Regulator::JointImpedance, Generator::JointPosition),
+            ControlMode::Velocity => (Regulator::JointImpedance, Generator::JointVelocity),
+            ControlMode::Torque => (Regulator::External, Generator::JointVelocity),
+        };
+        assert_eq!(controller.start(1, regulator, generator), MoveStatus::MotionStarted);
+        let settings = FciSettings::of(Model::Fer);
+        let pilot = Pilot::new(mode, &settings, Envelope::flat(&settings.motion), 0);
+        Self { controller, pilot, mode, order: Order::NONE, ms: 0, sent: Vec::new() }
+    }
+
+    fn seen(&self) -> Seen {
+        let s = self.controller.state();
+        Seen { ms: s.message_id, q: s.q, dq: s.dq, q_d: s.q_d, dq_d: s.dq_d, ddq_d: s.ddq_d, tau_j_d: s.tau_j_d }
+    }
+
+    fn order(&mut self, wish: Wish) {
+        self.order = Order { count: self.order.count + 1, at: Timestamp::from_nanos(self.ms * 1_000_000), wish };
+    }
+
+    fn follow(&mut self, command: JointCommand) {
+        self.order(Wish::Follow(command));
+    }
+
+    fn tick(&mut self, answer: Option<Command>) {
+        self.ms += 1;
+        self.controller.tick(Timestamp::from_nanos(self.ms * 1_000_000), answer.as_ref());
+    }
+
+    /// One millisecond in which the client answers; `arrives` says whether the answer does.
+    fn cycle(&mut self, arrives: bool) {
+        let seen = self.seen();
+        let values = self.pilot.answer(&seen, &self.order);
+        let finished = self.pilot.ended();
+        self.pilot.prepare();
+        let still = [0.0; JOINTS];
+        let mut command = Command { message_id: seen.ms, q_c: still, dq_c: still, twist: [0.0; 6], finished, tau_j_d: still };
+        match self.mode {
+            ControlMode::Position => command.q_c = values,
+            ControlMode::Velocity => command.dq_c = values,
+            ControlMode::Torque => command.tau_j_d = values,
+        }
+        if arrives {
+            self.sent.push(values);
+        }
+        self.tick(arrives.then_some(command));
+    }
+
+    fn mode(&self) -> RobotMode {
+        self.controller.state().mode
+    }
+
+    fn go(&mut self, pose: &[f64; JOINTS], every_ms: u64, ms: u64) {
+        for step in 0..ms {
+            if step % every_ms == 0 {
+                let state = *self.controller.state();
+                self.follow(towards(self.mode, pose, &state.q, &state.dq));
+            }
+            self.cycle(true);
+            assert_eq!(self.mode(), RobotMode::Move, "errors {:b} after {} ms", self.controller.state().errors, self.ms);
+        }
+    }
+}
+
+#[test]
+fn three_poses_in_each_mode_from_a_50_hz_and_a_1_khz_loop() {
+    for mode in [ControlMode::Position, ControlMode::Velocity, ControlMode::Torque] {
+        for every_ms in [1, 20] {
+            let mut line = Line::start(mode);
+            for pose in poses() {
+                line.go(&pose, every_ms, 4000);
+                let far = distance(&pose, &line.controller.state().q);
+                assert!(far < 5e-3, "{mode}, a command each {every_ms} ms: {far} rad away");
+            }
+            line.pilot.end();
+            for _ in 0..2000 {
+                if line.mode() == RobotMode::Move {
+                    line.cycle(true);
+                }
+            }
+            assert_eq!(line.mode(), RobotMode::Idle);
+            assert_eq!(line.controller.take_ended().map(|ended| ended.status), Some(MoveStatus::Success));
+            assert_eq!(line.pilot.replaced(), 0);
+        }
+    }
+}
+
+/// A policy at 5 Hz and one at 50 Hz: what is sent at 1 kHz stays within the limits with room to spare, and a stream of
+/// commands is followed without stopping at each.
+#[test]
+fn slow_policies_are_brought_to_1_khz_within_the_limits() {
+    for (every_ms, speed) in [(200u64, 0.5), (20, 0.5)] {
+        let mut line = Line::start(ControlMode::Position);
+        for step in 0..4000 {
+            if step % every_ms == 0 {
+                // To and fro, at most `speed` rad/s.
+                let phase = step as f64 * 1e-3;
+                let pose: [f64; JOINTS] = std::array::from_fn(|i| HOME[i] + 0.25 * speed * (2.0 * phase).sin());
+                line.follow(JointCommand::position(JointVector::from_slice(&pose), 1.0));
+            }
+            line.cycle(true);
+            assert_eq!(line.mode(), RobotMode::Move);
+        }
+        let [v, a, j] = shares_of_positions(&line.sent, &FER);
+        assert!(v < 0.9 && a < 0.91 && j < 0.91, "each {every_ms} ms: {v} {a} {j} of the maker's limits");
+        println!("a command each {every_ms} ms: speed {v:.3}, acceleration {a:.3}, jerk {j:.3} of the maker's limits");
+    }
+}
+
+#[test]
+fn a_command_that_grows_old_brakes_the_arm_and_the_next_moves_it_on() {
+    for mode in [ControlMode::Position, ControlMode::Velocity, ControlMode::Torque] {
+        let mut line = Line::start(mode);
+        let far = poses()[0];
+        line.go(&far, 20, 300);
+        assert!(!line.pilot.holds());
+        for _ in 0..1500 {
+            line.cycle(true);
+        }
+        assert!(line.pilot.holds());
+        let speed = line.controller.state().dq.iter().fold(0.0f64, |worst, v| worst.max(v.abs()));
+        assert!(speed < 0.02, "{mode}: still {speed} rad/s after 1.5 s without a command");
+        assert_eq!(line.mode(), RobotMode::Move);
+        line.go(&far, 20, 3000);
+        assert!(distance(&far, &line.controller.state().q) < 5e-3);
+    }
+}
+
+#[test]
+fn a_hold_stops_within_the_limits() {
+    let mut line = Line::start(ControlMode::Position);
+    line.go(&poses()[0], 20, 250);
+    line.order(Wish::Hold);
+    let mut stopped_after = None;
+    for ms in 0..600 {
+        line.cycle(true);
+        let moving = line.controller.state().dq_d.iter().any(|v| v.abs() > 1e-3);
+        if !moving && stopped_after.is_none() {
+            stopped_after = Some(ms);
+        }
+    }
+    assert!(stopped_after.is_some_and(|ms| ms < 300), "{stopped_after:?}");
+    let [v, a, j] = shares_of_positions(&line.sent, &FER);
+    assert!(v < 1.0 && a < 1.0 && j < 1.0);
+}
+
+#[test]
+fn numbers_that_are_not_finite_and_other_modes_hold_and_nothing_of_them_is_sent() {
+    let nan = JointCommand::position(JointVector::from_slice(&[f64::NAN; JOINTS]), 1.0);
+    let other = JointCommand::torque(JointVector::from_slice(&[5.0; JOINTS]), 1.0);
+    let short = JointCommand::position(JointVector::from_slice(&[0.0; 6]), 1.0);
+    for bad in [nan, other, short] {
+        let mut line = Line::start(ControlMode::Position);
+        line.go(&poses()[0], 20, 200);
+        line.follow(bad);
+        for _ in 0..500 {
+            line.cycle(true);
+        }
+        assert!(line.pilot.holds());
+        assert_eq!(line.mode(), RobotMode::Move);
+        assert!(line.sent.iter().flatten().all(|v| v.is_finite()));
+    }
+}
+
+#[test]
+fn two_hundred_newton_meters_become_a_ramp() {
+    let mut line = Line::start(ControlMode::Torque);
+    let mut torque = [0.0; JOINTS];
+    torque[6] = 200.0;
+    for _ in 0..10 {
+        line.follow(JointCommand::torque(JointVector::from_slice(&torque), 1.0));
+        line.cycle(true);
+        assert_eq!(line.mode(), RobotMode::Move);
+    }
+    let last = line.sent.last().unwrap()[6];
+    assert!((last - 9.0).abs() < 1e-9, "{last} Nm after 10 ms at 900 Nm/s");
+}
+
+/// Franka's own numbers: 15 ms are borne, 50 ms are not (20 lost commands).
+#[test]
+fn a_stall_of_15_ms_is_borne_and_one_of_50_ms_is_a_communication_fault() {
+    for mode in [ControlMode::Position, ControlMode::Velocity, ControlMode::Torque] {
+        for (stall, borne) in [(15, true), (50, false)] {
+            let mut line = Line::start(mode);
+            line.go(&poses()[0], 1, 150);
+            for _ in 0..stall {
+                line.tick(None);
+            }
+            let pose = poses()[0];
+            for _ in 0..1000 {
+                if line.mode() == RobotMode::Move {
+                    let state = *line.controller.state();
+                    line.follow(towards(mode, &pose, &state.q, &state.dq));
+                    line.cycle(true);
+                }
+            }
+            let errors = line.controller.state().errors;
+            if borne {
+                assert_eq!((line.mode(), errors), (RobotMode::Move, 0), "{mode} after {stall} ms");
+            } else {
+                assert_eq!((line.mode(), errors), (RobotMode::Reflex, 1 << error::COMMUNICATION), "{mode}");
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    /// Answers get lost in any pattern short of 20 in a row: the robot never finds a jump in what arrives.
+    #[test]
+    fn lost_answers_never_make_a_jump(
+        runs in proptest::collection::vec((1u64..60, 0u64..19), 1..14),
+        mode in prop_oneof![Just(ControlMode::Position), Just(ControlMode::Velocity), Just(ControlMode::Torque)],
+    ) {
+        let mut line = Line::start(mode);
+        let pose = poses()[0];
+        line.go(&pose, 20, 20);
+        for (good, lost) in runs {
+            for i in 0..good + lost {
+                if line.ms % 20 == 0 {
+                    let state = *line.controller.state();
+                    line.follow(towards(mode, &pose, &state.q, &state.dq));
+                }
+                line.cycle(i < good);
+                let state = line.controller.state();
+                prop_assert_eq!(state.mode, RobotMode::Move, "errors {:b} at {} ms", state.errors, line.ms);
+            }
+        }
+    }
+}

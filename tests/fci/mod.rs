@@ -1,0 +1,7 @@
+//! Panda and FR3 over the Franka control interface: by hand against the emulated FER without sockets, over sockets, and
+//! against `franka-sim`, which none of us wrote.
+
+mod by_hand;
+mod emulated;
+mod franka_sim;
+mod laws;
