@@ -1,13 +1,15 @@
 //! `visuomotor check`: is the link to an arm fit, before anything moves?
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
 
 use super::link::{self, LinkArguments};
-use crate::config::{Launch, Robot, project_root};
+use crate::config::{Launch, Robot};
 use crate::driver::{CheckReport, Grade};
+use crate::time::SystemClock;
 
 /// Arguments of `visuomotor check`.
 #[derive(Args, Debug)]
@@ -33,9 +35,8 @@ pub fn check(arguments: &CheckArguments) -> anyhow::Result<u8> {
     let (mut launch, root) = Launch::load(&arguments.launch)?;
     anyhow::ensure!(arguments.link.driver.is_some(), "--driver is missing: dynamixel, ros2 or fci");
     arguments.link.apply(&mut launch);
-    debug_assert_eq!(root, project_root(&arguments.launch));
     let robot = Robot::load(&root, &arguments.robot)?;
-    let report = match link::check(&launch, &robot) {
+    let report = match link::check(&launch, &robot, &Arc::new(SystemClock::new())) {
         Ok(report) => report,
         Err(error) => {
             eprintln!("error: {error:#}");

@@ -11,6 +11,8 @@ macro_rules! say {
     }};
 }
 
+#[cfg(feature = "mujoco")]
+mod check;
 #[cfg(feature = "torch")]
 mod convert;
 #[cfg(feature = "mujoco")]
@@ -19,9 +21,17 @@ mod demonstrate;
 mod embed;
 #[cfg(feature = "mujoco")]
 mod evaluate;
+#[cfg(feature = "mujoco")]
+mod link;
 mod recordings;
 #[cfg(feature = "mujoco")]
+mod rig;
+#[cfg(feature = "mujoco")]
 pub mod setting;
+#[cfg(all(feature = "mujoco", feature = "ros2"))]
+mod simulate;
+#[cfg(feature = "mujoco")]
+mod stage;
 #[cfg(feature = "mujoco")]
 mod station;
 #[cfg(feature = "torch")]
@@ -39,6 +49,12 @@ pub struct Arguments {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    /// Tell whether the link to an arm is fit, before anything moves
+    #[cfg(feature = "mujoco")]
+    Check(check::CheckArguments),
+    /// Play an arm's controller in this process, with MuJoCo as the arm
+    #[cfg(all(feature = "mujoco", feature = "ros2"))]
+    Simulate(simulate::SimulateArguments),
     /// Let the scripted expert collect demonstrations in simulation
     #[cfg(feature = "mujoco")]
     Demonstrate(demonstrate::DemonstrateArguments),
@@ -67,6 +83,10 @@ pub fn run() -> u8 {
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let answer = match arguments.command {
+        #[cfg(feature = "mujoco")]
+        Command::Check(a) => check::check(&a),
+        #[cfg(all(feature = "mujoco", feature = "ros2"))]
+        Command::Simulate(a) => simulate::simulate(&a),
         #[cfg(feature = "mujoco")]
         Command::Demonstrate(a) => demonstrate::demonstrate(&a),
         #[cfg(feature = "mujoco")]

@@ -42,7 +42,7 @@ impl Rig {
             }
         };
         let mut arm = super::link::connect(&setting.launch, &setting.robot, &clock)?;
-        let camera = super::link::camera(&setting.launch, &clock)?;
+        let camera = super::link::camera(&setting.launch, &setting.camera, &clock)?;
         arm.activate(clock.now(), ControlMode::Position).context("the arm cannot be activated")?;
         let station = setting.station_of(arm, camera);
         Ok(Self { station, stage, clock })

@@ -1,6 +1,6 @@
 //! The simulated camera as a ROS 2 publisher: a thread that draws the newest snapshot at a fixed rate.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
@@ -8,16 +8,19 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::scene::CameraFeed;
+use crate::cli::link::ros_settings;
 use crate::cli::setting::Setting;
 use crate::simulation::SimulatedCamera;
 use crate::time::{Clock, SystemClock};
 use crate::transport::ros2::messages::builtin::Time;
 use crate::transport::ros2::messages::sensor::Image;
 use crate::transport::ros2::messages::std::Header;
-use crate::transport::ros2::{Qos, RosNode, RosPublisher, RosSettings};
+use crate::transport::ros2::{Qos, RosNode, RosPublisher};
 
 /// The thread; ends with this value.
 pub struct Publisher {
+    /// Where the pictures are to be found, for a person.
+    pub place: String,
     quit: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -30,12 +33,9 @@ impl Publisher {
         feed: Receiver<CameraFeed>,
         clock: &Arc<SystemClock>,
     ) -> anyhow::Result<Self> {
-        let node = RosNode::start(RosSettings::from_environment("visuomotor_camera")?)?;
-        let setting = Setting::load(launch)?;
-        let topic = setting.launch.camera[0].topic.clone();
+        let node = RosNode::start(ros_settings("camera")?)?;
+        let topic = Setting::load(launch)?.launch.camera[0].topic.clone();
         let publisher = node.publisher::<Image>(&topic, Qos::Sensor)?;
-        say!("camera: {topic}, {fps} pictures per second");
-        drop(setting);
         let quit = Arc::new(AtomicBool::new(false));
         let (launch, ended, clock) = (launch.to_path_buf(), quit.clone(), clock.clone());
         let thread = std::thread::Builder::new().name("camera".into()).spawn(move || {
@@ -45,7 +45,8 @@ impl Publisher {
                 tracing::error!("camera: {error:#}");
             }
         })?;
-        Ok(Self { quit, thread: Some(thread) })
+        let place = format!("camera: {topic}, {fps} pictures per second");
+        Ok(Self { place, quit, thread: Some(thread) })
     }
 }
 
@@ -60,7 +61,7 @@ impl Drop for Publisher {
 }
 
 fn publish(
-    launch: &PathBuf,
+    launch: &Path,
     period: Duration,
     feed: &Receiver<CameraFeed>,
     publisher: &RosPublisher<Image>,

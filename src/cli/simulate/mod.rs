@@ -14,47 +14,42 @@ mod scene;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::{Context, bail};
 use clap::Args;
 
-use super::link::DriverName;
+use super::link::{self, LinkArguments};
 use super::setting::Setting;
-use super::stage::{Server, default_socket, runtime_folder};
-use crate::config::{DriverKind, Launch, Robot, project_root};
+use super::stage::{Server, default_socket};
+use crate::config::{Launch, Robot};
+use crate::observation::JointVector;
 use crate::runtime::StopFlag;
-use crate::simulation::MujocoPlant;
+use crate::simulation::{MujocoPlant, Pedestal};
 use crate::time::SystemClock;
 
 use mechanics::SharedPlant;
 
+/// How often the stop flag is looked at where nothing else is to do.
+const NAP: Duration = Duration::from_millis(50);
+
 /// Arguments of `visuomotor simulate`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  visuomotor simulate --robot widowx --driver dynamixel\n  visuomotor simulate --robot widowx --driver ros2 --fps 10\n  visuomotor simulate --robot panda --driver fci --launch launch/widowx_kitchen.toml\n\nIn a second terminal, with the port that is printed:\n  visuomotor check --robot widowx --driver dynamixel --port PORT\n  visuomotor evaluate launch/widowx_kitchen.toml --driver dynamixel --port PORT --out results/emulated\n\nROS 2 stays on this machine unless ROS_AUTOMATIC_DISCOVERY_RANGE=SUBNET is set. Ctrl-C ends it."
+    after_help = "Examples:\n  visuomotor simulate --robot widowx --driver dynamixel --port results/widowx.tty\n  visuomotor simulate --robot widowx --driver ros2 --fps 10\n  visuomotor simulate --robot panda --driver fci\n\nIn a second terminal:\n  visuomotor check --robot widowx --driver dynamixel --port results/widowx.tty\n  visuomotor evaluate launch/widowx_kitchen.toml --driver dynamixel --port results/widowx.tty --out results/emulated\n\nAn arm that is the launch file's stands in its kitchen, with a camera and a stage; any other stands on a pedestal. ROS 2 stays on this machine unless ROS_AUTOMATIC_DISCOVERY_RANGE=SUBNET is set. Ctrl-C ends it."
 )]
 pub struct SimulateArguments {
     /// Arm: a folder under robots/
     #[arg(long)]
     pub robot: String,
-    /// Which of its controllers to play
-    #[arg(long)]
-    pub driver: DriverName,
     /// Launch file whose kitchen and camera are used when its arm is this one
     #[arg(long, default_value = "launch/widowx_kitchen.toml")]
     pub launch: PathBuf,
     /// Pictures per second that are published
     #[arg(long, default_value_t = 15.0)]
     pub fps: f64,
-    /// Namespace of the arm's ROS 2 topics, instead of the maker's
-    #[arg(long)]
-    pub namespace: Option<String>,
-    /// Where to put a link to the serial port that is made
-    #[arg(long)]
-    pub port: Option<PathBuf>,
-    /// Socket of the stage
-    #[arg(long)]
-    pub stage: Option<PathBuf>,
+    /// Which of its controllers to play, and where; `--port` is a link that is made to the serial port
+    #[command(flatten)]
+    pub link: LinkArguments,
 }
 
 /// Runs until it is stopped.
@@ -64,45 +59,40 @@ pub fn simulate(arguments: &SimulateArguments) -> anyhow::Result<u8> {
         "--fps: found {}, expected more than 0 and at most 120; 15 is a good choice",
         arguments.fps
     );
-    let driver = DriverKind::from(arguments.driver);
-    if driver == DriverKind::Mujoco {
-        bail!("--driver mujoco is the simulator inside the other commands; choose dynamixel, ros2 or fci");
-    }
+    anyhow::ensure!(arguments.link.driver.is_some(), "--driver is missing: dynamixel, ros2 or fci");
     let stop = StopFlag::on_signals()?;
     let clock = Arc::new(SystemClock::new());
-    let (launch, root) = Launch::load(&arguments.launch)?;
-    let robot = Robot::load(&root, &arguments.robot)?;
-    if launch.robot != arguments.robot {
-        return bare(arguments, driver, &robot, &clock, &stop);
+    let (mut launch, root) = Launch::load(&arguments.launch)?;
+    arguments.link.apply(&mut launch);
+    if launch.robot == arguments.robot {
+        return in_kitchen(arguments, &launch, &clock, &stop);
     }
-    let setting = Setting::load(&arguments.launch)?;
-    let (mut scene, plant, feed) = scene::Scene::empty(setting, &clock)?;
-    let controller = controller(arguments, driver, &robot, plant, &clock)?;
-    say!("{}", controller.place);
-    let _camera = camera::Publisher::start(&arguments.launch, arguments.fps, feed, &clock)?;
-    let path = arguments.stage.clone().unwrap_or_else(|| default_socket(&arguments.robot));
-    let server = Server::bind(&path)?;
-    say!("stage: {}", path.display());
-    say!("ready; Ctrl-C ends it");
-    server.serve(&mut scene, &stop)?;
-    drop(controller);
+    let robot = Robot::load(&root, &arguments.robot)?;
+    let pedestal = Pedestal::build(&robot, &JointVector::from_slice(&robot.robot.home))?;
+    let (plant, _) = MujocoPlant::on_pedestal(&robot, &pedestal)?;
+    let controller = link::emulate(&launch, &robot, Box::new(SharedPlant::new(plant)), &clock)?;
+    say!("{}\nready; Ctrl-C ends it", controller.place);
+    while !stop.is_raised() {
+        std::thread::sleep(NAP);
+    }
     Ok(0)
 }
 
-/// An arm on a pedestal, without scene and camera.
-fn bare(
+/// The launch file's own arm, with its scene, its camera and its stage.
+fn in_kitchen(
     arguments: &SimulateArguments,
-    driver: DriverKind,
-    robot: &Robot,
+    launch: &Launch,
     clock: &Arc<SystemClock>,
     stop: &StopFlag,
 ) -> anyhow::Result<u8> {
-    let plant = SharedPlant::new(MujocoPlant::on_pedestal(robot)?);
-    let controller = controller(arguments, driver, robot, plant, clock)?;
-    say!("{}", controller.place);
-    say!("ready; Ctrl-C ends it");
-    while !stop.is_raised() {
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
+    let setting = Setting::load(&arguments.launch)?;
+    let path = arguments.link.stage.as_ref().map_or_else(|| default_socket(&launch.robot), PathBuf::from);
+    let server = Server::bind(&path)?;
+    let robot = setting.robot.clone();
+    let (mut scene, plant, feed) = scene::Scene::empty(setting, clock)?;
+    let controller = link::emulate(launch, &robot, Box::new(plant), clock)?;
+    let camera = camera::Publisher::start(&arguments.launch, arguments.fps, feed, clock)?;
+    say!("{}\n{}\nstage: {}\nready; Ctrl-C ends it", controller.place, camera.place, path.display());
+    server.serve(&mut scene, stop)?;
     Ok(0)
 }

@@ -32,7 +32,7 @@ impl Scene {
         clock: &Arc<SystemClock>,
     ) -> anyhow::Result<(Self, SharedPlant, Receiver<CameraFeed>)> {
         let kitchen = setting.empty_kitchen()?;
-        let (plant, for_camera, _) = MujocoPlant::in_kitchen(&setting.robot, &kitchen);
+        let (plant, for_camera, _) = MujocoPlant::in_kitchen(&setting.robot, &kitchen)?;
         let plant = SharedPlant::new(plant);
         let (to_camera, feed) = channel();
         // Its receiver is alive: it is answered below.
@@ -43,7 +43,7 @@ impl Scene {
 
     fn lay(&mut self, set_up: &SetUp) -> anyhow::Result<Answer> {
         let Prepared { kitchen, assignment, .. } = self.setting.prepare_around(set_up, joints_of(&self.plant))?;
-        let (plant, for_camera, for_judge) = MujocoPlant::in_kitchen(&self.setting.robot, &kitchen);
+        let (plant, for_camera, for_judge) = MujocoPlant::in_kitchen(&self.setting.robot, &kitchen)?;
         self.rule = Some(SuccessRule::new(
             &kitchen,
             for_judge,

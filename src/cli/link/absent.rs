@@ -1,0 +1,30 @@
+//! A wire that this program was built without.
+
+use std::sync::Arc;
+
+use anyhow::bail;
+
+use super::Emulated;
+use crate::camera::Camera;
+use crate::config::{CameraCalibration, Launch, Robot};
+use crate::driver::{ArmDriver, CheckReport, Plant};
+use crate::time::SystemClock;
+
+const ABSENT: &str = "this program was built without that driver: build with its feature (dynamixel, ros2, fci)";
+
+pub fn connect(_: &Launch, _: &Robot, _: &Arc<SystemClock>) -> anyhow::Result<Box<dyn ArmDriver>> {
+    bail!(ABSENT)
+}
+
+pub fn check(_: &Launch, _: &Robot, _: &Arc<SystemClock>) -> anyhow::Result<CheckReport> {
+    bail!(ABSENT)
+}
+
+pub fn emulate(_: &Launch, _: &Robot, _: Box<dyn Plant>, _: &Arc<SystemClock>) -> anyhow::Result<Emulated> {
+    bail!(ABSENT)
+}
+
+#[allow(dead_code, reason = "only ROS 2 brings cameras")]
+pub fn camera(_: &Launch, _: &CameraCalibration, _: &Arc<SystemClock>) -> anyhow::Result<Box<dyn Camera>> {
+    bail!(ABSENT)
+}

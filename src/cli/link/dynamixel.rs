@@ -1,0 +1,57 @@
+//! Dynamixel servos on a serial bus.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+
+use super::Emulated;
+use crate::config::{Launch, Robot};
+use crate::driver::widowx::driver::{DynamixelArm, DynamixelOptions, check_bus};
+use crate::driver::widowx::emulator::dynamixel::{BusEmulator, BusServer};
+use crate::driver::{ArmDriver, CheckReport, Plant};
+use crate::time::SystemClock;
+use crate::transport::{BAUD, SerialLink};
+
+/// The name that the maker's udev rule gives the adapter.
+const USUAL_PORT: &str = "/dev/ttyDXL";
+
+fn port(launch: &Launch) -> PathBuf {
+    launch.link.port.clone().unwrap_or_else(|| PathBuf::from(USUAL_PORT))
+}
+
+fn open(launch: &Launch, robot: &Robot) -> anyhow::Result<SerialLink> {
+    only_widowx(robot)?;
+    let port = port(launch);
+    SerialLink::open(&port.to_string_lossy(), BAUD).with_context(|| {
+        format!("{}: {}: is the adapter plugged in, and may this user open it?", robot.robot.name, port.display())
+    })
+}
+
+fn only_widowx(robot: &Robot) -> anyhow::Result<()> {
+    if robot.robot.name != "widowx" {
+        bail!("driver dynamixel drives the widowx; {} has another driver (ros2, fci)", robot.robot.name);
+    }
+    Ok(())
+}
+
+pub fn connect(launch: &Launch, robot: &Robot, _clock: &Arc<SystemClock>) -> anyhow::Result<Box<dyn ArmDriver>> {
+    Ok(Box::new(DynamixelArm::connect(open(launch, robot)?, robot, DynamixelOptions::default())?))
+}
+
+pub fn check(launch: &Launch, robot: &Robot, _clock: &Arc<SystemClock>) -> anyhow::Result<CheckReport> {
+    Ok(check_bus(open(launch, robot)?, robot))
+}
+
+pub fn emulate(
+    launch: &Launch,
+    robot: &Robot,
+    plant: Box<dyn Plant>,
+    _clock: &Arc<SystemClock>,
+) -> anyhow::Result<Emulated> {
+    only_widowx(robot)?;
+    let bus = BusEmulator::new(robot, plant)?;
+    let symlink: Option<&Path> = launch.link.port.as_deref();
+    let server = BusServer::start(bus, symlink)?;
+    Ok(Emulated::new(format!("port: {}", server.path()), server))
+}
