@@ -7,10 +7,20 @@
 
 mod check;
 mod error;
+#[cfg(feature = "ros2")]
+pub mod jaco;
+mod maker;
+#[cfg(any(feature = "ros2", feature = "fci"))]
+pub mod panda;
 mod plant;
+#[cfg(feature = "ros2")]
+pub mod ros2;
+#[cfg(feature = "ros2")]
+pub mod sawyer;
 
 pub use check::{CheckReport, Finding, Grade};
 pub use error::{ConnectError, DriverError, FaultCode};
+pub use maker::{MakerJoint, check_limits};
 pub use plant::{Drive, Plant, PointPlant};
 
 use crate::action::{ControlMode, JointCommand};
