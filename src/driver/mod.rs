@@ -10,7 +10,6 @@ mod error;
 #[cfg(feature = "ros2")]
 pub mod jaco;
 mod maker;
-#[cfg(any(feature = "ros2", feature = "fci"))]
 pub mod panda;
 mod plant;
 #[cfg(feature = "ros2")]

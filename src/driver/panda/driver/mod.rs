@@ -1,0 +1,4 @@
+//! The arm trait over the wire.
+
+#[cfg(feature = "fci")]
+pub mod fci;

@@ -1,0 +1,4 @@
+//! What goes over the wire, pure.
+
+#[cfg(feature = "fci")]
+pub mod fci;
