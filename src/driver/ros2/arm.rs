@@ -128,7 +128,14 @@ impl<L: ArmLink> RosArm<L> {
             findings.extend(more);
             round_trips = trips;
         }
-        CheckReport { robot: name, driver: "ros2".into(), link: "ros2".into(), round_trips, rate_hz: Some(rate), findings }
+        CheckReport {
+            robot: name,
+            driver: "ros2".into(),
+            link: "ros2".into(),
+            round_trips,
+            rate_hz: Some(rate),
+            findings,
+        }
     }
 }
 
@@ -136,10 +143,13 @@ fn condition_finding<L: ArmLink>(condition: Condition) -> Finding {
     let expected = "ready, no fault, nobody else commanding";
     match condition {
         Condition::Ready => Finding::good("condition", "ready", expected),
-        Condition::Fault(code) => Finding::good("condition", text::<L>(code), expected)
-            .graded(Grade::Bad, "clear the fault at the arm"),
-        Condition::SecondCommander => Finding::good("condition", "somebody else publishes on the command topic", expected)
-            .graded(Grade::Bad, "stop the other program"),
+        Condition::Fault(code) => {
+            Finding::good("condition", text::<L>(code), expected).graded(Grade::Bad, "clear the fault at the arm")
+        }
+        Condition::SecondCommander => {
+            Finding::good("condition", "somebody else publishes on the command topic", expected)
+                .graded(Grade::Bad, "stop the other program")
+        }
     }
 }
 
@@ -157,7 +167,11 @@ fn first_state<L: ArmLink>(link: &mut L, patience: Duration, clock: &dyn Clock) 
 }
 
 /// What an arm that could not even be connected gets as a report.
-pub fn check_arm<L: ArmLink>(name: &str, connected: Result<RosArm<L>, ConnectError>, listening: Duration) -> CheckReport {
+pub fn check_arm<L: ArmLink>(
+    name: &str,
+    connected: Result<RosArm<L>, ConnectError>,
+    listening: Duration,
+) -> CheckReport {
     match connected {
         Ok(mut arm) => arm.survey(listening),
         Err(error) => CheckReport {
@@ -227,7 +241,10 @@ impl<L: ArmLink> ArmDriver for RosArm<L> {
             Some(mode) if mode != command.mode => return Err(DriverError::Mode(command.mode)),
             Some(_) => {}
         }
-        if command.joints.len() != self.capabilities.joints || !command.joints.is_finite() || !command.gripper.is_finite() {
+        if command.joints.len() != self.capabilities.joints
+            || !command.joints.is_finite()
+            || !command.gripper.is_finite()
+        {
             self.bridge.send(Order::Hold);
             return Err(DriverError::NotFinite);
         }

@@ -18,7 +18,10 @@ const WAITING: usize = 64;
 
 impl SlowGripper {
     /// `go` takes a fraction (0 closed .. 1 open), moves the gripper there and answers how that went, within `bound`.
-    pub fn start(name: &str, mut go: impl FnMut(f64) -> Result<(), RosError> + Send + 'static) -> Result<Self, RosError> {
+    pub fn start(
+        name: &str,
+        mut go: impl FnMut(f64) -> Result<(), RosError> + Send + 'static,
+    ) -> Result<Self, RosError> {
         let (targets, asked): (SyncSender<f64>, Receiver<f64>) = sync_channel(WAITING);
         let of = name.to_string();
         let thread = std::thread::Builder::new()

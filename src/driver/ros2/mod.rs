@@ -20,12 +20,12 @@ mod worker;
 
 pub use arm::{RosArm, check_arm};
 pub use emulation::{CommandLog, Controller, Emulation, Received};
+pub use gripper::GRIPPER_PATIENCE;
 pub use gripper::SlowGripper;
 pub use state::{ArmState, Condition, JointOrder, Turns};
 pub use stream::Stream;
-pub use gripper::GRIPPER_PATIENCE;
 pub use worker::ArmLink;
-pub(super) use worker::refused;
+pub(in crate::driver) use worker::refused;
 
 use std::time::Duration;
 
@@ -72,4 +72,20 @@ pub fn connect_error(arm: &str, error: RosError) -> ConnectError {
             ConnectError::Link { arm, link: "ros2".into(), cause: other.to_string(), fix }
         }
     }
+}
+
+/// Refuses a command topic on which others publish.
+pub(super) fn alone(arm: &str, topic: &str, rivals: usize) -> Result<(), ConnectError> {
+    if rivals == 0 {
+        return Ok(());
+    }
+    Err(ConnectError::Unfit {
+        arm: arm.into(),
+        link: topic.into(),
+        what: "the number of other publishers of commands".into(),
+        found: rivals.to_string(),
+        expected: "0".into(),
+        fix: "stop the other program (`ros2 topic info -v` names it); one that was killed is forgotten after a minute"
+            .into(),
+    })
 }

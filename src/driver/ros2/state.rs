@@ -1,7 +1,7 @@
 //! What an arm says of itself: a message's joints in chain order, and whether it can be believed.
 
 use crate::config::Robot;
-use crate::driver::{DriverError, FaultCode};
+use crate::driver::{ConnectError, DriverError, FaultCode};
 use crate::observation::JointVector;
 use crate::transport::ros2::messages::sensor::JointState;
 
@@ -73,6 +73,20 @@ pub struct Misfit {
     pub expected: String,
 }
 
+impl Misfit {
+    /// The same as a reason not to connect.
+    pub fn error(self, arm: &str, topic: &str) -> ConnectError {
+        ConnectError::Unfit {
+            arm: arm.into(),
+            link: topic.into(),
+            what: "the list of joints".into(),
+            found: self.found,
+            expected: self.expected,
+            fix: "is this the arm of the launch file? Correct `robot`, or link.namespace and link.remap".into(),
+        }
+    }
+}
+
 impl JointOrder {
     /// Of these joints, chain order.
     pub fn new(names: Vec<String>) -> Self {
@@ -120,9 +134,9 @@ impl JointOrder {
         }
     }
 
-    /// Does the message name at least one joint, and none of ours?
-    pub fn is_of_another_arm(&self, message: &JointState) -> bool {
-        !message.name.is_empty() && !message.name.iter().any(|name| self.names.contains(name))
+    /// Why messages that name none of our joints are no news.
+    pub fn wrong_arm(&self, arm: &str, topic: &str, message: &JointState) -> ConnectError {
+        Misfit { found: message.name.join(", "), expected: self.names.join(", ") }.error(arm, topic)
     }
 }
 

@@ -196,7 +196,8 @@ impl<L: ArmLink> BridgeWorker for Worker<L> {
                 self.stream.toward(command);
                 self.link.send(&self.stream, &state);
                 // Grippers are slow and their topics slower: only a change of one percent is news.
-                if command.gripper.is_finite() && self.gripper.is_none_or(|last| (last - command.gripper).abs() > 0.01) {
+                if command.gripper.is_finite() && self.gripper.is_none_or(|last| (last - command.gripper).abs() > 0.01)
+                {
                     self.gripper = Some(command.gripper);
                     self.link.gripper(command.gripper.clamp(0.0, 1.0));
                 }
@@ -254,7 +255,7 @@ impl<L: ArmLink> BridgeWorker for Worker<L> {
 }
 
 /// A refused call as what the control thread is told; the words go to the log.
-pub(super) fn refused(arm: &str, what: impl std::fmt::Display) -> DriverError {
+pub fn refused(arm: &str, what: impl std::fmt::Display) -> DriverError {
     tracing::error!("{arm}: {what}");
     DriverError::Fault(REFUSED)
 }
