@@ -134,7 +134,11 @@ impl MakerLimits {
             for (what, ours, maker, unit) in rows {
                 if !(ours > 0.0 && ours <= maker) {
                     let what = format!("the largest {what} of joint {}", joint.name);
-                    return Err(unfit(what, format!("{ours} {unit}"), format!("more than 0 and at most {maker} {unit}")));
+                    return Err(unfit(
+                        what,
+                        format!("{ours} {unit}"),
+                        format!("more than 0 and at most {maker} {unit}"),
+                    ));
                 }
             }
         }

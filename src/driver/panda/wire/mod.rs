@@ -2,3 +2,6 @@
 
 #[cfg(feature = "fci")]
 pub mod fci;
+
+#[cfg(feature = "ros2")]
+pub mod ros2;
