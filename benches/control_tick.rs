@@ -43,7 +43,13 @@ fn control_tick(c: &mut Criterion) {
                     let step = count / TICKS_PER_ACTION;
                     let dy = if step.is_multiple_of(2) { 0.02 } else { -0.02 };
                     let action = Action { translation: [0.0, dy, 0.0], rotation: [0.0; 3], gripper: 1.0 };
-                    let action = TimedAction { action, step_index: step, image_captured_at: now, decided_at: now };
+                    let action = TimedAction {
+                        action,
+                        joint_torques: None,
+                        step_index: step,
+                        image_captured_at: now,
+                        decided_at: now,
+                    };
                     action_writer.publish(now, action);
                 }
                 let tick = control.tick(Due::on_time(now), Strain::None, &clock);

@@ -59,7 +59,7 @@ fn safety(c: &mut Criterion) {
     let action = Action { translation: [0.02, 0.0, 0.0], rotation: [0.0, 0.0, 0.05], gripper: 1.0 };
     controller.accept(Timestamp::ZERO, &action, &measured);
     c.bench_function("control/command", |b| {
-        b.iter(|| controller.command(black_box(Timestamp::from_nanos(70_000_000))))
+        b.iter(|| controller.command(black_box(Timestamp::from_nanos(70_000_000)), &measured))
     });
 }
 

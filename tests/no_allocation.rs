@@ -114,7 +114,7 @@ fn control_and_safety_allocate_nothing() {
                 std::hint::black_box(controller.accept(now, &action, &measured));
                 for _ in 0..10 {
                     now = now + Duration::from_millis(20);
-                    let wished = controller.command(now);
+                    let wished = controller.command(now, &measured);
                     std::hint::black_box(filter.filter(now, &wished, &measured, Some(Duration::ZERO)));
                 }
                 if step == 25 {
@@ -124,7 +124,7 @@ fn control_and_safety_allocate_nothing() {
             }
             let lost = JointCommand::position(JointVector::from_slice(&[f64::NAN; 6]), 0.0);
             std::hint::black_box(filter.filter(now, &lost, &measured, None));
-            std::hint::black_box(filter.filter(now, &controller.command(now), &measured, Some(period * 10)));
+            std::hint::black_box(filter.filter(now, &controller.command(now, &measured), &measured, Some(period * 10)));
         });
         assert_eq!(n, 0, "{policy:?}");
     }

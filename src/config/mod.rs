@@ -15,8 +15,7 @@ use sha2::{Digest, Sha256};
 
 pub use calibration::CameraCalibration;
 pub use launch::{
-    CameraSetting, CameraSource, ClockKind, DriverKind, GripperPolicy, Launch, LinkSetting, PolicySetting,
-    ProtocolSetting, Rendering, SceneSetting,
+    CameraSetting, CameraSource, ClockKind, ControlLaw, ControlSetting, DriverKind, GripperPolicy, Launch, LinkSetting, PolicySetting, ProtocolSetting, Rendering, SceneSetting,
 };
 pub use robot::{
     Finger, FkTest, Gripper, Joint, Limits, Link, Primitive, PrimitiveKind, Robot, RobotIdentity, Simulation, Tool,
