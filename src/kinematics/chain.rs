@@ -49,6 +49,32 @@ pub enum KinematicsError {
         /// Its axis, as written.
         axis: String,
     },
+    /// A link or finger has no mass, center of mass and inertia.
+    #[error("link `{link}` has no body; add a [[link]] with its mass, center of mass and inertia")]
+    Bodiless {
+        /// The link.
+        link: String,
+    },
+    /// More fingers than the fixed capacity.
+    #[error("{found} fingers, this build computes grippers of at most 4; list each finger once")]
+    FingerCount {
+        /// Fingers found.
+        found: usize,
+    },
+    /// A finger is not carried by a link of the chain.
+    #[error("finger `{finger}` has parent `{found}`, which no joint moves; fix it to a link of the arm")]
+    FingerParent {
+        /// The finger's joint.
+        finger: String,
+        /// Its parent link.
+        found: String,
+    },
+    /// A payload no body can have.
+    #[error("{found} is no body; give a finite mass and moments of inertia of at least 0")]
+    Payload {
+        /// The payload, as given.
+        found: String,
+    },
     /// The margin leaves a joint no room.
     #[error("joint `{joint}`: limits {lower}..{upper} rad leave no room inside limits.joint_margin; make it smaller")]
     NoRoom {
@@ -230,8 +256,15 @@ mod tests {
 
     #[test]
     fn forward_agrees_with_every_independent_vector() {
-        let robot = widowx();
-        let chain = Chain::from_robot(&robot).unwrap();
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        for name in ["widowx", "panda", "fr3", "sawyer", "jaco_j2s7s300", "jaco_j2n7s300", "jaco_j2s6s300"] {
+            agrees_with_its_vectors(&Robot::load(root, name).unwrap());
+        }
+    }
+
+    fn agrees_with_its_vectors(robot: &Robot) {
+        let chain = Chain::from_robot(robot).unwrap();
+        assert!(robot.fk_test.len() >= 3);
         for test in &robot.fk_test {
             let pose = chain.forward(&test.q);
             for axis in 0..3 {
