@@ -5,7 +5,6 @@ use std::time::Duration;
 use anyhow::Context;
 
 use super::setting::{Prepared, SetUp, Setting};
-use crate::action::ControlMode;
 use crate::control::Controller;
 use crate::driver::ArmDriver;
 use crate::episode::EpisodeStart;
@@ -28,7 +27,7 @@ impl Setting {
             &set_up.task.container,
             self.object(&set_up.task.container)?,
         );
-        arm.activate(Timestamp::ZERO, ControlMode::Position).context("the arm cannot be activated")?;
+        arm.activate(Timestamp::ZERO, self.launch.control.law.mode()).context("the arm cannot be activated")?;
         let policy_period = Duration::from_secs_f64(1.0 / self.launch.policy.rate_hz);
         let control_period = Duration::from_secs_f64(1.0 / self.robot.robot.control_rate_hz);
         let controller = Controller::new(
@@ -37,7 +36,9 @@ impl Setting {
             self.launch.policy.bounds,
             self.launch.policy.gripper,
             policy_period,
-        );
+        )
+        .with_law(&self.robot, &self.launch.control)
+        .context("the control law cannot be set up")?;
         let station = Station {
             arm: Box::new(arm),
             cameras: vec![(Box::new(camera), setting.max_age)],

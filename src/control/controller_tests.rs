@@ -123,8 +123,11 @@ fn the_command_moves_evenly_holds_at_the_end_and_never_jumps() {
     let (mut controller, measured) = seeded();
     let forward = action([0.03, 0.0, 0.02, 0.0, 0.0, 0.0, 1.0]);
     controller.accept(at(0), &forward, &measured);
-    let (start, middle, end) =
-        (controller.command(at(0), &measured), controller.command(at(100), &measured), controller.command(at(200), &measured));
+    let (start, middle, end) = (
+        controller.command(at(0), &measured),
+        controller.command(at(100), &measured),
+        controller.command(at(200), &measured),
+    );
     assert_eq!(start.joints, measured.joint_positions);
     assert_ne!(end, start);
     for i in 0..6 {
@@ -291,11 +294,8 @@ fn every_law_starts_by_keeping_the_arm_where_it_is_and_takes_no_nan() {
 
 #[test]
 fn springs_for_another_number_of_joints_are_refused_by_name() {
-    let setting = ControlSetting {
-        law: ControlLaw::JointImpedance,
-        damping: Some(vec![1.0; 7]),
-        ..ControlSetting::default()
-    };
+    let setting =
+        ControlSetting { law: ControlLaw::JointImpedance, damping: Some(vec![1.0; 7]), ..ControlSetting::default() };
     let error = controller(GripperPolicy::Direct).with_law(&robot(), &setting).unwrap_err().to_string();
     assert!(error.contains("control.damping has 7 values and widowx has 6 joints"), "{error}");
 }

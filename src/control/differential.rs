@@ -7,7 +7,8 @@
 //!
 //! A joint near its limit may only be as fast as it can still brake. An arm with a joint to spare lets the others do its
 //! work (Flacco, De Luca and Khatib, 2012, for one joint); otherwise, and for speed limits, the whole vector is made
-//! shorter: the tool keeps its direction. Both happen gradually, so nothing steps. Base frame, meters, radians, seconds. A
+//! shorter: the tool keeps its direction. Both set in gradually; only where two joints meet their ends at once can the
+//! answer step, which is why the velocity law sends it through a jerk-limited ramp. Base frame, meters, radians, seconds. A
 //! number that is not finite answers no motion.
 
 use nalgebra::{Matrix6, SMatrix, SVector, SymmetricEigen, Vector3, Vector6};
@@ -50,14 +51,7 @@ pub struct DifferentialSettings {
 
 impl Default for DifferentialSettings {
     fn default() -> Self {
-        Self {
-            singular_below: 0.1,
-            damping: 0.1,
-            limit_zone: 0.1,
-            limit_gain: 2.0,
-            posture_gain: 0.5,
-            pose_gain: 5.0,
-        }
+        Self { singular_below: 0.1, damping: 0.1, limit_zone: 0.1, limit_gain: 2.0, posture_gain: 0.5, pose_gain: 5.0 }
     }
 }
 
@@ -139,9 +133,7 @@ impl Differential {
         let here = self.chain.forward(joints);
         let twist = match frame {
             TwistFrame::Base => *twist,
-            TwistFrame::Tool => {
-                Twist { linear: here.rotation * twist.linear, angular: here.rotation * twist.angular }
-            }
+            TwistFrame::Tool => Twist { linear: here.rotation * twist.linear, angular: here.rotation * twist.angular },
         };
         self.solve(joints, &twist, tick)
     }
@@ -186,29 +178,18 @@ impl Differential {
         jacobian.fixed_rows_mut::<3>(0).scale_mut(1.0 / LENGTH_PER_RADIAN);
         let Some(whole) = Directions::of(&jacobian) else { return none };
 
-        // A joint that may not be as fast as its share, for as long as others can do its work.
-        let mut fixed = Columns::zeros();
-        let mut free = jacobian;
-        let mut directions = None;
-        let mut task = self.task(&jacobian, &whole, &wished);
-        for _ in 6..count {
-            let Some((joint, bound)) = self.worst(joints, &(task + fixed), tick) else { break };
-            if free.column(joint).norm_squared() == 0.0 {
-                break;
-            }
-            fixed[joint] = bound;
-            free.column_mut(joint).fill(0.0);
-            let Some(rest) = Directions::of(&free) else { return none };
-            task = self.task(&free, &rest, &(wished - jacobian * fixed));
-            directions = Some(rest);
+        let plain = self.task(&jacobian, &whole, &wished);
+        let allowed = self.share_of_speed(&plain);
+        let (wished, plain) = (wished * allowed, plain * allowed);
+        let (share, mut task) = self.shortened(joints, plain, tick);
+        let mut scale = allowed * share;
+        if count > 6
+            && let Some((other, other_share, weight)) = self.without_worst(joints, &jacobian, &wished, &plain, tick)
+        {
+            task += (other - task) * weight;
+            scale += (allowed * other_share - scale) * weight;
         }
-        let task = task + fixed;
-        let (scale, task) = self.shortened(joints, task, tick);
-        let posture = if count > 6 {
-            self.posture(joints, &task, &free, directions.as_ref().unwrap_or(&whole), tick)
-        } else {
-            Columns::zeros()
-        };
+        let posture = if count > 6 { self.posture(joints, &task, &jacobian, &whole, tick) } else { Columns::zeros() };
 
         let mut velocity = JointVector::zeros(count);
         for (joint, value) in velocity.iter_mut().enumerate() {
@@ -234,8 +215,49 @@ impl Differential {
             })
     }
 
+    /// The task with the joint that exceeds most what it can brake from at what it may do, and the others doing its work;
+    /// what is left of the task's speed, and how much this counts: less the nearer the other joints are to a singular pose.
+    fn without_worst(
+        &self,
+        joints: &JointVector,
+        jacobian: &Weighted,
+        wished: &Vector6<f64>,
+        plain: &Columns,
+        tick: f64,
+    ) -> Option<(Columns, f64, f64)> {
+        let (joint, bound) = self.worst(joints, plain, tick)?;
+        let mut fixed = Columns::zeros();
+        fixed[joint] = bound;
+        let mut free = *jacobian;
+        free.column_mut(joint).fill(0.0);
+        let directions = Directions::of(&free)?;
+        let smallest = directions.squared.min().sqrt();
+        let weight = (smallest / self.settings.singular_below - 1.0).clamp(0.0, 1.0);
+        let task = self.task(&free, &directions, &(wished - jacobian * fixed)) + fixed;
+        let (share, task) = self.shortened(joints, task, tick);
+        Some((task, share, weight))
+    }
+
+    /// Share of a motion at which its fastest joint is at its speed limit, at most 1.
+    fn share_of_speed(&self, motion: &Columns) -> f64 {
+        let mut share: f64 = 1.0;
+        for (value, limit) in motion.iter().zip(self.velocity.iter()) {
+            if value.abs() > *limit {
+                share = share.min(limit / value.abs());
+            }
+        }
+        share
+    }
+
     /// What the joints to spare do: away from their limits and home, at most with the speed the task leaves.
-    fn posture(&self, joints: &JointVector, task: &Columns, free: &Weighted, directions: &Directions, tick: f64) -> Columns {
+    fn posture(
+        &self,
+        joints: &JointVector,
+        task: &Columns,
+        jacobian: &Weighted,
+        directions: &Directions,
+        tick: f64,
+    ) -> Columns {
         let mut wish = Columns::zeros();
         for (joint, limit) in self.chain.usable_limits().iter().enumerate() {
             let zone = self.settings.limit_zone * (limit.upper - limit.lower);
@@ -243,11 +265,9 @@ impl Differential {
             let below = (limit.lower + zone - joints[joint]).max(0.0);
             wish[joint] = self.settings.posture_gain * (self.chain.home()[joint] - joints[joint])
                 + self.settings.limit_gain * (below - above);
-            if free.column(joint).norm_squared() == 0.0 {
-                wish[joint] = 0.0;
-            }
         }
-        let posture = wish - free.transpose() * directions.apply(&(free * wish), |squared| 1.0 / (squared + LOST));
+        let along = directions.apply(&(jacobian * wish), |squared| 1.0 / (squared + LOST));
+        let posture = wish - jacobian.transpose() * along;
         let mut share: f64 = 1.0;
         for joint in 0..self.chain.joints() {
             let (low, high) = self.bounds(joint, joints[joint], tick);

@@ -18,13 +18,14 @@ use nalgebra::UnitQuaternion;
 
 use super::cartesian_impedance::CartesianImpedance;
 use super::differential::{Differential, DifferentialSettings};
+use super::impedance_of::springs;
 use super::joint_impedance::JointImpedance;
 use super::torque::TorqueRamp;
 use super::trajectory::{JerkLimited, MotionLimits, NoMotion, VelocityRamp};
 use crate::action::ControlMode;
 use crate::config::{ControlLaw, ControlSetting, Robot};
 use crate::geometry::{Pose, Twist};
-use crate::kinematics::{Chain, pose_error};
+use crate::kinematics::{Chain, Dynamics, KinematicsError, pose_error};
 use crate::observation::{JointVector, Proprioception};
 use crate::time::Timestamp;
 
@@ -37,7 +38,9 @@ const MOST_PERIODS: f64 = 2.0;
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ControlError {
     /// A list has another length than the arm has joints.
-    #[error("control.{key} has {found} values and {robot} has {expected} joints: give one per joint, or leave the key out")]
+    #[error(
+        "control.{key} has {found} values and {robot} has {expected} joints: give one per joint, or leave the key out"
+    )]
     Count {
         /// Key of the `[control]` table.
         key: &'static str,
@@ -48,6 +51,9 @@ pub enum ControlError {
         /// Joints of the arm.
         expected: usize,
     },
+    /// The description lacks what the law needs.
+    #[error(transparent)]
+    Dynamics(#[from] KinematicsError),
 }
 
 /// A pose that moves evenly from one to another.
@@ -107,6 +113,7 @@ pub(super) struct Follower {
     period: f64,
     limits: MotionLimits,
     motion: JerkLimited,
+    dynamics: Dynamics,
     differential: Differential,
     velocities: VelocityRamp,
     torques: TorqueRamp,
@@ -124,12 +131,14 @@ impl Follower {
         let limits = MotionLimits::of(robot);
         let mut here = JointVector::zeros(chain.joints());
         here.fill(f64::NAN);
-        let (joint_impedance, cartesian_impedance) = super::impedance_of::springs(robot, chain, setting)?;
+        let dynamics = Dynamics::from_robot(robot)?;
+        let (joint_impedance, cartesian_impedance) = springs(robot, chain, &dynamics, setting)?;
         Ok(Self {
             law: setting.law,
             horizon: setting.horizon,
             period: 1.0 / robot.robot.control_rate_hz,
             motion: JerkLimited::new(&limits, chain.usable_limits()),
+            dynamics,
             differential: Differential::new(robot, chain.clone(), DifferentialSettings::default()),
             velocities: VelocityRamp::new(&limits, chain.joints()),
             torques: TorqueRamp::new(robot),
@@ -251,11 +260,14 @@ impl Follower {
 
     /// Joint torques that follow the reference, before limits \[Nm\].
     fn torque(&self, now: Timestamp, measured: &Proprioception) -> JointVector {
-        let coriolis = JointVector::zeros(self.here.len());
+        // Torques asked for already say what the arm shall feel.
+        if let Reference::Torques(torques) = &self.reference {
+            return *torques;
+        }
+        let coriolis = self.dynamics.coriolis(&measured.joint_positions, &measured.joint_velocities);
         match &self.reference {
-            Reference::Torques(torques) => *torques,
             Reference::Pose(way) => self.cartesian_impedance.torque(&self.chain, &way.at(now), measured, &coriolis),
-            Reference::Joints => {
+            Reference::Joints | Reference::Torques(_) => {
                 let reference = self.motion.state(now).position;
                 self.joint_impedance.torque(&reference, measured, &coriolis)
             }

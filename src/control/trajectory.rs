@@ -73,7 +73,9 @@ impl MotionState {
 
 /// No motion to a target was found; the old one goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no jerk-limited motion leads to the target; the old one goes on: is every number finite and every limit above 0?")]
+#[error(
+    "no jerk-limited motion leads to the target; the old one goes on: is every number finite and every limit above 0?"
+)]
 pub struct NoMotion;
 
 /// Errors without text: nobody reads it on the control thread.

@@ -126,11 +126,12 @@ impl SafetyFilter {
         let mut changes = Changes::default();
         let gripper = wished.gripper.clamp(0.0, 1.0);
         changes.note(LimitReason::JointPosition, (gripper - wished.gripper).abs());
-        let elapsed = now.since(last.at).as_secs_f64().min(MOST_PERIODS * self.period);
+        let since = now.since(last.at).as_secs_f64();
+        let elapsed = since.min(MOST_PERIODS * self.period);
         let before = last.command.joints;
 
         let limited = match wished.mode {
-            ControlMode::Position => self.position(&wished.joints, &last, elapsed, &mut changes),
+            ControlMode::Position => self.position(&wished.joints, &last, (elapsed, since), &mut changes),
             ControlMode::Velocity => {
                 let at = (&self.chain, &self.workspace);
                 Ok(self.velocities.within(at, &wished.joints, &before, measured, elapsed, &mut changes))
@@ -149,7 +150,7 @@ impl SafetyFilter {
             return self.stop(now, last.command, LimitReason::NotFinite);
         }
         // At the same moment nothing moves: the velocity stays what it was.
-        let velocity = if elapsed > 0.0 { speed(&sent.joints, &before, elapsed) } else { last.velocity };
+        let velocity = if since > 0.0 { speed(&sent.joints, &before, since) } else { last.velocity };
         self.last = Some(Sent { command: sent, at: now, velocity });
         Verdict { sent, filtered: changes.verdict() }
     }
@@ -162,7 +163,7 @@ impl SafetyFilter {
         &self,
         wished: &JointVector,
         last: &Sent,
-        elapsed: f64,
+        (elapsed, since): (f64, f64),
         changes: &mut Changes,
     ) -> Result<JointVector, LimitReason> {
         let before = last.command.joints;
@@ -179,10 +180,11 @@ impl SafetyFilter {
             // However far the wish was shortened before, this is why the arm stands.
             changes.decide(LimitReason::Workspace);
         }
-        if self.period * STREAMING_RATE <= 1.0 && elapsed > 0.0 {
-            let velocity = speed(&sent, &before, elapsed);
+        if self.period * STREAMING_RATE <= 1.0 && since > 0.0 {
+            // Over all the time since: an arm that heard nothing went on as it was going.
+            let velocity = speed(&sent, &before, since);
             let smooth = (0..sent.len()).all(|joint| {
-                let acceleration = (velocity[joint] - last.velocity[joint]).abs() / elapsed;
+                let acceleration = (velocity[joint] - last.velocity[joint]).abs() / since;
                 acceleration <= JUMP * self.acceleration[joint]
             });
             if !smooth {

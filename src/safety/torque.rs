@@ -89,7 +89,8 @@ impl TorqueLimits {
                 torque[joint] = low;
             }
         }
-        let at_wall = (0..torque.len()).any(|joint| torque[joint] != pushed[joint] && self.near_end(chain, here, joint));
+        let at_wall =
+            (0..torque.len()).any(|joint| torque[joint] != pushed[joint] && self.near_end(chain, here, joint));
         let reason = if at_wall { LimitReason::JointPosition } else { LimitReason::JointVelocity };
         changes.note(reason, distance(&torque, &pushed));
 

@@ -127,7 +127,12 @@ impl VelocityLimits {
     }
 
     /// Largest share of a velocity from which every joint can brake with the tool inside its box, or no further outside.
-    fn share_inside(&self, (chain, workspace): (&Chain, &Workspace), here: &JointVector, velocity: &JointVector) -> f64 {
+    fn share_inside(
+        &self,
+        (chain, workspace): (&Chain, &Workspace),
+        here: &JointVector,
+        velocity: &JointVector,
+    ) -> f64 {
         let now = chain.forward(here).translation.vector;
         let stops_inside = |share: f64| {
             let mut seconds: f64 = 0.0;
