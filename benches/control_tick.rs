@@ -1,4 +1,4 @@
-//! Time of one control tick, everything but the arm itself: slot, control, safety, ledger, ring.
+//! Time of one control tick, everything but the arm itself: slot, control, safety, ledger, ring; and of each law.
 //!
 //! `cargo bench --no-default-features --bench control_tick`
 
@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use visuomotor::action::{Action, ActionBounds, TimedAction};
-use visuomotor::config::{GripperPolicy, Robot};
+use visuomotor::config::{ControlLaw, ControlSetting, GripperPolicy, Robot};
 use visuomotor::control::Controller;
 use visuomotor::kinematics::Chain;
+use visuomotor::observation::{JointVector, Proprioception};
 use visuomotor::runtime::fake::FakeArm;
 use visuomotor::runtime::{ControlLoop, ControlParts, Due, Strain, latest};
 use visuomotor::safety::SafetyFilter;
@@ -43,7 +44,13 @@ fn control_tick(c: &mut Criterion) {
                     let step = count / TICKS_PER_ACTION;
                     let dy = if step.is_multiple_of(2) { 0.02 } else { -0.02 };
                     let action = Action { translation: [0.0, dy, 0.0], rotation: [0.0; 3], gripper: 1.0 };
-                    let action = TimedAction { action, step_index: step, image_captured_at: now, decided_at: now };
+                    let action = TimedAction {
+                        action,
+                        joint_torques: None,
+                        step_index: step,
+                        image_captured_at: now,
+                        decided_at: now,
+                    };
                     action_writer.publish(now, action);
                 }
                 let tick = control.tick(Due::on_time(now), Strain::None, &clock);
@@ -56,5 +63,60 @@ fn control_tick(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, control_tick);
+/// One tick of each law: command and filter, without loop and arm. A new action every hundred ticks.
+fn laws(c: &mut Criterion) {
+    for name in ["widowx", "panda"] {
+        let robot = Robot::load(Path::new(env!("CARGO_MANIFEST_DIR")), name).expect("the arm is in the repository");
+        let chain = Chain::from_robot(&robot).expect("the arm is a chain");
+        let still = JointVector::zeros(chain.joints());
+        let measured = Proprioception {
+            joint_positions: *chain.home(),
+            joint_velocities: still,
+            joint_efforts: still,
+            finger_position: 0.02,
+            gripper: 1.0,
+            measured_at: Timestamp::ZERO,
+        };
+        let (policy_period, tick) =
+            (Duration::from_millis(200), Duration::from_secs_f64(1.0 / robot.robot.control_rate_hz));
+        for law in [
+            ControlLaw::Interpolate,
+            ControlLaw::JerkLimited,
+            ControlLaw::Velocity,
+            ControlLaw::Torque,
+            ControlLaw::JointImpedance,
+            ControlLaw::CartesianImpedance,
+        ] {
+            let setting = ControlSetting { law, ..ControlSetting::default() };
+            let mut controller =
+                Controller::new(&robot, chain.clone(), ActionBounds::BRIDGE, GripperPolicy::Direct, policy_period)
+                    .with_law(&robot, &setting)
+                    .expect("the defaults fit every arm");
+            let mut safety = SafetyFilter::new(&robot, chain.clone());
+            controller.seed(Timestamp::ZERO, &measured);
+            safety.seed(Timestamp::ZERO, &measured);
+            let torques = JointVector::zeros(chain.joints());
+            let (mut now, mut count) = (Timestamp::ZERO, 0u64);
+            c.bench_function(&format!("tick/{name}/{law:?}"), |b| {
+                b.iter(|| {
+                    if count.is_multiple_of(100) {
+                        let dy = if (count / 100).is_multiple_of(2) { 0.01 } else { -0.01 };
+                        let action = Action { translation: [0.0, dy, 0.0], rotation: [0.0; 3], gripper: 1.0 };
+                        if law == ControlLaw::Torque {
+                            controller.accept_torques(&torques, 1.0);
+                        } else {
+                            controller.accept(now, &action, &measured);
+                        }
+                    }
+                    now = now + tick;
+                    count += 1;
+                    let wished = controller.command(now, &measured);
+                    safety.filter(now, &wished, &measured, Some(tick))
+                })
+            });
+        }
+    }
+}
+
+criterion_group!(benches, control_tick, laws);
 criterion_main!(benches);

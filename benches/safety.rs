@@ -53,13 +53,30 @@ fn safety(c: &mut Criterion) {
         })
     });
 
+    // Half a wish beyond the limits, so that every check has something to do.
+    for (name, wished) in [
+        (
+            "safety/velocity_mode",
+            JointCommand::velocity(JointVector::from_slice(&[0.5, 0.1, -3.0, 0.2, 0.1, 0.0]), 1.0),
+        ),
+        ("safety/torque_mode", JointCommand::torque(JointVector::from_slice(&[0.5, 9.0, -3.0, 0.2, 0.1, 0.0]), 1.0)),
+    ] {
+        filter.seed(now, &measured);
+        c.bench_function(name, |b| {
+            b.iter(|| {
+                now = now + tick;
+                filter.filter(now, black_box(&wished), &measured, Some(tick))
+            })
+        });
+    }
+
     let period = Duration::from_millis(200);
     let mut controller = Controller::new(&robot, chain, ActionBounds::BRIDGE, GripperPolicy::Direct, period);
     controller.seed(Timestamp::ZERO, &measured);
     let action = Action { translation: [0.02, 0.0, 0.0], rotation: [0.0, 0.0, 0.05], gripper: 1.0 };
     controller.accept(Timestamp::ZERO, &action, &measured);
     c.bench_function("control/command", |b| {
-        b.iter(|| controller.command(black_box(Timestamp::from_nanos(70_000_000))))
+        b.iter(|| controller.command(black_box(Timestamp::from_nanos(70_000_000)), &measured))
     });
 }
 

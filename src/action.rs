@@ -141,6 +141,9 @@ pub struct Decision {
     pub action: Action,
     /// What a demonstrator would have wished without the noise it was disturbed by; equals `action` otherwise.
     pub label: Action,
+    /// Joint torques of a torque policy, on top of gravity compensation \[Nm\], chain order: they take the place of the pose
+    /// change of `action`, whose gripper target still counts. `None` for every other policy.
+    pub joint_torques: Option<JointVector>,
     /// Embedding of the policy camera's image, when the source made one.
     pub embedding: Option<Embedding>,
     /// Time spent turning images into embeddings \[s\].
@@ -152,7 +155,7 @@ pub struct Decision {
 impl Decision {
     /// A decision that cost nothing to speak of and was not disturbed.
     pub fn plain(action: Action) -> Self {
-        Self { action, label: action, embedding: None, encoder_seconds: 0.0, policy_seconds: 0.0 }
+        Self { action, label: action, joint_torques: None, embedding: None, encoder_seconds: 0.0, policy_seconds: 0.0 }
     }
 }
 
@@ -188,6 +191,8 @@ pub trait ActionSource {
 pub struct TimedAction {
     /// What is asked for.
     pub action: Action,
+    /// Joint torques asked for in place of the pose change \[Nm\], as in [`Decision::joint_torques`].
+    pub joint_torques: Option<JointVector>,
     /// Step of the episode it belongs to.
     pub step_index: u64,
     /// Capture time of the image it was decided on.

@@ -107,12 +107,22 @@ pub enum LimitReason {
     JointPosition,
     /// Joint velocity limit.
     JointVelocity,
+    /// Joint acceleration limit.
+    JointAcceleration,
+    /// Joint torque limit.
+    JointTorque,
+    /// Limit of the change of joint torque.
+    JointTorqueRate,
+    /// Limit of the tool's speed or turning speed.
+    ToolVelocity,
     /// Tool outside the workspace box.
     Workspace,
     /// The newest action is too old.
     CommandAge,
     /// Inverse kinematics had no solution.
     NoSolution,
+    /// The action is of a kind the control law does not take: a pose change for a torque law, or torques for any other.
+    WrongAction,
     /// The deadline budget was used up.
     Deadlines,
 }

@@ -1,14 +1,17 @@
 //! The control thread's path allocates nothing: kinematics, control and safety under an allocator that counts.
+//!
+//! One path does, once: a jerk-limited motion that cannot be found makes its solver format a message that nobody reads.
+//! `tests/motion/ruckig_oracle.rs` counts how often that happens.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::path::Path;
 use std::time::Duration;
 
-use visuomotor::action::{Action, ActionBounds, JointCommand};
-use visuomotor::config::{GripperPolicy, Robot};
-use visuomotor::control::Controller;
-use visuomotor::geometry::Pose;
+use visuomotor::action::{Action, ActionBounds, ControlMode, JointCommand};
+use visuomotor::config::{ControlLaw, ControlSetting, GripperPolicy, Robot};
+use visuomotor::control::{Controller, Differential, DifferentialSettings, TwistFrame};
+use visuomotor::geometry::{Pose, Twist};
 use visuomotor::kinematics::{Chain, Dynamics, InverseSettings, Payload};
 use visuomotor::observation::{JointVector, Proprioception};
 use visuomotor::safety::SafetyFilter;
@@ -58,12 +61,16 @@ fn allocations_of(work: impl FnOnce()) -> u64 {
 }
 
 fn arm() -> (Robot, Chain, Proprioception) {
-    let robot = Robot::load(Path::new(env!("CARGO_MANIFEST_DIR")), "widowx").unwrap();
+    arm_named("widowx")
+}
+
+fn arm_named(name: &str) -> (Robot, Chain, Proprioception) {
+    let robot = Robot::load(Path::new(env!("CARGO_MANIFEST_DIR")), name).unwrap();
     let chain = Chain::from_robot(&robot).unwrap();
     let measured = Proprioception {
         joint_positions: *chain.home(),
-        joint_velocities: JointVector::zeros(6),
-        joint_efforts: JointVector::zeros(6),
+        joint_velocities: JointVector::zeros(chain.joints()),
+        joint_efforts: JointVector::zeros(chain.joints()),
         finger_position: 0.02,
         gripper: 0.5,
         measured_at: Timestamp::ZERO,
@@ -134,7 +141,7 @@ fn control_and_safety_allocate_nothing() {
                 std::hint::black_box(controller.accept(now, &action, &measured));
                 for _ in 0..10 {
                     now = now + Duration::from_millis(20);
-                    let wished = controller.command(now);
+                    let wished = controller.command(now, &measured);
                     std::hint::black_box(filter.filter(now, &wished, &measured, Some(Duration::ZERO)));
                 }
                 if step == 25 {
@@ -144,8 +151,85 @@ fn control_and_safety_allocate_nothing() {
             }
             let lost = JointCommand::position(JointVector::from_slice(&[f64::NAN; 6]), 0.0);
             std::hint::black_box(filter.filter(now, &lost, &measured, None));
-            std::hint::black_box(filter.filter(now, &controller.command(now), &measured, Some(period * 10)));
+            std::hint::black_box(filter.filter(now, &controller.command(now, &measured), &measured, Some(period * 10)));
         });
         assert_eq!(n, 0, "{policy:?}");
+    }
+}
+
+#[test]
+fn every_law_and_every_mode_of_the_filter_allocate_nothing() {
+    let period = Duration::from_millis(200);
+    for name in ["widowx", "panda"] {
+        let (robot, chain, measured) = arm_named(name);
+        let tick = Duration::from_secs_f64(1.0 / robot.robot.control_rate_hz);
+        for law in [
+            ControlLaw::Interpolate,
+            ControlLaw::JerkLimited,
+            ControlLaw::Velocity,
+            ControlLaw::Torque,
+            ControlLaw::JointImpedance,
+            ControlLaw::CartesianImpedance,
+        ] {
+            let setting = ControlSetting { law, ..ControlSetting::default() };
+            let mut controller =
+                Controller::new(&robot, chain.clone(), ActionBounds::BRIDGE, GripperPolicy::Direct, period)
+                    .with_law(&robot, &setting)
+                    .unwrap();
+            let mut filter = SafetyFilter::new(&robot, chain.clone());
+            let n = allocations_of(|| {
+                let mut now = Timestamp::ZERO;
+                let mut arm = measured;
+                controller.seed(now, &arm);
+                filter.seed(now, &arm);
+                std::hint::black_box(controller.move_to(now, &arm.joint_positions, period, 1.0));
+                for step in 0..40 {
+                    let to_and_fro = if step % 3 == 0 { -0.04 } else { 0.03 };
+                    let action =
+                        Action { translation: [0.0, to_and_fro, 0.0], rotation: [0.1, 0.0, 0.1], gripper: 0.0 };
+                    std::hint::black_box(controller.accept(now, &action, &arm));
+                    std::hint::black_box(controller.accept_torques(&JointVector::zeros(chain.joints()), 1.0));
+                    for _ in 0..10 {
+                        now = now + tick;
+                        let wished = controller.command(now, &arm);
+                        let verdict = filter.filter(now, &wished, &arm, Some(Duration::ZERO));
+                        if law.mode() == ControlMode::Position {
+                            arm.joint_positions = verdict.sent.joints;
+                        }
+                        // Fast, at an end of the range, and both.
+                        let mut pushed = arm;
+                        pushed.joint_velocities[1] = robot.limits.joint_velocity[1] * 0.1 * f64::from(step % 16);
+                        pushed.joint_positions[2] = chain.limits()[2].upper;
+                        let mut greedy = wished;
+                        greedy.joints.iter_mut().for_each(|value| *value = 100.0);
+                        std::hint::black_box(filter.filter(now, &greedy, &pushed, Some(Duration::ZERO)));
+                    }
+                }
+                let mut lost = controller.command(now, &arm);
+                lost.joints[0] = f64::NAN;
+                std::hint::black_box(filter.filter(now, &lost, &arm, None));
+                std::hint::black_box(filter.filter(now, &controller.command(now, &arm), &arm, Some(period * 10)));
+                controller.resume(now, &arm);
+            });
+            assert_eq!(n, 0, "{name} {law:?}");
+        }
+    }
+}
+
+#[test]
+fn differential_kinematics_allocates_nothing() {
+    for name in ["widowx", "panda"] {
+        let (robot, chain, measured) = arm_named(name);
+        let differential = Differential::new(&robot, chain.clone(), DifferentialSettings::default());
+        let near = chain.forward(chain.home());
+        let twist = Twist { linear: [0.3, -2.0, 0.1].into(), angular: [0.5, 0.0, -0.5].into() };
+        let n = allocations_of(|| {
+            let q = measured.joint_positions;
+            std::hint::black_box(differential.velocity(&q, &twist, TwistFrame::Tool, 0.001));
+            std::hint::black_box(differential.toward(&q, &near, &twist, 0.001));
+            let straight = JointVector::zeros(chain.joints());
+            std::hint::black_box(differential.velocity(&straight, &twist, TwistFrame::Base, 0.001));
+        });
+        assert_eq!(n, 0, "{name}");
     }
 }

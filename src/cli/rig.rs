@@ -27,6 +27,8 @@ pub struct Rig {
     pub stage: Box<dyn Stage>,
     /// The clock of all stamps.
     pub clock: Arc<SystemClock>,
+    /// Mode the arm is activated in.
+    pub mode: ControlMode,
 }
 
 impl Rig {
@@ -43,9 +45,10 @@ impl Rig {
         };
         let mut arm = super::link::connect(&setting.launch, &setting.robot, &clock)?;
         let camera = super::link::camera(&setting.launch, &setting.camera, &clock)?;
-        arm.activate(clock.now(), ControlMode::Position).context("the arm cannot be activated")?;
-        let station = setting.station_of(arm, camera);
-        Ok(Self { station, stage, clock })
+        arm.activate(clock.now(), setting.launch.control.law.mode()).context("the arm cannot be activated")?;
+        let station = setting.station_of(arm, camera)?;
+        let mode = setting.launch.control.law.mode();
+        Ok(Self { station, stage, clock, mode })
     }
 
     /// Brings the arm to the start of an episode, gripper open, and has the scene laid.
@@ -76,7 +79,7 @@ impl Rig {
             return Ok(());
         }
         self.station.arm.recover(now)?;
-        self.station.arm.activate(self.clock.now(), ControlMode::Position)?;
+        self.station.arm.activate(self.clock.now(), self.mode)?;
         Ok(())
     }
 

@@ -5,7 +5,6 @@ use std::time::Duration;
 use anyhow::Context;
 
 use super::setting::{Prepared, SetUp, Setting};
-use crate::action::ControlMode;
 use crate::camera::Camera;
 use crate::control::Controller;
 use crate::driver::ArmDriver;
@@ -29,12 +28,12 @@ impl Setting {
             &set_up.task.container,
             self.object(&set_up.task.container)?,
         );
-        arm.activate(Timestamp::ZERO, ControlMode::Position).context("the arm cannot be activated")?;
-        Ok((self.station_of(Box::new(arm), Box::new(camera)), judge))
+        arm.activate(Timestamp::ZERO, self.launch.control.law.mode()).context("the arm cannot be activated")?;
+        Ok((self.station_of(Box::new(arm), Box::new(camera))?, judge))
     }
 
     /// The station of an active arm and its policy camera.
-    pub fn station_of(&self, arm: Box<dyn ArmDriver>, camera: Box<dyn Camera>) -> Station {
+    pub fn station_of(&self, arm: Box<dyn ArmDriver>, camera: Box<dyn Camera>) -> anyhow::Result<Station> {
         let policy_period = Duration::from_secs_f64(1.0 / self.launch.policy.rate_hz);
         let control_period = Duration::from_secs_f64(1.0 / self.robot.robot.control_rate_hz);
         let controller = Controller::new(
@@ -43,8 +42,10 @@ impl Setting {
             self.launch.policy.bounds,
             self.launch.policy.gripper,
             policy_period,
-        );
-        Station {
+        )
+        .with_law(&self.robot, &self.launch.control)
+        .context("the control law cannot be set up")?;
+        Ok(Station {
             arm,
             cameras: vec![(camera, self.launch.camera[0].max_age)],
             chain: self.chain.clone(),
@@ -52,7 +53,7 @@ impl Setting {
             safety: SafetyFilter::new(&self.robot, self.chain.clone()),
             control_period,
             policy_period,
-        }
+        })
     }
 
     /// What is known before the first step.

@@ -17,8 +17,8 @@ use sha2::{Digest, Sha256};
 pub use calibration::CameraCalibration;
 pub use gripper::{Finger, FingerJoint, Gripper};
 pub use launch::{
-    CameraSetting, CameraSource, ClockKind, DriverKind, GripperPolicy, Launch, LinkSetting, PolicySetting,
-    ProtocolSetting, Rendering, SceneSetting,
+    CameraSetting, CameraSource, ClockKind, ControlLaw, ControlSetting, DriverKind, GripperPolicy, Launch, LinkSetting,
+    PolicySetting, ProtocolSetting, Rendering, SceneSetting,
 };
 pub use robot::{
     FkTest, GravityTest, Joint, Limits, Link, Look, Primitive, PrimitiveKind, Robot, RobotIdentity, Simulation, Tool,

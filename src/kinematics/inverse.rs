@@ -185,7 +185,7 @@ fn damped_motion(jacobian: &Jacobian, error: &Vector6<f64>, damping: f64) -> SVe
 }
 
 /// Way from `present` to `goal` in the base frame: translation \[m\], rotation vector \[rad\] (at most pi long).
-fn pose_error(present: &Pose, goal: &Pose) -> (Vector3<f64>, Vector3<f64>) {
+pub fn pose_error(present: &Pose, goal: &Pose) -> (Vector3<f64>, Vector3<f64>) {
     let turn = goal.rotation * present.rotation.inverse();
     let sign = if turn.w < 0.0 { -1.0 } else { 1.0 };
     let half = Vector3::new(turn.i, turn.j, turn.k) * sign;

@@ -8,10 +8,12 @@
 // `!(x <= max)` is not `x > max`: NaN fails the first and passes the second.
 #![allow(clippy::neg_cmp_op_on_partial_ord)]
 
+mod braking;
 mod chain;
 mod dynamics;
 mod inverse;
 
+pub use braking::braking_speed;
 pub use chain::{Chain, Jacobian, JointLimit, KinematicsError};
 pub use dynamics::{Dynamics, GRAVITY, MassMatrix, Payload, Terms};
-pub use inverse::{InverseSettings, NoSolution};
+pub use inverse::{InverseSettings, NoSolution, pose_error};

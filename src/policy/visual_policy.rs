@@ -105,6 +105,7 @@ impl ActionSource for VisualPolicy {
         Ok(Decision {
             action,
             label: action,
+            joint_torques: None,
             embedding: Some(embedding),
             encoder_seconds: encoded.since(begin).as_secs_f64(),
             policy_seconds: decided.since(encoded).as_secs_f64(),

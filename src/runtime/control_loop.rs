@@ -119,8 +119,12 @@ impl<'a> ControlLoop<'a> {
             self.controller.resume(now, sensed);
             self.safety.seed(now, sensed);
         }
-        let accepted = self.controller.accept(now, &newest.action, sensed);
-        if accepted != Accepted::NotFinite && self.held.take().is_some() {
+        let accepted = match &newest.joint_torques {
+            Some(torques) => self.controller.accept_torques(torques, newest.action.gripper),
+            None => self.controller.accept(now, &newest.action, sensed),
+        };
+        let usable = matches!(accepted, Accepted::Taken | Accepted::NoSolution);
+        if usable && self.held.take().is_some() {
             self.counts.resumed += 1;
         }
         match accepted {
@@ -129,6 +133,7 @@ impl<'a> ControlLoop<'a> {
                 self.counts.no_solution += 1;
                 Some(LimitReason::NoSolution)
             }
+            Accepted::WrongAction => Some(LimitReason::WrongAction),
             Accepted::NotFinite => Some(LimitReason::NotFinite),
         }
     }
@@ -150,7 +155,7 @@ impl<'a> ControlLoop<'a> {
                 return (still, still, Filtered::Stopped(reason));
             }
         }
-        let wished = self.controller.command(now);
+        let wished = self.controller.command(now, sensed);
         let age = self.action.map(|action| now.since(action.decided_at));
         let verdict = self.safety.filter(now, &wished, sensed, age);
         match verdict.filtered {
@@ -178,7 +183,8 @@ impl<'a> ControlLoop<'a> {
     /// Answers where it leads to \[rad\]: the joints asked for, brought inside the usable limits.
     pub(super) fn move_to(&mut self, now: Timestamp, posture: &Posture) -> Result<JointVector, LimitReason> {
         match self.controller.move_to(now, &posture.joints, posture.duration, posture.gripper) {
-            Accepted::Taken => Ok(self.controller.command(now + posture.duration).joints),
+            Accepted::Taken => Ok(self.controller.goal()),
+            Accepted::WrongAction => Err(LimitReason::WrongAction),
             Accepted::NoSolution => Err(LimitReason::NoSolution),
             Accepted::NotFinite => Err(LimitReason::NotFinite),
         }
@@ -247,7 +253,7 @@ mod tests {
 
     fn lift(step_index: u64, now: Timestamp) -> TimedAction {
         let action = Action { translation: [0.0, 0.0, 0.01], rotation: [0.0; 3], gripper: 1.0 };
-        TimedAction { action, step_index, image_captured_at: now, decided_at: now }
+        TimedAction { action, joint_torques: None, step_index, image_captured_at: now, decided_at: now }
     }
 
     fn filtered(results: &[Result<ControlTick, DriverError>]) -> Vec<Filtered> {

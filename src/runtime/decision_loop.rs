@@ -39,6 +39,7 @@ impl DecisionLoop<'_> {
             decided_at,
             TimedAction {
                 action: decision.action,
+                joint_torques: decision.joint_torques,
                 step_index: self.steps,
                 image_captured_at: observation.images.first().map_or(now, |image| image.captured_at),
                 decided_at,

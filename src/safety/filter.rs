@@ -1,13 +1,13 @@
 //! The order of the checks.
-//!
-//! One file because the order of the checks is the filter; half of it is its tests.
 
 use std::time::Duration;
 
 use super::joint_limits::{NEGLIGIBLE, within_positions, within_velocities};
+use super::torque::TorqueLimits;
+use super::velocity::VelocityLimits;
 use super::workspace::Workspace;
 use super::{finite, watchdog};
-use crate::action::JointCommand;
+use crate::action::{ControlMode, JointCommand};
 use crate::config::Robot;
 use crate::episode::{Filtered, LimitReason};
 use crate::kinematics::Chain;
@@ -17,7 +17,8 @@ use crate::time::Timestamp;
 /// What may be sent, and what was done to the wish.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Verdict {
-    /// The command to send: finite, within every limit. After a stop it holds what was sent last.
+    /// The command to send: finite, within every limit, of the wish's mode. After a stop: the position sent last, no
+    /// velocity, or no torque.
     ///
     /// Before the first finite measurement there is nothing to hold: then it has no joints, and no arm moves on it.
     pub sent: JointCommand,
@@ -27,34 +28,57 @@ pub struct Verdict {
 
 /// Control periods that may count as elapsed between two commands: after a stall the arm must not jump.
 const MOST_PERIODS: f64 = 2.0;
+/// Rate from which a position is a place on a smooth curve and not a goal for the arm's own servo \[Hz\].
+const STREAMING_RATE: f64 = 500.0;
+/// Accelerations beyond the limit times this are a jump \[1\].
+const JUMP: f64 = 2.0;
 
 /// The last sent command, from which the next one is measured.
 #[derive(Clone, Copy, Debug)]
 struct Sent {
     command: JointCommand,
     at: Timestamp,
+    /// Velocity between it and the one before \[rad/s\]; zero at a start.
+    velocity: JointVector,
+}
+
+impl Sent {
+    /// Where a mode starts from: the measured positions, no velocity, no torque.
+    fn start(mode: ControlMode, measured: &Proprioception, at: Timestamp) -> Self {
+        let nothing = JointVector::zeros(measured.joint_positions.len());
+        let joints = if mode == ControlMode::Position { measured.joint_positions } else { nothing };
+        let command = JointCommand { mode, joints, gripper: measured.gripper.clamp(0.0, 1.0) };
+        Self { command, at, velocity: nothing }
+    }
 }
 
 /// Keeps every command within the arm's limits.
 #[derive(Clone, Debug)]
 pub struct SafetyFilter {
-    chain: Chain,
-    velocity: JointVector,
-    workspace: Workspace,
+    pub(super) chain: Chain,
+    pub(super) velocity: JointVector,
+    acceleration: JointVector,
+    pub(super) workspace: Workspace,
     command_age: f64,
-    longest_elapsed: f64,
+    period: f64,
+    velocities: VelocityLimits,
+    torques: TorqueLimits,
     last: Option<Sent>,
 }
 
 impl SafetyFilter {
     /// A filter with the limits of this arm.
     pub fn new(robot: &Robot, chain: Chain) -> Self {
+        let period = 1.0 / robot.robot.control_rate_hz;
         Self {
             chain,
             velocity: JointVector::from_slice(&robot.limits.joint_velocity),
+            acceleration: JointVector::from_slice(&robot.limits.joint_acceleration),
             workspace: Workspace { low: robot.limits.workspace_low, high: robot.limits.workspace_high },
             command_age: robot.limits.command_age,
-            longest_elapsed: MOST_PERIODS / robot.robot.control_rate_hz,
+            period,
+            velocities: VelocityLimits::of(robot, period),
+            torques: TorqueLimits::of(robot, period),
             last: None,
         }
     }
@@ -64,16 +88,15 @@ impl SafetyFilter {
     /// A measurement that is not finite leaves nothing to hold; the first finite one given to
     /// [`SafetyFilter::filter`] is then taken.
     pub fn seed(&mut self, now: Timestamp, measured: &Proprioception) {
-        self.last = finite::measurement_is_finite(measured, self.chain.joints()).then(|| Sent {
-            command: JointCommand::position(measured.joint_positions, measured.gripper.clamp(0.0, 1.0)),
-            at: now,
-        });
+        self.last = finite::measurement_is_finite(measured, self.chain.joints())
+            .then(|| Sent::start(ControlMode::Position, measured, now));
     }
 
     /// What may be sent of `wished` at `now`.
     ///
     /// `action_age` is the age of the action behind the wish, `None` while no action is expected. Filtering the answer
-    /// again at the same moment changes nothing. The first call after [`SafetyFilter::new`] without a seed seeds itself.
+    /// again at the same moment changes nothing. The first call after [`SafetyFilter::new`] without a seed seeds itself;
+    /// a wish of another mode than the one before starts that mode from the measurement, with no time elapsed.
     pub fn filter(
         &mut self,
         now: Timestamp,
@@ -85,7 +108,7 @@ impl SafetyFilter {
         if self.last.is_none() {
             self.seed(now, measured);
         }
-        let Some(last) = self.last else {
+        let Some(mut last) = self.last else {
             let sent = JointCommand::position(JointVector::zeros(0), 1.0);
             return Verdict { sent, filtered: Filtered::Stopped(LimitReason::NotFinite) };
         };
@@ -96,58 +119,107 @@ impl SafetyFilter {
         if watchdog::too_old(action_age, self.command_age) {
             return self.stop(now, last.command, LimitReason::CommandAge);
         }
+        if wished.mode != last.command.mode {
+            last = Sent::start(wished.mode, measured, now);
+        }
 
         let mut changes = Changes::default();
-        let before = last.command.joints;
         let gripper = wished.gripper.clamp(0.0, 1.0);
         changes.note(LimitReason::JointPosition, (gripper - wished.gripper).abs());
+        let since = now.since(last.at).as_secs_f64();
+        let elapsed = since.min(MOST_PERIODS * self.period);
+        let before = last.command.joints;
 
-        let inside = within_positions(&wished.joints, &before, self.chain.usable_limits());
-        changes.note(LimitReason::JointPosition, distance(&inside, &wished.joints));
+        let limited = match wished.mode {
+            ControlMode::Position => self.position(&wished.joints, &last, (elapsed, since), &mut changes),
+            ControlMode::Velocity => {
+                let at = (&self.chain, &self.workspace);
+                Ok(self.velocities.within(at, &wished.joints, &before, measured, elapsed, &mut changes))
+            }
+            ControlMode::Torque => {
+                let at = (&self.chain, &self.workspace);
+                self.torques.within(at, &wished.joints, &before, measured, elapsed, &mut changes)
+            }
+        };
+        let limited = match limited {
+            Ok(limited) => limited,
+            Err(reason) => return self.stop(now, last.command, reason),
+        };
+        let sent = JointCommand { mode: wished.mode, joints: limited, gripper };
+        if !finite::command_is_finite(&sent, joints) {
+            return self.stop(now, last.command, LimitReason::NotFinite);
+        }
+        // At the same moment nothing moves: the velocity stays what it was.
+        let velocity = if since > 0.0 { speed(&sent.joints, &before, since) } else { last.velocity };
+        self.last = Some(Sent { command: sent, at: now, velocity });
+        Verdict { sent, filtered: changes.verdict() }
+    }
 
-        let elapsed = now.since(last.at).as_secs_f64().min(self.longest_elapsed);
+    /// Positions: inside the usable range, no faster than the joints may be, tool inside its box.
+    ///
+    /// Acceleration is left to the arm's servo, and to the jerk-limited law; an arm that takes a stream has no such servo
+    /// and stops itself at a jump, so there a jump is never sent.
+    fn position(
+        &self,
+        wished: &JointVector,
+        last: &Sent,
+        (elapsed, since): (f64, f64),
+        changes: &mut Changes,
+    ) -> Result<JointVector, LimitReason> {
+        let before = last.command.joints;
+        let inside = within_positions(wished, &before, self.chain.usable_limits());
+        changes.note(LimitReason::JointPosition, distance(&inside, wished));
+
         let slow = within_velocities(&inside, &before, &self.velocity, elapsed);
         changes.note(LimitReason::JointVelocity, distance(&slow, &inside));
 
         let tool = |q: &JointVector| self.chain.forward(q).translation.vector;
         let allowed = self.workspace.allows(&tool(&slow), &tool(&before));
-        let joint_positions = if allowed { slow } else { before };
+        let sent = if allowed { slow } else { before };
         if !allowed {
             // However far the wish was shortened before, this is why the arm stands.
             changes.decide(LimitReason::Workspace);
         }
-
-        let sent = JointCommand::position(joint_positions, gripper);
-        if !finite::command_is_finite(&sent, joints) {
-            return self.stop(now, last.command, LimitReason::NotFinite);
+        if self.period * STREAMING_RATE <= 1.0 && since > 0.0 {
+            // Over all the time since: an arm that heard nothing went on as it was going.
+            let velocity = speed(&sent, &before, since);
+            let smooth = (0..sent.len()).all(|joint| {
+                let acceleration = (velocity[joint] - last.velocity[joint]).abs() / since;
+                acceleration <= JUMP * self.acceleration[joint]
+            });
+            if !smooth {
+                return Err(LimitReason::JointAcceleration);
+            }
         }
-        self.last = Some(Sent { command: sent, at: now });
-        Verdict { sent, filtered: changes.verdict() }
+        Ok(sent)
     }
 
-    /// Holds the last sent command.
-    fn stop(&mut self, now: Timestamp, held: JointCommand, reason: LimitReason) -> Verdict {
-        self.last = Some(Sent { command: held, at: now });
+    /// Holds the last sent position, or lets velocity and torque go.
+    fn stop(&mut self, now: Timestamp, mut held: JointCommand, reason: LimitReason) -> Verdict {
+        if held.mode != ControlMode::Position {
+            held.joints.fill(0.0);
+        }
+        self.last = Some(Sent { command: held, at: now, velocity: JointVector::zeros(held.joints.len()) });
         Verdict { sent: held, filtered: Filtered::Stopped(reason) }
     }
 }
 
 /// Which limit changed the command most.
 #[derive(Default)]
-struct Changes {
+pub(super) struct Changes {
     largest: f64,
     reason: Option<LimitReason>,
 }
 
 impl Changes {
-    fn note(&mut self, reason: LimitReason, change: f64) {
+    pub(super) fn note(&mut self, reason: LimitReason, change: f64) {
         if !(change <= self.largest.max(NEGLIGIBLE)) {
             self.largest = change;
             self.reason = Some(reason);
         }
     }
 
-    fn decide(&mut self, reason: LimitReason) {
+    pub(super) fn decide(&mut self, reason: LimitReason) {
         self.largest = f64::INFINITY;
         self.reason = Some(reason);
     }
@@ -157,284 +229,23 @@ impl Changes {
     }
 }
 
-/// Largest difference of one joint \[rad\].
-fn distance(a: &JointVector, b: &JointVector) -> f64 {
+/// Largest difference of one joint, in the vectors' unit.
+pub(super) fn distance(a: &JointVector, b: &JointVector) -> f64 {
     a.iter().zip(b.iter()).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
 }
 
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const TICK: Duration = Duration::from_millis(20);
-
-    fn robot() -> Robot {
-        Robot::load(Path::new(env!("CARGO_MANIFEST_DIR")), "widowx").unwrap()
+/// Velocity from one vector to another \[unit/s\].
+fn speed(to: &JointVector, from: &JointVector, elapsed: f64) -> JointVector {
+    let mut velocity = *to;
+    for (value, from) in velocity.iter_mut().zip(from.iter()) {
+        *value = (*value - from) / elapsed;
     }
-
-    fn measured(joints: &[f64]) -> Proprioception {
-        let still = JointVector::zeros(joints.len());
-        Proprioception {
-            joint_positions: JointVector::from_slice(joints),
-            joint_velocities: still,
-            joint_efforts: still,
-            finger_position: 0.02,
-            gripper: 0.5,
-            measured_at: Timestamp::ZERO,
-        }
-    }
-
-    fn wish(joints: &[f64]) -> JointCommand {
-        JointCommand::position(JointVector::from_slice(joints), 0.5)
-    }
-
-    /// A filter seeded at the home pose at time zero.
-    fn seeded() -> (SafetyFilter, Proprioception) {
-        let robot = robot();
-        let home = measured(&robot.robot.home);
-        let mut filter = SafetyFilter::new(&robot, Chain::from_robot(&robot).unwrap());
-        filter.seed(Timestamp::ZERO, &home);
-        (filter, home)
-    }
-
-    fn after(ticks: u32) -> Timestamp {
-        Timestamp::ZERO + TICK * ticks
-    }
-
-    #[test]
-    fn a_small_motion_passes_unchanged() {
-        let (mut filter, home) = seeded();
-        let mut wished = wish(&home.joint_positions);
-        wished.joints[1] += 0.01;
-        let verdict = filter.filter(after(1), &wished, &home, Some(Duration::ZERO));
-        assert_eq!(verdict, Verdict { sent: wished, filtered: Filtered::Passed });
-    }
-
-    #[test]
-    fn the_first_tick_allows_no_motion() {
-        let robot = robot();
-        let home = measured(&robot.robot.home);
-        let mut filter = SafetyFilter::new(&robot, Chain::from_robot(&robot).unwrap());
-        let verdict = filter.filter(after(5), &wish(&[0.1; 6]), &home, None);
-        assert_eq!(verdict.sent.joints, home.joint_positions);
-        assert_eq!(verdict.filtered, Filtered::Limited(LimitReason::JointVelocity));
-    }
-
-    #[test]
-    fn velocity_is_exact_at_the_limit_and_a_stall_does_not_make_a_jump() {
-        for (ticks, allowed_ticks) in [(1, 1.0), (2, 2.0), (100, 2.0)] {
-            let (mut filter, home) = seeded();
-            let mut wished = wish(&home.joint_positions);
-            wished.joints[0] += 1.0;
-            let verdict = filter.filter(after(ticks), &wished, &home, None);
-            let moved = verdict.sent.joints[0] - home.joint_positions[0];
-            assert!((moved - 2.0 * 0.02 * allowed_ticks).abs() < 1e-12, "{moved}");
-            assert_eq!(verdict.filtered, Filtered::Limited(LimitReason::JointVelocity));
-        }
-    }
-
-    #[test]
-    fn not_a_number_in_any_single_field_stops_and_holds() {
-        let bad_values = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
-        let broken_wishes: [fn(&mut JointCommand, f64); 7] = [
-            |c, v| c.joints[0] = v,
-            |c, v| c.joints[1] = v,
-            |c, v| c.joints[2] = v,
-            |c, v| c.joints[3] = v,
-            |c, v| c.joints[4] = v,
-            |c, v| c.joints[5] = v,
-            |c, v| c.gripper = v,
-        ];
-        let broken_scalars: [fn(&mut Proprioception, f64); 2] = [|p, v| p.finger_position = v, |p, v| p.gripper = v];
-        let broken_vectors: [fn(&mut Proprioception) -> &mut JointVector; 3] =
-            [|p| &mut p.joint_positions, |p| &mut p.joint_velocities, |p| &mut p.joint_efforts];
-        let stopped = |wished: &JointCommand, now_measured: &Proprioception| {
-            let (mut filter, home) = seeded();
-            let verdict = filter.filter(after(1), wished, now_measured, Some(Duration::ZERO));
-            assert_eq!(verdict.filtered, Filtered::Stopped(LimitReason::NotFinite));
-            assert_eq!(verdict.sent.joints, home.joint_positions);
-        };
-        let (_, home) = seeded();
-        for bad in bad_values {
-            for set in broken_wishes {
-                let mut wished = wish(&[0.0; 6]);
-                set(&mut wished, bad);
-                stopped(&wished, &home);
-            }
-            for set in broken_scalars {
-                let mut broken = home;
-                set(&mut broken, bad);
-                stopped(&wish(&[0.0; 6]), &broken);
-            }
-            for vector in broken_vectors {
-                for joint in 0..6 {
-                    let mut broken = home;
-                    vector(&mut broken)[joint] = bad;
-                    stopped(&wish(&[0.0; 6]), &broken);
-                }
-            }
-        }
-        stopped(&wish(&[0.0; 5]), &home);
-        stopped(&wish(&[0.0; 6]), &measured(&[0.0; 7]));
-    }
-
-    #[test]
-    fn without_any_finite_measurement_no_joint_is_commanded() {
-        let robot = robot();
-        let mut filter = SafetyFilter::new(&robot, Chain::from_robot(&robot).unwrap());
-        let blind = measured(&[f64::NAN; 6]);
-        filter.seed(Timestamp::ZERO, &blind);
-        let verdict = filter.filter(after(1), &wish(&[0.0; 6]), &blind, None);
-        assert_eq!(verdict.filtered, Filtered::Stopped(LimitReason::NotFinite));
-        assert!(verdict.sent.joints.is_empty());
-        // The first good measurement is what is held.
-        let home = measured(&robot.robot.home);
-        let verdict = filter.filter(after(2), &wish(&[0.0; 6]), &home, None);
-        assert_eq!(verdict.sent.joints, home.joint_positions);
-    }
-
-    #[test]
-    fn an_old_action_stops_and_a_fresh_one_goes_on_without_a_jump() {
-        let (mut filter, home) = seeded();
-        let mut wished = wish(&home.joint_positions);
-        wished.joints[0] += 1.0;
-        let limit = Duration::from_millis(500);
-        let moving = filter.filter(after(1), &wished, &home, Some(limit));
-        assert_eq!(moving.filtered, Filtered::Limited(LimitReason::JointVelocity));
-        for tick in 2..50 {
-            let held = filter.filter(after(tick), &wished, &home, Some(limit + Duration::from_nanos(1)));
-            assert_eq!(held, Verdict { sent: moving.sent, filtered: Filtered::Stopped(LimitReason::CommandAge) });
-        }
-        let again = filter.filter(after(50), &wished, &home, Some(Duration::ZERO));
-        let moved = again.sent.joints[0] - moving.sent.joints[0];
-        assert!((moved - 0.04).abs() < 1e-12, "{moved}");
-    }
-
-    #[test]
-    fn the_tool_stops_at_the_floor_of_its_box() {
-        let (mut filter, home) = seeded();
-        // Shoulder forward and elbow down: the tool goes through the counter, were it let.
-        let mut wished = wish(&home.joint_positions);
-        wished.joints[1] = 1.2;
-        let mut verdict = filter.filter(after(1), &wished, &home, None);
-        for tick in 2..200 {
-            verdict = filter.filter(after(tick), &wished, &home, None);
-            let tool = filter.chain.forward(&verdict.sent.joints).translation.vector;
-            assert!(filter.workspace.distance_outside(&tool) <= super::super::workspace::TOLERANCE);
-        }
-        assert_eq!(verdict.filtered, Filtered::Limited(LimitReason::Workspace));
-        let back = filter.filter(after(200), &wish(&home.joint_positions), &home, None);
-        assert_ne!(back.sent.joints, verdict.sent.joints);
-    }
-
-    #[test]
-    fn an_arm_that_starts_outside_its_box_may_come_back() {
-        let robot = robot();
-        // Stretched out: the tool is beyond the box.
-        let outside = measured(&[0.0, 0.3, 0.0, 0.0, 0.0, 0.0]);
-        let mut filter = SafetyFilter::new(&robot, Chain::from_robot(&robot).unwrap());
-        filter.seed(Timestamp::ZERO, &outside);
-        let distance = |filter: &SafetyFilter, q: &JointVector| {
-            filter.workspace.distance_outside(&filter.chain.forward(q).translation.vector)
-        };
-        let start = distance(&filter, &outside.joint_positions);
-        assert!(start > 0.05, "{start}");
-        let further = filter.filter(after(1), &wish(&[1.0, 0.3, 0.0, 0.0, 0.0, 0.0]), &outside, None);
-        assert!(distance(&filter, &further.sent.joints) <= start);
-        let down = wish(&robot.robot.home);
-        for tick in 2..200 {
-            filter.filter(after(tick), &down, &outside, None);
-        }
-        let end = filter.filter(after(200), &down, &outside, None);
-        assert_eq!(end, Verdict { sent: down, filtered: Filtered::Passed });
-    }
-
-    #[test]
-    fn a_gripper_value_beyond_its_range_is_limited() {
-        let (mut filter, home) = seeded();
-        let mut wished = wish(&home.joint_positions);
-        wished.gripper = 1.5;
-        let verdict = filter.filter(after(1), &wished, &home, None);
-        assert_eq!(verdict.sent.gripper, 1.0);
-        assert_eq!(verdict.filtered, Filtered::Limited(LimitReason::JointPosition));
-    }
-
-    fn any_number() -> impl Strategy<Value = f64> {
-        prop_oneof![
-            4 => -4.0..4.0f64,
-            2 => -0.2..0.2f64,
-            1 => any::<f64>(),
-            1 => Just(f64::NAN),
-            1 => Just(f64::INFINITY),
-            1 => Just(1e308),
-        ]
-    }
-
-    fn any_wish() -> impl Strategy<Value = JointCommand> {
-        let usual = proptest::collection::vec(-4.0..4.0f64, 6);
-        let unusual = proptest::collection::vec(any_number(), 5..=7);
-        (prop_oneof![3 => usual, 1 => unusual], any_number())
-            .prop_map(|(joints, gripper)| JointCommand::position(JointVector::from_slice(&joints), gripper))
-    }
-
-    proptest! {
-        #[test]
-        fn whatever_is_wished_what_is_sent_keeps_every_limit(
-            wishes in proptest::collection::vec((any_wish(), 0u64..100), 1..40),
-        ) {
-            let (mut filter, home) = seeded();
-            let mut now = Timestamp::ZERO;
-            let mut last = home.joint_positions;
-            for (wished, milliseconds) in wishes {
-                let elapsed = Duration::from_millis(milliseconds);
-                now = now + elapsed;
-                let mut same_state = filter.clone();
-                let verdict = filter.filter(now, &wished, &home, None);
-                let sent = verdict.sent;
-                prop_assert!(finite::command_is_finite(&sent, 6));
-                prop_assert!((0.0..=1.0).contains(&sent.gripper));
-                for i in 0..6 {
-                    prop_assert!(filter.chain.usable_limits()[i].contains(sent.joints[i]));
-                    let moved = (sent.joints[i] - last[i]).abs();
-                    prop_assert!(moved <= filter.velocity[i] * elapsed.as_secs_f64() + 1e-9);
-                }
-                let tool = filter.chain.forward(&sent.joints).translation.vector;
-                prop_assert!(filter.workspace.distance_outside(&tool) <= super::super::workspace::TOLERANCE);
-
-                // A second pass changes nothing, neither in the state before nor in the state after.
-                let before = same_state.filter(now, &sent, &home, None);
-                prop_assert_eq!(before, Verdict { sent, filtered: Filtered::Passed });
-                let again = filter.filter(now, &sent, &home, None);
-                prop_assert_eq!(again, Verdict { sent, filtered: Filtered::Passed });
-                last = sent.joints;
-            }
-        }
-
-        #[test]
-        fn an_arm_that_starts_outside_its_limits_never_goes_further_out(
-            start in proptest::collection::vec(-4.0..4.0f64, 6),
-            wishes in proptest::collection::vec(any_wish(), 1..40),
-        ) {
-            let robot = robot();
-            let there = measured(&start);
-            let mut filter = SafetyFilter::new(&robot, Chain::from_robot(&robot).unwrap());
-            filter.seed(Timestamp::ZERO, &there);
-            let mut last = there.joint_positions;
-            for (tick, wished) in wishes.iter().enumerate() {
-                let mut same_state = filter.clone();
-                let now = after(tick as u32 + 1);
-                let sent = filter.filter(now, wished, &there, None).sent;
-                for (i, limit) in filter.chain.usable_limits().iter().enumerate() {
-                    let out = |q: f64| (limit.lower - q).max(q - limit.upper).max(0.0);
-                    prop_assert!(out(sent.joints[i]) <= out(last[i]));
-                }
-                prop_assert_eq!(same_state.filter(now, &sent, &there, None).sent, sent);
-                last = sent.joints;
-            }
-        }
-    }
+    velocity
 }
+
+#[cfg(test)]
+#[path = "filter_tests.rs"]
+mod tests;
+#[cfg(test)]
+#[path = "mode_tests.rs"]
+mod mode_tests;

@@ -51,7 +51,7 @@ impl Rig {
 
     fn tick(&mut self) -> (JointCommand, Filtered) {
         self.now = self.now + TICK;
-        let wished = self.controller.command(self.now);
+        let wished = self.controller.command(self.now, &self.arm);
         let verdict = self.filter.filter(self.now, &wished, &self.arm, Some(Duration::ZERO));
         for (at, to) in self.arm.joint_positions.iter_mut().zip(verdict.sent.joints.iter()) {
             *at += 0.2 * (to - *at);

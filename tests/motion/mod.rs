@@ -2,3 +2,5 @@
 
 mod closed_loop;
 mod inverse_report;
+mod laws;
+mod ruckig_oracle;

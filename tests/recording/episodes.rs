@@ -87,6 +87,7 @@ pub fn decision(index: u64) -> Decision {
     Decision {
         action,
         label,
+        joint_torques: None,
         embedding: index.is_multiple_of(2).then(|| Embedding {
             values: (0..8).map(|i| awkward(index + i) as f32).collect(),
             encoder_digest: "ab".repeat(32),

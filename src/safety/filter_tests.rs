@@ -1,0 +1,275 @@
+//! Tests of the filter in position mode; `mode_tests.rs` has the other modes.
+
+use std::path::Path;
+
+use proptest::prelude::*;
+
+use super::*;
+
+const TICK: Duration = Duration::from_millis(20);
+
+fn robot() -> Robot {
+    Robot::load(Path::new(env!("CARGO_MANIFEST_DIR")), "widowx").unwrap()
+}
+
+fn measured(joints: &[f64]) -> Proprioception {
+    let still = JointVector::zeros(joints.len());
+    Proprioception {
+        joint_positions: JointVector::from_slice(joints),
+        joint_velocities: still,
+        joint_efforts: still,
+        finger_position: 0.02,
+        gripper: 0.5,
+        measured_at: Timestamp::ZERO,
+    }
+}
+
+fn wish(joints: &[f64]) -> JointCommand {
+    JointCommand::position(JointVector::from_slice(joints), 0.5)
+}
+
+/// A filter seeded at the home pose at time zero.
+fn seeded() -> (SafetyFilter, Proprioception) {
+    let robot = robot();
+    let home = measured(&robot.robot.home);
+    let mut filter = SafetyFilter::new(&robot, Chain::from_robot(&robot).unwrap());
+    filter.seed(Timestamp::ZERO, &home);
+    (filter, home)
+}
+
+fn after(ticks: u32) -> Timestamp {
+    Timestamp::ZERO + TICK * ticks
+}
+
+#[test]
+fn a_small_motion_passes_unchanged() {
+    let (mut filter, home) = seeded();
+    let mut wished = wish(&home.joint_positions);
+    wished.joints[1] += 0.01;
+    let verdict = filter.filter(after(1), &wished, &home, Some(Duration::ZERO));
+    assert_eq!(verdict, Verdict { sent: wished, filtered: Filtered::Passed });
+}
+
+#[test]
+fn the_first_tick_allows_no_motion() {
+    let robot = robot();
+    let home = measured(&robot.robot.home);
+    let mut filter = SafetyFilter::new(&robot, Chain::from_robot(&robot).unwrap());
+    let verdict = filter.filter(after(5), &wish(&[0.1; 6]), &home, None);
+    assert_eq!(verdict.sent.joints, home.joint_positions);
+    assert_eq!(verdict.filtered, Filtered::Limited(LimitReason::JointVelocity));
+}
+
+#[test]
+fn velocity_is_exact_at_the_limit_and_a_stall_does_not_make_a_jump() {
+    for (ticks, allowed_ticks) in [(1, 1.0), (2, 2.0), (100, 2.0)] {
+        let (mut filter, home) = seeded();
+        let mut wished = wish(&home.joint_positions);
+        wished.joints[0] += 1.0;
+        let verdict = filter.filter(after(ticks), &wished, &home, None);
+        let moved = verdict.sent.joints[0] - home.joint_positions[0];
+        assert!((moved - 2.0 * 0.02 * allowed_ticks).abs() < 1e-12, "{moved}");
+        assert_eq!(verdict.filtered, Filtered::Limited(LimitReason::JointVelocity));
+    }
+}
+
+#[test]
+fn not_a_number_in_any_single_field_stops_and_holds() {
+    let bad_values = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
+    let broken_wishes: [fn(&mut JointCommand, f64); 7] = [
+        |c, v| c.joints[0] = v,
+        |c, v| c.joints[1] = v,
+        |c, v| c.joints[2] = v,
+        |c, v| c.joints[3] = v,
+        |c, v| c.joints[4] = v,
+        |c, v| c.joints[5] = v,
+        |c, v| c.gripper = v,
+    ];
+    let broken_scalars: [fn(&mut Proprioception, f64); 2] = [|p, v| p.finger_position = v, |p, v| p.gripper = v];
+    let broken_vectors: [fn(&mut Proprioception) -> &mut JointVector; 3] =
+        [|p| &mut p.joint_positions, |p| &mut p.joint_velocities, |p| &mut p.joint_efforts];
+    let stopped = |wished: &JointCommand, now_measured: &Proprioception| {
+        let (mut filter, home) = seeded();
+        let verdict = filter.filter(after(1), wished, now_measured, Some(Duration::ZERO));
+        assert_eq!(verdict.filtered, Filtered::Stopped(LimitReason::NotFinite));
+        assert_eq!(verdict.sent.joints, home.joint_positions);
+    };
+    let (_, home) = seeded();
+    for bad in bad_values {
+        for set in broken_wishes {
+            let mut wished = wish(&[0.0; 6]);
+            set(&mut wished, bad);
+            stopped(&wished, &home);
+        }
+        for set in broken_scalars {
+            let mut broken = home;
+            set(&mut broken, bad);
+            stopped(&wish(&[0.0; 6]), &broken);
+        }
+        for vector in broken_vectors {
+            for joint in 0..6 {
+                let mut broken = home;
+                vector(&mut broken)[joint] = bad;
+                stopped(&wish(&[0.0; 6]), &broken);
+            }
+        }
+    }
+    stopped(&wish(&[0.0; 5]), &home);
+    stopped(&wish(&[0.0; 6]), &measured(&[0.0; 7]));
+}
+
+#[test]
+fn without_any_finite_measurement_no_joint_is_commanded() {
+    let robot = robot();
+    let mut filter = SafetyFilter::new(&robot, Chain::from_robot(&robot).unwrap());
+    let blind = measured(&[f64::NAN; 6]);
+    filter.seed(Timestamp::ZERO, &blind);
+    let verdict = filter.filter(after(1), &wish(&[0.0; 6]), &blind, None);
+    assert_eq!(verdict.filtered, Filtered::Stopped(LimitReason::NotFinite));
+    assert!(verdict.sent.joints.is_empty());
+    // The first good measurement is what is held.
+    let home = measured(&robot.robot.home);
+    let verdict = filter.filter(after(2), &wish(&[0.0; 6]), &home, None);
+    assert_eq!(verdict.sent.joints, home.joint_positions);
+}
+
+#[test]
+fn an_old_action_stops_and_a_fresh_one_goes_on_without_a_jump() {
+    let (mut filter, home) = seeded();
+    let mut wished = wish(&home.joint_positions);
+    wished.joints[0] += 1.0;
+    let limit = Duration::from_millis(500);
+    let moving = filter.filter(after(1), &wished, &home, Some(limit));
+    assert_eq!(moving.filtered, Filtered::Limited(LimitReason::JointVelocity));
+    for tick in 2..50 {
+        let held = filter.filter(after(tick), &wished, &home, Some(limit + Duration::from_nanos(1)));
+        assert_eq!(held, Verdict { sent: moving.sent, filtered: Filtered::Stopped(LimitReason::CommandAge) });
+    }
+    let again = filter.filter(after(50), &wished, &home, Some(Duration::ZERO));
+    let moved = again.sent.joints[0] - moving.sent.joints[0];
+    assert!((moved - 0.04).abs() < 1e-12, "{moved}");
+}
+
+#[test]
+fn the_tool_stops_at_the_floor_of_its_box() {
+    let (mut filter, home) = seeded();
+    // Shoulder forward and elbow down: the tool goes through the counter, were it let.
+    let mut wished = wish(&home.joint_positions);
+    wished.joints[1] = 1.2;
+    let mut verdict = filter.filter(after(1), &wished, &home, None);
+    for tick in 2..200 {
+        verdict = filter.filter(after(tick), &wished, &home, None);
+        let tool = filter.chain.forward(&verdict.sent.joints).translation.vector;
+        assert!(filter.workspace.distance_outside(&tool) <= super::super::workspace::TOLERANCE);
+    }
+    assert_eq!(verdict.filtered, Filtered::Limited(LimitReason::Workspace));
+    let back = filter.filter(after(200), &wish(&home.joint_positions), &home, None);
+    assert_ne!(back.sent.joints, verdict.sent.joints);
+}
+
+#[test]
+fn an_arm_that_starts_outside_its_box_may_come_back() {
+    let robot = robot();
+    // Stretched out: the tool is beyond the box.
+    let outside = measured(&[0.0, 0.3, 0.0, 0.0, 0.0, 0.0]);
+    let mut filter = SafetyFilter::new(&robot, Chain::from_robot(&robot).unwrap());
+    filter.seed(Timestamp::ZERO, &outside);
+    let distance = |filter: &SafetyFilter, q: &JointVector| {
+        filter.workspace.distance_outside(&filter.chain.forward(q).translation.vector)
+    };
+    let start = distance(&filter, &outside.joint_positions);
+    assert!(start > 0.05, "{start}");
+    let further = filter.filter(after(1), &wish(&[1.0, 0.3, 0.0, 0.0, 0.0, 0.0]), &outside, None);
+    assert!(distance(&filter, &further.sent.joints) <= start);
+    let down = wish(&robot.robot.home);
+    for tick in 2..200 {
+        filter.filter(after(tick), &down, &outside, None);
+    }
+    let end = filter.filter(after(200), &down, &outside, None);
+    assert_eq!(end, Verdict { sent: down, filtered: Filtered::Passed });
+}
+
+#[test]
+fn a_gripper_value_beyond_its_range_is_limited() {
+    let (mut filter, home) = seeded();
+    let mut wished = wish(&home.joint_positions);
+    wished.gripper = 1.5;
+    let verdict = filter.filter(after(1), &wished, &home, None);
+    assert_eq!(verdict.sent.gripper, 1.0);
+    assert_eq!(verdict.filtered, Filtered::Limited(LimitReason::JointPosition));
+}
+
+fn any_number() -> impl Strategy<Value = f64> {
+    prop_oneof![
+        4 => -4.0..4.0f64,
+        2 => -0.2..0.2f64,
+        1 => any::<f64>(),
+        1 => Just(f64::NAN),
+        1 => Just(f64::INFINITY),
+        1 => Just(1e308),
+    ]
+}
+
+fn any_wish() -> impl Strategy<Value = JointCommand> {
+    let usual = proptest::collection::vec(-4.0..4.0f64, 6);
+    let unusual = proptest::collection::vec(any_number(), 5..=7);
+    (prop_oneof![3 => usual, 1 => unusual], any_number())
+        .prop_map(|(joints, gripper)| JointCommand::position(JointVector::from_slice(&joints), gripper))
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_wished_what_is_sent_keeps_every_limit(
+        wishes in proptest::collection::vec((any_wish(), 0u64..100), 1..40),
+    ) {
+        let (mut filter, home) = seeded();
+        let mut now = Timestamp::ZERO;
+        let mut last = home.joint_positions;
+        for (wished, milliseconds) in wishes {
+            let elapsed = Duration::from_millis(milliseconds);
+            now = now + elapsed;
+            let mut same_state = filter.clone();
+            let verdict = filter.filter(now, &wished, &home, None);
+            let sent = verdict.sent;
+            prop_assert!(finite::command_is_finite(&sent, 6));
+            prop_assert!((0.0..=1.0).contains(&sent.gripper));
+            for i in 0..6 {
+                prop_assert!(filter.chain.usable_limits()[i].contains(sent.joints[i]));
+                let moved = (sent.joints[i] - last[i]).abs();
+                prop_assert!(moved <= filter.velocity[i] * elapsed.as_secs_f64() + 1e-9);
+            }
+            let tool = filter.chain.forward(&sent.joints).translation.vector;
+            prop_assert!(filter.workspace.distance_outside(&tool) <= super::super::workspace::TOLERANCE);
+
+            // A second pass changes nothing, neither in the state before nor in the state after.
+            let before = same_state.filter(now, &sent, &home, None);
+            prop_assert_eq!(before, Verdict { sent, filtered: Filtered::Passed });
+            let again = filter.filter(now, &sent, &home, None);
+            prop_assert_eq!(again, Verdict { sent, filtered: Filtered::Passed });
+            last = sent.joints;
+        }
+    }
+
+    #[test]
+    fn an_arm_that_starts_outside_its_limits_never_goes_further_out(
+        start in proptest::collection::vec(-4.0..4.0f64, 6),
+        wishes in proptest::collection::vec(any_wish(), 1..40),
+    ) {
+        let robot = robot();
+        let there = measured(&start);
+        let mut filter = SafetyFilter::new(&robot, Chain::from_robot(&robot).unwrap());
+        filter.seed(Timestamp::ZERO, &there);
+        let mut last = there.joint_positions;
+        for (tick, wished) in wishes.iter().enumerate() {
+            let mut same_state = filter.clone();
+            let now = after(tick as u32 + 1);
+            let sent = filter.filter(now, wished, &there, None).sent;
+            for (i, limit) in filter.chain.usable_limits().iter().enumerate() {
+                let out = |q: f64| (limit.lower - q).max(q - limit.upper).max(0.0);
+                prop_assert!(out(sent.joints[i]) <= out(last[i]));
+            }
+            prop_assert_eq!(same_state.filter(now, &sent, &there, None).sent, sent);
+            last = sent.joints;
+        }
+    }
+}

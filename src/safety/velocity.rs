@@ -1,0 +1,180 @@
+//! Limits of velocity commands.
+//!
+//! In this order, later ones weigh more: joint speed and tool speed (the whole vector is made shorter, so that the arm
+//! keeps its direction), acceleration (the whole change is made shorter), braking before a joint limit (that joint alone),
+//! braking before the walls of the tool's box (the whole vector), and once more the tool's speed. What is measured, not
+//! what was sent, says where the arm is.
+
+use nalgebra::SVector;
+
+use super::filter::{Changes, distance};
+use super::workspace::Workspace;
+use crate::config::Robot;
+use crate::episode::LimitReason;
+use crate::kinematics::{Chain, Jacobian, braking_speed};
+use crate::observation::{JointVector, MAX_JOINTS, Proprioception};
+
+/// Halvings that find the largest share of a velocity that still stops inside the box.
+const HALVINGS: u32 = 8;
+
+/// Limits of one arm.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct VelocityLimits {
+    velocity: JointVector,
+    acceleration: JointVector,
+    tool_velocity: f64,
+    tool_rotation_velocity: f64,
+    period: f64,
+}
+
+impl VelocityLimits {
+    pub(super) fn of(robot: &Robot, period: f64) -> Self {
+        let limits = &robot.limits;
+        Self {
+            velocity: JointVector::from_slice(&limits.joint_velocity),
+            acceleration: JointVector::from_slice(&limits.joint_acceleration),
+            tool_velocity: limits.tool_velocity,
+            tool_rotation_velocity: limits.tool_rotation_velocity,
+            period,
+        }
+    }
+
+    /// The wished velocities within every limit \[rad/s\]; all numbers are finite.
+    pub(super) fn within(
+        &self,
+        (chain, workspace): (&Chain, &Workspace),
+        wished: &JointVector,
+        before: &JointVector,
+        measured: &Proprioception,
+        elapsed: f64,
+        changes: &mut Changes,
+    ) -> JointVector {
+        let here = &measured.joint_positions;
+        let jacobian = chain.jacobian(here);
+        let fast = self.share_of_speed(wished);
+        let tool = self.share_of_tool_speed(&jacobian, wished);
+        let slow = scaled(wished, fast.min(tool));
+        let reason = if fast <= tool { LimitReason::JointVelocity } else { LimitReason::ToolVelocity };
+        changes.note(reason, distance(&slow, wished));
+
+        let mut gentle = self.toward(&slow, before, elapsed);
+        changes.note(LimitReason::JointAcceleration, distance(&gentle, &slow));
+
+        let hurried = gentle;
+        for (joint, limit) in chain.usable_limits().iter().enumerate() {
+            let (up, down) = (limit.upper - here[joint], here[joint] - limit.lower);
+            let high = braking_speed(up, self.acceleration[joint], self.period);
+            let low = -braking_speed(down, self.acceleration[joint], self.period);
+            if !(gentle[joint] <= high) {
+                gentle[joint] = high;
+            } else if !(gentle[joint] >= low) {
+                gentle[joint] = low;
+            }
+        }
+        changes.note(LimitReason::JointPosition, distance(&gentle, &hurried));
+
+        let share = self.share_inside((chain, workspace), here, &gentle);
+        if !(share >= 1.0) {
+            gentle = scaled(&gentle, share);
+            changes.decide(LimitReason::Workspace);
+        }
+        // Braking one joint can make the tool faster.
+        let share = self.share_of_tool_speed(&jacobian, &gentle);
+        if !(share >= 1.0) {
+            let slower = scaled(&gentle, share);
+            changes.note(LimitReason::ToolVelocity, distance(&slower, &gentle));
+            gentle = slower;
+        }
+        gentle
+    }
+
+    /// Share of a vector at which its fastest joint is at its limit, at most 1.
+    fn share_of_speed(&self, velocity: &JointVector) -> f64 {
+        let mut share: f64 = 1.0;
+        for (value, limit) in velocity.iter().zip(self.velocity.iter()) {
+            share = share.min(share_within(value.abs(), *limit));
+        }
+        share
+    }
+
+    /// Share of a vector at which the tool is at its speed or turning limit, at most 1.
+    fn share_of_tool_speed(&self, jacobian: &Jacobian, velocity: &JointVector) -> f64 {
+        let mut columns = SVector::<f64, MAX_JOINTS>::zeros();
+        for (column, value) in columns.iter_mut().zip(velocity.iter()) {
+            *column = *value;
+        }
+        let motion = jacobian * columns;
+        let linear = motion.fixed_rows::<3>(0).norm();
+        let angular = motion.fixed_rows::<3>(3).norm();
+        share_within(linear, self.tool_velocity).min(share_within(angular, self.tool_rotation_velocity))
+    }
+
+    /// From the velocity sent before toward the wished one, no joint accelerating more than it may. No time elapsed allows
+    /// no change.
+    fn toward(&self, wished: &JointVector, before: &JointVector, elapsed: f64) -> JointVector {
+        let mut share: f64 = 1.0;
+        for joint in 0..wished.len() {
+            share = share.min(share_within((wished[joint] - before[joint]).abs(), self.acceleration[joint] * elapsed));
+        }
+        if share >= 1.0 {
+            return *wished;
+        }
+        let mut out = *before;
+        for (value, wish) in out.iter_mut().zip(wished.iter()) {
+            *value += share * (wish - *value);
+        }
+        out
+    }
+
+    /// Largest share of a velocity from which every joint can brake with the tool inside its box, or no further outside.
+    fn share_inside(
+        &self,
+        (chain, workspace): (&Chain, &Workspace),
+        here: &JointVector,
+        velocity: &JointVector,
+    ) -> f64 {
+        let now = chain.forward(here).translation.vector;
+        let stops_inside = |share: f64| {
+            let mut seconds: f64 = 0.0;
+            for (value, limit) in velocity.iter().zip(self.acceleration.iter()) {
+                seconds = seconds.max(share * value.abs() / limit);
+            }
+            let mut there = *here;
+            for (angle, value) in there.iter_mut().zip(velocity.iter()) {
+                *angle += share * value * (self.period + 0.5 * seconds);
+            }
+            workspace.allows(&chain.forward(&there).translation.vector, &now)
+        };
+        if stops_inside(1.0) {
+            return 1.0;
+        }
+        let (mut good, mut bad) = (0.0, 1.0);
+        for _ in 0..HALVINGS {
+            let middle = 0.5 * (good + bad);
+            if stops_inside(middle) {
+                good = middle;
+            } else {
+                bad = middle;
+            }
+        }
+        good
+    }
+}
+
+/// Share of a size that keeps a limit: 1 within it, 0 where a number is none. A little beyond the limit counts as within,
+/// so that what was limited once passes.
+fn share_within(size: f64, limit: f64) -> f64 {
+    if size <= limit * (1.0 + 1e-9) {
+        return 1.0;
+    }
+    let share = limit / size;
+    if share >= 0.0 { share } else { 0.0 }
+}
+
+fn scaled(vector: &JointVector, share: f64) -> JointVector {
+    let mut out = *vector;
+    if share < 1.0 {
+        out.iter_mut().for_each(|value| *value *= share);
+    }
+    out
+}
