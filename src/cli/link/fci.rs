@@ -7,7 +7,7 @@ use anyhow::Context;
 use super::Emulated;
 use crate::config::{Launch, Robot};
 use crate::driver::panda::driver::fci::{FciArm, FciSettings, Model, check as check_fci};
-use crate::driver::panda::emulator::fci::{EmulatorOptions, FciEmulator};
+use crate::driver::panda::emulator::fci::{EmulatorOptions, Emulator};
 use crate::driver::{ArmDriver, CheckReport, Plant};
 use crate::kinematics::Chain;
 use crate::time::SystemClock;
@@ -51,7 +51,7 @@ pub fn emulate(
     );
     let chain = Some(Chain::from_robot(robot)?);
     let options = EmulatorOptions { port: PORTS.0, hand_port: PORTS.1, chain, ..EmulatorOptions::default() };
-    let emulator = FciEmulator::start(plant, options)
+    let emulator = Emulator::start(plant, options)
         .with_context(|| format!("127.0.0.1:{}: is another controller emulated already?", PORTS.0))?;
     Ok(Emulated::new("address: 127.0.0.1", emulator))
 }

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use anyhow::bail;
 
 use super::Emulated;
-use crate::camera::{Camera, RosCamera};
+use crate::camera::Camera;
+use crate::camera::ros2::RosCamera;
 use crate::config::{CameraCalibration, Launch, Robot};
 use crate::driver::ros2::LinkOptions;
 use crate::driver::sawyer::driver::SawyerOptions;
