@@ -74,13 +74,17 @@ enum Command {
     Train(train::TrainArguments),
 }
 
+/// What is logged without RUST_LOG. RustDDS warns of every reader it has no address of yet, and of the multicast group that
+/// a loopback interface does not have.
+const USUAL_LOG: &str = "warn,rustdds=error,rustdds::network=off,ros2_client=error";
+
 /// Runs the program; answers the exit code.
 pub fn run() -> u8 {
     #[cfg(feature = "mujoco")]
     crate::simulation::prepare_process();
     let arguments = Arguments::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(USUAL_LOG));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let answer = match arguments.command {
         #[cfg(feature = "mujoco")]
