@@ -3,6 +3,9 @@
 //! Joints have the passive damping of their descriptions (WidowX 0.1, Panda 1, Sawyer 1 to 10, Jaco 0.01 to 0.1 Nm s/rad)
 //! and no Coulomb friction: nothing but the right torque keeps a floating arm where it is.
 
+use std::sync::Arc;
+
+use mujoco_rs::prelude::*;
 use visuomotor::driver::{Drive, Plant};
 use visuomotor::kinematics::Dynamics;
 use visuomotor::observation::JointVector;
@@ -162,10 +165,52 @@ fn nothing_touches_at_home() {
     for name in ARMS {
         let robot = robot(name);
         let pedestal = at_home(&robot);
-        let mut data = mujoco_rs::prelude::MjData::new(std::sync::Arc::clone(pedestal.model()));
+        let mut data = MjData::new(Arc::clone(pedestal.model()));
         data.qpos_mut().copy_from_slice(pedestal.start());
         data.forward();
         let touching: Vec<_> = data.contact().iter().map(|contact| contact.geom).collect();
         assert!(touching.is_empty(), "{name}: {touching:?}");
+    }
+}
+
+/// The scores of the kitchen were measured with controls written straight into the model: a position drive must be
+/// that to the last bit, also after the arm was limp.
+#[test]
+fn a_position_drive_is_the_bare_servo_to_the_last_bit() {
+    let robot = robot("widowx");
+    let pedestal = at_home(&robot);
+    let (mut plant, home) = plant("widowx");
+    let mut data = MjData::new(Arc::clone(pedestal.model()));
+    data.qpos_mut().copy_from_slice(pedestal.start());
+    let (joints, open) = (home.len(), robot.gripper.finger_open);
+    data.ctrl_mut()[..joints].copy_from_slice(&home);
+    data.ctrl_mut()[joints..].fill(open);
+    data.forward();
+    let finger_step = robot.gripper.finger_velocity * pedestal.model().opt().timestep;
+    for tick in 1..=100u64 {
+        let mut goal = home;
+        goal.iter_mut().enumerate().for_each(|(i, q)| *q += 0.2 * (tick as f64 * 0.1 + i as f64).sin());
+        let fraction = if tick % 40 < 20 { 0.0 } else { 1.0 };
+        if tick == 50 {
+            // Passing through another drive without a step in between leaves no trace.
+            plant.drive(Drive::Limp);
+        }
+        plant.drive(Drive::Position(goal));
+        plant.drive_gripper(fraction);
+        plant.advance_to(at(tick * 20));
+        data.ctrl_mut()[..joints].copy_from_slice(&goal);
+        for _ in 0..20 {
+            let ctrl = data.ctrl_mut();
+            let target = robot.gripper.finger_from_fraction(fraction);
+            ctrl[joints] += (target - ctrl[joints]).clamp(-finger_step, finger_step);
+            ctrl[joints + 1] = ctrl[joints];
+            data.step();
+        }
+        let sensed = plant.sense();
+        for (i, (position, dof)) in pedestal.joint_addresses().iter().enumerate() {
+            assert_eq!(sensed.joint_positions[i].to_bits(), data.qpos()[*position].to_bits(), "tick {tick} joint {i}");
+            assert_eq!(sensed.joint_velocities[i].to_bits(), data.qvel()[*dof].to_bits(), "tick {tick} joint {i}");
+            assert_eq!(sensed.joint_efforts[i].to_bits(), data.actuator_force()[i].to_bits(), "tick {tick} joint {i}");
+        }
     }
 }

@@ -11,26 +11,26 @@ use visuomotor::simulation::{SharedRenderer, arm_mjcf, prepare_process};
 use super::robot;
 
 const WIDTH: u32 = 1280;
-const HEIGHT: u32 = 560;
+const HEIGHT: u32 = 540;
 /// Arm, where its base stands \[m\], which way it faces \[deg\], its pose \[rad\].
 const ROW: [(&str, [f64; 3], f64, &[f64]); 4] = [
-    ("widowx", [-1.25, -0.25, 0.0], -90.0, &[0.25, -0.5, 0.55, 0.0, 0.9, 0.0]),
-    ("sawyer", [-0.45, 0.25, 0.0], -90.0, &[0.35, -0.9, 0.2, 1.7, 0.0, 0.75, 3.3161]),
-    ("jaco_j2s7s300", [0.48, 0.0, 0.0], 180.0, &[3.5, 3.6, 0.0, 1.5, 0.05, 3.6, 3.142]),
-    ("panda", [1.3, 0.1, 0.0], -90.0, &[-0.35, -0.55, 0.0, -2.1, 0.0, 1.65, 0.785]),
+    ("widowx", [-1.15, -0.45, 0.0], -30.0, &[0.0, -0.35, 0.3, 0.0, 0.85, 0.0]),
+    ("sawyer", [-0.55, 0.2, 0.0], -30.0, &[-0.15, -0.9, 0.2, 1.7, 0.0, 0.75, 3.3161]),
+    ("jaco_j2s7s300", [0.28, -0.1, 0.0], -25.0, &[3.192, 3.6, 0.0, 1.6, 0.05, 3.7, 3.142]),
+    ("panda", [1.06, 0.2, 0.0], -50.0, &[0.0, -0.35, 0.0, -2.1, 0.0, 1.75, 0.785]),
 ];
 const SCENE: &str = r#"
 <asset>
 <texture name="sky" type="skybox" builtin="gradient" rgb1="0.93 0.95 0.97" rgb2="0.70 0.76 0.82" width="256" height="256"/>
 <texture name="floor" type="2d" builtin="checker" rgb1="0.80 0.82 0.84" rgb2="0.72 0.745 0.77" width="512" height="512"/>
-<material name="floor" texture="floor" texrepeat="24 24" reflectance="0.08" specular="0.1"/>
+<material name="floor" texture="floor" texrepeat="40 40" reflectance="0.04" specular="0.1"/>
 <material name="plate" rgba="0.35 0.37 0.40 1" specular="0.4"/>
 </asset>
 <worldbody>
-<light directional="true" castshadow="true" pos="-1.5 -2 4" dir="0.35 0.45 -0.8" ambient="0.28 0.28 0.30" diffuse="0.62 0.61 0.58" specular="0.35 0.35 0.35"/>
-<light directional="true" castshadow="false" pos="2 -3 2" dir="-0.5 0.7 -0.4" ambient="0 0 0" diffuse="0.25 0.26 0.30" specular="0.1 0.1 0.1"/>
+<light directional="true" castshadow="true" pos="-1.5 -2 4" dir="0.35 0.45 -0.8" ambient="0.42 0.42 0.44" diffuse="0.50 0.49 0.47" specular="0.35 0.35 0.35"/>
+<light directional="true" castshadow="false" pos="2 -3 2" dir="-0.5 0.7 -0.4" ambient="0 0 0" diffuse="0.32 0.33 0.37" specular="0.1 0.1 0.1"/>
 <geom type="plane" size="12 12 0.1" pos="0 0 -0.03" material="floor"/>
-<camera name="picture" pos="0 -3.55 1.15" xyaxes="1 0 0 0 0.2 0.98" fovy="26"/>
+<camera name="picture" pos="0.1 -3.6 1.3" xyaxes="1 0 0 0 0.255 0.967" fovy="22.5"/>
 </worldbody>
 "#;
 
