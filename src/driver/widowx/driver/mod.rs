@@ -5,5 +5,6 @@ mod dynamixel;
 
 #[cfg(feature = "dynamixel")]
 pub use dynamixel::{
-    BusCounters, DynamixelArm, DynamixelOptions, FaultKind, Grip, PositionServo, ServoHealth, check_bus, explain,
+    BusCounters, BusError, DynamixelArm, DynamixelOptions, FaultKind, Grip, PositionServo, ServoBus, ServoHealth,
+    check_bus, explain,
 };

@@ -58,7 +58,7 @@ impl<L: ByteLink> DynamixelArm<L> {
             self.prove_watchdog(facts)?;
         }
         self.fast = self.probe_fast();
-        self.heard_at = self.bus.now();
+        self.spoken_at = self.bus.now();
         Ok(())
     }
 
@@ -184,7 +184,7 @@ impl<L: ByteLink> DynamixelArm<L> {
         }
         (self.holding, self.fed, self.written_at) = (true, false, None);
         (self.misses, self.foreign_goals) = (0, 0);
-        self.heard_at = self.bus.now();
+        self.spoken_at = self.bus.now();
         Ok(())
     }
 

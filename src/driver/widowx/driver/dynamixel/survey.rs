@@ -1,6 +1,6 @@
 //! Is this the arm, and is each servo set up as it must be? Reads only; used before a start and by `visuomotor check`.
 
-use super::bus::{Bus, BusError, TRIES};
+use super::bus::{BusError, ServoBus, TRIES};
 use crate::config::Robot;
 use crate::driver::widowx::limits::{Role, SERVOS, Servo, ServoModel};
 use crate::driver::widowx::wire::dynamixel::registers::{self, RAM_START, Register, TABLE_LENGTH};
@@ -50,7 +50,7 @@ impl Facts {
 }
 
 /// Asks one servo who it is and for its whole table.
-fn facts<L: ByteLink>(bus: &mut Bus<L>, servo: &'static Servo) -> Result<Facts, BusError> {
+fn facts<L: ByteLink>(bus: &mut ServoBus<L>, servo: &'static Servo) -> Result<Facts, BusError> {
     let mut found = bus.ping(servo.id);
     for _ in 1..TRIES {
         match found {
@@ -67,7 +67,7 @@ fn facts<L: ByteLink>(bus: &mut Bus<L>, servo: &'static Servo) -> Result<Facts, 
 }
 
 /// Asks every servo of the arm.
-pub(super) fn survey<L: ByteLink>(bus: &mut Bus<L>) -> Vec<(&'static Servo, Result<Facts, BusError>)> {
+pub(super) fn survey<L: ByteLink>(bus: &mut ServoBus<L>) -> Vec<(&'static Servo, Result<Facts, BusError>)> {
     SERVOS.iter().map(|servo| (servo, facts(bus, servo))).collect()
 }
 
