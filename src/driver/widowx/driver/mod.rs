@@ -7,7 +7,8 @@ mod xs_sdk;
 
 #[cfg(feature = "dynamixel")]
 pub use dynamixel::{
-    BusCounters, DynamixelArm, DynamixelOptions, FaultKind, Grip, PositionServo, ServoHealth, check_bus, explain,
+    BusCounters, BusError, DynamixelArm, DynamixelOptions, FaultKind, Grip, PositionServo, ServoBus, ServoHealth,
+    check_bus, explain,
 };
 #[cfg(feature = "ros2")]
 pub use xs_sdk::{GripperDrive, XsSdkArm, XsSdkOptions, check_node};

@@ -1,7 +1,7 @@
 //! `visuomotor check`: is the bus fit to move the arm? Nothing moves and torque stays as it is.
 
 use super::WATCHDOG;
-use super::bus::Bus;
+use super::bus::ServoBus;
 use super::survey::{Facts, judge, judge_pairs, judge_timer, survey};
 use crate::config::Robot;
 use crate::driver::widowx::limits::{self, GRIPPER_ID, Role};
@@ -17,7 +17,7 @@ const IDS: [u8; 7] = [1, 2, 4, 6, 7, 8, GRIPPER_ID];
 
 /// Looks at the link and every servo. The bus watchdog is armed, read back and disarmed on servos without torque.
 pub fn check_bus<L: ByteLink>(link: L, robot: &Robot) -> CheckReport {
-    let mut bus = Bus::new(link);
+    let mut bus = ServoBus::new(link);
     let mut report = CheckReport {
         robot: robot.robot.name.clone(),
         driver: "dynamixel".into(),
@@ -75,7 +75,7 @@ fn mode(facts: &Facts) -> Finding {
     finding.graded(grade, fix)
 }
 
-fn watchdog<L: ByteLink>(bus: &mut Bus<L>, facts: &Facts) -> Finding {
+fn watchdog<L: ByteLink>(bus: &mut ServoBus<L>, facts: &Facts) -> Finding {
     let servo = facts.servo;
     let what = format!("servo {} ({}) bus watchdog", servo.id, servo.name);
     let expected = "can be armed at 200 ms";
@@ -102,7 +102,7 @@ fn watchdog<L: ByteLink>(bus: &mut Bus<L>, facts: &Facts) -> Finding {
     }
 }
 
-fn measure<L: ByteLink>(bus: &mut Bus<L>, report: &mut CheckReport, needed: f64) {
+fn measure<L: ByteLink>(bus: &mut ServoBus<L>, report: &mut CheckReport, needed: f64) {
     let mut incomplete = 0;
     let begin = bus.now();
     for _ in 0..CYCLES {

@@ -35,6 +35,9 @@ const HOLD_WITHIN: f64 = 0.08;
 /// a jump.
 const LEAD: f64 = 0.15;
 
+/// Longest time a hold may take, its proof included.
+const HOLD_BUDGET: Duration = Duration::from_millis(8);
+
 /// Profile of a hold \[ms\]: whole time and acceleration.
 const HOLD_PROFILE: [u32; 2] = [100, 50];
 
@@ -52,13 +55,21 @@ impl<L: ByteLink> DynamixelArm<L> {
         self.watch_own_silence()?;
         self.feed(now);
         self.fed = false;
+        self.bus.limit(Some(until));
+        let sensed = self.read_within(now, until);
+        self.bus.limit(None);
+        sensed
+    }
+
+    fn read_within(&mut self, now: Timestamp, until: Timestamp) -> Result<Proprioception, DriverError> {
         let mut states = [[0; STATE]; N + 1];
         let complete = self.ask_states(&mut states, until)?;
+        self.spoken_at = self.bus.now();
         if !complete {
             return self.miss();
         }
         let sensed = self.sense(now, &states)?;
-        (self.misses, self.measured, self.heard_at) = (0, Some(sensed), self.bus.now());
+        (self.misses, self.measured) = (0, Some(sensed));
         self.poll_health(now, until)?;
         Ok(sensed)
     }
@@ -66,7 +77,7 @@ impl<L: ByteLink> DynamixelArm<L> {
     /// Have we been silent for so long that the watchdogs have expired? Then the arm stands, and what was commanded
     /// before is history: while it was to hold the watchdogs are armed again, else it is a fault.
     fn watch_own_silence(&mut self) -> Result<(), DriverError> {
-        if self.mode.is_none() || self.bus.now().since(self.heard_at) < WATCHDOG_TIME {
+        if self.mode.is_none() || self.bus.now().since(self.spoken_at) < WATCHDOG_TIME {
             return Ok(());
         }
         if !self.holding {
@@ -141,7 +152,10 @@ impl<L: ByteLink> DynamixelArm<L> {
             // The last whole measurement, with its own time stamp.
             Some(last) if self.misses < MISSES => Ok(last),
             _ => {
-                let _ = self.stay();
+                if self.misses == MISSES {
+                    // From here on the goals in force are repeated with every read.
+                    let _ = self.stay();
+                }
                 Err(DriverError::Silent)
             }
         }
@@ -209,7 +223,7 @@ impl<L: ByteLink> DynamixelArm<L> {
         let measured = self.measured.ok_or(DriverError::Silent)?;
         let elapsed = self.written_at.map_or(self.period(), |at| now.since(at)).min(2 * self.period());
         // The maker's top speed: a goal farther away would be a jump that no joint can follow.
-        let reach = TOP_SPEED * elapsed.max(self.period()).as_secs_f64();
+        let reach = TOP_SPEED * self.period().as_secs_f64();
         for joint in 0..N {
             let goal = self.goal_angles[joint];
             let wanted = match mode {
@@ -264,6 +278,7 @@ impl<L: ByteLink> DynamixelArm<L> {
         }
         self.remembered[self.remembered_at] = self.goals;
         self.remembered_at = (self.remembered_at + 1) % REMEMBERED;
+        self.spoken_at = self.bus.now();
         let [low, high] = pwm.to_le_bytes();
         self.bus.tell_both(
             Instruction::SyncWrite {
@@ -298,14 +313,20 @@ impl<L: ByteLink> DynamixelArm<L> {
             return Err(DriverError::Silent);
         }
         let pwm = self.grip.pwm;
-        // Nobody acknowledges a sync write; a hold must have arrived.
+        self.bus.limit(Some(self.bus.now() + HOLD_BUDGET));
+        let held = self.say_stay(pwm);
+        self.bus.limit(None);
+        held
+    }
+
+    /// Nobody acknowledges a sync write; a hold must have arrived.
+    fn say_stay(&mut self, pwm: i16) -> Result<(), DriverError> {
         for _ in 0..3 {
             self.send_goals(HOLD_PROFILE, pwm).map_err(|error| self.bus_failure(error))?;
             let mut goals = [[0; 4]; N];
             let read = self.bus.sync_read(false, registers::GOAL_POSITION.address, &JOINT_IDS, &mut goals);
             let (got, _) = read.map_err(|error| self.bus_failure(error))?;
             if got == (1 << N) - 1 && goals.iter().zip(&self.goals).all(|(a, b)| i32::from_le_bytes(*a) == *b) {
-                self.heard_at = self.bus.now();
                 return Ok(());
             }
         }

@@ -16,8 +16,9 @@ use crate::transport::ByteLink;
 /// Bytes of the health read.
 pub(super) const LENGTH: usize = TABLE_LENGTH - RAM_START as usize;
 
-/// Polls in a row without an answer after which a servo counts as gone: it is asked 5 times a second.
-const GONE: u8 = 3;
+/// Polls in a row without any answer after which a servo counts as gone. A servo that is silent is asked again at once,
+/// so this is 100 ms; garbled answers do not count, for somebody gave them.
+const GONE: u8 = 5;
 
 /// This far below its shut-down temperature the arm is stopped \[degC\].
 const STOP_BELOW: i32 = 2;
@@ -66,12 +67,14 @@ impl<L: ByteLink> DynamixelArm<L> {
                 self.lost = true;
                 return Err(DriverError::Silent);
             }
-            Err(_) => {
+            Err(BusError::Silent) => {
+                self.poll_next(servo.id);
                 let health = &mut self.health[index];
                 health.missed = health.missed.saturating_add(1);
                 let gone = health.missed >= GONE;
                 return if gone { self.fail(FaultKind::ServoSilent, servo.id, 0) } else { Ok(()) };
             }
+            Err(_) => return Ok(()),
         }
         let temperature = value(&bytes, &registers::PRESENT_TEMPERATURE);
         let error = value(&bytes, &registers::HARDWARE_ERROR) as u8;
@@ -101,7 +104,7 @@ impl<L: ByteLink> DynamixelArm<L> {
         let goal = value(&bytes, &registers::GOAL_POSITION);
         // A lost packet leaves an older goal of ours in force, so all of the last ones count as ours.
         if self.remembered.iter().take(REMEMBERED).any(|goals| goals[joint] == goal) {
-            // A joint that stands has the same goal whoever commands, so a good one proves little.
+            self.foreign_goals = 0;
             return Ok(());
         }
         self.foreign_goals += 1;

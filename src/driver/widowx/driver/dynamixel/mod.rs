@@ -33,13 +33,13 @@ mod survey;
 
 use std::time::Duration;
 
-pub use bus::BusCounters;
+pub use bus::{BusCounters, BusError, ServoBus};
 pub use check::check_bus;
 pub use fault::{FaultKind, explain};
 pub use grip::Grip;
 pub use health::ServoHealth;
 
-use self::bus::Bus;
+use self::bus::ServoBus;
 use crate::action::{ControlMode, JointCommand};
 use crate::config::{Gripper, Robot};
 use crate::driver::{ArmDriver, Capabilities, ConnectError, DriverError, FaultCode};
@@ -85,7 +85,7 @@ pub struct DynamixelOptions {
 
 /// The arm.
 pub struct DynamixelArm<L: ByteLink> {
-    bus: Bus<L>,
+    bus: ServoBus<L>,
     robot: Robot,
     options: DynamixelOptions,
     capabilities: Capabilities,
@@ -114,8 +114,8 @@ pub struct DynamixelArm<L: ByteLink> {
     written_at: Option<Timestamp>,
     /// Were goals sent since the last read?
     fed: bool,
-    /// The link's time when a servo last answered.
-    heard_at: Timestamp,
+    /// The link's time when the servos were last told or asked something.
+    spoken_at: Timestamp,
     grip: Grip,
     health: [ServoHealth; 9],
     next_poll: usize,
@@ -126,7 +126,7 @@ impl<L: ByteLink> DynamixelArm<L> {
     /// Looks at every servo, refuses what is not this arm or not fit, and prepares what may be prepared: operating modes
     /// of servos without torque. Torque stays as it was. Blocks for about a quarter of a second.
     pub fn connect(link: L, robot: &Robot, options: DynamixelOptions) -> Result<Self, ConnectError> {
-        let bus = Bus::new(link);
+        let bus = ServoBus::new(link);
         crate::driver::widowx::limits::fits(robot, bus.name())?;
         if let PositionServo::Limited(share) = options.servo
             && !(share > 0.0 && share <= 1.0)
@@ -175,7 +175,7 @@ impl<L: ByteLink> DynamixelArm<L> {
             remembered_at: 0,
             written_at: None,
             fed: true,
-            heard_at: Timestamp::ZERO,
+            spoken_at: Timestamp::ZERO,
             grip: Grip::at(1.0),
             health: [ServoHealth::default(); 9],
             next_poll: 0,

@@ -1,6 +1,6 @@
 //! Is this the arm, and is each servo set up as it must be? Reads only; used before a start and by `visuomotor check`.
 
-use super::bus::{Bus, BusError, TRIES};
+use super::bus::{BusError, ServoBus, TRIES};
 use crate::config::Robot;
 use crate::driver::widowx::limits::{Role, SERVOS, Servo, ServoModel};
 use crate::driver::widowx::wire::dynamixel::registers::{self, RAM_START, Register, TABLE_LENGTH};
@@ -50,15 +50,8 @@ impl Facts {
 }
 
 /// Asks one servo who it is and for its whole table.
-fn facts<L: ByteLink>(bus: &mut Bus<L>, servo: &'static Servo) -> Result<Facts, BusError> {
-    let mut found = bus.ping(servo.id);
-    for _ in 1..TRIES {
-        match found {
-            Err(BusError::Silent | BusError::Garbled) => found = bus.ping(servo.id),
-            _ => break,
-        }
-    }
-    let (model, firmware) = found?;
+fn facts<L: ByteLink>(bus: &mut ServoBus<L>, servo: &'static Servo) -> Result<Facts, BusError> {
+    let (model, firmware) = bus.ping(servo.id)?;
     let mut table = [0; TABLE_LENGTH];
     let (eeprom, ram) = table.split_at_mut(usize::from(RAM_START));
     bus.read(TRIES, servo.id, 0, eeprom)?;
@@ -67,7 +60,7 @@ fn facts<L: ByteLink>(bus: &mut Bus<L>, servo: &'static Servo) -> Result<Facts, 
 }
 
 /// Asks every servo of the arm.
-pub(super) fn survey<L: ByteLink>(bus: &mut Bus<L>) -> Vec<(&'static Servo, Result<Facts, BusError>)> {
+pub(super) fn survey<L: ByteLink>(bus: &mut ServoBus<L>) -> Vec<(&'static Servo, Result<Facts, BusError>)> {
     SERVOS.iter().map(|servo| (servo, facts(bus, servo))).collect()
 }
 

@@ -80,7 +80,7 @@ mod tests {
         assert_eq!(angle_from_ticks(2048), 0.0);
         // Shoulder: -108 and 114 degrees.
         assert_eq!((ticks_from_angle(-1.88495559), ticks_from_angle(1.98967535)), (819, 3345));
-        assert!((velocity_from_raw(131) - 3.14).abs() < 1e-3);
+        assert!((velocity_from_raw(131) - std::f64::consts::PI).abs() < 1e-3);
         for ticks in 0..4096 {
             assert_eq!(ticks_from_angle(angle_from_ticks(ticks)), ticks);
         }
