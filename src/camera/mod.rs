@@ -1,5 +1,8 @@
 //! Cameras behind one trait: the newest image with its capture time.
 
+#[cfg(feature = "ros2")]
+pub mod ros2;
+
 use crate::observation::Image;
 use crate::time::Timestamp;
 
