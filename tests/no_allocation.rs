@@ -129,3 +129,45 @@ fn control_and_safety_allocate_nothing() {
         assert_eq!(n, 0, "{policy:?}");
     }
 }
+
+/// The servo bus of a WidowX, the emulated one in a thread of its own behind a terminal.
+#[cfg(feature = "dynamixel")]
+#[test]
+fn a_cycle_on_the_servo_bus_allocates_nothing() {
+    use visuomotor::action::ControlMode;
+    use visuomotor::driver::widowx::driver::DynamixelArm;
+    use visuomotor::driver::widowx::emulator::dynamixel::{BusEmulator, BusServer};
+    use visuomotor::driver::{ArmDriver, PointPlant};
+    use visuomotor::time::{Clock, SystemClock};
+    use visuomotor::transport::{BAUD, SerialLink};
+
+    let (robot, ..) = arm();
+    let start = JointVector::from_slice(&robot.robot.sleep);
+    let bus = BusEmulator::new(&robot, Box::new(PointPlant::at(start))).unwrap();
+    let server = BusServer::start(bus, None).unwrap();
+    let link = SerialLink::open(server.path(), BAUD).unwrap();
+    let mut arm = DynamixelArm::connect(link, &robot, Default::default()).unwrap();
+    let clock = SystemClock::new();
+    let (mut answered, mut sent) = (0, 0);
+    // A loaded machine may let the watchdogs expire in between; then it starts anew.
+    for _ in 0..50 {
+        if arm.activate(clock.now(), ControlMode::Position).is_err() {
+            arm.recover(clock.now()).unwrap();
+            continue;
+        }
+        let n = allocations_of(|| {
+            for _ in 0..20 {
+                let now = clock.now();
+                answered += u32::from(arm.read(now).is_ok());
+                sent += u32::from(arm.write(now, &JointCommand::position(start, 0.5)).is_ok());
+            }
+            let _ = arm.hold(clock.now());
+            let _ = arm.write(clock.now(), &JointCommand::position(JointVector::from_slice(&[f64::NAN; 6]), 0.5));
+        });
+        assert_eq!(n, 0);
+        if answered >= 20 && sent >= 20 {
+            break;
+        }
+    }
+    assert!(answered >= 20 && sent >= 20, "{answered} reads answered, {sent} commands sent");
+}

@@ -1,7 +1,14 @@
-//! A WidowX behind [`crate::driver::ArmDriver`].
+//! A WidowX behind [`crate::driver::ArmDriver`]: over its own servo bus, or behind Interbotix's ROS 2 node.
 
+#[cfg(feature = "dynamixel")]
+mod dynamixel;
 #[cfg(feature = "ros2")]
 mod xs_sdk;
 
+#[cfg(feature = "dynamixel")]
+pub use dynamixel::{
+    BusCounters, BusError, DynamixelArm, DynamixelOptions, FaultKind, Grip, PositionServo, ServoBus, ServoHealth,
+    check_bus, explain,
+};
 #[cfg(feature = "ros2")]
 pub use xs_sdk::{GripperDrive, XsSdkArm, XsSdkOptions, check_node};

@@ -1,0 +1,95 @@
+//! The emulated bus on a pseudo-terminal in real time, for `visuomotor simulate` and for peers that are not ours.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::BusEmulator;
+use crate::transport::{ByteLink, LinkError, Pty};
+
+/// Longest sleep: the servos' own loop goes on while nobody talks.
+const IDLE: Duration = Duration::from_millis(2);
+
+/// Answers due sooner than this are waited for awake: a sleeping thread wakes up some 50 us late.
+const AWAKE: Duration = Duration::from_micros(150);
+
+/// Serves the bus on this link until told to stop. The servos live on the link's clock.
+pub fn serve(bus: &mut BusEmulator, link: &mut impl ByteLink, stop: &AtomicBool) -> Result<(), LinkError> {
+    let mut incoming = [0; 1024];
+    let mut outgoing = Vec::with_capacity(1024);
+    while !stop.load(Ordering::Acquire) {
+        let now = link.now();
+        bus.take_due(now, &mut outgoing);
+        if !outgoing.is_empty() {
+            match link.write_all(&outgoing) {
+                // Nobody reads: what was said is lost, as on a wire.
+                Ok(()) | Err(LinkError::Stuck) => outgoing.clear(),
+                Err(error) => return Err(error),
+            }
+        }
+        let until = match bus.next_due() {
+            Some(due) if due.since(now) < AWAKE => now,
+            Some(due) => due.min(now + IDLE),
+            None => now + IDLE,
+        };
+        let count = link.read(&mut incoming, until)?;
+        let now = link.now();
+        if count > 0 {
+            bus.receive(now, &incoming[..count]);
+        } else if until > now || bus.next_due().is_none() {
+            bus.advance(now);
+        }
+    }
+    Ok(())
+}
+
+/// A thread that serves the bus on a pseudo-terminal of its own; dropping it ends both.
+pub struct BusServer {
+    path: String,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<(BusEmulator, Result<(), LinkError>)>>,
+}
+
+impl BusServer {
+    /// Starts serving; `symlink` is made to point at the terminal.
+    pub fn start(bus: BusEmulator, symlink: Option<&Path>) -> Result<Self, LinkError> {
+        let pty = Pty::open(symlink)?;
+        let path = pty.path().to_owned();
+        Self::start_on(bus, pty, path)
+    }
+
+    /// Starts serving on a link of the caller's choice, a faulty one for instance; `path` is what a program opens.
+    pub fn start_on(mut bus: BusEmulator, mut link: impl ByteLink + 'static, path: String) -> Result<Self, LinkError> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let told = stop.clone();
+        let serve = move || {
+            let result = serve(&mut bus, &mut link, &told);
+            (bus, result)
+        };
+        let thread = std::thread::Builder::new().name("dynamixel bus".into()).spawn(serve);
+        let thread = thread.map_err(|error| LinkError::from_errno(error.raw_os_error().unwrap_or(0)))?;
+        Ok(Self { path, stop, thread: Some(thread) })
+    }
+
+    /// Path of the terminal to open.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Stops serving; answers the bus as it was left, or why serving had ended; `None` if its thread panicked.
+    pub fn finish(mut self) -> Option<(BusEmulator, Result<(), LinkError>)> {
+        self.stop.store(true, Ordering::Release);
+        self.thread.take().and_then(|thread| thread.join().ok())
+    }
+}
+
+impl Drop for BusServer {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}

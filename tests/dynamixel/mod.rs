@@ -1,0 +1,9 @@
+//! The WidowX on its servo bus: driver against emulated servos in memory, and the maker's own SDK against them on a
+//! pseudo-terminal.
+
+mod bad_input;
+mod bench_station;
+mod noise;
+mod official_sdk;
+mod story;
+mod terminal;

@@ -1,0 +1,78 @@
+//! A bad cable: what is corrupted is repeated or unknown, never taken for something else.
+
+use std::sync::atomic::Ordering;
+
+use visuomotor::action::{ControlMode, JointCommand};
+use visuomotor::driver::widowx::driver::{DynamixelArm, FaultKind};
+use visuomotor::driver::{ArmDriver, DriverError};
+use visuomotor::observation::JointVector;
+use visuomotor::transport::{FaultRates, FaultyLink};
+
+use super::bench_station::*;
+
+/// 400 ticks with these faults: how many brought a fresh measurement, how many not, and how often was asked again.
+fn run(rates: FaultRates, seed: u64) -> (u32, u32, u64) {
+    let bus = bus();
+    let link = FaultyLink::new(bus.link(), rates, seed);
+    let switch = link.switch();
+    // A start insists on a good cable.
+    switch.store(false, Ordering::Relaxed);
+    let mut arm = DynamixelArm::connect(link, &robot(), Default::default()).unwrap();
+    arm.activate(bus.now(), ControlMode::Position).unwrap();
+    switch.store(true, Ordering::Relaxed);
+    let before = arm.counters().retries;
+    let (mut fresh, mut stale) = (0, 0);
+    let mut goal = JointVector::from_slice(&SLEEP);
+    let mut next = bus.now();
+    for tick in 0..400 {
+        next = next + TICK;
+        bus.pass(next.since(bus.now()));
+        let truth = bus.with(|bus| bus.plant().sense().joint_positions);
+        let started = bus.now();
+        match arm.read(next) {
+            Ok(sensed) if sensed.measured_at == next => {
+                fresh += 1;
+                for (a, b) in sensed.joint_positions.iter().zip(truth.iter()) {
+                    assert!((a - b).abs() < 0.02, "a corrupted position was taken: {a} instead of {b}");
+                }
+            }
+            Ok(_) | Err(DriverError::Silent) => stale += 1,
+            // So much is lost that servos heard nothing for 200 ms.
+            Err(DriverError::Fault(code))
+                if FaultKind::of(code).is_some_and(|(kind, ..)| kind == FaultKind::Watchdog) =>
+            {
+                break;
+            }
+            Err(error) => panic!("{error}"),
+        }
+        // The budget, and the stop that follows three misses.
+        let took = bus.now().since(started);
+        assert!(took < TICK, "a read took {took:?}");
+        goal[0] = 0.5 * (f64::from(tick) * 0.02).sin();
+        arm.write(next, &JointCommand::position(goal, 1.0)).unwrap();
+    }
+    (fresh, stale, arm.counters().retries - before)
+}
+
+#[test]
+fn a_good_cable_needs_no_repetition() {
+    assert_eq!(run(FaultRates::default(), 1), (400, 0, 0));
+}
+
+#[test]
+fn corrupted_lost_and_cut_bytes_are_repeated_within_the_budget_and_never_believed() {
+    let faults = [
+        FaultRates { corrupt: 0.001, ..Default::default() },
+        FaultRates { drop: 0.001, ..Default::default() },
+        FaultRates { cut: 0.05, ..Default::default() },
+        FaultRates { delay: 0.05, ..Default::default() },
+    ];
+    for (seed, rates) in faults.into_iter().enumerate() {
+        let (fresh, stale, retries) = run(rates, seed as u64);
+        assert_eq!(fresh + stale, 400);
+        assert!(fresh >= 360 && retries > 10, "{rates:?}: {fresh} fresh, {stale} stale, {retries} repeated");
+    }
+    // One byte in a hundred: most whole cycles fail, yet whatever is taken is true.
+    let (fresh, _, retries) = run(FaultRates { corrupt: 0.01, ..Default::default() }, 9);
+    assert!(fresh > 20 && retries > 20, "{fresh} fresh, {retries} repeated");
+}
