@@ -21,6 +21,9 @@ mod ros2;
 /// The simulated kitchen against kinematics; the expert; the success rule.
 #[cfg(feature = "mujoco")]
 mod simulation;
+/// Sawyer, Jaco and Panda over ROS 2: messages, drivers against emulated controllers, and an independent peer.
+#[cfg(feature = "ros2")]
+mod ros2_arms;
 /// The shipped policy: fits its files, repeats itself, is refused where it does not fit.
 #[cfg(all(feature = "mujoco", feature = "torch"))]
 mod shipped_policy;

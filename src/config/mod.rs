@@ -4,6 +4,7 @@
 //! line, the key path, what was found and what to do. Nothing is guessed, nothing is silently defaulted away.
 
 mod calibration;
+mod gripper;
 mod launch;
 mod robot;
 mod scene;
@@ -14,12 +15,13 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 pub use calibration::CameraCalibration;
+pub use gripper::{Finger, FingerJoint, Gripper};
 pub use launch::{
     CameraSetting, CameraSource, ClockKind, DriverKind, GripperPolicy, Launch, LinkSetting, PolicySetting,
     ProtocolSetting, Rendering, SceneSetting,
 };
 pub use robot::{
-    Finger, FkTest, Gripper, Joint, Limits, Link, Primitive, PrimitiveKind, Robot, RobotIdentity, Simulation, Tool,
+    FkTest, GravityTest, Joint, Limits, Link, Look, Primitive, PrimitiveKind, Robot, RobotIdentity, Simulation, Tool,
 };
 pub use scene::{ContainerPlace, Object, ObjectKind, Rule, Scene, StartTransform, Task, Variation};
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigError, load};
+use super::{ConfigError, Gripper, load};
 use crate::observation::MAX_JOINTS;
 
 /// An arm. Units: m, kg, s, rad, N, Nm.
@@ -15,10 +15,13 @@ pub struct Robot {
     pub robot: RobotIdentity,
     /// Limits the safety filter keeps.
     pub limits: Limits,
-    /// The two-finger gripper.
+    /// The gripper.
     pub gripper: Gripper,
     /// How the simulated servos behave.
     pub simulation: Simulation,
+    /// Colors of the simulated arm.
+    #[serde(default)]
+    pub look: Look,
     /// Bodies, base first.
     pub link: Vec<Link>,
     /// Moving joints in chain order.
@@ -28,6 +31,9 @@ pub struct Robot {
     /// Forward-kinematics vectors computed by an independent tool.
     #[serde(default)]
     pub fk_test: Vec<FkTest>,
+    /// Gravity torques computed by an independent tool.
+    #[serde(default)]
+    pub gravity_test: Vec<GravityTest>,
 }
 
 /// Name, frames and poses.
@@ -90,62 +96,6 @@ pub struct Limits {
     pub command_age: f64,
 }
 
-/// A parallel two-finger gripper.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Gripper {
-    /// Finger position that counts as gripper 0 \[m from center\].
-    pub finger_closed: f64,
-    /// Finger position that counts as gripper 1 \[m from center\].
-    pub finger_open: f64,
-    /// Finger's inner stop \[m from center\].
-    pub finger_min: f64,
-    /// Finger's outer stop \[m from center\].
-    pub finger_max: f64,
-    /// Fastest finger motion \[m/s\].
-    pub finger_velocity: f64,
-    /// Largest force of one finger \[N\].
-    pub finger_force: f64,
-    /// Simulated finger servo stiffness \[N/m\].
-    pub finger_stiffness: f64,
-    /// Simulated finger servo damping \[N s/m\].
-    pub finger_damping: f64,
-    /// Simulated finger servo's reflected mass \[kg\].
-    pub finger_armature: f64,
-    /// Sliding friction coefficient of the pads.
-    pub pad_friction: f64,
-    /// The fingers.
-    pub finger: Vec<Finger>,
-}
-
-impl Gripper {
-    /// Finger position \[m\] for a gripper fraction (0 closed .. 1 open).
-    pub fn finger_from_fraction(&self, fraction: f64) -> f64 {
-        self.finger_closed + fraction * (self.finger_open - self.finger_closed)
-    }
-
-    /// Gripper fraction for a finger position \[m\].
-    pub fn fraction_from_finger(&self, finger: f64) -> f64 {
-        (finger - self.finger_closed) / (self.finger_open - self.finger_closed)
-    }
-}
-
-/// One finger on its slide.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Finger {
-    /// Joint name.
-    pub name: String,
-    /// Link the slide is fixed to.
-    pub parent: String,
-    /// Slide origin in that link \[m\].
-    pub xyz: [f64; 3],
-    /// Direction of opening in that link.
-    pub axis: [f64; 3],
-    /// The finger's own link.
-    pub link: String,
-}
-
 /// How the simulated position servos behave.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -156,8 +106,32 @@ pub struct Simulation {
     pub damping: Vec<f64>,
     /// Largest servo torque \[Nm\], chain order.
     pub force: Vec<f64>,
-    /// Reflected rotor inertia \[kg m2\].
-    pub armature: f64,
+    /// Reflected rotor inertia \[kg m2\], chain order.
+    pub armature: Vec<f64>,
+    /// Damping that is left when the servos are off or apply torques \[Nm s/rad\], chain order; under servo `damping` is all.
+    pub passive_damping: Vec<f64>,
+    /// Does the arm's own controller take gravity off its servos? Hobby servos do not, and sag.
+    #[serde(default)]
+    pub gravity_compensation: bool,
+}
+
+/// Colors of the simulated arm: red, green, blue, each 0..1.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Look {
+    /// Housings.
+    pub body: [f64; 3],
+    /// Cylinders and whatever is marked as accent.
+    pub joint: [f64; 3],
+    /// Finger pads.
+    pub pad: [f64; 3],
+}
+
+impl Default for Look {
+    /// Black plastic and gray servos.
+    fn default() -> Self {
+        Self { body: [0.16, 0.16, 0.19], joint: [0.30, 0.31, 0.35], pad: [0.08, 0.08, 0.09] }
+    }
 }
 
 /// A rigid body.
@@ -190,6 +164,9 @@ pub struct Joint {
     pub rpy: [f64; 3],
     /// Axis in the child frame.
     pub axis: [f64; 3],
+    /// Does it turn on and on? Its limits are then a choice and not a stop; an arm may report any number of turns.
+    #[serde(default)]
+    pub continuous: bool,
     /// Hard lower limit \[rad\].
     pub lower: f64,
     /// Hard upper limit \[rad\].
@@ -215,16 +192,16 @@ pub struct Joint {
 pub struct Primitive {
     /// Link it belongs to.
     pub link: String,
-    /// Box or cylinder.
+    /// Box, cylinder or capsule.
     #[serde(rename = "type")]
     pub kind: PrimitiveKind,
     /// Half sizes of a box \[m\].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub half: Option<[f64; 3]>,
-    /// Radius of a cylinder \[m\].
+    /// Radius of a cylinder or capsule \[m\].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub radius: Option<f64>,
-    /// Half height of a cylinder, along its z \[m\].
+    /// Half height along its z \[m\]: of a cylinder, or of a capsule without its caps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub half_height: Option<f64>,
     /// Center \[m\].
@@ -234,6 +211,9 @@ pub struct Primitive {
     /// Is it a finger pad (grips, with pad friction)?
     #[serde(default)]
     pub pad: bool,
+    /// Has it the color of joints?
+    #[serde(default)]
+    pub accent: bool,
 }
 
 /// Shape of a [`Primitive`].
@@ -244,6 +224,8 @@ pub enum PrimitiveKind {
     Box,
     /// `radius`, `half_height`.
     Cylinder,
+    /// `radius`, `half_height` between the centers of its caps.
+    Capsule,
 }
 
 /// One forward-kinematics vector: joints to the tool in the base link.
@@ -258,6 +240,21 @@ pub struct FkTest {
     pub quat_wxyz: [f64; 4],
 }
 
+/// One gravity vector: the joint torques that hold the arm still, base upright, 9.81 m/s2.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GravityTest {
+    /// Joint positions \[rad\].
+    pub q: Vec<f64>,
+    /// Finger position it was computed for \[m\] or \[rad\].
+    pub finger: f64,
+    /// Was it computed without the fingers' masses?
+    #[serde(default)]
+    pub massless_fingers: bool,
+    /// Torques, chain order \[Nm\].
+    pub torque: Vec<f64>,
+}
+
 impl Robot {
     /// Path of an arm's description.
     pub fn path(root: &Path, name: &str) -> PathBuf {
@@ -270,6 +267,11 @@ impl Robot {
         let robot: Robot = load(&path)?;
         robot.check(&path)?;
         Ok(robot)
+    }
+
+    /// The link of this name.
+    pub fn link_named(&self, name: &str) -> Option<&Link> {
+        self.link.iter().find(|link| link.name == name)
     }
 
     /// Names of the joints, chain order.
@@ -288,7 +290,7 @@ impl Robot {
                 "list each moving joint once",
             ));
         }
-        let lists: [(&str, &[f64]); 10] = [
+        let lists: [(&str, &[f64]); 12] = [
             ("robot.home", &self.robot.home),
             ("robot.sleep", &self.robot.sleep),
             ("limits.joint_velocity", &self.limits.joint_velocity),
@@ -299,6 +301,8 @@ impl Robot {
             ("simulation.stiffness", &self.simulation.stiffness),
             ("simulation.damping", &self.simulation.damping),
             ("simulation.force", &self.simulation.force),
+            ("simulation.armature", &self.simulation.armature),
+            ("simulation.passive_damping", &self.simulation.passive_damping),
         ];
         for (key, list) in lists {
             if list.len() != n {
@@ -342,6 +346,8 @@ impl Robot {
                 ));
             }
         }
+        self.check_bodies(path)?;
+        self.gripper.check(path)?;
         for axis in 0..3 {
             if !(self.limits.workspace_low[axis] < self.limits.workspace_high[axis]) {
                 return Err(ConfigError::unfit(
@@ -364,6 +370,36 @@ impl Robot {
         }
         Ok(())
     }
+
+    /// Whatever moves needs a body, and bodies need a mass.
+    fn check_bodies(&self, path: &Path) -> Result<(), ConfigError> {
+        let moved = self.joint.iter().map(|joint| &joint.child).chain(self.gripper.finger.iter().map(|f| &f.link));
+        for name in moved {
+            let Some(link) = self.link_named(name) else {
+                return Err(ConfigError::unfit(
+                    path,
+                    "link",
+                    format!("no link `{name}`"),
+                    "a link for every joint and finger",
+                    "add its mass, center of mass and inertia",
+                ));
+            };
+            let [ixx, iyy, izz, ..] = link.inertia;
+            let finite = link.com.iter().chain(&link.inertia).all(|value| value.is_finite());
+            // The triangle rule of moments of inertia, with room for the digits a maker prints.
+            let body = ixx + iyy >= izz * 0.999 && iyy + izz >= ixx * 0.999 && izz + ixx >= iyy * 0.999;
+            if !(finite && body && ixx > 0.0 && iyy > 0.0 && izz > 0.0 && link.mass > 0.0 && link.mass < f64::MAX) {
+                return Err(ConfigError::unfit(
+                    path,
+                    format!("link `{name}`"),
+                    format!("mass {} kg, moments {ixx} {iyy} {izz} kg m2", link.mass),
+                    "a mass above 0 and moments none of which exceeds the sum of the others",
+                    "check the inertia and the frame it is given in",
+                ));
+            }
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -376,6 +412,51 @@ mod tests {
         assert_eq!(robot.joint.len(), 6);
         assert_eq!(robot.gripper.finger_from_fraction(0.0), 0.010);
         assert!(robot.fk_test.len() >= 4);
+        assert!(robot.gravity_test.len() >= 4);
+    }
+
+    #[test]
+    fn every_arm_in_the_repository_is_complete() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        for (name, joints, fingers) in [
+            ("widowx", 6, 2),
+            ("panda", 7, 2),
+            ("fr3", 7, 2),
+            ("sawyer", 7, 2),
+            ("jaco_j2s7s300", 7, 3),
+            ("jaco_j2n7s300", 7, 3),
+            ("jaco_j2s6s300", 6, 3),
+        ] {
+            let robot = Robot::load(root, name).unwrap();
+            assert_eq!((robot.joint.len(), robot.gripper.finger.len()), (joints, fingers), "{name}");
+            assert_eq!(robot.robot.name, name);
+            assert!(robot.fk_test.len() >= 3, "{name}");
+        }
+    }
+
+    fn refusal(change: impl FnOnce(&mut Robot)) -> String {
+        let mut robot = Robot::load(Path::new(env!("CARGO_MANIFEST_DIR")), "panda").unwrap();
+        change(&mut robot);
+        robot.check(Path::new("panda.toml")).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn limits_looser_than_the_makers_are_refused_with_both_values() {
+        let text = refusal(|robot| robot.limits.joint_jerk[1] = 4000.0);
+        assert!(text.contains("limits.joint_jerk[1]") && text.contains("4000") && text.contains("3750"), "{text}");
+        let text = refusal(|robot| robot.limits.joint_torque_rate[6] = f64::NAN);
+        assert!(text.contains("limits.joint_torque_rate[6]") && text.contains("1000"), "{text}");
+    }
+
+    #[test]
+    fn bodies_that_cannot_be_are_refused_by_name() {
+        // The CAD-like link 4 of franka_description: Ixx + Iyy < Izz.
+        let text = refusal(|robot| robot.link[4].inertia = [0.00368, 0.00796, 0.01274, 0.0, 0.0, 0.0]);
+        assert!(text.contains("panda_link4"), "{text}");
+        let text = refusal(|robot| drop(robot.link.remove(9)));
+        assert!(text.contains("panda_rightfinger"), "{text}");
+        let text = refusal(|robot| robot.link[2].mass = f64::NAN);
+        assert!(text.contains("panda_link2"), "{text}");
     }
 
     #[test]

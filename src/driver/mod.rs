@@ -7,11 +7,20 @@
 
 mod check;
 mod error;
+#[cfg(feature = "ros2")]
+pub mod jaco;
+mod maker;
+pub mod panda;
 mod plant;
+#[cfg(feature = "ros2")]
+pub mod ros2;
+#[cfg(feature = "ros2")]
+pub mod sawyer;
 pub mod widowx;
 
 pub use check::{CheckReport, Finding, Grade};
 pub use error::{ConnectError, DriverError, FaultCode};
+pub use maker::{MakerJoint, check_limits};
 pub use plant::{Drive, Plant, PointPlant};
 
 use crate::action::{ControlMode, JointCommand};

@@ -230,8 +230,15 @@ mod tests {
 
     #[test]
     fn forward_agrees_with_every_independent_vector() {
-        let robot = widowx();
-        let chain = Chain::from_robot(&robot).unwrap();
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        for name in ["widowx", "panda", "fr3", "sawyer", "jaco_j2s7s300", "jaco_j2n7s300", "jaco_j2s6s300"] {
+            agrees_with_its_vectors(&Robot::load(root, name).unwrap());
+        }
+    }
+
+    fn agrees_with_its_vectors(robot: &Robot) {
+        let chain = Chain::from_robot(robot).unwrap();
+        assert!(robot.fk_test.len() >= 3);
         for test in &robot.fk_test {
             let pose = chain.forward(&test.q);
             for axis in 0..3 {

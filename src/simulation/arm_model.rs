@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::config::{Primitive, PrimitiveKind, Robot};
+use crate::config::{FingerJoint, Primitive, PrimitiveKind, Robot};
 use crate::geometry::rotation_from_euler;
 
 /// Name of the site at the tool point.
@@ -18,9 +18,14 @@ pub fn arm_mjcf(robot: &Robot) -> String {
 
 fn write_arm(out: &mut String, robot: &Robot) -> std::fmt::Result {
     writeln!(out, "<asset>")?;
-    writeln!(out, "<material name=\"arm_dark\" rgba=\"0.16 0.16 0.19 1\" specular=\"0.3\" shininess=\"0.4\"/>")?;
-    writeln!(out, "<material name=\"arm_servo\" rgba=\"0.30 0.31 0.35 1\" specular=\"0.3\" shininess=\"0.4\"/>")?;
-    writeln!(out, "<material name=\"arm_pad\" rgba=\"0.08 0.08 0.09 1\" specular=\"0.1\" shininess=\"0.1\"/>")?;
+    let look = &robot.look;
+    for (name, [r, g, b], shine) in [
+        ("arm_dark", look.body, "specular=\"0.3\" shininess=\"0.4\""),
+        ("arm_servo", look.joint, "specular=\"0.3\" shininess=\"0.4\""),
+        ("arm_pad", look.pad, "specular=\"0.1\" shininess=\"0.1\""),
+    ] {
+        writeln!(out, "<material name=\"{name}\" rgba=\"{r} {g} {b} 1\" {shine}/>")?;
+    }
     writeln!(out, "</asset>")?;
     writeln!(out, "<worldbody>")?;
     write_body(out, robot, &robot.robot.base_link)?;
@@ -32,13 +37,16 @@ fn write_arm(out: &mut String, robot: &Robot) -> std::fmt::Result {
         writeln!(out, "<exclude body1=\"{}\" body2=\"{}\"/>", pair[0].parent, pair[1].child)?;
     }
     writeln!(out, "</contact>")?;
-    let [left, right] = [&robot.gripper.finger[0], &robot.gripper.finger[1]];
     writeln!(out, "<equality>")?;
-    writeln!(
-        out,
-        "<joint joint1=\"{}\" joint2=\"{}\" polycoef=\"0 1 0 0 0\" solref=\"0.004 1\"/>",
-        right.name, left.name
-    )?;
+    if let [first, others @ ..] = robot.gripper.finger.as_slice() {
+        for other in others {
+            writeln!(
+                out,
+                "<joint joint1=\"{}\" joint2=\"{}\" polycoef=\"0 1 0 0 0\" solref=\"0.004 1\"/>",
+                other.name, first.name
+            )?;
+        }
+    }
     writeln!(out, "</equality>")?;
     writeln!(out, "<actuator>")?;
     for (i, joint) in robot.joint.iter().enumerate() {
@@ -65,23 +73,18 @@ fn write_arm(out: &mut String, robot: &Robot) -> std::fmt::Result {
 }
 
 fn write_body(out: &mut String, robot: &Robot, link: &str) -> std::fmt::Result {
-    let joint = robot.joint.iter().find(|j| j.child == link);
+    let joint = robot.joint.iter().enumerate().find(|(_, j)| j.child == link);
     let finger = robot.gripper.finger.iter().find(|f| f.link == link);
     match (joint, finger) {
-        (Some(j), _) => {
-            let q = rotation_from_euler(j.rpy[0], j.rpy[1], j.rpy[2]);
-            writeln!(
-                out,
-                "<body name=\"{link}\" pos=\"{} {} {}\" quat=\"{} {} {} {}\">",
-                j.xyz[0], j.xyz[1], j.xyz[2], q.w, q.i, q.j, q.k
-            )?;
+        (Some((_, j)), _) => {
+            writeln!(out, "<body name=\"{link}\" {}>", placed(j.xyz, j.rpy))?;
         }
         (None, Some(f)) => {
-            writeln!(out, "<body name=\"{link}\" pos=\"{} {} {}\">", f.xyz[0], f.xyz[1], f.xyz[2])?;
+            writeln!(out, "<body name=\"{link}\" {}>", placed(f.xyz, f.rpy))?;
         }
         (None, None) => writeln!(out, "<body name=\"{link}\">")?,
     }
-    if let Some(l) = robot.link.iter().find(|l| l.name == link) {
+    if let Some(l) = robot.link_named(link) {
         writeln!(
             out,
             "<inertial pos=\"{} {} {}\" mass=\"{}\" fullinertia=\"{} {} {} {} {} {}\"/>",
@@ -97,18 +100,22 @@ fn write_body(out: &mut String, robot: &Robot, link: &str) -> std::fmt::Result {
             l.inertia[5]
         )?;
     }
-    if let Some(j) = joint {
+    if let Some((i, j)) = joint {
         writeln!(
             out,
             "<joint name=\"{}\" type=\"hinge\" axis=\"{} {} {}\" range=\"{} {}\" armature=\"{}\"/>",
-            j.name, j.axis[0], j.axis[1], j.axis[2], j.lower, j.upper, robot.simulation.armature
+            j.name, j.axis[0], j.axis[1], j.axis[2], j.lower, j.upper, robot.simulation.armature[i]
         )?;
     }
     if let Some(f) = finger {
         let g = &robot.gripper;
+        let kind = match g.finger_joint {
+            FingerJoint::Slide => "slide",
+            FingerJoint::Hinge => "hinge",
+        };
         writeln!(
             out,
-            "<joint name=\"{}\" type=\"slide\" axis=\"{} {} {}\" range=\"{} {}\" limited=\"true\" armature=\"{}\"/>",
+            "<joint name=\"{}\" type=\"{kind}\" axis=\"{} {} {}\" range=\"{} {}\" limited=\"true\" armature=\"{}\"/>",
             f.name, f.axis[0], f.axis[1], f.axis[2], g.finger_min, g.finger_max, g.finger_armature
         )?;
     }
@@ -117,12 +124,7 @@ fn write_body(out: &mut String, robot: &Robot, link: &str) -> std::fmt::Result {
     }
     if robot.robot.tool.parent == link {
         let tool = &robot.robot.tool;
-        let q = rotation_from_euler(tool.rpy[0], tool.rpy[1], tool.rpy[2]);
-        writeln!(
-            out,
-            "<site name=\"{TOOL_SITE}\" pos=\"{} {} {}\" quat=\"{} {} {} {}\" size=\"0.001\" group=\"4\"/>",
-            tool.xyz[0], tool.xyz[1], tool.xyz[2], q.w, q.i, q.j, q.k
-        )?;
+        writeln!(out, "<site name=\"{TOOL_SITE}\" {} size=\"0.001\" group=\"4\"/>", placed(tool.xyz, tool.rpy))?;
     }
     for child in robot.joint.iter().filter(|j| j.parent == link) {
         write_body(out, robot, &child.child)?;
@@ -133,14 +135,20 @@ fn write_body(out: &mut String, robot: &Robot, link: &str) -> std::fmt::Result {
     writeln!(out, "</body>")
 }
 
+fn placed(xyz: [f64; 3], rpy: [f64; 3]) -> String {
+    let q = rotation_from_euler(rpy[0], rpy[1], rpy[2]);
+    format!("pos=\"{} {} {}\" quat=\"{} {} {} {}\"", xyz[0], xyz[1], xyz[2], q.w, q.i, q.j, q.k)
+}
+
 fn write_geom(out: &mut String, robot: &Robot, p: &Primitive) -> std::fmt::Result {
     let size = match p.kind {
         PrimitiveKind::Box => {
             let h = p.half.unwrap_or_default();
             format!("type=\"box\" size=\"{} {} {}\"", h[0], h[1], h[2])
         }
-        PrimitiveKind::Cylinder => {
-            format!("type=\"cylinder\" size=\"{} {}\"", p.radius.unwrap_or_default(), p.half_height.unwrap_or_default())
+        PrimitiveKind::Cylinder | PrimitiveKind::Capsule => {
+            let kind = if p.kind == PrimitiveKind::Capsule { "capsule" } else { "cylinder" };
+            format!("type=\"{kind}\" size=\"{} {}\"", p.radius.unwrap_or_default(), p.half_height.unwrap_or_default())
         }
     };
     let look = if p.pad {
@@ -149,7 +157,7 @@ fn write_geom(out: &mut String, robot: &Robot, p: &Primitive) -> std::fmt::Resul
             "material=\"arm_pad\" friction=\"{} 0.05 0.002\" condim=\"6\" priority=\"1\" solref=\"0.006 1\" solimp=\"0.95 0.99 0.001\"",
             robot.gripper.pad_friction
         )
-    } else if p.kind == PrimitiveKind::Cylinder {
+    } else if p.accent || p.kind == PrimitiveKind::Cylinder {
         "material=\"arm_servo\"".to_string()
     } else {
         "material=\"arm_dark\"".to_string()

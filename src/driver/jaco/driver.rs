@@ -1,0 +1,338 @@
+//! Jaco behind the arm trait.
+//!
+//! One message is one 10 ms step of the arm, taken from a queue 2000 deep: a stream slower than 100 Hz is slow motion, a
+//! faster one goes on after it ended. So exactly one message leaves every 10 ms on absolute deadlines, missed ones are never
+//! made up for, and a stop is explicit zeros.
+//!
+//! - Positions: the node has no streamed position, so a servo here makes velocities of them:
+//!   `v = dq/dt of the target + GAIN (target - measured)`, each change within the acceleration limit.
+//! - Torques: torque mode is entered with every torque near zero at rest, and left when the program ends; silence of 250 ms
+//!   ends it anyway. Whether the node took it is nowhere told: it only logs. What the arm does shows it.
+//! - The torques' zero is set by `in/set_zero_torques` in the candle pose (all joints 180 degrees). A person does that.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{limits, wire};
+use crate::action::ControlMode;
+use crate::config::{Gripper, Robot};
+use crate::driver::ros2::{
+    ArmLink, ArmState, Condition, GRIPPER_PATIENCE, JointOrder, LinkOptions, RosArm, SlowGripper, Stream, Turns, alone,
+    check_arm, connect_error, refused,
+};
+use crate::driver::{CheckReport, ConnectError, DriverError, FaultCode, Finding, Grade};
+use crate::observation::JointVector;
+use crate::time::{Clock, Timestamp};
+use crate::transport::ros2::messages::kinova::{
+    ClearTrajectories, FingerPosition, JointAngles, JointTorque, JointVelocity, SetFingersPosition,
+    SetFingersPositionPart, SetTorqueControlMode, SetTorqueControlParameters, Start, StateRequest,
+};
+use crate::transport::ros2::messages::sensor::JointState;
+use crate::transport::ros2::messages::std::Empty;
+use crate::transport::ros2::{Pacing, Qos, RosClient, RosError, RosNode, RosPublisher, RosSettings, RosSubscriber};
+
+/// Gain of the position servo \[1/s\]. The arm's state comes at 10 Hz unless configured otherwise, so it is up to 0.1 s old
+/// and a step 10 ms: the loop's phase margin stays above 60 degrees up to 4 /s; half of that is used.
+pub const GAIN: f64 = 2.0;
+
+/// The torques at rest are too far from zero to enter torque mode.
+const TORQUES_NOT_ZERO: FaultCode = FaultCode(1);
+
+/// How long a call of the node may take.
+const CALL: Duration = Duration::from_secs(3);
+
+/// Patience with an arm whose state comes at 10 Hz.
+pub fn default_options() -> LinkOptions {
+    LinkOptions::for_period(Duration::from_millis(100))
+}
+
+/// Jaco's topics.
+pub struct JacoLink {
+    arm: String,
+    order: JointOrder,
+    turns: Turns,
+    gripper: Gripper,
+    velocity_limit: Vec<f64>,
+    /// Largest change of a velocity from one step to the next \[rad/s\].
+    velocity_step: Vec<f64>,
+    velocities: RosPublisher<JointVelocity>,
+    torques: RosPublisher<JointTorque>,
+    joints: RosSubscriber<JointState>,
+    torque_readings: RosSubscriber<JointAngles>,
+    fingers: RosSubscriber<FingerPosition>,
+    start: RosClient<Start>,
+    clear: RosClient<ClearTrajectories>,
+    torque_mode: RosClient<SetTorqueControlMode>,
+    torque_parameters: RosClient<SetTorqueControlParameters>,
+    hand: SlowGripper,
+    finger: f64,
+    torque_reading: Option<JointVector>,
+    /// The last velocities sent \[rad/s\].
+    sent: JointVector,
+    in_torque_mode: bool,
+    misfit: Option<ConnectError>,
+}
+
+/// Jaco over ROS 2.
+pub type Jaco = RosArm<JacoLink>;
+
+/// Connects; moves nothing. Settings without a namespace get the maker's (`/j2s7s300_driver`).
+pub fn connect(
+    robot: &Robot,
+    settings: RosSettings,
+    options: LinkOptions,
+    clock: Arc<dyn Clock>,
+) -> Result<Jaco, ConnectError> {
+    limits::check(robot)?;
+    let rate = 1.0 / limits::STEP.as_secs_f64();
+    if robot.robot.control_rate_hz != rate {
+        return Err(ConnectError::Unfit {
+            arm: robot.robot.name.clone(),
+            link: "ros2".into(),
+            what: "robot.control_rate_hz".into(),
+            found: robot.robot.control_rate_hz.to_string(),
+            expected: format!("exactly {rate}: the arm steps every 10 ms"),
+            fix: format!("correct robots/{}/robot.toml", robot.robot.name),
+        });
+    }
+    let link = JacoLink::new(robot, in_namespace(robot, settings))?;
+    let modes = [ControlMode::Position, ControlMode::Velocity, ControlMode::Torque];
+    RosArm::connect(link, robot, &modes, options, Pacing::Exact, clock)
+}
+
+/// Is the link fit? Moves nothing.
+pub fn check(robot: &Robot, settings: RosSettings, options: LinkOptions, clock: Arc<dyn Clock>) -> CheckReport {
+    check_arm(&robot.robot.name, connect(robot, settings, options, clock), Duration::from_secs(2))
+}
+
+/// The maker's namespace where none is given.
+pub(super) fn in_namespace(robot: &Robot, settings: RosSettings) -> RosSettings {
+    if settings.namespace.trim_end_matches('/').is_empty() {
+        settings.with_namespace(&wire::namespace(limits::kind(robot)))
+    } else {
+        settings
+    }
+}
+
+impl JacoLink {
+    fn new(robot: &Robot, settings: RosSettings) -> Result<Self, ConnectError> {
+        let arm = robot.robot.name.clone();
+        let made = || -> Result<Self, RosError> {
+            let node = RosNode::start(settings)?;
+            let mut action = node.action_client::<SetFingersPosition>("fingers_action/finger_positions")?;
+            let gripper = robot.gripper.clone();
+            let hand = SlowGripper::start(&arm, move |fraction| {
+                let fingers = wire::fingers(gripper.finger_from_fraction(fraction));
+                action.execute(SetFingersPositionPart { fingers }, GRIPPER_PATIENCE).map(|_| ())
+            })?;
+            let step = limits::STEP.as_secs_f64();
+            Ok(Self {
+                order: JointOrder::new(robot.joint_names()),
+                turns: Turns::new(robot),
+                gripper: robot.gripper.clone(),
+                velocity_limit: robot.limits.joint_velocity.clone(),
+                velocity_step: robot.limits.joint_acceleration.iter().map(|a| 1.25 * a * step).collect(),
+                velocities: node.publisher("in/joint_velocity", Qos::Command)?,
+                torques: node.publisher("in/joint_torque", Qos::Command)?,
+                joints: node.subscriber("out/joint_state", Qos::State)?,
+                torque_readings: node.subscriber("out/joint_torques", Qos::State)?,
+                fingers: node.subscriber("out/finger_position", Qos::State)?,
+                start: node.client("in/start")?,
+                clear: node.client("in/clear_trajectories")?,
+                torque_mode: node.client("in/set_torque_control_mode")?,
+                torque_parameters: node.client("in/set_torque_control_parameters")?,
+                hand,
+                finger: robot.gripper.finger_open,
+                torque_reading: None,
+                sent: JointVector::zeros(robot.joint.len()),
+                in_torque_mode: false,
+                misfit: None,
+                arm: arm.clone(),
+            })
+        };
+        made().map_err(|error| connect_error(&arm, error))
+    }
+
+    fn publish(&mut self, values: &JointVector) {
+        let result = if self.in_torque_mode {
+            self.torques.publish(wire::torque(values))
+        } else {
+            self.sent = *values;
+            self.velocities.publish(wire::velocity(values))
+        };
+        if let Err(error) = result {
+            tracing::warn!("{}: {error}", self.arm);
+        }
+    }
+
+    /// Velocities that follow the stream's positions.
+    fn servo(&self, stream: &Stream, state: &ArmState) -> JointVector {
+        let (target, slope) = (stream.last(), stream.slope());
+        let mut out = JointVector::zeros(target.len());
+        for joint in 0..out.len() {
+            let wish = slope[joint] + GAIN * (target[joint] - state.positions[joint]);
+            let (limit, step, sent) = (self.velocity_limit[joint], self.velocity_step[joint], self.sent[joint]);
+            // NaN keeps the last velocity's way to zero: a state that is not finite was refused before.
+            let wish = if wish.is_finite() { wish.clamp(-limit, limit) } else { 0.0 };
+            out[joint] = sent + (wish - sent).clamp(-step, step);
+        }
+        out
+    }
+
+    fn set_torque_mode(&mut self, on: bool) -> Result<(), RosError> {
+        self.torque_mode.call(StateRequest { state: u16::from(on) }, CALL)?;
+        self.in_torque_mode = on;
+        Ok(())
+    }
+
+    fn follow(&mut self, stream: &Stream, state: &ArmState) {
+        let values = if stream.mode() == ControlMode::Position { self.servo(stream, state) } else { *stream.last() };
+        self.publish(&values);
+    }
+}
+
+impl ArmLink for JacoLink {
+    fn poll(&mut self, _: Timestamp) -> Option<ArmState> {
+        if let Ok(Some(fingers)) = self.fingers.newest() {
+            let angle = wire::finger_angle(&fingers);
+            if angle.is_finite() {
+                self.finger = angle.clamp(self.gripper.finger_min, self.gripper.finger_max);
+            }
+        }
+        if let Ok(Some(reading)) = self.torque_readings.newest() {
+            let all = reading.to_array().map(f64::from);
+            self.torque_reading = Some(JointVector::from_slice(&all[..self.order.names().len().min(7)]));
+        }
+        let mut newest = None;
+        while let Ok(Some(message)) = self.joints.take() {
+            match self.order.read(&message) {
+                Ok(Some(joints)) => newest = Some(joints),
+                Ok(None) => self.misfit = Some(self.order.wrong_arm(&self.arm, self.joints.topic(), &message)),
+                Err(misfit) => self.misfit = Some(misfit.error(&self.arm, self.joints.topic())),
+            }
+        }
+        let [mut positions, velocities, efforts] = newest?;
+        self.turns.unwind(&mut positions);
+        Some(ArmState { positions, velocities, efforts, finger: self.finger, condition: Condition::Ready })
+    }
+
+    fn silence(&self, waited: Duration) -> ConnectError {
+        self.misfit.clone().unwrap_or_else(|| connect_error(&self.arm, self.joints.silence(waited)))
+    }
+
+    fn verify(&mut self, patience: Duration) -> Result<(), ConnectError> {
+        let arm = self.arm.clone();
+        self.velocities.wait_for_subscriber(patience).map_err(|error| connect_error(&arm, error))?;
+        alone(&self.arm, self.velocities.topic(), self.velocities.rivals())?;
+        alone(&self.arm, self.torques.topic(), self.torques.rivals())
+    }
+
+    fn rivals(&self) -> usize {
+        self.velocities.rivals() + self.torques.rivals()
+    }
+
+    fn activate(&mut self, mode: ControlMode, _: &JointVector) -> Result<(), DriverError> {
+        let arm = self.arm.clone();
+        let zeros = JointVector::zeros(self.sent.len());
+        self.sent = zeros;
+        if mode != ControlMode::Torque {
+            if self.in_torque_mode {
+                self.set_torque_mode(false).map_err(|error| refused(&arm, error))?;
+            }
+            // What an earlier program left in the queue would be done first.
+            self.clear.call(Empty::default(), CALL).map_err(|error| refused(&arm, error))?;
+            return Ok(());
+        }
+        let near_zero = |torque: &f64| torque.abs() <= limits::TORQUE_AT_REST;
+        match &self.torque_reading {
+            Some(reading) if reading.iter().all(near_zero) => {}
+            _ => return Err(DriverError::Fault(TORQUES_NOT_ZERO)),
+        }
+        self.torque_parameters.call(Empty::default(), CALL).map_err(|error| refused(&arm, error))?;
+        // The first torques the mode finds are zero.
+        self.torques.publish(wire::torque(&zeros)).map_err(|error| refused(&arm, error))?;
+        self.set_torque_mode(true).map_err(|error| refused(&arm, error))
+    }
+
+    fn send(&mut self, stream: &Stream, state: &ArmState) {
+        self.follow(stream, state);
+    }
+
+    fn rest(&mut self, stream: &Stream, state: &ArmState, _: bool) -> bool {
+        self.follow(stream, state);
+        false
+    }
+
+    fn gripper(&mut self, fraction: f64) {
+        self.hand.ask(fraction);
+    }
+
+    fn recover(&mut self, _: Duration) -> Result<(), ConnectError> {
+        let arm = self.arm.clone();
+        self.turns.restart();
+        self.misfit = None;
+        let zeros = JointVector::zeros(self.sent.len());
+        // The node may be another than the one that was told to enter torque mode.
+        self.set_torque_mode(false).map_err(|error| connect_error(&arm, error))?;
+        self.publish(&zeros);
+        self.clear.call(Empty::default(), CALL).map_err(|error| connect_error(&arm, error))?;
+        self.start.call(Empty::default(), CALL).map_err(|error| connect_error(&arm, error))?;
+        Ok(())
+    }
+
+    fn release(&mut self, _: &ArmState) {
+        let zeros = JointVector::zeros(self.sent.len());
+        if self.in_torque_mode {
+            // Position mode holds by itself; without an answer the arm's 250 ms do the same.
+            if let Err(error) = self.set_torque_mode(false) {
+                tracing::warn!("{}: torque mode is left by its time-out: {error}", self.arm);
+            }
+        }
+        self.publish(&zeros);
+    }
+
+    fn findings(&mut self) -> (Vec<Finding>, Vec<f64>) {
+        let mut findings = vec![
+            Finding::good("command pace", "one message per 10 ms, absolute", "one message per 10 ms"),
+            Finding::good("position mode", format!("velocity servo here, gain {GAIN} 1/s"), "streamed positions")
+                .graded(
+                    Grade::Doubtful,
+                    "the node has no streamed position; raise its status rate above 10 Hz for a tighter servo",
+                ),
+        ];
+        let expected = format!("within {} Nm at rest, to enter torque mode", limits::TORQUE_AT_REST);
+        let zero = "zero the torques in the candle pose: `ros2 service call .../in/set_zero_torques`";
+        findings.push(match &self.torque_reading {
+            Some(reading) => {
+                let most = reading.iter().fold(0.0_f64, |most, torque| most.max(torque.abs()));
+                let found = Finding::good("joint torques", format!("{most:.1} Nm at most"), expected);
+                if most <= limits::TORQUE_AT_REST { found } else { found.graded(Grade::Doubtful, zero) }
+            }
+            None => Finding::good("joint torques", "not told", expected)
+                .graded(Grade::Doubtful, "torque mode cannot be entered without out/joint_torques"),
+        });
+        for (what, there) in [
+            ("in/set_torque_control_mode", self.torque_mode.available()),
+            ("in/clear_trajectories", self.clear.available()),
+        ] {
+            let found = Finding::good(what, if there { "served" } else { "not served" }, "served");
+            findings.push(if there {
+                found
+            } else {
+                found.graded(Grade::Bad, "start the maker's node and its bridge")
+            });
+        }
+        (findings, Vec::new())
+    }
+
+    fn fault_text(fault: FaultCode) -> String {
+        if fault == TORQUES_NOT_ZERO {
+            return format!(
+                "a joint feels more than {} Nm at rest, or out/joint_torques is silent: put the arm into the candle pose and call \
+                 in/set_zero_torques",
+                limits::TORQUE_AT_REST
+            );
+        }
+        format!("code {}", fault.0)
+    }
+}

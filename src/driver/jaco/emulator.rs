@@ -1,0 +1,325 @@
+//! Kinova's node over a [`Plant`]: steps of 10 ms from a queue, torque mode with its rules, fingers in turns.
+//!
+//! As kinova-ros and its users have it: each velocity message is one 10 ms step in a queue 2000 deep, so that an arm fed too
+//! fast goes on after the feed ended; an empty queue is standstill. Torque mode is entered only while every torque is near
+//! zero, answers nothing when it is refused, and ends after 250 ms without a message; outside of it torques are dropped.
+//! The state comes at 10 Hz.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::{limits, wire};
+use crate::action::ControlMode;
+use crate::config::{Gripper, Robot};
+use crate::driver::ros2::{CommandLog, Controller, Emulation, Received};
+use crate::driver::{Drive, Plant};
+use crate::kinematics::Chain;
+use crate::observation::JointVector;
+use crate::time::{Clock, Timestamp};
+use crate::transport::ros2::messages::kinova::{
+    ClearTrajectories, FingerPosition, JointAngles, JointTorque, JointVelocity, PoseVelocity, SetFingersPosition,
+    SetFingersPositionPart, SetTorqueControlMode, SetTorqueControlParameters, Start, StartResponse, Stop, StopResponse,
+    Told, ZeroTorques,
+};
+use crate::transport::ros2::messages::sensor::JointState;
+use crate::transport::ros2::messages::std::Empty;
+use crate::transport::ros2::{ActionEnd, Qos, RosError, RosNode, RosPublisher, RosServer, RosSubscriber};
+
+/// An emulated Jaco; ends when dropped.
+pub struct JacoEmulator {
+    log: CommandLog,
+    shared: Arc<Shared>,
+    _emulation: Emulation,
+    _servers: Vec<RosServer>,
+}
+
+/// What services and the loop both touch.
+#[derive(Default)]
+struct Shared {
+    asked: Mutex<Asked>,
+    torque_mode: AtomicBool,
+}
+
+/// What services asked of the loop, and what the loop says to them.
+#[derive(Default)]
+struct Asked {
+    torque_mode: Option<bool>,
+    clear: bool,
+    stopped: bool,
+    fingers: Option<f64>,
+    zero: bool,
+    /// Added to every torque reading \[Nm\]: sensors that were not zeroed.
+    bias: f64,
+}
+
+impl Shared {
+    fn asked(&self) -> MutexGuard<'_, Asked> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Starts an emulated Jaco on this node; names are within the node's namespace, which is `/j2s7s300_driver` for the real one.
+pub fn start(
+    node: &RosNode,
+    robot: &Robot,
+    plant: Box<dyn Plant>,
+    clock: Arc<dyn Clock>,
+) -> Result<JacoEmulator, RosError> {
+    let (log, shared) = (CommandLog::default(), Arc::new(Shared::default()));
+    let servers = servers(node, &robot.gripper, &shared)?;
+    let controller = Kinova {
+        names: robot.joint_names(),
+        gripper: robot.gripper.clone(),
+        chain: Chain::from_robot(robot).map_err(|error| RosError::Create {
+            what: "emulated jaco".into(),
+            cause: error.to_string(),
+            fix: "correct its description".into(),
+        })?,
+        plant,
+        velocities: node.subscriber("in/joint_velocity", Qos::Command)?,
+        torques: node.subscriber("in/joint_torque", Qos::Command)?,
+        twists: node.subscriber("in/cartesian_velocity", Qos::Command)?,
+        joints: node.publisher("out/joint_state", Qos::State)?,
+        torque_readings: node.publisher("out/joint_torques", Qos::State)?,
+        fingers: node.publisher("out/finger_position", Qos::State)?,
+        log: log.clone(),
+        shared: Arc::clone(&shared),
+        queue: VecDeque::new(),
+        torque_heard: None,
+        held: None,
+        next_step: None,
+        next_report: Timestamp::ZERO,
+    };
+    let emulation = Emulation::run("jaco-emulator", controller, clock)?;
+    Ok(JacoEmulator { log, shared, _emulation: emulation, _servers: servers })
+}
+
+fn servers(node: &RosNode, gripper: &Gripper, shared: &Arc<Shared>) -> Result<Vec<RosServer>, RosError> {
+    let of = || Arc::clone(shared);
+    let (mode, clear, stop, begin, zero, fingers) = (of(), of(), of(), of(), of(), of());
+    let gripper = gripper.clone();
+    Ok(vec![
+        node.serve::<SetTorqueControlMode>("in/set_torque_control_mode", move |request| {
+            mode.asked().torque_mode = Some(request.state == 1);
+            Empty::default()
+        })?,
+        node.serve::<SetTorqueControlParameters>("in/set_torque_control_parameters", |_| Told::default())?,
+        node.serve::<ClearTrajectories>("in/clear_trajectories", move |_| {
+            clear.asked().clear = true;
+            Told::default()
+        })?,
+        node.serve::<Stop>("in/stop", move |_| {
+            stop.asked().stopped = true;
+            StopResponse::default()
+        })?,
+        node.serve::<Start>("in/start", move |_| {
+            begin.asked().stopped = false;
+            StartResponse::default()
+        })?,
+        node.serve::<ZeroTorques>("in/set_zero_torques", move |_| {
+            zero.asked().zero = true;
+            Told::default()
+        })?,
+        node.serve_action::<SetFingersPosition>(
+            "fingers_action/finger_positions",
+            |_| true,
+            move |goal| {
+                let angle = wire::finger_angle(&goal.fingers);
+                fingers.asked().fingers = Some(gripper.fraction_from_finger(angle));
+                (ActionEnd::Succeeded, SetFingersPositionPart { fingers: goal.fingers })
+            },
+        )?,
+    ])
+}
+
+impl JacoEmulator {
+    /// What it was told.
+    pub fn log(&self) -> &CommandLog {
+        &self.log
+    }
+
+    /// Is it in torque mode?
+    pub fn torque_mode(&self) -> bool {
+        self.shared.torque_mode.load(Ordering::Acquire)
+    }
+
+    /// Adds this to every torque reading \[Nm\], as sensors do that were not zeroed.
+    pub fn bias_torques(&self, bias: f64) {
+        self.shared.asked().bias = bias;
+    }
+}
+
+struct Kinova {
+    names: Vec<String>,
+    gripper: Gripper,
+    chain: Chain,
+    plant: Box<dyn Plant>,
+    velocities: RosSubscriber<JointVelocity>,
+    torques: RosSubscriber<JointTorque>,
+    twists: RosSubscriber<PoseVelocity>,
+    joints: RosPublisher<JointState>,
+    torque_readings: RosPublisher<JointAngles>,
+    fingers: RosPublisher<FingerPosition>,
+    log: CommandLog,
+    shared: Arc<Shared>,
+    /// Steps to come: velocities \[rad/s\].
+    queue: VecDeque<JointVector>,
+    torque_heard: Option<Timestamp>,
+    /// Where the arm stands while the queue is empty.
+    held: Option<JointVector>,
+    next_step: Option<Timestamp>,
+    next_report: Timestamp,
+}
+
+impl Kinova {
+    fn readings(&self) -> JointVector {
+        let mut torques = self.plant.sense().joint_efforts;
+        let bias = self.shared.asked().bias;
+        torques.iter_mut().for_each(|torque| *torque += bias);
+        torques
+    }
+
+    fn in_torque_mode(&self) -> bool {
+        self.torque_heard.is_some()
+    }
+
+    fn take(&mut self, now: Timestamp) {
+        let asked = {
+            let mut shared = self.shared.asked();
+            if std::mem::take(&mut shared.zero) {
+                shared.bias = 0.0;
+            }
+            let (torque, clear, stopped) =
+                (shared.torque_mode.take(), std::mem::take(&mut shared.clear), shared.stopped);
+            (torque, clear, stopped, shared.fingers.take())
+        };
+        let (torque_mode, clear, stopped, fingers) = asked;
+        if clear || stopped {
+            self.queue.clear();
+        }
+        if let Some(fraction) = fingers {
+            self.plant.drive_gripper(fraction.clamp(0.0, 1.0));
+        }
+        match torque_mode {
+            Some(true) if self.readings().iter().all(|torque| torque.abs() <= limits::TORQUE_AT_REST) => {
+                self.queue.clear();
+                self.torque_heard = Some(now);
+            }
+            // Refused without a word, as the node does.
+            Some(true) => {}
+            Some(false) => self.torque_heard = None,
+            None => {}
+        }
+        let joints = self.names.len();
+        while let Ok(Some(message)) = self.velocities.take() {
+            let Some(velocity) = wire::velocity_asked(&message, joints) else { continue };
+            self.log.push(Received { at: now, mode: ControlMode::Velocity, joints: velocity });
+            if !self.in_torque_mode() && !stopped && self.queue.len() < limits::QUEUE {
+                self.queue.push_back(velocity);
+            }
+        }
+        while let Ok(Some(message)) = self.twists.take() {
+            let Some(twist) = wire::twist_asked(&message) else { continue };
+            let at = self.plant.sense().joint_positions;
+            let velocity = joint_velocities(&self.chain, &at, twist);
+            self.log.push(Received { at: now, mode: ControlMode::Velocity, joints: velocity });
+            if !self.in_torque_mode() && !stopped && self.queue.len() < limits::QUEUE {
+                self.queue.push_back(velocity);
+            }
+        }
+        while let Ok(Some(message)) = self.torques.take() {
+            let Some(torque) = wire::torque_asked(&message, joints) else { continue };
+            self.log.push(Received { at: now, mode: ControlMode::Torque, joints: torque });
+            if self.in_torque_mode() && !stopped {
+                self.torque_heard = Some(now);
+                self.plant.drive(Drive::Floating(torque));
+                self.held = None;
+            }
+        }
+        if self.torque_heard.is_some_and(|at| now.since(at) > limits::TORQUE_SILENCE) {
+            self.torque_heard = None;
+        }
+        self.shared.torque_mode.store(self.in_torque_mode(), Ordering::Release);
+    }
+
+    /// One step of 10 ms.
+    fn step(&mut self) {
+        if self.in_torque_mode() {
+            return;
+        }
+        match self.queue.pop_front() {
+            Some(velocity) => {
+                self.plant.drive(Drive::Velocity(velocity));
+                self.held = None;
+            }
+            None if self.held.is_none() => {
+                let at = self.plant.sense().joint_positions;
+                self.held = Some(at);
+                self.plant.drive(Drive::Position(at));
+            }
+            None => {}
+        }
+    }
+
+    fn report(&mut self) {
+        let sensed = self.plant.sense();
+        let mut seven = [0.0; 7];
+        for (to, torque) in seven.iter_mut().zip(self.readings().iter()) {
+            *to = *torque as f32;
+        }
+        let results = [
+            self.joints.publish(JointState {
+                name: self.names.clone(),
+                position: sensed.joint_positions.to_vec(),
+                velocity: sensed.joint_velocities.to_vec(),
+                effort: sensed.joint_efforts.to_vec(),
+                ..Default::default()
+            }),
+            self.torque_readings.publish(JointAngles::from_array(seven)),
+            self.fingers.publish(wire::fingers(self.gripper.finger_from_fraction(sensed.gripper))),
+        ];
+        for error in results.into_iter().filter_map(Result::err) {
+            tracing::debug!("emulated jaco: {error}");
+        }
+    }
+}
+
+/// Joint velocities that move the tool like this, damped near singular poses: transpose of the Jacobian times the solution of
+/// a 6 by 6 system.
+fn joint_velocities(chain: &Chain, at: &JointVector, twist: [f64; 6]) -> JointVector {
+    const DAMPING: f64 = 0.02;
+    let jacobian = chain.jacobian(at);
+    let square = jacobian * jacobian.transpose() + nalgebra::Matrix6::identity() * (DAMPING * DAMPING);
+    let wish = nalgebra::Vector6::from_row_slice(&twist);
+    let mut out = JointVector::zeros(at.len());
+    if let Some(solver) = square.cholesky() {
+        let found = jacobian.transpose() * solver.solve(&wish);
+        for (to, from) in out.iter_mut().zip(found.iter()) {
+            *to = *from;
+        }
+    }
+    out
+}
+
+impl Controller for Kinova {
+    const PERIOD: Duration = Duration::from_millis(2);
+
+    fn turn(&mut self, now: Timestamp) {
+        self.take(now);
+        let mut next = *self.next_step.get_or_insert(now);
+        // A late turn does the steps that were due: the arm's own clock does not wait.
+        while next <= now {
+            self.plant.advance_to(next);
+            self.step();
+            next = next + limits::STEP;
+        }
+        self.next_step = Some(next);
+        self.plant.advance_to(now);
+        if now >= self.next_report {
+            self.next_report = now + Duration::from_millis(100);
+            self.report();
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! The arm trait over the wire.
+
+#[cfg(feature = "fci")]
+pub mod fci;
+
+#[cfg(feature = "ros2")]
+pub mod ros2;

@@ -1,0 +1,356 @@
+//! Panda (and FR3) behind the arm trait over ros2_control, as franka_ros2 lays its topics out.
+//!
+//! - One forward controller per mode. They take an array without names, ignore one of another size without a word and hold
+//!   the last one for ever. So their joints are compared with ours, name by name, before anything is sent; a controller is
+//!   restarted at every activation, which clears what it held; a stop is a ramp, and a silent control thread is answered by
+//!   one within 0.1 s from here.
+//! - A program that is killed leaves the last command standing: velocities go on, torques too. That is the stack's, and
+//!   one more reason why `fci` is this arm's torque path.
+//! - Commands cross a network without a clock: the hardware interface's own rate limiter must be on (franka_ros2's is off for
+//!   positions and velocities unless configured), or the robot stops itself for discontinuities.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::action::ControlMode;
+use crate::config::{Gripper, Robot};
+use crate::driver::panda::limits::MakerLimits;
+use crate::driver::panda::wire::ros2 as wire;
+use crate::driver::ros2::{
+    ArmLink, ArmState, Condition, GRIPPER_PATIENCE, JointOrder, LinkOptions, RosArm, SlowGripper, Stream, alone,
+    check_arm, connect_error, refused,
+};
+use crate::driver::{CheckReport, ConnectError, DriverError, FaultCode, Finding, Grade};
+use crate::observation::JointVector;
+use crate::time::{Clock, Timestamp};
+use crate::transport::ros2::messages::builtin;
+use crate::transport::ros2::messages::controller_manager::{
+    ControllerState, ListControllers, SwitchController, SwitchControllerRequest,
+};
+use crate::transport::ros2::messages::franka::{ErrorRecovery, FrankaRobotState, Move, MoveGoal};
+use crate::transport::ros2::messages::sensor::JointState;
+use crate::transport::ros2::messages::std::{Empty, Float64MultiArray};
+use crate::transport::ros2::{
+    Pacing, Qos, RosActionClient, RosClient, RosError, RosNode, RosPublisher, RosSettings, RosSubscriber,
+};
+
+/// How long a call of the controller manager may take.
+const CALL: Duration = Duration::from_secs(5);
+
+/// How long a recovery may take; users report up to 12 s.
+const RECOVERY: Duration = Duration::from_secs(15);
+
+/// Oldest robot state that counts.
+const STATE_STALE: Duration = Duration::from_secs(1);
+
+/// Patience with a stack that runs at 1 kHz.
+pub fn default_options() -> LinkOptions {
+    LinkOptions::for_period(Duration::from_millis(1))
+}
+
+/// The Panda's topics.
+pub struct PandaLink {
+    arm: String,
+    order: JointOrder,
+    topics: [RosPublisher<Float64MultiArray>; 3],
+    joints: RosSubscriber<JointState>,
+    robot: RosSubscriber<FrankaRobotState>,
+    fingers: RosSubscriber<JointState>,
+    list: RosClient<ListControllers>,
+    switch: RosClient<SwitchController>,
+    recovery: RosActionClient<ErrorRecovery>,
+    hand: SlowGripper,
+    finger_name: String,
+    finger: f64,
+    fault: Option<(Option<FaultCode>, Timestamp)>,
+    success_rate: Option<f64>,
+    misfit: Option<ConnectError>,
+}
+
+/// Panda over ROS 2.
+pub type Panda = RosArm<PandaLink>;
+
+/// Connects; moves nothing and switches no controller.
+pub fn connect(
+    robot: &Robot,
+    settings: RosSettings,
+    options: LinkOptions,
+    clock: Arc<dyn Clock>,
+) -> Result<Panda, ConnectError> {
+    let name = &robot.robot.name;
+    match MakerLimits::of(name) {
+        Some(limits) => limits.check(robot)?,
+        None => {
+            return Err(ConnectError::Unfit {
+                arm: name.clone(),
+                link: "ros2".into(),
+                what: "the arm".into(),
+                found: name.clone(),
+                expected: "panda or fr3".into(),
+                fix: "correct `robot` in the launch file".into(),
+            });
+        }
+    }
+    let link = PandaLink::new(robot, settings)?;
+    RosArm::connect(link, robot, &wire::MODES, options, Pacing::Prompt, clock)
+}
+
+/// Is the link fit? Moves nothing.
+pub fn check(robot: &Robot, settings: RosSettings, options: LinkOptions, clock: Arc<dyn Clock>) -> CheckReport {
+    check_arm(&robot.robot.name, connect(robot, settings, options, clock), Duration::from_secs(1))
+}
+
+fn place(mode: ControlMode) -> usize {
+    match mode {
+        ControlMode::Position => 0,
+        ControlMode::Velocity => 1,
+        ControlMode::Torque => 2,
+    }
+}
+
+/// Moves the fingers; a width is twice one finger's way.
+fn hand(arm: &str, node: &RosNode, gripper: &Gripper) -> Result<SlowGripper, RosError> {
+    let mut action = node.action_client::<Move>(wire::GRIPPER_MOVE)?;
+    let gripper = gripper.clone();
+    SlowGripper::start(arm, move |fraction| {
+        let width = 2.0 * gripper.finger_from_fraction(fraction);
+        // franka_gripper's own default is 0.1 m/s; a width's speed is twice a finger's.
+        let goal = MoveGoal { width, speed: gripper.finger_velocity.min(0.1) };
+        action.execute(goal, GRIPPER_PATIENCE).map(|_| ())
+    })
+}
+
+impl PandaLink {
+    fn new(robot: &Robot, settings: RosSettings) -> Result<Self, ConnectError> {
+        let arm = robot.robot.name.clone();
+        let made = || -> Result<Self, RosError> {
+            let node = RosNode::start(settings)?;
+            let topic = |mode| node.publisher(&wire::commands(mode), Qos::Command);
+            Ok(Self {
+                order: JointOrder::new(robot.joint_names()),
+                topics: [topic(ControlMode::Position)?, topic(ControlMode::Velocity)?, topic(ControlMode::Torque)?],
+                joints: node.subscriber(wire::JOINT_STATES, Qos::State)?,
+                robot: node.subscriber(wire::ROBOT_STATE, Qos::State)?,
+                fingers: node.subscriber(wire::GRIPPER_STATES, Qos::State)?,
+                list: node.client(wire::LIST_CONTROLLERS)?,
+                switch: node.client(wire::SWITCH_CONTROLLER)?,
+                recovery: node.action_client(wire::ERROR_RECOVERY)?,
+                hand: hand(&arm, &node, &robot.gripper)?,
+                finger_name: robot.gripper.finger.first().map(|finger| finger.name.clone()).unwrap_or_default(),
+                finger: robot.gripper.finger_open,
+                fault: None,
+                success_rate: None,
+                misfit: None,
+                arm: arm.clone(),
+            })
+        };
+        made().map_err(|error| connect_error(&arm, error))
+    }
+
+    fn controllers(&mut self) -> Result<Vec<ControllerState>, RosError> {
+        Ok(self.list.call(Empty::default(), CALL)?.controller)
+    }
+
+    /// Starts `start` and stops `stop`, all or nothing.
+    fn switch(&mut self, start: Vec<String>, stop: Vec<String>) -> Result<(), RosError> {
+        if start.is_empty() && stop.is_empty() {
+            return Ok(());
+        }
+        let what = format!("switch to {}", start.join(", "));
+        let timeout = builtin::Duration { sec: 2, nanosec: 0 };
+        let answer = self.switch.call(SwitchControllerRequest::strict(start, stop, timeout), CALL)?;
+        if answer.ok {
+            return Ok(());
+        }
+        Err(RosError::Goal {
+            action: self.switch.service().into(),
+            found: format!("that it did not {what}"),
+            fix: "its node's log says why; is the robot in an error?".into(),
+        })
+    }
+
+    /// Our controllers that run.
+    fn running(&mut self) -> Result<Vec<String>, RosError> {
+        let ours = wire::MODES.map(wire::controller);
+        let all = self.controllers()?;
+        Ok(all.into_iter().filter(|c| c.state == "active" && ours.contains(&c.name.as_str())).map(|c| c.name).collect())
+    }
+
+    fn publish(&mut self, mode: ControlMode, values: &JointVector) {
+        if let Err(error) = self.topics[place(mode)].publish(wire::command(values)) {
+            tracing::warn!("{}: {error}", self.arm);
+        }
+    }
+}
+
+impl ArmLink for PandaLink {
+    fn poll(&mut self, now: Timestamp) -> Option<ArmState> {
+        if let Ok(Some(state)) = self.robot.newest() {
+            self.fault = Some((wire::fault(&state), now));
+            self.success_rate = Some(state.control_command_success_rate);
+        }
+        if let Ok(Some(fingers)) = self.fingers.newest() {
+            let at = fingers.name.iter().position(|name| *name == self.finger_name);
+            if let Some(position) = at.and_then(|at| fingers.position.get(at)).filter(|position| position.is_finite()) {
+                self.finger = *position;
+            }
+        }
+        let mut newest = None;
+        while let Ok(Some(message)) = self.joints.take() {
+            match self.order.read(&message) {
+                Ok(Some(joints)) => newest = Some(joints),
+                Ok(None) if self.misfit.is_some() => {}
+                Ok(None) => self.misfit = Some(self.order.wrong_arm(&self.arm, self.joints.topic(), &message)),
+                Err(misfit) => self.misfit = Some(misfit.error(&self.arm, self.joints.topic())),
+            }
+        }
+        let [positions, velocities, efforts] = newest?;
+        let condition = match self.fault {
+            Some((None, at)) if now.since(at) <= STATE_STALE => Condition::Ready,
+            Some((Some(code), at)) if now.since(at) <= STATE_STALE => Condition::Fault(code),
+            _ => Condition::Fault(wire::UNKNOWN),
+        };
+        Some(ArmState { positions, velocities, efforts, finger: self.finger, condition })
+    }
+
+    fn silence(&self, waited: Duration) -> ConnectError {
+        self.misfit.clone().unwrap_or_else(|| connect_error(&self.arm, self.joints.silence(waited)))
+    }
+
+    fn verify(&mut self, patience: Duration) -> Result<(), ConnectError> {
+        let arm = self.arm.clone();
+        if self.fault.is_none() {
+            match self.robot.wait(patience).map_err(|error| connect_error(&arm, error))? {
+                Some(_) => {}
+                None => return Err(connect_error(&arm, self.robot.silence(patience))),
+            }
+        }
+        let loaded = self.controllers().map_err(|error| connect_error(&arm, error))?;
+        for mode in wire::MODES {
+            let name = wire::controller(mode);
+            let expected = wire::interfaces(mode, self.order.names());
+            // One that was not configured yet does not say what it wants.
+            let wants = loaded.iter().find(|c| c.name == name).map(|c| c.required_command_interfaces.clone());
+            let fix = format!("load and configure {name} with the joints {}", self.order.names().join(", "));
+            let found = match wants {
+                Some(wants) if wants == expected => {
+                    self.topics[place(mode)]
+                        .wait_for_subscriber(patience)
+                        .map_err(|error| connect_error(&arm, error))?;
+                    alone(&arm, self.topics[place(mode)].topic(), self.topics[place(mode)].rivals())?;
+                    continue;
+                }
+                Some(wants) if wants.is_empty() => "a controller that is not configured".into(),
+                Some(wants) => wants.join(", "),
+                None => "no such controller".into(),
+            };
+            return Err(ConnectError::Unfit {
+                arm,
+                link: self.list.service().into(),
+                what: format!("the joints of {name}"),
+                found,
+                expected: expected.join(", "),
+                fix,
+            });
+        }
+        Ok(())
+    }
+
+    fn rivals(&self) -> usize {
+        self.topics.iter().map(RosPublisher::rivals).sum()
+    }
+
+    fn activate(&mut self, mode: ControlMode, at: &JointVector) -> Result<(), DriverError> {
+        let arm = self.arm.clone();
+        let refuse = |error: RosError| refused(&arm, error);
+        let running = self.running().map_err(refuse)?;
+        // Stopping one clears what it holds; starting it again is at rest.
+        self.switch(Vec::new(), running).map_err(refuse)?;
+        self.switch(vec![wire::controller(mode).into()], Vec::new()).map_err(refuse)?;
+        let zeros = JointVector::zeros(at.len());
+        self.publish(mode, if mode == ControlMode::Position { at } else { &zeros });
+        Ok(())
+    }
+
+    fn send(&mut self, stream: &Stream, _: &ArmState) {
+        self.publish(stream.mode(), stream.last());
+    }
+
+    fn rest(&mut self, stream: &Stream, _: &ArmState, _: bool) -> bool {
+        self.publish(stream.mode(), stream.last());
+        false
+    }
+
+    fn gripper(&mut self, fraction: f64) {
+        self.hand.ask(fraction);
+    }
+
+    fn recover(&mut self, patience: Duration) -> Result<(), ConnectError> {
+        let arm = self.arm.clone();
+        self.misfit = None;
+        let faulty = self.fault.is_none_or(|(fault, _)| fault.is_some());
+        if faulty {
+            self.recovery.execute(Empty::default(), RECOVERY).map_err(|error| connect_error(&arm, error))?;
+        }
+        // The action's answer and the state come on different ways.
+        let deadline = Instant::now() + patience;
+        let mut last = None;
+        while Instant::now() < deadline {
+            match self.robot.wait(Duration::from_millis(50)).map_err(|error| connect_error(&arm, error))? {
+                Some(state) if wire::fault(&state).is_none() => return Ok(()),
+                Some(state) => last = wire::fault(&state),
+                None => {}
+            }
+        }
+        Err(ConnectError::Unfit {
+            arm,
+            link: self.robot.topic().into(),
+            what: "the robot's state after a recovery".into(),
+            found: wire::fault_text(last.unwrap_or(wire::UNKNOWN)),
+            expected: "no error".into(),
+            fix: "do what it says, then recover again".into(),
+        })
+    }
+
+    fn release(&mut self, _: &ArmState) {
+        // Without a controller the robot holds by itself; with one it would go on with the last command.
+        let stopped = self.running().and_then(|running| self.switch(Vec::new(), running));
+        if let Err(error) = stopped {
+            tracing::error!(
+                "{}: its controller could not be stopped and goes on with its last command: {error}",
+                self.arm
+            );
+        }
+    }
+
+    fn findings(&mut self) -> (Vec<Finding>, Vec<f64>) {
+        let mut trips = Vec::new();
+        for _ in 0..5 {
+            let began = Instant::now();
+            if self.controllers().is_ok() {
+                trips.push(began.elapsed().as_secs_f64());
+            }
+        }
+        let watchdog = "forward controllers have none: they hold the last command for ever; use fci for torques";
+        let mut findings = vec![
+            Finding::good("command time-out at the robot's side", "none", "at most 0.1 s")
+                .graded(Grade::Doubtful, watchdog),
+        ];
+        if let Some(rate) = self.success_rate {
+            let found = Finding::good("control_command_success_rate", format!("{rate:.2}"), "0.95 or more, in motion");
+            findings.push(found);
+        }
+        let recovery = self.recovery.available();
+        let found = Finding::good(wire::ERROR_RECOVERY, if recovery { "served" } else { "not served" }, "served");
+        findings.push(if recovery {
+            found
+        } else {
+            found.graded(Grade::Doubtful, "without it a reflex can only be cleared at the robot")
+        });
+        (findings, trips)
+    }
+
+    fn fault_text(fault: FaultCode) -> String {
+        wire::fault_text(fault)
+    }
+}

@@ -1,0 +1,71 @@
+//! Grippers that are actions take seconds: a thread of its own sends the newest target and waits, so that the bridge never
+//! does.
+
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::transport::ros2::RosError;
+
+/// Sends the newest gripper target; targets asked for meanwhile are overtaken.
+pub struct SlowGripper {
+    targets: Option<SyncSender<f64>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Targets waiting; more than this are of a gripper that answers nobody.
+const WAITING: usize = 64;
+
+impl SlowGripper {
+    /// `go` takes a fraction (0 closed .. 1 open), moves the gripper there and answers how that went, within `bound`.
+    pub fn start(
+        name: &str,
+        mut go: impl FnMut(f64) -> Result<(), RosError> + Send + 'static,
+    ) -> Result<Self, RosError> {
+        let (targets, asked): (SyncSender<f64>, Receiver<f64>) = sync_channel(WAITING);
+        let of = name.to_string();
+        let thread = std::thread::Builder::new()
+            .name(format!("{name}-gripper"))
+            .spawn(move || {
+                while let Ok(mut target) = asked.recv() {
+                    loop {
+                        match asked.try_recv() {
+                            Ok(newer) => target = newer,
+                            Err(TryRecvError::Empty) => break,
+                            Err(TryRecvError::Disconnected) => return,
+                        }
+                    }
+                    if let Err(error) = go(target) {
+                        tracing::warn!("{of}: the gripper did not go to {target:.2}: {error}");
+                    }
+                }
+            })
+            .map_err(|error| RosError::Create {
+                what: format!("gripper thread of {name}"),
+                cause: error.to_string(),
+                fix: "too many threads: end other programs".into(),
+            })?;
+        Ok(Self { targets: Some(targets), thread: Some(thread) })
+    }
+
+    /// Leaves a target; never waits.
+    pub fn ask(&self, fraction: f64) {
+        if let Some(targets) = &self.targets {
+            // Full: the gripper hangs, which its thread reports.
+            let _ = targets.try_send(fraction);
+        }
+    }
+}
+
+impl Drop for SlowGripper {
+    fn drop(&mut self) {
+        self.targets = None;
+        if let Some(thread) = self.thread.take() {
+            // Ends after the goal under way, which is bounded.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Longest a gripper may take for one target.
+pub const GRIPPER_PATIENCE: Duration = Duration::from_secs(5);

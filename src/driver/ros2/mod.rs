@@ -1,0 +1,91 @@
+//! What drivers over ROS 2 have in common: one [`ArmDriver`](super::ArmDriver) over any [`ArmLink`], the thread's work
+//! between them, and the loop of an emulated controller.
+//!
+//! An arm's own `driver.rs` implements [`ArmLink`]: which topics say its state, which message is a command of each mode,
+//! how it is enabled, held and recovered. Everything that must be the same for every arm is here:
+//!
+//! - commands go out at the link's pace, each at most one control period's limit away from the one before ([`Stream`]);
+//! - a control thread that falls silent for [`LinkOptions::deadline`] is answered by a ramp to a hold;
+//! - a second publisher on the command topic, a state that is old, not finite or impossible ends the motion;
+//! - times are times of receipt: a remote clock is never trusted.
+//!
+//! Start reading at [`ArmLink`], then `worker.rs`.
+
+mod arm;
+mod emulation;
+mod gripper;
+mod state;
+mod stream;
+mod worker;
+
+pub use arm::{RosArm, check_arm};
+pub use emulation::{CommandLog, Controller, Emulation, Received};
+pub use gripper::GRIPPER_PATIENCE;
+pub use gripper::SlowGripper;
+pub use state::{ArmState, Condition, JointOrder, Turns};
+pub use stream::Stream;
+pub use worker::ArmLink;
+pub(in crate::driver) use worker::refused;
+
+use std::time::Duration;
+
+use crate::driver::{ConnectError, FaultCode};
+use crate::transport::ros2::RosError;
+
+/// How patient a driver is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LinkOptions {
+    /// Oldest state that counts: an arm that says nothing new for longer is silent.
+    pub stale: Duration,
+    /// Longest silence of the control thread before the arm is ramped to a hold.
+    pub deadline: Duration,
+    /// Longest wait for the arm's nodes to be found and to answer.
+    pub patience: Duration,
+}
+
+impl LinkOptions {
+    /// For an arm whose state comes with this period: three of them, at least 100 ms, may be lost.
+    pub fn for_period(period: Duration) -> Self {
+        Self {
+            stale: (period * 4).max(Duration::from_millis(100)),
+            deadline: Duration::from_millis(100),
+            patience: Duration::from_secs(10),
+        }
+    }
+}
+
+/// A code of [`FaultCode`] that every arm over ROS 2 may report: a service or action refused or did not answer.
+pub const REFUSED: FaultCode = FaultCode(0x8000_0000);
+
+/// A complaint of ROS 2 as one of an arm.
+pub fn connect_error(arm: &str, error: RosError) -> ConnectError {
+    let arm = arm.to_string();
+    match error {
+        RosError::NoPeer { what, seconds, fix } => {
+            ConnectError::Silent { arm, link: "ros2".into(), who: format!("whoever {what}"), seconds, fix }
+        }
+        RosError::Unanswered { service, seconds, fix } => {
+            ConnectError::Silent { arm, link: service.clone(), who: service, seconds, fix }
+        }
+        other => {
+            let fix = "see `ros2 node list` and `ros2 topic list`".into();
+            ConnectError::Link { arm, link: "ros2".into(), cause: other.to_string(), fix }
+        }
+    }
+}
+
+/// Refuses a command topic on which others publish.
+pub(super) fn alone(arm: &str, topic: &str, rivals: usize) -> Result<(), ConnectError> {
+    if rivals == 0 {
+        return Ok(());
+    }
+    Err(ConnectError::Unfit {
+        arm: arm.into(),
+        link: topic.into(),
+        what: "the number of other publishers of commands".into(),
+        found: rivals.to_string(),
+        expected: "0".into(),
+        fix: "stop the other program (`ros2 topic info -v` names it); one that was killed is forgotten after a minute"
+            .into(),
+    })
+}

@@ -1,0 +1,261 @@
+//! What the bridge thread of an arm does, the same for every arm: pace, ramps, silence, second commanders.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::state::{ArmState, Condition};
+use super::stream::Stream;
+use super::{LinkOptions, REFUSED};
+use crate::action::{ControlMode, JointCommand};
+use crate::config::Robot;
+use crate::driver::{ConnectError, DriverError, FaultCode, Finding};
+use crate::observation::JointVector;
+use crate::time::{Clock, Timestamp};
+use crate::transport::ros2::BridgeWorker;
+
+/// One arm's topics, services and rules. Runs on the bridge thread; may block only in `verify`, `activate`, `recover`,
+/// `release` and `findings`.
+pub trait ArmLink: Send + 'static {
+    /// The newest state, if something new came; `now` is the time of receipt.
+    fn poll(&mut self, now: Timestamp) -> Option<ArmState>;
+    /// Why no state came for so long: nobody there, another type or quality of service, other joints.
+    fn silence(&self, waited: Duration) -> ConnectError;
+    /// Is everybody there who must be, and nobody who must not? Looked at before torque.
+    fn verify(&mut self, patience: Duration) -> Result<(), ConnectError>;
+    /// Others who publish on the command topic.
+    fn rivals(&self) -> usize;
+    /// Torque on, in this mode, holding these joints \[rad\].
+    fn activate(&mut self, mode: ControlMode, at: &JointVector) -> Result<(), DriverError>;
+    /// Sends the stream's last command.
+    fn send(&mut self, stream: &Stream, state: &ArmState);
+    /// Sends the stream's last command of a stop. Once `at_rest` the link may hand over to the arm's own hold; it then says
+    /// so, and the next command starts anew from what is measured.
+    fn rest(&mut self, stream: &Stream, state: &ArmState, at_rest: bool) -> bool;
+    /// Where the gripper goes: 0 closed .. 1 open.
+    fn gripper(&mut self, fraction: f64);
+    /// Clears what can be cleared.
+    fn recover(&mut self, patience: Duration) -> Result<(), ConnectError>;
+    /// The program ends; the arm stands: leaves it so that it stays there by itself.
+    fn release(&mut self, state: &ArmState);
+    /// What `check` says beyond what is the same for every arm, and round-trip times of calls \[s\].
+    fn findings(&mut self) -> (Vec<Finding>, Vec<f64>);
+    /// A fault in words for a person.
+    fn fault_text(fault: FaultCode) -> String;
+}
+
+/// What the control thread asks.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Order {
+    /// Follow this command.
+    Follow(JointCommand),
+    /// Stop and stay.
+    Hold,
+}
+
+/// Slow calls.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Ask {
+    Activate(ControlMode),
+    Recover,
+    Survey,
+}
+
+/// Their answers.
+pub(super) enum Answer {
+    Activated(Result<(), DriverError>),
+    Recovered(Result<(), ConnectError>),
+    Survey(Vec<Finding>, Vec<f64>),
+}
+
+/// How often it is looked for a second commander.
+const LOOK_FOR_RIVALS: Duration = Duration::from_millis(200);
+
+/// Longest ramp when the program ends.
+const LAST_RAMP: Duration = Duration::from_secs(2);
+
+pub(super) struct Worker<L: ArmLink> {
+    link: L,
+    robot: Robot,
+    options: LinkOptions,
+    period: Duration,
+    clock: Arc<dyn Clock>,
+    stream: Stream,
+    state: Option<(ArmState, Timestamp)>,
+    /// Mode the arm was activated in; none while nothing is sent.
+    mode: Option<ControlMode>,
+    /// Holding until activated again, whatever is asked.
+    latched: bool,
+    /// The arm's own hold took over.
+    settled: bool,
+    heard: Timestamp,
+    rivals: usize,
+    looked: Option<Timestamp>,
+    gripper: Option<f64>,
+}
+
+impl<L: ArmLink> Worker<L> {
+    pub(super) fn new(link: L, robot: &Robot, options: LinkOptions, rate: f64, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            link,
+            robot: robot.clone(),
+            options,
+            period: Duration::from_secs_f64(1.0 / rate),
+            clock,
+            stream: Stream::new(robot, rate),
+            state: None,
+            mode: None,
+            latched: false,
+            settled: false,
+            heard: Timestamp::ZERO,
+            rivals: 0,
+            looked: None,
+            gripper: None,
+        }
+    }
+
+    /// Waits for a state that is newer than `after`.
+    fn wait_for_state(&mut self, after: Timestamp) -> Option<ArmState> {
+        let deadline = Instant::now() + self.options.patience;
+        loop {
+            self.poll(self.clock.now());
+            match self.state {
+                Some((state, at)) if at > after => return Some(state),
+                _ if Instant::now() >= deadline => return None,
+                _ => std::thread::park_timeout(Duration::from_millis(2)),
+            }
+        }
+    }
+
+    fn activate(&mut self, mode: ControlMode) -> Result<(), DriverError> {
+        let state = self.wait_for_state(self.clock.now()).ok_or(DriverError::Silent)?;
+        match state.condition {
+            Condition::Fault(code) => return Err(DriverError::Fault(code)),
+            Condition::SecondCommander => return Err(DriverError::SecondCommander),
+            Condition::Ready => {}
+        }
+        if let Some(error) = state.implausible(&self.robot) {
+            return Err(error);
+        }
+        self.link.activate(mode, &state.positions)?;
+        // Switching took time: what is held is what is measured now.
+        let state = self.wait_for_state(self.clock.now()).ok_or(DriverError::Silent)?;
+        if let Some(error) = state.implausible(&self.robot) {
+            return Err(error);
+        }
+        self.stream.seed(mode, &state.positions);
+        (self.mode, self.latched, self.settled, self.gripper) = (Some(mode), false, false, None);
+        self.heard = self.clock.now();
+        Ok(())
+    }
+
+    fn hold(&mut self, state: &ArmState) {
+        let (_, at_rest) = self.stream.stop(&state.positions, &state.velocities);
+        self.settled = self.link.rest(&self.stream, state, at_rest);
+    }
+}
+
+impl<L: ArmLink> BridgeWorker for Worker<L> {
+    type State = ArmState;
+    type Command = Order;
+    type Request = Ask;
+    type Response = Answer;
+
+    fn poll(&mut self, now: Timestamp) -> Option<ArmState> {
+        let mut state = self.link.poll(now)?;
+        if self.looked.is_none_or(|at| now.since(at) >= LOOK_FOR_RIVALS) {
+            self.looked = Some(now);
+            self.rivals = self.link.rivals();
+        }
+        if state.condition == Condition::Ready && self.rivals > 0 {
+            state.condition = Condition::SecondCommander;
+        }
+        self.state = Some((state, now));
+        Some(state)
+    }
+
+    fn command(&mut self, now: Timestamp, order: &Order, fresh: bool) {
+        let (Some(mode), Some((state, at))) = (self.mode, self.state) else { return };
+        if fresh {
+            self.heard = now;
+        }
+        let believable = state.implausible(&self.robot).is_none();
+        if now.since(at) > self.options.stale || matches!(state.condition, Condition::Fault(_)) || !believable {
+            // Nothing is known of the arm, or it does not listen: what we would send is where it was. Its own time-out
+            // holds it; it is commanded again once it was activated again.
+            self.mode = None;
+            return;
+        }
+        self.latched |= state.condition == Condition::SecondCommander;
+        match order {
+            Order::Follow(command)
+                if command.mode == mode && !self.latched && now.since(self.heard) <= self.options.deadline =>
+            {
+                if std::mem::take(&mut self.settled) {
+                    self.stream.seed(mode, &state.positions);
+                }
+                self.stream.toward(command);
+                self.link.send(&self.stream, &state);
+                // Grippers are slow and their topics slower: only a change of one percent is news.
+                if command.gripper.is_finite() && self.gripper.is_none_or(|last| (last - command.gripper).abs() > 0.01)
+                {
+                    self.gripper = Some(command.gripper);
+                    self.link.gripper(command.gripper.clamp(0.0, 1.0));
+                }
+            }
+            _ => self.hold(&state),
+        }
+    }
+
+    fn request(&mut self, _: Timestamp, request: Ask) -> Answer {
+        match request {
+            Ask::Activate(mode) => {
+                self.mode = None;
+                let result = self.activate(mode);
+                if let Err(DriverError::Fault(code)) = &result {
+                    tracing::error!("{}: {}", self.robot.robot.name, super::arm::text::<L>(*code));
+                }
+                Answer::Activated(result)
+            }
+            Ask::Recover => {
+                self.mode = None;
+                let patience = self.options.patience;
+                let result = match self.wait_for_state(self.clock.now()) {
+                    None => Err(self.link.silence(patience)),
+                    Some(_) => self.link.recover(patience).and_then(|()| self.link.verify(patience)),
+                };
+                self.looked = None;
+                Answer::Recovered(result)
+            }
+            Ask::Survey => {
+                let (findings, round_trips) = self.link.findings();
+                Answer::Survey(findings, round_trips)
+            }
+        }
+    }
+
+    fn ended(&mut self, _: Timestamp) {
+        let (Some(_), Some((state, _))) = (self.mode, self.state) else { return };
+        let deadline = Instant::now() + LAST_RAMP;
+        let mut due = Instant::now();
+        let mut state = state;
+        loop {
+            if let Some(newer) = self.link.poll(self.clock.now()) {
+                state = newer;
+            }
+            let (_, at_rest) = self.stream.stop(&state.positions, &state.velocities);
+            self.link.rest(&self.stream, &state, at_rest);
+            if at_rest || Instant::now() >= deadline {
+                break;
+            }
+            due += self.period;
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        }
+        self.link.release(&state);
+    }
+}
+
+/// A refused call as what the control thread is told; the words go to the log.
+pub fn refused(arm: &str, what: impl std::fmt::Display) -> DriverError {
+    tracing::error!("{arm}: {what}");
+    DriverError::Fault(REFUSED)
+}

@@ -1,0 +1,222 @@
+//! Intera's controller over a [`Plant`]: enabling, the stop button, command time-outs, the gripper's JSON.
+//!
+//! As the maker's SDK and simulator have it: velocity and torque commands lapse after `joint_command_timeout` (0.2 s unless
+//! set, clamped to 0 .. 1 s) and the arm then holds its position; position and trajectory commands never lapse. While
+//! stopped or disabled the arm is held by its brakes and commands are dropped. Torques are on top of gravity compensation.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::wire;
+use crate::action::ControlMode;
+use crate::config::Robot;
+use crate::driver::ros2::{CommandLog, Controller, Emulation, Received};
+use crate::driver::{Drive, Plant};
+use crate::observation::JointVector;
+use crate::time::{Clock, Timestamp};
+use crate::transport::ros2::messages::builtin::Time;
+use crate::transport::ros2::messages::intera::{
+    EndpointState, IOComponentCommand, IODeviceStatus, JointCommand, RobotAssemblyState,
+};
+use crate::transport::ros2::messages::sensor::JointState;
+use crate::transport::ros2::messages::std::{Bool, Empty, Float64, Header};
+use crate::transport::ros2::{Qos, RosError, RosNode, RosPublisher, RosSubscriber};
+
+/// An emulated Sawyer; ends when dropped.
+pub struct SawyerEmulator {
+    log: CommandLog,
+    button: Arc<AtomicBool>,
+    enabled: Arc<AtomicBool>,
+    _emulation: Emulation,
+}
+
+/// Starts an emulated Sawyer on this node.
+pub fn start(
+    node: &RosNode,
+    robot: &Robot,
+    plant: Box<dyn Plant>,
+    clock: Arc<dyn Clock>,
+) -> Result<SawyerEmulator, RosError> {
+    let (log, button, enabled) =
+        (CommandLog::default(), Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let controller = Intera {
+        names: robot.joint_names(),
+        stroke: robot.gripper.finger_open - robot.gripper.finger_closed,
+        plant,
+        commands: node.subscriber(wire::COMMAND, Qos::Command)?,
+        timeouts: node.subscriber(wire::TIMEOUT, Qos::Command)?,
+        speeds: node.subscriber(wire::SPEED_RATIO, Qos::Command)?,
+        enables: node.subscriber(wire::ENABLE, Qos::Command)?,
+        resets: node.subscriber(wire::RESET, Qos::Command)?,
+        stops: node.subscriber(wire::STOP, Qos::Command)?,
+        fingers: node.subscriber(wire::GRIPPER_COMMAND, Qos::Command)?,
+        joints: node.publisher(wire::JOINT_STATES, Qos::State)?,
+        endpoint: node.publisher(wire::ENDPOINT, Qos::State)?,
+        assembly: node.publisher(wire::ASSEMBLY, Qos::State)?,
+        gripper: node.publisher(wire::GRIPPER_STATE, Qos::State)?,
+        log: log.clone(),
+        button: Arc::clone(&button),
+        enabled_told: Arc::clone(&enabled),
+        state: RobotAssemblyState { homed: true, ready: true, ..Default::default() },
+        following: None,
+        held: None,
+        timeout: Duration::from_millis(200),
+        turn: 0,
+    };
+    let emulation = Emulation::run("sawyer-emulator", controller, clock)?;
+    Ok(SawyerEmulator { log, button, enabled, _emulation: emulation })
+}
+
+impl SawyerEmulator {
+    /// What it was told.
+    pub fn log(&self) -> &CommandLog {
+        &self.log
+    }
+
+    /// Presses the stop button, or turns it out.
+    pub fn press_stop(&self, pressed: bool) {
+        self.button.store(pressed, Ordering::Release);
+    }
+
+    /// Are the motors on?
+    pub fn enabled(&self) -> bool {
+        self.enabled.load(Ordering::Acquire)
+    }
+}
+
+struct Intera {
+    names: Vec<String>,
+    stroke: f64,
+    plant: Box<dyn Plant>,
+    commands: RosSubscriber<JointCommand>,
+    timeouts: RosSubscriber<Float64>,
+    speeds: RosSubscriber<Float64>,
+    enables: RosSubscriber<Bool>,
+    resets: RosSubscriber<Empty>,
+    stops: RosSubscriber<Empty>,
+    fingers: RosSubscriber<IOComponentCommand>,
+    joints: RosPublisher<JointState>,
+    endpoint: RosPublisher<EndpointState>,
+    assembly: RosPublisher<RobotAssemblyState>,
+    gripper: RosPublisher<IODeviceStatus>,
+    log: CommandLog,
+    button: Arc<AtomicBool>,
+    enabled_told: Arc<AtomicBool>,
+    state: RobotAssemblyState,
+    /// Mode and time of the last command.
+    following: Option<(ControlMode, Timestamp)>,
+    /// Where the arm is held while nothing is followed.
+    held: Option<JointVector>,
+    timeout: Duration,
+    turn: u64,
+}
+
+impl Intera {
+    fn assembly_turn(&mut self) {
+        let state = &mut self.state;
+        if self.button.load(Ordering::Acquire) {
+            state.estop_button = RobotAssemblyState::BUTTON_PRESSED;
+            state.estop_source = RobotAssemblyState::SOURCE_USER;
+            (state.stopped, state.enabled) = (true, false);
+        } else if state.estop_button == RobotAssemblyState::BUTTON_PRESSED {
+            state.estop_button = RobotAssemblyState::BUTTON_RELEASED;
+        }
+        if matches!(self.stops.newest(), Ok(Some(_))) {
+            (state.stopped, state.enabled) = (true, false);
+        }
+        if matches!(self.resets.newest(), Ok(Some(_))) && state.estop_button != RobotAssemblyState::BUTTON_PRESSED {
+            state.estop_button = RobotAssemblyState::BUTTON_UNPRESSED;
+            state.estop_source = RobotAssemblyState::SOURCE_NONE;
+            (state.stopped, state.error, state.enabled) = (false, false, false);
+        }
+        if let Ok(Some(Bool { data })) = self.enables.newest() {
+            state.enabled = data && !state.stopped && !state.error;
+        }
+        if !state.enabled {
+            self.following = None;
+        }
+        self.enabled_told.store(state.enabled, Ordering::Release);
+    }
+
+    fn command_turn(&mut self, now: Timestamp) {
+        if let Ok(Some(Float64 { data })) = self.timeouts.newest() {
+            if data.is_finite() {
+                self.timeout = Duration::from_secs_f64(data.clamp(0.0, super::limits::LONGEST_TIMEOUT));
+            }
+        }
+        // Position mode's speed is the plant's own here.
+        let _ = self.speeds.newest();
+        while let Ok(Some(message)) = self.commands.take() {
+            let Some((mode, joints)) = wire::asked(&message, &self.names) else { continue };
+            self.log.push(Received { at: now, mode, joints });
+            if !self.state.enabled {
+                continue;
+            }
+            self.following = Some((mode, now));
+            self.held = None;
+            self.plant.drive(match mode {
+                ControlMode::Position => Drive::Position(joints),
+                ControlMode::Velocity => Drive::Velocity(joints),
+                ControlMode::Torque => Drive::Floating(joints),
+            });
+        }
+        if let Some((mode, at)) = self.following {
+            if mode != ControlMode::Position && now.since(at) > self.timeout {
+                self.following = None;
+            }
+        }
+        if self.following.is_none() && self.held.is_none() {
+            let at = self.plant.sense().joint_positions;
+            self.held = Some(at);
+            self.plant.drive(Drive::Position(at));
+        }
+        if let Ok(Some(command)) = self.fingers.newest() {
+            if let Some(opening) = wire::gripper_asked(&command) {
+                self.plant.drive_gripper((0.5 * opening / self.stroke).clamp(0.0, 1.0));
+            }
+        }
+    }
+
+    fn publish(&mut self, now: Timestamp) {
+        let sensed = self.plant.sense();
+        let stamp =
+            Time { sec: (now.as_nanos() / 1_000_000_000) as i32, nanosec: (now.as_nanos() % 1_000_000_000) as u32 };
+        let header = Header { stamp, frame_id: String::new() };
+        // The head's joint comes first, as on the arm: who counts instead of looking for names is wrong.
+        let list =
+            |first: f64, joints: &JointVector| [first].iter().chain(joints.iter()).copied().collect::<Vec<f64>>();
+        let name = std::iter::once("head_pan".to_string()).chain(self.names.iter().cloned()).collect();
+        let joints = JointState {
+            header: header.clone(),
+            name,
+            position: list(0.0, &sensed.joint_positions),
+            velocity: list(0.0, &sensed.joint_velocities),
+            effort: list(0.0, &sensed.joint_efforts),
+        };
+        let results = [
+            self.joints.publish(joints),
+            self.assembly.publish(self.state),
+            self.endpoint.publish(EndpointState { header, ..Default::default() }),
+            self.gripper.publish(wire::gripper_status(stamp, 2.0 * sensed.gripper * self.stroke)),
+        ];
+        for error in results.into_iter().filter_map(Result::err) {
+            tracing::debug!("emulated sawyer: {error}");
+        }
+    }
+}
+
+impl Controller for Intera {
+    const PERIOD: Duration = Duration::from_millis(2);
+
+    fn turn(&mut self, now: Timestamp) {
+        self.assembly_turn();
+        self.command_turn(now);
+        self.plant.advance_to(now);
+        // Joint states at 100 Hz.
+        if self.turn % 5 == 0 {
+            self.publish(now);
+        }
+        self.turn += 1;
+    }
+}

@@ -1,0 +1,2 @@
+/// Every message against bytes that another implementation wrote.
+mod golden;
