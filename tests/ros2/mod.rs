@@ -2,7 +2,10 @@
 //!
 //! Every test has a DDS domain of its own and talks on loopback only.
 
+mod camera;
+mod cyclone;
 mod node;
+mod xs_sdk;
 
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;

@@ -86,9 +86,10 @@ impl RosNode {
         let spinner = node.spinner().map_err(|error| failed(error.to_string(), ports))?;
         let handle = std::thread::Builder::new()
             .name("ros-spinner".into())
-            .spawn(move || match wait_for(spinner.spin(), None, || false) {
-                Some(Err(error)) => tracing::error!("the ROS 2 spinner ended: {error}"),
-                Some(Ok(())) | None => {}
+            .spawn(move || {
+                if let Some(Err(error)) = wait_for(spinner.spin(), None, || false) {
+                    tracing::error!("the ROS 2 spinner ended: {error}");
+                }
             })
             .map_err(|error| failed(error.to_string(), "too many threads: end other programs"))?;
         let (node, spinner) = (Mutex::new(Some(node)), Mutex::new(Some(handle)));

@@ -111,10 +111,13 @@ fn servos(session: &mut Session, findings: &mut Vec<Finding>) -> Result<(), Conn
         };
         let found = format!("{} degC", temperatures[servo]);
         let expected = format!("below {warm} degC; it shuts down at {hot} degC");
-        findings.push(Finding::good(format!("servo {name} temperature"), found, expected).graded(grade, "let it cool down"));
+        findings.push(
+            Finding::good(format!("servo {name} temperature"), found, expected).graded(grade, "let it cool down"),
+        );
     }
     let tripped = watchdogs.iter().any(|value| *value == 255 || *value < 0);
-    let found = Finding::good("bus watchdogs", format!("{watchdogs:?}"), "not tripped; armed when the arm is activated");
+    let found =
+        Finding::good("bus watchdogs", format!("{watchdogs:?}"), "not tripped; armed when the arm is activated");
     let grade = if tripped { Grade::Doubtful } else { Grade::Good };
     findings.push(found.graded(grade, "activation clears them"));
     Ok(())

@@ -270,7 +270,12 @@ impl ArmDriver for XsSdkArm {
                 _ if self.clock.now() < deadline => std::thread::sleep(Duration::from_millis(5)),
                 Some(WorkerState { fault: Some(fault), .. }) => {
                     let found = self.fault_text(fault);
-                    return Err(self.session.unfit("a servo", found, "no hardware error", "cool it down, then power-cycle"));
+                    return Err(self.session.unfit(
+                        "a servo",
+                        found,
+                        "no hardware error",
+                        "cool it down, then power-cycle",
+                    ));
                 }
                 _ => return Err(self.session.second_commander()),
             }

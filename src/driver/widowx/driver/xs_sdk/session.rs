@@ -217,8 +217,7 @@ impl Session {
         if self.registers(("group", ALL), "Hardware_Error_Status")?.iter().all(|bits| *bits == 0) {
             return Ok(());
         }
-        let request =
-            RebootRequest { cmd_type: "group".into(), name: ALL.into(), enable: true, smart_reboot: true };
+        let request = RebootRequest { cmd_type: "group".into(), name: ALL.into(), enable: true, smart_reboot: true };
         let (patience, failure) = (self.patience(), self.failure());
         self.reboot.call(request, patience).map_err(failure)?;
         // A servo answers again about half a second after its reboot (ROBOTIS e-manual).

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::GripperDrive;
 use super::session::{Session, Topics};
 use crate::action::ControlMode;
-use crate::driver::widowx::wire::xs_sdk::{ALL, ArmState, BadState, Order, group_command, gripper_command};
+use crate::driver::widowx::wire::xs_sdk::{ALL, ArmState, BadState, Order, gripper_command, group_command};
 use crate::driver::{ConnectError, FaultCode};
 use crate::observation::JointVector;
 use crate::time::Timestamp;

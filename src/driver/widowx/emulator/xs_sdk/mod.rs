@@ -11,13 +11,13 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use self::servos::Servos;
 pub use self::servos::{Fault, ReceivedCommand};
 use crate::config::Robot;
 use crate::driver::Plant;
-use crate::time::{Clock, Timestamp};
+use crate::time::Clock;
 use crate::transport::ros2::messages::builtin::Time;
 use crate::transport::ros2::messages::interbotix::*;
 use crate::transport::ros2::messages::sensor::JointState;
@@ -55,8 +55,7 @@ impl XsSdk {
         let shared: Shared = Arc::new(Mutex::new(Servos::new(robot, plant)));
         let services = services(node, &shared, &clock)?;
         let stop = Arc::new(AtomicBool::new(false));
-        let turns =
-            Turns { shared: Arc::clone(&shared), stop: Arc::clone(&stop), clock, states, group, single };
+        let turns = Turns { shared: Arc::clone(&shared), stop: Arc::clone(&stop), clock, states, group, single };
         let thread = std::thread::Builder::new().name("xs-sdk".into()).spawn(move || turns.run()).map_err(|error| {
             RosError::Create { what: "xs_sdk".into(), cause: error.to_string(), fix: "end other programs".into() }
         })?;
@@ -152,7 +151,7 @@ impl Turns {
             }
             lock(&self.shared).advance(now);
             if Instant::now() >= due {
-                let message = lock(&self.shared).state(header(now));
+                let message = lock(&self.shared).state(header());
                 if let Some(Err(error)) = message.map(|message| self.states.publish(message)) {
                     tracing::warn!("{error}");
                 }
@@ -164,9 +163,10 @@ impl Turns {
     }
 }
 
-fn header(now: Timestamp) -> Header {
-    let nanos = now.as_nanos();
-    // The seconds of a machine's up-time fit.
-    let stamp = Time { sec: (nanos / 1_000_000_000) as i32, nanosec: (nanos % 1_000_000_000) as u32 };
+/// Stamped with this machine's date, as ROS does.
+fn header() -> Header {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    // ROS 2 counts seconds in 32 bits, until 2038.
+    let stamp = Time { sec: since.as_secs() as i32, nanosec: since.subsec_nanos() };
     Header { stamp, ..Header::default() }
 }

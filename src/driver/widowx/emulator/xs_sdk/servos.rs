@@ -71,7 +71,8 @@ struct Goal {
 
 impl Goal {
     fn at(&self, now: Timestamp) -> JointVector {
-        let share = if self.seconds > 0.0 { (now.since(self.set_at).as_secs_f64() / self.seconds).min(1.0) } else { 1.0 };
+        let share =
+            if self.seconds > 0.0 { (now.since(self.set_at).as_secs_f64() / self.seconds).min(1.0) } else { 1.0 };
         let mut out = self.from;
         for (value, to) in out.iter_mut().zip(self.to.iter()) {
             *value += share * (to - *value);
@@ -319,8 +320,7 @@ impl Servos {
             Drive::Velocity(self.without_dead(self.velocity, JointVector::zeros(6)))
         } else {
             let here = sensed.joint_positions;
-            let goal =
-                *self.goal.get_or_insert(Goal { from: here, to: here, set_at: now, seconds: 0.0 });
+            let goal = *self.goal.get_or_insert(Goal { from: here, to: here, set_at: now, seconds: 0.0 });
             Drive::Position(self.without_dead(goal.at(now), here))
         };
         self.plant.drive(drive);
