@@ -6,8 +6,8 @@
 //!
 //! - Positions: the node has no streamed position, so a servo here makes velocities of them:
 //!   `v = dq/dt of the target + GAIN (target - measured)`, each change within the acceleration limit.
-//! - Torques: torque mode is entered with every torque near zero at rest, and left when the program ends; silence of 250 ms
-//!   ends it anyway. Whether the node took it is nowhere told: it only logs. What the arm does shows it.
+//! - Torques: torque mode is entered with every torque near zero at rest, and left by every stop and when the program ends;
+//!   silence of 250 ms ends it anyway. Between activation and the first command the arm floats at zero torque. Whether the node took it is nowhere told: it only logs. What the arm does shows it.
 //! - The torques' zero is set by `in/set_zero_torques` in the candle pose (all joints 180 degrees). A person does that.
 
 use std::sync::Arc;
@@ -70,6 +70,8 @@ pub struct JacoLink {
     /// The last velocities sent \[rad/s\].
     sent: JointVector,
     in_torque_mode: bool,
+    /// Was a command followed since the arm was activated?
+    followed: bool,
     misfit: Option<ConnectError>,
 }
 
@@ -146,6 +148,7 @@ impl JacoLink {
                 torque_reading: None,
                 sent: JointVector::zeros(robot.joint.len()),
                 in_torque_mode: false,
+                followed: false,
                 misfit: None,
                 arm: arm.clone(),
             })
@@ -183,6 +186,22 @@ impl JacoLink {
         self.torque_mode.call(StateRequest { state: u16::from(on) }, CALL)?;
         self.in_torque_mode = on;
         Ok(())
+    }
+
+    /// With every torque near zero, from zero torques on.
+    fn enter_torque_mode(&mut self) -> Result<(), DriverError> {
+        let arm = self.arm.clone();
+        let near_zero = |torque: &f64| torque.abs() <= limits::TORQUE_AT_REST;
+        match &self.torque_reading {
+            Some(reading) if reading.iter().all(near_zero) => {}
+            _ => return Err(DriverError::Fault(TORQUES_NOT_ZERO)),
+        }
+        self.torque_parameters.call(Empty::default(), CALL).map_err(|error| refused(&arm, error))?;
+        // The first torques the mode finds are zero.
+        self.torques
+            .publish(wire::torque(&JointVector::zeros(self.sent.len())))
+            .map_err(|error| refused(&arm, error))?;
+        self.set_torque_mode(true).map_err(|error| refused(&arm, error))
     }
 
     fn follow(&mut self, stream: &Stream, state: &ArmState) {
@@ -233,8 +252,8 @@ impl ArmLink for JacoLink {
 
     fn activate(&mut self, mode: ControlMode, _: &JointVector) -> Result<(), DriverError> {
         let arm = self.arm.clone();
-        let zeros = JointVector::zeros(self.sent.len());
-        self.sent = zeros;
+        self.sent.fill(0.0);
+        self.followed = false;
         if mode != ControlMode::Torque {
             if self.in_torque_mode {
                 self.set_torque_mode(false).map_err(|error| refused(&arm, error))?;
@@ -243,24 +262,34 @@ impl ArmLink for JacoLink {
             self.clear.call(Empty::default(), CALL).map_err(|error| refused(&arm, error))?;
             return Ok(());
         }
-        let near_zero = |torque: &f64| torque.abs() <= limits::TORQUE_AT_REST;
-        match &self.torque_reading {
-            Some(reading) if reading.iter().all(near_zero) => {}
-            _ => return Err(DriverError::Fault(TORQUES_NOT_ZERO)),
-        }
-        self.torque_parameters.call(Empty::default(), CALL).map_err(|error| refused(&arm, error))?;
-        // The first torques the mode finds are zero.
-        self.torques.publish(wire::torque(&zeros)).map_err(|error| refused(&arm, error))?;
-        self.set_torque_mode(true).map_err(|error| refused(&arm, error))
+        self.enter_torque_mode()
     }
 
     fn send(&mut self, stream: &Stream, state: &ArmState) {
+        self.followed = true;
+        if stream.mode() == ControlMode::Torque && !self.in_torque_mode && self.enter_torque_mode().is_err() {
+            // The reason is in the log; the arm stands in position mode.
+            return;
+        }
         self.follow(stream, state);
     }
 
     fn rest(&mut self, stream: &Stream, state: &ArmState, _: bool) -> bool {
-        self.follow(stream, state);
-        false
+        if stream.mode() != ControlMode::Torque {
+            self.follow(stream, state);
+            return false;
+        }
+        let zeros = JointVector::zeros(self.sent.len());
+        if self.followed && self.in_torque_mode {
+            // States that are 0.1 s old cannot hold an arm by torques; its own position mode does. Should the node not
+            // answer, its 250 ms do the same.
+            if let Err(error) = self.set_torque_mode(false) {
+                tracing::warn!("{}: torque mode is left by its time-out: {error}", self.arm);
+                self.in_torque_mode = false;
+            }
+        }
+        self.publish(&zeros);
+        self.followed
     }
 
     fn gripper(&mut self, fraction: f64) {
