@@ -3,6 +3,9 @@
 
 /// Protocol, intervals, journal, report.
 mod evaluation;
+/// Panda and FR3 over the Franka control interface.
+#[cfg(feature = "fci")]
+mod fci;
 /// Which module uses which, against the table in ARCHITECTURE.md.
 mod layering;
 /// Kinematics, control and safety together.

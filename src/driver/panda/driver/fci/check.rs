@@ -52,12 +52,10 @@ pub fn check(
     let share = came as f64 / passed as f64;
     let found = format!("{:.1} % of {passed}", 100.0 * share);
     let grade = if share >= STATES_DOUBTFUL { Grade::Good } else { Grade::Doubtful };
-    report
-        .findings
-        .push(Finding::good("states that came", found, format!("at least {} %", 100.0 * STATES_DOUBTFUL)).graded(
-            grade,
-            "use a cable straight to the control box, and another network card for cameras",
-        ));
+    report.findings.push(
+        Finding::good("states that came", found, format!("at least {} %", 100.0 * STATES_DOUBTFUL))
+            .graded(grade, "use a cable straight to the control box, and another network card for cameras"),
+    );
     match obstacle(last.mode, last.errors) {
         None => report.findings.push(Finding::good("robot mode", last.mode.to_string(), "idle")),
         Some(fault) => {

@@ -39,7 +39,8 @@ impl Hand {
             arm: arm.into(),
             link: host.clone(),
             cause,
-            fix: "check that the hand is mounted and initialized in Desk, or say in the settings that there is none".into(),
+            fix: "check that the hand is mounted and initialized in Desk, or say in the settings that there is none"
+                .into(),
         };
         let gripper = Gripper::new(&host).map_err(|error| link_error(error.to_string()))?;
         let state = gripper.read_once().map_err(|error| link_error(error.to_string()))?;

@@ -36,8 +36,8 @@ pub use check::check;
 use hand::Hand;
 pub use realtime::Realtime;
 pub use report::{Cycle, Order, Phase, Report, Wish};
-pub use settings::{FciSettings, HandSettings, Load, Model, MotionLimits};
 use rtrb::Consumer;
+pub use settings::{FciSettings, HandSettings, Load, Model, MotionLimits};
 use thread::{Answer, FciThread, Request};
 use triple_buffer::{Input, Output};
 

@@ -60,12 +60,7 @@ pub fn set_up(robot: &Robot, address: &str, model: Model, settings: &FciSettings
 }
 
 /// The speeds this robot allows along its joints' ranges.
-pub fn envelope(
-    robot: &Robot,
-    address: &str,
-    model: Model,
-    settings: &FciSettings,
-) -> Result<Envelope, ConnectError> {
+pub fn envelope(robot: &Robot, address: &str, model: Model, settings: &FciSettings) -> Result<Envelope, ConnectError> {
     if model == Model::Fer {
         return Ok(Envelope::flat(&settings.motion));
     }

@@ -111,7 +111,8 @@ fn serve_client(mut tcp: TcpStream, udp: &UdpSocket, fingers: &Fingers, leave: &
                 (1, _) => pending = Some(Pending { command, id, width: fingers.open, left: LONGEST_MOVE }),
                 (2 | 3, _) => match number(0) {
                     Some(width) if width.is_finite() => {
-                        pending = Some(Pending { command, id, width: width.clamp(0.0, fingers.open), left: LONGEST_MOVE });
+                        pending =
+                            Some(Pending { command, id, width: width.clamp(0.0, fingers.open), left: LONGEST_MOVE });
                     }
                     _ => return,
                 },

@@ -276,9 +276,9 @@ impl Server {
             Request::GetCartesianLimit | Request::LoadModelLibrary => None,
             _ => {
                 // Settings are numbers of 8 bytes; guiding mode is flags.
-                let finite = payload.chunks_exact(8).all(|bytes| {
-                    bytes.try_into().map(f64::from_le_bytes).is_ok_and(f64::is_finite)
-                });
+                let finite = payload
+                    .chunks_exact(8)
+                    .all(|bytes| bytes.try_into().map(f64::from_le_bytes).is_ok_and(f64::is_finite));
                 if !finite { Some(vec![INVALID_ARGUMENT]) } else { simple(self.controller.takes_settings()) }
             }
         }
