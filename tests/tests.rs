@@ -6,6 +6,9 @@
 mod dynamixel;
 /// Protocol, intervals, journal, report.
 mod evaluation;
+/// Panda and FR3 over the Franka control interface.
+#[cfg(feature = "fci")]
+mod fci;
 /// Which module uses which, against the table in ARCHITECTURE.md.
 mod layering;
 /// Every arm's kinematics and dynamics against MuJoCo, and MuJoCo under each drive.

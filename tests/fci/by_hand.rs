@@ -63,7 +63,8 @@ impl Line {
         let finished = self.pilot.ended();
         self.pilot.prepare();
         let still = [0.0; JOINTS];
-        let mut command = Command { message_id: seen.ms, q_c: still, dq_c: still, twist: [0.0; 6], finished, tau_j_d: still };
+        let mut command =
+            Command { message_id: seen.ms, q_c: still, dq_c: still, twist: [0.0; 6], finished, tau_j_d: still };
         match self.mode {
             ControlMode::Position => command.q_c = values,
             ControlMode::Velocity => command.dq_c = values,
@@ -86,7 +87,13 @@ impl Line {
                 self.follow(towards(self.mode, pose, &state.q, &state.dq));
             }
             self.cycle(true);
-            assert_eq!(self.mode(), RobotMode::Move, "errors {:b} after {} ms", self.controller.state().errors, self.ms);
+            assert_eq!(
+                self.mode(),
+                RobotMode::Move,
+                "errors {:b} after {} ms",
+                self.controller.state().errors,
+                self.ms
+            );
         }
     }
 }

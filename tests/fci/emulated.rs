@@ -30,7 +30,8 @@ fn patient() -> FciSettings {
 }
 
 fn connect(emulator: &Emulator, clock: &Arc<SystemClock>) -> FciArm {
-    FciArm::connect(&emulator.address().to_string(), Model::Fer, patient(), Arc::clone(clock) as Arc<dyn Clock>).unwrap()
+    FciArm::connect(&emulator.address().to_string(), Model::Fer, patient(), Arc::clone(clock) as Arc<dyn Clock>)
+        .unwrap()
 }
 
 /// Commands the pose each 20 ms until the arm is there.
@@ -79,8 +80,11 @@ fn three_poses_in_each_mode_then_leaving_without_a_jump() {
     // Each motion ended by itself, and no command of it was refused.
     let finished = taken.iter().filter(|taken| taken.command.finished).count();
     assert_eq!(finished, 3);
-    let positions: Vec<_> =
-        taken.iter().filter(|taken| taken.generator == Generator::JointPosition).map(|taken| taken.command.q_c).collect();
+    let positions: Vec<_> = taken
+        .iter()
+        .filter(|taken| taken.generator == Generator::JointPosition)
+        .map(|taken| taken.command.q_c)
+        .collect();
     assert!(distance(&HOME, &positions[0]) < 1e-12, "a motion starts where the arm is");
     let [v, a, j] = shares_of_positions(&positions, &FER);
     assert!(v <= 0.91 && a <= 0.91 && j <= 0.91, "{v} {a} {j} of the maker's limits");
@@ -237,8 +241,7 @@ fn the_hand_opens_and_closes() {
     };
     let settings = FciSettings { hand: Some(hand), ..patient() };
     let address = emulator.address().to_string();
-    let mut arm =
-        FciArm::connect(&address, Model::Fer, settings, Arc::clone(&clock) as Arc<dyn Clock>).unwrap();
+    let mut arm = FciArm::connect(&address, Model::Fer, settings, Arc::clone(&clock) as Arc<dyn Clock>).unwrap();
     arm.activate(clock.now(), ControlMode::Position).unwrap();
     for wanted in [0.0, 1.0] {
         let until = clock.now() + LONG;

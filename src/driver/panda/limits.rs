@@ -166,7 +166,22 @@ impl MakerLimits {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+
+    #[test]
+    fn both_descriptions_are_within_and_a_wider_one_is_refused() {
+        for limits in [&FER, &FR3] {
+            let mut robot = Robot::load(Path::new(env!("CARGO_MANIFEST_DIR")), limits.robot).unwrap();
+            limits.check(&robot).unwrap();
+            robot.limits.joint_jerk[2] = limits.jerk[2] + 1.0;
+            let message = limits.check(&robot).unwrap_err().to_string();
+            assert!(message.contains("jerk of joint") && message.contains(limits.robot), "{message}");
+            robot.limits.joint_jerk[2] = f64::NAN;
+            assert!(limits.check(&robot).is_err());
+        }
+    }
 
     #[test]
     fn each_arm_has_its_own_limits_and_others_have_none() {

@@ -6,7 +6,7 @@
 //!
 //! - Nothing new for `command_age`, or a hold asked for: the arm brakes within its limits and stays.
 //! - The robot went on without us (lost packets, late answers): planning goes on from where the robot then is.
-//! - A command that is not finite, or of another mode, is not taken.
+//! - A command that is not finite, or of another mode, is not taken; nor is a state that is not finite.
 
 use super::envelope::Envelope;
 use super::report::{Order, Wish};
@@ -88,6 +88,10 @@ impl Target {
     }
 }
 
+fn finite(values: &[f64; JOINTS]) -> bool {
+    values.iter().all(|value| value.is_finite())
+}
+
 /// Makes answers to states for one motion.
 pub struct Pilot {
     mode: ControlMode,
@@ -139,7 +143,7 @@ impl Pilot {
         self.take(order, passed as f64);
         let answer = match self.mode {
             ControlMode::Torque => {
-                if !self.agrees(&seen.tau_j_d, TOLD_TORQUE) {
+                if !self.agrees(&seen.tau_j_d, TOLD_TORQUE) && finite(&seen.tau_j_d) {
                     self.torque.seed(&seen.tau_j_d);
                 }
                 self.torque_answer(seen)
@@ -263,12 +267,20 @@ impl Pilot {
 
     /// Plans from where the robot says it is; at the start of a motion it stands there.
     fn go_on_from(&mut self, seen: &Seen) {
+        // A robot that says something that is no number is not believed; the plan so far goes on.
+        if !(finite(&seen.q_d) && finite(&seen.dq_d) && finite(&seen.ddq_d)) {
+            return;
+        }
         let still = [0.0; JOINTS];
         if self.sent.is_none() {
             self.shaper.seed(&seen.q_d, &still, &still);
             return;
         }
-        self.shaper.seed(&seen.q_d, &seen.dq_d, &seen.ddq_d);
+        // The robot takes differences: in a position motion its velocity is the mean of the last millisecond, and half a
+        // millisecond of acceleration lies between that and the velocity at its end. In a velocity motion it is a sample.
+        let half = if self.mode == ControlMode::Position { 0.5 * CYCLE } else { 0.0 };
+        let velocity = std::array::from_fn(|i| seen.dq_d[i] + half * seen.ddq_d[i]);
+        self.shaper.seed(&seen.q_d, &velocity, &seen.ddq_d);
         self.prepare();
     }
 
