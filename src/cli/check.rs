@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::link::{self, LinkArguments};
 use crate::config::{Launch, Robot};
-use crate::driver::{CheckReport, Grade};
+use crate::driver::{CheckReport, Finding, Grade};
 use crate::time::SystemClock;
 
 /// Arguments of `visuomotor check`.
@@ -25,6 +25,9 @@ pub struct CheckArguments {
     pub launch: PathBuf,
     #[command(flatten)]
     pub link: LinkArguments,
+    /// List what is good too, not only what is not
+    #[arg(long)]
+    pub all: bool,
     /// Also write the report as JSON
     #[arg(long)]
     pub out: Option<PathBuf>,
@@ -43,7 +46,7 @@ pub fn check(arguments: &CheckArguments) -> anyhow::Result<u8> {
             return Ok(3);
         }
     };
-    say!("{}", table(&report));
+    say!("{}", table(&report, arguments.all));
     if let Some(file) = &arguments.out {
         if let Some(folder) = file.parent() {
             std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
@@ -55,8 +58,8 @@ pub fn check(arguments: &CheckArguments) -> anyhow::Result<u8> {
     Ok(u8::from(report.verdict() == Grade::Bad))
 }
 
-/// The report as lines for a person.
-fn table(report: &CheckReport) -> String {
+/// The report as lines for a person; `all` lists what is good too.
+fn table(report: &CheckReport, all: bool) -> String {
     let mut lines = vec![format!("{} over {} ({})", report.robot, report.driver, report.link)];
     let mut times = report.round_trips.clone();
     times.sort_by(f64::total_cmp);
@@ -68,8 +71,9 @@ fn table(report: &CheckReport) -> String {
     if let Some(rate) = report.rate_hz {
         lines.push(format!("rate {rate:.1} Hz"));
     }
-    let width = report.findings.iter().map(|finding| finding.what.len()).max().unwrap_or(0);
-    for finding in &report.findings {
+    let listed: Vec<&Finding> = report.findings.iter().filter(|one| all || one.grade != Grade::Good).collect();
+    let width = listed.iter().map(|finding| finding.what.len()).max().unwrap_or(0);
+    for finding in &listed {
         let mark = match finding.grade {
             Grade::Good => "ok ",
             Grade::Doubtful => "?  ",
@@ -81,6 +85,12 @@ fn table(report: &CheckReport) -> String {
         }
         lines.push(line);
     }
+    let good = report.findings.iter().filter(|one| one.grade == Grade::Good).count();
+    lines.push(format!(
+        "{good} of {} checks are good{}",
+        report.findings.len(),
+        if all { "" } else { " (--all lists them)" }
+    ));
     lines.push(match report.verdict() {
         Grade::Good => "fit to move".into(),
         Grade::Doubtful => "fit to move, with remarks".into(),
@@ -92,7 +102,6 @@ fn table(report: &CheckReport) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::driver::Finding;
 
     #[test]
     fn the_table_ends_in_the_verdict_and_says_what_to_do() {
@@ -105,7 +114,9 @@ mod tests {
             rate_hz: Some(200.0),
             findings: vec![Finding::good("servo 1", "XM430-W350", "XM430-W350"), bad],
         };
-        let text = table(&report);
+        let text = table(&report, false);
+        assert!(!text.contains("servo 1") && table(&report, true).contains("servo 1"), "{text}");
+        assert!(text.contains("1 of 2 checks are good"), "{text}");
         assert!(text.contains("2.00 / 3.00 / 3.00 ms"), "{text}");
         assert!(text.contains("BAD latency timer") && text.contains("install the udev rule"), "{text}");
         assert!(text.ends_with("NOT fit to move"), "{text}");

@@ -52,12 +52,7 @@ impl Rig {
     }
 
     /// Brings the arm to the start of an episode, gripper open, and has the scene laid.
-    pub fn set_up(
-        &mut self,
-        setting: &Setting,
-        set_up: &SetUp,
-        stop: &StopFlag,
-    ) -> anyhow::Result<Option<Assignment>> {
+    pub fn set_up(&mut self, setting: &Setting, set_up: &SetUp, stop: &StopFlag) -> anyhow::Result<Option<Assignment>> {
         let joints = setting.start_joints(set_up.start)?;
         self.ready().context("the arm is not ready for the next trial")?;
         let now = self.clock.now();

@@ -7,7 +7,7 @@ use anyhow::Context;
 use super::Emulated;
 use crate::config::{Launch, Robot};
 use crate::driver::panda::driver::fci::{FciArm, FciSettings, Model, check as check_fci};
-use crate::driver::panda::emulator::fci::{EmulatorOptions, Emulator};
+use crate::driver::panda::emulator::fci::{Emulator, EmulatorOptions};
 use crate::driver::{ArmDriver, CheckReport, Plant};
 use crate::kinematics::Chain;
 use crate::time::SystemClock;

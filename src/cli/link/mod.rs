@@ -95,7 +95,9 @@ impl Emulated {
 /// Connects the arm that the launch file names; torque stays as it is.
 pub fn connect(launch: &Launch, robot: &Robot, clock: &Arc<SystemClock>) -> anyhow::Result<Box<dyn ArmDriver>> {
     match launch.driver {
-        DriverKind::Mujoco => anyhow::bail!("driver mujoco is the simulator of this process: there is nothing to connect"),
+        DriverKind::Mujoco => {
+            anyhow::bail!("driver mujoco is the simulator of this process: there is nothing to connect")
+        }
         DriverKind::Dynamixel => dynamixel::connect(launch, robot, clock),
         DriverKind::Ros2 => ros2::connect(launch, robot, clock),
         DriverKind::Fci => fci::connect(launch, robot, clock),
@@ -105,7 +107,9 @@ pub fn connect(launch: &Launch, robot: &Robot, clock: &Arc<SystemClock>) -> anyh
 /// Looks at the link without moving anything.
 pub fn check(launch: &Launch, robot: &Robot, clock: &Arc<SystemClock>) -> anyhow::Result<CheckReport> {
     match launch.driver {
-        DriverKind::Mujoco => anyhow::bail!("driver mujoco is the simulator of this process: there is no link to check"),
+        DriverKind::Mujoco => {
+            anyhow::bail!("driver mujoco is the simulator of this process: there is no link to check")
+        }
         DriverKind::Dynamixel => dynamixel::check(launch, robot, clock),
         DriverKind::Ros2 => ros2::check(launch, robot, clock),
         DriverKind::Fci => fci::check(launch, robot, clock),

@@ -41,7 +41,8 @@ impl Publisher {
         let thread = std::thread::Builder::new().name("camera".into()).spawn(move || {
             // The node lives as long as its publisher.
             let _node = node;
-            if let Err(error) = publish(&launch, Duration::from_secs_f64(1.0 / fps), &feed, &publisher, &clock, &ended) {
+            if let Err(error) = publish(&launch, Duration::from_secs_f64(1.0 / fps), &feed, &publisher, &clock, &ended)
+            {
                 tracing::error!("camera: {error:#}");
             }
         })?;

@@ -51,7 +51,11 @@ impl Stage for Person {
     fn set_up(&mut self, set_up: &SetUp) -> anyhow::Result<Option<Assignment>> {
         while self.lines.try_recv().is_ok() {}
         let ([x, y], [cx, cy]) = (set_up.object_at, set_up.container_at);
-        say!("lay out: {} at ({x:.2}, {y:.2}) m from the base, {} at ({cx:.2}, {cy:.2})", set_up.object, set_up.task.container);
+        say!(
+            "lay out: {} at ({x:.2}, {y:.2}) m from the base, {} at ({cx:.2}, {cy:.2})",
+            set_up.object,
+            set_up.task.container
+        );
         for (name, [x, y], _) in &set_up.others {
             say!("         {name} at ({x:.2}, {y:.2})");
         }
