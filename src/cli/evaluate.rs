@@ -341,7 +341,7 @@ impl Runner {
         let assignment = rig.set_up(&self.setting, set_up, &self.stop)?;
         let mut source = self.source(set_up, assignment)?;
         let Rig { station, stage, clock, .. } = rig;
-        let timing = Timing::Wall { clock: &**clock, options: &WallOptions::default() };
+        let timing = Timing::Wall { clock, options: &WallOptions::default() };
         self.episode(set_up, episode_name, &mut source, (station, &mut StageJudge(stage.as_mut())), timing)
     }
 

@@ -5,7 +5,7 @@ use visuomotor::action::{ControlMode, JointCommand};
 use visuomotor::driver::widowx::driver::check_bus;
 use visuomotor::driver::widowx::emulator::dynamixel::EmulatedBus;
 use visuomotor::driver::widowx::wire::dynamixel::{Instruction, Packet, Register, registers};
-use visuomotor::driver::{ArmDriver, ConnectError, DriverError, Grade};
+use visuomotor::driver::{ConnectError, DriverError, Grade};
 use visuomotor::observation::JointVector;
 use visuomotor::transport::ByteLink;
 

@@ -253,7 +253,7 @@ proptest! {
         line.go(&pose, 20, 20);
         for (good, lost) in runs {
             for i in 0..good + lost {
-                if line.ms % 20 == 0 {
+                if line.ms.is_multiple_of(20) {
                     let state = *line.controller.state();
                     line.follow(towards(mode, &pose, &state.q, &state.dq));
                 }

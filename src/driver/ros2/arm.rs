@@ -99,11 +99,11 @@ impl<L: ArmLink> RosArm<L> {
         let (began, mut states, mut last) = (self.clock.now(), 0_u32, None);
         let end = Instant::now() + listening;
         while Instant::now() < end {
-            if let Some((_, at)) = self.bridge.state() {
-                if last != Some(at) {
-                    last = Some(at);
-                    states += 1;
-                }
+            if let Some((_, at)) = self.bridge.state()
+                && last != Some(at)
+            {
+                last = Some(at);
+                states += 1;
             }
             std::thread::sleep(Duration::from_micros(200));
         }

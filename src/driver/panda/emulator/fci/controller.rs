@@ -426,7 +426,8 @@ mod tests {
 
     #[test]
     fn each_jump_is_named() {
-        let jumps: [(Regulator, Generator, fn(&mut Command), u32); 7] = [
+        type Jump = (Regulator, Generator, fn(&mut Command), u32);
+        let jumps: [Jump; 7] = [
             (Regulator::JointImpedance, Generator::JointPosition, |c| c.q_c[0] += 1e-2, error::VELOCITY_LIMITS),
             (Regulator::JointImpedance, Generator::JointPosition, |c| c.q_c[0] += 2e-5, error::VELOCITY_DISCONTINUITY),
             (Regulator::JointImpedance, Generator::JointPosition, |c| c.q_c[6] = 3.0, error::POSITION_LIMITS),

@@ -298,10 +298,10 @@ impl Server {
         let mut found = self.late.take().filter(|command| command.message_id == expected);
         loop {
             while let Ok((n, _)) = self.udp.recv_from(&mut buffer) {
-                if let Ok(command) = Command::decode(&buffer[..n.min(COMMAND + 1)]) {
-                    if command.message_id == expected {
-                        found = Some(command);
-                    }
+                if let Ok(command) = Command::decode(&buffer[..n.min(COMMAND + 1)])
+                    && command.message_id == expected
+                {
+                    found = Some(command);
                 }
             }
             let waits = found.is_none() && self.controller.expects_answers() && self.client.is_some();
