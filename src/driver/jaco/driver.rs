@@ -231,6 +231,7 @@ impl ArmLink for JacoLink {
             }
         }
         let [mut positions, velocities, efforts] = newest?;
+        self.misfit = None;
         self.turns.unwind(&mut positions);
         Some(ArmState { positions, velocities, efforts, finger: self.finger, condition: Condition::Ready })
     }

@@ -219,6 +219,7 @@ impl ArmLink for SawyerLink {
             }
         }
         let [positions, velocities, efforts] = newest?;
+        self.misfit = None;
         let condition = self.fault(now).map_or(Condition::Ready, Condition::Fault);
         Some(ArmState { positions, velocities, efforts, finger: self.finger, condition })
     }
