@@ -4,7 +4,7 @@
 //! a fault in the reference pushes no harder than the limits, and a person's hand moves the arm. It stays below what a
 //! loop of the arm's rate can hold. Damping follows the mass a spring moves in the home posture.
 
-use nalgebra::{Matrix6, SMatrix};
+use nalgebra::SMatrix;
 
 use super::cartesian_impedance::CartesianImpedance;
 use super::follower::ControlError;
@@ -86,14 +86,14 @@ pub(super) fn springs(
     Ok((joints, tool))
 }
 
-/// Mass along \[kg\] and inertia about \[kg m2\] the base axes that the tool feels like in the home posture.
+/// Mass along \[kg\] and inertia about \[kg m2\] the base axes that the tool feels like in the home posture when it is pushed
+/// along one of them and free along the others (Khatib, 1995, effective mass).
 fn felt_mass(chain: &Chain, mass: &SMatrix<f64, MAX_JOINTS, MAX_JOINTS>) -> [f64; 6] {
     let jacobian = chain.jacobian(chain.home());
     let mobility = mass.try_inverse().map(|inverse| jacobian * inverse * jacobian.transpose());
-    // A home posture in which the tool cannot be moved in some direction feels infinitely heavy there; the small number
-    // keeps the damping finite.
-    let felt = mobility.and_then(|matrix| (matrix + Matrix6::from_diagonal_element(1e-3)).try_inverse());
-    std::array::from_fn(|axis| felt.map_or(1.0, |matrix| matrix[(axis, axis)].max(0.0)))
+    // A home posture in which the tool cannot be moved along an axis feels infinitely heavy there; the small number keeps
+    // the damping finite.
+    std::array::from_fn(|axis| mobility.map_or(1.0, |matrix| 1.0 / (matrix[(axis, axis)].max(0.0) + 1e-3)))
 }
 
 #[cfg(test)]

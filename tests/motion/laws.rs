@@ -245,7 +245,8 @@ fn joint_springs_reach_three_poses() {
 
 #[test]
 fn a_tool_on_springs_reaches_three_poses() {
-    reaches_three_poses(&mut Rig::new("widowx", ControlLaw::CartesianImpedance, rigid), 2e-3, 4.0);
+    // The WidowX's weakest joint has 0.75 Nm: springs that fit it turn 0.1 kg m2 of rotor slowly.
+    reaches_three_poses(&mut Rig::new("widowx", ControlLaw::CartesianImpedance, rigid), 2e-3, 12.0);
     reaches_three_poses(&mut Rig::new("panda", ControlLaw::CartesianImpedance, rigid), 2e-3, 4.0);
 }
 
@@ -312,7 +313,7 @@ fn after_a_stop_every_law_goes_on_from_where_the_arm_is() {
         let off = there.iter().zip(elsewhere.iter()).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
         assert!(off < 1e-3, "{law:?} does not stay where the arm was held");
         rig.act(action, 2);
-        rig.run(4.0);
+        rig.run(12.0);
         let (distance, angle) = rig.off(&rig.controller.target());
         assert!(distance < 2e-3 && angle < 6e-3, "{law:?}: {distance} m, {angle} rad");
     }
