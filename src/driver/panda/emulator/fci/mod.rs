@@ -1,7 +1,7 @@
 //! The FER's control box over real sockets (FCI version 5), around a [`Plant`]: for tests and `visuomotor simulate`.
 //!
 //! One thread, one client at a time, loopback only: TCP requests, a state each millisecond by UDP, the answers judged by
-//! [`Controller`]. It ends when [`Emulator`] is dropped. The hand has a port of its own ([`hand`]).
+//! [`Controller`]. It ends when [`Emulator`] is dropped. The hand has a port of its own (`hand.rs`).
 //! A real control box waits for nobody; [`EmulatorOptions::patience`] makes this one wait for an answer that is late, so
 //! that tests on a busy computer lose no packets unless they mean to. Cartesian motions are refused.
 

@@ -67,7 +67,7 @@ impl XsSdk {
         lock(&self.shared).inject(fault);
     }
 
-    /// The newest commands for the arm, oldest first, at most [`servos::KEPT`].
+    /// The newest commands for the arm, oldest first, at most `KEPT` of `servos.rs`.
     pub fn commands(&self) -> VecDeque<ReceivedCommand> {
         lock(&self.shared).received().clone()
     }
