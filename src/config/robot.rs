@@ -1,4 +1,6 @@
 //! `robots/<robot>/robot.toml`: the one description of an arm that kinematics, limits and simulation read.
+//!
+//! Long because it is one schema with its check: fields and their docs in the order of the file, then what is refused.
 
 use std::path::{Path, PathBuf};
 
