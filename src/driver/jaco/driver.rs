@@ -6,12 +6,12 @@
 //!
 //! - Positions: the node has no streamed position, so a servo here makes velocities of them:
 //!   `v = dq/dt of the target + GAIN (target - measured)`, each change within the acceleration limit.
-//! - Torques: torque mode is entered with every torque near zero at rest, and left when the program ends; silence of 250 ms
-//!   ends it anyway. Whether the node took it is nowhere told: it only logs. What the arm does shows it.
+//! - Torques: torque mode is entered with every torque near zero at rest, and left by every stop and when the program ends;
+//!   silence of 250 ms ends it anyway. Between activation and the first command the arm floats at zero torque. Whether the node took it is nowhere told: it only logs. What the arm does shows it.
 //! - The torques' zero is set by `in/set_zero_torques` in the candle pose (all joints 180 degrees). A person does that.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{limits, wire};
 use crate::action::ControlMode;
@@ -40,6 +40,9 @@ const TORQUES_NOT_ZERO: FaultCode = FaultCode(1);
 
 /// How long a call of the node may take.
 const CALL: Duration = Duration::from_secs(3);
+
+/// How long torques may take to settle near zero before torque mode is entered.
+const SETTLING: Duration = Duration::from_secs(1);
 
 /// Patience with an arm whose state comes at 10 Hz.
 pub fn default_options() -> LinkOptions {
@@ -70,6 +73,9 @@ pub struct JacoLink {
     /// The last velocities sent \[rad/s\].
     sent: JointVector,
     in_torque_mode: bool,
+    /// Was a command followed since the arm was activated?
+    followed: bool,
+    fault: Option<FaultCode>,
     misfit: Option<ConnectError>,
 }
 
@@ -146,6 +152,8 @@ impl JacoLink {
                 torque_reading: None,
                 sent: JointVector::zeros(robot.joint.len()),
                 in_torque_mode: false,
+                followed: false,
+                fault: None,
                 misfit: None,
                 arm: arm.clone(),
             })
@@ -185,6 +193,34 @@ impl JacoLink {
         Ok(())
     }
 
+    fn take_torques(&mut self) {
+        if let Ok(Some(reading)) = self.torque_readings.newest() {
+            let all = reading.to_array().map(f64::from);
+            self.torque_reading = Some(JointVector::from_slice(&all[..self.order.names().len().min(7)]));
+        }
+    }
+
+    /// With every torque near zero, from zero torques on.
+    fn enter_torque_mode(&mut self) -> Result<(), DriverError> {
+        let arm = self.arm.clone();
+        let near_zero = |reading: &JointVector| reading.iter().all(|torque| torque.abs() <= limits::TORQUE_AT_REST);
+        // Readings are old: those of a motion that just ended are waited out.
+        let deadline = Instant::now() + SETTLING;
+        while !self.torque_reading.as_ref().is_some_and(near_zero) {
+            if Instant::now() >= deadline {
+                return Err(DriverError::Fault(TORQUES_NOT_ZERO));
+            }
+            std::thread::park_timeout(Duration::from_millis(10));
+            self.take_torques();
+        }
+        self.torque_parameters.call(Empty::default(), CALL).map_err(|error| refused(&arm, error))?;
+        // The first torques the mode finds are zero.
+        self.torques
+            .publish(wire::torque(&JointVector::zeros(self.sent.len())))
+            .map_err(|error| refused(&arm, error))?;
+        self.set_torque_mode(true).map_err(|error| refused(&arm, error))
+    }
+
     fn follow(&mut self, stream: &Stream, state: &ArmState) {
         let values = if stream.mode() == ControlMode::Position { self.servo(stream, state) } else { *stream.last() };
         self.publish(&values);
@@ -199,10 +235,7 @@ impl ArmLink for JacoLink {
                 self.finger = angle.clamp(self.gripper.finger_min, self.gripper.finger_max);
             }
         }
-        if let Ok(Some(reading)) = self.torque_readings.newest() {
-            let all = reading.to_array().map(f64::from);
-            self.torque_reading = Some(JointVector::from_slice(&all[..self.order.names().len().min(7)]));
-        }
+        self.take_torques();
         let mut newest = None;
         while let Ok(Some(message)) = self.joints.take() {
             match self.order.read(&message) {
@@ -212,8 +245,10 @@ impl ArmLink for JacoLink {
             }
         }
         let [mut positions, velocities, efforts] = newest?;
+        self.misfit = None;
         self.turns.unwind(&mut positions);
-        Some(ArmState { positions, velocities, efforts, finger: self.finger, condition: Condition::Ready })
+        let condition = self.fault.map_or(Condition::Ready, Condition::Fault);
+        Some(ArmState { positions, velocities, efforts, finger: self.finger, condition })
     }
 
     fn silence(&self, waited: Duration) -> ConnectError {
@@ -233,8 +268,8 @@ impl ArmLink for JacoLink {
 
     fn activate(&mut self, mode: ControlMode, _: &JointVector) -> Result<(), DriverError> {
         let arm = self.arm.clone();
-        let zeros = JointVector::zeros(self.sent.len());
-        self.sent = zeros;
+        self.sent.fill(0.0);
+        self.followed = false;
         if mode != ControlMode::Torque {
             if self.in_torque_mode {
                 self.set_torque_mode(false).map_err(|error| refused(&arm, error))?;
@@ -243,24 +278,37 @@ impl ArmLink for JacoLink {
             self.clear.call(Empty::default(), CALL).map_err(|error| refused(&arm, error))?;
             return Ok(());
         }
-        let near_zero = |torque: &f64| torque.abs() <= limits::TORQUE_AT_REST;
-        match &self.torque_reading {
-            Some(reading) if reading.iter().all(near_zero) => {}
-            _ => return Err(DriverError::Fault(TORQUES_NOT_ZERO)),
-        }
-        self.torque_parameters.call(Empty::default(), CALL).map_err(|error| refused(&arm, error))?;
-        // The first torques the mode finds are zero.
-        self.torques.publish(wire::torque(&zeros)).map_err(|error| refused(&arm, error))?;
-        self.set_torque_mode(true).map_err(|error| refused(&arm, error))
+        self.enter_torque_mode()
     }
 
     fn send(&mut self, stream: &Stream, state: &ArmState) {
+        self.followed = true;
+        if stream.mode() == ControlMode::Torque && !self.in_torque_mode {
+            if let Err(DriverError::Fault(code)) = self.enter_torque_mode() {
+                // The arm stands in position mode and would not follow: that is a fault, not a silence.
+                self.fault = Some(code);
+                return;
+            }
+        }
         self.follow(stream, state);
     }
 
     fn rest(&mut self, stream: &Stream, state: &ArmState, _: bool) -> bool {
-        self.follow(stream, state);
-        false
+        if stream.mode() != ControlMode::Torque {
+            self.follow(stream, state);
+            return false;
+        }
+        let zeros = JointVector::zeros(self.sent.len());
+        if self.followed && self.in_torque_mode {
+            // States that are 0.1 s old cannot hold an arm by torques; its own position mode does. Should the node not
+            // answer, its 250 ms do the same.
+            if let Err(error) = self.set_torque_mode(false) {
+                tracing::warn!("{}: torque mode is left by its time-out: {error}", self.arm);
+                self.in_torque_mode = false;
+            }
+        }
+        self.publish(&zeros);
+        self.followed
     }
 
     fn gripper(&mut self, fraction: f64) {
@@ -270,7 +318,7 @@ impl ArmLink for JacoLink {
     fn recover(&mut self, _: Duration) -> Result<(), ConnectError> {
         let arm = self.arm.clone();
         self.turns.restart();
-        self.misfit = None;
+        (self.misfit, self.fault) = (None, None);
         let zeros = JointVector::zeros(self.sent.len());
         // The node may be another than the one that was told to enter torque mode.
         self.set_torque_mode(false).map_err(|error| connect_error(&arm, error))?;

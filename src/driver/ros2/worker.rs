@@ -73,6 +73,9 @@ const LOOK_FOR_RIVALS: Duration = Duration::from_millis(200);
 /// Longest ramp when the program ends.
 const LAST_RAMP: Duration = Duration::from_secs(2);
 
+/// How often the command of standing still is said when the program ends.
+const LAST_WORDS: u32 = 5;
+
 pub(super) struct Worker<L: ArmLink> {
     link: L,
     robot: Robot,
@@ -238,13 +241,16 @@ impl<L: ArmLink> BridgeWorker for Worker<L> {
         let deadline = Instant::now() + LAST_RAMP;
         let mut due = Instant::now();
         let mut state = state;
+        // Messages that end a motion may be lost on the way: the last is said several times.
+        let mut repeated = 0;
         loop {
             if let Some(newer) = self.link.poll(self.clock.now()) {
                 state = newer;
             }
             let (_, at_rest) = self.stream.stop(&state.positions, &state.velocities);
             self.link.rest(&self.stream, &state, at_rest);
-            if at_rest || Instant::now() >= deadline {
+            repeated += u32::from(at_rest);
+            if repeated >= LAST_WORDS || Instant::now() >= deadline {
                 break;
             }
             due += self.period;

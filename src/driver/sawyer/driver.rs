@@ -80,6 +80,7 @@ pub struct SawyerLink {
     /// Where the arm's own hold keeps it.
     standing: Option<JointVector>,
     told: u32,
+    clock: Arc<dyn Clock>,
 }
 
 /// Sawyer over ROS 2.
@@ -104,7 +105,7 @@ pub fn connect(
             fix: "0.2 s is the arm's own".into(),
         });
     }
-    let link = SawyerLink::new(robot, settings, options)?;
+    let link = SawyerLink::new(robot, settings, options, Arc::clone(&clock))?;
     let modes = [ControlMode::Position, ControlMode::Velocity, ControlMode::Torque];
     RosArm::connect(link, robot, &modes, options.link, Pacing::Prompt, clock)
 }
@@ -115,7 +116,12 @@ pub fn check(robot: &Robot, settings: RosSettings, options: SawyerOptions, clock
 }
 
 impl SawyerLink {
-    fn new(robot: &Robot, settings: RosSettings, options: SawyerOptions) -> Result<Self, ConnectError> {
+    fn new(
+        robot: &Robot,
+        settings: RosSettings,
+        options: SawyerOptions,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, ConnectError> {
         let arm = robot.robot.name.clone();
         let node = RosNode::start(settings).map_err(|error| connect_error(&arm, error))?;
         let made = || -> Result<Self, crate::transport::ros2::RosError> {
@@ -141,6 +147,7 @@ impl SawyerLink {
                 misfit: None,
                 standing: None,
                 told: 0,
+                clock: Arc::clone(&clock),
             })
         };
         made().map_err(|error| connect_error(&arm, error))
@@ -164,9 +171,7 @@ impl SawyerLink {
         let (deadline, mut next) = (Instant::now() + patience, Instant::now());
         loop {
             if let Ok(Some(state)) = self.assembly.newest() {
-                // The stamp is renewed by the next poll: this thread has no clock of the control loop's.
-                let at = self.newest_assembly.map_or(Timestamp::ZERO, |(_, at)| at);
-                self.newest_assembly = Some((state, at));
+                self.newest_assembly = Some((state, self.clock.now()));
                 if wished(&state) {
                     return true;
                 }
@@ -214,6 +219,7 @@ impl ArmLink for SawyerLink {
             }
         }
         let [positions, velocities, efforts] = newest?;
+        self.misfit = None;
         let condition = self.fault(now).map_or(Condition::Ready, Condition::Fault);
         Some(ArmState { positions, velocities, efforts, finger: self.finger, condition })
     }
@@ -270,7 +276,7 @@ impl ArmLink for SawyerLink {
     }
 
     fn rest(&mut self, stream: &Stream, state: &ArmState, at_rest: bool) -> bool {
-        if stream.mode() == ControlMode::Position || !at_rest {
+        if stream.mode() == ControlMode::Position || (!at_rest && self.standing.is_none()) {
             self.publish(stream.mode(), stream.last(), &stream.slope());
             return false;
         }

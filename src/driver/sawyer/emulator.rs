@@ -13,9 +13,11 @@ use crate::action::ControlMode;
 use crate::config::Robot;
 use crate::driver::ros2::{CommandLog, Controller, Emulation, Received};
 use crate::driver::{Drive, Plant};
+use crate::kinematics::Chain;
 use crate::observation::JointVector;
 use crate::time::{Clock, Timestamp};
 use crate::transport::ros2::messages::builtin::Time;
+use crate::transport::ros2::messages::geometry::{Point, Pose, Quaternion};
 use crate::transport::ros2::messages::intera::{
     EndpointState, IOComponentCommand, IODeviceStatus, JointCommand, RobotAssemblyState,
 };
@@ -42,6 +44,11 @@ pub fn start(
         (CommandLog::default(), Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
     let controller = Intera {
         names: robot.joint_names(),
+        chain: Chain::from_robot(robot).map_err(|error| RosError::Create {
+            what: "emulated sawyer".into(),
+            cause: error.to_string(),
+            fix: "correct its description".into(),
+        })?,
         stroke: robot.gripper.finger_open - robot.gripper.finger_closed,
         plant,
         commands: node.subscriber(wire::COMMAND, Qos::Command)?,
@@ -87,6 +94,7 @@ impl SawyerEmulator {
 
 struct Intera {
     names: Vec<String>,
+    chain: Chain,
     stroke: f64,
     plant: Box<dyn Plant>,
     commands: RosSubscriber<JointCommand>,
@@ -194,10 +202,16 @@ impl Intera {
             velocity: list(0.0, &sensed.joint_velocities),
             effort: list(0.0, &sensed.joint_efforts),
         };
+        let tool = self.chain.forward(&sensed.joint_positions);
+        let (p, q) = (tool.translation.vector, tool.rotation.into_inner());
+        let pose = Pose {
+            position: Point { x: p.x, y: p.y, z: p.z },
+            orientation: Quaternion { x: q.i, y: q.j, z: q.k, w: q.w },
+        };
         let results = [
             self.joints.publish(joints),
             self.assembly.publish(self.state),
-            self.endpoint.publish(EndpointState { header, ..Default::default() }),
+            self.endpoint.publish(EndpointState { header, pose, valid: true, ..Default::default() }),
             self.gripper.publish(wire::gripper_status(stamp, 2.0 * sensed.gripper * self.stroke)),
         ];
         for error in results.into_iter().filter_map(Result::err) {

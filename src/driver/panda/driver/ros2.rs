@@ -205,6 +205,7 @@ impl ArmLink for PandaLink {
             }
         }
         let [positions, velocities, efforts] = newest?;
+        self.misfit = None;
         let condition = match self.fault {
             Some((None, at)) if now.since(at) <= STATE_STALE => Condition::Ready,
             Some((Some(code), at)) if now.since(at) <= STATE_STALE => Condition::Fault(code),

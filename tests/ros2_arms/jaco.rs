@@ -1,0 +1,135 @@
+//! Jaco against an emulated Kinova node.
+
+use visuomotor::driver::FaultCode;
+use visuomotor::driver::jaco::cartesian::ToolVelocity;
+use visuomotor::driver::jaco::driver::{Jaco, connect};
+use visuomotor::driver::jaco::emulator::{JacoEmulator, start};
+use visuomotor::driver::jaco::limits::{STEP, kind};
+use visuomotor::driver::jaco::wire::namespace;
+use visuomotor::kinematics::Chain;
+use visuomotor::transport::ros2::{RosNode, RosSettings};
+
+use super::*;
+
+fn emulated(domain: u16, robot: &Robot, by: f64, clock: &Arc<SystemClock>) -> JacoEmulator {
+    let settings = RosSettings::loopback("kinova", domain).with_namespace(&namespace(kind(robot)));
+    start(&RosNode::start(settings).unwrap(), robot, plant(robot, by), clock.clone()).unwrap()
+}
+
+fn connected(domain: u16, robot: &Robot, clock: &Arc<SystemClock>) -> Jaco {
+    let settings = RosSettings::loopback("visuomotor", domain);
+    connect(robot, settings, patient(), clock.clone()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Never more messages than periods: the arm's queue would keep them for later.
+fn never_faster_than_the_arm(log: &CommandLog) {
+    let all = log.all();
+    let (first, last) = (all.first().unwrap(), all.last().unwrap());
+    let periods = last.at.since(first.at).as_secs_f64() / STEP.as_secs_f64();
+    // The first may have waited in the emulator's turn, and the grid's phase is not the emulator's.
+    assert!(all.len() as f64 <= periods + 4.0, "{} messages in {periods} periods", all.len());
+}
+
+#[test]
+fn it_moves_in_every_mode_never_jumps_and_never_queues() {
+    let (domain, clock, robot) = (domain(), clock(), robot("jaco_j2s7s300"));
+    let emulator = emulated(domain, &robot, 0.0, &clock);
+    let mut arm = connected(domain, &robot, &clock);
+    three_poses_in_every_mode(&mut arm, &*clock, &robot, emulator.log());
+    never_faster_than_the_arm(emulator.log());
+    assert!(!emulator.torque_mode(), "a stop leaves torque mode");
+    until("the fingers", || (read(&mut arm, &*clock).gripper - 0.5).abs() < 0.02);
+    // A command enters it again; the end of the program leaves it.
+    until("torque mode", || {
+        arm.write(clock.now(), &JointCommand::torque(JointVector::zeros(7), 0.5)).unwrap();
+        emulator.torque_mode()
+    });
+    drop(arm);
+    until("torque mode to be left", || !emulator.torque_mode());
+}
+
+#[test]
+fn a_stop_is_explicit_zeros() {
+    let (domain, clock, robot) = (domain(), clock(), robot("jaco_j2s7s300"));
+    let emulator = emulated(domain, &robot, 0.0, &clock);
+    let mut arm = connected(domain, &robot, &clock);
+    arm.activate(clock.now(), ControlMode::Velocity).unwrap();
+    let speed = JointVector::from_slice(&[0.2; 7]);
+    until("motion", || {
+        arm.write(clock.now(), &JointCommand::velocity(speed, 0.5)).unwrap();
+        read(&mut arm, &*clock).joint_velocities[0] > 0.15
+    });
+    stop(&mut arm, &*clock);
+    drop(arm);
+    let all = emulator.log().all();
+    let zeros = all.iter().rev().take_while(|received| received.joints.iter().all(|v| *v == 0.0)).count();
+    assert!(zeros >= 2, "{zeros} explicit zeros at the end");
+    no_jump(&robot, emulator.log());
+    never_faster_than_the_arm(emulator.log());
+}
+
+#[test]
+fn torque_mode_is_not_entered_with_torques_that_were_not_zeroed() {
+    let (domain, clock, robot) = (domain(), clock(), robot("jaco_j2s7s300"));
+    let emulator = emulated(domain, &robot, 0.0, &clock);
+    emulator.bias_torques(5.0);
+    let mut arm = connected(domain, &robot, &clock);
+    let Err(DriverError::Fault(code)) = arm.activate(clock.now(), ControlMode::Torque) else { panic!("entered") };
+    assert!(arm.fault_text(code).contains("candle pose"), "{}", arm.fault_text(code));
+    assert_ne!(code, FaultCode(0));
+    emulator.bias_torques(0.0);
+    until("torque mode", || arm.activate(clock.now(), ControlMode::Torque).is_ok());
+    until("torque mode", || emulator.torque_mode());
+}
+
+#[test]
+fn a_node_that_was_restarted_elsewhere_is_met_where_it_is() {
+    let (domain, clock, robot) = (domain(), clock(), robot("jaco_j2s7s300"));
+    let emulator = emulated(domain, &robot, 0.0, &clock);
+    let mut arm = connected(domain, &robot, &clock);
+    arm.activate(clock.now(), ControlMode::Position).unwrap();
+    go_to(&mut arm, &*clock, &robot, ControlMode::Position, &near_home(&robot, 0.05));
+    drop(emulator);
+    assert_eq!(first_error(&mut arm, &*clock), DriverError::Silent);
+    let emulator = emulated(domain, &robot, 0.3, &clock);
+    arm.recover(clock.now()).unwrap_or_else(|error| panic!("{error}"));
+    arm.activate(clock.now(), ControlMode::Position).unwrap();
+    // Nothing pulls back to where the arm was before.
+    until("commands", || emulator.log().all().len() >= 20);
+    assert!(emulator.log().all().iter().all(|received| received.joints.iter().all(|v| v.abs() < 1e-3)));
+    go_to(&mut arm, &*clock, &robot, ControlMode::Position, &near_home(&robot, 0.25));
+    no_jump(&robot, emulator.log());
+}
+
+#[test]
+fn six_joints_and_a_curved_wrist_are_only_other_descriptions() {
+    for name in ["jaco_j2s6s300", "jaco_j2n7s300"] {
+        let (domain, clock, robot) = (domain(), clock(), robot(name));
+        let emulator = emulated(domain, &robot, 0.0, &clock);
+        let mut arm = connected(domain, &robot, &clock);
+        assert_eq!(arm.capabilities().joints, robot.joint.len());
+        arm.activate(clock.now(), ControlMode::Velocity).unwrap();
+        go_to(&mut arm, &*clock, &robot, ControlMode::Velocity, &near_home(&robot, 0.05));
+        no_jump(&robot, emulator.log());
+    }
+}
+
+#[test]
+fn tool_velocities_move_the_tool_along_the_base_axes() {
+    let (domain, clock, robot) = (domain(), clock(), robot("jaco_j2s7s300"));
+    let emulator = emulated(domain, &robot, 0.0, &clock);
+    let mut arm = connected(domain, &robot, &clock);
+    let chain = Chain::from_robot(&robot).unwrap();
+    let tool = |q: &JointVector| chain.forward(q).translation.vector;
+    let start = tool(&read(&mut arm, &*clock).joint_positions);
+    let settings = RosSettings::loopback("teleoperation", domain);
+    let mut stream = ToolVelocity::connect(&robot, settings, LONG, clock.clone()).unwrap();
+    until("3 cm upwards", || {
+        stream.send([0.0, 0.0, 0.05, 0.0, 0.0, 0.0]);
+        tool(&read(&mut arm, &*clock).joint_positions).z - start.z > 0.03
+    });
+    drop(stream);
+    let end = tool(&read(&mut arm, &*clock).joint_positions);
+    assert!((end.x - start.x).abs() < 0.01 && (end.y - start.y).abs() < 0.01, "{start} to {end}");
+    until("zeros", || emulator.log().all().last().unwrap().joints.iter().all(|v| v.abs() < 1e-6));
+}
