@@ -15,7 +15,7 @@ use super::bench_station::*;
 fn refused(bus: &EmulatedBus, words: &[&str]) -> ConnectError {
     let error = connect(bus).err().expect("refused");
     let text = error.to_string();
-    for word in [&["widowx", "emulated bus"], words].concat() {
+    for word in [&["widowx", "emulated bus"][..], words].concat() {
         assert!(text.contains(word), "`{word}` is not in: {text}");
     }
     assert!((1..=9).all(|id| bus.with(|bus| bus.servo(id).is_none_or(|servo| !servo.torque_on()))));

@@ -60,6 +60,8 @@ pub struct ServoBus<L> {
     chunk: [u8; 256],
     /// No transaction goes on beyond this.
     limit: Option<Timestamp>,
+    /// How many times the slack is waited for.
+    stretch: u32,
     /// What was counted.
     pub counters: BusCounters,
 }
@@ -68,7 +70,7 @@ impl<L: ByteLink> ServoBus<L> {
     /// A bus on this link.
     pub fn new(link: L) -> Self {
         let (framer, packet) = (Framer::default(), Packet::default());
-        Self { link, framer, packet, chunk: [0; 256], limit: None, counters: BusCounters::default() }
+        Self { link, framer, packet, chunk: [0; 256], limit: None, stretch: 1, counters: BusCounters::default() }
     }
 
     pub(super) fn link(&self) -> &L {
@@ -106,7 +108,7 @@ impl<L: ByteLink> ServoBus<L> {
             LatencyTimer::Milliseconds(ms) => Duration::from_millis(u64::from(ms)),
             LatencyTimer::Absent => Duration::ZERO,
         };
-        BYTE * bytes as u32 + SLACK + adapter
+        BYTE * bytes as u32 + SLACK * self.stretch + adapter
     }
 
     /// Sends an instruction that nobody answers.
@@ -143,24 +145,25 @@ impl<L: ByteLink> ServoBus<L> {
         let sent = self.ask(instruction)?;
         let until = self.deadline(sent + STATUS_OVERHEAD + out.len());
         let before = (self.framer.broken(), self.framer.noise());
-        let mut answer = None;
+        let mut answer = Answer::default();
         let mut came = false;
-        while answer.is_none() {
+        while answer.count == 0 {
             let got = self.link.read(&mut self.chunk, until)?;
             if got == 0 {
                 break;
             }
             came = true;
             let (framer, chunk) = (&mut self.framer, &self.chunk);
-            framer.feed(&chunk[..got], |frame| take(&mut answer, id, out, Status::parse(frame)));
+            framer.feed(&chunk[..got], |frame| answer.take(id, out, Status::parse(frame)));
         }
-        if answer.is_none() {
-            self.framer.give_up(|frame| take(&mut answer, id, out, Status::parse(frame)));
+        if answer.count == 0 {
+            self.framer.give_up(|frame| answer.take(id, out, Status::parse(frame)));
         }
         match answer {
-            Some(error) if error & 0x7F == 0 => Ok(error),
-            Some(error) => Err(BusError::Refused(error)),
-            None => {
+            Answer { count: 1, error } if error & 0x7F == 0 => Ok(error),
+            Answer { count: 1, error } => Err(BusError::Refused(error)),
+            Answer { count: 2.., .. } => Err(BusError::Several(answer.count)),
+            _ => {
                 self.counters.misses += 1;
                 let garbled = came || before != (self.framer.broken(), self.framer.noise());
                 Err(if garbled { BusError::Garbled } else { BusError::Silent })
@@ -168,7 +171,7 @@ impl<L: ByteLink> ServoBus<L> {
         }
     }
 
-    /// The same, `tries` times; refusals and a lost link are not repeated.
+    /// The same, up to `tries` times and more patiently each time; refusals and a lost link are not repeated.
     pub(super) fn insist(
         &mut self,
         tries: u32,
@@ -176,21 +179,24 @@ impl<L: ByteLink> ServoBus<L> {
         instruction: Instruction<'_>,
         out: &mut [u8],
     ) -> Result<u8, BusError> {
-        let mut last = BusError::Silent;
+        let mut last = Err(BusError::Silent);
         for attempt in 0..tries {
             self.counters.retries += u64::from(attempt > 0);
-            match self.transact(id, instruction, out) {
-                Err(error @ (BusError::Silent | BusError::Garbled)) => last = error,
-                settled => return settled,
+            // A loaded computer wakes up late; outside of the control path there is time to wait longer and longer.
+            self.stretch = 4u32.pow(attempt.min(3));
+            last = self.transact(id, instruction, out);
+            if !matches!(last, Err(BusError::Silent | BusError::Garbled)) {
+                break;
             }
         }
-        Err(last)
+        self.stretch = 1;
+        last
     }
 
     /// Model and firmware of a servo. Listens on after the answer: a second one means a second servo with this id.
     pub(super) fn ping(&mut self, id: u8) -> Result<(u16, u8), BusError> {
         let mut out = [0; 3];
-        self.transact(id, Instruction::Ping { id }, &mut out)?;
+        self.insist(TRIES, id, Instruction::Ping { id }, &mut out)?;
         let mut more = 0;
         let until = self.deadline(STATUS_OVERHEAD + 3);
         loop {
@@ -238,7 +244,9 @@ impl<L: ByteLink> ServoBus<L> {
         out: &mut [[u8; N]],
     ) -> Result<(u16, u16), BusError> {
         let sent = self.ask(Instruction::SyncRead { fast, address, length: N as u16, ids })?;
-        let until = self.deadline(sent + ids.len() * (STATUS_OVERHEAD + N));
+        let expected = if fast { 8 + ids.len() * (N + 4) } else { ids.len() * (STATUS_OVERHEAD + N) };
+        let mut until = self.deadline(sent + expected);
+        let mut bytes = 0;
         let all = ((1u32 << ids.len().min(MAX_SERVOS)) - 1) as u16;
         let (mut got, mut alerts) = (0u16, 0u16);
         let mut answered = |id: u8, error: u8, data: &[u8]| {
@@ -268,6 +276,11 @@ impl<L: ByteLink> ServoBus<L> {
                 break;
             }
             framer.feed(&chunk[..count], &mut whole);
+            bytes += count;
+            if bytes >= expected {
+                // All have spoken, some were garbled; only stuffing may still come.
+                until = until.min(self.link.now() + 20 * BYTE);
+            }
         }
         let missing = ids.len() as u32 - got.count_ones();
         self.counters.misses += u64::from(missing);
@@ -284,13 +297,27 @@ impl<L: ByteLink> ServoBus<L> {
 /// Tries outside of the control path.
 pub(super) const TRIES: u32 = 4;
 
-fn take(answer: &mut Option<u8>, id: u8, out: &mut [u8], status: Option<Status<'_>>) {
-    let Some(status) = status.filter(|status| status.id == id) else { return };
-    if status.parameters.len() == out.len() {
-        out.copy_from_slice(status.parameters);
-        answer.get_or_insert(status.error);
-    } else if status.parameters.is_empty() && status.error & 0x7F != 0 {
+/// What came of the servo that was asked.
+#[derive(Default)]
+struct Answer {
+    count: u32,
+    error: u8,
+}
+
+impl Answer {
+    fn take(&mut self, id: u8, out: &mut [u8], status: Option<Status<'_>>) {
+        let Some(status) = status.filter(|status| status.id == id) else { return };
         // A refusal carries nothing but its reason.
-        answer.get_or_insert(status.error);
+        let refusal = status.parameters.is_empty() && status.error & 0x7F != 0;
+        if !refusal && status.parameters.len() != out.len() {
+            return;
+        }
+        if self.count == 0 {
+            self.error = status.error;
+            if !refusal {
+                out.copy_from_slice(status.parameters);
+            }
+        }
+        self.count += 1;
     }
 }

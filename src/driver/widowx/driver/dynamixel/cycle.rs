@@ -223,7 +223,7 @@ impl<L: ByteLink> DynamixelArm<L> {
         let measured = self.measured.ok_or(DriverError::Silent)?;
         let elapsed = self.written_at.map_or(self.period(), |at| now.since(at)).min(2 * self.period());
         // The maker's top speed: a goal farther away would be a jump that no joint can follow.
-        let reach = TOP_SPEED * elapsed.max(self.period()).as_secs_f64();
+        let reach = TOP_SPEED * self.period().as_secs_f64();
         for joint in 0..N {
             let goal = self.goal_angles[joint];
             let wanted = match mode {

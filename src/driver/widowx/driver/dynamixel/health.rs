@@ -104,7 +104,7 @@ impl<L: ByteLink> DynamixelArm<L> {
         let goal = value(&bytes, &registers::GOAL_POSITION);
         // A lost packet leaves an older goal of ours in force, so all of the last ones count as ours.
         if self.remembered.iter().take(REMEMBERED).any(|goals| goals[joint] == goal) {
-            // A joint that stands has the same goal whoever commands, so a good one proves little.
+            self.foreign_goals = 0;
             return Ok(());
         }
         self.foreign_goals += 1;

@@ -39,7 +39,6 @@ pub use fault::{FaultKind, explain};
 pub use grip::Grip;
 pub use health::ServoHealth;
 
-use self::bus::ServoBus;
 use crate::action::{ControlMode, JointCommand};
 use crate::config::{Gripper, Robot};
 use crate::driver::{ArmDriver, Capabilities, ConnectError, DriverError, FaultCode};

@@ -25,7 +25,7 @@ const TIME_PROFILE: u8 = 4;
 const FULL_CURRENT: f64 = 1193.0;
 
 /// How often a complete measurement is tried for at a start.
-const START_TRIES: u32 = 10;
+const START_TRIES: u32 = 50;
 
 impl<L: ByteLink> DynamixelArm<L> {
     fn mode_of(&self, servo: &Servo) -> u8 {
@@ -116,9 +116,6 @@ impl<L: ByteLink> DynamixelArm<L> {
     /// Can the watchdog be armed? It is disarmed again: until the arm is activated nobody feeds it.
     fn prove_watchdog(&mut self, facts: &Facts) -> Result<(), ConnectError> {
         let servo = facts.servo;
-        if self.mode.is_some() && self.holding && facts.byte(&registers::BUS_WATCHDOG) == WATCHDOG as u8 {
-            return Ok(());
-        }
         self.set_checked(servo, &registers::BUS_WATCHDOG, 0)?;
         if facts.torque_on() && matches!(servo.role, Role::Joint(_)) {
             // Goals are taken again from here on; whatever was asked for before the silence shall not come true.

@@ -51,14 +51,7 @@ impl Facts {
 
 /// Asks one servo who it is and for its whole table.
 fn facts<L: ByteLink>(bus: &mut ServoBus<L>, servo: &'static Servo) -> Result<Facts, BusError> {
-    let mut found = bus.ping(servo.id);
-    for _ in 1..TRIES {
-        match found {
-            Err(BusError::Silent | BusError::Garbled) => found = bus.ping(servo.id),
-            _ => break,
-        }
-    }
-    let (model, firmware) = found?;
+    let (model, firmware) = bus.ping(servo.id)?;
     let mut table = [0; TABLE_LENGTH];
     let (eeprom, ram) = table.split_at_mut(usize::from(RAM_START));
     bus.read(TRIES, servo.id, 0, eeprom)?;

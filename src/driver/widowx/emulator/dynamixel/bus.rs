@@ -60,6 +60,8 @@ impl BusEmulator {
             goals: None,
         };
         this.motion.advance(Timestamp::ZERO, &mut this.servos);
+        // Powered up in the plant's pose: goals are where the servos stand.
+        this.power_cycle();
         Ok(this)
     }
 

@@ -18,6 +18,9 @@ const STEP: Duration = Duration::from_millis(2);
 /// Drive mode bit: profiles by time.
 const TIME_PROFILE: i32 = 4;
 
+/// PWM that moves the fingers at their full speed \[1/885\]: what Bridge's robot code uses.
+const MOVING_PWM: f64 = 350.0;
+
 /// A way from one position to another \[ticks\]: speeding up, straight, slowing down.
 #[derive(Clone, Copy, Debug)]
 struct Profile {
@@ -56,13 +59,16 @@ pub(super) struct Motion {
     profiles: [Option<Profile>; MAX_JOINTS],
     /// Positions the joints' servos are held at \[ticks\].
     setpoints: [f64; MAX_JOINTS],
+    /// Where the gripper's motor pushes a finger to \[m from center\].
+    finger: f64,
     now: Option<Timestamp>,
 }
 
 impl Motion {
     pub fn new(robot: &Robot, plant: Box<dyn Plant>) -> Self {
         let (profiles, setpoints) = ([None; MAX_JOINTS], [0.0; MAX_JOINTS]);
-        Self { plant, gripper: robot.gripper.clone(), profiles, setpoints, now: None }
+        let finger = plant.sense().finger_position;
+        Self { plant, gripper: robot.gripper.clone(), profiles, setpoints, finger, now: None }
     }
 
     pub fn plant(&self) -> &dyn Plant {
@@ -112,7 +118,7 @@ impl Motion {
                         positions[joint] = turn * std::f64::consts::TAU;
                     }
                 }
-                Role::Gripper => self.push(servo),
+                Role::Gripper => self.push(seconds, servo),
                 Role::Shadow(_) => (servo.new_goal, servo.stopped) = (false, false),
             }
         }
@@ -158,8 +164,10 @@ impl Motion {
         }
     }
 
-    /// PWM is a force on the fingers: the plant's finger servo is given a target that far ahead that it pushes so.
-    fn push(&mut self, servo: &mut EmulatedServo) {
+    /// PWM makes the motor turn as fast as it is high and, where the fingers are stopped, push as hard: the plant's finger
+    /// servo is given a target that runs ahead at that speed, and no farther ahead than makes that force. Calibrated so
+    /// that [`MOVING_PWM`] does what the arm's description says of its gripper.
+    fn push(&mut self, seconds: f64, servo: &mut EmulatedServo) {
         servo.new_goal = false;
         if std::mem::take(&mut servo.stopped) {
             servo.set(&registers::GOAL_PWM, 0);
@@ -167,14 +175,18 @@ impl Motion {
         if !servo.torque_on() {
             return;
         }
-        let sensed = self.plant.sense();
-        let finger = if servo.get(&registers::OPERATING_MODE) == 16 {
-            let share = f64::from(servo.get(&registers::GOAL_PWM)) / units::FULL_PWM;
-            sensed.finger_position + share * self.gripper.finger_force / self.gripper.finger_stiffness
+        let here = self.plant.sense().finger_position;
+        self.finger = if servo.get(&registers::OPERATING_MODE) == 16 {
+            let share = f64::from(servo.get(&registers::GOAL_PWM)) / MOVING_PWM;
+            let ahead = share.abs() * self.gripper.finger_force / self.gripper.finger_stiffness;
+            let moved = self.finger + share * self.gripper.finger_velocity * seconds;
+            if share == 0.0 { self.finger } else { moved.clamp(here - ahead, here + ahead) }
         } else {
             crank::finger_from_angle(units::angle_from_ticks(servo.get(&registers::GOAL_POSITION)))
         };
-        self.plant.drive_gripper(self.gripper.fraction_from_finger(finger).clamp(0.0, 1.0));
+        let usable = [self.gripper.finger_closed, self.gripper.finger_open];
+        self.finger = self.finger.clamp(usable[0].min(usable[1]), usable[0].max(usable[1]));
+        self.plant.drive_gripper(self.gripper.fraction_from_finger(self.finger));
     }
 
     /// What the plant senses, in the servos' registers.
