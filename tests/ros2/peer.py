@@ -249,7 +249,8 @@ def image(i):
     return Image(Header(Time(i, 0), "camera"), 480, 640, "rgb8", 0, 1920, PIXELS)
 
 
-PIXELS = bytes(i % 251 for i in range(640 * 480 * 3)) if "image" in sys.argv[1] else b""
+# A list: the quickest of what a sequence of octets may be here (bytes and bytearray are converted).
+PIXELS = [i % 251 for i in range(640 * 480 * 3)] if "image" in sys.argv[1] else []
 
 
 def ends(domain, kind, there, back):

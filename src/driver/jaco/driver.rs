@@ -11,7 +11,7 @@
 //! - The torques' zero is set by `in/set_zero_torques` in the candle pose (all joints 180 degrees). A person does that.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{limits, wire};
 use crate::action::ControlMode;
@@ -40,6 +40,9 @@ const TORQUES_NOT_ZERO: FaultCode = FaultCode(1);
 
 /// How long a call of the node may take.
 const CALL: Duration = Duration::from_secs(3);
+
+/// How long torques may take to settle near zero before torque mode is entered.
+const SETTLING: Duration = Duration::from_secs(1);
 
 /// Patience with an arm whose state comes at 10 Hz.
 pub fn default_options() -> LinkOptions {
@@ -72,6 +75,7 @@ pub struct JacoLink {
     in_torque_mode: bool,
     /// Was a command followed since the arm was activated?
     followed: bool,
+    fault: Option<FaultCode>,
     misfit: Option<ConnectError>,
 }
 
@@ -149,6 +153,7 @@ impl JacoLink {
                 sent: JointVector::zeros(robot.joint.len()),
                 in_torque_mode: false,
                 followed: false,
+                fault: None,
                 misfit: None,
                 arm: arm.clone(),
             })
@@ -188,13 +193,25 @@ impl JacoLink {
         Ok(())
     }
 
+    fn take_torques(&mut self) {
+        if let Ok(Some(reading)) = self.torque_readings.newest() {
+            let all = reading.to_array().map(f64::from);
+            self.torque_reading = Some(JointVector::from_slice(&all[..self.order.names().len().min(7)]));
+        }
+    }
+
     /// With every torque near zero, from zero torques on.
     fn enter_torque_mode(&mut self) -> Result<(), DriverError> {
         let arm = self.arm.clone();
-        let near_zero = |torque: &f64| torque.abs() <= limits::TORQUE_AT_REST;
-        match &self.torque_reading {
-            Some(reading) if reading.iter().all(near_zero) => {}
-            _ => return Err(DriverError::Fault(TORQUES_NOT_ZERO)),
+        let near_zero = |reading: &JointVector| reading.iter().all(|torque| torque.abs() <= limits::TORQUE_AT_REST);
+        // Readings are old: those of a motion that just ended are waited out.
+        let deadline = Instant::now() + SETTLING;
+        while !self.torque_reading.as_ref().is_some_and(near_zero) {
+            if Instant::now() >= deadline {
+                return Err(DriverError::Fault(TORQUES_NOT_ZERO));
+            }
+            std::thread::park_timeout(Duration::from_millis(10));
+            self.take_torques();
         }
         self.torque_parameters.call(Empty::default(), CALL).map_err(|error| refused(&arm, error))?;
         // The first torques the mode finds are zero.
@@ -218,10 +235,7 @@ impl ArmLink for JacoLink {
                 self.finger = angle.clamp(self.gripper.finger_min, self.gripper.finger_max);
             }
         }
-        if let Ok(Some(reading)) = self.torque_readings.newest() {
-            let all = reading.to_array().map(f64::from);
-            self.torque_reading = Some(JointVector::from_slice(&all[..self.order.names().len().min(7)]));
-        }
+        self.take_torques();
         let mut newest = None;
         while let Ok(Some(message)) = self.joints.take() {
             match self.order.read(&message) {
@@ -233,7 +247,8 @@ impl ArmLink for JacoLink {
         let [mut positions, velocities, efforts] = newest?;
         self.misfit = None;
         self.turns.unwind(&mut positions);
-        Some(ArmState { positions, velocities, efforts, finger: self.finger, condition: Condition::Ready })
+        let condition = self.fault.map_or(Condition::Ready, Condition::Fault);
+        Some(ArmState { positions, velocities, efforts, finger: self.finger, condition })
     }
 
     fn silence(&self, waited: Duration) -> ConnectError {
@@ -268,9 +283,12 @@ impl ArmLink for JacoLink {
 
     fn send(&mut self, stream: &Stream, state: &ArmState) {
         self.followed = true;
-        if stream.mode() == ControlMode::Torque && !self.in_torque_mode && self.enter_torque_mode().is_err() {
-            // The reason is in the log; the arm stands in position mode.
-            return;
+        if stream.mode() == ControlMode::Torque && !self.in_torque_mode {
+            if let Err(DriverError::Fault(code)) = self.enter_torque_mode() {
+                // The arm stands in position mode and would not follow: that is a fault, not a silence.
+                self.fault = Some(code);
+                return;
+            }
         }
         self.follow(stream, state);
     }
@@ -300,7 +318,7 @@ impl ArmLink for JacoLink {
     fn recover(&mut self, _: Duration) -> Result<(), ConnectError> {
         let arm = self.arm.clone();
         self.turns.restart();
-        self.misfit = None;
+        (self.misfit, self.fault) = (None, None);
         let zeros = JointVector::zeros(self.sent.len());
         // The node may be another than the one that was told to enter torque mode.
         self.set_torque_mode(false).map_err(|error| connect_error(&arm, error))?;

@@ -14,7 +14,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use self::servos::Servos;
-pub use self::servos::{Fault, ReceivedCommand};
+pub use self::servos::{Fault, KEPT, ReceivedCommand};
 use crate::config::Robot;
 use crate::driver::Plant;
 use crate::time::Clock;
@@ -67,7 +67,7 @@ impl XsSdk {
         lock(&self.shared).inject(fault);
     }
 
-    /// The newest commands for the arm, oldest first, at most `KEPT` of `servos.rs`.
+    /// The newest commands for the arm, oldest first, at most [`KEPT`].
     pub fn commands(&self) -> VecDeque<ReceivedCommand> {
         lock(&self.shared).received().clone()
     }
