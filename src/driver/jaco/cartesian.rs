@@ -30,6 +30,9 @@ struct Steps {
 /// Silence of the caller after which zeros are sent.
 const DEADLINE: Duration = Duration::from_millis(100);
 
+/// How often the zeros of the end are said.
+const LAST_WORDS: u32 = 5;
+
 impl ToolVelocity {
     /// Waits for the node to listen; sends nothing before the first [`ToolVelocity::send`].
     pub fn connect(
@@ -89,8 +92,12 @@ impl BridgeWorker for Steps {
     fn request(&mut self, _: Timestamp, (): ()) {}
 
     fn ended(&mut self, _: Timestamp) {
-        if let Err(error) = self.topic.publish(wire::twist([0.0; 6])) {
-            tracing::warn!("{}: {error}", self.arm);
+        // The last message may be lost on the way: it is said several times, still one per step.
+        for _ in 0..LAST_WORDS {
+            if let Err(error) = self.topic.publish(wire::twist([0.0; 6])) {
+                tracing::warn!("{}: {error}", self.arm);
+            }
+            std::thread::sleep(limits::STEP);
         }
     }
 }

@@ -65,6 +65,7 @@ pub struct PandaLink {
     fault: Option<(Option<FaultCode>, Timestamp)>,
     success_rate: Option<f64>,
     misfit: Option<ConnectError>,
+    clock: Arc<dyn Clock>,
 }
 
 /// Panda over ROS 2.
@@ -91,7 +92,7 @@ pub fn connect(
             });
         }
     }
-    let link = PandaLink::new(robot, settings)?;
+    let link = PandaLink::new(robot, settings, Arc::clone(&clock))?;
     RosArm::connect(link, robot, &wire::MODES, options, Pacing::Prompt, clock)
 }
 
@@ -121,7 +122,7 @@ fn hand(arm: &str, node: &RosNode, gripper: &Gripper) -> Result<SlowGripper, Ros
 }
 
 impl PandaLink {
-    fn new(robot: &Robot, settings: RosSettings) -> Result<Self, ConnectError> {
+    fn new(robot: &Robot, settings: RosSettings, clock: Arc<dyn Clock>) -> Result<Self, ConnectError> {
         let arm = robot.robot.name.clone();
         let made = || -> Result<Self, RosError> {
             let node = RosNode::start(settings)?;
@@ -141,6 +142,7 @@ impl PandaLink {
                 fault: None,
                 success_rate: None,
                 misfit: None,
+                clock: Arc::clone(&clock),
                 arm: arm.clone(),
             })
         };
@@ -222,7 +224,7 @@ impl ArmLink for PandaLink {
         let arm = self.arm.clone();
         if self.fault.is_none() {
             match self.robot.wait(patience).map_err(|error| connect_error(&arm, error))? {
-                Some(_) => {}
+                Some(state) => self.fault = Some((wire::fault(&state), self.clock.now())),
                 None => return Err(connect_error(&arm, self.robot.silence(patience))),
             }
         }
@@ -298,7 +300,10 @@ impl ArmLink for PandaLink {
         let mut last = None;
         while Instant::now() < deadline {
             match self.robot.wait(Duration::from_millis(50)).map_err(|error| connect_error(&arm, error))? {
-                Some(state) if wire::fault(&state).is_none() => return Ok(()),
+                Some(state) if wire::fault(&state).is_none() => {
+                    self.fault = Some((None, self.clock.now()));
+                    return Ok(());
+                }
                 Some(state) => last = wire::fault(&state),
                 None => {}
             }
