@@ -29,6 +29,9 @@ const APPROACH: f64 = 0.5;
 const SHARE: f64 = 0.9;
 const LAST: f64 = 0.3;
 
+/// Room kept before the end of a range \[rad\]: correcting a speed that must fall all the time takes that much.
+const ROOM: f64 = 2e-3;
+
 impl Envelope {
     /// For an arm whose speed limit is the same everywhere (FER): stop before the end.
     pub fn flat(limits: &MotionLimits) -> Self {
@@ -58,7 +61,7 @@ impl Envelope {
 
     /// Largest speed of a joint towards an end that is this far away \[rad\]; never negative.
     fn towards(&self, joint: usize, distance: f64) -> f64 {
-        let curve = (2.0 * self.deceleration[joint] * distance.max(0.0)).sqrt() - self.offset[joint];
+        let curve = (2.0 * self.deceleration[joint] * (distance - ROOM).max(0.0)).sqrt() - self.offset[joint];
         (SHARE * curve).clamp(0.0, self.velocity[joint])
     }
 
@@ -79,7 +82,8 @@ impl Envelope {
     /// The nearest position a joint may be sent to \[rad\].
     pub fn usable(&self, joint: usize, q: f64) -> f64 {
         let margin = (self.offset[joint] + if self.offset[joint] > 0.0 { LAST } else { 0.0 }).powi(2)
-            / (2.0 * self.deceleration[joint]);
+            / (2.0 * self.deceleration[joint])
+            + ROOM;
         // `clamp` keeps NaN; commands are finite here.
         q.clamp(self.lower[joint] + margin, self.upper[joint] - margin)
     }
@@ -97,6 +101,6 @@ mod tests {
         assert_eq!(envelope.velocities(0, limits.upper[0]).1, 0.0);
         assert_eq!(envelope.velocities(0, 0.0), (-limits.velocity[0], limits.velocity[0]));
         assert_eq!(envelope.velocities(0, limits.upper[0] + 1.0).1, 0.0);
-        assert_eq!(envelope.usable(0, 9.0), limits.upper[0]);
+        assert_eq!(envelope.usable(0, 9.0), limits.upper[0] - ROOM);
     }
 }

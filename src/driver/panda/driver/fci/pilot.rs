@@ -57,10 +57,11 @@ const STREAM: f64 = 0.06;
 /// in step.
 const COAST: f64 = 0.002;
 
-/// Difference between what was sent and what the robot says it has been sent above which its word counts. FCI version 10
-/// tells single precision: 1.2e-7 of 2.9 rad, 4e-6 of 87 Nm.
-const TOLD: f64 = 2e-6;
-const TOLD_VELOCITY: f64 = 2e-6;
+/// Difference between what was sent and what the robot says it has been sent above which its word counts \[rad or rad/s\]:
+/// a jerk of 1 rad/s3 over 1 ms. FCI version 10 tells single precision, which is not a difference.
+const TOLD: f64 = 1e-9;
+
+/// The same for torques \[Nm\]: 1 Nm/s over 1 ms.
 const TOLD_TORQUE: f64 = 1e-3;
 
 /// Where a stream of position commands is at present.
@@ -155,7 +156,7 @@ impl Pilot {
                 self.shaper.positions()
             }
             ControlMode::Velocity => {
-                if passed > 1 || !self.agrees(&seen.dq_d, TOLD_VELOCITY) {
+                if passed > 1 || !self.agrees(&seen.dq_d, TOLD) {
                     self.go_on_from(seen);
                 }
                 self.shaper.velocities()
@@ -262,7 +263,8 @@ impl Pilot {
     }
 
     fn agrees(&self, told: &[f64; JOINTS], tolerance: f64) -> bool {
-        self.sent.is_some_and(|sent| sent.iter().zip(told).all(|(sent, told)| (sent - told).abs() <= tolerance))
+        let agree = |sent: f64, told: f64| (sent - told).abs() <= tolerance || f64::from(sent as f32) == told;
+        self.sent.is_some_and(|sent| sent.iter().zip(told).all(|(sent, told)| agree(*sent, *told)))
     }
 
     /// Plans from where the robot says it is; at the start of a motion it stands there.
