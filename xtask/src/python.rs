@@ -16,6 +16,8 @@ use std::process::Command;
 struct Peers {
     folder: &'static str,
     packages: &'static [&'static str],
+    /// Packages of which only the files are wanted, not what they depend on.
+    files: &'static [&'static str],
 }
 
 /// Readers of recordings, a DDS implementation, the servo maker's kit; and, apart because it pins an older MuJoCo and numpy,
@@ -31,8 +33,14 @@ const PEERS: [Peers; 2] = [
             "dynamixel-sdk==4.1.0",
             "pyserial==3.5",
         ],
+        files: &[],
     },
-    Peers { folder: "franka", packages: &["franka-sim==1.1.7", "pylibfranka==0.21.3"] },
+    // The last one brings the arm's meshes; the rest of it would pull in a second simulator.
+    Peers {
+        folder: "franka",
+        packages: &["franka-sim==1.1.7", "pylibfranka==0.21.3"],
+        files: &["franky-sim==1.0.4"],
+    },
 ];
 
 /// The lowest Python whose pip accepts several `--platform` at once.
@@ -70,20 +78,25 @@ pub fn require_test_peers(deps: &Path) -> Result<(), Failure> {
 fn require_peers(deps: &Path, peers: &Peers) -> Result<(), Failure> {
     let folder = deps.join(peers.folder);
     let stamp = folder.join("peers");
-    let wanted = peers.packages.join("\n");
+    let wanted = [peers.packages, peers.files].concat().join("\n");
     let python = environment(&folder)?;
     if fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
         println!("Python peers in {}: already there", folder.display());
         return Ok(());
     }
-    println!("Python peers in {}: installing {}", folder.display(), peers.packages.join(", "));
-    let mut install = pip(&python);
-    install.args(["install", "--quiet", "--only-binary=:all:"]).args(peers.packages);
-    run_in_view(&mut install).map_err(|complaint| {
-        Failure::setup(format!(
-            "the Python programs that tests compare with could not be installed: {complaint}\nIs the network there? Then repeat."
-        ))
-    })?;
+    println!("Python peers in {}: installing {}", folder.display(), wanted.replace('\n', ", "));
+    for (packages, more) in [(peers.packages, None), (peers.files, Some("--no-deps"))] {
+        if packages.is_empty() {
+            continue;
+        }
+        let mut install = pip(&python);
+        install.args(["install", "--quiet", "--only-binary=:all:"]).args(more).args(packages);
+        run_in_view(&mut install).map_err(|complaint| {
+            Failure::setup(format!(
+                "the Python programs that tests compare with could not be installed: {complaint}\nIs the network there? Then repeat."
+            ))
+        })?;
+    }
     fs::write(&stamp, wanted).map_err(|error| Failure::setup(format!("{} cannot be written: {error}", stamp.display())))
 }
 
