@@ -99,11 +99,11 @@ impl<L: ArmLink> RosArm<L> {
         let (began, mut states, mut last) = (self.clock.now(), 0_u32, None);
         let end = Instant::now() + listening;
         while Instant::now() < end {
-            if let Some((_, at)) = self.bridge.state() {
-                if last != Some(at) {
-                    last = Some(at);
-                    states += 1;
-                }
+            if let Some((_, at)) = self.bridge.state()
+                && last != Some(at)
+            {
+                last = Some(at);
+                states += 1;
             }
             std::thread::sleep(Duration::from_micros(200));
         }
@@ -149,6 +149,9 @@ fn condition_finding<L: ArmLink>(condition: Condition) -> Finding {
         Condition::SecondCommander => {
             Finding::good("condition", "somebody else publishes on the command topic", expected)
                 .graded(Grade::Bad, "stop the other program")
+        }
+        Condition::Lost(error) => {
+            Finding::good("condition", error.to_string(), expected).graded(Grade::Bad, "see what it says")
         }
     }
 }
@@ -218,6 +221,7 @@ impl<L: ArmLink> ArmDriver for RosArm<L> {
             Some((state, at)) => match (state.condition, state.implausible(&self.robot)) {
                 (Condition::Fault(code), _) => DriverError::Fault(code),
                 (Condition::SecondCommander, _) => DriverError::SecondCommander,
+                (Condition::Lost(error), _) => error,
                 (Condition::Ready, Some(error)) => error,
                 (Condition::Ready, None) => {
                     return Ok(Proprioception {

@@ -202,11 +202,11 @@ impl ArmLink for SawyerLink {
         if let Ok(Some(tool)) = self.endpoint.newest() {
             self.tool = Some(tool);
         }
-        if let Ok(Some(status)) = self.gripper.newest() {
-            if let Some(opening) = wire::gripper_opening(&status) {
-                // Both fingers move: each is half the opening.
-                self.finger = 0.5 * opening;
-            }
+        if let Ok(Some(status)) = self.gripper.newest()
+            && let Some(opening) = wire::gripper_opening(&status)
+        {
+            // Both fingers move: each is half the opening.
+            self.finger = 0.5 * opening;
         }
         let mut newest = None;
         // The head's and the gripper's joints come on the same topic in messages of their own.
@@ -304,10 +304,8 @@ impl ArmLink for SawyerLink {
             let stopped = link
                 .newest_assembly
                 .is_some_and(|(state, _)| state.estop_button != RobotAssemblyState::BUTTON_PRESSED && !clear(&state));
-            if stopped {
-                if let Err(error) = link.reset.publish(Empty::default()) {
-                    tracing::warn!("{}: {error}", link.arm);
-                }
+            if stopped && let Err(error) = link.reset.publish(Empty::default()) {
+                tracing::warn!("{}: {error}", link.arm);
             }
         });
         if cleared {

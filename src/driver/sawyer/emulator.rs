@@ -148,10 +148,10 @@ impl Intera {
     }
 
     fn command_turn(&mut self, now: Timestamp) {
-        if let Ok(Some(Float64 { data })) = self.timeouts.newest() {
-            if data.is_finite() {
-                self.timeout = Duration::from_secs_f64(data.clamp(0.0, super::limits::LONGEST_TIMEOUT));
-            }
+        if let Ok(Some(Float64 { data })) = self.timeouts.newest()
+            && data.is_finite()
+        {
+            self.timeout = Duration::from_secs_f64(data.clamp(0.0, super::limits::LONGEST_TIMEOUT));
         }
         // Position mode's speed is the plant's own here.
         let _ = self.speeds.newest();
@@ -169,20 +169,21 @@ impl Intera {
                 ControlMode::Torque => Drive::Floating(joints),
             });
         }
-        if let Some((mode, at)) = self.following {
-            if mode != ControlMode::Position && now.since(at) > self.timeout {
-                self.following = None;
-            }
+        if let Some((mode, at)) = self.following
+            && mode != ControlMode::Position
+            && now.since(at) > self.timeout
+        {
+            self.following = None;
         }
         if self.following.is_none() && self.held.is_none() {
             let at = self.plant.sense().joint_positions;
             self.held = Some(at);
             self.plant.drive(Drive::Position(at));
         }
-        if let Ok(Some(command)) = self.fingers.newest() {
-            if let Some(opening) = wire::gripper_asked(&command) {
-                self.plant.drive_gripper((0.5 * opening / self.stroke).clamp(0.0, 1.0));
-            }
+        if let Ok(Some(command)) = self.fingers.newest()
+            && let Some(opening) = wire::gripper_asked(&command)
+        {
+            self.plant.drive_gripper((0.5 * opening / self.stroke).clamp(0.0, 1.0));
         }
     }
 
@@ -228,7 +229,7 @@ impl Controller for Intera {
         self.command_turn(now);
         self.plant.advance_to(now);
         // Joint states at 100 Hz.
-        if self.turn % 5 == 0 {
+        if self.turn.is_multiple_of(5) {
             self.publish(now);
         }
         self.turn += 1;

@@ -294,11 +294,11 @@ impl Stack {
         };
         let mut results = vec![self.joints.publish(joints)];
         // 50 Hz; the hand's at 16 Hz.
-        if self.turn % 20 == 0 {
+        if self.turn.is_multiple_of(20) {
             let state = lock(&self.shared).state.clone();
             results.push(self.robot.publish(state));
         }
-        if self.turn % 60 == 0 {
+        if self.turn.is_multiple_of(60) {
             let name: Vec<_> = self.gripper.finger.iter().map(|finger| finger.name.clone()).collect();
             let position = vec![self.gripper.finger_from_fraction(sensed.gripper); name.len()];
             results.push(self.fingers.publish(JointState { name, position, ..Default::default() }));
@@ -316,7 +316,7 @@ impl Controller for Stack {
         self.take(now);
         self.drive();
         self.plant.advance_to(now);
-        if self.turn % 2 == 0 {
+        if self.turn.is_multiple_of(2) {
             self.publish();
         }
         self.turn += 1;
