@@ -42,7 +42,10 @@ fn near_home(robot: &Robot, by: f64) -> JointVector {
 }
 
 fn plant(robot: &Robot, by: f64) -> Box<PointPlant> {
-    Box::new(PointPlant::at(near_home(robot, by)))
+    // Slower than twice any joint's limit, over which a reading is not believed, and faster than any test moves.
+    let mut plant = PointPlant::at(near_home(robot, by));
+    plant.speed = 1.2;
+    Box::new(plant)
 }
 
 /// Calls `done` every few milliseconds until it says yes.

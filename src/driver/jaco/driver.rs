@@ -283,12 +283,13 @@ impl ArmLink for JacoLink {
 
     fn send(&mut self, stream: &Stream, state: &ArmState) {
         self.followed = true;
-        if stream.mode() == ControlMode::Torque && !self.in_torque_mode {
-            if let Err(DriverError::Fault(code)) = self.enter_torque_mode() {
-                // The arm stands in position mode and would not follow: that is a fault, not a silence.
-                self.fault = Some(code);
-                return;
-            }
+        if stream.mode() == ControlMode::Torque
+            && !self.in_torque_mode
+            && let Err(DriverError::Fault(code)) = self.enter_torque_mode()
+        {
+            // The arm stands in position mode and would not follow: that is a fault, not a silence.
+            self.fault = Some(code);
+            return;
         }
         self.follow(stream, state);
     }

@@ -150,6 +150,9 @@ fn condition_finding<L: ArmLink>(condition: Condition) -> Finding {
             Finding::good("condition", "somebody else publishes on the command topic", expected)
                 .graded(Grade::Bad, "stop the other program")
         }
+        Condition::Lost(error) => {
+            Finding::good("condition", error.to_string(), expected).graded(Grade::Bad, "see what it says")
+        }
     }
 }
 
@@ -218,6 +221,7 @@ impl<L: ArmLink> ArmDriver for RosArm<L> {
             Some((state, at)) => match (state.condition, state.implausible(&self.robot)) {
                 (Condition::Fault(code), _) => DriverError::Fault(code),
                 (Condition::SecondCommander, _) => DriverError::SecondCommander,
+                (Condition::Lost(error), _) => error,
                 (Condition::Ready, Some(error)) => error,
                 (Condition::Ready, None) => {
                     return Ok(Proprioception {

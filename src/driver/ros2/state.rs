@@ -14,6 +14,8 @@ pub enum Condition {
     Fault(FaultCode),
     /// Somebody else publishes on its command topic.
     SecondCommander,
+    /// The bridge stopped commanding it for this reason, which may have passed; it is commanded again once it is activated.
+    Lost(DriverError),
 }
 
 /// What the arm says of itself; crosses from the bridge thread to the control thread.

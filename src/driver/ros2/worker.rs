@@ -88,6 +88,8 @@ pub(super) struct Worker<L: ArmLink> {
     mode: Option<ControlMode>,
     /// Holding until activated again, whatever is asked.
     latched: bool,
+    /// Why nothing is sent although the arm was activated.
+    lost: Option<DriverError>,
     /// The arm's own hold took over.
     settled: bool,
     heard: Timestamp,
@@ -108,6 +110,7 @@ impl<L: ArmLink> Worker<L> {
             state: None,
             mode: None,
             latched: false,
+            lost: None,
             settled: false,
             heard: Timestamp::ZERO,
             rivals: 0,
@@ -134,6 +137,7 @@ impl<L: ArmLink> Worker<L> {
         match state.condition {
             Condition::Fault(code) => return Err(DriverError::Fault(code)),
             Condition::SecondCommander => return Err(DriverError::SecondCommander),
+            Condition::Lost(error) => return Err(error),
             Condition::Ready => {}
         }
         if let Some(error) = state.implausible(&self.robot) {
@@ -172,6 +176,9 @@ impl<L: ArmLink> BridgeWorker for Worker<L> {
         if state.condition == Condition::Ready && self.rivals > 0 {
             state.condition = Condition::SecondCommander;
         }
+        if let (Condition::Ready, Some(error)) = (state.condition, self.lost) {
+            state.condition = Condition::Lost(error);
+        }
         self.state = Some((state, now));
         Some(state)
     }
@@ -181,11 +188,16 @@ impl<L: ArmLink> BridgeWorker for Worker<L> {
         if fresh {
             self.heard = now;
         }
-        let believable = state.implausible(&self.robot).is_none();
-        if now.since(at) > self.options.stale || matches!(state.condition, Condition::Fault(_)) || !believable {
+        let lost = match state.condition {
+            _ if now.since(at) > self.options.stale => Some(DriverError::Silent),
+            Condition::Fault(code) => Some(DriverError::Fault(code)),
+            _ => state.implausible(&self.robot),
+        };
+        if lost.is_some() {
             // Nothing is known of the arm, or it does not listen: what we would send is where it was. Its own time-out
-            // holds it; it is commanded again once it was activated again.
-            self.mode = None;
+            // holds it; it is commanded again once it was activated again. The control thread sees newest states only and
+            // may have missed this one, so the reason is kept for it.
+            (self.mode, self.lost) = (None, lost);
             return;
         }
         self.latched |= state.condition == Condition::SecondCommander;
@@ -212,7 +224,7 @@ impl<L: ArmLink> BridgeWorker for Worker<L> {
     fn request(&mut self, _: Timestamp, request: Ask) -> Answer {
         match request {
             Ask::Activate(mode) => {
-                self.mode = None;
+                (self.mode, self.lost) = (None, None);
                 let result = self.activate(mode);
                 if let Err(DriverError::Fault(code)) = &result {
                     tracing::error!("{}: {}", self.robot.robot.name, super::arm::text::<L>(*code));
@@ -220,7 +232,7 @@ impl<L: ArmLink> BridgeWorker for Worker<L> {
                 Answer::Activated(result)
             }
             Ask::Recover => {
-                self.mode = None;
+                (self.mode, self.lost) = (None, None);
                 let patience = self.options.patience;
                 let result = match self.wait_for_state(self.clock.now()) {
                     None => Err(self.link.silence(patience)),
