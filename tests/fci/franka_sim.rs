@@ -143,7 +143,13 @@ fn go(arm: &mut FciArm, clock: &SystemClock, mode: ControlMode, pose: &[f64; JOI
         if slow && distance(pose, &state.joint_positions) < 0.02 {
             return cycles;
         }
-        let command = towards(mode, pose, &state.joint_positions, &state.joint_velocities);
+        let mut command = towards(mode, pose, &state.joint_positions, &state.joint_velocities);
+        if mode == ControlMode::Torque {
+            // The wrist's links are light: damping that suits the shoulder would swing them at 50 Hz.
+            for (torque, share) in command.joints.iter_mut().zip([1.0, 1.0, 1.0, 1.0, 0.2, 0.2, 0.05]) {
+                *torque *= share;
+            }
+        }
         match arm.write(now, &command) {
             Ok(()) | Err(DriverError::Fault(COMMUNICATION)) => {}
             Err(error) => panic!("{mode}: {error}: {}", arm.words()),

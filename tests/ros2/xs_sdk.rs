@@ -80,9 +80,13 @@ impl Bench {
 
     /// Sends a command and waits until the node has it: ticks follow each other exactly, however slow this machine is.
     fn send(&self, arm: &mut XsSdkArm, command: &JointCommand) {
-        let before = self.node().commands().len();
         arm.write(self.clock.now(), command).unwrap();
-        until("the command arrives", || self.node().commands().len() > before);
+        // This very one: a hold's last word may still be on its way.
+        until("the command arrives", || {
+            self.node().commands().back().is_some_and(|newest| {
+                newest.values.iter().zip(command.joints.iter()).all(|(got, sent)| *got == *sent as f32)
+            })
+        });
     }
 
     /// Moves to a pose by steps that are within the limits.
@@ -113,6 +117,12 @@ impl Bench {
             }
         });
         arm.hold(self.clock.now()).unwrap();
+        if mode == ControlMode::Velocity {
+            // The newest word wins: a command right behind the stop would replace it.
+            until("the stop arrives", || {
+                self.node().commands().back().is_some_and(|newest| newest.values.iter().all(|value| *value == 0.0))
+            });
+        }
     }
 }
 
@@ -138,7 +148,11 @@ fn no_jump<'a>(commands: impl IntoIterator<Item = &'a ReceivedCommand>) -> usize
                 None => command.measured[joint],
             };
             let jump = (f64::from(*value) - before).abs();
-            assert!(jump <= limit, "{}: a jump of {jump} in command {count}, {} mode", JOINTS[joint], command.mode);
+            assert!(
+                jump <= limit,
+                "{}: a jump of {jump} in command {count}: {last:?}, then {command:?}",
+                JOINTS[joint]
+            );
         }
         (last, count) = (Some(command), count + 1);
     }

@@ -36,11 +36,7 @@ const PEERS: [Peers; 2] = [
         files: &[],
     },
     // The last one brings the arm's meshes; the rest of it would pull in a second simulator.
-    Peers {
-        folder: "franka",
-        packages: &["franka-sim==1.1.7", "pylibfranka==0.21.3"],
-        files: &["franky-sim==1.0.4"],
-    },
+    Peers { folder: "franka", packages: &["franka-sim==1.1.7", "pylibfranka==0.21.3"], files: &["franky-sim==1.0.4"] },
 ];
 
 /// The lowest Python whose pip accepts several `--platform` at once.

@@ -193,10 +193,41 @@ impl<L: ByteLink> ServoBus<L> {
         last
     }
 
-    /// Model and firmware of a servo. Listens on after the answer: a second one means a second servo with this id.
+    /// Model and firmware of a servo; two answers mean two servos with this id.
+    ///
+    /// On a loaded computer the answer to an earlier question may come after the next one was asked. So two answers count
+    /// only when they came to one question, asked of a bus that had fallen silent.
     pub(super) fn ping(&mut self, id: u8) -> Result<(u16, u8), BusError> {
+        let mut answer = self.ping_once(TRIES, id);
+        for _ in 0..TRIES {
+            let Err(BusError::Several(_)) = answer else { break };
+            self.hush()?;
+            match self.ping_once(1, id) {
+                Err(BusError::Silent | BusError::Garbled) => {}
+                certain => {
+                    answer = certain;
+                    break;
+                }
+            }
+        }
+        answer
+    }
+
+    /// Waits until nothing more comes.
+    fn hush(&mut self) -> Result<(), BusError> {
+        for _ in 0..TRIES {
+            let until = self.link.now() + QUIET;
+            if self.link.read(&mut self.chunk, until)? == 0 {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks up to `tries` times and listens on after the answer.
+    fn ping_once(&mut self, tries: u32, id: u8) -> Result<(u16, u8), BusError> {
         let mut out = [0; 3];
-        self.insist(TRIES, id, Instruction::Ping { id }, &mut out)?;
+        self.insist(tries, id, Instruction::Ping { id }, &mut out)?;
         let mut more = 0;
         let until = self.deadline(STATUS_OVERHEAD + 3);
         loop {
@@ -293,6 +324,9 @@ impl<L: ByteLink> ServoBus<L> {
         BYTE * (OVERHEAD + 4 + STATUS_OVERHEAD + length) as u32 + SLACK / 2
     }
 }
+
+/// Silence after which nothing more is expected.
+const QUIET: Duration = Duration::from_millis(50);
 
 /// Tries outside of the control path.
 pub(super) const TRIES: u32 = 4;
