@@ -117,7 +117,7 @@ fn arm_round(path: &str, robot: &Robot, seconds: f64, faults: &std::sync::atomic
 fn sdk_round(path: &str, seconds: f64) -> Option<Round> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let python = root.join(".deps/python/bin/python");
-    let script = root.join("benches/dynamixel_sdk.py");
+    let script = root.join("benches/dynamixel_peer.py");
     let output = Command::new(python).arg(script).args([path, &seconds.to_string()]).output().ok()?;
     if !output.status.success() {
         eprintln!("the SDK's turn failed: {}", String::from_utf8_lossy(&output.stderr));

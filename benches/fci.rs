@@ -100,9 +100,10 @@ fn python() -> PathBuf {
 fn simulator() -> Result<Beside, String> {
     let mut command = Command::new(python());
     command.arg(script("serve_franka_sim.py")).args(["--no-gripper", "--port", "1337"]);
-    let mut simulator = beside(&mut command)?;
-    // Nobody reads what it says; a full pipe would stop it.
-    simulator.0.stdout.take();
+    // Nobody reads what it says: a full pipe would stop it, a closed one end it.
+    use std::os::unix::process::CommandExt;
+    command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    let simulator = command.spawn().map(Beside).map_err(|error| format!("franka-sim: {error}"))?;
     // It is up once it takes a client; the first one it loses at once does not disturb it.
     for _ in 0..300 {
         if std::net::TcpStream::connect(ADDRESS).is_ok() {

@@ -1,6 +1,6 @@
 """The maker's SDK's turn in `cargo bench --bench dynamixel`: one sync read of all servos and one sync write per cycle.
 
-    python dynamixel_sdk.py PORT SECONDS
+    python dynamixel_peer.py PORT SECONDS
 """
 
 import json
