@@ -8,6 +8,8 @@
 //! A target that comes with `calculate` costs no allocation (`tests/no_allocation.rs`); `update`, the crate's other door,
 //! allocates nothing either but reads a clock, which the control path must not. When the solver fails it formats a
 //! message, which allocates once: the old motion, itself within every limit, then goes on, and the caller is told.
+//!
+//! One file because the planner and the tests of its limits are read together; half of it is its tests.
 
 use std::time::Duration;
 

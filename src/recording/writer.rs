@@ -1,5 +1,7 @@
 //! Writes one episode: start here to see what a recording holds. A little over 400 lines because its test needs the
 //! writer's own fields; the part that runs is shorter.
+//!
+//! One file because the order in which a step is written is the format.
 
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -1,4 +1,6 @@
 //! Tests of the filter in velocity and torque mode, for six and for seven joints.
+//!
+//! One file because every mode is held to the same properties.
 
 use std::path::Path;
 

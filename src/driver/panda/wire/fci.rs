@@ -8,6 +8,8 @@
 //! and not from that crate, so that each checks the other. Start reading at [`State::encode`] and [`Command::decode`].
 //! What it refuses: messages of another length ([`WireError`]); numbers that are not finite are handed on, because the
 //! controller must be able to refuse them itself.
+//!
+//! One file because both ends of the layout are checked against each other.
 
 use crate::driver::panda::limits::JOINTS;
 

@@ -8,6 +8,8 @@
 //! franka-rs offers four ways to move a robot. Its callback loops filter and limit by themselves and hide when a state came;
 //! its target control has its own thread and planner and neither stale-command hold nor our limits. This uses the third,
 //! `read_once`/`write_once` ("active control"): the least code between state and answer.
+//!
+//! One file because the order of receiving, answering and planning is the thread.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError};
 use std::sync::{Arc, Mutex, PoisonError};

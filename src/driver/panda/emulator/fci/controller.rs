@@ -4,6 +4,8 @@
 //! commands are judged by differences over 1 ms against the maker's limits, a lost command is extrapolated with constant
 //! acceleration (motion) or repeated (torque), the 20th lost in a row stops the motion, a reflex needs error recovery
 //! before the next motion, numbers that are not finite end the motion.
+//!
+//! One file because the control box is one machine of states; its tests stand beside it.
 
 use std::collections::VecDeque;
 

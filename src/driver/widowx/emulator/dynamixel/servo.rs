@@ -1,4 +1,6 @@
 //! One servo: its control table and the rules of reading and writing it.
+//!
+//! One file because a servo is its registers and their rules.
 
 use std::time::Duration;
 
