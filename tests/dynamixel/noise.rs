@@ -1,12 +1,15 @@
 //! A bad cable: what is corrupted is repeated or unknown, never taken for something else.
 
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use visuomotor::action::{ControlMode, JointCommand};
 use visuomotor::driver::widowx::driver::{DynamixelArm, FaultKind};
+use visuomotor::driver::widowx::emulator::dynamixel::EmulatedLink;
 use visuomotor::driver::{ArmDriver, DriverError};
 use visuomotor::observation::JointVector;
-use visuomotor::transport::{FaultRates, FaultyLink};
+use visuomotor::time::Timestamp;
+use visuomotor::transport::{ByteLink, FaultRates, FaultyLink, LinkError};
 
 use super::bench_station::*;
 
@@ -75,4 +78,79 @@ fn corrupted_lost_and_cut_bytes_are_repeated_within_the_budget_and_never_believe
     // One byte in a hundred: most whole cycles fail, yet whatever is taken is true.
     let (fresh, _, retries) = run(FaultRates { corrupt: 0.01, ..Default::default() }, 9);
     assert!(fresh > 20 && retries > 20, "{fresh} fresh, {retries} repeated");
+}
+
+/// The other end is starved of processor time: what is written at times arrives only together with what follows it.
+struct StarvedLink {
+    inner: EmulatedLink,
+    held: Vec<u8>,
+    /// Calls left until one is held back again, and how many calls lie between two.
+    left: u32,
+    every: u32,
+    late: Arc<AtomicU32>,
+}
+
+impl ByteLink for StarvedLink {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn now(&self) -> Timestamp {
+        self.inner.now()
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
+        self.left -= 1;
+        if self.left == 0 {
+            self.left = self.every;
+            self.late.fetch_add(1, Ordering::Relaxed);
+            self.held.extend_from_slice(bytes);
+            return Ok(());
+        }
+        let held = std::mem::take(&mut self.held);
+        self.inner.write_all(&held)?;
+        self.inner.write_all(bytes)
+    }
+
+    fn read(&mut self, into: &mut [u8], until: Timestamp) -> Result<usize, LinkError> {
+        self.inner.read(into, until)
+    }
+
+    fn discard_input(&mut self) -> Result<(), LinkError> {
+        self.inner.discard_input()
+    }
+
+    fn reopen(&mut self) -> Result<(), LinkError> {
+        self.inner.reopen()
+    }
+}
+
+/// A test run on a loaded computer once ended with "wrist_rotate has torque off": the answer had come after its question
+/// was repeated, and two answers to one question counted as none. Every place of a start is tried.
+#[test]
+fn late_answers_at_a_start_are_not_taken_for_a_fault_nor_for_the_next_answer() {
+    for paced in [true, false] {
+        // Up to the length of a whole start.
+        for every in 12.. {
+            let bus = bus();
+            bus.with(|bus| bus.set_paced(paced));
+            let late = Arc::new(AtomicU32::new(0));
+            let link = StarvedLink { inner: bus.link(), held: Vec::new(), left: every, every, late: late.clone() };
+            let mut arm = DynamixelArm::connect(link, &robot(), Default::default())
+                .unwrap_or_else(|error| panic!("every {every}: {error}"));
+            if let Err(error) = arm.activate(bus.now(), ControlMode::Position) {
+                panic!("every {every}, paced {paced}: {error}, {error:?}");
+            }
+            if late.load(Ordering::Relaxed) == 0 {
+                assert!(every > 100, "a start has {every} questions");
+                break;
+            }
+            // Every servo is asked for its health.
+            for _ in 0..20 {
+                bus.pass(TICK);
+                let read = arm.read(bus.now());
+                assert!(read.is_ok(), "every {every}: {read:?}");
+            }
+        }
+    }
 }

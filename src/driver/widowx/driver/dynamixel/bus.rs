@@ -172,6 +172,10 @@ impl<L: ByteLink> ServoBus<L> {
     }
 
     /// The same, up to `tries` times and more patiently each time; refusals and a lost link are not repeated.
+    ///
+    /// On a loaded computer the answer to an earlier question may come after the next one was asked. So two answers
+    /// count only when they came to a question asked of a bus that had fallen silent, and nothing that is still owed is
+    /// left for the question that follows.
     pub(super) fn insist(
         &mut self,
         tries: u32,
@@ -180,23 +184,29 @@ impl<L: ByteLink> ServoBus<L> {
         out: &mut [u8],
     ) -> Result<u8, BusError> {
         let mut last = Err(BusError::Silent);
+        let mut quiet = true;
         for attempt in 0..tries {
             self.counters.retries += u64::from(attempt > 0);
             // A loaded computer wakes up late; outside of the control path there is time to wait longer and longer.
             self.stretch = 4u32.pow(attempt.min(3));
             last = self.transact(id, instruction, out);
-            if !matches!(last, Err(BusError::Silent | BusError::Garbled)) {
-                break;
+            match last {
+                Err(BusError::Silent | BusError::Garbled) => quiet = false,
+                Err(BusError::Several(_)) if attempt + 1 < tries => {
+                    self.hush()?;
+                    quiet = true;
+                }
+                _ => break,
             }
         }
         self.stretch = 1;
+        if !quiet && tries > 1 {
+            self.hush()?;
+        }
         last
     }
 
     /// Model and firmware of a servo; two answers mean two servos with this id.
-    ///
-    /// On a loaded computer the answer to an earlier question may come after the next one was asked. So two answers count
-    /// only when they came to one question, asked of a bus that had fallen silent.
     pub(super) fn ping(&mut self, id: u8) -> Result<(u16, u8), BusError> {
         let mut answer = self.ping_once(TRIES, id);
         for _ in 0..TRIES {

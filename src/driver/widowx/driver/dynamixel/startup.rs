@@ -171,17 +171,19 @@ impl<L: ByteLink> DynamixelArm<L> {
             self.set_or_fail(servo.id, &registers::TORQUE_ENABLE, 1)?;
         }
         for servo in &SERVOS {
-            if self.bus.get(servo.id, &registers::TORQUE_ENABLE) != Ok(1) {
+            if self.get_or_fail(servo.id, &registers::TORQUE_ENABLE)? != 1 {
                 return self.fail(FaultKind::TorqueLost, servo.id, 0);
             }
+        }
+        // That they can be armed was proven by `prepare`; polls find out whether they are. From here on each servo has
+        // to hear something in time: if that was too late, the next read arms them again.
+        let armed_from = self.bus.now();
+        for servo in &SERVOS {
             self.set_or_fail(servo.id, &registers::BUS_WATCHDOG, WATCHDOG)?;
-            if self.bus.get(servo.id, &registers::BUS_WATCHDOG) != Ok(WATCHDOG) {
-                return self.fail(FaultKind::Watchdog, servo.id, 0);
-            }
         }
         (self.holding, self.fed, self.written_at) = (true, false, None);
         (self.misses, self.foreign_goals) = (0, 0);
-        self.spoken_at = self.bus.now();
+        self.spoken_at = armed_from;
         Ok(())
     }
 
@@ -200,12 +202,25 @@ impl<L: ByteLink> DynamixelArm<L> {
     fn set_or_fail(&mut self, id: u8, register: &Register, value: i32) -> Result<(), DriverError> {
         match self.bus.set(id, register, value) {
             Ok(_) => Ok(()),
-            Err(BusError::Link(_)) => {
+            Err(error) => self.refuse(id, error),
+        }
+    }
+
+    fn get_or_fail(&mut self, id: u8, register: &Register) -> Result<i32, DriverError> {
+        match self.bus.get(id, register) {
+            Ok(value) => Ok(value),
+            Err(error) => self.refuse(id, error),
+        }
+    }
+
+    fn refuse<T>(&mut self, id: u8, error: BusError) -> Result<T, DriverError> {
+        match error {
+            BusError::Link(_) => {
                 self.lost = true;
                 Err(DriverError::Silent)
             }
-            Err(BusError::Refused(_)) => self.fail(FaultKind::Refused, id, 0),
-            Err(_) => self.fail(FaultKind::ServoSilent, id, 0),
+            BusError::Refused(_) => self.fail(FaultKind::Refused, id, 0),
+            _ => self.fail(FaultKind::ServoSilent, id, 0),
         }
     }
 
