@@ -9,6 +9,7 @@ use anyhow::Context;
 use super::link::LinkArguments;
 use super::setting::{SetUp, Setting};
 use super::stage::{Person, Remote, Stage, default_socket};
+use super::station::activate;
 use crate::action::ControlMode;
 use crate::runtime::{Posture, Station, StopFlag, Timing, WallOptions, go_to};
 use crate::simulation::Assignment;
@@ -45,7 +46,7 @@ impl Rig {
         };
         let mut arm = super::link::connect(&setting.launch, &setting.robot, &clock)?;
         let camera = super::link::camera(&setting.launch, &setting.camera, &clock)?;
-        arm.activate(clock.now(), setting.launch.control.law.mode()).context("the arm cannot be activated")?;
+        activate(&mut *arm, clock.now(), setting.launch.control.law.mode())?;
         let station = setting.station_of(arm, camera)?;
         let mode = setting.launch.control.law.mode();
         Ok(Self { station, stage, clock, mode })
@@ -74,7 +75,7 @@ impl Rig {
             return Ok(());
         }
         self.station.arm.recover(now)?;
-        self.station.arm.activate(self.clock.now(), self.mode)?;
+        activate(&mut *self.station.arm, self.clock.now(), self.mode)?;
         Ok(())
     }
 

@@ -5,9 +5,10 @@ use std::time::Duration;
 use anyhow::Context;
 
 use super::setting::{Prepared, SetUp, Setting};
+use crate::action::ControlMode;
 use crate::camera::Camera;
 use crate::control::Controller;
-use crate::driver::ArmDriver;
+use crate::driver::{ArmDriver, DriverError};
 use crate::episode::EpisodeStart;
 use crate::runtime::Station;
 use crate::safety::SafetyFilter;
@@ -28,7 +29,7 @@ impl Setting {
             &set_up.task.container,
             self.object(&set_up.task.container)?,
         );
-        arm.activate(Timestamp::ZERO, self.launch.control.law.mode()).context("the arm cannot be activated")?;
+        activate(&mut arm, Timestamp::ZERO, self.launch.control.law.mode())?;
         Ok((self.station_of(Box::new(arm), Box::new(camera))?, judge))
     }
 
@@ -70,5 +71,13 @@ impl Setting {
             seed: set_up.seed,
             settings: self.launch.to_toml(),
         }
+    }
+}
+
+/// [`ArmDriver::activate`], a fault in words.
+pub(super) fn activate(arm: &mut dyn ArmDriver, now: Timestamp, mode: ControlMode) -> anyhow::Result<()> {
+    match arm.activate(now, mode) {
+        Err(DriverError::Fault(code)) => anyhow::bail!("the arm cannot be activated: {}", arm.fault_text(code)),
+        result => result.context("the arm cannot be activated"),
     }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::action::{ControlMode, JointCommand};
 use crate::camera::{Camera, CameraError};
-use crate::driver::{ArmDriver, Capabilities, ConnectError, DriverError};
+use crate::driver::{ArmDriver, Capabilities, ConnectError, DriverError, FaultCode};
 use crate::observation::{Image, JointVector, Proprioception};
 use crate::time::Timestamp;
 
@@ -17,6 +17,7 @@ struct Shared {
     frozen: AtomicBool,
     stuck: AtomicBool,
     panics: AtomicBool,
+    faulty: AtomicBool,
     holds: AtomicBool,
     hold_count: AtomicU64,
     write_count: AtomicU64,
@@ -35,6 +36,11 @@ impl Switches {
     /// The camera keeps giving the image it has.
     pub fn freeze(&self, on: bool) {
         self.0.frozen.store(on, Ordering::SeqCst);
+    }
+
+    /// The arm reports a fault from now on.
+    pub fn fault(&self, on: bool) {
+        self.0.faulty.store(on, Ordering::SeqCst);
     }
 
     /// The arm takes commands and does not move.
@@ -112,6 +118,9 @@ impl ArmDriver for FakeArm {
         if self.switches.is(|s| &s.silent) {
             return Err(DriverError::Silent);
         }
+        if self.switches.is(|s| &s.faulty) {
+            return Err(DriverError::Fault(FaultCode(7)));
+        }
         let still = JointVector::zeros(self.capabilities.joints);
         Ok(Proprioception {
             joint_positions: self.at.joints,
@@ -143,6 +152,10 @@ impl ArmDriver for FakeArm {
 
     fn recover(&mut self, _now: Timestamp) -> Result<(), ConnectError> {
         Ok(())
+    }
+
+    fn fault_text(&self, fault: FaultCode) -> String {
+        format!("the elbow hit {} cups", fault.0)
     }
 }
 

@@ -96,7 +96,7 @@ pub fn go_to(
             }
         }
     });
-    control.end(clock.now(), Ok(())).result.and(arrived)
+    control.end(clock.now(), Ok(())).and(arrived)
 }
 
 /// The joint farthest from its target, and how far \[rad\]; a missing or NaN joint is infinitely far.

@@ -158,6 +158,9 @@ pub enum RuntimeError {
     /// The arm.
     #[error(transparent)]
     Driver(#[from] DriverError),
+    /// The arm reports a fault, in its driver's words.
+    #[error("the arm stopped and holds: {0}")]
+    Fault(String),
     /// Who decides could not.
     #[error(transparent)]
     Source(#[from] ActionError),
@@ -256,28 +259,41 @@ struct ControlEnd {
     counts: ControlCounts,
     missed: u64,
     realtime: Vec<String>,
+    /// The arm's last fault in words.
+    fault: Option<String>,
 }
 
 impl ControlLoop<'_> {
     /// Leaves the arm holding.
     fn end(mut self, now: Timestamp, result: Result<(), RuntimeError>) -> ControlEnd {
         let held = self.arm.hold(now).map_err(RuntimeError::from);
+        let fault = self.arm.fault_text();
         let (ledger, counts) = (self.ledger, self.counts);
-        ControlEnd { result: result.and(held), ledger, counts, missed: 0, realtime: Vec::new() }
+        ControlEnd { result: result.and(held), ledger, counts, missed: 0, realtime: Vec::new(), fault }
     }
 }
 
-/// Tells the sinks how it ended and writes the report. `ended` is the decision side's view; a fault of the control side
-/// comes first, because it is the cause.
+impl ControlEnd {
+    /// What both sides came to; the control side's error comes first, because it is the cause. A fault code is put
+    /// into words.
+    fn and<T>(&mut self, ended: Result<T, RuntimeError>) -> Result<T, RuntimeError> {
+        std::mem::replace(&mut self.result, Ok(())).and(ended).map_err(|error| match (error, self.fault.take()) {
+            (RuntimeError::Driver(DriverError::Fault(_)), Some(words)) => RuntimeError::Fault(words),
+            (error, _) => error,
+        })
+    }
+}
+
+/// Tells the sinks how it ended and writes the report. `ended` is the decision side's view.
 fn close(
     mut decision: DecisionLoop<'_>,
-    control: ControlEnd,
+    mut control: ControlEnd,
     ended: Result<Outcome, RuntimeError>,
     seconds: f64,
     decision_misses: u64,
 ) -> EpisodeReport {
     let aborted = |why: String| Outcome::Aborted { judge: "runtime".into(), why };
-    let (outcome, mut fault) = match control.result.and(ended) {
+    let (outcome, mut fault) = match control.and(ended) {
         Ok(outcome) => (outcome, None),
         Err(error) => (aborted(error.to_string()), Some(error)),
     };

@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::RuntimeError;
 use crate::action::JointCommand;
-use crate::driver::{ArmDriver, DriverError};
+use crate::driver::{ArmDriver, DriverError, FaultCode};
 use crate::episode::Outcome;
 use crate::observation::Proprioception;
 use crate::time::Timestamp;
@@ -105,12 +105,13 @@ pub struct HoldGuard<'a> {
     now: Timestamp,
     holds: bool,
     counted: bool,
+    fault: Option<FaultCode>,
 }
 
 impl<'a> HoldGuard<'a> {
     /// Takes the arm.
     pub fn new(arm: &'a mut (dyn ArmDriver + 'static), now: Timestamp) -> Self {
-        Self { arm, now, holds: false, counted: false }
+        Self { arm, now, holds: false, counted: false, fault: None }
     }
 
     /// What the arm senses; an error makes it hold.
@@ -143,8 +144,16 @@ impl<'a> HoldGuard<'a> {
         result
     }
 
+    /// The last fault the arm reported, in words; for after the loop, since it allocates.
+    pub fn fault_text(&self) -> Option<String> {
+        self.fault.map(|code| self.arm.fault_text(code))
+    }
+
     fn or_hold<T>(&mut self, result: Result<T, DriverError>) -> Result<T, DriverError> {
-        if result.is_err() {
+        if let Err(error) = &result {
+            if let DriverError::Fault(code) = error {
+                self.fault = Some(*code);
+            }
             // The first error is the one to report; if this fails too, dropping the guard tries again.
             let _ = self.hold(self.now);
         }

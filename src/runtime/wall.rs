@@ -174,6 +174,7 @@ impl ControlEnd {
             counts: ControlCounts::default(),
             missed: 0,
             realtime: Vec::new(),
+            fault: None,
         }
     }
 }

@@ -32,7 +32,7 @@ fn it_connects_moves_loses_its_peer_and_finds_the_next() {
     let link = SerialLink::open(name, BAUD).unwrap();
     let mut arm = DynamixelArm::connect(link, &robot(), Default::default()).unwrap();
     let clock = SystemClock::new();
-    patiently(|| arm.activate(clock.now(), ControlMode::Position));
+    arm.activate(clock.now(), ControlMode::Position).unwrap();
     let start = patiently(|| arm.read(clock.now())).joint_positions;
     assert_near(&start, &SLEEP);
     let mut goal = start;
@@ -57,7 +57,7 @@ fn it_connects_moves_loses_its_peer_and_finds_the_next() {
     assert!(arm.recover(clock.now()).is_err());
     let _server = BusServer::start(emulator(), Some(&port)).unwrap();
     arm.recover(clock.now()).unwrap();
-    patiently(|| arm.activate(clock.now(), ControlMode::Position));
+    arm.activate(clock.now(), ControlMode::Position).unwrap();
     assert_near(&patiently(|| arm.read(clock.now())).joint_positions, &SLEEP);
 }
 

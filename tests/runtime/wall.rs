@@ -68,6 +68,22 @@ fn a_silent_arm_ends_the_episode_from_the_control_thread() {
 }
 
 #[test]
+fn a_fault_is_told_in_the_words_of_the_arm() {
+    let (mut station, arm, _) = station();
+    let switches = arm.clone();
+    let mut listener = Listener::at_step(move |_| {
+        switches.fault(true);
+        Ok(())
+    });
+    let report = episode(&mut station, 60.0, &mut listener, &StopFlag::new(), &PATIENT);
+    let words = "the arm stopped and holds: the elbow hit 7 cups";
+    assert_eq!(report.fault.map(|fault| fault.to_string()).as_deref(), Some(words));
+    let Outcome::Aborted { why, .. } = listener.end.unwrap().outcome else { panic!("not aborted") };
+    assert_eq!(why, words);
+    assert!(arm.holds());
+}
+
+#[test]
 fn a_panic_on_either_thread_leaves_the_arm_holding() {
     let (mut on_control, arm, _) = station();
     let switches = arm.clone();
