@@ -78,6 +78,7 @@ impl Setting {
     pub fn load(launch_file: &Path) -> anyhow::Result<Self> {
         let (launch, root) = Launch::load(launch_file)?;
         let robot = Robot::load(&root, &launch.robot)?;
+        launch.check_for(launch_file, &robot)?;
         let chain =
             Chain::from_robot(&robot).with_context(|| Robot::path(&root, &launch.robot).display().to_string())?;
         let scene_file = root.join(&launch.scene.file);

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigError, digest, load, project_root};
-use crate::action::{ActionBounds, ControlMode};
+use super::{ConfigError, ControlLaw, ControlSetting, Robot, digest, load, project_root};
+use crate::action::ActionBounds;
 
 /// A job: arm, camera, scene, policy, protocol. Paths are relative to the project folder (the one that holds `robots/`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -99,10 +99,7 @@ pub enum ClockKind {
 pub struct CameraSetting {
     /// Name, as recorded.
     pub name: String,
-    /// Where its images come from; default the simulator for a simulated arm and ROS 2 for any other.
-    #[serde(default)]
-    pub source: CameraSource,
-    /// ROS 2 image topic; default the RealSense wrapper's.
+    /// ROS 2 image topic of an arm that is not simulated here; default the RealSense wrapper's.
     #[serde(default = "default_topic")]
     pub topic: String,
     /// Calibration file.
@@ -113,19 +110,6 @@ pub struct CameraSetting {
     /// Oldest image a decision may use \[s\].
     #[serde(default = "default_max_age")]
     pub max_age: f64,
-}
-
-/// Where a camera's images come from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CameraSource {
-    /// `mujoco` for the driver `mujoco`, `ros2` for any other.
-    #[default]
-    Auto,
-    /// The simulated kitchen.
-    Mujoco,
-    /// A `sensor_msgs/Image` topic.
-    Ros2,
 }
 
 fn default_topic() -> String {
@@ -197,107 +181,6 @@ pub enum GripperPolicy {
     },
 }
 
-/// How actions become commands at control rate. What is left out fits the arm.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ControlSetting {
-    /// The law.
-    pub law: ControlLaw,
-    /// Least length of a jerk-limited motion to an action's target, in policy periods: at 1 the arm is there, at rest, when
-    /// the next action comes; longer is smoother and later.
-    pub horizon: f64,
-    /// Joint stiffness of the impedance laws, chain order \[Nm/rad\].
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub stiffness: Option<Vec<f64>>,
-    /// Joint damping of the impedance laws, chain order \[Nm s/rad\].
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub damping: Option<Vec<f64>>,
-    /// Tool stiffness of `cartesian_impedance` along \[N/m\] and about \[Nm/rad\] the base axes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tool_stiffness: Option<[f64; 6]>,
-    /// Tool damping of `cartesian_impedance` along \[N s/m\] and about \[Nm s/rad\] the base axes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tool_damping: Option<[f64; 6]>,
-}
-
-impl ControlSetting {
-    fn check(&self, path: &Path) -> Result<(), ConfigError> {
-        if !(self.horizon >= 1.0 && self.horizon <= 10.0) {
-            return Err(ConfigError::unfit(
-                path,
-                "control.horizon",
-                self.horizon,
-                "1 to 10 policy periods",
-                "1.5 is smooth and half a period late",
-            ));
-        }
-        let lists: [(&str, &[f64]); 4] = [
-            ("stiffness", self.stiffness.as_deref().unwrap_or_default()),
-            ("damping", self.damping.as_deref().unwrap_or_default()),
-            ("tool_stiffness", self.tool_stiffness.as_ref().map_or(&[], |values| values)),
-            ("tool_damping", self.tool_damping.as_ref().map_or(&[], |values| values)),
-        ];
-        for (key, list) in lists {
-            for (i, value) in list.iter().enumerate() {
-                // Written so that NaN fails it.
-                if !(*value > 0.0 && *value <= 1e5) {
-                    return Err(ConfigError::unfit(
-                        path,
-                        format!("control.{key}[{i}]"),
-                        value,
-                        "more than 0 and at most 100000",
-                        "leave the key out for what fits the arm",
-                    ));
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Default for ControlSetting {
-    fn default() -> Self {
-        Self {
-            law: ControlLaw::Interpolate,
-            horizon: 1.5,
-            stiffness: None,
-            damping: None,
-            tool_stiffness: None,
-            tool_damping: None,
-        }
-    }
-}
-
-/// What is done between two actions.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ControlLaw {
-    /// Joint positions on a straight line at constant speed over the policy period: Bridge's.
-    #[default]
-    Interpolate,
-    /// Joint positions within the arm's velocity, acceleration and jerk limits.
-    JerkLimited,
-    /// Joint velocities that follow the target pose.
-    Velocity,
-    /// The policy's own joint torques.
-    Torque,
-    /// Joint torques: each joint a spring.
-    JointImpedance,
-    /// Joint torques: the tool on a spring.
-    CartesianImpedance,
-}
-
-impl ControlLaw {
-    /// The mode of the commands it makes, which the arm is activated with.
-    pub fn mode(self) -> ControlMode {
-        match self {
-            ControlLaw::Interpolate | ControlLaw::JerkLimited => ControlMode::Position,
-            ControlLaw::Velocity => ControlMode::Velocity,
-            ControlLaw::Torque | ControlLaw::JointImpedance | ControlLaw::CartesianImpedance => ControlMode::Torque,
-        }
-    }
-}
-
 /// Rules of an evaluation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -324,6 +207,23 @@ impl Launch {
     /// SHA-256 of the resolved settings.
     pub fn digest(&self) -> String {
         digest(self.to_toml().as_bytes())
+    }
+
+    /// Refuses what this arm cannot do. `path` is the launch file, for the message.
+    pub fn check_for(&self, path: &Path, robot: &Robot) -> Result<(), ConfigError> {
+        if robot.streams_positions() && self.control.law == ControlLaw::Interpolate {
+            return Err(ConfigError::unfit(
+                path,
+                "control.law",
+                "interpolate",
+                format!(
+                    "a law without jumps of speed: {} takes positions at {} Hz and follows each of them",
+                    robot.robot.name, robot.robot.control_rate_hz
+                ),
+                "write law = \"jerk_limited\" under [control]",
+            ));
+        }
+        Ok(())
     }
 
     fn check(&self, path: &Path) -> Result<(), ConfigError> {
@@ -382,32 +282,18 @@ impl Launch {
 mod tests {
     use super::*;
 
-    fn control(text: &str) -> Result<ControlSetting, String> {
-        let setting: ControlSetting = toml::from_str(text).map_err(|error| error.to_string())?;
-        setting.check(Path::new("launch/test.toml")).map_err(|error| error.to_string())?;
-        Ok(setting)
-    }
-
     #[test]
-    fn an_empty_control_table_is_the_law_of_the_shipped_policies() {
-        let setting = control("").unwrap();
-        assert_eq!((setting.law, setting.law.mode()), (ControlLaw::Interpolate, ControlMode::Position));
-        let torque = control("law = \"joint_impedance\"\nstiffness = [600.0, 50.0]").unwrap();
-        assert_eq!((torque.law.mode(), torque.stiffness), (ControlMode::Torque, Some(vec![600.0, 50.0])));
-    }
-
-    #[test]
-    fn unknown_keys_laws_and_numbers_out_of_range_are_refused_by_name() {
-        for (text, named) in [
-            ("gain = 1.0", "gain"),
-            ("law = \"magic\"", "magic"),
-            ("horizon = 0.5", "control.horizon"),
-            ("horizon = nan", "control.horizon"),
-            ("damping = [1.0, -1.0]", "control.damping[1]"),
-            ("tool_stiffness = [1.0, 1.0, nan, 1.0, 1.0, 1.0]", "control.tool_stiffness[2]"),
-        ] {
-            let error = control(text).unwrap_err();
-            assert!(error.contains(named), "{text}: {error}");
+    fn straight_lines_between_actions_are_refused_for_an_arm_that_follows_every_position() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let file = root.join("launch/widowx_kitchen.toml");
+        let (mut launch, _) = Launch::load(&file).unwrap();
+        let [widowx, panda] = ["widowx", "panda"].map(|name| Robot::load(root, name).unwrap());
+        launch.check_for(&file, &widowx).unwrap();
+        let error = launch.check_for(&file, &panda).unwrap_err().to_string();
+        for word in ["widowx_kitchen.toml", "control.law", "interpolate", "1000 Hz", "jerk_limited"] {
+            assert!(error.contains(word), "{word}: {error}");
         }
+        launch.control.law = ControlLaw::JerkLimited;
+        launch.check_for(&file, &panda).unwrap();
     }
 }

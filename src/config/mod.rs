@@ -4,6 +4,7 @@
 //! line, the key path, what was found and what to do. Nothing is guessed, nothing is silently defaulted away.
 
 mod calibration;
+mod control;
 mod gripper;
 mod launch;
 mod robot;
@@ -15,10 +16,11 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 pub use calibration::CameraCalibration;
+pub use control::{ControlLaw, ControlSetting};
 pub use gripper::{Finger, FingerJoint, Gripper};
 pub use launch::{
-    CameraSetting, CameraSource, ClockKind, ControlLaw, ControlSetting, DriverKind, GripperPolicy, Launch, LinkSetting,
-    PolicySetting, ProtocolSetting, Rendering, SceneSetting,
+    CameraSetting, ClockKind, DriverKind, GripperPolicy, Launch, LinkSetting, PolicySetting, ProtocolSetting,
+    Rendering, SceneSetting,
 };
 pub use robot::{
     FkTest, GravityTest, Joint, Limits, Link, Look, Primitive, PrimitiveKind, Robot, RobotIdentity, Simulation, Tool,

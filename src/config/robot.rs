@@ -257,7 +257,15 @@ pub struct GravityTest {
     pub torque: Vec<f64>,
 }
 
+/// Rate from which a position is a place on a smooth curve and not a goal for the arm's own servo \[Hz\].
+const STREAMING_RATE: f64 = 500.0;
+
 impl Robot {
+    /// Does the arm follow each position it gets (Panda, FR3), rather than move to it as to a goal?
+    pub fn streams_positions(&self) -> bool {
+        self.robot.control_rate_hz >= STREAMING_RATE
+    }
+
     /// Path of an arm's description.
     pub fn path(root: &Path, name: &str) -> PathBuf {
         root.join("robots").join(name).join("robot.toml")

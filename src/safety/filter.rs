@@ -28,8 +28,6 @@ pub struct Verdict {
 
 /// Control periods that may count as elapsed between two commands: after a stall the arm must not jump.
 const MOST_PERIODS: f64 = 2.0;
-/// Rate from which a position is a place on a smooth curve and not a goal for the arm's own servo \[Hz\].
-const STREAMING_RATE: f64 = 500.0;
 /// Accelerations beyond the limit times this are a jump \[1\].
 const JUMP: f64 = 2.0;
 
@@ -61,6 +59,7 @@ pub struct SafetyFilter {
     pub(super) workspace: Workspace,
     command_age: f64,
     period: f64,
+    streams_positions: bool,
     velocities: VelocityLimits,
     torques: TorqueLimits,
     last: Option<Sent>,
@@ -77,6 +76,7 @@ impl SafetyFilter {
             workspace: Workspace { low: robot.limits.workspace_low, high: robot.limits.workspace_high },
             command_age: robot.limits.command_age,
             period,
+            streams_positions: robot.streams_positions(),
             velocities: VelocityLimits::of(robot, period),
             torques: TorqueLimits::of(robot, period),
             last: None,
@@ -180,7 +180,7 @@ impl SafetyFilter {
             // However far the wish was shortened before, this is why the arm stands.
             changes.decide(LimitReason::Workspace);
         }
-        if self.period * STREAMING_RATE <= 1.0 && since > 0.0 {
+        if self.streams_positions && since > 0.0 {
             // Over all the time since: an arm that heard nothing went on as it was going.
             let velocity = speed(&sent, &before, since);
             let smooth = (0..sent.len()).all(|joint| {
