@@ -1,7 +1,7 @@
 //! `report.json` keeps its shape and `report.html` shows every trial.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::fixture::{Scripted, options, scene, tasks};
 use serde_json::{Value, json};
@@ -174,15 +174,4 @@ fn check_balance(html: &str) {
         open.push(name);
     }
     assert!(open.is_empty(), "not closed: {open:?}");
-}
-
-/// Writes a page to look at: `VISUOMOTOR_SAMPLE_REPORT=DIR cargo test --test tests sample -- --ignored`.
-#[test]
-#[ignore = "writes a page for a person"]
-fn sample() {
-    let folder = PathBuf::from(std::env::var_os("VISUOMOTOR_SAMPLE_REPORT").expect("set VISUOMOTOR_SAMPLE_REPORT"));
-    for (name, scenario) in [("plain", Scenario::Plain), ("novel", Scenario::NovelTargets)] {
-        fs::create_dir_all(folder.join(name)).unwrap();
-        println!("{}", score(&folder.join(name), scenario, 60).table());
-    }
 }

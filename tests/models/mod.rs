@@ -10,8 +10,6 @@ use visuomotor::simulation::Pedestal;
 mod agreement;
 /// MuJoCo held by our gravity, and driven.
 mod drives;
-/// The picture of the arms.
-mod picture;
 
 const ARMS: [&str; 7] = ["widowx", "panda", "fr3", "sawyer", "jaco_j2s7s300", "jaco_j2n7s300", "jaco_j2s6s300"];
 

@@ -105,25 +105,29 @@ fn a_recording_still_being_written_is_read_but_not_recovered() {
     assert!(matches!(recover(writer.partial_path()), Err(RecordingError::Busy { .. })));
 }
 
-/// Not a test of its own: the process that `a_killed_process_loses_at_most_one_step` kills.
-#[test]
-#[ignore = "started by a_killed_process_loses_at_most_one_step"]
-fn process_to_kill() {
-    let folder = std::env::var("VISUOMOTOR_TEST_FOLDER").unwrap();
-    let mut writer = EpisodeWriter::create(Path::new(&folder), "killed", WriterOptions::default()).unwrap();
+/// Names the folder to record into, in the process that is to be killed.
+const FOLDER: &str = "VISUOMOTOR_TEST_FOLDER";
+
+fn record_without_end(folder: &Path) -> ! {
+    let mut writer = EpisodeWriter::create(folder, "killed", WriterOptions::default()).unwrap();
     writer.episode_started(&start("killed")).unwrap();
-    for index in 0.. {
+    let mut index = 0;
+    loop {
         tell(&mut writer, index, &told(index, vec![image("front", 64, 48, index)])).unwrap();
         println!("\nstep {index}");
+        index += 1;
     }
 }
 
 #[test]
 fn a_killed_process_loses_at_most_one_step() {
+    if let Some(folder) = std::env::var_os(FOLDER) {
+        record_without_end(Path::new(&folder));
+    }
     let folder = tempfile::tempdir().unwrap();
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "recording::cut_off::process_to_kill", "--ignored", "--nocapture"])
-        .env("VISUOMOTOR_TEST_FOLDER", folder.path())
+        .args(["--exact", "recording::cut_off::a_killed_process_loses_at_most_one_step", "--nocapture"])
+        .env(FOLDER, folder.path())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();

@@ -3,6 +3,5 @@
 mod cut_off;
 pub mod episodes;
 mod independent_reader;
-mod measure;
 mod refusals;
 mod round_trip;

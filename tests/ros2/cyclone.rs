@@ -1,9 +1,6 @@
 //! Cyclone DDS plays the node of a WidowX and looks at us from outside: names, types, quality of service, bytes.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read};
-use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,55 +13,9 @@ use visuomotor::time::{Clock, SystemClock};
 use visuomotor::transport::ros2::messages::sensor::JointState;
 use visuomotor::transport::ros2::{Qos, RosSettings, ServiceLayout};
 
+use super::peer::Peer;
 use super::xs_sdk::widowx;
 use super::{LONG, domain, node};
-
-/// A running `peer.py`; killed when dropped.
-struct Peer {
-    process: Child,
-    output: BufReader<ChildStdout>,
-}
-
-impl Peer {
-    fn start(role: &str, domain: u16) -> Self {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let python = root.join(".deps/python/bin/python");
-        assert!(
-            python.exists(),
-            "{} is missing: run `cargo xtask setup`, or `python3 -m venv .deps/python && .deps/python/bin/pip install \
-             cyclonedds==11.0.1`",
-            python.display()
-        );
-        let mut process = Command::new(python)
-            .arg(root.join("tests/ros2/peer.py"))
-            .args([role, &domain.to_string()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut output = BufReader::new(process.stdout.take().unwrap());
-        let mut line = String::new();
-        output.read_line(&mut line).unwrap();
-        assert_eq!(line, "ready\n");
-        Self { process, output }
-    }
-
-    /// Ends it and answers what it saw.
-    fn end(mut self) -> Value {
-        drop(self.process.stdin.take());
-        let mut text = String::new();
-        self.output.read_to_string(&mut text).unwrap();
-        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
-    }
-}
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
 
 /// Type and reliability of each topic in a list of endpoints.
 fn by_topic(list: &Value) -> BTreeMap<String, (String, bool)> {
@@ -79,7 +30,7 @@ fn by_topic(list: &Value) -> BTreeMap<String, (String, bool)> {
 #[test]
 fn the_driver_moves_an_arm_played_by_cyclone_dds_and_is_seen_as_ros_2_would() {
     let domain = domain();
-    let peer = Peer::start("xs_sdk", domain);
+    let peer = Peer::start("ros2/peer.py", "xs_sdk", domain);
     let clock = Arc::new(SystemClock::new());
     let settings =
         RosSettings::loopback("visuomotor", domain).with_namespace("wx250s").with_services(ServiceLayout::Cyclone);
@@ -137,7 +88,7 @@ fn the_driver_moves_an_arm_played_by_cyclone_dds_and_is_seen_as_ros_2_would() {
 #[test]
 fn a_joint_state_goes_to_cyclone_dds_and_comes_back_the_same() {
     let domain = domain();
-    let mut peer = Peer::start("echo-state", domain);
+    let mut peer = Peer::start("ros2/peer.py", "echo-state", domain);
     let node = node("visuomotor", domain);
     let publisher = node.publisher::<JointState>("/ping", Qos::Reliable).unwrap();
     let mut subscriber = node.subscriber::<JointState>("/pong", Qos::Reliable).unwrap();
@@ -165,7 +116,7 @@ fn a_joint_state_goes_to_cyclone_dds_and_comes_back_the_same() {
 #[test]
 fn other_fields_under_the_same_type_name_are_dropped_and_counted() {
     let domain = domain();
-    let _peer = Peer::start("malformed", domain);
+    let _peer = Peer::start("ros2/peer.py", "malformed", domain);
     let node = node("visuomotor", domain);
     let mut subscriber = node.subscriber::<JointState>("/joint_states", Qos::State).unwrap();
     let deadline = Instant::now() + LONG;

@@ -5,6 +5,7 @@
 mod camera;
 mod cyclone;
 mod node;
+pub mod peer;
 mod xs_sdk;
 
 use std::sync::atomic::{AtomicU16, Ordering};

@@ -2,61 +2,13 @@
 //! look.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, ChildStdout, Command, Stdio};
 
 use serde_json::Value;
 use visuomotor::driver::sawyer::driver::SawyerOptions;
 use visuomotor::transport::ros2::{RosSettings, ServiceLayout};
 
 use super::*;
-
-/// A running `peer.py`; killed when dropped.
-struct Peer {
-    process: Child,
-    output: BufReader<ChildStdout>,
-}
-
-impl Peer {
-    fn start(role: &str, domain: u16) -> Self {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let python = root.join(".deps/python/bin/python");
-        assert!(
-            python.exists(),
-            "{} is missing: run `cargo xtask setup`, or `python3 -m venv .deps/python && .deps/python/bin/pip install \
-             cyclonedds==11.0.1`",
-            python.display()
-        );
-        let mut process = Command::new(python)
-            .arg(root.join("tests/ros2_arms/peer.py"))
-            .args([role, &domain.to_string()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut output = BufReader::new(process.stdout.take().unwrap());
-        let mut line = String::new();
-        output.read_line(&mut line).unwrap();
-        assert_eq!(line, "ready\n");
-        Self { process, output }
-    }
-
-    /// Ends it and answers what it saw.
-    fn end(mut self) -> Value {
-        drop(self.process.stdin.take());
-        let mut text = String::new();
-        self.output.read_to_string(&mut text).unwrap();
-        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
-    }
-}
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
+use crate::ros2::peer::Peer;
 
 fn settings(domain: u16) -> RosSettings {
     RosSettings::loopback("visuomotor", domain).with_services(ServiceLayout::Cyclone)
@@ -96,7 +48,7 @@ fn state(kind: &str) -> (String, bool, bool) {
 #[test]
 fn sawyer_is_driven_and_seen_as_ros_2_would() {
     let (domain, clock, robot) = (domain(), clock(), robot("sawyer"));
-    let peer = Peer::start("sawyer", domain);
+    let peer = Peer::start("ros2_arms/peer.py", "sawyer", domain);
     let options = SawyerOptions { link: patient(), ..Default::default() };
     let connected = visuomotor::driver::sawyer::driver::connect(&robot, settings(domain), options, clock.clone());
     let mut arm = connected.unwrap_or_else(|error| panic!("{error}"));
@@ -120,7 +72,7 @@ fn sawyer_is_driven_and_seen_as_ros_2_would() {
 #[test]
 fn jaco_is_driven_and_seen_as_ros_2_would() {
     let (domain, clock, robot) = (domain(), clock(), robot("jaco_j2s7s300"));
-    let peer = Peer::start("jaco", domain);
+    let peer = Peer::start("ros2_arms/peer.py", "jaco", domain);
     let connected = visuomotor::driver::jaco::driver::connect(&robot, settings(domain), patient(), clock.clone());
     let mut arm = connected.unwrap_or_else(|error| panic!("{error}"));
     let seen = move_and_look(peer, &mut arm, &clock, &robot);
@@ -144,7 +96,7 @@ fn jaco_is_driven_and_seen_as_ros_2_would() {
 fn panda_is_driven_and_seen_as_ros_2_would() {
     let (domain, clock, mut robot) = (domain(), clock(), robot("panda"));
     robot.robot.control_rate_hz = 100.0;
-    let peer = Peer::start("panda", domain);
+    let peer = Peer::start("ros2_arms/peer.py", "panda", domain);
     let connected =
         visuomotor::driver::panda::driver::ros2::connect(&robot, settings(domain), patient(), clock.clone());
     let mut arm = connected.unwrap_or_else(|error| panic!("{error}"));

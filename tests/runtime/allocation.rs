@@ -1,7 +1,5 @@
 //! The control thread allocates nothing: counted per thread, from one reading of the arm to the next.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,38 +9,9 @@ use visuomotor::observation::Proprioception;
 use visuomotor::runtime::{StopFlag, Timing, run_episode};
 use visuomotor::time::{SystemClock, Timestamp};
 
+use crate::counting::allocations;
 use crate::station::{Clockwatcher, Listener, Script, request, station, wave, wrap};
 use crate::wall::PATIENT;
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-fn count() {
-    // While a thread ends its counter may be gone; nothing is measured then.
-    let _ = ALLOCATIONS.try_with(|n| n.set(n.get() + 1));
-}
-
-// SAFETY: every call is handed unchanged to the system allocator, which keeps the contract; counting touches a
-// thread-local cell that needs no allocation and no destructor.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        count();
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// Notes the allocations of the control thread between its first and its newest reading.
 struct WatchedArm {
@@ -60,14 +29,14 @@ impl ArmDriver for WatchedArm {
         self.arm.activate(now, mode)
     }
     fn read(&mut self, now: Timestamp) -> Result<Proprioception, DriverError> {
-        let (thread, count) = (std::thread::current().id(), ALLOCATIONS.get());
+        let (thread, count) = (std::thread::current().id(), allocations());
         match self.thread {
             Some((same, first)) if same == thread => {
                 self.allocations.store(count - first, Ordering::SeqCst);
                 self.reads.fetch_add(1, Ordering::SeqCst);
             }
             // The first tick runs on the calling thread.
-            _ => self.thread = Some((thread, ALLOCATIONS.get())),
+            _ => self.thread = Some((thread, allocations())),
         }
         self.arm.read(now)
     }

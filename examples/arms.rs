@@ -1,14 +1,16 @@
 //! `docs/arms.png`: the four arms side by side, as MuJoCo has them and our renderer draws them. Rewrite it with
-//! `cargo test --no-default-features --features mujoco --test tests models::picture -- --ignored`.
+//! `cargo run --release --example arms`.
 
+use std::fs::File;
+use std::io::BufWriter;
 use std::path::Path;
 use std::sync::Arc;
 
+use anyhow::Context;
 use mujoco_rs::prelude::*;
 use mujoco_rs::wrappers::mj_model::MjtObjBase;
+use visuomotor::config::Robot;
 use visuomotor::simulation::{SharedRenderer, arm_mjcf, prepare_process};
-
-use super::robot;
 
 const WIDTH: u32 = 1280;
 const HEIGHT: u32 = 540;
@@ -34,7 +36,7 @@ const SCENE: &str = r#"
 </worldbody>
 "#;
 
-fn scene() -> String {
+fn scene() -> anyhow::Result<String> {
     let mut text = format!(
         "<mujoco><compiler angle=\"radian\" autolimits=\"true\"/>\n\
          <visual><global offwidth=\"{WIDTH}\" offheight=\"{HEIGHT}\"/><headlight active=\"0\"/>\n\
@@ -43,7 +45,7 @@ fn scene() -> String {
     );
     for (name, [x, y, z], facing, _) in ROW {
         let yaw = f64::to_radians(facing);
-        let arm = arm_mjcf(&robot(name))
+        let arm = arm_mjcf(&robot(name)?)
             .replace("\"arm_", &format!("\"{name}_"))
             .replace("name=\"tool\"", &format!("name=\"{name}_tool\""))
             .replace("<worldbody>", &format!("<worldbody><frame pos=\"{x} {y} {z}\" euler=\"0 0 {yaw}\"><geom type=\"cylinder\" size=\"0.16 0.015\" pos=\"0 0 -0.015\" material=\"plate\"/>"))
@@ -51,32 +53,35 @@ fn scene() -> String {
         text.push_str(&arm);
     }
     text.push_str("</mujoco>");
-    text
+    Ok(text)
 }
 
-#[test]
-#[ignore = "writes docs/arms.png"]
-fn the_arms_side_by_side() {
+fn robot(name: &str) -> anyhow::Result<Robot> {
+    Ok(Robot::load(Path::new(env!("CARGO_MANIFEST_DIR")), name)?)
+}
+
+fn main() -> anyhow::Result<()> {
     prepare_process();
-    let model = Arc::new(MjModel::from_xml_string(&scene()).unwrap());
+    let model = Arc::new(MjModel::from_xml_string(&scene()?)?);
     let mut data = MjData::new(Arc::clone(&model));
     for (name, _, _, pose) in ROW {
-        let robot = robot(name);
+        let robot = robot(name)?;
         let fingers = robot.gripper.finger.iter().map(|f| (&f.name, robot.gripper.finger_open));
         let joints = robot.joint.iter().map(|joint| &joint.name).zip(pose.iter().copied());
         for (joint, value) in joints.chain(fingers) {
-            let id = model.name_to_id(MjtObjBase::mjOBJ_JOINT, joint).unwrap();
+            let id = model.name_to_id(MjtObjBase::mjOBJ_JOINT, joint).context("MuJoCo knows every joint")?;
             data.qpos_mut()[model.jnt_qposadr()[id] as usize] = value;
         }
     }
     data.forward();
-    let camera = model.name_to_id(MjtObjBase::mjOBJ_CAMERA, "picture").unwrap();
-    let pixels = SharedRenderer::new(WIDTH, HEIGHT).draw(&mut data, camera).unwrap();
+    let camera = model.name_to_id(MjtObjBase::mjOBJ_CAMERA, "picture").context("the scene has a camera")?;
+    let pixels = SharedRenderer::new(WIDTH, HEIGHT).draw(&mut data, camera)?;
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/arms.png");
-    let mut encoder = png::Encoder::new(std::io::BufWriter::new(std::fs::File::create(&file).unwrap()), WIDTH, HEIGHT);
+    let mut encoder = png::Encoder::new(BufWriter::new(File::create(&file)?), WIDTH, HEIGHT);
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
     encoder.set_compression(png::Compression::High);
-    encoder.write_header().unwrap().write_image_data(&pixels).unwrap();
-    assert!(std::fs::metadata(&file).unwrap().len() < 400_000);
+    encoder.write_header()?.write_image_data(&pixels)?;
+    println!("{}", file.display());
+    Ok(())
 }
