@@ -1,7 +1,7 @@
 //! A serial port without hardware: the controller's side of a pseudo-terminal, with a path that any program opens.
 //!
 //! [`Pty`] holds the emulator's end; the driver, or the maker's own SDK, opens [`Pty::path`] (or the symbolic link
-//! asked for, `/tmp/ttyDXL`). Raw: every byte passes unchanged. There is no wire: bytes arrive at once, whatever baud
+//! asked for, `results/ttyDXL`). Raw: every byte passes unchanged. There is no wire: bytes arrive at once, whatever baud
 //! rate is set.
 
 use std::ffi::CStr;

@@ -1,7 +1,7 @@
 """Instruction packets as the maker's SDK writes them -> dynamixel.json.
 
-    python3 -m venv /tmp/sdk && /tmp/sdk/bin/pip install dynamixel-sdk==4.1.0
-    /tmp/sdk/bin/python tests/golden/make_dynamixel.py > tests/golden/dynamixel.json
+    cargo xtask setup
+    .deps/python/bin/python tests/golden/make_dynamixel.py > tests/golden/dynamixel.json
 
 The SDK writes to a port; this one keeps what is written and answers nothing.
 """

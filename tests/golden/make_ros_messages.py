@@ -4,8 +4,8 @@ The bytes come from `rosbags` (pure Python, shares no code with us or with DDS).
 for the distribution; the makers' types are declared below by their fields. Every field gets another value, so that a
 swapped or missing field shows. Numbers are multiples of 1/8 and exact in JSON and in float32.
 
-    python3 -m venv /tmp/v && /tmp/v/bin/pip install rosbags==0.11.9
-    /tmp/v/bin/python tests/golden/make_ros_messages.py
+    python3 -m venv target/rosbags && target/rosbags/bin/pip install rosbags==0.11.9
+    target/rosbags/bin/python tests/golden/make_ros_messages.py
 """
 
 import json

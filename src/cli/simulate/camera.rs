@@ -12,7 +12,6 @@ use crate::cli::link::ros_settings;
 use crate::cli::setting::Setting;
 use crate::simulation::SimulatedCamera;
 use crate::time::{Clock, SystemClock};
-use crate::transport::ros2::messages::builtin::Time;
 use crate::transport::ros2::messages::sensor::Image;
 use crate::transport::ros2::messages::std::Header;
 use crate::transport::ros2::{Qos, RosNode, RosPublisher};
@@ -80,15 +79,8 @@ fn publish(
         }
         if let Some(camera) = &mut camera {
             let image = camera.take_picture()?;
-            let stamp = image.captured_at.as_nanos();
             publisher.publish(Image {
-                header: Header {
-                    stamp: Time {
-                        sec: i32::try_from(stamp / 1_000_000_000).unwrap_or(i32::MAX),
-                        nanosec: (stamp % 1_000_000_000) as u32,
-                    },
-                    frame_id: name.clone(),
-                },
+                header: Header { stamp: image.captured_at.into(), frame_id: name.clone() },
                 height: image.height,
                 width: image.width,
                 encoding: "rgb8".into(),

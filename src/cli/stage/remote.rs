@@ -26,7 +26,11 @@ impl Remote {
     /// Connects.
     pub fn connect(path: &Path) -> anyhow::Result<Self> {
         let socket = UnixStream::connect(path)
-            .with_context(|| format!("{}: no stage there; start `visuomotor simulate` first", path.display()))?;
+            .with_context(|| format!(
+                "{}: no stage there; start `visuomotor simulate`, or pass `--stage person` to lay and judge the scene yourself (a \
+                 killed simulation leaves its socket behind: remove it)",
+                path.display()
+            ))?;
         socket.set_read_timeout(Some(PATIENCE))?;
         socket.set_write_timeout(Some(PATIENCE))?;
         Ok(Self { path: path.to_path_buf(), socket: BufReader::new(socket) })

@@ -16,7 +16,6 @@ use crate::driver::{Drive, Plant};
 use crate::kinematics::Chain;
 use crate::observation::JointVector;
 use crate::time::{Clock, Timestamp};
-use crate::transport::ros2::messages::builtin::Time;
 use crate::transport::ros2::messages::geometry::{Point, Pose, Quaternion};
 use crate::transport::ros2::messages::intera::{
     EndpointState, IOComponentCommand, IODeviceStatus, JointCommand, RobotAssemblyState,
@@ -189,9 +188,7 @@ impl Intera {
 
     fn publish(&mut self, now: Timestamp) {
         let sensed = self.plant.sense();
-        let stamp =
-            Time { sec: (now.as_nanos() / 1_000_000_000) as i32, nanosec: (now.as_nanos() % 1_000_000_000) as u32 };
-        let header = Header { stamp, frame_id: String::new() };
+        let header = Header { stamp: now.into(), frame_id: String::new() };
         // The head's joint comes first, as on the arm: who counts instead of looking for names is wrong.
         let list =
             |first: f64, joints: &JointVector| [first].iter().chain(joints.iter()).copied().collect::<Vec<f64>>();
@@ -213,7 +210,7 @@ impl Intera {
             self.joints.publish(joints),
             self.assembly.publish(self.state),
             self.endpoint.publish(EndpointState { header, pose, valid: true, ..Default::default() }),
-            self.gripper.publish(wire::gripper_status(stamp, 2.0 * sensed.gripper * self.stroke)),
+            self.gripper.publish(wire::gripper_status(now.into(), 2.0 * sensed.gripper * self.stroke)),
         ];
         for error in results.into_iter().filter_map(Result::err) {
             tracing::debug!("emulated sawyer: {error}");

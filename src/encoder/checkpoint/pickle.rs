@@ -4,7 +4,7 @@
 //! [`Callable`], each a plain constructor; any other name is refused, with the name. Values live in one list and refer
 //! to each other by index, so that neither nesting nor cycles can overflow the stack, and every instruction makes at
 //! most one value, so that memory is bounded by the pickle's length.
-//! Longer than other files here, because the instructions and what they may touch are best audited in one place.
+//! One file because the instructions and what they may touch are best audited in one place.
 
 use std::collections::HashMap;
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::time::Timestamp;
 use crate::transport::ros2::message::ros_messages;
 
 /// `builtin_interfaces/msg/Time`: time since the epoch of whoever wrote it.
@@ -11,6 +12,13 @@ pub struct Time {
     pub sec: i32,
     /// The rest \[ns\].
     pub nanosec: u32,
+}
+
+impl From<Timestamp> for Time {
+    fn from(stamp: Timestamp) -> Self {
+        let nanos = stamp.as_nanos();
+        Self { sec: i32::try_from(nanos / 1_000_000_000).unwrap_or(i32::MAX), nanosec: (nanos % 1_000_000_000) as u32 }
+    }
 }
 
 /// `builtin_interfaces/msg/Duration`.
