@@ -18,6 +18,7 @@ pub mod embedding;
 pub mod observation;
 pub mod action;
 pub mod episode;
+pub mod operator;
 // 1: description of the set-up
 pub mod config;
 pub mod kinematics;

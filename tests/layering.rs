@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Rank and name, in order.
-const ROWS: [(u32, &str); 24] = [
+const ROWS: [(u32, &str); 27] = [
     (0, "time"),
     (0, "geometry"),
     (0, "embedding"),
     (0, "observation"),
     (0, "action"),
     (0, "episode"),
+    (0, "operator"),
     (1, "config"),
     (1, "kinematics"),
     (2, "transport"),
@@ -24,9 +25,11 @@ const ROWS: [(u32, &str); 24] = [
     (3, "safety"),
     (4, "simulation"),
     (4, "recording"),
+    (5, "exchange"),
     (5, "runtime"),
     (6, "evaluation"),
     (6, "training"),
+    (6, "page"),
     (7, "cli"),
     (8, "main"),
 ];
