@@ -33,6 +33,7 @@ pub mod network;
 pub mod encoder;
 #[cfg(feature = "torch")]
 pub mod policy;
+pub mod teleop;
 pub mod control;
 pub mod safety;
 // 4: stand-ins and records

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigError, ControlLaw, ControlSetting, Robot, digest, load, project_root};
+use super::{ConfigError, ControlLaw, ControlSetting, Robot, TeleopSetting, digest, load, project_root};
 use crate::action::ActionBounds;
 
 /// A job: arm, camera, scene, policy, protocol. Paths are relative to the project folder (the one that holds `robots/`).
@@ -29,6 +29,9 @@ pub struct Launch {
     /// How actions become commands; without the table as the shipped policies were evaluated.
     #[serde(default)]
     pub control: ControlSetting,
+    /// How a person drives, where one does.
+    #[serde(default)]
+    pub teleop: TeleopSetting,
     /// Rules of an evaluation.
     pub protocol: ProtocolSetting,
 }
@@ -251,6 +254,7 @@ impl Launch {
             ));
         }
         self.control.check(path)?;
+        self.teleop.check(path, self.policy.rate_hz)?;
         if !(self.protocol.trial_seconds > 0.0 && self.protocol.trial_seconds <= 3600.0) {
             return Err(ConfigError::unfit(
                 path,

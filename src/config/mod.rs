@@ -9,6 +9,7 @@ mod gripper;
 mod launch;
 mod robot;
 mod scene;
+mod teleop;
 
 use std::path::{Path, PathBuf};
 
@@ -26,6 +27,7 @@ pub use robot::{
     FkTest, GravityTest, Joint, Limits, Link, Look, Primitive, PrimitiveKind, Robot, RobotIdentity, Simulation, Tool,
 };
 pub use scene::{ContainerPlace, Object, ObjectKind, Rule, Scene, StartTransform, Task, Variation};
+pub use teleop::{DeviceKind, MotionFrame, SignedAxis, Stand, TeleopSetting};
 
 /// A file of the set-up is missing, unreadable or says something it must not.
 #[derive(Debug, thiserror::Error)]

@@ -6,7 +6,7 @@ use mcap::records::MessageHeader;
 use serde::de::DeserializeOwned;
 
 use super::RecordingError;
-use super::events::{SafetyEvent, StepEvent};
+use super::events::{Gap, Note, SafetyEvent, StepEvent};
 use super::messages::{CompressedImage, JointState, decode_f32_array, decode_f64_array, decode_pose};
 use super::picture::RecordedImage;
 use super::reader::{ReadOptions, RecordedStep, damaged};
@@ -47,12 +47,21 @@ pub(super) struct Assembly<'a> {
     steps: Vec<RecordedStep>,
     ticks: Vec<ControlTick>,
     end: Option<EpisodeEnd>,
+    notes: Vec<Note>,
+    gaps: Vec<Gap>,
     open_step: OpenStep,
     open_tick: OpenTick,
 }
 
-/// Start, steps, ticks, end.
-pub(super) type Assembled = (Option<EpisodeStart>, Vec<RecordedStep>, Vec<ControlTick>, Option<EpisodeEnd>);
+/// All that came of an episode.
+pub(super) struct Assembled {
+    pub start: Option<EpisodeStart>,
+    pub steps: Vec<RecordedStep>,
+    pub ticks: Vec<ControlTick>,
+    pub end: Option<EpisodeEnd>,
+    pub notes: Vec<Note>,
+    pub gaps: Vec<Gap>,
+}
 
 impl<'a> Assembly<'a> {
     pub fn new(path: &'a Path, options: ReadOptions) -> Self {
@@ -63,6 +72,8 @@ impl<'a> Assembly<'a> {
             steps: Vec::new(),
             ticks: Vec::new(),
             end: None,
+            notes: Vec::new(),
+            gaps: Vec::new(),
             open_step: OpenStep::default(),
             open_tick: OpenTick::default(),
         }
@@ -70,7 +81,8 @@ impl<'a> Assembly<'a> {
 
     /// Everything whole; messages of a step that was never closed are dropped.
     pub fn finish(self) -> Assembled {
-        (self.start, self.steps, self.ticks, self.end)
+        let Self { start, steps, ticks, end, notes, gaps, .. } = self;
+        Assembled { start, steps, ticks, end, notes, gaps }
     }
 
     /// Takes the next message; topics of other programs are passed over.
@@ -81,6 +93,8 @@ impl<'a> Assembly<'a> {
         match name {
             topic::EPISODE_START => self.start = Some(json(data).map_err(bad)?),
             topic::EPISODE_END => self.end = Some(json(data).map_err(bad)?),
+            topic::EPISODE_NOTE => self.notes.push(json(data).map_err(bad)?),
+            topic::EPISODE_GAP => self.gaps.push(json(data).map_err(bad)?),
             topic::EPISODE_STEP => {
                 let event = json(data).map_err(bad)?;
                 let step = close_step(std::mem::take(&mut self.open_step), event, self.options.images);

@@ -45,6 +45,30 @@ pub(super) struct SafetyEvent {
     pub filtered: Filtered,
 }
 
+/// What a person wrote about an episode (`/episode/note`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    /// When \[ns on the run's clock\].
+    pub at_ns: u64,
+    /// Who, by what means (`page`, `terminal`).
+    pub by: String,
+    /// In words.
+    pub text: String,
+}
+
+/// Steps that were not recorded (`/episode/gap`): the recording says itself where it is not whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// First step that is missing.
+    pub first_step: u64,
+    /// How many are missing.
+    pub steps: u64,
+    /// Control ticks missing with them.
+    pub ticks: u64,
+    /// Why, in words.
+    pub why: String,
+}
+
 fn nan_from_null<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
     Ok(Option::<f64>::deserialize(from)?.unwrap_or(f64::NAN))
 }

@@ -15,9 +15,11 @@
 //! | `/control_tick` | `std_msgs/msg/Float64MultiArray` | control | step index (-1 before the first action), image age \[s\], tick time \[s\], action in force |
 //! | `/episode/start`, `/episode/end` | JSON | once | [`EpisodeStart`](crate::episode::EpisodeStart), [`EpisodeEnd`](crate::episode::EpisodeEnd) |
 //! | `/episode/step` | JSON | policy | index, times, cost, picture list; closes the step |
+//! | `/episode/note` | JSON | when written | what a person wrote about the episode |
+//! | `/episode/gap` | JSON | when it happens | steps that were not recorded, and why |
 //! | `/episode/safety` | JSON | when it acts | what the safety filter limited or stopped, and why |
 //!
-//! The resolved settings lie in the attachment `settings.toml`, the format version in the metadata `visuomotor`. Log
+//! The resolved settings lie in the attachment `settings.toml`, arm description and calibration beside them where given, the format version in the metadata `visuomotor`. Log
 //! time is the run's monotonic clock \[ns\]; publish time of a picture is its capture time.
 //!
 //! # What is promised
@@ -40,6 +42,7 @@ mod options;
 mod picture;
 mod pictures;
 mod reader;
+mod recorder;
 mod recovery;
 mod scan;
 pub mod schemas;
@@ -48,10 +51,12 @@ mod writer;
 
 pub use dataset::{dataset_digest, list_episodes, list_partial};
 pub use error::RecordingError;
-pub use options::WriterOptions;
+pub use events::{Gap, Note};
+pub use options::{Attachment, WriterOptions};
 pub use picture::RecordedImage;
 pub use pictures::Pictures;
 pub use reader::{ReadOptions, RecordedEpisode, RecordedStep, parse_episode, read_episode, read_episode_with};
+pub use recorder::{Recorder, RecorderState};
 pub use recovery::{Recovered, recover};
 pub use writer::EpisodeWriter;
 

@@ -5,6 +5,17 @@ use std::time::SystemTime;
 use super::RecordingError;
 use crate::time::Timestamp;
 
+/// A file recorded with an episode.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attachment {
+    /// File name (`robot.toml`).
+    pub name: String,
+    /// Media type (`application/toml`).
+    pub media_type: String,
+    /// The file.
+    pub data: Vec<u8>,
+}
+
 /// How an episode is recorded.
 #[derive(Clone, Debug)]
 pub struct WriterOptions {
@@ -18,6 +29,14 @@ pub struct WriterOptions {
     pub sync_every_steps: u64,
     /// Refuse to start an episode with less room on the disk \[bytes\].
     pub min_free_bytes: u64,
+    /// Room taken on the disk before the episode starts \[bytes\], so that it cannot fill up meanwhile; what is left over is
+    /// given back at the end. 0 takes none.
+    pub reserve_bytes: u64,
+    /// With less room on the disk than this \[bytes\] no further step is recorded: the episode is marked short, and the
+    /// system keeps some room to breathe.
+    pub floor_bytes: u64,
+    /// Files that belong to the episode (arm description, calibration).
+    pub attachments: Vec<Attachment>,
     /// Record the embeddings the policy made.
     pub keep_embeddings: bool,
     /// Log time of the episode's start; steps and ticks bring their own.
@@ -33,6 +52,9 @@ impl Default for WriterOptions {
             record_size: None,
             sync_every_steps: 25,
             min_free_bytes: 64 << 20,
+            reserve_bytes: 0,
+            floor_bytes: 32 << 20,
+            attachments: Vec::new(),
             keep_embeddings: true,
             started_at: Timestamp::ZERO,
             wall_clock: None,

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use mcap::records::{MessageHeader, Metadata, Record};
 
-use super::assembly::Assembly;
+use super::assembly::{Assembled, Assembly};
+use super::events::{Gap, Note};
 use super::picture::RecordedImage;
 use super::scan::{Ending, scan};
 use super::{FORMAT_VERSION, METADATA_NAME, RecordingError};
@@ -91,6 +92,10 @@ pub struct RecordedEpisode {
     pub ticks: Vec<ControlTick>,
     /// How it ended; `None` when the recording was cut off before.
     pub end: Option<EpisodeEnd>,
+    /// What people wrote about it.
+    pub notes: Vec<Note>,
+    /// Steps that were not recorded.
+    pub gaps: Vec<Gap>,
     /// The file is whole, holds the end, and as many steps as the end says.
     pub complete: bool,
     /// What was lost, in words; `None` when complete.
@@ -145,28 +150,31 @@ pub fn parse_episode(path: &Path, bytes: &[u8], options: ReadOptions) -> Result<
         });
     };
     let started_at_unix_ns = about.get("started_at_unix_ns").and_then(|text| text.parse().ok());
-    let (start, steps, ticks, end) = assembly.finish();
+    let Assembled { start, steps, ticks, end, notes, gaps } = assembly.finish();
     let Some(start) = start else {
         return Err(RecordingError::CutOff { path: path.to_path_buf(), bytes: bytes.len() as u64 });
     };
-    let lost = lost(&steps, end.as_ref(), cut_off);
+    let lost = lost(&steps, end.as_ref(), &gaps, cut_off);
     Ok(RecordedEpisode {
         path: path.to_path_buf(),
         start,
         steps,
         ticks,
         end,
+        notes,
+        gaps,
         complete: lost.is_none(),
         lost,
         started_at_unix_ns,
     })
 }
 
-fn lost(steps: &[RecordedStep], end: Option<&EpisodeEnd>, cut_off: Option<String>) -> Option<String> {
+fn lost(steps: &[RecordedStep], end: Option<&EpisodeEnd>, gaps: &[Gap], cut_off: Option<String>) -> Option<String> {
     let kept = format!("{} steps are kept", steps.len());
     match (end, cut_off) {
         (Some(end), _) if end.steps != steps.len() as u64 => {
-            Some(format!("the end speaks of {} steps, {kept}", end.steps))
+            let why = gaps.first().map_or(String::new(), |gap| format!(" ({})", gap.why));
+            Some(format!("the end speaks of {} steps, {kept}{why}", end.steps))
         }
         (Some(_), Some(why)) => Some(format!("only the file's index: {why}; {kept}, with the end")),
         (Some(_), None) => None,

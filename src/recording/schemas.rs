@@ -36,6 +36,11 @@ pub const EPISODE_SAFETY: &str = "/episode/safety";
 /// After the last step.
 pub const EPISODE_END: &str = "/episode/end";
 
+/// What a person wrote about the episode.
+pub const EPISODE_NOTE: &str = "/episode/note";
+/// Steps that were not recorded, and why.
+pub const EPISODE_GAP: &str = "/episode/gap";
+
 /// One schema of the file.
 #[derive(Clone, Copy, Debug)]
 pub struct SchemaText {
@@ -148,4 +153,16 @@ pub const SAFETY_EVENT: SchemaText = json(
 pub const END_EVENT: SchemaText = json(
     "visuomotor.EpisodeEnd",
     r#"{"type":"object","properties":{"outcome":{"type":"object"},"steps":{"type":"integer"},"seconds":{"type":"number"}}}"#,
+);
+
+/// `/episode/note`.
+pub const NOTE_EVENT: SchemaText = json(
+    "visuomotor.Note",
+    r#"{"type":"object","properties":{"at_ns":{"type":"integer"},"by":{"type":"string"},"text":{"type":"string"}}}"#,
+);
+
+/// `/episode/gap`.
+pub const GAP_EVENT: SchemaText = json(
+    "visuomotor.Gap",
+    r#"{"type":"object","properties":{"first_step":{"type":"integer"},"steps":{"type":"integer"},"ticks":{"type":"integer"},"why":{"type":"string"}}}"#,
 );

@@ -2,6 +2,7 @@
 
 use std::fs::{File, TryLockError};
 use std::io::{self, BufWriter, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -49,7 +50,35 @@ pub(super) fn create(
         }
     })?;
     lock(&file, &partial)?;
+    if let Err(source) = reserve(&file, options.reserve_bytes) {
+        // Nothing was written: nobody needs it.
+        let _ = std::fs::remove_file(&partial);
+        let free = free_bytes(folder).unwrap_or(0);
+        return Err(match source.raw_os_error() {
+            Some(libc::ENOSPC | libc::EDQUOT) => RecordingError::Full {
+                path: folder.to_path_buf(),
+                free_mib: free >> 20,
+                needed_mib: options.reserve_bytes.div_ceil(1 << 20),
+            },
+            _ => unwritable(folder, &source),
+        });
+    }
     Ok((file, partial, whole))
+}
+
+/// Takes room for the file on the disk without making it longer; where the file system cannot, nothing is taken.
+fn reserve(file: &File, bytes: u64) -> io::Result<()> {
+    let Ok(length) = libc::off_t::try_from(bytes) else { return Err(io::Error::from_raw_os_error(libc::ENOSPC)) };
+    if length == 0 {
+        return Ok(());
+    }
+    // SAFETY: the descriptor is open during the call; no memory is handed over.
+    let answer = unsafe { libc::fallocate(file.as_raw_fd(), libc::FALLOC_FL_KEEP_SIZE, 0, length) };
+    if answer == 0 {
+        return Ok(());
+    }
+    let error = io::Error::last_os_error();
+    if error.raw_os_error() == Some(libc::EOPNOTSUPP) { Ok(()) } else { Err(error) }
 }
 
 fn unwritable(folder: &Path, source: &io::Error) -> RecordingError {
@@ -81,7 +110,7 @@ fn check_folder(folder: &Path, min_free_bytes: u64) -> Result<(), RecordingError
 }
 
 /// Room for an ordinary user on the folder's disk \[bytes\].
-fn free_bytes(folder: &Path) -> io::Result<u64> {
+pub(super) fn free_bytes(folder: &Path) -> io::Result<u64> {
     let path = std::ffi::CString::new(folder.as_os_str().as_bytes()).map_err(io::Error::other)?;
     let mut told = std::mem::MaybeUninit::<libc::statvfs>::zeroed();
     // SAFETY: `path` is a NUL-terminated string and `told` is room for one `statvfs`, both alive during the call.
@@ -124,6 +153,8 @@ pub(super) fn finish(mut output: Output, partial: &Path, whole: &Path) -> io::Re
     let mut buffered = output.into_inner().into_inner();
     buffered.flush()?;
     let file = buffered.into_inner().map_err(io::IntoInnerError::into_error)?;
+    // Room that was taken and not used goes back.
+    file.set_len(file.metadata()?.len())?;
     file.sync_all()?;
     if whole.exists() {
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, format!("{} appeared meanwhile", whole.display())));

@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use mcap::records::{MessageHeader, Metadata};
 
 use super::error::io_error;
-use super::events::{ImageEvent, SafetyEvent, StepEvent};
+use super::events::{Gap, ImageEvent, Note, SafetyEvent, StepEvent};
 use super::messages::{
     CompressedImage, encode_command, encode_f32_array, encode_f64_array, encode_joint_state, encode_pose,
 };
@@ -149,6 +149,35 @@ impl EpisodeWriter {
         self.settle(done)
     }
 
+    /// Records what a person wrote; it is handed to the operating system at once.
+    pub fn record_note(&mut self, note: &Note) -> Result<(), RecordingError> {
+        let at = Timestamp::from_nanos(note.at_ns);
+        self.record_aside(topic::EPISODE_NOTE, topic::NOTE_EVENT, at, note)
+    }
+
+    /// Records that steps are missing from here on.
+    pub fn record_gap(&mut self, gap: &Gap) -> Result<(), RecordingError> {
+        let at = self.latest;
+        self.record_aside(topic::EPISODE_GAP, topic::GAP_EVENT, at, gap)
+    }
+
+    fn record_aside<T: serde::Serialize>(
+        &mut self,
+        name: &str,
+        schema: SchemaText,
+        at: Timestamp,
+        value: &T,
+    ) -> Result<(), RecordingError> {
+        match self.stage {
+            Stage::Running => {}
+            Stage::Failed => return Ok(()),
+            Stage::Created => return Err(self.order("a note came before the start")),
+            Stage::Ended => return Err(self.order("a note came after the end")),
+        }
+        let done = self.put_json(name, schema, at, at, value).and_then(|()| self.close_chunk(false));
+        self.settle(done)
+    }
+
     /// Records the end, finishes the file and gives it its final name.
     pub fn end(&mut self, end: &EpisodeEnd) -> Result<(), RecordingError> {
         match self.stage {
@@ -185,13 +214,17 @@ impl EpisodeWriter {
 
     fn write_start(&mut self, start: &EpisodeStart) -> Result<(), RecordingError> {
         let at = self.options.started_at;
+        let settings = (SETTINGS_ATTACHMENT, "application/toml", start.settings.as_bytes());
+        let others = self.options.attachments.iter().map(|file| (&*file.name, &*file.media_type, &*file.data));
         let Some(output) = &mut self.output else { return Err(self.order("the file is closed")) };
-        let attached = output.attach(&mcap::Attachment {
-            log_time: at.as_nanos(),
-            create_time: at.as_nanos(),
-            name: SETTINGS_ATTACHMENT.into(),
-            media_type: "application/toml".into(),
-            data: start.settings.as_bytes().into(),
+        let attached = std::iter::once(settings).chain(others).try_for_each(|(name, media_type, data)| {
+            output.attach(&mcap::Attachment {
+                log_time: at.as_nanos(),
+                create_time: at.as_nanos(),
+                name: name.into(),
+                media_type: media_type.into(),
+                data: data.into(),
+            })
         });
         attached.map_err(|error| self.failed(io_error(error)))?;
         self.put_json(topic::EPISODE_START, topic::START_EVENT, at, at, start)?;
