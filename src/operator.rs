@@ -4,6 +4,7 @@
 //! A wish is kept until whoever runs the episode takes it; "stop" does not wait for that: it calls a hook at once.
 
 use std::collections::VecDeque;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -89,6 +90,7 @@ struct Shared {
 #[derive(Clone, Default)]
 pub struct Operator {
     shared: Arc<Mutex<Shared>>,
+    clutch: Arc<AtomicBool>,
 }
 
 impl std::fmt::Debug for Operator {
@@ -103,6 +105,11 @@ impl Operator {
         let operator = Self::default();
         operator.lock().on_stop = Some(Box::new(on_stop));
         operator
+    }
+
+    /// The clutch of a device that has none of its own: true while it is to be followed.
+    pub fn clutch(&self) -> Arc<AtomicBool> {
+        self.clutch.clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, Shared> {

@@ -205,7 +205,7 @@ pub(super) fn derived_seed(words: &str) -> u64 {
 
 /// Draws a set-up for a demonstration: object, gripper, container and clutter anywhere the protocol's trials may have
 /// them and a little beyond.
-fn draw(setting: &Setting, task: &Task, seed: u64) -> SetUp {
+pub(super) fn draw(setting: &Setting, task: &Task, seed: u64) -> SetUp {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut uniform = |low: f64, high: f64| rng.random_range(low..=high);
     let starts = &setting.scene.start;

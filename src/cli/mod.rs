@@ -22,10 +22,16 @@ mod embed;
 #[cfg(feature = "mujoco")]
 mod evaluate;
 #[cfg(feature = "mujoco")]
+mod device;
+#[cfg(feature = "mujoco")]
 mod link;
+#[cfg(feature = "mujoco")]
+mod live;
 mod recordings;
 #[cfg(feature = "mujoco")]
 mod rig;
+#[cfg(feature = "mujoco")]
+mod scripted;
 #[cfg(feature = "mujoco")]
 pub mod setting;
 #[cfg(all(feature = "mujoco", feature = "ros2"))]
@@ -34,6 +40,10 @@ mod simulate;
 mod stage;
 #[cfg(feature = "mujoco")]
 mod station;
+#[cfg(feature = "mujoco")]
+mod teleoperate;
+#[cfg(feature = "mujoco")]
+mod terminal;
 #[cfg(feature = "torch")]
 mod train;
 
@@ -58,6 +68,9 @@ enum Command {
     /// Let the scripted expert collect demonstrations in simulation
     #[cfg(feature = "mujoco")]
     Demonstrate(demonstrate::DemonstrateArguments),
+    /// Drive the arm by hand and record demonstrations
+    #[cfg(feature = "mujoco")]
+    Teleoperate(teleoperate::TeleoperateArguments),
     /// Score a policy by the protocol's trials
     #[cfg(feature = "mujoco")]
     Evaluate(evaluate::EvaluateArguments),
@@ -93,6 +106,8 @@ pub fn run() -> u8 {
         Command::Simulate(a) => simulate::simulate(&a),
         #[cfg(feature = "mujoco")]
         Command::Demonstrate(a) => demonstrate::demonstrate(&a),
+        #[cfg(feature = "mujoco")]
+        Command::Teleoperate(a) => teleoperate::teleoperate(&a),
         #[cfg(feature = "mujoco")]
         Command::Evaluate(a) => evaluate::evaluate(&a),
         #[cfg(feature = "torch")]

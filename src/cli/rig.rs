@@ -35,13 +35,23 @@ pub struct Rig {
 impl Rig {
     /// Connects arm and camera as the launch file says, activates the arm where it stands.
     pub fn connect(setting: &Setting, link: &LinkArguments) -> anyhow::Result<Self> {
-        let clock = Arc::new(SystemClock::new());
+        let person = || Box::new(Person::at_the_terminal()) as Box<dyn Stage>;
+        Self::connect_with(setting, link, Arc::new(SystemClock::new()), person)
+    }
+
+    /// The same on a clock of the caller's, with a person who is reached another way than by lines at the terminal.
+    pub fn connect_with(
+        setting: &Setting,
+        link: &LinkArguments,
+        clock: Arc<SystemClock>,
+        person: impl Fn() -> Box<dyn Stage>,
+    ) -> anyhow::Result<Self> {
         let stage: Box<dyn Stage> = match link.stage.as_deref() {
-            Some("person") => Box::new(Person::at_the_terminal()),
+            Some("person") => person(),
             Some(socket) => Box::new(Remote::connect(Path::new(socket))?),
             None => {
                 let socket = default_socket(&setting.robot.robot.name);
-                if socket.exists() { Box::new(Remote::connect(&socket)?) } else { Box::new(Person::at_the_terminal()) }
+                if socket.exists() { Box::new(Remote::connect(&socket)?) } else { person() }
             }
         };
         let mut arm = super::link::connect(&setting.launch, &setting.robot, &clock)?;

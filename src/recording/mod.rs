@@ -57,7 +57,7 @@ pub use picture::RecordedImage;
 pub use pictures::Pictures;
 pub use reader::{ReadOptions, RecordedEpisode, RecordedStep, parse_episode, read_episode, read_episode_with};
 pub use recorder::{Recorder, RecorderState};
-pub use recovery::{Recovered, recover};
+pub use recovery::{Recovered, finish_partial, recover};
 pub use writer::EpisodeWriter;
 
 /// Version of the format; a reader takes its own version and no other.

@@ -11,7 +11,7 @@ use super::error::io_error;
 use super::reader::parse_episode;
 use super::scan::scan;
 use super::storage::{self, Output, PARTIAL, WHOLE};
-use super::{ReadOptions, RecordingError, schemas};
+use super::{ReadOptions, RecordingError, list_partial, schemas};
 
 /// What [`recover`] made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +65,24 @@ pub fn recover(path: &Path) -> Result<Recovered, RecordingError> {
         std::fs::remove_file(path).map_err(failed)?;
     }
     Ok(recovered)
+}
+
+/// Finishes every recording of a folder that was cut off and that nobody is writing any more; answers a line for a person
+/// per file. One that cannot be finished is left as it is, and the line says why.
+pub fn finish_partial(folder: &Path) -> Result<Vec<String>, RecordingError> {
+    let mut said = Vec::new();
+    for partial in list_partial(folder)? {
+        said.push(match recover(&partial) {
+            Ok(Recovered { path, steps, lost }) => {
+                let lost = lost.unwrap_or_else(|| "nothing is lost".into());
+                format!("{}: was cut off and is finished now, {steps} steps; {lost}", path.display())
+            }
+            // Another process is at work there: no news for anybody.
+            Err(RecordingError::Busy { .. }) => continue,
+            Err(error) => format!("{error}"),
+        });
+    }
+    Ok(said)
 }
 
 fn copy_records(bytes: &[u8], output: &mut Output, lost: Option<&str>) -> mcap::McapResult<()> {

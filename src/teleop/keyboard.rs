@@ -14,6 +14,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::{Decoder, DeviceError, Motion, NAP, Reading, StreamDevice};
 use crate::operator::{Operator, Wish};
@@ -27,7 +28,7 @@ const HELD: f64 = 0.12;
 pub enum Key {
     /// Along (0, 1, 2) or about (3, 4, 5) x, y, z; true is backwards.
     Drive(usize, bool),
-    /// Opens a closed gripper and closes an open one.
+    /// Opens a closed gripper and closes an open one; the clutch of a device that has none.
     Gripper,
     /// Accept the episode.
     Accept,
@@ -94,7 +95,9 @@ impl KeyDecoder {
         let by = "terminal";
         match key {
             Key::Drive(axis, back) => self.pressed[axis] = Some((now, back)),
-            Key::Gripper => self.gripper = 1.0 - self.gripper,
+            Key::Gripper if self.drives => self.gripper = 1.0 - self.gripper,
+            // Another device drives: space is the clutch of one that has none.
+            Key::Gripper => drop(self.operator.clutch().fetch_not(Ordering::AcqRel)),
             Key::Stop => self.operator.stop(by),
             Key::Accept => drop(self.operator.wish(Wish::Accept, by)),
             Key::Reject => drop(self.operator.wish(Wish::Reject, by)),
@@ -265,7 +268,8 @@ mod tests {
         });
         let mut keys = KeyDecoder::new(operator.clone(), false);
         let reading = keys.feed(b"\x1b[A\x1bOB\x1b[15~ b", at(1.0)).unwrap();
-        assert!(!reading.engaged && reading.gripper == Some(0.0), "{reading:?}");
+        assert!(!reading.engaged && reading.gripper == Some(1.0), "{reading:?}");
+        assert!(operator.clutch().load(Ordering::Acquire));
         assert_eq!(operator.take(|_| true), Some((Wish::Begin, "terminal".into())));
         assert_eq!(operator.take(|_| true), None);
         assert_eq!(stops.load(std::sync::atomic::Ordering::SeqCst), 0);

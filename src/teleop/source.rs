@@ -36,6 +36,11 @@ impl<D: TeleopDevice> TeleopSource<D> {
         Self { device, guard, mapping, operator, name, gripper: None }
     }
 
+    /// The device, for the next episode.
+    pub fn into_device(self) -> D {
+        self.device
+    }
+
     fn action(&mut self, observation: &Observation) -> Result<Action, DeviceError> {
         let now = observation.observed_at;
         self.device.feel(observation);

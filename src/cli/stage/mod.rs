@@ -5,6 +5,7 @@
 //! ([`Person`]). The arm's wire carries nothing of this: object poses are known to the stage alone.
 
 mod message;
+mod operated;
 mod person;
 mod remote;
 mod server;
@@ -12,6 +13,7 @@ mod server;
 use std::path::PathBuf;
 
 pub use message::{Answer, Question};
+pub use operated::{Operated, await_begin, layout_text};
 pub use person::Person;
 pub use remote::Remote;
 pub use server::{Handler, Server};

@@ -1,0 +1,95 @@
+//! Opens the teleoperation device that the launch file names.
+
+use std::sync::Arc;
+
+use super::live::Live;
+use super::setting::Setting;
+use crate::config::DeviceKind;
+use crate::operator::Operator;
+use crate::teleop::{Keyboard, TeleopDevice, UdpTwist, connect_quest, open_gamepad, open_spacemouse};
+use crate::time::{Clock, Timestamp};
+
+/// The device; `None` for the script, which is made anew for each scene. Where the terminal does not drive it still has
+/// the buttons, if there is one.
+pub fn open(
+    setting: &Setting,
+    operator: &Operator,
+    live: &Live,
+    clock: &Arc<dyn Clock>,
+) -> anyhow::Result<Option<Box<dyn TeleopDevice>>> {
+    let teleop = &setting.launch.teleop;
+    let (path, address) = (teleop.path.as_deref(), teleop.address.as_deref());
+    let (mine, clock) = (operator.clone(), clock.clone());
+    let device: Box<dyn TeleopDevice> = match teleop.device {
+        DeviceKind::Scripted => return Ok(None),
+        DeviceKind::Keyboard => return Ok(Some(Box::new(Keyboard::open(mine, true, clock)?))),
+        DeviceKind::Gamepad => Box::new(open_gamepad(path, mine, clock.clone())?),
+        DeviceKind::Spacemouse => Box::new(open_spacemouse(path, mine, clock.clone())?),
+        DeviceKind::Quest => Box::new(connect_quest(address, mine, teleop.stand, clock.clone())?),
+        DeviceKind::Udp => Box::new(UdpTwist::open(address, mine, clock.clone())?),
+        DeviceKind::Ros2 => ros2(setting)?,
+        DeviceKind::Leader => leader(setting, operator, clock.clone())?,
+        DeviceKind::Page => live.device(operator)?,
+    };
+    match Keyboard::open(operator.clone(), false, clock) {
+        Ok(buttons) => Ok(Some(Box::new(WithButtons { device, _buttons: Box::new(buttons) }))),
+        // No terminal: the device's own buttons and the page are there.
+        Err(_) => Ok(Some(device)),
+    }
+}
+
+/// A device beside a terminal whose keys are buttons.
+struct WithButtons {
+    device: Box<dyn TeleopDevice>,
+    _buttons: Box<dyn TeleopDevice>,
+}
+
+impl TeleopDevice for WithButtons {
+    fn name(&self) -> &'static str {
+        self.device.name()
+    }
+
+    fn newest(&mut self, now: Timestamp) -> Result<Option<crate::teleop::Reading>, crate::teleop::DeviceError> {
+        self.device.newest(now)
+    }
+
+    fn feel(&mut self, observation: &crate::observation::Observation) {
+        self.device.feel(observation);
+    }
+
+    fn reset(&mut self) {
+        self.device.reset();
+    }
+}
+
+#[cfg(feature = "ros2")]
+fn ros2(setting: &Setting) -> anyhow::Result<Box<dyn TeleopDevice>> {
+    let settings = super::link::ros_settings("visuomotor_teleop")?;
+    Ok(Box::new(crate::teleop::RosTwist::open(settings, &setting.launch.teleop)?))
+}
+
+#[cfg(not(feature = "ros2"))]
+fn ros2(_setting: &Setting) -> anyhow::Result<Box<dyn TeleopDevice>> {
+    anyhow::bail!("device ros2: this program was built without the feature `ros2`")
+}
+
+#[cfg(feature = "dynamixel")]
+fn leader(setting: &Setting, operator: &Operator, clock: Arc<dyn Clock>) -> anyhow::Result<Box<dyn TeleopDevice>> {
+    use crate::teleop::Leader;
+    use crate::transport::{BAUD, SerialLink};
+    anyhow::ensure!(
+        setting.robot.robot.name == "widowx",
+        "device leader: a WidowX leads a WidowX; this launch file's arm is {}",
+        setting.robot.robot.name
+    );
+    let port = setting.launch.teleop.path.clone().unwrap_or_else(|| "/dev/ttyDXL_leader".into());
+    let port = port.to_string_lossy().into_owned();
+    let link = SerialLink::open(&port, BAUD)
+        .map_err(|error| anyhow::anyhow!("leader at {port}: {error}; {} (--device-path)", error.fix()))?;
+    Ok(Box::new(Leader::open(link, setting.robot.gripper.clone(), operator.clutch(), clock)?))
+}
+
+#[cfg(not(feature = "dynamixel"))]
+fn leader(_setting: &Setting, _operator: &Operator, _clock: Arc<dyn Clock>) -> anyhow::Result<Box<dyn TeleopDevice>> {
+    anyhow::bail!("device leader: this program was built without the feature `dynamixel`")
+}

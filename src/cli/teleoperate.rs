@@ -1,0 +1,410 @@
+//! `visuomotor teleoperate`: a person drives, every episode is recorded and judged by the person.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+
+use super::demonstrate::{derived_seed, draw};
+use super::device;
+use super::link::LinkArguments;
+use super::rig::Rig;
+use super::scripted::{ScriptedDevice, ScriptedJudge};
+use super::setting::{POLICY_IMAGE, SetUp, Setting};
+use super::stage::{Operated, StageJudge, await_begin, layout_text};
+use super::terminal::TerminalView;
+use crate::config::{ClockKind, DeviceKind, DriverKind, Robot};
+use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart, Judge, Outcome, Step, StepSink};
+use crate::operator::{Operator, OperatorJudge, Phase, Wish};
+use crate::recording::{Attachment, Note, Recorder, WriterOptions, finish_partial};
+use crate::runtime::{EpisodeRequest, Station, StopFlag, Timing, WallOptions, run_episode};
+use crate::simulation::Assignment;
+use crate::teleop::{TeleopDevice, TeleopSource};
+use crate::time::{Clock, ManualClock, SystemClock};
+
+/// Bytes of a JPEG per pixel, generously.
+const JPEG_BYTES: f64 = 0.4;
+
+/// Arguments of `visuomotor teleoperate`.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Examples:\n  visuomotor teleoperate launch/widowx_kitchen.toml --task knife_in_pot --device keyboard --out results/demos\n  visuomotor teleoperate launch/widowx_kitchen.toml --task knife_in_pot --device scripted --episodes 10 --out results/demos\n  visuomotor teleoperate launch/widowx_kitchen.toml --task knife_in_pot --device quest --driver dynamixel --out results/demos\n\nKeys: w s a d r f drive, i k j l u o turn, space gripper; b begin, Enter accept, Backspace reject, x does not count,\nEsc stop, q no more episodes. Recordings that an earlier run left cut off are finished first, and what was lost is said."
+)]
+pub struct TeleoperateArguments {
+    /// Launch file
+    pub launch: PathBuf,
+    /// Folder the episodes go to
+    #[arg(long, default_value = "results/demonstrations")]
+    pub out: PathBuf,
+    /// Task (needed when the launch file has several)
+    #[arg(long)]
+    pub task: Option<String>,
+    /// Device, instead of the launch file's
+    #[arg(long)]
+    pub device: Option<DeviceName>,
+    /// Device file or serial port of the device
+    #[arg(long)]
+    pub device_path: Option<PathBuf>,
+    /// Episodes to keep
+    #[arg(long, default_value_t = 10)]
+    pub episodes: usize,
+    /// Longest episode [s]
+    #[arg(long, default_value_t = 60.0)]
+    pub seconds: f64,
+    /// Seed of where things lie in the simulated kitchen
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Record 128x128 pictures instead of the camera's
+    #[arg(long)]
+    pub policy_size: bool,
+    /// As fast as it goes instead of in real time; only for `--device scripted`
+    #[arg(long)]
+    pub lockstep: bool,
+    #[command(flatten)]
+    pub page: super::live::PageArguments,
+    #[command(flatten)]
+    pub link: LinkArguments,
+}
+
+/// A device, as in launch files.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum DeviceName {
+    /// Keys in this terminal
+    Keyboard,
+    /// A gamepad of this computer
+    Gamepad,
+    /// A 3Dconnexion SpaceMouse
+    Spacemouse,
+    /// A Meta Quest controller through adb
+    Quest,
+    /// A second WidowX without torque
+    Leader,
+    /// JSON datagrams with a twist
+    Udp,
+    /// A ROS 2 twist
+    Ros2,
+    /// The gamepad or keyboard of a browser on the page
+    Page,
+    /// A script in place of a person
+    Scripted,
+}
+
+impl From<DeviceName> for DeviceKind {
+    fn from(name: DeviceName) -> Self {
+        match name {
+            DeviceName::Keyboard => DeviceKind::Keyboard,
+            DeviceName::Gamepad => DeviceKind::Gamepad,
+            DeviceName::Spacemouse => DeviceKind::Spacemouse,
+            DeviceName::Quest => DeviceKind::Quest,
+            DeviceName::Leader => DeviceKind::Leader,
+            DeviceName::Udp => DeviceKind::Udp,
+            DeviceName::Ros2 => DeviceKind::Ros2,
+            DeviceName::Page => DeviceKind::Page,
+            DeviceName::Scripted => DeviceKind::Scripted,
+        }
+    }
+}
+
+/// Runs the command; answers 0 when all episodes were kept, 1 when it ended before.
+pub fn teleoperate(arguments: &TeleoperateArguments) -> anyhow::Result<u8> {
+    let mut setting = Setting::load(&arguments.launch)?;
+    arguments.link.apply(&mut setting.launch);
+    let teleop = &mut setting.launch.teleop;
+    if let Some(device) = arguments.device {
+        teleop.device = device.into();
+    }
+    teleop.path = arguments.device_path.clone().or(teleop.path.take());
+    setting.launch.clock = if arguments.lockstep { ClockKind::Lockstep } else { ClockKind::Wall };
+    let scripted = setting.launch.teleop.device == DeviceKind::Scripted;
+    let simulated = setting.launch.driver == DriverKind::Mujoco;
+    anyhow::ensure!(
+        !arguments.lockstep || (scripted && simulated),
+        "--lockstep: only `--device scripted` in the simulator of this process can do without real time; leave it out"
+    );
+    setting.launch.protocol.tasks = vec![task(&setting, arguments.task.as_deref())?];
+    std::fs::create_dir_all(&arguments.out)
+        .with_context(|| format!("{}: cannot be created; choose another --out", arguments.out.display()))?;
+    for finished in finish_partial(&arguments.out)? {
+        say!("{finished}");
+    }
+    let stop = StopFlag::on_signals()?;
+    let raised = stop.clone();
+    let operator = Operator::new(move |by| raised.raise(format!("stop pressed ({by})")));
+    let clock = Arc::new(SystemClock::new());
+    let live = arguments.page.start(&operator, &setting, Some(arguments.out.clone()))?;
+    let shared: Arc<dyn Clock> = clock.clone();
+    let device = device::open(&setting, &operator, &live, &shared)?;
+    let rig = if simulated {
+        None
+    } else {
+        let person = || Box::new(Operated::new(operator.clone(), stop.clone())) as Box<_>;
+        Some(Rig::connect_with(&setting, &arguments.link, clock.clone(), person)?)
+    };
+    let mut session = Session { setting, arguments, stop, operator, clock, live, device, rig };
+    session.run()
+}
+
+/// The one task of the session.
+fn task(setting: &Setting, asked: Option<&str>) -> anyhow::Result<String> {
+    match (asked, setting.launch.protocol.tasks.as_slice()) {
+        (Some(name), _) => Ok(setting.scene.task(&setting.scene_file, name)?.name.clone()),
+        (None, [only]) => Ok(only.clone()),
+        (None, several) => anyhow::bail!("--task is missing: choose one of {}", several.join(", ")),
+    }
+}
+
+struct Session<'a> {
+    setting: Setting,
+    arguments: &'a TeleoperateArguments,
+    stop: StopFlag,
+    operator: Operator,
+    clock: Arc<SystemClock>,
+    live: super::live::Live,
+    /// `None`: the script, which is made anew for each scene.
+    device: Option<Box<dyn TeleopDevice>>,
+    rig: Option<Rig>,
+}
+
+impl Session<'_> {
+    fn run(&mut self) -> anyhow::Result<u8> {
+        let wanted = self.arguments.episodes;
+        let mut kept = 0;
+        while kept < wanted && !self.stop.is_raised() {
+            self.operator.show(|panel| {
+                panel.episodes = (kept, wanted);
+                panel.phase = Phase::Approaching;
+            });
+            let Some((outcome, path)) = self.episode()? else { break };
+            kept += usize::from(outcome.is_success());
+            say!("{}: {}", path.display(), describe(&outcome));
+            if self.operator.take(|wish| *wish == Wish::Quit).is_some() {
+                break;
+            }
+        }
+        self.operator.show(|panel| {
+            panel.episodes = (kept, wanted);
+            panel.phase = Phase::Idle;
+            panel.prompt.clear();
+        });
+        say!("{kept} of {wanted} episodes accepted, in {}", self.arguments.out.display());
+        Ok(u8::from(kept < wanted))
+    }
+
+    /// One episode and its file; `None` when the person wants no more.
+    fn episode(&mut self) -> anyhow::Result<Option<(Outcome, PathBuf)>> {
+        let task_name = &self.setting.launch.protocol.tasks[0];
+        let task = self.setting.scene.task(&self.setting.scene_file, task_name)?.clone();
+        let (name, number) = free_name(&self.arguments.out, &task.name)?;
+        let seed = derived_seed(&format!("{} {} {number}", self.arguments.seed, task.name));
+        let set_up = draw(&self.setting, &task, seed);
+        let device_name = self.setting.launch.teleop.device.name();
+        self.operator.show(|panel| {
+            panel.task = task.name.clone();
+            panel.instruction = task.instruction.clone();
+            panel.prompt = format!("{}; begin when ready", layout_text(&set_up));
+            panel.action_source = format!("teleop ({device_name})");
+            panel.warning.clear();
+        });
+        let Some(mut rig) = self.rig.take() else { return self.episode_here(&set_up, &name) };
+        let done = self.episode_there(&mut rig, &set_up, &name);
+        self.rig = Some(rig);
+        done
+    }
+
+    fn episode_here(&mut self, set_up: &SetUp, name: &str) -> anyhow::Result<Option<(Outcome, PathBuf)>> {
+        let prepared = self.setting.prepare(set_up)?;
+        let (mut station, rule) = self.setting.station(set_up, &prepared)?;
+        self.live.preview(&mut station, self.clock.now());
+        if !self.begin()? {
+            return Ok(None);
+        }
+        let clock = self.clock.clone();
+        if self.arguments.lockstep {
+            let timing = Timing::Lockstep { clock: &ManualClock::new(), stopwatch: clock.as_ref() };
+            return self.record(set_up, name, Some(prepared.assignment), (&mut station, rule), timing).map(Some);
+        }
+        // The simulated arm has stood still since its own start: its time begins now.
+        let timing = Timing::Wall { clock: &clock, options: &WallOptions::default() };
+        self.record(set_up, name, Some(prepared.assignment), (&mut station, rule), timing).map(Some)
+    }
+
+    fn episode_there(
+        &mut self,
+        rig: &mut Rig,
+        set_up: &SetUp,
+        name: &str,
+    ) -> anyhow::Result<Option<(Outcome, PathBuf)>> {
+        let assignment = rig.set_up(&self.setting, set_up, &self.stop)?;
+        self.live.preview(&mut rig.station, self.clock.now());
+        // A stage of another process lays the scene by itself, and nobody was asked yet.
+        if assignment.is_some() && !self.begin()? {
+            return Ok(None);
+        }
+        let clock = self.clock.clone();
+        let timing = Timing::Wall { clock: &clock, options: &WallOptions::default() };
+        let Rig { station, stage, .. } = rig;
+        self.record(set_up, name, assignment, (station, StageJudge(stage.as_mut())), timing).map(Some)
+    }
+
+    /// Waits for the person; a script is always ready.
+    fn begin(&self) -> anyhow::Result<bool> {
+        if self.device.is_none() {
+            return Ok(true);
+        }
+        say!("{} - press b to begin", self.operator.panel().prompt);
+        await_begin(&self.operator, &self.stop)
+    }
+
+    fn record(
+        &mut self,
+        set_up: &SetUp,
+        name: &str,
+        assignment: Option<Assignment>,
+        (station, rule): (&mut Station, impl Judge),
+        timing: Timing<'_>,
+    ) -> anyhow::Result<(Outcome, PathBuf)> {
+        let options = self.writer_options(station.policy_period)?;
+        let mut recorder =
+            Notes { recorder: Recorder::create(&self.arguments.out, name, options)?, operator: self.operator.clone() };
+        let period = station.policy_period;
+        let teleop = self.setting.launch.teleop.clone();
+        let scripted = self.device.is_none();
+        let device: Box<dyn TeleopDevice> = match self.device.take() {
+            Some(device) => device,
+            None => {
+                let assignment = assignment.context(
+                    "--device scripted: a script cannot see where things lie; it needs the simulator's stage (--stage)",
+                )?;
+                Box::new(ScriptedDevice::new(assignment, &teleop, period.as_secs_f64(), set_up.seed))
+            }
+        };
+        let bounds = self.setting.launch.policy.bounds;
+        let chain = self.setting.chain.clone();
+        let mut source = TeleopSource::new(device, &teleop, bounds, chain, period, self.operator.clone());
+        let mut judge: Box<dyn Judge + '_> = if scripted {
+            Box::new(ScriptedJudge { rule, operator: self.operator.clone() })
+        } else {
+            Box::new(OperatorJudge(self.operator.clone()))
+        };
+        self.operator.forget();
+        self.operator.show(|panel| {
+            panel.phase = Phase::Running;
+            panel.prompt = "accept when it is done, reject when it went wrong".into();
+        });
+        let start = self.setting.episode_start(name, set_up, "teleop");
+        let mut view = TerminalView::new(self.operator.clone());
+        let mut page = self.live.sink();
+        let mut sinks: Vec<&mut dyn StepSink> = vec![&mut recorder, &mut view];
+        if let Some(page) = &mut page {
+            sinks.push(page.as_mut());
+        }
+        let request = EpisodeRequest {
+            start,
+            seconds: self.arguments.seconds,
+            source: &mut source,
+            sinks,
+            judge: judge.as_mut(),
+            stop: &self.stop,
+        };
+        let report = run_episode(station, request, timing);
+        if !scripted {
+            self.device = Some(source.into_device());
+        }
+        if let Some(fault) = &report.fault {
+            tracing::warn!("{name}: {fault}");
+            self.operator.show(|panel| panel.warning = fault.to_string());
+        }
+        let state = recorder.recorder.state();
+        if state.dropped > 0 {
+            say!("{name}: {} steps were left out, the recorder could not keep up", state.dropped);
+        }
+        if let Some(trouble) = state.trouble {
+            say!("{name}: {trouble}");
+        }
+        Ok((report.outcome, recorder.recorder.path().to_path_buf()))
+    }
+
+    fn writer_options(&self, policy_period: Duration) -> anyhow::Result<WriterOptions> {
+        let record_size = self.arguments.policy_size.then_some((POLICY_IMAGE, POLICY_IMAGE));
+        let (width, height) = record_size.unwrap_or_else(|| {
+            let [width, height] = self.setting.image_size();
+            (width, height)
+        });
+        let steps = self.arguments.seconds / policy_period.as_secs_f64();
+        let pictures = f64::from(width) * f64::from(height) * JPEG_BYTES * self.setting.launch.camera.len() as f64;
+        // A step's numbers and its control ticks are some 15 kB.
+        let reserve = steps * (pictures + 15e3);
+        let root = &self.setting.root;
+        let mut files = vec![("robot.toml", Robot::path(root, &self.setting.launch.robot))];
+        files.push(("calibration.toml", root.join(&self.setting.launch.camera[0].calibration)));
+        let attachments = files
+            .into_iter()
+            .map(|(name, path)| {
+                let data = std::fs::read(&path).with_context(|| format!("{}: cannot be read", path.display()))?;
+                Ok(Attachment { name: name.into(), media_type: "application/toml".into(), data })
+            })
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        Ok(WriterOptions {
+            record_size,
+            reserve_bytes: reserve.clamp(0.0, 64e9) as u64,
+            attachments,
+            started_at: if self.arguments.lockstep { crate::time::Timestamp::ZERO } else { self.clock.now() },
+            wall_clock: Some(SystemTime::now()),
+            ..WriterOptions::default()
+        })
+    }
+}
+
+/// The recorder, with what people write meanwhile.
+struct Notes {
+    recorder: Recorder,
+    operator: Operator,
+}
+
+impl StepSink for Notes {
+    fn episode_started(&mut self, start: &EpisodeStart) -> anyhow::Result<()> {
+        self.recorder.episode_started(start)
+    }
+
+    fn step(&mut self, step: &Step<'_>) -> anyhow::Result<()> {
+        while let Some((Wish::Note { text }, by)) = self.operator.take(|wish| matches!(wish, Wish::Note { .. })) {
+            self.recorder.note(Note { at_ns: step.decided_at.as_nanos(), by, text });
+        }
+        if let Some(trouble) = self.recorder.state().trouble {
+            self.operator.show(|panel| panel.warning = trouble);
+        }
+        self.recorder.step(step)
+    }
+
+    fn control_tick(&mut self, tick: &ControlTick) -> anyhow::Result<()> {
+        self.recorder.control_tick(tick)
+    }
+
+    fn episode_ended(&mut self, end: &EpisodeEnd) -> anyhow::Result<()> {
+        self.recorder.episode_ended(end)
+    }
+}
+
+/// The first name of a task that no recording has, whole, cut off or damaged.
+fn free_name(folder: &Path, task: &str) -> anyhow::Result<(String, usize)> {
+    let taken: Vec<String> = std::fs::read_dir(folder)
+        .with_context(|| format!("{}: cannot be read", folder.display()))?
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    (0..1_000_000)
+        .map(|number| (format!("{task}-{number:04}"), number))
+        .find(|(name, _)| !taken.iter().any(|file| file.starts_with(&format!("{name}.mcap"))))
+        .context("a million episodes are there already; choose another --out")
+}
+
+fn describe(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Success { judge } => format!("accepted, {judge}"),
+        Outcome::Failure { judge, why } | Outcome::Aborted { judge, why } => {
+            format!("{}, {judge}: {why}", outcome.word())
+        }
+    }
+}

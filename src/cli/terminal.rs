@@ -1,0 +1,81 @@
+//! The terminal's view of an episode: one line, rewritten, with what the page shows at a glance.
+
+use std::io::{IsTerminal, Write};
+
+use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart, Filtered, Step, StepSink};
+use crate::operator::Operator;
+
+/// Writes the line.
+pub struct TerminalView {
+    operator: Operator,
+    shown: bool,
+    /// The last thing the safety filter did since the last step.
+    filtered: Filtered,
+    began: Option<f64>,
+}
+
+impl TerminalView {
+    /// Shows what the operator's panel says; nothing when the output is not a terminal.
+    pub fn new(operator: Operator) -> Self {
+        let shown = std::io::stdout().is_terminal();
+        Self { operator, shown, filtered: Filtered::Passed, began: None }
+    }
+
+    fn line(&self, text: &str) {
+        if self.shown {
+            let mut out = std::io::stdout();
+            // Nobody is watching any more: there is nobody to tell.
+            let _ = write!(out, "\r\x1b[K{text}").and_then(|()| out.flush());
+        }
+    }
+}
+
+/// What the safety filter did, in words.
+fn words(filtered: Filtered) -> String {
+    match filtered {
+        Filtered::Passed => "free".into(),
+        Filtered::Limited(reason) => format!("limited ({reason:?})"),
+        Filtered::Stopped(reason) => format!("STOPPED ({reason:?})"),
+    }
+}
+
+impl StepSink for TerminalView {
+    fn episode_started(&mut self, _start: &EpisodeStart) -> anyhow::Result<()> {
+        self.began = None;
+        Ok(())
+    }
+
+    fn step(&mut self, step: &Step<'_>) -> anyhow::Result<()> {
+        let seen = step.observation;
+        let now = seen.observed_at.as_secs_f64();
+        let began = *self.began.get_or_insert(now);
+        let [x, y, z, ..] = seen.bridge_state();
+        let [dx, dy, dz, ..] = step.decision.action.to_array();
+        let panel = self.operator.panel();
+        self.line(&format!(
+            "{:5.1} s  tool {x:.2} {y:.2} {z:.2} m  gripper {:.1}  wish {:+.0} {:+.0} {:+.0} mm  {}  {}{}",
+            now - began,
+            seen.proprioception.gripper,
+            1e3 * dx,
+            1e3 * dy,
+            1e3 * dz,
+            words(self.filtered),
+            panel.device,
+            if panel.warning.is_empty() { String::new() } else { format!("  ! {}", panel.warning) },
+        ));
+        self.filtered = Filtered::Passed;
+        Ok(())
+    }
+
+    fn control_tick(&mut self, tick: &ControlTick) -> anyhow::Result<()> {
+        if tick.filtered != Filtered::Passed {
+            self.filtered = tick.filtered;
+        }
+        Ok(())
+    }
+
+    fn episode_ended(&mut self, _end: &EpisodeEnd) -> anyhow::Result<()> {
+        self.line("");
+        Ok(())
+    }
+}
