@@ -3,5 +3,6 @@
 mod cut_off;
 pub mod episodes;
 mod independent_reader;
+mod recorder;
 mod refusals;
 mod round_trip;

@@ -6,4 +6,5 @@ mod lockstep;
 mod posture;
 mod signals;
 mod station;
+mod teleop;
 mod wall;
