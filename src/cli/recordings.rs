@@ -1,15 +1,21 @@
 //! `visuomotor recordings`: list a folder's episodes, finish cut-off ones.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
 
 use clap::{Args, Subcommand};
 
-use crate::recording::{list_episodes, list_partial, read_episode, recover};
+use crate::config::Robot;
+use crate::recording::{
+    Card, Gravity, ReadOptions, RecordingError, Verdict, finish_partial, list_episodes, list_partial, read_episode,
+    read_episode_with, recover, verify,
+};
 
 /// Arguments of `visuomotor recordings`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  visuomotor recordings list results/demonstrations\n  visuomotor recordings recover results/demonstrations/knife_in_pot-0003.mcap.partial"
+    after_help = "Examples:\n  visuomotor recordings list results/demonstrations\n  visuomotor recordings verify results/demonstrations --robot widowx\n  visuomotor recordings card results/demonstrations\n  visuomotor recordings recover results/demonstrations/knife_in_pot-0003.mcap.partial"
 )]
 pub struct RecordingsArguments {
     #[command(subcommand)]
@@ -23,6 +29,25 @@ enum Action {
         /// Folder of episodes
         folder: PathBuf,
     },
+    /// Check every episode of a folder and give a verdict: order, gaps, rates, stamps, limits, pictures, words
+    Verify {
+        /// Folder of episodes
+        folder: PathBuf,
+        /// Arm they must have been recorded on: a folder under `robots/`, whose limits are checked too
+        #[arg(long)]
+        robot: Option<String>,
+        /// Write the verdicts as JSON, too
+        #[arg(long)]
+        json: Option<PathBuf>,
+    },
+    /// Write a page about a folder: counts, lengths, where the tool was, what was asked
+    Card {
+        /// Folder of episodes
+        folder: PathBuf,
+        /// The page (`FOLDER/card.html` otherwise)
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
     /// Turn a cut-off recording into a whole one and say what was lost
     Recover {
         /// Cut-off recordings (`.mcap.partial`)
@@ -34,7 +59,10 @@ enum Action {
 /// Runs the command; answers 0, or 1 when something was lost.
 pub fn recordings(arguments: &RecordingsArguments) -> anyhow::Result<u8> {
     match &arguments.action {
+        Action::Verify { folder, robot, json } => verify_folder(folder, robot.as_deref(), json.as_deref()),
+        Action::Card { folder, out } => card(folder, out.as_deref()),
         Action::List { folder } => {
+            finish(folder)?;
             for file in list_episodes(folder)?.into_iter().chain(list_partial(folder)?) {
                 let episode = read_episode(&file)?;
                 let outcome = episode.end.as_ref().map_or("cut off", |end| end.outcome.word());
@@ -55,4 +83,66 @@ pub fn recordings(arguments: &RecordingsArguments) -> anyhow::Result<u8> {
             Ok(u8::from(lost))
         }
     }
+}
+
+const ALL: ReadOptions = ReadOptions { images: true, control_ticks: true };
+
+/// Finishes what an earlier run left cut off, and says what was lost.
+pub(super) fn finish(folder: &Path) -> anyhow::Result<()> {
+    for line in finish_partial(folder)? {
+        say!("{line}");
+    }
+    Ok(())
+}
+
+fn verify_folder(folder: &Path, robot: Option<&str>, json: Option<&Path>) -> anyhow::Result<u8> {
+    finish(folder)?;
+    let robot = robot.map(|name| Robot::load(Path::new("."), name)).transpose()?;
+    let mut verdicts: Vec<(String, Verdict)> = Vec::new();
+    for file in list_episodes(folder)? {
+        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let verdict = match read_episode_with(&file, ALL) {
+            Ok(episode) => verify(&episode, robot.as_ref()),
+            Err(error) => unreadable(&error),
+        };
+        say!("{:8}  {name}", verdict.word());
+        for remark in &verdict.remarks {
+            say!("          {}", remark.what);
+        }
+        verdicts.push((name, verdict));
+    }
+    let count = |word: &str| verdicts.iter().filter(|(_, verdict)| verdict.word() == word).count();
+    say!("{} good, {} doubtful, {} bad", count("good"), count("doubtful"), count("bad"));
+    if let Some(path) = json {
+        let all: Vec<_> = verdicts
+            .iter()
+            .map(|(name, verdict)| {
+                serde_json::json!({ "episode": name, "verdict": verdict.word(), "remarks": verdict.remarks })
+            })
+            .collect();
+        let text = serde_json::to_string_pretty(&all)?;
+        std::fs::write(path, text).with_context(|| format!("{}: cannot be written", path.display()))?;
+    }
+    Ok(u8::from(count("bad") > 0))
+}
+
+fn unreadable(error: &RecordingError) -> Verdict {
+    Verdict { remarks: vec![crate::recording::Remark { gravity: Gravity::Bad, what: error.to_string() }] }
+}
+
+fn card(folder: &Path, out: Option<&Path>) -> anyhow::Result<u8> {
+    finish(folder)?;
+    let mut card = Card::default();
+    for file in list_episodes(folder)? {
+        match read_episode_with(&file, ALL) {
+            Ok(episode) => card.add(&episode, &verify(&episode, None)),
+            Err(error) => say!("left out: {error}"),
+        }
+    }
+    anyhow::ensure!(card.episodes() > 0, "{}: no episodes to write about", folder.display());
+    let out = out.map_or_else(|| folder.join("card.html"), Path::to_path_buf);
+    std::fs::write(&out, card.page(&folder.display().to_string()))
+        .with_context(|| format!("{}: cannot be written; choose another --out", out.display()))?;
+    say!("{}", out.display());
+    Ok(0)
 }

@@ -59,6 +59,7 @@ pub fn train(arguments: &TrainArguments) -> anyhow::Result<u8> {
     settings.steps = a.steps.unwrap_or(settings.steps);
     settings.seed = a.seed.unwrap_or(settings.seed);
     keep_freed_memory();
+    super::recordings::finish(&a.data)?;
     let data = Dataset::read(&a.data, &settings.tasks, settings.image_size)?;
     say!("{}", crate::network::describe_device());
     say!("{} episodes, {} steps from {}", data.episodes(), data.len(), a.data.display());

@@ -33,6 +33,7 @@
 //! format version.
 
 mod assembly;
+mod card;
 pub mod cdr;
 mod dataset;
 mod error;
@@ -47,8 +48,10 @@ mod recovery;
 mod scan;
 pub mod schemas;
 mod storage;
+mod verify;
 mod writer;
 
+pub use card::Card;
 pub use dataset::{dataset_digest, list_episodes, list_partial};
 pub use error::RecordingError;
 pub use events::{Gap, Note};
@@ -58,6 +61,7 @@ pub use pictures::Pictures;
 pub use reader::{ReadOptions, RecordedEpisode, RecordedStep, parse_episode, read_episode, read_episode_with};
 pub use recorder::{Recorder, RecorderState};
 pub use recovery::{Recovered, finish_partial, recover};
+pub use verify::{Gravity, Remark, Verdict, verify};
 pub use writer::EpisodeWriter;
 
 /// Version of the format; a reader takes its own version and no other.
