@@ -357,8 +357,12 @@ impl Runner {
         let episodes = self.folder.join("episodes");
         keep_cut_off(&episodes, episode_name)?;
         let size = super::setting::POLICY_IMAGE;
-        let options =
-            WriterOptions { record_size: Some((size, size)), sync_every_steps: 0, ..WriterOptions::default() };
+        let options = WriterOptions {
+            record_size: Some((size, size)),
+            sync_every_steps: 0,
+            attachments: vec![set_up.attachment()?],
+            ..WriterOptions::default()
+        };
         let mut writer = EpisodeWriter::create(&episodes, episode_name, options)?;
         let mut pictures = Pictures::every(1);
         let mut distances = Distances { goal, curve: Vec::new() };

@@ -29,6 +29,8 @@ mod link;
 mod live;
 mod recordings;
 #[cfg(feature = "mujoco")]
+mod replay;
+#[cfg(feature = "mujoco")]
 mod rig;
 #[cfg(feature = "mujoco")]
 mod scripted;
@@ -82,6 +84,9 @@ enum Command {
     Convert(convert::ConvertArguments),
     /// List recorded episodes, finish cut-off ones
     Recordings(recordings::RecordingsArguments),
+    /// Run a recorded episode again: in the simulator, on the arm, or through a policy
+    #[cfg(feature = "mujoco")]
+    Replay(replay::ReplayArguments),
     /// Train a policy from recorded episodes
     #[cfg(feature = "torch")]
     Train(train::TrainArguments),
@@ -115,6 +120,8 @@ pub fn run() -> u8 {
         #[cfg(feature = "torch")]
         Command::Convert(a) => convert::convert(&a).map(|_| 0),
         Command::Recordings(a) => recordings::recordings(&a),
+        #[cfg(feature = "mujoco")]
+        Command::Replay(a) => replay::replay(&a),
         #[cfg(feature = "torch")]
         Command::Train(a) => train::train(&a),
     };

@@ -12,6 +12,7 @@ use crate::config::{
 use crate::geometry::{Pose, pose_from_bridge};
 use crate::kinematics::{Chain, InverseSettings};
 use crate::observation::JointVector;
+use crate::recording::Attachment;
 use crate::simulation::{Appearance, Assignment, Kitchen, KitchenParts, Layout, Placed, SharedRenderer};
 
 /// Side of the image the shipped policies see \[pixels\].
@@ -61,6 +62,17 @@ pub struct SetUp {
     pub start: [f64; 6],
     /// Seed of everything random in this episode.
     pub seed: u64,
+}
+
+impl SetUp {
+    /// Name of the file that says it in a recording.
+    pub const FILE: &str = "set_up.json";
+
+    /// As recorded with an episode, so that the scene can be laid again.
+    pub fn attachment(&self) -> anyhow::Result<Attachment> {
+        let data = serde_json::to_vec_pretty(self)?;
+        Ok(Attachment { name: Self::FILE.into(), media_type: "application/json".into(), data })
+    }
 }
 
 /// A kitchen set up for one episode.

@@ -265,7 +265,8 @@ impl Session<'_> {
         (station, rule): (&mut Station, impl Judge),
         timing: Timing<'_>,
     ) -> anyhow::Result<(Outcome, PathBuf)> {
-        let options = self.writer_options(station.policy_period)?;
+        let mut options = self.writer_options(station.policy_period)?;
+        options.attachments.push(set_up.attachment()?);
         let mut recorder =
             Notes { recorder: Recorder::create(&self.arguments.out, name, options)?, operator: self.operator.clone() };
         let period = station.policy_period;

@@ -9,7 +9,7 @@ use super::assembly::{Assembled, Assembly};
 use super::events::{Gap, Note};
 use super::picture::RecordedImage;
 use super::scan::{Ending, scan};
-use super::{FORMAT_VERSION, METADATA_NAME, RecordingError};
+use super::{Attachment, FORMAT_VERSION, METADATA_NAME, RecordingError};
 use crate::action::Action;
 use crate::embedding::Embedding;
 use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart};
@@ -96,6 +96,8 @@ pub struct RecordedEpisode {
     pub notes: Vec<Note>,
     /// Steps that were not recorded.
     pub gaps: Vec<Gap>,
+    /// Files recorded with it, the settings among them.
+    pub attachments: Vec<Attachment>,
     /// The file is whole, holds the end, and as many steps as the end says.
     pub complete: bool,
     /// What was lost, in words; `None` when complete.
@@ -120,12 +122,18 @@ pub fn parse_episode(path: &Path, bytes: &[u8], options: ReadOptions) -> Result<
     let mut assembly = Assembly::new(path, options);
     let mut topics: BTreeMap<u16, String> = BTreeMap::new();
     let mut about: Option<BTreeMap<String, String>> = None;
+    let mut attachments = Vec::new();
     let ending = scan(bytes, |record| {
         match record {
             Record::Metadata(metadata) if metadata.name == METADATA_NAME => {
                 check_version(path, &metadata)?;
                 about = Some(metadata.metadata);
             }
+            Record::Attachment { header, data, .. } => attachments.push(Attachment {
+                name: header.name,
+                media_type: header.media_type,
+                data: data.into_owned(),
+            }),
             Record::Channel(channel) => drop(topics.insert(channel.id, channel.topic)),
             Record::Message { header, data } => {
                 if about.is_none() {
@@ -163,6 +171,7 @@ pub fn parse_episode(path: &Path, bytes: &[u8], options: ReadOptions) -> Result<
         end,
         notes,
         gaps,
+        attachments,
         complete: lost.is_none(),
         lost,
         started_at_unix_ns,

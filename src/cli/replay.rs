@@ -1,0 +1,277 @@
+//! `visuomotor replay`: a recorded episode again, in the simulator, on the arm behind the safety filter, or through a policy.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::Args;
+
+use super::demonstrate::draw;
+use super::link::LinkArguments;
+use super::rig::Rig;
+use super::setting::{SetUp, Setting};
+use super::stage::StageJudge;
+use crate::action::{ActionError, ActionSource, Decision};
+use crate::config::DriverKind;
+use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart, Judge, Outcome, Step, StepSink};
+use crate::observation::Observation;
+use crate::recording::{RecordedEpisode, RecordedStep, read_episode};
+use crate::runtime::{EpisodeRequest, Station, StopFlag, Timing, WallOptions, run_episode};
+use crate::time::{ManualClock, SystemClock, Timestamp};
+
+/// Names of the action's parts.
+const PARTS: [&str; 7] = ["dx", "dy", "dz", "droll", "dpitch", "dyaw", "gripper"];
+
+/// Arguments of `visuomotor replay`.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Examples:\n  visuomotor replay results/demos/knife_in_pot-0000.mcap\n  visuomotor replay results/demos/knife_in_pot-0000.mcap --policy policies/kitchen --plot difference.svg\n  visuomotor replay results/demos/knife_in_pot-0000.mcap --driver dynamixel --port /dev/ttyDXL"
+)]
+pub struct ReplayArguments {
+    /// Recorded episode
+    pub episode: PathBuf,
+    /// Launch file of the arm
+    #[arg(long, default_value = "launch/widowx_kitchen.toml")]
+    pub launch: PathBuf,
+    /// Ask this policy what it would have done at each step, instead of moving anything
+    #[arg(long)]
+    pub policy: Option<PathBuf>,
+    /// Write the two courses (tool, or actions) as a picture
+    #[arg(long)]
+    pub plot: Option<PathBuf>,
+    #[command(flatten)]
+    pub link: LinkArguments,
+}
+
+/// Runs the command; answers 1 when the arm went elsewhere or the episode was aborted.
+pub fn replay(arguments: &ReplayArguments) -> anyhow::Result<u8> {
+    let recorded = read_episode(&arguments.episode)?;
+    if let Some(lost) = &recorded.lost {
+        say!("{}: {lost}", recorded.path.display());
+    }
+    anyhow::ensure!(!recorded.steps.is_empty(), "{}: it has no steps to replay", recorded.path.display());
+    let mut setting = Setting::load(&arguments.launch)?;
+    arguments.link.apply(&mut setting.launch);
+    let name = &setting.robot.robot.name;
+    anyhow::ensure!(
+        recorded.start.robot == *name,
+        "{}: recorded on {}, but {} is for {name}; give the launch file of that arm (--launch)",
+        recorded.path.display(),
+        recorded.start.robot,
+        arguments.launch.display()
+    );
+    match &arguments.policy {
+        Some(folder) => through_policy(&recorded, folder, arguments.plot.as_deref()),
+        None => open_loop(&recorded, &setting, arguments),
+    }
+}
+
+/// The recorded actions again, one after the other, whatever comes of them.
+struct Replay<'a> {
+    steps: &'a [RecordedStep],
+    next: usize,
+}
+
+impl ActionSource for Replay<'_> {
+    fn name(&self) -> &str {
+        "replay"
+    }
+
+    fn reset(&mut self) {
+        self.next = 0;
+    }
+
+    fn decide(&mut self, _observation: &Observation) -> Result<Decision, ActionError> {
+        let step = self.steps.get(self.next).ok_or_else(|| ActionError::Ended("the recording is over".into()))?;
+        self.next += 1;
+        Ok(Decision::plain(step.action))
+    }
+}
+
+/// Where the tool went.
+#[derive(Default)]
+struct Course(Vec<[f64; 3]>);
+
+impl StepSink for Course {
+    fn episode_started(&mut self, _start: &EpisodeStart) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    fn step(&mut self, step: &Step<'_>) -> anyhow::Result<()> {
+        self.0.push(step.observation.base_from_tool.translation.vector.into());
+        Ok(())
+    }
+
+    fn control_tick(&mut self, _tick: &ControlTick) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    fn episode_ended(&mut self, _end: &EpisodeEnd) -> anyhow::Result<()> {
+        Ok(())
+    }
+}
+
+/// Asks another judge, and ends when the recording does.
+struct UntilOver<J> {
+    judge: J,
+    steps: usize,
+    judged: usize,
+}
+
+impl<J: Judge> Judge for UntilOver<J> {
+    fn judge(&mut self, now: Timestamp) -> Option<Outcome> {
+        self.judged += 1;
+        let said = self.judge.judge(now);
+        if said.is_none() && self.judged >= self.steps {
+            return Some(Outcome::Failure { judge: "replay".into(), why: "the recording is over".into() });
+        }
+        said
+    }
+
+    fn time_out(&mut self, now: Timestamp) -> Outcome {
+        self.judge.time_out(now)
+    }
+}
+
+fn open_loop(recorded: &RecordedEpisode, setting: &Setting, arguments: &ReplayArguments) -> anyhow::Result<u8> {
+    let set_up = set_up(recorded, setting)?;
+    let stop = StopFlag::on_signals()?;
+    let mut course = Course::default();
+    let outcome = if setting.launch.driver == DriverKind::Mujoco {
+        let joints = recorded.steps[0].proprioception.joint_positions;
+        let prepared = setting.prepare_around(&set_up, joints)?;
+        let (mut station, rule) = setting.station(&set_up, &prepared)?;
+        let (clock, stopwatch) = (ManualClock::new(), ManualClock::new());
+        let timing = Timing::Lockstep { clock: &clock, stopwatch: &stopwatch };
+        again(recorded, setting, &set_up, (&mut station, rule), &mut course, &stop, timing)
+    } else {
+        let mut rig = Rig::connect(setting, &arguments.link)?;
+        rig.set_up(setting, &set_up, &stop)?;
+        let clock = rig.clock.clone();
+        let timing = Timing::Wall { clock: &clock, options: &WallOptions::default() };
+        let judge = StageJudge(rig.stage.as_mut());
+        again(recorded, setting, &set_up, (&mut rig.station, judge), &mut course, &stop, timing)
+    };
+    let then: Vec<[f64; 3]> = recorded.steps.iter().map(|step| step.base_from_tool.translation.vector.into()).collect();
+    let apart = |a: &[f64; 3], b: &[f64; 3]| (0..3).map(|i| (a[i] - b[i]).powi(2)).sum::<f64>().sqrt();
+    let off: Vec<f64> = then.iter().zip(&course.0).map(|(a, b)| apart(a, b)).collect();
+    let most = off.iter().copied().fold(0.0, f64::max);
+    say!(
+        "{} of {} steps; the tool was at most {:.1} mm and at the end {:.1} mm from the recorded course; outcome: {}",
+        course.0.len(),
+        recorded.steps.len(),
+        1e3 * most,
+        1e3 * off.last().copied().unwrap_or(f64::NAN),
+        outcome.word()
+    );
+    if let Outcome::Aborted { why, .. } = &outcome {
+        say!("  {why}");
+    }
+    if let Some(path) = &arguments.plot {
+        let rows = |course: &[[f64; 3]], axis: usize| course.iter().map(|place| place[axis]).collect::<Vec<_>>();
+        let plots = ["x [m]", "y [m]", "z [m]"].iter().enumerate();
+        let plots: Vec<_> = plots.map(|(i, name)| (name.to_string(), rows(&then, i), rows(&course.0, i))).collect();
+        draw_plots(path, "recorded", "replayed", &plots)?;
+    }
+    Ok(u8::from(matches!(outcome, Outcome::Aborted { .. })))
+}
+
+fn again(
+    recorded: &RecordedEpisode,
+    setting: &Setting,
+    set_up: &SetUp,
+    (station, judge): (&mut Station, impl Judge),
+    course: &mut Course,
+    stop: &StopFlag,
+    timing: Timing<'_>,
+) -> Outcome {
+    let steps = recorded.steps.len();
+    let mut source = Replay { steps: &recorded.steps, next: 0 };
+    let request = EpisodeRequest {
+        start: setting.episode_start("replay", set_up, "replay"),
+        seconds: (steps + 1) as f64 / recorded.start.policy_rate_hz,
+        source: &mut source,
+        sinks: vec![course],
+        judge: &mut UntilOver { judge, steps, judged: 0 },
+        stop,
+    };
+    run_episode(station, request, timing).outcome
+}
+
+/// How the scene was laid: as recorded, else as the seed has it.
+fn set_up(recorded: &RecordedEpisode, setting: &Setting) -> anyhow::Result<SetUp> {
+    let file = recorded.attachments.iter().find(|file| file.name == SetUp::FILE);
+    if let Some(file) = file {
+        return serde_json::from_slice(&file.data)
+            .with_context(|| format!("{}: its {} cannot be read", recorded.path.display(), SetUp::FILE));
+    }
+    let task = setting.scene.task(&setting.scene_file, &recorded.start.task)?;
+    Ok(draw(setting, task, recorded.start.seed))
+}
+
+#[cfg(feature = "torch")]
+fn through_policy(recorded: &RecordedEpisode, folder: &Path, plot: Option<&Path>) -> anyhow::Result<u8> {
+    let mut policy = crate::policy::VisualPolicy::load(folder, &recorded.start.task, Arc::new(SystemClock::new()))?;
+    let (mut then, mut now) = (Vec::new(), Vec::new());
+    for step in &recorded.steps {
+        let decision = policy.decide(&step.observation()?)?;
+        then.push(step.label.to_array());
+        now.push(decision.action.to_array());
+    }
+    say!("{} at each of {} recorded steps, against what was asked then (root mean square):", policy.name(), then.len());
+    for (i, part) in PARTS.iter().enumerate() {
+        let squares: f64 = then.iter().zip(&now).map(|(a, b)| (a[i] - b[i]).powi(2)).sum();
+        say!("  {part:8} {:.4}", (squares / then.len() as f64).sqrt());
+    }
+    if let Some(path) = plot {
+        let rows = |all: &[[f64; 7]], i: usize| all.iter().map(|action| action[i]).collect::<Vec<_>>();
+        let plots: Vec<_> =
+            PARTS.iter().enumerate().map(|(i, part)| (part.to_string(), rows(&then, i), rows(&now, i))).collect();
+        draw_plots(path, "recorded", "policy", &plots)?;
+    }
+    Ok(0)
+}
+
+#[cfg(not(feature = "torch"))]
+fn through_policy(_recorded: &RecordedEpisode, folder: &Path, _plot: Option<&Path>) -> anyhow::Result<u8> {
+    anyhow::bail!("--policy {}: this program was built without libtorch", folder.display())
+}
+
+/// Two courses per row, one above the other.
+fn draw_plots(path: &Path, first: &str, second: &str, plots: &[(String, Vec<f64>, Vec<f64>)]) -> anyhow::Result<()> {
+    use std::fmt::Write;
+    let (width, row) = (760.0, 90.0);
+    let height = row * plots.len() as f64 + 30.0;
+    let mut out = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" font-family=\"sans-serif\" font-size=\"12\">\
+         <rect width=\"100%\" height=\"100%\" fill=\"white\"/><text x=\"90\" y=\"16\" fill=\"#3b7dd8\">{first}</text>\
+         <text x=\"190\" y=\"16\" fill=\"#d8643b\">{second}</text>"
+    );
+    for (k, (name, a, b)) in plots.iter().enumerate() {
+        let top = 24.0 + row * k as f64;
+        let finite = || a.iter().chain(b).copied().filter(|value| value.is_finite());
+        let (low, high) = finite().fold((f64::MAX, f64::MIN), |(low, high), v| (low.min(v), high.max(v)));
+        let span = (high - low).max(1e-9);
+        // Writing into a String cannot fail.
+        let _ = write!(
+            out,
+            "<text x=\"6\" y=\"{:.0}\">{name}</text><text x=\"6\" y=\"{:.0}\" fill=\"#777\">{low:.3} .. {high:.3}</text>",
+            top + 30.0,
+            top + 48.0
+        );
+        for (values, color) in [(a, "#3b7dd8"), (b, "#d8643b")] {
+            let step = (width - 140.0) / (a.len().max(b.len()).max(2) - 1) as f64;
+            let points = values.iter().enumerate().filter(|(_, value)| value.is_finite()).map(|(i, value)| {
+                format!("{:.1},{:.1}", 130.0 + i as f64 * step, top + 76.0 - (value - low) / span * 68.0)
+            });
+            let points = points.collect::<Vec<_>>().join(" ");
+            let _ =
+                write!(out, "<polyline fill=\"none\" stroke=\"{color}\" stroke-width=\"1.5\" points=\"{points}\"/>");
+        }
+    }
+    out.push_str("</svg>");
+    std::fs::write(path, out)
+        .with_context(|| format!("{}: cannot be written; choose another --plot", path.display()))?;
+    say!("{}", path.display());
+    Ok(())
+}
