@@ -8,12 +8,12 @@ use serde_json::Value;
 use visuomotor::recording::{list_partial, read_episode};
 
 /// A project folder of links to this one, with a launch file (and copies of what a test wants to spoil).
-struct Project {
+pub struct Project {
     folder: tempfile::TempDir,
 }
 
 impl Project {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         for name in ["robots", "scenes", "calibration", "policies"] {
             std::os::unix::fs::symlink(root().join(name), folder.path().join(name)).unwrap();
@@ -24,12 +24,12 @@ impl Project {
         project
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// Copies a file of the real project here, changed. Links on the way become folders.
-    fn edit(&self, name: &str, change: impl FnOnce(String) -> String) {
+    pub fn edit(&self, name: &str, change: impl FnOnce(String) -> String) {
         let to = self.path(name);
         let top = self.path(name.split('/').next().unwrap());
         if top.is_symlink() {
@@ -40,11 +40,11 @@ impl Project {
         std::fs::write(&to, change(std::fs::read_to_string(root().join(name)).unwrap())).unwrap();
     }
 
-    fn call(&self, arguments: &[&str]) -> Output {
+    pub fn call(&self, arguments: &[&str]) -> Output {
         self.command(arguments).output().unwrap()
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_visuomotor"));
         command.current_dir(self.folder.path()).args(arguments);
         command
@@ -57,7 +57,7 @@ impl Project {
     }
 }
 
-fn root() -> &'static Path {
+pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
@@ -75,7 +75,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// Exit code 2, one message that has all of `words`, and no panic.
-fn refused(output: &Output, words: &[&str]) {
+pub fn refused(output: &Output, words: &[&str]) {
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{text}");
     assert!(!text.contains("panicked"), "{text}");

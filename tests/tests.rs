@@ -16,6 +16,9 @@ mod layering;
 mod models;
 /// Kinematics, control and safety together.
 mod motion;
+/// Demonstrations as a user collects them.
+#[cfg(feature = "mujoco")]
+mod demonstrations;
 /// The program as a user calls it: exit codes, messages, kill and resume.
 #[cfg(feature = "mujoco")]
 mod program;

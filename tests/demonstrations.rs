@@ -1,0 +1,117 @@
+//! Demonstrations as a user collects them: teleoperate, verify, replay, in the simulator.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+use visuomotor::episode::Outcome;
+use visuomotor::recording::{ReadOptions, list_episodes, read_episode_with};
+
+use crate::program::{Project, refused, root};
+
+const ALL: ReadOptions = ReadOptions { images: true, control_ticks: true };
+
+fn collect(project: &Project, more: &[&str]) -> std::process::Output {
+    let mut words =
+        vec!["teleoperate", "launch/widowx_kitchen.toml", "--out", "demos", "--device", "scripted", "--lockstep"];
+    words.extend(more);
+    project.call(&words)
+}
+
+#[test]
+fn scripted_demonstrations_are_collected_verified_and_replayed() {
+    let project = Project::new();
+    let output = collect(&project, &["--task", "knife_in_pot", "--episodes", "2"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let files = list_episodes(&project.path("demos")).unwrap();
+    assert_eq!(files.len(), 2);
+    for file in &files {
+        let episode = read_episode_with(file, ALL).unwrap();
+        assert!(episode.complete && episode.start.action_source == "teleop", "{:?}", episode.lost);
+        assert_eq!(episode.end.unwrap().outcome, Outcome::Success { judge: "operator (scripted)".into() });
+        assert!(episode.ticks.iter().all(|tick| tick.wished.joints.is_finite()));
+        let names: Vec<&str> = episode.attachments.iter().map(|file| file.name.as_str()).collect();
+        assert_eq!(names, ["settings.toml", "robot.toml", "calibration.toml", "set_up.json"]);
+    }
+    // More of them go on after the last number; nothing is written over.
+    let before = std::fs::read(&files[0]).unwrap();
+    assert_eq!(collect(&project, &["--task", "knife_in_pot", "--episodes", "1"]).status.code(), Some(0));
+    assert_eq!(std::fs::read(&files[0]).unwrap(), before);
+    assert_eq!(list_episodes(&project.path("demos")).unwrap().len(), 3);
+
+    let verified = project.call(&["recordings", "verify", "demos", "--robot", "widowx", "--json", "verdicts.json"]);
+    assert_eq!(verified.status.code(), Some(0), "{verified:?}");
+    let verdicts: Value = serde_json::from_slice(&std::fs::read(project.path("verdicts.json")).unwrap()).unwrap();
+    assert!(verdicts.as_array().unwrap().iter().all(|verdict| verdict["verdict"] == "good"), "{verdicts}");
+
+    assert_eq!(project.call(&["recordings", "card", "demos"]).status.code(), Some(0));
+    let card = std::fs::read_to_string(project.path("demos/card.html")).unwrap();
+    assert!(card.contains("3 episodes") && card.contains("knife_in_pot") && !card.contains("<script"));
+
+    let replayed = project.call(&["replay", files[0].to_str().unwrap(), "--plot", "course.svg"]);
+    let text = String::from_utf8_lossy(&replayed.stdout);
+    assert!(replayed.status.success() && text.contains("outcome: success"), "{replayed:?}");
+    assert!(std::fs::read_to_string(project.path("course.svg")).unwrap().contains("polyline"));
+}
+
+#[test]
+fn a_recording_that_is_cut_off_or_of_another_arm_gets_a_clear_answer() {
+    let project = Project::new();
+    assert_eq!(collect(&project, &["--task", "cucumber_in_pot", "--episodes", "1"]).status.code(), Some(0));
+    let file = &list_episodes(&project.path("demos")).unwrap()[0];
+    let bytes = std::fs::read(file).unwrap();
+    std::fs::write(project.path("demos/half.mcap.partial"), &bytes[..bytes.len() / 2]).unwrap();
+    std::fs::write(project.path("demos/odd.mcap"), &bytes[..bytes.len() / 3]).unwrap();
+    let output = project.call(&["recordings", "verify", "demos"]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("half.mcap: was cut off and is finished now"), "{text}");
+    assert!(text.contains("bad       odd.mcap") && text.contains("good      cucumber_in_pot-0000.mcap"), "{text}");
+    let another = project.call(&["recordings", "verify", "demos", "--robot", "panda"]);
+    assert!(String::from_utf8_lossy(&another.stdout).contains("recorded on widowx, expected panda"));
+    refused(&project.call(&["replay", "nothing.mcap"]), &["nothing.mcap"]);
+}
+
+#[test]
+fn wrong_words_are_refused_before_anything_moves() {
+    let project = Project::new();
+    refused(&collect(&project, &[]), &["--task", "knife_in_pot"]);
+    refused(&collect(&project, &["--task", "juggle"]), &["juggle", "knife_in_pot"]);
+    let base = ["teleoperate", "launch/widowx_kitchen.toml", "--task", "knife_in_pot"];
+    let with = |more: &[&str]| project.call(&[&base[..], more].concat());
+    refused(&with(&["--lockstep", "--device", "udp"]), &["--lockstep"]);
+    refused(&with(&["--device", "gamepad", "--device-path", "no/such/pad"]), &["gamepad at no/such/pad"]);
+    refused(&with(&["--device", "leader", "--device-path", "no/such/port"]), &["leader at no/such/port"]);
+    project.edit("launch/widowx_kitchen.toml", |text| format!("{text}\n[teleop]\nspeed = -1.0\n"));
+    refused(&with(&["--device", "scripted"]), &["widowx_kitchen.toml", "teleop.speed"]);
+}
+
+#[test]
+fn a_person_at_a_terminal_drives_accepts_and_quits() {
+    let project = Project::new();
+    let mut session = Command::new(root().join(".deps/python/bin/python"))
+        .arg(root().join("tests/keyboard_session.py"))
+        .arg(env!("CARGO_BIN_EXE_visuomotor"))
+        .args(["teleoperate", "launch/widowx_kitchen.toml", "--task", "knife_in_pot", "--device", "keyboard"])
+        .args(["--episodes", "3", "--out", "demos"])
+        .current_dir(project.path("."))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let script = "await press b to begin\ntype b\nawait keyboard: driving\nhold w 1.5\nhold f 0.5\ntype \\r\n\
+                  await accepted, operator (terminal)\nawait press b to begin\ntype b\nawait keyboard: driving\n\
+                  type q\\x7f\nawait 1 of 3 episodes accepted\n";
+    session.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+    let output = session.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let said: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    assert_eq!(said["status"], 1, "{said}");
+    let files = list_episodes(&project.path("demos")).unwrap();
+    let episodes: Vec<_> = files.iter().map(|file| read_episode_with(file, ALL).unwrap()).collect();
+    let outcomes: Vec<&str> = episodes.iter().map(|e| e.end.as_ref().unwrap().outcome.word()).collect();
+    assert_eq!(outcomes, ["success", "failure"]);
+    let (first, last) = (&episodes[0].steps[0], episodes[0].steps.last().unwrap());
+    let moved = last.base_from_tool.translation.x - first.base_from_tool.translation.x;
+    assert!(moved > 0.05, "the tool moved {moved} m forward");
+}
