@@ -49,6 +49,8 @@ mod writer;
 pub use dataset::{dataset_digest, list_episodes, list_partial};
 pub use error::RecordingError;
 pub use options::WriterOptions;
+#[cfg(feature = "page")]
+pub(crate) use picture::JpegMaker;
 pub use picture::RecordedImage;
 pub use pictures::Pictures;
 pub use reader::{ReadOptions, RecordedEpisode, RecordedStep, parse_episode, read_episode, read_episode_with};
