@@ -16,6 +16,9 @@ mod layering;
 mod models;
 /// Kinematics, control and safety together.
 mod motion;
+/// The web page: over the wire, and in Chromium.
+#[cfg(feature = "page")]
+mod page;
 /// The program as a user calls it: exit codes, messages, kill and resume.
 #[cfg(feature = "mujoco")]
 mod program;

@@ -66,7 +66,7 @@ impl Seat {
             }
             return stop.then_some(Answer::Stopped(true));
         }
-        let ((), holder) = self.shared.controls(|controls, now| controls.heard(self.id, now));
+        self.shared.controls(|controls, now| controls.heard(self.id, now));
         match request {
             Request::Stop { .. } => None,
             Request::Heartbeat { heartbeat } => {
@@ -75,9 +75,12 @@ impl Seat {
             }
             Request::Controls { controls } => self.change(controls),
             Request::Gamepad { gamepad } => {
-                if holder == Some(self.id) {
-                    self.shared.gamepad.put(gamepad, Instant::now());
-                }
+                // While nobody can take over: the next holder shall find an empty slot.
+                self.shared.controls(|controls, now| {
+                    if controls.holder(now) == Some(self.id) {
+                        self.shared.gamepad.put(gamepad, now);
+                    }
+                });
                 None
             }
             Request::Wish(wish) => {

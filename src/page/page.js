@@ -39,6 +39,7 @@ const css = (name) => getComputedStyle(document.documentElement).getPropertyValu
 // ---- connection
 
 function connect() {
+  heardAt = performance.now();
   socket = new WebSocket((location.protocol === "https:" ? "wss://" : "ws://") + location.host + "/live");
   socket.binaryType = "arraybuffer";
   const mine = socket;
@@ -64,7 +65,7 @@ function connection(lost) {
   enable();
 }
 setInterval(() => {
-  if (socket && performance.now() - heardAt > SILENT_MS && (heardAt || socket.readyState > 1)) { heardAt = 0; lose(); }
+  if (socket && performance.now() - heardAt > SILENT_MS) lose();
   if (stopAsked && performance.now() - stopAsked > 1500) {
     stopAsked = 0;
     notice("STOP got no answer: use the emergency stop on the robot.", true);
@@ -288,7 +289,8 @@ function controls() {
   const labels = { yours: "Give back", free: "Take the controls", another: "Take over …" };
   $("controls").className = "controls " + view.controls;
   show("controls", !$("buttons").hidden);
-  put("controls-words", words[view.controls] + (view.browsers > 1 ? ` (${view.browsers} watch)` : ""));
+  put("controls-words", words[view.controls]);
+  put("watching", view.browsers > 1 ? `${view.browsers} watch` : "");
   put("take-label", labels[view.controls]);
   if (view.controls !== "yours" && keyboard) driving(false);
 }
@@ -484,13 +486,16 @@ function plot(canvas, lines, colors, cursor) {
 // ---- recorded episodes
 
 const PAGE = 20;
-let listFrom = 0, played = null, step = 0, timer = 0, shownPictures = new Map(), playedFigures = [];
+let listFrom = 0, listText = "", played = null, step = 0, timer = 0, shownPictures = new Map(), playedFigures = [];
 
 async function list(from) {
   if (!state || !state.playback) return;
   const answer = await fetch("/episodes?from=" + from).catch(() => null);
   if (!answer || !answer.ok) { put("list-note", answer ? await answer.text() : "not reachable"); return; }
-  const found = await answer.json();
+  const text = await answer.text();
+  if (text === listText) return; // The focus stays where it is.
+  listText = text;
+  const found = JSON.parse(text);
   listFrom = found.from;
   const last = found.from + found.episodes.length;
   put("list-note", found.total ? `${found.from + 1}–${last} of ${found.total}, newest first` : "none yet");
@@ -519,6 +524,7 @@ async function open(name, button) {
   const answer = await fetch("/episodes/" + encodeURIComponent(name)).catch(() => null);
   if (!answer || !answer.ok) { notice(answer ? await answer.text() : "The episode is not reachable.", true); return; }
   played = await answer.json();
+  step = 0;
   shownPictures = new Map();
   for (const other of $("episodes").querySelectorAll("[aria-current]")) other.removeAttribute("aria-current");
   if (button) button.setAttribute("aria-current", "true");
@@ -550,6 +556,13 @@ function fetchPictures(at) {
   }
   return shownPictures.get(at);
 }
+function drawPlayed() {
+  if (!played || !played.steps.length) return;
+  // Each row over the bounds of its own kind, so that metres and radians share a picture.
+  const lines = ACTION.map(([, , scale], i) => played.steps.map((each) => [each.seconds, each.action[i] / scale]));
+  plot($("played-plot"), lines, COLORS, played.steps[step].seconds);
+}
+addEventListener("resize", drawPlayed);
 async function seek(to) {
   const episode = played;
   if (!episode || !episode.steps.length) return;
@@ -563,9 +576,7 @@ async function seek(to) {
   $("seek").value = String(here);
   put("played-time", `step ${here + 1} of ${episode.steps.length} · ${seconds.toFixed(1)} s`);
   playedFigures.forEach((made) => { made.about.textContent = `gripper ${gripper.toFixed(2)}`; });
-  // Each row over the bounds of its own kind, so that metres and radians share a picture.
-  const lines = ACTION.map(([, , scale], i) => episode.steps.map((each) => [each.seconds, each.action[i] / scale]));
-  plot($("played-plot"), lines, COLORS, seconds);
+  drawPlayed();
 }
 function pause() { clearTimeout(timer); timer = 0; put("play", "Play"); }
 function play() {
