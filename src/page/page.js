@@ -61,7 +61,7 @@ function connection(lost) {
   document.body.classList.toggle("connecting", false);
   document.body.classList.toggle("gone", lost);
   if ($("lost").hidden === lost) $("lost").hidden = !lost;
-  if (lost) { put("phase", "Connection lost"); $("phase").className = "chip"; pressed.clear(); }
+  if (lost) { put("phase-word", "Connection lost"); put("phase-count", ""); $("phase").className = "chip"; pressed.clear(); }
   enable();
 }
 setInterval(() => {
@@ -153,7 +153,7 @@ $("ask-yes").onclick = () => { $("ask").close(); if (asked) asked(); asked = nul
 $("ask-no").onclick = () => $("ask").close();
 function note(open) {
   show("note-form", open);
-  if (open) $("note-text").focus(); else $("note-text").blur();
+  if (open) $("note-text").focus({ preventScroll: true }); else $("note-text").blur();
 }
 $("note-form").onsubmit = (event) => {
   event.preventDefault();
@@ -258,9 +258,12 @@ function draw() {
   const who = [panel.action_source, episode && episode.robot, episode && episode.name];
   put("who", who.filter(Boolean).join(" · "));
   document.title = (panel.phase === "running" ? "● " : "") + (panel.task || "visuomotor");
-  let phase = PHASES[panel.phase];
-  if (panel.phase === "running" && episode) phase += ` · ${episode.seconds.toFixed(0)} s · step ${episode.steps}`;
-  put("phase", state.live || busy ? phase : "Playback");
+  const phase = PHASES[panel.phase], running = panel.phase === "running";
+  // Apart from the word, so that a screen reader is not told every step.
+  let count = running && episode ? ` · ${episode.seconds.toFixed(0)} s · step ${episode.steps}` : "";
+  if (running && state.age_seconds > 1) count += ` · nothing new for ${state.age_seconds.toFixed(0)} s`;
+  put("phase-word", state.live || busy ? phase : "Playback");
+  put("phase-count", count);
   $("phase").className = "chip " + panel.phase;
   show("episodes-count", panel.episodes[1] > 0);
   put("kept", String(panel.episodes[0]));
@@ -438,10 +441,11 @@ function curve() {
   points.push(...view.curve.points);
   const last = points[points.length - 1];
   put("curve-now", last ? `${last[1].toPrecision(3)} after ${last[0].toFixed(1)} s` : "no distance is measured");
-  plot($("curve"), [points], [css("--accent")], null);
+  show("curve", points.length > 0);
+  if (last) plot($("curve"), [points], [css("--accent")], null, null);
 }
-// Lines over a common time; a cursor where one is given.
-function plot(canvas, lines, colors, cursor) {
+// Lines over a common time; a cursor and a range of values where they are given.
+function plot(canvas, lines, colors, cursor, range) {
   const scale = devicePixelRatio || 1, width = canvas.clientWidth, height = canvas.clientHeight;
   if (canvas.width !== Math.round(width * scale) || canvas.height !== Math.round(height * scale)) {
     canvas.width = Math.round(width * scale); canvas.height = Math.round(height * scale);
@@ -458,6 +462,7 @@ function plot(canvas, lines, colors, cursor) {
   if (all.length) {
     end = Math.max(1, ...lines.map((line) => line.length ? line[line.length - 1][0] : 0));
     low = Math.min(...all.map((point) => point[1])); high = Math.max(...all.map((point) => point[1]));
+    if (range) [low, high] = range;
     if (high - low < 1e-9) { low -= 0.5; high += 0.5; }
   }
   const x = (seconds) => left + (right - left) * seconds / end;
@@ -560,7 +565,7 @@ function drawPlayed() {
   if (!played || !played.steps.length) return;
   // Each row over the bounds of its own kind, so that metres and radians share a picture.
   const lines = ACTION.map(([, , scale], i) => played.steps.map((each) => [each.seconds, each.action[i] / scale]));
-  plot($("played-plot"), lines, COLORS, played.steps[step].seconds);
+  plot($("played-plot"), lines, COLORS, played.steps[step].seconds, [-1, 1]);
 }
 addEventListener("resize", drawPlayed);
 async function seek(to) {
