@@ -45,8 +45,12 @@ fn main() -> anyhow::Result<()> {
     let ranges = synthetic::JOINTS.map(|(name, low, high)| JointRange { name: name.into(), low, high });
     page.joint_ranges(ranges.into());
     let (sink, ended) = (page.sink(), Arc::new(AtomicBool::new(false)));
-    let end = ended.clone();
-    let lab = std::thread::spawn(move || lab(sink, &operator, &stopped, &end));
+    let (end, under_way) = (ended.clone(), Arc::new(AtomicBool::new(false)));
+    let begun = under_way.clone();
+    let lab = std::thread::spawn(move || lab(sink, &operator, &stopped, &begun, &end));
+    while !under_way.load(Ordering::Relaxed) && !lab.is_finished() {
+        std::thread::sleep(Duration::from_millis(50));
+    }
     if pictures {
         draw(page.url());
     } else {
@@ -57,8 +61,14 @@ fn main() -> anyhow::Result<()> {
     lab.join().unwrap_or_else(|_| Err(anyhow::anyhow!("the lab panicked")))
 }
 
-/// Episodes one after the other, begun and ended by buttons.
-fn lab(mut sink: PageSink, operator: &Operator, stopped: &AtomicBool, ended: &AtomicBool) -> anyhow::Result<()> {
+/// Episodes one after the other, begun and ended by buttons; the first is `under_way` at once.
+fn lab(
+    mut sink: PageSink,
+    operator: &Operator,
+    stopped: &AtomicBool,
+    under_way: &AtomicBool,
+    ended: &AtomicBool,
+) -> anyhow::Result<()> {
     operator.show(|panel| {
         panel.task = "croissant_out_of_bowl".into();
         panel.instruction = "take the croissant out of the bowl and put it on the cloth".into();
@@ -94,8 +104,9 @@ fn lab(mut sink: PageSink, operator: &Operator, stopped: &AtomicBool, ended: &At
             feed.step(&mut sink)?;
             sink.curve_point(steps as f64 * 0.2, synthetic::distance(steps as f64 * 0.2));
             steps += 1;
-            // The first is under way when somebody looks.
+            // The first is half over when somebody looks.
             if trial > 7 || steps > BEFORE {
+                under_way.store(true, Ordering::Relaxed);
                 std::thread::sleep(Duration::from_millis(200).saturating_sub(began.elapsed()));
             }
             if ended.load(Ordering::Relaxed) {

@@ -165,9 +165,12 @@ $("take").onclick = take;
 $("keys").onclick = () => driving(!keyboard);
 for (const button of document.querySelectorAll("[data-wish]")) button.onclick = () => press(button.dataset.wish);
 
+// Nothing runs that could be stopped; not so while nothing is known yet.
+const playbackOnly = () => state && !state.live && state.panel.phase === "idle";
 const typing = () => document.activeElement && document.activeElement.matches("input[type=text]");
 addEventListener("keydown", (event) => {
   if (typing()) { if (event.key === "Escape") note(false); return; }
+  if (playbackOnly()) return; // Space plays, as on any button.
   if (event.code === "Space" && !event.ctrlKey && !event.altKey && !event.metaKey) {
     event.preventDefault();
     if (!event.repeat) stop();
@@ -192,7 +195,7 @@ addEventListener("keydown", (event) => {
 addEventListener("keyup", (event) => {
   pressed.delete(event.code);
   // Space on a button with the focus would press that button too.
-  if (event.code === "Space" && !typing()) event.preventDefault();
+  if (event.code === "Space" && !typing() && !playbackOnly()) event.preventDefault();
 }, true);
 
 // ---- driving

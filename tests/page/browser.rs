@@ -206,15 +206,17 @@ fn recordings_are_listed_and_played() {
     for name in ["episode_0001", "episode_0002"] {
         synthetic::record(folder.path(), name, 6).unwrap();
     }
-    let (page, _, _) = page_with(PageSettings { episodes: Some(folder.path().into()), ..settings() });
+    let (page, _, stops) = page_with(PageSettings { episodes: Some(folder.path().into()), ..settings() });
     let mut browser = open(&page);
     browser.until("document.querySelectorAll('#episodes li').length === 2");
     assert_eq!(browser.value("document.querySelector('#live').hidden"), true, "nothing runs");
     browser.click("#episodes li button");
     browser.until("played !== null && document.querySelector('#played-time').textContent.startsWith('step 1 of 6')");
-    browser.click("#play");
+    browser.value("document.querySelector('#play').focus()");
+    browser.key(" ", "Space");
     browser.until("document.querySelector('#played-time').textContent.startsWith('step 6 of 6')");
     browser.until("document.querySelector('#play').textContent === 'Play'");
+    assert_eq!(stops.load(Ordering::SeqCst), 0, "nothing runs that could be stopped");
     browser.screenshot(&picture("playback.png"));
     assert_eq!(browser.value("JSON.stringify(faults)"), "[]");
 }
