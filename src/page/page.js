@@ -255,7 +255,7 @@ for (const kind of ["gamepadconnected", "gamepaddisconnected"]) {
 function draw() {
   const { panel, episode } = state;
   const busy = panel.phase !== "idle";
-  show("live", state.live);
+  show("live", state.live || busy);
   show("buttons", state.live || busy);
   put("task", panel.task || (state.live ? "visuomotor" : "Recorded episodes"));
   const who = [panel.action_source, episode && episode.robot, episode && episode.name];
@@ -277,7 +277,8 @@ function draw() {
   enable();
   if (was === "running" && panel.phase !== "running" || was === "judging" && panel.phase !== "judging") list(0);
   was = panel.phase;
-  if (!state.live) { if (state.playback) show("playback", true); return; }
+  show("playback", state.playback);
+  if (!state.live && !busy) return;
   put("prompt", panel.prompt || phase + ".");
   put("instruction", panel.instruction);
   cameras();
@@ -288,7 +289,6 @@ function draw() {
   curve();
   show("drive", panel.device !== "");
   put("device", panel.device);
-  show("playback", state.playback);
 }
 function controls() {
   const words = { yours: "You have the controls", free: "Nobody has the controls", another: "Another browser has the controls" };

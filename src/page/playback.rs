@@ -14,8 +14,8 @@ use crate::recording::{ReadOptions, RecordedEpisode, RecordingError, list_episod
 const PAGE: usize = 20;
 /// Episodes kept in memory with their pictures.
 const KEPT: usize = 2;
-/// Largest recording that is played \[bytes\].
-const LARGEST: u64 = 1 << 30;
+/// Largest recording that is played \[bytes\]; a minute of two cameras at 5 Hz has about 60 MB.
+const LARGEST: u64 = 256 << 20;
 
 /// Why a recording is not shown.
 #[derive(Debug, thiserror::Error)]

@@ -116,7 +116,12 @@ impl Page {
             controls: Mutex::new(Controls::new(settings.silent_after)),
             snapshot: Mutex::default(),
         });
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            // They read recordings; the arm needs the processor more than a list does.
+            .max_blocking_threads(2)
+            .build()?;
         let (end, ended) = oneshot::channel();
         let router = routes::router(shared.clone());
         let serve = move || {

@@ -1,6 +1,9 @@
 //! Who is kept out.
 
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use visuomotor::page::PageSettings;
 
@@ -92,4 +95,34 @@ fn a_flood_of_messages_ends_the_connection() {
         client.try_send(format!(r#"{{"heartbeat":{beat}}}"#));
     }
     client.until_closed();
+}
+
+/// Connections at a time, as the page promises.
+const MOST_CONNECTIONS: usize = 128;
+
+/// The status, unless the connection is closed without an answer.
+fn status(address: SocketAddr) -> Option<String> {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.write_all(format!("GET / HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").as_bytes()).ok()?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).ok()?;
+    Some(String::from_utf8_lossy(answer.get(9..12)?).into_owned())
+}
+
+#[test]
+fn one_connection_too_many_is_closed_and_who_is_in_stays_in() {
+    let (page, _, stops) = page();
+    let mut client = Client::connect(&page);
+    let held: Vec<_> = (1..MOST_CONNECTIONS).map(|_| TcpStream::connect(page.address()).unwrap()).collect();
+    assert_eq!(status(page.address()), None);
+    client.send(r#"{"stop":true}"#);
+    client.until("an answer", |value| value["stopped"] == true);
+    assert_eq!(stops.load(Ordering::SeqCst), 1);
+    drop(held);
+    let room = (0..400).any(|_| {
+        std::thread::sleep(Duration::from_millis(25));
+        status(page.address()).as_deref() == Some("200")
+    });
+    assert!(room, "no room came back");
 }
