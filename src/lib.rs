@@ -46,5 +46,7 @@ pub mod runtime;
 pub mod evaluation;
 #[cfg(feature = "torch")]
 pub mod training;
+#[cfg(feature = "page")]
+pub mod page;
 // 7: command line
 pub mod cli;

@@ -19,6 +19,9 @@ mod motion;
 /// Demonstrations as a user collects them.
 #[cfg(feature = "mujoco")]
 mod demonstrations;
+/// The web page: over the wire, and in Chromium.
+#[cfg(feature = "page")]
+mod page;
 /// The program as a user calls it: exit codes, messages, kill and resume.
 #[cfg(feature = "mujoco")]
 mod program;

@@ -10,17 +10,19 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 
 use super::link::LinkArguments;
+use super::live::Live;
 use super::rig::Rig;
 use super::setting::{SetUp, Setting};
-use super::stage::StageJudge;
+use super::stage::{Operated, Person, Stage, StageJudge, layout_text};
 use crate::action::{ActionSource, Decision};
-use crate::config::{ClockKind, DriverKind};
+use crate::config::{ClockKind, DriverKind, digest};
 use crate::embedding::Embedding;
 use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart, Judge, Step, StepSink};
 use crate::evaluation::{
     Control, EvaluationOptions, LatencySeries, Machine, Progress, Report, Scenario, TrialPlan, TrialRun, TrialRunner,
     evaluate as run_trials, plans, revision,
 };
+use crate::operator::{Operator, Phase};
 use crate::recording::{EpisodeWriter, Pictures, WriterOptions, recover};
 use crate::runtime::{EpisodeReport, EpisodeRequest, Series, Station, StopFlag, Timing, WallOptions, run_episode};
 use crate::simulation::{Assignment, Demonstrator, Disturbance, RandomActions};
@@ -61,6 +63,11 @@ pub struct EvaluateArguments {
     /// Do not run the control rows that are not given
     #[arg(long)]
     pub without_controls: bool,
+    /// Do not show the policy's name on the page, so that whoever judges does not know it
+    #[arg(long)]
+    pub blind: bool,
+    #[command(flatten)]
+    pub page: super::live::PageArguments,
     #[command(flatten)]
     pub link: LinkArguments,
 }
@@ -96,10 +103,29 @@ pub fn evaluate(arguments: &EvaluateArguments) -> anyhow::Result<u8> {
     let mut controls = arguments.control.iter().map(|file| Control::load(file)).collect::<Result<Vec<_>, _>>()?;
     // A policy that does not fit is refused before the control rows cost anyone's time.
     let mut runner = Runner::new(setting, &arguments.out, &source, stop.clone())?;
+    let raised = stop.clone();
+    let operator = Operator::new(move |by| raised.raise(format!("stop pressed ({by})")));
+    if arguments.blind {
+        // The same policy has the same name in every run, and nobody can tell which it is.
+        runner.shown = format!("policy {}", &digest(runner.name.as_bytes())[..4]);
+    }
+    runner.operator = operator.clone();
+    runner.live = Some(arguments.page.start(&operator, &runner.setting, Some(arguments.out.join("episodes")))?);
     if runner.setting.launch.driver != DriverKind::Mujoco {
         // An arm has no hand-moved clock.
         runner.setting.launch.clock = ClockKind::Wall;
-        runner.rig = Some(Rig::connect(&runner.setting, &arguments.link)?);
+        let (operator, stop) = (operator.clone(), stop.clone());
+        // With a page its buttons lay and judge; without one, lines typed at the terminal.
+        let paged = arguments.page.page.is_some();
+        let person = move || -> Box<dyn Stage> {
+            if paged {
+                Box::new(Operated::new(operator.clone(), stop.clone()))
+            } else {
+                Box::new(Person::at_the_terminal())
+            }
+        };
+        let clock = Arc::new(SystemClock::new());
+        runner.rig = Some(Rig::connect(&runner.setting, &arguments.link, clock, person)?);
     }
     let is_control = matches!(source.as_str(), "expert" | "random");
     if !is_control && !arguments.without_controls && runner.setting.launch.clock == ClockKind::Lockstep {
@@ -136,6 +162,8 @@ fn score(
     if let Some(most) = arguments.trials {
         plans.retain(|plan| plan.trial <= most);
     }
+    let planned = plans.len();
+    runner.operator.show(|panel| panel.episodes = (0, planned));
     let options = EvaluationOptions {
         folder: folder.to_path_buf(),
         scenario,
@@ -187,6 +215,12 @@ struct Runner {
     /// The arm, when it is not the simulator of this process.
     rig: Option<Rig>,
     stop: StopFlag,
+    operator: Operator,
+    live: Option<Live>,
+    /// What the page calls the policy.
+    shown: String,
+    /// Trials begun.
+    trials: usize,
 }
 
 struct PolicyFolder(PathBuf);
@@ -199,6 +233,10 @@ impl Runner {
             weights_digest: String::new(),
             policy: None,
             rig: None,
+            operator: Operator::default(),
+            live: None,
+            shown: source.to_string(),
+            trials: 0,
             stop,
             setting,
         };
@@ -296,6 +334,17 @@ impl Source {
 impl TrialRunner for Runner {
     fn run(&mut self, plan: &TrialPlan, episode_name: &str) -> anyhow::Result<TrialRun> {
         let set_up = self.set_up(plan)?;
+        self.trials += 1;
+        let (name, trials) = (self.shown.clone(), self.trials);
+        self.operator.forget();
+        self.operator.show(|panel| {
+            panel.phase = Phase::Approaching;
+            panel.task.clone_from(&set_up.task.name);
+            panel.instruction.clone_from(&set_up.task.instruction);
+            panel.prompt = layout_text(&set_up);
+            panel.action_source = name;
+            panel.episodes.0 = trials;
+        });
         let Some(mut rig) = self.rig.take() else { return self.run_here(&set_up, episode_name) };
         let run = self.run_there(&mut rig, &set_up, episode_name);
         self.rig = Some(rig);
@@ -365,12 +414,18 @@ impl Runner {
         };
         let mut writer = EpisodeWriter::create(&episodes, episode_name, options)?;
         let mut pictures = Pictures::every(1);
-        let mut distances = Distances { goal, curve: Vec::new() };
+        let mut distances = Distances { goal, curve: Vec::new(), live: self.live.as_ref() };
+        self.operator.show(|panel| panel.phase = Phase::Running);
+        let mut page = self.live.as_ref().and_then(Live::sink);
+        let mut sinks: Vec<&mut dyn StepSink> = vec![&mut writer, &mut pictures, &mut distances];
+        if let Some(page) = &mut page {
+            sinks.push(page.as_mut());
+        }
         let request = EpisodeRequest {
             start: self.setting.episode_start(episode_name, set_up, &self.name),
             seconds: self.setting.launch.protocol.trial_seconds,
             source: source.as_dyn(),
-            sinks: vec![&mut writer, &mut pictures, &mut distances],
+            sinks,
             judge,
             stop: &self.stop,
         };
@@ -429,25 +484,31 @@ fn latencies(report: &EpisodeReport) -> BTreeMap<String, LatencySeries> {
 }
 
 /// Embedding distance to the goal image over a trial.
-struct Distances {
+struct Distances<'a> {
     goal: Option<Embedding>,
     curve: Vec<(f64, f64)>,
+    live: Option<&'a Live>,
 }
 
-impl Distances {
+impl Distances<'_> {
     fn of(&self, decision: &Decision) -> Option<f64> {
         decision.embedding.as_ref()?.distance(self.goal.as_ref()?).ok()
     }
 }
 
-impl StepSink for Distances {
+impl StepSink for Distances<'_> {
     fn episode_started(&mut self, _start: &EpisodeStart) -> anyhow::Result<()> {
         Ok(())
     }
 
     fn step(&mut self, step: &Step<'_>) -> anyhow::Result<()> {
         if let Some(distance) = self.of(step.decision) {
-            self.curve.push((step.observation.observed_at.as_secs_f64(), distance));
+            let seconds = step.observation.observed_at.as_secs_f64();
+            self.curve.push((seconds, distance));
+            if let Some(live) = self.live {
+                // The page counts from the episode's start.
+                live.curve_point(seconds - self.curve[0].0, distance);
+            }
         }
         Ok(())
     }

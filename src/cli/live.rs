@@ -20,28 +20,155 @@ pub struct PageArguments {
     pub page: Option<SocketAddr>,
 }
 
-/// The page, or nothing.
-pub struct Live;
+#[cfg(feature = "page")]
+pub use served::Live;
+#[cfg(not(feature = "page"))]
+pub use unserved::Live;
 
-impl PageArguments {
-    /// Starts the page if it was asked for; `episodes` is the folder it lists.
-    pub fn start(&self, _operator: &Operator, _setting: &Setting, _episodes: Option<PathBuf>) -> anyhow::Result<Live> {
-        anyhow::ensure!(self.page.is_none(), "--page: this program was built without the feature `page`");
-        Ok(Live)
+#[cfg(feature = "page")]
+mod served {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::observation::Observation;
+    use crate::page::{GamepadSlot, JointRange, Page, PageSettings, PageSink};
+    use crate::teleop::{DeviceError, Pad, PadState, Reading};
+
+    /// The page, or nothing.
+    pub struct Live {
+        page: Option<(Page, PageSink)>,
+    }
+
+    impl PageArguments {
+        /// Starts the page if it was asked for; `episodes` is the folder it lists.
+        pub fn start(&self, operator: &Operator, setting: &Setting, episodes: Option<PathBuf>) -> anyhow::Result<Live> {
+            let Some(address) = self.page else { return Ok(Live { page: None }) };
+            let page = Page::start(PageSettings { address, episodes, ..PageSettings::default() }, operator.clone())?;
+            let range = |joint: &crate::config::Joint| JointRange {
+                name: joint.name.clone(),
+                low: joint.lower,
+                high: joint.upper,
+            };
+            page.joint_ranges(setting.robot.joint.iter().map(range).collect());
+            say!("page: {}", page.url());
+            let sink = page.sink();
+            Ok(Live { page: Some((page, sink)) })
+        }
+    }
+
+    impl Live {
+        /// What an episode tells the page.
+        pub fn sink(&self) -> Option<Box<dyn StepSink>> {
+            let (page, _) = self.page.as_ref()?;
+            Some(Box::new(page.sink()))
+        }
+
+        /// Adds a point to the curve of the episode.
+        pub fn curve_point(&self, seconds: f64, distance: f64) {
+            if let Some((page, _)) = &self.page {
+                page.curve_point(seconds, distance);
+            }
+        }
+
+        /// One look at the scene before an episode; what cannot be seen is not shown.
+        pub fn preview(&self, station: &mut Station, now: Timestamp) {
+            let Some((_, sink)) = &self.page else { return };
+            let Ok(proprioception) = station.arm.read(now) else { return };
+            let images = station.cameras.iter_mut().filter_map(|(camera, _)| camera.newest(now).ok()).collect();
+            let base_from_tool = station.chain.forward(&proprioception.joint_positions);
+            sink.observe(&Observation { images, proprioception, base_from_tool, observed_at: now });
+        }
+
+        /// The browser's gamepad or keys as a device.
+        pub fn device(&self, operator: &Operator) -> anyhow::Result<Box<dyn TeleopDevice>> {
+            let Some((page, _)) = &self.page else {
+                anyhow::bail!("device page: there is no page to drive from; add --page")
+            };
+            Ok(Box::new(PagePad { slot: page.gamepad(), pad: Pad::new(operator.clone(), "page"), newest: None }))
+        }
+    }
+
+    /// The gamepad in front of a browser ("standard" mapping of the Gamepad API).
+    struct PagePad {
+        slot: GamepadSlot,
+        pad: Pad,
+        newest: Option<(u64, Reading)>,
+    }
+
+    impl TeleopDevice for PagePad {
+        fn name(&self) -> &'static str {
+            "page"
+        }
+
+        fn newest(&mut self, now: Timestamp) -> Result<Option<Reading>, DeviceError> {
+            let Some((said, heard)) = self.slot.newest() else {
+                self.newest = None;
+                return Ok(None);
+            };
+            if self.newest.is_none_or(|(sequence, _)| sequence != said.sequence) {
+                let axis = |i: usize| said.axes.get(i).copied().unwrap_or(0.0);
+                let button = |i: usize| said.buttons.get(i).copied().unwrap_or(false);
+                let cross = |low: usize, high: usize| f64::from(button(high)) - f64::from(button(low));
+                let state = PadState {
+                    left: [axis(0), axis(1)],
+                    right: [axis(2), axis(3)],
+                    cross: [cross(14, 15), cross(12, 13)],
+                    a: button(0),
+                    b: button(1),
+                    y: button(3),
+                    shoulder: button(5),
+                    back: button(8),
+                    start: button(9),
+                };
+                // When it was received, on this clock.
+                let age = Instant::now().saturating_duration_since(heard);
+                let at = Timestamp::from_nanos(now.as_nanos().saturating_sub(age.as_nanos() as u64));
+                self.newest = Some((said.sequence, self.pad.reading(state, at)));
+            }
+            Ok(self.newest.map(|(_, reading)| reading))
+        }
+
+        fn reset(&mut self) {
+            self.pad.reset();
+        }
     }
 }
 
-impl Live {
-    /// What an episode tells the page.
-    pub fn sink(&self) -> Option<Box<dyn StepSink>> {
-        None
+#[cfg(not(feature = "page"))]
+mod unserved {
+    use super::*;
+
+    /// Nothing: built without the page.
+    pub struct Live;
+
+    impl PageArguments {
+        /// Refuses a page that was asked for.
+        pub fn start(
+            &self,
+            _operator: &Operator,
+            _setting: &Setting,
+            _episodes: Option<PathBuf>,
+        ) -> anyhow::Result<Live> {
+            anyhow::ensure!(self.page.is_none(), "--page: this program was built without the feature `page`");
+            Ok(Live)
+        }
     }
 
-    /// One look at the scene before an episode.
-    pub fn preview(&self, _station: &mut Station, _now: Timestamp) {}
+    impl Live {
+        /// Nobody listens.
+        pub fn sink(&self) -> Option<Box<dyn StepSink>> {
+            None
+        }
 
-    /// The browser's gamepad or keys as a device.
-    pub fn device(&self, _operator: &Operator) -> anyhow::Result<Box<dyn TeleopDevice>> {
-        anyhow::bail!("device page: this program was built without the feature `page`")
+        /// Nobody looks.
+        pub fn curve_point(&self, _seconds: f64, _distance: f64) {}
+
+        /// Nobody looks.
+        pub fn preview(&self, _station: &mut Station, _now: Timestamp) {}
+
+        /// There is no browser.
+        pub fn device(&self, _operator: &Operator) -> anyhow::Result<Box<dyn TeleopDevice>> {
+            anyhow::bail!("device page: this program was built without the feature `page`")
+        }
     }
 }

@@ -48,6 +48,15 @@ enum Action {
         #[arg(long)]
         out: Option<PathBuf>,
     },
+    /// Show a folder's episodes on the local web page, to look at and play back
+    #[cfg(feature = "page")]
+    Page {
+        /// Folder of episodes
+        folder: PathBuf,
+        /// Where to listen; beyond loopback it asks for a token
+        #[arg(long, default_value = "127.0.0.1:8480")]
+        address: std::net::SocketAddr,
+    },
     /// Turn a cut-off recording into a whole one and say what was lost
     Recover {
         /// Cut-off recordings (`.mcap.partial`)
@@ -60,6 +69,8 @@ enum Action {
 pub fn recordings(arguments: &RecordingsArguments) -> anyhow::Result<u8> {
     match &arguments.action {
         Action::Verify { folder, robot, json } => verify_folder(folder, robot.as_deref(), json.as_deref()),
+        #[cfg(feature = "page")]
+        Action::Page { folder, address } => page(folder, *address),
         Action::Card { folder, out } => card(folder, out.as_deref()),
         Action::List { folder } => {
             finish(folder)?;
@@ -144,5 +155,25 @@ fn card(folder: &Path, out: Option<&Path>) -> anyhow::Result<u8> {
     std::fs::write(&out, card.page(&folder.display().to_string()))
         .with_context(|| format!("{}: cannot be written; choose another --out", out.display()))?;
     say!("{}", out.display());
+    Ok(0)
+}
+
+#[cfg(feature = "page")]
+fn page(folder: &Path, address: std::net::SocketAddr) -> anyhow::Result<u8> {
+    use crate::operator::Operator;
+    use crate::page::{Page, PageSettings};
+    use crate::runtime::StopFlag;
+    finish(folder)?;
+    // A folder that cannot be read is said here, not in a browser.
+    list_episodes(folder)?;
+    let stop = StopFlag::on_signals()?;
+    let raised = stop.clone();
+    let operator = Operator::new(move |by| raised.raise(format!("stop pressed ({by})")));
+    let settings = PageSettings { address, episodes: Some(folder.to_path_buf()), ..PageSettings::default() };
+    let page = Page::start(settings, operator)?;
+    say!("page: {} (Ctrl-C ends it)", page.url());
+    while !stop.is_raised() {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
     Ok(0)
 }

@@ -10,7 +10,7 @@ use super::demonstrate::draw;
 use super::link::LinkArguments;
 use super::rig::Rig;
 use super::setting::{SetUp, Setting};
-use super::stage::StageJudge;
+use super::stage::{Person, Stage, StageJudge};
 use crate::action::{ActionError, ActionSource, Decision};
 use crate::config::DriverKind;
 use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart, Judge, Outcome, Step, StepSink};
@@ -145,7 +145,8 @@ fn open_loop(recorded: &RecordedEpisode, setting: &Setting, arguments: &ReplayAr
         let timing = Timing::Lockstep { clock: &clock, stopwatch: &stopwatch };
         again(recorded, setting, &set_up, (&mut station, rule), &mut course, &stop, timing)
     } else {
-        let mut rig = Rig::connect(setting, &arguments.link)?;
+        let person = || Box::new(Person::at_the_terminal()) as Box<dyn Stage>;
+        let mut rig = Rig::connect(setting, &arguments.link, Arc::new(SystemClock::new()), person)?;
         rig.set_up(setting, &set_up, &stop)?;
         let clock = rig.clock.clone();
         let timing = Timing::Wall { clock: &clock, options: &WallOptions::default() };

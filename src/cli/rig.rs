@@ -8,7 +8,7 @@ use anyhow::Context;
 
 use super::link::LinkArguments;
 use super::setting::{SetUp, Setting};
-use super::stage::{Person, Remote, Stage, default_socket};
+use super::stage::{Remote, Stage, default_socket};
 use super::station::activate;
 use crate::action::ControlMode;
 use crate::runtime::{Posture, Station, StopFlag, Timing, WallOptions, go_to};
@@ -33,14 +33,9 @@ pub struct Rig {
 }
 
 impl Rig {
-    /// Connects arm and camera as the launch file says, activates the arm where it stands.
-    pub fn connect(setting: &Setting, link: &LinkArguments) -> anyhow::Result<Self> {
-        let person = || Box::new(Person::at_the_terminal()) as Box<dyn Stage>;
-        Self::connect_with(setting, link, Arc::new(SystemClock::new()), person)
-    }
-
-    /// The same on a clock of the caller's, with a person who is reached another way than by lines at the terminal.
-    pub fn connect_with(
+    /// Connects arm and camera as the launch file says, activates the arm where it stands. `person` is asked where no
+    /// process stands for the scene.
+    pub fn connect(
         setting: &Setting,
         link: &LinkArguments,
         clock: Arc<SystemClock>,

@@ -140,7 +140,7 @@ pub fn teleoperate(arguments: &TeleoperateArguments) -> anyhow::Result<u8> {
         None
     } else {
         let person = || Box::new(Operated::new(operator.clone(), stop.clone())) as Box<_>;
-        Some(Rig::connect_with(&setting, &arguments.link, clock.clone(), person)?)
+        Some(Rig::connect(&setting, &arguments.link, clock.clone(), person)?)
     };
     let mut session = Session { setting, arguments, stop, operator, clock, live, device, rig };
     session.run()
@@ -205,6 +205,7 @@ impl Session<'_> {
             panel.instruction = task.instruction.clone();
             panel.prompt = format!("{}; begin when ready", layout_text(&set_up));
             panel.action_source = format!("teleop ({device_name})");
+            panel.device = format!("{device_name}: not driving yet");
             panel.warning.clear();
         });
         let Some(mut rig) = self.rig.take() else { return self.episode_here(&set_up, &name) };

@@ -56,6 +56,8 @@ pub use dataset::{dataset_digest, list_episodes, list_partial};
 pub use error::RecordingError;
 pub use events::{Gap, Note};
 pub use options::{Attachment, WriterOptions};
+#[cfg(feature = "page")]
+pub(crate) use picture::JpegMaker;
 pub use picture::RecordedImage;
 pub use pictures::Pictures;
 pub use reader::{ReadOptions, RecordedEpisode, RecordedStep, parse_episode, read_episode, read_episode_with};

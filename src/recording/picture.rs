@@ -58,7 +58,7 @@ impl RecordedImage {
 }
 
 /// Turns pictures into JPEG, keeping the scaler's tables between pictures.
-pub(super) struct JpegMaker {
+pub(crate) struct JpegMaker {
     /// 1..=100.
     quality: u8,
     /// Size to scale to: width, height \[pixels\]; `None` keeps the camera's.

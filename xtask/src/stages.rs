@@ -7,6 +7,7 @@ use crate::failure::Failure;
 use crate::process::line_of;
 use crate::python;
 use crate::setup::{Setup, remove};
+use crate::system_packages;
 use std::env;
 use std::path::Path;
 use std::process::Command;
@@ -47,6 +48,7 @@ pub fn test(root: &Path) -> Result<(), Failure> {
     let mut stages = Stages::new(root);
     stages.run("set-up", || {
         Setup::usual(root).run()?;
+        system_packages::require_browser()?;
         python::require_test_peers(&root.join(".deps"))
     })?;
     read_over(&mut stages)?;

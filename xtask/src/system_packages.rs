@@ -1,5 +1,5 @@
 //! The system packages: Mesa's software renderer behind EGL (the simulation draws its camera images without a screen)
-//! and a C++ compiler (torch-sys compiles a file of C++ against libtorch's headers).
+//! and a C++ compiler (torch-sys compiles a file of C++ against libtorch's headers); for tests, a browser.
 //!
 //! Looked up first, so that a machine that has them is not touched and needs no rights.
 
@@ -28,6 +28,31 @@ pub fn require_renderer_and_compiler() -> Result<(), Failure> {
         return Ok(());
     }
     install(&missing)
+}
+
+/// Installs Chromium if it is missing: the tests of the web page look at it as a person does. Only `cargo xtask test`
+/// asks for it; a robot needs none.
+pub fn require_browser() -> Result<(), Failure> {
+    let program = env::var("CHROMIUM").ok().filter(|name| !name.trim().is_empty());
+    if let Some(program) = program {
+        if is_on_path(&program) {
+            println!("    browser: `{program}`");
+            return Ok(());
+        }
+        return Err(Failure::setup(format!(
+            "CHROMIUM is `{program}`, which is not there: install it or unset CHROMIUM."
+        )));
+    }
+    if is_on_path("chromium") {
+        println!("    browser: chromium is there");
+        return Ok(());
+    }
+    if answer("dpkg-query", &["--version"]).is_none() {
+        return Err(Failure::setup(
+            "missing: chromium, which the tests of the web page drive. Install it, or name it in CHROMIUM.",
+        ));
+    }
+    install(&["chromium"])
 }
 
 /// Installs Debian packages with apt-get, as root or by a sudo that asks no password.

@@ -1,0 +1,116 @@
+//! Which browser has the controls. Time is an argument.
+
+use std::time::{Duration, Instant};
+
+/// One connected browser.
+pub(super) type BrowserId = u64;
+
+/// Why a browser has the controls no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lost {
+    /// Another browser took them over.
+    TakenOver,
+    /// It was not heard of.
+    Silent,
+}
+
+/// At most one browser holds the controls.
+#[derive(Debug)]
+pub(super) struct Controls {
+    silent_after: Duration,
+    holder: Option<(BrowserId, Instant)>,
+    /// Who lost them last, and why.
+    lost: Option<(BrowserId, Lost)>,
+}
+
+impl Controls {
+    /// Nobody has them.
+    pub fn new(silent_after: Duration) -> Self {
+        Self { silent_after, holder: None, lost: None }
+    }
+
+    /// Who has them at `now`.
+    pub fn holder(&mut self, now: Instant) -> Option<BrowserId> {
+        let (id, heard) = self.holder?;
+        if now.saturating_duration_since(heard) > self.silent_after {
+            self.holder = None;
+            self.lost = Some((id, Lost::Silent));
+            return None;
+        }
+        Some(id)
+    }
+
+    /// Who had them when this was last asked or changed.
+    pub fn last_holder(&self) -> Option<BrowserId> {
+        self.holder.map(|(id, _)| id)
+    }
+
+    /// Takes them if nobody else has them; false when somebody has.
+    pub fn take(&mut self, id: BrowserId, now: Instant) -> bool {
+        match self.holder(now) {
+            Some(other) if other != id => false,
+            _ => {
+                self.holder = Some((id, now));
+                true
+            }
+        }
+    }
+
+    /// Takes them whoever has them.
+    pub fn take_over(&mut self, id: BrowserId, now: Instant) {
+        if let Some(other) = self.holder(now).filter(|other| *other != id) {
+            self.lost = Some((other, Lost::TakenOver));
+        }
+        self.holder = Some((id, now));
+    }
+
+    /// A browser was heard of.
+    pub fn heard(&mut self, id: BrowserId, now: Instant) {
+        if self.holder(now) == Some(id) {
+            self.holder = Some((id, now));
+        }
+    }
+
+    /// A browser gives them back, or is gone.
+    pub fn give_back(&mut self, id: BrowserId) {
+        if self.holder.is_some_and(|(holder, _)| holder == id) {
+            self.holder = None;
+        }
+    }
+
+    /// Why `id` lost them, if it was the last to lose them.
+    pub fn lost(&self, id: BrowserId) -> Option<Lost> {
+        self.lost.filter(|(loser, _)| *loser == id).map(|(_, why)| why)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_to_take_them_has_them_until_another_takes_over() {
+        let (mut controls, now) = (Controls::new(Duration::from_secs(3)), Instant::now());
+        assert_eq!(controls.holder(now), None);
+        assert!(controls.take(1, now) && controls.take(1, now));
+        assert!(!controls.take(2, now));
+        controls.take_over(2, now);
+        assert_eq!((controls.holder(now), controls.lost(1), controls.lost(2)), (Some(2), Some(Lost::TakenOver), None));
+        controls.give_back(1);
+        assert_eq!(controls.holder(now), Some(2));
+        controls.give_back(2);
+        assert!(controls.take(1, now));
+    }
+
+    #[test]
+    fn a_silent_holder_loses_them_and_a_heartbeat_too_late_does_not_bring_them_back() {
+        let (mut controls, start) = (Controls::new(Duration::from_secs(3)), Instant::now());
+        let at = |seconds| start + Duration::from_secs(seconds);
+        assert!(controls.take(1, start));
+        controls.heard(1, at(2));
+        assert_eq!(controls.holder(at(5)), Some(1));
+        controls.heard(1, at(6));
+        assert_eq!((controls.holder(at(6)), controls.lost(1)), (None, Some(Lost::Silent)));
+        assert!(controls.take(2, at(6)));
+    }
+}

@@ -1,0 +1,49 @@
+//! Why there is no page.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Why the page could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum PageError {
+    /// Somebody else listens there.
+    #[error(
+        "the page cannot listen on {address}: the address is in use. Is another visuomotor running? \
+         End it, or choose another port (0 lets the system choose one)"
+    )]
+    InUse {
+        /// Where it should have listened.
+        address: SocketAddr,
+    },
+    /// Any other reason not to listen.
+    #[error(
+        "the page cannot listen on {address}: {source}. \
+         The address must be one of this machine; 127.0.0.1:8480 always is"
+    )]
+    Listen {
+        /// Where it should have listened.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A token that cannot stand in an address or is easily guessed.
+    #[error("the page's token must be {least} to {most} letters, digits, `-` or `_`; leave it out to have one made")]
+    Token {
+        /// Fewest characters.
+        least: usize,
+        /// Most characters.
+        most: usize,
+    },
+    /// The system gave no random numbers for a token.
+    #[error("no token for the page could be made: the system gave no random numbers ({0}); give one yourself")]
+    Random(String),
+    /// The folder of recordings is not there.
+    #[error("the page cannot list the recordings in {}: no such folder; make it, or name another", path.display())]
+    Episodes {
+        /// The folder asked for.
+        path: PathBuf,
+    },
+    /// A thread or the runtime could not be started.
+    #[error("the page could not be started: {0}")]
+    Start(#[from] std::io::Error),
+}

@@ -1,0 +1,45 @@
+//! The local web page: what a lab looks at while an arm runs, and the buttons of whoever stands beside it.
+//!
+//! Start reading at [`Page`], then [`PageSink`]. The page shows the [`Panel`](crate::operator::Panel) and what the sink
+//! hears of the episode, and puts down [`Wish`](crate::operator::Wish)es; a stop goes to
+//! [`Operator::stop`](crate::operator::Operator::stop) at once.
+//!
+//! | address | what |
+//! |---|---|
+//! | `GET /`, `/page.css`, `/page.js` | the page, three files built into the program |
+//! | `GET /live` | websocket: state as JSON ten times a second, pictures as one byte (camera) and a JPEG; wishes |
+//! | `POST /stop` | stops, for a browser whose websocket is stuck |
+//! | `GET /episodes`, `/episodes/NAME`, `/episodes/NAME/CAMERA/STEP` | recordings: a list, one without pictures, one picture |
+//!
+//! # What is promised
+//! - The page never holds up a loop: the sink leaves newest values behind and pictures become JPEG on a thread of their own.
+//! - One browser has the controls; taking them over is said to the one that had them; a holder that is not heard of loses
+//!   them, and its gamepad is forgotten. Stop works from every browser, with or without controls.
+//! - It listens on the machine itself; any other address needs a token, which is made when none is given.
+//!
+//! Refused: other sites' pages (`Origin`), other names for this machine (`Host`, DNS rebinding), messages over 16 KiB,
+//! more browsers than [`MOST_BROWSERS`], and names of episodes that are not in the folder's list.
+//! It is no TLS server: across an untrusted network, forward the port with `ssh -L 8480:localhost:8480 ROBOT`.
+
+mod connections;
+mod controls;
+mod error;
+mod gamepad;
+mod guard;
+mod live;
+mod message;
+mod pictures;
+mod playback;
+mod routes;
+mod server;
+mod settings;
+mod sink;
+mod state;
+mod words;
+
+pub use error::PageError;
+pub use gamepad::{GamepadSlot, PageGamepad};
+pub use live::MOST_BROWSERS;
+pub use server::Page;
+pub use settings::{JointRange, PageSettings};
+pub use sink::PageSink;

@@ -1,0 +1,227 @@
+//! The page's thread, and what everybody shares.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use super::connections::Connections;
+use super::controls::{BrowserId, Controls};
+use super::gamepad::GamepadSlot;
+use super::guard::Guard;
+use super::pictures::PictureDesk;
+use super::playback::Playback;
+use super::settings::{JointRange, PageSettings};
+use super::sink::PageSink;
+use super::state::Live;
+use super::{PageError, routes};
+use crate::operator::Operator;
+
+/// A state younger than this is sent again as it is, so that many browsers cost as much as one.
+const FRESH: Duration = Duration::from_millis(50);
+
+/// What browsers, sinks and the program share.
+pub(super) struct Shared {
+    pub operator: Operator,
+    pub guard: Guard,
+    pub pictures: PictureDesk,
+    pub playback: Option<Playback>,
+    pub gamepad: GamepadSlot,
+    pub browsers: AtomicUsize,
+    pub next_browser: AtomicU64,
+    live: Mutex<Live>,
+    controls: Mutex<Controls>,
+    snapshot: Mutex<Option<(Instant, Arc<str>)>>,
+}
+
+impl Shared {
+    /// What the sink heard.
+    pub fn live(&self) -> MutexGuard<'_, Live> {
+        // Newest values, each whole: nothing is half changed after a panic.
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks or changes who has the controls; when they change hands, the gamepad of the one before is forgotten.
+    pub fn controls<T>(&self, change: impl FnOnce(&mut Controls, Instant) -> T) -> (T, Option<BrowserId>) {
+        let mut controls = self.controls.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let before = controls.last_holder();
+        let answer = change(&mut controls, now);
+        let holder = controls.holder(now);
+        if holder != before {
+            self.gamepad.clear();
+        }
+        (answer, holder)
+    }
+
+    /// The state as JSON.
+    pub fn snapshot(&self) -> Arc<str> {
+        let mut kept = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        if let Some((at, text)) = &*kept
+            && now.saturating_duration_since(*at) < FRESH
+        {
+            return text.clone();
+        }
+        // Copied out, so that nobody who tells the page something waits for the JSON.
+        let live = self.live().clone();
+        let snapshot = live.snapshot(self.operator.panel(), self.pictures.cameras(now), self.playback.is_some(), now);
+        // Plain structures with text keys always become JSON.
+        let text: Arc<str> = serde_json::to_string(&snapshot).unwrap_or_else(|_| "{}".into()).into();
+        *kept = Some((now, text.clone()));
+        text
+    }
+}
+
+/// A page that is being served; dropping it ends it.
+pub struct Page {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    url: String,
+    end: Option<oneshot::Sender<()>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl std::fmt::Debug for Page {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Not the address a person opens: the token is in it.
+        f.debug_struct("Page").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl Page {
+    /// Listens and serves from threads of its own; wishes and stops go to `operator`.
+    pub fn start(settings: PageSettings, operator: Operator) -> Result<Self, PageError> {
+        let token = settings.token_in_force()?;
+        let playback = match &settings.episodes {
+            Some(path) if !path.is_dir() => return Err(PageError::Episodes { path: path.clone() }),
+            Some(path) => Some(Playback::new(path.clone())),
+            None => None,
+        };
+        let listener = listen(settings.address)?;
+        let address = listener.local_addr()?;
+        let url = url(address, token.as_deref());
+        let shared = Arc::new(Shared {
+            operator,
+            guard: Guard::new(address, token),
+            pictures: PictureDesk::default(),
+            playback,
+            gamepad: GamepadSlot::default(),
+            browsers: AtomicUsize::new(0),
+            next_browser: AtomicU64::new(1),
+            live: Mutex::default(),
+            controls: Mutex::new(Controls::new(settings.silent_after)),
+            snapshot: Mutex::default(),
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            // They read recordings; the arm needs the processor more than a list does.
+            .max_blocking_threads(2)
+            .build()?;
+        let (end, ended) = oneshot::channel();
+        let router = routes::router(shared.clone());
+        let serve = move || {
+            runtime.block_on(async {
+                let listener = match tokio::net::TcpListener::from_std(listener) {
+                    Ok(listener) => Connections::new(listener),
+                    Err(error) => return tracing::error!(%error, "the page cannot be served"),
+                };
+                tokio::select! {
+                    outcome = axum::serve(listener, router) => {
+                        if let Err(error) = outcome {
+                            tracing::error!(%error, "the page is served no more");
+                        }
+                    }
+                    // An error means that the page was dropped: the same.
+                    _ = ended => {}
+                }
+            });
+            // Whoever reads a recording just now is not waited for.
+            runtime.shutdown_background();
+        };
+        // From here on, dropping the page ends whatever was started.
+        let mut page = Self { shared, address, url, end: Some(end), threads: Vec::new() };
+        page.threads.push(page.shared.pictures.start()?);
+        page.threads.push(std::thread::Builder::new().name("page".into()).spawn(serve)?);
+        Ok(page)
+    }
+
+    /// What a person opens; the token is in it, where there is one.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// A listener for episodes that shows them.
+    pub fn sink(&self) -> PageSink {
+        PageSink::new(self.shared.clone())
+    }
+
+    /// Names and limits of the arm's joints, chain order, so that their bars have ends.
+    pub fn joint_ranges(&self, ranges: Vec<JointRange>) {
+        self.shared.live().ranges = ranges;
+    }
+
+    /// Where the gamepad, or the keys, of the browser with the controls arrive.
+    pub fn gamepad(&self) -> GamepadSlot {
+        self.shared.gamepad.clone()
+    }
+
+    /// Adds a point to the curve of the episode, as [`PageSink::curve_point`] does.
+    pub fn curve_point(&self, seconds: f64, distance: f64) {
+        self.shared.live().curve.add(seconds, distance);
+    }
+
+    /// Browsers that watch.
+    pub fn browsers(&self) -> usize {
+        self.shared.browsers.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// Ends it; every browser says that the connection is lost.
+    pub fn stop(self) {}
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        drop(self.end.take());
+        self.shared.pictures.end();
+        for thread in self.threads.drain(..) {
+            // A panic in there has been printed; the arm does not depend on the page.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn listen(address: SocketAddr) -> Result<TcpListener, PageError> {
+    let listener = TcpListener::bind(address).map_err(|source| match source.kind() {
+        std::io::ErrorKind::AddrInUse => PageError::InUse { address },
+        _ => PageError::Listen { address, source },
+    })?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+fn url(address: SocketAddr, token: Option<&str>) -> String {
+    let ip = if address.ip().is_unspecified() { own_address(address.ip()) } else { address.ip() };
+    let place = SocketAddr::new(ip, address.port());
+    token.map_or_else(|| format!("http://{place}/"), |token| format!("http://{place}/?token={token}"))
+}
+
+/// The address others reach this machine by, as far as the routing table knows. Nothing is sent.
+fn own_address(any: IpAddr) -> IpAddr {
+    let ask = || {
+        let socket = UdpSocket::bind(SocketAddr::new(any, 0)).ok()?;
+        // Documentation addresses: outside every local network.
+        socket.connect(if any.is_ipv4() { "192.0.2.1:9" } else { "[2001:db8::1]:9" }).ok()?;
+        Some(socket.local_addr().ok()?.ip())
+    };
+    ask().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
+}

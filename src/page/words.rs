@@ -1,0 +1,50 @@
+//! What the safety filter did, in words.
+
+use crate::episode::{Filtered, LimitReason};
+
+/// `passed`, `limited` or `stopped`.
+pub(super) fn word(filtered: Filtered) -> &'static str {
+    match filtered {
+        Filtered::Passed => "passed",
+        Filtered::Limited(_) => "limited",
+        Filtered::Stopped(_) => "stopped",
+    }
+}
+
+/// A sentence.
+pub(super) fn sentence(filtered: Filtered) -> String {
+    match filtered {
+        Filtered::Passed => "Commands are sent as wished.".into(),
+        Filtered::Limited(reason) => format!("Commands are changed: {}.", cause(reason)),
+        Filtered::Stopped(reason) => format!("The arm holds: {}.", cause(reason)),
+    }
+}
+
+fn cause(reason: LimitReason) -> &'static str {
+    match reason {
+        LimitReason::NotFinite => "a number was not finite",
+        LimitReason::JointPosition => "a joint is at its position limit",
+        LimitReason::JointVelocity => "a joint would be too fast",
+        LimitReason::JointAcceleration => "a joint would accelerate too hard",
+        LimitReason::JointTorque => "a joint's torque would be too large",
+        LimitReason::JointTorqueRate => "a joint's torque would change too fast",
+        LimitReason::ToolVelocity => "the tool would be too fast",
+        LimitReason::Workspace => "the tool is at the edge of its workspace",
+        LimitReason::CommandAge => "the newest action is too old",
+        LimitReason::NoSolution => "no joint positions reach that pose",
+        LimitReason::WrongAction => "the action is of a kind this control law does not take",
+        LimitReason::Deadlines => "too many deadlines were missed",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stop_says_that_the_arm_holds_and_why() {
+        let stopped = Filtered::Stopped(LimitReason::CommandAge);
+        assert_eq!(word(stopped), "stopped");
+        assert_eq!(sentence(stopped), "The arm holds: the newest action is too old.");
+    }
+}
