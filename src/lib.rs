@@ -19,6 +19,7 @@ pub mod observation;
 pub mod action;
 pub mod episode;
 pub mod operator;
+pub mod pickle;
 // 1: description of the set-up
 pub mod config;
 pub mod kinematics;
