@@ -40,7 +40,9 @@ pub mod safety;
 #[cfg(feature = "mujoco")]
 pub mod simulation;
 pub mod recording;
-// 5: the loops
+// 5: exchange with other programs, the loops
+#[cfg(feature = "exchange")]
+pub mod exchange;
 pub mod runtime;
 // 6: uses of the loops
 pub mod evaluation;

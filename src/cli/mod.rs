@@ -23,6 +23,8 @@ mod embed;
 mod evaluate;
 #[cfg(feature = "mujoco")]
 mod link;
+#[cfg(feature = "exchange")]
+mod exchange;
 mod recordings;
 #[cfg(feature = "mujoco")]
 mod rig;
@@ -67,7 +69,7 @@ enum Command {
     /// Turn a PyTorch checkpoint into safetensors without executing anything in it
     #[cfg(feature = "torch")]
     Convert(convert::ConvertArguments),
-    /// List recorded episodes, finish cut-off ones
+    /// List recorded episodes, finish cut-off ones, exchange them with other programs
     Recordings(recordings::RecordingsArguments),
     /// Train a policy from recorded episodes
     #[cfg(feature = "torch")]

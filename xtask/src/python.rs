@@ -20,7 +20,7 @@ struct Peers {
     files: &'static [&'static str],
 }
 
-/// Readers of recordings, a DDS implementation, the servo maker's kit; and, apart because it pins an older MuJoCo and numpy,
+/// Readers of recordings and of exported data sets, a DDS implementation, the servo maker's kit; and, apart because it pins an older MuJoCo and numpy,
 /// a simulated Franka controller with the maker's client.
 const PEERS: [Peers; 2] = [
     Peers {
@@ -32,6 +32,13 @@ const PEERS: [Peers; 2] = [
             "cyclonedds==11.0.1",
             "dynamixel-sdk==4.1.0",
             "pyserial==3.5",
+            "lerobot-doctor==0.2.0",
+            "datasets==4.8.5",
+            "h5py==3.16.0",
+            "av==18.1.0",
+            "pillow==13.0.0",
+            "pandas==3.1.1",
+            "imageio-ffmpeg==0.8.1",
         ],
         files: &[],
     },
@@ -68,7 +75,33 @@ pub fn with_pip(deps: &Path) -> Result<PathBuf, Failure> {
 
 /// Makes sure that the environments with the tests' peers are there.
 pub fn require_test_peers(deps: &Path) -> Result<(), Failure> {
-    PEERS.iter().try_for_each(|peers| require_peers(deps, peers))
+    PEERS.iter().try_for_each(|peers| require_peers(deps, peers))?;
+    link_ffmpeg(deps)
+}
+
+/// Puts the ffmpeg that came with a package where `visuomotor recordings export` looks for one: `.deps/ffmpeg/ffmpeg`.
+fn link_ffmpeg(deps: &Path) -> Result<(), Failure> {
+    let folder = deps.join("ffmpeg");
+    let link = folder.join("ffmpeg");
+    if link.exists() {
+        println!("ffmpeg in {}: already there", folder.display());
+        return Ok(());
+    }
+    let python = deps.join(PEERS[0].folder).join("bin/python");
+    let question = "import imageio_ffmpeg; print(imageio_ffmpeg.get_ffmpeg_exe())";
+    let program = answer(&python.to_string_lossy(), &["-c", question]).ok_or_else(|| {
+        Failure::setup(format!("imageio-ffmpeg has no program in {}: remove the folder and repeat", python.display()))
+    })?;
+    // Relative, so that `.deps` may be moved or be a link itself.
+    let program = PathBuf::from(program);
+    let target = match program.strip_prefix(deps) {
+        Ok(inside) => Path::new("..").join(inside),
+        Err(_) => program,
+    };
+    let made = fs::create_dir_all(&folder)
+        .and_then(|()| crate::setup::remove(&link))
+        .and_then(|()| std::os::unix::fs::symlink(target, &link));
+    made.map_err(|error| Failure::setup(format!("{} cannot be made: {error}", link.display())))
 }
 
 fn require_peers(deps: &Path, peers: &Peers) -> Result<(), Failure> {

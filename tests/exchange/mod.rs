@@ -1,0 +1,4 @@
+//! Episodes to and from the formats of others: independent programs read what we write and write what we read.
+
+mod fixture;
+mod lerobot;
