@@ -11,7 +11,7 @@ use crate::action::{Action, Decision};
 use crate::episode::{EpisodeEnd, EpisodeStart, Outcome, Step};
 use crate::geometry::pose_from_bridge;
 use crate::observation::{Image, JointVector, Observation, Proprioception};
-use crate::recording::{EpisodeWriter, RecordedImage, WriterOptions};
+use crate::recording::{EpisodeWriter, RecordedImage, RecordingError, WriterOptions};
 use crate::time::Timestamp;
 
 /// Quality of the JPEG that pictures of another kind become; a little above a recording's, for they lost something before.
@@ -45,10 +45,19 @@ pub struct Imported {
 /// A picture, compressed or not.
 #[derive(Debug)]
 pub(super) enum Picture {
-    /// A JPEG or PNG file.
+    /// A JPEG or PNG file of a stranger.
     File(Vec<u8>),
-    /// Width, height \[pixels\], RGB bytes.
-    Rgb(u32, u32, Vec<u8>),
+    /// A JPEG file of our own making, with its width and height \[pixels\].
+    Made(Vec<u8>, (u32, u32)),
+}
+
+impl Picture {
+    /// Compresses RGB bytes at once: an episode of raw pictures may not fit the memory.
+    pub fn of_pixels(width: u32, height: u32, pixels: Vec<u8>) -> Result<Self, RecordingError> {
+        let (camera, captured_at) = ("".into(), Timestamp::ZERO);
+        let image = Image { camera, width, height, pixels: pixels.into(), captured_at, sequence: 0 };
+        Ok(Self::Made(RecordedImage::encode(&image, QUALITY)?.jpeg, (width, height)))
+    }
 }
 
 /// One policy step of an arrived episode.
@@ -208,21 +217,22 @@ impl Arrived {
             let key = format!("picture {sequence} of `{camera}`");
             source_error(&self.path, key, found, "a JPEG or PNG file", super::error::DAMAGED)
         };
-        let of_pixels = |width: u32, height: u32, pixels: &[u8]| {
-            let camera = camera.clone();
-            let image = Image { camera, width, height, pixels: pixels.into(), captured_at, sequence };
-            RecordedImage::encode(&image, QUALITY).map_err(|error| unfit(error.to_string()))
+        let recorded = |jpeg: Vec<u8>, camera_size| RecordedImage {
+            camera: camera.clone(),
+            captured_at,
+            sequence,
+            camera_size,
+            jpeg,
         };
         match picture {
-            Picture::Rgb(width, height, pixels) => of_pixels(*width, *height, pixels),
+            Picture::Made(jpeg, size) => Ok(recorded(jpeg.clone(), *size)),
             Picture::File(bytes) if bytes.starts_with(b"\x89PNG") => {
                 let (width, height, pixels) = png::decode(bytes).map_err(unfit)?;
-                of_pixels(width, height, &pixels)
+                let made = Picture::of_pixels(width, height, pixels).map_err(|error| unfit(error.to_string()))?;
+                self.jpeg(camera, sequence, captured_at, &made)
             }
             Picture::File(bytes) => {
-                let camera = camera.clone();
-                let mut recorded =
-                    RecordedImage { camera, captured_at, sequence, camera_size: (0, 0), jpeg: bytes.clone() };
+                let mut recorded = recorded(bytes.clone(), (0, 0));
                 // A recording holds nothing that cannot be decoded.
                 let image = recorded.decode().map_err(|error| unfit(error.to_string()))?;
                 recorded.camera_size = (image.width, image.height);

@@ -52,7 +52,8 @@ impl VideoCodec {
 pub fn find_ffmpeg(given: Option<&Path>) -> Result<PathBuf, ExchangeError> {
     if let Some(given) = given {
         if given.is_file() {
-            return Ok(given.to_path_buf());
+            // A bare name would be looked for in PATH.
+            return std::path::absolute(given).map_err(read_error(given));
         }
         let program = given.display().to_string();
         return Err(ExchangeError::Ffmpeg { program, found: "is no file".into(), fix: INSTALL });

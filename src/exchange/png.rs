@@ -4,6 +4,9 @@ use std::io::{self, Cursor};
 
 use crate::observation::Image;
 
+/// Largest picture read \[pixels a side\].
+const LARGEST_SIDE: u32 = 8192;
+
 /// The picture as a PNG file.
 pub(super) fn encode(image: &Image) -> io::Result<Vec<u8>> {
     let mut file = Vec::new();
@@ -19,6 +22,10 @@ pub(super) fn decode(bytes: &[u8]) -> Result<(u32, u32, Vec<u8>), String> {
     let mut decoder = png::Decoder::new(Cursor::new(bytes));
     decoder.set_transformations(png::Transformations::normalize_to_color8());
     let mut reader = decoder.read_info().map_err(|error| format!("not a readable PNG: {error}"))?;
+    let (width, height) = reader.info().size();
+    if width.max(height) > LARGEST_SIDE {
+        return Err(format!("a PNG of {width}x{height} pixels, more than {LARGEST_SIDE} a side"));
+    }
     let size = reader.output_buffer_size().ok_or("a PNG too large for the memory")?;
     let mut pixels = vec![0; size];
     let frame = reader.next_frame(&mut pixels).map_err(|error| format!("not a readable PNG: {error}"))?;

@@ -1,5 +1,6 @@
 //! Episodes to export, and the Python programs that read what became of them.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -13,7 +14,7 @@ use crate::recording::episodes::{image, start, tell, told};
 /// What a camera is called and its picture's size.
 pub type Camera = (&'static str, (u32, u32));
 
-pub const CAMERAS: [Camera; 2] = [("front", (96, 64)), ("wrist", (64, 48))];
+pub const CAMERAS: [Camera; 2] = [("front", (96, 64)), ("arm", (64, 48))];
 
 /// Records an episode; every step has one picture per camera.
 pub fn record(folder: &Path, name: &str, steps: u64, cameras: &[Camera], outcome: Outcome) {
@@ -107,8 +108,8 @@ pub fn python_program(name: &str) -> PathBuf {
     path
 }
 
-/// Runs a script below `tests/` and gives the JSON it prints.
-pub fn python(script: &str, arguments: &[&Path]) -> Value {
+/// Runs a script below `tests/`; gives what it prints.
+pub fn python_script(script: &str, arguments: &[&OsStr]) -> Vec<u8> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(script);
     let output = Command::new(python_program("python"))
         .env("HF_HUB_OFFLINE", "1")
@@ -118,7 +119,13 @@ pub fn python(script: &str, arguments: &[&Path]) -> Value {
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
+    output.stdout
+}
+
+/// The same for a script that prints JSON.
+pub fn python(script: &str, paths: &[&Path]) -> Value {
+    let paths: Vec<&OsStr> = paths.iter().map(|path| path.as_os_str()).collect();
+    serde_json::from_slice(&python_script(script, &paths)).unwrap()
 }
 
 pub fn numbers(value: &Value) -> Vec<f64> {

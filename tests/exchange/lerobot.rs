@@ -19,7 +19,7 @@ fn check_with_python(bench: &Bench, set: &std::path::Path, most: f64) {
     assert_eq!(seen["episodes"][0][0], 9);
     assert_eq!(seen["episodes"][1][1][0], "put the knife in the pot");
     assert_eq!(seen["tasks"]["put the knife in the pot"], 1);
-    assert_eq!(seen["pictures"]["observation.images.wrist"], 15);
+    assert_eq!(seen["pictures"]["observation.images.arm"], 15);
     let steps: Vec<_> = selected.iter().flat_map(|episode| &episode.steps).collect();
     let column = |key: &str| numbers(&seen["columns"][key]);
     let f32s = |numbers: Vec<f64>| numbers.into_iter().map(|v| f64::from(v as f32)).collect::<Vec<_>>();
@@ -32,7 +32,7 @@ fn check_with_python(bench: &Bench, set: &std::path::Path, most: f64) {
     assert_close(&column("observation.measured_time"), &index_in_episode.iter().map(|i| i * 0.2).collect::<Vec<_>>());
     // The first observation is at 0.150000012 s, its picture of the second camera was taken at 0.121234567 s.
     let late: Vec<f64> = index_in_episode.iter().map(|i| i * 0.2 + 0.121234567 - 0.150000012).collect();
-    assert!(column("observation.capture_time.wrist").iter().zip(late).all(|(a, b)| (a - b).abs() < 1e-9));
+    assert!(column("observation.capture_time.arm").iter().zip(late).all(|(a, b)| (a - b).abs() < 1e-9));
     for (number, episode) in selected.iter().enumerate() {
         let recorded = visuomotor::recording::read_episode(&episode.path).unwrap();
         for (frame, step) in recorded.steps.iter().enumerate() {
@@ -144,4 +144,38 @@ fn av1_comes_back_too() {
     let out = bench.path("back");
     import_lerobot(&set, &out, &options(), &mut |_, _| {}).unwrap();
     check_back(&bench, &read(&out), Some(6.0));
+}
+
+#[test]
+fn data_sets_of_python_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    for kind in ["video", "image"] {
+        let source = folder.path().join(kind);
+        python_script("golden/make_lerobot.py", &[source.as_os_str(), kind.as_ref()]);
+        let out = folder.path().join(format!("{kind}-episodes"));
+        let imported = import_lerobot(&source, &out, &options(), &mut |_, _| {}).unwrap();
+        assert_eq!((imported.episodes, imported.steps), (2, 10));
+        for wanted in
+            ["capture times: those", "observation times: the source's", "outcome: success", "joint positions: none"]
+        {
+            assert!(imported.notes.iter().any(|note| note.starts_with(wanted)), "{wanted}: {:?}", imported.notes);
+        }
+        let mut n = 0;
+        for episode in read(&out) {
+            assert_eq!((&*episode.start.robot, episode.start.policy_rate_hz), ("widowx", 10.0));
+            assert_eq!(episode.start.instruction, "close the microwave");
+            assert!(episode.start.joint_names.is_empty());
+            for (t, step) in episode.steps.iter().enumerate() {
+                let expected: Vec<f64> = (0..7).map(|i| (7.0 * n as f64 + f64::from(i)).sin() * 0.3).collect();
+                assert_close(&step.bridge_state, &expected);
+                assert_close(&step.action.to_array(), &expected.iter().map(|v| v / 10.0).collect::<Vec<_>>());
+                assert!((step.observed_at.as_secs_f64() - 0.1 * t as f64).abs() < 1e-6);
+                let image = step.images[0].decode().unwrap();
+                assert_eq!((image.width, image.height, &*image.camera), (96, 64, "top"));
+                let white = |column: usize| image.pixels[(96 * 30 + column) * 3] > 128;
+                assert!(white(n * 8 + 4) && !white(n * 8 + 12), "step {n}");
+                n += 1;
+            }
+        }
+    }
 }

@@ -146,8 +146,20 @@ impl DataSet {
             data: None,
             notes,
         };
+        set.order_cameras()?;
         set.episodes = set.places()?;
         Ok(set)
+    }
+
+    /// The first camera is the policy's. JSON has no order; the columns of an export of ours do.
+    fn order_cameras(&mut self) -> Result<(), ExchangeError> {
+        let path = self.path(&self.info.data_path, "", (0, 0))?;
+        let Ok(rows) = Rows::open(&path, &[], &[]) else { return Ok(()) };
+        let place = |key: &str| rows.columns.iter().position(|column| column == key).unwrap_or(usize::MAX);
+        self.cameras.sort_by_cached_key(|camera| {
+            (place(&format!("{CAPTURE_TIME}{}", camera.name)), place(&camera.key), camera.name.clone())
+        });
+        Ok(())
     }
 
     /// The rows of the episodes table.
@@ -354,7 +366,7 @@ impl DataSet {
                     return Err(refuse(format!("{width}x{height}"), format!("{w}x{h}, as info.json says")));
                 }
                 if at >= first as u64 {
-                    pictures.push_back(Picture::Rgb(width, height, pixels));
+                    pictures.push_back(Picture::of_pixels(width, height, pixels)?);
                 }
             }
             per_camera.push(pictures);

@@ -25,6 +25,8 @@ pub(super) struct Rows {
     path: PathBuf,
     /// `None` after the last row.
     reader: Option<ParquetRecordBatchReader>,
+    /// Names of all columns of the file.
+    pub columns: Vec<String>,
     /// Rows that the file announces.
     pub announced: i64,
 }
@@ -45,10 +47,12 @@ impl Rows {
             let mask = ProjectionMask::roots(builder.parquet_schema(), places.into_iter().flatten().chain(more));
             let announced = builder.metadata().file_metadata().num_rows();
             let reader = builder.with_projection(mask).with_batch_size(ROWS).build();
-            reader.map(|reader| Ok((reader, announced))).map_err(|error| error.to_string())
+            reader.map(|reader| Ok((reader, names, announced))).map_err(|error| error.to_string())
         })?;
         match opened {
-            Ok((reader, announced)) => Ok(Self { path: path.to_path_buf(), reader: Some(reader), announced }),
+            Ok((reader, columns, announced)) => {
+                Ok(Self { path: path.to_path_buf(), reader: Some(reader), columns, announced })
+            }
             Err(missing) => {
                 let fix = "the data set lacks what the format asks for: fetch it again, or convert it to LeRobot v3.0";
                 Err(source_error(path, missing, "no such column", "a column of this name", fix))
