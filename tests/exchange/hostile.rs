@@ -61,7 +61,7 @@ fn a_lerobot_data_set_that_contradicts_itself_is_refused() {
         ("endless", &["`length`: found 11529215046068470"]),
         ("negative", &["`length`: found -4", "at least 0"]),
         ("no_episodes", &["at least one episode"]),
-        ("file_elsewhere", &["file-007.parquet", "cannot be read"]),
+        ("file_elsewhere", &["`episode_index`: found 0 after 0 rows of episode 1"]),
         ("short_state", &["`observation.state`: found 6 numbers, expected 7 numbers per row"]),
         ("text_state", &["`observation.state`: found Utf8"]),
         ("nan_action", &["`action`: found NaN at step 0", "finite"]),

@@ -249,9 +249,12 @@ fn seven(numbers: &[f64]) -> [f64; 7] {
     std::array::from_fn(|index| numbers.get(index).copied().unwrap_or(f64::NAN))
 }
 
+/// An action, and the same without the demonstrator's noise.
+type Asked = ([f64; 7], [f64; 7]);
+
 /// The actions, and the same without the demonstrator's noise where an export of ours kept them. Older data are a bare
 /// list of actions.
-fn actions(decided: &Pickled) -> Result<Vec<([f64; 7], [f64; 7])>, ExchangeError> {
+fn actions(decided: &Pickled) -> Result<Vec<Asked>, ExchangeError> {
     let values = &decided.values;
     let list = "a list of actions, or of dicts with `actions`";
     let Some(items) = values.items(values.root()) else {

@@ -91,6 +91,9 @@ fn check_camera(selection: &Selection, camera: &str) -> Result<(), ExchangeError
     })
 }
 
+/// Per camera, per step: an image file.
+type Files = Vec<Vec<Vec<u8>>>;
+
 /// A data set being written.
 struct DataSet<'a> {
     root: &'a Path,
@@ -173,7 +176,7 @@ impl<'a> DataSet<'a> {
         &mut self,
         selection: &Selection,
         episode: &SelectedEpisode,
-    ) -> Result<(Vec<Colors>, Vec<Vec<Vec<u8>>>), ExchangeError> {
+    ) -> Result<(Vec<Colors>, Files), ExchangeError> {
         let mut colors: Vec<Colors> = selection.cameras.iter().map(|_| Colors::new()).collect();
         let mut files = Vec::new();
         if selection.cameras.is_empty() {

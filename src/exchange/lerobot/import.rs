@@ -4,21 +4,16 @@ use std::collections::{BTreeSet, VecDeque};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use super::info::{Feature, Info};
+use super::info::{Info, check_seven, read_info};
+use super::places::{Place, places};
 use super::reading::{Batch, Rows};
 use super::*;
-use crate::exchange::arrived::{
-    Arrived, ArrivedStep, MOST_STEPS, PLAIN_START, Picture, own_end, own_start, plain_start,
-};
-use crate::exchange::error::{DAMAGED, read_error, source_error};
+use crate::exchange::arrived::{Arrived, ArrivedStep, PLAIN_START, Picture, own_end, own_start, plain_start};
+use crate::exchange::error::{DAMAGED, source_error};
 use crate::exchange::ffmpeg::{VideoReader, find_ffmpeg};
 use crate::exchange::staging::Staging;
 use crate::exchange::{ExchangeError, ImportOptions, Imported};
 use crate::observation::{JointVector, MAX_JOINTS};
-
-/// Largest `info.json` read \[bytes\].
-const LARGEST_INFO: u64 = 16 << 20;
-const CONVERT: &str = "convert it with LeRobot's own script to v3.0, or repair it";
 
 /// Reads a LeRobot data set into recordings in the new folder `out`; `progress` hears how many of how many are done.
 pub fn import_lerobot(
@@ -39,19 +34,6 @@ pub fn import_lerobot(
     }
     set.finish()?;
     Ok(Imported { folder: staging.finish()?, episodes: places.len(), steps, notes })
-}
-
-/// Where an episode's data are.
-struct Place {
-    index: u64,
-    length: u64,
-    task: String,
-    /// Chunk and file of the steps.
-    data: (u64, u64),
-    /// Per video camera: chunk and file, and when the episode begins in it \[s\].
-    videos: Vec<((u64, u64), f64)>,
-    start: Option<String>,
-    end: Option<String>,
 }
 
 /// A camera, and whether it is a video.
@@ -147,7 +129,9 @@ impl DataSet {
             notes,
         };
         set.order_cameras()?;
-        set.episodes = set.places()?;
+        let videos = set.cameras.iter().filter(|camera| camera.is_video);
+        let videos: Vec<String> = videos.map(|camera| camera.key.clone()).collect();
+        set.episodes = places(&set.root, &videos)?;
         Ok(set)
     }
 
@@ -160,55 +144,6 @@ impl DataSet {
             (place(&format!("{CAPTURE_TIME}{}", camera.name)), place(&camera.key), camera.name.clone())
         });
         Ok(())
-    }
-
-    /// The rows of the episodes table.
-    fn places(&self) -> Result<Vec<Place>, ExchangeError> {
-        let video = |camera: &Source, what: &str| format!("videos/{}/{what}", camera.key);
-        let videos: Vec<&Source> = self.cameras.iter().filter(|camera| camera.is_video).collect();
-        let more: Vec<String> = videos
-            .iter()
-            .flat_map(|camera| ["chunk_index", "file_index", "from_timestamp"].map(|what| video(camera, what)))
-            .collect();
-        let mut needed = vec!["episode_index", "tasks", "length", "data/chunk_index", "data/file_index"];
-        needed.extend(more.iter().map(String::as_str));
-        let mut places = Vec::new();
-        for path in tables(&self.root.join("meta/episodes"))? {
-            let mut rows = Rows::open(&path, &needed, &[EPISODE_START, EPISODE_END])?;
-            while let Some(batch) = rows.next()? {
-                let (indices, lengths) = (batch.counts("episode_index")?, batch.counts("length")?);
-                let (chunks, files) = (batch.counts("data/chunk_index")?, batch.counts("data/file_index")?);
-                let tasks = batch.text_lists("tasks")?;
-                let optional = |key| batch.has(key).then(|| batch.texts(key)).transpose();
-                let (starts, ends) = (optional(EPISODE_START)?, optional(EPISODE_END)?);
-                let mut of_videos = Vec::new();
-                for camera in &videos {
-                    let count = |what| batch.counts(&video(camera, what));
-                    let from = batch.numbers(&video(camera, "from_timestamp"))?;
-                    of_videos.push((count("chunk_index")?, count("file_index")?, from));
-                }
-                for row in 0..batch.len() {
-                    if !(1..=MOST_STEPS as u64).contains(&lengths[row]) {
-                        let found = format!("{} of episode {}", lengths[row], indices[row]);
-                        return Err(source_error(&path, "length", found, "1 to 1000000", CONVERT));
-                    }
-                    places.push(Place {
-                        index: indices[row],
-                        length: lengths[row],
-                        task: tasks[row].first().cloned().unwrap_or_default(),
-                        data: (chunks[row], files[row]),
-                        videos: of_videos.iter().map(|(c, f, from)| ((c[row], f[row]), from[row])).collect(),
-                        start: starts.as_ref().map(|texts| texts[row].clone()),
-                        end: ends.as_ref().map(|texts| texts[row].clone()),
-                    });
-                }
-            }
-        }
-        if places.is_empty() {
-            return Err(source_error(&self.root.join("meta/episodes"), "rows", 0, "at least one episode", CONVERT));
-        }
-        places.sort_by_key(|place| (place.data, place.index));
-        Ok(places)
     }
 
     /// A path of the data set; what its templates and names say must stay inside.
@@ -408,62 +343,4 @@ fn taken(batch: &Batch, cameras: &[Source], joints: usize) -> Result<Vec<Row>, E
         files: files.iter_mut().filter_map(Iterator::next).collect(),
     });
     Ok(rows.collect())
-}
-
-fn read_info(path: &Path) -> Result<Info, ExchangeError> {
-    let about = path.metadata().map_err(read_error(path))?;
-    if about.len() > LARGEST_INFO {
-        let expected = format!("at most {LARGEST_INFO}");
-        return Err(source_error(path, "file", format!("{} bytes", about.len()), expected, DAMAGED));
-    }
-    let bytes = std::fs::read(path).map_err(read_error(path))?;
-    let mut json = serde_json::Deserializer::from_slice(&bytes);
-    let info: Info = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        source_error(path, error.path().to_string(), error.inner(), "what LeRobot v3.0 writes", CONVERT)
-    })?;
-    if info.codebase_version != VERSION {
-        return Err(source_error(path, "codebase_version", &info.codebase_version, VERSION, CONVERT));
-    }
-    if !(info.fps > 0.0 && info.fps <= 1e6) {
-        return Err(source_error(path, "fps", info.fps, "a rate above 0", CONVERT));
-    }
-    Ok(info)
-}
-
-/// Refuses seven numbers that say they are something else than Bridge's: joint positions, for one.
-fn check_seven(path: &Path, key: &str, feature: &Feature, notes: &mut BTreeSet<String>) -> Result<(), ExchangeError> {
-    let meaning = match key {
-        STATE => "x, y, z, roll, pitch, yaw, gripper",
-        _ => "changes of x, y, z, roll, pitch, yaw, and the gripper",
-    };
-    let fix = "only Bridge's kind of state and action can be imported; convert the data set";
-    if feature.shape != [7] {
-        return Err(source_error(path, key, format!("shape {:?}", feature.shape), format!("[7]: {meaning}"), fix));
-    }
-    let Some(names) = feature.flat_names() else {
-        notes.insert(format!("{key}: unnamed, taken for {meaning}"));
-        return Ok(());
-    };
-    let fits = ["x", "y", "z"].iter().zip(&names).all(|(letter, name)| name.to_lowercase().ends_with(letter));
-    if fits && names.len() == 7 {
-        return Ok(());
-    }
-    Err(source_error(path, key, names.join(", "), meaning, fix))
-}
-
-/// The parquet files two levels below a folder, in order.
-fn tables(folder: &Path) -> Result<Vec<PathBuf>, ExchangeError> {
-    let mut out = Vec::new();
-    let list = |folder: &Path| -> Result<Vec<PathBuf>, ExchangeError> {
-        let entries = std::fs::read_dir(folder).map_err(read_error(folder))?;
-        let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>();
-        if let Ok(paths) = &mut paths {
-            paths.sort();
-        }
-        paths.map_err(read_error(folder))
-    };
-    for chunk in list(folder)?.iter().filter(|path| path.is_dir()) {
-        out.extend(list(chunk)?.into_iter().filter(|path| path.extension().is_some_and(|e| e == "parquet")));
-    }
-    Ok(out)
 }

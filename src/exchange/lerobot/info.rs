@@ -1,12 +1,18 @@
 //! `meta/info.json`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::VERSION;
 use super::columns::{Column, Kind};
+use super::{CONVERT, STATE, VERSION};
+use crate::exchange::ExchangeError;
+use crate::exchange::error::{DAMAGED, read_error, source_error};
+
+/// Largest `info.json` read \[bytes\].
+const LARGEST_INFO: u64 = 16 << 20;
 
 /// As much of `meta/info.json` as an import needs.
 #[derive(Debug, Deserialize, Serialize)]
@@ -124,4 +130,51 @@ pub(super) fn hugging_face(columns: &[Column], pictures: &[String]) -> String {
         features.insert(key.clone(), json!({"_type": "Image"}));
     }
     json!({"info": {"features": features}}).to_string()
+}
+
+/// Reads as much of it as an import needs.
+pub(super) fn read_info(path: &Path) -> Result<Info, ExchangeError> {
+    let about = path.metadata().map_err(read_error(path))?;
+    if about.len() > LARGEST_INFO {
+        let expected = format!("at most {LARGEST_INFO}");
+        return Err(source_error(path, "file", format!("{} bytes", about.len()), expected, DAMAGED));
+    }
+    let bytes = std::fs::read(path).map_err(read_error(path))?;
+    let mut json = serde_json::Deserializer::from_slice(&bytes);
+    let info: Info = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        source_error(path, error.path().to_string(), error.inner(), "what LeRobot v3.0 writes", CONVERT)
+    })?;
+    if info.codebase_version != VERSION {
+        return Err(source_error(path, "codebase_version", &info.codebase_version, VERSION, CONVERT));
+    }
+    if !(info.fps > 0.0 && info.fps <= 1e6) {
+        return Err(source_error(path, "fps", info.fps, "a rate above 0", CONVERT));
+    }
+    Ok(info)
+}
+
+/// Refuses seven numbers that say they are something else than Bridge's: joint positions, for one.
+pub(super) fn check_seven(
+    path: &Path,
+    key: &str,
+    feature: &Feature,
+    notes: &mut BTreeSet<String>,
+) -> Result<(), ExchangeError> {
+    let meaning = match key {
+        STATE => "x, y, z, roll, pitch, yaw, gripper",
+        _ => "changes of x, y, z, roll, pitch, yaw, and the gripper",
+    };
+    let fix = "only Bridge's kind of state and action can be imported; convert the data set";
+    if feature.shape != [7] {
+        return Err(source_error(path, key, format!("shape {:?}", feature.shape), format!("[7]: {meaning}"), fix));
+    }
+    let Some(names) = feature.flat_names() else {
+        notes.insert(format!("{key}: unnamed, taken for {meaning}"));
+        return Ok(());
+    };
+    let fits = ["x", "y", "z"].iter().zip(&names).all(|(letter, name)| name.to_lowercase().ends_with(letter));
+    if fits && names.len() == 7 {
+        return Ok(());
+    }
+    Err(source_error(path, key, names.join(", "), meaning, fix))
 }

@@ -13,6 +13,7 @@ mod columns;
 mod export;
 mod import;
 mod info;
+mod places;
 mod reading;
 mod tables;
 
@@ -45,3 +46,5 @@ pub(super) const EPISODE_END: &str = "visuomotor/episode_end";
 
 /// The format's version.
 pub(super) const VERSION: &str = "v3.0";
+
+const CONVERT: &str = "convert it with LeRobot's own script to v3.0, or repair it";

@@ -117,7 +117,7 @@ impl Batch {
 
     /// One whole number per row, at least 0.
     pub fn counts(&self, key: &str) -> Result<Vec<u64>, ExchangeError> {
-        let whole = |v: f64| (v >= 0.0 && v < 9e15 && v.fract() == 0.0).then_some(v as u64);
+        let whole = |v: f64| ((0.0..9e15).contains(&v) && v.fract() == 0.0).then_some(v as u64);
         self.numbers(key)?
             .into_iter()
             .map(|v| whole(v).ok_or_else(|| self.refuse(key, v, "a whole number, at least 0")))
