@@ -33,6 +33,10 @@ pub fn record(folder: &Path, name: &str, steps: u64, cameras: &[Camera], outcome
         let images =
             cameras.iter().map(|(camera, (width, height))| image(camera, *width, *height, index * 7)).collect();
         let mut told = told(index, images);
+        if name.ends_with('b') {
+            // Another motion, not the same one twice.
+            told.decision.action.translation = told.decision.action.translation.map(|v| 0.5 - v * v);
+        }
         for (number, image) in told.observation.images.iter_mut().enumerate() {
             let nanos = index * 200_000_000 + 120_000_000 + number as u64 * 1_234_567;
             image.captured_at = visuomotor::time::Timestamp::from_nanos(nanos);

@@ -67,7 +67,7 @@ fn lerobot_doctor_finds_nothing_wrong() {
     let folder = tempfile::tempdir().unwrap();
     // Shorter ones it warns of: they do not fill the usual prediction horizons.
     for name in ["a", "b"] {
-        record(folder.path(), name, 60, &CAMERAS, success());
+        record(folder.path(), name, 110, &CAMERAS, success());
     }
     let selection = Selection::of(folder.path(), false).unwrap();
     for (name, pictures) in [("video", video()), ("jpeg", LerobotPictures::Jpeg)] {
