@@ -166,3 +166,31 @@ fn make_environment(folder: &Path) -> bool {
 fn has_pip(python: &Path) -> bool {
     answer(&python.to_string_lossy(), &["-m", "pip", "--version"]).is_some()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn the_link_to_ffmpeg_is_relative_and_made_once() {
+        let deps = std::env::temp_dir().join(format!("xtask-ffmpeg-{}", std::process::id()));
+        let program = deps.join("python/site/ffmpeg-v1");
+        fs::create_dir_all(deps.join("python/bin")).unwrap();
+        fs::create_dir_all(deps.join("python/site")).unwrap();
+        fs::write(&program, "").unwrap();
+        // A stand-in that answers with the program's path whatever it is asked.
+        let python = deps.join("python/bin/python");
+        fs::write(&python, format!("#!/bin/sh\necho {}\n", program.display())).unwrap();
+        fs::set_permissions(&python, fs::Permissions::from_mode(0o755)).unwrap();
+        link_ffmpeg(&deps).unwrap();
+        let link = deps.join("ffmpeg/ffmpeg");
+        assert_eq!(fs::read_link(&link).unwrap(), Path::new("../python/site/ffmpeg-v1"));
+        fs::remove_file(&python).unwrap();
+        link_ffmpeg(&deps).unwrap();
+        // A link that leads nowhere is made again.
+        fs::remove_file(&program).unwrap();
+        assert!(link_ffmpeg(&deps).unwrap_err().message.contains("imageio-ffmpeg"));
+        fs::remove_dir_all(&deps).unwrap();
+    }
+}
