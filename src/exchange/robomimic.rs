@@ -136,7 +136,7 @@ fn demo(file: &File, at: &str, episode: &SelectedEpisode, observed: &[Series]) -
                     let bytes = shifted(bytes, count, later);
                     let chunk = [&[1], &series.shape[..]].concat();
                     root.create_dataset(&name, |set| {
-                        set.with_u8_data(&bytes).with_shape(&shape).with_chunks(&chunk).with_deflate(4);
+                        set.with_u8_data(&bytes).with_shape(&shape).with_chunks(&chunk).with_deflate(1);
                     })?;
                 }
             }
