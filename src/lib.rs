@@ -19,6 +19,7 @@ pub mod observation;
 pub mod action;
 pub mod episode;
 pub mod operator;
+pub mod pickle;
 // 1: description of the set-up
 pub mod config;
 pub mod kinematics;
@@ -40,7 +41,9 @@ pub mod safety;
 #[cfg(feature = "mujoco")]
 pub mod simulation;
 pub mod recording;
-// 5: the loops
+// 5: exchange with other programs, the loops
+#[cfg(feature = "exchange")]
+pub mod exchange;
 pub mod runtime;
 // 6: uses of the loops
 pub mod evaluation;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Rank and name, in order.
-const ROWS: [(u32, &str); 27] = [
+const ROWS: [(u32, &str); 28] = [
     (0, "time"),
     (0, "geometry"),
     (0, "embedding"),
@@ -12,6 +12,7 @@ const ROWS: [(u32, &str); 27] = [
     (0, "action"),
     (0, "episode"),
     (0, "operator"),
+    (0, "pickle"),
     (1, "config"),
     (1, "kinematics"),
     (2, "transport"),

@@ -6,6 +6,9 @@
 mod dynamixel;
 /// Protocol, intervals, journal, report.
 mod evaluation;
+/// Episodes to and from LeRobot, robomimic and Bridge.
+#[cfg(feature = "exchange")]
+mod exchange;
 /// Panda and FR3 over the Franka control interface.
 #[cfg(feature = "fci")]
 mod fci;

@@ -1,12 +1,13 @@
 //! Any bytes as a checkpoint of torch.save, and as the pickle in one: refused, or tensors no larger than the file allows.
 //!
-//! The reader needs nothing of the crate, so it is taken in by itself: no libtorch here.
+//! The reader needs nothing of the crate but `pickle`, so it is taken in by itself: no libtorch here.
 #![no_main]
 
 use std::io::{Cursor, Write};
 use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
+use visuomotor::pickle;
 use zip::write::SimpleFileOptions;
 
 #[allow(dead_code, missing_docs)]

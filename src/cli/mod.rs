@@ -27,6 +27,8 @@ mod device;
 mod link;
 #[cfg(feature = "mujoco")]
 mod live;
+#[cfg(feature = "exchange")]
+mod exchange;
 mod recordings;
 #[cfg(feature = "mujoco")]
 mod replay;
@@ -82,7 +84,7 @@ enum Command {
     /// Turn a PyTorch checkpoint into safetensors without executing anything in it
     #[cfg(feature = "torch")]
     Convert(convert::ConvertArguments),
-    /// List recorded episodes, finish cut-off ones
+    /// List recorded episodes, finish cut-off ones, exchange them with other programs
     Recordings(recordings::RecordingsArguments),
     /// Run a recorded episode again: in the simulator, on the arm, or through a policy
     #[cfg(feature = "mujoco")]

@@ -1,4 +1,4 @@
-//! `visuomotor recordings`: list a folder's episodes, finish cut-off ones.
+//! `visuomotor recordings`: list a folder's episodes, finish cut-off ones, exchange them with other programs.
 
 use std::path::{Path, PathBuf};
 
@@ -63,6 +63,12 @@ enum Action {
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
+    /// Write episodes for other programs: LeRobot, robomimic, Bridge
+    #[cfg(feature = "exchange")]
+    Export(super::exchange::ExportArguments),
+    /// Read episodes of other programs: LeRobot, Bridge
+    #[cfg(feature = "exchange")]
+    Import(super::exchange::ImportArguments),
 }
 
 /// Runs the command; answers 0, or 1 when something was lost.
@@ -93,6 +99,10 @@ pub fn recordings(arguments: &RecordingsArguments) -> anyhow::Result<u8> {
             }
             Ok(u8::from(lost))
         }
+        #[cfg(feature = "exchange")]
+        Action::Export(arguments) => super::exchange::export(arguments),
+        #[cfg(feature = "exchange")]
+        Action::Import(arguments) => super::exchange::import(arguments),
     }
 }
 

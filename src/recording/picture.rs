@@ -30,6 +30,11 @@ pub struct RecordedImage {
 }
 
 impl RecordedImage {
+    /// The picture as JPEG of this quality (1..=100), without chroma subsampling.
+    pub fn encode(image: &Image, quality: u8) -> Result<Self, RecordingError> {
+        JpegMaker::new(quality, None).recorded(image)
+    }
+
     /// The picture: u8, (height, width, 3), RGB, at the recorded size.
     pub fn decode(&self) -> Result<Image, RecordingError> {
         let unfit = |found: String| RecordingError::Image {
@@ -69,6 +74,17 @@ pub(crate) struct JpegMaker {
 impl JpegMaker {
     pub fn new(quality: u8, size: Option<(u32, u32)>) -> Self {
         Self { quality, size, resizer: Resizer::new() }
+    }
+
+    /// `image` as it will lie in the recording.
+    pub fn recorded(&mut self, image: &Image) -> Result<RecordedImage, RecordingError> {
+        Ok(RecordedImage {
+            camera: image.camera.clone(),
+            captured_at: image.captured_at,
+            sequence: image.sequence,
+            camera_size: (image.width, image.height),
+            jpeg: self.encode(image)?,
+        })
     }
 
     /// The JPEG of `image`, without chroma subsampling: colors of small objects are what the encoder looks at.

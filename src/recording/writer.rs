@@ -15,7 +15,7 @@ use super::events::{Gap, ImageEvent, Note, SafetyEvent, StepEvent};
 use super::messages::{
     CompressedImage, encode_command, encode_f32_array, encode_f64_array, encode_joint_state, encode_pose,
 };
-use super::picture::JpegMaker;
+use super::picture::{JpegMaker, RecordedImage};
 use super::schemas::{self as topic, SchemaText};
 use super::storage::{self, Output};
 use super::{FORMAT_VERSION, METADATA_NAME, RecordingError, SETTINGS_ATTACHMENT, WriterOptions};
@@ -124,13 +124,26 @@ impl EpisodeWriter {
 
     /// Records a policy step.
     pub fn record_step(&mut self, step: &Step<'_>) -> Result<(), RecordingError> {
+        let images = match self.stage {
+            Stage::Running => step.observation.images.iter().map(|image| self.jpeg.recorded(image)).collect(),
+            _ => Ok(Vec::new()),
+        };
+        match images {
+            Ok(images) => self.record_step_with(step, &images),
+            Err(error) => self.settle(Err(error)),
+        }
+    }
+
+    /// As [`EpisodeWriter::record_step`], with pictures that are JPEG already: their bytes are written as they are, and
+    /// the observation's own pictures are not looked at. For recordings that come from another format.
+    pub fn record_step_with(&mut self, step: &Step<'_>, images: &[RecordedImage]) -> Result<(), RecordingError> {
         match self.stage {
             Stage::Running => {}
             Stage::Failed => return Ok(()),
             Stage::Created => return Err(self.order("a step came before the start")),
             Stage::Ended => return Err(self.order("a step came after the end")),
         }
-        let done = self.write_step(step);
+        let done = self.write_step(step, images);
         if done.is_ok() {
             self.steps += 1;
         }
@@ -231,16 +244,16 @@ impl EpisodeWriter {
         self.close_chunk(true)
     }
 
-    fn write_step(&mut self, step: &Step<'_>) -> Result<(), RecordingError> {
+    fn write_step(&mut self, step: &Step<'_>, pictures: &[RecordedImage]) -> Result<(), RecordingError> {
         let (seen, decision, at) = (step.observation, step.decision, step.decided_at);
         let observed = seen.observed_at;
-        let mut images = Vec::with_capacity(seen.images.len());
-        for image in &seen.images {
+        let mut images = Vec::with_capacity(pictures.len());
+        for image in pictures {
             let message = CompressedImage {
                 stamp: image.captured_at,
                 camera: image.camera.to_string(),
                 format: "jpeg".into(),
-                data: self.jpeg.encode(image)?,
+                data: image.jpeg.clone(),
             };
             let name = format!("{}{}{}", topic::CAMERA_PREFIX, image.camera, topic::CAMERA_SUFFIX);
             self.put(&name, topic::COMPRESSED_IMAGE, at, image.captured_at, &message.encode())?;
@@ -248,8 +261,8 @@ impl EpisodeWriter {
                 camera: image.camera.to_string(),
                 sequence: image.sequence,
                 captured_at_ns: image.captured_at.as_nanos(),
-                camera_width: image.width,
-                camera_height: image.height,
+                camera_width: image.camera_size.0,
+                camera_height: image.camera_size.1,
             });
         }
         let body = &seen.proprioception;

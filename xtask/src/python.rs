@@ -20,7 +20,7 @@ struct Peers {
     files: &'static [&'static str],
 }
 
-/// Readers of recordings, a DDS implementation, the servo maker's kit; and, apart because it pins an older MuJoCo and numpy,
+/// Readers of recordings and of exported data sets, a DDS implementation, the servo maker's kit; and, apart because it pins an older MuJoCo and numpy,
 /// a simulated Franka controller with the maker's client.
 const PEERS: [Peers; 2] = [
     Peers {
@@ -32,6 +32,13 @@ const PEERS: [Peers; 2] = [
             "cyclonedds==11.0.1",
             "dynamixel-sdk==4.1.0",
             "pyserial==3.5",
+            "lerobot-doctor==0.2.0",
+            "datasets==4.8.5",
+            "h5py==3.16.0",
+            "av==18.1.0",
+            "pillow==13.0.0",
+            "pandas==3.1.1",
+            "imageio-ffmpeg==0.8.1",
         ],
         files: &[],
     },
@@ -68,7 +75,33 @@ pub fn with_pip(deps: &Path) -> Result<PathBuf, Failure> {
 
 /// Makes sure that the environments with the tests' peers are there.
 pub fn require_test_peers(deps: &Path) -> Result<(), Failure> {
-    PEERS.iter().try_for_each(|peers| require_peers(deps, peers))
+    PEERS.iter().try_for_each(|peers| require_peers(deps, peers))?;
+    link_ffmpeg(deps)
+}
+
+/// Puts the ffmpeg that came with a package where `visuomotor recordings export` looks for one: `.deps/ffmpeg/ffmpeg`.
+fn link_ffmpeg(deps: &Path) -> Result<(), Failure> {
+    let folder = deps.join("ffmpeg");
+    let link = folder.join("ffmpeg");
+    if link.exists() {
+        println!("ffmpeg in {}: already there", folder.display());
+        return Ok(());
+    }
+    let python = deps.join(PEERS[0].folder).join("bin/python");
+    let question = "import imageio_ffmpeg; print(imageio_ffmpeg.get_ffmpeg_exe())";
+    let program = answer(&python.to_string_lossy(), &["-c", question]).ok_or_else(|| {
+        Failure::setup(format!("imageio-ffmpeg has no program in {}: remove the folder and repeat", python.display()))
+    })?;
+    // Relative, so that `.deps` may be moved or be a link itself.
+    let program = PathBuf::from(program);
+    let target = match program.strip_prefix(deps) {
+        Ok(inside) => Path::new("..").join(inside),
+        Err(_) => program,
+    };
+    let made = fs::create_dir_all(&folder)
+        .and_then(|()| crate::setup::remove(&link))
+        .and_then(|()| std::os::unix::fs::symlink(target, &link));
+    made.map_err(|error| Failure::setup(format!("{} cannot be made: {error}", link.display())))
 }
 
 fn require_peers(deps: &Path, peers: &Peers) -> Result<(), Failure> {
@@ -132,4 +165,32 @@ fn make_environment(folder: &Path) -> bool {
 
 fn has_pip(python: &Path) -> bool {
     answer(&python.to_string_lossy(), &["-m", "pip", "--version"]).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn the_link_to_ffmpeg_is_relative_and_made_once() {
+        let deps = std::env::temp_dir().join(format!("xtask-ffmpeg-{}", std::process::id()));
+        let program = deps.join("python/site/ffmpeg-v1");
+        fs::create_dir_all(deps.join("python/bin")).unwrap();
+        fs::create_dir_all(deps.join("python/site")).unwrap();
+        fs::write(&program, "").unwrap();
+        // A stand-in that answers with the program's path whatever it is asked.
+        let python = deps.join("python/bin/python");
+        fs::write(&python, format!("#!/bin/sh\necho {}\n", program.display())).unwrap();
+        fs::set_permissions(&python, fs::Permissions::from_mode(0o755)).unwrap();
+        link_ffmpeg(&deps).unwrap();
+        let link = deps.join("ffmpeg/ffmpeg");
+        assert_eq!(fs::read_link(&link).unwrap(), Path::new("../python/site/ffmpeg-v1"));
+        fs::remove_file(&python).unwrap();
+        link_ffmpeg(&deps).unwrap();
+        // A link that leads nowhere is made again.
+        fs::remove_file(&program).unwrap();
+        assert!(link_ffmpeg(&deps).unwrap_err().message.contains("imageio-ffmpeg"));
+        fs::remove_dir_all(&deps).unwrap();
+    }
 }

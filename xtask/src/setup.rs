@@ -5,6 +5,7 @@
 //! .deps/libtorch/{include,lib}       what torch-sys links against (LIBTORCH in .cargo/config.toml)
 //! .deps/mujoco                       what mujoco-rs links against
 //! .deps/python                       Python environment of the tests (`cargo xtask test` only)
+//! .deps/ffmpeg/ffmpeg                link to the ffmpeg in it
 //! .deps/stamp                        written last: what is there
 //! .deps/tmp                          work in progress
 //! ```

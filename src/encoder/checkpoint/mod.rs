@@ -1,12 +1,10 @@
 //! Reads the tensors of a PyTorch checkpoint (`torch.save`) without PyTorch and without executing anything in it.
 //!
-//! A checkpoint is a zip file without compression: `NAME/data.pkl` says which tensors there are (`pickle.rs` reads it),
+//! A checkpoint is a zip file without compression: `NAME/data.pkl` says which tensors there are (`pickle/` reads it),
 //! `NAME/data/KEY` are their bytes. Read are f32, f16, bf16 (both become f32, exactly) and i64, contiguous or not.
 //! What is refused, in one sentence with the file and what to do: a file of PyTorch before 1.6 (no zip), compression,
 //! big-endian bytes, any name in the pickle beyond those that tensors need, tensors that reach out of their bytes, and
 //! content larger than a few times the file (a small file cannot fill the memory).
-
-mod pickle;
 
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
@@ -14,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use zip::ZipArchive;
 
-use pickle::{Element, Id, LONGEST_PICKLE, TensorReference, Value, Values};
+use crate::pickle::{self, Element, Id, TensorReference, Value, Values, Vocabulary};
 
 /// Bytes read and made from a checkpoint, per byte of the file: bf16 doubles, overlapping tensors count each.
 const LARGEST_GROWTH: u64 = 8;
@@ -93,7 +91,8 @@ pub fn read_bytes(
     key: Option<&str>,
 ) -> Result<BTreeMap<String, CheckpointTensor>, CheckpointError> {
     let mut archive = Archive::open(path, bytes)?;
-    let values = pickle::run(&archive.pickle()?).map_err(|message| archive.refused(message, RESAVE))?;
+    let values =
+        pickle::run(&archive.pickle()?, Vocabulary::Torch).map_err(|message| archive.refused(message, RESAVE))?;
     let dict = select(&values, key).map_err(|message| archive.refused(message, CHOOSE))?;
     let mut tensors = BTreeMap::new();
     for (name, value, _) in values.entries(dict).into_iter().flatten() {
@@ -170,7 +169,7 @@ impl<'a> Archive<'a> {
     }
 
     fn pickle(&mut self) -> Result<Vec<u8>, CheckpointError> {
-        self.entry("data.pkl", LONGEST_PICKLE as u64)
+        self.entry("data.pkl", Vocabulary::Torch.longest() as u64)
     }
 
     /// The bytes of an entry of at most `limit` bytes.

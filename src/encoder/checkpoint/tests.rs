@@ -126,11 +126,11 @@ fn every_truncation_is_an_error_and_no_panic() {
 #[test]
 fn deep_nesting_and_cycles_do_not_overflow_the_stack() {
     // A list that holds itself, and a tuple in a tuple in a tuple, two million times.
-    assert!(pickle::run(b"\x80\x02]q\x00h\x00a.").is_ok());
+    assert!(pickle::run(b"\x80\x02]q\x00h\x00a.", Vocabulary::Torch).is_ok());
     let mut deep = b"\x80\x02)".to_vec();
     deep.extend(std::iter::repeat_n(0x85, 2_000_000));
     deep.push(b'.');
-    assert!(pickle::run(&deep).is_ok());
+    assert!(pickle::run(&deep, Vocabulary::Torch).is_ok());
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn announced_lengths_allocate_nothing() {
     for bomb in
         [&b"\x80\x04\x8d\xff\xff\xff\xff\xff\xff\xff\x7fx"[..], b"\x80\x02X\xff\xff\xff\xffx", b"\x80\x02\x8a\xff\x00"]
     {
-        assert!(pickle::run(bomb).unwrap_err().contains("bytes are announced"));
+        assert!(pickle::run(bomb, Vocabulary::Torch).unwrap_err().contains("bytes are announced"));
     }
 }
 
@@ -192,6 +192,6 @@ proptest! {
         ],
         0..200,
     )) {
-        let _ = pickle::run(&bytes);
+        let _ = pickle::run(&bytes, Vocabulary::Torch);
     }
 }

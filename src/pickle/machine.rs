@@ -1,125 +1,32 @@
-//! A machine for the part of Python's pickle language that `torch.save` uses for tensors. It executes nothing.
-//!
-//! A pickle is a program: `REDUCE` calls any function that the file names. Here the only "functions" are the four in
-//! [`Callable`], each a plain constructor; any other name is refused, with the name. Values live in one list and refer
-//! to each other by index, so that neither nesting nor cycles can overflow the stack, and every instruction makes at
-//! most one value, so that memory is bounded by the pickle's length.
-//! One file because the instructions and what they may touch are best audited in one place.
+//! The machine. One file because the instructions and what they may touch are best audited in one place.
 
 use std::collections::HashMap;
 
-/// Largest pickle read \[bytes\]; ResNet-50's has 60 kB.
-pub(super) const LONGEST_PICKLE: usize = 8 << 20;
-
-/// Index of a value in [`Values`].
-pub(super) type Id = usize;
-
-/// A value made by the pickle.
-#[derive(Clone, Debug)]
-pub(super) enum Value {
-    /// None, floats, bytes: nothing a tensor needs.
-    Opaque,
-    Bool,
-    Int(i64),
-    Text(String),
-    Tuple(Vec<Id>),
-    List(Vec<Id>),
-    /// Pairs in file order; a later one of the same key counts.
-    Dict(Vec<(Id, Id)>),
-    Callable(Callable),
-    Storage(Storage),
-    Tensor(TensorReference),
-}
-
-/// What may be named.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Callable {
-    OrderedDict,
-    RebuildTensor,
-    RebuildParameter,
-    StorageType(Element),
-}
-
-/// Number format of a storage.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Element {
-    F32,
-    F16,
-    Bf16,
-    I64,
-}
-
-impl Element {
-    /// Size of one value \[bytes\].
-    pub fn size(self) -> usize {
-        match self {
-            Element::F32 => 4,
-            Element::F16 | Element::Bf16 => 2,
-            Element::I64 => 8,
-        }
-    }
-}
-
-/// Bytes of the archive that tensors look into.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Storage {
-    pub element: Element,
-    /// Name of its entry under `data/`.
-    pub key: String,
-    /// How many values it has.
-    pub length: usize,
-}
-
-/// Where a tensor's values are.
-#[derive(Clone, Debug)]
-pub(super) struct TensorReference {
-    pub storage: Storage,
-    /// First value.
-    pub offset: usize,
-    pub shape: Vec<usize>,
-    /// Values to skip per step of each dimension.
-    pub strides: Vec<usize>,
-}
-
-/// All values of a pickle and which of them it gave back.
-#[derive(Debug)]
-pub(super) struct Values {
-    nodes: Vec<Value>,
-    root: Id,
-}
-
-impl Values {
-    pub fn root(&self) -> Id {
-        self.root
-    }
-
-    pub fn get(&self, id: Id) -> &Value {
-        // Ids are made by `Machine::push_value` alone, so they are in range.
-        self.nodes.get(id).unwrap_or(&Value::Opaque)
-    }
-
-    /// The entries of a dict whose keys are strings; `None` if it is no dict.
-    pub fn entries(&self, id: Id) -> Option<impl Iterator<Item = (&str, &Value, Id)>> {
-        let Value::Dict(pairs) = self.get(id) else { return None };
-        Some(pairs.iter().filter_map(|(key, value)| match self.get(*key) {
-            Value::Text(key) => Some((key.as_str(), self.get(*value), *value)),
-            _ => None,
-        }))
-    }
-}
+use super::Vocabulary;
+use super::array::{ArrayReference, NumberFormat};
+use super::value::{Callable, Id, Storage, TensorReference, Value, Values};
 
 /// Runs the pickle; the error is a sentence without file name.
-pub(super) fn run(bytes: &[u8]) -> Result<Values, String> {
-    if bytes.len() > LONGEST_PICKLE {
-        return Err(format!("the pickle has {} bytes, at most {LONGEST_PICKLE} are read", bytes.len()));
+pub fn run(bytes: &[u8], vocabulary: Vocabulary) -> Result<Values, String> {
+    let longest = vocabulary.longest();
+    if bytes.len() > longest {
+        return Err(format!("the pickle has {} bytes, at most {longest} are read", bytes.len()));
     }
-    let mut machine =
-        Machine { bytes, at: 0, stack: Vec::new(), marks: Vec::new(), memo: HashMap::new(), nodes: vec![] };
+    let mut machine = Machine {
+        vocabulary,
+        bytes,
+        at: 0,
+        stack: Vec::new(),
+        marks: Vec::new(),
+        memo: HashMap::new(),
+        nodes: Vec::new(),
+    };
     let root = machine.run().map_err(|message| format!("{message} (byte {} of the pickle)", machine.at))?;
     Ok(Values { nodes: machine.nodes, root })
 }
 
 struct Machine<'a> {
+    vocabulary: Vocabulary,
     bytes: &'a [u8],
     at: usize,
     stack: Vec<Id>,
@@ -146,7 +53,7 @@ impl<'a> Machine<'a> {
                 b'0' => _ = self.pop()?,
                 b'1' => _ = self.pop_mark()?,
                 b'N' => self.push_value(Value::Opaque),
-                0x88 | 0x89 => self.push_value(Value::Bool),
+                0x88 | 0x89 => self.push_value(Value::Bool(instruction == 0x88)),
                 b'J' => {
                     let value = i32::from_le_bytes(self.array()?);
                     self.push_value(Value::Int(value.into()));
@@ -164,15 +71,15 @@ impl<'a> Machine<'a> {
                     self.push_value(Value::Int(value));
                 }
                 b'G' => {
-                    self.take(8)?;
-                    self.push_value(Value::Opaque);
+                    let value = f64::from_be_bytes(self.array()?);
+                    self.push_value(Value::Float(value));
                 }
                 b'X' => self.text(4)?,
                 0x8c => self.text(1)?,
                 0x8d => self.text(8)?,
                 b'B' => self.binary(4)?,
                 b'C' => self.binary(1)?,
-                0x8e => self.binary(8)?,
+                0x8e | 0x96 => self.binary(8)?,
                 b')' => self.push_value(Value::Tuple(Vec::new())),
                 0x85..=0x87 => {
                     let items = self.pop_many(usize::from(instruction - 0x84))?;
@@ -231,15 +138,14 @@ impl<'a> Machine<'a> {
                 b'Q' => self.persistent()?,
                 b'R' => self.reduce()?,
                 b'b' => {
-                    // State of an object: OrderedDict keeps module versions there, which say nothing about weights.
-                    self.pop()?;
-                    let object = self.last()?;
-                    if !matches!(self.value(object), Value::Dict(_)) {
-                        return Err("state is given to something that is no dict".into());
-                    }
+                    let state = self.pop()?;
+                    self.build(state)?;
                 }
                 other => {
-                    return Err(format!("instruction 0x{other:02x} is not one that torch.save writes for tensors"));
+                    return Err(format!(
+                        "instruction 0x{other:02x} is not one that {} needs",
+                        self.vocabulary.purpose()
+                    ));
                 }
             }
         }
@@ -281,8 +187,8 @@ impl<'a> Machine<'a> {
 
     fn binary(&mut self, size: usize) -> Result<(), String> {
         let length = self.length(size)?;
-        self.take(length)?;
-        self.push_value(Value::Opaque);
+        let bytes = self.take(length)?;
+        self.push_value(Value::Bytes(bytes.into()));
         Ok(())
     }
 
@@ -381,21 +287,13 @@ impl<'a> Machine<'a> {
     }
 
     fn global(&mut self, module: &str, name: &str) -> Result<(), String> {
-        let callable = match (module, name) {
-            ("collections", "OrderedDict") => Callable::OrderedDict,
-            ("torch._utils", "_rebuild_tensor_v2") => Callable::RebuildTensor,
-            ("torch._utils", "_rebuild_parameter") => Callable::RebuildParameter,
-            ("torch", "FloatStorage") => Callable::StorageType(Element::F32),
-            ("torch", "HalfStorage") => Callable::StorageType(Element::F16),
-            ("torch", "BFloat16Storage") => Callable::StorageType(Element::Bf16),
-            ("torch", "LongStorage") => Callable::StorageType(Element::I64),
-            _ => {
-                return Err(format!(
-                    "it asks for `{}.{}`, which is not among the names a file of weights needs; nothing was executed",
-                    module.escape_debug(),
-                    name.escape_debug()
-                ));
-            }
+        let Some(callable) = self.vocabulary.callable(module, name) else {
+            return Err(format!(
+                "it asks for `{}.{}`, which is not among the names {} needs; nothing was executed",
+                module.escape_debug(),
+                name.escape_debug(),
+                self.vocabulary.purpose()
+            ));
         };
         self.push_value(Value::Callable(callable));
         Ok(())
@@ -413,7 +311,7 @@ impl<'a> Machine<'a> {
                 Value::Text(key),
                 _,
                 Value::Int(length),
-            ] if tag == "storage" => {
+            ] if tag == "storage" && self.vocabulary == Vocabulary::Torch && key.len() < 256 => {
                 let length = usize::try_from(*length).map_err(|_| format!("a storage has length {length}"))?;
                 Storage { element: *element, key: key.clone(), length }
             }
@@ -442,9 +340,79 @@ impl<'a> Machine<'a> {
                 strides: self.sizes(strides)?,
             }),
             (Callable::RebuildParameter, [Value::Tensor(tensor), ..]) => Value::Tensor(tensor.clone()),
-            _ => return Err(format!("{callable:?} is called with arguments that torch.save does not write")),
+            // `numpy.ndarray`, a shape and a type that its state will replace.
+            (Callable::Reconstruct, [Value::Callable(Callable::ArrayType), ..]) => Value::Array(ArrayReference {
+                format: NumberFormat::parse(""),
+                shape: vec![0],
+                fortran: false,
+                data: ids[0],
+            }),
+            (Callable::NumberType, [Value::Text(text), ..]) => Value::NumberFormat(NumberFormat::parse(text)),
+            (Callable::Encode, [Value::Text(_), Value::Text(codec)]) if codec == "latin1" => {
+                Value::Latin1(self.argument(ids[1], 0)?)
+            }
+            // Empty bytes in protocols before 3 are `bytes()`, which no array of ours needs.
+            (Callable::Scalar, [Value::NumberFormat(format), _]) => Value::Array(ArrayReference {
+                format: *format,
+                shape: Vec::new(),
+                fortran: false,
+                data: self.argument(ids[1], 1)?,
+            }),
+            (Callable::FromBuffer, [_, Value::NumberFormat(format), Value::Tuple(shape), Value::Text(order)]) => {
+                Value::Array(ArrayReference {
+                    format: *format,
+                    shape: self.sizes(shape)?,
+                    fortran: order == "F",
+                    data: self.argument(ids[1], 0)?,
+                })
+            }
+            _ => {
+                return Err(format!(
+                    "{callable:?} is called with arguments that {} does not need",
+                    self.vocabulary.purpose()
+                ));
+            }
         };
         self.push_value(made);
+        Ok(())
+    }
+
+    /// One of the arguments in a tuple.
+    fn argument(&self, tuple: Id, index: usize) -> Result<Id, String> {
+        match self.value(tuple) {
+            Value::Tuple(items) => items.get(index).copied().ok_or_else(|| "a call lacks an argument".into()),
+            _ => Err("a call has no tuple of arguments".into()),
+        }
+    }
+
+    /// Gives an object its state: what an array holds, the byte order of a dtype. An OrderedDict keeps module versions
+    /// there, which say nothing about weights.
+    fn build(&mut self, state: Id) -> Result<(), String> {
+        let object = self.last()?;
+        let fields: Vec<(Id, &Value)> = match self.value(state) {
+            Value::Tuple(ids) => ids.iter().take(8).map(|id| (*id, self.value(*id))).collect(),
+            _ => Vec::new(),
+        };
+        let whole = match (self.value(object), &fields[..]) {
+            (Value::Dict(_), _) => return Ok(()),
+            (Value::NumberFormat(format), [_, (_, Value::Text(order)), ..]) => {
+                Value::NumberFormat(NumberFormat { big_endian: order == ">", ..*format })
+            }
+            (
+                Value::Array(_),
+                [_, (_, Value::Tuple(shape)), (_, Value::NumberFormat(format)), (_, Value::Bool(fortran)), (data, _)],
+            ) => Value::Array(ArrayReference {
+                format: *format,
+                shape: self.sizes(shape)?,
+                fortran: *fortran,
+                data: *data,
+            }),
+            (Value::Array(_) | Value::NumberFormat(_), _) => {
+                return Err("an array or a dtype is given a state that numpy does not write".into());
+            }
+            _ => return Err("state is given to something that has none".into()),
+        };
+        self.nodes[object] = whole;
         Ok(())
     }
 

@@ -1,0 +1,50 @@
+//! LeRobot data sets, version 3.0: parquet tables and videos, many episodes per file.
+//!
+//! ```text
+//! meta/info.json                                  rate, features, paths
+//! meta/stats.json                                 statistics over all episodes
+//! meta/tasks.parquet                              instruction -> task_index
+//! meta/episodes/chunk-000/file-000.parquet        one row per episode: length, where its data are, its statistics
+//! data/chunk-000/file-000.parquet                 one row per policy step
+//! videos/observation.images.CAMERA/chunk-000/file-000.mp4
+//! ```
+
+mod columns;
+mod export;
+mod import;
+mod info;
+mod places;
+mod reading;
+mod tables;
+
+pub use export::{LerobotExport, LerobotPictures, export_lerobot};
+pub use import::import_lerobot;
+
+/// Bridge's state: position \[m\], orientation \[rad\], gripper (0 closed .. 1 open).
+pub(super) const STATE: &str = "observation.state";
+/// Names of the seven numbers.
+pub(super) const STATE_NAMES: [&str; 7] = ["x", "y", "z", "roll", "pitch", "yaw", "gripper"];
+/// Bridge's action: change of position \[m\] and orientation \[rad\], gripper target.
+pub(super) const ACTION: &str = "action";
+/// Names of the seven numbers.
+pub(super) const ACTION_NAMES: [&str; 7] = ["dx", "dy", "dz", "droll", "dpitch", "dyaw", "gripper"];
+/// The action without the demonstrator's noise, where there was any. Not `action.something`: LeRobot takes every feature
+/// whose name begins so for something to predict.
+pub(super) const NOISE_FREE_ACTION: &str = "noise_free_action";
+/// Joint positions \[rad\].
+pub(super) const JOINT_POSITIONS: &str = "observation.joint_positions";
+/// When the observation was put together, since the first one \[s\].
+pub(super) const MEASURED_TIME: &str = "observation.measured_time";
+/// Before a camera's name: when the picture was taken, on the same clock \[s\].
+pub(super) const CAPTURE_TIME: &str = "observation.capture_time.";
+/// Before a camera's name: its pictures.
+pub(super) const IMAGES: &str = "observation.images.";
+/// Columns of the episodes table with what LeRobot has no place for, as JSON.
+pub(super) const EPISODE_START: &str = "visuomotor/episode_start";
+/// See [`EPISODE_START`].
+pub(super) const EPISODE_END: &str = "visuomotor/episode_end";
+
+/// The format's version.
+pub(super) const VERSION: &str = "v3.0";
+
+const CONVERT: &str = "convert it with LeRobot's own script to v3.0, or repair it";

@@ -1,0 +1,181 @@
+//! Arrays of numpy: where their bytes are, and the numbers in them.
+
+use super::{Id, Value, Values};
+
+/// A dtype, as far as it is a plain number's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NumberFormat {
+    /// `f`, `i`, `u` or `b` as numpy names kinds; anything else is kept but has no numbers.
+    pub kind: u8,
+    /// Size of one value \[bytes\].
+    pub size: usize,
+    /// Most significant byte first?
+    pub big_endian: bool,
+}
+
+impl NumberFormat {
+    /// `f8`, `<f4`, `b1`; what is no plain number (`O8`, `U5`, records) becomes kind `?`.
+    pub(super) fn parse(text: &str) -> Self {
+        let (big_endian, rest) = match text.as_bytes() {
+            [b'>', rest @ ..] => (true, rest),
+            [b'<' | b'|' | b'=', rest @ ..] => (false, rest),
+            rest => (false, rest),
+        };
+        let (kind, size) = match rest {
+            [kind @ (b'f' | b'i' | b'u'), size @ (b'1' | b'2' | b'4' | b'8')] => (*kind, usize::from(size - b'0')),
+            b"b1" => (b'b', 1),
+            _ => (b'?', 0),
+        };
+        Self { kind, size, big_endian }
+    }
+
+    /// The number in `bytes`, which are [`NumberFormat::size`] many; `None` for what has none (16-bit floats too).
+    fn number(self, bytes: &[u8]) -> Option<f64> {
+        let mut wide = [0; 8];
+        let size = self.size;
+        wide.get_mut(..size)?.copy_from_slice(bytes.get(..size)?);
+        if self.big_endian {
+            wide[..size].reverse();
+        }
+        let unsigned = u64::from_le_bytes(wide);
+        Some(match (self.kind, size) {
+            (b'f', 8) => f64::from_le_bytes(wide),
+            (b'f', 4) => f64::from(f32::from_bits(unsigned as u32)),
+            (b'u', _) => unsigned as f64,
+            (b'i', _) => {
+                let unused = 64 - 8 * size as u32;
+                ((unsigned << unused) as i64 >> unused) as f64
+            }
+            (b'b', _) => f64::from(u8::from(unsigned != 0)),
+            _ => return None,
+        })
+    }
+}
+
+/// An array, its bytes still as the pickle holds them.
+#[derive(Clone, Debug)]
+pub struct ArrayReference {
+    /// Number format.
+    pub format: NumberFormat,
+    /// Size of each dimension; none for a scalar.
+    pub shape: Vec<usize>,
+    /// First index fastest?
+    pub fortran: bool,
+    /// The value with the bytes.
+    pub data: Id,
+}
+
+impl Values {
+    /// Shape and numbers, row-major, of an array, of a number (shape `[]`), or of a list of equal ones of these; the error
+    /// is a sentence without file name. `limit` bounds how many numbers are made: lists may repeat one array.
+    pub fn numbers(&self, id: Id, limit: usize) -> Result<(Vec<usize>, Vec<f64>), String> {
+        match self.get(id) {
+            Value::List(items) | Value::Tuple(items) => {
+                let mut all = Vec::new();
+                let mut shape = None;
+                for item in items {
+                    // Lists of lists of numbers end here: a deeper one is no array of ours.
+                    let (inner, numbers) = match self.get(*item) {
+                        Value::List(_) | Value::Tuple(_) => self.flat(*item, limit)?,
+                        _ => self.one(*item, limit)?,
+                    };
+                    if shape.get_or_insert_with(|| inner.clone()) != &inner {
+                        return Err(format!("a list of unequal shapes: {shape:?} and {inner:?}"));
+                    }
+                    all.extend(numbers);
+                    if all.len() > limit {
+                        return Err(format!("more than {limit} numbers"));
+                    }
+                }
+                Ok(([vec![items.len()], shape.unwrap_or_default()].concat(), all))
+            }
+            _ => self.one(id, limit),
+        }
+    }
+
+    /// A list or tuple of plain numbers.
+    fn flat(&self, id: Id, limit: usize) -> Result<(Vec<usize>, Vec<f64>), String> {
+        let items = self.items(id).unwrap_or_default();
+        if items.len() > limit {
+            return Err(format!("more than {limit} numbers"));
+        }
+        let numbers = items.iter().map(|item| match self.one(*item, 1)? {
+            (shape, numbers) if shape.is_empty() => Ok(numbers[0]),
+            (shape, _) => Err(format!("an array of shape {shape:?} three levels deep")),
+        });
+        Ok((vec![items.len()], numbers.collect::<Result<_, String>>()?))
+    }
+
+    fn one(&self, id: Id, limit: usize) -> Result<(Vec<usize>, Vec<f64>), String> {
+        match self.get(id) {
+            Value::Float(number) => Ok((Vec::new(), vec![*number])),
+            Value::Int(number) => Ok((Vec::new(), vec![*number as f64])),
+            Value::Bool(yes) => Ok((Vec::new(), vec![f64::from(u8::from(*yes))])),
+            Value::Array(array) => self.array(array, limit).map(|numbers| (array.shape.clone(), numbers)),
+            other => Err(format!("{} instead of numbers", name_of(other))),
+        }
+    }
+
+    fn array(&self, array: &ArrayReference, limit: usize) -> Result<Vec<f64>, String> {
+        let NumberFormat { kind, size, .. } = array.format;
+        if size == 0 {
+            return Err("an array of something that is no plain number".into());
+        }
+        let count = array.shape.iter().try_fold(1usize, |product, side| product.checked_mul(*side));
+        let Some(count) = count.filter(|count| *count <= limit) else {
+            return Err(format!("an array of shape {:?}, more than {limit} numbers", array.shape));
+        };
+        let latin1;
+        let bytes: &[u8] = match self.get(array.data) {
+            Value::Bytes(bytes) => bytes,
+            Value::Latin1(text) => {
+                let Value::Text(text) = self.get(*text) else { return Err("an array without bytes".into()) };
+                // Not more letters than numbers were announced for, or a bomb would unfold here.
+                let letters = text.chars().take(count * size + 1).map(u8::try_from);
+                latin1 = letters.collect::<Result<Vec<u8>, _>>().map_err(|_| "an array's bytes are no bytes")?;
+                &latin1
+            }
+            _ => return Err("an array without bytes".into()),
+        };
+        if bytes.len() != count * size {
+            return Err(format!("an array of shape {:?} whose bytes do not fill it", array.shape));
+        }
+        let numbers = bytes.chunks_exact(size).map(|bytes| array.format.number(bytes)).collect::<Option<Vec<f64>>>();
+        let numbers = numbers.ok_or_else(|| format!("an array of {size}-byte `{}`", char::from(kind)))?;
+        Ok(if array.fortran && array.shape.len() > 1 { row_major(&numbers, &array.shape) } else { numbers })
+    }
+}
+
+/// Column-major numbers in row-major order.
+fn row_major(numbers: &[f64], shape: &[usize]) -> Vec<f64> {
+    (0..numbers.len())
+        .map(|index| {
+            let (mut rest, mut at) = (index, 0);
+            // The last index runs fastest in `index`; in `numbers` the first does.
+            for (place, side) in shape.iter().enumerate().rev() {
+                at += rest % side * shape[..place].iter().product::<usize>();
+                rest /= side;
+            }
+            numbers[at]
+        })
+        .collect()
+}
+
+pub(super) fn name_of(value: &Value) -> &'static str {
+    match value {
+        Value::Opaque => "None",
+        Value::Bool(_) => "a bool",
+        Value::Int(_) => "an integer",
+        Value::Float(_) => "a float",
+        Value::Text(_) => "a string",
+        Value::Bytes(_) | Value::Latin1(_) => "bytes",
+        Value::Tuple(_) => "a tuple",
+        Value::List(_) => "a list",
+        Value::Dict(_) => "a dict",
+        Value::Callable(_) => "a name",
+        Value::Storage(_) => "a storage",
+        Value::Tensor(_) => "a tensor",
+        Value::NumberFormat(_) => "a dtype",
+        Value::Array(_) => "an array",
+    }
+}

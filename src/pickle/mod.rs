@@ -1,0 +1,71 @@
+//! Python's pickles, read by a machine that executes nothing, and written as Python 2 and 3 and numpy read them.
+//!
+//! A pickle is a program: `REDUCE` calls any function that the file names. Here the only "functions" are the plain
+//! constructors of one [`Vocabulary`]; any other name is refused, with the name. Values live in one list and refer to
+//! each other by index, so that neither nesting nor cycles can overflow the stack, and every instruction makes at most
+//! one value no larger than the bytes it took, so that memory is bounded by the pickle's length.
+//!
+//! Checkpoints of `torch.save` ([`Vocabulary::Torch`]) and the arrays of the Bridge data set ([`Vocabulary::Numpy`]) are
+//! read through it. This module uses no other of the crate.
+
+mod array;
+mod machine;
+mod value;
+mod writer;
+
+pub use array::{ArrayReference, NumberFormat};
+pub use machine::run;
+pub use value::{Callable, Element, Id, Storage, TensorReference, Value, Values};
+pub use writer::{Pickle, write};
+
+/// Which names a pickle may ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Vocabulary {
+    /// The four constructors of tensors and their storages.
+    Torch,
+    /// The constructors of numpy's arrays, dtypes and scalars.
+    Numpy,
+}
+
+impl Vocabulary {
+    /// Largest pickle read \[bytes\]: ResNet-50's tensors are described in 60 kB; a Bridge trajectory of 500 steps has 1 MB.
+    pub const fn longest(self) -> usize {
+        match self {
+            Vocabulary::Torch => 8 << 20,
+            Vocabulary::Numpy => 64 << 20,
+        }
+    }
+
+    /// What the names are for, in messages.
+    pub(crate) const fn purpose(self) -> &'static str {
+        match self {
+            Vocabulary::Torch => "a file of weights",
+            Vocabulary::Numpy => "a file of arrays",
+        }
+    }
+
+    fn callable(self, module: &str, name: &str) -> Option<Callable> {
+        Some(match (self, module, name) {
+            (_, "collections", "OrderedDict") => Callable::OrderedDict,
+            (Vocabulary::Torch, "torch._utils", "_rebuild_tensor_v2") => Callable::RebuildTensor,
+            (Vocabulary::Torch, "torch._utils", "_rebuild_parameter") => Callable::RebuildParameter,
+            (Vocabulary::Torch, "torch", "FloatStorage") => Callable::StorageType(Element::F32),
+            (Vocabulary::Torch, "torch", "HalfStorage") => Callable::StorageType(Element::F16),
+            (Vocabulary::Torch, "torch", "BFloat16Storage") => Callable::StorageType(Element::Bf16),
+            (Vocabulary::Torch, "torch", "LongStorage") => Callable::StorageType(Element::I64),
+            // `core` until numpy 1.26, `_core` since 2.0.
+            (Vocabulary::Numpy, "numpy.core.multiarray" | "numpy._core.multiarray", "_reconstruct") => {
+                Callable::Reconstruct
+            }
+            (Vocabulary::Numpy, "numpy.core.multiarray" | "numpy._core.multiarray", "scalar") => Callable::Scalar,
+            (Vocabulary::Numpy, "numpy.core.numeric" | "numpy._core.numeric", "_frombuffer") => Callable::FromBuffer,
+            (Vocabulary::Numpy, "numpy", "ndarray") => Callable::ArrayType,
+            (Vocabulary::Numpy, "numpy", "dtype") => Callable::NumberType,
+            (Vocabulary::Numpy, "_codecs", "encode") => Callable::Encode,
+            _ => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,84 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn read(value: &Pickle) -> Values {
+    run(&write(value), Vocabulary::Numpy).unwrap()
+}
+
+#[test]
+fn what_is_written_is_read() {
+    let numbers: Vec<f64> = (0..6).map(|i| f64::from(i) * 0.37 - 1.0).collect();
+    let values = read(&Pickle::dict([
+        ("array", Pickle::Floats(vec![2, 3], numbers.clone())),
+        ("list", Pickle::List(vec![Pickle::Float(0.5), Pickle::Int(-7), Pickle::Bool(true)])),
+        ("text", Pickle::Text("nimm das Messer – \u{1f52a}".into())),
+        ("big", Pickle::Int(1 << 40)),
+        ("nothing", Pickle::None),
+    ]));
+    let root = values.root();
+    let of = |key| values.numbers(values.entry(root, key).unwrap(), 100);
+    assert_eq!(of("array").unwrap(), (vec![2, 3], numbers));
+    assert_eq!(of("list").unwrap(), (vec![3], vec![0.5, -7.0, 1.0]));
+    assert_eq!(of("big").unwrap(), (vec![], vec![(1u64 << 40) as f64]));
+    assert!(of("text").unwrap_err().contains("a string instead of numbers"));
+    assert!(of("nothing").is_err());
+}
+
+#[test]
+fn arrays_in_lists_keep_their_shape_and_unequal_ones_are_refused() {
+    let row = |number| Pickle::Floats(vec![7], vec![number; 7]);
+    let even = read(&Pickle::List(vec![row(1.0), row(2.0)]));
+    assert_eq!(even.numbers(even.root(), 14).unwrap().0, [2, 7]);
+    assert!(even.numbers(even.root(), 13).unwrap_err().contains("more than 13"));
+    let uneven = read(&Pickle::List(vec![row(1.0), Pickle::Float(1.0)]));
+    assert!(uneven.numbers(uneven.root(), 100).unwrap_err().contains("unequal"));
+}
+
+/// Written by numpy: `pickle.dumps(numpy.array([[1, 2, 3], [4, 5, 6]], ">i2", order="F"), protocol=4)`.
+const BIG_ENDIAN_COLUMNS: &[u8] = b"\x80\x04\x95\x97\x00\x00\x00\x00\x00\x00\x00\x8c\x16numpy._core.multiarray\x94\x8c\x0c_reconstruct\x94\x93\x94\x8c\x05numpy\x94\x8c\x07ndarray\x94\x93\x94K\x00\x85\x94C\x01b\x94\x87\x94R\x94(K\x01K\x02K\x03\x86\x94h\x03\x8c\x05dtype\x94\x93\x94\x8c\x02i2\x94\x89\x88\x87\x94R\x94(K\x03\x8c\x01>\x94NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00t\x94b\x88C\x0c\x00\x01\x00\x04\x00\x02\x00\x05\x00\x03\x00\x06\x94t\x94b.";
+
+#[test]
+fn column_major_big_endian_integers_are_read() {
+    let values = run(BIG_ENDIAN_COLUMNS, Vocabulary::Numpy).unwrap();
+    assert_eq!(values.numbers(values.root(), 6).unwrap(), (vec![2, 3], vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]));
+}
+
+#[test]
+fn names_of_others_are_refused_and_nothing_is_executed() {
+    for bytes in [&b"cposix\nsystem\nX\x02\x00\x00\x00id\x85R."[..], b"ctorch\nFloatStorage\n.", b"cnumpy\nload\n."] {
+        assert!(run(bytes, Vocabulary::Numpy).unwrap_err().contains("nothing was executed"));
+    }
+    assert!(run(b"cnumpy\nndarray\n.", Vocabulary::Torch).unwrap_err().contains("`numpy.ndarray`"));
+}
+
+#[test]
+fn an_array_larger_than_its_bytes_is_refused() {
+    let mut bytes = write(&Pickle::Floats(vec![4, 7], vec![0.25; 28]));
+    let shape = bytes.windows(5).position(|five| five == b"J\x04\0\0\0").unwrap();
+    bytes[shape + 3] = 0x10;
+    let values = run(&bytes, Vocabulary::Numpy).unwrap();
+    assert!(values.numbers(values.root(), 1 << 40).unwrap_err().contains("do not fill it"));
+}
+
+proptest! {
+    #[test]
+    fn damaged_arrays_never_panic(at in 0usize..1000, flip in 1u8..=255, cut in 0usize..1000) {
+        let whole = write(&Pickle::dict([
+            ("full_state", Pickle::rows(&[[0.5; 7]; 5])),
+            ("list", Pickle::List(vec![Pickle::Floats(vec![], vec![1.0]); 3])),
+        ]));
+        for start in [whole.as_slice(), BIG_ENDIAN_COLUMNS] {
+            let mut bytes = start.to_vec();
+            let at = at % bytes.len();
+            bytes[at] ^= flip;
+            for bytes in [&bytes[..], &start[..cut % start.len()]] {
+                if let Ok(values) = run(bytes, Vocabulary::Numpy) {
+                    for id in 0..values.nodes.len() {
+                        let _ = values.numbers(id, 10_000);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! What a pickle can hold.
+
+use super::{ArrayReference, NumberFormat};
+
+/// Index of a value in [`Values`].
+pub type Id = usize;
+
+/// A value made by a pickle.
+#[derive(Clone, Debug)]
+pub enum Value {
+    /// `None`, or something nobody asks for.
+    Opaque,
+    /// `True` or `False`.
+    Bool(bool),
+    /// An integer of at most 64 bits.
+    Int(i64),
+    /// A float.
+    Float(f64),
+    /// A string.
+    Text(String),
+    /// Bytes.
+    Bytes(Vec<u8>),
+    /// A string whose letters are bytes: what protocols before 3 write for bytes.
+    Latin1(Id),
+    /// A tuple.
+    Tuple(Vec<Id>),
+    /// A list.
+    List(Vec<Id>),
+    /// Pairs in file order; a later one of the same key counts.
+    Dict(Vec<(Id, Id)>),
+    /// A name of the vocabulary.
+    Callable(Callable),
+    /// A storage of PyTorch.
+    Storage(Storage),
+    /// A tensor of PyTorch.
+    Tensor(TensorReference),
+    /// A dtype of numpy.
+    NumberFormat(NumberFormat),
+    /// An array or scalar of numpy.
+    Array(ArrayReference),
+}
+
+/// What may be named.
+#[derive(Clone, Copy, Debug)]
+pub enum Callable {
+    /// `collections.OrderedDict`
+    OrderedDict,
+    /// `torch._utils._rebuild_tensor_v2`
+    RebuildTensor,
+    /// `torch._utils._rebuild_parameter`
+    RebuildParameter,
+    /// `torch.FloatStorage` and its kin
+    StorageType(Element),
+    /// `numpy.core.multiarray._reconstruct`: an empty array, filled in by its state
+    Reconstruct,
+    /// `numpy.core.multiarray.scalar`
+    Scalar,
+    /// `numpy.core.numeric._frombuffer`: an array as protocol 5 writes it
+    FromBuffer,
+    /// `numpy.ndarray`
+    ArrayType,
+    /// `numpy.dtype`
+    NumberType,
+    /// `_codecs.encode`: bytes, as protocols before 3 write them
+    Encode,
+}
+
+/// Number format of a storage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Element {
+    /// 32-bit float.
+    F32,
+    /// 16-bit IEEE float.
+    F16,
+    /// The upper half of a 32-bit float.
+    Bf16,
+    /// 64-bit signed integer.
+    I64,
+}
+
+impl Element {
+    /// Size of one value \[bytes\].
+    pub fn size(self) -> usize {
+        match self {
+            Element::F32 => 4,
+            Element::F16 | Element::Bf16 => 2,
+            Element::I64 => 8,
+        }
+    }
+}
+
+/// Bytes of the archive that tensors look into.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Storage {
+    /// Number format.
+    pub element: Element,
+    /// Name of its entry under `data/`.
+    pub key: String,
+    /// How many values it has.
+    pub length: usize,
+}
+
+/// Where a tensor's values are.
+#[derive(Clone, Debug)]
+pub struct TensorReference {
+    /// The bytes it looks into.
+    pub storage: Storage,
+    /// First value.
+    pub offset: usize,
+    /// Size of each dimension.
+    pub shape: Vec<usize>,
+    /// Values to skip per step of each dimension.
+    pub strides: Vec<usize>,
+}
+
+/// All values of a pickle and which of them it gave back.
+#[derive(Debug)]
+pub struct Values {
+    pub(super) nodes: Vec<Value>,
+    pub(super) root: Id,
+}
+
+impl Values {
+    /// The value that the pickle gave back.
+    pub fn root(&self) -> Id {
+        self.root
+    }
+
+    /// A value.
+    pub fn get(&self, id: Id) -> &Value {
+        // Ids are made by the machine alone, so they are in range.
+        self.nodes.get(id).unwrap_or(&Value::Opaque)
+    }
+
+    /// The entries of a dict whose keys are strings; `None` if it is no dict.
+    pub fn entries(&self, id: Id) -> Option<impl Iterator<Item = (&str, &Value, Id)>> {
+        let Value::Dict(pairs) = self.get(id) else { return None };
+        Some(pairs.iter().filter_map(|(key, value)| match self.get(*key) {
+            Value::Text(key) => Some((key.as_str(), self.get(*value), *value)),
+            _ => None,
+        }))
+    }
+
+    /// The value of a dict under a string; `None` if it is no dict or has no such key.
+    pub fn entry(&self, dict: Id, key: &str) -> Option<Id> {
+        self.entries(dict)?.filter(|(name, _, _)| *name == key).last().map(|(_, _, id)| id)
+    }
+
+    /// The items of a list or tuple.
+    pub fn items(&self, id: Id) -> Option<&[Id]> {
+        match self.get(id) {
+            Value::List(items) | Value::Tuple(items) => Some(items),
+            _ => None,
+        }
+    }
+}
