@@ -212,7 +212,7 @@ mod tests {
         let Motion::Hand(turned) = quest.feed(line(yaw, "R").as_bytes(), Timestamp::ZERO).unwrap().motion else {
             panic!()
         };
-        assert!((turned.rotation.scaled_axis() - Vector3::new(0.0, 0.0, 1.570_796_326_794_896_6)).norm() < 1e-9);
+        assert!((turned.rotation.scaled_axis() - Vector3::new(0.0, 0.0, std::f64::consts::FRAC_PI_2)).norm() < 1e-9);
     }
 
     #[test]
