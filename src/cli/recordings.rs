@@ -9,13 +9,13 @@ use clap::{Args, Subcommand};
 use crate::config::Robot;
 use crate::recording::{
     Card, Gravity, ReadOptions, RecordingError, Verdict, finish_partial, list_episodes, list_partial, read_episode,
-    read_episode_with, recover, verify,
+    read_episode_with, recover, trim, verify,
 };
 
 /// Arguments of `visuomotor recordings`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  visuomotor recordings list results/demonstrations\n  visuomotor recordings verify results/demonstrations --robot widowx\n  visuomotor recordings card results/demonstrations\n  visuomotor recordings recover results/demonstrations/knife_in_pot-0003.mcap.partial"
+    after_help = "Examples:\n  visuomotor recordings list results/demonstrations\n  visuomotor recordings verify results/demonstrations --robot widowx\n  visuomotor recordings card results/demonstrations\n  visuomotor recordings trim results/demonstrations/knife_in_pot-0003.mcap --from 5 --to 40\n  visuomotor recordings recover results/demonstrations/knife_in_pot-0003.mcap.partial"
 )]
 pub struct RecordingsArguments {
     #[command(subcommand)]
@@ -39,6 +39,20 @@ enum Action {
         /// Write the verdicts as JSON, too
         #[arg(long)]
         json: Option<PathBuf>,
+    },
+    /// Keep a part of an episode as an episode of its own
+    Trim {
+        /// Recorded episode; it stays as it is
+        file: PathBuf,
+        /// First step to keep
+        #[arg(long, default_value_t = 0)]
+        from: u64,
+        /// Step after the last one to keep (the end otherwise)
+        #[arg(long)]
+        to: Option<u64>,
+        /// The new episode (`NAME-trimmed.mcap` beside it otherwise)
+        #[arg(long)]
+        out: Option<PathBuf>,
     },
     /// Write a page about a folder: counts, lengths, where the tool was, what was asked
     Card {
@@ -77,6 +91,7 @@ pub fn recordings(arguments: &RecordingsArguments) -> anyhow::Result<u8> {
         Action::Verify { folder, robot, json } => verify_folder(folder, robot.as_deref(), json.as_deref()),
         #[cfg(feature = "page")]
         Action::Page { folder, address } => page(folder, *address),
+        Action::Trim { file, from, to, out } => cut(file, *from, to.unwrap_or(u64::MAX), out.as_deref()),
         Action::Card { folder, out } => card(folder, out.as_deref()),
         Action::List { folder } => {
             finish(folder)?;
@@ -165,6 +180,19 @@ fn card(folder: &Path, out: Option<&Path>) -> anyhow::Result<u8> {
     std::fs::write(&out, card.page(&folder.display().to_string()))
         .with_context(|| format!("{}: cannot be written; choose another --out", out.display()))?;
     say!("{}", out.display());
+    Ok(0)
+}
+
+fn cut(file: &Path, from: u64, to: u64, out: Option<&Path>) -> anyhow::Result<u8> {
+    let episode = read_episode_with(file, ALL)?;
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let out = out.map_or_else(|| file.with_file_name(format!("{stem}-trimmed.mcap")), Path::to_path_buf);
+    let name = out.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let name = name
+        .strip_suffix(".mcap")
+        .with_context(|| format!("--out {}: a recording's name ends in .mcap", out.display()))?;
+    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    say!("{}", trim(&episode, from, to, folder, name)?.display());
     Ok(0)
 }
 

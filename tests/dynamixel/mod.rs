@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod bench_station;
+mod leader;
 mod noise;
 mod official_sdk;
 mod story;

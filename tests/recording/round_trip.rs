@@ -88,3 +88,28 @@ fn reading_without_pictures_or_ticks_leaves_them_out() {
     assert!(episode.complete && episode.ticks.is_empty());
     assert!(episode.steps[0].image().unwrap().jpeg.is_empty());
 }
+
+#[test]
+fn a_trimmed_episode_has_its_steps_byte_for_byte_and_says_where_they_come_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = EpisodeWriter::create(folder.path(), "long", WriterOptions::default()).unwrap();
+    writer.episode_started(&start("long")).unwrap();
+    for index in 0..10 {
+        tell(&mut writer, index, &told(index, vec![image("front", 32, 24, index)])).unwrap();
+    }
+    writer.episode_ended(&end(10)).unwrap();
+    let all = ReadOptions { images: true, control_ticks: true };
+    let long = read_episode_with(writer.path(), all).unwrap();
+    let path = trim(&long, 3, 7, folder.path(), "short").unwrap();
+    let short = read_episode_with(&path, all).unwrap();
+    assert!(short.complete, "{:?}", short.lost);
+    assert_eq!(short.steps.iter().map(|step| step.index).collect::<Vec<_>>(), [0, 1, 2, 3]);
+    for (kept, step) in short.steps.iter().zip(&long.steps[3..7]) {
+        assert_eq!((&kept.images, kept.observed_at, kept.action), (&step.images, step.observed_at, step.action));
+        assert_eq!((kept.bridge_state, &kept.embedding), (step.bridge_state, &step.embedding));
+    }
+    assert_eq!(short.ticks.len(), 4 * TICKS_PER_STEP as usize);
+    assert!(short.notes[0].text.contains("steps 3 to 6 of long.mcap"), "{:?}", short.notes);
+    assert!(trim(&long, 3, 7, folder.path(), "short").is_err(), "it was written over");
+    assert!(trim(&long, 8, 8, folder.path(), "none").is_err());
+}

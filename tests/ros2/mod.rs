@@ -6,6 +6,7 @@ mod camera;
 mod cyclone;
 mod node;
 pub mod peer;
+mod twist;
 mod xs_sdk;
 
 use std::sync::atomic::{AtomicU16, Ordering};
