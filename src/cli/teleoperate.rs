@@ -18,7 +18,7 @@ use super::terminal::TerminalView;
 use crate::config::{ClockKind, DeviceKind, DriverKind, Robot};
 use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart, Judge, Outcome, Step, StepSink};
 use crate::operator::{Operator, OperatorJudge, Phase, Wish};
-use crate::recording::{Attachment, Note, Recorder, WriterOptions, finish_partial};
+use crate::recording::{Attachment, Note, Recorder, WriterOptions, finish_partial, require_room};
 use crate::runtime::{EpisodeRequest, Station, StopFlag, Timing, WallOptions, run_episode};
 use crate::simulation::Assignment;
 use crate::teleop::{TeleopDevice, TeleopSource};
@@ -126,6 +126,8 @@ pub fn teleoperate(arguments: &TeleoperateArguments) -> anyhow::Result<u8> {
     setting.launch.protocol.tasks = vec![task(&setting, arguments.task.as_deref())?];
     std::fs::create_dir_all(&arguments.out)
         .with_context(|| format!("{}: cannot be created; choose another --out", arguments.out.display()))?;
+    // Before an arm is connected: room for an episode is no afterthought.
+    require_room(&arguments.out, needed(&setting, arguments) + WriterOptions::default().floor_bytes)?;
     for finished in finish_partial(&arguments.out)? {
         say!("{finished}");
     }
@@ -266,7 +268,7 @@ impl Session<'_> {
         (station, rule): (&mut Station, impl Judge),
         timing: Timing<'_>,
     ) -> anyhow::Result<(Outcome, PathBuf)> {
-        let mut options = self.writer_options(station.policy_period)?;
+        let mut options = self.writer_options()?;
         options.attachments.push(set_up.attachment()?);
         let mut recorder =
             Notes { recorder: Recorder::create(&self.arguments.out, name, options)?, operator: self.operator.clone() };
@@ -328,16 +330,8 @@ impl Session<'_> {
         Ok((report.outcome, recorder.recorder.path().to_path_buf()))
     }
 
-    fn writer_options(&self, policy_period: Duration) -> anyhow::Result<WriterOptions> {
-        let record_size = self.arguments.policy_size.then_some((POLICY_IMAGE, POLICY_IMAGE));
-        let (width, height) = record_size.unwrap_or_else(|| {
-            let [width, height] = self.setting.image_size();
-            (width, height)
-        });
-        let steps = self.arguments.seconds / policy_period.as_secs_f64();
-        let pictures = f64::from(width) * f64::from(height) * JPEG_BYTES * self.setting.launch.camera.len() as f64;
-        // A step's numbers and its control ticks are some 15 kB.
-        let reserve = steps * (pictures + 15e3);
+    fn writer_options(&self) -> anyhow::Result<WriterOptions> {
+        let reserve_bytes = needed(&self.setting, self.arguments);
         let root = &self.setting.root;
         let mut files = vec![("robot.toml", Robot::path(root, &self.setting.launch.robot))];
         files.push(("calibration.toml", root.join(&self.setting.launch.camera[0].calibration)));
@@ -349,14 +343,28 @@ impl Session<'_> {
             })
             .collect::<anyhow::Result<Vec<_>>>()?;
         Ok(WriterOptions {
-            record_size,
-            reserve_bytes: reserve.clamp(0.0, 64e9) as u64,
+            record_size: record_size(self.arguments),
+            reserve_bytes,
             attachments,
             started_at: if self.arguments.lockstep { crate::time::Timestamp::ZERO } else { self.clock.now() },
             wall_clock: Some(SystemTime::now()),
             ..WriterOptions::default()
         })
     }
+}
+
+fn record_size(arguments: &TeleoperateArguments) -> Option<(u32, u32)> {
+    arguments.policy_size.then_some((POLICY_IMAGE, POLICY_IMAGE))
+}
+
+/// Room that the longest episode may take \[bytes\].
+fn needed(setting: &Setting, arguments: &TeleoperateArguments) -> u64 {
+    let [width, height] = setting.image_size();
+    let (width, height) = record_size(arguments).unwrap_or((width, height));
+    let pictures = f64::from(width) * f64::from(height) * JPEG_BYTES * setting.launch.camera.len() as f64;
+    // A step's numbers and its control ticks are some 15 kB.
+    let bytes = arguments.seconds * setting.launch.policy.rate_hz * (pictures + 15e3);
+    bytes.clamp(0.0, 64e9) as u64
 }
 
 /// The recorder, with what people write meanwhile.

@@ -33,7 +33,7 @@ pub(super) fn create(
             expected: "1 to 200 bytes without `/`, not starting with `.`",
         });
     }
-    check_folder(folder, options.min_free_bytes)?;
+    require_room(folder, options.min_free_bytes)?;
     let whole = folder.join(format!("{name}{WHOLE}"));
     if whole.exists() {
         return Err(RecordingError::AlreadyThere { path: whole, fix: "choose another name or move it away" });
@@ -89,7 +89,8 @@ fn unwritable(folder: &Path, source: &io::Error) -> RecordingError {
     }
 }
 
-fn check_folder(folder: &Path, min_free_bytes: u64) -> Result<(), RecordingError> {
+/// Refuses a folder that is missing, cannot be looked at, or has less room on its disk than this \[bytes\].
+pub fn require_room(folder: &Path, min_free_bytes: u64) -> Result<(), RecordingError> {
     let refuse = |found: String, fix| RecordingError::Folder { path: folder.to_path_buf(), found, fix };
     match std::fs::metadata(folder) {
         Err(source) => return Err(refuse(format!("{source}"), "create the folder first (mkdir -p)")),
