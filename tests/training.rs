@@ -85,3 +85,17 @@ fn a_folder_without_episodes_and_an_unknown_task_are_refused() {
     let error = Dataset::read(folder.path(), &["juggle".to_string()], 128).err().unwrap().to_string();
     assert!(error.contains("croissant_out_of_bowl") && error.contains("juggle"), "{error}");
 }
+
+/// With ten demonstrations and `validation = 1` training once ended in an error of libtorch's.
+#[test]
+fn settings_that_leave_nothing_to_train_on_are_refused_in_words() {
+    let folder = tempfile::tempdir().unwrap();
+    data_set(folder.path());
+    let settings = Settings { validation: 1, ..settings() };
+    let data = Dataset::read(folder.path(), &settings.tasks, 128).unwrap();
+    let out = folder.path().join("out");
+    let run =
+        Run { out: &out, resume: false, command: "test".into(), stop: &|| false, tell: &|_| {}, score: &|_| Ok(None) };
+    let error = train(&settings, &data, &run).unwrap_err().to_string();
+    assert!(error.contains("validation: found 1"), "{error}");
+}

@@ -87,7 +87,7 @@ pub struct Settings {
     pub augmentation: Augmentation,
     /// Noise on the scaled state, uniform in +-this.
     pub state_jitter: f64,
-    /// Every n-th episode is kept for validation.
+    /// Every n-th episode is kept for validation; 0 keeps none.
     pub validation: usize,
     // --- reporting
     /// Gradient steps between validation losses and checkpoints.
@@ -128,6 +128,12 @@ pub fn train(settings: &Settings, data: &Dataset, run: &Run<'_>) -> anyhow::Resu
         .with_context(|| format!("{}: cannot be created; choose another --out", run.out.display()))?;
     let mut learner = Learner::new(settings)?;
     let (training, validation) = data.split(settings.validation);
+    ensure!(
+        !training.is_empty(),
+        "validation: found {}, which keeps every episode of {} back and leaves none to train on; use 0, or 2 and more",
+        settings.validation,
+        data.episodes()
+    );
     let checkpoint = learner.describe(data);
     let mut curves = Curves::default();
     let mut step = 0;
