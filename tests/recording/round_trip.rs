@@ -1,5 +1,6 @@
 //! What is written comes back: every number, and the picture within JPEG's error.
 
+use visuomotor::episode::StepSink;
 use visuomotor::recording::*;
 
 use super::episodes::*;
