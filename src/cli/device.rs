@@ -2,12 +2,20 @@
 
 use std::sync::Arc;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
 use super::live::Live;
 use super::setting::Setting;
 use crate::config::DeviceKind;
 use crate::operator::Operator;
 use crate::teleop::{Keyboard, TeleopDevice, UdpTwist, connect_quest, open_gamepad, open_spacemouse};
 use crate::time::{Clock, Timestamp};
+
+/// Reads a device's name on the command line; a wrong one is answered with the list.
+pub fn kinds() -> impl TypedValueParser<Value = DeviceKind> {
+    PossibleValuesParser::new(DeviceKind::ALL.map(DeviceKind::name))
+        .try_map(|name| DeviceKind::ALL.into_iter().find(|kind| kind.name() == name).ok_or("no such device"))
+}
 
 /// The device; `None` for the script, which is made anew for each scene. Where the terminal does not drive it still has
 /// the buttons, if there is one.

@@ -162,8 +162,6 @@ fn score(
     if let Some(most) = arguments.trials {
         plans.retain(|plan| plan.trial <= most);
     }
-    let planned = plans.len();
-    runner.operator.show(|panel| panel.episodes = (0, planned));
     let options = EvaluationOptions {
         folder: folder.to_path_buf(),
         scenario,
@@ -178,7 +176,17 @@ fn score(
         controls,
     };
     let scene = runner.setting.scene.clone();
-    run_trials(&options, &scene, &plans, runner, &mut told, &|| stop.is_raised())
+    let operator = runner.operator.clone();
+    operator.show(|panel| panel.episodes = (0, plans.len()));
+    let mut tell = |progress: Progress<'_>| {
+        if let Progress::Resumed { done, planned, .. } | Progress::Ended { done, planned, .. } = &progress {
+            operator.show(|panel| panel.episodes = (*done, *planned));
+        }
+        told(progress);
+    };
+    let report = run_trials(&options, &scene, &plans, runner, &mut tell, &|| stop.is_raised());
+    operator.show(|panel| panel.phase = Phase::Idle);
+    report
 }
 
 /// One line per trial: long work shows progress, on a terminal and in a log alike.
@@ -219,8 +227,6 @@ struct Runner {
     live: Option<Live>,
     /// What the page calls the policy.
     shown: String,
-    /// Trials begun.
-    trials: usize,
 }
 
 struct PolicyFolder(PathBuf);
@@ -236,7 +242,6 @@ impl Runner {
             operator: Operator::default(),
             live: None,
             shown: source.to_string(),
-            trials: 0,
             stop,
             setting,
         };
@@ -334,8 +339,7 @@ impl Source {
 impl TrialRunner for Runner {
     fn run(&mut self, plan: &TrialPlan, episode_name: &str) -> anyhow::Result<TrialRun> {
         let set_up = self.set_up(plan)?;
-        self.trials += 1;
-        let (name, trials) = (self.shown.clone(), self.trials);
+        let name = self.shown.clone();
         self.operator.forget();
         self.operator.show(|panel| {
             panel.phase = Phase::Approaching;
@@ -343,7 +347,6 @@ impl TrialRunner for Runner {
             panel.instruction.clone_from(&set_up.task.instruction);
             panel.prompt = layout_text(&set_up);
             panel.action_source = name;
-            panel.episodes.0 = trials;
         });
         let Some(mut rig) = self.rig.take() else { return self.run_here(&set_up, episode_name) };
         let run = self.run_there(&mut rig, &set_up, episode_name);

@@ -7,8 +7,9 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 
 use crate::config::Robot;
+use crate::evaluation::Card;
 use crate::recording::{
-    Card, Gravity, ReadOptions, RecordingError, Verdict, finish_partial, list_episodes, list_partial, read_episode,
+    Gravity, ReadOptions, RecordingError, Verdict, finish_partial, list_episodes, list_partial, read_episode,
     read_episode_with, recover, trim, verify,
 };
 

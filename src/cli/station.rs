@@ -18,6 +18,17 @@ use crate::time::Timestamp;
 impl Setting {
     /// The station of one prepared episode, arm active, and the judge of its task.
     pub fn station(&self, set_up: &SetUp, prepared: &Prepared) -> anyhow::Result<(Station, SuccessRule)> {
+        self.station_at(set_up, prepared, Timestamp::ZERO)
+    }
+
+    /// The same on a clock that shows `now` already. The arm's physics begins there: it would have to catch up with all
+    /// the time before in the control loop's first tick otherwise.
+    pub fn station_at(
+        &self,
+        set_up: &SetUp,
+        prepared: &Prepared,
+        now: Timestamp,
+    ) -> anyhow::Result<(Station, SuccessRule)> {
         let (mut arm, for_camera, for_judge) = SimulatedArm::new(&self.robot, &prepared.kitchen)?;
         let setting = &self.launch.camera[0];
         let camera = SimulatedCamera::new(&setting.name, &prepared.kitchen, self.renderer.clone(), for_camera)?;
@@ -29,7 +40,7 @@ impl Setting {
             &set_up.task.container,
             self.object(&set_up.task.container)?,
         );
-        activate(&mut arm, Timestamp::ZERO, self.launch.control.law.mode())?;
+        activate(&mut arm, now, self.launch.control.law.mode())?;
         Ok((self.station_of(Box::new(arm), Box::new(camera))?, judge))
     }
 

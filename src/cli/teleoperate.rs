@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use anyhow::Context;
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use super::demonstrate::{derived_seed, draw};
 use super::device;
@@ -22,7 +22,7 @@ use crate::recording::{Attachment, Note, Recorder, WriterOptions, finish_partial
 use crate::runtime::{EpisodeRequest, Station, StopFlag, Timing, WallOptions, run_episode};
 use crate::simulation::Assignment;
 use crate::teleop::{TeleopDevice, TeleopSource};
-use crate::time::{Clock, ManualClock, SystemClock};
+use crate::time::{Clock, ManualClock, SystemClock, Timestamp};
 
 /// Bytes of a JPEG per pixel, generously.
 const JPEG_BYTES: f64 = 0.4;
@@ -42,8 +42,8 @@ pub struct TeleoperateArguments {
     #[arg(long)]
     pub task: Option<String>,
     /// Device, instead of the launch file's
-    #[arg(long)]
-    pub device: Option<DeviceName>,
+    #[arg(long, value_parser = device::kinds())]
+    pub device: Option<DeviceKind>,
     /// Device file or serial port of the device
     #[arg(long)]
     pub device_path: Option<PathBuf>,
@@ -68,52 +68,13 @@ pub struct TeleoperateArguments {
     pub link: LinkArguments,
 }
 
-/// A device, as in launch files.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum DeviceName {
-    /// Keys in this terminal
-    Keyboard,
-    /// A gamepad of this computer
-    Gamepad,
-    /// A 3Dconnexion SpaceMouse
-    Spacemouse,
-    /// A Meta Quest controller through adb
-    Quest,
-    /// A second WidowX without torque
-    Leader,
-    /// JSON datagrams with a twist
-    Udp,
-    /// A ROS 2 twist
-    Ros2,
-    /// The gamepad or keyboard of a browser on the page
-    Page,
-    /// A script in place of a person
-    Scripted,
-}
-
-impl From<DeviceName> for DeviceKind {
-    fn from(name: DeviceName) -> Self {
-        match name {
-            DeviceName::Keyboard => DeviceKind::Keyboard,
-            DeviceName::Gamepad => DeviceKind::Gamepad,
-            DeviceName::Spacemouse => DeviceKind::Spacemouse,
-            DeviceName::Quest => DeviceKind::Quest,
-            DeviceName::Leader => DeviceKind::Leader,
-            DeviceName::Udp => DeviceKind::Udp,
-            DeviceName::Ros2 => DeviceKind::Ros2,
-            DeviceName::Page => DeviceKind::Page,
-            DeviceName::Scripted => DeviceKind::Scripted,
-        }
-    }
-}
-
 /// Runs the command; answers 0 when all episodes were kept, 1 when it ended before.
 pub fn teleoperate(arguments: &TeleoperateArguments) -> anyhow::Result<u8> {
     let mut setting = Setting::load(&arguments.launch)?;
     arguments.link.apply(&mut setting.launch);
     let teleop = &mut setting.launch.teleop;
     if let Some(device) = arguments.device {
-        teleop.device = device.into();
+        teleop.device = device;
     }
     teleop.path = arguments.device_path.clone().or(teleop.path.take());
     setting.launch.clock = if arguments.lockstep { ClockKind::Lockstep } else { ClockKind::Wall };
@@ -218,18 +179,22 @@ impl Session<'_> {
 
     fn episode_here(&mut self, set_up: &SetUp, name: &str) -> anyhow::Result<Option<(Outcome, PathBuf)>> {
         let prepared = self.setting.prepare(set_up)?;
-        let (mut station, rule) = self.setting.station(set_up, &prepared)?;
-        self.live.preview(&mut station, self.clock.now());
+        let lockstep = self.arguments.lockstep;
+        let clock = self.clock.clone();
+        let now = || if lockstep { Timestamp::ZERO } else { clock.now() };
+        let (mut still, _) = self.setting.station_at(set_up, &prepared, now())?;
+        self.live.preview(&mut still, now());
         if !self.begin()? {
             return Ok(None);
         }
-        let clock = self.clock.clone();
-        if self.arguments.lockstep {
-            let timing = Timing::Lockstep { clock: &ManualClock::new(), stopwatch: clock.as_ref() };
-            return self.record(set_up, name, Some(prepared.assignment), (&mut station, rule), timing).map(Some);
-        }
-        // The simulated arm has stood still since its own start: its time begins now.
-        let timing = Timing::Wall { clock: &clock, options: &WallOptions::default() };
+        // Made anew: a person takes minutes, and simulated time begins with the episode.
+        let (mut station, rule) = self.setting.station_at(set_up, &prepared, now())?;
+        let (by_hand, options) = (ManualClock::new(), WallOptions::default());
+        let timing = if lockstep {
+            Timing::Lockstep { clock: &by_hand, stopwatch: clock.as_ref() }
+        } else {
+            Timing::Wall { clock: &clock, options: &options }
+        };
         self.record(set_up, name, Some(prepared.assignment), (&mut station, rule), timing).map(Some)
     }
 
@@ -346,7 +311,7 @@ impl Session<'_> {
             record_size: record_size(self.arguments),
             reserve_bytes,
             attachments,
-            started_at: if self.arguments.lockstep { crate::time::Timestamp::ZERO } else { self.clock.now() },
+            started_at: if self.arguments.lockstep { Timestamp::ZERO } else { self.clock.now() },
             wall_clock: Some(SystemTime::now()),
             ..WriterOptions::default()
         })

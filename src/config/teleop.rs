@@ -69,6 +69,19 @@ pub enum DeviceKind {
 }
 
 impl DeviceKind {
+    /// All of them.
+    pub const ALL: [DeviceKind; 9] = [
+        DeviceKind::Keyboard,
+        DeviceKind::Gamepad,
+        DeviceKind::Spacemouse,
+        DeviceKind::Quest,
+        DeviceKind::Leader,
+        DeviceKind::Udp,
+        DeviceKind::Ros2,
+        DeviceKind::Page,
+        DeviceKind::Scripted,
+    ];
+
     /// As in launch files.
     pub fn name(self) -> &'static str {
         match self {

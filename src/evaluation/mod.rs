@@ -10,6 +10,7 @@
 //!
 //! What this module refuses to do: to mix results of different settings, weights, seeds or policies in one folder.
 
+mod card;
 mod distractors;
 mod draw;
 pub mod journal;
@@ -26,6 +27,7 @@ use std::collections::BTreeMap;
 
 use crate::episode::Outcome;
 
+pub use card::Card;
 pub use journal::{Journal, JournalError, JournalHeader, TrialRecord};
 pub use latency::{LatencySeries, LatencySummary};
 pub use protocol::{Distractor, Placement, Scenario, TrialPlan, plans};

@@ -33,7 +33,6 @@
 //! format version.
 
 mod assembly;
-mod card;
 pub mod cdr;
 mod dataset;
 mod error;
@@ -52,7 +51,6 @@ mod trim;
 mod verify;
 mod writer;
 
-pub use card::Card;
 pub use dataset::{dataset_digest, list_episodes, list_partial};
 pub use error::RecordingError;
 pub use events::{Gap, Note};

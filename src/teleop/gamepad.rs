@@ -4,12 +4,12 @@
 //! to drive. A: gripper. Start: begin. Y: accept. B: reject. Back: does not count.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::keyboard::readable;
+use super::stream::DeviceFile;
 use super::{Decoder, DeviceError, Motion, Reading, StreamDevice};
 use crate::operator::{Operator, Wish};
 use crate::time::{Clock, Timestamp};
@@ -158,17 +158,6 @@ impl Decoder for GamepadDecoder {
     }
 }
 
-struct Events(File);
-
-impl Read for Events {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        if !readable(&self.0)? {
-            return Err(ErrorKind::WouldBlock.into());
-        }
-        self.0.read(into)
-    }
-}
-
 /// Opens a pad; without a path the first of `/dev/input/js0` to `js3`.
 pub fn open_gamepad(
     path: Option<&Path>,
@@ -184,7 +173,7 @@ pub fn open_gamepad(
         fix: "plug it in, load the module joydev, and see that this user may read it (group input)".into(),
     };
     let file = File::open(&path).map_err(unusable)?;
-    StreamDevice::start(Events(file), GamepadDecoder::new(operator), clock).map_err(unusable)
+    StreamDevice::start(DeviceFile(file), GamepadDecoder::new(operator), clock).map_err(unusable)
 }
 
 #[cfg(test)]

@@ -11,12 +11,13 @@
 //! | | | `q` | quit after this episode |
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, Read};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::{Decoder, DeviceError, Motion, NAP, Reading, StreamDevice};
+use super::stream::DeviceFile;
+use super::{Decoder, DeviceError, Motion, Reading, StreamDevice};
 use crate::operator::{Operator, Wish};
 use crate::time::{Clock, Timestamp};
 
@@ -168,7 +169,7 @@ impl Decoder for KeyDecoder {
 
 /// The terminal in raw mode; what it was is restored when this goes.
 pub struct Keyboard {
-    terminal: File,
+    terminal: DeviceFile,
     before: libc::termios,
 }
 
@@ -208,15 +209,12 @@ impl Keyboard {
         if unsafe { libc::tcsetattr(fd, libc::TCSANOW, &raw) } != 0 {
             return Err(io::Error::last_os_error());
         }
-        Ok(Self { terminal, before })
+        Ok(Self { terminal: DeviceFile(terminal), before })
     }
 }
 
 impl Read for Keyboard {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        if !readable(&self.terminal)? {
-            return Err(ErrorKind::WouldBlock.into());
-        }
         self.terminal.read(into)
     }
 }
@@ -225,19 +223,7 @@ impl Drop for Keyboard {
     fn drop(&mut self) {
         // SAFETY: the file is open until after this, `before` is what tcgetattr gave. A terminal that is gone has
         // nothing to restore.
-        unsafe { libc::tcsetattr(self.terminal.as_raw_fd(), libc::TCSANOW, &self.before) };
-    }
-}
-
-/// Waits a nap for something to read.
-pub(super) fn readable(file: &File) -> io::Result<bool> {
-    let mut wait = libc::pollfd { fd: file.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-    // SAFETY: one pollfd, alive during the call.
-    let ready = unsafe { libc::poll(&mut wait, 1, NAP.as_millis() as libc::c_int) };
-    match ready {
-        0 => Ok(false),
-        1.. => Ok(true),
-        _ => Err(io::Error::last_os_error()),
+        unsafe { libc::tcsetattr(self.terminal.0.as_raw_fd(), libc::TCSANOW, &self.before) };
     }
 }
 

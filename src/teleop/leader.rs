@@ -4,11 +4,11 @@
 //! way to a far leader is taken in steps within the action bounds, never in one jump. A leader has no dead-man of its own,
 //! and one that is let go falls: its clutch is a key (space in the terminal), and it starts open.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::stream::Listener;
 use super::{DeviceError, Motion, Reading, TeleopDevice};
 use crate::config::Gripper;
 use crate::driver::widowx::crank;
@@ -28,18 +28,8 @@ const PERIOD: Duration = Duration::from_millis(20);
 /// Incomplete reads in a row after which the leader counts as gone.
 const LOST: u32 = 50;
 
-#[derive(Default)]
-struct Slot {
-    newest: Option<Reading>,
-    gone: Option<String>,
-}
-
 /// The leader, read on a thread of its own.
-pub struct Leader {
-    slot: Arc<Mutex<Slot>>,
-    quit: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
+pub struct Leader(Listener);
 
 impl Leader {
     /// Looks whether every servo answers and has no torque, then reads on. `clutch` is held while it is true; `gripper`
@@ -62,36 +52,26 @@ impl Leader {
             unusable(cause, "switch the leader's power off and on, see that all nine servos are on its bus")
         })?;
         clutch.store(false, Ordering::Release);
-        let (slot, quit) = (Arc::new(Mutex::new(Slot::default())), Arc::new(AtomicBool::new(false)));
-        let (their_slot, their_quit) = (slot.clone(), quit.clone());
-        let follow = move || {
-            let mut misses = 0;
-            while !their_quit.load(Ordering::Acquire) {
-                let began = bus.now();
-                let said = read(&mut bus, &gripper);
-                let now = clock.now();
-                let mut slot = their_slot.lock().unwrap_or_else(PoisonError::into_inner);
-                match said {
-                    Ok(Some((joints, gripper))) => {
-                        misses = 0;
-                        let engaged = clutch.load(Ordering::Acquire);
-                        slot.newest =
-                            Some(Reading { motion: Motion::Leader(joints), engaged, gripper: Some(gripper), at: now });
-                    }
-                    Ok(None) if misses < LOST => misses += 1,
-                    Ok(None) => slot.gone = Some("it does not answer any more".into()),
-                    Err(error) => slot.gone = Some(error.to_string()),
-                }
-                if slot.gone.is_some() {
-                    break;
-                }
-                drop(slot);
-                std::thread::sleep(PERIOD.saturating_sub(bus.now().since(began)));
+        let mut misses = 0;
+        let hear = move || {
+            let began = bus.now();
+            let said = read(&mut bus, &gripper).map_err(|error| error.to_string())?;
+            misses = if said.is_some() { 0 } else { misses + 1 };
+            if misses > LOST {
+                return Err("it does not answer any more".to_string());
             }
+            let (engaged, at) = (clutch.load(Ordering::Acquire), clock.now());
+            let reading = said.map(|(joints, opening)| Reading {
+                motion: Motion::Leader(joints),
+                engaged,
+                gripper: Some(opening),
+                at,
+            });
+            std::thread::sleep(PERIOD.saturating_sub(bus.now().since(began)));
+            Ok(reading)
         };
-        let thread = std::thread::Builder::new().name("leader".into()).spawn(follow);
-        let thread = thread.map_err(|error| unusable(error.to_string(), "free the machine"))?;
-        Ok(Self { slot, quit, thread: Some(thread) })
+        let listener = Listener::start("leader", hear);
+        listener.map(Self).map_err(|error| unusable(error.to_string(), "free the machine"))
     }
 }
 
@@ -146,20 +126,6 @@ impl TeleopDevice for Leader {
     }
 
     fn newest(&mut self, _now: Timestamp) -> Result<Option<Reading>, DeviceError> {
-        let slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
-        match &slot.gone {
-            Some(cause) => Err(DeviceError::Gone { device: "leader", cause: cause.clone() }),
-            None => Ok(slot.newest),
-        }
-    }
-}
-
-impl Drop for Leader {
-    fn drop(&mut self) {
-        self.quit.store(true, Ordering::Release);
-        if let Some(thread) = self.thread.take() {
-            // A panic in it was a bug there; the device is gone either way.
-            let _ = thread.join();
-        }
+        self.0.newest()
     }
 }

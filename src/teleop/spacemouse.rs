@@ -5,11 +5,11 @@
 //! here x is forward, y left, z up. The signs were taken from that table and not tried on a device.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::keyboard::readable;
+use super::stream::DeviceFile;
 use super::{Decoder, DeviceError, Motion, Reading, StreamDevice};
 use crate::operator::{Operator, Wish};
 use crate::time::{Clock, Timestamp};
@@ -110,17 +110,6 @@ impl Decoder for SpaceMouseDecoder {
     }
 }
 
-struct Reports(File);
-
-impl Read for Reports {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        if !readable(&self.0)? {
-            return Err(ErrorKind::WouldBlock.into());
-        }
-        self.0.read(into)
-    }
-}
-
 /// Opens a SpaceMouse; without a path the first one found under `/sys/class/hidraw`.
 pub fn open_spacemouse(
     path: Option<&Path>,
@@ -140,7 +129,7 @@ pub fn open_spacemouse(
     };
     let path = found.ok_or_else(|| unusable(io::Error::new(ErrorKind::NotFound, "no known device is plugged in")))?;
     let file = File::open(path).map_err(unusable)?;
-    StreamDevice::start(Reports(file), SpaceMouseDecoder::new(operator), clock).map_err(unusable)
+    StreamDevice::start(DeviceFile(file), SpaceMouseDecoder::new(operator), clock).map_err(unusable)
 }
 
 /// The device file of the first known cap.

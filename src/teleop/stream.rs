@@ -1,11 +1,13 @@
 //! A device that is a stream of bytes: a thread reads, a decoder understands, the newest reading waits to be asked for.
 
-use std::io::{ErrorKind, Read};
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
+use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use super::{DeviceError, Reading, TeleopDevice};
+use super::{DeviceError, NAP, Reading, TeleopDevice};
 use crate::time::{Clock, Timestamp};
 
 /// Understands a device's bytes. Pure: no clock, no file.
@@ -30,13 +32,71 @@ struct Slot {
     gone: Option<String>,
 }
 
-/// A decoder on a thread of its own. Dropping it ends the thread at its next look up.
-pub struct StreamDevice<D> {
+/// A thread that hears a device, and the newest of what it heard. Dropping it ends the thread at its next look up.
+pub(super) struct Listener {
     name: &'static str,
-    decoder: Arc<Mutex<D>>,
     slot: Arc<Mutex<Slot>>,
     quit: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
+}
+
+impl Listener {
+    /// Calls `hear` again and again, which must answer within a few tens of milliseconds: a reading, nothing new, or why
+    /// nothing more comes.
+    pub fn start(
+        name: &'static str,
+        mut hear: impl FnMut() -> Result<Option<Reading>, String> + Send + 'static,
+    ) -> std::io::Result<Self> {
+        let (slot, quit) = (Arc::new(Mutex::new(Slot::default())), Arc::new(AtomicBool::new(false)));
+        let (their_slot, their_quit) = (slot.clone(), quit.clone());
+        let listen = move || {
+            while !their_quit.load(Ordering::Acquire) {
+                let heard = hear();
+                let mut slot = their_slot.lock().unwrap_or_else(PoisonError::into_inner);
+                match heard {
+                    Ok(reading) => slot.newest = reading.or(slot.newest),
+                    Err(why) => {
+                        slot.gone = Some(why);
+                        break;
+                    }
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name(name.into()).spawn(listen)?;
+        Ok(Self { name, slot, quit, thread: Some(thread) })
+    }
+
+    fn slot(&self) -> MutexGuard<'_, Slot> {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn newest(&self) -> Result<Option<Reading>, DeviceError> {
+        let slot = self.slot();
+        match &slot.gone {
+            Some(cause) => Err(DeviceError::Gone { device: self.name, cause: cause.clone() }),
+            None => Ok(slot.newest),
+        }
+    }
+
+    pub fn forget(&self) {
+        self.slot().newest = None;
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.quit.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take() {
+            // A panic in it was a bug there; the device is gone either way.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A decoder of a stream of bytes, heard on a thread of its own.
+pub struct StreamDevice<D> {
+    listener: Listener,
+    decoder: Arc<Mutex<D>>,
 }
 
 impl<D: Decoder> StreamDevice<D> {
@@ -45,62 +105,50 @@ impl<D: Decoder> StreamDevice<D> {
     pub fn start(mut source: impl Read + Send + 'static, decoder: D, clock: Arc<dyn Clock>) -> std::io::Result<Self> {
         let name = decoder.device();
         let decoder = Arc::new(Mutex::new(decoder));
-        let slot = Arc::new(Mutex::new(Slot::default()));
-        let quit = Arc::new(AtomicBool::new(false));
-        let (their_decoder, their_slot, their_quit) = (decoder.clone(), slot.clone(), quit.clone());
-        let read = move || {
-            let mut bytes = [0; 4096];
-            while !their_quit.load(Ordering::Acquire) {
-                let got = match source.read(&mut bytes) {
-                    Ok(0) => Err("the stream ended".to_string()),
-                    Ok(count) => Ok(count),
-                    Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => Ok(0),
-                    Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                    Err(error) => Err(error.to_string()),
-                };
-                let now = clock.now();
-                let mut decoder = their_decoder.lock().unwrap_or_else(PoisonError::into_inner);
-                let mut slot = their_slot.lock().unwrap_or_else(PoisonError::into_inner);
-                match got {
-                    Ok(0) => slot.newest = decoder.idle(now).or(slot.newest),
-                    Ok(count) => slot.newest = decoder.feed(&bytes[..count], now).or(slot.newest),
-                    Err(why) => {
-                        slot.gone = Some(why);
-                        break;
-                    }
-                }
-            }
+        let theirs = decoder.clone();
+        let mut bytes = [0; 4096];
+        let hear = move || {
+            let got = match source.read(&mut bytes) {
+                Ok(0) => return Err("the stream ended".to_string()),
+                Ok(count) => count,
+                Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(None),
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => 0,
+                Err(error) => return Err(error.to_string()),
+            };
+            let now = clock.now();
+            let mut decoder = theirs.lock().unwrap_or_else(PoisonError::into_inner);
+            Ok(if got == 0 { decoder.idle(now) } else { decoder.feed(&bytes[..got], now) })
         };
-        let thread = std::thread::Builder::new().name(name.into()).spawn(read)?;
-        Ok(Self { name, decoder, slot, quit, thread: Some(thread) })
+        Ok(Self { listener: Listener::start(name, hear)?, decoder })
     }
 }
 
 impl<D: Decoder> TeleopDevice for StreamDevice<D> {
     fn name(&self) -> &'static str {
-        self.name
+        self.listener.name
     }
 
     fn newest(&mut self, _now: Timestamp) -> Result<Option<Reading>, DeviceError> {
-        let slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
-        match &slot.gone {
-            Some(cause) => Err(DeviceError::Gone { device: self.name, cause: cause.clone() }),
-            None => Ok(slot.newest),
-        }
+        self.listener.newest()
     }
 
     fn reset(&mut self) {
         self.decoder.lock().unwrap_or_else(PoisonError::into_inner).reset();
-        self.slot.lock().unwrap_or_else(PoisonError::into_inner).newest = None;
+        self.listener.forget();
     }
 }
 
-impl<D> Drop for StreamDevice<D> {
-    fn drop(&mut self) {
-        self.quit.store(true, Ordering::Release);
-        if let Some(thread) = self.thread.take() {
-            // A panic in it was a bug there; the device is gone either way.
-            let _ = thread.join();
+/// A device file that tells of nothing to read within a nap.
+pub(super) struct DeviceFile(pub File);
+
+impl Read for DeviceFile {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let mut wait = libc::pollfd { fd: self.0.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        // SAFETY: one pollfd, alive during the call.
+        match unsafe { libc::poll(&mut wait, 1, NAP.as_millis() as libc::c_int) } {
+            0 => Err(ErrorKind::WouldBlock.into()),
+            1.. => self.0.read(into),
+            _ => Err(io::Error::last_os_error()),
         }
     }
 }

@@ -105,10 +105,6 @@ impl Decoder for UdpDecoder {
         let motion = Motion::Deflection { along: packet.along, about: packet.about };
         Some(Reading { motion, engaged: packet.engaged, gripper: Some(packet.gripper), at: now })
     }
-
-    fn idle(&mut self, _now: Timestamp) -> Option<Reading> {
-        None
-    }
 }
 
 /// The socket, which listens to one sender at a time.

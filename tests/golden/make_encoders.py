@@ -247,7 +247,7 @@ class Hostile:
     """What a pickle may do to whoever unpickles it."""
 
     def __reduce__(self):
-        return os.system, ("touch /tmp/visuomotor-was-here",)
+        return os.system, ("touch visuomotor-was-here",)
 
 
 def write_checkpoints():

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use super::{Gravity, RecordedEpisode, Verdict};
+use super::page::escape;
+use crate::recording::{Gravity, RecordedEpisode, Verdict};
 
 /// Names of the action's parts.
 const PARTS: [&str; 7] = ["dx [m]", "dy [m]", "dz [m]", "droll [rad]", "dpitch [rad]", "dyaw [rad]", "gripper"];
@@ -182,8 +183,4 @@ fn histogram(out: &mut String, name: &str, values: &[f64]) {
 
 fn list(counts: &BTreeMap<String, usize>) -> String {
     counts.iter().map(|(name, count)| format!("{} ({count})", escape(name))).collect::<Vec<_>>().join(", ")
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
