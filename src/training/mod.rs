@@ -7,10 +7,14 @@
 mod adam;
 mod augment;
 pub mod behavior_cloning;
+mod clips;
 mod curves;
 mod dataset;
+mod session;
 
 pub use adam::Adam;
 pub use augment::Augmentation;
+pub use clips::Clips;
 pub use curves::{Curves, curves_svg};
 pub use dataset::{Batch, Dataset};
+pub use session::{Batches, Learner, Terms};
