@@ -1,0 +1,138 @@
+//! `visuomotor pipeline`: from data to scored policies and the table that compares them.
+//!
+//! Every stage is a command of this program that a person could type, run in a process of its own. What is done is known by
+//! the folder it left; a stopped pipeline goes on where it stopped, in the middle of a training run too, so that a table of
+//! many hours can be made in pieces (`--minutes`). All policies that are ready are scored in turns on the same trials.
+
+mod plan;
+mod stage;
+mod table;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use clap::Args;
+
+use super::compare::{Lineup, score_in_turns};
+use super::setting::Setting;
+use super::trial::Entrant;
+use crate::config::project_root;
+use crate::evaluation::Scenario;
+use crate::runtime::StopFlag;
+use plan::{Job, Plan, Scored};
+use stage::{Done, Ended};
+use table::Table;
+
+/// Arguments of `visuomotor pipeline`.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Examples:\n  visuomotor pipeline launch/vptr_kitchen.toml --out results/table\n  visuomotor pipeline launch/vptr_kitchen.toml --scale smoke --out results/smoke\n  visuomotor pipeline launch/vptr_kitchen.toml --method vptr --method ptr --minutes 60 --out results/table\n  visuomotor pipeline launch/vptr_kitchen.toml --list --out results/table\n\nA stopped pipeline goes on where it stopped when it is started again with the same --out."
+)]
+pub struct PipelineArguments {
+    /// Pipeline file
+    pub file: PathBuf,
+    /// Folder for everything that is made
+    #[arg(long)]
+    pub out: PathBuf,
+    /// Size of everything: `smoke` (minutes), `small` (hours on two cores), `paper` (the published settings, for a GPU)
+    #[arg(long, default_value = "small")]
+    pub scale: String,
+    /// Only this method; may be given several times (all of the file otherwise)
+    #[arg(long)]
+    pub method: Vec<String>,
+    /// Stop after so many minutes, in the middle of a stage if need be
+    #[arg(long)]
+    pub minutes: Option<f64>,
+    /// Say what would be run and what is done, and run nothing
+    #[arg(long)]
+    pub list: bool,
+    /// Train only
+    #[arg(long)]
+    pub without_evaluation: bool,
+}
+
+/// Runs the command.
+pub fn pipeline(arguments: &PipelineArguments) -> anyhow::Result<u8> {
+    let plan = Plan::load(&arguments.file)?;
+    let root = project_root(&arguments.file);
+    let out = std::path::absolute(&arguments.out)?;
+    let (jobs, scored) = plan.jobs(&arguments.file, &arguments.scale, &arguments.method, &out)?;
+    let mut digests: Vec<String> = Vec::new();
+    for job in &jobs {
+        let needed: Vec<String> = job.needs.iter().map(|need| digests[*need].clone()).collect();
+        digests.push(job.digest(&root, &needed));
+    }
+    let mut done = BTreeMap::new();
+    for (number, job) in jobs.iter().enumerate() {
+        if let Some(was) = stage::done(job, &digests[number])? {
+            done.insert(number, was);
+        }
+    }
+    if arguments.list {
+        list(&jobs, &done);
+        return Ok(0);
+    }
+    std::fs::create_dir_all(&out)?;
+    let flag = StopFlag::on_signals()?;
+    let until = arguments.minutes.map(|minutes| Instant::now() + Duration::from_secs_f64(minutes.max(0.0) * 60.0));
+    let stop = || flag.is_raised() || until.is_some_and(|until| Instant::now() >= until);
+    for (number, job) in jobs.iter().enumerate() {
+        if done.contains_key(&number) || stop() {
+            continue;
+        }
+        say!("[{}/{}] {}: visuomotor {}", number + 1, jobs.len(), job.name, job.words.join(" "));
+        if stage::run(job, &root, &digests[number], &stop)? == Ended::Done
+            && let Some(was) = stage::done(job, &digests[number])?
+        {
+            done.insert(number, was);
+        }
+    }
+    let ready: Vec<&Scored> = scored.iter().filter(|policy| done.contains_key(&policy.job)).collect();
+    let mut table = Table::new(&plan, &arguments.scale, &jobs, &scored, &done);
+    if !arguments.without_evaluation {
+        for number in &plan.evaluation.scenarios {
+            let scenario = Scenario::try_from(*number).map_err(|error| anyhow::anyhow!("{error}"))?;
+            let folder = out.join(format!("scenario{number}"));
+            if let Some(report) = evaluate(&plan, &root, (&jobs, &ready), scenario, &folder, &stop)? {
+                table.add(&report);
+            }
+        }
+    }
+    table.write(&out)?;
+    say!("{}", table.text());
+    say!("table: {}", out.join(table::PAGE_FILE).display());
+    Ok(u8::from(done.len() < jobs.len()))
+}
+
+fn list(jobs: &[Job], done: &BTreeMap<usize, Done>) {
+    for (number, job) in jobs.iter().enumerate() {
+        let state = done.get(&number).map_or("to do".to_string(), |was| format!("done in {:.0} s", was.seconds));
+        say!("[{}/{}] {:16} {state:14} visuomotor {}", number + 1, jobs.len(), job.name, job.words.join(" "));
+    }
+}
+
+/// Scores all policies that are ready, in turns.
+fn evaluate(
+    plan: &Plan,
+    root: &Path,
+    (jobs, ready): (&[Job], &[&Scored]),
+    scenario: Scenario,
+    folder: &Path,
+    stop: &dyn Fn() -> bool,
+) -> anyhow::Result<Option<crate::evaluation::ComparisonReport>> {
+    if ready.len() < 2 || stop() {
+        return Ok(None);
+    }
+    let mut setting = Setting::load(&root.join(&plan.evaluation.launch))?;
+    setting.launch.policy.source = "compared".into();
+    let mut entrants = Vec::new();
+    for policy in ready {
+        let mut entrant = Entrant::open(&setting, &jobs[policy.job].folder.display().to_string())?;
+        entrant.name = format!("{}-{}", plan.method[policy.method].name, policy.seed);
+        entrant.shown.clone_from(&entrant.name);
+        entrants.push(entrant.clone().keep_in(&folder.join(&entrant.name))?);
+    }
+    let lineup = Lineup { folder, scenario, seed: plan.evaluation.seed, entrants };
+    score_in_turns(setting, lineup, stop).map(Some)
+}

@@ -1,0 +1,118 @@
+//! Runs one job as a process of its own, and keeps on disk that it is done.
+
+use std::path::Path;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use serde::{Deserialize, Serialize};
+
+use super::plan::Job;
+
+/// What says, in a job's folder, that it is done and what it was made of.
+const DONE: &str = "stage.json";
+/// How often a running job is looked after.
+const NAP: Duration = Duration::from_millis(100);
+/// How long a job that was asked to stop may take to write down where it is.
+const FAREWELL: Duration = Duration::from_secs(120);
+
+/// What is kept of a job that is done.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Done {
+    /// Words of the command.
+    pub command: Vec<String>,
+    /// Digest of what it was made of.
+    pub digest: String,
+    /// How long it took, all its pieces together [s].
+    pub seconds: f64,
+}
+
+/// How a job ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It is done, and says so on disk.
+    Done,
+    /// It was asked to stop and can be gone on with.
+    Stopped,
+}
+
+/// What a folder says of its job; `None` where it is not done. A job that was made of something else is an error.
+pub fn done(job: &Job, digest: &str) -> anyhow::Result<Option<Done>> {
+    let file = job.folder.join(DONE);
+    let Ok(text) = std::fs::read(&file) else { return Ok(None) };
+    let done: Done = serde_json::from_slice(&text)
+        .with_context(|| format!("{}: cannot be read; remove the folder to make it again", file.display()))?;
+    ensure!(
+        done.digest == digest,
+        "{}: was made by `{}` from other settings or data than now (`{}`); remove the folder to make it again, or choose \
+         another --out",
+        job.folder.display(),
+        done.command.join(" "),
+        job.words.join(" ")
+    );
+    Ok(Some(done))
+}
+
+/// Runs a job, going on where an earlier run of it was stopped. `stop` is asked meanwhile.
+pub fn run(job: &Job, root: &Path, digest: &str, stop: &dyn Fn() -> bool) -> anyhow::Result<Ended> {
+    let mut words = job.words.clone();
+    let (clock, spent) = (job.folder.with_extension("seconds"), Instant::now());
+    let before: f64 = std::fs::read_to_string(&clock).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0.0);
+    if job.folder.join("checkpoint.safetensors").exists() {
+        words.push("--resume".into());
+    } else if job.folder.exists() {
+        // Half-made data cannot be told from whole data.
+        std::fs::remove_dir_all(&job.folder).with_context(|| format!("{}: cannot be removed", job.folder.display()))?;
+    }
+    let program = std::env::current_exe().context("this program cannot be found again")?;
+    let mut child = Command::new(program)
+        .args(&words)
+        .current_dir(root)
+        .spawn()
+        .with_context(|| format!("`visuomotor {}` cannot be started", words.join(" ")))?;
+    let status = wait(&mut child, stop)?;
+    let seconds = before + spent.elapsed().as_secs_f64();
+    match status {
+        Some(0) => {
+            let done = Done { command: words, digest: digest.to_string(), seconds };
+            let file = job.folder.join(DONE);
+            let partial = file.with_extension("partial");
+            std::fs::write(&partial, serde_json::to_vec_pretty(&done)?)
+                .and_then(|()| std::fs::rename(&partial, &file))
+                .with_context(|| format!("{}: cannot be written", file.display()))?;
+            let _ = std::fs::remove_file(&clock);
+            Ok(Ended::Done)
+        }
+        _ if stop() => {
+            // Only for the table: what earlier pieces took.
+            let _ = std::fs::write(&clock, format!("{seconds}\n"));
+            Ok(Ended::Stopped)
+        }
+        Some(code) => anyhow::bail!("`visuomotor {}` ended with exit code {code}; see what it said above", words.join(" ")),
+        None => anyhow::bail!("`visuomotor {}` was killed; start the pipeline again to go on", words.join(" ")),
+    }
+}
+
+/// Waits for the end; passes a wish to stop on.
+fn wait(child: &mut Child, stop: &dyn Fn() -> bool) -> anyhow::Result<Option<i32>> {
+    let mut asked: Option<Instant> = None;
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status.code());
+        }
+        match asked {
+            None if stop() => {
+                // SAFETY: the process is ours and not yet waited for, so its number is still its own.
+                unsafe { libc::kill(child.id() as libc::pid_t, libc::SIGTERM) };
+                asked = Some(Instant::now());
+            }
+            Some(at) if at.elapsed() > FAREWELL => {
+                child.kill()?;
+                return Ok(child.wait()?.code());
+            }
+            _ => {}
+        }
+        std::thread::sleep(NAP);
+    }
+}

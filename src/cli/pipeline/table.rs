@@ -1,0 +1,83 @@
+//! What a pipeline writes when it ends: `table.json` and `table.html`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::Context;
+use serde_json::json;
+
+use super::plan::{Job, Plan, Scored};
+use super::stage::Done;
+use crate::evaluation::ComparisonReport;
+use crate::evaluation::methods::{MethodName, ScenarioTable};
+use crate::evaluation::page::render_methods;
+
+/// The page.
+pub const PAGE_FILE: &str = "table.html";
+/// The same for programs.
+const FILE: &str = "table.json";
+
+/// The table so far.
+pub struct Table {
+    name: String,
+    scale: String,
+    methods: Vec<MethodName>,
+    /// Name, folder and seconds of what is done.
+    stages: Vec<(String, String, f64)>,
+    /// Policies that are not ready.
+    missing: Vec<String>,
+    scenarios: Vec<ScenarioTable>,
+}
+
+impl Table {
+    /// A table without scores.
+    pub fn new(plan: &Plan, scale: &str, jobs: &[Job], scored: &[Scored], done: &BTreeMap<usize, Done>) -> Self {
+        let name = |policy: &Scored| format!("{}-{}", plan.method[policy.method].name, policy.seed);
+        Self {
+            name: plan.name.clone(),
+            scale: scale.to_string(),
+            methods: plan
+                .method
+                .iter()
+                .map(|m| MethodName { name: m.name.clone(), label: m.label.clone(), paper: m.paper })
+                .collect(),
+            stages: done
+                .iter()
+                .map(|(number, was)| (jobs[*number].name.clone(), jobs[*number].name.clone(), was.seconds))
+                .collect(),
+            missing: scored.iter().filter(|policy| !done.contains_key(&policy.job)).map(name).collect(),
+            scenarios: Vec::new(),
+        }
+    }
+
+    /// Adds a scenario.
+    pub fn add(&mut self, report: &ComparisonReport) {
+        self.scenarios.push(ScenarioTable::new(&self.methods, report));
+    }
+
+    /// Writes both files.
+    pub fn write(&self, out: &Path) -> anyhow::Result<()> {
+        let stages: Vec<_> = self.stages.iter().map(|(name, _, seconds)| json!({"stage": name, "seconds": seconds})).collect();
+        let json = json!({
+            "name": self.name, "scale": self.scale, "scenarios": self.scenarios, "stages": stages, "missing": self.missing,
+        });
+        let page = render_methods(&self.name, &self.scale, &self.scenarios, &self.stages);
+        for (name, text) in [(FILE, serde_json::to_string_pretty(&json)? + "\n"), (PAGE_FILE, page)] {
+            let file = out.join(name);
+            let partial = out.join(format!("{name}.partial"));
+            std::fs::write(&partial, text)
+                .and_then(|()| std::fs::rename(&partial, &file))
+                .with_context(|| format!("{}: cannot be written", file.display()))?;
+        }
+        Ok(())
+    }
+
+    /// For a terminal.
+    pub fn text(&self) -> String {
+        let mut out: String = self.scenarios.iter().map(ScenarioTable::text).collect();
+        if !self.missing.is_empty() {
+            out.push_str(&format!("not ready: {}\n", self.missing.join(", ")));
+        }
+        out
+    }
+}
