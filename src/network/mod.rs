@@ -17,7 +17,6 @@ mod small;
 use tch::{Device, Kind, TchError, Tensor};
 
 pub use device::{describe_device, device, set_threads};
-#[cfg(test)]
 pub(crate) use fill::splitmix64;
 pub use fill::{fill, filled};
 pub use resnet::ResNet50;

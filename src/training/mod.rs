@@ -7,9 +7,12 @@
 mod adam;
 mod augment;
 pub mod behavior_cloning;
+pub mod checkpoint;
 mod clips;
 mod curves;
 mod dataset;
+mod image_encoder;
+mod prefetch;
 mod session;
 
 pub use adam::Adam;
@@ -17,4 +20,5 @@ pub use augment::Augmentation;
 pub use clips::Clips;
 pub use curves::{Curves, curves_svg};
 pub use dataset::{Batch, Dataset};
-pub use session::{Batches, Learner, Terms};
+pub use image_encoder::{TrainedEncoder, soft_update, weights_bytes};
+pub use session::{Batches, Learner, Run, Schedule, Terms, learn, step_seed};
