@@ -8,11 +8,12 @@ mod adam;
 mod augment;
 pub mod behavior_cloning;
 mod clip_augmentation;
-mod clips;
+pub mod clips;
 mod color;
 mod crop;
 mod curves;
 mod dataset;
+pub mod leakage;
 mod session;
 
 pub use adam::Adam;
