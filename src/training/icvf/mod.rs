@@ -25,8 +25,9 @@ pub use value_file::load_values;
 
 use anyhow::ensure;
 
-use super::clip_subset::{Split, names_digest};
-use super::{ClipSubset, Clips, Run, Schedule, learn};
+use super::clips::{at_least, split};
+use super::{Clips, Run, Schedule, learn};
+use crate::config::digest;
 use crate::encoder::EncoderKind;
 
 /// Fewest images of a clip in which a step can be seen.
@@ -37,17 +38,17 @@ const SHORTEST: usize = 2;
 pub fn train(settings: &Settings, clips: &dyn Clips, run: &Run<'_>) -> anyhow::Result<bool> {
     settings.check()?;
     check_size(settings, clips)?;
-    let Split { learned, held_out, passed_over } = ClipSubset::split(clips, SHORTEST, settings.validation)?;
-    if let Some(sentence) = &passed_over {
-        (run.tell)(sentence);
+    let long = at_least(clips, SHORTEST)?;
+    if let Some(remark) = long.remark() {
+        (run.tell)(&remark);
     }
+    let (learned, held_out) = split(&long, settings.validation)?;
     let record = serde_json::json!({
         "algorithm": "icvf",
         "settings": settings,
         "data": {
-            "clips": learned.len() + held_out.len(), "kept_back": held_out.len(),
-            "passed_over": clips.len() - learned.len() - held_out.len(),
-            "frames": learned.images() + held_out.images(),
+            "clips": long.len(), "kept_back": held_out.len(), "passed_over": long.left_out(),
+            "frames": (0..long.len()).map(|clip| long.frames(clip)).sum::<usize>(),
             "digest_of_names_and_lengths": names_digest(clips),
         },
     });
@@ -55,6 +56,12 @@ pub fn train(settings: &Settings, clips: &dyn Clips, run: &Run<'_>) -> anyhow::R
     let Settings { seed, steps, checkpoint_every, validate_every, .. } = *settings;
     let schedule = Schedule { seed, steps, checkpoint_every, validate_every };
     learn(&mut learner, &settings.batches(&learned), &schedule, record, run)
+}
+
+/// Digest of which clips there are and how long they are.
+fn names_digest(clips: &dyn Clips) -> String {
+    let list: String = (0..clips.len()).map(|clip| format!("{} {}\n", clips.name(clip), clips.frames(clip))).collect();
+    digest(list.as_bytes())
 }
 
 /// Refuses images of another size than the settings name, or than the encoder can take.

@@ -277,7 +277,7 @@ fn clips_that_nothing_can_be_learned_from_are_refused() {
         run(&Numbered::sized(frames, size), folder.path(), false, 1).unwrap_err().to_string()
     };
     assert!(said(&[], 128).contains("none of 0 clips"));
-    assert!(said(&[1, 1], 128).contains("2 images or more"));
+    assert!(said(&[1, 1], 128).contains("none of 2 clips has 2 frames"));
     assert!(said(&[4], 64).contains("image_size: found 128"));
     let settings = Settings { image_size: 64, ..settings() };
     assert!(check_size(&settings, &Numbered::sized(&[4], 64)).unwrap_err().to_string().contains("expects 128"));
