@@ -1,7 +1,8 @@
-//! Learning from recorded episodes: the data, the loop, and one file per algorithm.
+//! Learning from recorded episodes and from video: the data, the loop, and one file per algorithm.
 //!
-//! [`behavior_cloning`] is the whole algorithm; [`Dataset`] turns episodes into batches; [`Adam`] is the optimizer, its
-//! moments saved with each checkpoint so that a resumed run continues as if it had not stopped. Training never touches
+//! [`learn`] is the loop every algorithm goes through; [`behavior_cloning`] and [`vip`] are whole algorithms; [`Dataset`]
+//! turns episodes into batches, [`Clips`] are what videos are to an algorithm; [`Adam`] is the optimizer, its moments saved
+//! with each checkpoint ([`checkpoint`]) so that a resumed run continues as if it had not stopped. Training never touches
 //! hardware: periodic trials are a function handed in by the command line.
 
 mod adam;
@@ -20,6 +21,7 @@ mod image_encoder;
 pub mod leakage;
 mod prefetch;
 mod session;
+pub mod vip;
 
 pub use adam::Adam;
 pub use augment::Augmentation;
