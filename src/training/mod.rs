@@ -1,9 +1,10 @@
 //! Learning from recorded episodes and from video: the data, the loop, and one file per algorithm.
 //!
-//! [`learn`] is the loop every algorithm goes through; [`behavior_cloning`] and [`vip`] are whole algorithms; [`Dataset`]
-//! turns episodes into batches, [`Clips`] are what videos are to an algorithm; [`Adam`] is the optimizer, its moments saved
-//! with each checkpoint ([`checkpoint`]) so that a resumed run continues as if it had not stopped. Training never touches
-//! hardware: periodic trials are a function handed in by the command line.
+//! [`learn`] is the loop every algorithm goes through; [`behavior_cloning`], [`vip`] and [`icvf`] are whole algorithms;
+//! [`Dataset`] turns episodes into batches, [`Clips`] are what videos are to an algorithm; [`Adam`] is the optimizer, its
+//! moments saved with each checkpoint ([`checkpoint`]) so that a resumed run continues as if it had not stopped;
+//! [`diagnostics`] tells what an encoder is worth before a robot tries it. Training never touches hardware: periodic trials
+//! are a function handed in by the command line.
 
 mod adam;
 mod augment;

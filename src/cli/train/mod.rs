@@ -1,6 +1,7 @@
 //! `visuomotor train`: what is learned, one file per algorithm.
 
 mod behavior_cloning;
+mod icvf;
 mod vip;
 
 use std::path::{Path, PathBuf};
@@ -8,13 +9,15 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 
 use crate::runtime::StopFlag;
+use crate::training::clips::{Cache, Opening, open_with};
 use crate::training::{Clips, Run};
 
 /// Arguments of `visuomotor train`.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   visuomotor train behavior-cloning launch/behavior_cloning.toml --data results/demonstrations --out results/policy
-  visuomotor train vip launch/small/vip.toml --data videos/ --out results/vip")]
+  visuomotor train vip launch/small/vip.toml --data videos/ --out results/vip
+  visuomotor train icvf launch/small/icvf.toml --data videos/ --out results/icvf")]
 pub struct TrainArguments {
     #[command(subcommand)]
     algorithm: Algorithm,
@@ -26,6 +29,8 @@ enum Algorithm {
     BehaviorCloning(behavior_cloning::Arguments),
     /// Learn an encoder from video, its distance to a goal image a value
     Vip(vip::Arguments),
+    /// Learn an encoder from video, by the values of intentions (V-PTR phase 1)
+    Icvf(icvf::Arguments),
 }
 
 /// What every algorithm is told.
@@ -74,7 +79,12 @@ impl Shared {
 
     /// The video clips in `data`, frames brought to squares of `size` pixels.
     fn clips(&self, size: u32) -> anyhow::Result<Box<dyn Clips>> {
-        anyhow::bail!("{}: clips of {size} pixels cannot be read yet", self.data.display())
+        let opened = open_with(&self.data, &Opening::new(size, Cache::default()))?;
+        say!("{}", opened.summary());
+        for remark in &opened.remarks {
+            say!("{remark}");
+        }
+        Ok(opened.clips)
     }
 }
 
@@ -84,6 +94,7 @@ pub fn train(arguments: &TrainArguments) -> anyhow::Result<u8> {
     match &arguments.algorithm {
         Algorithm::BehaviorCloning(a) => behavior_cloning::train(a),
         Algorithm::Vip(a) => vip::train(a),
+        Algorithm::Icvf(a) => icvf::train(a),
     }
 }
 
