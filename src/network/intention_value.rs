@@ -166,13 +166,19 @@ impl IntentionValue {
 pub struct IntentionValues {
     /// V1 and V2.
     pub heads: [IntentionValue; 2],
+    dimension: i64,
 }
 
 impl IntentionValues {
     /// Two heads for embeddings of `dimension` numbers.
     pub fn new(path: &nn::Path, dimension: i64, shape: &PerceptronShape) -> Result<Self, TchError> {
         let head = |name: &str| IntentionValue::new(&(path / name), dimension, shape);
-        Ok(Self { heads: [head("v1")?, head("v2")?] })
+        Ok(Self { heads: [head("v1")?, head("v2")?], dimension })
+    }
+
+    /// Length D of the embeddings it expects.
+    pub fn dimension(&self) -> i64 {
+        self.dimension
     }
 
     /// min(V1, V2)(s, g, z) of embeddings, each (B, D): (B).
@@ -223,7 +229,8 @@ mod tests {
         let values = IntentionValues::new(&store.root(), 5, &shape(true)).unwrap();
         fill(&store, 3).unwrap();
         let (s, g, z) = (random(&[64, 5]), random(&[64, 5]), random(&[64, 5]));
-        let [v1, v2] = values.heads.each_ref().map(|head| Vec::<f32>::try_from(head.of(&s, &g, &z, false).unwrap()).unwrap());
+        let [v1, v2] =
+            values.heads.each_ref().map(|head| Vec::<f32>::try_from(head.of(&s, &g, &z, false).unwrap()).unwrap());
         let least = Vec::<f32>::try_from(values.least(&s, &g, &z).unwrap()).unwrap();
         assert!(v1.iter().zip(&v2).any(|(a, b)| a < b) && v1.iter().zip(&v2).any(|(a, b)| a > b));
         for i in 0..64 {

@@ -25,7 +25,13 @@ pub fn value_chart(title: &str, curves: &[ValueCurve]) -> String {
     let values = || curves.iter().flat_map(|curve| &curve.values).copied().filter(|value| value.is_finite());
     let (low, high) = values().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
     // Room around a single value; the empty chart has some axis.
-    let (low, high) = if low < high { (low, high) } else if low.is_finite() { (low - 0.5, low + 0.5) } else { (0.0, 1.0) };
+    let (low, high) = if low < high {
+        (low, high)
+    } else if low.is_finite() {
+        (low - 0.5, low + 0.5)
+    } else {
+        (0.0, 1.0)
+    };
     let (width, height) = SIZE;
     let x = |share: f64| LEFT + share * (width - LEFT - RIGHT);
     let y = |value: f64| height - BOTTOM - (value - low) / (high - low) * (height - TOP - BOTTOM);

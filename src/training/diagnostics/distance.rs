@@ -35,8 +35,12 @@ pub fn distances_to(embeddings: &[Vec<f32>], goal: &[f32]) -> Vec<f64> {
 /// Share of a clip's steps on which the embedding moves away from the clip's last one (VIP's "bumps", table 5 of its
 /// appendix); none for fewer than 2 images. Lower is smoother: 0 for a clip that comes nearer all the time.
 pub fn bumps(embeddings: &[Vec<f32>]) -> Option<f64> {
-    let distances = distances_to(embeddings, embeddings.last()?);
-    share(&distances, |now, next| next > now)
+    rising_share(&distances_to(embeddings, embeddings.last()?))
+}
+
+/// Share of steps on which a distance grows; none for fewer than 2 distances.
+pub fn rising_share(distances: &[f64]) -> Option<f64> {
+    share(distances, |now, next| next > now)
 }
 
 /// Share of steps on which a value falls; none for fewer than 2 values. A value of how near the end is should never fall
@@ -60,9 +64,25 @@ pub fn potential_rewards(embeddings: &[Vec<f32>], goal: &[f32], relative: bool) 
     if relative && first > 0.0 {
         distances.iter_mut().for_each(|distance| *distance /= first);
     }
-    let mut rewards: Vec<f64> = distances.windows(2).map(|pair| pair[0] - pair[1]).collect();
-    rewards.resize(distances.len(), 0.0);
+    distances.iter_mut().for_each(|distance| *distance = -*distance);
+    value_rewards(&distances)
+}
+
+/// Rewards of a clip from its values, such as min(V1, V2)(s_t, g, g) of ICVF: r_t = V_{t+1} - V_t, and 0 for the last.
+pub fn value_rewards(values: &[f64]) -> Vec<f64> {
+    let mut rewards: Vec<f64> = values.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    rewards.resize(values.len(), 0.0);
     rewards
+}
+
+/// The goal of a task from several demonstrations: the mean of their last embeddings, all of one length; none without
+/// demonstrations.
+pub fn mean_goal(last: &[Vec<f32>]) -> Option<Vec<f32>> {
+    let mut mean = vec![0.0f64; last.first()?.len()];
+    for embedding in last {
+        mean.iter_mut().zip(embedding).for_each(|(mean, x)| *mean += f64::from(*x) / last.len() as f64);
+    }
+    Some(mean.into_iter().map(|x| x as f32).collect())
 }
 
 #[cfg(test)]
@@ -91,6 +111,14 @@ mod tests {
         assert_eq!(falling_share(&[-3.0, -2.0, -2.0, 0.0]), Some(0.0));
         assert_eq!(falling_share(&[0.0, -1.0, 0.0]), Some(0.5));
         assert_eq!(falling_share(&[0.0]), None);
+    }
+
+    #[test]
+    fn values_that_rise_are_rewarded_and_goals_are_averaged() {
+        assert_eq!(value_rewards(&[-3.0, -1.0, -2.0]), [2.0, -1.0, 0.0]);
+        assert!(value_rewards(&[]).is_empty());
+        assert_eq!(mean_goal(&line(&[1.0, 4.0, 1.0])), Some(vec![2.0, 1.0]));
+        assert_eq!(mean_goal(&[]), None);
     }
 
     #[test]

@@ -11,6 +11,8 @@ mod embedding;
 mod sarsa;
 
 pub use chart::{ValueCurve, value_chart};
-pub use distance::{Spread, bumps, distances_to, falling_share, potential_rewards};
+pub use distance::{
+    Spread, bumps, distances_to, falling_share, mean_goal, potential_rewards, rising_share, value_rewards,
+};
 pub use embedding::{clip_images, embed_clip, rows, values_to_the_last};
 pub use sarsa::{Errors, Fit, LinearValue, Trajectory};

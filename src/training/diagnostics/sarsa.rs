@@ -109,7 +109,8 @@ impl LinearValue {
             matrix[(i, i)] += ridge;
         }
         let weights = matrix.lu().solve(&right).filter(|w| w.iter().all(|w| w.is_finite()));
-        let weights = weights.with_context(|| format!("ridge: found {ridge}, with which there is no solution; raise it"))?;
+        let weights =
+            weights.with_context(|| format!("ridge: found {ridge}, with which there is no solution; raise it"))?;
         value.weights = weights.iter().copied().collect();
         Ok(value)
     }
@@ -123,7 +124,10 @@ impl LinearValue {
     pub fn errors(&self, trajectories: &[Trajectory]) -> anyhow::Result<Errors> {
         let dimension = check(trajectories)?;
         let expected = self.mean.len();
-        ensure!(dimension == expected, "features of {dimension} numbers were given, {expected} are expected: another encoder");
+        ensure!(
+            dimension == expected,
+            "features of {dimension} numbers were given, {expected} are expected: another encoder"
+        );
         let (mut differences, mut errors, mut known) = (Vec::new(), Vec::new(), Vec::new());
         for trajectory in trajectories {
             let values: Vec<f64> = trajectory.features.iter().map(|features| self.value(features)).collect();

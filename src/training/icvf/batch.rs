@@ -94,9 +94,15 @@ impl GoalBatches<'_> {
         let mut planes = vec![0.0f32; places.len() * 3 * size * size];
         for (place, out) in places.iter().zip(planes.chunks_exact_mut(3 * size * size)) {
             let name = self.clips.name(place.clip);
-            let image = self.clips.frame(place.clip, place.index).with_context(|| format!("{name}: image {}", place.index))?;
+            let image =
+                self.clips.frame(place.clip, place.index).with_context(|| format!("{name}: image {}", place.index))?;
             let expected = size * size * 3;
-            ensure!(image.len() == expected, "{name}: image {}: found {} bytes, expected {expected}", place.index, image.len());
+            ensure!(
+                image.len() == expected,
+                "{name}: image {}: found {} bytes, expected {expected}",
+                place.index,
+                image.len()
+            );
             // One image at a time: ICVF varies each on its own.
             self.augmentation.apply(&[&image], size, size, out, rng);
         }
@@ -110,9 +116,7 @@ impl Batches for GoalBatches<'_> {
 
     fn batch(&self, step: u64) -> anyhow::Result<Batch> {
         let (samples, mut rng) = self.samples(step);
-        let mut images = |of: fn(&Sample) -> Place| {
-            self.images(&samples.iter().map(of).collect::<Vec<_>>(), &mut rng)
-        };
+        let mut images = |of: fn(&Sample) -> Place| self.images(&samples.iter().map(of).collect::<Vec<_>>(), &mut rng);
         let (s, s_next, g) = (images(|x| x.s)?, images(|x| x.s_next)?, images(|x| x.g)?);
         let z = if self.intent {
             images(|x| x.z)?
@@ -123,7 +127,13 @@ impl Batches for GoalBatches<'_> {
         let reached = |of: fn(&Sample) -> bool| {
             Tensor::f_from_slice(&samples.iter().map(|x| f32::from(u8::from(of(x)))).collect::<Vec<_>>())
         };
-        Ok(Batch { s, s_next, g, z, reached: Reached { g: reached(Sample::reached_g)?, z: reached(Sample::reached_z)? } })
+        Ok(Batch {
+            s,
+            s_next,
+            g,
+            z,
+            reached: Reached { g: reached(Sample::reached_g)?, z: reached(Sample::reached_z)? },
+        })
     }
 }
 

@@ -130,8 +130,7 @@ mod tests {
         intent_sametraj: false,
         max_distance: None,
     };
-    const EGO4D: GoalShares =
-        GoalShares { p_random: 0.1, p_traj: 0.8, p_curr: 0.1, intent_sametraj: true, ..GENERIC };
+    const EGO4D: GoalShares = GoalShares { p_random: 0.1, p_traj: 0.8, p_curr: 0.1, intent_sametraj: true, ..GENERIC };
 
     /// Many clips, so that a random goal hardly ever falls into the clip of s; long, so that it hardly ever is s.
     fn many() -> Blank {

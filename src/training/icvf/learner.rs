@@ -49,7 +49,8 @@ impl<'a> Icvf<'a> {
     pub fn new(settings: &Settings, held_out: &'a dyn Clips) -> anyhow::Result<Self> {
         settings.check()?;
         tch::manual_seed(settings.seed as i64);
-        let encoder = TrainedEncoder::new(settings.encoder.parse()?, settings.encoder_weights.as_deref(), settings.bf16)?;
+        let encoder =
+            TrainedEncoder::new(settings.encoder.parse()?, settings.encoder_weights.as_deref(), settings.bf16)?;
         let shape = settings.perceptron_shape();
         let variables = nn::VarStore::new(device());
         let values = IntentionValues::new(&variables.root(), encoder.dimension(), &shape)?;
@@ -275,7 +276,8 @@ mod tests {
         )
         .unwrap();
         let embeddings = crate::training::diagnostics::embed_clip(&encoder, &clips, 0).unwrap();
-        let (_variables, values) = crate::training::icvf::load_values(&folder.path().join("values.safetensors")).unwrap();
+        let (_variables, values) =
+            crate::training::icvf::load_values(&folder.path().join("values.safetensors")).unwrap();
         let ours = values_to_the_last(&values, &embeddings).unwrap();
         let own = rows(&clip_images(&clips, 0).unwrap(), |x| icvf.online.encoder.embed(&x.to_device(device()), false));
         let theirs = values_to_the_last(&icvf.online.values, &own.unwrap()).unwrap();
