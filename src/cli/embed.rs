@@ -19,6 +19,7 @@ use zune_jpeg::zune_core::options::DecoderOptions;
 use crate::encoder::{Encoder, EncoderKind};
 use crate::observation::Image;
 use crate::time::Timestamp;
+use crate::training::diagnostics::rising_share;
 
 /// Images encoded at once: bounds the memory.
 const BATCH: usize = 8;
@@ -80,7 +81,7 @@ pub fn embed(arguments: &EmbedArguments) -> anyhow::Result<ExitCode> {
         "weights_digest": encoder.digest(),
         "dimension": encoder.dimension(),
         "goal": arguments.goal,
-        "share_of_steps_away_from_goal": bumps(&distances),
+        "share_of_steps_away_from_goal": rising_share(&distances),
         "images": images,
     });
     println!("{report}");
@@ -90,12 +91,6 @@ pub fn embed(arguments: &EmbedArguments) -> anyhow::Result<ExitCode> {
             .with_context(|| format!("{}: the picture cannot be written", plot.display()))?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// The share of steps on which the distance grows (VIP's "bumps"); none for fewer than two images.
-fn bumps(distances: &[f64]) -> Option<f64> {
-    let grown = distances.windows(2).filter(|pair| pair[1] > pair[0]).count();
-    (distances.len() > 1).then(|| grown as f64 / (distances.len() - 1) as f64)
 }
 
 /// The image files, folders replaced by their images in the order of their numbers.
@@ -281,8 +276,8 @@ mod tests {
 
     #[test]
     fn bumps_are_steps_away_from_the_goal() {
-        assert_eq!(bumps(&[4.0, 3.0, 3.5, 1.0, 0.0]), Some(0.25));
-        assert_eq!(bumps(&[1.0]), None);
+        assert_eq!(rising_share(&[4.0, 3.0, 3.5, 1.0, 0.0]), Some(0.25));
+        assert_eq!(rising_share(&[1.0]), None);
     }
 
     #[test]

@@ -50,6 +50,8 @@ mod teleoperate;
 mod terminal;
 #[cfg(feature = "torch")]
 mod train;
+#[cfg(feature = "torch")]
+mod values;
 
 use clap::{Parser, Subcommand};
 
@@ -92,6 +94,9 @@ enum Command {
     /// Train a policy from recorded episodes
     #[cfg(feature = "torch")]
     Train(train::TrainArguments),
+    /// Tell how an encoder's values rise along clips that end in success
+    #[cfg(feature = "torch")]
+    Values(values::ValuesArguments),
 }
 
 /// What is logged without RUST_LOG. RustDDS warns of every reader it has no address of yet, and of the multicast group that
@@ -126,6 +131,8 @@ pub fn run() -> u8 {
         Command::Replay(a) => replay::replay(&a),
         #[cfg(feature = "torch")]
         Command::Train(a) => train::train(&a),
+        #[cfg(feature = "torch")]
+        Command::Values(a) => values::values(&a),
     };
     match answer {
         Ok(code) => code,

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use super::ExchangeError;
 use super::error::{shown, source_error};
-use super::{ExchangeError, png};
 use crate::action::{Action, Decision};
 use crate::episode::{EpisodeEnd, EpisodeStart, Outcome, Step};
 use crate::geometry::pose_from_bridge;
 use crate::observation::{Image, JointVector, Observation, Proprioception};
+use crate::recording::png;
 use crate::recording::{EpisodeWriter, RecordedImage, RecordingError, WriterOptions};
 use crate::time::Timestamp;
 

@@ -170,25 +170,35 @@ impl Drop for VideoWriter {
 }
 
 /// A picture out of a video: width, height \[pixels\], and RGB bytes.
-pub(super) type Frame = (u32, u32, Vec<u8>);
+pub type Frame = (u32, u32, Vec<u8>);
 
-/// Reads one video from the start, picture by picture.
-pub(super) struct VideoReader {
+/// Reads one video, picture by picture.
+#[derive(Debug)]
+pub struct VideoReader {
     child: Child,
     pictures: BufReader<ChildStdout>,
     path: PathBuf,
-    /// Index of the next picture.
-    pub next: u64,
+    /// Index of the next picture, counted from where reading began.
+    pub(super) next: u64,
 }
 
 impl VideoReader {
-    /// Opens a video.
-    pub fn open(ffmpeg: &Path, path: &Path) -> Result<Self, ExchangeError> {
+    /// Opens an MP4 video at its start.
+    pub(super) fn open(ffmpeg: &Path, path: &Path) -> Result<Self, ExchangeError> {
+        Self::open_at(ffmpeg, path, "mp4", 0.0)
+    }
+
+    /// Opens a video of this container (`mp4`, `matroska`, `avi`: a demuxer of ffmpeg's, and no other is tried) at the
+    /// first picture that is shown at `seconds` or later.
+    pub fn open_at(ffmpeg: &Path, path: &Path, container: &str, seconds: f64) -> Result<Self, ExchangeError> {
         File::open(path).map_err(read_error(path))?;
+        // From zero on nothing is sought: some videos have no picture at zero sharp.
+        let seek = (seconds > 0.0).then(|| ["-ss".to_string(), format!("{seconds:.6}")]);
         let mut child = Command::new(ffmpeg)
             .args(["-hide_banner", "-nostats", "-loglevel", "fatal", "-nostdin"])
-            // The file may be a stranger's: nothing but an MP4 file is opened, and nothing that it names.
-            .args(["-protocol_whitelist", "file", "-f", "mp4", "-i"])
+            .args(seek.iter().flatten())
+            // The file may be a stranger's: nothing but this kind of file is opened, and nothing that it names.
+            .args(["-protocol_whitelist", "file", "-f", container, "-i"])
             .arg(as_url(path))
             // PPM, because each picture says its size: a video of another one than announced is noticed.
             .args(["-map", "0:v:0", "-fps_mode", "passthrough", "-pix_fmt", "rgb24", "-c:v", "ppm"])
@@ -203,6 +213,16 @@ impl VideoReader {
         };
         let pictures = BufReader::with_capacity(1 << 20, pictures);
         Ok(Self { child, pictures, path: path.into(), next: 0 })
+    }
+
+    /// After the last picture: did ffmpeg end well? Not so where it made nothing of the file.
+    pub fn finish(mut self) -> Result<(), ExchangeError> {
+        let status = self.child.wait().map_err(read_error(&self.path))?;
+        if status.success() {
+            return Ok(());
+        }
+        let found = format!("ffmpeg cannot read it as a video ({status})");
+        Err(ExchangeError::Place { path: self.path.clone(), found, fix: super::error::DAMAGED })
     }
 
     /// The next picture; `None` at the end.

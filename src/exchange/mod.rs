@@ -1,7 +1,7 @@
 //! Episodes to and from the formats of others: LeRobot v3.0, robomimic, Bridge's raw folders.
 //!
 //! Start reading at [`Selection`] (which episodes, and what they share), then [`export_lerobot`], [`export_robomimic`],
-//! [`export_bridge`], [`import_lerobot`] and [`import_bridge`]. What each format cannot hold is listed in
+//! [`export_bridge`], [`import_lerobot`] and [`import_bridge`]; [`LerobotFrames`] and [`VideoReader`] give pictures alone. What each format cannot hold is listed in
 //! `docs/exchange.md`.
 //!
 //! # What is promised
@@ -18,7 +18,6 @@ mod bridge;
 mod error;
 mod ffmpeg;
 mod lerobot;
-mod png;
 mod robomimic;
 mod selection;
 mod staging;
@@ -27,7 +26,7 @@ mod statistics;
 pub use arrived::{ImportOptions, Imported};
 pub use bridge::{export_bridge, import_bridge};
 pub use error::ExchangeError;
-pub use ffmpeg::{VideoCodec, find_ffmpeg};
-pub use lerobot::{LerobotExport, LerobotPictures, export_lerobot, import_lerobot};
+pub use ffmpeg::{VideoCodec, VideoReader, find_ffmpeg};
+pub use lerobot::{LerobotExport, LerobotFrames, LerobotPictures, export_lerobot, import_lerobot};
 pub use robomimic::export_robomimic;
 pub use selection::{SelectedEpisode, Selection};

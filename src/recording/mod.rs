@@ -41,6 +41,8 @@ pub mod messages;
 mod options;
 mod picture;
 mod pictures;
+#[cfg(any(feature = "exchange", feature = "torch"))]
+pub(crate) mod png;
 mod reader;
 mod recorder;
 mod recovery;

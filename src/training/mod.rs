@@ -1,20 +1,36 @@
-//! Learning from recorded episodes: the data, the loop, and one file per algorithm.
+//! Learning from recorded episodes and from video: the data, the loop, and one file per algorithm.
 //!
-//! [`behavior_cloning`] is the whole algorithm; [`Dataset`] turns episodes into batches; [`Adam`] is the optimizer, its
-//! moments saved with each checkpoint so that a resumed run continues as if it had not stopped. Training never touches
-//! hardware: periodic trials are a function handed in by the command line.
+//! [`learn`] is the loop every algorithm goes through; [`behavior_cloning`], [`vip`] and [`icvf`] are whole algorithms;
+//! [`Dataset`] turns episodes into batches, [`Clips`] are what videos are to an algorithm; [`Adam`] is the optimizer, its
+//! moments saved with each checkpoint ([`checkpoint`]) so that a resumed run continues as if it had not stopped;
+//! [`diagnostics`] tells what an encoder is worth before a robot tries it. Training never touches hardware: periodic trials
+//! are a function handed in by the command line.
 
 mod adam;
 mod augment;
 pub mod behavior_cloning;
-mod clips;
+pub mod checkpoint;
+mod clip_augmentation;
+pub mod clips;
+mod color;
+mod crop;
 mod curves;
 mod dataset;
+pub mod diagnostics;
+pub mod icvf;
+mod image_encoder;
+pub mod leakage;
+mod prefetch;
 mod session;
+pub mod vip;
 
 pub use adam::Adam;
 pub use augment::Augmentation;
+pub use clip_augmentation::{ClipAugmentation, Crop};
 pub use clips::Clips;
+pub use color::{ColorChange, ColorJitter};
+pub use crop::{CropBox, draw_crop, draw_shift, resized_crop, shift};
 pub use curves::{Curves, curves_svg};
 pub use dataset::{Batch, Dataset};
-pub use session::{Batches, Learner, Terms};
+pub use image_encoder::{TrainedEncoder, soft_update, weights_bytes};
+pub use session::{Batches, Learner, Run, Schedule, Terms, learn, step_seed};

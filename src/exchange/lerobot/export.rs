@@ -8,13 +8,13 @@ use super::columns::{Column, Standing, columns};
 use super::info::{Camera, Totals, hugging_face, info};
 use super::tables::{Named, Table, floats, integers, lists, numbers, pictures, texts};
 use super::*;
+use crate::exchange::ExchangeError;
 use crate::exchange::error::write_error;
 use crate::exchange::ffmpeg::{VideoCodec, VideoWriter};
 use crate::exchange::selection::{SelectedEpisode, Selection};
 use crate::exchange::staging::{Staging, write_file};
 use crate::exchange::statistics::{Colors, Statistics};
-use crate::exchange::{ExchangeError, png};
-use crate::recording::RecordedStep;
+use crate::recording::{RecordedStep, png};
 
 /// Where the pictures go.
 #[derive(Clone, Debug)]

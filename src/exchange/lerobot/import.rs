@@ -1,9 +1,9 @@
 //! A LeRobot data set as our episodes. Start at [`import_lerobot`].
 
 use std::collections::{BTreeSet, VecDeque};
-use std::path::{Component, Path, PathBuf};
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 
+use super::cameras::{Source, cameras, order_by_columns, path_inside};
 use super::info::{Info, check_seven, read_info};
 use super::places::{Place, places};
 use super::reading::{Batch, Rows};
@@ -34,15 +34,6 @@ pub fn import_lerobot(
     }
     set.finish()?;
     Ok(Imported { folder: staging.finish()?, episodes: places.len(), steps, notes })
-}
-
-/// A camera, and whether it is a video.
-struct Source {
-    key: String,
-    name: Arc<str>,
-    is_video: bool,
-    /// Width, height \[pixels\].
-    size: (u64, u64),
 }
 
 /// One row of the data.
@@ -95,22 +86,7 @@ impl DataSet {
         if joints.is_empty() {
             notes.insert("joint positions: none, the source has none".into());
         }
-        let mut cameras = Vec::new();
-        for (key, of) in &info.features {
-            let is_video = of.dtype == "video";
-            if !is_video && of.dtype != "image" {
-                continue;
-            }
-            let name = key.strip_prefix(IMAGES).unwrap_or(key);
-            let plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
-            if name.is_empty() || name.len() > 80 || name.starts_with('.') || !name.chars().all(plain) {
-                return Err(refuse("features", format!("camera `{name}`"), "a name of letters, digits, `_`, `-`, `.`"));
-            }
-            let [height, width, 3] = of.shape[..] else {
-                return Err(refuse(key, format!("shape {:?}", of.shape), "height, width, 3"));
-            };
-            cameras.push(Source { key: key.clone(), name: name.into(), is_video, size: (width, height) });
-        }
+        let cameras = cameras(&info_path, &info)?;
         if cameras.is_empty() {
             notes.insert("pictures: none, the source has none".into());
         }
@@ -135,29 +111,15 @@ impl DataSet {
         Ok(set)
     }
 
-    /// The first camera is the policy's. JSON has no order; the columns of an export of ours do.
+    /// See [`order_by_columns`].
     fn order_cameras(&mut self) -> Result<(), ExchangeError> {
         let path = self.path(&self.info.data_path, "", (0, 0))?;
-        let Ok(rows) = Rows::open(&path, &[], &[]) else { return Ok(()) };
-        let place = |key: &str| rows.columns.iter().position(|column| column == key).unwrap_or(usize::MAX);
-        self.cameras.sort_by_cached_key(|camera| {
-            (place(&format!("{CAPTURE_TIME}{}", camera.name)), place(&camera.key), camera.name.clone())
-        });
+        order_by_columns(&mut self.cameras, &path);
         Ok(())
     }
 
-    /// A path of the data set; what its templates and names say must stay inside.
-    fn path(&self, template: &str, key: &str, (chunk, file): (u64, u64)) -> Result<PathBuf, ExchangeError> {
-        let filled = template
-            .replace("{video_key}", key)
-            .replace("{chunk_index:03d}", &format!("{chunk:03}"))
-            .replace("{file_index:03d}", &format!("{file:03}"));
-        let inside = Path::new(&filled).components().all(|part| matches!(part, Component::Normal(_)));
-        if !inside || filled.contains(['{', '}', '\0']) || filled.len() > 4000 {
-            let expected = "a path within the data set, of {video_key}, {chunk_index:03d} and {file_index:03d}";
-            return Err(source_error(&self.info_path, "data_path, video_path", filled, expected, CONVERT));
-        }
-        Ok(self.root.join(filled))
+    fn path(&self, template: &str, key: &str, at: (u64, u64)) -> Result<PathBuf, ExchangeError> {
+        path_inside(&self.root, &self.info_path, template, key, at)
     }
 
     fn episode(&mut self, index: usize, place: &Place, names: &mut BTreeSet<String>) -> Result<Arrived, ExchangeError> {

@@ -9,8 +9,10 @@
 //! videos/observation.images.CAMERA/chunk-000/file-000.mp4
 //! ```
 
+mod cameras;
 mod columns;
 mod export;
+mod frames;
 mod import;
 mod info;
 mod places;
@@ -18,6 +20,7 @@ mod reading;
 mod tables;
 
 pub use export::{LerobotExport, LerobotPictures, export_lerobot};
+pub use frames::LerobotFrames;
 pub use import::import_lerobot;
 
 /// Bridge's state: position \[m\], orientation \[rad\], gripper (0 closed .. 1 open).

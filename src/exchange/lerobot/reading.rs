@@ -34,6 +34,20 @@ pub(super) struct Rows {
 impl Rows {
     /// Opens a file for the `needed` columns and those of the `wished` that it has.
     pub fn open(path: &Path, needed: &[&str], wished: &[&str]) -> Result<Self, ExchangeError> {
+        Self::open_rows(path, needed, wished, None)
+    }
+
+    /// The same for some of the rows: those from a first on, and how many.
+    pub fn open_part(path: &Path, needed: &[&str], wished: &[&str], part: (u64, u64)) -> Result<Self, ExchangeError> {
+        Self::open_rows(path, needed, wished, Some(part))
+    }
+
+    fn open_rows(
+        path: &Path,
+        needed: &[&str],
+        wished: &[&str],
+        part: Option<(u64, u64)>,
+    ) -> Result<Self, ExchangeError> {
         let file = File::open(path).map_err(read_error(path))?;
         let opened = guarded(path, || {
             let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| error.to_string())?;
@@ -46,7 +60,12 @@ impl Rows {
             let more = wished.iter().filter_map(|key| names.iter().position(|name| name == key));
             let mask = ProjectionMask::roots(builder.parquet_schema(), places.into_iter().flatten().chain(more));
             let announced = builder.metadata().file_metadata().num_rows();
-            let reader = builder.with_projection(mask).with_batch_size(ROWS).build();
+            let mut builder = builder.with_projection(mask).with_batch_size(ROWS);
+            if let Some((first, count)) = part {
+                let [first, count] = [first, count].map(|rows| usize::try_from(rows).unwrap_or(usize::MAX));
+                builder = builder.with_offset(first).with_limit(count);
+            }
+            let reader = builder.build();
             reader.map(|reader| Ok((reader, names, announced))).map_err(|error| error.to_string())
         })?;
         match opened {

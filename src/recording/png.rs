@@ -1,14 +1,13 @@
 //! PNG in and out.
 
-use std::io::{self, Cursor};
-
-use crate::observation::Image;
+use std::io::Cursor;
 
 /// Largest picture read \[pixels a side\].
 const LARGEST_SIDE: u32 = 8192;
 
 /// The picture as a PNG file.
-pub(super) fn encode(image: &Image) -> io::Result<Vec<u8>> {
+#[cfg(feature = "exchange")]
+pub(crate) fn encode(image: &crate::observation::Image) -> std::io::Result<Vec<u8>> {
     let mut file = Vec::new();
     let mut encoder = png::Encoder::new(&mut file, image.width, image.height);
     encoder.set_color(png::ColorType::Rgb);
@@ -18,7 +17,7 @@ pub(super) fn encode(image: &Image) -> io::Result<Vec<u8>> {
 }
 
 /// Width, height and RGB bytes of a PNG file; gray and palettes become RGB, transparency is dropped.
-pub(super) fn decode(bytes: &[u8]) -> Result<(u32, u32, Vec<u8>), String> {
+pub(crate) fn decode(bytes: &[u8]) -> Result<(u32, u32, Vec<u8>), String> {
     let mut decoder = png::Decoder::new(Cursor::new(bytes));
     decoder.set_transformations(png::Transformations::normalize_to_color8());
     let mut reader = decoder.read_info().map_err(|error| format!("not a readable PNG: {error}"))?;

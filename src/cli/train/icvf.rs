@@ -1,0 +1,22 @@
+//! `visuomotor train icvf`: from videos to an encoder and the values of intentions.
+
+use clap::Args;
+
+use super::Shared;
+use crate::config::load;
+use crate::training::icvf::{self, Settings};
+
+#[derive(Args, Debug)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    shared: Shared,
+}
+
+pub(super) fn train(a: &Arguments) -> anyhow::Result<u8> {
+    let shared = &a.shared;
+    let mut settings: Settings = load(&shared.settings)?;
+    settings.steps = shared.steps.unwrap_or(settings.steps);
+    settings.seed = shared.seed.unwrap_or(settings.seed);
+    let clips = shared.clips(settings.image_size)?;
+    shared.run("encoder and values", &|_| Ok(None), |run| icvf::train(&settings, &*clips, run))
+}

@@ -1,0 +1,261 @@
+//! The intention-conditioned value function (Ghosh et al. 2023, "Reinforcement learning from passive data via latent
+//! intentions"): how near an outcome is from here, for somebody who intends something.
+//!
+//! ```text
+//! V(s, g, z) = sum_j [A (T * phi(f(s)))]_j [B (T * psi(f(g)))]_j          T = T_net(psi(f(z))),  * elementwise
+//! ```
+//!
+//! f is an image network and not part of this file; phi, psi and T_net are multilayer perceptrons, A and B dense layers
+//! with bias. V-PTR's text writes phi(s)^T T(z) psi(g) with T of f(z); its code, followed here, feeds T_net with
+//! psi(f(z)), and the d x d matrix of the text is diag(T) A^T B diag(T) plus what the biases add.
+
+use tch::nn::{self, Init};
+use tch::{TchError, Tensor};
+
+/// Under the root of layer normalization, as flax has it.
+const LAYER_NORM_EPSILON: f64 = 1e-6;
+
+/// How the perceptrons of an [`IntentionValue`] are made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PerceptronShape {
+    /// Units of each layer; the last number is d, the length of phi, psi and T.
+    pub hidden: Vec<i64>,
+    /// Dense -> GELU -> layer normalization instead of dense -> ReLU.
+    pub layer_norm: bool,
+    /// Share of units dropped after each layer while training; 0 drops none.
+    pub dropout: f64,
+}
+
+/// A dense layer; `weight`: (out, in), `bias`: (out), which begins at zero.
+struct Dense {
+    weight: Tensor,
+    bias: Tensor,
+}
+
+impl Dense {
+    /// `bound`: the weights begin uniform in +-this.
+    fn new(path: &nn::Path, input: i64, output: i64, bound: f64) -> Result<Self, TchError> {
+        let weight = path.f_var("weight", &[output, input], Init::Uniform { lo: -bound, up: bound })?;
+        Ok(Self { weight, bias: path.f_zeros("bias", &[output])? })
+    }
+
+    fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
+        x.f_linear(&self.weight, Some(&self.bias))
+    }
+}
+
+/// Layer normalization; `weight`, `bias`: (width).
+struct LayerNorm {
+    weight: Tensor,
+    bias: Tensor,
+}
+
+/// Dense layers, each followed by an activation, the last one too.
+struct Perceptron {
+    layers: Vec<(Dense, Option<LayerNorm>)>,
+    dropout: f64,
+}
+
+impl Perceptron {
+    fn new(path: &nn::Path, input: i64, shape: &PerceptronShape) -> Result<Self, TchError> {
+        let mut layers = Vec::new();
+        let mut from = input;
+        for (i, &width) in shape.hidden.iter().enumerate() {
+            // Glorot's uniform initialization, as the published code has it.
+            let bound = (6.0 / (from + width) as f64).sqrt();
+            let dense = Dense::new(&(path / format!("dense{i}")), from, width, bound)?;
+            let norm = if shape.layer_norm {
+                let path = path / format!("norm{i}");
+                Some(LayerNorm { weight: path.f_ones("weight", &[width])?, bias: path.f_zeros("bias", &[width])? })
+            } else {
+                None
+            };
+            layers.push((dense, norm));
+            from = width;
+        }
+        Ok(Self { layers, dropout: shape.dropout })
+    }
+
+    /// (B, in) -> (B, d).
+    fn forward(&self, x: &Tensor, train: bool) -> Result<Tensor, TchError> {
+        let mut x = x.shallow_clone();
+        for (dense, norm) in &self.layers {
+            x = dense.forward(&x)?;
+            x = match norm {
+                None => x.f_relu()?,
+                Some(norm) => x.f_gelu("tanh")?.f_layer_norm(
+                    norm.weight.size().as_slice(),
+                    Some(&norm.weight),
+                    Some(&norm.bias),
+                    LAYER_NORM_EPSILON,
+                    false,
+                )?,
+            };
+            if self.dropout > 0.0 {
+                x = x.f_dropout(self.dropout, train)?;
+            }
+        }
+        Ok(x)
+    }
+}
+
+/// One value head over embeddings of D numbers; in units of discounted steps: 0 at the outcome, down to
+/// -1 / (1 - discount) where it is out of reach.
+///
+/// Variables: `phi`, `psi`, `t`, each `dense0.. norm0..`; `a`, `b`; each `{weight,bias}`.
+pub struct IntentionValue {
+    phi: Perceptron,
+    psi: Perceptron,
+    t: Perceptron,
+    a: Dense,
+    b: Dense,
+}
+
+/// What phi, psi and T make of embeddings, each (B, d). Values of several triples share their parts.
+pub struct Part(Tensor);
+
+impl IntentionValue {
+    /// A head for embeddings of `dimension` numbers, initialized by libtorch's generator.
+    pub fn new(path: &nn::Path, dimension: i64, shape: &PerceptronShape) -> Result<Self, TchError> {
+        let Some(&width) = shape.hidden.last() else {
+            return Err(TchError::Shape("an intention value needs at least one hidden layer".into()));
+        };
+        // LeCun's initialization: the variance of flax's dense layers.
+        let bound = (3.0 / width as f64).sqrt();
+        Ok(Self {
+            phi: Perceptron::new(&(path / "phi"), dimension, shape)?,
+            psi: Perceptron::new(&(path / "psi"), dimension, shape)?,
+            t: Perceptron::new(&(path / "t"), width, shape)?,
+            a: Dense::new(&(path / "a"), width, width, bound)?,
+            b: Dense::new(&(path / "b"), width, width, bound)?,
+        })
+    }
+
+    /// phi of where one is; `embedding`: f(s), (B, D).
+    pub fn phi(&self, embedding: &Tensor, train: bool) -> Result<Part, TchError> {
+        Ok(Part(self.phi.forward(embedding, train)?))
+    }
+
+    /// psi of an outcome; `embedding`: f(g), (B, D).
+    pub fn psi(&self, embedding: &Tensor, train: bool) -> Result<Part, TchError> {
+        Ok(Part(self.psi.forward(embedding, train)?))
+    }
+
+    /// T of an intent, from psi of the picture that shows it fulfilled.
+    pub fn t(&self, intent: &Part, train: bool) -> Result<Part, TchError> {
+        Ok(Part(self.t.forward(&intent.0, train)?))
+    }
+
+    /// V of phi(f(s)), psi(f(g)) and T(psi(f(z))): (B).
+    pub fn value(&self, phi: &Part, psi: &Part, t: &Part) -> Result<Tensor, TchError> {
+        let from = self.a.forward(&t.0.f_mul(&phi.0)?)?;
+        let to = self.b.forward(&t.0.f_mul(&psi.0)?)?;
+        from.f_mul(&to)?.f_sum_dim_intlist(-1, false, None)
+    }
+
+    /// V(s, g, z) of embeddings f(s), f(g), f(z), each (B, D): (B).
+    pub fn of(&self, s: &Tensor, g: &Tensor, z: &Tensor, train: bool) -> Result<Tensor, TchError> {
+        let t = self.t(&self.psi(z, train)?, train)?;
+        self.value(&self.phi(s, train)?, &self.psi(g, train)?, &t)
+    }
+}
+
+/// Two heads over one embedding ("double V"), so that the smaller value curbs overestimation.
+///
+/// Variables: those of [`IntentionValue`] under `v1` and `v2`.
+pub struct IntentionValues {
+    /// V1 and V2.
+    pub heads: [IntentionValue; 2],
+    dimension: i64,
+}
+
+impl IntentionValues {
+    /// Two heads for embeddings of `dimension` numbers.
+    pub fn new(path: &nn::Path, dimension: i64, shape: &PerceptronShape) -> Result<Self, TchError> {
+        let head = |name: &str| IntentionValue::new(&(path / name), dimension, shape);
+        Ok(Self { heads: [head("v1")?, head("v2")?], dimension })
+    }
+
+    /// Length D of the embeddings it expects.
+    pub fn dimension(&self) -> i64 {
+        self.dimension
+    }
+
+    /// min(V1, V2)(s, g, z) of embeddings, each (B, D): (B).
+    pub fn least(&self, s: &Tensor, g: &Tensor, z: &Tensor) -> Result<Tensor, TchError> {
+        let [v1, v2] = &self.heads;
+        v1.of(s, g, z, false)?.f_minimum(&v2.of(s, g, z, false)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::fill;
+    use tch::{Device, Kind};
+
+    fn shape(layer_norm: bool) -> PerceptronShape {
+        PerceptronShape { hidden: vec![6, 4], layer_norm, dropout: 0.0 }
+    }
+
+    fn random(size: &[i64]) -> Tensor {
+        Tensor::rand(size, (Kind::Float, Device::Cpu))
+    }
+
+    #[test]
+    fn the_value_is_the_bilinear_form_with_the_biases_written_out() {
+        let store = nn::VarStore::new(Device::Cpu);
+        let head = IntentionValue::new(&store.root(), 5, &shape(false)).unwrap();
+        fill(&store, 3).unwrap();
+        let (s, g, z) = (random(&[7, 5]), random(&[7, 5]), random(&[7, 5]));
+        let (phi, psi) = (head.phi(&s, false).unwrap().0, head.psi(&g, false).unwrap().0);
+        let t = head.t(&head.psi(&z, false).unwrap(), false).unwrap().0;
+        // [A (T phi) + a] . [B (T psi) + b], as four products.
+        let v = store.variables();
+        let (a, a0, b, b0) = (&v["a.weight"], &v["a.bias"], &v["b.weight"], &v["b.bias"]);
+        let (x, y) = (&t * &phi, &t * &psi);
+        let matrix = a.transpose(0, 1).matmul(b);
+        let expected = (x.matmul(&matrix) * &y).sum_dim_intlist(-1, false, None)
+            + x.matmul(&a.transpose(0, 1)).matmul(b0)
+            + y.matmul(&b.transpose(0, 1)).matmul(a0)
+            + a0.dot(b0);
+        let off = f64::try_from((head.of(&s, &g, &z, false).unwrap() - expected).abs().max()).unwrap();
+        assert!(off < 1e-5, "{off}");
+    }
+
+    #[test]
+    fn the_heads_differ_and_the_least_is_the_smaller_of_the_two() {
+        let store = nn::VarStore::new(Device::Cpu);
+        let values = IntentionValues::new(&store.root(), 5, &shape(true)).unwrap();
+        fill(&store, 3).unwrap();
+        let (s, g, z) = (random(&[64, 5]), random(&[64, 5]), random(&[64, 5]));
+        let [v1, v2] =
+            values.heads.each_ref().map(|head| Vec::<f32>::try_from(head.of(&s, &g, &z, false).unwrap()).unwrap());
+        let least = Vec::<f32>::try_from(values.least(&s, &g, &z).unwrap()).unwrap();
+        assert!(v1.iter().zip(&v2).any(|(a, b)| a < b) && v1.iter().zip(&v2).any(|(a, b)| a > b));
+        for i in 0..64 {
+            assert_eq!(least[i], v1[i].min(v2[i]));
+        }
+    }
+
+    #[test]
+    fn dropout_acts_while_training_only() {
+        let store = nn::VarStore::new(Device::Cpu);
+        let shape = PerceptronShape { dropout: 0.5, ..shape(false) };
+        let head = IntentionValue::new(&store.root(), 5, &shape).unwrap();
+        let x = random(&[32, 5]);
+        let of = |train| head.of(&x, &x, &x, train).unwrap();
+        assert!(of(false).equal(&of(false)));
+        assert!(!of(true).equal(&of(true)));
+    }
+
+    #[test]
+    fn another_dimension_and_no_layers_are_errors() {
+        let store = nn::VarStore::new(Device::Cpu);
+        let head = IntentionValue::new(&store.root(), 5, &shape(false)).unwrap();
+        let x = random(&[2, 4]);
+        assert!(head.of(&x, &x, &x, false).is_err());
+        let none = PerceptronShape { hidden: vec![], ..shape(false) };
+        assert!(IntentionValue::new(&(store.root() / "other"), 5, &none).is_err());
+    }
+}

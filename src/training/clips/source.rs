@@ -1,0 +1,29 @@
+//! What a layout is to the store that holds its frames.
+
+use std::ops::Range;
+
+use super::picture::Picture;
+
+/// A clip as it lies on the disk.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Listed {
+    /// Where it came from, for messages.
+    pub name: String,
+    /// Number of frames, at least 1; `None` where only decoding tells.
+    pub frames: Option<usize>,
+}
+
+/// Who takes frames as they are decoded.
+pub(super) type Take<'a> = dyn FnMut(Picture) -> anyhow::Result<()> + 'a;
+
+/// Clips of one layout.
+pub(super) trait Source: Send + Sync {
+    /// The clips, in order.
+    fn clips(&self) -> &[Listed];
+
+    /// Does a frame cost as much as its whole clip?
+    fn is_sequential(&self) -> bool;
+
+    /// Decodes these frames of a clip in order; the range may end beyond the clip. Errors name the file.
+    fn decode(&self, clip: usize, frames: Range<usize>, take: &mut Take<'_>) -> anyhow::Result<()>;
+}

@@ -1,0 +1,233 @@
+//! Which images ICVF compares: from where, what comes next, which outcome, which intent. Indices only.
+
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+
+use crate::training::Clips;
+
+/// One image of a set of clips.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// The clip.
+    pub clip: usize,
+    /// Number of the image in the clip, from 0.
+    pub index: usize,
+}
+
+/// What one element of a batch is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// Where one is, s.
+    pub s: Place,
+    /// What came next, s'; s again at the end of its clip.
+    pub s_next: Place,
+    /// The outcome asked for, g.
+    pub g: Place,
+    /// What is intended, z.
+    pub z: Place,
+}
+
+impl Sample {
+    /// Is s the outcome? Then r_g = 0 and nothing follows (m_g = 0); else r_g = -1 and m_g = 1.
+    pub fn reached_g(&self) -> bool {
+        self.g == self.s
+    }
+
+    /// Is s what is intended? As [`Sample::reached_g`], for r_z and m_z.
+    pub fn reached_z(&self) -> bool {
+        self.z == self.s
+    }
+}
+
+/// How outcomes and intents are drawn; the three shares add up to 1.
+///
+/// The published ICVF code has 0.3, 0.5, 0.2; its Ego4D trainer 0.1, 0.8, 0.1 with `intent_sametraj`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct GoalShares {
+    /// Share of goals that are any image of any clip.
+    pub p_random: f64,
+    /// Share of goals that come later in the same clip, or now.
+    pub p_traj: f64,
+    /// Share of goals that are reached.
+    pub p_curr: f64,
+    /// Share of outcomes that are what is intended, g = z.
+    pub p_samegoal: f64,
+    /// Intents never come from another clip: `p_random` is added to `p_traj` for them.
+    pub intent_sametraj: bool,
+    /// A goal of the same clip is at most this many images ahead; none: any of the clip.
+    pub max_distance: Option<usize>,
+}
+
+impl GoalShares {
+    /// The key that is not acceptable, what was found and what is expected; none where all is well.
+    pub fn refused(&self) -> Option<(&'static str, String, &'static str)> {
+        let shares = [
+            ("p_random", self.p_random),
+            ("p_traj", self.p_traj),
+            ("p_curr", self.p_curr),
+            ("p_samegoal", self.p_samegoal),
+        ];
+        if let Some((key, share)) = shares.into_iter().find(|(_, share)| !(0.0..=1.0).contains(share)) {
+            return Some((key, share.to_string(), "a share between 0 and 1"));
+        }
+        let sum = self.p_random + self.p_traj + self.p_curr;
+        if (sum - 1.0).abs() > 1e-6 {
+            return Some(("p_random", format!("p_random + p_traj + p_curr = {sum}"), "a sum of 1"));
+        }
+        (self.max_distance == Some(0)).then(|| ("max_distance", "0".into(), "at least 1, or no such key"))
+    }
+
+    /// Draws one element: s uniform over clips and their images, then z, then g.
+    ///
+    /// The last image of a clip is drawn too and followed by itself: no value is then bootstrapped from an image whose
+    /// own value nothing holds. `clips` holds at least one clip, each of at least one image.
+    pub fn draw(&self, clips: &dyn Clips, rng: &mut ChaCha8Rng) -> Sample {
+        let s = any(clips, rng);
+        let last = clips.frames(s.clip).saturating_sub(1);
+        let s_next = Place { index: (s.index + 1).min(last), ..s };
+        let z = if self.intent_sametraj {
+            self.goal(clips, s, 1.0 - self.p_curr, rng)
+        } else {
+            self.goal(clips, s, self.p_traj, rng)
+        };
+        let own = self.goal(clips, s, self.p_traj, rng);
+        let g = if rng.random::<f64>() < self.p_samegoal { z } else { own };
+        Sample { s, s_next, g, z }
+    }
+
+    /// A goal for s, as `gc_dataset.py` draws it: any or of this clip, and then s itself over it. Every draw takes the
+    /// same numbers from the generator, whichever goal it ends in.
+    fn goal(&self, clips: &dyn Clips, s: Place, p_traj: f64, rng: &mut ChaCha8Rng) -> Place {
+        let random = any(clips, rng);
+        let last = clips.frames(s.clip).saturating_sub(1);
+        let end = self.max_distance.map_or(last, |most| last.min(s.index.saturating_add(most)));
+        let u: f64 = rng.random();
+        let ahead = Place { index: (u * s.index as f64 + (1.0 - u) * end as f64).round() as usize, ..s };
+        let (of_this_clip, now): (f64, f64) = (rng.random(), rng.random());
+        // Every goal is reached where p_curr is 1: what is divided by 0 is then overwritten.
+        let goal = if of_this_clip < p_traj / (1.0 - self.p_curr) { ahead } else { random };
+        if now < self.p_curr { s } else { goal }
+    }
+}
+
+/// Any image: uniform over clips, then over the clip's images.
+fn any(clips: &dyn Clips, rng: &mut ChaCha8Rng) -> Place {
+    let clip = rng.random_range(0..clips.len());
+    Place { clip, index: rng.random_range(0..clips.frames(clip).max(1)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::training::icvf::tests::Blank;
+    use rand::SeedableRng;
+
+    const GENERIC: GoalShares = GoalShares {
+        p_random: 0.3,
+        p_traj: 0.5,
+        p_curr: 0.2,
+        p_samegoal: 0.5,
+        intent_sametraj: false,
+        max_distance: None,
+    };
+    const EGO4D: GoalShares = GoalShares { p_random: 0.1, p_traj: 0.8, p_curr: 0.1, intent_sametraj: true, ..GENERIC };
+
+    /// Many clips, so that a random goal hardly ever falls into the clip of s; long, so that it hardly ever is s.
+    fn many() -> Blank {
+        Blank { frames: vec![1000; 1000] }
+    }
+
+    fn draws(shares: GoalShares, clips: &Blank, count: usize) -> Vec<Sample> {
+        let mut rng = ChaCha8Rng::seed_from_u64(5);
+        (0..count).map(|_| shares.draw(clips, &mut rng)).collect()
+    }
+
+    fn share(samples: &[Sample], is: impl Fn(&Sample) -> bool) -> f64 {
+        samples.iter().filter(|sample| is(sample)).count() as f64 / samples.len() as f64
+    }
+
+    #[test]
+    fn goals_come_from_where_the_shares_say() {
+        // 20000 draws: 5 standard deviations are below 0.018.
+        for shares in [GENERIC, EGO4D] {
+            let samples = draws(shares, &many(), 20_000);
+            let elsewhere = if shares.intent_sametraj { 0.0 } else { shares.p_random };
+            let near = |found: f64, expected: f64| assert!((found - expected).abs() < 0.018, "{found}, not {expected}");
+            near(share(&samples, |x| x.z.clip != x.s.clip), elsewhere);
+            near(share(&samples, Sample::reached_z), shares.p_curr);
+            near(share(&samples, |x| x.g == x.z), shares.p_samegoal + 0.5 * shares.p_curr * shares.p_curr);
+            let own: Vec<Sample> = samples.iter().copied().filter(|x| x.g != x.z).collect();
+            near(share(&own, |x| x.g.clip != x.s.clip), shares.p_random);
+        }
+    }
+
+    #[test]
+    fn an_intent_of_the_same_clip_never_leaves_it_but_outcomes_do() {
+        let samples = draws(EGO4D, &many(), 5000);
+        assert_eq!(share(&samples, |x| x.z.clip != x.s.clip), 0.0);
+        assert!(share(&samples, |x| x.g.clip != x.s.clip) > 0.02);
+    }
+
+    #[test]
+    fn a_goal_is_reached_exactly_when_it_is_the_same_image_of_the_same_clip() {
+        // Few short clips: all coincidences happen.
+        let clips = Blank { frames: vec![2, 3, 4] };
+        let samples = draws(GENERIC, &clips, 3000);
+        let same_number_elsewhere = |x: &Sample| x.g.index == x.s.index && x.g.clip != x.s.clip;
+        assert!(share(&samples, same_number_elsewhere) > 0.02);
+        for x in &samples {
+            assert_eq!(x.reached_g(), (x.g.clip, x.g.index) == (x.s.clip, x.s.index));
+            assert_eq!(x.reached_z(), (x.z.clip, x.z.index) == (x.s.clip, x.s.index));
+            for place in [x.s, x.s_next, x.g, x.z] {
+                assert!(place.index < clips.frames(place.clip));
+            }
+        }
+    }
+
+    #[test]
+    fn the_next_image_follows_and_the_last_follows_itself() {
+        let clips = Blank { frames: vec![2, 5] };
+        let samples = draws(GENERIC, &clips, 500);
+        for x in &samples {
+            let last = clips.frames[x.s.clip] - 1;
+            assert_eq!(x.s_next, Place { clip: x.s.clip, index: (x.s.index + 1).min(last) });
+        }
+        for (clip, frames) in [(0, 2), (1, 5)] {
+            for index in 0..frames {
+                assert!(samples.iter().any(|x| x.s == Place { clip, index }), "image {index} of {clip} is never s");
+            }
+        }
+    }
+
+    #[test]
+    fn goals_of_the_clip_are_spread_evenly_from_now_to_its_end() {
+        let shares = GoalShares { p_random: 0.0, p_traj: 1.0, p_curr: 0.0, ..GENERIC };
+        let samples = draws(shares, &Blank { frames: vec![1001] }, 40_000);
+        let along: Vec<f64> = samples
+            .iter()
+            .filter(|x| x.s.index < 900)
+            .map(|x| (x.z.index as f64 - x.s.index as f64) / (1000 - x.s.index) as f64)
+            .collect();
+        for tenth in 0..10 {
+            let (low, high) = (f64::from(tenth) / 10.0, f64::from(tenth + 1) / 10.0);
+            let share = along.iter().filter(|a| **a >= low && **a < high).count() as f64 / along.len() as f64;
+            assert!((share - 0.1).abs() < 0.012, "{share} of the goals between {low} and {high}");
+        }
+        let near = GoalShares { max_distance: Some(3), ..shares };
+        let samples = draws(near, &Blank { frames: vec![1001] }, 2000);
+        let ahead = |x: &Sample| x.z.index - x.s.index;
+        assert_eq!(samples.iter().map(ahead).max(), Some(3));
+        assert_eq!(samples.iter().map(ahead).min(), Some(0));
+    }
+
+    #[test]
+    fn shares_that_cannot_be_are_named() {
+        assert_eq!(GENERIC.refused(), None);
+        assert_eq!(EGO4D.refused(), None);
+        let key = |shares: GoalShares| shares.refused().map(|(key, _, _)| key);
+        assert_eq!(key(GoalShares { p_curr: -0.2, ..GENERIC }), Some("p_curr"));
+        assert_eq!(key(GoalShares { p_samegoal: f64::NAN, ..GENERIC }), Some("p_samegoal"));
+        assert_eq!(key(GoalShares { p_traj: 0.6, ..GENERIC }), Some("p_random"));
+        assert_eq!(key(GoalShares { max_distance: Some(0), ..GENERIC }), Some("max_distance"));
+    }
+}

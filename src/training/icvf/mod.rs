@@ -1,0 +1,75 @@
+//! ICVF: an image encoder learned from action-free video by the values of intentions; V-PTR's phase 1.
+//!
+//! Ghosh, Bhateja and Levine 2023, "Reinforcement learning from passive data via latent intentions"; Bhateja et al. 2023,
+//! "Robotic offline RL from internet videos via value-function pre-training" (V-PTR), appendix A.1. What is learned is
+//! V(s, g, z): minus the discounted number of steps from image s to outcome g for somebody who intends z. Later phases
+//! use the encoder f alone.
+//!
+//! Start reading at [`loss()`]; [`GoalShares`] says what is compared with what, [`Icvf`] takes the steps.
+
+mod batch;
+mod goals;
+mod learner;
+mod loss;
+mod settings;
+mod value_file;
+#[cfg(test)]
+pub(crate) mod tests;
+
+pub use batch::{Batch, GoalBatches};
+pub use goals::{GoalShares, Place, Sample};
+pub use learner::Icvf;
+pub use loss::{Embeddings, Loss, LossShape, Reached, TargetEmbeddings, loss};
+pub use settings::Settings;
+pub use value_file::load_values;
+
+use anyhow::ensure;
+
+use super::clips::{at_least, split};
+use super::{Clips, Run, Schedule, learn};
+use crate::config::digest;
+use crate::encoder::EncoderKind;
+
+/// Fewest images of a clip in which a step can be seen.
+const SHORTEST: usize = 2;
+
+/// Learns an encoder and its values from clips, whose images are of `settings.image_size`, to the end or until asked to
+/// stop. Answers whether it came to the end. Clips of fewer than 2 images are passed over and told.
+pub fn train(settings: &Settings, clips: &dyn Clips, run: &Run<'_>) -> anyhow::Result<bool> {
+    settings.check()?;
+    check_size(settings, clips)?;
+    let long = at_least(clips, SHORTEST)?;
+    if let Some(remark) = long.remark() {
+        (run.tell)(&remark);
+    }
+    let (learned, held_out) = split(&long, settings.validation)?;
+    let record = serde_json::json!({
+        "algorithm": "icvf",
+        "settings": settings,
+        "data": {
+            "clips": long.len(), "kept_back": held_out.len(), "passed_over": long.left_out(),
+            "frames": (0..long.len()).map(|clip| long.frames(clip)).sum::<usize>(),
+            "digest_of_names_and_lengths": names_digest(clips),
+        },
+    });
+    let mut learner = Icvf::new(settings, &held_out)?;
+    let Settings { seed, steps, checkpoint_every, validate_every, .. } = *settings;
+    let schedule = Schedule { seed, steps, checkpoint_every, validate_every };
+    learn(&mut learner, &settings.batches(&learned), &schedule, record, run)
+}
+
+/// Digest of which clips there are and how long they are.
+fn names_digest(clips: &dyn Clips) -> String {
+    let list: String = (0..clips.len()).map(|clip| format!("{} {}\n", clips.name(clip), clips.frames(clip))).collect();
+    digest(list.as_bytes())
+}
+
+/// Refuses images of another size than the settings name, or than the encoder can take.
+fn check_size(settings: &Settings, clips: &dyn Clips) -> anyhow::Result<()> {
+    let (found, size) = (settings.image_size, clips.size());
+    ensure!(found == size, "image_size: found {found}, but the clips' images are {size} pixels wide; make them equal");
+    let small = settings.encoder.parse::<EncoderKind>()? == EncoderKind::Small;
+    let expected = crate::encoder::preprocess::POLICY_SIZE;
+    ensure!(!small || size == expected, "image_size: found {size}, the encoder `small` expects {expected}");
+    Ok(())
+}

@@ -1,0 +1,156 @@
+//! Settings of ICVF, one flat file.
+
+use std::path::PathBuf;
+
+use anyhow::ensure;
+use serde::{Deserialize, Serialize};
+
+use super::batch::GoalBatches;
+use super::goals::GoalShares;
+use super::loss::LossShape;
+use crate::network::PerceptronShape;
+use crate::training::{ClipAugmentation, Clips, ColorJitter};
+
+/// Settings, one flat file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    // --- what is made
+    /// Encoder kind: `small`, `vip`, `vptr`.
+    pub encoder: String,
+    /// Weights the encoder starts from; none: from the seed.
+    #[serde(default)]
+    pub encoder_weights: Option<PathBuf>,
+    /// Hidden widths of phi, psi and T; the last is the length of all three.
+    pub hidden: Vec<i64>,
+    /// Dense -> GELU -> layer normalization in the heads instead of dense -> ReLU.
+    pub layer_norm: bool,
+    /// Share of the heads' units dropped while training.
+    pub dropout: f64,
+    // --- the value
+    /// gamma: what a value is worth a step later.
+    pub discount: f64,
+    /// alpha: weight of steps that come nearer to what is intended; the others have 1 - alpha.
+    pub expectile: f64,
+    /// The smaller of the two values judges a step; otherwise their mean.
+    pub min_q: bool,
+    /// Judge steps by the intent; otherwise plain temporal differences.
+    pub intent: bool,
+    /// Share of the way that the target network goes to the learning one per step.
+    pub target_rate: f64,
+    // --- optimization
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Gradient steps.
+    pub steps: u64,
+    /// Elements per batch; each costs 7 images.
+    pub batch: usize,
+    /// Learning rate in the beginning.
+    pub learning_rate: f64,
+    /// The learning rate falls to 0 along a cosine; otherwise it stays.
+    pub cosine: bool,
+    /// Decoupled weight decay.
+    pub weight_decay: f64,
+    /// Added to the root of Adam's second moment.
+    pub epsilon: f64,
+    /// Run the encoder's activations in bf16 while training.
+    #[serde(default)]
+    pub bf16: bool,
+    // --- goals
+    /// Share of goals that are any image of any clip.
+    pub p_random: f64,
+    /// Share of goals that come later in the same clip, or now.
+    pub p_traj: f64,
+    /// Share of goals that are reached.
+    pub p_curr: f64,
+    /// Share of outcomes that are what is intended, g = z.
+    pub p_samegoal: f64,
+    /// Intents never come from another clip.
+    pub intent_sametraj: bool,
+    /// A goal of the same clip is at most this many images ahead; none: any of the clip.
+    #[serde(default)]
+    pub max_distance: Option<usize>,
+    // --- data
+    /// Side of the clips' images \[pixels\].
+    pub image_size: u32,
+    /// Largest shift in x and y of an image, edges repeated \[pixels\].
+    pub shift: u32,
+    /// Colors of an image.
+    pub color: ColorJitter,
+    /// Every n-th clip is kept for validation; 0 keeps none.
+    pub validation: usize,
+    // --- reporting
+    /// Gradient steps between checkpoints.
+    pub checkpoint_every: u64,
+    /// Gradient steps between validations.
+    pub validate_every: u64,
+}
+
+impl Settings {
+    /// Refuses what cannot be learned with, naming the key.
+    pub fn check(&self) -> anyhow::Result<()> {
+        ensure!(self.steps > 0, "steps: found 0, expected at least 1");
+        ensure!(self.batch > 0, "batch: found 0, expected at least 1");
+        let hidden = !self.hidden.is_empty() && self.hidden.iter().all(|width| *width > 0);
+        ensure!(hidden, "hidden: found {:?}, expected at least one width, each at least 1", self.hidden);
+        let shares = [
+            ("dropout", self.dropout, 0.0, 0.99),
+            ("discount", self.discount, 0.0, 1.0),
+            ("expectile", self.expectile, 0.5, 1.0),
+            ("target_rate", self.target_rate, 0.0, 1.0),
+            ("learning_rate", self.learning_rate, 0.0, f64::MAX),
+            ("weight_decay", self.weight_decay, 0.0, f64::MAX),
+            ("epsilon", self.epsilon, f64::MIN_POSITIVE, f64::MAX),
+        ];
+        for (key, found, low, high) in shares {
+            ensure!((low..=high).contains(&found), "{key}: found {found}, expected {low} to {high}");
+        }
+        if let Some((key, found, expected)) = self.goal_shares().refused() {
+            anyhow::bail!("{key}: found {found}, expected {expected}");
+        }
+        Ok(())
+    }
+
+    /// How goals are drawn.
+    pub fn goal_shares(&self) -> GoalShares {
+        GoalShares {
+            p_random: self.p_random,
+            p_traj: self.p_traj,
+            p_curr: self.p_curr,
+            p_samegoal: self.p_samegoal,
+            intent_sametraj: self.intent_sametraj,
+            max_distance: self.max_distance,
+        }
+    }
+
+    /// Batches of clips as these settings draw them.
+    pub fn batches<'a>(&self, clips: &'a dyn Clips) -> GoalBatches<'a> {
+        GoalBatches {
+            clips,
+            shares: self.goal_shares(),
+            augmentation: ClipAugmentation { shift: self.shift, color: self.color, ..ClipAugmentation::NONE },
+            batch: self.batch,
+            seed: self.seed,
+            intent: self.intent,
+        }
+    }
+
+    /// The numbers of the loss.
+    pub fn loss_shape(&self) -> LossShape {
+        LossShape { discount: self.discount, expectile: self.expectile, min_q: self.min_q, intent: self.intent }
+    }
+
+    /// How the heads are made.
+    pub fn perceptron_shape(&self) -> PerceptronShape {
+        PerceptronShape { hidden: self.hidden.clone(), layer_norm: self.layer_norm, dropout: self.dropout }
+    }
+
+    /// Learning rate of a step.
+    pub fn rate(&self, step: u64) -> f64 {
+        if !self.cosine {
+            return self.learning_rate;
+        }
+        let progress = step as f64 / self.steps as f64;
+        self.learning_rate * 0.5 * (1.0 + (std::f64::consts::PI * progress).cos())
+    }
+}
