@@ -5,8 +5,8 @@ use std::path::Path;
 
 use visuomotor::config::load;
 use visuomotor::recording::{EpisodeWriter, WriterOptions};
-use visuomotor::training::behavior_cloning::{Run, Settings, train};
-use visuomotor::training::{Curves, Dataset};
+use visuomotor::training::behavior_cloning::{Settings, train};
+use visuomotor::training::{Curves, Dataset, Run};
 
 use super::recording::episodes::{decision, end, image, observation, start};
 

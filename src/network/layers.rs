@@ -184,7 +184,7 @@ impl Dense {
 
     /// (B, in) -> (B, out).
     pub fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
-        x.f_linear(&self.weight, Some(&self.bias))
+        x.f_linear(&in_format_of(x, &self.weight)?, Some(&in_format_of(x, &self.bias)?))
     }
 
     pub fn prepare(&mut self, inference: &Inference) -> Result<(), TchError> {

@@ -20,7 +20,6 @@ use tch::{Device, Kind, TchError, Tensor};
 
 pub use bottleneck::Bottleneck;
 pub use device::{describe_device, device, set_threads};
-#[cfg(test)]
 pub(crate) use fill::splitmix64;
 pub use fill::{fill, filled};
 pub use perceptron::{Linear, Perceptron};

@@ -9,6 +9,7 @@ pub struct Adam {
     second: Vec<Tensor>,
     step: i64,
     weight_decay: f64,
+    epsilon: f64,
 }
 
 impl Adam {
@@ -27,7 +28,13 @@ impl Adam {
             .collect();
         variables.sort_by(|a, b| a.0.cmp(&b.0));
         let zeros = |variables: &[(String, Tensor)]| variables.iter().map(|(_, t)| t.zeros_like()).collect();
-        Self { first: zeros(&variables), second: zeros(&variables), variables, step: 0, weight_decay }
+        Self { first: zeros(&variables), second: zeros(&variables), variables, step: 0, weight_decay, epsilon: Self::EPSILON }
+    }
+
+    /// The same with another number under the fraction than 1e-8 (ICVF: 3.125e-4).
+    pub fn with_epsilon(mut self, epsilon: f64) -> Self {
+        self.epsilon = epsilon;
+        self
     }
 
     /// Steps taken.
@@ -69,7 +76,7 @@ impl Adam {
                 let (m, v) = (&mut self.first[i], &mut self.second[i]);
                 let _ = m.f_mul_scalar_(b1)?.f_add_(&gradient.f_mul_scalar(1.0 - b1)?)?;
                 let _ = v.f_mul_scalar_(b2)?.f_add_(&gradient.f_square()?.f_mul_scalar(1.0 - b2)?)?;
-                let denominator = v.f_div_scalar(correction2)?.f_sqrt()?.f_add_scalar_(Self::EPSILON)?;
+                let denominator = v.f_div_scalar(correction2)?.f_sqrt()?.f_add_scalar_(self.epsilon)?;
                 let update = m.f_div_scalar(correction1)?.f_div_(&denominator)?;
                 if self.weight_decay > 0.0 && variable.dim() > 1 {
                     let _ = variable.f_mul_scalar_(1.0 - rate * self.weight_decay)?;

@@ -7,14 +7,24 @@
 mod adam;
 mod augment;
 pub mod behavior_cloning;
+pub mod checkpoint;
+mod clip_augmentation;
 mod clips;
+mod color;
+mod crop;
 mod curves;
 mod dataset;
+mod image_encoder;
+mod prefetch;
 mod session;
 
 pub use adam::Adam;
 pub use augment::Augmentation;
+pub use clip_augmentation::{ClipAugmentation, Crop};
 pub use clips::Clips;
+pub use color::{ColorChange, ColorJitter};
+pub use crop::{CropBox, draw_crop, draw_shift, resized_crop, shift};
 pub use curves::{Curves, curves_svg};
 pub use dataset::{Batch, Dataset};
-pub use session::{Batches, Learner, Terms};
+pub use image_encoder::{TrainedEncoder, soft_update, weights_bytes};
+pub use session::{Batches, Learner, Run, Schedule, Terms, learn, step_seed};

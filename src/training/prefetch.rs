@@ -1,0 +1,113 @@
+//! Batches put together ahead of time, in the order of their steps.
+
+use std::ops::Range;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread::{Scope, ScopedJoinHandle};
+
+use anyhow::anyhow;
+
+use super::session::Batches;
+
+/// Batches that wait to be learned from, over all threads.
+const WAITING: usize = 4;
+
+/// How many threads put batches together: half of the machine's, as the other half learns.
+pub(super) fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |n| (n.get() / 2).clamp(1, 8))
+}
+
+/// Threads at work. Thread i of n makes the steps i, i + n, ... and hands them over in a queue of its own, so that taking
+/// from the queues in turn keeps the order of the steps however many threads there are.
+pub(super) struct Prefetch<'scope, B> {
+    queues: Vec<Receiver<anyhow::Result<B>>>,
+    threads: Vec<ScopedJoinHandle<'scope, ()>>,
+    taken: usize,
+}
+
+impl<'scope, B: Send + 'scope> Prefetch<'scope, B> {
+    /// Begins to make the batches of `steps`; `threads` is at least 1.
+    pub fn start<'env>(
+        scope: &'scope Scope<'scope, 'env>,
+        batches: &'env dyn Batches<Batch = B>,
+        steps: Range<u64>,
+        threads: usize,
+    ) -> Self {
+        let mut prefetch = Self { queues: Vec::new(), threads: Vec::new(), taken: 0 };
+        for first in 0..threads {
+            let (send, queue) = sync_channel((WAITING / threads).max(1));
+            let mine = steps.clone().skip(first).step_by(threads);
+            prefetch.queues.push(queue);
+            prefetch.threads.push(scope.spawn(move || {
+                for step in mine {
+                    if send.send(batches.batch(step)).is_err() {
+                        return;
+                    }
+                }
+            }));
+        }
+        prefetch
+    }
+
+    /// The batch of the next step; an error where it could not be made.
+    pub fn next(&mut self) -> anyhow::Result<B> {
+        let queue = self.taken % self.queues.len().max(1);
+        self.taken += 1;
+        let answer = self.queues.get(queue).and_then(|queue| queue.recv().ok());
+        answer.ok_or_else(|| anyhow!("the thread that puts batches together ended; what it said last tells why"))?
+    }
+}
+
+impl<B> Drop for Prefetch<'_, B> {
+    fn drop(&mut self) {
+        // Without a reader the threads end.
+        self.queues.clear();
+        for thread in self.threads.drain(..) {
+            // A panic has been told on the terminal and by `next`; if it was ahead of the last step taken, it comes again.
+            let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    struct Numbers;
+
+    impl Batches for Numbers {
+        type Batch = u64;
+        fn batch(&self, step: u64) -> anyhow::Result<u64> {
+            // Early steps take longest, so that threads overtake each other.
+            std::thread::sleep(Duration::from_millis(20u64.saturating_sub(step)));
+            match step {
+                77 => Err(anyhow!("no data for step 77")),
+                78 => panic!("a broken source of data"),
+                _ => Ok(step),
+            }
+        }
+    }
+
+    #[test]
+    fn batches_come_in_the_order_of_their_steps() {
+        for threads in [1, 2, 3, 8] {
+            let got = std::thread::scope(|scope| {
+                let mut ahead = Prefetch::start(scope, &Numbers, 3..20, threads);
+                (3..20).map(|_| ahead.next().unwrap()).collect::<Vec<_>>()
+            });
+            assert_eq!(got, (3..20).collect::<Vec<_>>(), "{threads} threads");
+        }
+    }
+
+    #[test]
+    fn an_error_and_a_panic_arrive_in_turn_and_stop_nothing_else() {
+        for threads in [1, 2] {
+            let said = std::thread::scope(|scope| {
+                let mut ahead = Prefetch::start(scope, &Numbers, 76..90, threads);
+                assert_eq!(ahead.next().unwrap(), 76);
+                [ahead.next(), ahead.next()].map(|answer| answer.unwrap_err().to_string())
+            });
+            assert!(said[0].contains("step 77") && said[1].contains("ended"), "{said:?}");
+        }
+    }
+}
