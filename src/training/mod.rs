@@ -1,6 +1,7 @@
 //! Learning from recorded episodes: the data, the loop, and one file per algorithm.
 //!
-//! [`behavior_cloning`] is the whole algorithm; [`Dataset`] turns episodes into batches; [`Adam`] is the optimizer, its
+//! [`behavior_cloning`], [`cql`] and [`reward_weighted`] are whole algorithms; [`Dataset`] (successes) and [`transitions`]
+//! (successes and failures) turn episodes into batches; [`Adam`] is the optimizer, its
 //! moments saved with each checkpoint so that a resumed run continues as if it had not stopped. Training never touches
 //! hardware: periodic trials are a function handed in by the command line.
 
@@ -11,12 +12,15 @@ pub mod checkpoint;
 mod clip_augmentation;
 mod clips;
 mod color;
+pub mod cql;
 mod crop;
 mod curves;
 mod dataset;
 mod image_encoder;
 mod prefetch;
+pub mod reward_weighted;
 mod session;
+pub mod transitions;
 
 pub use adam::Adam;
 pub use augment::Augmentation;
