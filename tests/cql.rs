@@ -210,8 +210,7 @@ fn run<L: Learner>(
         now == 0
     };
     let schedule = Schedule { seed: 1, steps: 6, checkpoint_every: 2, validate_every: 3 };
-    let run =
-        Run { out, resume, command: "test".into(), stop: &stop, tell: &|_| {}, score: &|_| Ok(None) };
+    let run = Run { out, resume, command: "test".into(), stop: &stop, tell: &|_| {}, score: &|_| Ok(None) };
     learn(learner, batches, &schedule, serde_json::json!({ "algorithm": algorithm }), &run).unwrap()
 }
 
@@ -227,6 +226,7 @@ const CQL_FILES: [&str; 5] =
 
 #[test]
 fn both_phases_resume_to_the_last_bit() {
+    let _alone = super::alone();
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     data_set(&at("prior"));
@@ -261,6 +261,7 @@ fn both_phases_resume_to_the_last_bit() {
 
 #[test]
 fn reward_weighted_regression_resumes_to_the_last_bit_and_needs_a_goal() {
+    let _alone = super::alone();
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     data_set(&at("data"));

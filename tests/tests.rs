@@ -48,3 +48,10 @@ mod shipped_policy;
 /// Behavior cloning: resumption, the loss, refusals.
 #[cfg(feature = "torch")]
 mod training;
+
+/// libtorch's generator is the process's: tests that draw weights from it and compare them take turns.
+#[cfg(feature = "torch")]
+fn alone() -> std::sync::MutexGuard<'static, ()> {
+    static GENERATOR: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    GENERATOR.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

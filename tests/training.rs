@@ -4,9 +4,12 @@ use std::cell::Cell;
 use std::path::Path;
 
 use visuomotor::config::load;
+use visuomotor::encoder::EncoderKind;
+use visuomotor::network::fill;
+use visuomotor::policy::Checkpoint;
 use visuomotor::recording::{EpisodeWriter, WriterOptions};
 use visuomotor::training::behavior_cloning::{Settings, train};
-use visuomotor::training::{Curves, Dataset, Run};
+use visuomotor::training::{Curves, Dataset, Run, TrainedEncoder};
 
 use super::recording::episodes::{decision, end, image, observation, start};
 
@@ -58,6 +61,7 @@ fn run(data: &Dataset, out: &Path, resume: bool, most: u32) -> bool {
 
 #[test]
 fn a_resumed_run_ends_in_the_weights_of_an_unbroken_one() {
+    let _alone = super::alone();
     let folder = tempfile::tempdir().unwrap();
     let (episodes, whole, broken) = (folder.path().join("d"), folder.path().join("a"), folder.path().join("b"));
     std::fs::create_dir(&episodes).unwrap();
@@ -84,6 +88,30 @@ fn a_folder_without_episodes_and_an_unknown_task_are_refused() {
     data_set(folder.path());
     let error = Dataset::read(folder.path(), &["juggle".to_string()], 128).err().unwrap().to_string();
     assert!(error.contains("croissant_out_of_bowl") && error.contains("juggle"), "{error}");
+}
+
+#[test]
+fn a_frozen_encoder_stays_as_it_was_while_the_head_learns() {
+    let _alone = super::alone();
+    let folder = tempfile::tempdir().unwrap();
+    let (episodes, weights) = (folder.path().join("d"), folder.path().join("weights.safetensors"));
+    std::fs::create_dir(&episodes).unwrap();
+    data_set(&episodes);
+    let encoder = TrainedEncoder::new(EncoderKind::Small, None, false).unwrap();
+    fill(&encoder.variables, 4).unwrap();
+    encoder.save(&weights).unwrap();
+    let settings = Settings { freeze_encoder: true, encoder_weights: Some(weights.clone()), ..settings() };
+    let data = Dataset::read(&episodes, &settings.tasks, 128).unwrap();
+    let out = folder.path().join("out");
+    let run =
+        Run { out: &out, resume: false, command: "test".into(), stop: &|| false, tell: &|_| {}, score: &|_| Ok(None) };
+    assert!(train(&settings, &data, &run).unwrap());
+    let read = |file: &Path| std::fs::read(file).unwrap();
+    assert!(read(&out.join("encoder.safetensors")) == read(&weights));
+    assert!(Checkpoint::load(&out).is_ok());
+    let curves: Curves = serde_json::from_slice(&read(&out.join("curves.json"))).unwrap();
+    let losses = &curves.series["train_loss"];
+    assert!(losses.last().unwrap().1 < losses[0].1, "{losses:?}");
 }
 
 /// With ten demonstrations and `validation = 1` training once ended in an error of libtorch's.

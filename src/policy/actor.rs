@@ -127,7 +127,8 @@ mod tests {
 
     #[test]
     fn actions_at_the_edge_keep_a_finite_density() {
-        let policy = TanhGaussian { mean: Tensor::full([1, 7], 60.0, OPTIONS), log_std: Tensor::zeros([1, 7], OPTIONS) };
+        let policy =
+            TanhGaussian { mean: Tensor::full([1, 7], 60.0, OPTIONS), log_std: Tensor::zeros([1, 7], OPTIONS) };
         let (actions, log_density) = policy.sample(&Tensor::zeros([1, 1, 7], OPTIONS)).unwrap();
         assert_eq!(f64::try_from(actions.min()).unwrap(), 1.0);
         assert!(f64::try_from(log_density).unwrap().is_finite());

@@ -2,8 +2,6 @@
 
 use std::path::Path;
 
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use tch::{Device, Kind, TchError, Tensor, nn};
 
 use super::actor::Actor;
@@ -11,6 +9,7 @@ use super::checkpoint::{Checkpoint, HeadKind, PolicyError};
 use super::critic::Critic;
 use crate::encoder::weights::Weights;
 use crate::encoder::{Encoder, EncoderError, EncoderKind, EncoderOptions, policy_image};
+use crate::network::normals;
 use crate::observation::Image;
 
 /// The critic of a policy folder, with the actor whose actions it is asked about, for one task.
@@ -82,32 +81,5 @@ impl StateValue {
             f64::try_from(q.f_amin([0i64], false)?.f_mean(Kind::Double)?)
         })?;
         Ok(value)
-    }
-}
-
-/// Standard normal numbers from a seed, by Box and Muller's transform.
-fn normals(count: usize, seed: u64) -> Vec<f32> {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    (0..count)
-        .map(|_| {
-            // 1 - u lies in (0, 1]: its logarithm is finite.
-            let (radius, angle) = (1.0 - rng.random::<f64>(), rng.random::<f64>());
-            ((-2.0 * radius.ln()).sqrt() * (2.0 * std::f64::consts::PI * angle).cos()) as f32
-        })
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_numbers_are_standard_normal_and_follow_the_seed() {
-        let (a, b) = (normals(20_000, 3), normals(20_000, 4));
-        assert_eq!(a, normals(20_000, 3));
-        assert_ne!(a, b);
-        let mean = a.iter().sum::<f32>() / a.len() as f32;
-        let variance = a.iter().map(|v| (v - mean).powi(2)).sum::<f32>() / a.len() as f32;
-        assert!(mean.abs() < 0.03 && (variance - 1.0).abs() < 0.05, "{mean} {variance}");
     }
 }

@@ -28,7 +28,14 @@ impl Adam {
             .collect();
         variables.sort_by(|a, b| a.0.cmp(&b.0));
         let zeros = |variables: &[(String, Tensor)]| variables.iter().map(|(_, t)| t.zeros_like()).collect();
-        Self { first: zeros(&variables), second: zeros(&variables), variables, step: 0, weight_decay, epsilon: Self::EPSILON }
+        Self {
+            first: zeros(&variables),
+            second: zeros(&variables),
+            variables,
+            step: 0,
+            weight_decay,
+            epsilon: Self::EPSILON,
+        }
     }
 
     /// The same with another number under the fraction than 1e-8 (ICVF: 3.125e-4).

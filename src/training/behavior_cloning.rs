@@ -26,9 +26,7 @@ use tch::{Kind, TchError, Tensor, nn};
 
 use super::checkpoint::{find, named, restore_named, write_files};
 use super::image_encoder::weights_bytes;
-use super::{
-    Adam, Augmentation, Batch, Batches, Dataset, Learner, Run, Schedule, Terms, TrainedEncoder, learn,
-};
+use super::{Adam, Augmentation, Batch, Batches, Dataset, Learner, Run, Schedule, Terms, TrainedEncoder, learn};
 use crate::action::ActionBounds;
 use crate::config::digest;
 use crate::network;
@@ -208,16 +206,14 @@ impl<'a> BehaviorCloning<'a> {
         // Only trainable variables get moments.
         let adam = Adam::new(&[("encoder", &encoder.variables), ("head", &head_variables)], settings.weight_decay);
         let average = BTreeMap::new();
-        let mut learner =
-            Self { settings, data, checkpoint, validation, encoder, head_variables, head, adam, average };
+        let mut learner = Self { settings, data, checkpoint, validation, encoder, head_variables, head, adam, average };
         learner.average = learner.moving().into_iter().map(|(name, tensor)| (name, tensor.copy())).collect();
         Ok(learner)
     }
 
     /// Variables that change while training: of a frozen encoder none.
     fn moving(&self) -> Vec<(String, Tensor)> {
-        let mut out =
-            if self.encoder.is_frozen() { Vec::new() } else { named("encoder", &self.encoder.variables) };
+        let mut out = if self.encoder.is_frozen() { Vec::new() } else { named("encoder", &self.encoder.variables) };
         out.extend(named("head", &self.head_variables));
         out
     }
@@ -251,8 +247,7 @@ impl<'a> BehaviorCloning<'a> {
         let off = off.f_square()?.f_mul(&here(&batch.ahead)?)?;
         let places = off.f_sum_dim_intlist(-1, false, Kind::Float)?.f_mean(Kind::Float)?;
         let mean = squared.f_mean(Kind::Float)?;
-        let total =
-            mean.f_add(&spread.f_mul_scalar(0.01)?)?.f_add(&places.f_mul_scalar(self.settings.places)?)?;
+        let total = mean.f_add(&spread.f_mul_scalar(0.01)?)?.f_add(&places.f_mul_scalar(self.settings.places)?)?;
         Ok(Loss { total, mean, spread, places })
     }
 

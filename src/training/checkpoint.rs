@@ -103,7 +103,8 @@ pub fn read_state(file: &Path, algorithm: &str) -> anyhow::Result<Vec<(String, T
         };
         // A dimension beyond i64 fits no variable.
         let shape: Vec<i64> = view.shape().iter().map(|size| i64::try_from(*size).unwrap_or(i64::MAX)).collect();
-        let tensor = Tensor::f_from_data_size(view.data(), &shape, *kind).with_context(|| format!("{shown}: {name}"))?;
+        let tensor =
+            Tensor::f_from_data_size(view.data(), &shape, *kind).with_context(|| format!("{shown}: {name}"))?;
         if let Some(found) = not_finite(&tensor)? {
             let fix = "the file is damaged: restore a copy of it, or train into another --out";
             return Err(unfit(file, name, found, "finite numbers", fix));

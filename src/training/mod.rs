@@ -1,8 +1,9 @@
-//! Learning from recorded episodes: the data, the loop, and one file per algorithm.
+//! Learning from recorded episodes and from video: the data, the loop, and one file per algorithm.
 //!
-//! [`behavior_cloning`], [`cql`] and [`reward_weighted`] are whole algorithms; [`Dataset`] (successes) and [`transitions`]
-//! (successes and failures) turn episodes into batches; [`Adam`] is the optimizer, its
-//! moments saved with each checkpoint so that a resumed run continues as if it had not stopped. Training never touches
+//! [`learn`] is the loop every algorithm goes through; [`behavior_cloning`], [`vip`], [`cql`] and [`reward_weighted`] are
+//! whole algorithms; [`Dataset`] (successes) and [`transitions`] (successes and failures) turn episodes into batches,
+//! [`Clips`] are what videos are to an algorithm; [`Adam`] is the optimizer, its moments saved with each checkpoint
+//! ([`checkpoint`]) so that a resumed run continues as if it had not stopped. Training never touches
 //! hardware: periodic trials are a function handed in by the command line.
 
 mod adam;
@@ -21,6 +22,7 @@ mod prefetch;
 pub mod reward_weighted;
 mod session;
 pub mod transitions;
+pub mod vip;
 
 pub use adam::Adam;
 pub use augment::Augmentation;

@@ -24,7 +24,7 @@ use tch::{Kind, TchError, Tensor, nn};
 
 use super::checkpoint::{named, restore_named, write_files};
 use super::transitions::{Labels, TransitionBatch, Transitions, assemble};
-use super::{Adam, ClipAugmentation, Batches, Learner, Terms, TrainedEncoder, step_seed, weights_bytes};
+use super::{Adam, Batches, ClipAugmentation, Learner, Terms, TrainedEncoder, step_seed, weights_bytes};
 use crate::action::ActionBounds;
 use crate::config::digest;
 use crate::encoder::EncoderKind;
@@ -101,11 +101,7 @@ impl Settings {
         let file = file.display();
         ensure!(self.steps > 0 && self.batch > 0, "{file}: steps and batch must be at least 1");
         ensure!(!self.tasks.is_empty(), "{file}: key `tasks`: found none; name every task of the data");
-        ensure!(
-            self.temperature >= 0.0,
-            "{file}: key `temperature`: found {}, expected 0 or more",
-            self.temperature
-        );
+        ensure!(self.temperature >= 0.0, "{file}: key `temperature`: found {}, expected 0 or more", self.temperature);
         ensure!(
             self.largest_weight > 0.0,
             "{file}: key `largest_weight`: found {}, expected more than 0",
@@ -290,8 +286,7 @@ impl Batches for Weighted<'_> {
     fn batch(&self, step: u64) -> anyhow::Result<WeightedBatch> {
         let settings = self.settings;
         let mut rng = ChaCha8Rng::seed_from_u64(step_seed(settings.seed, step));
-        let steps: Vec<usize> =
-            (0..settings.batch).filter_map(|_| self.training.choose(&mut rng).copied()).collect();
+        let steps: Vec<usize> = (0..settings.batch).filter_map(|_| self.training.choose(&mut rng).copied()).collect();
         Ok(self.put_together(&steps, &settings.augmentation, settings.state_jitter, &mut rng)?)
     }
 }
@@ -318,8 +313,7 @@ impl RewardWeighted {
         }
         let actor_variables = nn::VarStore::new(network::device());
         let tasks = settings.tasks.len() as i64;
-        let actor =
-            Actor::new(&actor_variables.root(), encoder.dimension(), settings.latent, tasks, &settings.hidden)?;
+        let actor = Actor::new(&actor_variables.root(), encoder.dimension(), settings.latent, tasks, &settings.hidden)?;
         let adam = Adam::new(&[("actor", &actor_variables), ("encoder", &encoder.variables)], 0.0);
         let (settings, checkpoint) = (settings.clone(), checkpoint.clone());
         Ok(Self { settings, checkpoint, encoder, actor_variables, actor, adam, held_out })

@@ -226,9 +226,8 @@ impl<'a> Session<'a> {
         self.saved = Some(self.step);
         let file = self.run.out.join("curves.json");
         if file.exists() {
-            self.curves = serde_json::from_slice(&std::fs::read(&file)?).with_context(|| {
-                format!("{}: not a curves file; remove it to begin new curves", file.display())
-            })?;
+            self.curves = serde_json::from_slice(&std::fs::read(&file)?)
+                .with_context(|| format!("{}: not a curves file; remove it to begin new curves", file.display()))?;
         }
         // The curves may be a report ahead of the checkpoint.
         for points in self.curves.series.values_mut() {
@@ -260,7 +259,11 @@ impl<'a> Session<'a> {
     fn where_it_stands(&self, what: &str) -> String {
         match self.saved {
             Some(step) => {
-                format!("step {}: {what}; {} keeps step {step}: go on with --resume", self.step, self.state_file.display())
+                format!(
+                    "step {}: {what}; {} keeps step {step}: go on with --resume",
+                    self.step,
+                    self.state_file.display()
+                )
             }
             None => format!("step {}: {what}; no checkpoint was made before", self.step),
         }
@@ -365,7 +368,8 @@ impl<'a> Session<'a> {
     }
 
     fn write_curves(&self) -> anyhow::Result<()> {
-        let names: Vec<&str> = self.curves.series.keys().map(String::as_str).filter(|name| *name != "seconds").collect();
+        let names: Vec<&str> =
+            self.curves.series.keys().map(String::as_str).filter(|name| *name != "seconds").collect();
         let chart = curves_svg(&self.curves, &names);
         let file = |name: &str| self.run.out.join(name);
         write_files(&[

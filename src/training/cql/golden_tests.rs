@@ -203,7 +203,10 @@ fn ten_steps_of_everything_end_where_pytorchs_do() {
         let terms = networks.step(&seen, &batch, &draws, || Ok(None)).unwrap();
         for (name, expected) in ["critic_loss", "actor_loss", "temperature_loss"].into_iter().zip(expected) {
             let found = terms.iter().find(|(term, _)| *term == name).unwrap().1;
-            assert!((found - expected).abs() <= 1e-5 * expected.abs().max(1.0), "step {step}: {name} {found} {expected}");
+            assert!(
+                (found - expected).abs() <= 1e-5 * expected.abs().max(1.0),
+                "step {step}: {name} {found} {expected}"
+            );
         }
     }
     parameters_agree(&networks.critic_variables, &golden.critic);

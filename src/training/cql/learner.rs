@@ -13,7 +13,7 @@ use crate::network;
 use crate::policy::{Checkpoint, CriticRecord, HeadKind, StateScale};
 use crate::training::checkpoint::{check_fit, named, read_state, restore_named, write_files};
 use crate::training::transitions::{TransitionBatch, Transitions};
-use crate::training::{Learner, Terms, TrainedEncoder, soft_update, weights_bytes};
+use crate::training::{Learner, Terms, TrainedEncoder, soft_update, step_seed, weights_bytes};
 
 /// How often pictures were encoded in a step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -147,12 +147,13 @@ impl Cql {
 impl Learner for Cql {
     type Batch = TransitionBatch;
 
-    fn update(&mut self, batch: &TransitionBatch, _step: u64) -> anyhow::Result<Terms> {
+    fn update(&mut self, batch: &TransitionBatch, step: u64) -> anyhow::Result<Terms> {
         let Self { settings, encoders, networks, .. } = self;
         let device = network::device();
         encoders.passes.set(Passes::default());
         let batch = batch.to_device(device)?;
-        let draws = Draws::new(batch.actions.size()[0], settings.samples, device)?;
+        let seed = step_seed(settings.seed, step);
+        let draws = Draws::new(seed, batch.actions.size()[0], settings.samples, device)?;
         let seen = encoders.encode_all(&batch, true)?;
         networks.step(&seen, &batch, &draws, || {
             let Some(Apart { target, .. }) = &encoders.apart else { return Ok(None) };
@@ -192,8 +193,7 @@ impl Learner for Cql {
         let encoder = self.encoders.actor().to_bytes(&encoder_file)?;
         let head = weights_bytes(&self.networks.actor_variables, &head_file)?;
         let mut arrays = Vec::new();
-        for (prefix, store) in
-            [("encoder", &self.encoders.critic.variables), ("head", &self.networks.critic_variables)]
+        for (prefix, store) in [("encoder", &self.encoders.critic.variables), ("head", &self.networks.critic_variables)]
         {
             for (name, variable) in named(prefix, store) {
                 let flat = variable.f_detach()?.f_to_device(tch::Device::Cpu)?.f_to_kind(Kind::Float)?;
@@ -216,13 +216,12 @@ impl Learner for Cql {
 
     fn validate(&self) -> anyhow::Result<Terms> {
         let device = network::device();
-        // The same numbers every time, so that the curve shows the networks alone.
-        tch::manual_seed(0);
         let (mut means, mut count) = (Terms::new(), 0.0);
         for batch in &self.held_out {
             let batch = batch.to_device(device)?;
             let size = batch.actions.size()[0];
-            let draws = Draws::new(size, self.settings.samples, device)?;
+            // The same numbers every time, so that the curve shows the networks alone.
+            let draws = Draws::new(0, size, self.settings.samples, device)?;
             let seen = self.encoders.encode_all(&batch, false)?;
             let terms = self.networks.judge(&seen, &batch, &draws)?;
             if means.is_empty() {

@@ -36,7 +36,7 @@ use tch::{Device, Kind, TchError, Tensor, nn};
 use super::checkpoint::{named, restore_named};
 use super::transitions::TransitionBatch;
 use super::{Adam, Terms, soft_update};
-use crate::network;
+use crate::network::{self, normals, splitmix64, uniforms};
 use crate::policy::{Actor, Critic};
 
 pub use learner::{Cql, Passes, continued, described};
@@ -87,15 +87,18 @@ pub struct Draws {
 }
 
 impl Draws {
-    /// Draws from libtorch's generator, which the caller has seeded.
-    pub fn new(batch: i64, samples: i64, device: Device) -> Result<Self, TchError> {
-        let normal = |count| Tensor::f_randn([batch, count, SEVEN], (Kind::Float, device));
-        let uniform = Tensor::f_rand([batch, samples, SEVEN], (Kind::Float, device))?;
+    /// Draws for B states and n actions of each, from `seed` alone.
+    pub fn new(seed: u64, batch: i64, samples: i64, device: Device) -> Result<Self, TchError> {
+        let shaped = |numbers: fn(usize, u64) -> Vec<f32>, stream, count: i64| {
+            let length = (batch * count * SEVEN).unsigned_abs() as usize;
+            let values = numbers(length, splitmix64(seed, stream));
+            Tensor::f_from_slice(&values)?.f_reshape([batch, count, SEVEN])?.f_to_device(device)
+        };
         Ok(Self {
-            next: normal(samples)?,
-            policy: normal(samples)?,
-            uniform: uniform.f_mul_scalar(2.0)?.f_sub_scalar(1.0)?,
-            actor: normal(1)?,
+            next: shaped(normals, 0, samples)?,
+            policy: shaped(normals, 1, samples)?,
+            uniform: shaped(uniforms, 2, samples)?,
+            actor: shaped(normals, 3, 1)?,
         })
     }
 }
@@ -121,8 +124,7 @@ impl ActorCritic {
         let (actor_variables, critic_variables, mut target_variables) = (store(), store(), store());
         let temperature_variables = store();
         let (tasks, shape) = (settings.tasks.len() as i64, settings.critic_shape());
-        let actor =
-            Actor::new(&actor_variables.root(), dimension, settings.latent, tasks, &settings.hidden)?;
+        let actor = Actor::new(&actor_variables.root(), dimension, settings.latent, tasks, &settings.hidden)?;
         let critic = Critic::new(&critic_variables.root(), dimension, tasks, &shape)?;
         let target = Critic::new(&target_variables.root(), dimension, tasks, &shape)?;
         soft_update(&target_variables, &critic_variables, 1.0)?;

@@ -50,10 +50,10 @@ impl Labels {
         let mut out = asked.to_vec();
         if self.relabel {
             for (action, pair) in out.iter_mut().zip(states.windows(2)) {
-                for i in 0..6 {
+                for (i, value) in action.iter_mut().take(6).enumerate() {
                     let change = pair[1][i] - pair[0][i];
                     // The release subtracts Euler angles plainly, a jump of 2 pi at +-pi.
-                    action[i] = if i < 3 { change } else { wrapped(change) };
+                    *value = if i < 3 { change } else { wrapped(change) };
                 }
             }
         }
@@ -123,8 +123,7 @@ mod tests {
 
     #[test]
     fn a_gripper_on_its_way_counts_as_where_it_goes() {
-        let asked: Vec<[f64; 7]> =
-            [1.0, 0.7, 0.0, 0.3, 0.99, 0.6].map(|g| [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, g]).to_vec();
+        let asked: Vec<[f64; 7]> = [1.0, 0.7, 0.0, 0.3, 0.99, 0.6].map(|g| [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, g]).to_vec();
         let labels = Labels { binarize_gripper: true, ..LABELS };
         let grippers: Vec<f64> = labels.actions(&[], &asked).iter().map(|a| a[6]).collect();
         assert_eq!(grippers, [1.0, 0.0, 0.0, 1.0, 1.0, 1.0]);

@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use super::{TransitionBatch, Transitions, assemble};
 use crate::policy::Checkpoint;
 use crate::training::cql::Settings;
-use crate::training::{ClipAugmentation, Batches, step_seed};
+use crate::training::{Batches, ClipAugmentation, step_seed};
 
 /// Most transitions kept for validation.
 const HELD_OUT: usize = 512;

@@ -1,0 +1,31 @@
+//! `visuomotor train behavior-cloning`: from a folder of demonstrations to a policy folder.
+
+use std::path::Path;
+
+use clap::Args;
+
+use super::Shared;
+use super::trials::Trials;
+use crate::config::load;
+use crate::training::Dataset;
+use crate::training::behavior_cloning::{self, Settings};
+
+#[derive(Args, Debug)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    shared: Shared,
+    #[command(flatten)]
+    trials: Trials,
+}
+
+pub(super) fn train(a: &Arguments) -> anyhow::Result<u8> {
+    let shared = &a.shared;
+    let mut settings: Settings = load(&shared.settings)?;
+    settings.steps = shared.steps.unwrap_or(settings.steps);
+    settings.seed = shared.seed.unwrap_or(settings.seed);
+    crate::cli::recordings::finish(&shared.data)?;
+    let data = Dataset::read(&shared.data, &settings.tasks, settings.image_size)?;
+    say!("{} episodes, {} steps from {}", data.episodes(), data.len(), shared.data.display());
+    let score = |folder: &Path| a.trials.score(folder);
+    shared.run("policy", &score, |run| behavior_cloning::train(&settings, &data, run))
+}

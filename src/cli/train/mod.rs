@@ -1,0 +1,118 @@
+//! `visuomotor train`: what is learned, one file per algorithm.
+
+mod behavior_cloning;
+mod cql;
+mod episodes;
+mod finetune;
+mod reward_weighted;
+mod trials;
+mod vip;
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+
+use crate::runtime::StopFlag;
+use crate::training::{Clips, Run};
+
+/// Arguments of `visuomotor train`.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  visuomotor train behavior-cloning launch/behavior_cloning.toml --data results/demonstrations --out results/policy
+  visuomotor train vip launch/small/vip.toml --data videos/ --out results/vip
+  visuomotor train cql launch/small/cql.toml --data results/robot --encoder-weights results/icvf/encoder.safetensors \
+    --out results/phase2
+  visuomotor train finetune launch/small/finetune.toml --from results/phase2 --prior results/robot \
+    --data results/demonstrations --out results/vptr
+  visuomotor train reward-weighted launch/small/reward_weighted.toml --data results/demonstrations \
+    --encoder-weights results/vip/encoder.safetensors --out results/vip-reward")]
+pub struct TrainArguments {
+    #[command(subcommand)]
+    algorithm: Algorithm,
+}
+
+#[derive(Subcommand, Debug)]
+enum Algorithm {
+    /// Imitate successful demonstrations
+    BehaviorCloning(behavior_cloning::Arguments),
+    /// Learn actor and critic from robot data of many tasks (V-PTR's phase 2)
+    Cql(cql::Arguments),
+    /// Go on from there with the target tasks mixed in (V-PTR's phase 3)
+    Finetune(finetune::Arguments),
+    /// Imitate what brought the picture nearer to the goal's (VIP's reward)
+    RewardWeighted(reward_weighted::Arguments),
+    /// Learn an encoder from video, its distance to a goal image a value
+    Vip(vip::Arguments),
+}
+
+/// What every algorithm is told.
+#[derive(Args, Debug)]
+struct Shared {
+    /// Settings file
+    settings: PathBuf,
+    /// Folder of what is learned from
+    #[arg(long)]
+    data: PathBuf,
+    /// Folder for what is learned, checkpoints and curves
+    #[arg(long)]
+    out: PathBuf,
+    /// Go on from the checkpoint in the folder
+    #[arg(long)]
+    resume: bool,
+    /// Gradient steps, instead of the settings file's
+    #[arg(long)]
+    steps: Option<u64>,
+    /// Seed, instead of the settings file's
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
+impl Shared {
+    /// Trains until the end or a signal; answers the exit code. `made` is what `out` then holds.
+    fn run(
+        &self,
+        made: &str,
+        score: &dyn Fn(&Path) -> anyhow::Result<Option<f64>>,
+        train: impl FnOnce(&Run<'_>) -> anyhow::Result<bool>,
+    ) -> anyhow::Result<u8> {
+        say!("{}", crate::network::describe_device());
+        let stop = StopFlag::on_signals()?;
+        let done = train(&Run {
+            out: &self.out,
+            resume: self.resume,
+            command: std::env::args().skip(1).collect::<Vec<_>>().join(" "),
+            stop: &|| stop.is_raised(),
+            tell: &|line| say!("{line}"),
+            score,
+        })?;
+        say!("{made} in {}", self.out.display());
+        Ok(u8::from(!done))
+    }
+
+    /// The video clips in `data`, frames brought to squares of `size` pixels.
+    fn clips(&self, size: u32) -> anyhow::Result<Box<dyn Clips>> {
+        anyhow::bail!("{}: clips of {size} pixels cannot be read yet", self.data.display())
+    }
+}
+
+/// Runs the command.
+pub fn train(arguments: &TrainArguments) -> anyhow::Result<u8> {
+    keep_freed_memory();
+    match &arguments.algorithm {
+        Algorithm::BehaviorCloning(a) => behavior_cloning::train(a),
+        Algorithm::Cql(a) => cql::train(a),
+        Algorithm::Finetune(a) => finetune::train(a),
+        Algorithm::RewardWeighted(a) => reward_weighted::train(a),
+        Algorithm::Vip(a) => vip::train(a),
+    }
+}
+
+/// Tells the allocator to keep what is freed: a training step frees and takes the same hundreds of megabytes again, and
+/// giving them back to the system each time costs a third of the step in page faults.
+fn keep_freed_memory() {
+    for (parameter, value) in [(libc::M_MMAP_MAX, 0), (libc::M_TRIM_THRESHOLD, i32::MAX), (libc::M_TOP_PAD, 256 << 20)]
+    {
+        // SAFETY: mallopt only sets the allocator's parameters; it may be called at any time.
+        unsafe { libc::mallopt(parameter, value) };
+    }
+}

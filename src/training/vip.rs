@@ -1,0 +1,425 @@
+//! VIP: value-implicit pre-training (Ma et al. 2022), from video without actions to an encoder whose embedding distance to
+//! a goal image is a value.
+//!
+//! One file because it is the whole algorithm. From a clip are drawn o_0 (a start), g (a later frame, the goal), and
+//! o_k, o_k+1 in between. With phi the encoder, d(o) = |phi(o) - phi(g)|_2 and the value V(o) = -d(o), minimize
+//!
+//! ```text
+//! L = l2 E|phi|_2 + l1 E|phi|_1                                    over all four frames
+//!   + (1 - gamma) E d(o_0) + log E exp(1 + gamma d(o_k+1) - d(o_k))   the dual of goal-reaching, reward -1 a step
+//!   + log E exp(1 + gamma d(o_k+1) - d(o_k))                          the same for pairs of other clips, permuted
+//! ```
+//!
+//! by Adam. This is the released code (facebookresearch/vip, `trainer.py`); formulas printed elsewhere have other signs.
+//! The goal differs per element and the expectation over it stands within the logarithm. The release adds 1e-8 within
+//! each logarithm and exponentiates without care; here the sum is stable and the 1e-8 is added in the logarithm's domain.
+//! VIP's published weights, to start from with `encoder_weights` after `visuomotor convert`, are CC BY-NC 4.0: not for
+//! commercial use.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+use rand::Rng;
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+use tch::{Kind, TchError, Tensor};
+
+use super::checkpoint::{named, restore_named};
+use super::{
+    Adam, Batches, ClipAugmentation, Clips, ColorJitter, Crop, Learner, Run, Schedule, Terms, TrainedEncoder, learn,
+    step_seed,
+};
+use crate::config::digest;
+use crate::encoder::EncoderKind;
+
+/// Frames of a sample: o_0, g, o_k, o_k+1.
+const FRAMES: usize = 4;
+/// Fewest frames of a clip that can be drawn from.
+const SHORTEST: usize = 3;
+/// Within each logarithm, as in the released code.
+const EPSILON: f64 = 1e-8;
+/// Batches of kept-back clips that are validated on.
+const VALIDATION_BATCHES: u64 = 4;
+/// Kept-back clips whose bumps are counted, and frames of each from its beginning (VIP's table: snippets of 50).
+const BUMP_CLIPS: usize = 16;
+const BUMP_FRAMES: usize = 50;
+
+/// Settings, one flat file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    // --- what is made
+    /// Encoder kind: `small`, `vip`, `vptr`.
+    pub encoder: String,
+    /// Weights the encoder starts from; none: from the seed.
+    #[serde(default)]
+    pub encoder_weights: Option<PathBuf>,
+    /// Side of the frames \[pixels\]: 128 for `small`, 224 for `vip`.
+    pub image_size: u32,
+    /// Encoder `vip`: enlarge to 256 and cut the middle 224 out, as the release does after its random crop.
+    #[serde(default)]
+    pub zoom: bool,
+    // --- loss
+    /// Discount gamma.
+    pub discount: f64,
+    /// How often the pairs (o_k, o_k+1) are permuted over the batch for the second logarithm; 0 leaves it out.
+    pub negatives: usize,
+    /// Weight of the mean length of an embedding.
+    pub l2_penalty: f64,
+    /// Weight of the mean sum of its absolute numbers.
+    pub l1_penalty: f64,
+    // --- optimization
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Gradient steps.
+    pub steps: u64,
+    /// Samples of four frames per batch.
+    pub batch: usize,
+    /// Learning rate.
+    pub learning_rate: f64,
+    /// Run the encoder's activations in bf16 while training.
+    #[serde(default)]
+    pub bf16: bool,
+    // --- data
+    /// Random crops: `none`, `rc` (one for each frame), `rctraj` (one for the four frames).
+    pub crop: Crop,
+    /// Least and largest share of the area in a crop.
+    pub crop_scale: (f64, f64),
+    /// Every n-th clip is kept for validation; 0 keeps none.
+    pub validation: usize,
+    // --- reporting
+    /// Gradient steps between checkpoints.
+    pub checkpoint_every: u64,
+    /// Gradient steps between validations.
+    pub validate_every: u64,
+}
+
+impl Settings {
+    fn check(&self) -> anyhow::Result<()> {
+        ensure!(self.batch > 0, "batch: found 0, expected at least 1");
+        // Written so that NaN fails it.
+        ensure!(
+            self.discount > 0.0 && self.discount < 1.0,
+            "discount: found {}, expected above 0 and below 1",
+            self.discount
+        );
+        let (least, largest) = self.crop_scale;
+        ensure!(
+            least > 0.0 && least <= largest && largest <= 1.0,
+            "crop_scale: found [{least}, {largest}], expected two shares above 0, at most 1, the smaller one first"
+        );
+        for (key, value) in [("l2_penalty", self.l2_penalty), ("l1_penalty", self.l1_penalty)] {
+            ensure!(value >= 0.0 && value.is_finite(), "{key}: found {value}, expected a number of at least 0");
+        }
+        ensure!(
+            self.learning_rate > 0.0 && self.learning_rate.is_finite(),
+            "learning_rate: found {}, expected a number above 0",
+            self.learning_rate
+        );
+        Ok(())
+    }
+
+    fn objective(&self) -> Objective {
+        Objective { discount: self.discount, l2_penalty: self.l2_penalty, l1_penalty: self.l1_penalty }
+    }
+}
+
+/// Constants of the loss.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Objective {
+    /// Discount gamma.
+    pub discount: f64,
+    /// Weight of the mean length of an embedding.
+    pub l2_penalty: f64,
+    /// Weight of the mean sum of its absolute numbers.
+    pub l1_penalty: f64,
+}
+
+/// The loss and its terms, each a number.
+pub struct Loss {
+    /// The sum of the others.
+    pub total: Tensor,
+    /// Penalty of the embeddings' size.
+    pub size: Tensor,
+    /// (1 - gamma) E d(o_0) and the logarithm over the clips' own pairs. 1 where all embeddings are equal.
+    pub main: Tensor,
+    /// The logarithm over the permuted pairs, 0 without any. 1 where all embeddings are equal.
+    pub negatives: Tensor,
+}
+
+/// VIP's loss of embeddings (B, 4, D) in the order o_0, g, o_k, o_k+1. Each of `permutations` says for every goal whose
+/// pair (o_k, o_k+1) it is shown: B numbers in 0..B.
+pub fn loss(embeddings: &Tensor, permutations: &[Vec<i64>], objective: &Objective) -> Result<Loss, TchError> {
+    let [batch, 4, _] = embeddings.size()[..] else {
+        let shape = embeddings.size();
+        return Err(TchError::Shape(format!("embeddings of shape {shape:?} were given, (B, 4, D) is expected")));
+    };
+    // |.|_p over D; the gradient of |0|_2 is 0.
+    let length = |x: &Tensor, p: i64| x.f_norm_scalaropt_dim(p, &[-1i64][..], false);
+    let mean = |x: &Tensor| x.f_mean(Kind::Float);
+    // The embeddings' size.
+    let l2 = mean(&length(embeddings, 2)?)?.f_mul_scalar(objective.l2_penalty)?;
+    let l1 = mean(&length(embeddings, 1)?)?.f_mul_scalar(objective.l1_penalty)?;
+    let size = l2.f_add(&l1)?;
+    // d(.), each (B).
+    let frame = |i: i64| embeddings.f_select(1, i);
+    let (start, goal, now, next) = (frame(0)?, frame(1)?, frame(2)?, frame(3)?);
+    let distance = |x: &Tensor, goal: &Tensor| length(&x.f_sub(goal)?, 2);
+    // -(r + gamma V(o_k+1) - V(o_k)) with r = -1, (N).
+    let exponent = |now: &Tensor, next: &Tensor, goal: &Tensor| {
+        distance(next, goal)?.f_mul_scalar(objective.discount)?.f_add_scalar(1.0)?.f_sub(&distance(now, goal)?)
+    };
+    let first = mean(&distance(&start, &goal)?)?.f_mul_scalar(1.0 - objective.discount)?;
+    let main = first.f_add(&log_mean_exp(&exponent(&now, &next, &goal)?)?)?;
+    // Pairs of other clips, all permutations at once.
+    let negatives = if permutations.is_empty() {
+        main.f_zeros_like()?
+    } else {
+        if let Some(odd) = permutations.iter().find(|permutation| permutation.len() as i64 != batch) {
+            return Err(TchError::Shape(format!("a permutation of {} was given, {batch} are expected", odd.len())));
+        }
+        let order = Tensor::f_from_slice(&permutations.concat())?.f_to_device(embeddings.device())?;
+        let permuted = |x: &Tensor| x.f_index_select(0, &order);
+        let goals = goal.f_repeat([permutations.len() as i64, 1])?;
+        log_mean_exp(&exponent(&permuted(&now)?, &permuted(&next)?, &goals)?)?
+    };
+    let total = size.f_add(&main)?.f_add(&negatives)?;
+    Ok(Loss { total, size, main, negatives })
+}
+
+/// log(1e-8 + E exp x) of (N), without overflow.
+fn log_mean_exp(x: &Tensor) -> Result<Tensor, TchError> {
+    let log_mean = x.f_logsumexp(&[0i64][..], false)?.f_sub_scalar((x.numel() as f64).ln())?;
+    log_mean.f_logaddexp(&log_mean.f_full_like(EPSILON.ln())?)
+}
+
+/// One batch of B samples.
+pub struct VipBatch {
+    /// Varied frames (B, 4, 3, S, S), f32 in 0..1.
+    pub images: Tensor,
+    /// Whose pair each goal is shown, B numbers for each of the negatives.
+    pub permutations: Vec<Vec<i64>>,
+}
+
+/// Random samples of clips of at least 3 frames.
+struct Samples<'a> {
+    clips: &'a dyn Clips,
+    /// Clips to draw from, not empty.
+    picks: Vec<usize>,
+    batch: usize,
+    negatives: usize,
+    seed: u64,
+    augmentation: ClipAugmentation,
+}
+
+/// Which frames of a clip of `frames` (at least 3) a sample is: o_0, g, o_k, o_k+1; as in the released data loader.
+fn draw_frames(frames: usize, rng: &mut ChaCha8Rng) -> [usize; FRAMES] {
+    let start = rng.random_range(0..frames - 2);
+    let goal = rng.random_range(start + 1..frames);
+    let now = rng.random_range(start..goal);
+    [start, goal, now, (now + 1).min(goal)]
+}
+
+impl Batches for Samples<'_> {
+    type Batch = VipBatch;
+
+    fn batch(&self, step: u64) -> anyhow::Result<VipBatch> {
+        let mut rng = ChaCha8Rng::seed_from_u64(step_seed(self.seed, step));
+        // u32 fits usize on every machine libtorch runs on.
+        let size = self.clips.size() as usize;
+        let sample = FRAMES * 3 * size * size;
+        let mut images = vec![0.0f32; self.batch * sample];
+        for slot in images.chunks_exact_mut(sample) {
+            // Clips, not frames, are equally likely.
+            let clip = self.picks[rng.random_range(0..self.picks.len())];
+            let frames = draw_frames(self.clips.frames(clip), &mut rng)
+                .map(|index| read_frame(self.clips, clip, index))
+                .into_iter()
+                .collect::<anyhow::Result<Vec<_>>>()?;
+            let frames: Vec<&[u8]> = frames.iter().map(|frame| &**frame).collect();
+            self.augmentation.apply(&frames, size, size, slot, &mut rng);
+        }
+        let mut permutation = || {
+            let mut order: Vec<i64> = (0..self.batch as i64).collect();
+            order.shuffle(&mut rng);
+            order
+        };
+        let permutations = (0..self.negatives).map(|_| permutation()).collect();
+        let side = size as i64;
+        let images = Tensor::f_from_slice(&images)?.f_reshape([self.batch as i64, FRAMES as i64, 3, side, side])?;
+        Ok(VipBatch { images, permutations })
+    }
+}
+
+/// One frame, of the size its set says.
+fn read_frame(clips: &dyn Clips, clip: usize, index: usize) -> anyhow::Result<std::borrow::Cow<'_, [u8]>> {
+    let name = clips.name(clip);
+    let frame = clips.frame(clip, index).with_context(|| format!("{name}: frame {index}"))?;
+    let expected = clips.size() as usize * clips.size() as usize * 3;
+    ensure!(frame.len() == expected, "{name}: frame {index}: found {} bytes, expected {expected}", frame.len());
+    Ok(frame)
+}
+
+/// Learns an encoder from clips, whose frames are of `settings.image_size`, to the end or until asked to stop. Answers
+/// whether it came to the end. Clips of fewer than 3 frames are passed over and told.
+pub fn train(settings: &Settings, clips: &dyn Clips, run: &Run<'_>) -> anyhow::Result<bool> {
+    settings.check()?;
+    let (long, short): (Vec<usize>, Vec<usize>) = (0..clips.len()).partition(|clip| clips.frames(*clip) >= SHORTEST);
+    if let Some(first) = short.first() {
+        (run.tell)(&format!(
+            "{} of {} clips have fewer than {SHORTEST} frames and are passed over, the first is {}",
+            short.len(),
+            clips.len(),
+            clips.name(*first)
+        ));
+    }
+    ensure!(!long.is_empty(), "none of {} clips has {SHORTEST} frames or more; choose another --data", clips.len());
+    let kept = |place: usize| settings.validation > 0 && place % settings.validation == settings.validation - 1;
+    let part = |held_out| (0..long.len()).filter(|place| kept(*place) == held_out).map(|place| long[place]).collect();
+    let (learned, held_out): (Vec<usize>, Vec<usize>) = (part(false), part(true));
+    ensure!(
+        !learned.is_empty(),
+        "validation: found {}, which keeps all of {} clips back and leaves none to train on; use 0, or 2 and more",
+        settings.validation,
+        long.len()
+    );
+    let augmentation =
+        ClipAugmentation { crop: settings.crop, scale: settings.crop_scale, shift: 0, color: ColorJitter::NONE };
+    let record = serde_json::json!({
+        "algorithm": "vip",
+        "settings": settings,
+        "data": {
+            "clips": long.len(), "kept_back": held_out.len(), "passed_over": short.len(),
+            "frames": long.iter().map(|clip| clips.frames(*clip)).sum::<usize>(),
+            "digest_of_names_and_lengths": names_digest(clips),
+        },
+    });
+    let samples = |picks, seed, augmentation| Samples {
+        clips,
+        picks,
+        batch: settings.batch,
+        negatives: settings.negatives,
+        seed,
+        augmentation,
+    };
+    let batches = samples(learned, settings.seed, augmentation);
+    // What is validated on is the same for all seeds.
+    let held_out = (!held_out.is_empty()).then(|| samples(held_out, 0, ClipAugmentation::NONE));
+    let mut learner = Vip::new(settings, held_out)?;
+    let expected = learner.encoder.image_size();
+    ensure!(
+        i64::from(clips.size()) == expected || learner.encoder.kind() != EncoderKind::Small,
+        "image_size: found {}, the encoder `{}` expects {expected}",
+        clips.size(),
+        settings.encoder
+    );
+    let Settings { seed, steps, checkpoint_every, validate_every, .. } = *settings;
+    learn(&mut learner, &batches, &Schedule { seed, steps, checkpoint_every, validate_every }, record, run)
+}
+
+/// Digest of which clips there are and how long they are.
+fn names_digest(clips: &dyn Clips) -> String {
+    let list: String = (0..clips.len()).map(|clip| format!("{} {}\n", clips.name(clip), clips.frames(clip))).collect();
+    digest(list.as_bytes())
+}
+
+struct Vip<'a> {
+    settings: &'a Settings,
+    encoder: TrainedEncoder,
+    adam: Adam,
+    held_out: Option<Samples<'a>>,
+}
+
+impl<'a> Vip<'a> {
+    fn new(settings: &'a Settings, held_out: Option<Samples<'a>>) -> anyhow::Result<Self> {
+        // The sign does not matter to a seed.
+        tch::manual_seed(settings.seed as i64);
+        let weights = settings.encoder_weights.as_deref();
+        let encoder = TrainedEncoder::new(settings.encoder.parse()?, weights, settings.bf16)?.with_zoom(settings.zoom);
+        let adam = Adam::new(&[("encoder", &encoder.variables)], 0.0);
+        Ok(Self { settings, encoder, adam, held_out })
+    }
+
+    fn loss(&self, batch: &VipBatch, train: bool) -> Result<Loss, TchError> {
+        let (samples, _, _, height, width) = batch.images.size5()?;
+        // All frames at once, (4B, 3, S, S).
+        let frames = batch.images.f_reshape([samples * FRAMES as i64, 3, height, width])?;
+        let embeddings = self.encoder.embed(&frames, train)?.f_reshape([samples, FRAMES as i64, -1])?;
+        loss(&embeddings, &batch.permutations, &self.settings.objective())
+    }
+
+    /// Share of a clip's steps on which its embedding moves away from the last one.
+    fn bumps(&self, clips: &dyn Clips, clip: usize) -> anyhow::Result<f64> {
+        let frames = clips.frames(clip).min(BUMP_FRAMES);
+        let size = clips.size() as usize;
+        let mut images = vec![0.0f32; frames * 3 * size * size];
+        for (index, planes) in images.chunks_exact_mut(3 * size * size).enumerate() {
+            let frame = read_frame(clips, clip, index)?;
+            let mut none = ChaCha8Rng::seed_from_u64(0);
+            ClipAugmentation::NONE.apply(&[&frame], size, size, planes, &mut none);
+        }
+        let (count, side) = (frames as i64, size as i64);
+        let images = Tensor::f_from_slice(&images)?.f_reshape([count, 3, side, side])?;
+        let away = tch::no_grad(|| {
+            let embeddings = self.encoder.embed(&images, false)?;
+            let distances = embeddings.f_sub(&embeddings.f_narrow(0, count - 1, 1)?)?;
+            let distances = distances.f_norm_scalaropt_dim(2, &[-1i64][..], false)?;
+            distances.f_diff(1, 0, None::<Tensor>, None::<Tensor>)?.f_gt(0.0)?.f_mean(Kind::Float)
+        })?;
+        Ok(f64::try_from(&away)?)
+    }
+}
+
+impl Learner for Vip<'_> {
+    type Batch = VipBatch;
+
+    fn update(&mut self, batch: &VipBatch, _step: u64) -> anyhow::Result<Terms> {
+        self.adam.zero_grad();
+        let loss = self.loss(batch, true)?;
+        loss.total.f_backward()?;
+        let gradient_norm = self.adam.step(self.settings.learning_rate, f64::INFINITY)?;
+        Ok(vec![
+            ("loss", f64::try_from(&loss.total)?),
+            ("size", f64::try_from(&loss.size)?),
+            ("main", f64::try_from(&loss.main)?),
+            ("negatives", f64::try_from(&loss.negatives)?),
+            ("gradient_norm", gradient_norm),
+        ])
+    }
+
+    fn validate(&self) -> anyhow::Result<Terms> {
+        let Some(held_out) = &self.held_out else { return Ok(Vec::new()) };
+        let mut sum = 0.0;
+        for number in 0..VALIDATION_BATCHES {
+            let batch = held_out.batch(number)?;
+            sum += f64::try_from(&tch::no_grad(|| self.loss(&batch, false))?.total)?;
+        }
+        let clips: Vec<usize> = held_out.picks.iter().copied().take(BUMP_CLIPS).collect();
+        let mut bumps = 0.0;
+        for clip in &clips {
+            bumps += self.bumps(held_out.clips, *clip)?;
+        }
+        Ok(vec![("loss", sum / VALIDATION_BATCHES as f64), ("bumps", bumps / clips.len().max(1) as f64)])
+    }
+
+    fn state(&self) -> anyhow::Result<Vec<(String, Tensor)>> {
+        let mut state = self.adam.state();
+        state.extend(named("encoder", &self.encoder.variables));
+        Ok(state)
+    }
+
+    fn restore(&mut self, state: &[(String, Tensor)]) -> anyhow::Result<()> {
+        self.adam.restore(state)?;
+        restore_named("encoder", &self.encoder.variables, state)
+    }
+
+    fn save(&self, folder: &Path) -> anyhow::Result<()> {
+        self.encoder.save(&folder.join("encoder.safetensors"))
+    }
+}
+
+#[cfg(test)]
+#[path = "vip_tests.rs"]
+mod tests;
