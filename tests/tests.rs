@@ -1,6 +1,9 @@
 //! The integration tests in one program, because linking libtorch takes long. Two are programs of their own:
 //! `runtime` and `no_allocation` replace the global allocator or the process's signal handlers.
 
+/// CQL in both phases and reward-weighted regression: transitions, mixtures, resumption, refusals.
+#[cfg(feature = "torch")]
+mod cql;
 /// The WidowX on its servo bus: driver against emulator, the maker's SDK against the emulator.
 #[cfg(feature = "dynamixel")]
 mod dynamixel;
@@ -45,3 +48,10 @@ mod shipped_policy;
 /// Behavior cloning: resumption, the loss, refusals.
 #[cfg(feature = "torch")]
 mod training;
+
+/// libtorch's generator is the process's: tests that draw weights from it and compare them take turns.
+#[cfg(feature = "torch")]
+fn alone() -> std::sync::MutexGuard<'static, ()> {
+    static GENERATOR: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    GENERATOR.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

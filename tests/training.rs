@@ -61,6 +61,7 @@ fn run(data: &Dataset, out: &Path, resume: bool, most: u32) -> bool {
 
 #[test]
 fn a_resumed_run_ends_in_the_weights_of_an_unbroken_one() {
+    let _alone = super::alone();
     let folder = tempfile::tempdir().unwrap();
     let (episodes, whole, broken) = (folder.path().join("d"), folder.path().join("a"), folder.path().join("b"));
     std::fs::create_dir(&episodes).unwrap();
@@ -91,6 +92,7 @@ fn a_folder_without_episodes_and_an_unknown_task_are_refused() {
 
 #[test]
 fn a_frozen_encoder_stays_as_it_was_while_the_head_learns() {
+    let _alone = super::alone();
     let folder = tempfile::tempdir().unwrap();
     let (episodes, weights) = (folder.path().join("d"), folder.path().join("weights.safetensors"));
     std::fs::create_dir(&episodes).unwrap();

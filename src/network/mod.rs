@@ -2,26 +2,32 @@
 //!
 //! What is here: [`SmallNetwork`] (128x128 images, made for a CPU), [`ResNet50`] (VIP) and [`ResNetV2`] (V-PTR), all
 //! behind [`ImageNetwork`], trainable over an [`nn::VarStore`](tch::nn::VarStore) and foldable into a faster form that
-//! only infers ([`ImageNetwork::prepare`]); deterministic weights ([`fill`]); [`device`] and [`set_threads`].
-//! [`IntentionValues`] are the heads that ICVF trains over such an embedding.
+//! only infers ([`ImageNetwork::prepare`]); what heads are made of ([`Bottleneck`], [`Perceptron`]); deterministic weights
+//! ([`fill`]); [`device`] and [`set_threads`]. [`IntentionValues`] are the heads that ICVF trains over such an embedding.
 //! Images come in preprocessed (`encoder/preprocess.rs` knows how), shape (B, 3, S, S), RGB.
 //! What is refused: an image batch of another shape is an error, never a panic.
 //! Start reading at [`ImageNetwork`].
 
+mod bottleneck;
 mod device;
 mod fill;
 mod intention_value;
 mod layers;
+mod noise;
+mod perceptron;
 mod resnet;
 mod resnet_v2;
 mod small;
 
 use tch::{Device, Kind, TchError, Tensor};
 
+pub use bottleneck::Bottleneck;
 pub use device::{describe_device, device, set_threads};
 pub(crate) use fill::splitmix64;
 pub use fill::{fill, filled};
 pub use intention_value::{IntentionValue, IntentionValues, Part, PerceptronShape};
+pub use noise::{normals, uniforms};
+pub use perceptron::{Linear, Perceptron};
 pub use resnet::ResNet50;
 pub use resnet_v2::ResNetV2;
 pub use small::SmallNetwork;

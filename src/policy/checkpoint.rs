@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::critic::CriticShape;
 use crate::action::ActionBounds;
 use crate::config::{ConfigError, digest, load};
 
@@ -59,6 +60,27 @@ pub struct StateScale {
     pub std: [f64; 7],
 }
 
+/// What turns an embedding into an action.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HeadKind {
+    /// [`ActionHead`](super::ActionHead): says where to grasp and release, then acts.
+    #[default]
+    Places,
+    /// [`Actor`](super::Actor): V-PTR's, a bottleneck and a perceptron.
+    Actor,
+}
+
+/// What lies in `critic.safetensors` beside the policy: the critic's own encoder and its heads.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CriticRecord {
+    /// SHA-256 of `critic.safetensors`.
+    pub digest: String,
+    /// Sizes of the heads.
+    pub shape: CriticShape,
+}
+
 /// `policy.toml`: what a policy was made for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -89,15 +111,38 @@ pub struct Checkpoint {
     pub state: StateScale,
     /// Hidden widths of the head.
     pub hidden: Vec<i64>,
+    /// What the head is; files from before there was a choice have `places`.
+    #[serde(default)]
+    pub head: HeadKind,
+    /// Width of the bottleneck of an `actor` head; other heads have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latent: Option<i64>,
+    /// The critic the policy was trained with, where it was saved: it says what states are worth.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub critic: Option<CriticRecord>,
 }
 
 impl Checkpoint {
     /// The present format.
     pub const VERSION: u32 = 1;
 
+    /// File of the critic in a policy's folder: `encoder.*` and `head.*`.
+    pub const CRITIC: &'static str = "critic.safetensors";
+
     /// `policy.toml` in a policy's folder.
     pub fn path(folder: &Path) -> PathBuf {
         folder.join("policy.toml")
+    }
+
+    /// Width of the bottleneck of an `actor` head.
+    pub fn latent(&self, folder: &Path) -> Result<i64, PolicyError> {
+        self.latent.ok_or_else(|| PolicyError::Unfit {
+            file: Self::path(folder),
+            key: "latent",
+            trained: "a head `actor`, which has a bottleneck".into(),
+            found: "no width of it".into(),
+            fix: "restore policy.toml",
+        })
     }
 
     /// Reads `policy.toml` and checks that the weight files are the ones it names.
@@ -113,25 +158,22 @@ impl Checkpoint {
                 fix: "train it again or use the program version it came with",
             });
         }
-        for (name, expected) in
-            [("encoder.safetensors", &checkpoint.encoder_digest), ("head.safetensors", &checkpoint.head_digest)]
-        {
-            let file = folder.join(name);
-            let bytes = std::fs::read(&file).map_err(|error| PolicyError::Weights {
-                file: file.clone(),
-                what: format!("cannot be read ({error})"),
-                fix: "restore the file beside policy.toml".into(),
-            })?;
-            let found = digest(&bytes);
-            if found != *expected {
-                return Err(PolicyError::Weights {
-                    file,
-                    what: format!("digest {found}, policy.toml names {expected}"),
-                    fix: "restore the weights this policy was saved with".into(),
-                });
-            }
-        }
+        check_digest(folder, "encoder.safetensors", &checkpoint.encoder_digest)?;
+        check_digest(folder, "head.safetensors", &checkpoint.head_digest)?;
         Ok(checkpoint)
+    }
+
+    /// The critic the policy was trained with, its file checked to be the one `policy.toml` names.
+    pub fn critic(&self, folder: &Path) -> Result<&CriticRecord, PolicyError> {
+        let record = self.critic.as_ref().ok_or_else(|| PolicyError::Unfit {
+            file: Self::path(folder),
+            key: "critic",
+            trained: "acting alone".into(),
+            found: "a question about what states are worth".into(),
+            fix: "train it with `visuomotor train cql`, which saves the critic too",
+        })?;
+        check_digest(folder, Self::CRITIC, &record.digest)?;
+        Ok(record)
     }
 
     /// Refuses a set-up this policy was not made for.
@@ -201,4 +243,23 @@ impl Checkpoint {
         out.extend((0..self.tasks.len()).map(|i| if i == task { 1.0 } else { 0.0 }));
         out
     }
+}
+
+/// Is the weights file `name` the one `policy.toml` names?
+fn check_digest(folder: &Path, name: &str, expected: &str) -> Result<(), PolicyError> {
+    let file = folder.join(name);
+    let bytes = std::fs::read(&file).map_err(|error| PolicyError::Weights {
+        file: file.clone(),
+        what: format!("cannot be read ({error})"),
+        fix: "restore the file beside policy.toml".into(),
+    })?;
+    let found = digest(&bytes);
+    if found == expected {
+        return Ok(());
+    }
+    Err(PolicyError::Weights {
+        file,
+        what: format!("digest {found}, policy.toml names {expected}"),
+        fix: "restore the weights this policy was saved with".into(),
+    })
 }

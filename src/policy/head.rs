@@ -12,9 +12,9 @@ use tch::{TchError, Tensor};
 pub const LOG_STD_RANGE: (f64, f64) = (-5.0, 2.0);
 
 /// Number of action dimensions.
-const ACTIONS: i64 = 7;
+pub(super) const ACTIONS: i64 = 7;
 /// Numbers of a state in a condition: x, y, z, roll, pitch, yaw, gripper.
-const STATE: i64 = 7;
+pub(super) const STATE: i64 = 7;
 /// Numbers of `places`: grasp x, y, yaw; release x, y; in the scaled units of the state.
 pub const PLACES: i64 = 5;
 /// Which state numbers the places are compared with.

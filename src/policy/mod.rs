@@ -2,12 +2,19 @@
 //!
 //! A policy is a folder: `policy.toml` (what it was made for), `encoder.safetensors`, `head.safetensors`, and the record
 //! of its training. [`VisualPolicy`] runs it as an [`ActionSource`](crate::action::ActionSource); [`Checkpoint`] refuses
-//! it when arm, camera image size, rate, bounds or encoder do not fit, before anything moves.
+//! it when arm, camera image size, rate, bounds or encoder do not fit, before anything moves. A policy learned by CQL brings
+//! its critic along (`critic.safetensors`); [`StateValue`] asks it what the states of a rollout are worth.
 
+mod actor;
 mod checkpoint;
+mod critic;
 mod head;
+mod value;
 mod visual_policy;
 
-pub use checkpoint::{Checkpoint, PolicyError, StateScale};
+pub use actor::{Actor, TanhGaussian};
+pub use checkpoint::{Checkpoint, CriticRecord, HeadKind, PolicyError, StateScale};
+pub use critic::{Critic, CriticShape, Reappended};
 pub use head::{ActionHead, LOG_STD_RANGE, Output, PLACES};
+pub use value::StateValue;
 pub use visual_policy::VisualPolicy;

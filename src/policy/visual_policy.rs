@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use tch::{Device, Tensor, nn};
 
-use super::checkpoint::{Checkpoint, PolicyError};
+use super::actor::Actor;
+use super::checkpoint::{Checkpoint, HeadKind, PolicyError};
 use super::head::ActionHead;
 use crate::action::{ActionError, ActionSource, Decision};
 use crate::embedding::Embedding;
@@ -14,12 +15,18 @@ use crate::encoder::{Encoder, EncoderError, EncoderKind, policy_image};
 use crate::observation::{Image, Observation};
 use crate::time::Clock;
 
+/// What turns embeddings into actions.
+enum Head {
+    Places(ActionHead),
+    Actor(Actor),
+}
+
 /// A trained policy for one task.
 pub struct VisualPolicy {
     checkpoint: Checkpoint,
     task: usize,
     encoder: Encoder,
-    head: ActionHead,
+    head: Head,
     // Owns the head's tensors.
     _variables: nn::VarStore,
     stopwatch: Arc<dyn Clock>,
@@ -50,7 +57,14 @@ impl VisualPolicy {
         }
         let mut variables = nn::VarStore::new(Device::Cpu);
         let (dimension, tasks) = (encoder.dimension() as i64, checkpoint.tasks.len() as i64);
-        let head = ActionHead::new(&variables.root(), dimension, tasks, &checkpoint.hidden);
+        let (root, hidden) = (variables.root(), &checkpoint.hidden);
+        let head = match checkpoint.head {
+            HeadKind::Places => Head::Places(ActionHead::new(&root, dimension, tasks, hidden)),
+            HeadKind::Actor => {
+                let latent = checkpoint.latent(folder)?;
+                Head::Actor(Actor::new(&root, dimension, latent, tasks, hidden)?)
+            }
+        };
         Weights::read(&folder.join("head.safetensors"))?.fill(&variables, "")?;
         variables.freeze();
         Ok(Self { checkpoint, task, encoder, head, _variables: variables, stopwatch })
@@ -70,13 +84,17 @@ impl VisualPolicy {
     fn act(&self, embedding: &Embedding, state: &[f64; 7]) -> Result<[f64; 7], ActionError> {
         let network = |e: tch::TchError| ActionError::Network(e.to_string());
         let condition = self.checkpoint.condition(state, self.task);
-        let output = tch::no_grad(|| {
+        let mode = tch::no_grad(|| {
             let row = |values: &[f32]| Tensor::f_from_slice(values)?.f_unsqueeze(0);
-            self.head.forward(&row(&embedding.values)?, &row(&condition)?)
+            let (embedding, condition) = (row(&embedding.values)?, row(&condition)?);
+            match &self.head {
+                Head::Places(head) => Ok(head.forward(&embedding, &condition)?.mean),
+                Head::Actor(actor) => actor.forward(&embedding, &condition)?.mode(),
+            }
         })
         .map_err(network)?;
         let mut normalized = [0.0f32; 7];
-        output.mean.f_reshape([7]).and_then(|m| m.f_copy_data(&mut normalized, 7)).map_err(network)?;
+        mode.f_reshape([7]).and_then(|m| m.f_copy_data(&mut normalized, 7)).map_err(network)?;
         Ok(normalized.map(f64::from))
     }
 }

@@ -30,7 +30,7 @@ use super::{Adam, Augmentation, Batch, Batches, Dataset, Learner, Run, Schedule,
 use crate::action::ActionBounds;
 use crate::config::digest;
 use crate::network;
-use crate::policy::{ActionHead, Checkpoint, Output};
+use crate::policy::{ActionHead, Checkpoint, HeadKind, Output};
 
 /// Settings, one flat file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -138,6 +138,9 @@ fn describe(s: &Settings, data: &Dataset) -> Checkpoint {
         tasks: s.tasks.clone(),
         state: data.state_scale(),
         hidden: s.hidden.clone(),
+        head: HeadKind::Places,
+        latent: None,
+        critic: None,
     }
 }
 

@@ -159,14 +159,7 @@ impl Dataset {
 
     /// Mean and spread of the states.
     pub fn state_scale(&self) -> StateScale {
-        let n = self.states.len().max(1) as f64;
-        let mean: [f64; 7] = std::array::from_fn(|i| self.states.iter().map(|s| s[i]).sum::<f64>() / n);
-        let std = std::array::from_fn(|i| {
-            let variance = self.states.iter().map(|s| (s[i] - mean[i]).powi(2)).sum::<f64>() / n;
-            // Angles that hardly move in the data must not be blown up by scaling.
-            variance.sqrt().max(if i < 3 { 0.01 } else { 0.1 })
-        });
-        StateScale { mean, std }
+        state_scale(&self.states)
     }
 
     /// A batch of the steps in `picks`; `jitter` is noise on the scaled state.
@@ -215,7 +208,19 @@ impl Dataset {
     }
 }
 
+/// Mean and spread of states.
+pub(super) fn state_scale(states: &[[f64; 7]]) -> StateScale {
+    let n = states.len().max(1) as f64;
+    let mean: [f64; 7] = std::array::from_fn(|i| states.iter().map(|s| s[i]).sum::<f64>() / n);
+    let std = std::array::from_fn(|i| {
+        let variance = states.iter().map(|s| (s[i] - mean[i]).powi(2)).sum::<f64>() / n;
+        // Angles that hardly move in the data must not be blown up by scaling.
+        variance.sqrt().max(if i < 3 { 0.01 } else { 0.1 })
+    });
+    StateScale { mean, std }
+}
+
 /// Actions in the bounds' units, clipped to +-0.99 as PTR does, so that tanh can reach them.
-fn normalized(label: &[f64; 7], bounds: &ActionBounds) -> [f32; 7] {
+pub(super) fn normalized(label: &[f64; 7], bounds: &ActionBounds) -> [f32; 7] {
     bounds.normalize(&Action::from_array(*label)).map(|v| v.clamp(-0.99, 0.99) as f32)
 }

@@ -1,10 +1,11 @@
 //! Learning from recorded episodes and from video: the data, the loop, and one file per algorithm.
 //!
-//! [`learn`] is the loop every algorithm goes through; [`behavior_cloning`], [`vip`] and [`icvf`] are whole algorithms;
-//! [`Dataset`] turns episodes into batches, [`Clips`] are what videos are to an algorithm; [`Adam`] is the optimizer, its
-//! moments saved with each checkpoint ([`checkpoint`]) so that a resumed run continues as if it had not stopped;
-//! [`diagnostics`] tells what an encoder is worth before a robot tries it. Training never touches hardware: periodic trials
-//! are a function handed in by the command line.
+//! [`learn`] is the loop every algorithm goes through; [`behavior_cloning`], [`vip`], [`icvf`], [`cql`] and
+//! [`reward_weighted`] are whole algorithms; [`Dataset`] (successes) and [`transitions`] (successes and failures) turn
+//! episodes into batches, [`Clips`] are what videos are to an algorithm; [`Adam`] is the optimizer, its moments saved with
+//! each checkpoint ([`checkpoint`]) so that a resumed run continues as if it had not stopped; [`diagnostics`] tells what an
+//! encoder is worth before a robot tries it. Training never touches hardware: periodic trials are a function handed in by
+//! the command line.
 
 mod adam;
 mod augment;
@@ -13,6 +14,7 @@ pub mod checkpoint;
 mod clip_augmentation;
 pub mod clips;
 mod color;
+pub mod cql;
 mod crop;
 mod curves;
 mod dataset;
@@ -21,7 +23,9 @@ pub mod icvf;
 mod image_encoder;
 pub mod leakage;
 mod prefetch;
+pub mod reward_weighted;
 mod session;
+pub mod transitions;
 pub mod vip;
 
 pub use adam::Adam;

@@ -1,7 +1,12 @@
 //! `visuomotor train`: what is learned, one file per algorithm.
 
 mod behavior_cloning;
+mod cql;
+mod episodes;
+mod finetune;
 mod icvf;
+mod reward_weighted;
+mod trials;
 mod vip;
 
 use std::path::{Path, PathBuf};
@@ -17,7 +22,13 @@ use crate::training::{Clips, Run};
 #[command(after_help = "Examples:
   visuomotor train behavior-cloning launch/behavior_cloning.toml --data results/demonstrations --out results/policy
   visuomotor train vip launch/small/vip.toml --data videos/ --out results/vip
-  visuomotor train icvf launch/small/icvf.toml --data videos/ --out results/icvf")]
+  visuomotor train icvf launch/small/icvf.toml --data videos/ --out results/icvf
+  visuomotor train cql launch/small/cql.toml --data results/robot --encoder-weights results/icvf/encoder.safetensors \
+    --out results/phase2
+  visuomotor train finetune launch/small/finetune.toml --from results/phase2 --prior results/robot \
+    --data results/demonstrations --out results/vptr
+  visuomotor train reward-weighted launch/small/reward_weighted.toml --data results/demonstrations \
+    --encoder-weights results/vip/encoder.safetensors --out results/vip-reward")]
 pub struct TrainArguments {
     #[command(subcommand)]
     algorithm: Algorithm,
@@ -27,6 +38,12 @@ pub struct TrainArguments {
 enum Algorithm {
     /// Imitate successful demonstrations
     BehaviorCloning(behavior_cloning::Arguments),
+    /// Learn actor and critic from robot data of many tasks (V-PTR's phase 2)
+    Cql(cql::Arguments),
+    /// Go on from there with the target tasks mixed in (V-PTR's phase 3)
+    Finetune(finetune::Arguments),
+    /// Imitate what brought the picture nearer to the goal's (VIP's reward)
+    RewardWeighted(reward_weighted::Arguments),
     /// Learn an encoder from video, its distance to a goal image a value
     Vip(vip::Arguments),
     /// Learn an encoder from video, by the values of intentions (V-PTR phase 1)
@@ -93,6 +110,9 @@ pub fn train(arguments: &TrainArguments) -> anyhow::Result<u8> {
     keep_freed_memory();
     match &arguments.algorithm {
         Algorithm::BehaviorCloning(a) => behavior_cloning::train(a),
+        Algorithm::Cql(a) => cql::train(a),
+        Algorithm::Finetune(a) => finetune::train(a),
+        Algorithm::RewardWeighted(a) => reward_weighted::train(a),
         Algorithm::Vip(a) => vip::train(a),
         Algorithm::Icvf(a) => icvf::train(a),
     }

@@ -1,0 +1,74 @@
+//! `visuomotor train cql`: V-PTR's phase 2, from robot data of many tasks to a policy folder with its critic.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::json;
+
+use super::trials::Trials;
+use super::{Shared, episodes};
+use crate::config::load;
+use crate::training::cql::{self, Cql, Settings};
+use crate::training::transitions::Mixture;
+use crate::training::{Schedule, learn};
+
+#[derive(Args, Debug)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    shared: Shared,
+    /// Folder of the target tasks' episodes: they come in at the settings' switch_at (phase 3 in the same run)
+    #[arg(long)]
+    target: Option<PathBuf>,
+    /// Weights both encoders start from (phase 1), instead of the settings file's
+    #[arg(long)]
+    encoder_weights: Option<PathBuf>,
+    #[command(flatten)]
+    trials: Trials,
+}
+
+pub(super) fn train(a: &Arguments) -> anyhow::Result<u8> {
+    let shared = &a.shared;
+    let mut settings: Settings = load(&shared.settings)?;
+    settings.steps = shared.steps.unwrap_or(settings.steps);
+    settings.seed = shared.seed.unwrap_or(settings.seed);
+    if a.encoder_weights.is_some() {
+        settings.encoder_weights.clone_from(&a.encoder_weights);
+    }
+    settings.check(&shared.settings)?;
+    if a.target.is_some() && settings.switch_at >= settings.steps {
+        anyhow::bail!(
+            "{}: key `switch_at`: found {}, expected less than the {} steps, or the target's data is never seen; \
+             lower it or leave out --target",
+            shared.settings.display(),
+            settings.switch_at,
+            settings.steps
+        );
+    }
+    let read = |what: &str, folder: &Path| {
+        let folders = [folder.to_path_buf()];
+        episodes::read(what, &folders, &settings.tasks, settings.image_size, &settings.labels())
+    };
+    let prior = read("prior data", &shared.data)?;
+    let target = a.target.as_deref().map(|folder| read("target data", folder)).transpose()?;
+    let checkpoint = cql::described(&settings, &prior, prior.state_scale());
+    let mixture = Mixture::new(&settings, &checkpoint, &prior, target.as_ref())?;
+    say!("{}", mixture.describe());
+    let mut learner = Cql::new(&settings, &checkpoint, mixture.held_out()?)?;
+    let record = json!({
+        "algorithm": "cql",
+        "settings": settings,
+        "data": { "prior": episodes::described(&prior), "target": target.as_ref().map(episodes::described) },
+    });
+    let score = |folder: &Path| a.trials.score(folder);
+    shared.run("policy and critic", &score, |run| learn(&mut learner, &mixture, &schedule(&settings), record, run))
+}
+
+/// When what happens.
+pub(super) fn schedule(settings: &Settings) -> Schedule {
+    Schedule {
+        seed: settings.seed,
+        steps: settings.steps,
+        checkpoint_every: settings.checkpoint_every,
+        validate_every: settings.validate_every,
+    }
+}

@@ -1,0 +1,41 @@
+//! Episodes, successes and failures, as the commands that learn from transitions read them.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::training::transitions::{Labels, Transitions, episode_folders};
+
+/// Finishes what was cut off in `folders` and reads them; `what` they are is for people.
+pub(super) fn read(
+    what: &str,
+    folders: &[PathBuf],
+    tasks: &[String],
+    size: u32,
+    labels: &Labels,
+) -> anyhow::Result<Transitions> {
+    for folder in folders {
+        for folder in episode_folders(folder)? {
+            crate::cli::recordings::finish(&folder)?;
+        }
+    }
+    let data = Transitions::read(folders, tasks, size, labels)?;
+    let shown: Vec<String> = folders.iter().map(|folder| folder.display().to_string()).collect();
+    say!(
+        "{what}: {} episodes, {} of them successes, {} steps from {}{}",
+        data.episodes(),
+        data.successes(),
+        data.len(),
+        shown.join(", "),
+        if data.passed_over > 0 { format!(" ({} aborted or cut off)", data.passed_over) } else { String::new() }
+    );
+    Ok(data)
+}
+
+/// What the record says of data.
+pub(super) fn described(data: &Transitions) -> Value {
+    json!({
+        "digest": data.digest, "episodes": data.episodes(), "successes": data.successes(), "steps": data.len(),
+        "tasks": data.task_names, "robot": data.robot, "rate_hz": data.rate_hz,
+    })
+}

@@ -1,0 +1,73 @@
+//! `visuomotor train finetune`: V-PTR's phase 3, from the folder of a phase 2 and episodes of the target tasks to a policy
+//! folder.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::ensure;
+use clap::Args;
+use serde_json::json;
+
+use super::trials::Trials;
+use super::{Shared, cql::schedule, episodes};
+use crate::config::load;
+use crate::training::cql::{self, Cql, Settings};
+use crate::training::learn;
+use crate::training::transitions::Mixture;
+
+#[derive(Args, Debug)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    shared: Shared,
+    /// Folder of the phase 2 to go on from (`visuomotor train cql`)
+    #[arg(long)]
+    from: PathBuf,
+    /// Folder of prior data to mix in, phase 2's; may be given several times
+    #[arg(long, required = true)]
+    prior: Vec<PathBuf>,
+    #[command(flatten)]
+    trials: Trials,
+}
+
+pub(super) fn train(a: &Arguments) -> anyhow::Result<u8> {
+    let shared = &a.shared;
+    let mut settings: Settings = load(&shared.settings)?;
+    settings.steps = shared.steps.unwrap_or(settings.steps);
+    settings.seed = shared.seed.unwrap_or(settings.seed);
+    settings.check(&shared.settings)?;
+    let file = shared.settings.display();
+    ensure!(
+        settings.encoder_weights.is_none(),
+        "{file}: key `encoder_weights`: found {:?}, expected none: the encoders are those of --from; remove it",
+        settings.encoder_weights
+    );
+    ensure!(
+        settings.switch_at == 0,
+        "{file}: key `switch_at`: found {}, expected 0: phase 2 is over when phase 3 begins",
+        settings.switch_at
+    );
+    let checkpoint = cql::continued(&settings, &a.from)?;
+    let read = |what: &str, folders: &[PathBuf]| {
+        episodes::read(what, folders, &settings.tasks, settings.image_size, &settings.labels())
+    };
+    let prior = read("prior data", &a.prior)?;
+    let target = read("target data", std::slice::from_ref(&shared.data))?;
+    let mixture = Mixture::new(&settings, &checkpoint, &prior, Some(&target))?;
+    say!("{}", mixture.describe());
+    let mut learner = Cql::new(&settings, &checkpoint, mixture.held_out()?)?;
+    if !shared.resume {
+        learner.go_on_from(&a.from)?;
+    }
+    let record = json!({
+        "algorithm": "finetune",
+        "settings": settings,
+        "from": record_of(&a.from),
+        "data": { "prior": episodes::described(&prior), "target": episodes::described(&target) },
+    });
+    let score = |folder: &Path| a.trials.score(folder);
+    shared.run("policy and critic", &score, |run| learn(&mut learner, &mixture, &schedule(&settings), record, run))
+}
+
+/// The record of the phase 2, for the record of this one; nothing where it has none.
+fn record_of(folder: &Path) -> Option<serde_json::Value> {
+    serde_json::from_slice(&std::fs::read(folder.join("record.json")).ok()?).ok()
+}

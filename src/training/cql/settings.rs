@@ -1,0 +1,158 @@
+//! Settings of phases 2 and 3, one flat file.
+
+use std::path::PathBuf;
+
+use anyhow::ensure;
+use serde::{Deserialize, Serialize};
+
+use crate::action::ActionBounds;
+use crate::policy::{CriticShape, Reappended};
+use crate::training::ClipAugmentation;
+use crate::training::transitions::Labels;
+
+/// Settings of multi-task CQL: the multi-task phase, the fine-tuning phase, or both in one run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    // --- what is made
+    /// Name of the policy.
+    pub name: String,
+    /// Encoder kind: `small`, `vip`, `vptr`.
+    pub encoder: String,
+    /// Weights that both encoders, the actor's and the critic's, start from (phase 1); none: from the seed.
+    #[serde(default)]
+    pub encoder_weights: Option<PathBuf>,
+    /// Keep the encoders as they are: the frozen baselines.
+    pub freeze_encoders: bool,
+    /// Width of the bottleneck between an encoder and its heads.
+    pub latent: i64,
+    /// Hidden widths of the actor and of each critic head.
+    pub hidden: Vec<i64>,
+    /// What the critic hears again after every hidden layer: `actions`, `latent`, `task`. V-PTR's code: actions and latent;
+    /// its paper says actions and task.
+    pub reappend: Vec<Reappended>,
+    /// Side of the image the policy sees \[pixels\].
+    pub image_size: u32,
+    /// Width and height of the camera's images \[pixels\].
+    pub camera_size: [u32; 2],
+    /// Tasks, in the order of the one-hot input; the target's are among them from the start.
+    pub tasks: Vec<String>,
+    /// Action bounds.
+    pub bounds: ActionBounds,
+    // --- optimization
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Gradient steps, both phases together.
+    pub steps: u64,
+    /// Transitions per batch.
+    pub batch: usize,
+    /// Learning rate of actor and actor encoder.
+    pub actor_rate: f64,
+    /// Learning rate of critic and critic encoder.
+    pub critic_rate: f64,
+    /// Learning rate of the temperature.
+    pub temperature_rate: f64,
+    /// Largest gradient norm of each of the three; none: as it comes (the release).
+    #[serde(default)]
+    pub clip: Option<f64>,
+    /// Run the encoders' activations in bf16 while training.
+    #[serde(default)]
+    pub bf16: bool,
+    // --- conservative Q-learning
+    /// Discount gamma.
+    pub discount: f64,
+    /// Share tau of the critic that goes into its target at each step.
+    pub target_rate: f64,
+    /// Weight alpha of the CQL term.
+    pub alpha: f64,
+    /// Number n of policy actions in the backup, and of policy and uniform actions in the CQL term.
+    pub samples: i64,
+    /// Entropy the temperature steers to: minus the number of action dimensions.
+    pub target_entropy: f64,
+    /// Temperature at the start.
+    pub temperature: f64,
+    /// Bound Q of the policy's actions in the CQL term by the trajectory's return (V-PTR's release does, its paper does not
+    /// say so).
+    pub bound_with_returns: bool,
+    /// Encode s again with the critic's new encoder for the actor's loss, as the release does: a fifth pass per step. Else
+    /// the embedding from before the critic's step is used again, one optimizer step old, behind the new bottleneck and heads.
+    /// With frozen encoders the two are the same and nothing is encoded again.
+    pub encode_again: bool,
+    // --- phases
+    /// Step at which target data comes in; before it there is prior data alone. Without target data it says nothing.
+    pub switch_at: u64,
+    /// Share of prior data in a batch from then on.
+    pub mixing: f64,
+    // --- data
+    /// Steps at the end of a success that are rewarded and terminal.
+    pub rewarded_steps: usize,
+    /// Take the change of the state a step reached for its action instead of what was asked for.
+    pub relabel: bool,
+    /// Make the gripper's action 0 or 1.
+    pub binarize_gripper: bool,
+    /// Image augmentation, drawn for s and s' independently.
+    pub augmentation: ClipAugmentation,
+    /// Noise on the scaled state, uniform in +-this.
+    pub state_jitter: f64,
+    /// Every n-th episode is kept for validation; 0 keeps none.
+    pub validation: usize,
+    // --- reporting
+    /// Gradient steps between checkpoints; 0: only at the end.
+    pub checkpoint_every: u64,
+    /// Gradient steps between validations; 0: only at the end.
+    pub validate_every: u64,
+}
+
+impl Settings {
+    /// Refuses numbers that nothing can be learned with; `file` is for messages.
+    pub fn check(&self, file: &std::path::Path) -> anyhow::Result<()> {
+        let file = file.display();
+        ensure!(self.steps > 0 && self.batch > 0, "{file}: steps and batch must be at least 1");
+        ensure!(!self.tasks.is_empty(), "{file}: key `tasks`: found none; name every task of the data");
+        ensure!(
+            (0.0..=1.0).contains(&self.mixing),
+            "{file}: key `mixing`: found {}, expected a share of prior data in 0..1",
+            self.mixing
+        );
+        ensure!(
+            (0.0..1.0).contains(&self.discount),
+            "{file}: key `discount`: found {}, expected at least 0 and less than 1",
+            self.discount
+        );
+        ensure!(
+            self.target_rate > 0.0 && self.target_rate <= 1.0,
+            "{file}: key `target_rate`: found {}, expected more than 0 and at most 1",
+            self.target_rate
+        );
+        ensure!(self.samples > 0, "{file}: key `samples`: found {}, expected at least 1", self.samples);
+        ensure!(self.latent > 0, "{file}: key `latent`: found {}, expected at least 1", self.latent);
+        ensure!(
+            self.hidden.iter().all(|width| *width > 0),
+            "{file}: key `hidden`: found {:?}, expected widths of at least 1",
+            self.hidden
+        );
+        ensure!(self.temperature > 0.0, "{file}: key `temperature`: found {}, expected more than 0", self.temperature);
+        Ok(())
+    }
+
+    /// How episodes become transitions.
+    pub fn labels(&self) -> Labels {
+        Labels {
+            rewarded_steps: self.rewarded_steps,
+            discount: self.discount,
+            relabel: self.relabel,
+            binarize_gripper: self.binarize_gripper,
+        }
+    }
+
+    /// Sizes of the critic's heads.
+    pub fn critic_shape(&self) -> CriticShape {
+        CriticShape { latent: self.latent, hidden: self.hidden.clone(), reappend: self.reappend.clone() }
+    }
+}
+
+/// The settings of the smallest run, for tests.
+#[cfg(test)]
+pub(super) fn smoke() -> Settings {
+    crate::config::load(std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/launch/smoke/cql.toml"))).unwrap()
+}

@@ -1,0 +1,132 @@
+//! Batches of prior and target data in a fixed ratio.
+
+use anyhow::ensure;
+use rand::SeedableRng;
+use rand::seq::IndexedRandom;
+use rand_chacha::ChaCha8Rng;
+
+use super::{TransitionBatch, Transitions, assemble};
+use crate::policy::Checkpoint;
+use crate::training::cql::Settings;
+use crate::training::{Batches, ClipAugmentation, step_seed};
+
+/// Most transitions kept for validation.
+const HELD_OUT: usize = 512;
+
+/// Batches of transitions, stratified: from `switch_at` on, floor(batch * mixing) are of prior data and the rest of the
+/// target's; before, all are of prior data. Within a part they are uniform over its transitions, with replacement.
+pub struct Mixture<'a> {
+    settings: &'a Settings,
+    checkpoint: &'a Checkpoint,
+    prior: &'a Transitions,
+    prior_steps: Vec<usize>,
+    target: Option<(&'a Transitions, Vec<usize>)>,
+    validation: Vec<usize>,
+}
+
+impl<'a> Mixture<'a> {
+    /// A mixture of `prior` and `target`; every `settings.validation`-th episode of the target (of the prior data, where
+    /// there is no target) is kept back.
+    pub fn new(
+        settings: &'a Settings,
+        checkpoint: &'a Checkpoint,
+        prior: &'a Transitions,
+        target: Option<&'a Transitions>,
+    ) -> anyhow::Result<Self> {
+        let (nth_of_prior, nth_of_target) =
+            if target.is_some() { (0, settings.validation) } else { (settings.validation, 0) };
+        let (prior_steps, mut validation) = prior.split(nth_of_prior);
+        let target = target.map(|target| {
+            let (steps, kept) = target.split(nth_of_target);
+            validation = kept;
+            (target, steps)
+        });
+        for (what, data, steps) in [("prior", prior, &prior_steps)]
+            .into_iter()
+            .chain(target.iter().map(|(data, steps)| ("target", *data, steps)))
+        {
+            ensure!(
+                !steps.is_empty(),
+                "validation: found {}, which keeps every episode of the {what} data ({}) back and leaves none to train \
+                 on; use 0, or 2 and more",
+                settings.validation,
+                data.episodes()
+            );
+            ensure!(
+                data.robot == checkpoint.robot && (data.rate_hz - checkpoint.rate_hz).abs() < 1e-9,
+                "the {what} data was recorded on {} at {} Hz, the policy is for {} at {} Hz; choose data of one arm \
+                 and rate",
+                data.robot,
+                data.rate_hz,
+                checkpoint.robot,
+                checkpoint.rate_hz
+            );
+            let square = [checkpoint.image_size; 2];
+            ensure!(
+                data.camera_size() == checkpoint.camera_size || data.camera_size() == square,
+                "the {what} data has pictures of {:?} pixels, the settings' `camera_size` is {:?}; correct it or choose \
+                 data of that camera",
+                data.camera_size(),
+                checkpoint.camera_size
+            );
+        }
+        Ok(Self { settings, checkpoint, prior, prior_steps, target, validation })
+    }
+
+    /// How many transitions of a batch are of prior data and how many of the target's at `step`.
+    pub fn parts(&self, step: u64) -> (usize, usize) {
+        let Settings { batch, mixing, switch_at, .. } = *self.settings;
+        if self.target.is_none() || step < switch_at {
+            return (batch, 0);
+        }
+        // 64 * 0.9 = 57.6 becomes 57; the small term keeps 10 * 0.7 from becoming 6.
+        let prior = ((batch as f64 * mixing + 1e-9).floor() as usize).min(batch);
+        (prior, batch - prior)
+    }
+
+    /// One line for people: what a batch is made of, and from when on.
+    pub fn describe(&self) -> String {
+        let batch = self.settings.batch;
+        if self.target.is_none() {
+            return format!("{batch} transitions a batch, all of prior data");
+        }
+        let (prior, target) = self.parts(u64::MAX);
+        let before = match self.settings.switch_at {
+            0 => String::new(),
+            switch_at => format!("all of prior data before step {switch_at}, then "),
+        };
+        format!(
+            "{batch} transitions a batch, {before}{prior} of prior data + {target} of the target's (mixing {} is the \
+             share of prior data)",
+            self.settings.mixing
+        )
+    }
+
+    /// What was kept back, unvaried, in batches; at most 512 transitions, evenly spread.
+    pub fn held_out(&self) -> anyhow::Result<Vec<TransitionBatch>> {
+        let none = ClipAugmentation::NONE;
+        let data = self.target.as_ref().map_or(self.prior, |(target, _)| target);
+        let stride = self.validation.len().div_ceil(HELD_OUT).max(1);
+        let picks: Vec<(&Transitions, usize)> = self.validation.iter().step_by(stride).map(|s| (data, *s)).collect();
+        // Nothing is drawn: neither images nor states are varied.
+        let mut rng = ChaCha8Rng::seed_from_u64(0);
+        let batches = picks.chunks(self.settings.batch.max(1));
+        Ok(batches.map(|picks| assemble(picks, self.checkpoint, &none, 0.0, &mut rng)).collect::<Result<_, _>>()?)
+    }
+}
+
+impl Batches for Mixture<'_> {
+    type Batch = TransitionBatch;
+
+    fn batch(&self, step: u64) -> anyhow::Result<TransitionBatch> {
+        let settings = self.settings;
+        let mut rng = ChaCha8Rng::seed_from_u64(step_seed(settings.seed, step));
+        let (prior, target) = self.parts(step);
+        let mut picks = Vec::with_capacity(settings.batch);
+        picks.extend((0..prior).filter_map(|_| self.prior_steps.choose(&mut rng)).map(|step| (self.prior, *step)));
+        if let Some((data, steps)) = &self.target {
+            picks.extend((0..target).filter_map(|_| steps.choose(&mut rng)).map(|step| (*data, *step)));
+        }
+        Ok(assemble(&picks, self.checkpoint, &settings.augmentation, settings.state_jitter, &mut rng)?)
+    }
+}

@@ -1,0 +1,295 @@
+//! Episodes to transitions, transitions to batches, batches to policies: CQL in both phases and reward-weighted regression on
+//! a tiny made-up data set.
+
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use tch::{Kind, Tensor};
+use visuomotor::config::load;
+use visuomotor::episode::{EpisodeEnd, Outcome, Step};
+use visuomotor::recording::{EpisodeWriter, WriterOptions};
+use visuomotor::training::cql::{self, Cql, Settings};
+use visuomotor::training::reward_weighted::{self, RewardWeighted, Weighted};
+use visuomotor::training::transitions::{Mixture, Transitions, assemble};
+use visuomotor::training::{Batches, ClipAugmentation, Learner, Run, Schedule, learn};
+
+use super::recording::episodes::{decision, image, observation, start};
+
+const TASK: &str = "croissant_out_of_bowl";
+
+fn outcome(word: &str) -> Outcome {
+    let judge = "success_rule".to_string();
+    match word {
+        "success" => Outcome::Success { judge },
+        "failure" => Outcome::Failure { judge, why: "time ran out".into() },
+        _ => Outcome::Aborted { judge, why: "the operator stopped".into() },
+    }
+}
+
+/// Writes an episode of `steps` steps with pictures of `size` x `size` pixels.
+fn write(folder: &Path, name: &str, word: &str, steps: u64, size: u32) -> PathBuf {
+    std::fs::create_dir_all(folder).unwrap();
+    let mut writer = EpisodeWriter::create(folder, name, WriterOptions::default()).unwrap();
+    writer.start(&start(name)).unwrap();
+    for index in 0..steps {
+        let shown = index + name.len() as u64 * 7 + u64::from(name.as_bytes()[0]);
+        let seen = observation(vec![image("front", size, size, shown)], index);
+        let decided = decision(shown);
+        let step = Step { index, observation: &seen, decision: &decided, decided_at: seen.observed_at };
+        writer.record_step(&step).unwrap();
+    }
+    writer.end(&EpisodeEnd { outcome: outcome(word), steps, seconds: steps as f64 * 0.2 }).unwrap();
+    folder.join(format!("{name}.mcap"))
+}
+
+/// Two successes and a failure.
+fn data_set(folder: &Path) {
+    write(folder, "a", "success", 6, 128);
+    write(folder, "b", "failure", 5, 128);
+    write(folder, "c", "success", 4, 128);
+}
+
+fn launch(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("launch").join(file)
+}
+
+fn settings() -> Settings {
+    let settings: Settings = load(&launch("smoke/cql.toml")).unwrap();
+    Settings { steps: 6, switch_at: 3, validation: 0, bf16: false, ..settings }
+}
+
+fn read(folder: &Path) -> anyhow::Result<Transitions> {
+    let settings = settings();
+    Transitions::read(&[folder.to_path_buf()], &settings.tasks, settings.image_size, &settings.labels())
+}
+
+fn floats(tensor: &Tensor) -> Vec<f32> {
+    Vec::try_from(tensor.to_kind(Kind::Float).reshape([-1])).unwrap()
+}
+
+#[test]
+fn the_settings_of_every_scale_are_read_and_sound() {
+    for scale in ["smoke", "small", "paper"] {
+        for phase in ["cql", "finetune"] {
+            let file = launch(&format!("{scale}/{phase}.toml"));
+            let settings: Settings = load(&file).unwrap();
+            settings.check(&file).unwrap();
+            assert!(settings.tasks.iter().any(|task| task == TASK));
+        }
+        let file = launch(&format!("{scale}/reward_weighted.toml"));
+        let settings: reward_weighted::Settings = load(&file).unwrap();
+        settings.check(&file).unwrap();
+    }
+    let file = launch("smoke/cql.toml");
+    let error = Settings { mixing: 1.5, ..settings() }.check(&file).unwrap_err().to_string();
+    assert!(error.contains("smoke/cql.toml") && error.contains("`mixing`") && error.contains("1.5"), "{error}");
+}
+
+#[test]
+fn successes_and_failures_become_transitions() {
+    let folder = tempfile::tempdir().unwrap();
+    data_set(&folder.path().join("kitchen"));
+    write(folder.path(), "z", "aborted", 5, 128);
+    let data = read(folder.path()).unwrap();
+    assert_eq!((data.episodes(), data.successes(), data.len(), data.passed_over), (3, 2, 15, 1));
+    // The failure's last step (10) leads nowhere; the successes' last ones are their own successors.
+    let (all, none) = data.split(0);
+    assert_eq!(all, (0..10).chain(11..15).collect::<Vec<_>>());
+    assert!(none.is_empty());
+    assert_eq!((data.next(4), data.next(5), data.next(9), data.next(14)), (5, 5, 10, 14));
+    let (train, kept) = data.split(3);
+    assert_eq!((train.len(), kept), (10, (11..15).collect::<Vec<_>>()));
+
+    let settings = settings();
+    let checkpoint = cql::described(&settings, &data, data.state_scale());
+    let mixture = Mixture::new(&settings, &checkpoint, &data, None).unwrap();
+    let batch = mixture.batch(0).unwrap();
+    assert_eq!(batch.images.size(), [8, 3, 128, 128]);
+    assert_eq!(batch.conditions.size(), [8, 7 + settings.tasks.len() as i64]);
+    assert!(floats(&batch.actions).iter().all(|a| a.abs() <= 0.99));
+    for (reward, mask) in floats(&batch.rewards).into_iter().zip(floats(&batch.masks)) {
+        assert!((reward, mask) == (10.0, 0.0) || (reward, mask) == (-1.0, 1.0), "{reward} {mask}");
+    }
+    // A success's last step is its own successor: one picture, varied twice, independently.
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let twice = assemble(&[(&data, 14)], &checkpoint, &settings.augmentation, 0.0, &mut rng).unwrap();
+    assert!(!twice.images.equal(&twice.next_images));
+    let plain = assemble(&[(&data, 14)], &checkpoint, &ClipAugmentation::NONE, 0.0, &mut rng).unwrap();
+    assert!(plain.images.equal(&plain.next_images) && plain.images.equal(&data.images(&[14]).unwrap()));
+}
+
+#[test]
+fn a_batch_depends_on_seed_and_step_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    data_set(folder.path());
+    let (data, settings) = (read(folder.path()).unwrap(), settings());
+    let checkpoint = cql::described(&settings, &data, data.state_scale());
+    let pictures = |settings: &Settings, step| {
+        floats(&Mixture::new(settings, &checkpoint, &data, None).unwrap().batch(step).unwrap().images)
+    };
+    assert!(pictures(&settings, 4) == pictures(&settings, 4));
+    assert!(pictures(&settings, 4) != pictures(&settings, 5));
+    assert!(pictures(&settings, 4) != pictures(&Settings { seed: 9, ..settings.clone() }, 4));
+}
+
+#[test]
+fn from_the_switch_on_57_of_64_are_of_prior_data() {
+    let folder = tempfile::tempdir().unwrap();
+    let (prior, target) = (folder.path().join("prior"), folder.path().join("target"));
+    write(&prior, "a", "failure", 6, 128);
+    write(&target, "b", "success", 3, 128);
+    let (prior, target) = (read(&prior).unwrap(), read(&target).unwrap());
+    let settings = Settings { batch: 64, mixing: 0.9, switch_at: 10, ..settings() };
+    let checkpoint = cql::described(&settings, &prior, prior.state_scale());
+    let mixture = Mixture::new(&settings, &checkpoint, &prior, Some(&target)).unwrap();
+    let line = mixture.describe();
+    assert!(line.contains("57 of prior data + 7 of the target's") && line.contains("before step 10"), "{line}");
+    assert_eq!((mixture.parts(9), mixture.parts(10)), ((64, 0), (57, 7)));
+    // The prior data is a failure, the target's all rewarded: the rewards tell them apart.
+    let rewarded = |step| floats(&mixture.batch(step).unwrap().rewards).iter().filter(|r| **r == 10.0).count();
+    assert_eq!((rewarded(9), rewarded(10), rewarded(11)), (0, 7, 7));
+    let alone = Mixture::new(&settings, &checkpoint, &prior, None).unwrap();
+    assert_eq!(alone.parts(u64::MAX), (64, 0));
+    let even = Settings { batch: 10, mixing: 0.7, ..settings.clone() };
+    assert_eq!(Mixture::new(&even, &checkpoint, &prior, Some(&target)).unwrap().parts(10), (7, 3));
+}
+
+#[test]
+fn data_that_does_not_fit_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let refusal = |folder: &Path| format!("{:#}", read(folder).err().unwrap());
+
+    let empty = folder.path().join("empty");
+    std::fs::create_dir(&empty).unwrap();
+    assert!(refusal(&empty).contains("empty: no episodes"));
+    assert!(refusal(&folder.path().join("nowhere")).contains("nowhere"));
+
+    let short = folder.path().join("short");
+    write(&short, "one", "success", 1, 128);
+    let said = refusal(&short);
+    assert!(said.contains("one.mcap: found 1 steps, expected at least 2"), "{said}");
+
+    let mixed = folder.path().join("mixed");
+    write(&mixed, "a", "success", 3, 128);
+    write(&mixed, "b", "success", 3, 64);
+    let said = refusal(&mixed);
+    assert!(said.contains("b.mcap: found a picture of 64x64 pixels") && said.contains("128x128"), "{said}");
+
+    let stopped = folder.path().join("stopped");
+    write(&stopped, "a", "aborted", 3, 128);
+    assert!(refusal(&stopped).contains("none of which came to an end"));
+
+    let known = folder.path().join("known");
+    write(&known, "a", "success", 3, 128);
+    let labels = settings().labels();
+    let said = format!("{:#}", Transitions::read(&[known.clone()], &["juggle".into()], 128, &labels).err().unwrap());
+    assert!(said.contains("a.mcap: task `croissant_out_of_bowl`") && said.contains("juggle"), "{said}");
+
+    let data = read(&known).unwrap();
+    let settings = Settings { validation: 1, ..settings() };
+    let checkpoint = cql::described(&settings, &data, data.state_scale());
+    let said = Mixture::new(&settings, &checkpoint, &data, None).err().unwrap().to_string();
+    assert!(said.contains("validation: found 1"), "{said}");
+}
+
+/// Learns at most `most` further steps; answers whether it came to the end.
+fn run<L: Learner>(
+    learner: &mut L,
+    batches: &dyn Batches<Batch = L::Batch>,
+    algorithm: &str,
+    out: &Path,
+    resume: bool,
+    most: u32,
+) -> bool {
+    let left = Cell::new(most);
+    let stop = || {
+        let now = left.get();
+        left.set(now.saturating_sub(1));
+        now == 0
+    };
+    let schedule = Schedule { seed: 1, steps: 6, checkpoint_every: 2, validate_every: 3 };
+    let run = Run { out, resume, command: "test".into(), stop: &stop, tell: &|_| {}, score: &|_| Ok(None) };
+    learn(learner, batches, &schedule, serde_json::json!({ "algorithm": algorithm }), &run).unwrap()
+}
+
+fn same(a: &Path, b: &Path, files: &[&str]) {
+    for file in files {
+        let read = |folder: &Path| std::fs::read(folder.join(file)).unwrap();
+        assert!(read(a) == read(b), "{file} differs");
+    }
+}
+
+const CQL_FILES: [&str; 5] =
+    ["encoder.safetensors", "head.safetensors", "critic.safetensors", "policy.toml", "checkpoint.safetensors"];
+
+#[test]
+fn both_phases_resume_to_the_last_bit() {
+    let _alone = super::alone();
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    data_set(&at("prior"));
+    write(&at("target"), "t", "success", 5, 128);
+    let (prior, target) = (read(&at("prior")).unwrap(), read(&at("target")).unwrap());
+    let settings = Settings { validation: 3, ..settings() };
+    let checkpoint = cql::described(&settings, &prior, prior.state_scale());
+
+    // Phases 2 and 3 in one run: prior data alone up to step 3, then both.
+    let mixture = Mixture::new(&settings, &checkpoint, &prior, Some(&target)).unwrap();
+    let new = || Cql::new(&settings, &checkpoint, mixture.held_out().unwrap()).unwrap();
+    assert!(run(&mut new(), &mixture, "cql", &at("whole"), false, 100));
+    assert!(!run(&mut new(), &mixture, "cql", &at("broken"), false, 3));
+    assert!(run(&mut new(), &mixture, "cql", &at("broken"), true, 100));
+    same(&at("whole"), &at("broken"), &CQL_FILES);
+
+    // Phase 3 apart, from the folder of a phase 2.
+    let later = Settings { switch_at: 0, name: "later".into(), ..settings.clone() };
+    let continued = cql::continued(&later, &at("whole")).unwrap();
+    assert_eq!((continued.state, continued.name.as_str()), (checkpoint.state, "later"));
+    let mixture = Mixture::new(&later, &continued, &prior, Some(&target)).unwrap();
+    let new = || {
+        let mut learner = Cql::new(&later, &continued, mixture.held_out().unwrap()).unwrap();
+        learner.go_on_from(&at("whole")).unwrap();
+        learner
+    };
+    assert!(run(&mut new(), &mixture, "finetune", &at("whole3"), false, 100));
+    assert!(!run(&mut new(), &mixture, "finetune", &at("broken3"), false, 4));
+    assert!(run(&mut new(), &mixture, "finetune", &at("broken3"), true, 100));
+    same(&at("whole3"), &at("broken3"), &CQL_FILES);
+}
+
+#[test]
+fn reward_weighted_regression_resumes_to_the_last_bit_and_needs_a_goal() {
+    let _alone = super::alone();
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    data_set(&at("data"));
+    let encoder = at("encoder.safetensors");
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies/kitchen/encoder.safetensors");
+    std::fs::copy(shipped, &encoder).unwrap();
+    let settings: reward_weighted::Settings = load(&launch("smoke/reward_weighted.toml")).unwrap();
+    let settings = reward_weighted::Settings { encoder_weights: encoder, bf16: false, validation: 3, ..settings };
+    let data = |name: &str| Transitions::read(&[at(name)], &settings.tasks, 128, &settings.labels()).unwrap();
+    let whole = data("data");
+    let checkpoint = settings.described(&whole);
+    let weighted = Weighted::new(&settings, &checkpoint, &whole).unwrap();
+    assert!(weighted.describe().contains("weights of 15 steps"), "{}", weighted.describe());
+    let new = || RewardWeighted::new(&settings, &checkpoint, weighted.held_out().unwrap()).unwrap();
+    assert!(run(&mut new(), &weighted, "reward-weighted", &at("whole"), false, 100));
+    assert!(!run(&mut new(), &weighted, "reward-weighted", &at("broken"), false, 4));
+    assert!(run(&mut new(), &weighted, "reward-weighted", &at("broken"), true, 100));
+    same(&at("whole"), &at("broken"), &["encoder.safetensors", "head.safetensors", "policy.toml"]);
+    // The encoder was frozen: the weights that come out are the ones that went in.
+    let weights = |file: &Path| {
+        let mut tensors = Tensor::read_safetensors(file).unwrap();
+        tensors.sort_by(|a, b| a.0.cmp(&b.0));
+        tensors.iter().flat_map(|(_, tensor)| floats(tensor)).collect::<Vec<f32>>()
+    };
+    assert!(weights(&at("whole").join("encoder.safetensors")) == weights(&settings.encoder_weights));
+
+    write(&at("failed"), "f", "failure", 4, 128);
+    let failed = data("failed");
+    let said = format!("{:#}", Weighted::new(&settings, &checkpoint, &failed).err().unwrap());
+    assert!(said.contains(TASK) && said.contains("no episode of it succeeded"), "{said}");
+}
