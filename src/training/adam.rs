@@ -64,14 +64,19 @@ impl Adam {
         let correction1 = 1.0 - b1.powi(self.step as i32);
         let correction2 = 1.0 - b2.powi(self.step as i32);
         tch::no_grad(|| {
-            let mut squares = 0.0;
+            let mut squares = Vec::with_capacity(self.variables.len());
             for (_, variable) in &self.variables {
                 let gradient = variable.grad();
                 if gradient.defined() {
-                    squares += f64::try_from(gradient.f_square()?.f_sum(tch::Kind::Double)?)?;
+                    squares.push(gradient.f_square()?.f_sum(tch::Kind::Double)?);
                 }
             }
-            let norm = squares.sqrt();
+            // Brought over at once: a GPU is waited for one time, not once per variable.
+            let squares = match squares.is_empty() {
+                true => Vec::new(),
+                false => Vec::<f64>::try_from(Tensor::f_stack(&squares, 0)?.f_to_device(tch::Device::Cpu)?)?,
+            };
+            let norm = squares.iter().sum::<f64>().sqrt();
             // A norm that is not finite must not scale anything: the caller stops.
             let scale = if norm > clip { clip / norm } else { 1.0 };
             for (i, (_, variable)) in self.variables.iter_mut().enumerate() {

@@ -199,4 +199,21 @@ mod tests {
         let said = format!("{error:#}");
         assert!(said.contains("encoder.safetensors") && said.contains("another network"), "{said}");
     }
+
+    #[test]
+    fn the_large_encoder_trains_in_bf16_and_keeps_its_statistics_when_frozen() {
+        let mut encoder = TrainedEncoder::new(EncoderKind::Vip, None, true).unwrap();
+        let mean = |encoder: &TrainedEncoder| encoder.variables.variables()["bn1.running_mean"].copy();
+        let before = mean(&encoder);
+        let out = encoder.embed(&images(), true).unwrap();
+        assert_eq!((out.size(), out.kind()), (vec![2, 1024], Kind::Float));
+        out.square().sum(Kind::Float).backward();
+        assert!(encoder.variables.variables()["conv1.weight"].grad().defined());
+        let moved = mean(&encoder);
+        assert!(gap(&before, &moved) > 0.0);
+        encoder.freeze();
+        let out = encoder.embed(&images(), true).unwrap();
+        assert!(!out.requires_grad());
+        assert_eq!(gap(&moved, &mean(&encoder)), 0.0);
+    }
 }

@@ -361,7 +361,8 @@ impl<'a> Session<'a> {
         record["command"] = self.run.command.clone().into();
         record["gradient_steps"] = self.step.into();
         let record_file = self.run.out.join("record.json");
-        write_files(&[(self.state_file.clone(), bytes), (record_file, serde_json::to_vec_pretty(&record)?)])
+        // The state last: with it the step is taken.
+        write_files(&[(record_file, serde_json::to_vec_pretty(&record)?), (self.state_file.clone(), bytes)])
             .with_context(|| kept)?;
         self.saved = Some(self.step);
         Ok(())

@@ -217,7 +217,7 @@ fn run(settings: &Settings, clips: &Walks, out: &Path, resume: bool, most: u64) 
 }
 
 #[test]
-fn a_run_stopped_between_checkpoints_ends_as_an_unbroken_one() {
+fn a_run_stopped_or_killed_between_checkpoints_ends_as_an_unbroken_one() {
     let folder = tempfile::tempdir().unwrap();
     let (whole, broken) = (folder.path().join("whole"), folder.path().join("broken"));
     // Weights from a file: tests run side by side and share the generator that draws others.
@@ -234,6 +234,18 @@ fn a_run_stopped_between_checkpoints_ends_as_an_unbroken_one() {
     // Variables, moments, the step: all of the state.
     assert!(read(&whole, "checkpoint.safetensors") == read(&broken, "checkpoint.safetensors"));
     assert!(read(&whole, "encoder.safetensors") == read(&broken, "encoder.safetensors"));
+    // Killed after the fifth step, the last checkpoint being that of the fourth.
+    let killed = folder.path().join("killed");
+    let steps = Cell::new(0);
+    let stop = || {
+        assert!(steps.replace(steps.get() + 1) < 5, "killed");
+        false
+    };
+    let fatal =
+        Run { out: &killed, resume: false, command: "test".into(), stop: &stop, tell: &|_| {}, score: &|_| Ok(None) };
+    assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| train(&settings, &walks(), &fatal))).is_err());
+    assert!(run(&settings, &walks(), &killed, true, 100).unwrap());
+    assert!(read(&whole, "checkpoint.safetensors") == read(&killed, "checkpoint.safetensors"));
     let state = read_state(&whole.join("checkpoint.safetensors"), "vip").unwrap();
     for key in ["adam.first.encoder.conv1.weight", "adam.second.encoder.conv5.weight", "encoder.log_temperature"] {
         assert!(state.iter().any(|(name, _)| name == key), "{key}");
