@@ -1,6 +1,9 @@
 //! The integration tests in one program, because linking libtorch takes long. Two are programs of their own:
 //! `runtime` and `no_allocation` replace the global allocator or the process's signal handlers.
 
+/// Clips for pre-training out of every layout that is understood.
+#[cfg(feature = "torch")]
+mod clips;
 /// CQL in both phases and reward-weighted regression: transitions, mixtures, resumption, refusals.
 #[cfg(feature = "torch")]
 mod cql;

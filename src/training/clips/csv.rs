@@ -75,6 +75,6 @@ mod tests {
     fn broken_quotes_are_refused_with_their_line() {
         assert_eq!(records("a\n\"b").unwrap_err().0, 2);
         assert_eq!(records("a\nb\"c\"").unwrap_err().0, 2);
-        assert_eq!(records("").unwrap(), []);
+        assert!(records("").unwrap().is_empty());
     }
 }
