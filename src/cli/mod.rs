@@ -50,6 +50,8 @@ mod teleoperate;
 mod terminal;
 #[cfg(feature = "torch")]
 mod train;
+#[cfg(feature = "mujoco")]
+mod videos;
 
 use clap::{Parser, Subcommand};
 
@@ -72,6 +74,9 @@ enum Command {
     /// Let the scripted expert collect demonstrations in simulation
     #[cfg(feature = "mujoco")]
     Demonstrate(demonstrate::DemonstrateArguments),
+    /// Film hands at work: action-free videos to pre-train on
+    #[cfg(feature = "mujoco")]
+    Videos(videos::VideosArguments),
     /// Drive the arm by hand and record demonstrations
     #[cfg(feature = "mujoco")]
     Teleoperate(teleoperate::TeleoperateArguments),
@@ -113,6 +118,8 @@ pub fn run() -> u8 {
         Command::Simulate(a) => simulate::simulate(&a),
         #[cfg(feature = "mujoco")]
         Command::Demonstrate(a) => demonstrate::demonstrate(&a),
+        #[cfg(feature = "mujoco")]
+        Command::Videos(a) => videos::videos(&a),
         #[cfg(feature = "mujoco")]
         Command::Teleoperate(a) => teleoperate::teleoperate(&a),
         #[cfg(feature = "mujoco")]
