@@ -165,7 +165,7 @@ fn an_unknown_task_or_scenario_is_named_with_the_known_ones() {
 #[test]
 fn help_has_examples() {
     let project = Project::new();
-    for command in ["evaluate", "demonstrate", "train", "embed", "convert", "recordings"] {
+    for command in ["evaluate", "demonstrate", "videos", "train", "embed", "convert", "recordings"] {
         let output = project.call(&[command, "--help"]);
         assert_eq!(output.status.code(), Some(0));
         assert!(String::from_utf8_lossy(&output.stdout).contains("visuomotor "), "{command}");

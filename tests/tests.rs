@@ -31,6 +31,9 @@ mod demonstrations;
 /// The web page: over the wire, and in Chromium.
 #[cfg(feature = "page")]
 mod page;
+/// Data to pre-train on: repeatable, failing as asked, without the target.
+#[cfg(feature = "mujoco")]
+mod pretraining;
 /// The program as a user calls it: exit codes, messages, kill and resume.
 #[cfg(feature = "mujoco")]
 mod program;

@@ -52,6 +52,8 @@ mod terminal;
 mod train;
 #[cfg(feature = "torch")]
 mod values;
+#[cfg(feature = "mujoco")]
+mod videos;
 
 use clap::{Parser, Subcommand};
 
@@ -74,6 +76,9 @@ enum Command {
     /// Let the scripted expert collect demonstrations in simulation
     #[cfg(feature = "mujoco")]
     Demonstrate(demonstrate::DemonstrateArguments),
+    /// Film hands at work: action-free videos to pre-train on
+    #[cfg(feature = "mujoco")]
+    Videos(videos::VideosArguments),
     /// Drive the arm by hand and record demonstrations
     #[cfg(feature = "mujoco")]
     Teleoperate(teleoperate::TeleoperateArguments),
@@ -118,6 +123,8 @@ pub fn run() -> u8 {
         Command::Simulate(a) => simulate::simulate(&a),
         #[cfg(feature = "mujoco")]
         Command::Demonstrate(a) => demonstrate::demonstrate(&a),
+        #[cfg(feature = "mujoco")]
+        Command::Videos(a) => videos::videos(&a),
         #[cfg(feature = "mujoco")]
         Command::Teleoperate(a) => teleoperate::teleoperate(&a),
         #[cfg(feature = "mujoco")]

@@ -99,6 +99,7 @@ impl Setting {
         for task in &launch.protocol.tasks {
             scene.task(&scene_file, task)?;
         }
+        check_counter(&scene, &scene_file, &robot)?;
         let (width, height) = match launch.camera[0].rendering {
             Rendering::Camera => (camera.width, camera.height),
             Rendering::Policy => (POLICY_IMAGE, POLICY_IMAGE),
@@ -189,7 +190,7 @@ impl Setting {
         let folder = self.folder();
         let parts = KitchenParts {
             robot: &self.robot,
-            fixtures: folder.join(&self.scene.fixtures),
+            fixtures: folder.join(self.scene.fixtures_of(&set_up.task)),
             objects: folder.join(&self.scene.objects),
             object_data: &self.objects,
             camera: &self.camera,
@@ -267,4 +268,20 @@ impl Setting {
             release: [x + object.grasp_offset[0], y + object.grasp_offset[1], (height + hang).max(floor)],
         })
     }
+}
+
+/// Nothing is laid where the tool may not go.
+fn check_counter(scene: &Scene, scene_file: &Path, robot: &Robot) -> Result<(), ConfigError> {
+    let Some(counter) = &scene.counter else { return Ok(()) };
+    let (low, high) = (robot.limits.workspace_low, robot.limits.workspace_high);
+    if (0..2).all(|axis| counter.low[axis] >= low[axis] && counter.high[axis] <= high[axis]) {
+        return Ok(());
+    }
+    Err(ConfigError::unfit(
+        scene_file,
+        "counter",
+        format!("{:?} to {:?}", counter.low, counter.high),
+        format!("inside the arm's workspace, {:?} to {:?}", &low[..2], &high[..2]),
+        "make it smaller",
+    ))
 }

@@ -26,7 +26,7 @@ pub use launch::{
 pub use robot::{
     FkTest, GravityTest, Joint, Limits, Link, Look, Primitive, PrimitiveKind, Robot, RobotIdentity, Simulation, Tool,
 };
-pub use scene::{ContainerPlace, Object, ObjectKind, Rule, Scene, StartTransform, Task, Variation};
+pub use scene::{ContainerPlace, Counter, Object, ObjectKind, Rule, Scene, StartTransform, Task, Variation};
 pub use teleop::{DeviceKind, MotionFrame, SignedAxis, Stand, TeleopSetting};
 
 /// A file of the set-up is missing, unreadable or says something it must not.

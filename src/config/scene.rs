@@ -25,6 +25,9 @@ pub struct Scene {
     pub jitter: f64,
     /// Random yaw of each placed object, uniform in +-this \[rad\].
     pub yaw_jitter: f64,
+    /// Demonstrations lay object, container and set-down place anywhere in here; where trials lay them otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counter: Option<Counter>,
     /// The four starting gripper transforms.
     pub start: Vec<StartTransform>,
     /// Tasks.
@@ -53,6 +56,23 @@ pub struct StartTransform {
     pub at: [f64; 2],
 }
 
+/// A rectangle of the counter, base frame \[m\].
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Counter {
+    /// Lowest x and y \[m\].
+    pub low: [f64; 2],
+    /// Highest x and y \[m\].
+    pub high: [f64; 2],
+}
+
+impl Counter {
+    /// Is a disk of this radius \[m\] around a place wholly inside?
+    pub fn holds(&self, at: [f64; 2], radius: f64) -> bool {
+        (0..2).all(|axis| at[axis] - radius >= self.low[axis] && at[axis] + radius <= self.high[axis])
+    }
+}
+
 /// A task: data plus one success rule.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -61,6 +81,9 @@ pub struct Task {
     pub name: String,
     /// Instruction in plain words.
     pub instruction: String,
+    /// MJCF file of everything that stands still, relative to the scene file; without it the scene's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fixtures: Option<PathBuf>,
     /// Object to move.
     pub object: String,
     /// Container it goes into or comes out of.
@@ -179,6 +202,10 @@ impl Scene {
             objects.insert(name, object);
         }
         require_file(&folder.join(&scene.fixtures), path, "fixtures")?;
+        for task in &scene.task {
+            let key = format!("task.{}.fixtures", task.name);
+            require_file(&folder.join(scene.fixtures_of(task)), path, &key)?;
+        }
         scene.check(path, &objects)?;
         Ok((scene, objects))
     }
@@ -189,6 +216,21 @@ impl Scene {
             let known: Vec<_> = self.task.iter().map(|t| t.name.as_str()).collect();
             ConfigError::unfit(path, "task", name, format!("one of {}", known.join(", ")), "choose a task of the scene")
         })
+    }
+
+    /// The MJCF file of a task's fixtures, relative to the scene file.
+    pub fn fixtures_of<'a>(&'a self, task: &'a Task) -> &'a Path {
+        task.fixtures.as_deref().unwrap_or(&self.fixtures)
+    }
+
+    /// Names of the objects that demonstrations of these tasks may show, sorted.
+    pub fn objects_shown(&self, tasks: &[String]) -> Vec<String> {
+        let tasks = self.task.iter().filter(|t| tasks.contains(&t.name));
+        let mut names: Vec<String> = tasks.flat_map(|t| [t.object.clone(), t.container.clone()]).collect();
+        names.extend(self.clutter.iter().cloned());
+        names.sort();
+        names.dedup();
+        names
     }
 
     fn object_names(&self) -> Vec<String> {
@@ -214,6 +256,12 @@ impl Scene {
                 self.start.len(),
                 "one pair per start transform",
             ));
+        }
+        if let Some(Counter { low, high }) = &self.counter
+            && !(low[0] < high[0] && low[1] < high[1])
+        {
+            let (found, limit) = (format!("{low:?} to {high:?}"), "low less than high in x and in y");
+            return Err(ConfigError::unfit(path, "counter", found, limit, "exchange or correct them"));
         }
         let seen = |name: &&String| self.clutter.contains(*name) || self.task.iter().any(|t| t.object == **name);
         if let Some(name) = self.distractors.iter().flatten().chain(&self.novel_objects).find(|n| seen(n)) {

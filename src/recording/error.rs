@@ -101,6 +101,14 @@ pub enum RecordingError {
         /// What the operating system said.
         source: std::io::Error,
     },
+    /// What a folder says it holds cannot be written or read.
+    #[error("{path}: {source}; correct it, or delete the folder and make its data again", path = path.display())]
+    Contents {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said, or what is no such list.
+        source: std::io::Error,
+    },
     /// The file is not an MCAP file of this crate.
     #[error("{path}: not a recorded episode: {found}", path = path.display())]
     NotAnEpisode {

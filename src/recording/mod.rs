@@ -34,6 +34,7 @@
 
 mod assembly;
 pub mod cdr;
+mod contents;
 mod dataset;
 mod error;
 mod events;
@@ -53,6 +54,7 @@ mod trim;
 mod verify;
 mod writer;
 
+pub use contents::Contents;
 pub use dataset::{dataset_digest, list_episodes, list_partial};
 pub use error::RecordingError;
 pub use events::{Gap, Note};

@@ -19,9 +19,15 @@ use crate::time::Timestamp;
 /// An offscreen renderer, kept from episode to episode: the graphics context is slow to make and bound to its thread.
 #[derive(Clone)]
 pub struct SharedRenderer {
-    renderer: Rc<RefCell<Option<MjRenderer>>>,
+    renderer: Rc<RefCell<Option<Drawing>>>,
     width: u32,
     height: u32,
+}
+
+/// A renderer and the model whose textures it holds.
+struct Drawing {
+    renderer: MjRenderer,
+    model: Arc<MjModel>,
 }
 
 impl SharedRenderer {
@@ -43,26 +49,33 @@ impl SharedRenderer {
 
     /// The picture a camera of the model takes of these coordinates: `height * width * 3` bytes, RGB.
     pub fn draw(&self, data: &mut MjData<Arc<MjModel>>, camera: usize) -> Result<Arc<[u8]>, SimulationError> {
+        let model = data.model_clone();
         let _drawing = Self::one_at_a_time();
         let mut slot = self.renderer.borrow_mut();
-        if slot.is_none() {
-            let made = MjRenderer::builder()
-                .width(self.width)
-                .height(self.height)
-                .num_visual_internal_geom(100)
-                .rgb(true)
-                .depth(false)
-                .camera(MjvCamera::new_fixed(camera))
-                .build(data.model())
-                .map_err(|error| SimulationError::NoGraphics { why: error.to_string() })?;
-            *slot = Some(made);
-        }
-        let Some(renderer) = slot.as_mut() else {
-            return Err(SimulationError::NoGraphics { why: "no renderer".into() });
-        };
-        renderer.set_camera(MjvCamera::new_fixed(camera));
         let rendering = |e: mujoco_rs::renderer::RendererError| SimulationError::NoGraphics { why: e.to_string() };
+        let drawing = match slot.as_mut() {
+            Some(drawing) => drawing,
+            None => {
+                let renderer = MjRenderer::builder()
+                    .width(self.width)
+                    .height(self.height)
+                    .num_visual_internal_geom(100)
+                    .rgb(true)
+                    .depth(false)
+                    .camera(MjvCamera::new_fixed(camera))
+                    .build(data.model())
+                    .map_err(|error| SimulationError::NoGraphics { why: error.to_string() })?;
+                slot.insert(Drawing { renderer, model: Arc::clone(&model) })
+            }
+        };
+        let renderer = &mut drawing.renderer;
+        renderer.set_camera(MjvCamera::new_fixed(camera));
         renderer.sync_data(data).map_err(rendering)?;
+        if !Arc::ptr_eq(&drawing.model, &model) {
+            // Models of equal layout share a context in MuJoCo, also where their textures differ.
+            renderer.update_textures_from(&model).map_err(rendering)?;
+            drawing.model = model;
+        }
         renderer.render().map_err(rendering)?;
         let pixels = renderer.rgb_flat().ok_or_else(|| SimulationError::NoGraphics { why: "no picture".into() })?;
         Ok(Arc::from(pixels))

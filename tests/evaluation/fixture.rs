@@ -17,6 +17,7 @@ fn task(name: &str, object: &str, container: &str, container_at: ContainerPlace,
     Task {
         name: name.into(),
         instruction,
+        fixtures: None,
         object: object.into(),
         container: container.into(),
         container_at,
@@ -31,6 +32,7 @@ pub fn scene() -> Scene {
     let pair = |a: &str, b: &str| [a.to_string(), b.to_string()];
     Scene {
         clutter: vec![],
+        counter: None,
         name: "kitchen".into(),
         fixtures: "kitchen.xml".into(),
         objects: "objects".into(),

@@ -1,7 +1,12 @@
 //! `visuomotor demonstrate`: the scripted expert collects demonstrations in simulation.
 //!
 //! Each episode is drawn from its number and the seed alone, so the same call makes the same data on any number of
-//! threads. Only successful episodes are kept; how many attempts failed is said.
+//! threads. Which episodes have to succeed is settled beforehand ([`Share`]): all of them, or the share that
+//! `--success-share` asks for; in the others the expert is misled ([`misled`]), and they are kept as failures. An
+//! attempt that ends otherwise is dropped, and how many were is said.
+
+mod failure;
+mod layout;
 
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -10,13 +15,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use anyhow::Context;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 
+use self::failure::{Share, misled};
+pub(super) use self::layout::draw;
 use super::setting::{POLICY_IMAGE, SetUp, Setting};
-use crate::config::{ContainerPlace, Task, digest};
+use crate::config::digest;
 use crate::episode::Outcome;
-use crate::recording::{EpisodeWriter, WriterOptions};
+use crate::recording::{Contents, EpisodeWriter, WriterOptions};
 use crate::runtime::{EpisodeRequest, StopFlag, Timing, run_episode};
 use crate::simulation::{Demonstrator, Disturbance};
 use crate::time::{ManualClock, SystemClock};
@@ -29,7 +34,8 @@ const ATTEMPTS: u64 = 8;
 /// Arguments of `visuomotor demonstrate`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Example:\n  visuomotor demonstrate launch/widowx_kitchen.toml --episodes 150 --seed 1 --out results/demonstrations"
+    after_help = "Example:\n  visuomotor demonstrate launch/widowx_kitchen.toml --episodes 150 --seed 1 --out results/demonstrations\n  \
+                  visuomotor demonstrate launch/pretraining/robot.toml --episodes 125 --success-share 0.3 --seed 1 --out data/robot"
 )]
 pub struct DemonstrateArguments {
     /// Launch file
@@ -49,6 +55,9 @@ pub struct DemonstrateArguments {
     /// Strength of the noise the expert is disturbed by (0: none)
     #[arg(long, default_value_t = 1.0)]
     pub noise: f64,
+    /// Share of the episodes that succeed [0..1]; in the others the expert is misled and fails, and they are kept
+    #[arg(long, default_value_t = 1.0, value_name = "SHARE")]
+    pub success_share: f64,
     /// Record camera-size images instead of the policy's 128x128
     #[arg(long)]
     pub full_size: bool,
@@ -64,8 +73,11 @@ pub fn demonstrate(arguments: &DemonstrateArguments) -> anyhow::Result<u8> {
         Some(task) => vec![setting.scene.task(&setting.scene_file, task)?.name.clone()],
         None => setting.launch.protocol.tasks.clone(),
     };
+    let share = Share::new(arguments.success_share)?;
+    layout::check(&setting, &tasks)?;
     std::fs::create_dir_all(&arguments.out)
         .with_context(|| format!("{}: cannot be created; choose another --out", arguments.out.display()))?;
+    contents(&setting, &tasks, arguments.seed).add_to(&arguments.out)?;
     let stop = StopFlag::on_signals()?;
     let total = tasks.len() * arguments.episodes;
     let bar = ProgressBar::new(total as u64).with_style(
@@ -88,9 +100,9 @@ pub fn demonstrate(arguments: &DemonstrateArguments) -> anyhow::Result<u8> {
                             return Ok(());
                         }
                         let task = &tasks[number % tasks.len()];
-                        let misses = episode(&setting, arguments, task, number / tasks.len(), &stop)?;
+                        let misses = episode(&setting, arguments, share, task, number / tasks.len(), &stop)?;
                         let misses = failed.fetch_add(misses, Ordering::Relaxed) + misses;
-                        bar.set_message(format!("({misses} failed attempts dropped)"));
+                        bar.set_message(format!("({misses} attempts dropped)"));
                         bar.inc(1);
                         if bar.is_hidden() && bar.position().is_multiple_of(50) {
                             say!("{} of {total} demonstrations", bar.position());
@@ -111,7 +123,7 @@ pub fn demonstrate(arguments: &DemonstrateArguments) -> anyhow::Result<u8> {
         return Err(e);
     }
     say!(
-        "{} demonstrations in {}, {} failed attempts dropped",
+        "{} demonstrations in {}, {} attempts dropped",
         bar.position(),
         arguments.out.display(),
         failed.load(Ordering::Relaxed)
@@ -119,10 +131,20 @@ pub fn demonstrate(arguments: &DemonstrateArguments) -> anyhow::Result<u8> {
     Ok(u8::from(stop.is_raised()))
 }
 
-/// Makes one episode; answers how many attempts failed before it.
+/// What these demonstrations may show.
+fn contents(setting: &Setting, tasks: &[String], seed: u64) -> Contents {
+    let mut scenes = vec![setting.scene.name.clone()];
+    for task in setting.scene.task.iter().filter(|t| tasks.contains(&t.name)) {
+        scenes.extend(setting.scene.fixtures_of(task).file_stem().map(|stem| stem.to_string_lossy().into_owned()));
+    }
+    Contents::new(scenes, setting.scene.objects_shown(tasks), tasks.to_vec(), seed)
+}
+
+/// Makes one episode; answers how many attempts ended otherwise than it has to.
 fn episode(
     setting: &Setting,
     arguments: &DemonstrateArguments,
+    share: Share,
     task: &str,
     number: usize,
     stop: &StopFlag,
@@ -132,14 +154,17 @@ fn episode(
     if arguments.out.join(format!("{name}.mcap")).exists() {
         return Ok(0);
     }
+    let succeeds = share.succeeds(&format!("{} {}", arguments.seed, task.name), number);
     for attempt in 0..ATTEMPTS {
         let seed = derived_seed(&format!("{} {} {number} {attempt}", arguments.seed, task.name));
         let set_up = draw(setting, &task, seed);
-        let outcome = attempt_episode(setting, arguments, &set_up, &name, stop)?;
+        let outcome = attempt_episode(setting, arguments, &set_up, succeeds, &name, stop)?;
         let file = arguments.out.join(format!("{name}.mcap"));
         match outcome {
-            Outcome::Success { .. } => return Ok(attempt as usize),
-            Outcome::Failure { .. } => std::fs::remove_file(&file)?,
+            Outcome::Success { .. } | Outcome::Failure { .. } if outcome.is_success() == succeeds => {
+                return Ok(attempt as usize);
+            }
+            Outcome::Success { .. } | Outcome::Failure { .. } => std::fs::remove_file(&file)?,
             Outcome::Aborted { why, .. } => {
                 std::fs::remove_file(&file).ok();
                 if stop.is_raised() {
@@ -149,6 +174,9 @@ fn episode(
             }
         }
     }
+    if !succeeds {
+        anyhow::bail!("{name}: the misled expert succeeded {ATTEMPTS} times; choose another --seed");
+    }
     anyhow::bail!("{name}: {ATTEMPTS} attempts failed; lower --noise")
 }
 
@@ -156,6 +184,7 @@ fn attempt_episode(
     setting: &Setting,
     arguments: &DemonstrateArguments,
     set_up: &SetUp,
+    succeeds: bool,
     name: &str,
     stop: &StopFlag,
 ) -> anyhow::Result<Outcome> {
@@ -168,7 +197,9 @@ fn attempt_episode(
         push: (0.03 * n).min(1.0),
         slip: (0.01 * n).min(1.0),
     };
-    let mut expert = Demonstrator::new(prepared.assignment, setting.launch.policy.bounds, noise, set_up.seed);
+    let (assignment, seconds) =
+        if succeeds { (prepared.assignment, LIMIT_SECONDS) } else { misled(setting, set_up, prepared.assignment) };
+    let mut expert = Demonstrator::new(assignment, setting.launch.policy.bounds, noise, set_up.seed);
     // What an interrupted call left of this episode is of no use: it is made again.
     std::fs::remove_file(arguments.out.join(format!("{name}.mcap.partial"))).ok();
     let mut writer = EpisodeWriter::create(
@@ -187,7 +218,7 @@ fn attempt_episode(
         &mut station,
         EpisodeRequest {
             start: setting.episode_start(name, set_up, "expert"),
-            seconds: LIMIT_SECONDS,
+            seconds,
             source: &mut expert,
             sinks: vec![&mut writer],
             judge: &mut judge,
@@ -201,53 +232,6 @@ fn attempt_episode(
 /// A seed from words.
 pub(super) fn derived_seed(words: &str) -> u64 {
     u64::from_str_radix(&digest(words.as_bytes())[..16], 16).unwrap_or_default()
-}
-
-/// Draws a set-up for a demonstration: object, gripper, container and clutter anywhere the protocol's trials may have
-/// them and a little beyond.
-pub(super) fn draw(setting: &Setting, task: &Task, seed: u64) -> SetUp {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut uniform = |low: f64, high: f64| rng.random_range(low..=high);
-    let starts = &setting.scene.start;
-    let bound = |axis: usize, sign: f64| starts.iter().map(|s| s.at[axis] * sign).fold(f64::MIN, f64::max) * sign;
-    let (x0, x1, y0, y1) = (bound(0, -1.0), bound(0, 1.0), bound(1, -1.0), bound(1, 1.0));
-    let object_at = [uniform(x0 - 0.03, x1 + 0.03), uniform(y0 - 0.04, y1 + 0.045)];
-    let start_at = if uniform(0.0, 1.0) < 0.6 {
-        [object_at[0] + uniform(-0.08, 0.08), object_at[1] + uniform(-0.08, 0.08)]
-    } else {
-        [uniform(x0, x1), uniform(y0, y1)]
-    };
-    let start = [
-        start_at[0].clamp(x0 - 0.04, x1 + 0.03),
-        start_at[1].clamp(y0 - 0.05, y1 + 0.05),
-        setting.scene.start_height + uniform(-0.04, 0.03),
-        uniform(-0.08, 0.08),
-        uniform(-0.08, 0.08),
-        uniform(-0.15, 0.15),
-    ];
-    let mut container_at = setting.container_at(task, object_at);
-    let wobble = if task.container_at == ContainerPlace::Object { 0.012 } else { 0.018 };
-    for value in &mut container_at {
-        *value += uniform(-wobble, wobble);
-    }
-    let object_yaw = uniform(-0.4, 0.4);
-    let clutter: Vec<&String> = setting.scene.clutter.iter().filter(|c| **c != task.object).collect();
-    let wanted = if uniform(0.0, 1.0) < 0.5 { 0 } else { uniform(1.0, 3.99) as usize };
-    let mut others: Vec<(String, [f64; 2], f64)> = Vec::new();
-    for _ in 0..60 {
-        if others.len() >= wanted || clutter.is_empty() {
-            break;
-        }
-        let name = clutter[(uniform(0.0, clutter.len() as f64 - 1e-9)) as usize];
-        let at = [uniform(0.15, 0.42), uniform(-0.13, 0.24)];
-        let far = |from: [f64; 2], limit: f64| (at[0] - from[0]).hypot(at[1] - from[1]) >= limit;
-        let free = far(object_at, 0.085) && far(container_at, 0.16) && others.iter().all(|o| far(o.1, 0.11));
-        // Not where something is set down, nor under the arm's base.
-        if free && far(task.set_down, 0.13) && far([0.0, 0.0], 0.16) && others.iter().all(|o| o.0 != *name) {
-            others.push((name.clone(), at, uniform(-1.5, 1.5)));
-        }
-    }
-    SetUp { object: task.object.clone(), object_at, object_yaw, container_at, others, start, seed, task: task.clone() }
 }
 
 /// Success rate of a policy on set-ups drawn as demonstrations are, none of which is in any data set.

@@ -1,0 +1,101 @@
+//! Which episodes fail, and how: pre-training data of the papers' simulation succeeds in about 30 %.
+//!
+//! The expert sees nothing and does what it is told. Told a wrong place, it acts as somebody would who misjudged it:
+//! closes its fingers beside the object, lets go beside the container, or loses the object on the way.
+
+use anyhow::ensure;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::derived_seed;
+use crate::cli::setting::{SetUp, Setting};
+use crate::config::Rule;
+use crate::simulation::Assignment;
+
+/// Shortest and longest failure \[s\]: about as long as successes.
+const SECONDS: (f64, f64) = (5.0, 9.5);
+
+/// Share of episodes that succeed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Share(f64);
+
+impl Share {
+    /// Refuses what is no share.
+    pub fn new(share: f64) -> anyhow::Result<Self> {
+        ensure!((0.0..=1.0).contains(&share), "--success-share {share} is no share; give a number from 0 to 1");
+        Ok(Self(share))
+    }
+
+    /// Has the episode of this number to succeed? Of `n` in a row `n` times the share do, to within one; `words` move
+    /// where the row begins.
+    pub fn succeeds(self, words: &str, number: usize) -> bool {
+        let begin = ChaCha8Rng::seed_from_u64(derived_seed(words)).random_range(0.0..1.0);
+        let before = |number: usize| (number as f64 * self.0 + begin).floor();
+        // Rounding must not lose one of a share of 1.
+        self.0 == 1.0 || before(number + 1) > before(number)
+    }
+}
+
+/// What a misled expert is told, and for how long it tries \[s\].
+pub(super) fn misled(setting: &Setting, set_up: &SetUp, told: Assignment) -> (Assignment, f64) {
+    let mut rng = ChaCha8Rng::seed_from_u64(set_up.seed ^ 0xfa11_ed00);
+    let mut told = told;
+    let radius = setting.objects.get(&set_up.task.container).and_then(|c| c.inner_radius).unwrap_or(0.07);
+    let angle: f64 = rng.random_range(-std::f64::consts::PI..std::f64::consts::PI);
+    let aside = |place: [f64; 3], way: f64| [place[0] + way * angle.cos(), place[1] + way * angle.sin(), place[2]];
+    match rng.random_range(0..10) {
+        // Beside the object.
+        0..5 => told.grasp = aside(told.grasp, rng.random_range(0.035..0.075)),
+        // Beside the container, or back into it.
+        5..8 => {
+            told.release = match set_up.task.rule {
+                Rule::PutIn => aside(told.release, radius + rng.random_range(0.05..0.09)),
+                Rule::TakeOut => [told.grasp[0], told.grasp[1], told.grasp[2] + 0.06],
+            }
+        }
+        // Lost on the way.
+        _ => {
+            let share = match set_up.task.rule {
+                Rule::PutIn => rng.random_range(0.2..0.5),
+                Rule::TakeOut => rng.random_range(0.05..0.2),
+            };
+            for axis in 0..2 {
+                told.release[axis] = told.grasp[axis] + share * (told.release[axis] - told.grasp[axis]);
+            }
+            told.release[2] = rng.random_range(0.09..0.13);
+        }
+    }
+    // A wrong place, but none the arm may not go to.
+    let limits = &setting.robot.limits;
+    for place in [&mut told.grasp, &mut told.release] {
+        for axis in 0..3 {
+            place[axis] = place[axis].clamp(limits.workspace_low[axis] + 0.005, limits.workspace_high[axis] - 0.005);
+        }
+    }
+    (told, rng.random_range(SECONDS.0..SECONDS.1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_share_is_kept_wherever_the_row_begins() {
+        for (share, words) in [(0.3, "1 a"), (0.3, "2 b"), (0.25, "1 c"), (0.0, "1 d"), (1.0, "1 e"), (0.77, "9 f")] {
+            let kept = Share::new(share).unwrap();
+            for n in [1usize, 7, 40, 125] {
+                let successes = (0..n).filter(|number| kept.succeeds(words, *number)).count();
+                assert!((successes as f64 - share * n as f64).abs() < 1.0, "{successes} of {n}, share {share}");
+            }
+        }
+        let firsts: Vec<bool> = (0..20).map(|task| Share(0.3).succeeds(&format!("1 {task}"), 0)).collect();
+        assert!(firsts.contains(&true) && firsts.contains(&false), "every row begins alike");
+    }
+
+    #[test]
+    fn what_is_no_share_is_refused() {
+        for share in [-0.1, 1.1, f64::NAN] {
+            assert!(Share::new(share).is_err(), "{share}");
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! What lies where in a demonstration, drawn from a seed.
+
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::cli::setting::{SetUp, Setting};
+use crate::config::{ConfigError, ContainerPlace, Counter, Object, Rule, Task};
+
+/// Largest displacement of a container from where it was drawn \[m\].
+const WOBBLE: f64 = 0.018;
+/// Free way between things, so that the open jaws and the hand find room \[m\].
+const GAP: f64 = 0.035;
+/// Draws before a counter counts as too small.
+const DRAWS: usize = 4000;
+
+/// Draws a set-up for a demonstration: object, gripper, container and clutter anywhere the protocol's trials may have
+/// them and a little beyond, or anywhere on the scene's `counter` where it names one.
+pub(in crate::cli) fn draw(setting: &Setting, task: &Task, seed: u64) -> SetUp {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut uniform = |low: f64, high: f64| rng.random_range(low..=high);
+    let starts = &setting.scene.start;
+    let bound = |axis: usize, sign: f64| starts.iter().map(|s| s.at[axis] * sign).fold(f64::MIN, f64::max) * sign;
+    let (x0, x1, y0, y1) = (bound(0, -1.0), bound(0, 1.0), bound(1, -1.0), bound(1, 1.0));
+    let anywhere = setting.scene.counter.as_ref().and_then(|counter| places(setting, task, counter, seed));
+    let object_at = match &anywhere {
+        Some(places) => places.object_at,
+        None => [uniform(x0 - 0.03, x1 + 0.03), uniform(y0 - 0.04, y1 + 0.045)],
+    };
+    let start_at = if uniform(0.0, 1.0) < 0.6 {
+        [object_at[0] + uniform(-0.08, 0.08), object_at[1] + uniform(-0.08, 0.08)]
+    } else {
+        [uniform(x0, x1), uniform(y0, y1)]
+    };
+    let start = [
+        start_at[0].clamp(x0 - 0.04, x1 + 0.03),
+        start_at[1].clamp(y0 - 0.05, y1 + 0.05),
+        setting.scene.start_height + uniform(-0.04, 0.03),
+        uniform(-0.08, 0.08),
+        uniform(-0.08, 0.08),
+        uniform(-0.15, 0.15),
+    ];
+    let mut task = task.clone();
+    let mut container_at = setting.container_at(&task, object_at);
+    if let Some(places) = &anywhere {
+        container_at = places.container_at;
+        task.set_down = places.set_down;
+    }
+    let wobble = if task.container_at == ContainerPlace::Object { 0.012 } else { 0.018 };
+    for value in &mut container_at {
+        *value += uniform(-wobble, wobble);
+    }
+    let object_yaw = uniform(-0.4, 0.4);
+    let clutter: Vec<&String> = setting.scene.clutter.iter().filter(|c| **c != task.object).collect();
+    let wanted = if uniform(0.0, 1.0) < 0.5 { 0 } else { uniform(1.0, 3.99) as usize };
+    let mut others: Vec<(String, [f64; 2], f64)> = Vec::new();
+    for _ in 0..60 {
+        if others.len() >= wanted || clutter.is_empty() {
+            break;
+        }
+        let name = clutter[(uniform(0.0, clutter.len() as f64 - 1e-9)) as usize];
+        let at = [uniform(0.15, 0.42), uniform(-0.13, 0.24)];
+        let far = |from: [f64; 2], limit: f64| (at[0] - from[0]).hypot(at[1] - from[1]) >= limit;
+        let free = far(object_at, 0.085) && far(container_at, 0.16) && others.iter().all(|o| far(o.1, 0.11));
+        // Not where something is set down, nor under the arm's base.
+        if free && far(task.set_down, 0.13) && far([0.0, 0.0], 0.16) && others.iter().all(|o| o.0 != *name) {
+            others.push((name.clone(), at, uniform(-1.5, 1.5)));
+        }
+    }
+    SetUp { object: task.object.clone(), object_at, object_yaw, container_at, others, start, seed, task }
+}
+
+/// Refuses tasks whose things do not fit on the scene's counter.
+pub(super) fn check(setting: &Setting, tasks: &[String]) -> anyhow::Result<()> {
+    let Some(counter) = &setting.scene.counter else { return Ok(()) };
+    for task in setting.scene.task.iter().filter(|task| tasks.contains(&task.name)) {
+        if places(setting, task, counter, 0).is_none() {
+            let found = format!("{:?} to {:?}", counter.low, counter.high);
+            let limit = format!("room for the {} beside the {}", task.object, task.container);
+            return Err(ConfigError::unfit(&setting.scene_file, "counter", found, limit, "make it larger").into());
+        }
+    }
+    Ok(())
+}
+
+/// Where the things a task moves are laid.
+struct Places {
+    object_at: [f64; 2],
+    container_at: [f64; 2],
+    set_down: [f64; 2],
+}
+
+/// Draws places anywhere on a counter, nothing over its edge or too close to another; none where nothing fits.
+fn places(setting: &Setting, task: &Task, counter: &Counter, seed: u64) -> Option<Places> {
+    let half = |object: &Object| object.length.max(object.width) / 2.0;
+    let object = half(setting.objects.get(&task.object)?);
+    let container = half(setting.objects.get(&task.container)?);
+    let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x0091_ace5);
+    for _ in 0..DRAWS {
+        let mut draw = || std::array::from_fn(|axis| rng.random_range(counter.low[axis]..=counter.high[axis]));
+        let (from, to): ([f64; 2], [f64; 2]) = (draw(), draw());
+        let apart = (from[0] - to[0]).hypot(from[1] - to[1]) >= object + container + GAP;
+        let (in_container, beside) = match task.rule {
+            Rule::PutIn => (to, from),
+            Rule::TakeOut => (from, to),
+        };
+        if apart && counter.holds(in_container, container + WOBBLE) && counter.holds(beside, object) {
+            return Some(Places { object_at: from, container_at: in_container, set_down: to });
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn setting(launch: &str) -> Setting {
+        Setting::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join(launch)).unwrap()
+    }
+
+    #[test]
+    fn nothing_is_laid_off_the_counter_and_every_part_of_it_is_used() {
+        let setting = setting("launch/pretraining/robot.toml");
+        let counter = setting.scene.counter.unwrap();
+        for task in &setting.scene.task {
+            let (object, container) = (&setting.objects[&task.object], &setting.objects[&task.container]);
+            let mut seen = [[f64::MAX, f64::MIN]; 2];
+            for seed in 0..200 {
+                let set_up = draw(&setting, task, seed);
+                let words = format!("{} {seed}: {set_up:?}", task.name);
+                assert!(counter.holds(set_up.container_at, container.length.max(container.width) / 2.0), "{words}");
+                let beside = match task.rule {
+                    Rule::PutIn => set_up.object_at,
+                    Rule::TakeOut => set_up.task.set_down,
+                };
+                assert!(counter.holds(beside, object.length.max(object.width) / 2.0), "{words}");
+                let away = (beside[0] - set_up.container_at[0]).hypot(beside[1] - set_up.container_at[1]);
+                assert!(away > container.inner_radius.unwrap() + 0.02, "{words}");
+                for axis in 0..2 {
+                    seen[axis] = [seen[axis][0].min(beside[axis]), seen[axis][1].max(beside[axis])];
+                }
+            }
+            for axis in 0..2 {
+                let used = (seen[axis][1] - seen[axis][0]) / (counter.high[axis] - counter.low[axis]);
+                assert!(used > 0.5, "{}: {used} of axis {axis}", task.name);
+            }
+        }
+    }
+
+    /// The shipped policy's demonstrations can be made again, and a recorded one laid again: this is of a recording.
+    #[test]
+    fn a_scene_without_a_counter_is_laid_as_ever() {
+        let setting = setting("launch/widowx_kitchen.toml");
+        let task = setting.scene.task(&setting.scene_file, "knife_in_pot").unwrap();
+        let set_up = draw(&setting, task, 7777057332725388269);
+        assert_eq!(set_up.task, *task);
+        assert_eq!(set_up.object_at, [0.2952237829686399, 0.10402484513627765]);
+        assert_eq!(set_up.container_at, [0.27757546350550544, -0.20029009842290552]);
+        assert_eq!((set_up.object_yaw, set_up.start[5]), (0.38465815216375376, 0.0619257662377109));
+    }
+}
