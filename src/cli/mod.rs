@@ -13,6 +13,8 @@ macro_rules! say {
 
 #[cfg(feature = "mujoco")]
 mod check;
+#[cfg(feature = "mujoco")]
+mod compare;
 #[cfg(feature = "torch")]
 mod convert;
 #[cfg(feature = "mujoco")]
@@ -50,6 +52,8 @@ mod teleoperate;
 mod terminal;
 #[cfg(feature = "torch")]
 mod train;
+#[cfg(feature = "mujoco")]
+mod trial;
 
 use clap::{Parser, Subcommand};
 
@@ -78,6 +82,9 @@ enum Command {
     /// Score a policy by the protocol's trials
     #[cfg(feature = "mujoco")]
     Evaluate(evaluate::EvaluateArguments),
+    /// Score several policies in turns on the same trials
+    #[cfg(feature = "mujoco")]
+    Compare(compare::CompareArguments),
     /// Print embeddings of images and their distance to a goal image
     #[cfg(feature = "torch")]
     Embed(embed::EmbedArguments),
@@ -117,6 +124,8 @@ pub fn run() -> u8 {
         Command::Teleoperate(a) => teleoperate::teleoperate(&a),
         #[cfg(feature = "mujoco")]
         Command::Evaluate(a) => evaluate::evaluate(&a),
+        #[cfg(feature = "mujoco")]
+        Command::Compare(a) => compare::compare(&a),
         #[cfg(feature = "torch")]
         Command::Embed(a) => embed::embed(&a).map(|_| 0),
         #[cfg(feature = "torch")]

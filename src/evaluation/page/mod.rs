@@ -4,6 +4,7 @@
 //! filled.
 
 mod chart;
+mod comparison;
 mod pictures;
 mod trials;
 
@@ -15,6 +16,8 @@ use super::paper::{self, PaperScore};
 use super::protocol::{Scenario, TrialPlan};
 use super::report::{Report, Score, merged_latency};
 use super::statistics::plain_words;
+
+pub use comparison::render_comparison;
 
 /// The frame of the page; gaps are `{{name}}`.
 const TEMPLATE: &str = include_str!("../report.html");
