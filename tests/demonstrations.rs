@@ -115,3 +115,146 @@ fn a_person_at_a_terminal_drives_accepts_and_quits() {
     let moved = last.base_from_tool.translation.x - first.base_from_tool.translation.x;
     assert!(moved > 0.05, "the tool moved {moved} m forward");
 }
+
+/// The program with a page of its own, ended with it.
+#[cfg(feature = "page")]
+struct Paged {
+    program: std::process::Child,
+    lines: std::io::Lines<std::io::BufReader<std::process::ChildStdout>>,
+}
+
+#[cfg(feature = "page")]
+impl Paged {
+    fn start(project: &Project, arguments: &[&str]) -> Self {
+        use std::io::BufRead;
+        let mut program = project.command(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        let lines = std::io::BufReader::new(program.stdout.take().unwrap()).lines();
+        Self { program, lines }
+    }
+
+    /// The first line that contains `words`; the program's end is a failure.
+    fn until(&mut self, words: &str) -> String {
+        self.lines.by_ref().map_while(Result::ok).find(|line| line.contains(words)).unwrap_or_else(|| {
+            panic!("the program ended without `{words}`");
+        })
+    }
+
+    /// The page's address, and its URL.
+    fn page(&mut self) -> (std::net::SocketAddr, String) {
+        let line = self.until("page: http://");
+        let url = line.split_whitespace().find(|word| word.starts_with("http://")).unwrap().to_string();
+        (url.trim_start_matches("http://").trim_end_matches('/').parse().unwrap(), url)
+    }
+}
+
+#[cfg(feature = "page")]
+impl Drop for Paged {
+    fn drop(&mut self) {
+        let _ = self.program.kill();
+        let _ = self.program.wait();
+    }
+}
+
+#[cfg(feature = "page")]
+#[test]
+fn collected_demonstrations_are_looked_at_on_the_page() {
+    use crate::page::devtools::Browser;
+
+    let project = Project::new();
+    assert_eq!(
+        collect(&project, &["--task", "knife_in_pot", "--episodes", "2", "--policy-size"]).status.code(),
+        Some(0)
+    );
+    let mut program = Paged::start(&project, &["recordings", "page", "demos", "--address", "127.0.0.1:0"]);
+    let (_, url) = program.page();
+    let mut browser = Browser::start();
+    browser.resize(1280, 800, 1.0, false);
+    browser.open(&url);
+    browser.until("document.querySelectorAll('#episodes li').length === 2");
+    browser.click("#episodes li button");
+    browser.until("played !== null && document.querySelector('#played-time').textContent.startsWith('step 1 of ')");
+    // The kitchen, not a black square.
+    browser.until(
+        "(() => { const canvas = document.querySelector('#played-cameras canvas'); if (!canvas.width) return false; \
+         const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data; \
+         return new Set(data).size > 60; })()",
+    );
+    browser.screenshot(&root().join("target/page/collected.png"));
+}
+
+#[cfg(feature = "page")]
+#[test]
+fn a_gamepad_in_a_browser_drives_and_a_browser_that_leaves_lets_go() {
+    use crate::page::client::Client;
+
+    let project = Project::new();
+    let arguments = [
+        "teleoperate",
+        "launch/widowx_kitchen.toml",
+        "--task",
+        "knife_in_pot",
+        "--device",
+        "page",
+        "--page",
+        "127.0.0.1:0",
+        "--episodes",
+        "2",
+        "--out",
+        "demos",
+    ];
+    let mut program = Paged::start(&project, &arguments);
+    let (address, _) = program.page();
+    let phase = |client: &mut Client, wanted: &str| {
+        client.state(wanted, |value| value["state"]["panel"]["phase"] == wanted);
+    };
+    let mut sequence = 0;
+    // Both sticks at rest and the bumper open, then closed with the left stick forward.
+    let mut pad = |client: &mut Client, forward: f64, held: bool| {
+        sequence += 1;
+        let buttons: Vec<bool> = (0..16).map(|button| button == 5 && held).collect();
+        let pad = serde_json::json!({ "axes": [0.0, -forward, 0.0, 0.0], "buttons": buttons, "sequence": sequence });
+        client.send(&serde_json::json!({ "gamepad": pad }).to_string());
+    };
+    let mut client = Client::at(address, &[]).unwrap();
+    phase(&mut client, "waiting");
+    client.send(r#"{"wish":"begin"}"#);
+    phase(&mut client, "running");
+    pad(&mut client, 0.0, false);
+    // Driven by what the page shows, not by time: forward until ten steps have gone by.
+    let steps = |value: &Value| value["state"]["episode"]["steps"].as_u64().unwrap_or(0);
+    let from = steps(&client.state("a step", |value| steps(value) > 0));
+    while steps(&client.state("steps", |_| true)) < from + 10 {
+        pad(&mut client, 1.0, true);
+    }
+    client.send(r#"{"wish":"accept"}"#);
+    program.until("accepted, operator (page)");
+
+    // The second browser leaves in the middle of a motion: the arm must stand, and stay standing.
+    phase(&mut client, "waiting");
+    client.send(r#"{"wish":"begin"}"#);
+    phase(&mut client, "running");
+    pad(&mut client, 0.0, false);
+    let from = steps(&client.state("a step", |value| steps(value) > 0));
+    while steps(&client.state("steps", |_| true)) < from + 5 {
+        pad(&mut client, 1.0, true);
+    }
+    drop(client);
+    let mut other = Client::at(address, &[]).unwrap();
+    let left = steps(&other.state("a step", |value| steps(value) > 0));
+    other.state("ten more steps", |value| steps(value) > left + 10);
+    other.send(r#"{"wish":"reject"}"#);
+    program.until("rejected");
+
+    let files = list_episodes(&project.path("demos")).unwrap();
+    let episodes: Vec<_> = files.iter().map(|file| read_episode_with(file, ALL).unwrap()).collect();
+    let outcomes: Vec<&str> = episodes.iter().map(|e| e.end.as_ref().unwrap().outcome.word()).collect();
+    assert_eq!(outcomes, ["success", "failure"]);
+    let (first, last) = (&episodes[0].steps[0], episodes[0].steps.last().unwrap());
+    let moved = last.base_from_tool.translation.x - first.base_from_tool.translation.x;
+    assert!(moved > 0.03, "the tool moved {moved} m forward");
+    // Nobody asked for motion in the last steps, and there was none.
+    let after = &episodes[1].steps[episodes[1].steps.len() - 5..];
+    let asked = after.iter().all(|step| step.action.to_array()[..6].iter().all(|value| *value == 0.0));
+    let drift = after[4].base_from_tool.translation.x - after[0].base_from_tool.translation.x;
+    assert!(asked && drift.abs() < 0.002, "{drift} m");
+}

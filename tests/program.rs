@@ -350,12 +350,26 @@ fn a_servo_bus_in_another_process_is_checked_and_scored_like_an_arm() {
     let report: Value = serde_json::from_str(&std::fs::read_to_string(project.path("check.json")).unwrap()).unwrap();
     assert!(report["findings"].as_array().unwrap().len() > 50);
 
-    let scored = command(&["evaluate", "launch/widowx_kitchen.toml", "--out", "out", "--policy", "expert"])
-        .args(["--task", "cucumber_in_pot", "--trials", "1", "--driver", "dynamixel", "--port", "arm"])
-        .args(["--stage", "arm.stage"])
-        .output()
-        .unwrap();
-    assert_eq!(scored.status.code(), Some(0), "{scored:?}");
+    let score = || {
+        command(&["evaluate", "launch/widowx_kitchen.toml", "--out", "out", "--policy", "expert"])
+            .args(["--task", "cucumber_in_pot", "--trials", "1", "--driver", "dynamixel", "--port", "arm"])
+            .args(["--stage", "arm.stage"])
+            .output()
+            .unwrap()
+    };
+    // Two processes that share two cores with other tests: a stall of 60 ms breaks a trial off, as it shall, and starting
+    // the evaluation again runs it again.
+    let mut scored = score();
+    let complete = || {
+        let report = std::fs::read_to_string(project.path("out/report.json")).unwrap_or_default();
+        serde_json::from_str::<Value>(&report).is_ok_and(|report| report["complete"] == true)
+    };
+    for _ in 0..3 {
+        if scored.status.code() == Some(1) && !complete() {
+            scored = score();
+        }
+    }
+    assert!(complete(), "{scored:?}");
     let journal = std::fs::read_to_string(project.path("out/journal.jsonl")).unwrap();
     assert!(journal.contains("\"outcome\":\"success\""), "{journal}");
 }

@@ -13,6 +13,8 @@ macro_rules! say {
 
 #[cfg(feature = "mujoco")]
 mod check;
+#[cfg(feature = "mujoco")]
+mod compare;
 #[cfg(feature = "torch")]
 mod convert;
 #[cfg(feature = "mujoco")]
@@ -27,6 +29,8 @@ mod device;
 mod link;
 #[cfg(feature = "mujoco")]
 mod live;
+#[cfg(all(feature = "mujoco", feature = "torch"))]
+mod pipeline;
 #[cfg(feature = "exchange")]
 mod exchange;
 mod recordings;
@@ -50,6 +54,8 @@ mod teleoperate;
 mod terminal;
 #[cfg(feature = "torch")]
 mod train;
+#[cfg(feature = "mujoco")]
+mod trial;
 #[cfg(feature = "torch")]
 mod values;
 #[cfg(feature = "mujoco")]
@@ -85,6 +91,12 @@ enum Command {
     /// Score a policy by the protocol's trials
     #[cfg(feature = "mujoco")]
     Evaluate(evaluate::EvaluateArguments),
+    /// From data to scored policies and the table that compares them
+    #[cfg(all(feature = "mujoco", feature = "torch"))]
+    Pipeline(pipeline::PipelineArguments),
+    /// Score several policies in turns on the same trials
+    #[cfg(feature = "mujoco")]
+    Compare(compare::CompareArguments),
     /// Print embeddings of images and their distance to a goal image
     #[cfg(feature = "torch")]
     Embed(embed::EmbedArguments),
@@ -129,6 +141,10 @@ pub fn run() -> u8 {
         Command::Teleoperate(a) => teleoperate::teleoperate(&a),
         #[cfg(feature = "mujoco")]
         Command::Evaluate(a) => evaluate::evaluate(&a),
+        #[cfg(all(feature = "mujoco", feature = "torch"))]
+        Command::Pipeline(a) => pipeline::pipeline(&a),
+        #[cfg(feature = "mujoco")]
+        Command::Compare(a) => compare::compare(&a),
         #[cfg(feature = "torch")]
         Command::Embed(a) => embed::embed(&a).map(|_| 0),
         #[cfg(feature = "torch")]

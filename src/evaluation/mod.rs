@@ -2,7 +2,8 @@
 //!
 //! [`protocol`] lays out the trials (twelve per task), a [`TrialRunner`] runs them one by one, [`journal`] keeps every
 //! finished trial on disk so that a stopped evaluation resumes without repeating or losing one, [`statistics`] says
-//! what the counts mean, and [`report`] and [`page`] turn them into `report.json` and `report.html`.
+//! what the counts mean, and [`report`] and [`page`] turn them into `report.json` and `report.html`. [`comparison`] runs
+//! several policies in turns on the same trials.
 //! Start reading at [`evaluate`].
 //!
 //! Places are in the base frame \[m\] (x forward, y left), times in \[s\] unless a name says otherwise. An aborted trial
@@ -11,10 +12,12 @@
 //! What this module refuses to do: to mix results of different settings, weights, seeds or policies in one folder.
 
 mod card;
+pub mod comparison;
 mod distractors;
 mod draw;
 pub mod journal;
 pub mod latency;
+pub mod methods;
 pub mod page;
 pub mod paper;
 mod placement;
@@ -28,6 +31,7 @@ use std::collections::BTreeMap;
 use crate::episode::Outcome;
 
 pub use card::Card;
+pub use comparison::{ComparisonReport, Contest, compare, letters};
 pub use journal::{Journal, JournalError, JournalHeader, TrialRecord};
 pub use latency::{LatencySeries, LatencySummary};
 pub use protocol::{Distractor, Placement, Scenario, TrialPlan, plans};
@@ -38,7 +42,8 @@ pub use run::{EvaluationOptions, Progress, evaluate};
 pub trait TrialRunner {
     /// Runs `plan` and records it under `episode_name`. An error stops the evaluation; the trial runs again on resume.
     /// A trial that was broken off (a fault, an operator's stop) is an answer with [`Outcome::Aborted`], not an error.
-    fn run(&mut self, plan: &TrialPlan, episode_name: &str) -> anyhow::Result<TrialRun>;
+    /// `None`: it was not begun, because nobody wants more trials now.
+    fn run(&mut self, plan: &TrialPlan, episode_name: &str) -> anyhow::Result<Option<TrialRun>>;
 }
 
 /// What came of one trial.

@@ -34,6 +34,18 @@ pub struct Score {
 }
 
 impl Score {
+    /// Several scores as one.
+    pub(super) fn together<'a>(scores: impl Iterator<Item = &'a Score>) -> Self {
+        let (mut successes, mut trials, mut aborted) = (0, 0, 0);
+        for score in scores {
+            successes += score.successes;
+            trials += score.trials;
+            aborted += score.aborted;
+        }
+        let (wilson95, clopper_pearson95) = (wilson95(successes, trials), clopper_pearson95(successes, trials));
+        Self { successes, trials, aborted, wilson95, clopper_pearson95 }
+    }
+
     /// Counts records.
     fn of<'a>(records: impl Iterator<Item = &'a TrialRecord>) -> Self {
         let (mut successes, mut trials, mut aborted) = (0, 0, 0);

@@ -92,69 +92,131 @@ pub fn evaluate(
     progress: &mut dyn FnMut(Progress<'_>),
     stop: &dyn Fn() -> bool,
 ) -> anyhow::Result<Report> {
-    ensure!(
-        plans.iter().all(|plan| plan.scenario == options.scenario),
-        "the plans are not of scenario {}",
-        options.scenario.number()
-    );
-    for control in &options.controls {
-        ensure!(
-            control.scenario == options.scenario,
-            "the control row {} was scored in scenario {}, not {}: name a report of the same scenario",
-            control.policy,
-            control.scenario.number(),
-            options.scenario.number()
-        );
-    }
-    fs::create_dir_all(&options.folder).with_context(|| format!("{}: cannot be made", options.folder.display()))?;
-    let header = JournalHeader::new(
-        options.scenario,
-        options.seed,
-        &options.policy,
-        &options.settings_digest,
-        &options.weights_digest,
-        &digest(&serde_json::to_vec(&(scene, plans))?),
-    );
-    let mut journal = Journal::open(&options.folder, &header)?;
-    let remaining = journal.remaining(plans);
-    let planned = plans.len();
-    if !journal.records().is_empty() || journal.dropped_bytes() > 0 {
-        let done = planned - remaining.len();
-        progress(Progress::Resumed { done, planned, dropped_bytes: journal.dropped_bytes() });
-    }
-
+    let mut evaluation = Evaluation::open(options, scene, plans)?;
+    evaluation.tell_resumed(progress);
+    let remaining = evaluation.remaining();
     for (i, plan) in remaining.iter().enumerate() {
         if stop() {
             break;
         }
-        progress(Progress::Started { plan, done: planned - journal.remaining(plans).len(), planned });
-        let attempt = journal.next_attempt(plan);
+        if !evaluation.run(plan, runner, progress)? {
+            break;
+        }
+        if remaining.get(i + 1).is_some_and(|next| next.task != plan.task) {
+            evaluation.report(progress)?;
+        }
+    }
+    evaluation.report(progress)
+}
+
+/// One policy's trials: what is planned, and the journal of what was run.
+pub(super) struct Evaluation<'a> {
+    options: &'a EvaluationOptions,
+    scene: &'a Scene,
+    plans: &'a [TrialPlan],
+    journal: Journal,
+}
+
+impl<'a> Evaluation<'a> {
+    /// Opens the results folder, or begins it; results of another evaluation are refused.
+    pub fn open(options: &'a EvaluationOptions, scene: &'a Scene, plans: &'a [TrialPlan]) -> anyhow::Result<Self> {
+        ensure!(
+            plans.iter().all(|plan| plan.scenario == options.scenario),
+            "the plans are not of scenario {}",
+            options.scenario.number()
+        );
+        for control in &options.controls {
+            ensure!(
+                control.scenario == options.scenario,
+                "the control row {} was scored in scenario {}, not {}: name a report of the same scenario",
+                control.policy,
+                control.scenario.number(),
+                options.scenario.number()
+            );
+        }
+        fs::create_dir_all(&options.folder).with_context(|| format!("{}: cannot be made", options.folder.display()))?;
+        let header = JournalHeader::new(
+            options.scenario,
+            options.seed,
+            &options.policy,
+            &options.settings_digest,
+            &options.weights_digest,
+            &digest(&serde_json::to_vec(&(scene, plans))?),
+        );
+        let journal = Journal::open(&options.folder, &header)?;
+        Ok(Self { options, scene, plans, journal })
+    }
+
+    /// Tells what was there already, if anything was.
+    pub fn tell_resumed(&self, progress: &mut dyn FnMut(Progress<'_>)) {
+        if !self.journal.records().is_empty() || self.journal.dropped_bytes() > 0 {
+            let dropped_bytes = self.journal.dropped_bytes();
+            progress(Progress::Resumed { done: self.done(), planned: self.plans.len(), dropped_bytes });
+        }
+    }
+
+    /// The plans without a trial that counts, in their order.
+    pub fn remaining(&self) -> Vec<&'a TrialPlan> {
+        self.journal.remaining(self.plans)
+    }
+
+    /// Every attempt so far.
+    pub fn records(&self) -> &[TrialRecord] {
+        self.journal.records()
+    }
+
+    fn done(&self) -> usize {
+        self.plans.len() - self.remaining().len()
+    }
+
+    /// Runs one trial and writes it down. False: it was not begun, and there shall be no more.
+    pub fn run(
+        &mut self,
+        plan: &TrialPlan,
+        runner: &mut dyn TrialRunner,
+        progress: &mut dyn FnMut(Progress<'_>),
+    ) -> anyhow::Result<bool> {
+        progress(Progress::Started { plan, done: self.done(), planned: self.plans.len() });
+        let attempt = self.journal.next_attempt(plan);
         let name = episode_name(plan, attempt);
-        let record = match runner.run(plan, &name).and_then(|run| keep(&options.folder, plan, attempt, &name, run)) {
-            Ok(record) => record,
+        let keep = |run| keep(&self.options.folder, plan, attempt, &name, run);
+        let kept = runner.run(plan, &name).and_then(|run| run.map(keep).transpose());
+        let record = match kept {
+            Ok(Some(record)) => record,
+            Ok(None) => return Ok(false),
             Err(error) => {
                 // The runner's fault is what the reader must see, also when the disk is full on top of it.
-                let error = match write_reports(options, scene, plans, &journal) {
+                let error = match self.write_reports() {
                     Ok(_) => error,
                     Err(second) => error.context(format!("the report of what was found so far failed too: {second:#}")),
                 };
                 return Err(error.context(format!("trial {name}")));
             }
         };
-        journal.append(record)?;
-        let done = planned - journal.remaining(plans).len();
-        if let Some(record) = journal.records().last() {
-            progress(Progress::Ended { record, done, planned });
+        self.journal.append(record)?;
+        if let Some(record) = self.journal.records().last() {
+            progress(Progress::Ended { record, done: self.done(), planned: self.plans.len() });
         }
-        let task_ends = remaining.get(i + 1).is_some_and(|next| next.task != plan.task);
-        if task_ends {
-            let report = write_reports(options, scene, plans, &journal)?;
-            progress(Progress::Reported { report: &report });
-        }
+        Ok(true)
     }
-    let report = write_reports(options, scene, plans, &journal)?;
-    progress(Progress::Reported { report: &report });
-    Ok(report)
+
+    /// Writes the reports of what was found so far.
+    pub fn report(&self, progress: &mut dyn FnMut(Progress<'_>)) -> anyhow::Result<Report> {
+        let report = self.write_reports()?;
+        progress(Progress::Reported { report: &report });
+        Ok(report)
+    }
+
+    /// `report.json` and `report.html`, each under another name first so that no reader sees half of one.
+    fn write_reports(&self) -> anyhow::Result<Report> {
+        let report = Report::new(self.options, &self.scene.name, self.plans, self.journal.records());
+        let mut json = serde_json::to_string_pretty(&report)?;
+        json.push('\n');
+        replace(&self.options.folder.join(REPORT_FILE), json.as_bytes())?;
+        let html = page::render(&report, self.plans, self.journal.records(), &self.options.folder);
+        replace(&self.options.folder.join(PAGE_FILE), html.as_bytes())?;
+        Ok(report)
+    }
 }
 
 /// `<task>-<trial>`, with the attempt when it is not the first.
@@ -198,23 +260,8 @@ fn keep(folder: &Path, plan: &TrialPlan, attempt: u32, name: &str, run: TrialRun
     })
 }
 
-/// Writes `report.json` and `report.html`, each under another name first so that no reader sees half of one.
-fn write_reports(
-    options: &EvaluationOptions,
-    scene: &Scene,
-    plans: &[TrialPlan],
-    journal: &Journal,
-) -> anyhow::Result<Report> {
-    let report = Report::new(options, &scene.name, plans, journal.records());
-    let mut json = serde_json::to_string_pretty(&report)?;
-    json.push('\n');
-    replace(&options.folder.join(REPORT_FILE), json.as_bytes())?;
-    let html = page::render(&report, plans, journal.records(), &options.folder);
-    replace(&options.folder.join(PAGE_FILE), html.as_bytes())?;
-    Ok(report)
-}
-
-fn replace(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+/// Writes a file under another name first, so that no reader sees half of it.
+pub(super) fn replace(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let mut partial = file.as_os_str().to_owned();
     partial.push(".partial");
     fs::write(&partial, bytes)

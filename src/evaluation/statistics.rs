@@ -1,4 +1,5 @@
-//! What counts can tell: Wilson and Clopper-Pearson 95 % intervals, Fisher's exact test, and both in plain words.
+//! What counts can tell: Wilson and Clopper-Pearson 95 % intervals, Fisher's and McNemar's exact tests, Holm's correction,
+//! and what they mean in plain words.
 
 use serde::{Deserialize, Serialize};
 
@@ -67,6 +68,28 @@ pub fn fisher_exact(left: (u64, u64), right: (u64, u64)) -> f64 {
     // The tolerance R's fisher.test uses: equal chances must not be told apart by rounding.
     let sum: f64 = (lowest..=highest).map(ln_chance).filter(|&ln| ln <= observed + 1e-7).map(f64::exp).sum();
     sum.min(1.0)
+}
+
+/// McNemar's exact test, two-sided: the chance, were both equally good, that trials of the same layout in which only one
+/// of two succeeded split as unevenly as (`only_left`, `only_right`) or more. No such trial gives 1.
+pub fn mcnemar_exact(only_left: u64, only_right: u64) -> f64 {
+    let split = only_left + only_right;
+    let half = split as f64 * std::f64::consts::LN_2;
+    let tail: f64 = (0..=only_left.min(only_right)).map(|k| (ln_choose(split, k) - half).exp()).sum();
+    (2.0 * tail).min(1.0)
+}
+
+/// Holm's step-down correction of several tests' chances, in their order.
+pub fn holm(chances: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..chances.len()).collect();
+    order.sort_by(|a, b| chances[*a].total_cmp(&chances[*b]));
+    let mut corrected = vec![1.0; chances.len()];
+    let mut least: f64 = 0.0;
+    for (rank, &test) in order.iter().enumerate() {
+        least = least.max((chances.len() - rank) as f64 * chances[test]).min(1.0);
+        corrected[test] = least;
+    }
+    corrected
 }
 
 /// What `trials` trials with `successes` can and cannot tell, computed from the intervals and Fisher's test.

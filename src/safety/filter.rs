@@ -73,7 +73,7 @@ impl SafetyFilter {
             chain,
             velocity: JointVector::from_slice(&robot.limits.joint_velocity),
             acceleration: JointVector::from_slice(&robot.limits.joint_acceleration),
-            workspace: Workspace { low: robot.limits.workspace_low, high: robot.limits.workspace_high },
+            workspace: Workspace::new(robot.limits.workspace_low, robot.limits.workspace_high),
             command_age: robot.limits.command_age,
             period,
             streams_positions: robot.streams_positions(),
@@ -88,8 +88,11 @@ impl SafetyFilter {
     /// A measurement that is not finite leaves nothing to hold; the first finite one given to
     /// [`SafetyFilter::filter`] is then taken.
     pub fn seed(&mut self, now: Timestamp, measured: &Proprioception) {
-        self.last = finite::measurement_is_finite(measured, self.chain.joints())
-            .then(|| Sent::start(ControlMode::Position, measured, now));
+        self.last = None;
+        if finite::measurement_is_finite(measured, self.chain.joints()) {
+            self.last = Some(Sent::start(ControlMode::Position, measured, now));
+            self.workspace.start(&self.chain.forward(&measured.joint_positions).translation.vector);
+        }
     }
 
     /// What may be sent of `wished` at `now`.
@@ -123,6 +126,7 @@ impl SafetyFilter {
             last = Sent::start(wished.mode, measured, now);
         }
 
+        self.workspace.reached(&self.chain.forward(&measured.joint_positions).translation.vector);
         let mut changes = Changes::default();
         let gripper = wished.gripper.clamp(0.0, 1.0);
         changes.note(LimitReason::JointPosition, (gripper - wished.gripper).abs());

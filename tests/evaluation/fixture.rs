@@ -118,7 +118,7 @@ pub fn every_second(plan: &TrialPlan) -> Outcome {
 }
 
 impl TrialRunner for Scripted {
-    fn run(&mut self, plan: &TrialPlan, episode_name: &str) -> anyhow::Result<TrialRun> {
+    fn run(&mut self, plan: &TrialPlan, episode_name: &str) -> anyhow::Result<Option<TrialRun>> {
         if self.ran.len() >= self.fails_after {
             bail!("the arm is silent");
         }
@@ -128,7 +128,7 @@ impl TrialRunner for Scripted {
         let done = outcome.is_success();
         let at = |i: usize| seconds * i as f64 / self.frames.max(2) as f64;
         let wave = |i: u64| (i as f64 * 1.7 + f64::from(plan.trial)).sin();
-        Ok(TrialRun {
+        Ok(Some(TrialRun {
             outcome,
             steps: (seconds * 5.0) as u64,
             seconds,
@@ -150,7 +150,7 @@ impl TrialRunner for Scripted {
                 ("tick".into(), LatencySeries::from_ms((0..800).map(|i| 0.3 + 0.05 * wave(i) + wave(i * 7).powi(20)))),
             ]),
             deadline_misses: u64::from(plan.trial == 3),
-        })
+        }))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The scoring module from outside: layouts, intervals, resuming, reports.
 
+mod comparison;
 mod fixture;
 mod journal;
 mod protocol;

@@ -159,30 +159,45 @@ fn data_sets_of_python_are_read() {
     for kind in ["video", "image"] {
         let source = folder.path().join(kind);
         python_script("golden/make_lerobot.py", &[source.as_os_str(), kind.as_ref()]);
-        let out = folder.path().join(format!("{kind}-episodes"));
-        let imported = import_lerobot(&source, &out, &options(), &mut |_, _| {}).unwrap();
-        assert_eq!((imported.episodes, imported.steps), (2, 10));
-        for wanted in
-            ["capture times: those", "observation times: the source's", "outcome: success", "joint positions: none"]
-        {
-            assert!(imported.notes.iter().any(|note| note.starts_with(wanted)), "{wanted}: {:?}", imported.notes);
-        }
-        let mut n = 0;
-        for episode in read(&out) {
-            assert_eq!((&*episode.start.robot, episode.start.policy_rate_hz), ("widowx", 10.0));
-            assert_eq!(episode.start.instruction, "close the microwave");
-            assert!(episode.start.joint_names.is_empty());
-            for (t, step) in episode.steps.iter().enumerate() {
-                let expected: Vec<f64> = (0..7).map(|i| (7.0 * n as f64 + f64::from(i)).sin() * 0.3).collect();
-                assert_close(&step.bridge_state, &expected);
-                assert_close(&step.action.to_array(), &expected.iter().map(|v| v / 10.0).collect::<Vec<_>>());
-                assert!((step.observed_at.as_secs_f64() - 0.1 * t as f64).abs() < 1e-6);
-                let image = step.images[0].decode().unwrap();
-                assert_eq!((image.width, image.height, &*image.camera), (96, 64, "top"));
-                let white = |column: usize| image.pixels[(96 * 30 + column) * 3] > 128;
-                assert!(white(n * 8 + 4) && !white(n * 8 + 12), "step {n}");
-                n += 1;
-            }
+        check_made_by_others(&source);
+    }
+}
+
+#[test]
+fn data_sets_of_lerobots_own_writer_are_read() {
+    // Written once by `tests/golden/make_lerobot_own.py`: LeRobot takes several gigabytes to install.
+    let made = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/lerobot");
+    for kind in ["video", "image"] {
+        check_made_by_others(&made.join(kind));
+    }
+}
+
+/// Imports what either script made and compares it with what the scripts say they write.
+fn check_made_by_others(source: &std::path::Path) {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("episodes");
+    let imported = import_lerobot(source, &out, &options(), &mut |_, _| {}).unwrap();
+    assert_eq!((imported.episodes, imported.steps), (2, 10));
+    for wanted in
+        ["capture times: those", "observation times: the source's", "outcome: success", "joint positions: none"]
+    {
+        assert!(imported.notes.iter().any(|note| note.starts_with(wanted)), "{wanted}: {:?}", imported.notes);
+    }
+    let mut n = 0;
+    for episode in read(&out) {
+        assert_eq!((&*episode.start.robot, episode.start.policy_rate_hz), ("widowx", 10.0));
+        assert_eq!(episode.start.instruction, "close the microwave");
+        assert!(episode.start.joint_names.is_empty());
+        for (t, step) in episode.steps.iter().enumerate() {
+            let expected: Vec<f64> = (0..7).map(|i| (7.0 * n as f64 + f64::from(i)).sin() * 0.3).collect();
+            assert_close(&step.bridge_state, &expected);
+            assert_close(&step.action.to_array(), &expected.iter().map(|v| v / 10.0).collect::<Vec<_>>());
+            assert!((step.observed_at.as_secs_f64() - 0.1 * t as f64).abs() < 1e-6);
+            let image = step.images[0].decode().unwrap();
+            assert_eq!((image.width, image.height, &*image.camera), (96, 64, "top"));
+            let white = |column: usize| image.pixels[(96 * 30 + column) * 3] > 128;
+            assert!(white(n * 8 + 4) && !white(n * 8 + 12), "step {n}");
+            n += 1;
         }
     }
 }

@@ -57,12 +57,17 @@ impl Client {
 
     /// The status when it was refused.
     pub fn with_headers(page: &Page, headers: &[(&str, &str)]) -> Result<Self, u16> {
-        let mut request = format!("ws://{}/live", page.address()).into_client_request().unwrap();
+        Self::at(page.address(), headers)
+    }
+
+    /// The same of a page in another process.
+    pub fn at(address: SocketAddr, headers: &[(&str, &str)]) -> Result<Self, u16> {
+        let mut request = format!("ws://{address}/live").into_client_request().unwrap();
         for (name, value) in headers {
             let name: HeaderName = name.parse().unwrap();
             request.headers_mut().insert(name, HeaderValue::from_str(value).unwrap());
         }
-        match client(request, stream(page.address()).unwrap()) {
+        match client(request, stream(address).unwrap()) {
             Ok((socket, _)) => Ok(Self { socket }),
             Err(HandshakeError::Failure(tungstenite::Error::Http(answer))) => Err(answer.status().as_u16()),
             Err(error) => panic!("{error}"),

@@ -1,9 +1,9 @@
 //! The page as a browser sees it: a plain websocket client for what goes over the wire, Chromium for what a person sees.
 
 mod browser;
-mod client;
+pub mod client;
 mod controls;
-mod devtools;
+pub mod devtools;
 mod live;
 mod playback;
 mod refusals;

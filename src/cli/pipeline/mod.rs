@@ -14,11 +14,12 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-use super::compare::{Lineup, score_in_turns};
+use super::compare::Turns;
+use super::evaluate::evaluation_options;
 use super::setting::Setting;
 use super::trial::Entrant;
 use crate::config::project_root;
-use crate::evaluation::Scenario;
+use crate::evaluation::{ComparisonReport, Scenario, plans};
 use crate::runtime::StopFlag;
 use plan::{Job, Plan, Scored};
 use stage::{Done, Ended};
@@ -94,7 +95,7 @@ pub fn pipeline(arguments: &PipelineArguments) -> anyhow::Result<u8> {
         for number in &plan.evaluation.scenarios {
             let scenario = Scenario::try_from(*number).map_err(|error| anyhow::anyhow!("{error}"))?;
             let folder = out.join(format!("scenario{number}"));
-            if let Some(report) = evaluate(&plan, &root, (&jobs, &ready), scenario, &folder, &stop)? {
+            if let Some(report) = evaluate(&plan, &root, (&jobs, &ready), scenario, &folder, (&flag, &stop))? {
                 table.add(&report);
             }
         }
@@ -119,8 +120,8 @@ fn evaluate(
     (jobs, ready): (&[Job], &[&Scored]),
     scenario: Scenario,
     folder: &Path,
-    stop: &dyn Fn() -> bool,
-) -> anyhow::Result<Option<crate::evaluation::ComparisonReport>> {
+    (flag, stop): (&StopFlag, &dyn Fn() -> bool),
+) -> anyhow::Result<Option<ComparisonReport>> {
     if ready.len() < 2 || stop() {
         return Ok(None);
     }
@@ -131,8 +132,12 @@ fn evaluate(
         let mut entrant = Entrant::open(&setting, &jobs[policy.job].folder.display().to_string())?;
         entrant.name = format!("{}-{}", plan.method[policy.method].name, policy.seed);
         entrant.shown.clone_from(&entrant.name);
-        entrants.push(entrant.clone().keep_in(&folder.join(&entrant.name))?);
+        let place = folder.join(&entrant.name);
+        entrants.push(entrant.keep_in(&place)?);
     }
-    let lineup = Lineup { folder, scenario, seed: plan.evaluation.seed, entrants };
-    score_in_turns(setting, lineup, stop).map(Some)
+    let seed = plan.evaluation.seed;
+    let options = entrants.iter().map(|entrant| evaluation_options(&setting, scenario, seed, entrant)).collect();
+    let plans = plans(&setting.scene, scenario, &setting.launch.protocol.tasks, seed)?;
+    let mut turns = Turns::new(setting, entrants, flag)?;
+    turns.play(folder, options, &plans, stop).map(Some)
 }

@@ -58,7 +58,10 @@ impl Stage for Operated {
     fn set_up(&mut self, set_up: &SetUp) -> anyhow::Result<Option<Assignment>> {
         let prompt = format!("lay out: {}; then begin", layout_text(set_up));
         self.operator.show(|panel| panel.prompt = prompt);
-        anyhow::ensure!(await_begin(&self.operator, &self.stop)?, "the person at the buttons wants no more trials");
+        if !await_begin(&self.operator, &self.stop)? {
+            self.stop.raise("quit");
+            anyhow::bail!("quit at the buttons");
+        }
         self.operator.show(|panel| panel.prompt = "accept: success; reject: failure; abort: does not count".into());
         Ok(None)
     }

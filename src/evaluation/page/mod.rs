@@ -4,6 +4,8 @@
 //! filled.
 
 mod chart;
+mod comparison;
+mod methods;
 mod pictures;
 mod trials;
 
@@ -16,8 +18,16 @@ use super::protocol::{Scenario, TrialPlan};
 use super::report::{Report, Score, merged_latency};
 use super::statistics::plain_words;
 
+pub use comparison::render_comparison;
+pub use methods::render_methods;
+
 /// The frame of the page; gaps are `{{name}}`.
 const TEMPLATE: &str = include_str!("../report.html");
+
+/// The style that all pages share.
+fn style() -> &'static str {
+    TEMPLATE.split_once("<style>").and_then(|(_, rest)| rest.split_once("</style>")).map_or("", |(style, _)| style)
+}
 
 /// The page of a report; pictures are read from `folder`.
 pub fn render(report: &Report, plans: &[TrialPlan], records: &[TrialRecord], folder: &Path) -> String {

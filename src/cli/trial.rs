@@ -1,0 +1,389 @@
+//! One trial: the scene is laid, whoever decides acts, the episode is recorded, somebody judges.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context;
+
+use super::link::LinkArguments;
+use super::live::{Live, PageArguments};
+use super::rig::Rig;
+use super::setting::{SetUp, Setting};
+use super::stage::{Operated, Person, Stage, StageJudge, layout_text};
+use crate::action::{ActionSource, Decision};
+use crate::config::{ClockKind, DriverKind};
+use crate::embedding::Embedding;
+use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart, Judge, Step, StepSink};
+use crate::evaluation::{LatencySeries, TrialPlan, TrialRun, TrialRunner};
+use crate::operator::{Operator, Phase};
+use crate::recording::{EpisodeWriter, Pictures, WriterOptions, recover};
+use crate::runtime::{EpisodeReport, EpisodeRequest, Series, Station, StopFlag, Timing, WallOptions, run_episode};
+use crate::simulation::{Assignment, Demonstrator, Disturbance, RandomActions};
+use crate::time::{ManualClock, SystemClock};
+
+/// Whoever decides in a trial, and where what comes of it is kept.
+#[derive(Clone)]
+pub(super) struct Entrant {
+    /// Name for reports.
+    pub name: String,
+    /// SHA-256 of the weights; empty without.
+    pub weights_digest: String,
+    /// What the page calls it.
+    pub shown: String,
+    /// Results folder.
+    pub folder: PathBuf,
+    policy: Option<PathBuf>,
+}
+
+impl Entrant {
+    /// Opens `source`: `expert`, `random`, or a policy's folder, which is refused if it does not fit.
+    pub fn open(setting: &Setting, source: &str) -> anyhow::Result<Self> {
+        let mut entrant = Self {
+            name: source.to_string(),
+            weights_digest: String::new(),
+            shown: source.to_string(),
+            folder: PathBuf::new(),
+            policy: None,
+        };
+        if !matches!(source, "expert" | "random") {
+            entrant.open_policy(setting, source)?;
+            entrant.shown.clone_from(&entrant.name);
+        }
+        Ok(entrant)
+    }
+
+    /// Keeps its results in `folder`; one that cannot be written is found before anything moves.
+    pub fn keep_in(mut self, folder: &Path) -> anyhow::Result<Self> {
+        let episodes = folder.join("episodes");
+        std::fs::create_dir_all(&episodes)
+            .with_context(|| format!("{}: cannot be created; choose another --out", episodes.display()))?;
+        self.folder = folder.to_path_buf();
+        Ok(self)
+    }
+
+    #[cfg(feature = "torch")]
+    fn open_policy(&mut self, setting: &Setting, source: &str) -> anyhow::Result<()> {
+        use crate::policy::{Checkpoint, VisualPolicy};
+        let folder = setting.root.join(source);
+        let checkpoint = Checkpoint::load(&folder)?;
+        let launch = &setting.launch;
+        let robot = &setting.robot.robot.name;
+        for task in &launch.protocol.tasks {
+            let camera = setting.image_size();
+            checkpoint.check(&folder, robot, launch.policy.rate_hz, &launch.policy.bounds, camera, task)?;
+            // Weights that do not fit the network, or are not finite, are found here.
+            VisualPolicy::load(&folder, task, Arc::new(SystemClock::new()))?;
+        }
+        if checkpoint.encoder == "small" {
+            // One picture through the small encoder takes 2 ms on one core; a second thread would spin beside the
+            // control thread.
+            crate::network::set_threads(1);
+        }
+        say!("{}", crate::network::describe_device());
+        self.name = checkpoint.name.clone();
+        self.weights_digest = checkpoint.weights_digest();
+        self.policy = Some(folder);
+        Ok(())
+    }
+
+    #[cfg(not(feature = "torch"))]
+    fn open_policy(&mut self, _setting: &Setting, source: &str) -> anyhow::Result<()> {
+        anyhow::bail!("{source}: this program was built without libtorch; use expert or random, or build with it")
+    }
+}
+
+/// Runs trials in the simulated kitchen, or on an arm.
+pub(super) struct Runner {
+    /// The set-up.
+    pub setting: Setting,
+    /// Who decides now.
+    pub entrant: Entrant,
+    /// What a person wants and is shown.
+    pub operator: Operator,
+    /// The arm, when it is not the simulator of this process.
+    rig: Option<Rig>,
+    stop: StopFlag,
+    live: Option<Live>,
+}
+
+impl Runner {
+    /// A runner in the simulator of this process, which nobody watches.
+    pub fn new(setting: Setting, entrant: Entrant, stop: StopFlag) -> Self {
+        Self { rig: None, operator: Operator::default(), live: None, stop, setting, entrant }
+    }
+
+    /// Starts the page and connects the arm, as far as either was asked for.
+    pub fn connect(
+        &mut self,
+        page: &PageArguments,
+        link: &LinkArguments,
+        listed: Option<PathBuf>,
+    ) -> anyhow::Result<()> {
+        let raised = self.stop.clone();
+        self.operator = Operator::new(move |by| raised.raise(format!("stop pressed ({by})")));
+        self.live = Some(page.start(&self.operator, &self.setting, listed)?);
+        if self.setting.launch.driver == DriverKind::Mujoco {
+            return Ok(());
+        }
+        // An arm has no hand-moved clock.
+        self.setting.launch.clock = ClockKind::Wall;
+        let (operator, stop) = (self.operator.clone(), self.stop.clone());
+        // With a page its buttons lay and judge; without one, lines typed at the terminal.
+        let paged = page.page.is_some();
+        let person = move || -> Box<dyn Stage> {
+            if paged {
+                Box::new(Operated::new(operator.clone(), stop.clone()))
+            } else {
+                Box::new(Person::at_the_terminal())
+            }
+        };
+        self.rig = Some(Rig::connect(&self.setting, link, Arc::new(SystemClock::new()), person)?);
+        Ok(())
+    }
+
+    fn source(&self, set_up: &SetUp, assignment: Option<Assignment>) -> anyhow::Result<Source> {
+        let bounds = self.setting.launch.policy.bounds;
+        Ok(match &self.entrant.policy {
+            #[cfg(feature = "torch")]
+            Some(folder) => Source::Policy(Box::new(crate::policy::VisualPolicy::load(
+                folder,
+                &set_up.task.name,
+                Arc::new(SystemClock::new()),
+            )?)),
+            #[cfg(not(feature = "torch"))]
+            Some(folder) => anyhow::bail!("{}: built without libtorch", folder.display()),
+            None if self.entrant.name == "random" => Source::Other(Box::new(RandomActions::new(bounds, set_up.seed))),
+            None => {
+                let assignment = assignment.context("nobody tells the scripted expert where things are")?;
+                Source::Other(Box::new(Demonstrator::new(assignment, bounds, Disturbance::NONE, set_up.seed)))
+            }
+        })
+    }
+
+    /// Distance of each step's embedding to that of the goal image.
+    fn goal(&self, source: &Source, set_up: &SetUp) -> anyhow::Result<Option<Embedding>> {
+        match source {
+            #[cfg(feature = "torch")]
+            Source::Policy(policy) => {
+                let goal = self.setting.prepare_goal(set_up)?;
+                let (mut station, _) = self.setting.station(set_up, &goal)?;
+                let image = station.cameras[0].0.newest(crate::time::Timestamp::ZERO)?;
+                Ok(Some(policy.embed(&image)?))
+            }
+            Source::Other(_) => Ok(None),
+        }
+    }
+}
+
+/// Who decides in a trial.
+enum Source {
+    #[cfg(feature = "torch")]
+    Policy(Box<crate::policy::VisualPolicy>),
+    Other(Box<dyn ActionSource>),
+}
+
+impl Source {
+    fn as_dyn(&mut self) -> &mut dyn ActionSource {
+        match self {
+            #[cfg(feature = "torch")]
+            Source::Policy(policy) => policy.as_mut(),
+            Source::Other(other) => other.as_mut(),
+        }
+    }
+}
+
+impl TrialRunner for Runner {
+    fn run(&mut self, plan: &TrialPlan, episode_name: &str) -> anyhow::Result<Option<TrialRun>> {
+        let set_up = self.set_up(plan)?;
+        let name = self.entrant.shown.clone();
+        self.operator.forget();
+        self.operator.show(|panel| {
+            panel.phase = Phase::Approaching;
+            panel.task.clone_from(&set_up.task.name);
+            panel.instruction.clone_from(&set_up.task.instruction);
+            panel.prompt = layout_text(&set_up);
+            panel.action_source = name;
+        });
+        let Some(mut rig) = self.rig.take() else { return self.run_here(&set_up, episode_name).map(Some) };
+        let run = self.run_there(&mut rig, &set_up, episode_name);
+        self.rig = Some(rig);
+        run
+    }
+}
+
+impl Runner {
+    fn set_up(&self, plan: &TrialPlan) -> anyhow::Result<SetUp> {
+        let scene = &self.setting.scene;
+        Ok(SetUp {
+            object: plan.object.clone(),
+            object_at: plan.object_at,
+            object_yaw: plan.object_yaw,
+            container_at: plan.container_at,
+            others: plan.distractors.iter().map(|d| (d.object.clone(), d.at, d.yaw)).collect(),
+            start: [plan.start_at[0], plan.start_at[1], scene.start_height, 0.0, 0.0, 0.0],
+            seed: plan.seed,
+            task: scene.task(&self.setting.scene_file, &plan.task)?.clone(),
+        })
+    }
+
+    /// A trial in the simulator of this process.
+    fn run_here(&self, set_up: &SetUp, episode_name: &str) -> anyhow::Result<TrialRun> {
+        let prepared = self.setting.prepare(set_up)?;
+        let mut source = self.source(set_up, Some(prepared.assignment))?;
+        let (mut station, mut judge) = self.setting.station(set_up, &prepared)?;
+        let clock = SystemClock::new();
+        match self.setting.launch.clock {
+            ClockKind::Lockstep => {
+                let timing = Timing::Lockstep { clock: &ManualClock::new(), stopwatch: &clock };
+                self.episode(set_up, episode_name, &mut source, (&mut station, &mut judge), timing)
+            }
+            ClockKind::Wall => {
+                let timing = Timing::Wall { clock: &clock, options: &WallOptions::default() };
+                self.episode(set_up, episode_name, &mut source, (&mut station, &mut judge), timing)
+            }
+        }
+    }
+
+    /// A trial with the connected arm; none if whoever lays the scene wants no more.
+    fn run_there(&self, rig: &mut Rig, set_up: &SetUp, episode_name: &str) -> anyhow::Result<Option<TrialRun>> {
+        let assignment = match rig.set_up(&self.setting, set_up, &self.stop) {
+            Err(error) if self.stop.is_raised() => {
+                say!("no more trials: {error:#}");
+                return Ok(None);
+            }
+            answer => answer?,
+        };
+        let mut source = self.source(set_up, assignment)?;
+        let Rig { station, stage, clock, .. } = rig;
+        let timing = Timing::Wall { clock, options: &WallOptions::default() };
+        self.episode(set_up, episode_name, &mut source, (station, &mut StageJudge(stage.as_mut())), timing).map(Some)
+    }
+
+    fn episode(
+        &self,
+        set_up: &SetUp,
+        episode_name: &str,
+        source: &mut Source,
+        (station, judge): (&mut Station, &mut dyn Judge),
+        timing: Timing<'_>,
+    ) -> anyhow::Result<TrialRun> {
+        let goal = self.goal(source, set_up)?;
+        let episodes = self.entrant.folder.join("episodes");
+        keep_cut_off(&episodes, episode_name)?;
+        let size = super::setting::POLICY_IMAGE;
+        let options = WriterOptions {
+            record_size: Some((size, size)),
+            sync_every_steps: 0,
+            attachments: vec![set_up.attachment()?],
+            ..WriterOptions::default()
+        };
+        let mut writer = EpisodeWriter::create(&episodes, episode_name, options)?;
+        let mut pictures = Pictures::every(1);
+        let mut distances = Distances { goal, curve: Vec::new(), live: self.live.as_ref() };
+        self.operator.show(|panel| panel.phase = Phase::Running);
+        let mut page = self.live.as_ref().and_then(Live::sink);
+        let mut sinks: Vec<&mut dyn StepSink> = vec![&mut writer, &mut pictures, &mut distances];
+        if let Some(page) = &mut page {
+            sinks.push(page.as_mut());
+        }
+        let request = EpisodeRequest {
+            start: self.setting.episode_start(episode_name, set_up, &self.entrant.name),
+            seconds: self.setting.launch.protocol.trial_seconds,
+            source: source.as_dyn(),
+            sinks,
+            judge,
+            stop: &self.stop,
+        };
+        let report = run_episode(station, request, timing);
+        if let Some(fault) = &report.fault {
+            tracing::warn!("{episode_name}: {fault}");
+        }
+        Ok(TrialRun {
+            latency: latencies(&report),
+            deadline_misses: report.deadline_misses.control + report.deadline_misses.decision,
+            outcome: report.outcome,
+            steps: report.steps,
+            seconds: report.seconds,
+            episode: format!("episodes/{episode_name}.mcap"),
+            pictures: pictures.into_taken(),
+            goal_distance: distances.curve,
+        })
+    }
+}
+
+/// A trial that was killed before it was written down is run again from the start; what was recorded of it is finished
+/// and kept under a name of its own.
+fn keep_cut_off(episodes: &Path, name: &str) -> anyhow::Result<()> {
+    let partial = episodes.join(format!("{name}.mcap.partial"));
+    let whole = episodes.join(format!("{name}.mcap"));
+    if partial.exists() {
+        match recover(&partial) {
+            Ok(recovered) => tracing::warn!("{name}: a cut-off recording of {} steps is kept", recovered.steps),
+            // Killed before its first step: there is nothing to keep.
+            Err(error) => {
+                tracing::warn!("{name}: {error}");
+                std::fs::remove_file(&partial)?;
+            }
+        }
+    }
+    if whole.exists() {
+        let free = (1..).map(|n| episodes.join(format!("{name}-cut-off-{n}.mcap"))).find(|p| !p.exists());
+        std::fs::rename(&whole, free.unwrap_or_else(|| whole.with_extension("old")))?;
+    }
+    Ok(())
+}
+
+/// The ledger's histograms as samples, three digits each.
+fn latencies(report: &EpisodeReport) -> BTreeMap<String, LatencySeries> {
+    Series::ALL
+        .iter()
+        .map(|&series| {
+            let samples = report.ledger.histogram(series).iter_recorded().flat_map(|value| {
+                let millis = value.value_iterated_to() as f64 * 1e-6;
+                std::iter::repeat_n(millis, value.count_at_value() as usize)
+            });
+            (series.name().to_string(), LatencySeries::from_ms(samples))
+        })
+        .filter(|(_, samples)| !samples.samples_ms().is_empty())
+        .collect()
+}
+
+/// Embedding distance to the goal image over a trial.
+struct Distances<'a> {
+    goal: Option<Embedding>,
+    curve: Vec<(f64, f64)>,
+    live: Option<&'a Live>,
+}
+
+impl Distances<'_> {
+    fn of(&self, decision: &Decision) -> Option<f64> {
+        decision.embedding.as_ref()?.distance(self.goal.as_ref()?).ok()
+    }
+}
+
+impl StepSink for Distances<'_> {
+    fn episode_started(&mut self, _start: &EpisodeStart) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    fn step(&mut self, step: &Step<'_>) -> anyhow::Result<()> {
+        if let Some(distance) = self.of(step.decision) {
+            let seconds = step.observation.observed_at.as_secs_f64();
+            self.curve.push((seconds, distance));
+            if let Some(live) = self.live {
+                // The page counts from the episode's start.
+                live.curve_point(seconds - self.curve[0].0, distance);
+            }
+        }
+        Ok(())
+    }
+
+    fn control_tick(&mut self, _tick: &ControlTick) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    fn episode_ended(&mut self, _end: &EpisodeEnd) -> anyhow::Result<()> {
+        Ok(())
+    }
+}
