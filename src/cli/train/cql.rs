@@ -22,6 +22,9 @@ pub(super) struct Arguments {
     /// Weights both encoders start from (phase 1), instead of the settings file's
     #[arg(long)]
     encoder_weights: Option<PathBuf>,
+    /// Keep the encoders as they are, whatever the settings file says: the frozen baselines
+    #[arg(long)]
+    freeze_encoders: bool,
     #[command(flatten)]
     trials: Trials,
 }
@@ -34,6 +37,7 @@ pub(super) fn train(a: &Arguments) -> anyhow::Result<u8> {
     if a.encoder_weights.is_some() {
         settings.encoder_weights.clone_from(&a.encoder_weights);
     }
+    settings.freeze_encoders |= a.freeze_encoders;
     settings.check(&shared.settings)?;
     if a.target.is_some() && settings.switch_at >= settings.steps {
         anyhow::bail!(

@@ -24,6 +24,9 @@ pub(super) struct Arguments {
     /// Folder of prior data to mix in, phase 2's; may be given several times
     #[arg(long, required = true)]
     prior: Vec<PathBuf>,
+    /// Keep the encoders as they are, whatever the settings file says: the frozen baselines
+    #[arg(long)]
+    freeze_encoders: bool,
     #[command(flatten)]
     trials: Trials,
 }
@@ -33,6 +36,7 @@ pub(super) fn train(a: &Arguments) -> anyhow::Result<u8> {
     let mut settings: Settings = load(&shared.settings)?;
     settings.steps = shared.steps.unwrap_or(settings.steps);
     settings.seed = shared.seed.unwrap_or(settings.seed);
+    settings.freeze_encoders |= a.freeze_encoders;
     settings.check(&shared.settings)?;
     let file = shared.settings.display();
     ensure!(
