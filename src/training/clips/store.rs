@@ -78,6 +78,9 @@ pub(super) fn load(source: Box<dyn Source>, form: Form, remarks: &mut Vec<String
 /// All frames of each clip; none where they are more than the limit.
 type Decoded = (Vec<usize>, Option<Vec<Vec<u8>>>);
 
+/// Frames of a clip, and their bytes as far as they are kept.
+type DecodedClip = anyhow::Result<(usize, Vec<u8>)>;
+
 /// Decodes every clip once, on all cores: counts frames, and keeps them as long as they fit.
 fn decode_all(source: &dyn Source, form: Form) -> anyhow::Result<Decoded> {
     let listed = source.clips();
@@ -87,8 +90,8 @@ fn decode_all(source: &dyn Source, form: Form) -> anyhow::Result<Decoded> {
     }
     let (next, failed) = (AtomicUsize::new(0), AtomicUsize::new(usize::MAX));
     let (used, full) = (AtomicU64::new(0), AtomicBool::new(false));
-    let results: Vec<OnceLock<anyhow::Result<(usize, Vec<u8>)>>> = listed.iter().map(|_| OnceLock::new()).collect();
-    let decode = |clip: usize| -> anyhow::Result<(usize, Vec<u8>)> {
+    let results: Vec<OnceLock<DecodedClip>> = listed.iter().map(|_| OnceLock::new()).collect();
+    let decode = |clip: usize| -> DecodedClip {
         let mut count = 0;
         let mut bytes = Vec::with_capacity(listed[clip].frames.unwrap_or(0) * form.frame_bytes());
         source.decode(clip, 0..usize::MAX, &mut |picture| {

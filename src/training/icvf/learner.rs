@@ -292,7 +292,7 @@ mod tests {
         let clips = Numbered::sized(&[4, 3], 128);
         let mut icvf = Icvf::new(&settings(), &clips).unwrap();
         let mut batch = settings().batches(&clips).batch(0).unwrap();
-        batch.s = batch.s * f64::NAN;
+        batch.s *= f64::NAN;
         let before: Vec<_> = named("", &icvf.online.variables).into_iter().map(|(n, t)| (n, t.copy())).collect();
         let terms = icvf.update(&batch, 5).unwrap();
         assert!(terms[0].0 == "loss" && terms[0].1.is_nan(), "{terms:?}");
