@@ -139,7 +139,8 @@ mod tests {
             let (store, critic) = critic(&parts);
             assert_eq!(last(&store), width);
             let latent = critic.latent(&Tensor::rand([2, 6], OPTIONS)).unwrap();
-            critic.q(&latent, &Tensor::rand([2, 1, 7], OPTIONS), &Tensor::rand([2, 3], OPTIONS)).unwrap();
+            let q = critic.q(&latent, &Tensor::rand([2, 1, 7], OPTIONS), &Tensor::rand([2, 3], OPTIONS)).unwrap();
+            assert_eq!(q.size(), [2, 2, 1]);
         }
     }
 
