@@ -184,7 +184,10 @@ fn data_that_does_not_fit_is_refused_by_name() {
     let known = folder.path().join("known");
     write(&known, "a", "success", 3, 128);
     let labels = settings().labels();
-    let said = format!("{:#}", Transitions::read(std::slice::from_ref(&known), &["juggle".into()], 128, &labels).err().unwrap());
+    let said = format!(
+        "{:#}",
+        Transitions::read(std::slice::from_ref(&known), &["juggle".into()], 128, &labels).err().unwrap()
+    );
     assert!(said.contains("a.mcap: task `croissant_out_of_bowl`") && said.contains("juggle"), "{said}");
 
     let data = read(&known).unwrap();

@@ -140,7 +140,7 @@ mod tests {
             assert_eq!(last(&store), width);
             let latent = critic.latent(&Tensor::rand([2, 6], OPTIONS)).unwrap();
             let q = critic.q(&latent, &Tensor::rand([2, 1, 7], OPTIONS), &Tensor::rand([2, 3], OPTIONS)).unwrap();
-            assert_eq!(q.size()[0], 2, "two heads");
+            assert_eq!(q.size(), [2, 2, 1]);
         }
     }
 

@@ -134,11 +134,23 @@ impl Plan {
     ) -> Result<(Vec<Job>, Vec<Scored>), ConfigError> {
         let Some(numbers) = self.scale.get(scale) else {
             let known: Vec<&str> = self.scale.keys().map(String::as_str).collect();
-            return Err(ConfigError::unfit(file, "scale", format!("`{scale}`"), known.join(", "), "choose one with --scale"));
+            return Err(ConfigError::unfit(
+                file,
+                "scale",
+                format!("`{scale}`"),
+                known.join(", "),
+                "choose one with --scale",
+            ));
         };
         if let Some(unknown) = methods.iter().find(|name| !self.method.iter().any(|m| m.name == **name)) {
             let known: Vec<&str> = self.method.iter().map(|m| m.name.as_str()).collect();
-            return Err(ConfigError::unfit(file, "method", format!("`{unknown}`"), known.join(", "), "choose with --method"));
+            return Err(ConfigError::unfit(
+                file,
+                "method",
+                format!("`{unknown}`"),
+                known.join(", "),
+                "choose with --method",
+            ));
         }
         let mut unrolled = Unrolled { plan: self, file, scale, numbers, out, jobs: Vec::new() };
         let mut scored = Vec::new();
@@ -311,7 +323,10 @@ mod tests {
         assert_eq!(jobs[1].words[2..5], ["launch/smoke/icvf.toml", "--data", "o/videos"]);
         assert_eq!(jobs[5].words[3], "o/icvf-2/encoder.safetensors");
         assert_eq!((jobs[1].needs.clone(), jobs[5].needs.clone()), (vec![0], vec![4]));
-        assert_eq!(scored.iter().map(|s| (s.method, s.seed, s.job)).collect::<Vec<_>>(), [(0, 1, 2), (1, 1, 3), (0, 2, 5)]);
+        assert_eq!(
+            scored.iter().map(|s| (s.method, s.seed, s.job)).collect::<Vec<_>>(),
+            [(0, 1, 2), (1, 1, 3), (0, 2, 5)]
+        );
     }
 
     #[test]
@@ -341,7 +356,8 @@ mod tests {
     fn a_changed_need_or_settings_file_changes_the_digest() {
         let root = tempfile::tempdir().unwrap();
         std::fs::write(root.path().join("s.toml"), "a = 1").unwrap();
-        let job = Job { name: "x".into(), words: vec!["train".into(), "s.toml".into()], folder: "x".into(), needs: vec![] };
+        let job =
+            Job { name: "x".into(), words: vec!["train".into(), "s.toml".into()], folder: "x".into(), needs: vec![] };
         let first = job.digest(root.path(), &[]);
         assert_eq!(first, job.digest(root.path(), &[]));
         assert_ne!(first, job.digest(root.path(), &["other".into()]));

@@ -89,7 +89,9 @@ pub fn run(job: &Job, root: &Path, digest: &str, stop: &dyn Fn() -> bool) -> any
             let _ = std::fs::write(&clock, format!("{seconds}\n"));
             Ok(Ended::Stopped)
         }
-        Some(code) => anyhow::bail!("`visuomotor {}` ended with exit code {code}; see what it said above", words.join(" ")),
+        Some(code) => {
+            anyhow::bail!("`visuomotor {}` ended with exit code {code}; see what it said above", words.join(" "))
+        }
         None => anyhow::bail!("`visuomotor {}` was killed; start the pipeline again to go on", words.join(" ")),
     }
 }

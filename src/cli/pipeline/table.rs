@@ -57,7 +57,8 @@ impl Table {
 
     /// Writes both files.
     pub fn write(&self, out: &Path) -> anyhow::Result<()> {
-        let stages: Vec<_> = self.stages.iter().map(|(name, _, seconds)| json!({"stage": name, "seconds": seconds})).collect();
+        let stages: Vec<_> =
+            self.stages.iter().map(|(name, _, seconds)| json!({"stage": name, "seconds": seconds})).collect();
         let json = json!({
             "name": self.name, "scale": self.scale, "scenarios": self.scenarios, "stages": stages, "missing": self.missing,
         });
