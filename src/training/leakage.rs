@@ -13,20 +13,19 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::clips::walk;
 use crate::config::{Launch, Scene};
-use crate::recording::{ReadOptions, RecordedEpisode, SETTINGS_ATTACHMENT, read_episode_with};
+use crate::recording::{Contents, ReadOptions, RecordedEpisode, SETTINGS_ATTACHMENT, read_episode_with};
 
 /// Name of the file that says what a data set shows.
-pub const DECLARATION: &str = "pretraining.json";
+pub const DECLARATION: &str = Contents::FILE;
 /// Name of the attachment with what lay where in a recorded episode.
 const SET_UP: &str = "set_up.json";
 
-/// What a data set shows, or what it must not.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// What a data set shows, or what it must not. A declaration may say more than this, who made it for one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Shown {
     /// Scenes: names, or paths of scene files.
     pub scenes: BTreeSet<String>,
@@ -63,13 +62,6 @@ impl Checked {
     pub fn says_something(self) -> bool {
         self.declared || self.episodes > 0
     }
-}
-
-/// Writes `pretraining.json` into the folder of a data set.
-pub fn declare(folder: &Path, shown: &Shown) -> anyhow::Result<()> {
-    let file = folder.join(DECLARATION);
-    let text = serde_json::to_string_pretty(shown)? + "\n";
-    std::fs::write(&file, text).with_context(|| format!("{}: cannot be written", file.display()))
 }
 
 /// Looks through the data at `data` (a folder, or a file in one); refuses them where they show something of `target`.
@@ -183,7 +175,9 @@ mod tests {
             tasks: names(tasks),
         };
         let try_it = |shown: &Shown| {
-            declare(folder.path(), shown).unwrap();
+            let list = |names: &BTreeSet<String>| names.iter().cloned().collect();
+            let contents = Contents::new(list(&shown.scenes), list(&shown.objects), list(&shown.tasks), 1);
+            std::fs::write(folder.path().join(DECLARATION), serde_json::to_vec(&contents).unwrap()).unwrap();
             check(folder.path(), &kitchen())
         };
         let fine = shown(&["office", "scenes/kitchen_2.toml"], &["fork", "knife_block"], &["knife_in_pot_2"]);

@@ -52,6 +52,7 @@ pub(super) fn train(a: &Arguments) -> anyhow::Result<u8> {
         let folders = [folder.to_path_buf()];
         episodes::read(what, &folders, &settings.tasks, settings.image_size, &settings.labels())
     };
+    shared.refuse_leaks()?;
     let prior = read("prior data", &shared.data)?;
     let target = a.target.as_deref().map(|folder| read("target data", folder)).transpose()?;
     let checkpoint = cql::described(&settings, &prior, prior.state_scale());

@@ -15,6 +15,7 @@ use clap::{Args, Subcommand};
 
 use crate::runtime::StopFlag;
 use crate::training::clips::{Cache, Opening, open_with};
+use crate::training::leakage::{self, Shown};
 use crate::training::{Clips, Run};
 
 /// Arguments of `visuomotor train`.
@@ -64,6 +65,9 @@ struct Shared {
     /// Go on from the checkpoint in the folder
     #[arg(long)]
     resume: bool,
+    /// Refuse data that show a scene, an object or a task of this launch file: what the policy will be tested on
+    #[arg(long, value_name = "LAUNCH")]
+    keep_out: Option<PathBuf>,
     /// Gradient steps, instead of the settings file's
     #[arg(long)]
     steps: Option<u64>,
@@ -94,8 +98,24 @@ impl Shared {
         Ok(u8::from(!done))
     }
 
+    /// Refuses data that show what is to be kept out.
+    fn refuse_leaks(&self) -> anyhow::Result<()> {
+        let Some(launch) = &self.keep_out else { return Ok(()) };
+        let checked = leakage::check(&self.data, &Shown::of_launch(launch)?)?;
+        if checked.says_something() {
+            say!("nothing of {} is in {}", launch.display(), self.data.display());
+        } else {
+            say!(
+                "{}: it does not say what it shows, so nobody can tell whether the target is in it",
+                self.data.display()
+            );
+        }
+        Ok(())
+    }
+
     /// The video clips in `data`, frames brought to squares of `size` pixels.
     fn clips(&self, size: u32) -> anyhow::Result<Box<dyn Clips>> {
+        self.refuse_leaks()?;
         let opened = open_with(&self.data, &Opening::new(size, Cache::default()))?;
         say!("{}", opened.summary());
         for remark in &opened.remarks {
