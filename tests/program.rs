@@ -346,9 +346,14 @@ fn a_servo_bus_in_another_process_is_checked_and_scored_like_an_arm() {
         .args(["--out", "check.json"])
         .output()
         .unwrap();
-    assert_eq!(check.status.code(), Some(0), "{check:?}");
     let report: Value = serde_json::from_str(&std::fs::read_to_string(project.path("check.json")).unwrap()).unwrap();
-    assert!(report["findings"].as_array().unwrap().len() > 50);
+    let findings = report["findings"].as_array().unwrap();
+    assert!(findings.len() > 50);
+    // How fast the wire is depends on who else uses the processor; nothing else may be wrong.
+    let timing = ["incomplete read cycles", "read cycles of all joints"];
+    let bad: Vec<_> = findings.iter().filter(|f| f["grade"] == "bad").collect();
+    assert!(bad.iter().all(|f| timing.iter().any(|what| f["what"] == **what)), "{check:?}");
+    assert_eq!(check.status.code(), Some(i32::from(!bad.is_empty())), "{check:?}");
 
     let score = || {
         command(&["evaluate", "launch/widowx_kitchen.toml", "--out", "out", "--policy", "expert"])
