@@ -28,6 +28,9 @@ mod motion;
 /// Demonstrations as a user collects them.
 #[cfg(feature = "mujoco")]
 mod demonstrations;
+/// The pipeline: stopped, gone on with, its table.
+#[cfg(all(feature = "mujoco", feature = "torch"))]
+mod pipeline;
 /// The web page: over the wire, and in Chromium.
 #[cfg(feature = "page")]
 mod page;

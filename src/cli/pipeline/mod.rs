@@ -92,10 +92,12 @@ pub fn pipeline(arguments: &PipelineArguments) -> anyhow::Result<u8> {
     let ready: Vec<&Scored> = scored.iter().filter(|policy| done.contains_key(&policy.job)).collect();
     let mut table = Table::new(&plan, &arguments.scale, &jobs, &scored, &done);
     if !arguments.without_evaluation {
+        let most = plan.scale.get(&arguments.scale).and_then(|numbers| numbers.get("trials")).copied();
         for number in &plan.evaluation.scenarios {
             let scenario = Scenario::try_from(*number).map_err(|error| anyhow::anyhow!("{error}"))?;
             let folder = out.join(format!("scenario{number}"));
-            if let Some(report) = evaluate(&plan, &root, (&jobs, &ready), scenario, &folder, (&flag, &stop))? {
+            let trials = (scenario, most);
+            if let Some(report) = evaluate(&plan, &root, (&jobs, &ready), trials, &folder, (&flag, &stop))? {
                 table.add(&report);
             }
         }
@@ -118,7 +120,7 @@ fn evaluate(
     plan: &Plan,
     root: &Path,
     (jobs, ready): (&[Job], &[&Scored]),
-    scenario: Scenario,
+    (scenario, most): (Scenario, Option<u64>),
     folder: &Path,
     (flag, stop): (&StopFlag, &dyn Fn() -> bool),
 ) -> anyhow::Result<Option<ComparisonReport>> {
@@ -137,7 +139,8 @@ fn evaluate(
     }
     let seed = plan.evaluation.seed;
     let options = entrants.iter().map(|entrant| evaluation_options(&setting, scenario, seed, entrant)).collect();
-    let plans = plans(&setting.scene, scenario, &setting.launch.protocol.tasks, seed)?;
+    let mut plans = plans(&setting.scene, scenario, &setting.launch.protocol.tasks, seed)?;
+    plans.retain(|trial| most.is_none_or(|most| u64::from(trial.trial) <= most));
     let mut turns = Turns::new(setting, entrants, flag)?;
     turns.play(folder, options, &plans, stop).map(Some)
 }

@@ -15,7 +15,8 @@ pub struct Plan {
     pub name: String,
     /// How the policies are scored.
     pub evaluation: Scoring,
-    /// Numbers by scale (`smoke`, `small`, `paper`): what `{name}` in a command stands for.
+    /// Numbers by scale (`smoke`, `small`, `paper`): what `{name}` in a command stands for. `seeds` is how many training
+    /// seeds there are, `trials` how many trials of each task are run (all otherwise).
     pub scale: BTreeMap<String, BTreeMap<String, u64>>,
     /// Commands, in any order.
     pub stage: Vec<Stage>,

@@ -1,0 +1,70 @@
+//! The pipeline as a user calls it, at smoke scale: stopped, gone on with, scored, and its table.
+
+use serde_json::Value;
+
+use crate::program::{Project, refused};
+
+const FILE: &str = "launch/vptr_kitchen.toml";
+
+/// A project with what the pipeline's stages read.
+fn project() -> Project {
+    let project = Project::new();
+    std::fs::create_dir(project.path("launch/smoke")).unwrap();
+    for name in [FILE, "launch/behavior_cloning.toml", "launch/smoke/vip.toml", "launch/smoke/reward_weighted.toml"] {
+        project.edit(name, |text| text);
+    }
+    project
+}
+
+fn run(project: &Project, more: &[&str]) -> std::process::Output {
+    let mut words =
+        vec!["pipeline", FILE, "--scale", "smoke", "--out", "table", "--method", "bc", "--method", "vip_reward"];
+    words.extend(more);
+    project.call(&words)
+}
+
+#[test]
+fn a_pipeline_that_was_stopped_goes_on_and_ends_in_a_table() {
+    let project = project();
+    // Stopped at once: nothing is done, and it says what there is to do.
+    let stopped = run(&project, &["--minutes", "0"]);
+    assert_eq!(stopped.status.code(), Some(1), "{stopped:?}");
+    assert!(String::from_utf8_lossy(&stopped.stdout).contains("not ready: vip_reward-1, bc-1"), "{stopped:?}");
+    let listed = run(&project, &["--list"]);
+    let text = String::from_utf8_lossy(&listed.stdout).to_string();
+    assert_eq!(text.lines().filter(|line| line.contains("to do")).count(), 5, "{text}");
+
+    let trained = run(&project, &["--without-evaluation"]);
+    assert_eq!(trained.status.code(), Some(0), "{trained:?}");
+    let kept = std::fs::read(project.path("table/cloning-1/checkpoint.safetensors")).unwrap();
+    let scored = run(&project, &[]);
+    assert_eq!(scored.status.code(), Some(0), "{scored:?}");
+    let again = std::fs::read(project.path("table/cloning-1/checkpoint.safetensors")).unwrap();
+    assert!(kept == again, "what was done was done again");
+    let table: Value = serde_json::from_slice(&std::fs::read(project.path("table/table.json")).unwrap()).unwrap();
+    let scenarios = table["scenarios"].as_array().unwrap();
+    assert_eq!(scenarios.len(), 3);
+    for row in scenarios[0]["rows"].as_array().unwrap() {
+        assert_eq!(row["total"]["trials"], 4, "{row}");
+        assert_eq!(row["tasks"].as_array().unwrap().len(), 4, "{row}");
+    }
+    assert_eq!(table["missing"].as_array().unwrap().len(), 0);
+    let page = std::fs::read_to_string(project.path("table/table.html")).unwrap();
+    assert!(page.contains("behavior cloning") && page.contains("VIP reward"));
+
+    // Other settings than what is there was made with.
+    project.edit("launch/smoke/vip.toml", |text| text.replace("seed = 1", "seed = 2"));
+    refused(&run(&project, &[]), &["vip-1", "other settings"]);
+}
+
+#[test]
+fn what_is_not_there_is_named_with_what_is() {
+    let project = project();
+    let call = |more: &[&str]| {
+        let mut words = vec!["pipeline", FILE, "--out", "table"];
+        words.extend(more);
+        project.call(&words)
+    };
+    refused(&call(&["--scale", "huge"]), &[FILE, "huge", "small"]);
+    refused(&call(&["--method", "magic"]), &[FILE, "magic", "vptr"]);
+}
