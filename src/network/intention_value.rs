@@ -246,7 +246,8 @@ mod tests {
         let x = random(&[32, 5]);
         let of = |train| head.of(&x, &x, &x, train).unwrap();
         assert!(of(false).equal(&of(false)));
-        assert!(!of(true).equal(&of(true)));
+        // Not two trained ones with each other: another test may set the process's generator back in between.
+        assert!(!of(true).equal(&of(false)));
     }
 
     #[test]
