@@ -90,6 +90,9 @@ impl Drop for Simulator {
     }
 }
 
+/// The robot's own error: velocities of two positions in a row that jump.
+const DISCONTINUITY: FaultCode = FaultCode(15);
+
 /// A computer that runs many tests at once may be silent for long.
 fn patient() -> FciSettings {
     FciSettings { silence: 5.0, command_age: 5.0, ..FciSettings::of(Model::Fr3) }
@@ -136,6 +139,13 @@ fn go(arm: &mut FciArm, clock: &SystemClock, mode: ControlMode, pose: &[f64; JOI
                 cycles.clear();
                 continue;
             }
+            Err(DriverError::Fault(DISCONTINUITY)) if arm.words().contains("success rate 0.") => {
+                eprintln!("packets were lost, and what the robot made up in their place jumped: recovering");
+                arm.recover(now).unwrap();
+                arm.activate(clock.now(), mode).unwrap();
+                cycles.clear();
+                continue;
+            }
             Err(error) => panic!("{mode}: {error}: {}", arm.words()),
         };
         // franka-sim's velocity servo lets joint 7 swing by some 0.08 rad/s while 0.02 are asked for.
@@ -145,7 +155,7 @@ fn go(arm: &mut FciArm, clock: &SystemClock, mode: ControlMode, pose: &[f64; JOI
         }
         let command = towards(mode, pose, &state.joint_positions, &state.joint_velocities);
         match arm.write(now, &command) {
-            Ok(()) | Err(DriverError::Fault(COMMUNICATION)) => {}
+            Ok(()) | Err(DriverError::Fault(COMMUNICATION | DISCONTINUITY)) => {}
             Err(error) => panic!("{mode}: {error}: {}", arm.words()),
         }
         std::thread::sleep(Duration::from_millis(20));
