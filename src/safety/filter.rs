@@ -73,7 +73,11 @@ impl SafetyFilter {
             chain,
             velocity: JointVector::from_slice(&robot.limits.joint_velocity),
             acceleration: JointVector::from_slice(&robot.limits.joint_acceleration),
-            workspace: Workspace::new(robot.limits.workspace_low, robot.limits.workspace_high),
+            workspace: Workspace {
+                low: robot.limits.workspace_low,
+                high: robot.limits.workspace_high,
+                approaching: false,
+            },
             command_age: robot.limits.command_age,
             period,
             streams_positions: robot.streams_positions(),
@@ -88,11 +92,8 @@ impl SafetyFilter {
     /// A measurement that is not finite leaves nothing to hold; the first finite one given to
     /// [`SafetyFilter::filter`] is then taken.
     pub fn seed(&mut self, now: Timestamp, measured: &Proprioception) {
-        self.last = None;
-        if finite::measurement_is_finite(measured, self.chain.joints()) {
-            self.last = Some(Sent::start(ControlMode::Position, measured, now));
-            self.workspace.start(&self.chain.forward(&measured.joint_positions).translation.vector);
-        }
+        self.last = finite::measurement_is_finite(measured, self.chain.joints())
+            .then(|| Sent::start(ControlMode::Position, measured, now));
     }
 
     /// What may be sent of `wished` at `now`.
@@ -126,7 +127,7 @@ impl SafetyFilter {
             last = Sent::start(wished.mode, measured, now);
         }
 
-        self.workspace.reached(&self.chain.forward(&measured.joint_positions).translation.vector);
+        let workspace = Workspace { approaching: action_age.is_none(), ..self.workspace };
         let mut changes = Changes::default();
         let gripper = wished.gripper.clamp(0.0, 1.0);
         changes.note(LimitReason::JointPosition, (gripper - wished.gripper).abs());
@@ -135,13 +136,13 @@ impl SafetyFilter {
         let before = last.command.joints;
 
         let limited = match wished.mode {
-            ControlMode::Position => self.position(&wished.joints, &last, (elapsed, since), &mut changes),
+            ControlMode::Position => self.position(&workspace, &wished.joints, &last, (elapsed, since), &mut changes),
             ControlMode::Velocity => {
-                let at = (&self.chain, &self.workspace);
+                let at = (&self.chain, &workspace);
                 Ok(self.velocities.within(at, &wished.joints, &before, measured, elapsed, &mut changes))
             }
             ControlMode::Torque => {
-                let at = (&self.chain, &self.workspace);
+                let at = (&self.chain, &workspace);
                 self.torques.within(at, &wished.joints, &before, measured, elapsed, &mut changes)
             }
         };
@@ -165,6 +166,7 @@ impl SafetyFilter {
     /// and stops itself at a jump, so there a jump is never sent.
     fn position(
         &self,
+        workspace: &Workspace,
         wished: &JointVector,
         last: &Sent,
         (elapsed, since): (f64, f64),
@@ -178,7 +180,7 @@ impl SafetyFilter {
         changes.note(LimitReason::JointVelocity, distance(&slow, &inside));
 
         let tool = |q: &JointVector| self.chain.forward(q).translation.vector;
-        let allowed = self.workspace.allows(&tool(&slow), &tool(&before));
+        let allowed = workspace.allows(&tool(&slow), &tool(&before));
         let sent = if allowed { slow } else { before };
         if !allowed {
             // However far the wish was shortened before, this is why the arm stands.

@@ -5,40 +5,18 @@ use nalgebra::Vector3;
 /// Distance outside the box that is let pass \[m\]: the way between two poses inside is straight in joints, not in space.
 pub(super) const TOLERANCE: f64 = 0.005;
 
-/// How much further out than it ever was the tool of an arm that began outside may get on its way back \[m\]: an arm that lay
-/// folded comes up along a curve that leads out a little before it leads in.
-pub(super) const DETOUR: f64 = 0.03;
-
 /// A box in the base frame.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Workspace {
     /// Lower corner \[m\].
-    low: [f64; 3],
+    pub(super) low: [f64; 3],
     /// Upper corner \[m\].
-    high: [f64; 3],
-    /// Smallest distance outside since the start \[m\]; zero once the tool was inside.
-    nearest: f64,
+    pub(super) high: [f64; 3],
+    /// Does the arm go to a posture, with nobody's actions to follow?
+    pub(super) approaching: bool,
 }
 
 impl Workspace {
-    /// A box between two corners \[m\], with the tool inside.
-    pub(super) fn new(low: [f64; 3], high: [f64; 3]) -> Self {
-        Self { low, high, nearest: 0.0 }
-    }
-
-    /// Starts with the tool at a point.
-    pub(super) fn start(&mut self, tool: &Vector3<f64>) {
-        self.nearest = self.distance_outside(tool);
-    }
-
-    /// The tool was measured at a point.
-    pub(super) fn reached(&mut self, tool: &Vector3<f64>) {
-        let outside = self.distance_outside(tool);
-        if outside < self.nearest {
-            self.nearest = outside;
-        }
-    }
-
     /// Distance from a point to the box \[m\]; zero inside, NaN when a number is.
     pub(super) fn distance_outside(&self, point: &Vector3<f64>) -> f64 {
         let mut squared = 0.0;
@@ -57,12 +35,20 @@ impl Workspace {
         f64::sqrt(squared)
     }
 
-    /// May the tool go to `next` when the last sent command has it at `last`? It may inside the box and its tolerance, where
-    /// it gets no further out than it is, and as long as it never was inside also on a detour, though never further down.
+    /// May the tool go to `next` when the last sent command has it at `last`? It may inside the box and its tolerance, and
+    /// where it gets no further out than it is.
+    ///
+    /// An arm without torque folds up with its tool behind the box. The way from there to a posture, straight in joints,
+    /// may lead a little further out before it leads in: that passes where the tool comes no further from the base's axis,
+    /// where there is nothing but the arm itself, and no lower.
     pub(super) fn allows(&self, next: &Vector3<f64>, last: &Vector3<f64>) -> bool {
-        let outside = self.distance_outside(next);
-        let detour = self.nearest > TOLERANCE && outside <= self.nearest + DETOUR && next.z >= last.z.min(self.low[2]);
-        outside <= TOLERANCE || outside <= self.distance_outside(last) || detour
+        let (outside, was_outside) = (self.distance_outside(next), self.distance_outside(last));
+        let from_axis = |point: &Vector3<f64>| point.x.hypot(point.y);
+        let unfolds = self.approaching
+            && was_outside > TOLERANCE
+            && from_axis(next) <= from_axis(last)
+            && next.z >= last.z.min(self.low[2]);
+        outside <= TOLERANCE || outside <= was_outside || unfolds
     }
 }
 
@@ -70,7 +56,7 @@ impl Workspace {
 mod tests {
     use super::*;
 
-    const BOX: Workspace = Workspace { low: [0.1, -0.3, 0.0], high: [0.4, 0.3, 0.3], nearest: 0.0 };
+    const BOX: Workspace = Workspace { low: [0.1, -0.3, 0.0], high: [0.4, 0.3, 0.3], approaching: false };
 
     #[test]
     fn the_distance_is_to_the_nearest_point_of_the_box() {
@@ -95,20 +81,17 @@ mod tests {
     }
 
     #[test]
-    fn a_tool_that_began_outside_may_take_a_detour_but_not_downward_and_not_again() {
-        let mut around = BOX;
-        let folded = Vector3::new(0.04, 0.0, -0.01);
-        around.start(&folded);
+    fn an_arm_that_unfolds_may_come_nearer_to_its_base_but_not_lower_and_nobody_else_may() {
         let at = |x: f64, z: f64| Vector3::new(x, 0.0, z);
-        assert!(around.allows(&at(0.02, -0.01), &folded));
-        assert!(!around.allows(&at(0.0, -0.01), &folded), "further than a detour");
-        assert!(!around.allows(&at(0.035, -0.011), &folded), "downward");
-        around.reached(&at(0.08, 0.05));
-        assert!(!around.allows(&at(0.04, 0.05), &at(0.08, 0.05)), "it has come nearer meanwhile");
-        around.reached(&at(0.2, 0.05));
-        assert!(!around.allows(&at(0.09, 0.05), &at(0.1, 0.05)), "it was inside");
-        around.start(&at(f64::NAN, 0.0));
-        assert!(!around.allows(&at(0.03, 0.05), &at(0.04, 0.05)), "nobody knows where it is");
+        let folded = at(0.04, -0.01);
+        let approaching = Workspace { approaching: true, ..BOX };
+        assert!(approaching.allows(&at(0.03, -0.01), &folded));
+        assert!(!BOX.allows(&at(0.03, -0.01), &folded), "an action does not unfold an arm");
+        assert!(!approaching.allows(&at(0.03, -0.02), &folded), "lower");
+        assert!(!approaching.allows(&at(0.61, 0.1), &at(0.6, 0.1)), "away from the base");
+        assert!(!approaching.allows(&at(0.09, 0.1), &at(0.1, 0.1)), "out of the box");
+        assert!(!approaching.allows(&at(f64::NAN, 0.1), &folded) && !approaching.allows(&at(0.03, f64::NAN), &folded));
+        assert!(!approaching.allows(&at(0.03, 0.0), &at(f64::NAN, 0.0)), "nobody knows where it is");
     }
 
     #[test]
@@ -119,7 +102,7 @@ mod tests {
             bad[axis] = f64::NAN;
             assert!(!BOX.allows(&bad, &inside));
         }
-        let nowhere = Workspace::new([f64::NAN; 3], [f64::NAN; 3]);
+        let nowhere = Workspace { low: [f64::NAN; 3], high: [f64::NAN; 3], approaching: true };
         assert!(!nowhere.allows(&inside, &inside));
     }
 }
