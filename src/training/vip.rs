@@ -27,11 +27,12 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, TchError, Tensor};
 
 use super::checkpoint::{named, restore_named};
+use super::clips::{at_least, names_digest, split};
+use super::diagnostics::{Spread, bumps, clip_images, rows};
 use super::{
     Adam, Batches, ClipAugmentation, Clips, ColorJitter, Crop, Learner, Run, Schedule, Terms, TrainedEncoder, learn,
     step_seed,
 };
-use crate::config::digest;
 use crate::encoder::EncoderKind;
 
 /// Frames of a sample: o_0, g, o_k, o_k+1.
@@ -205,9 +206,8 @@ pub struct VipBatch {
 
 /// Random samples of clips of at least 3 frames.
 struct Samples<'a> {
-    clips: &'a dyn Clips,
     /// Clips to draw from, not empty.
-    picks: Vec<usize>,
+    clips: &'a dyn Clips,
     batch: usize,
     negatives: usize,
     seed: u64,
@@ -233,7 +233,7 @@ impl Batches for Samples<'_> {
         let mut images = vec![0.0f32; self.batch * sample];
         for slot in images.chunks_exact_mut(sample) {
             // Clips, not frames, are equally likely.
-            let clip = self.picks[rng.random_range(0..self.picks.len())];
+            let clip = rng.random_range(0..self.clips.len());
             let frames = draw_frames(self.clips.frames(clip), &mut rng)
                 .map(|index| read_frame(self.clips, clip, index))
                 .into_iter()
@@ -266,47 +266,27 @@ fn read_frame(clips: &dyn Clips, clip: usize, index: usize) -> anyhow::Result<st
 /// whether it came to the end. Clips of fewer than 3 frames are passed over and told.
 pub fn train(settings: &Settings, clips: &dyn Clips, run: &Run<'_>) -> anyhow::Result<bool> {
     settings.check()?;
-    let (long, short): (Vec<usize>, Vec<usize>) = (0..clips.len()).partition(|clip| clips.frames(*clip) >= SHORTEST);
-    if let Some(first) = short.first() {
-        (run.tell)(&format!(
-            "{} of {} clips have fewer than {SHORTEST} frames and are passed over, the first is {}",
-            short.len(),
-            clips.len(),
-            clips.name(*first)
-        ));
+    let long = at_least(clips, SHORTEST)?;
+    if let Some(remark) = long.remark() {
+        (run.tell)(&remark);
     }
-    ensure!(!long.is_empty(), "none of {} clips has {SHORTEST} frames or more; choose another --data", clips.len());
-    let kept = |place: usize| settings.validation > 0 && place % settings.validation == settings.validation - 1;
-    let part = |held_out| (0..long.len()).filter(|place| kept(*place) == held_out).map(|place| long[place]).collect();
-    let (learned, held_out): (Vec<usize>, Vec<usize>) = (part(false), part(true));
-    ensure!(
-        !learned.is_empty(),
-        "validation: found {}, which keeps all of {} clips back and leaves none to train on; use 0, or 2 and more",
-        settings.validation,
-        long.len()
-    );
+    let (learned, held_out) = split(&long, settings.validation)?;
     let augmentation =
         ClipAugmentation { crop: settings.crop, scale: settings.crop_scale, shift: 0, color: ColorJitter::NONE };
     let record = serde_json::json!({
         "algorithm": "vip",
         "settings": settings,
         "data": {
-            "clips": long.len(), "kept_back": held_out.len(), "passed_over": short.len(),
-            "frames": long.iter().map(|clip| clips.frames(*clip)).sum::<usize>(),
+            "clips": long.len(), "kept_back": held_out.len(), "passed_over": long.left_out(),
+            "frames": (0..long.len()).map(|clip| long.frames(clip)).sum::<usize>(),
             "digest_of_names_and_lengths": names_digest(clips),
         },
     });
-    let samples = |picks, seed, augmentation| Samples {
-        clips,
-        picks,
-        batch: settings.batch,
-        negatives: settings.negatives,
-        seed,
-        augmentation,
-    };
-    let batches = samples(learned, settings.seed, augmentation);
+    let (batch, negatives, seed) = (settings.batch, settings.negatives, settings.seed);
+    let batches = Samples { clips: &learned, batch, negatives, seed, augmentation };
     // What is validated on is the same for all seeds.
-    let held_out = (!held_out.is_empty()).then(|| samples(held_out, 0, ClipAugmentation::NONE));
+    let unvaried = Samples { clips: &held_out, seed: 0, augmentation: ClipAugmentation::NONE, ..batches };
+    let held_out = (!unvaried.clips.is_empty()).then_some(unvaried);
     let mut learner = Vip::new(settings, held_out)?;
     let expected = learner.encoder.image_size();
     ensure!(
@@ -317,12 +297,6 @@ pub fn train(settings: &Settings, clips: &dyn Clips, run: &Run<'_>) -> anyhow::R
     );
     let Settings { seed, steps, checkpoint_every, validate_every, .. } = *settings;
     learn(&mut learner, &batches, &Schedule { seed, steps, checkpoint_every, validate_every }, record, run)
-}
-
-/// Digest of which clips there are and how long they are.
-fn names_digest(clips: &dyn Clips) -> String {
-    let list: String = (0..clips.len()).map(|clip| format!("{} {}\n", clips.name(clip), clips.frames(clip))).collect();
-    digest(list.as_bytes())
 }
 
 struct Vip<'a> {
@@ -348,27 +322,6 @@ impl<'a> Vip<'a> {
         let frames = batch.images.f_reshape([samples * FRAMES as i64, 3, height, width])?;
         let embeddings = self.encoder.embed(&frames, train)?.f_reshape([samples, FRAMES as i64, -1])?;
         loss(&embeddings, &batch.permutations, &self.settings.objective())
-    }
-
-    /// Share of a clip's steps on which its embedding moves away from the last one.
-    fn bumps(&self, clips: &dyn Clips, clip: usize) -> anyhow::Result<f64> {
-        let frames = clips.frames(clip).min(BUMP_FRAMES);
-        let size = clips.size() as usize;
-        let mut images = vec![0.0f32; frames * 3 * size * size];
-        for (index, planes) in images.chunks_exact_mut(3 * size * size).enumerate() {
-            let frame = read_frame(clips, clip, index)?;
-            let mut none = ChaCha8Rng::seed_from_u64(0);
-            ClipAugmentation::NONE.apply(&[&frame], size, size, planes, &mut none);
-        }
-        let (count, side) = (frames as i64, size as i64);
-        let images = Tensor::f_from_slice(&images)?.f_reshape([count, 3, side, side])?;
-        let away = tch::no_grad(|| {
-            let embeddings = self.encoder.embed(&images, false)?;
-            let distances = embeddings.f_sub(&embeddings.f_narrow(0, count - 1, 1)?)?;
-            let distances = distances.f_norm_scalaropt_dim(2, &[-1i64][..], false)?;
-            distances.f_diff(1, 0, None::<Tensor>, None::<Tensor>)?.f_gt(0.0)?.f_mean(Kind::Float)
-        })?;
-        Ok(f64::try_from(&away)?)
     }
 }
 
@@ -396,12 +349,15 @@ impl Learner for Vip<'_> {
             let batch = held_out.batch(number)?;
             sum += f64::try_from(&tch::no_grad(|| self.loss(&batch, false))?.total)?;
         }
-        let clips: Vec<usize> = held_out.picks.iter().copied().take(BUMP_CLIPS).collect();
-        let mut bumps = 0.0;
-        for clip in &clips {
-            bumps += self.bumps(held_out.clips, *clip)?;
+        let mut away = Vec::new();
+        for clip in 0..held_out.clips.len().min(BUMP_CLIPS) {
+            let images = clip_images(held_out.clips, clip, BUMP_FRAMES)?;
+            let embeddings = tch::no_grad(|| rows(&images, |part| self.encoder.embed(part, false)))?;
+            away.extend(bumps(&embeddings));
         }
-        Ok(vec![("loss", sum / VALIDATION_BATCHES as f64), ("bumps", bumps / clips.len().max(1) as f64)])
+        let mut terms = vec![("loss", sum / VALIDATION_BATCHES as f64)];
+        terms.extend(Spread::of(&away).map(|spread| ("bumps", spread.mean)));
+        Ok(terms)
     }
 
     fn state(&self) -> anyhow::Result<Vec<(String, Tensor)>> {

@@ -287,7 +287,6 @@ fn a_batch_depends_on_seed_and_step_alone_and_shares_its_crop() {
     let clips = Walks { lengths: vec![5], ..walks() };
     let samples = |seed, crop| Samples {
         clips: &clips,
-        picks: vec![0],
         batch: 2,
         negatives: 3,
         seed,

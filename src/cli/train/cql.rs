@@ -32,8 +32,7 @@ pub(super) struct Arguments {
 pub(super) fn train(a: &Arguments) -> anyhow::Result<u8> {
     let shared = &a.shared;
     let mut settings: Settings = load(&shared.settings)?;
-    settings.steps = shared.steps.unwrap_or(settings.steps);
-    settings.seed = shared.seed.unwrap_or(settings.seed);
+    shared.decide(&mut settings.steps, &mut settings.seed);
     if a.encoder_weights.is_some() {
         settings.encoder_weights.clone_from(&a.encoder_weights);
     }

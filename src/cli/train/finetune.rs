@@ -34,8 +34,7 @@ pub(super) struct Arguments {
 pub(super) fn train(a: &Arguments) -> anyhow::Result<u8> {
     let shared = &a.shared;
     let mut settings: Settings = load(&shared.settings)?;
-    settings.steps = shared.steps.unwrap_or(settings.steps);
-    settings.seed = shared.seed.unwrap_or(settings.seed);
+    shared.decide(&mut settings.steps, &mut settings.seed);
     settings.freeze_encoders |= a.freeze_encoders;
     settings.check(&shared.settings)?;
     let file = shared.settings.display();

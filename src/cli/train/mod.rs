@@ -77,6 +77,12 @@ struct Shared {
 }
 
 impl Shared {
+    /// Puts what the command line says in the settings' place.
+    fn decide(&self, steps: &mut u64, seed: &mut u64) {
+        *steps = self.steps.unwrap_or(*steps);
+        *seed = self.seed.unwrap_or(*seed);
+    }
+
     /// Trains until the end or a signal; answers the exit code. `made` is what `out` then holds.
     fn run(
         &self,

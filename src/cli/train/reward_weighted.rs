@@ -25,8 +25,7 @@ pub(super) struct Arguments {
 pub(super) fn train(a: &Arguments) -> anyhow::Result<u8> {
     let shared = &a.shared;
     let mut settings: Settings = load(&shared.settings)?;
-    settings.steps = shared.steps.unwrap_or(settings.steps);
-    settings.seed = shared.seed.unwrap_or(settings.seed);
+    shared.decide(&mut settings.steps, &mut settings.seed);
     if let Some(file) = &a.encoder_weights {
         settings.encoder_weights.clone_from(file);
     }

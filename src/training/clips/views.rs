@@ -6,49 +6,35 @@ use anyhow::{Context, ensure};
 
 use super::Clips;
 
-impl<T: Clips + ?Sized> Clips for Box<T> {
-    fn len(&self) -> usize {
-        (**self).len()
-    }
+/// Whoever holds clips, owned or borrowed, stands for them.
+macro_rules! holder {
+    ($($head:tt)*) => {
+        $($head)* {
+            fn len(&self) -> usize {
+                (**self).len()
+            }
 
-    fn frames(&self, clip: usize) -> usize {
-        (**self).frames(clip)
-    }
+            fn frames(&self, clip: usize) -> usize {
+                (**self).frames(clip)
+            }
 
-    fn name(&self, clip: usize) -> &str {
-        (**self).name(clip)
-    }
+            fn name(&self, clip: usize) -> &str {
+                (**self).name(clip)
+            }
 
-    fn size(&self) -> u32 {
-        (**self).size()
-    }
+            fn size(&self) -> u32 {
+                (**self).size()
+            }
 
-    fn frame(&self, clip: usize, index: usize) -> anyhow::Result<Cow<'_, [u8]>> {
-        (**self).frame(clip, index)
-    }
+            fn frame(&self, clip: usize, index: usize) -> anyhow::Result<Cow<'_, [u8]>> {
+                (**self).frame(clip, index)
+            }
+        }
+    };
 }
 
-impl<T: Clips + ?Sized> Clips for &T {
-    fn len(&self) -> usize {
-        (**self).len()
-    }
-
-    fn frames(&self, clip: usize) -> usize {
-        (**self).frames(clip)
-    }
-
-    fn name(&self, clip: usize) -> &str {
-        (**self).name(clip)
-    }
-
-    fn size(&self) -> u32 {
-        (**self).size()
-    }
-
-    fn frame(&self, clip: usize, index: usize) -> anyhow::Result<Cow<'_, [u8]>> {
-        (**self).frame(clip, index)
-    }
-}
+holder!(impl<T: Clips + ?Sized> Clips for Box<T>);
+holder!(impl<T: Clips + ?Sized> Clips for &T);
 
 /// The clips of a set that are long enough for an algorithm.
 pub struct Longer<C> {
@@ -79,8 +65,10 @@ impl<C: Clips> Longer<C> {
     /// What was left out, in words; `None` where nothing was.
     pub fn remark(&self) -> Option<String> {
         let all = self.clips.len();
-        let text = |out| format!("{out} of {all} clips have fewer than {} frames and are left out", self.least);
-        Some(self.left_out()).filter(|out| *out > 0).map(text)
+        let (out, least) = (self.left_out(), self.least);
+        let first = (0..all).find(|clip| self.clips.frames(*clip) < least)?;
+        let name = self.clips.name(first);
+        Some(format!("{out} of {all} clips have fewer than {least} frames and are left out, the first is {name}"))
     }
 }
 

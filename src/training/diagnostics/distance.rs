@@ -122,6 +122,23 @@ mod tests {
     }
 
     #[test]
+    fn rewards_are_steps_nearer_to_the_goal_and_telescope() {
+        let embeddings = [[0.0, 0.0], [0.0, 3.0], [0.0, 4.0], [3.0, 4.0]].map(Vec::from);
+        // Distances 5, sqrt 10, 3, 0.
+        let plain = potential_rewards(&embeddings, &[3.0, 4.0], false);
+        let expected = [5.0 - 10f64.sqrt(), 10f64.sqrt() - 3.0, 3.0, 0.0];
+        assert!(plain.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-5), "{plain:?}");
+        let relative = potential_rewards(&embeddings, &[3.0, 4.0], true);
+        assert!((relative.iter().sum::<f64>() - 1.0).abs() < 1e-6, "{relative:?}");
+    }
+
+    #[test]
+    fn a_clip_that_begins_at_the_goal_has_finite_rewards() {
+        let embeddings = [[3.0, 4.0], [3.0, 5.0]].map(Vec::from);
+        assert_eq!(potential_rewards(&embeddings, &[3.0, 4.0], true), [-1.0, 0.0]);
+    }
+
+    #[test]
     fn a_spread_is_that_of_its_numbers() {
         assert_eq!(Spread::of(&[1.0, 3.0]), Some(Spread { mean: 2.0, deviation: 1.0, count: 2 }));
         assert_eq!(Spread::of(&[]), None);

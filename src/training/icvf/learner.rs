@@ -146,7 +146,7 @@ impl Learner for Icvf<'_> {
             }
             let (mut falling, mut away) = (Vec::new(), Vec::new());
             for clip in 0..self.held_out.len().min(VALIDATION_CLIPS) {
-                let images = clip_images(self.held_out, clip)?;
+                let images = clip_images(self.held_out, clip, usize::MAX)?;
                 let embeddings = rows(&images, |x| self.online.encoder.embed(&x.f_to_device(device())?, false))?;
                 let values = values_to_the_last(&self.online.values, &embeddings)?;
                 falling.extend(falling_share(&values));
@@ -279,7 +279,9 @@ mod tests {
         let (_variables, values) =
             crate::training::icvf::load_values(&folder.path().join("values.safetensors")).unwrap();
         let ours = values_to_the_last(&values, &embeddings).unwrap();
-        let own = rows(&clip_images(&clips, 0).unwrap(), |x| icvf.online.encoder.embed(&x.to_device(device()), false));
+        let own = rows(&clip_images(&clips, 0, usize::MAX).unwrap(), |x| {
+            icvf.online.encoder.embed(&x.to_device(device()), false)
+        });
         let theirs = values_to_the_last(&icvf.online.values, &own.unwrap()).unwrap();
         assert_eq!(ours.len(), 4);
         for (a, b) in ours.iter().zip(theirs) {

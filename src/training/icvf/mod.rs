@@ -25,9 +25,8 @@ pub use value_file::load_values;
 
 use anyhow::ensure;
 
-use super::clips::{at_least, split};
+use super::clips::{at_least, names_digest, split};
 use super::{Clips, Run, Schedule, learn};
-use crate::config::digest;
 use crate::encoder::EncoderKind;
 
 /// Fewest images of a clip in which a step can be seen.
@@ -56,12 +55,6 @@ pub fn train(settings: &Settings, clips: &dyn Clips, run: &Run<'_>) -> anyhow::R
     let Settings { seed, steps, checkpoint_every, validate_every, .. } = *settings;
     let schedule = Schedule { seed, steps, checkpoint_every, validate_every };
     learn(&mut learner, &settings.batches(&learned), &schedule, record, run)
-}
-
-/// Digest of which clips there are and how long they are.
-fn names_digest(clips: &dyn Clips) -> String {
-    let list: String = (0..clips.len()).map(|clip| format!("{} {}\n", clips.name(clip), clips.frames(clip))).collect();
-    digest(list.as_bytes())
 }
 
 /// Refuses images of another size than the settings name, or than the encoder can take.
