@@ -5,6 +5,7 @@
 //! many hours can be made in pieces (`--minutes`). All policies that are ready are scored in turns on the same trials.
 
 mod plan;
+mod schedule;
 mod stage;
 mod table;
 
@@ -22,13 +23,13 @@ use crate::config::project_root;
 use crate::evaluation::{ComparisonReport, Scenario, plans};
 use crate::runtime::StopFlag;
 use plan::{Job, Plan, Scored};
-use stage::{Done, Ended};
+use stage::Done;
 use table::Table;
 
 /// Arguments of `visuomotor pipeline`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  visuomotor pipeline launch/vptr_kitchen.toml --out results/table\n  visuomotor pipeline launch/vptr_kitchen.toml --scale smoke --out results/smoke\n  visuomotor pipeline launch/vptr_kitchen.toml --method vptr --method ptr --minutes 60 --out results/table\n  visuomotor pipeline launch/vptr_kitchen.toml --list --out results/table\n\nA stopped pipeline goes on where it stopped when it is started again with the same --out."
+    after_help = "Examples:\n  visuomotor pipeline launch/vptr_kitchen.toml --out results/table\n  visuomotor pipeline launch/vptr_kitchen.toml --scale smoke --out results/smoke\n  visuomotor pipeline launch/vptr_kitchen.toml --method vptr --method ptr --jobs 2 --minutes 60 --out results/table\n  visuomotor pipeline launch/vptr_kitchen.toml --list --out results/table\n\nA stopped pipeline goes on where it stopped when it is started again with the same --out."
 )]
 pub struct PipelineArguments {
     /// Pipeline file
@@ -48,6 +49,9 @@ pub struct PipelineArguments {
     /// Say what would be run and what is done, and run nothing
     #[arg(long)]
     pub list: bool,
+    /// Stages to run at once; each gets its share of the processor
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub jobs: usize,
     /// Train only
     #[arg(long)]
     pub without_evaluation: bool,
@@ -78,17 +82,7 @@ pub fn pipeline(arguments: &PipelineArguments) -> anyhow::Result<u8> {
     let flag = StopFlag::on_signals()?;
     let until = arguments.minutes.map(|minutes| Instant::now() + Duration::from_secs_f64(minutes.max(0.0) * 60.0));
     let stop = || flag.is_raised() || until.is_some_and(|until| Instant::now() >= until);
-    for (number, job) in jobs.iter().enumerate() {
-        if done.contains_key(&number) || stop() {
-            continue;
-        }
-        say!("[{}/{}] {}: visuomotor {}", number + 1, jobs.len(), job.name, job.words.join(" "));
-        if stage::run(job, &root, &digests[number], &stop)? == Ended::Done
-            && let Some(was) = stage::done(job, &digests[number])?
-        {
-            done.insert(number, was);
-        }
-    }
+    schedule::run_all(&jobs, &digests, &root, arguments.jobs, &mut done, &stop)?;
     let ready: Vec<&Scored> = scored.iter().filter(|policy| done.contains_key(&policy.job)).collect();
     let mut table = Table::new(&plan, &arguments.scale, &jobs, &scored, &done);
     if !arguments.without_evaluation {

@@ -1,5 +1,6 @@
 //! Runs one job as a process of its own, and keeps on disk that it is done.
 
+use std::fs::File;
 use std::path::Path;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
@@ -54,8 +55,9 @@ pub fn done(job: &Job, digest: &str) -> anyhow::Result<Option<Done>> {
     Ok(Some(done))
 }
 
-/// Runs a job, going on where an earlier run of it was stopped. `stop` is asked meanwhile.
-pub fn run(job: &Job, root: &Path, digest: &str, stop: &dyn Fn() -> bool) -> anyhow::Result<Ended> {
+/// Runs a job, going on where an earlier run of it was stopped. `stop` is asked meanwhile. One of several `at_once` has its
+/// share of the processor and writes what it says to a file.
+pub fn run(job: &Job, root: &Path, digest: &str, at_once: usize, stop: &dyn Fn() -> bool) -> anyhow::Result<Ended> {
     let mut words = job.words.clone();
     let (clock, spent) = (job.folder.with_extension("seconds"), Instant::now());
     let before: f64 = std::fs::read_to_string(&clock).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0.0);
@@ -66,11 +68,19 @@ pub fn run(job: &Job, root: &Path, digest: &str, stop: &dyn Fn() -> bool) -> any
         std::fs::remove_dir_all(&job.folder).with_context(|| format!("{}: cannot be removed", job.folder.display()))?;
     }
     let program = std::env::current_exe().context("this program cannot be found again")?;
-    let mut child = Command::new(program)
-        .args(&words)
-        .current_dir(root)
-        .spawn()
-        .with_context(|| format!("`visuomotor {}` cannot be started", words.join(" ")))?;
+    let mut command = Command::new(program);
+    command.args(&words).current_dir(root);
+    let log = job.folder.with_extension("log");
+    if at_once > 1 {
+        let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+        let file = File::options().create(true).append(true).open(&log);
+        let file = file.with_context(|| format!("{}: cannot be written", log.display()))?;
+        // libtorch reads this once, when it starts.
+        command.env("OMP_NUM_THREADS", (cores / at_once).max(1).to_string());
+        command.stdout(file.try_clone()?).stderr(file);
+    }
+    let said = || if at_once > 1 { log.display().to_string() } else { "what it said above".into() };
+    let mut child = command.spawn().with_context(|| format!("`visuomotor {}` cannot be started", words.join(" ")))?;
     let status = wait(&mut child, stop)?;
     let seconds = before + spent.elapsed().as_secs_f64();
     match status {
@@ -90,7 +100,7 @@ pub fn run(job: &Job, root: &Path, digest: &str, stop: &dyn Fn() -> bool) -> any
             Ok(Ended::Stopped)
         }
         Some(code) => {
-            anyhow::bail!("`visuomotor {}` ended with exit code {code}; see what it said above", words.join(" "))
+            anyhow::bail!("`visuomotor {}` ended with exit code {code}; see {}", words.join(" "), said())
         }
         None => anyhow::bail!("`visuomotor {}` was killed; start the pipeline again to go on", words.join(" ")),
     }

@@ -22,8 +22,8 @@ pub struct Table {
     name: String,
     scale: String,
     methods: Vec<MethodName>,
-    /// Name, folder and seconds of what is done.
-    stages: Vec<(String, String, f64)>,
+    /// Name, which is also its folder's, and seconds of what is done.
+    stages: Vec<(String, f64)>,
     /// Policies that are not ready.
     missing: Vec<String>,
     scenarios: Vec<ScenarioTable>,
@@ -41,10 +41,7 @@ impl Table {
                 .iter()
                 .map(|m| MethodName { name: m.name.clone(), label: m.label.clone(), paper: m.paper })
                 .collect(),
-            stages: done
-                .iter()
-                .map(|(number, was)| (jobs[*number].name.clone(), jobs[*number].name.clone(), was.seconds))
-                .collect(),
+            stages: done.iter().map(|(number, was)| (jobs[*number].name.clone(), was.seconds)).collect(),
             missing: scored.iter().filter(|policy| !done.contains_key(&policy.job)).map(name).collect(),
             scenarios: Vec::new(),
         }
@@ -57,12 +54,18 @@ impl Table {
 
     /// Writes both files.
     pub fn write(&self, out: &Path) -> anyhow::Result<()> {
-        let stages: Vec<_> =
-            self.stages.iter().map(|(name, _, seconds)| json!({"stage": name, "seconds": seconds})).collect();
+        let times: Vec<_> =
+            self.stages.iter().map(|(name, seconds)| json!({"stage": name, "seconds": seconds})).collect();
         let json = json!({
-            "name": self.name, "scale": self.scale, "scenarios": self.scenarios, "stages": stages, "missing": self.missing,
+            "name": self.name, "scale": self.scale, "scenarios": self.scenarios, "stages": times, "missing": self.missing,
         });
-        let page = render_methods(&self.name, &self.scale, &self.scenarios, &self.stages);
+        let with_curves = |(name, seconds): &(String, f64)| {
+            let curves = format!("{name}/curves.svg");
+            let link = out.join(&curves).is_file().then_some(curves);
+            (name.clone(), link, *seconds)
+        };
+        let stages: Vec<_> = self.stages.iter().map(with_curves).collect();
+        let page = render_methods(&self.name, &self.scale, &self.scenarios, &stages);
         for (name, text) in [(FILE, serde_json::to_string_pretty(&json)? + "\n"), (PAGE_FILE, page)] {
             let file = out.join(name);
             let partial = out.join(format!("{name}.partial"));

@@ -5,8 +5,13 @@ use std::fmt::Write as _;
 use super::{chart, escape, p_words, score_row, spoken, style};
 use crate::evaluation::methods::{MethodRow, ScenarioTable};
 
-/// The page of a table. `stages` are (name, folder, seconds) of what was run for it.
-pub fn render_methods(name: &str, scale: &str, tables: &[ScenarioTable], stages: &[(String, String, f64)]) -> String {
+/// The page of a table. `stages` are (name, its curves where it has some, seconds) of what was run for it.
+pub fn render_methods(
+    name: &str,
+    scale: &str,
+    tables: &[ScenarioTable],
+    stages: &[(String, Option<String>, f64)],
+) -> String {
     let mut parts = String::new();
     for table in tables {
         let _ = write!(parts, "<h2>Scenario {}: {}</h2><div class=\"panel\">", table.scenario, escape(&table.title));
@@ -24,14 +29,10 @@ pub fn render_methods(name: &str, scale: &str, tables: &[ScenarioTable], stages:
         parts.push_str("<p>Fewer than two policies are ready: nothing is compared yet.</p>");
     }
     let mut rows = String::new();
-    for (stage, folder, seconds) in stages {
-        let _ = write!(
-            rows,
-            "<tr><td><a href=\"{0}/curves.svg\">{1}</a></td><td>{2:.0} s</td></tr>",
-            escape(folder),
-            escape(stage),
-            seconds
-        );
+    for (stage, curves, seconds) in stages {
+        let name = escape(stage);
+        let name = curves.as_ref().map_or(name.clone(), |file| format!("<a href=\"{}\">{name}</a>", escape(file)));
+        let _ = write!(rows, "<tr><td>{name}</td><td>{seconds:.0} s</td></tr>");
     }
     format!(
         concat!(

@@ -1,0 +1,105 @@
+//! Which job is run when: in the plan's order, as many at once as wished, none before what it needs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use super::plan::Job;
+use super::stage::{self, Done, Ended};
+
+/// How often a free hand looks for a job that has become possible.
+const NAP: Duration = Duration::from_millis(100);
+
+/// Jobs that are done and jobs that somebody has taken.
+#[derive(Default)]
+struct Ledger {
+    done: BTreeMap<usize, Done>,
+    taken: BTreeSet<usize>,
+    /// Jobs at work.
+    running: usize,
+}
+
+impl Ledger {
+    /// Takes the first job that can be run now.
+    fn take(&mut self, jobs: &[Job]) -> Option<usize> {
+        let can = |number: usize| {
+            !self.done.contains_key(&number)
+                && !self.taken.contains(&number)
+                && jobs[number].needs.iter().all(|need| self.done.contains_key(need))
+        };
+        let number = (0..jobs.len()).find(|number| can(*number))?;
+        self.taken.insert(number);
+        self.running += 1;
+        Some(number)
+    }
+}
+
+/// Runs what is not in `done` yet and adds it, until all is done, `stop` says so or a job fails. With several `at_once` the
+/// processor is shared out among them and each writes what it says to a file beside its folder.
+pub fn run_all(
+    jobs: &[Job],
+    digests: &[String],
+    root: &Path,
+    at_once: usize,
+    done: &mut BTreeMap<usize, Done>,
+    stop: &(dyn Fn() -> bool + Sync),
+) -> anyhow::Result<()> {
+    let ledger = Mutex::new(Ledger { done: std::mem::take(done), ..Ledger::default() });
+    let failed = AtomicBool::new(false);
+    let halt = || stop() || failed.load(Ordering::Relaxed);
+    let open = || ledger.lock().unwrap_or_else(PoisonError::into_inner);
+    let hand = || -> anyhow::Result<()> {
+        while !halt() {
+            let taken = open().take(jobs);
+            let Some(number) = taken else {
+                if open().running == 0 {
+                    return Ok(());
+                }
+                std::thread::sleep(NAP);
+                continue;
+            };
+            let job = &jobs[number];
+            say!("[{}/{}] {}: visuomotor {}", number + 1, jobs.len(), job.name, job.words.join(" "));
+            let ended = stage::run(job, root, &digests[number], at_once, &halt);
+            let mut ledger = open();
+            ledger.running -= 1;
+            if ended.inspect_err(|_| failed.store(true, Ordering::Relaxed))? == Ended::Done
+                && let Some(was) = stage::done(job, &digests[number])?
+            {
+                say!("[{}/{}] {}: done in {:.0} s", number + 1, jobs.len(), job.name, was.seconds);
+                ledger.done.insert(number, was);
+            }
+        }
+        Ok(())
+    };
+    let ended: Vec<_> = std::thread::scope(|scope| {
+        let hands: Vec<_> = (0..at_once.max(1)).map(|_| scope.spawn(hand)).collect();
+        hands.into_iter().map(std::thread::ScopedJoinHandle::join).collect()
+    });
+    *done = std::mem::take(&mut open().done);
+    ended.into_iter().try_for_each(|hand| hand.unwrap_or_else(|_| Err(anyhow::anyhow!("a job's thread broke down"))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(needs: &[usize]) -> Job {
+        Job { name: String::new(), words: Vec::new(), folder: "nowhere".into(), needs: needs.to_vec() }
+    }
+
+    #[test]
+    fn a_job_waits_for_what_it_needs_and_is_taken_once() {
+        let jobs = [job(&[]), job(&[0]), job(&[]), job(&[1, 2])];
+        let mut ledger = Ledger::default();
+        assert_eq!([ledger.take(&jobs), ledger.take(&jobs), ledger.take(&jobs)], [Some(0), Some(2), None]);
+        let done = Done { command: Vec::new(), digest: String::new(), seconds: 1.0 };
+        ledger.done.insert(0, done.clone());
+        assert_eq!([ledger.take(&jobs), ledger.take(&jobs)], [Some(1), None]);
+        ledger.done.extend([(1, done.clone()), (2, done)]);
+        assert_eq!([ledger.take(&jobs), ledger.take(&jobs)], [Some(3), None]);
+        assert_eq!(ledger.running, 4);
+    }
+}
