@@ -1,0 +1,120 @@
+//! `visuomotor values`: how values go along clips that end in success: an encoder's distance to the goal, the values that
+//! ICVF learned with it, or what a policy's critic thinks of its states.
+//!
+//! Writes `values.json` (numbers of every clip, means and spreads) and `values.svg` (V(s_t) of the first clips) into a
+//! folder.
+
+mod encoder;
+mod policy;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, ensure};
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::encoder::EncoderKind;
+use crate::training::diagnostics::{Spread, ValueCurve, falling_share, value_chart};
+
+/// Curves in the picture: more are hard to tell apart.
+const CURVES: usize = 5;
+
+/// Tell how values rise along clips.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  visuomotor values --encoder small --weights results/icvf/encoder.safetensors \\
+    --heads results/icvf/values.safetensors --clips videos/ --out results/values
+  visuomotor values --policy results/table/vptr-1 --clips results/held_out --out results/values")]
+pub struct ValuesArguments {
+    /// Which encoder: vip, vptr, r3m, mvp or small
+    #[arg(long, required_unless_present = "policy")]
+    encoder: Option<EncoderKind>,
+    /// Its weights; without: some that were trained on nothing, to compare with
+    #[arg(long, requires = "encoder")]
+    weights: Option<PathBuf>,
+    /// The values.safetensors that `train icvf` wrote beside the weights
+    #[arg(long, requires = "encoder")]
+    heads: Option<PathBuf>,
+    /// Instead of an encoder: a policy folder of `train cql` or `train finetune`, whose critic is asked
+    #[arg(long, conflicts_with = "encoder")]
+    policy: Option<PathBuf>,
+    /// Clips: videos, folders of pictures, recorded episodes, Bridge or LeRobot data; for a policy recorded episodes
+    #[arg(long)]
+    clips: PathBuf,
+    /// Folder for the numbers and the picture
+    #[arg(long)]
+    out: PathBuf,
+    /// At most so many clips, from the first on
+    #[arg(long, default_value_t = 50)]
+    most: usize,
+    /// Side of the clips' images \[pixels\]; without: 128 for small and vptr, 224 for the others
+    #[arg(long, requires = "encoder")]
+    image_size: Option<u32>,
+}
+
+/// What was found along one clip.
+struct Along {
+    name: String,
+    /// Distance of each image to the last one, for an encoder.
+    distances: Option<Vec<f64>>,
+    /// Share of steps away from the last image, for an encoder.
+    bumps: Option<f64>,
+    /// Value of each image.
+    values: Vec<f64>,
+}
+
+/// What was found along all of them.
+struct Found {
+    clips: Vec<Along>,
+    /// What the values are, for the picture's title.
+    what: String,
+    /// Where they come from.
+    source: Value,
+}
+
+/// Runs the command.
+pub fn values(a: &ValuesArguments) -> anyhow::Result<u8> {
+    let found = match (&a.policy, a.encoder) {
+        (Some(folder), _) => policy::values(a, folder)?,
+        (None, Some(kind)) => encoder::values(a, kind)?,
+        (None, None) => anyhow::bail!("neither --encoder nor --policy was given; name one"),
+    };
+    ensure!(!found.clips.is_empty(), "--most: found 0, expected at least 1");
+    let falling = summary(found.clips.iter().filter_map(|clip| falling_share(&clip.values)));
+    let bumps = summary(found.clips.iter().filter_map(|clip| clip.bumps));
+    if !bumps.is_null() {
+        say!("bumps {bumps}");
+    }
+    say!("steps on which the value falls {falling}");
+    let each = found.clips.iter().map(|clip| {
+        json!({
+            "clip": clip.name, "bumps": clip.bumps, "falling_share": falling_share(&clip.values),
+            "distances": clip.distances, "values": clip.values,
+        })
+    });
+    let report = json!({
+        "source": found.source, "bumps": bumps, "falling_share": falling, "clips": each.collect::<Vec<_>>(),
+    });
+    std::fs::create_dir_all(&a.out).with_context(|| format!("{}: cannot be created", a.out.display()))?;
+    let curve = |clip: &Along| ValueCurve { name: clip.name.clone(), values: clip.values.clone() };
+    let curves: Vec<_> = found.clips.iter().take(CURVES).map(curve).collect();
+    let files = [
+        ("values.json", serde_json::to_vec_pretty(&report)?),
+        ("values.svg", value_chart(&found.what, &curves).into()),
+    ];
+    for (name, bytes) in files {
+        let file = a.out.join(name);
+        std::fs::write(&file, bytes).with_context(|| format!("{}: cannot be written", file.display()))?;
+    }
+    say!("values.json and values.svg in {}", a.out.display());
+    Ok(0)
+}
+
+/// Mean and deviation of shares over clips; nothing where no clip has one.
+fn summary(shares: impl Iterator<Item = f64>) -> Value {
+    let shares: Vec<f64> = shares.collect();
+    Spread::of(&shares).map_or(
+        Value::Null,
+        |Spread { mean, deviation, count }| json!({ "mean": mean, "deviation": deviation, "clips": count }),
+    )
+}
