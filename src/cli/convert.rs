@@ -1,10 +1,11 @@
 //! `visuomotor convert`: turns a PyTorch checkpoint into the safetensors file that encoders load.
 //!
 //! Nothing in the checkpoint is executed. The names' common beginning (`module.convnet.` of VIP and R3M) is cut off,
-//! floats become f32, counters of BatchNorm are left out. With `--encoder` the result is loaded into that network
+//! floats become f32, counters of BatchNorm and R3M's language head are left out. With `--encoder` the result is loaded into that network
 //! before it is written. Refused, naming file, key, found, expected and what to do: whatever
 //! [`checkpoint`](crate::encoder::checkpoint) and [`weights`](crate::encoder::weights) refuse.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -22,10 +23,13 @@ use crate::encoder::weights::{self, Weights, is_counter};
 /// What wraps an encoder's names in published checkpoints: `DataParallel`, then VIP's and R3M's attribute.
 const WRAPPERS: [&str; 2] = ["module.", "convnet."];
 
+/// Parts of R3M's file that no image goes through: its language head.
+const NOT_THE_ENCODERS: [&str; 2] = ["lang_enc", "lang_rew"];
+
 /// Turn a PyTorch checkpoint into safetensors, without executing anything in it.
 #[derive(Args, Clone, Debug)]
 #[command(
-    after_help = "Example:\n  visuomotor convert ~/.vip/resnet50/model.pt vip.safetensors --key vip --encoder vip"
+    after_help = "Example:\n  visuomotor convert ~/.vip/resnet50/model.pt vip.safetensors --key vip --encoder vip\n  visuomotor convert ~/.r3m/r3m_50/model.pt r3m.safetensors --key r3m --encoder r3m\n  visuomotor convert vitb-mae-egosoup.pth mvp.safetensors --key model --encoder mvp"
 )]
 pub struct ConvertArguments {
     /// Checkpoint written by torch.save (PyTorch 1.6 or later).
@@ -35,7 +39,7 @@ pub struct ConvertArguments {
     /// Which dict of the checkpoint holds the weights; needed if it has several.
     #[arg(long)]
     pub key: Option<String>,
-    /// Check that the weights fit this encoder: vip, vptr or small.
+    /// Check that the weights fit this encoder: vip, vptr, r3m, mvp or small.
     #[arg(long)]
     pub encoder: Option<EncoderKind>,
 }
@@ -49,9 +53,11 @@ pub fn convert(arguments: &ConvertArguments) -> anyhow::Result<ExitCode> {
     let bytes = std::fs::read(source)
         .with_context(|| format!("{}: cannot be read; check the path and the permissions", source.display()))?;
     let tensors = checkpoint::read_bytes(source, &bytes, key.as_deref())?;
+    let (beside, tensors): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        tensors.into_iter().partition(|(name, _)| NOT_THE_ENCODERS.iter().any(|part| name.contains(part)));
     let prefix = common_prefix(tensors.keys());
     let mut arrays = Vec::new();
-    let mut left_out = Vec::new();
+    let mut left_out: Vec<String> = beside.into_keys().collect();
     for (name, CheckpointTensor { shape, values }) in tensors {
         let short = name[prefix.len()..].to_string();
         match values {
@@ -86,6 +92,7 @@ pub fn convert(arguments: &ConvertArguments) -> anyhow::Result<ExitCode> {
         "checkpoint_digest": note.trim_start_matches("sha256 "),
         "output": output,
         "weights_digest": written.digest(),
+        "license_if_published_by_the_authors": encoder.and_then(EncoderKind::license_of_published_weights),
         "fits_encoder": encoder.map(|kind| kind.to_string()),
         "tensors": arrays.len(),
         "values": arrays.iter().map(|(_, _, values)| values.len()).sum::<usize>(),
@@ -129,6 +136,18 @@ mod tests {
         let names: Vec<&str> = shapes.keys().map(String::as_str).collect();
         assert_eq!(names, ["bn1.running_var", "conv1.weight", "fc.bias", "fc.weight"]);
         assert_eq!(shapes["fc.weight"], [4, 5]);
+    }
+
+    #[test]
+    fn r3ms_language_head_and_mvps_training_state_are_left_out() {
+        let names = |file, key: &str| {
+            let (_folder, mut arguments) = arguments(file, None);
+            arguments.key = Some(key.into());
+            convert(&arguments).unwrap();
+            Weights::read(&arguments.output).unwrap().shapes().unwrap().into_keys().collect::<Vec<_>>()
+        };
+        assert_eq!(names("r3m.pt", "r3m"), ["bn1.running_var", "conv1.weight", "fc.bias", "fc.weight"]);
+        assert_eq!(names("mvp.pt", "model"), ["cls_token", "norm.weight"]);
     }
 
     #[test]

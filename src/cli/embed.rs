@@ -29,7 +29,7 @@ const BATCH: usize = 8;
 #[command(after_help = "Example:\n  visuomotor embed --encoder vip --weights vip.safetensors frames/ \
                         --goal frames/49.png --plot distance.svg")]
 pub struct EmbedArguments {
-    /// Which encoder: vip, vptr or small.
+    /// Which encoder: vip, vptr, r3m, mvp or small.
     #[arg(long)]
     pub encoder: EncoderKind,
     /// Its weights, a safetensors file (see `visuomotor convert`).

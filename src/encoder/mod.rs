@@ -21,7 +21,7 @@ use tch::{Device, TchError, Tensor};
 
 use crate::config::digest;
 use crate::embedding::Embedding;
-use crate::network::{self, ImageNetwork, Inference, Precision, ResNet50, ResNetV2, SmallNetwork};
+use crate::network::{self, ImageNetwork, Inference, Precision, ResNet50, ResNetV2, SmallNetwork, VisionTransformer};
 use crate::observation::Image;
 
 use preprocess::ImageError;
@@ -36,19 +36,36 @@ pub enum EncoderKind {
     Vip,
     /// V-PTR's ResNetV2-50 (ICVF-pretrained): 2048-d, images in 0..1.
     Vptr,
+    /// R3M's ResNet-50 without a head: 2048-d, ImageNet statistics removed.
+    R3m,
+    /// MVP's ViT-B/16: 768-d, ImageNet statistics removed.
+    Mvp,
     /// The keypoint network for a CPU: 128-d, 128x128 images in 0..1.
     Small,
 }
 
 impl EncoderKind {
     /// All kinds.
-    pub const ALL: [EncoderKind; 3] = [EncoderKind::Vip, EncoderKind::Vptr, EncoderKind::Small];
+    pub const ALL: [EncoderKind; 5] =
+        [EncoderKind::Vip, EncoderKind::Vptr, EncoderKind::R3m, EncoderKind::Mvp, EncoderKind::Small];
+
+    /// Under which licence the weights that the authors published may be used; nobody published weights of the others.
+    pub fn license_of_published_weights(self) -> Option<&'static str> {
+        match self {
+            EncoderKind::Vip => Some("CC BY-NC 4.0: not for commercial use (facebookresearch/vip)"),
+            EncoderKind::R3m => Some("MIT (facebookresearch/r3m)"),
+            EncoderKind::Mvp => Some("none is stated (ir413/mvp); ask its authors"),
+            EncoderKind::Vptr | EncoderKind::Small => None,
+        }
+    }
 
     /// A network of this kind over the variables of `path`, trainable, initialized by libtorch's generator.
     pub fn network(self, path: &tch::nn::Path) -> Result<Box<dyn ImageNetwork>, TchError> {
         Ok(match self {
             EncoderKind::Vip => Box::new(ResNet50::new(path)?),
             EncoderKind::Vptr => Box::new(ResNetV2::new(path)?),
+            EncoderKind::R3m => Box::new(ResNet50::headless(path)?),
+            EncoderKind::Mvp => Box::new(VisionTransformer::new(path)?),
             EncoderKind::Small => Box::new(SmallNetwork::new(path)?),
         })
     }
@@ -59,6 +76,8 @@ impl fmt::Display for EncoderKind {
         f.write_str(match self {
             EncoderKind::Vip => "vip",
             EncoderKind::Vptr => "vptr",
+            EncoderKind::R3m => "r3m",
+            EncoderKind::Mvp => "mvp",
             EncoderKind::Small => "small",
         })
     }
@@ -79,7 +98,7 @@ impl FromStr for EncoderKind {
 #[non_exhaustive]
 pub enum EncoderError {
     /// No encoder has this name.
-    #[error("`{found}` is not an encoder; choose vip, vptr or small")]
+    #[error("`{found}` is not an encoder; choose vip, vptr, r3m, mvp or small")]
     UnknownKind {
         /// The name.
         found: String,

@@ -2,7 +2,7 @@
 //!
 //! | encoder | steps |
 //! |---|---|
-//! | vip | /255; unless 224x224: shorter side to 256 (antialiased bilinear), center crop 224; ImageNet mean and deviation |
+//! | vip, r3m, mvp | /255; unless 224x224: shorter side to 256 (antialiased bilinear), center crop 224; ImageNet mean and deviation |
 //! | vptr | squash to 128x128 ([`policy_image`]) unless it is; bilinear to 224x224; /255 |
 //! | small | squash to 128x128 ([`policy_image`]) unless it is; /255 |
 //!
@@ -104,7 +104,10 @@ pub fn prepare(kind: EncoderKind, image: &Image, zoom: bool) -> Result<Tensor, I
         message: error.to_string().lines().next().unwrap_or_default().to_string(),
     };
     match kind {
-        EncoderKind::Vip => planes(image).and_then(|x| vip(&x, CAMERA_SCALE, zoom)).map_err(fail),
+        EncoderKind::Vip | EncoderKind::R3m | EncoderKind::Mvp => {
+            let zoom = zoom && kind == EncoderKind::Vip;
+            planes(image).and_then(|x| vip(&x, CAMERA_SCALE, zoom)).map_err(fail)
+        }
         EncoderKind::Vptr => {
             planes(&policy_image(image, POLICY_SIZE)?).and_then(|x| vptr(&x, CAMERA_SCALE)).map_err(fail)
         }

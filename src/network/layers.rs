@@ -8,6 +8,8 @@ use super::Inference;
 const BATCH_NORM_EPSILON: f64 = 1e-5;
 const BATCH_NORM_MOMENTUM: f64 = 0.1;
 const GROUP_NORM_EPSILON: f64 = 1e-5;
+/// MAE's and MVP's.
+const LAYER_NORM_EPSILON: f64 = 1e-6;
 /// Under the root of weight standardization (BiT's `bigvision_resnetv2.py`).
 const STANDARDIZATION_EPSILON: f64 = 1e-10;
 
@@ -45,6 +47,11 @@ impl Convolution {
     /// The same with the kernel standardized over (in, k, k) before use.
     pub fn standardized(path: &nn::Path, shape: Shape) -> Result<Self, TchError> {
         Ok(Self { standardize: true, ..Self::new(path, shape, false)? })
+    }
+
+    /// The same without pixels around the image: patches side by side.
+    pub fn without_padding(self) -> Self {
+        Self { padding: 0, ..self }
     }
 
     /// (B, in, H, W) -> (B, out, H / stride, W / stride).
@@ -169,6 +176,29 @@ impl GroupNorm {
     }
 }
 
+/// Layer normalization over the last dimension; `weight`, `bias`: (N).
+pub(super) struct LayerNorm {
+    weight: Tensor,
+    bias: Tensor,
+}
+
+impl LayerNorm {
+    pub fn new(path: &nn::Path, width: i64) -> Result<Self, TchError> {
+        Ok(Self { weight: path.f_ones("weight", &[width])?, bias: path.f_zeros("bias", &[width])? })
+    }
+
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
+        let (weight, bias) = (in_format_of(x, &self.weight)?, in_format_of(x, &self.bias)?);
+        x.f_layer_norm(weight.size(), Some(&weight), Some(&bias), LAYER_NORM_EPSILON, true)
+    }
+
+    pub fn prepare(&mut self, inference: &Inference) -> Result<(), TchError> {
+        self.weight = inference.constant(&self.weight)?;
+        self.bias = inference.constant(&self.bias)?;
+        Ok(())
+    }
+}
+
 /// A dense layer; `weight`: (out, in), `bias`: (out).
 pub(super) struct Dense {
     weight: Tensor,
@@ -182,7 +212,7 @@ impl Dense {
         Ok(Self { weight, bias: path.f_zeros("bias", &[output])? })
     }
 
-    /// (B, in) -> (B, out).
+    /// (..., in) -> (..., out).
     pub fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
         x.f_linear(&in_format_of(x, &self.weight)?, Some(&in_format_of(x, &self.bias)?))
     }

@@ -1,6 +1,7 @@
 //! The networks that turn images into embeddings, and the device they run on.
 //!
-//! What is here: [`SmallNetwork`] (128x128 images, made for a CPU), [`ResNet50`] (VIP) and [`ResNetV2`] (V-PTR), all
+//! What is here: [`SmallNetwork`] (128x128 images, made for a CPU), [`ResNet50`] (VIP, R3M), [`ResNetV2`] (V-PTR) and
+//! [`VisionTransformer`] (MVP), all
 //! behind [`ImageNetwork`], trainable over an [`nn::VarStore`](tch::nn::VarStore) and foldable into a faster form that
 //! only infers ([`ImageNetwork::prepare`]); what heads are made of ([`Bottleneck`], [`Perceptron`]); deterministic weights
 //! ([`fill`]); [`device`] and [`set_threads`]. [`IntentionValues`] are the heads that ICVF trains over such an embedding.
@@ -18,6 +19,7 @@ mod perceptron;
 mod resnet;
 mod resnet_v2;
 mod small;
+mod vision_transformer;
 
 use tch::{Device, Kind, TchError, Tensor};
 
@@ -31,6 +33,7 @@ pub use perceptron::{Linear, Perceptron};
 pub use resnet::ResNet50;
 pub use resnet_v2::ResNetV2;
 pub use small::SmallNetwork;
+pub use vision_transformer::VisionTransformer;
 
 /// Number format of the weights and activations while inferring.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,8 +1,8 @@
-//! ResNet-50 (He et al. 2015) as torchvision builds and names it, with VIP's 1024-d head.
+//! ResNet-50 (He et al. 2015) as torchvision builds and names it, with VIP's 1024-d head or, for R3M, with none.
 //!
 //! The stride of a stage sits in the 3x3 convolution (torchvision's "v1.5"). Variables: `conv1.weight`,
 //! `bn1.{weight,bias,running_mean,running_var}`, `layer{1..4}.{i}.{conv1..3,bn1..3,downsample.0,downsample.1}.*`,
-//! `fc.{weight (1024, 2048), bias (1024)}`.
+//! with the head `fc.{weight (1024, 2048), bias (1024)}`.
 
 use tch::nn;
 use tch::{Kind, TchError, Tensor};
@@ -21,18 +21,24 @@ struct Block {
     shortcut: Option<Normalized>,
 }
 
-/// Images (B, 3, 224, 224), RGB with ImageNet's mean and deviation removed -> embeddings (B, 1024), neither normalized
-/// nor activated.
+/// Images (B, 3, 224, 224), RGB with ImageNet's mean and deviation removed -> embeddings (B, 1024), without the head
+/// (B, 2048), neither normalized nor activated.
 pub struct ResNet50 {
     stem: Normalized,
     blocks: Vec<Block>,
-    head: Dense,
+    head: Option<Dense>,
     inference: Option<Inference>,
 }
 
 impl ResNet50 {
-    /// A network over the variables of `path`, initialized by libtorch's generator.
+    /// A network with VIP's head over the variables of `path`, initialized by libtorch's generator.
     pub fn new(path: &nn::Path) -> Result<Self, TchError> {
+        let head = Some(Dense::new(&(path / "fc"), FEATURES, DIMENSION)?);
+        Ok(Self { head, ..Self::headless(path)? })
+    }
+
+    /// The same without a head.
+    pub fn headless(path: &nn::Path) -> Result<Self, TchError> {
         let shape = Shape { input: 3, output: 64, kernel: 7, stride: 2 };
         let stem = Normalized::new(&(path / "conv1"), &(path / "bn1"), shape)?;
         let mut blocks = Vec::new();
@@ -45,7 +51,7 @@ impl ResNet50 {
                 input = 4 * width;
             }
         }
-        Ok(Self { stem, blocks, head: Dense::new(&(path / "fc"), FEATURES, DIMENSION)?, inference: None })
+        Ok(Self { stem, blocks, head: None, inference: None })
     }
 }
 
@@ -93,11 +99,15 @@ impl ImageNetwork for ResNet50 {
             x = block.forward(&x, train)?;
         }
         let features = x.f_mean_dim(&[2i64, 3][..], false, None)?;
-        self.head.forward(&features)?.f_to_kind(Kind::Float)
+        match &self.head {
+            Some(head) => head.forward(&features)?,
+            None => features,
+        }
+        .f_to_kind(Kind::Float)
     }
 
     fn dimension(&self) -> i64 {
-        DIMENSION
+        if self.head.is_some() { DIMENSION } else { FEATURES }
     }
 
     fn image_size(&self) -> i64 {
@@ -111,7 +121,9 @@ impl ImageNetwork for ResNet50 {
                 layer.prepare(&inference)?;
             }
         }
-        self.head.prepare(&inference)?;
+        if let Some(head) = &mut self.head {
+            head.prepare(&inference)?;
+        }
         self.inference = Some(inference);
         Ok(())
     }

@@ -64,6 +64,7 @@ impl TrainedEncoder {
             EncoderKind::Small => images,
             EncoderKind::Vptr => preprocess::vptr(&images, 1.0)?,
             EncoderKind::Vip => preprocess::vip(&images, 1.0, self.zoom)?,
+            EncoderKind::R3m | EncoderKind::Mvp => preprocess::vip(&images, 1.0, false)?,
         };
         let images = if self.bf16 { images.f_to_kind(Kind::BFloat16)? } else { images };
         self.network.forward(&images, train && !self.frozen)?.f_to_kind(Kind::Float)

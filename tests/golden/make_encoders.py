@@ -165,6 +165,52 @@ class Vptr(nn.Module):
         return F.relu(getattr(self, "norm-pre-head")(x)).mean((2, 3))
 
 
+class R3m(Vip):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Identity()
+
+
+class Attention(nn.Module):
+    def __init__(self, width, heads):
+        super().__init__()
+        self.heads, self.qkv, self.proj = heads, nn.Linear(width, 3 * width), nn.Linear(width, width)
+
+    def forward(self, x):
+        b, t, w = x.shape
+        q, k, v = self.qkv(x).reshape(b, t, 3, self.heads, w // self.heads).permute(2, 0, 3, 1, 4)
+        weights = torch.softmax(q @ k.transpose(-1, -2) / math.sqrt(w // self.heads), -1)
+        return self.proj((weights @ v).transpose(1, 2).reshape(b, t, w))
+
+
+class ViTBlock(nn.Module):
+    def __init__(self, width, heads):
+        super().__init__()
+        self.norm1, self.attn = nn.LayerNorm(width, eps=1e-6), Attention(width, heads)
+        self.norm2 = nn.LayerNorm(width, eps=1e-6)
+        self.mlp = nn.ModuleDict({"fc1": nn.Linear(width, 4 * width), "fc2": nn.Linear(4 * width, width)})
+
+    def forward(self, x):
+        x = x + self.attn(self.norm1(x))
+        return x + self.mlp["fc2"](F.gelu(self.mlp["fc1"](self.norm2(x))))
+
+
+class Mvp(nn.Module):
+    def __init__(self, width=768, depth=12, heads=12):
+        super().__init__()
+        self.cls_token, self.pos_embed = nn.Parameter(torch.zeros(1, 1, width)), nn.Parameter(torch.zeros(1, 197, width))
+        self.patch_embed = nn.ModuleDict({"proj": nn.Conv2d(3, width, 16, 16)})
+        self.blocks = nn.ModuleList([ViTBlock(width, heads) for _ in range(depth)])
+        self.norm = nn.LayerNorm(width, eps=1e-6)
+
+    def forward(self, x):
+        x = self.patch_embed["proj"](x).flatten(2).transpose(1, 2)
+        x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], 1) + self.pos_embed
+        for block in self.blocks:
+            x = block(x)
+        return self.norm(x[:, 0])
+
+
 class Small(nn.Module):
     def __init__(self):
         super().__init__()
@@ -217,7 +263,11 @@ def small_input(pixels):
 # --- files ------------------------------------------------------------------------------------------------------------
 def write_embeddings():
     out = {"seed": SEED, "torch": torch.__version__, "embeddings": []}
-    for kind, network, prepare in [("vip", Vip(), vip_input), ("vptr", Vptr(), vptr_input), ("small", Small(), small_input)]:
+    kinds = [
+        ("vip", Vip(), vip_input), ("vptr", Vptr(), vptr_input), ("r3m", R3m(), vip_input), ("mvp", Mvp(), vip_input),
+        ("small", Small(), small_input),
+    ]
+    for kind, network, prepare in kinds:
         fill(network, SEED)
         for width, height, number in IMAGES:
             with torch.no_grad():
@@ -263,6 +313,10 @@ def write_checkpoints():
     state["module.convnet.fc.weight"] = filled("fc.weight", [5, 4], SEED).t()
     state["module.convnet.fc.bias"] = nn.Parameter(filled("fc.bias", [6], SEED)[1:5])
     torch.save({"vip": state, "global_step": 20000}, folder / "vip.pt")
+    # R3M's file has its language head beside the encoder, MVP's a training state beside the weights.
+    language = {"module.lang_rew.pred.0.weight": torch.zeros(2, 2), "module.lang_enc.model.embeddings.weight": torch.zeros(2, 2)}
+    torch.save({"r3m": {**state, **language}, "global_step": 1}, folder / "r3m.pt")
+    torch.save({"model": {"cls_token": torch.zeros(1, 1, 4), "norm.weight": torch.ones(4)}, "epoch": 3}, folder / "mvp.pt")
     torch.save({"half": weight.half(), "brain": weight.bfloat16(), "strided": weight[1:, ::2, :, 1:].permute(2, 0, 3, 1)},
                folder / "kinds.pt")
     module = nn.Sequential(nn.Conv2d(2, 3, 1), nn.BatchNorm2d(3))
