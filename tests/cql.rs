@@ -6,15 +6,18 @@ use std::path::{Path, PathBuf};
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+use serde_json::Value;
 use tch::{Kind, Tensor};
 use visuomotor::config::load;
 use visuomotor::episode::{EpisodeEnd, Outcome, Step};
 use visuomotor::recording::{EpisodeWriter, WriterOptions};
+use visuomotor::training::behavior_cloning;
 use visuomotor::training::cql::{self, Cql, Settings};
 use visuomotor::training::reward_weighted::{self, RewardWeighted, Weighted};
 use visuomotor::training::transitions::{Mixture, Transitions, assemble};
 use visuomotor::training::{Batches, ClipAugmentation, Learner, Run, Schedule, learn};
 
+use super::program::{Project, refused};
 use super::recording::episodes::{decision, image, observation, start};
 
 const TASK: &str = "croissant_out_of_bowl";
@@ -78,9 +81,15 @@ fn the_settings_of_every_scale_are_read_and_sound() {
             settings.check(&file).unwrap();
             assert!(settings.tasks.iter().any(|task| task == TASK));
         }
+        let file = launch(&format!("{scale}/behavior_cloning.toml"));
+        let settings: behavior_cloning::Settings = load(&file).unwrap();
+        assert!(settings.tasks.iter().any(|task| task == TASK));
         let file = launch(&format!("{scale}/reward_weighted.toml"));
         let settings: reward_weighted::Settings = load(&file).unwrap();
         settings.check(&file).unwrap();
+    }
+    for file in ["paper/r3m_cloning.toml", "paper/mvp_cloning.toml", "behavior_cloning.toml"] {
+        let _: behavior_cloning::Settings = load(&launch(file)).unwrap();
     }
     let file = launch("smoke/cql.toml");
     let error = Settings { mixing: 1.5, ..settings() }.check(&file).unwrap_err().to_string();
@@ -118,6 +127,13 @@ fn successes_and_failures_become_transitions() {
     assert!(!twice.images.equal(&twice.next_images));
     let plain = assemble(&[(&data, 14)], &checkpoint, &ClipAugmentation::NONE, 0.0, &mut rng).unwrap();
     assert!(plain.images.equal(&plain.next_images) && plain.images.equal(&data.images(&[14]).unwrap()));
+
+    // Step 0 is a success's, step 6 a failure's: only the one is imitated, and as it was meant, 10 cm further on in x.
+    let both = assemble(&[(&data, 0), (&data, 6)], &checkpoint, &ClipAugmentation::NONE, 0.0, &mut rng).unwrap();
+    assert_eq!(floats(&both.imitated), [1.0, 0.0]);
+    assert!(floats(&both.shown)[0] > floats(&both.actions)[0], "{:?} {:?}", both.shown, both.actions);
+    assert_eq!(floats(&both.shown)[1..7], floats(&both.actions)[1..7]);
+    assert!(floats(&both.places.ahead)[5..].iter().all(|ahead| *ahead == 0.0));
 }
 
 #[test]
@@ -260,6 +276,31 @@ fn both_phases_resume_to_the_last_bit() {
     assert!(!run(&mut new(), &mixture, "finetune", &at("broken3"), false, 4));
     assert!(run(&mut new(), &mixture, "finetune", &at("broken3"), true, 100));
     same(&at("whole3"), &at("broken3"), &CQL_FILES);
+}
+
+#[test]
+fn a_policys_critic_is_asked_along_successes() {
+    let _alone = super::alone();
+    let project = Project::new();
+    data_set(&project.path("episodes"));
+    write(&project.path("failures"), "f", "failure", 5, 128);
+    let data = read(&project.path("episodes")).unwrap();
+    let settings = Settings { steps: 1, switch_at: 1, ..settings() };
+    let checkpoint = cql::described(&settings, &data, data.state_scale());
+    let mixture = Mixture::new(&settings, &checkpoint, &data, None).unwrap();
+    let mut learner = Cql::new(&settings, &checkpoint, Vec::new()).unwrap();
+    assert!(run(&mut learner, &mixture, "cql", &project.path("policy"), false, 100));
+
+    let asked = |clips| project.call(&["values", "--policy", "policy", "--clips", clips, "--out", "values"]);
+    let output = asked("episodes");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let found: Value = serde_json::from_slice(&std::fs::read(project.path("values/values.json")).unwrap()).unwrap();
+    let lengths: Vec<usize> =
+        found["clips"].as_array().unwrap().iter().map(|clip| clip["values"].as_array().unwrap().len()).collect();
+    assert_eq!(lengths, [6, 4]);
+    assert_eq!(found["falling_share"]["clips"], 2);
+    assert!(std::fs::read_to_string(project.path("values/values.svg")).unwrap().contains("V(s_t)"));
+    refused(&asked("failures"), &["failures", "no successful episode"]);
 }
 
 #[test]

@@ -10,11 +10,13 @@ const FILE: &str = "launch/vptr_kitchen.toml";
 fn project() -> Project {
     let project = Project::new();
     std::fs::create_dir(project.path("launch/smoke")).unwrap();
-    for name in [FILE, "launch/behavior_cloning.toml", "launch/smoke/vip.toml", "launch/smoke/reward_weighted.toml"] {
+    for name in
+        [FILE, "launch/smoke/behavior_cloning.toml", "launch/smoke/vip.toml", "launch/smoke/reward_weighted.toml"]
+    {
         project.edit(name, |text| text);
     }
     // Policies of twenty steps let every trial run to its end.
-    project.edit("launch/widowx_kitchen.toml", |text| text.replace("trial_seconds = 60.0", "trial_seconds = 3.0"));
+    project.edit("launch/table_kitchen.toml", |text| text.replace("trial_seconds = 60.0", "trial_seconds = 3.0"));
     project
 }
 

@@ -2,11 +2,13 @@
 //!
 //! (B, D) embedding -> bottleneck -> (B, L) latent; latent, scaled state and task one-hot -> hidden layers with ReLU ->
 //! mean and log standard deviation of the action before tanh, (B, 7) each. Nothing is appended again: only the critic does
-//! that. Executed at its mode `tanh(mean)`, in the action bounds' normalized units.
+//! that. With `locates` (not V-PTR's) the hidden layers also see where to grasp and release and the way there
+//! ([`Locator`](super::locator)). Executed at its mode `tanh(mean)`, in the action bounds' normalized units.
 
 use tch::{Kind, TchError, Tensor, nn};
 
 use super::head::{ACTIONS, LOG_STD_RANGE, STATE};
+use super::locator::{Locator, PLACES};
 use crate::network::{Bottleneck, Linear, Perceptron};
 
 /// Gain of the last layers' kernels at the start: the first policy is close to tanh of a standard normal.
@@ -14,9 +16,11 @@ const LAST_GAIN: f64 = 1e-2;
 
 /// The actor's layers.
 ///
-/// Variables: `bottleneck.{dense,norm}.{weight,bias}`, `hidden0..`, `mean`, `log_std`, each `{weight,bias}`.
+/// Variables: `bottleneck.{dense,norm}.{weight,bias}`, `hidden0..`, `mean`, `log_std`, and where it locates `locate0` and
+/// `places`, each `{weight,bias}`.
 pub struct Actor {
     bottleneck: Bottleneck,
+    locator: Option<Locator>,
     hidden: Perceptron,
     mean: Linear,
     log_std: Linear,
@@ -28,27 +32,43 @@ pub struct TanhGaussian {
     pub mean: Tensor,
     /// Log standard deviation before tanh (B, 7).
     pub log_std: Tensor,
+    /// Where to grasp and release (B, 5), scaled as the state; none of an actor that does not locate.
+    pub places: Option<Tensor>,
 }
 
 impl Actor {
     /// An actor for embeddings of `dimension` numbers, `latent` numbers in the bottleneck, conditions of a state and
     /// `tasks` one-hot numbers, and hidden layers of `widths` units.
-    pub fn new(path: &nn::Path, dimension: i64, latent: i64, tasks: i64, widths: &[i64]) -> Result<Self, TchError> {
-        let hidden = Perceptron::new(path, latent + STATE + tasks, 0, widths)?;
+    pub fn new(
+        path: &nn::Path,
+        dimension: i64,
+        latent: i64,
+        tasks: i64,
+        widths: &[i64],
+        locates: bool,
+    ) -> Result<Self, TchError> {
+        let seen = latent + STATE + tasks + if locates { 2 * PLACES } else { 0 };
+        let hidden = Perceptron::new(path, seen, 0, widths)?;
         Ok(Self {
             bottleneck: Bottleneck::new(&(path / "bottleneck"), dimension, latent)?,
+            locator: locates.then(|| Locator::new(path, dimension, tasks)),
             mean: Linear::new(&(path / "mean"), hidden.dimension(), ACTIONS, LAST_GAIN)?,
             log_std: Linear::new(&(path / "log_std"), hidden.dimension(), ACTIONS, LAST_GAIN)?,
             hidden,
         })
     }
 
-    /// Embeddings (B, D) and conditions (B, 7 + tasks) -> pi(. | s).
+    /// Embeddings (B, D) and conditions (B, 7 + tasks) -> pi(. | s), and the places (B, 5) of an actor that locates.
     pub fn forward(&self, embedding: &Tensor, condition: &Tensor) -> Result<TanhGaussian, TchError> {
         let latent = self.bottleneck.forward(embedding)?;
-        let x = self.hidden.forward(&Tensor::f_cat(&[&latent, condition], 1)?, None)?;
+        let places = self.locator.as_ref().map(|locator| locator.places(embedding, condition)).transpose()?;
+        let mut seen = vec![latent, condition.shallow_clone()];
+        if let Some(places) = &places {
+            seen.extend([places.shallow_clone(), Locator::way(places, condition)?]);
+        }
+        let x = self.hidden.forward(&Tensor::f_cat(&seen, 1)?, None)?;
         let log_std = self.log_std.forward(&x)?.f_clamp(LOG_STD_RANGE.0, LOG_STD_RANGE.1)?;
-        Ok(TanhGaussian { mean: self.mean.forward(&x)?, log_std })
+        Ok(TanhGaussian { mean: self.mean.forward(&x)?, log_std, places })
     }
 }
 
@@ -60,7 +80,8 @@ impl TanhGaussian {
 
     /// The same without gradients.
     pub fn detached(&self) -> Result<Self, TchError> {
-        Ok(Self { mean: self.mean.f_detach()?, log_std: self.log_std.f_detach()? })
+        let places = self.places.as_ref().map(Tensor::f_detach).transpose()?;
+        Ok(Self { mean: self.mean.f_detach()?, log_std: self.log_std.f_detach()?, places })
     }
 
     /// K actions of each state, (B, K, 7), with their log densities, (B, K), from standard normal numbers (B, K, 7).
@@ -90,13 +111,32 @@ mod tests {
     #[test]
     fn shapes_fit_and_the_first_policy_is_nearly_a_standard_normal() {
         let store = nn::VarStore::new(Device::Cpu);
-        let actor = Actor::new(&store.root(), 6, 8, 2, &[16, 16]).unwrap();
+        let actor = Actor::new(&store.root(), 6, 8, 2, &[16, 16], false).unwrap();
         let policy = actor.forward(&Tensor::rand([3, 6], OPTIONS), &Tensor::rand([3, 9], OPTIONS)).unwrap();
         assert_eq!((policy.mean.size(), policy.log_std.size()), (vec![3, 7], vec![3, 7]));
         assert!(f64::try_from(policy.mean.abs().max()).unwrap() < 0.2);
         assert!(f64::try_from(policy.log_std.abs().max()).unwrap() < 0.2);
         let (actions, log_density) = policy.sample(&Tensor::randn([3, 4, 7], OPTIONS)).unwrap();
         assert_eq!((actions.size(), log_density.size()), (vec![3, 4, 7], vec![3, 4]));
+    }
+
+    #[test]
+    fn an_actor_that_locates_says_where_and_aims_by_it() {
+        let store = nn::VarStore::new(Device::Cpu);
+        let actor = Actor::new(&store.root(), 6, 8, 2, &[16], true).unwrap();
+        let (embedding, task) = (Tensor::rand([3, 6], OPTIONS), Tensor::ones([3, 2], OPTIONS));
+        let at = |state: f64| {
+            let condition = Tensor::cat(&[&Tensor::full([3, 7], state, OPTIONS), &task], 1);
+            actor.forward(&embedding, &condition).unwrap()
+        };
+        let (here, there) = (at(0.0), at(1.0));
+        let [places, others] = [here.places.unwrap(), there.places.unwrap()];
+        assert_eq!(places.size(), [3, PLACES]);
+        assert!(places.equal(&others), "the places followed the tool");
+        assert!(!here.mean.equal(&there.mean));
+        // The action's gradient reaches the places: they are aimed by.
+        here.mean.sum(Kind::Float).backward();
+        assert!(f64::try_from(store.variables()["places.weight"].grad().abs().max()).unwrap() > 0.0);
     }
 
     #[test]
@@ -113,6 +153,7 @@ mod tests {
         let policy = TanhGaussian {
             mean: Tensor::from_slice(&means).reshape([1, 7]),
             log_std: Tensor::from_slice(&stds).reshape([1, 7]),
+            places: None,
         };
         let mut normals = vec![0.0f32; count as usize * 7];
         for i in 0..count as usize {
@@ -127,8 +168,11 @@ mod tests {
 
     #[test]
     fn actions_at_the_edge_keep_a_finite_density() {
-        let policy =
-            TanhGaussian { mean: Tensor::full([1, 7], 60.0, OPTIONS), log_std: Tensor::zeros([1, 7], OPTIONS) };
+        let policy = TanhGaussian {
+            mean: Tensor::full([1, 7], 60.0, OPTIONS),
+            log_std: Tensor::zeros([1, 7], OPTIONS),
+            places: None,
+        };
         let (actions, log_density) = policy.sample(&Tensor::zeros([1, 1, 7], OPTIONS)).unwrap();
         assert_eq!(f64::try_from(actions.min()).unwrap(), 1.0);
         assert!(f64::try_from(log_density).unwrap().is_finite());

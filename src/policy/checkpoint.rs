@@ -117,6 +117,9 @@ pub struct Checkpoint {
     /// Width of the bottleneck of an `actor` head; other heads have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latent: Option<i64>,
+    /// Does an `actor` head say where to grasp and release? Heads of kind `places` always do.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub locates: bool,
     /// The critic the policy was trained with, where it was saved: it says what states are worth.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub critic: Option<CriticRecord>,

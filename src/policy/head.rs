@@ -1,12 +1,10 @@
-//! The action head: embedding and condition -> where to grasp and release -> a tanh-Gaussian action.
-//!
-//! Before acting it says, from the picture and the task alone, where the tool will be when the fingers close and when
-//! they open next (`places`); training teaches that from where the demonstrator's tool was when it did. The action layers
-//! see those places and how far the tool is from them, so that aiming is mostly a subtraction. Executed at its mean:
-//! `tanh(mean)`, in the action bounds' normalized units.
+//! The action head: embedding and condition -> where to grasp and release ([`Locator`](super::locator)) -> a tanh-Gaussian
+//! action. Executed at its mean: `tanh(mean)`, in the action bounds' normalized units.
 
-use tch::nn::{self, Module};
+use tch::nn;
 use tch::{TchError, Tensor};
+
+use super::locator::{Locator, PLACES, apply};
 
 /// Range the log standard deviation is clipped to (PTR, V-PTR).
 pub const LOG_STD_RANGE: (f64, f64) = (-5.0, 2.0);
@@ -15,19 +13,12 @@ pub const LOG_STD_RANGE: (f64, f64) = (-5.0, 2.0);
 pub(super) const ACTIONS: i64 = 7;
 /// Numbers of a state in a condition: x, y, z, roll, pitch, yaw, gripper.
 pub(super) const STATE: i64 = 7;
-/// Numbers of `places`: grasp x, y, yaw; release x, y; in the scaled units of the state.
-pub const PLACES: i64 = 5;
-/// Which state numbers the places are compared with.
-const COMPARED: [i64; PLACES as usize] = [0, 1, 5, 0, 1];
-/// Hidden width of the layers that locate.
-const LOCATE: i64 = 128;
 
 /// Multilayer perceptrons with ReLU.
 ///
 /// Variables: `locate0`, `places`, `hidden0..`, `mean`, `log_std`, each `{weight,bias}`.
 pub struct ActionHead {
-    locate: nn::Linear,
-    places: nn::Linear,
+    locator: Locator,
     hidden: Vec<nn::Linear>,
     mean: nn::Linear,
     log_std: nn::Linear,
@@ -48,8 +39,7 @@ impl ActionHead {
     /// layers of `widths` units.
     pub fn new(path: &nn::Path, dimension: i64, tasks: i64, widths: &[i64]) -> Self {
         let linear = |name: String, from: i64, to: i64| nn::linear(path / name, from, to, Default::default());
-        let locate = linear("locate0".into(), dimension + tasks, LOCATE);
-        let places = linear("places".into(), LOCATE, PLACES);
+        let locator = Locator::new(path, dimension, tasks);
         let mut hidden = Vec::new();
         let mut from = dimension + STATE + tasks + 2 * PLACES;
         for (i, width) in widths.iter().enumerate() {
@@ -57,18 +47,14 @@ impl ActionHead {
             from = *width;
         }
         let (mean, log_std) = (linear("mean".into(), from, ACTIONS), linear("log_std".into(), from, ACTIONS));
-        Self { locate, places, hidden, mean, log_std }
+        Self { locator, hidden, mean, log_std }
     }
 
     /// Embeddings (B, D) and conditions (B, 7 + tasks) -> what to do.
     pub fn forward(&self, embedding: &Tensor, condition: &Tensor) -> Result<Output, TchError> {
-        // Locate, from the picture and the task: the state is left out, so that the places cannot follow the tool.
-        let task = condition.f_narrow(1, STATE, condition.size()[1] - STATE)?;
-        let located = apply(&self.locate, &Tensor::f_cat(&[embedding, &task], 1)?)?.f_relu_()?;
-        let places = apply(&self.places, &located)?;
-        // Aim.
-        let compared = condition.f_index_select(1, &Tensor::f_from_slice(&COMPARED)?)?;
-        let way = places.f_sub(&compared)?;
+        // Locate, and aim.
+        let places = self.locator.places(embedding, condition)?;
+        let way = Locator::way(&places, condition)?;
         // Act.
         let mut x = Tensor::f_cat(&[embedding, condition, &places, &way], 1)?;
         for layer in &self.hidden {
@@ -78,15 +64,6 @@ impl ActionHead {
         let log_std = apply(&self.log_std, &x)?.f_clamp(LOG_STD_RANGE.0, LOG_STD_RANGE.1)?;
         Ok(Output { mean, log_std, places })
     }
-}
-
-/// A linear layer whose shape mismatch is an error instead of a panic.
-fn apply(layer: &nn::Linear, x: &Tensor) -> Result<Tensor, TchError> {
-    let (width, expected) = (x.size().last().copied(), layer.ws.size()[1]);
-    if width != Some(expected) {
-        return Err(TchError::Shape(format!("features {:?} were given, (B, {expected}) are expected", x.size())));
-    }
-    Ok(layer.forward(x))
 }
 
 #[cfg(test)]

@@ -9,12 +9,14 @@ mod actor;
 mod checkpoint;
 mod critic;
 mod head;
+mod locator;
 mod value;
 mod visual_policy;
 
 pub use actor::{Actor, TanhGaussian};
 pub use checkpoint::{Checkpoint, CriticRecord, HeadKind, PolicyError, StateScale};
 pub use critic::{Critic, CriticShape, Reappended};
-pub use head::{ActionHead, LOG_STD_RANGE, Output, PLACES};
+pub use head::{ActionHead, LOG_STD_RANGE, Output};
+pub use locator::PLACES;
 pub use value::StateValue;
 pub use visual_policy::VisualPolicy;

@@ -54,7 +54,8 @@ impl StateValue {
         let critic = Critic::new(&critic_variables.root(), dimension, tasks, &shape)?;
         Weights::read(&file)?.fill(&critic_variables, "head.")?;
         let latent = checkpoint.latent(folder)?;
-        let actor = Actor::new(&actor_variables.root(), dimension, latent, tasks, &checkpoint.hidden)?;
+        let actor =
+            Actor::new(&actor_variables.root(), dimension, latent, tasks, &checkpoint.hidden, checkpoint.locates)?;
         Weights::read(&folder.join("head.safetensors"))?.fill(&actor_variables, "")?;
         critic_variables.freeze();
         actor_variables.freeze();

@@ -62,7 +62,7 @@ impl VisualPolicy {
             HeadKind::Places => Head::Places(ActionHead::new(&root, dimension, tasks, hidden)),
             HeadKind::Actor => {
                 let latent = checkpoint.latent(folder)?;
-                Head::Actor(Actor::new(&root, dimension, latent, tasks, hidden)?)
+                Head::Actor(Actor::new(&root, dimension, latent, tasks, hidden, checkpoint.locates)?)
             }
         };
         Weights::read(&folder.join("head.safetensors"))?.fill(&variables, "")?;

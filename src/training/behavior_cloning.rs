@@ -95,6 +95,16 @@ pub struct Settings {
     pub checkpoint_every: u64,
 }
 
+impl Settings {
+    /// Learning rate at a step: linear warm-up, then cosine decay.
+    fn learning_rate_at(&self, step: u64) -> f64 {
+        let warm = ((step + 1) as f64 / self.warm_up.max(1) as f64).min(1.0);
+        let progress = step as f64 / self.steps as f64;
+        let cosine = 0.5 * (1.0 + (std::f64::consts::PI * progress).cos());
+        warm * (self.final_learning_rate + (self.learning_rate - self.final_learning_rate) * cosine)
+    }
+}
+
 /// Trains to the end, or until asked to stop. Answers whether it came to the end.
 pub fn train(settings: &Settings, data: &Dataset, run: &Run<'_>) -> anyhow::Result<bool> {
     ensure!(settings.steps > 0 && settings.batch > 0, "steps and batch must be at least 1");
@@ -140,6 +150,7 @@ fn describe(s: &Settings, data: &Dataset) -> Checkpoint {
         hidden: s.hidden.clone(),
         head: HeadKind::Places,
         latent: None,
+        locates: false,
         critic: None,
     }
 }
@@ -186,6 +197,28 @@ struct Loss {
     places: Tensor,
 }
 
+impl Loss {
+    /// What is wrong with `output`, the head's answer to the images and conditions of `batch`.
+    fn of(output: &Output, batch: &Batch, settings: &Settings) -> Result<Self, TchError> {
+        let Output { mean, log_std, places } = output;
+        let here = |tensor: &Tensor| tensor.f_to_device(mean.device());
+        // The mean.
+        let actions = here(&batch.actions)?;
+        let weights = here(&Tensor::f_from_slice(&settings.weights.map(|w| w as f32))?)?;
+        let squared = mean.f_sub(&actions)?.f_square()?.f_mul(&weights)?.f_sum_dim_intlist(-1, false, Kind::Float)?;
+        // The spread, with the mean held fixed.
+        let pre = |t: &Tensor| t.f_clamp(-0.999, 0.999)?.f_atanh();
+        let error = pre(&actions)?.f_sub(&pre(&mean.f_detach()?)?)?;
+        let scaled = error.f_div(&log_std.f_exp()?)?.f_square()?.f_mul_scalar(0.5)?;
+        let spread = scaled.f_add(log_std)?.f_mean(Kind::Float)?;
+        // The places, where they lie ahead.
+        let places = batch.places.error(places)?;
+        let mean = squared.f_mean(Kind::Float)?;
+        let total = mean.f_add(&spread.f_mul_scalar(0.01)?)?.f_add(&places.f_mul_scalar(settings.places)?)?;
+        Ok(Self { total, mean, spread, places })
+    }
+}
+
 impl<'a> BehaviorCloning<'a> {
     fn new(
         settings: &'a Settings,
@@ -218,37 +251,10 @@ impl<'a> BehaviorCloning<'a> {
         out
     }
 
-    /// Linear warm-up, then cosine decay.
-    fn learning_rate(&self, step: u64) -> f64 {
-        let s = self.settings;
-        let warm = ((step + 1) as f64 / s.warm_up.max(1) as f64).min(1.0);
-        let progress = step as f64 / s.steps as f64;
-        let cosine = 0.5 * (1.0 + (std::f64::consts::PI * progress).cos());
-        warm * (s.final_learning_rate + (s.learning_rate - s.final_learning_rate) * cosine)
-    }
-
     fn loss(&self, batch: &Batch, train: bool) -> Result<Loss, TchError> {
-        let here = |tensor: &Tensor| tensor.f_to_device(self.head_variables.device());
-        // Encode, (B, D).
         let embedding = self.encoder.embed(&batch.images, train)?;
-        // Act, (B, 7).
-        let Output { mean, log_std, places } = self.head.forward(&embedding, &here(&batch.conditions)?)?;
-        // The mean.
-        let actions = here(&batch.actions)?;
-        let weights = here(&Tensor::f_from_slice(&self.settings.weights.map(|w| w as f32))?)?;
-        let squared = mean.f_sub(&actions)?.f_square()?.f_mul(&weights)?.f_sum_dim_intlist(-1, false, Kind::Float)?;
-        // The spread, with the mean held fixed.
-        let pre = |t: &Tensor| t.f_clamp(-0.999, 0.999)?.f_atanh();
-        let error = pre(&actions)?.f_sub(&pre(&mean.f_detach()?)?)?;
-        let scaled = error.f_div(&log_std.f_exp()?)?.f_square()?.f_mul_scalar(0.5)?;
-        let spread = scaled.f_add(&log_std)?.f_mean(Kind::Float)?;
-        // The places, where they lie ahead.
-        let off = places.f_sub(&here(&batch.places)?)?.f_mul(&here(&batch.place_units)?)?;
-        let off = off.f_square()?.f_mul(&here(&batch.ahead)?)?;
-        let places = off.f_sum_dim_intlist(-1, false, Kind::Float)?.f_mean(Kind::Float)?;
-        let mean = squared.f_mean(Kind::Float)?;
-        let total = mean.f_add(&spread.f_mul_scalar(0.01)?)?.f_add(&places.f_mul_scalar(self.settings.places)?)?;
-        Ok(Loss { total, mean, spread, places })
+        let condition = batch.conditions.f_to_device(self.head_variables.device())?;
+        Loss::of(&self.head.forward(&embedding, &condition)?, batch, self.settings)
     }
 
     /// Runs `work` with the averaged weights in place of the trained ones.
@@ -279,7 +285,7 @@ impl Learner for BehaviorCloning<'_> {
         self.adam.zero_grad();
         let loss = self.loss(batch, true)?;
         loss.total.f_backward()?;
-        let gradient_norm = self.adam.step(self.learning_rate(step), self.settings.clip)?;
+        let gradient_norm = self.adam.step(self.settings.learning_rate_at(step), self.settings.clip)?;
         // Average, from a short window in the beginning to the full one.
         let keep = self.settings.average.min((1.0 + step as f64) / (10.0 + step as f64));
         tch::no_grad(|| -> Result<(), TchError> {
@@ -356,3 +362,7 @@ impl Learner for BehaviorCloning<'_> {
         write_files(&files)
     }
 }
+
+#[cfg(test)]
+#[path = "behavior_cloning_tests.rs"]
+mod tests;

@@ -9,9 +9,10 @@ use rand_chacha::ChaCha8Rng;
 use tch::Tensor;
 
 use super::augment::Augmentation;
+use super::hindsight::{Ahead, Places, look_ahead};
 use crate::action::{Action, ActionBounds};
 use crate::encoder::policy_image;
-use crate::policy::{Checkpoint, PLACES, StateScale};
+use crate::policy::{Checkpoint, StateScale};
 use crate::recording::{dataset_digest, list_episodes, read_episode};
 
 /// Every step of a folder of episodes, images in memory.
@@ -21,10 +22,7 @@ pub struct Dataset {
     states: Vec<[f64; 7]>,
     labels: Vec<[f64; 7]>,
     tasks: Vec<usize>,
-    /// Where the tool will be when the fingers close: x, y \[m\], yaw \[rad\]; `None` from then on.
-    grasps: Vec<Option<[f64; 3]>>,
-    /// Where the tool will be when the fingers open again: x, y \[m\]; `None` from then on.
-    releases: Vec<Option<[f64; 2]>>,
+    ahead: Vec<Ahead>,
     /// First step of each episode, and one past the last of all.
     starts: Vec<usize>,
     /// Names of the tasks, in the order of their numbers.
@@ -45,12 +43,8 @@ pub struct Batch {
     pub conditions: Tensor,
     /// Normalized actions (B, 7), clipped to +-0.99.
     pub actions: Tensor,
-    /// Where the tool will close and open its fingers (B, 5), scaled as the state; see `policy::PLACES`.
-    pub places: Tensor,
-    /// What one scaled unit of each place is in units that matter to a grasp (5): 2 cm and 0.1 rad.
-    pub place_units: Tensor,
-    /// 1 where a place lies ahead, 0 where it is past or never comes (B, 5).
-    pub ahead: Tensor,
+    /// Where the tool will close and open its fingers.
+    pub places: Places,
 }
 
 impl Dataset {
@@ -65,8 +59,7 @@ impl Dataset {
             states: Vec::new(),
             labels: Vec::new(),
             tasks: Vec::new(),
-            grasps: Vec::new(),
-            releases: Vec::new(),
+            ahead: Vec::new(),
             starts: vec![0],
             task_names: task_names.to_vec(),
             robot: String::new(),
@@ -92,29 +85,13 @@ impl Dataset {
                 set.labels.push(step.label.to_array());
                 set.tasks.push(task);
             }
-            set.look_ahead();
+            let first = set.ahead.len();
+            set.ahead.extend(look_ahead(&set.states[first..], &set.labels[first..]));
             set.starts.push(set.states.len());
         }
         bar.finish_and_clear();
         ensure!(!set.states.is_empty(), "{}: no successful episode", folder.display());
         Ok(set)
-    }
-
-    /// Marks each step of the newest episode with where its fingers close for good and open next: hindsight, which needs
-    /// nothing but the recorded actions and tool poses.
-    fn look_ahead(&mut self) {
-        let first = *self.starts.last().unwrap_or(&0);
-        let closed = |step: &usize| self.labels[*step][6] < 0.5;
-        let all = first..self.states.len();
-        // The last time the fingers begin to close is the one that held.
-        let grasp = all.clone().rev().find(|s| closed(s) && (*s == first || !closed(&(s - 1))));
-        let release = grasp.and_then(|g| (g..all.end).find(|s| !closed(s)));
-        for step in all {
-            let ahead = |at: Option<usize>| at.filter(|at| step <= *at).map(|at| self.states[at]);
-            let (grasp, release) = (ahead(grasp), ahead(release));
-            self.grasps.push(grasp.map(|s| [s[0], s[1], s[5]]));
-            self.releases.push(release.map(|s| [s[0], s[1]]));
-        }
     }
 
     fn fits(&mut self, file: &Path, robot: &str, rate_hz: f64) -> anyhow::Result<()> {
@@ -175,9 +152,6 @@ impl Dataset {
         let mut images = vec![0.0f32; picks.len() * pixels];
         let mut conditions = Vec::new();
         let mut actions = Vec::with_capacity(picks.len() * 7);
-        let (mut places, mut ahead) = (Vec::new(), Vec::new());
-        let scale = &checkpoint.state;
-        let scaled = |i: usize, value: f64| ((value - scale.mean[i]) / scale.std[i]) as f32;
         for (slot, &step) in images.chunks_exact_mut(pixels).zip(picks) {
             augmentation.apply(&self.images[step * pixels..(step + 1) * pixels], size, slot, rng);
             let mut condition = checkpoint.condition(&self.states[step], self.tasks[step]);
@@ -188,22 +162,14 @@ impl Dataset {
             }
             conditions.extend(condition);
             actions.extend(normalized(&self.labels[step], &checkpoint.bounds));
-            let [x, y, yaw] = self.grasps[step].unwrap_or_default();
-            let [to_x, to_y] = self.releases[step].unwrap_or_default();
-            places.extend([scaled(0, x), scaled(1, y), scaled(5, yaw), scaled(0, to_x), scaled(1, to_y)]);
-            let (grasp, release) = (self.grasps[step].is_some(), self.releases[step].is_some());
-            ahead.extend([grasp, grasp, grasp, release, release].map(|there| f32::from(u8::from(there))));
         }
-        let [x, y] = [scale.std[0] / 0.02, scale.std[1] / 0.02].map(|v| v as f32);
-        let place_units = [x, y, (scale.std[5] / 0.1) as f32, x, y];
+        let ahead: Vec<Ahead> = picks.iter().map(|step| self.ahead[*step]).collect();
         let (b, s) = (picks.len() as i64, size as i64);
         Ok(Batch {
             images: Tensor::f_from_slice(&images)?.f_reshape([b, 3, s, s])?,
             conditions: Tensor::f_from_slice(&conditions)?.f_reshape([b, -1])?,
             actions: Tensor::f_from_slice(&actions)?.f_reshape([b, 7])?,
-            places: Tensor::f_from_slice(&places)?.f_reshape([b, PLACES])?,
-            place_units: Tensor::f_from_slice(&place_units)?,
-            ahead: Tensor::f_from_slice(&ahead)?.f_reshape([b, PLACES])?,
+            places: Places::of(&ahead, &checkpoint.state)?,
         })
     }
 }

@@ -19,6 +19,9 @@ mod crop;
 mod curves;
 mod dataset;
 pub mod diagnostics;
+#[cfg(test)]
+mod golden;
+mod hindsight;
 pub mod icvf;
 mod image_encoder;
 pub mod leakage;
@@ -36,5 +39,6 @@ pub use color::{ColorChange, ColorJitter};
 pub use crop::{CropBox, draw_crop, draw_shift, resized_crop, shift};
 pub use curves::{Curves, curves_svg};
 pub use dataset::{Batch, Dataset};
+pub use hindsight::Places;
 pub use image_encoder::{TrainedEncoder, soft_update, weights_bytes};
 pub use session::{Batches, Learner, Run, Schedule, Terms, learn, step_seed};

@@ -23,13 +23,14 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, TchError, Tensor, nn};
 
 use super::checkpoint::{named, restore_named, write_files};
+use super::diagnostics::{mean_goal, potential_rewards, rows};
 use super::transitions::{Labels, TransitionBatch, Transitions, assemble};
 use super::{Adam, Batches, ClipAugmentation, Learner, Terms, TrainedEncoder, step_seed, weights_bytes};
 use crate::action::ActionBounds;
 use crate::config::digest;
 use crate::encoder::EncoderKind;
 use crate::network;
-use crate::policy::{Actor, Checkpoint, HeadKind};
+use crate::policy::{Actor, Checkpoint, HeadKind, TanhGaussian};
 
 /// Pictures embedded at once when the rewards are made.
 const CHUNK: usize = 64;
@@ -59,6 +60,9 @@ pub struct Settings {
     pub tasks: Vec<String>,
     /// Action bounds.
     pub bounds: ActionBounds,
+    /// Weight of the squared error of where to grasp and release; 0: the actor does not locate.
+    #[serde(default)]
+    pub places: f64,
     // --- reward
     /// How strongly reward counts: tau; 0 is plain behavior cloning.
     pub temperature: f64,
@@ -110,7 +114,7 @@ impl Settings {
         Ok(())
     }
 
-    /// How episodes are read: no labels of theirs are used but the actions as they were asked for.
+    /// How episodes are read: nothing of theirs is used but the actions as they were meant.
     pub fn labels(&self) -> Labels {
         Labels { rewarded_steps: 0, discount: 0.0, relabel: false, binarize_gripper: false }
     }
@@ -133,22 +137,10 @@ impl Settings {
             hidden: self.hidden.clone(),
             head: HeadKind::Actor,
             latent: Some(self.latent),
+            locates: self.places > 0.0,
             critic: None,
         }
     }
-}
-
-/// Rewards of an episode from its pictures' embeddings (T, D) and the goal's (D): T numbers, the last 0.
-pub fn rewards(embeddings: &Tensor, goal: &Tensor, relative: bool) -> Result<Vec<f64>, TchError> {
-    let distances = embeddings.f_sub(goal)?.f_square()?.f_sum_dim_intlist(-1, false, Kind::Double)?.f_sqrt()?;
-    let distances = Vec::<f64>::try_from(distances)?;
-    let unit = match distances.first() {
-        Some(first) if relative && *first > 0.0 => *first,
-        _ => 1.0,
-    };
-    let mut out: Vec<f64> = distances.windows(2).map(|pair| (pair[0] - pair[1]) / unit).collect();
-    out.resize(distances.len(), 0.0);
-    Ok(out)
 }
 
 /// min(exp(tau R), w_max), brought to a mean of 1.
@@ -159,7 +151,7 @@ pub fn weights(rewards: &[f64], temperature: f64, largest: f64) -> Vec<f32> {
 }
 
 /// mean_i w_i |tanh(mu_i) - a_i|^2: `mode` and `actions` (B, 7), `weights` (B) -> ().
-pub fn loss(mode: &Tensor, actions: &Tensor, weights: &Tensor) -> Result<Tensor, TchError> {
+pub fn squared_error(mode: &Tensor, actions: &Tensor, weights: &Tensor) -> Result<Tensor, TchError> {
     let squared = mode.f_sub(actions)?.f_square()?.f_sum_dim_intlist(-1, false, Kind::Float)?;
     squared.f_mul(weights)?.f_mean(Kind::Float)
 }
@@ -190,24 +182,20 @@ impl<'a> Weighted<'a> {
         let mut encoder = TrainedEncoder::new(kind, Some(&settings.encoder_weights), settings.bf16)?;
         encoder.freeze();
         let all: Vec<usize> = (0..data.len()).collect();
-        let mut parts = Vec::new();
+        let mut embeddings = Vec::with_capacity(data.len());
         for steps in all.chunks(CHUNK) {
-            parts.push(tch::no_grad(|| encoder.embed(&data.images(steps)?, false))?);
+            embeddings.extend(tch::no_grad(|| rows(&data.images(steps)?, |part| encoder.embed(part, false)))?);
         }
-        let embeddings = Tensor::f_cat(&parts, 0)?;
-        let of = |episode: usize| {
-            let steps = data.steps(episode);
-            embeddings.f_narrow(0, steps.start as i64, steps.len() as i64)
-        };
-        let goals = goals(settings, data, &embeddings)?;
+        let goals: Vec<_> = (0..settings.tasks.len()).map(|task| mean_goal(&last(data, &embeddings, task))).collect();
         let mut rewarded = Vec::with_capacity(data.len());
         for episode in 0..data.episodes() {
-            let task = data.task(data.steps(episode).start);
+            let steps = data.steps(episode);
+            let task = data.task(steps.start);
             let goal = goals[task].as_ref().with_context(|| {
                 let name = &settings.tasks[task];
                 format!("task `{name}`: no episode of it succeeded, so nothing shows its goal; add some that do")
             })?;
-            rewarded.extend(rewards(&of(episode)?, goal, settings.relative)?);
+            rewarded.extend(potential_rewards(&embeddings[steps], goal, settings.relative));
         }
         let weights = weights(&rewarded, settings.temperature, settings.largest_weight);
         let (training, validation) = data.split(settings.validation);
@@ -261,22 +249,13 @@ impl<'a> Weighted<'a> {
     }
 }
 
-/// Goal embedding (D) of each task: the mean over its successes' last pictures; none where there is no success.
-fn goals(settings: &Settings, data: &Transitions, embeddings: &Tensor) -> Result<Vec<Option<Tensor>>, TchError> {
-    (0..settings.tasks.len())
-        .map(|task| {
-            let last: Vec<i64> = (0..data.episodes())
-                .filter(|episode| data.succeeded(*episode))
-                .map(|episode| data.steps(episode))
-                .filter(|steps| data.task(steps.start) == task)
-                .map(|steps| steps.end as i64 - 1)
-                .collect();
-            if last.is_empty() {
-                return Ok(None);
-            }
-            let rows = Tensor::f_from_slice(&last)?.f_to_device(embeddings.device())?;
-            embeddings.f_index_select(0, &rows)?.f_mean_dim([0i64].as_slice(), false, Kind::Float).map(Some)
-        })
+/// Embeddings of the last pictures of a task's successes.
+fn last(data: &Transitions, embeddings: &[Vec<f32>], task: usize) -> Vec<Vec<f32>> {
+    (0..data.episodes())
+        .filter(|episode| data.succeeded(*episode))
+        .map(|episode| data.steps(episode))
+        .filter(|steps| data.task(steps.start) == task)
+        .map(|steps| embeddings[steps.end - 1].clone())
         .collect()
 }
 
@@ -313,18 +292,18 @@ impl RewardWeighted {
         }
         let actor_variables = nn::VarStore::new(network::device());
         let tasks = settings.tasks.len() as i64;
-        let actor = Actor::new(&actor_variables.root(), encoder.dimension(), settings.latent, tasks, &settings.hidden)?;
+        let (dimension, locates) = (encoder.dimension(), settings.places > 0.0);
+        let root = actor_variables.root();
+        let actor = Actor::new(&root, dimension, settings.latent, tasks, &settings.hidden, locates)?;
         let adam = Adam::new(&[("actor", &actor_variables), ("encoder", &encoder.variables)], 0.0);
         let (settings, checkpoint) = (settings.clone(), checkpoint.clone());
         Ok(Self { settings, checkpoint, encoder, actor_variables, actor, adam, held_out })
     }
 
-    /// tanh(mu) (B, 7) and actions (B, 7). Statistics of a BatchNorm stay as they were pretrained.
-    fn act(&self, batch: &TransitionBatch) -> Result<(Tensor, Tensor), TchError> {
-        let device = network::device();
+    /// pi(. | s). Statistics of a BatchNorm stay as they were pretrained.
+    fn act(&self, batch: &TransitionBatch) -> Result<TanhGaussian, TchError> {
         let embedding = self.encoder.embed(&batch.images, false)?;
-        let mode = self.actor.forward(&embedding, &batch.conditions.f_to_device(device)?)?.mode()?;
-        Ok((mode, batch.actions.f_to_device(device)?))
+        self.actor.forward(&embedding, &batch.conditions.f_to_device(network::device())?)
     }
 }
 
@@ -332,8 +311,11 @@ impl Learner for RewardWeighted {
     type Batch = WeightedBatch;
 
     fn update(&mut self, batch: &WeightedBatch, _step: u64) -> anyhow::Result<Terms> {
-        let (mode, actions) = self.act(&batch.steps)?;
-        let loss = loss(&mode, &actions, &batch.weights.f_to_device(mode.device())?)?;
+        let policy = self.act(&batch.steps)?;
+        let mut loss = squared_error(&policy.mode()?, &here(&batch.steps.shown)?, &here(&batch.weights)?)?;
+        if let Some(places) = &policy.places {
+            loss = loss.f_add(&batch.steps.places.error(places)?.f_mul_scalar(self.settings.places)?)?;
+        }
         let value = f64::try_from(&loss)?;
         ensure!(value.is_finite(), "`loss` became {value}; lower learning_rate, or set clip");
         self.adam.zero_grad();
@@ -369,9 +351,10 @@ impl Learner for RewardWeighted {
     fn validate(&self) -> anyhow::Result<Terms> {
         let (mut weighted, mut plain, mut count) = (0.0, 0.0, 0.0);
         for batch in &self.held_out {
-            let (mode, actions) = tch::no_grad(|| self.act(&batch.steps))?;
+            let mode = tch::no_grad(|| self.act(&batch.steps)?.mode())?;
+            let actions = here(&batch.steps.shown)?;
             let size = actions.size()[0] as f64;
-            weighted += size * f64::try_from(loss(&mode, &actions, &batch.weights.f_to_device(mode.device())?)?)?;
+            weighted += size * f64::try_from(squared_error(&mode, &actions, &here(&batch.weights)?)?)?;
             plain += size * f64::try_from(mode.f_sub(&actions)?.f_square()?.f_mean(Kind::Double)?)?;
             count += size;
         }
@@ -382,45 +365,10 @@ impl Learner for RewardWeighted {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rewards_are_steps_nearer_to_the_goal_and_telescope() {
-        let embeddings = Tensor::from_slice(&[0.0f32, 0.0, 0.0, 3.0, 0.0, 4.0, 3.0, 4.0]).reshape([4, 2]);
-        let goal = Tensor::from_slice(&[3.0f32, 4.0]);
-        // Distances 5, sqrt 10, 3, 0.
-        let plain = rewards(&embeddings, &goal, false).unwrap();
-        let expected = [5.0 - 10f64.sqrt(), 10f64.sqrt() - 3.0, 3.0, 0.0];
-        assert!(plain.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-5), "{plain:?}");
-        let relative = rewards(&embeddings, &goal, true).unwrap();
-        assert!((relative.iter().sum::<f64>() - 1.0).abs() < 1e-6, "{relative:?}");
-    }
-
-    #[test]
-    fn an_episode_that_begins_at_the_goal_has_finite_rewards() {
-        let goal = Tensor::from_slice(&[3.0f32, 4.0]);
-        let embeddings = Tensor::from_slice(&[3.0f32, 4.0, 3.0, 5.0]).reshape([2, 2]);
-        assert_eq!(rewards(&embeddings, &goal, true).unwrap(), [-1.0, 0.0]);
-    }
-
-    #[test]
-    fn weights_grow_with_the_reward_are_cut_and_have_a_mean_of_one() {
-        let out = weights(&[-0.1, 0.0, 0.1, 9.0], 10.0, 4.0);
-        assert!((out.iter().sum::<f32>() / 4.0 - 1.0).abs() < 1e-6);
-        assert!(out[0] < out[1] && out[1] < out[2] && out[2] < out[3]);
-        assert!((f64::from(out[3] / out[1]) - 4.0).abs() < 1e-5, "{out:?}");
-        assert_eq!(weights(&[-0.1, 0.3], 0.0, 4.0), [1.0, 1.0]);
-    }
-
-    #[test]
-    fn a_step_without_weight_teaches_nothing() {
-        let mode = Tensor::from_slice(&[0.5f32; 14]).reshape([2, 7]);
-        let actions = Tensor::zeros([2, 7], (Kind::Float, tch::Device::Cpu));
-        let of = |w: [f32; 2]| f64::try_from(loss(&mode, &actions, &Tensor::from_slice(&w)).unwrap()).unwrap();
-        assert_eq!(of([1.0, 1.0]), 7.0 * 0.25);
-        assert_eq!(of([0.0, 2.0]), 7.0 * 0.25);
-        assert_eq!(of([0.0, 0.0]), 0.0);
-    }
+fn here(tensor: &Tensor) -> Result<Tensor, TchError> {
+    tensor.f_to_device(network::device())
 }
+
+#[cfg(test)]
+#[path = "reward_weighted_tests.rs"]
+mod tests;

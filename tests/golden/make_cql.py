@@ -23,6 +23,7 @@ HERE = pathlib.Path(__file__).parent
 BATCH, SAMPLES, EMBEDDING, LATENT, HIDDEN, TASKS = 4, 4, 5, 6, [8, 8], 2
 DISCOUNT, TAU, ALPHA, TARGET_ENTROPY = 0.96, 0.005, 5.0, -7.0
 ACTOR_RATE, CRITIC_RATE, TEMPERATURE_RATE = 1e-4, 3e-4, 3e-4
+CLONING = 20.0
 
 
 class Bottleneck(nn.Module):
@@ -82,6 +83,7 @@ class Actor(nn.Module):
         mean, deviation = self.mean(x).unsqueeze(1), self.log_std(x).clamp(-5, 2).exp().unsqueeze(1)
         u = mean + deviation * normals
         action = torch.tanh(u)
+        self.mode = torch.tanh(mean.squeeze(1))
         log_density = torch.distributions.Normal(mean, deviation).log_prob(u) - torch.log(1 - action**2)
         return action, log_density.sum(-1)
 
@@ -105,6 +107,8 @@ def inputs(step):
         "condition": torch.cat([of("state", BATCH, 7), task], 1),
         "next_condition": torch.cat([of("next_state", BATCH, 7), task], 1),
         "action": (0.9 * filled(f"action{step}", [BATCH, 7], 9)).double(),
+        "shown": (0.9 * filled(f"shown{step}", [BATCH, 7], 9)).double(),
+        "imitated": torch.tensor([1.0, 0.0, 1.0, 1.0]),
         "reward": torch.tensor([-1.0, 10.0, -1.0, -1.0]),
         "mask": torch.tensor([1.0, 0.0, 1.0, 1.0]),
         "return": torch.tensor([-0.5, 10.0, 1.5, 0.25]),
@@ -134,11 +138,13 @@ def critic_losses(critic, actor, x, y, bound=False):
     return bellman, conservative, bellman + ALPHA * conservative
 
 
-def actor_loss(critic, actor, log_temperature, x):
+def actor_loss(critic, actor, log_temperature, x, cloning=0.0):
     action, log_density = actor(x["actor"], x["condition"], x["actor_normals"])
     q = critic(x["critic"].detach(), action, x["task"]).squeeze(-1)
     log_density = log_density.squeeze(-1)
-    return (log_temperature.exp().detach() * log_density - q.min(0).values).mean(), -log_density.mean().detach()
+    greedy = (log_temperature.exp().detach() * log_density - q.min(0).values).mean()
+    imitation = (x["imitated"] * ((actor.mode - x["shown"]) ** 2).sum(-1)).mean()
+    return greedy + cloning * imitation, -log_density.mean().detach()
 
 
 def networks():
@@ -148,6 +154,42 @@ def networks():
 
 def flat(tensors):
     return {name: [float(f"{v:.9g}") for v in t.flatten().tolist()] for name, t in tensors}
+
+
+def ten_steps(cloning):
+    """Critic, target, actor, temperature, ten times."""
+    critic, target, actor, log_temperature = networks()
+    adams = [
+        torch.optim.Adam(critic.parameters(), CRITIC_RATE),
+        torch.optim.Adam(actor.parameters(), ACTOR_RATE),
+        torch.optim.Adam([log_temperature], TEMPERATURE_RATE),
+    ]
+    steps = []
+    for step in range(10):
+        x = inputs(step)
+        _, _, loss = critic_losses(critic, actor, x, backup(target, actor, x))
+        adams[0].zero_grad()
+        loss.backward()
+        adams[0].step()
+        with torch.no_grad():
+            for slow, fast in zip(target.parameters(), critic.parameters()):
+                slow.copy_((1 - TAU) * slow + TAU * fast)
+        of_actor, entropy = actor_loss(critic, actor, log_temperature, x, cloning)
+        adams[1].zero_grad()
+        of_actor.backward()
+        adams[1].step()
+        of_temperature = (log_temperature.exp() * (entropy - TARGET_ENTROPY)).mean()
+        adams[2].zero_grad()
+        of_temperature.backward()
+        adams[2].step()
+        steps.append([loss.item(), of_actor.item(), of_temperature.item()])
+    return {
+        "steps": steps,
+        "critic": flat(critic.named_parameters()),
+        "target": flat(target.named_parameters()),
+        "actor": flat(actor.named_parameters()),
+        "log_temperature": log_temperature.item(),
+    }
 
 
 def main():
@@ -179,38 +221,11 @@ def main():
         "temperature_gradient": log_temperature.grad.item(),
     }
 
-    # Ten steps: critic, target, actor, temperature.
-    critic, target, actor, log_temperature = networks()
-    adams = [
-        torch.optim.Adam(critic.parameters(), CRITIC_RATE),
-        torch.optim.Adam(actor.parameters(), ACTOR_RATE),
-        torch.optim.Adam([log_temperature], TEMPERATURE_RATE),
-    ]
-    out["steps"] = []
-    for step in range(10):
-        x = inputs(step)
-        _, _, loss = critic_losses(critic, actor, x, backup(target, actor, x))
-        adams[0].zero_grad()
-        loss.backward()
-        adams[0].step()
-        with torch.no_grad():
-            for slow, fast in zip(target.parameters(), critic.parameters()):
-                slow.copy_((1 - TAU) * slow + TAU * fast)
-        of_actor, entropy = actor_loss(critic, actor, log_temperature, x)
-        adams[1].zero_grad()
-        of_actor.backward()
-        adams[1].step()
-        of_temperature = (log_temperature.exp() * (entropy - TARGET_ENTROPY)).mean()
-        adams[2].zero_grad()
-        of_temperature.backward()
-        adams[2].step()
-        out["steps"].append([loss.item(), of_actor.item(), of_temperature.item()])
-    out["critic"] = flat(critic.named_parameters())
-    out["target"] = flat(target.named_parameters())
-    out["actor"] = flat(actor.named_parameters())
-    out["log_temperature"] = log_temperature.item()
+    out |= ten_steps(0.0)
+    out["cloned"] = ten_steps(CLONING)
     (HERE / "cql.json").write_text(json.dumps(out, indent=None, separators=(",", ":")) + "\n")
     print({key: value for key, value in out.items() if isinstance(value, float)})
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -8,6 +8,7 @@ use tch::{Kind, Tensor, nn};
 use super::{ActorCritic, Draws, Embedded, Settings, losses};
 use crate::network::{device, fill, filled};
 use crate::policy::Reappended;
+use crate::training::golden::{agree, close, places, row};
 use crate::training::transitions::TransitionBatch;
 
 const BATCH: i64 = 4;
@@ -27,6 +28,13 @@ struct Golden {
     critic_gradients: HashMap<String, Vec<f64>>,
     actor_gradients: HashMap<String, Vec<f64>>,
     temperature_gradient: f64,
+    #[serde(flatten)]
+    plain: TenSteps,
+    cloned: TenSteps,
+}
+
+#[derive(Deserialize)]
+struct TenSteps {
     steps: Vec<[f64; 3]>,
     critic: HashMap<String, Vec<f64>>,
     target: HashMap<String, Vec<f64>>,
@@ -38,7 +46,7 @@ fn golden() -> Golden {
     serde_json::from_str(include_str!("../../../tests/golden/cql.json")).unwrap()
 }
 
-fn networks(bound_with_returns: bool) -> ActorCritic {
+fn networks(bound_with_returns: bool, cloning: f64) -> ActorCritic {
     let settings = Settings {
         latent: 6,
         hidden: vec![8, 8],
@@ -54,6 +62,7 @@ fn networks(bound_with_returns: bool) -> ActorCritic {
         target_entropy: -7.0,
         temperature: 1.0,
         bound_with_returns,
+        cloning,
         clip: None,
         ..super::settings::smoke()
     };
@@ -70,10 +79,6 @@ fn networks(bound_with_returns: bool) -> ActorCritic {
 fn input(name: &str, step: usize, shape: &[i64], factor: f32) -> Tensor {
     let values: Vec<f32> = filled(&format!("{name}{step}"), shape, 9).iter().map(|v| factor * v).collect();
     Tensor::from_slice(&values).reshape(shape).to_device(device())
-}
-
-fn row(values: &[f32]) -> Tensor {
-    Tensor::from_slice(values).to_device(device())
 }
 
 fn inputs(step: usize) -> (Embedded, TransitionBatch, Draws) {
@@ -93,6 +98,9 @@ fn inputs(step: usize) -> (Embedded, TransitionBatch, Draws) {
         conditions: condition("state"),
         next_conditions: condition("next_state"),
         actions: of("action", &[BATCH, 7], 0.9),
+        shown: of("shown", &[BATCH, 7], 0.9),
+        places: places(BATCH),
+        imitated: row(&[1.0, 0.0, 1.0, 1.0]),
         rewards: row(&[-1.0, 10.0, -1.0, -1.0]),
         masks: row(&[1.0, 0.0, 1.0, 1.0]),
         returns: row(&[-0.5, 10.0, 1.5, 0.25]),
@@ -108,25 +116,6 @@ fn inputs(step: usize) -> (Embedded, TransitionBatch, Draws) {
 
 fn number(t: &Tensor) -> f64 {
     f64::try_from(t).unwrap()
-}
-
-fn values(t: &Tensor) -> Vec<f64> {
-    Vec::try_from(t.detach().to_kind(Kind::Double).reshape([-1])).unwrap()
-}
-
-fn agree(name: &str, found: f64, expected: f64) {
-    assert!((found - expected).abs() <= 1e-5 * expected.abs(), "{name}: {found}, expected {expected}");
-}
-
-/// Equal within `relative` of the tensor's largest number.
-fn close(name: &str, found: &Tensor, expected: &[f64], relative: f64) {
-    let found = values(found);
-    assert_eq!(found.len(), expected.len(), "{name}");
-    let largest = expected.iter().fold(0.0f64, |m, v| m.max(v.abs()));
-    for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
-        let off = (found - expected).abs();
-        assert!(off <= relative * largest + 1e-9, "{name}[{i}]: {found}, expected {expected} (largest {largest})");
-    }
 }
 
 fn gradients_agree(store: &nn::VarStore, embedding: &Tensor, expected: &HashMap<String, Vec<f64>>) {
@@ -148,7 +137,7 @@ fn parameters_agree(store: &nn::VarStore, expected: &HashMap<String, Vec<f64>>) 
 
 #[test]
 fn the_critics_loss_and_gradients_are_pytorchs() {
-    let (golden, networks) = (golden(), networks(false));
+    let (golden, networks) = (golden(), networks(false, 0.0));
     let (mut seen, batch, draws) = inputs(0);
     seen.critic = seen.critic.set_requires_grad(true);
     let y = networks.backup(&seen, &batch, &draws).unwrap();
@@ -168,7 +157,7 @@ fn the_critics_loss_and_gradients_are_pytorchs() {
 
 #[test]
 fn the_bound_by_returns_is_pytorchs() {
-    let (golden, networks) = (golden(), networks(true));
+    let (golden, networks) = (golden(), networks(true, 0.0));
     let (seen, batch, draws) = inputs(0);
     let y = networks.backup(&seen, &batch, &draws).unwrap();
     let policy = networks.actor.forward(&seen.actor, &batch.conditions).unwrap();
@@ -180,7 +169,7 @@ fn the_bound_by_returns_is_pytorchs() {
 
 #[test]
 fn the_actors_and_the_temperatures_losses_and_gradients_are_pytorchs() {
-    let (golden, networks) = (golden(), networks(false));
+    let (golden, networks) = (golden(), networks(false, 0.0));
     let (mut seen, batch, draws) = inputs(0);
     seen.actor = seen.actor.set_requires_grad(true);
     let policy = networks.actor.forward(&seen.actor, &batch.conditions).unwrap();
@@ -202,12 +191,10 @@ fn the_actors_and_the_temperatures_losses_and_gradients_are_pytorchs() {
     agree("temperature_gradient", number(&networks.log_temperature.grad()), golden.temperature_gradient);
 }
 
-#[test]
-fn ten_steps_of_everything_end_where_pytorchs_do() {
-    let (golden, mut networks) = (golden(), networks(false));
+fn ten_steps_end_at(golden: &TenSteps, mut networks: ActorCritic) {
     for (step, expected) in golden.steps.iter().enumerate() {
         let (seen, batch, draws) = inputs(step);
-        let terms = networks.step(&seen, &batch, &draws, || Ok(None)).unwrap();
+        let terms = networks.step(&seen, &batch, &draws, 1.0, || Ok(None)).unwrap();
         for (name, expected) in ["critic_loss", "actor_loss", "temperature_loss"].into_iter().zip(expected) {
             let found = terms.iter().find(|(term, _)| *term == name).unwrap().1;
             assert!(
@@ -220,4 +207,16 @@ fn ten_steps_of_everything_end_where_pytorchs_do() {
     parameters_agree(&networks.target_variables, &golden.target);
     parameters_agree(&networks.actor_variables, &golden.actor);
     agree("log_temperature", number(&networks.log_temperature), golden.log_temperature);
+}
+
+#[test]
+fn ten_steps_of_everything_end_where_pytorchs_do() {
+    ten_steps_end_at(&golden().plain, networks(false, 0.0));
+}
+
+#[test]
+fn ten_steps_with_imitation_end_where_pytorchs_do() {
+    let golden = golden();
+    assert!(golden.cloned.actor["mean.weight"] != golden.plain.actor["mean.weight"]);
+    ten_steps_end_at(&golden.cloned, networks(false, 20.0));
 }

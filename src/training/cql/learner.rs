@@ -155,7 +155,7 @@ impl Learner for Cql {
         let seed = step_seed(settings.seed, step);
         let draws = Draws::new(seed, batch.actions.size()[0], settings.samples, device)?;
         let seen = encoders.encode_all(&batch, true)?;
-        networks.step(&seen, &batch, &draws, || {
+        networks.step(&seen, &batch, &draws, settings.rate_factor(step), || {
             let Some(Apart { target, .. }) = &encoders.apart else { return Ok(None) };
             soft_update(&target.variables, &encoders.critic.variables, settings.target_rate)?;
             if !settings.encode_again {
@@ -257,6 +257,7 @@ pub fn described(settings: &Settings, data: &Transitions, state: StateScale) -> 
         hidden: settings.hidden.clone(),
         head: HeadKind::Actor,
         latent: Some(settings.latent),
+        locates: settings.places > 0.0,
         critic: None,
     }
 }
@@ -279,6 +280,7 @@ pub fn continued(settings: &Settings, folder: &Path) -> anyhow::Result<Checkpoin
         ("encoder", before.encoder.clone(), settings.encoder.clone()),
         ("tasks", before.tasks.join(", "), settings.tasks.join(", ")),
         ("latent", format!("{:?}", before.latent), format!("{:?}", Some(settings.latent))),
+        ("places", before.locates.to_string(), (settings.places > 0.0).to_string()),
         ("hidden", format!("{:?}", before.hidden), format!("{:?}", settings.hidden)),
         ("reappend", format!("{:?}", shape.map(|s| &s.reappend)), format!("{:?}", Some(&now.reappend))),
         ("image_size", before.image_size.to_string(), settings.image_size.to_string()),

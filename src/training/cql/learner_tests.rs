@@ -10,7 +10,9 @@ use crate::network::{filled, uniforms};
 use crate::observation::Image;
 use crate::policy::{Checkpoint, HeadKind, StateScale, StateValue, VisualPolicy};
 use crate::time::{SystemClock, Timestamp};
+use crate::training::Places;
 use crate::training::checkpoint::write_state;
+use crate::training::golden::places;
 use crate::training::transitions::TransitionBatch;
 use crate::training::{Learner, Terms};
 
@@ -47,6 +49,7 @@ fn checkpoint(settings: &Settings) -> Checkpoint {
         hidden: settings.hidden.clone(),
         head: HeadKind::Actor,
         latent: Some(settings.latent),
+        locates: settings.places > 0.0,
         critic: None,
     }
 }
@@ -88,6 +91,9 @@ fn batch(seed: u64) -> TransitionBatch {
         conditions: condition("now"),
         next_conditions: condition("then"),
         actions: input("action", seed, &[BATCH, 7]) * 0.9,
+        shown: input("shown", seed, &[BATCH, 7]) * 0.9,
+        places: places(BATCH),
+        imitated: Tensor::from_slice(&[1.0f32, 1.0, 0.0]),
         rewards: Tensor::from_slice(&[-1.0f32, 10.0, -1.0]),
         masks: Tensor::from_slice(&[1.0f32, 0.0, 1.0]),
         returns: Tensor::from_slice(&[-2.0f32, 10.0, -3.0]),
@@ -191,6 +197,33 @@ fn the_loss_falls_on_a_batch_seen_often() {
     let terms = learner.validate().unwrap();
     assert!(terms.iter().any(|(name, _)| *name == "action_error") && terms.iter().all(|(_, v)| v.is_finite()));
     assert_eq!(terms, learner.validate().unwrap());
+}
+
+#[test]
+fn an_actor_that_imitates_and_locates_learns_both_and_its_folder_says_so() {
+    let settings = Settings { cloning: 20.0, places: 4.0, actor_rate: 3e-3, ..settings() };
+    let mut learner = cql(&settings);
+    let (mut batch, ones) = (batch(1), |shape: &[i64]| Tensor::ones(shape, (Kind::Float, crate::network::device())));
+    batch.places = Places { places: ones(&[BATCH, 5]), units: ones(&[5]), ahead: ones(&[BATCH, 5]) };
+    let mut terms = Vec::new();
+    for number in 0..40 {
+        let all = learner.update(&batch, number).unwrap();
+        terms.push(["cloning", "places"].map(|term| all.iter().find(|(name, _)| *name == term).unwrap().1));
+    }
+    let (first, last) = (terms[0], terms[39]);
+    assert!(last[0] < 0.7 * first[0] && last[1] < 0.7 * first[1], "{first:?} {last:?}");
+    // What failed is not imitated.
+    batch.imitated = batch.imitated.zeros_like();
+    let all = learner.update(&batch, 40).unwrap();
+    assert!(all.contains(&("cloning", 0.0)), "{all:?}");
+
+    let folder = tempfile::tempdir().unwrap();
+    learner.save(folder.path()).unwrap();
+    let policy = VisualPolicy::load(folder.path(), "a", Arc::new(SystemClock::new())).unwrap();
+    assert!(policy.checkpoint().locates);
+    StateValue::load(folder.path(), "a").unwrap();
+    let error = super::continued(&Settings { places: 0.0, ..settings }, folder.path()).unwrap_err().to_string();
+    assert!(error.contains("`places`") && error.contains("true") && error.contains("false"), "{error}");
 }
 
 #[test]

@@ -10,6 +10,8 @@
 //!             a_1..n ~ pi(. | s) without gradient, u_1..n uniform in [-1, 1]^7
 //! 3. target   Q' <- (1 - tau) Q' + tau Q
 //! 4. actor    mean( T log pi(b | s) - min_i Q_i(s, b) ),  b ~ pi(. | s) reparameterized, Q after its step
+//!           + w mean( 1[success] |tanh mu(s) - a|^2 ) + p |places - where the fingers closed and opened|^2
+//!                                                                                w = p = 0 in the release
 //! 5. temperature   T (H - H'),  H = -mean log pi(b | s),  H' = -7
 //! ```
 //!
@@ -21,7 +23,8 @@
 //! actions repeat latents. The released code repeats the images instead and encodes s a fifth time for the actor's loss
 //! ([`Settings::encode_again`]).
 //!
-//! Deviations from the release: the state is scaled; angles of relabelled actions are wrapped
+//! Deviations from the release: the weights w of imitation ([`Settings::cloning`]) and p of locating ([`Settings::places`]), as in TD3+BC (Fujimoto & Gu 2021), for
+//! runs that are a hundred times shorter; the state is scaled; angles of relabelled actions are wrapped
 //! ([`Labels`](super::transitions::Labels)).
 //!
 //! [`losses`] has the losses, [`Cql`] the encoders and what is saved, [`Settings`] every number.
@@ -34,6 +37,7 @@ use anyhow::bail;
 use tch::{Device, Kind, TchError, Tensor, nn};
 
 use super::checkpoint::{named, restore_named};
+use super::reward_weighted::squared_error;
 use super::transitions::TransitionBatch;
 use super::{Adam, Terms, soft_update};
 use crate::network::{self, normals, splitmix64, uniforms};
@@ -124,7 +128,14 @@ impl ActorCritic {
         let (actor_variables, critic_variables, mut target_variables) = (store(), store(), store());
         let temperature_variables = store();
         let (tasks, shape) = (settings.tasks.len() as i64, settings.critic_shape());
-        let actor = Actor::new(&actor_variables.root(), dimension, settings.latent, tasks, &settings.hidden)?;
+        let actor = Actor::new(
+            &actor_variables.root(),
+            dimension,
+            settings.latent,
+            tasks,
+            &settings.hidden,
+            settings.places > 0.0,
+        )?;
         let critic = Critic::new(&critic_variables.root(), dimension, tasks, &shape)?;
         let target = Critic::new(&target_variables.root(), dimension, tasks, &shape)?;
         soft_update(&target_variables, &critic_variables, 1.0)?;
@@ -155,13 +166,14 @@ impl ActorCritic {
         })
     }
 
-    /// One step of everything on `batch`. `follow` moves the target's encoder and gives s encoded again by the critic's new
+    /// One step of everything on `batch`, with `factor` times the settings' learning rates. `follow` moves the target's encoder and gives s encoded again by the critic's new
     /// encoder, where that is wanted.
     pub fn step(
         &mut self,
         seen: &Embedded,
         batch: &TransitionBatch,
         draws: &Draws,
+        factor: f64,
         follow: impl FnOnce() -> anyhow::Result<Option<Tensor>>,
     ) -> anyhow::Result<Terms> {
         let clip = self.settings.clip.unwrap_or(f64::INFINITY);
@@ -179,7 +191,7 @@ impl ActorCritic {
         finite("critic_loss", &critic.loss, "critic_rate")?;
         self.critic_adam.zero_grad();
         critic.loss.f_backward()?;
-        self.critic_adam.step(self.settings.critic_rate, clip)?;
+        self.critic_adam.step(factor * self.settings.critic_rate, clip)?;
 
         // 3. The target follows.
         soft_update(&self.target_variables, &self.critic_variables, self.settings.target_rate)?;
@@ -191,24 +203,34 @@ impl ActorCritic {
         let q = self.critic.q(&latent, &action, &task)?.f_squeeze_dim(-1)?;
         let log_density = log_density.f_squeeze_dim(-1)?;
         let temperature = self.log_temperature.f_detach()?.f_exp()?;
-        let actor_loss = losses::actor(&temperature, &log_density, &q)?;
+        let greedy = losses::actor(&temperature, &log_density, &q)?;
+        let cloning = squared_error(&policy.mode()?, &batch.shown, &batch.imitated)?;
+        let places = match &policy.places {
+            Some(places) => batch.places.error(places)?,
+            None => cloning.f_zeros_like()?,
+        };
+        let actor_loss = greedy
+            .f_add(&cloning.f_mul_scalar(self.settings.cloning)?)?
+            .f_add(&places.f_mul_scalar(self.settings.places)?)?;
         finite("actor_loss", &actor_loss, "actor_rate")?;
         self.actor_adam.zero_grad();
         actor_loss.f_backward()?;
-        self.actor_adam.step(self.settings.actor_rate, clip)?;
+        self.actor_adam.step(factor * self.settings.actor_rate, clip)?;
 
         // 5. Temperature.
         let entropy = log_density.f_detach()?.f_neg()?.f_mean(Kind::Float)?;
         let temperature_loss = losses::temperature(&self.log_temperature, &entropy, self.settings.target_entropy)?;
         self.temperature_adam.zero_grad();
         temperature_loss.f_backward()?;
-        self.temperature_adam.step(self.settings.temperature_rate, clip)?;
+        self.temperature_adam.step(factor * self.settings.temperature_rate, clip)?;
 
         numbers(&[
             ("critic_loss", &critic.loss),
             ("bellman", &critic.bellman),
             ("conservative", &critic.conservative),
             ("actor_loss", &actor_loss),
+            ("cloning", &cloning),
+            ("places", &places),
             ("temperature_loss", &temperature_loss),
             ("temperature", &temperature),
             ("entropy", &entropy),
@@ -226,7 +248,7 @@ impl ActorCritic {
             let (actions, log_density) = policy.sample(&draws.policy)?;
             let y = self.backup(seen, batch, draws)?;
             let critic = self.critic_loss(&seen.critic, batch, [&actions, &draws.uniform], &log_density, &y)?;
-            let error = policy.mode()?.f_sub(&batch.actions)?.f_square()?;
+            let error = policy.mode()?.f_sub(&batch.shown)?.f_square()?;
             numbers(&[
                 ("bellman", &critic.bellman),
                 ("conservative", &critic.conservative),

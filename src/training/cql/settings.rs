@@ -52,6 +52,9 @@ pub struct Settings {
     pub critic_rate: f64,
     /// Learning rate of the temperature.
     pub temperature_rate: f64,
+    /// What is left of the three at the last step, by a cosine; 1: they stay as they are (the release).
+    #[serde(default = "constant")]
+    pub rate_left: f64,
     /// Largest gradient norm of each of the three; none: as it comes (the release).
     #[serde(default)]
     pub clip: Option<f64>,
@@ -71,6 +74,13 @@ pub struct Settings {
     pub target_entropy: f64,
     /// Temperature at the start.
     pub temperature: f64,
+    /// Weight of imitation in the actor's loss: the squared error of the executed action on steps of successes. 0 is CQL;
+    /// with thousands of steps instead of hundreds of thousands the actor does not get to where Q points without it.
+    #[serde(default)]
+    pub cloning: f64,
+    /// Weight of the squared error of where to grasp and release, in the actor's loss; 0: the actor does not locate (V-PTR).
+    #[serde(default)]
+    pub places: f64,
     /// Bound Q of the policy's actions in the CQL term by the trajectory's return (V-PTR's release does, its paper does not
     /// say so).
     pub bound_with_returns: bool,
@@ -103,7 +113,17 @@ pub struct Settings {
     pub validate_every: u64,
 }
 
+fn constant() -> f64 {
+    1.0
+}
+
 impl Settings {
+    /// Factor of the learning rates at a step.
+    pub fn rate_factor(&self, step: u64) -> f64 {
+        let progress = step as f64 / self.steps.max(1) as f64;
+        self.rate_left + (1.0 - self.rate_left) * 0.5 * (1.0 + (std::f64::consts::PI * progress).cos())
+    }
+
     /// Refuses numbers that nothing can be learned with; `file` is for messages.
     pub fn check(&self, file: &std::path::Path) -> anyhow::Result<()> {
         let file = file.display();
@@ -131,6 +151,13 @@ impl Settings {
             "{file}: key `hidden`: found {:?}, expected widths of at least 1",
             self.hidden
         );
+        ensure!(
+            (0.0..=1.0).contains(&self.rate_left),
+            "{file}: key `rate_left`: found {}, expected a share in 0..1",
+            self.rate_left
+        );
+        ensure!(self.places >= 0.0, "{file}: key `places`: found {}, expected 0 or more", self.places);
+        ensure!(self.cloning >= 0.0, "{file}: key `cloning`: found {}, expected 0 or more", self.cloning);
         ensure!(self.temperature > 0.0, "{file}: key `temperature`: found {}, expected more than 0", self.temperature);
         Ok(())
     }
@@ -155,4 +182,18 @@ impl Settings {
 #[cfg(test)]
 pub(super) fn smoke() -> Settings {
     crate::config::load(std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/launch/smoke/cql.toml"))).unwrap()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_stay_or_fall_by_a_cosine() {
+        let settings = Settings { steps: 100, ..smoke() };
+        assert_eq!([0, 50, 100].map(|step| settings.rate_factor(step)), [1.0; 3]);
+        let falling = Settings { rate_left: 0.1, ..settings };
+        let found = [0, 50, 100].map(|step| falling.rate_factor(step));
+        assert!(found.iter().zip([1.0, 0.55, 0.1]).all(|(a, b)| (a - b).abs() < 1e-12), "{found:?}");
+    }
 }

@@ -21,6 +21,7 @@ use tch::{Device, TchError, Tensor};
 
 use super::ClipAugmentation;
 use super::dataset::normalized;
+use super::hindsight::{Ahead, Places, look_ahead};
 use crate::encoder::policy_image;
 use crate::episode::Outcome;
 use crate::policy::{Checkpoint, StateScale};
@@ -35,6 +36,8 @@ pub struct Transitions {
     images: Vec<Arc<[u8]>>,
     states: Vec<[f64; 7]>,
     actions: Vec<[f64; 7]>,
+    shown: Vec<[f64; 7]>,
+    ahead: Vec<Ahead>,
     rewards: Vec<(f32, f32)>,
     returns: Vec<f32>,
     tasks: Vec<usize>,
@@ -66,6 +69,12 @@ pub struct TransitionBatch {
     pub next_conditions: Tensor,
     /// Normalized actions (B, 7), clipped to +-0.99.
     pub actions: Tensor,
+    /// The actions as the demonstrator meant them, free of the noise it was disturbed by; else as `actions`.
+    pub shown: Tensor,
+    /// Where the tool will close and open its fingers; nothing lies ahead in episodes that failed.
+    pub places: Places,
+    /// 1 where the episode succeeded and its steps may be imitated, else 0 (B).
+    pub imitated: Tensor,
     /// Rewards (B): +10 or -1.
     pub rewards: Tensor,
     /// Masks (B): 0 where the step is terminal, else 1.
@@ -84,6 +93,9 @@ impl TransitionBatch {
             conditions: there(&self.conditions)?,
             next_conditions: there(&self.next_conditions)?,
             actions: there(&self.actions)?,
+            shown: there(&self.shown)?,
+            places: self.places.to_device(device)?,
+            imitated: there(&self.imitated)?,
             rewards: there(&self.rewards)?,
             masks: there(&self.masks)?,
             returns: there(&self.returns)?,
@@ -99,6 +111,8 @@ impl Transitions {
             images: Vec::new(),
             states: Vec::new(),
             actions: Vec::new(),
+            shown: Vec::new(),
+            ahead: Vec::new(),
             rewards: Vec::new(),
             returns: Vec::new(),
             tasks: Vec::new(),
@@ -164,15 +178,15 @@ impl Transitions {
             format!("{name}: task `{}` is not among {known}; add it to `tasks`", episode.start.task)
         })?;
         self.fits(file, episode)?;
-        let mut asked = Vec::with_capacity(steps.len());
+        let (mut asked, mut meant) = (Vec::with_capacity(steps.len()), Vec::with_capacity(steps.len()));
         for step in steps {
             let picture = step.image().with_context(|| {
                 format!("{name}: step {} has no picture; record with a camera, or remove the file", step.index)
             })?;
             let image = policy_image(&picture.decode().with_context(|| name.to_string())?, size)?;
-            let (state, action) = (step.bridge_state, step.action.to_array());
+            let (state, action, label) = (step.bridge_state, step.action.to_array(), step.label.to_array());
             ensure!(
-                state.iter().chain(&action).all(|value| value.is_finite()),
+                state.iter().chain(&action).chain(&label).all(|value| value.is_finite()),
                 "{name}: step {}: found state {state:?} and action {action:?}, expected finite numbers; remove the file",
                 step.index
             );
@@ -180,9 +194,17 @@ impl Transitions {
             self.states.push(state);
             self.tasks.push(task);
             asked.push(action);
+            meant.push(label);
         }
         let first = self.starts.last().copied().unwrap_or(0);
-        self.actions.extend(labels.actions(&self.states[first..], &asked));
+        let actions = |asked: &[_]| labels.actions(&self.states[first..], asked);
+        let (actions, shown) = (actions(&asked), actions(&meant));
+        self.actions.extend(actions);
+        self.ahead.extend(match success {
+            true => look_ahead(&self.states[first..], &shown),
+            false => vec![Ahead::default(); steps.len()],
+        });
+        self.shown.extend(shown);
         let rewards = labels.rewards(steps.len(), success);
         self.returns.extend(labels.returns(&rewards));
         self.rewards.extend(rewards);
@@ -249,6 +271,11 @@ impl Transitions {
         self.starts[episode]..self.starts[episode + 1]
     }
 
+    /// The episode a step belongs to.
+    fn episode(&self, step: usize) -> usize {
+        self.starts.partition_point(|start| *start <= step) - 1
+    }
+
     /// Did an episode succeed?
     pub fn succeeded(&self, episode: usize) -> bool {
         self.successes[episode]
@@ -306,7 +333,7 @@ pub fn assemble(
     let mut images = vec![0.0f32; picks.len() * pixels];
     let mut next_images = images.clone();
     let (mut conditions, mut next_conditions) = (Vec::new(), Vec::new());
-    let mut actions = Vec::with_capacity(picks.len() * 7);
+    let (mut actions, mut shown, mut imitated, mut ahead) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut rewards, mut masks, mut returns) = (Vec::new(), Vec::new(), Vec::new());
     for (slot, &(data, step)) in picks.iter().enumerate() {
         let at = slot * pixels..(slot + 1) * pixels;
@@ -323,6 +350,9 @@ pub fn assemble(
             conditions.extend(condition);
         }
         actions.extend(normalized(&data.actions[step], &checkpoint.bounds));
+        shown.extend(normalized(&data.shown[step], &checkpoint.bounds));
+        ahead.push(data.ahead[step]);
+        imitated.push(f32::from(u8::from(data.succeeded(data.episode(step)))));
         rewards.push(data.rewards[step].0);
         masks.push(data.rewards[step].1);
         returns.push(data.returns[step]);
@@ -335,6 +365,9 @@ pub fn assemble(
         conditions: shaped(&conditions, &[b, -1])?,
         next_conditions: shaped(&next_conditions, &[b, -1])?,
         actions: shaped(&actions, &[b, 7])?,
+        shown: shaped(&shown, &[b, 7])?,
+        places: Places::of(&ahead, &checkpoint.state)?,
+        imitated: shaped(&imitated, &[b])?,
         rewards: shaped(&rewards, &[b])?,
         masks: shaped(&masks, &[b])?,
         returns: shaped(&returns, &[b])?,
