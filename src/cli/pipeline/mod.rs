@@ -52,6 +52,9 @@ pub struct PipelineArguments {
     /// Stages to run at once; each gets its share of the processor
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub jobs: usize,
+    /// Only this scenario is scored; may be given several times (all of the file otherwise)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=3))]
+    pub scenario: Vec<u8>,
     /// Train only
     #[arg(long)]
     pub without_evaluation: bool,
@@ -87,7 +90,8 @@ pub fn pipeline(arguments: &PipelineArguments) -> anyhow::Result<u8> {
     let mut table = Table::new(&plan, &arguments.scale, &jobs, &scored, &done);
     if !arguments.without_evaluation {
         let most = plan.scale.get(&arguments.scale).and_then(|numbers| numbers.get("trials")).copied();
-        for number in &plan.evaluation.scenarios {
+        let wanted = |number: &&u8| arguments.scenario.is_empty() || arguments.scenario.contains(number);
+        for number in plan.evaluation.scenarios.iter().filter(wanted) {
             let scenario = Scenario::try_from(*number).map_err(|error| anyhow::anyhow!("{error}"))?;
             let folder = out.join(format!("scenario{number}"));
             let trials = (scenario, most);

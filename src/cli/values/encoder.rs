@@ -4,6 +4,7 @@
 use anyhow::ensure;
 use serde_json::json;
 
+use super::probe::probe;
 use super::{Along, Found, ValuesArguments};
 use crate::encoder::{Encoder, EncoderKind};
 use crate::training::Clips;
@@ -37,7 +38,7 @@ pub fn values(a: &ValuesArguments, kind: EncoderKind) -> anyhow::Result<Found> {
     for remark in opened.remarks.iter().cloned().chain(clips.remark()) {
         say!("{remark}");
     }
-    let mut found = Vec::new();
+    let (mut found, mut features) = (Vec::new(), Vec::new());
     for clip in 0..clips.len().min(a.most) {
         let embeddings = embed_clip(&encoder, &clips, clip)?;
         let distances = embeddings.last().map_or(Vec::new(), |last| distances_to(&embeddings, last));
@@ -47,9 +48,11 @@ pub fn values(a: &ValuesArguments, kind: EncoderKind) -> anyhow::Result<Found> {
         };
         let name = clips.name(clip).to_string();
         found.push(Along { name, bumps: bumps(&embeddings), distances: Some(distances), values });
+        features.push(embeddings);
     }
     let what = if heads.is_some() { "V(s_t, g, g), g the last image" } else { "minus the distance to the last image" };
     Ok(Found {
+        probe: probe(&features)?,
         clips: found,
         what: format!("{what}, {kind} encoder"),
         source: json!({

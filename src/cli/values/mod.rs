@@ -6,6 +6,7 @@
 
 mod encoder;
 mod policy;
+mod probe;
 
 use std::path::PathBuf;
 
@@ -70,6 +71,8 @@ struct Found {
     what: String,
     /// Where they come from.
     source: Value,
+    /// What a linear value function on frozen features is off, for an encoder.
+    probe: Value,
 }
 
 /// Runs the command.
@@ -86,6 +89,9 @@ pub fn values(a: &ValuesArguments) -> anyhow::Result<u8> {
         say!("bumps {bumps}");
     }
     say!("steps on which the value falls {falling}");
+    if !found.probe.is_null() {
+        say!("linear value function on frozen features, clips held out: {}", found.probe);
+    }
     let each = found.clips.iter().map(|clip| {
         json!({
             "clip": clip.name, "bumps": clip.bumps, "falling_share": falling_share(&clip.values),
@@ -93,7 +99,7 @@ pub fn values(a: &ValuesArguments) -> anyhow::Result<u8> {
         })
     });
     let report = json!({
-        "source": found.source, "bumps": bumps, "falling_share": falling, "clips": each.collect::<Vec<_>>(),
+        "source": found.source, "bumps": bumps, "falling_share": falling, "probe": found.probe, "clips": each.collect::<Vec<_>>(),
     });
     std::fs::create_dir_all(&a.out).with_context(|| format!("{}: cannot be created", a.out.display()))?;
     let curve = |clip: &Along| ValueCurve { name: clip.name.clone(), values: clip.values.clone() };

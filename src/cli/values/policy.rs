@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Along, Found, ValuesArguments};
 use crate::episode::Outcome;
@@ -55,6 +55,7 @@ pub fn values(a: &ValuesArguments, folder: &Path) -> anyhow::Result<Found> {
         checkpoint.tasks.join(", ")
     );
     Ok(Found {
+        probe: Value::Null,
         clips: found,
         what: format!("V(s_t) of {}", checkpoint.name),
         source: json!({ "policy": folder, "name": checkpoint.name, "encoder_digest": checkpoint.encoder_digest }),
