@@ -68,7 +68,7 @@ impl Places {
         Ok(Self { places: there(&self.places)?, units: there(&self.units)?, ahead: there(&self.ahead)? })
     }
 
-    /// mean_b sum_i 1[ahead] (unit_i (found_i - place_i))^2: `found` (B, 5) -> ().
+    /// mean_b sum_i ahead_i (unit_i (found_i - place_i))^2: `found` (B, 5) -> ().
     pub fn error(&self, found: &Tensor) -> Result<Tensor, TchError> {
         let Self { places, units, ahead } = self.to_device(found.device())?;
         let off = found.f_sub(&places)?.f_mul(&units)?.f_square()?.f_mul(&ahead)?;
