@@ -11,8 +11,8 @@ use tch::{Kind, Tensor};
 use visuomotor::config::load;
 use visuomotor::encoder::EncoderKind;
 use visuomotor::network::{self, describe_device, device, fill, filled};
-use visuomotor::policy::{Checkpoint, HeadKind, StateScale};
-use visuomotor::training::cql::{Cql, Settings};
+use visuomotor::policy::StateScale;
+use visuomotor::training::cql::{Cql, Settings, described};
 use visuomotor::training::transitions::TransitionBatch;
 use visuomotor::training::vip::{Objective, loss};
 use visuomotor::training::{Adam, Learner, Places, TrainedEncoder};
@@ -57,25 +57,7 @@ fn vip(bf16: bool) -> Step {
 fn cql(bf16: bool) -> Step {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("launch/small/cql.toml");
     let settings = Settings { bf16, batch: BATCH as usize, places: 0.0, ..load(&file).unwrap() };
-    let checkpoint = Checkpoint {
-        version: Checkpoint::VERSION,
-        name: settings.name.clone(),
-        robot: "widowx".into(),
-        encoder: settings.encoder.clone(),
-        encoder_digest: String::new(),
-        head_digest: String::new(),
-        image_size: settings.image_size,
-        camera_size: settings.camera_size,
-        rate_hz: 5.0,
-        bounds: settings.bounds,
-        tasks: settings.tasks.clone(),
-        state: StateScale { mean: [0.0; 7], std: [1.0; 7] },
-        hidden: settings.hidden.clone(),
-        head: HeadKind::Actor,
-        latent: Some(settings.latent),
-        locates: settings.places > 0.0,
-        critic: None,
-    };
+    let checkpoint = described(&settings, "widowx", 5.0, StateScale { mean: [0.0; 7], std: [1.0; 7] });
     let here = |values: &[f32], shape: &[i64]| Tensor::from_slice(values).reshape(shape).to_device(device());
     let of = |name: &str, width: i64| here(&filled(name, &[BATCH, width], SEED), &[BATCH, width]);
     let all = |value: f64, shape: &[i64]| Tensor::full(shape, value, (Kind::Float, device()));

@@ -114,7 +114,7 @@ fn successes_and_failures_become_transitions() {
     assert_eq!((train.len(), kept), (10, (11..15).collect::<Vec<_>>()));
 
     let settings = settings();
-    let checkpoint = cql::described(&settings, &data, data.state_scale());
+    let checkpoint = cql::described(&settings, &data.robot, data.rate_hz, data.state_scale());
     let mixture = Mixture::new(&settings, &checkpoint, &data, None).unwrap();
     let batch = mixture.batch(0).unwrap();
     assert_eq!(batch.images.size(), [8, 3, 128, 128]);
@@ -144,7 +144,7 @@ fn a_batch_depends_on_seed_and_step_alone() {
     let folder = tempfile::tempdir().unwrap();
     data_set(folder.path());
     let (data, settings) = (read(folder.path()).unwrap(), settings());
-    let checkpoint = cql::described(&settings, &data, data.state_scale());
+    let checkpoint = cql::described(&settings, &data.robot, data.rate_hz, data.state_scale());
     let pictures = |settings: &Settings, step| {
         floats(&Mixture::new(settings, &checkpoint, &data, None).unwrap().batch(step).unwrap().images)
     };
@@ -161,7 +161,7 @@ fn from_the_switch_on_57_of_64_are_of_prior_data() {
     write(&target, "b", "success", 3, 128);
     let (prior, target) = (read(&prior).unwrap(), read(&target).unwrap());
     let settings = Settings { batch: 64, mixing: 0.9, switch_at: 10, ..settings() };
-    let checkpoint = cql::described(&settings, &prior, prior.state_scale());
+    let checkpoint = cql::described(&settings, &prior.robot, prior.rate_hz, prior.state_scale());
     let mixture = Mixture::new(&settings, &checkpoint, &prior, Some(&target)).unwrap();
     let line = mixture.describe();
     assert!(line.contains("57 of prior data + 7 of the target's") && line.contains("before step 10"), "{line}");
@@ -211,7 +211,7 @@ fn data_that_does_not_fit_is_refused_by_name() {
 
     let data = read(&known).unwrap();
     let settings = Settings { validation: 1, ..settings() };
-    let checkpoint = cql::described(&settings, &data, data.state_scale());
+    let checkpoint = cql::described(&settings, &data.robot, data.rate_hz, data.state_scale());
     let said = Mixture::new(&settings, &checkpoint, &data, None).err().unwrap().to_string();
     assert!(said.contains("validation: found 1"), "{said}");
 }
@@ -255,7 +255,7 @@ fn both_phases_resume_to_the_last_bit() {
     write(&at("target"), "t", "success", 5, 128);
     let (prior, target) = (read(&at("prior")).unwrap(), read(&at("target")).unwrap());
     let settings = Settings { validation: 3, ..settings() };
-    let checkpoint = cql::described(&settings, &prior, prior.state_scale());
+    let checkpoint = cql::described(&settings, &prior.robot, prior.rate_hz, prior.state_scale());
 
     // Phases 2 and 3 in one run: prior data alone up to step 3, then both.
     let mixture = Mixture::new(&settings, &checkpoint, &prior, Some(&target)).unwrap();
@@ -289,7 +289,7 @@ fn a_policys_critic_is_asked_along_successes() {
     write(&project.path("failures"), "f", "failure", 5, 128);
     let data = read(&project.path("episodes")).unwrap();
     let settings = Settings { steps: 1, switch_at: 1, ..settings() };
-    let checkpoint = cql::described(&settings, &data, data.state_scale());
+    let checkpoint = cql::described(&settings, &data.robot, data.rate_hz, data.state_scale());
     let mixture = Mixture::new(&settings, &checkpoint, &data, None).unwrap();
     let mut learner = Cql::new(&settings, &checkpoint, Vec::new()).unwrap();
     assert!(run(&mut learner, &mixture, "cql", &project.path("policy"), false, 100));

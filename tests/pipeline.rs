@@ -37,13 +37,16 @@ fn a_pipeline_that_was_stopped_goes_on_and_ends_in_a_table() {
     let listed = run(&project, &["--list"]);
     let text = String::from_utf8_lossy(&listed.stdout).to_string();
     assert_eq!(text.lines().filter(|line| line.contains("to do")).count(), 5, "{text}");
+    let nothing = run(&project, &["--without-training"]);
+    assert_eq!(nothing.status.code(), Some(1), "{nothing:?}");
+    assert!(!project.path("table/target").exists(), "it trained");
 
     let trained = run(&project, &["--without-evaluation", "--jobs", "2"]);
     assert_eq!(trained.status.code(), Some(0), "{trained:?}");
     let said = std::fs::read_to_string(project.path("table/vip-1.log")).unwrap();
     assert!(said.contains("cpu (") && said.contains("encoder in"), "{said}");
     let kept = std::fs::read(project.path("table/cloning-1/checkpoint.safetensors")).unwrap();
-    let scored = run(&project, &[]);
+    let scored = run(&project, &["--without-training"]);
     assert_eq!(scored.status.code(), Some(0), "{scored:?}");
     let again = std::fs::read(project.path("table/cloning-1/checkpoint.safetensors")).unwrap();
     assert!(kept == again, "what was done was done again");

@@ -1,8 +1,8 @@
 //! `visuomotor convert`: turns a PyTorch checkpoint into the safetensors file that encoders load.
 //!
 //! Nothing in the checkpoint is executed. The names' common beginning (`module.convnet.` of VIP and R3M) is cut off,
-//! floats become f32, counters of BatchNorm and R3M's language head are left out. With `--encoder` the result is loaded into that network
-//! before it is written. Refused, naming file, key, found, expected and what to do: whatever
+//! floats become f32, counters of BatchNorm and R3M's language head are left out. With `--encoder` the result is loaded
+//! into that network before it is written. Refused, naming file, key, found, expected and what to do: whatever
 //! [`checkpoint`](crate::encoder::checkpoint) and [`weights`](crate::encoder::weights) refuse.
 
 use std::collections::BTreeMap;

@@ -49,6 +49,11 @@ impl EncoderKind {
     pub const ALL: [EncoderKind; 5] =
         [EncoderKind::Vip, EncoderKind::Vptr, EncoderKind::R3m, EncoderKind::Mvp, EncoderKind::Small];
 
+    /// Are images squashed to the policy's 128x128 before anything else?
+    pub fn sees_policy_images(self) -> bool {
+        matches!(self, EncoderKind::Vptr | EncoderKind::Small)
+    }
+
     /// Under which licence the weights that the authors published may be used; nobody published weights of the others.
     pub fn license_of_published_weights(self) -> Option<&'static str> {
         match self {

@@ -2,7 +2,7 @@
 //!
 //! | encoder | steps |
 //! |---|---|
-//! | vip, r3m, mvp | /255; unless 224x224: shorter side to 256 (antialiased bilinear), center crop 224; ImageNet mean and deviation |
+//! | vip, r3m, mvp | /255; unless 224x224: shorter side to 256 (antialiased), center crop 224; ImageNet mean, deviation |
 //! | vptr | squash to 128x128 ([`policy_image`]) unless it is; bilinear to 224x224; /255 |
 //! | small | squash to 128x128 ([`policy_image`]) unless it is; /255 |
 //!
@@ -103,17 +103,25 @@ pub fn prepare(kind: EncoderKind, image: &Image, zoom: bool) -> Result<Tensor, I
         size,
         message: error.to_string().lines().next().unwrap_or_default().to_string(),
     };
+    let squashed;
+    let image = if kind.sees_policy_images() {
+        squashed = policy_image(image, POLICY_SIZE)?;
+        &squashed
+    } else {
+        image
+    };
+    planes(image).and_then(|x| network_input(kind, &x, CAMERA_SCALE, zoom)).map_err(fail)
+}
+
+/// What the network of `kind` sees of images (B, 3, H, W) whose values reach from 0 to `scale`: (B, 3, S, S), f32. Those of
+/// kinds that [see policy images](EncoderKind::sees_policy_images) are squashed already. `zoom` is for
+/// [`EncoderKind::Vip`] alone.
+pub fn network_input(kind: EncoderKind, images: &Tensor, scale: f64, zoom: bool) -> Result<Tensor, TchError> {
     match kind {
-        EncoderKind::Vip | EncoderKind::R3m | EncoderKind::Mvp => {
-            let zoom = zoom && kind == EncoderKind::Vip;
-            planes(image).and_then(|x| vip(&x, CAMERA_SCALE, zoom)).map_err(fail)
-        }
-        EncoderKind::Vptr => {
-            planes(&policy_image(image, POLICY_SIZE)?).and_then(|x| vptr(&x, CAMERA_SCALE)).map_err(fail)
-        }
-        EncoderKind::Small => {
-            planes(&policy_image(image, POLICY_SIZE)?).and_then(|x| small(&x, CAMERA_SCALE)).map_err(fail)
-        }
+        EncoderKind::Vip => vip(images, scale, zoom),
+        EncoderKind::R3m | EncoderKind::Mvp => vip(images, scale, false),
+        EncoderKind::Vptr => vptr(images, scale),
+        EncoderKind::Small => small(images, scale),
     }
 }
 

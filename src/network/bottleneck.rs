@@ -6,8 +6,7 @@
 use tch::nn::{self, Init};
 use tch::{TchError, Tensor};
 
-/// Under the root of LayerNorm (Flax's default, which the released code was trained with).
-const EPSILON: f64 = 1e-6;
+use super::layers::LayerNorm;
 
 /// Embeddings (B, D) -> latents (B, L).
 ///
@@ -15,20 +14,18 @@ const EPSILON: f64 = 1e-6;
 pub struct Bottleneck {
     weight: Tensor,
     bias: Tensor,
-    scale: Tensor,
-    shift: Tensor,
+    norm: LayerNorm,
 }
 
 impl Bottleneck {
     /// A bottleneck for embeddings of `dimension` numbers with `latent` outputs; the kernel starts Xavier-normal.
     pub fn new(path: &nn::Path, dimension: i64, latent: i64) -> Result<Self, TchError> {
-        let (dense, norm) = (path / "dense", path / "norm");
+        let dense = path / "dense";
         let stdev = (2.0 / (dimension + latent) as f64).sqrt();
         Ok(Self {
             weight: dense.f_var("weight", &[latent, dimension], Init::Randn { mean: 0.0, stdev })?,
             bias: dense.f_zeros("bias", &[latent])?,
-            scale: norm.f_ones("weight", &[latent])?,
-            shift: norm.f_zeros("bias", &[latent])?,
+            norm: LayerNorm::new(&(path / "norm"), latent)?,
         })
     }
 
@@ -40,7 +37,7 @@ impl Bottleneck {
             return Err(TchError::Shape(format!("embeddings {found:?} were given, (B, {expected}) are expected")));
         }
         let x = embedding.f_linear(&self.weight, Some(&self.bias))?;
-        x.f_layer_norm(self.scale.size(), Some(&self.scale), Some(&self.shift), EPSILON, true)?.f_tanh()
+        self.norm.forward(&x)?.f_tanh()
     }
 }
 

@@ -12,8 +12,7 @@
 use tch::nn::{self, Init};
 use tch::{TchError, Tensor};
 
-/// Under the root of layer normalization, as flax has it.
-const LAYER_NORM_EPSILON: f64 = 1e-6;
+use super::layers::LayerNorm;
 
 /// How the perceptrons of an [`IntentionValue`] are made.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,12 +43,6 @@ impl Dense {
     }
 }
 
-/// Layer normalization; `weight`, `bias`: (width).
-struct LayerNorm {
-    weight: Tensor,
-    bias: Tensor,
-}
-
 /// Dense layers, each followed by an activation, the last one too.
 struct Perceptron {
     layers: Vec<(Dense, Option<LayerNorm>)>,
@@ -64,12 +57,7 @@ impl Perceptron {
             // Glorot's uniform initialization, as the published code has it.
             let bound = (6.0 / (from + width) as f64).sqrt();
             let dense = Dense::new(&(path / format!("dense{i}")), from, width, bound)?;
-            let norm = if shape.layer_norm {
-                let path = path / format!("norm{i}");
-                Some(LayerNorm { weight: path.f_ones("weight", &[width])?, bias: path.f_zeros("bias", &[width])? })
-            } else {
-                None
-            };
+            let norm = shape.layer_norm.then(|| LayerNorm::new(&(path / format!("norm{i}")), width)).transpose()?;
             layers.push((dense, norm));
             from = width;
         }
@@ -83,13 +71,7 @@ impl Perceptron {
             x = dense.forward(&x)?;
             x = match norm {
                 None => x.f_relu()?,
-                Some(norm) => x.f_gelu("tanh")?.f_layer_norm(
-                    norm.weight.size().as_slice(),
-                    Some(&norm.weight),
-                    Some(&norm.bias),
-                    LAYER_NORM_EPSILON,
-                    false,
-                )?,
+                Some(norm) => norm.forward(&x.f_gelu("tanh")?)?,
             };
             if self.dropout > 0.0 {
                 x = x.f_dropout(self.dropout, train)?;

@@ -8,7 +8,7 @@ use super::Inference;
 const BATCH_NORM_EPSILON: f64 = 1e-5;
 const BATCH_NORM_MOMENTUM: f64 = 0.1;
 const GROUP_NORM_EPSILON: f64 = 1e-5;
-/// MAE's and MVP's.
+/// Flax's default, which V-PTR and ICVF were trained with, and MAE's.
 const LAYER_NORM_EPSILON: f64 = 1e-6;
 /// Under the root of weight standardization (BiT's `bigvision_resnetv2.py`).
 const STANDARDIZATION_EPSILON: f64 = 1e-10;

@@ -91,7 +91,7 @@ pub struct Checkpoint {
     pub name: String,
     /// Arm it moves.
     pub robot: String,
-    /// Encoder kind: `small`, `vip`, `vptr`.
+    /// Encoder kind: `small`, `vip`, `vptr`, `r3m`, `mvp`.
     pub encoder: String,
     /// SHA-256 of `encoder.safetensors`.
     pub encoder_digest: String,
@@ -135,6 +135,17 @@ impl Checkpoint {
     /// `policy.toml` in a policy's folder.
     pub fn path(folder: &Path) -> PathBuf {
         folder.join("policy.toml")
+    }
+
+    /// Number of a task it was trained on; `file` is for the message.
+    pub fn task(&self, file: &Path, task: &str) -> Result<usize, PolicyError> {
+        self.tasks.iter().position(|t| t == task).ok_or_else(|| PolicyError::Unfit {
+            file: file.to_path_buf(),
+            key: "tasks",
+            trained: self.tasks.join(", "),
+            found: task.to_string(),
+            fix: "choose one of the policy's tasks, or train this one",
+        })
     }
 
     /// Width of the bottleneck of an `actor` head.

@@ -1,6 +1,6 @@
 //! What a policy thinks its states are worth: V(s) along a rollout (V-PTR, figure 6).
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tch::{Device, Kind, TchError, Tensor, nn};
 
@@ -12,10 +12,10 @@ use crate::encoder::{Encoder, EncoderError, EncoderKind, EncoderOptions, policy_
 use crate::network::normals;
 use crate::observation::Image;
 
-/// The critic of a policy folder, with the actor whose actions it is asked about, for one task.
+/// The critic of a policy folder, with the actor whose actions it is asked about.
 pub struct StateValue {
     checkpoint: Checkpoint,
-    task: usize,
+    file: PathBuf,
     critic_encoder: Encoder,
     actor_encoder: Encoder,
     critic: Critic,
@@ -25,34 +25,29 @@ pub struct StateValue {
 }
 
 impl StateValue {
-    /// Loads critic and actor from a policy's `folder` for a task it was trained on.
-    pub fn load(folder: &Path, task: &str) -> Result<Self, PolicyError> {
+    /// Loads critic and actor from a policy's `folder`.
+    pub fn load(folder: &Path) -> Result<Self, PolicyError> {
         let checkpoint = Checkpoint::load(folder)?;
-        let unfit = |key, trained: String, found: String, fix| PolicyError::Unfit {
-            file: Checkpoint::path(folder),
-            key,
-            trained,
-            found,
-            fix,
-        };
-        let Some(task) = checkpoint.tasks.iter().position(|t| t == task) else {
-            let fix = "choose one of the policy's tasks, or train this one";
-            return Err(unfit("tasks", checkpoint.tasks.join(", "), task.into(), fix));
-        };
+        let file = Checkpoint::path(folder);
         if checkpoint.head != HeadKind::Actor {
-            let fix = "train it with `visuomotor train cql`";
-            return Err(unfit("head", "a head that only acts".into(), "a question about its critic".into(), fix));
+            return Err(PolicyError::Unfit {
+                file,
+                key: "head",
+                trained: "a head that only acts".into(),
+                found: "a question about its critic".into(),
+                fix: "train it with `visuomotor train cql`",
+            });
         }
         let shape = checkpoint.critic(folder)?.shape.clone();
         let kind: EncoderKind = checkpoint.encoder.parse()?;
-        let file = folder.join(Checkpoint::CRITIC);
-        let critic_encoder = Encoder::load_with(kind, &file, "encoder.", EncoderOptions::default())?;
+        let weights = folder.join(Checkpoint::CRITIC);
+        let critic_encoder = Encoder::load_with(kind, &weights, "encoder.", EncoderOptions::default())?;
         let actor_encoder = Encoder::load(kind, &folder.join("encoder.safetensors"))?;
         let (dimension, tasks) = (actor_encoder.dimension() as i64, checkpoint.tasks.len() as i64);
         let (mut critic_variables, mut actor_variables) =
             (nn::VarStore::new(Device::Cpu), nn::VarStore::new(Device::Cpu));
         let critic = Critic::new(&critic_variables.root(), dimension, tasks, &shape)?;
-        Weights::read(&file)?.fill(&critic_variables, "head.")?;
+        Weights::read(&weights)?.fill(&critic_variables, "head.")?;
         let latent = checkpoint.latent(folder)?;
         let actor =
             Actor::new(&actor_variables.root(), dimension, latent, tasks, &checkpoint.hidden, checkpoint.locates)?;
@@ -60,18 +55,31 @@ impl StateValue {
         critic_variables.freeze();
         actor_variables.freeze();
         let _variables = [critic_variables, actor_variables];
-        Ok(Self { checkpoint, task, critic_encoder, actor_encoder, critic, actor, _variables })
+        Ok(Self { checkpoint, file, critic_encoder, actor_encoder, critic, actor, _variables })
     }
 
-    /// V(s) = mean over `samples` actions a ~ pi(. | s) of min_i Q_i(s, a), in units of reward.
+    /// What the policy was made for.
+    pub fn checkpoint(&self) -> &Checkpoint {
+        &self.checkpoint
+    }
+
+    /// V(s) of a task the policy was trained on = mean over `samples` actions a ~ pi(. | s) of min_i Q_i(s, a), in units of reward.
     ///
     /// `state` is Bridge's: x, y, z \[m\], roll, pitch, yaw \[rad\], gripper. The random numbers behind the actions come
     /// from `seed` alone: along a rollout every state is asked about with the same ones, so that a step of the curve is
     /// not a step of luck.
-    pub fn value(&self, image: &Image, state: &[f64; 7], samples: usize, seed: u64) -> Result<f64, PolicyError> {
+    pub fn value(
+        &self,
+        task: &str,
+        image: &Image,
+        state: &[f64; 7],
+        samples: usize,
+        seed: u64,
+    ) -> Result<f64, PolicyError> {
+        let task = self.checkpoint.task(&self.file, task)?;
         let image = policy_image(image, self.checkpoint.image_size).map_err(EncoderError::from)?;
         let (seen, acted_on) = (self.critic_encoder.encode(&image)?, self.actor_encoder.encode(&image)?);
-        let condition = self.checkpoint.condition(state, self.task);
+        let condition = self.checkpoint.condition(state, task);
         let normals = normals(samples.max(1) * 7, seed);
         let value = tch::no_grad(|| -> Result<f64, TchError> {
             let row = |values: &[f32]| Tensor::f_from_slice(values)?.f_unsqueeze(0);

@@ -36,13 +36,7 @@ impl VisualPolicy {
     /// Loads the policy in `folder` for a task it was trained on. `stopwatch` measures what encoding and acting cost.
     pub fn load(folder: &Path, task: &str, stopwatch: Arc<dyn Clock>) -> Result<Self, PolicyError> {
         let checkpoint = Checkpoint::load(folder)?;
-        let task = checkpoint.tasks.iter().position(|t| t == task).ok_or_else(|| PolicyError::Unfit {
-            file: Checkpoint::path(folder),
-            key: "tasks",
-            trained: checkpoint.tasks.join(", "),
-            found: task.to_string(),
-            fix: "choose one of the policy's tasks, or train this one",
-        })?;
+        let task = checkpoint.task(&Checkpoint::path(folder), task)?;
         let kind: EncoderKind = checkpoint.encoder.parse()?;
         let encoder = Encoder::load(kind, &folder.join("encoder.safetensors"))?;
         // The large encoders bring any image to their own size; the small one sees the policy's image as it is.

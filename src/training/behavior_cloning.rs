@@ -39,7 +39,7 @@ pub struct Settings {
     // --- what is made
     /// Name of the policy.
     pub name: String,
-    /// Encoder kind: `small`, `vip`, `vptr`.
+    /// Encoder kind: `small`, `vip`, `vptr`, `r3m`, `mvp`.
     pub encoder: String,
     /// Weights the encoder starts from; none: from the seed.
     #[serde(default)]

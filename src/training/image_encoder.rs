@@ -60,12 +60,7 @@ impl TrainedEncoder {
     /// `train` lets BatchNorm use and update the batch's statistics, unless the encoder is frozen.
     pub fn embed(&self, images: &Tensor, train: bool) -> Result<Tensor, TchError> {
         let images = images.f_to_device(self.variables.device())?;
-        let images = match self.kind {
-            EncoderKind::Small => images,
-            EncoderKind::Vptr => preprocess::vptr(&images, 1.0)?,
-            EncoderKind::Vip => preprocess::vip(&images, 1.0, self.zoom)?,
-            EncoderKind::R3m | EncoderKind::Mvp => preprocess::vip(&images, 1.0, false)?,
-        };
+        let images = preprocess::network_input(self.kind, &images, 1.0, self.zoom)?;
         let images = if self.bf16 { images.f_to_kind(Kind::BFloat16)? } else { images };
         self.network.forward(&images, train && !self.frozen)?.f_to_kind(Kind::Float)
     }

@@ -42,7 +42,7 @@ pub struct Settings {
     // --- what is made
     /// Name of the policy.
     pub name: String,
-    /// Encoder kind: `small`, `vip`, `vptr`.
+    /// Encoder kind: `small`, `vip`, `vptr`, `r3m`, `mvp`.
     pub encoder: String,
     /// Pretrained weights, of the reward's encoder and what the policy's starts from.
     pub encoder_weights: PathBuf,

@@ -29,7 +29,7 @@ use table::Table;
 /// Arguments of `visuomotor pipeline`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  visuomotor pipeline launch/vptr_kitchen.toml --out results/table\n  visuomotor pipeline launch/vptr_kitchen.toml --scale smoke --out results/smoke\n  visuomotor pipeline launch/vptr_kitchen.toml --method vptr --method ptr --jobs 2 --minutes 60 --out results/table\n  visuomotor pipeline launch/vptr_kitchen.toml --list --out results/table\n\nA stopped pipeline goes on where it stopped when it is started again with the same --out."
+    after_help = "Examples:\n  visuomotor pipeline launch/vptr_kitchen.toml --out results/table\n  visuomotor pipeline launch/vptr_kitchen.toml --scale smoke --out results/smoke\n  visuomotor pipeline launch/vptr_kitchen.toml --method vptr --method ptr --jobs 2 --minutes 60 --out results/table\n  visuomotor pipeline launch/vptr_kitchen.toml --without-training --scenario 1 --out results/table\n  visuomotor pipeline launch/vptr_kitchen.toml --list --out results/table\n\nA stopped pipeline goes on where it stopped when it is started again with the same --out."
 )]
 pub struct PipelineArguments {
     /// Pipeline file
@@ -55,6 +55,9 @@ pub struct PipelineArguments {
     /// Only this scenario is scored; may be given several times (all of the file otherwise)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=3))]
     pub scenario: Vec<u8>,
+    /// Score only what is ready
+    #[arg(long, conflicts_with = "without_evaluation")]
+    pub without_training: bool,
     /// Train only
     #[arg(long)]
     pub without_evaluation: bool,
@@ -85,7 +88,9 @@ pub fn pipeline(arguments: &PipelineArguments) -> anyhow::Result<u8> {
     let flag = StopFlag::on_signals()?;
     let until = arguments.minutes.map(|minutes| Instant::now() + Duration::from_secs_f64(minutes.max(0.0) * 60.0));
     let stop = || flag.is_raised() || until.is_some_and(|until| Instant::now() >= until);
-    schedule::run_all(&jobs, &digests, &root, arguments.jobs, &mut done, &stop)?;
+    if !arguments.without_training {
+        schedule::run_all(&jobs, &digests, &root, arguments.jobs, &mut done, &stop)?;
+    }
     let ready: Vec<&Scored> = scored.iter().filter(|policy| done.contains_key(&policy.job)).collect();
     let mut table = Table::new(&plan, &arguments.scale, &jobs, &scored, &done);
     if !arguments.without_evaluation {

@@ -4,13 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use super::plan::Job;
-use super::stage::{self, Done, Ended};
-
-/// How often a free hand looks for a job that has become possible.
-const NAP: Duration = Duration::from_millis(100);
+use super::stage::{self, Done, NAP};
 
 /// Jobs that are done and jobs that somebody has taken.
 #[derive(Default)]
@@ -52,9 +48,12 @@ pub fn run_all(
     let open = || ledger.lock().unwrap_or_else(PoisonError::into_inner);
     let hand = || -> anyhow::Result<()> {
         while !halt() {
-            let taken = open().take(jobs);
+            let (taken, busy) = {
+                let mut ledger = open();
+                (ledger.take(jobs), ledger.running > 0)
+            };
             let Some(number) = taken else {
-                if open().running == 0 {
+                if !busy {
                     return Ok(());
                 }
                 std::thread::sleep(NAP);
@@ -65,9 +64,7 @@ pub fn run_all(
             let ended = stage::run(job, root, &digests[number], at_once, &halt);
             let mut ledger = open();
             ledger.running -= 1;
-            if ended.inspect_err(|_| failed.store(true, Ordering::Relaxed))? == Ended::Done
-                && let Some(was) = stage::done(job, &digests[number])?
-            {
+            if let Some(was) = ended.inspect_err(|_| failed.store(true, Ordering::Relaxed))? {
                 say!("[{}/{}] {}: done in {:.0} s", number + 1, jobs.len(), job.name, was.seconds);
                 ledger.done.insert(number, was);
             }

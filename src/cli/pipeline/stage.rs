@@ -12,8 +12,8 @@ use super::plan::Job;
 
 /// What says, in a job's folder, that it is done and what it was made of.
 const DONE: &str = "stage.json";
-/// How often a running job is looked after.
-const NAP: Duration = Duration::from_millis(100);
+/// How often a running job is looked after, and one that has become possible looked for.
+pub(super) const NAP: Duration = Duration::from_millis(100);
 /// How long a job that was asked to stop may take to write down where it is.
 const FAREWELL: Duration = Duration::from_secs(120);
 
@@ -27,15 +27,6 @@ pub struct Done {
     pub digest: String,
     /// How long it took, all its pieces together [s].
     pub seconds: f64,
-}
-
-/// How a job ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// It is done, and says so on disk.
-    Done,
-    /// It was asked to stop and can be gone on with.
-    Stopped,
 }
 
 /// What a folder says of its job; `None` where it is not done. A job that was made of something else is an error.
@@ -56,8 +47,15 @@ pub fn done(job: &Job, digest: &str) -> anyhow::Result<Option<Done>> {
 }
 
 /// Runs a job, going on where an earlier run of it was stopped. `stop` is asked meanwhile. One of several `at_once` has its
-/// share of the processor and writes what it says to a file.
-pub fn run(job: &Job, root: &Path, digest: &str, at_once: usize, stop: &dyn Fn() -> bool) -> anyhow::Result<Ended> {
+/// share of the processor and writes what it says to a file. Answers what is kept of it, or nothing where it was asked to stop
+/// and can be gone on with.
+pub fn run(
+    job: &Job,
+    root: &Path,
+    digest: &str,
+    at_once: usize,
+    stop: &dyn Fn() -> bool,
+) -> anyhow::Result<Option<Done>> {
     let mut words = job.words.clone();
     let (clock, spent) = (job.folder.with_extension("seconds"), Instant::now());
     let before: f64 = std::fs::read_to_string(&clock).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0.0);
@@ -92,12 +90,12 @@ pub fn run(job: &Job, root: &Path, digest: &str, at_once: usize, stop: &dyn Fn()
                 .and_then(|()| std::fs::rename(&partial, &file))
                 .with_context(|| format!("{}: cannot be written", file.display()))?;
             let _ = std::fs::remove_file(&clock);
-            Ok(Ended::Done)
+            Ok(Some(done))
         }
         _ if stop() => {
             // Only for the table: what earlier pieces took.
             let _ = std::fs::write(&clock, format!("{seconds}\n"));
-            Ok(Ended::Stopped)
+            Ok(None)
         }
         Some(code) => {
             anyhow::bail!("`visuomotor {}` ended with exit code {code}; see {}", words.join(" "), said())

@@ -54,7 +54,7 @@ pub(super) fn train(a: &Arguments) -> anyhow::Result<u8> {
     shared.refuse_leaks()?;
     let prior = read("prior data", &shared.data)?;
     let target = a.target.as_deref().map(|folder| read("target data", folder)).transpose()?;
-    let checkpoint = cql::described(&settings, &prior, prior.state_scale());
+    let checkpoint = cql::described(&settings, &prior.robot, prior.rate_hz, prior.state_scale());
     let mixture = Mixture::new(&settings, &checkpoint, &prior, target.as_ref())?;
     say!("{}", mixture.describe());
     let mut learner = Cql::new(&settings, &checkpoint, mixture.held_out()?)?;

@@ -31,7 +31,7 @@ pub fn values(a: &ValuesArguments, kind: EncoderKind) -> anyhow::Result<Found> {
             file.display(),
         );
     }
-    let size = a.image_size.unwrap_or(if matches!(kind, EncoderKind::Small | EncoderKind::Vptr) { 128 } else { 224 });
+    let size = a.image_size.unwrap_or(if kind.sees_policy_images() { 128 } else { 224 });
     let opened = open_with(&a.clips, &Opening::new(size, Cache::default()))?;
     say!("{}", opened.summary());
     let clips = at_least(opened.clips, 2)?;

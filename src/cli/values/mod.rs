@@ -77,12 +77,12 @@ struct Found {
 
 /// Runs the command.
 pub fn values(a: &ValuesArguments) -> anyhow::Result<u8> {
+    ensure!(a.most > 0, "--most: found 0, expected at least 1");
     let found = match (&a.policy, a.encoder) {
         (Some(folder), _) => policy::values(a, folder)?,
         (None, Some(kind)) => encoder::values(a, kind)?,
         (None, None) => anyhow::bail!("neither --encoder nor --policy was given; name one"),
     };
-    ensure!(!found.clips.is_empty(), "--most: found 0, expected at least 1");
     let falling = summary(found.clips.iter().filter_map(|clip| falling_share(&clip.values)));
     let bumps = summary(found.clips.iter().filter_map(|clip| clip.bumps));
     if !bumps.is_null() {

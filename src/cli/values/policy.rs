@@ -1,6 +1,5 @@
 //! Values that a policy's critic gives the states of recorded episodes (V-PTR, figure 6).
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, ensure};
@@ -8,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Along, Found, ValuesArguments};
 use crate::episode::Outcome;
-use crate::policy::{Checkpoint, StateValue};
+use crate::policy::StateValue;
 use crate::recording::{list_episodes, read_episode};
 
 /// Actions of the policy whose Q is averaged.
@@ -18,29 +17,26 @@ const SEED: u64 = 0;
 
 /// Values along the successful episodes of tasks the policy knows.
 pub fn values(a: &ValuesArguments, folder: &Path) -> anyhow::Result<Found> {
-    let checkpoint = Checkpoint::load(folder)?;
-    let mut critics: BTreeMap<String, StateValue> = BTreeMap::new();
+    let critic = StateValue::load(folder)?;
+    let checkpoint = critic.checkpoint();
     let (mut found, mut passed_over) = (Vec::new(), 0);
     for file in list_episodes(&a.clips)? {
         if found.len() >= a.most {
             break;
         }
         let episode = read_episode(&file)?;
-        let task = episode.start.task.clone();
+        let task = &episode.start.task;
         let success = matches!(episode.end.as_ref().map(|end| &end.outcome), Some(Outcome::Success { .. }));
-        if !success || !checkpoint.tasks.contains(&task) {
+        if !success || !checkpoint.tasks.contains(task) {
             passed_over += 1;
             continue;
-        }
-        if !critics.contains_key(&task) {
-            critics.insert(task.clone(), StateValue::load(folder, &task)?);
         }
         let mut values = Vec::with_capacity(episode.steps.len());
         for step in &episode.steps {
             let name = file.display();
             let image = step.image().with_context(|| format!("{name}: step {} has no picture", step.index))?;
             let image = image.decode().with_context(|| name.to_string())?;
-            values.push(critics[&task].value(&image, &step.bridge_state, SAMPLES, SEED)?);
+            values.push(critic.value(task, &image, &step.bridge_state, SAMPLES, SEED)?);
         }
         let name = file.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
         found.push(Along { name: format!("{task} {name}"), distances: None, bumps: None, values });

@@ -12,7 +12,7 @@ use crate::encoder::weights;
 use crate::network;
 use crate::policy::{Checkpoint, CriticRecord, HeadKind, StateScale};
 use crate::training::checkpoint::{check_fit, named, read_state, restore_named, write_files};
-use crate::training::transitions::{TransitionBatch, Transitions};
+use crate::training::transitions::TransitionBatch;
 use crate::training::{Learner, Terms, TrainedEncoder, soft_update, step_seed, weights_bytes};
 
 /// How often pictures were encoded in a step.
@@ -239,18 +239,18 @@ impl Learner for Cql {
     }
 }
 
-/// What the policy of these settings is made for, learned from `data` (the prior one); its digests come with the weights.
-pub fn described(settings: &Settings, data: &Transitions, state: StateScale) -> Checkpoint {
+/// What the policy of these settings is made for, an arm that decides at `rate_hz` \[Hz\]; its digests come with the weights.
+pub fn described(settings: &Settings, robot: &str, rate_hz: f64, state: StateScale) -> Checkpoint {
     Checkpoint {
         version: Checkpoint::VERSION,
         name: settings.name.clone(),
-        robot: data.robot.clone(),
+        robot: robot.to_string(),
         encoder: settings.encoder.clone(),
         encoder_digest: String::new(),
         head_digest: String::new(),
         image_size: settings.image_size,
         camera_size: settings.camera_size,
-        rate_hz: data.rate_hz,
+        rate_hz,
         bounds: settings.bounds,
         tasks: settings.tasks.clone(),
         state,

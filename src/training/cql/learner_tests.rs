@@ -33,25 +33,7 @@ fn settings() -> Settings {
 }
 
 fn checkpoint(settings: &Settings) -> Checkpoint {
-    Checkpoint {
-        version: Checkpoint::VERSION,
-        name: settings.name.clone(),
-        robot: "widowx".into(),
-        encoder: settings.encoder.clone(),
-        encoder_digest: String::new(),
-        head_digest: String::new(),
-        image_size: 128,
-        camera_size: settings.camera_size,
-        rate_hz: 5.0,
-        bounds: settings.bounds,
-        tasks: settings.tasks.clone(),
-        state: StateScale { mean: [0.0; 7], std: [1.0; 7] },
-        hidden: settings.hidden.clone(),
-        head: HeadKind::Actor,
-        latent: Some(settings.latent),
-        locates: settings.places > 0.0,
-        critic: None,
-    }
+    super::described(settings, "widowx", 5.0, StateScale { mean: [0.0; 7], std: [1.0; 7] })
 }
 
 /// A learner with the same weights every time: those a seed gives come from libtorch's generator, which tests share.
@@ -221,7 +203,7 @@ fn an_actor_that_imitates_and_locates_learns_both_and_its_folder_says_so() {
     learner.save(folder.path()).unwrap();
     let policy = VisualPolicy::load(folder.path(), "a", Arc::new(SystemClock::new())).unwrap();
     assert!(policy.checkpoint().locates);
-    StateValue::load(folder.path(), "a").unwrap();
+    StateValue::load(folder.path()).unwrap();
     let error = super::continued(&Settings { places: 0.0, ..settings }, folder.path()).unwrap_err().to_string();
     assert!(error.contains("`places`") && error.contains("true") && error.contains("false"), "{error}");
 }
@@ -278,18 +260,19 @@ fn what_is_saved_runs_as_a_policy_and_says_what_states_are_worth() {
     let policy = VisualPolicy::load(folder.path(), "b", Arc::new(SystemClock::new())).unwrap();
     assert_eq!(policy.checkpoint().head, HeadKind::Actor);
 
-    let of = |task: &str| StateValue::load(folder.path(), task).unwrap();
-    let value = of("a").value(&picture(), &[0.1; 7], 8, 1).unwrap();
+    let critic = StateValue::load(folder.path()).unwrap();
+    let of = |task: &str| critic.value(task, &picture(), &[0.1; 7], 8, 1);
+    let value = of("a").unwrap();
     assert!(value.is_finite());
-    assert_eq!(value, of("a").value(&picture(), &[0.1; 7], 8, 1).unwrap());
-    assert_ne!(value, of("b").value(&picture(), &[0.1; 7], 8, 1).unwrap());
-    let error = StateValue::load(folder.path(), "c").err().unwrap().to_string();
+    assert_eq!(value, StateValue::load(folder.path()).unwrap().value("a", &picture(), &[0.1; 7], 8, 1).unwrap());
+    assert_ne!(value, of("b").unwrap());
+    let error = of("c").unwrap_err().to_string();
     assert!(error.contains("a, b"), "{error}");
 
     let toml = std::fs::read_to_string(Checkpoint::path(folder.path())).unwrap();
     assert!(toml.contains("head = \"actor\"") && toml.contains("latent = 16"), "{toml}");
     spoil(&folder.path().join(Checkpoint::CRITIC));
-    let error = StateValue::load(folder.path(), "a").err().unwrap().to_string();
+    let error = StateValue::load(folder.path()).err().unwrap().to_string();
     assert!(error.contains("critic.safetensors") && error.contains("digest"), "{error}");
 }
 

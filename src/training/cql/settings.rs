@@ -17,7 +17,7 @@ pub struct Settings {
     // --- what is made
     /// Name of the policy.
     pub name: String,
-    /// Encoder kind: `small`, `vip`, `vptr`.
+    /// Encoder kind: `small`, `vip`, `vptr`, `r3m`, `mvp`.
     pub encoder: String,
     /// Weights that both encoders, the actor's and the critic's, start from (phase 1); none: from the seed.
     #[serde(default)]
