@@ -176,6 +176,39 @@ fn from_the_switch_on_57_of_64_are_of_prior_data() {
 }
 
 #[test]
+fn a_share_of_the_prior_data_is_of_successes() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "a", "failure", 30, 128);
+    write(folder.path(), "b", "success", 3, 128);
+    let prior = read(folder.path()).unwrap();
+    let settings = |successes| Settings { batch: 16, validation: 0, successes, ..settings() };
+    let of = |settings: &Settings| {
+        let checkpoint = cql::described(settings, &prior.robot, prior.rate_hz, prior.state_scale());
+        let batch = Mixture::new(settings, &checkpoint, &prior, None)?.batch(3)?;
+        // All steps of this success are rewarded, none of the failure.
+        anyhow::Ok(floats(&batch.rewards).iter().filter(|r| **r == 10.0).count())
+    };
+    assert_eq!(of(&settings(Some(0.75))).unwrap(), 12);
+    assert!(of(&settings(None)).unwrap() < 6);
+    let failures = folder.path().join("failures");
+    write(&failures, "a", "failure", 6, 128);
+    let failures = read(&failures).unwrap();
+    let checkpoint = cql::described(&settings(None), &failures.robot, failures.rate_hz, failures.state_scale());
+    let some = settings(Some(0.5));
+    let said = Mixture::new(&some, &checkpoint, &failures, None).err().unwrap().to_string();
+    assert!(said.contains("successes: found 0.5") && said.contains("no episode"), "{said}");
+    // Where nothing failed the key says nothing.
+    let demonstrations = folder.path().join("demonstrations");
+    write(&demonstrations, "b", "success", 3, 128);
+    let demonstrations = read(&demonstrations).unwrap();
+    let whole = Mixture::new(&some, &checkpoint, &demonstrations, None).unwrap().batch(3).unwrap();
+    assert!(floats(&whole.rewards).iter().all(|r| *r == 10.0));
+    let file = std::path::Path::new("some/cql.toml");
+    let said = settings(Some(1.5)).check(file).unwrap_err().to_string();
+    assert!(said.contains("`successes`") && said.contains("1.5"), "{said}");
+}
+
+#[test]
 fn data_that_does_not_fit_is_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let refusal = |folder: &Path| format!("{:#}", read(folder).err().unwrap());

@@ -43,7 +43,7 @@ fn a_pipeline_that_was_stopped_goes_on_and_ends_in_a_table() {
 
     let trained = run(&project, &["--without-evaluation", "--jobs", "2"]);
     assert_eq!(trained.status.code(), Some(0), "{trained:?}");
-    let said = std::fs::read_to_string(project.path("table/vip-1.log")).unwrap();
+    let said = std::fs::read_to_string(project.path("table/vip.log")).unwrap();
     assert!(said.contains("cpu (") && said.contains("encoder in"), "{said}");
     let kept = std::fs::read(project.path("table/cloning-1/checkpoint.safetensors")).unwrap();
     let scored = run(&project, &["--without-training"]);
@@ -63,7 +63,7 @@ fn a_pipeline_that_was_stopped_goes_on_and_ends_in_a_table() {
 
     // Other settings than what is there was made with.
     project.edit("launch/smoke/vip.toml", |text| text.replace("seed = 1", "seed = 2"));
-    refused(&run(&project, &[]), &["vip-1", "other settings"]);
+    refused(&run(&project, &[]), &["vip", "other settings"]);
 }
 
 #[test]

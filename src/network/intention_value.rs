@@ -14,6 +14,9 @@ use tch::{TchError, Tensor};
 
 use super::layers::LayerNorm;
 
+/// Smallest standard deviation that an embedding's number is divided by: what hardly varies is not blown up.
+const LEAST_SPREAD: f64 = 0.05;
+
 /// How the perceptrons of an [`IntentionValue`] are made.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PerceptronShape {
@@ -113,6 +116,28 @@ impl IntentionValue {
         })
     }
 
+    /// Makes psi as phi and B as A, A shrunk by `share`, so that V(s, g, z) begins high where s looks like g, and lets the
+    /// first layers see embeddings of mean 0 and standard deviation 1, as `sample` (B, D) has them. From independent
+    /// weights V tells nothing apart until phi and psi have found each other, which takes longer than a CPU has. Not in
+    /// the published code, which takes a million steps.
+    pub fn begin_alike(&mut self, share: f64, sample: &Tensor) -> Result<(), TchError> {
+        tch::no_grad(|| {
+            let mean = sample.f_mean_dim([0i64].as_slice(), false, None)?;
+            let spread = sample.f_std_dim([0i64].as_slice(), true, false)?.f_clamp_min(LEAST_SPREAD)?;
+            for (i, (phi, psi)) in self.phi.layers.iter_mut().zip(&mut self.psi.layers).enumerate() {
+                if i == 0 {
+                    // W (x - mean) / spread = (W / spread) x - (W / spread) mean
+                    let _ = phi.0.weight.f_div_(&spread)?;
+                    phi.0.bias.f_copy_(&phi.0.weight.f_matmul(&mean)?.f_neg()?)?;
+                }
+                psi.0.weight.f_copy_(&phi.0.weight)?;
+                psi.0.bias.f_copy_(&phi.0.bias)?;
+            }
+            let _ = self.a.weight.f_mul_scalar_(share)?;
+            self.b.weight.f_copy_(&self.a.weight)
+        })
+    }
+
     /// phi of where one is; `embedding`: f(s), (B, D).
     pub fn phi(&self, embedding: &Tensor, train: bool) -> Result<Part, TchError> {
         Ok(Part(self.phi.forward(embedding, train)?))
@@ -156,6 +181,11 @@ impl IntentionValues {
     pub fn new(path: &nn::Path, dimension: i64, shape: &PerceptronShape) -> Result<Self, TchError> {
         let head = |name: &str| IntentionValue::new(&(path / name), dimension, shape);
         Ok(Self { heads: [head("v1")?, head("v2")?], dimension })
+    }
+
+    /// [`IntentionValue::begin_alike`] for both heads.
+    pub fn begin_alike(&mut self, share: f64, sample: &Tensor) -> Result<(), TchError> {
+        self.heads.iter_mut().try_for_each(|head| head.begin_alike(share, sample))
     }
 
     /// Length D of the embeddings it expects.
@@ -203,6 +233,29 @@ mod tests {
             + a0.dot(b0);
         let off = f64::try_from((head.of(&s, &g, &z, false).unwrap() - expected).abs().max()).unwrap();
         assert!(off < 1e-5, "{off}");
+    }
+
+    #[test]
+    fn heads_that_begin_alike_say_high_where_images_look_alike() {
+        let store = nn::VarStore::new(Device::Cpu);
+        let shape = PerceptronShape { hidden: vec![32, 32], layer_norm: true, dropout: 0.0 };
+        let mut values = IntentionValues::new(&store.root(), 5, &shape).unwrap();
+        let sample = random(&[64, 5]) * 1e-1 + 7.0;
+        values.begin_alike(0.5, &sample).unwrap();
+        // As if the first layers had seen the sample with mean 0 and standard deviation 1.
+        let v = store.variables();
+        let first = |x: &Tensor| x.linear(&v["v1.phi.dense0.weight"], Some(&v["v1.phi.dense0.bias"]));
+        assert!(f64::try_from(first(&sample).mean_dim([0i64].as_slice(), false, None).abs().max()).unwrap() < 1e-4);
+        assert!(f64::try_from(first(&sample).std(true)).unwrap() > 0.1);
+        let random = |size: &[i64]| random(size) * 1e-1 + 7.0;
+        let (s, g) = (random(&[64, 5]), random(&[64, 5]));
+        let at_goal = values.least(&s, &s, &s).unwrap().mean(Kind::Float);
+        let elsewhere = values.least(&s, &g, &g).unwrap().mean(Kind::Float);
+        assert!(f64::try_from(at_goal).unwrap() > f64::try_from(elsewhere).unwrap() + 0.1);
+        // Two variables, not one: they part when they learn.
+        assert!(v["v1.psi.dense0.weight"].equal(&v["v1.phi.dense0.weight"]));
+        assert!(v["v1.psi.dense0.weight"].data_ptr() != v["v1.phi.dense0.weight"].data_ptr());
+        assert!(!v["v1.a.weight"].equal(&v["v2.a.weight"]));
     }
 
     #[test]

@@ -10,6 +10,8 @@ pub struct Adam {
     step: i64,
     weight_decay: f64,
     epsilon: f64,
+    /// Share of the learning rate that each variable moves at.
+    shares: Vec<f64>,
 }
 
 impl Adam {
@@ -31,6 +33,7 @@ impl Adam {
         Self {
             first: zeros(&variables),
             second: zeros(&variables),
+            shares: vec![1.0; variables.len()],
             variables,
             step: 0,
             weight_decay,
@@ -41,6 +44,16 @@ impl Adam {
     /// The same with another number under the fraction than 1e-8 (ICVF: 3.125e-4).
     pub fn with_epsilon(mut self, epsilon: f64) -> Self {
         self.epsilon = epsilon;
+        self
+    }
+
+    /// The same, but what belongs to the store of this prefix moves at a share of the learning rate.
+    pub fn with_share(mut self, prefix: &str, share: f64) -> Self {
+        for ((name, _), own) in self.variables.iter().zip(&mut self.shares) {
+            if name.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('.')) {
+                *own = share;
+            }
+        }
         self
     }
 
@@ -85,6 +98,7 @@ impl Adam {
                     continue;
                 }
                 let gradient = gradient.f_mul_scalar(scale)?;
+                let rate = rate * self.shares[i];
                 let (m, v) = (&mut self.first[i], &mut self.second[i]);
                 let _ = m.f_mul_scalar_(b1)?.f_add_(&gradient.f_mul_scalar(1.0 - b1)?)?;
                 let _ = v.f_mul_scalar_(b2)?.f_add_(&gradient.f_square()?.f_mul_scalar(1.0 - b2)?)?;
@@ -143,6 +157,18 @@ mod tests {
         assert!((norm - 34.0f64.sqrt()).abs() < 1e-5);
         let after = Vec::<f32>::try_from(&x).unwrap();
         assert!((after[0] - 0.9).abs() < 1e-6 && (after[1] - 1.1).abs() < 1e-6, "{after:?}");
+    }
+
+    #[test]
+    fn a_share_slows_its_store_alone() {
+        let (slow, fast) = (nn::VarStore::new(Device::Cpu), nn::VarStore::new(Device::Cpu));
+        let x = slow.root().var("x", &[1], nn::Init::Const(1.0));
+        let y = fast.root().var("x", &[1], nn::Init::Const(1.0));
+        let mut adam = Adam::new(&[("net", &slow), ("network", &fast)], 0.0).with_share("net", 0.5);
+        (&x + &y).sum(Kind::Float).backward();
+        adam.step(0.1, 100.0).unwrap();
+        let after = [&x, &y].map(|v| f64::try_from(v.detach()).unwrap());
+        assert!((after[0] - 0.95).abs() < 1e-6 && (after[1] - 0.9).abs() < 1e-6, "{after:?}");
     }
 
     #[test]

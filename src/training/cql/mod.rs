@@ -23,8 +23,9 @@
 //! actions repeat latents. The released code repeats the images instead and encodes s a fifth time for the actor's loss
 //! ([`Settings::encode_again`]).
 //!
-//! Deviations from the release: the weights w of imitation ([`Settings::cloning`]) and p of locating ([`Settings::places`]), as in TD3+BC (Fujimoto & Gu 2021), for
-//! runs that are a hundred times shorter; the state is scaled; angles of relabelled actions are wrapped
+//! Deviations from the release: the weights w of imitation ([`Settings::cloning`]), as in TD3+BC (Fujimoto & Gu 2021), and p
+//! of locating ([`Settings::places`]), and a share of successes in the prior data ([`Settings::successes`]), for runs that
+//! are a hundred times shorter; the state is scaled; angles of relabelled actions are wrapped
 //! ([`Labels`](super::transitions::Labels)).
 //!
 //! [`losses`] has the losses, [`Cql`] the encoders and what is saved, [`Settings`] every number.

@@ -93,6 +93,9 @@ pub struct Settings {
     pub switch_at: u64,
     /// Share of prior data in a batch from then on.
     pub mixing: f64,
+    /// Share of a batch's prior data that is of successes; none: as many as the data have.
+    #[serde(default)]
+    pub successes: Option<f64>,
     // --- data
     /// Steps at the end of a success that are rewarded and terminal.
     pub rewarded_steps: usize,
@@ -133,6 +136,11 @@ impl Settings {
             (0.0..=1.0).contains(&self.mixing),
             "{file}: key `mixing`: found {}, expected a share of prior data in 0..1",
             self.mixing
+        );
+        ensure!(
+            self.successes.is_none_or(|share| (0.0..=1.0).contains(&share)),
+            "{file}: key `successes`: found {:?}, expected a share of 0..1, or no such key",
+            self.successes
         );
         ensure!(
             (0.0..1.0).contains(&self.discount),

@@ -1,33 +1,56 @@
 //! Batches of images for ICVF, each a function of the run's seed and the step's number.
 
+use std::collections::HashMap;
+
 use anyhow::{Context, ensure};
-use rand::SeedableRng;
+use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tch::{Device, Kind, TchError, Tensor};
 
-use super::goals::{GoalShares, Place, Sample};
+use super::goals::{GoalShares, Place, Sample, some_of};
 use super::loss::{Embeddings, Reached, TargetEmbeddings};
 use crate::training::{Batches, ClipAugmentation, Clips, step_seed};
 
-/// Images of B elements, each (B, 3, S, S), f32 in 0..1, RGB.
+/// B elements over N images.
 #[derive(Debug)]
 pub struct Batch {
-    /// Where one is.
+    /// The images that learn, (N, 3, S, S), f32 in 0..1, RGB.
+    pub images: Tensor,
+    /// What came next, (M, 3, S, S).
+    pub next: Tensor,
+    /// Where one is: numbers of images, (B), i64.
     pub s: Tensor,
-    /// What came next.
+    /// What came next of it: numbers in `next`, (B).
     pub s_next: Tensor,
-    /// The outcome.
+    /// The outcome: numbers of images, (B).
     pub g: Tensor,
-    /// What is intended; one image for all, (1, 3, S, S), where intents do not count.
+    /// What is intended: numbers of images, (B); (1) where it is the same for all.
     pub z: Tensor,
     /// Which goals are reached.
     pub reached: Reached,
 }
 
 impl Batch {
+    /// B elements, each with images of its own, each (B, 3, S, S); `z` may be one for all.
+    pub fn separate(s: &Tensor, s_next: Tensor, g: &Tensor, z: &Tensor, reached: Reached) -> Result<Self, TchError> {
+        let (count, intents) = (s.size()[0], z.size()[0]);
+        let numbers = |from: i64, to: i64| Tensor::f_arange_start(from, to, (Kind::Int64, Device::Cpu));
+        Ok(Self {
+            images: Tensor::f_cat(&[s, g, z], 0)?,
+            next: s_next,
+            s: numbers(0, count)?,
+            s_next: numbers(0, count)?,
+            g: numbers(count, 2 * count)?,
+            z: numbers(2 * count, 2 * count + intents)?,
+            reached,
+        })
+    }
+
     /// The same on another device.
     pub fn to(&self, device: Device) -> Result<Self, TchError> {
         Ok(Self {
+            images: self.images.f_to_device(device)?,
+            next: self.next.f_to_device(device)?,
             s: self.s.f_to_device(device)?,
             s_next: self.s_next.f_to_device(device)?,
             g: self.g.f_to_device(device)?,
@@ -36,32 +59,37 @@ impl Batch {
         })
     }
 
-    /// The embeddings that learn: 3 images per element, in one pass.
+    /// The embeddings that learn, in one pass.
     pub fn embed(&self, encoder: impl Fn(&Tensor) -> Result<Tensor, TchError>) -> Result<Embeddings, TchError> {
-        let [s, g, z] = together([&self.s, &self.g, &self.z], encoder)?;
-        Ok(Embeddings { s, g, z })
+        self.picked(&encoder(&self.images)?)
     }
 
-    /// The embeddings of the target network: 4 images per element, in one pass. The published code evaluates its encoder
-    /// 12 times per element, because each value asks anew.
+    /// The embeddings of the target network, in one pass; 7 passes per element with those that learn, where each has
+    /// images of its own. The published code takes 12, because each value asks anew.
     pub fn embed_target(
         &self,
         encoder: impl Fn(&Tensor) -> Result<Tensor, TchError>,
     ) -> Result<TargetEmbeddings, TchError> {
-        let [s_next, s, g, z] = together([&self.s_next, &self.s, &self.g, &self.z], encoder)?;
-        Ok(TargetEmbeddings { s_next, at: Embeddings { s, g, z } })
+        let ahead = self.next.size()[0];
+        let embeddings = encoder(&Tensor::f_cat(&[&self.next, &self.images], 0)?)?;
+        let (next, at) = (embeddings.f_narrow(0, 0, ahead)?, embeddings.f_narrow(0, ahead, self.images.size()[0])?);
+        Ok(TargetEmbeddings { s_next: next.f_index_select(0, &self.s_next)?, at: self.picked(&at)? })
+    }
+
+    /// Embeddings of the elements from those of the images, (N, D).
+    fn picked(&self, embeddings: &Tensor) -> Result<Embeddings, TchError> {
+        let of = |numbers: &Tensor| embeddings.f_index_select(0, numbers);
+        Ok(Embeddings { s: of(&self.s)?, g: of(&self.g)?, z: of(&self.z)? })
     }
 }
 
-/// Embeddings of several batches of images from one pass.
-fn together<const N: usize>(
-    images: [&Tensor; N],
-    encoder: impl Fn(&Tensor) -> Result<Tensor, TchError>,
-) -> Result<[Tensor; N], TchError> {
-    let counts = images.map(|images| images.size().first().copied().unwrap_or(0));
-    let embeddings = encoder(&Tensor::f_cat(&images, 0)?)?.f_split_with_sizes(&counts[..], 0)?;
-    let parts = embeddings.len();
-    <[Tensor; N]>::try_from(embeddings).map_err(|_| TchError::Shape(format!("{parts} parts of embeddings, not {N}")))
+/// Elements that share images.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shared {
+    /// Images s of each clip; a batch is made of as many clips as its images allow.
+    pub images_per_clip: usize,
+    /// Elements of each image s.
+    pub goals_per_image: usize,
 }
 
 /// Draws batches from clips.
@@ -72,8 +100,10 @@ pub struct GoalBatches<'a> {
     pub shares: GoalShares,
     /// How images are varied: each on its own, s, s', g and z alike.
     pub augmentation: ClipAugmentation,
-    /// Elements per batch, B.
+    /// Images s per batch.
     pub batch: usize,
+    /// Do elements share images? None: each has its own.
+    pub shared: Option<Shared>,
     /// Seed of the run.
     pub seed: u64,
     /// Do intents count? Otherwise z is a white image, one for all.
@@ -84,8 +114,45 @@ impl GoalBatches<'_> {
     /// What the batch of a step is about, and the generator for its variation.
     pub fn samples(&self, step: u64) -> (Vec<Sample>, ChaCha8Rng) {
         let mut rng = ChaCha8Rng::seed_from_u64(step_seed(self.seed, step));
-        let samples = (0..self.batch).map(|_| self.shares.draw(self.clips, &mut rng)).collect();
+        let samples = match self.shared {
+            None => (0..self.batch).map(|_| self.shares.draw(self.clips, &mut rng)).collect(),
+            Some(Shared { images_per_clip, goals_per_image }) => {
+                let mut images = Vec::with_capacity(self.batch);
+                while images.len() < self.batch {
+                    let clip = rng.random_range(0..self.clips.len());
+                    images.extend(some_of(self.clips, clip, images_per_clip, &mut rng));
+                }
+                self.shares.draw_among(self.clips, &images, images_per_clip, goals_per_image, &mut rng)
+            }
+        };
         (samples, rng)
+    }
+
+    /// The batch of elements that share images: each image is read, varied and encoded once.
+    fn sharing(&self, samples: &[Sample], reached: Reached, rng: &mut ChaCha8Rng) -> anyhow::Result<Batch> {
+        let (mut images, mut next, mut numbers) = (Vec::new(), Vec::new(), HashMap::new());
+        for x in samples {
+            numbers.entry(x.s).or_insert_with(|| {
+                images.push(x.s);
+                next.push(x.s_next);
+                images.len() as i64 - 1
+            });
+        }
+        let numbered = |of: fn(&Sample) -> Place| -> anyhow::Result<Tensor> {
+            // Outcomes and intents are among the images s.
+            let found: Option<Vec<i64>> = samples.iter().map(|x| numbers.get(&of(x)).copied()).collect();
+            Ok(Tensor::f_from_slice(&found.context("a goal is not among the images of its batch")?)?)
+        };
+        let s = numbered(|x| x.s)?;
+        Ok(Batch {
+            s_next: s.shallow_clone(),
+            s,
+            g: numbered(|x| x.g)?,
+            z: numbered(|x| x.z)?,
+            images: self.images(&images, rng)?,
+            next: self.images(&next, rng)?,
+            reached,
+        })
     }
 
     /// Images, shape (B, 3, S, S), varied.
@@ -116,6 +183,13 @@ impl Batches for GoalBatches<'_> {
 
     fn batch(&self, step: u64) -> anyhow::Result<Batch> {
         let (samples, mut rng) = self.samples(step);
+        let flags = |of: fn(&Sample) -> bool| {
+            Tensor::f_from_slice(&samples.iter().map(|x| f32::from(u8::from(of(x)))).collect::<Vec<_>>())
+        };
+        let reached = Reached { g: flags(Sample::reached_g)?, z: flags(Sample::reached_z)? };
+        if self.shared.is_some() {
+            return self.sharing(&samples, reached, &mut rng);
+        }
         let mut images = |of: fn(&Sample) -> Place| self.images(&samples.iter().map(of).collect::<Vec<_>>(), &mut rng);
         let (s, s_next, g) = (images(|x| x.s)?, images(|x| x.s_next)?, images(|x| x.g)?);
         let z = if self.intent {
@@ -124,16 +198,7 @@ impl Batches for GoalBatches<'_> {
             let side = i64::from(self.clips.size());
             Tensor::f_ones([1, 3, side, side], (Kind::Float, Device::Cpu))?
         };
-        let reached = |of: fn(&Sample) -> bool| {
-            Tensor::f_from_slice(&samples.iter().map(|x| f32::from(u8::from(of(x)))).collect::<Vec<_>>())
-        };
-        Ok(Batch {
-            s,
-            s_next,
-            g,
-            z,
-            reached: Reached { g: reached(Sample::reached_g)?, z: reached(Sample::reached_z)? },
-        })
+        Ok(Batch::separate(&s, s_next, &g, &z, reached)?)
     }
 }
 
@@ -148,8 +213,29 @@ mod tests {
         GoalBatches { batch: 16, intent, ..settings().batches(clips) }
     }
 
+    fn sharing(clips: &Numbered) -> GoalBatches<'_> {
+        GoalBatches { shared: Some(Shared { images_per_clip: 4, goals_per_image: 3 }), ..batches(clips, true) }
+    }
+
+    /// Numbers of images, as their first pixels say.
+    fn told(images: &Tensor) -> Vec<usize> {
+        let pixels = images.flatten(1, -1).select(1, 0) * 255.0;
+        Vec::<f32>::try_from(pixels).unwrap().iter().map(|v| v.round() as usize).collect()
+    }
+
+    /// The numbers of the images that each element is about, seen through an encoder: s, s', g, z.
+    fn seen(batch: &Batch) -> [Vec<usize>; 4] {
+        let encoder = |x: &Tensor| x.f_flatten(1, -1)?.f_narrow(1, 0, 3);
+        let (online, target) = (batch.embed(encoder).unwrap(), batch.embed_target(encoder).unwrap());
+        let TargetEmbeddings { s_next, at } = &target;
+        for (a, b) in [(&online.s, &at.s), (&online.g, &at.g), (&online.z, &at.z)] {
+            assert!(a.equal(b));
+        }
+        [&online.s, s_next, &online.g, &online.z].map(told)
+    }
+
     #[test]
-    fn an_element_costs_seven_images_not_twelve() {
+    fn an_element_of_its_own_images_costs_seven_not_twelve() {
         let clips = Numbered::new(&[5, 6]);
         let batch = batches(&clips, true).batch(0).unwrap();
         let (images, passes) = (Cell::new(0), Cell::new(0));
@@ -158,48 +244,59 @@ mod tests {
             passes.set(passes.get() + 1);
             x.f_flatten(1, -1)?.f_narrow(1, 0, 3)
         };
-        let (online, target) = (batch.embed(encoder).unwrap(), batch.embed_target(encoder).unwrap());
+        batch.embed(encoder).unwrap();
+        batch.embed_target(encoder).unwrap();
         assert_eq!((images.get(), passes.get()), (7 * 16, 2));
-        // And each embedding is its own image's.
-        let pixels = |images: &Tensor| images.flatten(1, -1).narrow(1, 0, 3);
-        for (embedding, images) in [(&online.s, &batch.s), (&online.g, &batch.g), (&online.z, &batch.z)] {
-            assert!(embedding.equal(&pixels(images)));
-        }
-        let TargetEmbeddings { s_next, at } = &target;
-        for (embedding, images) in [(s_next, &batch.s_next), (&at.s, &batch.s), (&at.g, &batch.g), (&at.z, &batch.z)] {
-            assert!(embedding.equal(&pixels(images)));
-        }
+    }
+
+    #[test]
+    fn elements_that_share_images_cost_three_of_each() {
+        let clips = Numbered::new(&[50, 60]);
+        let batch = sharing(&clips).batch(0).unwrap();
+        // An image drawn twice is encoded once.
+        let distinct = told(&batch.images);
+        assert!(distinct.len() <= 16 && distinct.len() > 8);
+        assert_eq!(distinct.len(), distinct.iter().collect::<std::collections::HashSet<_>>().len());
+        assert_eq!(batch.images.size(), batch.next.size());
+        assert_eq!((batch.s.size(), batch.z.size()), (vec![48], vec![48]));
     }
 
     #[test]
     fn without_intents_one_white_image_stands_for_all() {
         let clips = Numbered::new(&[5, 6]);
         let batch = batches(&clips, false).batch(0).unwrap();
-        assert_eq!(batch.z.size(), [1, 3, 8, 8]);
-        assert_eq!(f64::try_from(batch.z.min()).unwrap(), 1.0);
+        assert_eq!((batch.images.size(), batch.z.size()), (vec![33, 3, 8, 8], vec![1]));
+        assert_eq!(seen(&batch)[3], [255]);
     }
 
     #[test]
-    fn the_images_are_those_of_the_samples_and_goals_reached_look_like_s() {
-        let clips = Numbered::new(&[5, 6]);
-        let batches = batches(&clips, true);
-        let (samples, _) = batches.samples(4);
-        let batch = batches.batch(4).unwrap();
-        let number = |images: &Tensor, i: usize| (images.double_value(&[i as i64, 0, 0, 0]) * 255.0).round() as usize;
-        for (i, x) in samples.iter().enumerate() {
-            for (images, place) in [(&batch.s, x.s), (&batch.s_next, x.s_next), (&batch.g, x.g), (&batch.z, x.z)] {
-                assert_eq!(number(images, i), clips.number(place.clip, place.index));
+    fn what_is_compared_is_what_was_drawn_and_goals_reached_look_like_s() {
+        let clips = Numbered::new(&[5, 6, 20]);
+        for batches in [batches(&clips, true), sharing(&clips)] {
+            let (samples, _) = batches.samples(4);
+            let batch = batches.batch(4).unwrap();
+            let [s, s_next, g, z] = seen(&batch);
+            for (i, x) in samples.iter().enumerate() {
+                for (found, place) in [(s[i], x.s), (s_next[i], x.s_next), (g[i], x.g), (z[i], x.z)] {
+                    assert_eq!(found, clips.number(place.clip, place.index));
+                }
+                assert_eq!(batch.reached.g.double_value(&[i as i64]) == 1.0, s[i] == g[i]);
+                assert_eq!(batch.reached.z.double_value(&[i as i64]) == 1.0, s[i] == z[i]);
             }
-            assert_eq!(batch.reached.g.double_value(&[i as i64]) == 1.0, number(&batch.s, i) == number(&batch.g, i));
-            assert_eq!(batch.reached.z.double_value(&[i as i64]) == 1.0, number(&batch.s, i) == number(&batch.z, i));
+            assert!(samples.iter().any(|x| x.reached_g()) && samples.iter().any(|x| !x.reached_g()));
         }
     }
 
     #[test]
     fn a_batch_depends_on_seed_and_step_alone() {
         let clips = Numbered::new(&[50, 60]);
-        let of = |seed, step| GoalBatches { seed, ..batches(&clips, true) }.batch(step).unwrap().g;
-        assert!(of(3, 7).equal(&of(3, 7)));
-        assert!(!of(3, 7).equal(&of(3, 8)) && !of(3, 7).equal(&of(4, 7)));
+        for shared in [None, sharing(&clips).shared] {
+            let of = |seed, step| {
+                let [_, _, g, _] = seen(&GoalBatches { seed, shared, ..batches(&clips, true) }.batch(step).unwrap());
+                g
+            };
+            assert_eq!(of(3, 7), of(3, 7));
+            assert!(of(3, 7) != of(3, 8) && of(3, 7) != of(4, 7));
+        }
     }
 }

@@ -56,6 +56,8 @@ pub struct GoalShares {
     pub intent_sametraj: bool,
     /// A goal of the same clip is at most this many images ahead; none: any of the clip.
     pub max_distance: Option<usize>,
+    /// How many images lie from s to s', at least 1.
+    pub stride: usize,
 }
 
 impl GoalShares {
@@ -84,7 +86,7 @@ impl GoalShares {
     pub fn draw(&self, clips: &dyn Clips, rng: &mut ChaCha8Rng) -> Sample {
         let s = any(clips, rng);
         let last = clips.frames(s.clip).saturating_sub(1);
-        let s_next = Place { index: (s.index + 1).min(last), ..s };
+        let s_next = Place { index: (s.index + self.stride).min(last), ..s };
         let z = if self.intent_sametraj {
             self.goal(clips, s, 1.0 - self.p_curr, rng)
         } else {
@@ -93,6 +95,39 @@ impl GoalShares {
         let own = self.goal(clips, s, self.p_traj, rng);
         let g = if rng.random::<f64>() < self.p_samegoal { z } else { own };
         Sample { s, s_next, g, z }
+    }
+
+    /// Draws several elements of each of some images, whose outcomes and intents are images of them, too: `images` come
+    /// from clips of `clips`, `per_clip` of each, in order. By the same shares as [`draw`](Self::draw), but that a goal
+    /// ahead is one of the images at hand.
+    pub fn draw_among(
+        &self,
+        clips: &dyn Clips,
+        images: &[Place],
+        per_clip: usize,
+        goals_per_image: usize,
+        rng: &mut ChaCha8Rng,
+    ) -> Vec<Sample> {
+        let mut samples = Vec::with_capacity(images.len() * goals_per_image);
+        for (i, &s) in images.iter().enumerate() {
+            let last = clips.frames(s.clip).saturating_sub(1);
+            let s_next = Place { index: (s.index + self.stride).min(last), ..s };
+            let ahead = &images[i..(i / per_clip + 1) * per_clip];
+            for _ in 0..goals_per_image {
+                let mut goal = |p_traj: f64| {
+                    let other = images[rng.random_range(0..images.len())];
+                    let later = ahead[rng.random_range(0..ahead.len())];
+                    let (of_this_clip, now): (f64, f64) = (rng.random(), rng.random());
+                    let goal = if of_this_clip < p_traj / (1.0 - self.p_curr) { later } else { other };
+                    if now < self.p_curr { s } else { goal }
+                };
+                let z = goal(if self.intent_sametraj { 1.0 - self.p_curr } else { self.p_traj });
+                let own = goal(self.p_traj);
+                let g = if rng.random::<f64>() < self.p_samegoal { z } else { own };
+                samples.push(Sample { s, s_next, g, z });
+            }
+        }
+        samples
     }
 
     /// A goal for s, as `gc_dataset.py` draws it: any or of this clip, and then s itself over it. Every draw takes the
@@ -108,6 +143,13 @@ impl GoalShares {
         let goal = if of_this_clip < p_traj / (1.0 - self.p_curr) { ahead } else { random };
         if now < self.p_curr { s } else { goal }
     }
+}
+
+/// `count` images of one clip, in order; an image may come twice.
+pub(super) fn some_of(clips: &dyn Clips, clip: usize, count: usize, rng: &mut ChaCha8Rng) -> Vec<Place> {
+    let mut indices: Vec<usize> = (0..count).map(|_| rng.random_range(0..clips.frames(clip).max(1))).collect();
+    indices.sort_unstable();
+    indices.into_iter().map(|index| Place { clip, index }).collect()
 }
 
 /// Any image: uniform over clips, then over the clip's images.
@@ -129,6 +171,7 @@ mod tests {
         p_samegoal: 0.5,
         intent_sametraj: false,
         max_distance: None,
+        stride: 1,
     };
     const EGO4D: GoalShares = GoalShares { p_random: 0.1, p_traj: 0.8, p_curr: 0.1, intent_sametraj: true, ..GENERIC };
 
@@ -181,6 +224,36 @@ mod tests {
             for place in [x.s, x.s_next, x.g, x.z] {
                 assert!(place.index < clips.frames(place.clip));
             }
+        }
+    }
+
+    #[test]
+    fn goals_among_images_come_from_where_the_shares_say() {
+        // 300 clips of 8 images each, so that any image is hardly ever of the same clip, nor twice the same.
+        let clips = Blank { frames: vec![100_000; 300] };
+        let mut rng = ChaCha8Rng::seed_from_u64(5);
+        let images: Vec<Place> = (0..300).flat_map(|clip| some_of(&clips, clip, 8, &mut rng)).collect();
+        for shares in [GENERIC, EGO4D] {
+            let samples = shares.draw_among(&clips, &images, 8, 10, &mut rng);
+            assert_eq!(samples.len(), 24_000);
+            let near = |found: f64, expected: f64| assert!((found - expected).abs() < 0.018, "{found}, not {expected}");
+            let elsewhere = if shares.intent_sametraj { 0.0 } else { shares.p_random };
+            near(share(&samples, |x| x.z.clip != x.s.clip), elsewhere);
+            // The images at hand that are not before s: s is one of them, one of 1 to 8.
+            let itself = (1..=8).map(|k| 1.0 / f64::from(k)).sum::<f64>() / 8.0;
+            let ahead = if shares.intent_sametraj { 1.0 - shares.p_curr } else { shares.p_traj };
+            near(share(&samples, Sample::reached_z), shares.p_curr + ahead * itself);
+            // Of the own clip nothing from before comes, but by chance among all images.
+            let back = |x: &Sample| x.z.clip == x.s.clip && x.z.index < x.s.index;
+            assert!(share(&samples, back) < if shares.intent_sametraj { f64::MIN_POSITIVE } else { 0.01 });
+        }
+    }
+
+    #[test]
+    fn the_next_image_lies_a_stride_ahead_or_at_the_end() {
+        let clips = Blank { frames: vec![10] };
+        for x in draws(GoalShares { stride: 4, ..GENERIC }, &clips, 200) {
+            assert_eq!(x.s_next.index, (x.s.index + 4).min(9));
         }
     }
 

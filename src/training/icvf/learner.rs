@@ -60,7 +60,9 @@ impl<'a> Icvf<'a> {
         target_variables.copy(&variables)?;
         target_variables.freeze();
         let stores = [("encoder", &encoder.variables), ("values", &variables)];
-        let adam = Adam::new(&stores, settings.weight_decay).with_epsilon(settings.epsilon);
+        let adam = Adam::new(&stores, settings.weight_decay)
+            .with_epsilon(settings.epsilon)
+            .with_share("encoder", settings.encoder_rate);
         Ok(Self {
             settings: settings.clone(),
             online: Network { encoder, variables, values },
@@ -70,13 +72,25 @@ impl<'a> Icvf<'a> {
         })
     }
 
-    fn loss(&self, batch: &Batch, train: bool) -> Result<Loss, TchError> {
+    /// `encoder`: do gradients reach it?
+    fn loss(&self, batch: &Batch, train: bool, encoder: bool) -> Result<Loss, TchError> {
         let Self { online, target, .. } = self;
         let batch = batch.to(device())?;
         let followed = tch::no_grad(|| batch.embed_target(|images| target.encoder.embed(images, false)))?;
-        let embeddings = batch.embed(|images| online.encoder.embed(images, train))?;
+        let embeddings = batch.embed(|images| match encoder {
+            true => online.encoder.embed(images, train),
+            false => tch::no_grad(|| online.encoder.embed(images, train)),
+        })?;
         let shape = self.settings.loss_shape();
         loss(&online.values, &embeddings, &target.values, &followed, &batch.reached, &shape, train)
+    }
+
+    /// The heads' beginning where phi and psi begin alike: a function of the first batch.
+    fn begin_alike(&mut self, batch: &Batch) -> anyhow::Result<()> {
+        let images = batch.images.f_to_device(device())?;
+        let sample = tch::no_grad(|| self.online.encoder.embed(&images, false))?;
+        self.online.values.begin_alike(self.settings.alike, &sample)?;
+        Ok(self.target.variables.copy(&self.online.variables)?)
     }
 
     /// Variables and their prefixes.
@@ -95,8 +109,11 @@ impl Learner for Icvf<'_> {
     type Batch = Batch;
 
     fn update(&mut self, batch: &Batch, step: u64) -> anyhow::Result<Terms> {
+        if step == 0 && self.settings.alike > 0.0 {
+            self.begin_alike(batch)?;
+        }
         self.adam.zero_grad();
-        let loss = self.loss(batch, true)?;
+        let loss = self.loss(batch, true, step >= self.settings.encoder_from)?;
         let terms = numbers(&loss)?;
         if terms.iter().any(|(_, value)| !value.is_finite()) {
             // The session stops here and says which term it was; the weights stay as they were.
@@ -142,7 +159,7 @@ impl Learner for Icvf<'_> {
         tch::no_grad(|| {
             let mut sum = 0.0;
             for step in 0..VALIDATION_BATCHES {
-                sum += f64::try_from(self.loss(&batches.batch(step)?, false)?.total)?;
+                sum += f64::try_from(self.loss(&batches.batch(step)?, false, false)?.total)?;
             }
             let (mut falling, mut away) = (Vec::new(), Vec::new());
             for clip in 0..self.held_out.len().min(VALIDATION_CLIPS) {
@@ -210,13 +227,8 @@ mod tests {
             fill(store, 7 + i as u64 / 2).unwrap();
         }
         let flags = |values: [f32; 2]| Tensor::from_slice(&values);
-        let batch = Batch {
-            s: images(0),
-            s_next: images(2),
-            g: images(4),
-            z: images(6),
-            reached: Reached { g: flags([0.0, 1.0]), z: flags([0.0, 0.0]) },
-        };
+        let reached = Reached { g: flags([0.0, 1.0]), z: flags([0.0, 0.0]) };
+        let batch = Batch::separate(&images(0), images(2), &images(4), &images(6), reached).unwrap();
         let expected = numbers(&run["losses"]);
         for (step, expected) in expected.iter().enumerate() {
             let loss = icvf.update(&batch, step as u64).unwrap()[0].1;
@@ -265,6 +277,39 @@ mod tests {
     }
 
     #[test]
+    fn the_encoder_waits_for_its_heads_and_both_go_on_from_a_checkpoint() {
+        let clips = Numbered::sized(&[40, 30], 128);
+        let settings = Settings {
+            batch: 4,
+            images_per_clip: 2,
+            goals_per_image: 3,
+            stride: 2,
+            hidden: vec![8],
+            layer_norm: true,
+            alike: 0.2,
+            encoder_from: 1,
+            encoder_rate: 0.1,
+            ..settings()
+        };
+        let batches = settings.batches(&clips);
+        let images = |icvf: &Icvf| icvf.online.encoder.variables.variables()["conv1.weight"].copy();
+        let mut whole = Icvf::new(&settings, &clips).unwrap();
+        let begin = images(&whole);
+        whole.update(&batches.batch(0).unwrap(), 0).unwrap();
+        assert!(images(&whole).equal(&begin));
+        let state: Vec<_> = whole.state().unwrap().into_iter().map(|(name, t)| (name, t.copy())).collect();
+        let mut second = Icvf::new(&Settings { seed: 99, ..settings.clone() }, &clips).unwrap();
+        second.restore(&state).unwrap();
+        for icvf in [&mut whole, &mut second] {
+            icvf.update(&batches.batch(1).unwrap(), 1).unwrap();
+        }
+        assert!(!images(&whole).equal(&begin));
+        for ((name, a), (_, b)) in whole.state().unwrap().iter().zip(second.state().unwrap()) {
+            assert!(a.equal(&b), "{name} differs");
+        }
+    }
+
+    #[test]
     fn what_is_saved_is_what_embeds_and_values() {
         let folder = tempfile::tempdir().unwrap();
         let clips = Numbered::sized(&[4, 3], 128);
@@ -294,7 +339,7 @@ mod tests {
         let clips = Numbered::sized(&[4, 3], 128);
         let mut icvf = Icvf::new(&settings(), &clips).unwrap();
         let mut batch = settings().batches(&clips).batch(0).unwrap();
-        batch.s *= f64::NAN;
+        batch.images *= f64::NAN;
         let before: Vec<_> = named("", &icvf.online.variables).into_iter().map(|(n, t)| (n, t.copy())).collect();
         let terms = icvf.update(&batch, 5).unwrap();
         assert!(terms[0].0 == "loss" && terms[0].1.is_nan(), "{terms:?}");

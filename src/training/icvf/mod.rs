@@ -5,6 +5,11 @@
 //! V(s, g, z): minus the discounted number of steps from image s to outcome g for somebody who intends z. Later phases
 //! use the encoder f alone.
 //!
+//! Deviations from the released code, all neutral in the published settings, for runs that are a thousand times shorter:
+//! elements may share their images ([`GoalBatches::shared`]), phi and psi may begin alike
+//! ([`begin_alike`](crate::network::IntentionValues::begin_alike)), the encoder may learn later and slower than the heads
+//! ([`Settings::encoder_from`], [`Settings::encoder_rate`]), s' may lie several images ahead ([`Settings::stride`]).
+//!
 //! Start reading at [`loss()`]; [`GoalShares`] says what is compared with what, [`Icvf`] takes the steps.
 
 mod batch;
@@ -16,7 +21,7 @@ mod value_file;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use batch::{Batch, GoalBatches};
+pub use batch::{Batch, GoalBatches, Shared};
 pub use goals::{GoalShares, Place, Sample};
 pub use learner::Icvf;
 pub use loss::{Embeddings, Loss, LossShape, Reached, TargetEmbeddings, loss};

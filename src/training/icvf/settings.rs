@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::ensure;
 use serde::{Deserialize, Serialize};
 
-use super::batch::GoalBatches;
+use super::batch::{GoalBatches, Shared};
 use super::goals::GoalShares;
 use super::loss::LossShape;
 use crate::network::PerceptronShape;
@@ -27,6 +27,10 @@ pub struct Settings {
     pub layer_norm: bool,
     /// Share of the heads' units dropped while training.
     pub dropout: f64,
+    /// psi begins as phi and B as A, A shrunk to this share, all behind embeddings scaled to mean 0 and deviation 1; 0:
+    /// phi, psi, A and B begin independent of each other, as published.
+    #[serde(default)]
+    pub alike: f64,
     // --- the value
     /// gamma: what a value is worth a step later.
     pub discount: f64,
@@ -43,10 +47,20 @@ pub struct Settings {
     pub seed: u64,
     /// Gradient steps.
     pub steps: u64,
-    /// Elements per batch; each costs 7 images.
+    /// Images s per batch.
     pub batch: usize,
+    /// Images s drawn from each clip of a batch. 1: every element has images of its own for s, g and z, and costs 7 passes
+    /// of the encoder, as published. More: outcomes and intents are other images s of the batch, and an image costs 3.
+    #[serde(default = "one")]
+    pub images_per_clip: usize,
+    /// Elements (s, g, z) of each image s, where they share images.
+    #[serde(default = "one")]
+    pub goals_per_image: usize,
     /// Learning rate in the beginning.
     pub learning_rate: f64,
+    /// Share of it that the encoder moves at.
+    #[serde(default = "whole")]
+    pub encoder_rate: f64,
     /// The learning rate falls to 0 along a cosine; otherwise it stays.
     pub cosine: bool,
     /// Decoupled weight decay.
@@ -56,7 +70,13 @@ pub struct Settings {
     /// Run the encoder's activations in bf16 while training.
     #[serde(default)]
     pub bf16: bool,
+    /// Step from which the encoder learns, too; before it the heads learn to use what it begins with.
+    #[serde(default)]
+    pub encoder_from: u64,
     // --- goals
+    /// How many images of a clip lie from s to s'.
+    #[serde(default = "one")]
+    pub stride: usize,
     /// Share of goals that are any image of any clip.
     pub p_random: f64,
     /// Share of goals that come later in the same clip, or now.
@@ -86,15 +106,52 @@ pub struct Settings {
     pub validate_every: u64,
 }
 
+fn one() -> usize {
+    1
+}
+
+fn whole() -> f64 {
+    1.0
+}
+
 impl Settings {
     /// Refuses what cannot be learned with, naming the key.
     pub fn check(&self) -> anyhow::Result<()> {
         ensure!(self.steps > 0, "steps: found 0, expected at least 1");
-        ensure!(self.batch > 0, "batch: found 0, expected at least 1");
+        let counts = [
+            ("batch", self.batch),
+            ("images_per_clip", self.images_per_clip),
+            ("goals_per_image", self.goals_per_image),
+            ("stride", self.stride),
+        ];
+        for (key, found) in counts {
+            ensure!(found > 0, "{key}: found 0, expected at least 1");
+        }
+        let (batch, per_clip) = (self.batch, self.images_per_clip);
+        ensure!(
+            batch.is_multiple_of(per_clip),
+            "batch: found {batch}, expected a multiple of images_per_clip = {per_clip}"
+        );
+        ensure!(
+            per_clip > 1 || self.goals_per_image == 1,
+            "goals_per_image: found {}, expected 1 where images_per_clip = 1: every element has its own images then",
+            self.goals_per_image
+        );
+        ensure!(
+            per_clip == 1 || self.intent,
+            "intent: found false, expected true where images_per_clip > 1: without intents no image stands for them"
+        );
+        ensure!(
+            per_clip == 1 || self.max_distance.is_none(),
+            "max_distance: found {:?}, expected no such key where images_per_clip > 1",
+            self.max_distance
+        );
         let hidden = !self.hidden.is_empty() && self.hidden.iter().all(|width| *width > 0);
         ensure!(hidden, "hidden: found {:?}, expected at least one width, each at least 1", self.hidden);
         let shares = [
             ("dropout", self.dropout, 0.0, 0.99),
+            ("alike", self.alike, 0.0, 1.0),
+            ("encoder_rate", self.encoder_rate, 0.0, 1.0),
             ("discount", self.discount, 0.0, 1.0),
             ("expectile", self.expectile, 0.5, 1.0),
             ("target_rate", self.target_rate, 0.0, 1.0),
@@ -120,6 +177,7 @@ impl Settings {
             p_samegoal: self.p_samegoal,
             intent_sametraj: self.intent_sametraj,
             max_distance: self.max_distance,
+            stride: self.stride,
         }
     }
 
@@ -130,6 +188,8 @@ impl Settings {
             shares: self.goal_shares(),
             augmentation: ClipAugmentation { shift: self.shift, color: self.color, ..ClipAugmentation::NONE },
             batch: self.batch,
+            shared: (self.images_per_clip > 1)
+                .then_some(Shared { images_per_clip: self.images_per_clip, goals_per_image: self.goals_per_image }),
             seed: self.seed,
             intent: self.intent,
         }

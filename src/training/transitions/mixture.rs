@@ -14,12 +14,15 @@ use crate::training::{Batches, ClipAugmentation, step_seed};
 const HELD_OUT: usize = 512;
 
 /// Batches of transitions, stratified: from `switch_at` on, floor(batch * mixing) are of prior data and the rest of the
-/// target's; before, all are of prior data. Within a part they are uniform over its transitions, with replacement.
+/// target's; before, all are of prior data. Within a part they are uniform over its transitions, with replacement,
+/// but that `successes` says how much of the prior data's is of successes.
 pub struct Mixture<'a> {
     settings: &'a Settings,
     checkpoint: &'a Checkpoint,
     prior: &'a Transitions,
     prior_steps: Vec<usize>,
+    /// The same apart: of successes and of failures; none: drawn together.
+    apart: Option<[Vec<usize>; 2]>,
     target: Option<(&'a Transitions, Vec<usize>)>,
     validation: Vec<usize>,
 }
@@ -70,7 +73,11 @@ impl<'a> Mixture<'a> {
                 checkpoint.camera_size
             );
         }
-        Ok(Self { settings, checkpoint, prior, prior_steps, target, validation })
+        let apart = match settings.successes {
+            Some(share) => apart(share, prior, &prior_steps)?,
+            None => None,
+        };
+        Ok(Self { settings, checkpoint, prior, prior_steps, apart, target, validation })
     }
 
     /// How many transitions of a batch are of prior data and how many of the target's at `step`.
@@ -115,6 +122,16 @@ impl<'a> Mixture<'a> {
     }
 }
 
+/// Steps of successes and steps of failures; none where nothing failed. Refuses a share of successes where there are none.
+fn apart(share: f64, data: &Transitions, steps: &[usize]) -> anyhow::Result<Option<[Vec<usize>; 2]>> {
+    let (successes, failures): (Vec<usize>, Vec<usize>) = steps.iter().partition(|step| data.succeeds(**step));
+    ensure!(
+        share == 0.0 || !successes.is_empty(),
+        "successes: found {share}, but no episode of the prior data succeeds; remove the key or add successes"
+    );
+    Ok((!failures.is_empty()).then_some([successes, failures]))
+}
+
 impl Batches for Mixture<'_> {
     type Batch = TransitionBatch;
 
@@ -123,7 +140,14 @@ impl Batches for Mixture<'_> {
         let mut rng = ChaCha8Rng::seed_from_u64(step_seed(settings.seed, step));
         let (prior, target) = self.parts(step);
         let mut picks = Vec::with_capacity(settings.batch);
-        picks.extend((0..prior).filter_map(|_| self.prior_steps.choose(&mut rng)).map(|step| (self.prior, *step)));
+        match (&self.apart, settings.successes) {
+            (Some([successes, failures]), Some(share)) => {
+                let of_successes = (prior as f64 * share).round() as usize;
+                let steps = (0..prior).map(|i| if i < of_successes { successes } else { failures });
+                picks.extend(steps.filter_map(|steps| steps.choose(&mut rng)).map(|step| (self.prior, *step)));
+            }
+            _ => picks.extend((0..prior).filter_map(|_| self.prior_steps.choose(&mut rng)).map(|s| (self.prior, *s))),
+        }
         if let Some((data, steps)) = &self.target {
             picks.extend((0..target).filter_map(|_| steps.choose(&mut rng)).map(|step| (*data, *step)));
         }

@@ -281,6 +281,11 @@ impl Transitions {
         self.successes[episode]
     }
 
+    /// Is a step of a success?
+    pub fn succeeds(&self, step: usize) -> bool {
+        self.successes[self.episode(step)]
+    }
+
     /// Task number of a step.
     pub fn task(&self, step: usize) -> usize {
         self.tasks[step]
