@@ -1,4 +1,5 @@
-//! Tells the linker where the programs of this package find libtorch and MuJoCo when they start.
+//! Tells the linker where the programs of this package find libtorch and MuJoCo when they start, and compiles the one
+//! layer that is written against libtorch's C++ (`src/network/group_norm_relu.cpp`).
 //!
 //! `cargo xtask setup` lands both in `.deps`; without a run path every call would need `LD_LIBRARY_PATH`. The paths go
 //! in as RUNPATH (`--enable-new-dtags`), which the loader reads after `LD_LIBRARY_PATH`: a release binary carried to a
@@ -21,7 +22,9 @@ fn main() {
     }
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());
     println!("cargo::rustc-link-arg=-Wl,--enable-new-dtags");
-    if env::var_os("CARGO_FEATURE_TORCH").is_some() {
+    #[cfg(feature = "torch")]
+    {
+        compile(&root);
         find(&root, "LIBTORCH", ".deps/libtorch", "lib/libtorch.so", ".deps/site/torch/lib");
         // GNU ld wants to see what libtorch_cpu.so itself needs; lld does not ask.
         println!("cargo::rustc-link-arg=-Wl,-rpath-link,{}", root.join(".deps/site/nvidia/cu13/lib").display());
@@ -29,6 +32,28 @@ fn main() {
     if env::var_os("CARGO_FEATURE_MUJOCO").is_some() {
         find(&root, "MUJOCO_DYNAMIC_LINK_DIR", ".deps/mujoco", "libmujoco.so", ".deps/mujoco");
     }
+}
+
+/// Compiles our C++ against the headers of the libtorch that is linked.
+#[cfg(feature = "torch")]
+fn compile(root: &Path) {
+    let source = root.join("src/network/group_norm_relu.cpp");
+    println!("cargo::rerun-if-changed={}", source.display());
+    let include = env::var_os("LIBTORCH").map_or_else(|| root.join(".deps/libtorch"), PathBuf::from).join("include");
+    if !include.exists() {
+        // What is missing and how to get it is said below, once.
+        return;
+    }
+    cc::Build::new()
+        .cpp(true)
+        .std("c++17")
+        .opt_level(3)
+        .file(source)
+        .include(&include)
+        .include(include.join("torch/csrc/api/include"))
+        // The headers are full of them.
+        .warnings(false)
+        .compile("visuomotor_network");
 }
 
 /// Adds the run path of one library, or says that it is missing.

@@ -4,6 +4,7 @@ use tch::nn::{self, Init};
 use tch::{TchError, Tensor};
 
 use super::Inference;
+use super::group_norm_relu as fused;
 
 const BATCH_NORM_EPSILON: f64 = 1e-5;
 const BATCH_NORM_MOMENTUM: f64 = 0.1;
@@ -52,6 +53,12 @@ impl Convolution {
     /// The same without pixels around the image: patches side by side.
     pub fn without_padding(self) -> Self {
         Self { padding: 0, ..self }
+    }
+
+    /// The convolution whose output is `factor`, one number, times this one's.
+    pub fn times(&self, factor: &Tensor) -> Result<Self, TchError> {
+        let bias = self.bias.as_ref().map(|bias| bias.f_mul(factor)).transpose()?;
+        Ok(Self { weight: self.weight.f_mul(factor)?, bias, ..*self })
     }
 
     /// (B, in, H, W) -> (B, out, H / stride, W / stride).
@@ -167,6 +174,14 @@ impl GroupNorm {
     pub fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
         let (weight, bias) = (in_format_of(x, &self.weight)?, in_format_of(x, &self.bias)?);
         x.f_group_norm(self.groups, Some(&weight), Some(&bias), GROUP_NORM_EPSILON, true)
+    }
+
+    /// max(0, [`forward`](Self::forward)), and `x` may be overwritten.
+    pub fn forward_relu(&self, x: &Tensor) -> Result<Tensor, TchError> {
+        if fused::fits(x, &self.weight) {
+            return fused::group_norm_relu(x, &self.weight, &self.bias, self.groups, GROUP_NORM_EPSILON);
+        }
+        self.forward(x)?.f_relu_()
     }
 
     pub fn prepare(&mut self, inference: &Inference) -> Result<(), TchError> {

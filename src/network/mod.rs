@@ -11,6 +11,7 @@
 mod bottleneck;
 mod device;
 mod fill;
+mod group_norm_relu;
 mod intention_value;
 mod layers;
 mod noise;

@@ -67,14 +67,22 @@ impl SmallNetwork {
         check_images(images, IMAGE_SIZE)?;
         let planes = self.planes.f_expand([images.size()[0], 2, IMAGE_SIZE, IMAGE_SIZE], false)?;
         let mut x = Tensor::f_cat(&[images, &planes.f_to_kind(images.kind())?], 1)?;
-        if let Some(inference) = &self.inference {
-            x = inference.constant(&x)?;
+        match &self.inference {
+            Some(inference) => x = inference.constant(&x)?,
+            // The order in which a CPU's convolutions are fast in bf16.
+            None if x.kind() == Kind::BFloat16 => x = Inference::default().arrange(&x)?,
+            None => {}
         }
         for (convolution, norm) in &self.stages {
-            x = norm.forward(&convolution.forward(&x)?)?.f_relu_()?;
+            x = norm.forward_relu(&convolution.forward(&x)?)?;
         }
-        let maps = self.keypoints.forward(&x)?.f_to_kind(Kind::Float)?;
-        let maps = maps.f_div(&self.log_temperature.f_exp()?)?;
+        let maps = match &self.inference {
+            Some(_) => self.keypoints.forward(&x)?.f_to_kind(Kind::Float)?.f_div(&self.log_temperature.f_exp()?)?,
+            // The same with a gradient of 64 numbers instead of one of the maps' size.
+            None => {
+                self.keypoints.times(&self.log_temperature.f_neg()?.f_exp()?)?.forward(&x)?.f_to_kind(Kind::Float)?
+            }
+        };
         maps.f_reshape([-1, KEYPOINTS, MAP_SIZE * MAP_SIZE])?
             .f_softmax(-1, Kind::Float)?
             .f_reshape([-1, KEYPOINTS, MAP_SIZE, MAP_SIZE])
