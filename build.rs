@@ -15,17 +15,20 @@ use std::path::{Path, PathBuf};
 /// `target/release/examples`. Relative, so that a moved checkout still runs.
 const ROOT_FROM_PROGRAM: [&str; 2] = ["$ORIGIN/../..", "$ORIGIN/../../.."];
 
+/// Where `cargo xtask setup` lands libtorch.
+const TORCH: &str = ".deps/libtorch";
+
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
+    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());
+    #[cfg(feature = "torch")]
+    compile(&root, &folder(&root, "LIBTORCH", TORCH));
     if env::var("CARGO_CFG_TARGET_OS").as_deref() != Ok("linux") {
         return;
     }
-    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());
     println!("cargo::rustc-link-arg=-Wl,--enable-new-dtags");
-    #[cfg(feature = "torch")]
-    {
-        compile(&root);
-        find(&root, "LIBTORCH", ".deps/libtorch", "lib/libtorch.so", ".deps/site/torch/lib");
+    if env::var_os("CARGO_FEATURE_TORCH").is_some() {
+        find(&root, "LIBTORCH", TORCH, "lib/libtorch.so", ".deps/site/torch/lib");
         // GNU ld wants to see what libtorch_cpu.so itself needs; lld does not ask.
         println!("cargo::rustc-link-arg=-Wl,-rpath-link,{}", root.join(".deps/site/nvidia/cu13/lib").display());
     }
@@ -36,12 +39,11 @@ fn main() {
 
 /// Compiles our C++ against the headers of the libtorch that is linked.
 #[cfg(feature = "torch")]
-fn compile(root: &Path) {
-    let source = root.join("src/network/group_norm_relu.cpp");
+fn compile(root: &Path, libtorch: &Path) {
+    let (source, include) = (root.join("src/network/group_norm_relu.cpp"), libtorch.join("include"));
     println!("cargo::rerun-if-changed={}", source.display());
-    let include = env::var_os("LIBTORCH").map_or_else(|| root.join(".deps/libtorch"), PathBuf::from).join("include");
     if !include.exists() {
-        // What is missing and how to get it is said below, once.
+        // torch-sys is compiled before and needs them, too: what is missing was said.
         return;
     }
     cc::Build::new()
@@ -56,14 +58,19 @@ fn compile(root: &Path) {
         .compile("visuomotor_network");
 }
 
+/// The folder of a library: what the caller's environment says, else the fetched one (relative to the root).
+fn folder(root: &Path, variable: &str, fetched: &str) -> PathBuf {
+    println!("cargo::rerun-if-env-changed={variable}");
+    env::var_os(variable).map_or_else(|| root.join(fetched), PathBuf::from)
+}
+
 /// Adds the run path of one library, or says that it is missing.
 ///
 /// `variable` names the folder that the dependency's build script links against: `fetched` (relative to the root)
 /// unless the caller's environment says otherwise. `library` is the file to look for in it, and `run_path` the folder
 /// that the loader shall open when the folder is ours.
 fn find(root: &Path, variable: &str, fetched: &str, library: &str, run_path: &str) {
-    println!("cargo::rerun-if-env-changed={variable}");
-    let folder = env::var_os(variable).map_or_else(|| root.join(fetched), PathBuf::from);
+    let folder = folder(root, variable, fetched);
     let library = folder.join(library);
     println!("cargo::rerun-if-changed={}", library.display());
     if !library.exists() {

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <cstring>
 #include <functional>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -90,13 +91,23 @@ CLONES void gradient(const uint16_t* __restrict x, const uint16_t* __restrict dy
 }
 
 // Calls `work(begin, end)` for all of `count` samples, on as many threads as libtorch has. Not at::parallel_for: that
-// needs an OpenMP of our own beside libtorch's.
+// needs an OpenMP of our own beside libtorch's. `work` allocates nothing and so throws nothing; a thread that cannot be
+// had leaves its part to this one.
 void each(int64_t count, const std::function<void(int64_t, int64_t)>& work) {
-  int64_t parts = std::min<int64_t>(at::get_num_threads(), count);
+  int64_t parts = std::max<int64_t>(std::min<int64_t>(at::get_num_threads(), count), 1);
   std::vector<std::thread> others;
-  for (int64_t part = 1; part < parts; ++part)
-    others.emplace_back(work, count * part / parts, count * (part + 1) / parts);
-  work(0, count / std::max<int64_t>(parts, 1));
+  others.reserve(parts);
+  int64_t end = count;
+  for (int64_t part = parts - 1; part > 0; --part) {
+    int64_t begin = count * part / parts;
+    try {
+      others.emplace_back([&work, begin, end] { work(begin, end); });
+    } catch (const std::system_error&) {
+      break;
+    }
+    end = begin;
+  }
+  work(0, end);
   for (std::thread& other : others) other.join();
 }
 
@@ -109,24 +120,21 @@ struct GroupNormRelu : torch::autograd::Function<GroupNormRelu> {
     Tensor x = input.contiguous(at::MemoryFormat::ChannelsLast);
     int64_t count = x.size(0), channels = x.size(1), pixels = x.size(2) * x.size(3), width = channels / groups;
     Tensor y = at::empty_like(x);
-    // Per sample and channel: scale and shift; mean and 1 / deviation of its group.
-    Tensor affine = at::empty({count, 4, channels}, weight.options());
+    // Per sample and channel: scale and shift; mean and 1 / deviation of its group, before that the sums.
+    Tensor affine = at::zeros({count, 4, channels}, weight.options());
     const float *w = weight.const_data_ptr<float>(), *b = bias.const_data_ptr<float>();
     const uint16_t* from = bits(x);
     uint16_t* to = bits_mut(y);
     float* numbers = affine.data_ptr<float>();
     each(count, [&](int64_t begin, int64_t end) {
-      std::vector<float> sum(channels), squares(channels);
       for (int64_t i = begin; i < end; ++i) {
-        std::fill(sum.begin(), sum.end(), 0.0f);
-        std::fill(squares.begin(), squares.end(), 0.0f);
         const uint16_t* sample = from + i * pixels * channels;
-        sums(sample, pixels, channels, sum.data(), squares.data());
         float *scale = numbers + i * 4 * channels, *shift = scale + channels;
         float *means = shift + channels, *inverse = means + channels;
+        sums(sample, pixels, channels, means, inverse);
         for (int64_t g = 0; g < groups; ++g) {
           double s = 0, q = 0, n = static_cast<double>(pixels * width);
-          for (int64_t c = g * width; c < (g + 1) * width; ++c) { s += sum[c]; q += squares[c]; }
+          for (int64_t c = g * width; c < (g + 1) * width; ++c) { s += means[c]; q += inverse[c]; }
           double mean = s / n, variance = std::max(q / n - mean * mean, 0.0), r = 1.0 / std::sqrt(variance + epsilon);
           for (int64_t c = g * width; c < (g + 1) * width; ++c) {
             scale[c] = static_cast<float>(w[c] * r);
@@ -150,19 +158,19 @@ struct GroupNormRelu : torch::autograd::Function<GroupNormRelu> {
     Tensor dy = gradients[0].to(at::kBFloat16).contiguous(at::MemoryFormat::ChannelsLast);
     int64_t count = x.size(0), channels = x.size(1), pixels = x.size(2) * x.size(3), width = channels / groups;
     Tensor dx = at::empty_like(x);
-    // Per sample and channel: sums of g and of g x.
-    Tensor totals = at::zeros({2, count, channels}, weight.options());
+    // Per sample and channel: sums of g and of g x; what dx has beside scale g, slope and constant.
+    Tensor parts = at::zeros({count, 4, channels}, weight.options());
     const float *w = weight.const_data_ptr<float>(), *numbers = affine.const_data_ptr<float>();
     const uint16_t *from = bits(x), *out = bits(dy);
     uint16_t* to = bits_mut(dx);
-    float *all = totals.data_ptr<float>(), *all_products = all + count * channels;
+    float* all = parts.data_ptr<float>();
     each(count, [&](int64_t begin, int64_t end) {
-      std::vector<float> slope(channels), constant(channels);
       for (int64_t i = begin; i < end; ++i) {
         const uint16_t *sample = from + i * pixels * channels, *given = out + i * pixels * channels;
         const float *scale = numbers + i * 4 * channels, *shift = scale + channels;
         const float *means = shift + channels, *inverse = means + channels;
-        float *sum = all + i * channels, *products = all_products + i * channels;
+        float *sum = all + i * 4 * channels, *products = sum + channels;
+        float *slope = products + channels, *constant = slope + channels;
         gradient_sums(sample, given, pixels, channels, scale, shift, sum, products);
         for (int64_t g = 0; g < groups; ++g) {
           double s = 0, p = 0, n = static_cast<double>(pixels * width);
@@ -174,11 +182,11 @@ struct GroupNormRelu : torch::autograd::Function<GroupNormRelu> {
             constant[c] = static_cast<float>(-a * mean - s * r / n);
           }
         }
-        gradient(sample, given, pixels, channels, scale, shift, slope.data(), constant.data(),
-                 to + i * pixels * channels);
+        gradient(sample, given, pixels, channels, scale, shift, slope, constant, to + i * pixels * channels);
       }
     });
-    Tensor sum = totals[0], products = totals[1], means = affine.select(1, 2), inverse = affine.select(1, 3);
+    Tensor sum = parts.select(1, 0), products = parts.select(1, 1);
+    Tensor means = affine.select(1, 2), inverse = affine.select(1, 3);
     Tensor dw = ((products - means * sum) * inverse).sum(0), db = sum.sum(0);
     return {dx, dw, db, Tensor(), Tensor()};
   }
@@ -201,7 +209,9 @@ extern "C" at::Tensor* visuomotor_group_norm_relu(const at::Tensor* x, const at:
     return new at::Tensor(GroupNormRelu::apply(*x, *weight, *bias, groups, epsilon));
   } catch (const std::exception& e) {
     std::strncpy(error, e.what(), room - 1);
-    error[room - 1] = 0;
-    return nullptr;
+  } catch (...) {
+    std::strncpy(error, "an exception of no known kind", room - 1);
   }
+  error[room - 1] = 0;
+  return nullptr;
 }

@@ -17,9 +17,9 @@ unsafe extern "C" {
     ) -> *mut c_void;
 }
 
-/// Is there one for activations and variables of this kind?
-pub(super) fn fits(x: &Tensor, weight: &Tensor) -> bool {
-    x.kind() == Kind::BFloat16 && weight.kind() == Kind::Float && x.device() == Device::Cpu
+/// Is it for activations like these?
+pub(super) fn serves(x: &Tensor) -> bool {
+    x.kind() == Kind::BFloat16 && x.device() == Device::Cpu
 }
 
 /// max(0, GroupNorm(x)): `x` (B, C, H, W) bf16, `weight` and `bias` (C) f32 -> (B, C, H, W) bf16, channels together in
@@ -33,7 +33,7 @@ pub(super) fn group_norm_relu(
 ) -> Result<Tensor, TchError> {
     let mut error = [0 as c_char; 512];
     // SAFETY: the three are live tensors for as long as the call takes, and tch's pointers point to `at::Tensor`. The
-    // function checks their shapes and kinds before it touches their numbers, catches every C++ exception, and writes at
+    // function checks their shapes and kinds before it touches their numbers, lets no C++ exception out, and writes at
     // most `error.len()` bytes, the last one 0.
     let out = unsafe {
         visuomotor_group_norm_relu(
@@ -132,6 +132,6 @@ mod tests {
         assert!(refusal(&x, &weight.to_kind(Kind::BFloat16), GROUPS).contains("(8) in f32"));
         assert!(refusal(&x, &weight.narrow(0, 0, 4), GROUPS).contains("(8) in f32"));
         assert!(refusal(&x, &weight, 3).contains("8 channels do not fall into 3 groups"));
-        assert!(!fits(&x.to_kind(Kind::Float), &weight) && fits(&x, &weight));
+        assert!(!serves(&x.to_kind(Kind::Float)) && serves(&x));
     }
 }

@@ -1,7 +1,7 @@
 //! The layers the networks are made of, each over variables of an [`nn::Path`] and each able to become constants.
 
 use tch::nn::{self, Init};
-use tch::{TchError, Tensor};
+use tch::{Kind, TchError, Tensor};
 
 use super::Inference;
 use super::group_norm_relu as fused;
@@ -176,9 +176,10 @@ impl GroupNorm {
         x.f_group_norm(self.groups, Some(&weight), Some(&bias), GROUP_NORM_EPSILON, true)
     }
 
-    /// max(0, [`forward`](Self::forward)), and `x` may be overwritten.
+    /// max(0, [`forward`](Self::forward)).
     pub fn forward_relu(&self, x: &Tensor) -> Result<Tensor, TchError> {
-        if fused::fits(x, &self.weight) {
+        // Prepared for inferring, the weights are bf16, too.
+        if fused::serves(x) && self.weight.kind() == Kind::Float {
             return fused::group_norm_relu(x, &self.weight, &self.bias, self.groups, GROUP_NORM_EPSILON);
         }
         self.forward(x)?.f_relu_()

@@ -2,8 +2,9 @@
 //!
 //! What is here: [`SmallNetwork`] (128x128 images, made for a CPU), [`ResNet50`] (VIP, R3M), [`ResNetV2`] (V-PTR) and
 //! [`VisionTransformer`] (MVP), all behind [`ImageNetwork`], trainable over an [`nn::VarStore`](tch::nn::VarStore) and
-//! foldable into a faster form that only infers ([`ImageNetwork::prepare`]); what heads are made of ([`Bottleneck`], [`Perceptron`]); deterministic weights
-//! ([`fill`]); [`device`] and [`set_threads`]. [`IntentionValues`] are the heads that ICVF trains over such an embedding.
+//! foldable into a faster form that only infers ([`ImageNetwork::prepare`]); what heads are made of ([`Bottleneck`],
+//! [`Perceptron`]); deterministic weights ([`fill`]); [`device`] and [`set_threads`]. [`IntentionValues`] are the heads
+//! that ICVF trains over such an embedding.
 //! Images come in preprocessed (`encoder/preprocess.rs` knows how), shape (B, 3, S, S), RGB.
 //! What is refused: an image batch of another shape is an error, never a panic.
 //! Start reading at [`ImageNetwork`].

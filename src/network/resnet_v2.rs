@@ -69,11 +69,11 @@ impl Unit {
     }
 
     fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
-        let mut y = self.norms[0].forward(x)?.f_relu_()?;
+        let mut y = self.norms[0].forward_relu(x)?;
         let shortcut = self.projection.as_ref().map(|projection| projection.forward(&y)).transpose()?;
         y = self.convolutions[0].forward(&y)?;
         for (norm, convolution) in self.norms.iter().zip(&self.convolutions).skip(1) {
-            y = convolution.forward(&norm.forward(&y)?.f_relu_()?)?;
+            y = convolution.forward(&norm.forward_relu(&y)?)?;
         }
         y.f_add_(shortcut.as_ref().unwrap_or(x))
     }
@@ -90,7 +90,7 @@ impl ImageNetwork for ResNetV2 {
         for unit in &self.units {
             x = unit.forward(&x)?;
         }
-        self.norm.forward(&x)?.f_relu_()?.f_mean_dim(&[2i64, 3][..], false, Kind::Float)
+        self.norm.forward_relu(&x)?.f_mean_dim(&[2i64, 3][..], false, Kind::Float)
     }
 
     fn dimension(&self) -> i64 {

@@ -9,7 +9,7 @@ use tch::nn;
 use tch::{Device, Kind, TchError, Tensor};
 
 use super::layers::{Convolution, GroupNorm, Shape};
-use super::{ImageNetwork, Inference, check_images};
+use super::{ImageNetwork, Inference, check_images, group_norm_relu};
 
 const IMAGE_SIZE: i64 = 128;
 const MAP_SIZE: i64 = 32;
@@ -18,7 +18,7 @@ const WIDTH: i64 = 64;
 const KEYPOINTS: i64 = 64;
 const GROUPS: i64 = 8;
 /// Logarithm of the temperature in the beginning. At 0 the maps of a network from the generator are so flat that all
-/// keypoints lie in the middle of every image (standard deviation over images 0.01; 0.09 here): nothing is learned until
+/// keypoints lie in the middle of every image (standard deviation over images 0.01; 0.09 here), and learning waits until
 /// they have come apart.
 const FIRST_LOG_TEMPERATURE: f64 = -2.0;
 
@@ -69,8 +69,8 @@ impl SmallNetwork {
         let mut x = Tensor::f_cat(&[images, &planes.f_to_kind(images.kind())?], 1)?;
         match &self.inference {
             Some(inference) => x = inference.constant(&x)?,
-            // The order in which a CPU's convolutions are fast in bf16.
-            None if x.kind() == Kind::BFloat16 => x = Inference::default().arrange(&x)?,
+            // The order in which the convolutions are fast, and the norms between them keep it.
+            None if group_norm_relu::serves(&x) => x = Inference::default().arrange(&x)?,
             None => {}
         }
         for (convolution, norm) in &self.stages {

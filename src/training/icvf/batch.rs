@@ -120,7 +120,7 @@ impl GoalBatches<'_> {
                 let mut images = Vec::with_capacity(self.batch);
                 while images.len() < self.batch {
                     let clip = rng.random_range(0..self.clips.len());
-                    images.extend(some_of(self.clips, clip, images_per_clip, &mut rng));
+                    images.extend(some_of(self.clips, clip, images_per_clip, self.shares.stride, &mut rng));
                 }
                 self.shares.draw_among(self.clips, &images, images_per_clip, goals_per_image, &mut rng)
             }

@@ -86,20 +86,18 @@ impl GoalShares {
     pub fn draw(&self, clips: &dyn Clips, rng: &mut ChaCha8Rng) -> Sample {
         let s = any(clips, rng);
         let last = clips.frames(s.clip).saturating_sub(1);
-        let s_next = Place { index: (s.index + self.stride).min(last), ..s };
-        let z = if self.intent_sametraj {
-            self.goal(clips, s, 1.0 - self.p_curr, rng)
-        } else {
-            self.goal(clips, s, self.p_traj, rng)
-        };
-        let own = self.goal(clips, s, self.p_traj, rng);
-        let g = if rng.random::<f64>() < self.p_samegoal { z } else { own };
-        Sample { s, s_next, g, z }
+        let end = self.max_distance.map_or(last, |most| last.min(s.index.saturating_add(most)));
+        self.element(clips, s, rng, |rng| {
+            let random = any(clips, rng);
+            let u: f64 = rng.random();
+            let ahead = (u * s.index as f64 + (1.0 - u) * end as f64).round() as usize;
+            (random, Place { index: ahead - (ahead - s.index) % self.stride, ..s })
+        })
     }
 
     /// Draws several elements of each of some images, whose outcomes and intents are images of them, too: `images` come
-    /// from clips of `clips`, `per_clip` of each, in order. By the same shares as [`draw`](Self::draw), but that a goal
-    /// ahead is one of the images at hand.
+    /// from clips of `clips`, `per_clip` of each, as `some_of` answers them. By the same shares as [`draw`](Self::draw),
+    /// but that a goal ahead is one of the images at hand.
     pub fn draw_among(
         &self,
         clips: &dyn Clips,
@@ -110,44 +108,50 @@ impl GoalShares {
     ) -> Vec<Sample> {
         let mut samples = Vec::with_capacity(images.len() * goals_per_image);
         for (i, &s) in images.iter().enumerate() {
-            let last = clips.frames(s.clip).saturating_sub(1);
-            let s_next = Place { index: (s.index + self.stride).min(last), ..s };
             let ahead = &images[i..(i / per_clip + 1) * per_clip];
+            let one_of = |images: &[Place], rng: &mut ChaCha8Rng| images[rng.random_range(0..images.len())];
             for _ in 0..goals_per_image {
-                let mut goal = |p_traj: f64| {
-                    let other = images[rng.random_range(0..images.len())];
-                    let later = ahead[rng.random_range(0..ahead.len())];
-                    let (of_this_clip, now): (f64, f64) = (rng.random(), rng.random());
-                    let goal = if of_this_clip < p_traj / (1.0 - self.p_curr) { later } else { other };
-                    if now < self.p_curr { s } else { goal }
-                };
-                let z = goal(if self.intent_sametraj { 1.0 - self.p_curr } else { self.p_traj });
-                let own = goal(self.p_traj);
-                let g = if rng.random::<f64>() < self.p_samegoal { z } else { own };
-                samples.push(Sample { s, s_next, g, z });
+                samples.push(self.element(clips, s, rng, |rng| (one_of(images, rng), one_of(ahead, rng))));
             }
         }
         samples
     }
 
-    /// A goal for s, as `gc_dataset.py` draws it: any or of this clip, and then s itself over it. Every draw takes the
-    /// same numbers from the generator, whichever goal it ends in.
-    fn goal(&self, clips: &dyn Clips, s: Place, p_traj: f64, rng: &mut ChaCha8Rng) -> Place {
-        let random = any(clips, rng);
-        let last = clips.frames(s.clip).saturating_sub(1);
-        let end = self.max_distance.map_or(last, |most| last.min(s.index.saturating_add(most)));
-        let u: f64 = rng.random();
-        let ahead = Place { index: (u * s.index as f64 + (1.0 - u) * end as f64).round() as usize, ..s };
-        let (of_this_clip, now): (f64, f64) = (rng.random(), rng.random());
-        // Every goal is reached where p_curr is 1: what is divided by 0 is then overwritten.
-        let goal = if of_this_clip < p_traj / (1.0 - self.p_curr) { ahead } else { random };
-        if now < self.p_curr { s } else { goal }
+    /// The element of s: what comes next, then z, then g. `goals` draws an image of any clip and one of this clip that
+    /// is reached from s in whole strides.
+    fn element(
+        &self,
+        clips: &dyn Clips,
+        s: Place,
+        rng: &mut ChaCha8Rng,
+        goals: impl Fn(&mut ChaCha8Rng) -> (Place, Place),
+    ) -> Sample {
+        let next = s.index.saturating_add(self.stride);
+        // Not the clip's last image instead: from there the goals ahead would never be met.
+        let s_next = if next < clips.frames(s.clip) { Place { index: next, ..s } } else { s };
+        // As `gc_dataset.py` draws a goal: any or of this clip, and then s itself over it. Every draw takes the same numbers
+        // from the generator, whichever goal it ends in.
+        let mut goal = |p_traj: f64| {
+            let (random, ahead) = goals(rng);
+            let (of_this_clip, now): (f64, f64) = (rng.random(), rng.random());
+            // Every goal is reached where p_curr is 1: what is divided by 0 is then overwritten.
+            let goal = if of_this_clip < p_traj / (1.0 - self.p_curr) { ahead } else { random };
+            if now < self.p_curr { s } else { goal }
+        };
+        let z = goal(if self.intent_sametraj { 1.0 - self.p_curr } else { self.p_traj });
+        let own = goal(self.p_traj);
+        let g = if rng.random::<f64>() < self.p_samegoal { z } else { own };
+        Sample { s, s_next, g, z }
     }
 }
 
-/// `count` images of one clip, in order; an image may come twice.
-pub(super) fn some_of(clips: &dyn Clips, clip: usize, count: usize, rng: &mut ChaCha8Rng) -> Vec<Place> {
-    let mut indices: Vec<usize> = (0..count).map(|_| rng.random_range(0..clips.frames(clip).max(1))).collect();
+/// `count` images of one clip, in order and whole strides apart, so that from each the later ones are met; an image may come
+/// twice.
+pub(super) fn some_of(clips: &dyn Clips, clip: usize, count: usize, stride: usize, rng: &mut ChaCha8Rng) -> Vec<Place> {
+    let frames = clips.frames(clip).max(1);
+    let first = rng.random_range(0..stride.min(frames));
+    let strides = (frames - first).div_ceil(stride);
+    let mut indices: Vec<usize> = (0..count).map(|_| first + rng.random_range(0..strides) * stride).collect();
     indices.sort_unstable();
     indices.into_iter().map(|index| Place { clip, index }).collect()
 }
@@ -232,7 +236,7 @@ mod tests {
         // 300 clips of 8 images each, so that any image is hardly ever of the same clip, nor twice the same.
         let clips = Blank { frames: vec![100_000; 300] };
         let mut rng = ChaCha8Rng::seed_from_u64(5);
-        let images: Vec<Place> = (0..300).flat_map(|clip| some_of(&clips, clip, 8, &mut rng)).collect();
+        let images: Vec<Place> = (0..300).flat_map(|clip| some_of(&clips, clip, 8, 1, &mut rng)).collect();
         for shares in [GENERIC, EGO4D] {
             let samples = shares.draw_among(&clips, &images, 8, 10, &mut rng);
             assert_eq!(samples.len(), 24_000);
@@ -249,12 +253,28 @@ mod tests {
         }
     }
 
+    /// Values are backed up from s', s'', ...: a goal ahead has to be among them, or nothing ever says that it was met.
     #[test]
-    fn the_next_image_lies_a_stride_ahead_or_at_the_end() {
-        let clips = Blank { frames: vec![10] };
-        for x in draws(GoalShares { stride: 4, ..GENERIC }, &clips, 200) {
-            assert_eq!(x.s_next.index, (x.s.index + 4).min(9));
+    fn goals_ahead_are_met_in_whole_strides() {
+        let clips = Blank { frames: vec![50, 7, 2, 1] };
+        let shares = GoalShares { stride: 4, p_random: 0.0, p_traj: 0.9, ..EGO4D };
+        let mut rng = ChaCha8Rng::seed_from_u64(5);
+        let images: Vec<Place> = (0..4).flat_map(|clip| some_of(&clips, clip, 6, 4, &mut rng)).collect();
+        let mut samples = shares.draw_among(&clips, &images, 6, 20, &mut rng);
+        samples.extend(draws(shares, &clips, 1000));
+        for x in &samples {
+            let next = if x.s.index + 4 < clips.frames[x.s.clip] { x.s.index + 4 } else { x.s.index };
+            assert_eq!(x.s_next, Place { index: next, ..x.s });
+            for goal in [x.g, x.z] {
+                assert!(goal.clip == x.s.clip && goal.index >= x.s.index && (goal.index - x.s.index) % 4 == 0, "{x:?}");
+            }
         }
+        assert!(samples.iter().any(|x| x.g.index > x.s.index + 4));
+        // Every image of a clip has its turn, also where the stride is longer than the clip.
+        let seen: std::collections::HashSet<Place> = (0..500)
+            .flat_map(|_| some_of(&clips, 1, 2, 4, &mut rng).into_iter().chain(some_of(&clips, 2, 1, 9, &mut rng)))
+            .collect();
+        assert_eq!(seen.len(), 9);
     }
 
     #[test]

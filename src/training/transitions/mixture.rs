@@ -21,10 +21,34 @@ pub struct Mixture<'a> {
     checkpoint: &'a Checkpoint,
     prior: &'a Transitions,
     prior_steps: Vec<usize>,
-    /// The same apart: of successes and of failures; none: drawn together.
-    apart: Option<[Vec<usize>; 2]>,
+    /// Those of successes and of failures and the share of successes; none: they are drawn together.
+    apart: Option<Apart>,
     target: Option<(&'a Transitions, Vec<usize>)>,
     validation: Vec<usize>,
+}
+
+/// Prior data's steps of successes and of failures.
+struct Apart {
+    share: f64,
+    successes: Vec<usize>,
+    failures: Vec<usize>,
+}
+
+impl Apart {
+    /// None where nothing failed. Refuses a share of successes where there are none.
+    fn new(share: f64, data: &Transitions, steps: &[usize]) -> anyhow::Result<Option<Self>> {
+        let (successes, failures): (Vec<usize>, Vec<usize>) = steps.iter().partition(|step| data.succeeds(**step));
+        ensure!(
+            share == 0.0 || !successes.is_empty(),
+            "successes: found {share}, but no episode of the prior data succeeds; remove the key or add successes"
+        );
+        Ok((!failures.is_empty()).then_some(Self { share, successes, failures }))
+    }
+
+    /// What the `i`-th of `count` transitions is drawn from.
+    fn steps(&self, i: usize, count: usize) -> &[usize] {
+        if i < (count as f64 * self.share).round() as usize { &self.successes } else { &self.failures }
+    }
 }
 
 impl<'a> Mixture<'a> {
@@ -74,7 +98,7 @@ impl<'a> Mixture<'a> {
             );
         }
         let apart = match settings.successes {
-            Some(share) => apart(share, prior, &prior_steps)?,
+            Some(share) => Apart::new(share, prior, &prior_steps)?,
             None => None,
         };
         Ok(Self { settings, checkpoint, prior, prior_steps, apart, target, validation })
@@ -94,8 +118,12 @@ impl<'a> Mixture<'a> {
     /// One line for people: what a batch is made of, and from when on.
     pub fn describe(&self) -> String {
         let batch = self.settings.batch;
+        let successes = match &self.apart {
+            Some(apart) => format!(", {} of it of successes", apart.share),
+            None => String::new(),
+        };
         if self.target.is_none() {
-            return format!("{batch} transitions a batch, all of prior data");
+            return format!("{batch} transitions a batch, all of prior data{successes}");
         }
         let (prior, target) = self.parts(u64::MAX);
         let before = match self.settings.switch_at {
@@ -104,7 +132,7 @@ impl<'a> Mixture<'a> {
         };
         format!(
             "{batch} transitions a batch, {before}{prior} of prior data + {target} of the target's (mixing {} is the \
-             share of prior data)",
+             share of prior data{successes})",
             self.settings.mixing
         )
     }
@@ -122,16 +150,6 @@ impl<'a> Mixture<'a> {
     }
 }
 
-/// Steps of successes and steps of failures; none where nothing failed. Refuses a share of successes where there are none.
-fn apart(share: f64, data: &Transitions, steps: &[usize]) -> anyhow::Result<Option<[Vec<usize>; 2]>> {
-    let (successes, failures): (Vec<usize>, Vec<usize>) = steps.iter().partition(|step| data.succeeds(**step));
-    ensure!(
-        share == 0.0 || !successes.is_empty(),
-        "successes: found {share}, but no episode of the prior data succeeds; remove the key or add successes"
-    );
-    Ok((!failures.is_empty()).then_some([successes, failures]))
-}
-
 impl Batches for Mixture<'_> {
     type Batch = TransitionBatch;
 
@@ -140,14 +158,8 @@ impl Batches for Mixture<'_> {
         let mut rng = ChaCha8Rng::seed_from_u64(step_seed(settings.seed, step));
         let (prior, target) = self.parts(step);
         let mut picks = Vec::with_capacity(settings.batch);
-        match (&self.apart, settings.successes) {
-            (Some([successes, failures]), Some(share)) => {
-                let of_successes = (prior as f64 * share).round() as usize;
-                let steps = (0..prior).map(|i| if i < of_successes { successes } else { failures });
-                picks.extend(steps.filter_map(|steps| steps.choose(&mut rng)).map(|step| (self.prior, *step)));
-            }
-            _ => picks.extend((0..prior).filter_map(|_| self.prior_steps.choose(&mut rng)).map(|s| (self.prior, *s))),
-        }
+        let pool = |i| self.apart.as_ref().map_or(&self.prior_steps[..], |apart| apart.steps(i, prior));
+        picks.extend((0..prior).filter_map(|i| pool(i).choose(&mut rng)).map(|step| (self.prior, *step)));
         if let Some((data, steps)) = &self.target {
             picks.extend((0..target).filter_map(|_| steps.choose(&mut rng)).map(|step| (*data, *step)));
         }
