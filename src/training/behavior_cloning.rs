@@ -26,7 +26,9 @@ use tch::{Kind, TchError, Tensor, nn};
 
 use super::checkpoint::{find, named, restore_named, write_files};
 use super::image_encoder::weights_bytes;
-use super::{Adam, Augmentation, Batch, Batches, Dataset, Learner, Run, Schedule, Terms, TrainedEncoder, learn};
+use super::{
+    Adam, Augmentation, Batch, Batches, Dataset, Learner, Run, Schedule, Terms, TrainedEncoder, imitation, learn,
+};
 use crate::action::ActionBounds;
 use crate::config::digest;
 use crate::network;
@@ -207,10 +209,7 @@ impl Loss {
         let weights = here(&Tensor::f_from_slice(&settings.weights.map(|w| w as f32))?)?;
         let squared = mean.f_sub(&actions)?.f_square()?.f_mul(&weights)?.f_sum_dim_intlist(-1, false, Kind::Float)?;
         // The spread, with the mean held fixed.
-        let pre = |t: &Tensor| t.f_clamp(-0.999, 0.999)?.f_atanh();
-        let error = pre(&actions)?.f_sub(&pre(&mean.f_detach()?)?)?;
-        let scaled = error.f_div(&log_std.f_exp()?)?.f_square()?.f_mul_scalar(0.5)?;
-        let spread = scaled.f_add(log_std)?.f_mean(Kind::Float)?;
+        let spread = imitation::spread(mean, log_std, &actions)?.f_mean(Kind::Float)?;
         // The places, where they lie ahead.
         let places = batch.places.error(places)?;
         let mean = squared.f_mean(Kind::Float)?;

@@ -24,6 +24,7 @@ mod golden;
 mod hindsight;
 pub mod icvf;
 mod image_encoder;
+mod imitation;
 pub mod leakage;
 mod prefetch;
 pub mod reward_weighted;

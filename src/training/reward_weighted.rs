@@ -24,6 +24,7 @@ use tch::{Kind, TchError, Tensor, nn};
 
 use super::checkpoint::{named, restore_named, write_files};
 use super::diagnostics::{mean_goal, potential_rewards, rows};
+use super::imitation::squared_error;
 use super::transitions::{Labels, TransitionBatch, Transitions, assemble};
 use super::{Adam, Batches, ClipAugmentation, Learner, Terms, TrainedEncoder, step_seed, weights_bytes};
 use crate::action::ActionBounds;
@@ -148,12 +149,6 @@ pub fn weights(rewards: &[f64], temperature: f64, largest: f64) -> Vec<f32> {
     let raw: Vec<f64> = rewards.iter().map(|r| (temperature * r).exp().min(largest)).collect();
     let mean = raw.iter().sum::<f64>() / raw.len().max(1) as f64;
     raw.iter().map(|w| (w / mean) as f32).collect()
-}
-
-/// mean_i w_i |tanh(mu_i) - a_i|^2: `mode` and `actions` (B, 7), `weights` (B) -> ().
-pub fn squared_error(mode: &Tensor, actions: &Tensor, weights: &Tensor) -> Result<Tensor, TchError> {
-    let squared = mode.f_sub(actions)?.f_square()?.f_sum_dim_intlist(-1, false, Kind::Float)?;
-    squared.f_mul(weights)?.f_mean(Kind::Float)
 }
 
 /// Steps of episodes with their weights.

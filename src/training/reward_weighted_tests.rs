@@ -90,13 +90,3 @@ fn weights_grow_with_the_reward_are_cut_and_have_a_mean_of_one() {
     assert!((f64::from(out[3] / out[1]) - 4.0).abs() < 1e-5, "{out:?}");
     assert_eq!(weights(&[-0.1, 0.3], 0.0, 4.0), [1.0, 1.0]);
 }
-
-#[test]
-fn a_step_without_weight_teaches_nothing() {
-    let mode = Tensor::from_slice(&[0.5f32; 14]).reshape([2, 7]);
-    let actions = Tensor::zeros([2, 7], (Kind::Float, tch::Device::Cpu));
-    let of = |w: [f32; 2]| f64::try_from(squared_error(&mode, &actions, &Tensor::from_slice(&w)).unwrap()).unwrap();
-    assert_eq!(of([1.0, 1.0]), 7.0 * 0.25);
-    assert_eq!(of([0.0, 2.0]), 7.0 * 0.25);
-    assert_eq!(of([0.0, 0.0]), 0.0);
-}

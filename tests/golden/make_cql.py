@@ -24,6 +24,7 @@ BATCH, SAMPLES, EMBEDDING, LATENT, HIDDEN, TASKS = 4, 4, 5, 6, [8, 8], 2
 DISCOUNT, TAU, ALPHA, TARGET_ENTROPY = 0.96, 0.005, 5.0, -7.0
 ACTOR_RATE, CRITIC_RATE, TEMPERATURE_RATE = 1e-4, 3e-4, 3e-4
 CLONING = 20.0
+SPREAD = 0.5
 
 
 class Bottleneck(nn.Module):
@@ -80,7 +81,8 @@ class Actor(nn.Module):
         x = torch.cat([self.bottleneck(embedding), condition], -1)
         for i in range(len(HIDDEN)):
             x = F.relu(getattr(self, f"hidden{i}")(x))
-        mean, deviation = self.mean(x).unsqueeze(1), self.log_std(x).clamp(-5, 2).exp().unsqueeze(1)
+        self.log_deviation = self.log_std(x).clamp(-5, 2)
+        mean, deviation = self.mean(x).unsqueeze(1), self.log_deviation.exp().unsqueeze(1)
         u = mean + deviation * normals
         action = torch.tanh(u)
         self.mode = torch.tanh(mean.squeeze(1))
@@ -138,12 +140,15 @@ def critic_losses(critic, actor, x, y, bound=False):
     return bellman, conservative, bellman + ALPHA * conservative
 
 
-def actor_loss(critic, actor, log_temperature, x, cloning=0.0):
+def actor_loss(critic, actor, log_temperature, x, cloning=0.0, spread=0.0):
     action, log_density = actor(x["actor"], x["condition"], x["actor_normals"])
     q = critic(x["critic"].detach(), action, x["task"]).squeeze(-1)
     log_density = log_density.squeeze(-1)
     greedy = (log_temperature.exp().detach() * log_density - q.min(0).values).mean()
     imitation = (x["imitated"] * ((actor.mode - x["shown"]) ** 2).sum(-1)).mean()
+    inside = lambda v: v.clamp(-0.999, 0.999).atanh()
+    error = (inside(x["shown"]) - inside(actor.mode.detach())) / actor.log_deviation.exp()
+    imitation = imitation + spread * (x["imitated"] * (0.5 * error**2 + actor.log_deviation).mean(-1)).mean()
     return greedy + cloning * imitation, -log_density.mean().detach()
 
 
@@ -156,7 +161,7 @@ def flat(tensors):
     return {name: [float(f"{v:.9g}") for v in t.flatten().tolist()] for name, t in tensors}
 
 
-def ten_steps(cloning):
+def ten_steps(cloning, spread):
     """Critic, target, actor, temperature, ten times."""
     critic, target, actor, log_temperature = networks()
     adams = [
@@ -174,7 +179,7 @@ def ten_steps(cloning):
         with torch.no_grad():
             for slow, fast in zip(target.parameters(), critic.parameters()):
                 slow.copy_((1 - TAU) * slow + TAU * fast)
-        of_actor, entropy = actor_loss(critic, actor, log_temperature, x, cloning)
+        of_actor, entropy = actor_loss(critic, actor, log_temperature, x, cloning, spread)
         adams[1].zero_grad()
         of_actor.backward()
         adams[1].step()
@@ -221,8 +226,8 @@ def main():
         "temperature_gradient": log_temperature.grad.item(),
     }
 
-    out |= ten_steps(0.0)
-    out["cloned"] = ten_steps(CLONING)
+    out |= ten_steps(0.0, 0.0)
+    out["cloned"] = ten_steps(CLONING, SPREAD)
     (HERE / "cql.json").write_text(json.dumps(out, indent=None, separators=(",", ":")) + "\n")
     print({key: value for key, value in out.items() if isinstance(value, float)})
 

@@ -46,7 +46,7 @@ fn golden() -> Golden {
     serde_json::from_str(include_str!("../../../tests/golden/cql.json")).unwrap()
 }
 
-fn networks(bound_with_returns: bool, cloning: f64) -> ActorCritic {
+fn networks(bound_with_returns: bool, (cloning, spread): (f64, f64)) -> ActorCritic {
     let settings = Settings {
         latent: 6,
         hidden: vec![8, 8],
@@ -63,6 +63,7 @@ fn networks(bound_with_returns: bool, cloning: f64) -> ActorCritic {
         temperature: 1.0,
         bound_with_returns,
         cloning,
+        spread,
         clip: None,
         ..super::settings::smoke()
     };
@@ -137,7 +138,7 @@ fn parameters_agree(store: &nn::VarStore, expected: &HashMap<String, Vec<f64>>) 
 
 #[test]
 fn the_critics_loss_and_gradients_are_pytorchs() {
-    let (golden, networks) = (golden(), networks(false, 0.0));
+    let (golden, networks) = (golden(), networks(false, (0.0, 0.0)));
     let (mut seen, batch, draws) = inputs(0);
     seen.critic = seen.critic.set_requires_grad(true);
     let y = networks.backup(&seen, &batch, &draws).unwrap();
@@ -157,7 +158,7 @@ fn the_critics_loss_and_gradients_are_pytorchs() {
 
 #[test]
 fn the_bound_by_returns_is_pytorchs() {
-    let (golden, networks) = (golden(), networks(true, 0.0));
+    let (golden, networks) = (golden(), networks(true, (0.0, 0.0)));
     let (seen, batch, draws) = inputs(0);
     let y = networks.backup(&seen, &batch, &draws).unwrap();
     let policy = networks.actor.forward(&seen.actor, &batch.conditions).unwrap();
@@ -169,7 +170,7 @@ fn the_bound_by_returns_is_pytorchs() {
 
 #[test]
 fn the_actors_and_the_temperatures_losses_and_gradients_are_pytorchs() {
-    let (golden, networks) = (golden(), networks(false, 0.0));
+    let (golden, networks) = (golden(), networks(false, (0.0, 0.0)));
     let (mut seen, batch, draws) = inputs(0);
     seen.actor = seen.actor.set_requires_grad(true);
     let policy = networks.actor.forward(&seen.actor, &batch.conditions).unwrap();
@@ -211,12 +212,12 @@ fn ten_steps_end_at(golden: &TenSteps, mut networks: ActorCritic) {
 
 #[test]
 fn ten_steps_of_everything_end_where_pytorchs_do() {
-    ten_steps_end_at(&golden().plain, networks(false, 0.0));
+    ten_steps_end_at(&golden().plain, networks(false, (0.0, 0.0)));
 }
 
 #[test]
 fn ten_steps_with_imitation_end_where_pytorchs_do() {
     let golden = golden();
     assert!(golden.cloned.actor["mean.weight"] != golden.plain.actor["mean.weight"]);
-    ten_steps_end_at(&golden.cloned, networks(false, 20.0));
+    ten_steps_end_at(&golden.cloned, networks(false, (20.0, 0.5)));
 }

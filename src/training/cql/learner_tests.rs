@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tch::{Kind, Tensor};
 
-use super::{Cql, Passes, Settings};
+use super::{Cql, Draws, Passes, Settings};
 use crate::network::{filled, uniforms};
 use crate::observation::Image;
 use crate::policy::{Checkpoint, HeadKind, StateScale, StateValue, VisualPolicy};
@@ -206,6 +206,34 @@ fn an_actor_that_imitates_and_locates_learns_both_and_its_folder_says_so() {
     StateValue::load(folder.path()).unwrap();
     let error = super::continued(&Settings { places: 0.0, ..settings }, folder.path()).unwrap_err().to_string();
     assert!(error.contains("`places`") && error.contains("true") && error.contains("false"), "{error}");
+}
+
+#[test]
+fn an_imitated_spread_narrows_the_policy() {
+    let batch = batch(1);
+    let entropy_after = |spread: f64| {
+        let mut learner = cql(&Settings { cloning: 20.0, spread, actor_rate: 3e-3, ..settings() });
+        let steps = (0..40).map(|number| learner.update(&batch, number).unwrap());
+        steps.last().unwrap().iter().find(|(name, _)| *name == "entropy").unwrap().1
+    };
+    let (wide, narrow) = (entropy_after(0.0), entropy_after(1.0));
+    assert!(narrow < wide - 1.0, "{narrow} {wide}");
+}
+
+#[test]
+fn the_backup_may_ask_about_fewer_actions_than_the_conservative_term() {
+    let usual = settings();
+    let one = Settings { backup_samples: Some(1), ..settings() };
+    let draws = |settings: &Settings| Draws::new(3, BATCH, settings.samples(), tch::Device::Cpu).unwrap();
+    let (a, b) = (draws(&usual), draws(&one));
+    assert_eq!((a.next.size()[1], b.next.size()[1]), (usual.samples, 1));
+    assert!(a.policy.equal(&b.policy) && a.uniform.equal(&b.uniform) && a.actor.equal(&b.actor));
+    // The best of several is more than any one, here as on the average.
+    let target = |settings: &Settings| {
+        let terms = step(&mut cql(settings), 0);
+        terms.iter().find(|(name, _)| *name == "target_q").unwrap().1
+    };
+    assert!(target(&usual) > target(&one));
 }
 
 #[test]

@@ -4,14 +4,14 @@
 //! target. One step ([`ActorCritic::step`]):
 //!
 //! ```text
-//! 1. y = r + gamma m max_j min_i Q'_i(s', a'_j),  a'_1..n ~ pi(. | s')          no entropy in the backup
+//! 1. y = r + gamma m max_j min_i Q'_i(s', a'_j),  a'_1..k ~ pi(. | s')     no entropy in the backup; k = n in the release
 //! 2. critic   mean_i (Q_i(s, a) - y)^2
 //!           + alpha mean_i [ log( sum_j exp(Q_i(s, a_j) - log pi(a_j | s)) + sum_j exp(Q_i(s, u_j) - log 0.5^7) ) - Q_i(s, a) ]
 //!             a_1..n ~ pi(. | s) without gradient, u_1..n uniform in [-1, 1]^7
 //! 3. target   Q' <- (1 - tau) Q' + tau Q
 //! 4. actor    mean( T log pi(b | s) - min_i Q_i(s, b) ),  b ~ pi(. | s) reparameterized, Q after its step
-//!           + w mean( 1[success] |tanh mu(s) - a|^2 ) + p |places - where the fingers closed and opened|^2
-//!                                                                                w = p = 0 in the release
+//!           + w mean( 1[success] ( |tanh mu(s) - a|^2 + v nll(a | tanh mu(s) [fixed], sigma(s)) ) )
+//!           + p |places - where the fingers closed and opened|^2                     w = v = p = 0 in the release
 //! 5. temperature   T (H - H'),  H = -mean log pi(b | s),  H' = -7
 //! ```
 //!
@@ -23,7 +23,8 @@
 //! actions repeat latents. The released code repeats the images instead and encodes s a fifth time for the actor's loss
 //! ([`Settings::encode_again`]).
 //!
-//! Deviations from the release: the weights w of imitation ([`Settings::cloning`]), as in TD3+BC (Fujimoto & Gu 2021), and p
+//! Deviations from the release: the weights w and v of imitation
+//! ([`Settings::cloning`], [`Settings::spread`]), as in TD3+BC (Fujimoto & Gu 2021), and p
 //! of locating ([`Settings::places`]), and a share of successes in the prior data ([`Settings::successes`]), for runs that
 //! are a hundred times shorter; the state is scaled; angles of relabelled actions are wrapped
 //! ([`Labels`](super::transitions::Labels)).
@@ -38,7 +39,7 @@ use anyhow::bail;
 use tch::{Device, Kind, TchError, Tensor, nn};
 
 use super::checkpoint::{named, restore_named};
-use super::reward_weighted::squared_error;
+use super::imitation::{spread, squared_error};
 use super::transitions::TransitionBatch;
 use super::{Adam, Terms, soft_update};
 use crate::network::{self, normals, splitmix64, uniforms};
@@ -81,7 +82,7 @@ pub struct Embedded {
 
 /// Everything random of one step.
 pub struct Draws {
-    /// Standard normal numbers behind a'_1..n, (B, n, 7).
+    /// Standard normal numbers behind a'_1..k, (B, k, 7).
     pub next: Tensor,
     /// Standard normal numbers behind a_1..n, (B, n, 7).
     pub policy: Tensor,
@@ -92,15 +93,15 @@ pub struct Draws {
 }
 
 impl Draws {
-    /// Draws for B states and n actions of each, from `seed` alone.
-    pub fn new(seed: u64, batch: i64, samples: i64, device: Device) -> Result<Self, TchError> {
+    /// Draws for B states, n actions of each and k of each next one, from `seed` alone.
+    pub fn new(seed: u64, batch: i64, (samples, next): (i64, i64), device: Device) -> Result<Self, TchError> {
         let shaped = |numbers: fn(usize, u64) -> Vec<f32>, stream, count: i64| {
             let length = (batch * count * SEVEN).unsigned_abs() as usize;
             let values = numbers(length, splitmix64(seed, stream));
             Tensor::f_from_slice(&values)?.f_reshape([batch, count, SEVEN])?.f_to_device(device)
         };
         Ok(Self {
-            next: shaped(normals, 0, samples)?,
+            next: shaped(normals, 0, next)?,
             policy: shaped(normals, 1, samples)?,
             uniform: shaped(uniforms, 2, samples)?,
             actor: shaped(normals, 3, 1)?,
@@ -205,7 +206,10 @@ impl ActorCritic {
         let log_density = log_density.f_squeeze_dim(-1)?;
         let temperature = self.log_temperature.f_detach()?.f_exp()?;
         let greedy = losses::actor(&temperature, &log_density, &q)?;
-        let cloning = squared_error(&policy.mode()?, &batch.shown, &batch.imitated)?;
+        let mode = policy.mode()?;
+        let spread = spread(&mode, &policy.log_std, &batch.shown)?.f_mul(&batch.imitated)?.f_mean(Kind::Float)?;
+        let cloning =
+            squared_error(&mode, &batch.shown, &batch.imitated)?.f_add(&spread.f_mul_scalar(self.settings.spread)?)?;
         let places = match &policy.places {
             Some(places) => batch.places.error(places)?,
             None => cloning.f_zeros_like()?,
@@ -241,8 +245,8 @@ impl ActorCritic {
         ])
     }
 
-    /// How well the networks do on a batch nothing is learned from: the critic's terms, and the squared error of the
-    /// executed action.
+    /// How well the networks do on a batch nothing is learned from: the critic's terms, and the squared errors of the
+    /// executed action and of the places.
     pub fn judge(&self, seen: &Embedded, batch: &TransitionBatch, draws: &Draws) -> anyhow::Result<Terms> {
         tch::no_grad(|| {
             let policy = self.actor.forward(&seen.actor, &batch.conditions)?;
@@ -250,12 +254,17 @@ impl ActorCritic {
             let y = self.backup(seen, batch, draws)?;
             let critic = self.critic_loss(&seen.critic, batch, [&actions, &draws.uniform], &log_density, &y)?;
             let error = policy.mode()?.f_sub(&batch.shown)?.f_square()?;
+            let places = match &policy.places {
+                Some(places) => batch.places.error(places)?,
+                None => error.f_zeros_like()?,
+            };
             numbers(&[
                 ("bellman", &critic.bellman),
                 ("conservative", &critic.conservative),
                 ("data_q", &critic.data_q),
                 ("policy_q", &critic.policy_q),
                 ("action_error", &error),
+                ("places", &places),
             ])
         })
     }

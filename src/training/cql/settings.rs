@@ -68,8 +68,12 @@ pub struct Settings {
     pub target_rate: f64,
     /// Weight alpha of the CQL term.
     pub alpha: f64,
-    /// Number n of policy actions in the backup, and of policy and uniform actions in the CQL term.
+    /// Number n of policy actions, and of uniform ones, in the CQL term, and of policy actions in the backup.
     pub samples: i64,
+    /// Number k of policy actions in the backup, where it is another: with 1 values are those of the policy and not of the
+    /// best of what the critic does not know yet.
+    #[serde(default)]
+    pub backup_samples: Option<i64>,
     /// Entropy the temperature steers to: minus the number of action dimensions.
     pub target_entropy: f64,
     /// Temperature at the start.
@@ -78,6 +82,10 @@ pub struct Settings {
     /// with thousands of steps instead of hundreds of thousands the actor does not get to where Q points without it.
     #[serde(default)]
     pub cloning: f64,
+    /// Weight of the spread within imitation: it becomes what the mean's error is. At 0 it takes the temperature hundreds of
+    /// steps to narrow a policy, and of a wide one's actions the backup takes those that the critic knows least of.
+    #[serde(default)]
+    pub spread: f64,
     /// Weight of the squared error of where to grasp and release, in the actor's loss; 0: the actor does not locate (V-PTR).
     #[serde(default)]
     pub places: f64,
@@ -153,6 +161,11 @@ impl Settings {
             self.target_rate
         );
         ensure!(self.samples > 0, "{file}: key `samples`: found {}, expected at least 1", self.samples);
+        ensure!(
+            self.backup_samples.is_none_or(|samples| samples > 0),
+            "{file}: key `backup_samples`: found {:?}, expected at least 1, or no such key",
+            self.backup_samples
+        );
         ensure!(self.latent > 0, "{file}: key `latent`: found {}, expected at least 1", self.latent);
         ensure!(
             self.hidden.iter().all(|width| *width > 0),
@@ -166,8 +179,14 @@ impl Settings {
         );
         ensure!(self.places >= 0.0, "{file}: key `places`: found {}, expected 0 or more", self.places);
         ensure!(self.cloning >= 0.0, "{file}: key `cloning`: found {}, expected 0 or more", self.cloning);
+        ensure!(self.spread >= 0.0, "{file}: key `spread`: found {}, expected 0 or more", self.spread);
         ensure!(self.temperature > 0.0, "{file}: key `temperature`: found {}, expected more than 0", self.temperature);
         Ok(())
+    }
+
+    /// n and k: policy actions in the CQL term and in the backup.
+    pub fn samples(&self) -> (i64, i64) {
+        (self.samples, self.backup_samples.unwrap_or(self.samples))
     }
 
     /// How episodes become transitions.
