@@ -197,6 +197,10 @@ fn a_share_of_the_prior_data_is_of_successes() {
     let some = settings(Some(0.5));
     let said = Mixture::new(&some, &checkpoint, &failures, None).err().unwrap().to_string();
     assert!(said.contains("successes: found 0.5") && said.contains("no episode"), "{said}");
+    let stratified = settings(Some(0.75));
+    let checkpoint = cql::described(&stratified, &prior.robot, prior.rate_hz, prior.state_scale());
+    let line = Mixture::new(&stratified, &checkpoint, &prior, None).unwrap().describe();
+    assert!(line.ends_with("all of prior data, 0.75 of it of successes"), "{line}");
     // Where nothing failed the key says nothing.
     let demonstrations = folder.path().join("demonstrations");
     write(&demonstrations, "b", "success", 3, 128);
@@ -322,7 +326,7 @@ fn a_policys_critic_is_asked_along_successes() {
     write(&project.path("failures"), "f", "failure", 5, 128);
     let data = read(&project.path("episodes")).unwrap();
     let settings = Settings { steps: 1, switch_at: 1, ..settings() };
-    let checkpoint = cql::described(&settings, &data.robot, data.rate_hz, data.state_scale());
+    let checkpoint = cql::described(&settings, "widowx", 5.0, data.state_scale());
     let mixture = Mixture::new(&settings, &checkpoint, &data, None).unwrap();
     let mut learner = Cql::new(&settings, &checkpoint, Vec::new()).unwrap();
     assert!(run(&mut learner, &mixture, "cql", &project.path("policy"), false, 100));
@@ -337,6 +341,17 @@ fn a_policys_critic_is_asked_along_successes() {
     assert_eq!(found["falling_share"]["clips"], 2);
     assert!(std::fs::read_to_string(project.path("values/values.svg")).unwrap().contains("V(s_t)"));
     refused(&asked("failures"), &["failures", "no successful episode"]);
+
+    // And along trials, of each task the first.
+    project.edit("launch/table_kitchen.toml", |text| text.replace("trial_seconds = 60.0", "trial_seconds = 1.0"));
+    let (kitchen, scored) = ("launch/table_kitchen.toml", project.path("scored"));
+    let words = ["--policy", "policy", "--task", TASK, "--trials", "2", "--without-controls", "--out", "scored"];
+    let output = project.call(&[&["evaluate", kitchen][..], &words[..]].concat());
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let journal = std::fs::read_to_string(scored.join("journal.jsonl")).unwrap();
+    let of = |line: &str| serde_json::from_str::<Value>(line).unwrap()["state_value"].as_array().map_or(0, Vec::len);
+    assert_eq!(journal.lines().skip(1).map(of).collect::<Vec<_>>(), [5, 0]);
+    assert!(std::fs::read_to_string(scored.join("report.html")).unwrap().contains("V(s<sub>t</sub>)"));
 }
 
 #[test]

@@ -205,10 +205,22 @@ impl TrialRunner for Runner {
             panel.prompt = layout_text(&set_up);
             panel.action_source = name;
         });
-        let Some(mut rig) = self.rig.take() else { return self.run_here(&set_up, episode_name).map(Some) };
-        let run = self.run_there(&mut rig, &set_up, episode_name);
-        self.rig = Some(rig);
-        run
+        let mut run = match self.rig.take() {
+            None => self.run_here(&set_up, episode_name).map(Some),
+            Some(mut rig) => {
+                let run = self.run_there(&mut rig, &set_up, episode_name);
+                self.rig = Some(rig);
+                run
+            }
+        }?;
+        // Of every task once: the arm stands and waits meanwhile.
+        if let Some(run) = run.as_mut().filter(|_| plan.trial == 1) {
+            run.state_value = self.state_value(&self.entrant.folder.join(&run.episode)).unwrap_or_else(|error| {
+                tracing::warn!("{episode_name}: V(s_t) is left out of the report: {error:#}");
+                Vec::new()
+            });
+        }
+        Ok(run)
     }
 }
 
@@ -225,6 +237,26 @@ impl Runner {
             seed: plan.seed,
             task: scene.task(&self.setting.scene_file, &plan.task)?.clone(),
         })
+    }
+
+    /// What the policy's critic, if it has one, expected along a recorded episode: moments \[s\] and values.
+    #[cfg(feature = "torch")]
+    fn state_value(&self, episode: &Path) -> anyhow::Result<Vec<(f64, f64)>> {
+        use crate::policy::{Checkpoint, StateValue};
+        let Some(folder) = &self.entrant.policy else { return Ok(Vec::new()) };
+        if Checkpoint::load(folder)?.critic.is_none() {
+            return Ok(Vec::new());
+        }
+        let recorded = crate::recording::read_episode(episode)?;
+        let values = super::values::values_along(&StateValue::load(folder)?, episode, &recorded)?;
+        let start = recorded.steps.first().map_or(0.0, |step| step.observed_at.as_secs_f64());
+        let at = recorded.steps.iter().map(|step| step.observed_at.as_secs_f64() - start);
+        Ok(at.zip(values).collect())
+    }
+
+    #[cfg(not(feature = "torch"))]
+    fn state_value(&self, _episode: &Path) -> anyhow::Result<Vec<(f64, f64)>> {
+        Ok(Vec::new())
     }
 
     /// A trial in the simulator of this process.
@@ -308,6 +340,7 @@ impl Runner {
             episode: format!("episodes/{episode_name}.mcap"),
             pictures: pictures.into_taken(),
             goal_distance: distances.curve,
+            state_value: Vec::new(),
         })
     }
 }

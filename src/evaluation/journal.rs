@@ -132,6 +132,9 @@ pub struct TrialRecord {
     pub goal_distances: Vec<f64>,
     /// Their moments \[s since the trial's start\].
     pub distance_times: Vec<f64>,
+    /// Moments \[s since the trial's start\] and V(s_t) of the policy's critic; empty where it was not asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub state_value: Vec<(f64, f64)>,
     /// Every timing by name.
     pub latency: BTreeMap<String, LatencySeries>,
     /// Control ticks that missed their deadline.

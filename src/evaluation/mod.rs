@@ -63,6 +63,9 @@ pub struct TrialRun {
     /// Embedding distance to the goal image: moment \[s since the trial's start\] and distance. Empty where the policy
     /// has no encoder; points that are not finite are left out of the records.
     pub goal_distance: Vec<(f64, f64)>,
+    /// What the policy's critic expected of each state, V(s_t): moment \[s since the trial's start\] and value. Empty where
+    /// there is no critic, or nobody asked it.
+    pub state_value: Vec<(f64, f64)>,
     /// Every timing of the trial by name (`inference`, `image_age`, `tick`).
     pub latency: BTreeMap<String, LatencySeries>,
     /// Control ticks that missed their deadline.

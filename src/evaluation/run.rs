@@ -240,8 +240,8 @@ fn keep(folder: &Path, plan: &TrialPlan, attempt: u32, name: &str, run: TrialRun
         fs::write(folder.join(&file), jpeg).with_context(|| format!("{file}: cannot be written"))?;
         pictures.push(PictureFile { seconds: *seconds, file });
     }
-    let finite = run.goal_distance.iter().filter(|(seconds, distance)| seconds.is_finite() && distance.is_finite());
-    let (distance_times, goal_distances) = finite.copied().unzip();
+    let finite = |curve: Vec<(f64, f64)>| curve.into_iter().filter(|(seconds, y)| seconds.is_finite() && y.is_finite());
+    let (distance_times, goal_distances) = finite(run.goal_distance).unzip();
     let [outcome, judge, why] = TrialRecord::outcome_words(&run.outcome);
     Ok(TrialRecord {
         plan: plan.clone(),
@@ -254,6 +254,7 @@ fn keep(folder: &Path, plan: &TrialPlan, attempt: u32, name: &str, run: TrialRun
         episode: run.episode,
         goal_distances,
         distance_times,
+        state_value: finite(run.state_value).collect(),
         latency: run.latency,
         deadline_misses: run.deadline_misses,
         pictures,

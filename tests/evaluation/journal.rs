@@ -109,6 +109,7 @@ fn a_journal_cut_at_any_byte_holds_its_longest_valid_prefix() {
         episode: "a.mcap".into(),
         goal_distances: vec![1.5],
         distance_times: vec![0.2],
+        state_value: Vec::new(),
         latency: Default::default(),
         deadline_misses: 0,
         pictures: Vec::new(),

@@ -6,7 +6,9 @@ use std::path::Path;
 use super::fixture::{Scripted, options, scene, tasks};
 use serde_json::{Value, json};
 use visuomotor::episode::Outcome;
-use visuomotor::evaluation::{Control, EvaluationOptions, Report, Scenario, TrialPlan, evaluate, plans, revision};
+use visuomotor::evaluation::{
+    Control, EvaluationOptions, JOURNAL_FILE, Report, Scenario, TrialPlan, evaluate, plans, revision,
+};
 
 /// Scores scripted controls and then a scripted policy; answers its folder's report.
 fn score(folder: &Path, scenario: Scenario, frames: usize) -> Report {
@@ -131,6 +133,13 @@ fn the_page_shows_every_trial_and_is_well_formed() {
         }
         assert!(html.contains("data:image/jpeg;base64,/9j/"));
         assert!(html.contains("real-robot numbers from the paper"));
+        // V(s_t) of each task's first trial, from below zero to the reward; what is not finite is left out.
+        let tasks = if scenario == Scenario::NovelTargets { 1 } else { 4 };
+        assert_eq!(html.matches("<p class=\"label\">V(s<sub>t</sub>)").count(), tasks);
+        assert!(html.contains(">-8.6</text>") && html.contains(">10.5</text>") && html.contains(">9.70</text>"));
+        let journal = std::fs::read_to_string(folder.path().join(JOURNAL_FILE)).unwrap();
+        let curves = journal.lines().skip(1).filter(|line| line.contains("\"state_value\""));
+        assert_eq!(curves.count(), tasks);
     }
 }
 

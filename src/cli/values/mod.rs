@@ -6,6 +6,8 @@
 
 mod encoder;
 mod policy;
+
+pub(super) use policy::along as values_along;
 mod probe;
 
 use std::path::PathBuf;

@@ -8,12 +8,23 @@ use serde_json::{Value, json};
 use super::{Along, Found, ValuesArguments};
 use crate::episode::Outcome;
 use crate::policy::StateValue;
-use crate::recording::{list_episodes, read_episode};
+use crate::recording::{RecordedEpisode, RecordedStep, list_episodes, read_episode};
 
 /// Actions of the policy whose Q is averaged.
 const SAMPLES: usize = 16;
 /// Seed of the random numbers behind them, the same for every state.
 const SEED: u64 = 0;
+
+/// V(s_t) of each step of an episode, which is `file`'s.
+pub fn along(critic: &StateValue, file: &Path, episode: &RecordedEpisode) -> anyhow::Result<Vec<f64>> {
+    let name = file.display();
+    let of = |step: &RecordedStep| {
+        let image = step.image().with_context(|| format!("{name}: step {} has no picture", step.index))?;
+        let image = image.decode().with_context(|| name.to_string())?;
+        Ok(critic.value(&episode.start.task, &image, &step.bridge_state, SAMPLES, SEED)?)
+    };
+    episode.steps.iter().map(of).collect()
+}
 
 /// Values along the successful episodes of tasks the policy knows.
 pub fn values(a: &ValuesArguments, folder: &Path) -> anyhow::Result<Found> {
@@ -31,13 +42,7 @@ pub fn values(a: &ValuesArguments, folder: &Path) -> anyhow::Result<Found> {
             passed_over += 1;
             continue;
         }
-        let mut values = Vec::with_capacity(episode.steps.len());
-        for step in &episode.steps {
-            let name = file.display();
-            let image = step.image().with_context(|| format!("{name}: step {} has no picture", step.index))?;
-            let image = image.decode().with_context(|| name.to_string())?;
-            values.push(critic.value(task, &image, &step.bridge_state, SAMPLES, SEED)?);
-        }
+        let values = along(&critic, &file, &episode)?;
         let name = file.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
         found.push(Along { name: format!("{task} {name}"), distances: None, bumps: None, values });
     }

@@ -68,36 +68,37 @@ pub(super) fn interval_axis() -> String {
     out
 }
 
-/// Distance to the goal image over time, smallest value marked; empty without two points.
-pub(super) fn curve(times: &[f64], values: &[f64], seconds: f64) -> String {
-    let points: Vec<(f64, f64)> = times.iter().copied().zip(values.iter().copied()).collect();
+/// Values over time, `points` of moment \[s\] and value, the one that counts `marked`; empty without two points. `title` is
+/// HTML.
+pub(super) fn curve(title: &str, points: &[(f64, f64)], marked: Option<(f64, f64)>, seconds: f64) -> String {
     let last = points.iter().map(|point| point.0).fold(seconds, f64::max);
-    let Some(&closest) = points.iter().min_by(|a, b| a.1.total_cmp(&b.1)) else { return String::new() };
-    let highest = points.iter().map(|point| point.1).fold(f64::MIN, f64::max);
-    if points.len() < 2 || last <= 0.0 {
-        return String::new();
-    }
-    // The axis starts at zero, the distance of the goal image from itself.
-    let top = if highest > 0.0 { highest * 1.08 } else { 1.0 };
-    let at = |(time, value): (f64, f64)| (30.0 + 282.0 * time / last, 70.0 - 62.0 * value / top);
+    let Some(marked) = marked.filter(|_| points.len() >= 2 && last > 0.0) else { return String::new() };
+    // Zero is on the axis: the distance of the goal image from itself, the value of nothing more to come.
+    let (low, high) = points.iter().fold((0.0, 0.0), |(low, high), (_, y)| (f64::min(low, *y), f64::max(high, *y)));
+    let (low, high) = if high > low { (1.08 * low, 1.08 * high) } else { (0.0, 1.0) };
+    let at = |(time, value): (f64, f64)| (30.0 + 282.0 * time / last, 70.0 - 62.0 * (value - low) / (high - low));
     let mut line = String::new();
-    for &point in &points {
+    for &point in points {
         let (x, y) = at(point);
         let _ = write!(line, "{x:.1},{y:.1} ");
     }
-    let (x, y) = at(closest);
+    let (x, y) = at(marked);
     let anchor = if x > 240.0 { "end" } else { "start" };
     let beside = if anchor == "end" { x - 6.0 } else { x + 6.0 };
+    let bottom = if low < 0.0 { format!("{low:.1}") } else { "0".into() };
     format!(
         concat!(
-            r#"<svg class="curve" viewBox="0 0 320 86" role="img"><title>embedding distance to the goal image</title>"#,
-            r#"<line class="grid" x1="30" x2="312" y1="70" y2="70"/><line class="grid" x1="30" x2="312" y1="8" y2="8"/>"#,
-            r#"<text x="26" y="73" text-anchor="end">0</text><text x="26" y="12" text-anchor="end">{top:.1}</text>"#,
+            r#"<svg class="curve" viewBox="0 0 320 86" role="img"><title>{title}</title>"#,
+            r#"<line class="grid" x1="30" x2="312" y1="{zero:.1}" y2="{zero:.1}"/><line class="grid" x1="30" x2="312" y1="8" y2="8"/>"#,
+            r#"<text x="26" y="73" text-anchor="end">{bottom}</text><text x="26" y="12" text-anchor="end">{high:.1}</text>"#,
             r#"<text x="30" y="83">0 s</text><text x="312" y="83" text-anchor="end">{last:.0} s</text>"#,
             r#"<polyline class="line" points="{line}"/><circle class="rate" cx="{x:.1}" cy="{y:.1}" r="3.5"/>"#,
             r#"<text class="strong" x="{beside:.1}" y="{label:.1}" text-anchor="{anchor}">{value:.2}</text></svg>"#
         ),
-        top = top,
+        title = title,
+        zero = at((0.0, 0.0)).1,
+        bottom = bottom,
+        high = high,
         last = last,
         line = line.trim_end(),
         x = x,
@@ -105,7 +106,7 @@ pub(super) fn curve(times: &[f64], values: &[f64], seconds: f64) -> String {
         beside = beside,
         label = (y + 12.0).min(66.0),
         anchor = anchor,
-        value = closest.1
+        value = marked.1
     )
 }
 

@@ -91,9 +91,17 @@ fn card(record: &TrialRecord, pictures: &Pictures) -> String {
         }
         out.push_str("</div>");
     }
-    let curve = chart::curve(&record.distance_times, &record.goal_distances, record.seconds);
-    if !curve.is_empty() {
-        let _ = write!(out, r#"<p class="label">Embedding distance to the goal image</p>{curve}"#);
+    let distances: Vec<_> = record.distance_times.iter().copied().zip(record.goal_distances.iter().copied()).collect();
+    let smallest = |curve: &[(f64, f64)]| curve.iter().copied().min_by(|a, b| a.1.total_cmp(&b.1));
+    let last = |curve: &[(f64, f64)]| curve.last().copied();
+    for (label, points, marked) in [
+        ("Embedding distance to the goal image", &distances, smallest(&distances)),
+        ("V(s<sub>t</sub>): reward the critic expects from here on", &record.state_value, last(&record.state_value)),
+    ] {
+        let curve = chart::curve(label, points, marked, record.seconds);
+        if !curve.is_empty() {
+            let _ = write!(out, r#"<p class="label">{label}</p>{curve}"#);
+        }
     }
     let verdict = match record.outcome.as_str() {
         "success" => format!("Done after <b>{:.1} s</b>", record.seconds),
