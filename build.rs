@@ -43,7 +43,7 @@ fn compile(root: &Path, libtorch: &Path) {
     let (source, include) = (root.join("src/network/group_norm_relu.cpp"), libtorch.join("include"));
     println!("cargo::rerun-if-changed={}", source.display());
     if !include.exists() {
-        // torch-sys is compiled before and needs them, too: what is missing was said.
+        println!("cargo::error={} is missing: run `cargo xtask setup` first", include.display());
         return;
     }
     cc::Build::new()

@@ -5,7 +5,7 @@
 #[cfg(feature = "torch")]
 mod clips;
 /// CQL in both phases and reward-weighted regression: transitions, mixtures, resumption, refusals.
-#[cfg(feature = "torch")]
+#[cfg(all(feature = "mujoco", feature = "torch"))]
 mod cql;
 /// The WidowX on its servo bus: driver against emulator, the maker's SDK against the emulator.
 #[cfg(feature = "dynamixel")]

@@ -14,13 +14,13 @@ use super::stage::{Operated, Person, Stage, StageJudge, layout_text};
 use crate::action::{ActionSource, Decision};
 use crate::config::{ClockKind, DriverKind};
 use crate::embedding::Embedding;
-use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart, Judge, Step, StepSink};
+use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart, Judge, Outcome, Step, StepSink};
 use crate::evaluation::{LatencySeries, TrialPlan, TrialRun, TrialRunner};
 use crate::operator::{Operator, Phase};
 use crate::recording::{EpisodeWriter, Pictures, WriterOptions, recover};
 use crate::runtime::{EpisodeReport, EpisodeRequest, Series, Station, StopFlag, Timing, WallOptions, run_episode};
 use crate::simulation::{Assignment, Demonstrator, Disturbance, RandomActions};
-use crate::time::{ManualClock, SystemClock};
+use crate::time::{ManualClock, SystemClock, Timestamp};
 
 /// Whoever decides in a trial, and where what comes of it is kept.
 #[derive(Clone)]
@@ -213,8 +213,11 @@ impl TrialRunner for Runner {
                 run
             }
         }?;
-        // Of every task once: the arm stands and waits meanwhile.
-        if let Some(run) = run.as_mut().filter(|_| plan.trial == 1) {
+        // Of every task once, and of trials that count: the arm stands and waits meanwhile.
+        let asked = |run: &&mut TrialRun| {
+            plan.trial == 1 && !self.stop.is_raised() && !matches!(run.outcome, Outcome::Aborted { .. })
+        };
+        if let Some(run) = run.as_mut().filter(asked) {
             run.state_value = self.state_value(&self.entrant.folder.join(&run.episode)).unwrap_or_else(|error| {
                 tracing::warn!("{episode_name}: V(s_t) is left out of the report: {error:#}");
                 Vec::new()
@@ -312,7 +315,7 @@ impl Runner {
         };
         let mut writer = EpisodeWriter::create(&episodes, episode_name, options)?;
         let mut pictures = Pictures::every(1);
-        let mut distances = Distances { goal, curve: Vec::new(), live: self.live.as_ref() };
+        let mut distances = Distances { goal, start: None, curve: Vec::new(), live: self.live.as_ref() };
         self.operator.show(|panel| panel.phase = Phase::Running);
         let mut page = self.live.as_ref().and_then(Live::sink);
         let mut sinks: Vec<&mut dyn StepSink> = vec![&mut writer, &mut pictures, &mut distances];
@@ -385,6 +388,7 @@ fn latencies(report: &EpisodeReport) -> BTreeMap<String, LatencySeries> {
 /// Embedding distance to the goal image over a trial.
 struct Distances<'a> {
     goal: Option<Embedding>,
+    start: Option<Timestamp>,
     curve: Vec<(f64, f64)>,
     live: Option<&'a Live>,
 }
@@ -402,11 +406,12 @@ impl StepSink for Distances<'_> {
 
     fn step(&mut self, step: &Step<'_>) -> anyhow::Result<()> {
         if let Some(distance) = self.of(step.decision) {
-            let seconds = step.observation.observed_at.as_secs_f64();
+            // A clock runs on from trial to trial; a curve counts from its trial's start.
+            let at = step.observation.observed_at;
+            let seconds = at.as_secs_f64() - self.start.get_or_insert(at).as_secs_f64();
             self.curve.push((seconds, distance));
             if let Some(live) = self.live {
-                // The page counts from the episode's start.
-                live.curve_point(seconds - self.curve[0].0, distance);
+                live.curve_point(seconds, distance);
             }
         }
         Ok(())

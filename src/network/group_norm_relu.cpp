@@ -102,7 +102,7 @@ void each(int64_t count, const std::function<void(int64_t, int64_t)>& work) {
     int64_t begin = count * part / parts;
     try {
       others.emplace_back([&work, begin, end] { work(begin, end); });
-    } catch (const std::system_error&) {
+    } catch (const std::exception&) {
       break;
     }
     end = begin;

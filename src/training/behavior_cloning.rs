@@ -7,7 +7,8 @@
 //! ```text
 //! L = sum_i w_i (tanh(mu_i(o, s, c)) - a_i)^2                      the mean, which is what gets executed
 //!   + 0.01 * -log N(atanh a | atanh tanh(mu) [fixed], sigma(o, s, c))   the spread, which never moves the mean
-//!   + p |places(o, c) - where the tool closed and opened|^2           in hindsight, while it lies ahead, in grasp widths
+//!   + p h(places(o, c) - where the tool closed and opened)            in hindsight, while it lies ahead, in grasp widths;
+//!                                                                     h(x) = 2 (sqrt(1 + x^2) - 1)
 //! ```
 //!
 //! over encoder and head together (or the head alone, on a frozen encoder), by AdamW with linear warm-up and cosine decay. The executed weights are an
@@ -26,6 +27,7 @@ use tch::{Kind, TchError, Tensor, nn};
 
 use super::checkpoint::{find, named, restore_named, write_files};
 use super::image_encoder::weights_bytes;
+use super::rate::rate_factor;
 use super::{
     Adam, Augmentation, Batch, Batches, Dataset, Learner, Run, Schedule, Terms, TrainedEncoder, imitation, learn,
 };
@@ -83,7 +85,7 @@ pub struct Settings {
     pub bf16: bool,
     /// Weight of each action dimension's squared error.
     pub weights: [f64; 7],
-    /// Weight p of the squared error of where to grasp and release.
+    /// Weight p of the error of where to grasp and release.
     pub places: f64,
     // --- data
     /// Image augmentation.
@@ -100,10 +102,8 @@ pub struct Settings {
 impl Settings {
     /// Learning rate at a step: linear warm-up, then cosine decay.
     fn learning_rate_at(&self, step: u64) -> f64 {
-        let warm = ((step + 1) as f64 / self.warm_up.max(1) as f64).min(1.0);
-        let progress = step as f64 / self.steps as f64;
-        let cosine = 0.5 * (1.0 + (std::f64::consts::PI * progress).cos());
-        warm * (self.final_learning_rate + (self.learning_rate - self.final_learning_rate) * cosine)
+        let left = self.final_learning_rate / self.learning_rate;
+        self.learning_rate * rate_factor(step, self.steps, self.warm_up, left)
     }
 }
 

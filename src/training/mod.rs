@@ -27,6 +27,7 @@ mod image_encoder;
 mod imitation;
 pub mod leakage;
 mod prefetch;
+mod rate;
 pub mod reward_weighted;
 mod session;
 pub mod transitions;

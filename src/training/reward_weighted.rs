@@ -25,6 +25,7 @@ use tch::{Kind, TchError, Tensor, nn};
 use super::checkpoint::{named, restore_named, write_files};
 use super::diagnostics::{mean_goal, potential_rewards, rows};
 use super::imitation::squared_error;
+use super::rate::rate_factor;
 use super::transitions::{Labels, TransitionBatch, Transitions, assemble};
 use super::{Adam, Batches, ClipAugmentation, Learner, Terms, TrainedEncoder, step_seed, weights_bytes};
 use crate::action::ActionBounds;
@@ -61,7 +62,7 @@ pub struct Settings {
     pub tasks: Vec<String>,
     /// Action bounds.
     pub bounds: ActionBounds,
-    /// Weight of the squared error of where to grasp and release; 0: the actor does not locate.
+    /// Weight of the error of where to grasp and release; 0: the actor does not locate.
     #[serde(default)]
     pub places: f64,
     // --- reward
@@ -80,6 +81,12 @@ pub struct Settings {
     pub batch: usize,
     /// Learning rate.
     pub learning_rate: f64,
+    /// Steps over which the rate rises to that; 0: at once.
+    #[serde(default)]
+    pub warm_up: u64,
+    /// What is left of it at the last step, by a cosine; 1: it stays.
+    #[serde(default = "constant")]
+    pub rate_left: f64,
     /// Largest gradient norm; none: as it comes.
     #[serde(default)]
     pub clip: Option<f64>,
@@ -98,6 +105,10 @@ pub struct Settings {
     pub checkpoint_every: u64,
     /// Gradient steps between validations.
     pub validate_every: u64,
+}
+
+fn constant() -> f64 {
+    1.0
 }
 
 impl Settings {
@@ -305,7 +316,7 @@ impl RewardWeighted {
 impl Learner for RewardWeighted {
     type Batch = WeightedBatch;
 
-    fn update(&mut self, batch: &WeightedBatch, _step: u64) -> anyhow::Result<Terms> {
+    fn update(&mut self, batch: &WeightedBatch, step: u64) -> anyhow::Result<Terms> {
         let policy = self.act(&batch.steps)?;
         let mut loss = squared_error(&policy.mode()?, &here(&batch.steps.shown)?, &here(&batch.weights)?)?;
         if let Some(places) = &policy.places {
@@ -315,7 +326,9 @@ impl Learner for RewardWeighted {
         ensure!(value.is_finite(), "`loss` became {value}; lower learning_rate, or set clip");
         self.adam.zero_grad();
         loss.f_backward()?;
-        self.adam.step(self.settings.learning_rate, self.settings.clip.unwrap_or(f64::INFINITY))?;
+        let Settings { steps, warm_up, rate_left, .. } = self.settings;
+        let rate = self.settings.learning_rate * rate_factor(step, steps, warm_up, rate_left);
+        self.adam.step(rate, self.settings.clip.unwrap_or(f64::INFINITY))?;
         Ok(vec![("loss", value)])
     }
 

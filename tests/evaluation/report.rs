@@ -6,9 +6,8 @@ use std::path::Path;
 use super::fixture::{Scripted, options, scene, tasks};
 use serde_json::{Value, json};
 use visuomotor::episode::Outcome;
-use visuomotor::evaluation::{
-    Control, EvaluationOptions, JOURNAL_FILE, Report, Scenario, TrialPlan, evaluate, plans, revision,
-};
+use visuomotor::evaluation::journal::JOURNAL_FILE;
+use visuomotor::evaluation::{Control, EvaluationOptions, Report, Scenario, TrialPlan, evaluate, plans, revision};
 
 /// Scores scripted controls and then a scripted policy; answers its folder's report.
 fn score(folder: &Path, scenario: Scenario, frames: usize) -> Report {

@@ -65,7 +65,8 @@ def cloning_loss(head, x):
     before_tanh = lambda t: torch.atanh(t.clamp(-0.999, 0.999))
     error = before_tanh(x["action"]) - before_tanh(mean.detach())
     spread = (0.5 * (error / log_std.exp()) ** 2 + log_std).mean()
-    off = ((torch.tensor(UNITS) * (places - x["places"])) ** 2 * x["ahead"]).sum(-1).mean()
+    far = (torch.tensor(UNITS) * (places - x["places"])) ** 2
+    off = (2 * (torch.sqrt(1 + far) - 1) * x["ahead"]).sum(-1).mean()
     return squared + 0.01 * spread + PLACES * off, squared, spread, off
 
 

@@ -6,9 +6,10 @@
 
 mod encoder;
 mod policy;
-
-pub(super) use policy::along as values_along;
 mod probe;
+
+#[cfg(feature = "mujoco")]
+pub(super) use policy::along as values_along;
 
 use std::path::PathBuf;
 

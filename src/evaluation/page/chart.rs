@@ -85,19 +85,21 @@ pub(super) fn curve(title: &str, points: &[(f64, f64)], marked: Option<(f64, f64
     let (x, y) = at(marked);
     let anchor = if x > 240.0 { "end" } else { "start" };
     let beside = if anchor == "end" { x - 6.0 } else { x + 6.0 };
-    let bottom = if low < 0.0 { format!("{low:.1}") } else { "0".into() };
+    let (zero, below) = (at((0.0, 0.0)).1, if low < 0.0 { format!("{low:.1}") } else { String::new() });
     format!(
         concat!(
             r#"<svg class="curve" viewBox="0 0 320 86" role="img"><title>{title}</title>"#,
             r#"<line class="grid" x1="30" x2="312" y1="{zero:.1}" y2="{zero:.1}"/><line class="grid" x1="30" x2="312" y1="8" y2="8"/>"#,
-            r#"<text x="26" y="73" text-anchor="end">{bottom}</text><text x="26" y="12" text-anchor="end">{high:.1}</text>"#,
+            r#"<text x="26" y="{ground:.1}" text-anchor="end">0</text><text x="26" y="12" text-anchor="end">{high:.1}</text>"#,
+            r#"<text x="26" y="73" text-anchor="end">{below}</text>"#,
             r#"<text x="30" y="83">0 s</text><text x="312" y="83" text-anchor="end">{last:.0} s</text>"#,
             r#"<polyline class="line" points="{line}"/><circle class="rate" cx="{x:.1}" cy="{y:.1}" r="3.5"/>"#,
             r#"<text class="strong" x="{beside:.1}" y="{label:.1}" text-anchor="{anchor}">{value:.2}</text></svg>"#
         ),
         title = title,
-        zero = at((0.0, 0.0)).1,
-        bottom = bottom,
+        zero = zero,
+        ground = zero + 3.0,
+        below = below,
         high = high,
         last = last,
         line = line.trim_end(),

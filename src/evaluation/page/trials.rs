@@ -96,7 +96,11 @@ fn card(record: &TrialRecord, pictures: &Pictures) -> String {
     let last = |curve: &[(f64, f64)]| curve.last().copied();
     for (label, points, marked) in [
         ("Embedding distance to the goal image", &distances, smallest(&distances)),
-        ("V(s<sub>t</sub>): reward the critic expects from here on", &record.state_value, last(&record.state_value)),
+        (
+            "V(s<sub>t</sub>): discounted reward the critic expects from here on",
+            &record.state_value,
+            last(&record.state_value),
+        ),
     ] {
         let curve = chart::curve(label, points, marked, record.seconds);
         if !curve.is_empty() {

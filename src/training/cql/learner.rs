@@ -153,7 +153,7 @@ impl Learner for Cql {
         encoders.passes.set(Passes::default());
         let batch = batch.to_device(device)?;
         let seed = step_seed(settings.seed, step);
-        let draws = Draws::new(seed, batch.actions.size()[0], settings.samples(), device)?;
+        let draws = Draws::new(seed, batch.actions.size()[0], settings.sample_counts(), device)?;
         let seen = encoders.encode_all(&batch, true)?;
         networks.step(&seen, &batch, &draws, settings.rate_factor(step), || {
             let Some(Apart { target, .. }) = &encoders.apart else { return Ok(None) };
@@ -221,7 +221,7 @@ impl Learner for Cql {
             let batch = batch.to_device(device)?;
             let size = batch.actions.size()[0];
             // The same numbers every time, so that the curve shows the networks alone.
-            let draws = Draws::new(0, size, self.settings.samples(), device)?;
+            let draws = Draws::new(0, size, self.settings.sample_counts(), device)?;
             let seen = self.encoders.encode_all(&batch, false)?;
             let terms = self.networks.judge(&seen, &batch, &draws)?;
             if means.is_empty() {

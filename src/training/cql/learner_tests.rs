@@ -224,7 +224,7 @@ fn an_imitated_spread_narrows_the_policy() {
 fn the_backup_may_ask_about_fewer_actions_than_the_conservative_term() {
     let usual = settings();
     let one = Settings { backup_samples: Some(1), ..settings() };
-    let draws = |settings: &Settings| Draws::new(3, BATCH, settings.samples(), tch::Device::Cpu).unwrap();
+    let draws = |settings: &Settings| Draws::new(3, BATCH, settings.sample_counts(), tch::Device::Cpu).unwrap();
     let (a, b) = (draws(&usual), draws(&one));
     assert_eq!((a.next.size()[1], b.next.size()[1]), (usual.samples, 1));
     assert!(a.policy.equal(&b.policy) && a.uniform.equal(&b.uniform) && a.actor.equal(&b.actor));

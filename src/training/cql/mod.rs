@@ -10,8 +10,8 @@
 //!             a_1..n ~ pi(. | s) without gradient, u_1..n uniform in [-1, 1]^7
 //! 3. target   Q' <- (1 - tau) Q' + tau Q
 //! 4. actor    mean( T log pi(b | s) - min_i Q_i(s, b) ),  b ~ pi(. | s) reparameterized, Q after its step
-//!           + w mean( 1[success] ( |tanh mu(s) - a|^2 + v nll(a | tanh mu(s) [fixed], sigma(s)) ) )
-//!           + p |places - where the fingers closed and opened|^2                     w = v = p = 0 in the release
+//!           + w mean( 1[success] ( |tanh mu(s) - a|^2 + v / 7 nll(a | tanh mu(s) [fixed], sigma(s)) ) )
+//!           + p h(places - where the fingers closed and opened)                      w = v = p = 0 in the release
 //! 5. temperature   T (H - H'),  H = -mean log pi(b | s),  H' = -7
 //! ```
 //!
@@ -23,11 +23,11 @@
 //! actions repeat latents. The released code repeats the images instead and encodes s a fifth time for the actor's loss
 //! ([`Settings::encode_again`]).
 //!
-//! Deviations from the release: the weights w and v of imitation
-//! ([`Settings::cloning`], [`Settings::spread`]), as in TD3+BC (Fujimoto & Gu 2021), and p
-//! of locating ([`Settings::places`]), and a share of successes in the prior data ([`Settings::successes`]), for runs that
-//! are a hundred times shorter; the state is scaled; angles of relabelled actions are wrapped
-//! ([`Labels`](super::transitions::Labels)).
+//! Deviations from the release, for runs that are a hundred times shorter: the weights w and v of imitation
+//! ([`Settings::cloning`], [`Settings::spread`]), as in TD3+BC (Fujimoto & Gu 2021), and p of locating
+//! ([`Settings::places`], with the h of [`Places::error`](super::Places::error)), another number of actions in the backup
+//! ([`Settings::backup_samples`]), and a share of successes in the prior data ([`Settings::successes`]). Always: the state is
+//! scaled; angles of relabelled actions are wrapped ([`Labels`](super::transitions::Labels)).
 //!
 //! [`losses`] has the losses, [`Cql`] the encoders and what is saved, [`Settings`] every number.
 
@@ -208,14 +208,14 @@ impl ActorCritic {
         let greedy = losses::actor(&temperature, &log_density, &q)?;
         let mode = policy.mode()?;
         let spread = spread(&mode, &policy.log_std, &batch.shown)?.f_mul(&batch.imitated)?.f_mean(Kind::Float)?;
-        let cloning =
-            squared_error(&mode, &batch.shown, &batch.imitated)?.f_add(&spread.f_mul_scalar(self.settings.spread)?)?;
+        let cloning = squared_error(&mode, &batch.shown, &batch.imitated)?;
+        let imitation = cloning.f_add(&spread.f_mul_scalar(self.settings.spread)?)?;
         let places = match &policy.places {
             Some(places) => batch.places.error(places)?,
             None => cloning.f_zeros_like()?,
         };
         let actor_loss = greedy
-            .f_add(&cloning.f_mul_scalar(self.settings.cloning)?)?
+            .f_add(&imitation.f_mul_scalar(self.settings.cloning)?)?
             .f_add(&places.f_mul_scalar(self.settings.places)?)?;
         finite("actor_loss", &actor_loss, "actor_rate")?;
         self.actor_adam.zero_grad();
@@ -235,6 +235,7 @@ impl ActorCritic {
             ("conservative", &critic.conservative),
             ("actor_loss", &actor_loss),
             ("cloning", &cloning),
+            ("spread", &spread),
             ("places", &places),
             ("temperature_loss", &temperature_loss),
             ("temperature", &temperature),
@@ -254,18 +255,16 @@ impl ActorCritic {
             let y = self.backup(seen, batch, draws)?;
             let critic = self.critic_loss(&seen.critic, batch, [&actions, &draws.uniform], &log_density, &y)?;
             let error = policy.mode()?.f_sub(&batch.shown)?.f_square()?;
-            let places = match &policy.places {
-                Some(places) => batch.places.error(places)?,
-                None => error.f_zeros_like()?,
-            };
-            numbers(&[
+            let places = policy.places.as_ref().map(|places| batch.places.error(places)).transpose()?;
+            let mut terms = vec![
                 ("bellman", &critic.bellman),
                 ("conservative", &critic.conservative),
                 ("data_q", &critic.data_q),
                 ("policy_q", &critic.policy_q),
                 ("action_error", &error),
-                ("places", &places),
-            ])
+            ];
+            terms.extend(places.as_ref().map(|places| ("places", places)));
+            numbers(&terms)
         })
     }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::action::ActionBounds;
 use crate::policy::{CriticShape, Reappended};
 use crate::training::ClipAugmentation;
+use crate::training::rate::rate_factor;
 use crate::training::transitions::Labels;
 
 /// Settings of multi-task CQL: the multi-task phase, the fine-tuning phase, or both in one run.
@@ -52,6 +53,9 @@ pub struct Settings {
     pub critic_rate: f64,
     /// Learning rate of the temperature.
     pub temperature_rate: f64,
+    /// Steps over which the three rise to what they are; 0: at once (the release).
+    #[serde(default)]
+    pub warm_up: u64,
     /// What is left of the three at the last step, by a cosine; 1: they stay as they are (the release).
     #[serde(default = "constant")]
     pub rate_left: f64,
@@ -86,7 +90,7 @@ pub struct Settings {
     /// steps to narrow a policy, and of a wide one's actions the backup takes those that the critic knows least of.
     #[serde(default)]
     pub spread: f64,
-    /// Weight of the squared error of where to grasp and release, in the actor's loss; 0: the actor does not locate (V-PTR).
+    /// Weight of the error of where to grasp and release, in the actor's loss; 0: the actor does not locate (V-PTR).
     #[serde(default)]
     pub places: f64,
     /// Bound Q of the policy's actions in the CQL term by the trajectory's return (V-PTR's release does, its paper does not
@@ -131,8 +135,7 @@ fn constant() -> f64 {
 impl Settings {
     /// Factor of the learning rates at a step.
     pub fn rate_factor(&self, step: u64) -> f64 {
-        let progress = step as f64 / self.steps.max(1) as f64;
-        self.rate_left + (1.0 - self.rate_left) * 0.5 * (1.0 + (std::f64::consts::PI * progress).cos())
+        rate_factor(step, self.steps, self.warm_up, self.rate_left)
     }
 
     /// Refuses numbers that nothing can be learned with; `file` is for messages.
@@ -179,13 +182,23 @@ impl Settings {
         );
         ensure!(self.places >= 0.0, "{file}: key `places`: found {}, expected 0 or more", self.places);
         ensure!(self.cloning >= 0.0, "{file}: key `cloning`: found {}, expected 0 or more", self.cloning);
-        ensure!(self.spread >= 0.0, "{file}: key `spread`: found {}, expected 0 or more", self.spread);
+        ensure!(
+            self.spread >= 0.0 && (self.spread == 0.0 || self.cloning > 0.0),
+            "{file}: key `spread`: found {} with a `cloning` of {}, expected 0, or more where `cloning` is more than 0",
+            self.spread,
+            self.cloning
+        );
+        ensure!(
+            self.clip.is_none_or(|norm| norm > 0.0),
+            "{file}: key `clip`: found {:?}, expected more than 0, or no such key",
+            self.clip
+        );
         ensure!(self.temperature > 0.0, "{file}: key `temperature`: found {}, expected more than 0", self.temperature);
         Ok(())
     }
 
     /// n and k: policy actions in the CQL term and in the backup.
-    pub fn samples(&self) -> (i64, i64) {
+    pub fn sample_counts(&self) -> (i64, i64) {
         (self.samples, self.backup_samples.unwrap_or(self.samples))
     }
 
@@ -216,11 +229,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rates_stay_or_fall_by_a_cosine() {
-        let settings = Settings { steps: 100, ..smoke() };
-        assert_eq!([0, 50, 100].map(|step| settings.rate_factor(step)), [1.0; 3]);
-        let falling = Settings { rate_left: 0.1, ..settings };
-        let found = [0, 50, 100].map(|step| falling.rate_factor(step));
-        assert!(found.iter().zip([1.0, 0.55, 0.1]).all(|(a, b)| (a - b).abs() < 1e-12), "{found:?}");
+    fn numbers_nothing_can_be_learned_with_are_refused_by_key_and_value() {
+        let refused = |settings: Settings| settings.check(std::path::Path::new("a.toml")).unwrap_err().to_string();
+        for (settings, key, found) in [
+            (Settings { backup_samples: Some(0), ..smoke() }, "`backup_samples`", "Some(0)"),
+            (Settings { spread: -1.0, cloning: 1.0, ..smoke() }, "`spread`", "-1"),
+            (Settings { spread: 0.5, cloning: 0.0, ..smoke() }, "`spread`", "0.5"),
+            (Settings { spread: f64::NAN, cloning: 1.0, ..smoke() }, "`spread`", "NaN"),
+            (Settings { clip: Some(0.0), ..smoke() }, "`clip`", "Some(0.0)"),
+        ] {
+            let error = refused(settings);
+            assert!(error.contains("a.toml") && error.contains(key) && error.contains(found), "{error}");
+        }
     }
 }

@@ -76,12 +76,13 @@ impl GoalShares {
         if (sum - 1.0).abs() > 1e-6 {
             return Some(("p_random", format!("p_random + p_traj + p_curr = {sum}"), "a sum of 1"));
         }
-        (self.max_distance == Some(0)).then(|| ("max_distance", "0".into(), "at least 1, or no such key"))
+        let near = self.max_distance.filter(|most| *most < self.stride.max(1));
+        near.map(|most| ("max_distance", most.to_string(), "at least the stride, or no such key"))
     }
 
     /// Draws one element: s uniform over clips and their images, then z, then g.
     ///
-    /// The last image of a clip is drawn too and followed by itself: no value is then bootstrapped from an image whose
+    /// The last images of a clip, a stride of them, are drawn too and followed by themselves: no value is then bootstrapped from an image whose
     /// own value nothing holds. `clips` holds at least one clip, each of at least one image.
     pub fn draw(&self, clips: &dyn Clips, rng: &mut ChaCha8Rng) -> Sample {
         let s = any(clips, rng);
@@ -89,9 +90,10 @@ impl GoalShares {
         let end = self.max_distance.map_or(last, |most| last.min(s.index.saturating_add(most)));
         self.element(clips, s, rng, |rng| {
             let random = any(clips, rng);
+            // u s + (1 - u) end, in whole strides.
             let u: f64 = rng.random();
-            let ahead = (u * s.index as f64 + (1.0 - u) * end as f64).round() as usize;
-            (random, Place { index: ahead - (ahead - s.index) % self.stride, ..s })
+            let strides = ((1.0 - u) * ((end - s.index) / self.stride) as f64).round() as usize;
+            (random, Place { index: s.index + strides * self.stride, ..s })
         })
     }
 
