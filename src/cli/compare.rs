@@ -6,9 +6,10 @@ use std::path::Path;
 use anyhow::{Context, ensure};
 use clap::Args;
 
+use super::entrant::Entrant;
 use super::evaluate::{TrialArguments, told};
 use super::setting::Setting;
-use super::trial::{Entrant, Runner};
+use super::trial::Runner;
 use crate::evaluation::comparison::{COMPARISON_PAGE, Contest, compare as run_trials, letters};
 use crate::evaluation::{ComparisonReport, EvaluationOptions, Progress, TrialPlan, TrialRun, TrialRunner};
 use crate::operator::Phase;

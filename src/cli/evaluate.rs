@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::entrant::Entrant;
 use super::link::LinkArguments;
 use super::live::PageArguments;
 use super::setting::Setting;
-use super::trial::{Entrant, Runner};
+use super::trial::Runner;
 use crate::config::{ClockKind, digest};
 use crate::evaluation::{
     Control, EvaluationOptions, Machine, Progress, Report, Scenario, TrialPlan, evaluate as run_trials, plans, revision,

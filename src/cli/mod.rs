@@ -22,6 +22,8 @@ mod demonstrate;
 #[cfg(feature = "torch")]
 mod embed;
 #[cfg(feature = "mujoco")]
+mod entrant;
+#[cfg(feature = "mujoco")]
 mod evaluate;
 #[cfg(feature = "mujoco")]
 mod device;

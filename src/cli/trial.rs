@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
+use super::entrant::Entrant;
 use super::link::LinkArguments;
 use super::live::{Live, PageArguments};
 use super::rig::Rig;
@@ -21,77 +22,6 @@ use crate::recording::{EpisodeWriter, Pictures, WriterOptions, recover};
 use crate::runtime::{EpisodeReport, EpisodeRequest, Series, Station, StopFlag, Timing, WallOptions, run_episode};
 use crate::simulation::{Assignment, Demonstrator, Disturbance, RandomActions};
 use crate::time::{ManualClock, SystemClock, Timestamp};
-
-/// Whoever decides in a trial, and where what comes of it is kept.
-#[derive(Clone)]
-pub(super) struct Entrant {
-    /// Name for reports.
-    pub name: String,
-    /// SHA-256 of the weights; empty without.
-    pub weights_digest: String,
-    /// What the page calls it.
-    pub shown: String,
-    /// Results folder.
-    pub folder: PathBuf,
-    policy: Option<PathBuf>,
-}
-
-impl Entrant {
-    /// Opens `source`: `expert`, `random`, or a policy's folder, which is refused if it does not fit.
-    pub fn open(setting: &Setting, source: &str) -> anyhow::Result<Self> {
-        let mut entrant = Self {
-            name: source.to_string(),
-            weights_digest: String::new(),
-            shown: source.to_string(),
-            folder: PathBuf::new(),
-            policy: None,
-        };
-        if !matches!(source, "expert" | "random") {
-            entrant.open_policy(setting, source)?;
-            entrant.shown.clone_from(&entrant.name);
-        }
-        Ok(entrant)
-    }
-
-    /// Keeps its results in `folder`; one that cannot be written is found before anything moves.
-    pub fn keep_in(mut self, folder: &Path) -> anyhow::Result<Self> {
-        let episodes = folder.join("episodes");
-        std::fs::create_dir_all(&episodes)
-            .with_context(|| format!("{}: cannot be created; choose another --out", episodes.display()))?;
-        self.folder = folder.to_path_buf();
-        Ok(self)
-    }
-
-    #[cfg(feature = "torch")]
-    fn open_policy(&mut self, setting: &Setting, source: &str) -> anyhow::Result<()> {
-        use crate::policy::{Checkpoint, VisualPolicy};
-        let folder = setting.root.join(source);
-        let checkpoint = Checkpoint::load(&folder)?;
-        let launch = &setting.launch;
-        let robot = &setting.robot.robot.name;
-        for task in &launch.protocol.tasks {
-            let camera = setting.image_size();
-            checkpoint.check(&folder, robot, launch.policy.rate_hz, &launch.policy.bounds, camera, task)?;
-            // Weights that do not fit the network, or are not finite, are found here.
-            VisualPolicy::load(&folder, task, Arc::new(SystemClock::new()))?;
-        }
-        if checkpoint.encoder == "small" {
-            // One picture through the small encoder takes 2 ms on one core; a second thread would spin beside the
-            // control thread.
-            crate::network::set_threads(1);
-        }
-        say!("{}", crate::network::describe_device());
-        self.name = checkpoint.name.clone();
-        self.weights_digest = checkpoint.weights_digest();
-        self.policy = Some(folder);
-        Ok(())
-    }
-
-    #[cfg(not(feature = "torch"))]
-    fn open_policy(&mut self, _setting: &Setting, source: &str) -> anyhow::Result<()> {
-        anyhow::bail!("{source}: this program was built without libtorch; use expert or random, or build with it")
-    }
-}
 
 /// Runs trials in the simulated kitchen, or on an arm.
 pub(super) struct Runner {
@@ -218,7 +148,7 @@ impl TrialRunner for Runner {
             plan.trial == 1 && !self.stop.is_raised() && !matches!(run.outcome, Outcome::Aborted { .. })
         };
         if let Some(run) = run.as_mut().filter(asked) {
-            run.state_value = self.state_value(&self.entrant.folder.join(&run.episode)).unwrap_or_else(|error| {
+            run.state_value = self.entrant.state_value(&run.episode).unwrap_or_else(|error| {
                 tracing::warn!("{episode_name}: V(s_t) is left out of the report: {error:#}");
                 Vec::new()
             });
@@ -240,26 +170,6 @@ impl Runner {
             seed: plan.seed,
             task: scene.task(&self.setting.scene_file, &plan.task)?.clone(),
         })
-    }
-
-    /// What the policy's critic, if it has one, expected along a recorded episode: moments \[s\] and values.
-    #[cfg(feature = "torch")]
-    fn state_value(&self, episode: &Path) -> anyhow::Result<Vec<(f64, f64)>> {
-        use crate::policy::{Checkpoint, StateValue};
-        let Some(folder) = &self.entrant.policy else { return Ok(Vec::new()) };
-        if Checkpoint::load(folder)?.critic.is_none() {
-            return Ok(Vec::new());
-        }
-        let recorded = crate::recording::read_episode(episode)?;
-        let values = super::values::values_along(&StateValue::load(folder)?, episode, &recorded)?;
-        let start = recorded.steps.first().map_or(0.0, |step| step.observed_at.as_secs_f64());
-        let at = recorded.steps.iter().map(|step| step.observed_at.as_secs_f64() - start);
-        Ok(at.zip(values).collect())
-    }
-
-    #[cfg(not(feature = "torch"))]
-    fn state_value(&self, _episode: &Path) -> anyhow::Result<Vec<(f64, f64)>> {
-        Ok(Vec::new())
     }
 
     /// A trial in the simulator of this process.

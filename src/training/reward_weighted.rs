@@ -25,9 +25,8 @@ use tch::{Kind, TchError, Tensor, nn};
 use super::checkpoint::{named, restore_named, write_files};
 use super::diagnostics::{mean_goal, potential_rewards, rows};
 use super::imitation::squared_error;
-use super::rate::rate_factor;
 use super::transitions::{Labels, TransitionBatch, Transitions, assemble};
-use super::{Adam, Batches, ClipAugmentation, Learner, Terms, TrainedEncoder, step_seed, weights_bytes};
+use super::{Adam, Batches, ClipAugmentation, Learner, Terms, TrainedEncoder, rate, step_seed, weights_bytes};
 use crate::action::ActionBounds;
 use crate::config::digest;
 use crate::encoder::EncoderKind;
@@ -85,7 +84,7 @@ pub struct Settings {
     #[serde(default)]
     pub warm_up: u64,
     /// What is left of it at the last step, by a cosine; 1: it stays.
-    #[serde(default = "constant")]
+    #[serde(default = "rate::constant")]
     pub rate_left: f64,
     /// Largest gradient norm; none: as it comes.
     #[serde(default)]
@@ -107,13 +106,10 @@ pub struct Settings {
     pub validate_every: u64,
 }
 
-fn constant() -> f64 {
-    1.0
-}
-
 impl Settings {
     /// Refuses numbers that nothing can be learned with; `file` is for messages.
     pub fn check(&self, file: &Path) -> anyhow::Result<()> {
+        rate::check(file, self.rate_left, self.clip)?;
         let file = file.display();
         ensure!(self.steps > 0 && self.batch > 0, "{file}: steps and batch must be at least 1");
         ensure!(!self.tasks.is_empty(), "{file}: key `tasks`: found none; name every task of the data");
@@ -327,7 +323,7 @@ impl Learner for RewardWeighted {
         self.adam.zero_grad();
         loss.f_backward()?;
         let Settings { steps, warm_up, rate_left, .. } = self.settings;
-        let rate = self.settings.learning_rate * rate_factor(step, steps, warm_up, rate_left);
+        let rate = self.settings.learning_rate * rate::rate_factor(step, steps, warm_up, rate_left);
         self.adam.step(rate, self.settings.clip.unwrap_or(f64::INFINITY))?;
         Ok(vec![("loss", value)])
     }

@@ -16,9 +16,9 @@ use std::time::{Duration, Instant};
 use clap::Args;
 
 use super::compare::Turns;
+use super::entrant::Entrant;
 use super::evaluate::evaluation_options;
 use super::setting::Setting;
-use super::trial::Entrant;
 use crate::config::project_root;
 use crate::evaluation::{ComparisonReport, Scenario, plans};
 use crate::runtime::StopFlag;

@@ -246,8 +246,8 @@ impl ActorCritic {
         ])
     }
 
-    /// How well the networks do on a batch nothing is learned from: the critic's terms, and the squared errors of the
-    /// executed action and of the places.
+    /// How well the networks do on a batch nothing is learned from: the critic's terms, the squared error of the executed
+    /// action, and the error of the places where the actor locates.
     pub fn judge(&self, seen: &Embedded, batch: &TransitionBatch, draws: &Draws) -> anyhow::Result<Terms> {
         tch::no_grad(|| {
             let policy = self.actor.forward(&seen.actor, &batch.conditions)?;

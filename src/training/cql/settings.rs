@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::action::ActionBounds;
 use crate::policy::{CriticShape, Reappended};
 use crate::training::ClipAugmentation;
-use crate::training::rate::rate_factor;
+use crate::training::rate;
 use crate::training::transitions::Labels;
 
 /// Settings of multi-task CQL: the multi-task phase, the fine-tuning phase, or both in one run.
@@ -57,7 +57,7 @@ pub struct Settings {
     #[serde(default)]
     pub warm_up: u64,
     /// What is left of the three at the last step, by a cosine; 1: they stay as they are (the release).
-    #[serde(default = "constant")]
+    #[serde(default = "rate::constant")]
     pub rate_left: f64,
     /// Largest gradient norm of each of the three; none: as it comes (the release).
     #[serde(default)]
@@ -128,18 +128,15 @@ pub struct Settings {
     pub validate_every: u64,
 }
 
-fn constant() -> f64 {
-    1.0
-}
-
 impl Settings {
     /// Factor of the learning rates at a step.
     pub fn rate_factor(&self, step: u64) -> f64 {
-        rate_factor(step, self.steps, self.warm_up, self.rate_left)
+        rate::rate_factor(step, self.steps, self.warm_up, self.rate_left)
     }
 
     /// Refuses numbers that nothing can be learned with; `file` is for messages.
     pub fn check(&self, file: &std::path::Path) -> anyhow::Result<()> {
+        rate::check(file, self.rate_left, self.clip)?;
         let file = file.display();
         ensure!(self.steps > 0 && self.batch > 0, "{file}: steps and batch must be at least 1");
         ensure!(!self.tasks.is_empty(), "{file}: key `tasks`: found none; name every task of the data");
@@ -175,11 +172,6 @@ impl Settings {
             "{file}: key `hidden`: found {:?}, expected widths of at least 1",
             self.hidden
         );
-        ensure!(
-            (0.0..=1.0).contains(&self.rate_left),
-            "{file}: key `rate_left`: found {}, expected a share in 0..1",
-            self.rate_left
-        );
         ensure!(self.places >= 0.0, "{file}: key `places`: found {}, expected 0 or more", self.places);
         ensure!(self.cloning >= 0.0, "{file}: key `cloning`: found {}, expected 0 or more", self.cloning);
         ensure!(
@@ -187,11 +179,6 @@ impl Settings {
             "{file}: key `spread`: found {} with a `cloning` of {}, expected 0, or more where `cloning` is more than 0",
             self.spread,
             self.cloning
-        );
-        ensure!(
-            self.clip.is_none_or(|norm| norm > 0.0),
-            "{file}: key `clip`: found {:?}, expected more than 0, or no such key",
-            self.clip
         );
         ensure!(self.temperature > 0.0, "{file}: key `temperature`: found {}, expected more than 0", self.temperature);
         Ok(())
@@ -237,6 +224,7 @@ mod tests {
             (Settings { spread: 0.5, cloning: 0.0, ..smoke() }, "`spread`", "0.5"),
             (Settings { spread: f64::NAN, cloning: 1.0, ..smoke() }, "`spread`", "NaN"),
             (Settings { clip: Some(0.0), ..smoke() }, "`clip`", "Some(0.0)"),
+            (Settings { rate_left: 1.5, ..smoke() }, "`rate_left`", "1.5"),
         ] {
             let error = refused(settings);
             assert!(error.contains("a.toml") && error.contains(key) && error.contains(found), "{error}");

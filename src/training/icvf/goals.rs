@@ -76,14 +76,14 @@ impl GoalShares {
         if (sum - 1.0).abs() > 1e-6 {
             return Some(("p_random", format!("p_random + p_traj + p_curr = {sum}"), "a sum of 1"));
         }
-        let near = self.max_distance.filter(|most| *most < self.stride.max(1));
+        let near = self.max_distance.filter(|most| *most < self.stride);
         near.map(|most| ("max_distance", most.to_string(), "at least the stride, or no such key"))
     }
 
     /// Draws one element: s uniform over clips and their images, then z, then g.
     ///
-    /// The last images of a clip, a stride of them, are drawn too and followed by themselves: no value is then bootstrapped from an image whose
-    /// own value nothing holds. `clips` holds at least one clip, each of at least one image.
+    /// The last images of a clip, a stride of them, are drawn too and followed by themselves: no value is then bootstrapped
+    /// from an image whose own value nothing holds. `clips` holds at least one clip, each of at least one image.
     pub fn draw(&self, clips: &dyn Clips, rng: &mut ChaCha8Rng) -> Sample {
         let s = any(clips, rng);
         let last = clips.frames(s.clip).saturating_sub(1);

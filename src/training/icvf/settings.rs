@@ -9,6 +9,7 @@ use super::batch::{GoalBatches, Shared};
 use super::goals::GoalShares;
 use super::loss::LossShape;
 use crate::network::PerceptronShape;
+use crate::training::rate::rate_factor;
 use crate::training::{ClipAugmentation, Clips, ColorJitter};
 
 /// Settings, one flat file.
@@ -210,7 +211,6 @@ impl Settings {
         if !self.cosine {
             return self.learning_rate;
         }
-        let progress = step as f64 / self.steps as f64;
-        self.learning_rate * 0.5 * (1.0 + (std::f64::consts::PI * progress).cos())
+        self.learning_rate * rate_factor(step, self.steps, 0, 0.0)
     }
 }
