@@ -15,7 +15,6 @@
 //! exponential moving average of the trained ones. The tanh-Gaussian head is PTR's actor; squared error on the mean
 //! instead of its likelihood keeps rare confident errors from dominating (as Bridge's fixed-spread BC does).
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::ensure;
@@ -25,7 +24,8 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, TchError, Tensor, nn};
 
-use super::checkpoint::{find, named, restore_named, write_files};
+use super::average::MovingAverage;
+use super::checkpoint::{named, restore_named, write_files};
 use super::image_encoder::weights_bytes;
 use super::rate::rate_factor;
 use super::{
@@ -188,8 +188,8 @@ struct BehaviorCloning<'a> {
     head_variables: nn::VarStore,
     head: ActionHead,
     adam: Adam,
-    /// Moving averages of what is trained.
-    average: BTreeMap<String, Tensor>,
+    /// Of what changes while training: of a frozen encoder nothing.
+    average: MovingAverage,
 }
 
 /// The terms of L, each a number.
@@ -238,43 +238,16 @@ impl<'a> BehaviorCloning<'a> {
         let head = ActionHead::new(&head_variables.root(), encoder.dimension(), tasks, &settings.hidden);
         // Only trainable variables get moments.
         let adam = Adam::new(&[("encoder", &encoder.variables), ("head", &head_variables)], settings.weight_decay);
-        let average = BTreeMap::new();
-        let mut learner = Self { settings, data, checkpoint, validation, encoder, head_variables, head, adam, average };
-        learner.average = learner.moving().into_iter().map(|(name, tensor)| (name, tensor.copy())).collect();
-        Ok(learner)
-    }
-
-    /// Variables that change while training: of a frozen encoder none.
-    fn moving(&self) -> Vec<(String, Tensor)> {
-        let mut out = if self.encoder.is_frozen() { Vec::new() } else { named("encoder", &self.encoder.variables) };
-        out.extend(named("head", &self.head_variables));
-        out
+        let mut moving = if encoder.is_frozen() { Vec::new() } else { named("encoder", &encoder.variables) };
+        moving.extend(named("head", &head_variables));
+        let average = MovingAverage::new(settings.average, moving);
+        Ok(Self { settings, data, checkpoint, validation, encoder, head_variables, head, adam, average })
     }
 
     fn loss(&self, batch: &Batch, train: bool) -> Result<Loss, TchError> {
         let embedding = self.encoder.embed(&batch.images, train)?;
         let condition = batch.conditions.f_to_device(self.head_variables.device())?;
         Loss::of(&self.head.forward(&embedding, &condition)?, batch, self.settings)
-    }
-
-    /// Runs `work` with the averaged weights in place of the trained ones.
-    fn with_average(&self, work: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
-        let trained: BTreeMap<String, Tensor> =
-            self.moving().into_iter().map(|(name, tensor)| (name, tensor.copy())).collect();
-        let put = |values: &BTreeMap<String, Tensor>| {
-            tch::no_grad(|| -> Result<(), TchError> {
-                for (name, mut variable) in self.moving() {
-                    if let Some(value) = values.get(&name) {
-                        variable.f_copy_(value)?;
-                    }
-                }
-                Ok(())
-            })
-        };
-        put(&self.average)?;
-        let result = work();
-        put(&trained)?;
-        result
     }
 }
 
@@ -286,16 +259,7 @@ impl Learner for BehaviorCloning<'_> {
         let loss = self.loss(batch, true)?;
         loss.total.f_backward()?;
         let gradient_norm = self.adam.step(self.settings.learning_rate_at(step), self.settings.clip)?;
-        // Average, from a short window in the beginning to the full one.
-        let keep = self.settings.average.min((1.0 + step as f64) / (10.0 + step as f64));
-        tch::no_grad(|| -> Result<(), TchError> {
-            for (name, value) in self.moving() {
-                if let Some(average) = self.average.get_mut(&name) {
-                    let _ = average.f_mul_scalar_(keep)?.f_add_(&value.f_mul_scalar(1.0 - keep)?)?;
-                }
-            }
-            Ok(())
-        })?;
+        self.average.follow(step)?;
         Ok(vec![
             ("loss", f64::try_from(&loss.total)?),
             ("mean", f64::try_from(&loss.mean)?),
@@ -315,7 +279,7 @@ impl Learner for BehaviorCloning<'_> {
         let stride = (self.validation.len() / 1024).max(1);
         let picks: Vec<usize> = self.validation.iter().step_by(stride).copied().collect();
         let (mut sum, mut count) = (0.0, 0.0);
-        self.with_average(|| {
+        self.average.instead(|| {
             for chunk in picks.chunks(64) {
                 let batch = self.data.batch(chunk, &self.checkpoint, &none, 0.0, &mut rng)?;
                 let loss = tch::no_grad(|| self.loss(&batch, false))?;
@@ -331,7 +295,7 @@ impl Learner for BehaviorCloning<'_> {
         let mut state = self.adam.state();
         let trained = [named("encoder", &self.encoder.variables), named("head", &self.head_variables)];
         state.extend(trained.into_iter().flatten().map(|(name, tensor)| (format!("trained.{name}"), tensor)));
-        state.extend(self.average.iter().map(|(name, tensor)| (format!("average.{name}"), tensor.shallow_clone())));
+        state.extend(self.average.state());
         Ok(state)
     }
 
@@ -339,17 +303,14 @@ impl Learner for BehaviorCloning<'_> {
         self.adam.restore(state)?;
         restore_named("trained.encoder", &self.encoder.variables, state)?;
         restore_named("trained.head", &self.head_variables, state)?;
-        for (name, average) in &mut self.average {
-            average.f_copy_(find(state, &format!("average.{name}"))?)?;
-        }
-        Ok(())
+        self.average.restore(state)
     }
 
     /// Saves the policy, with the averaged weights.
     fn save(&self, folder: &Path) -> anyhow::Result<()> {
         let (encoder, head) = (folder.join("encoder.safetensors"), folder.join("head.safetensors"));
         let mut files = Vec::new();
-        self.with_average(|| {
+        self.average.instead(|| {
             files.push((encoder.clone(), self.encoder.to_bytes(&encoder)?));
             files.push((head.clone(), weights_bytes(&self.head_variables, &head)?));
             Ok(())

@@ -9,6 +9,7 @@
 
 mod adam;
 mod augment;
+mod average;
 pub mod behavior_cloning;
 pub mod checkpoint;
 mod clip_augmentation;

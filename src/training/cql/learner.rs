@@ -11,6 +11,7 @@ use crate::config::digest;
 use crate::encoder::weights;
 use crate::network;
 use crate::policy::{Checkpoint, CriticRecord, HeadKind, StateScale};
+use crate::training::average::{self, MovingAverage};
 use crate::training::checkpoint::{check_fit, named, read_state, restore_named, write_files};
 use crate::training::transitions::TransitionBatch;
 use crate::training::{Learner, Terms, TrainedEncoder, soft_update, step_seed, weights_bytes};
@@ -45,6 +46,8 @@ pub struct Cql {
     checkpoint: Checkpoint,
     encoders: Encoders,
     networks: ActorCritic,
+    /// Of the actor and its encoder.
+    average: Option<MovingAverage>,
     held_out: Vec<TransitionBatch>,
 }
 
@@ -114,16 +117,81 @@ impl Cql {
         let encoders = Encoders::new(settings)?;
         let stores = encoders.apart.as_ref().map(|apart| (&apart.actor.variables, &encoders.critic.variables));
         let networks = ActorCritic::new(settings, encoders.critic.dimension(), stores)?;
-        Ok(Self { settings: settings.clone(), checkpoint: checkpoint.clone(), encoders, networks, held_out })
+        let average = (settings.average > 0.0).then(|| {
+            let mut actor = named("actor", &networks.actor_variables);
+            actor.extend(encoders.apart.iter().flat_map(|apart| named("actor_encoder", &apart.actor.variables)));
+            MovingAverage::new(settings.average, actor)
+        });
+        let (settings, checkpoint) = (settings.clone(), checkpoint.clone());
+        Ok(Self { settings, checkpoint, encoders, networks, average, held_out })
     }
 
-    /// Goes on from the state of a phase 2 in `folder`: weights, target and the optimizers' moments.
+    /// Goes on from the state of a phase 2 in `folder`: weights, target and the optimizers' moments. An average begins anew.
     pub fn go_on_from(&mut self, folder: &Path) -> anyhow::Result<()> {
         let file = folder.join("checkpoint.safetensors");
-        let state = read_state(&file, "cql")?;
+        let mut state = read_state(&file, "cql")?;
+        state.retain(|(name, _)| !name.starts_with(average::PREFIX));
         self.same_freedom(&state).with_context(|| file.display().to_string())?;
-        check_fit(&file, &state, &self.state()?, "session.")?;
-        self.restore(&state)
+        check_fit(&file, &state, &self.trained(), "session.")?;
+        self.restore_trained(&state)?;
+        if let Some(average) = &mut self.average {
+            average.begin()?;
+        }
+        Ok(())
+    }
+
+    /// Everything but averages.
+    fn trained(&self) -> Vec<(String, Tensor)> {
+        let mut state = named("critic_encoder", &self.encoders.critic.variables);
+        if let Some(Apart { actor, target }) = &self.encoders.apart {
+            state.extend(named("actor_encoder", &actor.variables));
+            state.extend(named("target_encoder", &target.variables));
+        }
+        state.extend(self.networks.state());
+        state
+    }
+
+    fn restore_trained(&mut self, state: &[(String, Tensor)]) -> anyhow::Result<()> {
+        self.same_freedom(state)?;
+        restore_named("critic_encoder", &self.encoders.critic.variables, state)?;
+        if let Some(Apart { actor, target }) = &self.encoders.apart {
+            restore_named("actor_encoder", &actor.variables, state)?;
+            restore_named("target_encoder", &target.variables, state)?;
+        }
+        self.networks.restore(state)
+    }
+
+    /// Means over what was held out.
+    fn judge_held_out(&self) -> anyhow::Result<Terms> {
+        let device = network::device();
+        let (mut means, mut count) = (Terms::new(), 0.0);
+        for batch in &self.held_out {
+            let batch = batch.to_device(device)?;
+            let size = batch.actions.size()[0];
+            // The same numbers every time, so that the curve shows the networks alone.
+            let draws = Draws::new(0, size, self.settings.sample_counts(), device)?;
+            let seen = self.encoders.encode_all(&batch, false)?;
+            let terms = self.networks.judge(&seen, &batch, &draws)?;
+            if means.is_empty() {
+                means = terms.iter().map(|(name, _)| (*name, 0.0)).collect();
+            }
+            for ((_, mean), (_, value)) in means.iter_mut().zip(terms) {
+                *mean += value * size as f64;
+            }
+            count += size as f64;
+        }
+        for (_, mean) in &mut means {
+            *mean /= count;
+        }
+        Ok(means)
+    }
+
+    /// Runs `work` with the actor that is saved.
+    fn averaged<T>(&self, work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
+        match &self.average {
+            Some(average) => average.instead(work),
+            None => work(),
+        }
     }
 
     /// Refuses a state with trained encoders where they are frozen, and the other way round.
@@ -148,41 +216,36 @@ impl Learner for Cql {
     type Batch = TransitionBatch;
 
     fn update(&mut self, batch: &TransitionBatch, step: u64) -> anyhow::Result<Terms> {
-        let Self { settings, encoders, networks, .. } = self;
+        let Self { settings, encoders, networks, average, .. } = self;
         let device = network::device();
         encoders.passes.set(Passes::default());
         let batch = batch.to_device(device)?;
         let seed = step_seed(settings.seed, step);
         let draws = Draws::new(seed, batch.actions.size()[0], settings.sample_counts(), device)?;
         let seen = encoders.encode_all(&batch, true)?;
-        networks.step(&seen, &batch, &draws, settings.rate_factor(step), || {
+        let terms = networks.step(&seen, &batch, &draws, settings.rate_factor(step), || {
             let Some(Apart { target, .. }) = &encoders.apart else { return Ok(None) };
             soft_update(&target.variables, &encoders.critic.variables, settings.target_rate)?;
             if !settings.encode_again {
                 return Ok(None);
             }
             encoders.encode(&encoders.critic, &batch.images, false).map(Some)
-        })
+        })?;
+        if let Some(average) = average {
+            average.follow(step)?;
+        }
+        Ok(terms)
     }
 
     fn state(&self) -> anyhow::Result<Vec<(String, Tensor)>> {
-        let mut state = named("critic_encoder", &self.encoders.critic.variables);
-        if let Some(Apart { actor, target }) = &self.encoders.apart {
-            state.extend(named("actor_encoder", &actor.variables));
-            state.extend(named("target_encoder", &target.variables));
-        }
-        state.extend(self.networks.state());
+        let mut state = self.trained();
+        state.extend(self.average.iter().flat_map(MovingAverage::state));
         Ok(state)
     }
 
     fn restore(&mut self, state: &[(String, Tensor)]) -> anyhow::Result<()> {
-        self.same_freedom(state)?;
-        restore_named("critic_encoder", &self.encoders.critic.variables, state)?;
-        if let Some(Apart { actor, target }) = &self.encoders.apart {
-            restore_named("actor_encoder", &actor.variables, state)?;
-            restore_named("target_encoder", &target.variables, state)?;
-        }
-        self.networks.restore(state)
+        self.restore_trained(state)?;
+        self.average.as_mut().map_or(Ok(()), |average| average.restore(state))
     }
 
     /// The policy folder: actor and its encoder, critic and its encoder, `policy.toml`.
@@ -190,8 +253,10 @@ impl Learner for Cql {
         let at = |name: &str| folder.join(name);
         let (encoder_file, head_file, critic_file) =
             (at("encoder.safetensors"), at("head.safetensors"), at(Checkpoint::CRITIC));
-        let encoder = self.encoders.actor().to_bytes(&encoder_file)?;
-        let head = weights_bytes(&self.networks.actor_variables, &head_file)?;
+        let (encoder, head) = self.averaged(|| {
+            let head = weights_bytes(&self.networks.actor_variables, &head_file)?;
+            Ok((self.encoders.actor().to_bytes(&encoder_file)?, head))
+        })?;
         let mut arrays = Vec::new();
         for (prefix, store) in [("encoder", &self.encoders.critic.variables), ("head", &self.networks.critic_variables)]
         {
@@ -215,27 +280,7 @@ impl Learner for Cql {
     }
 
     fn validate(&self) -> anyhow::Result<Terms> {
-        let device = network::device();
-        let (mut means, mut count) = (Terms::new(), 0.0);
-        for batch in &self.held_out {
-            let batch = batch.to_device(device)?;
-            let size = batch.actions.size()[0];
-            // The same numbers every time, so that the curve shows the networks alone.
-            let draws = Draws::new(0, size, self.settings.sample_counts(), device)?;
-            let seen = self.encoders.encode_all(&batch, false)?;
-            let terms = self.networks.judge(&seen, &batch, &draws)?;
-            if means.is_empty() {
-                means = terms.iter().map(|(name, _)| (*name, 0.0)).collect();
-            }
-            for ((_, mean), (_, value)) in means.iter_mut().zip(terms) {
-                *mean += value * size as f64;
-            }
-            count += size as f64;
-        }
-        for (_, mean) in &mut means {
-            *mean /= count;
-        }
-        Ok(means)
+        self.averaged(|| self.judge_held_out())
     }
 }
 

@@ -166,6 +166,39 @@ fn a_restored_learner_goes_on_to_the_last_bit() {
 }
 
 #[test]
+fn the_saved_actor_is_the_average_and_the_trained_one_goes_on() {
+    let averaging = Settings { average: 0.9, ..settings() };
+    let (mut plain, mut averaged) = (cql(&settings()), cql(&averaging));
+    // Averages begin at the seed's weights; `cql` fills variables, not averages, with others.
+    let state = plain.state().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    write_state(&folder.path().join("checkpoint.safetensors"), "cql", &state).unwrap();
+    averaged.go_on_from(folder.path()).unwrap();
+    for number in 0..3 {
+        assert_eq!(step(&mut plain, number), step(&mut averaged, number));
+    }
+    let head = |learner: &Cql| {
+        learner.save(folder.path()).unwrap();
+        std::fs::read(folder.path().join("head.safetensors")).unwrap()
+    };
+    assert_ne!(head(&plain), head(&averaged));
+    let error = |learner: &Cql| {
+        let terms = learner.validate().unwrap();
+        terms.iter().find(|(name, _)| *name == "action_error").unwrap().1
+    };
+    assert_ne!(error(&plain), error(&averaged));
+    // What is trained came through both untouched, and an average resumes.
+    let mut resumed = cql(&averaging);
+    resumed.restore(&averaged.state().unwrap()).unwrap();
+    assert_eq!(step(&mut plain, 3), step(&mut averaged, 3));
+    step(&mut resumed, 3);
+    assert_eq!(difference(&averaged, &resumed, ""), 0.0);
+    // A phase 3 without one leaves it behind.
+    write_state(&folder.path().join("checkpoint.safetensors"), "cql", &averaged.state().unwrap()).unwrap();
+    plain.go_on_from(folder.path()).unwrap();
+}
+
+#[test]
 fn the_loss_falls_on_a_batch_seen_often() {
     let mut learner = cql(&Settings { critic_rate: 3e-3, alpha: 0.1, ..settings() });
     let batch = batch(1);

@@ -62,6 +62,10 @@ pub struct Settings {
     /// Largest gradient norm of each of the three; none: as it comes (the release).
     #[serde(default)]
     pub clip: Option<f64>,
+    /// Share of the old average of the actor's weights kept per step; the average is what is validated and saved, the trained
+    /// ones go on. 0: no average (the release).
+    #[serde(default)]
+    pub average: f64,
     /// Run the encoders' activations in bf16 while training.
     #[serde(default)]
     pub bf16: bool,
@@ -160,6 +164,11 @@ impl Settings {
             "{file}: key `target_rate`: found {}, expected more than 0 and at most 1",
             self.target_rate
         );
+        ensure!(
+            (0.0..1.0).contains(&self.average),
+            "{file}: key `average`: found {}, expected at least 0 and less than 1",
+            self.average
+        );
         ensure!(self.samples > 0, "{file}: key `samples`: found {}, expected at least 1", self.samples);
         ensure!(
             self.backup_samples.is_none_or(|samples| samples > 0),
@@ -224,6 +233,7 @@ mod tests {
             (Settings { spread: 0.5, cloning: 0.0, ..smoke() }, "`spread`", "0.5"),
             (Settings { spread: f64::NAN, cloning: 1.0, ..smoke() }, "`spread`", "NaN"),
             (Settings { clip: Some(0.0), ..smoke() }, "`clip`", "Some(0.0)"),
+            (Settings { average: 1.0, ..smoke() }, "`average`", "1"),
             (Settings { rate_left: 1.5, ..smoke() }, "`rate_left`", "1.5"),
         ] {
             let error = refused(settings);

@@ -1,0 +1,117 @@
+//! Moving averages of what is trained: a policy of steadier weights than those of the last step.
+
+use tch::{TchError, Tensor};
+
+use super::checkpoint::find;
+
+/// How the names of averages begin in a checkpoint.
+pub(super) const PREFIX: &str = "average.";
+
+/// Exponential moving averages of variables, which they share the memory of.
+pub(super) struct MovingAverage {
+    /// Share of the old average kept per step.
+    keep: f64,
+    all: Vec<Averaged>,
+}
+
+struct Averaged {
+    name: String,
+    variable: Tensor,
+    average: Tensor,
+}
+
+impl MovingAverage {
+    /// Averages that begin at what the variables are now.
+    pub fn new(keep: f64, variables: Vec<(String, Tensor)>) -> Self {
+        let averaged = |(name, variable): (String, Tensor)| Averaged { name, average: variable.copy(), variable };
+        Self { keep, all: variables.into_iter().map(averaged).collect() }
+    }
+
+    /// Takes a step in, from a short window in the beginning to the full one.
+    pub fn follow(&mut self, step: u64) -> Result<(), TchError> {
+        let keep = self.keep.min((1.0 + step as f64) / (10.0 + step as f64));
+        tch::no_grad(|| {
+            for Averaged { variable, average, .. } in &mut self.all {
+                let _ = average.f_mul_scalar_(keep)?.f_add_(&variable.f_mul_scalar(1.0 - keep)?)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Begins again at what the variables are now.
+    pub fn begin(&mut self) -> Result<(), TchError> {
+        tch::no_grad(|| {
+            for Averaged { variable, average, .. } in &mut self.all {
+                average.f_copy_(variable)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Runs `work` with the averages in place of the variables.
+    pub fn instead<T>(&self, work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
+        self.swap()?;
+        let result = work();
+        self.swap()?;
+        result
+    }
+
+    fn swap(&self) -> Result<(), TchError> {
+        tch::no_grad(|| {
+            for Averaged { variable, average, .. } in &self.all {
+                let kept = variable.copy();
+                variable.shallow_clone().f_copy_(average)?;
+                average.shallow_clone().f_copy_(&kept)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// The averages, named as a checkpoint has them.
+    pub fn state(&self) -> Vec<(String, Tensor)> {
+        let named = |a: &Averaged| (format!("{PREFIX}{}", a.name), a.average.shallow_clone());
+        self.all.iter().map(named).collect()
+    }
+
+    /// Takes a saved state back.
+    pub fn restore(&mut self, state: &[(String, Tensor)]) -> anyhow::Result<()> {
+        for Averaged { name, average, .. } in &mut self.all {
+            average.f_copy_(find(state, &format!("{PREFIX}{name}"))?)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn number(tensor: &Tensor) -> f64 {
+        f64::try_from(tensor).unwrap()
+    }
+
+    #[test]
+    fn averages_follow_stand_in_and_are_given_back() {
+        let mut variable = Tensor::from(0.0f64);
+        let mut average = MovingAverage::new(0.5, vec![("x".into(), variable.shallow_clone())]);
+        for (step, expected) in [(0, 0.9), (1, 0.9 * 2.0 / 11.0 + 9.0 / 11.0), (100, 0.0)] {
+            let before = number(&average.state()[0].1);
+            let _ = variable.fill_(1.0);
+            average.follow(step).unwrap();
+            let expected = if step == 100 { 0.5 * before + 0.5 } else { expected };
+            assert!((number(&average.state()[0].1) - expected).abs() < 1e-12, "step {step}");
+        }
+        let mean = number(&average.state()[0].1);
+        let seen = average.instead(|| Ok(number(&variable))).unwrap();
+        assert_eq!((seen, number(&variable), number(&average.state()[0].1)), (mean, 1.0, mean));
+        assert!(average.instead(|| -> anyhow::Result<()> { anyhow::bail!("no") }).is_err());
+        assert_eq!(number(&variable), 1.0);
+
+        let state: Vec<_> = average.state().into_iter().map(|(name, tensor)| (name, tensor.copy())).collect();
+        average.begin().unwrap();
+        assert_eq!(number(&average.state()[0].1), 1.0);
+        average.restore(&state).unwrap();
+        assert_eq!(number(&average.state()[0].1), mean);
+        assert!(average.restore(&[]).unwrap_err().to_string().contains("`average.x`"));
+    }
+}
