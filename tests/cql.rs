@@ -303,7 +303,7 @@ fn both_phases_resume_to_the_last_bit() {
     same(&at("whole"), &at("broken"), &CQL_FILES);
 
     // Phase 3 apart, from the folder of a phase 2.
-    let later = Settings { switch_at: 0, name: "later".into(), ..settings.clone() };
+    let later = Settings { switch_at: 0, name: "later".into(), average: 0.9, ..settings.clone() };
     let continued = cql::continued(&later, &at("whole")).unwrap();
     assert_eq!((continued.state, continued.name.as_str()), (checkpoint.state, "later"));
     let mixture = Mixture::new(&later, &continued, &prior, Some(&target)).unwrap();
