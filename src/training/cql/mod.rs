@@ -26,8 +26,9 @@
 //! Deviations from the release, for runs that are a hundred times shorter: the weights w and v of imitation
 //! ([`Settings::cloning`], [`Settings::spread`]), as in TD3+BC (Fujimoto & Gu 2021), and p of locating
 //! ([`Settings::places`], with the h of [`Places::error`](super::Places::error)), another number of actions in the backup
-//! ([`Settings::backup_samples`]), and a share of successes in the prior data ([`Settings::successes`]). Always: the state is
-//! scaled; angles of relabelled actions are wrapped ([`Labels`](super::transitions::Labels)).
+//! ([`Settings::backup_samples`]), a share of successes in the prior data ([`Settings::successes`]), and a moving average of
+//! the actor's weights as what is saved ([`Settings::average`]). Always: the state is scaled; angles of relabelled actions are
+//! wrapped ([`Labels`](super::transitions::Labels)).
 //!
 //! [`losses`] has the losses, [`Cql`] the encoders and what is saved, [`Settings`] every number.
 
