@@ -32,7 +32,7 @@ fn outcome(word: &str) -> Outcome {
 }
 
 /// Writes an episode of `steps` steps with pictures of `size` x `size` pixels.
-fn write(folder: &Path, name: &str, word: &str, steps: u64, size: u32) -> PathBuf {
+pub fn write(folder: &Path, name: &str, word: &str, steps: u64, size: u32) -> PathBuf {
     std::fs::create_dir_all(folder).unwrap();
     let mut writer = EpisodeWriter::create(folder, name, WriterOptions::default()).unwrap();
     writer.start(&start(name)).unwrap();
@@ -50,7 +50,7 @@ fn write(folder: &Path, name: &str, word: &str, steps: u64, size: u32) -> PathBu
 }
 
 /// Two successes and a failure.
-fn data_set(folder: &Path) {
+pub fn data_set(folder: &Path) {
     write(folder, "a", "success", 6, 128);
     write(folder, "b", "failure", 5, 128);
     write(folder, "c", "success", 4, 128);

@@ -18,6 +18,9 @@ mod exchange;
 /// Panda and FR3 over the Franka control interface.
 #[cfg(feature = "fci")]
 mod fci;
+/// Every `train` killed and gone on with, at smoke scale.
+#[cfg(all(feature = "mujoco", feature = "torch"))]
+mod killed;
 /// Which module uses which, against the table in ARCHITECTURE.md.
 mod layering;
 /// Every arm's kinematics and dynamics against MuJoCo, and MuJoCo under each drive.

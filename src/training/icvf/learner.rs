@@ -253,19 +253,22 @@ mod tests {
     #[test]
     fn a_restored_learner_goes_on_to_the_same_weights() {
         let clips = Numbered::sized(&[4, 3], 128);
-        let settings = Settings { batch: 2, hidden: vec![8], dropout: 0.1, bf16: false, ..settings() };
+        // Nothing may come from libtorch's generator, which tests share: no dropout, and beginnings are copied.
+        let settings = Settings { batch: 2, hidden: vec![8], dropout: 0.0, bf16: false, ..settings() };
         let batches = settings.batches(&clips);
         let go = |icvf: &mut Icvf, steps: std::ops::Range<u64>| {
             for step in steps {
-                tch::manual_seed(step as i64);
                 icvf.update(&batches.batch(step).unwrap(), step).unwrap();
             }
         };
+        let copied =
+            |icvf: &Icvf| -> Vec<_> { icvf.state().unwrap().into_iter().map(|(name, t)| (name, t.copy())).collect() };
         let mut whole = Icvf::new(&settings, &clips).unwrap();
-        go(&mut whole, 0..3);
         let mut first = Icvf::new(&settings, &clips).unwrap();
+        first.restore(&copied(&whole)).unwrap();
+        go(&mut whole, 0..3);
         go(&mut first, 0..2);
-        let state: Vec<_> = first.state().unwrap().into_iter().map(|(name, t)| (name, t.copy())).collect();
+        let state = copied(&first);
         let mut second = Icvf::new(&Settings { seed: 99, ..settings.clone() }, &clips).unwrap();
         second.restore(&state).unwrap();
         go(&mut second, 2..3);
