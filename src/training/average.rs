@@ -38,16 +38,6 @@ impl MovingAverage {
         })
     }
 
-    /// Begins again at what the variables are now.
-    pub fn begin(&mut self) -> Result<(), TchError> {
-        tch::no_grad(|| {
-            for Averaged { variable, average, .. } in &mut self.all {
-                average.f_copy_(variable)?;
-            }
-            Ok(())
-        })
-    }
-
     /// Runs `work` with the averages in place of the variables.
     pub fn instead<T>(&self, work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
         self.swap()?;
@@ -108,8 +98,9 @@ mod tests {
         assert_eq!(number(&variable), 1.0);
 
         let state: Vec<_> = average.state().into_iter().map(|(name, tensor)| (name, tensor.copy())).collect();
-        average.begin().unwrap();
-        assert_eq!(number(&average.state()[0].1), 1.0);
+        let _ = variable.fill_(3.0);
+        average.follow(7).unwrap();
+        assert_ne!(number(&average.state()[0].1), mean);
         average.restore(&state).unwrap();
         assert_eq!(number(&average.state()[0].1), mean);
         assert!(average.restore(&[]).unwrap_err().to_string().contains("`average.x`"));

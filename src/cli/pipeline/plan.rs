@@ -255,13 +255,16 @@ impl Unrolled<'_> {
 }
 
 impl Job {
-    /// Digest of what the job is made of: its words, the files they name, and the same of all it needs.
+    /// Digest of what the job is made of: its words, the values in the files they name, and the same of all it needs. A comment
+    /// makes nothing else of a settings file.
     pub fn digest(&self, root: &Path, needed: &[String]) -> String {
         let mut text = format!("{:?}{:?}", self.words, needed);
         // The settings files; what other jobs made counts by their digests.
         for word in self.words.iter().filter(|word| word.ends_with(".toml")) {
-            if let Ok(bytes) = std::fs::read(root.join(word)) {
-                text.push_str(&digest(&bytes));
+            if let Ok(settings) = std::fs::read_to_string(root.join(word)) {
+                // What is no TOML is refused by the job itself.
+                let values = settings.parse::<toml::Table>().map_or(settings, |table| table.to_string());
+                text.push_str(&digest(values.as_bytes()));
             }
         }
         digest(text.as_bytes())
@@ -362,6 +365,10 @@ mod tests {
         let first = job.digest(root.path(), &[]);
         assert_eq!(first, job.digest(root.path(), &[]));
         assert_ne!(first, job.digest(root.path(), &["other".into()]));
+        std::fs::write(root.path().join("s.toml"), "# Why it is 1.\na = 1.0").unwrap();
+        assert_ne!(first, job.digest(root.path(), &[]), "another kind of number");
+        std::fs::write(root.path().join("s.toml"), "# Why it is 1.\na = 1").unwrap();
+        assert_eq!(first, job.digest(root.path(), &[]), "a comment made other settings");
         std::fs::write(root.path().join("s.toml"), "a = 2").unwrap();
         assert_ne!(first, job.digest(root.path(), &[]));
     }

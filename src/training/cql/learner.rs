@@ -104,6 +104,13 @@ impl Encoders {
         })
     }
 
+    /// An average of the actor and its encoder that begins at what they are now; none where none of it is to be kept.
+    fn average(&self, networks: &ActorCritic, keep: f64) -> Option<MovingAverage> {
+        let mut actor = named("actor", &networks.actor_variables);
+        actor.extend(self.apart.iter().flat_map(|apart| named("actor_encoder", &apart.actor.variables)));
+        (keep > 0.0).then(|| MovingAverage::new(keep, actor))
+    }
+
     fn actor(&self) -> &TrainedEncoder {
         self.apart.as_ref().map_or(&self.critic, |apart| &apart.actor)
     }
@@ -117,12 +124,8 @@ impl Cql {
         let encoders = Encoders::new(settings)?;
         let stores = encoders.apart.as_ref().map(|apart| (&apart.actor.variables, &encoders.critic.variables));
         let networks = ActorCritic::new(settings, encoders.critic.dimension(), stores)?;
-        let average = (settings.average > 0.0).then(|| {
-            let mut actor = named("actor", &networks.actor_variables);
-            actor.extend(encoders.apart.iter().flat_map(|apart| named("actor_encoder", &apart.actor.variables)));
-            MovingAverage::new(settings.average, actor)
-        });
         let (settings, checkpoint) = (settings.clone(), checkpoint.clone());
+        let average = encoders.average(&networks, settings.average);
         Ok(Self { settings, checkpoint, encoders, networks, average, held_out })
     }
 
@@ -134,9 +137,7 @@ impl Cql {
         self.same_freedom(&state).with_context(|| file.display().to_string())?;
         check_fit(&file, &state, &self.trained(), "session.")?;
         self.restore_trained(&state)?;
-        if let Some(average) = &mut self.average {
-            average.begin()?;
-        }
+        self.average = self.encoders.average(&self.networks, self.settings.average);
         Ok(())
     }
 

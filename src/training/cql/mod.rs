@@ -169,8 +169,8 @@ impl ActorCritic {
         })
     }
 
-    /// One step of everything on `batch`, with `factor` times the settings' learning rates. `follow` moves the target's encoder and gives s encoded again by the critic's new
-    /// encoder, where that is wanted.
+    /// One step of everything on `batch`, with `factor` times the settings' learning rates. `follow` moves the target's
+    /// encoder and gives s encoded again by the critic's new encoder, where that is wanted.
     pub fn step(
         &mut self,
         seen: &Embedded,
