@@ -24,6 +24,9 @@ pub(super) struct Arguments {
     /// Folder of prior data to mix in, phase 2's; may be given several times
     #[arg(long, required = true)]
     prior: Vec<PathBuf>,
+    /// Weights the actor's encoder starts from (phase 1) where the settings have `actor_anew`; else it is that of --from
+    #[arg(long)]
+    encoder_weights: Option<PathBuf>,
     /// Keep the encoders as they are, whatever the settings file says: the frozen baselines
     #[arg(long)]
     freeze_encoders: bool,
@@ -36,11 +39,19 @@ pub(super) fn train(a: &Arguments) -> anyhow::Result<u8> {
     let mut settings: Settings = load(&shared.settings)?;
     shared.decide(&mut settings.steps, &mut settings.seed);
     settings.freeze_encoders |= a.freeze_encoders;
+    if let Some(weights) = &a.encoder_weights {
+        if settings.actor_anew && !settings.freeze_encoders {
+            settings.encoder_weights = Some(weights.clone());
+        } else {
+            say!("{} is not needed: the actor's encoder is that of {}", weights.display(), a.from.display());
+        }
+    }
     settings.check(&shared.settings)?;
     let file = shared.settings.display();
     ensure!(
-        settings.encoder_weights.is_none(),
-        "{file}: key `encoder_weights`: found {:?}, expected none: the encoders are those of --from; remove it",
+        settings.encoder_weights.is_none() || (settings.actor_anew && !settings.freeze_encoders),
+        "{file}: key `encoder_weights`: found {:?}, expected none: the encoders are those of --from; remove it, or set \
+         `actor_anew` and no `freeze_encoders`",
         settings.encoder_weights
     );
     ensure!(

@@ -129,13 +129,21 @@ impl Cql {
         Ok(Self { settings, checkpoint, encoders, networks, average, held_out })
     }
 
-    /// Goes on from the state of a phase 2 in `folder`: weights, target and the optimizers' moments. An average begins anew.
+    /// Goes on from the state of a phase 2 in `folder`: weights, target and the optimizers' moments; with
+    /// [`Settings::actor_anew`] the critic's alone. An average begins anew.
     pub fn go_on_from(&mut self, folder: &Path) -> anyhow::Result<()> {
         let file = folder.join("checkpoint.safetensors");
         let mut state = read_state(&file, "cql")?;
         state.retain(|(name, _)| !name.starts_with(average::PREFIX));
         self.same_freedom(&state).with_context(|| file.display().to_string())?;
-        check_fit(&file, &state, &self.trained(), "session.")?;
+        let now = self.trained();
+        check_fit(&file, &state, &now, "session.")?;
+        if self.settings.actor_anew {
+            state.retain(|(name, _)| !is_actors(name));
+            state.extend(
+                now.iter().filter(|(name, _)| is_actors(name)).map(|(name, tensor)| (name.clone(), tensor.copy())),
+            );
+        }
         self.restore_trained(&state)?;
         self.average = self.encoders.average(&self.networks, self.settings.average);
         Ok(())
@@ -283,6 +291,11 @@ impl Learner for Cql {
     fn validate(&self) -> anyhow::Result<Terms> {
         self.averaged(|| self.judge_held_out())
     }
+}
+
+/// Does a tensor of a state belong to the actor: its weights, its encoder's, its temperature, or their moments?
+fn is_actors(name: &str) -> bool {
+    ["actor", "temperature"].iter().any(|owner| name.starts_with(owner))
 }
 
 /// What the policy of these settings is made for, an arm that decides at `rate_hz` \[Hz\]; its digests come with the weights.

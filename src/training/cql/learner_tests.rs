@@ -304,6 +304,28 @@ fn phase_3_goes_on_with_weights_and_moments_or_says_why_not() {
     assert!(error.contains("`latent`") && error.contains("16") && error.contains("17"), "{error}");
 }
 
+#[test]
+fn phase_3_may_begin_its_actor_again_and_keep_the_critic() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut before = cql(&settings());
+    step(&mut before, 0);
+    write_state(&folder.path().join("checkpoint.safetensors"), "cql", &before.state().unwrap()).unwrap();
+    let anew = Settings { actor_anew: true, ..settings() };
+    let (mut after, first) = (cql(&anew), cql(&anew));
+    after.go_on_from(folder.path()).unwrap();
+    for kept in ["critic", "target"] {
+        assert_eq!(difference(&before, &after, kept), 0.0, "{kept}");
+        assert!(difference(&first, &after, kept) > 0.0, "{kept}");
+    }
+    for begun in ["actor", "temperature"] {
+        assert_eq!(difference(&first, &after, begun), 0.0, "{begun}");
+        assert!(difference(&before, &after, begun) > 0.0, "{begun}");
+    }
+    // What was taken over is the learner's own from then on.
+    step(&mut after, 1);
+    assert!(difference(&first, &after, "actor_encoder.") > 0.0 && difference(&before, &after, "critic_adam.") > 0.0);
+}
+
 fn picture() -> Image {
     Image {
         camera: "front".into(),

@@ -20,7 +20,8 @@ pub struct Settings {
     pub name: String,
     /// Encoder kind: `small`, `vip`, `vptr`, `r3m`, `mvp`.
     pub encoder: String,
-    /// Weights that both encoders, the actor's and the critic's, start from (phase 1); none: from the seed.
+    /// Weights that both encoders, the actor's and the critic's, start from (phase 1); none: from the seed. In a phase 3 with
+    /// `actor_anew` the actor's alone.
     #[serde(default)]
     pub encoder_weights: Option<PathBuf>,
     /// Keep the encoders as they are: the frozen baselines.
@@ -109,6 +110,10 @@ pub struct Settings {
     pub switch_at: u64,
     /// Share of prior data in a batch from then on.
     pub mixing: f64,
+    /// Does phase 3 begin its actor again, from `encoder_weights` and the seed, and go on with the critic alone? The release
+    /// goes on with both.
+    #[serde(default)]
+    pub actor_anew: bool,
     /// Share of a batch's prior data that is of successes; none: as many as the data have.
     #[serde(default)]
     pub successes: Option<f64>,
