@@ -39,6 +39,31 @@ pub fn set_threads(threads: usize) {
     tch::set_num_threads(i32::try_from(threads.max(1)).unwrap_or(i32::MAX));
 }
 
+/// Does the device compute bf16 itself? libtorch also does it in software on a processor that does not, and then takes
+/// some ten times as long for a training step as in f32.
+pub fn computes_bf16() -> bool {
+    match device() {
+        Device::Cpu => processor_computes_bf16(),
+        _ => true,
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn processor_computes_bf16() -> bool {
+    // Every processor with AMX's has this one, too.
+    std::arch::is_x86_feature_detected!("avx512bf16")
+}
+
+#[cfg(target_arch = "aarch64")]
+fn processor_computes_bf16() -> bool {
+    std::arch::is_aarch64_feature_detected!("bf16")
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+fn processor_computes_bf16() -> bool {
+    false
+}
+
 fn choice() -> &'static Choice {
     static CHOICE: OnceLock<Choice> = OnceLock::new();
     CHOICE.get_or_init(|| {
@@ -103,6 +128,18 @@ mod tests {
     fn the_device_is_described_in_one_line() {
         let line = describe_device();
         assert!(!line.contains('\n') && line.len() > 5, "{line}");
+    }
+
+    #[test]
+    fn a_processor_that_computes_bf16_says_so() {
+        if device() == Device::Cpu {
+            let text = std::fs::read_to_string("/proc/cpuinfo").unwrap();
+            let flags = text.lines().find(|line| line.starts_with("flags") || line.starts_with("Features")).unwrap();
+            let has = |flag: &str| flags.split_whitespace().any(|word| word == flag);
+            assert_eq!(computes_bf16(), has("avx512_bf16") || has("bf16"));
+        } else {
+            assert!(computes_bf16());
+        }
     }
 
     #[test]

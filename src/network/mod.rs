@@ -25,7 +25,7 @@ mod vision_transformer;
 use tch::{Device, Kind, TchError, Tensor};
 
 pub use bottleneck::Bottleneck;
-pub use device::{describe_device, device, set_threads};
+pub use device::{computes_bf16, describe_device, device, set_threads};
 pub(crate) use fill::splitmix64;
 pub use fill::{fill, filled};
 pub use intention_value::{IntentionValue, IntentionValues, Part, PerceptronShape};

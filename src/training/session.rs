@@ -7,7 +7,7 @@
 //! one that is not finite ends the training at that step, and the last good checkpoint stays.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -88,6 +88,9 @@ pub fn step_seed(seed: u64, step: u64) -> u64 {
     splitmix64(splitmix64(seed, 0), step)
 }
 
+/// How often somebody without a terminal is told how far it is.
+const TELL_EVERY: Duration = Duration::from_secs(60);
+
 /// Names of the session's own entries in a state begin with this.
 const OWN: &str = "session.";
 
@@ -167,6 +170,8 @@ struct Session<'a> {
     /// When the last report was, and the seconds waited for data since.
     reported: Instant,
     waited: f64,
+    /// When a person without a terminal last heard how far it is.
+    told: Instant,
 }
 
 impl<'a> Session<'a> {
@@ -195,6 +200,7 @@ impl<'a> Session<'a> {
             before: (0, 0.0),
             reported: now,
             waited: 0.0,
+            told: now,
         };
         if run.resume {
             session.resume(learner)?;
@@ -284,14 +290,18 @@ impl<'a> Session<'a> {
         }
         self.step += 1;
         self.bar.set_position(self.step);
-        if self.step.is_multiple_of(50) {
-            if let Some(mean) = self.means.first() {
-                self.bar.set_message(format!("{} {:.4}", mean.name, mean.sum / mean.count));
-            }
-            if self.bar.is_hidden() && self.step.is_multiple_of(500) {
-                let seconds = self.began.elapsed().as_secs_f64() / (self.step - self.before.0) as f64;
-                (self.run.tell)(&format!("step {}: {seconds:.3} s per step", self.step));
-            }
+        if self.step.is_multiple_of(50)
+            && let Some(mean) = self.means.first()
+        {
+            self.bar.set_message(format!("{} {:.4}", mean.name, mean.sum / mean.count));
+        }
+        // Without a terminal there is no bar.
+        if self.bar.is_hidden() && (self.step == self.before.0 + 10 || self.told.elapsed() >= TELL_EVERY) {
+            self.told = Instant::now();
+            let (steps, seconds) = (self.schedule.steps, self.began.elapsed().as_secs_f64());
+            let each = seconds / (self.step - self.before.0) as f64;
+            let left = each * steps.saturating_sub(self.step) as f64 / 60.0;
+            (self.run.tell)(&format!("step {} of {steps}: {each:.3} s a step, {left:.0} min left", self.step));
         }
         Ok(())
     }

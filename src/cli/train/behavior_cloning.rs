@@ -21,7 +21,7 @@ pub(super) struct Arguments {
 pub(super) fn train(a: &Arguments) -> anyhow::Result<u8> {
     let shared = &a.shared;
     let mut settings: Settings = load(&shared.settings)?;
-    shared.decide(&mut settings.steps, &mut settings.seed);
+    shared.decide(&mut settings.steps, &mut settings.seed, &mut settings.bf16);
     crate::cli::recordings::finish(&shared.data)?;
     let data = Dataset::read(&shared.data, &settings.tasks, settings.image_size)?;
     say!("{} episodes, {} steps from {}", data.episodes(), data.len(), shared.data.display());

@@ -32,7 +32,7 @@ pub(super) struct Arguments {
 pub(super) fn train(a: &Arguments) -> anyhow::Result<u8> {
     let shared = &a.shared;
     let mut settings: Settings = load(&shared.settings)?;
-    shared.decide(&mut settings.steps, &mut settings.seed);
+    shared.decide(&mut settings.steps, &mut settings.seed, &mut settings.bf16);
     if a.encoder_weights.is_some() {
         settings.encoder_weights.clone_from(&a.encoder_weights);
     }

@@ -37,7 +37,7 @@ pub(super) struct Arguments {
 pub(super) fn train(a: &Arguments) -> anyhow::Result<u8> {
     let shared = &a.shared;
     let mut settings: Settings = load(&shared.settings)?;
-    shared.decide(&mut settings.steps, &mut settings.seed);
+    shared.decide(&mut settings.steps, &mut settings.seed, &mut settings.bf16);
     settings.freeze_encoders |= a.freeze_encoders;
     if let Some(weights) = &a.encoder_weights {
         if settings.actor_anew && !settings.freeze_encoders {

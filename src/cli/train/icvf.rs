@@ -15,7 +15,7 @@ pub(super) struct Arguments {
 pub(super) fn train(a: &Arguments) -> anyhow::Result<u8> {
     let shared = &a.shared;
     let mut settings: Settings = load(&shared.settings)?;
-    shared.decide(&mut settings.steps, &mut settings.seed);
+    shared.decide(&mut settings.steps, &mut settings.seed, &mut settings.bf16);
     let clips = shared.clips(settings.image_size)?;
     shared.run("encoder and values", &|_| Ok(None), |run| icvf::train(&settings, &*clips, run))
 }

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
+use crate::network;
 use crate::runtime::StopFlag;
 use crate::training::clips::{Cache, Opening, open_with};
 use crate::training::leakage::{self, Shown};
@@ -77,10 +78,13 @@ struct Shared {
 }
 
 impl Shared {
-    /// Puts what the command line says in the settings' place.
-    fn decide(&self, steps: &mut u64, seed: &mut u64) {
+    /// Puts what the command line and the machine say in the settings' place.
+    fn decide(&self, steps: &mut u64, seed: &mut u64, bf16: &mut bool) {
         *steps = self.steps.unwrap_or(*steps);
         *seed = self.seed.unwrap_or(*seed);
+        if let Some(remark) = only_where_computed(bf16, network::computes_bf16()) {
+            say!("{}: {remark}", self.settings.display());
+        }
     }
 
     /// Trains until the end or a signal; answers the exit code. `made` is what `out` then holds.
@@ -90,7 +94,7 @@ impl Shared {
         score: &dyn Fn(&Path) -> anyhow::Result<Option<f64>>,
         train: impl FnOnce(&Run<'_>) -> anyhow::Result<bool>,
     ) -> anyhow::Result<u8> {
-        say!("{}", crate::network::describe_device());
+        say!("{}", network::describe_device());
         let stop = StopFlag::on_signals()?;
         let done = train(&Run {
             out: &self.out,
@@ -131,6 +135,17 @@ impl Shared {
     }
 }
 
+/// Turns bf16 off where the machine does not compute it; answers what there is to say.
+fn only_where_computed(bf16: &mut bool, computed: bool) -> Option<&'static str> {
+    if !*bf16 || computed {
+        return None;
+    }
+    *bf16 = false;
+    Some(
+        "key `bf16`: this processor does not compute bf16, in software it would take many times as long; training in f32",
+    )
+}
+
 /// Runs the command.
 pub fn train(arguments: &TrainArguments) -> anyhow::Result<u8> {
     keep_freed_memory();
@@ -151,5 +166,22 @@ fn keep_freed_memory() {
     {
         // SAFETY: mallopt only sets the allocator's parameters; it may be called at any time.
         unsafe { libc::mallopt(parameter, value) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Named for what went wrong: `launch/small` took ten seconds a step on a processor without bf16.
+    #[test]
+    fn bf16_is_not_computed_in_software() {
+        for (wanted, computed, taken) in
+            [(true, true, true), (true, false, false), (false, true, false), (false, false, false)]
+        {
+            let mut bf16 = wanted;
+            let remark = only_where_computed(&mut bf16, computed);
+            assert_eq!((bf16, remark.is_some()), (taken, wanted != taken));
+        }
     }
 }

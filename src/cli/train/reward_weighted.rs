@@ -25,7 +25,7 @@ pub(super) struct Arguments {
 pub(super) fn train(a: &Arguments) -> anyhow::Result<u8> {
     let shared = &a.shared;
     let mut settings: Settings = load(&shared.settings)?;
-    shared.decide(&mut settings.steps, &mut settings.seed);
+    shared.decide(&mut settings.steps, &mut settings.seed, &mut settings.bf16);
     if let Some(file) = &a.encoder_weights {
         settings.encoder_weights.clone_from(file);
     }
