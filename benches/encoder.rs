@@ -1,6 +1,8 @@
 //! How long the image networks take. `cargo bench --bench encoder` prints a table; with `-- --serve` it answers each
 //! line of standard input (`VARIANT`) with the seconds one run took, so that another program can take turns with it
-//! (`tests/golden/bench_resnet50.py`). `VISUOMOTOR_THREADS` sets the threads (2).
+//! (`tests/golden/bench_resnet50.py`, `bench_gpu.py`). `VISUOMOTOR_THREADS` sets the threads (2).
+//!
+//! `gpu` variants go from a picture on the host to an embedding on the host, layer by layer, `graph` ones in one launch.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, Write};
@@ -10,7 +12,8 @@ use tch::nn::{self, OptimizerConfig};
 use tch::{Device, Kind, Tensor};
 use visuomotor::encoder::policy_image;
 use visuomotor::network::{
-    self, ImageNetwork, Inference, Layout, Precision, ResNet50, ResNetV2, SmallNetwork, describe_device, fill,
+    self, ImageNetwork, Inference, Layout, Precision, Recording, ResNet50, ResNetV2, SmallNetwork, describe_device,
+    fill,
 };
 use visuomotor::observation::Image;
 
@@ -31,6 +34,9 @@ const VARIANTS: [&str; 13] = [
     "small-train-64",
     "policy-image",
 ];
+
+/// What only a GPU runs.
+const ON_GPU: [&str; 6] = ["vip-gpu", "vip-graph", "vip-gpu-bf16", "vip-graph-bf16", "vptr-gpu", "vptr-graph"];
 
 fn inference(variant: &str) -> Option<Inference> {
     let planes = Inference { layout: Layout::Planes, ..Inference::default() };
@@ -60,7 +66,40 @@ fn resize() -> Run {
     Box::new(move || drop(std::hint::black_box(policy_image(&image, 128).unwrap())))
 }
 
+/// Host to host on the GPU. What the graph gives is compared with what the layers give first.
+fn on_gpu(variant: &str) -> Run {
+    let device = network::device();
+    assert!(device != Device::Cpu, "{variant}: {}", describe_device());
+    tch::Cuda::cudnn_set_benchmark(true);
+    let precision = if variant.ends_with("bf16") { Precision::Bf16 } else { Precision::F32 };
+    let mut variables = nn::VarStore::new(Device::Cpu);
+    let mut network = network(variant, &variables);
+    fill(&variables, 1).unwrap();
+    variables.freeze();
+    network.prepare(Inference { precision, device, ..Inference::default() }).unwrap();
+    let size = network.image_size();
+    let images = Tensor::rand([1, 3, size, size], (Kind::Float, Device::Cpu));
+    let layers = |network: &dyn ImageNetwork, images: &Tensor| {
+        tch::no_grad(|| network.forward(&images.to_device(device), false).unwrap().to_device(Device::Cpu))
+    };
+    if !variant.contains("graph") {
+        return Box::new(move || drop(std::hint::black_box(layers(&*network, &images))));
+    }
+    let expected = layers(&*network, &images);
+    let mut recording = Recording::new(&images.size(), device, &|x| network.forward(x, false)).unwrap();
+    let off = f64::try_from((recording.run(&images).unwrap() - &expected).abs().max()).unwrap();
+    eprintln!("{variant}: off by {off:.2e} of {:.2e}", f64::try_from(expected.abs().max()).unwrap());
+    Box::new(move || {
+        // The recorded work reads the network's weights.
+        let _ = &network;
+        drop(std::hint::black_box(recording.run(&images).unwrap()));
+    })
+}
+
 fn prepare(variant: &str) -> Run {
+    if ON_GPU.contains(&variant) {
+        return on_gpu(variant);
+    }
     if variant == "policy-image" {
         return resize();
     }
@@ -93,8 +132,8 @@ fn main() {
     let mut runs: BTreeMap<&str, Run> = BTreeMap::new();
     if std::env::args().any(|argument| argument == "--serve") {
         for line in std::io::stdin().lock().lines().map_while(Result::ok) {
-            let Some(variant) = VARIANTS.iter().find(|variant| **variant == line.trim()) else {
-                println!("unknown variant {line}; known: {}", VARIANTS.join(" "));
+            let Some(variant) = VARIANTS.iter().chain(&ON_GPU).find(|variant| **variant == line.trim()) else {
+                println!("unknown variant {line}; known: {} {}", VARIANTS.join(" "), ON_GPU.join(" "));
                 continue;
             };
             let run = runs.entry(variant).or_insert_with(|| prepare(variant));
@@ -106,7 +145,8 @@ fn main() {
         return;
     }
     let mut times: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
-    for variant in VARIANTS {
+    let gpu: &[&str] = if network::device() == Device::Cpu { &[] } else { &ON_GPU };
+    for variant in VARIANTS.into_iter().chain(gpu.iter().copied()) {
         let mut run = prepare(variant);
         run();
         runs.insert(variant, run);
@@ -120,10 +160,13 @@ fn main() {
         }
     }
     println!("{:<16} {:>10} {:>10} {:>10}", "variant", "min ms", "p50 ms", "max ms");
-    for variant in VARIANTS {
+    for variant in VARIANTS.into_iter().chain(gpu.iter().copied()) {
         let times = times.get_mut(variant).unwrap();
         times.sort_by(f64::total_cmp);
         let ms = |i: usize| times[i] * 1e3;
         println!("{variant:<16} {:>10.3} {:>10.3} {:>10.3}", ms(0), ms(times.len() / 2), ms(times.len() - 1));
+    }
+    if gpu.is_empty() {
+        println!("not measured, for want of a GPU: {} ({})", ON_GPU.join(", "), describe_device());
     }
 }

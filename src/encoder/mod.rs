@@ -12,6 +12,7 @@ pub mod preprocess;
 mod squash;
 pub mod weights;
 
+use std::cell::RefCell;
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
@@ -21,7 +22,9 @@ use tch::{Device, TchError, Tensor};
 
 use crate::config::digest;
 use crate::embedding::Embedding;
-use crate::network::{self, ImageNetwork, Inference, Precision, ResNet50, ResNetV2, SmallNetwork, VisionTransformer};
+use crate::network::{
+    self, ImageNetwork, Inference, Precision, Recording, ResNet50, ResNetV2, SmallNetwork, VisionTransformer,
+};
 use crate::observation::Image;
 
 use preprocess::ImageError;
@@ -145,6 +148,8 @@ pub struct Encoder {
     options: EncoderOptions,
     network: Box<dyn ImageNetwork>,
     device: Device,
+    /// Of a batch of one; none where none can be made.
+    recording: RefCell<Option<Recording>>,
     digest: String,
 }
 
@@ -197,7 +202,8 @@ impl Encoder {
         fill(&variables)?;
         let inference = Inference { precision: options.precision, device, ..Inference::default() };
         tch::no_grad(|| network.prepare(inference)).map_err(|e| kind.refused(e))?;
-        Ok(Encoder { kind, options, network, device, digest })
+        let recording = RefCell::new(record(&*network, device));
+        Ok(Encoder { kind, options, network, device, recording, digest })
     }
 
     /// The image's embedding, shape (dimension,).
@@ -226,9 +232,14 @@ impl Encoder {
     }
 
     fn forward(&self, prepared: &[Tensor]) -> Result<Vec<f32>, TchError> {
-        let images = Tensor::f_cat(prepared, 0)?.f_to_device(self.device)?;
-        let out = self.network.forward(&images, false)?;
-        Vec::try_from(out.f_to_device(Device::Cpu)?.f_contiguous()?.f_view(-1)?)
+        let out = match (prepared, &mut *self.recording.borrow_mut()) {
+            ([image], Some(recording)) => recording.run(image)?,
+            _ => {
+                let images = Tensor::f_cat(prepared, 0)?.f_to_device(self.device)?;
+                self.network.forward(&images, false)?.f_to_device(Device::Cpu)?
+            }
+        };
+        Vec::try_from(out.f_contiguous()?.f_view(-1)?)
     }
 
     /// Which encoder it is.
@@ -250,6 +261,21 @@ impl Encoder {
     /// Side of the square image the network sees \[pixels\].
     pub fn image_size(&self) -> u32 {
         self.network.image_size().unsigned_abs() as u32
+    }
+}
+
+/// The network's inference of one image in one launch, on a GPU whose library for that is there.
+fn record(network: &dyn ImageNetwork, device: Device) -> Option<Recording> {
+    if device == Device::Cpu {
+        return None;
+    }
+    let size = network.image_size();
+    match Recording::new(&[1, 3, size, size], device, &|images| network.forward(images, false)) {
+        Ok(recording) => Some(recording),
+        Err(error) => {
+            tracing::warn!("the encoder launches each layer on its own: {error}");
+            None
+        }
     }
 }
 

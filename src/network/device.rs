@@ -4,12 +4,14 @@
 //! up when `libtorch_cuda.so` is in the process before its first call; [`device`] opens it from beside
 //! `libtorch_cpu.so` or from `LD_LIBRARY_PATH`. Call it before anything else that makes tensors.
 
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, c_void};
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use tch::{Cuda, Device};
+
+use super::cuda_graph;
 
 const CUDA_LIBRARY: &str = "libtorch_cuda.so";
 
@@ -28,7 +30,7 @@ pub fn describe_device() -> String {
     let Choice { device, reason } = choice();
     match device {
         Device::Cpu => format!("cpu ({} threads): {reason}", tch::get_num_threads()),
-        other => format!("{other:?}: {reason}"),
+        other => format!("{other:?}: {reason}, {}", cuda_graph::describe()),
     }
 }
 
@@ -87,25 +89,30 @@ fn open_cuda_library() -> Result<PathBuf, String> {
     let Some(path) = path else {
         return Err(format!("no {CUDA_LIBRARY} beside libtorch_cpu.so or in LD_LIBRARY_PATH"));
     };
+    open_library(&path).map(|_| path)
+}
+
+/// Opens a library of code for libtorch; it stays open for the life of the process. The error is a sentence.
+pub(super) fn open_library(path: &Path) -> Result<*mut c_void, String> {
     let Ok(name) = CString::new(path.as_os_str().as_bytes()) else {
         return Err(format!("{} cannot be opened: its path holds a zero byte", path.display()));
     };
-    // SAFETY: `name` is a valid C string; the library's initializers only register kernels with libtorch, which is
+    // SAFETY: `name` is a valid C string; the initializers of such a library only register kernels with libtorch, which is
     // the purpose. The handle is kept open for the life of the process.
     let handle = unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL) };
-    if handle.is_null() {
-        // SAFETY: dlerror gives a valid C string or null, which is checked, and it is copied at once.
-        let message = unsafe {
-            let message = libc::dlerror();
-            if message.is_null() { String::new() } else { CStr::from_ptr(message).to_string_lossy().into_owned() }
-        };
-        return Err(format!("{} cannot be opened: {message}", path.display()));
+    if !handle.is_null() {
+        return Ok(handle);
     }
-    Ok(path)
+    // SAFETY: dlerror gives a valid C string or null, which is checked, and it is copied at once.
+    let message = unsafe {
+        let message = libc::dlerror();
+        if message.is_null() { String::new() } else { CStr::from_ptr(message).to_string_lossy().into_owned() }
+    };
+    Err(format!("{} cannot be opened: {message}", path.display()))
 }
 
 /// Folders to look in: where `libtorch_cpu.so` was loaded from, then `LD_LIBRARY_PATH`.
-fn library_folders() -> Vec<PathBuf> {
+pub(super) fn library_folders() -> Vec<PathBuf> {
     let mut folders = Vec::new();
     if let Ok(maps) = std::fs::read_to_string("/proc/self/maps") {
         let loaded = maps.lines().filter_map(|line| line.find('/').map(|at| &line[at..]));

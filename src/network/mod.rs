@@ -3,13 +3,15 @@
 //! What is here: [`SmallNetwork`] (128x128 images, made for a CPU), [`ResNet50`] (VIP, R3M), [`ResNetV2`] (V-PTR) and
 //! [`VisionTransformer`] (MVP), all behind [`ImageNetwork`], trainable over an [`nn::VarStore`](tch::nn::VarStore) and
 //! foldable into a faster form that only infers ([`ImageNetwork::prepare`]); what heads are made of ([`Bottleneck`],
-//! [`Perceptron`]); deterministic weights ([`fill`]); [`device`] and [`set_threads`]. [`IntentionValues`] are the heads
+//! [`Perceptron`]); deterministic weights ([`fill`]); [`device`] and [`set_threads`]; on a GPU
+//! a whole inference in one launch ([`Recording`]). [`IntentionValues`] are the heads
 //! that ICVF trains over such an embedding.
 //! Images come in preprocessed (`encoder/preprocess.rs` knows how), shape (B, 3, S, S), RGB.
 //! What is refused: an image batch of another shape is an error, never a panic.
 //! Start reading at [`ImageNetwork`].
 
 mod bottleneck;
+mod cuda_graph;
 mod device;
 mod fill;
 mod group_norm_relu;
@@ -25,6 +27,7 @@ mod vision_transformer;
 use tch::{Device, Kind, TchError, Tensor};
 
 pub use bottleneck::Bottleneck;
+pub use cuda_graph::Recording;
 pub use device::{computes_bf16, describe_device, device, set_threads};
 pub(crate) use fill::splitmix64;
 pub use fill::{fill, filled};

@@ -118,7 +118,15 @@ class Peer:
         for service, reader, writer, response, handle in self.servers:
             for ask in reader.take(10):
                 self.seen["calls"].append(service)
+                self.wait_for_a_reader(writer)
                 writer.write(response(ask.client_id, ask.sequence_number, *handle(ask)))
+
+    @staticmethod
+    def wait_for_a_reader(writer):
+        """As rmw does: an answer that is written before the asker's reader was found is lost."""
+        give_up = time.monotonic() + 1
+        while not writer.get_matched_subscriptions() and time.monotonic() < give_up:
+            time.sleep(0.001)
 
     def end(self, **more):
         self.seen.update(more)

@@ -6,6 +6,7 @@
 //!
 //! Exit codes: 0 done, 1 a stage failed (a test, a lint, the demonstration), 2 wrong usage or no set-up.
 
+mod cuda_graphs;
 mod failure;
 mod host;
 mod links;
@@ -28,9 +29,11 @@ const USAGE: &str = "\
 usage: cargo xtask TASK [OPTIONS]
 
   setup   fetch libtorch and MuJoCo into .deps and install the system packages they need; does nothing where all is there
-            --cuda                   the CUDA half of libtorch too (several GB; the linked program stays the same)
+            --cuda                   the CUDA half of libtorch and the library of CUDA graphs too (several GB; the
+                                     program stays the same)
             --skip-system-packages   leave the system packages alone (other distributions, no rights)
             --deps-dir DIR           land it in DIR instead of .deps (to try the set-up itself)
+  cuda-graphs   set up, then compile the library of CUDA graphs alone (.deps/cuda): for a host that has libtorch's CUDA half
   demo    set up, build, evaluate the simulated WidowX kitchen for one scenario into results/demo
             -- ARGS                  more arguments for `visuomotor evaluate`
   check   set up, then format, lints and documentation
@@ -43,6 +46,7 @@ example: cargo xtask demo";
 #[derive(Debug, PartialEq)]
 enum Task {
     Setup { cuda: bool, skip_system_packages: bool, deps_dir: Option<PathBuf> },
+    CudaGraphs,
     Demo { more: Vec<String> },
     Check,
     Test,
@@ -69,8 +73,11 @@ fn run(task: Task) -> Result<(), Failure> {
             Ok(())
         }
         Task::Setup { cuda, skip_system_packages, deps_dir } => {
-            Setup { deps: deps_dir.unwrap_or_else(|| root.join(".deps")), cuda, skip_system_packages }.run()
+            let deps = deps_dir.unwrap_or_else(|| root.join(".deps"));
+            Setup { deps: deps.clone(), cuda, skip_system_packages }.run()?;
+            if cuda { cuda_graphs::compile(&root, &deps) } else { Ok(()) }
         }
+        Task::CudaGraphs => stages::cuda_graphs(&root),
         Task::Demo { more } => stages::demo(&root, &more),
         Task::Check => stages::check(&root),
         Task::Test => stages::test(&root),
@@ -99,6 +106,7 @@ fn parse(words: impl Iterator<Item = String>) -> Result<Task, Failure> {
             };
             Task::Demo { more }
         }
+        "cuda-graphs" => Task::CudaGraphs,
         "check" => Task::Check,
         "test" => Task::Test,
         "clean" => Task::Clean,
@@ -143,6 +151,7 @@ mod tests {
     fn reads_every_task() {
         assert_eq!(parsed("").unwrap(), Task::Help);
         assert_eq!(parsed("check").unwrap(), Task::Check);
+        assert_eq!(parsed("cuda-graphs").unwrap(), Task::CudaGraphs);
         assert_eq!(parsed("test").unwrap(), Task::Test);
         assert_eq!(parsed("clean").unwrap(), Task::Clean);
         let setup = parsed("setup --cuda --deps-dir elsewhere").unwrap();

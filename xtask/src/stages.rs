@@ -3,6 +3,7 @@
 //! All of them build in the release profile, also the lints and the documentation: the simulation and the networks are
 //! too slow without optimization, and one profile means that the large dependencies are built once.
 
+use crate::cuda_graphs;
 use crate::failure::Failure;
 use crate::process::line_of;
 use crate::python;
@@ -34,6 +35,13 @@ pub fn demo(root: &Path, more: &[String]) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Set up, and compile the library of CUDA graphs.
+pub fn cuda_graphs(root: &Path) -> Result<(), Failure> {
+    let setup = Setup::usual(root);
+    setup.run()?;
+    cuda_graphs::compile(root, &setup.deps)
+}
+
 /// Format, lints, documentation.
 pub fn check(root: &Path) -> Result<(), Failure> {
     let mut stages = Stages::new(root);
@@ -49,7 +57,9 @@ pub fn test(root: &Path) -> Result<(), Failure> {
     stages.run("set-up", || {
         Setup::usual(root).run()?;
         system_packages::require_browser()?;
-        python::require_test_peers(&root.join(".deps"))
+        python::require_test_peers(&root.join(".deps"))?;
+        // It must compile here, too, where nothing can run it.
+        cuda_graphs::compile(root, &root.join(".deps"))
     })?;
     read_over(&mut stages)?;
     stages.cargo("tests", "test --workspace --release")?;

@@ -118,7 +118,7 @@ fn is_installed(package: &str) -> bool {
 }
 
 /// The C++ compiler that torch-sys will call, if it is there: `$CXX` if set, else `c++`.
-fn compiler() -> Result<Option<String>, Failure> {
+pub fn compiler() -> Result<Option<String>, Failure> {
     match env::var("CXX").ok().filter(|name| !name.trim().is_empty()) {
         None => Ok(is_on_path("c++").then(|| "c++".to_owned())),
         // It may carry arguments (`ccache g++`); the first word is the program.

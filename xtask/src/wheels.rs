@@ -21,7 +21,8 @@ pub struct Wheel {
     kept: &'static [&'static str],
 }
 
-const TORCH: Wheel = Wheel {
+/// libtorch.
+pub const TORCH: Wheel = Wheel {
     name: "torch",
     version: "2.11.0",
     digest: "7aa2f9bbc6d4595ba72138026b2074be1233186150e9292865e04b7a63b8c67a",
@@ -60,6 +61,22 @@ pub const WHEELS: [Wheel; 4] = [
     },
 ];
 
+/// What CUDA's headers come in, of the versions that torch was built with.
+pub const CUDA_HEADERS: [Wheel; 2] = [
+    Wheel {
+        name: "nvidia-cuda-runtime",
+        version: "13.0.96",
+        digest: "7f82250d7782aa23b6cfe765ecc7db554bd3c2870c43f3d1821f1d18aebf0548",
+        kept: &["nvidia/*/include/*"],
+    },
+    Wheel {
+        name: "nvidia-cuda-crt",
+        version: "13.0.88",
+        digest: "2c8043c7c9e02492716426e9919fc78d2c5b3b2a7a768a88e952676b08aa55a4",
+        kept: &["nvidia/*/include/*"],
+    },
+];
+
 /// Licenses and METADATA.
 const DIST_INFO: &str = "*.dist-info/*";
 const NVIDIA_KEPT: [&str; 2] = ["nvidia/*/lib/*.so*", DIST_INFO];
@@ -95,11 +112,7 @@ pub struct Fetcher {
 impl Fetcher {
     /// Downloads every wheel and unpacks what is kept of it into `site`.
     pub fn fetch(&self, site: &Path, cuda: bool) -> Result<(), Failure> {
-        let list = self.downloads.join("requirements.txt");
-        create_folder(&self.downloads)?;
-        write(&list, &pinned(&WHEELS))?;
-        println!("    {}", WHEELS.map(|wheel| format!("{} {}", wheel.name, wheel.version)).join(", "));
-        self.download(&["--require-hashes", "-r", &list.to_string_lossy()])?;
+        self.download_pinned(&WHEELS)?;
         for wheel in &WHEELS {
             let kept = if cuda && wheel.name == TORCH.name { TORCH_KEPT_FOR_CUDA } else { wheel.kept };
             let file = self.file_of(wheel.name, wheel.version)?;
@@ -109,6 +122,25 @@ impl Fetcher {
             self.fetch_cuda(site)?;
         }
         Ok(())
+    }
+
+    /// Downloads `wheels` and unpacks what is kept of each into `site`.
+    pub fn fetch_pinned(&self, wheels: &[Wheel], site: &Path) -> Result<(), Failure> {
+        self.download_pinned(wheels)?;
+        for wheel in wheels {
+            let file = self.file_of(wheel.name, wheel.version)?;
+            self.unpack(&Download { file, kept: wheel.kept.to_vec() }, site)?;
+        }
+        Ok(())
+    }
+
+    fn download_pinned(&self, wheels: &[Wheel]) -> Result<(), Failure> {
+        let list = self.downloads.join("requirements.txt");
+        create_folder(&self.downloads)?;
+        write(&list, &pinned(wheels))?;
+        let names: Vec<_> = wheels.iter().map(|wheel| format!("{} {}", wheel.name, wheel.version)).collect();
+        println!("    {}", names.join(", "));
+        self.download(&["--require-hashes", "-r", &list.to_string_lossy()])
     }
 
     /// The rest of CUDA as the torch wheel pins it.

@@ -1,0 +1,268 @@
+//! A network's inference recorded once and launched as a whole: a CUDA graph.
+//!
+//! Of a batch of one a GPU spends most of its time waiting for the next layer to be asked for. A [`Recording`] asks for all
+//! of them in one launch, with pinned memory on both ends. tch has no graphs: a small C++ library of ours
+//! (`cuda_graph.cpp`) has, which `cargo xtask cuda-graphs` compiles and which is opened when the first recording is made, so
+//! that the program needs nothing of CUDA where there is none.
+
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::path::{Path, PathBuf};
+use std::ptr::NonNull;
+use std::sync::OnceLock;
+
+use tch::{Device, Kind, TchError, Tensor};
+
+use super::device::{library_folders, open_library};
+
+/// The library's file.
+const LIBRARY: &str = "libvisuomotor_cuda.so";
+/// What `visuomotor_graph_version` answers of the functions below.
+const VERSION: c_int = 1;
+/// Times the work is done before it is recorded: cuDNN chooses its kernels meanwhile.
+const WARM_UPS: usize = 3;
+/// Room for an error of the library.
+const ROOM: usize = 1024;
+
+type Version = unsafe extern "C" fn() -> c_int;
+type New = unsafe extern "C" fn(c_int, *mut c_char, usize) -> *mut c_void;
+type Free = unsafe extern "C" fn(*mut c_void);
+type Step = unsafe extern "C" fn(*mut c_void, *mut c_char, usize) -> c_int;
+type Launch =
+    unsafe extern "C" fn(*mut c_void, *mut c_void, *mut c_void, *mut c_void, *mut c_void, *mut c_char, usize) -> c_int;
+
+/// The functions of `libvisuomotor_cuda.so`.
+struct Library {
+    new: New,
+    free: Free,
+    enter: Step,
+    leave: Step,
+    begin: Step,
+    end: Step,
+    run: Launch,
+}
+
+/// A graph of the library's.
+struct Graph {
+    library: &'static Library,
+    graph: NonNull<c_void>,
+}
+
+// SAFETY: a graph is used by one thread at a time, for everything that touches it wants `&mut self`; the library keeps
+// nothing of a thread's in it between enter and leave, which one call of `record` encloses.
+unsafe impl Send for Graph {}
+
+impl Graph {
+    fn new(library: &'static Library, device: usize) -> Result<Self, TchError> {
+        let number = c_int::try_from(device).unwrap_or(c_int::MAX);
+        let mut error = [0 as c_char; ROOM];
+        // SAFETY: the function writes at most `error.len()` bytes, the last one 0, and lets no C++ exception out.
+        let graph = unsafe { (library.new)(number, error.as_mut_ptr(), error.len()) };
+        match NonNull::new(graph) {
+            Some(graph) => Ok(Self { library, graph }),
+            None => Err(said(&error)),
+        }
+    }
+
+    fn step(&mut self, step: Step) -> Result<(), TchError> {
+        let mut error = [0 as c_char; ROOM];
+        // SAFETY: the graph lives until it is dropped; of `error` as in `new`.
+        let code = unsafe { step(self.graph.as_ptr(), error.as_mut_ptr(), error.len()) };
+        if code == 0 { Ok(()) } else { Err(said(&error)) }
+    }
+}
+
+impl Drop for Graph {
+    fn drop(&mut self) {
+        // SAFETY: nobody else has it, and it is not used again.
+        unsafe { (self.library.free)(self.graph.as_ptr()) };
+    }
+}
+
+/// A recorded inference for images of one shape.
+pub struct Recording {
+    // Before the tensors whose memory it knows: fields are dropped in this order.
+    graph: Graph,
+    host_in: Tensor,
+    device_in: Tensor,
+    device_out: Tensor,
+    host_out: Tensor,
+}
+
+impl Recording {
+    /// Records `forward` for images of `shape`, f32, on a GPU. It must ask for the same work whatever the images show, and
+    /// bring nothing over from the host.
+    ///
+    /// An error says why there is none: no GPU, no library, or an operation that cannot be recorded.
+    pub fn new(
+        shape: &[i64],
+        device: Device,
+        forward: &dyn Fn(&Tensor) -> Result<Tensor, TchError>,
+    ) -> Result<Self, TchError> {
+        let Device::Cuda(number) = device else {
+            return Err(refused(format!("CUDA graphs are recorded on a GPU, this network runs on {device:?}")));
+        };
+        let library = library().map_err(|reason| refused(reason.clone()))?;
+        tch::no_grad(|| {
+            let pinned = |shape: &[i64]| Tensor::f_zeros(shape, (Kind::Float, Device::Cpu))?.f_pin_memory(device);
+            let (host_in, device_in) = (pinned(shape)?, Tensor::f_zeros(shape, (Kind::Float, device))?);
+            let mut graph = Graph::new(library, number)?;
+            graph.step(library.enter)?;
+            let recorded = record(&mut graph, &|| forward(&device_in));
+            // Also after an error: the thread's own stream must come back.
+            let left = graph.step(library.leave);
+            let device_out = recorded?;
+            left?;
+            let host_out = pinned(&device_out.size())?;
+            Ok(Self { graph, host_in, device_in, device_out, host_out })
+        })
+    }
+
+    /// What the recorded work makes of `images` (on the CPU, of the recorded shape): a tensor on the CPU of its own memory.
+    pub fn run(&mut self, images: &Tensor) -> Result<Tensor, TchError> {
+        let expected = self.host_in.size();
+        if images.size() != expected {
+            let found = images.size();
+            return Err(TchError::Shape(format!("images of shape {found:?} were given, {expected:?} were recorded")));
+        }
+        let Self { graph, host_in, device_in, device_out, host_out } = self;
+        host_in.f_copy_(images)?;
+        let mut error = [0 as c_char; ROOM];
+        // SAFETY: the graph and the four tensors live as long as `self`, tch's pointers point to `at::Tensor`, and the call
+        // returns only when the device is done with them; of `error` as in `Graph::new`.
+        let code = unsafe {
+            (graph.library.run)(
+                graph.graph.as_ptr(),
+                host_in.as_mut_ptr().cast(),
+                device_in.as_mut_ptr().cast(),
+                device_out.as_mut_ptr().cast(),
+                host_out.as_mut_ptr().cast(),
+                error.as_mut_ptr(),
+                error.len(),
+            )
+        };
+        if code != 0 {
+            return Err(said(&error));
+        }
+        let mut out = host_out.f_empty_like()?;
+        out.f_copy_(host_out)?;
+        Ok(out)
+    }
+}
+
+/// Does the work a few times, then records it: the tensor that the recorded work writes.
+fn record(graph: &mut Graph, work: &dyn Fn() -> Result<Tensor, TchError>) -> Result<Tensor, TchError> {
+    for _ in 0..WARM_UPS {
+        drop(work()?);
+    }
+    let library = graph.library;
+    graph.step(library.begin)?;
+    let out = work();
+    // A recording that was begun must end, whatever came of it.
+    let ended = graph.step(library.end);
+    let out = out?;
+    ended?;
+    Ok(out)
+}
+
+/// Whether recordings can be made, as far as the library says: its path, or why not.
+pub(super) fn describe() -> String {
+    match library() {
+        Ok(_) => "CUDA graphs".into(),
+        Err(reason) => format!("no CUDA graphs, each layer is launched on its own: {reason}"),
+    }
+}
+
+fn library() -> Result<&'static Library, &'static String> {
+    static OPENED: OnceLock<Result<Library, String>> = OnceLock::new();
+    let opened = OPENED.get_or_init(|| {
+        let path = folders().into_iter().map(|folder| folder.join(LIBRARY)).find(|path| path.is_file());
+        let path = path.ok_or_else(|| {
+            format!("no {LIBRARY} beside the program, in .deps/cuda or in LD_LIBRARY_PATH; `cargo xtask cuda-graphs` makes it")
+        })?;
+        Library::open(&path)
+    });
+    opened.as_ref()
+}
+
+/// Where the library is looked for.
+fn folders() -> Vec<PathBuf> {
+    let program = std::env::current_exe().ok();
+    let beside = program.iter().filter_map(|program| program.parent()).map(Path::to_path_buf);
+    // From target/release and target/release/deps, as the run paths of `build.rs`.
+    let fetched = beside.clone().flat_map(|folder| ["../..", "../../.."].map(|up| folder.join(up).join(".deps/cuda")));
+    beside.clone().chain(fetched).chain(library_folders()).collect()
+}
+
+impl Library {
+    /// Opens the library at `path`; the error is a sentence.
+    fn open(path: &Path) -> Result<Self, String> {
+        let handle = open_library(path)?;
+        let missing = |name: &str| format!("{}: has no `{name}`; make it again", path.display());
+        let symbol = |name: &str| {
+            let text = CString::new(name).map_err(|_| missing(name))?;
+            // SAFETY: the handle is open for the life of the process and the name is a valid C string.
+            let found = unsafe { libc::dlsym(handle, text.as_ptr()) };
+            NonNull::new(found).ok_or_else(|| missing(name))
+        };
+        // SAFETY (all of them): the library is ours, and the names have these types as long as the version is this one, which
+        // has one type in all versions.
+        let version: Version = unsafe { std::mem::transmute(symbol("visuomotor_graph_version")?) };
+        // SAFETY: as above; it takes nothing.
+        let version = unsafe { version() };
+        if version != VERSION {
+            return Err(format!("{}: version {version}, expected {VERSION}; make it again", path.display()));
+        }
+        let step = |name: &str| -> Result<Step, String> {
+            // SAFETY: as above.
+            Ok(unsafe { std::mem::transmute::<NonNull<c_void>, Step>(symbol(name)?) })
+        };
+        Ok(Self {
+            // SAFETY: as above.
+            new: unsafe { std::mem::transmute::<NonNull<c_void>, New>(symbol("visuomotor_graph_new")?) },
+            // SAFETY: as above.
+            free: unsafe { std::mem::transmute::<NonNull<c_void>, Free>(symbol("visuomotor_graph_free")?) },
+            enter: step("visuomotor_graph_enter")?,
+            leave: step("visuomotor_graph_leave")?,
+            begin: step("visuomotor_graph_begin")?,
+            end: step("visuomotor_graph_end")?,
+            // SAFETY: as above.
+            run: unsafe { std::mem::transmute::<NonNull<c_void>, Launch>(symbol("visuomotor_graph_run")?) },
+        })
+    }
+}
+
+fn said(error: &[c_char; ROOM]) -> TchError {
+    // SAFETY: the array ends in 0: it was full of them and at most all but the last byte was written.
+    let text = unsafe { CStr::from_ptr(error.as_ptr()) }.to_string_lossy();
+    // libtorch appends a C++ backtrace.
+    refused(format!("CUDA graph: {}", text.lines().next().unwrap_or_default()))
+}
+
+fn refused(what: String) -> TchError {
+    TchError::Torch(what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_gpu_there_is_no_recording_and_the_error_says_so() {
+        let error = Recording::new(&[1, 3], Device::Cpu, &|x| Ok(x.shallow_clone())).err().unwrap().to_string();
+        assert!(error.contains("GPU") && error.contains("Cpu"), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_library_or_another_one_is_refused_by_its_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(LIBRARY);
+        std::fs::write(&file, "no library").unwrap();
+        let error = Library::open(&file).err().unwrap();
+        assert!(error.contains(LIBRARY), "{error}");
+        // A library, not ours.
+        let other =
+            library_folders().into_iter().map(|folder| folder.join("libc10.so")).find(|path| path.is_file()).unwrap();
+        let error = Library::open(&other).err().unwrap();
+        assert!(error.contains("libc10.so") && error.contains("visuomotor_graph_version"), "{error}");
+    }
+}
