@@ -79,7 +79,7 @@ fn on_gpu(variant: &str) -> Run {
     network.prepare(Inference { precision, device, ..Inference::default() }).unwrap();
     let size = network.image_size();
     let images = Tensor::rand([1, 3, size, size], (Kind::Float, Device::Cpu));
-    let layers = |network: &dyn ImageNetwork, images: &Tensor| {
+    let layers = move |network: &dyn ImageNetwork, images: &Tensor| {
         tch::no_grad(|| network.forward(&images.to_device(device), false).unwrap().to_device(Device::Cpu))
     };
     if !variant.contains("graph") {

@@ -5,7 +5,7 @@
 //! (`cuda_graph.cpp`) has, which `cargo xtask cuda-graphs` compiles and which is opened when the first recording is made, so
 //! that the program needs nothing of CUDA where there is none.
 
-use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 use std::sync::OnceLock;
@@ -197,38 +197,41 @@ impl Library {
     /// Opens the library at `path`; the error is a sentence.
     fn open(path: &Path) -> Result<Self, String> {
         let handle = open_library(path)?;
-        let missing = |name: &str| format!("{}: has no `{name}`; make it again", path.display());
-        let symbol = |name: &str| {
-            let text = CString::new(name).map_err(|_| missing(name))?;
-            // SAFETY: the handle is open for the life of the process and the name is a valid C string.
-            let found = unsafe { libc::dlsym(handle, text.as_ptr()) };
-            NonNull::new(found).ok_or_else(|| missing(name))
-        };
-        // SAFETY (all of them): the library is ours, and the names have these types as long as the version is this one, which
-        // has one type in all versions.
-        let version: Version = unsafe { std::mem::transmute(symbol("visuomotor_graph_version")?) };
-        // SAFETY: as above; it takes nothing.
+        // SAFETY: the library is ours; this function has one type in all versions.
+        let version = unsafe { function::<Version>(handle, path, c"visuomotor_graph_version")? };
+        // SAFETY: it takes nothing and touches nothing.
         let version = unsafe { version() };
         if version != VERSION {
             return Err(format!("{}: version {version}, expected {VERSION}; make it again", path.display()));
         }
-        let step = |name: &str| -> Result<Step, String> {
-            // SAFETY: as above.
-            Ok(unsafe { std::mem::transmute::<NonNull<c_void>, Step>(symbol(name)?) })
-        };
-        Ok(Self {
-            // SAFETY: as above.
-            new: unsafe { std::mem::transmute::<NonNull<c_void>, New>(symbol("visuomotor_graph_new")?) },
-            // SAFETY: as above.
-            free: unsafe { std::mem::transmute::<NonNull<c_void>, Free>(symbol("visuomotor_graph_free")?) },
-            enter: step("visuomotor_graph_enter")?,
-            leave: step("visuomotor_graph_leave")?,
-            begin: step("visuomotor_graph_begin")?,
-            end: step("visuomotor_graph_end")?,
-            // SAFETY: as above.
-            run: unsafe { std::mem::transmute::<NonNull<c_void>, Launch>(symbol("visuomotor_graph_run")?) },
-        })
+        // SAFETY: these are the types of version 1.
+        unsafe {
+            Ok(Self {
+                new: function(handle, path, c"visuomotor_graph_new")?,
+                free: function(handle, path, c"visuomotor_graph_free")?,
+                enter: function(handle, path, c"visuomotor_graph_enter")?,
+                leave: function(handle, path, c"visuomotor_graph_leave")?,
+                begin: function(handle, path, c"visuomotor_graph_begin")?,
+                end: function(handle, path, c"visuomotor_graph_end")?,
+                run: function(handle, path, c"visuomotor_graph_run")?,
+            })
+        }
     }
+}
+
+/// A function of an open library; the error is a sentence.
+///
+/// # Safety
+///
+/// `F` is the type of a pointer to the function of that name.
+unsafe fn function<F: Copy>(handle: *mut c_void, path: &Path, name: &CStr) -> Result<F, String> {
+    // SAFETY: the handle is open for the life of the process and the name is a valid C string.
+    let found = unsafe { libc::dlsym(handle, name.as_ptr()) };
+    if found.is_null() {
+        return Err(format!("{}: has no `{}`; make it again", path.display(), name.to_string_lossy()));
+    }
+    // SAFETY: the caller says that it is a pointer to such a function, and function pointers are as large as others.
+    Ok(unsafe { std::mem::transmute_copy(&found) })
 }
 
 fn said(error: &[c_char; ROOM]) -> TchError {
