@@ -90,8 +90,8 @@ impl Drop for Simulator {
     }
 }
 
-/// The robot's own error: velocities of two positions in a row that jump.
-const DISCONTINUITY: FaultCode = FaultCode(15);
+/// The robot's own errors: velocities, or accelerations, of positions in a row that jump.
+const JUMPS: [FaultCode; 2] = [FaultCode(15), FaultCode(16)];
 
 /// A computer that runs many tests at once may be silent for long.
 fn patient() -> FciSettings {
@@ -139,7 +139,7 @@ fn go(arm: &mut FciArm, clock: &SystemClock, mode: ControlMode, pose: &[f64; JOI
                 cycles.clear();
                 continue;
             }
-            Err(DriverError::Fault(DISCONTINUITY)) if arm.words().contains("success rate 0.") => {
+            Err(DriverError::Fault(fault)) if JUMPS.contains(&fault) && arm.words().contains("success rate 0.") => {
                 eprintln!("packets were lost, and what the robot made up in their place jumped: recovering");
                 arm.recover(now).unwrap();
                 arm.activate(clock.now(), mode).unwrap();
@@ -155,7 +155,8 @@ fn go(arm: &mut FciArm, clock: &SystemClock, mode: ControlMode, pose: &[f64; JOI
         }
         let command = towards(mode, pose, &state.joint_positions, &state.joint_velocities);
         match arm.write(now, &command) {
-            Ok(()) | Err(DriverError::Fault(COMMUNICATION | DISCONTINUITY)) => {}
+            Ok(()) | Err(DriverError::Fault(COMMUNICATION)) => {}
+            Err(DriverError::Fault(fault)) if JUMPS.contains(&fault) => {}
             Err(error) => panic!("{mode}: {error}: {}", arm.words()),
         }
         std::thread::sleep(Duration::from_millis(20));
