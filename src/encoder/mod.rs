@@ -264,19 +264,31 @@ impl Encoder {
     }
 }
 
-/// The network's inference of one image in one launch, on a GPU whose library for that is there.
+/// Largest difference, relative to the largest number of an embedding, between one launch and layer by layer: cuDNN may choose
+/// other kernels, nothing more.
+const RECORDED_OFF: f64 = 0.02;
+
+/// The network's inference of one image in one launch, on a GPU whose library for that is there, if it gives what the layers
+/// give one by one.
 fn record(network: &dyn ImageNetwork, device: Device) -> Option<Recording> {
     if device == Device::Cpu {
         return None;
     }
-    let size = network.image_size();
-    match Recording::new(&[1, 3, size, size], device, &|images| network.forward(images, false)) {
-        Ok(recording) => Some(recording),
-        Err(error) => {
-            tracing::warn!("the encoder launches each layer on its own: {error}");
-            None
+    let recorded = tch::no_grad(|| {
+        let size = network.image_size();
+        let forward = |images: &Tensor| network.forward(images, false);
+        let mut recording = Recording::new(&[1, 3, size, size], device, &forward)?;
+        let image =
+            Tensor::f_from_slice(&network::filled("image", &[1, 3, size, size], 1))?.f_reshape([1, 3, size, size])?;
+        let expected = forward(&image.f_to_device(device)?)?.f_to_device(Device::Cpu)?;
+        let off = f64::try_from(recording.run(&image)?.f_sub(&expected)?.f_abs()?.f_max()?)?;
+        let most = f64::try_from(expected.f_abs()?.f_max()?)?;
+        if off <= RECORDED_OFF * most {
+            return Ok(recording);
         }
-    }
+        Err(TchError::Torch(format!("one launch gives an embedding that is off by {off:.1e} of {most:.1e}")))
+    });
+    recorded.inspect_err(|error| tracing::warn!("the encoder launches each layer on its own: {error}")).ok()
 }
 
 impl EncoderKind {

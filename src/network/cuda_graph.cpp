@@ -5,7 +5,9 @@
 // Functions answer 0, or 1 with a sentence in `error`; no exception leaves them. Tensors are pointers to `at::Tensor`, as
 // tch's are. Between enter and leave everything happens on the graph's stream, in the thread that entered.
 
+#include <ATen/core/CachingHostAllocator.h>
 #include <ATen/cuda/CUDAGraph.h>
+#include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
 #include <torch/types.h>
@@ -17,11 +19,15 @@
 namespace {
 
 struct Graph {
-  explicit Graph(c10::DeviceIndex device) : stream(c10::cuda::getStreamFromPool(true, device)) {}
+  explicit Graph(c10::DeviceIndex device)
+      : stream(c10::cuda::getStreamFromPool(true, device)), pool(at::cuda::graph_pool_handle()) {}
 
   at::cuda::CUDAGraph graph;
   c10::cuda::CUDAStream stream;
+  at::cuda::MempoolId_t pool;
   std::unique_ptr<c10::cuda::CUDAStreamGuard> entered;
+  // A recording was begun and did not end well: what libtorch set up for it still points to `graph`.
+  bool broken = false;
 };
 
 template <typename Work>
@@ -35,6 +41,20 @@ int attempt(char* error, size_t room, Work work) {
     std::snprintf(error, room, "an exception of an unknown kind");
   }
   return 1;
+}
+
+template <typename Work>
+void quietly(Work work) {
+  try {
+    work();
+  } catch (...) {
+  }
+}
+
+// Memory asked for from now on is nobody's recording.
+void give_up(Graph& graph) {
+  quietly([&] { c10::cuda::CUDACachingAllocator::endAllocateToPool(graph.stream.device_index(), graph.pool); });
+  quietly([&] { at::getHostAllocator(at::kCUDA)->end_allocate_to_pool(graph.pool); });
 }
 
 Graph& of(void* graph) { return *static_cast<Graph*>(graph); }
@@ -55,8 +75,19 @@ void* visuomotor_graph_new(int device, char* error, size_t room) {
 }
 
 void visuomotor_graph_free(void* graph) {
-  char ignored[1];
-  attempt(ignored, sizeof ignored, [&] { delete static_cast<Graph*>(graph); });
+  quietly([&] { of(graph).entered.reset(); });
+  // One that broke is left where it is: libtorch may still ask it whose memory is whose.
+  if (!of(graph).broken) quietly([&] { delete static_cast<Graph*>(graph); });
+}
+
+// Pinned f32 zeros on the host, or null; the caller owns the tensor.
+void* visuomotor_graph_pinned(const int64_t* shape, int dimensions, char* error, size_t room) {
+  at::Tensor* tensor = nullptr;
+  attempt(error, room, [&] {
+    auto options = at::TensorOptions().dtype(at::kFloat).pinned_memory(true);
+    tensor = new at::Tensor(at::zeros(at::IntArrayRef(shape, dimensions), options));
+  });
+  return tensor;
 }
 
 // Makes the graph's stream this thread's, behind what the thread has asked for so far.
@@ -69,8 +100,9 @@ int visuomotor_graph_enter(void* graph, char* error, size_t room) {
 
 int visuomotor_graph_leave(void* graph, char* error, size_t room) {
   return attempt(error, room, [&] {
+    // The thread's own stream comes back also where waiting throws.
+    auto entered = std::move(of(graph).entered);
     of(graph).stream.synchronize();
-    of(graph).entered.reset();
   });
 }
 
@@ -78,13 +110,27 @@ int visuomotor_graph_leave(void* graph, char* error, size_t room) {
 int visuomotor_graph_begin(void* graph, char* error, size_t room) {
   return attempt(error, room, [&] {
     of(graph).stream.synchronize();
-    // Only this thread's calls may spoil the recording: others go on with theirs.
-    of(graph).graph.capture_begin({0, 0}, cudaStreamCaptureModeThreadLocal);
+    of(graph).broken = true;
+    try {
+      // Only this thread's calls may spoil the recording: others go on with theirs.
+      of(graph).graph.capture_begin(of(graph).pool, cudaStreamCaptureModeThreadLocal);
+    } catch (...) {
+      give_up(of(graph));
+      throw;
+    }
   });
 }
 
 int visuomotor_graph_end(void* graph, char* error, size_t room) {
-  return attempt(error, room, [&] { of(graph).graph.capture_end(); });
+  return attempt(error, room, [&] {
+    try {
+      of(graph).graph.capture_end();
+    } catch (...) {
+      give_up(of(graph));
+      throw;
+    }
+    of(graph).broken = false;
+  });
 }
 
 // host_in -> device_in, the recorded work, device_out -> host_out, and waits for it. Host tensors are pinned.
@@ -93,9 +139,15 @@ int visuomotor_graph_run(void* graph, void* host_in, void* device_in, void* devi
   return attempt(error, room, [&] {
     at::NoGradGuard without_gradients;
     c10::cuda::CUDAStreamGuard on(of(graph).stream);
-    tensor(device_in).copy_(tensor(host_in), true);
-    of(graph).graph.replay();
-    tensor(host_out).copy_(tensor(device_out), true);
+    try {
+      tensor(device_in).copy_(tensor(host_in), true);
+      of(graph).graph.replay();
+      tensor(host_out).copy_(tensor(device_out), true);
+    } catch (...) {
+      // What was asked for before still reads and writes these.
+      quietly([&] { of(graph).stream.synchronize(); });
+      throw;
+    }
     of(graph).stream.synchronize();
   });
 }

@@ -25,6 +25,7 @@ const ROOM: usize = 1024;
 
 type Version = unsafe extern "C" fn() -> c_int;
 type New = unsafe extern "C" fn(c_int, *mut c_char, usize) -> *mut c_void;
+type Pinned = unsafe extern "C" fn(*const i64, c_int, *mut c_char, usize) -> *mut c_void;
 type Free = unsafe extern "C" fn(*mut c_void);
 type Step = unsafe extern "C" fn(*mut c_void, *mut c_char, usize) -> c_int;
 type Launch =
@@ -33,6 +34,7 @@ type Launch =
 /// The functions of `libvisuomotor_cuda.so`.
 struct Library {
     new: New,
+    pinned: Pinned,
     free: Free,
     enter: Step,
     leave: Step,
@@ -48,7 +50,7 @@ struct Graph {
 }
 
 // SAFETY: a graph is used by one thread at a time, for everything that touches it wants `&mut self`; the library keeps
-// nothing of a thread's in it between enter and leave, which one call of `record` encloses.
+// something of a thread's in it between enter and leave alone, and one call of `Recording::new` encloses them.
 unsafe impl Send for Graph {}
 
 impl Graph {
@@ -90,7 +92,8 @@ pub struct Recording {
 
 impl Recording {
     /// Records `forward` for images of `shape`, f32, on a GPU. It must ask for the same work whatever the images show, and
-    /// bring nothing over from the host.
+    /// bring nothing over from the host. What it reads on the GPU, a network's weights, must stay there, unchanged, as long as
+    /// the recording is run: it knows their addresses.
     ///
     /// An error says why there is none: no GPU, no library, or an operation that cannot be recorded.
     pub fn new(
@@ -103,8 +106,7 @@ impl Recording {
         };
         let library = library().map_err(|reason| refused(reason.clone()))?;
         tch::no_grad(|| {
-            let pinned = |shape: &[i64]| Tensor::f_zeros(shape, (Kind::Float, Device::Cpu))?.f_pin_memory(device);
-            let (host_in, device_in) = (pinned(shape)?, Tensor::f_zeros(shape, (Kind::Float, device))?);
+            let (host_in, device_in) = (library.pinned(shape)?, Tensor::f_zeros(shape, (Kind::Float, device))?);
             let mut graph = Graph::new(library, number)?;
             graph.step(library.enter)?;
             let recorded = record(&mut graph, &|| forward(&device_in));
@@ -112,7 +114,7 @@ impl Recording {
             let left = graph.step(library.leave);
             let device_out = recorded?;
             left?;
-            let host_out = pinned(&device_out.size())?;
+            let host_out = library.pinned(&device_out.size())?;
             Ok(Self { graph, host_in, device_in, device_out, host_out })
         })
     }
@@ -124,11 +126,15 @@ impl Recording {
             let found = images.size();
             return Err(TchError::Shape(format!("images of shape {found:?} were given, {expected:?} were recorded")));
         }
+        tch::no_grad(|| self.launch(images))
+    }
+
+    fn launch(&mut self, images: &Tensor) -> Result<Tensor, TchError> {
         let Self { graph, host_in, device_in, device_out, host_out } = self;
         host_in.f_copy_(images)?;
         let mut error = [0 as c_char; ROOM];
         // SAFETY: the graph and the four tensors live as long as `self`, tch's pointers point to `at::Tensor`, and the call
-        // returns only when the device is done with them; of `error` as in `Graph::new`.
+        // returns only when the device is done with them, also with an error; of `error` as in `Graph::new`.
         let code = unsafe {
             (graph.library.run)(
                 graph.graph.as_ptr(),
@@ -175,9 +181,14 @@ pub(super) fn describe() -> String {
 fn library() -> Result<&'static Library, &'static String> {
     static OPENED: OnceLock<Result<Library, String>> = OnceLock::new();
     let opened = OPENED.get_or_init(|| {
+        // What it calls must be in the process first.
+        super::device();
         let path = folders().into_iter().map(|folder| folder.join(LIBRARY)).find(|path| path.is_file());
         let path = path.ok_or_else(|| {
-            format!("no {LIBRARY} beside the program, in .deps/cuda or in LD_LIBRARY_PATH; `cargo xtask cuda-graphs` makes it")
+            format!(
+                "no {LIBRARY} beside the program, in .deps/cuda, beside libtorch or in LD_LIBRARY_PATH; `cargo xtask \
+                 cuda-graphs` makes it"
+            )
         })?;
         Library::open(&path)
     });
@@ -194,6 +205,19 @@ fn folders() -> Vec<PathBuf> {
 }
 
 impl Library {
+    /// Pinned f32 zeros on the host.
+    fn pinned(&self, shape: &[i64]) -> Result<Tensor, TchError> {
+        let dimensions = c_int::try_from(shape.len()).unwrap_or(c_int::MAX);
+        let mut error = [0 as c_char; ROOM];
+        // SAFETY: the shape has as many numbers as it is said to; of `error` as in `Graph::new`.
+        let tensor = unsafe { (self.pinned)(shape.as_ptr(), dimensions, error.as_mut_ptr(), error.len()) };
+        if tensor.is_null() {
+            return Err(said(&error));
+        }
+        // SAFETY: a new `at::Tensor` that nobody else owns.
+        Ok(unsafe { Tensor::from_ptr(tensor.cast()) })
+    }
+
     /// Opens the library at `path`; the error is a sentence.
     fn open(path: &Path) -> Result<Self, String> {
         let handle = open_library(path)?;
@@ -208,6 +232,7 @@ impl Library {
         unsafe {
             Ok(Self {
                 new: function(handle, path, c"visuomotor_graph_new")?,
+                pinned: function(handle, path, c"visuomotor_graph_pinned")?,
                 free: function(handle, path, c"visuomotor_graph_free")?,
                 enter: function(handle, path, c"visuomotor_graph_enter")?,
                 leave: function(handle, path, c"visuomotor_graph_leave")?,

@@ -41,8 +41,8 @@ pub fn set_threads(threads: usize) {
     tch::set_num_threads(i32::try_from(threads.max(1)).unwrap_or(i32::MAX));
 }
 
-/// Does the device compute bf16 itself? libtorch also does it in software on a processor that does not, and then takes
-/// some ten times as long for a training step as in f32.
+/// Does the device compute bf16 itself? libtorch also does it in software on a processor that does not, and takes many times as
+/// long as in f32. Of a GPU it is taken for granted.
 pub fn computes_bf16() -> bool {
     match device() {
         Device::Cpu => processor_computes_bf16(),

@@ -18,6 +18,8 @@ use std::process::Command;
 
 const SOURCE: &str = "src/network/cuda_graph.cpp";
 const LIBRARY: &str = "libvisuomotor_cuda.so";
+/// The compiler's options. What the library calls is in the process when it is opened: the program is not to need CUDA.
+const OPTIONS: [&str; 5] = ["-std=c++17", "-O2", "-shared", "-fPIC", "-w"];
 
 /// Compiles the library into `deps`, where libtorch's headers are; quick where it is there already.
 pub fn compile(root: &Path, deps: &Path) -> Result<(), Failure> {
@@ -42,11 +44,10 @@ pub fn compile(root: &Path, deps: &Path) -> Result<(), Failure> {
     let compiler = system_packages::compiler()?.unwrap_or_else(|| "c++".into());
     let mut words = compiler.split_whitespace();
     let mut command = Command::new(words.next().unwrap_or("c++"));
-    command.args(words).args(["-std=c++17", "-O2", "-shared", "-fPIC", "-w"]);
+    command.args(words).args(OPTIONS);
     for include in [torch.clone(), torch.join("torch/csrc/api/include"), site.join("nvidia/cu13/include")] {
         command.arg("-I").arg(include);
     }
-    // What it calls is in the process when it is opened: the program is not to need CUDA.
     command.arg(&source).arg("-o").arg(&partial);
     run_in_view(&mut command)
         .map_err(|complaint| Failure::setup(format!("{} does not compile: {complaint}", source.display())))?;
@@ -55,12 +56,12 @@ pub fn compile(root: &Path, deps: &Path) -> Result<(), Failure> {
     attempt(fs::write(&stamp, made_of))
 }
 
-/// Of the source and the versions of all headers.
+/// Of the source, the options and the versions of all headers.
 fn digest(source: &Path) -> Result<String, Failure> {
     let text = fs::read_to_string(source)
         .map_err(|error| Failure::setup(format!("{} cannot be read: {error}", source.display())))?;
     let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
+    (text, OPTIONS).hash(&mut hasher);
     for wheel in CUDA_HEADERS.iter().chain([&TORCH]) {
         (wheel.name, wheel.version).hash(&mut hasher);
     }

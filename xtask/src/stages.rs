@@ -58,7 +58,7 @@ pub fn test(root: &Path) -> Result<(), Failure> {
         Setup::usual(root).run()?;
         system_packages::require_browser()?;
         python::require_test_peers(&root.join(".deps"))?;
-        // It must compile here, too, where nothing can run it.
+        // It must compile also where nothing can run it.
         cuda_graphs::compile(root, &root.join(".deps"))
     })?;
     read_over(&mut stages)?;

@@ -46,6 +46,11 @@ pub(super) fn train(a: &Arguments) -> anyhow::Result<u8> {
             say!("{} is not needed: the actor's encoder is that of {}", weights.display(), a.from.display());
         }
     }
+    if settings.actor_anew {
+        let weights = settings.encoder_weights.as_ref().map_or("the seed".into(), |file| file.display().to_string());
+        let encoder = if settings.freeze_encoders { String::new() } else { format!(", its encoder from {weights}") };
+        say!("the actor begins again{encoder}; the critic is that of {}", a.from.display());
+    }
     settings.check(&shared.settings)?;
     let file = shared.settings.display();
     ensure!(
