@@ -5,8 +5,9 @@ use visuomotor::action::{ControlMode, JointCommand};
 use visuomotor::driver::widowx::driver::check_bus;
 use visuomotor::driver::widowx::emulator::dynamixel::EmulatedBus;
 use visuomotor::driver::widowx::wire::dynamixel::{Instruction, Packet, Register, registers};
-use visuomotor::driver::{ConnectError, DriverError, Grade};
-use visuomotor::observation::JointVector;
+use visuomotor::driver::{ConnectError, Drive, DriverError, Grade, Plant};
+use visuomotor::observation::{JointVector, Proprioception};
+use visuomotor::time::Timestamp;
 use visuomotor::transport::ByteLink;
 
 use super::bench_station::*;
@@ -23,6 +24,36 @@ fn refused(bus: &EmulatedBus, words: &[&str]) -> ConnectError {
     error
 }
 
+/// An arm that somebody leads by the hand: joint 1 turns at a speed \[rad/s\], whatever the motors do.
+struct Led {
+    joints: JointVector,
+    speed: f64,
+    began: Option<Timestamp>,
+}
+
+impl Plant for Led {
+    fn joints(&self) -> usize {
+        6
+    }
+    fn drive(&mut self, _: Drive) {}
+    fn drive_gripper(&mut self, _: f64) {}
+    fn advance_to(&mut self, now: Timestamp) {
+        let before = self.began.replace(now).unwrap_or(now);
+        self.joints[1] += self.speed * now.since(before).as_secs_f64();
+    }
+    fn sense(&self) -> Proprioception {
+        let still = JointVector::zeros(6);
+        Proprioception {
+            joint_positions: self.joints,
+            joint_velocities: still,
+            joint_efforts: still,
+            finger_position: 0.03,
+            gripper: 0.8,
+            measured_at: Timestamp::ZERO,
+        }
+    }
+}
+
 fn with(id: u8, register: &Register, value: i32) -> EmulatedBus {
     let bus = bus();
     bus.with(|bus| bus.set(id, register, value));
@@ -36,6 +67,19 @@ fn a_missing_servo_is_named_shadows_too() {
         bus.with(|bus| bus.unplug_servo(id, true));
         assert!(matches!(refused(&bus, &[name, "12 V"]), ConnectError::Silent { .. }));
     }
+}
+
+/// Named for what went wrong: servos were asked one after the other, and an arm that fell was refused for servos that fight.
+#[test]
+fn an_arm_that_moves_while_it_is_looked_at_has_no_fighting_servos() {
+    let bus = bus();
+    bus.with(|bus| {
+        bus.replace_plant(Box::new(Led { joints: JointVector::from_slice(&SLEEP), speed: 60.0, began: None }))
+    });
+    let report = check_bus(bus.link(), &robot());
+    let pairs: Vec<_> = report.findings.iter().filter(|f| f.what.contains("position against servo")).collect();
+    assert_eq!(pairs.len(), 2, "{:?}", report.findings);
+    assert!(pairs.iter().all(|finding| finding.grade == Grade::Good), "{pairs:?}");
 }
 
 #[test]
@@ -123,29 +167,9 @@ fn a_position_that_cannot_be_is_refused_with_its_range() {
     station.read().unwrap();
     // The encoder of joint 1 loses its place: the emulated motor is moved by hand between two ticks.
     let link = station.bus.clone();
-    struct Lie(visuomotor::observation::JointVector);
-    impl visuomotor::driver::Plant for Lie {
-        fn joints(&self) -> usize {
-            6
-        }
-        fn drive(&mut self, _: visuomotor::driver::Drive) {}
-        fn drive_gripper(&mut self, _: f64) {}
-        fn advance_to(&mut self, _: visuomotor::time::Timestamp) {}
-        fn sense(&self) -> visuomotor::observation::Proprioception {
-            let still = JointVector::zeros(6);
-            visuomotor::observation::Proprioception {
-                joint_positions: self.0,
-                joint_velocities: still,
-                joint_efforts: still,
-                finger_position: 0.03,
-                gripper: 0.8,
-                measured_at: visuomotor::time::Timestamp::ZERO,
-            }
-        }
-    }
     let mut wrong = JointVector::from_slice(&SLEEP);
     wrong[0] = 1.0;
-    link.with(|bus| bus.replace_plant(Box::new(Lie(wrong))));
+    link.with(|bus| bus.replace_plant(Box::new(Led { joints: wrong, speed: 0.0, began: None })));
     let error = station.read().unwrap_err();
     let DriverError::Implausible { joint: 0, value, low, high } = error else { panic!("{error:?}") };
     assert!((value - 1.0).abs() < 0.001 && low > -0.4 && high < 0.4, "{error}");

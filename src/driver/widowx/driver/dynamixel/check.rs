@@ -51,7 +51,7 @@ pub fn check_bus<L: ByteLink>(link: L, robot: &Robot) -> CheckReport {
         report.findings.push(mode(facts));
         report.findings.push(watchdog(&mut bus, facts));
     }
-    report.findings.extend(judge_pairs(&all));
+    report.findings.extend(judge_pairs(&mut bus, &all));
     if all.len() == limits::SERVOS.len() {
         measure(&mut bus, &mut report, robot.robot.control_rate_hz);
     }

@@ -47,8 +47,8 @@ impl<L: ByteLink> DynamixelArm<L> {
         for (servo, found) in survey(&mut self.bus) {
             all.push(found.map_err(|error| absence(&self.robot, &link, servo, error))?);
         }
-        let findings = all.iter().flat_map(|facts| judge(facts, &self.robot)).chain(judge_pairs(&all));
-        for finding in findings {
+        let pairs = judge_pairs(&mut self.bus, &all);
+        for finding in all.iter().flat_map(|facts| judge(facts, &self.robot)).chain(pairs) {
             if finding.grade == Grade::Bad {
                 return Err(refusal(&self.robot, &link, finding));
             }

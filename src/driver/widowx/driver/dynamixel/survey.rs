@@ -223,21 +223,40 @@ pub(super) fn judge(facts: &Facts, robot: &Robot) -> Vec<Finding> {
 
 /// Do the two servos on one shaft stand at the same angle? If not they work against each other and overload. Their
 /// homing offsets are never written here: sources disagree on the sign, and a wrong one bends the arm.
-pub(super) fn judge_pairs(all: &[Facts]) -> Vec<Finding> {
+pub(super) fn judge_pairs<L: ByteLink>(bus: &mut ServoBus<L>, all: &[Facts]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for shadow in all {
         let Role::Shadow(joint) = shadow.servo.role else { continue };
         let Some(main) = all.iter().find(|facts| facts.servo.role == Role::Joint(joint)) else { continue };
         let [ours, theirs] = [shadow, main].map(|facts| facts.get(&registers::PRESENT_POSITION));
-        let apart = ours.wrapping_sub(theirs);
+        let mut apart = ours.wrapping_sub(theirs);
+        if !near(apart) {
+            // The survey asked them one after the other: an arm that falls or is led by hand has moved on meanwhile.
+            apart = together(bus, [shadow, main]).map_or(apart, |[ours, theirs]| ours.wrapping_sub(theirs));
+        }
         let finding = Finding::good(
             format!("servo {} ({}) position against servo {}", shadow.servo.id, shadow.servo.name, main.servo.id),
             format!("{apart} ticks (homing offset {})", shadow.get(&registers::HOMING_OFFSET)),
             format!("at most {SHADOW_OFFSET} ticks"),
         );
         let fix = "the two servos of this joint fight: align the shadow's Homing Offset with the maker's procedure";
-        // `unsigned_abs`: the difference of two garbled positions may be i32::MIN.
-        findings.push(good_or_bad(apart.unsigned_abs() <= SHADOW_OFFSET as u32, finding, fix));
+        findings.push(good_or_bad(near(apart), finding, fix));
     }
     findings
+}
+
+/// Is a difference of positions \[ticks\] small enough for two servos on one shaft?
+fn near(apart: i32) -> bool {
+    // The difference of two garbled positions may be i32::MIN.
+    apart.unsigned_abs() <= SHADOW_OFFSET as u32
+}
+
+/// Positions of two servos \[ticks\] by one question; none where not both answer.
+fn together<L: ByteLink>(bus: &mut ServoBus<L>, servos: [&Facts; 2]) -> Option<[i32; 2]> {
+    let mut out = [[0; 4]; 2];
+    let ids = servos.map(|facts| facts.servo.id);
+    let both = (0..TRIES).any(|_| {
+        bus.sync_read(false, registers::PRESENT_POSITION.address, &ids, &mut out).is_ok_and(|(got, _)| got == 0b11)
+    });
+    both.then(|| out.map(i32::from_le_bytes))
 }
