@@ -1,7 +1,7 @@
 //! The layers the networks are made of, each over variables of an [`nn::Path`] and each able to become constants.
 
 use tch::nn::{self, Init};
-use tch::{TchError, Tensor};
+use tch::{Kind, TchError, Tensor};
 
 use super::Inference;
 use super::group_norm_relu as fused;
@@ -163,14 +163,12 @@ pub(super) struct GroupNorm {
     weight: Tensor,
     bias: Tensor,
     groups: i64,
-    /// For inferring: its own layers are libtorch's, whose rounding recorded policies were scored with.
-    prepared: bool,
 }
 
 impl GroupNorm {
     pub fn new(path: &nn::Path, groups: i64, channels: i64) -> Result<Self, TchError> {
         let (weight, bias) = (path.f_ones("weight", &[channels])?, path.f_zeros("bias", &[channels])?);
-        Ok(Self { weight, bias, groups, prepared: false })
+        Ok(Self { weight, bias, groups })
     }
 
     pub fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
@@ -178,14 +176,10 @@ impl GroupNorm {
         x.f_group_norm(self.groups, Some(&weight), Some(&bias), GROUP_NORM_EPSILON, true)
     }
 
-    /// Is [`forward_relu`](Self::forward_relu) one layer, which leaves channels together in memory?
-    pub fn fuses(&self, x: &Tensor) -> bool {
-        !self.prepared && fused::serves(x)
-    }
-
     /// max(0, [`forward`](Self::forward)).
     pub fn forward_relu(&self, x: &Tensor) -> Result<Tensor, TchError> {
-        if self.fuses(x) {
+        // Prepared for inferring, the weights are bf16, too.
+        if fused::serves(x) && self.weight.kind() == Kind::Float {
             return fused::group_norm_relu(x, &self.weight, &self.bias, self.groups, GROUP_NORM_EPSILON);
         }
         self.forward(x)?.f_relu_()
@@ -194,7 +188,6 @@ impl GroupNorm {
     pub fn prepare(&mut self, inference: &Inference) -> Result<(), TchError> {
         self.weight = inference.constant(&self.weight)?;
         self.bias = inference.constant(&self.bias)?;
-        self.prepared = true;
         Ok(())
     }
 }

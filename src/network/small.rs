@@ -9,7 +9,7 @@ use tch::nn;
 use tch::{Device, Kind, TchError, Tensor};
 
 use super::layers::{Convolution, GroupNorm, Shape};
-use super::{ImageNetwork, Inference, check_images};
+use super::{ImageNetwork, Inference, check_images, group_norm_relu};
 
 const IMAGE_SIZE: i64 = 128;
 const MAP_SIZE: i64 = 32;
@@ -70,7 +70,7 @@ impl SmallNetwork {
         match &self.inference {
             Some(inference) => x = inference.constant(&x)?,
             // The order in which the convolutions are fast, and the norms between them keep it.
-            None if self.stages.iter().all(|(_, norm)| norm.fuses(&x)) => x = Inference::default().arrange(&x)?,
+            None if group_norm_relu::serves(&x) => x = Inference::default().arrange(&x)?,
             None => {}
         }
         for (convolution, norm) in &self.stages {
