@@ -38,15 +38,17 @@ pub const TORCH: Wheel = Wheel {
     ],
 };
 
+const CUDA_RUNTIME: Wheel = Wheel {
+    name: "nvidia-cuda-runtime",
+    version: "13.0.96",
+    digest: "7f82250d7782aa23b6cfe765ecc7db554bd3c2870c43f3d1821f1d18aebf0548",
+    kept: &NVIDIA_KEPT,
+};
+
 /// All that the set-up fetches; `torch` first, because it takes longest and fails first.
 pub const WHEELS: [Wheel; 4] = [
     TORCH,
-    Wheel {
-        name: "nvidia-cuda-runtime",
-        version: "13.0.96",
-        digest: "7f82250d7782aa23b6cfe765ecc7db554bd3c2870c43f3d1821f1d18aebf0548",
-        kept: &NVIDIA_KEPT,
-    },
+    CUDA_RUNTIME,
     Wheel {
         name: "nvidia-cuda-cupti",
         version: "13.0.85",
@@ -63,12 +65,7 @@ pub const WHEELS: [Wheel; 4] = [
 
 /// What CUDA's headers come in, of the versions that torch was built with.
 pub const CUDA_HEADERS: [Wheel; 2] = [
-    Wheel {
-        name: "nvidia-cuda-runtime",
-        version: "13.0.96",
-        digest: "7f82250d7782aa23b6cfe765ecc7db554bd3c2870c43f3d1821f1d18aebf0548",
-        kept: &["nvidia/*/include/*"],
-    },
+    Wheel { kept: &["nvidia/*/include/*"], ..CUDA_RUNTIME },
     Wheel {
         name: "nvidia-cuda-crt",
         version: "13.0.88",
@@ -115,8 +112,7 @@ impl Fetcher {
         self.download_pinned(&WHEELS)?;
         for wheel in &WHEELS {
             let kept = if cuda && wheel.name == TORCH.name { TORCH_KEPT_FOR_CUDA } else { wheel.kept };
-            let file = self.file_of(wheel.name, wheel.version)?;
-            self.unpack(&Download { file, kept: kept.to_vec() }, site)?;
+            self.unpack_wheel(wheel, kept, site)?;
         }
         if cuda {
             self.fetch_cuda(site)?;
@@ -127,11 +123,12 @@ impl Fetcher {
     /// Downloads `wheels` and unpacks what is kept of each into `site`.
     pub fn fetch_pinned(&self, wheels: &[Wheel], site: &Path) -> Result<(), Failure> {
         self.download_pinned(wheels)?;
-        for wheel in wheels {
-            let file = self.file_of(wheel.name, wheel.version)?;
-            self.unpack(&Download { file, kept: wheel.kept.to_vec() }, site)?;
-        }
-        Ok(())
+        wheels.iter().try_for_each(|wheel| self.unpack_wheel(wheel, wheel.kept, site))
+    }
+
+    fn unpack_wheel(&self, wheel: &Wheel, kept: &[&'static str], site: &Path) -> Result<(), Failure> {
+        let file = self.file_of(wheel.name, wheel.version)?;
+        self.unpack(&Download { file, kept: kept.to_vec() }, site)
     }
 
     fn download_pinned(&self, wheels: &[Wheel]) -> Result<(), Failure> {

@@ -39,22 +39,20 @@ pub(super) fn train(a: &Arguments) -> anyhow::Result<u8> {
     let mut settings: Settings = load(&shared.settings)?;
     shared.decide(&mut settings.steps, &mut settings.seed, &mut settings.bf16);
     settings.freeze_encoders |= a.freeze_encoders;
-    if let Some(weights) = &a.encoder_weights {
-        if settings.actor_anew && !settings.freeze_encoders {
-            settings.encoder_weights = Some(weights.clone());
-        } else {
-            say!("{} is not needed: the actor's encoder is that of {}", weights.display(), a.from.display());
-        }
+    let (from, encoder_begins) = (a.from.display(), settings.actor_anew && !settings.freeze_encoders);
+    match &a.encoder_weights {
+        Some(weights) if encoder_begins => settings.encoder_weights = Some(weights.clone()),
+        Some(weights) => say!("{} is not needed: the actor's encoder is that of {from}", weights.display()),
+        None => {}
     }
-    if settings.actor_anew {
+    if encoder_begins {
         let weights = settings.encoder_weights.as_ref().map_or("the seed".into(), |file| file.display().to_string());
-        let encoder = if settings.freeze_encoders { String::new() } else { format!(", its encoder from {weights}") };
-        say!("the actor begins again{encoder}; the critic is that of {}", a.from.display());
+        say!("the actor begins again, its encoder from {weights}; the critic is that of {from}");
     }
     settings.check(&shared.settings)?;
     let file = shared.settings.display();
     ensure!(
-        settings.encoder_weights.is_none() || (settings.actor_anew && !settings.freeze_encoders),
+        settings.encoder_weights.is_none() || encoder_begins,
         "{file}: key `encoder_weights`: found {:?}, expected none: the encoders are those of --from; remove it, or set \
          `actor_anew` and no `freeze_encoders`",
         settings.encoder_weights

@@ -173,7 +173,7 @@ fn keep_freed_memory() {
 mod tests {
     use super::*;
 
-    /// Named for what went wrong: `launch/small` took ten seconds a step on a processor without bf16.
+    /// Named for what went wrong: `launch/small` took seven seconds a step on a processor without bf16.
     #[test]
     fn bf16_is_not_computed_in_software() {
         for (wanted, computed, taken) in

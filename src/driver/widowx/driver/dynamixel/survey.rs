@@ -228,35 +228,27 @@ pub(super) fn judge_pairs<L: ByteLink>(bus: &mut ServoBus<L>, all: &[Facts]) -> 
     for shadow in all {
         let Role::Shadow(joint) = shadow.servo.role else { continue };
         let Some(main) = all.iter().find(|facts| facts.servo.role == Role::Joint(joint)) else { continue };
-        let [ours, theirs] = [shadow, main].map(|facts| facts.get(&registers::PRESENT_POSITION));
-        let mut apart = ours.wrapping_sub(theirs);
-        if !near(apart) {
-            // The survey asked them one after the other: an arm that falls or is led by hand has moved on meanwhile.
-            apart = together(bus, [shadow, main]).map_or(apart, |[ours, theirs]| ours.wrapping_sub(theirs));
-        }
+        let [ours, theirs] = positions(bus, [shadow, main]);
+        let apart = ours.wrapping_sub(theirs);
         let finding = Finding::good(
             format!("servo {} ({}) position against servo {}", shadow.servo.id, shadow.servo.name, main.servo.id),
             format!("{apart} ticks (homing offset {})", shadow.get(&registers::HOMING_OFFSET)),
             format!("at most {SHADOW_OFFSET} ticks"),
         );
         let fix = "the two servos of this joint fight: align the shadow's Homing Offset with the maker's procedure";
-        findings.push(good_or_bad(near(apart), finding, fix));
+        // `unsigned_abs`: the difference of two garbled positions may be i32::MIN.
+        findings.push(good_or_bad(apart.unsigned_abs() <= SHADOW_OFFSET as u32, finding, fix));
     }
     findings
 }
 
-/// Is a difference of positions \[ticks\] small enough for two servos on one shaft?
-fn near(apart: i32) -> bool {
-    // The difference of two garbled positions may be i32::MIN.
-    apart.unsigned_abs() <= SHADOW_OFFSET as u32
-}
-
-/// Positions of two servos \[ticks\] by one question; none where not both answer.
-fn together<L: ByteLink>(bus: &mut ServoBus<L>, servos: [&Facts; 2]) -> Option<[i32; 2]> {
+/// Positions of two servos \[ticks\] by one question: the survey asked them one after the other, and an arm that falls or is
+/// led by hand moves on meanwhile. The survey's where not both answer.
+fn positions<L: ByteLink>(bus: &mut ServoBus<L>, servos: [&Facts; 2]) -> [i32; 2] {
     let mut out = [[0; 4]; 2];
     let ids = servos.map(|facts| facts.servo.id);
     let both = (0..TRIES).any(|_| {
         bus.sync_read(false, registers::PRESENT_POSITION.address, &ids, &mut out).is_ok_and(|(got, _)| got == 0b11)
     });
-    both.then(|| out.map(i32::from_le_bytes))
+    if both { out.map(i32::from_le_bytes) } else { servos.map(|facts| facts.get(&registers::PRESENT_POSITION)) }
 }
