@@ -7,7 +7,7 @@ use super::pace::Pacer;
 use super::schedule::{DeadlineWatch, Strain};
 use super::stop::guarded;
 use super::{RuntimeError, Station, StopFlag, Timing, latest};
-use crate::episode::Filtered;
+use crate::episode::{Filtered, LimitReason};
 use crate::observation::{JointVector, Proprioception};
 use crate::time::Clock;
 
@@ -89,7 +89,11 @@ pub fn go_to(
             let settled = elapsed >= posture.duration && off <= THERE && at_rest(&state);
             let near_enough = off <= NEAR_ENOUGH;
             if over && !near_enough {
-                return Err(RuntimeError::NotReached { joint, off, limit: NEAR_ENOUGH });
+                let limit = NEAR_ENOUGH;
+                return Err(match tick.filtered {
+                    Filtered::Limited(LimitReason::Workspace) => RuntimeError::OutsideWorkspace { joint, off, limit },
+                    _ => RuntimeError::NotReached { joint, off, limit },
+                });
             }
             if settled || over {
                 return Ok(Arrival { off, seconds: elapsed.as_secs_f64(), limited: control.counts.limited });

@@ -205,6 +205,20 @@ pub enum RuntimeError {
         /// Limit \[rad\].
         limit: f64,
     },
+    /// The safety filter let a motion to a posture go no further: the way leads the tool out of its box.
+    #[error(
+        "the workspace limit keeps joint {joint} {off:.3} rad from where it should be, the limit is {limit:.3} rad: with \
+         the arm's torque off move it by hand to where its tool is inside the robot file's `workspace_low` and \
+         `workspace_high`, then start again"
+    )]
+    OutsideWorkspace {
+        /// Joint, counted from 0.
+        joint: usize,
+        /// Distance \[rad\].
+        off: f64,
+        /// Limit \[rad\].
+        limit: f64,
+    },
     /// Someone raised the stop flag during a motion to a posture.
     #[error("stopped: {0}")]
     Interrupted(String),

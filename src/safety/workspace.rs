@@ -5,6 +5,11 @@ use nalgebra::Vector3;
 /// Distance outside the box that is let pass \[m\]: the way between two poses inside is straight in joints, not in space.
 pub(super) const TOLERANCE: f64 = 0.005;
 
+/// An arm that goes to a posture may use the space about its base's axis, as far as the box's near side and this much
+/// farther \[m\]: a WidowX that lies folded has its tool there, and turning its waist on the way leads past the corners
+/// between that cylinder and the box.
+const ABOUT_THE_BASE: f64 = 0.02;
+
 /// A box in the base frame.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Workspace {
@@ -38,16 +43,17 @@ impl Workspace {
     /// May the tool go to `next` when the last sent command has it at `last`? It may inside the box and its tolerance, and
     /// where it gets no further out than it is.
     ///
-    /// An arm without torque folds up with its tool behind the box. The way from there to a posture, straight in joints,
-    /// may lead a little further out before it leads in: that passes where the tool comes no further from the base's axis,
-    /// where there is nothing but the arm itself, and no lower.
+    /// An arm without torque folds up with its tool behind the box, or just inside. The way from there to a posture,
+    /// straight in joints, may lead a little further out before it leads in: that passes about the base's axis, where there
+    /// is nothing but the arm itself, or where the tool comes no further from it; and no lower.
     pub(super) fn allows(&self, next: &Vector3<f64>, last: &Vector3<f64>) -> bool {
         let (outside, was_outside) = (self.distance_outside(next), self.distance_outside(last));
         let from_axis = |point: &Vector3<f64>| point.x.hypot(point.y);
-        let unfolds = self.approaching
-            && was_outside > TOLERANCE
-            && from_axis(next) <= from_axis(last)
-            && next.z >= last.z.min(self.low[2]);
+        let about_the_base = from_axis(next) <= self.low[0] + ABOUT_THE_BASE
+            || was_outside > TOLERANCE && from_axis(next) <= from_axis(last);
+        // Not where the last place is NaN.
+        let known = was_outside >= 0.0;
+        let unfolds = self.approaching && known && about_the_base && next.z >= last.z.min(self.low[2]);
         outside <= TOLERANCE || outside <= was_outside || unfolds
     }
 }
@@ -89,9 +95,20 @@ mod tests {
         assert!(!BOX.allows(&at(0.03, -0.01), &folded), "an action does not unfold an arm");
         assert!(!approaching.allows(&at(0.03, -0.02), &folded), "lower");
         assert!(!approaching.allows(&at(0.61, 0.1), &at(0.6, 0.1)), "away from the base");
-        assert!(!approaching.allows(&at(0.09, 0.1), &at(0.1, 0.1)), "out of the box");
+        assert!(approaching.allows(&at(0.09, 0.1), &at(0.1, 0.1)) && !BOX.allows(&at(0.09, 0.1), &at(0.1, 0.1)));
+        assert!(!approaching.allows(&at(0.2, -0.01), &at(0.2, 0.0)), "out of the box, below");
+        assert!(
+            !approaching.allows(&Vector3::new(0.2, 0.31, 0.1), &Vector3::new(0.3, 0.3, 0.1)),
+            "out of the box, beside"
+        );
         assert!(!approaching.allows(&at(f64::NAN, 0.1), &folded) && !approaching.allows(&at(0.03, f64::NAN), &folded));
         assert!(!approaching.allows(&at(0.03, 0.0), &at(f64::NAN, 0.0)), "nobody knows where it is");
+    }
+
+    #[test]
+    fn a_box_around_the_base_has_nothing_behind_it() {
+        let around = Workspace { low: [-0.6, -0.75, 0.02], high: [0.6, 0.3, 0.9], approaching: true };
+        assert!(!around.allows(&Vector3::new(0.0, 0.0, 0.91), &Vector3::new(0.0, 0.0, 0.9)));
     }
 
     #[test]

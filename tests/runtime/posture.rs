@@ -41,6 +41,19 @@ fn a_blocked_arm_is_told_of_after_a_bounded_wait() {
 }
 
 #[test]
+fn a_way_that_leads_out_of_the_workspace_is_not_called_a_blocked_arm() {
+    let (mut station, arm, _) = station();
+    let (clock, stopwatch, stop) = (ManualClock::new(), ManualClock::new(), StopFlag::new());
+    let timing = Timing::Lockstep { clock: &clock, stopwatch: &stopwatch };
+    let mut goal = posture(&station);
+    // Below the floor.
+    goal.joints[1] += 0.8;
+    let error = go_to(&mut station, &goal, timing, &stop).unwrap_err();
+    assert!(matches!(error, RuntimeError::OutsideWorkspace { joint: 1, .. }) && arm.holds(), "{error}");
+    assert!(error.to_string().contains("workspace_low"), "{error}");
+}
+
+#[test]
 fn every_way_out_holds() {
     let (clock, stopwatch) = (ManualClock::new(), ManualClock::new());
     let timing = Timing::Lockstep { clock: &clock, stopwatch: &stopwatch };
