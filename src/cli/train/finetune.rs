@@ -24,7 +24,10 @@ pub(super) struct Arguments {
     /// Folder of prior data to mix in, phase 2's; may be given several times
     #[arg(long, required = true)]
     prior: Vec<PathBuf>,
-    /// Weights the actor's encoder starts from (phase 1) where the settings have `actor_anew`; else it is that of --from
+    /// Begin the actor again and go on with the critic of --from alone, whatever the settings file says
+    #[arg(long)]
+    actor_anew: bool,
+    /// Weights the encoder of an actor that begins again starts from (phase 1's); else it is that of --from
     #[arg(long)]
     encoder_weights: Option<PathBuf>,
     /// Keep the encoders as they are, whatever the settings file says: the frozen baselines
@@ -39,6 +42,7 @@ pub(super) fn train(a: &Arguments) -> anyhow::Result<u8> {
     let mut settings: Settings = load(&shared.settings)?;
     shared.decide(&mut settings.steps, &mut settings.seed, &mut settings.bf16);
     settings.freeze_encoders |= a.freeze_encoders;
+    settings.actor_anew |= a.actor_anew;
     let (from, encoder_begins) = (a.from.display(), settings.actor_anew && !settings.freeze_encoders);
     match &a.encoder_weights {
         Some(weights) if encoder_begins => settings.encoder_weights = Some(weights.clone()),
