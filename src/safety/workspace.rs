@@ -8,7 +8,7 @@ pub(super) const TOLERANCE: f64 = 0.005;
 /// An arm that goes to a posture may use the space about its base's axis, as far as the box's near side and this much
 /// farther \[m\]: a WidowX that lies folded has its tool there, and turning its waist on the way leads past the corners
 /// between that cylinder and the box.
-const ABOUT_THE_BASE: f64 = 0.02;
+pub(super) const ABOUT_THE_BASE: f64 = 0.02;
 
 /// A box in the base frame.
 #[derive(Clone, Copy, Debug)]
@@ -40,21 +40,35 @@ impl Workspace {
         f64::sqrt(squared)
     }
 
+    /// How far a point lies beyond each of the box's six sides \[m\]; NaN when a number is.
+    fn beyond(&self, point: &Vector3<f64>) -> [f64; 6] {
+        std::array::from_fn(|side| {
+            let axis = side / 2;
+            let beyond = if side % 2 == 0 { self.low[axis] - point[axis] } else { point[axis] - self.high[axis] };
+            if beyond <= 0.0 { 0.0 } else { beyond }
+        })
+    }
+
     /// May the tool go to `next` when the last sent command has it at `last`? It may inside the box and its tolerance, and
-    /// where it gets no further out than it is.
+    /// where it gets no further out beyond any side than it is.
     ///
     /// An arm without torque folds up with its tool behind the box, or just inside. The way from there to a posture,
     /// straight in joints, may lead a little further out before it leads in: that passes about the base's axis, where there
-    /// is nothing but the arm itself, or where the tool comes no further from it; and no lower.
+    /// is nothing but the arm itself, or where the tool comes no further from it; and no lower and no higher.
     pub(super) fn allows(&self, next: &Vector3<f64>, last: &Vector3<f64>) -> bool {
-        let (outside, was_outside) = (self.distance_outside(next), self.distance_outside(last));
+        let outside = self.distance_outside(next);
+        let no_further = self.beyond(next).iter().zip(self.beyond(last)).all(|(next, last)| *next <= last);
+        outside <= TOLERANCE || no_further || self.approaching && self.unfolds(next, last)
+    }
+
+    fn unfolds(&self, next: &Vector3<f64>, last: &Vector3<f64>) -> bool {
+        let was_outside = self.distance_outside(last);
         let from_axis = |point: &Vector3<f64>| point.x.hypot(point.y);
         let about_the_base = from_axis(next) <= self.low[0] + ABOUT_THE_BASE
             || was_outside > TOLERANCE && from_axis(next) <= from_axis(last);
-        // Not where the last place is NaN.
-        let known = was_outside >= 0.0;
-        let unfolds = self.approaching && known && about_the_base && next.z >= last.z.min(self.low[2]);
-        outside <= TOLERANCE || outside <= was_outside || unfolds
+        let level = next.z >= last.z.min(self.low[2]) && next.z <= last.z.max(self.high[2]);
+        // Not from where the last place is NaN.
+        was_outside >= 0.0 && about_the_base && level
     }
 }
 
@@ -84,6 +98,7 @@ mod tests {
         assert!(BOX.allows(&Vector3::new(0.59, 0.0, 0.1), &last));
         assert!(BOX.allows(&last, &last));
         assert!(!BOX.allows(&Vector3::new(0.61, 0.0, 0.1), &last));
+        assert!(!BOX.allows(&Vector3::new(0.3, 0.0, -0.1), &last), "nearer, but out on another side");
     }
 
     #[test]
