@@ -47,7 +47,8 @@ fn a_way_that_leads_out_of_the_workspace_is_not_called_a_blocked_arm() {
     let timing = Timing::Lockstep { clock: &clock, stopwatch: &stopwatch };
     let mut goal = posture(&station);
     // Below the floor.
-    goal.joints[1] += 0.8;
+    goal.joints[1] += 1.8;
+    goal.joints[4] -= 1.0;
     let error = go_to(&mut station, &goal, timing, &stop).unwrap_err();
     assert!(matches!(error, RuntimeError::OutsideWorkspace { joint: 1, .. }) && arm.holds(), "{error}");
     assert!(error.to_string().contains("workspace_low"), "{error}");
