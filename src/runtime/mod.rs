@@ -207,9 +207,9 @@ pub enum RuntimeError {
     },
     /// The safety filter let a motion to a posture go no further: the way leads the tool out of its box.
     #[error(
-        "the workspace limit keeps joint {joint} {off:.3} rad from where it should be, the limit is {limit:.3} rad: with \
-         the arm's torque off move it by hand to where its tool is inside the robot file's `workspace_low` and \
-         `workspace_high`, then start again"
+        "the workspace limit keeps joint {joint} {off:.3} rad from where it should be, the limit is {limit:.3} rad: the way \
+         leads the tool out of the robot file's `workspace_low` and `workspace_high`; with the arm's torque off move it by \
+         hand to where its tool is inside and start again, or choose a posture that has its tool inside"
     )]
     OutsideWorkspace {
         /// Joint, counted from 0.

@@ -319,7 +319,7 @@ proptest! {
             let mut allowed = filter.workspace;
             if !acting {
                 // On the way to a posture the tool may pass about the base.
-                allowed.low[0] = -(allowed.low[0] + super::super::workspace::ABOUT_THE_BASE);
+                allowed.low[0] = -super::super::workspace::ABOUT_THE_BASE;
             }
             prop_assert!(allowed.distance_outside(&tool) <= super::super::workspace::TOLERANCE, "{tool}");
 

@@ -5,10 +5,10 @@ use nalgebra::Vector3;
 /// Distance outside the box that is let pass \[m\]: the way between two poses inside is straight in joints, not in space.
 pub(super) const TOLERANCE: f64 = 0.005;
 
-/// An arm that goes to a posture may use the space about its base's axis, as far as the box's near side and this much
-/// farther \[m\]: a WidowX that lies folded has its tool there, and turning its waist on the way leads past the corners
-/// between that cylinder and the box.
-pub(super) const ABOUT_THE_BASE: f64 = 0.02;
+/// Distance from the base's axis within which the tool of an arm that goes to a posture is free \[m\]: a WidowX that lies
+/// folded has its tool there, up to 10 cm from the axis, and turning its waist on the way leads past the corners between
+/// that and the box. Not a share of the box, whose near side may be far off because something else stands there.
+pub(super) const ABOUT_THE_BASE: f64 = 0.12;
 
 /// A box in the base frame.
 #[derive(Clone, Copy, Debug)]
@@ -24,20 +24,7 @@ pub(super) struct Workspace {
 impl Workspace {
     /// Distance from a point to the box \[m\]; zero inside, NaN when a number is.
     pub(super) fn distance_outside(&self, point: &Vector3<f64>) -> f64 {
-        let mut squared = 0.0;
-        for axis in 0..3 {
-            let value = point[axis];
-            // Zero only where both comparisons hold, so that NaN does not read as inside.
-            let outside = if value >= self.low[axis] && value <= self.high[axis] {
-                0.0
-            } else if value < self.low[axis] {
-                self.low[axis] - value
-            } else {
-                value - self.high[axis]
-            };
-            squared += outside * outside;
-        }
-        f64::sqrt(squared)
+        self.beyond(point).iter().map(|beyond| beyond * beyond).sum::<f64>().sqrt()
     }
 
     /// How far a point lies beyond each of the box's six sides \[m\]; NaN when a number is.
@@ -45,6 +32,7 @@ impl Workspace {
         std::array::from_fn(|side| {
             let axis = side / 2;
             let beyond = if side % 2 == 0 { self.low[axis] - point[axis] } else { point[axis] - self.high[axis] };
+            // Zero only where the comparison holds, so that NaN does not read as inside.
             if beyond <= 0.0 { 0.0 } else { beyond }
         })
     }
@@ -64,8 +52,8 @@ impl Workspace {
     fn unfolds(&self, next: &Vector3<f64>, last: &Vector3<f64>) -> bool {
         let was_outside = self.distance_outside(last);
         let from_axis = |point: &Vector3<f64>| point.x.hypot(point.y);
-        let about_the_base = from_axis(next) <= self.low[0] + ABOUT_THE_BASE
-            || was_outside > TOLERANCE && from_axis(next) <= from_axis(last);
+        let about_the_base =
+            from_axis(next) <= ABOUT_THE_BASE || was_outside > TOLERANCE && from_axis(next) <= from_axis(last);
         let level = next.z >= last.z.min(self.low[2]) && next.z <= last.z.max(self.high[2]);
         // Not from where the last place is NaN.
         was_outside >= 0.0 && about_the_base && level
@@ -124,6 +112,12 @@ mod tests {
     fn a_box_around_the_base_has_nothing_behind_it() {
         let around = Workspace { low: [-0.6, -0.75, 0.02], high: [0.6, 0.3, 0.9], approaching: true };
         assert!(!around.allows(&Vector3::new(0.0, 0.0, 0.91), &Vector3::new(0.0, 0.0, 0.9)));
+    }
+
+    #[test]
+    fn a_box_far_from_the_base_is_not_made_longer_towards_it() {
+        let far = Workspace { low: [0.5, -0.3, 0.0], high: [0.7, 0.3, 0.3], approaching: true };
+        assert!(!far.allows(&Vector3::new(0.49, 0.0, 0.1), &Vector3::new(0.5, 0.0, 0.1)));
     }
 
     #[test]
