@@ -6,7 +6,7 @@ use nalgebra::Vector3;
 pub(super) const TOLERANCE: f64 = 0.005;
 
 /// Distance from the base's axis within which the tool of an arm that goes to a posture is free \[m\]: a WidowX that lies
-/// folded has its tool there, up to 10 cm from the axis, and turning its waist on the way leads past the corners between
+/// folded has its tool there or just before it, and turning its waist on the way leads past the corners between
 /// that and the box. Not a share of the box, whose near side may be far off because something else stands there.
 pub(super) const ABOUT_THE_BASE: f64 = 0.12;
 
@@ -42,21 +42,21 @@ impl Workspace {
     ///
     /// An arm without torque folds up with its tool behind the box, or just inside. The way from there to a posture,
     /// straight in joints, may lead a little further out before it leads in: that passes about the base's axis, where there
-    /// is nothing but the arm itself, or where the tool comes no further from it; and no lower and no higher.
+    /// is nothing but the arm itself, and no lower and no higher.
     pub(super) fn allows(&self, next: &Vector3<f64>, last: &Vector3<f64>) -> bool {
-        let outside = self.distance_outside(next);
-        let no_further = self.beyond(next).iter().zip(self.beyond(last)).all(|(next, last)| *next <= last);
-        outside <= TOLERANCE || no_further || self.approaching && self.unfolds(next, last)
+        self.distance_outside(next) <= TOLERANCE
+            || self.no_further_out(next, last)
+            || self.approaching && self.about_the_base(next, last)
     }
 
-    fn unfolds(&self, next: &Vector3<f64>, last: &Vector3<f64>) -> bool {
-        let was_outside = self.distance_outside(last);
-        let from_axis = |point: &Vector3<f64>| point.x.hypot(point.y);
-        let about_the_base =
-            from_axis(next) <= ABOUT_THE_BASE || was_outside > TOLERANCE && from_axis(next) <= from_axis(last);
+    fn no_further_out(&self, next: &Vector3<f64>, last: &Vector3<f64>) -> bool {
+        self.beyond(next).iter().zip(self.beyond(last)).all(|(next, last)| *next <= last)
+    }
+
+    fn about_the_base(&self, next: &Vector3<f64>, last: &Vector3<f64>) -> bool {
         let level = next.z >= last.z.min(self.low[2]) && next.z <= last.z.max(self.high[2]);
-        // Not from where the last place is NaN.
-        was_outside >= 0.0 && about_the_base && level
+        // `min` and `max` pass over NaN: from a place that nobody knows nothing is level.
+        next.x.hypot(next.y) <= ABOUT_THE_BASE && level && last.iter().all(|value| value.is_finite())
     }
 }
 
