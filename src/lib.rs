@@ -13,6 +13,7 @@
 
 // 0: plain values
 pub mod time;
+pub mod protection;
 pub mod geometry;
 pub mod embedding;
 pub mod observation;

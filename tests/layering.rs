@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Rank and name, in order.
-const ROWS: [(u32, &str); 28] = [
+const ROWS: [(u32, &str); 29] = [
     (0, "time"),
+    (0, "protection"),
     (0, "geometry"),
     (0, "embedding"),
     (0, "observation"),
