@@ -118,6 +118,16 @@ enum Command {
     Values(values::ValuesArguments),
 }
 
+/// Says whether the arm was seen standing: always when it was not, and after an abnormal end also when it was.
+#[cfg(feature = "mujoco")]
+fn say_hold(report: &crate::runtime::EpisodeReport) {
+    match report.hold {
+        Some(hold) if !hold.is_confirmed() => tracing::error!("{hold}"),
+        Some(hold) if matches!(report.outcome, crate::episode::Outcome::Aborted { .. }) => say!("{hold}"),
+        _ => {}
+    }
+}
+
 /// What is logged without RUST_LOG. RustDDS warns of every reader it has no address of yet, and of the multicast group that
 /// a loopback interface does not have.
 const USUAL_LOG: &str = "warn,rustdds=error,rustdds::network=off,ros2_client=error";

@@ -196,7 +196,9 @@ fn again(
         judge: &mut UntilOver { judge, steps, judged: 0 },
         stop,
     };
-    run_episode(station, request, timing).outcome
+    let report = run_episode(station, request, timing);
+    super::say_hold(&report);
+    report.outcome
 }
 
 /// How the scene was laid: as recorded, else as the seed has it.

@@ -278,6 +278,7 @@ impl Session<'_> {
             stop: &self.stop,
         };
         let report = run_episode(station, request, timing);
+        super::say_hold(&report);
         if !scripted {
             self.device = Some(source.into_device());
         }

@@ -241,6 +241,7 @@ impl Runner {
             stop: &self.stop,
         };
         let report = run_episode(station, request, timing);
+        super::say_hold(&report);
         if let Some(fault) = &report.fault {
             tracing::warn!("{episode_name}: {fault}");
         }

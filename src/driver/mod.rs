@@ -53,6 +53,11 @@ pub trait ArmDriver: Send {
     fn activate(&mut self, now: Timestamp, mode: ControlMode) -> Result<(), DriverError>;
     /// What the arm senses at `now`.
     fn read(&mut self, now: Timestamp) -> Result<Proprioception, DriverError>;
+    /// The newest state whatever the arm complains of (a fault, another commander), for finding out whether it stands; none
+    /// where there is none. Changes nothing.
+    fn observed(&mut self, now: Timestamp) -> Option<Proprioception> {
+        self.read(now).ok()
+    }
     /// Sends a command; its mode is the one the arm was activated with.
     fn write(&mut self, now: Timestamp, command: &JointCommand) -> Result<(), DriverError>;
     /// Stops where it is and stays there under torque; the way out of everything. May be called at any time.

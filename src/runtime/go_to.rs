@@ -43,7 +43,7 @@ pub struct Arrival {
 }
 
 /// Moves to `posture` and waits until the arm is there and at rest, at most two seconds beyond the planned duration.
-/// Whatever happens, the arm holds afterwards.
+/// Whatever happens, the arm is told to hold afterwards.
 pub fn go_to(
     station: &mut Station,
     posture: &Posture,
@@ -100,7 +100,12 @@ pub fn go_to(
             }
         }
     });
-    control.end(clock.now(), Ok(())).and(arrived)
+    let mut end = control.end(timing, Ok(()));
+    let arrived = end.and(arrived);
+    if let Some(hold) = end.hold.filter(|hold| !hold.is_confirmed()) {
+        tracing::error!("{hold}");
+    }
+    arrived
 }
 
 /// The joint farthest from its target, and how far \[rad\]; a missing or NaN joint is infinitely far.

@@ -5,7 +5,7 @@
 
 use super::schedule::{Due, Schedule, Strain};
 use super::stop::guarded;
-use super::{EpisodeReport, EpisodeRequest, Station, close, length};
+use super::{EpisodeReport, EpisodeRequest, Station, Timing, close, length};
 use crate::time::{Clock, ManualClock};
 
 pub(super) fn run(
@@ -44,6 +44,6 @@ pub(super) fn run(
     });
 
     let now = clock.now();
-    let control = control.end(now, Ok(()));
+    let control = control.end(Timing::Lockstep { clock, stopwatch }, Ok(()));
     close(decision, control, ended, now.since(start).as_secs_f64(), decisions.missed())
 }

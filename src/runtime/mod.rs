@@ -12,7 +12,8 @@
 //! Start reading at `lockstep.rs`, then `decision_loop.rs` and `control_loop.rs`.
 //!
 //! Seconds, radians, base frame. The runtime does not know who decides, who listens or which arm it is. It does not
-//! activate the arm and never releases it: whatever way an episode ends, the arm holds.
+//! activate the arm and never releases it: whatever way an episode ends, the arm is told to hold, and in real time it is
+//! watched until its controller shows it standing ([`Hold`]).
 
 mod control_loop;
 mod decision_loop;
@@ -25,6 +26,7 @@ mod pace;
 mod realtime;
 mod schedule;
 mod sleep;
+mod standing;
 mod stop;
 mod wall;
 
@@ -47,6 +49,7 @@ pub use ledger::{Ledger, LedgerSummary, Series, SeriesSummary};
 pub use realtime::Realtime;
 pub use schedule::{DeadlineBudget, DeadlineWatch, Due, Schedule, Strain};
 pub use sleep::Sleeper;
+pub use standing::{Doubt, Hold, StandingWatch};
 pub use stop::{HoldGuard, StopFlag};
 pub use wall::WallOptions;
 
@@ -143,12 +146,14 @@ pub struct EpisodeReport {
     pub dropped_ticks: u64,
     /// What became of the real-time wishes, one line each.
     pub realtime: Vec<String>,
+    /// What is known of the arm after it was told to hold at the end; none in lockstep, where the arm is part of the loop.
+    pub hold: Option<Hold>,
     /// What went wrong with the machinery, if anything did; then the outcome is aborted, unless only a sink failed to
     /// close.
     pub fault: Option<RuntimeError>,
 }
 
-/// Why an episode or a motion could not go on. The arm holds.
+/// Why an episode or a motion could not go on. The arm was told to hold.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RuntimeError {
@@ -159,7 +164,7 @@ pub enum RuntimeError {
     #[error(transparent)]
     Driver(#[from] DriverError),
     /// The arm reports a fault, in its driver's words.
-    #[error("the arm stopped and holds: {0}")]
+    #[error("the arm stopped: {0}")]
     Fault(String),
     /// Who decides could not.
     #[error(transparent)]
@@ -168,7 +173,7 @@ pub enum RuntimeError {
     #[error("a listener of the episode failed: {0:#}")]
     Sink(anyhow::Error),
     /// A bug somewhere below.
-    #[error("the program panicked: {0}; the arm holds: please report this")]
+    #[error("the program panicked: {0}; the arm was told to hold: please report this")]
     Panicked(String),
     /// The deadline budget is used up.
     #[error("{missed} control periods in a row were missed, the limit is {limit}: free the machine, or slow the loop")]
@@ -193,7 +198,7 @@ pub enum RuntimeError {
     #[error("the control thread could not be started: {0}")]
     Thread(std::io::Error),
     /// The safety filter stopped a motion to a posture.
-    #[error("the motion was stopped by the safety filter ({0:?}); the arm holds")]
+    #[error("the motion was stopped by the safety filter ({0:?}); the arm was told to hold")]
     Stopped(LimitReason),
     /// A motion to a posture ended elsewhere.
     #[error("joint {joint} is {off:.3} rad from where it should be, the limit is {limit:.3} rad: is the arm blocked?")]
@@ -224,7 +229,8 @@ pub enum RuntimeError {
     Interrupted(String),
 }
 
-/// Runs one episode to its end. Whatever happens, the arm holds afterwards and the sinks are told how it ended.
+/// Runs one episode to its end. Whatever happens, the arm is told to hold and the sinks are told how it ended;
+/// [`EpisodeReport::hold`] says whether it was seen standing.
 pub fn run_episode(station: &mut Station, request: EpisodeRequest<'_>, timing: Timing<'_>) -> EpisodeReport {
     match timing {
         Timing::Lockstep { clock, stopwatch } => lockstep::run(station, request, clock, stopwatch),
@@ -275,15 +281,23 @@ struct ControlEnd {
     realtime: Vec<String>,
     /// The arm's last fault in words.
     fault: Option<String>,
+    hold: Option<Hold>,
 }
 
 impl ControlLoop<'_> {
-    /// Leaves the arm holding.
-    fn end(mut self, now: Timestamp, result: Result<(), RuntimeError>) -> ControlEnd {
-        let held = self.arm.hold(now).map_err(RuntimeError::from);
+    /// Tells the arm to hold. In real time it is then watched until it is seen standing.
+    fn end(mut self, timing: Timing<'_>, result: Result<(), RuntimeError>) -> ControlEnd {
+        let (held, hold) = match timing {
+            Timing::Lockstep { clock, .. } => (self.arm.hold(clock.now()), None),
+            Timing::Wall { clock, .. } => {
+                let (held, hold) = self.arm.hold_and_confirm(clock);
+                (held, Some(hold))
+            }
+        };
         let fault = self.arm.fault_text();
         let (ledger, counts) = (self.ledger, self.counts);
-        ControlEnd { result: result.and(held), ledger, counts, missed: 0, realtime: Vec::new(), fault }
+        let result = result.and(held.map_err(RuntimeError::from));
+        ControlEnd { result, ledger, counts, missed: 0, realtime: Vec::new(), fault, hold }
     }
 }
 
@@ -331,6 +345,7 @@ fn close(
         control_ticks: counts.ticks,
         dropped_ticks: counts.dropped,
         realtime: control.realtime,
+        hold: control.hold,
         fault,
     }
 }

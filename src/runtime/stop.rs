@@ -10,11 +10,12 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use super::RuntimeError;
+use super::standing::{Doubt, Hold, confirm};
 use crate::action::JointCommand;
 use crate::driver::{ArmDriver, DriverError, FaultCode};
 use crate::episode::Outcome;
 use crate::observation::Proprioception;
-use crate::time::Timestamp;
+use crate::time::{Clock, SystemClock, Timestamp};
 
 /// Arms that were sent a command since they last held; the second Ctrl-C waits for zero.
 static MOVING_ARMS: AtomicUsize = AtomicUsize::new(0);
@@ -142,6 +143,21 @@ impl<'a> HoldGuard<'a> {
             self.uncount();
         }
         result
+    }
+
+    /// The way out of a loop in real time: holds, and watches until the arm is seen standing or that is given up.
+    pub fn hold_and_confirm(&mut self, clock: &SystemClock) -> (Result<(), DriverError>, Hold) {
+        let told = clock.now();
+        let held = self.hold(told);
+        let hold = match held {
+            // A driver that could not pass the hold on may still show that the arm stands: its own time-out may have acted.
+            Err(error) => match confirm(self.arm, told, clock) {
+                standing @ Hold::Standing { .. } => standing,
+                Hold::Unconfirmed(_) => Hold::Unconfirmed(Doubt::NotSent(error)),
+            },
+            Ok(()) => confirm(self.arm, told, clock),
+        };
+        (held, hold)
     }
 
     /// The last fault the arm reported, in words; for after the loop, since it allocates.

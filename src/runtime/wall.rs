@@ -14,7 +14,7 @@ use super::schedule::{DeadlineBudget, DeadlineWatch, Due, Schedule, Strain};
 use super::sleep::Sleeper;
 use super::stop::{guarded, message};
 use super::{
-    ControlCounts, ControlEnd, EpisodeReport, EpisodeRequest, Ledger, Realtime, RuntimeError, Station, StopFlag,
+    ControlCounts, ControlEnd, Doubt, EpisodeReport, EpisodeRequest, Hold, Ledger, Realtime, RuntimeError, Station, StopFlag,
     Timing, close, length,
 };
 use crate::episode::{Judge, Outcome};
@@ -50,7 +50,10 @@ pub(super) fn run(
     });
     let start = match begun {
         Ok(start) => start,
-        Err(error) => return close(decision, control.end(clock.now(), Ok(())), Err(error), 0.0, 0),
+        Err(error) => {
+            let control = control.end(Timing::Wall { clock, options }, Ok(()));
+            return close(decision, control, Err(error), 0.0, 0);
+        },
     };
 
     let mut decisions = Schedule::new(start, policy_period);
@@ -151,8 +154,9 @@ impl ControlSide<'_> {
             }
             Ok(())
         });
-        let end = control.end(clock.now(), result);
+        // Nobody decides for an arm that is being stopped.
         drop(ended);
+        let end = control.end(Timing::Wall { clock, options }, result);
         ControlEnd { missed: pacer.missed(), realtime, ..end }
     }
 }
@@ -175,6 +179,7 @@ impl ControlEnd {
             missed: 0,
             realtime: Vec::new(),
             fault: None,
+            hold: Some(Hold::Unconfirmed(Doubt::NotWatched)),
         }
     }
 }

@@ -13,6 +13,7 @@ mod fault;
 mod latency_timer;
 #[cfg(feature = "dynamixel")]
 mod loopback;
+pub mod loss;
 #[cfg(feature = "dynamixel")]
 mod pty;
 #[cfg(feature = "ros2")]

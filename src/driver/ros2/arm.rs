@@ -87,6 +87,17 @@ impl<L: ArmLink> RosArm<L> {
         self.options.patience * 6
     }
 
+    fn sensed(&self, state: &ArmState, at: Timestamp) -> Proprioception {
+        Proprioception {
+            joint_positions: state.positions,
+            joint_velocities: state.velocities,
+            joint_efforts: state.efforts,
+            finger_position: state.finger,
+            gripper: self.robot.gripper.fraction_from_finger(state.finger),
+            measured_at: at,
+        }
+    }
+
     fn trip(&mut self) {
         self.active = None;
         self.bridge.send(Order::Hold);
@@ -223,20 +234,16 @@ impl<L: ArmLink> ArmDriver for RosArm<L> {
                 (Condition::SecondCommander, _) => DriverError::SecondCommander,
                 (Condition::Lost(error), _) => error,
                 (Condition::Ready, Some(error)) => error,
-                (Condition::Ready, None) => {
-                    return Ok(Proprioception {
-                        joint_positions: state.positions,
-                        joint_velocities: state.velocities,
-                        joint_efforts: state.efforts,
-                        finger_position: state.finger,
-                        gripper: self.robot.gripper.fraction_from_finger(state.finger),
-                        measured_at: at,
-                    });
-                }
+                (Condition::Ready, None) => return Ok(self.sensed(&state, at)),
             },
         };
         self.trip();
         Err(error)
+    }
+
+    fn observed(&mut self, _: Timestamp) -> Option<Proprioception> {
+        let (state, at) = self.bridge.state()?;
+        Some(self.sensed(&state, at))
     }
 
     fn write(&mut self, _: Timestamp, command: &JointCommand) -> Result<(), DriverError> {

@@ -11,6 +11,7 @@ use rustdds::serialization::to_writer_with_rep_id;
 use super::node::{Endpoint, RosNode, dds_type};
 use super::wait::{poll_once, wait_for};
 use super::{Qos, RosError, RosMessage};
+use crate::transport::loss;
 
 /// Publishes messages on a topic.
 pub struct RosPublisher<M: RosMessage> {
@@ -32,6 +33,9 @@ impl<M: RosMessage> RosPublisher<M> {
 
     /// Hands a message to the middleware; [`Qos::Command`] and [`Qos::State`] never wait.
     pub fn publish(&self, message: M) -> Result<(), RosError> {
+        if loss::outgoing_is_lost() {
+            return Ok(());
+        }
         self.inner.publish(message).map_err(|error| match error {
             WriteError::WouldBlock { .. } => RosError::Full { topic: self.topic.clone() },
             other => RosError::Send { topic: self.topic.clone(), cause: other.to_string() },
@@ -108,6 +112,7 @@ impl<M: RosMessage> RosSubscriber<M> {
         for _ in 0..DROPPED_AT_ONCE {
             match poll_once(self.inner.async_take()) {
                 None => return Ok(None),
+                Some(_) if loss::incoming_is_lost() => {}
                 Some(taken) => {
                     if let Some(message) = self.accept(taken.map(|(message, _)| message))? {
                         return Ok(Some(message));

@@ -218,6 +218,26 @@ impl FciArm {
             (!plausible).then_some(DriverError::Implausible { joint, value, low, high })
         })
     }
+
+    /// The newest report as the trait has it.
+    fn sensed(&self) -> Proprioception {
+        let report = &self.last;
+        let (gripper, finger_position) = match (&self.hand, &self.settings.hand) {
+            (Some(hand), Some(settings)) => {
+                let gripper = hand.measured();
+                (gripper, 0.5 * (settings.closed + gripper * (settings.open - settings.closed)))
+            }
+            _ => (0.0, 0.0),
+        };
+        Proprioception {
+            joint_positions: JointVector::from_slice(&report.q),
+            joint_velocities: JointVector::from_slice(&report.dq),
+            joint_efforts: JointVector::from_slice(&report.tau),
+            finger_position,
+            gripper,
+            measured_at: report.received_at,
+        }
+    }
 }
 
 impl ArmDriver for FciArm {
@@ -248,22 +268,13 @@ impl ArmDriver for FciArm {
         if let Some(trouble) = self.trouble(now) {
             return Err(trouble);
         }
-        let report = &self.last;
-        let (gripper, finger_position) = match (&self.hand, &self.settings.hand) {
-            (Some(hand), Some(settings)) => {
-                let gripper = hand.measured();
-                (gripper, 0.5 * (settings.closed + gripper * (settings.open - settings.closed)))
-            }
-            _ => (0.0, 0.0),
-        };
-        Ok(Proprioception {
-            joint_positions: JointVector::from_slice(&report.q),
-            joint_velocities: JointVector::from_slice(&report.dq),
-            joint_efforts: JointVector::from_slice(&report.tau),
-            finger_position,
-            gripper,
-            measured_at: report.received_at,
-        })
+        Ok(self.sensed())
+    }
+
+    /// The controller goes on telling where the arm is while it reports a fault.
+    fn observed(&mut self, _now: Timestamp) -> Option<Proprioception> {
+        self.refresh();
+        Some(self.sensed())
     }
 
     fn write(&mut self, now: Timestamp, command: &JointCommand) -> Result<(), DriverError> {

@@ -24,6 +24,7 @@ use crate::driver::panda::wire::fci::{
 };
 use crate::kinematics::Chain;
 use crate::time::Timestamp;
+use crate::transport::loss;
 
 /// One cycle.
 const PERIOD: Duration = Duration::from_millis(1);
@@ -313,6 +314,9 @@ impl Server {
             std::thread::sleep(Duration::from_micros(50));
         }
         let lose = self.outside.lose.load(Ordering::Acquire);
+        if loss::incoming_is_lost() {
+            return None;
+        }
         if found.is_some() && lose > 0 {
             self.outside.lose.store(lose - 1, Ordering::Release);
             return None;
@@ -322,6 +326,9 @@ impl Server {
 
     fn send_state(&mut self) {
         let Some(to) = self.client.as_ref().and_then(|client| client.states_to) else { return };
+        if loss::outgoing_is_lost() {
+            return;
+        }
         // A state that cannot be sent is a lost one.
         let _ = self.udp.send_to(&self.controller.state().encode(), to);
     }

@@ -61,6 +61,20 @@ impl<L: ByteLink> DynamixelArm<L> {
         sensed
     }
 
+    /// Where the servos say they are, also while one of them reports an error or the bus was given up.
+    pub(super) fn observe(&mut self, now: Timestamp) -> Option<Proprioception> {
+        if self.fault.is_none() && !self.lost {
+            return self.read_cycle(now).ok();
+        }
+        let until = self.bus.now() + READ_BUDGET;
+        self.feed(now);
+        self.bus.limit(Some(until));
+        let mut states = [[0; STATE]; N + 1];
+        let complete = self.ask_states(&mut states, until);
+        self.bus.limit(None);
+        if complete.ok()? { self.sense(now, &states).ok() } else { None }
+    }
+
     fn read_within(&mut self, now: Timestamp, until: Timestamp) -> Result<Proprioception, DriverError> {
         let mut states = [[0; STATE]; N + 1];
         let complete = self.ask_states(&mut states, until)?;

@@ -226,6 +226,10 @@ impl<L: ByteLink> ArmDriver for DynamixelArm<L> {
         self.read_cycle(now)
     }
 
+    fn observed(&mut self, now: Timestamp) -> Option<Proprioception> {
+        self.observe(now)
+    }
+
     fn write(&mut self, now: Timestamp, command: &JointCommand) -> Result<(), DriverError> {
         self.write_cycle(now, command)
     }

@@ -127,6 +127,17 @@ impl XsSdkArm {
         }
     }
 
+    fn sensed(&self, state: &WorkerState) -> Proprioception {
+        Proprioception {
+            joint_positions: state.arm.positions,
+            joint_velocities: state.arm.velocities,
+            joint_efforts: state.arm.torques,
+            finger_position: state.arm.finger,
+            gripper: self.session.gripper.fraction_from_finger(state.arm.finger),
+            measured_at: state.good_at,
+        }
+    }
+
     /// Waits for a good state that is fresher than this call, and looks at everything the node answers.
     fn settle(&mut self) -> Result<(), ConnectError> {
         let asked = self.clock.now();
@@ -215,14 +226,12 @@ impl ArmDriver for XsSdkArm {
 
     fn read(&mut self, now: Timestamp) -> Result<Proprioception, DriverError> {
         let state = self.state(now)?;
-        Ok(Proprioception {
-            joint_positions: state.arm.positions,
-            joint_velocities: state.arm.velocities,
-            joint_efforts: state.arm.torques,
-            finger_position: state.arm.finger,
-            gripper: self.session.gripper.fraction_from_finger(state.arm.finger),
-            measured_at: state.good_at,
-        })
+        Ok(self.sensed(&state))
+    }
+
+    fn observed(&mut self, _now: Timestamp) -> Option<Proprioception> {
+        self.refresh();
+        self.newest.map(|state| self.sensed(&state))
     }
 
     fn write(&mut self, now: Timestamp, command: &JointCommand) -> Result<(), DriverError> {

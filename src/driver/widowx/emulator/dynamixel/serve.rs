@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::BusEmulator;
-use crate::transport::{ByteLink, LinkError, Pty};
+use crate::transport::{ByteLink, LinkError, Pty, loss};
 
 /// Longest sleep: the servos' own loop goes on while nobody talks.
 const IDLE: Duration = Duration::from_millis(2);
@@ -22,6 +22,9 @@ pub fn serve(bus: &mut BusEmulator, link: &mut impl ByteLink, stop: &AtomicBool)
     while !stop.load(Ordering::Acquire) {
         let now = link.now();
         bus.take_due(now, &mut outgoing);
+        if loss::outgoing_is_lost() {
+            outgoing.clear();
+        }
         if !outgoing.is_empty() {
             match link.write_all(&outgoing) {
                 // Nobody reads: what was said is lost, as on a wire.
@@ -35,6 +38,7 @@ pub fn serve(bus: &mut BusEmulator, link: &mut impl ByteLink, stop: &AtomicBool)
             None => now + IDLE,
         };
         let count = link.read(&mut incoming, until)?;
+        let count = if loss::incoming_is_lost() { 0 } else { count };
         let now = link.now();
         if count > 0 {
             bus.receive(now, &incoming[..count]);

@@ -1,0 +1,43 @@
+//! Messages lost on purpose, each direction apart: how the fault matrix makes an emulated controller deaf or mute.
+//!
+//! Only a build with the feature `fault-controls` has the switches; in every other nothing is ever lost here.
+
+#[cfg(feature = "fault-controls")]
+mod switches {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    static INCOMING: AtomicBool = AtomicBool::new(false);
+    static OUTGOING: AtomicBool = AtomicBool::new(false);
+
+    /// Throws away what this process receives over ROS 2, FCI and the servo bus, and what it sends, from now on.
+    pub fn lose(incoming: bool, outgoing: bool) {
+        INCOMING.store(incoming, Ordering::Release);
+        OUTGOING.store(outgoing, Ordering::Release);
+    }
+
+    pub(crate) fn incoming_is_lost() -> bool {
+        INCOMING.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn outgoing_is_lost() -> bool {
+        OUTGOING.load(Ordering::Acquire)
+    }
+}
+
+#[cfg(not(feature = "fault-controls"))]
+mod switches {
+    #[inline(always)]
+    pub(crate) const fn incoming_is_lost() -> bool {
+        false
+    }
+
+    #[inline(always)]
+    pub(crate) const fn outgoing_is_lost() -> bool {
+        false
+    }
+}
+
+#[cfg(feature = "fault-controls")]
+pub use switches::lose;
+#[allow(unused_imports, reason = "each wire is a feature of its own")]
+pub(crate) use switches::{incoming_is_lost, outgoing_is_lost};
