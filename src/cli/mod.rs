@@ -28,7 +28,7 @@ mod evaluate;
 #[cfg(feature = "mujoco")]
 mod device;
 #[cfg(feature = "mujoco")]
-mod link;
+pub mod link;
 #[cfg(feature = "mujoco")]
 mod live;
 #[cfg(all(feature = "mujoco", feature = "torch"))]

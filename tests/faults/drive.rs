@@ -1,0 +1,190 @@
+//! The process that drives: the runtime's two loops over a driver, a made-up camera and a policy that sways the tool to and
+//! fro, both of which misbehave on cue. What it notices is printed, a line an event.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use visuomotor::action::{Action, ActionError, ActionSource, ControlMode, Decision};
+use visuomotor::config::{ControlSetting, GripperPolicy};
+use visuomotor::control::Controller;
+use visuomotor::driver::ArmDriver;
+use visuomotor::episode::{ControlTick, EpisodeEnd, EpisodeStart, Filtered, Judge, LimitReason, Outcome, Step, StepSink};
+use visuomotor::kinematics::Chain;
+use visuomotor::observation::Observation;
+use visuomotor::runtime::fake::FakeCamera;
+use visuomotor::runtime::{
+    DeadlineBudget, EpisodeRequest, Station, StopFlag, Timing, WallOptions, run_episode,
+};
+use visuomotor::safety::SafetyFilter;
+use visuomotor::time::{SystemClock, Timestamp};
+
+use super::link::Link;
+use super::trace::monotonic;
+
+/// Time between decisions.
+const POLICY_PERIOD: Duration = Duration::from_millis(200);
+
+/// Where the tool goes per decision, at most \[m\].
+const STRIDE: f64 = 0.03;
+
+/// Sways the tool sideways: five decisions one way, ten back, and so on.
+pub struct Sway {
+    step: u64,
+}
+
+impl Sway {
+    pub fn new() -> Self {
+        Self { step: 0 }
+    }
+}
+
+impl ActionSource for Sway {
+    fn name(&self) -> &str {
+        "sway"
+    }
+
+    fn reset(&mut self) {
+        self.step = 0;
+    }
+
+    fn decide(&mut self, _: &Observation) -> Result<Decision, ActionError> {
+        let turn = (self.step + 5) / 10 % 2;
+        self.step += 1;
+        let along = if turn == 0 { STRIDE } else { -STRIDE };
+        Ok(Decision::plain(Action { translation: [0.0, along, 0.0], rotation: [0.0; 3], gripper: 1.0 }))
+    }
+}
+
+/// Prints what the control loop did about a fault, once each time it changes.
+pub struct Noticing {
+    last: Option<LimitReason>,
+    said: bool,
+}
+
+impl StepSink for Noticing {
+    fn episode_started(&mut self, _: &EpisodeStart) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    fn step(&mut self, step: &Step<'_>) -> anyhow::Result<()> {
+        if !self.said && step.index >= 2 {
+            self.said = true;
+            event("moving");
+        }
+        Ok(())
+    }
+
+    fn control_tick(&mut self, tick: &ControlTick) -> anyhow::Result<()> {
+        let now = match tick.filtered {
+            Filtered::Stopped(reason) => Some(reason),
+            _ => None,
+        };
+        if now != self.last {
+            self.last = now;
+            match now {
+                Some(reason) => event(&format!("stopped {reason:?}")),
+                None => event("resumed"),
+            }
+        }
+        Ok(())
+    }
+
+    fn episode_ended(&mut self, _: &EpisodeEnd) -> anyhow::Result<()> {
+        Ok(())
+    }
+}
+
+/// A line with the machine's time. A closed terminal is no reason to fall over.
+fn event(what: &str) {
+    use std::io::Write;
+    let mut out = std::io::stdout();
+    // Whoever reads may be gone: that is one of the faults.
+    let _ = writeln!(out, "{:.6} {what}", monotonic() as f64 * 1e-9);
+    let _ = out.flush();
+}
+
+struct Never;
+
+impl Judge for Never {
+    fn judge(&mut self, _: Timestamp) -> Option<Outcome> {
+        None
+    }
+
+    fn time_out(&mut self, _: Timestamp) -> Outcome {
+        Outcome::Failure { judge: "matrix".into(), why: "time is up".into() }
+    }
+}
+
+/// A station over this arm.
+pub fn station(link: Link, mode: ControlMode, arm: Box<dyn ArmDriver>) -> anyhow::Result<Station> {
+    let robot = link.robot();
+    let chain = Chain::from_robot(&robot)?;
+    let bounds = visuomotor::action::ActionBounds::BRIDGE;
+    let setting = ControlSetting { law: link.law(mode), ..ControlSetting::default() };
+    let controller = Controller::new(&robot, chain.clone(), bounds, GripperPolicy::Direct, POLICY_PERIOD)
+        .with_law(&robot, &setting)?;
+    let (camera, _) = FakeCamera::new("camera", 64, 64);
+    Ok(Station {
+        arm,
+        cameras: vec![(Box::new(camera), 0.3)],
+        safety: SafetyFilter::new(&robot, chain.clone()),
+        chain,
+        controller,
+        control_period: Duration::from_secs_f64(1.0 / robot.robot.control_rate_hz),
+        policy_period: POLICY_PERIOD,
+    })
+}
+
+/// What is known before the first step.
+pub fn start(link: Link) -> EpisodeStart {
+    let robot = link.robot();
+    EpisodeStart {
+        name: "fault".into(),
+        task: "sway".into(),
+        instruction: "sway".into(),
+        joint_names: robot.joint_names(),
+        robot: robot.robot.name,
+        action_source: "sway".into(),
+        policy_rate_hz: 1.0 / POLICY_PERIOD.as_secs_f64(),
+        control_rate_hz: robot.robot.control_rate_hz,
+        seed: 1,
+        settings: String::new(),
+    }
+}
+
+/// Drives until it is stopped, a fault ends it, or `seconds` are over.
+pub fn run(link: Link, mode: ControlMode, port: &Path, seconds: f64) -> anyhow::Result<()> {
+    let stop = StopFlag::on_signals()?;
+    let clock = Arc::new(SystemClock::new());
+    let mut arm = link.connect(mode, port, &clock)?;
+    arm.activate(visuomotor::time::Clock::now(&*clock), mode)?;
+    let mut station = station(link, mode, arm)?;
+    event("active");
+    let period = station.control_period.as_secs_f64();
+    let periods = |seconds: f64| (seconds / period).ceil() as u64;
+    let options = WallOptions {
+        budget: DeadlineBudget { warn: 1, hold: periods(0.1).max(2), stop: periods(0.5).max(5) },
+        ..WallOptions::default()
+    };
+    let mut noticing = Noticing { last: None, said: false };
+    let request = EpisodeRequest {
+        start: start(link),
+        seconds,
+        source: &mut Sway::new(),
+        sinks: vec![&mut noticing],
+        judge: &mut Never,
+        stop: &stop,
+    };
+    let report = run_episode(&mut station, request, Timing::Wall { clock: &clock, options: &options });
+    event(&format!("ended {:?}", report.outcome));
+    if let Some(fault) = &report.fault {
+        event(&format!("fault {fault}"));
+    }
+    if let Some(hold) = report.hold {
+        event(&format!("hold {hold}"));
+    }
+    drop(station);
+    event("left");
+    Ok(())
+}

@@ -1,0 +1,115 @@
+//! What the emulated arm did, written by its process and read by the one that judges: one line of numbers a physics turn.
+//!
+//! Stamps are `CLOCK_MONOTONIC`, which all processes of a machine share.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use visuomotor::driver::{Drive, Plant};
+use visuomotor::observation::{JointVector, Proprioception};
+use visuomotor::time::Timestamp;
+
+/// The machine's monotonic clock \[ns\].
+pub fn monotonic() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is a valid timespec that outlives the call, and the clock exists on Linux (clock_gettime(2)).
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) };
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+/// A plant whose every turn is written down.
+pub struct Watched<P> {
+    plant: P,
+    drive: Option<Drive>,
+    file: Arc<Mutex<BufWriter<File>>>,
+}
+
+impl<P: Plant> Watched<P> {
+    /// Writes to `path`; a thread flushes it every few milliseconds, so that a kill loses next to nothing.
+    pub fn new(plant: P, path: &Path) -> std::io::Result<Self> {
+        let file = Arc::new(Mutex::new(BufWriter::new(File::create(path)?)));
+        let flushed = Arc::clone(&file);
+        std::thread::spawn(move || {
+            loop {
+                std::thread::sleep(std::time::Duration::from_millis(5));
+                flushed.lock().expect("the writer does not panic").flush().expect("the trace can be written");
+            }
+        });
+        Ok(Self { plant, drive: None, file })
+    }
+}
+
+impl<P: Plant> Plant for Watched<P> {
+    fn joints(&self) -> usize {
+        self.plant.joints()
+    }
+
+    fn drive(&mut self, drive: Drive) {
+        self.drive = Some(drive);
+        self.plant.drive(drive);
+    }
+
+    fn drive_gripper(&mut self, fraction: f64) {
+        self.plant.drive_gripper(fraction);
+    }
+
+    fn advance_to(&mut self, now: Timestamp) {
+        self.plant.advance_to(now);
+        let state = self.plant.sense();
+        let mut line = vec![monotonic() as f64 * 1e-9];
+        line.extend(state.joint_positions.iter());
+        line.extend(state.joint_velocities.iter());
+        let (mode, goal) = match self.drive {
+            Some(Drive::Position(goal)) => (1.0, goal),
+            Some(Drive::Velocity(goal)) => (2.0, goal),
+            Some(Drive::Floating(goal) | Drive::Torque(goal)) => (3.0, goal),
+            Some(Drive::Limp) | None => (0.0, JointVector::zeros(self.plant.joints())),
+        };
+        line.push(mode);
+        line.extend(goal.iter());
+        let mut file = self.file.lock().expect("the flusher does not panic");
+        for value in line {
+            file.write_all(&value.to_le_bytes()).expect("the trace can be written");
+        }
+    }
+
+    fn sense(&self) -> Proprioception {
+        self.plant.sense()
+    }
+}
+
+/// One physics turn.
+#[derive(Clone, Debug)]
+pub struct Turn {
+    /// When \[s\].
+    pub at: f64,
+    /// Joint positions \[rad\].
+    pub positions: Vec<f64>,
+    /// Joint velocities \[rad/s\].
+    pub velocities: Vec<f64>,
+    /// What the motors were told: 0 nothing, 1 positions, 2 velocities, 3 torques.
+    pub mode: u8,
+    /// The numbers of that \[rad, rad/s or Nm\].
+    pub goal: Vec<f64>,
+}
+
+/// All turns so far; an unfinished last one is left out.
+pub fn read(path: &Path, joints: usize) -> Vec<Turn> {
+    let bytes = std::fs::read(path).unwrap_or_default();
+    let numbers: Vec<f64> = bytes
+        .chunks_exact(8)
+        .map(|chunk| f64::from_le_bytes(chunk.try_into().expect("chunks of eight bytes")))
+        .collect();
+    numbers
+        .chunks_exact(2 + 3 * joints)
+        .map(|line| Turn {
+            at: line[0],
+            positions: line[1..1 + joints].to_vec(),
+            velocities: line[1 + joints..1 + 2 * joints].to_vec(),
+            mode: line[1 + 2 * joints] as u8,
+            goal: line[2 + 2 * joints..].to_vec(),
+        })
+        .collect()
+}
