@@ -44,8 +44,8 @@ pub use decision_loop::DecisionLoop;
 pub use go_to::{Arrival, Posture, go_to};
 pub use latest::{LatestReader, LatestWriter, latest};
 pub use ledger::{Ledger, LedgerSummary, Series, SeriesSummary};
-pub use realtime::Realtime;
-pub use schedule::{DeadlineBudget, DeadlineWatch, Due, Schedule, Strain};
+pub use realtime::{Granted, Realtime};
+pub use schedule::{DeadlineBudget, DeadlineWatch, Due, PAYBACK, Schedule, Strain};
 pub use sleep::Sleeper;
 pub use stop::{HoldGuard, StopFlag};
 pub use wall::WallOptions;
@@ -141,8 +141,8 @@ pub struct EpisodeReport {
     pub control_ticks: u64,
     /// Control ticks the sinks did not get because the ring was full.
     pub dropped_ticks: u64,
-    /// What became of the real-time wishes, one line each.
-    pub realtime: Vec<String>,
+    /// What became of the real-time wishes.
+    pub realtime: Vec<Granted>,
     /// What went wrong with the machinery, if anything did; then the outcome is aborted, unless only a sink failed to
     /// close.
     pub fault: Option<RuntimeError>,
@@ -171,12 +171,15 @@ pub enum RuntimeError {
     #[error("the program panicked: {0}; the arm holds: please report this")]
     Panicked(String),
     /// The deadline budget is used up.
-    #[error("{missed} control periods in a row were missed, the limit is {limit}: free the machine, or slow the loop")]
+    #[error(
+        "control periods of {lost:.3} s were missed and too few kept to make up for it, the limit is {limit:.3} s: free the \
+         machine, or give the control loop a real-time priority ([realtime] of the launch file)"
+    )]
     Deadlines {
-        /// Periods missed in a row.
-        missed: u64,
-        /// Limit \[periods\].
-        limit: u64,
+        /// Time lost and not paid back \[s\].
+        lost: f64,
+        /// Limit \[s\].
+        limit: f64,
     },
     /// The control loop has published nothing yet.
     #[error("the control loop has not read the arm yet")]
@@ -222,6 +225,12 @@ pub enum RuntimeError {
     /// Someone raised the stop flag during a motion to a posture.
     #[error("stopped: {0}")]
     Interrupted(String),
+}
+
+impl RuntimeError {
+    fn deadlines(lost: Duration, limit: Duration) -> Self {
+        Self::Deadlines { lost: lost.as_secs_f64(), limit: limit.as_secs_f64() }
+    }
 }
 
 /// Runs one episode to its end. Whatever happens, the arm holds afterwards and the sinks are told how it ended.
@@ -272,7 +281,7 @@ struct ControlEnd {
     ledger: Ledger,
     counts: ControlCounts,
     missed: u64,
-    realtime: Vec<String>,
+    realtime: Vec<Granted>,
     /// The arm's last fault in words.
     fault: Option<String>,
 }

@@ -16,6 +16,10 @@ pub fn connect(_: &Launch, _: &Robot, _: &Arc<SystemClock>) -> anyhow::Result<Bo
     bail!(ABSENT)
 }
 
+pub fn connect_faulted(_: &Launch, _: &Robot, _: &Arc<SystemClock>) -> anyhow::Result<Box<dyn ArmDriver>> {
+    bail!(ABSENT)
+}
+
 pub fn check(_: &Launch, _: &Robot, _: &Arc<SystemClock>) -> anyhow::Result<CheckReport> {
     bail!(ABSENT)
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 
 use super::Emulated;
 use crate::config::{Launch, Robot};
-use crate::driver::widowx::driver::{DynamixelArm, DynamixelOptions, check_bus};
+use crate::driver::widowx::driver::{DynamixelArm, DynamixelOptions, PositionServo, check_bus};
 use crate::driver::widowx::emulator::dynamixel::{BusEmulator, BusServer};
 use crate::driver::{ArmDriver, CheckReport, Plant};
 use crate::time::SystemClock;
@@ -35,8 +35,21 @@ fn only_widowx(robot: &Robot) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What the launch file says; the driver checks it.
+fn options(launch: &Launch) -> DynamixelOptions {
+    DynamixelOptions { servo: launch.dynamixel.yielding.map_or_else(Default::default, PositionServo::Limited) }
+}
+
 pub fn connect(launch: &Launch, robot: &Robot, _clock: &Arc<SystemClock>) -> anyhow::Result<Box<dyn ArmDriver>> {
-    Ok(Box::new(DynamixelArm::connect(open(launch, robot)?, robot, DynamixelOptions::default())?))
+    Ok(Box::new(DynamixelArm::connect(open(launch, robot)?, robot, options(launch))?))
+}
+
+pub fn connect_faulted(
+    launch: &Launch,
+    robot: &Robot,
+    _clock: &Arc<SystemClock>,
+) -> anyhow::Result<Box<dyn ArmDriver>> {
+    Ok(Box::new(DynamixelArm::connect_faulted(open(launch, robot)?, robot, options(launch))?))
 }
 
 pub fn check(launch: &Launch, robot: &Robot, _clock: &Arc<SystemClock>) -> anyhow::Result<CheckReport> {

@@ -21,27 +21,34 @@ fn address(launch: &Launch) -> String {
     launch.link.address.clone().unwrap_or_else(|| USUAL_ADDRESS.into())
 }
 
-fn model(robot: &Robot) -> anyhow::Result<(Model, FciSettings)> {
-    Ok(FciSettings::from_robot(robot)?)
+/// From the description, with what the launch file says, both checked against the maker.
+fn model(launch: &Launch, robot: &Robot) -> anyhow::Result<(Model, FciSettings)> {
+    let (model, settings) = FciSettings::from_robot(robot)?;
+    Ok((model, settings.with(model, &launch.fci)?))
 }
 
 pub fn connect(launch: &Launch, robot: &Robot, clock: &Arc<SystemClock>) -> anyhow::Result<Box<dyn ArmDriver>> {
-    let (model, settings) = model(robot)?;
+    let (model, settings) = model(launch, robot)?;
     Ok(Box::new(FciArm::connect(&address(launch), model, settings, clock.clone())?))
 }
 
+/// A robot in a reflex connects as it is; only [`ArmDriver::recover`] clears it.
+pub fn connect_faulted(launch: &Launch, robot: &Robot, clock: &Arc<SystemClock>) -> anyhow::Result<Box<dyn ArmDriver>> {
+    connect(launch, robot, clock)
+}
+
 pub fn check(launch: &Launch, robot: &Robot, clock: &Arc<SystemClock>) -> anyhow::Result<CheckReport> {
-    let (model, settings) = model(robot)?;
+    let (model, settings) = model(launch, robot)?;
     Ok(check_fci(&address(launch), model, settings, clock.clone())?)
 }
 
 pub fn emulate(
-    _launch: &Launch,
+    launch: &Launch,
     robot: &Robot,
     plant: Box<dyn Plant>,
     _clock: &Arc<SystemClock>,
 ) -> anyhow::Result<Emulated> {
-    let (model, _) = model(robot)?;
+    let (model, _) = model(launch, robot)?;
     anyhow::ensure!(
         model == Model::Fer,
         "{}: the emulated controller speaks FCI version {}, this arm speaks {}; use panda",
