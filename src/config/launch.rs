@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ConfigError, ControlLaw, ControlSetting, DynamixelSetting, FciSetting, MotionSetting, RealtimeSetting, Robot, TeleopSetting,
-    TighterLimits, digest, driver, load, project_root, tighter,
+    ConfigError, ControlLaw, ControlSetting, DynamixelSetting, FciSetting, MotionSetting, RealtimeSetting, Robot,
+    TeleopSetting, TighterLimits, digest, driver, load, project_root, tighter,
 };
 use crate::action::ActionBounds;
 

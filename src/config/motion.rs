@@ -36,7 +36,10 @@ impl MotionSetting {
             path,
             "motion.approach_speed",
             speed,
-            format!("more than 0 and at most {most} rad/s, the slowest joint's limits.joint_velocity of {}", robot.robot.name),
+            format!(
+                "more than 0 and at most {most} rad/s, the slowest joint's limits.joint_velocity of {}",
+                robot.robot.name
+            ),
             "0.25 is slow enough to step back from",
         ))
     }

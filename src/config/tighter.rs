@@ -34,7 +34,8 @@ impl TighterLimits {
     pub fn tighten(&self, path: &Path, robot: &mut Robot, policy_period: f64) -> Result<(), ConfigError> {
         let name = robot.robot.name.clone();
         let limits = &mut robot.limits;
-        let unfit = |key: String, found: f64, expected: String| ConfigError::unfit(path, key, found, expected, ONLY_TIGHTER);
+        let unfit =
+            |key: String, found: f64, expected: String| ConfigError::unfit(path, key, found, expected, ONLY_TIGHTER);
         for axis in 0..3 {
             let (low, high) = (limits.workspace_low[axis], limits.workspace_high[axis]);
             let inside = |value: f64| value >= low && value <= high;
@@ -50,7 +51,11 @@ impl TighterLimits {
         for axis in 0..3 {
             let (low, high) = (limits.workspace_low[axis], limits.workspace_high[axis]);
             if !(low < high) {
-                return Err(unfit(format!("limits.workspace_low[{axis}]"), low, format!("less than workspace_high = {high}")));
+                return Err(unfit(
+                    format!("limits.workspace_low[{axis}]"),
+                    low,
+                    format!("less than workspace_high = {high}"),
+                ));
             }
         }
         if let Some(age) = self.command_age {
@@ -169,9 +174,24 @@ mod tests {
     fn a_looser_limit_is_refused_with_file_key_value_limit_and_fix() {
         let none = TighterLimits::default;
         let cases = [
-            (TighterLimits { workspace_low: Some([0.05, -0.3, 0.017]), ..none() }, "limits.workspace_low[0]", "0.05", "0.1"),
-            (TighterLimits { workspace_high: Some([0.4, 0.25, 0.5]), ..none() }, "limits.workspace_high[2]", "0.5", "0.33"),
-            (TighterLimits { workspace_high: Some([0.4, f64::NAN, 0.3]), ..none() }, "limits.workspace_high[1]", "NaN", "0.25"),
+            (
+                TighterLimits { workspace_low: Some([0.05, -0.3, 0.017]), ..none() },
+                "limits.workspace_low[0]",
+                "0.05",
+                "0.1",
+            ),
+            (
+                TighterLimits { workspace_high: Some([0.4, 0.25, 0.5]), ..none() },
+                "limits.workspace_high[2]",
+                "0.5",
+                "0.33",
+            ),
+            (
+                TighterLimits { workspace_high: Some([0.4, f64::NAN, 0.3]), ..none() },
+                "limits.workspace_high[1]",
+                "NaN",
+                "0.25",
+            ),
             (TighterLimits { command_age: Some(0.6), ..none() }, "limits.command_age", "0.6", "0.5 s"),
             (TighterLimits { command_age: Some(0.2), ..none() }, "limits.command_age", "0.2", "policy period"),
             (TighterLimits { command_age: Some(f64::NAN), ..none() }, "limits.command_age", "NaN", "0.5 s"),

@@ -222,6 +222,31 @@ pub enum RuntimeError {
         /// Limit \[rad\].
         limit: f64,
     },
+    /// An arm that was told to hold moves.
+    #[error(
+        "joint {joint} moved by {moved:.3} rad after the arm was told to hold, the limit is {limit} rad: that it holds could \
+         not be confirmed; use the hardware stop, support the arm and look at it"
+    )]
+    NotStanding {
+        /// Joint, counted from 0.
+        joint: usize,
+        /// How far \[rad\].
+        moved: f64,
+        /// Limit \[rad\].
+        limit: f64,
+    },
+    /// The arm failed, and nobody is there to let it recover.
+    #[error(
+        "the arm failed ({0}) and nobody is there to let it recover: look at it, run `visuomotor recover`, then start this again \
+         with the same --out, which goes on where it stopped (at a terminal or with --page it waits and asks)"
+    )]
+    NobodyToRecover(String),
+    /// The arm failed, and whoever was asked does not want it to recover.
+    #[error(
+        "the arm failed ({0}) and was not allowed to recover: run `visuomotor recover` when it may, then start this again with \
+         the same --out, which goes on where it stopped"
+    )]
+    NotRecovered(String),
     /// Someone raised the stop flag during a motion to a posture.
     #[error("stopped: {0}")]
     Interrupted(String),

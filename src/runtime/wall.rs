@@ -59,8 +59,16 @@ pub(super) fn run(
     let (quit, ended) = (AtomicBool::new(false), AtomicBool::new(false));
     let pacer = Pacer::new(Timing::Wall { clock, options }, start + control_period, control_period);
     let (outcome, mut control) = std::thread::scope(|scope| {
-        let side =
-            ControlSide { control, pacer, clock, options, period: control_period, stop, quit: &quit, ended: Finished(&ended) };
+        let side = ControlSide {
+            control,
+            pacer,
+            clock,
+            options,
+            period: control_period,
+            stop,
+            quit: &quit,
+            ended: Finished(&ended),
+        };
         let thread = match std::thread::Builder::new().name("control".into()).spawn_scoped(scope, || side.run()) {
             Ok(thread) => thread,
             // The closure was dropped, and the guard in it told the arm to hold.

@@ -2,9 +2,7 @@
 
 use crate::config::{FciSetting, Payload, Robot};
 use crate::driver::ConnectError;
-use crate::driver::panda::limits::{
-    COLLISION_THRESHOLD, FER, FR3, JOINT_IMPEDANCE, JOINTS, MakerLimits, PAYLOAD,
-};
+use crate::driver::panda::limits::{COLLISION_THRESHOLD, FER, FR3, JOINT_IMPEDANCE, JOINTS, MakerLimits, PAYLOAD};
 
 /// Which of Franka's arms, and with it which protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -270,7 +268,12 @@ const FARTHEST: f64 = 0.5;
 fn load_of(model: Model, payload: &Payload) -> Result<Load, ConnectError> {
     let Payload { mass, center, inertia } = *payload;
     if !(mass > 0.0 && mass <= PAYLOAD) {
-        return Err(unfit(model, "payload.mass", format!("{mass} kg"), format!("more than 0 and at most {PAYLOAD} kg")));
+        return Err(unfit(
+            model,
+            "payload.mass",
+            format!("{mass} kg"),
+            format!("more than 0 and at most {PAYLOAD} kg"),
+        ));
     }
     if let Some(i) = (0..3).find(|&i| !(center[i].abs() <= FARTHEST)) {
         let expected = format!("within {FARTHEST} m of the flange");
@@ -339,8 +342,16 @@ mod tests {
             ),
             (FciSetting { collision_torque: Some(torques), ..none() }, "fci.collision_torque[3]", "100 Nm"),
             (FciSetting { collision_force: Some([500.0; 6]), ..none() }, "fci.collision_force[0]", "100 N"),
-            (FciSetting { contact_torque: Some([50.0; 7]), ..none() }, "fci.contact_torque[0]", "collision threshold, 40"),
-            (FciSetting { collision_force: Some([10.0; 6]), ..none() }, "fci.contact_force[0]", "collision threshold, 10"),
+            (
+                FciSetting { contact_torque: Some([50.0; 7]), ..none() },
+                "fci.contact_torque[0]",
+                "collision threshold, 40",
+            ),
+            (
+                FciSetting { collision_force: Some([10.0; 6]), ..none() },
+                "fci.contact_force[0]",
+                "collision threshold, 10",
+            ),
             (FciSetting { joint_impedance: Some([2e4; 7]), ..none() }, "fci.joint_impedance[0]", "14250"),
             (FciSetting { joint_impedance: Some([-1.0; 7]), ..none() }, "fci.joint_impedance[0]", "more than 0"),
         ] {

@@ -150,7 +150,8 @@ impl<L: ByteLink> DynamixelArm<L> {
                 what: "the torque limit of the servos".into(),
                 found: share.to_string(),
                 expected: "more than 0 and at most 1".into(),
-                fix: "give a share of the stall torque (`dynamixel.yielding` of the launch file); 0.5 carries the arm".into(),
+                fix: "give a share of the stall torque (`dynamixel.yielding` of the launch file); 0.5 carries the arm"
+                    .into(),
             });
         }
         let ticks = |angle: fn(&crate::config::Joint) -> f64| {
