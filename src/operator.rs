@@ -24,6 +24,8 @@ pub const LONGEST_NOTE: usize = 1000;
 pub enum Wish {
     /// Begin: the scene is laid, or the next demonstration shall be recorded.
     Begin,
+    /// The arm that failed may recover: faults are cleared and it holds where it is.
+    Recover,
     /// The demonstration is good: end it and keep it. In an evaluation: the trial succeeded.
     Accept,
     /// The demonstration is bad: end it and mark it. In an evaluation: the trial failed.
@@ -69,6 +71,8 @@ pub enum Phase {
     Idle,
     /// The arm goes to its start by itself.
     Approaching,
+    /// The arm failed and waits for [`Wish::Recover`].
+    Failed,
     /// Waits for [`Wish::Begin`].
     Waiting,
     /// An episode runs and is recorded.
@@ -168,7 +172,7 @@ pub fn verdict(wish: &Wish, by: &str) -> Option<Outcome> {
         Wish::Accept => Some(Outcome::Success { judge }),
         Wish::Reject => Some(Outcome::Failure { judge, why: "rejected".into() }),
         Wish::Abort => Some(Outcome::Aborted { judge, why: "does not count".into() }),
-        Wish::Begin | Wish::Note { .. } | Wish::Quit => None,
+        Wish::Begin | Wish::Recover | Wish::Note { .. } | Wish::Quit => None,
     }
 }
 

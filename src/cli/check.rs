@@ -7,6 +7,7 @@ use anyhow::Context;
 use clap::Args;
 
 use super::link::{self, LinkArguments};
+use super::realtime;
 use crate::config::{Launch, Robot};
 use crate::driver::{CheckReport, Finding, Grade};
 use crate::time::SystemClock;
@@ -40,7 +41,10 @@ pub fn check(arguments: &CheckArguments) -> anyhow::Result<u8> {
     arguments.link.apply(&mut launch);
     let robot = Robot::load(&root, &arguments.robot)?;
     let report = match link::check(&launch, &robot, &Arc::new(SystemClock::new())) {
-        Ok(report) => report,
+        Ok(mut report) => {
+            report.findings.extend(realtime::findings(&launch));
+            report
+        }
         Err(error) => {
             eprintln!("error: {error:#}");
             return Ok(3);

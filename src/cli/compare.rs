@@ -63,7 +63,7 @@ pub fn compare(arguments: &CompareArguments) -> anyhow::Result<u8> {
     let options = entrants.iter().map(|entrant| trial.options(&setting, scenario, entrant)).collect();
     let plans = trial.plans(&setting, scenario)?;
     let mut turns = Turns::new(setting, entrants, &stop)?;
-    turns.runner.connect(&trial.page, &trial.link, None)?;
+    turns.runner.connect(&trial.page, &trial.link, trial.consent, None)?;
     let report = turns.play(&trial.out, options, &plans, &|| stop.is_raised())?;
     say!("{}", report.table());
     say!("report: {}", trial.out.join(COMPARISON_PAGE).display());

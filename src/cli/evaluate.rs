@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::consent::ConsentArguments;
 use super::entrant::Entrant;
 use super::link::LinkArguments;
 use super::live::PageArguments;
+use super::realtime;
 use super::setting::Setting;
 use super::trial::Runner;
 use crate::config::{ClockKind, digest};
@@ -46,6 +48,8 @@ pub struct TrialArguments {
     pub page: PageArguments,
     #[command(flatten)]
     pub link: LinkArguments,
+    #[command(flatten)]
+    pub consent: ConsentArguments,
 }
 
 /// How time passes.
@@ -107,9 +111,17 @@ pub(super) fn evaluation_options(
         weights_digest: entrant.weights_digest.clone(),
         revision: revision(&setting.root),
         command: std::env::args().collect::<Vec<_>>().join(" "),
-        machine: Machine::this(),
+        machine: Machine { realtime: told_of(setting), ..Machine::this() },
         controls: Vec::new(),
     }
+}
+
+/// What the operating system granted the control loop, one line per wish; nothing is asked for in lockstep.
+fn told_of(setting: &Setting) -> Vec<String> {
+    if setting.launch.clock == ClockKind::Lockstep {
+        return Vec::new();
+    }
+    realtime::granted(&setting.launch).iter().map(ToString::to_string).collect()
 }
 
 /// Arguments of `visuomotor evaluate`.
@@ -148,7 +160,7 @@ pub fn evaluate(arguments: &EvaluateArguments) -> anyhow::Result<u8> {
         entrant.shown = format!("policy {}", &digest(entrant.name.as_bytes())[..4]);
     }
     let mut runner = Runner::new(setting, entrant, stop.clone());
-    runner.connect(&trial.page, &trial.link, Some(trial.out.join("episodes")))?;
+    runner.connect(&trial.page, &trial.link, trial.consent, Some(trial.out.join("episodes")))?;
     let is_control = matches!(source.as_str(), "expert" | "random");
     if !is_control && !arguments.without_controls && runner.setting.launch.clock == ClockKind::Lockstep {
         for name in ["expert", "random"] {

@@ -12,9 +12,13 @@ macro_rules! say {
 }
 
 #[cfg(feature = "mujoco")]
+mod approach;
+#[cfg(feature = "mujoco")]
 mod check;
 #[cfg(feature = "mujoco")]
 mod compare;
+#[cfg(feature = "mujoco")]
+mod consent;
 #[cfg(feature = "torch")]
 mod convert;
 #[cfg(feature = "mujoco")]
@@ -35,7 +39,11 @@ mod live;
 mod pipeline;
 #[cfg(feature = "exchange")]
 mod exchange;
+#[cfg(feature = "mujoco")]
+mod realtime;
 mod recordings;
+#[cfg(feature = "mujoco")]
+mod recover;
 #[cfg(feature = "mujoco")]
 mod replay;
 #[cfg(feature = "mujoco")]
@@ -48,6 +56,8 @@ pub mod setting;
 mod simulate;
 #[cfg(feature = "mujoco")]
 mod stage;
+#[cfg(feature = "mujoco")]
+mod standing;
 #[cfg(feature = "mujoco")]
 mod station;
 #[cfg(feature = "mujoco")]
@@ -78,6 +88,9 @@ enum Command {
     /// Tell whether the link to an arm is fit, before anything moves
     #[cfg(feature = "mujoco")]
     Check(check::CheckArguments),
+    /// Clear an arm's faults and leave it holding where it is
+    #[cfg(feature = "mujoco")]
+    Recover(recover::RecoverArguments),
     /// Play an arm's controller in this process, with MuJoCo as the arm
     #[cfg(all(feature = "mujoco", feature = "ros2"))]
     Simulate(simulate::SimulateArguments),
@@ -143,6 +156,8 @@ pub fn run() -> u8 {
     let answer = match arguments.command {
         #[cfg(feature = "mujoco")]
         Command::Check(a) => check::check(&a),
+        #[cfg(feature = "mujoco")]
+        Command::Recover(a) => recover::recover(&a),
         #[cfg(all(feature = "mujoco", feature = "ros2"))]
         Command::Simulate(a) => simulate::simulate(&a),
         #[cfg(feature = "mujoco")]

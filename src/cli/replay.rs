@@ -1,14 +1,16 @@
 //! `visuomotor replay`: a recorded episode again, in the simulator, on the arm behind the safety filter, or through a policy.
 
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
 
+use super::consent::ConsentArguments;
 use super::demonstrate::draw;
 use super::link::LinkArguments;
-use super::rig::Rig;
+use super::rig::{Rig, Watch};
 use super::setting::{SetUp, Setting};
 use super::stage::{Person, Stage, StageJudge};
 use crate::action::{ActionError, ActionSource, Decision};
@@ -16,7 +18,7 @@ use crate::config::DriverKind;
 use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart, Judge, Outcome, Step, StepSink};
 use crate::observation::Observation;
 use crate::recording::{RecordedEpisode, RecordedStep, read_episode};
-use crate::runtime::{EpisodeRequest, Station, StopFlag, Timing, WallOptions, run_episode};
+use crate::runtime::{EpisodeRequest, Station, StopFlag, Timing, run_episode};
 use crate::time::{ManualClock, SystemClock, Timestamp};
 
 /// Names of the action's parts.
@@ -41,6 +43,8 @@ pub struct ReplayArguments {
     pub plot: Option<PathBuf>,
     #[command(flatten)]
     pub link: LinkArguments,
+    #[command(flatten)]
+    pub consent: ConsentArguments,
 }
 
 /// Runs the command; answers 1 when the arm went elsewhere or the episode was aborted.
@@ -146,10 +150,12 @@ fn open_loop(recorded: &RecordedEpisode, setting: &Setting, arguments: &ReplayAr
         again(recorded, setting, &set_up, (&mut station, rule), &mut course, &stop, timing)
     } else {
         let person = || Box::new(Person::at_the_terminal()) as Box<dyn Stage>;
-        let mut rig = Rig::connect(setting, &arguments.link, Arc::new(SystemClock::new()), person)?;
+        let watch = Watch { person, watched: std::io::stdin().is_terminal(), allowed: arguments.consent };
+        let mut rig = Rig::connect(setting, &arguments.link, Arc::new(SystemClock::new()), watch)?;
+        say!("when it stands at its start, the arm repeats {} recorded actions", recorded.steps.len());
         rig.set_up(setting, &set_up, &stop)?;
-        let clock = rig.clock.clone();
-        let timing = Timing::Wall { clock: &clock, options: &WallOptions::default() };
+        let (clock, options) = (rig.clock.clone(), rig.options);
+        let timing = Timing::Wall { clock: &clock, options: &options };
         let judge = StageJudge(rig.stage.as_mut());
         again(recorded, setting, &set_up, (&mut rig.station, judge), &mut course, &stop, timing)
     };

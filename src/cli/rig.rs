@@ -1,4 +1,7 @@
 //! A connected arm with its camera and its stage: what a trial needs when the simulator is not in this process.
+//!
+//! Nothing moves and nothing is recovered here before somebody said so. The exception is an arm that another process of
+//! this program emulates, which its stage says of itself: that one moves to its start unasked, and with `--yes` recovers.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -6,19 +9,26 @@ use std::time::Duration;
 
 use anyhow::Context;
 
+use super::approach::Approach;
+use super::consent::{Consent, ConsentArguments, Said, attachment, what_recovery_does};
 use super::link::LinkArguments;
+use super::realtime::{self, wall_options};
 use super::setting::{SetUp, Setting};
-use super::stage::{Remote, Stage, default_socket};
+use super::stage::{Laid, Remote, Stage, default_socket};
+use super::standing::recover;
 use super::station::activate;
 use crate::action::ControlMode;
-use crate::runtime::{Posture, Station, StopFlag, Timing, WallOptions, go_to};
+use crate::driver::DriverError;
+use crate::observation::JointVector;
+use crate::recording::Attachment;
+use crate::runtime::{Granted, Posture, RuntimeError, Station, StopFlag, Timing, WallOptions, go_to};
 use crate::simulation::Assignment;
 use crate::time::{Clock, SystemClock};
 
-/// Joint speed between trials \[rad/s\].
-const APPROACH: f64 = 0.8;
 /// How long a first picture is waited for after the scene was laid \[s\].
 const FIRST_PICTURE: f64 = 5.0;
+/// Faults in a row on the way to a start after which it is given up.
+const MOST_FAULTS: usize = 3;
 
 /// The arm, active, with what stands around it.
 pub struct Rig {
@@ -28,60 +38,206 @@ pub struct Rig {
     pub stage: Box<dyn Stage>,
     /// The clock of all stamps.
     pub clock: Arc<SystemClock>,
+    /// How the loops run in real time.
+    pub options: WallOptions,
+    /// What the operating system granted of that.
+    pub granted: Vec<Granted>,
     /// Mode the arm is activated in.
-    pub mode: ControlMode,
+    mode: ControlMode,
+    /// Who is asked where the stage is no person; none if nobody watches.
+    person: Option<Box<dyn Stage>>,
+    /// Does another process of this program emulate the arm?
+    simulated: bool,
+    /// Recover without asking; only where it is simulated.
+    yes: bool,
+    joint_names: Vec<String>,
+    /// Largest joint speed on the way to a start \[rad/s\].
+    approach_speed: f64,
+    /// What recovering this arm does.
+    does: String,
+    /// What failed in the last trial.
+    failed: Option<String>,
+    /// What was allowed for the next episode.
+    consents: Vec<Consent>,
+}
+
+/// Who may be asked.
+pub struct Watch<F> {
+    /// Makes whoever lays, allows and judges where no process does.
+    pub person: F,
+    /// Is somebody there although a process lays the scene?
+    pub watched: bool,
+    /// What was allowed on the command line.
+    pub allowed: ConsentArguments,
 }
 
 impl Rig {
-    /// Connects arm and camera as the launch file says, activates the arm where it stands. `person` is asked where no
-    /// process stands for the scene.
-    pub fn connect(
+    /// Connects arm and camera as the launch file says, activates the arm where it stands.
+    pub fn connect<F: Fn() -> Box<dyn Stage>>(
         setting: &Setting,
         link: &LinkArguments,
         clock: Arc<SystemClock>,
-        person: impl Fn() -> Box<dyn Stage>,
+        watch: Watch<F>,
     ) -> anyhow::Result<Self> {
-        let stage: Box<dyn Stage> = match link.stage.as_deref() {
-            Some("person") => person(),
-            Some(socket) => Box::new(Remote::connect(Path::new(socket))?),
-            None => {
-                let socket = default_socket(&setting.robot.robot.name);
-                if socket.exists() { Box::new(Remote::connect(&socket)?) } else { person() }
-            }
+        let (launch, robot) = (&setting.launch, &setting.robot);
+        let Watch { person, watched, allowed } = watch;
+        let default = default_socket(&robot.robot.name);
+        let socket = match link.stage.as_deref() {
+            Some("person") => None,
+            Some(socket) => Some(Path::new(socket)),
+            None => default.exists().then_some(default.as_path()),
         };
-        let mut arm = super::link::connect(&setting.launch, &setting.robot, &clock)?;
-        let camera = super::link::camera(&setting.launch, &setting.camera, &clock)?;
-        activate(&mut *arm, clock.now(), setting.launch.control.law.mode())?;
-        let station = setting.station_of(arm, camera)?;
-        let mode = setting.launch.control.law.mode();
-        Ok(Self { station, stage, clock, mode })
+        let simulated = socket.is_some();
+        let stage: Box<dyn Stage> = match socket {
+            Some(socket) => Box::new(emulating(socket, setting)?),
+            None => person(),
+        };
+        anyhow::ensure!(
+            simulated || !allowed.yes,
+            "--yes: nothing shows that {} is simulated (no stage of `visuomotor simulate`), and a real arm recovers only when \
+             somebody beside it says so; leave it out",
+            robot.robot.name
+        );
+        let mut arm = super::link::connect(launch, robot, &clock)?;
+        let camera = super::link::camera(launch, &setting.camera, &clock)?;
+        let mode = launch.control.law.mode();
+        activate(&mut *arm, clock.now(), mode)
+            .context("an arm that failed is let recover by `visuomotor recover`, with the same link")?;
+        Ok(Self {
+            stage,
+            person: (simulated && watched).then(person),
+            simulated,
+            yes: allowed.yes,
+            mode,
+            joint_names: robot.joint_names(),
+            approach_speed: launch.motion.approach_speed(robot),
+            does: what_recovery_does(launch.driver.name(), &robot.robot.name),
+            options: wall_options(launch),
+            granted: realtime::granted(launch),
+            failed: None,
+            consents: Vec::new(),
+            station: setting.station_of(arm, camera)?,
+            clock,
+        })
     }
 
-    /// Brings the arm to the start of an episode, gripper open, and has the scene laid.
+    /// What ended the last episode, if the arm did: it recovers before the next only when somebody says so, also if it looks
+    /// well again by then.
+    pub fn note(&mut self, fault: Option<&RuntimeError>) {
+        if let Some(fault @ (RuntimeError::Driver(_) | RuntimeError::Fault(_))) = fault {
+            self.failed = Some(fault.to_string());
+        }
+    }
+
+    /// What is kept with the episode that was set up last: who allowed what, and what the operating system granted.
+    pub fn attachments(&mut self) -> anyhow::Result<Vec<Attachment>> {
+        let mut files = vec![attachment(&std::mem::take(&mut self.consents))?];
+        files.extend(realtime::attachment(&self.granted)?);
+        Ok(files)
+    }
+
+    /// Has the scene laid and brings the arm to the start of an episode, gripper open. A person who says that the scene is
+    /// set allows the motion with it; an emulated arm goes first, since its scene is laid around it.
     pub fn set_up(&mut self, setting: &Setting, set_up: &SetUp, stop: &StopFlag) -> anyhow::Result<Option<Assignment>> {
         let joints = setting.start_joints(set_up.start)?;
-        self.ready().context("the arm is not ready for the next trial")?;
-        let now = self.clock.now();
-        let measured = self.station.arm.read(now)?.joint_positions;
-        let farthest = measured.iter().zip(joints.iter()).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
-        let duration = Duration::from_secs_f64((farthest / APPROACH).clamp(0.5, 10.0));
-        let options = WallOptions::default();
-        let timing = Timing::Wall { clock: &self.clock, options: &options };
-        go_to(&mut self.station, &Posture { joints, gripper: 1.0, duration }, timing, stop)?;
-        let assignment = self.stage.set_up(set_up)?;
+        let mut faults = 0;
+        let laid = loop {
+            self.ready().context("the arm is not ready for the next trial")?;
+            match self.bring(joints, set_up, stop) {
+                Err(error) => {
+                    let fault = error.downcast_ref::<RuntimeError>();
+                    self.note(fault);
+                    faults += 1;
+                    if self.failed.is_none() || faults >= MOST_FAULTS || stop.is_raised() {
+                        return Err(error);
+                    }
+                }
+                laid => break laid?,
+            }
+        };
         self.await_picture()?;
-        Ok(assignment)
+        Ok(laid.assignment)
     }
 
-    /// After a fault of the last trial: clears it and activates again, holding where the arm is.
+    fn bring(&mut self, joints: JointVector, set_up: &SetUp, stop: &StopFlag) -> anyhow::Result<Laid> {
+        let mut approach = self.plan(joints)?;
+        if self.simulated {
+            self.allow(&approach, "simulated");
+            self.go(&approach, stop)?;
+            return self.stage.set_up(set_up, None);
+        }
+        loop {
+            let laid = self.stage.set_up(set_up, Some(&approach))?;
+            // People take minutes, and an arm may be pushed: what was allowed is the motion that was announced.
+            let now = self.plan(joints)?;
+            if approach.starts_at(&now.from) {
+                self.allow(&approach, &laid.by);
+                self.go(&approach, stop)?;
+                return Ok(laid);
+            }
+            say!("the arm was moved meanwhile: another motion is to be allowed");
+            approach = now;
+        }
+    }
+
+    fn plan(&mut self, to: JointVector) -> anyhow::Result<Approach> {
+        let now = self.clock.now();
+        let here = self.station.arm.read(now).map_err(|error| self.words(error))?.joint_positions;
+        Ok(Approach::plan(&self.joint_names, here, to, self.approach_speed))
+    }
+
+    fn allow(&mut self, what: &impl std::fmt::Display, by: &str) {
+        say!("{what} (allowed: {by})");
+        self.consents.push(Consent { to: what.to_string(), by: by.into() });
+    }
+
+    fn go(&mut self, approach: &Approach, stop: &StopFlag) -> Result<(), RuntimeError> {
+        let timing = Timing::Wall { clock: &self.clock, options: &self.options };
+        let posture = Posture { joints: approach.to, gripper: 1.0, duration: approach.duration };
+        go_to(&mut self.station, &posture, timing, stop).map(|_| ())
+    }
+
+    fn words(&self, error: DriverError) -> RuntimeError {
+        match error {
+            DriverError::Fault(code) => RuntimeError::Fault(self.station.arm.fault_text(code)),
+            error => RuntimeError::Driver(error),
+        }
+    }
+
+    /// After a fault: asks until the arm recovered and is seen to stand, or whoever is asked does not want it.
     fn ready(&mut self) -> anyhow::Result<()> {
         let now = self.clock.now();
-        if self.station.arm.read(now).is_ok() {
-            return Ok(());
+        let trouble = match (self.failed.take(), self.station.arm.read(now)) {
+            (None, Ok(_)) => return Ok(()),
+            (Some(failed), _) => failed,
+            (None, Err(error)) => self.words(error).to_string(),
+        };
+        let mut trouble = trouble;
+        loop {
+            let by = match self.ask(&trouble)? {
+                Said::Yes(by) => by,
+                Said::No(_) => return Err(RuntimeError::NotRecovered(trouble).into()),
+                Said::Nobody => return Err(RuntimeError::NobodyToRecover(trouble).into()),
+            };
+            self.allow(&format!("recover from: {trouble}"), &by);
+            match recover(&mut *self.station.arm, &*self.clock, self.mode, &mut std::thread::sleep) {
+                Ok(stands) => {
+                    say!("{stands}");
+                    return Ok(());
+                }
+                // Nobody answers `--yes` differently the second time.
+                Err(error) if self.yes => return Err(error),
+                Err(error) => trouble = format!("{error:#}"),
+            }
         }
-        self.station.arm.recover(now)?;
-        activate(&mut *self.station.arm, self.clock.now(), self.mode)?;
-        Ok(())
+    }
+
+    fn ask(&mut self, trouble: &str) -> anyhow::Result<Said> {
+        if self.simulated && self.yes {
+            return Ok(Said::Yes("--yes, simulated".into()));
+        }
+        let who = self.person.as_deref_mut().unwrap_or(&mut *self.stage);
+        who.may_recover(trouble, &self.does)
     }
 
     /// Waits for a picture that was taken after the scene was laid.
@@ -104,3 +260,20 @@ impl Rig {
         }
     }
 }
+
+/// The stage of the process that emulates the very arm of the launch file. Beside it, another one is real.
+fn emulating(socket: &Path, setting: &Setting) -> anyhow::Result<Remote> {
+    let mut remote = Remote::connect(socket)?;
+    let (theirs, ours) = (remote.plays()?, super::link::whereabouts(&setting.launch, &setting.robot)?);
+    anyhow::ensure!(
+        theirs == ours,
+        "stage {}: it emulates {theirs}, but the launch file's arm is {ours}; name the emulated arm, or pass `--stage person` to lay \
+         and judge the scene of a real one yourself",
+        socket.display()
+    );
+    Ok(remote)
+}
+
+#[cfg(test)]
+#[path = "rig_tests.rs"]
+mod tests;

@@ -88,9 +88,9 @@ pub struct Prepared {
 impl Setting {
     /// Reads the launch file and everything it names.
     pub fn load(launch_file: &Path) -> anyhow::Result<Self> {
-        let (launch, root) = Launch::load(launch_file)?;
-        let robot = Robot::load(&root, &launch.robot)?;
-        launch.check_for(launch_file, &robot)?;
+        let (mut launch, root) = Launch::load(launch_file)?;
+        let mut robot = Robot::load(&root, &launch.robot)?;
+        launch.fit(launch_file, &mut robot)?;
         let chain =
             Chain::from_robot(&robot).with_context(|| Robot::path(&root, &launch.robot).display().to_string())?;
         let scene_file = root.join(&launch.scene.file);

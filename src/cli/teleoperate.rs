@@ -7,10 +7,12 @@ use std::time::SystemTime;
 use anyhow::Context;
 use clap::Args;
 
+use super::consent::ConsentArguments;
 use super::demonstrate::{derived_seed, draw};
 use super::device;
 use super::link::LinkArguments;
-use super::rig::Rig;
+use super::realtime::{self, wall_options};
+use super::rig::{Rig, Watch};
 use super::scripted::{ScriptedDevice, ScriptedJudge};
 use super::setting::{POLICY_IMAGE, SetUp, Setting};
 use super::stage::{Operated, StageJudge, await_begin, layout_text};
@@ -19,7 +21,7 @@ use crate::config::{ClockKind, DeviceKind, DriverKind, Robot};
 use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart, Judge, Outcome, Step, StepSink};
 use crate::operator::{Operator, OperatorJudge, Phase, Wish};
 use crate::recording::{Attachment, Note, Recorder, WriterOptions, finish_partial, require_room};
-use crate::runtime::{EpisodeRequest, Station, StopFlag, Timing, WallOptions, run_episode};
+use crate::runtime::{EpisodeRequest, RuntimeError, Station, StopFlag, Timing, run_episode};
 use crate::simulation::Assignment;
 use crate::teleop::{TeleopDevice, TeleopSource};
 use crate::time::{Clock, ManualClock, SystemClock, Timestamp};
@@ -66,6 +68,8 @@ pub struct TeleoperateArguments {
     pub page: super::live::PageArguments,
     #[command(flatten)]
     pub link: LinkArguments,
+    #[command(flatten)]
+    pub consent: ConsentArguments,
 }
 
 /// Runs the command; answers 0 when all episodes were kept, 1 when it ended before.
@@ -103,10 +107,20 @@ pub fn teleoperate(arguments: &TeleoperateArguments) -> anyhow::Result<u8> {
         None
     } else {
         let person = || Box::new(Operated::new(operator.clone(), stop.clone())) as Box<_>;
-        Some(Rig::connect(&setting, &arguments.link, clock.clone(), person)?)
+        // A script presses no button, and a page may be watched.
+        let watched = device.is_some() || arguments.page.page.is_some();
+        let watch = Watch { person, watched, allowed: arguments.consent };
+        Some(Rig::connect(&setting, &arguments.link, clock.clone(), watch)?)
     };
     let mut session = Session { setting, arguments, stop, operator, clock, live, device, rig };
     session.run()
+}
+
+/// An episode that was recorded, and what went wrong with the machinery.
+struct Recorded {
+    outcome: Outcome,
+    path: PathBuf,
+    fault: Option<RuntimeError>,
 }
 
 /// The one task of the session.
@@ -189,13 +203,16 @@ impl Session<'_> {
         }
         // Made anew: a person takes minutes, and simulated time begins with the episode.
         let (mut station, rule) = self.setting.station_at(set_up, &prepared, now())?;
-        let (by_hand, options) = (ManualClock::new(), WallOptions::default());
+        let (by_hand, options) = (ManualClock::new(), wall_options(&self.setting.launch));
         let timing = if lockstep {
             Timing::Lockstep { clock: &by_hand, stopwatch: clock.as_ref() }
         } else {
             Timing::Wall { clock: &clock, options: &options }
         };
-        self.record(set_up, name, Some(prepared.assignment), (&mut station, rule), timing).map(Some)
+        let granted = if lockstep { Vec::new() } else { realtime::granted(&self.setting.launch) };
+        let files = realtime::attachment(&granted)?.into_iter().collect();
+        let recorded = self.record((set_up, files), name, Some(prepared.assignment), (&mut station, rule), timing)?;
+        Ok(Some((recorded.outcome, recorded.path)))
     }
 
     fn episode_there(
@@ -206,14 +223,19 @@ impl Session<'_> {
     ) -> anyhow::Result<Option<(Outcome, PathBuf)>> {
         let assignment = rig.set_up(&self.setting, set_up, &self.stop)?;
         self.live.preview(&mut rig.station, self.clock.now());
-        // A stage of another process lays the scene by itself, and nobody was asked yet.
-        if assignment.is_some() && !self.begin()? {
+        // Whoever allowed the motion to the start was beside the scene then, and takes the device now.
+        self.operator.show(|panel| panel.prompt = "the arm stands at its start; begin when ready".into());
+        if !self.begin()? {
             return Ok(None);
         }
         let clock = self.clock.clone();
-        let timing = Timing::Wall { clock: &clock, options: &WallOptions::default() };
-        let Rig { station, stage, .. } = rig;
-        self.record(set_up, name, assignment, (station, StageJudge(stage.as_mut())), timing).map(Some)
+        let files = rig.attachments()?;
+        let Rig { station, stage, options, .. } = &mut *rig;
+        let timing = Timing::Wall { clock: &clock, options };
+        let judge = StageJudge(stage.as_mut());
+        let recorded = self.record((set_up, files), name, assignment, (station, judge), timing)?;
+        rig.note(recorded.fault.as_ref());
+        Ok(Some((recorded.outcome, recorded.path)))
     }
 
     /// Waits for the person; a script is always ready.
@@ -222,18 +244,19 @@ impl Session<'_> {
             return Ok(true);
         }
         say!("{} - press b to begin", self.operator.panel().prompt);
-        await_begin(&self.operator, &self.stop)
+        Ok(await_begin(&self.operator, &self.stop)?.is_some())
     }
 
     fn record(
         &mut self,
-        set_up: &SetUp,
+        (set_up, files): (&SetUp, Vec<Attachment>),
         name: &str,
         assignment: Option<Assignment>,
         (station, rule): (&mut Station, impl Judge),
         timing: Timing<'_>,
-    ) -> anyhow::Result<(Outcome, PathBuf)> {
+    ) -> anyhow::Result<Recorded> {
         let mut options = self.writer_options()?;
+        options.attachments.extend(files);
         options.attachments.push(set_up.attachment()?);
         let mut recorder =
             Notes { recorder: Recorder::create(&self.arguments.out, name, options)?, operator: self.operator.clone() };
@@ -293,7 +316,7 @@ impl Session<'_> {
         if let Some(trouble) = state.trouble {
             say!("{name}: {trouble}");
         }
-        Ok((report.outcome, recorder.recorder.path().to_path_buf()))
+        Ok(Recorded { outcome: report.outcome, path: recorder.recorder.path().to_path_buf(), fault: report.fault })
     }
 
     fn writer_options(&self) -> anyhow::Result<WriterOptions> {

@@ -1,15 +1,18 @@
 //! One trial: the scene is laid, whoever decides acts, the episode is recorded, somebody judges.
 
 use std::collections::BTreeMap;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
 
+use super::consent::ConsentArguments;
 use super::entrant::Entrant;
 use super::link::LinkArguments;
 use super::live::{Live, PageArguments};
-use super::rig::Rig;
+use super::realtime::{self, wall_options};
+use super::rig::{Rig, Watch};
 use super::setting::{SetUp, Setting};
 use super::stage::{Operated, Person, Stage, StageJudge, layout_text};
 use crate::action::{ActionSource, Decision};
@@ -18,8 +21,8 @@ use crate::embedding::Embedding;
 use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart, Judge, Outcome, Step, StepSink};
 use crate::evaluation::{LatencySeries, TrialPlan, TrialRun, TrialRunner};
 use crate::operator::{Operator, Phase};
-use crate::recording::{EpisodeWriter, Pictures, WriterOptions, recover};
-use crate::runtime::{EpisodeReport, EpisodeRequest, Series, Station, StopFlag, Timing, WallOptions, run_episode};
+use crate::recording::{Attachment, EpisodeWriter, Pictures, WriterOptions, recover};
+use crate::runtime::{EpisodeReport, EpisodeRequest, RuntimeError, Series, Station, StopFlag, Timing, run_episode};
 use crate::simulation::{Assignment, Demonstrator, Disturbance, RandomActions};
 use crate::time::{ManualClock, SystemClock, Timestamp};
 
@@ -48,6 +51,7 @@ impl Runner {
         &mut self,
         page: &PageArguments,
         link: &LinkArguments,
+        allowed: ConsentArguments,
         listed: Option<PathBuf>,
     ) -> anyhow::Result<()> {
         let raised = self.stop.clone();
@@ -68,7 +72,9 @@ impl Runner {
                 Box::new(Person::at_the_terminal())
             }
         };
-        self.rig = Some(Rig::connect(&self.setting, link, Arc::new(SystemClock::new()), person)?);
+        let watched = paged || std::io::stdin().is_terminal();
+        let watch = Watch { person, watched, allowed };
+        self.rig = Some(Rig::connect(&self.setting, link, Arc::new(SystemClock::new()), watch)?);
         Ok(())
     }
 
@@ -178,16 +184,19 @@ impl Runner {
         let mut source = self.source(set_up, Some(prepared.assignment))?;
         let (mut station, mut judge) = self.setting.station(set_up, &prepared)?;
         let clock = SystemClock::new();
-        match self.setting.launch.clock {
+        let trial = match self.setting.launch.clock {
             ClockKind::Lockstep => {
                 let timing = Timing::Lockstep { clock: &ManualClock::new(), stopwatch: &clock };
-                self.episode(set_up, episode_name, &mut source, (&mut station, &mut judge), timing)
+                self.episode((set_up, Vec::new()), episode_name, &mut source, (&mut station, &mut judge), timing)
             }
             ClockKind::Wall => {
-                let timing = Timing::Wall { clock: &clock, options: &WallOptions::default() };
-                self.episode(set_up, episode_name, &mut source, (&mut station, &mut judge), timing)
+                let options = wall_options(&self.setting.launch);
+                let files = realtime::attachment(&realtime::granted(&self.setting.launch))?.into_iter().collect();
+                let timing = Timing::Wall { clock: &clock, options: &options };
+                self.episode((set_up, files), episode_name, &mut source, (&mut station, &mut judge), timing)
             }
-        }
+        };
+        Ok(trial?.run)
     }
 
     /// A trial with the connected arm; none if whoever lays the scene wants no more.
@@ -200,19 +209,23 @@ impl Runner {
             answer => answer?,
         };
         let mut source = self.source(set_up, assignment)?;
-        let Rig { station, stage, clock, .. } = rig;
-        let timing = Timing::Wall { clock, options: &WallOptions::default() };
-        self.episode(set_up, episode_name, &mut source, (station, &mut StageJudge(stage.as_mut())), timing).map(Some)
+        let files = rig.attachments()?;
+        let Rig { station, stage, clock, options, .. } = &mut *rig;
+        let timing = Timing::Wall { clock, options };
+        let judge = &mut StageJudge(stage.as_mut());
+        let trial = self.episode((set_up, files), episode_name, &mut source, (station, judge), timing)?;
+        rig.note(trial.fault.as_ref());
+        Ok(Some(trial.run))
     }
 
     fn episode(
         &self,
-        set_up: &SetUp,
+        (set_up, files): (&SetUp, Vec<Attachment>),
         episode_name: &str,
         source: &mut Source,
         (station, judge): (&mut Station, &mut dyn Judge),
         timing: Timing<'_>,
-    ) -> anyhow::Result<TrialRun> {
+    ) -> anyhow::Result<Trial> {
         let goal = self.goal(source, set_up)?;
         let episodes = self.entrant.folder.join("episodes");
         keep_cut_off(&episodes, episode_name)?;
@@ -220,7 +233,7 @@ impl Runner {
         let options = WriterOptions {
             record_size: Some((size, size)),
             sync_every_steps: 0,
-            attachments: vec![set_up.attachment()?],
+            attachments: std::iter::once(set_up.attachment()?).chain(files).collect(),
             ..WriterOptions::default()
         };
         let mut writer = EpisodeWriter::create(&episodes, episode_name, options)?;
@@ -245,7 +258,7 @@ impl Runner {
         if let Some(fault) = &report.fault {
             tracing::warn!("{episode_name}: {fault}");
         }
-        Ok(TrialRun {
+        let run = TrialRun {
             latency: latencies(&report),
             deadline_misses: report.deadline_misses.control + report.deadline_misses.decision,
             outcome: report.outcome,
@@ -255,8 +268,15 @@ impl Runner {
             pictures: pictures.into_taken(),
             goal_distance: distances.curve,
             state_value: Vec::new(),
-        })
+        };
+        Ok(Trial { run, fault: report.fault })
     }
+}
+
+/// A trial that was run, and what went wrong with the machinery.
+struct Trial {
+    run: TrialRun,
+    fault: Option<RuntimeError>,
 }
 
 /// A trial that was killed before it was written down is run again from the start; what was recorded of it is finished

@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigError, ControlLaw, ControlSetting, Robot, TeleopSetting, digest, load, project_root};
+use super::{
+    ConfigError, ControlLaw, ControlSetting, DynamixelSetting, FciSetting, MotionSetting, RealtimeSetting, Robot,
+    TeleopSetting, TighterLimits, digest, driver, load, project_root, tighter,
+};
 use crate::action::ActionBounds;
 
 /// A job: arm, camera, scene, policy, protocol. Paths are relative to the project folder (the one that holds `robots/`).
@@ -29,6 +32,21 @@ pub struct Launch {
     /// How actions become commands; without the table as the shipped policies were evaluated.
     #[serde(default)]
     pub control: ControlSetting,
+    /// Limits that are tighter than the robot file's.
+    #[serde(default, skip_serializing_if = "super::is_default")]
+    pub limits: TighterLimits,
+    /// How the arm goes to the start of an episode.
+    #[serde(default, skip_serializing_if = "super::is_default")]
+    pub motion: MotionSetting,
+    /// What is asked of the operating system for the control loop.
+    #[serde(default, skip_serializing_if = "super::is_default")]
+    pub realtime: RealtimeSetting,
+    /// What a Franka arm is told over FCI.
+    #[serde(default, skip_serializing_if = "super::is_default")]
+    pub fci: FciSetting,
+    /// What the WidowX's servos are told on their bus.
+    #[serde(default, skip_serializing_if = "super::is_default")]
+    pub dynamixel: DynamixelSetting,
     /// How a person drives, where one does.
     #[serde(default)]
     pub teleop: TeleopSetting,
@@ -155,7 +173,7 @@ pub struct PolicySetting {
     pub rate_hz: f64,
     /// How the gripper value becomes a gripper target.
     pub gripper: GripperPolicy,
-    /// Bounds asked actions are clipped to.
+    /// Bounds asked actions are clipped to; default Bridge's, no wider than what the arm may do within a policy period.
     #[serde(default = "bridge_bounds")]
     pub bounds: ActionBounds,
 }
@@ -212,8 +230,22 @@ impl Launch {
         digest(self.to_toml().as_bytes())
     }
 
+    /// Makes settings and description one: tightens the description's limits as the launch file says and fits to the arm what
+    /// was left out. Refuses what is looser, or what this arm cannot do. `path` is the launch file, for the message.
+    pub fn fit(&mut self, path: &Path, robot: &mut Robot) -> Result<(), ConfigError> {
+        let policy_period = 1.0 / self.policy.rate_hz;
+        self.limits.tighten(path, robot, policy_period)?;
+        if self.policy.bounds == ActionBounds::BRIDGE {
+            self.policy.bounds = tighter::usual_bounds(robot, policy_period);
+        }
+        self.check_for(path, robot)
+    }
+
     /// Refuses what this arm cannot do. `path` is the launch file, for the message.
     pub fn check_for(&self, path: &Path, robot: &Robot) -> Result<(), ConfigError> {
+        driver::check_for(path, robot, &self.fci, &self.dynamixel)?;
+        self.motion.check_for(path, robot)?;
+        tighter::check_bounds(path, &self.policy.bounds, robot, 1.0 / self.policy.rate_hz)?;
         if robot.streams_positions() && self.control.law == ControlLaw::Interpolate {
             return Err(ConfigError::unfit(
                 path,
@@ -254,6 +286,7 @@ impl Launch {
             ));
         }
         self.control.check(path)?;
+        self.realtime.check(path)?;
         self.teleop.check(path, self.policy.rate_hz)?;
         if !(self.protocol.trial_seconds > 0.0 && self.protocol.trial_seconds <= 3600.0) {
             return Err(ConfigError::unfit(

@@ -5,11 +5,15 @@
 
 mod calibration;
 mod control;
+mod driver;
 mod gripper;
 mod launch;
+mod motion;
+mod realtime;
 mod robot;
 mod scene;
 mod teleop;
+mod tighter;
 
 use std::path::{Path, PathBuf};
 
@@ -18,16 +22,20 @@ use sha2::{Digest, Sha256};
 
 pub use calibration::CameraCalibration;
 pub use control::{ControlLaw, ControlSetting};
+pub use driver::{DynamixelSetting, FciSetting, Payload};
 pub use gripper::{Finger, FingerJoint, Gripper};
 pub use launch::{
     CameraSetting, ClockKind, DriverKind, GripperPolicy, Launch, LinkSetting, PolicySetting, ProtocolSetting,
     Rendering, SceneSetting,
 };
+pub use motion::MotionSetting;
+pub use realtime::{BudgetSetting, RealtimeSetting};
 pub use robot::{
     FkTest, GravityTest, Joint, Limits, Link, Look, Primitive, PrimitiveKind, Robot, RobotIdentity, Simulation, Tool,
 };
 pub use scene::{ContainerPlace, Counter, Object, ObjectKind, Rule, Scene, StartTransform, Task, Variation};
 pub use teleop::{DeviceKind, MotionFrame, SignedAxis, Stand, TeleopSetting};
+pub use tighter::TighterLimits;
 
 /// A file of the set-up is missing, unreadable or says something it must not.
 #[derive(Debug, thiserror::Error)]
@@ -113,6 +121,11 @@ pub fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, ConfigEr
         let key = error.path().to_string();
         malformed(error.into_inner(), key)
     })
+}
+
+/// Is a table as it is when it is left out? Then it is not written out either.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// SHA-256 of bytes, hexadecimal.

@@ -176,6 +176,9 @@ pub struct Machine {
     pub cpu: String,
     /// Processor cores this program may use.
     pub cores: usize,
+    /// What the operating system granted the control loop, one line per wish; empty where nothing was asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub realtime: Vec<String>,
 }
 
 impl Machine {
@@ -188,7 +191,7 @@ impl Machine {
                 Some(line.split_once(':')?.1.trim().to_string())
             })
             .unwrap_or_else(|| format!("unknown ({})", std::env::consts::ARCH));
-        Self { cpu, cores: std::thread::available_parallelism().map_or(0, usize::from) }
+        Self { cpu, cores: std::thread::available_parallelism().map_or(0, usize::from), realtime: Vec::new() }
     }
 }
 

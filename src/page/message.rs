@@ -81,6 +81,7 @@ mod tests {
     #[test]
     fn every_request_is_read_and_nothing_else() {
         assert_eq!(read(r#"{"wish":"accept"}"#), Some(Request::Wish(Wish::Accept)));
+        assert_eq!(read(r#"{"wish":"recover"}"#), Some(Request::Wish(Wish::Recover)));
         let note = Request::Wish(Wish::Note { text: "cloth slipped".into() });
         assert_eq!(read(r#"{"wish":"note","text":"cloth slipped"}"#), Some(note));
         assert_eq!(read(r#"{"stop":true}"#), Some(Request::Stop { stop: true }));

@@ -5,11 +5,12 @@ const $ = (id) => document.getElementById(id);
 const SILENT_MS = 2000; // Without a state for this long the connection counts as lost.
 const PHASES = {
   idle: "Idle", approaching: "The arm goes to its start", waiting: "Waiting for Begin",
+  failed: "The arm failed: waiting for Recover",
   running: "Running, recorded", judging: "Waiting for a verdict",
 };
 // When a button means something; the program refuses what it does not want anyway.
 const MEANT = {
-  begin: ["waiting"], accept: ["running", "judging"], reject: ["running", "judging"],
+  begin: ["waiting"], recover: ["failed"], accept: ["running", "judging"], reject: ["running", "judging"],
   abort: ["waiting", "running", "judging"],
 };
 const ACTION = [
@@ -123,6 +124,8 @@ function enable() {
   for (const button of document.querySelectorAll("[data-wish]")) {
     const when = MEANT[button.dataset.wish];
     button.disabled = !(may && (!when || when.includes(phase)));
+    // Seen when it means something only: nobody looks for it otherwise, and it is not to be pressed by habit.
+    if (button.dataset.wish === "recover") button.hidden = phase !== "failed";
     button.title = view && view.controls === "another" ? "Another browser has the controls" : "";
   }
   $("take").disabled = gone;
@@ -132,6 +135,7 @@ function press(name) {
   const button = document.querySelector(`[data-wish="${name}"]`);
   if (!button || button.disabled || $("ask").open) return;
   if (name === "note") return note(true);
+  if (name === "recover") return ask("Let the arm recover? Its faults are cleared and it holds where it is; it goes nowhere. Stand clear of it.", () => send({ wish: "recover" }));
   if (name === "quit") return ask("End the session? No more episodes are run; the arm holds.", () => send({ wish: "quit" }));
   send({ wish: name });
 }
@@ -183,6 +187,7 @@ addEventListener("keydown", (event) => {
   if (key === "q" && event.shiftKey) press("quit");
   else if (event.shiftKey) return;
   else if (key === "b") press("begin");
+  else if (key === "c") press("recover");
   else if (key === "y") press("accept");
   else if (key === "n") press("reject");
   else if (key === "backspace") press("abort");

@@ -56,7 +56,7 @@ pub fn go_to(
     };
     let start = clock.now();
     let mut pacer = Pacer::new(timing, start, station.control_period);
-    let mut watch = DeadlineWatch::new(budget);
+    let mut watch = DeadlineWatch::new(budget, station.control_period);
     // Nobody publishes actions and nobody reads the ticks here.
     let (_no_actions, actions) = latest();
     let (state_writer, mut states) = latest();
@@ -73,7 +73,7 @@ pub fn go_to(
             let due = pacer.next();
             let strain = watch.after(&due);
             if strain >= Strain::Hold {
-                return Err(RuntimeError::Deadlines { missed: watch.in_a_row(), limit: budget.hold });
+                return Err(RuntimeError::deadlines(watch.lost(), budget.hold));
             }
             let tick = control.tick(due, strain, stopwatch)?;
             if let Filtered::Stopped(reason) = tick.filtered {

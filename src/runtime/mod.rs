@@ -46,8 +46,8 @@ pub use decision_loop::DecisionLoop;
 pub use go_to::{Arrival, Posture, go_to};
 pub use latest::{LatestReader, LatestWriter, latest};
 pub use ledger::{Ledger, LedgerSummary, Series, SeriesSummary};
-pub use realtime::Realtime;
-pub use schedule::{DeadlineBudget, DeadlineWatch, Due, Schedule, Strain};
+pub use realtime::{Granted, Realtime};
+pub use schedule::{DeadlineBudget, DeadlineWatch, Due, PAYBACK, Schedule, Strain};
 pub use sleep::Sleeper;
 pub use standing::{Doubt, Hold, StandingWatch};
 pub use stop::{HoldGuard, StopFlag};
@@ -144,8 +144,8 @@ pub struct EpisodeReport {
     pub control_ticks: u64,
     /// Control ticks the sinks did not get because the ring was full.
     pub dropped_ticks: u64,
-    /// What became of the real-time wishes, one line each.
-    pub realtime: Vec<String>,
+    /// What became of the real-time wishes.
+    pub realtime: Vec<Granted>,
     /// What is known of the arm after it was told to hold at the end; none in lockstep, where the arm is part of the loop.
     pub hold: Option<Hold>,
     /// What went wrong with the machinery, if anything did; then the outcome is aborted, unless only a sink failed to
@@ -176,12 +176,15 @@ pub enum RuntimeError {
     #[error("the program panicked: {0}; the arm was told to hold: please report this")]
     Panicked(String),
     /// The deadline budget is used up.
-    #[error("{missed} control periods in a row were missed, the limit is {limit}: free the machine, or slow the loop")]
+    #[error(
+        "control periods of {lost:.3} s were missed and too few kept to make up for it, the limit is {limit:.3} s: free the \
+         machine, or give the control loop a real-time priority ([realtime] of the launch file)"
+    )]
     Deadlines {
-        /// Periods missed in a row.
-        missed: u64,
-        /// Limit \[periods\].
-        limit: u64,
+        /// Time lost and not paid back \[s\].
+        lost: f64,
+        /// Limit \[s\].
+        limit: f64,
     },
     /// The control loop has published nothing yet.
     #[error("the control loop has not read the arm yet")]
@@ -224,9 +227,40 @@ pub enum RuntimeError {
         /// Limit \[rad\].
         limit: f64,
     },
+    /// An arm that was told to hold moves.
+    #[error(
+        "joint {joint} moved by {moved:.3} rad after the arm was told to hold, the limit is {limit} rad: that it holds could \
+         not be confirmed; use the hardware stop, support the arm and look at it"
+    )]
+    NotStanding {
+        /// Joint, counted from 0.
+        joint: usize,
+        /// How far \[rad\].
+        moved: f64,
+        /// Limit \[rad\].
+        limit: f64,
+    },
+    /// The arm failed, and nobody is there to let it recover.
+    #[error(
+        "the arm failed ({0}) and nobody is there to let it recover: look at it, run `visuomotor recover`, then start this again \
+         with the same --out, which goes on where it stopped (at a terminal or with --page it waits and asks)"
+    )]
+    NobodyToRecover(String),
+    /// The arm failed, and whoever was asked does not want it to recover.
+    #[error(
+        "the arm failed ({0}) and was not allowed to recover: run `visuomotor recover` when it may, then start this again with \
+         the same --out, which goes on where it stopped"
+    )]
+    NotRecovered(String),
     /// Someone raised the stop flag during a motion to a posture.
     #[error("stopped: {0}")]
     Interrupted(String),
+}
+
+impl RuntimeError {
+    fn deadlines(lost: Duration, limit: Duration) -> Self {
+        Self::Deadlines { lost: lost.as_secs_f64(), limit: limit.as_secs_f64() }
+    }
 }
 
 /// Runs one episode to its end. Whatever happens, the arm is told to hold and the sinks are told how it ended;
@@ -278,7 +312,7 @@ struct ControlEnd {
     ledger: Ledger,
     counts: ControlCounts,
     missed: u64,
-    realtime: Vec<String>,
+    realtime: Vec<Granted>,
     /// The arm's last fault in words.
     fault: Option<String>,
     hold: Option<Hold>,

@@ -4,39 +4,88 @@
 
 use std::io;
 
+use serde::{Deserialize, Serialize};
+
 /// What to ask for. The default asks for nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Realtime {
     /// `SCHED_FIFO` priority, 1..99; 50 to 80 is customary (below the kernel's own interrupt threads' needs).
     pub priority: Option<i32>,
-    /// Keep all memory of the process, present and future, in RAM. Leave off beside CUDA, which maps far more than RAM.
+    /// Keep what the process has used of its memory, now and later, in RAM. Leave off beside CUDA, which maps far more than
+    /// RAM.
     pub lock_memory: bool,
     /// Run the control thread on this CPU only, counted from 0.
     pub cpu: Option<usize>,
 }
 
-impl Realtime {
-    /// Asks for the calling thread (memory: the process); answers one line per wish.
-    pub fn apply(&self) -> Vec<String> {
-        let mut lines = Vec::new();
-        if let Some(cpu) = self.cpu {
-            lines.push(told(format!("CPU {cpu}"), choose_cpu(cpu), "choose a CPU the process may use"));
+/// What became of a wish.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Granted {
+    /// What was asked for: `SCHED_FIFO priority 60`.
+    pub wish: String,
+    /// Was it granted?
+    pub granted: bool,
+    /// What the system said where it refused; empty otherwise.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub why: String,
+    /// What to do where it refused; empty otherwise.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub fix: String,
+}
+
+impl std::fmt::Display for Granted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.granted {
+            true => write!(f, "{}: granted", self.wish),
+            false => write!(f, "{}: refused ({}); {}", self.wish, self.why, self.fix),
         }
-        if self.lock_memory {
-            lines.push(told("memory lock".into(), lock_memory(), "raise the memlock limit (ulimit -l)"));
-        }
-        if let Some(priority) = self.priority {
-            let fix = "grant CAP_SYS_NICE or raise the rtprio limit (ulimit -r)";
-            lines.push(told(format!("SCHED_FIFO priority {priority}"), choose_priority(priority), fix));
-        }
-        lines
     }
 }
 
-fn told(what: String, result: io::Result<()>, fix: &str) -> String {
+impl Realtime {
+    /// Asks for what concerns the whole process: the memory.
+    pub fn apply_to_process(&self) -> Vec<Granted> {
+        let fix = "grant CAP_IPC_LOCK, or no limit on locked memory (ulimit -l unlimited; memlock in \
+                   /etc/security/limits.conf)";
+        self.lock_memory.then(|| told("memory lock".into(), lock_memory(), fix)).into_iter().collect()
+    }
+
+    /// Asks for what concerns the calling thread: CPU and priority.
+    pub fn apply_to_thread(&self) -> Vec<Granted> {
+        let mut outcomes = Vec::new();
+        if let Some(cpu) = self.cpu {
+            outcomes.push(told(format!("CPU {cpu}"), choose_cpu(cpu), "choose a CPU the process may use"));
+        }
+        if let Some(priority) = self.priority {
+            let fix = "grant CAP_SYS_NICE, or raise the rtprio limit (ulimit -r; rtprio in /etc/security/limits.conf)";
+            outcomes.push(told(format!("SCHED_FIFO priority {priority}"), choose_priority(priority), fix));
+        }
+        outcomes
+    }
+
+    /// What would become of the wishes: tried on a thread that ends at once. The memory stays locked where that is granted.
+    pub fn try_out(self) -> Vec<Granted> {
+        let mut outcomes = self.apply_to_process();
+        let tried = std::thread::Builder::new().name("realtime".into()).spawn(move || self.apply_to_thread());
+        match tried.map(std::thread::JoinHandle::join) {
+            Ok(Ok(more)) => outcomes.extend(more),
+            // No thread to try it on: the control thread will be refused by the same system.
+            Ok(Err(_)) | Err(_) => outcomes.push(Granted {
+                wish: "a thread to try it on".into(),
+                granted: false,
+                why: "the system gave none".into(),
+                fix: "close other programs".into(),
+            }),
+        }
+        outcomes
+    }
+}
+
+fn told(wish: String, result: io::Result<()>, fix: &str) -> Granted {
     match result {
-        Ok(()) => format!("{what}: granted"),
-        Err(error) => format!("{what}: refused ({error}); {fix}"),
+        Ok(()) => Granted { wish, granted: true, why: String::new(), fix: String::new() },
+        Err(error) => Granted { wish, granted: false, why: error.to_string(), fix: fix.into() },
     }
 }
 
@@ -54,10 +103,33 @@ fn choose_cpu(cpu: usize) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Pages are locked once they are used, so that stacks of which a thread uses little do not fill the RAM. Only without a
+/// limit: below one, the lock would be granted now and memory refused later, in the middle of a motion.
 fn lock_memory() -> io::Result<()> {
+    if !may_lock_all() {
+        return Err(io::Error::other("locked memory is limited"));
+    }
     // SAFETY: mlockall takes no pointers and changes only where pages live (mlockall(2)).
-    let result = unsafe { libc::mlockall(libc::MCL_CURRENT | libc::MCL_FUTURE) };
+    let result = unsafe { libc::mlockall(libc::MCL_CURRENT | libc::MCL_FUTURE | libc::MCL_ONFAULT) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// No limit on locked memory, or the capability that knows none.
+fn may_lock_all() -> bool {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is a live rlimit to write to.
+    let unlimited =
+        unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &mut limit) } == 0 && limit.rlim_cur == libc::RLIM_INFINITY;
+    unlimited || has_capability(IPC_LOCK)
+}
+
+/// Number of `CAP_IPC_LOCK` (capabilities(7)).
+const IPC_LOCK: u32 = 14;
+
+fn has_capability(number: u32) -> bool {
+    let status = std::fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    effective.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok()).is_some_and(|bits| bits >> number & 1 == 1)
 }
 
 fn choose_priority(priority: i32) -> io::Result<()> {
@@ -74,14 +146,31 @@ mod tests {
 
     #[test]
     fn nothing_asked_nothing_told() {
-        assert!(Realtime::default().apply().is_empty());
+        assert!(Realtime::default().try_out().is_empty());
     }
 
     #[test]
     fn what_cannot_be_granted_is_told_with_what_to_do() {
-        let lines = Realtime { priority: Some(1000), cpu: Some(1_000_000), lock_memory: false }.apply();
-        assert_eq!(lines.len(), 2);
-        assert!(lines.iter().all(|line| line.contains("refused")), "{lines:?}");
-        assert!(lines[1].contains("CAP_SYS_NICE"), "{lines:?}");
+        let outcomes = Realtime { priority: Some(1000), cpu: Some(1_000_000), lock_memory: false }.try_out();
+        assert_eq!(outcomes.len(), 2);
+        assert!(outcomes.iter().all(|one| !one.granted && !one.why.is_empty()), "{outcomes:?}");
+        let line = outcomes[1].to_string();
+        for word in ["SCHED_FIFO priority 1000", "refused", "CAP_SYS_NICE", "ulimit -r"] {
+            assert!(line.contains(word), "{word}: {line}");
+        }
+    }
+
+    #[test]
+    fn trying_leaves_the_calling_thread_as_it_was() {
+        let policy = || {
+            let mut parameters = libc::sched_param { sched_priority: 0 };
+            let mut policy = 0;
+            // SAFETY: both pointers are to live locals; pthread_self is the calling thread.
+            unsafe { libc::pthread_getschedparam(libc::pthread_self(), &mut policy, &mut parameters) };
+            (policy, parameters.sched_priority)
+        };
+        let before = policy();
+        let outcomes = Realtime { priority: Some(60), cpu: Some(0), lock_memory: false }.try_out();
+        assert_eq!((outcomes.len(), policy()), (2, before));
     }
 }

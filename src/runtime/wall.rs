@@ -26,7 +26,7 @@ const NAP: Duration = Duration::from_millis(20);
 /// Settings of a run in real time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WallOptions {
-    /// How many control periods in a row may be missed.
+    /// How much time may be lost to missed control periods.
     pub budget: DeadlineBudget,
     /// What to ask the operating system for.
     pub realtime: Realtime,
@@ -40,6 +40,8 @@ pub(super) fn run(
 ) -> EpisodeReport {
     let EpisodeRequest { start: episode, seconds, source, sinks, judge, stop } = request;
     let (control_period, policy_period) = (station.control_period, station.policy_period);
+    // Of the whole process, and slow: before the first start is due.
+    let mut realtime = options.realtime.apply_to_process();
     let (mut control, mut decision) = station.loops(source, sinks, clock.now());
 
     let begun = guarded(|| {
@@ -59,8 +61,17 @@ pub(super) fn run(
     let mut decisions = Schedule::new(start, policy_period);
     let (quit, ended) = (AtomicBool::new(false), AtomicBool::new(false));
     let pacer = Pacer::new(Timing::Wall { clock, options }, start + control_period, control_period);
-    let (outcome, control) = std::thread::scope(|scope| {
-        let side = ControlSide { control, pacer, clock, options, stop, quit: &quit, ended: Finished(&ended) };
+    let (outcome, mut control) = std::thread::scope(|scope| {
+        let side = ControlSide {
+            control,
+            pacer,
+            clock,
+            options,
+            period: control_period,
+            stop,
+            quit: &quit,
+            ended: Finished(&ended),
+        };
         let thread = match std::thread::Builder::new().name("control".into()).spawn_scoped(scope, || side.run()) {
             Ok(thread) => thread,
             // The closure was dropped, and the guard in it told the arm to hold.
@@ -79,7 +90,10 @@ pub(super) fn run(
             control.unwrap_or_else(|panic| ControlEnd::without_loop(RuntimeError::Panicked(message(panic.as_ref())))),
         )
     });
-    if control.missed >= options.budget.warn {
+    realtime.append(&mut control.realtime);
+    control.realtime = realtime;
+    let lost = control_period.saturating_mul(u32::try_from(control.missed).unwrap_or(u32::MAX));
+    if control.missed > 0 && lost >= options.budget.warn {
         tracing::warn!(missed = control.missed, ticks = control.counts.ticks, "control deadlines were missed");
     }
     // No outcome: the flag was raised, or the control side ended and tells why itself.
@@ -132,6 +146,7 @@ struct ControlSide<'a> {
     pacer: Pacer<'a>,
     clock: &'a SystemClock,
     options: &'a WallOptions,
+    period: Duration,
     stop: &'a StopFlag,
     quit: &'a AtomicBool,
     ended: Finished<'a>,
@@ -139,16 +154,16 @@ struct ControlSide<'a> {
 
 impl ControlSide<'_> {
     fn run(self) -> ControlEnd {
-        let Self { mut control, mut pacer, clock, options, stop, quit, ended } = self;
-        let realtime = options.realtime.apply();
-        let mut watch = DeadlineWatch::new(options.budget);
+        let Self { mut control, mut pacer, clock, options, period, stop, quit, ended } = self;
+        let realtime = options.realtime.apply_to_thread();
+        let mut watch = DeadlineWatch::new(options.budget, period);
         let result = guarded(|| {
             while !quit.load(Ordering::Acquire) && !stop.is_raised() {
                 let due = pacer.next();
                 pacer.note(&due, &mut control.ledger);
                 let strain = watch.after(&due);
                 if strain == Strain::Stop {
-                    return Err(RuntimeError::Deadlines { missed: watch.in_a_row(), limit: options.budget.stop });
+                    return Err(RuntimeError::deadlines(watch.lost(), options.budget.stop));
                 }
                 control.tick(due, strain, clock)?;
             }

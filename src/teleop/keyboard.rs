@@ -8,6 +8,7 @@
 //! | `j` `l` | yaw left, right | `b` | begin |
 //! | `i` `k` | pitch down, up | `x` | does not count |
 //! | `u` `o` | roll left, right | Esc | stop: the arm holds |
+//! | | | `c` | let an arm that failed recover |
 //! | | | `q` | quit after this episode |
 
 use std::fs::File;
@@ -37,6 +38,8 @@ pub enum Key {
     Reject,
     /// Begin the episode.
     Begin,
+    /// Let an arm that failed recover.
+    Recover,
     /// The episode does not count.
     Abort,
     /// Stop at once.
@@ -65,6 +68,7 @@ impl Key {
             b'\r' | b'\n' | b'y' => Key::Accept,
             0x08 | 0x7F | b'n' => Key::Reject,
             b'b' => Key::Begin,
+            b'c' => Key::Recover,
             b'x' => Key::Abort,
             0x03 => Key::Stop,
             b'q' => Key::Quit,
@@ -103,6 +107,7 @@ impl KeyDecoder {
             Key::Accept => drop(self.operator.wish(Wish::Accept, by)),
             Key::Reject => drop(self.operator.wish(Wish::Reject, by)),
             Key::Begin => drop(self.operator.wish(Wish::Begin, by)),
+            Key::Recover => drop(self.operator.wish(Wish::Recover, by)),
             Key::Abort => drop(self.operator.wish(Wish::Abort, by)),
             Key::Quit => drop(self.operator.wish(Wish::Quit, by)),
         }
@@ -263,8 +268,8 @@ mod tests {
         keys.idle(at(2.02));
         keys.feed(b"\x03", at(3.0));
         assert_eq!(stops.load(std::sync::atomic::Ordering::SeqCst), 2);
-        keys.feed(b"\r\x7fxq", at(4.0));
+        keys.feed(b"\r\x7fxcq", at(4.0));
         let wishes: Vec<Wish> = std::iter::from_fn(|| operator.take(|_| true)).map(|(wish, _)| wish).collect();
-        assert_eq!(wishes, [Wish::Accept, Wish::Reject, Wish::Abort, Wish::Quit]);
+        assert_eq!(wishes, [Wish::Accept, Wish::Reject, Wish::Abort, Wish::Recover, Wish::Quit]);
     }
 }

@@ -89,7 +89,7 @@ pub fn options(folder: &Path) -> EvaluationOptions {
         weights_digest: "aa".repeat(32),
         revision: "0123456789abcdef0123456789abcdef01234567".into(),
         command: "visuomotor evaluate launch/kitchen.toml --seed 7 --out results/vptr".into(),
-        machine: Machine { cpu: "test processor".into(), cores: 4 },
+        machine: Machine { cpu: "test processor".into(), cores: 4, realtime: Vec::new() },
         controls: Vec::new(),
     }
 }

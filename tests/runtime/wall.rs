@@ -16,7 +16,11 @@ use crate::station::{Clockwatcher, Listener, Script, request, station, wave, wra
 
 /// A machine that is busy with other tests may miss deadlines for a long time.
 pub const PATIENT: WallOptions = WallOptions {
-    budget: DeadlineBudget { warn: 1, hold: 10_000, stop: 20_000 },
+    budget: DeadlineBudget {
+        warn: Duration::from_millis(20),
+        hold: Duration::from_secs(200),
+        stop: Duration::from_secs(400),
+    },
     realtime: Realtime { priority: None, lock_memory: false, cpu: None },
 };
 
@@ -147,10 +151,12 @@ impl ArmDriver for SlowArm {
 fn a_loop_that_keeps_missing_deadlines_is_ended() {
     let (mut station, arm, _) = station();
     wrap(&mut station, |arm| Box::new(SlowArm(arm)));
-    let options = WallOptions { budget: DeadlineBudget { warn: 1, hold: 4, stop: 12 }, ..Default::default() };
+    let millis = Duration::from_millis;
+    let budget = DeadlineBudget { warn: millis(20), hold: millis(80), stop: millis(240) };
+    let options = WallOptions { budget, ..Default::default() };
     let mut listener = Listener::default();
     let report = episode(&mut station, 60.0, &mut listener, &StopFlag::new(), &options);
-    assert!(matches!(report.fault, Some(RuntimeError::Deadlines { limit: 12, .. })), "{:?}", report.fault);
+    assert!(matches!(report.fault, Some(RuntimeError::Deadlines { limit, .. }) if limit == 0.24), "{:?}", report.fault);
     assert!(report.deadline_misses.control >= 12 && arm.holds());
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::bail;
 
-use super::Emulated;
+use super::{Emulated, Whereabouts};
 use crate::camera::Camera;
 use crate::config::{CameraCalibration, Launch, Robot};
 use crate::driver::{ArmDriver, CheckReport, Plant};
@@ -13,6 +13,15 @@ use crate::time::SystemClock;
 const ABSENT: &str = "this program was built without that driver: build with its feature (dynamixel, ros2, fci)";
 
 pub fn connect(_: &Launch, _: &Robot, _: &Arc<SystemClock>) -> anyhow::Result<Box<dyn ArmDriver>> {
+    bail!(ABSENT)
+}
+
+#[allow(dead_code, reason = "over ROS 2 a faulted arm connects like any other")]
+pub fn connect_faulted(_: &Launch, _: &Robot, _: &Arc<SystemClock>) -> anyhow::Result<Box<dyn ArmDriver>> {
+    bail!(ABSENT)
+}
+
+pub fn whereabouts(_: &Launch, _: &Robot) -> anyhow::Result<Whereabouts> {
     bail!(ABSENT)
 }
 

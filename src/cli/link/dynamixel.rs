@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 
-use super::Emulated;
+use super::{Emulated, Whereabouts};
 use crate::config::{Launch, Robot};
-use crate::driver::widowx::driver::{DynamixelArm, DynamixelOptions, check_bus};
+use crate::driver::widowx::driver::{DynamixelArm, DynamixelOptions, PositionServo, check_bus};
 use crate::driver::widowx::emulator::dynamixel::{BusEmulator, BusServer};
 use crate::driver::{ArmDriver, CheckReport, Plant};
 use crate::time::SystemClock;
@@ -35,8 +35,31 @@ fn only_widowx(robot: &Robot) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What the launch file says; the driver checks it.
+fn options(launch: &Launch) -> DynamixelOptions {
+    DynamixelOptions { servo: launch.dynamixel.yielding.map_or_else(Default::default, PositionServo::Limited) }
+}
+
 pub fn connect(launch: &Launch, robot: &Robot, _clock: &Arc<SystemClock>) -> anyhow::Result<Box<dyn ArmDriver>> {
-    Ok(Box::new(DynamixelArm::connect(open(launch, robot)?, robot, DynamixelOptions::default())?))
+    Ok(Box::new(DynamixelArm::connect(open(launch, robot)?, robot, options(launch))?))
+}
+
+pub fn connect_faulted(
+    launch: &Launch,
+    robot: &Robot,
+    _clock: &Arc<SystemClock>,
+) -> anyhow::Result<Box<dyn ArmDriver>> {
+    Ok(Box::new(DynamixelArm::connect_faulted(open(launch, robot)?, robot, options(launch))?))
+}
+
+/// The port itself, whatever links lead to it.
+fn at(port: &Path) -> Whereabouts {
+    let port = std::fs::canonicalize(port).unwrap_or_else(|_| port.to_path_buf());
+    Whereabouts { driver: "dynamixel".into(), at: port.display().to_string() }
+}
+
+pub fn whereabouts(launch: &Launch, _robot: &Robot) -> anyhow::Result<Whereabouts> {
+    Ok(at(&port(launch)))
 }
 
 pub fn check(launch: &Launch, robot: &Robot, _clock: &Arc<SystemClock>) -> anyhow::Result<CheckReport> {
@@ -53,5 +76,5 @@ pub fn emulate(
     let bus = BusEmulator::new(robot, plant)?;
     let symlink: Option<&Path> = launch.link.port.as_deref();
     let server = BusServer::start(bus, symlink)?;
-    Ok(Emulated::new(format!("port: {}", server.path()), server))
+    Ok(Emulated::new(format!("port: {}", server.path()), at(Path::new(server.path())), server))
 }

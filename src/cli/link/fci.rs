@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
-use super::Emulated;
+use super::{Emulated, Whereabouts};
 use crate::config::{Launch, Robot};
 use crate::driver::panda::driver::fci::{FciArm, FciSettings, Model, check as check_fci};
 use crate::driver::panda::emulator::fci::{Emulator, EmulatorOptions};
@@ -21,27 +21,44 @@ fn address(launch: &Launch) -> String {
     launch.link.address.clone().unwrap_or_else(|| USUAL_ADDRESS.into())
 }
 
-fn model(robot: &Robot) -> anyhow::Result<(Model, FciSettings)> {
-    Ok(FciSettings::from_robot(robot)?)
+/// From the description, with what the launch file says, both checked against the maker.
+fn model(launch: &Launch, robot: &Robot) -> anyhow::Result<(Model, FciSettings)> {
+    let (model, settings) = FciSettings::from_robot(robot)?;
+    Ok((model, settings.with(model, &launch.fci)?))
 }
 
 pub fn connect(launch: &Launch, robot: &Robot, clock: &Arc<SystemClock>) -> anyhow::Result<Box<dyn ArmDriver>> {
-    let (model, settings) = model(robot)?;
+    let (model, settings) = model(launch, robot)?;
     Ok(Box::new(FciArm::connect(&address(launch), model, settings, clock.clone())?))
 }
 
+fn at(address: &str) -> Whereabouts {
+    let host = address.strip_suffix(&format!(":{}", PORTS.0)).unwrap_or(address);
+    let host = if host == "localhost" { "127.0.0.1" } else { host };
+    Whereabouts { driver: "fci".into(), at: host.into() }
+}
+
+pub fn whereabouts(launch: &Launch, _robot: &Robot) -> anyhow::Result<Whereabouts> {
+    Ok(at(&address(launch)))
+}
+
+/// A robot in a reflex connects as it is; only [`ArmDriver::recover`] clears it.
+pub fn connect_faulted(launch: &Launch, robot: &Robot, clock: &Arc<SystemClock>) -> anyhow::Result<Box<dyn ArmDriver>> {
+    connect(launch, robot, clock)
+}
+
 pub fn check(launch: &Launch, robot: &Robot, clock: &Arc<SystemClock>) -> anyhow::Result<CheckReport> {
-    let (model, settings) = model(robot)?;
+    let (model, settings) = model(launch, robot)?;
     Ok(check_fci(&address(launch), model, settings, clock.clone())?)
 }
 
 pub fn emulate(
-    _launch: &Launch,
+    launch: &Launch,
     robot: &Robot,
     plant: Box<dyn Plant>,
     _clock: &Arc<SystemClock>,
 ) -> anyhow::Result<Emulated> {
-    let (model, _) = model(robot)?;
+    let (model, _) = model(launch, robot)?;
     anyhow::ensure!(
         model == Model::Fer,
         "{}: the emulated controller speaks FCI version {}, this arm speaks {}; use panda",
@@ -53,5 +70,5 @@ pub fn emulate(
     let options = EmulatorOptions { port: PORTS.0, hand_port: PORTS.1, chain, ..EmulatorOptions::default() };
     let emulator = Emulator::start(plant, options)
         .with_context(|| format!("127.0.0.1:{}: is another controller emulated already?", PORTS.0))?;
-    Ok(Emulated::new("address: 127.0.0.1", emulator))
+    Ok(Emulated::new("address: 127.0.0.1", at("127.0.0.1"), emulator))
 }

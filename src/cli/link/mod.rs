@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
+use super::stage::Whereabouts;
 use crate::camera::Camera;
 use crate::config::{CameraCalibration, DriverKind, Launch, Robot};
 use crate::driver::{ArmDriver, CheckReport, Plant};
@@ -83,12 +84,14 @@ impl LinkArguments {
 pub struct Emulated {
     /// Where it is to be found, for a person.
     pub place: String,
+    /// The same for the process that connects to it.
+    pub whereabouts: Whereabouts,
     _running: Box<dyn std::any::Any>,
 }
 
 impl Emulated {
-    fn new(place: impl Into<String>, running: impl std::any::Any) -> Self {
-        Self { place: place.into(), _running: Box::new(running) }
+    fn new(place: impl Into<String>, whereabouts: Whereabouts, running: impl std::any::Any) -> Self {
+        Self { place: place.into(), whereabouts, _running: Box::new(running) }
     }
 }
 
@@ -101,6 +104,28 @@ pub fn connect(launch: &Launch, robot: &Robot, clock: &Arc<SystemClock>) -> anyh
         DriverKind::Dynamixel => dynamixel::connect(launch, robot, clock),
         DriverKind::Ros2 => ros2::connect(launch, robot, clock),
         DriverKind::Fci => fci::connect(launch, robot, clock),
+    }
+}
+
+/// The same where faults keep the arm from being connected otherwise: for [`ArmDriver::recover`], and nothing before it.
+pub fn connect_faulted(launch: &Launch, robot: &Robot, clock: &Arc<SystemClock>) -> anyhow::Result<Box<dyn ArmDriver>> {
+    match launch.driver {
+        DriverKind::Mujoco => {
+            anyhow::bail!("driver mujoco is the simulator of this process: there is nothing to recover")
+        }
+        DriverKind::Dynamixel => dynamixel::connect_faulted(launch, robot, clock),
+        DriverKind::Ros2 => ros2::connect(launch, robot, clock),
+        DriverKind::Fci => fci::connect_faulted(launch, robot, clock),
+    }
+}
+
+/// Where the launch file's arm is, as a process that emulates it would say.
+pub fn whereabouts(launch: &Launch, robot: &Robot) -> anyhow::Result<Whereabouts> {
+    match launch.driver {
+        DriverKind::Mujoco => anyhow::bail!("driver mujoco is the simulator of this process: it has no link"),
+        DriverKind::Dynamixel => dynamixel::whereabouts(launch, robot),
+        DriverKind::Ros2 => ros2::whereabouts(launch, robot),
+        DriverKind::Fci => fci::whereabouts(launch, robot),
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::bail;
 
-use super::Emulated;
+use super::{Emulated, Whereabouts};
 use crate::camera::Camera;
 use crate::camera::ros2::RosCamera;
 use crate::config::{CameraCalibration, Launch, Robot};
@@ -73,6 +73,15 @@ pub fn connect(launch: &Launch, robot: &Robot, clock: &Arc<SystemClock>) -> anyh
     })
 }
 
+fn at(settings: &RosSettings) -> Whereabouts {
+    let at = format!("domain {}, namespace {}", settings.domain, settings.namespace);
+    Whereabouts { driver: "ros2".into(), at }
+}
+
+pub fn whereabouts(launch: &Launch, robot: &Robot) -> anyhow::Result<Whereabouts> {
+    Ok(at(&settings_of(launch, robot, "visuomotor")?))
+}
+
 pub fn check(launch: &Launch, robot: &Robot, clock: &Arc<SystemClock>) -> anyhow::Result<CheckReport> {
     let settings = settings_of(launch, robot, "visuomotor_check")?;
     let clock = clock.clone();
@@ -91,14 +100,17 @@ pub fn emulate(
     clock: &Arc<SystemClock>,
 ) -> anyhow::Result<Emulated> {
     let settings = settings_of(launch, robot, "emulated_controller")?;
-    let place = format!("ROS 2 domain {}, namespace {}", settings.domain, settings.namespace);
+    let whereabouts = at(&settings);
+    let place = format!("ROS 2 {}", whereabouts.at);
     let clock = clock.clone();
     let node = RosNode::start(settings)?;
     Ok(match arm(robot)? {
-        Arm::WidowX => Emulated::new(place, (XsSdk::start(&node, robot, plant, clock)?, node)),
-        Arm::Panda => Emulated::new(place, (panda::emulator::ros2::start(&node, robot, plant, clock)?, node)),
-        Arm::Sawyer => Emulated::new(place, (sawyer::emulator::start(&node, robot, plant, clock)?, node)),
-        Arm::Jaco => Emulated::new(place, (jaco::emulator::start(&node, robot, plant, clock)?, node)),
+        Arm::WidowX => Emulated::new(place, whereabouts, (XsSdk::start(&node, robot, plant, clock)?, node)),
+        Arm::Panda => {
+            Emulated::new(place, whereabouts, (panda::emulator::ros2::start(&node, robot, plant, clock)?, node))
+        }
+        Arm::Sawyer => Emulated::new(place, whereabouts, (sawyer::emulator::start(&node, robot, plant, clock)?, node)),
+        Arm::Jaco => Emulated::new(place, whereabouts, (jaco::emulator::start(&node, robot, plant, clock)?, node)),
     })
 }
 

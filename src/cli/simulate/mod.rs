@@ -91,6 +91,7 @@ fn in_kitchen(
     let robot = setting.robot.clone();
     let (mut scene, plant, feed) = scene::Scene::empty(setting, clock)?;
     let controller = link::emulate(launch, &robot, Box::new(plant), clock)?;
+    scene.plays = Some(controller.whereabouts.clone());
     let camera = camera::Publisher::start(&arguments.launch, arguments.fps, feed, clock)?;
     say!("{}\n{}\nstage: {}\nready; Ctrl-C ends it", controller.place, camera.place, path.display());
     server.serve(&mut scene, stop)?;

@@ -7,7 +7,7 @@ use triple_buffer::Output;
 
 use super::mechanics::{SharedPlant, joints_of};
 use crate::cli::setting::{Prepared, SetUp, Setting};
-use crate::cli::stage::{Answer, Handler, Question};
+use crate::cli::stage::{Answer, Handler, Question, Whereabouts};
 use crate::episode::Judge;
 use crate::simulation::{Kitchen, MujocoPlant, Snapshot, SuccessRule};
 use crate::time::{Clock, SystemClock};
@@ -20,6 +20,8 @@ pub struct Scene {
     setting: Setting,
     plant: SharedPlant,
     rule: Option<SuccessRule>,
+    /// Which controller is emulated, once it is.
+    pub plays: Option<Whereabouts>,
     to_camera: Sender<CameraFeed>,
     clock: Arc<SystemClock>,
 }
@@ -37,7 +39,7 @@ impl Scene {
         let (to_camera, feed) = channel();
         // Its receiver is alive: it is answered below.
         let _ = to_camera.send((kitchen, for_camera));
-        let scene = Self { setting, plant: plant.clone(), rule: None, to_camera, clock: clock.clone() };
+        let scene = Self { setting, plant: plant.clone(), rule: None, plays: None, to_camera, clock: clock.clone() };
         Ok((scene, plant, feed))
     }
 
@@ -63,6 +65,10 @@ impl Handler for Scene {
     fn answer(&mut self, question: Question) -> Answer {
         let now = self.clock.now();
         match (question, self.rule.as_mut()) {
+            (Question::Plays, _) => match &self.plays {
+                Some(whereabouts) => Answer::Plays { whereabouts: whereabouts.clone() },
+                None => Answer::Refused { why: "no controller is emulated yet".into() },
+            },
             (Question::SetUp { set_up }, _) => {
                 self.lay(&set_up).unwrap_or_else(|error| Answer::Refused { why: format!("{error:#}") })
             }

@@ -9,10 +9,28 @@ use crate::simulation::Assignment;
 /// Longest line that is read \[bytes\].
 pub const LONGEST: usize = 64 * 1024;
 
+/// An arm's controller: what it is reached over, and where.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Whereabouts {
+    /// `dynamixel`, `ros2`, `fci`.
+    pub driver: String,
+    /// Port, address or topics.
+    pub at: String,
+}
+
+impl std::fmt::Display for Whereabouts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} at {}", self.driver, self.at)
+    }
+}
+
 /// From the process that runs the policy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Question {
+    /// Which controller is emulated?
+    Plays,
     /// Lay this scene around the arm as it stands.
     SetUp {
         /// What lies where.
@@ -28,6 +46,11 @@ pub enum Question {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Answer {
+    /// This one.
+    Plays {
+        /// Which, and where.
+        whereabouts: Whereabouts,
+    },
     /// The scene is laid.
     Ready {
         /// What a scripted expert is told.

@@ -12,26 +12,39 @@ mod server;
 
 use std::path::PathBuf;
 
-pub use message::{Answer, Question};
+pub use message::{Answer, Question, Whereabouts};
 pub use operated::{Operated, await_begin, layout_text};
 pub use person::Person;
 pub use remote::Remote;
 pub use server::{Handler, Server};
 
+use super::approach::Approach;
+use super::consent::Said;
 use super::setting::SetUp;
 use crate::episode::{Judge, Outcome};
 use crate::simulation::Assignment;
 use crate::time::Timestamp;
 
-/// Who lays the scene and judges.
+/// Who lays the scene, allows motion and judges.
 pub trait Stage {
-    /// Lays the scene of an episode; the arm already stands at its start. Answers what a scripted expert is told, where
-    /// that is known.
-    fn set_up(&mut self, set_up: &SetUp) -> anyhow::Result<Option<Assignment>>;
+    /// Has the scene of an episode laid. A person is told what motion is to come: that the scene is set is their consent to
+    /// it, and the answer is who gave it. Without a motion the arm stands at its start already.
+    fn set_up(&mut self, set_up: &SetUp, motion: Option<&Approach>) -> anyhow::Result<Laid>;
+    /// May the arm that failed recover? `trouble` says what failed, `does` what recovering does.
+    fn may_recover(&mut self, trouble: &str, does: &str) -> anyhow::Result<Said>;
     /// Looks at the scene; an answer ends the episode.
     fn judge(&mut self) -> anyhow::Result<Option<Outcome>>;
     /// The verdict when time ran out.
     fn time_out(&mut self) -> anyhow::Result<Outcome>;
+}
+
+/// A scene that was laid.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Laid {
+    /// What a scripted expert is told, where that is known.
+    pub assignment: Option<Assignment>,
+    /// Who said that it is set (`page`, `terminal`, `stage`).
+    pub by: String,
 }
 
 /// A stage as the runtime's judge: one that cannot be asked any more aborts the episode.

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use super::Stage;
+use super::{Laid, Stage};
+use crate::cli::approach::Approach;
+use crate::cli::consent::Said;
 use crate::cli::setting::SetUp;
 use crate::episode::{Judge, Outcome};
 use crate::operator::{Operator, OperatorJudge, Phase, Wish, verdict};
 use crate::runtime::StopFlag;
-use crate::simulation::Assignment;
 use crate::time::Timestamp;
 
 /// How often a waiting stage looks up.
@@ -39,31 +40,67 @@ pub fn layout_text(set_up: &SetUp) -> String {
     text
 }
 
-/// Waits for [`Wish::Begin`]; false when the person wants no more.
-pub fn await_begin(operator: &Operator, stop: &StopFlag) -> anyhow::Result<bool> {
+/// Waits for [`Wish::Begin`] and answers whose it is; none when the person wants no more.
+pub fn await_begin(operator: &Operator, stop: &StopFlag) -> anyhow::Result<Option<String>> {
+    let (wish, by) = await_wish(operator, stop, Phase::Waiting, |wish| matches!(wish, Wish::Begin | Wish::Quit))?;
+    Ok((wish == Wish::Begin).then_some(by))
+}
+
+/// Waits for a wish of those wanted; what was pressed before counts for nothing.
+fn await_wish(
+    operator: &Operator,
+    stop: &StopFlag,
+    phase: Phase,
+    wanted: impl Fn(&Wish) -> bool,
+) -> anyhow::Result<(Wish, String)> {
     operator.forget();
-    operator.show(|panel| panel.phase = Phase::Waiting);
+    operator.show(|panel| panel.phase = phase);
     loop {
         if let Some(reason) = stop.reason() {
             anyhow::bail!("stopped: {reason}");
         }
-        if let Some((wish, _)) = operator.take(|wish| matches!(wish, Wish::Begin | Wish::Quit)) {
-            return Ok(wish == Wish::Begin);
+        if let Some(wish) = operator.take(&wanted) {
+            return Ok(wish);
         }
         std::thread::sleep(NAP);
     }
 }
 
 impl Stage for Operated {
-    fn set_up(&mut self, set_up: &SetUp) -> anyhow::Result<Option<Assignment>> {
-        let prompt = format!("lay out: {}; then begin", layout_text(set_up));
+    fn set_up(&mut self, set_up: &SetUp, motion: Option<&Approach>) -> anyhow::Result<Laid> {
+        let layout = layout_text(set_up);
+        let prompt = match motion {
+            Some(motion) => {
+                format!("lay out: {layout}; then {motion}: begin when the scene is set and clear of the arm")
+            }
+            None => format!("lay out: {layout}; then begin"),
+        };
         self.operator.show(|panel| panel.prompt = prompt);
-        if !await_begin(&self.operator, &self.stop)? {
+        let Some(by) = await_begin(&self.operator, &self.stop)? else {
             self.stop.raise("quit");
             anyhow::bail!("quit at the buttons");
-        }
-        self.operator.show(|panel| panel.prompt = "accept: success; reject: failure; abort: does not count".into());
-        Ok(None)
+        };
+        self.operator.show(|panel| {
+            panel.phase = Phase::Approaching;
+            panel.prompt = "accept: success; reject: failure; abort: does not count".into();
+        });
+        Ok(Laid { assignment: None, by })
+    }
+
+    fn may_recover(&mut self, trouble: &str, does: &str) -> anyhow::Result<Said> {
+        say!("the arm failed: {trouble}\nto recover: {does}\nrecover (c, or the page's button) or quit (q)");
+        self.operator.show(|panel| {
+            panel.warning = format!("the arm failed: {trouble}");
+            panel.prompt = format!("look at the arm; then recover or quit. {does}");
+        });
+        let asked = |wish: &Wish| matches!(wish, Wish::Recover | Wish::Quit);
+        let (wish, by) = await_wish(&self.operator, &self.stop, Phase::Failed, asked)?;
+        self.operator.show(|panel| {
+            panel.phase = Phase::Approaching;
+            panel.warning.clear();
+            panel.prompt.clear();
+        });
+        Ok(if wish == Wish::Recover { Said::Yes(by) } else { Said::No(by) })
     }
 
     fn judge(&mut self) -> anyhow::Result<Option<Outcome>> {
@@ -86,5 +123,45 @@ impl Stage for Operated {
             }
             std::thread::sleep(NAP);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_wish_to_recover_that_comes_after_the_question_recovers() {
+        let (operator, stop) = (Operator::default(), StopFlag::new());
+        // A button pressed before anybody was asked, and one that means something else.
+        operator.wish(Wish::Recover, "page");
+        let (board, button) = (operator.clone(), operator.clone());
+        std::thread::scope(|scope| {
+            let asking = scope.spawn(|| {
+                Operated::new(operator.clone(), stop.clone())
+                    .may_recover("the elbow hit 7 cups", "it is reset")
+                    .unwrap()
+            });
+            while board.panel().phase != Phase::Failed {
+                std::thread::yield_now();
+            }
+            assert!(board.panel().warning.contains("7 cups") && board.panel().prompt.contains("it is reset"));
+            button.wish(Wish::Begin, "page");
+            button.wish(Wish::Accept, "page");
+            button.wish(Wish::Recover, "terminal");
+            assert_eq!(asking.join().unwrap(), Said::Yes("terminal".into()));
+        });
+        assert!(board.panel().warning.is_empty());
+        std::thread::scope(|scope| {
+            let asking = scope
+                .spawn(|| Operated::new(operator.clone(), stop.clone()).may_recover("again", "it is reset").unwrap());
+            while board.panel().phase != Phase::Failed {
+                std::thread::yield_now();
+            }
+            button.wish(Wish::Quit, "page");
+            assert_eq!(asking.join().unwrap(), Said::No("page".into()));
+        });
+        stop.raise("red button");
+        assert!(Operated::new(operator, stop).may_recover("again", "it is reset").is_err());
     }
 }

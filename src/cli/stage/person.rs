@@ -5,12 +5,14 @@ use std::sync::mpsc::{Receiver, TryRecvError, channel};
 
 use anyhow::Context;
 
-use super::Stage;
+use super::{Laid, Stage};
+use crate::cli::approach::Approach;
+use crate::cli::consent::Said;
 use crate::cli::setting::SetUp;
 use crate::episode::Outcome;
-use crate::simulation::Assignment;
 
 const JUDGE: &str = "operator";
+const TERMINAL: &str = "terminal";
 
 /// Lines typed at the terminal.
 pub struct Person {
@@ -48,7 +50,7 @@ impl Person {
 }
 
 impl Stage for Person {
-    fn set_up(&mut self, set_up: &SetUp) -> anyhow::Result<Option<Assignment>> {
+    fn set_up(&mut self, set_up: &SetUp, motion: Option<&Approach>) -> anyhow::Result<Laid> {
         while self.lines.try_recv().is_ok() {}
         let ([x, y], [cx, cy]) = (set_up.object_at, set_up.container_at);
         say!(
@@ -59,9 +61,24 @@ impl Stage for Person {
         for (name, [x, y], _) in &set_up.others {
             say!("         {name} at ({x:.2}, {y:.2})");
         }
-        say!("Enter to begin; then s, f or a and Enter: success, failure, aborted");
+        if let Some(motion) = motion {
+            say!("{motion}");
+        }
+        let clear =
+            if motion.is_some() { "the scene is set and clear of the arm, which moves then" } else { "to begin" };
+        say!("Enter: {clear}; in the trial s, f or a and Enter: success, failure, aborted");
         self.lines.recv().context("the terminal is closed: nobody can lay the scene")?;
-        Ok(None)
+        Ok(Laid { assignment: None, by: TERMINAL.into() })
+    }
+
+    fn may_recover(&mut self, trouble: &str, does: &str) -> anyhow::Result<Said> {
+        while self.lines.try_recv().is_ok() {}
+        say!("the arm failed: {trouble}\nto recover: {does}\ny and Enter: recover; anything else: end here");
+        Ok(match self.lines.recv() {
+            Ok(line) if matches!(line.as_str(), "y" | "yes") => Said::Yes(TERMINAL.into()),
+            Ok(_) => Said::No(TERMINAL.into()),
+            Err(_) => Said::Nobody,
+        })
     }
 
     fn judge(&mut self) -> anyhow::Result<Option<Outcome>> {
@@ -86,6 +103,42 @@ impl Stage for Person {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_yes_recovers_and_a_closed_terminal_is_nobody() {
+        // Lines typed before the question are gone with it: a pipe that stays open, fed line by line.
+        let answer = |typed: &'static str| {
+            let (reader, mut writer) = std::io::pipe().unwrap();
+            let mut person = Person::reading(std::io::BufReader::new(reader));
+            std::io::Write::write_all(&mut writer, typed.as_bytes()).unwrap();
+            drop(writer);
+            // All is read before the question is asked.
+            std::iter::repeat_with(|| person.lines.try_recv()).find(|got| *got == Err(TryRecvError::Disconnected));
+            person.may_recover("it fell", "it is reset").unwrap()
+        };
+        assert_eq!(answer("y\n"), Said::Nobody);
+        for (line, said) in [("y", Said::Yes("terminal".into())), ("Yes", Said::Yes("terminal".into()))] {
+            assert_eq!(asked_then(line), said, "{line}");
+        }
+        for line in ["", "n", "yy", "s"] {
+            assert_eq!(asked_then(line), Said::No("terminal".into()), "{line}");
+        }
+    }
+
+    /// What is said to a line that is typed after the question.
+    fn asked_then(line: &str) -> Said {
+        let (sender, lines) = channel();
+        let mut person = Person { lines };
+        std::thread::scope(|scope| {
+            let asking = scope.spawn(move || person.may_recover("it fell", "it is reset").unwrap());
+            // The question takes away what was typed before it, so it is typed until it is answered.
+            while !asking.is_finished() {
+                let _ = sender.send(line.to_lowercase());
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+            asking.join().unwrap()
+        })
+    }
 
     #[test]
     fn a_letter_ends_a_trial_and_a_closed_terminal_is_an_error() {

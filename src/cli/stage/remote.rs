@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
-use super::Stage;
-use super::message::{Answer, LONGEST, Question};
+use super::message::{Answer, LONGEST, Question, Whereabouts};
+use super::{Laid, Stage};
+use crate::cli::approach::Approach;
+use crate::cli::consent::Said;
 use crate::cli::setting::SetUp;
 use crate::episode::Outcome;
-use crate::simulation::Assignment;
 
 /// Laying a scene compiles a kitchen and lets it settle.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -53,17 +54,29 @@ impl Remote {
         }
     }
 
+    /// Which controller the other process emulates.
+    pub fn plays(&mut self) -> anyhow::Result<Whereabouts> {
+        match self.ask(&Question::Plays)? {
+            Answer::Plays { whereabouts } => Ok(whereabouts),
+            other => self.unexpected(&other),
+        }
+    }
+
     fn unexpected<T>(&self, answer: &Answer) -> anyhow::Result<T> {
         bail!("stage {}: unexpected answer {answer:?}", self.path.display())
     }
 }
 
 impl Stage for Remote {
-    fn set_up(&mut self, set_up: &SetUp) -> anyhow::Result<Option<Assignment>> {
+    fn set_up(&mut self, set_up: &SetUp, _motion: Option<&Approach>) -> anyhow::Result<Laid> {
         match self.ask(&Question::SetUp { set_up: Box::new(set_up.clone()) })? {
-            Answer::Ready { assignment } => Ok(Some(assignment)),
+            Answer::Ready { assignment } => Ok(Laid { assignment: Some(assignment), by: "stage".into() }),
             other => self.unexpected(&other),
         }
+    }
+
+    fn may_recover(&mut self, _trouble: &str, _does: &str) -> anyhow::Result<Said> {
+        Ok(Said::Nobody)
     }
 
     fn judge(&mut self) -> anyhow::Result<Option<Outcome>> {

@@ -27,6 +27,16 @@ pub const SUCCESS_DOUBTFUL: f64 = 0.95;
 /// Success rate below which the link is not fit (libfranka's communication test).
 pub const SUCCESS_UNFIT: f64 = 0.90;
 
+/// What both arms carry at most, their end effector included \[kg\] (data sheets).
+pub const PAYLOAD: f64 = 3.0;
+
+/// Largest stiffness of the robot's joint controller \[Nm/rad\] (libfranka's `setJointImpedance`).
+pub const JOINT_IMPEDANCE: f64 = 14250.0;
+
+/// Largest collision threshold \[Nm, N\]: the largest in use. The maker documents no bound; beyond it a collision may not be
+/// noticed at all.
+pub const COLLISION_THRESHOLD: f64 = 100.0;
+
 /// Largest speed, acceleration and jerk along one Cartesian quantity.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CartesianLimit {

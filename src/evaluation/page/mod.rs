@@ -233,6 +233,7 @@ fn facts(report: &Report) -> String {
         ("weights digest", weights.into()),
         ("machine", format!("{}, {} cores", report.machine.cpu, report.machine.cores)),
     ];
+    rows.extend(report.machine.realtime.iter().map(|line| ("control loop", line.clone())));
     for control in &report.controls {
         rows.push(("control", format!("{}: seed {}, revision {}", control.policy, control.seed, control.revision)));
     }

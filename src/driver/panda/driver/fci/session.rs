@@ -26,13 +26,14 @@ pub fn open(address: &str, model: Model) -> Result<Robot, ConnectError> {
     Robot::with_options(address, options).map_err(|error| connect_error(address, model, error))
 }
 
-/// Clears an old reflex, then tells the robot thresholds, stiffness, load and filters. Nothing moves.
+/// Tells the robot thresholds, stiffness, load and filters. Nothing moves.
+///
+/// A robot in a reflex is told nothing: it takes no settings then, and nobody asked for the reflex to be cleared.
 pub fn set_up(robot: &Robot, address: &str, model: Model, settings: &FciSettings) -> Result<RobotState, ConnectError> {
     let say = |what: &str, error: FrankaError| setting_error(address, model, what, error);
-    let mut state = robot.read_once().map_err(|error| connect_error(address, model, error))?;
+    let state = robot.read_once().map_err(|error| connect_error(address, model, error))?;
     if state.robot_mode == RobotMode::Reflex {
-        robot.automatic_error_recovery().map_err(|error| say("automatic error recovery", error))?;
-        state = robot.read_once().map_err(|error| connect_error(address, model, error))?;
+        return Ok(state);
     }
     let report = Report::at_start(&state, crate::time::Timestamp::ZERO);
     if let Some(fault) = obstacle(report.mode, report.errors) {

@@ -1,8 +1,8 @@
 //! How the arm is reached, loaded and limited over FCI.
 
-use crate::config::Robot;
+use crate::config::{FciSetting, Payload, Robot};
 use crate::driver::ConnectError;
-use crate::driver::panda::limits::{FER, FR3, JOINTS, MakerLimits};
+use crate::driver::panda::limits::{COLLISION_THRESHOLD, FER, FR3, JOINT_IMPEDANCE, JOINTS, MakerLimits, PAYLOAD};
 
 /// Which of Franka's arms, and with it which protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -211,9 +211,156 @@ impl FciSettings {
     }
 }
 
+impl FciSettings {
+    /// With what a launch file says, checked against what the maker allows.
+    pub fn with(mut self, model: Model, setting: &FciSetting) -> Result<Self, ConnectError> {
+        self.contact_torque = setting.contact_torque.unwrap_or(self.contact_torque);
+        self.collision_torque = setting.collision_torque.unwrap_or(self.collision_torque);
+        self.contact_force = setting.contact_force.unwrap_or(self.contact_force);
+        self.collision_force = setting.collision_force.unwrap_or(self.collision_force);
+        self.joint_impedance = setting.joint_impedance.unwrap_or(self.joint_impedance);
+        if let Some(payload) = &setting.payload {
+            self.load = Some(load_of(model, payload)?);
+        }
+        let tables: [(&str, &[f64], f64, &str); 5] = [
+            ("collision_torque", &self.collision_torque, COLLISION_THRESHOLD, "Nm"),
+            ("collision_force", &self.collision_force, COLLISION_THRESHOLD, "N (Nm)"),
+            ("contact_torque", &self.contact_torque, COLLISION_THRESHOLD, "Nm"),
+            ("contact_force", &self.contact_force, COLLISION_THRESHOLD, "N (Nm)"),
+            ("joint_impedance", &self.joint_impedance, JOINT_IMPEDANCE, "Nm/rad"),
+        ];
+        for (key, values, most, unit) in tables {
+            // Written so that NaN fails it.
+            if let Some((i, value)) = values.iter().enumerate().find(|(_, value)| !(**value > 0.0 && **value <= most)) {
+                let expected = format!("more than 0 and at most {most} {unit}");
+                return Err(unfit(model, &format!("{key}[{i}]"), format!("{value} {unit}"), expected));
+            }
+        }
+        let pairs: [(&str, &[f64], &[f64]); 2] = [
+            ("contact_torque", &self.contact_torque, &self.collision_torque),
+            ("contact_force", &self.contact_force, &self.collision_force),
+        ];
+        for (key, contact, collision) in pairs {
+            if let Some(i) = (0..contact.len()).find(|&i| !(contact[i] <= collision[i])) {
+                let expected = format!("at most the collision threshold, {}", collision[i]);
+                return Err(unfit(model, &format!("{key}[{i}]"), contact[i].to_string(), expected));
+            }
+        }
+        Ok(self)
+    }
+}
+
+fn unfit(model: Model, key: &str, found: String, expected: String) -> ConnectError {
+    ConnectError::Unfit {
+        arm: model.robot().into(),
+        link: "fci".into(),
+        what: format!("`fci.{key}` of the launch file"),
+        found,
+        expected,
+        fix: "leave the key out for the driver's own value, or correct it".into(),
+    }
+}
+
+/// How far from the flange the center of a mass may be \[m\]: a slip of unit is farther.
+const FARTHEST: f64 = 0.5;
+
+/// A payload that can be: the robot compensates its weight, and one that is not there makes the arm rise.
+fn load_of(model: Model, payload: &Payload) -> Result<Load, ConnectError> {
+    let Payload { mass, center, inertia } = *payload;
+    if !(mass > 0.0 && mass <= PAYLOAD) {
+        return Err(unfit(
+            model,
+            "payload.mass",
+            format!("{mass} kg"),
+            format!("more than 0 and at most {PAYLOAD} kg"),
+        ));
+    }
+    if let Some(i) = (0..3).find(|&i| !(center[i].abs() <= FARTHEST)) {
+        let expected = format!("within {FARTHEST} m of the flange");
+        return Err(unfit(model, &format!("payload.center[{i}]"), format!("{} m", center[i]), expected));
+    }
+    let [xx, yy, zz, xy, xz, yz] = inertia;
+    let tensor = nalgebra::Matrix3::new(xx, xy, xz, xy, yy, yz, xz, yz, zz);
+    // Moments about the tensor's own axes: a body's are above zero, and none exceeds the sum of the others.
+    let fits = inertia.iter().all(|value| value.is_finite()) && {
+        let moments = tensor.symmetric_eigenvalues();
+        let (sum, largest) = (moments.sum(), moments.max());
+        moments.min() > 0.0 && largest <= (sum - largest) * 1.001
+    };
+    if !fits {
+        let found = format!("{inertia:?} kg m2");
+        let expected = "moments above 0, none of which exceeds the sum of the others".to_string();
+        return Err(unfit(model, "payload.inertia", found, expected));
+    }
+    Ok(Load { mass, center, inertia: [xx, xy, xz, xy, yy, yz, xz, yz, zz] })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn payload(mass: f64) -> Payload {
+        Payload { mass, center: [0.0, 0.01, 0.06], inertia: [2e-3, 1.5e-3, 1e-3, 1e-4, 0.0, 0.0] }
+    }
+
+    #[test]
+    fn a_launch_files_settings_are_taken_and_the_rest_stays() {
+        let setting = FciSetting {
+            payload: Some(payload(0.6)),
+            collision_torque: Some([80.0; 7]),
+            joint_impedance: Some([1500.0; 7]),
+            ..Default::default()
+        };
+        let ours = FciSettings::of(Model::Fer).with(Model::Fer, &setting).unwrap();
+        assert_eq!((ours.collision_torque, ours.joint_impedance), ([80.0; 7], [1500.0; 7]));
+        let load = ours.load.unwrap();
+        assert_eq!((load.mass, load.center), (0.6, [0.0, 0.01, 0.06]));
+        assert_eq!(load.inertia, [2e-3, 1e-4, 0.0, 1e-4, 1.5e-3, 0.0, 0.0, 0.0, 1e-3]);
+        let usual = FciSettings::of(Model::Fer);
+        assert_eq!((ours.contact_torque, ours.collision_force), (usual.contact_torque, usual.collision_force));
+        assert_eq!(usual.clone().with(Model::Fer, &FciSetting::default()).unwrap(), usual);
+    }
+
+    #[test]
+    fn settings_beyond_the_maker_or_of_no_body_are_refused_by_key() {
+        let none = FciSetting::default;
+        let heavy = |mass| FciSetting { payload: Some(payload(mass)), ..none() };
+        let bodied = |inertia| FciSetting { payload: Some(Payload { inertia, ..payload(0.5) }), ..none() };
+        let mut torques = [40.0; 7];
+        torques[3] = f64::NAN;
+        for (setting, key, limit) in [
+            (heavy(3.1), "fci.payload.mass", "at most 3 kg"),
+            (heavy(0.0), "fci.payload.mass", "more than 0"),
+            (heavy(f64::NAN), "fci.payload.mass", "at most 3 kg"),
+            (bodied([1.0, 1.0, 3.0, 0.0, 0.0, 0.0]), "fci.payload.inertia", "sum of the others"),
+            (bodied([1e-3, 1e-3, 1e-3, 2e-3, 0.0, 0.0]), "fci.payload.inertia", "above 0"),
+            (bodied([f64::NAN; 6]), "fci.payload.inertia", "above 0"),
+            (
+                FciSetting { payload: Some(Payload { center: [0.0, 0.0, 60.0], ..payload(0.5) }), ..none() },
+                "fci.payload.center[2]",
+                "0.5 m",
+            ),
+            (FciSetting { collision_torque: Some(torques), ..none() }, "fci.collision_torque[3]", "100 Nm"),
+            (FciSetting { collision_force: Some([500.0; 6]), ..none() }, "fci.collision_force[0]", "100 N"),
+            (
+                FciSetting { contact_torque: Some([50.0; 7]), ..none() },
+                "fci.contact_torque[0]",
+                "collision threshold, 40",
+            ),
+            (
+                FciSetting { collision_force: Some([10.0; 6]), ..none() },
+                "fci.contact_force[0]",
+                "collision threshold, 10",
+            ),
+            (FciSetting { joint_impedance: Some([2e4; 7]), ..none() }, "fci.joint_impedance[0]", "14250"),
+            (FciSetting { joint_impedance: Some([-1.0; 7]), ..none() }, "fci.joint_impedance[0]", "more than 0"),
+        ] {
+            let text = FciSettings::of(Model::Fr3).with(Model::Fr3, &setting).unwrap_err().to_string();
+            for word in [key, limit, "launch file", "fr3", "leave the key out"] {
+                assert!(text.contains(word), "{word}: {text}");
+            }
+        }
+    }
 
     #[test]
     fn a_model_is_found_by_name_and_by_version() {

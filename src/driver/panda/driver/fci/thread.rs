@@ -194,7 +194,9 @@ impl FciThread {
         let robot = session::open(&self.address, self.model)?;
         let state = session::set_up(&robot, &self.address, self.model, &self.settings)?;
         let envelope = session::envelope(&robot, &self.address, self.model, &self.settings)?;
-        let report = Report::at_start(&state, self.clock.now());
+        let mut report = Report::at_start(&state, self.clock.now());
+        // Only a reflex gets here; whoever activates or reads is told, and may recover.
+        report.fault = obstacle(report.mode, report.errors);
         Ok((robot, envelope, report))
     }
 
@@ -416,6 +418,8 @@ impl FciThread {
                     fix: cleared.err().map_or("try again".into(), |error| error.to_string()),
                 });
             }
+            // It may have been connected in a reflex, and then was told nothing.
+            session::set_up(connected, &self.address, self.model, &self.settings)?;
         }
         report.phase = Phase::Idle;
         report.fault = None;

@@ -21,6 +21,8 @@ pub enum FaultKind {
     TooHot = 5,
     /// A servo refuses what every start needs.
     Refused = 6,
+    /// Connected to be recovered: the servos were not looked at yet.
+    NotLookedAt = 7,
 }
 
 impl FaultKind {
@@ -32,7 +34,15 @@ impl FaultKind {
     /// Kind, servo id and bits of a code of this driver.
     pub fn of(code: FaultCode) -> Option<(Self, u8, u8)> {
         let [kind, id, bits] = [code.0 >> 16, code.0 >> 8, code.0].map(|word| (word & 0xFF) as u8);
-        let all = [Self::Hardware, Self::Watchdog, Self::TorqueLost, Self::ServoSilent, Self::TooHot, Self::Refused];
+        let all = [
+            Self::Hardware,
+            Self::Watchdog,
+            Self::TorqueLost,
+            Self::ServoSilent,
+            Self::TooHot,
+            Self::Refused,
+            Self::NotLookedAt,
+        ];
         all.into_iter().find(|known| *known as u8 == kind).map(|kind| (kind, id, bits))
     }
 }
@@ -56,6 +66,7 @@ pub fn explain(code: FaultCode) -> String {
             format!("{who} is at {bits} degC, just below its shut-down; bring the arm to its rest pose and let it cool")
         }
         FaultKind::Refused => format!("{who} refused a setting; run `visuomotor check`"),
+        FaultKind::NotLookedAt => "the servos were not looked at yet: recover".into(),
     }
 }
 

@@ -125,6 +125,20 @@ impl<L: ByteLink> DynamixelArm<L> {
     /// Looks at every servo, refuses what is not this arm or not fit, and prepares what may be prepared: operating modes
     /// of servos without torque. Torque stays as it was. Blocks for about a quarter of a second.
     pub fn connect(link: L, robot: &Robot, options: DynamixelOptions) -> Result<Self, ConnectError> {
+        let mut arm = Self::new(link, robot, options)?;
+        arm.prepare()?;
+        Ok(arm)
+    }
+
+    /// An arm that [`DynamixelArm::connect`] refuses for the errors of its servos: nothing is looked at and nothing can be
+    /// activated until [`ArmDriver::recover`] has cleared them and looked at everything.
+    pub fn connect_faulted(link: L, robot: &Robot, options: DynamixelOptions) -> Result<Self, ConnectError> {
+        let mut arm = Self::new(link, robot, options)?;
+        arm.fault = Some(FaultKind::NotLookedAt.code(0, 0));
+        Ok(arm)
+    }
+
+    fn new(link: L, robot: &Robot, options: DynamixelOptions) -> Result<Self, ConnectError> {
         let bus = ServoBus::new(link);
         crate::driver::widowx::limits::fits(robot, bus.name())?;
         if let PositionServo::Limited(share) = options.servo
@@ -136,7 +150,8 @@ impl<L: ByteLink> DynamixelArm<L> {
                 what: "the torque limit of the servos".into(),
                 found: share.to_string(),
                 expected: "more than 0 and at most 1".into(),
-                fix: "give a share of the stall torque; 0.5 carries the arm".into(),
+                fix: "give a share of the stall torque (`dynamixel.yielding` of the launch file); 0.5 carries the arm"
+                    .into(),
             });
         }
         let ticks = |angle: fn(&crate::config::Joint) -> f64| {
@@ -146,7 +161,7 @@ impl<L: ByteLink> DynamixelArm<L> {
                 ticks.clamp(servo.min_position, servo.max_position)
             })
         };
-        let mut arm = Self {
+        Ok(Self {
             bus,
             robot: robot.clone(),
             options,
@@ -179,9 +194,7 @@ impl<L: ByteLink> DynamixelArm<L> {
             health: [ServoHealth::default(); 9],
             next_poll: 0,
             foreign_goals: 0,
-        };
-        arm.prepare()?;
-        Ok(arm)
+        })
     }
 
     /// What every servo last said of its health, by id from 1.

@@ -1,0 +1,112 @@
+//! What the launch file asks of the operating system, and what became of it.
+
+use std::time::Duration;
+
+use crate::config::{DriverKind, Launch};
+use crate::driver::{Finding, Grade};
+use crate::recording::Attachment;
+use crate::runtime::{DeadlineBudget, Granted, Realtime, WallOptions};
+
+/// Priority of the control thread of an arm where the launch file names none: customary, below the FCI thread's and the
+/// kernel's own.
+const PRIORITY: i32 = 60;
+
+/// How the loops run in real time. An arm gets a sensible attempt where the launch file says nothing, the simulator nothing.
+pub fn wall_options(launch: &Launch) -> WallOptions {
+    let asked = &launch.realtime;
+    let arm = launch.driver != DriverKind::Mujoco;
+    let seconds = Duration::from_secs_f64;
+    WallOptions {
+        budget: DeadlineBudget {
+            warn: seconds(asked.budget.warn),
+            hold: seconds(asked.budget.hold),
+            stop: seconds(asked.budget.stop),
+        },
+        realtime: Realtime {
+            priority: asked.priority.or(arm.then_some(PRIORITY)).filter(|priority| *priority > 0),
+            lock_memory: asked.lock_memory.unwrap_or_else(|| arm && !on_gpu()),
+            cpu: asked.cpu,
+        },
+    }
+}
+
+/// Do networks run on a GPU, beside which memory is not locked?
+#[cfg(feature = "torch")]
+fn on_gpu() -> bool {
+    crate::network::device().is_cuda()
+}
+
+#[cfg(not(feature = "torch"))]
+fn on_gpu() -> bool {
+    false
+}
+
+/// What becomes of the wishes on this machine: tried.
+pub fn granted(launch: &Launch) -> Vec<Granted> {
+    wall_options(launch).realtime.try_out()
+}
+
+/// The same for `visuomotor check`: a refusal costs punctuality, and a person should know.
+pub fn findings(launch: &Launch) -> Vec<Finding> {
+    granted(launch)
+        .into_iter()
+        .map(|one| match one.granted {
+            true => Finding::good(format!("control loop: {}", one.wish), "granted", "granted"),
+            false => Finding::good(format!("control loop: {}", one.wish), format!("refused ({})", one.why), "granted")
+                .graded(Grade::Doubtful, one.fix),
+        })
+        .collect()
+}
+
+/// The same as a file of a recording; none where nothing was asked for.
+pub fn attachment(granted: &[Granted]) -> anyhow::Result<Option<Attachment>> {
+    if granted.is_empty() {
+        return Ok(None);
+    }
+    let data = serde_json::to_vec_pretty(granted)?;
+    Ok(Some(Attachment { name: "realtime.json".into(), media_type: "application/json".into(), data }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn launch(driver: DriverKind) -> Launch {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("launch/widowx_kitchen.toml");
+        let (mut launch, _) = Launch::load(&file).unwrap();
+        launch.driver = driver;
+        launch
+    }
+
+    #[test]
+    fn an_arm_gets_a_sensible_attempt_and_the_simulator_nothing() {
+        assert_eq!(wall_options(&launch(DriverKind::Mujoco)), WallOptions::default());
+        for driver in [DriverKind::Dynamixel, DriverKind::Ros2, DriverKind::Fci] {
+            let mut launch = launch(driver);
+            launch.realtime.lock_memory = Some(true);
+            let options = wall_options(&launch);
+            assert_eq!(options.realtime, Realtime { priority: Some(60), lock_memory: true, cpu: None }, "{driver}");
+            assert_eq!(options.budget, DeadlineBudget::default());
+        }
+    }
+
+    #[test]
+    fn what_the_launch_file_asks_for_is_asked_for() {
+        let mut launch = launch(DriverKind::Fci);
+        launch.realtime.priority = Some(0);
+        (launch.realtime.lock_memory, launch.realtime.cpu) = (Some(false), Some(1));
+        launch.realtime.budget.stop = 1.5;
+        let options = wall_options(&launch);
+        assert_eq!(options.realtime, Realtime { priority: None, lock_memory: false, cpu: Some(1) });
+        assert_eq!(options.budget.stop, Duration::from_millis(1500));
+        launch.realtime.cpu = Some(1_000_000);
+        let findings = findings(&launch);
+        assert_eq!((findings.len(), findings[0].grade), (1, Grade::Doubtful));
+        assert!(findings[0].what.contains("CPU 1000000") && !findings[0].fix.is_empty(), "{findings:?}");
+        let attached = attachment(&granted(&launch)).unwrap().unwrap();
+        let text = String::from_utf8(attached.data).unwrap();
+        assert!(text.contains("\"granted\": false") && text.contains("CPU 1000000"), "{text}");
+    }
+}

@@ -1,0 +1,85 @@
+//! `visuomotor recover`: clears an arm's faults and leaves it holding where it is, after somebody said so.
+
+use std::io::BufRead;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::consent::what_recovery_does;
+use super::link::{self, LinkArguments};
+use super::standing;
+use crate::config::{Launch, Robot};
+use crate::time::SystemClock;
+
+/// Arguments of `visuomotor recover`.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Examples:\n  visuomotor recover --robot widowx --driver dynamixel\n  visuomotor recover --robot panda --driver fci --address 172.16.0.2\n  visuomotor recover --robot sawyer --driver ros2 --yes\n\nIt says what it is about to do and asks. The arm goes nowhere; it is said to hold only if its state shows it. Exit code 0: it holds; 1: not allowed, nothing was done; 3: it did not recover, or that it holds could not be confirmed."
+)]
+pub struct RecoverArguments {
+    /// Arm: a folder under robots/
+    #[arg(long)]
+    pub robot: String,
+    /// Launch file with a [link] table to start from
+    #[arg(long, default_value = "launch/widowx_kitchen.toml")]
+    pub launch: PathBuf,
+    #[command(flatten)]
+    pub link: LinkArguments,
+    /// Do not ask: somebody stands by the arm and has decided already
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// Runs the command.
+pub fn recover(arguments: &RecoverArguments) -> anyhow::Result<u8> {
+    let (mut launch, root) = Launch::load(&arguments.launch)?;
+    anyhow::ensure!(arguments.link.driver.is_some(), "--driver is missing: dynamixel, ros2 or fci");
+    arguments.link.apply(&mut launch);
+    let robot = Robot::load(&root, &arguments.robot)?;
+    let whereabouts = link::whereabouts(&launch, &robot)?;
+    say!("{} over {whereabouts} is about to recover", robot.robot.name);
+    say!("{}", what_recovery_does(launch.driver.name(), &robot.robot.name));
+    if !(arguments.yes || agreed(&mut std::io::stdin().lock())) {
+        say!("nothing was done");
+        return Ok(1);
+    }
+    let clock = Arc::new(SystemClock::new());
+    let recovered = link::connect_faulted(&launch, &robot, &clock).and_then(|mut arm| {
+        let mode = launch.control.law.mode();
+        standing::recover(&mut *arm, &*clock, mode, &mut std::thread::sleep)
+    });
+    match recovered {
+        Ok(stands) => {
+            say!("{stands}");
+            Ok(0)
+        }
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            Ok(3)
+        }
+    }
+}
+
+/// Asks, and takes nothing but a yes for one.
+fn agreed(input: &mut dyn BufRead) -> bool {
+    say!("recover it? [y/N]");
+    let mut line = String::new();
+    // An input that cannot be read says nothing, and nothing is no.
+    let read = input.read_line(&mut line).unwrap_or(0);
+    read > 0 && matches!(line.trim().to_lowercase().as_str(), "y" | "yes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_but_a_yes_is_one() {
+        for (typed, agrees) in
+            [("y\n", true), ("Yes\n", true), ("y", true), ("\n", false), ("", false), ("n\n", false), ("yep\n", false)]
+        {
+            assert_eq!(agreed(&mut std::io::Cursor::new(typed)), agrees, "{typed:?}");
+        }
+    }
+}
