@@ -20,8 +20,8 @@ pub use calibration::CameraCalibration;
 pub use control::{ControlLaw, ControlSetting};
 pub use gripper::{Finger, FingerJoint, Gripper};
 pub use launch::{
-    CameraSetting, ClockKind, DriverKind, GripperPolicy, Launch, LinkSetting, PolicySetting, ProtocolSetting,
-    Rendering, SceneSetting,
+    CameraSetting, ClockKind, DriverKind, GripperPolicy, ImageClock, Launch, LinkSetting, PolicySetting,
+    ProtocolSetting, Rendering, SceneSetting,
 };
 pub use robot::{
     FkTest, GravityTest, Joint, Limits, Link, Look, Primitive, PrimitiveKind, Robot, RobotIdentity, Simulation, Tool,
