@@ -50,6 +50,7 @@ fn control_tick(c: &mut Criterion) {
                         step_index: step,
                         image_captured_at: now,
                         decided_at: now,
+                        expires_at: Timestamp::NEVER,
                     };
                     action_writer.publish(now, action);
                 }

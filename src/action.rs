@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::embedding::Embedding;
 use crate::observation::{JointVector, Observation};
+use crate::protection::Protection;
 use crate::time::Timestamp;
 
 /// Bridge's 7-d action: a change of the tool's target pose and an absolute gripper target.
@@ -184,6 +185,11 @@ pub trait ActionSource {
     fn reset(&mut self);
     /// The action for this observation; called at the policy rate.
     fn decide(&mut self, observation: &Observation) -> Result<Decision, ActionError>;
+    /// Does it decide on the images? Then its actions are as old as the image they were decided on. A person who looks at the
+    /// scene itself, a script and a recording do not.
+    fn looks_at_images(&self) -> bool {
+        true
+    }
 }
 
 /// An action in the slot between the loops.
@@ -199,6 +205,20 @@ pub struct TimedAction {
     pub image_captured_at: Timestamp,
     /// When it was decided.
     pub decided_at: Timestamp,
+    /// Until when it may move the arm, whenever it was decided: what it was decided on is too old afterwards.
+    pub expires_at: Timestamp,
+}
+
+impl TimedAction {
+    /// May it no longer move the arm?
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        Protection::ActionAge.is_on() && now > self.expires_at
+    }
+
+    /// The same action, taken back: it has expired at any time after the clock's start.
+    pub fn taken_back(self) -> Self {
+        Self { expires_at: Timestamp::ZERO, ..self }
+    }
 }
 
 #[cfg(test)]

@@ -119,6 +119,8 @@ pub enum LimitReason {
     Workspace,
     /// The newest action is too old.
     CommandAge,
+    /// What the newest action was decided on is too old, or its camera is at fault.
+    ImageAge,
     /// Inverse kinematics had no solution.
     NoSolution,
     /// The action is of a kind the control law does not take: a pose change for a torque law, or torques for any other.

@@ -18,6 +18,8 @@ pub struct Timestamp(u64);
 impl Timestamp {
     /// The clock's start.
     pub const ZERO: Timestamp = Timestamp(0);
+    /// Later than anything that happens.
+    pub const NEVER: Timestamp = Timestamp(u64::MAX);
 
     /// From nanoseconds since the clock's start.
     pub const fn from_nanos(nanos: u64) -> Self {

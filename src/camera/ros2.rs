@@ -3,16 +3,17 @@
 //! Takes `rgb8`, `bgr8` and `mono8`; anything else, a wrong size or step, or truncated data is a [`PictureError`], counted,
 //! and never a picture. A thread of its own receives; [`RosCamera::newest`] only looks.
 //!
-//! The sender's stamps are on the sender's clock. Their offset to ours is taken from the picture that came quickest, so a
-//! picture's age lacks only the shortest way from camera to us. Stamps that are zero (as Bridge's own streamer sends) or
-//! that jump are replaced by the time of receipt.
+//! When a picture was taken is told by its stamp ([`super::stamps`]); one whose stamp does not go forward is refused as well.
+//! A picture of another size, a wrong encoding or an old stamp three times in a row is a fault, however young the last good one.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use super::{Camera, CameraError};
+use super::stamps::{StampError, Stamps};
+use super::{Camera, CameraError, Delivery, LivenessSettings};
+use crate::config::{CameraSetting, ImageClock};
 use crate::observation::Image;
 use crate::time::{Clock, Timestamp};
 use crate::transport::ros2::messages::builtin::Time;
@@ -24,7 +25,7 @@ const LARGEST_SIDE: u32 = 8192;
 /// How long the thread waits before it says why nothing comes.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// Why a message is not a picture.
+/// Why a message is not a picture, or not a new one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PictureError {
     /// An encoding that is not a color or gray picture of 8 bits.
@@ -64,6 +65,9 @@ pub enum PictureError {
         /// Bytes there must be.
         expected: usize,
     },
+    /// A stamp that cannot be believed.
+    #[error(transparent)]
+    Stamp(#[from] StampError),
 }
 
 /// The picture's pixels as RGB, row-major from the top left; `size` is what it must have (columns, rows).
@@ -102,83 +106,116 @@ pub fn rgb(picture: &Picture, size: Option<(u32, u32)>) -> Result<Vec<u8>, Pictu
     Ok(out)
 }
 
-/// Maps the sender's stamps to our clock.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct StampOffset {
-    /// Smallest difference of receipt and stamp in this window and the one before \[ns\].
-    windows: [Option<i128>; 2],
-    /// When this window began.
-    since: Timestamp,
+/// How a camera's images are read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RosCameraOptions {
+    /// What pictures must have (columns, rows) \[pixels\], from the calibration; `None` takes any.
+    pub size: Option<(u32, u32)>,
+    /// Whose clock the stamps are of.
+    pub clock: ImageClock,
+    /// How old a picture is when it comes, where its stamp cannot tell.
+    pub latency: Duration,
+    /// What may be expected of the images.
+    pub liveness: LivenessSettings,
 }
 
-/// How long a window is: two clocks drift apart by less than a millisecond in it.
-const WINDOW: Duration = Duration::from_secs(10);
-/// A stamp further than this from what was expected was made by a clock that was set \[ns\].
-const JUMP: i128 = 10_000_000_000;
-
-impl StampOffset {
-    /// When the sender's `stamp` was on our clock, for a message received at `now`.
-    pub fn captured(&mut self, stamp: Time, now: Timestamp) -> Timestamp {
-        if stamp == Time::default() || stamp.nanosec >= 1_000_000_000 {
-            return now;
+impl Default for RosCameraOptions {
+    fn default() -> Self {
+        Self {
+            size: None,
+            clock: ImageClock::Auto,
+            latency: Duration::from_millis(50),
+            liveness: LivenessSettings {
+                delivery: Delivery::Stream { period: None },
+                ..LivenessSettings::default()
+            },
         }
-        let sent = i128::from(stamp.sec) * 1_000_000_000 + i128::from(stamp.nanosec);
-        let received = i128::from(now.as_nanos());
-        let difference = received - sent;
-        if self.smallest().is_some_and(|smallest| (difference - smallest).abs() > JUMP) {
-            *self = Self { windows: [Some(difference), None], since: now };
-            return now;
-        }
-        if now.since(self.since) > WINDOW {
-            self.windows = [None, self.windows[0]];
-            self.since = now;
-        }
-        let window = self.windows[0].get_or_insert(difference);
-        *window = difference.min(*window);
-        let offset = self.smallest().unwrap_or(difference);
-        // Not later than its receipt, because no difference is smaller than the smallest.
-        Timestamp::from_nanos(u64::try_from(sent + offset).unwrap_or(now.as_nanos()).min(now.as_nanos()))
-    }
-
-    fn smallest(&self) -> Option<i128> {
-        self.windows.iter().flatten().min().copied()
     }
 }
+
+impl RosCameraOptions {
+    /// As the launch file says, for pictures of the calibration's size \[pixels\].
+    pub fn of(setting: &CameraSetting, size: (u32, u32)) -> Self {
+        Self {
+            size: Some(size),
+            clock: setting.clock,
+            latency: Duration::from_secs_f64(setting.latency),
+            liveness: LivenessSettings::streaming(setting),
+        }
+    }
+}
+
+/// Messages refused in a row after which the last good picture is not believed any more.
+const REFUSED_IN_A_ROW: u64 = 3;
 
 #[derive(Default)]
 struct Latest {
     image: Option<Image>,
     refused: u64,
+    refused_in_a_row: u64,
     last_refusal: Option<PictureError>,
     silence: String,
 }
 
 /// A camera behind a topic.
 pub struct RosCamera {
+    node: RosNode,
     name: Arc<str>,
+    topic: String,
+    options: RosCameraOptions,
+    clock: Arc<dyn Clock>,
+    /// Kept when the camera is opened again: an image that is old stays old.
+    stamps: Arc<Mutex<Stamps>>,
+    receiving: Receiving,
+}
+
+/// The camera's thread and what it leaves behind.
+struct Receiving {
     latest: Arc<Mutex<Latest>>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl RosCamera {
-    /// Subscribes to a topic; `size` is what pictures must have (columns, rows) \[pixels\], from the calibration.
+    /// Subscribes to a topic.
     pub fn open(
         node: &RosNode,
         name: &str,
         topic: &str,
-        size: Option<(u32, u32)>,
+        options: RosCameraOptions,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, RosError> {
-        let subscriber = node.subscriber::<Picture>(topic, Qos::Sensor)?;
         let name: Arc<str> = name.into();
+        let stamps = Arc::new(Mutex::new(Stamps::new(options.clock, options.latency)));
+        let receiving = Receiving::start(node, &name, topic, options.size, &clock, &stamps)?;
+        Ok(Self { node: node.clone(), name, topic: topic.into(), options, clock, stamps, receiving })
+    }
+
+    /// Messages refused so far, and why the last one was.
+    pub fn refused(&self) -> (u64, Option<PictureError>) {
+        let latest = lock(&self.receiving.latest);
+        (latest.refused, latest.last_refusal.clone())
+    }
+}
+
+impl Receiving {
+    fn start(
+        node: &RosNode,
+        name: &Arc<str>,
+        topic: &str,
+        size: Option<(u32, u32)>,
+        clock: &Arc<dyn Clock>,
+        stamps: &Arc<Mutex<Stamps>>,
+    ) -> Result<Self, RosError> {
+        let subscriber = node.subscriber::<Picture>(topic, Qos::Sensor)?;
         let latest = Arc::new(Mutex::new(Latest { silence: "none came yet".into(), ..Latest::default() }));
         let stop = Arc::new(AtomicBool::new(false));
         let receiver = Receiver {
             subscriber,
-            name: Arc::clone(&name),
+            name: Arc::clone(name),
             size,
-            clock,
+            clock: Arc::clone(clock),
+            stamps: Arc::clone(stamps),
             latest: Arc::clone(&latest),
             stop: Arc::clone(&stop),
         };
@@ -190,13 +227,7 @@ impl RosCamera {
                     fix: "too many threads: end other programs".into(),
                 }
             })?;
-        Ok(Self { name, latest, stop, thread: Some(thread) })
-    }
-
-    /// Messages refused so far, and why the last one was.
-    pub fn refused(&self) -> (u64, Option<PictureError>) {
-        let latest = lock(&self.latest);
-        (latest.refused, latest.last_refusal.clone())
+        Ok(Self { latest, stop, thread: Some(thread) })
     }
 }
 
@@ -206,7 +237,11 @@ impl Camera for RosCamera {
     }
 
     fn newest(&mut self, _now: Timestamp) -> Result<Image, CameraError> {
-        let latest = lock(&self.latest);
+        let latest = lock(&self.receiving.latest);
+        let count = latest.refused_in_a_row;
+        if let Some(error) = latest.last_refusal.as_ref().filter(|_| count >= REFUSED_IN_A_ROW) {
+            return Err(CameraError::Refused { camera: self.name.to_string(), count, why: error.to_string() });
+        }
         if let Some(image) = &latest.image {
             return Ok(image.clone());
         }
@@ -216,9 +251,32 @@ impl Camera for RosCamera {
         };
         Err(CameraError::Silent { camera: self.name.to_string(), why })
     }
+
+    fn liveness(&self) -> LivenessSettings {
+        self.options.liveness
+    }
+
+    /// As another participant: what the old one was deaf to, the new one may hear.
+    fn reopen(&mut self) -> Result<(), CameraError> {
+        let failed = |error: RosError| CameraError::Silent {
+            camera: self.name.to_string(),
+            why: format!("it cannot be opened again: {error}"),
+        };
+        let node = RosNode::start(self.node.settings().clone()).map_err(failed)?;
+        let receiving =
+            Receiving::start(&node, &self.name, &self.topic, self.options.size, &self.clock, &self.stamps)
+                .map_err(failed)?;
+        let old = (std::mem::replace(&mut self.receiving, receiving), std::mem::replace(&mut self.node, node));
+        // Not waited for: a participant that does not answer any more may take long to end.
+        let ended = std::thread::Builder::new().name("ros-camera-end".into()).spawn(move || drop(old));
+        if let Err(error) = ended {
+            tracing::warn!("the old participant of camera `{}` was ended at once: {error}", self.name);
+        }
+        Ok(())
+    }
 }
 
-impl Drop for RosCamera {
+impl Drop for Receiving {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Release);
         if let Some(thread) = self.thread.take() {
@@ -229,7 +287,7 @@ impl Drop for RosCamera {
     }
 }
 
-fn lock(latest: &Mutex<Latest>) -> MutexGuard<'_, Latest> {
+fn lock<T>(latest: &Mutex<T>) -> MutexGuard<'_, T> {
     latest.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -239,39 +297,30 @@ struct Receiver {
     name: Arc<str>,
     size: Option<(u32, u32)>,
     clock: Arc<dyn Clock>,
+    stamps: Arc<Mutex<Stamps>>,
     latest: Arc<Mutex<Latest>>,
     stop: Arc<AtomicBool>,
 }
 
 impl Receiver {
     fn run(mut self) {
-        let mut offset = StampOffset::default();
         let mut sequence = 0;
         while !self.stop.load(Ordering::Acquire) {
             match self.subscriber.newest() {
-                Ok(Some(picture)) => {
-                    let now = self.clock.now();
-                    let captured_at = offset.captured(picture.header.stamp, now);
-                    match rgb(&picture, self.size) {
-                        Ok(pixels) => {
-                            sequence += 1;
-                            let image = Image {
-                                camera: Arc::clone(&self.name),
-                                width: picture.width,
-                                height: picture.height,
-                                pixels: pixels.into(),
-                                captured_at,
-                                sequence,
-                            };
-                            lock(&self.latest).image = Some(image);
-                        }
-                        Err(error) => {
-                            let mut latest = lock(&self.latest);
-                            latest.refused += 1;
-                            latest.last_refusal = Some(error);
-                        }
+                Ok(Some(picture)) => match self.image(&picture, sequence + 1) {
+                    Ok(image) => {
+                        sequence += 1;
+                        let mut latest = lock(&self.latest);
+                        latest.refused_in_a_row = 0;
+                        latest.image = Some(image);
                     }
-                }
+                    Err(error) => {
+                        let mut latest = lock(&self.latest);
+                        latest.refused += 1;
+                        latest.refused_in_a_row += 1;
+                        latest.last_refusal = Some(error);
+                    }
+                },
                 Ok(None) => {
                     // Woken by the next picture.
                     std::thread::park_timeout(PATIENCE);
@@ -286,6 +335,53 @@ impl Receiver {
                 }
             }
         }
+    }
+
+    fn image(&self, picture: &Picture, sequence: u64) -> Result<Image, PictureError> {
+        // One after the other: the wall clock is only for the difference to the stamp.
+        let (now, wall) = (self.clock.now(), wall_nanos());
+        let captured_at = {
+            let mut stamps = lock(&self.stamps);
+            let before = stamps.are_of_another_clock();
+            let captured = stamps.captured(nanos(picture.header.stamp), now, wall)?;
+            if stamps.are_of_another_clock() && !before {
+                tracing::warn!(
+                    "camera `{}`: its stamps are of another clock than ours, so a constant delay cannot be seen; the \
+                     launch file's `latency` is used",
+                    self.name
+                );
+            }
+            captured
+        };
+        Ok(Image {
+            camera: Arc::clone(&self.name),
+            width: picture.width,
+            height: picture.height,
+            pixels: rgb(picture, self.size)?.into(),
+            captured_at,
+            sequence,
+        })
+    }
+}
+
+/// The wall clock \[ns since 1970\].
+fn wall_nanos() -> i128 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| i128::try_from(since.as_nanos()).unwrap_or(0))
+}
+
+/// A stamp \[ns since 1970\]; `None` for the zero stamp and for one that cannot be.
+fn nanos(stamp: Time) -> Option<i128> {
+    let usable = stamp != Time::default() && stamp.nanosec < 1_000_000_000;
+    usable.then(|| i128::from(stamp.sec) * 1_000_000_000 + i128::from(stamp.nanosec))
+}
+
+/// The stamp of an image that was taken at `captured_at` on a clock that shows `now`: on the wall clock, as cameras send it.
+pub fn stamp(captured_at: Timestamp, now: Timestamp) -> Time {
+    let taken = wall_nanos() - i128::try_from(now.since(captured_at).as_nanos()).unwrap_or(0);
+    Time {
+        sec: i32::try_from(taken.div_euclid(1_000_000_000)).unwrap_or(i32::MAX),
+        nanosec: taken.rem_euclid(1_000_000_000) as u32,
     }
 }
 
@@ -327,22 +423,20 @@ mod tests {
     }
 
     #[test]
-    fn stamps_follow_the_quickest_picture_and_jumps_are_receipts() {
-        let at = |ms: u64| Timestamp::from_nanos(ms * 1_000_000);
-        let stamp = |ms: i64| Time { sec: (ms / 1000) as i32, nanosec: (ms % 1000) as u32 * 1_000_000 };
-        let mut offset = StampOffset::default();
-        // Our clock is 1,000,000 s behind the sender's; the pictures take 30, 10 and 50 ms.
-        let base = 1_000_000_000;
-        assert_eq!(offset.captured(stamp(base + 100), at(130)), at(130));
-        assert_eq!(offset.captured(stamp(base + 200), at(210)), at(210));
-        assert_eq!(offset.captured(stamp(base + 300), at(350)), at(310));
-        // No stamp, an impossible one, and a clock that was set.
-        assert_eq!(offset.captured(Time::default(), at(400)), at(400));
-        assert_eq!(offset.captured(Time { sec: 5, nanosec: u32::MAX }, at(400)), at(400));
-        assert_eq!(offset.captured(stamp(base + 60_000), at(500)), at(500));
-        assert_eq!(offset.captured(stamp(base + 60_100), at(620)), at(600));
-        // After two windows the quickest of long ago is forgotten: slow drift is followed.
-        assert_eq!(offset.captured(stamp(base + 71_100), at(11_650)), at(11_600));
-        assert_eq!(offset.captured(stamp(base + 82_100), at(22_650)), at(22_650));
+    fn a_zero_or_impossible_stamp_is_none() {
+        assert_eq!(nanos(Time::default()), None);
+        assert_eq!(nanos(Time { sec: 5, nanosec: u32::MAX }), None);
+        assert_eq!(nanos(Time { sec: 5, nanosec: 7 }), Some(5_000_000_007));
+    }
+
+    #[test]
+    fn a_stamp_we_send_is_read_back_as_the_capture_time() {
+        let (captured, now) = (Timestamp::from_nanos(3_000_000_000), Timestamp::from_nanos(3_250_000_000));
+        let mut stamps = Stamps::new(ImageClock::Auto, Duration::ZERO);
+        let wall = wall_nanos();
+        let sent = nanos(stamp(captured, now)).unwrap();
+        // The wall clock went on between the two calls: at most that much younger.
+        let read = stamps.captured(Some(sent.min(wall - 250_000_000)), now, wall).unwrap();
+        assert_eq!(read, captured);
     }
 }

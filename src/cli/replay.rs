@@ -90,6 +90,10 @@ impl ActionSource for Replay<'_> {
         self.next += 1;
         Ok(Decision::plain(step.action))
     }
+
+    fn looks_at_images(&self) -> bool {
+        false
+    }
 }
 
 /// Where the tool went.

@@ -131,6 +131,51 @@ pub struct CameraSetting {
     /// Oldest image a decision may use \[s\].
     #[serde(default = "default_max_age")]
     pub max_age: f64,
+    /// Images per second of a camera that is not simulated here \[Hz\]; learned when not said. It is silent after three of its
+    /// periods without an image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_hz: Option<f64>,
+    /// Noise of its sensor makes two images of a scene that stands still differ: then equal images are a fault at once, and not
+    /// only while the arm moves. True of a real sensor without much compression; never of a simulated one.
+    #[serde(default)]
+    pub sensor_noise: bool,
+    /// Whose clock its stamps are of.
+    #[serde(default)]
+    pub clock: ImageClock,
+    /// How old an image is when it comes \[s\], where its stamp cannot tell: stamps of another clock, or none.
+    #[serde(default = "default_latency")]
+    pub latency: f64,
+    /// Good new images in a row after a fault before the arm moves again.
+    #[serde(default = "default_good_images")]
+    pub good_images: u32,
+    /// How long the arm holds for a camera at fault before the episode ends \[s\].
+    #[serde(default = "default_patience")]
+    pub patience: f64,
+}
+
+/// Whose clock an image's stamp is of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ImageClock {
+    /// Ours when the first stamp is within a minute of it, else another one's.
+    #[default]
+    Auto,
+    /// This computer's wall clock, or one synchronized with it: the stamp is the capture time.
+    Ours,
+    /// Another one's: the stamp tells only which images came later than others.
+    Other,
+}
+
+fn default_latency() -> f64 {
+    0.05
+}
+
+fn default_good_images() -> u32 {
+    3
+}
+
+fn default_patience() -> f64 {
+    5.0
 }
 
 fn default_topic() -> String {
@@ -274,6 +319,22 @@ impl Launch {
                     "more than 0 and at most 10 s",
                     "two policy periods are a good choice",
                 ));
+            }
+            let refuse = |key: &str, found: String, expected: &str, fix: &str| {
+                Err(ConfigError::unfit(path, format!("camera[{i}].{key}"), found, expected, fix))
+            };
+            if let Some(rate) = camera.rate_hz.filter(|rate| !(*rate >= 1.0 && *rate <= 1000.0)) {
+                return refuse("rate_hz", rate.to_string(), "1 to 1000 Hz", "leave it out: it is learned");
+            }
+            if !(camera.latency >= 0.0 && camera.latency <= camera.max_age) {
+                let expected = format!("0 to max_age = {} s", camera.max_age);
+                return refuse("latency", camera.latency.to_string(), &expected, "measure it with a blinking light");
+            }
+            if !(1..=1000).contains(&camera.good_images) {
+                return refuse("good_images", camera.good_images.to_string(), "1 to 1000", "3 is a good choice");
+            }
+            if !(camera.patience >= 0.0 && camera.patience <= 600.0) {
+                return refuse("patience", camera.patience.to_string(), "0 to 600 s", "5 s is a good choice");
             }
         }
         if !(self.policy.rate_hz > 0.0 && self.policy.rate_hz <= 100.0) {

@@ -25,8 +25,8 @@ pub use control::{ControlLaw, ControlSetting};
 pub use driver::{DynamixelSetting, FciSetting, Payload};
 pub use gripper::{Finger, FingerJoint, Gripper};
 pub use launch::{
-    CameraSetting, ClockKind, DriverKind, GripperPolicy, Launch, LinkSetting, PolicySetting, ProtocolSetting,
-    Rendering, SceneSetting,
+    CameraSetting, ClockKind, DriverKind, GripperPolicy, ImageClock, Launch, LinkSetting, PolicySetting,
+    ProtocolSetting, Rendering, SceneSetting,
 };
 pub use motion::MotionSetting;
 pub use realtime::{BudgetSetting, RealtimeSetting};

@@ -31,6 +31,7 @@ fn cause(reason: LimitReason) -> &'static str {
         LimitReason::ToolVelocity => "the tool would be too fast",
         LimitReason::Workspace => "the tool is at the edge of its workspace",
         LimitReason::CommandAge => "the newest action is too old",
+        LimitReason::ImageAge => "the image behind the newest action is too old, or its camera is at fault",
         LimitReason::NoSolution => "no joint positions reach that pose",
         LimitReason::WrongAction => "the action is of a kind this control law does not take",
         LimitReason::Deadlines => "too many deadlines were missed",

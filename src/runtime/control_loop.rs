@@ -25,7 +25,7 @@ pub struct ControlCounts {
     pub ticks: u64,
     /// Ticks whose command the safety filter changed.
     pub limited: u64,
-    /// Times the arm was told to hold, by the filter, a refused action or the deadline budget.
+    /// Times the arm was told to hold, by the filter, a refused or expired action or the deadline budget.
     pub stopped: u64,
     /// Times a new action made the arm move again after that.
     pub resumed: u64,
@@ -110,7 +110,13 @@ impl<'a> ControlLoop<'a> {
     /// Takes a new action out of the slot, if there is one; answers why it was refused.
     fn accept(&mut self, now: Timestamp, sensed: &Proprioception) -> Option<LimitReason> {
         let (newest, _) = self.actions.newest(now)?;
-        if self.action.is_some_and(|action| action.step_index == newest.step_index) {
+        if let Some(action) = self.action.as_mut().filter(|action| action.step_index == newest.step_index) {
+            // The decision side takes an action back when its camera is at fault.
+            action.expires_at = action.expires_at.min(newest.expires_at);
+            return None;
+        }
+        if newest.is_expired(now) {
+            // It came after a stall, or was taken back before it was seen: the one before goes on until it expires itself.
             return None;
         }
         self.action = Some(newest);
@@ -156,6 +162,9 @@ impl<'a> ControlLoop<'a> {
             }
         }
         let wished = self.controller.command(now, sensed);
+        if self.action.is_some_and(|action| action.is_expired(now)) {
+            return (wished, here, Filtered::Stopped(LimitReason::ImageAge));
+        }
         let age = self.action.map(|action| now.since(action.decided_at));
         let verdict = self.safety.filter(now, &wished, sensed, age);
         match verdict.filtered {
@@ -253,7 +262,7 @@ mod tests {
 
     fn lift(step_index: u64, now: Timestamp) -> TimedAction {
         let action = Action { translation: [0.0, 0.0, 0.01], rotation: [0.0; 3], gripper: 1.0 };
-        TimedAction { action, joint_torques: None, step_index, image_captured_at: now, decided_at: now }
+        TimedAction { action, joint_torques: None, step_index, image_captured_at: now, decided_at: now, expires_at: Timestamp::NEVER }
     }
 
     fn filtered(results: &[Result<ControlTick, DriverError>]) -> Vec<Filtered> {

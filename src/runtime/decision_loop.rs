@@ -1,4 +1,10 @@
 //! The decision loop: look, decide, publish, tell. Policy rate; may allocate, and may be slow.
+//!
+//! Between two decisions it only looks whether the cameras are alive. A camera at fault makes the arm hold: the action in force
+//! is taken back, nothing is decided until the camera is well again. A decision that comes too long after what it was decided on
+//! is thrown away. A listener that fails is not told any more, and the arm goes on.
+
+use std::time::Duration;
 
 use rtrb::Consumer;
 
@@ -6,23 +12,47 @@ use super::latest::{LatestReader, LatestWriter};
 use super::ledger::{Ledger, Series};
 use super::{AgedCamera, RuntimeError};
 use crate::action::{ActionSource, TimedAction};
-use crate::camera::check_age;
+use crate::camera::{CameraWatch, Delivery, Sight};
 use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart, Step, StepSink};
 use crate::kinematics::Chain;
-use crate::observation::{Observation, Proprioception};
+use crate::observation::{Image, Observation, Proprioception};
+use crate::protection::Protection;
 use crate::time::{Clock, Timestamp};
+
+/// How long decisions may come too late in a row before the episode ends.
+const LATE: Duration = Duration::from_secs(5);
+
+/// What became of the episode's listeners and cameras, beside the steps.
+#[derive(Debug, Default)]
+pub(super) struct Asides {
+    /// Decisions thrown away because they came too late.
+    pub discarded: u64,
+    /// What was wrong with cameras, one line for each time the arm held.
+    pub camera_faults: Vec<String>,
+}
 
 /// The slow side: from images to the newest action, and everything that listens.
 pub struct DecisionLoop<'a> {
     pub(super) cameras: &'a mut [AgedCamera],
+    /// One for each camera.
+    pub(super) watches: Vec<CameraWatch>,
     pub(super) chain: &'a Chain,
     pub(super) source: &'a mut dyn ActionSource,
     pub(super) sinks: Vec<&'a mut dyn StepSink>,
+    /// Why a listener is not told any more, one place for each.
+    pub(super) lost: Vec<Option<anyhow::Error>>,
     pub(super) states: LatestReader<Proprioception>,
     pub(super) actions: LatestWriter<TimedAction>,
     pub(super) ticks: Consumer<ControlTick>,
     /// Oldest proprioception a decision may use \[s\].
     pub(super) state_max_age: f64,
+    /// How long after its image (or its observation, where the source looks at none) an action may move the arm.
+    pub(super) lifetime: Duration,
+    /// The action published last.
+    pub(super) published: Option<TimedAction>,
+    /// Since when every decision came too late.
+    pub(super) late_since: Option<Timestamp>,
+    pub(super) discarded: u64,
     pub(super) ledger: Ledger,
     pub(super) steps: u64,
 }
@@ -32,43 +62,97 @@ impl DecisionLoop<'_> {
     /// long it took.
     pub fn tick(&mut self, now: Timestamp, clock: &dyn Clock, stopwatch: &dyn Clock) -> Result<(), RuntimeError> {
         let started = stopwatch.now();
-        let observation = self.observe(now)?;
+        let Some(observation) = self.observe(now)? else {
+            self.take_back(now);
+            return Ok(());
+        };
         let decision = self.source.decide(&observation)?;
         let decided_at = clock.now();
-        self.actions.publish(
-            decided_at,
-            TimedAction {
-                action: decision.action,
-                joint_torques: decision.joint_torques,
-                step_index: self.steps,
-                image_captured_at: observation.images.first().map_or(now, |image| image.captured_at),
-                decided_at,
-            },
-        );
         self.ledger.record(Series::Decision, stopwatch.now().since(started));
         self.ledger.record_seconds(Series::Encoder, decision.encoder_seconds);
         self.ledger.record_seconds(Series::Policy, decision.policy_seconds);
+        let image = observation.images.first().filter(|_| self.source.looks_at_images());
+        let image_captured_at = observation.images.first().map_or(now, |image| image.captured_at);
+        let based_on = image.map_or(now, |image| image.captured_at);
+        let action = TimedAction {
+            action: decision.action,
+            joint_torques: decision.joint_torques,
+            step_index: self.steps,
+            image_captured_at,
+            decided_at,
+            expires_at: based_on + self.lifetime,
+        };
+        if action.is_expired(decided_at) {
+            return self.discard(based_on, decided_at);
+        }
+        self.late_since = None;
+        self.actions.publish(decided_at, action);
+        self.published = Some(action);
         let step = Step { index: self.steps, observation: &observation, decision: &decision, decided_at };
         self.steps += 1;
         self.tell(|sink| sink.step(&step))
     }
 
-    /// The newest image of each camera and the newest proprioception, none of them too old.
-    fn observe(&mut self, now: Timestamp) -> Result<Observation, RuntimeError> {
-        let mut images = Vec::with_capacity(self.cameras.len());
-        for (camera, max_age) in self.cameras.iter_mut() {
-            let image = camera.newest(now)?;
-            check_age(&image, now, *max_age)?;
-            images.push(image);
+    /// Between two decisions: are the cameras that bring images by themselves still alive?
+    pub(super) fn watch(&mut self, now: Timestamp) -> Result<(), RuntimeError> {
+        let Some((state, _)) = self.states.newest(now) else { return Ok(()) };
+        let mut hold = false;
+        for ((camera, _), watch) in self.cameras.iter_mut().zip(&mut self.watches) {
+            if matches!(camera.liveness().delivery, Delivery::Stream { .. }) {
+                hold |= matches!(watch.look(&mut **camera, now, &state.joint_positions)?, Sight::Hold);
+            }
         }
+        if hold {
+            self.take_back(now);
+        }
+        Ok(())
+    }
+
+    /// The newest image of each camera and the newest proprioception, none of them too old. `None`: a camera is at fault, and
+    /// the arm is to hold.
+    fn observe(&mut self, now: Timestamp) -> Result<Option<Observation>, RuntimeError> {
         let (proprioception, age) = self.states.newest(now).ok_or(RuntimeError::NoState)?;
         let (age, limit) = (age.as_secs_f64(), self.state_max_age);
         let fresh = age <= limit;
         if !fresh {
             return Err(RuntimeError::StaleState { age, limit });
         }
+        let mut images: Vec<Option<Image>> = Vec::with_capacity(self.cameras.len());
+        for ((camera, _), watch) in self.cameras.iter_mut().zip(&mut self.watches) {
+            // Every camera is looked at, so that each gets well while another one holds the arm.
+            images.push(match watch.look(&mut **camera, now, &proprioception.joint_positions)? {
+                Sight::Image(image) => Some(image),
+                Sight::Hold => None,
+            });
+        }
+        let Some(images) = images.into_iter().collect() else { return Ok(None) };
         let base_from_tool = self.chain.forward(&proprioception.joint_positions);
-        Ok(Observation { images, proprioception, base_from_tool, observed_at: now })
+        Ok(Some(Observation { images, proprioception, base_from_tool, observed_at: now }))
+    }
+
+    /// Makes the arm hold: the action in force, or still on its way, is taken back.
+    fn take_back(&mut self, now: Timestamp) {
+        if let Some(action) = self.published.take() {
+            self.actions.publish(now, action.taken_back());
+        }
+    }
+
+    /// Throws away a decision that came too late.
+    fn discard(&mut self, based_on: Timestamp, decided_at: Timestamp) -> Result<(), RuntimeError> {
+        self.discarded += 1;
+        let since = *self.late_since.get_or_insert(decided_at);
+        let (took, limit) = (decided_at.since(based_on).as_secs_f64(), self.lifetime.as_secs_f64());
+        tracing::warn!("a decision came {took:.3} s after what it was decided on, the limit is {limit:.3} s: thrown away");
+        if decided_at.since(since) > LATE {
+            return Err(RuntimeError::LateDecisions { took, limit });
+        }
+        Ok(())
+    }
+
+    /// What is to be said of cameras and late decisions.
+    pub(super) fn asides(&self) -> Asides {
+        let camera_faults = self.watches.iter().flat_map(CameraWatch::told).cloned().collect();
+        Asides { discarded: self.discarded, camera_faults }
     }
 
     /// Before the first step.
@@ -85,21 +169,28 @@ impl DecisionLoop<'_> {
         Ok(())
     }
 
-    /// After the last step: every sink is told, even when one before it fails; the first error counts.
+    /// After the last step: every sink is told, even one that failed before; the first error counts.
     pub(super) fn end(&mut self, end: &EpisodeEnd) -> Result<(), RuntimeError> {
         let ticks = self.hand_on_ticks();
         let mut first = None;
-        for sink in &mut self.sinks {
-            if let Err(error) = sink.episode_ended(end) {
+        for (sink, lost) in self.sinks.iter_mut().zip(&mut self.lost) {
+            let ended = sink.episode_ended(end);
+            if let Some(error) = lost.take().or(ended.err()) {
                 first.get_or_insert(RuntimeError::Sink(error));
             }
         }
         first.map_or(ticks, Err)
     }
 
+    /// Tells every listener that has not failed yet. One that fails now is told the end and nothing before it.
     fn tell(&mut self, mut what: impl FnMut(&mut dyn StepSink) -> anyhow::Result<()>) -> Result<(), RuntimeError> {
-        for sink in &mut self.sinks {
-            what(*sink).map_err(RuntimeError::Sink)?;
+        for (sink, lost) in self.sinks.iter_mut().zip(&mut self.lost).filter(|(_, lost)| lost.is_none()) {
+            let Err(error) = what(*sink) else { continue };
+            if !Protection::Recording.is_on() {
+                return Err(RuntimeError::Sink(error));
+            }
+            tracing::warn!("a listener of the episode failed, the arm goes on without it: {error:#}");
+            *lost = Some(error);
         }
         Ok(())
     }

@@ -3,10 +3,11 @@
 //! The arm is wherever it was last told to be. The switches may be thrown while a loop runs, from any thread.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::time::Duration;
 
 use crate::action::{ControlMode, JointCommand};
-use crate::camera::{Camera, CameraError};
+use crate::camera::{Camera, CameraError, LivenessSettings};
 use crate::driver::{ArmDriver, Capabilities, ConnectError, DriverError, FaultCode};
 use crate::observation::{Image, JointVector, Proprioception};
 use crate::time::Timestamp;
@@ -21,6 +22,9 @@ struct Shared {
     holds: AtomicBool,
     hold_count: AtomicU64,
     write_count: AtomicU64,
+    reopen_count: AtomicU64,
+    delay_nanos: AtomicU64,
+    view: AtomicU8,
 }
 
 /// Faults to throw, and what the arm was told.
@@ -33,7 +37,28 @@ impl Switches {
         self.0.silent.store(on, Ordering::SeqCst);
     }
 
-    /// The camera keeps giving the image it has.
+    /// What the camera shows from now on.
+    pub fn show(&self, view: View) {
+        self.0.view.store(view as u8, Ordering::SeqCst);
+    }
+
+    /// How old the camera's images are from now on; its stamps say so.
+    pub fn delay(&self, by: Duration) {
+        self.0.delay_nanos.store(by.as_nanos() as u64, Ordering::SeqCst);
+    }
+
+    /// How often the camera was opened again.
+    pub fn reopen_count(&self) -> u64 {
+        self.0.reopen_count.load(Ordering::SeqCst)
+    }
+
+    fn view(&self) -> View {
+        let view = self.0.view.load(Ordering::SeqCst);
+        let views = [View::Scene, View::Still, View::Black, View::White, View::Gray];
+        views.into_iter().find(|known| *known as u8 == view).unwrap_or_default()
+    }
+
+    /// The camera keeps giving the image it has, under its old stamp.
     pub fn freeze(&self, on: bool) {
         self.0.frozen.store(on, Ordering::SeqCst);
     }
@@ -159,10 +184,28 @@ impl ArmDriver for FakeArm {
     }
 }
 
-/// A camera that gives a gray picture taken just now.
+/// What a fake camera shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum View {
+    /// A scene, another one in each picture.
+    #[default]
+    Scene,
+    /// The picture it has, as a new one: new stamp, new number.
+    Still,
+    /// Black, with some noise.
+    Black,
+    /// White.
+    White,
+    /// Gray all over.
+    Gray,
+}
+
+/// A camera that gives a picture taken just now.
 #[derive(Debug)]
 pub struct FakeCamera {
     newest: Image,
+    liveness: LivenessSettings,
     switches: Switches,
 }
 
@@ -178,7 +221,26 @@ impl FakeCamera {
             captured_at: Timestamp::ZERO,
             sequence: 0,
         };
-        (Self { newest, switches: switches.clone() }, switches)
+        (Self { newest, liveness: LivenessSettings::default(), switches: switches.clone() }, switches)
+    }
+
+    /// With other promises.
+    pub fn with_liveness(mut self, liveness: LivenessSettings) -> Self {
+        self.liveness = liveness;
+        self
+    }
+
+    fn picture(&self) -> Option<Arc<[u8]>> {
+        let sequence = self.newest.sequence;
+        let bytes = 0..self.newest.pixels.len() as u64;
+        Some(match self.switches.view() {
+            View::Still => return None,
+            // A slope whose steps move by one for each picture.
+            View::Scene => bytes.map(|i| 20 + ((i * 37 + sequence * 3) % 200) as u8).collect(),
+            View::Black => bytes.map(|i| ((i + sequence) % 7) as u8).collect(),
+            View::White => bytes.map(|_| 255).collect(),
+            View::Gray => bytes.map(|_| 128).collect(),
+        })
     }
 }
 
@@ -192,9 +254,22 @@ impl Camera for FakeCamera {
             return Err(CameraError::Silent { camera: self.newest.camera.to_string(), why: "switched off".into() });
         }
         if !self.switches.is(|s| &s.frozen) {
-            self.newest.captured_at = now;
+            let delay = self.switches.0.delay_nanos.load(Ordering::SeqCst);
+            self.newest.captured_at = Timestamp::from_nanos(now.as_nanos().saturating_sub(delay));
             self.newest.sequence += 1;
+            if let Some(pixels) = self.picture() {
+                self.newest.pixels = pixels;
+            }
         }
         Ok(self.newest.clone())
+    }
+
+    fn liveness(&self) -> LivenessSettings {
+        self.liveness
+    }
+
+    fn reopen(&mut self) -> Result<(), CameraError> {
+        self.switches.0.reopen_count.fetch_add(1, Ordering::SeqCst);
+        Ok(())
     }
 }

@@ -33,13 +33,15 @@ mod wall;
 use std::time::Duration;
 
 use crate::action::{ActionError, ActionSource};
-use crate::camera::{Camera, CameraError};
+use crate::camera::{Camera, CameraError, CameraWatch};
 use crate::control::Controller;
 use crate::driver::{ArmDriver, DriverError};
 use crate::episode::{EpisodeEnd, EpisodeStart, Judge, LimitReason, Outcome, StepSink};
 use crate::kinematics::Chain;
 use crate::safety::SafetyFilter;
 use crate::time::{Clock, ManualClock, SystemClock, Timestamp};
+
+use decision_loop::Asides;
 
 pub use control_loop::{ControlCounts, ControlLoop, ControlParts};
 pub use decision_loop::DecisionLoop;
@@ -144,12 +146,16 @@ pub struct EpisodeReport {
     pub control_ticks: u64,
     /// Control ticks the sinks did not get because the ring was full.
     pub dropped_ticks: u64,
+    /// Decisions thrown away because they came too long after their image.
+    pub discarded: u64,
+    /// What was wrong with cameras, one line for each time the arm held for one.
+    pub camera_faults: Vec<String>,
     /// What became of the real-time wishes.
     pub realtime: Vec<Granted>,
     /// What is known of the arm after it was told to hold at the end; none in lockstep, where the arm is part of the loop.
     pub hold: Option<Hold>,
-    /// What went wrong with the machinery, if anything did; then the outcome is aborted, unless only a sink failed to
-    /// close.
+    /// What went wrong with the machinery, if anything did; then the outcome is aborted, unless only a sink failed: the arm
+    /// went on without it.
     pub fault: Option<RuntimeError>,
 }
 
@@ -169,6 +175,17 @@ pub enum RuntimeError {
     /// Who decides could not.
     #[error(transparent)]
     Source(#[from] ActionError),
+    /// Decisions come too long after the images they were decided on, all of them for some time.
+    #[error(
+        "decisions come {took:.3} s after their image, the limit is {limit:.3} s (the camera's `max_age` and one policy \
+         period): use a faster encoder or machine, or lower the policy's `rate_hz`; the arm holds"
+    )]
+    LateDecisions {
+        /// From image to decision \[s\].
+        took: f64,
+        /// Limit \[s\].
+        limit: f64,
+    },
     /// Who listens could not: a full disk, a closed window.
     #[error("a listener of the episode failed: {0:#}")]
     Sink(anyhow::Error),
@@ -285,15 +302,23 @@ impl Station {
         let (tick_writer, tick_reader) = rtrb::RingBuffer::new(ring_capacity(self.control_period));
         let parts: ControlParts<'_> = (&mut *self.arm, &mut self.controller, &mut self.safety);
         let control = ControlLoop::new(parts, action_reader, state_writer, tick_writer, now);
+        let watches = self.cameras.iter().map(|(camera, max_age)| CameraWatch::new(&**camera, *max_age)).collect();
+        let max_age = self.cameras.first().map_or(0.0, |(_, max_age)| *max_age);
         let decision = DecisionLoop {
             cameras: &mut self.cameras,
+            watches,
             chain: &self.chain,
             source,
+            lost: sinks.iter().map(|_| None).collect(),
             sinks: sinks.into_iter().map(|sink| sink as &mut dyn StepSink).collect(),
             states: state_reader,
             actions: action_writer,
             ticks: tick_reader,
             state_max_age: self.policy_period.max(self.control_period * 10).as_secs_f64(),
+            lifetime: length(max_age) + self.policy_period,
+            published: None,
+            late_since: None,
+            discarded: 0,
             ledger: Ledger::new(),
             steps: 0,
         };
@@ -363,6 +388,7 @@ fn close(
     if let Err(error) = stop::guarded(|| decision.end(&end)) {
         fault.get_or_insert(error);
     }
+    let Asides { discarded, camera_faults } = decision.asides();
     let mut ledger = control.ledger;
     ledger.merge(&decision.ledger);
     let counts = control.counts;
@@ -378,6 +404,8 @@ fn close(
         no_solution: counts.no_solution,
         control_ticks: counts.ticks,
         dropped_ticks: counts.dropped,
+        discarded,
+        camera_faults,
         realtime: control.realtime,
         hold: control.hold,
         fault,

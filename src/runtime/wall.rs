@@ -120,6 +120,7 @@ fn decide(
         while clock.now() < next {
             sleeper.until(next.min(clock.now() + NAP));
             decision.hand_on_ticks()?;
+            decision.watch(clock.now())?;
             if leave() {
                 return Ok(None);
             }

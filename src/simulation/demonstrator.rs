@@ -243,4 +243,8 @@ impl ActionSource for Demonstrator {
         let action = self.disturb(&label, &state);
         Ok(Decision { label, ..Decision::plain(action) })
     }
+
+    fn looks_at_images(&self) -> bool {
+        false
+    }
 }

@@ -30,6 +30,10 @@ impl ActionSource for RandomActions {
         let normalized: [f64; 7] = std::array::from_fn(|_| self.rng.random_range(-1.0..=1.0));
         Ok(Decision::plain(self.bounds.denormalize(normalized)))
     }
+
+    fn looks_at_images(&self) -> bool {
+        false
+    }
 }
 
 /// Draws an action near `action`: kept here so that noise and random actions share one generator type.

@@ -86,4 +86,8 @@ impl<D: TeleopDevice> ActionSource for TeleopSource<D> {
         let action = self.action(observation).map_err(|error| ActionError::Ended(error.to_string()))?;
         Ok(Decision::plain(action))
     }
+
+    fn looks_at_images(&self) -> bool {
+        false
+    }
 }

@@ -9,7 +9,7 @@ use anyhow::bail;
 
 use super::{Emulated, Whereabouts};
 use crate::camera::Camera;
-use crate::camera::ros2::RosCamera;
+use crate::camera::ros2::{RosCamera, RosCameraOptions};
 use crate::config::{CameraCalibration, Launch, Robot};
 use crate::driver::ros2::LinkOptions;
 use crate::driver::sawyer::driver::SawyerOptions;
@@ -121,6 +121,6 @@ pub fn camera(
 ) -> anyhow::Result<Box<dyn Camera>> {
     let setting = &launch.camera[0];
     let node = RosNode::start(settings("visuomotor_images")?.with_remap(launch.link.remap.clone()))?;
-    let size = Some((calibration.width, calibration.height));
-    Ok(Box::new(RosCamera::open(&node, &setting.name, &setting.topic, size, clock.clone())?))
+    let options = RosCameraOptions::of(setting, (calibration.width, calibration.height));
+    Ok(Box::new(RosCamera::open(&node, &setting.name, &setting.topic, options, clock.clone())?))
 }

@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::scene::CameraFeed;
+use crate::camera::ros2::stamp;
 use crate::cli::link::ros_settings;
 use crate::cli::setting::Setting;
 use crate::simulation::SimulatedCamera;
@@ -80,7 +81,8 @@ fn publish(
         if let Some(camera) = &mut camera {
             let image = camera.take_picture()?;
             publisher.publish(Image {
-                header: Header { stamp: image.captured_at.into(), frame_id: name.clone() },
+                // As a real camera's driver stamps: on the wall clock.
+                header: Header { stamp: stamp(image.captured_at, clock.now()), frame_id: name.clone() },
                 height: image.height,
                 width: image.width,
                 encoding: "rgb8".into(),
