@@ -42,7 +42,7 @@ pub fn check(arguments: &CheckArguments) -> anyhow::Result<u8> {
     let report = match link::check(&launch, &robot, &Arc::new(SystemClock::new())) {
         Ok(report) => report,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            complain!("error: {error:#}");
             return Ok(3);
         }
     };

@@ -65,7 +65,7 @@ impl Runner {
             if paged {
                 Box::new(Operated::new(operator.clone(), stop.clone()))
             } else {
-                Box::new(Person::at_the_terminal())
+                Box::new(Person::at_the_terminal(stop.clone()))
             }
         };
         self.rig = Some(Rig::connect(&self.setting, link, Arc::new(SystemClock::new()), person)?);
