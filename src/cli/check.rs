@@ -46,7 +46,7 @@ pub fn check(arguments: &CheckArguments) -> anyhow::Result<u8> {
             report
         }
         Err(error) => {
-            eprintln!("error: {error:#}");
+            complain!("error: {error:#}");
             return Ok(3);
         }
     };

@@ -11,6 +11,15 @@ macro_rules! say {
     }};
 }
 
+/// Prints a line about trouble. A terminal that was closed is no reason to die over it: an arm may still have to hold.
+macro_rules! complain {
+    ($($line:tt)*) => {{
+        use std::io::Write;
+        // Nobody is listening any more: there is nobody to tell.
+        let _ = writeln!(std::io::stderr(), $($line)*);
+    }};
+}
+
 #[cfg(feature = "mujoco")]
 mod approach;
 #[cfg(feature = "mujoco")]
@@ -29,6 +38,7 @@ mod embed;
 mod entrant;
 #[cfg(feature = "mujoco")]
 mod evaluate;
+mod exit;
 #[cfg(feature = "mujoco")]
 mod device;
 #[cfg(feature = "mujoco")]
@@ -41,6 +51,8 @@ mod pipeline;
 mod exchange;
 #[cfg(feature = "mujoco")]
 mod realtime;
+#[cfg(feature = "ros2")]
+mod guard;
 mod recordings;
 #[cfg(feature = "mujoco")]
 mod recover;
@@ -94,6 +106,9 @@ enum Command {
     /// Play an arm's controller in this process, with MuJoCo as the arm
     #[cfg(all(feature = "mujoco", feature = "ros2"))]
     Simulate(simulate::SimulateArguments),
+    /// Stop an arm whose program is gone: other commands start this by themselves where it is needed
+    #[cfg(feature = "ros2")]
+    Guard(guard::GuardArguments),
     /// Let the scripted expert collect demonstrations in simulation
     #[cfg(feature = "mujoco")]
     Demonstrate(demonstrate::DemonstrateArguments),
@@ -152,7 +167,7 @@ pub fn run() -> u8 {
     let arguments = Arguments::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(USUAL_LOG));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Unheard(std::io::stderr())).init();
     let answer = match arguments.command {
         #[cfg(feature = "mujoco")]
         Command::Check(a) => check::check(&a),
@@ -160,6 +175,8 @@ pub fn run() -> u8 {
         Command::Recover(a) => recover::recover(&a),
         #[cfg(all(feature = "mujoco", feature = "ros2"))]
         Command::Simulate(a) => simulate::simulate(&a),
+        #[cfg(feature = "ros2")]
+        Command::Guard(a) => guard::guard(&a),
         #[cfg(feature = "mujoco")]
         Command::Demonstrate(a) => demonstrate::demonstrate(&a),
         #[cfg(feature = "mujoco")]
@@ -187,8 +204,49 @@ pub fn run() -> u8 {
     match answer {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error:#}");
-            2
+            complain!("error: {error:#}");
+            exit::code(&error)
         }
+    }
+}
+
+/// Standard error for the log. What cannot be written is dropped: the log would panic over it, and a terminal that was
+/// closed must not end the thread that is about to make an arm hold.
+struct Unheard<W>(W);
+
+impl<W: std::io::Write> std::io::Write for Unheard<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        Ok(self.0.write(bytes).unwrap_or(bytes.len()).max(1).min(bytes.len()))
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        let _ = self.0.flush();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Error, Result, Write};
+
+    use super::Unheard;
+
+    #[test]
+    fn a_log_that_nobody_can_read_is_no_error() {
+        struct Closed;
+        impl Write for Closed {
+            fn write(&mut self, _: &[u8]) -> Result<usize> {
+                Err(Error::from_raw_os_error(libc::EIO))
+            }
+            fn flush(&mut self) -> Result<()> {
+                Err(Error::from_raw_os_error(libc::EIO))
+            }
+        }
+        let mut log = Unheard(Closed);
+        log.write_all(b"the arm holds").unwrap();
+        log.flush().unwrap();
+        let mut kept = Unheard(Vec::new());
+        kept.write_all(b"the arm holds").unwrap();
+        assert_eq!(kept.0, b"the arm holds");
     }
 }

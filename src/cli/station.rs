@@ -88,7 +88,10 @@ impl Setting {
 /// [`ArmDriver::activate`], a fault in words.
 pub(super) fn activate(arm: &mut dyn ArmDriver, now: Timestamp, mode: ControlMode) -> anyhow::Result<()> {
     match arm.activate(now, mode) {
-        Err(DriverError::Fault(code)) => anyhow::bail!("the arm cannot be activated: {}", arm.fault_text(code)),
+        // The type stays: it decides the exit code.
+        Err(error @ DriverError::Fault(code)) => {
+            Err(error).with_context(|| format!("the arm cannot be activated: {}", arm.fault_text(code)))
+        }
         result => result.context("the arm cannot be activated"),
     }
 }

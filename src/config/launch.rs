@@ -21,6 +21,9 @@ pub struct Launch {
     /// Where the arm is; every key has a default that fits the arm as its maker ships it.
     #[serde(default)]
     pub link: LinkSetting,
+    /// What stops the arm when this program is gone, where its controller would not.
+    #[serde(default, skip_serializing_if = "GuardSetting::is_usual")]
+    pub guard: GuardSetting,
     /// How time passes.
     pub clock: ClockKind,
     /// Cameras; the first is the policy's.
@@ -102,6 +105,64 @@ pub struct LinkSetting {
     /// `ros2` names of ours and what they are on this robot, `/joint_states = "/arm/joint_states"`.
     #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
     pub remap: std::collections::BTreeMap<String, String>,
+    /// Move an arm over `ros2` without a guard. Said at the command line each time, never in a file.
+    #[serde(skip)]
+    pub unguarded: bool,
+}
+
+/// What stops an arm whose controller goes on with its last command for ever, when this program is gone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GuardSetting {
+    /// Host and port of a `visuomotor guard --listen` on the controller's host; without it, a process on this machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// File with its token; default the environment's VISUOMOTOR_GUARD_TOKEN.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_file: Option<PathBuf>,
+    /// Longest silence of this program before the guard stops the arm \[s\].
+    #[serde(default = "longest_silence")]
+    pub limit: f64,
+}
+
+/// As shipped, and the most there may be \[s\].
+fn longest_silence() -> f64 {
+    0.1
+}
+
+impl Default for GuardSetting {
+    fn default() -> Self {
+        Self { address: None, token_file: None, limit: longest_silence() }
+    }
+}
+
+impl GuardSetting {
+    fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn check(&self, path: &Path) -> Result<(), ConfigError> {
+        // Beats come every 20 ms; one may be late.
+        if !(self.limit >= 0.05 && self.limit <= longest_silence()) {
+            return Err(ConfigError::unfit(
+                path,
+                "guard.limit",
+                self.limit,
+                format!("0.05 to {} s", longest_silence()),
+                "leave it out for the longest",
+            ));
+        }
+        if let (Some(file), None) = (&self.token_file, &self.address) {
+            return Err(ConfigError::unfit(
+                path,
+                "guard.token_file",
+                file.display(),
+                "none without guard.address",
+                "a guard on this machine needs no token: leave it out, or name the host with guard.address",
+            ));
+        }
+        Ok(())
+    }
 }
 
 /// How time passes.
@@ -346,6 +407,7 @@ impl Launch {
                 "Bridge policies run at 5 Hz",
             ));
         }
+        self.guard.check(path)?;
         self.control.check(path)?;
         self.realtime.check(path)?;
         self.teleop.check(path, self.policy.rate_hz)?;
@@ -379,6 +441,29 @@ impl Launch {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_guard_is_on_this_machine_unless_told_otherwise_and_its_limit_may_only_be_tighter() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(root.join("launch/widowx_kitchen.toml")).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("job.toml");
+        let load = |more: &str| {
+            std::fs::write(&file, format!("{text}\n{more}\n")).unwrap();
+            Launch::load(&file).map(|(launch, _)| launch).map_err(|error| error.to_string())
+        };
+        let plain = load("").unwrap();
+        assert_eq!(plain.guard, GuardSetting::default());
+        assert!(!plain.to_toml().contains("guard"), "runs of before keep their digest");
+        assert_eq!(load("[guard]\naddress = \"10.0.0.2:7411\"\nlimit = 0.06").unwrap().guard.limit, 0.06);
+        for limit in ["0.2", "0.0", "nan", "-1.0"] {
+            assert!(load(&format!("[guard]\nlimit = {limit}")).unwrap_err().contains("guard.limit"), "{limit}");
+        }
+        assert!(load("[guard]\ntoken_file = \"t\"").unwrap_err().contains("guard.token_file"));
+        let unguarded = text.replace("[protocol]", "[link]\nunguarded = true\n\n[protocol]");
+        std::fs::write(&file, unguarded).unwrap();
+        assert!(Launch::load(&file).is_err(), "it is said at the command line, each time");
+    }
 
     #[test]
     fn straight_lines_between_actions_are_refused_for_an_arm_that_follows_every_position() {

@@ -6,6 +6,44 @@ use crate::action::ControlMode;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FaultCode(pub u32);
 
+/// What is wrong with the process that stops the arm when this one is gone (`driver::guard`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GuardFault {
+    /// There is none, and nobody did without it.
+    Missing,
+    /// This program was suspended or hung for longer than the guard lets pass, which stopped the arm meanwhile.
+    Late,
+    /// It stopped the arm.
+    Tripped,
+    /// It is gone, or cannot be started.
+    Ended,
+    /// It is there and says nothing.
+    Silent,
+}
+
+impl std::fmt::Display for GuardFault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            GuardFault::Missing => {
+                "commands of this mode need a guard on this link, because its controller goes on with the last one for ever \
+                 when this program dies: let one be started, use a control law of position mode, or pass \
+                 --unguarded-arm-moves-on-if-this-program-dies"
+            }
+            GuardFault::Late => {
+                "this program stood still for longer than its guard lets pass, and the guard stopped the arm: do not suspend \
+                 it while the arm moves, free the machine, then start again"
+            }
+            GuardFault::Tripped => "the guard stopped the arm, its message says why; then start again",
+            GuardFault::Ended => {
+                "the guard is gone or cannot be used; the arm was told to hold: see the message before, then start again"
+            }
+            GuardFault::Silent => {
+                "the guard is there and says nothing; the arm was told to hold: free the machine, then start again"
+            }
+        })
+    }
+}
+
 /// What an arm's driver reports while it runs. `Copy`, because the control thread hands it on.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -42,6 +80,9 @@ pub enum DriverError {
     /// Somebody else commands the same arm.
     #[error("somebody else commands this arm; it holds: stop the other program")]
     SecondCommander,
+    /// The arm has no guard (any more), or its guard stopped it.
+    #[error("{0}")]
+    Guard(GuardFault),
 }
 
 /// Why an arm could not be connected. Torque is off or as it was.

@@ -8,6 +8,8 @@
 mod check;
 mod error;
 #[cfg(feature = "ros2")]
+pub mod guard;
+#[cfg(feature = "ros2")]
 pub mod jaco;
 mod maker;
 pub mod panda;
@@ -19,7 +21,7 @@ pub mod sawyer;
 pub mod widowx;
 
 pub use check::{CheckReport, Finding, Grade};
-pub use error::{ConnectError, DriverError, FaultCode};
+pub use error::{ConnectError, DriverError, FaultCode, GuardFault};
 pub use maker::{MakerJoint, check_limits};
 pub use plant::{Drive, Plant, PointPlant};
 

@@ -1,4 +1,13 @@
-//! Ways out: the stop flag, Ctrl-C, panics. All of them end with the arm holding.
+//! Ways out: the stop flag, signals, panics. All of them end with the arm holding.
+//!
+//! | signal | what happens |
+//! |---|---|
+//! | SIGINT, SIGTERM, SIGHUP, SIGQUIT and every other one that ends a program unless caught | the flag is raised, arms hold |
+//! | SIGTSTP (Ctrl-Z) while an arm on a link moves | the same, instead of being suspended with the arm in motion |
+//! | SIGTSTP otherwise | suspended as usual; nothing moves, so nothing is replayed after `fg` |
+//! | SIGTTIN, SIGTTOU | ignored: in the background a read of the terminal fails instead of stopping the program |
+//! | SIGPIPE, SIGXFSZ | ignored: the write fails with EPIPE or EFBIG, and whoever wrote deals with it |
+//! | SIGKILL, SIGSTOP, a crash | cannot be caught: the controller's own time-out or the guard (`driver::guard`) stops the arm |
 //!
 //! This is a program's stop, not an emergency stop: it needs the program, the computer and the cable to work. Keep the
 //! hardware button at hand.
@@ -15,14 +24,43 @@ use crate::action::JointCommand;
 use crate::driver::{ArmDriver, DriverError, FaultCode};
 use crate::episode::Outcome;
 use crate::observation::Proprioception;
+use crate::protection::Protection;
 use crate::time::{Clock, SystemClock, Timestamp};
 
 /// Arms that were sent a command since they last held; the second Ctrl-C waits for zero.
 static MOVING_ARMS: AtomicUsize = AtomicUsize::new(0);
+/// Those of them that are not simulated in this process: they go on moving while it is suspended.
+static MOVING_ON_A_LINK: AtomicUsize = AtomicUsize::new(0);
 /// The first signal that arrived, 0 before.
 static SIGNAL: AtomicI32 = AtomicI32::new(0);
-/// How many signals arrived.
+/// How many signals a person in a hurry sent.
 static SIGNALS: AtomicUsize = AtomicUsize::new(0);
+
+/// Signals that end a program unless it catches them, and what a person is told of them. A crash (SIGSEGV, SIGABRT and
+/// their like) is none of them: what is left of the program then cannot be trusted with an arm.
+const ENDING: [(libc::c_int, &str); 13] = [
+    (libc::SIGINT, "Ctrl-C"),
+    (libc::SIGTERM, "SIGTERM"),
+    (libc::SIGHUP, "SIGHUP: the terminal or the connection to it was closed"),
+    (libc::SIGQUIT, "SIGQUIT (Ctrl-\\)"),
+    (libc::SIGUSR1, "SIGUSR1"),
+    (libc::SIGUSR2, "SIGUSR2"),
+    (libc::SIGALRM, "SIGALRM"),
+    (libc::SIGVTALRM, "SIGVTALRM"),
+    (libc::SIGPROF, "SIGPROF"),
+    (libc::SIGXCPU, "SIGXCPU: the limit of processor time was reached"),
+    (libc::SIGIO, "SIGIO"),
+    (libc::SIGPWR, "SIGPWR: the power is failing"),
+    (libc::SIGSTKFLT, "SIGSTKFLT"),
+];
+
+/// What a person is told of a signal.
+fn name_of(signal: libc::c_int) -> &'static str {
+    if signal == libc::SIGTSTP {
+        return "Ctrl-Z (SIGTSTP) while the arm moved: it holds, and the program ends instead of being suspended";
+    }
+    ENDING.iter().find(|(number, _)| *number == signal).map_or("a real-time signal", |(_, name)| name)
+}
 
 /// Asks every loop that holds a clone to stop. Cheap to ask: the control thread does at every tick.
 #[derive(Clone, Debug, Default)]
@@ -38,13 +76,31 @@ impl StopFlag {
         Self::default()
     }
 
-    /// A flag that Ctrl-C (SIGINT) and SIGTERM raise too, from now on and for the whole process.
+    /// A flag that every signal raises that would end or suspend the program under a moving arm, from now on and for the
+    /// whole process; the table at the top of this file says which.
     ///
-    /// A second signal ends the process at once if no arm is moving (the first one made the loops hold), a third in
-    /// any case.
+    /// A second SIGINT, SIGTERM or SIGQUIT ends the process at once if no arm is moving (the first one made the loops
+    /// hold), a third in any case. Others do not count: a closed terminal sends SIGHUP several times.
     pub fn on_signals() -> io::Result<Self> {
-        for signal in [libc::SIGINT, libc::SIGTERM] {
-            install(signal)?;
+        let raising = on_signal as extern "C" fn(libc::c_int) as libc::sighandler_t;
+        install(libc::SIGINT, raising)?;
+        if Protection::Signals.is_on() {
+            install(libc::SIGTERM, raising)?;
+            // Where somebody chose otherwise (`nohup`, a profiler), that stays: an ignored signal ends nothing.
+            let (first, last) = (libc::SIGRTMIN(), libc::SIGRTMAX());
+            for signal in ENDING.iter().map(|(signal, _)| *signal).chain(first..=last) {
+                if is_default(signal)? {
+                    install(signal, raising)?;
+                }
+            }
+            if is_default(libc::SIGTSTP)? {
+                install(libc::SIGTSTP, on_suspend as extern "C" fn(libc::c_int) as libc::sighandler_t)?;
+            }
+            for signal in [libc::SIGTTIN, libc::SIGTTOU, libc::SIGPIPE, libc::SIGXFSZ] {
+                if is_default(signal)? {
+                    install(signal, libc::SIG_IGN)?;
+                }
+            }
         }
         Ok(Self { signals: true, ..Self::default() })
     }
@@ -66,11 +122,7 @@ impl StopFlag {
         if !self.is_raised() {
             return None;
         }
-        let signal = match SIGNAL.load(Ordering::Acquire) {
-            libc::SIGTERM => "SIGTERM",
-            _ => "Ctrl-C",
-        };
-        Some(self.reason.get().cloned().unwrap_or_else(|| signal.into()))
+        Some(self.reason.get().cloned().unwrap_or_else(|| name_of(SIGNAL.load(Ordering::Acquire)).into()))
     }
 
     /// The outcome of an episode that was stopped, once raised: aborted by the operator.
@@ -79,24 +131,64 @@ impl StopFlag {
     }
 }
 
-fn install(signal: libc::c_int) -> io::Result<()> {
-    // SAFETY: an all-zero sigaction is a valid one with an empty mask; the handler does only what signal-safety(7)
-    // allows (atomics, _exit); the struct outlives the call; the old action is not wanted.
+fn install(signal: libc::c_int, handler: libc::sighandler_t) -> io::Result<()> {
+    // SAFETY: an all-zero sigaction is a valid one with an empty mask; the handlers do only what signal-safety(7)
+    // allows; the struct outlives the call; the old action is not wanted.
     let result = unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
-        action.sa_sigaction = on_signal as extern "C" fn(libc::c_int) as libc::sighandler_t;
+        action.sa_sigaction = handler;
         action.sa_flags = libc::SA_RESTART;
         libc::sigaction(signal, &action, std::ptr::null_mut())
     };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Would this signal do what it does to a program that never heard of it?
+fn is_default(signal: libc::c_int) -> io::Result<bool> {
+    // SAFETY: nothing is installed; the struct that is filled in outlives the call.
+    let (result, action) = unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        (libc::sigaction(signal, std::ptr::null(), &mut action), action)
+    };
+    if result == 0 { Ok(action.sa_sigaction == libc::SIG_DFL) } else { Err(io::Error::last_os_error()) }
+}
+
 extern "C" fn on_signal(signal: libc::c_int) {
     let _ = SIGNAL.compare_exchange(0, signal, Ordering::AcqRel, Ordering::Acquire);
+    if !matches!(signal, libc::SIGINT | libc::SIGTERM | libc::SIGQUIT) {
+        return;
+    }
     let earlier = SIGNALS.fetch_add(1, Ordering::AcqRel);
     if earlier >= 2 || (earlier == 1 && MOVING_ARMS.load(Ordering::Acquire) == 0) {
         // SAFETY: _exit may be called in a signal handler; 128 + signal is the shell's convention.
         unsafe { libc::_exit(128 + signal) };
+    }
+}
+
+/// Ctrl-Z. A suspended program sends nothing, so an arm on a link would go on with its last command.
+extern "C" fn on_suspend(signal: libc::c_int) {
+    if MOVING_ON_A_LINK.load(Ordering::Acquire) > 0 {
+        let _ = SIGNAL.compare_exchange(0, signal, Ordering::AcqRel, Ordering::Acquire);
+        return;
+    }
+    // SAFETY: sigaction, sigemptyset, sigaddset, raise and sigprocmask are async-signal-safe; the structs outlive the
+    // calls; errno is given back as it was found. The second signal is delivered, and suspends, when it is unblocked.
+    unsafe {
+        let errno = *libc::__errno_location();
+        let mut usual: libc::sigaction = std::mem::zeroed();
+        let mut ours: libc::sigaction = std::mem::zeroed();
+        usual.sa_sigaction = libc::SIG_DFL;
+        libc::sigaction(signal, &usual, &mut ours);
+        libc::raise(signal);
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        let mut before: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&mut set);
+        libc::sigaddset(&mut set, signal);
+        libc::pthread_sigmask(libc::SIG_UNBLOCK, &set, &mut before);
+        // Here it was suspended, and somebody continued it.
+        libc::pthread_sigmask(libc::SIG_SETMASK, &before, std::ptr::null_mut());
+        libc::sigaction(signal, &ours, std::ptr::null_mut());
+        *libc::__errno_location() = errno;
     }
 }
 
@@ -106,13 +198,15 @@ pub struct HoldGuard<'a> {
     now: Timestamp,
     holds: bool,
     counted: bool,
+    on_a_link: bool,
     fault: Option<FaultCode>,
 }
 
 impl<'a> HoldGuard<'a> {
     /// Takes the arm.
     pub fn new(arm: &'a mut (dyn ArmDriver + 'static), now: Timestamp) -> Self {
-        Self { arm, now, holds: false, counted: false, fault: None }
+        let on_a_link = arm.capabilities().driver != "mujoco";
+        Self { arm, now, holds: false, counted: false, on_a_link, fault: None }
     }
 
     /// What the arm senses; an error makes it hold.
@@ -129,6 +223,7 @@ impl<'a> HoldGuard<'a> {
         if !self.counted {
             self.counted = true;
             MOVING_ARMS.fetch_add(1, Ordering::AcqRel);
+            MOVING_ON_A_LINK.fetch_add(usize::from(self.on_a_link), Ordering::AcqRel);
         }
         let written = self.arm.write(now, command);
         self.or_hold(written)
@@ -179,6 +274,7 @@ impl<'a> HoldGuard<'a> {
     fn uncount(&mut self) {
         if std::mem::take(&mut self.counted) {
             MOVING_ARMS.fetch_sub(1, Ordering::AcqRel);
+            MOVING_ON_A_LINK.fetch_sub(usize::from(self.on_a_link), Ordering::AcqRel);
         }
     }
 }

@@ -38,6 +38,9 @@ pub struct LinkArguments {
     /// Namespace of the arm's `ros2` topics
     #[arg(long)]
     pub namespace: Option<String>,
+    /// Start no guard: an arm in velocity or torque mode over `ros2` moves on if this program is killed
+    #[arg(long = "unguarded-arm-moves-on-if-this-program-dies")]
+    pub unguarded: bool,
     /// Who lays the scene and judges: a socket of `visuomotor simulate`, or `person` at this terminal
     #[arg(long)]
     pub stage: Option<String>,
@@ -77,6 +80,7 @@ impl LinkArguments {
         link.port = self.port.clone().or(link.port.take());
         link.address = self.address.clone().or(link.address.take());
         link.namespace = self.namespace.clone().or(link.namespace.take());
+        link.unguarded |= self.unguarded;
     }
 }
 

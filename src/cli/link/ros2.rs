@@ -11,6 +11,7 @@ use super::{Emulated, Whereabouts};
 use crate::camera::Camera;
 use crate::camera::ros2::{RosCamera, RosCameraOptions};
 use crate::config::{CameraCalibration, Launch, Robot};
+use crate::driver::guard::Guarding;
 use crate::driver::ros2::LinkOptions;
 use crate::driver::sawyer::driver::SawyerOptions;
 use crate::driver::widowx::driver::{XsSdkArm, XsSdkOptions, check_node};
@@ -62,12 +63,33 @@ fn options(robot: &Robot) -> LinkOptions {
     LinkOptions::for_period(std::time::Duration::from_secs_f64(1.0 / robot.robot.control_rate_hz))
 }
 
+/// What stops an arm whose controller would go on for ever, when this program is gone.
+fn guarding(launch: &Launch) -> anyhow::Result<Guarding> {
+    if launch.link.unguarded {
+        return Ok(Guarding::Waived);
+    }
+    let limit = std::time::Duration::from_secs_f64(launch.guard.limit);
+    Ok(match &launch.guard.address {
+        None => Guarding::by_this_program(limit),
+        Some(address) => {
+            let token = crate::cli::guard::token(launch.guard.token_file.as_deref())?;
+            Guarding::Remote { address: address.clone(), token, limit }
+        }
+    })
+}
+
 pub fn connect(launch: &Launch, robot: &Robot, clock: &Arc<SystemClock>) -> anyhow::Result<Box<dyn ArmDriver>> {
     let settings = settings_of(launch, robot, "visuomotor")?;
     let clock = clock.clone();
     Ok(match arm(robot)? {
-        Arm::WidowX => Box::new(XsSdkArm::connect(robot, XsSdkOptions::new(settings), clock)?),
-        Arm::Panda => Box::new(panda::driver::ros2::connect(robot, settings, options(robot), clock)?),
+        Arm::WidowX => {
+            let options = XsSdkOptions { guarding: guarding(launch)?, ..XsSdkOptions::new(settings) };
+            Box::new(XsSdkArm::connect(robot, options, clock)?)
+        }
+        Arm::Panda => {
+            let arm = panda::driver::ros2::connect(robot, settings, options(robot), clock)?;
+            Box::new(arm.guarded_by(guarding(launch)?))
+        }
         Arm::Sawyer => Box::new(sawyer::driver::connect(robot, settings, SawyerOptions::default(), clock)?),
         Arm::Jaco => Box::new(jaco::driver::connect(robot, settings, options(robot), clock)?),
     })

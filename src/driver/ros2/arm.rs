@@ -8,10 +8,14 @@ use super::worker::{Answer, ArmLink, Ask, Order, Worker};
 use super::{LinkOptions, REFUSED, connect_error};
 use crate::action::{ControlMode, JointCommand};
 use crate::config::Robot;
+use crate::driver::guard::{Guarded, Guarding};
 use crate::driver::{ArmDriver, Capabilities, CheckReport, ConnectError, DriverError, FaultCode, Finding, Grade};
 use crate::observation::Proprioception;
 use crate::time::{Clock, Timestamp};
 use crate::transport::ros2::{Bridge, Pacing};
+
+/// How long a guard may take to start and to find the arm's controller.
+const STARTING: Duration = Duration::from_secs(20);
 
 /// An arm over ROS 2. [`RosArm::connect`] moves nothing.
 pub struct RosArm<L: ArmLink> {
@@ -19,6 +23,8 @@ pub struct RosArm<L: ArmLink> {
     robot: Robot,
     options: LinkOptions,
     bridge: Bridge<Worker<L>>,
+    /// After the bridge: its last word must come first.
+    guarded: Option<Guarded>,
     clock: Arc<dyn Clock>,
     active: Option<ControlMode>,
 }
@@ -55,6 +61,7 @@ impl<L: ArmLink> RosArm<L> {
         }
         link.verify(options.patience)?;
         let rate = robot.robot.control_rate_hz;
+        let guarded = link.guarded(robot);
         let worker = Worker::new(link, robot, options, rate, Arc::clone(&clock));
         let period = Duration::from_secs_f64(1.0 / rate);
         let bridge = Bridge::spawn(name, worker, pacing(period), Arc::clone(&clock))
@@ -66,9 +73,22 @@ impl<L: ArmLink> RosArm<L> {
             control_rate_hz: rate,
             modes: modes.to_vec(),
         };
-        let mut arm = Self { capabilities, robot: robot.clone(), options, bridge, clock, active: None };
+        let mut arm = Self { capabilities, robot: robot.clone(), options, bridge, guarded, clock, active: None };
         arm.wait_for_news(arm.clock.now());
         Ok(arm)
+    }
+
+    /// The same arm, guarded like this in the modes that need it. Without it they are refused.
+    pub fn guarded_by(mut self, guarding: Guarding) -> Self {
+        if let Some(guarded) = &mut self.guarded {
+            guarded.set(guarding);
+        }
+        self
+    }
+
+    /// Process of the arm's guard, where there is one on this machine.
+    pub fn guard_process(&self) -> Option<u32> {
+        self.guarded.as_ref().and_then(Guarded::process)
     }
 
     /// Waits until the bridge delivered a state received after `after`.
@@ -212,7 +232,12 @@ impl<L: ArmLink> ArmDriver for RosArm<L> {
             return Err(DriverError::Mode(mode));
         }
         self.active = None;
-        match self.bridge.request(Ask::Activate(mode), self.longest_call()) {
+        let patience = self.options.patience.max(STARTING);
+        let heart = match &mut self.guarded {
+            Some(guarded) => guarded.prepare(mode, patience, &self.clock).map_err(DriverError::Guard)?,
+            None => None,
+        };
+        match self.bridge.request(Ask::Activate(mode, heart), self.longest_call()) {
             Ok(Answer::Activated(Ok(()))) => {
                 self.active = Some(mode);
                 self.bridge.send(Order::Hold);

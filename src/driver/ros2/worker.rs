@@ -8,7 +8,8 @@ use super::stream::Stream;
 use super::{LinkOptions, REFUSED};
 use crate::action::{ControlMode, JointCommand};
 use crate::config::Robot;
-use crate::driver::{ConnectError, DriverError, FaultCode, Finding};
+use crate::driver::guard::{Guarded, Heart, Standstill};
+use crate::driver::{ConnectError, DriverError, FaultCode, Finding, GuardFault};
 use crate::observation::JointVector;
 use crate::time::{Clock, Timestamp};
 use crate::transport::ros2::BridgeWorker;
@@ -24,6 +25,11 @@ pub trait ArmLink: Send + 'static {
     fn verify(&mut self, patience: Duration) -> Result<(), ConnectError>;
     /// Others who publish on the command topic.
     fn rivals(&self) -> usize;
+    /// The modes in which its controller goes on with the last command for ever, and what guards the arm then.
+    fn guarded(&self, robot: &Robot) -> Option<Guarded> {
+        let _ = robot;
+        None
+    }
     /// Torque on, in this mode, holding these joints \[rad\].
     fn activate(&mut self, mode: ControlMode, at: &JointVector) -> Result<(), DriverError>;
     /// Sends the stream's last command.
@@ -53,9 +59,10 @@ pub(super) enum Order {
 }
 
 /// Slow calls.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Ask {
-    Activate(ControlMode),
+    /// In this mode, with what beats for its guard if it needs one.
+    Activate(ControlMode, Option<Heart>),
     Recover,
     Survey,
 }
@@ -72,6 +79,9 @@ const LOOK_FOR_RIVALS: Duration = Duration::from_millis(200);
 
 /// Longest ramp when the program ends.
 const LAST_RAMP: Duration = Duration::from_secs(2);
+
+/// How long it is looked, at the end, whether the arm came to rest.
+const LAST_LOOK: Duration = Duration::from_secs(2);
 
 /// How often the command of standing still is said when the program ends.
 const LAST_WORDS: u32 = 5;
@@ -96,6 +106,8 @@ pub(super) struct Worker<L: ArmLink> {
     rivals: usize,
     looked: Option<Timestamp>,
     gripper: Option<f64>,
+    /// Beats for the guard of the mode, where it needs one.
+    heart: Option<Heart>,
 }
 
 impl<L: ArmLink> Worker<L> {
@@ -116,6 +128,44 @@ impl<L: ArmLink> Worker<L> {
             rivals: 0,
             looked: None,
             gripper: None,
+            heart: None,
+        }
+    }
+
+    /// What is wrong with the guard, or with this thread's own pace.
+    fn guard_fault(&self, now: Timestamp) -> Option<GuardFault> {
+        self.heart.as_ref().and_then(|heart| heart.fault(now))
+    }
+
+    /// Tells the guard that this thread is alive and what it sent last.
+    fn beat(&self, now: Timestamp) {
+        if let Some(heart) = &self.heart {
+            heart.beat(now, self.stream.last());
+        }
+    }
+
+    /// Before a slow call this thread will not beat. An arm at rest needs none; one that is not is the guard's to stop.
+    fn pause(&self) {
+        if let Some(heart) = &self.heart
+            && self.stream.last().iter().all(|value| *value == 0.0)
+        {
+            heart.pause();
+        }
+    }
+
+    /// The guard may go once the arm's state shows that it stands; otherwise it takes over when this program is gone.
+    fn let_guard_go(&mut self) {
+        let Some(heart) = self.heart.take() else { return };
+        let (mut still, deadline) = (Standstill::default(), Instant::now() + LAST_LOOK);
+        while Instant::now() < deadline {
+            if let Some(state) = self.link.poll(self.clock.now()) {
+                still.see(self.clock.now(), &state.positions);
+            }
+            if still.stands(self.clock.now()) {
+                heart.done();
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 
@@ -168,6 +218,7 @@ impl<L: ArmLink> BridgeWorker for Worker<L> {
     type Response = Answer;
 
     fn poll(&mut self, now: Timestamp) -> Option<ArmState> {
+        self.beat(now);
         let mut state = self.link.poll(now)?;
         if self.looked.is_none_or(|at| now.since(at) >= LOOK_FOR_RIVALS) {
             self.looked = Some(now);
@@ -178,6 +229,9 @@ impl<L: ArmLink> BridgeWorker for Worker<L> {
         }
         if let (Condition::Ready, Some(error)) = (state.condition, self.lost) {
             state.condition = Condition::Lost(error);
+        }
+        if let (Condition::Ready, Some(fault)) = (state.condition, self.guard_fault(now)) {
+            state.condition = Condition::Lost(DriverError::Guard(fault));
         }
         self.state = Some((state, now));
         Some(state)
@@ -201,6 +255,17 @@ impl<L: ArmLink> BridgeWorker for Worker<L> {
             return;
         }
         self.latched |= state.condition == Condition::SecondCommander;
+        match self.guard_fault(now) {
+            None => {}
+            // It stopped the arm, or is about to: what it sends is sent, and nothing that was decided before.
+            Some(GuardFault::Late | GuardFault::Tripped) => {
+                self.latched = true;
+                self.stream.seed(mode, &state.positions);
+                self.settled = self.link.rest(&self.stream, &state, false);
+                return;
+            }
+            Some(GuardFault::Ended | GuardFault::Silent | GuardFault::Missing) => self.latched = true,
+        }
         match order {
             Order::Follow(command)
                 if command.mode == mode && !self.latched && now.since(self.heard) <= self.options.deadline =>
@@ -223,15 +288,19 @@ impl<L: ArmLink> BridgeWorker for Worker<L> {
 
     fn request(&mut self, _: Timestamp, request: Ask) -> Answer {
         match request {
-            Ask::Activate(mode) => {
-                (self.mode, self.lost) = (None, None);
+            Ask::Activate(mode, heart) => {
+                (self.mode, self.lost, self.heart) = (None, None, heart);
                 let result = self.activate(mode);
+                if let (Ok(()), Some(heart)) = (&result, &self.heart) {
+                    heart.arm();
+                }
                 if let Err(DriverError::Fault(code)) = &result {
                     tracing::error!("{}: {}", self.robot.robot.name, super::arm::text::<L>(*code));
                 }
                 Answer::Activated(result)
             }
             Ask::Recover => {
+                self.pause();
                 (self.mode, self.lost) = (None, None);
                 let patience = self.options.patience;
                 let result = match self.wait_for_state(self.clock.now()) {
@@ -242,6 +311,7 @@ impl<L: ArmLink> BridgeWorker for Worker<L> {
                 Answer::Recovered(result)
             }
             Ask::Survey => {
+                self.pause();
                 let (findings, round_trips) = self.link.findings();
                 Answer::Survey(findings, round_trips)
             }
@@ -261,6 +331,7 @@ impl<L: ArmLink> BridgeWorker for Worker<L> {
             }
             let (_, at_rest) = self.stream.stop(&state.positions, &state.velocities);
             self.link.rest(&self.stream, &state, at_rest);
+            self.beat(self.clock.now());
             repeated += u32::from(at_rest);
             if repeated >= LAST_WORDS || Instant::now() >= deadline {
                 break;
@@ -268,7 +339,11 @@ impl<L: ArmLink> BridgeWorker for Worker<L> {
             due += self.period;
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
         }
+        if let Some(heart) = &self.heart {
+            heart.pause();
+        }
         self.link.release(&state);
+        self.let_guard_go();
     }
 }
 

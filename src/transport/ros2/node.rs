@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use ros2_client::{Context, MessageTypeName, Name, Node, NodeName, NodeOptions, ServiceTypeName};
-use rustdds::DomainParticipantBuilder;
 use rustdds::policy::{Durability, Reliability};
+use rustdds::{DomainParticipantBuilder, GUID, RTPSEntity};
 
 use super::client::{Body, RosClient};
 use super::server::RosServer;
@@ -31,6 +31,8 @@ struct Shared {
     /// `None` only while it ends.
     node: Mutex<Option<Node>>,
     spinner: Mutex<Option<JoinHandle<()>>>,
+    /// Participants whose endpoints count as ours.
+    ours: Mutex<Vec<String>>,
 }
 
 impl Drop for Shared {
@@ -53,6 +55,11 @@ pub struct Endpoint {
     pub reliable: bool,
     /// Does it offer or ask for messages of before it was there?
     pub latched: bool,
+}
+
+/// The participant an endpoint belongs to.
+fn participant(endpoint: &GUID) -> String {
+    format!("{:?}", endpoint.prefix)
 }
 
 /// `sensor_msgs/msg/JointState` as DDS calls it.
@@ -93,12 +100,27 @@ impl RosNode {
             })
             .map_err(|error| failed(error.to_string(), "too many threads: end other programs"))?;
         let (node, spinner) = (Mutex::new(Some(node)), Mutex::new(Some(handle)));
-        Ok(Self { shared: Arc::new(Shared { settings, context, node, spinner }) })
+        Ok(Self { shared: Arc::new(Shared { settings, context, node, spinner, ours: Mutex::default() }) })
     }
 
     /// Where the node stands.
     pub fn settings(&self) -> &RosSettings {
         &self.shared.settings
+    }
+
+    /// Our participant, in hexadecimal digits: all our endpoints begin with it, and nobody else's do.
+    pub fn participant(&self) -> String {
+        participant(&self.shared.context.domain_participant().guid())
+    }
+
+    /// From now on the endpoints of this participant are not among those of others.
+    pub fn count_as_ours(&self, participant: &str) {
+        self.shared.ours.lock().unwrap_or_else(PoisonError::into_inner).push(participant.into());
+    }
+
+    fn is_ours(&self, endpoint: &GUID) -> bool {
+        let ours = self.shared.ours.lock().unwrap_or_else(PoisonError::into_inner);
+        !ours.is_empty() && ours.contains(&participant(endpoint))
     }
 
     /// Publishes on a topic; the name is resolved by the settings.
@@ -164,12 +186,13 @@ impl RosNode {
         RosServer::of_service::<S>(server, self.clone(), service, handler)
     }
 
-    /// Publishers of a topic that are not this node's.
+    /// Publishers of a topic that are neither this node's nor those of a participant that counts as ours.
     pub fn publishers_of(&self, topic: &str) -> Vec<Endpoint> {
         let name = format!("rt{}", self.settings().resolve(topic));
         let found = self.shared.context.domain_participant().discovered_writers();
         let of_topic = found.into_iter().map(|writer| writer.publication_topic_data).filter(|w| w.topic_name == name);
         of_topic
+            .filter(|writer| !self.is_ours(&writer.key))
             .map(|writer| Endpoint {
                 type_name: writer.type_name.clone(),
                 // What is left out of an announcement is the default; a writer's is reliable.

@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 
 use ros2_client::{COMPILED_ROS_DISTRO, RosDistro, ServiceMapping};
+use serde::{Deserialize, Serialize};
 
 use super::RosError;
 
 /// How far other nodes are looked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum DiscoveryRange {
     /// Nobody is looked for.
     Off,
@@ -19,7 +20,7 @@ pub enum DiscoveryRange {
 }
 
 /// How services are laid on DDS: the middlewares of ROS 2 do it in different ways that do not understand each other.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ServiceLayout {
     /// `rmw_fastrtps_cpp` (the default of ROS 2) and `rmw_connextdds`.
     #[default]
@@ -38,7 +39,7 @@ impl ServiceLayout {
 }
 
 /// Where on the ROS 2 graph a node stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RosSettings {
     /// Node name without namespace.
     pub node: String,

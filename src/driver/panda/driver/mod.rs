@@ -4,4 +4,6 @@
 pub mod fci;
 
 #[cfg(feature = "ros2")]
+mod brake;
+#[cfg(feature = "ros2")]
 pub mod ros2;

@@ -4,8 +4,8 @@
 //!   the last one for ever. So their joints are compared with ours, name by name, before anything is sent; a controller is
 //!   restarted at every activation, which clears what it held; a stop is a ramp, and a silent control thread is answered by
 //!   one within 0.1 s from here.
-//! - A program that is killed leaves the last command standing: velocities go on, torques too. That is the stack's, and
-//!   one more reason why `fci` is this arm's torque path.
+//! - A program that is killed would leave the last command standing: velocities go on, torques too. So these modes are
+//!   activated only while a guard stands by ([`crate::driver::guard`]); one more reason why `fci` is this arm's torque path.
 //! - Commands cross a network without a clock: the hardware interface's own rate limiter must be on (franka_ros2's is off for
 //!   positions and velocities unless configured), or the robot stops itself for discontinuities.
 
@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use crate::action::ControlMode;
 use crate::config::{Gripper, Robot};
+use crate::driver::guard::{self, EndlessMode, Guarded};
 use crate::driver::panda::limits::MakerLimits;
 use crate::driver::panda::wire::ros2 as wire;
 use crate::driver::ros2::{
@@ -34,6 +35,8 @@ use crate::transport::ros2::{
     Pacing, Qos, RosActionClient, RosClient, RosError, RosNode, RosPublisher, RosSettings, RosSubscriber,
 };
 
+pub use super::brake::StackBrake;
+
 /// How long a call of the controller manager may take.
 const CALL: Duration = Duration::from_secs(5);
 
@@ -51,6 +54,7 @@ pub fn default_options() -> LinkOptions {
 /// The Panda's topics.
 pub struct PandaLink {
     arm: String,
+    node: RosNode,
     order: JointOrder,
     topics: [RosPublisher<Float64MultiArray>; 3],
     joints: RosSubscriber<JointState>,
@@ -144,6 +148,7 @@ impl PandaLink {
                 misfit: None,
                 clock: Arc::clone(&clock),
                 arm: arm.clone(),
+                node,
             })
         };
         made().map_err(|error| connect_error(&arm, error))
@@ -259,6 +264,15 @@ impl ArmLink for PandaLink {
         Ok(())
     }
 
+    fn guarded(&self, robot: &Robot) -> Option<Guarded> {
+        let endless = vec![
+            EndlessMode { mode: ControlMode::Velocity, ramp: robot.limits.joint_acceleration.clone() },
+            EndlessMode { mode: ControlMode::Torque, ramp: robot.limits.joint_torque_rate.clone() },
+        ];
+        let (controller, joints) = (guard::Controller::Ros2Control, self.order.names().to_vec());
+        Some(Guarded::new(controller, &self.arm, joints, endless, self.node.clone()))
+    }
+
     fn rivals(&self) -> usize {
         self.topics.iter().map(RosPublisher::rivals).sum()
     }
@@ -337,7 +351,9 @@ impl ArmLink for PandaLink {
                 trips.push(began.elapsed().as_secs_f64());
             }
         }
-        let watchdog = "forward controllers have none: they hold the last command for ever; use fci for torques";
+        let watchdog = "forward controllers have none: they hold the last command for ever; a guard process stops the \
+                        arm when this program dies, `visuomotor guard --listen` on the stack's host when this machine \
+                        does; use fci for torques";
         let mut findings = vec![
             Finding::good("command time-out at the robot's side", "none", "at most 0.1 s")
                 .graded(Grade::Doubtful, watchdog),

@@ -11,4 +11,4 @@ pub use dynamixel::{
     check_bus, explain,
 };
 #[cfg(feature = "ros2")]
-pub use xs_sdk::{GripperDrive, XsSdkArm, XsSdkOptions, check_node};
+pub use xs_sdk::{GripperDrive, XsSdkArm, XsSdkBrake, XsSdkOptions, check_node};

@@ -38,8 +38,8 @@ pub fn check_node(robot: &Robot, options: XsSdkOptions) -> Result<CheckReport, C
     // Not a defect of this arm but of every xs_sdk: a person should know each time.
     findings.push(Finding::good("command time-out of the node", "none", "none: xs_sdk has none").graded(
         Grade::Doubtful,
-        "if this program is killed the node holds the last position, or turns at the last velocity: use position mode, and \
-         keep a hand on the power switch in velocity mode",
+        "if this program is killed the node holds the last position; in velocity mode a guard process stops the arm, and \
+         `visuomotor guard --listen` on the node's host does so too when this machine or the network is lost",
     ));
     Ok(CheckReport {
         robot: session.arm.clone(),

@@ -2,23 +2,26 @@
 //!
 //! The node checks no limits, has no command time-out and holds the last goal forever; a mode change drops the torque for a
 //! moment. So everything that must be right is read back here, before torque where it can be, and the bridge thread stops
-//! the arm when the control loop falls silent. If this whole program is killed, the node goes on holding the last goal (or
-//! turning at the last velocity): the servos' bus watchdog, which is armed here, only sees the bus, which the node keeps busy.
-//! [`check_node`] says so.
+//! the arm when the control loop falls silent. If this whole program is killed, the node goes on holding the last goal, and
+//! would turn on at the last velocity: the servos' bus watchdog, which is armed here, only sees the bus, which the node keeps
+//! busy. So velocities are sent only while a guard stands by ([`crate::driver::guard`]); [`check_node`] says so.
 
+mod brake;
 mod check;
 mod session;
 mod worker;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+pub use brake::XsSdkBrake;
 pub use check::check_node;
 
 use super::super::limits::JOINTS;
 use super::super::wire::xs_sdk::{self, hardware_words};
 use crate::action::{ControlMode, JointCommand};
 use crate::config::Robot;
+use crate::driver::guard::{self, EndlessMode, Guarded, Guarding, Heart};
 use crate::driver::{ArmDriver, Capabilities, ConnectError, DriverError, FaultCode};
 use crate::observation::{JointVector, Proprioception};
 use crate::time::{Clock, Timestamp};
@@ -64,6 +67,8 @@ pub struct XsSdkOptions {
     pub command_gap: f64,
     /// How often hardware errors are asked for \[s\].
     pub health_period: f64,
+    /// What stops the arm in velocity mode when this program is gone.
+    pub guarding: Guarding,
 }
 
 impl XsSdkOptions {
@@ -77,6 +82,7 @@ impl XsSdkOptions {
             watchdog: 0.2,
             command_gap: 0.1,
             health_period: 1.0,
+            guarding: Guarding::None,
         }
     }
 }
@@ -86,6 +92,10 @@ pub struct XsSdkArm {
     capabilities: Capabilities,
     session: Session,
     bridge: Bridge<Worker>,
+    /// After the bridge: its last word must come first.
+    guarded: Guarded,
+    /// What the bridge thread beats into.
+    heart: Arc<Mutex<Option<Heart>>>,
     clock: Arc<dyn Clock>,
     active: Option<ControlMode>,
     /// Where it holds; set at the first hold and kept, so that it does not creep.
@@ -98,7 +108,8 @@ impl XsSdkArm {
     /// Connects and checks everything that can be checked without torque. Blocks.
     pub fn connect(robot: &Robot, options: XsSdkOptions, clock: Arc<dyn Clock>) -> Result<Self, ConnectError> {
         let mut session = Session::open(robot, options)?;
-        let worker = Worker::new(&mut session)?;
+        let heart = Arc::new(Mutex::new(None));
+        let worker = Worker::new(&mut session, Arc::clone(&heart))?;
         let pacing = Pacing::Prompt(Duration::from_millis(10));
         let spawned = Bridge::spawn("xs-sdk-bridge", worker, pacing, Arc::clone(&clock));
         let bridge = spawned.map_err(|error| session.link_error(&error))?;
@@ -109,8 +120,23 @@ impl XsSdkArm {
             control_rate_hz: robot.robot.control_rate_hz,
             modes: vec![ControlMode::Position, ControlMode::Velocity],
         };
-        let mut arm =
-            Self { capabilities, session, bridge, clock, active: None, holding: None, newest: None, gripper: 1.0 };
+        let ramp = robot.limits.joint_acceleration.clone();
+        let endless = vec![EndlessMode { mode: ControlMode::Velocity, ramp }];
+        let (name, node) = (&robot.robot.name, session.node.clone());
+        let mut guarded = Guarded::new(guard::Controller::XsSdk, name, robot.joint_names(), endless, node);
+        guarded.set(session.options.guarding.clone());
+        let mut arm = Self {
+            capabilities,
+            session,
+            bridge,
+            guarded,
+            heart,
+            clock,
+            active: None,
+            holding: None,
+            newest: None,
+            gripper: 1.0,
+        };
         arm.settle()?;
         Ok(arm)
     }
@@ -119,6 +145,15 @@ impl XsSdkArm {
     pub fn bad_states(&mut self) -> u64 {
         self.refresh();
         self.newest.map_or(0, |state| state.bad_states)
+    }
+
+    /// Process of the arm's guard, where there is one on this machine.
+    pub fn guard_process(&self) -> Option<u32> {
+        self.guarded.process()
+    }
+
+    fn beat_into(&self, heart: Option<Heart>) {
+        *self.heart.lock().unwrap_or_else(PoisonError::into_inner) = heart;
     }
 
     fn refresh(&mut self) {
@@ -165,6 +200,18 @@ impl XsSdkArm {
         self.session.survey()
     }
 
+    /// Waits until the bridge sees the guard of now and not the one before.
+    fn await_guarded(&mut self) {
+        let deadline = self.clock.now() + Duration::from_secs_f64(self.session.options.patience);
+        loop {
+            self.refresh();
+            if self.newest.is_none_or(|state| state.guard.is_none()) || self.clock.now() >= deadline {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
     /// The newest state, or why there is none to act on.
     fn state(&mut self, now: Timestamp) -> Result<WorkerState, DriverError> {
         self.refresh();
@@ -174,6 +221,9 @@ impl XsSdkArm {
         }
         if let Some(fault) = state.fault {
             return Err(DriverError::Fault(fault));
+        }
+        if let Some(fault) = state.guard {
+            return Err(DriverError::Guard(fault));
         }
         // Written so that a NaN limit is silence.
         if now.since(state.good_at).as_secs_f64() <= self.session.options.silence {
@@ -198,8 +248,15 @@ impl ArmDriver for XsSdkArm {
         if mode == ControlMode::Torque {
             return Err(DriverError::Mode(mode));
         }
-        self.state(now)?;
+        // What was wrong with the last guard is over once there is another.
+        match self.state(now) {
+            Err(DriverError::Guard(_)) => {}
+            state => drop(state?),
+        }
         self.active = None;
+        let patience = Duration::from_secs_f64(self.session.options.patience.max(20.0));
+        let heart = self.guarded.prepare(mode, patience, &self.clock).map_err(DriverError::Guard)?;
+        self.beat_into(heart.clone());
         // Zero velocity or the present position is the goal before torque can act on an older one.
         let failed = |error: ConnectError| {
             tracing::error!("{error}");
@@ -215,6 +272,10 @@ impl ArmDriver for XsSdkArm {
         self.session.arm_watchdog().map_err(failed)?;
         self.session.torque_on().map_err(failed)?;
         self.holding = None;
+        if let Some(heart) = &heart {
+            heart.arm();
+        }
+        self.await_guarded();
         let now = self.clock.now();
         // The state was not read while the services were called on this thread; the bridge went on reading it.
         let state = self.state(now)?;

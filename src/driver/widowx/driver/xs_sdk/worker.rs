@@ -1,12 +1,14 @@
 //! The bridge thread's work: states from `joint_states`, commands to the command topics, the gripper's loop, health.
 
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::GripperDrive;
 use super::session::{Session, Topics};
 use crate::action::ControlMode;
 use crate::driver::widowx::wire::xs_sdk::{ALL, ArmState, BadState, Order, gripper_command, group_command};
-use crate::driver::{ConnectError, FaultCode};
+use crate::driver::guard::{Heart, Standstill};
+use crate::driver::{ConnectError, FaultCode, GuardFault};
 use crate::observation::JointVector;
 use crate::time::Timestamp;
 use crate::transport::ros2::messages::interbotix::{RegisterValues, RegisterValuesRequest};
@@ -25,6 +27,9 @@ const LOOK_AROUND: Duration = Duration::from_millis(250);
 /// How often the gripper is commanded (Bridge: 50 Hz).
 const GRIP_PERIOD: Duration = Duration::from_millis(20);
 
+/// How long it is looked, at the end, whether the arm comes to rest.
+const LAST_LOOK: Duration = Duration::from_secs(2);
+
 /// What the control thread sees.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct WorkerState {
@@ -40,6 +45,8 @@ pub(super) struct WorkerState {
     pub rivals: usize,
     /// Servo (joint index, 6 the gripper) times 256 plus its hardware error bits.
     pub fault: Option<FaultCode>,
+    /// What is wrong with the guard of velocity mode.
+    pub guard: Option<GuardFault>,
 }
 
 /// What the control thread asks.
@@ -81,10 +88,14 @@ pub(super) struct Worker {
     /// Finger position and the time from which it has not moved \[m\].
     still: (f64, Timestamp),
     full: u64,
+    /// Beats for the guard, while there is one.
+    heart: Arc<Mutex<Option<Heart>>>,
+    /// The last command sent.
+    sent: JointVector,
 }
 
 impl Worker {
-    pub fn new(session: &mut Session) -> Result<Self, ConnectError> {
+    pub fn new(session: &mut Session, heart: Arc<Mutex<Option<Heart>>>) -> Result<Self, ConnectError> {
         let failed = |session: &Session, error: &RosError| session.link_error(error);
         let health = session.node.client("get_motor_registers").map_err(|error| failed(session, &error))?;
         let ended = RosError::Ended { name: "xs-sdk-bridge".into() };
@@ -110,6 +121,8 @@ impl Worker {
             grip_goal: f64::NAN,
             still: (0.0, Timestamp::ZERO),
             full: 0,
+            heart,
+            sent: JointVector::zeros(6),
         })
     }
 
@@ -126,6 +139,7 @@ impl Worker {
                             bad_states: old.map_or(0, |state| state.bad_states),
                             rivals: old.map_or(0, |state| state.rivals),
                             fault: old.and_then(|state| state.fault),
+                            guard: old.and_then(|state| state.guard),
                         });
                         self.changed = true;
                     }
@@ -140,6 +154,7 @@ impl Worker {
                             bad_states: 0,
                             rivals: 0,
                             fault: None,
+                            guard: None,
                         });
                         state.bad = Some(bad);
                         state.bad_states += 1;
@@ -206,7 +221,26 @@ impl Worker {
         }
     }
 
+    /// Tells the guard that this thread is alive; answers what is wrong with it, or with this thread's own pace.
+    fn beat(&mut self, now: Timestamp) -> Option<GuardFault> {
+        let heart = self.heart.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let fault = heart.as_ref().and_then(|heart| heart.fault(now));
+        if let Some(heart) = &heart {
+            // Until the first velocity was sent the last command was a position, which is none to ramp down from.
+            let velocity = self.target.is_some_and(|(target, _)| target.mode == ControlMode::Velocity);
+            heart.beat(now, &if velocity { self.sent } else { JointVector::zeros(6) });
+        }
+        if let Some(state) = &mut self.seen
+            && state.guard != fault
+        {
+            state.guard = fault;
+            self.changed = true;
+        }
+        fault
+    }
+
     fn publish_joints(&mut self, joints: &JointVector) {
+        self.sent = *joints;
         if let Err(error) = self.topics.group.publish(group_command(joints)) {
             self.full += 1;
             // Once, and then at every power of two: a flood of lines helps nobody.
@@ -220,6 +254,28 @@ impl Worker {
         if let Err(error) = self.topics.single.publish(gripper_command(value)) {
             tracing::debug!("{error}");
         }
+    }
+
+    /// Says zero until the arm's state shows that it stands, for as long as a hold may take.
+    fn comes_to_rest(&mut self, heart: &Heart) -> bool {
+        heart.pause();
+        let (mut still, deadline) = (Standstill::default(), Instant::now() + LAST_LOOK);
+        // Times of this loop alone.
+        let began = Instant::now();
+        let now = || Timestamp::ZERO + began.elapsed();
+        while Instant::now() < deadline {
+            let before = self.seen.map(|state| state.good_at);
+            self.take_states(now());
+            if let Some(state) = self.seen.filter(|state| Some(state.good_at) != before) {
+                still.see(now(), &state.arm.positions);
+            }
+            if still.stands(now()) {
+                return true;
+            }
+            self.publish_joints(&JointVector::zeros(6));
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        false
     }
 
     /// Moves the fingers to the target; called at state rate.
@@ -257,6 +313,7 @@ impl BridgeWorker for Worker {
     type Response = ();
 
     fn poll(&mut self, now: Timestamp) -> Option<WorkerState> {
+        self.beat(now);
         self.take_states(now);
         self.look_around(now);
         self.look_after(now);
@@ -265,6 +322,11 @@ impl BridgeWorker for Worker {
     }
 
     fn command(&mut self, now: Timestamp, command: &Target, fresh: bool) {
+        if command.mode == ControlMode::Velocity && self.beat(now).is_some() {
+            // Without its guard the arm stands, whatever is asked, and after the guard stopped it, it is not moved again.
+            self.publish_joints(&JointVector::zeros(6));
+            return;
+        }
         if fresh {
             self.target = Some((*command, now));
             self.stopped = false;
@@ -286,6 +348,7 @@ impl BridgeWorker for Worker {
 
     fn ended(&mut self, _now: Timestamp) {
         let Some((target, _)) = self.target else { return };
+        let heart = self.heart.lock().unwrap_or_else(PoisonError::into_inner).take();
         if target.mode == ControlMode::Velocity {
             self.publish_joints(&JointVector::zeros(6));
         }
@@ -295,5 +358,11 @@ impl BridgeWorker for Worker {
         }
         // Dropping the publishers would take back what was not delivered yet.
         std::thread::sleep(Duration::from_millis(20));
+        if let Some(heart) = heart
+            && self.comes_to_rest(&heart)
+        {
+            heart.done();
+        }
+        // A guard that is not told so takes the end of this program for what it is, and goes on where we stop.
     }
 }

@@ -1,0 +1,125 @@
+//! A process that stops an arm when the program that drives it is gone.
+//!
+//! Some controllers go on with their last command for ever: Interbotix's `xs_sdk` turns at the last velocity, ros2_control's
+//! forward controllers keep the last velocity or torque. A program that is killed (SIGKILL, out of memory, SIGSTOP) cannot
+//! tell them anything any more. So such commands are sent only while a [`Guard`] stands by:
+//!
+//! ```text
+//! program --- commands (DDS) --------------------> controller --> arm
+//!    |                                                ^
+//!    `------- beats (pipe, or TCP) ----> guard -------'   zero, and the controller off, when beats stop
+//! ```
+//!
+//! - It is a process of its own, in a process group of its own: Ctrl-C and Ctrl-Z reach it not.
+//! - It is started by the driver when such a mode is activated, and is matched with the controller before that succeeds.
+//! - Beats come from the thread that sends commands ([`Heart`]), every 20 ms. None for 100 ms, or a closed pipe, and it
+//!   stops the arm, and stays with it ([`Watch`]). A program that comes back finds that out and holds.
+//! - Its end is a fault for the program: the arm is ramped to a hold.
+//! - On the program's machine it does not cover the loss of that machine or of the network. [`listen()`] on the
+//!   controller's host does.
+//!
+//! Position modes need none: the arm goes to the last position and stays. Sawyer (`joint_command_timeout`), Jaco (velocity
+//! messages run out; torques lapse after 250 ms), the FCI and the servo bus (watchdogs) stop by themselves.
+//!
+//! Start reading at `message.rs`, then `watch.rs` (when it trips), `duty.rs` (its work), `process.rs` (how it is started).
+
+mod brake;
+mod duty;
+mod heart;
+mod listen;
+mod message;
+mod process;
+mod token;
+mod watch;
+
+pub use brake::{Brake, Standstill};
+pub use duty::{Watched, watch};
+pub use heart::Heart;
+pub use listen::listen;
+pub use message::{Controller, Frame, Frames, Hello, Malformed, VERSION, Word};
+pub use process::{Guard, GuardError, Guarding, LIMIT, fault_of};
+pub use token::Token;
+pub use watch::{Duty, Stopping, Trip, Watch};
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::action::ControlMode;
+use crate::driver::GuardFault;
+use crate::time::Clock;
+use crate::transport::ros2::RosNode;
+
+/// An arm that needs a guard in some modes, and the guard it has.
+pub struct Guarded {
+    guarding: Guarding,
+    /// What is told the guard; mode and ramp as for the first of `modes`.
+    hello: Hello,
+    modes: Vec<EndlessMode>,
+    node: RosNode,
+    guard: Option<Guard>,
+}
+
+/// A mode in which a controller goes on with its last command for ever.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EndlessMode {
+    /// The mode.
+    pub mode: ControlMode,
+    /// Largest change of a command in one second when the arm is stopped \[rad/s2 or Nm/s\], chain order.
+    pub ramp: Vec<f64>,
+}
+
+impl Guarded {
+    /// For commands that `node` sends to `controller`; nothing is started yet.
+    pub fn new(controller: Controller, arm: &str, joints: Vec<String>, modes: Vec<EndlessMode>, node: RosNode) -> Self {
+        let hello = Hello {
+            version: VERSION,
+            arm: arm.into(),
+            controller,
+            mode: ControlMode::Velocity,
+            joints,
+            ramp: Vec::new(),
+            limit: LIMIT.as_secs_f64(),
+            place: node.settings().clone(),
+        };
+        Self { guarding: Guarding::None, hello, modes, node, guard: None }
+    }
+
+    /// How it is guarded from now on.
+    pub fn set(&mut self, guarding: Guarding) {
+        self.guarding = guarding;
+    }
+
+    /// The guard for a mode, started where it is needed and not there (any more); none where the mode needs none, or a
+    /// person did without. The one of another mode is let go. The arm must stand. Blocks.
+    pub fn prepare(
+        &mut self,
+        mode: ControlMode,
+        patience: Duration,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Option<Heart>, GuardFault> {
+        let endless = self.modes.iter().find(|endless| endless.mode == mode);
+        if let Some(guard) = &self.guard {
+            if endless.is_some() && guard.mode() == mode && guard.heart().fault(clock.now()).is_none() {
+                guard.heart().pause();
+                return Ok(Some(guard.heart().clone()));
+            }
+            // It guards another mode, or tripped: the arm was told to hold, and whoever activates it wants it to move.
+            guard.heart().done();
+            self.guard = None;
+        }
+        let (Some(endless), false) = (endless, self.guarding == Guarding::Waived) else { return Ok(None) };
+        let hello = Hello { mode, ramp: endless.ramp.clone(), ..self.hello.clone() };
+        let node = self.node.clone();
+        let known = move |participant: &str| node.count_as_ours(participant);
+        let started = Guard::start(&self.guarding, hello, patience, Arc::clone(clock), known);
+        let guard = started.map_err(|error| fault_of(&error))?;
+        let heart = guard.heart().clone();
+        self.guard = Some(guard);
+        Ok(Some(heart))
+    }
+
+    /// Process of the guard, where there is one on this machine.
+    pub fn process(&self) -> Option<u32> {
+        self.guard.as_ref().and_then(Guard::process)
+    }
+}
