@@ -162,7 +162,7 @@ pub fn run() -> u8 {
     match answer {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", crate::untrusted::printable_lines(&format!("{error:#}")));
             2
         }
     }
