@@ -14,6 +14,7 @@
 // 0: plain values
 pub mod time;
 pub mod protection;
+pub mod untrusted;
 pub mod geometry;
 pub mod embedding;
 pub mod observation;

@@ -148,7 +148,8 @@ impl Paged {
     fn page(&mut self) -> (std::net::SocketAddr, String) {
         let line = self.until("page: http://");
         let url = line.split_whitespace().find(|word| word.starts_with("http://")).unwrap().to_string();
-        (url.trim_start_matches("http://").trim_end_matches('/').parse().unwrap(), url)
+        let place = url.trim_start_matches("http://").split('/').next().unwrap();
+        (place.parse().unwrap(), url)
     }
 }
 
@@ -208,7 +209,9 @@ fn a_gamepad_in_a_browser_drives_and_a_browser_that_leaves_lets_go() {
         "demos",
     ];
     let mut program = Paged::start(&project, &arguments);
-    let (address, _) = program.page();
+    let (address, url) = program.page();
+    let bearer = format!("Bearer {}", url.split_once("?token=").expect("the link has no token").1);
+    let token = [("Authorization", bearer.as_str())];
     let phase = |client: &mut Client, wanted: &str| {
         client.state(wanted, |value| value["state"]["panel"]["phase"] == wanted);
     };
@@ -220,7 +223,7 @@ fn a_gamepad_in_a_browser_drives_and_a_browser_that_leaves_lets_go() {
         let pad = serde_json::json!({ "axes": [0.0, -forward, 0.0, 0.0], "buttons": buttons, "sequence": sequence });
         client.send(&serde_json::json!({ "gamepad": pad }).to_string());
     };
-    let mut client = Client::at(address, &[]).unwrap();
+    let mut client = Client::at(address, &token).unwrap();
     phase(&mut client, "waiting");
     client.send(r#"{"wish":"begin"}"#);
     phase(&mut client, "running");
@@ -244,7 +247,7 @@ fn a_gamepad_in_a_browser_drives_and_a_browser_that_leaves_lets_go() {
         pad(&mut client, 1.0, true);
     }
     drop(client);
-    let mut other = Client::at(address, &[]).unwrap();
+    let mut other = Client::at(address, &token).unwrap();
     let left = steps(&other.state("a step", |value| steps(value) > 0));
     other.state("ten more steps", |value| steps(value) > left + 10);
     other.send(r#"{"wish":"reject"}"#);

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Rank and name, in order.
-const ROWS: [(u32, &str); 29] = [
+const ROWS: [(u32, &str); 30] = [
     (0, "time"),
     (0, "protection"),
+    (0, "untrusted"),
     (0, "geometry"),
     (0, "embedding"),
     (0, "observation"),

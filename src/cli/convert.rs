@@ -19,6 +19,7 @@ use crate::config::digest;
 use crate::encoder::EncoderKind;
 use crate::encoder::checkpoint::{self, Array, CheckpointTensor};
 use crate::encoder::weights::{self, Weights, is_counter};
+use crate::untrusted;
 
 /// What wraps an encoder's names in published checkpoints: `DataParallel`, then VIP's and R3M's attribute.
 const WRAPPERS: [&str; 2] = ["module.", "convnet."];
@@ -50,7 +51,7 @@ pub fn convert(arguments: &ConvertArguments) -> anyhow::Result<ExitCode> {
     if source == output {
         bail!("{}: the output is the checkpoint itself; name another file", output.display());
     }
-    let bytes = std::fs::read(source)
+    let bytes = untrusted::read(source, untrusted::LARGEST_WEIGHTS)
         .with_context(|| format!("{}: cannot be read; check the path and the permissions", source.display()))?;
     let tensors = checkpoint::read_bytes(source, &bytes, key.as_deref())?;
     let (beside, tensors): (BTreeMap<_, _>, BTreeMap<_, _>) =

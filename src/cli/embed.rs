@@ -8,18 +8,16 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use serde_json::json;
-use zune_jpeg::JpegDecoder;
-use zune_jpeg::zune_core::bytestream::ZCursor;
-use zune_jpeg::zune_core::colorspace::ColorSpace;
-use zune_jpeg::zune_core::options::DecoderOptions;
 
 use crate::encoder::{Encoder, EncoderKind};
 use crate::observation::Image;
+use crate::recording::{jpeg, png};
 use crate::time::Timestamp;
 use crate::training::diagnostics::rising_share;
+use crate::untrusted;
 
 /// Images encoded at once: bounds the memory.
 const BATCH: usize = 8;
@@ -128,43 +126,18 @@ fn order(file: &Path) -> (String, u64, PathBuf) {
 
 /// Reads a JPEG or PNG file as RGB; the kind is told by the content, not by the name.
 fn read_image(file: &Path) -> anyhow::Result<Image> {
-    let bytes = std::fs::read(file)
+    let bytes = untrusted::read(file, untrusted::LARGEST_PICTURE)
         .with_context(|| format!("{}: cannot be read; check the path and the permissions", file.display()))?;
     let (width, height, pixels) = if bytes.starts_with(&[0xff, 0xd8]) {
-        decode_jpeg(&bytes)
+        jpeg::decode(&bytes, false)
     } else if bytes.starts_with(b"\x89PNG") {
-        decode_png(&bytes)
+        png::decode(&bytes)
     } else {
         bail!("{}: neither a JPEG nor a PNG file; convert it to one of them", file.display());
     }
-    .with_context(|| format!("{}: the image is damaged; make it again", file.display()))?;
+    .map_err(|found| anyhow!("{}: {found}; make it again, or leave it out", file.display()))?;
     let camera = file.display().to_string().into();
     Ok(Image { camera, width, height, pixels: pixels.into(), captured_at: Timestamp::ZERO, sequence: 0 })
-}
-
-fn decode_jpeg(bytes: &[u8]) -> anyhow::Result<(u32, u32, Vec<u8>)> {
-    let options = DecoderOptions::default().jpeg_set_out_colorspace(ColorSpace::RGB);
-    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
-    let pixels = decoder.decode().map_err(|error| anyhow::anyhow!("{error:?}"))?;
-    let (width, height) = decoder.dimensions().context("it has no size")?;
-    Ok((u32::try_from(width)?, u32::try_from(height)?, pixels))
-}
-
-fn decode_png(bytes: &[u8]) -> anyhow::Result<(u32, u32, Vec<u8>)> {
-    let mut decoder = png::Decoder::new(std::io::Cursor::new(bytes));
-    decoder.set_transformations(png::Transformations::normalize_to_color8());
-    let mut reader = decoder.read_info()?;
-    let mut pixels = vec![0; reader.output_buffer_size().context("it is too large")?];
-    let info = reader.next_frame(&mut pixels)?;
-    pixels.truncate(info.buffer_size());
-    let pixels = match info.color_type {
-        png::ColorType::Rgb => pixels,
-        png::ColorType::Rgba => pixels.chunks_exact(4).flat_map(|p| [p[0], p[1], p[2]]).collect(),
-        png::ColorType::Grayscale => pixels.into_iter().flat_map(|p| [p; 3]).collect(),
-        png::ColorType::GrayscaleAlpha => pixels.chunks_exact(2).flat_map(|p| [p[0]; 3]).collect(),
-        other => bail!("its color type {other:?} is not supported"),
-    };
-    Ok((info.width, info.height, pixels))
 }
 
 /// The distances as a curve over the image number, an SVG picture. The right axis counts in first distances.
@@ -216,6 +189,7 @@ fn curve(title: &str, distances: &[f64]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ::png;
 
     fn write_png(path: &Path, color: png::ColorType, pixels: &[u8]) {
         let mut encoder = png::Encoder::new(std::fs::File::create(path).unwrap(), 2, 1);
@@ -264,9 +238,11 @@ mod tests {
     fn files_that_are_no_images_are_refused_with_their_name() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.png");
-        for (content, expected) in
-            [(&b"text"[..], "neither"), (b"\x89PNG\r\n", "damaged"), (b"\xff\xd8\xff", "damaged")]
-        {
+        for (content, expected) in [
+            (&b"text"[..], "neither"),
+            (b"\x89PNG\r\n", "not a readable PNG"),
+            (b"\xff\xd8\xff", "not a readable JPEG"),
+        ] {
             std::fs::write(&path, content).unwrap();
             let text = format!("{:#}", read_image(&path).unwrap_err());
             assert!(text.contains("x.png") && text.contains(expected), "{text}");

@@ -15,9 +15,12 @@ use crate::time::Timestamp;
 /// The page, instead of or beside the terminal.
 #[derive(Args, Debug, Default, Clone)]
 pub struct PageArguments {
-    /// Show the local web page, and where (127.0.0.1:8480 without an address); beyond loopback it asks for a token
+    /// Show the local web page, and where (127.0.0.1:8480 without an address); the link that is printed holds its token
     #[arg(long, num_args = 0..=1, default_missing_value = "127.0.0.1:8480", value_name = "ADDRESS")]
     pub page: Option<SocketAddr>,
+    /// The page without a token: every user of this machine may drive; refused beyond 127.0.0.1
+    #[arg(long, requires = "page")]
+    pub page_open: bool,
 }
 
 #[cfg(feature = "page")]
@@ -43,7 +46,8 @@ mod served {
         /// Starts the page if it was asked for; `episodes` is the folder it lists.
         pub fn start(&self, operator: &Operator, setting: &Setting, episodes: Option<PathBuf>) -> anyhow::Result<Live> {
             let Some(address) = self.page else { return Ok(Live { page: None }) };
-            let page = Page::start(PageSettings { address, episodes, ..PageSettings::default() }, operator.clone())?;
+            let settings = PageSettings { address, episodes, open: self.page_open, ..PageSettings::default() };
+            let page = Page::start(settings, operator.clone())?;
             let range = |joint: &crate::config::Joint| JointRange {
                 name: joint.name.clone(),
                 low: joint.lower,

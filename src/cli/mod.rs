@@ -204,7 +204,7 @@ pub fn run() -> u8 {
     match answer {
         Ok(code) => code,
         Err(error) => {
-            complain!("error: {error:#}");
+            complain!("error: {}", crate::untrusted::printable_lines(&format!("{error:#}")));
             exit::code(&error)
         }
     }

@@ -12,6 +12,7 @@ use crate::recording::{
     Gravity, ReadOptions, RecordingError, Verdict, finish_partial, list_episodes, list_partial, read_episode,
     read_episode_with, recover, trim, verify,
 };
+use crate::untrusted::shown;
 
 /// Arguments of `visuomotor recordings`.
 #[derive(Args, Debug)]
@@ -68,9 +69,12 @@ enum Action {
     Page {
         /// Folder of episodes
         folder: PathBuf,
-        /// Where to listen; beyond loopback it asks for a token
+        /// Where to listen; the link that is printed holds the page's token
         #[arg(long, default_value = "127.0.0.1:8480")]
         address: std::net::SocketAddr,
+        /// Without a token: every user of this machine may look; refused beyond 127.0.0.1
+        #[arg(long)]
+        page_open: bool,
     },
     /// Turn a cut-off recording into a whole one and say what was lost
     Recover {
@@ -91,7 +95,7 @@ pub fn recordings(arguments: &RecordingsArguments) -> anyhow::Result<u8> {
     match &arguments.action {
         Action::Verify { folder, robot, json } => verify_folder(folder, robot.as_deref(), json.as_deref()),
         #[cfg(feature = "page")]
-        Action::Page { folder, address } => page(folder, *address),
+        Action::Page { folder, address, page_open } => page(folder, *address, *page_open),
         Action::Trim { file, from, to, out } => cut(file, *from, to.unwrap_or(u64::MAX), out.as_deref()),
         Action::Card { folder, out } => card(folder, out.as_deref()),
         Action::List { folder } => {
@@ -99,7 +103,7 @@ pub fn recordings(arguments: &RecordingsArguments) -> anyhow::Result<u8> {
             for file in list_episodes(folder)?.into_iter().chain(list_partial(folder)?) {
                 let episode = read_episode(&file)?;
                 let outcome = episode.end.as_ref().map_or("cut off", |end| end.outcome.word());
-                say!("{}  {}  {} steps  {outcome}", file.display(), episode.start.task, episode.steps.len());
+                say!("{}  {}  {} steps  {outcome}", shown(&file), episode.start.task, episode.steps.len());
             }
             Ok(0)
         }
@@ -137,7 +141,7 @@ fn verify_folder(folder: &Path, robot: Option<&str>, json: Option<&Path>) -> any
     let robot = robot.map(|name| Robot::load(Path::new("."), name)).transpose()?;
     let mut verdicts: Vec<(String, Verdict)> = Vec::new();
     for file in list_episodes(folder)? {
-        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = shown(Path::new(file.file_name().unwrap_or_default()));
         let verdict = match read_episode_with(&file, ALL) {
             Ok(episode) => verify(&episode, robot.as_ref()),
             Err(error) => unreadable(&error),
@@ -198,7 +202,7 @@ fn cut(file: &Path, from: u64, to: u64, out: Option<&Path>) -> anyhow::Result<u8
 }
 
 #[cfg(feature = "page")]
-fn page(folder: &Path, address: std::net::SocketAddr) -> anyhow::Result<u8> {
+fn page(folder: &Path, address: std::net::SocketAddr, open: bool) -> anyhow::Result<u8> {
     use crate::operator::Operator;
     use crate::page::{Page, PageSettings};
     use crate::runtime::StopFlag;
@@ -208,7 +212,7 @@ fn page(folder: &Path, address: std::net::SocketAddr) -> anyhow::Result<u8> {
     let stop = StopFlag::on_signals()?;
     let raised = stop.clone();
     let operator = Operator::new(move |by| raised.raise(format!("stop pressed ({by})")));
-    let settings = PageSettings { address, episodes: Some(folder.to_path_buf()), ..PageSettings::default() };
+    let settings = PageSettings { address, open, episodes: Some(folder.to_path_buf()), ..PageSettings::default() };
     let page = Page::start(settings, operator)?;
     say!("page: {} (Ctrl-C ends it)", page.url());
     while !stop.is_raised() {

@@ -327,7 +327,8 @@ impl Session<'_> {
         let attachments = files
             .into_iter()
             .map(|(name, path)| {
-                let data = std::fs::read(&path).with_context(|| format!("{}: cannot be read", path.display()))?;
+                let data = crate::untrusted::read(&path, crate::untrusted::LARGEST_TEXT)
+                    .with_context(|| format!("{}: cannot be read", path.display()))?;
                 Ok(Attachment { name: name.into(), media_type: "application/toml".into(), data })
             })
             .collect::<anyhow::Result<Vec<_>>>()?;

@@ -147,7 +147,8 @@ fn clip(folder: &Path, arguments: &VideosArguments, number: usize, renderer: &Sh
 
 /// Refuses to go on with clips of another size.
 fn same_size(file: &Path, size: u32) -> anyhow::Result<()> {
-    let jpeg = std::fs::read(file).with_context(|| file.display().to_string())?;
+    let jpeg =
+        crate::untrusted::read(file, crate::untrusted::LARGEST_PICTURE).with_context(|| file.display().to_string())?;
     let found = RecordedImage {
         camera: "eyes".into(),
         captured_at: Default::default(),

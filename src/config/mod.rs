@@ -20,6 +20,8 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
+use crate::untrusted::{self, shown};
+
 pub use calibration::CameraCalibration;
 pub use control::{ControlLaw, ControlSetting};
 pub use driver::{DynamixelSetting, FciSetting, Payload};
@@ -42,7 +44,7 @@ pub use tighter::TighterLimits;
 #[non_exhaustive]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("{path}: cannot be read ({source}); {fix}", path = path.display())]
+    #[error("{path}: cannot be read ({source}); {fix}", path = shown(path))]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -52,7 +54,7 @@ pub enum ConfigError {
         fix: String,
     },
     /// The file is not TOML, has an unknown or missing key, or a value of the wrong kind.
-    #[error("{path}:{line}: key `{key}`: {message}", path = path.display())]
+    #[error("{path}:{line}: key `{key}`: {message}", path = shown(path))]
     Malformed {
         /// The file.
         path: PathBuf,
@@ -64,7 +66,7 @@ pub enum ConfigError {
         message: String,
     },
     /// The value is of the right kind but out of range, or does not fit another one.
-    #[error("{path}: key `{key}`: found {found}, expected {expected}; {fix}", path = path.display())]
+    #[error("{path}: key `{key}`: found {found}, expected {expected}; {fix}", path = shown(path))]
     Unfit {
         /// The file.
         path: PathBuf,
@@ -100,7 +102,7 @@ impl ConfigError {
 
 /// Reads a TOML file into `T`; `T` denies unknown fields.
 pub fn load<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
-    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+    let text = untrusted::read_text(path, untrusted::LARGEST_TEXT).map_err(|source| ConfigError::Unreadable {
         path: path.to_path_buf(),
         source,
         fix: "check the path in the file that names it".into(),

@@ -15,13 +15,14 @@ use tch::nn::VarStore;
 use tch::{Kind, TchError, Tensor};
 
 use crate::config::digest;
+use crate::untrusted::{self, shown};
 
 /// A weights file does not fit.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WeightsError {
     /// It cannot be read or written.
-    #[error("{path}: cannot be {attempt} ({source}); check the path and the permissions", path = path.display())]
+    #[error("{path}: cannot be {attempt} ({source}); check the path and the permissions", path = shown(path))]
     File {
         /// The file.
         path: PathBuf,
@@ -33,7 +34,7 @@ pub enum WeightsError {
     /// It is no safetensors file.
     #[error(
         "{path}: not a safetensors file ({message}); turn a PyTorch checkpoint into one with `visuomotor convert`",
-        path = path.display()
+        path = shown(path)
     )]
     Format {
         /// The file.
@@ -42,7 +43,7 @@ pub enum WeightsError {
         message: String,
     },
     /// One tensor is missing, too many, of another shape, of another type, or not finite.
-    #[error("{path}: key `{key}`: found {found}, expected {expected}; {fix}", path = path.display())]
+    #[error("{path}: key `{key}`: found {found}, expected {expected}; {fix}", path = shown(path))]
     Unfit {
         /// The file.
         path: PathBuf,
@@ -56,7 +57,7 @@ pub enum WeightsError {
         fix: &'static str,
     },
     /// libtorch refused.
-    #[error("{path}: libtorch refused the weights: {source}", path = path.display())]
+    #[error("{path}: libtorch refused the weights: {source}", path = shown(path))]
     Torch {
         /// The file.
         path: PathBuf,
@@ -78,7 +79,7 @@ pub struct Weights {
 impl Weights {
     /// Reads the file; its tensors are looked at by [`Weights::fill`].
     pub fn read(path: &Path) -> Result<Weights, WeightsError> {
-        let bytes = std::fs::read(path).map_err(|source| WeightsError::File {
+        let bytes = untrusted::read(path, untrusted::LARGEST_WEIGHTS).map_err(|source| WeightsError::File {
             path: path.to_path_buf(),
             attempt: "read",
             source,

@@ -150,7 +150,7 @@ impl Control {
 
     /// Reads the `report.json` of an earlier evaluation.
     pub fn load(report: &Path) -> anyhow::Result<Self> {
-        let text = std::fs::read_to_string(report)
+        let text = crate::untrusted::read_text(report, crate::untrusted::LARGEST_TEXT)
             .with_context(|| format!("{}: cannot be read; name a report.json", report.display()))?;
         let report: Report = serde_json::from_str(&text)
             .with_context(|| format!("{}: not a report.json of this version", report.display()))?;

@@ -14,12 +14,21 @@ use crate::observation::{Image, JointVector, Observation, Proprioception};
 use crate::recording::png;
 use crate::recording::{EpisodeWriter, RecordedImage, RecordingError, WriterOptions};
 use crate::time::Timestamp;
+use crate::untrusted::Budget;
 
 /// Quality of the JPEG that pictures of another kind become; a little above a recording's, for they lost something before.
 const QUALITY: u8 = 95;
 
 /// More steps are no episode: 11 hours at 25 Hz.
 pub(super) const MOST_STEPS: usize = 1_000_000;
+
+/// Most memory that the pictures of one episode may take \[bytes\]: 3000 steps of four cameras with 64 kB each.
+pub(super) fn picture_budget() -> Budget {
+    Budget::new("the pictures of an episode", 768 << 20)
+}
+
+/// What is expected where [`picture_budget`] ends.
+pub(super) const PICTURES_FIT: &str = "an episode whose pictures fit the memory";
 
 /// What an import needs to be told.
 #[derive(Clone, Debug)]
@@ -53,6 +62,13 @@ pub(super) enum Picture {
 }
 
 impl Picture {
+    /// Length of the file \[bytes\].
+    pub fn len(&self) -> usize {
+        match self {
+            Picture::File(bytes) | Picture::Made(bytes, _) => bytes.len(),
+        }
+    }
+
     /// Compresses RGB bytes at once: an episode of raw pictures may not fit the memory.
     pub fn of_pixels(width: u32, height: u32, pixels: Vec<u8>) -> Result<Self, RecordingError> {
         let (camera, captured_at) = ("".into(), Timestamp::ZERO);

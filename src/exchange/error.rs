@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use crate::recording::RecordingError;
+use crate::untrusted::shown as shown_path;
 
 /// Episodes cannot be exported or imported.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExchangeError {
     /// A folder or file to read from or write to is not fit.
-    #[error("{path}: {found}; {fix}", path = path.display())]
+    #[error("{path}: {found}; {fix}", path = shown_path(path))]
     Place {
         /// The folder or file.
         path: PathBuf,
@@ -19,7 +20,7 @@ pub enum ExchangeError {
         fix: &'static str,
     },
     /// The operating system refused.
-    #[error("{path}: cannot be {what}: {source}", path = path.display())]
+    #[error("{path}: cannot be {what}: {source}", path = shown_path(path))]
     System {
         /// The file.
         path: PathBuf,
@@ -29,7 +30,7 @@ pub enum ExchangeError {
         source: std::io::Error,
     },
     /// A file of another format does not hold what it must.
-    #[error("{path}: `{key}`: found {found}, expected {expected}; {fix}", path = path.display())]
+    #[error("{path}: `{key}`: found {found}, expected {expected}; {fix}", path = shown_path(path))]
     Source {
         /// The file.
         path: PathBuf,
@@ -43,7 +44,7 @@ pub enum ExchangeError {
         fix: &'static str,
     },
     /// An episode of ours cannot go into the format asked for.
-    #[error("{path}: `{key}`: found {found}, expected {expected}; {fix}", path = path.display())]
+    #[error("{path}: `{key}`: found {found}, expected {expected}; {fix}", path = shown_path(path))]
     Episode {
         /// The recording.
         path: PathBuf,
@@ -71,6 +72,10 @@ pub enum ExchangeError {
     Recording(#[from] RecordingError),
 }
 
+/// Not damaged: more than is read.
+pub(super) const TOO_LARGE: &str = "it would take too much memory: leave it out, or write it again in smaller parts";
+/// Not damaged: of another kind.
+pub(super) const UNSUPPORTED: &str = "write it again in the kind that is read";
 pub(super) const DAMAGED: &str = "the file is damaged or was not written by this format's programs: fetch it again";
 
 pub(super) fn read_error(path: &Path) -> impl FnOnce(std::io::Error) -> ExchangeError {

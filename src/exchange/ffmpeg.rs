@@ -10,6 +10,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use super::ExchangeError;
 use super::error::{read_error, shown, write_error};
+use crate::untrusted;
 
 /// Where `cargo xtask` puts an ffmpeg for the tests, below the folder the program is called in.
 const IN_CHECKOUT: &str = ".deps/ffmpeg/ffmpeg";
@@ -191,7 +192,8 @@ impl VideoReader {
     /// Opens a video of this container (`mp4`, `matroska`, `avi`: a demuxer of ffmpeg's, and no other is tried) at the
     /// first picture that is shown at `seconds` or later.
     pub fn open_at(ffmpeg: &Path, path: &Path, container: &str, seconds: f64) -> Result<Self, ExchangeError> {
-        File::open(path).map_err(read_error(path))?;
+        // Not for ffmpeg to find out: it would wait for a pipe.
+        untrusted::open(path).map_err(read_error(path))?;
         // From zero on nothing is sought: some videos have no picture at zero sharp.
         let seek = (seconds > 0.0).then(|| ["-ss".to_string(), format!("{seconds:.6}")]);
         let mut child = Command::new(ffmpeg)

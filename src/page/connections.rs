@@ -1,34 +1,44 @@
-//! Connections of browsers: not too many, and none that says nothing for long.
+//! Connections of browsers: who has not shown the token waits, and not for long; who has shown it has a place.
+//!
+//! A connection begins in the waiting room ([`Rooms`]). It is let out of it by a request with the token ([`Place::take`]),
+//! and closed when that has not come within [`PageSettings::shown_within`](super::PageSettings::shown_within), whatever it
+//! sends meanwhile: half a head, a head byte by byte, nothing. The room is small, and one more is always let in: the oldest
+//! makes room. So nobody without the token can keep others out for longer than it takes to connect again. A stop needs no
+//! place: it is heard from the waiting room too, while every place is taken.
+//!
+//! No address reads a body; a request that announces one is answered by its head, and its connection is closed.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::serve::Listener;
+use axum::extract::connect_info::Connected;
+use axum::serve::{IncomingStream, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, Sleep, sleep_until};
 
-/// Connections at a time; a browser opens up to six, and one more for the websocket.
-const MOST_CONNECTIONS: usize = 128;
+use super::rooms::{Id, Rooms};
 
-/// A connection that sends nothing for this long is closed; the page's websocket says something ten times a second.
+/// A connection with a place that asks for nothing for this long is closed, and a websocket that says nothing; the page's
+/// says something ten times a second.
 const LONGEST_SILENCE: Duration = Duration::from_secs(60);
 
-/// Accepts a limited number of connections.
+/// Accepts connections.
 pub(super) struct Connections {
     listener: TcpListener,
-    free: Arc<Semaphore>,
+    rooms: Arc<Mutex<Rooms>>,
+    shown_within: Duration,
 }
 
 impl Connections {
-    /// Nobody is connected yet.
-    pub fn new(listener: TcpListener) -> Self {
-        Self { listener, free: Arc::new(Semaphore::new(MOST_CONNECTIONS)) }
+    /// Nobody is connected yet. A connection has `shown_within` to show the token.
+    pub fn new(listener: TcpListener, shown_within: Duration) -> Self {
+        Self { listener, rooms: Arc::default(), shown_within }
     }
 }
 
@@ -37,15 +47,16 @@ impl Listener for Connections {
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Connection, SocketAddr) {
-        loop {
-            // The listener of axum waits a moment and tries again where accepting fails.
-            let (stream, address) = Listener::accept(&mut self.listener).await;
-            // One too many is closed at once, so that it does not wait for an answer that never comes.
-            let Ok(permit) = self.free.clone().try_acquire_owned() else { continue };
-            // Small messages shall not wait for each other; without, they would only come later.
-            let _ = stream.set_nodelay(true);
-            return (Connection { stream, silence: Box::pin(sleep(LONGEST_SILENCE)), _permit: permit }, address);
-        }
+        // The listener of axum waits a moment and tries again where accepting fails.
+        let (stream, address) = Listener::accept(&mut self.listener).await;
+        // Small messages shall not wait for each other; without, they would only come later.
+        let _ = stream.set_nodelay(true);
+        let peer = address.ip();
+        let (id, closed) = lock(&self.rooms).enter(peer);
+        let deadline = Instant::now() + self.shown_within;
+        let state = Mutex::new(State { standing: Standing::Waiting, deadline });
+        let place = Place(Arc::new(Held { rooms: self.rooms.clone(), id, peer, state }));
+        (Connection { stream, due: Box::pin(sleep_until(deadline)), closed: Some(closed), place }, address)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -53,30 +64,146 @@ impl Listener for Connections {
     }
 }
 
-/// One connection, closed when it says nothing.
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Counts and stamps, changed in one go each.
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a connection may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// It has not shown the token.
+    Waiting,
+    /// It has a place.
+    Placed,
+    /// It has a place and is a websocket.
+    Live,
+}
+
+#[derive(Debug)]
+struct State {
+    standing: Standing,
+    /// When the connection is closed.
+    deadline: Instant,
+}
+
+/// A connection's place, or its place in the waiting room; free again with the last clone.
+#[derive(Clone, Debug)]
+pub(super) struct Place(Arc<Held>);
+
+#[derive(Debug)]
+struct Held {
+    rooms: Arc<Mutex<Rooms>>,
+    id: Id,
+    peer: IpAddr,
+    state: Mutex<State>,
+}
+
+impl Place {
+    /// The connection has shown the token: it gets a place if it has none; false where none is free.
+    pub fn take(&self) -> bool {
+        let mut state = lock(&self.0.state);
+        if state.standing == Standing::Waiting {
+            if !lock(&self.0.rooms).place(self.0.id, self.0.peer) {
+                return false;
+            }
+            state.standing = Standing::Placed;
+        }
+        state.deadline = Instant::now() + LONGEST_SILENCE;
+        true
+    }
+
+    /// An answer goes out: from now on the next request is waited for.
+    pub fn answered(&self) {
+        self.extend(Standing::Placed);
+    }
+
+    /// The connection is a websocket now.
+    pub fn go_live(&self) {
+        let mut state = lock(&self.0.state);
+        if state.standing == Standing::Placed {
+            state.standing = Standing::Live;
+        }
+    }
+
+    /// Moves the deadline of a connection with this standing. In the waiting room nothing moves it.
+    fn extend(&self, standing: Standing) {
+        let mut state = lock(&self.0.state);
+        if state.standing == standing {
+            state.deadline = Instant::now() + LONGEST_SILENCE;
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let standing = lock(&self.state).standing;
+        let mut rooms = lock(&self.rooms);
+        match standing {
+            Standing::Waiting => rooms.leave(self.id),
+            Standing::Placed | Standing::Live => rooms.free(self.peer),
+        }
+    }
+}
+
+impl Connected<IncomingStream<'_, Connections>> for Place {
+    fn connect_info(stream: IncomingStream<'_, Connections>) -> Self {
+        stream.io().place.clone()
+    }
+}
+
+/// One connection, closed when its time is over or when it has to make room.
 pub(super) struct Connection {
     stream: TcpStream,
-    silence: Pin<Box<Sleep>>,
-    _permit: OwnedSemaphorePermit,
+    due: Pin<Box<Sleep>>,
+    /// Speaks when the connection has to make room; none once it has a place.
+    closed: Option<oneshot::Receiver<()>>,
+    place: Place,
+}
+
+impl Connection {
+    /// Is its time over?
+    fn over(&mut self, cx: &mut Context<'_>) -> bool {
+        if let Some(closed) = &mut self.closed {
+            match Pin::new(closed).poll(cx) {
+                Poll::Ready(Ok(())) => return true,
+                Poll::Ready(Err(_)) => self.closed = None,
+                Poll::Pending => {}
+            }
+        }
+        let deadline = lock(&self.place.0.state).deadline;
+        if self.due.deadline() != deadline {
+            self.due.as_mut().reset(deadline);
+        }
+        self.due.as_mut().poll(cx).is_ready()
+    }
 }
 
 impl AsyncRead for Connection {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        // Asked before each read: one that sends a byte now and then is as late as one that sends none.
+        if self.over(cx) {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
         let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
         if read.is_ready() {
-            self.silence.as_mut().reset(Instant::now() + LONGEST_SILENCE);
-            return read;
+            self.place.extend(Standing::Live);
         }
-        match self.silence.as_mut().poll(cx) {
-            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
-            Poll::Pending => Poll::Pending,
-        }
+        read
     }
 }
 
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        if self.over(cx) {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        if matches!(written, Poll::Ready(Ok(1..))) {
+            // A long answer over a slow link.
+            self.place.extend(Standing::Placed);
+        }
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -34,6 +34,15 @@ pub enum PageError {
         /// Most characters.
         most: usize,
     },
+    /// A page without a token that others could reach, or that has one.
+    #[error(
+        "the page on {address} cannot do without its token: an open page is for this machine alone (127.0.0.1, ::1) and has \
+         no token; leave --page-open out, or listen on 127.0.0.1"
+    )]
+    Open {
+        /// Where it should have listened.
+        address: SocketAddr,
+    },
     /// The system gave no random numbers for a token.
     #[error("no token for the page could be made: the system gave no random numbers ({0}); give one yourself")]
     Random(String),

@@ -3,15 +3,17 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE, HOST, ORIGIN, REFERRER_POLICY,
-    SET_COOKIE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE, HOST,
+    ORIGIN, REFERRER_POLICY, SET_COOKIE, TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use super::connections::Place;
+use super::routes::STOP;
 use super::server::Shared;
 
 /// Nothing from elsewhere, nothing inline: the page is three files and its own pictures.
@@ -27,12 +29,23 @@ pub(super) struct Guard {
     cookie: String,
 }
 
+/// Who asks, as far as it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asker {
+    /// It knows the token, or none is asked for.
+    Known,
+    /// It may see what holds no secret.
+    Stranger,
+}
+
 /// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Refusal {
     Host,
     Origin,
     Token,
+    /// Every place is taken.
+    Crowd,
 }
 
 impl Guard {
@@ -41,7 +54,7 @@ impl Guard {
         Self { loopback: address.ip().is_loopback(), token, cookie: format!("visuomotor_{}", address.port()) }
     }
 
-    fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
+    fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<Asker, Refusal> {
         let host = text(headers, &HOST).unwrap_or_default();
         if self.loopback && !names_this_machine(host) {
             return Err(Refusal::Host);
@@ -61,8 +74,14 @@ impl Guard {
         // Look and code hold no secret, and a browser without cookies shall get the reason in full color.
         let open = matches!(uri.path(), "/page.css" | "/page.js");
         match &self.token {
-            Some(token) if !open && !self.knows(token, uri, headers) => Err(Refusal::Token),
-            _ => Ok(()),
+            Some(token) if !self.knows(token, uri, headers) => {
+                if open {
+                    Ok(Asker::Stranger)
+                } else {
+                    Err(Refusal::Token)
+                }
+            }
+            _ => Ok(Asker::Known),
         }
     }
 
@@ -95,7 +114,8 @@ fn in_query(uri: &Uri) -> Option<&str> {
 
 /// Compares without telling by the time how much of it was right.
 fn same(given: &str, token: &str) -> bool {
-    given.len() == token.len() && given.bytes().zip(token.bytes()).fold(0, |all, (a, b)| all | (a ^ b)) == 0
+    let differ = given.bytes().zip(token.bytes()).fold(0, |all, (a, b)| all | std::hint::black_box(a ^ b));
+    given.len() == token.len() && differ == 0
 }
 
 /// Is `host` (with or without a port) this machine, under a name no other machine's name server can give away?
@@ -114,16 +134,34 @@ fn names_this_machine(host: &str) -> bool {
 /// Lets a request pass or answers why not; every answer carries the headers that keep other pages out.
 pub(super) async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     let cookie = shared.guard.cookie_for(request.uri());
-    let mut response = match shared.guard.check(request.uri(), request.headers()) {
-        Ok(()) => {
+    let place = request.extensions().get::<ConnectInfo<Place>>().map(|info| info.0.clone());
+    let has_body = announces_body(request.headers());
+    let mut asker = shared.guard.check(request.uri(), request.headers());
+    // Who knows the token gets a place. A stop is heard without one.
+    let placed = asker == Ok(Asker::Known) && place.as_ref().is_none_or(Place::take);
+    if asker == Ok(Asker::Known) && !placed && request.uri().path() != STOP {
+        asker = Err(Refusal::Crowd);
+    }
+    let mut response = match asker {
+        Ok(asker) => {
             let mut response = next.run(request).await;
-            if let Some(cookie) = cookie {
+            if let Some(cookie) = cookie.filter(|_| asker == Asker::Known) {
                 response.headers_mut().insert(SET_COOKIE, cookie);
             }
             response
         }
         Err(refusal) => refuse(refusal),
     };
+    if let Some(place) = &place {
+        match response.status() {
+            StatusCode::SWITCHING_PROTOCOLS => place.go_live(),
+            _ => place.answered(),
+        }
+    }
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS && (!placed || has_body) {
+        // Nobody stays in the waiting room, and nobody waits for a body that nothing reads.
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     let headers = response.headers_mut();
     for (name, value) in [
         (CONTENT_SECURITY_POLICY, POLICY),
@@ -137,6 +175,11 @@ pub(super) async fn guard(State(shared): State<Arc<Shared>>, request: Request, n
         headers.insert(name, HeaderValue::from_static(value));
     }
     response
+}
+
+/// Does a body follow the head?
+fn announces_body(headers: &HeaderMap) -> bool {
+    headers.contains_key(TRANSFER_ENCODING) || text(headers, &CONTENT_LENGTH).is_some_and(|length| length != "0")
 }
 
 fn refuse(refusal: Refusal) -> Response {
@@ -158,6 +201,12 @@ fn refuse(refusal: Refusal) -> Response {
             "Open the whole address that the program printed when it started: it ends in ?token= and the token. \
              A token from an earlier start is no longer right.",
         ),
+        Refusal::Crowd => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Every place is taken",
+            "Too many connections have shown the token. Close a browser, or end the program that opens them. A stop is \
+             heard all the same.",
+        ),
     };
     let page = format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
@@ -171,7 +220,7 @@ fn refuse(refusal: Refusal) -> Response {
 mod tests {
     use super::*;
 
-    fn ask(guard: &Guard, uri: &str, pairs: &[(&'static str, &str)]) -> Result<(), Refusal> {
+    fn ask(guard: &Guard, uri: &str, pairs: &[(&'static str, &str)]) -> Result<Asker, Refusal> {
         let mut headers = HeaderMap::new();
         for (name, value) in pairs {
             headers.append(*name, HeaderValue::from_str(value).unwrap());
@@ -193,13 +242,13 @@ mod tests {
     fn other_origins_are_refused_and_a_missing_one_is_no_browser() {
         let guard = Guard::new("127.0.0.1:8480".parse().unwrap(), None);
         let host = ("host", "localhost:8480");
-        assert_eq!(ask(&guard, "/live", &[host]), Ok(()));
-        assert_eq!(ask(&guard, "/live", &[host, ("origin", "http://localhost:8480")]), Ok(()));
+        assert_eq!(ask(&guard, "/live", &[host]), Ok(Asker::Known));
+        assert_eq!(ask(&guard, "/live", &[host, ("origin", "http://localhost:8480")]), Ok(Asker::Known));
         for origin in ["null", "http://evil.example", "http://localhost:8481", "http://localhost:8480.evil.example"] {
             assert_eq!(ask(&guard, "/live", &[host, ("origin", origin)]), Err(Refusal::Origin), "{origin}");
         }
         assert_eq!(ask(&guard, "/episodes", &[host, ("sec-fetch-site", "cross-site")]), Err(Refusal::Origin));
-        assert_eq!(ask(&guard, "/", &[host, ("sec-fetch-site", "cross-site")]), Ok(()));
+        assert_eq!(ask(&guard, "/", &[host, ("sec-fetch-site", "cross-site")]), Ok(Asker::Known));
         assert_eq!(ask(&guard, "/", &[("host", "evil.example")]), Err(Refusal::Host));
     }
 
@@ -208,9 +257,15 @@ mod tests {
         let guard = Guard::new("192.168.1.5:8480".parse().unwrap(), Some("abcdefgh".into()));
         assert_eq!(ask(&guard, "/", &[]), Err(Refusal::Token));
         assert_eq!(ask(&guard, "/?token=abcdefgX", &[]), Err(Refusal::Token));
-        assert_eq!(ask(&guard, "/?token=abcdefgh", &[]), Ok(()));
-        assert_eq!(ask(&guard, "/live", &[("authorization", "Bearer abcdefgh")]), Ok(()));
-        assert_eq!(ask(&guard, "/live", &[("cookie", "a=b; visuomotor_8480=abcdefgh")]), Ok(()));
+        assert_eq!(ask(&guard, "/?token=abcdefgh", &[]), Ok(Asker::Known));
+        assert_eq!(ask(&guard, "/live", &[("authorization", "Bearer abcdefgh")]), Ok(Asker::Known));
+        assert_eq!(ask(&guard, "/live", &[("cookie", "a=b; visuomotor_8480=abcdefgh")]), Ok(Asker::Known));
         assert_eq!(ask(&guard, "/live", &[("cookie", "visuomotor_8481=abcdefgh")]), Err(Refusal::Token));
+        assert_eq!(ask(&guard, "/stop", &[]), Err(Refusal::Token), "stop is for who drives");
+        for wrong in ["", "abcdefg", "abcdefghi", "Abcdefgh", "abcdefg%68"] {
+            assert_eq!(ask(&guard, &format!("/?token={wrong}"), &[]), Err(Refusal::Token), "{wrong}");
+        }
+        assert_eq!(ask(&guard, "/page.css", &[]), Ok(Asker::Stranger));
+        assert_eq!(ask(&guard, "/page.css", &[("cookie", "visuomotor_8480=abcdefgh")]), Ok(Asker::Known));
     }
 }

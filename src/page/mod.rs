@@ -8,14 +8,21 @@
 //! |---|---|
 //! | `GET /`, `/page.css`, `/page.js` | the page, three files built into the program |
 //! | `GET /live` | websocket: state as JSON ten times a second, pictures as one byte (camera) and a JPEG; wishes |
-//! | `POST /stop` | stops, for a browser whose websocket is stuck |
+//! | `POST /stop` | stops, for a browser whose websocket is stuck; answered while every place is taken |
 //! | `GET /episodes`, `/episodes/NAME`, `/episodes/NAME/CAMERA/STEP` | recordings: a list, one without pictures, one picture |
 //!
 //! # What is promised
 //! - The page never holds up a loop: the sink leaves newest values behind and pictures become JPEG on a thread of their own.
 //! - One browser has the controls; taking them over is said to the one that had them; a holder that is not heard of loses
 //!   them, and its gamepad is forgotten. Stop works from every browser, with or without controls.
-//! - It listens on the machine itself; any other address needs a token, which is made when none is given.
+//! - It listens on the machine itself. A token is made where none is given, there too: every user of the machine reaches the
+//!   page, and whoever reaches it can drive. [`PageSettings::open`] does without, on the machine itself alone.
+//! - Stop cannot be locked out without the token: connections that have not shown it wait in a small room of their own, for
+//!   a few seconds at most, and the oldest makes room for one more. With the token a stop needs no free place.
+//!
+//! Stop asks for the token like the rest. Without, any page of any site could call it with a form, any user of the machine
+//! and anybody in the network could end every episode, and a stop that comes all the time is soon passed over. What
+//! must work for everybody and always is the emergency stop on the robot; this one is for who drives.
 //!
 //! Refused: other sites' pages (`Origin`), other names for this machine (`Host`, DNS rebinding), messages over 16 KiB,
 //! more browsers than [`MOST_BROWSERS`], and names of episodes that are not in the folder's list.
@@ -30,6 +37,7 @@ mod live;
 mod message;
 mod pictures;
 mod playback;
+mod rooms;
 mod routes;
 mod server;
 mod settings;

@@ -54,6 +54,8 @@ function connect() {
 function lose() {
   if (socket) { const old = socket; socket = null; old.onmessage = old.onclose = null; old.close(); }
   connection(true);
+  // Each start of the program makes another token; the one kept here is then no longer right.
+  fetch("/", { method: "HEAD" }).then((answer) => show("lost-token", answer.status === 401)).catch(() => show("lost-token", false));
   setTimeout(() => { if (!socket) connect(); }, retryMs);
   retryMs = Math.min(retryMs * 1.6, 3000);
 }

@@ -17,6 +17,9 @@ use super::live;
 use super::playback::{Playback, PlaybackError};
 use super::server::Shared;
 
+/// Answered while every place is taken.
+pub(super) const STOP: &str = "/stop";
+
 /// Everything the page answers.
 pub(super) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
@@ -24,7 +27,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/page.css", get(|| file("text/css; charset=utf-8", include_str!("page.css"))))
         .route("/page.js", get(|| file("text/javascript; charset=utf-8", include_str!("page.js"))))
         .route("/live", get(live::live))
-        .route("/stop", post(stop))
+        .route(STOP, post(stop))
         .route("/episodes", get(list))
         .route("/episodes/{name}", get(episode))
         .route("/episodes/{name}/{camera}/{step}", get(picture))

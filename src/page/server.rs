@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::connections::Connections;
+use super::connections::{Connections, Place};
 use super::controls::{BrowserId, Controls};
 use super::gamepad::GamepadSlot;
 use super::guard::Guard;
@@ -123,15 +123,16 @@ impl Page {
             .max_blocking_threads(2)
             .build()?;
         let (end, ended) = oneshot::channel();
-        let router = routes::router(shared.clone());
+        let service = routes::router(shared.clone()).into_make_service_with_connect_info::<Place>();
+        let shown_within = settings.shown_within;
         let serve = move || {
             runtime.block_on(async {
                 let listener = match tokio::net::TcpListener::from_std(listener) {
-                    Ok(listener) => Connections::new(listener),
+                    Ok(listener) => Connections::new(listener, shown_within),
                     Err(error) => return tracing::error!(%error, "the page cannot be served"),
                 };
                 tokio::select! {
-                    outcome = axum::serve(listener, router) => {
+                    outcome = axum::serve(listener, service) => {
                         if let Err(error) = outcome {
                             tracing::error!(%error, "the page is served no more");
                         }

@@ -18,33 +18,44 @@ const TOKEN_LENGTH: std::ops::RangeInclusive<usize> = 8..=128;
 pub struct PageSettings {
     /// Where to listen; port 0 lets the system choose.
     pub address: SocketAddr,
-    /// What a browser must know. `None`: nothing on this machine itself, a random token anywhere else.
+    /// What a browser must know. `None`: a random token is made.
     pub token: Option<String>,
+    /// Without a token, for every user of this machine; refused where others can reach it.
+    pub open: bool,
     /// Folder of recordings, listed with playback.
     pub episodes: Option<PathBuf>,
     /// A holder of the controls that is not heard of for this long loses them.
     pub silent_after: Duration,
+    /// A connection that has not shown the token for this long is closed.
+    pub shown_within: Duration,
 }
 
 impl Default for PageSettings {
-    /// `127.0.0.1:8480`, no token, no recordings, three seconds of silence.
+    /// `127.0.0.1:8480`, a random token, no recordings, three seconds of silence, five to show the token.
     fn default() -> Self {
         Self {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 8480)),
             token: None,
+            open: false,
             episodes: None,
             silent_after: Duration::from_secs(3),
+            shown_within: Duration::from_secs(5),
         }
     }
 }
 
 impl PageSettings {
-    /// The token in force: the one given, a random one where the address can be reached from elsewhere, or none.
+    /// The token in force: the one given, or a random one; none for an open page.
     pub(super) fn token_in_force(&self) -> Result<Option<String>, PageError> {
+        if self.open {
+            return match self.address.ip().is_loopback() && self.token.is_none() {
+                true => Ok(None),
+                false => Err(PageError::Open { address: self.address }),
+            };
+        }
         match &self.token {
             Some(token) if is_token(token) => Ok(Some(token.clone())),
             Some(_) => Err(PageError::Token { least: *TOKEN_LENGTH.start(), most: *TOKEN_LENGTH.end() }),
-            None if self.address.ip().is_loopback() => Ok(None),
             None => random_token().map(Some),
         }
     }
@@ -78,14 +89,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_this_machine_needs_no_token() {
+    fn a_token_is_made_here_too_and_only_this_machine_may_do_without() {
         let here = PageSettings::default();
-        assert_eq!(here.token_in_force().unwrap(), None);
         let everywhere = PageSettings { address: "0.0.0.0:0".parse().unwrap(), ..PageSettings::default() };
-        let (one, other) =
-            (everywhere.token_in_force().unwrap().unwrap(), everywhere.token_in_force().unwrap().unwrap());
-        assert_eq!(one.len(), 32);
-        assert_ne!(one, other);
+        for settings in [&here, &everywhere] {
+            let [one, other] = [(); 2].map(|()| settings.token_in_force().unwrap().unwrap());
+            assert_eq!(one.len(), 32);
+            assert_ne!(one, other);
+        }
+        assert_eq!(PageSettings { open: true, ..here.clone() }.token_in_force().unwrap(), None);
+        assert!(matches!(PageSettings { open: true, ..everywhere }.token_in_force(), Err(PageError::Open { .. })));
+        let both = PageSettings { open: true, token: Some("long-enough".into()), ..here };
+        assert!(both.token_in_force().is_err(), "a token that nobody is asked for");
     }
 
     #[test]

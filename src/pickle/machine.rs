@@ -2,15 +2,19 @@
 
 use std::collections::HashMap;
 
-use super::Vocabulary;
 use super::array::{ArrayReference, NumberFormat};
 use super::value::{Callable, Id, Storage, TensorReference, Value, Values};
+use super::{PickleError, Vocabulary};
+use crate::untrusted::Budget;
+
+/// What an entry of the memo, or an open mark, is counted for \[bytes\].
+const ENTRY: usize = 32;
 
 /// Runs the pickle; the error is a sentence without file name.
-pub fn run(bytes: &[u8], vocabulary: Vocabulary) -> Result<Values, String> {
+pub fn run(bytes: &[u8], vocabulary: Vocabulary) -> Result<Values, PickleError> {
     let longest = vocabulary.longest();
     if bytes.len() > longest {
-        return Err(format!("the pickle has {} bytes, at most {longest} are read", bytes.len()));
+        return Err(PickleError::TooLarge(format!("the pickle has {} bytes, at most {longest} are read", bytes.len())));
     }
     let mut machine = Machine {
         vocabulary,
@@ -20,8 +24,11 @@ pub fn run(bytes: &[u8], vocabulary: Vocabulary) -> Result<Values, String> {
         marks: Vec::new(),
         memo: HashMap::new(),
         nodes: Vec::new(),
+        budget: Budget::new("what the pickle unfolds to", vocabulary.largest()),
+        trouble: PickleError::Malformed,
     };
-    let root = machine.run().map_err(|message| format!("{message} (byte {} of the pickle)", machine.at))?;
+    let root =
+        machine.run().map_err(|message| (machine.trouble)(format!("{message} (byte {} of the pickle)", machine.at)))?;
     Ok(Values { nodes: machine.nodes, root })
 }
 
@@ -34,6 +41,10 @@ struct Machine<'a> {
     marks: Vec<usize>,
     memo: HashMap<usize, Id>,
     nodes: Vec<Value>,
+    /// One byte of a pickle makes a value of a hundred: all that is made is counted, whether or not it is kept.
+    budget: Budget,
+    /// What kind of trouble the sentence of an error is about.
+    trouble: fn(String) -> PickleError,
 }
 
 impl<'a> Machine<'a> {
@@ -45,34 +56,37 @@ impl<'a> Machine<'a> {
                 0x80 => {
                     let version = self.byte()?;
                     if version > 5 {
-                        return Err(format!("pickle protocol {version} is not known, at most 5 is"));
+                        return Err(self.unsupported(format!("pickle protocol {version} is not known, at most 5 is")));
                     }
                 }
                 0x95 => _ = self.take(8)?,
-                b'(' => self.marks.push(self.stack.len()),
+                b'(' => {
+                    self.count(ENTRY)?;
+                    self.marks.push(self.stack.len());
+                }
                 b'0' => _ = self.pop()?,
                 b'1' => _ = self.pop_mark()?,
-                b'N' => self.push_value(Value::Opaque),
-                0x88 | 0x89 => self.push_value(Value::Bool(instruction == 0x88)),
+                b'N' => self.push_value(Value::Opaque)?,
+                0x88 | 0x89 => self.push_value(Value::Bool(instruction == 0x88))?,
                 b'J' => {
                     let value = i32::from_le_bytes(self.array()?);
-                    self.push_value(Value::Int(value.into()));
+                    self.push_value(Value::Int(value.into()))?;
                 }
                 b'K' => {
                     let value = self.byte()?;
-                    self.push_value(Value::Int(value.into()));
+                    self.push_value(Value::Int(value.into()))?;
                 }
                 b'M' => {
                     let value = u16::from_le_bytes(self.array()?);
-                    self.push_value(Value::Int(value.into()));
+                    self.push_value(Value::Int(value.into()))?;
                 }
                 0x8a => {
                     let value = self.long()?;
-                    self.push_value(Value::Int(value));
+                    self.push_value(Value::Int(value))?;
                 }
                 b'G' => {
                     let value = f64::from_be_bytes(self.array()?);
-                    self.push_value(Value::Float(value));
+                    self.push_value(Value::Float(value))?;
                 }
                 b'X' => self.text(4)?,
                 0x8c => self.text(1)?,
@@ -80,16 +94,16 @@ impl<'a> Machine<'a> {
                 b'B' => self.binary(4)?,
                 b'C' => self.binary(1)?,
                 0x8e | 0x96 => self.binary(8)?,
-                b')' => self.push_value(Value::Tuple(Vec::new())),
+                b')' => self.push_value(Value::Tuple(Vec::new()))?,
                 0x85..=0x87 => {
                     let items = self.pop_many(usize::from(instruction - 0x84))?;
-                    self.push_value(Value::Tuple(items));
+                    self.push_value(Value::Tuple(items))?;
                 }
                 b't' => {
                     let items = self.pop_mark()?;
-                    self.push_value(Value::Tuple(items));
+                    self.push_value(Value::Tuple(items))?;
                 }
-                b']' => self.push_value(Value::List(Vec::new())),
+                b']' => self.push_value(Value::List(Vec::new()))?,
                 b'a' => {
                     let item = self.pop()?;
                     self.append(vec![item])?;
@@ -98,7 +112,7 @@ impl<'a> Machine<'a> {
                     let items = self.pop_mark()?;
                     self.append(items)?;
                 }
-                b'}' => self.push_value(Value::Dict(Vec::new())),
+                b'}' => self.push_value(Value::Dict(Vec::new()))?,
                 b's' => {
                     let pair = self.pop_many(2)?;
                     self.set_items(&pair)?;
@@ -142,10 +156,8 @@ impl<'a> Machine<'a> {
                     self.build(state)?;
                 }
                 other => {
-                    return Err(format!(
-                        "instruction 0x{other:02x} is not one that {} needs",
-                        self.vocabulary.purpose()
-                    ));
+                    let purpose = self.vocabulary.purpose();
+                    return Err(self.unsupported(format!("instruction 0x{other:02x} is not one that {purpose} needs")));
                 }
             }
         }
@@ -181,15 +193,13 @@ impl<'a> Machine<'a> {
     fn text(&mut self, size: usize) -> Result<(), String> {
         let length = self.length(size)?;
         let text = std::str::from_utf8(self.take(length)?).map_err(|_| "a text is not UTF-8")?;
-        self.push_value(Value::Text(text.into()));
-        Ok(())
+        self.push_value(Value::Text(text.into()))
     }
 
     fn binary(&mut self, size: usize) -> Result<(), String> {
         let length = self.length(size)?;
         let bytes = self.take(length)?;
-        self.push_value(Value::Bytes(bytes.into()));
-        Ok(())
+        self.push_value(Value::Bytes(bytes.into()))
     }
 
     /// A little-endian integer of any length; at most 8 bytes make sense here.
@@ -212,9 +222,25 @@ impl<'a> Machine<'a> {
         std::str::from_utf8(&rest[..end]).map(str::to_string).map_err(|_| "a name is not UTF-8".into())
     }
 
-    fn push_value(&mut self, value: Value) {
+    /// Counts memory before it is taken.
+    fn count(&mut self, bytes: usize) -> Result<(), String> {
+        self.budget.take(bytes as u64).map_err(|error| {
+            self.trouble = PickleError::TooLarge;
+            error.to_string()
+        })
+    }
+
+    fn unsupported(&mut self, message: String) -> String {
+        self.trouble = PickleError::Unsupported;
+        message
+    }
+
+    fn push_value(&mut self, value: Value) -> Result<(), String> {
+        let (own, id) = (size_of::<Value>(), size_of::<Id>());
+        self.count(own + id + value.outside())?;
         self.nodes.push(value);
         self.stack.push(self.nodes.len() - 1);
+        Ok(())
     }
 
     fn value(&self, id: Id) -> &Value {
@@ -255,6 +281,7 @@ impl<'a> Machine<'a> {
 
     fn append(&mut self, items: Vec<Id>) -> Result<(), String> {
         let list = self.last()?;
+        self.count(items.len() * size_of::<Id>())?;
         match &mut self.nodes[list] {
             Value::List(list) => list.extend(items),
             _ => return Err("values are appended to something that is no list".into()),
@@ -264,6 +291,7 @@ impl<'a> Machine<'a> {
 
     fn set_items(&mut self, items: &[Id]) -> Result<(), String> {
         let dict = self.last()?;
+        self.count(size_of_val(items))?;
         if !items.len().is_multiple_of(2) {
             return Err("a dict gets a key without value".into());
         }
@@ -276,27 +304,29 @@ impl<'a> Machine<'a> {
 
     fn memorize(&mut self, index: usize) -> Result<(), String> {
         let id = self.last()?;
+        self.count(ENTRY)?;
         self.memo.insert(index, id);
         Ok(())
     }
 
     fn recall(&mut self, index: usize) -> Result<(), String> {
-        let id = self.memo.get(&index).ok_or_else(|| format!("memory {index} is read but was not written"))?;
-        self.stack.push(*id);
+        let id = self.memo.get(&index).copied();
+        let id = id.ok_or_else(|| format!("memory {index} is read but was not written"))?;
+        self.count(size_of::<Id>())?;
+        self.stack.push(id);
         Ok(())
     }
 
     fn global(&mut self, module: &str, name: &str) -> Result<(), String> {
         let Some(callable) = self.vocabulary.callable(module, name) else {
-            return Err(format!(
-                "it asks for `{}.{}`, which is not among the names {} needs; nothing was executed",
-                module.escape_debug(),
-                name.escape_debug(),
-                self.vocabulary.purpose()
-            ));
+            // A name may be as long as the file.
+            let shown = |text: &str| text.chars().take(80).flat_map(char::escape_debug).collect::<String>();
+            let (module, name, purpose) = (shown(module), shown(name), self.vocabulary.purpose());
+            return Err(self.unsupported(format!(
+                "it asks for `{module}.{name}`, which is not among the names {purpose} needs; nothing was executed"
+            )));
         };
-        self.push_value(Value::Callable(callable));
-        Ok(())
+        self.push_value(Value::Callable(callable))
     }
 
     /// `('storage', torch.FloatStorage, key, device, length)` stands for bytes of the archive.
@@ -317,8 +347,7 @@ impl<'a> Machine<'a> {
             }
             _ => return Err("a storage is not described as torch.save does it".into()),
         };
-        self.push_value(Value::Storage(storage));
-        Ok(())
+        self.push_value(Value::Storage(storage))
     }
 
     fn reduce(&mut self) -> Result<(), String> {
@@ -373,8 +402,7 @@ impl<'a> Machine<'a> {
                 ));
             }
         };
-        self.push_value(made);
-        Ok(())
+        self.push_value(made)
     }
 
     /// One of the arguments in a tuple.

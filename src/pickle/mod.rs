@@ -2,18 +2,21 @@
 //!
 //! A pickle is a program: `REDUCE` calls any function that the file names. Here the only "functions" are the plain
 //! constructors of one [`Vocabulary`]; any other name is refused, with the name. Values live in one list and refer to
-//! each other by index, so that neither nesting nor cycles can overflow the stack, and every instruction makes at most
-//! one value no larger than the bytes it took, so that memory is bounded by the pickle's length.
+//! each other by index, so that neither nesting nor cycles can overflow the stack. Every instruction makes at most one
+//! value; a value takes a hundred times the byte that makes it, so all of them are counted against a budget
+//! ([`Vocabulary::largest`]).
 //!
 //! Checkpoints of `torch.save` ([`Vocabulary::Torch`]) and the arrays of the Bridge data set ([`Vocabulary::Numpy`]) are
-//! read through it. This module uses no other of the crate.
+//! read through it.
 
 mod array;
+mod error;
 mod machine;
 mod value;
 mod writer;
 
 pub use array::{ArrayReference, NumberFormat};
+pub use error::PickleError;
 pub use machine::run;
 pub use value::{Callable, Element, Id, Storage, TensorReference, Value, Values};
 pub use writer::{Pickle, write};
@@ -33,6 +36,15 @@ impl Vocabulary {
         match self {
             Vocabulary::Torch => 8 << 20,
             Vocabulary::Numpy => 64 << 20,
+        }
+    }
+
+    /// Most memory that the values of one pickle may take \[bytes\]. The 320 tensors of ResNet-50 take 1 MB; a Bridge
+    /// trajectory takes little more than its file, for its numbers are kept as the bytes they are.
+    pub const fn largest(self) -> u64 {
+        match self {
+            Vocabulary::Torch => 128 << 20,
+            Vocabulary::Numpy => 256 << 20,
         }
     }
 

@@ -40,6 +40,22 @@ pub enum Value {
     Array(ArrayReference),
 }
 
+impl Value {
+    /// What it holds beside itself \[bytes\].
+    pub(super) fn outside(&self) -> usize {
+        match self {
+            Value::Text(text) => text.len(),
+            Value::Bytes(bytes) => bytes.len(),
+            Value::Tuple(items) | Value::List(items) => size_of_val(items.as_slice()),
+            Value::Dict(pairs) => size_of_val(pairs.as_slice()),
+            Value::Storage(storage) => storage.key.len(),
+            Value::Tensor(tensor) => tensor.storage.key.len() + 8 * (tensor.shape.len() + tensor.strides.len()),
+            Value::Array(array) => 8 * array.shape.len(),
+            _ => 0,
+        }
+    }
+}
+
 /// What may be named.
 #[derive(Clone, Copy, Debug)]
 pub enum Callable {

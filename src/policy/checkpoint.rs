@@ -262,11 +262,12 @@ impl Checkpoint {
 /// Is the weights file `name` the one `policy.toml` names?
 fn check_digest(folder: &Path, name: &str, expected: &str) -> Result<(), PolicyError> {
     let file = folder.join(name);
-    let bytes = std::fs::read(&file).map_err(|error| PolicyError::Weights {
-        file: file.clone(),
-        what: format!("cannot be read ({error})"),
-        fix: "restore the file beside policy.toml".into(),
-    })?;
+    let bytes =
+        crate::untrusted::read(&file, crate::untrusted::LARGEST_WEIGHTS).map_err(|error| PolicyError::Weights {
+            file: file.clone(),
+            what: format!("cannot be read ({error})"),
+            fix: "restore the file beside policy.toml".into(),
+        })?;
     let found = digest(&bytes);
     if found == expected {
         return Ok(());

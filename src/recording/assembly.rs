@@ -18,6 +18,9 @@ use crate::geometry::Pose;
 use crate::observation::{JointVector, Proprioception};
 use crate::time::Timestamp;
 
+/// Largest message read besides pictures \[bytes\]; the start of an episode with its settings has 50 kB.
+const LARGEST_MESSAGE: usize = 4 << 20;
+
 /// Messages of the step whose closing `/episode/step` has not come yet.
 #[derive(Default)]
 struct OpenStep {
@@ -90,6 +93,10 @@ impl<'a> Assembly<'a> {
         let path = self.path;
         let bad = |why: String| damaged(path, name, header, why);
         let control = self.options.control_ticks;
+        let is_picture = name.starts_with(topic::CAMERA_PREFIX) && name.ends_with(topic::CAMERA_SUFFIX);
+        if data.len() > LARGEST_MESSAGE && is_read(name) {
+            return Err(bad(format!("{} bytes, at most {LARGEST_MESSAGE} are read of such a message", data.len())));
+        }
         match name {
             topic::EPISODE_START => self.start = Some(json(data).map_err(bad)?),
             topic::EPISODE_END => self.end = Some(json(data).map_err(bad)?),
@@ -97,7 +104,7 @@ impl<'a> Assembly<'a> {
             topic::EPISODE_GAP => self.gaps.push(json(data).map_err(bad)?),
             topic::EPISODE_STEP => {
                 let event = json(data).map_err(bad)?;
-                let step = close_step(std::mem::take(&mut self.open_step), event, self.options.images);
+                let step = close_step(std::mem::take(&mut self.open_step), event);
                 self.steps.push(step.map_err(bad)?);
             }
             topic::OBSERVED_JOINTS => {
@@ -126,14 +133,40 @@ impl<'a> Assembly<'a> {
                 let tick = close_tick(std::mem::take(&mut self.open_tick), at, &rest);
                 self.ticks.push(tick.map_err(bad)?);
             }
-            name if name.starts_with(topic::CAMERA_PREFIX) && name.ends_with(topic::CAMERA_SUFFIX) => {
-                let image = CompressedImage::decode(data).map_err(|e| bad(e.to_string()))?;
+            _ if is_picture => {
+                let mut image = CompressedImage::decode(data).map_err(|e| bad(e.to_string()))?;
+                if !self.options.images {
+                    image.data = Vec::new();
+                }
                 self.open_step.images.push(image);
             }
             _ => {}
         }
         Ok(())
     }
+}
+
+/// Is it a topic whose messages are taken apart here, but for pictures?
+fn is_read(name: &str) -> bool {
+    matches!(
+        name,
+        topic::EPISODE_START
+            | topic::EPISODE_END
+            | topic::EPISODE_NOTE
+            | topic::EPISODE_GAP
+            | topic::EPISODE_STEP
+            | topic::EPISODE_SAFETY
+            | topic::OBSERVED_JOINTS
+            | topic::TOOL_POSE
+            | topic::BRIDGE_STATE
+            | topic::ACTION
+            | topic::ACTION_LABEL
+            | topic::EMBEDDING
+            | topic::JOINT_STATES
+            | topic::WISHED_COMMAND
+            | topic::SENT_COMMAND
+            | topic::CONTROL_TICK
+    )
 }
 
 fn json<T: DeserializeOwned>(data: &[u8]) -> Result<T, String> {
@@ -183,7 +216,7 @@ fn proprioception(message: &JointState) -> Result<Proprioception, String> {
     })
 }
 
-fn close_step(open: OpenStep, event: StepEvent, keep_images: bool) -> Result<RecordedStep, String> {
+fn close_step(open: OpenStep, event: StepEvent) -> Result<RecordedStep, String> {
     let missing = |what: &str| format!("the step has no {what}");
     if open.images.len() != event.images.len() {
         return Err(format!("{} pictures came, {} are listed", open.images.len(), event.images.len()));
@@ -197,7 +230,7 @@ fn close_step(open: OpenStep, event: StepEvent, keep_images: bool) -> Result<Rec
             captured_at: Timestamp::from_nanos(about.captured_at_ns),
             sequence: about.sequence,
             camera_size: (about.camera_width, about.camera_height),
-            jpeg: if keep_images { image.data } else { Vec::new() },
+            jpeg: image.data,
         })
         .collect();
     Ok(RecordedStep {

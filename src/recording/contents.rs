@@ -57,7 +57,7 @@ impl Contents {
     pub fn read(folder: &Path) -> Result<Option<Self>, RecordingError> {
         let file = folder.join(Self::FILE);
         let unfit = |source| RecordingError::Contents { path: file.clone(), source };
-        match std::fs::read(&file) {
+        match crate::untrusted::read(&file, crate::untrusted::LARGEST_TEXT) {
             Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| unfit(error.into())),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(unfit(error)),

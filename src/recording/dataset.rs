@@ -43,7 +43,7 @@ pub fn dataset_digest(folder: &Path) -> Result<String, RecordingError> {
         let name = path.file_name().unwrap_or_default().as_encoded_bytes();
         digest.update((name.len() as u64).to_le_bytes());
         digest.update(name);
-        let mut file = std::fs::File::open(&path).map_err(unreadable)?;
+        let mut file = crate::untrusted::open(&path).map_err(unreadable)?;
         digest.update(file.metadata().map_err(unreadable)?.len().to_le_bytes());
         loop {
             match file.read(&mut buffer).map_err(unreadable)? {

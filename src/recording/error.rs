@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use super::FORMAT_VERSION;
+use crate::untrusted::shown;
 
 /// A recording cannot be written or read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecordingError {
     /// The folder is missing, is not a folder, or cannot be written to.
-    #[error("{path}: cannot record here: {found}; {fix}", path = path.display())]
+    #[error("{path}: cannot record here: {found}; {fix}", path = shown(path))]
     Folder {
         /// The folder.
         path: PathBuf,
@@ -21,7 +22,7 @@ pub enum RecordingError {
     /// The disk has too little room to start an episode.
     #[error(
         "{path}: only {free_mib} MiB free, {needed_mib} MiB are asked for before an episode starts; \
-         delete recordings or record to another disk", path = path.display()
+         delete recordings or record to another disk", path = shown(path)
     )]
     Full {
         /// The folder.
@@ -32,7 +33,7 @@ pub enum RecordingError {
         needed_mib: u64,
     },
     /// An episode of this name is there already.
-    #[error("{path}: there is a recording of this name already; {fix}", path = path.display())]
+    #[error("{path}: there is a recording of this name already; {fix}", path = shown(path))]
     AlreadyThere {
         /// The file that is there.
         path: PathBuf,
@@ -52,7 +53,7 @@ pub enum RecordingError {
     /// Writing failed in the middle: nothing more is recorded of this episode, what was flushed stays readable.
     #[error(
         "{path}: recording stopped after {steps} steps: {source}; make room or check the disk, \
-         then `visuomotor recordings recover` keeps what was written", path = path.display()
+         then `visuomotor recordings recover` keeps what was written", path = shown(path)
     )]
     Write {
         /// The file being written.
@@ -65,7 +66,7 @@ pub enum RecordingError {
     /// The episode ended, but its recording had stopped before.
     #[error(
         "{path}: not finished, recording had stopped after {steps} steps; \
-         `visuomotor recordings recover` keeps what was written", path = path.display()
+         `visuomotor recordings recover` keeps what was written", path = shown(path)
     )]
     Stopped {
         /// The file, still `.partial`.
@@ -74,7 +75,7 @@ pub enum RecordingError {
         steps: u64,
     },
     /// The writer was called out of order: a step before the start, a second start, anything after the end.
-    #[error("{path}: {what}; one writer records one episode: start, steps and ticks, end", path = path.display())]
+    #[error("{path}: {what}; one writer records one episode: start, steps and ticks, end", path = shown(path))]
     Order {
         /// The file.
         path: PathBuf,
@@ -94,7 +95,7 @@ pub enum RecordingError {
         found: String,
     },
     /// The file cannot be read at all.
-    #[error("{path}: cannot be read: {source}", path = path.display())]
+    #[error("{path}: cannot be read: {source}", path = shown(path))]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -102,7 +103,7 @@ pub enum RecordingError {
         source: std::io::Error,
     },
     /// What a folder says it holds cannot be written or read.
-    #[error("{path}: {source}; correct it, or delete the folder and make its data again", path = path.display())]
+    #[error("{path}: {source}; correct it, or delete the folder and make its data again", path = shown(path))]
     Contents {
         /// The file.
         path: PathBuf,
@@ -110,7 +111,7 @@ pub enum RecordingError {
         source: std::io::Error,
     },
     /// The file is not an MCAP file of this crate.
-    #[error("{path}: not a recorded episode: {found}", path = path.display())]
+    #[error("{path}: not a recorded episode: {found}", path = shown(path))]
     NotAnEpisode {
         /// The file.
         path: PathBuf,
@@ -120,7 +121,7 @@ pub enum RecordingError {
     /// The file was written in another version of the format.
     #[error(
         "{path}: format version {found}, this program reads version {FORMAT_VERSION}; \
-         read it with the program version that wrote it", path = path.display()
+         read it with the program version that wrote it", path = shown(path)
     )]
     Version {
         /// The file.
@@ -129,7 +130,7 @@ pub enum RecordingError {
         found: String,
     },
     /// The file is cut off before the episode's start was written: there is nothing to keep.
-    #[error("{path}: cut off after {bytes} bytes, before the episode started; delete it", path = path.display())]
+    #[error("{path}: cut off after {bytes} bytes, before the episode started; delete it", path = shown(path))]
     CutOff {
         /// The file.
         path: PathBuf,
@@ -137,7 +138,7 @@ pub enum RecordingError {
         bytes: u64,
     },
     /// A message passes its checksum but does not hold what its topic says.
-    #[error("{path}: message on {topic} at {at_seconds:.3} s: {why}", path = path.display())]
+    #[error("{path}: message on {topic} at {at_seconds:.3} s: {why}", path = shown(path))]
     Message {
         /// The file.
         path: PathBuf,
@@ -148,8 +149,27 @@ pub enum RecordingError {
         /// What is the matter.
         why: String,
     },
+    /// The file would take too much memory.
+    #[error("{path}: too large to be read: {found}; leave it out", path = shown(path))]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// What is too large, and the limit.
+        found: String,
+    },
+    /// The file is an MCAP file of a kind that is not read here.
+    #[error(
+        "{path}: {found} is not read by this program; write it again with zstd \
+         (mcap compress --compression zstd FILE)", path = shown(path)
+    )]
+    Unsupported {
+        /// The file.
+        path: PathBuf,
+        /// What is not read.
+        found: String,
+    },
     /// Another process is still writing the file.
-    #[error("{path}: still being written by a running process; end that episode first", path = path.display())]
+    #[error("{path}: still being written by a running process; end that episode first", path = shown(path))]
     Busy {
         /// The file.
         path: PathBuf,

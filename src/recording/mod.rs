@@ -38,6 +38,7 @@ mod contents;
 mod dataset;
 mod error;
 mod events;
+pub(crate) mod jpeg;
 pub mod messages;
 mod options;
 mod picture;

@@ -1,16 +1,12 @@
 //! JPEG in and out, and scaling: the picture as it lies in a recording.
 
-use std::io::Cursor;
 use std::sync::Arc;
 
 use fast_image_resize::images::{Image as Scaled, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
-use zune_jpeg::JpegDecoder;
-use zune_jpeg::zune_core::colorspace::ColorSpace;
-use zune_jpeg::zune_core::options::DecoderOptions;
 
-use super::RecordingError;
+use super::{RecordingError, jpeg};
 use crate::observation::Image;
 use crate::time::Timestamp;
 
@@ -43,14 +39,7 @@ impl RecordedImage {
             height: self.camera_size.1,
             found,
         };
-        let options = DecoderOptions::default().jpeg_set_out_colorspace(ColorSpace::RGB);
-        let mut decoder = JpegDecoder::new_with_options(Cursor::new(self.jpeg.as_slice()), options);
-        let pixels = decoder.decode().map_err(|error| unfit(format!("not a readable JPEG: {error:?}")))?;
-        let info = decoder.info().ok_or_else(|| unfit("a JPEG without a size".into()))?;
-        let (width, height) = (u32::from(info.width), u32::from(info.height));
-        if pixels.len() != width as usize * height as usize * 3 {
-            return Err(unfit(format!("{} bytes after decoding {width}x{height} RGB", pixels.len())));
-        }
+        let (width, height, pixels) = jpeg::decode(&self.jpeg, false).map_err(unfit)?;
         Ok(Image {
             camera: self.camera.clone(),
             width,

@@ -2,8 +2,7 @@
 
 use std::io::Cursor;
 
-/// Largest picture read \[pixels a side\].
-const LARGEST_SIDE: u32 = 8192;
+use super::jpeg::check_size;
 
 /// The picture as a PNG file.
 #[cfg(feature = "exchange")]
@@ -16,22 +15,36 @@ pub(crate) fn encode(image: &crate::observation::Image) -> std::io::Result<Vec<u
     Ok(file)
 }
 
-/// Width, height and RGB bytes of a PNG file; gray and palettes become RGB, transparency is dropped.
+/// Width, height and RGB bytes of a PNG file; gray and palettes become RGB, transparency is dropped. What is said of one that
+/// is not read never quotes what is in it.
 pub(crate) fn decode(bytes: &[u8]) -> Result<(u32, u32, Vec<u8>), String> {
     let mut decoder = png::Decoder::new(Cursor::new(bytes));
     decoder.set_transformations(png::Transformations::normalize_to_color8());
-    let mut reader = decoder.read_info().map_err(|error| format!("not a readable PNG: {error}"))?;
+    // Compressed texts and profiles unfold a thousandfold, and nobody looks at them.
+    decoder.set_ignore_text_chunk(true);
+    decoder.set_ignore_iccp_chunk(true);
+    let unfit = |error| match error {
+        png::DecodingError::LimitsExceeded => "a PNG that takes too much memory",
+        _ => "not a readable PNG",
+    };
+    let mut reader = decoder.read_info().map_err(unfit)?;
     let (width, height) = reader.info().size();
-    if width.max(height) > LARGEST_SIDE {
-        return Err(format!("a PNG of {width}x{height} pixels, more than {LARGEST_SIDE} a side"));
-    }
+    check_size(width, height)?;
     let size = reader.output_buffer_size().ok_or("a PNG too large for the memory")?;
     let mut pixels = vec![0; size];
-    let frame = reader.next_frame(&mut pixels).map_err(|error| format!("not a readable PNG: {error}"))?;
+    let frame = reader.next_frame(&mut pixels).map_err(unfit)?;
     pixels.truncate(frame.buffer_size());
     let rgb = match frame.color_type {
         png::ColorType::Rgb => pixels,
-        png::ColorType::Rgba => pixels.chunks_exact(4).flat_map(|p| [p[0], p[1], p[2]]).collect(),
+        png::ColorType::Rgba => {
+            // In place: a picture as large as is read has 128 MiB.
+            let count = pixels.len() / 4;
+            for pixel in 0..count {
+                pixels.copy_within(4 * pixel..4 * pixel + 3, 3 * pixel);
+            }
+            pixels.truncate(3 * count);
+            pixels
+        }
         png::ColorType::Grayscale => pixels.iter().flat_map(|v| [*v; 3]).collect(),
         png::ColorType::GrayscaleAlpha => pixels.chunks_exact(2).flat_map(|p| [p[0]; 3]).collect(),
         other => return Err(format!("a PNG of color type {other:?}")),

@@ -1,6 +1,7 @@
 //! Reads one episode, whole or cut off.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use mcap::records::{MessageHeader, Metadata, Record};
@@ -16,6 +17,10 @@ use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart};
 use crate::geometry::Pose;
 use crate::observation::{Observation, Proprioception};
 use crate::time::Timestamp;
+use crate::untrusted;
+
+/// Largest recording read \[bytes\]: six hours of two cameras at 5 Hz.
+const LARGEST: u64 = 16 << 30;
 
 /// What to read of an episode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,17 +118,36 @@ pub fn read_episode(path: &Path) -> Result<RecordedEpisode, RecordingError> {
 
 /// Reads what `options` ask for of an episode: everything up to the first byte that cannot be trusted.
 pub fn read_episode_with(path: &Path, options: ReadOptions) -> Result<RecordedEpisode, RecordingError> {
-    let bytes = std::fs::read(path).map_err(|source| RecordingError::unreadable(path, source))?;
-    parse_episode(path, &bytes, options)
+    let unreadable = |source| RecordingError::unreadable(path, source);
+    let file = untrusted::open(path).map_err(unreadable)?;
+    let length = untrusted::length_of(&file, LARGEST).map_err(unreadable)?;
+    // What is appended meanwhile is for the next reader.
+    parse(path, file.take(length), length, options)
 }
 
 /// [`read_episode_with`] on bytes in memory; `path` is for messages.
 pub fn parse_episode(path: &Path, bytes: &[u8], options: ReadOptions) -> Result<RecordedEpisode, RecordingError> {
+    parse(path, bytes, bytes.len() as u64, options)
+}
+
+/// Reads an episode of `length` bytes, part by part: in memory is what is kept of it.
+pub(super) fn parse(
+    path: &Path,
+    mut file: impl Read,
+    length: u64,
+    options: ReadOptions,
+) -> Result<RecordedEpisode, RecordingError> {
+    let mut magic = Vec::new();
+    let beginning = file.by_ref().take(mcap::MAGIC.len() as u64).read_to_end(&mut magic);
+    beginning.map_err(|source| RecordingError::unreadable(path, source))?;
+    if !looks_like_mcap(&magic) {
+        return Err(not_ours(path, "not an MCAP file"));
+    }
     let mut assembly = Assembly::new(path, options);
     let mut topics: BTreeMap<u16, String> = BTreeMap::new();
     let mut about: Option<BTreeMap<String, String>> = None;
     let mut attachments = Vec::new();
-    let ending = scan(bytes, |record| {
+    let ending = scan(magic.as_slice().chain(file), length, |record| {
         match record {
             Record::Metadata(metadata) if metadata.name == METADATA_NAME => {
                 check_version(path, &metadata)?;
@@ -146,21 +170,23 @@ pub fn parse_episode(path: &Path, bytes: &[u8], options: ReadOptions) -> Result<
         }
         Ok(())
     })?;
-    let cut_off = match &ending {
+    let cut_off = match ending {
         Ending::Whole => None,
-        Ending::CutOff(_) if !looks_like_mcap(bytes) => return Err(not_ours(path, "not an MCAP file")),
-        Ending::CutOff(why) => Some(why.clone()),
+        Ending::CutOff(why) => Some(why),
+        Ending::TooLarge(found) => return Err(RecordingError::TooLarge { path: path.to_path_buf(), found }),
+        Ending::Unsupported(found) => return Err(RecordingError::Unsupported { path: path.to_path_buf(), found }),
+        Ending::Unreadable(source) => return Err(RecordingError::unreadable(path, source)),
     };
     let Some(about) = about else {
         return Err(match cut_off {
-            Some(_) => RecordingError::CutOff { path: path.to_path_buf(), bytes: bytes.len() as u64 },
+            Some(_) => RecordingError::CutOff { path: path.to_path_buf(), bytes: length },
             None => not_ours(path, "an MCAP file of another program (no `visuomotor` metadata)"),
         });
     };
     let started_at_unix_ns = about.get("started_at_unix_ns").and_then(|text| text.parse().ok());
     let Assembled { start, steps, ticks, end, notes, gaps } = assembly.finish();
     let Some(start) = start else {
-        return Err(RecordingError::CutOff { path: path.to_path_buf(), bytes: bytes.len() as u64 });
+        return Err(RecordingError::CutOff { path: path.to_path_buf(), bytes: length });
     };
     let lost = lost(&steps, end.as_ref(), &gaps, cut_off);
     Ok(RecordedEpisode {

@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
+use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 
 use mcap::records::{Metadata, Record};
 
 use super::error::io_error;
-use super::reader::parse_episode;
+use super::reader::parse;
 use super::scan::scan;
 use super::storage::{self, Output, PARTIAL, WHOLE};
 use super::{ReadOptions, RecordingError, list_partial, schemas};
+use crate::untrusted;
 
 /// What [`recover`] made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,10 +41,11 @@ pub fn recover(path: &Path) -> Result<Recovered, RecordingError> {
     let whole = path.with_file_name(format!("{stem}{WHOLE}"));
     let in_place = whole == path;
     let unreadable = |source| RecordingError::unreadable(path, source);
-    let from = File::open(path).map_err(unreadable)?;
+    let mut from = untrusted::open(path).map_err(unreadable)?;
     storage::lock(&from, path)?;
-    let bytes = std::fs::read(path).map_err(unreadable)?;
-    let episode = parse_episode(path, &bytes, ReadOptions { images: true, control_ticks: true })?;
+    let length = from.metadata().map_err(unreadable)?.len();
+    // Pictures are copied from the file, not kept.
+    let episode = parse(path, &from, length, ReadOptions { images: false, control_ticks: true })?;
     let recovered = Recovered { path: whole.clone(), steps: episode.steps.len() as u64, lost: episode.lost };
     if in_place && recovered.lost.is_none() {
         return Ok(recovered);
@@ -54,7 +57,8 @@ pub fn recover(path: &Path) -> Result<Recovered, RecordingError> {
     let copy = path.with_file_name(format!(".{stem}.mcap.recovering"));
     let failed = |source| RecordingError::Write { path: copy.clone(), steps: 0, source };
     let mut output = File::create(&copy).and_then(storage::output).map_err(failed)?;
-    copy_records(&bytes, &mut output, recovered.lost.as_deref()).map_err(|error| failed(io_error(error)))?;
+    from.rewind().map_err(unreadable)?;
+    copy_records(&from, length, &mut output, recovered.lost.as_deref()).map_err(|error| failed(io_error(error)))?;
     if in_place {
         let mut damaged = OsString::from(path);
         damaged.push(".damaged");
@@ -85,9 +89,10 @@ pub fn finish_partial(folder: &Path) -> Result<Vec<String>, RecordingError> {
     Ok(said)
 }
 
-fn copy_records(bytes: &[u8], output: &mut Output, lost: Option<&str>) -> mcap::McapResult<()> {
+fn copy_records(from: impl Read, length: u64, output: &mut Output, lost: Option<&str>) -> mcap::McapResult<()> {
     let mut closing = Vec::new();
-    scan(bytes, |record| -> mcap::McapResult<()> {
+    // How it ends was seen before: this is the second walk.
+    scan(from, length, |record| -> mcap::McapResult<()> {
         match record {
             Record::Schema { header, data } => {
                 output.add_schema_with_id(header.id, &header.name, &header.encoding, &data)?;

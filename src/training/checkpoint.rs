@@ -15,6 +15,8 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use tch::{Device, Kind, Tensor, nn};
 
+use crate::untrusted;
+
 /// Layout of the state's file.
 const VERSION: &str = "1";
 /// The header's only entry (several would come in the order of a hash map, and equal states shall give equal files):
@@ -23,6 +25,9 @@ const HEADER: &str = "visuomotor_training_state";
 
 const OTHER_RUN: &str = "the checkpoint is of another network: go on with the settings it was trained with (record.json \
                          beside it), or train into another --out";
+
+/// Largest state read \[bytes\]: weights, and two numbers more for each.
+const LARGEST: u64 = 4 * untrusted::LARGEST_WEIGHTS;
 
 /// Kinds a state may hold, with their names in the file.
 const KINDS: [(Kind, Dtype); 6] = [
@@ -75,7 +80,7 @@ pub fn encode(file: &Path, algorithm: &str, state: &[(String, Tensor)]) -> anyho
 /// Reads the state that [`write_state`] wrote for the same algorithm.
 pub fn read_state(file: &Path, algorithm: &str) -> anyhow::Result<Vec<(String, Tensor)>> {
     let shown = file.display();
-    let bytes = std::fs::read(file)
+    let bytes = untrusted::read(file, LARGEST)
         .map_err(|error| anyhow!("{shown}: no checkpoint to resume from ({error}); start without --resume"))?;
     let broken = |error| {
         anyhow!(

@@ -18,6 +18,7 @@ use serde::Deserialize;
 use super::clips::walk;
 use crate::config::{Launch, Scene};
 use crate::recording::{Contents, ReadOptions, RecordedEpisode, SETTINGS_ATTACHMENT, read_episode_with};
+use crate::untrusted;
 
 /// Name of the file that says what a data set shows.
 pub const DECLARATION: &str = Contents::FILE;
@@ -71,7 +72,8 @@ pub fn check(data: &Path, target: &Shown) -> anyhow::Result<Checked> {
     let file = folder.join(DECLARATION);
     let declared = file.is_file();
     if declared {
-        let bytes = std::fs::read(&file).with_context(|| format!("{}: cannot be read", file.display()))?;
+        let bytes = untrusted::read(&file, untrusted::LARGEST_TEXT)
+            .with_context(|| format!("{}: cannot be read", file.display()))?;
         let mut json = serde_json::Deserializer::from_slice(&bytes);
         let shown: Shown = serde_path_to_error::deserialize(&mut json).with_context(|| {
             format!("{}: expected {{\"scenes\": [..], \"objects\": [..], \"tasks\": [..]}}", file.display())

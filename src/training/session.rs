@@ -18,6 +18,7 @@ use super::checkpoint::{check_fit, encode, find, read_state, write_files};
 use super::prefetch::{Prefetch, threads};
 use super::{Curves, curves_svg};
 use crate::network::splitmix64;
+use crate::untrusted;
 
 /// Named numbers of one step, in an order that never changes: the terms of the loss, and what else is worth a curve.
 pub type Terms = Vec<(&'static str, f64)>;
@@ -87,6 +88,9 @@ pub struct Run<'a> {
 pub fn step_seed(seed: u64, step: u64) -> u64 {
     splitmix64(splitmix64(seed, 0), step)
 }
+
+/// Largest file of curves read \[bytes\]: a point of each of ten curves every ten steps of a million takes 40 MB.
+const LARGEST_CURVES: u64 = 1 << 30;
 
 /// How often somebody without a terminal is told how far it is.
 const TELL_EVERY: Duration = Duration::from_secs(60);
@@ -232,7 +236,7 @@ impl<'a> Session<'a> {
         self.saved = Some(self.step);
         let file = self.run.out.join("curves.json");
         if file.exists() {
-            self.curves = serde_json::from_slice(&std::fs::read(&file)?)
+            self.curves = serde_json::from_slice(&untrusted::read(&file, LARGEST_CURVES)?)
                 .with_context(|| format!("{}: not a curves file; remove it to begin new curves", file.display()))?;
         }
         // The curves may be a report ahead of the checkpoint.
@@ -248,7 +252,7 @@ impl<'a> Session<'a> {
 
     /// Tells which settings and which data differ from the ones the checkpoint was made with.
     fn tell_changes(&self) {
-        let text = std::fs::read(self.run.out.join("record.json")).unwrap_or_default();
+        let text = untrusted::read(&self.run.out.join("record.json"), untrusted::LARGEST_TEXT).unwrap_or_default();
         let Ok(old) = serde_json::from_slice::<Value>(&text) else { return };
         for part in ["settings", "data"] {
             let (Some(old), Some(new)) = (old[part].as_object(), self.record[part].as_object()) else { continue };

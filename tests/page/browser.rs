@@ -173,6 +173,12 @@ fn a_person_watches_presses_and_is_told_when_the_connection_is_lost() {
     let (_page, _, _) = page_with(again);
     browser.until("document.querySelector('#lost').hidden && !gone");
     drop(feeding);
+
+    // Started once more it has another token, and the page that is still open says what to do.
+    drop(_page);
+    let another = PageSettings { address, token: Some("another-token".into()), ..settings() };
+    let (_page, _, _) = page_with(another);
+    browser.until("!document.querySelector('#lost').hidden && !document.querySelector('#lost-token').hidden");
 }
 
 #[test]

@@ -18,11 +18,23 @@ use visuomotor::page::{Page, PageSettings};
 /// Bounds every wait: far more than anything here takes.
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
 
-/// Settings of a page for a test: any free port, nobody loses the controls.
+/// The token of [`settings`], which [`ask`] and [`Client`] show.
+pub const TOKEN: &str = "the-token-of-the-tests";
+
+/// Settings of a page for a test: any free port, a known token, nobody loses the controls.
 pub fn settings() -> PageSettings {
-    let address = "127.0.0.1:0".parse().unwrap();
-    PageSettings { address, silent_after: Duration::from_secs(3600), ..PageSettings::default() }
+    let (address, token) = ("127.0.0.1:0".parse().unwrap(), Some(TOKEN.into()));
+    PageSettings { address, token, silent_after: Duration::from_secs(3600), ..PageSettings::default() }
 }
+
+/// A header that shows a token, unless one of `headers` does.
+fn bearer(headers: &[(&str, &str)]) -> Option<String> {
+    let shows = headers.iter().any(|(name, _)| ["Authorization", "Cookie"].contains(name));
+    (!shows).then(|| format!("Bearer {TOKEN}"))
+}
+
+/// For [`ask`] and [`Client`]: no token is shown.
+pub const NO_TOKEN: (&str, &str) = ("Authorization", "none");
 
 /// A page, its operator, and how often stop was called.
 pub fn page_with(settings: PageSettings) -> (Page, Operator, Arc<AtomicUsize>) {
@@ -39,7 +51,7 @@ pub fn page() -> (Page, Operator, Arc<AtomicUsize>) {
     page_with(settings())
 }
 
-fn stream(address: SocketAddr) -> std::io::Result<TcpStream> {
+pub fn stream(address: SocketAddr) -> std::io::Result<TcpStream> {
     let stream = TcpStream::connect_timeout(&address, LONGEST_WAIT)?;
     stream.set_read_timeout(Some(LONGEST_WAIT))?;
     stream.set_write_timeout(Some(LONGEST_WAIT))?;
@@ -63,6 +75,9 @@ impl Client {
     /// The same of a page in another process.
     pub fn at(address: SocketAddr, headers: &[(&str, &str)]) -> Result<Self, u16> {
         let mut request = format!("ws://{address}/live").into_client_request().unwrap();
+        if let Some(bearer) = bearer(headers) {
+            request.headers_mut().insert("authorization", HeaderValue::from_str(&bearer).unwrap());
+        }
         for (name, value) in headers {
             let name: HeaderName = name.parse().unwrap();
             request.headers_mut().insert(name, HeaderValue::from_str(value).unwrap());
@@ -136,6 +151,9 @@ pub fn ask(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str
     let mut head = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: 0\r\n");
     if !headers.iter().any(|(name, _)| *name == "Host") {
         head += &format!("Host: {address}\r\n");
+    }
+    if let Some(bearer) = bearer(headers) {
+        head += &format!("Authorization: {bearer}\r\n");
     }
     for (name, value) in headers {
         head += &format!("{name}: {value}\r\n");

@@ -3,6 +3,7 @@
 mod browser;
 pub mod client;
 mod controls;
+mod crowd;
 pub mod devtools;
 mod live;
 mod playback;

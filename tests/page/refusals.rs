@@ -1,13 +1,11 @@
 //! Who is kept out.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
-use visuomotor::page::PageSettings;
+use visuomotor::operator::Operator;
+use visuomotor::page::{Page, PageError, PageSettings};
 
-use super::client::{Client, ask_text, page, page_with, settings};
+use super::client::{Client, NO_TOKEN, ask_text, page, page_with, settings};
 
 #[test]
 fn other_origins_neither_watch_nor_stop() {
@@ -40,29 +38,54 @@ fn without_the_token_there_is_only_an_explanation() {
     assert!(page.url().ends_with("/?token=a-token-to-know"), "{}", page.url());
     assert!(!format!("{page:?}").contains("a-token"));
     for path in ["/", "/?token=wrong", "/?token=", "/episodes", "/no/such/page"] {
-        let (status, words) = ask_text(page.address(), "GET", path, &[]);
+        let (status, words) = ask_text(page.address(), "GET", path, &[NO_TOKEN]);
         assert_eq!(status, 401, "{path}");
         assert!(words.contains("The token is missing or wrong"), "{words}");
     }
-    assert_eq!(ask_text(page.address(), "POST", "/stop", &[]).0, 401);
-    assert_eq!(Client::with_headers(&page, &[]).err(), Some(401));
+    assert_eq!(ask_text(page.address(), "POST", "/stop", &[NO_TOKEN]).0, 401);
+    assert_eq!(Client::with_headers(&page, &[NO_TOKEN]).err(), Some(401));
     assert_eq!(stops.load(Ordering::SeqCst), 0);
-    let (status, answer) = ask_text(page.address(), "GET", "/?token=a-token-to-know", &[]);
+    let (status, answer) = ask_text(page.address(), "GET", "/?token=a-token-to-know", &[NO_TOKEN]);
     assert_eq!(status, 200);
+    assert!(answer.contains("referrer-policy: no-referrer"), "another site would be told the token: {answer}");
     let cookie = answer.lines().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap();
     assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"), "{cookie}");
     let cookie = cookie.split(';').next().unwrap();
     Client::with_headers(&page, &[("Cookie", cookie)]).unwrap().state("a state", |_| true);
 }
 
+/// Every user of a machine reaches its loopback addresses: without a token any of them could drive the arm.
 #[test]
-fn an_address_others_can_reach_gets_a_token_unasked() {
-    let (page, _, _) = page_with(PageSettings { address: "0.0.0.0:0".parse().unwrap(), ..settings() });
-    let token = page.url().split_once("?token=").unwrap().1;
-    assert_eq!(token.len(), 32);
-    let here = std::net::SocketAddr::from(([127, 0, 0, 1], page.address().port()));
-    assert_eq!(ask_text(here, "GET", "/", &[]).0, 401);
-    assert_eq!(ask_text(here, "GET", &format!("/?token={token}"), &[]).0, 200);
+fn every_page_gets_a_token_unasked_on_this_machine_too() {
+    for address in ["127.0.0.1:0", "0.0.0.0:0"] {
+        let (page, _, stops) = page_with(PageSettings { address: address.parse().unwrap(), token: None, ..settings() });
+        let token = page.url().split_once("?token=").unwrap().1;
+        assert_eq!(token.len(), 32);
+        let here = std::net::SocketAddr::from(([127, 0, 0, 1], page.address().port()));
+        assert_eq!(ask_text(here, "GET", "/", &[NO_TOKEN]).0, 401);
+        assert_eq!(ask_text(here, "POST", "/stop", &[NO_TOKEN]).0, 401);
+        assert_eq!(Client::at(here, &[NO_TOKEN]).err(), Some(401));
+        assert_eq!(stops.load(Ordering::SeqCst), 0);
+        assert_eq!(ask_text(here, "GET", &format!("/?token={token}"), &[NO_TOKEN]).0, 200);
+    }
+}
+
+#[test]
+fn an_open_page_asks_for_no_token_and_is_for_this_machine_alone() {
+    let open = PageSettings { open: true, token: None, ..settings() };
+    let (page, _, stops) = page_with(open.clone());
+    assert!(!page.url().contains("token"), "{}", page.url());
+    assert_eq!(ask_text(page.address(), "POST", "/stop", &[NO_TOKEN]).0, 200);
+    Client::with_headers(&page, &[NO_TOKEN]).unwrap().state("a state", |_| true);
+    // Other sites and other names are refused as ever.
+    assert_eq!(ask_text(page.address(), "POST", "/stop", &[NO_TOKEN, ("Origin", "http://evil.example")]).0, 403);
+    assert_eq!(ask_text(page.address(), "POST", "/stop", &[NO_TOKEN, ("Host", "evil.example")]).0, 403);
+    assert_eq!(stops.load(Ordering::SeqCst), 1);
+    for address in ["0.0.0.0:0", "[::]:0", "192.0.2.7:0"] {
+        let settings = PageSettings { address: address.parse().unwrap(), ..open.clone() };
+        let said = Page::start(settings, Operator::new(|_| {})).unwrap_err();
+        assert!(matches!(said, PageError::Open { .. }) && said.to_string().contains("--page-open"), "{said}");
+    }
 }
 
 #[test]
@@ -95,34 +118,4 @@ fn a_flood_of_messages_ends_the_connection() {
         client.try_send(format!(r#"{{"heartbeat":{beat}}}"#));
     }
     client.until_closed();
-}
-
-/// Connections at a time, as the page promises.
-const MOST_CONNECTIONS: usize = 128;
-
-/// The status, unless the connection is closed without an answer.
-fn status(address: SocketAddr) -> Option<String> {
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    stream.write_all(format!("GET / HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").as_bytes()).ok()?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).ok()?;
-    Some(String::from_utf8_lossy(answer.get(9..12)?).into_owned())
-}
-
-#[test]
-fn one_connection_too_many_is_closed_and_who_is_in_stays_in() {
-    let (page, _, stops) = page();
-    let mut client = Client::connect(&page);
-    let held: Vec<_> = (1..MOST_CONNECTIONS).map(|_| TcpStream::connect(page.address()).unwrap()).collect();
-    assert_eq!(status(page.address()), None);
-    client.send(r#"{"stop":true}"#);
-    client.until("an answer", |value| value["stopped"] == true);
-    assert_eq!(stops.load(Ordering::SeqCst), 1);
-    drop(held);
-    let room = (0..400).any(|_| {
-        std::thread::sleep(Duration::from_millis(25));
-        status(page.address()).as_deref() == Some("200")
-    });
-    assert!(room, "no room came back");
 }

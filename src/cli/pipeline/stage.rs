@@ -32,7 +32,7 @@ pub struct Done {
 /// What a folder says of its job; `None` where it is not done. A job that was made of something else is an error.
 pub fn done(job: &Job, digest: &str) -> anyhow::Result<Option<Done>> {
     let file = job.folder.join(DONE);
-    let Ok(text) = std::fs::read(&file) else { return Ok(None) };
+    let Ok(text) = crate::untrusted::read(&file, crate::untrusted::LARGEST_TEXT) else { return Ok(None) };
     let done: Done = serde_json::from_slice(&text)
         .with_context(|| format!("{}: cannot be read; remove the folder to make it again", file.display()))?;
     ensure!(

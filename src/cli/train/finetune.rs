@@ -13,6 +13,7 @@ use crate::config::load;
 use crate::training::cql::{self, Cql, Settings};
 use crate::training::learn;
 use crate::training::transitions::Mixture;
+use crate::untrusted;
 
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
@@ -90,5 +91,5 @@ pub(super) fn train(a: &Arguments) -> anyhow::Result<u8> {
 
 /// The record of the phase 2, for the record of this one; nothing where it has none.
 fn record_of(folder: &Path) -> Option<serde_json::Value> {
-    serde_json::from_slice(&std::fs::read(folder.join("record.json")).ok()?).ok()
+    serde_json::from_slice(&untrusted::read(&folder.join("record.json"), untrusted::LARGEST_TEXT).ok()?).ok()
 }

@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 
 use zip::ZipArchive;
 
+use crate::untrusted::{self, shown};
+
 use crate::pickle::{self, Element, Id, TensorReference, Value, Values, Vocabulary};
 
 /// Bytes read and made from a checkpoint, per byte of the file: bf16 doubles, overlapping tensors count each.
@@ -22,7 +24,7 @@ const LARGEST_GROWTH: u64 = 8;
 #[non_exhaustive]
 pub enum CheckpointError {
     /// It cannot be read.
-    #[error("{path}: cannot be read ({source}); check the path and the permissions", path = path.display())]
+    #[error("{path}: cannot be read ({source}); check the path and the permissions", path = shown(path))]
     File {
         /// The file.
         path: PathBuf,
@@ -30,7 +32,7 @@ pub enum CheckpointError {
         source: std::io::Error,
     },
     /// It is not a checkpoint, or holds what is refused.
-    #[error("{path}: {message}; {fix}", path = path.display())]
+    #[error("{path}: {message}; {fix}", path = shown(path))]
     Refused {
         /// The file.
         path: PathBuf,
@@ -40,7 +42,7 @@ pub enum CheckpointError {
         fix: &'static str,
     },
     /// One tensor cannot be read.
-    #[error("{path}: key `{key}`: found {found}, expected {expected}; {fix}", path = path.display())]
+    #[error("{path}: key `{key}`: found {found}, expected {expected}; {fix}", path = shown(path))]
     Tensor {
         /// The file.
         path: PathBuf,
@@ -56,6 +58,7 @@ pub enum CheckpointError {
 }
 
 const DAMAGED: &str = "the file is damaged: fetch it again";
+const TOO_LARGE: &str = "a checkpoint of weights is several times smaller: take them from their authors again";
 const RESAVE: &str = "open it with PyTorch and write it again with torch.save(model.state_dict(), FILE)";
 const CHOOSE: &str = "name the one that holds the weights with --key";
 
@@ -80,7 +83,8 @@ pub struct CheckpointTensor {
 /// The tensors of the checkpoint by name. `key` names the dict that holds them (`vip`); without it the file itself is
 /// that dict, or has exactly one dict of tensors.
 pub fn read(path: &Path, key: Option<&str>) -> Result<BTreeMap<String, CheckpointTensor>, CheckpointError> {
-    let bytes = std::fs::read(path).map_err(|source| CheckpointError::File { path: path.to_path_buf(), source })?;
+    let bytes = untrusted::read(path, untrusted::LARGEST_WEIGHTS)
+        .map_err(|source| CheckpointError::File { path: path.to_path_buf(), source })?;
     read_bytes(path, &bytes, key)
 }
 
@@ -91,8 +95,8 @@ pub fn read_bytes(
     key: Option<&str>,
 ) -> Result<BTreeMap<String, CheckpointTensor>, CheckpointError> {
     let mut archive = Archive::open(path, bytes)?;
-    let values =
-        pickle::run(&archive.pickle()?, Vocabulary::Torch).map_err(|message| archive.refused(message, RESAVE))?;
+    let values = pickle::run(&archive.pickle()?, Vocabulary::Torch)
+        .map_err(|error| archive.refused(error.to_string(), RESAVE))?;
     let dict = select(&values, key).map_err(|message| archive.refused(message, CHOOSE))?;
     let mut tensors = BTreeMap::new();
     for (name, value, _) in values.entries(dict).into_iter().flatten() {
@@ -187,7 +191,8 @@ impl<'a> Archive<'a> {
             .read_to_end(&mut out)
             .map_err(|error| damaged(format!("cannot be read ({error})")))?;
         if out.len() as u64 > limit {
-            return Err(damaged(format!("is longer than {limit} bytes")));
+            let message = format!("its entry `{}` unfolds to more than {limit} bytes", name.escape_debug());
+            return Err(CheckpointError::Refused { path: self.path.to_path_buf(), message, fix: TOO_LARGE });
         }
         self.budget -= out.len() as u64;
         Ok(out)

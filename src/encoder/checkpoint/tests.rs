@@ -138,7 +138,7 @@ fn announced_lengths_allocate_nothing() {
     for bomb in
         [&b"\x80\x04\x8d\xff\xff\xff\xff\xff\xff\xff\x7fx"[..], b"\x80\x02X\xff\xff\xff\xffx", b"\x80\x02\x8a\xff\x00"]
     {
-        assert!(pickle::run(bomb, Vocabulary::Torch).unwrap_err().contains("bytes are announced"));
+        assert!(pickle::run(bomb, Vocabulary::Torch).unwrap_err().to_string().contains("bytes are announced"));
     }
 }
 

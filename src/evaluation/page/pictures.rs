@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::evaluation::journal::TrialRecord;
+use crate::untrusted;
 
 /// Bytes of base64 that all pictures of a page may take together; the rest of a page is below 3 MB.
 const PAGE_BYTES: usize = 20_000_000;
@@ -39,7 +40,10 @@ impl Pictures {
             spread(record.pictures.len(), count)
                 .filter_map(|i| {
                     let picture = &record.pictures[i];
-                    Some((picture.seconds, base64(&fs::read(folder.join(&picture.file)).ok()?)))
+                    Some((
+                        picture.seconds,
+                        base64(&untrusted::read(&folder.join(&picture.file), untrusted::LARGEST_PICTURE).ok()?),
+                    ))
                 })
                 .collect()
         };

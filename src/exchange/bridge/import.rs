@@ -6,18 +6,18 @@ use std::sync::Arc;
 
 use super::MOST_NUMBERS;
 use crate::exchange::arrived::{
-    Arrived, ArrivedStep, MOST_STEPS, PLAIN_START, Picture, own_end, own_start, plain_start, task_name, wall_clock,
+    Arrived, ArrivedStep, MOST_STEPS, PICTURES_FIT, PLAIN_START, Picture, own_end, own_start, picture_budget,
+    plain_start, task_name, wall_clock,
 };
-use crate::exchange::error::{DAMAGED, read_error, source_error};
+use crate::exchange::error::{DAMAGED, TOO_LARGE, read_error, source_error};
 use crate::exchange::staging::Staging;
 use crate::exchange::{ExchangeError, ImportOptions, Imported};
 use crate::observation::{JointVector, MAX_JOINTS};
-use crate::pickle::{Id, Value, Values, Vocabulary, run};
+use crate::pickle::{Id, PickleError, Value, Values, Vocabulary, run};
+use crate::untrusted::{self, LARGEST_PICTURE, LARGEST_TEXT};
 
 /// How deep below the source trajectories are looked for.
 const DEEPEST: usize = 10;
-/// Largest picture file read \[bytes\].
-const LARGEST_FILE: u64 = 64 << 20;
 /// Most cameras of a trajectory.
 const MOST_CAMERAS: usize = 16;
 /// Bridge's policy rate \[Hz\]: a move takes 0.2 s.
@@ -42,7 +42,7 @@ pub fn import_bridge(
     let (mut steps, mut notes, mut names) = (0, BTreeSet::new(), BTreeSet::new());
     for (index, folder) in found.iter().enumerate() {
         let origin = folder.strip_prefix(source).unwrap_or(folder).to_string_lossy().into_owned();
-        let arrived = trajectory(folder, origin, index, &mut names)?;
+        let arrived = trajectory(source, folder, origin, index, &mut names)?;
         steps += arrived.steps.len() as u64;
         notes.extend(arrived.record(staging.path(), options)?);
         progress(index + 1, found.len());
@@ -83,10 +83,17 @@ struct Pickled {
 }
 
 impl Pickled {
-    fn read(path: PathBuf) -> Result<Self, ExchangeError> {
-        let bytes = read_file(&path, Vocabulary::Numpy.longest() as u64)?;
-        let values = run(&bytes, Vocabulary::Numpy)
-            .map_err(|message| source_error(&path, "pickle", message, "arrays, lists, dicts and strings", DAMAGED))?;
+    fn read(root: &Path, path: PathBuf) -> Result<Self, ExchangeError> {
+        let bytes = untrusted::read_inside(root, &path, Vocabulary::Numpy.longest() as u64);
+        let bytes = bytes.map_err(read_error(&path))?;
+        let values = run(&bytes, Vocabulary::Numpy).map_err(|error| {
+            let fix = match error {
+                PickleError::Malformed(_) => DAMAGED,
+                PickleError::Unsupported(_) => "leave the trajectory out: it was not written by Bridge's programs",
+                PickleError::TooLarge(_) => TOO_LARGE,
+            };
+            source_error(&path, "pickle", error, "arrays, lists, dicts and strings", fix)
+        })?;
         Ok(Self { path, values })
     }
 
@@ -121,26 +128,19 @@ impl Pickled {
     }
 }
 
-fn read_file(path: &Path, largest: u64) -> Result<Vec<u8>, ExchangeError> {
-    let about = path.metadata().map_err(read_error(path))?;
-    if about.len() > largest {
-        let expected = format!("at most {largest} bytes");
-        return Err(source_error(path, "file", format!("{} bytes", about.len()), expected, DAMAGED));
-    }
-    std::fs::read(path).map_err(read_error(path))
-}
-
+/// The trajectory in `folder`, which lies below `root`: no link in it leads out of that.
 fn trajectory(
+    root: &Path,
     folder: &Path,
     origin: String,
     index: usize,
     names: &mut BTreeSet<String>,
 ) -> Result<Arrived, ExchangeError> {
     let mut notes = BTreeSet::new();
-    let observed = Pickled::read(folder.join("obs_dict.pkl"))?;
-    let decided = Pickled::read(folder.join("policy_out.pkl"))?;
+    let observed = Pickled::read(root, folder.join("obs_dict.pkl"))?;
+    let decided = Pickled::read(root, folder.join("policy_out.pkl"))?;
     let about = match folder.join("agent_data.pkl") {
-        path if path.is_file() => Pickled::read(path).ok(),
+        path if path.is_file() => Pickled::read(root, path).ok(),
         _ => None,
     };
     let decisions = actions(&decided)?;
@@ -183,7 +183,7 @@ fn trajectory(
             notes.extend(PLAIN_START.map(String::from));
             notes.insert(format!("policy rate: {RATE} Hz, Bridge's own"));
             notes.insert("robot: `widowx`, Bridge's own".into());
-            plain_start(index, "widowx".into(), instruction(folder, &mut notes)?, RATE)
+            plain_start(index, "widowx".into(), instruction(root, folder, &mut notes)?, RATE)
         }
     };
     if start.joint_names.len() != width {
@@ -204,6 +204,7 @@ fn trajectory(
         Some(row) if row.len() == width => JointVector::from_slice(row),
         _ => JointVector::zeros(width),
     };
+    let mut budget = picture_budget();
     let mut steps = Vec::with_capacity(count);
     for (step, (action, label)) in decisions.into_iter().enumerate() {
         let seconds = match &stamps {
@@ -214,7 +215,11 @@ fn trajectory(
         for camera in 0..cameras.len() {
             let at = captured.as_ref().map_or(seconds, |rows| rows[step][camera] - origin_seconds);
             let file = folder.join(format!("images{camera}/im_{step}.jpg"));
-            pictures.push((at, Picture::File(read_file(&file, LARGEST_FILE)?)));
+            let bytes = untrusted::read_inside(root, &file, LARGEST_PICTURE).map_err(read_error(&file))?;
+            budget
+                .take(bytes.len() as u64)
+                .map_err(|error| source_error(&file, "pictures", error, PICTURES_FIT, TOO_LARGE))?;
+            pictures.push((at, Picture::File(bytes)));
         }
         steps.push(ArrivedStep {
             state: seven(&states[step]),
@@ -282,10 +287,13 @@ fn actions(decided: &Pickled) -> Result<Vec<Asked>, ExchangeError> {
 }
 
 /// The first line of `lang.txt`; a line that says how sure the annotator was is none.
-fn instruction(folder: &Path, notes: &mut BTreeSet<String>) -> Result<String, ExchangeError> {
+fn instruction(root: &Path, folder: &Path, notes: &mut BTreeSet<String>) -> Result<String, ExchangeError> {
     let path = folder.join("lang.txt");
     let text = match path.is_file() {
-        true => String::from_utf8_lossy(&read_file(&path, 1 << 20)?).into_owned(),
+        true => {
+            let bytes = untrusted::read_inside(root, &path, LARGEST_TEXT).map_err(read_error(&path))?;
+            String::from_utf8_lossy(&bytes).into_owned()
+        }
         false => String::new(),
     };
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("confidence"));

@@ -41,8 +41,8 @@ pub(super) fn cameras(info_path: &Path, info: &Info) -> Result<Vec<Source>, Exch
 }
 
 /// The first camera is the policy's. JSON has no order; the columns of an export of ours do, in this file of the data.
-pub(super) fn order_by_columns(cameras: &mut [Source], data: &Path) {
-    let Ok(rows) = Rows::open(data, &[], &[]) else { return };
+pub(super) fn order_by_columns(cameras: &mut [Source], root: &Path, data: &Path) {
+    let Ok(rows) = Rows::open(root, data, &[], &[]) else { return };
     let place = |key: &str| rows.columns.iter().position(|column| column == key).unwrap_or(usize::MAX);
     cameras.sort_by_cached_key(|camera| {
         (place(&format!("{CAPTURE_TIME}{}", camera.name)), place(&camera.key), camera.name.clone())

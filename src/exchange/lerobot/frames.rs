@@ -8,10 +8,10 @@ use super::info::{Info, read_info};
 use super::places::{Place, places};
 use super::reading::Rows;
 use crate::exchange::ExchangeError;
-use crate::exchange::error::{DAMAGED, source_error};
+use crate::exchange::error::{DAMAGED, read_error, source_error};
 use crate::exchange::ffmpeg::{Frame, VideoReader, find_ffmpeg};
-use crate::recording::{RecordedImage, png};
-use crate::time::Timestamp;
+use crate::recording::{jpeg, png};
+use crate::untrusted;
 
 /// The pictures of one camera of a LeRobot v3.0 data set of any robot: nothing else of it is looked at.
 pub struct LerobotFrames {
@@ -33,9 +33,9 @@ impl LerobotFrames {
         ffmpeg: Option<&Path>,
     ) -> Result<Self, ExchangeError> {
         let info_path = root.join("meta/info.json");
-        let info = read_info(&info_path)?;
+        let info = read_info(root, &info_path)?;
         let mut cameras = cameras(&info_path, &info)?;
-        order_by_columns(&mut cameras, &path_inside(root, &info_path, &info.data_path, "", (0, 0))?);
+        order_by_columns(&mut cameras, root, &path_inside(root, &info_path, &info.data_path, "", (0, 0))?);
         let names: Vec<String> = cameras.iter().map(|camera| camera.name.to_string()).collect();
         let Some(camera) = choose(&names).filter(|place| *place < cameras.len()).map(|place| cameras.remove(place))
         else {
@@ -102,6 +102,7 @@ impl LerobotFrames {
         if !(0.0..1e9).contains(&first) {
             return Err(refuse(format!("from_timestamp {from}"), "seconds within the video".into()).into());
         }
+        untrusted::open_inside(&self.root, &path).map_err(read_error(&path))?;
         // Half a picture early, so that rounding cannot lose the first.
         let mut reader = VideoReader::open_at(ffmpeg, &path, "mp4", (first - 0.5) / self.info.fps)?;
         for done in 0..place.length {
@@ -126,7 +127,7 @@ impl LerobotFrames {
     ) -> Result<(), E> {
         let path = path_inside(&self.root, &self.info_path, &self.info.data_path, "", place.data)?;
         let key = self.camera.key.as_str();
-        let mut rows = Rows::open_part(&path, &["episode_index", key], &[], (first, place.length))?;
+        let mut rows = Rows::open_part(&self.root, &path, &["episode_index", key], &[], (first, place.length))?;
         let mut done = 0;
         while let Some(batch) = rows.next()? {
             let episodes = batch.counts("episode_index")?;
@@ -155,8 +156,5 @@ fn decoded(file: &[u8]) -> Result<Frame, String> {
     if file.starts_with(b"\x89PNG") {
         return png::decode(file);
     }
-    let (camera, captured_at) = ("".into(), Timestamp::ZERO);
-    let picture = RecordedImage { camera, captured_at, sequence: 0, camera_size: (0, 0), jpeg: file.to_vec() };
-    let image = picture.decode().map_err(|error| error.to_string())?;
-    Ok((image.width, image.height, image.pixels.to_vec()))
+    jpeg::decode(file, false)
 }

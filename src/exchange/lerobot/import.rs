@@ -8,12 +8,15 @@ use super::info::{Info, check_seven, read_info};
 use super::places::{Place, places};
 use super::reading::{Batch, Rows};
 use super::*;
-use crate::exchange::arrived::{Arrived, ArrivedStep, PLAIN_START, Picture, own_end, own_start, plain_start};
-use crate::exchange::error::{DAMAGED, source_error};
+use crate::exchange::arrived::{
+    Arrived, ArrivedStep, PICTURES_FIT, PLAIN_START, Picture, own_end, own_start, picture_budget, plain_start,
+};
+use crate::exchange::error::{DAMAGED, TOO_LARGE, read_error, source_error};
 use crate::exchange::ffmpeg::{VideoReader, find_ffmpeg};
 use crate::exchange::staging::Staging;
 use crate::exchange::{ExchangeError, ImportOptions, Imported};
 use crate::observation::{JointVector, MAX_JOINTS};
+use crate::untrusted;
 
 /// Reads a LeRobot data set into recordings in the new folder `out`; `progress` hears how many of how many are done.
 pub fn import_lerobot(
@@ -67,7 +70,7 @@ struct DataSet {
 impl DataSet {
     fn open(root: &Path, options: &ImportOptions) -> Result<Self, ExchangeError> {
         let info_path = root.join("meta/info.json");
-        let info = read_info(&info_path)?;
+        let info = read_info(root, &info_path)?;
         let refuse = |key: &str, found: String, expected: &str| source_error(&info_path, key, found, expected, CONVERT);
         let feature = |key: &str| {
             info.features.get(key).ok_or_else(|| refuse("features", format!("no `{key}`"), "a feature of this name"))
@@ -114,7 +117,7 @@ impl DataSet {
     /// See [`order_by_columns`].
     fn order_cameras(&mut self) -> Result<(), ExchangeError> {
         let path = self.path(&self.info.data_path, "", (0, 0))?;
-        order_by_columns(&mut self.cameras, &path);
+        order_by_columns(&mut self.cameras, &self.root, &path);
         Ok(())
     }
 
@@ -192,11 +195,12 @@ impl DataSet {
             let mut needed = vec![STATE, ACTION, "timestamp", "episode_index"];
             needed.extend(self.cameras.iter().filter(|camera| !camera.is_video).map(|camera| camera.key.as_str()));
             let wished: Vec<&str> = wished.iter().map(String::as_str).collect();
-            let rows = Rows::open(path, &needed, &wished)?;
+            let rows = Rows::open(&self.root, path, &needed, &wished)?;
             self.data = Some((place.data, rows, VecDeque::new()));
         }
         let (cameras, joints) = (&self.cameras, self.joints.len());
         let Some((_, file, waiting)) = &mut self.data else { return Ok(Vec::new()) };
+        let mut budget = picture_budget();
         let mut rows = Vec::new();
         while (rows.len() as u64) < place.length {
             if waiting.is_empty() {
@@ -209,7 +213,15 @@ impl DataSet {
                 }
             }
             match waiting.pop_front() {
-                Some(row) if row.episode == place.index => rows.push(row),
+                Some(row) if row.episode == place.index => {
+                    // One picture may stand in every row and take its room in the file once.
+                    let bytes = row.files.iter().map(Vec::len).sum::<usize>() + size_of::<Row>();
+                    budget.take(bytes as u64).map_err(|error| {
+                        let found = format!("{error} by row {} of {}", rows.len(), place.length);
+                        source_error(path, format!("episode {}", place.index), found, PICTURES_FIT, TOO_LARGE)
+                    })?;
+                    rows.push(row);
+                }
                 Some(row) => {
                     let found = format!("{} after {} rows of episode {}", row.episode, rows.len(), place.index);
                     let expected = format!("{} rows in one stretch, as meta/episodes says", place.length);
@@ -246,11 +258,13 @@ impl DataSet {
             if !(0.0..1e9).contains(&first) {
                 return Err(refuse(format!("from_timestamp {from}"), "seconds within the video".into()));
             }
+            untrusted::open_inside(&self.root, &path).map_err(read_error(&path))?;
             let open = &mut self.videos[camera];
             let reader = match open {
                 Some((path, reader)) if path == of && reader.next <= first as u64 => reader,
                 other => &mut other.insert((*of, VideoReader::open(&ffmpeg, &path)?)).1,
             };
+            let mut budget = picture_budget();
             let mut pictures = VecDeque::new();
             while (pictures.len() as u64) < place.length {
                 let at = reader.next;
@@ -263,7 +277,11 @@ impl DataSet {
                     return Err(refuse(format!("{width}x{height}"), format!("{w}x{h}, as info.json says")));
                 }
                 if at >= first as u64 {
-                    pictures.push_back(Picture::of_pixels(width, height, pixels)?);
+                    let picture = Picture::of_pixels(width, height, pixels)?;
+                    budget.take(picture.len() as u64).map_err(|error| {
+                        source_error(&path, format!("episode {}", place.index), error, PICTURES_FIT, TOO_LARGE)
+                    })?;
+                    pictures.push_back(picture);
                 }
             }
             per_camera.push(pictures);

@@ -9,10 +9,8 @@ use serde_json::{Value, json};
 use super::columns::{Column, Kind};
 use super::{CONVERT, STATE, VERSION};
 use crate::exchange::ExchangeError;
-use crate::exchange::error::{DAMAGED, read_error, source_error};
-
-/// Largest `info.json` read \[bytes\].
-const LARGEST_INFO: u64 = 16 << 20;
+use crate::exchange::error::{read_error, source_error};
+use crate::untrusted;
 
 /// As much of `meta/info.json` as an import needs.
 #[derive(Debug, Deserialize, Serialize)]
@@ -133,13 +131,8 @@ pub(super) fn hugging_face(columns: &[Column], pictures: &[String]) -> String {
 }
 
 /// Reads as much of it as an import needs.
-pub(super) fn read_info(path: &Path) -> Result<Info, ExchangeError> {
-    let about = path.metadata().map_err(read_error(path))?;
-    if about.len() > LARGEST_INFO {
-        let expected = format!("at most {LARGEST_INFO}");
-        return Err(source_error(path, "file", format!("{} bytes", about.len()), expected, DAMAGED));
-    }
-    let bytes = std::fs::read(path).map_err(read_error(path))?;
+pub(super) fn read_info(root: &Path, path: &Path) -> Result<Info, ExchangeError> {
+    let bytes = untrusted::read_inside(root, path, untrusted::LARGEST_TEXT).map_err(read_error(path))?;
     let mut json = serde_json::Deserializer::from_slice(&bytes);
     let info: Info = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         source_error(path, error.path().to_string(), error.inner(), "what LeRobot v3.0 writes", CONVERT)

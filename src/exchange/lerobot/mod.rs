@@ -15,6 +15,7 @@ mod export;
 mod frames;
 mod import;
 mod info;
+mod pages;
 mod places;
 mod reading;
 mod tables;

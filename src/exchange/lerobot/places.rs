@@ -6,7 +6,11 @@ use super::reading::Rows;
 use super::{CONVERT, EPISODE_END, EPISODE_START};
 use crate::exchange::ExchangeError;
 use crate::exchange::arrived::MOST_STEPS;
-use crate::exchange::error::{read_error, source_error};
+use crate::exchange::error::{TOO_LARGE, read_error, source_error};
+use crate::untrusted::Budget;
+
+/// Most memory that the table of episodes may take \[bytes\]: a million episodes with a sentence each.
+const LARGEST_TABLE: u64 = 256 << 20;
 
 /// Where an episode's data are.
 pub(super) struct Place {
@@ -30,9 +34,10 @@ pub(super) fn places(root: &Path, videos: &[String]) -> Result<Vec<Place>, Excha
         .collect();
     let mut needed = vec!["episode_index", "tasks", "length", "data/chunk_index", "data/file_index"];
     needed.extend(more.iter().map(String::as_str));
+    let mut budget = Budget::new("the table of episodes", LARGEST_TABLE);
     let mut places = Vec::new();
     for path in tables(&root.join("meta/episodes"))? {
-        let mut rows = Rows::open(&path, &needed, &[EPISODE_START, EPISODE_END])?;
+        let mut rows = Rows::open(root, &path, &needed, &[EPISODE_START, EPISODE_END])?;
         while let Some(batch) = rows.next()? {
             let (indices, lengths) = (batch.counts("episode_index")?, batch.counts("length")?);
             let (chunks, files) = (batch.counts("data/chunk_index")?, batch.counts("data/file_index")?);
@@ -50,7 +55,7 @@ pub(super) fn places(root: &Path, videos: &[String]) -> Result<Vec<Place>, Excha
                     let found = format!("{} of episode {}", lengths[row], indices[row]);
                     return Err(source_error(&path, "length", found, "1 to 1000000", CONVERT));
                 }
-                places.push(Place {
+                let place = Place {
                     index: indices[row],
                     length: lengths[row],
                     task: tasks[row].first().cloned().unwrap_or_default(),
@@ -58,7 +63,14 @@ pub(super) fn places(root: &Path, videos: &[String]) -> Result<Vec<Place>, Excha
                     videos: of_videos.iter().map(|(c, f, from)| ((c[row], f[row]), from[row])).collect(),
                     start: starts.as_ref().map(|texts| texts[row].clone()),
                     end: ends.as_ref().map(|texts| texts[row].clone()),
-                });
+                };
+                let texts = [Some(&place.task), place.start.as_ref(), place.end.as_ref()];
+                let own = size_of::<Place>() + size_of_val(place.videos.as_slice());
+                let bytes = own + texts.into_iter().flatten().map(String::len).sum::<usize>();
+                budget.take(bytes as u64).map_err(|error| {
+                    source_error(&path, "rows", error, "a table of episodes that fits the memory", TOO_LARGE)
+                })?;
+                places.push(place);
             }
         }
     }

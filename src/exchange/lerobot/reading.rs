@@ -1,6 +1,7 @@
 //! Typed columns out of a stranger's parquet file.
 
 use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
@@ -14,11 +15,19 @@ use arrow_schema::DataType;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
+use super::pages::{Unfit, largest_page};
 use crate::exchange::ExchangeError;
-use crate::exchange::error::{DAMAGED, read_error, source_error};
+use crate::exchange::error::{DAMAGED, TOO_LARGE, UNSUPPORTED, read_error, source_error};
+use crate::untrusted;
 
 /// Rows read at a time: few, for each may hold pictures.
 const ROWS: usize = 64;
+/// Fewer, where one value alone could be so large that they would take more \[bytes\].
+const LARGEST_BATCH: u64 = 64 << 20;
+/// Largest table read \[bytes\]; LeRobot begins a new file at 100 MB.
+const LARGEST_TABLE: u64 = 16 << 30;
+/// Largest description at a table's end \[bytes\]: it unfolds a hundredfold. An episode of ours takes 3 kB of it.
+const LARGEST_FOOTER: u64 = 16 << 20;
 
 /// A parquet file, some columns of it, some rows at a time.
 pub(super) struct Rows {
@@ -33,24 +42,34 @@ pub(super) struct Rows {
 
 impl Rows {
     /// Opens a file for the `needed` columns and those of the `wished` that it has.
-    pub fn open(path: &Path, needed: &[&str], wished: &[&str]) -> Result<Self, ExchangeError> {
-        Self::open_rows(path, needed, wished, None)
+    pub fn open(root: &Path, path: &Path, needed: &[&str], wished: &[&str]) -> Result<Self, ExchangeError> {
+        Self::open_rows(root, path, needed, wished, None)
     }
 
     /// The same for some of the rows: those from a first on, and how many.
-    pub fn open_part(path: &Path, needed: &[&str], wished: &[&str], part: (u64, u64)) -> Result<Self, ExchangeError> {
-        Self::open_rows(path, needed, wished, Some(part))
+    pub fn open_part(
+        root: &Path,
+        path: &Path,
+        needed: &[&str],
+        wished: &[&str],
+        part: (u64, u64),
+    ) -> Result<Self, ExchangeError> {
+        Self::open_rows(root, path, needed, wished, Some(part))
     }
 
     fn open_rows(
+        root: &Path,
         path: &Path,
         needed: &[&str],
         wished: &[&str],
         part: Option<(u64, u64)>,
     ) -> Result<Self, ExchangeError> {
-        let file = File::open(path).map_err(read_error(path))?;
+        let file = untrusted::open_inside(root, path).map_err(read_error(path))?;
+        let length = untrusted::length_of(&file, LARGEST_TABLE).map_err(read_error(path))?;
         let opened = guarded(path, || {
-            let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| error.to_string())?;
+            check_footer(&file, length)?;
+            let twin = file.try_clone().map_err(|error| Unfit::Damaged(error.to_string()))?;
+            let builder = ParquetRecordBatchReaderBuilder::try_new(twin).map_err(unfit)?;
             let names: Vec<String> = builder.schema().fields().iter().map(|field| field.name().clone()).collect();
             let places: Vec<Option<usize>> =
                 needed.iter().map(|key| names.iter().position(|name| name == key)).collect();
@@ -60,13 +79,15 @@ impl Rows {
             let more = wished.iter().filter_map(|key| names.iter().position(|name| name == key));
             let mask = ProjectionMask::roots(builder.parquet_schema(), places.into_iter().flatten().chain(more));
             let announced = builder.metadata().file_metadata().num_rows();
-            let mut builder = builder.with_projection(mask).with_batch_size(ROWS);
+            let largest = largest_page(&file, builder.metadata(), &mask)?;
+            let rows = (LARGEST_BATCH / largest.max(1)).clamp(1, ROWS as u64) as usize;
+            let mut builder = builder.with_projection(mask).with_batch_size(rows);
             if let Some((first, count)) = part {
                 let [first, count] = [first, count].map(|rows| usize::try_from(rows).unwrap_or(usize::MAX));
                 builder = builder.with_offset(first).with_limit(count);
             }
             let reader = builder.build();
-            reader.map(|reader| Ok((reader, names, announced))).map_err(|error| error.to_string())
+            reader.map(|reader| Ok((reader, names, announced))).map_err(unfit)
         })?;
         match opened {
             Ok((reader, columns, announced)) => {
@@ -82,7 +103,8 @@ impl Rows {
     /// The next rows; `None` after the last.
     pub fn next(&mut self) -> Result<Option<Batch>, ExchangeError> {
         let Some(reader) = &mut self.reader else { return Ok(None) };
-        let batch = guarded(&self.path, || reader.next().transpose().map_err(|error| error.to_string()));
+        let batch =
+            guarded(&self.path, || reader.next().transpose().map_err(|error| Unfit::Damaged(error.to_string())));
         if !matches!(batch, Ok(Some(_))) {
             self.reader = None;
         }
@@ -91,10 +113,39 @@ impl Rows {
 }
 
 /// Runs the parquet library on bytes of a stranger: it asserts on some damaged files where it should answer an error.
-fn guarded<T>(path: &Path, work: impl FnOnce() -> Result<T, String>) -> Result<T, ExchangeError> {
-    let outcome =
-        catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err("its bytes contradict each other".into()));
-    outcome.map_err(|found| source_error(path, "parquet", found, "a readable parquet file", DAMAGED))
+fn guarded<T>(path: &Path, work: impl FnOnce() -> Result<T, Unfit>) -> Result<T, ExchangeError> {
+    let outcome = catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|_| Err(Unfit::Damaged("its bytes contradict each other".into())));
+    outcome.map_err(|unfit| {
+        let (found, expected, fix) = match unfit {
+            Unfit::Damaged(found) => (found, "a readable parquet file", DAMAGED),
+            Unfit::TooLarge(found) => (found, "pages of at most 64 MiB and 4194304 values", TOO_LARGE),
+            Unfit::Unsupported(found) => (found, "columns without compression or with snappy", UNSUPPORTED),
+        };
+        source_error(path, "parquet", found, expected, fix)
+    })
+}
+
+fn unfit(error: parquet::errors::ParquetError) -> Unfit {
+    match error {
+        parquet::errors::ParquetError::NYI(found) => Unfit::Unsupported(found),
+        other => Unfit::Damaged(other.to_string()),
+    }
+}
+
+/// The file's last eight bytes: the length of its description and `PAR1`.
+fn check_footer(file: &File, length: u64) -> Result<(), Unfit> {
+    let mut end = [0; 8];
+    // What has no such end is for the library to refuse.
+    let Some(at) = length.checked_sub(end.len() as u64) else { return Ok(()) };
+    file.read_exact_at(&mut end, at).map_err(|error| Unfit::Damaged(error.to_string()))?;
+    let announced = u64::from(u32::from_le_bytes([end[0], end[1], end[2], end[3]]));
+    match &end[4..] {
+        b"PAR1" if announced > LARGEST_FOOTER && announced < length => {
+            Err(Unfit::TooLarge(format!("a description of {announced} bytes")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Some rows of a file.

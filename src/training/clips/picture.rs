@@ -1,23 +1,15 @@
 //! One picture: out of its file, and brought to the size of the frames.
 
-use std::io::Cursor;
 use std::path::Path;
 
-use anyhow::{Context, anyhow, bail, ensure};
-use zune_jpeg::JpegDecoder;
-use zune_jpeg::zune_core::colorspace::ColorSpace;
-use zune_jpeg::zune_core::options::DecoderOptions;
+use anyhow::{Context, anyhow, bail};
 
 use super::Fit;
 use crate::encoder::policy_image;
 use crate::observation::Image;
-use crate::recording::png;
+use crate::recording::{jpeg, png};
 use crate::time::Timestamp;
-
-/// Largest picture file read \[bytes\].
-const LARGEST_FILE: u64 = 64 << 20;
-/// Largest picture read \[pixels a side\].
-const LARGEST_SIDE: usize = 8192;
+use crate::untrusted;
 
 /// RGB, (height, width, 3).
 pub(super) struct Picture {
@@ -29,9 +21,7 @@ pub(super) struct Picture {
 /// The picture in a JPEG or PNG file.
 pub(super) fn read(path: &Path) -> anyhow::Result<Picture> {
     let fail = || format!("{}: cannot be read; restore the frame, or leave its clip out", path.display());
-    let length = path.metadata().with_context(fail)?.len();
-    ensure!(length <= LARGEST_FILE, "{}: {length} bytes, at most {LARGEST_FILE} are read", path.display());
-    let bytes = std::fs::read(path).with_context(fail)?;
+    let bytes = untrusted::read(path, untrusted::LARGEST_PICTURE).with_context(fail)?;
     decode(&bytes).map_err(|found| anyhow!("{}: {found}; restore the frame, or leave its clip out", path.display()))
 }
 
@@ -49,18 +39,7 @@ fn decode(bytes: &[u8]) -> Result<Picture, String> {
     if last([0xff, 0xd9]) < last([0xff, 0xda]) {
         return Err("the JPEG file is cut off".into());
     }
-    let options = DecoderOptions::default()
-        .jpeg_set_out_colorspace(ColorSpace::RGB)
-        .set_strict_mode(true)
-        .set_max_width(LARGEST_SIDE)
-        .set_max_height(LARGEST_SIDE);
-    let mut decoder = JpegDecoder::new_with_options(Cursor::new(bytes), options);
-    let pixels = decoder.decode().map_err(|error| format!("not a readable JPEG: {error:?}"))?;
-    let info = decoder.info().ok_or("a JPEG without a size")?;
-    let (width, height) = (u32::from(info.width), u32::from(info.height));
-    if pixels.len() as u64 != u64::from(width) * u64::from(height) * 3 {
-        return Err(format!("{} bytes after decoding {width}x{height} RGB", pixels.len()));
-    }
+    let (width, height, pixels) = jpeg::decode(bytes, true)?;
     Ok(Picture { width, height, pixels })
 }
 

@@ -1,0 +1,241 @@
+//! Looks at the sizes that a parquet file's pages announce, before the library takes memory for them.
+//!
+//! A page says how long it is once unfolded and how many values it holds; the library believes it. A page of a few bytes
+//! can say 2 GiB, and one picture in a dictionary can stand in every row. Only the beginnings of pages are read here: the
+//! first fields of thrift's compact protocol (<https://github.com/apache/parquet-format>, `PageHeader`).
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+use parquet::arrow::ProjectionMask;
+use parquet::basic::Compression;
+use parquet::file::metadata::ParquetMetaData;
+
+/// Largest page, unfolded \[bytes\]. Writers end a page at 1 MiB, or at the value that passes it: a picture.
+pub(super) const LARGEST_PAGE: u64 = 64 << 20;
+/// Most values of a page, and of a list in one row. Writers end a page at 20,000 rows, or at 1 MiB.
+const MOST_VALUES: u64 = 1 << 22;
+/// Longest beginning of a page \[bytes\]: it may hold the smallest and the largest value.
+const LONGEST_HEAD: usize = 1 << 20;
+/// Read at a time \[bytes\].
+const PART: usize = 1 << 16;
+
+/// Why a file is not read.
+#[derive(Debug, PartialEq)]
+pub(super) enum Unfit {
+    /// It contradicts itself.
+    Damaged(String),
+    /// It would take too much memory.
+    TooLarge(String),
+    /// It is of a kind that is not read here.
+    Unsupported(String),
+}
+
+/// The largest page, unfolded \[bytes\], of the columns in `mask`.
+pub(super) fn largest_page(file: &File, about: &ParquetMetaData, mask: &ProjectionMask) -> Result<u64, Unfit> {
+    let mut largest = 0;
+    let mut window = Window { file, start: 0, bytes: Vec::new() };
+    for group in about.row_groups() {
+        for (index, column) in group.columns().iter().enumerate().filter(|(index, _)| mask.leaf_included(*index)) {
+            if !matches!(column.compression(), Compression::UNCOMPRESSED | Compression::SNAPPY) {
+                return Err(Unfit::Unsupported(format!("column {index} compressed by {}", column.compression())));
+            }
+            let (mut at, length) = column.byte_range();
+            let end = at.saturating_add(length);
+            while at < end {
+                let (page, head) = window.page(at)?;
+                let unfolded = u64::try_from(page.unfolded).ok();
+                let folded = u64::try_from(page.folded).ok();
+                let (Some(unfolded), Some(folded)) = (unfolded, folded) else {
+                    return Err(Unfit::Damaged(format!("a page of {} bytes", page.folded.min(page.unfolded))));
+                };
+                let values = u64::try_from(page.values).unwrap_or(u64::MAX);
+                if unfolded > LARGEST_PAGE || values > MOST_VALUES {
+                    let found = format!("a page that unfolds to {unfolded} bytes, {values} values");
+                    return Err(Unfit::TooLarge(found));
+                }
+                largest = largest.max(unfolded);
+                at = at.saturating_add(head as u64).saturating_add(folded);
+            }
+        }
+    }
+    Ok(largest)
+}
+
+/// What a page says of itself.
+#[derive(Debug, Default, PartialEq)]
+struct Page {
+    unfolded: i64,
+    folded: i64,
+    values: i64,
+}
+
+/// The part of the file that was read last.
+struct Window<'a> {
+    file: &'a File,
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl Window<'_> {
+    /// The beginning of the page at `at`, and its length \[bytes\].
+    fn page(&mut self, at: u64) -> Result<(Page, usize), Unfit> {
+        let mut wanted = PART;
+        loop {
+            let skip = at.checked_sub(self.start).and_then(|skip| usize::try_from(skip).ok());
+            let there = skip.and_then(|skip| self.bytes.get(skip..)).unwrap_or_default();
+            if let Some(found) = parse(there) {
+                return Ok(found);
+            }
+            if wanted > LONGEST_HEAD {
+                return Err(Unfit::TooLarge(format!("a page whose beginning is longer than {LONGEST_HEAD} bytes")));
+            }
+            let before = if self.start == at { self.bytes.len() } else { 0 };
+            self.bytes.resize(wanted, 0);
+            let mut filled = 0;
+            while filled < wanted {
+                match self.file.read_at(&mut self.bytes[filled..], at.saturating_add(filled as u64)) {
+                    Ok(0) => break,
+                    Ok(count) => filled += count,
+                    Err(error) => return Err(Unfit::Damaged(error.to_string())),
+                }
+            }
+            self.bytes.truncate(filled);
+            self.start = at;
+            if filled <= before {
+                return Err(Unfit::Damaged(format!("no page at byte {at}")));
+            }
+            wanted *= 16;
+        }
+    }
+}
+
+/// Reads thrift's compact protocol; `None` where the bytes end too early or are none of it.
+struct Compact<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+fn parse(bytes: &[u8]) -> Option<(Page, usize)> {
+    let mut from = Compact { bytes, at: 0 };
+    let mut page = Page::default();
+    let mut field = 0;
+    while let Some(kind) = from.field(&mut field)? {
+        match (field, kind) {
+            (2, 5) => page.unfolded = from.signed()?,
+            (3, 5) => page.folded = from.signed()?,
+            // The headers of data, of a dictionary, of data in version 2: the number of values comes first.
+            (5 | 7 | 8, 12) => {
+                let mut inner = 0;
+                while let Some(kind) = from.field(&mut inner)? {
+                    match (inner, kind) {
+                        (1, 5) => page.values = from.signed()?,
+                        _ => from.skip(kind, 0)?,
+                    }
+                }
+            }
+            _ => from.skip(kind, 0)?,
+        }
+    }
+    Some((page, from.at))
+}
+
+impl Compact<'_> {
+    fn byte(&mut self) -> Option<u8> {
+        let byte = *self.bytes.get(self.at)?;
+        self.at += 1;
+        Some(byte)
+    }
+
+    fn varint(&mut self) -> Option<u64> {
+        let mut value = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte()?;
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Some(value);
+            }
+        }
+        None
+    }
+
+    /// A signed number in zigzag.
+    fn signed(&mut self) -> Option<i64> {
+        let value = self.varint()?;
+        Some((value >> 1) as i64 ^ -((value & 1) as i64))
+    }
+
+    /// The kind of the next field; `Some(None)` at the end of the struct.
+    fn field(&mut self, number: &mut i64) -> Option<Option<u8>> {
+        let byte = self.byte()?;
+        if byte == 0 {
+            return Some(None);
+        }
+        *number = match byte >> 4 {
+            0 => self.signed()?,
+            step => number.checked_add(i64::from(step))?,
+        };
+        Some(Some(byte & 0x0f))
+    }
+
+    fn skip(&mut self, kind: u8, depth: u8) -> Option<()> {
+        if depth > 8 {
+            return None;
+        }
+        match kind {
+            // True and false are the kind itself.
+            1 | 2 => {}
+            3 => _ = self.byte()?,
+            4..=6 => _ = self.varint()?,
+            7 => self.pass(8)?,
+            8 => {
+                let length = self.varint()?;
+                self.pass(length)?;
+            }
+            9 | 10 => {
+                let head = self.byte()?;
+                let count = if head >> 4 == 15 { self.varint()? } else { u64::from(head >> 4) };
+                for _ in 0..count {
+                    match head & 0x0f {
+                        1 | 2 => _ = self.byte()?,
+                        kind => self.skip(kind, depth + 1)?,
+                    }
+                }
+            }
+            12 => {
+                let mut number = 0;
+                while let Some(kind) = self.field(&mut number)? {
+                    self.skip(kind, depth + 1)?;
+                }
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+
+    fn pass(&mut self, count: u64) -> Option<()> {
+        let end = self.at.checked_add(usize::try_from(count).ok()?)?;
+        (end <= self.bytes.len()).then(|| self.at = end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A dictionary page's beginning as parquet-format's example of the compact protocol would have it: type 2, 100 bytes
+    /// that unfold to 300, checksum 7, 5 values in encoding 0.
+    const DICTIONARY: &[u8] = &[0x15, 4, 0x15, 0xd8, 4, 0x15, 0xc8, 1, 0x15, 14, 0x3c, 0x15, 10, 0x15, 0, 0, 0];
+
+    #[test]
+    fn a_pages_beginning_is_understood_and_a_cut_one_is_not() {
+        let page = Page { unfolded: 300, folded: 100, values: 5 };
+        assert_eq!(parse(DICTIONARY), Some((page, DICTIONARY.len())));
+        for cut in 0..DICTIONARY.len() {
+            assert_eq!(parse(&DICTIONARY[..cut]), None);
+        }
+        // A list that says it has 2^60 numbers, a struct in a struct in a struct.
+        assert_eq!(parse(&[0x19, 0xf5, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x0f]), None);
+        assert_eq!(parse(&[0x1c; 1000]), None);
+    }
+}
