@@ -126,11 +126,14 @@ impl Bench {
         self.plant.sense().joint_positions[0]
     }
 
-    /// Which of the Panda's forward controllers runs.
+    /// Which of the Panda's forward controllers runs; a WidowX has none, and must not fall.
     fn controller(&self) -> Option<ControlMode> {
         match &self.emulator {
             Emulator::Panda(panda) => panda.active(),
-            Emulator::WidowX(_) => None,
+            Emulator::WidowX(node) => {
+                assert!(node.torque(), "an arm without torque falls");
+                None
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
+use std::ptr::null_mut;
 
 use super::*;
 
@@ -39,10 +40,9 @@ fn signals_of_other_programs_hold_the_arm_first() {
 /// A terminal: the end that a person looks at, and the one a program runs on.
 fn terminal() -> (std::fs::File, OwnedFd) {
     let (mut ours, mut theirs) = (0, 0);
-    let none = std::ptr::null_mut();
     // SAFETY: the two numbers outlive the call; names and settings are not asked for; both descriptors are ours alone.
     unsafe {
-        assert_eq!(libc::openpty(&mut ours, &mut theirs, none.cast(), none.cast(), none.cast()), 0);
+        assert_eq!(libc::openpty(&mut ours, &mut theirs, null_mut(), null_mut(), null_mut()), 0);
         libc::fcntl(ours, libc::F_SETFD, libc::FD_CLOEXEC);
         (std::fs::File::from(OwnedFd::from_raw_fd(ours)), OwnedFd::from_raw_fd(theirs))
     }

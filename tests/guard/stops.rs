@@ -37,6 +37,18 @@ fn kill_9_of_a_program_that_pushes_a_panda_leaves_it_standing() {
     killed(Arm::Panda, ControlMode::Torque);
 }
 
+/// What the guard is there for: the same without it.
+#[test]
+fn an_arm_whose_guard_was_waived_moves_on_when_its_program_is_killed() {
+    for arm in [Arm::WidowX, Arm::Panda] {
+        let bench = Bench::new(arm);
+        let driver = bench.drive(ControlMode::Velocity, "waived");
+        let from = bench.at();
+        driver.signal(libc::SIGKILL);
+        until("it goes farther than any guarded one", || (bench.at() - from).abs() > 2.0 * FAR);
+    }
+}
+
 #[test]
 fn a_suspended_program_finds_its_arm_standing_and_does_not_move_it_again() {
     for arm in [Arm::WidowX, Arm::Panda] {
