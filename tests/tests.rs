@@ -18,6 +18,9 @@ mod exchange;
 /// Panda and FR3 over the Franka control interface.
 #[cfg(feature = "fci")]
 mod fci;
+/// Programs that drive an arm and are ended, suspended or killed; the guard.
+#[cfg(feature = "ros2")]
+mod guard;
 /// Every `train` killed and gone on with, at smoke scale.
 #[cfg(all(feature = "mujoco", feature = "torch"))]
 mod killed;

@@ -67,6 +67,9 @@ pub fn compare(arguments: &CompareArguments) -> anyhow::Result<u8> {
     let report = turns.play(&trial.out, options, &plans, &|| stop.is_raised())?;
     say!("{}", report.table());
     say!("report: {}", trial.out.join(COMPARISON_PAGE).display());
+    if turns.runner.faulted() {
+        return Ok(super::exit::FAULT);
+    }
     Ok(u8::from(!report.complete))
 }
 

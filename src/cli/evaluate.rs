@@ -180,6 +180,9 @@ pub fn evaluate(arguments: &EvaluateArguments) -> anyhow::Result<u8> {
     let report = score(trial, scenario, &mut runner, controls, &stop)?;
     say!("{}", report.table());
     say!("report: {}", trial.out.join("report.html").display());
+    if runner.faulted() {
+        return Ok(super::exit::FAULT);
+    }
     Ok(u8::from(!report.complete || report.total.aborted > 0))
 }
 

@@ -23,7 +23,7 @@ const STOPPED: u8 = 1;
 /// Wrong usage or configuration.
 const USAGE: u8 = 2;
 /// Hardware or runtime fault.
-const FAULT: u8 = 3;
+pub const FAULT: u8 = 3;
 
 /// The exit code for an error that ended a command.
 pub fn code(error: &anyhow::Error) -> u8 {
@@ -48,10 +48,8 @@ fn kind(error: &(dyn Error + 'static)) -> Option<u8> {
         // A mode that needs a guard, asked for without one.
         return Some(if *error == DriverError::Guard(GuardFault::Missing) { USAGE } else { FAULT });
     }
-    let fault = error.is::<ConnectError>()
-        || error.is::<CameraError>()
-        || error.is::<DeviceError>()
-        || error.is::<LinkError>();
+    let fault =
+        error.is::<ConnectError>() || error.is::<CameraError>() || error.is::<DeviceError>() || error.is::<LinkError>();
     fault.then_some(FAULT)
 }
 

@@ -84,8 +84,9 @@ fn on_the_network(address: &str, file: Option<&std::path::Path>) -> anyhow::Resu
         settings
     };
     let stop = StopFlag::on_signals()?;
-    let listener = TcpListener::bind(address)
-        .with_context(|| format!("--listen {address}: cannot listen there; give an address of this machine and a free port"))?;
+    let listener = TcpListener::bind(address).with_context(|| {
+        format!("--listen {address}: cannot listen there; give an address of this machine and a free port")
+    })?;
     say!("guard at {}; Ctrl-C ends it when it guards no arm", listener.local_addr()?);
     // What a program says of the graph is true there; how far this machine looks is this machine's.
     let place = move |asked: RosSettings| RosSettings { range: local.range, services: local.services, ..asked };

@@ -18,7 +18,7 @@ use crate::config::DriverKind;
 use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart, Judge, Outcome, Step, StepSink};
 use crate::observation::Observation;
 use crate::recording::{RecordedEpisode, RecordedStep, read_episode};
-use crate::runtime::{EpisodeRequest, Station, StopFlag, Timing, run_episode};
+use crate::runtime::{EpisodeReport, EpisodeRequest, Station, StopFlag, Timing, run_episode};
 use crate::time::{ManualClock, SystemClock, Timestamp};
 
 /// Names of the action's parts.
@@ -145,7 +145,7 @@ fn open_loop(recorded: &RecordedEpisode, setting: &Setting, arguments: &ReplayAr
     let set_up = set_up(recorded, setting)?;
     let stop = StopFlag::on_signals()?;
     let mut course = Course::default();
-    let outcome = if setting.launch.driver == DriverKind::Mujoco {
+    let report = if setting.launch.driver == DriverKind::Mujoco {
         let joints = recorded.steps[0].proprioception.joint_positions;
         let prepared = setting.prepare_around(&set_up, joints)?;
         let (mut station, rule) = setting.station(&set_up, &prepared)?;
@@ -163,6 +163,7 @@ fn open_loop(recorded: &RecordedEpisode, setting: &Setting, arguments: &ReplayAr
         let judge = StageJudge(rig.stage.as_mut());
         again(recorded, setting, &set_up, (&mut rig.station, judge), &mut course, &stop, timing)
     };
+    let outcome = &report.outcome;
     let then: Vec<[f64; 3]> = recorded.steps.iter().map(|step| step.base_from_tool.translation.vector.into()).collect();
     let apart = |a: &[f64; 3], b: &[f64; 3]| (0..3).map(|i| (a[i] - b[i]).powi(2)).sum::<f64>().sqrt();
     let off: Vec<f64> = then.iter().zip(&course.0).map(|(a, b)| apart(a, b)).collect();
@@ -175,7 +176,7 @@ fn open_loop(recorded: &RecordedEpisode, setting: &Setting, arguments: &ReplayAr
         1e3 * off.last().copied().unwrap_or(f64::NAN),
         outcome.word()
     );
-    if let Outcome::Aborted { why, .. } = &outcome {
+    if let Outcome::Aborted { why, .. } = outcome {
         say!("  {why}");
     }
     if let Some(path) = &arguments.plot {
@@ -183,6 +184,9 @@ fn open_loop(recorded: &RecordedEpisode, setting: &Setting, arguments: &ReplayAr
         let plots = ["x [m]", "y [m]", "z [m]"].iter().enumerate();
         let plots: Vec<_> = plots.map(|(i, name)| (name.to_string(), rows(&then, i), rows(&course.0, i))).collect();
         draw_plots(path, "recorded", "replayed", &plots)?;
+    }
+    if report.fault.is_some() {
+        return Ok(super::exit::FAULT);
     }
     Ok(u8::from(matches!(outcome, Outcome::Aborted { .. })))
 }
@@ -195,7 +199,7 @@ fn again(
     course: &mut Course,
     stop: &StopFlag,
     timing: Timing<'_>,
-) -> Outcome {
+) -> EpisodeReport {
     let steps = recorded.steps.len();
     let mut source = Replay { steps: &recorded.steps, next: 0 };
     let request = EpisodeRequest {
@@ -208,7 +212,7 @@ fn again(
     };
     let report = run_episode(station, request, timing);
     super::say_hold(&report);
-    report.outcome
+    report
 }
 
 /// How the scene was laid: as recorded, else as the seed has it.

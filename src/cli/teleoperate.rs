@@ -112,7 +112,7 @@ pub fn teleoperate(arguments: &TeleoperateArguments) -> anyhow::Result<u8> {
         let watch = Watch { person, watched, allowed: arguments.consent };
         Some(Rig::connect(&setting, &arguments.link, clock.clone(), watch)?)
     };
-    let mut session = Session { setting, arguments, stop, operator, clock, live, device, rig };
+    let mut session = Session { setting, arguments, stop, operator, clock, live, device, rig, faulted: false };
     session.run()
 }
 
@@ -142,6 +142,8 @@ struct Session<'a> {
     /// `None`: the script, which is made anew for each scene.
     device: Option<Box<dyn TeleopDevice>>,
     rig: Option<Rig>,
+    /// An episode ended because something was wrong with arm, camera, link or program.
+    faulted: bool,
 }
 
 impl Session<'_> {
@@ -166,6 +168,9 @@ impl Session<'_> {
             panel.prompt.clear();
         });
         say!("{kept} of {wanted} episodes accepted, in {}", self.arguments.out.display());
+        if kept < wanted && self.faulted {
+            return Ok(super::exit::FAULT);
+        }
         Ok(u8::from(kept < wanted))
     }
 
@@ -307,6 +312,7 @@ impl Session<'_> {
         }
         if let Some(fault) = &report.fault {
             tracing::warn!("{name}: {fault}");
+            self.faulted = true;
             self.operator.show(|panel| panel.warning = fault.to_string());
         }
         let state = recorder.recorder.state();

@@ -1,5 +1,6 @@
 //! One trial: the scene is laid, whoever decides acts, the episode is recorded, somebody judges.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -38,12 +39,19 @@ pub(super) struct Runner {
     rig: Option<Rig>,
     stop: StopFlag,
     live: Option<Live>,
+    /// Trials that ended because something was wrong with arm, camera, link or program.
+    faults: Cell<u32>,
 }
 
 impl Runner {
     /// A runner in the simulator of this process, which nobody watches.
     pub fn new(setting: Setting, entrant: Entrant, stop: StopFlag) -> Self {
-        Self { rig: None, operator: Operator::default(), live: None, stop, setting, entrant }
+        Self { rig: None, operator: Operator::default(), live: None, stop, setting, entrant, faults: Cell::new(0) }
+    }
+
+    /// Did a trial end because something was wrong with arm, camera, link or program?
+    pub fn faulted(&self) -> bool {
+        self.faults.get() > 0
     }
 
     /// Starts the page and connects the arm, as far as either was asked for.
@@ -257,6 +265,7 @@ impl Runner {
         super::say_hold(&report);
         if let Some(fault) = &report.fault {
             tracing::warn!("{episode_name}: {fault}");
+            self.faults.set(self.faults.get() + 1);
         }
         let run = TrialRun {
             latency: latencies(&report),

@@ -32,6 +32,7 @@ pub(super) fn run(
             }
             control.tick(Due::on_time(now), Strain::None, stopwatch)?;
             decision.hand_on_ticks()?;
+            decision.watch(now)?;
             if now >= decisions.next() {
                 decisions.begin(now);
                 decision.tick(now, clock, stopwatch)?;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use visuomotor::action::{ControlMode, JointCommand};
 use visuomotor::config::Robot;
+use visuomotor::driver::guard::Guarding;
 use visuomotor::driver::widowx::driver::{GripperDrive, XsSdkArm, XsSdkOptions, check_node};
 use visuomotor::driver::widowx::emulator::xs_sdk::{Fault, ReceivedCommand, XsSdk};
 use visuomotor::driver::widowx::limits::JOINTS;
@@ -70,6 +71,8 @@ impl Bench {
             silence: 2.0,
             command_gap: 5.0,
             health_period: 0.2,
+            // What happens when this program dies is tested elsewhere.
+            guarding: Guarding::Waived,
             ..XsSdkOptions::new(self.settings("visuomotor"))
         }
     }

@@ -1,5 +1,6 @@
 //! Panda against an emulated ros2_control stack.
 
+use visuomotor::driver::guard::Guarding;
 use visuomotor::driver::panda::driver::ros2::{Panda, check, connect};
 use visuomotor::driver::panda::emulator::ros2::{PandaEmulator, start};
 use visuomotor::driver::{ConnectError, Grade};
@@ -22,7 +23,9 @@ fn emulated(domain: u16, by: f64, clock: &Arc<SystemClock>) -> PandaEmulator {
 
 fn connected(domain: u16, clock: &Arc<SystemClock>) -> Panda {
     let settings = RosSettings::loopback("visuomotor", domain);
-    connect(&panda(), settings, patient(), clock.clone()).unwrap_or_else(|error| panic!("{error}"))
+    let arm = connect(&panda(), settings, patient(), clock.clone()).unwrap_or_else(|error| panic!("{error}"));
+    // What happens when this program dies is tested elsewhere.
+    arm.guarded_by(Guarding::Waived)
 }
 
 #[test]

@@ -75,7 +75,10 @@ impl Hello {
     fn check(&self) -> Result<(), String> {
         let joints = self.joints.len();
         if self.version != VERSION {
-            return Err(format!("version is {}, expected {VERSION}; start the same program on both ends", self.version));
+            return Err(format!(
+                "version is {}, expected {VERSION}; start the same program on both ends",
+                self.version
+            ));
         }
         if !(1..=MAX_JOINTS).contains(&joints) || self.ramp.len() != joints {
             return Err(format!("{joints} joints and {} ramps, expected 1 to {MAX_JOINTS} of each", self.ramp.len()));

@@ -46,7 +46,7 @@ use std::time::Duration;
 
 use crate::action::ControlMode;
 use crate::driver::GuardFault;
-use crate::time::Clock;
+use crate::time::{Clock, Timestamp};
 use crate::transport::ros2::RosNode;
 
 /// An arm that needs a guard in some modes, and the guard it has.
@@ -116,6 +116,21 @@ impl Guarded {
         let heart = guard.heart().clone();
         self.guard = Some(guard);
         Ok(Some(heart))
+    }
+
+    /// What is wrong with the guard, or with the pace of this program. Takes no lock.
+    pub fn fault(&self, now: Timestamp) -> Option<GuardFault> {
+        self.guard.as_ref().and_then(|guard| guard.heart().fault(now))
+    }
+
+    /// Lets a guard go with which something is wrong; answers whether there was one. For a recovery: the arm was told to
+    /// hold, and another guard is started before it moves again.
+    pub fn forget_faulty(&mut self, now: Timestamp) -> bool {
+        let faulty = self.fault(now).is_some();
+        if let Some(guard) = self.guard.take_if(|_| faulty) {
+            guard.heart().done();
+        }
+        faulty
     }
 
     /// Process of the guard, where there is one on this machine.

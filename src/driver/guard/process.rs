@@ -93,7 +93,9 @@ pub enum GuardError {
         why: String,
     },
     /// It is there and does not find the arm.
-    #[error("the guard at {place} was not ready within {seconds} s; does it see the arm's controller (`ros2 node list`)?")]
+    #[error(
+        "the guard at {place} was not ready within {seconds} s; does it see the arm's controller (`ros2 node list`)?"
+    )]
     NotReady {
         /// Program or address.
         place: String,
@@ -242,7 +244,8 @@ fn spawn(program: &PathBuf, hello: &Hello) -> Result<Connected, GuardError> {
 const WRITING: Duration = Duration::from_millis(5);
 
 fn dial(address: &str, token: &Token, hello: &Hello, patience: Duration) -> Result<Connected, GuardError> {
-    let fix = "start `visuomotor guard --listen` on the controller's host with the same token, and correct guard.address";
+    let fix =
+        "start `visuomotor guard --listen` on the controller's host with the same token, and correct guard.address";
     let failed = |error: std::io::Error| unusable(address, error, fix);
     let mut last = None;
     for place in address.to_socket_addrs().map_err(failed)? {

@@ -22,7 +22,9 @@ impl Trip {
     /// In words.
     pub fn text(&self) -> String {
         match self {
-            Trip::Silent(for_long) => format!("nothing was heard of the program for {:.0} ms", 1e3 * for_long.as_secs_f64()),
+            Trip::Silent(for_long) => {
+                format!("nothing was heard of the program for {:.0} ms", 1e3 * for_long.as_secs_f64())
+            }
             Trip::Gone => "the program, or the connection to it, is gone".into(),
             Trip::Malformed => "the program says what cannot be".into(),
         }

@@ -251,10 +251,13 @@ impl<L: ArmLink> ArmDriver for RosArm<L> {
 
     fn read(&mut self, now: Timestamp) -> Result<Proprioception, DriverError> {
         let newest = self.bridge.state();
-        let error = match newest {
-            None => DriverError::Silent,
-            Some((_, at)) if !self.bridge.alive() || now.since(at) > self.options.stale => DriverError::Silent,
-            Some((state, at)) => match (state.condition, state.implausible(&self.robot)) {
+        // Before the age of the state: a program that was suspended has none that is new, and that is not the arm's fault.
+        let guard = self.guarded.as_ref().and_then(|guarded| guarded.fault(now));
+        let error = match (guard, newest) {
+            (Some(fault), _) => DriverError::Guard(fault),
+            (None, None) => DriverError::Silent,
+            (None, Some((_, at))) if !self.bridge.alive() || now.since(at) > self.options.stale => DriverError::Silent,
+            (None, Some((state, at))) => match (state.condition, state.implausible(&self.robot)) {
                 (Condition::Fault(code), _) => DriverError::Fault(code),
                 (Condition::SecondCommander, _) => DriverError::SecondCommander,
                 (Condition::Lost(error), _) => error,
@@ -293,8 +296,11 @@ impl<L: ArmLink> ArmDriver for RosArm<L> {
         if self.bridge.alive() { Ok(()) } else { Err(DriverError::Silent) }
     }
 
-    fn recover(&mut self, _: Timestamp) -> Result<(), ConnectError> {
+    fn recover(&mut self, now: Timestamp) -> Result<(), ConnectError> {
         self.active = None;
+        if let Some(guarded) = &mut self.guarded {
+            guarded.forget_faulty(now);
+        }
         match self.bridge.request(Ask::Recover, self.longest_call()) {
             Ok(Answer::Recovered(result)) => {
                 if result.is_ok() {

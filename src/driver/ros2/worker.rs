@@ -301,6 +301,9 @@ impl<L: ArmLink> BridgeWorker for Worker<L> {
             }
             Ask::Recover => {
                 self.pause();
+                if self.guard_fault(self.clock.now()).is_some() {
+                    self.heart = None;
+                }
                 (self.mode, self.lost) = (None, None);
                 let patience = self.options.patience;
                 let result = match self.wait_for_state(self.clock.now()) {

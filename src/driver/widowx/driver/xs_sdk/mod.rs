@@ -222,7 +222,8 @@ impl XsSdkArm {
         if let Some(fault) = state.fault {
             return Err(DriverError::Fault(fault));
         }
-        if let Some(fault) = state.guard {
+        // Before the age of the state: a program that was suspended has none that is new, and that is not the arm's fault.
+        if let Some(fault) = state.guard.or_else(|| self.guarded.fault(now)) {
             return Err(DriverError::Guard(fault));
         }
         // Written so that a NaN limit is silence.
@@ -328,6 +329,10 @@ impl ArmDriver for XsSdkArm {
         }
         self.active = None;
         self.holding = None;
+        if self.guarded.forget_faulty(self.clock.now()) {
+            self.beat_into(None);
+            self.await_guarded();
+        }
         self.session.reboot_faulted()?;
         self.settle()?;
         // The bridge reports a fault until it has asked again.
