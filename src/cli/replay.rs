@@ -149,7 +149,7 @@ fn open_loop(recorded: &RecordedEpisode, setting: &Setting, arguments: &ReplayAr
         let timing = Timing::Lockstep { clock: &clock, stopwatch: &stopwatch };
         again(recorded, setting, &set_up, (&mut station, rule), &mut course, &stop, timing)
     } else {
-        let person = || Box::new(Person::at_the_terminal()) as Box<dyn Stage>;
+        let person = || Box::new(Person::at_the_terminal(stop.clone())) as Box<dyn Stage>;
         let watch = Watch { person, watched: std::io::stdin().is_terminal(), allowed: arguments.consent };
         let mut rig = Rig::connect(setting, &arguments.link, Arc::new(SystemClock::new()), watch)?;
         say!("when it stands at its start, the arm repeats {} recorded actions", recorded.steps.len());

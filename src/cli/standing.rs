@@ -61,13 +61,11 @@ fn watch(arm: &mut dyn ArmDriver, clock: &dyn Clock, nap: &mut dyn FnMut(Duratio
             Err(DriverError::Silent) => None,
             Err(error) => return Err(words(arm, error)),
         };
-        let watched = clock.now().since(start);
-        let fresh = first.zip(last).is_some_and(|(first, last)| last.measured_at > first.measured_at);
-        if watched >= WATCHED && fresh {
+        // By the stamps of what was measured: the same measurement again and again shows nothing.
+        if first.zip(last).is_some_and(|(first, last)| last.measured_at.since(first.measured_at) >= WATCHED) {
             break;
         }
-        // The same measurement again and again shows nothing.
-        if watched >= PATIENCE {
+        if clock.now().since(start) >= PATIENCE {
             return Err(RuntimeError::Driver(DriverError::Silent));
         }
         nap(LOOK);

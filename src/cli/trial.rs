@@ -69,7 +69,7 @@ impl Runner {
             if paged {
                 Box::new(Operated::new(operator.clone(), stop.clone()))
             } else {
-                Box::new(Person::at_the_terminal())
+                Box::new(Person::at_the_terminal(stop.clone()))
             }
         };
         let watched = paged || std::io::stdin().is_terminal();

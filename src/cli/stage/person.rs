@@ -1,7 +1,8 @@
 //! A person at the terminal as a stage: lays the scene when asked, and ends a trial with a letter and Enter.
 
 use std::io::BufRead;
-use std::sync::mpsc::{Receiver, TryRecvError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel};
+use std::time::Duration;
 
 use anyhow::Context;
 
@@ -10,22 +11,27 @@ use crate::cli::approach::Approach;
 use crate::cli::consent::Said;
 use crate::cli::setting::SetUp;
 use crate::episode::Outcome;
+use crate::runtime::StopFlag;
 
 const JUDGE: &str = "operator";
 const TERMINAL: &str = "terminal";
 
+/// How often it is looked, while waiting for a line, whether the program was told to stop.
+const NAP: Duration = Duration::from_millis(20);
+
 /// Lines typed at the terminal.
 pub struct Person {
     lines: Receiver<String>,
+    stop: StopFlag,
 }
 
 impl Person {
-    /// Listens to standard input from now on.
-    pub fn at_the_terminal() -> Self {
-        Self::reading(std::io::BufReader::new(std::io::stdin()))
+    /// Listens to standard input from now on; waiting for a line ends when `stop` is raised.
+    pub fn at_the_terminal(stop: StopFlag) -> Self {
+        Self::reading(std::io::BufReader::new(std::io::stdin()), stop)
     }
 
-    fn reading(input: impl BufRead + Send + 'static) -> Self {
+    fn reading(input: impl BufRead + Send + 'static, stop: StopFlag) -> Self {
         let (to_us, lines) = channel();
         // Ends with the input or with the program: a blocked read cannot be called back.
         std::thread::spawn(move || {
@@ -35,7 +41,26 @@ impl Person {
                 }
             }
         });
-        Self { lines }
+        Self { lines, stop }
+    }
+
+    /// The next line; nobody has to press Enter before a stop is obeyed.
+    fn line(&self, closed: &'static str) -> anyhow::Result<String> {
+        self.typed()?.context(closed)
+    }
+
+    /// The next line; none when the input is closed.
+    fn typed(&self) -> anyhow::Result<Option<String>> {
+        loop {
+            if let Some(reason) = self.stop.reason() {
+                anyhow::bail!("stopped: {reason}");
+            }
+            match self.lines.recv_timeout(NAP) {
+                Ok(line) => return Ok(Some(line)),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Ok(None),
+            }
+        }
     }
 
     fn verdict(line: &str) -> Option<Outcome> {
@@ -67,17 +92,17 @@ impl Stage for Person {
         let clear =
             if motion.is_some() { "the scene is set and clear of the arm, which moves then" } else { "to begin" };
         say!("Enter: {clear}; in the trial s, f or a and Enter: success, failure, aborted");
-        self.lines.recv().context("the terminal is closed: nobody can lay the scene")?;
+        self.line("the terminal is closed: nobody can lay the scene")?;
         Ok(Laid { assignment: None, by: TERMINAL.into() })
     }
 
     fn may_recover(&mut self, trouble: &str, does: &str) -> anyhow::Result<Said> {
         while self.lines.try_recv().is_ok() {}
         say!("the arm failed: {trouble}\nto recover: {does}\ny and Enter: recover; anything else: end here");
-        Ok(match self.lines.recv() {
-            Ok(line) if matches!(line.as_str(), "y" | "yes") => Said::Yes(TERMINAL.into()),
-            Ok(_) => Said::No(TERMINAL.into()),
-            Err(_) => Said::Nobody,
+        Ok(match self.typed()?.as_deref() {
+            Some("y" | "yes") => Said::Yes(TERMINAL.into()),
+            Some(_) => Said::No(TERMINAL.into()),
+            None => Said::Nobody,
         })
     }
 
@@ -92,7 +117,10 @@ impl Stage for Person {
     fn time_out(&mut self) -> anyhow::Result<Outcome> {
         say!("time is up: s, f or a and Enter");
         loop {
-            let line = self.lines.recv().context("the terminal is closed: nobody judges")?;
+            if let Some(outcome) = self.stop.outcome() {
+                return Ok(outcome);
+            }
+            let line = self.line("the terminal is closed: nobody judges")?;
             if let Some(outcome) = Self::verdict(&line) {
                 return Ok(outcome);
             }
@@ -109,7 +137,7 @@ mod tests {
         // Lines typed before the question are gone with it: a pipe that stays open, fed line by line.
         let answer = |typed: &'static str| {
             let (reader, mut writer) = std::io::pipe().unwrap();
-            let mut person = Person::reading(std::io::BufReader::new(reader));
+            let mut person = Person::reading(std::io::BufReader::new(reader), StopFlag::new());
             std::io::Write::write_all(&mut writer, typed.as_bytes()).unwrap();
             drop(writer);
             // All is read before the question is asked.
@@ -128,7 +156,7 @@ mod tests {
     /// What is said to a line that is typed after the question.
     fn asked_then(line: &str) -> Said {
         let (sender, lines) = channel();
-        let mut person = Person { lines };
+        let mut person = Person { lines, stop: StopFlag::new() };
         std::thread::scope(|scope| {
             let asking = scope.spawn(move || person.may_recover("it fell", "it is reset").unwrap());
             // The question takes away what was typed before it, so it is typed until it is answered.
@@ -142,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_letter_ends_a_trial_and_a_closed_terminal_is_an_error() {
-        let mut person = Person::reading(std::io::Cursor::new("maybe\nf\n"));
+        let mut person = Person::reading(std::io::Cursor::new("maybe\nf\n"), StopFlag::new());
         assert!(matches!(person.time_out().unwrap(), Outcome::Failure { .. }));
         assert!(person.time_out().is_err());
         assert!(person.judge().is_err());
