@@ -306,7 +306,7 @@ fn embed_says_what_it_cannot_read() {
 
 /// `visuomotor simulate` in a process of its own; it ends with this value.
 #[cfg(all(feature = "dynamixel", feature = "ros2"))]
-struct Simulated(std::process::Child);
+pub struct Simulated(pub std::process::Child);
 
 #[cfg(all(feature = "dynamixel", feature = "ros2"))]
 impl Drop for Simulated {
@@ -371,9 +371,7 @@ fn a_servo_bus_in_another_process_is_checked_and_scored_like_an_arm() {
     };
     let stalled = |scored: &Output| {
         let said = String::from_utf8_lossy(&scored.stderr);
-        scored.status.code() == Some(1)
-            || said.contains("the arm is silent")
-            || said.contains("control periods in a row")
+        scored.status.code() == Some(1) || said.contains("the arm is silent") || said.contains("control periods of")
     };
     for _ in 0..7 {
         if complete() || !stalled(&scored) {

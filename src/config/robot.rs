@@ -356,6 +356,23 @@ impl Robot {
                 ));
             }
         }
+        // Launch files tighten these and action bounds are checked against them; written so that NaN fails.
+        let ours = &self.limits;
+        for (key, value, most, unit) in [
+            ("tool_velocity", ours.tool_velocity, 3.0, "m/s"),
+            ("tool_rotation_velocity", ours.tool_rotation_velocity, 6.3, "rad/s"),
+            ("command_age", ours.command_age, 2.0, "s"),
+        ] {
+            if !(value > 0.0 && value <= most) {
+                return Err(ConfigError::unfit(
+                    path,
+                    format!("limits.{key}"),
+                    value,
+                    format!("more than 0 and at most {most} {unit}"),
+                    "no arm described here is allowed more by its maker",
+                ));
+            }
+        }
         self.check_bodies(path)?;
         self.gripper.check(path)?;
         for axis in 0..3 {
@@ -454,6 +471,10 @@ mod tests {
     fn limits_looser_than_the_makers_are_refused_with_both_values() {
         let text = refusal(|robot| robot.limits.joint_jerk[1] = 4000.0);
         assert!(text.contains("limits.joint_jerk[1]") && text.contains("4000") && text.contains("3750"), "{text}");
+        let text = refusal(|robot| robot.limits.tool_velocity = f64::NAN);
+        assert!(text.contains("limits.tool_velocity") && text.contains("3 m/s"), "{text}");
+        let text = refusal(|robot| robot.limits.command_age = 60.0);
+        assert!(text.contains("limits.command_age") && text.contains("60"), "{text}");
         let text = refusal(|robot| robot.limits.joint_torque_rate[6] = f64::NAN);
         assert!(text.contains("limits.joint_torque_rate[6]") && text.contains("1000"), "{text}");
     }

@@ -3,6 +3,8 @@
 
 mod bad_input;
 mod bench_station;
+#[cfg(feature = "mujoco")]
+mod consent;
 mod leader;
 mod noise;
 mod official_sdk;

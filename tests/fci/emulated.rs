@@ -10,7 +10,7 @@ use visuomotor::driver::panda::driver::fci::{FciArm, FciSettings, HandSettings, 
 use visuomotor::driver::panda::emulator::fci::{Emulator, EmulatorOptions, error};
 use visuomotor::driver::panda::limits::{FER, JOINTS};
 use visuomotor::driver::panda::wire::fci::Generator;
-use visuomotor::driver::{ArmDriver, ConnectError, DriverError, FaultCode, PointPlant};
+use visuomotor::driver::{ArmDriver, ConnectError, DriverError, FaultCode, Grade, PointPlant};
 use visuomotor::observation::JointVector;
 use visuomotor::time::{Clock, SystemClock};
 
@@ -110,6 +110,28 @@ fn a_reflex_is_named_recovered_from_and_followed_by_no_jump() {
     assert_eq!(taken[0].command.dq_c, [0.0; JOINTS]);
     arm.activate(clock.now(), ControlMode::Position).unwrap();
     go(&mut arm, &clock, ControlMode::Position, &poses()[2]).unwrap();
+}
+
+#[test]
+fn a_robot_in_a_reflex_connects_as_it_is_and_only_recover_clears_it() {
+    let emulator = emulator(EmulatorOptions::default());
+    let clock = Arc::new(SystemClock::new());
+    let mut arm = connect(&emulator, &clock);
+    arm.activate(clock.now(), ControlMode::Position).unwrap();
+    emulator.reflex(error::JOINT_VELOCITY);
+    wait_for_trouble(&mut arm, &clock);
+    drop(arm);
+    // Whoever connects next, or only checks the link, was not asked whether the arm may recover.
+    let report = check(&emulator.address().to_string(), Model::Fer, patient(), clock.clone()).unwrap();
+    let mode = report.findings.iter().find(|finding| finding.what == "robot mode").unwrap();
+    assert_eq!((mode.grade, mode.found.as_str()), (Grade::Bad, "reflex"), "{mode:?}");
+    let mut arm = connect(&emulator, &clock);
+    let fault = DriverError::Fault(FaultCode(error::JOINT_VELOCITY + 1));
+    assert_eq!(arm.activate(clock.now(), ControlMode::Position), Err(fault));
+    assert_eq!(arm.read(clock.now()), Err(fault));
+    arm.recover(clock.now()).unwrap();
+    arm.activate(clock.now(), ControlMode::Position).unwrap();
+    go(&mut arm, &clock, ControlMode::Position, &poses()[0]).unwrap();
 }
 
 #[test]

@@ -137,6 +137,20 @@ fn a_person_watches_presses_and_is_told_when_the_connection_is_lost() {
     assert_eq!(next(&operator), Some(Wish::Reject), "and presses nothing else");
     assert_eq!(operator.take(|_| true), None);
 
+    // An arm that failed recovers only after a button that is there then, and a second one that says what it does.
+    assert_eq!(browser.value("document.querySelector('[data-wish=recover]').hidden"), true);
+    browser.key("c", "KeyC");
+    shown(Phase::Failed, &operator);
+    browser.until(&enabled("recover"));
+    browser.key("b", "KeyB");
+    browser.key("c", "KeyC");
+    browser.until("document.querySelector('#ask').open");
+    assert_eq!(operator.take(|_| true), None, "it is asked first");
+    browser.click("#ask-yes");
+    assert_eq!(next(&operator), Some(Wish::Recover));
+    shown(Phase::Running, &operator);
+    browser.until("document.querySelector('[data-wish=recover]').hidden");
+
     // Driving with keys goes into the gamepad's slot.
     browser.until("!document.querySelector('#keys').disabled");
     browser.key("k", "KeyK");

@@ -46,14 +46,19 @@ impl Person {
 
     /// The next line; nobody has to press Enter before a stop is obeyed.
     fn line(&self, closed: &'static str) -> anyhow::Result<String> {
+        self.typed()?.context(closed)
+    }
+
+    /// The next line; none when the input is closed.
+    fn typed(&self) -> anyhow::Result<Option<String>> {
         loop {
             if let Some(reason) = self.stop.reason() {
                 anyhow::bail!("stopped: {reason}");
             }
             match self.lines.recv_timeout(NAP) {
-                Ok(line) => return Ok(line),
+                Ok(line) => return Ok(Some(line)),
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(error @ RecvTimeoutError::Disconnected) => return Err(error).context(closed),
+                Err(RecvTimeoutError::Disconnected) => return Ok(None),
             }
         }
     }
@@ -94,11 +99,10 @@ impl Stage for Person {
     fn may_recover(&mut self, trouble: &str, does: &str) -> anyhow::Result<Said> {
         while self.lines.try_recv().is_ok() {}
         say!("the arm failed: {trouble}\nto recover: {does}\ny and Enter: recover; anything else: end here");
-        // A stop is no consent.
-        Ok(match self.line("the terminal is closed") {
-            Ok(line) if matches!(line.as_str(), "y" | "yes") => Said::Yes(TERMINAL.into()),
-            Ok(_) => Said::No(TERMINAL.into()),
-            Err(_) => Said::Nobody,
+        Ok(match self.typed()?.as_deref() {
+            Some("y" | "yes") => Said::Yes(TERMINAL.into()),
+            Some(_) => Said::No(TERMINAL.into()),
+            None => Said::Nobody,
         })
     }
 
