@@ -67,7 +67,7 @@ pub fn compare(arguments: &CompareArguments) -> anyhow::Result<u8> {
     let report = turns.play(&trial.out, options, &plans, &|| stop.is_raised())?;
     say!("{}", report.table());
     say!("report: {}", trial.out.join(COMPARISON_PAGE).display());
-    Ok(u8::from(!report.complete))
+    Ok(u8::from(!report.complete || !report.missing.is_empty()))
 }
 
 /// One runner, several policies.

@@ -168,7 +168,7 @@ pub fn evaluate(arguments: &EvaluateArguments) -> anyhow::Result<u8> {
     let report = score(trial, scenario, &mut runner, controls, &stop)?;
     say!("{}", report.table());
     say!("report: {}", trial.out.join("report.html").display());
-    Ok(u8::from(!report.complete || report.total.aborted > 0))
+    Ok(u8::from(!report.complete || report.total.aborted > 0 || !report.missing.is_empty()))
 }
 
 /// Scores one policy.
@@ -214,6 +214,18 @@ pub(super) fn told(who: &str, progress: Progress<'_>) {
                 record.outcome,
                 record.seconds
             );
+        }
+        Progress::Waiting { trials, why } => {
+            say!(
+                "{who}the results of {trials} trials are not on disk yet and are kept until they can be written: {why}"
+            );
+        }
+        Progress::Unwritten { lines, why } => {
+            say!("{who}the results of {} trials could not be written: {why}", lines.len());
+            say!("{who}make room and append these lines to the journal, or they are lost with this output:");
+            for line in lines {
+                say!("{line}");
+            }
         }
         Progress::Started { .. } | Progress::Reported { .. } => {}
     }

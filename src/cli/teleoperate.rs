@@ -118,6 +118,15 @@ fn task(setting: &Setting, asked: Option<&str>) -> anyhow::Result<String> {
     }
 }
 
+/// An episode that ended.
+struct Recorded {
+    outcome: Outcome,
+    /// Its file once it is whole.
+    path: PathBuf,
+    /// Is the file there, from the first step to the last but for steps that were said to be left out?
+    whole: bool,
+}
+
 struct Session<'a> {
     setting: Setting,
     arguments: &'a TeleoperateArguments,
@@ -139,9 +148,12 @@ impl Session<'_> {
                 panel.episodes = (kept, wanted);
                 panel.phase = Phase::Approaching;
             });
-            let Some((outcome, path)) = self.episode()? else { break };
-            kept += usize::from(outcome.is_success());
+            let Some(Recorded { outcome, path, whole }) = self.episode()? else { break };
+            kept += usize::from(outcome.is_success() && whole);
             say!("{}: {}", path.display(), describe(&outcome));
+            if outcome.is_success() && !whole {
+                say!("{}: its recording is not whole, so it does not count", path.display());
+            }
             if self.operator.take(|wish| *wish == Wish::Quit).is_some() {
                 break;
             }
@@ -156,7 +168,7 @@ impl Session<'_> {
     }
 
     /// One episode and its file; `None` when the person wants no more.
-    fn episode(&mut self) -> anyhow::Result<Option<(Outcome, PathBuf)>> {
+    fn episode(&mut self) -> anyhow::Result<Option<Recorded>> {
         let task_name = &self.setting.launch.protocol.tasks[0];
         let task = self.setting.scene.task(&self.setting.scene_file, task_name)?.clone();
         let (name, number) = free_name(&self.arguments.out, &task.name)?;
@@ -177,7 +189,7 @@ impl Session<'_> {
         done
     }
 
-    fn episode_here(&mut self, set_up: &SetUp, name: &str) -> anyhow::Result<Option<(Outcome, PathBuf)>> {
+    fn episode_here(&mut self, set_up: &SetUp, name: &str) -> anyhow::Result<Option<Recorded>> {
         let prepared = self.setting.prepare(set_up)?;
         let lockstep = self.arguments.lockstep;
         let clock = self.clock.clone();
@@ -198,12 +210,7 @@ impl Session<'_> {
         self.record(set_up, name, Some(prepared.assignment), (&mut station, rule), timing).map(Some)
     }
 
-    fn episode_there(
-        &mut self,
-        rig: &mut Rig,
-        set_up: &SetUp,
-        name: &str,
-    ) -> anyhow::Result<Option<(Outcome, PathBuf)>> {
+    fn episode_there(&mut self, rig: &mut Rig, set_up: &SetUp, name: &str) -> anyhow::Result<Option<Recorded>> {
         let assignment = rig.set_up(&self.setting, set_up, &self.stop)?;
         self.live.preview(&mut rig.station, self.clock.now());
         // A stage of another process lays the scene by itself, and nobody was asked yet.
@@ -232,7 +239,7 @@ impl Session<'_> {
         assignment: Option<Assignment>,
         (station, rule): (&mut Station, impl Judge),
         timing: Timing<'_>,
-    ) -> anyhow::Result<(Outcome, PathBuf)> {
+    ) -> anyhow::Result<Recorded> {
         let mut options = self.writer_options()?;
         options.attachments.push(set_up.attachment()?);
         let mut recorder =
@@ -289,10 +296,12 @@ impl Session<'_> {
         if state.dropped > 0 {
             say!("{name}: {} steps were left out, the recorder could not keep up", state.dropped);
         }
+        let path = recorder.recorder.path().to_path_buf();
+        let whole = state.trouble.is_none() && path.is_file();
         if let Some(trouble) = state.trouble {
             say!("{name}: {trouble}");
         }
-        Ok((report.outcome, recorder.recorder.path().to_path_buf()))
+        Ok(Recorded { outcome: report.outcome, path, whole })
     }
 
     fn writer_options(&self) -> anyhow::Result<WriterOptions> {
