@@ -142,6 +142,41 @@ fn an_unwritable_results_folder_is_found_before_anything_moves() {
 }
 
 #[test]
+fn a_disk_that_runs_full_during_an_evaluation_does_not_end_it_and_the_report_says_what_is_missing() {
+    use std::os::unix::process::CommandExt;
+    let project = Project::new();
+    project.edit("launch/widowx_kitchen.toml", |t| t.replace("trial_seconds = 60.0", "trial_seconds = 3.0"));
+    let mut command = project.command(&["evaluate", "launch/widowx_kitchen.toml", "--out", "out"]);
+    command.args(["--policy", "random", "--task", "knife_in_pot", "--trials", "2"]);
+    // Files may be 12 kB long: enough to begin a recording, too little for any of it to be whole.
+    let limit = libc::rlimit { rlim_cur: 12_000, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: between fork and exec only setrlimit is called, which signal-safety(7) does not forbid and which takes no lock;
+    // the struct is a copy of its own.
+    let output = unsafe {
+        command.pre_exec(move || match libc::setrlimit(libc::RLIMIT_FSIZE, &limit) {
+            0 => Ok(()),
+            _ => Err(std::io::Error::last_os_error()),
+        })
+    }
+    .output()
+    .unwrap();
+    let (said, complained) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(1), "{said}{complained}");
+    for word in ["[ 2/2]", "missing in the record", "knife_in_pot-01, attempt 1: recording", "File too large"] {
+        assert!(said.contains(word), "{word}: {said}{complained}");
+    }
+    // What was safe of the recordings is kept.
+    assert_eq!(list_partial(&project.path("out/episodes")).unwrap().len(), 2, "{said}");
+    // Each trial's results are in the journal, or were printed for it.
+    assert_eq!(journal_lines(&project) - 1 + said.lines().filter(|line| line.starts_with('{')).count(), 2, "{said}");
+    // With room again it goes on from what the journal holds.
+    project.evaluate(&["--policy", "random", "--task", "knife_in_pot", "--trials", "2"]);
+    let report = std::fs::read_to_string(project.path("out/report.json")).unwrap();
+    let report: Value = serde_json::from_str(&report).unwrap();
+    assert_eq!((&report["complete"], &report["total"]["trials"]), (&Value::from(true), &Value::from(2)));
+}
+
+#[test]
 fn missing_graphics_is_one_message() {
     let project = Project::new();
     let mut command =

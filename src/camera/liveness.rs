@@ -136,7 +136,10 @@ pub enum ImageFault {
         share: f64,
     },
     /// One color all over.
-    #[error("the image is one color all over: brightness varies by {contrast:.2} of 255, at least {} is expected", FLAT)]
+    #[error(
+        "the image is one color all over: brightness varies by {contrast:.2} of 255, at least {} is expected",
+        FLAT
+    )]
     Flat {
         /// Standard deviation of brightness \[0..255\].
         contrast: f64,

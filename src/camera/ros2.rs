@@ -125,10 +125,7 @@ impl Default for RosCameraOptions {
             size: None,
             clock: ImageClock::Auto,
             latency: Duration::from_millis(50),
-            liveness: LivenessSettings {
-                delivery: Delivery::Stream { period: None },
-                ..LivenessSettings::default()
-            },
+            liveness: LivenessSettings { delivery: Delivery::Stream { period: None }, ..LivenessSettings::default() },
         }
     }
 }
@@ -263,9 +260,8 @@ impl Camera for RosCamera {
             why: format!("it cannot be opened again: {error}"),
         };
         let node = RosNode::start(self.node.settings().clone()).map_err(failed)?;
-        let receiving =
-            Receiving::start(&node, &self.name, &self.topic, self.options.size, &self.clock, &self.stamps)
-                .map_err(failed)?;
+        let receiving = Receiving::start(&node, &self.name, &self.topic, self.options.size, &self.clock, &self.stamps)
+            .map_err(failed)?;
         let old = (std::mem::replace(&mut self.receiving, receiving), std::mem::replace(&mut self.node, node));
         // Not waited for: a participant that does not answer any more may take long to end.
         let ended = std::thread::Builder::new().name("ros-camera-end".into()).spawn(move || drop(old));

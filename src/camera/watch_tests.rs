@@ -21,8 +21,7 @@ impl Told {
     fn take(&mut self, ms: u64) {
         let sequence = self.image.as_ref().map_or(1, |image| image.sequence + 1);
         let pixels: Arc<[u8]> = (0..144).map(|i| 20 + ((i * 37 + sequence * 5) % 200) as u8).collect();
-        self.image =
-            Some(Image { camera: "front".into(), width: 8, height: 6, pixels, captured_at: at(ms), sequence });
+        self.image = Some(Image { camera: "front".into(), width: 8, height: 6, pixels, captured_at: at(ms), sequence });
     }
 }
 

@@ -70,7 +70,7 @@ pub fn compare(arguments: &CompareArguments) -> anyhow::Result<u8> {
     if turns.runner.faulted() {
         return Ok(super::exit::FAULT);
     }
-    Ok(u8::from(!report.complete))
+    Ok(u8::from(!report.complete || !report.missing.is_empty()))
 }
 
 /// One runner, several policies.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::Context;
 
 use super::setting::Setting;
+use crate::recording::{WriterOptions, require_room};
 #[cfg(feature = "torch")]
 use crate::time::SystemClock;
 
@@ -50,6 +51,8 @@ impl Entrant {
         let episodes = folder.join("episodes");
         std::fs::create_dir_all(&episodes)
             .with_context(|| format!("{}: cannot be created; choose another --out", episodes.display()))?;
+        // A disk that runs full later does not end the trials.
+        require_room(&episodes, WriterOptions::default().min_free_bytes)?;
         self.folder = folder.to_path_buf();
         Ok(self)
     }

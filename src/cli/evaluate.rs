@@ -183,7 +183,7 @@ pub fn evaluate(arguments: &EvaluateArguments) -> anyhow::Result<u8> {
     if runner.faulted() {
         return Ok(super::exit::FAULT);
     }
-    Ok(u8::from(!report.complete || report.total.aborted > 0))
+    Ok(u8::from(!report.complete || report.total.aborted > 0 || !report.missing.is_empty()))
 }
 
 /// Scores one policy.
@@ -229,6 +229,18 @@ pub(super) fn told(who: &str, progress: Progress<'_>) {
                 record.outcome,
                 record.seconds
             );
+        }
+        Progress::Waiting { trials, why } => {
+            say!(
+                "{who}the results of {trials} trials are not on disk yet and are kept until they can be written: {why}"
+            );
+        }
+        Progress::Unwritten { lines, why } => {
+            say!("{who}the results of {} trials could not be written: {why}", lines.len());
+            say!("{who}make room and append these lines to the journal, or they are lost with this output:");
+            for line in lines {
+                say!("{line}");
+            }
         }
         Progress::Started { .. } | Progress::Reported { .. } => {}
     }

@@ -164,6 +164,7 @@ const USUAL_LOG: &str = "warn,rustdds=error,rustdds::network=off,ros2_client=err
 pub fn run() -> u8 {
     #[cfg(feature = "mujoco")]
     crate::simulation::prepare_process();
+    crate::recording::survive_file_size_limit();
     let arguments = Arguments::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(USUAL_LOG));

@@ -116,13 +116,6 @@ pub fn teleoperate(arguments: &TeleoperateArguments) -> anyhow::Result<u8> {
     session.run()
 }
 
-/// An episode that was recorded, and what went wrong with the machinery.
-struct Recorded {
-    outcome: Outcome,
-    path: PathBuf,
-    fault: Option<RuntimeError>,
-}
-
 /// The one task of the session.
 fn task(setting: &Setting, asked: Option<&str>) -> anyhow::Result<String> {
     match (asked, setting.launch.protocol.tasks.as_slice()) {
@@ -130,6 +123,17 @@ fn task(setting: &Setting, asked: Option<&str>) -> anyhow::Result<String> {
         (None, [only]) => Ok(only.clone()),
         (None, several) => anyhow::bail!("--task is missing: choose one of {}", several.join(", ")),
     }
+}
+
+/// An episode that ended.
+struct Recorded {
+    outcome: Outcome,
+    /// Its file once it is whole.
+    path: PathBuf,
+    /// Is the file there, from the first step to the last but for steps that were said to be left out?
+    whole: bool,
+    /// What went wrong with the machinery.
+    fault: Option<RuntimeError>,
 }
 
 struct Session<'a> {
@@ -155,9 +159,12 @@ impl Session<'_> {
                 panel.episodes = (kept, wanted);
                 panel.phase = Phase::Approaching;
             });
-            let Some((outcome, path)) = self.episode()? else { break };
-            kept += usize::from(outcome.is_success());
+            let Some(Recorded { outcome, path, whole, .. }) = self.episode()? else { break };
+            kept += usize::from(outcome.is_success() && whole);
             say!("{}: {}", path.display(), describe(&outcome));
+            if outcome.is_success() && !whole {
+                say!("{}: its recording is not whole, so it does not count", path.display());
+            }
             if self.operator.take(|wish| *wish == Wish::Quit).is_some() {
                 break;
             }
@@ -175,7 +182,7 @@ impl Session<'_> {
     }
 
     /// One episode and its file; `None` when the person wants no more.
-    fn episode(&mut self) -> anyhow::Result<Option<(Outcome, PathBuf)>> {
+    fn episode(&mut self) -> anyhow::Result<Option<Recorded>> {
         let task_name = &self.setting.launch.protocol.tasks[0];
         let task = self.setting.scene.task(&self.setting.scene_file, task_name)?.clone();
         let (name, number) = free_name(&self.arguments.out, &task.name)?;
@@ -196,7 +203,7 @@ impl Session<'_> {
         done
     }
 
-    fn episode_here(&mut self, set_up: &SetUp, name: &str) -> anyhow::Result<Option<(Outcome, PathBuf)>> {
+    fn episode_here(&mut self, set_up: &SetUp, name: &str) -> anyhow::Result<Option<Recorded>> {
         let prepared = self.setting.prepare(set_up)?;
         let lockstep = self.arguments.lockstep;
         let clock = self.clock.clone();
@@ -217,15 +224,10 @@ impl Session<'_> {
         let granted = if lockstep { Vec::new() } else { realtime::granted(&self.setting.launch) };
         let files = realtime::attachment(&granted)?.into_iter().collect();
         let recorded = self.record((set_up, files), name, Some(prepared.assignment), (&mut station, rule), timing)?;
-        Ok(Some((recorded.outcome, recorded.path)))
+        Ok(Some(recorded))
     }
 
-    fn episode_there(
-        &mut self,
-        rig: &mut Rig,
-        set_up: &SetUp,
-        name: &str,
-    ) -> anyhow::Result<Option<(Outcome, PathBuf)>> {
+    fn episode_there(&mut self, rig: &mut Rig, set_up: &SetUp, name: &str) -> anyhow::Result<Option<Recorded>> {
         let assignment = rig.set_up(&self.setting, set_up, &self.stop)?;
         self.live.preview(&mut rig.station, self.clock.now());
         // Whoever allowed the motion to the start was beside the scene then, and takes the device now.
@@ -240,7 +242,7 @@ impl Session<'_> {
         let judge = StageJudge(stage.as_mut());
         let recorded = self.record((set_up, files), name, assignment, (station, judge), timing)?;
         rig.note(recorded.fault.as_ref());
-        Ok(Some((recorded.outcome, recorded.path)))
+        Ok(Some(recorded))
     }
 
     /// Waits for the person; a script is always ready.
@@ -319,10 +321,12 @@ impl Session<'_> {
         if state.dropped > 0 {
             say!("{name}: {} steps were left out, the recorder could not keep up", state.dropped);
         }
+        let path = recorder.recorder.path().to_path_buf();
+        let whole = state.trouble.is_none() && path.is_file();
         if let Some(trouble) = state.trouble {
             say!("{name}: {trouble}");
         }
-        Ok(Recorded { outcome: report.outcome, path: recorder.recorder.path().to_path_buf(), fault: report.fault })
+        Ok(Recorded { outcome: report.outcome, path, whole, fault: report.fault })
     }
 
     fn writer_options(&self) -> anyhow::Result<WriterOptions> {

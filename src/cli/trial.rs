@@ -22,6 +22,7 @@ use crate::embedding::Embedding;
 use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart, Judge, Outcome, Step, StepSink};
 use crate::evaluation::{LatencySeries, TrialPlan, TrialRun, TrialRunner};
 use crate::operator::{Operator, Phase};
+use crate::protection::Protection;
 use crate::recording::{Attachment, EpisodeWriter, Pictures, WriterOptions, recover};
 use crate::runtime::{EpisodeReport, EpisodeRequest, RuntimeError, Series, Station, StopFlag, Timing, run_episode};
 use crate::simulation::{Assignment, Demonstrator, Disturbance, RandomActions};
@@ -236,7 +237,6 @@ impl Runner {
     ) -> anyhow::Result<Trial> {
         let goal = self.goal(source, set_up)?;
         let episodes = self.entrant.folder.join("episodes");
-        keep_cut_off(&episodes, episode_name)?;
         let size = super::setting::POLICY_IMAGE;
         let options = WriterOptions {
             record_size: Some((size, size)),
@@ -244,12 +244,21 @@ impl Runner {
             attachments: std::iter::once(set_up.attachment()?).chain(files).collect(),
             ..WriterOptions::default()
         };
-        let mut writer = EpisodeWriter::create(&episodes, episode_name, options)?;
+        let opened = keep_cut_off(&episodes, episode_name)
+            .and_then(|()| Ok(EpisodeWriter::create(&episodes, episode_name, options)?));
+        let mut writer = match opened {
+            // There was room when the trials began: now the arm's work goes on, and the report says what is missing.
+            Err(error) if Protection::Recording.is_on() => Err(error),
+            opened => Ok(opened?),
+        };
         let mut pictures = Pictures::every(1);
         let mut distances = Distances { goal, start: None, curve: Vec::new(), live: self.live.as_ref() };
         self.operator.show(|panel| panel.phase = Phase::Running);
         let mut page = self.live.as_ref().and_then(Live::sink);
-        let mut sinks: Vec<&mut dyn StepSink> = vec![&mut writer, &mut pictures, &mut distances];
+        let mut sinks: Vec<&mut dyn StepSink> = vec![&mut pictures, &mut distances];
+        if let Ok(writer) = &mut writer {
+            sinks.push(writer);
+        }
         if let Some(page) = &mut page {
             sinks.push(page.as_mut());
         }
@@ -265,15 +274,22 @@ impl Runner {
         super::say_hold(&report);
         if let Some(fault) = &report.fault {
             tracing::warn!("{episode_name}: {fault}");
-            self.faults.set(self.faults.get() + 1);
+            // A recording that failed is said to be missing; the arm and its link are well.
+            self.faults.set(self.faults.get() + u32::from(!matches!(fault, RuntimeError::Sink(_))));
+        }
+        let (episode, missing) = kept(&writer, report.fault.as_ref());
+        for what in &missing {
+            say!("{episode_name}: {what}");
+            self.operator.show(|panel| panel.warning.clone_from(what));
         }
         let run = TrialRun {
+            missing,
+            episode,
             latency: latencies(&report),
             deadline_misses: report.deadline_misses.control + report.deadline_misses.decision,
             outcome: report.outcome,
             steps: report.steps,
             seconds: report.seconds,
-            episode: format!("episodes/{episode_name}.mcap"),
             pictures: pictures.into_taken(),
             goal_distance: distances.curve,
             state_value: Vec::new(),
@@ -286,6 +302,23 @@ impl Runner {
 struct Trial {
     run: TrialRun,
     fault: Option<RuntimeError>,
+}
+
+/// The recording of a trial, relative to the results folder, and what is missing of it.
+fn kept(writer: &anyhow::Result<EpisodeWriter>, fault: Option<&RuntimeError>) -> (String, Vec<String>) {
+    let writer = match writer {
+        Ok(writer) => writer,
+        Err(error) => return (String::new(), vec![format!("recording: {error:#}")]),
+    };
+    let whole = writer.path().is_file();
+    let path = if whole { writer.path() } else { writer.partial_path() };
+    let file = path.file_name().map(|name| format!("episodes/{}", name.to_string_lossy())).unwrap_or_default();
+    let why = match fault {
+        _ if whole => return (file, Vec::new()),
+        Some(RuntimeError::Sink(error)) => format!("recording: {error:#}"),
+        _ => format!("recording: it was not finished after {} steps", writer.steps()),
+    };
+    (file, vec![why])
 }
 
 /// A trial that was killed before it was written down is run again from the start; what was recorded of it is finished

@@ -19,6 +19,7 @@ use super::run::{Evaluation, EvaluationOptions, Progress, replace};
 use super::statistics::{fisher_exact, holm, mcnemar_exact};
 use super::{TrialRecord, TrialRun, TrialRunner};
 use crate::config::Scene;
+use crate::protection::Protection;
 
 /// File name of the comparison within its folder.
 pub const COMPARISON_FILE: &str = "comparison.json";
@@ -83,6 +84,9 @@ pub struct ComparisonReport {
     pub standings: Vec<Standing>,
     /// Every pair, in the order of the standings.
     pub pairs: Vec<Pair>,
+    /// What the record lacks and why, one line each; empty when it is whole.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
     /// Git revision of the program.
     pub revision: String,
     /// Command line to repeat it.
@@ -151,16 +155,23 @@ pub fn compare(
         }
     }
     let mut parts = Vec::new();
-    for (i, evaluation) in evaluations.iter().enumerate() {
-        let report = evaluation.report(&mut |p| progress(i, p))?;
+    for (i, evaluation) in evaluations.iter_mut().enumerate() {
+        let report = evaluation.finish(&mut |p| progress(i, p))?;
         parts.push((&entrants[i].folder, report, evaluation.records()));
     }
-    let report = ComparisonReport::new(folder, &parts);
-    let mut json = serde_json::to_string_pretty(&report)?;
+    let mut report = ComparisonReport::new(folder, &parts);
+    match write(folder, &report) {
+        Err(error) if Protection::Recording.is_on() => report.missing.push(format!("this comparison: {error:#}")),
+        written => written?,
+    }
+    Ok(report)
+}
+
+fn write(folder: &Path, report: &ComparisonReport) -> anyhow::Result<()> {
+    let mut json = serde_json::to_string_pretty(report)?;
     json.push('\n');
     replace(&folder.join(COMPARISON_FILE), json.as_bytes())?;
-    replace(&folder.join(COMPARISON_PAGE), page::render_comparison(&report).as_bytes())?;
-    Ok(report)
+    replace(&folder.join(COMPARISON_PAGE), page::render_comparison(report).as_bytes())
 }
 
 /// The order in which the policies run a trial.
@@ -218,6 +229,11 @@ impl ComparisonReport {
             complete: parts.iter().all(|(_, report, _)| report.complete),
             standings: order.into_iter().map(standing).collect(),
             pairs,
+            missing: parts
+                .iter()
+                .zip(&letters)
+                .flat_map(|((_, report, _), letter)| report.missing.iter().map(move |line| format!("{letter}: {line}")))
+                .collect(),
             revision: first.revision.clone(),
             command: first.command.clone(),
             machine: first.machine.clone(),
@@ -253,6 +269,12 @@ impl ComparisonReport {
         }
         for pair in &self.pairs {
             let _ = writeln!(out, "  {}", pair.words());
+        }
+        if !self.missing.is_empty() {
+            let _ = writeln!(out, "  missing in the record ({}):", self.missing.len());
+        }
+        for line in &self.missing {
+            let _ = writeln!(out, "    {line}");
         }
         out
     }

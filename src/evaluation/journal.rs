@@ -1,7 +1,8 @@
 //! `journal.jsonl`: one line per finished trial, on disk before the next trial starts.
 //!
 //! The first line says what the trials were run with. A killed evaluation leaves at most one half-written line, the
-//! last, which is dropped; everything before it counts. A journal is never continued with other settings, weights, seed,
+//! last, which is dropped; everything before it counts. Where a line cannot be written (a full disk), it waits in memory and is
+//! written before the next one; the trials go on. A journal is never continued with other settings, weights, seed,
 //! layout or policy, nor by two programs at once.
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::latency::LatencySeries;
 use super::protocol::{Scenario, TrialPlan};
 use crate::episode::Outcome;
+use crate::protection::Protection;
 
 /// File name within the results folder.
 pub const JOURNAL_FILE: &str = "journal.jsonl";
@@ -141,6 +143,9 @@ pub struct TrialRecord {
     pub deadline_misses: u64,
     /// Pictures in order of time.
     pub pictures: Vec<PictureFile>,
+    /// What the record lacks and why, in words; empty when it is whole.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
 }
 
 impl TrialRecord {
@@ -227,6 +232,9 @@ pub struct Journal {
     dropped_bytes: u64,
     /// Bytes of the complete lines.
     length: u64,
+    /// Lines that could not be written yet, and why the newest attempt failed.
+    waiting: Vec<String>,
+    trouble: Option<JournalError>,
 }
 
 impl Journal {
@@ -246,7 +254,15 @@ impl Journal {
         file.set_len(valid as u64).map_err(io)?;
         file.seek(SeekFrom::Start(valid as u64)).map_err(io)?;
         let dropped_bytes = (bytes.len() - valid) as u64;
-        let mut journal = Self { path: path.clone(), file, records, dropped_bytes, length: valid as u64 };
+        let mut journal = Self {
+            path: path.clone(),
+            file,
+            records,
+            dropped_bytes,
+            length: valid as u64,
+            waiting: Vec::new(),
+            trouble: None,
+        };
         if valid == 0 {
             let line = serde_json::to_string(header).map_err(|error| io(error.into()))?;
             journal.write_line(&line)?;
@@ -279,7 +295,13 @@ impl Journal {
         1 + self.records.iter().filter(|done| same_trial(&done.plan, plan)).count() as u32
     }
 
-    /// Appends a finished trial; on return it is on disk.
+    /// Lines of finished trials that are in memory only, because the disk refused them, and why.
+    pub fn waiting(&self) -> Option<(&[String], &JournalError)> {
+        let trouble = self.trouble.as_ref().filter(|_| !self.waiting.is_empty())?;
+        Some((&self.waiting, trouble))
+    }
+
+    /// Appends a finished trial; on return it is on disk, or waits for room ([`Journal::waiting`]).
     pub fn append(&mut self, record: TrialRecord) -> Result<(), JournalError> {
         let unwritable =
             |why: String| JournalError::Unwritable { path: self.path.clone(), trial: record.plan.name(), why };
@@ -289,9 +311,27 @@ impl Journal {
         if self.records.iter().any(|done| done.counts() && same_trial(&done.plan, &record.plan)) {
             return Err(unwritable("it is done already".into()));
         }
-        self.write_line(&line)?;
+        if !Protection::Recording.is_on() {
+            self.write_line(&line)?;
+        }
         self.records.push(record);
+        if Protection::Recording.is_on() {
+            self.waiting.push(line);
+            self.write_waiting();
+        }
         Ok(())
+    }
+
+    /// Tries again to write what waits, in order.
+    pub fn write_waiting(&mut self) {
+        self.trouble = None;
+        while let Some(line) = self.waiting.first().cloned() {
+            if let Err(error) = self.write_line(&line) {
+                self.trouble = Some(error);
+                return;
+            }
+            self.waiting.remove(0);
+        }
     }
 
     /// Writes a line whole or not at all, as far as a failing disk lets us.

@@ -70,4 +70,6 @@ pub struct TrialRun {
     pub latency: BTreeMap<String, LatencySeries>,
     /// Control ticks that missed their deadline.
     pub deadline_misses: u64,
+    /// What the record of the trial lacks and why, in words: a disk that was full did not end it.
+    pub missing: Vec<String>,
 }

@@ -247,6 +247,9 @@ pub struct Report {
     pub latency_ms: BTreeMap<String, LatencySummary>,
     /// Control ticks that missed their deadline, over all attempts.
     pub deadline_misses: u64,
+    /// What the record lacks and why, one line each; empty when it is whole.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
     /// SHA-256 of the resolved settings.
     pub settings_digest: String,
     /// SHA-256 of the policy's weights.
@@ -312,6 +315,13 @@ impl Report {
             trials: records.iter().map(row).collect(),
             latency_ms: merged_latency(records).into_iter().map(|(name, series)| (name, series.summary())).collect(),
             deadline_misses: records.iter().map(|record| record.deadline_misses).sum(),
+            missing: records
+                .iter()
+                .flat_map(|record| {
+                    let (name, attempt) = (record.plan.name(), record.attempt);
+                    record.missing.iter().map(move |what| format!("{name}, attempt {attempt}: {what}"))
+                })
+                .collect(),
             settings_digest: options.settings_digest.clone(),
             weights_digest: options.weights_digest.clone(),
             revision: options.revision.clone(),
@@ -361,6 +371,12 @@ impl Report {
             );
         }
         let _ = writeln!(out, "  deadline misses: {}", self.deadline_misses);
+        if !self.missing.is_empty() {
+            let _ = writeln!(out, "  missing in the record ({}):", self.missing.len());
+        }
+        for line in &self.missing {
+            let _ = writeln!(out, "    {line}");
+        }
         out
     }
 }

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 
-use super::journal::{Journal, JournalHeader, PictureFile, TrialRecord};
+use super::journal::{Journal, JournalError, JournalHeader, PictureFile, TrialRecord};
 use super::page;
 use super::protocol::{Scenario, TrialPlan};
 use super::report::{Control, Machine, REPORT_FILE, Report};
 use super::{TrialRun, TrialRunner};
 use crate::config::{Scene, digest};
+use crate::protection::Protection;
 
 /// File name of the page within the results folder.
 pub const PAGE_FILE: &str = "report.html";
@@ -63,14 +64,28 @@ pub enum Progress<'a> {
         /// Trials planned.
         planned: usize,
     },
-    /// A trial has ended and is on disk.
+    /// A trial has ended and is on disk, but for what waits.
     Ended {
-        /// What is on disk.
+        /// What is written of it.
         record: &'a TrialRecord,
         /// Trials done.
         done: usize,
         /// Trials planned.
         planned: usize,
+    },
+    /// Results could not be written yet; they are kept, and written as soon as there is room.
+    Waiting {
+        /// Trials that wait.
+        trials: usize,
+        /// Why.
+        why: &'a JournalError,
+    },
+    /// The evaluation is over, and these lines of the journal could not be written.
+    Unwritten {
+        /// The lines, to be appended by hand.
+        lines: &'a [String],
+        /// Why.
+        why: &'a JournalError,
     },
     /// `report.json` and `report.html` are written.
     Reported {
@@ -106,7 +121,7 @@ pub fn evaluate(
             evaluation.report(progress)?;
         }
     }
-    evaluation.report(progress)
+    evaluation.finish(progress)
 }
 
 /// One policy's trials: what is planned, and the journal of what was run.
@@ -185,6 +200,7 @@ impl<'a> Evaluation<'a> {
             Ok(Some(record)) => record,
             Ok(None) => return Ok(false),
             Err(error) => {
+                self.write_waiting(progress);
                 // The runner's fault is what the reader must see, also when the disk is full on top of it.
                 let error = match self.write_reports() {
                     Ok(_) => error,
@@ -194,10 +210,26 @@ impl<'a> Evaluation<'a> {
             }
         };
         self.journal.append(record)?;
+        if let Some((lines, why)) = self.journal.waiting() {
+            progress(Progress::Waiting { trials: lines.len(), why });
+        }
         if let Some(record) = self.journal.records().last() {
             progress(Progress::Ended { record, done: self.done(), planned: self.plans.len() });
         }
         Ok(true)
+    }
+
+    /// Writes what waits and the reports; what cannot be written is told.
+    pub fn finish(&mut self, progress: &mut dyn FnMut(Progress<'_>)) -> anyhow::Result<Report> {
+        self.write_waiting(progress);
+        self.report(progress)
+    }
+
+    fn write_waiting(&mut self, progress: &mut dyn FnMut(Progress<'_>)) {
+        self.journal.write_waiting();
+        if let Some((lines, why)) = self.journal.waiting() {
+            progress(Progress::Unwritten { lines, why });
+        }
     }
 
     /// Writes the reports of what was found so far.
@@ -208,14 +240,26 @@ impl<'a> Evaluation<'a> {
     }
 
     /// `report.json` and `report.html`, each under another name first so that no reader sees half of one.
+    ///
+    /// Where they cannot be written the report says so itself; the results are in the journal.
     fn write_reports(&self) -> anyhow::Result<Report> {
-        let report = Report::new(self.options, &self.scene.name, self.plans, self.journal.records());
-        let mut json = serde_json::to_string_pretty(&report)?;
+        let mut report = Report::new(self.options, &self.scene.name, self.plans, self.journal.records());
+        if let Some((lines, why)) = self.journal.waiting() {
+            report.missing.push(format!("{} trials in the journal: {why}", lines.len()));
+        }
+        match self.write_files(&report) {
+            Err(error) if Protection::Recording.is_on() => report.missing.push(format!("this report: {error:#}")),
+            written => written?,
+        }
+        Ok(report)
+    }
+
+    fn write_files(&self, report: &Report) -> anyhow::Result<()> {
+        let mut json = serde_json::to_string_pretty(report)?;
         json.push('\n');
         replace(&self.options.folder.join(REPORT_FILE), json.as_bytes())?;
-        let html = page::render(&report, self.plans, self.journal.records(), &self.options.folder);
-        replace(&self.options.folder.join(PAGE_FILE), html.as_bytes())?;
-        Ok(report)
+        let html = page::render(report, self.plans, self.journal.records(), &self.options.folder);
+        replace(&self.options.folder.join(PAGE_FILE), html.as_bytes())
     }
 }
 
@@ -227,18 +271,11 @@ fn episode_name(plan: &TrialPlan, attempt: u32) -> String {
 /// Stores the pictures of a trial and makes its record.
 fn keep(folder: &Path, plan: &TrialPlan, attempt: u32, name: &str, run: TrialRun) -> anyhow::Result<TrialRecord> {
     ensure!(run.seconds.is_finite() && run.seconds >= 0.0, "the runner says the trial took {} s", run.seconds);
-    let relative = format!("trials/{name}");
-    let place = folder.join(&relative);
-    // Left there by an attempt that was killed before it was written down.
-    if place.exists() {
-        fs::remove_dir_all(&place).with_context(|| format!("{}: cannot be removed", place.display()))?;
-    }
-    fs::create_dir_all(&place).with_context(|| format!("{}: cannot be made", place.display()))?;
-    let mut pictures = Vec::with_capacity(run.pictures.len());
-    for (i, (seconds, jpeg)) in run.pictures.iter().enumerate().filter(|(_, (seconds, _))| seconds.is_finite()) {
-        let file = format!("{relative}/{i:04}.jpg");
-        fs::write(folder.join(&file), jpeg).with_context(|| format!("{file}: cannot be written"))?;
-        pictures.push(PictureFile { seconds: *seconds, file });
+    let mut missing = run.missing;
+    let (pictures, stored) = store_pictures(folder, &format!("trials/{name}"), &run.pictures);
+    match stored {
+        Err(error) if Protection::Recording.is_on() => missing.push(format!("pictures: {error:#}")),
+        stored => stored?,
     }
     let finite = |curve: Vec<(f64, f64)>| curve.into_iter().filter(|(seconds, y)| seconds.is_finite() && y.is_finite());
     let (distance_times, goal_distances) = finite(run.goal_distance).unzip();
@@ -258,7 +295,34 @@ fn keep(folder: &Path, plan: &TrialPlan, attempt: u32, name: &str, run: TrialRun
         latency: run.latency,
         deadline_misses: run.deadline_misses,
         pictures,
+        missing,
     })
+}
+
+/// Stores the pictures of a trial in `folder/relative`: those that are whole, and what stopped the rest.
+fn store_pictures(folder: &Path, relative: &str, taken: &[(f64, Vec<u8>)]) -> (Vec<PictureFile>, anyhow::Result<()>) {
+    let mut pictures = Vec::with_capacity(taken.len());
+    let store = |pictures: &mut Vec<PictureFile>| -> anyhow::Result<()> {
+        let place = folder.join(relative);
+        // Left there by an attempt that was killed before it was written down.
+        if place.exists() {
+            fs::remove_dir_all(&place).with_context(|| format!("{}: cannot be removed", place.display()))?;
+        }
+        fs::create_dir_all(&place).with_context(|| format!("{}: cannot be made", place.display()))?;
+        for (i, (seconds, jpeg)) in taken.iter().enumerate().filter(|(_, (seconds, _))| seconds.is_finite()) {
+            let file = format!("{relative}/{i:04}.jpg");
+            fs::write(folder.join(&file), jpeg)
+                .inspect_err(|_| {
+                    // Half a picture is none; what cannot be removed is not named anywhere.
+                    let _ = fs::remove_file(folder.join(&file));
+                })
+                .with_context(|| format!("{file}: cannot be written"))?;
+            pictures.push(PictureFile { seconds: *seconds, file });
+        }
+        Ok(())
+    };
+    let stored = store(&mut pictures);
+    (pictures, stored)
 }
 
 /// Writes a file under another name first, so that no reader sees half of it.
@@ -267,5 +331,9 @@ pub(super) fn replace(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     partial.push(".partial");
     fs::write(&partial, bytes)
         .and_then(|()| fs::rename(&partial, file))
+        .inspect_err(|_| {
+            // It takes room that something else may need.
+            let _ = fs::remove_file(&partial);
+        })
         .with_context(|| format!("{}: cannot be written", file.display()))
 }

@@ -67,7 +67,7 @@ pub use pictures::Pictures;
 pub use reader::{ReadOptions, RecordedEpisode, RecordedStep, parse_episode, read_episode, read_episode_with};
 pub use recorder::{Recorder, RecorderState};
 pub use recovery::{Recovered, finish_partial, recover};
-pub use storage::require_room;
+pub use storage::{require_room, survive_file_size_limit};
 pub use trim::trim;
 pub use verify::{Gravity, Remark, Verdict, verify};
 pub use writer::EpisodeWriter;

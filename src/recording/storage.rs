@@ -89,6 +89,13 @@ fn unwritable(folder: &Path, source: &io::Error) -> RecordingError {
     }
 }
 
+/// Makes a write beyond the limit of file sizes (`ulimit -f`) an error of that write. Its signal would end the process, whatever
+/// an arm is doing.
+pub fn survive_file_size_limit() {
+    // SAFETY: a plain call with values; to ignore a signal needs no handler.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+}
+
 /// Refuses a folder that is missing, cannot be looked at, or has less room on its disk than this \[bytes\].
 pub fn require_room(folder: &Path, min_free_bytes: u64) -> Result<(), RecordingError> {
     let refuse = |found: String, fix| RecordingError::Folder { path: folder.to_path_buf(), found, fix };

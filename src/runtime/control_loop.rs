@@ -262,7 +262,14 @@ mod tests {
 
     fn lift(step_index: u64, now: Timestamp) -> TimedAction {
         let action = Action { translation: [0.0, 0.0, 0.01], rotation: [0.0; 3], gripper: 1.0 };
-        TimedAction { action, joint_torques: None, step_index, image_captured_at: now, decided_at: now, expires_at: Timestamp::NEVER }
+        TimedAction {
+            action,
+            joint_torques: None,
+            step_index,
+            image_captured_at: now,
+            decided_at: now,
+            expires_at: Timestamp::NEVER,
+        }
     }
 
     fn filtered(results: &[Result<ControlTick, DriverError>]) -> Vec<Filtered> {
@@ -345,6 +352,75 @@ mod tests {
         assert!(filtered(&results).contains(&Filtered::Limited(LimitReason::NoSolution)));
         assert!(results.iter().all(|tick| tick.unwrap().sent.joints.is_finite()));
         assert_eq!(counts.stopped, 0);
+    }
+
+    #[test]
+    fn an_action_is_as_old_as_what_it_was_decided_on() {
+        let mut bench = Bench::new();
+        // Decided just now on something that may move the arm until 0.1 s.
+        let (results, counts) = bench.run(20, 64, |index, now| {
+            let expires_at = Timestamp::from_nanos(100_000_000);
+            ((index == 0).then(|| TimedAction { expires_at, ..lift(0, now) }), Strain::None)
+        });
+        let filtered = filtered(&results);
+        assert!(filtered[..6].iter().all(|f| !matches!(f, Filtered::Stopped(_))), "{filtered:?}");
+        assert!(filtered[6..].iter().all(|f| *f == Filtered::Stopped(LimitReason::ImageAge)), "{filtered:?}");
+        assert_eq!((counts.stopped, bench.switches.hold_count()), (1, 2), "once for it, once at the end");
+    }
+
+    #[test]
+    fn a_result_that_comes_after_a_stall_is_not_executed_and_the_one_before_goes_on() {
+        let mut bench = Bench::new();
+        let (results, counts) = bench.run(24, 64, |index, now| {
+            let late = TimedAction { expires_at: Timestamp::from_nanos(1), ..lift(1, now) };
+            let action = match index {
+                0 => Some(lift(0, now)),
+                5 => Some(late),
+                _ => None,
+            };
+            (action, Strain::None)
+        });
+        assert!(results[1..].iter().all(|tick| tick.unwrap().step_index == Some(0)));
+        assert_eq!(counts.stopped, 0);
+    }
+
+    #[test]
+    fn an_action_that_is_taken_back_holds_at_the_next_tick_and_a_new_one_moves_again() {
+        let mut bench = Bench::new();
+        let (results, counts) = bench.run(20, 64, |index, now| {
+            let action = match index {
+                0 => Some(lift(0, now)),
+                5 => Some(lift(0, Timestamp::ZERO).taken_back()),
+                // Taken back before it was ever seen.
+                8 => Some(lift(1, now).taken_back()),
+                12 => Some(lift(2, now)),
+                _ => None,
+            };
+            (action, Strain::None)
+        });
+        let held: Vec<bool> =
+            filtered(&results).iter().map(|f| *f == Filtered::Stopped(LimitReason::ImageAge)).collect();
+        let expected: Vec<bool> = (0..20).map(|tick| (5..12).contains(&tick)).collect();
+        assert_eq!(held, expected);
+        assert_eq!((counts.stopped, counts.resumed), (1, 1));
+        assert!(results[12..].iter().all(|tick| tick.unwrap().step_index == Some(2)));
+    }
+
+    #[test]
+    fn after_a_jump_of_the_clock_nothing_old_moves_the_arm() {
+        let mut bench = Bench::new();
+        // The process was stopped for 0.6 s between two ticks, as by SIGSTOP.
+        bench.period = Duration::from_millis(600);
+        let (results, _) = bench.run(3, 8, |index, now| {
+            let expires_at = now + Duration::from_millis(500);
+            ((index == 0).then(|| TimedAction { expires_at, ..lift(0, now) }), Strain::None)
+        });
+        let home = results[0].unwrap().measured;
+        for tick in &results[1..] {
+            let tick = tick.unwrap();
+            assert_eq!(tick.filtered, Filtered::Stopped(LimitReason::ImageAge));
+            assert_eq!(tick.measured, home);
+        }
     }
 
     #[test]

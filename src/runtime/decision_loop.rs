@@ -142,7 +142,9 @@ impl DecisionLoop<'_> {
         self.discarded += 1;
         let since = *self.late_since.get_or_insert(decided_at);
         let (took, limit) = (decided_at.since(based_on).as_secs_f64(), self.lifetime.as_secs_f64());
-        tracing::warn!("a decision came {took:.3} s after what it was decided on, the limit is {limit:.3} s: thrown away");
+        tracing::warn!(
+            "a decision came {took:.3} s after what it was decided on, the limit is {limit:.3} s: thrown away"
+        );
         if decided_at.since(since) > LATE {
             return Err(RuntimeError::LateDecisions { took, limit });
         }

@@ -154,6 +154,7 @@ impl TrialRunner for Scripted {
                 ("tick".into(), LatencySeries::from_ms((0..800).map(|i| 0.3 + 0.05 * wave(i) + wave(i * 7).powi(20)))),
             ]),
             deadline_misses: u64::from(plan.trial == 3),
+            missing: Vec::new(),
         }))
     }
 }

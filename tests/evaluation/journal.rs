@@ -113,6 +113,7 @@ fn a_journal_cut_at_any_byte_holds_its_longest_valid_prefix() {
         latency: Default::default(),
         deadline_misses: 0,
         pictures: Vec::new(),
+        missing: Vec::new(),
     };
     for plan in &plans[..2] {
         journal.append(record(plan)).unwrap();

@@ -2,6 +2,7 @@
 
 mod comparison;
 mod fixture;
+mod full_disk;
 mod journal;
 mod protocol;
 mod report;

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use visuomotor::camera::ros2::{PictureError, RosCamera};
+use visuomotor::camera::ros2::{PictureError, RosCamera, RosCameraOptions, stamp};
+use visuomotor::camera::stamps::StampError;
 use visuomotor::camera::{Camera, CameraError};
 use visuomotor::time::{Clock, SystemClock};
 use visuomotor::transport::ros2::Qos;
@@ -18,7 +19,8 @@ fn the_newest_picture_comes_with_its_time_and_bad_ones_are_counted() {
     let clock = Arc::new(SystemClock::new());
     let topic = "/camera/camera/color/image_raw";
     let publisher = sender.publisher::<Image>(topic, Qos::Sensor).unwrap();
-    let mut camera = RosCamera::open(&receiver, "front", topic, Some((640, 480)), clock.clone()).unwrap();
+    let options = RosCameraOptions { size: Some((640, 480)), latency: Duration::ZERO, ..Default::default() };
+    let mut camera = RosCamera::open(&receiver, "front", topic, options, clock.clone()).unwrap();
     let error = camera.newest(clock.now()).unwrap_err();
     assert!(matches!(error, CameraError::Silent { .. }), "{error}");
     publisher.wait_for_subscriber(LONG).unwrap();
@@ -58,4 +60,57 @@ fn the_newest_picture_comes_with_its_time_and_bad_ones_are_counted() {
     assert_eq!(first.pixels[..3], [30, 20, 10]);
     assert!(first.captured_at >= before && first.captured_at <= clock.now());
     send(&good, &mut || camera.newest(clock.now()).unwrap().sequence > first.sequence);
+}
+
+#[test]
+fn an_image_sent_again_is_a_fault_a_delay_is_age_and_an_opened_camera_hears_again() {
+    let domain = domain();
+    let (sender, receiver) = (node("realsense", domain), node("visuomotor", domain));
+    let clock = Arc::new(SystemClock::new());
+    let topic = "/camera/camera/color/image_raw";
+    let publisher = sender.publisher::<Image>(topic, Qos::Sensor).unwrap();
+    let options = RosCameraOptions { size: Some((64, 48)), ..Default::default() };
+    let mut camera = RosCamera::open(&receiver, "front", topic, options, clock.clone()).unwrap();
+    publisher.wait_for_subscriber(LONG).unwrap();
+    let plain = Image {
+        height: 48,
+        width: 64,
+        encoding: "rgb8".into(),
+        step: 192,
+        data: vec![77; 64 * 48 * 3],
+        ..Image::default()
+    };
+    // As a driver on this computer stamps; everything is 400 ms late.
+    let late = Duration::from_millis(400);
+    let send = |make: &dyn Fn() -> Image, done: &mut dyn FnMut() -> bool| {
+        let deadline = Instant::now() + LONG;
+        while !done() {
+            assert!(Instant::now() < deadline, "not within {LONG:?}");
+            publisher.publish(make()).unwrap();
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    let delayed = || {
+        let mut image = plain.clone();
+        image.header.stamp = stamp(clock.now(), clock.now() + late);
+        image
+    };
+    send(&delayed, &mut || camera.newest(clock.now()).is_ok());
+    let first = camera.newest(clock.now()).unwrap();
+    assert!(clock.now().since(first.captured_at) >= late, "a constant delay is age");
+    send(&delayed, &mut || camera.newest(clock.now()).unwrap().sequence > first.sequence + 3);
+
+    let old = delayed();
+    send(&|| old.clone(), &mut || camera.newest(clock.now()).is_err());
+    let error = camera.newest(clock.now()).unwrap_err();
+    assert!(matches!(error, CameraError::Refused { count: 3.., .. }), "{error}");
+    let (_, why) = camera.refused();
+    assert!(matches!(why, Some(PictureError::Stamp(StampError::NotNew { .. }))), "{why:?}");
+
+    // Opened again, as another participant: an old image stays old, a new one is heard.
+    camera.reopen().unwrap();
+    assert!(matches!(camera.newest(clock.now()), Err(CameraError::Silent { .. })));
+    send(&|| old.clone(), &mut || camera.refused().0 >= 3);
+    assert!(camera.newest(clock.now()).is_err());
+    send(&delayed, &mut || camera.newest(clock.now()).is_ok());
 }

@@ -91,17 +91,17 @@ fn a_verdict_ends_the_episode_after_its_step() {
 }
 
 #[test]
-fn a_stale_image_aborts_with_the_arm_holding() {
+fn a_stale_image_holds_the_arm_and_aborts_when_it_lasts() {
     let (mut station, arm, camera) = station();
     let mut listener = Listener::at_step(move |step| {
         camera.freeze(step >= 1);
         Ok(())
     });
-    let report = episode(&mut station, 5.0, &mut listener);
-    // Frozen at 0.2 s: 0.2 s old at the next decision, 0.4 s at the one after, and 0.3 s is the limit.
-    assert_eq!(report.steps, 3);
-    assert!(matches!(report.fault, Some(RuntimeError::Camera(CameraError::Stale { .. }))), "{:?}", report.fault);
-    assert_aborted(&report, &listener, &arm, "0.400 s old");
+    let report = episode(&mut station, 9.0, &mut listener);
+    // Frozen at 0.2 s: 0.2 s old at the next decision, 0.4 s at the one after, and 0.3 s is the limit. Held for 5 s.
+    assert_eq!((report.steps, report.stopped, report.seconds), (3, 1, 5.8));
+    assert!(matches!(report.fault, Some(RuntimeError::Camera(CameraError::Lost { .. }))), "{:?}", report.fault);
+    assert_aborted(&report, &listener, &arm, "5.600 s old");
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn a_silent_camera_aborts_with_the_arm_holding() {
     let (mut station, arm, camera) = station();
     camera.silence(true);
     let mut listener = Listener::default();
-    let report = episode(&mut station, 5.0, &mut listener);
+    let report = episode(&mut station, 9.0, &mut listener);
     assert_eq!(report.steps, 0);
     assert_aborted(&report, &listener, &arm, "over_shoulder");
 }
@@ -182,12 +182,15 @@ fn a_panic_in_the_driver_leaves_the_arm_holding() {
 }
 
 #[test]
-fn a_listener_that_fails_aborts_and_is_still_told_the_end() {
+fn a_listener_that_fails_is_told_nothing_more_but_the_end_and_the_arm_goes_on() {
     let (mut station, arm, _) = station();
     let mut listener = Listener::at_step(|step| if step == 3 { Err(anyhow::anyhow!("disk full")) } else { Ok(()) });
     let report = episode(&mut station, 5.0, &mut listener);
-    assert!(matches!(report.fault, Some(RuntimeError::Sink(_))));
-    assert_aborted(&report, &listener, &arm, "disk full");
+    assert_eq!((report.steps, report.control_ticks, report.outcome.word()), (25, 250, "failure"));
+    assert!(matches!(&report.fault, Some(RuntimeError::Sink(why)) if why.to_string().contains("disk full")));
+    assert_eq!(listener.steps, 4);
+    assert!(listener.events.ends_with("S>") && arm.holds(), "{}", listener.events);
+    assert_eq!(listener.end.map(|end| end.outcome), Some(report.outcome));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Whole episodes through the public interface of `runtime`, on a fake arm and a fake camera.
 
 mod allocation;
+mod cameras;
 mod counting;
 mod lockstep;
 mod posture;

@@ -22,7 +22,7 @@ use super::setting::{POLICY_IMAGE, SetUp, Setting};
 use crate::config::digest;
 use crate::episode::Outcome;
 use crate::recording::{Contents, EpisodeWriter, WriterOptions};
-use crate::runtime::{EpisodeRequest, StopFlag, Timing, run_episode};
+use crate::runtime::{EpisodeRequest, RuntimeError, StopFlag, Timing, run_episode};
 use crate::simulation::{Demonstrator, Disturbance};
 use crate::time::{ManualClock, SystemClock};
 
@@ -226,7 +226,11 @@ fn attempt_episode(
         },
         Timing::Lockstep { clock: &clock, stopwatch: &stopwatch },
     );
-    Ok(report.outcome)
+    match report.fault {
+        // A demonstration that is not recorded is none.
+        Some(RuntimeError::Sink(error)) => Err(error.context(format!("{name}: it could not be recorded"))),
+        _ => Ok(report.outcome),
+    }
 }
 
 /// A seed from words.

@@ -47,6 +47,7 @@ pub fn render(report: &Report, plans: &[TrialPlan], records: &[TrialRecord], fol
         "counted" => report.total.trials.to_string(),
         "range" => range(&report.total),
         "plain_words" => escape(&report.plain_words),
+        "missing" => missing(report),
         "scores" => scores(report),
         "task_words" => task_words(report),
         "axis" => chart::interval_axis(),
@@ -79,6 +80,15 @@ fn fill(template: &str, value: impl Fn(&str) -> String) -> String {
     }
     out.push_str(rest);
     out
+}
+
+/// What the record lacks.
+fn missing(report: &Report) -> String {
+    if report.missing.is_empty() {
+        return String::new();
+    }
+    let lines: String = report.missing.iter().map(|line| format!("<li>{}</li>", escape(line))).collect();
+    format!("<p><b>missing in the record:</b></p><ul>{lines}</ul>")
 }
 
 /// Text as HTML, also within quotes.
