@@ -18,6 +18,9 @@ mod exchange;
 /// Panda and FR3 over the Franka control interface.
 #[cfg(feature = "fci")]
 mod fci;
+/// Inputs of strangers, given to the program as a child with little memory.
+#[cfg(all(feature = "exchange", feature = "mujoco", feature = "torch"))]
+mod hostile;
 /// Every `train` killed and gone on with, at smoke scale.
 #[cfg(all(feature = "mujoco", feature = "torch"))]
 mod killed;
