@@ -21,6 +21,9 @@ mod fci;
 /// Programs that drive an arm and are ended, suspended or killed; the guard.
 #[cfg(feature = "ros2")]
 mod guard;
+/// Inputs of strangers, given to the program as a child with little memory.
+#[cfg(all(feature = "exchange", feature = "mujoco", feature = "torch"))]
+mod hostile;
 /// Every `train` killed and gone on with, at smoke scale.
 #[cfg(all(feature = "mujoco", feature = "torch"))]
 mod killed;

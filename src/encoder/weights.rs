@@ -69,6 +69,19 @@ pub enum WeightsError {
 const OTHER_NETWORK: &str = "the file is of another network: choose the encoder it was made for, or convert it again";
 const BROKEN: &str = "the file is damaged or the training diverged: use another one";
 
+/// Longest description of tensors read \[bytes\]: it unfolds tenfold. ViT-H's takes 60 kB.
+const LONGEST_DESCRIPTION: u64 = 16 << 20;
+
+/// Refuses a safetensors file whose description would take too much memory; what else is wrong is for the library to say.
+pub(crate) fn check_description(bytes: &[u8]) -> Result<(), String> {
+    match bytes.first_chunk().map(|length| u64::from_le_bytes(*length)) {
+        Some(length) if length > LONGEST_DESCRIPTION && length < bytes.len() as u64 => {
+            Err(format!("its description has {length} bytes, at most {LONGEST_DESCRIPTION} are read"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// A weights file in memory.
 pub struct Weights {
     path: PathBuf,
@@ -89,8 +102,9 @@ impl Weights {
 
     /// From the file's bytes; `path` is for messages only.
     pub fn from_bytes(path: &Path, bytes: Vec<u8>) -> Result<Weights, WeightsError> {
-        SafeTensors::deserialize(&bytes)
-            .map_err(|error| WeightsError::Format { path: path.to_path_buf(), message: error.to_string() })?;
+        let unfit = |message| WeightsError::Format { path: path.to_path_buf(), message };
+        check_description(&bytes).map_err(unfit)?;
+        SafeTensors::deserialize(&bytes).map_err(|error| unfit(error.to_string()))?;
         let digest = digest(&bytes);
         Ok(Weights { path: path.to_path_buf(), bytes, digest })
     }

@@ -232,7 +232,7 @@ impl Arrived {
     ) -> Result<RecordedImage, ExchangeError> {
         let unfit = |found: String| {
             let key = format!("picture {sequence} of `{camera}`");
-            source_error(&self.path, key, found, "a JPEG or PNG file", super::error::DAMAGED)
+            source_error(&self.path, key, found, "a JPEG or PNG file", "restore the picture, or leave the episode out")
         };
         let recorded = |jpeg: Vec<u8>, camera_size| RecordedImage {
             camera: camera.clone(),

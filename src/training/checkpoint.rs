@@ -15,6 +15,7 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use tch::{Device, Kind, Tensor, nn};
 
+use crate::encoder::weights::check_description;
 use crate::untrusted;
 
 /// Layout of the state's file.
@@ -88,6 +89,7 @@ pub fn read_state(file: &Path, algorithm: &str) -> anyhow::Result<Vec<(String, T
              train into another --out"
         )
     };
+    check_description(&bytes).map_err(|found| anyhow!("{shown}: {found}; train into another --out"))?;
     let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(broken)?;
     let tensors = SafeTensors::deserialize(&bytes).map_err(broken)?;
     let header = metadata.metadata().as_ref().and_then(|entries| entries.get(HEADER)).map_or("", String::as_str);

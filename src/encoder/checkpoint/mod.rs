@@ -201,10 +201,11 @@ impl<'a> Archive<'a> {
     fn tensor(&mut self, key: &str, reference: &TensorReference) -> Result<CheckpointTensor, CheckpointError> {
         let TensorReference { storage, offset, shape, strides } = reference;
         let path = self.path;
-        let unfit = |found: String, expected: String| {
+        let refuse = |found: String, expected: String, fix| {
             let (path, key) = (path.to_path_buf(), key.escape_debug().to_string());
-            CheckpointError::Tensor { path, key, found, expected, fix: DAMAGED }
+            CheckpointError::Tensor { path, key, found, expected, fix }
         };
+        let unfit = |found, expected| refuse(found, expected, DAMAGED);
         let describe = || format!("shape {shape:?}, strides {strides:?} from {offset}");
         let reach = reach(*offset, shape, strides);
         let (count, end) = reach.ok_or_else(|| unfit(describe(), "a tensor that fits the memory".into()))?;
@@ -213,7 +214,8 @@ impl<'a> Archive<'a> {
         }
         let made = (count as u64).saturating_mul(8);
         if count > storage.length || made > self.budget {
-            return Err(unfit(describe(), format!("at most the {} values that are stored, each once", storage.length)));
+            let expected = format!("at most the {} values that are stored, each once", storage.length);
+            return Err(refuse(describe(), expected, TOO_LARGE));
         }
         let size = storage.element.size();
         let length = storage.length.checked_mul(size).ok_or_else(|| unfit(describe(), "fewer values".into()))?;
