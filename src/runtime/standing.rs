@@ -62,7 +62,9 @@ impl Hold {
 impl fmt::Display for Hold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let doubt = match self {
-            Hold::Standing { after } => return write!(f, "the arm stands and holds (seen {after:.2} s after the stop)"),
+            Hold::Standing { after } => {
+                return write!(f, "the arm stands and holds (seen {after:.2} s after the stop)");
+            }
             Hold::Unconfirmed(doubt) => doubt,
         };
         f.write_str("THE HOLD COULD NOT BE CONFIRMED: ")?;

@@ -14,8 +14,8 @@ use super::schedule::{DeadlineBudget, DeadlineWatch, Due, Schedule, Strain};
 use super::sleep::Sleeper;
 use super::stop::{guarded, message};
 use super::{
-    ControlCounts, ControlEnd, Doubt, EpisodeReport, EpisodeRequest, Hold, Ledger, Realtime, RuntimeError, Station, StopFlag,
-    Timing, close, length,
+    ControlCounts, ControlEnd, Doubt, EpisodeReport, EpisodeRequest, Hold, Ledger, Realtime, RuntimeError, Station,
+    StopFlag, Timing, close, length,
 };
 use crate::episode::{Judge, Outcome};
 use crate::time::{Clock, SystemClock, Timestamp};
@@ -55,7 +55,7 @@ pub(super) fn run(
         Err(error) => {
             let control = control.end(Timing::Wall { clock, options }, Ok(()));
             return close(decision, control, Err(error), 0.0, 0);
-        },
+        }
     };
 
     let mut decisions = Schedule::new(start, policy_period);

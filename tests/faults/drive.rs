@@ -9,13 +9,13 @@ use visuomotor::action::{Action, ActionError, ActionSource, ControlMode, Decisio
 use visuomotor::config::{ControlSetting, GripperPolicy};
 use visuomotor::control::Controller;
 use visuomotor::driver::ArmDriver;
-use visuomotor::episode::{ControlTick, EpisodeEnd, EpisodeStart, Filtered, Judge, LimitReason, Outcome, Step, StepSink};
+use visuomotor::episode::{
+    ControlTick, EpisodeEnd, EpisodeStart, Filtered, Judge, LimitReason, Outcome, Step, StepSink,
+};
 use visuomotor::kinematics::Chain;
 use visuomotor::observation::Observation;
 use visuomotor::runtime::fake::FakeCamera;
-use visuomotor::runtime::{
-    DeadlineBudget, EpisodeRequest, Station, StopFlag, Timing, WallOptions, run_episode,
-};
+use visuomotor::runtime::{EpisodeRequest, Station, StopFlag, Timing, WallOptions, run_episode};
 use visuomotor::safety::SafetyFilter;
 use visuomotor::time::{SystemClock, Timestamp};
 
@@ -104,7 +104,7 @@ fn event(what: &str) {
     let _ = out.flush();
 }
 
-struct Never;
+pub struct Never;
 
 impl Judge for Never {
     fn judge(&mut self, _: Timestamp) -> Option<Outcome> {
@@ -161,12 +161,7 @@ pub fn run(link: Link, mode: ControlMode, port: &Path, seconds: f64) -> anyhow::
     arm.activate(visuomotor::time::Clock::now(&*clock), mode)?;
     let mut station = station(link, mode, arm)?;
     event("active");
-    let period = station.control_period.as_secs_f64();
-    let periods = |seconds: f64| (seconds / period).ceil() as u64;
-    let options = WallOptions {
-        budget: DeadlineBudget { warn: 1, hold: periods(0.1).max(2), stop: periods(0.5).max(5) },
-        ..WallOptions::default()
-    };
+    let options = WallOptions::default();
     let mut noticing = Noticing { last: None, said: false };
     let request = EpisodeRequest {
         start: start(link),

@@ -27,14 +27,8 @@ pub enum Link {
 }
 
 impl Link {
-    pub const ALL: [Link; 6] = [
-        Link::WidowxDynamixel,
-        Link::WidowxXsSdk,
-        Link::PandaFci,
-        Link::PandaRos2Control,
-        Link::Sawyer,
-        Link::Jaco,
-    ];
+    pub const ALL: [Link; 6] =
+        [Link::WidowxDynamixel, Link::WidowxXsSdk, Link::PandaFci, Link::PandaRos2Control, Link::Sawyer, Link::Jaco];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -107,7 +101,12 @@ impl Link {
     }
 
     /// Plays the controller over MuJoCo; what the arm does is written to `trace`.
-    pub fn emulate(self, port: &Path, trace: &Path, clock: &Arc<SystemClock>) -> anyhow::Result<Box<dyn std::any::Any>> {
+    pub fn emulate(
+        self,
+        port: &Path,
+        trace: &Path,
+        clock: &Arc<SystemClock>,
+    ) -> anyhow::Result<Box<dyn std::any::Any>> {
         let robot = self.robot();
         let pedestal = Pedestal::build(&robot, &JointVector::from_slice(&robot.robot.home))?;
         let (plant, _) = MujocoPlant::on_pedestal(&robot, &pedestal)?;

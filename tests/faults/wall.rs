@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use visuomotor::action::ControlMode;
 use visuomotor::protection::Protection;
 
@@ -112,7 +112,7 @@ impl Fault {
 }
 
 /// What a row found.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Finding {
     /// The fault in words.
     pub fault: String,
@@ -127,20 +127,26 @@ pub struct Finding {
     /// Why it was not run, where it was not.
     pub skipped: Option<String>,
     /// Largest joint speed at the fault \[rad/s\].
+    #[serde(deserialize_with = "number")]
     pub speed_before: f64,
     /// Detection bound of the row \[s\].
+    #[serde(deserialize_with = "number")]
     pub detection_bound: f64,
-    /// First word of the driving program about it \[s after the fault\].
+    /// The fastest joint had lost a tenth of its speed \[s after the fault\].
     pub noticed_after: Option<f64>,
     /// Every joint stood still from then on \[s after the fault\].
     pub rest_after: Option<f64>,
     /// Largest joint speed after the fault \[rad/s\].
+    #[serde(deserialize_with = "number")]
     pub peak_speed: f64,
     /// Farthest a joint travelled after the fault \[rad\], and how far that joint might \[rad\].
+    #[serde(deserialize_with = "number")]
     pub travelled: f64,
     /// Bound of that joint \[rad\].
+    #[serde(deserialize_with = "number")]
     pub allowed: f64,
     /// Longest stall of the arm's process within the time judged \[s\].
+    #[serde(deserialize_with = "number")]
     pub stall: f64,
     /// What the operator saw.
     pub seen: Vec<String>,
@@ -148,10 +154,39 @@ pub struct Finding {
     pub why: String,
 }
 
+/// A number; JSON has null for what is none.
+fn number<'de, D: serde::Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    Ok(Option::<f64>::deserialize(from)?.unwrap_or(f64::NAN))
+}
+
+impl Finding {
+    /// Nothing found yet.
+    pub fn new(fault: &str, link: &str, mode: ControlMode, detection_bound: f64) -> Self {
+        Self {
+            fault: fault.into(),
+            link: link.into(),
+            mode: mode.to_string(),
+            without: None,
+            green: false,
+            skipped: None,
+            speed_before: f64::NAN,
+            detection_bound,
+            noticed_after: None,
+            rest_after: None,
+            peak_speed: f64::NAN,
+            travelled: f64::NAN,
+            allowed: f64::NAN,
+            stall: f64::NAN,
+            seen: Vec::new(),
+            why: String::new(),
+        }
+    }
+}
+
 /// Joint speed that counts as standing \[rad/s\].
-const STANDING: f64 = 0.02;
+pub const STANDING: f64 = 0.02;
 /// What the gauge cannot tell from rest: sag under gravity, settling of the simulated servo \[rad\].
-const FLOOR: f64 = 0.015;
+pub const FLOOR: f64 = 0.015;
 /// How long the arm is watched after a fault \[s\].
 const WATCHED: f64 = 2.5;
 
@@ -173,24 +208,9 @@ fn left_out(fault: Fault, link: Link, mode: ControlMode) -> Option<&'static str>
 /// Runs one row; `off` makes it a control.
 pub fn run(fault: Fault, link: Link, mode: ControlMode, domain: u16, control: bool) -> Finding {
     let off = control.then(|| fault.protection()).flatten();
-    let mut finding = Finding {
-        fault: fault.words(),
-        link: link.name().into(),
-        mode: mode.to_string(),
-        without: off.map(|off| format!("{off:?}")),
-        green: false,
-        skipped: left_out(fault, link, mode).map(String::from),
-        speed_before: f64::NAN,
-        detection_bound: fault.detection(link),
-        noticed_after: None,
-        rest_after: None,
-        peak_speed: f64::NAN,
-        travelled: f64::NAN,
-        allowed: f64::NAN,
-        stall: f64::NAN,
-        seen: Vec::new(),
-        why: String::new(),
-    };
+    let mut finding = Finding::new(&fault.words(), link.name(), mode, fault.detection(link));
+    finding.without = off.map(|off| format!("{off:?}"));
+    finding.skipped = left_out(fault, link, mode).map(String::from);
     if finding.skipped.is_some() {
         return finding;
     }
@@ -221,11 +241,12 @@ fn measure(
     let at = inject(fault, &mut arm, &mut drive)?;
     watch(at + WATCHED + if let Fault::Paused(ms) = fault { ms as f64 * 1e-3 } else { 0.0 });
     finding.seen = drive.lines();
-    finding.noticed_after = noticed(&finding.seen, at);
     let turns = trace::read(&scratch.trace(), joints);
     judge(fault, link, mode, &turns, at, finding)?;
-    if fault == (Fault::Signal(libc::SIGKILL, "")) {
-        drop(arm);
+    drop(arm);
+    if matches!(fault, Fault::Paused(15 | 50)) && off.is_none() {
+        let over = finding.seen.iter().any(|line| line.contains("ended") || line.contains("stopped"));
+        anyhow::ensure!(!over, "a short pause ended the motion: {}", finding.seen.join(" | "));
     }
     if matches!(fault, Fault::Signal(..)) && off.is_none() {
         anyhow::ensure!(drive.ended().is_some(), "the driving program did not end: {}", finding.seen.join(" | "));
@@ -304,8 +325,7 @@ fn hog(length: Duration) -> anyhow::Result<f64> {
             std::thread::spawn(move || {
                 let parameters = libc::sched_param { sched_priority: 90 };
                 // SAFETY: the calling thread is alive and `parameters` outlives the call (pthread_setschedparam(3)).
-                let error =
-                    unsafe { libc::pthread_setschedparam(libc::pthread_self(), libc::SCHED_FIFO, &parameters) };
+                let error = unsafe { libc::pthread_setschedparam(libc::pthread_self(), libc::SCHED_FIFO, &parameters) };
                 let end = Instant::now() + length;
                 while error == 0 && Instant::now() < end {
                     std::hint::spin_loop();
@@ -319,16 +339,6 @@ fn hog(length: Duration) -> anyhow::Result<f64> {
         anyhow::ensure!(error == 0, "no real-time priority: {}", std::io::Error::from_raw_os_error(error));
     }
     Ok(begun)
-}
-
-/// When the driving program first said something after the fault \[s after it\].
-fn noticed(lines: &[String], at: f64) -> Option<f64> {
-    lines
-        .iter()
-        .filter(|line| ["stopped", "ended", "fault"].iter().any(|word| line.contains(word)))
-        .filter_map(|line| line.split(' ').next()?.parse::<f64>().ok())
-        .find(|time| *time >= at)
-        .map(|time| time - at)
 }
 
 fn fastest(turn: &Turn) -> f64 {
@@ -355,7 +365,14 @@ fn judge(
         Fault::Hogged(ms) => at + ms as f64 * 1e-3,
         _ => f64::INFINITY,
     };
-    let judged: Vec<&Turn> = after.iter().filter(|turn| turn.at <= end.max(at + 0.1)).collect();
+    let judged: Vec<&Turn> = after.iter().filter(|turn| turn.at <= end).collect();
+    let joint = (0..before.velocities.len())
+        .max_by(|&a, &b| before.velocities[a].abs().total_cmp(&before.velocities[b].abs()))
+        .unwrap_or_default();
+    finding.noticed_after = after
+        .iter()
+        .find(|turn| turn.velocities[joint].abs() < 0.9 * before.velocities[joint].abs())
+        .map(|turn| turn.at - at);
     let mut previous = before.at;
     let mut stall: f64 = 0.0;
     for turn in &judged {
