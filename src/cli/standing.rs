@@ -66,7 +66,7 @@ fn watch(arm: &mut dyn ArmDriver, clock: &dyn Clock, nap: &mut dyn FnMut(Duratio
             break;
         }
         if clock.now().since(start) >= PATIENCE {
-            return Err(RuntimeError::Driver(DriverError::Silent));
+            return Err(RuntimeError::HoldUnconfirmed { seconds: PATIENCE.as_secs_f64() });
         }
         nap(LOOK);
     }
@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn an_arm_that_says_nothing_or_fails_is_not_said_to_stand() {
         let silent = watched(|_, switches| switches.silence(true)).unwrap_err();
-        assert!(matches!(silent, RuntimeError::Driver(DriverError::Silent)), "{silent:?}");
+        assert!(matches!(silent, RuntimeError::HoldUnconfirmed { .. }), "{silent:?}");
         let failed = watched(|naps, switches| switches.fault(naps > 5)).unwrap_err();
         assert!(failed.to_string().contains("7 cups"), "{failed}");
     }

@@ -32,7 +32,7 @@ const JPEG_BYTES: f64 = 0.4;
 /// Arguments of `visuomotor teleoperate`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  visuomotor teleoperate launch/widowx_kitchen.toml --task knife_in_pot --device keyboard --out results/demos\n  visuomotor teleoperate launch/widowx_kitchen.toml --task knife_in_pot --device scripted --episodes 10 --out results/demos\n  visuomotor teleoperate launch/widowx_kitchen.toml --task knife_in_pot --device quest --driver dynamixel --out results/demos\n\nKeys: w s a d r f drive, i k j l u o turn, space gripper; b begin, Enter accept, Backspace reject, x does not count,\nEsc stop, q no more episodes. Recordings that an earlier run left cut off are finished first, and what was lost is said."
+    after_help = "Examples:\n  visuomotor teleoperate launch/widowx_kitchen.toml --task knife_in_pot --device keyboard --out results/demos\n  visuomotor teleoperate launch/widowx_kitchen.toml --task knife_in_pot --device scripted --episodes 10 --out results/demos\n  visuomotor teleoperate launch/widowx_kitchen.toml --task knife_in_pot --device quest --driver dynamixel --out results/demos\n\nKeys: w s a d r f drive, i k j l u o turn, space gripper; b begin, Enter accept, Backspace reject, x does not count,\nc let an arm that failed recover, Esc stop, q no more episodes. Recordings that an earlier run left cut off are finished first, and what was lost is said."
 )]
 pub struct TeleoperateArguments {
     /// Launch file

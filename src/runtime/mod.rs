@@ -257,6 +257,15 @@ pub enum RuntimeError {
         /// Limit \[rad\].
         limit: f64,
     },
+    /// An arm that was told to hold says nothing.
+    #[error(
+        "the arm's state did not come within {seconds} s after it was told to hold: that it holds could not be confirmed; use the \
+         hardware stop, support the arm, and look at cable and power"
+    )]
+    HoldUnconfirmed {
+        /// How long it was waited for \[s\].
+        seconds: f64,
+    },
     /// The arm failed, and nobody is there to let it recover.
     #[error(
         "the arm failed ({0}) and nobody is there to let it recover: look at it, run `visuomotor recover`, then start this again \

@@ -124,7 +124,7 @@ fn a_robot_in_a_reflex_connects_as_it_is_and_only_recover_clears_it() {
     // Whoever connects next, or only checks the link, was not asked whether the arm may recover.
     let report = check(&emulator.address().to_string(), Model::Fer, patient(), clock.clone()).unwrap();
     let mode = report.findings.iter().find(|finding| finding.what == "robot mode").unwrap();
-    assert_eq!((mode.grade, mode.found.as_str()), (Grade::Bad, "reflex"), "{mode:?}");
+    assert_eq!((mode.grade, mode.found.as_str()), (Grade::Bad, "Reflex"), "{mode:?}");
     let mut arm = connect(&emulator, &clock);
     let fault = DriverError::Fault(FaultCode(error::JOINT_VELOCITY + 1));
     assert_eq!(arm.activate(clock.now(), ControlMode::Position), Err(fault));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::Context;
 
 use super::{Emulated, Whereabouts};
+use crate::cli::realtime::wall_options;
 use crate::config::{Launch, Robot};
 use crate::driver::panda::driver::fci::{FciArm, FciSettings, Model, check as check_fci};
 use crate::driver::panda::emulator::fci::{Emulator, EmulatorOptions};
@@ -23,7 +24,8 @@ fn address(launch: &Launch) -> String {
 
 /// From the description, with what the launch file says, both checked against the maker.
 fn model(launch: &Launch, robot: &Robot) -> anyhow::Result<(Model, FciSettings)> {
-    let (model, settings) = FciSettings::from_robot(robot)?;
+    let (model, mut settings) = FciSettings::from_robot(robot)?;
+    settings.lock_memory = wall_options(launch).realtime.lock_memory;
     Ok((model, settings.with(model, &launch.fci)?))
 }
 

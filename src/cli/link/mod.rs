@@ -99,8 +99,26 @@ impl Emulated {
     }
 }
 
+/// Refuses what a launch file asks of another driver than the one that is used: nobody would keep it.
+fn check_tables(launch: &Launch) -> anyhow::Result<()> {
+    let tables = [
+        ("fci", DriverKind::Fci, launch.fci == Default::default()),
+        ("dynamixel", DriverKind::Dynamixel, launch.dynamixel == Default::default()),
+    ];
+    for (table, driver, empty) in tables {
+        anyhow::ensure!(
+            empty || launch.driver == driver,
+            "[{table}] of the launch file is kept by driver {driver} alone, and the driver is {}: leave the table out, or choose \
+             --driver {driver}",
+            launch.driver
+        );
+    }
+    Ok(())
+}
+
 /// Connects the arm that the launch file names; torque stays as it is.
 pub fn connect(launch: &Launch, robot: &Robot, clock: &Arc<SystemClock>) -> anyhow::Result<Box<dyn ArmDriver>> {
+    check_tables(launch)?;
     match launch.driver {
         DriverKind::Mujoco => {
             anyhow::bail!("driver mujoco is the simulator of this process: there is nothing to connect")
@@ -169,4 +187,24 @@ pub fn camera(
     clock: &Arc<SystemClock>,
 ) -> anyhow::Result<Box<dyn Camera>> {
     ros2::camera(launch, calibration, clock)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn what_another_driver_keeps_is_refused_before_anything_is_connected() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let (mut launch, _) = Launch::load(&root.join("launch/widowx_kitchen.toml")).unwrap();
+        launch.dynamixel.yielding = Some(0.5);
+        launch.driver = DriverKind::Dynamixel;
+        check_tables(&launch).unwrap();
+        launch.driver = DriverKind::Ros2;
+        let robot = Robot::load(root, "widowx").unwrap();
+        let error = connect(&launch, &robot, &Arc::new(SystemClock::new())).err().unwrap().to_string();
+        assert!(error.contains("[dynamixel]") && error.contains("driver is ros2"), "{error}");
+    }
 }
