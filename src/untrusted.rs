@@ -133,7 +133,7 @@ pub struct Budget {
 
 /// More than a [`Budget`] allows.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{what} takes more than {} MiB", limit.div_ceil(1 << 20))]
+#[error("more than {} MiB for {what}", limit.div_ceil(1 << 20))]
 pub struct TooLarge {
     /// What is too large.
     pub what: &'static str,
@@ -231,7 +231,7 @@ mod tests {
     fn a_budget_refuses_what_is_beyond_it_and_keeps_the_rest() {
         let mut budget = Budget::new("a picture", 3 << 20);
         budget.take(2 << 20).unwrap();
-        assert_eq!(budget.take(u64::MAX).unwrap_err().to_string(), "a picture takes more than 3 MiB");
+        assert_eq!(budget.take(u64::MAX).unwrap_err().to_string(), "more than 3 MiB for a picture");
         budget.take(1 << 20).unwrap();
         assert_eq!((budget.left(), budget.take(1).is_err()), (0, true));
     }

@@ -160,6 +160,17 @@ fn say_hold(report: &crate::runtime::EpisodeReport) {
 /// a loopback interface does not have.
 const USUAL_LOG: &str = "warn,rustdds=error,rustdds::network=off,ros2_client=error";
 
+/// An error and what led to it, each once: most of ours say their cause already.
+fn told(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(|cause| cause.to_string()) {
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    crate::untrusted::printable_lines(&text)
+}
+
 /// Runs the program; answers the exit code.
 pub fn run() -> u8 {
     #[cfg(feature = "mujoco")]
@@ -205,7 +216,7 @@ pub fn run() -> u8 {
     match answer {
         Ok(code) => code,
         Err(error) => {
-            complain!("error: {}", crate::untrusted::printable_lines(&format!("{error:#}")));
+            complain!("error: {}", told(&error));
             exit::code(&error)
         }
     }

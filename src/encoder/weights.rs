@@ -73,11 +73,15 @@ const BROKEN: &str = "the file is damaged or the training diverged: use another 
 const LONGEST_DESCRIPTION: u64 = 16 << 20;
 
 /// Refuses a safetensors file whose description would take too much memory; what else is wrong is for the library to say.
-pub(crate) fn check_description(bytes: &[u8]) -> Result<(), String> {
+pub(crate) fn check_description(path: &Path, bytes: &[u8]) -> Result<(), WeightsError> {
     match bytes.first_chunk().map(|length| u64::from_le_bytes(*length)) {
-        Some(length) if length > LONGEST_DESCRIPTION && length < bytes.len() as u64 => {
-            Err(format!("its description has {length} bytes, at most {LONGEST_DESCRIPTION} are read"))
-        }
+        Some(length) if length > LONGEST_DESCRIPTION && length < bytes.len() as u64 => Err(WeightsError::Unfit {
+            path: path.to_path_buf(),
+            key: "header".into(),
+            found: format!("a description of {length} bytes"),
+            expected: format!("at most {LONGEST_DESCRIPTION}"),
+            fix: "no network of this program has so many tensors: use another file",
+        }),
         _ => Ok(()),
     }
 }
@@ -102,9 +106,9 @@ impl Weights {
 
     /// From the file's bytes; `path` is for messages only.
     pub fn from_bytes(path: &Path, bytes: Vec<u8>) -> Result<Weights, WeightsError> {
-        let unfit = |message| WeightsError::Format { path: path.to_path_buf(), message };
-        check_description(&bytes).map_err(unfit)?;
-        SafeTensors::deserialize(&bytes).map_err(|error| unfit(error.to_string()))?;
+        check_description(path, &bytes)?;
+        SafeTensors::deserialize(&bytes)
+            .map_err(|error| WeightsError::Format { path: path.to_path_buf(), message: error.to_string() })?;
         let digest = digest(&bytes);
         Ok(Weights { path: path.to_path_buf(), bytes, digest })
     }

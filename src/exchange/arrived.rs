@@ -11,8 +11,8 @@ use crate::action::{Action, Decision};
 use crate::episode::{EpisodeEnd, EpisodeStart, Outcome, Step};
 use crate::geometry::pose_from_bridge;
 use crate::observation::{Image, JointVector, Observation, Proprioception};
-use crate::recording::png;
 use crate::recording::{EpisodeWriter, RecordedImage, RecordingError, WriterOptions};
+use crate::recording::{jpeg, png};
 use crate::time::Timestamp;
 use crate::untrusted::Budget;
 
@@ -249,11 +249,9 @@ impl Arrived {
                 self.jpeg(camera, sequence, captured_at, &made)
             }
             Picture::File(bytes) => {
-                let mut recorded = recorded(bytes.clone(), (0, 0));
                 // A recording holds nothing that cannot be decoded.
-                let image = recorded.decode().map_err(|error| unfit(error.to_string()))?;
-                recorded.camera_size = (image.width, image.height);
-                Ok(recorded)
+                let (width, height, _) = jpeg::decode(bytes, false).map_err(unfit)?;
+                Ok(recorded(bytes.clone(), (width, height)))
             }
         }
     }

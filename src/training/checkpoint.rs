@@ -89,7 +89,7 @@ pub fn read_state(file: &Path, algorithm: &str) -> anyhow::Result<Vec<(String, T
              train into another --out"
         )
     };
-    check_description(&bytes).map_err(|found| anyhow!("{shown}: {found}; train into another --out"))?;
+    check_description(file, &bytes)?;
     let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(broken)?;
     let tensors = SafeTensors::deserialize(&bytes).map_err(broken)?;
     let header = metadata.metadata().as_ref().and_then(|entries| entries.get(HEADER)).map_or("", String::as_str);

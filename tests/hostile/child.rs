@@ -5,8 +5,8 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// Address space of the child \[bytes\]: the program with libtorch in it takes 2 GiB of it before it does anything.
-const ADDRESSES: u64 = 4 << 30;
+/// Address space of the child \[bytes\]; libtorch takes half a GiB of it before the program does anything.
+const ADDRESSES: u64 = 2 << 30;
 /// Processor time of the child \[s\].
 const PROCESSOR: u64 = 120;
 /// A child that waits for something that never comes takes no processor time: this ends it \[s\].

@@ -48,7 +48,7 @@ fn damaged(what: &'static str, command: &'static str, make: fn(&Path), words: &'
 
 /// Bridge's raw trajectories.
 fn bridge() -> Vec<Input> {
-    const UNFOLDS: &[&str] = &["obs_dict.pkl", "what the pickle unfolds to takes more than 256 MiB"];
+    const UNFOLDS: &[&str] = &["obs_dict.pkl", "more than 256 MiB for what the pickle unfolds to"];
     vec![
         input("pickle: 64 MiB of one instruction (`None`)", BRIDGE, |at| observations(at, b"", b"N"), UNFOLDS),
         input("pickle: 64 MiB of marks", BRIDGE, |at| observations(at, b"", b"("), UNFOLDS),
@@ -152,7 +152,7 @@ fn bridge() -> Vec<Input> {
                 put(at, "set/one.jpg", [&b"\xff\xd8"[..], &vec![0; 4 << 20]].concat());
                 (0..1000).for_each(|step| link(at, &format!("set/images0/im_{step}.jpg"), "../one.jpg"));
             },
-            &["the pictures of an episode takes more than 768 MiB"],
+            &["more than 768 MiB for the pictures of an episode"],
         ),
         input(
             "a folder whose name has two lines",
@@ -171,10 +171,10 @@ fn bridge() -> Vec<Input> {
 fn lerobots() -> Vec<Input> {
     vec![
         input(
-            "rows that repeat one picture of 4 MB 400 times",
+            "rows that repeat one picture of 4 MB 1000 times",
             LEROBOT,
-            |at| pictures(at, &[&b"\xff\xd8"[..], &vec![0; 4 << 20]].concat(), 400),
-            &["the pictures of an episode takes more than 768 MiB"],
+            |at| pictures(at, &[&b"\xff\xd8"[..], &vec![0; 4 << 20]].concat(), 1000),
+            &["more than 768 MiB for the pictures of an episode"],
         ),
         input(
             "a page of 1 kB that says it unfolds to 2 GiB",
@@ -256,13 +256,13 @@ fn recordings() -> Vec<Input> {
             "64 chunks of 2 kB that unfold to 60 MiB each",
             VERIFY,
             |at| put(at, "set/a.mcap", [recording(), zeros(60 << 20).repeat(64)].concat()),
-            &["too large to be read: what the chunks unfold to takes more than"],
+            &["too large to be read: more than 68 MiB for what the chunks unfold to"],
         ),
         input(
             "the same, cut off, to be finished",
             "recordings recover set/a.mcap.partial",
             |at| put(at, "set/a.mcap.partial", [recording(), zeros(60 << 20).repeat(64)].concat()),
-            &["too large to be read: what the chunks unfold to takes more than"],
+            &["too large to be read: more than 68 MiB for what the chunks unfold to"],
         ),
         input(
             "a chunk compressed by lz4",
@@ -335,7 +335,7 @@ fn weights() -> Vec<Input> {
             "a checkpoint: 8 MiB of one instruction",
             CONVERT,
             |at| put(at, "model.pt", checkpoint(&b"N".repeat(8 << 20), 1)),
-            &["what the pickle unfolds to takes more than 128 MiB"],
+            &["more than 128 MiB for what the pickle unfolds to"],
         ),
         input(
             "a checkpoint: a description of 40 MiB",
@@ -380,7 +380,7 @@ fn weights() -> Vec<Input> {
                 header.push('}');
                 put(at, "model.safetensors", [safetensors(&header), vec![0; 8]].concat());
             },
-            &["at most 16777216 are read"],
+            &["found a description of 84000001 bytes, expected at most 16777216"],
         ),
         input(
             "weights: a description of 2^63 bytes",
@@ -509,7 +509,7 @@ fn the_table() {
     let mut page = String::from(
         "# Inputs of strangers\n\n\
          Data sets, recordings, checkpoints and pictures come from others. Each input below is made by a test \
-         (`tests/hostile/`), given to the program as a child that may have 4 GiB of addresses and 120 s of processor time, \
+         (`tests/hostile/`), given to the program as a child that may have 2 GiB of addresses and 120 s of processor time, \
          and must be refused in words, or read within its bounds. What a file takes is counted before it is taken: \
          `src/untrusted.rs` opens files and keeps the budgets. What is too large or of a kind that is not read is not \
          called damaged, and no message quotes what a file holds.\n\n\

@@ -88,7 +88,7 @@ impl Window<'_> {
                 return Ok(found);
             }
             if wanted > LONGEST_HEAD {
-                return Err(Unfit::TooLarge(format!("a page whose beginning is longer than {LONGEST_HEAD} bytes")));
+                return Err(Unfit::Damaged(format!("no page begins at byte {at}")));
             }
             let before = if self.start == at { self.bytes.len() } else { 0 };
             self.bytes.resize(wanted, 0);
@@ -103,7 +103,7 @@ impl Window<'_> {
             self.bytes.truncate(filled);
             self.start = at;
             if filled <= before {
-                return Err(Unfit::Damaged(format!("no page at byte {at}")));
+                return Err(Unfit::Damaged(format!("no page begins at byte {at}")));
             }
             wanted *= 16;
         }
