@@ -10,6 +10,7 @@ use crate::action::{ControlMode, JointCommand};
 use crate::config::Robot;
 use crate::driver::{ArmDriver, Capabilities, CheckReport, ConnectError, DriverError, FaultCode, Finding, Grade};
 use crate::observation::Proprioception;
+use crate::protection::Protection;
 use crate::time::{Clock, Timestamp};
 use crate::transport::ros2::{Bridge, Pacing};
 
@@ -217,13 +218,14 @@ impl<L: ArmLink> ArmDriver for RosArm<L> {
         let newest = self.bridge.state();
         let error = match newest {
             None => DriverError::Silent,
-            Some((_, at)) if !self.bridge.alive() || now.since(at) > self.options.stale => DriverError::Silent,
+            Some(_) if !self.bridge.alive() => DriverError::LinkDied,
+            Some((_, at)) if now.since(at) > self.options.stale && Protection::StateCheck.is_on() => DriverError::Silent,
             Some((state, at)) => match (state.condition, state.implausible(&self.robot)) {
                 (Condition::Fault(code), _) => DriverError::Fault(code),
                 (Condition::SecondCommander, _) => DriverError::SecondCommander,
                 (Condition::Lost(error), _) => error,
-                (Condition::Ready, Some(error)) => error,
-                (Condition::Ready, None) => {
+                (Condition::Ready, Some(error)) if Protection::StateCheck.is_on() => error,
+                (Condition::Ready, _) => {
                     return Ok(Proprioception {
                         joint_positions: state.positions,
                         joint_velocities: state.velocities,
@@ -258,7 +260,7 @@ impl<L: ArmLink> ArmDriver for RosArm<L> {
 
     fn hold(&mut self, _: Timestamp) -> Result<(), DriverError> {
         self.bridge.send(Order::Hold);
-        if self.bridge.alive() { Ok(()) } else { Err(DriverError::Silent) }
+        if self.bridge.alive() { Ok(()) } else { Err(DriverError::LinkDied) }
     }
 
     fn recover(&mut self, _: Timestamp) -> Result<(), ConnectError> {
