@@ -105,6 +105,14 @@ pub struct LinkSetting {
     /// `ros2` names of ours and what they are on this robot, `/joint_states = "/arm/joint_states"`.
     #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
     pub remap: std::collections::BTreeMap<String, String>,
+    /// `ros2`: silence of the arm's state after which it is stopped \[s\]; default, and at most, the driver's own (two and a
+    /// half states, at least 0.05 s).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state_timeout: Option<f64>,
+    /// `ros2`: silence of the control loop after which the arm is ramped to a hold \[s\]; default, and at most, the driver's
+    /// own (0.1 s).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command_timeout: Option<f64>,
     /// Move an arm over `ros2` without a guard. Said at the command line each time, never in a file.
     #[serde(skip)]
     pub unguarded: bool,
@@ -408,6 +416,19 @@ impl Launch {
             ));
         }
         self.guard.check(path)?;
+        for (key, timeout) in
+            [("state_timeout", self.link.state_timeout), ("command_timeout", self.link.command_timeout)]
+        {
+            if timeout.is_some_and(|timeout| !(timeout > 0.0 && timeout <= 1.0)) {
+                return Err(ConfigError::unfit(
+                    path,
+                    format!("link.{key}"),
+                    timeout.unwrap_or_default(),
+                    "more than 0 and at most the link's own",
+                    "leave it out: it may only be tightened",
+                ));
+            }
+        }
         self.control.check(path)?;
         self.realtime.check(path)?;
         self.teleop.check(path, self.policy.rate_hz)?;

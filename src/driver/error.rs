@@ -45,27 +45,42 @@ impl std::fmt::Display for GuardFault {
 }
 
 /// What an arm's driver reports while it runs. `Copy`, because the control thread hands it on.
+///
+/// None of the texts says that the arm holds: only its state can show that, and whoever reads it says so.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DriverError {
     /// The arm did not answer in time.
-    #[error("the arm is silent; it holds its last command: check cable and power, then start again")]
+    #[error(
+        "the arm's state is silent: it was told to stop, and whether it stands is not known; use the hardware stop if it \
+         moves, check cable, power and its controller, then recover"
+    )]
     Silent,
+    /// This program's own end of the link stopped working: the threads that send and receive are gone.
+    #[error(
+        "this program's ROS 2 threads ended, and until new ones reached the arm it was told nothing: use the hardware stop \
+         if it moves, then recover, or start again"
+    )]
+    LinkDied,
     /// The arm reports a fault.
-    #[error("the arm reports a fault (code {}); it holds: clear the fault, then start again", .0.0)]
+    #[error(
+        "the arm reports a fault (code {}) and was told to stop: use the hardware stop if it moves, clear the fault, then \
+         recover", .0.0
+    )]
     Fault(FaultCode),
     /// The driver is not active.
     #[error("the arm is not active: activate it before commanding it")]
     Inactive,
     /// A number in the command is not finite.
-    #[error("a command that is not finite was refused; the arm holds")]
+    #[error("a command that is not finite was refused, and the arm was told to stop")]
     NotFinite,
     /// The arm cannot do, or is not in, the mode of the command.
     #[error("the arm is not in {0} mode; the command was refused")]
     Mode(ControlMode),
     /// The arm says something of itself that cannot be.
     #[error(
-        "joint {joint} reports {value}, which is not within {low} .. {high}; the arm holds: check the encoder and its wiring"
+        "joint {joint} reports {value}, which is not within {low} .. {high}; the arm was told to stop: use the hardware stop if \
+         it moves, and check the encoder and its wiring"
     )]
     Implausible {
         /// Joint, counted from 0.
@@ -78,7 +93,10 @@ pub enum DriverError {
         high: f64,
     },
     /// Somebody else commands the same arm.
-    #[error("somebody else commands this arm; it holds: stop the other program")]
+    #[error(
+        "somebody else commands this arm, which was told to stop and may follow the other: use the hardware stop if it \
+         moves, and stop the other program"
+    )]
     SecondCommander,
     /// The arm has no guard (any more), or its guard stopped it.
     #[error("{0}")]
@@ -131,4 +149,29 @@ pub enum ConnectError {
         /// What to do.
         fix: String,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_error_claims_that_the_arm_holds() {
+        let implausible = DriverError::Implausible { joint: 1, value: 9.0, low: -3.0, high: 3.0 };
+        let unsure = [
+            DriverError::Silent,
+            DriverError::LinkDied,
+            DriverError::Fault(FaultCode(1)),
+            implausible,
+            DriverError::SecondCommander,
+        ];
+        for error in unsure {
+            let text = error.to_string();
+            assert!(!text.contains("hold"), "{text}");
+            assert!(text.contains("hardware stop"), "{text}");
+        }
+        for error in [DriverError::Inactive, DriverError::NotFinite, DriverError::Mode(ControlMode::Torque)] {
+            assert!(!error.to_string().contains("hold"), "{error}");
+        }
+    }
 }

@@ -8,7 +8,7 @@ use visuomotor::episode::{ControlTick, Filtered, LimitReason};
 use visuomotor::observation::{JointVector, Observation};
 use visuomotor::runtime::fake::{FakeCamera, Switches, View};
 use visuomotor::runtime::{EpisodeReport, RuntimeError, Station, StopFlag, Timing, run_episode};
-use visuomotor::time::{Clock, ManualClock, SystemClock, Timestamp};
+use visuomotor::time::{ManualClock, SystemClock, Timestamp};
 
 use crate::station::{Clockwatcher, Listener, Script, request, station, wave};
 use crate::wall::PATIENT;

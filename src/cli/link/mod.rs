@@ -116,9 +116,21 @@ fn check_tables(launch: &Launch) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Times that only `ros2` links know must not be believed to act elsewhere.
+fn timeouts_fit(launch: &Launch) -> anyhow::Result<()> {
+    let named = launch.link.state_timeout.is_some() || launch.link.command_timeout.is_some();
+    anyhow::ensure!(
+        !named || launch.driver == DriverKind::Ros2,
+        "link.state_timeout and link.command_timeout are for driver ros2, not {}: leave them out",
+        launch.driver
+    );
+    Ok(())
+}
+
 /// Connects the arm that the launch file names; torque stays as it is.
 pub fn connect(launch: &Launch, robot: &Robot, clock: &Arc<SystemClock>) -> anyhow::Result<Box<dyn ArmDriver>> {
     check_tables(launch)?;
+    timeouts_fit(launch)?;
     match launch.driver {
         DriverKind::Mujoco => {
             anyhow::bail!("driver mujoco is the simulator of this process: there is nothing to connect")
@@ -153,6 +165,7 @@ pub fn whereabouts(launch: &Launch, robot: &Robot) -> anyhow::Result<Whereabouts
 
 /// Looks at the link without moving anything.
 pub fn check(launch: &Launch, robot: &Robot, clock: &Arc<SystemClock>) -> anyhow::Result<CheckReport> {
+    timeouts_fit(launch)?;
     match launch.driver {
         DriverKind::Mujoco => {
             anyhow::bail!("driver mujoco is the simulator of this process: there is no link to check")

@@ -4,6 +4,7 @@
 //! here listens on a network without being asked.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::bail;
 
@@ -59,8 +60,45 @@ fn settings_of(launch: &Launch, robot: &Robot, node: &str) -> anyhow::Result<Ros
     })
 }
 
-fn options(robot: &Robot) -> LinkOptions {
-    LinkOptions::for_period(std::time::Duration::from_secs_f64(1.0 / robot.robot.control_rate_hz))
+/// A time of this link, or a shorter one of the launch file.
+fn tightened(launch: &Launch, key: &str, asked: Option<f64>, own: Duration) -> anyhow::Result<Duration> {
+    let Some(seconds) = asked else { return Ok(own) };
+    let most = own.as_secs_f64();
+    // NaN is refused too.
+    if !(seconds > 0.0 && seconds <= most) {
+        bail!(
+            "link.{key} is {seconds} s in the launch file of {}, expected more than 0 and at most this link's own {most} s: it \
+             may only be tightened; correct it or leave it out",
+            launch.robot
+        );
+    }
+    Ok(Duration::from_secs_f64(seconds))
+}
+
+/// A driver's own patience, or less.
+fn patience(launch: &Launch, own: LinkOptions) -> anyhow::Result<LinkOptions> {
+    Ok(LinkOptions {
+        stale: tightened(launch, "state_timeout", launch.link.state_timeout, own.stale)?,
+        deadline: tightened(launch, "command_timeout", launch.link.command_timeout, own.deadline)?,
+        ..own
+    })
+}
+
+fn sawyer_options(launch: &Launch) -> anyhow::Result<SawyerOptions> {
+    let own = SawyerOptions::default();
+    Ok(SawyerOptions { link: patience(launch, own.link)?, ..own })
+}
+
+fn xs_sdk_options(launch: &Launch, settings: RosSettings) -> anyhow::Result<XsSdkOptions> {
+    let own = XsSdkOptions::new(settings);
+    let shorter = |key, asked, own| {
+        tightened(launch, key, asked, Duration::from_secs_f64(own)).map(|duration| duration.as_secs_f64())
+    };
+    Ok(XsSdkOptions {
+        silence: shorter("state_timeout", launch.link.state_timeout, own.silence)?,
+        command_gap: shorter("command_timeout", launch.link.command_timeout, own.command_gap)?,
+        ..own
+    })
 }
 
 /// What stops an arm whose controller would go on for ever, when this program is gone.
@@ -83,15 +121,19 @@ pub fn connect(launch: &Launch, robot: &Robot, clock: &Arc<SystemClock>) -> anyh
     let clock = clock.clone();
     Ok(match arm(robot)? {
         Arm::WidowX => {
-            let options = XsSdkOptions { guarding: guarding(launch)?, ..XsSdkOptions::new(settings) };
+            let options = XsSdkOptions { guarding: guarding(launch)?, ..xs_sdk_options(launch, settings)? };
             Box::new(XsSdkArm::connect(robot, options, clock)?)
         }
         Arm::Panda => {
-            let arm = panda::driver::ros2::connect(robot, settings, options(robot), clock)?;
+            let options = patience(launch, panda::driver::ros2::default_options())?;
+            let arm = panda::driver::ros2::connect(robot, settings, options, clock)?;
             Box::new(arm.guarded_by(guarding(launch)?))
         }
-        Arm::Sawyer => Box::new(sawyer::driver::connect(robot, settings, SawyerOptions::default(), clock)?),
-        Arm::Jaco => Box::new(jaco::driver::connect(robot, settings, options(robot), clock)?),
+        Arm::Sawyer => Box::new(sawyer::driver::connect(robot, settings, sawyer_options(launch)?, clock)?),
+        Arm::Jaco => {
+            let options = patience(launch, jaco::driver::default_options())?;
+            Box::new(jaco::driver::connect(robot, settings, options, clock)?)
+        }
     })
 }
 
@@ -108,10 +150,16 @@ pub fn check(launch: &Launch, robot: &Robot, clock: &Arc<SystemClock>) -> anyhow
     let settings = settings_of(launch, robot, "visuomotor_check")?;
     let clock = clock.clone();
     Ok(match arm(robot)? {
-        Arm::WidowX => check_node(robot, XsSdkOptions::new(settings))?,
-        Arm::Panda => panda::driver::ros2::check(robot, settings, options(robot), clock),
-        Arm::Sawyer => sawyer::driver::check(robot, settings, SawyerOptions::default(), clock),
-        Arm::Jaco => jaco::driver::check(robot, settings, options(robot), clock),
+        Arm::WidowX => check_node(robot, xs_sdk_options(launch, settings)?)?,
+        Arm::Panda => {
+            let options = patience(launch, panda::driver::ros2::default_options())?;
+            panda::driver::ros2::check(robot, settings, options, clock)
+        }
+        Arm::Sawyer => sawyer::driver::check(robot, settings, sawyer_options(launch)?, clock),
+        Arm::Jaco => {
+            let options = patience(launch, jaco::driver::default_options())?;
+            jaco::driver::check(robot, settings, options, clock)
+        }
     })
 }
 
@@ -145,4 +193,46 @@ pub fn camera(
     let node = RosNode::start(settings("visuomotor_images")?.with_remap(launch.link.remap.clone()))?;
     let options = RosCameraOptions::of(setting, (calibration.width, calibration.height));
     Ok(Box::new(RosCamera::open(&node, &setting.name, &setting.topic, options, clock.clone())?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    fn launch() -> Launch {
+        Launch::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("launch/widowx_kitchen.toml")).unwrap().0
+    }
+
+    /// Two and a half states of each arm, at least 50 ms.
+    #[test]
+    fn every_arm_has_its_own_patience_and_jacos_bears_its_ten_states_a_second() {
+        let ms = Duration::from_millis;
+        let mut launch = launch();
+        assert_eq!(patience(&launch, jaco::driver::default_options()).unwrap().stale, ms(250));
+        assert_eq!(patience(&launch, panda::driver::ros2::default_options()).unwrap().stale, ms(50));
+        assert_eq!(sawyer_options(&launch).unwrap().link.stale, ms(50));
+        let xs_sdk = xs_sdk_options(&launch, RosSettings::loopback("test", 1)).unwrap();
+        assert_eq!((xs_sdk.silence, xs_sdk.command_gap), (0.05, 0.1));
+        launch.link.state_timeout = Some(0.2);
+        launch.link.command_timeout = Some(0.06);
+        let tight = patience(&launch, jaco::driver::default_options()).unwrap();
+        assert_eq!((tight.stale, tight.deadline), (ms(200), ms(60)));
+    }
+
+    #[test]
+    fn a_launch_file_may_tighten_and_never_loosen() {
+        let mut launch = launch();
+        for loose in [0.051, 0.0, -1.0, f64::NAN, f64::INFINITY] {
+            launch.link.state_timeout = Some(loose);
+            let error = sawyer_options(&launch).unwrap_err().to_string();
+            for word in ["link.state_timeout", "0.05 s", "widowx", "tightened"] {
+                assert!(error.contains(word), "{word}: {error}");
+            }
+            assert!(xs_sdk_options(&launch, RosSettings::loopback("test", 1)).is_err(), "{loose}");
+        }
+        launch.link.state_timeout = None;
+        launch.link.command_timeout = Some(0.2);
+        assert!(sawyer_options(&launch).unwrap_err().to_string().contains("link.command_timeout"));
+    }
 }

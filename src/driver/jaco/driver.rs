@@ -17,7 +17,7 @@ use super::{limits, wire};
 use crate::action::ControlMode;
 use crate::config::{Gripper, Robot};
 use crate::driver::ros2::{
-    ArmLink, ArmState, Condition, GRIPPER_PATIENCE, JointOrder, LinkOptions, RosArm, SlowGripper, Stream, Turns, alone,
+    ArmLink, ArmState, Condition, GRIPPER_PATIENCE, JointOrder, LinkOptions, Off, RosArm, SlowGripper, Stream, Turns, alone,
     check_arm, connect_error, refused,
 };
 use crate::driver::{CheckReport, ConnectError, DriverError, FaultCode, Finding, Grade};
@@ -52,6 +52,8 @@ pub fn default_options() -> LinkOptions {
 /// Jaco's topics.
 pub struct JacoLink {
     arm: String,
+    node: RosNode,
+    description: Robot,
     order: JointOrder,
     turns: Turns,
     gripper: Gripper,
@@ -133,6 +135,8 @@ impl JacoLink {
             })?;
             let step = limits::STEP.as_secs_f64();
             Ok(Self {
+                node: node.clone(),
+                description: robot.clone(),
                 order: JointOrder::new(robot.joint_names()),
                 turns: Turns::new(robot),
                 gripper: robot.gripper.clone(),
@@ -310,6 +314,50 @@ impl ArmLink for JacoLink {
         }
         self.publish(&zeros);
         self.followed
+    }
+
+    fn blind(&mut self, stream: &Stream, at_rest: bool) -> bool {
+        if stream.mode() == ControlMode::Torque && self.in_torque_mode {
+            self.publish(stream.last());
+            return at_rest;
+        }
+        // The servo of positions needs to know where the arm is: without that its velocities go to zero. A velocity stream is
+        // on its way there already, and an arm that was not let into torque mode is at zero.
+        let mut velocities = self.sent;
+        for (joint, velocity) in velocities.iter_mut().enumerate() {
+            let step = self.velocity_step[joint];
+            *velocity -= velocity.clamp(-step, step);
+        }
+        self.publish(&velocities);
+        velocities.iter().all(|velocity| *velocity == 0.0)
+    }
+
+    fn switch_off(&mut self, _: ControlMode) -> Off {
+        if !self.in_torque_mode {
+            // No switch; velocities are steps, and none of them is nothing more to do.
+            return Off::None;
+        }
+        // Asked without waiting: who is asked may be gone, and the time-out needs our silence.
+        if let Err(error) = self.torque_mode.ask(StateRequest { state: 0 }) {
+            tracing::warn!("{}: {error}", self.arm);
+        }
+        self.in_torque_mode = false;
+        Off::Done("torque mode was told to end, and its time-out ends it since nothing more is sent")
+    }
+
+    fn alive(&self) -> bool {
+        self.node.loops_alive()
+    }
+
+    fn rebuild(&mut self, patience: Duration) -> Result<(), ConnectError> {
+        let mut new = Self::new(&self.description, self.node.settings().clone())?;
+        (new.sent, new.in_torque_mode, new.followed, new.fault) =
+            (self.sent, self.in_torque_mode, self.followed, self.fault);
+        std::mem::swap(&mut new.turns, &mut self.turns);
+        // The old hand may wait for an answer that never comes: not here.
+        let old = std::mem::replace(self, new);
+        std::thread::spawn(move || drop(old));
+        self.velocities.wait_for_subscriber(patience).map_err(|error| connect_error(&self.arm, error))
     }
 
     fn gripper(&mut self, fraction: f64) {

@@ -52,6 +52,8 @@ struct Asked {
     zero: bool,
     /// Added to every torque reading \[Nm\]: sensors that were not zeroed.
     bias: f64,
+    /// Nothing is published.
+    muted: bool,
 }
 
 impl Shared {
@@ -143,6 +145,11 @@ impl JacoEmulator {
     /// Is it in torque mode?
     pub fn torque_mode(&self) -> bool {
         self.shared.torque_mode.load(Ordering::Acquire)
+    }
+
+    /// States are no longer published, or again: their way to us is lost while commands still arrive.
+    pub fn mute(&self, muted: bool) {
+        self.shared.asked().muted = muted;
     }
 
     /// Adds this to every torque reading \[Nm\], as sensors do that were not zeroed.
@@ -319,7 +326,9 @@ impl Controller for Kinova {
         self.plant.advance_to(now);
         if now >= self.next_report {
             self.next_report = now + Duration::from_millis(100);
-            self.report();
+            if !self.shared.asked().muted {
+                self.report();
+            }
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::config::Robot;
 use crate::driver::guard::{Guarded, Guarding};
 use crate::driver::{ArmDriver, Capabilities, CheckReport, ConnectError, DriverError, FaultCode, Finding, Grade};
 use crate::observation::Proprioception;
+use crate::protection::Protection;
 use crate::time::{Clock, Timestamp};
 use crate::transport::ros2::{Bridge, Pacing};
 
@@ -253,16 +254,18 @@ impl<L: ArmLink> ArmDriver for RosArm<L> {
         let newest = self.bridge.state();
         // Before the age of the state: a program that was suspended has none that is new, and that is not the arm's fault.
         let guard = self.guarded.as_ref().and_then(|guarded| guarded.fault(now));
+        let checked = Protection::StateCheck.is_on();
         let error = match (guard, newest) {
             (Some(fault), _) => DriverError::Guard(fault),
             (None, None) => DriverError::Silent,
-            (None, Some((_, at))) if !self.bridge.alive() || now.since(at) > self.options.stale => DriverError::Silent,
+            (None, Some(_)) if !self.bridge.alive() => DriverError::LinkDied,
+            (None, Some((_, at))) if now.since(at) > self.options.stale && checked => DriverError::Silent,
             (None, Some((state, at))) => match (state.condition, state.implausible(&self.robot)) {
                 (Condition::Fault(code), _) => DriverError::Fault(code),
                 (Condition::SecondCommander, _) => DriverError::SecondCommander,
                 (Condition::Lost(error), _) => error,
-                (Condition::Ready, Some(error)) => error,
-                (Condition::Ready, None) => return Ok(self.sensed(&state, at)),
+                (Condition::Ready, Some(error)) if checked => error,
+                (Condition::Ready, _) => return Ok(self.sensed(&state, at)),
             },
         };
         self.trip();
@@ -293,7 +296,7 @@ impl<L: ArmLink> ArmDriver for RosArm<L> {
 
     fn hold(&mut self, _: Timestamp) -> Result<(), DriverError> {
         self.bridge.send(Order::Hold);
-        if self.bridge.alive() { Ok(()) } else { Err(DriverError::Silent) }
+        if self.bridge.alive() { Ok(()) } else { Err(DriverError::LinkDied) }
     }
 
     fn recover(&mut self, now: Timestamp) -> Result<(), ConnectError> {

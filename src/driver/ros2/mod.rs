@@ -7,6 +7,8 @@
 //! - commands go out at the link's pace, each at most one control period's limit away from the one before ([`Stream`]);
 //! - a control thread that falls silent for [`LinkOptions::deadline`] is answered by a ramp to a hold;
 //! - a second publisher on the command topic, a state that is old, not finite or impossible ends the motion;
+//! - once nothing is known of the arm it is ramped to rest without its state, that is said several times, and its controller
+//!   is switched off where that can be ([`Off`]): a forward controller would go on with the last velocity or torque;
 //! - times are times of receipt: a remote clock is never trusted.
 //!
 //! Start reading at [`ArmLink`], then `worker.rs`.
@@ -14,6 +16,8 @@
 mod arm;
 mod emulation;
 mod gripper;
+#[cfg(test)]
+mod silence_tests;
 mod state;
 mod stream;
 mod worker;
@@ -24,7 +28,7 @@ pub use gripper::GRIPPER_PATIENCE;
 pub use gripper::SlowGripper;
 pub use state::{ArmState, Condition, JointOrder, Turns};
 pub use stream::Stream;
-pub use worker::ArmLink;
+pub use worker::{ArmLink, Off};
 pub(in crate::driver) use worker::refused;
 
 use std::time::Duration;
@@ -44,10 +48,10 @@ pub struct LinkOptions {
 }
 
 impl LinkOptions {
-    /// For an arm whose state comes with this period: three of them, at least 100 ms, may be lost.
+    /// For an arm whose state comes with this period: it is silent after two and a half of them, at least 50 ms.
     pub fn for_period(period: Duration) -> Self {
         Self {
-            stale: (period * 4).max(Duration::from_millis(100)),
+            stale: period.mul_f64(2.5).max(Duration::from_millis(50)),
             deadline: Duration::from_millis(100),
             patience: Duration::from_secs(10),
         }

@@ -99,22 +99,12 @@ impl Stream {
     pub fn stop(&mut self, positions: &JointVector, velocities: &JointVector) -> (JointVector, bool) {
         match self.mode {
             ControlMode::Position => {
-                let mut target = self.last;
-                let mut rest = true;
-                for joint in 0..target.len() {
-                    // One step of braking off the last step.
-                    let brake = self.acceleration[joint] / (self.rate * self.rate);
-                    let step = self.step[joint];
-                    let slower = step.signum() * (step.abs() - brake).max(0.0);
-                    target[joint] += slower;
-                    rest &= slower == 0.0;
-                }
-                self.advance(&target);
+                let rest = self.brake();
                 (self.last, rest)
             }
             ControlMode::Velocity => {
-                self.advance(&JointVector::zeros(self.last.len()));
-                (self.last, self.last.iter().all(|v| *v == 0.0))
+                let rest = self.to_zero();
+                (self.last, rest)
             }
             ControlMode::Torque => {
                 self.resting_is(Some(positions));
@@ -131,6 +121,36 @@ impl Stream {
                 (self.last, slow)
             }
         }
+    }
+
+    /// One step towards rest while nothing is known of the arm: positions slow down, velocities and torques go to zero, which
+    /// is no torque beyond the weight where the controller carries that. Says whether the last command is one of rest.
+    pub fn stop_blind(&mut self) -> bool {
+        self.resting_is(None);
+        match self.mode {
+            ControlMode::Position => self.brake(),
+            ControlMode::Velocity | ControlMode::Torque => self.to_zero(),
+        }
+    }
+
+    /// One step of braking off the last step of positions; says whether none is left.
+    fn brake(&mut self) -> bool {
+        let mut target = self.last;
+        let mut rest = true;
+        for joint in 0..target.len() {
+            let brake = self.acceleration[joint] / (self.rate * self.rate);
+            let step = self.step[joint];
+            let slower = step.signum() * (step.abs() - brake).max(0.0);
+            target[joint] += slower;
+            rest &= slower == 0.0;
+        }
+        self.advance(&target);
+        rest
+    }
+
+    fn to_zero(&mut self) -> bool {
+        self.advance(&JointVector::zeros(self.last.len()));
+        self.last.iter().all(|value| *value == 0.0)
     }
 
     /// Where a hold under torque pulls to: kept while it lasts, forgotten with the next command.

@@ -11,6 +11,7 @@ use crate::config::Robot;
 use crate::driver::guard::{Guarded, Heart, Standstill};
 use crate::driver::{ConnectError, DriverError, FaultCode, Finding, GuardFault};
 use crate::observation::JointVector;
+use crate::protection::Protection;
 use crate::time::{Clock, Timestamp};
 use crate::transport::ros2::BridgeWorker;
 
@@ -37,6 +38,17 @@ pub trait ArmLink: Send + 'static {
     /// Sends the stream's last command of a stop. Once `at_rest` the link may hand over to the arm's own hold; it then says
     /// so, and the next command starts anew from what is measured.
     fn rest(&mut self, stream: &Stream, state: &ArmState, at_rest: bool) -> bool;
+    /// Sends the stream's last command of a ramp to rest although nothing is known of the arm ([`Stream::stop_blind`] made
+    /// it; `at_rest` is its answer). Says whether what was sent is rest.
+    fn blind(&mut self, stream: &Stream, at_rest: bool) -> bool;
+    /// After a blind ramp ended: switches the arm's controller off where it has such a switch, so that what it follows is no
+    /// longer ours. Called once per period until it is no longer under way; must not wait for an answer.
+    fn switch_off(&mut self, mode: ControlMode) -> Off;
+    /// Are the threads still there that send and receive for this link? Asked now and then, never on the control thread.
+    fn alive(&self) -> bool;
+    /// Makes everything anew that hangs on those threads, and waits until commands reach the arm again. Moves nothing and
+    /// forgets nothing of what was sent.
+    fn rebuild(&mut self, patience: Duration) -> Result<(), ConnectError>;
     /// Where the gripper goes: 0 closed .. 1 open.
     fn gripper(&mut self, fraction: f64);
     /// Clears what can be cleared.
@@ -47,6 +59,17 @@ pub trait ArmLink: Send + 'static {
     fn findings(&mut self) -> (Vec<Finding>, Vec<f64>);
     /// A fault in words for a person.
     fn fault_text(fault: FaultCode) -> String;
+}
+
+/// What became of an arm's controller after a ramp to rest without its state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Off {
+    /// It has no switch: the command of rest is repeated, where that is no place.
+    None,
+    /// Asked; it did not answer yet.
+    Pending,
+    /// It follows us no longer, for this reason.
+    Done(&'static str),
 }
 
 /// What the control thread asks.
@@ -84,7 +107,18 @@ const LAST_RAMP: Duration = Duration::from_secs(2);
 const LAST_LOOK: Duration = Duration::from_secs(2);
 
 /// How often the command of standing still is said when the program ends.
+/// How often the command of standing still is said when the program ends, and after a ramp without states: messages that end
+/// a motion may be lost on the way.
 const LAST_WORDS: u32 = 5;
+
+/// How long a controller may take to say that it is off.
+const SWITCHING: Duration = Duration::from_secs(2);
+
+/// How often a new link is tried after the old one died, and how long each trial may take.
+const REBUILD: Duration = Duration::from_secs(2);
+
+/// How often a silent arm's link is looked at.
+const LOOK_AT_LINK: Duration = Duration::from_millis(10);
 
 pub(super) struct Worker<L: ArmLink> {
     link: L,
@@ -98,8 +132,14 @@ pub(super) struct Worker<L: ArmLink> {
     mode: Option<ControlMode>,
     /// Holding until activated again, whatever is asked.
     latched: bool,
-    /// Why nothing is sent although the arm was activated.
+    /// Why the arm is not commanded although it was activated.
     lost: Option<DriverError>,
+    /// How far the ramp to rest is that this began.
+    ramp: Ramp,
+    /// The link's threads are gone.
+    dead: bool,
+    /// When the link was last looked at.
+    checked: Option<Timestamp>,
     /// The arm's own hold took over.
     settled: bool,
     heard: Timestamp,
@@ -108,6 +148,19 @@ pub(super) struct Worker<L: ArmLink> {
     gripper: Option<f64>,
     /// Beats for the guard of the mode, where it needs one.
     heart: Option<Heart>,
+}
+
+/// A ramp to rest without the arm's state.
+#[derive(Clone, Copy, Debug, Default)]
+struct Ramp {
+    /// How often the command of rest was said.
+    said: u32,
+    /// Since when the controller is asked to switch off.
+    asked: Option<Timestamp>,
+    /// It does not answer, or has no switch.
+    stays_on: bool,
+    /// When a new link was last tried.
+    rebuilt: Option<Timestamp>,
 }
 
 impl<L: ArmLink> Worker<L> {
@@ -123,6 +176,9 @@ impl<L: ArmLink> Worker<L> {
             mode: None,
             latched: false,
             lost: None,
+            ramp: Ramp::default(),
+            dead: false,
+            checked: None,
             settled: false,
             heard: Timestamp::ZERO,
             rivals: 0,
@@ -205,6 +261,91 @@ impl<L: ArmLink> Worker<L> {
         Ok(())
     }
 
+    /// Why the arm can no longer be commanded by what is known of it.
+    fn trouble(&self, now: Timestamp, state: &ArmState, at: Timestamp) -> Option<DriverError> {
+        match state.condition {
+            _ if self.dead => Some(DriverError::LinkDied),
+            _ if !Protection::StateCheck.is_on() => None,
+            _ if now.since(at) > self.options.stale => Some(DriverError::Silent),
+            Condition::Fault(code) => Some(DriverError::Fault(code)),
+            _ => state.implausible(&self.robot),
+        }
+    }
+
+    /// Looks whether the link's threads are there: now and then, and more often while the arm is silent.
+    fn look_at_link(&mut self, now: Timestamp) {
+        let silent = self.state.is_some_and(|(_, at)| now.since(at) > self.options.stale / 2);
+        let often = if silent { LOOK_AT_LINK } else { LOOK_FOR_RIVALS };
+        if self.checked.is_none_or(|at| now.since(at) >= often) {
+            self.checked = Some(now);
+            let dead = !self.link.alive();
+            if dead && !self.dead {
+                tracing::error!("{}: {}", self.robot.robot.name, DriverError::LinkDied);
+            }
+            self.dead = dead;
+        }
+    }
+
+    /// A new link where the old one died.
+    fn revive(&mut self) -> Result<(), ConnectError> {
+        if self.link.alive() {
+            return Ok(());
+        }
+        let result = self.link.rebuild(self.options.patience);
+        self.dead = !self.link.alive();
+        result
+    }
+
+    /// One step of the ramp to rest of an arm of which nothing is known, or of what follows it.
+    ///
+    /// Velocities and torques: zero is repeated until the controller is off. Positions: once they are braked the controller
+    /// holds the last one by itself, and nothing more is said, since a controller that comes back from elsewhere must not be
+    /// sent to where the arm was.
+    fn ramp_blind(&mut self, now: Timestamp, mode: ControlMode) {
+        let arm = &self.robot.robot.name;
+        if self.dead {
+            if self.ramp.rebuilt.is_some_and(|at| now.since(at) < REBUILD) {
+                return;
+            }
+            self.ramp.rebuilt = Some(now);
+            match self.link.rebuild(REBUILD) {
+                Ok(()) => tracing::warn!("{arm}: new ROS 2 threads reach it; it is ramped to rest"),
+                Err(error) => tracing::error!("{arm}: it cannot be reached by new ROS 2 threads: {error}"),
+            }
+            self.dead = !self.link.alive();
+            if self.dead {
+                return;
+            }
+        }
+        let said_all = self.ramp.said >= LAST_WORDS;
+        if !said_all || mode != ControlMode::Position {
+            let at_rest = self.stream.stop_blind();
+            let at_rest = self.link.blind(&self.stream, at_rest);
+            self.ramp.said = if at_rest { self.ramp.said.saturating_add(1) } else { 0 };
+        }
+        if self.ramp.said < LAST_WORDS || self.ramp.stays_on {
+            return;
+        }
+        match self.link.switch_off(mode) {
+            Off::Done(how) => {
+                tracing::warn!("{arm}: ramped to rest without its state; {how}. Whether it stands is not known");
+                self.mode = None;
+            }
+            Off::Pending if now.since(*self.ramp.asked.get_or_insert(now)) <= SWITCHING => {}
+            Off::Pending | Off::None => {
+                let rest = if mode == ControlMode::Position { "the last position stays its goal" } else { "zeros go on" };
+                tracing::warn!(
+                    "{arm}: ramped to rest without its state; its controller cannot be switched off from here, {rest}. Whether \
+                     it stands is not known"
+                );
+                self.ramp.stays_on = true;
+                if mode == ControlMode::Position {
+                    self.mode = None;
+                }
+            }
+        }
+    }
+
     fn hold(&mut self, state: &ArmState) {
         let (_, at_rest) = self.stream.stop(&state.positions, &state.velocities);
         self.settled = self.link.rest(&self.stream, state, at_rest);
@@ -219,6 +360,13 @@ impl<L: ArmLink> BridgeWorker for Worker<L> {
 
     fn poll(&mut self, now: Timestamp) -> Option<ArmState> {
         self.beat(now);
+        self.look_at_link(now);
+        if self.dead {
+            // Said by what was last known, which nobody may take for news: the condition goes before it.
+            let (mut state, _) = self.state?;
+            state.condition = Condition::Lost(DriverError::LinkDied);
+            return Some(state);
+        }
         let mut state = self.link.poll(now)?;
         if self.looked.is_none_or(|at| now.since(at) >= LOOK_FOR_RIVALS) {
             self.looked = Some(now);
@@ -242,16 +390,22 @@ impl<L: ArmLink> BridgeWorker for Worker<L> {
         if fresh {
             self.heard = now;
         }
-        let lost = match state.condition {
-            _ if now.since(at) > self.options.stale => Some(DriverError::Silent),
-            Condition::Fault(code) => Some(DriverError::Fault(code)),
-            _ => state.implausible(&self.robot),
-        };
-        if lost.is_some() {
-            // Nothing is known of the arm, or it does not listen: what we would send is where it was. Its own time-out
-            // holds it; it is commanded again once it was activated again. The control thread sees newest states only and
-            // may have missed this one, so the reason is kept for it.
-            (self.mode, self.lost) = (None, lost);
+        if self.lost.is_none() {
+            self.lost = self.trouble(now, &state, at);
+            if let Some(error) = self.lost {
+                self.ramp = Ramp::default();
+                tracing::error!("{}: {error}; it is ramped to rest without its state", self.robot.robot.name);
+                if self.settled || !Protection::BlindRamp.is_on() {
+                    // Its own hold has it already.
+                    self.mode = None;
+                    return;
+                }
+            }
+        }
+        if self.lost.is_some() {
+            // It is commanded again once it was activated again. The control thread sees newest states only and may have
+            // missed this one, so the reason is kept for it.
+            self.ramp_blind(now, mode);
             return;
         }
         self.latched |= state.condition == Condition::SecondCommander;
@@ -268,7 +422,9 @@ impl<L: ArmLink> BridgeWorker for Worker<L> {
         }
         match order {
             Order::Follow(command)
-                if command.mode == mode && !self.latched && now.since(self.heard) <= self.options.deadline =>
+                if command.mode == mode
+                    && !self.latched
+                    && (now.since(self.heard) <= self.options.deadline || !Protection::CommandDeadline.is_on()) =>
             {
                 if std::mem::take(&mut self.settled) {
                     self.stream.seed(mode, &state.positions);
@@ -290,7 +446,13 @@ impl<L: ArmLink> BridgeWorker for Worker<L> {
         match request {
             Ask::Activate(mode, heart) => {
                 (self.mode, self.lost, self.heart) = (None, None, heart);
-                let result = self.activate(mode);
+                let result = match self.revive() {
+                    Ok(()) => self.activate(mode),
+                    Err(error) => {
+                        tracing::error!("{error}");
+                        Err(DriverError::LinkDied)
+                    }
+                };
                 if let (Ok(()), Some(heart)) = (&result, &self.heart) {
                     heart.arm();
                 }
@@ -306,10 +468,10 @@ impl<L: ArmLink> BridgeWorker for Worker<L> {
                 }
                 (self.mode, self.lost) = (None, None);
                 let patience = self.options.patience;
-                let result = match self.wait_for_state(self.clock.now()) {
+                let result = self.revive().and_then(|()| match self.wait_for_state(self.clock.now()) {
                     None => Err(self.link.silence(patience)),
                     Some(_) => self.link.recover(patience).and_then(|()| self.link.verify(patience)),
-                };
+                });
                 self.looked = None;
                 Answer::Recovered(result)
             }
@@ -322,12 +484,26 @@ impl<L: ArmLink> BridgeWorker for Worker<L> {
     }
 
     fn ended(&mut self, _: Timestamp) {
-        let (Some(_), Some((state, _))) = (self.mode, self.state) else { return };
+        let (Some(mode), Some((state, at))) = (self.mode, self.state) else { return };
+        if self.lost.is_none() {
+            self.lost = self.trouble(self.clock.now(), &state, at);
+            self.ramp = Ramp::default();
+        }
+        if self.lost.is_some() && self.settled {
+            return self.link.release(&state);
+        }
         let deadline = Instant::now() + LAST_RAMP;
         let mut due = Instant::now();
         let mut state = state;
-        // Messages that end a motion may be lost on the way: the last is said several times.
         let mut repeated = 0;
+        while self.lost.is_some() {
+            self.ramp_blind(self.clock.now(), mode);
+            if self.mode.is_none() || self.ramp.stays_on || Instant::now() >= deadline {
+                return self.link.release(&state);
+            }
+            due += self.period;
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        }
         loop {
             if let Some(newer) = self.link.poll(self.clock.now()) {
                 state = newer;

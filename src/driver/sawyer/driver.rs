@@ -15,7 +15,7 @@ use super::wire::{self, PositionFeed, fault};
 use crate::action::ControlMode;
 use crate::config::Robot;
 use crate::driver::ros2::{
-    ArmLink, ArmState, Condition, JointOrder, LinkOptions, RosArm, Stream, alone, check_arm, connect_error, refused,
+    ArmLink, ArmState, Condition, JointOrder, LinkOptions, Off, RosArm, Stream, alone, check_arm, connect_error, refused,
 };
 use crate::driver::{CheckReport, ConnectError, DriverError, FaultCode, Finding, Grade};
 use crate::observation::JointVector;
@@ -43,9 +43,9 @@ pub struct SawyerOptions {
 
 impl Default for SawyerOptions {
     fn default() -> Self {
-        // 0.2 s is the controller's own default; the speed ratio's is 0.3, under which a stream lags behind.
-        let link =
-            LinkOptions { stale: Duration::from_millis(200), ..LinkOptions::for_period(Duration::from_millis(10)) };
+        // 0.2 s is the controller's own default; the speed ratio's is 0.3, under which a stream lags behind. Joint states come
+        // at 100 Hz.
+        let link = LinkOptions::for_period(Duration::from_millis(10));
         Self { feed: PositionFeed::default(), command_timeout: 0.2, speed_ratio: 1.0, link }
     }
 }
@@ -59,6 +59,8 @@ const REPEAT: Duration = Duration::from_millis(100);
 /// Sawyer's topics.
 pub struct SawyerLink {
     arm: String,
+    node: RosNode,
+    description: Robot,
     order: JointOrder,
     options: SawyerOptions,
     commands: RosPublisher<JointCommand>,
@@ -127,6 +129,8 @@ impl SawyerLink {
         let made = || -> Result<Self, crate::transport::ros2::RosError> {
             Ok(Self {
                 arm: arm.clone(),
+                node: node.clone(),
+                description: robot.clone(),
                 order: JointOrder::new(robot.joint_names()),
                 options,
                 commands: node.publisher(wire::COMMAND, Qos::Command)?,
@@ -284,6 +288,36 @@ impl ArmLink for SawyerLink {
         let at = *self.standing.get_or_insert(state.positions);
         self.publish(ControlMode::Position, &at, &JointVector::zeros(at.len()));
         true
+    }
+
+    fn blind(&mut self, stream: &Stream, at_rest: bool) -> bool {
+        self.standing = None;
+        self.publish(stream.mode(), stream.last(), &stream.slope());
+        at_rest
+    }
+
+    fn switch_off(&mut self, mode: ControlMode) -> Off {
+        // Disabling it would drop the arm into its brakes; its own hold is softer and needs nothing but our silence.
+        match mode {
+            ControlMode::Position => Off::None,
+            ControlMode::Velocity | ControlMode::Torque => {
+                Off::Done("nothing more is sent, and its time-out makes it hold its position")
+            }
+        }
+    }
+
+    fn alive(&self) -> bool {
+        self.node.loops_alive()
+    }
+
+    fn rebuild(&mut self, patience: Duration) -> Result<(), ConnectError> {
+        let settings = self.node.settings().clone();
+        let mut new = Self::new(&self.description, settings, self.options, Arc::clone(&self.clock))?;
+        (new.wanted, new.told) = (self.wanted, self.told);
+        // The old threads may be waited for in vain: not here.
+        let old = std::mem::replace(self, new);
+        std::thread::spawn(move || drop(old));
+        self.commands.wait_for_subscriber(patience).map_err(|error| connect_error(&self.arm, error))
     }
 
     fn gripper(&mut self, fraction: f64) {

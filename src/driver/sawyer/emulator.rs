@@ -29,6 +29,7 @@ pub struct SawyerEmulator {
     log: CommandLog,
     button: Arc<AtomicBool>,
     enabled: Arc<AtomicBool>,
+    muted: Arc<AtomicBool>,
     _emulation: Emulation,
 }
 
@@ -39,8 +40,8 @@ pub fn start(
     plant: Box<dyn Plant>,
     clock: Arc<dyn Clock>,
 ) -> Result<SawyerEmulator, RosError> {
-    let (log, button, enabled) =
-        (CommandLog::default(), Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let flag = || Arc::new(AtomicBool::new(false));
+    let (log, button, enabled, muted) = (CommandLog::default(), flag(), flag(), flag());
     let controller = Intera {
         names: robot.joint_names(),
         chain: Chain::from_robot(robot).map_err(|error| RosError::Create {
@@ -64,6 +65,7 @@ pub fn start(
         log: log.clone(),
         button: Arc::clone(&button),
         enabled_told: Arc::clone(&enabled),
+        muted: Arc::clone(&muted),
         state: RobotAssemblyState { homed: true, ready: true, ..Default::default() },
         following: None,
         held: None,
@@ -71,7 +73,7 @@ pub fn start(
         turn: 0,
     };
     let emulation = Emulation::run("sawyer-emulator", controller, clock)?;
-    Ok(SawyerEmulator { log, button, enabled, _emulation: emulation })
+    Ok(SawyerEmulator { log, button, enabled, muted, _emulation: emulation })
 }
 
 impl SawyerEmulator {
@@ -83,6 +85,11 @@ impl SawyerEmulator {
     /// Presses the stop button, or turns it out.
     pub fn press_stop(&self, pressed: bool) {
         self.button.store(pressed, Ordering::Release);
+    }
+
+    /// States are no longer published, or again: their way to us is lost while commands still arrive.
+    pub fn mute(&self, muted: bool) {
+        self.muted.store(muted, Ordering::Release);
     }
 
     /// Are the motors on?
@@ -110,6 +117,7 @@ struct Intera {
     log: CommandLog,
     button: Arc<AtomicBool>,
     enabled_told: Arc<AtomicBool>,
+    muted: Arc<AtomicBool>,
     state: RobotAssemblyState,
     /// Mode and time of the last command.
     following: Option<(ControlMode, Timestamp)>,
@@ -226,7 +234,7 @@ impl Controller for Intera {
         self.command_turn(now);
         self.plant.advance_to(now);
         // Joint states at 100 Hz.
-        if self.turn.is_multiple_of(5) {
+        if self.turn.is_multiple_of(5) && !self.muted.load(Ordering::Acquire) {
             self.publish(now);
         }
         self.turn += 1;

@@ -21,12 +21,15 @@
 //! calls only [`Bridge::state`] and [`Bridge::send`].
 //!
 //! What is known about the middleware: RustDDS does not announce type hashes, so peers from Iron on log one line about it
-//! and work; services of different `RMW_IMPLEMENTATION`s do not understand each other ([`ServiceLayout`]).
+//! and work; its event loops end at the first signal unless `epoll_wait` is ours (`epoll.rs`), and [`RosNode::loops_alive`]
+//! says whether they are there; services of different `RMW_IMPLEMENTATION`s do not understand each other ([`ServiceLayout`]).
 
 mod action;
 mod bridge;
 mod client;
+mod epoll;
 mod error;
+mod loops;
 pub mod message;
 pub mod messages;
 mod node;
@@ -39,6 +42,7 @@ mod wait;
 pub use action::{ActionEnd, RosActionClient};
 pub use bridge::{Bridge, BridgeWorker, Pacing};
 pub use client::{Asked, RosClient};
+pub use epoll::repeated_waits;
 pub use error::RosError;
 pub use message::{RosAction, RosMessage, RosService};
 pub use node::{Endpoint, RosNode};

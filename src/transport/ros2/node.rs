@@ -13,6 +13,7 @@ use rustdds::policy::{Durability, Reliability};
 use rustdds::{DomainParticipantBuilder, GUID, RTPSEntity};
 
 use super::client::{Body, RosClient};
+use super::loops::Loops;
 use super::server::RosServer;
 use super::settings::DiscoveryRange;
 use super::topic::{RosPublisher, RosSubscriber};
@@ -28,6 +29,7 @@ pub struct RosNode {
 struct Shared {
     settings: RosSettings,
     context: Context,
+    loops: Loops,
     /// `None` only while it ends.
     node: Mutex<Option<Node>>,
     spinner: Mutex<Option<JoinHandle<()>>>,
@@ -82,7 +84,8 @@ impl RosNode {
             builder = builder.same_host_loopback(false);
         }
         let ports = "is the network up, and are there less than 120 participants in this domain on this machine?";
-        let participant = builder.build().map_err(|error| failed(format!("{error:?}"), ports))?;
+        let built = Loops::of(|| builder.build());
+        let (participant, loops) = built.map_err(|error| failed(format!("{error:?}"), ports))?;
         let context =
             Context::from_domain_participant(participant).map_err(|error| failed(error.to_string(), ports))?;
         let name = NodeName::new(&settings.namespace, &settings.node)
@@ -100,7 +103,7 @@ impl RosNode {
             })
             .map_err(|error| failed(error.to_string(), "too many threads: end other programs"))?;
         let (node, spinner) = (Mutex::new(Some(node)), Mutex::new(Some(handle)));
-        Ok(Self { shared: Arc::new(Shared { settings, context, node, spinner, ours: Mutex::default() }) })
+        Ok(Self { shared: Arc::new(Shared { settings, context, loops, node, spinner, ours: Mutex::default() }) })
     }
 
     /// Where the node stands.
@@ -121,6 +124,13 @@ impl RosNode {
     fn is_ours(&self, endpoint: &GUID) -> bool {
         let ours = self.shared.ours.lock().unwrap_or_else(PoisonError::into_inner);
         !ours.is_empty() && ours.contains(&participant(endpoint))
+    }
+
+    /// Are the threads still there that send, receive and follow the graph? Without them everything made from this node is
+    /// deaf and dumb, and a new node is needed. Reads some small files: not for the control thread.
+    pub fn loops_alive(&self) -> bool {
+        let spinner = self.shared.spinner.lock().unwrap_or_else(PoisonError::into_inner);
+        self.shared.loops.alive() && spinner.as_ref().is_some_and(|spinner| !spinner.is_finished())
     }
 
     /// Publishes on a topic; the name is resolved by the settings.

@@ -3,7 +3,8 @@
 //! - One forward controller per mode. They take an array without names, ignore one of another size without a word and hold
 //!   the last one for ever. So their joints are compared with ours, name by name, before anything is sent; a controller is
 //!   restarted at every activation, which clears what it held; a stop is a ramp, and a silent control thread is answered by
-//!   one within 0.1 s from here.
+//!   one within 0.1 s from here. When the robot's state falls silent, velocities and torques are ramped to zero without it and
+//!   the controller is stopped.
 //! - A program that is killed would leave the last command standing: velocities go on, torques too. So these modes are
 //!   activated only while a guard stands by ([`crate::driver::guard`]); one more reason why `fci` is this arm's torque path.
 //! - Commands cross a network without a clock: the hardware interface's own rate limiter must be on (franka_ros2's is off for
@@ -18,7 +19,7 @@ use crate::driver::guard::{self, EndlessMode, Guarded};
 use crate::driver::panda::limits::MakerLimits;
 use crate::driver::panda::wire::ros2 as wire;
 use crate::driver::ros2::{
-    ArmLink, ArmState, Condition, GRIPPER_PATIENCE, JointOrder, LinkOptions, RosArm, SlowGripper, Stream, alone,
+    ArmLink, ArmState, Condition, GRIPPER_PATIENCE, JointOrder, LinkOptions, Off, RosArm, SlowGripper, Stream, alone,
     check_arm, connect_error, refused,
 };
 use crate::driver::{CheckReport, ConnectError, DriverError, FaultCode, Finding, Grade};
@@ -32,7 +33,7 @@ use crate::transport::ros2::messages::franka::{ErrorRecovery, FrankaRobotState, 
 use crate::transport::ros2::messages::sensor::JointState;
 use crate::transport::ros2::messages::std::{Empty, Float64MultiArray};
 use crate::transport::ros2::{
-    Pacing, Qos, RosActionClient, RosClient, RosError, RosNode, RosPublisher, RosSettings, RosSubscriber,
+    Asked, Pacing, Qos, RosActionClient, RosClient, RosError, RosNode, RosPublisher, RosSettings, RosSubscriber,
 };
 
 pub use super::brake::StackBrake;
@@ -55,6 +56,9 @@ pub fn default_options() -> LinkOptions {
 pub struct PandaLink {
     arm: String,
     node: RosNode,
+    description: Robot,
+    /// Asked to stop the controller after a ramp without states.
+    stopping: Option<Asked>,
     order: JointOrder,
     topics: [RosPublisher<Float64MultiArray>; 3],
     joints: RosSubscriber<JointState>,
@@ -132,6 +136,8 @@ impl PandaLink {
             let node = RosNode::start(settings)?;
             let topic = |mode| node.publisher(&wire::commands(mode), Qos::Command);
             Ok(Self {
+                description: robot.clone(),
+                stopping: None,
                 order: JointOrder::new(robot.joint_names()),
                 topics: [topic(ControlMode::Position)?, topic(ControlMode::Velocity)?, topic(ControlMode::Torque)?],
                 joints: node.subscriber(wire::JOINT_STATES, Qos::State)?,
@@ -279,6 +285,7 @@ impl ArmLink for PandaLink {
 
     fn activate(&mut self, mode: ControlMode, at: &JointVector) -> Result<(), DriverError> {
         let arm = self.arm.clone();
+        self.stopping = None;
         let refuse = |error: RosError| refused(&arm, error);
         let running = self.running().map_err(refuse)?;
         // Stopping one clears what it holds; starting it again is at rest.
@@ -296,6 +303,51 @@ impl ArmLink for PandaLink {
     fn rest(&mut self, stream: &Stream, _: &ArmState, _: bool) -> bool {
         self.publish(stream.mode(), stream.last());
         false
+    }
+
+    fn blind(&mut self, stream: &Stream, at_rest: bool) -> bool {
+        self.publish(stream.mode(), stream.last());
+        at_rest
+    }
+
+    fn switch_off(&mut self, mode: ControlMode) -> Off {
+        match self.stopping {
+            None => {
+                let timeout = builtin::Duration { sec: 2, nanosec: 0 };
+                let stop = vec![wire::controller(mode).to_string()];
+                let request = SwitchControllerRequest::strict(Vec::new(), stop, timeout);
+                self.stopping = self.switch.ask(request).ok().flatten();
+                Off::Pending
+            }
+            Some(asked) => match self.switch.answer(asked) {
+                Ok(Some(answer)) if answer.ok => {
+                    self.stopping = None;
+                    Off::Done("its controller is stopped, and the robot holds by itself")
+                }
+                Ok(None) => Off::Pending,
+                Ok(Some(_)) | Err(_) => {
+                    self.stopping = None;
+                    Off::None
+                }
+            },
+        }
+    }
+
+    fn alive(&self) -> bool {
+        self.node.loops_alive()
+    }
+
+    fn rebuild(&mut self, patience: Duration) -> Result<(), ConnectError> {
+        let settings = self.node.settings().clone();
+        let new = Self::new(&self.description, settings, Arc::clone(&self.clock))?;
+        // The old hand may wait for an answer that never comes: not here.
+        let old = std::mem::replace(self, new);
+        std::thread::spawn(move || drop(old));
+        let arm = self.arm.clone();
+        for topic in &self.topics {
+            topic.wait_for_subscriber(patience).map_err(|error| connect_error(&arm, error))?;
+        }
+        Ok(())
     }
 
     fn gripper(&mut self, fraction: f64) {

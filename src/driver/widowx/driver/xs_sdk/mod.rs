@@ -4,10 +4,13 @@
 //! moment. So everything that must be right is read back here, before torque where it can be, and the bridge thread stops
 //! the arm when the control loop falls silent. If this whole program is killed, the node goes on holding the last goal, and
 //! would turn on at the last velocity: the servos' bus watchdog, which is armed here, only sees the bus, which the node keeps
-//! busy. So velocities are sent only while a guard stands by ([`crate::driver::guard`]); [`check_node`] says so.
+//! busy. So velocities are sent only while a guard stands by ([`crate::driver::guard`]); [`check_node`] says so. When no states
+//! come any more, in velocity mode zeros are sent without them; what is sent afterwards waits for a new activation, since a node
+//! that was started again is in another mode and elsewhere.
 
 mod brake;
 mod check;
+mod health;
 mod session;
 mod worker;
 
@@ -24,10 +27,11 @@ use crate::config::Robot;
 use crate::driver::guard::{self, EndlessMode, Guarded, Guarding, Heart};
 use crate::driver::{ArmDriver, Capabilities, ConnectError, DriverError, FaultCode};
 use crate::observation::{JointVector, Proprioception};
+use crate::protection::Protection;
 use crate::time::{Clock, Timestamp};
-use crate::transport::ros2::{Bridge, Pacing, RosSettings};
+use crate::transport::ros2::{Bridge, Pacing, RosError, RosNode, RosSettings};
 use session::Session;
-use worker::{Target, Worker, WorkerState};
+use worker::{Call, Target, Worker, WorkerState};
 
 /// How the gripper motor is driven.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,14 +62,16 @@ pub struct XsSdkOptions {
     pub gripper: GripperDrive,
     /// Longest wait for the node when connecting, and for each of its answers \[s\].
     pub patience: f64,
-    /// State older than this is silence \[s\]. A register read stalls the node's 100 Hz for up to 0.15 s (seven servos at
-    /// the USB adapter's 16 ms latency), so not much less than the default.
+    /// State older than this is silence \[s\]: five states. A register read stalls the node's 100 Hz (seven servos take 0.15 s
+    /// at the USB adapter's 16 ms latency): only while one is under way, twice the last one's time is granted on top, never more
+    /// than 0.2 s in all.
     pub silence: f64,
     /// Bus watchdog of the servos \[s\]: they stop when the node or its cable dies.
     pub watchdog: f64,
     /// In velocity mode the arm is stopped when no command came for this long \[s\].
     pub command_gap: f64,
-    /// How often hardware errors are asked for \[s\].
+    /// How often hardware errors are asked for at most \[s\]; reads that take long are made more seldom, and one is made at once
+    /// when a servo looks dead.
     pub health_period: f64,
     /// What stops the arm in velocity mode when this program is gone.
     pub guarding: Guarding,
@@ -78,10 +84,10 @@ impl XsSdkOptions {
             settings,
             gripper: GripperDrive::default(),
             patience: 5.0,
-            silence: 0.25,
+            silence: 0.05,
             watchdog: 0.2,
             command_gap: 0.1,
-            health_period: 1.0,
+            health_period: 0.1,
             guarding: Guarding::None,
         }
     }
@@ -98,6 +104,7 @@ pub struct XsSdkArm {
     heart: Arc<Mutex<Option<Heart>>>,
     clock: Arc<dyn Clock>,
     active: Option<ControlMode>,
+    activation: u32,
     /// Where it holds; set at the first hold and kept, so that it does not creep.
     holding: Option<JointVector>,
     newest: Option<WorkerState>,
@@ -133,6 +140,7 @@ impl XsSdkArm {
             heart,
             clock,
             active: None,
+            activation: 0,
             holding: None,
             newest: None,
             gripper: 1.0,
@@ -212,10 +220,36 @@ impl XsSdkArm {
         }
     }
 
+    /// Nothing more is said to the arm once this returns, but what was sent before: services may change what numbers mean.
+    fn quiet(&mut self) -> Result<RosNode, RosError> {
+        let patience = Duration::from_secs_f64(self.session.options.patience);
+        self.bridge.request(Call::Turn, patience)?;
+        self.bridge.send(None);
+        self.bridge.request(Call::Quiet, patience)
+    }
+
+    /// Waits for a good state that is fresher than this call: services keep the node from publishing.
+    fn fresh_state(&mut self) -> Result<WorkerState, DriverError> {
+        let asked = self.clock.now();
+        let deadline = asked + Duration::from_secs_f64(self.session.options.patience);
+        loop {
+            self.refresh();
+            let fresh = self.newest.is_some_and(|state| state.good_at > asked);
+            let now = self.clock.now();
+            if fresh || now >= deadline {
+                return self.state(now);
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     /// The newest state, or why there is none to act on.
     fn state(&mut self, now: Timestamp) -> Result<WorkerState, DriverError> {
         self.refresh();
         let state = self.newest.ok_or(DriverError::Silent)?;
+        if state.link_died || !self.bridge.alive() {
+            return Err(DriverError::LinkDied);
+        }
         if state.rivals > 0 {
             return Err(DriverError::SecondCommander);
         }
@@ -226,8 +260,8 @@ impl XsSdkArm {
         if let Some(fault) = state.guard.or_else(|| self.guarded.fault(now)) {
             return Err(DriverError::Guard(fault));
         }
-        // Written so that a NaN limit is silence.
-        if now.since(state.good_at).as_secs_f64() <= self.session.options.silence {
+        let silence = Duration::from_secs_f64(self.session.options.silence.max(0.0));
+        if !state.silent(now, silence) || !Protection::StateCheck.is_on() {
             return Ok(state);
         }
         match state.bad {
@@ -258,6 +292,10 @@ impl ArmDriver for XsSdkArm {
         let patience = Duration::from_secs_f64(self.session.options.patience.max(20.0));
         let heart = self.guarded.prepare(mode, patience, &self.clock).map_err(DriverError::Guard)?;
         self.beat_into(heart.clone());
+        self.quiet().map_err(|error| {
+            tracing::error!("{error}");
+            DriverError::LinkDied
+        })?;
         // Zero velocity or the present position is the goal before torque can act on an older one.
         let failed = |error: ConnectError| {
             tracing::error!("{error}");
@@ -277,11 +315,10 @@ impl ArmDriver for XsSdkArm {
             heart.arm();
         }
         self.await_guarded();
-        let now = self.clock.now();
-        // The state was not read while the services were called on this thread; the bridge went on reading it.
-        let state = self.state(now)?;
+        let state = self.fresh_state()?;
         self.active = Some(mode);
-        self.bridge.send(Target::hold(mode, state.arm.positions, self.gripper));
+        self.activation += 1;
+        self.bridge.send(Some(Target::hold(self.activation, mode, state.arm.positions, self.gripper)));
         self.holding = Some(state.arm.positions);
         Ok(())
     }
@@ -308,7 +345,8 @@ impl ArmDriver for XsSdkArm {
         self.state(now)?;
         self.holding = None;
         self.gripper = command.gripper;
-        self.bridge.send(Target { mode, joints: command.joints, gripper: command.gripper });
+        let (joints, gripper) = (command.joints, command.gripper);
+        self.bridge.send(Some(Target { activation: self.activation, mode, joints, gripper }));
         Ok(())
     }
 
@@ -318,7 +356,7 @@ impl ArmDriver for XsSdkArm {
         let state = self.newest.ok_or(DriverError::Silent)?;
         // Measured once: a goal that follows the sagging arm would creep down.
         let at = *self.holding.get_or_insert(state.arm.positions);
-        self.bridge.send(Target::hold(mode, at, self.gripper));
+        self.bridge.send(Some(Target::hold(self.activation, mode, at, self.gripper)));
         Ok(())
     }
 
@@ -326,6 +364,10 @@ impl ArmDriver for XsSdkArm {
         if self.active.is_some() {
             // A silent arm cannot be told anything; what matters is that nothing but a hold is on its way.
             let _ = self.hold(now);
+        }
+        let node = self.quiet().map_err(|error| self.session.link_error(&error))?;
+        if !self.session.node.loops_alive() {
+            self.session.move_to(node)?;
         }
         self.active = None;
         self.holding = None;

@@ -22,9 +22,7 @@ pub(super) struct Session {
     pub range: [(f64, f64); 6],
     pub order: Order,
     pub node: RosNode,
-    states: Option<RosSubscriber<JointState>>,
-    group: Option<RosPublisher<JointGroupCommand>>,
-    single: Option<RosPublisher<JointSingleCommand>>,
+    topics: Option<Topics>,
     control_period: f64,
     info: RosClient<RobotInfo>,
     torque: RosClient<TorqueEnable>,
@@ -43,9 +41,7 @@ impl Session {
         let failed = |error: RosError| link_error(&arm, &link, &error);
         limits::fits(robot, &link)?;
         let node = RosNode::start(settings).map_err(failed)?;
-        let mut states = node.subscriber::<JointState>("joint_states", Qos::State).map_err(failed)?;
-        let group = node.publisher("commands/joint_group", Qos::Command).map_err(failed)?;
-        let single = node.publisher("commands/joint_single", Qos::Command).map_err(failed)?;
+        let mut topics = Topics::of(&node).map_err(failed)?;
         let info = node.client("get_robot_info").map_err(failed)?;
         let torque = node.client("torque_enable").map_err(failed)?;
         let modes = node.client("set_operating_modes").map_err(failed)?;
@@ -53,8 +49,8 @@ impl Session {
         let set = node.client("set_motor_registers").map_err(failed)?;
         let get = node.client("get_motor_registers").map_err(failed)?;
         let patience = Duration::from_secs_f64(options.patience);
-        let Some(first) = states.wait(patience).map_err(failed)? else {
-            let (who, fix) = match states.silence(patience) {
+        let Some(first) = topics.states.wait(patience).map_err(failed)? else {
+            let (who, fix) = match topics.states.silence(patience) {
                 RosError::NoPeer { fix, .. } => ("xs_sdk's joint_states".to_string(), fix),
                 other => (other.to_string(), "start xs_sdk".into()),
             };
@@ -81,9 +77,7 @@ impl Session {
             range,
             order,
             node,
-            states: Some(states),
-            group: Some(group),
-            single: Some(single),
+            topics: Some(topics),
             info,
             torque,
             modes,
@@ -95,7 +89,24 @@ impl Session {
 
     /// What the bridge thread works with; there is one bridge per session.
     pub fn topics(&mut self) -> Option<Topics> {
-        Some(Topics { states: self.states.take()?, group: self.group.take()?, single: self.single.take()? })
+        self.topics.take()
+    }
+
+    /// Goes on with the services of another node of ours, where the threads of the first ended.
+    pub fn move_to(&mut self, node: RosNode) -> Result<(), ConnectError> {
+        let failed = self.failure();
+        let old = (
+            std::mem::replace(&mut self.info, node.client("get_robot_info").map_err(&failed)?),
+            std::mem::replace(&mut self.torque, node.client("torque_enable").map_err(&failed)?),
+            std::mem::replace(&mut self.modes, node.client("set_operating_modes").map_err(&failed)?),
+            std::mem::replace(&mut self.reboot, node.client("reboot_motors").map_err(&failed)?),
+            std::mem::replace(&mut self.set, node.client("set_motor_registers").map_err(&failed)?),
+            std::mem::replace(&mut self.get, node.client("get_motor_registers").map_err(&failed)?),
+            std::mem::replace(&mut self.node, node),
+        );
+        // The old threads may be waited for in vain: not here.
+        std::thread::spawn(move || drop(old));
+        Ok(())
     }
 
     /// Looks at what the node says of itself, without changing anything.
@@ -341,6 +352,17 @@ pub(super) struct Topics {
     pub states: RosSubscriber<JointState>,
     pub group: RosPublisher<JointGroupCommand>,
     pub single: RosPublisher<JointSingleCommand>,
+}
+
+impl Topics {
+    /// Made from this node.
+    pub fn of(node: &RosNode) -> Result<Self, RosError> {
+        Ok(Self {
+            states: node.subscriber("joint_states", Qos::State)?,
+            group: node.publisher("commands/joint_group", Qos::Command)?,
+            single: node.publisher("commands/joint_single", Qos::Command)?,
+        })
+    }
 }
 
 fn link_error(arm: &str, link: &str, error: &RosError) -> ConnectError {

@@ -4,12 +4,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::GripperDrive;
+use super::health::Health;
 use super::session::{Session, Topics};
 use crate::action::ControlMode;
 use crate::driver::guard::{Heart, Standstill};
 use crate::driver::widowx::wire::xs_sdk::{ALL, ArmState, BadState, Order, gripper_command, group_command};
-use crate::driver::{ConnectError, FaultCode, GuardFault};
+use crate::driver::{ConnectError, DriverError, FaultCode, GuardFault};
 use crate::observation::JointVector;
+use crate::protection::Protection;
 use crate::time::Timestamp;
 use crate::transport::ros2::messages::interbotix::{RegisterValues, RegisterValuesRequest};
 use crate::transport::ros2::{Asked, BridgeWorker, RosClient, RosError, RosNode};
@@ -24,6 +26,13 @@ const GAIN: f64 = 300.0;
 const PUSHING: Duration = Duration::from_secs(1);
 /// How often it is looked who else publishes commands.
 const LOOK_AROUND: Duration = Duration::from_millis(250);
+/// How often it is looked at the link's threads while no states come.
+const LOOK_AT_LINK: Duration = Duration::from_millis(10);
+/// How often a stop is said once no states come. Not for ever: the topic does not say what its numbers mean, and a node that
+/// was started again is in position mode, where zeros are a place to go to. It takes more than a second to start.
+const LAST_WORDS: u32 = 25;
+/// How often a new link is tried after the old one died, and how long each trial may take.
+const REBUILD: Duration = Duration::from_secs(2);
 /// How often the gripper is commanded (Bridge: 50 Hz).
 const GRIP_PERIOD: Duration = Duration::from_millis(20);
 
@@ -47,11 +56,24 @@ pub(super) struct WorkerState {
     pub fault: Option<FaultCode>,
     /// What is wrong with the guard of velocity mode.
     pub guard: Option<GuardFault>,
+    /// Until when a register read excuses that no state comes.
+    pub excused_until: Timestamp,
+    /// The threads that send and receive ended since the arm was activated.
+    pub link_died: bool,
+}
+
+impl WorkerState {
+    /// Did nothing good come for longer than `silence`, without a register read that explains it?
+    pub fn silent(&self, now: Timestamp, silence: Duration) -> bool {
+        now.since(self.good_at) > silence && now > self.excused_until
+    }
 }
 
 /// What the control thread asks.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Target {
+    /// Which activation it belongs to, counted from 1.
+    pub activation: u32,
     pub mode: ControlMode,
     pub joints: JointVector,
     pub gripper: f64,
@@ -59,10 +81,19 @@ pub(super) struct Target {
 
 impl Target {
     /// Stay here.
-    pub fn hold(mode: ControlMode, at: JointVector, gripper: f64) -> Self {
+    pub fn hold(activation: u32, mode: ControlMode, at: JointVector, gripper: f64) -> Self {
         let joints = if mode == ControlMode::Position { at } else { JointVector::zeros(at.len()) };
-        Self { mode, joints, gripper }
+        Self { activation, mode, joints, gripper }
     }
+}
+
+/// What the worker is asked in between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Call {
+    /// Answers once whatever was sent before has its turn.
+    Turn,
+    /// Says nothing more to the arm until there is a new target.
+    Quiet,
 }
 
 pub(super) struct Worker {
@@ -74,15 +105,23 @@ pub(super) struct Worker {
     drive: GripperDrive,
     gripper: crate::config::Gripper,
     command_gap: Duration,
-    health_period: Duration,
+    silence: Duration,
+    schedule: Health,
     seen: Option<WorkerState>,
     changed: bool,
     looked: Option<Timestamp>,
-    asked: Option<(Asked, Timestamp)>,
-    health_at: Option<Timestamp>,
+    asked: Option<Asked>,
+    /// When the link's threads were last looked at.
+    checked: Option<Timestamp>,
+    dead: bool,
+    rebuilt: Option<Timestamp>,
     /// The newest target and when it came.
     target: Option<(Target, Timestamp)>,
     stopped: bool,
+    /// The activation in which the states were lost; nothing of it is sent any more.
+    lost: Option<u32>,
+    /// How often a stop was said since.
+    said: u32,
     gripped: Option<Timestamp>,
     grip_goal: f64,
     /// Finger position and the time from which it has not moved \[m\].
@@ -109,14 +148,19 @@ impl Worker {
             drive: session.options.gripper,
             gripper: session.gripper.clone(),
             command_gap: Duration::from_secs_f64(session.options.command_gap.max(0.02)),
-            health_period: Duration::from_secs_f64(session.options.health_period.max(0.1)),
+            silence: Duration::from_secs_f64(session.options.silence.max(0.0)),
+            schedule: Health::new(Duration::from_secs_f64(session.options.health_period.max(0.1))),
             seen: None,
             changed: false,
             looked: None,
             asked: None,
-            health_at: None,
+            checked: None,
+            dead: false,
+            rebuilt: None,
             target: None,
             stopped: false,
+            lost: None,
+            said: 0,
             gripped: None,
             grip_goal: f64::NAN,
             still: (0.0, Timestamp::ZERO),
@@ -131,31 +175,14 @@ impl Worker {
             match self.topics.states.take() {
                 Ok(Some(message)) => match self.order.read(&message, &self.range) {
                     Ok(arm) => {
-                        let old = self.seen;
-                        self.seen = Some(WorkerState {
-                            arm,
-                            good_at: now,
-                            bad: None,
-                            bad_states: old.map_or(0, |state| state.bad_states),
-                            rivals: old.map_or(0, |state| state.rivals),
-                            fault: old.and_then(|state| state.fault),
-                            guard: old.and_then(|state| state.guard),
-                        });
+                        let told = self.target.map(|(target, _)| (target.mode, target.joints));
+                        self.schedule.state(&arm, told);
+                        let state = self.seen.get_or_insert(nothing_yet());
+                        (state.arm, state.good_at, state.bad) = (arm, now, None);
                         self.changed = true;
                     }
                     Err(bad) => {
-                        let still = JointVector::zeros(6);
-                        // Nothing good yet: a state that was never good is older than any limit.
-                        let none = ArmState { positions: still, velocities: still, torques: still, finger: 0.0 };
-                        let state = self.seen.get_or_insert(WorkerState {
-                            arm: none,
-                            good_at: Timestamp::ZERO,
-                            bad: None,
-                            bad_states: 0,
-                            rivals: 0,
-                            fault: None,
-                            guard: None,
-                        });
+                        let state = self.seen.get_or_insert(nothing_yet());
                         state.bad = Some(bad);
                         state.bad_states += 1;
                         self.changed = true;
@@ -187,29 +214,24 @@ impl Worker {
 
     /// Asks the servos for hardware errors; the answer is picked up in a later turn, so commands never wait for it.
     fn look_after(&mut self, now: Timestamp) {
-        if let Some((asked, at)) = self.asked {
+        if let Some(asked) = self.asked {
             match self.health.answer(asked) {
                 Ok(Some(answer)) => {
                     self.asked = None;
+                    self.schedule.answered(now);
                     let found = answer.values.iter().enumerate().find(|(_, bits)| **bits != 0);
                     // Few servos, eight bits.
                     let fault = found.map(|(servo, bits)| FaultCode(((servo as u32) << 8) | (*bits as u32 & 0xff)));
-                    if let Some(state) = &mut self.seen
-                        && state.fault != fault
-                    {
-                        state.fault = fault;
-                        self.changed = true;
-                    }
+                    self.excuse(|state| state.fault = fault);
                 }
-                Ok(None) if now.since(at) < 4 * self.health_period => return,
-                // Lost: the node died or was restarted in between.
-                Ok(None) | Err(_) => self.asked = None,
+                Ok(None) => {}
+                Err(_) => self.asked = None,
             }
         }
-        if self.health_at.is_some_and(|at| now.since(at) < self.health_period) {
+        // One that is not answered is lost: the node died or was restarted in between.
+        if !self.schedule.due(now) {
             return;
         }
-        self.health_at = Some(now);
         let request = RegisterValuesRequest {
             cmd_type: "group".into(),
             name: ALL.into(),
@@ -217,7 +239,9 @@ impl Worker {
             value: 0,
         };
         if let Ok(Some(asked)) = self.health.ask(request) {
-            self.asked = Some((asked, now));
+            self.asked = Some(asked);
+            self.schedule.asked(now);
+            self.excuse(|_| {});
         }
     }
 
@@ -237,6 +261,75 @@ impl Worker {
             self.changed = true;
         }
         fault
+    }
+
+    /// Says anew until when a register read excuses silence, and what else is new.
+    fn excuse(&mut self, news: impl FnOnce(&mut WorkerState)) {
+        let until = self.schedule.excused_until(self.silence);
+        if let Some(state) = &mut self.seen {
+            state.excused_until = until;
+            news(state);
+            self.changed = true;
+        }
+    }
+
+    fn silent(&self, now: Timestamp) -> bool {
+        self.seen.is_some_and(|state| state.silent(now, self.silence))
+    }
+
+    /// Are the threads there that send and receive? Without them a new node takes over, through which a stop can be said.
+    fn look_at_link(&mut self, now: Timestamp) {
+        let quiet = self.seen.is_some_and(|state| now.since(state.good_at) > self.silence / 2);
+        let often = if quiet { LOOK_AT_LINK } else { LOOK_AROUND };
+        if self.checked.is_some_and(|at| now.since(at) < often) {
+            return;
+        }
+        self.checked = Some(now);
+        if self.node.loops_alive() {
+            return;
+        }
+        if !std::mem::replace(&mut self.dead, true) {
+            tracing::error!("widowx: {}", DriverError::LinkDied);
+            self.excuse(|state| state.link_died = true);
+            self.lose(now);
+        } else if self.rebuilt.is_none_or(|at| now.since(at) >= REBUILD) {
+            // In the turn after the one that told the control thread.
+            self.rebuilt = Some(now);
+            match self.rebuild() {
+                Ok(()) => tracing::warn!("widowx: new ROS 2 threads reach its node; it is told to stop"),
+                Err(error) => tracing::error!("widowx: its node cannot be reached by new ROS 2 threads: {error}"),
+            }
+        }
+    }
+
+    fn rebuild(&mut self) -> Result<(), RosError> {
+        let node = RosNode::start(self.node.settings().clone())?;
+        let topics = Topics::of(&node)?;
+        let health = node.client("get_motor_registers")?;
+        let old = (
+            std::mem::replace(&mut self.topics, topics),
+            std::mem::replace(&mut self.health, health),
+            std::mem::replace(&mut self.node, node),
+        );
+        // The old threads may be waited for in vain: not here.
+        std::thread::spawn(move || drop(old));
+        (self.asked, self.dead) = (None, false);
+        self.topics.group.wait_for_subscriber(REBUILD)
+    }
+
+    /// Nothing is known of the arm any more: what belongs to this activation is not sent, but for a stop.
+    fn lose(&mut self, now: Timestamp) {
+        let Some((target, _)) = self.target else { return };
+        if self.lost == Some(target.activation) {
+            return;
+        }
+        (self.lost, self.said) = (Some(target.activation), 0);
+        let age = self.seen.map_or(0.0, |state| now.since(state.good_at).as_secs_f64());
+        let told = match target.mode {
+            ControlMode::Velocity => "zero velocity is sent without knowing where it is",
+            _ => "its servos go to the last position and stay there, and nothing more is sent",
+        };
+        tracing::error!("widowx: no state for {:.0} ms: {told}. Whether it stands is not known", age * 1e3);
     }
 
     fn publish_joints(&mut self, joints: &JointVector) {
@@ -306,50 +399,91 @@ impl Worker {
     }
 }
 
+/// A state that was never good is older than any limit.
+fn nothing_yet() -> WorkerState {
+    let still = JointVector::zeros(6);
+    WorkerState {
+        arm: ArmState { positions: still, velocities: still, torques: still, finger: 0.0 },
+        good_at: Timestamp::ZERO,
+        bad: None,
+        bad_states: 0,
+        rivals: 0,
+        fault: None,
+        guard: None,
+        excused_until: Timestamp::ZERO,
+        link_died: false,
+    }
+}
+
 impl BridgeWorker for Worker {
     type State = WorkerState;
-    type Command = Target;
-    type Request = ();
-    type Response = ();
+    /// None: nothing is said to the arm.
+    type Command = Option<Target>;
+    type Request = Call;
+    /// The node that the worker works with.
+    type Response = RosNode;
 
     fn poll(&mut self, now: Timestamp) -> Option<WorkerState> {
         self.beat(now);
         self.take_states(now);
+        self.look_at_link(now);
         self.look_around(now);
         self.look_after(now);
         self.grip(now);
         std::mem::take(&mut self.changed).then_some(self.seen).flatten()
     }
 
-    fn command(&mut self, now: Timestamp, command: &Target, fresh: bool) {
-        if command.mode == ControlMode::Velocity && self.beat(now).is_some() {
+    fn command(&mut self, now: Timestamp, command: &Option<Target>, fresh: bool) {
+        let turns = command.is_some_and(|target| target.mode == ControlMode::Velocity);
+        if turns && self.beat(now).is_some() {
             // Without its guard the arm stands, whatever is asked, and after the guard stopped it, it is not moved again.
             self.publish_joints(&JointVector::zeros(6));
             return;
         }
         if fresh {
-            self.target = Some((*command, now));
+            self.target = command.map(|target| (target, now));
             self.stopped = false;
-            self.publish_joints(&command.joints);
+        }
+        let Some((target, at)) = self.target else { return };
+        if self.silent(now) {
+            self.lose(now);
+        }
+        if self.lost == Some(target.activation) && Protection::BlindRamp.is_on() {
+            // Velocities are turned on at for ever; positions are gone to and held, and there is nothing better to go to.
+            if target.mode == ControlMode::Velocity && self.said < LAST_WORDS && !self.dead {
+                self.said += 1;
+                self.publish_joints(&JointVector::zeros(6));
+            }
+            return;
+        }
+        if fresh {
+            self.publish_joints(&target.joints);
             return;
         }
         // The node turns on at the last velocity forever: a silent control loop is a stop, once.
-        if let Some((target, at)) = self.target
-            && target.mode == ControlMode::Velocity
+        if target.mode == ControlMode::Velocity
             && !self.stopped
             && now.since(at) > self.command_gap
+            && Protection::CommandDeadline.is_on()
         {
             self.stopped = true;
             self.publish_joints(&JointVector::zeros(6));
         }
     }
 
-    fn request(&mut self, _now: Timestamp, (): ()) {}
+    fn request(&mut self, _now: Timestamp, call: Call) -> RosNode {
+        if call == Call::Quiet {
+            self.target = None;
+            self.excuse(|state| state.link_died = false);
+        }
+        self.node.clone()
+    }
 
     fn ended(&mut self, _now: Timestamp) {
         let Some((target, _)) = self.target else { return };
         let heart = self.heart.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if target.mode == ControlMode::Velocity {
+        let said = self.lost == Some(target.activation) && self.said >= LAST_WORDS;
+        if target.mode == ControlMode::Velocity && !said {
             self.publish_joints(&JointVector::zeros(6));
         }
         if self.drive == GripperDrive::Pwm {

@@ -1,0 +1,422 @@
+//! States lost, commands lost, both: for each arm and mode, over a link of numbers and on a clock moved by hand. What counts is
+//! what was sent and how far the arm went.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use super::stream::Stream;
+use super::worker::{Answer, ArmLink, Ask, Off, Order, Worker};
+use super::{ArmState, Condition, LinkOptions};
+use crate::action::{ControlMode, JointCommand};
+use crate::config::Robot;
+use crate::driver::{ConnectError, Drive, DriverError, FaultCode, Finding, Plant, PointPlant};
+use crate::observation::JointVector;
+use crate::time::{Clock, ManualClock, Timestamp};
+use crate::transport::ros2::BridgeWorker;
+
+/// The wire and the arm behind it.
+struct Wire {
+    clock: Arc<ManualClock>,
+    plant: PointPlant,
+    muted: bool,
+    dead: bool,
+    rebuilt: u32,
+    /// What the controller says when it is asked to switch off.
+    off: Off,
+    /// The controller follows what is sent.
+    on: bool,
+    fault: Option<FaultCode>,
+    sent: Vec<JointVector>,
+}
+
+#[derive(Clone)]
+struct FakeLink(Arc<Mutex<Wire>>);
+
+impl FakeLink {
+    fn wire(&self) -> MutexGuard<'_, Wire> {
+        self.0.lock().unwrap()
+    }
+
+    fn send_last(&self, stream: &Stream) {
+        let mut wire = self.wire();
+        if wire.dead {
+            return;
+        }
+        let last = *stream.last();
+        wire.sent.push(last);
+        if wire.on {
+            wire.plant.drive(match stream.mode() {
+                ControlMode::Position => Drive::Position(last),
+                ControlMode::Velocity => Drive::Velocity(last),
+                ControlMode::Torque => Drive::Floating(last),
+            });
+        }
+    }
+}
+
+impl ArmLink for FakeLink {
+    fn poll(&mut self, _: Timestamp) -> Option<ArmState> {
+        let wire = self.wire();
+        // Waiting takes time.
+        wire.clock.advance(Duration::from_nanos(1));
+        let sensed = wire.plant.sense();
+        (!wire.muted && !wire.dead).then_some(ArmState {
+            positions: sensed.joint_positions,
+            velocities: sensed.joint_velocities,
+            efforts: sensed.joint_efforts,
+            finger: 0.0,
+            condition: wire.fault.map_or(Condition::Ready, Condition::Fault),
+        })
+    }
+    fn silence(&self, _: Duration) -> ConnectError {
+        unreachable!("nothing here waits for a first state")
+    }
+    fn verify(&mut self, _: Duration) -> Result<(), ConnectError> {
+        Ok(())
+    }
+    fn rivals(&self) -> usize {
+        0
+    }
+    fn activate(&mut self, _: ControlMode, _: &JointVector) -> Result<(), DriverError> {
+        self.wire().on = true;
+        Ok(())
+    }
+    fn send(&mut self, stream: &Stream, _: &ArmState) {
+        self.send_last(stream);
+    }
+    fn rest(&mut self, stream: &Stream, _: &ArmState, _: bool) -> bool {
+        self.send_last(stream);
+        false
+    }
+    fn blind(&mut self, stream: &Stream, at_rest: bool) -> bool {
+        self.send_last(stream);
+        at_rest
+    }
+    fn switch_off(&mut self, _: ControlMode) -> Off {
+        let mut wire = self.wire();
+        if let Off::Done(_) = wire.off {
+            wire.on = false;
+            let at = wire.plant.sense().joint_positions;
+            wire.plant.drive(Drive::Position(at));
+        }
+        wire.off
+    }
+    fn alive(&self) -> bool {
+        !self.wire().dead
+    }
+    fn rebuild(&mut self, _: Duration) -> Result<(), ConnectError> {
+        let mut wire = self.wire();
+        wire.rebuilt += 1;
+        wire.dead = false;
+        Ok(())
+    }
+    fn gripper(&mut self, _: f64) {}
+    fn recover(&mut self, _: Duration) -> Result<(), ConnectError> {
+        Ok(())
+    }
+    fn release(&mut self, _: &ArmState) {}
+    fn findings(&mut self) -> (Vec<Finding>, Vec<f64>) {
+        (Vec::new(), Vec::new())
+    }
+    fn fault_text(_: FaultCode) -> String {
+        String::new()
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Loss {
+    States,
+    Commands,
+    Both,
+}
+
+const LOSSES: [Loss; 3] = [Loss::States, Loss::Commands, Loss::Both];
+const MODES: [ControlMode; 3] = [ControlMode::Position, ControlMode::Velocity, ControlMode::Torque];
+/// Speed of the first joint when something is lost \[rad/s\].
+const SPEED: f64 = 0.4;
+/// Torque of the first joint then \[Nm\].
+const PUSH: f64 = 2.0;
+
+struct Bench {
+    worker: Worker<FakeLink>,
+    link: FakeLink,
+    clock: Arc<ManualClock>,
+    robot: Robot,
+    options: LinkOptions,
+    period: Duration,
+    mode: ControlMode,
+    target: JointVector,
+}
+
+impl Bench {
+    /// An arm that was activated in this mode; its states come with this period.
+    fn new(robot: &str, states: Duration, mode: ControlMode) -> Self {
+        let mut robot = Robot::load(std::path::Path::new(env!("CARGO_MANIFEST_DIR")), robot).unwrap();
+        // A tenth of Panda's turns shows the same.
+        robot.robot.control_rate_hz = robot.robot.control_rate_hz.min(100.0);
+        let clock = Arc::new(ManualClock::new());
+        let home = JointVector::from_slice(&robot.robot.home);
+        let mut plant = PointPlant::at(home);
+        plant.drive(Drive::Position(home));
+        plant.inertia = 5.0;
+        let wire = Wire {
+            clock: clock.clone(),
+            plant,
+            muted: false,
+            dead: false,
+            rebuilt: 0,
+            off: Off::Done("it is off"),
+            on: false,
+            fault: None,
+            sent: Vec::new(),
+        };
+        let link = FakeLink(Arc::new(Mutex::new(wire)));
+        let options = LinkOptions::for_period(states);
+        let rate = robot.robot.control_rate_hz;
+        let mut worker = Worker::new(link.clone(), &robot, options, rate, clock.clone());
+        let answer = worker.request(clock.now(), Ask::Activate(mode, None));
+        assert!(matches!(answer, Answer::Activated(Ok(()))));
+        let period = Duration::from_secs_f64(1.0 / rate);
+        Self { worker, link, clock, robot, options, period, mode, target: home }
+    }
+
+    /// The command of a motion of the first joint.
+    fn motion(&mut self) -> JointCommand {
+        let mut joints = JointVector::zeros(self.target.len());
+        match self.mode {
+            ControlMode::Position => {
+                self.target[0] += SPEED * self.period.as_secs_f64();
+                joints = self.target;
+            }
+            ControlMode::Velocity => joints[0] = SPEED,
+            ControlMode::Torque => joints[0] = PUSH,
+        }
+        JointCommand { mode: self.mode, joints, gripper: f64::NAN }
+    }
+
+    /// One turn of the bridge thread; what the control thread left since the last one, if anything.
+    fn turn(&mut self, order: Option<Order>) -> Option<ArmState> {
+        self.clock.advance(self.period);
+        let now = self.clock.now();
+        self.link.wire().plant.advance_to(now);
+        let seen = self.worker.poll(now);
+        let motion = Order::Follow(self.motion());
+        // Without a new one the old one is handed over again.
+        self.worker.command(now, &order.unwrap_or(motion), order.is_some());
+        seen
+    }
+
+    fn go(&mut self, turns: u32) {
+        for _ in 0..turns {
+            let command = self.motion();
+            self.turn(Some(Order::Follow(command)));
+        }
+    }
+
+    fn at(&self) -> f64 {
+        self.link.wire().plant.sense().joint_positions[0]
+    }
+
+    fn speed(&self) -> f64 {
+        self.link.wire().plant.sense().joint_velocities[0].abs()
+    }
+
+    /// Loses what is to be lost for two seconds; what was sent meanwhile.
+    fn lose(&mut self, loss: Loss) -> Vec<f64> {
+        self.link.wire().sent.clear();
+        self.link.wire().muted = loss != Loss::Commands;
+        let end = self.clock.now() + Duration::from_secs(2);
+        while self.clock.now() < end {
+            let command = self.motion();
+            self.turn((loss == Loss::States).then_some(Order::Follow(command)));
+        }
+        self.link.wire().sent.iter().map(|joints| joints[0]).collect()
+    }
+
+    /// Longest way after a loss \[rad\]: at the speed of then for as long as it takes to be noticed, and braking.
+    fn longest_way(&self, loss: Loss) -> f64 {
+        let noticed = if loss == Loss::Commands { self.options.deadline } else { self.options.stale };
+        let turns = 2.0 * self.period.as_secs_f64();
+        SPEED * (noticed.as_secs_f64() + turns) + SPEED * SPEED / (2.0 * self.robot.limits.joint_acceleration[0])
+    }
+}
+
+/// Arms, and the time between their states.
+fn arms() -> [(&'static str, Duration); 3] {
+    [
+        ("panda", Duration::from_millis(1)),
+        ("sawyer", Duration::from_millis(10)),
+        ("jaco_j2s7s300", Duration::from_millis(100)),
+    ]
+}
+
+#[test]
+fn whatever_is_lost_the_arm_comes_to_rest_within_its_braking_distance() {
+    for (robot, states) in arms() {
+        for mode in [ControlMode::Position, ControlMode::Velocity] {
+            for loss in LOSSES {
+                let mut bench = Bench::new(robot, states, mode);
+                bench.go(60);
+                assert!((bench.speed() - SPEED).abs() < 1e-6, "{robot} {mode}: it does not move");
+                let before = bench.at();
+                let sent = bench.lose(loss);
+                let way = bench.at() - before;
+                let most = bench.longest_way(loss);
+                assert!(way > 0.0 && way <= most, "{robot} {mode} {loss:?}: {way} rad, at most {most}");
+                assert!(bench.speed() < 1e-9, "{robot} {mode} {loss:?}: it still moves");
+                let last = *sent.last().unwrap();
+                match mode {
+                    ControlMode::Velocity => assert_eq!(last, 0.0),
+                    _ => assert!((last - bench.at()).abs() < 1e-9),
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn whatever_is_lost_torques_go_to_rest_within_their_rate() {
+    for (robot, states) in arms() {
+        for loss in LOSSES {
+            let mut bench = Bench::new(robot, states, ControlMode::Torque);
+            bench.go(20);
+            let sent = bench.lose(loss);
+            let first = sent.iter().position(|torque| *torque < PUSH).expect("it was never let go");
+            let noticed = if loss == Loss::Commands { bench.options.deadline } else { bench.options.stale };
+            let turns = noticed.as_secs_f64() / bench.period.as_secs_f64() + 2.0;
+            assert!(first as f64 <= turns, "{robot} {loss:?}: let go after {first} turns");
+            let most = 1.25 * bench.robot.limits.joint_torque_rate[0] * bench.period.as_secs_f64() + 1e-9;
+            assert!(sent.windows(2).all(|pair| (pair[1] - pair[0]).abs() <= most), "{robot} {loss:?}: a jump");
+            if loss != Loss::Commands {
+                // Without states there is nothing to pull back to: nothing but the weight is carried until it is off.
+                let zeros = sent.iter().rev().take_while(|torque| **torque == 0.0).count();
+                assert!(zeros >= 5, "{robot} {loss:?}: {zeros} zeros");
+                assert!(!bench.link.wire().on, "{robot} {loss:?}: its controller runs");
+            }
+            assert!(bench.speed() < 0.05, "{robot} {loss:?}: {} rad/s", bench.speed());
+        }
+    }
+}
+
+#[test]
+fn the_controller_is_switched_off_and_nothing_is_sent_to_it_afterwards() {
+    for mode in MODES {
+        let mut bench = Bench::new("panda", Duration::from_millis(1), mode);
+        bench.go(60);
+        bench.lose(Loss::Both);
+        assert!(!bench.link.wire().on, "{mode}");
+        bench.link.wire().sent.clear();
+        bench.go(50);
+        assert!(bench.link.wire().sent.is_empty(), "{mode}: a controller that is off was commanded");
+    }
+}
+
+#[test]
+fn a_controller_that_does_not_answer_gets_zeros_for_ever_and_no_old_place() {
+    for (mode, off) in [
+        (ControlMode::Velocity, Off::Pending),
+        (ControlMode::Torque, Off::Pending),
+        (ControlMode::Velocity, Off::None),
+        (ControlMode::Position, Off::None),
+        (ControlMode::Position, Off::Pending),
+    ] {
+        let mut bench = Bench::new("panda", Duration::from_millis(1), mode);
+        bench.link.wire().off = off;
+        bench.go(60);
+        bench.lose(Loss::States);
+        bench.link.wire().sent.clear();
+        // It comes back, somewhere else.
+        bench.link.wire().muted = false;
+        bench.go(300);
+        let sent = &bench.link.wire().sent;
+        if mode == ControlMode::Position {
+            assert!(sent.is_empty(), "{off:?}: it would go to where it was");
+        } else {
+            assert!(sent.len() == 300 && sent.iter().all(|joints| joints.iter().all(|value| *value == 0.0)));
+        }
+    }
+}
+
+#[test]
+fn states_that_come_back_in_time_change_nothing_and_too_late_wait_for_an_activation() {
+    let mut bench = Bench::new("panda", Duration::from_millis(1), ControlMode::Velocity);
+    bench.go(60);
+    bench.link.wire().muted = true;
+    bench.go(4);
+    bench.link.wire().muted = false;
+    bench.go(10);
+    assert_eq!(bench.link.wire().sent.last().unwrap()[0], SPEED, "40 ms are no silence");
+    bench.link.wire().muted = true;
+    bench.go(7);
+    bench.link.wire().muted = false;
+    let command = bench.motion();
+    let state = bench.turn(Some(Order::Follow(command))).unwrap();
+    assert_eq!(state.condition, Condition::Lost(DriverError::Silent), "the control thread is told why");
+    bench.go(100);
+    assert!(bench.link.wire().sent.last().unwrap()[0] == 0.0 && bench.speed() < 1e-9);
+    let now = bench.clock.now();
+    assert!(matches!(bench.worker.request(now, Ask::Activate(bench.mode, None)), Answer::Activated(Ok(()))));
+    bench.go(60);
+    assert!((bench.speed() - SPEED).abs() < 1e-6, "it is commanded again");
+}
+
+#[test]
+fn a_fault_ramps_to_rest_too() {
+    let mut bench = Bench::new("panda", Duration::from_millis(1), ControlMode::Velocity);
+    bench.go(60);
+    bench.link.wire().fault = Some(FaultCode(7));
+    bench.go(60);
+    let sent = bench.link.wire().sent.clone();
+    assert_eq!(sent.last().unwrap()[0], 0.0, "a controller would go on with the last velocity");
+    let most = 1.25 * bench.robot.limits.joint_acceleration[0] * bench.period.as_secs_f64() + 1e-9;
+    assert!(sent.windows(2).all(|pair| (pair[1][0] - pair[0][0]).abs() <= most));
+}
+
+#[test]
+fn a_link_that_died_is_said_made_anew_and_used_to_ramp_to_rest() {
+    for mode in MODES {
+        let mut bench = Bench::new("panda", Duration::from_millis(1), mode);
+        bench.go(60);
+        bench.link.wire().sent.clear();
+        bench.link.wire().dead = true;
+        let mut told = None;
+        for turn in 0..40 {
+            let command = bench.motion();
+            if let Some(state) = bench.turn(Some(Order::Follow(command)))
+                && state.condition == Condition::Lost(DriverError::LinkDied)
+            {
+                told.get_or_insert(turn);
+            }
+        }
+        let told = told.expect("nobody was told");
+        assert!(told <= 6, "{mode}: told after {told} turns of 10 ms");
+        assert_eq!(bench.link.wire().rebuilt, 1, "{mode}");
+        bench.go(100);
+        assert!(!bench.link.wire().on, "{mode}: its controller runs");
+        if mode == ControlMode::Velocity {
+            let sent = bench.link.wire().sent.clone();
+            let most = 1.25 * bench.robot.limits.joint_acceleration[0] * bench.period.as_secs_f64() + 1e-9;
+            assert!(SPEED - sent[0][0] <= most, "the ramp begins where the last command was: {}", sent[0][0]);
+            assert_eq!(sent.last().unwrap()[0], 0.0);
+        }
+    }
+}
+
+#[test]
+fn a_program_that_ends_while_nothing_is_known_ramps_to_rest_first() {
+    for mode in MODES {
+        let mut bench = Bench::new("sawyer", Duration::from_millis(10), mode);
+        bench.go(60);
+        bench.link.wire().muted = true;
+        bench.clock.advance(Duration::from_millis(60));
+        let now = bench.clock.now();
+        bench.worker.ended(now);
+        let sent = bench.link.wire().sent.clone();
+        let (last, before) = (sent[sent.len() - 1][0], sent[sent.len() - 2][0]);
+        match mode {
+            ControlMode::Position => assert_eq!(last, before),
+            _ => assert_eq!(last, 0.0),
+        }
+        assert!(!bench.link.wire().on, "{mode}");
+    }
+}
