@@ -145,7 +145,7 @@ fn open_loop(recorded: &RecordedEpisode, setting: &Setting, arguments: &ReplayAr
         let timing = Timing::Lockstep { clock: &clock, stopwatch: &stopwatch };
         again(recorded, setting, &set_up, (&mut station, rule), &mut course, &stop, timing)
     } else {
-        let person = || Box::new(Person::at_the_terminal(stop.clone())) as Box<dyn Stage>;
+        let person = || Box::new(Person::at_the_terminal()) as Box<dyn Stage>;
         let mut rig = Rig::connect(setting, &arguments.link, Arc::new(SystemClock::new()), person)?;
         rig.set_up(setting, &set_up, &stop)?;
         let clock = rig.clock.clone();

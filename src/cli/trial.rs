@@ -73,7 +73,7 @@ impl Runner {
             if paged {
                 Box::new(Operated::new(operator.clone(), stop.clone()))
             } else {
-                Box::new(Person::at_the_terminal(stop.clone()))
+                Box::new(Person::at_the_terminal())
             }
         };
         self.rig = Some(Rig::connect(&self.setting, link, Arc::new(SystemClock::new()), person)?);

@@ -1,35 +1,29 @@
 //! A person at the terminal as a stage: lays the scene when asked, and ends a trial with a letter and Enter.
 
 use std::io::BufRead;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel};
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, TryRecvError, channel};
 
 use anyhow::Context;
 
 use super::Stage;
 use crate::cli::setting::SetUp;
 use crate::episode::Outcome;
-use crate::runtime::StopFlag;
 use crate::simulation::Assignment;
 
 const JUDGE: &str = "operator";
 
-/// How often it is looked, while waiting for a line, whether the program was told to stop.
-const NAP: Duration = Duration::from_millis(20);
-
 /// Lines typed at the terminal.
 pub struct Person {
     lines: Receiver<String>,
-    stop: StopFlag,
 }
 
 impl Person {
-    /// Listens to standard input from now on; waiting for a line ends when `stop` is raised.
-    pub fn at_the_terminal(stop: StopFlag) -> Self {
-        Self::reading(std::io::BufReader::new(std::io::stdin()), stop)
+    /// Listens to standard input from now on.
+    pub fn at_the_terminal() -> Self {
+        Self::reading(std::io::BufReader::new(std::io::stdin()))
     }
 
-    fn reading(input: impl BufRead + Send + 'static, stop: StopFlag) -> Self {
+    fn reading(input: impl BufRead + Send + 'static) -> Self {
         let (to_us, lines) = channel();
         // Ends with the input or with the program: a blocked read cannot be called back.
         std::thread::spawn(move || {
@@ -39,21 +33,7 @@ impl Person {
                 }
             }
         });
-        Self { lines, stop }
-    }
-
-    /// The next line; nobody has to press Enter before a stop is obeyed.
-    fn line(&self, closed: &'static str) -> anyhow::Result<String> {
-        loop {
-            if let Some(reason) = self.stop.reason() {
-                anyhow::bail!("stopped: {reason}");
-            }
-            match self.lines.recv_timeout(NAP) {
-                Ok(line) => return Ok(line),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(error @ RecvTimeoutError::Disconnected) => return Err(error).context(closed),
-            }
-        }
+        Self { lines }
     }
 
     fn verdict(line: &str) -> Option<Outcome> {
@@ -80,7 +60,7 @@ impl Stage for Person {
             say!("         {name} at ({x:.2}, {y:.2})");
         }
         say!("Enter to begin; then s, f or a and Enter: success, failure, aborted");
-        self.line("the terminal is closed: nobody can lay the scene")?;
+        self.lines.recv().context("the terminal is closed: nobody can lay the scene")?;
         Ok(None)
     }
 
@@ -95,10 +75,7 @@ impl Stage for Person {
     fn time_out(&mut self) -> anyhow::Result<Outcome> {
         say!("time is up: s, f or a and Enter");
         loop {
-            if let Some(outcome) = self.stop.outcome() {
-                return Ok(outcome);
-            }
-            let line = self.line("the terminal is closed: nobody judges")?;
+            let line = self.lines.recv().context("the terminal is closed: nobody judges")?;
             if let Some(outcome) = Self::verdict(&line) {
                 return Ok(outcome);
             }
@@ -112,20 +89,9 @@ mod tests {
 
     #[test]
     fn a_letter_ends_a_trial_and_a_closed_terminal_is_an_error() {
-        let mut person = Person::reading(std::io::Cursor::new("maybe\nf\n"), StopFlag::new());
+        let mut person = Person::reading(std::io::Cursor::new("maybe\nf\n"));
         assert!(matches!(person.time_out().unwrap(), Outcome::Failure { .. }));
         assert!(person.time_out().is_err());
         assert!(person.judge().is_err());
-    }
-
-    #[test]
-    fn a_stop_ends_waiting_for_a_line() {
-        let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
-        let stop = StopFlag::new();
-        let mut person = Person::reading(std::io::BufReader::new(theirs), stop.clone());
-        stop.raise("SIGTERM");
-        assert_eq!(person.line("closed").unwrap_err().to_string(), "stopped: SIGTERM");
-        assert!(matches!(person.time_out().unwrap(), Outcome::Aborted { why, .. } if why == "SIGTERM"));
-        drop(ours);
     }
 }

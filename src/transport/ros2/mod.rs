@@ -41,7 +41,7 @@ pub use bridge::{Bridge, BridgeWorker, Pacing};
 pub use client::{Asked, RosClient};
 pub use error::RosError;
 pub use message::{RosAction, RosMessage, RosService};
-pub use node::{Endpoint, RosNode};
+pub use node::{Endpoint, RosNode, count_as_ours};
 pub use qos::Qos;
 pub use server::RosServer;
 pub use settings::{DiscoveryRange, RosSettings, ServiceLayout};

@@ -54,7 +54,7 @@ pub fn default_options() -> LinkOptions {
 /// The Panda's topics.
 pub struct PandaLink {
     arm: String,
-    node: RosNode,
+    place: RosSettings,
     order: JointOrder,
     topics: [RosPublisher<Float64MultiArray>; 3],
     joints: RosSubscriber<JointState>,
@@ -148,7 +148,7 @@ impl PandaLink {
                 misfit: None,
                 clock: Arc::clone(&clock),
                 arm: arm.clone(),
-                node,
+                place: node.settings().clone(),
             })
         };
         made().map_err(|error| connect_error(&arm, error))
@@ -270,7 +270,7 @@ impl ArmLink for PandaLink {
             EndlessMode { mode: ControlMode::Torque, ramp: robot.limits.joint_torque_rate.clone() },
         ];
         let (controller, joints) = (guard::Controller::Ros2Control, self.order.names().to_vec());
-        Some(Guarded::new(controller, &self.arm, joints, endless, self.node.clone()))
+        Some(Guarded::new(controller, &self.arm, joints, endless, &self.place))
     }
 
     fn rivals(&self) -> usize {
