@@ -30,15 +30,19 @@ impl std::fmt::Display for GuardFault {
                  --unguarded-arm-moves-on-if-this-program-dies"
             }
             GuardFault::Late => {
-                "this program stood still for longer than its guard lets pass, and the guard stopped the arm: do not suspend \
-                 it while the arm moves, free the machine, then start again"
+                "this program stood still for longer than its guard lets pass, and the guard told the arm to stop: use the \
+                 hardware stop if it moves, do not suspend this program while the arm moves, free the machine, then recover"
             }
-            GuardFault::Tripped => "the guard stopped the arm, its message says why; then start again",
+            GuardFault::Tripped => {
+                "the guard told the arm to stop, and its message says why: use the hardware stop if it moves, then recover"
+            }
             GuardFault::Ended => {
-                "the guard is gone or cannot be used; the arm was told to hold: see the message before, then start again"
+                "the guard is gone or cannot be used, and the arm was told to stop: use the hardware stop if it moves, see the \
+                 message before, then recover"
             }
             GuardFault::Silent => {
-                "the guard is there and says nothing; the arm was told to hold: free the machine, then start again"
+                "the guard is there and says nothing, and the arm was told to stop: use the hardware stop if it moves, free \
+                 the machine, then recover"
             }
         })
     }

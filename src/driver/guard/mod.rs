@@ -47,7 +47,7 @@ use std::time::Duration;
 use crate::action::ControlMode;
 use crate::driver::GuardFault;
 use crate::time::{Clock, Timestamp};
-use crate::transport::ros2::RosNode;
+use crate::transport::ros2::{RosSettings, count_as_ours};
 
 /// An arm that needs a guard in some modes, and the guard it has.
 pub struct Guarded {
@@ -55,7 +55,6 @@ pub struct Guarded {
     /// What is told the guard; mode and ramp as for the first of `modes`.
     hello: Hello,
     modes: Vec<EndlessMode>,
-    node: RosNode,
     guard: Option<Guard>,
 }
 
@@ -69,8 +68,14 @@ pub struct EndlessMode {
 }
 
 impl Guarded {
-    /// For commands that `node` sends to `controller`; nothing is started yet.
-    pub fn new(controller: Controller, arm: &str, joints: Vec<String>, modes: Vec<EndlessMode>, node: RosNode) -> Self {
+    /// For commands to a controller that is at this place on the graph; nothing is started yet.
+    pub fn new(
+        controller: Controller,
+        arm: &str,
+        joints: Vec<String>,
+        modes: Vec<EndlessMode>,
+        place: &RosSettings,
+    ) -> Self {
         let hello = Hello {
             version: VERSION,
             arm: arm.into(),
@@ -79,9 +84,9 @@ impl Guarded {
             joints,
             ramp: Vec::new(),
             limit: LIMIT.as_secs_f64(),
-            place: node.settings().clone(),
+            place: place.clone(),
         };
-        Self { guarding: Guarding::None, hello, modes, node, guard: None }
+        Self { guarding: Guarding::None, hello, modes, guard: None }
     }
 
     /// How it is guarded from now on.
@@ -109,9 +114,7 @@ impl Guarded {
         }
         let (Some(endless), false) = (endless, self.guarding == Guarding::Waived) else { return Ok(None) };
         let hello = Hello { mode, ramp: endless.ramp.clone(), ..self.hello.clone() };
-        let node = self.node.clone();
-        let known = move |participant: &str| node.count_as_ours(participant);
-        let started = Guard::start(&self.guarding, hello, patience, Arc::clone(clock), known);
+        let started = Guard::start(&self.guarding, hello, patience, Arc::clone(clock), count_as_ours);
         let guard = started.map_err(|error| fault_of(&error))?;
         let heart = guard.heart().clone();
         self.guard = Some(guard);

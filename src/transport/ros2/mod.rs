@@ -45,7 +45,7 @@ pub use client::{Asked, RosClient};
 pub use epoll::repeated_waits;
 pub use error::RosError;
 pub use message::{RosAction, RosMessage, RosService};
-pub use node::{Endpoint, RosNode};
+pub use node::{Endpoint, RosNode, count_as_ours};
 pub use qos::Qos;
 pub use server::RosServer;
 pub use settings::{DiscoveryRange, RosSettings, ServiceLayout};

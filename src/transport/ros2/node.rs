@@ -33,8 +33,20 @@ struct Shared {
     /// `None` only while it ends.
     node: Mutex<Option<Node>>,
     spinner: Mutex<Option<JoinHandle<()>>>,
-    /// Participants whose endpoints count as ours.
-    ours: Mutex<Vec<String>>,
+}
+
+/// Participants of other processes whose endpoints count as ours; for all nodes of this process, the later ones too.
+static OURS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// From now on the endpoints of this participant ([`RosNode::participant`]) are not among those of others, for any node of
+/// this process.
+pub fn count_as_ours(participant: &str) {
+    OURS.lock().unwrap_or_else(PoisonError::into_inner).push(participant.into());
+}
+
+fn is_ours(endpoint: &GUID) -> bool {
+    let ours = OURS.lock().unwrap_or_else(PoisonError::into_inner);
+    !ours.is_empty() && ours.contains(&participant(endpoint))
 }
 
 impl Drop for Shared {
@@ -103,7 +115,7 @@ impl RosNode {
             })
             .map_err(|error| failed(error.to_string(), "too many threads: end other programs"))?;
         let (node, spinner) = (Mutex::new(Some(node)), Mutex::new(Some(handle)));
-        Ok(Self { shared: Arc::new(Shared { settings, context, loops, node, spinner, ours: Mutex::default() }) })
+        Ok(Self { shared: Arc::new(Shared { settings, context, loops, node, spinner }) })
     }
 
     /// Where the node stands.
@@ -114,16 +126,6 @@ impl RosNode {
     /// Our participant, in hexadecimal digits: all our endpoints begin with it, and nobody else's do.
     pub fn participant(&self) -> String {
         participant(&self.shared.context.domain_participant().guid())
-    }
-
-    /// From now on the endpoints of this participant are not among those of others.
-    pub fn count_as_ours(&self, participant: &str) {
-        self.shared.ours.lock().unwrap_or_else(PoisonError::into_inner).push(participant.into());
-    }
-
-    fn is_ours(&self, endpoint: &GUID) -> bool {
-        let ours = self.shared.ours.lock().unwrap_or_else(PoisonError::into_inner);
-        !ours.is_empty() && ours.contains(&participant(endpoint))
     }
 
     /// Are the threads still there that send, receive and follow the graph? Without them everything made from this node is
@@ -202,7 +204,7 @@ impl RosNode {
         let found = self.shared.context.domain_participant().discovered_writers();
         let of_topic = found.into_iter().map(|writer| writer.publication_topic_data).filter(|w| w.topic_name == name);
         of_topic
-            .filter(|writer| !self.is_ours(&writer.key))
+            .filter(|writer| !is_ours(&writer.key))
             .map(|writer| Endpoint {
                 type_name: writer.type_name.clone(),
                 // What is left out of an announcement is the default; a writer's is reliable.

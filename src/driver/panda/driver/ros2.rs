@@ -276,7 +276,7 @@ impl ArmLink for PandaLink {
             EndlessMode { mode: ControlMode::Torque, ramp: robot.limits.joint_torque_rate.clone() },
         ];
         let (controller, joints) = (guard::Controller::Ros2Control, self.order.names().to_vec());
-        Some(Guarded::new(controller, &self.arm, joints, endless, self.node.clone()))
+        Some(Guarded::new(controller, &self.arm, joints, endless, self.node.settings()))
     }
 
     fn rivals(&self) -> usize {

@@ -129,8 +129,8 @@ impl XsSdkArm {
         };
         let ramp = robot.limits.joint_acceleration.clone();
         let endless = vec![EndlessMode { mode: ControlMode::Velocity, ramp }];
-        let (name, node) = (&robot.robot.name, session.node.clone());
-        let mut guarded = Guarded::new(guard::Controller::XsSdk, name, robot.joint_names(), endless, node);
+        let (name, place) = (&robot.robot.name, &session.options.settings);
+        let mut guarded = Guarded::new(guard::Controller::XsSdk, name, robot.joint_names(), endless, place);
         guarded.set(session.options.guarding.clone());
         let mut arm = Self {
             capabilities,
