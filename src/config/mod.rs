@@ -24,7 +24,8 @@ pub use launch::{
     Rendering, SceneSetting,
 };
 pub use robot::{
-    FkTest, GravityTest, Joint, Limits, Link, Look, Primitive, PrimitiveKind, Robot, RobotIdentity, Simulation, Tool,
+    Capsule, Collision, FkTest, GravityTest, Joint, Limits, Link, Look, MAX_CAPSULES, MAX_PLANES, Plane, Primitive,
+    PrimitiveKind, Robot, RobotIdentity, Simulation, Tool,
 };
 pub use scene::{ContainerPlace, Counter, Object, ObjectKind, Rule, Scene, StartTransform, Task, Variation};
 pub use teleop::{DeviceKind, MotionFrame, SignedAxis, Stand, TeleopSetting};
