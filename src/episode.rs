@@ -109,6 +109,8 @@ pub enum LimitReason {
     JointVelocity,
     /// Joint acceleration limit.
     JointAcceleration,
+    /// Joint jerk limit.
+    JointJerk,
     /// Joint torque limit.
     JointTorque,
     /// Limit of the change of joint torque.
@@ -117,6 +119,12 @@ pub enum LimitReason {
     ToolVelocity,
     /// Tool outside the workspace box.
     Workspace,
+    /// A part of the arm at a plane that it must not cross: the table, a wall.
+    Plane,
+    /// Two parts of the arm too near to each other.
+    SelfCollision,
+    /// The arm does not follow its command: it is blocked.
+    Residual,
     /// The newest action is too old.
     CommandAge,
     /// What the newest action was decided on is too old, or its camera is at fault.

@@ -182,6 +182,33 @@ fn every_law_and_every_mode_of_the_filter_allocate_nothing() {
     }
 }
 
+/// Every arm, with its capsules and planes: at the table, in itself, blocked, and asked for too much.
+#[test]
+fn walls_and_blocked_joints_allocate_nothing() {
+    for name in ["widowx", "panda", "fr3", "sawyer", "jaco_j2s7s300", "jaco_j2n7s300", "jaco_j2s6s300"] {
+        let (robot, chain, measured) = arm_named(name);
+        let tick = Duration::from_secs_f64(1.0 / robot.robot.control_rate_hz);
+        let mut filter = SafetyFilter::new(&robot, chain.clone());
+        let mut reasons = std::collections::BTreeMap::new();
+        let mut now = Timestamp::ZERO;
+        for make in [JointCommand::position as fn(JointVector, f64) -> JointCommand, JointCommand::velocity] {
+            for value in [2.5, -2.5, 0.3] {
+                let mut wished = make(JointVector::zeros(chain.joints()), 1.0);
+                wished.joints.iter_mut().for_each(|joint| *joint = value);
+                for _ in 0..200 {
+                    let mut verdict = None;
+                    now = now + tick;
+                    let arm = Proprioception { measured_at: now, ..measured };
+                    let n = allocations_of(|| verdict = Some(filter.filter(now, &wished, &arm, Some(Duration::ZERO))));
+                    assert_eq!(n, 0, "{name}");
+                    *reasons.entry(format!("{:?}", verdict.unwrap().filtered)).or_insert(0) += 1;
+                }
+            }
+        }
+        assert!(reasons.len() >= 3, "{name}: {reasons:?}");
+    }
+}
+
 #[test]
 fn differential_kinematics_allocates_nothing() {
     for name in ["widowx", "panda"] {

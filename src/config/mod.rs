@@ -33,7 +33,8 @@ pub use launch::{
 pub use motion::MotionSetting;
 pub use realtime::{BudgetSetting, RealtimeSetting};
 pub use robot::{
-    FkTest, GravityTest, Joint, Limits, Link, Look, Primitive, PrimitiveKind, Robot, RobotIdentity, Simulation, Tool,
+    Capsule, Collision, FkTest, GravityTest, Joint, Limits, Link, Look, MAX_CAPSULES, MAX_PLANES, Plane, Primitive,
+    PrimitiveKind, Robot, RobotIdentity, Simulation, Tool,
 };
 pub use scene::{ContainerPlace, Counter, Object, ObjectKind, Rule, Scene, StartTransform, Task, Variation};
 pub use teleop::{DeviceKind, MotionFrame, SignedAxis, Stand, TeleopSetting};

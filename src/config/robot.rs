@@ -30,6 +30,12 @@ pub struct Robot {
     pub joint: Vec<Joint>,
     /// Body shapes for the simulation.
     pub primitive: Vec<Primitive>,
+    /// Which parts of the arm are kept apart, and how far.
+    #[serde(default)]
+    pub collision: Collision,
+    /// Enclosing shapes that the safety filter keeps apart and above its planes; none checks neither.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub capsule: Vec<Capsule>,
     /// Forward-kinematics vectors computed by an independent tool.
     #[serde(default)]
     pub fk_test: Vec<FkTest>,
@@ -84,8 +90,10 @@ pub struct Limits {
     pub joint_torque: Vec<f64>,
     /// Largest change of joint torque sent \[Nm/s\], chain order.
     pub joint_torque_rate: Vec<f64>,
-    /// Largest speed of the tool point \[m/s\].
+    /// Largest speed of the tool point that a velocity law asks for \[m/s\].
     pub tool_velocity: f64,
+    /// Largest speed of the tool point in any mode \[m/s\]: the maker's, or a choice where he gives none.
+    pub tool_speed: f64,
     /// Largest turning speed of the tool \[rad/s\].
     pub tool_rotation_velocity: f64,
     /// Margin kept from each joint's hard limit \[rad\].
@@ -96,6 +104,53 @@ pub struct Limits {
     pub workspace_high: [f64; 3],
     /// Oldest action that may still move the arm \[s\].
     pub command_age: f64,
+    /// How far a joint's command may run ahead of the measured joint \[rad\]: beyond what its servo lags and sags.
+    pub following_error: f64,
+    /// How long it may \[s\]; then the joint counts as blocked and its command is taken back.
+    pub following_time: f64,
+    /// Planes that no part of the arm crosses: a table, a wall.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub plane: Vec<Plane>,
+}
+
+/// A half-space the arm stays in, base frame: the points with `normal . point >= offset`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plane {
+    /// Direction away from what is behind it; its length is 1.
+    pub normal: [f64; 3],
+    /// Distance of the plane from the base frame's origin along the normal \[m\].
+    pub offset: f64,
+}
+
+/// Which parts of the arm are kept apart, and how far.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Collision {
+    /// Least distance between two capsules, and between a capsule and a plane \[m\].
+    pub margin: f64,
+    /// Links with at most this many joints between them are not compared: their enclosing shapes overlap at the joint.
+    pub neighbors: usize,
+}
+
+impl Default for Collision {
+    fn default() -> Self {
+        Self { margin: 0.01, neighbors: 2 }
+    }
+}
+
+/// A capsule that encloses a part of a link, in the link's frame.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Capsule {
+    /// Link it belongs to.
+    pub link: String,
+    /// Center of one cap \[m\].
+    pub from: [f64; 3],
+    /// Center of the other cap \[m\].
+    pub to: [f64; 3],
+    /// Radius \[m\].
+    pub radius: f64,
 }
 
 /// How the simulated position servos behave.
@@ -257,6 +312,12 @@ pub struct GravityTest {
     pub torque: Vec<f64>,
 }
 
+/// The most capsules of an arm.
+pub const MAX_CAPSULES: usize = 16;
+
+/// The most planes around an arm.
+pub const MAX_PLANES: usize = 4;
+
 /// Rate from which a position is a place on a smooth curve and not a goal for the arm's own servo \[Hz\].
 const STREAMING_RATE: f64 = 500.0;
 
@@ -386,6 +447,7 @@ impl Robot {
                 ));
             }
         }
+        self.check_reach(path)?;
         if !(self.robot.control_rate_hz >= 1.0 && self.robot.control_rate_hz <= 1000.0) {
             return Err(ConfigError::unfit(
                 path,
@@ -394,6 +456,50 @@ impl Robot {
                 "1 to 1000 Hz",
                 "use the arm's own command rate",
             ));
+        }
+        Ok(())
+    }
+
+    /// Speeds, following and what the arm must not run into.
+    fn check_reach(&self, path: &Path) -> Result<(), ConfigError> {
+        let limits = &self.limits;
+        let bounds = [
+            ("limits.tool_speed", limits.tool_speed, 1e-3, 10.0, "0.001 to 10 m/s"),
+            ("limits.tool_velocity", limits.tool_velocity, 1e-3, limits.tool_speed, "at most limits.tool_speed"),
+            ("limits.following_error", limits.following_error, 1e-3, 1.0, "0.001 to 1 rad"),
+            ("limits.following_time", limits.following_time, 0.0, 5.0, "0 to 5 s"),
+            ("collision.margin", self.collision.margin, 0.0, 0.2, "0 to 0.2 m"),
+        ];
+        for (key, value, low, high, range) in bounds {
+            // Written so that NaN fails it.
+            if !(value >= low && value <= high) {
+                return Err(ConfigError::unfit(path, key, value, range, "give a number in this range"));
+            }
+        }
+        for (i, plane) in limits.plane.iter().enumerate() {
+            let length = plane.normal.iter().map(|n| n * n).sum::<f64>().sqrt();
+            if !((length - 1.0).abs() <= 1e-6 && plane.offset.is_finite()) || i >= MAX_PLANES {
+                return Err(ConfigError::unfit(
+                    path,
+                    format!("limits.plane[{i}]"),
+                    format!("normal of length {length}, offset {}", plane.offset),
+                    format!("at most {MAX_PLANES} planes, each with a normal of length 1 and a finite offset"),
+                    "divide the normal by its length",
+                ));
+            }
+        }
+        for (i, capsule) in self.capsule.iter().enumerate() {
+            let known = capsule.link == self.robot.base_link || self.joint.iter().any(|j| j.child == capsule.link);
+            let finite = capsule.from.iter().chain(&capsule.to).all(|value| value.is_finite());
+            if !(known && finite && capsule.radius > 0.0 && capsule.radius <= 1.0) || i >= MAX_CAPSULES {
+                return Err(ConfigError::unfit(
+                    path,
+                    format!("capsule[{i}]"),
+                    format!("link `{}`, radius {} m", capsule.link, capsule.radius),
+                    format!("at most {MAX_CAPSULES}, each on the base link or on one that a joint moves, radius 0 to 1 m"),
+                    "check the name of the link and the numbers",
+                ));
+            }
         }
         Ok(())
     }
@@ -477,6 +583,26 @@ mod tests {
         assert!(text.contains("limits.command_age") && text.contains("60"), "{text}");
         let text = refusal(|robot| robot.limits.joint_torque_rate[6] = f64::NAN);
         assert!(text.contains("limits.joint_torque_rate[6]") && text.contains("1000"), "{text}");
+    }
+
+    #[test]
+    fn speeds_planes_and_capsules_that_cannot_be_are_refused_by_name() {
+        let text = refusal(|robot| robot.limits.tool_speed = f64::NAN);
+        assert!(text.contains("limits.tool_speed") && text.contains("NaN"), "{text}");
+        let text = refusal(|robot| robot.limits.tool_velocity = 1.8);
+        assert!(text.contains("limits.tool_velocity") && text.contains("1.8"), "{text}");
+        let text = refusal(|robot| robot.limits.following_error = 0.0);
+        assert!(text.contains("limits.following_error"), "{text}");
+        let text = refusal(|robot| robot.limits.plane.push(Plane { normal: [0.0, 0.0, 2.0], offset: 0.0 }));
+        assert!(text.contains("limits.plane") && text.contains("length 2"), "{text}");
+        let (from, to) = ([0.0; 3], [0.0, 0.0, 0.1]);
+        let text =
+            refusal(|robot| robot.capsule = vec![Capsule { link: "no_such".into(), from, to, radius: 0.05 }]);
+        assert!(text.contains("no_such"), "{text}");
+        let text = refusal(|robot| {
+            robot.capsule = vec![Capsule { link: "panda_link3".into(), from, to, radius: f64::NAN }]
+        });
+        assert!(text.contains("capsule[0]") && text.contains("NaN"), "{text}");
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use nalgebra::{SMatrix, Unit, UnitQuaternion, Vector3};
 
-use crate::config::Robot;
+use super::bodies::{Bodies, Placement};
+use crate::config::{MAX_CAPSULES, Robot};
 use crate::geometry::{Pose, rotation_from_euler};
 use crate::observation::{JointVector, MAX_JOINTS};
 
@@ -69,6 +70,12 @@ pub enum KinematicsError {
         /// Its parent link.
         found: String,
     },
+    /// A capsule of no link of the chain, or one too many.
+    #[error("capsule of link `{link}`: give at most {MAX_CAPSULES}, each on the base link or on one that a joint moves")]
+    Capsule {
+        /// The link, as written.
+        link: String,
+    },
     /// A payload no body can have.
     #[error("{found} is no body; give a finite mass and moments of inertia of at least 0")]
     Payload {
@@ -121,6 +128,7 @@ pub struct Chain {
     hard: [JointLimit; MAX_JOINTS],
     usable: [JointLimit; MAX_JOINTS],
     home: JointVector,
+    bodies: Bodies,
 }
 
 /// Where everything is for one joint vector: what pose and Jacobian share.
@@ -175,7 +183,8 @@ impl Chain {
             return Err(KinematicsError::ToolParent { found: tool.parent.clone(), expected: reached.clone() });
         }
         let home = JointVector::from_slice(&robot.robot.home);
-        Ok(Self { count, revolute, last_from_tool: fixed(tool.xyz, tool.rpy), hard, usable, home })
+        let bodies = Bodies::of(robot)?;
+        Ok(Self { count, revolute, last_from_tool: fixed(tool.xyz, tool.rpy), hard, usable, home, bodies })
     }
 
     /// Number of joints.
@@ -206,6 +215,23 @@ impl Chain {
             pose.rotation *= UnitQuaternion::from_axis_angle(&revolute.axis, q.get(i).copied().unwrap_or(f64::NAN));
         }
         pose * self.last_from_tool
+    }
+
+    /// The arm's capsules and what they are kept away from.
+    pub fn bodies(&self) -> &Bodies {
+        &self.bodies
+    }
+
+    /// Where tool and capsules are for joint positions `q` \[rad\]. A joint missing from `q` counts as NaN.
+    pub fn place(&self, q: &[f64]) -> Placement {
+        let mut links = [Pose::identity(); MAX_JOINTS + 1];
+        let mut pose = Pose::identity();
+        for (i, revolute) in self.revolute[..self.count].iter().enumerate() {
+            pose *= revolute.parent_from_child;
+            pose.rotation *= UnitQuaternion::from_axis_angle(&revolute.axis, q.get(i).copied().unwrap_or(f64::NAN));
+            links[i + 1] = pose;
+        }
+        self.bodies.place(&links, (pose * self.last_from_tool).translation.vector)
     }
 
     /// Geometric [`Jacobian`] of the tool point in the base frame at joint positions `q` \[rad\].

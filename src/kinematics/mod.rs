@@ -8,11 +8,13 @@
 // `!(x <= max)` is not `x > max`: NaN fails the first and passes the second.
 #![allow(clippy::neg_cmp_op_on_partial_ord)]
 
+mod bodies;
 mod braking;
 mod chain;
 mod dynamics;
 mod inverse;
 
+pub use bodies::{Bodies, Contact, Placement};
 pub use braking::braking_speed;
 pub use chain::{Chain, Jacobian, JointLimit, KinematicsError};
 pub use dynamics::{Dynamics, GRAVITY, MassMatrix, Payload, Terms};

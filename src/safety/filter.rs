@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use super::joint_limits::{NEGLIGIBLE, within_positions, within_velocities};
+use super::joint_limits::{NEGLIGIBLE, within_braking, within_positions, within_velocities};
+use super::residual::Residual;
 use super::torque::TorqueLimits;
 use super::velocity::VelocityLimits;
+use super::walls::Walls;
 use super::workspace::Workspace;
 use super::{finite, watchdog};
 use crate::action::{ControlMode, JointCommand};
@@ -12,6 +14,7 @@ use crate::config::Robot;
 use crate::episode::{Filtered, LimitReason};
 use crate::kinematics::Chain;
 use crate::observation::{JointVector, Proprioception};
+use crate::protection::Protection;
 use crate::time::Timestamp;
 
 /// What may be sent, and what was done to the wish.
@@ -28,16 +31,28 @@ pub struct Verdict {
 
 /// Control periods that may count as elapsed between two commands: after a stall the arm must not jump.
 const MOST_PERIODS: f64 = 2.0;
-/// Accelerations beyond the limit times this are a jump \[1\].
+/// Accelerations and jerks beyond the limit times this are a jump \[1\].
 const JUMP: f64 = 2.0;
+/// Share of the period by which a tick may be off for its jerk to be judged: differences of uneven times say little \[1\].
+const ON_TIME: f64 = 0.1;
+/// Share of the acceleration limit with which a commanded position brakes: the rest is for what else shortens a step \[1\].
+const BRAKING: f64 = 0.8;
+/// Share of the speed limit with which the command of a blocked joint is taken back \[1\].
+const TAKING_BACK: f64 = 0.25;
+/// Shortenings that find a step within the tool's speed; each is exact to second order.
+const SHORTENINGS: u32 = 4;
 
 /// The last sent command, from which the next one is measured.
 #[derive(Clone, Copy, Debug)]
 struct Sent {
     command: JointCommand,
     at: Timestamp,
-    /// Velocity between it and the one before \[rad/s\]; zero at a start.
-    velocity: JointVector,
+    /// Its change since the one before, per second: a velocity \[rad/s\] for positions; zero at a start.
+    slope: JointVector,
+    /// The slope's own change, per second.
+    bend: JointVector,
+    /// Time since the one before \[s\]; none at a start.
+    after: Option<f64>,
 }
 
 impl Sent {
@@ -46,8 +61,56 @@ impl Sent {
         let nothing = JointVector::zeros(measured.joint_positions.len());
         let joints = if mode == ControlMode::Position { measured.joint_positions } else { nothing };
         let command = JointCommand { mode, joints, gripper: measured.gripper.clamp(0.0, 1.0) };
-        Self { command, at, velocity: nothing }
+        Self::at_rest(command, at)
     }
+
+    fn at_rest(command: JointCommand, at: Timestamp) -> Self {
+        let nothing = JointVector::zeros(command.joints.len());
+        Self { command, at, slope: nothing, bend: nothing, after: None }
+    }
+
+    /// This command after the one before.
+    fn following(&self, command: JointCommand, at: Timestamp) -> Self {
+        let since = at.since(self.at).as_secs_f64();
+        if since > 0.0 {
+            let slope = speed(&command.joints, &self.command.joints, since);
+            Self { command, at, slope, bend: speed(&slope, &self.slope, since), after: Some(since) }
+        } else {
+            // At the same moment nothing moves.
+            Self { command, at, ..*self }
+        }
+    }
+}
+
+/// The numbers from one to another, both included.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Interval {
+    pub(super) low: f64,
+    pub(super) high: f64,
+}
+
+impl Interval {
+    pub(super) const ALL: Self = Self { low: f64::NEG_INFINITY, high: f64::INFINITY };
+
+    /// The number, brought inside.
+    pub(super) fn bring(&self, value: f64) -> f64 {
+        if !(value <= self.high) {
+            self.high
+        } else if !(value >= self.low) {
+            self.low
+        } else {
+            value
+        }
+    }
+}
+
+/// Times of one tick \[s\].
+#[derive(Clone, Copy, Debug)]
+struct Elapsed {
+    /// Since the command before, as far as it counts: at most [`MOST_PERIODS`].
+    counted: f64,
+    /// Since the command before.
+    since: f64,
 }
 
 /// Keeps every command within the arm's limits.
@@ -56,12 +119,16 @@ pub struct SafetyFilter {
     pub(super) chain: Chain,
     pub(super) velocity: JointVector,
     acceleration: JointVector,
+    jerk: JointVector,
+    braking: JointVector,
+    tool_speed: f64,
     pub(super) workspace: Workspace,
     command_age: f64,
     period: f64,
     streams_positions: bool,
     velocities: VelocityLimits,
     torques: TorqueLimits,
+    residual: Residual,
     last: Option<Sent>,
 }
 
@@ -69,10 +136,16 @@ impl SafetyFilter {
     /// A filter with the limits of this arm.
     pub fn new(robot: &Robot, chain: Chain) -> Self {
         let period = 1.0 / robot.robot.control_rate_hz;
+        let acceleration = JointVector::from_slice(&robot.limits.joint_acceleration);
+        let mut braking = acceleration;
+        braking.iter_mut().for_each(|limit| *limit *= BRAKING);
         Self {
             chain,
             velocity: JointVector::from_slice(&robot.limits.joint_velocity),
-            acceleration: JointVector::from_slice(&robot.limits.joint_acceleration),
+            acceleration,
+            jerk: JointVector::from_slice(&robot.limits.joint_jerk),
+            braking,
+            tool_speed: robot.limits.tool_speed,
             workspace: Workspace {
                 low: robot.limits.workspace_low,
                 high: robot.limits.workspace_high,
@@ -83,6 +156,7 @@ impl SafetyFilter {
             streams_positions: robot.streams_positions(),
             velocities: VelocityLimits::of(robot, period),
             torques: TorqueLimits::of(robot, period),
+            residual: Residual::of(robot),
             last: None,
         }
     }
@@ -92,6 +166,7 @@ impl SafetyFilter {
     /// A measurement that is not finite leaves nothing to hold; the first finite one given to
     /// [`SafetyFilter::filter`] is then taken.
     pub fn seed(&mut self, now: Timestamp, measured: &Proprioception) {
+        self.residual.start();
         self.last = finite::measurement_is_finite(measured, self.chain.joints())
             .then(|| Sent::start(ControlMode::Position, measured, now));
     }
@@ -117,33 +192,44 @@ impl SafetyFilter {
             return Verdict { sent, filtered: Filtered::Stopped(LimitReason::NotFinite) };
         };
 
-        if !finite::command_is_finite(wished, joints) || !finite::measurement_is_finite(measured, joints) {
+        let lengths = wished.joints.len() == joints && measured.joint_positions.len() == joints;
+        let finite = finite::command_is_finite(wished, joints) && finite::measurement_is_finite(measured, joints);
+        if !lengths || (Protection::Finite.is_on() && !finite) {
             return self.stop(now, last.command, LimitReason::NotFinite);
         }
-        if watchdog::too_old(action_age, self.command_age) {
+        if Protection::ActionAge.is_on() && watchdog::too_old(action_age, self.command_age) {
             return self.stop(now, last.command, LimitReason::CommandAge);
         }
         if wished.mode != last.command.mode {
             last = Sent::start(wished.mode, measured, now);
+            self.residual.start();
         }
 
-        let workspace = Workspace { approaching: action_age.is_none(), ..self.workspace };
         let mut changes = Changes::default();
         let gripper = wished.gripper.clamp(0.0, 1.0);
         changes.note(LimitReason::JointPosition, (gripper - wished.gripper).abs());
         let since = now.since(last.at).as_secs_f64();
-        let elapsed = since.min(MOST_PERIODS * self.period);
+        let elapsed = Elapsed { counted: since.min(MOST_PERIODS * self.period), since };
         let before = last.command.joints;
+        let mut residual = self.residual;
+        residual.note(wished.mode, &before, &measured.joint_positions, since);
 
+        let workspace = Workspace { approaching: action_age.is_none(), ..self.workspace };
+        let walls = Walls { chain: &self.chain, workspace };
+        // The arm has moved on since it was measured.
+        let sensed = (measured, now.since(measured.measured_at).as_secs_f64());
         let limited = match wished.mode {
-            ControlMode::Position => self.position(&workspace, &wished.joints, &last, (elapsed, since), &mut changes),
+            ControlMode::Position => {
+                let residual = (&mut residual, &measured.joint_positions);
+                self.position(&walls, &wished.joints, &last, elapsed, residual, &mut changes)
+            }
             ControlMode::Velocity => {
-                let at = (&self.chain, &workspace);
-                Ok(self.velocities.within(at, &wished.joints, &before, measured, elapsed, &mut changes))
+                let sent = (&before, &last.slope);
+                let residual = &mut residual;
+                Ok(self.velocities.within(&walls, &wished.joints, sent, sensed, elapsed.counted, residual, &mut changes))
             }
             ControlMode::Torque => {
-                let at = (&self.chain, &workspace);
-                self.torques.within(at, &wished.joints, &before, measured, elapsed, &mut changes)
+                self.torques.within(&walls, &wished.joints, &before, sensed, elapsed.counted, &mut changes)
             }
         };
         let limited = match limited {
@@ -151,53 +237,119 @@ impl SafetyFilter {
             Err(reason) => return self.stop(now, last.command, reason),
         };
         let sent = JointCommand { mode: wished.mode, joints: limited, gripper };
-        if !finite::command_is_finite(&sent, joints) {
+        if Protection::Finite.is_on() && !finite::command_is_finite(&sent, joints) {
             return self.stop(now, last.command, LimitReason::NotFinite);
         }
-        // At the same moment nothing moves: the velocity stays what it was.
-        let velocity = if since > 0.0 { speed(&sent.joints, &before, since) } else { last.velocity };
-        self.last = Some(Sent { command: sent, at: now, velocity });
+        self.residual = residual;
+        self.last = Some(last.following(sent, now));
         Verdict { sent, filtered: changes.verdict() }
     }
 
-    /// Positions: inside the usable range, no faster than the joints may be, tool inside its box.
+    /// Positions: inside the usable range and never faster toward its end than can be braked, no faster than joints and
+    /// tool may be, on its side of every wall, and not far ahead of a joint that does not follow.
     ///
-    /// Acceleration is left to the arm's servo, and to the jerk-limited law; an arm that takes a stream has no such servo
-    /// and stops itself at a jump, so there a jump is never sent.
+    /// Acceleration and jerk are left to the arm's servo, and to the jerk-limited law; an arm that takes a stream has no
+    /// such servo and stops itself at a jump, so there a jump is never sent.
     fn position(
         &self,
-        workspace: &Workspace,
+        walls: &Walls<'_>,
         wished: &JointVector,
         last: &Sent,
-        (elapsed, since): (f64, f64),
+        elapsed: Elapsed,
+        (residual, measured): (&mut Residual, &JointVector),
         changes: &mut Changes,
     ) -> Result<JointVector, LimitReason> {
         let before = last.command.joints;
-        let inside = within_positions(wished, &before, self.chain.usable_limits());
+        let mut inside = *wished;
+        if Protection::JointPosition.is_on() {
+            let limits = self.chain.usable_limits();
+            inside = within_positions(wished, &before, limits);
+            inside = within_braking(&inside, &before, limits, (&self.velocity, &self.braking), elapsed.counted);
+        }
         changes.note(LimitReason::JointPosition, distance(&inside, wished));
 
-        let slow = within_velocities(&inside, &before, &self.velocity, elapsed);
-        changes.note(LimitReason::JointVelocity, distance(&slow, &inside));
+        let mut sent = inside;
+        let here = self.chain.place(&before);
+        let mut there;
+        if Protection::JointVelocity.is_on() {
+            sent = within_velocities(&inside, &before, &self.velocity, elapsed.counted);
+            changes.note(LimitReason::JointVelocity, distance(&sent, &inside));
 
-        let tool = |q: &JointVector| self.chain.forward(q).translation.vector;
-        let allowed = workspace.allows(&tool(&slow), &tool(&before));
-        let sent = if allowed { slow } else { before };
-        if !allowed {
-            // However far the wish was shortened before, this is why the arm stands.
-            changes.decide(LimitReason::Workspace);
+            let fast = sent;
+            let most = self.tool_speed * elapsed.counted;
+            there = self.chain.place(&sent);
+            for _ in 0..SHORTENINGS {
+                let way = there.longest_way(&here);
+                if way <= most + NEGLIGIBLE {
+                    break;
+                }
+                // A little more than needed, so that what was shortened once passes.
+                sent = part_of_the_way(&before, &sent, 0.999 * most / way);
+                there = self.chain.place(&sent);
+            }
+            if !(there.longest_way(&here) <= most + NEGLIGIBLE) {
+                (sent, there) = (before, here);
+            }
+            changes.note(LimitReason::ToolVelocity, distance(&sent, &fast));
+        } else {
+            there = self.chain.place(&sent);
         }
-        if self.streams_positions && since > 0.0 {
-            // Over all the time since: an arm that heard nothing went on as it was going.
-            let velocity = speed(&sent, &before, since);
-            let smooth = (0..sent.len()).all(|joint| {
-                let acceleration = (velocity[joint] - last.velocity[joint]).abs() / since;
-                acceleration <= JUMP * self.acceleration[joint]
-            });
-            if !smooth {
+
+        if let Some(reason) = walls.refuses_placed(&there, &here) {
+            // However far the wish was shortened before, this is why the arm stands.
+            sent = before;
+            changes.decide(reason);
+        }
+        if self.streams_positions && elapsed.since > 0.0 {
+            self.smooth(&sent, last, elapsed.since)?;
+        }
+
+        let mut taken = sent;
+        for joint in 0..sent.len() {
+            let ramp = TAKING_BACK * self.velocity[joint] * elapsed.counted;
+            let asked = (wished[joint], before[joint]);
+            let allowed = residual.allowed(ControlMode::Position, joint, asked, measured[joint], ramp);
+            taken[joint] = allowed.bring(sent[joint]);
+        }
+        if taken != sent {
+            // While a command is taken back, the other joints wait.
+            let waiting = (0..sent.len()).any(|joint| (taken[joint] - before[joint]) * (sent[joint] - before[joint]) < 0.0);
+            for joint in 0..sent.len() {
+                if waiting && taken[joint] == sent[joint] {
+                    taken[joint] = before[joint];
+                }
+            }
+            if Protection::JointPosition.is_on() {
+                // An arm that is measured out of its range is not followed there.
+                taken = within_positions(&taken, &before, self.chain.usable_limits());
+            }
+            // A stream has no gentle way back; nor is there one through a wall.
+            if self.streams_positions || walls.refuses(&taken, &before).is_some() {
+                return Err(LimitReason::Residual);
+            }
+            changes.decide(LimitReason::Residual);
+        }
+        Ok(taken)
+    }
+
+    /// A position is no jump from the ones before.
+    fn smooth(&self, sent: &JointVector, last: &Sent, since: f64) -> Result<(), LimitReason> {
+        // Over all the time since: an arm that heard nothing went on as it was going.
+        let slope = speed(sent, &last.command.joints, since);
+        let bend = speed(&slope, &last.slope, since);
+        let on_time = |seconds: f64| (seconds - self.period).abs() <= ON_TIME * self.period;
+        // At a start nothing came before, and nothing moved.
+        let jerk_counts = on_time(since) && last.after.is_none_or(on_time);
+        for joint in 0..sent.len() {
+            if !(bend[joint].abs() <= JUMP * self.acceleration[joint]) {
                 return Err(LimitReason::JointAcceleration);
             }
+            let jerk = (bend[joint] - last.bend[joint]).abs() / since;
+            if jerk_counts && !(jerk <= JUMP * self.jerk[joint]) {
+                return Err(LimitReason::JointJerk);
+            }
         }
-        Ok(sent)
+        Ok(())
     }
 
     /// Holds the last sent position, or lets velocity and torque go.
@@ -205,7 +357,8 @@ impl SafetyFilter {
         if held.mode != ControlMode::Position {
             held.joints.fill(0.0);
         }
-        self.last = Some(Sent { command: held, at: now, velocity: JointVector::zeros(held.joints.len()) });
+        self.last = Some(Sent::at_rest(held, now));
+        self.residual.start();
         Verdict { sent: held, filtered: Filtered::Stopped(reason) }
     }
 }
@@ -240,6 +393,15 @@ pub(super) fn distance(a: &JointVector, b: &JointVector) -> f64 {
     a.iter().zip(b.iter()).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
 }
 
+/// From one vector toward another.
+pub(super) fn part_of_the_way(from: &JointVector, to: &JointVector, share: f64) -> JointVector {
+    let mut out = *from;
+    for (value, wish) in out.iter_mut().zip(to.iter()) {
+        *value += share * (wish - *value);
+    }
+    out
+}
+
 /// Velocity from one vector to another \[unit/s\].
 fn speed(to: &JointVector, from: &JointVector, elapsed: f64) -> JointVector {
     let mut velocity = *to;
@@ -255,3 +417,6 @@ mod tests;
 #[cfg(test)]
 #[path = "mode_tests.rs"]
 mod mode_tests;
+#[cfg(test)]
+#[path = "truth_tests.rs"]
+mod truth_tests;

@@ -1,6 +1,6 @@
 //! Joint position and joint velocity limits.
 
-use crate::kinematics::JointLimit;
+use crate::kinematics::{JointLimit, braking_speed};
 use crate::observation::JointVector;
 
 /// Motion too small to count \[rad\]: rounding, far below any encoder's step.
@@ -17,6 +17,36 @@ pub(super) fn within_positions(wished: &JointVector, last_sent: &JointVector, li
             *angle = lower;
         } else if !(*angle <= upper) {
             *angle = upper;
+        }
+    }
+    out
+}
+
+/// The wished positions, no joint nearer to the end of its range than it could brake in front of: `deceleration`
+/// \[rad/s2\], `elapsed` \[s\] since the last sent positions.
+///
+/// The command itself is what brakes, and where it is is known, so no age of a measurement comes in. Where the speed limit
+/// is the lower one, that one is left to do its work; no time elapsed is left to it too.
+pub(super) fn within_braking(
+    wished: &JointVector,
+    last_sent: &JointVector,
+    limits: &[JointLimit],
+    (velocity, deceleration): (&JointVector, &JointVector),
+    elapsed: f64,
+) -> JointVector {
+    let mut out = *wished;
+    if elapsed <= 0.0 {
+        return out;
+    }
+    for (joint, limit) in limits.iter().enumerate() {
+        let last = last_sent[joint];
+        let speed = |room: f64| braking_speed(room, deceleration[joint], elapsed);
+        let (up, down) = (speed(limit.upper - last), speed(last - limit.lower));
+        // Outside already, the last position is the end of the range.
+        if !(up >= velocity[joint]) && !(out[joint] <= last + up * elapsed) {
+            out[joint] = last + up * elapsed;
+        } else if !(down >= velocity[joint]) && !(out[joint] >= last - down * elapsed) {
+            out[joint] = last - down * elapsed;
         }
     }
     out

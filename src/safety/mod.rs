@@ -1,10 +1,25 @@
 //! The one filter before every driver.
 //!
-//! Start at [`SafetyFilter::filter`]: it is the fixed order of checks, one file each. Joints in radians, tool in the
-//! base frame in meters. Positions, velocities (`velocity.rs`) and torques (`torque.rs`) go through it in the same way;
-//! its limits are those of `robots/<arm>/robot.toml`, which are never looser than the maker's. Every limit is written so
-//! that NaN fails it, and the filter never allocates, panics or reads a clock. It limits what is *sent*; it does not watch
-//! whether the arm follows a position, it knows no obstacles but the tool's box, and it is not an emergency stop.
+//! Start at [`SafetyFilter::filter`]: it is the fixed order of checks, one file each, for every arm and mode:
+//!
+//! 1. every number is one, and there is one per joint (`finite.rs`);
+//! 2. the action is fresh (`watchdog.rs`);
+//! 3. joint positions, with the way that braking takes (`joint_limits.rs`);
+//! 4. joint speeds, accelerations and jerks (`velocity.rs` for velocities), or torques and their rates (`torque.rs`);
+//! 5. the tool's speed, and that of every part of the arm;
+//! 6. the tool's box (`workspace.rs`), planes and the arm's own parts (`walls.rs`);
+//! 7. does the arm do what it is told? (`residual.rs`);
+//! 8. every number is still one.
+//!
+//! A later check weighs more: where one changes a command, those that could be broken by it are asked again. Joints in
+//! radians, tool in the base frame in meters. The limits are those of `robots/<arm>/robot.toml`, which are never looser than
+//! the maker's. Every limit is written so that NaN fails it, and the filter never allocates, panics or reads a clock.
+//!
+//! What each mode has of this: positions are held against the range, speeds and walls; acceleration and jerk are the
+//! servo's where a position is a goal, and for an arm that follows every position a jump is a stop. Velocities brake before
+//! the range and the walls from where the arm is by now, that is measured and moved on for the measurement's age. Torques
+//! say nothing of speed or place, so the measured motion is braked. The filter knows no obstacles but box and planes, and it
+//! is not an emergency stop.
 //!
 //! What is already outside a limit (an arm that starts there) may stay or come back, and never goes further out.
 
@@ -14,8 +29,10 @@
 mod filter;
 mod finite;
 mod joint_limits;
+mod residual;
 mod torque;
 mod velocity;
+mod walls;
 mod watchdog;
 mod workspace;
 

@@ -58,6 +58,7 @@ impl Rig {
     /// One tick; the arm does not move.
     fn tick(&mut self, wished: &JointCommand) -> Verdict {
         self.now = self.now + self.period;
+        self.arm.measured_at = self.now;
         self.filter.filter(self.now, wished, &self.arm, Some(Duration::ZERO))
     }
 
@@ -344,7 +345,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
     #[test]
     fn whatever_is_wished_velocities_and_torques_keep_every_limit(
-        name in prop_oneof![Just("widowx"), Just("panda")],
+        name in proptest::sample::select(&["widowx", "panda", "fr3", "sawyer", "jaco_j2s7s300", "jaco_j2n7s300", "jaco_j2s6s300"][..]),
         torque in any::<bool>(),
         ticks in proptest::collection::vec(any_tick(), 1..20),
     ) {
@@ -360,6 +361,7 @@ proptest! {
             }
             let wished = JointCommand { mode, joints: JointVector::from_slice(&numbers[..rig.joints()]), gripper };
             rig.now = rig.now + rig.period * periods as u32;
+            rig.arm.measured_at = rig.now;
             let elapsed = rig.period.as_secs_f64() * (periods as f64).min(MOST_PERIODS);
             let verdict = rig.filter.filter(rig.now, &wished, &rig.arm, Some(Duration::ZERO));
             let sent = verdict.sent;
@@ -413,6 +415,7 @@ proptest! {
         for (tick, (numbers, periods)) in wishes.iter().enumerate() {
             let wished = JointCommand::velocity(JointVector::from_slice(numbers), 0.5);
             rig.now = rig.now + rig.period * (*periods as u32);
+            rig.arm.measured_at = rig.now;
             let verdict = rig.filter.filter(rig.now, &wished, &rig.arm, None);
             let elapsed = if tick == 0 { 0.0 } else { (*periods as f64).min(MOST_PERIODS) * 1e-3 };
             for joint in 0..7 {

@@ -1,17 +1,18 @@
 //! Limits of torque commands, on top of gravity compensation.
 //!
 //! A torque says nothing of speed or place, so the arm's measured motion is guarded instead. In this order, later ones
-//! weigh more: motion that must stop at once (far too fast, out of its hard range and moving on, tool outside its box and
-//! moving on) is a stop; a joint near its speed limit or too fast for what is left of its range, and a tool about to leave
-//! its box, are braked; then the torque limit, and last its rate: the torque sent never changes faster, because arms
+//! weigh more: motion that must stop at once (far too fast, out of its hard range and moving on, through a wall and
+//! moving on) is a stop; a joint near its speed limit or too fast for what is left of its range, and an arm about to run
+//! into a wall, are braked, both from the measurement's age and one period on; then the torque limit, and last its rate: the torque sent never changes faster, because arms
 //! answer a faster one by stopping.
 
 use super::filter::{Changes, distance};
-use super::workspace::{TOLERANCE, Workspace};
+use super::walls::Walls;
 use crate::config::Robot;
 use crate::episode::LimitReason;
 use crate::kinematics::{Chain, braking_speed};
 use crate::observation::{JointVector, Proprioception};
+use crate::protection::Protection;
 
 /// Share of the speed limit over which a joint's torque forward falls from its limit to zero, and beyond it to full braking.
 const BRAKING_BAND: f64 = 0.2;
@@ -45,39 +46,45 @@ impl TorqueLimits {
     /// The wished torques within every limit \[Nm\], or why the arm must stop; all numbers are finite.
     pub(super) fn within(
         &self,
-        (chain, workspace): (&Chain, &Workspace),
+        walls: &Walls<'_>,
         wished: &JointVector,
         before: &JointVector,
-        measured: &Proprioception,
+        (measured, age): (&Proprioception, f64),
         elapsed: f64,
         changes: &mut Changes,
     ) -> Result<JointVector, LimitReason> {
+        let chain = walls.chain;
+        // What brakes comes to act after the measurement's age and one more period.
+        let delay = self.period + age;
         let (here, speed) = (&measured.joint_positions, &measured.joint_velocities);
         if speed.len() != wished.len() {
             return Err(LimitReason::NotFinite);
         }
         for (joint, limit) in chain.limits().iter().enumerate() {
-            if !(speed[joint].abs() <= TOO_FAST * self.velocity[joint]) {
+            if Protection::JointVelocity.is_on() && !(speed[joint].abs() <= TOO_FAST * self.velocity[joint]) {
                 return Err(LimitReason::JointVelocity);
             }
             let moving = MOVING * self.velocity[joint];
             let out = (here[joint] > limit.upper && speed[joint] > moving)
                 || (here[joint] < limit.lower && speed[joint] < -moving);
-            if out {
+            if out && Protection::JointPosition.is_on() {
                 return Err(LimitReason::JointPosition);
             }
         }
 
         let mut torque = *wished;
-        if self.leaves(chain, workspace, here, speed)? {
+        if let Some(reason) = self.leaves(walls, here, speed, delay)? {
             for joint in 0..torque.len() {
                 torque[joint] = -speed[joint] * self.slope(joint);
             }
-            changes.decide(LimitReason::Workspace);
+            changes.decide(reason);
         }
         let pushed = torque;
         for (joint, limit) in chain.usable_limits().iter().enumerate() {
-            let room = |distance: f64| braking_speed(distance, self.acceleration[joint], self.period);
+            if !Protection::JointPosition.is_on() || !Protection::JointVelocity.is_on() {
+                break;
+            }
+            let room = |distance: f64| braking_speed(distance, self.acceleration[joint], delay);
             let fastest = room(limit.upper - here[joint]).min(self.velocity[joint]);
             let slowest = -room(here[joint] - limit.lower).min(self.velocity[joint]);
             // Forward torque ends where the joint is as fast as it may be; beyond that it is braked.
@@ -90,10 +97,13 @@ impl TorqueLimits {
             }
         }
         let at_wall =
-            (0..torque.len()).any(|joint| torque[joint] != pushed[joint] && self.near_end(chain, here, joint));
+            (0..torque.len()).any(|joint| torque[joint] != pushed[joint] && self.near_end(chain, here, joint, delay));
         let reason = if at_wall { LimitReason::JointPosition } else { LimitReason::JointVelocity };
         changes.note(reason, distance(&torque, &pushed));
 
+        if !Protection::Torque.is_on() {
+            return Ok(torque);
+        }
         let strong = torque;
         for (value, limit) in torque.iter_mut().zip(self.torque.iter()) {
             *value = if *value > *limit {
@@ -125,37 +135,36 @@ impl TorqueLimits {
     }
 
     /// Is the joint's speed bounded by the end of its range?
-    fn near_end(&self, chain: &Chain, here: &JointVector, joint: usize) -> bool {
+    fn near_end(&self, chain: &Chain, here: &JointVector, joint: usize, delay: f64) -> bool {
         let limit = chain.usable_limits()[joint];
         let nearer = (limit.upper - here[joint]).min(here[joint] - limit.lower);
-        braking_speed(nearer, self.acceleration[joint], self.period) < self.velocity[joint]
+        braking_speed(nearer, self.acceleration[joint], delay) < self.velocity[joint]
     }
 
-    /// Is the tool about to leave its box when every joint brakes from now on? Outside already and moving on is a stop.
+    /// Which wall is the arm about to run into when every joint brakes from now on? Through it already and moving on is a
+    /// stop.
     fn leaves(
         &self,
-        chain: &Chain,
-        workspace: &Workspace,
+        walls: &Walls<'_>,
         here: &JointVector,
         speed: &JointVector,
-    ) -> Result<bool, LimitReason> {
+        delay: f64,
+    ) -> Result<Option<LimitReason>, LimitReason> {
         let mut seconds: f64 = 0.0;
         for (value, limit) in speed.iter().zip(self.acceleration.iter()) {
             seconds = seconds.max(value.abs() / limit);
         }
         let mut there = *here;
         for (angle, value) in there.iter_mut().zip(speed.iter()) {
-            *angle += value * (self.period + 0.5 * seconds);
+            *angle += value * (delay + 0.5 * seconds);
         }
-        let tool = |joints: &JointVector| chain.forward(joints).translation.vector;
-        let (now, next) = (tool(here), tool(&there));
-        if workspace.allows(&next, &now) {
-            return Ok(false);
-        }
+        let Some(reason) = walls.refuses(&there, here) else {
+            return Ok(None);
+        };
         let moving = (0..speed.len()).any(|joint| !(speed[joint].abs() <= MOVING * self.velocity[joint]));
-        if moving && !(workspace.distance_outside(&now) <= 2.0 * TOLERANCE) {
-            return Err(LimitReason::Workspace);
+        if moving && walls.is_through(&walls.chain.place(here)) {
+            return Err(reason);
         }
-        Ok(true)
+        Ok(Some(reason))
     }
 }

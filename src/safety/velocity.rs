@@ -1,18 +1,23 @@
 //! Limits of velocity commands.
 //!
 //! In this order, later ones weigh more: joint speed and tool speed (the whole vector is made shorter, so that the arm
-//! keeps its direction), acceleration (the whole change is made shorter), braking before a joint limit (that joint alone),
-//! braking before the walls of the tool's box (the whole vector), and once more the tool's speed. What is measured, not
-//! what was sent, says where the arm is.
+//! keeps its direction), acceleration and jerk (the whole change is made shorter), braking before a joint limit (that joint
+//! alone), braking before the walls (the whole vector), and once more the tool's speed. What is measured, not what was sent,
+//! says where the arm is; it has moved on since by its speed times the measurement's age.
+//!
+//! Jerk limits how suddenly a joint starts to speed up. Slowing down may begin at once: an arm that has to stop does.
 
 use nalgebra::SVector;
 
-use super::filter::{Changes, distance};
-use super::workspace::Workspace;
+use super::filter::{Changes, distance, part_of_the_way};
+use super::residual::Residual;
+use super::walls::Walls;
+use crate::action::ControlMode;
 use crate::config::Robot;
 use crate::episode::LimitReason;
-use crate::kinematics::{Chain, Jacobian, braking_speed};
+use crate::kinematics::{Jacobian, braking_speed};
 use crate::observation::{JointVector, MAX_JOINTS, Proprioception};
+use crate::protection::Protection;
 
 /// Halvings that find the largest share of a velocity that still stops inside the box.
 const HALVINGS: u32 = 8;
@@ -22,6 +27,7 @@ const HALVINGS: u32 = 8;
 pub(super) struct VelocityLimits {
     velocity: JointVector,
     acceleration: JointVector,
+    jerk: JointVector,
     tool_velocity: f64,
     tool_rotation_velocity: f64,
     period: f64,
@@ -33,6 +39,7 @@ impl VelocityLimits {
         Self {
             velocity: JointVector::from_slice(&limits.joint_velocity),
             acceleration: JointVector::from_slice(&limits.joint_acceleration),
+            jerk: JointVector::from_slice(&limits.joint_jerk),
             tool_velocity: limits.tool_velocity,
             tool_rotation_velocity: limits.tool_rotation_velocity,
             period,
@@ -42,15 +49,17 @@ impl VelocityLimits {
     /// The wished velocities within every limit \[rad/s\]; all numbers are finite.
     pub(super) fn within(
         &self,
-        (chain, workspace): (&Chain, &Workspace),
+        walls: &Walls<'_>,
         wished: &JointVector,
-        before: &JointVector,
-        measured: &Proprioception,
+        (before, slope): (&JointVector, &JointVector),
+        (measured, age): (&Proprioception, f64),
         elapsed: f64,
+        residual: &mut Residual,
         changes: &mut Changes,
     ) -> JointVector {
         let here = &measured.joint_positions;
-        let jacobian = chain.jacobian(here);
+        let delay = self.period + age;
+        let jacobian = walls.chain.jacobian(here);
         let fast = self.share_of_speed(wished);
         let tool = self.share_of_tool_speed(&jacobian, wished);
         let slow = scaled(wished, fast.min(tool));
@@ -60,11 +69,18 @@ impl VelocityLimits {
         let mut gentle = self.toward(&slow, before, elapsed);
         changes.note(LimitReason::JointAcceleration, distance(&gentle, &slow));
 
+        let sudden = gentle;
+        gentle = self.building_up(&sudden, before, slope, elapsed);
+        changes.note(LimitReason::JointJerk, distance(&gentle, &sudden));
+
         let hurried = gentle;
-        for (joint, limit) in chain.usable_limits().iter().enumerate() {
+        for (joint, limit) in walls.chain.usable_limits().iter().enumerate() {
+            if !Protection::JointPosition.is_on() {
+                break;
+            }
             let (up, down) = (limit.upper - here[joint], here[joint] - limit.lower);
-            let high = braking_speed(up, self.acceleration[joint], self.period);
-            let low = -braking_speed(down, self.acceleration[joint], self.period);
+            let high = braking_speed(up, self.acceleration[joint], delay);
+            let low = -braking_speed(down, self.acceleration[joint], delay);
             if !(gentle[joint] <= high) {
                 gentle[joint] = high;
             } else if !(gentle[joint] >= low) {
@@ -73,10 +89,20 @@ impl VelocityLimits {
         }
         changes.note(LimitReason::JointPosition, distance(&gentle, &hurried));
 
-        let share = self.share_inside((chain, workspace), here, &gentle);
-        if !(share >= 1.0) {
+        let eager = gentle;
+        for joint in 0..gentle.len() {
+            let asked = (gentle[joint], before[joint]);
+            let ramp = self.acceleration[joint] * elapsed;
+            let allowed = residual.allowed(ControlMode::Velocity, joint, asked, here[joint], ramp);
+            gentle[joint] = allowed.bring(gentle[joint]);
+        }
+        if gentle != eager {
+            changes.decide(LimitReason::Residual);
+        }
+
+        if let Some((share, reason)) = self.share_inside(walls, here, &gentle, delay) {
             gentle = scaled(&gentle, share);
-            changes.decide(LimitReason::Workspace);
+            changes.decide(reason);
         }
         // Braking one joint can make the tool faster.
         let share = self.share_of_tool_speed(&jacobian, &gentle);
@@ -91,6 +117,9 @@ impl VelocityLimits {
     /// Share of a vector at which its fastest joint is at its limit, at most 1.
     fn share_of_speed(&self, velocity: &JointVector) -> f64 {
         let mut share: f64 = 1.0;
+        if !Protection::JointVelocity.is_on() {
+            return share;
+        }
         for (value, limit) in velocity.iter().zip(self.velocity.iter()) {
             share = share.min(share_within(value.abs(), *limit));
         }
@@ -99,6 +128,9 @@ impl VelocityLimits {
 
     /// Share of a vector at which the tool is at its speed or turning limit, at most 1.
     fn share_of_tool_speed(&self, jacobian: &Jacobian, velocity: &JointVector) -> f64 {
+        if !Protection::JointVelocity.is_on() {
+            return 1.0;
+        }
         let mut columns = SVector::<f64, MAX_JOINTS>::zeros();
         for (column, value) in columns.iter_mut().zip(velocity.iter()) {
             *column = *value;
@@ -116,48 +148,63 @@ impl VelocityLimits {
         for joint in 0..wished.len() {
             share = share.min(share_within((wished[joint] - before[joint]).abs(), self.acceleration[joint] * elapsed));
         }
-        if share >= 1.0 {
-            return *wished;
-        }
-        let mut out = *before;
-        for (value, wish) in out.iter_mut().zip(wished.iter()) {
-            *value += share * (wish - *value);
-        }
-        out
+        if share >= 1.0 { *wished } else { part_of_the_way(before, wished, share) }
     }
 
-    /// Largest share of a velocity from which every joint can brake with the tool inside its box, or no further outside.
+    /// The same change, no joint speeding up more suddenly than its jerk limit lets acceleration grow from `slope`
+    /// \[rad/s2\], which the velocity sent before had.
+    fn building_up(
+        &self,
+        wished: &JointVector,
+        before: &JointVector,
+        slope: &JointVector,
+        elapsed: f64,
+    ) -> JointVector {
+        let mut share: f64 = 1.0;
+        for joint in 0..wished.len() {
+            let change = wished[joint] - before[joint];
+            // From rest or on in its direction.
+            if change * before[joint] >= 0.0 {
+                let already = slope[joint] * change.signum();
+                let already = if already > 0.0 { already } else { 0.0 };
+                share = share.min(share_within(change.abs(), (already + self.jerk[joint] * elapsed) * elapsed));
+            }
+        }
+        if share >= 1.0 { *wished } else { part_of_the_way(before, wished, share) }
+    }
+
+    /// Largest share of a velocity from which every joint can brake with the arm on its side of every wall, or no further
+    /// through it, and which wall that is; `None` where the whole is such.
     fn share_inside(
         &self,
-        (chain, workspace): (&Chain, &Workspace),
+        walls: &Walls<'_>,
         here: &JointVector,
         velocity: &JointVector,
-    ) -> f64 {
-        let now = chain.forward(here).translation.vector;
-        let stops_inside = |share: f64| {
+        delay: f64,
+    ) -> Option<(f64, LimitReason)> {
+        let now = walls.chain.place(here);
+        let refused = |share: f64| {
             let mut seconds: f64 = 0.0;
             for (value, limit) in velocity.iter().zip(self.acceleration.iter()) {
                 seconds = seconds.max(share * value.abs() / limit);
             }
             let mut there = *here;
             for (angle, value) in there.iter_mut().zip(velocity.iter()) {
-                *angle += share * value * (self.period + 0.5 * seconds);
+                *angle += share * value * (delay + 0.5 * seconds);
             }
-            workspace.allows(&chain.forward(&there).translation.vector, &now)
+            walls.refuses_placed(&walls.chain.place(&there), &now)
         };
-        if stops_inside(1.0) {
-            return 1.0;
-        }
+        let reason = refused(1.0)?;
         let (mut good, mut bad) = (0.0, 1.0);
         for _ in 0..HALVINGS {
             let middle = 0.5 * (good + bad);
-            if stops_inside(middle) {
+            if refused(middle).is_none() {
                 good = middle;
             } else {
                 bad = middle;
             }
         }
-        good
+        Some((good, reason))
     }
 }
 
