@@ -219,7 +219,9 @@ impl<L: ArmLink> ArmDriver for RosArm<L> {
         let error = match newest {
             None => DriverError::Silent,
             Some(_) if !self.bridge.alive() => DriverError::LinkDied,
-            Some((_, at)) if now.since(at) > self.options.stale && Protection::StateCheck.is_on() => DriverError::Silent,
+            Some((_, at)) if now.since(at) > self.options.stale && Protection::StateCheck.is_on() => {
+                DriverError::Silent
+            }
             Some((state, at)) => match (state.condition, state.implausible(&self.robot)) {
                 (Condition::Fault(code), _) => DriverError::Fault(code),
                 (Condition::SecondCommander, _) => DriverError::SecondCommander,

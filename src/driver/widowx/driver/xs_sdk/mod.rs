@@ -115,18 +115,17 @@ impl XsSdkArm {
             control_rate_hz: robot.robot.control_rate_hz,
             modes: vec![ControlMode::Position, ControlMode::Velocity],
         };
-        let mut arm =
-            Self {
-                capabilities,
-                session,
-                bridge,
-                clock,
-                active: None,
-                activation: 0,
-                holding: None,
-                newest: None,
-                gripper: 1.0,
-            };
+        let mut arm = Self {
+            capabilities,
+            session,
+            bridge,
+            clock,
+            active: None,
+            activation: 0,
+            holding: None,
+            newest: None,
+            gripper: 1.0,
+        };
         arm.settle()?;
         Ok(arm)
     }
