@@ -226,7 +226,15 @@ impl SafetyFilter {
             ControlMode::Velocity => {
                 let sent = (&before, &last.slope);
                 let residual = &mut residual;
-                Ok(self.velocities.within(&walls, &wished.joints, sent, sensed, elapsed.counted, residual, &mut changes))
+                Ok(self.velocities.within(
+                    &walls,
+                    &wished.joints,
+                    sent,
+                    sensed,
+                    elapsed.counted,
+                    residual,
+                    &mut changes,
+                ))
             }
             ControlMode::Torque => {
                 self.torques.within(&walls, &wished.joints, &before, sensed, elapsed.counted, &mut changes)
@@ -313,7 +321,8 @@ impl SafetyFilter {
         }
         if taken != sent {
             // While a command is taken back, the other joints wait.
-            let waiting = (0..sent.len()).any(|joint| (taken[joint] - before[joint]) * (sent[joint] - before[joint]) < 0.0);
+            let waiting =
+                (0..sent.len()).any(|joint| (taken[joint] - before[joint]) * (sent[joint] - before[joint]) < 0.0);
             for joint in 0..sent.len() {
                 if waiting && taken[joint] == sent[joint] {
                     taken[joint] = before[joint];

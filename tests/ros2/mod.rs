@@ -6,6 +6,8 @@ mod camera;
 mod cyclone;
 mod node;
 pub mod peer;
+/// The driving process is stopped and goes on.
+mod stopped;
 mod twist;
 mod xs_sdk;
 

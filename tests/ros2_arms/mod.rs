@@ -9,6 +9,8 @@ mod panda;
 /// Cyclone DDS plays the makers' nodes.
 mod peer;
 mod sawyer;
+/// States lost, commands lost, both.
+mod silence;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -17,8 +17,8 @@ use super::{limits, wire};
 use crate::action::ControlMode;
 use crate::config::{Gripper, Robot};
 use crate::driver::ros2::{
-    ArmLink, ArmState, Condition, GRIPPER_PATIENCE, JointOrder, LinkOptions, Off, RosArm, SlowGripper, Stream, Turns, alone,
-    check_arm, connect_error, refused,
+    ArmLink, ArmState, Condition, GRIPPER_PATIENCE, JointOrder, LinkOptions, Off, RosArm, SlowGripper, Stream, Turns,
+    alone, check_arm, connect_error, refused,
 };
 use crate::driver::{CheckReport, ConnectError, DriverError, FaultCode, Finding, Grade};
 use crate::observation::JointVector;

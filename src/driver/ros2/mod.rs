@@ -28,8 +28,8 @@ pub use gripper::GRIPPER_PATIENCE;
 pub use gripper::SlowGripper;
 pub use state::{ArmState, Condition, JointOrder, Turns};
 pub use stream::Stream;
-pub use worker::{ArmLink, Off};
 pub(in crate::driver) use worker::refused;
+pub use worker::{ArmLink, Off};
 
 use std::time::Duration;
 

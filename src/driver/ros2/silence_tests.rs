@@ -146,6 +146,8 @@ struct Bench {
     period: Duration,
     mode: ControlMode,
     target: JointVector,
+    /// What the control thread left last.
+    left: Order,
 }
 
 impl Bench {
@@ -177,7 +179,7 @@ impl Bench {
         let answer = worker.request(clock.now(), Ask::Activate(mode, None));
         assert!(matches!(answer, Answer::Activated(Ok(()))));
         let period = Duration::from_secs_f64(1.0 / rate);
-        Self { worker, link, clock, robot, options, period, mode, target: home }
+        Self { worker, link, clock, robot, options, period, mode, target: home, left: Order::Hold }
     }
 
     /// The command of a motion of the first joint.
@@ -194,22 +196,22 @@ impl Bench {
         JointCommand { mode: self.mode, joints, gripper: f64::NAN }
     }
 
-    /// One turn of the bridge thread; what the control thread left since the last one, if anything.
-    fn turn(&mut self, order: Option<Order>) -> Option<ArmState> {
+    /// One turn of the bridge thread, with the next command of the motion or, from a silent control thread, with the old one.
+    fn turn(&mut self, commanded: bool) -> Option<ArmState> {
+        if commanded {
+            self.left = Order::Follow(self.motion());
+        }
         self.clock.advance(self.period);
         let now = self.clock.now();
         self.link.wire().plant.advance_to(now);
         let seen = self.worker.poll(now);
-        let motion = Order::Follow(self.motion());
-        // Without a new one the old one is handed over again.
-        self.worker.command(now, &order.unwrap_or(motion), order.is_some());
+        self.worker.command(now, &self.left, commanded);
         seen
     }
 
     fn go(&mut self, turns: u32) {
         for _ in 0..turns {
-            let command = self.motion();
-            self.turn(Some(Order::Follow(command)));
+            self.turn(true);
         }
     }
 
@@ -227,8 +229,7 @@ impl Bench {
         self.link.wire().muted = loss != Loss::Commands;
         let end = self.clock.now() + Duration::from_secs(2);
         while self.clock.now() < end {
-            let command = self.motion();
-            self.turn((loss == Loss::States).then_some(Order::Follow(command)));
+            self.turn(loss == Loss::States);
         }
         self.link.wire().sent.iter().map(|joints| joints[0]).collect()
     }
@@ -262,7 +263,7 @@ fn whatever_is_lost_the_arm_comes_to_rest_within_its_braking_distance() {
                 let sent = bench.lose(loss);
                 let way = bench.at() - before;
                 let most = bench.longest_way(loss);
-                assert!(way > 0.0 && way <= most, "{robot} {mode} {loss:?}: {way} rad, at most {most}");
+                assert!(way > -1e-9 && way <= most, "{robot} {mode} {loss:?}: {way} rad, at most {most}");
                 assert!(bench.speed() < 1e-9, "{robot} {mode} {loss:?}: it still moves");
                 let last = *sent.last().unwrap();
                 match mode {
@@ -328,7 +329,7 @@ fn a_controller_that_does_not_answer_gets_zeros_for_ever_and_no_old_place() {
         // It comes back, somewhere else.
         bench.link.wire().muted = false;
         bench.go(300);
-        let sent = &bench.link.wire().sent;
+        let sent = bench.link.wire().sent.clone();
         if mode == ControlMode::Position {
             assert!(sent.is_empty(), "{off:?}: it would go to where it was");
         } else {
@@ -345,12 +346,12 @@ fn states_that_come_back_in_time_change_nothing_and_too_late_wait_for_an_activat
     bench.go(4);
     bench.link.wire().muted = false;
     bench.go(10);
-    assert_eq!(bench.link.wire().sent.last().unwrap()[0], SPEED, "40 ms are no silence");
+    let newest = bench.link.wire().sent.last().unwrap()[0];
+    assert!((newest - SPEED).abs() < 1e-9, "40 ms are no silence");
     bench.link.wire().muted = true;
     bench.go(7);
     bench.link.wire().muted = false;
-    let command = bench.motion();
-    let state = bench.turn(Some(Order::Follow(command))).unwrap();
+    let state = bench.turn(true).unwrap();
     assert_eq!(state.condition, Condition::Lost(DriverError::Silent), "the control thread is told why");
     bench.go(100);
     assert!(bench.link.wire().sent.last().unwrap()[0] == 0.0 && bench.speed() < 1e-9);
@@ -381,8 +382,7 @@ fn a_link_that_died_is_said_made_anew_and_used_to_ramp_to_rest() {
         bench.link.wire().dead = true;
         let mut told = None;
         for turn in 0..40 {
-            let command = bench.motion();
-            if let Some(state) = bench.turn(Some(Order::Follow(command)))
+            if let Some(state) = bench.turn(true)
                 && state.condition == Condition::Lost(DriverError::LinkDied)
             {
                 told.get_or_insert(turn);

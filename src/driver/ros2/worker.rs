@@ -333,7 +333,8 @@ impl<L: ArmLink> Worker<L> {
             }
             Off::Pending if now.since(*self.ramp.asked.get_or_insert(now)) <= SWITCHING => {}
             Off::Pending | Off::None => {
-                let rest = if mode == ControlMode::Position { "the last position stays its goal" } else { "zeros go on" };
+                let rest =
+                    if mode == ControlMode::Position { "the last position stays its goal" } else { "zeros go on" };
                 tracing::warn!(
                     "{arm}: ramped to rest without its state; its controller cannot be switched off from here, {rest}. Whether \
                      it stands is not known"

@@ -15,7 +15,8 @@ use super::wire::{self, PositionFeed, fault};
 use crate::action::ControlMode;
 use crate::config::Robot;
 use crate::driver::ros2::{
-    ArmLink, ArmState, Condition, JointOrder, LinkOptions, Off, RosArm, Stream, alone, check_arm, connect_error, refused,
+    ArmLink, ArmState, Condition, JointOrder, LinkOptions, Off, RosArm, Stream, alone, check_arm, connect_error,
+    refused,
 };
 use crate::driver::{CheckReport, ConnectError, DriverError, FaultCode, Finding, Grade};
 use crate::observation::JointVector;

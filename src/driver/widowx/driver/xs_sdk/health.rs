@@ -90,8 +90,11 @@ impl Health {
             self.took = Some(now.since(asked));
         }
         self.ended = Some(now);
+        if self.odd > 0 {
+            // What looked odd before it was asked has its answer; what happened during the read is still to be seen.
+            self.loads = None;
+        }
         self.odd = 0;
-        self.loads = None;
     }
 
     /// Until when the read under way, or the one that just ended, excuses that no state came. `silence` is how long none may
@@ -210,7 +213,7 @@ mod tests {
         for torque in [1.0, 0.5, 0.0, 0.2, 0.0, 0.0, 0.0] {
             health.state(&state(torque), Some((ControlMode::Velocity, JointVector::zeros(6))));
         }
-        // From 0.5 to nothing is a symptom only as long as it stays: three states here, then 0.2 again.
+        // From 0.5 to nothing is a symptom only as long as it stays; 0.2 to nothing is none.
         assert!(!health.suspicious());
     }
 }

@@ -77,6 +77,21 @@ impl XsSdk {
         lock(&self.shared).positions()
     }
 
+    /// Each register service takes this long from now on, and keeps states and commands waiting, as the bus does.
+    pub fn slow_services(&self, each: Duration) {
+        lock(&self.shared).register_time = each;
+    }
+
+    /// States published so far.
+    pub fn published(&self) -> u64 {
+        lock(&self.shared).published
+    }
+
+    /// Registers read so far, by service.
+    pub fn register_reads(&self) -> u64 {
+        lock(&self.shared).register_reads
+    }
+
     /// Is the torque on?
     pub fn torque(&self) -> bool {
         lock(&self.shared).torque()
@@ -116,12 +131,19 @@ fn services(node: &RosNode, shared: &Shared, clock: &Arc<dyn Clock>) -> Result<V
     })?;
     let (s, _) = at();
     let set = node.serve::<RegisterValues>("set_motor_registers", move |ask| {
-        lock(&s).write(&ask);
+        let mut servos = lock(&s);
+        // Held meanwhile: the node has one bus.
+        std::thread::sleep(servos.register_time);
+        servos.write(&ask);
         RegisterValuesResponse::default()
     })?;
     let (s, _) = at();
-    let get = node.serve::<RegisterValues>("get_motor_registers", move |ask| RegisterValuesResponse {
-        values: lock(&s).read(&ask),
+    let get = node.serve::<RegisterValues>("get_motor_registers", move |ask| {
+        let mut servos = lock(&s);
+        // Held meanwhile: the node has one bus.
+        std::thread::sleep(servos.register_time);
+        servos.register_reads += 1;
+        RegisterValuesResponse { values: servos.read(&ask) }
     })?;
     let gains = node.serve::<MotorGains>("set_motor_pid_gains", |_| Empty::default())?;
     Ok(vec![info, torque, modes, reboot, set, get, gains])
@@ -151,7 +173,12 @@ impl Turns {
             }
             lock(&self.shared).advance(now);
             if Instant::now() >= due {
-                let message = lock(&self.shared).state(header());
+                let message = {
+                    let mut servos = lock(&self.shared);
+                    let message = servos.state(header());
+                    servos.published += u64::from(message.is_some());
+                    message
+                };
                 if let Some(Err(error)) = message.map(|message| self.states.publish(message)) {
                     tracing::warn!("{error}");
                 }

@@ -101,6 +101,12 @@ pub struct Servos {
     silent: bool,
     deaf_watchdog: bool,
     received: VecDeque<ReceivedCommand>,
+    /// How long a register service takes.
+    pub register_time: Duration,
+    /// Registers read by service.
+    pub register_reads: u64,
+    /// States published.
+    pub published: u64,
     gripper: crate::config::Gripper,
 }
 
@@ -128,6 +134,9 @@ impl Servos {
             silent: false,
             deaf_watchdog: false,
             received: VecDeque::new(),
+            register_time: Duration::ZERO,
+            register_reads: 0,
+            published: 0,
             gripper: robot.gripper.clone(),
         };
         servos.plant.drive(Drive::Limp);
