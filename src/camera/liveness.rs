@@ -210,6 +210,8 @@ pub struct Liveness {
     size: Option<(u32, u32)>,
     learned: Duration,
     lessons: u32,
+    /// Opened again, and nothing new came since: numbers begin anew.
+    reopened: bool,
 }
 
 impl Liveness {
@@ -224,12 +226,16 @@ impl Liveness {
             size: None,
             learned: Duration::ZERO,
             lessons: 0,
+            reopened: false,
         }
     }
 
     /// Looks at the camera's newest image at `now`; `joints` is where the arm is \[rad\].
     pub fn look(&mut self, image: &Image, now: Timestamp, joints: &JointVector) -> Result<Look, ImageFault> {
-        if let Some(seen) = self.seen.filter(|s| s.sequence == image.sequence && s.captured_at == image.captured_at) {
+        let numbered_anew = self.reopened;
+        let same =
+            |seen: &Seen| seen.captured_at == image.captured_at && (seen.sequence == image.sequence || numbered_anew);
+        if let Some(seen) = self.seen.filter(same) {
             let since = now.since(seen.at);
             return match (seen.fault, self.silence_limit()) {
                 (Some(fault), _) => Err(fault),
@@ -239,23 +245,23 @@ impl Liveness {
                 (None, _) => Ok(Look::Same),
             };
         }
+        self.reopened = false;
         let before = self.seen;
         let fault = self.inspect(image, now, joints, before.as_ref());
         self.seen = Some(Seen { sequence: image.sequence, captured_at: image.captured_at, at: now, fault });
         if let Some(fault) = fault {
             return Err(fault);
         }
-        if let Some(before) = before {
+        if let Some(before) = before.filter(|_| !numbered_anew) {
             self.learn(&before, image);
         }
         Ok(Look::New)
     }
 
-    /// After the camera was opened again: numbers and capture times begin anew. What the last image showed is remembered, so
-    /// that a camera which is frozen in its firmware is found again.
+    /// After the camera was opened again: its images are numbered anew. What the last one showed and when it was taken is
+    /// remembered, so that a camera which is frozen in its firmware is found again.
     pub fn reopened(&mut self) {
-        self.seen = None;
-        self.lessons = 0;
+        self.reopened = true;
     }
 
     /// How long nothing new may come; `None` before anything is known, and for a camera that is asked.

@@ -104,6 +104,17 @@ fn a_frozen_camera_that_was_opened_again_is_found_again() {
 }
 
 #[test]
+fn the_same_image_after_an_opening_is_not_another_equal_one() {
+    let mut bench = Bench::new(SensorNoise::Promised, Delivery::OnDemand);
+    let newest = image(0, 7, &scene(1));
+    bench.look(0, &newest).unwrap();
+    for opening in 1..6 {
+        bench.liveness.reopened();
+        assert_eq!(bench.look(200 * opening, &Image { sequence: 1, ..newest.clone() }), Ok(Look::Same));
+    }
+}
+
+#[test]
 fn images_that_show_nothing_are_faults() {
     let noise: Vec<u8> = (0..8 * 6 * 3).map(|i| (i % 9) as u8).collect();
     let overexposed: Vec<u8> = (0..8 * 6 * 3).map(|i| 250 + (i % 6) as u8).collect();

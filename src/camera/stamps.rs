@@ -226,7 +226,8 @@ mod tests {
         // They take 30, 10 and 50 ms; nobody can know.
         assert_eq!(take(100, 130), 40);
         assert_eq!(take(200, 210), 40);
-        assert_eq!(take(300, 350), 80);
+        // Less what two clocks may have drifted apart meanwhile.
+        assert_eq!(take(300, 350), 79);
         assert!(stamps.are_of_another_clock());
         assert_eq!(stamps.captured(stamp(250), at(400), WALL + 400 * MS), Err(StampError::NotNew { by_ms: 50 }));
     }

@@ -317,6 +317,9 @@ impl Session<'_> {
             self.faulted = true;
             self.operator.show(|panel| panel.warning = fault.to_string());
         }
+        for fault in &report.camera_faults {
+            say!("{name}: {fault}");
+        }
         let state = recorder.recorder.state();
         if state.dropped > 0 {
             say!("{name}: {} steps were left out, the recorder could not keep up", state.dropped);

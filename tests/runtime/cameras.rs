@@ -221,22 +221,6 @@ fn decisions_that_always_come_too_late_never_move_the_arm_and_end_the_episode() 
     assert!(report.discarded > 9, "{}", report.discarded);
 }
 
-#[test]
-fn a_slow_policy_moves_the_arm_only_as_long_as_its_image_is_young_enough() {
-    let (mut station, _, _) = station();
-    let clock = ManualClock::new();
-    let mut source = Sweep(0, |_, _| clock.advance(Duration::from_millis(400)));
-    let (report, listener) = lockstep(&mut station, 8.0, &clock, &mut source);
-    assert_eq!(report.discarded, 0);
-    for tick in &listener.ticks {
-        let old = tick.image_age_seconds > 0.5 + 1e-9;
-        // Too old: it holds. Young enough: it does not, but for the stretch before an answer.
-        assert!(!old || tick.filtered == HELD, "{tick:?}");
-    }
-    assert!(listener.ticks.iter().any(|tick| tick.filtered == HELD));
-    assert!(travelled(&listener.ticks) > 0.05, "the test sees no motion at all");
-}
-
 /// Decides with another source, and does not look at images.
 struct Blind<S>(S);
 
