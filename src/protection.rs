@@ -39,6 +39,8 @@ pub enum Protection {
     Workspace,
     /// A command that the arm does not follow is taken back.
     Residual,
+    /// Whatever way a loop ends, the arm is told to hold.
+    HoldAtTheEnd,
     /// A recording that fails does not end the motion.
     Recording,
 }

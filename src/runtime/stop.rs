@@ -232,6 +232,9 @@ impl<'a> HoldGuard<'a> {
     /// Stops the arm where it is.
     pub fn hold(&mut self, now: Timestamp) -> Result<(), DriverError> {
         self.now = now;
+        if !Protection::HoldAtTheEnd.is_on() {
+            return Ok(());
+        }
         let result = self.arm.hold(now);
         if result.is_ok() {
             self.holds = true;
@@ -281,7 +284,7 @@ impl<'a> HoldGuard<'a> {
 
 impl Drop for HoldGuard<'_> {
     fn drop(&mut self) {
-        if !self.holds {
+        if !self.holds && Protection::HoldAtTheEnd.is_on() {
             // Nothing is left to tell it to: whoever drops the guard reports why.
             let _ = self.arm.hold(self.now);
         }

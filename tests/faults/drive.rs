@@ -3,6 +3,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use visuomotor::action::{Action, ActionError, ActionSource, ControlMode, Decision};
@@ -28,6 +29,9 @@ const POLICY_PERIOD: Duration = Duration::from_millis(200);
 /// Where the tool goes per decision, at most \[m\].
 const STRIDE: f64 = 0.03;
 
+/// The next decision takes long.
+static SLOW: AtomicBool = AtomicBool::new(false);
+
 /// Sways the tool sideways: five decisions one way, ten back, and so on.
 pub struct Sway {
     step: u64,
@@ -49,6 +53,9 @@ impl ActionSource for Sway {
     }
 
     fn decide(&mut self, _: &Observation) -> Result<Decision, ActionError> {
+        if SLOW.swap(false, Ordering::AcqRel) {
+            std::thread::sleep(Duration::from_millis(1200));
+        }
         let turn = (self.step + 5) / 10 % 2;
         self.step += 1;
         let along = if turn == 0 { STRIDE } else { -STRIDE };
@@ -155,6 +162,11 @@ pub fn start(link: Link) -> EpisodeStart {
 
 /// Drives until it is stopped, a fault ends it, or `seconds` are over.
 pub fn run(link: Link, mode: ControlMode, port: &Path, seconds: f64) -> anyhow::Result<()> {
+    std::thread::spawn(|| {
+        for line in std::io::stdin().lines().map_while(Result::ok) {
+            SLOW.store(line == "slow", Ordering::Release);
+        }
+    });
     let stop = StopFlag::on_signals()?;
     let clock = Arc::new(SystemClock::new());
     let mut arm = link.connect(mode, port, &clock)?;

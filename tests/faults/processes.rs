@@ -11,6 +11,7 @@ use visuomotor::protection::Protection;
 
 use super::link::Link;
 use super::trace::monotonic;
+use super::wall::names;
 
 /// Longest wait for a process to be ready.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -22,12 +23,12 @@ pub struct Process {
 }
 
 impl Process {
-    fn start(role: &str, arguments: &[&str], domain: u16, off: Option<Protection>) -> anyhow::Result<Self> {
+    fn start(role: &str, arguments: &[&str], domain: u16, off: &[Protection]) -> anyhow::Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg(role).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.env("ROS_DOMAIN_ID", domain.to_string()).env("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST");
-        if let Some(off) = off {
-            command.env("VISUOMOTOR_PROTECTION_OFF", format!("{off:?}"));
+        if !off.is_empty() {
+            command.env("VISUOMOTOR_PROTECTION_OFF", names(off));
         }
         // A terminal's signals are sent on purpose here, never by the terminal the matrix runs in.
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
@@ -131,7 +132,7 @@ fn text(path: &Path) -> &str {
 /// Starts the emulated arm and waits until it is there.
 pub fn arm(link: Link, scratch: &Scratch, domain: u16) -> anyhow::Result<Process> {
     let (port, trace) = (scratch.port(), scratch.trace());
-    let mut arm = Process::start("arm", &[link.name(), text(&port), text(&trace)], domain, None)?;
+    let mut arm = Process::start("arm", &[link.name(), text(&port), text(&trace)], domain, &[])?;
     arm.wait_for("ready")?;
     Ok(arm)
 }
@@ -142,7 +143,7 @@ pub fn drive(
     mode: ControlMode,
     scratch: &Scratch,
     domain: u16,
-    off: Option<Protection>,
+    off: &[Protection],
 ) -> anyhow::Result<Process> {
     let port = scratch.port();
     let mut drive = Process::start("drive", &[link.name(), &mode.to_string(), text(&port), "30"], domain, off)?;

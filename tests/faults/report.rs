@@ -47,8 +47,6 @@ fn tail(finding: &Finding) -> String {
 
 /// A control of a row in simulated time: which protection is off is read once a process.
 pub fn in_a_process_of_its_own(fault: simulated::Fault, mode: ControlMode) -> anyhow::Result<Finding> {
-    let without = simulated::run_without(fault);
-    let Some(off) = without else { return Ok(simulated::run(fault, mode, true)) };
     if cfg!(not(feature = "fault-controls")) {
         let mut finding = Finding::new(fault.words(), "simulated", mode, f64::NAN);
         finding.skipped = Some("needs a build with the feature fault-controls".into());
@@ -56,7 +54,7 @@ pub fn in_a_process_of_its_own(fault: simulated::Fault, mode: ControlMode) -> an
     }
     let output = Command::new(std::env::current_exe()?)
         .args(["row", &format!("{fault:?}"), &mode.to_string()])
-        .env("VISUOMOTOR_PROTECTION_OFF", format!("{off:?}"))
+        .env("VISUOMOTOR_PROTECTION_OFF", simulated::without(fault))
         .output()?;
     let text = String::from_utf8_lossy(&output.stdout);
     let line = text.lines().rev().find(|line| line.starts_with('{'));

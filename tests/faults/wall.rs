@@ -33,12 +33,14 @@ pub enum Fault {
     CommandsLost,
     /// Neither arrives.
     BothLost,
+    /// A decision takes 1.2 s: the control loop goes on with the last action.
+    PolicySlow,
     /// Every processor is taken by a thread of the highest real-time priority for so long \[ms\].
     Hogged(u64),
 }
 
 impl Fault {
-    pub const ALL: [Fault; 15] = [
+    pub const ALL: [Fault; 16] = [
         Fault::Paused(15),
         Fault::Paused(50),
         Fault::Paused(500),
@@ -53,6 +55,7 @@ impl Fault {
         Fault::StatesLost,
         Fault::CommandsLost,
         Fault::BothLost,
+        Fault::PolicySlow,
         Fault::Hogged(300),
     ];
 
@@ -66,21 +69,24 @@ impl Fault {
             Fault::StatesLost => "states lost, commands arrive".into(),
             Fault::CommandsLost => "commands lost, states arrive".into(),
             Fault::BothLost => "states and commands lost".into(),
+            Fault::PolicySlow => "a decision takes 1.2 s".into(),
             Fault::Hogged(ms) => format!("all processors hogged for {ms} ms at real-time priority"),
         }
     }
 
     /// What protects against it, for the control row.
-    fn protection(self) -> Option<Protection> {
-        Some(match self {
-            Fault::Paused(15 | 50) => Protection::EpollRetry,
-            Fault::Paused(_) | Fault::Killed => Protection::Guard,
-            Fault::Signal(..) => Protection::Signals,
-            Fault::StatesLost | Fault::BothLost => Protection::BlindRamp,
-            Fault::CommandsLost => Protection::Residual,
-            Fault::Hogged(_) => Protection::DeadlineBudget,
-            Fault::GuardKilled | Fault::ControllerKilled => return None,
-        })
+    fn protections(self) -> &'static [Protection] {
+        use Protection::*;
+        match self {
+            Fault::Paused(15 | 50) => &[EpollRetry],
+            Fault::Paused(_) | Fault::Killed => &[Guard],
+            Fault::Signal(..) => &[Signals],
+            Fault::StatesLost | Fault::BothLost => &[BlindRamp, StateCheck],
+            Fault::CommandsLost => &[Residual],
+            Fault::Hogged(_) => &[DeadlineBudget],
+            Fault::PolicySlow => &[ActionAge],
+            Fault::GuardKilled | Fault::ControllerKilled => &[],
+        }
     }
 
     /// Longest time within which the fault must have been noticed \[s\].
@@ -95,6 +101,8 @@ impl Fault {
             Fault::Paused(ms @ (15 | 50)) => ms as f64 * 1e-3,
             Fault::Signal(..) => 0.02,
             Fault::StatesLost | Fault::BothLost => states,
+            // The camera's oldest image and one policy period.
+            Fault::PolicySlow => 0.5,
             // The controller's own time-out, else the guard's.
             _ => match link {
                 Link::PandaFci => 0.05,
@@ -107,7 +115,7 @@ impl Fault {
 
     /// May the arm go on after it?
     fn may_go_on(self) -> bool {
-        matches!(self, Fault::Paused(_) | Fault::Hogged(_) | Fault::GuardKilled)
+        matches!(self, Fault::Paused(_) | Fault::Hogged(_) | Fault::PolicySlow)
     }
 }
 
@@ -154,6 +162,11 @@ pub struct Finding {
     pub why: String,
 }
 
+/// As the environment variable has them.
+pub fn names(protections: &[Protection]) -> String {
+    protections.iter().map(|off| format!("{off:?}")).collect::<Vec<_>>().join(",")
+}
+
 /// A number; JSON has null for what is none.
 fn number<'de, D: serde::Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
     Ok(Option::<f64>::deserialize(from)?.unwrap_or(f64::NAN))
@@ -197,6 +210,7 @@ fn left_out(fault: Fault, link: Link, mode: ControlMode) -> Option<&'static str>
         Fault::GuardKilled if own_timeout || mode == ControlMode::Position => {
             Some("this link and mode needs no watchdog process: its controller has a time-out or keeps its position")
         }
+        Fault::PolicySlow if link != Link::Sawyer => Some("a row of the policy: run once a mode"),
         Fault::ControllerKilled => Some("with its controller the mechanics end too: there is nothing left to measure"),
         Fault::CommandsLost | Fault::BothLost | Fault::StatesLost if cfg!(not(feature = "fault-controls")) => {
             Some("needs a build with the feature fault-controls")
@@ -207,14 +221,14 @@ fn left_out(fault: Fault, link: Link, mode: ControlMode) -> Option<&'static str>
 
 /// Runs one row; `off` makes it a control.
 pub fn run(fault: Fault, link: Link, mode: ControlMode, domain: u16, control: bool) -> Finding {
-    let off = control.then(|| fault.protection()).flatten();
+    let off: &[Protection] = if control { fault.protections() } else { &[] };
     let mut finding = Finding::new(&fault.words(), link.name(), mode, fault.detection(link));
-    finding.without = off.map(|off| format!("{off:?}"));
+    finding.without = control.then(|| names(off));
     finding.skipped = left_out(fault, link, mode).map(String::from);
     if finding.skipped.is_some() {
         return finding;
     }
-    if control && off.is_none() {
+    if control && off.is_empty() {
         finding.skipped = Some("no protection of ours to switch off".into());
         return finding;
     }
@@ -230,7 +244,7 @@ fn measure(
     link: Link,
     mode: ControlMode,
     domain: u16,
-    off: Option<Protection>,
+    off: &[Protection],
     finding: &mut Finding,
 ) -> anyhow::Result<()> {
     let scratch = Scratch::new()?;
@@ -244,11 +258,11 @@ fn measure(
     let turns = trace::read(&scratch.trace(), joints);
     judge(fault, link, mode, &turns, at, finding)?;
     drop(arm);
-    if matches!(fault, Fault::Paused(15 | 50)) && off.is_none() {
+    if matches!(fault, Fault::Paused(15 | 50)) && off.is_empty() {
         let over = finding.seen.iter().any(|line| line.contains("ended") || line.contains("stopped"));
         anyhow::ensure!(!over, "a short pause ended the motion: {}", finding.seen.join(" | "));
     }
-    if matches!(fault, Fault::Signal(..)) && off.is_none() {
+    if matches!(fault, Fault::Signal(..)) && off.is_empty() {
         anyhow::ensure!(drive.ended().is_some(), "the driving program did not end: {}", finding.seen.join(" | "));
         anyhow::ensure!(
             finding.seen.iter().any(|line| line.contains("hold the arm stands")),
@@ -312,6 +326,7 @@ fn inject(fault: Fault, arm: &mut Process, drive: &mut Process) -> anyhow::Resul
         Fault::StatesLost => arm.tell("states lost")?,
         Fault::CommandsLost => arm.tell("commands lost")?,
         Fault::BothLost => arm.tell("both lost")?,
+        Fault::PolicySlow => drive.tell("slow")?,
         Fault::Hogged(ms) => hog(Duration::from_millis(ms))?,
     })
 }
@@ -363,6 +378,8 @@ fn judge(
     let end = match fault {
         Fault::Paused(ms) => at + ms as f64 * 1e-3,
         Fault::Hogged(ms) => at + ms as f64 * 1e-3,
+        // The sleep begins with the next decision.
+        Fault::PolicySlow => at + 1.2,
         _ => f64::INFINITY,
     };
     let judged: Vec<&Turn> = after.iter().filter(|turn| turn.at <= end).collect();
@@ -382,9 +399,11 @@ fn judge(
     finding.stall = stall;
     let period = 1.0 / robot.robot.control_rate_hz;
     finding.allowed = f64::INFINITY;
-    let mut worst = f64::NEG_INFINITY;
+    let mut share = f64::NEG_INFINITY;
     for joint in 0..before.positions.len() {
-        let speed = before.velocities[joint].abs();
+        // A sway may be gaining speed: within the detection time the arm is as fast as it was wished to be.
+        let detected = judged.iter().take_while(|turn| turn.at <= at + finding.detection_bound);
+        let speed = detected.map(|turn| turn.velocities[joint].abs()).fold(before.velocities[joint].abs(), f64::max);
         let deceleration = robot.limits.joint_acceleration[joint];
         let told = match (mode, before.mode) {
             (ControlMode::Position, 1) => (before.goal[joint] - before.positions[joint]).abs(),
@@ -394,11 +413,12 @@ fn judge(
             speed * (finding.detection_bound + period + stall) + speed * speed / (2.0 * deceleration) + told + FLOOR;
         let travelled =
             judged.iter().map(|turn| (turn.positions[joint] - before.positions[joint]).abs()).fold(0.0, f64::max);
-        if travelled - allowed > worst {
-            worst = travelled - allowed;
+        if travelled / allowed > share {
+            share = travelled / allowed;
             (finding.travelled, finding.allowed) = (travelled, allowed);
         }
     }
+    let worst = share - 1.0;
     let moving = after.iter().rposition(|turn| fastest(turn) > STANDING);
     let rests = moving.is_none_or(|last| last + 1 < after.len() && after[after.len() - 1].at - after[last].at > 0.3);
     finding.rest_after = rests.then(|| moving.map_or(0.0, |last| after[last].at - at));
