@@ -93,7 +93,6 @@ impl<'a> Assembly<'a> {
         let path = self.path;
         let bad = |why: String| damaged(path, name, header, why);
         let control = self.options.control_ticks;
-        let is_picture = name.starts_with(topic::CAMERA_PREFIX) && name.ends_with(topic::CAMERA_SUFFIX);
         if data.len() > LARGEST_MESSAGE && is_read(name) {
             return Err(bad(format!("{} bytes, at most {LARGEST_MESSAGE} are read of such a message", data.len())));
         }
@@ -133,7 +132,7 @@ impl<'a> Assembly<'a> {
                 let tick = close_tick(std::mem::take(&mut self.open_tick), at, &rest);
                 self.ticks.push(tick.map_err(bad)?);
             }
-            _ if is_picture => {
+            _ if is_picture(name) => {
                 let mut image = CompressedImage::decode(data).map_err(|e| bad(e.to_string()))?;
                 if !self.options.images {
                     image.data = Vec::new();
@@ -144,6 +143,11 @@ impl<'a> Assembly<'a> {
         }
         Ok(())
     }
+}
+
+/// Is it a topic of pictures?
+pub(super) fn is_picture(name: &str) -> bool {
+    name.starts_with(topic::CAMERA_PREFIX) && name.ends_with(topic::CAMERA_SUFFIX)
 }
 
 /// Is it a topic whose messages are taken apart here, but for pictures?

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use mcap::records::{MessageHeader, Metadata, Record};
 
-use super::assembly::{Assembled, Assembly};
+use super::assembly::{Assembled, Assembly, is_picture};
 use super::events::{Gap, Note};
 use super::picture::RecordedImage;
 use super::scan::{Ending, scan};
@@ -17,10 +17,14 @@ use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart};
 use crate::geometry::Pose;
 use crate::observation::{Observation, Proprioception};
 use crate::time::Timestamp;
-use crate::untrusted;
+use crate::untrusted::{self, Budget};
 
 /// Largest recording read \[bytes\]: six hours of two cameras at 5 Hz.
 const LARGEST: u64 = 16 << 30;
+
+/// Pictures and attachments that are kept take at most so much \[bytes\], and so many times the file's length: JPEG hardly
+/// shrinks in a chunk.
+const KEPT: (u64, u64) = (64 << 20, 4);
 
 /// What to read of an episode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,6 +147,11 @@ pub(super) fn parse(
     if !looks_like_mcap(&magic) {
         return Err(not_ours(path, "not an MCAP file"));
     }
+    let mut budget = Budget::new("the pictures and attachments", KEPT.0.saturating_add(KEPT.1.saturating_mul(length)));
+    let mut keep = |data: &[u8]| {
+        let kept = budget.take(data.len() as u64);
+        kept.map_err(|error| RecordingError::TooLarge { path: path.to_path_buf(), found: error.to_string() })
+    };
     let mut assembly = Assembly::new(path, options);
     let mut topics: BTreeMap<u16, String> = BTreeMap::new();
     let mut about: Option<BTreeMap<String, String>> = None;
@@ -153,17 +162,20 @@ pub(super) fn parse(
                 check_version(path, &metadata)?;
                 about = Some(metadata.metadata);
             }
-            Record::Attachment { header, data, .. } => attachments.push(Attachment {
-                name: header.name,
-                media_type: header.media_type,
-                data: data.into_owned(),
-            }),
+            Record::Attachment { header, data, .. } => {
+                keep(&data)?;
+                let (name, media_type) = (header.name, header.media_type);
+                attachments.push(Attachment { name, media_type, data: data.into_owned() });
+            }
             Record::Channel(channel) => drop(topics.insert(channel.id, channel.topic)),
             Record::Message { header, data } => {
                 if about.is_none() {
                     return Err(not_ours(path, "an MCAP file of another program (no `visuomotor` metadata)"));
                 }
                 let topic = topics.get(&header.channel_id).map_or("", String::as_str);
+                if options.images && is_picture(topic) {
+                    keep(&data)?;
+                }
                 assembly.message(topic, &header, &data)?;
             }
             _ => {}

@@ -6,13 +6,14 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow_array::types::Float32Type;
+use arrow_array::types::{Float32Type, Int32Type};
 use arrow_array::{
-    ArrayRef, BinaryArray, FixedSizeListArray, Float32Array, Int64Array, ListArray, RecordBatch, StringArray,
-    StructArray,
+    ArrayRef, BinaryArray, DictionaryArray, FixedSizeListArray, Float32Array, Int32Array, Int64Array, ListArray,
+    RecordBatch, StringArray, StructArray,
 };
 use arrow_schema::{DataType, Field, Fields, Schema};
 use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::file::properties::WriterProperties;
 use serde_json::json;
 use visuomotor::pickle::{Pickle, write};
@@ -245,7 +246,9 @@ pub fn table(path: &Path, times: usize, columns: &[Column]) {
         .set_data_page_size_limit(1 << 30)
         .set_statistics_enabled(parquet::file::properties::EnabledStatistics::None)
         .build();
-    let mut writer = ArrowWriter::try_new(File::create(path).unwrap(), schema, Some(properties)).unwrap();
+    // Without, a reader would see how the arrays were kept here.
+    let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
+    let mut writer = ArrowWriter::try_new_with_options(File::create(path).unwrap(), schema, options).unwrap();
     (0..times).for_each(|_| writer.write(&batch).unwrap());
     writer.close().unwrap();
 }
@@ -272,6 +275,24 @@ pub fn lerobot(folder: &Path, count: usize) {
         ("episode_index", number(0)),
         ("tasks", Arc::new(ListArray::try_new(names, offsets, task, None).unwrap())),
         ("length", number(count)),
+        ("data/chunk_index", number(0)),
+        ("data/file_index", number(0)),
+    ];
+    table(&folder.join("set/meta/episodes/chunk-000/file-000.parquet"), 1, &columns);
+}
+
+/// A sound data set but for its one task's name, which is a list of `count` times the same text of `length` bytes.
+pub fn long_tasks(folder: &Path, count: usize, length: usize) {
+    pictures(folder, &jpeg(16, 16), 8);
+    let text: ArrayRef = Arc::new(StringArray::from(vec!["x".repeat(length)]));
+    let words: ArrayRef = Arc::new(DictionaryArray::<Int32Type>::new(Int32Array::from(vec![0; count]), text));
+    let names = Arc::new(Field::new("element", words.data_type().clone(), true));
+    let offsets = arrow_buffer::OffsetBuffer::from_lengths([count]);
+    let number = |value: usize| -> ArrayRef { Arc::new(Int64Array::from(vec![value as i64])) };
+    let columns: Vec<Column> = vec![
+        ("episode_index", number(0)),
+        ("tasks", Arc::new(ListArray::try_new(names, offsets, words, None).unwrap())),
+        ("length", number(8)),
         ("data/chunk_index", number(0)),
         ("data/file_index", number(0)),
     ];

@@ -194,6 +194,12 @@ fn lerobots() -> Vec<Input> {
             &["a page that unfolds to", "pages of at most 64 MiB and 4194304 values"],
         ),
         input(
+            "an episode with 4 million times the same task of 1 kB",
+            LEROBOT,
+            |at| long_tasks(at, 4_000_000, 1000),
+            &["lists of 4000001 texts of up to 1000 bytes"],
+        ),
+        input(
             "info.json: a link to /dev/zero",
             LEROBOT,
             |at| {

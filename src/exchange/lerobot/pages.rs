@@ -8,13 +8,18 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 
 use parquet::arrow::ProjectionMask;
-use parquet::basic::Compression;
+use parquet::basic::{Compression, Type};
+use parquet::column::page;
 use parquet::file::metadata::ParquetMetaData;
+use parquet::file::reader::FileReader;
+use parquet::file::serialized_reader::SerializedFileReader;
 
 /// Largest page, unfolded \[bytes\]. Writers end a page at 1 MiB, or at the value that passes it: a picture.
 pub(super) const LARGEST_PAGE: u64 = 64 << 20;
 /// Most values of a page, and of a list in one row. Writers end a page at 20,000 rows, or at 1 MiB.
 const MOST_VALUES: u64 = 1 << 22;
+/// Most bytes of the texts in lists of a row group, each counted as often as it stands there: one row may hold all of them.
+const MOST_TEXT: u64 = 512 << 20;
 /// Longest beginning of a page \[bytes\]: it may hold the smallest and the largest value.
 const LONGEST_HEAD: usize = 1 << 20;
 /// Read at a time \[bytes\].
@@ -35,13 +40,14 @@ pub(super) enum Unfit {
 pub(super) fn largest_page(file: &File, about: &ParquetMetaData, mask: &ProjectionMask) -> Result<u64, Unfit> {
     let mut largest = 0;
     let mut window = Window { file, start: 0, bytes: Vec::new() };
-    for group in about.row_groups() {
+    for (row_group, group) in about.row_groups().iter().enumerate() {
         for (index, column) in group.columns().iter().enumerate().filter(|(index, _)| mask.leaf_included(*index)) {
             if !matches!(column.compression(), Compression::UNCOMPRESSED | Compression::SNAPPY) {
                 return Err(Unfit::Unsupported(format!("column {index} compressed by {}", column.compression())));
             }
             let (mut at, length) = column.byte_range();
             let end = at.saturating_add(length);
+            let mut all_values = 0u64;
             while at < end {
                 let (page, head) = window.page(at)?;
                 let unfolded = u64::try_from(page.unfolded).ok();
@@ -55,11 +61,38 @@ pub(super) fn largest_page(file: &File, about: &ParquetMetaData, mask: &Projecti
                     return Err(Unfit::TooLarge(found));
                 }
                 largest = largest.max(unfolded);
+                all_values = all_values.saturating_add(values);
                 at = at.saturating_add(head as u64).saturating_add(folded);
+            }
+            let of = column.column_descr();
+            if of.max_rep_level() > 0 && of.physical_type() == Type::BYTE_ARRAY {
+                let longest = longest_text(file, row_group, index).map_err(Unfit::Damaged)?;
+                if all_values.saturating_mul(longest) > MOST_TEXT {
+                    let found = format!("lists of {all_values} texts of up to {longest} bytes");
+                    return Err(Unfit::TooLarge(found));
+                }
             }
         }
     }
     Ok(largest)
+}
+
+/// The longest text in the dictionary of a column \[bytes\]; 0 where it has none, for then each text takes room of its own.
+fn longest_text(file: &File, row_group: usize, column: usize) -> Result<u64, String> {
+    let twin = file.try_clone().map_err(|error| error.to_string())?;
+    let said = |error: parquet::errors::ParquetError| error.to_string();
+    let reader = SerializedFileReader::new(twin).map_err(said)?;
+    let group = reader.get_row_group(row_group).map_err(said)?;
+    let mut pages = group.get_column_page_reader(column).map_err(said)?;
+    let Some(page::Page::DictionaryPage { buf, .. }) = pages.get_next_page().map_err(said)? else { return Ok(0) };
+    // Each text behind its length.
+    let (mut rest, mut longest) = (buf.as_ref(), 0);
+    while let Some((length, more)) = rest.split_first_chunk() {
+        let length = u32::from_le_bytes(*length);
+        longest = longest.max(u64::from(length));
+        rest = more.get(length as usize..).unwrap_or_default();
+    }
+    Ok(longest)
 }
 
 /// What a page says of itself.
