@@ -479,7 +479,9 @@ impl Robot {
                     path,
                     format!("capsule[{i}]"),
                     format!("link `{}`, radius {} m", capsule.link, capsule.radius),
-                    format!("at most {MAX_CAPSULES}, each on the base link or on one that a joint moves, radius 0 to 1 m"),
+                    format!(
+                        "at most {MAX_CAPSULES}, each on the base link or on one that a joint moves, radius 0 to 1 m"
+                    ),
                     "check the name of the link and the numbers",
                 ));
             }
@@ -575,12 +577,10 @@ mod tests {
         let text = refusal(|robot| robot.limits.plane.push(Plane { normal: [0.0, 0.0, 2.0], offset: 0.0 }));
         assert!(text.contains("limits.plane") && text.contains("length 2"), "{text}");
         let (from, to) = ([0.0; 3], [0.0, 0.0, 0.1]);
-        let text =
-            refusal(|robot| robot.capsule = vec![Capsule { link: "no_such".into(), from, to, radius: 0.05 }]);
+        let text = refusal(|robot| robot.capsule = vec![Capsule { link: "no_such".into(), from, to, radius: 0.05 }]);
         assert!(text.contains("no_such"), "{text}");
-        let text = refusal(|robot| {
-            robot.capsule = vec![Capsule { link: "panda_link3".into(), from, to, radius: f64::NAN }]
-        });
+        let text =
+            refusal(|robot| robot.capsule = vec![Capsule { link: "panda_link3".into(), from, to, radius: f64::NAN }]);
         assert!(text.contains("capsule[0]") && text.contains("NaN"), "{text}");
     }
 

@@ -72,8 +72,7 @@ fn what_comes_nearer_than_the_margin_is_found_and_what_goes_away_is_not() {
     let chain = balls();
     let bodies = chain.bodies();
     // Straight up, then folded so that the gripper's link lies at the base.
-    let (up, folded, further) =
-        ([0.0; 6], [0.0, -1.8, 1.55, 0.0, 0.8, 0.0], [0.0, -1.85, 1.6, 0.0, 0.8, 0.0]);
+    let (up, folded, further) = ([0.0; 6], [0.0, -1.8, 1.55, 0.0, 0.8, 0.0], [0.0, -1.85, 1.6, 0.0, 0.8, 0.0]);
     let [up, folded, further] = [up, folded, further].map(|q| chain.place(&q));
     assert!(bodies.are_clear(&up) && bodies.least_gap(&up) > 0.3);
     assert!(bodies.least_gap(&folded) < 0.05, "{}", bodies.least_gap(&folded));

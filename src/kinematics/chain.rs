@@ -71,7 +71,9 @@ pub enum KinematicsError {
         found: String,
     },
     /// A capsule of no link of the chain, or one too many.
-    #[error("capsule of link `{link}`: give at most {MAX_CAPSULES}, each on the base link or on one that a joint moves")]
+    #[error(
+        "capsule of link `{link}`: give at most {MAX_CAPSULES}, each on the base link or on one that a joint moves"
+    )]
     Capsule {
         /// The link, as written.
         link: String,
