@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::joint_limits::{NEGLIGIBLE, within_braking, within_positions, within_velocities};
 use super::residual::Residual;
 use super::torque::TorqueLimits;
-use super::velocity::VelocityLimits;
+use super::travel::Travel;
+use super::velocity::{SentBefore, VelocityLimits};
 use super::walls::Walls;
 use super::workspace::Workspace;
 use super::{finite, watchdog};
@@ -129,6 +130,7 @@ pub struct SafetyFilter {
     velocities: VelocityLimits,
     torques: TorqueLimits,
     residual: Residual,
+    travel: Travel,
     last: Option<Sent>,
 }
 
@@ -157,6 +159,7 @@ impl SafetyFilter {
             velocities: VelocityLimits::of(robot, period),
             torques: TorqueLimits::of(robot, period),
             residual: Residual::of(robot),
+            travel: Travel::none(),
             last: None,
         }
     }
@@ -167,6 +170,7 @@ impl SafetyFilter {
     /// [`SafetyFilter::filter`] is then taken.
     pub fn seed(&mut self, now: Timestamp, measured: &Proprioception) {
         self.residual.start();
+        self.travel = Travel::none();
         self.last = finite::measurement_is_finite(measured, self.chain.joints())
             .then(|| Sent::start(ControlMode::Position, measured, now));
     }
@@ -203,6 +207,7 @@ impl SafetyFilter {
         if wished.mode != last.command.mode {
             last = Sent::start(wished.mode, measured, now);
             self.residual.start();
+            self.travel = Travel::none();
         }
 
         let mut changes = Changes::default();
@@ -212,31 +217,24 @@ impl SafetyFilter {
         let elapsed = Elapsed { counted: since.min(MOST_PERIODS * self.period), since };
         let before = last.command.joints;
         let mut residual = self.residual;
+        let mut travel = self.travel;
         residual.note(wished.mode, &before, &measured.joint_positions, since);
 
         let workspace = Workspace { approaching: action_age.is_none(), ..self.workspace };
         let walls = Walls { chain: &self.chain, workspace };
-        // The arm has moved on since it was measured.
-        let sensed = (measured, now.since(measured.measured_at).as_secs_f64());
         let limited = match wished.mode {
             ControlMode::Position => {
                 let residual = (&mut residual, &measured.joint_positions);
                 self.position(&walls, &wished.joints, &last, elapsed, residual, &mut changes)
             }
             ControlMode::Velocity => {
-                let sent = (&before, &last.slope);
-                let residual = &mut residual;
-                Ok(self.velocities.within(
-                    &walls,
-                    &wished.joints,
-                    sent,
-                    sensed,
-                    elapsed.counted,
-                    residual,
-                    &mut changes,
-                ))
+                let sent = SentBefore { joints: &before, slope: &last.slope, elapsed: elapsed.counted };
+                // The arm has moved on since it was measured.
+                let here = travel.since(&measured.joint_positions, measured.measured_at, now);
+                Ok(self.velocities.within(&walls, &wished.joints, sent, &here, &mut residual, &mut changes))
             }
             ControlMode::Torque => {
+                let sensed = (measured, now.since(measured.measured_at).as_secs_f64());
                 self.torques.within(&walls, &wished.joints, &before, sensed, elapsed.counted, &mut changes)
             }
         };
@@ -249,6 +247,10 @@ impl SafetyFilter {
             return self.stop(now, last.command, LimitReason::NotFinite);
         }
         self.residual = residual;
+        self.travel = travel;
+        if wished.mode == ControlMode::Velocity {
+            self.travel.note(now, &sent.joints);
+        }
         self.last = Some(last.following(sent, now));
         Verdict { sent, filtered: changes.verdict() }
     }
@@ -277,36 +279,36 @@ impl SafetyFilter {
         changes.note(LimitReason::JointPosition, distance(&inside, wished));
 
         let mut sent = inside;
-        let here = self.chain.place(&before);
-        let mut there;
         if Protection::JointVelocity.is_on() {
             sent = within_velocities(&inside, &before, &self.velocity, elapsed.counted);
             changes.note(LimitReason::JointVelocity, distance(&sent, &inside));
-
+        }
+        let here = self.chain.place(&before);
+        let mut there = self.chain.place(&sent);
+        if let Some(reason) = walls.refuses_placed(&there, &here) {
+            // However far the wish was shortened before, this is why the arm stands.
+            (sent, there) = (before, here);
+            changes.decide(reason);
+        }
+        let most = self.tool_speed * elapsed.counted + NEGLIGIBLE;
+        if Protection::JointVelocity.is_on() && !(there.longest_way(&here) <= most) {
             let fast = sent;
-            let most = self.tool_speed * elapsed.counted;
-            there = self.chain.place(&sent);
             for _ in 0..SHORTENINGS {
-                let way = there.longest_way(&here);
-                if way <= most + NEGLIGIBLE {
+                // A little more than needed, so that what was shortened once passes.
+                sent = part_of_the_way(&before, &sent, 0.999 * most / there.longest_way(&here));
+                there = self.chain.place(&sent);
+                if there.longest_way(&here) <= most {
                     break;
                 }
-                // A little more than needed, so that what was shortened once passes.
-                sent = part_of_the_way(&before, &sent, 0.999 * most / way);
-                there = self.chain.place(&sent);
             }
-            if !(there.longest_way(&here) <= most + NEGLIGIBLE) {
+            if !(there.longest_way(&here) <= most) {
                 (sent, there) = (before, here);
             }
             changes.note(LimitReason::ToolVelocity, distance(&sent, &fast));
-        } else {
-            there = self.chain.place(&sent);
-        }
-
-        if let Some(reason) = walls.refuses_placed(&there, &here) {
-            // However far the wish was shortened before, this is why the arm stands.
-            sent = before;
-            changes.decide(reason);
+            if let Some(reason) = walls.refuses_placed(&there, &here) {
+                sent = before;
+                changes.decide(reason);
+            }
         }
         if self.streams_positions && elapsed.since > 0.0 {
             self.smooth(&sent, last, elapsed.since)?;
@@ -361,13 +363,17 @@ impl SafetyFilter {
         Ok(())
     }
 
-    /// Holds the last sent position, or lets velocity and torque go.
+    /// Holds the last sent position, or lets velocity and torque go. Whoever runs the arm tells its driver to hold, which
+    /// brakes within the arm's limits; what is sent here is what the next command starts from.
     fn stop(&mut self, now: Timestamp, mut held: JointCommand, reason: LimitReason) -> Verdict {
         if held.mode != ControlMode::Position {
             held.joints.fill(0.0);
         }
         self.last = Some(Sent::at_rest(held, now));
         self.residual.start();
+        if held.mode == ControlMode::Velocity {
+            self.travel.note(now, &held.joints);
+        }
         Verdict { sent: held, filtered: Filtered::Stopped(reason) }
     }
 }

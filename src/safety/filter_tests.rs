@@ -164,7 +164,9 @@ fn the_tool_stops_at_the_floor_of_its_box() {
         let tool = filter.chain.forward(&verdict.sent.joints).translation.vector;
         assert!(filter.workspace.distance_outside(&tool) <= super::super::workspace::TOLERANCE);
     }
-    assert_eq!(verdict.filtered, Filtered::Limited(LimitReason::Workspace));
+    // Bent under, the hand comes to the table before the tool.
+    let walls = [LimitReason::Workspace, LimitReason::Plane].map(Filtered::Limited);
+    assert!(walls.contains(&verdict.filtered), "{verdict:?}");
     let back = filter.filter(after(200), &wish(&home.joint_positions), &arm, None);
     assert_ne!(back.sent.joints, verdict.sent.joints);
 }
@@ -228,26 +230,28 @@ fn wherever_a_limp_wrist_hangs_the_folded_arm_unfolds() {
         (-2..=2).flat_map(|waist| (0..22).map(move |wrist| (0.3 * f64::from(waist), 0.1 * f64::from(wrist))))
     {
         for (shoulder, elbow) in [(-1.7, 1.35), (-1.8, 1.5), (-1.86, 1.58), (-1.8, 1.58), (-1.86, 1.35)] {
-            let arm = measured(&[waist, shoulder, elbow, 0.0, wrist, 0.0]);
-            if chain.forward(&arm.joint_positions).translation.vector.z < -0.02 {
+            let folded_up = measured(&[waist, shoulder, elbow, 0.0, wrist, 0.0]);
+            if chain.forward(&folded_up.joint_positions).translation.vector.z < -0.02 {
                 // In the table.
                 continue;
             }
             folded += 1;
             for start in &starts {
                 let mut filter = SafetyFilter::new(&robot, chain.clone());
+                let mut arm = folded_up;
                 filter.seed(Timestamp::ZERO, &arm);
                 for tick in 1..=120 {
                     let share = f64::from(tick) / 120.0;
                     let on_the_way: Vec<f64> =
-                        arm.joint_positions.iter().zip(start).map(|(a, b)| a + share * (b - a)).collect();
+                        folded_up.joint_positions.iter().zip(start).map(|(a, b)| a + share * (b - a)).collect();
                     let verdict = filter.filter(after(tick), &wish(&on_the_way), &arm, None);
                     assert_eq!(
                         verdict.filtered,
                         Filtered::Passed,
                         "from {:?} to {start:?} at {tick}",
-                        arm.joint_positions
+                        folded_up.joint_positions
                     );
+                    arm.joint_positions = verdict.sent.joints;
                 }
             }
         }

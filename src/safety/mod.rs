@@ -6,8 +6,8 @@
 //! 2. the action is fresh (`watchdog.rs`);
 //! 3. joint positions, with the way that braking takes (`joint_limits.rs`);
 //! 4. joint speeds, accelerations and jerks (`velocity.rs` for velocities), or torques and their rates (`torque.rs`);
-//! 5. the tool's speed, and that of every part of the arm;
-//! 6. the tool's box (`workspace.rs`), planes and the arm's own parts (`walls.rs`);
+//! 5. the tool's box (`workspace.rs`), planes and the arm's own parts (`walls.rs`);
+//! 6. the speed of the tool, and of every part of the arm;
 //! 7. does the arm do what it is told? (`residual.rs`);
 //! 8. every number is still one.
 //!
@@ -17,7 +17,7 @@
 //!
 //! What each mode has of this: positions are held against the range, speeds and walls; acceleration and jerk are the
 //! servo's where a position is a goal, and for an arm that follows every position a jump is a stop. Velocities brake before
-//! the range and the walls from where the arm is by now, that is measured and moved on for the measurement's age. Torques
+//! the range and the walls from where the arm is by now: measured, and moved on by what was sent since (`travel.rs`). Torques
 //! say nothing of speed or place, so the measured motion is braked. The filter knows no obstacles but box and planes, and it
 //! is not an emergency stop.
 //!
@@ -31,6 +31,7 @@ mod finite;
 mod joint_limits;
 mod residual;
 mod torque;
+mod travel;
 mod velocity;
 mod walls;
 mod watchdog;

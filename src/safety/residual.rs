@@ -53,13 +53,14 @@ impl Residual {
         if !(elapsed > 0.0) || mode == ControlMode::Torque {
             return;
         }
+        let kept = (-elapsed / FORGOTTEN).exp();
         let known = self.measured.len() == measured.len();
         for (i, joint) in self.joints[..measured.len()].iter_mut().enumerate() {
             joint.ahead = match mode {
                 ControlMode::Position => sent[i] - measured[i],
                 _ if known => {
                     let missed = sent[i] * elapsed - (measured[i] - self.measured[i]);
-                    joint.ahead * (-elapsed / FORGOTTEN).exp() + missed
+                    joint.ahead * kept + missed
                 }
                 _ => 0.0,
             };

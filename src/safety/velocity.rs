@@ -2,8 +2,8 @@
 //!
 //! In this order, later ones weigh more: joint speed and tool speed (the whole vector is made shorter, so that the arm
 //! keeps its direction), acceleration and jerk (the whole change is made shorter), braking before a joint limit (that joint
-//! alone), braking before the walls (the whole vector), and once more the tool's speed. What is measured, not what was sent,
-//! says where the arm is; it has moved on since by its speed times the measurement's age.
+//! alone), braking before the walls (the whole vector), and once more the tool's speed. Where the arm is says what is
+//! measured, moved on by what was sent since.
 //!
 //! Jerk limits how suddenly a joint starts to speed up. Slowing down may begin at once: an arm that has to stop does.
 
@@ -16,11 +16,22 @@ use crate::action::ControlMode;
 use crate::config::Robot;
 use crate::episode::LimitReason;
 use crate::kinematics::{Jacobian, braking_speed};
-use crate::observation::{JointVector, MAX_JOINTS, Proprioception};
+use crate::observation::{JointVector, MAX_JOINTS};
 use crate::protection::Protection;
 
 /// Halvings that find the largest share of a velocity that still stops inside the box.
 const HALVINGS: u32 = 8;
+
+/// The velocity sent before.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SentBefore<'a> {
+    /// It \[rad/s\].
+    pub(super) joints: &'a JointVector,
+    /// The acceleration it came with \[rad/s2\].
+    pub(super) slope: &'a JointVector,
+    /// Time since that counts \[s\].
+    pub(super) elapsed: f64,
+}
 
 /// Limits of one arm.
 #[derive(Clone, Copy, Debug)]
@@ -46,19 +57,16 @@ impl VelocityLimits {
         }
     }
 
-    /// The wished velocities within every limit \[rad/s\]; all numbers are finite.
+    /// The wished velocities within every limit \[rad/s\], `here` is where the arm is by now \[rad\]; all numbers are finite.
     pub(super) fn within(
         &self,
         walls: &Walls<'_>,
         wished: &JointVector,
-        (before, slope): (&JointVector, &JointVector),
-        (measured, age): (&Proprioception, f64),
-        elapsed: f64,
+        SentBefore { joints: before, slope, elapsed }: SentBefore<'_>,
+        here: &JointVector,
         residual: &mut Residual,
         changes: &mut Changes,
     ) -> JointVector {
-        let here = &measured.joint_positions;
-        let delay = self.period + age;
         let jacobian = walls.chain.jacobian(here);
         let fast = self.share_of_speed(wished);
         let tool = self.share_of_tool_speed(&jacobian, wished);
@@ -79,8 +87,8 @@ impl VelocityLimits {
                 break;
             }
             let (up, down) = (limit.upper - here[joint], here[joint] - limit.lower);
-            let high = braking_speed(up, self.acceleration[joint], delay);
-            let low = -braking_speed(down, self.acceleration[joint], delay);
+            let high = braking_speed(up, self.acceleration[joint], self.period);
+            let low = -braking_speed(down, self.acceleration[joint], self.period);
             if !(gentle[joint] <= high) {
                 gentle[joint] = high;
             } else if !(gentle[joint] >= low) {
@@ -100,7 +108,7 @@ impl VelocityLimits {
             changes.decide(LimitReason::Residual);
         }
 
-        if let Some((share, reason)) = self.share_inside(walls, here, &gentle, delay) {
+        if let Some((share, reason)) = self.share_inside(walls, here, &gentle) {
             gentle = scaled(&gentle, share);
             changes.decide(reason);
         }
@@ -180,7 +188,6 @@ impl VelocityLimits {
         walls: &Walls<'_>,
         here: &JointVector,
         velocity: &JointVector,
-        delay: f64,
     ) -> Option<(f64, LimitReason)> {
         let now = walls.chain.place(here);
         let refused = |share: f64| {
@@ -190,7 +197,7 @@ impl VelocityLimits {
             }
             let mut there = *here;
             for (angle, value) in there.iter_mut().zip(velocity.iter()) {
-                *angle += share * value * (delay + 0.5 * seconds);
+                *angle += share * value * (self.period + 0.5 * seconds);
             }
             walls.refuses_placed(&walls.chain.place(&there), &now)
         };
