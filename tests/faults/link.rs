@@ -74,6 +74,8 @@ impl Link {
     /// The law that makes commands of this mode.
     pub fn law(self, mode: ControlMode) -> ControlLaw {
         match mode {
+            // An arm with a servo of its own takes straight lines; one that follows each position does not.
+            ControlMode::Position if !self.robot().streams_positions() => ControlLaw::Interpolate,
             ControlMode::Position => ControlLaw::JerkLimited,
             ControlMode::Velocity => ControlLaw::Velocity,
             ControlMode::Torque => ControlLaw::JointImpedance,

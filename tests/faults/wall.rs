@@ -289,9 +289,9 @@ fn wait_for_motion(scratch: &Scratch, joints: usize) -> anyhow::Result<()> {
     loop {
         let turns = trace::read(&scratch.trace(), joints);
         let newest = now();
-        let recent: Vec<&Turn> = turns.iter().filter(|turn| turn.at > newest - 0.5).collect();
+        let recent: Vec<&Turn> = turns.iter().filter(|turn| turn.at > newest - 0.25).collect();
         let steady = (0..joints).any(|joint| {
-            recent.len() > 20
+            recent.len() > 15
                 && (recent.iter().all(|turn| turn.velocities[joint] > 0.06)
                     || recent.iter().all(|turn| turn.velocities[joint] < -0.06))
         });

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::hearing::Hearing;
 use super::state::{ArmState, Condition};
 use super::worker::{Answer, ArmLink, Ask, Order, Worker};
 use super::{LinkOptions, REFUSED, connect_error};
@@ -28,6 +29,7 @@ pub struct RosArm<L: ArmLink> {
     guarded: Option<Guarded>,
     clock: Arc<dyn Clock>,
     active: Option<ControlMode>,
+    hearing: Hearing,
 }
 
 /// A fault in words: the common code, or the link's.
@@ -74,7 +76,9 @@ impl<L: ArmLink> RosArm<L> {
             control_rate_hz: rate,
             modes: modes.to_vec(),
         };
-        let mut arm = Self { capabilities, robot: robot.clone(), options, bridge, guarded, clock, active: None };
+        let hearing = Hearing::new(period);
+        let mut arm =
+            Self { capabilities, robot: robot.clone(), options, bridge, guarded, clock, active: None, hearing };
         arm.wait_for_news(arm.clock.now());
         Ok(arm)
     }
@@ -251,6 +255,7 @@ impl<L: ArmLink> ArmDriver for RosArm<L> {
     }
 
     fn read(&mut self, now: Timestamp) -> Result<Proprioception, DriverError> {
+        self.hearing.look(now);
         let newest = self.bridge.state();
         // Before the age of the state: a program that was suspended has none that is new, and that is not the arm's fault.
         let guard = self.guarded.as_ref().and_then(|guarded| guarded.fault(now));
@@ -259,7 +264,9 @@ impl<L: ArmLink> ArmDriver for RosArm<L> {
             (Some(fault), _) => DriverError::Guard(fault),
             (None, None) => DriverError::Silent,
             (None, Some(_)) if !self.bridge.alive() => DriverError::LinkDied,
-            (None, Some((_, at))) if now.since(at) > self.options.stale && checked => DriverError::Silent,
+            (None, Some((_, at))) if self.hearing.silence(now, at) > self.options.stale && checked => {
+                DriverError::Silent
+            }
             (None, Some((state, at))) => match (state.condition, state.implausible(&self.robot)) {
                 (Condition::Fault(code), _) => DriverError::Fault(code),
                 (Condition::SecondCommander, _) => DriverError::SecondCommander,

@@ -16,6 +16,7 @@
 mod arm;
 mod emulation;
 mod gripper;
+mod hearing;
 #[cfg(test)]
 mod silence_tests;
 mod state;
@@ -26,6 +27,7 @@ pub use arm::{RosArm, check_arm};
 pub use emulation::{CommandLog, Controller, Emulation, Received};
 pub use gripper::GRIPPER_PATIENCE;
 pub use gripper::SlowGripper;
+pub use hearing::Hearing;
 pub use state::{ArmState, Condition, JointOrder, Turns};
 pub use stream::Stream;
 pub(in crate::driver) use worker::refused;

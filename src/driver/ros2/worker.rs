@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::hearing::Hearing;
 use super::state::{ArmState, Condition};
 use super::stream::Stream;
 use super::{LinkOptions, REFUSED};
@@ -143,6 +144,7 @@ pub(super) struct Worker<L: ArmLink> {
     /// The arm's own hold took over.
     settled: bool,
     heard: Timestamp,
+    hearing: Hearing,
     rivals: usize,
     looked: Option<Timestamp>,
     gripper: Option<f64>,
@@ -181,6 +183,7 @@ impl<L: ArmLink> Worker<L> {
             checked: None,
             settled: false,
             heard: Timestamp::ZERO,
+            hearing: Hearing::new(Duration::from_secs_f64(1.0 / rate)),
             rivals: 0,
             looked: None,
             gripper: None,
@@ -266,7 +269,7 @@ impl<L: ArmLink> Worker<L> {
         match state.condition {
             _ if self.dead => Some(DriverError::LinkDied),
             _ if !Protection::StateCheck.is_on() => None,
-            _ if now.since(at) > self.options.stale => Some(DriverError::Silent),
+            _ if self.hearing.silence(now, at) > self.options.stale => Some(DriverError::Silent),
             Condition::Fault(code) => Some(DriverError::Fault(code)),
             _ => state.implausible(&self.robot),
         }
@@ -361,6 +364,7 @@ impl<L: ArmLink> BridgeWorker for Worker<L> {
 
     fn poll(&mut self, now: Timestamp) -> Option<ArmState> {
         self.beat(now);
+        self.hearing.look(now);
         self.look_at_link(now);
         if self.dead {
             // Said by what was last known, which nobody may take for news: the condition goes before it.

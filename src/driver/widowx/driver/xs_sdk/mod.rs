@@ -25,6 +25,7 @@ use super::super::wire::xs_sdk::{self, hardware_words};
 use crate::action::{ControlMode, JointCommand};
 use crate::config::Robot;
 use crate::driver::guard::{self, EndlessMode, Guarded, Guarding, Heart};
+use crate::driver::ros2::Hearing;
 use crate::driver::{ArmDriver, Capabilities, ConnectError, DriverError, FaultCode};
 use crate::observation::{JointVector, Proprioception};
 use crate::protection::Protection;
@@ -104,6 +105,7 @@ pub struct XsSdkArm {
     heart: Arc<Mutex<Option<Heart>>>,
     clock: Arc<dyn Clock>,
     active: Option<ControlMode>,
+    hearing: Hearing,
     activation: u32,
     /// Where it holds; set at the first hold and kept, so that it does not creep.
     holding: Option<JointVector>,
@@ -117,7 +119,7 @@ impl XsSdkArm {
         let mut session = Session::open(robot, options)?;
         let heart = Arc::new(Mutex::new(None));
         let worker = Worker::new(&mut session, Arc::clone(&heart))?;
-        let pacing = Pacing::Prompt(Duration::from_millis(10));
+        let pacing = Pacing::Prompt(worker::PERIOD);
         let spawned = Bridge::spawn("xs-sdk-bridge", worker, pacing, Arc::clone(&clock));
         let bridge = spawned.map_err(|error| session.link_error(&error))?;
         let capabilities = Capabilities {
@@ -140,6 +142,7 @@ impl XsSdkArm {
             heart,
             clock,
             active: None,
+            hearing: Hearing::new(Duration::from_secs_f64(1.0 / robot.robot.control_rate_hz)),
             activation: 0,
             holding: None,
             newest: None,
@@ -245,6 +248,7 @@ impl XsSdkArm {
 
     /// The newest state, or why there is none to act on.
     fn state(&mut self, now: Timestamp) -> Result<WorkerState, DriverError> {
+        self.hearing.look(now);
         self.refresh();
         let state = self.newest.ok_or(DriverError::Silent)?;
         if state.link_died || !self.bridge.alive() {
@@ -261,7 +265,7 @@ impl XsSdkArm {
             return Err(DriverError::Guard(fault));
         }
         let silence = Duration::from_secs_f64(self.session.options.silence.max(0.0));
-        if !state.silent(now, silence) || !Protection::StateCheck.is_on() {
+        if !state.silent(now, silence, &self.hearing) || !Protection::StateCheck.is_on() {
             return Ok(state);
         }
         match state.bad {

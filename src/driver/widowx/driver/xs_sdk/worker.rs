@@ -8,6 +8,7 @@ use super::health::Health;
 use super::session::{Session, Topics};
 use crate::action::ControlMode;
 use crate::driver::guard::{Heart, Standstill};
+use crate::driver::ros2::Hearing;
 use crate::driver::widowx::wire::xs_sdk::{ALL, ArmState, BadState, Order, gripper_command, group_command};
 use crate::driver::{ConnectError, DriverError, FaultCode, GuardFault};
 use crate::observation::JointVector;
@@ -64,10 +65,13 @@ pub(super) struct WorkerState {
 
 impl WorkerState {
     /// Did nothing good come for longer than `silence`, without a register read that explains it?
-    pub fn silent(&self, now: Timestamp, silence: Duration) -> bool {
-        now.since(self.good_at) > silence && now > self.excused_until
+    pub fn silent(&self, now: Timestamp, silence: Duration, hearing: &Hearing) -> bool {
+        hearing.silence(now, self.good_at) > silence && now > self.excused_until
     }
 }
+
+/// Longest time between two turns of the bridge thread.
+pub(super) const PERIOD: Duration = Duration::from_millis(10);
 
 /// What the control thread asks.
 #[derive(Clone, Copy, Debug)]
@@ -106,6 +110,7 @@ pub(super) struct Worker {
     gripper: crate::config::Gripper,
     command_gap: Duration,
     silence: Duration,
+    hearing: Hearing,
     schedule: Health,
     seen: Option<WorkerState>,
     changed: bool,
@@ -149,6 +154,7 @@ impl Worker {
             gripper: session.gripper.clone(),
             command_gap: Duration::from_secs_f64(session.options.command_gap.max(0.02)),
             silence: Duration::from_secs_f64(session.options.silence.max(0.0)),
+            hearing: Hearing::new(PERIOD),
             schedule: Health::new(Duration::from_secs_f64(session.options.health_period.max(0.1))),
             seen: None,
             changed: false,
@@ -274,7 +280,7 @@ impl Worker {
     }
 
     fn silent(&self, now: Timestamp) -> bool {
-        self.seen.is_some_and(|state| state.silent(now, self.silence))
+        self.seen.is_some_and(|state| state.silent(now, self.silence, &self.hearing))
     }
 
     /// Are the threads there that send and receive? Without them a new node takes over, through which a stop can be said.
@@ -425,6 +431,7 @@ impl BridgeWorker for Worker {
 
     fn poll(&mut self, now: Timestamp) -> Option<WorkerState> {
         self.beat(now);
+        self.hearing.look(now);
         self.take_states(now);
         self.look_at_link(now);
         self.look_around(now);
