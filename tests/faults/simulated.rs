@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use visuomotor::action::{ActionError, ActionSource, ControlMode, Decision, JointCommand};
 use visuomotor::camera::{Camera, CameraError, Delivery, LivenessSettings, SensorNoise};
+use visuomotor::config::Robot;
 use visuomotor::driver::{ArmDriver, Capabilities, ConnectError, Drive, DriverError, Plant, PointPlant};
 use visuomotor::episode::{ControlTick, EpisodeEnd, EpisodeStart, Step, StepSink};
 use visuomotor::observation::{Image, JointVector, Observation, Proprioception};
@@ -162,10 +163,20 @@ impl Fault {
     }
 }
 
-/// Is the fault on at this moment?
-fn on(now: Timestamp) -> bool {
-    let now = now.as_secs_f64();
-    (BEGIN..BEGIN + LASTS).contains(&now)
+impl Fault {
+    /// How long it lasts \[s\].
+    fn lasts(self) -> f64 {
+        match self {
+            // A command has to run ahead of the arm before it is noticed.
+            Fault::ArmBlocked => 2.5,
+            _ => LASTS,
+        }
+    }
+
+    /// Is it on at this moment?
+    fn on(self, now: Timestamp) -> bool {
+        (BEGIN..BEGIN + self.lasts()).contains(&now.as_secs_f64())
+    }
 }
 
 /// One turn of the arm as it happened.
@@ -192,7 +203,7 @@ struct PlantArm {
 
 impl PlantArm {
     fn step(&mut self, now: Timestamp) {
-        let blocked = self.fault == Fault::ArmBlocked && on(now);
+        let blocked = self.fault == Fault::ArmBlocked && self.fault.on(now);
         if let Some(told) = self.told {
             let still = JointVector::zeros(told.joints.len());
             let state = self.plant.sense();
@@ -238,8 +249,8 @@ impl ArmDriver for PlantArm {
         self.step(now);
         let mut state = self.plant.sense();
         match self.fault {
-            Fault::StateNan if on(now) => state.joint_positions[0] = f64::NAN,
-            Fault::StateSilent if on(now) => return Err(DriverError::Silent),
+            Fault::StateNan if self.fault.on(now) => state.joint_positions[0] = f64::NAN,
+            Fault::StateSilent if self.fault.on(now) => return Err(DriverError::Silent),
             _ => {}
         }
         Ok(state)
@@ -278,7 +289,7 @@ impl Camera for Camera15 {
     fn newest(&mut self, now: Timestamp) -> Result<Image, CameraError> {
         let frame = (now.as_secs_f64() / IMAGE_PERIOD).floor();
         let mut taken = Timestamp::from_secs_f64(frame * IMAGE_PERIOD);
-        let faulty = on(taken);
+        let faulty = self.fault.on(taken);
         let mut sequence = frame as u64 + 1;
         let (width, height) = if self.fault == Fault::CameraWrongSize && faulty { (32, 16) } else { (32, 24) };
         let mut noise = sequence;
@@ -351,10 +362,12 @@ impl ActionSource for Policy<'_> {
 
     fn decide(&mut self, observation: &Observation) -> Result<Decision, ActionError> {
         let mut decision = self.sway.decide(observation)?;
-        if !on(observation.observed_at) {
+        if !self.fault.on(observation.observed_at) {
             return Ok(decision);
         }
         match self.fault {
+            // One way only: against what blocks it.
+            Fault::ArmBlocked => decision.action.translation[1] = -decision.action.translation[1].abs(),
             Fault::PolicyNan => decision.action.translation[1] = f64::NAN,
             Fault::PolicyInfinite => decision.action.rotation[2] = f64::INFINITY,
             Fault::PolicyHuge => decision.action.translation[1] *= 1e5,
@@ -381,7 +394,7 @@ impl StepSink for Recorder {
     }
 
     fn step(&mut self, step: &Step<'_>) -> anyhow::Result<()> {
-        anyhow::ensure!(!(self.disk_full && on(step.decided_at)), "no space left on device");
+        anyhow::ensure!(!(self.disk_full && Fault::DiskFull.on(step.decided_at)), "no space left on device");
         Ok(())
     }
 
@@ -408,7 +421,9 @@ pub fn run(fault: Fault, mode: ControlMode, control: bool) -> Finding {
     let home = JointVector::from_slice(&robot.robot.home);
     let moments = Arc::new(Mutex::new(Vec::new()));
     let mut plant = PointPlant::at(home);
-    plant.speed = 1.2;
+    // Its servos are a little faster than the limits, as real ones are; a joint carries what is before it.
+    plant.speed = 1.2 * robot.limits.joint_velocity.iter().copied().fold(f64::INFINITY, f64::min);
+    plant.inertia = 3.0;
     let arm = PlantArm {
         capabilities: Capabilities {
             robot: robot.robot.name.clone(),
@@ -434,6 +449,10 @@ pub fn run(fault: Fault, mode: ControlMode, control: bool) -> Finding {
         }
     };
     station.cameras = vec![(Box::new(Camera15 { fault, newest: None }), 0.3)];
+    if fault == Fault::ArmBlocked && mode == ControlMode::Torque {
+        finding.skipped = Some("a torque has no place to run ahead of: the maker's collision thresholds decide".into());
+        return finding;
+    }
     if control {
         finding.without = Some(without(fault));
     }
@@ -470,13 +489,7 @@ pub fn run(fault: Fault, mode: ControlMode, control: bool) -> Finding {
     finding
 }
 
-fn judge(
-    fault: Fault,
-    mode: ControlMode,
-    robot: &visuomotor::config::Robot,
-    moments: &[Moment],
-    finding: &mut Finding,
-) {
+fn judge(fault: Fault, mode: ControlMode, robot: &Robot, moments: &[Moment], finding: &mut Finding) {
     let begin = Timestamp::from_secs_f64(BEGIN);
     let split = moments.partition_point(|moment| moment.at < begin);
     let Some((before, after)) = split.checked_sub(1).map(|last| (&moments[last], &moments[split..])) else {
@@ -489,7 +502,7 @@ fn judge(
     finding.peak_speed = after.iter().map(&speed).fold(0.0, f64::max);
     finding.stall = 0.0;
     // Until the fault is over the arm must have stood; what follows is a recovery, which must not jump.
-    let during: Vec<&Moment> = after.iter().take_while(|moment| seconds(moment) < LASTS).collect();
+    let during: Vec<&Moment> = after.iter().take_while(|moment| seconds(moment) < fault.lasts()).collect();
     let moving = during.iter().rposition(|moment| speed(moment) > STANDING);
     let stood = moving.is_none_or(|last| last + 1 < during.len());
     finding.rest_after = stood.then(|| moving.map_or(0.0, |last| seconds(during[last])));
@@ -533,30 +546,35 @@ fn judge(
     } else if speed(last) > STANDING {
         "the arm did not stand after the episode".into()
     } else {
-        blocked(fault, mode, &during)
+        blocked(fault, mode, robot, &during)
     };
     finding.green = finding.why.is_empty();
 }
 
-/// A blocked arm must not be pushed ever harder: the command stays near what is measured, or lets go.
-fn blocked(fault: Fault, mode: ControlMode, during: &[&Moment]) -> String {
+/// A blocked arm must not be pushed ever harder: a position runs ahead no farther than the description allows; a velocity is
+/// tried again only now and then, so the way that is commanded in vain stays small.
+fn blocked(fault: Fault, mode: ControlMode, robot: &Robot, during: &[&Moment]) -> String {
     if fault != Fault::ArmBlocked {
         return String::new();
     }
     let Some(last) = during.last() else { return "no moment while it was blocked".into() };
-    let Some(told) = last.told else { return String::new() };
-    let push = (0..told.joints.len())
-        .map(|joint| match mode {
-            ControlMode::Position => (told.joints[joint] - last.positions[joint]).abs(),
-            ControlMode::Velocity => told.joints[joint].abs(),
-            // The collision thresholds of the arm's maker decide in a torque mode.
-            ControlMode::Torque => 0.0,
-        })
-        .fold(0.0, f64::max);
-    // Half of what an arm that follows would have gone in the time.
-    let most = match mode {
-        ControlMode::Position => 0.15,
-        _ => 0.05,
-    };
-    if push <= most { String::new() } else { format!("it still pushes: {push:.3} of {most} rad or rad/s") }
+    let (error, time) = (robot.limits.following_error, robot.limits.following_time);
+    let period = 1.0 / robot.robot.control_rate_hz;
+    for joint in 0..last.positions.len() {
+        let told = |moment: &&Moment| moment.told.map_or(0.0, |told| told.joints[joint]);
+        let (pushed, most) = match mode {
+            ControlMode::Position => ((told(&last) - last.positions[joint]).abs(), error + 0.01),
+            ControlMode::Velocity => {
+                let way = during.iter().map(|moment| told(moment).abs() * period).sum();
+                let fastest = during.iter().map(|moment| told(moment).abs()).fold(0.0, f64::max);
+                // Noticed, let go, and tried again once.
+                (way, 2.5 * error + 2.0 * fastest * (time + 0.1))
+            }
+            ControlMode::Torque => continue,
+        };
+        if !(pushed <= most) {
+            return format!("joint {joint} is still pushed: {pushed:.3} rad ahead, {most:.3} are allowed");
+        }
+    }
+    String::new()
 }
