@@ -80,7 +80,7 @@ mod tests {
         let handler: extern "C" fn(libc::c_int) = nothing;
         // SAFETY: the handler does nothing, so it may interrupt anything; nothing else in these tests uses SIGURG, which is
         // ignored otherwise.
-        unsafe { libc::signal(libc::SIGURG, handler as libc::sighandler_t) };
+        unsafe { libc::signal(libc::SIGURG, handler as *const () as libc::sighandler_t) };
         let before = repeated_waits();
         let (id, known) = std::sync::mpsc::channel();
         let waiting = std::thread::spawn(move || {

@@ -33,11 +33,12 @@ impl Loops {
         // One at a time: threads that two participants start at once could not be told apart.
         static STARTING: Mutex<()> = Mutex::new(());
         let _alone = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = named(names);
+        // Whatever they are called: a new thread gives itself its name a moment later.
+        let before = threads(|_| true);
         let started = start()?;
         let deadline = Instant::now() + NAMING;
         loop {
-            let mut threads = named(names);
+            let mut threads = threads(|name| names.contains(&name));
             threads.retain(|thread| !before.contains(thread));
             if threads.len() >= names.len() {
                 return Ok((started, Self { threads }));
@@ -60,14 +61,12 @@ impl Loops {
     }
 }
 
-/// The threads of this process that have one of these names.
-fn named(names: &[&str]) -> Vec<LoopThread> {
+/// The threads of this process with names like these.
+fn threads(like: impl Fn(&str) -> bool) -> Vec<LoopThread> {
     let Ok(tasks) = std::fs::read_dir("/proc/self/task") else { return Vec::new() };
     tasks
         .flatten()
-        .filter(|task| {
-            std::fs::read_to_string(task.path().join("comm")).is_ok_and(|name| names.contains(&name.trim_end()))
-        })
+        .filter(|task| std::fs::read_to_string(task.path().join("comm")).is_ok_and(|name| like(name.trim_end())))
         .filter_map(|task| task.file_name().to_str()?.parse().ok())
         .filter_map(|id| Some(LoopThread { id, started: start_time(id)? }))
         .collect()

@@ -37,18 +37,40 @@ pub(super) struct Health {
     took: Option<Duration>,
     asked: Option<Timestamp>,
     ended: Option<Timestamp>,
+    /// Longest silence without a read.
+    silence: Duration,
+    /// Until when a read excuses that no state comes.
+    excuse: Timestamp,
+    /// Does the read under way excuse silence?
+    excuses: bool,
+    /// A read excused silence since the last state; a second one does not, or a node that answers and says nothing else
+    /// would never be silent.
+    spent: bool,
     /// States in a row in which a joint did not follow.
     odd: u32,
     loads: Option<JointVector>,
 }
 
 impl Health {
-    pub fn new(period: Duration) -> Self {
-        Self { period, took: None, asked: None, ended: None, odd: 0, loads: None }
+    /// `silence` is how long no state may come without a read.
+    pub fn new(period: Duration, silence: Duration) -> Self {
+        Self {
+            period,
+            took: None,
+            asked: None,
+            ended: None,
+            silence,
+            excuse: Timestamp::ZERO,
+            excuses: false,
+            spent: false,
+            odd: 0,
+            loads: None,
+        }
     }
 
     /// A new state, and what the arm was told last.
     pub fn state(&mut self, state: &ArmState, told: Option<(ControlMode, JointVector)>) {
+        self.spent = false;
         let behind = match told {
             Some((ControlMode::Position, goal)) => far(&goal, &state.positions, BEHIND),
             Some((ControlMode::Velocity, goal)) => far(&goal, &state.velocities, SLOWER),
@@ -82,6 +104,10 @@ impl Health {
     /// It was asked.
     pub fn asked(&mut self, now: Timestamp) {
         self.asked = Some(now);
+        self.excuses = !std::mem::replace(&mut self.spent, true);
+        if self.excuses {
+            self.excuse = now + self.took.map_or(LONGEST_READ, |took| (took * 2 + self.silence).min(LONGEST_READ));
+        }
     }
 
     /// The answer came.
@@ -90,6 +116,9 @@ impl Health {
             self.took = Some(now.since(asked));
         }
         self.ended = Some(now);
+        if std::mem::take(&mut self.excuses) {
+            self.excuse = now + self.silence;
+        }
         if self.odd > 0 {
             // What looked odd before it was asked has its answer; what happened during the read is still to be seen.
             self.loads = None;
@@ -97,15 +126,9 @@ impl Health {
         self.odd = 0;
     }
 
-    /// Until when the read under way, or the one that just ended, excuses that no state came. `silence` is how long none may
-    /// come without one.
-    pub fn excused_until(&self, silence: Duration) -> Timestamp {
-        let while_reading = self.asked.map(|at| {
-            let read = self.took.map_or(LONGEST_READ, |took| (took * 2 + silence).min(LONGEST_READ));
-            at + read
-        });
-        let afterwards = self.ended.map(|at| at + silence);
-        while_reading.max(afterwards).unwrap_or(Timestamp::ZERO)
+    /// Until when the read under way, or the one that just ended, excuses that no state came.
+    pub fn excused_until(&self) -> Timestamp {
+        self.excuse
     }
 }
 
@@ -132,7 +155,7 @@ mod tests {
 
     /// A servo dies at `died`; the node answers after `read` and publishes nothing meanwhile. When is the fault known?
     fn known_after(read: u64, died: u64, behind: bool, loaded: bool) -> u64 {
-        let mut health = Health::new(Duration::from_millis(100));
+        let mut health = Health::new(Duration::from_millis(100), SILENCE);
         let (mut under_way, mut known) = (None, None);
         for ms in 0..died + 3000 {
             if under_way == Some(ms) {
@@ -185,7 +208,7 @@ mod tests {
 
     #[test]
     fn reads_take_no_more_than_their_share_of_the_time() {
-        let mut health = Health::new(Duration::from_millis(100));
+        let mut health = Health::new(Duration::from_millis(100), SILENCE);
         health.asked(at(0));
         assert!(!health.due(at(100)), "one is under way");
         health.answered(at(150));
@@ -197,19 +220,24 @@ mod tests {
 
     #[test]
     fn only_a_read_excuses_silence_and_not_for_long() {
-        let mut health = Health::new(Duration::from_millis(100));
-        assert_eq!(health.excused_until(SILENCE), Timestamp::ZERO);
+        let mut health = Health::new(Duration::from_millis(100), SILENCE);
+        assert_eq!(health.excused_until(), Timestamp::ZERO);
         health.asked(at(1000));
-        assert_eq!(health.excused_until(SILENCE), at(1200), "it may be a slow adapter");
+        assert_eq!(health.excused_until(), at(1200), "it may be a slow adapter");
         health.answered(at(1010));
-        assert_eq!(health.excused_until(SILENCE), at(1060));
+        assert_eq!(health.excused_until(), at(1060));
         health.asked(at(1200));
-        assert_eq!(health.excused_until(SILENCE), at(1270), "twice the last read and what is silence without one");
+        assert_eq!(health.excused_until(), at(1060), "no state came since the last read: this one excuses nothing");
+        health.answered(at(1210));
+        assert_eq!(health.excused_until(), at(1060));
+        health.state(&state(0.0), None);
+        health.asked(at(1400));
+        assert_eq!(health.excused_until(), at(1470), "twice the last read and what is silence without one");
     }
 
     #[test]
     fn an_arm_that_follows_is_not_suspicious() {
-        let mut health = Health::new(Duration::from_millis(100));
+        let mut health = Health::new(Duration::from_millis(100), SILENCE);
         for torque in [1.0, 0.5, 0.0, 0.2, 0.0, 0.0, 0.0] {
             health.state(&state(torque), Some((ControlMode::Velocity, JointVector::zeros(6))));
         }

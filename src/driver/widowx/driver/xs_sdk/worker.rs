@@ -155,7 +155,10 @@ impl Worker {
             command_gap: Duration::from_secs_f64(session.options.command_gap.max(0.02)),
             silence: Duration::from_secs_f64(session.options.silence.max(0.0)),
             hearing: Hearing::new(PERIOD),
-            schedule: Health::new(Duration::from_secs_f64(session.options.health_period.max(0.1))),
+            schedule: Health::new(
+                Duration::from_secs_f64(session.options.health_period.max(0.1)),
+                Duration::from_secs_f64(session.options.silence.max(0.0)),
+            ),
             seen: None,
             changed: false,
             looked: None,
@@ -271,7 +274,7 @@ impl Worker {
 
     /// Says anew until when a register read excuses silence, and what else is new.
     fn excuse(&mut self, news: impl FnOnce(&mut WorkerState)) {
-        let until = self.schedule.excused_until(self.silence);
+        let until = self.schedule.excused_until();
         if let Some(state) = &mut self.seen {
             state.excused_until = until;
             news(state);
