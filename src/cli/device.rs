@@ -83,7 +83,7 @@ fn ros2(_setting: &Setting) -> anyhow::Result<Box<dyn TeleopDevice>> {
 
 #[cfg(feature = "dynamixel")]
 fn leader(setting: &Setting, operator: &Operator, clock: Arc<dyn Clock>) -> anyhow::Result<Box<dyn TeleopDevice>> {
-    use crate::teleop::Leader;
+    use crate::teleop::{DeviceError, Leader};
     use crate::transport::{BAUD, SerialLink};
     anyhow::ensure!(
         setting.robot.robot.name == "widowx",
@@ -92,8 +92,12 @@ fn leader(setting: &Setting, operator: &Operator, clock: Arc<dyn Clock>) -> anyh
     );
     let port = setting.launch.teleop.path.clone().unwrap_or_else(|| "/dev/ttyDXL_leader".into());
     let port = port.to_string_lossy().into_owned();
-    let link = SerialLink::open(&port, BAUD)
-        .map_err(|error| anyhow::anyhow!("leader at {port}: {error}; {} (--device-path)", error.fix()))?;
+    let link = SerialLink::open(&port, BAUD).map_err(|error| DeviceError::Unusable {
+        device: "leader",
+        place: port,
+        cause: error.to_string(),
+        fix: format!("{} (--device-path)", error.fix()),
+    })?;
     Ok(Box::new(Leader::open(link, setting.robot.gripper.clone(), operator.clutch(), clock)?))
 }
 

@@ -107,6 +107,9 @@ const LAST_RAMP: Duration = Duration::from_secs(2);
 /// How long it is looked, at the end, whether the arm came to rest.
 const LAST_LOOK: Duration = Duration::from_secs(2);
 
+/// Without a state for this long nothing is seen: the guard, which has threads and a link of its own, takes over at once.
+const NO_NEWS: Duration = Duration::from_millis(250);
+
 /// How often the command of standing still is said when the program ends.
 /// How often the command of standing still is said when the program ends, and after a ramp without states: messages that end
 /// a motion may be lost on the way.
@@ -216,9 +219,11 @@ impl<L: ArmLink> Worker<L> {
     fn let_guard_go(&mut self) {
         let Some(heart) = self.heart.take() else { return };
         let (mut still, deadline) = (Standstill::default(), Instant::now() + LAST_LOOK);
-        while Instant::now() < deadline {
+        let mut news = Instant::now();
+        while Instant::now() < deadline && news.elapsed() <= NO_NEWS {
             if let Some(state) = self.link.poll(self.clock.now()) {
                 still.see(self.clock.now(), &state.positions);
+                news = Instant::now();
             }
             if still.stands(self.clock.now()) {
                 heart.done();

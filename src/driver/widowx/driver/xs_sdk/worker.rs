@@ -39,6 +39,8 @@ const GRIP_PERIOD: Duration = Duration::from_millis(20);
 
 /// How long it is looked, at the end, whether the arm comes to rest.
 const LAST_LOOK: Duration = Duration::from_secs(2);
+/// Without a state for this long nothing is seen: the guard, which has threads and a link of its own, takes over at once.
+const NO_NEWS: Duration = Duration::from_millis(250);
 
 /// What the control thread sees.
 #[derive(Clone, Copy, Debug)]
@@ -362,6 +364,7 @@ impl Worker {
     fn comes_to_rest(&mut self, heart: &Heart) -> bool {
         heart.pause();
         let (mut still, deadline) = (Standstill::default(), Instant::now() + LAST_LOOK);
+        let mut news = Instant::now();
         // Times of this loop alone.
         let began = Instant::now();
         let now = || Timestamp::ZERO + began.elapsed();
@@ -370,6 +373,10 @@ impl Worker {
             self.take_states(now());
             if let Some(state) = self.seen.filter(|state| Some(state.good_at) != before) {
                 still.see(now(), &state.arm.positions);
+                news = Instant::now();
+            }
+            if news.elapsed() > NO_NEWS {
+                return false;
             }
             if still.stands(now()) {
                 return true;
