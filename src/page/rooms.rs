@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn places_are_counted_per_peer_and_altogether_and_come_back() {
         let mut rooms = Rooms::default();
-        let mut take = |rooms: &mut Rooms, last| {
+        let take = |rooms: &mut Rooms, last| {
             let (id, _closed) = rooms.enter(peer(last));
             let placed = rooms.place(id, peer(last));
             rooms.leave(id);
