@@ -218,7 +218,7 @@ mod tests {
     /// A file with a hole of a terabyte in it.
     #[test]
     fn zeros_behind_the_last_record_end_the_walk() {
-        let file = io::Read::chain(&mcap::MAGIC[..], io::repeat(0));
+        let file = io::Read::chain(mcap::MAGIC, io::repeat(0));
         let Ending::CutOff(why) = scan::<()>(file, 1 << 40, |_| Ok(())).unwrap() else { panic!("whole") };
         assert!(why.contains("zeros instead of a record"), "{why}");
     }

@@ -25,6 +25,7 @@ pub struct Ended {
 }
 
 /// Runs the program in `folder`.
+#[expect(clippy::zombie_processes, reason = "it is waited for by `wait4`, which also tells what it used")]
 pub fn call(folder: &Path, arguments: &[String]) -> Ended {
     let apart = tempfile::tempdir().unwrap();
     let path = apart.path().join("said");

@@ -373,7 +373,7 @@ fn weights() -> Vec<Input> {
             &["model.safetensors", "not a safetensors file"],
         ),
         input(
-            "weights: a description of 90 MB: a million tensors without numbers",
+            "weights: a description of 84 MB: a million tensors without numbers",
             WEIGHTS,
             |at| {
                 put(at, "picture", jpeg(16, 16));
