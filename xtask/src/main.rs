@@ -38,6 +38,9 @@ usage: cargo xtask TASK [OPTIONS]
             -- ARGS                  more arguments for `visuomotor evaluate`
   check   set up, then format, lints and documentation
   test    everything `check` does, then all tests, with and without libtorch
+  faults  set up, build with switches for single protections, and run the whole fault matrix with its controls (about an hour
+          of a quiet machine): writes docs/faults.md and docs/faults.json
+            -- WORDS                 only the rows whose names contain all words, into results/faults (`-- sawyer torque`)
   clean   remove .deps and target (results stay)
 
 example: cargo xtask demo";
@@ -50,6 +53,7 @@ enum Task {
     Demo { more: Vec<String> },
     Check,
     Test,
+    Faults { words: Vec<String> },
     Clean,
     Help,
 }
@@ -81,6 +85,7 @@ fn run(task: Task) -> Result<(), Failure> {
         Task::Demo { more } => stages::demo(&root, &more),
         Task::Check => stages::check(&root),
         Task::Test => stages::test(&root),
+        Task::Faults { words } => stages::faults(&root, &words),
         Task::Clean => stages::clean(&root),
     }
 }
@@ -98,14 +103,8 @@ fn parse(words: impl Iterator<Item = String>) -> Result<Task, Failure> {
     let name = words.next().unwrap_or_else(|| "--help".to_owned());
     let task = match name.as_str() {
         "setup" => parse_setup(&mut words)?,
-        "demo" => {
-            let more = match words.next().as_deref() {
-                None => Vec::new(),
-                Some("--") => words.by_ref().collect(),
-                Some(other) => return Err(unknown(other)),
-            };
-            Task::Demo { more }
-        }
+        "demo" => Task::Demo { more: passed_on(&mut words)? },
+        "faults" => Task::Faults { words: passed_on(&mut words)? },
         "cuda-graphs" => Task::CudaGraphs,
         "check" => Task::Check,
         "test" => Task::Test,
@@ -116,6 +115,15 @@ fn parse(words: impl Iterator<Item = String>) -> Result<Task, Failure> {
     match words.next() {
         None => Ok(task),
         Some(extra) => Err(unknown(&extra)),
+    }
+}
+
+/// What follows two dashes.
+fn passed_on(words: &mut impl Iterator<Item = String>) -> Result<Vec<String>, Failure> {
+    match words.next().as_deref() {
+        None => Ok(Vec::new()),
+        Some("--") => Ok(words.collect()),
+        Some(other) => Err(unknown(other)),
     }
 }
 
@@ -164,6 +172,8 @@ mod tests {
     fn demo_passes_on_what_follows_two_dashes() {
         let Task::Demo { more } = parsed("demo -- --seed 8").unwrap() else { panic!("not a demonstration") };
         assert_eq!(more, ["--seed", "8"]);
+        let faults = Task::Faults { words: vec!["sawyer".into(), "torque".into()] };
+        assert_eq!(parsed("faults -- sawyer torque").unwrap(), faults);
     }
 
     #[test]

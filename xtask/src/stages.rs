@@ -72,6 +72,18 @@ pub fn test(root: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The whole fault matrix with its controls; with words, the rows whose names contain them all.
+pub fn faults(root: &Path, words: &[String]) -> Result<(), Failure> {
+    let mut stages = Stages::new(root);
+    stages.run("set-up", || Setup::usual(root).run())?;
+    let out = if words.is_empty() { "docs" } else { "results/faults" };
+    let run = format!("test --release --test faults --features fault-controls -- matrix --controls --out {out}");
+    let run = words.iter().fold(run, |line, word| format!("{line} {word}"));
+    stages.cargo("fault matrix", &run)?;
+    stages.summary();
+    Ok(())
+}
+
 /// Removes what can be fetched and built again. Results are kept: they cannot.
 pub fn clean(root: &Path) -> Result<(), Failure> {
     for folder in [".deps", "target"] {
