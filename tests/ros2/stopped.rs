@@ -41,10 +41,12 @@ struct Driving {
 }
 
 impl Driving {
-    fn start(role: &str, domain: u16) -> Self {
+    fn start(role: &str, domain: u16, off: &str) -> Self {
         let mut process = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "ros2::stopped::drives_in_another_process", "--ignored", "--nocapture"])
             .env(ROLE, format!("{role} {domain}"))
+            // Of effect only in a build with the feature `fault-controls`.
+            .env("VISUOMOTOR_PROTECTION_OFF", off)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -154,8 +156,12 @@ fn drives_in_another_process() {
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
-        if arm.read(clock.now()).is_ok() {
-            let _ = arm.write(clock.now(), &JointCommand::velocity(speed, 0.5));
+        match arm.read(clock.now()) {
+            Ok(_) => {
+                // What is wrong with it the next reading says.
+                let _ = arm.write(clock.now(), &JointCommand::velocity(speed, 0.5));
+            }
+            Err(error) => println!("\nerror {error:?}"),
         }
     }
     arm.hold(clock.now()).unwrap();
@@ -169,7 +175,7 @@ fn the_middleware_waits_with_our_epoll_wait_and_outlives_a_stop_and_continue() {
     let domain = domain();
     let node = RosNode::start(RosSettings::loopback("speaker", domain)).unwrap();
     let numbers = node.publisher::<JointState>("numbers", Qos::State).unwrap();
-    let mut other = Driving::start("listener", domain);
+    let mut other = Driving::start("listener", domain, "");
     other.says("ready");
     numbers.wait_for_subscriber(LONG).unwrap();
     for _ in 0..3 {
@@ -198,7 +204,7 @@ fn commands_and_a_hold_reach_xs_sdk_after_a_stop_and_continue() {
     let start = JointVector::from_slice(&[0.0, -0.9, 0.9, 0.0, 0.3, 0.0]);
     let xs_sdk = XsSdk::start(&node, &robot("widowx"), Box::new(PointPlant::at(start)), clock).unwrap();
     let newest = || xs_sdk.commands().back().map(|command| command.values[0]);
-    let mut driving = Driving::start("widowx", domain);
+    let mut driving = Driving::start("widowx", domain, "");
     driving.says("ready");
     driving.told("0.1");
     until("commands", || newest() == Some(0.1));
@@ -223,7 +229,7 @@ fn commands_and_a_hold_reach_ros2_control_after_a_stop_and_continue() {
     let stack = panda::emulator::ros2::start(&node, &robot, Box::new(plant), clock).unwrap();
     let newest =
         |speed: f64| stack.log().all().last().is_some_and(|received| (received.joints[0] - speed).abs() < 1e-9);
-    let mut driving = Driving::start("panda", domain);
+    let mut driving = Driving::start("panda", domain, "");
     driving.says("ready");
     driving.told("0.1");
     until("commands", || newest(0.1));
@@ -233,4 +239,37 @@ fn commands_and_a_hold_reach_ros2_control_after_a_stop_and_continue() {
     driving.told("hold");
     driving.says("held");
     until("the hold", || newest(0.0));
+}
+
+/// Where waits are not repeated, the event loops end: that is a fault with a name, and new ones tell the arm to stop.
+#[test]
+#[cfg_attr(
+    not(feature = "fault-controls"),
+    ignore = "its event loops can only be ended in a build with fault-controls"
+)]
+fn event_loops_that_ended_are_a_fault_and_new_ones_stop_the_arm() {
+    let (domain, clock, arm) = (domain(), Arc::new(SystemClock::new()), robot("panda"));
+    let node = RosNode::start(RosSettings::loopback("stack", domain)).unwrap();
+    let plant = PointPlant::at(JointVector::from_slice(&arm.robot.home));
+    let stack = panda::emulator::ros2::start(&node, &arm, Box::new(plant), clock.clone()).unwrap();
+    let mut driving = Driving::start("panda", domain, "EpollRetry");
+    driving.says("ready");
+    driving.told("0.1");
+    until("commands", || stack.log().all().last().is_some_and(|received| received.joints[0] > 0.05));
+    driving.stop_and_continue();
+    assert_eq!(driving.says("error "), "LinkDied");
+    until("its controller is stopped", || stack.active().is_none());
+    assert_eq!(stack.log().all().last().unwrap().joints[0], 0.0);
+
+    let settings = RosSettings::loopback("xs_sdk", domain).with_namespace("wx250s");
+    let node = RosNode::start(settings).unwrap();
+    let start = JointVector::from_slice(&[0.0, -0.9, 0.9, 0.0, 0.3, 0.0]);
+    let xs_sdk = XsSdk::start(&node, &robot("widowx"), Box::new(PointPlant::at(start)), clock).unwrap();
+    let mut driving = Driving::start("widowx", domain, "EpollRetry");
+    driving.says("ready");
+    driving.told("0.1");
+    until("commands", || xs_sdk.commands().back().is_some_and(|command| command.values[0] == 0.1));
+    driving.stop_and_continue();
+    assert_eq!(driving.says("error "), "LinkDied");
+    until("zeros", || xs_sdk.commands().back().is_some_and(|command| command.values == [0.0; 6]));
 }

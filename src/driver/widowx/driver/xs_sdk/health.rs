@@ -11,10 +11,8 @@ use crate::driver::widowx::wire::xs_sdk::ArmState;
 use crate::observation::JointVector;
 use crate::time::Timestamp;
 
-/// Reads may take one part in this many of the time.
-const SHARE: u32 = 6;
-/// The same while a servo looks dead.
-const SUSPICIOUS_SHARE: u32 = 1;
+/// The pause between two reads is at least this many times as long as a read, and as long while a servo looks dead.
+const PAUSE: u32 = 6;
 /// Longest read: seven servos at the adapter's slowest latency, and what the network adds.
 const LONGEST_READ: Duration = Duration::from_millis(200);
 /// When an answer counts as lost.
@@ -97,7 +95,7 @@ impl Health {
             return false;
         }
         let took = self.took.unwrap_or_default();
-        let pause = if self.suspicious() { took * SUSPICIOUS_SHARE } else { self.period.max(took * SHARE) };
+        let pause = if self.suspicious() { took } else { self.period.max(took * PAUSE) };
         self.ended.is_none_or(|at| now.since(at) >= pause)
     }
 
