@@ -154,6 +154,7 @@ impl MakerLimits {
         }
         let cartesian = [
             ("the largest speed of the tool", robot.limits.tool_velocity, self.translation.velocity, "m/s"),
+            ("the tool's speed in any mode", robot.limits.tool_speed, self.translation.velocity, "m/s"),
             (
                 "the largest turning speed of the tool",
                 robot.limits.tool_rotation_velocity,
