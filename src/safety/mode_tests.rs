@@ -356,7 +356,10 @@ proptest! {
         for (numbers, shares, speeds, periods, gripper) in ticks {
             for joint in 0..rig.joints() {
                 let range = rig.chain.limits()[joint];
-                rig.arm.joint_positions[joint] = range.lower + shares[joint] * (range.upper - range.lower);
+                // Where no time passed nothing moved.
+                if periods > 0 {
+                    rig.arm.joint_positions[joint] = range.lower + shares[joint] * (range.upper - range.lower);
+                }
                 rig.arm.joint_velocities[joint] = speeds[joint] * limits.joint_velocity[joint];
             }
             let wished = JointCommand { mode, joints: JointVector::from_slice(&numbers[..rig.joints()]), gripper };
