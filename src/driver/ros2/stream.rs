@@ -103,7 +103,7 @@ impl Stream {
                 (self.last, rest)
             }
             ControlMode::Velocity => {
-                let rest = self.to_zero();
+                let rest = self.fade();
                 (self.last, rest)
             }
             ControlMode::Torque => {
@@ -129,7 +129,7 @@ impl Stream {
         self.resting_is(None);
         match self.mode {
             ControlMode::Position => self.brake(),
-            ControlMode::Velocity | ControlMode::Torque => self.to_zero(),
+            ControlMode::Velocity | ControlMode::Torque => self.fade(),
         }
     }
 
@@ -148,7 +148,8 @@ impl Stream {
         rest
     }
 
-    fn to_zero(&mut self) -> bool {
+    /// One step of the command towards zero; says whether it is zero.
+    fn fade(&mut self) -> bool {
         self.advance(&JointVector::zeros(self.last.len()));
         self.last.iter().all(|value| *value == 0.0)
     }
