@@ -15,16 +15,25 @@ pub fn run(link: Link, port: &Path, trace: &Path) -> anyhow::Result<()> {
     let controller = link.emulate(port, trace, &clock)?;
     println!("ready");
     for line in std::io::stdin().lock().lines() {
-        match line?.as_str() {
-            #[cfg(feature = "fault-controls")]
-            "commands lost" => visuomotor::transport::loss::lose(true, false),
-            #[cfg(feature = "fault-controls")]
-            "states lost" => visuomotor::transport::loss::lose(false, true),
-            #[cfg(feature = "fault-controls")]
-            "both lost" => visuomotor::transport::loss::lose(true, true),
-            other => anyhow::bail!("the emulated arm does not know `{other}`"),
-        }
+        obey(&line?)?;
     }
     drop(controller);
     Ok(())
+}
+
+#[cfg(feature = "fault-controls")]
+fn obey(line: &str) -> anyhow::Result<()> {
+    let (commands, states) = match line {
+        "commands lost" => (true, false),
+        "states lost" => (false, true),
+        "both lost" => (true, true),
+        other => anyhow::bail!("the emulated arm does not know `{other}`"),
+    };
+    visuomotor::transport::loss::lose(commands, states);
+    Ok(())
+}
+
+#[cfg(not(feature = "fault-controls"))]
+fn obey(line: &str) -> anyhow::Result<()> {
+    anyhow::bail!("`{line}` needs a build with the feature fault-controls")
 }

@@ -561,9 +561,9 @@ fn blocked(fault: Fault, mode: ControlMode, robot: &Robot, during: &[&Moment]) -
     let (error, time) = (robot.limits.following_error, robot.limits.following_time);
     let period = 1.0 / robot.robot.control_rate_hz;
     for joint in 0..last.positions.len() {
-        let told = |moment: &&Moment| moment.told.map_or(0.0, |told| told.joints[joint]);
+        let told = |moment: &Moment| moment.told.map_or(0.0, |told| told.joints[joint]);
         let (pushed, most) = match mode {
-            ControlMode::Position => ((told(&last) - last.positions[joint]).abs(), error + 0.01),
+            ControlMode::Position => ((told(last) - last.positions[joint]).abs(), error + 0.01),
             ControlMode::Velocity => {
                 let way = during.iter().map(|moment| told(moment).abs() * period).sum();
                 let fastest = during.iter().map(|moment| told(moment).abs()).fold(0.0, f64::max);
