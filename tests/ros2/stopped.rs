@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use visuomotor::action::{ControlMode, JointCommand};
 use visuomotor::config::Robot;
+use visuomotor::driver::guard::Guarding;
 use visuomotor::driver::ros2::LinkOptions;
 use visuomotor::driver::widowx::driver::{XsSdkArm, XsSdkOptions};
 use visuomotor::driver::widowx::emulator::xs_sdk::XsSdk;
@@ -125,8 +126,13 @@ fn drives_in_another_process() {
         "widowx" => {
             let settings = RosSettings::loopback("visuomotor", domain).with_namespace("wx250s");
             // That the states are late is not what is tested here, but that they come.
-            let options =
-                XsSdkOptions { patience: 30.0, silence: 5.0, command_gap: 5.0, ..XsSdkOptions::new(settings) };
+            let options = XsSdkOptions {
+                patience: 30.0,
+                silence: 5.0,
+                command_gap: 5.0,
+                guarding: Guarding::Waived,
+                ..XsSdkOptions::new(settings)
+            };
             Box::new(XsSdkArm::connect(&robot("widowx"), options, clock.clone()).unwrap())
         }
         _ => {
@@ -136,7 +142,8 @@ fn drives_in_another_process() {
                 deadline: Duration::from_secs(5),
                 patience: Duration::from_secs(30),
             };
-            Box::new(panda::driver::ros2::connect(&robot("panda"), settings, options, clock.clone()).unwrap())
+            let arm = panda::driver::ros2::connect(&robot("panda"), settings, options, clock.clone()).unwrap();
+            Box::new(arm.guarded_by(Guarding::Waived))
         }
     };
     arm.activate(clock.now(), ControlMode::Velocity).unwrap();

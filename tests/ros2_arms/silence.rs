@@ -2,6 +2,7 @@
 //! clock moved by hand is in the driver's own tests; here it is the real links, topics and switches.
 
 use visuomotor::driver::Grade;
+use visuomotor::driver::guard::Guarding;
 use visuomotor::driver::jaco;
 use visuomotor::driver::panda;
 use visuomotor::driver::sawyer::{self, driver::SawyerOptions};
@@ -145,7 +146,8 @@ fn panda_comes_to_rest_whatever_is_lost_and_its_controller_is_stopped() {
     robot.robot.control_rate_hz = 200.0;
     let stack = panda::emulator::ros2::start(&node("stack", domain), &robot, plant(&robot, 0.0), clock.clone());
     let settings = RosSettings::loopback("visuomotor", domain);
-    let mut arm = panda::driver::ros2::connect(&robot, settings, options(), clock.clone()).unwrap();
+    let arm = panda::driver::ros2::connect(&robot, settings, options(), clock.clone()).unwrap();
+    let mut arm = arm.guarded_by(Guarding::Waived);
     all(&mut arm, &*clock, &robot, &stack.unwrap());
 }
 

@@ -80,7 +80,7 @@ fn a_fault_is_told_in_the_words_of_the_arm() {
         Ok(())
     });
     let report = episode(&mut station, 60.0, &mut listener, &StopFlag::new(), &PATIENT);
-    let words = "the arm stopped and holds: the elbow hit 7 cups";
+    let words = "the arm stopped: the elbow hit 7 cups";
     assert_eq!(report.fault.map(|fault| fault.to_string()).as_deref(), Some(words));
     let Outcome::Aborted { why, .. } = listener.end.unwrap().outcome else { panic!("not aborted") };
     assert_eq!(why, words);
