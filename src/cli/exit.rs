@@ -16,7 +16,6 @@ use crate::driver::{ConnectError, DriverError, GuardFault};
 use crate::recording::RecordingError;
 use crate::runtime::RuntimeError;
 use crate::teleop::DeviceError;
-use crate::transport::LinkError;
 
 /// Stopped by a person.
 const STOPPED: u8 = 1;
@@ -48,8 +47,11 @@ fn kind(error: &(dyn Error + 'static)) -> Option<u8> {
         // A mode that needs a guard, asked for without one.
         return Some(if *error == DriverError::Guard(GuardFault::Missing) { USAGE } else { FAULT });
     }
-    let fault =
-        error.is::<ConnectError>() || error.is::<CameraError>() || error.is::<DeviceError>() || error.is::<LinkError>();
+    #[cfg(feature = "dynamixel")]
+    if error.is::<crate::transport::LinkError>() {
+        return Some(FAULT);
+    }
+    let fault = error.is::<ConnectError>() || error.is::<CameraError>() || error.is::<DeviceError>();
     fault.then_some(FAULT)
 }
 
@@ -83,7 +85,8 @@ mod tests {
         assert_eq!(of(DriverError::Guard(GuardFault::Missing)), 2);
         assert_eq!(of(DriverError::Guard(GuardFault::Ended)), 3);
         assert_eq!(of(stale()), 3);
-        assert_eq!(of(LinkError::Unplugged), 3);
+        #[cfg(feature = "dynamixel")]
+        assert_eq!(of(crate::transport::LinkError::Unplugged), 3);
         assert_eq!(of(DeviceError::Gone { device: "quest", cause: "unplugged".into() }), 3);
         assert_eq!(of(RuntimeError::Driver(DriverError::Silent)), 3);
         assert_eq!(of(RuntimeError::Panicked("index out of bounds".into())), 3);

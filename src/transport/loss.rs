@@ -39,5 +39,4 @@ mod switches {
 
 #[cfg(feature = "fault-controls")]
 pub use switches::lose;
-#[allow(unused_imports, reason = "each wire is a feature of its own")]
 pub(crate) use switches::{incoming_is_lost, outgoing_is_lost};

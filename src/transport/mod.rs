@@ -13,6 +13,7 @@ mod fault;
 mod latency_timer;
 #[cfg(feature = "dynamixel")]
 mod loopback;
+#[cfg(any(feature = "dynamixel", feature = "ros2", feature = "fci"))]
 pub mod loss;
 #[cfg(feature = "dynamixel")]
 mod pty;

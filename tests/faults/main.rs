@@ -1,7 +1,7 @@
 //! The fault matrix: faults x arms, links and modes, each with what the emulated arm did, and a control without its
 //! protection.
 //!
-//! `cargo test --test faults` runs the rows in simulated time. `cargo xtask faults` runs all rows and writes `docs/faults.md`
+//! `cargo test --test faults` runs the rows in simulated time; `-- page OUT PIECE.json ...` joins a matrix made in pieces. `cargo xtask faults` runs all rows and writes `docs/faults.md`
 //! and `docs/faults.json`. The program is its own peer: `arm` and `drive` are processes of a row.
 
 mod arm;
@@ -34,6 +34,8 @@ fn main() -> ExitCode {
         }
         ["row", fault, mode] => report::row(fault, mode_named(mode)),
         ["matrix", filter @ ..] => rows(filter),
+        // A matrix that was made in pieces, on one page.
+        ["page", out, pieces @ ..] => report::join(Path::new(out), pieces),
         // What every test run has: no process, no clock but the one moved by hand.
         filter => rows(&[&["--simulated"], filter].concat()),
     };
@@ -62,7 +64,6 @@ fn rows(arguments: &[&str]) -> anyhow::Result<()> {
             word => selection.words.push(word.into()),
         }
     }
-    let begun = std::time::Instant::now();
     let mut findings = Vec::new();
     for fault in simulated::Fault::ALL.into_iter().filter(|_| selection.simulated) {
         for mode in [ControlMode::Position, ControlMode::Velocity, ControlMode::Torque] {
@@ -90,7 +91,7 @@ fn rows(arguments: &[&str]) -> anyhow::Result<()> {
             }
         }
     }
-    report::end(&findings, begun.elapsed(), selection.out.as_deref())
+    report::end(&findings, selection.out.as_deref())
 }
 
 /// Which rows are run.

@@ -3,7 +3,6 @@
 use std::fmt::Write;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use visuomotor::action::ControlMode;
 
@@ -72,7 +71,7 @@ pub fn row(fault: &str, mode: ControlMode) -> anyhow::Result<()> {
 }
 
 /// Counts, writes, and fails when a row is red.
-pub fn end(findings: &[Finding], took: Duration, out: Option<&Path>) -> anyhow::Result<()> {
+pub fn end(findings: &[Finding], out: Option<&Path>) -> anyhow::Result<()> {
     let rows: Vec<&Finding> = findings.iter().filter(|f| f.without.is_none()).collect();
     let skipped = rows.iter().filter(|f| f.skipped.is_some()).count();
     let green = rows.iter().filter(|f| f.skipped.is_none() && f.green).count();
@@ -80,10 +79,7 @@ pub fn end(findings: &[Finding], took: Duration, out: Option<&Path>) -> anyhow::
     let controls: Vec<&Finding> = findings.iter().filter(|f| f.without.is_some() && f.skipped.is_none()).collect();
     let safe = controls.iter().filter(|f| f.green).count();
     if let Some(folder) = out {
-        std::fs::create_dir_all(folder)?;
-        std::fs::write(folder.join("faults.json"), serde_json::to_string_pretty(findings)? + "\n")?;
-        std::fs::write(folder.join("faults.md"), page(findings, took)?)?;
-        println!("written: {}", folder.join("faults.md").display());
+        write(folder, findings)?;
     }
     if !controls.is_empty() {
         println!("controls: {} red as they must be, {safe} safe without the protection", controls.len() - safe);
@@ -93,7 +89,24 @@ pub fn end(findings: &[Finding], took: Duration, out: Option<&Path>) -> anyhow::
     Ok(())
 }
 
-fn page(findings: &[Finding], took: Duration) -> Result<String, std::fmt::Error> {
+fn write(folder: &Path, findings: &[Finding]) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    std::fs::write(folder.join("faults.json"), serde_json::to_string_pretty(findings)? + "\n")?;
+    std::fs::write(folder.join("faults.md"), page(findings)?)?;
+    println!("written: {}", folder.join("faults.md").display());
+    Ok(())
+}
+
+/// One page of pieces that were run apart.
+pub fn join(folder: &Path, pieces: &[&str]) -> anyhow::Result<()> {
+    let mut findings: Vec<Finding> = Vec::new();
+    for piece in pieces {
+        findings.extend(serde_json::from_str::<Vec<Finding>>(&std::fs::read_to_string(piece)?)?);
+    }
+    write(folder, &findings)
+}
+
+fn page(findings: &[Finding]) -> Result<String, std::fmt::Error> {
     let mut page = String::from(
         "# Fault matrix\n\nWritten by `cargo xtask faults`; not edited by hand. A row injects a fault while the arm sways and \
          measures the emulated arm. *Travelled / allowed* is the joint that came closest to its bound: speed x (detection bound \
@@ -102,7 +115,12 @@ fn page(findings: &[Finding], took: Duration) -> Result<String, std::fmt::Error>
          tenth of its speed. *Control* is the same row with its protection switched off in a test build: **red** shows that the \
          protection matters, *safe* that something else stops the arm too (the controller's own time-out, or another check).\n\n",
     );
-    writeln!(page, "{} rows and controls in {:.0} s.\n", findings.len(), took.as_secs_f64())?;
+    let rows = findings.iter().filter(|f| f.without.is_none());
+    let count = |of: &dyn Fn(&Finding) -> bool| rows.clone().filter(|f| of(f)).count();
+    let skipped = count(&|f| f.skipped.is_some());
+    let green = count(&|f| f.skipped.is_none() && f.green);
+    let red = count(&|f| f.skipped.is_none() && !f.green);
+    writeln!(page, "{green} rows green, {red} red, {skipped} skipped.\n")?;
     let mut link = "";
     for (index, finding) in findings.iter().enumerate().filter(|(_, f)| f.without.is_none()) {
         if finding.link != link {

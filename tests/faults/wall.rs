@@ -259,7 +259,7 @@ fn measure(
     judge(fault, link, mode, &turns, at, finding)?;
     drop(arm);
     if matches!(fault, Fault::Paused(15 | 50)) && off.is_empty() {
-        let over = finding.seen.iter().any(|line| line.contains("ended") || line.contains("stopped"));
+        let over = finding.seen.iter().any(|line| line.contains("ended"));
         anyhow::ensure!(!over, "a short pause ended the motion: {}", finding.seen.join(" | "));
     }
     if matches!(fault, Fault::Signal(..)) && off.is_empty() {
