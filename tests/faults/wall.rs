@@ -100,6 +100,8 @@ impl Fault {
             // Nothing needs to be noticed: the pause is shorter than any time-out.
             Fault::Paused(ms @ (15 | 50)) => ms as f64 * 1e-3,
             Fault::Signal(..) => 0.02,
+            // A controller that hears nothing and has no time-out can only be switched off, by a service: after the ramp.
+            Fault::BothLost if matches!(link, Link::PandaRos2Control | Link::WidowxXsSdk) => states + 0.1,
             Fault::StatesLost | Fault::BothLost => states,
             // The camera's oldest image and one policy period.
             Fault::PolicySlow => 0.5,
@@ -377,12 +379,14 @@ fn judge(
     // Where a pause may be survived, only what happens until the program runs again is the fault's doing.
     let end = match fault {
         Fault::Paused(ms) => at + ms as f64 * 1e-3,
-        Fault::Hogged(ms) => at + ms as f64 * 1e-3,
+        // Nobody runs meanwhile, the arm's controller neither: what it does right after counts too.
+        Fault::Hogged(ms) => at + ms as f64 * 1e-3 + 0.3,
         // The sleep begins with the next decision.
         Fault::PolicySlow => at + 1.2,
         _ => f64::INFINITY,
     };
     let judged: Vec<&Turn> = after.iter().filter(|turn| turn.at <= end).collect();
+    anyhow::ensure!(!judged.is_empty(), "the trace does not cover the time to judge");
     let joint = (0..before.velocities.len())
         .max_by(|&a, &b| before.velocities[a].abs().total_cmp(&before.velocities[b].abs()))
         .unwrap_or_default();
