@@ -100,12 +100,10 @@ impl Fault {
             // Nothing needs to be noticed: the pause is shorter than any time-out.
             Fault::Paused(ms @ (15 | 50)) => ms as f64 * 1e-3,
             Fault::Signal(..) => 0.02,
-            // A controller that hears nothing and has no time-out can only be switched off, by a service: after the ramp.
-            Fault::BothLost if matches!(link, Link::PandaRos2Control | Link::WidowxXsSdk) => states + 0.1,
-            Fault::StatesLost | Fault::BothLost => states,
+            Fault::StatesLost => states,
             // The camera's oldest image and one policy period.
             Fault::PolicySlow => 0.5,
-            // The controller's own time-out, else the guard's.
+            // A controller that hears nothing is stopped by its own time-out, else by the guard, or switched off by a service.
             _ => match link {
                 Link::PandaFci => 0.05,
                 Link::PandaRos2Control | Link::WidowxXsSdk => 0.15,

@@ -56,6 +56,7 @@ fn settings_of(launch: &Launch, robot: &Robot, node: &str) -> anyhow::Result<Ros
     Ok(match (&launch.link.namespace, arm(robot)?) {
         (Some(namespace), _) => settings.with_namespace(namespace),
         (None, Arm::WidowX) => settings.with_namespace(WIDOWX),
+        (None, Arm::Jaco) => jaco::driver::in_namespace(robot, settings),
         (None, _) => settings,
     })
 }
@@ -218,6 +219,16 @@ mod tests {
         launch.link.command_timeout = Some(0.06);
         let tight = patience(&launch, jaco::driver::default_options()).unwrap();
         assert_eq!((tight.stale, tight.deadline), (ms(200), ms(60)));
+    }
+
+    /// An emulated Jaco used to stand outside the namespace in which its driver looks for it.
+    #[test]
+    fn an_emulated_arm_is_where_its_driver_looks() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        for (name, namespace) in [("jaco_j2s7s300", "/j2s7s300_driver"), ("widowx", "/wx250s")] {
+            let robot = Robot::load(root, name).unwrap();
+            assert_eq!(settings_of(&launch(), &robot, "controller").unwrap().namespace, namespace);
+        }
     }
 
     #[test]

@@ -113,8 +113,8 @@ pub fn check(robot: &Robot, settings: RosSettings, options: LinkOptions, clock: 
     check_arm(&robot.robot.name, connect(robot, settings, options, clock), Duration::from_secs(2))
 }
 
-/// The maker's namespace where none is given.
-pub(super) fn in_namespace(robot: &Robot, settings: RosSettings) -> RosSettings {
+/// The maker's namespace where none is given: also where an emulated arm is to be found.
+pub fn in_namespace(robot: &Robot, settings: RosSettings) -> RosSettings {
     if settings.namespace.trim_end_matches('/').is_empty() {
         settings.with_namespace(&wire::namespace(limits::kind(robot)))
     } else {
