@@ -1,6 +1,6 @@
 //! What an image shows, in four numbers: enough to know the same image again and to tell that there is nothing to see.
 
-/// At most about so many pixels are looked at for brightness; the fingerprint takes all of them.
+/// Upper bound of the pixels sampled for brightness; the fingerprint takes all of them.
 const SAMPLES: usize = 16_384;
 /// A pixel whose colors are all this dark shows nothing; a covered lens with sensor noise stays below.
 const DARK: u8 = 16;

@@ -58,7 +58,7 @@ pub enum Delivery {
     OnDemand,
     /// They come by themselves, and asking for the newest costs nothing.
     Stream {
-        /// Time between two; learned when nobody says it.
+        /// Time between two; learned where it is not set.
         period: Option<Duration>,
     },
 }

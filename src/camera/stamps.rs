@@ -223,7 +223,7 @@ mod tests {
             let captured = stamps.captured(stamp(sent), at(came), WALL + i128::from(came) * MS).unwrap();
             at(came).since(captured).as_millis()
         };
-        // They take 30, 10 and 50 ms; nobody can know.
+        // They take 30, 10 and 50 ms; it cannot be known.
         assert_eq!(take(100, 130), 40);
         assert_eq!(take(200, 210), 40);
         // Less what two clocks may have drifted apart meanwhile.

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use super::super::{Delivery, ImageFault};
 use super::*;
 
-/// A camera that gives what it is told.
+/// A camera that returns scripted images.
 struct Told {
     image: Option<Image>,
     settings: LivenessSettings,

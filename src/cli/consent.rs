@@ -20,7 +20,7 @@ pub enum Said {
     Yes(String),
     /// No, by whom.
     No(String),
-    /// There is nobody to ask.
+    /// No operator to ask.
     Nobody,
 }
 
