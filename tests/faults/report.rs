@@ -108,7 +108,7 @@ pub fn join(folder: &Path, pieces: &[&str]) -> anyhow::Result<()> {
 
 fn page(findings: &[Finding]) -> Result<String, std::fmt::Error> {
     let mut page = String::from(
-        "# Fault matrix\n\nWritten by `cargo xtask faults`; not edited by hand. A row injects a fault while the arm sways and \
+        "# Fault matrix\n\nWritten by `cargo xtask faults`, in one run or joined from pieces; not edited by hand. A row injects a fault while the arm sways and \
          measures the emulated arm. *Travelled / allowed* is the joint that came closest to its bound: speed x (detection bound \
          + one control period + the longest stall of the emulated arm's process) + braking distance + what its controller had \
          already been told + 0.015 rad that the gauge cannot tell from rest. *Slower after* is when the fastest joint had lost a \
