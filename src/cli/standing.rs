@@ -4,22 +4,20 @@ use std::time::Duration;
 
 use super::station::activate;
 use crate::action::ControlMode;
-use crate::driver::{ArmDriver, DriverError};
-use crate::observation::JointVector;
+use crate::driver::{ArmDriver, DriverError, Motion, Standstill, Stillness};
 use crate::runtime::RuntimeError;
 use crate::time::Clock;
 
-/// How long an arm is watched after it was told to hold, and how often it is read.
-const WATCHED: Duration = Duration::from_millis(500);
+/// What counts as standing after the arm was told to hold.
+const STILLNESS: Stillness = Stillness { motion: 0.01, window: Duration::from_millis(500), states: 2 };
+/// How often its state is read.
 const LOOK: Duration = Duration::from_millis(20);
 /// How long a state is waited for that shows it.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// The arm takes over its load in this time: a servo gives way a little until it carries it.
 const SETTLING: Duration = Duration::from_millis(200);
-/// Joint motion within the watched time that still is standing \[rad\].
-const STANDS: f64 = 0.01;
 
-/// Clears what can be cleared, activates the arm where it is, and looks whether it stands. Answers, in words, what its state
+/// Clears what can be cleared, activates the arm where it is, and looks whether it stands. Returns, in words, what its state
 /// showed. `nap` sleeps.
 pub fn recover(
     arm: &mut dyn ArmDriver,
@@ -34,54 +32,38 @@ pub fn recover(
     let moved = watch(arm, clock, nap)?;
     Ok(format!(
         "the arm holds: its state shows no joint moved by more than {moved:.4} rad in {} s",
-        WATCHED.as_secs_f64()
+        STILLNESS.window.as_secs_f64()
     ))
 }
 
-/// Largest joint motion while the arm is watched \[rad\]; an error if that is not standing.
+/// Largest joint motion while the arm is watched \[rad\]; an error as soon as that is not standing.
 fn watch(arm: &mut dyn ArmDriver, clock: &dyn Clock, nap: &mut dyn FnMut(Duration)) -> Result<f64, RuntimeError> {
     let words = |arm: &dyn ArmDriver, error| match error {
         DriverError::Fault(code) => RuntimeError::Fault(arm.fault_text(code)),
         error => RuntimeError::Driver(error),
     };
-    let (start, mut first) = (clock.now(), None);
-    let mut most = (0, 0.0);
+    let (start, mut still) = (clock.now(), Standstill::new(STILLNESS));
     loop {
-        let last = match arm.read(clock.now()) {
+        match arm.read(clock.now()) {
             Ok(sensed) => {
-                let from = first.get_or_insert(sensed);
-                let moved = farthest(&from.joint_positions, &sensed.joint_positions);
-                // Written so that NaN counts as moving.
-                if !(moved.1 <= most.1) {
-                    most = moved;
+                // By the stamps of what was measured: the same measurement again and again shows nothing.
+                still.see(sensed.measured_at, &sensed.joint_positions);
+                if let Some(Motion { joint, by }) = still.moved() {
+                    return Err(RuntimeError::NotStanding { joint, moved: by, limit: STILLNESS.motion });
                 }
-                Some(sensed)
+                if still.stands(sensed.measured_at) {
+                    return Ok(still.farthest().by);
+                }
             }
-            // An answer may be missed; that the arm stands is shown by one that came.
-            Err(DriverError::Silent) => None,
+            // A state may be missed; that the arm stands is shown by one that came.
+            Err(DriverError::Silent) => {}
             Err(error) => return Err(words(arm, error)),
-        };
-        // By the stamps of what was measured: the same measurement again and again shows nothing.
-        if first.zip(last).is_some_and(|(first, last)| last.measured_at.since(first.measured_at) >= WATCHED) {
-            break;
         }
         if clock.now().since(start) >= PATIENCE {
             return Err(RuntimeError::HoldUnconfirmed { seconds: PATIENCE.as_secs_f64() });
         }
         nap(LOOK);
     }
-    let (joint, moved) = most;
-    if moved <= STANDS { Ok(moved) } else { Err(RuntimeError::NotStanding { joint, moved, limit: STANDS }) }
-}
-
-/// The joint that is farthest from where it was, and how far \[rad\]; one that is missing or NaN is infinitely far.
-fn farthest(then: &JointVector, now: &JointVector) -> (usize, f64) {
-    if then.len() != now.len() {
-        return (0, f64::INFINITY);
-    }
-    let off =
-        then.iter().zip(now.iter()).map(|(a, b)| (a - b).abs()).map(|d| if d.is_nan() { f64::INFINITY } else { d });
-    off.enumerate().fold((0, 0.0), |most, one| if one.1 > most.1 { one } else { most })
 }
 
 #[cfg(test)]

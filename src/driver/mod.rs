@@ -18,12 +18,14 @@ mod plant;
 pub mod ros2;
 #[cfg(feature = "ros2")]
 pub mod sawyer;
+mod standing;
 pub mod widowx;
 
 pub use check::{CheckReport, Finding, Grade};
 pub use error::{ConnectError, DriverError, FaultCode, GuardFault};
 pub use maker::{MakerJoint, check_limits};
 pub use plant::{Drive, Plant, PointPlant};
+pub use standing::{Motion, Standstill, Stillness};
 
 use crate::action::{ControlMode, JointCommand};
 use crate::observation::Proprioception;

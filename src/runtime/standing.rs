@@ -7,18 +7,16 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::driver::{ArmDriver, DriverError};
-use crate::observation::{JointVector, Proprioception};
+use crate::driver::{ArmDriver, DriverError, Motion, Standstill, Stillness};
+use crate::observation::Proprioception;
 use crate::time::{Clock, SystemClock, Timestamp};
 
+/// What counts as standing: 5 mrad in a tenth of a second is 0.05 rad/s, above any encoder's noise.
+const STILLNESS: Stillness = Stillness { motion: 0.005, window: WINDOW, states: 3 };
 /// How long every joint must stay in place.
 const WINDOW: Duration = Duration::from_millis(100);
 /// Longest wait for that: the slowest arm brakes in less.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Largest motion of a joint within the window \[rad\]: 0.05 rad/s, above any encoder's noise.
-const STILL: f64 = 0.005;
-/// Fewest states within the window: one state says nothing of motion.
-const FEWEST: u32 = 3;
 /// Time between two looks.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -81,21 +79,18 @@ impl fmt::Display for Hold {
     }
 }
 
-/// Judges states, oldest first. Pure: time is an argument.
+/// Judges the states that follow a hold, oldest first. Pure: time is an argument.
 #[derive(Clone, Debug)]
 pub struct StandingWatch {
     told: Timestamp,
-    /// Begin of the present window and where the joints were then.
-    began: Option<(Timestamp, JointVector)>,
+    still: Standstill,
     newest: Option<Timestamp>,
-    states: u32,
-    worst: Option<(usize, f64)>,
 }
 
 impl StandingWatch {
     /// The arm was told to hold at `told`.
     pub fn new(told: Timestamp) -> Self {
-        Self { told, began: None, newest: None, states: 0, worst: None }
+        Self { told, still: Standstill::new(STILLNESS), newest: None }
     }
 
     /// Takes a state; returns the hold once it is confirmed, or given up at `now`.
@@ -104,46 +99,20 @@ impl StandingWatch {
         let new = state.filter(|s| s.measured_at > self.told && self.newest.is_none_or(|at| s.measured_at > at));
         if let Some(state) = new {
             self.newest = Some(state.measured_at);
-            if self.stays(state) {
+            self.still.see(state.measured_at, &state.joint_positions);
+            if self.still.stands(state.measured_at) {
                 return Some(Hold::Standing { after: now.since(self.told).as_secs_f64() });
             }
         }
         if now.since(self.told) < PATIENCE {
             return None;
         }
-        Some(Hold::Unconfirmed(match self.worst {
-            Some((joint, by)) if now.since(self.newest.unwrap_or(self.told)) <= WINDOW * 3 => {
+        Some(Hold::Unconfirmed(match self.still.moved() {
+            Some(Motion { joint, by }) if now.since(self.newest.unwrap_or(self.told)) <= WINDOW * 3 => {
                 Doubt::Moving { joint, by }
             }
             _ => Doubt::NoState,
         }))
-    }
-
-    fn stays(&mut self, state: &Proprioception) -> bool {
-        let here = &state.joint_positions;
-        let Some((began, there)) = self.began.filter(|(_, there)| there.len() == here.len()) else {
-            self.restart(state);
-            return false;
-        };
-        let mut worst = (0, 0.0);
-        for (joint, (a, b)) in here.iter().zip(there.iter()).enumerate() {
-            let by = (a - b).abs();
-            // Negated so that a position that is NaN counts as motion.
-            if !(by <= worst.1) {
-                worst = (joint, by);
-            }
-        }
-        if !(worst.1 <= STILL) {
-            self.worst = Some(worst);
-            self.restart(state);
-            return false;
-        }
-        self.states += 1;
-        state.measured_at.since(began) >= WINDOW && self.states >= FEWEST
-    }
-
-    fn restart(&mut self, state: &Proprioception) {
-        (self.began, self.states) = (Some((state.measured_at, state.joint_positions)), 1);
     }
 }
 
@@ -163,6 +132,7 @@ pub fn confirm(arm: &mut (dyn ArmDriver + 'static), told: Timestamp, clock: &Sys
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::observation::JointVector;
 
     fn at(ms: u64) -> Timestamp {
         Timestamp::from_nanos(ms * 1_000_000)

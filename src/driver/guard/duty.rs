@@ -4,9 +4,10 @@ use std::io::{self, BufReader, ErrorKind, Read, Write};
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
-use super::brake::{Brake, Standstill, open};
+use super::brake::{Brake, open};
 use super::message::{Frames, Hello, Word};
 use super::watch::{Duty, Stopping, Trip, Watch};
+use crate::driver::Standstill;
 use crate::time::{Clock, SystemClock, Timestamp};
 use crate::transport::ros2::{RosNode, RosSettings};
 

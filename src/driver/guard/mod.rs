@@ -32,7 +32,7 @@ mod process;
 mod token;
 mod watch;
 
-pub use brake::{Brake, Standstill};
+pub use brake::Brake;
 pub use duty::{Watched, watch};
 pub use heart::Heart;
 pub use listen::listen;
@@ -40,6 +40,8 @@ pub use message::{Controller, Frame, Frames, Hello, Malformed, VERSION, Word};
 pub use process::{Guard, GuardError, Guarding, LIMIT, fault_of};
 pub use token::Token;
 pub use watch::{Duty, Stopping, Trip, Watch};
+
+pub use super::standing::Standstill;
 
 use std::sync::Arc;
 use std::time::Duration;
