@@ -6,9 +6,8 @@ use std::sync::Arc;
 use anyhow::Context;
 use clap::Args;
 
-use super::link::{self, LinkArguments};
+use super::link::{self, ArmArguments};
 use super::realtime;
-use crate::config::{Launch, Robot};
 use crate::driver::{CheckReport, Finding, Grade};
 use crate::time::SystemClock;
 
@@ -18,14 +17,9 @@ use crate::time::SystemClock;
     after_help = "Examples:\n  visuomotor check --robot widowx --driver dynamixel\n  visuomotor check --robot panda --driver fci --address 172.16.0.2 --out results/check.json\n  visuomotor check --robot jaco_j2s7s300 --driver ros2\n\nNothing moves and torque stays as it is. Exit code 0: fit, perhaps with remarks; 1: not fit; 3: nobody answers."
 )]
 pub struct CheckArguments {
-    /// Arm: a folder under robots/
-    #[arg(long)]
-    pub robot: String,
-    /// Launch file with a [link] table to start from
-    #[arg(long, default_value = "launch/widowx_kitchen.toml")]
-    pub launch: PathBuf,
+    /// The arm, and where it is
     #[command(flatten)]
-    pub link: LinkArguments,
+    pub arm: ArmArguments,
     /// List what is good too, not only what is not
     #[arg(long)]
     pub all: bool,
@@ -36,10 +30,7 @@ pub struct CheckArguments {
 
 /// Runs the command.
 pub fn check(arguments: &CheckArguments) -> anyhow::Result<u8> {
-    let (mut launch, root) = Launch::load(&arguments.launch)?;
-    anyhow::ensure!(arguments.link.driver.is_some(), "--driver is missing: dynamixel, ros2 or fci");
-    arguments.link.apply(&mut launch);
-    let robot = Robot::load(&root, &arguments.robot)?;
+    let (launch, robot) = arguments.arm.load()?;
     let report = match link::check(&launch, &robot, &Arc::new(SystemClock::new())) {
         Ok(mut report) => {
             report.findings.extend(realtime::findings(&launch));

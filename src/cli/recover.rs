@@ -1,15 +1,13 @@
 //! `visuomotor recover`: clears an arm's faults and leaves it holding where it is, after somebody said so.
 
 use std::io::BufRead;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
 
 use super::consent::what_recovery_does;
-use super::link::{self, LinkArguments};
+use super::link::{self, ArmArguments};
 use super::standing;
-use crate::config::{Launch, Robot};
 use crate::time::SystemClock;
 
 /// Arguments of `visuomotor recover`.
@@ -18,14 +16,9 @@ use crate::time::SystemClock;
     after_help = "Examples:\n  visuomotor recover --robot widowx --driver dynamixel\n  visuomotor recover --robot panda --driver fci --address 172.16.0.2\n  visuomotor recover --robot sawyer --driver ros2 --yes\n\nIt says what it is about to do and asks. The arm goes nowhere; it is said to hold only if its state shows it. Exit code 0: it holds; 1: not allowed, nothing was done; 3: it did not recover, or that it holds could not be confirmed."
 )]
 pub struct RecoverArguments {
-    /// Arm: a folder under robots/
-    #[arg(long)]
-    pub robot: String,
-    /// Launch file with a [link] table to start from
-    #[arg(long, default_value = "launch/widowx_kitchen.toml")]
-    pub launch: PathBuf,
+    /// The arm, and where it is
     #[command(flatten)]
-    pub link: LinkArguments,
+    pub arm: ArmArguments,
     /// Do not ask: somebody stands by the arm and has decided already
     #[arg(long)]
     pub yes: bool,
@@ -33,10 +26,7 @@ pub struct RecoverArguments {
 
 /// Runs the command.
 pub fn recover(arguments: &RecoverArguments) -> anyhow::Result<u8> {
-    let (mut launch, root) = Launch::load(&arguments.launch)?;
-    anyhow::ensure!(arguments.link.driver.is_some(), "--driver is missing: dynamixel, ros2 or fci");
-    arguments.link.apply(&mut launch);
-    let robot = Robot::load(&root, &arguments.robot)?;
+    let (launch, robot) = arguments.arm.load()?;
     let whereabouts = link::whereabouts(&launch, &robot)?;
     say!("{} over {whereabouts} is about to recover", robot.robot.name);
     say!("{}", what_recovery_does(launch.driver.name(), &robot.robot.name));

@@ -1,4 +1,4 @@
-//! Which arm, over what: the arguments that `evaluate`, `check` and `simulate` share, and the driver they name.
+//! Which arm, over what: the arguments that commands share, and the driver they name.
 //!
 //! One file per wire; `absent.rs` stands in for a wire that this program was built without.
 
@@ -44,6 +44,31 @@ pub struct LinkArguments {
     /// Who lays the scene and judges: a socket of `visuomotor simulate`, or `person` at this terminal
     #[arg(long)]
     pub stage: Option<String>,
+}
+
+/// Which arm a command is about that drives none: `check` and `recover`.
+#[derive(Args, Debug)]
+pub struct ArmArguments {
+    /// Arm: a folder under robots/
+    #[arg(long)]
+    pub robot: String,
+    /// Launch file with a [link] table to start from
+    #[arg(long, default_value = "launch/widowx_kitchen.toml")]
+    pub launch: PathBuf,
+    /// Where it is
+    #[command(flatten)]
+    pub link: LinkArguments,
+}
+
+impl ArmArguments {
+    /// The launch file's settings with what is given here put over them, and the arm's description.
+    pub fn load(&self) -> anyhow::Result<(Launch, Robot)> {
+        let (mut launch, root) = Launch::load(&self.launch)?;
+        anyhow::ensure!(self.link.driver.is_some(), "--driver is missing: dynamixel, ros2 or fci");
+        self.link.apply(&mut launch);
+        let robot = Robot::load(&root, &self.robot)?;
+        Ok((launch, robot))
+    }
 }
 
 /// What stands behind the arm.
