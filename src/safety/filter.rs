@@ -433,5 +433,5 @@ mod tests;
 #[path = "mode_tests.rs"]
 mod mode_tests;
 #[cfg(test)]
-#[path = "truth_tests.rs"]
+#[path = "truth_tests/mod.rs"]
 mod truth_tests;
