@@ -67,43 +67,17 @@ impl std::fmt::Display for Approach {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+    use std::sync::{Arc, Mutex};
 
     use super::*;
-    use crate::action::{ActionBounds, ControlMode, JointCommand};
+    use crate::action::ActionBounds;
     use crate::config::{ControlLaw, ControlSetting, GripperPolicy, Robot};
     use crate::control::Controller;
-    use crate::driver::{ArmDriver, Capabilities, ConnectError, DriverError};
     use crate::kinematics::Chain;
-    use crate::observation::Proprioception;
-    use crate::runtime::fake::FakeArm;
+    use crate::runtime::fake::{Call, FakeArm, SeenArm};
     use crate::runtime::{Posture, Station, StopFlag, Timing, go_to};
     use crate::safety::SafetyFilter;
     use crate::time::{ManualClock, Timestamp};
-
-    /// A fake arm that keeps the positions it was sent.
-    struct Sent(FakeArm, std::sync::Arc<std::sync::Mutex<Vec<(Timestamp, JointVector)>>>);
-
-    impl ArmDriver for Sent {
-        fn capabilities(&self) -> &Capabilities {
-            self.0.capabilities()
-        }
-        fn activate(&mut self, now: Timestamp, mode: ControlMode) -> Result<(), DriverError> {
-            self.0.activate(now, mode)
-        }
-        fn read(&mut self, now: Timestamp) -> Result<Proprioception, DriverError> {
-            self.0.read(now)
-        }
-        fn write(&mut self, now: Timestamp, command: &JointCommand) -> Result<(), DriverError> {
-            self.1.lock().unwrap().push((now, command.joints));
-            self.0.write(now, command)
-        }
-        fn hold(&mut self, now: Timestamp) -> Result<(), DriverError> {
-            self.0.hold(now)
-        }
-        fn recover(&mut self, now: Timestamp) -> Result<(), ConnectError> {
-            self.0.recover(now)
-        }
-    }
 
     #[test]
     fn no_joint_is_sent_faster_than_was_announced() {
@@ -116,15 +90,21 @@ mod tests {
                 let mut to = home;
                 (to[0], to[2]) = (home[0] + 0.6, home[2] + 0.2);
                 let approach = Approach::plan(&robot.joint_names(), home, to, speed);
-                let kept = std::sync::Arc::default();
+                let kept = Arc::<Mutex<Vec<(Timestamp, JointVector)>>>::default();
                 let (arm, _) = FakeArm::at(home, 1.0);
+                let keep = Arc::clone(&kept);
+                let arm = SeenArm::new(Box::new(arm), move |now, call| {
+                    if let Call::Write(command) = call {
+                        keep.lock().unwrap().push((now, command.joints));
+                    }
+                });
                 let period = Duration::from_millis(200);
                 let controller =
                     Controller::new(&robot, chain.clone(), ActionBounds::BRIDGE, GripperPolicy::Direct, period)
                         .with_law(&robot, &ControlSetting { law, ..Default::default() })
                         .unwrap();
                 let mut station = Station {
-                    arm: Box::new(Sent(arm, std::sync::Arc::clone(&kept))),
+                    arm: Box::new(arm),
                     cameras: Vec::new(),
                     chain: chain.clone(),
                     controller,

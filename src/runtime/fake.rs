@@ -184,6 +184,69 @@ impl ArmDriver for FakeArm {
     }
 }
 
+/// What is asked of an arm.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Call<'a> {
+    /// [`ArmDriver::activate`].
+    Activate(ControlMode),
+    /// [`ArmDriver::read`].
+    Read,
+    /// [`ArmDriver::write`].
+    Write(&'a JointCommand),
+    /// [`ArmDriver::hold`].
+    Hold,
+    /// [`ArmDriver::recover`].
+    Recover,
+}
+
+/// An arm whose calls are seen before it gets them: to record them, to count, to be slow.
+pub struct SeenArm<F> {
+    arm: Box<dyn ArmDriver>,
+    see: F,
+}
+
+impl<F: FnMut(Timestamp, Call<'_>) + Send> SeenArm<F> {
+    /// `see` is called first, on the thread that calls.
+    pub fn new(arm: Box<dyn ArmDriver>, see: F) -> Self {
+        Self { arm, see }
+    }
+}
+
+impl<F: FnMut(Timestamp, Call<'_>) + Send> ArmDriver for SeenArm<F> {
+    fn capabilities(&self) -> &Capabilities {
+        self.arm.capabilities()
+    }
+
+    fn activate(&mut self, now: Timestamp, mode: ControlMode) -> Result<(), DriverError> {
+        (self.see)(now, Call::Activate(mode));
+        self.arm.activate(now, mode)
+    }
+
+    fn read(&mut self, now: Timestamp) -> Result<Proprioception, DriverError> {
+        (self.see)(now, Call::Read);
+        self.arm.read(now)
+    }
+
+    fn write(&mut self, now: Timestamp, command: &JointCommand) -> Result<(), DriverError> {
+        (self.see)(now, Call::Write(command));
+        self.arm.write(now, command)
+    }
+
+    fn hold(&mut self, now: Timestamp) -> Result<(), DriverError> {
+        (self.see)(now, Call::Hold);
+        self.arm.hold(now)
+    }
+
+    fn recover(&mut self, now: Timestamp) -> Result<(), ConnectError> {
+        (self.see)(now, Call::Recover);
+        self.arm.recover(now)
+    }
+
+    fn fault_text(&self, fault: FaultCode) -> String {
+        self.arm.fault_text(fault)
+    }
+}
+
 /// What a fake camera shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u8)]

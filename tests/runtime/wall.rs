@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use visuomotor::action::{ControlMode, JointCommand};
-use visuomotor::driver::{ArmDriver, Capabilities, ConnectError, DriverError};
+use visuomotor::driver::DriverError;
 use visuomotor::episode::Outcome;
-use visuomotor::observation::Proprioception;
+use visuomotor::runtime::fake::{Call, SeenArm};
 use visuomotor::runtime::{
     DeadlineBudget, EpisodeReport, Posture, Realtime, RuntimeError, Station, StopFlag, Timing, WallOptions, go_to,
     run_episode,
@@ -122,35 +121,16 @@ fn the_control_thread_stops_even_while_a_decision_hangs() {
     assert!(report.fault.is_none(), "{:?}", report.fault);
 }
 
-/// An arm whose bus is slow.
-struct SlowArm(Box<dyn ArmDriver>);
-
-impl ArmDriver for SlowArm {
-    fn capabilities(&self) -> &Capabilities {
-        self.0.capabilities()
-    }
-    fn activate(&mut self, now: Timestamp, mode: ControlMode) -> Result<(), DriverError> {
-        self.0.activate(now, mode)
-    }
-    fn read(&mut self, now: Timestamp) -> Result<Proprioception, DriverError> {
-        std::thread::sleep(Duration::from_millis(70));
-        self.0.read(now)
-    }
-    fn write(&mut self, now: Timestamp, command: &JointCommand) -> Result<(), DriverError> {
-        self.0.write(now, command)
-    }
-    fn hold(&mut self, now: Timestamp) -> Result<(), DriverError> {
-        self.0.hold(now)
-    }
-    fn recover(&mut self, now: Timestamp) -> Result<(), ConnectError> {
-        self.0.recover(now)
-    }
-}
-
 #[test]
 fn a_loop_that_keeps_missing_deadlines_is_ended() {
     let (mut station, arm, _) = station();
-    wrap(&mut station, |arm| Box::new(SlowArm(arm)));
+    // A slow bus.
+    let slow = |_: Timestamp, call: Call<'_>| {
+        if call == Call::Read {
+            std::thread::sleep(Duration::from_millis(70));
+        }
+    };
+    wrap(&mut station, |arm| Box::new(SeenArm::new(arm, slow)));
     let millis = Duration::from_millis;
     let budget = DeadlineBudget { warn: millis(20), hold: millis(80), stop: millis(240) };
     let options = WallOptions { budget, ..Default::default() };
