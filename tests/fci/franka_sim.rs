@@ -216,13 +216,23 @@ fn two_hundred_newton_meters_at_once_are_ramped_and_the_robot_does_not_object() 
     torque[6] = 200.0;
     let step = JointCommand::torque(JointVector::from_slice(&torque), 1.0);
     arm.write(clock.now(), &step).unwrap();
-    std::thread::sleep(Duration::from_millis(30));
-    arm.hold(clock.now()).unwrap();
-    std::thread::sleep(Duration::from_millis(300));
+    let until = clock.now() + LONG;
+    // Cycles until there are `count`, or a fault ends the motion.
+    let collect = |arm: &mut FciArm, cycles: &mut Vec<Cycle>, count: usize| {
+        while cycles.len() < count && arm.health().fault.is_none() {
+            assert!(clock.now() < until, "only {} cycles: {}", cycles.len(), arm.words());
+            cycles.extend(std::iter::from_fn(|| arm.next_cycle()));
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    };
     let mut cycles = Vec::new();
-    while let Some(cycle) = arm.next_cycle() {
-        cycles.push(cycle);
+    while cycles.iter().filter(|cycle: &&Cycle| cycle.sent[6] > 0.0).count() < 20 && arm.health().fault.is_none() {
+        let count = cycles.len() + 1;
+        collect(&mut arm, &mut cycles, count);
     }
+    arm.hold(clock.now()).unwrap();
+    let count = cycles.len() + 300;
+    collect(&mut arm, &mut cycles, count);
     let most = cycles.iter().map(|cycle| cycle.sent[6]).fold(0.0, f64::max);
     assert!(most > 1.0 && most <= 12.0, "{most} Nm");
     for pair in cycles.windows(2).filter(|pair| pair[1].robot_ms == pair[0].robot_ms + 1) {
@@ -256,10 +266,11 @@ fn a_killed_simulator_is_found_again_without_a_jump() {
     while arm.next_cycle().is_some() {}
     let fresh = arm.health().q;
     arm.activate(clock.now(), ControlMode::Position).unwrap();
-    std::thread::sleep(Duration::from_millis(200));
-    let mut cycles = Vec::new();
-    while let Some(cycle) = arm.next_cycle() {
-        cycles.push(cycle);
+    let (mut cycles, until) = (Vec::new(), clock.now() + LONG);
+    while cycles.len() < 50 {
+        assert!(clock.now() < until, "no cycles after the recovery");
+        cycles.extend(std::iter::from_fn(|| arm.next_cycle()));
+        std::thread::sleep(Duration::from_millis(1));
     }
     // The new simulator starts at its own home; what was wished before must not pull the arm.
     assert!(!cycles.is_empty() && cycles.iter().all(|cycle| distance(&fresh, &cycle.sent) < 0.01));

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use visuomotor::camera::ros2::{PictureError, RosCamera, RosCameraOptions, stamp};
 use visuomotor::camera::stamps::StampError;
 use visuomotor::camera::{Camera, CameraError};
-use visuomotor::time::{Clock, SystemClock};
+use visuomotor::time::{Clock, SystemClock, Timestamp};
 use visuomotor::transport::ros2::Qos;
 use visuomotor::transport::ros2::messages::sensor::Image;
 
@@ -83,7 +83,9 @@ fn an_image_sent_again_is_a_fault_a_delay_is_age_and_an_opened_camera_hears_agai
     // As a driver on this computer stamps; everything is 400 ms late.
     let late = Duration::from_millis(400);
     // Nothing is older than our clock.
-    std::thread::sleep(late);
+    while clock.now() < Timestamp::ZERO + late {
+        std::thread::sleep(Duration::from_millis(1));
+    }
     let send = |make: &dyn Fn() -> Image, done: &mut dyn FnMut() -> bool| {
         let deadline = Instant::now() + LONG;
         while !done() {

@@ -222,8 +222,8 @@ fn commands_and_a_hold_reach_xs_sdk_after_a_stop_and_continue() {
     driving.told("hold");
     driving.says("held");
     until("the hold", || newest() == Some(0.0));
-    let there = xs_sdk.positions()[0];
-    std::thread::sleep(Duration::from_millis(100));
+    let (there, states) = (xs_sdk.positions()[0], xs_sdk.published());
+    until("states after the hold", || xs_sdk.published() >= states + 10);
     assert_eq!(xs_sdk.positions()[0], there, "it turns on");
 }
 

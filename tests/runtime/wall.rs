@@ -124,7 +124,7 @@ fn the_control_thread_stops_even_while_a_decision_hangs() {
 #[test]
 fn a_loop_that_keeps_missing_deadlines_is_ended() {
     let (mut station, arm, _) = station();
-    // A slow bus.
+    // A slow bus. The time is real, and none of what is asserted depends on how long a sleep took.
     let slow = |_: Timestamp, call: Call<'_>| {
         if call == Call::Read {
             std::thread::sleep(Duration::from_millis(70));
