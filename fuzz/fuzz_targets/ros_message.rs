@@ -2,10 +2,14 @@
 //! came allows, and whatever passes the drivers' own checks is finite.
 #![no_main]
 
+use std::time::Duration;
+
 use libfuzzer_sys::fuzz_target;
 use rustdds::no_key::DeserializerAdapter;
 use rustdds::{CDRDeserializerAdapter, RepresentationIdentifier};
-use visuomotor::camera::ros2::{StampOffset, rgb};
+use visuomotor::camera::ros2::rgb;
+use visuomotor::camera::stamps::Stamps;
+use visuomotor::config::ImageClock;
 use visuomotor::driver::widowx::wire::xs_sdk::Order;
 use visuomotor::driver::{panda, sawyer};
 use visuomotor::time::Timestamp;
@@ -30,9 +34,12 @@ fuzz_target!(|bytes: &[u8]| {
         }
         2 | 3 => {
             let Some(picture) = read::<Image>(bytes) else { return };
-            let mut offset = StampOffset::default();
-            let now = Timestamp::from_secs_f64(100.0);
-            assert!(offset.captured(picture.header.stamp, now) <= now);
+            let (stamp, now) = (picture.header.stamp, Timestamp::from_secs_f64(100.0));
+            let nanos = i128::from(stamp.sec) * 1_000_000_000 + i128::from(stamp.nanosec);
+            let mut stamps = Stamps::new(ImageClock::Auto, Duration::ZERO);
+            if let Ok(captured) = stamps.captured(Some(nanos), now, 1_700_000_000_000_000_000) {
+                assert!(captured <= now);
+            }
             if let Ok(pixels) = rgb(&picture, None) {
                 assert_eq!(pixels.len(), picture.width as usize * picture.height as usize * 3);
             }
