@@ -64,6 +64,7 @@ impl Ledger {
     pub fn new() -> Self {
         Self {
             series: std::array::from_fn(|_| {
+                // It asks for a lowest value of at least 1, a highest of at least twice that, and at most 5 digits.
                 Histogram::new_with_bounds(1, CEILING, 3).expect("the bounds are constants hdrhistogram accepts")
             }),
         }
@@ -85,6 +86,7 @@ impl Ledger {
     /// Adds all of `other`.
     pub fn merge(&mut self, other: &Ledger) {
         for (mine, theirs) in self.series.iter_mut().zip(&other.series) {
+            // It fails only where a recorded value does not fit, and all are made by `new` above.
             mine.add(theirs).expect("all ledgers have the same bounds");
         }
     }
