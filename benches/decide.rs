@@ -56,7 +56,7 @@ fn decide(criterion: &mut Criterion) {
         observed_at: Timestamp::ZERO,
     };
     let observation = observe(image.clone());
-    criterion.bench_function("physics of one control period and a 640x480 picture", |b| {
+    criterion.bench_function("physics of one control period and a 640x480 image", |b| {
         b.iter(|| picture(&mut station));
     });
     criterion.bench_function("640x480 to 128x128", |b| b.iter(|| policy_image(&image, 128).unwrap()));

@@ -2,7 +2,7 @@
 //! line of standard input (`VARIANT`) with the seconds one run took, so that another program can take turns with it
 //! (`tests/golden/bench_resnet50.py`, `bench_gpu.py`). `VISUOMOTOR_THREADS` sets the threads (2).
 //!
-//! `gpu` variants go from a picture on the host to an embedding on the host, layer by layer, `graph` ones in one launch.
+//! `gpu` variants go from an image on the host to an embedding on the host, layer by layer, `graph` ones in one launch.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, Write};

@@ -4,9 +4,9 @@
 //! cargo bench --no-default-features --bench recorder -- --kills 200 --peers 50 --minutes 10 --out results/recorder
 //! ```
 //!
-//! Kills: a process records 30 steps a second with two 320x240 pictures and is killed (SIGKILL) at a random moment; what it
+//! Kills: a process records 30 steps a second with two 320x240 images and is killed (SIGKILL) at a random moment; what it
 //! said it had handed over is compared with what our ordinary reader finds after recovery. The same for PyPI `mcap`, `h5py`
-//! and `pyarrow`, each read by its own ordinary reader. Minutes: two 640x480 pictures 30 times a second and the arm at 50 Hz;
+//! and `pyarrow`, each read by its own ordinary reader. Minutes: two 640x480 images 30 times a second and the arm at 50 Hz;
 //! how long the producer was kept, what was dropped, and a plain fsynced write of the same bytes in the same run.
 
 use std::io::{BufRead, BufReader, Write};
@@ -42,7 +42,7 @@ fn start(name: &str) -> EpisodeStart {
     }
 }
 
-/// A picture with a camera's noise, which is what fills a JPEG.
+/// An image with a camera's noise, which is what fills a JPEG.
 fn noisy(width: u32, height: u32, seed: u64) -> Vec<u8> {
     let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
     (0..width * height * 3)
@@ -324,7 +324,7 @@ fn main() -> anyhow::Result<()> {
         report.insert("ours".into(), kills(kill_count)?);
     }
     if peers > 0 {
-        // A noise picture as JPEG, as large as ours.
+        // A noise image as JPEG, as large as ours.
         let jpeg = out.join("picture.jpg");
         let encoder = jpeg_encoder::Encoder::new_file(&jpeg, 92)?;
         encoder.encode(&noisy(320, 240, 0), 320, 240, jpeg_encoder::ColorType::Rgb)?;

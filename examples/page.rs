@@ -1,8 +1,8 @@
-//! The web page with made-up data: to try it without a robot, and to make the pictures of it in `docs/`.
+//! The web page with made-up data: to try it without a robot, and to make the images of it in `docs/`.
 //!
 //! ```text
 //! cargo run --example page --no-default-features --features page               serve until a line is read
-//! cargo run --example page --no-default-features --features page -- pictures   write docs/page.png, docs/page-phone.png
+//! cargo run --example page --no-default-features --features page -- images   write docs/page.png, docs/page-phone.png
 //! ```
 
 use std::io::BufRead;
@@ -122,7 +122,7 @@ fn lab(
     Ok(())
 }
 
-/// The pictures in `docs/`, from Chromium.
+/// The images in `docs/`, from Chromium.
 fn draw(url: &str) {
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
     let ready =

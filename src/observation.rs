@@ -69,7 +69,7 @@ impl TryFrom<Vec<f64>> for JointVector {
     }
 }
 
-/// One camera picture: u8, (height, width, 3), RGB, row-major from the top left.
+/// One camera image: u8, (height, width, 3), RGB, row-major from the top left.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Image {
     /// Name of the camera that took it, as in the launch file.
@@ -82,7 +82,7 @@ pub struct Image {
     pub pixels: Arc<[u8]>,
     /// When the sensor took it.
     pub captured_at: Timestamp,
-    /// Counts up by one per picture of this camera: tells a frozen camera from a still scene.
+    /// Counts up by one per image of this camera: tells a frozen camera from a still scene.
     pub sequence: u64,
 }
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::episode::{Judge, Outcome};
 use crate::time::Timestamp;
 
-/// Wishes kept at most; later ones are refused, because nobody takes them.
+/// Wishes kept at most; later ones are refused, because none are taken.
 const MOST_WISHES: usize = 64;
 
 /// Longest note \[characters\].
@@ -41,7 +41,7 @@ pub enum Wish {
     Quit,
 }
 
-/// What a person is shown, beside pictures and numbers.
+/// What a person is shown, beside images and numbers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Panel {
     /// What is going on.
@@ -104,7 +104,7 @@ impl std::fmt::Debug for Operator {
 }
 
 impl Operator {
-    /// Nobody wants anything; a stop does `on_stop` with who asked for it.
+    /// No wishes; a stop calls `on_stop` with its source.
     pub fn new(on_stop: impl Fn(&str) + Send + 'static) -> Self {
         let operator = Self::default();
         operator.lock().on_stop = Some(Box::new(on_stop));

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 /// Largest text read \[bytes\]: descriptions, settings, records of a training. The project's own largest has 200 kB.
 pub const LARGEST_TEXT: u64 = 16 << 20;
 
-/// Largest picture file read \[bytes\].
+/// Largest image file read \[bytes\].
 pub const LARGEST_PICTURE: u64 = 64 << 20;
 
 /// Largest file of weights read \[bytes\]; ViT-H in 32-bit floats has 2.5 GB.
@@ -229,9 +229,9 @@ mod tests {
 
     #[test]
     fn a_budget_refuses_what_is_beyond_it_and_keeps_the_rest() {
-        let mut budget = Budget::new("a picture", 3 << 20);
+        let mut budget = Budget::new("an image", 3 << 20);
         budget.take(2 << 20).unwrap();
-        assert_eq!(budget.take(u64::MAX).unwrap_err().to_string(), "more than 3 MiB for a picture");
+        assert_eq!(budget.take(u64::MAX).unwrap_err().to_string(), "more than 3 MiB for an image");
         budget.take(1 << 20).unwrap();
         assert_eq!((budget.left(), budget.take(1).is_err()), (0, true));
     }

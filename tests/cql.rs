@@ -31,7 +31,7 @@ fn outcome(word: &str) -> Outcome {
     }
 }
 
-/// Writes an episode of `steps` steps with pictures of `size` x `size` pixels.
+/// Writes an episode of `steps` steps with images of `size` x `size` pixels.
 pub fn write(folder: &Path, name: &str, word: &str, steps: u64, size: u32) -> PathBuf {
     std::fs::create_dir_all(folder).unwrap();
     let mut writer = EpisodeWriter::create(folder, name, WriterOptions::default()).unwrap();
@@ -123,7 +123,7 @@ fn successes_and_failures_become_transitions() {
     for (reward, mask) in floats(&batch.rewards).into_iter().zip(floats(&batch.masks)) {
         assert!((reward, mask) == (10.0, 0.0) || (reward, mask) == (-1.0, 1.0), "{reward} {mask}");
     }
-    // A success's last step is its own successor: one picture, varied twice, independently.
+    // A success's last step is its own successor: one image, varied twice, independently.
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let twice = assemble(&[(&data, 14)], &checkpoint, &settings.augmentation, 0.0, &mut rng).unwrap();
     assert!(!twice.images.equal(&twice.next_images));
@@ -231,7 +231,7 @@ fn data_that_does_not_fit_is_refused_by_name() {
     write(&mixed, "a", "success", 3, 128);
     write(&mixed, "b", "success", 3, 64);
     let said = refusal(&mixed);
-    assert!(said.contains("b.mcap: found a picture of 64x64 pixels") && said.contains("128x128"), "{said}");
+    assert!(said.contains("b.mcap: found an image of 64x64 pixels") && said.contains("128x128"), "{said}");
 
     let stopped = folder.path().join("stopped");
     write(&stopped, "a", "aborted", 3, 128);
@@ -253,7 +253,7 @@ fn data_that_does_not_fit_is_refused_by_name() {
     assert!(said.contains("validation: found 1"), "{said}");
 }
 
-/// Learns at most `most` further steps; answers whether it came to the end.
+/// Learns at most `most` further steps; returns whether it came to the end.
 fn run<L: Learner>(
     learner: &mut L,
     batches: &dyn Batches<Batch = L::Batch>,

@@ -260,7 +260,7 @@ fn a_gamepad_in_a_browser_drives_and_a_browser_that_leaves_lets_go() {
     let (first, last) = (&episodes[0].steps[0], episodes[0].steps.last().unwrap());
     let moved = last.base_from_tool.translation.x - first.base_from_tool.translation.x;
     assert!(moved > 0.03, "the tool moved {moved} m forward");
-    // Nobody asked for motion in the last steps, and there was none.
+    // No motion was asked for in the last steps, and there was none.
     let after = &episodes[1].steps[episodes[1].steps.len() - 5..];
     let asked = after.iter().all(|step| step.action.to_array()[..6].iter().all(|value| *value == 0.0));
     let drift = after[4].base_from_tool.translation.x - after[0].base_from_tool.translation.x;

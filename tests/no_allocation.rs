@@ -1,6 +1,6 @@
 //! The control thread's path allocates nothing: kinematics, control and safety under an allocator that counts.
 //!
-//! One path does, once: a jerk-limited motion that cannot be found makes its solver format a message that nobody reads.
+//! One path does, once: a jerk-limited motion that cannot be found makes its solver format a message that is not used.
 //! `tests/motion/ruckig_oracle.rs` counts how often that happens.
 
 #[path = "runtime/counting.rs"]

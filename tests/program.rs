@@ -333,7 +333,7 @@ fn a_hostile_checkpoint_is_refused_and_a_public_layout_is_converted() {
 fn embed_says_what_it_cannot_read() {
     let project = Project::new();
     let weights = "policies/kitchen/encoder.safetensors";
-    std::fs::write(project.path("a.png"), "no picture").unwrap();
+    std::fs::write(project.path("a.png"), "no image").unwrap();
     refused(&project.call(&["embed", "--encoder", "small", "--weights", weights, "a.png"]), &["a.png"]);
     refused(&project.call(&["embed", "--encoder", "small", "--weights", "none", "a.png"]), &["none"]);
     refused(&project.call(&["embed", "--encoder", "vip", "--weights", weights, "a.png"]), &["encoder.safetensors"]);
@@ -357,7 +357,7 @@ fn a_servo_bus_in_another_process_is_checked_and_scored_like_an_arm() {
     use std::io::{BufRead, BufReader};
 
     let project = Project::new();
-    // A DDS domain that no other test of this run uses: the pictures go over ROS 2.
+    // A DDS domain that no other test of this run uses: the images go over ROS 2.
     let domain = (200 + std::process::id() % 30).to_string();
     let command = |arguments: &[&str]| {
         let mut command = project.command(arguments);

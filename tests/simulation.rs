@@ -178,7 +178,7 @@ fn the_same_set_up_gives_the_same_picture_and_varied_ones_differ() {
     assert_eq!(picture(&setting, 1).pixels, picture(&setting, 1).pixels);
 }
 
-/// Regression: painting geoms that have a material overrode it, and every varied picture came out gray.
+/// Regression: painting geoms that have a material overrode it, and every varied image came out gray.
 #[test]
 fn a_varied_picture_keeps_the_colors_of_the_materials() {
     let mut setting = setting();

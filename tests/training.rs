@@ -45,7 +45,7 @@ fn settings() -> Settings {
     settings
 }
 
-/// Trains at most `most` further steps; answers whether it came to the end.
+/// Trains at most `most` further steps; returns whether it came to the end.
 fn run(data: &Dataset, out: &Path, resume: bool, most: u32) -> bool {
     let left = Cell::new(most);
     let stop = || {

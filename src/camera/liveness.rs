@@ -33,7 +33,7 @@ const FROZEN_IMAGES: u32 = 3;
 const MOVED: f64 = 0.05;
 /// Share of dark pixels from which an image is black \[1\].
 const BLACK: f64 = 0.98;
-/// Share of saturated pixels from which nothing can be told any more \[1\].
+/// Share of saturated pixels that makes an image useless \[1\].
 const SATURATED: f64 = 0.9;
 /// Standard deviation of brightness below which an image shows nothing \[0..255\].
 const FLAT: f64 = 1.5;
@@ -185,7 +185,7 @@ struct Seen {
     sequence: u64,
     captured_at: Timestamp,
     at: Timestamp,
-    /// What was found in it; said again at each look.
+    /// What was found in it; reported again at each look.
     fault: Option<ImageFault>,
 }
 

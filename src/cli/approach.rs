@@ -1,4 +1,4 @@
-//! A motion to a start posture, before it is made: how far, how fast, how long; said to whoever stands by.
+//! A motion to a start posture, before it is made: how far, how fast, how long; announced to the operator.
 
 use std::time::Duration;
 

@@ -14,7 +14,7 @@ use crate::time::SystemClock;
 /// Arguments of `visuomotor check`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  visuomotor check --robot widowx --driver dynamixel\n  visuomotor check --robot panda --driver fci --address 172.16.0.2 --out results/check.json\n  visuomotor check --robot jaco_j2s7s300 --driver ros2\n\nNothing moves and torque stays as it is. Exit code 0: fit, perhaps with remarks; 1: not fit; 3: nobody answers."
+    after_help = "Examples:\n  visuomotor check --robot widowx --driver dynamixel\n  visuomotor check --robot panda --driver fci --address 172.16.0.2 --out results/check.json\n  visuomotor check --robot jaco_j2s7s300 --driver ros2\n\nNothing moves and torque stays as it is. Exit code 0: fit, perhaps with remarks; 1: not fit; 3: no reply from the arm."
 )]
 pub struct CheckArguments {
     /// The arm, and where it is

@@ -32,7 +32,7 @@ pub struct CompareArguments {
 pub fn compare(arguments: &CompareArguments) -> anyhow::Result<u8> {
     let trial = &arguments.trial;
     let (mut setting, scenario) = trial.setting()?;
-    // Who decides is said per policy; the launch file's choice must not change what is compared.
+    // Who decides is given per policy; the launch file's choice must not change what is compared.
     setting.launch.policy.source = "compared".into();
     let stop = StopFlag::on_signals()?;
     let mut names = BTreeMap::new();
@@ -84,7 +84,7 @@ pub(super) struct Turns {
 }
 
 impl Turns {
-    /// In the simulator of this process, until told otherwise.
+    /// In the simulator of this process, unless another link is given.
     pub fn new(setting: Setting, entrants: Vec<Entrant>, stop: &StopFlag) -> anyhow::Result<Self> {
         let shown = entrants.iter().map(|entrant| format!("{}  ", entrant.shown)).collect();
         let mut entrants = entrants.into_iter();

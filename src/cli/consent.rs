@@ -1,4 +1,4 @@
-//! Who allowed what: the arm recovers and moves by itself only after somebody said so, and that is kept with the episode.
+//! Who allowed what: the arm recovers and moves by itself only with consent, and the consent is recorded with the episode.
 
 use clap::Args;
 use serde::Serialize;
@@ -29,7 +29,7 @@ pub enum Said {
 pub struct Consent {
     /// What the arm was to do, as it was announced.
     pub to: String,
-    /// Who said so (`page`, `terminal`), or why nobody had to (`simulated`, `--yes, simulated`).
+    /// Who consented (`page`, `terminal`), or why no consent was needed (`simulated`, `--yes, simulated`).
     pub by: String,
 }
 

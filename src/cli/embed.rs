@@ -1,4 +1,4 @@
-//! `visuomotor embed`: embeddings of images as JSON, their distance to a goal image, and the curve as a picture.
+//! `visuomotor embed`: embeddings of images as JSON, their distance to a goal image, and the curve as an image.
 //!
 //! The distance is Euclidean, as VIP's value is its negative: over a demonstration it should fall. Images are JPEG or
 //! PNG files, or folders of them in the order of their numbers; EXIF rotation is not applied.
@@ -39,7 +39,7 @@ pub struct EmbedArguments {
     /// Image of the finished task; the distance to it is printed.
     #[arg(long)]
     pub goal: Option<PathBuf>,
-    /// Draws the distance to the goal (to the last image if none is named) as an SVG picture.
+    /// Draws the distance to the goal (to the last image if none is named) as an SVG image.
     #[arg(long)]
     pub plot: Option<PathBuf>,
 }
@@ -86,7 +86,7 @@ pub fn embed(arguments: &EmbedArguments) -> anyhow::Result<ExitCode> {
     if let Some(plot) = &arguments.plot {
         let title = format!("Distance to the goal, {} encoder, {} images", encoder.kind(), files.len());
         std::fs::write(plot, curve(&title, &distances))
-            .with_context(|| format!("{}: the picture cannot be written", plot.display()))?;
+            .with_context(|| format!("{}: the plot cannot be written", plot.display()))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -124,7 +124,7 @@ fn order(file: &Path) -> (String, u64, PathBuf) {
     (text.to_string(), stem[text.len()..].parse().unwrap_or(0), file.to_path_buf())
 }
 
-/// Reads a JPEG or PNG file as RGB; the kind is told by the content, not by the name.
+/// Reads a JPEG or PNG file as RGB; the kind is found from the content, not the name.
 fn read_image(file: &Path) -> anyhow::Result<Image> {
     let bytes = untrusted::read(file, untrusted::LARGEST_PICTURE)
         .with_context(|| format!("{}: cannot be read; check the path and the permissions", file.display()))?;
@@ -140,7 +140,7 @@ fn read_image(file: &Path) -> anyhow::Result<Image> {
     Ok(Image { camera, width, height, pixels: pixels.into(), captured_at: Timestamp::ZERO, sequence: 0 })
 }
 
-/// The distances as a curve over the image number, an SVG picture. The right axis counts in first distances.
+/// The distances as a curve over the image number, an SVG image. The right axis counts in first distances.
 fn curve(title: &str, distances: &[f64]) -> String {
     let (left, right, top, bottom) = (70.0, 650.0, 50.0, 300.0);
     let largest = distances.iter().copied().fold(f64::MIN_POSITIVE, f64::max);

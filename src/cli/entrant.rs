@@ -71,7 +71,7 @@ impl Entrant {
             VisualPolicy::load(&folder, task, Arc::new(SystemClock::new()))?;
         }
         if checkpoint.encoder == "small" {
-            // One picture through the small encoder takes 2 ms on one core; a second thread would spin beside the
+            // One image through the small encoder takes 2 ms on one core; a second thread would spin beside the
             // control thread.
             crate::network::set_threads(1);
         }

@@ -156,7 +156,7 @@ pub fn evaluate(arguments: &EvaluateArguments) -> anyhow::Result<u8> {
     // A policy that does not fit is refused before the control rows cost anyone's time.
     let mut entrant = Entrant::open(&setting, &source)?.keep_in(&trial.out)?;
     if trial.blind {
-        // The same policy has the same name in every run, and nobody can tell which it is.
+        // The same policy has the same name in every run, and the name does not give it away.
         entrant.shown = format!("policy {}", &digest(entrant.name.as_bytes())[..4]);
     }
     let mut runner = Runner::new(setting, entrant, stop.clone());

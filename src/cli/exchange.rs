@@ -33,7 +33,7 @@ pub struct ExportArguments {
     /// Failed, aborted and unfinished episodes too, not only successful ones
     #[arg(long)]
     all: bool,
-    /// LeRobot: pictures into the tables instead of videos, as the recorded JPEG files or as PNG
+    /// LeRobot: images into the tables instead of videos, as the recorded JPEG files or as PNG
     #[arg(long, value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "jpeg")]
     images: Option<Images>,
     /// LeRobot: codec of the videos
@@ -108,7 +108,7 @@ enum Verdict {
     Failure,
 }
 
-/// Runs `export`; answers 0.
+/// Runs `export`; returns 0.
 pub fn export(a: &ExportArguments) -> anyhow::Result<u8> {
     let lerobot = a.format == ExportFormat::Lerobot;
     ensure!(lerobot || (a.images.is_none() && a.ffmpeg.is_none()), "--images and --ffmpeg are for --format lerobot");
@@ -145,12 +145,12 @@ pub fn export(a: &ExportArguments) -> anyhow::Result<u8> {
     Ok(0)
 }
 
-/// Runs `import`; answers 0.
+/// Runs `import`; returns 0.
 pub fn import(a: &ImportArguments) -> anyhow::Result<u8> {
     let judge = "import".to_string();
     let outcome = match a.outcome {
         Verdict::Success => Outcome::Success { judge },
-        Verdict::Failure => Outcome::Failure { judge, why: "as the import was told".into() },
+        Verdict::Failure => Outcome::Failure { judge, why: "as given to the import".into() },
     };
     let options = ImportOptions { outcome, ffmpeg: a.ffmpeg.clone() };
     let bar = bar("imported", 0);

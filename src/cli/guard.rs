@@ -19,18 +19,18 @@ pub const TOKEN_VARIABLE: &str = "VISUOMOTOR_GUARD_TOKEN";
 /// Arguments of `visuomotor guard`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Nobody needs to type this for an arm on this machine: evaluate, compare, teleoperate and replay start a guard by\nthemselves where the arm's controller would go on with its last command for ever (xs_sdk in velocity mode, ros2_control in\nvelocity and torque mode), and talk to it through a pipe. It stops the arm when they are killed or suspended.\n\nOn the controller's host it covers the loss of the robot computer and of the network too:\n  head -c 24 /dev/urandom | base64 > guard.token; chmod 600 guard.token\n  visuomotor guard --listen 192.168.1.10:7411 --token-file guard.token\nand in the launch file of the robot computer, with a copy of that file:\n  [guard]\n  address = \"192.168.1.10:7411\"\n  token_file = \"guard.token\"\n\nTry it on this machine:\n  VISUOMOTOR_GUARD_TOKEN=0123456789abcdef visuomotor guard --listen 127.0.0.1:7411\n\nThe connection is not encrypted: use a network that only the robot is on. Ctrl-C ends a listening guard when it guards no arm."
+    after_help = "Not needed for an arm on this machine: evaluate, compare, teleoperate and replay start a guard by\nthemselves where the arm's controller would go on with its last command for ever (xs_sdk in velocity mode, ros2_control in\nvelocity and torque mode), and talk to it through a pipe. It stops the arm when they are killed or suspended.\n\nOn the controller's host it covers the loss of the robot computer and of the network too:\n  head -c 24 /dev/urandom | base64 > guard.token; chmod 600 guard.token\n  visuomotor guard --listen 192.168.1.10:7411 --token-file guard.token\nand in the launch file of the robot computer, with a copy of that file:\n  [guard]\n  address = \"192.168.1.10:7411\"\n  token_file = \"guard.token\"\n\nTry it on this machine:\n  VISUOMOTOR_GUARD_TOKEN=0123456789abcdef visuomotor guard --listen 127.0.0.1:7411\n\nThe connection is not encrypted: use a network that only the robot is on. Ctrl-C ends a listening guard when it guards no arm."
 )]
 pub struct GuardArguments {
     /// Listen here for a program on another machine, instead of guarding the one that started this
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub listen: Option<String>,
-    /// File with the token that programs must show, readable by nobody else; VISUOMOTOR_GUARD_TOKEN otherwise
+    /// File with the token that programs must show, readable by no other user; VISUOMOTOR_GUARD_TOKEN otherwise
     #[arg(long, requires = "listen")]
     pub token_file: Option<PathBuf>,
 }
 
-/// Runs the command; answers 3 when an arm was told to stop and its state does not show that it did.
+/// Runs the command; returns 3 when an arm was commanded to stop and its state does not show that it did.
 pub fn guard(arguments: &GuardArguments) -> anyhow::Result<u8> {
     // Allowed to few; a guard that is killed for memory guards nothing.
     let _ = std::fs::write("/proc/self/oom_score_adj", "-1000");

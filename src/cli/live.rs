@@ -159,15 +159,15 @@ mod unserved {
     }
 
     impl Live {
-        /// Nobody listens.
+        /// No listeners.
         pub fn sink(&self) -> Option<Box<dyn StepSink>> {
             None
         }
 
-        /// Nobody looks.
+        /// No viewers.
         pub fn curve_point(&self, _seconds: f64, _distance: f64) {}
 
-        /// Nobody looks.
+        /// No viewers.
         pub fn preview(&self, _station: &mut Station, _now: Timestamp) {}
 
         /// There is no browser.

@@ -6,7 +6,7 @@
 macro_rules! say {
     ($($line:tt)*) => {{
         use std::io::Write;
-        // Nobody is listening any more: there is nobody to tell.
+        // The output is closed: there is nowhere to report it.
         let _ = writeln!(std::io::stdout(), $($line)*);
     }};
 }
@@ -15,7 +15,7 @@ macro_rules! say {
 macro_rules! complain {
     ($($line:tt)*) => {{
         use std::io::Write;
-        // Nobody is listening any more: there is nobody to tell.
+        // The output is closed: there is nowhere to report it.
         let _ = writeln!(std::io::stderr(), $($line)*);
     }};
 }
@@ -171,7 +171,7 @@ fn told(error: &anyhow::Error) -> String {
     crate::untrusted::printable_lines(&text)
 }
 
-/// Runs the program; answers the exit code.
+/// Runs the program; returns the exit code.
 pub fn run() -> u8 {
     #[cfg(feature = "mujoco")]
     crate::simulation::prepare_process();

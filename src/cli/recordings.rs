@@ -31,7 +31,7 @@ enum Action {
         /// Folder of episodes
         folder: PathBuf,
     },
-    /// Check every episode of a folder and give a verdict: order, gaps, rates, stamps, limits, pictures, words
+    /// Check every episode of a folder and give a verdict: order, gaps, rates, stamps, limits, images, words
     Verify {
         /// Folder of episodes
         folder: PathBuf,
@@ -90,7 +90,7 @@ enum Action {
     Import(super::exchange::ImportArguments),
 }
 
-/// Runs the command; answers 0, or 1 when something was lost.
+/// Runs the command; returns 0, or 1 when something was lost.
 pub fn recordings(arguments: &RecordingsArguments) -> anyhow::Result<u8> {
     match &arguments.action {
         Action::Verify { folder, robot, json } => verify_folder(folder, robot.as_deref(), json.as_deref()),
@@ -207,7 +207,7 @@ fn page(folder: &Path, address: std::net::SocketAddr, open: bool) -> anyhow::Res
     use crate::page::{Page, PageSettings};
     use crate::runtime::StopFlag;
     finish(folder)?;
-    // A folder that cannot be read is said here, not in a browser.
+    // A folder that cannot be read is reported here, not in a browser.
     list_episodes(folder)?;
     let stop = StopFlag::on_signals()?;
     let raised = stop.clone();

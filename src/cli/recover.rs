@@ -1,4 +1,4 @@
-//! `visuomotor recover`: clears an arm's faults and leaves it holding where it is, after somebody said so.
+//! `visuomotor recover`: clears an arm's faults and leaves it holding where it is, with the operator's consent.
 
 use std::io::BufRead;
 use std::sync::Arc;
@@ -13,13 +13,13 @@ use crate::time::SystemClock;
 /// Arguments of `visuomotor recover`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  visuomotor recover --robot widowx --driver dynamixel\n  visuomotor recover --robot panda --driver fci --address 172.16.0.2\n  visuomotor recover --robot sawyer --driver ros2 --yes\n\nIt says what it is about to do and asks. The arm goes nowhere; it is said to hold only if its state shows it. Exit code 0: it holds; 1: not allowed, nothing was done; 3: it did not recover, or that it holds could not be confirmed."
+    after_help = "Examples:\n  visuomotor recover --robot widowx --driver dynamixel\n  visuomotor recover --robot panda --driver fci --address 172.16.0.2\n  visuomotor recover --robot sawyer --driver ros2 --yes\n\nIt says what it is about to do and asks. The arm goes nowhere; a hold is reported only if its state shows it. Exit code 0: it holds; 1: not allowed, nothing was done; 3: it did not recover, or that it holds could not be confirmed."
 )]
 pub struct RecoverArguments {
     /// The arm, and where it is
     #[command(flatten)]
     pub arm: ArmArguments,
-    /// Do not ask: somebody stands by the arm and has decided already
+    /// Do not ask: the operator stands by the arm and has decided already
     #[arg(long)]
     pub yes: bool,
 }

@@ -38,7 +38,7 @@ pub struct ReplayArguments {
     /// Ask this policy what it would have done at each step, instead of moving anything
     #[arg(long)]
     pub policy: Option<PathBuf>,
-    /// Write the two courses (tool, or actions) as a picture
+    /// Write the two courses (tool, or actions) as an image
     #[arg(long)]
     pub plot: Option<PathBuf>,
     #[command(flatten)]
@@ -47,7 +47,7 @@ pub struct ReplayArguments {
     pub consent: ConsentArguments,
 }
 
-/// Runs the command; answers 1 when the arm went elsewhere or the episode was aborted.
+/// Runs the command; returns 1 when the arm went elsewhere or the episode was aborted.
 pub fn replay(arguments: &ReplayArguments) -> anyhow::Result<u8> {
     let recorded = read_episode(&arguments.episode)?;
     if let Some(lost) = &recorded.lost {

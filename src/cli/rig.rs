@@ -1,6 +1,6 @@
 //! A connected arm with its camera and its stage: what a trial needs when the simulator is not in this process.
 //!
-//! Nothing moves and nothing is recovered here before somebody said so. The exception is an arm that another process of
+//! Nothing moves and nothing is recovered here without the operator's consent. The exception is an arm that another process of
 //! this program emulates, which its stage says of itself: that one moves to its start unasked, and with `--yes` recovers.
 
 use std::path::Path;
@@ -25,7 +25,7 @@ use crate::runtime::{Granted, Posture, RuntimeError, Station, StopFlag, Timing, 
 use crate::simulation::Assignment;
 use crate::time::{Clock, SystemClock};
 
-/// How long a first picture is waited for after the scene was laid \[s\].
+/// How long a first image is waited for after the scene was laid \[s\].
 const FIRST_PICTURE: f64 = 5.0;
 /// Faults in a row on the way to a start after which it is given up.
 const MOST_FAULTS: usize = 3;
@@ -44,7 +44,7 @@ pub struct Rig {
     pub granted: Vec<Granted>,
     /// Mode the arm is activated in.
     mode: ControlMode,
-    /// Who is asked where the stage is no person; none if nobody watches.
+    /// Who is asked where the stage is no person; none where no operator watches.
     person: Option<Box<dyn Stage>>,
     /// Does another process of this program emulate the arm?
     simulated: bool,
@@ -65,7 +65,7 @@ pub struct Rig {
 pub struct Watch<F> {
     /// Makes whoever lays, allows and judges where no process does.
     pub person: F,
-    /// Is somebody there although a process lays the scene?
+    /// Is an operator there although a process lays the scene?
     pub watched: bool,
     /// What was allowed on the command line.
     pub allowed: ConsentArguments,
@@ -121,7 +121,7 @@ impl Rig {
         })
     }
 
-    /// What ended the last episode, if the arm did: it recovers before the next only when somebody says so, also if it looks
+    /// What ended the last episode, if the arm did: it recovers before the next only with consent, also if it looks
     /// well again by then.
     pub fn note(&mut self, fault: Option<&RuntimeError>) {
         if let Some(fault @ (RuntimeError::Driver(_) | RuntimeError::Fault(_))) = fault {
@@ -225,7 +225,7 @@ impl Rig {
                     say!("{stands}");
                     return Ok(());
                 }
-                // Nobody answers `--yes` differently the second time.
+                // `--yes` would consent again and again.
                 Err(error) if self.yes => return Err(error),
                 Err(error) => trouble = format!("{error:#}"),
             }
@@ -240,7 +240,7 @@ impl Rig {
         who.may_recover(trouble, &self.does)
     }
 
-    /// Waits for a picture that was taken after the scene was laid.
+    /// Waits for an image that was taken after the scene was laid.
     fn await_picture(&mut self) -> anyhow::Result<()> {
         let laid = self.clock.now();
         loop {
@@ -254,7 +254,7 @@ impl Rig {
             }
             anyhow::ensure!(
                 now.since(laid).as_secs_f64() <= FIRST_PICTURE,
-                "no picture was taken within {FIRST_PICTURE} s; is the camera still publishing?"
+                "no image was taken within {FIRST_PICTURE} s; is the camera still publishing?"
             );
             std::thread::sleep(Duration::from_millis(10));
         }

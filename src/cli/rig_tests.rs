@@ -1,4 +1,4 @@
-//! Fake arms and fake operators: nothing recovers or moves before somebody said so.
+//! Fake arms and fake operators: nothing recovers or moves without consent.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -71,7 +71,7 @@ impl ArmDriver for Told {
     }
 }
 
-/// An operator with answers laid ready; with none left there is nobody.
+/// An operator with scripted replies; after the last one there is no operator.
 struct Answers {
     log: Log,
     recover: VecDeque<Said>,
@@ -208,9 +208,9 @@ fn with_consent_it_recovers_holds_and_the_consent_is_kept() {
     let files = bench.rig.attachments().unwrap();
     let text = String::from_utf8(files[0].data.clone()).unwrap();
     assert!(files[0].name == "consent.json" && text.contains("7 cups") && text.contains("\"page\""), "{text}");
-    // It was kept with that episode, and is not said of the next.
+    // It was recorded with that episode, and is not recorded with the next.
     assert_eq!(String::from_utf8(bench.rig.attachments().unwrap()[0].data.clone()).unwrap(), "[]");
-    // Nothing is wrong any more: nobody is asked.
+    // Nothing is wrong any more: no question is asked.
     bench.rig.ready().unwrap();
     assert!(told(&bench.log).is_empty());
 }
@@ -219,7 +219,7 @@ fn with_consent_it_recovers_holds_and_the_consent_is_kept() {
 fn an_arm_that_does_not_stand_after_its_recovery_is_not_said_to_hold() {
     let mut bench = Bench::new(false, 0.002, [yes()]);
     bench.switches.fault(true);
-    // Asked again, with what is wrong now; nobody is left to answer.
+    // Asked again, with what is wrong now; no operator is left.
     let error = bench.trouble();
     assert!(
         matches!(&error, RuntimeError::NobodyToRecover(why) if why.contains("joint 1") && why.contains("hardware stop"))

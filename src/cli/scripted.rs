@@ -76,7 +76,7 @@ pub struct ScriptedJudge<J> {
 impl<J: Judge> Judge for ScriptedJudge<J> {
     fn judge(&mut self, now: Timestamp) -> Option<Outcome> {
         if self.rule.judge(now).is_some_and(|outcome| outcome.is_success()) {
-            // A full queue has 64 wishes nobody took: one more changes nothing.
+            // A full queue has 64 wishes that were not taken: one more changes nothing.
             let _ = self.operator.wish(Wish::Accept, NAME);
         }
         OperatorJudge(self.operator.clone()).judge(now)

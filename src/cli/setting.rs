@@ -81,7 +81,7 @@ pub struct Prepared {
     pub kitchen: Kitchen,
     /// Joint positions at the start \[rad\].
     pub joints: JointVector,
-    /// What a demonstrator is told.
+    /// What a demonstrator is given.
     pub assignment: Assignment,
 }
 

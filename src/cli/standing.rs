@@ -1,4 +1,4 @@
-//! Recovering an arm, and looking whether it then stands: it is said to hold only if its state shows it.
+//! Recovers an arm, and watches whether it then stands: a hold is reported only if its state shows it.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::driver::{ArmDriver, DriverError, Motion, Standstill, Stillness};
 use crate::runtime::RuntimeError;
 use crate::time::Clock;
 
-/// What counts as standing after the arm was told to hold.
+/// What counts as standing after the arm was commanded to hold.
 const STILLNESS: Stillness = Stillness { motion: 0.01, window: Duration::from_millis(500), states: 2 };
 /// How often its state is read.
 const LOOK: Duration = Duration::from_millis(20);

@@ -58,7 +58,7 @@ pub struct TeleoperateArguments {
     /// Seed of where things lie in the simulated kitchen
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// Record 128x128 pictures instead of the camera's
+    /// Record 128x128 images instead of the camera's
     #[arg(long)]
     pub policy_size: bool,
     /// As fast as it goes instead of in real time; only for `--device scripted`
@@ -72,7 +72,7 @@ pub struct TeleoperateArguments {
     pub consent: ConsentArguments,
 }
 
-/// Runs the command; answers 0 when all episodes were kept, 1 when it ended before.
+/// Runs the command; returns 0 when all episodes were kept, 1 when it ended before.
 pub fn teleoperate(arguments: &TeleoperateArguments) -> anyhow::Result<u8> {
     let mut setting = Setting::load(&arguments.launch)?;
     arguments.link.apply(&mut setting.launch);
@@ -130,7 +130,7 @@ struct Recorded {
     outcome: Outcome,
     /// Its file once it is whole.
     path: PathBuf,
-    /// Is the file there, from the first step to the last but for steps that were said to be left out?
+    /// Is the file there, from the first step to the last but for steps that were reported as left out?
     whole: bool,
     /// What went wrong with the machinery.
     fault: Option<RuntimeError>,

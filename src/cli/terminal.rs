@@ -24,7 +24,7 @@ impl TerminalView {
     fn line(&self, text: &str) {
         if self.shown {
             let mut out = std::io::stdout();
-            // Nobody is watching any more: there is nobody to tell.
+            // The terminal is gone: there is nowhere to report it.
             let _ = write!(out, "\r\x1b[K{text}").and_then(|()| out.flush());
         }
     }

@@ -1,4 +1,4 @@
-//! One trial: the scene is laid, whoever decides acts, the episode is recorded, somebody judges.
+//! One trial: resets the scene, runs the policy, records the episode, scores it.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -45,7 +45,7 @@ pub(super) struct Runner {
 }
 
 impl Runner {
-    /// A runner in the simulator of this process, which nobody watches.
+    /// A runner in the simulator of this process, without an operator.
     pub fn new(setting: Setting, entrant: Entrant, stop: StopFlag) -> Self {
         Self { rig: None, operator: Operator::default(), live: None, stop, setting, entrant, faults: Cell::new(0) }
     }
@@ -100,7 +100,8 @@ impl Runner {
             Some(folder) => anyhow::bail!("{}: built without libtorch", folder.display()),
             None if self.entrant.name == "random" => Source::Other(Box::new(RandomActions::new(bounds, set_up.seed))),
             None => {
-                let assignment = assignment.context("nobody tells the scripted expert where things are")?;
+                let assignment =
+                    assignment.context("the scripted expert needs the objects' poses, and nothing supplies them")?;
                 Source::Other(Box::new(Demonstrator::new(assignment, bounds, Disturbance::NONE, set_up.seed)))
             }
         })
@@ -274,7 +275,7 @@ impl Runner {
         super::say_hold(&report);
         if let Some(fault) = &report.fault {
             tracing::warn!("{episode_name}: {fault}");
-            // A recording that failed is said to be missing; the arm and its link are well.
+            // A recording that failed is reported as missing; arm and link are well.
             self.faults.set(self.faults.get() + u32::from(!matches!(fault, RuntimeError::Sink(_))));
         }
         let (episode, missing) = kept(&writer, report.fault.as_ref());

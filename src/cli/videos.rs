@@ -46,7 +46,7 @@ pub struct VideosArguments {
     pub jobs: usize,
 }
 
-/// Runs the command; answers 0, or 1 when it was stopped early.
+/// Runs the command; returns 0, or 1 when it was stopped early.
 pub fn videos(arguments: &VideosArguments) -> anyhow::Result<u8> {
     ensure!(arguments.clips > 0, "--clips 0 makes nothing; ask for at least one clip");
     let folder = arguments.out.join(CLIPS);
@@ -113,7 +113,7 @@ fn planned(arguments: &VideosArguments, number: usize) -> HandClip {
     HandClip::draw(derived_seed(&format!("{} hands {number}", arguments.seed)))
 }
 
-/// Films one clip, if it is not there yet; answers how many frames were drawn.
+/// Films one clip, if it is not there yet; returns how many frames were drawn.
 fn clip(folder: &Path, arguments: &VideosArguments, number: usize, renderer: &SharedRenderer) -> anyhow::Result<usize> {
     let whole = folder.join(format!("{number:06}"));
     if whole.exists() {
@@ -167,14 +167,14 @@ fn same_size(file: &Path, size: u32) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes the manifest; answers the number of frames.
+/// Writes the manifest; returns the number of frames.
 fn manifest(arguments: &VideosArguments) -> anyhow::Result<usize> {
     let mut text = String::from("path,len\n");
     let mut frames = 0;
     for number in 0..arguments.clips {
         let folder = arguments.out.join(prefix(number));
         let count = std::fs::read_dir(&folder).with_context(|| folder.display().to_string())?.count();
-        // A folder that somebody tidied, or that another seed filled.
+        // A folder from which files were removed, or that another seed filled.
         let expected = planned(arguments, number).frames();
         ensure!(
             count == expected,

@@ -8,20 +8,20 @@ use serde::{Deserialize, Serialize};
 
 use super::{ConfigError, Robot};
 
-/// What a Franka arm is told over FCI. What is left out is the driver's.
+/// Settings for a Franka arm over FCI. What is left out is the driver's.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FciSetting {
     /// What the arm carries behind the end effector that Desk knows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub payload: Option<Payload>,
-    /// Contact torques per joint above which a contact is told \[Nm\].
+    /// Contact torques per joint above which a contact is reported \[Nm\].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contact_torque: Option<[f64; 7]>,
     /// Torques per joint above which the robot stops with a reflex \[Nm\].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub collision_torque: Option<[f64; 7]>,
-    /// Forces and torques at the end effector above which a contact is told \[N, Nm\].
+    /// Forces and torques at the end effector above which a contact is reported \[N, Nm\].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contact_force: Option<[f64; 6]>,
     /// Forces and torques at the end effector above which the robot stops with a reflex \[N, Nm\].
@@ -44,7 +44,7 @@ pub struct Payload {
     pub inertia: [f64; 6],
 }
 
-/// What the WidowX's servos are told on their bus. What is left out is the driver's.
+/// Settings for the WidowX's servos. What is left out is the driver's.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DynamixelSetting {

@@ -1,4 +1,4 @@
-//! `[motion]` of a launch file: how the arm goes where nobody drives it, to the start of an episode.
+//! `[motion]` of a launch file: the motion to the start of an episode.
 
 use std::path::Path;
 

@@ -44,7 +44,7 @@ impl Default for BudgetSetting {
     }
 }
 
-/// Longest budget: an arm that nobody steers for longer is not under control \[s\].
+/// Longest budget: an arm without commands for longer is not under control \[s\].
 const LONGEST: f64 = 5.0;
 
 impl RealtimeSetting {

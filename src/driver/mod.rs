@@ -48,12 +48,12 @@ pub struct Capabilities {
 
 /// An arm. Called from the control thread only; no method blocks, prints or allocates once active.
 ///
-/// Concrete drivers are made by a `connect` of their own, which may block and allocate and answers [`ConnectError`]:
+/// Concrete drivers are made by a `connect` of their own, which may block and allocate and returns [`ConnectError`]:
 /// wrong arm, missing servo, unsupported firmware, wrong mode, unarmed watchdog are all found there, before torque.
 pub trait ArmDriver: Send {
     /// What this arm can do.
     fn capabilities(&self) -> &Capabilities;
-    /// Torque on, holding the measured position, ready for commands of this mode. Answers when the arm is ready.
+    /// Torque on, holding the measured position, ready for commands of this mode. Returns when the arm is ready.
     fn activate(&mut self, now: Timestamp, mode: ControlMode) -> Result<(), DriverError>;
     /// What the arm senses at `now`.
     fn read(&mut self, now: Timestamp) -> Result<Proprioception, DriverError>;

@@ -83,7 +83,7 @@ impl Standstill {
     }
 }
 
-/// What a guard and the drivers' workers ask for: long enough that a controller's own ramp does not pass for standing.
+/// For the guard and the drivers' workers: long enough that a controller's own ramp does not pass for standing.
 impl Default for Standstill {
     fn default() -> Self {
         Self::new(Stillness { motion: 0.005, window: Duration::from_millis(300), states: 6 })

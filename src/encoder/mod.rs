@@ -57,7 +57,7 @@ impl EncoderKind {
         matches!(self, EncoderKind::Vptr | EncoderKind::Small)
     }
 
-    /// Under which licence the weights that the authors published may be used; nobody published weights of the others.
+    /// Under which licence the weights that the authors published may be used; the others have no published weights.
     pub fn license_of_published_weights(self) -> Option<&'static str> {
         match self {
             EncoderKind::Vip => Some("CC BY-NC 4.0: not for commercial use (facebookresearch/vip)"),

@@ -28,7 +28,7 @@ pub enum WeightsError {
         path: PathBuf,
         /// `read` or `written`.
         attempt: &'static str,
-        /// What the operating system said.
+        /// The operating system's error.
         source: std::io::Error,
     },
     /// It is no safetensors file.
@@ -61,7 +61,7 @@ pub enum WeightsError {
     Torch {
         /// The file.
         path: PathBuf,
-        /// What it said.
+        /// The reader's error.
         source: TchError,
     },
 }

@@ -38,7 +38,7 @@ pub struct Card {
 }
 
 impl Card {
-    /// Adds an episode that was read with pictures and control ticks.
+    /// Adds an episode that was read with images and control ticks.
     pub fn add(&mut self, episode: &RecordedEpisode, verdict: &Verdict) {
         let task = self.tasks.entry(episode.start.task.clone()).or_default();
         task.instruction.clone_from(&episode.start.instruction);

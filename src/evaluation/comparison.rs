@@ -114,7 +114,7 @@ pub fn letters(seed: u64, policies: &[String]) -> Vec<char> {
 
 /// Runs the trials of `plans` that the journals do not hold yet, for each policy of `entrants` in turn.
 ///
-/// `entrants` share scenario and seed; their folders lie under `folder`. `progress` is told the policy's number.
+/// `entrants` share scenario and seed; their folders lie under `folder`. `progress` receives the policy's number.
 pub fn compare(
     folder: &Path,
     entrants: &[EvaluationOptions],

@@ -100,7 +100,7 @@ impl JournalHeader {
     }
 }
 
-/// A picture of a trial on disk.
+/// An image of a trial on disk.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PictureFile {
@@ -141,7 +141,7 @@ pub struct TrialRecord {
     pub latency: BTreeMap<String, LatencySeries>,
     /// Control ticks that missed their deadline.
     pub deadline_misses: u64,
-    /// Pictures in order of time.
+    /// Images in order of time.
     pub pictures: Vec<PictureFile>,
     /// What the record lacks and why, in words; empty when it is whole.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -178,7 +178,7 @@ pub enum JournalError {
     Io {
         /// The journal.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         source: std::io::Error,
     },
     /// The journal belongs to another evaluation.

@@ -42,7 +42,7 @@ pub use run::{EvaluationOptions, Progress, evaluate};
 pub trait TrialRunner {
     /// Runs `plan` and records it under `episode_name`. An error stops the evaluation; the trial runs again on resume.
     /// A trial that was broken off (a fault, an operator's stop) is an answer with [`Outcome::Aborted`], not an error.
-    /// `None`: it was not begun, because nobody wants more trials now.
+    /// `None`: it was not begun, because no more trials are wanted now.
     fn run(&mut self, plan: &TrialPlan, episode_name: &str) -> anyhow::Result<Option<TrialRun>>;
 }
 
@@ -57,14 +57,14 @@ pub struct TrialRun {
     pub seconds: f64,
     /// File of the recorded episode, as the reader of the report shall find it.
     pub episode: String,
-    /// Pictures of the trial in order of time: moment \[s since the trial's start\] and JPEG file. About 160 pixels wide
+    /// Images of the trial in order of time: moment \[s since the trial's start\] and JPEG file. About 160 pixels wide
     /// and one per policy step is right: the page embeds as many of them as its size allows.
     pub pictures: Vec<(f64, Vec<u8>)>,
     /// Embedding distance to the goal image: moment \[s since the trial's start\] and distance. Empty where the policy
     /// has no encoder; points that are not finite are left out of the records.
     pub goal_distance: Vec<(f64, f64)>,
     /// What the policy's critic expected of each state, V(s_t): moment \[s since the trial's start\] and value. Empty where
-    /// there is no critic, or nobody asked it.
+    /// there is no critic, or it was not evaluated.
     pub state_value: Vec<(f64, f64)>,
     /// Every timing of the trial by name (`inference`, `image_age`, `tick`).
     pub latency: BTreeMap<String, LatencySeries>,

@@ -182,7 +182,7 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// The machine this program runs on; what cannot be found out is said so.
+    /// The machine this program runs on; what cannot be found out is marked unknown.
     pub fn this() -> Self {
         let cpu = std::fs::read_to_string("/proc/cpuinfo")
             .ok()

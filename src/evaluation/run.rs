@@ -96,7 +96,7 @@ pub enum Progress<'a> {
 
 /// Runs the trials of `plans` that the journal in `options.folder` does not hold yet.
 ///
-/// The reports are written after every task, and at the end, also when `stop` answers true
+/// The reports are written after every task, and at the end, also when `stop` returns true
 /// (asked before each trial) or the runner fails: what was found so far is always on disk. An aborted trial is not run
 /// again here, but when the evaluation is started again.
 pub fn evaluate(
@@ -219,7 +219,7 @@ impl<'a> Evaluation<'a> {
         Ok(true)
     }
 
-    /// Writes what waits and the reports; what cannot be written is told.
+    /// Writes what waits and the reports; what cannot be written is reported.
     pub fn finish(&mut self, progress: &mut dyn FnMut(Progress<'_>)) -> anyhow::Result<Report> {
         self.write_waiting(progress);
         self.report(progress)
@@ -268,13 +268,13 @@ fn episode_name(plan: &TrialPlan, attempt: u32) -> String {
     if attempt == 1 { plan.name() } else { format!("{}-attempt-{attempt}", plan.name()) }
 }
 
-/// Stores the pictures of a trial and makes its record.
+/// Stores the images of a trial and makes its record.
 fn keep(folder: &Path, plan: &TrialPlan, attempt: u32, name: &str, run: TrialRun) -> anyhow::Result<TrialRecord> {
     ensure!(run.seconds.is_finite() && run.seconds >= 0.0, "the runner says the trial took {} s", run.seconds);
     let mut missing = run.missing;
     let (pictures, stored) = store_pictures(folder, &format!("trials/{name}"), &run.pictures);
     match stored {
-        Err(error) if Protection::Recording.is_on() => missing.push(format!("pictures: {error:#}")),
+        Err(error) if Protection::Recording.is_on() => missing.push(format!("images: {error:#}")),
         stored => stored?,
     }
     let finite = |curve: Vec<(f64, f64)>| curve.into_iter().filter(|(seconds, y)| seconds.is_finite() && y.is_finite());
@@ -299,7 +299,7 @@ fn keep(folder: &Path, plan: &TrialPlan, attempt: u32, name: &str, run: TrialRun
     })
 }
 
-/// Stores the pictures of a trial in `folder/relative`: those that are whole, and what stopped the rest.
+/// Stores the images of a trial in `folder/relative`: those that are whole, and what stopped the rest.
 fn store_pictures(folder: &Path, relative: &str, taken: &[(f64, Vec<u8>)]) -> (Vec<PictureFile>, anyhow::Result<()>) {
     let mut pictures = Vec::with_capacity(taken.len());
     let store = |pictures: &mut Vec<PictureFile>| -> anyhow::Result<()> {
@@ -313,7 +313,7 @@ fn store_pictures(folder: &Path, relative: &str, taken: &[(f64, Vec<u8>)]) -> (V
             let file = format!("{relative}/{i:04}.jpg");
             fs::write(folder.join(&file), jpeg)
                 .inspect_err(|_| {
-                    // Half a picture is none; what cannot be removed is not named anywhere.
+                    // Half an image is none; what cannot be removed is not named anywhere.
                     let _ = fs::remove_file(folder.join(&file));
                 })
                 .with_context(|| format!("{file}: cannot be written"))?;

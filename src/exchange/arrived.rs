@@ -16,21 +16,21 @@ use crate::recording::{jpeg, png};
 use crate::time::Timestamp;
 use crate::untrusted::Budget;
 
-/// Quality of the JPEG that pictures of another kind become; a little above a recording's, for they lost something before.
+/// Quality of the JPEG that images of another kind become; a little above a recording's, for they lost something before.
 const QUALITY: u8 = 95;
 
 /// More steps are no episode: 11 hours at 25 Hz.
 pub(super) const MOST_STEPS: usize = 1_000_000;
 
-/// Most memory that the pictures of one episode may take \[bytes\]: 3000 steps of four cameras with 64 kB each.
+/// Most memory that the images of one episode may take \[bytes\]: 3000 steps of four cameras with 64 kB each.
 pub(super) fn picture_budget() -> Budget {
-    Budget::new("the pictures of an episode", 768 << 20)
+    Budget::new("the images of an episode", 768 << 20)
 }
 
 /// What is expected where [`picture_budget`] ends.
-pub(super) const PICTURES_FIT: &str = "an episode whose pictures fit the memory";
+pub(super) const PICTURES_FIT: &str = "an episode whose images fit the memory";
 
-/// What an import needs to be told.
+/// What an import cannot find in the data.
 #[derive(Clone, Debug)]
 pub struct ImportOptions {
     /// The outcome of episodes whose source does not say: demonstrations are usually kept because they succeeded.
@@ -52,7 +52,7 @@ pub struct Imported {
     pub notes: BTreeSet<String>,
 }
 
-/// A picture, compressed or not.
+/// An image, compressed or not.
 #[derive(Debug)]
 pub(super) enum Picture {
     /// A JPEG or PNG file of a stranger.
@@ -69,7 +69,7 @@ impl Picture {
         }
     }
 
-    /// Compresses RGB bytes at once: an episode of raw pictures may not fit the memory.
+    /// Compresses RGB bytes at once: an episode of raw images may not fit the memory.
     pub fn of_pixels(width: u32, height: u32, pixels: Vec<u8>) -> Result<Self, RecordingError> {
         let (camera, captured_at) = ("".into(), Timestamp::ZERO);
         let image = Image { camera, width, height, pixels: pixels.into(), captured_at, sequence: 0 };
@@ -90,7 +90,7 @@ pub(super) struct ArrivedStep {
     pub joints: [JointVector; 3],
     /// When the observation was put together \[s\], on any clock.
     pub seconds: f64,
-    /// Per camera: when the picture was taken \[s\], on the same clock, and the picture.
+    /// Per camera: when the image was taken \[s\], on the same clock, and the image.
     pub pictures: Vec<(f64, Picture)>,
 }
 
@@ -122,7 +122,7 @@ impl Arrived {
         self.notes.insert("decision and joint stamps: those of the observation".into());
         self.notes.insert("finger position: 0, no distance is known".into());
         let outcome = self.outcome.clone().unwrap_or_else(|| {
-            self.notes.insert(format!("outcome: {}, as the import was told", options.outcome.word()));
+            self.notes.insert(format!("outcome: {}, as given to the import", options.outcome.word()));
             options.outcome.clone()
         });
         self.start.settings = self.settings();
@@ -130,7 +130,7 @@ impl Arrived {
         let options = WriterOptions { sync_every_steps: 0, wall_clock, ..WriterOptions::default() };
         let mut writer = EpisodeWriter::create(folder, &self.start.name, options)?;
         writer.start(&self.start)?;
-        // The earliest stamp becomes zero: a picture is taken before the observation it belongs to.
+        // The earliest stamp becomes zero: an image is taken before the observation it belongs to.
         let stamps = |step: &ArrivedStep| step.pictures.iter().map(|p| p.0).fold(step.seconds, f64::min);
         let origin = self.steps.iter().map(stamps).fold(f64::INFINITY, f64::min);
         let at = |seconds: f64| Timestamp::from_secs_f64(seconds - origin);
@@ -203,7 +203,7 @@ impl Arrived {
                 );
             }
             if step.pictures.len() != self.cameras.len() {
-                let found = format!("{} pictures at step {index}", step.pictures.len());
+                let found = format!("{} images at step {index}", step.pictures.len());
                 return refuse("pictures", found, "one per camera");
             }
             before = step.seconds;
@@ -231,8 +231,8 @@ impl Arrived {
         picture: &Picture,
     ) -> Result<RecordedImage, ExchangeError> {
         let unfit = |found: String| {
-            let key = format!("picture {sequence} of `{camera}`");
-            source_error(&self.path, key, found, "a JPEG or PNG file", "restore the picture, or leave the episode out")
+            let key = format!("image {sequence} of `{camera}`");
+            source_error(&self.path, key, found, "a JPEG or PNG file", "restore the image, or leave the episode out")
         };
         let recorded = |jpeg: Vec<u8>, camera_size| RecordedImage {
             camera: camera.clone(),

@@ -26,7 +26,7 @@ pub enum ExchangeError {
         path: PathBuf,
         /// `read`, `written`.
         what: &'static str,
-        /// What it said.
+        /// Its output.
         source: std::io::Error,
     },
     /// A file of another format does not hold what it must.

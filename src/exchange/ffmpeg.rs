@@ -1,7 +1,7 @@
-//! Videos, through the program `ffmpeg`: pictures go in and come out as raw RGB over pipes.
+//! Videos, through the program `ffmpeg`: images go in and come out as raw RGB over pipes.
 //!
 //! A program and not a library, because a library would tie the build to one version of it. What is written has a
-//! constant rate, one packet per picture and a key frame at every second one, so that a reader can jump anywhere.
+//! constant rate, one packet per image and a key frame at every second one, so that a reader can jump anywhere.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -15,13 +15,13 @@ use crate::untrusted;
 /// Where `cargo xtask` puts an ffmpeg for the tests, below the folder the program is called in.
 const IN_CHECKOUT: &str = ".deps/ffmpeg/ffmpeg";
 
-/// Largest picture taken out of a video \[pixels a side\].
+/// Largest image taken out of a video \[pixels a side\].
 const LARGEST_SIDE: usize = 8192;
 
 const INSTALL: &str = "install ffmpeg (Debian: apt-get install ffmpeg), name one with --ffmpeg PATH, or do without \
                        video: --images";
 
-/// How pictures are compressed.
+/// How images are compressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum VideoCodec {
     /// H.264 by libx264: quick, plays everywhere.
@@ -42,7 +42,7 @@ impl VideoCodec {
 
     fn arguments(self) -> &'static [&'static str] {
         match self {
-            // Without B-frames pictures leave in the order they came, and the first is at time zero.
+            // Without B-frames images leave in the order they came, and the first is at time zero.
             VideoCodec::H264 => &["-c:v", "libx264", "-crf", "20", "-bf", "0"],
             VideoCodec::Av1 => &["-c:v", "libsvtav1", "-crf", "30", "-preset", "8"],
         }
@@ -74,7 +74,7 @@ fn as_url(path: &Path) -> std::ffi::OsString {
     url
 }
 
-/// Writes one video, picture by picture.
+/// Writes one video, image by image.
 pub(super) struct VideoWriter {
     child: Child,
     pictures: Option<ChildStdin>,
@@ -117,14 +117,14 @@ impl VideoWriter {
         Ok(Self { child, pictures, program: ffmpeg.into(), path: path.into(), log, written: 0 })
     }
 
-    /// Adds a picture: height * width * 3 bytes.
+    /// Adds an image: height * width * 3 bytes.
     pub fn add(&mut self, pixels: &[u8]) -> Result<(), ExchangeError> {
         let taken = self.pictures.as_mut().is_some_and(|pipe| pipe.write_all(pixels).is_ok());
         self.written += 1;
-        if taken { Ok(()) } else { Err(self.failed("stopped taking pictures".into())) }
+        if taken { Ok(()) } else { Err(self.failed("stopped taking images".into())) }
     }
 
-    /// Ends the video and checks that every picture is in it.
+    /// Ends the video and checks that every image is in it.
     pub fn finish(mut self) -> Result<(), ExchangeError> {
         drop(self.pictures.take());
         let status = self.child.wait().map_err(write_error(&self.path))?;
@@ -135,7 +135,7 @@ impl VideoWriter {
         let counted = report.lines().filter_map(|line| line.strip_prefix("frame=")).next_back();
         if counted.and_then(|count| count.trim().parse().ok()) != Some(self.written) {
             let counted = counted.unwrap_or("an unknown number");
-            return Err(self.failed(format!("wrote {counted} of {} pictures", self.written)));
+            return Err(self.failed(format!("wrote {counted} of {} images", self.written)));
         }
         std::fs::remove_file(&self.log).map_err(write_error(&self.log))
     }
@@ -170,16 +170,16 @@ impl Drop for VideoWriter {
     }
 }
 
-/// A picture out of a video: width, height \[pixels\], and RGB bytes.
+/// An image out of a video: width, height \[pixels\], and RGB bytes.
 pub type Frame = (u32, u32, Vec<u8>);
 
-/// Reads one video, picture by picture.
+/// Reads one video, image by image.
 #[derive(Debug)]
 pub struct VideoReader {
     child: Child,
     pictures: BufReader<ChildStdout>,
     path: PathBuf,
-    /// Index of the next picture, counted from where reading began.
+    /// Index of the next image, counted from where reading began.
     pub(super) next: u64,
 }
 
@@ -190,11 +190,11 @@ impl VideoReader {
     }
 
     /// Opens a video of this container (`mp4`, `matroska`, `avi`: a demuxer of ffmpeg's, and no other is tried) at the
-    /// first picture that is shown at `seconds` or later.
+    /// first image that is shown at `seconds` or later.
     pub fn open_at(ffmpeg: &Path, path: &Path, container: &str, seconds: f64) -> Result<Self, ExchangeError> {
         // Not for ffmpeg to find out: it would wait for a pipe.
         untrusted::open(path).map_err(read_error(path))?;
-        // From zero on nothing is sought: some videos have no picture at zero sharp.
+        // From zero on nothing is sought: some videos have no image at zero sharp.
         let seek = (seconds > 0.0).then(|| ["-ss".to_string(), format!("{seconds:.6}")]);
         let mut child = Command::new(ffmpeg)
             .args(["-hide_banner", "-nostats", "-loglevel", "fatal", "-nostdin"])
@@ -202,7 +202,7 @@ impl VideoReader {
             // The file may be a stranger's: nothing but this kind of file is opened, and nothing that it names.
             .args(["-protocol_whitelist", "file", "-f", container, "-i"])
             .arg(as_url(path))
-            // PPM, because each picture says its size: a video of another one than announced is noticed.
+            // PPM, because each image says its size: a video of another one than announced is noticed.
             .args(["-map", "0:v:0", "-fps_mode", "passthrough", "-pix_fmt", "rgb24", "-c:v", "ppm"])
             .args(["-f", "image2pipe", "pipe:1"])
             .stdin(Stdio::null())
@@ -217,7 +217,7 @@ impl VideoReader {
         Ok(Self { child, pictures, path: path.into(), next: 0 })
     }
 
-    /// After the last picture: did ffmpeg end well? Not so where it made nothing of the file.
+    /// After the last image: did ffmpeg end well? Not so where it made nothing of the file.
     pub fn finish(mut self) -> Result<(), ExchangeError> {
         let status = self.child.wait().map_err(read_error(&self.path))?;
         if status.success() {
@@ -227,7 +227,7 @@ impl VideoReader {
         Err(ExchangeError::Place { path: self.path.clone(), found, fix: super::error::DAMAGED })
     }
 
-    /// The next picture; `None` at the end.
+    /// The next image; `None` at the end.
     pub fn read(&mut self) -> Result<Option<Frame>, ExchangeError> {
         let mut sides = [0; 2];
         let mut word = String::new();
@@ -247,7 +247,7 @@ impl VideoReader {
                 _ => word.trim() == expected,
             };
             if !fits {
-                let found = format!("ffmpeg makes no picture of at most {LARGEST_SIDE} pixels a side of it");
+                let found = format!("ffmpeg makes no image of at most {LARGEST_SIDE} pixels a side of it");
                 return Err(ExchangeError::Place { path: self.path.clone(), found, fix: super::error::DAMAGED });
             }
         }

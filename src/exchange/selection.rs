@@ -18,7 +18,7 @@ pub struct Selection {
     pub cameras: Vec<String>,
 }
 
-/// An episode to export, without its pictures.
+/// An episode to export, without its images.
 #[derive(Debug)]
 pub struct SelectedEpisode {
     /// The recording.
@@ -27,7 +27,7 @@ pub struct SelectedEpisode {
     pub start: EpisodeStart,
     /// How it ended; `None` when it was cut off.
     pub end: Option<EpisodeEnd>,
-    /// The policy steps, pictures and embeddings left out; at least one.
+    /// The policy steps, images and embeddings left out; at least one.
     pub steps: Vec<RecordedStep>,
     /// Wall-clock time of the start, nanoseconds since 1970, where it was annotated.
     pub started_at_unix_ns: Option<u64>,
@@ -160,7 +160,7 @@ impl SelectedEpisode {
         self.steps.iter().any(|step| step.action != step.label)
     }
 
-    /// The episode's steps again, with pictures.
+    /// The episode's steps again, with images.
     pub(super) fn steps_with_pictures(&self) -> Result<Vec<RecordedStep>, ExchangeError> {
         let steps = read_episode(&self.path)?.steps;
         if steps.len() != self.steps.len() {
@@ -174,7 +174,7 @@ impl SelectedEpisode {
         Ok(steps)
     }
 
-    /// Checks that a picture has the size of the first one of its camera.
+    /// Checks that an image has the size of the first one of its camera.
     pub(super) fn check_size(&self, image: &Image, expected: &mut Option<(u32, u32)>) -> Result<(), ExchangeError> {
         let size = (image.width, image.height);
         let expected = *expected.get_or_insert(size);
@@ -183,10 +183,10 @@ impl SelectedEpisode {
         }
         Err(ExchangeError::Episode {
             path: self.path.clone(),
-            key: "picture size",
+            key: "image size",
             found: format!("{}x{} of camera `{}`", size.0, size.1, image.camera),
             expected: format!("{}x{}", expected.0, expected.1),
-            fix: "export recordings of one picture size; move the others to folders of their own",
+            fix: "export recordings of one image size; move the others to folders of their own",
         })
     }
 }

@@ -51,11 +51,11 @@ impl Statistics {
     }
 }
 
-/// How often each of the 256 values occurred, per color: enough for every statistic of pictures in 0..1.
+/// How often each of the 256 values occurred, per color: enough for every statistic of images in 0..1.
 #[derive(Clone, Debug)]
 pub(super) struct Colors {
     counts: [[u64; 256]; 3],
-    /// Pictures looked at.
+    /// Images looked at.
     pub pictures: u64,
 }
 
@@ -64,7 +64,7 @@ impl Colors {
         Self { counts: [[0; 256]; 3], pictures: 0 }
     }
 
-    /// Adds a picture, of a large one every n-th pixel and row: about 150 a side, as LeRobot does.
+    /// Adds an image, of a large one every n-th pixel and row: about 150 a side, as LeRobot does.
     pub fn add(&mut self, image: &Image) {
         let stride = (image.width.max(image.height) as usize / 150).max(1);
         let width = image.width as usize * 3;

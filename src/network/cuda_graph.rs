@@ -75,7 +75,7 @@ impl Graph {
 
 impl Drop for Graph {
     fn drop(&mut self) {
-        // SAFETY: nobody else has it, and it is not used again.
+        // SAFETY: it has no other owner, and it is not used again.
         unsafe { (self.library.free)(self.graph.as_ptr()) };
     }
 }
@@ -214,7 +214,7 @@ impl Library {
         if tensor.is_null() {
             return Err(said(&error));
         }
-        // SAFETY: a new `at::Tensor` that nobody else owns.
+        // SAFETY: a new `at::Tensor` without another owner.
         Ok(unsafe { Tensor::from_ptr(tensor.cast()) })
     }
 

@@ -51,7 +51,7 @@ pub(super) fn group_norm_relu(
         let said = unsafe { CStr::from_ptr(error.as_ptr()) };
         return Err(TchError::Shape(format!("group norm: {}", said.to_string_lossy())));
     }
-    // SAFETY: a new `at::Tensor` that nobody else owns.
+    // SAFETY: a new `at::Tensor` without another owner.
     Ok(unsafe { Tensor::from_ptr(out.cast()) })
 }
 

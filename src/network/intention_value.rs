@@ -1,5 +1,5 @@
 //! The intention-conditioned value function (Ghosh et al. 2023, "Reinforcement learning from passive data via latent
-//! intentions"): how near an outcome is from here, for somebody who intends something.
+//! intentions"): how near an outcome is from here, for an agent that intends something.
 //!
 //! ```text
 //! V(s, g, z) = sum_j [A (T * phi(f(s)))]_j [B (T * psi(f(g)))]_j          T = T_net(psi(f(z))),  * elementwise
@@ -148,7 +148,7 @@ impl IntentionValue {
         Ok(Part(self.psi.forward(embedding, train)?))
     }
 
-    /// T of an intent, from psi of the picture that shows it fulfilled.
+    /// T of an intent, from psi of the image that shows it fulfilled.
     pub fn t(&self, intent: &Part, train: bool) -> Result<Part, TchError> {
         Ok(Part(self.t.forward(&intent.0, train)?))
     }

@@ -62,7 +62,7 @@ impl SmallNetwork {
         })
     }
 
-    /// Heat maps (B, 64, 32, 32), each of sum 1: where each keypoint is looked for. For pictures.
+    /// Heat maps (B, 64, 32, 32), each of sum 1: where each keypoint is looked for. For images.
     pub fn heat_maps(&self, images: &Tensor) -> Result<Tensor, TchError> {
         check_images(images, IMAGE_SIZE)?;
         let planes = self.planes.f_expand([images.size()[0], 2, IMAGE_SIZE, IMAGE_SIZE], false)?;

@@ -3,7 +3,7 @@
 //! A connection begins in the waiting room ([`Rooms`]). It is let out of it by a request with the token ([`Place::take`]),
 //! and closed when that has not come within [`PageSettings::shown_within`](super::PageSettings::shown_within), whatever it
 //! sends meanwhile: half a head, a head byte by byte, nothing. The room is small, and one more is always let in: the oldest
-//! makes room. So nobody without the token can keep others out for longer than it takes to connect again. A stop needs no
+//! makes room. So no client without the token can keep others out for longer than it takes to connect again. A stop needs no
 //! place: it is heard from the waiting room too, while every place is taken.
 //!
 //! No address reads a body; a request that announces one is answered by its head, and its connection is closed.
@@ -36,7 +36,7 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    /// Nobody is connected yet. A connection has `shown_within` to show the token.
+    /// No connection yet. A connection has `shown_within` to show the token.
     pub fn new(listener: TcpListener, shown_within: Duration) -> Self {
         Self { listener, rooms: Arc::default(), shown_within }
     }

@@ -24,7 +24,7 @@ pub(super) struct Controls {
 }
 
 impl Controls {
-    /// Nobody has them.
+    /// They are free.
     pub fn new(silent_after: Duration) -> Self {
         Self { silent_after, holder: None, lost: None }
     }
@@ -45,7 +45,7 @@ impl Controls {
         self.holder.map(|(id, _)| id)
     }
 
-    /// Takes them if nobody else has them; false when somebody has.
+    /// Takes them if they are free; false otherwise.
     pub fn take(&mut self, id: BrowserId, now: Instant) -> bool {
         match self.holder(now) {
             Some(other) if other != id => false,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 /// Why the page could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum PageError {
-    /// Somebody else listens there.
+    /// Another program listens there.
     #[error(
         "the page cannot listen on {address}: the address is in use. Is another visuomotor running? \
          End it, or choose another port (0 lets the system choose one)"
@@ -23,7 +23,7 @@ pub enum PageError {
     Listen {
         /// Where it should have listened.
         address: SocketAddr,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// A token that cannot stand in an address or is easily guessed.

@@ -16,7 +16,7 @@ use super::connections::Place;
 use super::routes::STOP;
 use super::server::Shared;
 
-/// Nothing from elsewhere, nothing inline: the page is three files and its own pictures.
+/// Nothing from elsewhere, nothing inline: the page is three files and its own images.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; \
                       connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -131,7 +131,7 @@ fn names_this_machine(host: &str) -> bool {
     name.eq_ignore_ascii_case("localhost")
 }
 
-/// Lets a request pass or answers why not; every answer carries the headers that keep other pages out.
+/// Lets a request pass or replies why not; every reply carries the headers that keep other pages out.
 pub(super) async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     let cookie = shared.guard.cookie_for(request.uri());
     let place = request.extensions().get::<ConnectInfo<Place>>().map(|info| info.0.clone());
@@ -159,7 +159,7 @@ pub(super) async fn guard(State(shared): State<Arc<Shared>>, request: Request, n
         }
     }
     if response.status() != StatusCode::SWITCHING_PROTOCOLS && (!placed || has_body) {
-        // Nobody stays in the waiting room, and nobody waits for a body that nothing reads.
+        // No connection stays in the waiting room, and none waits for a body that nothing reads.
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     let headers = response.headers_mut();

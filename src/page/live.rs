@@ -22,7 +22,7 @@ pub const MOST_BROWSERS: usize = 16;
 
 /// Time between two states.
 const PERIOD: Duration = Duration::from_millis(100);
-/// States a browser may be behind before it gets no more pictures: a slow link shall not show the past.
+/// States a browser may be behind before it gets no more images: a slow link shall not show the past.
 const MOST_BEHIND: u64 = 10;
 /// A browser that takes nothing for this long is given up.
 const LONGEST_SEND: Duration = Duration::from_secs(10);
@@ -75,7 +75,7 @@ impl Seat {
             }
             Request::Controls { controls } => self.change(controls),
             Request::Gamepad { gamepad } => {
-                // While nobody can take over: the next holder shall find an empty slot.
+                // While no other browser can take over: the next holder shall find an empty slot.
                 self.shared.controls(|controls, now| {
                     if controls.holder(now) == Some(self.id) {
                         self.shared.gamepad.put(gamepad, now);
@@ -84,7 +84,7 @@ impl Seat {
                 None
             }
             Request::Wish(wish) => {
-                // With nobody at the controls, whoever presses first has them.
+                // While the controls are free, the first browser to press has them.
                 let (mine, _) = self.shared.controls(|controls, now| controls.take(self.id, now));
                 if !mine {
                     return Some(Answer::Refused("another browser has the controls; take them over first".into()));
@@ -140,7 +140,7 @@ pub(super) async fn live(State(shared): State<Arc<Shared>>, upgrade: WebSocketUp
 async fn watch(socket: WebSocket, seat: Seat) {
     let (out, messages) = socket.split();
     let (answers, answered) = mpsc::channel(32);
-    // Reading never waits for writing: a stop gets through to a robot whose browser is too slow for its pictures.
+    // Reading never waits for writing: a stop gets through to a robot whose browser is too slow for its images.
     tokio::select! {
         () = read(messages, &seat, answers) => {}
         () = write(out, &seat, answered) => {}
@@ -192,7 +192,7 @@ struct View {
     held: bool,
     /// Generation of the curve and points of it.
     curve: (u64, usize),
-    /// Version of each camera's picture.
+    /// Version of each camera's image.
     versions: Vec<u64>,
 }
 

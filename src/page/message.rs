@@ -1,4 +1,4 @@
-//! What goes over the websocket beside pictures, as JSON.
+//! What goes over the websocket beside images, as JSON.
 
 use serde::{Deserialize, Serialize};
 
@@ -28,11 +28,11 @@ pub(super) enum Request {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Change {
-    /// If nobody has them.
+    /// If they are free.
     Take,
     /// Whoever has them.
     TakeOver,
-    /// Somebody else may have them.
+    /// Another browser may have them.
     GiveBack,
 }
 
@@ -64,7 +64,7 @@ impl Answer {
 pub(super) enum Whose {
     /// This browser's.
     Yours,
-    /// Nobody's.
+    /// Free.
     Free,
     /// Another browser's.
     Another,

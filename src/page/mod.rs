@@ -7,13 +7,13 @@
 //! | address | what |
 //! |---|---|
 //! | `GET /`, `/page.css`, `/page.js` | the page, three files built into the program |
-//! | `GET /live` | websocket: state as JSON ten times a second, pictures as one byte (camera) and a JPEG; wishes |
+//! | `GET /live` | websocket: state as JSON ten times a second, images as one byte (camera) and a JPEG; wishes |
 //! | `POST /stop` | stops, for a browser whose websocket is stuck; answered while every place is taken |
-//! | `GET /episodes`, `/episodes/NAME`, `/episodes/NAME/CAMERA/STEP` | recordings: a list, one without pictures, one picture |
+//! | `GET /episodes`, `/episodes/NAME`, `/episodes/NAME/CAMERA/STEP` | recordings: a list, one without images, one image |
 //!
 //! # What is promised
-//! - The page never holds up a loop: the sink leaves newest values behind and pictures become JPEG on a thread of their own.
-//! - One browser has the controls; taking them over is said to the one that had them; a holder that is not heard of loses
+//! - The page never holds up a loop: the sink leaves newest values behind and images become JPEG on a thread of their own.
+//! - One browser has the controls; taking them over is shown to the one that had them; a holder that is not heard of loses
 //!   them, and its gamepad is forgotten. Stop works from every browser, with or without controls.
 //! - It listens on the machine itself. A token is made where none is given, there too: every user of the machine reaches the
 //!   page, and whoever reaches it can drive. [`PageSettings::open`] does without, on the machine itself alone.

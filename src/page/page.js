@@ -126,7 +126,7 @@ function enable() {
   for (const button of document.querySelectorAll("[data-wish]")) {
     const when = MEANT[button.dataset.wish];
     button.disabled = !(may && (!when || when.includes(phase)));
-    // Seen when it means something only: nobody looks for it otherwise, and it is not to be pressed by habit.
+    // Shown only when it has an effect, so that it is not pressed by habit.
     if (button.dataset.wish === "recover") button.hidden = phase !== "failed";
     button.title = view && view.controls === "another" ? "Another browser has the controls" : "";
   }
@@ -269,7 +269,7 @@ function draw() {
   put("who", who.filter(Boolean).join(" · "));
   document.title = (panel.phase === "running" ? "● " : "") + (panel.task || "visuomotor");
   const phase = PHASES[panel.phase], running = panel.phase === "running";
-  // Apart from the word, so that a screen reader is not told every step.
+  // Apart from the word, so that a screen reader does not read every step.
   let count = running && episode ? ` · ${episode.seconds.toFixed(0)} s · step ${episode.steps}` : "";
   if (running && state.age_seconds > 1) count += ` · nothing new for ${state.age_seconds.toFixed(0)} s`;
   put("phase-word", state.live || busy ? phase : "Playback");
@@ -298,7 +298,7 @@ function draw() {
   put("device", panel.device);
 }
 function controls() {
-  const words = { yours: "You have the controls", free: "Nobody has the controls", another: "Another browser has the controls" };
+  const words = { yours: "You have the controls", free: "No browser has the controls", another: "Another browser has the controls" };
   const labels = { yours: "Give back", free: "Take the controls", another: "Take over …" };
   $("controls").className = "controls " + view.controls;
   show("controls", !$("buttons").hidden);

@@ -1,4 +1,4 @@
-//! Camera images into small JPEGs, on a thread of their own and only while somebody watches.
+//! Camera images into small JPEGs, on a thread of their own and only while a browser watches.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -16,7 +16,7 @@ use crate::recording::JpegMaker;
 const LARGEST_WIDTH: u32 = 640;
 /// JPEG quality, 1..=100.
 const QUALITY: u8 = 75;
-/// Shortest time between two pictures of a camera.
+/// Shortest time between two images of a camera.
 const PERIOD: Duration = Duration::from_millis(100);
 /// Cameras shown at most; their index is one byte on the wire.
 const MOST_CAMERAS: usize = 16;
@@ -33,10 +33,10 @@ pub(super) struct CameraView {
     age_seconds: f64,
 }
 
-/// A picture ready to be sent: index of the camera and JPEG.
+/// An image ready to be sent: index of the camera and JPEG.
 #[derive(Clone, Debug)]
 pub(super) struct Picture {
-    /// Counts up with every picture of its camera.
+    /// Counts up with every image of its camera.
     pub version: u64,
     /// Camera index and JPEG, as sent.
     pub message: Bytes,
@@ -108,18 +108,18 @@ impl PictureDesk {
         self.inner.lock().iter().map(view).collect()
     }
 
-    /// The newest picture of each camera.
+    /// The newest image of each camera.
     pub fn pictures(&self) -> Vec<Option<Picture>> {
         self.inner.lock().iter().map(|camera| camera.picture.clone()).collect()
     }
 
-    /// Somebody more watches.
+    /// One more browser watches.
     pub fn watch(&self) {
         self.inner.watchers.fetch_add(1, Ordering::Relaxed);
         self.inner.wake.notify_one();
     }
 
-    /// Somebody less watches.
+    /// One browser fewer watches.
     pub fn unwatch(&self) {
         self.inner.watchers.fetch_sub(1, Ordering::Relaxed);
     }
@@ -151,14 +151,14 @@ fn work(inner: &Inner) {
             }
             match makers[at].1.encode(&image) {
                 Ok(jpeg) => show(inner, at, &jpeg),
-                Err(error) => tracing::warn!(%error, "a picture cannot be shown"),
+                Err(error) => tracing::warn!(%error, "an image cannot be shown"),
             }
         }
         std::thread::sleep(PERIOD.saturating_sub(began.elapsed()));
     }
 }
 
-/// Waits for images that somebody wants to see; `None` at the end.
+/// Waits for images that a browser wants to see; `None` at the end.
 fn next(inner: &Inner) -> Option<Vec<(usize, Image)>> {
     let mut cameras = inner.lock();
     loop {
@@ -222,7 +222,7 @@ mod tests {
             std::thread::sleep(Duration::from_millis(10));
             desk.pictures()[0].is_some()
         });
-        assert!(made, "no picture was made");
+        assert!(made, "no image was made");
         assert_eq!(desk.pictures()[0].as_ref().unwrap().message[..3], [0, 0xff, 0xd8]);
         desk.end();
         thread.join().unwrap();

@@ -1,4 +1,4 @@
-//! Recordings of a folder: a list, an episode without its pictures, one picture.
+//! Recordings of a folder: a list, an episode without its images, one image.
 
 use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use crate::recording::{ReadOptions, RecordedEpisode, RecordingError, list_episod
 
 /// Episodes of one answer.
 const PAGE: usize = 20;
-/// Episodes kept in memory with their pictures.
+/// Episodes kept in memory with their images.
 const KEPT: usize = 2;
 /// Largest recording that is played \[bytes\]; a minute of two cameras at 5 Hz has about 60 MB.
 const LARGEST: u64 = 256 << 20;
@@ -24,7 +24,7 @@ pub(super) enum PlaybackError {
     NoFolder,
     #[error("there is no such episode in the folder")]
     NoEpisode,
-    #[error("the episode has no such picture")]
+    #[error("the episode has no such image")]
     NoPicture,
     #[error("the recording has {bytes} bytes; the page plays up to {LARGEST}")]
     TooLarge { bytes: u64 },
@@ -68,7 +68,7 @@ pub(super) struct List {
     episodes: Vec<Row>,
 }
 
-/// An episode without its pictures.
+/// An episode without its images.
 #[derive(Debug, Serialize)]
 pub(super) struct Played {
     name: String,
@@ -130,7 +130,7 @@ impl Playback {
         let files = self.files()?;
         let (path, stamp) =
             files.into_iter().find(|(path, _)| file_name(path) == name).ok_or(PlaybackError::NoEpisode)?;
-        // Held while reading: twenty pictures asked for at a time shall not read the file twenty times.
+        // Held while reading: twenty images asked for at a time shall not read the file twenty times.
         let mut episodes = self.episodes.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(at) = episodes.iter().position(|(kept, old, _)| *kept == path && *old == stamp) {
             let kept = episodes.remove(at).ok_or(PlaybackError::NoEpisode)?;
@@ -150,7 +150,7 @@ impl Playback {
         Ok(episode)
     }
 
-    /// An episode without its pictures.
+    /// An episode without its images.
     pub fn episode(&self, name: &str) -> Result<Played, PlaybackError> {
         let episode = self.recorded(name)?;
         let began = episode.steps.first().map(|step| step.observed_at).unwrap_or_default();

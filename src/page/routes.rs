@@ -20,7 +20,7 @@ use super::server::Shared;
 /// Answered while every place is taken.
 pub(super) const STOP: &str = "/stop";
 
-/// Everything the page answers.
+/// All routes of the page.
 pub(super) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/", get(|| file("text/html; charset=utf-8", include_str!("page.html"))))

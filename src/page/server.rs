@@ -66,7 +66,7 @@ impl Shared {
         {
             return text.clone();
         }
-        // Copied out, so that nobody who tells the page something waits for the JSON.
+        // Copied out, so that no thread that updates the page waits for the JSON.
         let live = self.live().clone();
         let snapshot = live.snapshot(self.operator.panel(), self.pictures.cameras(now), self.playback.is_some(), now);
         // Plain structures with text keys always become JSON.

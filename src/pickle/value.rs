@@ -8,7 +8,7 @@ pub type Id = usize;
 /// A value made by a pickle.
 #[derive(Clone, Debug)]
 pub enum Value {
-    /// `None`, or something nobody asks for.
+    /// `None`, or something no reader asks for.
     Opaque,
     /// `True` or `False`.
     Bool(bool),

@@ -1,4 +1,4 @@
-//! Where to grasp and release, seen in the picture before acting.
+//! Where to grasp and release, seen in the image before acting.
 //!
 //! From the embedding and the task alone it says where the tool will be when the fingers close and when they open next
 //! (`places`); training teaches that in hindsight, from where the demonstrator's tool was when it did. Heads see those

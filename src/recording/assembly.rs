@@ -18,7 +18,7 @@ use crate::geometry::Pose;
 use crate::observation::{JointVector, Proprioception};
 use crate::time::Timestamp;
 
-/// Largest message read besides pictures \[bytes\]; the start of an episode with its settings has 50 kB.
+/// Largest message read besides images \[bytes\]; the start of an episode with its settings has 50 kB.
 const LARGEST_MESSAGE: usize = 4 << 20;
 
 /// Messages of the step whose closing `/episode/step` has not come yet.
@@ -145,12 +145,12 @@ impl<'a> Assembly<'a> {
     }
 }
 
-/// Is it a topic of pictures?
+/// Is it a topic of images?
 pub(super) fn is_picture(name: &str) -> bool {
     name.starts_with(topic::CAMERA_PREFIX) && name.ends_with(topic::CAMERA_SUFFIX)
 }
 
-/// Is it a topic whose messages are taken apart here, but for pictures?
+/// Is it a topic whose messages are taken apart here, but for images?
 fn is_read(name: &str) -> bool {
     matches!(
         name,
@@ -223,7 +223,7 @@ fn proprioception(message: &JointState) -> Result<Proprioception, String> {
 fn close_step(open: OpenStep, event: StepEvent) -> Result<RecordedStep, String> {
     let missing = |what: &str| format!("the step has no {what}");
     if open.images.len() != event.images.len() {
-        return Err(format!("{} pictures came, {} are listed", open.images.len(), event.images.len()));
+        return Err(format!("{} images came, {} are listed", open.images.len(), event.images.len()));
     }
     let images = open
         .images

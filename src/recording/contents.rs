@@ -37,7 +37,7 @@ impl Contents {
     }
 
     /// Says it in the folder, beside what earlier calls put there. Written before the data is, so that no cut-off call
-    /// leaves data that nothing is said of.
+    /// leaves data that nothing describes.
     pub fn add_to(mut self, folder: &Path) -> Result<(), RecordingError> {
         if let Some(earlier) = Self::read(folder)? {
             self.scenes.extend(earlier.scenes);
@@ -53,7 +53,7 @@ impl Contents {
         std::fs::write(&part, text).and_then(|()| std::fs::rename(&part, &file)).map_err(unfit)
     }
 
-    /// What is said in a folder; none where nothing is.
+    /// What a folder's page states; none where there is none.
     pub fn read(folder: &Path) -> Result<Option<Self>, RecordingError> {
         let file = folder.join(Self::FILE);
         let unfit = |source| RecordingError::Contents { path: file.clone(), source };

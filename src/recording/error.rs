@@ -60,7 +60,7 @@ pub enum RecordingError {
         path: PathBuf,
         /// Steps that are safe in the file.
         steps: u64,
-        /// What the operating system said.
+        /// The operating system's error.
         source: std::io::Error,
     },
     /// The episode ended, but its recording had stopped before.
@@ -99,7 +99,7 @@ pub enum RecordingError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         source: std::io::Error,
     },
     /// What a folder says it holds cannot be written or read.
@@ -107,7 +107,7 @@ pub enum RecordingError {
     Contents {
         /// The file.
         path: PathBuf,
-        /// What the operating system said, or what is no such list.
+        /// The operating system's error, or what is no such list.
         source: std::io::Error,
     },
     /// The file is not an MCAP file of this crate.

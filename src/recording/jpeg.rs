@@ -1,4 +1,4 @@
-//! JPEG files of strangers into pixels. What is said of one that is not read never quotes what is in it.
+//! JPEG files of strangers into pixels. An error about one never quotes its content.
 
 use std::io::Cursor;
 
@@ -7,7 +7,7 @@ use zune_jpeg::errors::DecodeErrors;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
-/// Most pixels of a picture that is read: 8192 x 4096. Four times a camera of 4K.
+/// Most pixels of an image that is read: 8192 x 4096. Four times a camera of 4K.
 pub(crate) const MOST_PIXELS: u64 = 1 << 25;
 
 /// Width, height and RGB bytes of a JPEG file. `strict` refuses what the decoder would fill with gray.
@@ -36,10 +36,10 @@ pub(crate) fn decode(bytes: &[u8], strict: bool) -> Result<(u32, u32, Vec<u8>), 
     Ok((width, height, pixels))
 }
 
-/// Before memory is taken for a picture: a file of a few bytes can say any size.
+/// Before memory is taken for an image: a file of a few bytes can say any size.
 pub(crate) fn check_size(width: u32, height: u32) -> Result<(), String> {
     match u64::from(width) * u64::from(height) <= MOST_PIXELS {
         true => Ok(()),
-        false => Err(format!("a picture of {width}x{height} pixels, at most {MOST_PIXELS} are read")),
+        false => Err(format!("an image of {width}x{height} pixels, at most {MOST_PIXELS} are read")),
     }
 }

@@ -14,20 +14,20 @@
 //! | `/joint_states`, `/wished_command`, `/sent_command` | `sensor_msgs/msg/JointState` | control | joints \[rad\] and `gripper` \[fraction\] |
 //! | `/control_tick` | `std_msgs/msg/Float64MultiArray` | control | step index (-1 before the first action), image age \[s\], tick time \[s\], action in force |
 //! | `/episode/start`, `/episode/end` | JSON | once | [`EpisodeStart`](crate::episode::EpisodeStart), [`EpisodeEnd`](crate::episode::EpisodeEnd) |
-//! | `/episode/step` | JSON | policy | index, times, cost, picture list; closes the step |
+//! | `/episode/step` | JSON | policy | index, times, cost, image list; closes the step |
 //! | `/episode/note` | JSON | when written | what a person wrote about the episode |
 //! | `/episode/gap` | JSON | when it happens | steps that were not recorded, and why |
 //! | `/episode/safety` | JSON | when it acts | what the safety filter limited or stopped, and why |
 //!
 //! The resolved settings lie in the attachment `settings.toml`, arm description and calibration beside them where given, the format version in the metadata `visuomotor`. Log
-//! time is the run's monotonic clock \[ns\]; publish time of a picture is its capture time.
+//! time is the run's monotonic clock \[ns\]; publish time of an image is its capture time.
 //!
 //! # What is promised
 //! - A file named `NAME.mcap` is whole and on the disk; until then it is `NAME.mcap.partial`.
 //! - A process killed at any moment loses at most the policy step being written. A power cut loses at most
 //!   [`WriterOptions::sync_every_steps`] steps, as far as the disk keeps its word.
 //! - A cut-off or damaged file reads up to its last chunk with a right checksum, and the reader says what is lost.
-//! - A failed write is said once and never stops control; what was flushed stays readable.
+//! - A failed write is reported once and never stops control; what was flushed stays readable.
 //!
 //! Refused: recording into a missing, unwritable or full folder, over an existing recording, and reading another
 //! format version.

@@ -21,7 +21,7 @@ pub struct Attachment {
 pub struct WriterOptions {
     /// JPEG quality, 1..=100; color is never subsampled.
     pub jpeg_quality: u8,
-    /// Scale pictures to this width and height \[pixels\] before compressing (antialiased bilinear); `None` records
+    /// Scale images to this width and height \[pixels\] before compressing (antialiased bilinear); `None` records
     /// what the camera gave.
     pub record_size: Option<(u32, u32)>,
     /// Wait for the disk (`fdatasync`) every this many policy steps; 0 waits only at the end. Decides what a power cut

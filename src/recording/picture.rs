@@ -1,4 +1,4 @@
-//! JPEG in and out, and scaling: the picture as it lies in a recording.
+//! JPEG in and out, and scaling: the image as it lies in a recording.
 
 use std::sync::Arc;
 
@@ -10,14 +10,14 @@ use super::{RecordingError, jpeg};
 use crate::observation::Image;
 use crate::time::Timestamp;
 
-/// One camera picture of a recording, still as JPEG.
+/// One camera image of a recording, still as JPEG.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RecordedImage {
     /// Name of the camera that took it.
     pub camera: Arc<str>,
     /// When the sensor took it.
     pub captured_at: Timestamp,
-    /// Counts up by one per picture of this camera.
+    /// Counts up by one per image of this camera.
     pub sequence: u64,
     /// Size the camera gave, before scaling for the recording: width, height \[pixels\].
     pub camera_size: (u32, u32),
@@ -26,12 +26,12 @@ pub struct RecordedImage {
 }
 
 impl RecordedImage {
-    /// The picture as JPEG of this quality (1..=100), without chroma subsampling.
+    /// The image as JPEG of this quality (1..=100), without chroma subsampling.
     pub fn encode(image: &Image, quality: u8) -> Result<Self, RecordingError> {
         JpegMaker::new(quality, None).recorded(image)
     }
 
-    /// The picture: u8, (height, width, 3), RGB, at the recorded size.
+    /// The image: u8, (height, width, 3), RGB, at the recorded size.
     pub fn decode(&self) -> Result<Image, RecordingError> {
         let unfit = |found: String| RecordingError::Image {
             camera: self.camera.to_string(),
@@ -51,7 +51,7 @@ impl RecordedImage {
     }
 }
 
-/// Turns pictures into JPEG, keeping the scaler's tables between pictures.
+/// Turns images into JPEG, keeping the scaler's tables between images.
 pub(crate) struct JpegMaker {
     /// 1..=100.
     quality: u8,

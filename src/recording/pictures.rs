@@ -13,18 +13,18 @@ pub struct Pictures {
     quality: u8,
     maker: Option<JpegMaker>,
     began: Option<Timestamp>,
-    /// The newest picture, if it was not kept.
+    /// The newest image, if it was not kept.
     newest: Option<Image>,
     kept: Vec<(f64, Vec<u8>)>,
 }
 
 impl Pictures {
-    /// A picture every `every` steps (0 and 1: each), fitted into 160x120 pixels, JPEG quality 80.
+    /// An image every `every` steps (0 and 1: each), fitted into 160x120 pixels, JPEG quality 80.
     pub fn every(every: u64) -> Self {
         Self::with_size(every, (160, 120), 80)
     }
 
-    /// A picture every `every` steps (0 and 1: each), fitted into `largest` (width, height \[pixels\]) with its own
+    /// An image every `every` steps (0 and 1: each), fitted into `largest` (width, height \[pixels\]) with its own
     /// aspect ratio, never enlarged; JPEG quality 1..=100.
     pub fn with_size(every: u64, largest: (u32, u32), quality: u8) -> Self {
         Self {
@@ -38,12 +38,12 @@ impl Pictures {
         }
     }
 
-    /// The pictures of the last episode: seconds since the first picture was taken \[s\] and the JPEG file.
+    /// The images of the last episode: seconds since the first image was taken \[s\] and the JPEG file.
     pub fn taken(&self) -> Vec<(f64, Vec<u8>)> {
         self.kept.clone()
     }
 
-    /// The pictures, without a copy.
+    /// The images, without a copy.
     pub fn into_taken(self) -> Vec<(f64, Vec<u8>)> {
         self.kept
     }

@@ -4,7 +4,7 @@ use std::io::Cursor;
 
 use super::jpeg::check_size;
 
-/// The picture as a PNG file.
+/// The image as a PNG file.
 #[cfg(feature = "exchange")]
 pub(crate) fn encode(image: &crate::observation::Image) -> std::io::Result<Vec<u8>> {
     let mut file = Vec::new();
@@ -15,12 +15,12 @@ pub(crate) fn encode(image: &crate::observation::Image) -> std::io::Result<Vec<u
     Ok(file)
 }
 
-/// Width, height and RGB bytes of a PNG file; gray and palettes become RGB, transparency is dropped. What is said of one that
+/// Width, height and RGB bytes of a PNG file; gray and palettes become RGB, transparency is dropped. An error about one that
 /// is not read never quotes what is in it.
 pub(crate) fn decode(bytes: &[u8]) -> Result<(u32, u32, Vec<u8>), String> {
     let mut decoder = png::Decoder::new(Cursor::new(bytes));
     decoder.set_transformations(png::Transformations::normalize_to_color8());
-    // Compressed texts and profiles unfold a thousandfold, and nobody looks at them.
+    // Compressed texts and profiles unfold a thousandfold, and are never used.
     decoder.set_ignore_text_chunk(true);
     decoder.set_ignore_iccp_chunk(true);
     let unfit = |error| match error {
@@ -37,7 +37,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<(u32, u32, Vec<u8>), String> {
     let rgb = match frame.color_type {
         png::ColorType::Rgb => pixels,
         png::ColorType::Rgba => {
-            // In place: a picture as large as is read has 128 MiB.
+            // In place: an image as large as is read has 128 MiB.
             let count = pixels.len() / 4;
             for pixel in 0..count {
                 pixels.copy_within(4 * pixel..4 * pixel + 3, 3 * pixel);

@@ -22,21 +22,21 @@ use crate::untrusted::{self, Budget};
 /// Largest recording read \[bytes\]: six hours of two cameras at 5 Hz.
 const LARGEST: u64 = 16 << 30;
 
-/// Pictures and attachments that are kept take at most so much \[bytes\], and so many times the file's length: JPEG hardly
+/// Images and attachments that are kept take at most so much \[bytes\], and so many times the file's length: JPEG hardly
 /// shrinks in a chunk.
 const KEPT: (u64, u64) = (64 << 20, 4);
 
 /// What to read of an episode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReadOptions {
-    /// Keep the pictures (as JPEG); without, [`RecordedStep::images`] have empty `jpeg`.
+    /// Keep the images (as JPEG); without, [`RecordedStep::images`] have empty `jpeg`.
     pub images: bool,
     /// Keep the control ticks.
     pub control_ticks: bool,
 }
 
 impl Default for ReadOptions {
-    /// Pictures, no control ticks: what training and reports need.
+    /// Images, no control ticks: what training and reports need.
     fn default() -> Self {
         Self { images: true, control_ticks: false }
     }
@@ -51,7 +51,7 @@ pub struct RecordedStep {
     pub observed_at: Timestamp,
     /// When the decision was published to the control loop.
     pub decided_at: Timestamp,
-    /// Picture of each camera, in launch-file order; the first is the policy's.
+    /// Image of each camera, in launch-file order; the first is the policy's.
     pub images: Vec<RecordedImage>,
     /// What the arm sensed of itself.
     pub proprioception: Proprioception,
@@ -63,7 +63,7 @@ pub struct RecordedStep {
     pub action: Action,
     /// The same without the demonstrator's noise.
     pub label: Action,
-    /// Embedding of the policy's picture, where one was recorded.
+    /// Embedding of the policy's image, where one was recorded.
     pub embedding: Option<Embedding>,
     /// Time spent turning images into embeddings \[s\].
     pub encoder_seconds: f64,
@@ -72,12 +72,12 @@ pub struct RecordedStep {
 }
 
 impl RecordedStep {
-    /// The policy camera's picture.
+    /// The policy camera's image.
     pub fn image(&self) -> Option<&RecordedImage> {
         self.images.first()
     }
 
-    /// The observation as the policy got it, but for JPEG's error and the recorded size; decodes every picture.
+    /// The observation as the policy got it, but for JPEG's error and the recorded size; decodes every image.
     pub fn observation(&self) -> Result<Observation, RecordingError> {
         Ok(Observation {
             images: self.images.iter().map(RecordedImage::decode).collect::<Result<_, _>>()?,
@@ -115,7 +115,7 @@ pub struct RecordedEpisode {
     pub started_at_unix_ns: Option<u64>,
 }
 
-/// Reads an episode with its pictures, without control ticks. Reads cut-off files too: see [`RecordedEpisode::lost`].
+/// Reads an episode with its images, without control ticks. Reads cut-off files too: see [`RecordedEpisode::lost`].
 pub fn read_episode(path: &Path) -> Result<RecordedEpisode, RecordingError> {
     read_episode_with(path, ReadOptions::default())
 }
@@ -147,7 +147,7 @@ pub(super) fn parse(
     if !looks_like_mcap(&magic) {
         return Err(not_ours(path, "not an MCAP file"));
     }
-    let mut budget = Budget::new("the pictures and attachments", KEPT.0.saturating_add(KEPT.1.saturating_mul(length)));
+    let mut budget = Budget::new("the images and attachments", KEPT.0.saturating_add(KEPT.1.saturating_mul(length)));
     let mut keep = |data: &[u8]| {
         let kept = budget.take(data.len() as u64);
         kept.map_err(|error| RecordingError::TooLarge { path: path.to_path_buf(), found: error.to_string() })

@@ -1,4 +1,4 @@
-//! Records an episode on a thread of its own, so that no loop waits for a disk or a picture's compression.
+//! Records an episode on a thread of its own, so that no loop waits for a disk or an image's compression.
 //!
 //! A step and the control ticks before it are handed over as one piece. When the thread cannot keep up, whole pieces are left
 //! out, counted, and the recording says so itself ([`Gap`]); when the disk runs full, recording stops at a floor and the
@@ -16,7 +16,7 @@ use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart, Step, StepSink};
 use crate::observation::Observation;
 use crate::time::Timestamp;
 
-/// Pieces that may wait: two seconds at 30 Hz, at two 640x480 pictures a step 111 MB.
+/// Pieces that may wait: two seconds at 30 Hz, at two 640x480 images a step 111 MB.
 const WAITING: usize = 60;
 
 /// How often the room on the disk is looked at \[steps\].

@@ -44,7 +44,7 @@ pub fn recover(path: &Path) -> Result<Recovered, RecordingError> {
     let mut from = untrusted::open(path).map_err(unreadable)?;
     storage::lock(&from, path)?;
     let length = from.metadata().map_err(unreadable)?.len();
-    // Pictures are copied from the file, not kept.
+    // Images are copied from the file, not kept.
     let episode = parse(path, &from, length, ReadOptions { images: false, control_ticks: true })?;
     let recovered = Recovered { path: whole.clone(), steps: episode.steps.len() as u64, lost: episode.lost };
     if in_place && recovered.lost.is_none() {
@@ -71,7 +71,7 @@ pub fn recover(path: &Path) -> Result<Recovered, RecordingError> {
     Ok(recovered)
 }
 
-/// Finishes every recording of a folder that was cut off and that nobody is writing any more; answers a line for a person
+/// Finishes every recording of a folder that was cut off and that no program is writing any more; returns a line for the operator
 /// per file. One that cannot be finished is left as it is, and the line says why.
 pub fn finish_partial(folder: &Path) -> Result<Vec<String>, RecordingError> {
     let mut said = Vec::new();

@@ -11,7 +11,7 @@ use crate::untrusted::Budget;
 /// No record of an episode is larger \[bytes\]; a damaged length field must not allocate the machine's memory.
 const RECORD_LIMIT: usize = 1 << 28;
 
-/// No chunk unfolds to more \[bytes\]: a step of ours has two pictures, 0.2 MB; `mcap compress` makes chunks of 4 MiB.
+/// No chunk unfolds to more \[bytes\]: a step of ours has two images, 0.2 MB; `mcap compress` makes chunks of 4 MiB.
 const CHUNK_LIMIT: usize = 64 << 20;
 
 /// All chunks of a file together unfold to at most so much \[bytes\], and so many times the file's length: joint states

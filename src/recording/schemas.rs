@@ -104,7 +104,7 @@ pub const JOINT_STATE: SchemaText = ros(
     ),
 );
 
-/// Camera picture as JPEG.
+/// Camera image as JPEG.
 pub const COMPRESSED_IMAGE: SchemaText =
     ros("sensor_msgs/msg/CompressedImage", concat!("std_msgs/Header header\nstring format\nuint8[] data\n", header!()));
 

@@ -51,7 +51,7 @@ pub(super) fn create(
     })?;
     lock(&file, &partial)?;
     if let Err(source) = reserve(&file, options.reserve_bytes) {
-        // Nothing was written: nobody needs it.
+        // Nothing was written: it is not needed.
         let _ = std::fs::remove_file(&partial);
         let free = free_bytes(folder).unwrap_or(0);
         return Err(match source.raw_os_error() {

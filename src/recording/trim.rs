@@ -7,7 +7,7 @@ use crate::action::Decision;
 use crate::episode::{EpisodeEnd, Step};
 use crate::observation::Observation;
 
-/// Writes the steps `from..to` of an episode, read with pictures and control ticks, to `NAME.mcap` in `folder`: pictures byte
+/// Writes the steps `from..to` of an episode, read with images and control ticks, to `NAME.mcap` in `folder`: images byte
 /// for byte, stamps as measured, steps counted from 0, a note that says where they come from.
 pub fn trim(
     episode: &RecordedEpisode,

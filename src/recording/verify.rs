@@ -1,4 +1,4 @@
-//! Is a recording what it says, and fit to learn from? Order, gaps, rates, stamps, limits, pictures, words.
+//! Is a recording what it says, and fit to learn from? Order, gaps, rates, stamps, limits, images, words.
 
 use serde::Serialize;
 
@@ -55,22 +55,22 @@ impl Verdict {
     }
 }
 
-/// Mean brightness up to which a picture is black \[0..255\].
+/// Mean brightness up to which an image is black \[0..255\].
 const BLACK: f64 = 6.0;
 
-/// Steps with the same picture while the tool moves, from which a camera is frozen.
+/// Steps with the same image while the tool moves, from which a camera is frozen.
 const FROZEN: usize = 3;
 
 /// The tool moves when it goes this far in a step \[m\].
 const MOVING: f64 = 0.004;
 
-/// Every so many steps a picture is opened and looked at.
+/// Every so many steps an image is opened and looked at.
 const LOOK: usize = 5;
 
 /// A policy step may last this many times its period once in a while.
 const LATE: f64 = 2.5;
 
-/// Looks at an episode that was read with pictures and control ticks. `robot` adds the checks against an arm's limits.
+/// Looks at an episode that was read with images and control ticks. `robot` adds the checks against an arm's limits.
 pub fn verify(episode: &RecordedEpisode, robot: Option<&Robot>) -> Verdict {
     let mut verdict = Verdict::default();
     whole(episode, &mut verdict);
@@ -129,8 +129,7 @@ fn order(episode: &RecordedEpisode, verdict: &mut Verdict) {
     }
     for step in &episode.steps {
         if let Some(image) = step.images.iter().find(|image| image.captured_at > step.observed_at) {
-            verdict
-                .say(Gravity::Bad, format!("step {}: the picture of {} is from its future", step.index, image.camera));
+            verdict.say(Gravity::Bad, format!("step {}: the image of {} is from its future", step.index, image.camera));
             break;
         }
     }
@@ -165,18 +164,18 @@ fn rates(episode: &RecordedEpisode, verdict: &mut Verdict) {
         .flat_map(|step| step.images.iter().map(|image| step.observed_at.since(image.captured_at).as_secs_f64()));
     let oldest = ages.fold(0.0, f64::max);
     if oldest > 2.0 * period {
-        verdict.say(Gravity::Doubt, format!("a picture was {oldest:.3} s old when it was decided on"));
+        verdict.say(Gravity::Doubt, format!("an image was {oldest:.3} s old when it was decided on"));
     }
 }
 
 fn pictures(steps: &[RecordedStep], verdict: &mut Verdict) {
     if !steps.is_empty() && steps.iter().all(|step| step.images.is_empty()) {
-        verdict.say(Gravity::Bad, "no pictures".into());
+        verdict.say(Gravity::Bad, "no images".into());
         return;
     }
     let cameras = steps.first().map_or(0, |step| step.images.len());
     if let Some(step) = steps.iter().find(|step| step.images.len() != cameras) {
-        let what = format!("step {} has {} pictures, the first one {cameras}", step.index, step.images.len());
+        let what = format!("step {} has {} images, the first one {cameras}", step.index, step.images.len());
         verdict.say(Gravity::Bad, what);
         return;
     }
@@ -198,7 +197,7 @@ fn pictures(steps: &[RecordedStep], verdict: &mut Verdict) {
             let brightness = sum as f64 / image.pixels.len().max(1) as f64;
             // Written so that NaN is black.
             if !(brightness > BLACK) {
-                let what = format!("step {}: the picture of {name} is black (mean {brightness:.1} of 255)", step.index);
+                let what = format!("step {}: the image of {name} is black (mean {brightness:.1} of 255)", step.index);
                 verdict.say(Gravity::Bad, what);
                 break;
             }
@@ -206,7 +205,7 @@ fn pictures(steps: &[RecordedStep], verdict: &mut Verdict) {
     }
 }
 
-/// The step from which a camera shows the same picture for too long while the tool moves.
+/// The step from which a camera shows the same image for too long while the tool moves.
 fn frozen(steps: &[RecordedStep], camera: usize) -> Option<u64> {
     let mut same = 0;
     for pair in steps.windows(2) {

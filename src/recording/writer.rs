@@ -134,8 +134,8 @@ impl EpisodeWriter {
         }
     }
 
-    /// As [`EpisodeWriter::record_step`], with pictures that are JPEG already: their bytes are written as they are, and
-    /// the observation's own pictures are not looked at. For recordings that come from another format.
+    /// As [`EpisodeWriter::record_step`], with images that are JPEG already: their bytes are written as they are, and
+    /// the observation's own images are not looked at. For recordings that come from another format.
     pub fn record_step_with(&mut self, step: &Step<'_>, images: &[RecordedImage]) -> Result<(), RecordingError> {
         match self.stage {
             Stage::Running => {}

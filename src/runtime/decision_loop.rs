@@ -2,7 +2,7 @@
 //!
 //! Between two decisions it only looks whether the cameras are alive. A camera at fault makes the arm hold: the action in force
 //! is taken back, nothing is decided until the camera is well again. A decision that comes too long after what it was decided on
-//! is thrown away. A listener that fails is not told any more, and the arm goes on.
+//! is thrown away. A listener that fails is not called any more, and the arm goes on.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ pub struct DecisionLoop<'a> {
     pub(super) chain: &'a Chain,
     pub(super) source: &'a mut dyn ActionSource,
     pub(super) sinks: Vec<&'a mut dyn StepSink>,
-    /// Why a listener is not told any more, one place for each.
+    /// Why a listener is not called any more, one place for each.
     pub(super) lost: Vec<Option<anyhow::Error>>,
     pub(super) states: LatestReader<Proprioception>,
     pub(super) actions: LatestWriter<TimedAction>,
@@ -151,7 +151,7 @@ impl DecisionLoop<'_> {
         Ok(())
     }
 
-    /// What is to be said of cameras and late decisions.
+    /// Reports on cameras and late decisions.
     pub(super) fn asides(&self) -> Asides {
         let camera_faults = self.watches.iter().flat_map(CameraWatch::told).cloned().collect();
         Asides { discarded: self.discarded, camera_faults }
@@ -184,7 +184,7 @@ impl DecisionLoop<'_> {
         first.map_or(ticks, Err)
     }
 
-    /// Tells every listener that has not failed yet. One that fails now is told the end and nothing before it.
+    /// Tells every listener that has not failed yet. One that fails now gets the end and nothing before it.
     fn tell(&mut self, mut what: impl FnMut(&mut dyn StepSink) -> anyhow::Result<()>) -> Result<(), RuntimeError> {
         for (sink, lost) in self.sinks.iter_mut().zip(&mut self.lost).filter(|(_, lost)| lost.is_none()) {
             let Err(error) = what(*sink) else { continue };

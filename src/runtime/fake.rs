@@ -1,6 +1,6 @@
 //! An ideal arm and camera that can misbehave on demand: for tests, benches and dry runs without a simulator.
 //!
-//! The arm is wherever it was last told to be. The switches may be thrown while a loop runs, from any thread.
+//! The arm is wherever it was last commanded to be. The switches may be thrown while a loop runs, from any thread.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
@@ -27,12 +27,12 @@ struct Shared {
     view: AtomicU8,
 }
 
-/// Faults to throw, and what the arm was told.
+/// Faults to throw, and what the arm was commanded.
 #[derive(Clone, Debug, Default)]
 pub struct Switches(Arc<Shared>);
 
 impl Switches {
-    /// The arm (or camera) answers nothing from now on.
+    /// The arm (or camera) sends nothing from now on.
     pub fn silence(&self, on: bool) {
         self.0.silent.store(on, Ordering::SeqCst);
     }
@@ -78,12 +78,12 @@ impl Switches {
         self.0.panics.store(on, Ordering::SeqCst);
     }
 
-    /// Was the last thing the arm was told to hold?
+    /// Was the arm's last command a hold?
     pub fn holds(&self) -> bool {
         self.0.holds.load(Ordering::SeqCst)
     }
 
-    /// How often it was told to hold.
+    /// How often it was commanded to hold.
     pub fn hold_count(&self) -> u64 {
         self.0.hold_count.load(Ordering::SeqCst)
     }
@@ -98,7 +98,7 @@ impl Switches {
     }
 }
 
-/// An arm that is at once wherever it is told to be.
+/// An arm that is at once wherever it is commanded to be.
 #[derive(Debug)]
 pub struct FakeArm {
     capabilities: Capabilities,
@@ -251,10 +251,10 @@ impl<F: FnMut(Timestamp, Call<'_>) + Send> ArmDriver for SeenArm<F> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u8)]
 pub enum View {
-    /// A scene, another one in each picture.
+    /// A scene, another one in each image.
     #[default]
     Scene,
-    /// The picture it has, as a new one: new stamp, new number.
+    /// The image it has, as a new one: new stamp, new number.
     Still,
     /// Black, with some noise.
     Black,
@@ -264,7 +264,7 @@ pub enum View {
     Gray,
 }
 
-/// A camera that gives a picture taken just now.
+/// A camera that gives an image taken just now.
 #[derive(Debug)]
 pub struct FakeCamera {
     newest: Image,
@@ -298,7 +298,7 @@ impl FakeCamera {
         let bytes = 0..self.newest.pixels.len() as u64;
         Some(match self.switches.view() {
             View::Still => return None,
-            // A slope whose steps move by one for each picture.
+            // A slope whose steps move by one for each image.
             View::Scene => bytes.map(|i| 20 + ((i * 37 + sequence * 3) % 200) as u8).collect(),
             View::Black => bytes.map(|i| ((i + sequence) % 7) as u8).collect(),
             View::White => bytes.map(|_| 255).collect(),

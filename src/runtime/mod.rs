@@ -80,11 +80,11 @@ pub struct Station {
 pub struct EpisodeRequest<'a> {
     /// What is known before the first step.
     pub start: EpisodeStart,
-    /// Length after which the judge is told that time ran out \[s\].
+    /// Length after which the judge learns that time ran out \[s\].
     pub seconds: f64,
     /// Who decides.
     pub source: &'a mut dyn ActionSource,
-    /// Who listens, told in this order.
+    /// Who listens, called in this order.
     pub sinks: Vec<&'a mut dyn StepSink>,
     /// Who says how it ends.
     pub judge: &'a mut dyn Judge,
@@ -124,7 +124,7 @@ pub struct DeadlineMisses {
 /// How an episode went.
 #[derive(Debug)]
 pub struct EpisodeReport {
-    /// How it ended, as the sinks were told.
+    /// How it ended, as the sinks received it.
     pub outcome: Outcome,
     /// Policy steps.
     pub steps: u64,
@@ -136,7 +136,7 @@ pub struct EpisodeReport {
     pub deadline_misses: DeadlineMisses,
     /// Control ticks whose command the safety filter changed.
     pub limited: u64,
-    /// Times the arm was told to hold before the end (safety filter, refused action, deadline budget).
+    /// Times the arm was commanded to hold before the end (safety filter, refused action, deadline budget).
     pub stopped: u64,
     /// Times a new action made it move again after that.
     pub resumed: u64,
@@ -152,14 +152,14 @@ pub struct EpisodeReport {
     pub camera_faults: Vec<String>,
     /// What became of the real-time wishes.
     pub realtime: Vec<Granted>,
-    /// What is known of the arm after it was told to hold at the end; none in lockstep, where the arm is part of the loop.
+    /// What is known of the arm after it was commanded to hold at the end; none in lockstep, where the arm is part of the loop.
     pub hold: Option<Hold>,
     /// What went wrong with the machinery, if anything did; then the outcome is aborted, unless only a sink failed: the arm
     /// went on without it.
     pub fault: Option<RuntimeError>,
 }
 
-/// Why an episode or a motion could not go on. The arm was told to hold.
+/// Why an episode or a motion could not go on. The arm was commanded to hold.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RuntimeError {
@@ -190,7 +190,7 @@ pub enum RuntimeError {
     #[error("a listener of the episode failed: {0:#}")]
     Sink(anyhow::Error),
     /// A bug somewhere below.
-    #[error("the program panicked: {0}; the arm was told to hold: please report this")]
+    #[error("the program panicked: {0}; the arm was commanded to hold: please report this")]
     Panicked(String),
     /// The deadline budget is used up.
     #[error(
@@ -218,7 +218,7 @@ pub enum RuntimeError {
     #[error("the control thread could not be started: {0}")]
     Thread(std::io::Error),
     /// The safety filter stopped a motion to a posture.
-    #[error("the motion was stopped by the safety filter ({0:?}); the arm was told to hold")]
+    #[error("the motion was stopped by the safety filter ({0:?}); the arm was commanded to hold")]
     Stopped(LimitReason),
     /// A motion to a posture ended elsewhere.
     #[error("joint {joint} is {off:.3} rad from where it should be, the limit is {limit:.3} rad: is the arm blocked?")]
@@ -244,9 +244,9 @@ pub enum RuntimeError {
         /// Limit \[rad\].
         limit: f64,
     },
-    /// An arm that was told to hold moves.
+    /// An arm that was commanded to hold moves.
     #[error(
-        "joint {joint} moved by {moved:.3} rad after the arm was told to hold, the limit is {limit} rad: that it holds could \
+        "joint {joint} moved by {moved:.3} rad after the arm was commanded to hold, the limit is {limit} rad: that it holds could \
          not be confirmed; use the hardware stop, support the arm and look at it"
     )]
     NotStanding {
@@ -257,18 +257,18 @@ pub enum RuntimeError {
         /// Limit \[rad\].
         limit: f64,
     },
-    /// An arm that was told to hold says nothing.
+    /// An arm that was commanded to hold sends no state.
     #[error(
-        "the arm's state did not come within {seconds} s after it was told to hold: that it holds could not be confirmed; use the \
+        "the arm's state did not come within {seconds} s after it was commanded to hold: that it holds could not be confirmed; use the \
          hardware stop, support the arm, and look at cable and power"
     )]
     HoldUnconfirmed {
         /// How long it was waited for \[s\].
         seconds: f64,
     },
-    /// The arm failed, and nobody is there to let it recover.
+    /// The arm failed, and there is no operator to let it recover.
     #[error(
-        "the arm failed ({0}) and nobody is there to let it recover: look at it, run `visuomotor recover`, then start this again \
+        "the arm failed ({0}) and there is no operator to let it recover: look at it, run `visuomotor recover`, then start this again \
          with the same --out, which goes on where it stopped (at a terminal or with --page it waits and asks)"
     )]
     NobodyToRecover(String),
@@ -289,7 +289,7 @@ impl RuntimeError {
     }
 }
 
-/// Runs one episode to its end. Whatever happens, the arm is told to hold and the sinks are told how it ended;
+/// Runs one episode to its end. Whatever happens, the arm is commanded to hold and the sinks receive the outcome;
 /// [`EpisodeReport::hold`] says whether it was seen standing.
 pub fn run_episode(station: &mut Station, request: EpisodeRequest<'_>, timing: Timing<'_>) -> EpisodeReport {
     match timing {

@@ -1,4 +1,4 @@
-//! Asking Linux for real-time treatment of the control thread. Every wish is optional and its outcome is told.
+//! Asking Linux for real-time treatment of the control thread. Every request is optional and its outcome is reported.
 //!
 //! Nothing here is needed for correct work: a refused wish costs punctuality, and the deadlines are counted anyway.
 
@@ -26,7 +26,7 @@ pub struct Granted {
     pub wish: String,
     /// Was it granted?
     pub granted: bool,
-    /// What the system said where it refused; empty otherwise.
+    /// The system's error where it refused; empty otherwise.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub why: String,
     /// What to do where it refused; empty otherwise.

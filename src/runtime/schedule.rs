@@ -81,7 +81,7 @@ pub struct DeadlineBudget {
 }
 
 impl Default for DeadlineBudget {
-    /// Told from one period of a 50 Hz loop, held after 0.1 s, ended after 0.5 s.
+    /// Reported from one period of a 50 Hz loop, held after 0.1 s, ended after 0.5 s.
     fn default() -> Self {
         let millis = Duration::from_millis;
         Self { warn: millis(20), hold: millis(100), stop: millis(500) }

@@ -1,8 +1,8 @@
-//! Does an arm that was told to hold stand? Said only when its controller's states show it.
+//! Does an arm that was commanded to hold stand? Reported only when its controller's states show it.
 //!
 //! A hold is a message; a message may be lost, and a controller may not act on it. So after the last command the states are
-//! watched until every joint has stayed in place for [`WINDOW`], or [`PATIENCE`] is over and the operator is told that the
-//! hold could not be confirmed.
+//! watched until every joint has stayed in place for [`WINDOW`], or [`PATIENCE`] is over and the
+//! hold is reported as not confirmed.
 
 use std::fmt;
 use std::time::Duration;
@@ -20,12 +20,12 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Time between two looks.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// What is known of an arm after it was told to hold.
+/// What is known of an arm after it was commanded to hold.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Hold {
     /// Its controller's states show every joint in place.
     Standing {
-        /// How long after it was told \[s\].
+        /// How long after the command \[s\].
         after: f64,
     },
     /// They do not, or there are none.
@@ -67,7 +67,7 @@ impl fmt::Display for Hold {
         };
         f.write_str("THE HOLD COULD NOT BE CONFIRMED: ")?;
         match doubt {
-            Doubt::NoState => write!(f, "the arm's controller has said nothing since")?,
+            Doubt::NoState => write!(f, "the arm's controller has sent no state since")?,
             Doubt::Moving { joint, by } => {
                 let seconds = WINDOW.as_secs_f64();
                 write!(f, "joint {joint} still moves ({by:.3} rad in the last {seconds} s)")?
@@ -88,14 +88,14 @@ pub struct StandingWatch {
 }
 
 impl StandingWatch {
-    /// The arm was told to hold at `told`.
+    /// The arm was commanded to hold at `told`.
     pub fn new(told: Timestamp) -> Self {
         Self { told, still: Standstill::new(STILLNESS), newest: None }
     }
 
     /// Takes a state; returns the hold once it is confirmed, or given up at `now`.
     pub fn see(&mut self, now: Timestamp, state: Option<&Proprioception>) -> Option<Hold> {
-        // A state of before the hold, or one that was seen, says nothing.
+        // A state from before the hold, or one that was seen already, shows nothing.
         let new = state.filter(|s| s.measured_at > self.told && self.newest.is_none_or(|at| s.measured_at > at));
         if let Some(state) = new {
             self.newest = Some(state.measured_at);
@@ -116,7 +116,7 @@ impl StandingWatch {
     }
 }
 
-/// Watches an arm that was told to hold at `told`. Blocks for a tenth of a second, at most two seconds.
+/// Watches an arm that was commanded to hold at `told`. Blocks for a tenth of a second, at most two seconds.
 pub fn confirm(arm: &mut (dyn ArmDriver + 'static), told: Timestamp, clock: &SystemClock) -> Hold {
     let mut watch = StandingWatch::new(told);
     loop {

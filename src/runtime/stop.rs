@@ -36,7 +36,7 @@ static SIGNAL: AtomicI32 = AtomicI32::new(0);
 /// How many signals a person in a hurry sent.
 static SIGNALS: AtomicUsize = AtomicUsize::new(0);
 
-/// Signals that end a program unless it catches them, and what a person is told of them. A crash (SIGSEGV, SIGABRT and
+/// Signals that end a program unless it catches them, and their names for the operator. A crash (SIGSEGV, SIGABRT and
 /// their like) is none of them: what is left of the program then cannot be trusted with an arm.
 const ENDING: [(libc::c_int, &str); 13] = [
     (libc::SIGINT, "Ctrl-C"),
@@ -54,7 +54,7 @@ const ENDING: [(libc::c_int, &str); 13] = [
     (libc::SIGSTKFLT, "SIGSTKFLT"),
 ];
 
-/// What a person is told of a signal.
+/// A signal's name for the operator.
 fn name_of(signal: libc::c_int) -> &'static str {
     if signal == libc::SIGTSTP {
         return "Ctrl-Z (SIGTSTP) while the arm moved: it holds, and the program ends instead of being suspended";
@@ -86,7 +86,7 @@ impl StopFlag {
         install(libc::SIGINT, raising)?;
         if Protection::Signals.is_on() {
             install(libc::SIGTERM, raising)?;
-            // Where somebody chose otherwise (`nohup`, a profiler), that stays: an ignored signal ends nothing.
+            // A signal that is ignored already (`nohup`, a profiler) stays ignored: it ends nothing.
             let (first, last) = (libc::SIGRTMIN(), libc::SIGRTMAX());
             for signal in ENDING.iter().map(|(signal, _)| *signal).chain(first..=last) {
                 if is_default(signal)? {
@@ -185,7 +185,7 @@ extern "C" fn on_suspend(signal: libc::c_int) {
         libc::sigemptyset(&mut set);
         libc::sigaddset(&mut set, signal);
         libc::pthread_sigmask(libc::SIG_UNBLOCK, &set, &mut before);
-        // Here it was suspended, and somebody continued it.
+        // Here it was suspended, and was continued.
         libc::pthread_sigmask(libc::SIG_SETMASK, &before, std::ptr::null_mut());
         libc::sigaction(signal, &ours, std::ptr::null_mut());
         *libc::__errno_location() = errno;
@@ -298,7 +298,7 @@ pub(super) fn guarded<T>(side: impl FnOnce() -> Result<T, RuntimeError>) -> Resu
     catch_unwind(AssertUnwindSafe(side)).unwrap_or_else(|panic| Err(RuntimeError::Panicked(message(panic.as_ref()))))
 }
 
-/// What a panic said.
+/// A panic's message.
 pub(super) fn message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|s| s.to_string()).or_else(|| panic.downcast_ref::<String>().cloned());
     text.unwrap_or_else(|| "no message".into())

@@ -74,7 +74,7 @@ pub(super) fn run(
         };
         let thread = match std::thread::Builder::new().name("control".into()).spawn_scoped(scope, || side.run()) {
             Ok(thread) => thread,
-            // The closure was dropped, and the guard in it told the arm to hold.
+            // The closure was dropped, and the guard in it commanded the arm to hold.
             Err(error) => return (Ok(None), ControlEnd::without_loop(RuntimeError::Thread(error))),
         };
         let end = start + length(seconds);
@@ -170,7 +170,7 @@ impl ControlSide<'_> {
             }
             Ok(())
         });
-        // Nobody decides for an arm that is being stopped.
+        // No decisions are made for an arm that is being stopped.
         drop(ended);
         let end = control.end(Timing::Wall { clock, options }, result);
         ControlEnd { missed: pacer.missed(), realtime, ..end }

@@ -8,7 +8,7 @@
 //! 4. joint speeds, accelerations and jerks (`velocity.rs` for velocities), or torques and their rates (`torque.rs`);
 //! 5. the tool's box (`workspace.rs`), planes and the arm's own parts (`walls.rs`);
 //! 6. the speed of the tool, and of every part of the arm;
-//! 7. does the arm do what it is told? (`residual.rs`);
+//! 7. does the arm follow its commands? (`residual.rs`);
 //! 8. every number is still one.
 //!
 //! A later check weighs more: where one changes a command, those that could be broken by it are asked again. Joints in

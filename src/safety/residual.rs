@@ -1,4 +1,4 @@
-//! Does the arm do what it is told? A joint that does not is blocked, and its command is taken back.
+//! Does the arm follow its commands? A joint that does not is blocked, and its command is taken back.
 //!
 //! A servo that is held up pushes as hard as it can, and jumps when it comes free. So a command may run ahead of the
 //! measured joint only as far as the servo lags and sags (`limits.following_error`) and only so long

@@ -17,7 +17,7 @@ pub(super) struct Workspace {
     pub(super) low: [f64; 3],
     /// Upper corner \[m\].
     pub(super) high: [f64; 3],
-    /// Does the arm go to a posture, with nobody's actions to follow?
+    /// Does the arm go to a posture, without actions to follow?
     pub(super) approaching: bool,
 }
 
@@ -55,7 +55,7 @@ impl Workspace {
 
     fn about_the_base(&self, next: &Vector3<f64>, last: &Vector3<f64>) -> bool {
         let level = next.z >= last.z.min(self.low[2]) && next.z <= last.z.max(self.high[2]);
-        // `min` and `max` pass over NaN: from a place that nobody knows nothing is level.
+        // `min` and `max` pass over NaN: from an unknown place nothing is level.
         next.x.hypot(next.y) <= ABOUT_THE_BASE && level && last.iter().all(|value| value.is_finite())
     }
 }

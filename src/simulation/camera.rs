@@ -31,7 +31,7 @@ struct Drawing {
 }
 
 impl SharedRenderer {
-    /// A renderer of pictures of this size \[pixels\]; made at first use.
+    /// A renderer of images of this size \[pixels\]; made at first use.
     pub fn new(width: u32, height: u32) -> Self {
         Self { renderer: Rc::new(RefCell::new(None)), width, height }
     }
@@ -47,7 +47,7 @@ impl SharedRenderer {
         DRAWING.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The picture a camera of the model takes of these coordinates: `height * width * 3` bytes, RGB.
+    /// The image a camera of the model takes of these coordinates: `height * width * 3` bytes, RGB.
     pub fn draw(&self, data: &mut MjData<Arc<MjModel>>, camera: usize) -> Result<Arc<[u8]>, SimulationError> {
         let model = data.model_clone();
         let _drawing = Self::one_at_a_time();
@@ -77,7 +77,7 @@ impl SharedRenderer {
             drawing.model = model;
         }
         renderer.render().map_err(rendering)?;
-        let pixels = renderer.rgb_flat().ok_or_else(|| SimulationError::NoGraphics { why: "no picture".into() })?;
+        let pixels = renderer.rgb_flat().ok_or_else(|| SimulationError::NoGraphics { why: "no image".into() })?;
         Ok(Arc::from(pixels))
     }
 }
@@ -94,7 +94,7 @@ pub struct SimulatedCamera {
 }
 
 impl SimulatedCamera {
-    /// A camera of a kitchen, fed by the arm's snapshots. Takes one picture, so that missing graphics is found before
+    /// A camera of a kitchen, fed by the arm's snapshots. Takes one image, so that missing graphics is found before
     /// anything moves.
     pub fn new(
         name: &str,
@@ -135,7 +135,7 @@ impl SimulatedCamera {
         Ok(camera)
     }
 
-    /// The picture of the newest snapshot.
+    /// The image of the newest snapshot.
     pub fn take_picture(&mut self) -> Result<Image, SimulationError> {
         let snapshot = self.snapshots.read();
         let at = snapshot.at;

@@ -1,6 +1,6 @@
 //! The scripted expert: a person's stand-in for demonstrations and for the control row of an evaluation.
 //!
-//! It is told where the object was put and where it has to go ([`Assignment`], known to whoever set the scene up), and
+//! It is given where the object was put and where it has to go ([`Assignment`], known to whoever set the scene up), and
 //! otherwise feels what the arm feels: tool pose and finger opening. It does not see the scene, so an object that was
 //! pushed away is lost to it, as it notices when its fingers close on nothing.
 //!
@@ -28,7 +28,7 @@ const TURN: f64 = 0.15;
 /// Share of the remaining way asked for in one decision.
 const GAIN: f64 = 0.7;
 /// Close to the grasp: within this horizontally \[m\], vertically \[m\], in yaw \[rad\]. As wide as the fingers forgive: a
-/// policy that imitates this must be able to tell inside from outside in a 128x128 picture.
+/// policy that imitates this must be able to tell inside from outside in a 128x128 image.
 const AT_GRASP: (f64, f64, f64) = (0.012, 0.009, 0.18);
 /// Close to the release: within this horizontally and vertically \[m\].
 const AT_RELEASE: (f64, f64) = (0.03, 0.016);
@@ -37,7 +37,7 @@ const DEEPER: f64 = 0.003;
 /// Gripper fraction below which the fingers met nothing.
 const EMPTY: f64 = 0.24;
 
-/// What the demonstrator is told before an episode.
+/// What the demonstrator is given before an episode.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Assignment {

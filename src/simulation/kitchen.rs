@@ -171,7 +171,7 @@ fn compose(parts: &KitchenParts<'_>, layout: &Layout, appearance: &Appearance) -
         "<option timestep=\"{PHYSICS_STEP}\" integrator=\"implicitfast\" cone=\"elliptic\" impratio=\"10\"/>\n"
     ));
     out.push_str(&format!(
-        // Few triangles, no multisampling: software rendering of a picture costs 6 to 10 ms instead of 20. The fixtures
+        // Few triangles, no multisampling: software rendering of an image costs 6 to 10 ms instead of 20. The fixtures
         // bring their own lamps; with the headlight the white surfaces burn out.
         "<visual><global offwidth=\"{}\" offheight=\"{}\"/>\
          <quality shadowsize=\"0\" offsamples=\"0\" numslices=\"16\" numstacks=\"8\" numquads=\"1\"/>\

@@ -56,7 +56,7 @@ pub enum SimulationError {
 /// Sends MuJoCo's messages to the log and keeps software rendering on the calling thread; call once, first thing in a
 /// program.
 ///
-/// Mesa's llvmpipe starts a thread per core for each graphics context; on two cores that makes the small pictures drawn
+/// Mesa's llvmpipe starts a thread per core for each graphics context; on two cores that makes the small images drawn
 /// here several times slower when anything else runs. A caller's own LP_NUM_THREADS wins.
 pub fn prepare_process() {
     if std::env::var_os("LP_NUM_THREADS").is_none() {

@@ -26,7 +26,7 @@ use crate::kinematics::Dynamics;
 use crate::observation::{JointVector, MAX_JOINTS, Proprioception};
 use crate::time::Timestamp;
 
-/// Everything's coordinates at one time: what a simulated camera needs to take a picture and a success rule to judge.
+/// Everything's coordinates at one time: what a simulated camera needs to take an image and a success rule to judge.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     /// Simulated time.

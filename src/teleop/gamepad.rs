@@ -77,7 +77,7 @@ impl Pad {
         ];
         for (now_pressed, was_pressed, wish) in buttons {
             if now_pressed && !was_pressed {
-                // A full queue has 64 wishes nobody took: one more changes nothing.
+                // A full queue has 64 wishes that were not taken: one more changes nothing.
                 let _ = self.operator.wish(wish, self.by);
             }
         }

@@ -77,7 +77,7 @@ impl QuestDecoder {
         }
         for (i, wish) in [Wish::Accept, Wish::Begin, Wish::Reject].into_iter().enumerate() {
             if pressed[i] && !self.pressed[i] {
-                // A full queue has 64 wishes nobody took: one more changes nothing.
+                // A full queue has 64 wishes that were not taken: one more changes nothing.
                 let _ = self.operator.wish(wish, "quest");
             }
         }

@@ -16,7 +16,7 @@ pub struct TeleopSource<D> {
     mapping: Mapping,
     operator: Operator,
     name: String,
-    /// What the gripper was last told; `None` before the first decision.
+    /// The gripper's last target; `None` before the first decision.
     gripper: Option<f64>,
 }
 

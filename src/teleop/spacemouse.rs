@@ -55,7 +55,7 @@ impl SpaceMouseDecoder {
         }
         if pressed & 2 != 0 {
             let running = self.operator.panel().phase == crate::operator::Phase::Running;
-            // A full queue has 64 wishes nobody took: one more changes nothing.
+            // A full queue has 64 wishes that were not taken: one more changes nothing.
             let _ = self.operator.wish(if running { Wish::Accept } else { Wish::Begin }, "spacemouse");
         }
     }

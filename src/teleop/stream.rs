@@ -14,7 +14,7 @@ use crate::time::{Clock, Timestamp};
 pub trait Decoder: Send + 'static {
     /// Kind of device, as in launch files.
     fn device(&self) -> &'static str;
-    /// Takes bytes that came at `now`; answers the newest reading they complete, if they complete one.
+    /// Takes bytes that came at `now`; returns the newest reading they complete, if they complete one.
     fn feed(&mut self, bytes: &[u8], now: Timestamp) -> Option<Reading>;
     /// Nothing came for a while although the device is there; a reading for devices that speak only of changes.
     fn idle(&mut self, now: Timestamp) -> Option<Reading> {

@@ -99,7 +99,7 @@ impl Decoder for UdpDecoder {
             Press::Abort => Wish::Abort,
         });
         if let Some(wish) = wish {
-            // A full queue has 64 wishes nobody took: one more changes nothing.
+            // A full queue has 64 wishes that were not taken: one more changes nothing.
             let _ = self.operator.wish(wish, "udp");
         }
         let motion = Motion::Deflection { along: packet.along, about: packet.about };

@@ -70,7 +70,7 @@ impl Adam {
     }
 
     /// One step with the gradients at hand: Kingma and Ba 2015, algorithm 1, with AdamW's decay; gradients are first
-    /// scaled to a global norm of at most `clip`. Answers the norm before clipping.
+    /// scaled to a global norm of at most `clip`. Returns the norm before clipping.
     pub fn step(&mut self, rate: f64, clip: f64) -> Result<f64, TchError> {
         self.step += 1;
         let (b1, b2) = (Self::BETA1, Self::BETA2);

@@ -107,7 +107,7 @@ impl Settings {
     }
 }
 
-/// Trains to the end, or until asked to stop. Answers whether it came to the end.
+/// Trains to the end, or until asked to stop. Returns whether it came to the end.
 pub fn train(settings: &Settings, data: &Dataset, run: &Run<'_>) -> anyhow::Result<bool> {
     ensure!(settings.steps > 0 && settings.batch > 0, "steps and batch must be at least 1");
     ensure!(settings.learning_rate > 0.0, "learning_rate: found {}, expected more than 0", settings.learning_rate);

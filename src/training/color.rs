@@ -22,7 +22,7 @@ pub struct ColorJitter {
     pub saturation: f64,
     /// Largest turn of the hue \[turns of the color circle\], at most 0.5.
     pub hue: f64,
-    /// Share of pictures that are varied.
+    /// Share of images that are varied.
     pub probability: f64,
 }
 
@@ -35,7 +35,7 @@ impl ColorJitter {
     pub const PTR: ColorJitter =
         ColorJitter { brightness: 0.2, contrast: 0.1, saturation: 0.1, hue: 0.03, probability: 0.8 };
 
-    /// One change within these limits; `None` for a picture that is left alone. Takes as many random numbers either way.
+    /// One change within these limits; `None` for an image that is left alone. Takes as many random numbers either way.
     pub fn draw(&self, rng: &mut ChaCha8Rng) -> Option<ColorChange> {
         let chosen = rng.random::<f64>() < self.probability;
         let mut within = |largest: f64| between(rng, -largest, largest) as f32;

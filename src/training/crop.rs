@@ -1,14 +1,14 @@
-//! Random crops of square pictures, as torchvision's `RandomResizedCrop` draws and resizes them.
+//! Random crops of square images, as torchvision's `RandomResizedCrop` draws and resizes them.
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
 /// Least and largest width / height of a drawn box (torchvision's default).
 const RATIO: (f64, f64) = (3.0 / 4.0, 4.0 / 3.0);
-/// Draws before the whole picture is taken, as in torchvision.
+/// Draws before the whole image is taken, as in torchvision.
 const ATTEMPTS: usize = 10;
 
-/// A part of a picture \[pixels\]: x to the right, y down, from the upper left corner.
+/// A part of an image \[pixels\]: x to the right, y down, from the upper left corner.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CropBox {
     /// Left edge.
@@ -22,14 +22,14 @@ pub struct CropBox {
 }
 
 impl CropBox {
-    /// All of a picture of `size` x `size`.
+    /// All of an image of `size` x `size`.
     pub fn whole(size: usize) -> Self {
         let side = size as f32;
         Self { x: 0.0, y: 0.0, width: side, height: side }
     }
 }
 
-/// A box of whole pixels that covers `scale` (least, largest; above 0, at most 1) of the area of a picture of
+/// A box of whole pixels that covers `scale` (least, largest; above 0, at most 1) of the area of an image of
 /// `size` x `size`, and is between 3:4 and 4:3: torchvision's `RandomResizedCrop.get_params`.
 pub fn draw_crop(rng: &mut ChaCha8Rng, size: usize, scale: (f64, f64)) -> CropBox {
     let side = size as f64;
@@ -83,7 +83,7 @@ fn windows(start: f32, length: f32, size: usize, out: usize) -> Vec<Window> {
         .collect()
 }
 
-/// The box `b` of a picture, shape (size, size, 3) u8, resized to planes (3, out_size, out_size) f32 in 0..1: bilinear,
+/// The box `b` of an image, shape (size, size, 3) u8, resized to planes (3, out_size, out_size) f32 in 0..1: bilinear,
 /// antialiased where it becomes smaller (torchvision's `resized_crop` of a float tensor).
 ///
 /// `image` holds size * size * 3 bytes, `out` 3 * out_size * out_size numbers, both sizes at least 1.
@@ -123,7 +123,7 @@ pub fn resized_crop(image: &[u8], size: usize, b: CropBox, out_size: usize, out:
     }
 }
 
-/// How far a picture is moved for a crop out of it with edges repeated `pad` pixels wide: x and y in -pad..=pad.
+/// How far an image is moved for a crop out of it with edges repeated `pad` pixels wide: x and y in -pad..=pad.
 pub fn draw_shift(rng: &mut ChaCha8Rng, pad: u32) -> (i64, i64) {
     let pad = i64::from(pad);
     (rng.random_range(-pad..=pad), rng.random_range(-pad..=pad))

@@ -78,7 +78,7 @@ impl Dataset {
             set.fits(file, &episode.start.robot, episode.start.policy_rate_hz)?;
             for step in &episode.steps {
                 let image =
-                    step.image().with_context(|| format!("{}: a step without a picture", file.display()))?.decode()?;
+                    step.image().with_context(|| format!("{}: a step without an image", file.display()))?.decode()?;
                 let image = policy_image(&image, size)?;
                 set.images.extend_from_slice(&image.pixels);
                 set.states.push(step.bridge_state);

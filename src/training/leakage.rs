@@ -107,7 +107,10 @@ struct SetUpTask {
 fn shown_by(episode: &RecordedEpisode) -> anyhow::Result<Shown> {
     let mut shown = Shown { tasks: [episode.start.task.clone()].into(), ..Shown::default() };
     let damaged = |what: &str| {
-        format!("{}: {what}: cannot be understood, so that nobody can say what it shows", episode.path.display())
+        format!(
+            "{}: {what}: cannot be understood: no content metadata, so leakage cannot be checked",
+            episode.path.display()
+        )
     };
     let settings: toml::Table =
         toml::from_str(&episode.start.settings).with_context(|| damaged(SETTINGS_ATTACHMENT))?;

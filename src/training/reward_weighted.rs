@@ -3,7 +3,7 @@
 //! The pretrained encoder phi says how much nearer each step of an episode came to the task's goal,
 //!
 //! ```text
-//! d(o) = |phi(o) - g|,  g = mean of phi over the last pictures of the task's successful episodes
+//! d(o) = |phi(o) - g|,  g = mean of phi over the last images of the task's successful episodes
 //! R_t  = d(o_t) - d(o_t+1),  0 at the last step        (divided by the episode's d(o_0), where `relative`)
 //! w_t  = min(exp(tau R_t), w_max) / mean of these over the data
 //! L    = mean_t w_t |tanh(mu(o_t, s_t, c)) - a_t|^2
@@ -33,7 +33,7 @@ use crate::encoder::EncoderKind;
 use crate::network;
 use crate::policy::{Actor, Checkpoint, HeadKind, TanhGaussian};
 
-/// Pictures embedded at once when the rewards are made.
+/// Images embedded at once when the rewards are made.
 const CHUNK: usize = 64;
 
 /// Settings, one flat file.
@@ -178,7 +178,7 @@ pub struct WeightedBatch {
 }
 
 impl<'a> Weighted<'a> {
-    /// Embeds every picture of `data` with the pretrained encoder and weighs its steps.
+    /// Embeds every image of `data` with the pretrained encoder and weighs its steps.
     pub fn new(settings: &'a Settings, checkpoint: &'a Checkpoint, data: &'a Transitions) -> anyhow::Result<Self> {
         let kind: EncoderKind = settings.encoder.parse()?;
         let mut encoder = TrainedEncoder::new(kind, Some(&settings.encoder_weights), settings.bf16)?;
@@ -251,7 +251,7 @@ impl<'a> Weighted<'a> {
     }
 }
 
-/// Embeddings of the last pictures of a task's successes.
+/// Embeddings of the last images of a task's successes.
 fn last(data: &Transitions, embeddings: &[Vec<f32>], task: usize) -> Vec<Vec<f32>> {
     (0..data.episodes())
         .filter(|episode| data.succeeded(*episode))

@@ -40,7 +40,7 @@ pub trait Learner {
     /// Writes what others use (`encoder.safetensors`, a policy) into `folder`.
     fn save(&self, folder: &Path) -> anyhow::Result<()>;
 
-    /// Terms on what was kept back, with unvaried pictures; none where nothing was.
+    /// Terms on what was kept back, with unvaried images; none where nothing was.
     fn validate(&self) -> anyhow::Result<Terms> {
         Ok(Vec::new())
     }
@@ -68,7 +68,7 @@ pub struct Schedule {
     pub validate_every: u64,
 }
 
-/// What a training run is told besides its settings.
+/// A training run's arguments besides its settings.
 pub struct Run<'a> {
     /// Folder for checkpoint, curves, record and what others use.
     pub out: &'a Path,
@@ -78,9 +78,9 @@ pub struct Run<'a> {
     pub command: String,
     /// Asked between steps: stop now?
     pub stop: &'a dyn Fn() -> bool,
-    /// Told a line of progress.
+    /// Receives a line of progress.
     pub tell: &'a dyn Fn(&str),
-    /// Success rate of the policy saved in a folder, asked at each checkpoint; `None` where nobody can tell.
+    /// Success rate of the policy saved in a folder, asked at each checkpoint; `None` where there is none.
     pub score: &'a dyn Fn(&Path) -> anyhow::Result<Option<f64>>,
 }
 
@@ -92,13 +92,13 @@ pub fn step_seed(seed: u64, step: u64) -> u64 {
 /// Largest file of curves read \[bytes\]: a point of each of ten curves every ten steps of a million takes 40 MB.
 const LARGEST_CURVES: u64 = 1 << 30;
 
-/// How often somebody without a terminal is told how far it is.
+/// How often progress is logged without a terminal.
 const TELL_EVERY: Duration = Duration::from_secs(60);
 
 /// Names of the session's own entries in a state begin with this.
 const OWN: &str = "session.";
 
-/// Trains to the last step of the schedule, or until asked to stop. Answers whether it came to the end.
+/// Trains to the last step of the schedule, or until asked to stop. Returns whether it came to the end.
 ///
 /// `record` goes into `record.json`; its `algorithm` names the algorithm, and a checkpoint of another one is refused.
 /// In `run.out`: what the learner saves, `checkpoint.safetensors` (the resumable state), `curves.json`, `curves.svg`,

@@ -161,7 +161,7 @@ fn ten_steps_of_training_are_pytorchs() {
     }
 }
 
-/// Clips in which a bright square goes across a dark picture from left to right.
+/// Clips in which a bright square goes across a dark image from left to right.
 struct Walks {
     lengths: Vec<usize>,
     size: u32,
@@ -301,7 +301,7 @@ fn a_batch_depends_on_seed_and_step_alone_and_shares_its_crop() {
         permutation.sort_unstable();
         assert_eq!(permutation, [0, 1]);
     }
-    // Somewhere o_k is o_0: with one crop for all frames the two pictures are equal, with one for each they are not.
+    // Somewhere o_k is o_0: with one crop for all frames the two images are equal, with one for each they are not.
     let equal = |crop| {
         (0..40).any(|step| {
             let images = batch(1, crop, step).images;

@@ -67,7 +67,7 @@ impl<L: ByteLink> FaultyLink<L> {
         strikes
     }
 
-    /// Applies corruption, loss and cuts in place; answers how many bytes are left.
+    /// Applies corruption, loss and cuts in place; returns how many bytes are left.
     fn spoil(&mut self, bytes: &mut [u8]) -> usize {
         let mut end = bytes.len();
         if end > 0 && self.strikes(self.rates.cut) {

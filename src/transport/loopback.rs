@@ -1,7 +1,7 @@
 //! Two ends in memory: what one writes the other reads. For tests of what stands on a link.
 //!
 //! Reading never waits: nothing there is nothing in time, and moves the shared clock to the deadline. A dropped end is
-//! an unplugged one. Bounded: a writer nobody reads from gets stuck, as on a real port.
+//! an unplugged one. Bounded: a writer without a reader gets stuck, as on a real port.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -26,7 +26,7 @@ fn owned(fd: i32) -> Result<OwnedFd, LinkError> {
     if fd < 0 {
         return Err(LinkError::last_os_error());
     }
-    // SAFETY: the descriptor was just made by a successful call and belongs to nobody else.
+    // SAFETY: the descriptor was just made by a successful call and has no other owner.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 

@@ -178,7 +178,7 @@ fn what_is_not_understood_is_refused_with_what_is() {
     frames(&folder.path().join("0"), 0, 2, six);
     write(&folder.path().join("clip.mp4"), b"");
     let error = refused(folder.path(), &opening());
-    assert!(error.contains("folders of numbered pictures (1) and videos (1)"), "{error}");
+    assert!(error.contains("folders of numbered images (1) and videos (1)"), "{error}");
     let error = refused(&folder.path().join("0"), &Opening::new(0, Cache::default()));
     assert!(error.contains("image_size: found 0"), "{error}");
 }
@@ -222,7 +222,7 @@ fn bridge_trajectories_are_clips_of_the_camera_asked_for() {
     assert!(error.contains("traj2/images0") && error.contains("no im_9.jpg"), "{error}");
 }
 
-/// Records an episode with two cameras; the pictures of the second are turquoise.
+/// Records an episode with two cameras; the images of the second are turquoise.
 fn record(folder: &Path, name: &str, clip: usize, steps: u64, change: impl Fn(&mut WriterOptions)) {
     std::fs::create_dir_all(folder).unwrap();
     let mut options = WriterOptions::default();

@@ -7,7 +7,7 @@ use visuomotor::exchange::{LerobotPictures, find_ffmpeg};
 use super::*;
 use crate::exchange::fixture::{Bench, video};
 
-/// A video of clip `clip` that begins with frame `first`, by ffmpeg from pictures.
+/// A video of clip `clip` that begins with frame `first`, by ffmpeg from images.
 fn film(path: &Path, clip: usize, count: usize, codec: &[&str]) {
     let pictures = tempfile::tempdir().unwrap();
     frames(pictures.path(), clip, count, six);
@@ -35,7 +35,7 @@ fn a_folder_of_videos_is_a_set_of_clips() {
     }
     let one = opened(&folder.path().join("10.AVI"), &opening());
     assert_eq!((one.clips.len(), one.clips.frames(0)), (1, 3));
-    // A picture under another name is not opened as what it is.
+    // An image under another name is not opened as what it is.
     std::fs::copy(folder.path().join("10.AVI"), folder.path().join("3.mp4")).unwrap();
     let error = refused(folder.path(), &opening());
     assert!(error.contains("3.mp4") && error.contains("cannot read it as a video"), "{error}");
@@ -46,7 +46,7 @@ fn without_ffmpeg_videos_are_refused_with_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     write(&folder.path().join("a.mp4"), b"");
     let error = refused(folder.path(), &Opening { ffmpeg: Some("/nowhere/ffmpeg".into()), ..opening() });
-    for word in ["a.mp4", "/nowhere/ffmpeg", "apt-get install ffmpeg", "numbered pictures"] {
+    for word in ["a.mp4", "/nowhere/ffmpeg", "apt-get install ffmpeg", "numbered images"] {
         assert!(error.contains(word), "{error}");
     }
 }
@@ -82,6 +82,6 @@ fn a_lerobot_data_set_shows_what_its_episodes_show() {
         assert!(error.contains("info.json") && error.contains("front, arm"), "{error}");
     }
     let nowhere = Opening { ffmpeg: Some("/nowhere/ffmpeg".into()), ..opening() };
-    assert!(refused(&bench.path("video"), &nowhere).contains("its pictures are videos"));
+    assert!(refused(&bench.path("video"), &nowhere).contains("its images are videos"));
     assert_eq!(opened(&bench.path("jpeg"), &nowhere).clips.len(), 2);
 }

@@ -24,7 +24,7 @@ fn refused(bus: &EmulatedBus, words: &[&str]) -> ConnectError {
     error
 }
 
-/// An arm that somebody leads by the hand: joint 1 turns at a speed \[rad/s\], whatever the motors do.
+/// An arm that is led by the hand: joint 1 turns at a speed \[rad/s\], whatever the motors do.
 struct Led {
     joints: JointVector,
     speed: f64,
@@ -187,7 +187,7 @@ fn a_second_commander_is_found_and_the_arm_holds() {
             found = Some(error);
             break;
         }
-        // Somebody else's program moves the waist a little, all the time.
+        // Another program moves the waist a little, all the time.
         let write = Instruction::SyncWrite { address: 116, length: 4, blocks: &[1, 0x10, 0x09, 0, 0] };
         other.write_all(write.encode(&mut packet).unwrap()).unwrap();
     }

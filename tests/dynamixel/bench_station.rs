@@ -100,7 +100,7 @@ impl Station {
         self.read().unwrap()
     }
 
-    /// Asserts that no goal jumped; answers how many sets of goals were written.
+    /// Asserts that no goal jumped; returns how many sets of goals were written.
     pub fn assert_no_jump(&self) -> usize {
         self.bus.with(|bus| {
             let goals = bus.recorded_goals();

@@ -1,4 +1,4 @@
-//! Nothing recovers or moves before somebody said so: the driver against servos in error, and the program as a user calls it.
+//! Nothing recovers or moves without consent: the driver against servos in error, and the program as a user calls it.
 
 use std::io::Write;
 use std::process::{Output, Stdio};
@@ -80,7 +80,7 @@ fn the_program_says_what_recovering_does_and_does_it_only_when_told() {
     assert!(said(&output).contains("the arm holds: its state shows"), "{output:?}");
     let (mut bus, _) = server.finish().unwrap();
     assert_eq!(elbow(&bus), (0, true));
-    // An error that lasts: it is tried without asking, announced all the same, and never said to hold.
+    // An error that lasts: it is tried without asking, announced all the same, and never reported as holding.
     bus.break_down(2, 4, true);
     let server = BusServer::start(bus, None).unwrap();
     let named = (0..8).any(|_| {
@@ -101,7 +101,7 @@ fn a_real_arm_is_told_apart_from_an_emulated_one_and_moves_only_after_the_scene_
 
     let project = Project::new();
     project.edit("launch/widowx_kitchen.toml", |text| text.replace("trial_seconds = 60.0", "trial_seconds = 2.0"));
-    // A DDS domain that no other test of this run uses: the pictures go over ROS 2.
+    // A DDS domain that no other test of this run uses: the images go over ROS 2.
     let domain = (140 + std::process::id() % 30).to_string();
     let command = |arguments: &[&str]| {
         let mut command = project.command(arguments);
@@ -124,7 +124,7 @@ fn a_real_arm_is_told_apart_from_an_emulated_one_and_moves_only_after_the_scene_
         command
     };
 
-    // A stage beside another arm than the one it emulates makes nobody take that one for emulated.
+    // A stage beside another arm than the one it emulates does not make that one pass for emulated.
     let other = BusServer::start(emulator(), None).unwrap();
     let output = evaluate(other.path(), &["--stage", "arm.stage"]).output().unwrap();
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -142,7 +142,7 @@ fn a_real_arm_is_told_apart_from_an_emulated_one_and_moves_only_after_the_scene_
     );
     assert!(String::from_utf8_lossy(&output.stderr).contains("the terminal is closed"), "{output:?}");
 
-    // Enter allows the motion that was announced, and the recording keeps who said so. Two processes share two cores with
+    // Enter allows the motion that was announced, and the recording keeps who consented. Two processes share two cores with
     // other tests: a stall breaks a trial off, or the way to its start, and it is run again.
     let kept = || std::fs::read_dir(project.path("out/episodes")).into_iter().flatten().flatten().next().is_some();
     for _ in 0..7 {

@@ -101,7 +101,7 @@ fn a_stop_in_full_motion_holds_near_by_and_outlasts_any_silence() {
     }
     assert!((after.joint_positions[0] - before.joint_positions[0]).abs() < 0.08 + 0.002);
     assert!(after.joint_velocities[0].abs() < 0.05);
-    // Between two runs nobody calls for minutes; the watchdogs expire, the arm stands, and goes on from there.
+    // Between two runs there are no calls for minutes; the watchdogs expire, the arm stands, and goes on from there.
     station.bus.pass(Duration::from_secs(60));
     assert_eq!(station.bus.with(|bus| bus.servo(5).unwrap().get(&registers::BUS_WATCHDOG)), 255);
     let later = station.read().unwrap();

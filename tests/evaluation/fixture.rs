@@ -1,4 +1,4 @@
-//! A small scene and a runner that answers from a script.
+//! A small scene and a runner that follows a script.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -94,7 +94,7 @@ pub fn options(folder: &Path) -> EvaluationOptions {
     }
 }
 
-/// Answers from a rule; counts the trials it ran and fails after `fails_after` of them.
+/// Results from a rule; counts the trials it ran and fails after `fails_after` of them.
 pub struct Scripted {
     pub ran: Vec<String>,
     pub fails_after: usize,

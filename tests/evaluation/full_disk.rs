@@ -90,9 +90,9 @@ fn results_wait_while_the_disk_is_full_and_are_written_in_order_when_there_is_ro
         let (report, heard) = run(folder, 3..7);
         assert_eq!((heard.ended, heard.waited, heard.unwritten.len()), (12, 4, 0));
         assert!(report.complete && report.total.trials == 12);
-        // The pictures of the four trials are gone for good, and the report on the disk says so.
+        // The images of the four trials are gone for good, and the report on the disk says so.
         assert_eq!(report.missing.len(), 4, "{:?}", report.missing);
-        assert!(report.missing.iter().all(|line| line.contains("pictures") && line.contains("File too large")));
+        assert!(report.missing.iter().all(|line| line.contains("images") && line.contains("File too large")));
         let text = fs::read_to_string(folder.join("report.json")).unwrap();
         let on_disk: Report = serde_json::from_str(&text).unwrap();
         assert_eq!(on_disk, report);
@@ -104,7 +104,7 @@ fn results_wait_while_the_disk_is_full_and_are_written_in_order_when_there_is_ro
         assert_eq!(trials, report.trials.iter().map(|row| row.trial).collect::<Vec<_>>(), "in the order they were run");
         assert_eq!(lines.iter().filter(|record| !record.missing.is_empty()).count(), 4);
         assert!(lines.iter().filter(|record| record.missing.is_empty()).all(|record| record.pictures.len() == 8));
-        // No half pictures and no half reports lie about.
+        // No half images and no half reports lie about.
         assert!(!folder.join("report.html.partial").exists());
     });
 }

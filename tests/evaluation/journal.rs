@@ -95,7 +95,7 @@ fn a_journal_cut_at_any_byte_holds_its_longest_valid_prefix() {
     let folder = tempfile::tempdir().unwrap();
     let options = options(folder.path());
     let plans = one_task();
-    // Without pictures and curves, so that every byte can be tried.
+    // Without images and curves, so that every byte can be tried.
     let header = JournalHeader::new(Scenario::Plain, 7, "vptr", &options.settings_digest, "", "layout");
     let mut journal = Journal::open(folder.path(), &header).unwrap();
     let record = |plan: &TrialPlan| visuomotor::evaluation::TrialRecord {

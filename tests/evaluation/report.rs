@@ -9,7 +9,7 @@ use visuomotor::episode::Outcome;
 use visuomotor::evaluation::journal::JOURNAL_FILE;
 use visuomotor::evaluation::{Control, EvaluationOptions, Report, Scenario, TrialPlan, evaluate, plans, revision};
 
-/// Scores scripted controls and then a scripted policy; answers its folder's report.
+/// Scores scripted controls and then a scripted policy; returns its folder's report.
 fn score(folder: &Path, scenario: Scenario, frames: usize) -> Report {
     let plans = plans(&scene(), scenario, &tasks(), 7).unwrap();
     let run = |options: &EvaluationOptions, runner: &mut Scripted| {
@@ -149,7 +149,7 @@ fn the_page_stays_small_whatever_the_pictures() {
     let (_, html) = written(folder.path());
     assert!(html.len() < 25_000_000, "{} bytes", html.len());
     assert_eq!(html.matches("class=\"player\"").count(), 48);
-    assert!(folder.path().join("trials/knife_in_pot-12/0299.jpg").is_file(), "all pictures are on disk");
+    assert!(folder.path().join("trials/knife_in_pot-12/0299.jpg").is_file(), "all images are on disk");
 }
 
 #[test]

@@ -11,12 +11,12 @@ use visuomotor::recording::*;
 
 use crate::recording::episodes::{image, start, tell, told};
 
-/// What a camera is called and its picture's size.
+/// What a camera is called and its image's size.
 pub type Camera = (&'static str, (u32, u32));
 
 pub const CAMERAS: [Camera; 2] = [("front", (96, 64)), ("arm", (64, 48))];
 
-/// Records an episode; every step has one picture per camera.
+/// Records an episode; every step has one image per camera.
 pub fn record(folder: &Path, name: &str, steps: u64, cameras: &[Camera], outcome: Outcome) {
     let options = WriterOptions {
         wall_clock: Some(std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_795_262_400)),
@@ -99,7 +99,7 @@ pub fn options() -> ImportOptions {
     ImportOptions { outcome: Outcome::Success { judge: "import".into() }, ffmpeg: None }
 }
 
-/// The whole episodes of a folder, with pictures.
+/// The whole episodes of a folder, with images.
 pub fn read(folder: &Path) -> Vec<RecordedEpisode> {
     let episodes = list_episodes(folder).unwrap();
     episodes.iter().map(|path| read_episode(path).unwrap()).inspect(|episode| assert!(episode.complete)).collect()

@@ -68,7 +68,7 @@ fn a_lerobot_data_set_that_contradicts_itself_is_refused() {
         ("missing_state", &["`observation.state`: found 1 missing values"]),
         ("mixed_episodes", &["`episode_index`", "in one stretch"]),
         ("no_bytes", &["rows without `bytes`"]),
-        ("no_picture", &["picture 0 of `top`", "JPEG or PNG"]),
+        ("no_picture", &["image 0 of `top`", "JPEG or PNG"]),
         ("back_in_time", &["`time`", "growing times"]),
     ] {
         refused(import_lerobot, &at.join("damaged").join(what), at, words);
@@ -119,7 +119,7 @@ fn a_video_that_is_none_or_too_short_is_refused() {
         [b"#EXTM3U\n#EXTINF:1,\nfile:///etc/hostname\n".to_vec(), Vec::new(), sound[..sound.len() / 2].to_vec()]
     {
         std::fs::write(&path, bytes).unwrap();
-        refused(import_lerobot, &source, at, &["file-000.mp4", "`video`: found 0 pictures"]);
+        refused(import_lerobot, &source, at, &["file-000.mp4", "`video`: found 0 images"]);
     }
     std::fs::write(&path, &sound).unwrap();
     let info = source.join("meta/info.json");
@@ -204,7 +204,7 @@ fn a_bridge_trajectory_that_lies_is_refused() {
         ("agent_data.pkl", own("../../escaped"), &["`episode_start`", "../../escaped"]),
         ("agent_data.pkl", own("a\0b"), &["`episode_start`"]),
         ("agent_data.pkl", own(&"n".repeat(300)), &["`episode_start`", "1 to 200"]),
-        ("images1/im_2.jpg", b"\xff\xd8\xff".to_vec(), &["picture 2 of `images1`", "JPEG"]),
+        ("images1/im_2.jpg", b"\xff\xd8\xff".to_vec(), &["image 2 of `images1`", "JPEG"]),
     ] {
         let path = one.join(file);
         let sound = std::fs::read(&path).unwrap();
@@ -217,7 +217,7 @@ fn a_bridge_trajectory_that_lies_is_refused() {
     std::fs::remove_dir_all(one.join("images0")).unwrap();
     let out = at.join("out");
     let imported = import_bridge(&one, &out, &options(), &mut |_, _| {}).unwrap();
-    assert!(imported.notes.contains("pictures: none, the source has no images0"));
+    assert!(imported.notes.contains("images: none, the source has no images0"));
     assert!(read(&out)[0].steps[0].images.is_empty());
     // What is there is not written over.
     let said = import_bridge(&one, &out, &options(), &mut |_, _| {}).unwrap_err().to_string();

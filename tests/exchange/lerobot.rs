@@ -30,7 +30,7 @@ fn check_with_python(bench: &Bench, set: &std::path::Path, most: f64) {
     assert_eq!(column("observation.joint_positions"), f32s(joints));
     let index_in_episode: Vec<f64> = (0..9).chain(0..6).map(f64::from).collect();
     assert_close(&column("observation.measured_time"), &index_in_episode.iter().map(|i| i * 0.2).collect::<Vec<_>>());
-    // The first observation is at 0.150000012 s, its picture of the second camera was taken at 0.121234567 s.
+    // The first observation is at 0.150000012 s, its image of the second camera was taken at 0.121234567 s.
     let late: Vec<f64> = index_in_episode.iter().map(|i| i * 0.2 + 0.121234567 - 0.150000012).collect();
     assert!(column("observation.capture_time.arm").iter().zip(late).all(|(a, b)| (a - b).abs() < 1e-9));
     for (number, episode) in selected.iter().enumerate() {
@@ -88,7 +88,7 @@ fn lerobot_doctor_finds_nothing_wrong() {
     }
 }
 
-/// Compares an imported folder with what was exported, up to what `lossy` pictures lose.
+/// Compares an imported folder with what was exported, up to what `lossy` images lose.
 pub fn check_back(bench: &Bench, back: &[RecordedEpisode], lossy: Option<f64>) {
     assert_eq!(back.len(), bench.selection.episodes.len());
     for (was, is) in bench.selection.episodes.iter().zip(back) {

@@ -79,7 +79,7 @@ fn an_encoder_that_loses_pictures_or_stops_is_found_out() {
     let folder = folder();
     let arguments = ["export", "--format", "lerobot", "--ffmpeg", "stand-in", "episodes", "set"];
     for (script, expected) in [
-        ("cat > /dev/null; echo frame=14", "wrote 14 of 15 pictures"),
+        ("cat > /dev/null; echo frame=14", "wrote 14 of 15 images"),
         ("cat > /dev/null; echo no such codec >&2; exit 3", "no such codec"),
         ("echo no such codec >&2; exit 1", "no such codec"),
     ] {

@@ -1,4 +1,4 @@
-//! The whole driver against the emulated FER over loopback sockets, both in real time; the emulator waits for answers that
+//! The whole driver against the emulated FER over loopback sockets, both in real time; the emulator waits for replies that
 //! a busy computer brings late, so that only losses that are meant happen.
 
 use std::sync::Arc;
@@ -143,7 +143,7 @@ fn a_communication_fault_is_recovered_from_without_a_new_connection() {
     go(&mut arm, &clock, ControlMode::Torque, &poses()[0]).unwrap();
     emulator.lose(15);
     go(&mut arm, &clock, ControlMode::Torque, &poses()[1]).unwrap();
-    assert_eq!(arm.health().fault, None, "15 lost answers are borne");
+    assert_eq!(arm.health().fault, None, "15 lost replies are borne");
     emulator.lose(50);
     assert_eq!(wait_for_trouble(&mut arm, &clock), DriverError::Fault(COMMUNICATION));
     emulator.lose(0);

@@ -186,7 +186,7 @@ struct Driver {
 }
 
 impl Driver {
-    /// Waits for a line that contains this, and answers it.
+    /// Waits for a line that contains this, and returns it.
     fn expect(&self, word: &str) -> String {
         let deadline = Instant::now() + 2 * LONG;
         loop {
@@ -300,7 +300,7 @@ fn driver() {
     std::process::exit(7);
 }
 
-/// Turns the first joint until told to stop, or until the arm says that something is wrong.
+/// Turns the first joint until it is stopped, or until the arm reports a fault.
 fn turn(arm: &mut (dyn ArmDriver + 'static), mode: ControlMode, clock: &SystemClock, stop: &StopFlag) {
     let joints = arm.capabilities().joints;
     let mut hand = HoldGuard::new(arm, clock.now());

@@ -49,7 +49,7 @@ pub fn inputs() -> Vec<Input> {
             &["policy_out.pkl", "it is a pipe, not a file"],
         ),
         input(
-            "picture: a link to /dev/zero",
+            "image: a link to /dev/zero",
             BRIDGE,
             |at| {
                 with_picture(at, &jpeg(16, 16));
@@ -58,7 +58,7 @@ pub fn inputs() -> Vec<Input> {
             &["im_1.jpg", "it is a device, not a file"],
         ),
         input(
-            "picture: a link to a file outside",
+            "image: a link to a file outside",
             BRIDGE,
             |at| {
                 put(at, "secret", SECRET);
@@ -68,13 +68,13 @@ pub fn inputs() -> Vec<Input> {
             &["im_1.jpg", "it is a link that leads out of its folder"],
         ),
         input(
-            "picture: no picture",
+            "image: no image",
             BRIDGE,
             |at| with_picture(at, SECRET),
-            &["picture 0 of `images0`", "neither a JPEG nor a PNG file"],
+            &["image 0 of `images0`", "neither a JPEG nor a PNG file"],
         ),
         input(
-            "picture: a folder",
+            "image: a folder",
             BRIDGE,
             |at| {
                 with_picture(at, &jpeg(16, 16));
@@ -84,32 +84,32 @@ pub fn inputs() -> Vec<Input> {
             &["im_1.jpg", "it is a folder, not a file"],
         ),
         input(
-            "picture: a JPEG of 1 kB that says 65,500 x 65,500 pixels",
+            "image: a JPEG of 1 kB that says 65,500 x 65,500 pixels",
             BRIDGE,
             |at| with_picture(at, &jpeg(65_500, 65_500)),
-            &["a picture of 65500x65500 pixels, at most 33554432 are read"],
+            &["an image of 65500x65500 pixels, at most 33554432 are read"],
         ),
         input(
-            "picture: a PNG of 57 bytes that says 2,000,000 x 2,000,000 pixels",
+            "image: a PNG of 57 bytes that says 2,000,000 x 2,000,000 pixels",
             BRIDGE,
             |at| with_picture(at, &png_head(2_000_000, 2_000_000)),
-            &["picture 0 of `images0`", "at most 33554432 are read"],
+            &["image 0 of `images0`", "at most 33554432 are read"],
         ),
         input(
-            "picture: a black PNG of 8192 x 4096 pixels (the largest that is read)",
+            "image: a black PNG of 8192 x 4096 pixels (the largest that is read)",
             BRIDGE,
             |at| with_picture(at, &png(8192, 4096)),
             &["1 episodes, 2 steps"],
         ),
         input(
-            "pictures: 1000 links to one of 4 MB",
+            "images: 1000 links to one of 4 MB",
             BRIDGE,
             |at| {
                 trajectory(at, 1000);
                 put(at, "set/one.jpg", [&b"\xff\xd8"[..], &vec![0; 4 << 20]].concat());
                 (0..1000).for_each(|step| link(at, &format!("set/images0/im_{step}.jpg"), "../one.jpg"));
             },
-            &["more than 768 MiB for the pictures of an episode"],
+            &["more than 768 MiB for the images of an episode"],
         ),
         input(
             "a folder whose name has two lines",

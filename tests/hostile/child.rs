@@ -61,7 +61,7 @@ pub fn call(folder: &Path, arguments: &[String]) -> Ended {
     let mut status = 0;
     // SAFETY: all zeros are a valid `rusage`.
     let mut used: libc::rusage = unsafe { std::mem::zeroed() };
-    // SAFETY: both places live through the call; nobody else waits for this child.
+    // SAFETY: both places live through the call; no other thread waits for this child.
     let waited = unsafe { libc::wait4(pid, &mut status, 0, &mut used) };
     assert_eq!(waited, pid);
     let exited = libc::WIFEXITED(status);

@@ -7,10 +7,10 @@ const LEROBOT: &str = "recordings import --format lerobot set out";
 pub fn inputs() -> Vec<Input> {
     vec![
         input(
-            "rows that repeat one picture of 4 MB 1000 times",
+            "rows that repeat one image of 4 MB 1000 times",
             LEROBOT,
             |at| pictures(at, &[&b"\xff\xd8"[..], &vec![0; 4 << 20]].concat(), 1000),
-            &["more than 768 MiB for the pictures of an episode"],
+            &["more than 768 MiB for the images of an episode"],
         ),
         input(
             "a page of 1 kB that says it unfolds to 2 GiB",

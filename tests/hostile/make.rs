@@ -32,7 +32,7 @@ pub fn link(folder: &Path, name: &str, to: &str) {
     symlink(to, path).unwrap();
 }
 
-/// Replaces a file by a pipe that nobody writes to.
+/// Replaces a file by a pipe without a writer.
 pub fn pipe(folder: &Path, name: &str) {
     let path = folder.join(name);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -53,7 +53,7 @@ pub fn hole(folder: &Path, name: &str, head: &[u8], length: u64) {
 
 // ---- Bridge
 
-/// A sound trajectory of `steps` steps without pictures.
+/// A sound trajectory of `steps` steps without images.
 pub fn trajectory(folder: &Path, steps: usize) {
     let states = Pickle::rows(&vec![[0.25; 7]; steps + 1]);
     put(folder, "set/obs_dict.pkl", write(&Pickle::dict([("full_state", states)])));
@@ -68,7 +68,7 @@ pub fn observations(folder: &Path, before: &[u8], again: &[u8]) {
     put(folder, "set/obs_dict.pkl", [before, &again.repeat(count)].concat());
 }
 
-/// A sound trajectory of two steps whose first picture is `picture`.
+/// A sound trajectory of two steps whose first image is `picture`.
 pub fn with_picture(folder: &Path, picture: &[u8]) {
     trajectory(folder, 2);
     for name in ["set/images0/im_0.jpg", "set/images0/im_1.jpg"] {
@@ -205,7 +205,7 @@ fn vectors(rows: usize) -> ArrayRef {
     Arc::new(FixedSizeListArray::try_new(field, 7, items, None).unwrap())
 }
 
-/// Picture files, as LeRobot embeds them.
+/// Image files, as LeRobot embeds them.
 pub fn files(file: &[u8], rows: usize) -> ArrayRef {
     let bytes: ArrayRef = Arc::new(BinaryArray::from_iter_values(std::iter::repeat_n(file, rows)));
     let names: ArrayRef = Arc::new(StringArray::from_iter_values(std::iter::repeat_n("a", rows)));
@@ -253,7 +253,7 @@ pub fn table(path: &Path, times: usize, columns: &[Column]) {
     writer.close().unwrap();
 }
 
-/// A data set of one episode of `count` steps with pictures in the table, but for the table.
+/// A data set of one episode of `count` steps with images in the table, but for the table.
 pub fn lerobot(folder: &Path, count: usize) {
     let seven = json!({"dtype": "float32", "shape": [7], "names": null});
     let info = json!({
@@ -302,7 +302,7 @@ pub fn long_tasks(folder: &Path, count: usize, length: usize) {
 /// Where the steps of the data set are.
 pub const DATA: &str = "set/data/chunk-000/file-000.parquet";
 
-/// A sound data set of `count` steps with this picture in every row.
+/// A sound data set of `count` steps with this image in every row.
 pub fn pictures(folder: &Path, file: &[u8], count: usize) {
     lerobot(folder, count);
     let at_once = 8;

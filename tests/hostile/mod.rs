@@ -32,7 +32,7 @@ struct Input {
     damaged: bool,
 }
 
-/// Nothing of it may be said.
+/// None of it may appear in a message.
 const SECRET: &[u8] = b"XYZZY the secret of a file outside\n";
 
 fn input(what: &'static str, command: &'static str, make: fn(&Path), words: &'static [&'static str]) -> Input {
@@ -107,7 +107,7 @@ fn settings_and_images_are_read_within_their_bounds() {
 fn the_table() {
     let mut page = String::from(
         "# Inputs of strangers\n\n\
-         Data sets, recordings, checkpoints and pictures come from others. Each input below is made by a test \
+         Data sets, recordings, checkpoints and images come from others. Each input below is made by a test \
          (`tests/hostile/`), given to the program as a child that may have 2 GiB of addresses and 120 s of processor time, \
          and must be refused in words, or read within its bounds. What a file takes is counted before it is taken: \
          `src/untrusted.rs` opens files and keeps the budgets. What is too large or of a kind that is not read is not \

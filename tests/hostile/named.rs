@@ -49,7 +49,7 @@ pub fn inputs() -> Vec<Input> {
             "an image: a JPEG of 1 kB that says 65,500 x 65,500 pixels",
             EMBED,
             |at| put(at, "picture", jpeg(65_500, 65_500)),
-            &["a picture of 65500x65500 pixels"],
+            &["an image of 65500x65500 pixels"],
         ),
     ]
 }

@@ -100,7 +100,7 @@ fn a_person_watches_presses_and_is_told_when_the_connection_is_lost() {
     let mut browser = open(&page);
     assert_eq!(browser.value("location.search"), "", "the token stays in the address");
 
-    // Live data, and pictures that are not black.
+    // Live data, and images that are not black.
     browser.until("state.episode.steps > 3 && document.querySelectorAll('#joints .row').length === 7");
     browser.until("document.querySelector('#prompt').textContent.includes('Lay the croissant')");
     browser.until(

@@ -21,7 +21,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(20);
 /// The token of [`settings`], which [`ask`] and [`Client`] show.
 pub const TOKEN: &str = "the-token-of-the-tests";
 
-/// Settings of a page for a test: any free port, a known token, nobody loses the controls.
+/// Settings of a page for a test: any free port, a known token, controls are never lost.
 pub fn settings() -> PageSettings {
     let (address, token) = ("127.0.0.1:0".parse().unwrap(), Some(TOKEN.into()));
     PageSettings { address, token, silent_after: Duration::from_secs(3600), ..PageSettings::default() }
@@ -121,14 +121,14 @@ impl Client {
         self.until(kind, |value| value.get(kind).is_some())[kind].as_str().unwrap().to_string()
     }
 
-    /// The next picture.
+    /// The next image.
     pub fn picture(&mut self) -> Vec<u8> {
         for _ in 0..400 {
             if let Message::Binary(bytes) = self.socket.read().unwrap() {
                 return bytes.to_vec();
             }
         }
-        panic!("no picture came");
+        panic!("no image came");
     }
 
     /// Reads on until the other side ends the connection.

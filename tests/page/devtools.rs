@@ -109,7 +109,7 @@ impl Browser {
         panic!("never true: {expression}\nshown: {shown}");
     }
 
-    /// Size of the window \[pixels\], and pixels of the picture for each.
+    /// Size of the window \[pixels\], and pixels of the image for each.
     pub fn resize(&mut self, width: u32, height: u32, scale: f64, mobile: bool) {
         let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": scale, "mobile": mobile });
         self.call("Emulation.setDeviceMetricsOverride", metrics);

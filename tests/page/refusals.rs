@@ -47,7 +47,7 @@ fn without_the_token_there_is_only_an_explanation() {
     assert_eq!(stops.load(Ordering::SeqCst), 0);
     let (status, answer) = ask_text(page.address(), "GET", "/?token=a-token-to-know", &[NO_TOKEN]);
     assert_eq!(status, 200);
-    assert!(answer.contains("referrer-policy: no-referrer"), "another site would be told the token: {answer}");
+    assert!(answer.contains("referrer-policy: no-referrer"), "another site would receive the token: {answer}");
     let cookie = answer.lines().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap();
     assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"), "{cookie}");
     let cookie = cookie.split(';').next().unwrap();

@@ -83,7 +83,7 @@ fn action(t: f64) -> Action {
     }
 }
 
-/// Distance between the picture's embedding and the goal's, `t` seconds into an episode.
+/// Distance between the image's embedding and the goal's, `t` seconds into an episode.
 #[allow(dead_code, reason = "the example draws a curve, the tests draw points")]
 pub fn distance(t: f64) -> f64 {
     1.3 + 7.4 * (-t / 9.0).exp() + 0.22 * jitter(t) * (-t / 20.0).exp()
@@ -170,7 +170,7 @@ fn off_line(p: Point, a: Point, b: Point) -> f64 {
     (to.0 - share * along.0).hypot(to.1 - share * along.1)
 }
 
-/// RGB of the table seen at `zoom`, in a picture of this size.
+/// RGB of the table seen at `zoom`, in an image of this size.
 fn draw((width, height): (u32, u32), t: f64, zoom: f64) -> Vec<u8> {
     let reach = (t * 0.45).sin();
     let hand = (0.06 + 0.22 * (t * 0.3).sin(), 0.12 + 0.14 * reach);

@@ -42,7 +42,7 @@ fn joints(seed: u64) -> JointVector {
     JointVector::from_slice(&std::array::from_fn::<f64, 6, _>(|i| awkward(seed * 11 + i as u64)))
 }
 
-/// A smooth picture with an object that moves: what a camera sees, roughly.
+/// A smooth image with an object that moves: what a camera sees, roughly.
 pub fn image(camera: &str, width: u32, height: u32, index: u64) -> Image {
     let mut pixels = Vec::with_capacity((width * height * 3) as usize);
     for y in 0..height {
@@ -141,7 +141,7 @@ pub fn tell(sink: &mut dyn StepSink, index: u64, told: &Told) -> anyhow::Result<
     Ok(())
 }
 
-/// Records an episode of small pictures and gives what was told.
+/// Records an episode of small images and gives what was told.
 pub fn record(writer: &mut EpisodeWriter, name: &str, steps: u64, size: (u32, u32)) -> Vec<Told> {
     writer.episode_started(&start(name)).unwrap();
     let all: Vec<Told> = (0..steps).map(|index| told(index, vec![image("front", size.0, size.1, index)])).collect();
@@ -152,7 +152,7 @@ pub fn record(writer: &mut EpisodeWriter, name: &str, steps: u64, size: (u32, u3
     all
 }
 
-/// Largest and mean difference of two pictures.
+/// Largest and mean difference of two images.
 pub fn difference(a: &Image, b: &Image) -> (u8, f64) {
     assert_eq!((a.width, a.height), (b.width, b.height));
     let differences: Vec<u8> = a.pixels.iter().zip(b.pixels.iter()).map(|(a, b)| a.abs_diff(*b)).collect();
@@ -160,7 +160,7 @@ pub fn difference(a: &Image, b: &Image) -> (u8, f64) {
     (differences.into_iter().max().unwrap_or(0), mean)
 }
 
-/// A plain-colored picture of any length of pixels, for refusals.
+/// A plain-colored image of any length of pixels, for refusals.
 pub fn wrong_image() -> Image {
     Image { pixels: Arc::from(vec![0; 5]), ..image("front", 8, 8, 0) }
 }

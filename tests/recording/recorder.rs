@@ -35,7 +35,7 @@ fn steps_that_cannot_be_kept_up_with_are_dropped_whole_and_the_recording_says_wh
     let folder = tempfile::tempdir().unwrap();
     let mut recorder = Recorder::create(folder.path(), "busy", WriterOptions::default()).unwrap();
     recorder.episode_started(&start("busy")).unwrap();
-    // Far faster than large pictures can be compressed.
+    // Far faster than large images can be compressed.
     let seen = told(0, vec![image("front", 640, 480, 0), image("wrist", 640, 480, 0)]);
     for index in 0..200 {
         tell(&mut recorder, index, &seen).unwrap();

@@ -46,7 +46,7 @@ fn a_folder_that_cannot_be_recorded_into_is_refused() {
     let file = folder.path().join("file");
     std::fs::write(&file, "").unwrap();
     assert!(matches!(create(&file, "a"), Err(RecordingError::Folder { .. })));
-    // Nobody, not even root, creates files in /proc.
+    // No user, not even root, creates files in /proc.
     let options = WriterOptions { min_free_bytes: 0, ..WriterOptions::default() };
     let unwritable = EpisodeWriter::create(Path::new("/proc"), "a", options).unwrap_err();
     assert!(unwritable.to_string().contains("--out"), "{unwritable}");

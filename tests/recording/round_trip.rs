@@ -1,4 +1,4 @@
-//! What is written comes back: every number, and the picture within JPEG's error.
+//! What is written comes back: every number, and the image within JPEG's error.
 
 use visuomotor::episode::StepSink;
 use visuomotor::recording::*;

@@ -36,7 +36,7 @@ impl Peer {
         Self { process, output }
     }
 
-    /// Ends it and answers what it saw.
+    /// Ends it and returns what it saw.
     pub fn end(mut self) -> Value {
         drop(self.process.stdin.take());
         let mut text = String::new();

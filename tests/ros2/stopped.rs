@@ -73,7 +73,7 @@ impl Driving {
     }
 
     fn signal(&self, signal: i32) {
-        // SAFETY: the process is our child and was not waited for, so its number is nobody else's.
+        // SAFETY: the process is our child and was not waited for, so its number is not reused.
         assert_eq!(unsafe { libc::kill(self.process.id() as i32, signal) }, 0);
     }
 

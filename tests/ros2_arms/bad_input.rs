@@ -67,7 +67,7 @@ fn try_connect(domain: u16, patience: Duration) -> Result<Sawyer, ConnectError> 
     connect(&robot("sawyer"), RosSettings::loopback("visuomotor", domain), options, clock())
 }
 
-/// Enough for discovery on a busy machine, short enough to wait for nobody.
+/// Enough for discovery on a busy machine, short enough where no peer is.
 const SHORT: Duration = Duration::from_secs(6);
 
 fn refusal(change: impl FnOnce(&mut JointState)) -> String {
@@ -123,7 +123,7 @@ fn numbers_that_cannot_be_are_refused_before_torque_and_end_the_motion_after() {
     let still = JointCommand::velocity(JointVector::zeros(7), 0.5);
     assert_eq!(arm.write(clock.now(), &still), Err(DriverError::Inactive));
     feed.set(|state| state.velocity[1] = 0.0);
-    // Good numbers do not bring the motion back; somebody has to.
+    // Good numbers do not bring the motion back; a caller has to.
     until(
         "the reason to be kept",
         || matches!(arm.read(clock.now()), Err(DriverError::Implausible { joint: 1, value, .. }) if value.is_infinite()),

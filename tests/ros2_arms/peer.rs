@@ -22,7 +22,7 @@ fn by_topic(list: &Value) -> BTreeMap<String, (String, bool, bool)> {
     list.iter().map(|e| (text(&e["topic"]), (text(&e["type"]), flags(e).0, flags(e).1))).collect()
 }
 
-/// Moves by 0.1 rad in position mode, and answers what the peer saw of it.
+/// Moves by 0.1 rad in position mode, and returns what the peer saw of it.
 fn move_and_look(peer: Peer, arm: &mut dyn ArmDriver, clock: &SystemClock, robot: &Robot) -> Value {
     arm.activate(clock.now(), ControlMode::Position).unwrap();
     let goal = near_home(robot, 0.1);

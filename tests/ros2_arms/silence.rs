@@ -87,7 +87,7 @@ fn lose(arm: &mut dyn ArmDriver, clock: &dyn Clock, emulator: &dyn Emulated, mod
     });
     emulator.mute(false);
     if loss != Loss::Commands {
-        assert!(!emulator.follows(mode), "{what}: its controller goes on with what it was told last");
+        assert!(!emulator.follows(mode), "{what}: its controller goes on with its last command");
     }
     // Whatever it was, it is over: the arm stands, is recovered and moves again.
     until("a recovery", || arm.recover(clock.now()).is_ok());

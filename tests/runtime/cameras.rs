@@ -15,7 +15,7 @@ use crate::wall::PATIENT;
 
 const HELD: Filtered = Filtered::Stopped(LimitReason::ImageAge);
 
-/// A source that always goes the same way, fast, and acts on the clock or a camera before it answers.
+/// A source that always goes the same way, fast, and acts on the clock or a camera before it returns.
 struct Sweep<F>(u64, F);
 
 impl<F: FnMut(u64, Timestamp)> ActionSource for Sweep<F> {

@@ -110,7 +110,7 @@ fn the_control_thread_stops_even_while_a_decision_hangs() {
     let (button, switches) = (stop.clone(), arm.clone());
     let mut listener = Listener::at_step(move |_| {
         button.raise("red button");
-        // The decision side is busy here until the control thread, on its own, has told the arm to hold.
+        // The decision side is busy here until the control thread, on its own, has commanded the arm to hold.
         while !switches.holds() {
             std::thread::sleep(Duration::from_millis(1));
         }

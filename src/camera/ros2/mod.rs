@@ -1,10 +1,10 @@
-//! A camera behind a `sensor_msgs/Image` topic: the newest picture as RGB, with the time it was taken on our clock.
+//! A camera behind a `sensor_msgs/Image` topic: the newest image as RGB, with the time it was taken on our clock.
 //!
 //! Takes `rgb8`, `bgr8` and `mono8`; anything else, a wrong size or step, or truncated data is a [`PictureError`], counted,
-//! and never a picture. A thread of its own receives; [`RosCamera::newest`] only looks.
+//! and never an image. A thread of its own receives; [`RosCamera::newest`] only looks.
 //!
-//! When a picture was taken is told by its stamp ([`super::stamps`]); one whose stamp does not go forward is refused as well.
-//! A picture of another size, a wrong encoding or an old stamp three times in a row is a fault, however young the last good one.
+//! When an image was taken is told by its stamp ([`super::stamps`]); one whose stamp does not go forward is refused as well.
+//! An image of another size, a wrong encoding or an old stamp three times in a row is a fault, however young the last good one.
 
 mod pixels;
 mod receiver;
@@ -28,11 +28,11 @@ use receiver::{Receiving, lock};
 /// How a camera's images are read.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RosCameraOptions {
-    /// What pictures must have (columns, rows) \[pixels\], from the calibration; `None` takes any.
+    /// What images must have (columns, rows) \[pixels\], from the calibration; `None` takes any.
     pub size: Option<(u32, u32)>,
     /// Whose clock the stamps are of.
     pub clock: ImageClock,
-    /// How old a picture is when it comes, where its stamp cannot tell.
+    /// How old an image is when it comes, where its stamp cannot tell.
     pub latency: Duration,
     /// What may be expected of the images.
     pub liveness: LivenessSettings,
@@ -50,7 +50,7 @@ impl Default for RosCameraOptions {
 }
 
 impl RosCameraOptions {
-    /// As the launch file says, for pictures of the calibration's size \[pixels\].
+    /// As the launch file says, for images of the calibration's size \[pixels\].
     pub fn of(setting: &CameraSetting, size: (u32, u32)) -> Self {
         Self {
             size: Some(size),
@@ -61,7 +61,7 @@ impl RosCameraOptions {
     }
 }
 
-/// Messages refused in a row after which the last good picture is not believed any more.
+/// Messages refused in a row after which the last good image is not believed any more.
 const REFUSED_IN_A_ROW: u64 = 3;
 
 /// A camera behind a topic.

@@ -3,13 +3,13 @@
 use crate::camera::stamps::StampError;
 use crate::transport::ros2::messages::sensor::Image as Picture;
 
-/// Most pixels along one side; larger pictures are refused.
+/// Most pixels along one side; larger images are refused.
 const LARGEST_SIDE: u32 = 8192;
 
-/// Why a message is not a picture, or not a new one.
+/// Why a message is not an image, or not a new one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PictureError {
-    /// An encoding that is not a color or gray picture of 8 bits.
+    /// An encoding that is not a color or gray image of 8 bits.
     #[error("the encoding is `{0}`, expected rgb8, bgr8 or mono8; publish color images on this topic")]
     Encoding(String),
     /// Not the size of the calibration.
@@ -30,7 +30,7 @@ pub enum PictureError {
         /// Rows \[pixels\].
         height: u32,
     },
-    /// A row is said to have fewer bytes than its pixels.
+    /// A row is declared with fewer bytes than its pixels.
     #[error("a row has {step} bytes, expected at least {expected}; the camera's driver is wrong")]
     Step {
         /// What the message says \[bytes\].
@@ -39,7 +39,7 @@ pub enum PictureError {
         expected: u32,
     },
     /// Fewer bytes than rows times step.
-    #[error("the picture has {bytes} bytes, expected {expected}; it was cut off on its way")]
+    #[error("the image has {bytes} bytes, expected {expected}; it was cut off on its way")]
     Truncated {
         /// Bytes there are.
         bytes: usize,
@@ -51,7 +51,7 @@ pub enum PictureError {
     Stamp(#[from] StampError),
 }
 
-/// The picture's pixels as RGB, row-major from the top left; `size` is what it must have (columns, rows).
+/// The image's pixels as RGB, row-major from the top left; `size` is what it must have (columns, rows).
 pub fn rgb(picture: &Picture, size: Option<(u32, u32)>) -> Result<Vec<u8>, PictureError> {
     let (width, height) = (picture.width, picture.height);
     let channels = match picture.encoding.as_str() {

@@ -73,7 +73,7 @@ impl Drop for Receiving {
         self.stop.store(true, Ordering::Release);
         if let Some(thread) = self.thread.take() {
             thread.thread().unpark();
-            // A thread that panicked has said so.
+            // A thread that panicked has reported it.
             let _ = thread.join();
         }
     }
@@ -114,7 +114,7 @@ impl Receiver {
                     }
                 },
                 Ok(None) => {
-                    // Woken by the next picture.
+                    // Woken by the next image.
                     std::thread::park_timeout(PATIENCE);
                     if lock(&self.latest).image.is_none() {
                         let silence = self.subscriber.silence(PATIENCE).to_string();

@@ -1,6 +1,6 @@
 //! Which episodes fail, and how: pre-training data of the papers' simulation succeeds in about 30 %.
 //!
-//! The expert sees nothing and does what it is told. Told a wrong place, it acts as somebody would who misjudged it:
+//! The expert sees nothing and goes where it is sent. Sent to a wrong place, it acts as a person who misjudged it:
 //! closes its fingers beside the object, lets go beside the container, or loses the object on the way.
 
 use anyhow::ensure;

@@ -3,7 +3,7 @@
 //! Each episode is drawn from its number and the seed alone, so the same call makes the same data on any number of
 //! threads. Which episodes have to succeed is settled beforehand ([`Share`]): all of them, or the share that
 //! `--success-share` asks for; in the others the expert is misled ([`misled`]), and they are kept as failures. An
-//! attempt that ends otherwise is dropped, and how many were is said.
+//! attempt that ends otherwise is dropped, and their number is reported.
 
 mod failure;
 mod layout;
@@ -66,7 +66,7 @@ pub struct DemonstrateArguments {
     pub jobs: usize,
 }
 
-/// Runs the command; answers 0, or 1 when it was stopped early.
+/// Runs the command; returns 0, or 1 when it was stopped early.
 pub fn demonstrate(arguments: &DemonstrateArguments) -> anyhow::Result<u8> {
     let setting = Setting::load(&arguments.launch)?;
     let tasks = match &arguments.task {
@@ -140,7 +140,7 @@ fn contents(setting: &Setting, tasks: &[String], seed: u64) -> Contents {
     Contents::new(scenes, setting.scene.objects_shown(tasks), tasks.to_vec(), seed)
 }
 
-/// Makes one episode; answers how many attempts ended otherwise than it has to.
+/// Makes one episode; returns how many attempts ended otherwise than it has to.
 fn episode(
     setting: &Setting,
     arguments: &DemonstrateArguments,

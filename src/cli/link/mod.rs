@@ -124,7 +124,7 @@ impl Emulated {
     }
 }
 
-/// Refuses what a launch file asks of another driver than the one that is used: nobody would keep it.
+/// Refuses what a launch file asks of another driver than the one that is used: it would be ignored.
 fn check_tables(launch: &Launch) -> anyhow::Result<()> {
     let tables = [
         ("fci", DriverKind::Fci, launch.fci == Default::default()),

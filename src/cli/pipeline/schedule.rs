@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use super::plan::Job;
 use super::stage::{self, Done, NAP};
 
-/// Jobs that are done and jobs that somebody has taken.
+/// Jobs that are done and jobs that a worker has taken.
 #[derive(Default)]
 struct Ledger {
     done: BTreeMap<usize, Done>,

@@ -47,7 +47,7 @@ pub fn done(job: &Job, digest: &str) -> anyhow::Result<Option<Done>> {
 }
 
 /// Runs a job, going on where an earlier run of it was stopped. `stop` is asked meanwhile. One of several `at_once` has its
-/// share of the processor and writes what it says to a file. Answers what is kept of it, or nothing where it was asked to stop
+/// share of the processor and writes what it says to a file. Returns what is kept of it, or nothing where it was asked to stop
 /// and can be gone on with.
 pub fn run(
     job: &Job,

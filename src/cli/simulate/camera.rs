@@ -19,7 +19,7 @@ use crate::transport::ros2::{Qos, RosNode, RosPublisher};
 
 /// The thread; ends with this value.
 pub struct Publisher {
-    /// Where the pictures are to be found, for a person.
+    /// Where the images are to be found, for a person.
     pub place: String,
     quit: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -46,7 +46,7 @@ impl Publisher {
                 tracing::error!("camera: {error:#}");
             }
         })?;
-        let place = format!("camera: {topic}, {fps} pictures per second");
+        let place = format!("camera: {topic}, {fps} images per second");
         Ok(Self { place, quit, thread: Some(thread) })
     }
 }

@@ -44,7 +44,7 @@ pub struct SimulateArguments {
     /// Launch file whose kitchen and camera are used when its arm is this one
     #[arg(long, default_value = "launch/widowx_kitchen.toml")]
     pub launch: PathBuf,
-    /// Pictures per second that are published
+    /// Images per second that are published
     #[arg(long, default_value_t = 15.0)]
     pub fps: f64,
     /// Which of its controllers to play, and where; `--port` is a link that is made to the serial port

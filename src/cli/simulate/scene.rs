@@ -55,7 +55,7 @@ impl Scene {
             self.setting.object(&set_up.task.container)?,
         ));
         self.plant.exchange(plant);
-        // Without a camera nobody listens.
+        // Without a camera there is no subscriber.
         let _ = self.to_camera.send((kitchen, for_camera));
         Ok(Answer::Ready { assignment })
     }

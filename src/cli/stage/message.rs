@@ -1,4 +1,4 @@
-//! What is said on a stage's socket: one JSON object per line, a question and its answer in turn.
+//! Messages on a stage's socket: one JSON object per line, a question and its answer in turn.
 
 use serde::{Deserialize, Serialize};
 
@@ -53,7 +53,7 @@ pub enum Answer {
     },
     /// The scene is laid.
     Ready {
-        /// What a scripted expert is told.
+        /// What a scripted expert is given.
         assignment: Assignment,
     },
     /// Not ended.

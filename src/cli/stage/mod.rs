@@ -41,9 +41,9 @@ pub trait Stage {
 /// A scene that was laid.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Laid {
-    /// What a scripted expert is told, where that is known.
+    /// What a scripted expert is given, where that is known.
     pub assignment: Option<Assignment>,
-    /// Who said that it is set (`page`, `terminal`, `stage`).
+    /// Who confirmed that it is set (`page`, `terminal`, `stage`).
     pub by: String,
 }
 
@@ -64,7 +64,7 @@ fn lost(error: &anyhow::Error) -> Outcome {
     Outcome::Aborted { judge: "stage".into(), why: format!("{error:#}") }
 }
 
-/// Where the simulating process of an arm listens, unless told otherwise.
+/// Where the simulating process of an arm listens by default.
 pub fn default_socket(robot: &str) -> PathBuf {
     runtime_folder().join(format!("{robot}.stage"))
 }

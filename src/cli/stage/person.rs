@@ -16,7 +16,7 @@ use crate::runtime::StopFlag;
 const JUDGE: &str = "operator";
 const TERMINAL: &str = "terminal";
 
-/// How often it is looked, while waiting for a line, whether the program was told to stop.
+/// How often the stop flag is read while waiting for a line.
 const NAP: Duration = Duration::from_millis(20);
 
 /// Lines typed at the terminal.
@@ -44,7 +44,7 @@ impl Person {
         Self { lines, stop }
     }
 
-    /// The next line; nobody has to press Enter before a stop is obeyed.
+    /// The next line; a stop is obeyed without Enter.
     fn line(&self, closed: &'static str) -> anyhow::Result<String> {
         self.typed()?.context(closed)
     }
@@ -67,8 +67,8 @@ impl Person {
         let judge = JUDGE.to_string();
         match line {
             "s" => Some(Outcome::Success { judge }),
-            "f" => Some(Outcome::Failure { judge, why: "said so".into() }),
-            "a" => Some(Outcome::Aborted { judge, why: "said so".into() }),
+            "f" => Some(Outcome::Failure { judge, why: "scored by the operator".into() }),
+            "a" => Some(Outcome::Aborted { judge, why: "scored by the operator".into() }),
             _ => None,
         }
     }
@@ -92,7 +92,7 @@ impl Stage for Person {
         let clear =
             if motion.is_some() { "the scene is set and clear of the arm, which moves then" } else { "to begin" };
         say!("Enter: {clear}; in the trial s, f or a and Enter: success, failure, aborted");
-        self.line("the terminal is closed: nobody can lay the scene")?;
+        self.line("the terminal is closed: the operator cannot set up the scene")?;
         Ok(Laid { assignment: None, by: TERMINAL.into() })
     }
 
@@ -110,7 +110,9 @@ impl Stage for Person {
         match self.lines.try_recv() {
             Ok(line) => Ok(Self::verdict(&line)),
             Err(TryRecvError::Empty) => Ok(None),
-            Err(TryRecvError::Disconnected) => anyhow::bail!("the terminal is closed: nobody judges"),
+            Err(TryRecvError::Disconnected) => {
+                anyhow::bail!("the terminal is closed: the operator cannot score the trial")
+            }
         }
     }
 
@@ -120,7 +122,7 @@ impl Stage for Person {
             if let Some(outcome) = self.stop.outcome() {
                 return Ok(outcome);
             }
-            let line = self.line("the terminal is closed: nobody judges")?;
+            let line = self.line("the terminal is closed: the operator cannot score the trial")?;
             if let Some(outcome) = Self::verdict(&line) {
                 return Ok(outcome);
             }
@@ -153,7 +155,7 @@ mod tests {
         }
     }
 
-    /// What is said to a line that is typed after the question.
+    /// The reply to a line that is typed after the question.
     fn asked_then(line: &str) -> Said {
         let (sender, lines) = channel();
         let mut person = Person { lines, stop: StopFlag::new() };

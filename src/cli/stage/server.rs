@@ -35,7 +35,7 @@ impl Server {
         if UnixStream::connect(path).is_ok() {
             bail!("{}: another process simulates this arm; stop it, or choose another --stage", path.display());
         }
-        // A file that nobody listens at is what a killed process left.
+        // A socket file without a listener was left by a killed process.
         let _ = std::fs::remove_file(path);
         let listener = UnixListener::bind(path).with_context(|| path.display().to_string())?;
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;

@@ -44,7 +44,7 @@ enum Algorithm {
     Cql(cql::Arguments),
     /// Go on from there with the target tasks mixed in (V-PTR's phase 3)
     Finetune(finetune::Arguments),
-    /// Imitate what brought the picture nearer to the goal's (VIP's reward)
+    /// Imitate what brought the image nearer to the goal's (VIP's reward)
     RewardWeighted(reward_weighted::Arguments),
     /// Learn an encoder from video, its distance to a goal image a value
     Vip(vip::Arguments),
@@ -87,7 +87,7 @@ impl Shared {
         }
     }
 
-    /// Trains until the end or a signal; answers the exit code. `made` is what `out` then holds.
+    /// Trains until the end or a signal; returns the exit code. `made` is what `out` then holds.
     fn run(
         &self,
         made: &str,
@@ -135,7 +135,7 @@ impl Shared {
     }
 }
 
-/// Turns bf16 off where the machine does not compute it; answers what there is to say.
+/// Turns bf16 off where the machine does not compute it; returns what there is to say.
 fn only_where_computed(bf16: &mut bool, computed: bool) -> Option<&'static str> {
     if !*bf16 || computed {
         return None;

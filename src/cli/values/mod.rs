@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use crate::encoder::EncoderKind;
 use crate::training::diagnostics::{Spread, ValueCurve, falling_share, value_chart};
 
-/// Curves in the picture: more are hard to tell apart.
+/// Curves in the image: more are hard to tell apart.
 const CURVES: usize = 5;
 
 /// Tell how values rise along clips.
@@ -42,10 +42,10 @@ pub struct ValuesArguments {
     /// Instead of an encoder: a policy folder of `train cql` or `train finetune`, whose critic is asked
     #[arg(long, conflicts_with = "encoder")]
     policy: Option<PathBuf>,
-    /// Clips: videos, folders of pictures, recorded episodes, Bridge or LeRobot data; for a policy recorded episodes
+    /// Clips: videos, folders of images, recorded episodes, Bridge or LeRobot data; for a policy recorded episodes
     #[arg(long)]
     clips: PathBuf,
-    /// Folder for the numbers and the picture
+    /// Folder for the numbers and the image
     #[arg(long)]
     out: PathBuf,
     /// At most so many clips, from the first on
@@ -70,7 +70,7 @@ struct Along {
 /// What was found along all of them.
 struct Found {
     clips: Vec<Along>,
-    /// What the values are, for the picture's title.
+    /// What the values are, for the image's title.
     what: String,
     /// Where they come from.
     source: Value,

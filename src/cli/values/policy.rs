@@ -19,7 +19,7 @@ const SEED: u64 = 0;
 pub fn along(critic: &StateValue, file: &Path, episode: &RecordedEpisode) -> anyhow::Result<Vec<f64>> {
     let name = file.display();
     let of = |step: &RecordedStep| {
-        let image = step.image().with_context(|| format!("{name}: step {} has no picture", step.index))?;
+        let image = step.image().with_context(|| format!("{name}: step {} has no image", step.index))?;
         let image = image.decode().with_context(|| name.to_string())?;
         Ok(critic.value(&episode.start.task, &image, &step.bridge_state, SAMPLES, SEED)?)
     };

@@ -23,7 +23,7 @@ pub struct CameraSetting {
     /// Oldest image a decision may use \[s\].
     #[serde(default = "default_max_age")]
     pub max_age: f64,
-    /// Images per second of a camera that is not simulated here \[Hz\]; learned when not said. It is silent after three of its
+    /// Images per second of a camera that is not simulated here \[Hz\]; learned when left out. It is silent after three of its
     /// periods without an image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_hz: Option<f64>,

@@ -62,7 +62,7 @@ pub struct LinkSetting {
     /// own (0.1 s).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command_timeout: Option<f64>,
-    /// Move an arm over `ros2` without a guard. Said at the command line each time, never in a file.
+    /// Move an arm over `ros2` without a guard. Given at the command line each time, never in a file.
     #[serde(skip)]
     pub unguarded: bool,
 }

@@ -54,10 +54,10 @@ pub struct Launch {
     /// What is asked of the operating system for the control loop.
     #[serde(default, skip_serializing_if = "super::is_default")]
     pub realtime: RealtimeSetting,
-    /// What a Franka arm is told over FCI.
+    /// Settings for a Franka arm over FCI.
     #[serde(default, skip_serializing_if = "super::is_default")]
     pub fci: FciSetting,
-    /// What the WidowX's servos are told on their bus.
+    /// Settings for the WidowX's servos.
     #[serde(default, skip_serializing_if = "super::is_default")]
     pub dynamixel: DynamixelSetting,
     /// How a person drives, where one does.
@@ -99,7 +99,7 @@ pub struct ProtocolSetting {
 }
 
 impl Launch {
-    /// Reads and checks a launch file; answers it with its project folder.
+    /// Reads and checks a launch file; returns it with its project folder.
     pub fn load(path: &Path) -> Result<(Self, PathBuf), ConfigError> {
         let launch: Launch = load(path)?;
         launch.check(path)?;
@@ -200,7 +200,7 @@ mod tests {
         assert!(load("[guard]\ntoken_file = \"t\"").unwrap_err().contains("guard.token_file"));
         let unguarded = text.replace("[protocol]", "[link]\nunguarded = true\n\n[protocol]");
         std::fs::write(&file, unguarded).unwrap();
-        assert!(Launch::load(&file).is_err(), "it is said at the command line, each time");
+        assert!(Launch::load(&file).is_err(), "it is given at the command line, each time");
     }
 
     #[test]

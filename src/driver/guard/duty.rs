@@ -25,12 +25,12 @@ pub enum Watched {
     Left,
     /// The arm was stopped, and its state shows that it stands.
     Stopped,
-    /// The arm was told to stop; whether it stands could not be seen.
+    /// The arm was commanded to stop; whether it stands could not be seen.
     Unconfirmed,
 }
 
 /// Guards one program. `place` may change where on the graph the guard stands; `input` may not be read by others.
-/// Returns when the program is gone and the arm was told to stop, or when the program says that it stands.
+/// Returns when the program is gone and the arm was commanded to stop, or when the program reports that it stands.
 pub fn watch(
     mut input: impl Read + AsRawFd,
     mut output: impl Write,
@@ -161,7 +161,7 @@ impl<R: Read + AsRawFd, W: Write> Work<R, W> {
         let mut said = self.clock.now();
         loop {
             if self.ears.listen(&self.clock, NAP).is_err() {
-                // A descriptor that cannot be waited for: nobody is there.
+                // A descriptor that cannot be waited for: the program is gone.
                 self.ears.hang_up();
             }
             let now = self.clock.now();
@@ -221,7 +221,7 @@ impl<R: Read + AsRawFd, W: Write> Work<R, W> {
             return Watched::Stopped;
         }
         let why = "its state does not show that it stands: switch its power off";
-        tracing::error!("{arm}: the arm was told to stop, and {why}");
+        tracing::error!("{arm}: the arm was commanded to stop, and {why}");
         say(&mut self.output, &Word::Unconfirmed(why.into()));
         Watched::Unconfirmed
     }

@@ -151,7 +151,7 @@ impl Heart {
         self.note(ENDED);
     }
 
-    /// Closes the connection, which the guard takes for the end of the program unless it was told otherwise.
+    /// Closes the connection, which the guard takes for the end of the program unless a frame announced another.
     pub(super) fn close(&self) {
         if let Some(line) = self.line().take() {
             line.close();

@@ -28,7 +28,7 @@ pub fn listen(
 ) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let (busy, showing) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-    // A guard that is at work ends it: told to stop, it serves nobody new.
+    // A guard that is at work ends it: once stopped, no new program is served.
     while !stop() || busy.load(Ordering::Acquire) {
         let (stream, peer) = match listener.accept() {
             Ok(accepted) => accepted,

@@ -117,7 +117,7 @@ pub fn read_line(from: &mut impl BufRead) -> io::Result<String> {
 pub enum Frame {
     /// It is alive; this was the last command sent.
     Beat(JointVector),
-    /// It was told to hold, and may be silent.
+    /// It holds, and may be silent.
     Pause,
     /// The arm stands; the guard is not needed any more.
     Done,
@@ -162,7 +162,7 @@ impl Frames {
         Self { joints, waiting: [0; LONGEST_FRAME], count: 0 }
     }
 
-    /// Takes one byte; answers the frame that it completes.
+    /// Takes one byte; returns the frame that it completes.
     pub fn push(&mut self, byte: u8) -> Result<Option<Frame>, Malformed> {
         self.waiting[self.count] = byte;
         self.count += 1;

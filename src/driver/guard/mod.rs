@@ -54,7 +54,7 @@ use crate::transport::ros2::{RosSettings, count_as_ours};
 /// An arm that needs a guard in some modes, and the guard it has.
 pub struct Guarded {
     guarding: Guarding,
-    /// What is told the guard; mode and ramp as for the first of `modes`.
+    /// What the guard is given at its start; mode and ramp as for the first of `modes`.
     hello: Hello,
     modes: Vec<EndlessMode>,
     guard: Option<Guard>,
@@ -110,7 +110,7 @@ impl Guarded {
                 guard.heart().pause();
                 return Ok(Some(guard.heart().clone()));
             }
-            // It guards another mode, or tripped: the arm was told to hold, and whoever activates it wants it to move.
+            // It guards another mode, or tripped: the arm was commanded to hold, and an activation means that it may move.
             guard.heart().done();
             self.guard = None;
         }
@@ -128,7 +128,7 @@ impl Guarded {
         self.guard.as_ref().and_then(|guard| guard.heart().fault(now))
     }
 
-    /// Lets a guard go with which something is wrong; answers whether there was one. For a recovery: the arm was told to
+    /// Lets a faulty guard go; returns whether there was one. For a recovery: the arm was commanded to
     /// hold, and another guard is started before it moves again.
     pub fn forget_faulty(&mut self, now: Timestamp) -> bool {
         let faulty = self.fault(now).is_some();

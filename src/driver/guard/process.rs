@@ -27,7 +27,7 @@ pub enum Guarding {
     /// Not at all: such commands are refused.
     #[default]
     None,
-    /// Not at all, and a person said that the arm may go on moving when this program dies.
+    /// Not at all, and the operator accepted that the arm moves on when this program dies.
     Waived,
     /// By a process of a program on this machine; it covers the end of this program, not of this machine.
     Process {
@@ -66,7 +66,7 @@ impl Guarding {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum GuardError {
-    /// Nobody asked for one, and nobody did without.
+    /// None was requested, and none was waived.
     #[error("{arm}: {mode} commands over this link need a guard, and none was asked for")]
     Missing {
         /// Arm name.
@@ -79,7 +79,7 @@ pub enum GuardError {
     Unusable {
         /// Program or address.
         place: String,
-        /// What the operating system said.
+        /// The operating system's error.
         cause: String,
         /// What to do.
         fix: String,
@@ -283,7 +283,7 @@ fn listen(arm: &str, from: Box<dyn Read + Send>, heart: &Heart, to: &Sender<Word
     }
     heart.lost();
     if let Some(mut child) = child {
-        // It closed its end, so it ends; nobody wants to know how.
+        // It closed its end, so it ends; how does not matter.
         let _ = child.wait();
     }
 }

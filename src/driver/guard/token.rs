@@ -1,4 +1,4 @@
-//! What a program shows a guard on another host, so that nobody else can stop or keep the arm.
+//! What a program shows a guard on another host, so that no other program can stop or keep the arm.
 
 use std::path::Path;
 
@@ -33,7 +33,7 @@ impl Token {
         Ok(Self(text.into()))
     }
 
-    /// From a file that nobody else may read.
+    /// From a file that no other user may read.
     pub fn load(path: &Path) -> Result<Self, String> {
         use std::os::unix::fs::PermissionsExt;
         let named = |what: String| format!("{}: {what}", path.display());

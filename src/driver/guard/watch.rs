@@ -94,7 +94,7 @@ impl Watch {
         }
     }
 
-    /// The program said what cannot be.
+    /// The program sent an impossible frame.
     pub fn garbled(&mut self) {
         match self.phase {
             Phase::Watching(_) | Phase::Paused => self.trip(Trip::Malformed),
@@ -182,7 +182,7 @@ impl Stopping {
         self.confirmed = true;
     }
 
-    /// Is there nothing more to do? `gone`: nobody is there who could still send.
+    /// Is there nothing more to do? `gone`: the program can no longer send.
     pub fn over(&self, now: Timestamp, gone: bool) -> bool {
         let since = now.since(self.began);
         gone && self.at_zero() && since >= INSISTING && (self.confirmed || since >= PATIENCE)

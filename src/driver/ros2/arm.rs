@@ -41,7 +41,7 @@ pub(super) fn text<L: ArmLink>(fault: FaultCode) -> String {
 }
 
 impl<L: ArmLink> RosArm<L> {
-    /// Waits for the arm, checks that it is the right one and that nobody else commands it, and starts the bridge.
+    /// Waits for the arm, checks that it is the right one and has no other commander, and starts the bridge.
     pub fn connect(
         mut link: L,
         robot: &Robot,

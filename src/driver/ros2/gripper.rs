@@ -13,11 +13,11 @@ pub struct SlowGripper {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Targets waiting; more than this are of a gripper that answers nobody.
+/// Targets waiting; more than this are of a gripper that does not reply.
 const WAITING: usize = 64;
 
 impl SlowGripper {
-    /// `go` takes a fraction (0 closed .. 1 open), moves the gripper there and answers how that went, within `bound`.
+    /// `go` takes a fraction (0 closed .. 1 open), moves the gripper there and returns how that went, within `bound`.
     pub fn start(
         name: &str,
         mut go: impl FnMut(f64) -> Result<(), RosError> + Send + 'static,

@@ -352,7 +352,7 @@ fn states_that_come_back_in_time_change_nothing_and_too_late_wait_for_an_activat
     bench.go(7);
     bench.link.wire().muted = false;
     let state = bench.turn(true).unwrap();
-    assert_eq!(state.condition, Condition::Lost(DriverError::Silent), "the control thread is told why");
+    assert_eq!(state.condition, Condition::Lost(DriverError::Silent), "the control thread learns why");
     bench.go(100);
     assert!(bench.link.wire().sent.last().unwrap()[0] == 0.0 && bench.speed() < 1e-9);
     let now = bench.clock.now();
@@ -388,7 +388,7 @@ fn a_link_that_died_is_said_made_anew_and_used_to_ramp_to_rest() {
                 told.get_or_insert(turn);
             }
         }
-        let told = told.expect("nobody was told");
+        let told = told.expect("the fault was never reported");
         assert!(told <= 6, "{mode}: told after {told} turns of 10 ms");
         assert_eq!(bench.link.wire().rebuilt, 1, "{mode}");
         bench.go(100);

@@ -12,7 +12,7 @@ pub enum Condition {
     Ready,
     /// Its controller reports a fault, or is not enabled.
     Fault(FaultCode),
-    /// Somebody else publishes on its command topic.
+    /// Another program publishes on its command topic.
     SecondCommander,
     /// The bridge stopped commanding it for this reason, which may have passed; it is commanded again once it is activated.
     Lost(DriverError),

@@ -77,7 +77,7 @@ pub fn start(
 }
 
 impl SawyerEmulator {
-    /// What it was told.
+    /// The commands it received.
     pub fn log(&self) -> &CommandLog {
         &self.log
     }

@@ -29,7 +29,7 @@ fn style() -> &'static str {
     TEMPLATE.split_once("<style>").and_then(|(_, rest)| rest.split_once("</style>")).map_or("", |(style, _)| style)
 }
 
-/// The page of a report; pictures are read from `folder`.
+/// The page of a report; images are read from `folder`.
 pub fn render(report: &Report, plans: &[TrialPlan], records: &[TrialRecord], folder: &Path) -> String {
     let scenario = format!("Scenario {}: {}", report.scenario.number(), report.scenario.title());
     let state = if report.complete {

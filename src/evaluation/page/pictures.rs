@@ -1,4 +1,4 @@
-//! Which pictures of a trial go into the page, and how: as data URIs, so that the file opens anywhere.
+//! Which images of a trial go into the page, and how: as data URIs, so that the file opens anywhere.
 
 use std::fs;
 use std::path::Path;
@@ -6,14 +6,14 @@ use std::path::Path;
 use crate::evaluation::journal::TrialRecord;
 use crate::untrusted;
 
-/// Bytes of base64 that all pictures of a page may take together; the rest of a page is below 3 MB.
+/// Bytes of base64 that all images of a page may take together; the rest of a page is below 3 MB.
 const PAGE_BYTES: usize = 20_000_000;
 /// Most frames a trial's player needs: 60 s at more than one a second.
 const MOST_FRAMES: usize = 90;
-/// Pictures in the strip of a trial.
+/// Images in the strip of a trial.
 const STRIP: usize = 6;
 
-/// The pictures of one trial.
+/// The images of one trial.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pictures {
     /// For the strip: moment \[s\] and data URI.
@@ -23,8 +23,8 @@ pub(super) struct Pictures {
 }
 
 impl Pictures {
-    /// Reads the pictures of `record` from `folder`, evenly spread in number, within the share of one of `attempts`
-    /// trials. A picture that cannot be read is left out: a report must not fail for it.
+    /// Reads the images of `record` from `folder`, evenly spread in number, within the share of one of `attempts`
+    /// trials. An image that cannot be read is left out: a report must not fail for it.
     pub(super) fn read(folder: &Path, record: &TrialRecord, attempts: usize) -> Self {
         let sizes: Vec<usize> = record
             .pictures

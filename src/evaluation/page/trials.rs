@@ -1,4 +1,4 @@
-//! One card per trial: pictures, player, distance curve, verdict.
+//! One card per trial: images, player, distance curve, verdict.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -83,7 +83,7 @@ fn card(record: &TrialRecord, pictures: &Pictures) -> String {
         );
     }
     if pictures.strip.is_empty() {
-        out.push_str(r#"<p class="muted">No pictures in this page.</p>"#);
+        out.push_str(r#"<p class="muted">No images in this page.</p>"#);
     } else {
         out.push_str(r#"<div class="strip">"#);
         for (at, uri) in &pictures.strip {

@@ -123,7 +123,7 @@ fn about(selection: &Selection, episode: &SelectedEpisode) -> Pickle {
     ])
 }
 
-/// `YYYY-MM-DD_HH-MM-SS` (UTC) of nanoseconds since 1970. Converters read the date: before 2021-07-23 Bridge's pictures
+/// `YYYY-MM-DD_HH-MM-SS` (UTC) of nanoseconds since 1970. Converters read the date: before 2021-07-23 Bridge's images
 /// lagged by a step.
 fn date(unix_nanos: u64) -> String {
     let seconds = unix_nanos / 1_000_000_000;

@@ -315,7 +315,7 @@ fn cameras(
 ) -> Result<Vec<Arc<str>>, ExchangeError> {
     let count = (0..MOST_CAMERAS).take_while(|camera| folder.join(format!("images{camera}")).is_dir()).count();
     if count == 0 {
-        notes.insert("pictures: none, the source has no images0".into());
+        notes.insert("images: none, the source has no images0".into());
     }
     let mut named = Vec::new();
     if let Some(about) = about

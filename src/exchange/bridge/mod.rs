@@ -8,7 +8,7 @@
 //!     policy_out.pkl   T dicts: actions (7), policy_type
 //!     agent_data.pkl   last_observation_repeated, camera_names, episode_start, episode_end
 //!     lang.txt         the instruction
-//!     imagesC/im_t.jpg T+1 pictures per camera
+//!     imagesC/im_t.jpg T+1 images per camera
 //! ```
 //!
 //! Bridge keeps the observation after the last action; a recording of ours ends with that action. The last observation is

@@ -1,4 +1,4 @@
-//! The cameras of a data set, and where their pictures are.
+//! The cameras of a data set, and where their images are.
 
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ pub(super) struct Source {
     pub size: (u64, u64),
 }
 
-/// The features that are pictures, in order of their names.
+/// The features that are images, in order of their names.
 pub(super) fn cameras(info_path: &Path, info: &Info) -> Result<Vec<Source>, ExchangeError> {
     let refuse = |key: &str, found: String, expected: &str| source_error(info_path, key, found, expected, CONVERT);
     let mut cameras = Vec::new();

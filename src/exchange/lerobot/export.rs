@@ -16,7 +16,7 @@ use crate::exchange::staging::{Staging, write_file};
 use crate::exchange::statistics::{Colors, Statistics};
 use crate::recording::{RecordedStep, png};
 
-/// Where the pictures go.
+/// Where the images go.
 #[derive(Clone, Debug)]
 pub enum LerobotPictures {
     /// Into a video per camera: small, not exact.
@@ -35,7 +35,7 @@ pub enum LerobotPictures {
 /// How to export.
 #[derive(Clone, Debug)]
 pub struct LerobotExport {
-    /// Where the pictures go.
+    /// Where the images go.
     pub pictures: LerobotPictures,
 }
 
@@ -171,7 +171,7 @@ impl<'a> DataSet<'a> {
         Ok(())
     }
 
-    /// Decodes the pictures of an episode: into the videos and the colors' statistics; gives the image files to embed.
+    /// Decodes the images of an episode: into the videos and the colors' statistics; gives the image files to embed.
     fn pictures(
         &mut self,
         selection: &Selection,
@@ -377,7 +377,7 @@ fn even(episode: &SelectedEpisode, step: &RecordedStep, size: (u32, u32)) -> Res
     }
     Err(ExchangeError::Episode {
         path: episode.path.clone(),
-        key: "picture size",
+        key: "image size",
         found: format!("{}x{} at step {}", size.0, size.1, step.index),
         expected: "an even number of pixels a side, as video needs".into(),
         fix: "export with --images",

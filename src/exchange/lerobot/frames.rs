@@ -1,4 +1,4 @@
-//! The pictures of one camera, episode by episode, without states and actions. Start at [`LerobotFrames`].
+//! The images of one camera, episode by episode, without states and actions. Start at [`LerobotFrames`].
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ use crate::exchange::ffmpeg::{Frame, VideoReader, find_ffmpeg};
 use crate::recording::{jpeg, png};
 use crate::untrusted;
 
-/// The pictures of one camera of a LeRobot v3.0 data set of any robot: nothing else of it is looked at.
+/// The images of one camera of a LeRobot v3.0 data set of any robot: nothing else of it is looked at.
 pub struct LerobotFrames {
     root: PathBuf,
     info_path: PathBuf,
@@ -26,7 +26,7 @@ pub struct LerobotFrames {
 }
 
 impl LerobotFrames {
-    /// Opens a data set; `choose` is shown the names of its cameras and answers the place of one.
+    /// Opens a data set; `choose` gets the names of its cameras and returns the place of one.
     pub fn open(
         root: &Path,
         choose: &dyn Fn(&[String]) -> Option<usize>,
@@ -63,7 +63,7 @@ impl LerobotFrames {
         self.episodes.len()
     }
 
-    /// An episode's own number and its pictures' number; `None` beyond the last.
+    /// An episode's own number and its images' number; `None` beyond the last.
     pub fn episode(&self, place: usize) -> Option<(u64, u64)> {
         self.episodes.get(place).map(|place| (place.index, place.length))
     }
@@ -73,7 +73,7 @@ impl LerobotFrames {
         &self.camera.name
     }
 
-    /// Gives the pictures of an episode to `take`, in order, each with its width and height \[pixels\].
+    /// Gives the images of an episode to `take`, in order, each with its width and height \[pixels\].
     pub fn read<E: From<ExchangeError>>(
         &self,
         episode: usize,
@@ -103,12 +103,12 @@ impl LerobotFrames {
             return Err(refuse(format!("from_timestamp {from}"), "seconds within the video".into()).into());
         }
         untrusted::open_inside(&self.root, &path).map_err(read_error(&path))?;
-        // Half a picture early, so that rounding cannot lose the first.
+        // Half an image early, so that rounding cannot lose the first.
         let mut reader = VideoReader::open_at(ffmpeg, &path, "mp4", (first - 0.5) / self.info.fps)?;
         for done in 0..place.length {
             let Some((width, height, pixels)) = reader.read()? else {
                 let expected = format!("{} from {first} on, for episode {}", place.length, place.index);
-                return Err(refuse(format!("{done} pictures"), expected).into());
+                return Err(refuse(format!("{done} images"), expected).into());
             };
             if (u64::from(width), u64::from(height)) != self.camera.size {
                 let (w, h) = self.camera.size;

@@ -91,7 +91,7 @@ impl DataSet {
         }
         let cameras = cameras(&info_path, &info)?;
         if cameras.is_empty() {
-            notes.insert("pictures: none, the source has none".into());
+            notes.insert("images: none, the source has none".into());
         }
         let has_video = cameras.iter().any(|camera| camera.is_video);
         let ffmpeg = has_video.then(|| find_ffmpeg(options.ffmpeg.as_deref())).transpose()?;
@@ -214,7 +214,7 @@ impl DataSet {
             }
             match waiting.pop_front() {
                 Some(row) if row.episode == place.index => {
-                    // One picture may stand in every row and take its room in the file once.
+                    // One image may stand in every row and take its room in the file once.
                     let bytes = row.files.iter().map(Vec::len).sum::<usize>() + size_of::<Row>();
                     budget.take(bytes as u64).map_err(|error| {
                         let found = format!("{error} by row {} of {}", rows.len(), place.length);
@@ -244,7 +244,7 @@ impl DataSet {
         Err(source_error(&path, "episode_index", found, "rows of episodes that meta/episodes names", DAMAGED))
     }
 
-    /// The pictures of an episode out of its videos: step by step, in each the video cameras in order.
+    /// The images of an episode out of its videos: step by step, in each the video cameras in order.
     fn pictures(&mut self, place: &Place) -> Result<VecDeque<Picture>, ExchangeError> {
         let Some(ffmpeg) = self.ffmpeg.clone() else { return Ok(VecDeque::new()) };
         let cameras: Vec<usize> = (0..self.cameras.len()).filter(|index| self.cameras[*index].is_video).collect();
@@ -270,7 +270,7 @@ impl DataSet {
                 let at = reader.next;
                 let Some((width, height, pixels)) = reader.read()? else {
                     let expected = format!("{} from {first} on, for episode {}", place.length, place.index);
-                    return Err(refuse(format!("{at} pictures"), expected));
+                    return Err(refuse(format!("{at} images"), expected));
                 };
                 if (u64::from(width), u64::from(height)) != source.size {
                     let (w, h) = source.size;

@@ -57,7 +57,7 @@ pub(super) struct Camera {
     pub key: String,
     /// Width, height \[pixels\].
     pub size: (u32, u32),
-    /// The video's codec; `None` for pictures within the table.
+    /// The video's codec; `None` for images within the table.
     pub codec: Option<&'static str>,
 }
 
@@ -113,7 +113,7 @@ pub(super) fn info(robot: &str, totals: &Totals, columns: &[Column], cameras: &[
     })
 }
 
-/// What the Hugging Face package `datasets` wants to know of a table, so that it takes pictures for pictures.
+/// What the Hugging Face package `datasets` wants to know of a table, so that it takes images for images.
 pub(super) fn hugging_face(columns: &[Column], pictures: &[String]) -> String {
     let value = |kind: Kind| json!({"dtype": kind.dtype(), "_type": "Value"});
     let mut features = serde_json::Map::new();

@@ -39,9 +39,9 @@ pub(super) const NOISE_FREE_ACTION: &str = "noise_free_action";
 pub(super) const JOINT_POSITIONS: &str = "observation.joint_positions";
 /// When the observation was put together, since the first one \[s\].
 pub(super) const MEASURED_TIME: &str = "observation.measured_time";
-/// Before a camera's name: when the picture was taken, on the same clock \[s\].
+/// Before a camera's name: when the image was taken, on the same clock \[s\].
 pub(super) const CAPTURE_TIME: &str = "observation.capture_time.";
-/// Before a camera's name: its pictures.
+/// Before a camera's name: its images.
 pub(super) const IMAGES: &str = "observation.images.";
 /// Columns of the episodes table with what LeRobot has no place for, as JSON.
 pub(super) const EPISODE_START: &str = "visuomotor/episode_start";

@@ -1,7 +1,7 @@
 //! Looks at the sizes that a parquet file's pages announce, before the library takes memory for them.
 //!
 //! A page says how long it is once unfolded and how many values it holds; the library believes it. A page of a few bytes
-//! can say 2 GiB, and one picture in a dictionary can stand in every row. Only the beginnings of pages are read here: the
+//! can say 2 GiB, and one image in a dictionary can stand in every row. Only the beginnings of pages are read here: the
 //! first fields of thrift's compact protocol (<https://github.com/apache/parquet-format>, `PageHeader`).
 
 use std::fs::File;
@@ -14,7 +14,7 @@ use parquet::file::metadata::ParquetMetaData;
 use parquet::file::reader::FileReader;
 use parquet::file::serialized_reader::SerializedFileReader;
 
-/// Largest page, unfolded \[bytes\]. Writers end a page at 1 MiB, or at the value that passes it: a picture.
+/// Largest page, unfolded \[bytes\]. Writers end a page at 1 MiB, or at the value that passes it: an image.
 pub(super) const LARGEST_PAGE: u64 = 64 << 20;
 /// Most values of a page, and of a list in one row. Writers end a page at 20,000 rows, or at 1 MiB.
 const MOST_VALUES: u64 = 1 << 22;

@@ -20,7 +20,7 @@ use crate::exchange::ExchangeError;
 use crate::exchange::error::{DAMAGED, TOO_LARGE, UNSUPPORTED, read_error, source_error};
 use crate::untrusted;
 
-/// Rows read at a time: few, for each may hold pictures.
+/// Rows read at a time: few, for each may hold images.
 const ROWS: usize = 64;
 /// Fewer, where one value alone could be so large that they would take more \[bytes\].
 const LARGEST_BATCH: u64 = 64 << 20;

@@ -18,7 +18,7 @@ fn load(name: &str) -> Robot {
     Robot::load(Path::new(env!("CARGO_MANIFEST_DIR")), name).unwrap()
 }
 
-/// An arm that does at once what it is told, and tells where it was `delay` ticks ago.
+/// An arm that follows at once, and reports where it was `delay` ticks ago.
 struct Follower {
     robot: Robot,
     chain: Chain,

@@ -83,7 +83,7 @@ impl Room<'_> {
         }
     }
 
-    /// Things nobody touches in this clip, behind where the hands work.
+    /// Things no hand touches in this clip, behind where the hands work.
     fn ornaments(&mut self, from: f64, to: f64) {
         let to = to.max(from + 0.05);
         for _ in 0..self.rng.random_range(1..5) {
@@ -158,7 +158,7 @@ impl Room<'_> {
         self.floor(-0.75);
         let wall = depth + self.uniform(0.5, 1.4);
         self.wall(wall);
-        // Chairs opposite, a picture or a window on the wall.
+        // Chairs opposite, an image or a window on the wall.
         let color = wooden(self.rng);
         for y in [-0.35, 0.35] {
             self.geoms.cuboid([0.02, 0.19, 0.22], [depth + 0.12, y, 0.02], color);

@@ -51,7 +51,7 @@ impl Plan<'_> {
         self.rng.random_range(low..high)
     }
 
-    /// Puts a thing down; answers its number.
+    /// Puts a thing down; returns its number.
     pub fn lay(&mut self, thing: Thing, [x, y]: [f64; 2], z: f64, yaw: f64) -> usize {
         self.things.push(thing);
         self.poses.push(pose([x, y, z], 0.0, 0.0, yaw));
@@ -164,7 +164,7 @@ impl Plan<'_> {
         self.stroke(Pose::from_parts(Translation3::from(place), rest.rotation), 0.2, arc, Deed::None);
     }
 
-    /// Other things that nobody touches.
+    /// Other things that no hand touches.
     pub fn bystanders(&mut self) {
         let wanted = self.rng.random_range(0..4);
         let ways: Vec<[f64; 2]> =

@@ -9,7 +9,7 @@ use super::Camera;
 use super::frames::{self, Frames};
 use super::walk::{Numbered, numbered};
 
-/// The pictures of one camera of these trajectories.
+/// The images of one camera of these trajectories.
 pub(super) fn open(folders: &[PathBuf], camera: &Camera, remarks: &mut Vec<String>) -> anyhow::Result<Frames> {
     let name = match camera {
         Camera::Index(index) => format!("images{index}"),

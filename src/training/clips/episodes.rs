@@ -10,7 +10,7 @@ use super::picture::Picture;
 use super::source::{Listed, Source, Take};
 use crate::recording::read_episode;
 
-/// The pictures of one camera of these recordings.
+/// The images of one camera of these recordings.
 pub(super) struct Episodes {
     listed: Vec<Listed>,
     paths: Vec<PathBuf>,
@@ -43,7 +43,7 @@ impl Source for Episodes {
             let image = image.with_context(|| {
                 let names: Vec<&str> = step.images.iter().map(|image| &*image.camera).collect();
                 format!(
-                    "{}: step {}: no picture of camera {}, but of {}; choose another camera",
+                    "{}: step {}: no image of camera {}, but of {}; choose another camera",
                     path.display(),
                     step.index,
                     self.camera,

@@ -1,4 +1,4 @@
-//! Folders of numbered pictures: each folder is a clip (VIP's own layout: `0/0.png`, `0/1.png`, ...).
+//! Folders of numbered images: each folder is a clip (VIP's own layout: `0/0.png`, `0/1.png`, ...).
 
 use std::ops::Range;
 

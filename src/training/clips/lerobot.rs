@@ -1,4 +1,4 @@
-//! LeRobot v3.0 data sets of any robot: the pictures of one camera, states and actions are not looked at.
+//! LeRobot v3.0 data sets of any robot: the images of one camera, states and actions are not looked at.
 
 use std::ops::Range;
 use std::path::Path;
@@ -17,14 +17,14 @@ pub(super) struct Lerobot {
     frames: LerobotFrames,
 }
 
-/// Opens a data set, with `ffmpeg` or the one that is found where the pictures are videos.
+/// Opens a data set, with `ffmpeg` or the one that is found where the images are videos.
 pub(super) fn open(root: &Path, camera: &Camera, ffmpeg: Option<&Path>) -> anyhow::Result<Lerobot> {
     let choose = |names: &[String]| match camera {
         Camera::Index(index) => Some(*index),
         Camera::Name(name) => names.iter().position(|known| known == name),
     };
     let frames = LerobotFrames::open(root, &choose, ffmpeg).map_err(|error| match error {
-        ExchangeError::Ffmpeg { .. } => anyhow!("{}: its pictures are videos: {error}; {WITHOUT}", root.display()),
+        ExchangeError::Ffmpeg { .. } => anyhow!("{}: its images are videos: {error}; {WITHOUT}", root.display()),
         error => error.into(),
     })?;
     let listed = (0..frames.episodes()).filter_map(|place| frames.episode(place)).map(|(number, length)| Listed {

@@ -3,7 +3,7 @@
 //! | layout | what is found | frames | default fit |
 //! |---|---|---|---|
 //! | `ego4d` | `manifest.csv` with `path,len` or `directory,num_frames` (Ego4D as R3M and VIP prepared it) | `{path}{index:06}.jpg` | crop |
-//! | `frames` | folders of numbered pictures, or one (VIP's own layout) | `0.png`, `000000.jpg`, `frame_7.jpeg` | crop |
+//! | `frames` | folders of numbered images, or one (VIP's own layout) | `0.png`, `000000.jpg`, `frame_7.jpeg` | crop |
 //! | `videos` | `.mp4`, `.m4v`, `.mov`, `.webm`, `.mkv`, `.avi` | all of the first video stream, by ffmpeg | crop |
 //! | `episodes` | our recordings, `.mcap` | one per policy step | squash |
 //! | `bridge` | Bridge's raw trajectories, folders that hold `images0` | `images0/im_0.jpg` | squash |
@@ -21,7 +21,7 @@
 //!   the caller names. Absolute paths may lie there too; links are followed.
 //! - Decoded frames take at most [`Cache::bytes`]. Where all fit they are decoded once, when the set is opened; else those
 //!   not used for longest make room. Recordings and videos are decoded clip by clip, so that each clip must fit the cache.
-//! - A damaged picture is an error that names the file: at once where all fit, else when it is asked for.
+//! - A damaged image is an error that names the file: at once where all fit, else when it is asked for.
 
 mod bridge;
 mod csv;

@@ -54,7 +54,7 @@ impl fmt::Display for Camera {
     }
 }
 
-/// How a picture that is not square becomes a frame.
+/// How an image that is not square becomes a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fit {
@@ -70,7 +70,7 @@ pub enum Fit {
 pub enum Layout {
     /// A manifest of clips of numbered JPEG files.
     Ego4d,
-    /// Folders of numbered pictures.
+    /// Folders of numbered images.
     Frames,
     /// Videos.
     Videos,
@@ -83,7 +83,7 @@ pub enum Layout {
 }
 
 impl Layout {
-    /// How its pictures become frames unless asked otherwise: people are cropped, robots squashed.
+    /// How its images become frames unless asked otherwise: people are cropped, robots squashed.
     pub fn fit(self) -> Fit {
         match self {
             Layout::Ego4d | Layout::Frames | Layout::Videos => Fit::Crop,
@@ -96,7 +96,7 @@ impl fmt::Display for Layout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Layout::Ego4d => "an Ego4D manifest",
-            Layout::Frames => "folders of numbered pictures",
+            Layout::Frames => "folders of numbered images",
             Layout::Videos => "videos",
             Layout::Episodes => "recorded episodes",
             Layout::Bridge => "Bridge's raw trajectories",
@@ -114,7 +114,7 @@ pub struct Opening {
     pub cache: Cache,
     /// Which camera of episodes, trajectories and LeRobot data sets.
     pub camera: Camera,
-    /// How pictures become frames; none: by the layout ([`Layout::fit`]).
+    /// How images become frames; none: by the layout ([`Layout::fit`]).
     pub fit: Option<Fit>,
     /// A folder besides its own that a manifest's paths may lead into.
     pub root: Option<PathBuf>,
@@ -210,7 +210,7 @@ fn recognize(path: &Path, opening: &Opening, remarks: &mut Vec<String>) -> anyho
         }
         [] => bail!(
             "{}: no clips were recognized; understood are a manifest.csv of numbered frames (Ego4D), folders of numbered \
-             pictures (0.png, 000000.jpg), videos (mp4, m4v, mov, webm, mkv, avi), recorded episodes (.mcap), Bridge's raw \
+             images (0.png, 000000.jpg), videos (mp4, m4v, mov, webm, mkv, avi), recorded episodes (.mcap), Bridge's raw \
              trajectories (images0/im_0.jpg) and LeRobot v3.0 (meta/info.json)",
             path.display()
         ),

@@ -1,4 +1,4 @@
-//! One picture: out of its file, and brought to the size of the frames.
+//! One image: out of its file, and brought to the size of the frames.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ pub(super) struct Picture {
     pub pixels: Vec<u8>,
 }
 
-/// The picture in a JPEG or PNG file.
+/// The image in a JPEG or PNG file.
 pub(super) fn read(path: &Path) -> anyhow::Result<Picture> {
     let fail = || format!("{}: cannot be read; restore the frame, or leave its clip out", path.display());
     let bytes = untrusted::read(path, untrusted::LARGEST_PICTURE).with_context(fail)?;
@@ -33,7 +33,7 @@ fn decode(bytes: &[u8]) -> Result<Picture, String> {
     if !bytes.starts_with(b"\xff\xd8") {
         return Err("neither a JPEG nor a PNG file".into());
     }
-    // The decoder fills what is missing with gray. Within a picture's data no marker's bytes occur, so that a file whose
+    // The decoder fills what is missing with gray. Within an image's data no marker's bytes occur, so that a file whose
     // last scan is not followed by an end was cut off.
     let last = |marker: [u8; 2]| bytes.windows(2).rposition(|pair| pair == marker);
     if last([0xff, 0xd9]) < last([0xff, 0xda]) {

@@ -58,7 +58,7 @@ pub(super) fn load(source: Box<dyn Source>, form: Form, remarks: &mut Vec<String
         let longest = counts.iter().position(|count| *count == least).map_or(String::new(), name);
         bail!(
             "{longest}: {least} frames of {0}x{0} take {1} bytes decoded, more than cache_bytes = {2}; raise it, cut the \
-             clip into shorter ones, or make a folder of numbered pictures of it",
+             clip into shorter ones, or make a folder of numbered images of it",
             form.size,
             (least as u64).saturating_mul(frame_bytes),
             form.limit

@@ -19,7 +19,7 @@ pub(super) struct Videos {
 
 /// What to do without ffmpeg.
 pub(super) const WITHOUT: &str = "install ffmpeg (Debian: apt-get install ffmpeg) or name one (ffmpeg), or make folders of \
-                                  numbered pictures of the videos on another machine";
+                                  numbered images of the videos on another machine";
 
 /// Takes videos for clips, to be decoded by `ffmpeg` or the one that is found.
 pub(super) fn open(paths: Vec<PathBuf>, ffmpeg: Option<&Path>) -> anyhow::Result<Videos> {

@@ -1,4 +1,4 @@
-//! What lies below a folder: numbered pictures, videos, trajectories, recordings.
+//! What lies below a folder: numbered images, videos, trajectories, recordings.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ const DEEPEST: usize = 10;
 const VIDEOS: [(&str, &str); 6] =
     [("mp4", "mp4"), ("m4v", "mp4"), ("mov", "mov"), ("webm", "matroska"), ("mkv", "matroska"), ("avi", "avi")];
 
-/// A folder of numbered pictures.
+/// A folder of numbered images.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Numbered {
     pub folder: PathBuf,
@@ -67,7 +67,7 @@ fn number(name: &str) -> Option<u64> {
     known.contains(&plain.as_str()).then(|| stem[word.len()..].parse().ok())?
 }
 
-/// The numbered pictures of a folder; two with the same number are an error.
+/// The numbered images of a folder; two with the same number are an error.
 pub(super) fn numbered(folder: &Path) -> anyhow::Result<Vec<(u64, String)>> {
     let fail = || format!("{}: cannot be read", folder.display());
     let mut files = Vec::new();
@@ -114,7 +114,7 @@ impl Found {
         if pictures {
             self.frames.push(Numbered { folder: folder.to_path_buf(), files: numbered(folder)? });
             if !folders.is_empty() {
-                let remark = "has numbered pictures and is one clip; its folders are not looked at";
+                let remark = "has numbered images and is one clip; its folders are not looked at";
                 self.remarks.push(format!("{}: {remark}", folder.display()));
             }
             return Ok(());

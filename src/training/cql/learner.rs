@@ -1,4 +1,4 @@
-//! CQL from pictures: the encoders before the networks, and what is saved.
+//! CQL from images: the encoders before the networks, and what is saved.
 
 use std::cell::Cell;
 use std::path::Path;
@@ -16,14 +16,14 @@ use crate::training::checkpoint::{check_fit, named, read_state, restore_named, w
 use crate::training::transitions::TransitionBatch;
 use crate::training::{Learner, Terms, TrainedEncoder, soft_update, step_seed, weights_bytes};
 
-/// How often pictures were encoded in a step.
+/// How often images were encoded in a step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Passes {
     /// Passes whose gradient is kept.
     pub with_gradient: u32,
     /// Passes without gradient.
     pub without_gradient: u32,
-    /// Pictures of all passes together.
+    /// Images of all passes together.
     pub images: i64,
 }
 
@@ -215,7 +215,7 @@ impl Cql {
         Ok(())
     }
 
-    /// How often pictures were encoded in the last step.
+    /// How often images were encoded in the last step.
     pub fn passes(&self) -> Passes {
         self.encoders.passes.get()
     }

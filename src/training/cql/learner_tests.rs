@@ -1,4 +1,4 @@
-//! The learner on made-up pictures.
+//! The learner on made-up images.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -69,7 +69,7 @@ pub struct ActorCritic {
     temperature_adam: Adam,
 }
 
-/// Embeddings of a batch, each (B, D): what each network sees of the pictures.
+/// Embeddings of a batch, each (B, D): what each network sees of the images.
 pub struct Embedded {
     /// s by the critic's encoder, with gradient where it is trained.
     pub critic: Tensor,

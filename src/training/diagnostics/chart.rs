@@ -1,8 +1,8 @@
-//! Values along clips as a picture: V(s_t) over the share of the clip that has passed.
+//! Values along clips as an image: V(s_t) over the share of the clip that has passed.
 
 use std::fmt::Write;
 
-/// One line of the picture.
+/// One line of the image.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ValueCurve {
     /// What it is, for the legend.
@@ -12,7 +12,7 @@ pub struct ValueCurve {
 }
 
 const COLORS: [&str; 5] = ["#2f6fde", "#d9622b", "#2a9d5c", "#8b5bd6", "#c23b6b"];
-/// Width and height of the picture, and of what surrounds the lines.
+/// Width and height of the image, and of what surrounds the lines.
 const SIZE: (f64, f64) = (640.0, 300.0);
 const LEFT: f64 = 56.0;
 const RIGHT: f64 = 12.0;

@@ -2,7 +2,7 @@
 //!
 //! Ghosh, Bhateja and Levine 2023, "Reinforcement learning from passive data via latent intentions"; Bhateja et al. 2023,
 //! "Robotic offline RL from internet videos via value-function pre-training" (V-PTR), appendix A.1. What is learned is
-//! V(s, g, z): minus the discounted number of steps from image s to outcome g for somebody who intends z. Later phases
+//! V(s, g, z): minus the discounted number of steps from image s to outcome g for an agent that intends z. Later phases
 //! use the encoder f alone.
 //!
 //! Deviations from the released code, all neutral in the published settings, for runs that are a thousand times shorter:
@@ -38,7 +38,7 @@ use crate::encoder::EncoderKind;
 const SHORTEST: usize = 2;
 
 /// Learns an encoder and its values from clips, whose images are of `settings.image_size`, to the end or until asked to
-/// stop. Answers whether it came to the end. Clips of fewer than 2 images are passed over and told.
+/// stop. Returns whether it came to the end. Clips of fewer than 2 images are passed over and told.
 pub fn train(settings: &Settings, clips: &dyn Clips, run: &Run<'_>) -> anyhow::Result<bool> {
     settings.check()?;
     check_size(settings, clips)?;

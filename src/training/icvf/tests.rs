@@ -14,7 +14,7 @@ use crate::config::load;
 use crate::network::{IntentionValues, PerceptronShape, fill, filled};
 use crate::training::{Adam, soft_update};
 
-/// Clips that nobody looks at: their lengths.
+/// Clips whose images are not read: their lengths.
 pub(crate) struct Blank {
     pub frames: Vec<usize>,
 }

@@ -91,7 +91,7 @@ impl<'a> Mixture<'a> {
             let square = [checkpoint.image_size; 2];
             ensure!(
                 data.camera_size() == checkpoint.camera_size || data.camera_size() == square,
-                "the {what} data has pictures of {:?} pixels, the settings' `camera_size` is {:?}; correct it or choose \
+                "the {what} data has images of {:?} pixels, the settings' `camera_size` is {:?}; correct it or choose \
                  data of that camera",
                 data.camera_size(),
                 checkpoint.camera_size

@@ -1,7 +1,7 @@
 //! Recorded episodes, successes and failures, as transitions (s, a, r, m, s').
 //!
-//! One transition per policy step: picture and state before it, the action asked for (or what it came to), the reward r
-//! and mask m of [`Labels`], and picture and state of the next step. The last step of a success has no next one; it is its
+//! One transition per policy step: image and state before it, the action asked for (or what it came to), the reward r
+//! and mask m of [`Labels`], and image and state of the next step. The last step of a success has no next one; it is its
 //! own, which the mask hides. The last step of a failure has none either and would need it: it is left out. Attempts that
 //! were aborted, and recordings that were cut off before their end, say nothing about success and are passed over.
 //!
@@ -30,7 +30,7 @@ use crate::recording::{RecordedEpisode, dataset_digest, list_episodes, read_epis
 pub use labels::{Labels, STEP_REWARD, SUCCESS_REWARD};
 pub use mixture::Mixture;
 
-/// Every step of some folders of episodes, pictures in memory.
+/// Every step of some folders of episodes, images in memory.
 pub struct Transitions {
     size: usize,
     images: Vec<Arc<[u8]>>,
@@ -104,7 +104,7 @@ impl TransitionBatch {
 }
 
 impl Transitions {
-    /// Reads the finished episodes of `folders` and of the folders directly in them; pictures are brought to `size` pixels.
+    /// Reads the finished episodes of `folders` and of the folders directly in them; images are brought to `size` pixels.
     pub fn read(folders: &[PathBuf], task_names: &[String], size: u32, labels: &Labels) -> anyhow::Result<Self> {
         let mut set = Self {
             size: size as usize,
@@ -181,7 +181,7 @@ impl Transitions {
         let (mut asked, mut meant) = (Vec::with_capacity(steps.len()), Vec::with_capacity(steps.len()));
         for step in steps {
             let picture = step.image().with_context(|| {
-                format!("{name}: step {} has no picture; record with a camera, or remove the file", step.index)
+                format!("{name}: step {} has no image; record with a camera, or remove the file", step.index)
             })?;
             let image = policy_image(&picture.decode().with_context(|| name.to_string())?, size)?;
             let (state, action, label) = (step.bridge_state, step.action.to_array(), step.label.to_array());
@@ -231,7 +231,7 @@ impl Transitions {
         let (width, height) = self.camera_size;
         if let Some(other) = episode.steps.iter().filter_map(|s| s.image()).find(|i| i.camera_size != (width, height)) {
             anyhow::bail!(
-                "{}: found a picture of {}x{} pixels, the first episode's are {width}x{height}; keep the pictures of \
+                "{}: found an image of {}x{} pixels, the first episode's are {width}x{height}; keep the images of \
                  different cameras in separate folders",
                 file.display(),
                 other.camera_size.0,
@@ -261,7 +261,7 @@ impl Transitions {
         self.successes.iter().filter(|success| **success).count()
     }
 
-    /// Width and height of the cameras' pictures \[pixels\].
+    /// Width and height of the cameras' images \[pixels\].
     pub fn camera_size(&self) -> [u32; 2] {
         [self.camera_size.0, self.camera_size.1]
     }

@@ -117,7 +117,7 @@ impl<A: RosAction> RosActionClient<A> {
         &self.action
     }
 
-    /// Does somebody serve it?
+    /// Is there a server?
     pub fn available(&self) -> bool {
         self.node
             .with(|node| {

@@ -41,12 +41,12 @@ impl<S: RosService> RosClient<S> {
         &self.service
     }
 
-    /// Does somebody serve it?
+    /// Is there a server?
     pub fn available(&self) -> bool {
         self.node.with(|node| Ok(poll_once(self.inner.wait_for_service(node)).is_some())).unwrap_or(false)
     }
 
-    /// Asks without waiting; the answer is picked up with [`RosClient::answer`]. `None` when nobody serves it.
+    /// Asks without waiting; the answer is picked up with [`RosClient::answer`]. `None` without a server.
     pub fn ask(&self, request: S::Request) -> Result<Option<Asked>, RosError> {
         if !self.available() {
             return Ok(None);

@@ -52,7 +52,7 @@ pub unsafe extern "C" fn epoll_wait(
     }
 }
 
-/// Rounded up, so that nobody wakes before his time.
+/// Rounded up, so that no waiter wakes early.
 fn milliseconds(left: Duration) -> libc::c_int {
     libc::c_int::try_from(left.as_nanos().div_ceil(1_000_000)).unwrap_or(libc::c_int::MAX)
 }
@@ -68,7 +68,7 @@ mod tests {
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; 1];
         // SAFETY: there is room for the one event.
         let ready = unsafe { epoll_wait(epoll, events.as_mut_ptr(), 1, timeout) };
-        // SAFETY: it was opened above and nobody else has it.
+        // SAFETY: it was opened above and has no other owner.
         unsafe { libc::close(epoll) };
         ready
     }

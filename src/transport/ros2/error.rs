@@ -50,7 +50,7 @@ pub enum RosError {
         /// What the middleware said.
         cause: String,
     },
-    /// Nobody is on the other side.
+    /// There is no participant on the other side.
     #[error("nobody {what} within {seconds} s; {fix}")]
     NoPeer {
         /// What was waited for: `serves /wx250s/torque_enable`.

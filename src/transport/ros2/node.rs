@@ -54,13 +54,13 @@ impl Drop for Shared {
         // Dropping the node stops the spinner.
         drop(self.node.get_mut().unwrap_or_else(PoisonError::into_inner).take());
         if let Some(spinner) = self.spinner.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
-            // A spinner that panicked has said so; the node ends either way.
+            // A spinner that panicked has reported it; the node ends either way.
             let _ = spinner.join();
         }
     }
 }
 
-/// Somebody else's publisher or subscriber on a topic, as discovered.
+/// Another participant's publisher or subscriber on a topic, as discovered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     /// DDS type (`sensor_msgs::msg::dds_::JointState_`).
@@ -123,7 +123,7 @@ impl RosNode {
         &self.shared.settings
     }
 
-    /// Our participant, in hexadecimal digits: all our endpoints begin with it, and nobody else's do.
+    /// Our participant, in hexadecimal digits: all our endpoints begin with it, and no others do.
     pub fn participant(&self) -> String {
         participant(&self.shared.context.domain_participant().guid())
     }

@@ -51,7 +51,7 @@ impl RosServer {
                             tracing::warn!("{service}: an answer could not be sent: {error}");
                         }
                     }
-                    // A request that cannot be read has nobody to be answered to.
+                    // A request that cannot be read names no client to reply to.
                     Some(Err(error)) => tracing::warn!("{service}: a request could not be read: {error}"),
                 }
             }

@@ -11,7 +11,7 @@ use super::RosError;
 /// How far other nodes are looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum DiscoveryRange {
-    /// Nobody is looked for.
+    /// No discovery.
     Off,
     /// This machine only.
     Localhost,

@@ -52,7 +52,7 @@ impl<M: RosMessage> RosPublisher<M> {
         self.node.publishers_of(&self.topic).len()
     }
 
-    /// Waits until somebody subscribed and messages reach him.
+    /// Waits until there is a subscriber and messages reach it.
     pub fn wait_for_subscriber(&self, timeout: Duration) -> Result<(), RosError> {
         let deadline = Instant::now() + timeout;
         while self.node.with(|node| Ok(poll_once(self.inner.wait_for_subscription(node)).is_none()))? {
@@ -152,7 +152,7 @@ impl<M: RosMessage> RosSubscriber<M> {
         self.node.publishers_of(&self.topic).iter().filter(|endpoint| self.hears(endpoint)).count()
     }
 
-    /// Why nothing came for `waited`: nobody publishes, or somebody does with another type or quality of service.
+    /// Why nothing came for `waited`: no publisher, or one with another type or quality of service.
     pub fn silence(&self, waited: Duration) -> RosError {
         let unfit: Vec<_> = self.node.publishers_of(&self.topic).into_iter().filter(|e| !self.hears(e)).collect();
         let what = format!("publishes on {} ({}/{})", self.topic, M::PACKAGE, M::NAME);
@@ -178,7 +178,7 @@ impl<M: RosMessage> RosSubscriber<M> {
     }
 }
 
-/// What to do about a topic on which nobody, or only unfit others, are.
+/// What to do about a topic with no other participant, or only unfit ones.
 fn advice<M: RosMessage>(node: &RosNode, unfit: &[Endpoint]) -> String {
     let settings = node.settings();
     match unfit.first() {

@@ -83,7 +83,7 @@ impl Brake for StackBrake {
         }
         let timeout = builtin::Duration { sec: 2, nanosec: 0 };
         let request = SwitchControllerRequest::strict(Vec::new(), vec![self.controller.clone()], timeout);
-        // Nobody there, or the request could not be sent: asked again.
+        // No server, or the request could not be sent: tried again.
         self.asked = Some((self.switch.ask(request).ok().flatten(), Instant::now()));
     }
 

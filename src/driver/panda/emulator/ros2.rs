@@ -170,7 +170,7 @@ fn servers(node: &RosNode, robot: &Robot, shared: &Arc<Mutex<Shared>>) -> Result
 }
 
 impl PandaEmulator {
-    /// What it was told.
+    /// The commands it received.
     pub fn log(&self) -> &CommandLog {
         &self.log
     }

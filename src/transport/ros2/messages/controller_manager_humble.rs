@@ -44,7 +44,7 @@ pub struct ControllerState {
 
 ros_messages!("controller_manager_msgs": ChainConnection, ControllerState);
 
-/// Answers [`ListControllers`].
+/// Reply to [`ListControllers`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListControllersResponse {
     /// The controllers loaded.
@@ -88,7 +88,7 @@ impl SwitchControllerRequest {
     }
 }
 
-/// Answers [`SwitchController`].
+/// Reply to [`SwitchController`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SwitchControllerResponse {
     /// Were they switched?

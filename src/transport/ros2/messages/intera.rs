@@ -95,7 +95,7 @@ impl RobotAssemblyState {
     pub const BUTTON_PRESSED: u8 = 1;
     /// The button was let out; a reset is needed.
     pub const BUTTON_RELEASED: u8 = 3;
-    /// Nobody stopped the arm.
+    /// The arm was not stopped.
     pub const SOURCE_NONE: u8 = 0;
     /// A person did.
     pub const SOURCE_USER: u8 = 1;
@@ -314,7 +314,7 @@ pub struct SolvePositionIKRequest {
     pub tip_names: Vec<String>,
 }
 
-/// Answers [`SolvePositionIK`].
+/// Reply to [`SolvePositionIK`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SolvePositionIKResponse {
     /// Solutions.
@@ -332,7 +332,7 @@ pub struct SolvePositionFKRequest {
     pub tip_names: Vec<String>,
 }
 
-/// Answers [`SolvePositionFK`].
+/// Reply to [`SolvePositionFK`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SolvePositionFKResponse {
     /// Poses.

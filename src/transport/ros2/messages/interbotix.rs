@@ -157,7 +157,7 @@ pub struct RegisterValuesRequest {
     pub value: i32,
 }
 
-/// Answers [`RegisterValues`].
+/// Reply to [`RegisterValues`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RegisterValuesResponse {
     /// One per joint, register counts; empty after writing.
@@ -173,7 +173,7 @@ pub struct RobotInfoRequest {
     pub name: String,
 }
 
-/// Answers [`RobotInfo`].
+/// Reply to [`RobotInfo`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RobotInfoResponse {
     /// Operating mode.

@@ -179,13 +179,13 @@ macro_rules! told {
 }
 
 told! {
-    /// Answers [`ZeroTorques`], [`ClearTrajectories`], [`RunCOMParametersEstimation`], [`SetTorqueControlParameters`].
+    /// Reply to [`ZeroTorques`], [`ClearTrajectories`], [`RunCOMParametersEstimation`], [`SetTorqueControlParameters`].
     Told { result },
-    /// Answers [`Start`].
+    /// Reply to [`Start`].
     StartResponse { start_result },
-    /// Answers [`Stop`].
+    /// Reply to [`Stop`].
     StopResponse { stop_result },
-    /// Answers [`HomeArm`].
+    /// Reply to [`HomeArm`].
     HomeArmResponse { homearm_result },
 }
 

@@ -170,7 +170,7 @@ impl FciArm {
         self.words.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The oldest answered state not yet read, of the last four seconds; where nobody reads them, the first four.
+    /// The oldest answered state not yet read, of the last four seconds; if none are read, the first four.
     pub fn next_cycle(&mut self) -> Option<Cycle> {
         self.cycles.pop().ok()
     }

@@ -200,7 +200,7 @@ impl Pilot {
             }
     }
 
-    /// Is the arm held because nobody commands it?
+    /// Is the arm held because no commands come?
     pub fn holds(&self) -> bool {
         self.holding
     }

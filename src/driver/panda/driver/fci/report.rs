@@ -37,7 +37,7 @@ impl Order {
 pub enum Phase {
     /// Reads states; the robot holds by itself.
     Idle,
-    /// Answers each state with a command of this mode.
+    /// Replies to each state with a command of this mode.
     Moving(ControlMode),
     /// A fault ended the motion; the robot holds by itself.
     Faulted,

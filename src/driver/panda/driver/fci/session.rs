@@ -28,7 +28,7 @@ pub fn open(address: &str, model: Model) -> Result<Robot, ConnectError> {
 
 /// Tells the robot thresholds, stiffness, load and filters. Nothing moves.
 ///
-/// A robot in a reflex is told nothing: it takes no settings then, and nobody asked for the reflex to be cleared.
+/// A robot in a reflex is sent nothing: it takes no settings then, and there was no request to clear the reflex.
 pub fn set_up(robot: &Robot, address: &str, model: Model, settings: &FciSettings) -> Result<RobotState, ConnectError> {
     let say = |what: &str, error: FrankaError| setting_error(address, model, what, error);
     let state = robot.read_once().map_err(|error| connect_error(address, model, error))?;

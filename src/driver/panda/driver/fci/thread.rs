@@ -1,4 +1,4 @@
-//! The FCI thread: it owns the robot, answers each state within its millisecond, and hands states on.
+//! The FCI thread: it owns the robot, replies to each state within its millisecond, and hands states on.
 //!
 //! The robot paces it: every wait is for the next state, at most a second. While a motion runs it does nothing but read,
 //! answer, plan and publish; it allocates, locks and prints nothing then (franka-rs's own two locks, for the message id
@@ -41,7 +41,7 @@ pub enum Request {
     Leave,
 }
 
-/// What the thread answers.
+/// The thread's replies.
 pub enum Answer {
     /// Connected.
     Connected(Realtime),
@@ -128,12 +128,12 @@ impl<'a> Motion<'a> {
 }
 
 impl FciThread {
-    /// Connects, then serves requests until it is told to leave or nobody is left to ask.
+    /// Connects, then serves requests until it is asked to leave or the driver is gone.
     pub fn run(mut self) {
         let (robot, envelope, mut report) = match self.connect() {
             Ok(connected) => connected,
             Err(error) => {
-                // Nobody listens any more: nothing to tell.
+                // The driver is gone: nothing to report.
                 let _ = self.answers.send((0, Answer::Failed(error)));
                 return;
             }
@@ -195,12 +195,12 @@ impl FciThread {
         let state = session::set_up(&robot, &self.address, self.model, &self.settings)?;
         let envelope = session::envelope(&robot, &self.address, self.model, &self.settings)?;
         let mut report = Report::at_start(&state, self.clock.now());
-        // Only a reflex gets here; whoever activates or reads is told, and may recover.
+        // Only a reflex gets here; `activate` and `read` report it, and the caller may recover.
         report.fault = obstacle(report.mode, report.errors);
         Ok((robot, envelope, report))
     }
 
-    /// Hands states on until somebody asks for something; `None` when nobody can any more.
+    /// Passes states on until a request comes; `None` when the driver is gone.
     fn wait(&mut self, robot: &mut Option<Robot>, report: &mut Report) -> Option<(u64, Request)> {
         loop {
             match self.requests.try_recv() {
@@ -282,7 +282,7 @@ impl FciThread {
             report.held = pilot.holds();
             self.reports.write(Some(*report));
             let nanos = |from: Timestamp, to: Timestamp| to.since(from).as_nanos().min(u128::from(u32::MAX)) as u32;
-            // A full ring means that nobody reads cycles; states still go by `reports`.
+            // A full ring means that cycles are not read; states still go by `reports`.
             let _ = self.cycles.push(Cycle {
                 robot_ms: seen.ms,
                 mode,
@@ -418,7 +418,7 @@ impl FciThread {
                     fix: cleared.err().map_or("try again".into(), |error| error.to_string()),
                 });
             }
-            // It may have been connected in a reflex, and then was told nothing.
+            // It may have been connected in a reflex, and then was sent nothing.
             session::set_up(connected, &self.address, self.model, &self.settings)?;
         }
         report.phase = Phase::Idle;

@@ -1,4 +1,4 @@
-//! Joint torques within the arm's limits, and the hold that follows when nobody commands any more.
+//! Joint torques within the arm's limits, and the hold that follows when commands stop.
 //!
 //! Torques are on top of gravity and friction, which the robot compensates. A hold first damps the motion, then keeps the
 //! place where the arm came to rest with a joint spring; every change goes through the torque-rate limit, so that a stale

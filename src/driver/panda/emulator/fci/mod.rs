@@ -2,7 +2,7 @@
 //!
 //! One thread, one client at a time, loopback only: TCP requests, a state each millisecond by UDP, the answers judged by
 //! [`Controller`]. It ends when [`Emulator`] is dropped. The hand has a port of its own (`hand.rs`).
-//! A real control box waits for nobody; [`EmulatorOptions::patience`] makes this one wait for an answer that is late, so
+//! A real control box does not wait; [`EmulatorOptions::patience`] makes this one wait for an answer that is late, so
 //! that tests on a busy computer lose no packets unless they mean to. Cartesian motions are refused.
 
 mod controller;
@@ -38,7 +38,7 @@ pub struct EmulatorOptions {
     pub port: u16,
     /// TCP port of the hand; 0 takes a free one.
     pub hand_port: u16,
-    /// Version told to clients; another than 5 only to test what clients make of it.
+    /// Version reported to clients; another than 5 only to test what clients make of it.
     pub version: u16,
     /// Makes the poses in the states.
     pub chain: Option<Chain>,
@@ -60,7 +60,7 @@ struct Outside {
     user_stop: AtomicBool,
     /// Error number plus one of a reflex to come; 0 is none.
     reflex: AtomicU32,
-    /// Answers to lose.
+    /// Replies to lose.
     lose: AtomicU32,
     leave: AtomicBool,
     taken: Mutex<Vec<Taken>>,
@@ -120,7 +120,7 @@ impl Emulator {
         self.outside.reflex.store(number + 1, Ordering::Release);
     }
 
-    /// Loses the next answers.
+    /// Loses the next replies.
     pub fn lose(&self, answers: u32) {
         self.outside.lose.store(answers, Ordering::Release);
     }
@@ -287,7 +287,7 @@ impl Server {
 
     fn send(&mut self, message: &[u8]) -> bool {
         let Some(client) = self.client.as_mut() else { return false };
-        // Answers are a few bytes: they fit the socket's buffer or the client does not read.
+        // Replies are a few bytes: they fit the socket's buffer or the client does not read.
         matches!(client.tcp.write(message), Ok(n) if n == message.len())
     }
 

@@ -27,7 +27,7 @@ pub enum BusError {
     /// The link itself.
     #[error("{0}")]
     Link(#[from] LinkError),
-    /// Nobody answered.
+    /// No reply.
     #[error("no answer")]
     Silent,
     /// Something came, but no whole answer.
@@ -111,13 +111,13 @@ impl<L: ByteLink> ServoBus<L> {
         BYTE * bytes as u32 + SLACK * self.stretch + adapter
     }
 
-    /// Sends an instruction that nobody answers.
+    /// Sends an instruction without a reply.
     pub fn tell(&mut self, instruction: Instruction<'_>) -> Result<(), BusError> {
         let bytes = instruction.encode(&mut self.packet).map_err(|_| BusError::Garbled)?;
         Ok(self.link.write_all(bytes)?)
     }
 
-    /// Sends two instructions that nobody answers, in one piece.
+    /// Sends two instructions without replies, in one piece.
     pub(super) fn tell_both(&mut self, first: Instruction<'_>, second: Instruction<'_>) -> Result<(), BusError> {
         let mut both = [0; 256];
         let mut end = 0;
@@ -139,7 +139,7 @@ impl<L: ByteLink> ServoBus<L> {
         Ok(bytes.len())
     }
 
-    /// One question to one servo. Its answer's parameters go to `out`, whose length they must have; answers the error
+    /// One question to one servo. Its answer's parameters go to `out`, whose length they must have; returns the error
     /// byte, of which only the alert bit may be set.
     pub(super) fn transact(&mut self, id: u8, instruction: Instruction<'_>, out: &mut [u8]) -> Result<u8, BusError> {
         let sent = self.ask(instruction)?;

@@ -110,7 +110,7 @@ impl<L: ByteLink> DynamixelArm<L> {
         self.bus.tell(Instruction::SyncWrite { address, length: 1, blocks: &block(WATCHDOG as u8) })
     }
 
-    /// Sends the goals in force again when nobody wrote since the last read: a holding arm's watchdogs want to hear
+    /// Sends the goals in force again when none were written since the last read: a holding arm's watchdogs want to hear
     /// something, and the gripper's loop runs here.
     fn feed(&mut self, now: Timestamp) {
         if self.mode.is_some() && !self.fed {
@@ -333,7 +333,7 @@ impl<L: ByteLink> DynamixelArm<L> {
         held
     }
 
-    /// Nobody acknowledges a sync write; a hold must have arrived.
+    /// A sync write is not acknowledged; a hold must have arrived.
     fn say_stay(&mut self, pwm: i16) -> Result<(), DriverError> {
         for _ in 0..3 {
             self.send_goals(HOLD_PROFILE, pwm).map_err(|error| self.bus_failure(error))?;

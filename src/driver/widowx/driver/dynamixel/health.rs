@@ -17,13 +17,13 @@ use crate::transport::ByteLink;
 pub(super) const LENGTH: usize = TABLE_LENGTH - RAM_START as usize;
 
 /// Polls in a row without any answer after which a servo counts as gone. A servo that is silent is asked again at once,
-/// so this is 100 ms; garbled answers do not count, for somebody gave them.
+/// so this is 100 ms; garbled replies do not count: a servo sent them.
 const GONE: u8 = 5;
 
 /// This far below its shut-down temperature the arm is stopped \[degC\].
 const STOP_BELOW: i32 = 2;
 
-/// Goals that are not ours, after which somebody else commands the arm.
+/// Goals that are not ours, after which another program commands the arm.
 const FOREIGN: u32 = 2;
 
 /// What a servo last said of itself.

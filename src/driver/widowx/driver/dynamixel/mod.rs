@@ -16,7 +16,7 @@
 //!
 //! **Silence.** A servo that did not answer is unknown: `read` then repeats the last whole measurement with its old
 //! time stamp, and after [`MISSES`] in a row answers [`DriverError::Silent`]. The servos' bus watchdogs (200 ms) stop
-//! the arm where it is if this process stalls or dies. Between runs nobody talks to the servos and the watchdogs expire
+//! the arm where it is if this process stalls or dies. Between runs the bus is silent and the watchdogs expire
 //! on a holding arm; the next `read` re-arms them.
 //!
 //! **Torque** is never switched off here. A program that ends leaves the arm standing.
@@ -61,7 +61,7 @@ pub(super) const WATCHDOG_TIME: Duration = Duration::from_millis(200);
 /// Joints of the arm.
 pub(super) const N: usize = 6;
 
-/// Goals remembered to tell ours from somebody else's.
+/// Goals remembered to tell ours from another program's.
 const REMEMBERED: usize = 16;
 
 /// How the joints' servos keep a position.
@@ -113,7 +113,7 @@ pub struct DynamixelArm<L: ByteLink> {
     written_at: Option<Timestamp>,
     /// Were goals sent since the last read?
     fed: bool,
-    /// The link's time when the servos were last told or asked something.
+    /// The link's time of the last packet to the servos.
     spoken_at: Timestamp,
     grip: Grip,
     health: [ServoHealth; 9],
@@ -197,7 +197,7 @@ impl<L: ByteLink> DynamixelArm<L> {
         })
     }
 
-    /// What every servo last said of its health, by id from 1.
+    /// Every servo's newest health, by id from 1.
     pub fn health(&self) -> &[ServoHealth; 9] {
         &self.health
     }

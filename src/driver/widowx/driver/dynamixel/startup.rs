@@ -113,7 +113,7 @@ impl<L: ByteLink> DynamixelArm<L> {
         }
     }
 
-    /// Can the watchdog be armed? It is disarmed again: until the arm is activated nobody feeds it.
+    /// Can the watchdog be armed? It is disarmed again: until the arm is activated nothing feeds it.
     fn prove_watchdog(&mut self, facts: &Facts) -> Result<(), ConnectError> {
         let servo = facts.servo;
         self.set_checked(servo, &registers::BUS_WATCHDOG, 0)?;
@@ -232,7 +232,7 @@ impl<L: ByteLink> DynamixelArm<L> {
                 let _ = self.send_goals([100, 50], self.grip.pwm);
             }
             let mut out = [0; 3];
-            // Somebody who surely is not there: this waits a transaction's time on the link's own clock.
+            // An id that surely is not there: this waits a transaction's time on the link's own clock.
             let _ = self.bus.insist(1, 252, Instruction::Ping { id: 252 }, &mut out);
         }
     }

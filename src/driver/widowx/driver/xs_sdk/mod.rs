@@ -152,7 +152,7 @@ impl XsSdkArm {
         Ok(arm)
     }
 
-    /// States dropped so far because they said what cannot be.
+    /// States dropped so far because their values are impossible.
     pub fn bad_states(&mut self) -> u64 {
         self.refresh();
         self.newest.map_or(0, |state| state.bad_states)
@@ -223,7 +223,7 @@ impl XsSdkArm {
         }
     }
 
-    /// Nothing more is said to the arm once this returns, but what was sent before: services may change what numbers mean.
+    /// No more commands are sent once this returns, but what was sent before: services may change what numbers mean.
     fn quiet(&mut self) -> Result<RosNode, RosError> {
         let patience = Duration::from_secs_f64(self.session.options.patience);
         self.bridge.request(Call::Turn, patience)?;
@@ -366,7 +366,7 @@ impl ArmDriver for XsSdkArm {
 
     fn recover(&mut self, now: Timestamp) -> Result<(), ConnectError> {
         if self.active.is_some() {
-            // A silent arm cannot be told anything; what matters is that nothing but a hold is on its way.
+            // A silent arm takes no commands; what matters is that nothing but a hold is on its way.
             let _ = self.hold(now);
         }
         let node = self.quiet().map_err(|error| self.session.link_error(&error))?;

@@ -1,6 +1,6 @@
 //! Who answers what, and when.
 //!
-//! Answers are due after the request's and their own time on the wire (10 us a byte at 1 Mbaud) and the servos' return
+//! Replies are due after the request's and their own time on the wire (10 us a byte at 1 Mbaud) and the servos' return
 //! delays; [`BusEmulator::take_due`] hands them out. Without pacing everything is due at once.
 
 use std::collections::VecDeque;
@@ -20,7 +20,7 @@ use crate::time::Timestamp;
 /// Time of one byte on the wire at 1 Mbaud, 8N1.
 const BYTE: Duration = Duration::from_micros(10);
 
-/// Answers of one request that are kept; a flood of requests that nobody reads answers to does not grow without bound.
+/// Answers of one request that are kept; a flood of requests whose replies are not read does not grow without bound.
 const MOST_REPLIES: usize = 1024;
 
 /// The arm's bus.
@@ -301,7 +301,7 @@ impl BusEmulator {
         }
     }
 
-    /// One packet for all; a servo that is missing breaks the chain and nobody hears anything.
+    /// One packet for all; a servo that is missing breaks the chain and no servo hears anything.
     fn fast_read(&mut self, now: Timestamp, address: u16, length: u16, ids: &[u8]) {
         let mut blocks: Vec<(u8, u8, Vec<u8>)> = Vec::new();
         if !self.fast {

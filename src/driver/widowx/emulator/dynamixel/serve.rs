@@ -9,13 +9,13 @@ use std::time::Duration;
 use super::BusEmulator;
 use crate::transport::{ByteLink, LinkError, Pty, loss};
 
-/// Longest sleep: the servos' own loop goes on while nobody talks.
+/// Longest sleep: the servos' own loop goes on while the bus is silent.
 const IDLE: Duration = Duration::from_millis(2);
 
 /// Answers due sooner than this are waited for awake: a sleeping thread wakes up some 50 us late.
 const AWAKE: Duration = Duration::from_micros(150);
 
-/// Serves the bus on this link until told to stop. The servos live on the link's clock.
+/// Serves the bus on this link until it is stopped. The servos live on the link's clock.
 pub fn serve(bus: &mut BusEmulator, link: &mut impl ByteLink, stop: &AtomicBool) -> Result<(), LinkError> {
     let mut incoming = [0; 1024];
     let mut outgoing = Vec::with_capacity(1024);
@@ -27,7 +27,7 @@ pub fn serve(bus: &mut BusEmulator, link: &mut impl ByteLink, stop: &AtomicBool)
         }
         if !outgoing.is_empty() {
             match link.write_all(&outgoing) {
-                // Nobody reads: what was said is lost, as on a wire.
+                // No reader: the bytes are lost, as on a wire.
                 Ok(()) | Err(LinkError::Stuck) => outgoing.clear(),
                 Err(error) => return Err(error),
             }
@@ -82,7 +82,7 @@ impl BusServer {
         &self.path
     }
 
-    /// Stops serving; answers the bus as it was left, or why serving had ended; `None` if its thread panicked.
+    /// Stops serving; returns the bus as it was left, or why serving had ended; `None` if its thread panicked.
     pub fn finish(mut self) -> Option<(BusEmulator, Result<(), LinkError>)> {
         self.stop.store(true, Ordering::Release);
         self.thread.take().and_then(|thread| thread.join().ok())

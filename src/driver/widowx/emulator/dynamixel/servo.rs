@@ -334,7 +334,7 @@ impl EmulatedServo {
         }
     }
 
-    /// A write through the secondary id: RAM only, and nobody hears whether it worked.
+    /// A write through the secondary id: RAM only, and without a reply.
     pub(super) fn obey(&mut self, address: u16, data: &[u8]) {
         if address >= RAM_START {
             let _ = self.write(address, data);

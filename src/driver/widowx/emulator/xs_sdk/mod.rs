@@ -103,7 +103,7 @@ impl Drop for XsSdk {
         self.stop.store(true, Ordering::Release);
         if let Some(thread) = self.thread.take() {
             thread.thread().unpark();
-            // A thread that panicked has said so.
+            // A thread that panicked has reported it.
             let _ = thread.join();
         }
         lock(&self.shared).power_off();

@@ -137,7 +137,7 @@ impl Framer {
     }
 }
 
-/// Takes the `FD` out that follows each `FF FF FD`; answers how many bytes are left. `plain` is at least as long.
+/// Takes the `FD` out that follows each `FF FF FD`; returns how many bytes are left. `plain` is at least as long.
 fn unstuff(raw: &[u8], plain: &mut [u8; MAX_PACKET]) -> usize {
     let (mut count, mut skip) = (0, false);
     for byte in raw {

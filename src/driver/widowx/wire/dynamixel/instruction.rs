@@ -69,7 +69,7 @@ pub enum Instruction<'a> {
         /// Servos.
         ids: &'a [u8],
     },
-    /// Write the same registers of several servos; nobody answers.
+    /// Write the same registers of several servos; there is no reply.
     SyncWrite {
         /// First address.
         address: u16,
@@ -83,7 +83,7 @@ pub enum Instruction<'a> {
 /// A packet that is no instruction we know or has the wrong number of parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InstructionError {
-    /// Not an instruction of this protocol, or one that nobody here needs.
+    /// Not an instruction of this protocol, or one that is not needed here.
     #[error("instruction {0:#04x} is not known")]
     Unknown(u8),
     /// Too few or too many parameters.
@@ -92,7 +92,7 @@ pub enum InstructionError {
 }
 
 impl<'a> Instruction<'a> {
-    /// Writes the packet; answers its bytes.
+    /// Writes the packet; returns its bytes.
     pub fn encode<'p>(&self, packet: &'p mut Packet) -> Result<&'p [u8], TooLong> {
         match *self {
             Self::Ping { id } => packet.start(id, PING),

@@ -87,7 +87,7 @@ impl Packet {
         crc16(0, &self.bytes[..self.length])
     }
 
-    /// Writes length and CRC; answers the whole packet.
+    /// Writes length and CRC; returns the whole packet.
     pub fn finish(&mut self) -> Result<&[u8], TooLong> {
         if self.too_long {
             return Err(TooLong);

@@ -42,7 +42,7 @@ pub enum StatusError {
 pub(crate) const ALERT: u8 = 0x80;
 
 impl<'a> Status<'a> {
-    /// Writes the packet; answers its bytes.
+    /// Writes the packet; returns its bytes.
     pub fn encode<'p>(&self, packet: &'p mut Packet) -> Result<&'p [u8], TooLong> {
         packet.start(self.id, STATUS);
         packet.put(self.error);
