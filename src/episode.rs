@@ -93,7 +93,7 @@ pub enum Filtered {
     Passed,
     /// Sent changed; the reason of the largest change.
     Limited(LimitReason),
-    /// Not sent: the arm was told to hold.
+    /// Not sent: the arm was commanded to hold.
     Stopped(LimitReason),
 }
 

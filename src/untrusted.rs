@@ -1,7 +1,7 @@
 //! Files that others made, or that are no files at all: opened without touching a device or waiting for a pipe, read no
 //! further than they are long, within a budget.
 //!
-//! Start reading at [`read`], [`read_inside`] and [`Budget`]. What is refused is told in an [`io::Error`] of one sentence that
+//! Start reading at [`read`], [`read_inside`] and [`Budget`]. What is refused is reported in an [`io::Error`] of one sentence that
 //! says what was found and never quotes what a file holds: a folder, a device, a pipe or a socket where a file is expected,
 //! a file longer than what is read of its kind, a link that leads out of the folder it was found in.
 //! "Too large" is not "damaged": see [`io::ErrorKind::FileTooLarge`].

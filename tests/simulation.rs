@@ -29,7 +29,7 @@ fn set_up(setting: &Setting, task: &str, at: [f64; 2]) -> SetUp {
     }
 }
 
-/// Runs the expert, told `assignment_of`'s object to be where `set_up` says plus `lie`.
+/// Runs the expert, given `assignment_of`'s object where `set_up` says plus `lie`.
 fn run(setting: &Setting, set_up: &SetUp, lie: [f64; 2]) -> (Outcome, f64) {
     let prepared = setting.prepare(set_up).unwrap();
     let (mut station, mut judge) = setting.station(set_up, &prepared).unwrap();

@@ -20,7 +20,7 @@ pub struct ScriptedDevice {
 }
 
 impl ScriptedDevice {
-    /// The expert is told where things lie, as a person sees it.
+    /// The expert is given where things lie, as a person sees it.
     pub fn new(assignment: Assignment, setting: &TeleopSetting, period: f64, seed: u64) -> Self {
         let expert = Demonstrator::new(assignment, ActionBounds::BRIDGE, Disturbance::NONE, seed);
         Self { expert, setting: setting.clone(), period, reading: None }

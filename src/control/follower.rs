@@ -200,7 +200,7 @@ impl Follower {
         Ok(())
     }
 
-    /// Applies these torques \[Nm\] until told otherwise.
+    /// Applies these torques \[Nm\] until others come.
     pub(super) fn apply(&mut self, torques: &JointVector) {
         self.reference = Reference::Torques(*torques);
     }

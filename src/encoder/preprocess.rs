@@ -61,7 +61,7 @@ pub enum ImageError {
         camera: Arc<str>,
         /// Side asked for \[pixels\].
         size: u32,
-        /// What the resizer said.
+        /// The resizer's error.
         message: String,
     },
 }

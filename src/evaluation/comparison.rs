@@ -2,7 +2,7 @@
 //! drawn anew each time, so that whatever drifts (light, wear, a judge's mood) drifts for all.
 //!
 //! Each policy has a letter that says nothing about it. The journal of each lies in a folder of its own, so a stopped
-//! comparison goes on where it stopped. Because the layouts are the same, a pair of policies is told apart by McNemar's
+//! comparison goes on where it stopped. Because the layouts are the same, a pair of policies is compared by McNemar's
 //! exact test on the trials in which only one of them succeeded; Holm's correction allows for the number of pairs.
 
 use std::fmt::Write as _;

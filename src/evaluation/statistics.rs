@@ -65,7 +65,7 @@ pub fn fisher_exact(left: (u64, u64), right: (u64, u64)) -> f64 {
     let observed = ln_chance(left.0);
     let lowest = successes.saturating_sub(right.1);
     let highest = successes.min(left.1);
-    // The tolerance R's fisher.test uses: equal chances must not be told apart by rounding.
+    // The tolerance R's fisher.test uses: equal chances must not differ by rounding.
     let sum: f64 = (lowest..=highest).map(ln_chance).filter(|&ln| ln <= observed + 1e-7).map(f64::exp).sum();
     sum.min(1.0)
 }

@@ -1,7 +1,7 @@
 //! What it takes to move the arm: gravity, mass matrix, Coriolis and centrifugal torques, and all of them at once.
 //!
 //! Units: rad, rad/s, rad/s2, Nm, kg, kg m2. The base stands upright: gravity points along the base frame's -z with
-//! [`GRAVITY`]. Everything that is fixed to a link moves with it: fingers at the position last told
+//! [`GRAVITY`]. Everything that is fixed to a link moves with it: fingers at the position last set
 //! ([`Dynamics::set_finger`], at first half open) and a payload ([`Dynamics::set_payload`]). Rotors, gears and friction
 //! are not in here: a simulated joint's armature comes on top of the mass matrix's diagonal.
 //!

@@ -209,7 +209,7 @@ impl Library {
     fn pinned(&self, shape: &[i64]) -> Result<Tensor, TchError> {
         let dimensions = c_int::try_from(shape.len()).unwrap_or(c_int::MAX);
         let mut error = [0 as c_char; ROOM];
-        // SAFETY: the shape has as many numbers as it is said to; of `error` as in `Graph::new`.
+        // SAFETY: the shape has as many numbers as declared; of `error` as in `Graph::new`.
         let tensor = unsafe { (self.pinned)(shape.as_ptr(), dimensions, error.as_mut_ptr(), error.len()) };
         if tensor.is_null() {
             return Err(said(&error));

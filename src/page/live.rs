@@ -33,7 +33,7 @@ const MOST_MESSAGES: u32 = 400;
 struct Seat {
     shared: Arc<Shared>,
     id: BrowserId,
-    /// The newest state it said it has seen.
+    /// The newest state it has acknowledged.
     seen: AtomicU64,
 }
 
@@ -197,7 +197,7 @@ struct View {
 }
 
 impl View {
-    /// What this browser is to be told now.
+    /// What this browser is to be sent now.
     fn news(&mut self, seat: &Seat) -> Vec<Message> {
         self.sequence += 1;
         let (lost, holder) = seat.shared.controls(|controls, now| {

@@ -87,10 +87,10 @@ impl Recorder {
         &self.path
     }
 
-    /// Writes down what a person said; waits for room, for it must not be lost.
+    /// Records the operator's words; waits for room, for it must not be lost.
     pub fn note(&mut self, note: Note) {
         if let Some(queue) = &self.queue {
-            // A thread that ended has said why in its state.
+            // A thread that ended has left its error in its state.
             let _ = queue.send(Piece::Note(note));
         }
     }
@@ -137,7 +137,7 @@ impl Recorder {
 impl StepSink for Recorder {
     fn episode_started(&mut self, start: &EpisodeStart) -> anyhow::Result<()> {
         if let Some(queue) = &self.queue {
-            // A thread that ended has said why in its state, and says it again at the end.
+            // A thread that ended has left its error in its state, and reports it again at the end.
             let _ = queue.send(Piece::Start(Box::new(start.clone())));
         }
         Ok(())

@@ -27,7 +27,7 @@ use crate::time::Timestamp;
 enum Stage {
     Created,
     Running,
-    /// A write failed; said once, then everything is swallowed until the end.
+    /// A write failed; reported once, then everything is swallowed until the end.
     Failed,
     Ended,
 }
@@ -217,7 +217,7 @@ impl EpisodeWriter {
         RecordingError::Write { path: self.partial.clone(), steps: self.steps, source }
     }
 
-    /// Remembers a failure: an error is said once.
+    /// Remembers a failure: an error is reported once.
     fn settle(&mut self, done: Result<(), RecordingError>) -> Result<(), RecordingError> {
         if done.is_err() {
             self.stage = Stage::Failed;

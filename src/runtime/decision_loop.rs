@@ -171,7 +171,7 @@ impl DecisionLoop<'_> {
         Ok(())
     }
 
-    /// After the last step: every sink is told, even one that failed before; the first error counts.
+    /// After the last step: every sink is called, even one that failed before; the first error counts.
     pub(super) fn end(&mut self, end: &EpisodeEnd) -> Result<(), RuntimeError> {
         let ticks = self.hand_on_ticks();
         let mut first = None;

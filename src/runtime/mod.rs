@@ -12,7 +12,7 @@
 //! Start reading at `lockstep.rs`, then `decision_loop.rs` and `control_loop.rs`.
 //!
 //! Seconds, radians, base frame. The runtime does not know who decides, who listens or which arm it is. It does not
-//! activate the arm and never releases it: whatever way an episode ends, the arm is told to hold, and in real time it is
+//! activate the arm and never releases it: whatever way an episode ends, the arm is commanded to hold, and in real time it is
 //! watched until its controller shows it standing ([`Hold`]).
 
 mod control_loop;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::time::{Clock, SystemClock, Timestamp};
 
-/// Sleeps on `CLOCK_MONOTONIC`, told in the stamps of a [`SystemClock`].
+/// Sleeps on `CLOCK_MONOTONIC`, counted in the stamps of a [`SystemClock`].
 #[derive(Clone, Copy, Debug)]
 pub struct Sleeper {
     /// `CLOCK_MONOTONIC` when the system clock stood at zero \[ns\].

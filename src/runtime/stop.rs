@@ -294,7 +294,7 @@ impl Drop for HoldGuard<'_> {
 
 /// Runs one side of the runtime; a panic in it becomes an error, so that the way out is the same.
 pub(super) fn guarded<T>(side: impl FnOnce() -> Result<T, RuntimeError>) -> Result<T, RuntimeError> {
-    // Unwind safety: after a panic the parts are only told to hold and to close, never run again in this episode.
+    // Unwind safety: after a panic the parts are only commanded to hold and to close, never run again in this episode.
     catch_unwind(AssertUnwindSafe(side)).unwrap_or_else(|panic| Err(RuntimeError::Panicked(message(panic.as_ref()))))
 }
 

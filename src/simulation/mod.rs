@@ -40,7 +40,7 @@ pub enum SimulationError {
     Scene {
         /// The file.
         file: PathBuf,
-        /// What MuJoCo or the file system said.
+        /// MuJoCo's or the file system's error.
         why: String,
     },
     /// No offscreen rendering.
@@ -48,7 +48,7 @@ pub enum SimulationError {
         "no offscreen rendering ({why}); install libegl1, libegl-mesa0 and libgl1-mesa-dri (`cargo xtask setup` does)"
     )]
     NoGraphics {
-        /// What the graphics library said.
+        /// The graphics library's error.
         why: String,
     },
 }

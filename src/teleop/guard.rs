@@ -23,11 +23,11 @@ const MOST: f64 = 1.5;
 /// Why a device is not believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trouble {
-    /// It said nothing for too long.
+    /// It was silent for too long.
     Silent,
     /// Its hand jumped.
     Jump,
-    /// It said a number that cannot be.
+    /// It sent an impossible number.
     Garbage,
 }
 

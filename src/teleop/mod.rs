@@ -69,16 +69,16 @@ impl Motion {
     pub const NONE: Motion = Motion::Deflection { along: [0.0; 3], about: [0.0; 3] };
 }
 
-/// What a device last said.
+/// A device's newest reading.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Reading {
     /// What its hand does.
     pub motion: Motion,
     /// Is the dead-man or clutch held?
     pub engaged: bool,
-    /// Gripper target: 0 closed .. 1 open; `None` leaves it as it was told last.
+    /// Gripper target: 0 closed .. 1 open; `None` leaves the last target.
     pub gripper: Option<f64>,
-    /// When it was said, on the clock the device was opened with.
+    /// When it was read, on the clock the device was opened with.
     pub at: Timestamp,
 }
 
@@ -93,7 +93,7 @@ pub enum DeviceError {
         device: &'static str,
         /// File or address.
         place: String,
-        /// What the operating system or the device said.
+        /// The operating system's or the device's error.
         cause: String,
         /// What to do.
         fix: String,
@@ -103,7 +103,7 @@ pub enum DeviceError {
     Gone {
         /// Kind of device.
         device: &'static str,
-        /// What the operating system said.
+        /// The operating system's error.
         cause: String,
     },
 }

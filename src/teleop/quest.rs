@@ -167,7 +167,7 @@ fn adb_log(address: &str) -> io::Result<TcpStream> {
         adb.read_exact(&mut answer)?;
         if &answer != b"OKAY" {
             let mut why = String::new();
-            // Its length and its words; whatever of it comes is told.
+            // Its length and its words; whatever of it comes is reported.
             let _ = (&mut adb).take(256).read_to_string(&mut why);
             return Err(io::Error::other(format!("adb refused {request:?}: {}", why.get(4..).unwrap_or(&why))));
         }

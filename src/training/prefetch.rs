@@ -62,7 +62,7 @@ impl<B> Drop for Prefetch<'_, B> {
         // Without a reader the threads end.
         self.queues.clear();
         for thread in self.threads.drain(..) {
-            // A panic has been told on the terminal and by `next`; if it was ahead of the last step taken, it comes again.
+            // A panic has been reported on the terminal and by `next`; if it was ahead of the last step taken, it comes again.
             let _ = thread.join();
         }
     }

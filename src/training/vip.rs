@@ -263,7 +263,7 @@ fn read_frame(clips: &dyn Clips, clip: usize, index: usize) -> anyhow::Result<st
 }
 
 /// Learns an encoder from clips, whose frames are of `settings.image_size`, to the end or until asked to stop. Answers
-/// whether it came to the end. Clips of fewer than 3 frames are passed over and told.
+/// whether it came to the end. Clips of fewer than 3 frames are passed over and reported.
 pub fn train(settings: &Settings, clips: &dyn Clips, run: &Run<'_>) -> anyhow::Result<bool> {
     settings.check()?;
     let long = at_least(clips, SHORTEST)?;

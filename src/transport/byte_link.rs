@@ -25,7 +25,7 @@ pub enum LinkError {
     /// What is written does not leave in time.
     #[error("bytes cannot be sent: the device takes no more")]
     Stuck,
-    /// Anything else the operating system said.
+    /// Any other error of the operating system.
     #[error("operating system error {0}")]
     System(i32),
 }

@@ -25,7 +25,7 @@ pub struct LatencyTimerError {
     pub path: String,
     /// Value that was to be written \[ms\].
     pub wanted: u8,
-    /// What the operating system said.
+    /// The operating system's error.
     pub cause: String,
 }
 

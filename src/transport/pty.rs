@@ -21,7 +21,7 @@ pub struct Pty {
     clock: SystemClock,
 }
 
-/// A new descriptor, or what the operating system said.
+/// A new descriptor, or the operating system's error.
 fn owned(fd: i32) -> Result<OwnedFd, LinkError> {
     if fd < 0 {
         return Err(LinkError::last_os_error());

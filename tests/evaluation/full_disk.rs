@@ -56,7 +56,7 @@ impl TrialRunner for FullDisk {
     }
 }
 
-/// What was told: trials ended, most trials that waited, lines that could not be written.
+/// What was reported: trials ended, most trials that waited, lines that could not be written.
 #[derive(Default)]
 struct Heard {
     ended: usize,

@@ -169,7 +169,7 @@ Written by `tests/golden/bench_learning.py`, which says how to run it; every sam
 One step of VIP (32 samples of four images) and of multi-task CQL (32 transitions, four encodings) with the small encoder on a
 CPU, {threads} threads, against PyTorch {torch} with the same networks, batches and optimizers, in turns. VIP's first losses
 are equal to 1e-5 in f32 and to 1e-4 in bf16; CQL's losses are compared by the golden files. PyTorch's bf16 is
-`torch.autocast`. "As train": with the allocator told to keep freed memory, as `visuomotor train` tells it; PyTorch's is as
+`torch.autocast`. "As train": with the allocator set to keep freed memory, as `visuomotor train` sets it; PyTorch's is as
 it comes. A ratio is the median over rounds; with so few rounds p99 is the slowest.
 
 {table}

@@ -40,7 +40,7 @@ pub fn inputs() -> Vec<Input> {
             &["obs_dict.pkl", "it has 1099511627776 bytes, at most 67108864 are read"],
         ),
         input(
-            "pickle: a pipe that nobody writes to",
+            "pickle: a pipe without a writer",
             BRIDGE,
             |at| {
                 trajectory(at, 2);

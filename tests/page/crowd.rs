@@ -25,7 +25,7 @@ fn many_files() {
     assert!(raised && limit.rlim_cur > 3000, "{} files at most: raise ulimit -n", limit.rlim_cur);
 }
 
-/// Connections that have each said these bytes and say no more.
+/// Connections that have each sent these bytes and send no more.
 fn half_open(address: SocketAddr, count: usize, said: &str) -> Vec<TcpStream> {
     let open = |_| {
         let mut stream = stream(address).unwrap();

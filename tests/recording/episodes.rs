@@ -141,7 +141,7 @@ pub fn tell(sink: &mut dyn StepSink, index: u64, told: &Told) -> anyhow::Result<
     Ok(())
 }
 
-/// Records an episode of small images and gives what was told.
+/// Records an episode of small images and returns what the recorder was given.
 pub fn record(writer: &mut EpisodeWriter, name: &str, steps: u64, size: (u32, u32)) -> Vec<Told> {
     writer.episode_started(&start(name)).unwrap();
     let all: Vec<Told> = (0..steps).map(|index| told(index, vec![image("front", size.0, size.1, index)])).collect();

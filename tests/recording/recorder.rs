@@ -1,4 +1,4 @@
-//! The recorder's thread: what is dropped is counted and said, a disk at its floor stops the recording and nothing else.
+//! The recorder's thread: what is dropped is counted and reported, a disk at its floor stops the recording and nothing else.
 
 use std::process::Command;
 
@@ -132,7 +132,7 @@ fn a_folder_with_a_cut_off_recording_is_mended_by_whoever_meets_it() {
 /// Set in the process that runs out of room.
 const FOLDER: &str = "VISUOMOTOR_TEST_FULL_FOLDER";
 
-/// Writing fails at every length of the file, in a process that may not write more: all steps that were said to be safe
+/// Writing fails at every length of the file, in a process that may not write more: all steps that were reported as safe
 /// are there afterwards.
 #[test]
 fn a_write_that_fails_anywhere_loses_no_step_that_was_safe() {

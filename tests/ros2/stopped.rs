@@ -100,7 +100,7 @@ fn until(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
-/// The driving process: turns the first joint until it is told to hold, then says what it knows of its link.
+/// The driving process: turns the first joint until it is sent a hold, then prints what it knows of its link.
 #[test]
 #[ignore = "a role that the other tests of this file play in a process of their own"]
 fn drives_in_another_process() {

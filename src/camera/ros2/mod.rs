@@ -3,7 +3,7 @@
 //! Takes `rgb8`, `bgr8` and `mono8`; anything else, a wrong size or step, or truncated data is a [`PictureError`], counted,
 //! and never an image. A thread of its own receives; [`RosCamera::newest`] only looks.
 //!
-//! When an image was taken is told by its stamp ([`super::stamps`]); one whose stamp does not go forward is refused as well.
+//! Its stamp tells when an image was taken ([`super::stamps`]); one whose stamp does not go forward is refused as well.
 //! An image of another size, a wrong encoding or an old stamp three times in a row is a fault, however young the last good one.
 
 mod pixels;

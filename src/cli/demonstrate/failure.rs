@@ -36,7 +36,7 @@ impl Share {
     }
 }
 
-/// What a misled expert is told, and for how long it tries \[s\].
+/// The wrong place a misled expert is given, and for how long it tries \[s\].
 pub(super) fn misled(setting: &Setting, set_up: &SetUp, told: Assignment) -> (Assignment, f64) {
     let mut rng = ChaCha8Rng::seed_from_u64(set_up.seed ^ 0xfa11_ed00);
     let mut told = told;

@@ -62,7 +62,7 @@ pub fn run(
     if job.folder.join("checkpoint.safetensors").exists() {
         words.push("--resume".into());
     } else if job.folder.exists() {
-        // Half-made data cannot be told from whole data.
+        // Half-made data cannot be distinguished from whole data.
         std::fs::remove_dir_all(&job.folder).with_context(|| format!("{}: cannot be removed", job.folder.display()))?;
     }
     let program = std::env::current_exe().context("this program cannot be found again")?;

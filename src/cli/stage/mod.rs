@@ -27,7 +27,7 @@ use crate::time::Timestamp;
 
 /// Who lays the scene, allows motion and judges.
 pub trait Stage {
-    /// Has the scene of an episode laid. A person is told what motion is to come: that the scene is set is their consent to
+    /// Has the scene of an episode laid. The operator is shown the motion to come: that the scene is set is their consent to
     /// it, and the answer is who gave it. Without a motion the arm stands at its start already.
     fn set_up(&mut self, set_up: &SetUp, motion: Option<&Approach>) -> anyhow::Result<Laid>;
     /// May the arm that failed recover? `trouble` says what failed, `does` what recovering does.

@@ -52,7 +52,7 @@ enum Algorithm {
     Icvf(icvf::Arguments),
 }
 
-/// What every algorithm is told.
+/// Arguments of every algorithm.
 #[derive(Args, Debug)]
 struct Shared {
     /// Settings file

@@ -105,7 +105,7 @@ impl Heart {
         self.send(now, &Frame::Beat(*last));
     }
 
-    /// The arm was told to hold: silence is fine until [`Heart::arm`].
+    /// The arm was commanded to hold: silence is fine until [`Heart::arm`].
     pub fn pause(&self) {
         self.shared.beaten.store(NEVER, Ordering::Release);
         self.say(&Frame::Pause);

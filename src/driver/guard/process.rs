@@ -118,7 +118,7 @@ impl Drop for Guard {
 }
 
 impl Guard {
-    /// Starts one, tells it what to guard, and waits until its endpoints are matched. `known` is told its participant on
+    /// Starts one, tells it what to guard, and waits until its endpoints are matched. `known` receives its participant on
     /// the graph before it has any endpoints. The limit of `hello` is set here. Blocks.
     pub fn start(
         guarding: &Guarding,

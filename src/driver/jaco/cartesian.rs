@@ -30,7 +30,7 @@ struct Steps {
 /// Silence of the caller after which zeros are sent.
 const DEADLINE: Duration = Duration::from_millis(100);
 
-/// How often the zeros of the end are said.
+/// How often the final zeros are sent.
 const LAST_WORDS: u32 = 5;
 
 impl ToolVelocity {
@@ -56,7 +56,7 @@ impl ToolVelocity {
         Ok(Self { bridge })
     }
 
-    /// Goes on like this until told otherwise or nothing more is heard for 0.1 s: x, y, z \[m/s\], about x, y, z \[rad/s\],
+    /// Goes on like this until another velocity comes or nothing more is heard for 0.1 s: x, y, z \[m/s\], about x, y, z \[rad/s\],
     /// base axes. Each is cut to the arm's limit; a number that is not finite stops.
     pub fn send(&mut self, twist: [f64; 6]) {
         self.bridge.send(twist);
@@ -92,7 +92,7 @@ impl BridgeWorker for Steps {
     fn request(&mut self, _: Timestamp, (): ()) {}
 
     fn ended(&mut self, _: Timestamp) {
-        // The last message may be lost on the way: it is said several times, still one per step.
+        // The last message may be lost on the way: it is sent several times, still one per step.
         for _ in 0..LAST_WORDS {
             if let Err(error) = self.topic.publish(wire::twist([0.0; 6])) {
                 tracing::warn!("{}: {error}", self.arm);

@@ -1,4 +1,4 @@
-//! The loop of an emulated controller, and the record of what it was told.
+//! The loop of an emulated controller, and the record of its commands.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -57,7 +57,7 @@ impl Drop for Emulation {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Release);
         if let Some(thread) = self.thread.take() {
-            // A controller that panicked has said so.
+            // A controller that panicked has reported it.
             let _ = thread.join();
         }
     }
@@ -74,7 +74,7 @@ pub struct Received {
     pub joints: JointVector,
 }
 
-/// What an emulated controller was told, oldest first; the newest [`CommandLog::LENGTH`].
+/// An emulated controller's commands, oldest first; the newest [`CommandLog::LENGTH`].
 #[derive(Clone, Debug, Default)]
 pub struct CommandLog {
     entries: Arc<Mutex<Vec<Received>>>,

@@ -52,7 +52,7 @@ pub mod fault {
     /// The assembly state has not been heard of for long.
     pub const UNKNOWN: u32 = 1 << 7;
 
-    /// Bits and what a person is told.
+    /// Bits and their words for the operator.
     pub const TEXTS: [(u32, &str); 8] = [
         (BUTTON_PRESSED, "the emergency stop is pressed: clear the danger and turn it out"),
         (BUTTON_RELEASED, "the emergency stop was let out: the arm waits for a reset"),

@@ -8,7 +8,7 @@ use super::{chart, escape, spoken};
 use crate::evaluation::journal::TrialRecord;
 use crate::evaluation::protocol::{Placement, Scenario, TrialPlan};
 
-/// Sign and class of an outcome: told apart without color as well.
+/// Sign and class of an outcome: distinguishable without color as well.
 fn sign(outcome: &str) -> &'static str {
     match outcome {
         "success" => "&#10003;",

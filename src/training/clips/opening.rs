@@ -11,7 +11,7 @@ use super::store::{Form, load};
 use super::walk::walk;
 use super::{Clips, bridge, ego4d, episodes, frames};
 
-/// Remarks said one by one; more are counted.
+/// Remarks reported one by one; more are counted.
 const MOST_REMARKS: usize = 20;
 
 /// How much memory decoded frames may take.
@@ -129,7 +129,7 @@ impl Opening {
     }
 }
 
-/// Clips, and what is to be said of them.
+/// Clips, and remarks on them.
 pub struct Opened {
     /// The clips.
     pub clips: Box<dyn Clips>,

@@ -38,7 +38,7 @@ use crate::encoder::EncoderKind;
 const SHORTEST: usize = 2;
 
 /// Learns an encoder and its values from clips, whose images are of `settings.image_size`, to the end or until asked to
-/// stop. Returns whether it came to the end. Clips of fewer than 2 images are passed over and told.
+/// stop. Returns whether it came to the end. Clips of fewer than 2 images are passed over and reported.
 pub fn train(settings: &Settings, clips: &dyn Clips, run: &Run<'_>) -> anyhow::Result<bool> {
     settings.check()?;
     check_size(settings, clips)?;

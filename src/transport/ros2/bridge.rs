@@ -132,7 +132,7 @@ impl<W: BridgeWorker> Drop for Bridge<W> {
         self.stop.store(true, Ordering::Release);
         if let Some(thread) = self.thread.take() {
             thread.thread().unpark();
-            // A worker that panicked has said so.
+            // A worker that panicked has reported it.
             let _ = thread.join();
         }
     }

@@ -21,7 +21,7 @@ pub enum RosError {
     Create {
         /// Node, topic or service.
         what: String,
-        /// What the middleware said.
+        /// The middleware's error.
         cause: String,
         /// What to do.
         fix: String,
@@ -31,7 +31,7 @@ pub enum RosError {
     Send {
         /// Topic or service.
         topic: String,
-        /// What the middleware said.
+        /// The middleware's error.
         cause: String,
     },
     /// A reliable reader does not acknowledge: nothing more is queued for it.
@@ -47,7 +47,7 @@ pub enum RosError {
     Receive {
         /// Topic or service.
         topic: String,
-        /// What the middleware said.
+        /// The middleware's error.
         cause: String,
     },
     /// There is no participant on the other side.

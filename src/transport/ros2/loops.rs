@@ -30,7 +30,7 @@ impl Loops {
     }
 
     fn with_names<T, E>(names: &[&str], start: impl FnOnce() -> Result<T, E>) -> Result<(T, Self), E> {
-        // One at a time: threads that two participants start at once could not be told apart.
+        // One at a time: threads that two participants start at once could not be distinguished.
         static STARTING: Mutex<()> = Mutex::new(());
         let _alone = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
         // Whatever they are called: a new thread gives itself its name a moment later.

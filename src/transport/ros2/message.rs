@@ -35,7 +35,7 @@ pub trait RosAction: 'static {
     type Goal: Serialize + DeserializeOwned + Clone + std::fmt::Debug + Send + 'static;
     /// What was reached; the same rule.
     type Result: Serialize + DeserializeOwned + Clone + std::fmt::Debug + Send + 'static;
-    /// What is told on the way; the same rule.
+    /// Feedback; the same rule.
     type Feedback: Serialize + DeserializeOwned + Clone + std::fmt::Debug + Send + 'static;
 }
 

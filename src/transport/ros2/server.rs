@@ -64,7 +64,7 @@ impl Drop for RosServer {
         self.stop.store(true, Ordering::Release);
         if let Some(thread) = self.thread.take() {
             thread.thread().unpark();
-            // A handler that panicked has said so.
+            // A handler that panicked has reported it.
             let _ = thread.join();
         }
     }

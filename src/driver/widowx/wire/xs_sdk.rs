@@ -1,4 +1,4 @@
-//! What the node `xs_sdk` says and is told, pure: names, order, units.
+//! Messages from and to the node `xs_sdk`, pure: names, order, units.
 //!
 //! `joint_states` lists the six joints and the gripper motor in the order of the node's configuration, then two
 //! pseudo-joints, the fingers. Angles in rad, fingers in m, efforts in mA. A failed read of the bus is published as -pi on

@@ -2,7 +2,7 @@
 //!
 //! [`Pilot::answer`] is on the way from the state to the command and only picks, clips and counts; planning is done by
 //! [`Pilot::prepare`] after the command is on its way, so that a new target acts one millisecond later and the answer
-//! leaves at once. Every motion starts at what the robot itself says it was last told (`q_d`), at rest.
+//! leaves at once. Every motion starts at the robot's own last desired position (`q_d`), at rest.
 //!
 //! - Nothing new for `command_age`, or a hold asked for: the arm brakes within its limits and stays.
 //! - The robot went on without us (lost packets, late answers): planning goes on from where the robot then is.

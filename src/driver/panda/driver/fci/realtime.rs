@@ -1,4 +1,4 @@
-//! What the FCI thread gets of a real-time system: tried, told, not required.
+//! What the FCI thread gets of a real-time system: tried, reported, not required.
 
 /// What was obtained.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,7 +9,7 @@ pub struct Realtime {
     pub memory_locked: bool,
     /// The kernel is a real-time kernel.
     pub kernel: bool,
-    /// What the system said where it refused.
+    /// The system's error where it refused.
     pub refusals: Vec<String>,
 }
 

@@ -20,7 +20,7 @@ const PERIOD: Duration = Duration::from_millis(20);
 const LONGEST_MOVE: Duration = Duration::from_secs(3);
 /// Opening from which a command counts as reached \[m\].
 const REACHED: f64 = 0.001;
-/// Temperature told \[degC\].
+/// Reported temperature \[degC\].
 const TEMPERATURE: u16 = 30;
 
 /// The fingers, shared with the arm's thread, which moves them.
@@ -55,7 +55,7 @@ impl Fingers {
     }
 }
 
-/// Serves one client at a time until told to leave.
+/// Serves one client at a time until it is stopped.
 pub fn serve(listener: &TcpListener, fingers: &Fingers, leave: &AtomicBool) {
     let Ok(udp) = UdpSocket::bind(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)) else { return };
     while !leave.load(Ordering::Acquire) {

@@ -26,7 +26,7 @@ const STOP_BELOW: i32 = 2;
 /// Goals that are not ours, after which another program commands the arm.
 const FOREIGN: u32 = 2;
 
-/// What a servo last said of itself.
+/// A servo's newest status.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ServoHealth {
     /// Temperature \[degC\].

@@ -96,7 +96,7 @@ pub struct DynamixelArm<L: ByteLink> {
     fast: bool,
     /// Mode it was activated with.
     mode: Option<ControlMode>,
-    /// Holding: no command since it was told to hold.
+    /// Holding: no command since the hold.
     holding: bool,
     fault: Option<FaultCode>,
     /// The link failed and has to be opened again.
