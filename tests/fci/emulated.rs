@@ -208,12 +208,12 @@ fn a_controller_that_is_killed_and_started_again_is_found_again_without_a_jump()
     arm.recover(clock.now()).unwrap();
     assert_eq!(arm.health().phase, Phase::Idle);
     arm.activate(clock.now(), ControlMode::Position).unwrap();
-    let until = clock.now() + LONG;
-    while second.taken().len() < 50 {
-        assert!(clock.now() < until, "no commands after the recovery");
+    let (mut waiting, until) = (Vec::new(), clock.now() + LONG);
+    while waiting.len() < 50 {
+        assert!(clock.now() < until, "only {} commands after the recovery", waiting.len());
         std::thread::sleep(Duration::from_millis(5));
+        waiting.extend(second.taken());
     }
-    let waiting = second.taken();
     assert!(waiting.iter().all(|taken| distance(&moved, &taken.command.q_c) < 1e-9));
     go(&mut arm, &clock, ControlMode::Position, &poses()[1]).unwrap();
     let positions: Vec<_> = second.taken().iter().map(|taken| taken.command.q_c).collect();

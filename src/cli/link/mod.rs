@@ -52,7 +52,7 @@ pub struct ArmArguments {
     /// Arm: a folder under robots/
     #[arg(long)]
     pub robot: String,
-    /// Launch file with a [link] table to start from
+    /// Launch file with a `[link]` table to start from
     #[arg(long, default_value = "launch/widowx_kitchen.toml")]
     pub launch: PathBuf,
     /// Where it is
