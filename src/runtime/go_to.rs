@@ -43,7 +43,7 @@ pub struct Arrival {
 }
 
 /// Moves to `posture` and waits until the arm is there and at rest, at most two seconds beyond the planned duration.
-/// Whatever happens, the arm is commanded to hold afterwards.
+/// Whatever happens, the arm is told to hold afterwards.
 pub fn go_to(
     station: &mut Station,
     posture: &Posture,
@@ -57,7 +57,7 @@ pub fn go_to(
     let start = clock.now();
     let mut pacer = Pacer::new(timing, start, station.control_period);
     let mut watch = DeadlineWatch::new(budget, station.control_period);
-    // Here no actions are published and no ticks are read.
+    // Nobody publishes actions and nobody reads the ticks here.
     let (_no_actions, actions) = latest();
     let (state_writer, mut states) = latest();
     let (ring, _no_reader) = rtrb::RingBuffer::new(1);

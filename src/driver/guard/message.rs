@@ -8,7 +8,7 @@
 //!                       <-------  ready        they are matched
 //! B n v1 .. vn          ------->               alive, and this was the last command; every 20 ms
 //!                       <-------  beat         alive too; every 100 ms
-//! P 0                   ------->               silence is fine from now on: the arm holds
+//! P 0                   ------->               silence is fine from now on: the arm was told to hold
 //! D 0                   ------->               done: the arm stands, the guard ends
 //!                       <-------  tripped ...  it stops the arm
 //!                       <-------  stands / unconfirmed ...

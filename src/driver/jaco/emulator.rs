@@ -2,7 +2,7 @@
 //!
 //! As kinova-ros and its users have it: each velocity message is one 10 ms step in a queue 2000 deep, so that an arm fed too
 //! fast goes on after the feed ended; an empty queue is standstill. Torque mode is entered only while every torque is near
-//! zero, sends no reply when it is refused, and ends after 250 ms without a message; outside of it torques are dropped.
+//! zero, answers nothing when it is refused, and ends after 250 ms without a message; outside of it torques are dropped.
 //! The state comes at 10 Hz.
 
 use std::collections::VecDeque;

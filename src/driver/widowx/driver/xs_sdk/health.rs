@@ -66,7 +66,7 @@ impl Health {
         }
     }
 
-    /// A new state, and the arm's last command.
+    /// A new state, and what the arm was told last.
     pub fn state(&mut self, state: &ArmState, told: Option<(ControlMode, JointVector)>) {
         self.spent = false;
         let behind = match told {
@@ -159,7 +159,7 @@ mod tests {
             if under_way == Some(ms) {
                 under_way = None;
                 health.answered(at(ms));
-                // The servo's value is from the middle of the read.
+                // What the servo said is from the middle of the read.
                 if ms - read / 2 >= died {
                     known = Some(ms - died);
                     break;
