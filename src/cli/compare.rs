@@ -66,7 +66,7 @@ pub fn compare(arguments: &CompareArguments) -> anyhow::Result<u8> {
     turns.runner.connect(&trial.page, &trial.link, trial.consent, None)?;
     let report = turns.play(&trial.out, options, &plans, &|| stop.is_raised())?;
     say!("{}", report.table());
-    say!("report: {}", trial.out.join(COMPARISON_PAGE).display());
+    super::say_where(&trial.out.join(COMPARISON_PAGE));
     if turns.runner.faulted() {
         return Ok(super::exit::FAULT);
     }

@@ -179,7 +179,7 @@ pub fn evaluate(arguments: &EvaluateArguments) -> anyhow::Result<u8> {
     }
     let report = score(trial, scenario, &mut runner, controls, &stop)?;
     say!("{}", report.table());
-    say!("report: {}", trial.out.join("report.html").display());
+    super::say_where(&trial.out.join("report.html"));
     if runner.faulted() {
         return Ok(super::exit::FAULT);
     }

@@ -171,6 +171,13 @@ fn told(error: &anyhow::Error) -> String {
     crate::untrusted::printable_lines(&text)
 }
 
+/// Names a report, if it could be written.
+fn say_where(report: &std::path::Path) {
+    if report.exists() {
+        say!("report: {}", report.display());
+    }
+}
+
 /// Runs the program; returns the exit code.
 pub fn run() -> u8 {
     #[cfg(feature = "mujoco")]

@@ -22,6 +22,9 @@ pub enum LinkError {
     /// Another program holds the port.
     #[error("another program holds the port")]
     Busy,
+    /// The path is no serial port.
+    #[error("it is not a serial port")]
+    NotSerial,
     /// What is written does not leave in time.
     #[error("bytes cannot be sent: the device takes no more")]
     Stuck,
@@ -38,6 +41,7 @@ impl LinkError {
             libc::ENOENT | libc::ENOTDIR => Self::Missing,
             libc::EACCES | libc::EPERM => Self::Forbidden,
             libc::EBUSY | libc::EWOULDBLOCK => Self::Busy,
+            libc::ENOTTY => Self::NotSerial,
             other => Self::System(other),
         }
     }
@@ -51,7 +55,7 @@ impl LinkError {
     pub fn fix(self) -> &'static str {
         match self {
             Self::Unplugged | Self::Stuck => "check the USB cable and the adapter, then start again",
-            Self::Missing => "plug the adapter in, or name its port in the launch file (link.port)",
+            Self::Missing | Self::NotSerial => "plug the adapter in, or name its port in the launch file (link.port)",
             Self::Forbidden => "log in again after adding the user to the group dialout",
             Self::Busy => "stop the other program",
             Self::System(_) => "see the system's log (dmesg)",

@@ -54,7 +54,7 @@ fn cause(path: &str, error: &serialport::Error) -> LinkError {
         ErrorKind::Io(Io::ResourceBusy | Io::WouldBlock) => LinkError::Busy,
         // The lock of another program is reported as a missing device (`EWOULDBLOCK` of `flock`).
         ErrorKind::NoDevice => LinkError::Busy,
-        _ => LinkError::System(std::io::Error::last_os_error().raw_os_error().unwrap_or(0)),
+        _ => LinkError::last_os_error(),
     }
 }
 
@@ -104,6 +104,7 @@ mod tests {
     #[test]
     fn a_missing_port_and_a_held_one_are_told_apart() {
         assert_eq!(SerialLink::open("/dev/ttyNoSuchPort", BAUD).err(), Some(LinkError::Missing));
+        assert_eq!(SerialLink::open("/dev/null", BAUD).err(), Some(LinkError::NotSerial));
         let pty = Pty::open(None).unwrap();
         let _first = SerialLink::open(pty.path(), BAUD).unwrap();
         assert_eq!(SerialLink::open(pty.path(), BAUD).err(), Some(LinkError::Busy));

@@ -15,7 +15,7 @@ use visuomotor::episode::{
 };
 use visuomotor::kinematics::Chain;
 use visuomotor::observation::Observation;
-use visuomotor::runtime::fake::FakeCamera;
+use visuomotor::runtime::fake::{FakeCamera, Switches, View};
 use visuomotor::runtime::{EpisodeRequest, Station, StopFlag, Timing, WallOptions, run_episode};
 use visuomotor::safety::SafetyFilter;
 use visuomotor::time::{SystemClock, Timestamp};
@@ -31,6 +31,9 @@ const STRIDE: f64 = 0.03;
 
 /// The next decision takes long.
 static SLOW: AtomicBool = AtomicBool::new(false);
+/// Every decision from now on is not a number, or asks for a quarter turn.
+static NAN: AtomicBool = AtomicBool::new(false);
+static JUMP: AtomicBool = AtomicBool::new(false);
 
 /// Sways the tool sideways: five decisions one way, ten back, and so on.
 pub struct Sway {
@@ -59,7 +62,9 @@ impl ActionSource for Sway {
         let turn = (self.step + 5) / 10 % 2;
         self.step += 1;
         let along = if turn == 0 { STRIDE } else { -STRIDE };
-        Ok(Decision::plain(Action { translation: [0.0, along, 0.0], rotation: [0.0; 3], gripper: 1.0 }))
+        let along = if NAN.load(Ordering::Acquire) { f64::NAN } else { along };
+        let turn = if JUMP.load(Ordering::Acquire) { std::f64::consts::FRAC_PI_2 } else { 0.0 };
+        Ok(Decision::plain(Action { translation: [0.0, along, 0.0], rotation: [0.0, 0.0, turn], gripper: 1.0 }))
     }
 }
 
@@ -125,14 +130,19 @@ impl Judge for Never {
 
 /// A station over this arm.
 pub fn station(link: Link, mode: ControlMode, arm: Box<dyn ArmDriver>) -> anyhow::Result<Station> {
+    Ok(station_and_camera(link, mode, arm)?.0)
+}
+
+/// The same, with the switches of its camera.
+fn station_and_camera(link: Link, mode: ControlMode, arm: Box<dyn ArmDriver>) -> anyhow::Result<(Station, Switches)> {
     let robot = link.robot();
     let chain = Chain::from_robot(&robot)?;
     let bounds = visuomotor::action::ActionBounds::BRIDGE;
     let setting = ControlSetting { law: link.law(mode), ..ControlSetting::default() };
     let controller = Controller::new(&robot, chain.clone(), bounds, GripperPolicy::Direct, POLICY_PERIOD)
         .with_law(&robot, &setting)?;
-    let (camera, _) = FakeCamera::new("camera", 64, 64);
-    Ok(Station {
+    let (camera, switches) = FakeCamera::new("camera", 64, 64);
+    let station = Station {
         arm,
         cameras: vec![(Box::new(camera), 0.3)],
         safety: SafetyFilter::new(&robot, chain.clone()),
@@ -140,7 +150,8 @@ pub fn station(link: Link, mode: ControlMode, arm: Box<dyn ArmDriver>) -> anyhow
         controller,
         control_period: Duration::from_secs_f64(1.0 / robot.robot.control_rate_hz),
         policy_period: POLICY_PERIOD,
-    })
+    };
+    Ok((station, switches))
 }
 
 /// What is known before the first step.
@@ -162,16 +173,23 @@ pub fn start(link: Link) -> EpisodeStart {
 
 /// Drives until it is stopped, a fault ends it, or `seconds` are over.
 pub fn run(link: Link, mode: ControlMode, port: &Path, seconds: f64) -> anyhow::Result<()> {
-    std::thread::spawn(|| {
-        for line in std::io::stdin().lines().map_while(Result::ok) {
-            SLOW.store(line == "slow", Ordering::Release);
-        }
-    });
     let stop = StopFlag::on_signals()?;
     let clock = Arc::new(SystemClock::new());
     let mut arm = link.connect(mode, port, &clock)?;
     arm.activate(visuomotor::time::Clock::now(&*clock), mode)?;
-    let mut station = station(link, mode, arm)?;
+    let (mut station, camera) = station_and_camera(link, mode, arm)?;
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lines().map_while(Result::ok) {
+            match line.as_str() {
+                "slow" => SLOW.store(true, Ordering::Release),
+                "nan" => NAN.store(true, Ordering::Release),
+                "jump" => JUMP.store(true, Ordering::Release),
+                "camera silent" => camera.silence(true),
+                "camera frozen" => camera.show(View::Still),
+                other => eprintln!("the driving program does not know `{other}`"),
+            }
+        }
+    });
     event("active");
     let options = WallOptions::default();
     let mut noticing = Noticing { last: None, said: false };

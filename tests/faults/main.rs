@@ -7,6 +7,7 @@
 mod arm;
 mod drive;
 mod link;
+mod peer;
 mod processes;
 mod report;
 mod simulated;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         ["matrix", filter @ ..] => rows(filter),
         // A matrix that was made in pieces, on one page.
         ["page", out, pieces @ ..] => report::join(Path::new(out), pieces),
+        ["lerobot", python, out] => peer::run(Path::new(python), Path::new(out)),
         // What every test run has: no process, no clock but the one moved by hand.
         filter => rows(&[&["--simulated"], filter].concat()),
     };

@@ -25,11 +25,16 @@ pub struct Process {
 impl Process {
     fn start(role: &str, arguments: &[&str], domain: u16, off: &[Protection]) -> anyhow::Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.arg(role).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.arg(role).args(arguments);
         command.env("ROS_DOMAIN_ID", domain.to_string()).env("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST");
         if !off.is_empty() {
             command.env("VISUOMOTOR_PROTECTION_OFF", names(off));
         }
+        Self::spawn(command)
+    }
+
+    fn spawn(mut command: Command) -> anyhow::Result<Self> {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // A terminal's signals are sent on purpose here, never by the terminal the matrix runs in.
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let mut child = command.spawn()?;
@@ -147,6 +152,17 @@ pub fn drive(
 ) -> anyhow::Result<Process> {
     let port = scratch.port();
     let mut drive = Process::start("drive", &[link.name(), &mode.to_string(), text(&port), "30"], domain, off)?;
+    drive.wait_for("moving")?;
+    Ok(drive)
+}
+
+/// Starts LeRobot's loop over the arm's serial port and waits until it moves the arm.
+pub fn lerobot(python: &Path, scratch: &Scratch) -> anyhow::Result<Process> {
+    let mut command = Command::new(python);
+    command.arg(super::link::root().join("tests/faults/lerobot_widowx.py")).arg(scratch.port());
+    // Its own folder for calibrations and caches; nothing is fetched.
+    command.env("HF_HOME", scratch.folder.path().join("hf")).env("HF_HUB_OFFLINE", "1");
+    let mut drive = Process::spawn(command)?;
     drive.wait_for("moving")?;
     Ok(drive)
 }

@@ -286,7 +286,7 @@ fn watch(until: f64) {
 }
 
 /// Waits until the arm sways at a steady speed.
-fn wait_for_motion(scratch: &Scratch, joints: usize) -> anyhow::Result<()> {
+pub fn wait_for_motion(scratch: &Scratch, joints: usize) -> anyhow::Result<()> {
     let end = Instant::now() + Duration::from_secs(15);
     loop {
         let turns = trace::read(&scratch.trace(), joints);

@@ -41,6 +41,9 @@ usage: cargo xtask TASK [OPTIONS]
   faults  set up, build with switches for single protections, and run the whole fault matrix with its controls (about an hour
           of a quiet machine): writes docs/faults.md and docs/faults.json
             -- WORDS                 only the rows whose names contain all words, into results/faults (`-- sawyer torque`)
+  faults-lerobot
+          set up (with LeRobot 0.4.4, about 8 GB), and put LeRobot's loop and this program through the same faults over the
+          same emulated servo bus (4 minutes of a quiet machine): writes docs/faults-lerobot.md and .json
   clean   remove .deps and target (results stay)
 
 example: cargo xtask demo";
@@ -54,6 +57,7 @@ enum Task {
     Check,
     Test,
     Faults { words: Vec<String> },
+    FaultsLerobot,
     Clean,
     Help,
 }
@@ -86,6 +90,7 @@ fn run(task: Task) -> Result<(), Failure> {
         Task::Check => stages::check(&root),
         Task::Test => stages::test(&root),
         Task::Faults { words } => stages::faults(&root, &words),
+        Task::FaultsLerobot => stages::faults_lerobot(&root),
         Task::Clean => stages::clean(&root),
     }
 }
@@ -105,6 +110,7 @@ fn parse(words: impl Iterator<Item = String>) -> Result<Task, Failure> {
         "setup" => parse_setup(&mut words)?,
         "demo" => Task::Demo { more: passed_on(&mut words)? },
         "faults" => Task::Faults { words: passed_on(&mut words)? },
+        "faults-lerobot" => Task::FaultsLerobot,
         "cuda-graphs" => Task::CudaGraphs,
         "check" => Task::Check,
         "test" => Task::Test,

@@ -46,6 +46,9 @@ const PEERS: [Peers; 2] = [
     Peers { folder: "franka", packages: &["franka-sim==1.1.7", "pylibfranka==0.21.3"], files: &["franky-sim==1.0.4"] },
 ];
 
+/// The runtime whose behavior under the same faults is compared with ours. About 8 GB, so only `faults-lerobot` installs it.
+const LEROBOT: Peers = Peers { folder: "lerobot", packages: &["lerobot[dynamixel]==0.4.4"], files: &[] };
+
 /// The lowest Python whose pip accepts several `--platform` at once.
 const LOWEST: (u32, u32) = (3, 8);
 
@@ -77,6 +80,16 @@ pub fn with_pip(deps: &Path) -> Result<PathBuf, Failure> {
 pub fn require_test_peers(deps: &Path) -> Result<(), Failure> {
     PEERS.iter().try_for_each(|peers| require_peers(deps, peers))?;
     link_ffmpeg(deps)
+}
+
+/// Makes sure that LeRobot is there.
+pub fn require_lerobot(deps: &Path) -> Result<(), Failure> {
+    require_peers(deps, &LEROBOT)
+}
+
+/// The Python that has LeRobot.
+pub fn lerobot(deps: &Path) -> PathBuf {
+    deps.join(LEROBOT.folder).join("bin/python")
 }
 
 /// Puts the ffmpeg that came with a package where `visuomotor recordings export` looks for one: `.deps/ffmpeg/ffmpeg`.

@@ -84,6 +84,21 @@ pub fn faults(root: &Path, words: &[String]) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The rows that LeRobot's loop can be put through, beside this program's.
+pub fn faults_lerobot(root: &Path) -> Result<(), Failure> {
+    let mut stages = Stages::new(root);
+    let setup = Setup::usual(root);
+    stages.run("set-up", || {
+        setup.run()?;
+        python::require_lerobot(&setup.deps)
+    })?;
+    let python = python::lerobot(&setup.deps);
+    let run = format!("test --release --test faults --features fault-controls -- lerobot {} docs", python.display());
+    stages.cargo("rows with LeRobot", &run)?;
+    stages.summary();
+    Ok(())
+}
+
 /// Removes what can be fetched and built again. Results are kept: they cannot.
 pub fn clean(root: &Path) -> Result<(), Failure> {
     for folder in [".deps", "target"] {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 
 use super::{Emulated, Whereabouts};
 use crate::config::{Launch, Robot};
@@ -23,8 +23,8 @@ fn port(launch: &Launch) -> PathBuf {
 fn open(launch: &Launch, robot: &Robot) -> anyhow::Result<SerialLink> {
     only_widowx(robot)?;
     let port = port(launch);
-    SerialLink::open(&port.to_string_lossy(), BAUD).with_context(|| {
-        format!("{}: {}: is the adapter plugged in, and may this user open it?", robot.robot.name, port.display())
+    SerialLink::open(&port.to_string_lossy(), BAUD).map_err(|error| {
+        anyhow::anyhow!("{}: serial port {}: {error}; {}", robot.robot.name, port.display(), error.fix())
     })
 }
 

@@ -38,17 +38,21 @@ impl Remote {
     }
 
     fn ask(&mut self, question: &Question) -> anyhow::Result<Answer> {
-        let at = || format!("stage {}", self.path.display());
+        let path = self.path.clone();
+        let at = || format!("stage {}", path.display());
         let mut line = serde_json::to_string(question)?;
         line.push('\n');
-        self.socket.get_mut().write_all(line.as_bytes()).with_context(at)?;
+        // A stage that refuses says so and closes, perhaps before the question is out.
+        let sent = self.socket.get_mut().write_all(line.as_bytes());
         line.clear();
         let mut limited = (&mut self.socket).take(LONGEST as u64);
-        limited.read_line(&mut line).with_context(|| format!("stage {}", self.path.display()))?;
+        let read = limited.read_line(&mut line);
         if line.is_empty() {
+            sent.with_context(at)?;
+            read.with_context(at)?;
             bail!("stage {}: the simulating process is gone", self.path.display());
         }
-        match serde_json::from_str(&line).with_context(|| format!("stage {}", self.path.display()))? {
+        match serde_json::from_str(&line).with_context(at)? {
             Answer::Refused { why } => bail!("stage {}: {why}", self.path.display()),
             answer => Ok(answer),
         }

@@ -1,5 +1,6 @@
-//! The stage's side of the socket: answers one visitor after another.
+//! The stage's side of the socket: one visitor at a time; who comes meanwhile is refused.
 
+use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -45,56 +46,87 @@ impl Server {
 
     /// Answers until the flag is raised.
     pub fn serve(&self, handler: &mut dyn Handler, stop: &StopFlag) -> anyhow::Result<()> {
+        let mut waiting = VecDeque::new();
         while !stop.is_raised() {
-            match self.listener.accept() {
-                Ok((visitor, _)) => {
-                    if let Err(error) = attend(visitor, handler, stop) {
+            self.accept_into(&mut waiting)?;
+            match waiting.pop_front() {
+                Some(visitor) => {
+                    if let Err(error) = self.attend(visitor, &mut waiting, handler, stop) {
                         tracing::warn!("stage: {error:#}");
                     }
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::sleep(NAP),
-                Err(error) => return Err(error).with_context(|| self.path.display().to_string()),
+                None => std::thread::sleep(NAP),
             }
         }
         Ok(())
     }
+
+    fn accept_into(&self, waiting: &mut VecDeque<UnixStream>) -> anyhow::Result<()> {
+        loop {
+            match self.listener.accept() {
+                Ok((visitor, _)) => waiting.push_back(visitor),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error).with_context(|| self.path.display().to_string()),
+            }
+        }
+    }
+
+    /// One visitor, until it leaves. Who comes while it is there is refused: two programs never drive one arm in turns.
+    fn attend(
+        &self,
+        visitor: UnixStream,
+        waiting: &mut VecDeque<UnixStream>,
+        handler: &mut dyn Handler,
+        stop: &StopFlag,
+    ) -> anyhow::Result<()> {
+        visitor.set_nonblocking(false)?;
+        visitor.set_read_timeout(Some(NAP))?;
+        visitor.set_write_timeout(Some(Duration::from_secs(5)))?;
+        let mut visitor = BufReader::new(visitor);
+        let mut line = Vec::new();
+        while !stop.is_raised() {
+            // Accepted before the read: who comes after the visitor left is the next one, and not refused.
+            self.accept_into(waiting)?;
+            let room = (LONGEST - line.len()) as u64;
+            match (&mut visitor).take(room).read_until(b'\n', &mut line) {
+                Ok(0) if line.len() >= LONGEST => bail!("a line longer than {LONGEST} bytes"),
+                Ok(0) => return Ok(()),
+                Ok(_) if line.ends_with(b"\n") => {
+                    let answer = match serde_json::from_slice(&line) {
+                        Ok(question) => handler.answer(question),
+                        Err(error) => Answer::Refused { why: format!("not a question: {error}") },
+                    };
+                    line.clear();
+                    write(visitor.get_mut(), &answer)?;
+                }
+                Ok(_) => {}
+                // What came of the line so far is kept.
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+                Err(error) => return Err(error.into()),
+            }
+            waiting.drain(..).for_each(refuse);
+        }
+        Ok(())
+    }
+}
+
+fn refuse(mut other: UnixStream) {
+    let why = "another program drives this arm; stop it first".into();
+    // Whoever left again needs no refusal.
+    let _ = other.set_nonblocking(true);
+    let _ = write(&mut other, &Answer::Refused { why });
+}
+
+fn write(to: &mut UnixStream, answer: &Answer) -> anyhow::Result<()> {
+    let mut text = serde_json::to_string(answer)?;
+    text.push('\n');
+    Ok(to.write_all(text.as_bytes())?)
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.path);
     }
-}
-
-/// One visitor, until it leaves.
-fn attend(visitor: UnixStream, handler: &mut dyn Handler, stop: &StopFlag) -> anyhow::Result<()> {
-    visitor.set_nonblocking(false)?;
-    visitor.set_read_timeout(Some(NAP))?;
-    visitor.set_write_timeout(Some(Duration::from_secs(5)))?;
-    let mut visitor = BufReader::new(visitor);
-    let mut line = Vec::new();
-    while !stop.is_raised() {
-        let room = (LONGEST - line.len()) as u64;
-        match (&mut visitor).take(room).read_until(b'\n', &mut line) {
-            Ok(0) if line.len() >= LONGEST => bail!("a line longer than {LONGEST} bytes"),
-            Ok(0) => return Ok(()),
-            Ok(_) if line.ends_with(b"\n") => {
-                let answer = match serde_json::from_slice(&line) {
-                    Ok(question) => handler.answer(question),
-                    Err(error) => Answer::Refused { why: format!("not a question: {error}") },
-                };
-                line.clear();
-                let mut text = serde_json::to_string(&answer)?;
-                text.push('\n');
-                visitor.get_mut().write_all(text.as_bytes())?;
-            }
-            Ok(_) => {}
-            // What came of the line so far is kept.
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -117,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn questions_are_answered_in_turn_and_nonsense_is_refused() {
+    fn questions_are_answered_and_nonsense_and_a_second_visitor_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.stage");
         let server = Server::bind(&path).unwrap();
@@ -131,6 +163,8 @@ mod tests {
             assert!(matches!(remote.judge().unwrap(), Some(Outcome::Success { .. })));
             let refused = remote.time_out().unwrap_err().to_string();
             assert!(refused.contains("nothing is laid"), "{refused}");
+            let second = Remote::connect(&path).unwrap().judge().unwrap_err();
+            assert!(format!("{second:#}").contains("another program drives this arm"), "{second:#}");
             drop(remote);
             let mut rude = UnixStream::connect(&path).unwrap();
             rude.write_all(b"hello\n").unwrap();
