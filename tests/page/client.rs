@@ -60,6 +60,8 @@ pub fn stream(address: SocketAddr) -> std::io::Result<TcpStream> {
 
 pub struct Client {
     socket: WebSocket<TcpStream>,
+    /// The newest image that came while a text was waited for: an image may come before the state it belongs to, or after.
+    image: Option<Vec<u8>>,
 }
 
 impl Client {
@@ -83,7 +85,7 @@ impl Client {
             request.headers_mut().insert(name, HeaderValue::from_str(value).unwrap());
         }
         match client(request, stream(address).unwrap()) {
-            Ok((socket, _)) => Ok(Self { socket }),
+            Ok((socket, _)) => Ok(Self { socket, image: None }),
             Err(HandshakeError::Failure(tungstenite::Error::Http(answer))) => Err(answer.status().as_u16()),
             Err(error) => panic!("{error}"),
         }
@@ -101,11 +103,15 @@ impl Client {
     /// The next text for which `wanted` holds.
     pub fn until(&mut self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         for _ in 0..400 {
-            if let Message::Text(text) = self.socket.read().unwrap_or_else(|error| panic!("{what}: {error}")) {
-                let value: Value = serde_json::from_str(&text).unwrap();
-                if wanted(&value) {
-                    return value;
+            match self.socket.read().unwrap_or_else(|error| panic!("{what}: {error}")) {
+                Message::Text(text) => {
+                    let value: Value = serde_json::from_str(&text).unwrap();
+                    if wanted(&value) {
+                        return value;
+                    }
                 }
+                Message::Binary(bytes) => self.image = Some(bytes.to_vec()),
+                _ => {}
             }
         }
         panic!("{what} did not come");
@@ -121,8 +127,11 @@ impl Client {
         self.until(kind, |value| value.get(kind).is_some())[kind].as_str().unwrap().to_string()
     }
 
-    /// The next image.
+    /// The next image, or one that came while a text was waited for.
     pub fn picture(&mut self) -> Vec<u8> {
+        if let Some(bytes) = self.image.take() {
+            return bytes;
+        }
         for _ in 0..400 {
             if let Message::Binary(bytes) = self.socket.read().unwrap() {
                 return bytes.to_vec();
