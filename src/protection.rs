@@ -19,6 +19,8 @@ pub enum Protection {
     CommandDeadline,
     /// A state that is old, not finite or impossible ends the motion.
     StateCheck,
+    /// A packet of the servo bus whose checksum is wrong is thrown away.
+    PacketCheck,
     /// Another publisher of commands ends the motion.
     SecondCommander,
     /// Images are checked for age, order, repetition and content.
@@ -27,8 +29,16 @@ pub enum Protection {
     ActionAge,
     /// Missed control periods are counted against a budget.
     DeadlineBudget,
-    /// Numbers that are not finite stop the arm.
+    /// Numbers that are not finite stop the arm, and are gone by wherever they turn up.
     Finite,
+    /// Actions are clipped to their bounds.
+    ActionBounds,
+    /// An action of a kind that the control law does not take is refused.
+    ActionKind,
+    /// A pose that inverse kinematics does not reach is not gone to.
+    Reach,
+    /// Stamps are compared with the wall clock as it is then, so that setting the clock moves no image.
+    WallClock,
     /// Joint positions are kept within the braking distance of their limits.
     JointPosition,
     /// Joint speeds are limited.

@@ -10,6 +10,7 @@ use crate::driver::DriverError;
 use crate::driver::widowx::limits::{Role, SERVOS};
 use crate::driver::widowx::wire::dynamixel::registers::{self, RAM_START, Register, TABLE_LENGTH};
 use crate::driver::widowx::wire::dynamixel::units;
+use crate::protection::Protection;
 use crate::time::Timestamp;
 use crate::transport::ByteLink;
 
@@ -108,7 +109,7 @@ impl<L: ByteLink> DynamixelArm<L> {
             return Ok(());
         }
         self.foreign_goals += 1;
-        if self.foreign_goals >= FOREIGN {
+        if self.foreign_goals >= FOREIGN && Protection::SecondCommander.is_on() {
             let _ = self.stay();
             return Err(DriverError::SecondCommander);
         }
