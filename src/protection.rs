@@ -13,6 +13,8 @@ pub enum Protection {
     BlindRamp,
     /// SIGHUP, SIGQUIT and SIGTERM hold the arm before the program ends.
     Signals,
+    /// A program whose guard is gone holds.
+    GuardWatch,
     /// A process of its own stops the arm when this one is gone.
     Guard,
     /// The control thread falling silent is answered by a ramp to rest.

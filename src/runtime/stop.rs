@@ -83,8 +83,8 @@ impl StopFlag {
     /// hold), a third in any case. Others do not count: a closed terminal sends SIGHUP several times.
     pub fn on_signals() -> io::Result<Self> {
         let raising = on_signal as extern "C" fn(libc::c_int) as libc::sighandler_t;
-        install(libc::SIGINT, raising)?;
         if Protection::Signals.is_on() {
+            install(libc::SIGINT, raising)?;
             install(libc::SIGTERM, raising)?;
             // Where somebody chose otherwise (`nohup`, a profiler), that stays: an ignored signal ends nothing.
             let (first, last) = (libc::SIGRTMIN(), libc::SIGRTMAX());

@@ -103,12 +103,13 @@ impl Fault {
             Fault::Signal(..) => &[Signals],
             Fault::StatesLost | Fault::BothLost => &[BlindRamp, StateCheck],
             Fault::CommandsLost => &[Residual],
-            Fault::Hogged(_) => &[DeadlineBudget],
+            Fault::Hogged(_) => &[DeadlineBudget, ActionAge, Guard, GuardWatch, StateCheck, CommandDeadline],
             Fault::PolicySlow => &[ActionAge],
             Fault::DiskSlow => &[Recording],
             Fault::SecondCommander => &[Protection::SecondCommander],
-            Fault::Malformed => &[PacketCheck],
-            Fault::GuardKilled | Fault::ControllerKilled => &[],
+            Fault::Malformed => &[PacketCheck, StateCheck],
+            Fault::GuardKilled => &[GuardWatch],
+            Fault::ControllerKilled => &[],
         }
     }
 
@@ -172,16 +173,36 @@ pub fn left_out(fault: Fault, link: Link, mode: ControlMode) -> Option<&'static 
     }
 }
 
-/// Why a row has no control.
-fn no_control(fault: Fault, link: Link) -> Option<&'static str> {
+/// Why a row has no control: the arm is safe without any protection of ours, or what protects is not ours.
+fn no_control(fault: Fault, link: Link, mode: ControlMode) -> Option<&'static str> {
+    let own_timeout = !matches!(link, Link::WidowxXsSdk | Link::PandaRos2Control);
     match fault {
-        Fault::GuardKilled | Fault::ControllerKilled => Some("no protection of ours to switch off"),
+        Fault::Paused(15 | 50) if matches!(link, Link::WidowxDynamixel | Link::PandaFci) => Some(
+            "safe: the arm's controller itself bears so short a silence, and the link waits for nothing that a signal ends",
+        ),
+        Fault::Paused(_) | Fault::Killed | Fault::CommandsLost | Fault::BothLost
+            if own_timeout && !matches!(fault, Fault::Paused(15 | 50)) =>
+        {
+            Some("safe: the arm's controller itself stops when it hears nothing for its time-out")
+        }
+        Fault::Paused(500..) | Fault::Killed | Fault::CommandsLost | Fault::BothLost
+            if mode == ControlMode::Position =>
+        {
+            Some("safe: the arm's controller itself goes to the last position and stays")
+        }
+        Fault::StatesLost if link == Link::PandaFci => {
+            Some("safe: the control box itself ends a motion when its states are not answered")
+        }
+        Fault::Hogged(_) if matches!(link, Link::WidowxDynamixel | Link::PandaFci) => {
+            Some("safe: the arm's controller itself stops when it hears nothing for its time-out, and says so")
+        }
         Fault::Malformed if link == Link::PandaFci => {
             Some("its packets are checked by the library that speaks to the control box")
         }
         Fault::Malformed if link != Link::WidowxDynamixel => {
             Some("its packets are checked by the middleware's library")
         }
+        Fault::ControllerKilled => Some("no protection of ours to switch off"),
         _ => None,
     }
 }
@@ -195,7 +216,7 @@ pub fn run(fault: Fault, link: Link, mode: ControlMode, domain: u16, control: bo
     if finding.skipped.is_some() {
         return finding;
     }
-    finding.skipped = control.then(|| no_control(fault, link)).flatten().map(String::from);
+    finding.skipped = control.then(|| no_control(fault, link, mode)).flatten().map(String::from);
     if finding.skipped.is_some() {
         return finding;
     }
@@ -225,19 +246,21 @@ fn measure(
     let ended = set_up.drive.ended().is_some();
     drop(set_up.arm);
     finding.kept = set_up.scratch.kept(ended);
+    let said = |what: &str| finding.seen.iter().any(|line| line.contains(what));
     // A control box ends a motion after 20 lost packets of a millisecond.
     let may_end = link == Link::PandaFci && fault == Fault::Paused(50);
-    if matches!(fault, Fault::Paused(15 | 50)) && off.is_empty() && !may_end {
-        let over = finding.seen.iter().any(|line| line.contains("ended"));
-        anyhow::ensure!(!over, "a short pause ended the motion: {}", finding.seen.join(" | "));
+    if matches!(fault, Fault::Paused(15 | 50)) && !may_end {
+        anyhow::ensure!(!said("ended"), "a short pause ended the motion");
+    }
+    if matches!(fault, Fault::Hogged(_) | Fault::PolicySlow) {
+        anyhow::ensure!(finding.held_after.is_some(), "the arm was not told to hold");
+    }
+    if fault == Fault::DiskSlow {
+        anyhow::ensure!(finding.detected_after.is_none(), "the arm held for the disk");
     }
     if matches!(fault, Fault::Signal(..)) {
-        anyhow::ensure!(ended, "the driving program did not end: {}", finding.seen.join(" | "));
-        anyhow::ensure!(
-            finding.seen.iter().any(|line| line.contains("hold the arm stands")),
-            "it ended without having seen the arm stand: {}",
-            finding.seen.join(" | ")
-        );
+        anyhow::ensure!(ended, "the driving program did not end");
+        anyhow::ensure!(said("hold the arm stands"), "it ended without having seen the arm stand");
     }
     Ok(())
 }

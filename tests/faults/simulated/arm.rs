@@ -50,8 +50,13 @@ impl PlantArm {
         let home = JointVector::from_slice(&robot.robot.home);
         let story = Arc::new(Mutex::new(Story::default()));
         let mut plant = PointPlant::at(home);
-        // Its servos follow what they are told, however far away it is within a period.
-        plant.speed = 3.0 * robot.limits.joint_velocity.iter().copied().fold(0.0, f64::max);
+        let limits = robot.limits.joint_velocity.iter().copied();
+        plant.speed = match fault {
+            // A servo that comes free is as fast as it can.
+            Fault::ArmBlocked => 1.2 * limits.fold(f64::INFINITY, f64::min),
+            // Otherwise it is where it is told to be, however far that is, so that a jump shows.
+            _ => 3.0 * limits.fold(0.0, f64::max),
+        };
         plant.inertia = 3.0;
         let capabilities = Capabilities {
             robot: robot.robot.name.clone(),

@@ -174,6 +174,10 @@ fn jumps(row: &Row<'_>, moments: &[Moment]) -> Option<String> {
         let change: Vec<f64> = (0..to.joints.len()).map(|j| (to.joints[j] - from.joints[j]) / period).collect();
         for (joint, &now) in change.iter().enumerate() {
             let (found, limit) = match row.mode {
+                // A servo of its own makes the way to a position smooth; one that follows a stream does not.
+                ControlMode::Position if !row.robot.streams_positions() => {
+                    (now.abs(), ROUNDING * limits.joint_velocity[joint])
+                }
                 ControlMode::Position => {
                     let bend = slope.as_ref().map_or(0.0, |slope| (now - slope[joint]) / period);
                     let (fast, limit) = (now.abs(), ROUNDING * limits.joint_velocity[joint]);

@@ -72,7 +72,7 @@ impl<L: ByteLink> DynamixelArm<L> {
                 self.poll_next(servo.id);
                 let health = &mut self.health[index];
                 health.missed = health.missed.saturating_add(1);
-                let gone = health.missed >= GONE;
+                let gone = health.missed >= GONE && Protection::StateCheck.is_on();
                 return if gone { self.fail(FaultKind::ServoSilent, servo.id, 0) } else { Ok(()) };
             }
             Err(_) => return Ok(()),
