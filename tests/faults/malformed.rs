@@ -55,7 +55,7 @@ fn ports(process: u32) -> anyhow::Result<Vec<u16>> {
 struct Chance(u64);
 
 impl Chance {
-    fn next(&mut self) -> u64 {
+    fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -66,20 +66,20 @@ impl Chance {
 
 /// One packet: a third bytes by chance, a third an RTPS header and submessages whose lengths lie, a third one cut anywhere.
 fn packet(number: u64, chance: &mut Chance) -> Vec<u8> {
-    let length = (chance.next() % 1400) as usize;
-    let mut bytes: Vec<u8> = (0..length).map(|_| chance.next() as u8).collect();
+    let length = (chance.bits() % 1400) as usize;
+    let mut bytes: Vec<u8> = (0..length).map(|_| chance.bits() as u8).collect();
     if number.is_multiple_of(3) {
         return bytes;
     }
     // DATA, HEARTBEAT, ACKNACK, GAP, INFO_TS, DATA_FRAG (RTPS 2.3, 8.3.3): flags, a length, and whatever follows.
     let kinds = [0x15, 0x07, 0x06, 0x08, 0x09, 0x16];
     let mut message = b"RTPS\x02\x03\x01\x0f".to_vec();
-    message.extend((0..12).map(|_| chance.next() as u8));
-    message.extend([kinds[(chance.next() % 6) as usize], chance.next() as u8]);
-    message.extend((chance.next() as u16).to_le_bytes());
+    message.extend((0..12).map(|_| chance.bits() as u8));
+    message.extend([kinds[(chance.bits() % 6) as usize], chance.bits() as u8]);
+    message.extend((chance.bits() as u16).to_le_bytes());
     message.append(&mut bytes);
     if number % 3 == 2 {
-        message.truncate((chance.next() % message.len() as u64) as usize);
+        message.truncate((chance.bits() % message.len() as u64) as usize);
     }
     message
 }

@@ -115,11 +115,12 @@ impl Controls {
     fn of(findings: &[Finding]) -> Self {
         let mut controls = Self::default();
         for control in findings.iter().filter(|f| f.without.is_some()) {
-            *match (control.skipped.is_some(), control.green, control.safe_because.is_some()) {
-                (true, _, _) => &mut controls.none,
-                (_, false, _) => &mut controls.red,
-                (_, true, true) => &mut controls.safe_for_a_reason,
-                (_, true, false) => &mut controls.safe,
+            *match (&control.skipped, control.green, &control.safe_because) {
+                (Some(why), _, _) if why.starts_with("safe:") => &mut controls.safe_for_a_reason,
+                (Some(_), _, _) => &mut controls.none,
+                (None, false, _) => &mut controls.red,
+                (None, true, Some(_)) => &mut controls.safe_for_a_reason,
+                (None, true, None) => &mut controls.safe,
             } += 1;
         }
         controls
@@ -218,6 +219,7 @@ fn page(findings: &[Finding]) -> Result<String, std::fmt::Error> {
 fn control(finding: Option<&Finding>) -> String {
     let Some(Finding { without: Some(off), green, skipped, safe_because, .. }) = finding else { return "-".into() };
     match (skipped, green, safe_because) {
+        (Some(why), _, _) if why.starts_with("safe:") => why.clone(),
         (Some(why), _, _) => format!("none: {why}"),
         (None, false, _) => format!("**red** without {off}"),
         (None, true, Some(why)) => format!("*safe* without {off}: {why}"),

@@ -164,7 +164,7 @@ pub fn left_out(fault: Fault, link: Link, mode: ControlMode) -> Option<&'static 
             "this link and mode needs no watchdog: its controller has a time-out or keeps its position, as when the program is killed",
         ),
         Fault::DiskSlow if link != Link::Sawyer => Some("a row of the disk: run once a mode"),
-        Fault::CommandsLost | Fault::BothLost | Fault::StatesLost | Fault::DiskSlow
+        Fault::CommandsLost | Fault::BothLost | Fault::StatesLost | Fault::DiskSlow | Fault::Malformed
             if cfg!(not(feature = "fault-controls")) =>
         {
             Some("needs a build with the feature fault-controls")
@@ -236,9 +236,10 @@ fn measure(
     finding: &mut Finding,
 ) -> anyhow::Result<()> {
     let mut set_up = SetUp::moving(fault, link, mode, domain, off)?;
+    let said_before = set_up.drive.lines().len();
     let at = inject(fault, &mut set_up)?;
     watch(at + WATCHED + if let Fault::Paused(ms) = fault { ms as f64 * 1e-3 } else { 0.0 });
-    finding.seen = set_up.drive.lines();
+    finding.seen = set_up.drive.lines().split_off(said_before);
     finding.seen.extend(set_up.guard.iter().flat_map(Process::lines));
     let turns = trace::read(&set_up.scratch.trace(), link.joints());
     judge(fault, link, mode, &turns, at, finding)?;
