@@ -87,7 +87,7 @@ impl Fault {
             Fault::PolicyNan => "policy returns NaN",
             Fault::PolicyInfinite => "policy returns infinity",
             Fault::PolicyHuge => "policy asks for 0.6 m at once",
-            Fault::PolicyFar => "policy asks for three kilometres",
+            Fault::PolicyFar => "policy asks for 30 m at once",
             Fault::PolicyWrongKind => "policy returns actions of another kind",
             Fault::PolicyFails => "policy returns an error",
             Fault::PolicyPanics => "policy panics",

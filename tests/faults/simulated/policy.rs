@@ -42,7 +42,7 @@ impl ActionSource for Policy<'_> {
             Fault::PolicyNan => decision.action.translation[1] = f64::NAN,
             Fault::PolicyInfinite => decision.action.rotation[2] = f64::INFINITY,
             Fault::PolicyHuge => decision.action.translation[1] = -0.6,
-            Fault::PolicyFar => decision.action.translation[1] = -3000.0,
+            Fault::PolicyFar => decision.action.translation[1] = -30.0,
             Fault::PolicyWrongKind => decision.joint_torques = Some(JointVector::zeros(3)),
             Fault::PolicyFails => return Err(ActionError::Network("out of memory".into())),
             Fault::PolicyPanics => panic!("the policy fell over"),
