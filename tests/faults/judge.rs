@@ -89,7 +89,7 @@ pub fn judge(
         (finding.travelled, finding.allowed) = (f64::NAN, f64::NAN);
     }
     let mut judged = vec!["speed"];
-    judged.extend(judges_way.then_some("way travelled"));
+    judged.extend(judges_way.then_some("way"));
     judged.extend((!fault.may_go_on()).then_some("rest"));
     finding.judged = judged.join(", ");
     finding.why = if judges_way && !(share <= 1.0) {

@@ -164,6 +164,11 @@ fn page(findings: &[Finding]) -> Result<String, std::fmt::Error> {
          - *Travelled / allowed* is the joint that came closest to its bound: speed x (detection bound + one control period + \
          the longest stall of the emulated arm's process) + braking distance + what its controller had already been told + \
          0.015 rad that the gauge cannot tell from rest. `-`: the arm may go on, and is judged by the rest of *judged*.\n\
+         - *Judged*: *speed*: no joint faster than 1.3 x its limit, which is measured; *box*: the tool within 2 cm of its box; \
+         *steps*: no command changes by more than the arm's limits from one control period to the next, at a recovery too; \
+         *image*: no command from an action that was decided on too old an image; *way*: travelled / allowed; *rest*: every \
+         joint stood while the fault lasted; *hold*: told within 2 control periods; *push*: how far a command ran ahead; *work*: \
+         it went on as if nothing had happened.\n\
          - *Slower after* is when the fastest joint had lost a tenth of its speed.\n\
          - *Control* is the same row with its protections switched off in a test build: **red** shows that they matter; *safe* \
          that the arm is safe without them, and why.\n\

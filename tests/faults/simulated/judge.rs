@@ -2,7 +2,7 @@
 
 use visuomotor::action::ControlMode;
 use visuomotor::config::Robot;
-use visuomotor::episode::{ControlTick, Filtered};
+use visuomotor::episode::{ControlTick, Filtered, LimitReason};
 use visuomotor::kinematics::Chain;
 use visuomotor::time::Timestamp;
 
@@ -54,13 +54,18 @@ pub fn judge(row: &Row<'_>, finding: &mut Finding) {
     finding.speed_before = speed(before);
     finding.peak_speed = after.iter().map(speed).fold(0.0, |most, v| if v <= most { most } else { v });
     finding.stall = 0.0;
+    let fastest = (0..before.velocities.len())
+        .max_by(|&a, &b| before.velocities[a].abs().total_cmp(&before.velocities[b].abs()))
+        .unwrap_or_default();
+    let slower = |moment: &&Moment| moment.velocities[fastest].abs() < 0.9 * before.velocities[fastest].abs();
+    finding.slower_after = after.iter().find(slower).map(|moment| seconds(moment.at));
     notice(row, finding);
     // Until the fault is over the arm must have stood; what follows is a recovery, which must not jump.
     let during: Vec<&Moment> = after.iter().take_while(|moment| seconds(moment.at) < row.fault.lasts()).collect();
     let moving = during.iter().rposition(|moment| !(speed(moment) <= STANDING));
     let stood = moving.is_none_or(|last| last + 1 < during.len());
     finding.rest_after = stood.then(|| moving.map_or(0.0, |last| seconds(during[last].at)));
-    let mut judged = vec!["speed", "tool's box", "steps of commands", "age of the image"];
+    let mut judged = vec!["speed", "box", "steps", "image"];
     let mut why = Vec::new();
     if !(finding.speed_before >= 0.1) {
         why.push(format!("the arm hardly moved before the fault ({:.3} rad/s)", finding.speed_before));
@@ -73,7 +78,7 @@ pub fn judge(row: &Row<'_>, finding: &mut Finding) {
     if row.fault.goes_on() {
         (finding.travelled, finding.allowed) = (f64::NAN, f64::NAN);
     } else {
-        judged.extend(["way travelled", "rest", "ticks to the hold"]);
+        judged.extend(["way", "rest", "hold"]);
         why.extend(travel(row, before, &during, finding));
         if !stood {
             why.push("the arm did not come to rest while the fault lasted".into());
@@ -87,7 +92,7 @@ pub fn judge(row: &Row<'_>, finding: &mut Finding) {
         }
     }
     if row.fault == Fault::ArmBlocked {
-        judged.push("push against what blocks it");
+        judged.push("push");
         why.extend(pushed(row, &during));
     }
     if !(speed(&moments[moments.len() - 1]) <= STANDING) {
@@ -102,7 +107,17 @@ pub fn judge(row: &Row<'_>, finding: &mut Finding) {
 fn notice(row: &Row<'_>, finding: &mut Finding) {
     let within = |at: Timestamp| (0.0..row.fault.lasts()).contains(&seconds(at));
     let told = row.lines.iter().find(|(at, _)| within(*at));
-    let stopped = row.ticks.iter().find(|tick| within(tick.at) && matches!(tick.filtered, Filtered::Stopped(_)));
+    // An arm that goes on within its limits is limited, not stopped.
+    let acts = |tick: &&ControlTick| match tick.filtered {
+        Filtered::Stopped(_) => true,
+        Filtered::Limited(reason) => match row.fault {
+            Fault::ArmBlocked => reason == LimitReason::Residual,
+            Fault::PolicyHuge | Fault::PolicyFar => true,
+            _ => false,
+        },
+        Filtered::Passed => false,
+    };
+    let stopped = row.ticks.iter().find(|tick| within(tick.at) && acts(tick));
     let held = row.story.holds.iter().copied().find(|at| within(*at));
     let first = told.map(|(at, _)| *at).into_iter().chain(stopped.map(|tick| tick.at)).chain(held).min();
     finding.detected_after = first.map(seconds);
@@ -112,7 +127,8 @@ fn notice(row: &Row<'_>, finding: &mut Finding) {
     // The end of an episode says most, then a warning, then what the page shows of the control loop.
     let stopped = stopped.and_then(|tick| match tick.filtered {
         Filtered::Stopped(reason) => Some(format!("the arm holds: {reason:?}")),
-        _ => None,
+        Filtered::Limited(reason) => Some(format!("limited: {reason:?}")),
+        Filtered::Passed => None,
     });
     finding.operator =
         row.ended.clone().or_else(|| told.map(|(_, line)| line.clone())).or(stopped).unwrap_or_else(|| "-".into());

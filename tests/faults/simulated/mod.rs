@@ -112,7 +112,7 @@ fn measure(fault: Fault, mode: ControlMode, finding: &mut Finding) -> anyhow::Re
     };
     judge(&row, finding);
     if finding.green && fault.is_none_of_the_arms() {
-        finding.judged.push_str(", work done");
+        finding.judged.push_str(", work");
         finding.why = unfinished(&report).unwrap_or_default();
         finding.green = finding.why.is_empty();
     }
