@@ -185,7 +185,8 @@ pub fn run(link: Link, mode: ControlMode, port: &Path, seconds: f64) -> anyhow::
     // A person's terminal shows warnings.
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
-        .with_max_level(tracing::Level::WARN)
+        .with_env_filter(visuomotor::cli::USUAL_LOG)
+        .with_level(false)
         .with_ansi(false)
         .with_target(false)
         .without_time()
@@ -211,7 +212,11 @@ pub fn run(link: Link, mode: ControlMode, port: &Path, seconds: f64) -> anyhow::
         stop: &stop,
     };
     let report = run_episode(&mut station, request, Timing::Wall { clock: &clock, options: &options });
-    event(&format!("ended {:?}", report.outcome));
+    let why = match &report.outcome {
+        Outcome::Success { judge } => judge,
+        Outcome::Failure { why, .. } | Outcome::Aborted { why, .. } => why,
+    };
+    event(&format!("ended {}: {why}", report.outcome.word()));
     if let Some(fault) = &report.fault {
         event(&format!("fault {fault}"));
     }

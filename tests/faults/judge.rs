@@ -126,8 +126,8 @@ fn notice(robot: &Robot, at: f64, finding: &mut Finding) {
     let warned = || finding.seen.iter().filter(|line| stamped(line).is_none()).find(|line| !line.trim().is_empty());
     let says = first(&["fault", "complained"])
         .map(|(_, what)| what.trim_start_matches("fault ").trim_start_matches("complained ").to_owned())
-        .or_else(|| warned().map(|line| line.trim().trim_start_matches("WARN ").to_owned()))
-        .or_else(|| first(&["ended"]).map(|(_, what)| what.clone()))
+        .or_else(|| first(&["ended"]).map(|(_, what)| what.trim_start_matches("ended ").to_owned()))
+        .or_else(|| warned().map(|line| line.trim().to_owned()))
         .or_else(|| {
             first(&["stopped"]).map(|(_, what)| format!("the arm holds: {}", what.trim_start_matches("stopped ")))
         });

@@ -145,7 +145,7 @@ impl Scratch {
             Ok(episode) => {
                 let held = episode.ticks.iter().filter(|tick| matches!(tick.filtered, Filtered::Stopped(_))).count();
                 let end = match (episode.end, ended) {
-                    (Some(end), _) => format!("its end: {:?}", end.outcome),
+                    (Some(end), _) => format!("how it ended ({})", end.outcome.word()),
                     (None, true) => "no end".into(),
                     (None, false) => "it goes on".into(),
                 };
