@@ -281,13 +281,10 @@ impl SetUp {
     /// Starts everything and waits for a steady motion. Nothing is judged before the fault, so a set-up that a busy machine
     /// made hold or end is made again.
     fn moving(fault: Fault, link: Link, mode: ControlMode, domain: u16, off: &[Protection]) -> anyhow::Result<Self> {
-        let mut tries = 3;
-        loop {
-            tries -= 1;
-            match Self::start(fault, link, mode, domain, off) {
-                Err(error) if tries > 0 => println!("again {} {mode}: {error:#}", link.name()),
-                result => return result,
-            }
+        match Self::start(fault, link, mode, domain, off) {
+            // In another domain: a watchdog may still stay with the arm that was left.
+            Err(_) => Self::start(fault, link, mode, domain + 100, off),
+            started => started,
         }
     }
 
@@ -351,7 +348,7 @@ fn wait_for_motion(scratch: &Scratch, joints: usize, drive: &mut Process) -> any
         anyhow::ensure!(
             !over && Instant::now() < end,
             "the arm did not come to a steady motion: {}",
-            drive.lines().join(" | ")
+            drive.lines().split_off(drive.lines().len().saturating_sub(5)).join(" | ")
         );
         std::thread::sleep(Duration::from_millis(20));
     }
