@@ -18,6 +18,7 @@ pub fn show(finding: Finding) -> Finding {
         (None, None) => println!("{}  {name}{}", if finding.green { "ok  " } else { "RED " }, tail(&finding)),
         (None, Some(off)) => {
             let what = match (finding.green, &finding.safe_because) {
+                (false, _) if finding.speed_before.is_nan() => "NOT MEASURED".into(),
                 (false, _) => "red ".into(),
                 (true, Some(why)) => format!("safe ({why})"),
                 (true, None) => "SAFE".into(),
@@ -94,6 +95,7 @@ pub fn end(findings: &[Finding], out: Option<&Path>) -> anyhow::Result<()> {
     }
     println!("{green} passed, {red} failed, {skipped} skipped");
     anyhow::ensure!(red == 0, "{red} rows of the fault matrix are red");
+    anyhow::ensure!(controls.unmeasured == 0, "{} controls were not measured", controls.unmeasured);
     anyhow::ensure!(
         controls.safe == 0,
         "{} controls are safe without their protections: what else protects?",
@@ -109,6 +111,8 @@ struct Controls {
     safe_for_a_reason: usize,
     safe: usize,
     none: usize,
+    /// The row did not come to its fault: that it is red shows nothing.
+    unmeasured: usize,
 }
 
 impl Controls {
@@ -118,6 +122,7 @@ impl Controls {
             *match (&control.skipped, control.green, &control.safe_because) {
                 (Some(why), _, _) if why.starts_with("safe:") => &mut controls.safe_for_a_reason,
                 (Some(_), _, _) => &mut controls.none,
+                (None, false, _) if control.speed_before.is_nan() => &mut controls.unmeasured,
                 (None, false, _) => &mut controls.red,
                 (None, true, Some(_)) => &mut controls.safe_for_a_reason,
                 (None, true, None) => &mut controls.safe,
@@ -129,11 +134,11 @@ impl Controls {
 
 impl std::fmt::Display for Controls {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { red, safe_for_a_reason, safe, none } = self;
+        let Self { red, safe_for_a_reason, safe, none, unmeasured } = self;
         write!(
             f,
             "{red} red as they must be, {safe_for_a_reason} safe for a stated reason, {safe} safe and nobody says why, {none} \
-             rows have none for a stated reason"
+             rows have none for a stated reason, {unmeasured} not measured"
         )
     }
 }
@@ -222,10 +227,13 @@ fn page(findings: &[Finding]) -> Result<String, std::fmt::Error> {
 
 /// What became of a row's control.
 fn control(finding: Option<&Finding>) -> String {
-    let Some(Finding { without: Some(off), green, skipped, safe_because, .. }) = finding else { return "-".into() };
+    let Some(Finding { without: Some(off), green, skipped, safe_because, speed_before, .. }) = finding else {
+        return "-".into();
+    };
     match (skipped, green, safe_because) {
         (Some(why), _, _) if why.starts_with("safe:") => why.clone(),
         (Some(why), _, _) => format!("none: {why}"),
+        (None, false, _) if speed_before.is_nan() => format!("not measured, without {off}"),
         (None, false, _) => format!("**red** without {off}"),
         (None, true, Some(why)) => format!("*safe* without {off}: {why}"),
         (None, true, None) => format!("**SAFE** without {off}, and nobody says why"),

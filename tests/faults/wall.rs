@@ -281,11 +281,9 @@ impl SetUp {
     /// Starts everything and waits for a steady motion. Nothing is judged before the fault, so a set-up that a busy machine
     /// made hold or end is made again.
     fn moving(fault: Fault, link: Link, mode: ControlMode, domain: u16, off: &[Protection]) -> anyhow::Result<Self> {
-        match Self::start(fault, link, mode, domain, off) {
-            // In another domain: a watchdog may still stay with the arm that was left.
-            Err(_) => Self::start(fault, link, mode, domain + 100, off),
-            started => started,
-        }
+        // In another domain each time: a watchdog may still stay with the arm that was left.
+        let again = |domain: u16| Self::start(fault, link, mode, domain, off);
+        again(domain).or_else(|_| again(100 + domain)).or_else(|_| again(200 + domain % 33))
     }
 
     fn start(fault: Fault, link: Link, mode: ControlMode, domain: u16, off: &[Protection]) -> anyhow::Result<Self> {
