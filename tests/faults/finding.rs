@@ -22,9 +22,6 @@ pub struct Finding {
     pub mode: String,
     /// Protections that were switched off, in a control row.
     pub without: Option<String>,
-    /// Why the arm is safe without them, in a control row that stays green.
-    #[serde(default)]
-    pub safe_because: Option<String>,
     /// Within the bounds?
     pub green: bool,
     /// Why it was not run, where it was not.
@@ -93,7 +90,6 @@ impl Finding {
             link: link.into(),
             mode: mode.to_string(),
             without: None,
-            safe_because: None,
             green: false,
             skipped: None,
             judged: String::new(),

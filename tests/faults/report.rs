@@ -17,11 +17,10 @@ pub fn show(finding: Finding) -> Finding {
         (Some(why), Some(_)) => println!("      {name}, no control: {why}"),
         (None, None) => println!("{}  {name}{}", if finding.green { "ok  " } else { "RED " }, tail(&finding)),
         (None, Some(off)) => {
-            let what = match (finding.green, &finding.safe_because) {
-                (false, _) if finding.speed_before.is_nan() => "NOT MEASURED".into(),
-                (false, _) => "red ".into(),
-                (true, Some(why)) => format!("safe ({why})"),
-                (true, None) => "SAFE".into(),
+            let what = match finding.green {
+                false if finding.speed_before.is_nan() => "NOT MEASURED",
+                false => "red ",
+                true => "SAFE",
             };
             println!("{what}  {name}, control without {off}{}", tail(&finding));
         }
@@ -119,13 +118,12 @@ impl Controls {
     fn of(findings: &[Finding]) -> Self {
         let mut controls = Self::default();
         for control in findings.iter().filter(|f| f.without.is_some()) {
-            *match (&control.skipped, control.green, &control.safe_because) {
-                (Some(why), _, _) if why.starts_with("safe:") => &mut controls.safe_for_a_reason,
-                (Some(_), _, _) => &mut controls.none,
-                (None, false, _) if control.speed_before.is_nan() => &mut controls.unmeasured,
-                (None, false, _) => &mut controls.red,
-                (None, true, Some(_)) => &mut controls.safe_for_a_reason,
-                (None, true, None) => &mut controls.safe,
+            *match (&control.skipped, control.green) {
+                (Some(why), _) if why.starts_with("safe:") => &mut controls.safe_for_a_reason,
+                (Some(_), _) => &mut controls.none,
+                (None, false) if control.speed_before.is_nan() => &mut controls.unmeasured,
+                (None, false) => &mut controls.red,
+                (None, true) => &mut controls.safe,
             } += 1;
         }
         controls
@@ -227,15 +225,12 @@ fn page(findings: &[Finding]) -> Result<String, std::fmt::Error> {
 
 /// What became of a row's control.
 fn control(finding: Option<&Finding>) -> String {
-    let Some(Finding { without: Some(off), green, skipped, safe_because, speed_before, .. }) = finding else {
-        return "-".into();
-    };
-    match (skipped, green, safe_because) {
-        (Some(why), _, _) if why.starts_with("safe:") => why.clone(),
-        (Some(why), _, _) => format!("none: {why}"),
-        (None, false, _) if speed_before.is_nan() => format!("not measured, without {off}"),
-        (None, false, _) => format!("**red** without {off}"),
-        (None, true, Some(why)) => format!("*safe* without {off}: {why}"),
-        (None, true, None) => format!("**SAFE** without {off}, and nobody says why"),
+    let Some(Finding { without: Some(off), green, skipped, speed_before, .. }) = finding else { return "-".into() };
+    match (skipped, green) {
+        (Some(why), _) if why.starts_with("safe:") => why.clone(),
+        (Some(why), _) => format!("none: {why}"),
+        (None, false) if speed_before.is_nan() => format!("not measured, without {off}"),
+        (None, false) => format!("**red** without {off}"),
+        (None, true) => format!("**SAFE** without {off}, and nobody says why"),
     }
 }

@@ -131,16 +131,6 @@ impl Fault {
         }
     }
 
-    /// Why the arm is safe in this mode without any protection of ours, where it is.
-    pub fn safe_anyway(self, mode: ControlMode) -> Option<&'static str> {
-        match (self, mode) {
-            (Fault::PolicyFails | Fault::PolicyPanics | Fault::StateSilent, ControlMode::Position) => {
-                Some("an arm that servos to positions stays at the last one it was told")
-            }
-            _ => None,
-        }
-    }
-
     /// Why the mode has no such row.
     pub fn left_out(self, mode: ControlMode) -> Option<&'static str> {
         (self == Fault::ArmBlocked && mode == ControlMode::Torque)
