@@ -124,13 +124,11 @@ fn notice(robot: &Robot, at: f64, finding: &mut Finding) {
     finding.held_after = held.map(|when| when - at);
     finding.ticks_to_hold = noticed.zip(held).map(|(noticed, held)| (held - noticed) * robot.robot.control_rate_hz);
     let warned = || finding.seen.iter().filter(|line| stamped(line).is_none()).find(|line| !line.trim().is_empty());
-    let says = first(&["fault", "complained"])
-        .map(|(_, what)| what.trim_start_matches("fault ").trim_start_matches("complained ").to_owned())
-        .or_else(|| first(&["ended"]).map(|(_, what)| what.trim_start_matches("ended ").to_owned()))
+    let after = |word: &str| first(&[word]).map(|(_, what)| what[word.len()..].trim().to_owned());
+    let says = after("fault")
+        .or_else(|| after("complained"))
+        .or_else(|| after("ended"))
         .or_else(|| warned().map(|line| line.trim().to_owned()))
-        .or_else(|| {
-            first(&["stopped"]).map(|(_, what)| format!("the arm holds: {}", what.trim_start_matches("stopped ")))
-        });
-    let hold = first(&["hold"]).map(|(_, what)| what.trim_start_matches("hold ").to_owned());
-    finding.operator = says.into_iter().chain(hold).collect::<Vec<_>>().join("; ");
+        .or_else(|| after("stopped").map(|reason| format!("the arm holds: {reason}")));
+    finding.operator = says.into_iter().chain(after("hold")).collect::<Vec<_>>().join("; ");
 }
