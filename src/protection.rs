@@ -13,12 +13,16 @@ pub enum Protection {
     BlindRamp,
     /// SIGHUP, SIGQUIT and SIGTERM hold the arm before the program ends.
     Signals,
+    /// A program whose guard is gone holds.
+    GuardWatch,
     /// A process of its own stops the arm when this one is gone.
     Guard,
     /// The control thread falling silent is answered by a ramp to rest.
     CommandDeadline,
     /// A state that is old, not finite or impossible ends the motion.
     StateCheck,
+    /// A packet of the servo bus whose checksum is wrong is thrown away.
+    PacketCheck,
     /// Another publisher of commands ends the motion.
     SecondCommander,
     /// Images are checked for age, order, repetition and content.
@@ -27,8 +31,16 @@ pub enum Protection {
     ActionAge,
     /// Missed control periods are counted against a budget.
     DeadlineBudget,
-    /// Numbers that are not finite stop the arm.
+    /// Numbers that are not finite stop the arm, and are gone by wherever they turn up.
     Finite,
+    /// Actions are clipped to their bounds.
+    ActionBounds,
+    /// An action of a kind that the control law does not take is refused.
+    ActionKind,
+    /// A pose that inverse kinematics does not reach is not gone to.
+    Reach,
+    /// Stamps are compared with the wall clock as it is then, so that setting the clock moves no image.
+    WallClock,
     /// Joint positions are kept within the braking distance of their limits.
     JointPosition,
     /// Joint speeds are limited.

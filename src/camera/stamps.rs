@@ -16,6 +16,7 @@
 use std::time::Duration;
 
 use crate::config::ImageClock;
+use crate::protection::Protection;
 use crate::time::Timestamp;
 
 /// Stamps within this of our wall clock are taken to be of our wall clock \[ns\].
@@ -68,12 +69,14 @@ pub struct Stamps {
     basis: Option<Basis>,
     /// Newest stamp of another's clock \[ns\], or newest capture time on ours.
     newest: Option<i128>,
+    /// When the first stamped image came, on our clock and on the wall clock \[ns\].
+    first: Option<(Timestamp, i128)>,
 }
 
 impl Stamps {
     /// Nothing heard yet. `latency` is how old an image is when it comes, where its stamp cannot tell.
     pub fn new(clock: ImageClock, latency: Duration) -> Self {
-        Self { clock, latency, basis: None, newest: None }
+        Self { clock, latency, basis: None, newest: None, first: None }
     }
 
     /// Are the stamps another clock's, so that a constant delay must be told by `latency`?
@@ -85,6 +88,9 @@ impl Stamps {
     /// no stamp is `None`.
     pub fn captured(&mut self, stamp: Option<i128>, now: Timestamp, wall: i128) -> Result<Timestamp, StampError> {
         let Some(stamp) = stamp else { return Ok(earlier(now, self.latency.as_nanos() as i128)) };
+        // The wall clock may be set at any time.
+        let (then, first) = *self.first.get_or_insert((now, wall));
+        let wall = if Protection::WallClock.is_on() { wall } else { first + now.since(then).as_nanos() as i128 };
         let ours = match self.clock {
             ImageClock::Ours => true,
             ImageClock::Other => false,

@@ -158,7 +158,7 @@ fn say_hold(report: &crate::runtime::EpisodeReport) {
 
 /// What is logged without RUST_LOG. RustDDS warns of every reader it has no address of yet, and of the multicast group that
 /// a loopback interface does not have.
-const USUAL_LOG: &str = "warn,rustdds=error,rustdds::network=off,ros2_client=error";
+pub const USUAL_LOG: &str = "warn,rustdds=error,rustdds::network=off,ros2_client=error";
 
 /// An error and what led to it, each once: most of ours say their cause already.
 fn told(error: &anyhow::Error) -> String {

@@ -14,6 +14,7 @@ use crate::config::{ControlLaw, ControlSetting, GripperPolicy, Robot};
 use crate::geometry::{Pose, rotation_from_euler};
 use crate::kinematics::{Chain, InverseSettings};
 use crate::observation::{JointVector, Proprioception};
+use crate::protection::Protection;
 use crate::time::Timestamp;
 
 /// What became of an action.
@@ -115,17 +116,14 @@ impl Controller {
     pub fn accept(&mut self, now: Timestamp, action: &Action, measured: &Proprioception) -> Accepted {
         let joints = &measured.joint_positions;
         // A target that is not finite: never seeded, or seeded from numbers that were not.
-        if !action.is_finite()
-            || !joints.is_finite()
-            || joints.len() != self.chain.joints()
-            || !self.segment.to.is_finite()
-        {
+        let finite = action.is_finite() && joints.is_finite() && self.segment.to.is_finite();
+        if joints.len() != self.chain.joints() || (!finite && Protection::Finite.is_on()) {
             return Accepted::NotFinite;
         }
         if self.law() == ControlLaw::Torque {
             return Accepted::WrongAction;
         }
-        let action = self.bounds.clip(action);
+        let action = if Protection::ActionBounds.is_on() { self.bounds.clip(action) } else { *action };
         self.gripper_target = self.gripper.decide(action.gripper);
         let pivot = self.chain.forward(joints).translation.vector;
         let target = self.inside_workspace(moved(&self.target, &action, &pivot));
@@ -223,6 +221,9 @@ impl Controller {
 
     fn inside_workspace(&self, mut pose: Pose) -> Pose {
         for axis in 0..3 {
+            if !Protection::Workspace.is_on() {
+                break;
+            }
             let (low, high) = (self.workspace_low[axis], self.workspace_high[axis]);
             let value = &mut pose.translation.vector[axis];
             // Not `max` and `min`: they would turn NaN into a place.

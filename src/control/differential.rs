@@ -17,6 +17,7 @@ use crate::config::Robot;
 use crate::geometry::{Pose, Twist};
 use crate::kinematics::{Chain, braking_speed, pose_error};
 use crate::observation::{JointVector, MAX_JOINTS};
+use crate::protection::Protection;
 
 /// Length that weighs meters against radians \[m/rad\], as in inverse kinematics.
 const LENGTH_PER_RADIAN: f64 = 0.3;
@@ -172,7 +173,12 @@ impl Differential {
         let finite = joints.len() == count && joints.is_finite() && tick.is_finite();
         let wished = weighted_twist(twist);
         if !finite || !wished.iter().all(|value| value.is_finite()) {
-            return none;
+            let mut answer = none;
+            if !Protection::Finite.is_on() {
+                // What the arithmetic below comes to.
+                answer.velocity.fill(f64::NAN);
+            }
+            return answer;
         }
         let mut jacobian: Weighted = self.chain.jacobian(joints);
         jacobian.fixed_rows_mut::<3>(0).scale_mut(1.0 / LENGTH_PER_RADIAN);

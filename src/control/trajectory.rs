@@ -21,6 +21,7 @@ use rsruckig::prelude::{
 use crate::config::Robot;
 use crate::kinematics::JointLimit;
 use crate::observation::{JointVector, MAX_JOINTS};
+use crate::protection::Protection;
 use crate::time::Timestamp;
 
 /// A number in an input larger than this is a fault and not a joint \[rad, rad/s, rad/s2\].
@@ -235,6 +236,11 @@ impl JerkLimited {
     ) -> Result<(), NoMotion> {
         let joints = self.solver.joints;
         if !from.is_plausible(joints) || !is_plausible(goal, joints) {
+            if !Protection::Finite.is_on() {
+                // What has no way there would be gone to at once.
+                self.hold(*goal);
+                return Ok(());
+            }
             return Err(NoMotion);
         }
         self.solver.start_from(from);

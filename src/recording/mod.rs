@@ -50,6 +50,7 @@ mod recorder;
 mod recovery;
 mod scan;
 pub mod schemas;
+mod slow;
 mod storage;
 mod trim;
 mod verify;
@@ -67,6 +68,8 @@ pub use pictures::Pictures;
 pub use reader::{ReadOptions, RecordedEpisode, RecordedStep, parse_episode, read_episode, read_episode_with};
 pub use recorder::{Recorder, RecorderState};
 pub use recovery::{Recovered, finish_partial, recover};
+#[cfg(feature = "fault-controls")]
+pub use slow::slow_down;
 pub use storage::{require_room, survive_file_size_limit};
 pub use trim::trim;
 pub use verify::{Gravity, Remark, Verdict, verify};

@@ -14,6 +14,7 @@ use super::{EpisodeWriter, Gap, Note, RecordingError, WriterOptions};
 use crate::action::Decision;
 use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart, Step, StepSink};
 use crate::observation::Observation;
+use crate::protection::Protection;
 use crate::time::Timestamp;
 
 /// Pieces that may wait: two seconds at 30 Hz, at two 640x480 images a step 111 MB.
@@ -69,7 +70,7 @@ impl Recorder {
         let writer = EpisodeWriter::create(folder, name, options)?;
         let path = writer.path().to_path_buf();
         let state = Arc::new(Mutex::new(RecorderState::default()));
-        let (queue, pieces) = sync_channel(WAITING);
+        let (queue, pieces) = sync_channel(if Protection::Recording.is_on() { WAITING } else { 0 });
         let (theirs, folder) = (state.clone(), folder.to_path_buf());
         let write = move || Worker { writer, state: theirs, folder, floor, short: None }.run(&pieces);
         let thread = std::thread::Builder::new().name("recorder".into()).spawn(write);
@@ -108,6 +109,11 @@ impl Recorder {
             }),
         };
         let Some(queue) = &self.queue else { return };
+        if !Protection::Recording.is_on() {
+            // The loop waits until the piece before is written.
+            let _ = queue.send(piece);
+            return;
+        }
         let Err(TrySendError::Full(Piece::Step { gap, ticks, step })) = queue.try_send(piece) else { return };
         let mut gap = gap.unwrap_or_else(|| Gap {
             first_step: step.index,

@@ -389,6 +389,7 @@ impl EpisodeWriter {
     /// Hands everything so far to the operating system, and to the disk if `sync`.
     fn close_chunk(&mut self, sync: bool) -> Result<(), RecordingError> {
         let Some(output) = &mut self.output else { return Err(self.order("the file is closed")) };
+        super::slow::wait();
         output.flush().map_err(|error| self.failed(io_error(error)))?;
         if sync {
             self.disk.sync_data().map_err(|source| self.failed(source))?;

@@ -15,6 +15,7 @@ use crate::control::{Accepted, Controller};
 use crate::driver::{ArmDriver, DriverError};
 use crate::episode::{ControlTick, Filtered, LimitReason};
 use crate::observation::{JointVector, Proprioception};
+use crate::protection::Protection;
 use crate::safety::SafetyFilter;
 use crate::time::{Clock, Timestamp};
 
@@ -126,8 +127,10 @@ impl<'a> ControlLoop<'a> {
             self.safety.seed(now, sensed);
         }
         let accepted = match &newest.joint_torques {
-            Some(torques) => self.controller.accept_torques(torques, newest.action.gripper),
-            None => self.controller.accept(now, &newest.action, sensed),
+            Some(torques) if Protection::ActionKind.is_on() => {
+                self.controller.accept_torques(torques, newest.action.gripper)
+            }
+            _ => self.controller.accept(now, &newest.action, sensed),
         };
         let usable = matches!(accepted, Accepted::Taken | Accepted::NoSolution);
         if usable && self.held.take().is_some() {

@@ -83,8 +83,8 @@ impl StopFlag {
     /// hold), a third in any case. Others do not count: a closed terminal sends SIGHUP several times.
     pub fn on_signals() -> io::Result<Self> {
         let raising = on_signal as extern "C" fn(libc::c_int) as libc::sighandler_t;
-        install(libc::SIGINT, raising)?;
         if Protection::Signals.is_on() {
+            install(libc::SIGINT, raising)?;
             install(libc::SIGTERM, raising)?;
             // A signal that is ignored already (`nohup`, a profiler) stays ignored: it ends nothing.
             let (first, last) = (libc::SIGRTMIN(), libc::SIGRTMAX());

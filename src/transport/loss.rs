@@ -1,18 +1,43 @@
-//! Messages lost on purpose, each direction apart: how the fault matrix makes an emulated controller deaf or mute.
+//! Messages lost on purpose, each direction apart, and bytes changed: how the fault matrix makes an emulated controller deaf,
+//! mute or hard to understand.
 //!
 //! Only a build with the feature `fault-controls` has the switches; in every other nothing is ever lost here.
 
 #[cfg(feature = "fault-controls")]
 mod switches {
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
     static INCOMING: AtomicBool = AtomicBool::new(false);
     static OUTGOING: AtomicBool = AtomicBool::new(false);
+    /// State of the generator that says which bytes are changed; 0 while none is.
+    static CHANGING: AtomicU64 = AtomicU64::new(0);
+    /// One byte in so many is changed.
+    const ONE_IN: u64 = 150;
 
     /// Throws away what this process receives over ROS 2, FCI and the servo bus, and what it sends, from now on.
     pub fn lose(incoming: bool, outgoing: bool) {
         INCOMING.store(incoming, Ordering::Release);
         OUTGOING.store(outgoing, Ordering::Release);
+    }
+
+    /// Changes bytes that this process sends over the servo bus, from now on.
+    pub fn change_bytes() {
+        CHANGING.store(1, Ordering::Release);
+    }
+
+    #[cfg(feature = "dynamixel")]
+    pub(crate) fn change(bytes: &mut [u8]) {
+        let mut state = CHANGING.load(Ordering::Acquire);
+        if state == 0 || bytes.is_empty() {
+            return;
+        }
+        for byte in bytes {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            if (state >> 33).is_multiple_of(ONE_IN) {
+                *byte ^= (state >> 56) as u8 | 1;
+            }
+        }
+        CHANGING.store(state | 1, Ordering::Release);
     }
 
     pub(crate) fn incoming_is_lost() -> bool {
@@ -26,6 +51,10 @@ mod switches {
 
 #[cfg(not(feature = "fault-controls"))]
 mod switches {
+    #[cfg(feature = "dynamixel")]
+    #[inline(always)]
+    pub(crate) fn change(_: &mut [u8]) {}
+
     #[inline(always)]
     pub(crate) const fn incoming_is_lost() -> bool {
         false
@@ -37,6 +66,8 @@ mod switches {
     }
 }
 
+#[cfg(feature = "dynamixel")]
+pub(crate) use switches::change;
 #[cfg(feature = "fault-controls")]
-pub use switches::lose;
+pub use switches::{change_bytes, lose};
 pub(crate) use switches::{incoming_is_lost, outgoing_is_lost};

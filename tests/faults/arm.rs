@@ -24,6 +24,10 @@ pub fn run(link: Link, port: &Path, trace: &Path) -> anyhow::Result<()> {
 #[cfg(feature = "fault-controls")]
 fn obey(line: &str) -> anyhow::Result<()> {
     let (commands, states) = match line {
+        "bytes changed" => {
+            visuomotor::transport::loss::change_bytes();
+            return Ok(());
+        }
         "commands lost" => (true, false),
         "states lost" => (false, true),
         "both lost" => (true, true),

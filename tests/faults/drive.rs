@@ -15,6 +15,7 @@ use visuomotor::episode::{
 };
 use visuomotor::kinematics::Chain;
 use visuomotor::observation::Observation;
+use visuomotor::recording::{Recorder, WriterOptions};
 use visuomotor::runtime::fake::{FakeCamera, Switches, View};
 use visuomotor::runtime::{EpisodeRequest, Station, StopFlag, Timing, WallOptions, run_episode};
 use visuomotor::safety::SafetyFilter;
@@ -22,12 +23,16 @@ use visuomotor::time::{SystemClock, Timestamp};
 
 use super::link::Link;
 use super::trace::monotonic;
+use super::witness::Witness;
 
 /// Time between decisions.
 const POLICY_PERIOD: Duration = Duration::from_millis(200);
 
 /// Where the tool goes per decision, at most \[m\].
 const STRIDE: f64 = 0.03;
+
+/// Name of the recording, beside the arm's port.
+pub const RECORDING: &str = "episode";
 
 /// The next decision takes long.
 static SLOW: AtomicBool = AtomicBool::new(false);
@@ -72,6 +77,8 @@ impl ActionSource for Sway {
 pub struct Noticing {
     last: Option<LimitReason>,
     said: bool,
+    /// Machine's time at the start of the loops' clock \[s\].
+    origin: f64,
 }
 
 impl StepSink for Noticing {
@@ -94,9 +101,10 @@ impl StepSink for Noticing {
         };
         if now != self.last {
             self.last = now;
+            let at = self.origin + tick.at.as_secs_f64();
             match now {
-                Some(reason) => event(&format!("stopped {reason:?}")),
-                None => event("resumed"),
+                Some(reason) => event_at(at, &format!("stopped {reason:?}")),
+                None => event_at(at, "resumed"),
             }
         }
         Ok(())
@@ -108,11 +116,15 @@ impl StepSink for Noticing {
 }
 
 /// A line with the machine's time. A closed terminal is no reason to fall over.
-fn event(what: &str) {
+pub fn event(what: &str) {
+    event_at(monotonic() as f64 * 1e-9, what);
+}
+
+fn event_at(at: f64, what: &str) {
     use std::io::Write;
     let mut out = std::io::stdout();
     // Whoever reads may be gone: that is one of the faults.
-    let _ = writeln!(out, "{:.6} {what}", monotonic() as f64 * 1e-9);
+    let _ = writeln!(out, "{at:.6} {what}");
     let _ = out.flush();
 }
 
@@ -173,14 +185,24 @@ pub fn start(link: Link) -> EpisodeStart {
 
 /// Drives until it is stopped, a fault ends it, or `seconds` are over.
 pub fn run(link: Link, mode: ControlMode, port: &Path, seconds: f64) -> anyhow::Result<()> {
+    // A person's terminal shows warnings.
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter(visuomotor::cli::USUAL_LOG)
+        .with_level(false)
+        .with_ansi(false)
+        .with_target(false)
+        .without_time()
+        .init();
     let stop = StopFlag::on_signals()?;
     let clock = Arc::new(SystemClock::new());
     let mut arm = link.connect(mode, port, &clock)?;
     arm.activate(visuomotor::time::Clock::now(&*clock), mode)?;
-    let (mut station, camera) = station_and_camera(link, mode, arm)?;
+    let (mut station, camera) = station_and_camera(link, mode, Box::new(Witness::new(arm)))?;
     std::thread::spawn(move || {
         for line in std::io::stdin().lines().map_while(Result::ok) {
             match line.as_str() {
+                "slow disk" => slow_disk(),
                 "slow" => SLOW.store(true, Ordering::Release),
                 "nan" => NAN.store(true, Ordering::Release),
                 "jump" => JUMP.store(true, Ordering::Release),
@@ -192,17 +214,25 @@ pub fn run(link: Link, mode: ControlMode, port: &Path, seconds: f64) -> anyhow::
     });
     event("active");
     let options = WallOptions::default();
-    let mut noticing = Noticing { last: None, said: false };
+    let origin = monotonic() as f64 * 1e-9 - visuomotor::time::Clock::now(&*clock).as_secs_f64();
+    let mut noticing = Noticing { last: None, said: false, origin };
+    let folder = port.parent().unwrap_or(Path::new("."));
+    let started_at = visuomotor::time::Clock::now(&*clock);
+    let mut recorder = Recorder::create(folder, RECORDING, WriterOptions { started_at, ..WriterOptions::default() })?;
     let request = EpisodeRequest {
         start: start(link),
         seconds,
         source: &mut Sway::new(),
-        sinks: vec![&mut noticing],
+        sinks: vec![&mut noticing, &mut recorder],
         judge: &mut Never,
         stop: &stop,
     };
     let report = run_episode(&mut station, request, Timing::Wall { clock: &clock, options: &options });
-    event(&format!("ended {:?}", report.outcome));
+    let why = match &report.outcome {
+        Outcome::Success { judge } => judge,
+        Outcome::Failure { why, .. } | Outcome::Aborted { why, .. } => why,
+    };
+    event(&format!("ended {}: {why}", report.outcome.word()));
     if let Some(fault) = &report.fault {
         event(&format!("fault {fault}"));
     }
@@ -213,3 +243,11 @@ pub fn run(link: Link, mode: ControlMode, port: &Path, seconds: f64) -> anyhow::
     event("left");
     Ok(())
 }
+
+#[cfg(feature = "fault-controls")]
+fn slow_disk() {
+    visuomotor::recording::slow_down(Duration::from_secs(1));
+}
+
+#[cfg(not(feature = "fault-controls"))]
+fn slow_disk() {}

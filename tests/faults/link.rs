@@ -94,6 +94,8 @@ impl Link {
         launch.link.port = (self == Link::WidowxDynamixel).then(|| port.to_path_buf());
         launch.link.address = (self == Link::PandaFci).then(|| "127.0.0.1".into());
         launch.control.law = self.law(mode);
+        // A watchdog on the controller's side, in the rows that have one.
+        launch.guard.address = std::env::var(super::processes::GUARD).ok();
         launch
     }
 

@@ -11,10 +11,11 @@ use std::time::Duration;
 use serde::Serialize;
 use visuomotor::action::ControlMode;
 
+use super::finding::{FLOOR, STANDING};
 use super::link::Link;
 use super::processes::{self, Process, Scratch};
 use super::trace::{self, Turn};
-use super::wall::{FLOOR, STANDING, wait_for_motion};
+use super::wall::wait_for_motion;
 
 const LINK: Link = Link::WidowxDynamixel;
 
@@ -118,10 +119,10 @@ fn measure(row: &Row, program: &'static str, python: &Path, domain: u16) -> anyh
     let scratch = Scratch::new()?;
     let _arm = processes::arm(LINK, &scratch, domain)?;
     let mut drive = match program {
-        "visuomotor" => processes::drive(LINK, ControlMode::Position, &scratch, domain, &[])?,
+        "visuomotor" => processes::drive(LINK, ControlMode::Position, &scratch, domain, &[], None)?,
         _ => processes::lerobot(python, &scratch)?,
     };
-    wait_for_motion(&scratch, LINK.joints())?;
+    wait_for_motion(&scratch, LINK.joints(), &mut drive)?;
     let at = inject(row.fault, &mut drive)?;
     std::thread::sleep(Duration::from_secs_f64(WATCHED));
     let turns = trace::read(&scratch.trace(), LINK.joints());

@@ -7,11 +7,14 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use visuomotor::action::ControlMode;
+use visuomotor::episode::Filtered;
 use visuomotor::protection::Protection;
+use visuomotor::recording::{ReadOptions, read_episode_with};
 
+use super::drive::RECORDING;
+use super::finding::names;
 use super::link::Link;
 use super::trace::monotonic;
-use super::wall::names;
 
 /// Longest wait for a process to be ready.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -23,10 +26,17 @@ pub struct Process {
 }
 
 impl Process {
-    fn start(role: &str, arguments: &[&str], domain: u16, off: &[Protection]) -> anyhow::Result<Self> {
+    fn start(
+        role: &str,
+        arguments: &[&str],
+        domain: u16,
+        off: &[Protection],
+        variables: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg(role).args(arguments);
         command.env("ROS_DOMAIN_ID", domain.to_string()).env("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST");
+        command.envs(variables.iter().copied());
         if !off.is_empty() {
             command.env("VISUOMOTOR_PROTECTION_OFF", names(off));
         }
@@ -128,6 +138,29 @@ impl Scratch {
     pub fn port(&self) -> PathBuf {
         self.folder.path().join("port")
     }
+
+    /// What the recording of the driving program holds, in words: whole where it `ended`, so far otherwise.
+    pub fn kept(&self, ended: bool) -> String {
+        let whole = self.folder.path().join(format!("{RECORDING}.mcap"));
+        let partial = self.folder.path().join(format!("{RECORDING}.mcap.partial"));
+        let path = if whole.exists() { whole } else { partial };
+        let options = ReadOptions { images: false, control_ticks: true };
+        match read_episode_with(&path, options) {
+            Err(error) => format!("nothing that can be read: {error}"),
+            Ok(episode) => {
+                let held = episode.ticks.iter().filter(|tick| matches!(tick.filtered, Filtered::Stopped(_))).count();
+                let end = match (episode.end, ended) {
+                    (Some(end), _) => format!("how it ended ({})", end.outcome.word()),
+                    (None, true) => "no end".into(),
+                    (None, false) => "it goes on".into(),
+                };
+                let gaps: u64 = episode.gaps.iter().map(|gap| gap.steps).sum();
+                let missing = if gaps > 0 { format!(" ({gaps} left out)") } else { String::new() };
+                let (steps, ticks) = (episode.steps.len(), episode.ticks.len());
+                format!("{steps} steps{missing}, {ticks} ticks, {held} of them held; {end}")
+            }
+        }
+    }
 }
 
 fn text(path: &Path) -> &str {
@@ -137,10 +170,15 @@ fn text(path: &Path) -> &str {
 /// Starts the emulated arm and waits until it is there.
 pub fn arm(link: Link, scratch: &Scratch, domain: u16) -> anyhow::Result<Process> {
     let (port, trace) = (scratch.port(), scratch.trace());
-    let mut arm = Process::start("arm", &[link.name(), text(&port), text(&trace)], domain, &[])?;
+    let mut arm = Process::start("arm", &[link.name(), text(&port), text(&trace)], domain, &[], &[])?;
     arm.wait_for("ready")?;
     Ok(arm)
 }
+
+/// What a program shows a watchdog on the controller's side.
+const TOKEN: (&str, &str) = ("VISUOMOTOR_GUARD_TOKEN", "0123456789abcdef");
+/// Where that watchdog is, for the driving program.
+pub const GUARD: &str = "VISUOMOTOR_FAULTS_GUARD";
 
 /// Starts the program that drives it and waits until the arm moves.
 pub fn drive(
@@ -149,9 +187,16 @@ pub fn drive(
     scratch: &Scratch,
     domain: u16,
     off: &[Protection],
+    guard: Option<&Process>,
 ) -> anyhow::Result<Process> {
     let port = scratch.port();
-    let mut drive = Process::start("drive", &[link.name(), &mode.to_string(), text(&port), "30"], domain, off)?;
+    let address = guard.and_then(|guard| guard.lines().iter().find_map(|line| address(line)));
+    let mut variables = vec![];
+    if let Some(address) = &address {
+        variables.extend([TOKEN, (GUARD, address.as_str())]);
+    }
+    let arguments = [link.name(), &mode.to_string(), text(&port), "60"];
+    let mut drive = Process::start("drive", &arguments, domain, off, &variables)?;
     drive.wait_for("moving")?;
     Ok(drive)
 }
@@ -165,6 +210,26 @@ pub fn lerobot(python: &Path, scratch: &Scratch) -> anyhow::Result<Process> {
     let mut drive = Process::spawn(command)?;
     drive.wait_for("moving")?;
     Ok(drive)
+}
+
+/// Starts the watchdog on the controller's side and waits until it listens.
+pub fn guard(domain: u16, off: &[Protection]) -> anyhow::Result<Process> {
+    let mut guard = Process::start("guard", &["--listen", "127.0.0.1:0"], domain, off, &[TOKEN])?;
+    guard.wait_for("guard at ")?;
+    Ok(guard)
+}
+
+/// Where a watchdog says that it listens.
+fn address(line: &str) -> Option<String> {
+    let (_, rest) = line.split_once("guard at ")?;
+    Some(rest.split(';').next()?.to_owned())
+}
+
+/// Starts the program that will command too, when it is told.
+pub fn rival(link: Link, mode: ControlMode, domain: u16) -> anyhow::Result<Process> {
+    let mut rival = Process::start("rival", &[link.name(), &mode.to_string()], domain, &[], &[])?;
+    rival.wait_for("ready")?;
+    Ok(rival)
 }
 
 /// Children of a process, by `/proc`.

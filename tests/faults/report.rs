@@ -6,21 +6,23 @@ use std::process::Command;
 
 use visuomotor::action::ControlMode;
 
+use super::finding::Finding;
 use super::simulated;
-use super::wall::Finding;
 
 /// A line for whoever watches.
 pub fn show(finding: Finding) -> Finding {
     let name = format!("{} {}: {}", finding.link, finding.mode, finding.fault);
     match (&finding.skipped, &finding.without) {
-        (Some(why), _) => println!("skip  {name}: {why}"),
+        (Some(why), None) => println!("skip  {name}: {why}"),
+        (Some(why), Some(_)) => println!("      {name}, no control: {why}"),
         (None, None) => println!("{}  {name}{}", if finding.green { "ok  " } else { "RED " }, tail(&finding)),
         (None, Some(off)) => {
-            println!(
-                "{}  {name}, control without {off}{}",
-                if finding.green { "SAFE" } else { "red " },
-                tail(&finding)
-            );
+            let what = match finding.green {
+                false if finding.speed_before.is_nan() => "NOT MEASURED",
+                false => "red ",
+                true => "SAFE",
+            };
+            println!("{what}  {name}, control without {off}{}", tail(&finding));
         }
     }
     if !finding.green && finding.skipped.is_none() && finding.without.is_none() {
@@ -34,14 +36,21 @@ pub fn show(finding: Finding) -> Finding {
 fn tail(finding: &Finding) -> String {
     let seconds = |value: Option<f64>| value.map_or("-".into(), |value| format!("{value:.3} s"));
     let why = if finding.why.is_empty() { String::new() } else { format!("; {}", finding.why) };
+    let ticks = finding.ticks_to_hold.map_or(String::new(), |ticks| format!(" (hold {ticks:.0} ticks later)"));
     format!(
-        ": {:.2} rad/s, travelled {:.3} of {:.3} rad, slower after {}, at rest after {}{why}",
+        ": {:.2} rad/s, noticed after {}{ticks}, {}slower after {}, at rest after {}, peak {:.2} rad/s{why}",
         finding.speed_before,
-        finding.travelled,
-        finding.allowed,
-        seconds(finding.noticed_after),
+        seconds(finding.detected_after),
+        way(finding).map_or(String::new(), |way| format!("travelled {way} rad, ")),
+        seconds(finding.slower_after),
         seconds(finding.rest_after),
+        finding.peak_speed,
     )
+}
+
+/// How far of how far, where that was judged.
+fn way(finding: &Finding) -> Option<String> {
+    (!finding.travelled.is_nan()).then(|| format!("{:.3} / {:.3}", finding.travelled, finding.allowed))
 }
 
 /// A control of a row in simulated time: which protection is off is read once a process.
@@ -70,23 +79,66 @@ pub fn row(fault: &str, mode: ControlMode) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Counts, writes, and fails when a row is red.
+/// Counts, writes, and fails when a row is red, or a control is safe and nobody says why.
 pub fn end(findings: &[Finding], out: Option<&Path>) -> anyhow::Result<()> {
     let rows: Vec<&Finding> = findings.iter().filter(|f| f.without.is_none()).collect();
     let skipped = rows.iter().filter(|f| f.skipped.is_some()).count();
     let green = rows.iter().filter(|f| f.skipped.is_none() && f.green).count();
     let red = rows.len() - skipped - green;
-    let controls: Vec<&Finding> = findings.iter().filter(|f| f.without.is_some() && f.skipped.is_none()).collect();
-    let safe = controls.iter().filter(|f| f.green).count();
     if let Some(folder) = out {
         write(folder, findings)?;
     }
-    if !controls.is_empty() {
-        println!("controls: {} red as they must be, {safe} safe without the protection", controls.len() - safe);
+    let controls = Controls::of(findings);
+    if findings.len() > rows.len() {
+        println!("controls: {controls}");
     }
     println!("{green} passed, {red} failed, {skipped} skipped");
     anyhow::ensure!(red == 0, "{red} rows of the fault matrix are red");
+    anyhow::ensure!(controls.unmeasured == 0, "{} controls were not measured", controls.unmeasured);
+    anyhow::ensure!(
+        controls.safe == 0,
+        "{} controls are safe without their protections: what else protects?",
+        controls.safe
+    );
     Ok(())
+}
+
+/// What became of the controls.
+#[derive(Default)]
+struct Controls {
+    red: usize,
+    safe_for_a_reason: usize,
+    safe: usize,
+    none: usize,
+    /// The row did not come to its fault: that it is red shows nothing.
+    unmeasured: usize,
+}
+
+impl Controls {
+    fn of(findings: &[Finding]) -> Self {
+        let mut controls = Self::default();
+        for control in findings.iter().filter(|f| f.without.is_some()) {
+            *match (&control.skipped, control.green) {
+                (Some(why), _) if why.starts_with("safe:") => &mut controls.safe_for_a_reason,
+                (Some(_), _) => &mut controls.none,
+                (None, false) if control.speed_before.is_nan() => &mut controls.unmeasured,
+                (None, false) => &mut controls.red,
+                (None, true) => &mut controls.safe,
+            } += 1;
+        }
+        controls
+    }
+}
+
+impl std::fmt::Display for Controls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { red, safe_for_a_reason, safe, none, unmeasured } = self;
+        write!(
+            f,
+            "{red} red as they must be, {safe_for_a_reason} safe for a stated reason, {safe} safe and nobody says why, {none} \
+             rows have none for a stated reason, {unmeasured} not measured"
+        )
+    }
 }
 
 fn write(folder: &Path, findings: &[Finding]) -> anyhow::Result<()> {
@@ -108,19 +160,29 @@ pub fn join(folder: &Path, pieces: &[&str]) -> anyhow::Result<()> {
 
 fn page(findings: &[Finding]) -> Result<String, std::fmt::Error> {
     let mut page = String::from(
-        "# Fault matrix\n\nWritten by `cargo xtask faults`, in one run or joined from pieces; not edited by hand. A row injects a fault while the arm sways and \
-         measures the emulated arm. *Travelled / allowed* is the joint that came closest to its bound: speed x (detection bound \
-         + one control period + the longest stall of the emulated arm's process) + braking distance + what its controller had \
-         already been told + 0.015 rad that the gauge cannot tell from rest. *Slower after* is when the fastest joint had lost a \
-         tenth of its speed. *Control* is the same row with its protection switched off in a test build: **red** shows that the \
-         protection matters, *safe* that something else stops the arm too (the controller's own time-out, or another check).\n\n",
+        "# Fault matrix\n\nWritten by `cargo xtask faults`, in one run or joined from pieces; not edited by hand. A row injects a \
+         fault while the arm sways and measures the emulated arm.\n\n\
+         - *Noticed after* is when the program first noticed; in brackets the control periods from there to the hold it sent (at \
+         most 2; judged where time is simulated). `-`: it was gone, or had nothing to notice.\n\
+         - *Travelled / allowed* is the joint that came closest to its bound: speed x (detection bound + one control period + \
+         the longest stall of the emulated arm's process) + braking distance + what its controller had already been told + \
+         0.015 rad that the gauge cannot tell from rest. `-`: the arm may go on, and is judged by the rest of *judged*.\n\
+         - *Judged*: *speed*: no joint faster than 1.3 x its limit, which is measured; *box*: the tool within 2 cm of its box; \
+         *steps*: no command changes by more than the arm's limits from one control period to the next, at a recovery too; \
+         *image*: no command from an action that was decided on too old an image; *way*: travelled / allowed; *rest*: every \
+         joint stood while the fault lasted; *hold*: told within 2 control periods; *push*: how far a command ran ahead; *work*: \
+         it went on as if nothing had happened.\n\
+         - *Slower after* is when the fastest joint had lost a tenth of its speed.\n\
+         - *Control* is the same row with its protections switched off in a test build: **red** shows that they matter; *safe* \
+         that the arm is safe without them, and why.\n\
+         - *Kept* is what the recording holds.\n\n",
     );
     let rows = findings.iter().filter(|f| f.without.is_none());
     let count = |of: &dyn Fn(&Finding) -> bool| rows.clone().filter(|f| of(f)).count();
     let skipped = count(&|f| f.skipped.is_some());
     let green = count(&|f| f.skipped.is_none() && f.green);
     let red = count(&|f| f.skipped.is_none() && !f.green);
-    writeln!(page, "{green} rows green, {red} red, {skipped} skipped.\n")?;
+    writeln!(page, "{green} rows green, {red} red, {skipped} skipped. Controls: {}.\n", Controls::of(findings))?;
     let mut link = "";
     for (index, finding) in findings.iter().enumerate().filter(|(_, f)| f.without.is_none()) {
         if finding.link != link {
@@ -128,41 +190,47 @@ fn page(findings: &[Finding]) -> Result<String, std::fmt::Error> {
             writeln!(page, "\n## {link}\n")?;
             writeln!(
                 page,
-                "| fault | mode | result | rad/s before | travelled / allowed \\[rad\\] | slower after \\[s\\] | at rest after \\[s\\] | peak rad/s | control | what the operator saw |"
+                "| fault | mode | result | rad/s before | noticed after \\[s\\] | travelled / allowed \\[rad\\] | slower after \\[s\\] \
+                 | at rest after \\[s\\] | peak rad/s | judged | control | what the operator saw | kept |"
             )?;
-            writeln!(page, "|---|---|---|---|---|---|---|---|---|---|")?;
+            writeln!(page, "|---|---|---|---|---|---|---|---|---|---|---|---|---|")?;
         }
-        let control =
-            findings.get(index + 1).filter(|f| f.without.is_some() || f.skipped.is_some() && f.fault == finding.fault);
-        let control = match control {
-            Some(Finding { without: Some(off), green, skipped: None, .. }) => {
-                format!("{} without {off}", if *green { "*safe*" } else { "**red**" })
-            }
-            _ => "-".into(),
-        };
         if let Some(why) = &finding.skipped {
-            writeln!(page, "| {} | {} | skipped: {why} | | | | | | | |", finding.fault, finding.mode)?;
+            writeln!(page, "| {} | {} | skipped: {why} | | | | | | | | | | |", finding.fault, finding.mode)?;
             continue;
         }
         let number = |value: Option<f64>| value.map_or("-".into(), |value| format!("{value:.3}"));
-        let seen =
-            finding.seen.iter().rev().find(|line| ["fault", "hold", "ended"].iter().any(|word| line.contains(word)));
-        let seen = seen.map_or("-".into(), |line| {
-            line.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.').trim().replace('|', "/")
-        });
+        let cell = |text: &str| if text.is_empty() { "-".into() } else { text.replace('|', "/") };
+        let ticks = finding.ticks_to_hold.map_or(String::new(), |ticks| format!(" ({ticks:.0})"));
         writeln!(
             page,
-            "| {} | {} | {} | {:.2} | {:.3} / {:.3} | {} | {} | {:.2} | {control} | {seen} |",
+            "| {} | {} | {} | {:.2} | {}{ticks} | {} | {} | {} | {:.2} | {} | {} | {} | {} |",
             finding.fault,
             finding.mode,
-            if finding.green { "green".into() } else { format!("**RED**: {}", finding.why) },
+            if finding.green { "green".into() } else { format!("**RED**: {}", cell(&finding.why)) },
             finding.speed_before,
-            finding.travelled,
-            finding.allowed,
-            number(finding.noticed_after),
+            number(finding.detected_after),
+            way(finding).unwrap_or("-".into()),
+            number(finding.slower_after),
             number(finding.rest_after),
             finding.peak_speed,
+            cell(&finding.judged),
+            control(findings.get(index + 1).filter(|f| f.without.is_some() && f.fault == finding.fault)),
+            cell(&finding.operator),
+            cell(&finding.kept),
         )?;
     }
     Ok(page)
+}
+
+/// What became of a row's control.
+fn control(finding: Option<&Finding>) -> String {
+    let Some(Finding { without: Some(off), green, skipped, speed_before, .. }) = finding else { return "-".into() };
+    match (skipped, green) {
+        (Some(why), _) if why.starts_with("safe:") => why.clone(),
+        (Some(why), _) => format!("none: {why}"),
+        (None, false) if speed_before.is_nan() => format!("not measured, without {off}"),
+        (None, false) => format!("**red** without {off}"),
+        (None, true) => format!("**SAFE** without {off}, and nobody says why"),
+    }
 }

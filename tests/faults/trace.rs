@@ -3,7 +3,7 @@
 //! Stamps are `CLOCK_MONOTONIC`, which all processes of a machine share.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -97,7 +97,24 @@ pub struct Turn {
 
 /// All turns so far; an unfinished last one is left out.
 pub fn read(path: &Path, joints: usize) -> Vec<Turn> {
-    let bytes = std::fs::read(path).unwrap_or_default();
+    turns(&std::fs::read(path).unwrap_or_default(), joints)
+}
+
+/// The newest turns, about a second of the fastest arm.
+pub fn newest(path: &Path, joints: usize) -> Vec<Turn> {
+    let size = 8 * (2 + 3 * joints) as u64;
+    let read = || -> std::io::Result<Vec<u8>> {
+        let mut file = File::open(path)?;
+        let whole = file.metadata()?.len() / size;
+        file.seek(SeekFrom::Start(whole.saturating_sub(1000) * size))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    turns(&read().unwrap_or_default(), joints)
+}
+
+fn turns(bytes: &[u8], joints: usize) -> Vec<Turn> {
     let numbers: Vec<f64> = bytes
         .chunks_exact(8)
         .map(|chunk| f64::from_le_bytes(chunk.try_into().expect("chunks of eight bytes")))

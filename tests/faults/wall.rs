@@ -6,10 +6,12 @@
 
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
 use visuomotor::action::ControlMode;
 use visuomotor::protection::Protection;
 
+use super::finding::{Finding, names};
+use super::inject::inject;
+use super::judge::judge;
 use super::link::Link;
 use super::processes::{self, Process, Scratch};
 use super::trace::{self, Turn};
@@ -37,10 +39,18 @@ pub enum Fault {
     PolicySlow,
     /// Every processor is taken by a thread of the highest real-time priority for so long \[ms\].
     Hogged(u64),
+    /// Each write of the recording takes 1 s from now on.
+    DiskSlow,
+    /// Bytes that are no message, and messages that were cut, come in by the thousand.
+    Malformed,
+    /// Another program begins to publish commands.
+    SecondCommander,
+    /// The computer of the program is gone, or the network to it: a watchdog on the controller's side is left.
+    HostLost,
 }
 
 impl Fault {
-    pub const ALL: [Fault; 16] = [
+    pub const ALL: [Fault; 20] = [
         Fault::Paused(15),
         Fault::Paused(50),
         Fault::Paused(500),
@@ -57,6 +67,10 @@ impl Fault {
         Fault::BothLost,
         Fault::PolicySlow,
         Fault::Hogged(300),
+        Fault::DiskSlow,
+        Fault::Malformed,
+        Fault::SecondCommander,
+        Fault::HostLost,
     ];
 
     pub fn words(self) -> String {
@@ -71,6 +85,12 @@ impl Fault {
             Fault::BothLost => "states and commands lost".into(),
             Fault::PolicySlow => "a decision takes 1.2 s".into(),
             Fault::Hogged(ms) => format!("all processors hogged for {ms} ms at real-time priority"),
+            Fault::DiskSlow => "each write to the disk takes 1 s".into(),
+            Fault::Malformed => "malformed packets come in".into(),
+            Fault::SecondCommander => "another program publishes commands".into(),
+            Fault::HostLost => {
+                "the program's computer or its network is lost, watchdog on the controller's side".into()
+            }
         }
     }
 
@@ -79,18 +99,22 @@ impl Fault {
         use Protection::*;
         match self {
             Fault::Paused(15 | 50) => &[EpollRetry],
-            Fault::Paused(_) | Fault::Killed => &[Guard],
+            Fault::Paused(_) | Fault::Killed | Fault::HostLost => &[Guard],
             Fault::Signal(..) => &[Signals],
             Fault::StatesLost | Fault::BothLost => &[BlindRamp, StateCheck],
             Fault::CommandsLost => &[Residual],
-            Fault::Hogged(_) => &[DeadlineBudget],
+            Fault::Hogged(_) => &[DeadlineBudget, ActionAge, Guard, GuardWatch, StateCheck, CommandDeadline],
             Fault::PolicySlow => &[ActionAge],
-            Fault::GuardKilled | Fault::ControllerKilled => &[],
+            Fault::DiskSlow => &[Recording],
+            Fault::SecondCommander => &[Protection::SecondCommander],
+            Fault::Malformed => &[PacketCheck, StateCheck],
+            Fault::GuardKilled => &[GuardWatch],
+            Fault::ControllerKilled => &[],
         }
     }
 
     /// Longest time within which the fault must have been noticed \[s\].
-    fn detection(self, link: Link) -> f64 {
+    pub fn detection(self, link: Link) -> f64 {
         let states: f64 = match link {
             // 10 Hz states.
             Link::Jaco => 0.25,
@@ -103,6 +127,9 @@ impl Fault {
             Fault::StatesLost => states,
             // The camera's oldest image and one policy period.
             Fault::PolicySlow => 0.5,
+            // Looked for five times a second, after it was discovered.
+            Fault::SecondCommander => 0.6,
+            Fault::DiskSlow | Fault::Malformed => f64::INFINITY,
             // A controller that hears nothing is stopped by its own time-out, else by the guard, or switched off by a service.
             _ => match link {
                 Link::PandaFci => 0.05,
@@ -114,97 +141,16 @@ impl Fault {
     }
 
     /// May the arm go on after it?
-    fn may_go_on(self) -> bool {
-        matches!(self, Fault::Paused(_) | Fault::Hogged(_) | Fault::PolicySlow)
+    pub fn may_go_on(self) -> bool {
+        matches!(self, Fault::Paused(_) | Fault::Hogged(_) | Fault::PolicySlow | Fault::DiskSlow | Fault::Malformed)
     }
 }
 
-/// What a row found.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Finding {
-    /// The fault in words.
-    pub fault: String,
-    /// Arm and link.
-    pub link: String,
-    /// Control mode.
-    pub mode: String,
-    /// Protection that was switched off, in a control row.
-    pub without: Option<String>,
-    /// Within the bounds?
-    pub green: bool,
-    /// Why it was not run, where it was not.
-    pub skipped: Option<String>,
-    /// Largest joint speed at the fault \[rad/s\].
-    #[serde(deserialize_with = "number")]
-    pub speed_before: f64,
-    /// Detection bound of the row \[s\].
-    #[serde(deserialize_with = "number")]
-    pub detection_bound: f64,
-    /// The fastest joint had lost a tenth of its speed \[s after the fault\].
-    pub noticed_after: Option<f64>,
-    /// Every joint stood still from then on \[s after the fault\].
-    pub rest_after: Option<f64>,
-    /// Largest joint speed after the fault \[rad/s\].
-    #[serde(deserialize_with = "number")]
-    pub peak_speed: f64,
-    /// Farthest a joint travelled after the fault \[rad\], and how far that joint might \[rad\].
-    #[serde(deserialize_with = "number")]
-    pub travelled: f64,
-    /// Bound of that joint \[rad\].
-    #[serde(deserialize_with = "number")]
-    pub allowed: f64,
-    /// Longest stall of the arm's process within the time judged \[s\].
-    #[serde(deserialize_with = "number")]
-    pub stall: f64,
-    /// What the operator saw.
-    pub seen: Vec<String>,
-    /// What failed, in words.
-    pub why: String,
-}
-
-/// As the environment variable has them.
-pub fn names(protections: &[Protection]) -> String {
-    protections.iter().map(|off| format!("{off:?}")).collect::<Vec<_>>().join(",")
-}
-
-/// A number; JSON has null for what is none.
-fn number<'de, D: serde::Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
-    Ok(Option::<f64>::deserialize(from)?.unwrap_or(f64::NAN))
-}
-
-impl Finding {
-    /// Nothing found yet.
-    pub fn new(fault: &str, link: &str, mode: ControlMode, detection_bound: f64) -> Self {
-        Self {
-            fault: fault.into(),
-            link: link.into(),
-            mode: mode.to_string(),
-            without: None,
-            green: false,
-            skipped: None,
-            speed_before: f64::NAN,
-            detection_bound,
-            noticed_after: None,
-            rest_after: None,
-            peak_speed: f64::NAN,
-            travelled: f64::NAN,
-            allowed: f64::NAN,
-            stall: f64::NAN,
-            seen: Vec::new(),
-            why: String::new(),
-        }
-    }
-}
-
-/// Joint speed that counts as standing \[rad/s\].
-pub const STANDING: f64 = 0.02;
-/// What the gauge cannot tell from rest: sag under gravity, settling of the simulated servo \[rad\].
-pub const FLOOR: f64 = 0.015;
 /// How long the arm is watched after a fault \[s\].
 const WATCHED: f64 = 2.5;
 
 /// Does the link have this row at all? Otherwise why not.
-fn left_out(fault: Fault, link: Link, mode: ControlMode) -> Option<&'static str> {
+pub fn left_out(fault: Fault, link: Link, mode: ControlMode) -> Option<&'static str> {
     let own_timeout = !matches!(link, Link::WidowxXsSdk | Link::PandaRos2Control);
     match fault {
         Fault::GuardKilled if own_timeout || mode == ControlMode::Position => {
@@ -212,9 +158,51 @@ fn left_out(fault: Fault, link: Link, mode: ControlMode) -> Option<&'static str>
         }
         Fault::PolicySlow if link != Link::Sawyer => Some("a row of the policy: run once a mode"),
         Fault::ControllerKilled => Some("with its controller the mechanics end too: there is nothing left to measure"),
-        Fault::CommandsLost | Fault::BothLost | Fault::StatesLost if cfg!(not(feature = "fault-controls")) => {
+        Fault::SecondCommander if link == Link::WidowxDynamixel => Some("a serial port is locked to one program"),
+        Fault::SecondCommander if link == Link::PandaFci => Some("a control box takes one connection"),
+        Fault::HostLost if own_timeout || mode == ControlMode::Position => Some(
+            "this link and mode needs no watchdog: its controller has a time-out or keeps its position, as when the program is killed",
+        ),
+        Fault::DiskSlow if link != Link::Sawyer => Some("a row of the disk: run once a mode"),
+        Fault::CommandsLost | Fault::BothLost | Fault::StatesLost | Fault::DiskSlow | Fault::Malformed
+            if cfg!(not(feature = "fault-controls")) =>
+        {
             Some("needs a build with the feature fault-controls")
         }
+        _ => None,
+    }
+}
+
+/// Why a row has no control: the arm is safe without any protection of ours, or what protects is not ours.
+fn no_control(fault: Fault, link: Link, mode: ControlMode) -> Option<&'static str> {
+    let own_timeout = !matches!(link, Link::WidowxXsSdk | Link::PandaRos2Control);
+    match fault {
+        Fault::Paused(15 | 50) if matches!(link, Link::WidowxDynamixel | Link::PandaFci) => Some(
+            "safe: the arm's controller itself bears so short a silence, and the link waits for nothing that a signal ends",
+        ),
+        Fault::Paused(_) | Fault::Killed | Fault::CommandsLost | Fault::BothLost
+            if own_timeout && !matches!(fault, Fault::Paused(15 | 50)) =>
+        {
+            Some("safe: the arm's controller itself stops when it hears nothing for its time-out")
+        }
+        Fault::Paused(500..) | Fault::Killed | Fault::CommandsLost | Fault::BothLost
+            if mode == ControlMode::Position =>
+        {
+            Some("safe: the arm's controller itself goes to the last position and stays")
+        }
+        Fault::StatesLost if link == Link::PandaFci => {
+            Some("safe: the control box itself ends a motion when its states are not answered")
+        }
+        Fault::Hogged(_) if matches!(link, Link::WidowxDynamixel | Link::PandaFci) => {
+            Some("safe: the arm's controller itself stops when it hears nothing for its time-out, and says so")
+        }
+        Fault::Malformed if link == Link::PandaFci => {
+            Some("its packets are checked by the library that speaks to the control box")
+        }
+        Fault::Malformed if link != Link::WidowxDynamixel => {
+            Some("its packets are checked by the middleware's library")
+        }
+        Fault::ControllerKilled => Some("no protection of ours to switch off"),
         _ => None,
     }
 }
@@ -228,8 +216,8 @@ pub fn run(fault: Fault, link: Link, mode: ControlMode, domain: u16, control: bo
     if finding.skipped.is_some() {
         return finding;
     }
-    if control && off.is_empty() {
-        finding.skipped = Some("no protection of ours to switch off".into());
+    finding.skipped = control.then(|| no_control(fault, link, mode)).flatten().map(String::from);
+    if finding.skipped.is_some() {
         return finding;
     }
     if let Err(error) = measure(fault, link, mode, domain, off, &mut finding) {
@@ -247,196 +235,120 @@ fn measure(
     off: &[Protection],
     finding: &mut Finding,
 ) -> anyhow::Result<()> {
-    let scratch = Scratch::new()?;
-    let joints = link.joints();
-    let mut arm = processes::arm(link, &scratch, domain)?;
-    let mut drive = processes::drive(link, mode, &scratch, domain, off)?;
-    wait_for_motion(&scratch, joints)?;
-    let at = inject(fault, &mut arm, &mut drive)?;
+    let mut set_up = SetUp::moving(fault, link, mode, domain, off)?;
+    let said_before = set_up.drive.lines().len();
+    let at = inject(fault, &mut set_up)?;
     watch(at + WATCHED + if let Fault::Paused(ms) = fault { ms as f64 * 1e-3 } else { 0.0 });
-    finding.seen = drive.lines();
-    let turns = trace::read(&scratch.trace(), joints);
+    finding.seen = set_up.drive.lines().split_off(said_before);
+    finding.seen.extend(set_up.guard.iter().flat_map(Process::lines));
+    let turns = trace::read(&set_up.scratch.trace(), link.joints());
     judge(fault, link, mode, &turns, at, finding)?;
-    drop(arm);
+    // It ends before its recording is looked at, and may be stopped: then it must not hear of a signal.
+    let ended = set_up.drive.ended().is_some();
+    drop(set_up.arm);
+    finding.kept = set_up.scratch.kept(ended);
+    let said = |what: &str| finding.seen.iter().any(|line| line.contains(what));
     // A control box ends a motion after 20 lost packets of a millisecond.
     let may_end = link == Link::PandaFci && fault == Fault::Paused(50);
-    if matches!(fault, Fault::Paused(15 | 50)) && off.is_empty() && !may_end {
-        let over = finding.seen.iter().any(|line| line.contains("ended"));
-        anyhow::ensure!(!over, "a short pause ended the motion: {}", finding.seen.join(" | "));
+    if matches!(fault, Fault::Paused(15 | 50)) && !may_end {
+        anyhow::ensure!(!said("ended"), "a short pause ended the motion");
     }
-    if matches!(fault, Fault::Signal(..)) && off.is_empty() {
-        anyhow::ensure!(drive.ended().is_some(), "the driving program did not end: {}", finding.seen.join(" | "));
-        anyhow::ensure!(
-            finding.seen.iter().any(|line| line.contains("hold the arm stands")),
-            "it ended without having seen the arm stand: {}",
-            finding.seen.join(" | ")
-        );
+    if matches!(fault, Fault::Hogged(_) | Fault::PolicySlow) {
+        anyhow::ensure!(finding.held_after.is_some(), "the arm was not told to hold");
+    }
+    // What is thrown away, and what somebody else waits for, holds up nobody. Packets for a control box end its motion.
+    if fault == Fault::DiskSlow || (fault == Fault::Malformed && link != Link::PandaFci) {
+        anyhow::ensure!(finding.detected_after.is_none(), "the arm held for it");
+    }
+    if matches!(fault, Fault::Signal(..)) {
+        anyhow::ensure!(ended, "the driving program did not end");
+        anyhow::ensure!(said("hold the arm stands"), "it ended without having seen the arm stand");
     }
     Ok(())
 }
 
-fn now() -> f64 {
+/// The processes of a row, with the arm swaying.
+pub struct SetUp {
+    pub arm: Process,
+    pub drive: Process,
+    /// The watchdog on the controller's side, where the row has one.
+    pub guard: Option<Process>,
+    /// Who may publish commands too, where the row has one.
+    pub rival: Option<Process>,
+    pub scratch: Scratch,
+}
+
+impl SetUp {
+    /// Starts everything and waits for a steady motion. Nothing is judged before the fault, so a set-up that a busy machine
+    /// made hold or end is made again.
+    fn moving(fault: Fault, link: Link, mode: ControlMode, domain: u16, off: &[Protection]) -> anyhow::Result<Self> {
+        // In another domain each time: a watchdog may still stay with the arm that was left.
+        let again = |domain: u16| Self::start(fault, link, mode, domain, off);
+        again(domain).or_else(|_| again(100 + domain)).or_else(|_| again(200 + domain % 33))
+    }
+
+    fn start(fault: Fault, link: Link, mode: ControlMode, domain: u16, off: &[Protection]) -> anyhow::Result<Self> {
+        let scratch = Scratch::new()?;
+        let arm = processes::arm(link, &scratch, domain)?;
+        let guard = match fault {
+            Fault::HostLost => Some(processes::guard(domain, off)?),
+            _ => None,
+        };
+        let rival = match fault {
+            Fault::SecondCommander => Some(processes::rival(link, mode, domain)?),
+            _ => None,
+        };
+        let mut drive = processes::drive(link, mode, &scratch, domain, off, guard.as_ref())?;
+        wait_for_motion(&scratch, link.joints(), &mut drive)?;
+        Ok(Self { arm, drive, guard, rival, scratch })
+    }
+}
+
+pub fn now() -> f64 {
     trace::monotonic() as f64 * 1e-9
 }
 
-fn watch(until: f64) {
+pub fn watch(until: f64) {
     while now() < until {
         std::thread::sleep(Duration::from_millis(10));
     }
 }
 
-/// Waits until the arm sways at a steady speed.
-pub fn wait_for_motion(scratch: &Scratch, joints: usize) -> anyhow::Result<()> {
+/// Newest physics turns that a motion is told from \[s\].
+const RECENT: f64 = 0.25;
+/// Slowest steady motion \[rad/s\].
+const STEADY: f64 = 0.06;
+
+/// Waits until the arm sways at a steady speed: a joint went one way over the newest quarter of a second and still goes.
+pub fn wait_for_motion(scratch: &Scratch, joints: usize, drive: &mut Process) -> anyhow::Result<()> {
     let end = Instant::now() + Duration::from_secs(15);
     loop {
-        let turns = trace::read(&scratch.trace(), joints);
-        let newest = now();
-        let recent: Vec<&Turn> = turns.iter().filter(|turn| turn.at > newest - 0.25).collect();
-        let steady = (0..joints).any(|joint| {
-            recent.len() > 15
-                && (recent.iter().all(|turn| turn.velocities[joint] > 0.06)
-                    || recent.iter().all(|turn| turn.velocities[joint] < -0.06))
-        });
-        if steady {
-            return Ok(());
+        // The newest turns only: reading all of them again and again would be a load of its own.
+        let turns = trace::newest(&scratch.trace(), joints);
+        if let Some(last) = turns.last()
+            && now() - last.at < RECENT
+        {
+            let recent: Vec<&Turn> = turns.iter().filter(|turn| turn.at > last.at - RECENT).collect();
+            let (first, span) = (recent[0], last.at - recent[0].at);
+            let steady = (0..joints).any(|joint| {
+                let way = last.positions[joint] - first.positions[joint];
+                let goes = |turn: &&&Turn| turn.velocities[joint] * way.signum() > STEADY;
+                span > 0.8 * RECENT
+                    && way.abs() > STEADY * span
+                    && goes(&&first)
+                    && goes(&&last)
+                    && 10 * recent.iter().filter(goes).count() > 9 * recent.len()
+            });
+            if steady {
+                return Ok(());
+            }
         }
-        anyhow::ensure!(Instant::now() < end, "the arm did not come to a steady motion");
+        let over = drive.ended().is_some();
+        anyhow::ensure!(
+            !over && Instant::now() < end,
+            "the arm did not come to a steady motion: {}",
+            drive.lines().split_off(drive.lines().len().saturating_sub(5)).join(" | ")
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
-}
-
-fn inject(fault: Fault, arm: &mut Process, drive: &mut Process) -> anyhow::Result<f64> {
-    Ok(match fault {
-        Fault::Paused(ms) => {
-            let at = drive.signal(libc::SIGSTOP);
-            watch(at + ms as f64 * 1e-3);
-            drive.signal(libc::SIGCONT);
-            at
-        }
-        Fault::Signal(signal, _) => drive.signal(signal),
-        Fault::Killed => drive.signal(libc::SIGKILL),
-        Fault::GuardKilled => {
-            let guards = processes::children(drive.id());
-            anyhow::ensure!(!guards.is_empty(), "the driving program started no watchdog process");
-            for guard in guards {
-                // SAFETY: kill takes no pointers; the number was just read from the kernel (kill(2)).
-                unsafe { libc::kill(guard as i32, libc::SIGKILL) };
-            }
-            now()
-        }
-        Fault::ControllerKilled => arm.signal(libc::SIGKILL),
-        Fault::StatesLost => arm.tell("states lost")?,
-        Fault::CommandsLost => arm.tell("commands lost")?,
-        Fault::BothLost => arm.tell("both lost")?,
-        Fault::PolicySlow => drive.tell("slow")?,
-        Fault::Hogged(ms) => hog(Duration::from_millis(ms))?,
-    })
-}
-
-/// Takes every processor with threads above all others; returns when it began.
-fn hog(length: Duration) -> anyhow::Result<f64> {
-    let count = std::thread::available_parallelism()?.get();
-    let begun = now();
-    let threads: Vec<_> = (0..count)
-        .map(|_| {
-            std::thread::spawn(move || {
-                let parameters = libc::sched_param { sched_priority: 90 };
-                // SAFETY: the calling thread is alive and `parameters` outlives the call (pthread_setschedparam(3)).
-                let error = unsafe { libc::pthread_setschedparam(libc::pthread_self(), libc::SCHED_FIFO, &parameters) };
-                let end = Instant::now() + length;
-                while error == 0 && Instant::now() < end {
-                    std::hint::spin_loop();
-                }
-                error
-            })
-        })
-        .collect();
-    for thread in threads {
-        let error = thread.join().map_err(|_| anyhow::anyhow!("a hog panicked"))?;
-        anyhow::ensure!(error == 0, "no real-time priority: {}", std::io::Error::from_raw_os_error(error));
-    }
-    Ok(begun)
-}
-
-fn fastest(turn: &Turn) -> f64 {
-    turn.velocities.iter().fold(0.0, |most, v| f64::max(most, v.abs()))
-}
-
-fn judge(
-    fault: Fault,
-    link: Link,
-    mode: ControlMode,
-    turns: &[Turn],
-    at: f64,
-    finding: &mut Finding,
-) -> anyhow::Result<()> {
-    let robot = link.robot();
-    let split = turns.partition_point(|turn| turn.at <= at);
-    anyhow::ensure!(split > 0 && split < turns.len(), "the trace does not cover the fault");
-    let (before, after) = (&turns[split - 1], &turns[split..]);
-    finding.speed_before = fastest(before);
-    finding.peak_speed = after.iter().map(fastest).fold(0.0, f64::max);
-    // Where a pause may be survived, only what happens until the program runs again is the fault's doing.
-    let end = match fault {
-        Fault::Paused(ms) => at + ms as f64 * 1e-3,
-        // Nobody runs meanwhile, the arm's controller neither: what it does right after counts too.
-        Fault::Hogged(ms) => at + ms as f64 * 1e-3 + 0.3,
-        // The sleep begins with the next decision.
-        Fault::PolicySlow => at + 1.2,
-        _ => f64::INFINITY,
-    };
-    let judged: Vec<&Turn> = after.iter().filter(|turn| turn.at <= end).collect();
-    anyhow::ensure!(!judged.is_empty(), "the trace does not cover the time to judge");
-    let joint = (0..before.velocities.len())
-        .max_by(|&a, &b| before.velocities[a].abs().total_cmp(&before.velocities[b].abs()))
-        .unwrap_or_default();
-    finding.noticed_after = after
-        .iter()
-        .find(|turn| turn.velocities[joint].abs() < 0.9 * before.velocities[joint].abs())
-        .map(|turn| turn.at - at);
-    let mut previous = before.at;
-    let mut stall: f64 = 0.0;
-    for turn in &judged {
-        stall = stall.max(turn.at - previous);
-        previous = turn.at;
-    }
-    finding.stall = stall;
-    let period = 1.0 / robot.robot.control_rate_hz;
-    finding.allowed = f64::INFINITY;
-    let mut share = f64::NEG_INFINITY;
-    for joint in 0..before.positions.len() {
-        // A sway may be gaining speed: within the detection time the arm is as fast as it was wished to be.
-        let detected = judged.iter().take_while(|turn| turn.at <= at + finding.detection_bound);
-        let speed = detected.map(|turn| turn.velocities[joint].abs()).fold(before.velocities[joint].abs(), f64::max);
-        let deceleration = robot.limits.joint_acceleration[joint];
-        let told = match (mode, before.mode) {
-            (ControlMode::Position, 1) => (before.goal[joint] - before.positions[joint]).abs(),
-            _ => 0.0,
-        };
-        let allowed =
-            speed * (finding.detection_bound + period + stall) + speed * speed / (2.0 * deceleration) + told + FLOOR;
-        let travelled =
-            judged.iter().map(|turn| (turn.positions[joint] - before.positions[joint]).abs()).fold(0.0, f64::max);
-        if travelled / allowed > share {
-            share = travelled / allowed;
-            (finding.travelled, finding.allowed) = (travelled, allowed);
-        }
-    }
-    let worst = share - 1.0;
-    let moving = after.iter().rposition(|turn| fastest(turn) > STANDING);
-    let rests = moving.is_none_or(|last| last + 1 < after.len() && after[after.len() - 1].at - after[last].at > 0.3);
-    finding.rest_after = rests.then(|| moving.map_or(0.0, |last| after[last].at - at));
-    let limit = |joint: usize| 1.3 * robot.limits.joint_velocity[joint];
-    let too_fast = after.iter().any(|turn| (0..turn.velocities.len()).any(|j| turn.velocities[j].abs() > limit(j)));
-    finding.why = if worst > 0.0 && !(fault.may_go_on() && finding.detection_bound >= end - at) {
-        format!("a joint travelled {:.3} rad, {:.3} were allowed", finding.travelled, finding.allowed)
-    } else if too_fast {
-        "a joint went faster than its limit".into()
-    } else if !rests && !fault.may_go_on() {
-        "the arm did not come to rest".into()
-    } else {
-        String::new()
-    };
-    finding.green = finding.why.is_empty();
-    Ok(())
 }

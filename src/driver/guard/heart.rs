@@ -13,6 +13,7 @@ use std::time::Duration;
 use super::message::{Frame, Word};
 use crate::driver::GuardFault;
 use crate::observation::JointVector;
+use crate::protection::Protection;
 use crate::time::{Clock, Timestamp};
 
 /// Time between beats.
@@ -131,6 +132,7 @@ impl Heart {
         }
         match self.shared.fault.load(Ordering::Acquire) {
             NONE => None,
+            _ if !Protection::GuardWatch.is_on() => None,
             LATE => Some(GuardFault::Late),
             TRIPPED => Some(GuardFault::Tripped),
             SILENT => Some(GuardFault::Silent),

@@ -382,7 +382,7 @@ impl<L: ArmLink> BridgeWorker for Worker<L> {
             self.looked = Some(now);
             self.rivals = self.link.rivals();
         }
-        if state.condition == Condition::Ready && self.rivals > 0 {
+        if state.condition == Condition::Ready && self.rivals > 0 && Protection::SecondCommander.is_on() {
             state.condition = Condition::SecondCommander;
         }
         if let (Condition::Ready, Some(error)) = (state.condition, self.lost) {

@@ -11,6 +11,7 @@ use crate::driver::widowx::crank;
 use crate::driver::widowx::limits::{GRIPPER_ID, JOINT_IDS, SERVOS, TOP_SPEED, servo_of_joint};
 use crate::driver::widowx::wire::dynamixel::{Instruction, registers, units};
 use crate::observation::{JointVector, Proprioception};
+use crate::protection::Protection;
 use crate::time::Timestamp;
 use crate::transport::ByteLink;
 
@@ -164,7 +165,7 @@ impl<L: ByteLink> DynamixelArm<L> {
         self.misses += 1;
         match self.measured {
             // The last whole measurement, with its own time stamp.
-            Some(last) if self.misses < MISSES => Ok(last),
+            Some(last) if self.misses < MISSES || !Protection::StateCheck.is_on() => Ok(last),
             _ => {
                 if self.misses == MISSES {
                     // From here on the goals in force are repeated with every read.
@@ -198,7 +199,7 @@ impl<L: ByteLink> DynamixelArm<L> {
                 low = low.max(before.joint_positions[joint] - reach);
                 high = high.min(before.joint_positions[joint] + reach);
             }
-            if !(position >= low && position <= high) {
+            if !(position >= low && position <= high) && Protection::StateCheck.is_on() {
                 let _ = self.stay();
                 return Err(DriverError::Implausible { joint, value: position, low, high });
             }

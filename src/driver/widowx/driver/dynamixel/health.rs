@@ -10,6 +10,7 @@ use crate::driver::DriverError;
 use crate::driver::widowx::limits::{Role, SERVOS};
 use crate::driver::widowx::wire::dynamixel::registers::{self, RAM_START, Register, TABLE_LENGTH};
 use crate::driver::widowx::wire::dynamixel::units;
+use crate::protection::Protection;
 use crate::time::Timestamp;
 use crate::transport::ByteLink;
 
@@ -71,7 +72,7 @@ impl<L: ByteLink> DynamixelArm<L> {
                 self.poll_next(servo.id);
                 let health = &mut self.health[index];
                 health.missed = health.missed.saturating_add(1);
-                let gone = health.missed >= GONE;
+                let gone = health.missed >= GONE && Protection::StateCheck.is_on();
                 return if gone { self.fail(FaultKind::ServoSilent, servo.id, 0) } else { Ok(()) };
             }
             Err(_) => return Ok(()),
@@ -108,7 +109,7 @@ impl<L: ByteLink> DynamixelArm<L> {
             return Ok(());
         }
         self.foreign_goals += 1;
-        if self.foreign_goals >= FOREIGN {
+        if self.foreign_goals >= FOREIGN && Protection::SecondCommander.is_on() {
             let _ = self.stay();
             return Err(DriverError::SecondCommander);
         }

@@ -254,7 +254,7 @@ impl XsSdkArm {
         if state.link_died || !self.bridge.alive() {
             return Err(DriverError::LinkDied);
         }
-        if state.rivals > 0 {
+        if state.rivals > 0 && Protection::SecondCommander.is_on() {
             return Err(DriverError::SecondCommander);
         }
         if let Some(fault) = state.fault {

@@ -25,6 +25,7 @@ pub fn serve(bus: &mut BusEmulator, link: &mut impl ByteLink, stop: &AtomicBool)
         if loss::outgoing_is_lost() {
             outgoing.clear();
         }
+        loss::change(&mut outgoing);
         if !outgoing.is_empty() {
             match link.write_all(&outgoing) {
                 // No reader: the bytes are lost, as on a wire.

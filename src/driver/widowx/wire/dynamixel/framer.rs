@@ -6,6 +6,7 @@
 
 use super::packet::MAX_PACKET;
 use super::{HEADER, crc16};
+use crate::protection::Protection;
 
 /// Room for a packet that is not whole yet and for what came behind it \[bytes\].
 const CAPACITY: usize = 2 * MAX_PACKET;
@@ -123,7 +124,7 @@ impl Framer {
                 return;
             }
             let crc = u16::from_le_bytes([self.buffer[end - 2], self.buffer[end - 1]]);
-            if crc16(0, &self.buffer[..end - 2]) != crc {
+            if crc16(0, &self.buffer[..end - 2]) != crc && Protection::PacketCheck.is_on() {
                 self.broken += 1;
                 self.skip(1);
                 continue;

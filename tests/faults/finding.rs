@@ -1,0 +1,113 @@
+//! What a row found, and the constants that rows are judged by.
+
+use serde::{Deserialize, Serialize};
+use visuomotor::action::ControlMode;
+use visuomotor::protection::Protection;
+
+/// Joint speed that counts as standing \[rad/s\].
+pub const STANDING: f64 = 0.02;
+/// What the gauge cannot tell from rest: sag under gravity, settling of the simulated servo \[rad\].
+pub const FLOOR: f64 = 0.015;
+/// Control periods between noticing a fault and telling the arm to hold.
+pub const MOST_TICKS: f64 = 2.0;
+
+/// What a row found.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Finding {
+    /// The fault in words.
+    pub fault: String,
+    /// Arm and link.
+    pub link: String,
+    /// Control mode.
+    pub mode: String,
+    /// Protections that were switched off, in a control row.
+    pub without: Option<String>,
+    /// Within the bounds?
+    pub green: bool,
+    /// Why it was not run, where it was not.
+    pub skipped: Option<String>,
+    /// What was judged, in words.
+    #[serde(default)]
+    pub judged: String,
+    /// Largest joint speed at the fault \[rad/s\].
+    #[serde(deserialize_with = "number")]
+    pub speed_before: f64,
+    /// Detection bound of the row \[s\].
+    #[serde(deserialize_with = "number")]
+    pub detection_bound: f64,
+    /// The program first noticed \[s after the fault\].
+    #[serde(default)]
+    pub detected_after: Option<f64>,
+    /// It told the arm to hold \[s after the fault\].
+    #[serde(default)]
+    pub held_after: Option<f64>,
+    /// Control periods between both.
+    #[serde(default)]
+    pub ticks_to_hold: Option<f64>,
+    /// The fastest joint had lost a tenth of its speed \[s after the fault\].
+    pub slower_after: Option<f64>,
+    /// Every joint stood still from then on \[s after the fault\].
+    pub rest_after: Option<f64>,
+    /// Largest joint speed after the fault \[rad/s\].
+    #[serde(deserialize_with = "number")]
+    pub peak_speed: f64,
+    /// Farthest a joint travelled after the fault \[rad\], and how far that joint might \[rad\].
+    #[serde(deserialize_with = "number")]
+    pub travelled: f64,
+    /// Bound of that joint \[rad\].
+    #[serde(deserialize_with = "number")]
+    pub allowed: f64,
+    /// Longest stall of the arm's process within the time judged \[s\].
+    #[serde(deserialize_with = "number")]
+    pub stall: f64,
+    /// The line for the operator that says most about the fault.
+    #[serde(default)]
+    pub operator: String,
+    /// Everything the operator saw.
+    pub seen: Vec<String>,
+    /// What the record kept.
+    #[serde(default)]
+    pub kept: String,
+    /// What failed, in words.
+    pub why: String,
+}
+
+/// As the environment variable has them.
+pub fn names(protections: &[Protection]) -> String {
+    protections.iter().map(|off| format!("{off:?}")).collect::<Vec<_>>().join(",")
+}
+
+/// A number; JSON has null for what is none.
+fn number<'de, D: serde::Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    Ok(Option::<f64>::deserialize(from)?.unwrap_or(f64::NAN))
+}
+
+impl Finding {
+    /// Nothing found yet.
+    pub fn new(fault: &str, link: &str, mode: ControlMode, detection_bound: f64) -> Self {
+        Self {
+            fault: fault.into(),
+            link: link.into(),
+            mode: mode.to_string(),
+            without: None,
+            green: false,
+            skipped: None,
+            judged: String::new(),
+            speed_before: f64::NAN,
+            detection_bound,
+            detected_after: None,
+            held_after: None,
+            ticks_to_hold: None,
+            slower_after: None,
+            rest_after: None,
+            peak_speed: f64::NAN,
+            travelled: f64::NAN,
+            allowed: f64::NAN,
+            stall: f64::NAN,
+            operator: String::new(),
+            seen: Vec::new(),
+            kept: String::new(),
+            why: String::new(),
+        }
+    }
+}

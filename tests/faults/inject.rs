@@ -1,0 +1,70 @@
+//! How a fault of processes, messages or machine is made to happen.
+
+use std::time::{Duration, Instant};
+
+use super::malformed;
+use super::processes;
+use super::wall::{Fault, SetUp, now, watch};
+
+/// Makes the fault happen; returns when \[s, monotonic\].
+pub fn inject(fault: Fault, set_up: &mut SetUp) -> anyhow::Result<f64> {
+    let SetUp { arm, drive, rival, .. } = set_up;
+    Ok(match fault {
+        Fault::Paused(ms) => {
+            let at = drive.signal(libc::SIGSTOP);
+            watch(at + ms as f64 * 1e-3);
+            drive.signal(libc::SIGCONT);
+            at
+        }
+        Fault::Signal(signal, _) => drive.signal(signal),
+        Fault::Killed => drive.signal(libc::SIGKILL),
+        Fault::GuardKilled => {
+            let guards = processes::children(drive.id());
+            anyhow::ensure!(!guards.is_empty(), "the driving program started no watchdog process");
+            for guard in guards {
+                // SAFETY: kill takes no pointers; the number was just read from the kernel (kill(2)).
+                unsafe { libc::kill(guard as i32, libc::SIGKILL) };
+            }
+            now()
+        }
+        Fault::ControllerKilled => arm.signal(libc::SIGKILL),
+        Fault::StatesLost => arm.tell("states lost")?,
+        Fault::CommandsLost => arm.tell("commands lost")?,
+        Fault::BothLost => arm.tell("both lost")?,
+        Fault::PolicySlow => drive.tell("slow")?,
+        Fault::DiskSlow => drive.tell("slow disk")?,
+        Fault::Malformed => malformed::send(arm, drive)?,
+        Fault::SecondCommander => {
+            let rival = rival.as_mut().ok_or_else(|| anyhow::anyhow!("the row has no second commander"))?;
+            rival.tell("publish")?
+        }
+        // It sends nothing any more, and closes nothing either.
+        Fault::HostLost => drive.signal(libc::SIGSTOP),
+        Fault::Hogged(ms) => hog(Duration::from_millis(ms))?,
+    })
+}
+
+/// Takes every processor with threads above all others; returns when it began.
+fn hog(length: Duration) -> anyhow::Result<f64> {
+    let count = std::thread::available_parallelism()?.get();
+    let begun = now();
+    let threads: Vec<_> = (0..count)
+        .map(|_| {
+            std::thread::spawn(move || {
+                let parameters = libc::sched_param { sched_priority: 90 };
+                // SAFETY: the calling thread is alive and `parameters` outlives the call (pthread_setschedparam(3)).
+                let error = unsafe { libc::pthread_setschedparam(libc::pthread_self(), libc::SCHED_FIFO, &parameters) };
+                let end = Instant::now() + length;
+                while error == 0 && Instant::now() < end {
+                    std::hint::spin_loop();
+                }
+                error
+            })
+        })
+        .collect();
+    for thread in threads {
+        let error = thread.join().map_err(|_| anyhow::anyhow!("a hog panicked"))?;
+        anyhow::ensure!(error == 0, "no real-time priority: {}", std::io::Error::from_raw_os_error(error));
+    }
+    Ok(begun)
+}

@@ -1,0 +1,134 @@
+//! What a row in real time is judged by: how far and how fast the emulated arm went, as its own process saw it.
+
+use visuomotor::action::ControlMode;
+use visuomotor::config::Robot;
+
+use super::finding::{FLOOR, Finding, STANDING};
+use super::link::Link;
+use super::trace::Turn;
+use super::wall::Fault;
+
+/// How much faster than its limit a measured joint may be: a servo's own swing, and a joint under torque is braked, not cut
+/// off \[1\].
+const OVER: f64 = 1.3;
+
+fn fastest(turn: &Turn) -> f64 {
+    turn.velocities.iter().fold(0.0, |most, v| f64::max(most, v.abs()))
+}
+
+/// Fills in the finding: measured numbers, and why it is red.
+pub fn judge(
+    fault: Fault,
+    link: Link,
+    mode: ControlMode,
+    turns: &[Turn],
+    at: f64,
+    finding: &mut Finding,
+) -> anyhow::Result<()> {
+    let robot = link.robot();
+    let split = turns.partition_point(|turn| turn.at <= at);
+    anyhow::ensure!(split > 0 && split < turns.len(), "the trace does not cover the fault");
+    let (before, after) = (&turns[split - 1], &turns[split..]);
+    finding.speed_before = fastest(before);
+    finding.peak_speed = after.iter().map(fastest).fold(0.0, f64::max);
+    // Where a pause may be survived, only what happens until the program runs again is the fault's doing.
+    let end = match fault {
+        Fault::Paused(ms) => at + ms as f64 * 1e-3,
+        // Nobody runs meanwhile, the arm's controller neither: what it does right after counts too.
+        Fault::Hogged(ms) => at + ms as f64 * 1e-3 + 0.3,
+        // The sleep begins with the next decision.
+        Fault::PolicySlow => at + 1.2,
+        _ => f64::INFINITY,
+    };
+    let judged: Vec<&Turn> = after.iter().filter(|turn| turn.at <= end).collect();
+    anyhow::ensure!(!judged.is_empty(), "the trace does not cover the time to judge");
+    let joint = (0..before.velocities.len())
+        .max_by(|&a, &b| before.velocities[a].abs().total_cmp(&before.velocities[b].abs()))
+        .unwrap_or_default();
+    finding.slower_after = after
+        .iter()
+        .find(|turn| turn.velocities[joint].abs() < 0.9 * before.velocities[joint].abs())
+        .map(|turn| turn.at - at);
+    let mut previous = before.at;
+    let mut stall: f64 = 0.0;
+    for turn in &judged {
+        stall = stall.max(turn.at - previous);
+        previous = turn.at;
+    }
+    finding.stall = stall;
+    let period = 1.0 / robot.robot.control_rate_hz;
+    finding.allowed = f64::INFINITY;
+    let mut share = f64::NEG_INFINITY;
+    for joint in 0..before.positions.len() {
+        // A sway may be gaining speed: within the detection time the arm is as fast as it was wished to be.
+        let detected = judged.iter().take_while(|turn| turn.at <= at + finding.detection_bound);
+        let speed = detected.map(|turn| turn.velocities[joint].abs()).fold(before.velocities[joint].abs(), f64::max);
+        let deceleration = robot.limits.joint_acceleration[joint];
+        let told = match (mode, before.mode) {
+            (ControlMode::Position, 1) => (before.goal[joint] - before.positions[joint]).abs(),
+            _ => 0.0,
+        };
+        let allowed =
+            speed * (finding.detection_bound + period + stall) + speed * speed / (2.0 * deceleration) + told + FLOOR;
+        let travelled =
+            judged.iter().map(|turn| (turn.positions[joint] - before.positions[joint]).abs()).fold(0.0, f64::max);
+        if travelled / allowed > share {
+            share = travelled / allowed;
+            (finding.travelled, finding.allowed) = (travelled, allowed);
+        }
+    }
+    let moving = after.iter().rposition(|turn| fastest(turn) > STANDING);
+    let rests = moving.is_none_or(|last| last + 1 < after.len() && after[after.len() - 1].at - after[last].at > 0.3);
+    finding.rest_after = rests.then(|| moving.map_or(0.0, |last| after[last].at - at));
+    notice(&robot, at, finding);
+    let limit = |joint: usize| OVER * robot.limits.joint_velocity[joint];
+    let too_fast = after.iter().any(|turn| (0..turn.velocities.len()).any(|j| !(turn.velocities[j].abs() <= limit(j))));
+    // Where the arm may go on and nobody had to notice, no way is judged that it travels.
+    let judges_way = !(fault.may_go_on() && finding.detection_bound >= end - at);
+    if !judges_way {
+        (finding.travelled, finding.allowed) = (f64::NAN, f64::NAN);
+    }
+    let mut judged = vec!["speed"];
+    judged.extend(judges_way.then_some("way"));
+    judged.extend((!fault.may_go_on()).then_some("rest"));
+    finding.judged = judged.join(", ");
+    finding.why = if judges_way && !(share <= 1.0) {
+        format!("a joint travelled {:.3} rad, {:.3} were allowed", finding.travelled, finding.allowed)
+    } else if too_fast {
+        "a joint went faster than its limit".into()
+    } else if !rests && !fault.may_go_on() {
+        "the arm did not come to rest".into()
+    } else {
+        String::new()
+    };
+    finding.green = finding.why.is_empty();
+    Ok(())
+}
+
+/// When the program noticed, when it told the arm to hold, and which of its lines says most about the fault.
+fn notice(robot: &Robot, at: f64, finding: &mut Finding) {
+    let stamped = |line: &String| {
+        let (stamp, what) = line.split_once(' ')?;
+        Some((stamp.parse::<f64>().ok()?, what.to_owned()))
+    };
+    let events: Vec<(f64, String)> = finding.seen.iter().filter_map(stamped).filter(|(when, _)| *when >= at).collect();
+    let first = |words: &[&str]| {
+        events
+            .iter()
+            .filter(|(_, what)| words.iter().any(|word| what.starts_with(word)))
+            .min_by(|a, b| a.0.total_cmp(&b.0))
+    };
+    let noticed = first(&["stopped", "complained", "told to hold", "ended"]).map(|(when, _)| *when);
+    let held = first(&["told to hold"]).map(|(when, _)| *when);
+    finding.detected_after = noticed.map(|when| when - at);
+    finding.held_after = held.map(|when| when - at);
+    finding.ticks_to_hold = noticed.zip(held).map(|(noticed, held)| (held - noticed) * robot.robot.control_rate_hz);
+    let warned = || finding.seen.iter().filter(|line| stamped(line).is_none()).find(|line| !line.trim().is_empty());
+    let after = |word: &str| first(&[word]).map(|(_, what)| what[word.len()..].trim().to_owned());
+    let says = after("fault")
+        .or_else(|| after("complained"))
+        .or_else(|| after("ended"))
+        .or_else(|| warned().map(|line| line.trim().to_owned()))
+        .or_else(|| after("stopped").map(|reason| format!("the arm holds: {reason}")));
+    finding.operator = says.into_iter().chain(after("hold")).collect::<Vec<_>>().join("; ");
+}

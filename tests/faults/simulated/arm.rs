@@ -1,0 +1,144 @@
+//! An arm over a point per joint, which is held by its drive when it is told to hold; what happened to it is kept.
+
+use std::sync::{Arc, Mutex};
+
+use visuomotor::action::{ControlMode, JointCommand};
+use visuomotor::config::Robot;
+use visuomotor::driver::{ArmDriver, Capabilities, ConnectError, Drive, DriverError, Plant, PointPlant};
+use visuomotor::observation::{JointVector, Proprioception};
+use visuomotor::time::Timestamp;
+
+use super::fault::Fault;
+
+/// Friction of a gear, so that zero torque comes to rest as a real arm does \[Nm s/rad\].
+const DAMPING: f64 = 8.0;
+
+/// One turn of the arm as it happened.
+#[derive(Clone, Copy)]
+pub struct Moment {
+    pub at: Timestamp,
+    pub positions: JointVector,
+    pub velocities: JointVector,
+    /// What the motors were told, by mode.
+    pub told: Option<JointCommand>,
+    /// Was that a hold?
+    pub held: bool,
+}
+
+/// Everything that happened to the arm.
+#[derive(Clone, Default)]
+pub struct Story {
+    pub moments: Vec<Moment>,
+    /// When it was told to hold.
+    pub holds: Vec<Timestamp>,
+}
+
+pub struct PlantArm {
+    capabilities: Capabilities,
+    plant: PointPlant,
+    fault: Fault,
+    told: Option<JointCommand>,
+    held: bool,
+    /// Where a torque drive's hold pulls to.
+    resting: Option<JointVector>,
+    story: Arc<Mutex<Story>>,
+}
+
+impl PlantArm {
+    /// At this robot's home; what happens is kept in the second.
+    pub fn new(robot: &Robot, mode: ControlMode, fault: Fault) -> (Self, Arc<Mutex<Story>>) {
+        let home = JointVector::from_slice(&robot.robot.home);
+        let story = Arc::new(Mutex::new(Story::default()));
+        let mut plant = PointPlant::at(home);
+        let limits = robot.limits.joint_velocity.iter().copied();
+        plant.speed = match fault {
+            // A servo that comes free is as fast as it can.
+            Fault::ArmBlocked => 1.2 * limits.fold(f64::INFINITY, f64::min),
+            // Otherwise it is where it is told to be, however far that is, so that a jump shows.
+            _ => 3.0 * limits.fold(0.0, f64::max),
+        };
+        plant.inertia = 3.0;
+        let capabilities = Capabilities {
+            robot: robot.robot.name.clone(),
+            driver: "simulated".into(),
+            joints: home.len(),
+            control_rate_hz: robot.robot.control_rate_hz,
+            modes: vec![mode],
+        };
+        let arm = Self { capabilities, plant, fault, told: None, held: true, resting: None, story: Arc::clone(&story) };
+        (arm, story)
+    }
+
+    fn step(&mut self, now: Timestamp) {
+        let blocked = self.fault == Fault::ArmBlocked && self.fault.on(now);
+        if let Some(told) = self.told {
+            let still = JointVector::zeros(told.joints.len());
+            let state = self.plant.sense();
+            self.plant.drive(match told.mode {
+                _ if blocked => Drive::Velocity(still),
+                ControlMode::Position => Drive::Position(told.joints),
+                ControlMode::Velocity => Drive::Velocity(told.joints),
+                ControlMode::Torque => {
+                    let mut torque = told.joints;
+                    for joint in 0..torque.len() {
+                        torque[joint] -= DAMPING * state.joint_velocities[joint];
+                        if let Some(resting) = &self.resting {
+                            torque[joint] += 100.0 * (resting[joint] - state.joint_positions[joint])
+                                - 20.0 * state.joint_velocities[joint];
+                        }
+                    }
+                    Drive::Floating(torque)
+                }
+            });
+        }
+        self.plant.advance_to(now);
+        let state = self.plant.sense();
+        self.story.lock().expect("nothing panics with it").moments.push(Moment {
+            at: now,
+            positions: state.joint_positions,
+            velocities: state.joint_velocities,
+            told: self.told,
+            held: self.held,
+        });
+    }
+}
+
+impl ArmDriver for PlantArm {
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    fn activate(&mut self, now: Timestamp, _: ControlMode) -> Result<(), DriverError> {
+        self.hold(now)
+    }
+
+    fn read(&mut self, now: Timestamp) -> Result<Proprioception, DriverError> {
+        self.step(now);
+        let mut state = self.plant.sense();
+        match self.fault {
+            Fault::StateNan if self.fault.on(now) => state.joint_positions[0] = f64::NAN,
+            Fault::StateSilent if self.fault.on(now) => return Err(DriverError::Silent),
+            _ => {}
+        }
+        Ok(state)
+    }
+
+    fn write(&mut self, _: Timestamp, command: &JointCommand) -> Result<(), DriverError> {
+        (self.told, self.held, self.resting) = (Some(*command), false, None);
+        Ok(())
+    }
+
+    fn hold(&mut self, now: Timestamp) -> Result<(), DriverError> {
+        let here = self.plant.sense().joint_positions;
+        let mode = self.told.map_or(ControlMode::Position, |told| told.mode);
+        let joints = if mode == ControlMode::Position { here } else { JointVector::zeros(here.len()) };
+        self.told = Some(JointCommand { mode, joints, gripper: 1.0 });
+        (self.held, self.resting) = (true, Some(here));
+        self.story.lock().expect("nothing panics with it").holds.push(now);
+        Ok(())
+    }
+
+    fn recover(&mut self, _: Timestamp) -> Result<(), ConnectError> {
+        Ok(())
+    }
+}
