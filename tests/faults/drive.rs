@@ -10,11 +10,12 @@ use visuomotor::action::{Action, ActionError, ActionSource, ControlMode, Decisio
 use visuomotor::config::{ControlSetting, GripperPolicy};
 use visuomotor::control::Controller;
 use visuomotor::driver::ArmDriver;
+use visuomotor::driver::ros2::TORQUE_SHARE;
 use visuomotor::episode::{
     ControlTick, EpisodeEnd, EpisodeStart, Filtered, Judge, LimitReason, Outcome, Step, StepSink,
 };
 use visuomotor::kinematics::Chain;
-use visuomotor::observation::Observation;
+use visuomotor::observation::{JointVector, Observation};
 use visuomotor::runtime::fake::FakeCamera;
 use visuomotor::runtime::{EpisodeRequest, Station, StopFlag, Timing, WallOptions, run_episode};
 use visuomotor::safety::SafetyFilter;
@@ -63,10 +64,59 @@ impl ActionSource for Sway {
     }
 }
 
+/// It is watched when the arm is told otherwise than it does.
+static WATCHED: AtomicBool = AtomicBool::new(false);
+
+/// Control ticks over which it is looked which way the arm goes.
+const BEFORE: usize = 5;
+
 /// Prints what the control loop did about a fault, once each time it changes.
 pub struct Noticing {
     last: Option<LimitReason>,
     said: bool,
+    /// Where the arm was at the last ticks.
+    way: std::collections::VecDeque<JointVector>,
+    /// The fastest joint when commands were lost, and which way it went.
+    going: Option<(usize, f64)>,
+    /// Torques that count [Nm].
+    torque: Vec<f64>,
+    /// The machine's time at the loop's zero [s].
+    zero: f64,
+}
+
+impl Noticing {
+    /// For an arm whose loop has this clock.
+    pub fn new(link: Link, clock: &SystemClock) -> Self {
+        let torque = link.robot().limits.joint_torque.iter().map(|limit| limit * TORQUE_SHARE).collect();
+        let loops = visuomotor::time::Clock::now(clock).as_secs_f64();
+        let zero = monotonic() as f64 * 1e-9 - loops;
+        Self { last: None, said: false, way: Default::default(), going: None, torque, zero }
+    }
+
+    /// Says once when an arm that does not hear any more is told to stand or to turn back.
+    fn look(&mut self, tick: &ControlTick) {
+        self.way.push_back(tick.measured);
+        if self.way.len() > BEFORE {
+            self.way.pop_front();
+        }
+        if !WATCHED.load(Ordering::Acquire) {
+            return;
+        }
+        let (joint, way) = *self.going.get_or_insert_with(|| {
+            let ways = tick.measured.iter().zip(self.way[0].iter()).map(|(now, then)| now - then);
+            ways.enumerate().max_by(|a, b| a.1.abs().total_cmp(&b.1.abs())).unwrap_or((0, 0.0))
+        });
+        let told = tick.sent.joints[joint] * way.signum();
+        let otherwise = match tick.sent.mode {
+            ControlMode::Velocity => told <= 0.0,
+            ControlMode::Torque => told <= -self.torque[joint],
+            ControlMode::Position => false,
+        };
+        if otherwise {
+            WATCHED.store(false, Ordering::Release);
+            println!("{:.6} told otherwise", self.zero + tick.at.as_secs_f64());
+        }
+    }
 }
 
 impl StepSink for Noticing {
@@ -83,6 +133,7 @@ impl StepSink for Noticing {
     }
 
     fn control_tick(&mut self, tick: &ControlTick) -> anyhow::Result<()> {
+        self.look(tick);
         let now = match tick.filtered {
             Filtered::Stopped(reason) => Some(reason),
             _ => None,
@@ -161,20 +212,26 @@ pub fn start(link: Link) -> EpisodeStart {
 }
 
 /// Drives until it is stopped, a fault ends it, or `seconds` are over.
-pub fn run(link: Link, mode: ControlMode, port: &Path, seconds: f64) -> anyhow::Result<()> {
+pub fn run(link: Link, mode: ControlMode, port: &Path, guard: Option<&str>, seconds: f64) -> anyhow::Result<()> {
     std::thread::spawn(|| {
         for line in std::io::stdin().lines().map_while(Result::ok) {
-            SLOW.store(line == "slow", Ordering::Release);
+            match line.as_str() {
+                "slow" => SLOW.store(true, Ordering::Release),
+                "watch" => WATCHED.store(true, Ordering::Release),
+                #[cfg(feature = "fault-controls")]
+                "network lost" => visuomotor::transport::loss::lose_network(),
+                other => event(&format!("the driving program does not know `{other}`")),
+            }
         }
     });
     let stop = StopFlag::on_signals()?;
     let clock = Arc::new(SystemClock::new());
-    let mut arm = link.connect(mode, port, &clock)?;
+    let mut arm = link.connect(mode, port, guard, &clock)?;
     arm.activate(visuomotor::time::Clock::now(&*clock), mode)?;
     let mut station = station(link, mode, arm)?;
     event("active");
     let options = WallOptions::default();
-    let mut noticing = Noticing { last: None, said: false };
+    let mut noticing = Noticing::new(link, &clock);
     let request = EpisodeRequest {
         start: start(link),
         seconds,

@@ -97,6 +97,11 @@ impl Link {
         launch
     }
 
+    /// Does the arm's controller go on with the last command of this mode for ever?
+    pub fn is_endless(self, mode: ControlMode) -> bool {
+        matches!(self, Link::WidowxXsSdk | Link::PandaRos2Control) && mode != ControlMode::Position
+    }
+
     /// Joints of the arm.
     pub fn joints(self) -> usize {
         self.robot().joint.len()
@@ -127,14 +132,17 @@ impl Link {
         Ok(Box::new(link::emulate(&self.launch(ControlMode::Position, port), &robot, plant, clock)?))
     }
 
-    /// Connects the driver as the program does.
+    /// Connects the driver as the program does, with the guard that listens at `guard` or one of its own.
     pub fn connect(
         self,
         mode: ControlMode,
         port: &Path,
+        guard: Option<&str>,
         clock: &Arc<SystemClock>,
     ) -> anyhow::Result<Box<dyn ArmDriver>> {
-        link::connect(&self.launch(mode, port), &self.robot(), clock)
+        let mut launch = self.launch(mode, port);
+        launch.guard.address = guard.map(String::from);
+        link::connect(&launch, &self.robot(), clock)
     }
 }
 

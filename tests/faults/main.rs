@@ -28,9 +28,9 @@ fn main() -> ExitCode {
         // The watchdog process is the program itself.
         ["guard", ..] => return ExitCode::from(visuomotor::cli::run()),
         ["arm", link, port, trace] => arm::run(Link::named(link), Path::new(port), Path::new(trace)),
-        ["drive", link, mode, port, seconds] => {
+        ["drive", link, mode, port, seconds, guard @ ..] => {
             let seconds = seconds.parse().expect("seconds are a number");
-            drive::run(Link::named(link), mode_named(mode), Path::new(port), seconds)
+            drive::run(Link::named(link), mode_named(mode), Path::new(port), guard.first().copied(), seconds)
         }
         ["row", fault, mode] => report::row(fault, mode_named(mode)),
         ["matrix", filter @ ..] => rows(filter),

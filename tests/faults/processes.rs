@@ -16,6 +16,9 @@ use super::wall::names;
 /// Longest wait for a process to be ready.
 const PATIENCE: Duration = Duration::from_secs(40);
 
+/// What a guard on the controller's host is shown.
+const TOKEN: &str = "0123456789abcdef";
+
 /// A process whose lines are kept; it is killed when this is dropped.
 pub struct Process {
     child: Child,
@@ -26,6 +29,7 @@ impl Process {
     fn start(role: &str, arguments: &[&str], domain: u16, off: &[Protection]) -> anyhow::Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg(role).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.env("VISUOMOTOR_GUARD_TOKEN", TOKEN);
         command.env("ROS_DOMAIN_ID", domain.to_string()).env("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST");
         if !off.is_empty() {
             command.env("VISUOMOTOR_PROTECTION_OFF", names(off));
@@ -144,11 +148,24 @@ pub fn drive(
     scratch: &Scratch,
     domain: u16,
     off: &[Protection],
+    guard: Option<&str>,
 ) -> anyhow::Result<Process> {
-    let port = scratch.port();
-    let mut drive = Process::start("drive", &[link.name(), &mode.to_string(), text(&port), "30"], domain, off)?;
+    let (port, mode) = (scratch.port(), mode.to_string());
+    let mut arguments = vec![link.name(), &mode, text(&port), "30"];
+    arguments.extend(guard);
+    let mut drive = Process::start("drive", &arguments, domain, off)?;
     drive.wait_for("moving")?;
     Ok(drive)
+}
+
+/// Starts a guard as on the controller's host; answers where it listens, too.
+pub fn listening_guard(domain: u16, off: &[Protection]) -> anyhow::Result<(Process, String)> {
+    let mut guard = Process::start("guard", &["--listen", "127.0.0.1:0"], domain, off)?;
+    guard.wait_for("guard at ")?;
+    let lines = guard.lines();
+    let line = lines.iter().find_map(|line| line.strip_prefix("guard at ")).unwrap_or_default();
+    let address = line.split(';').next().unwrap_or_default().to_string();
+    Ok((guard, address))
 }
 
 /// Children of a process, by `/proc`.

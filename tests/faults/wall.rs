@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use visuomotor::action::ControlMode;
+use visuomotor::driver::ros2::found_within;
 use visuomotor::protection::Protection;
 
 use super::link::Link;
@@ -33,6 +34,9 @@ pub enum Fault {
     CommandsLost,
     /// Neither arrives.
     BothLost,
+    /// The driving program's machine has no network any more: nothing of it arrives, services and beats neither. Where the
+    /// controller has no time-out of its own, a guard on its host stands by (`visuomotor guard --listen`).
+    NetworkLost,
     /// A decision takes 1.2 s: the control loop goes on with the last action.
     PolicySlow,
     /// Every processor is taken by a thread of the highest real-time priority for so long \[ms\].
@@ -40,7 +44,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub const ALL: [Fault; 16] = [
+    pub const ALL: [Fault; 17] = [
         Fault::Paused(15),
         Fault::Paused(50),
         Fault::Paused(500),
@@ -55,6 +59,7 @@ impl Fault {
         Fault::StatesLost,
         Fault::CommandsLost,
         Fault::BothLost,
+        Fault::NetworkLost,
         Fault::PolicySlow,
         Fault::Hogged(300),
     ];
@@ -69,28 +74,37 @@ impl Fault {
             Fault::StatesLost => "states lost, commands arrive".into(),
             Fault::CommandsLost => "commands lost, states arrive".into(),
             Fault::BothLost => "states and commands lost".into(),
+            Fault::NetworkLost => "network lost, guard on the controller's host where one is needed".into(),
             Fault::PolicySlow => "a decision takes 1.2 s".into(),
             Fault::Hogged(ms) => format!("all processors hogged for {ms} ms at real-time priority"),
         }
     }
 
     /// What protects against it, for the control row.
-    fn protections(self) -> &'static [Protection] {
+    fn protections(self, link: Link, mode: ControlMode) -> &'static [Protection] {
         use Protection::*;
         match self {
+            Fault::CommandsLost if link.is_endless(mode) => &[Runaway],
             Fault::Paused(15 | 50) => &[EpollRetry],
             Fault::Paused(_) | Fault::Killed => &[Guard],
+            Fault::NetworkLost if link.is_endless(mode) => &[Guard],
             Fault::Signal(..) => &[Signals],
             Fault::StatesLost | Fault::BothLost => &[BlindRamp, StateCheck],
             Fault::CommandsLost => &[Residual],
             Fault::Hogged(_) => &[DeadlineBudget],
             Fault::PolicySlow => &[ActionAge],
-            Fault::GuardKilled | Fault::ControllerKilled => &[],
+            Fault::GuardKilled | Fault::ControllerKilled | Fault::NetworkLost => &[],
         }
     }
 
-    /// Longest time within which the fault must have been noticed \[s\].
-    fn detection(self, link: Link) -> f64 {
+    /// Longest time within which the fault must have been noticed \[s\]; `speed` is the arm's then \[rad/s\].
+    ///
+    /// Commands that are lost while states arrive show only by an arm that goes on although it is told otherwise. Until then it
+    /// does what it is told, and nobody can see anything, so the time counts from then ([`told_otherwise`]). A servo may lag and
+    /// sag by `limits.following_error` and be that far off for `limits.following_time`: a joint that goes on at `v` is found
+    /// after the shorter of `following_error / v` and `following_time`, each with the blocks of 50 ms in which states are looked
+    /// at; then its controller is asked by service, which may take as long as any of its states.
+    fn detection(self, link: Link, mode: ControlMode, speed: f64) -> f64 {
         let states: f64 = match link {
             // 10 Hz states.
             Link::Jaco => 0.25,
@@ -101,6 +115,7 @@ impl Fault {
             Fault::Paused(ms @ (15 | 50)) => ms as f64 * 1e-3,
             Fault::Signal(..) => 0.02,
             Fault::StatesLost => states,
+            Fault::CommandsLost if link.is_endless(mode) => found_within(&link.robot(), mode, speed) + states,
             // The camera's oldest image and one policy period.
             Fault::PolicySlow => 0.5,
             // A controller that hears nothing is stopped by its own time-out, else by the guard, or switched off by a service.
@@ -212,7 +227,9 @@ fn left_out(fault: Fault, link: Link, mode: ControlMode) -> Option<&'static str>
         }
         Fault::PolicySlow if link != Link::Sawyer => Some("a row of the policy: run once a mode"),
         Fault::ControllerKilled => Some("with its controller the mechanics end too: there is nothing left to measure"),
-        Fault::CommandsLost | Fault::BothLost | Fault::StatesLost if cfg!(not(feature = "fault-controls")) => {
+        Fault::CommandsLost | Fault::BothLost | Fault::NetworkLost | Fault::StatesLost
+            if cfg!(not(feature = "fault-controls")) =>
+        {
             Some("needs a build with the feature fault-controls")
         }
         _ => None,
@@ -221,8 +238,8 @@ fn left_out(fault: Fault, link: Link, mode: ControlMode) -> Option<&'static str>
 
 /// Runs one row; `off` makes it a control.
 pub fn run(fault: Fault, link: Link, mode: ControlMode, domain: u16, control: bool) -> Finding {
-    let off: &[Protection] = if control { fault.protections() } else { &[] };
-    let mut finding = Finding::new(&fault.words(), link.name(), mode, fault.detection(link));
+    let off = if control { fault.protections(link, mode) } else { &[] };
+    let mut finding = Finding::new(&fault.words(), link.name(), mode, fault.detection(link, mode, f64::INFINITY));
     finding.without = control.then(|| names(off));
     finding.skipped = left_out(fault, link, mode).map(String::from);
     if finding.skipped.is_some() {
@@ -250,14 +267,24 @@ fn measure(
     let scratch = Scratch::new()?;
     let joints = link.joints();
     let mut arm = processes::arm(link, &scratch, domain)?;
-    let mut drive = processes::drive(link, mode, &scratch, domain, off)?;
+    let (mut guard, mut address) = (None, None);
+    if fault == Fault::NetworkLost && link.is_endless(mode) {
+        let (process, place) = processes::listening_guard(domain, off)?;
+        (guard, address) = (Some(process), Some(place));
+    }
+    let mut drive = processes::drive(link, mode, &scratch, domain, off, address.as_deref())?;
     wait_for_motion(&scratch, joints)?;
-    let at = inject(fault, &mut arm, &mut drive)?;
+    let mut at = inject(fault, &mut arm, &mut drive)?;
+    if fault == Fault::CommandsLost && link.is_endless(mode) {
+        at = told_otherwise(&mut drive, at)?;
+    }
     watch(at + WATCHED + if let Fault::Paused(ms) = fault { ms as f64 * 1e-3 } else { 0.0 });
     finding.seen = drive.lines();
+    finding.seen.extend(guard.as_ref().map(Process::lines).unwrap_or_default());
     let turns = trace::read(&scratch.trace(), joints);
     judge(fault, link, mode, &turns, at, finding)?;
     drop(arm);
+    drop(guard);
     // A control box ends a motion after 20 lost packets of a millisecond.
     let may_end = link == Link::PandaFci && fault == Fault::Paused(50);
     if matches!(fault, Fault::Paused(15 | 50)) && off.is_empty() && !may_end {
@@ -273,6 +300,26 @@ fn measure(
         );
     }
     Ok(())
+}
+
+/// When the driving program, which is not heard any more, told the arm to stand or to turn back; at the latest when it ended,
+/// since it tells the arm to hold then. Until then the arm did as it was told.
+fn told_otherwise(drive: &mut Process, lost: f64) -> anyhow::Result<f64> {
+    let end = lost + 6.0;
+    drive.tell("watch")?;
+    loop {
+        let lines = drive.lines();
+        let at = |what: &str| {
+            let line =
+                lines.iter().find(|line| line.split_once(' ').is_some_and(|(_, event)| event.starts_with(what)))?;
+            line.split_once(' ')?.0.parse::<f64>().ok()
+        };
+        if let Some(at) = at("told otherwise").or_else(|| at("ended")) {
+            return Ok(at.max(lost));
+        }
+        anyhow::ensure!(now() < end, "the driving program never told the arm otherwise: {}", lines.join(" | "));
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 fn now() -> f64 {
@@ -328,6 +375,7 @@ fn inject(fault: Fault, arm: &mut Process, drive: &mut Process) -> anyhow::Resul
         Fault::StatesLost => arm.tell("states lost")?,
         Fault::CommandsLost => arm.tell("commands lost")?,
         Fault::BothLost => arm.tell("both lost")?,
+        Fault::NetworkLost => drive.tell("network lost")?,
         Fault::PolicySlow => drive.tell("slow")?,
         Fault::Hogged(ms) => hog(Duration::from_millis(ms))?,
     })
@@ -375,6 +423,7 @@ fn judge(
     anyhow::ensure!(split > 0 && split < turns.len(), "the trace does not cover the fault");
     let (before, after) = (&turns[split - 1], &turns[split..]);
     finding.speed_before = fastest(before);
+    finding.detection_bound = fault.detection(link, mode, finding.speed_before);
     finding.peak_speed = after.iter().map(fastest).fold(0.0, f64::max);
     // Where a pause may be survived, only what happens until the program runs again is the fault's doing.
     let end = match fault {

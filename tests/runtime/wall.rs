@@ -170,3 +170,59 @@ fn a_posture_is_reached_in_real_time_too() {
     let arrival = go_to(&mut station, &posture, timing, &StopFlag::new()).unwrap();
     assert!(arrival.off < 0.02 && arm.holds(), "{arrival:?}");
 }
+
+/// Processors the calling thread may run on.
+fn processors() -> usize {
+    // SAFETY: an all-zero cpu_set_t is the empty set; it outlives the call, which fills it for the calling thread (0).
+    unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        assert_eq!(libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &mut set), 0);
+        libc::CPU_COUNT(&set) as usize
+    }
+}
+
+/// An arm that notes on how many processors the thread that commands it may run.
+struct Bound(Box<dyn ArmDriver>, std::sync::Arc<std::sync::Mutex<Vec<usize>>>);
+
+impl ArmDriver for Bound {
+    fn capabilities(&self) -> &Capabilities {
+        self.0.capabilities()
+    }
+    fn activate(&mut self, now: Timestamp, mode: ControlMode) -> Result<(), DriverError> {
+        self.0.activate(now, mode)
+    }
+    fn read(&mut self, now: Timestamp) -> Result<Proprioception, DriverError> {
+        self.0.read(now)
+    }
+    fn write(&mut self, now: Timestamp, command: &JointCommand) -> Result<(), DriverError> {
+        self.1.lock().unwrap().push(processors());
+        self.0.write(now, command)
+    }
+    fn hold(&mut self, now: Timestamp) -> Result<(), DriverError> {
+        self.0.hold(now)
+    }
+    fn recover(&mut self, now: Timestamp) -> Result<(), ConnectError> {
+        self.0.recover(now)
+    }
+}
+
+/// A motion to a start posture used to run on the calling thread, as if nothing had been asked of the operating system.
+#[test]
+fn a_motion_to_a_posture_has_the_control_loops_real_time_wishes_and_says_what_became_of_them() {
+    let (mut station, _, _) = station();
+    let noted = std::sync::Arc::default();
+    wrap(&mut station, |arm| Box::new(Bound(arm, std::sync::Arc::clone(&noted))));
+    let joints = *station.chain.home();
+    let posture = Posture { joints, gripper: 1.0, duration: Duration::from_millis(100) };
+    // Every process may choose among its processors; priorities are for few.
+    let realtime = Realtime { cpu: Some(0), ..Default::default() };
+    let options = WallOptions { realtime, ..PATIENT };
+    let timing = Timing::Wall { clock: &SystemClock::new(), options: &options };
+    let before = processors();
+    let arrival = go_to(&mut station, &posture, timing, &StopFlag::new()).unwrap();
+    let noted = noted.lock().unwrap();
+    assert!(!noted.is_empty() && noted.iter().all(|processors| *processors == 1), "{noted:?}");
+    assert_eq!(processors(), before, "who calls stays as it was");
+    assert_eq!(arrival.realtime.len(), 1);
+    assert!(arrival.realtime[0].granted && arrival.realtime[0].wish == "CPU 0", "{:?}", arrival.realtime);
+}
