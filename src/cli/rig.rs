@@ -194,7 +194,11 @@ impl Rig {
     fn go(&mut self, approach: &Approach, stop: &StopFlag) -> Result<(), RuntimeError> {
         let timing = Timing::Wall { clock: &self.clock, options: &self.options };
         let posture = Posture { joints: approach.to, gripper: 1.0, duration: approach.duration };
-        go_to(&mut self.station, &posture, timing, stop).map(|_| ())
+        let arrival = go_to(&mut self.station, &posture, timing, stop)?;
+        for refused in arrival.realtime.iter().filter(|one| !one.granted && !self.granted.contains(one)) {
+            say!("motion to the start: {refused}");
+        }
+        Ok(())
     }
 
     fn words(&self, error: DriverError) -> RuntimeError {

@@ -96,6 +96,16 @@ pub enum DriverError {
         /// Largest plausible value.
         high: f64,
     },
+    /// The arm goes on although it is told otherwise: its commands are lost on the way.
+    #[error(
+        "joint {joint} goes on although it is told otherwise, so commands do not reach the arm's controller: it was told to \
+         stop, and asked by its service to let go; use the hardware stop if it moves, check the network and the controller, \
+         then recover"
+    )]
+    Runaway {
+        /// Joint, counted from 0.
+        joint: usize,
+    },
     /// Somebody else commands the same arm.
     #[error(
         "somebody else commands this arm, which was told to stop and may follow the other: use the hardware stop if it \
@@ -168,6 +178,7 @@ mod tests {
             DriverError::Fault(FaultCode(1)),
             implausible,
             DriverError::SecondCommander,
+            DriverError::Runaway { joint: 2 },
         ];
         for error in unsure {
             let text = error.to_string();

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use super::control_loop::ControlLoop;
+use super::latest::LatestReader;
 use super::pace::Pacer;
-use super::schedule::{DeadlineWatch, Strain};
-use super::stop::guarded;
-use super::{RuntimeError, Station, StopFlag, Timing, latest};
+use super::schedule::{DeadlineBudget, DeadlineWatch, Strain};
+use super::stop::{guarded, message};
+use super::{Granted, RuntimeError, Station, StopFlag, Timing, latest};
 use crate::episode::{Filtered, LimitReason};
 use crate::observation::{JointVector, Proprioception};
 use crate::time::Clock;
@@ -32,7 +33,7 @@ pub struct Posture {
 }
 
 /// How a motion to a posture went.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Arrival {
     /// Largest distance of a joint from its target at the end \[rad\].
     pub off: f64,
@@ -40,10 +41,15 @@ pub struct Arrival {
     pub seconds: f64,
     /// Control ticks whose command the safety filter changed.
     pub limited: u64,
+    /// What became of the real-time wishes for the thread that commanded it; none in lockstep.
+    pub realtime: Vec<Granted>,
 }
 
 /// Moves to `posture` and waits until the arm is there and at rest, at most two seconds beyond the planned duration.
 /// Whatever happens, the arm is told to hold afterwards.
+///
+/// In real time a thread of its own commands the arm, with the same wishes to the operating system as the control loop of an
+/// episode: whoever calls is at leisure.
 pub fn go_to(
     station: &mut Station,
     posture: &Posture,
@@ -54,58 +60,96 @@ pub fn go_to(
         Timing::Lockstep { clock, stopwatch } => (clock, stopwatch, Default::default()),
         Timing::Wall { clock, options } => (clock, clock, options.budget),
     };
-    let start = clock.now();
-    let mut pacer = Pacer::new(timing, start, station.control_period);
-    let mut watch = DeadlineWatch::new(budget, station.control_period);
+    let period = station.control_period;
     // Nobody publishes actions and nobody reads the ticks here.
     let (_no_actions, actions) = latest();
-    let (state_writer, mut states) = latest();
+    let (state_writer, states) = latest();
     let (ring, _no_reader) = rtrb::RingBuffer::new(1);
     let parts = (&mut *station.arm, &mut station.controller, &mut station.safety);
-    let mut control = ControlLoop::new(parts, actions, state_writer, ring, start);
+    let control = ControlLoop::new(parts, actions, state_writer, ring, clock.now());
+    let motion = Motion { control, states, posture, timing, stop, period, budget, clock, stopwatch };
+    let Timing::Wall { options, .. } = timing else { return motion.run() };
+    let mut realtime = options.realtime.apply_to_process();
+    std::thread::scope(|scope| {
+        let commanding = std::thread::Builder::new().name("control".into()).spawn_scoped(scope, move || {
+            let granted = options.realtime.apply_to_thread();
+            (motion.run(), granted)
+        });
+        // Without a thread the closure was dropped, and the guard in it told the arm to hold.
+        let (arrived, granted) = commanding.map_err(RuntimeError::Thread)?.join().map_err(|panic| {
+            // What runs is guarded: only its end can panic.
+            RuntimeError::Panicked(message(panic.as_ref()))
+        })?;
+        realtime.extend(granted);
+        arrived.map(|arrival| Arrival { realtime, ..arrival })
+    })
+}
 
-    let mut target = posture.joints;
-    let arrived = guarded(|| {
-        loop {
-            if let Some(reason) = stop.reason() {
-                return Err(RuntimeError::Interrupted(reason));
+/// A motion to a posture, as the thread that commands it has it.
+struct Motion<'a> {
+    control: ControlLoop<'a>,
+    states: LatestReader<Proprioception>,
+    posture: &'a Posture,
+    timing: Timing<'a>,
+    stop: &'a StopFlag,
+    period: Duration,
+    budget: DeadlineBudget,
+    clock: &'a dyn Clock,
+    stopwatch: &'a dyn Clock,
+}
+
+impl Motion<'_> {
+    fn run(self) -> Result<Arrival, RuntimeError> {
+        let Self { mut control, mut states, posture, timing, stop, period, budget, clock, stopwatch } = self;
+        let start = clock.now();
+        let mut pacer = Pacer::new(timing, start, period);
+        let mut watch = DeadlineWatch::new(budget, period);
+        let mut target = posture.joints;
+        let arrived = guarded(|| {
+            loop {
+                if let Some(reason) = stop.reason() {
+                    return Err(RuntimeError::Interrupted(reason));
+                }
+                let due = pacer.next();
+                let strain = watch.after(&due);
+                if strain >= Strain::Hold {
+                    return Err(RuntimeError::deadlines(watch.lost(), budget.hold));
+                }
+                let tick = control.tick(due, strain, stopwatch)?;
+                if let Filtered::Stopped(reason) = tick.filtered {
+                    return Err(RuntimeError::Stopped(reason));
+                }
+                if control.counts.ticks == 1 {
+                    target = control.move_to(due.now, posture).map_err(RuntimeError::Stopped)?;
+                }
+                let (state, _) = states.newest(due.now).ok_or(RuntimeError::NoState)?;
+                let (joint, off) = farthest(&state, &target);
+                let elapsed = due.now.since(start);
+                let over = elapsed > posture.duration + PATIENCE;
+                let settled = elapsed >= posture.duration && off <= THERE && at_rest(&state);
+                let near_enough = off <= NEAR_ENOUGH;
+                if over && !near_enough {
+                    let limit = NEAR_ENOUGH;
+                    return Err(match tick.filtered {
+                        Filtered::Limited(LimitReason::Workspace) => {
+                            RuntimeError::OutsideWorkspace { joint, off, limit }
+                        }
+                        _ => RuntimeError::NotReached { joint, off, limit },
+                    });
+                }
+                if settled || over {
+                    let limited = control.counts.limited;
+                    return Ok(Arrival { off, seconds: elapsed.as_secs_f64(), limited, realtime: Vec::new() });
+                }
             }
-            let due = pacer.next();
-            let strain = watch.after(&due);
-            if strain >= Strain::Hold {
-                return Err(RuntimeError::deadlines(watch.lost(), budget.hold));
-            }
-            let tick = control.tick(due, strain, stopwatch)?;
-            if let Filtered::Stopped(reason) = tick.filtered {
-                return Err(RuntimeError::Stopped(reason));
-            }
-            if control.counts.ticks == 1 {
-                target = control.move_to(due.now, posture).map_err(RuntimeError::Stopped)?;
-            }
-            let (state, _) = states.newest(due.now).ok_or(RuntimeError::NoState)?;
-            let (joint, off) = farthest(&state, &target);
-            let elapsed = due.now.since(start);
-            let over = elapsed > posture.duration + PATIENCE;
-            let settled = elapsed >= posture.duration && off <= THERE && at_rest(&state);
-            let near_enough = off <= NEAR_ENOUGH;
-            if over && !near_enough {
-                let limit = NEAR_ENOUGH;
-                return Err(match tick.filtered {
-                    Filtered::Limited(LimitReason::Workspace) => RuntimeError::OutsideWorkspace { joint, off, limit },
-                    _ => RuntimeError::NotReached { joint, off, limit },
-                });
-            }
-            if settled || over {
-                return Ok(Arrival { off, seconds: elapsed.as_secs_f64(), limited: control.counts.limited });
-            }
+        });
+        let mut end = control.end(timing, Ok(()));
+        let arrived = end.and(arrived);
+        if let Some(hold) = end.hold.filter(|hold| !hold.is_confirmed()) {
+            tracing::error!("{hold}");
         }
-    });
-    let mut end = control.end(timing, Ok(()));
-    let arrived = end.and(arrived);
-    if let Some(hold) = end.hold.filter(|hold| !hold.is_confirmed()) {
-        tracing::error!("{hold}");
+        arrived
     }
-    arrived
 }
 
 /// The joint farthest from its target, and how far \[rad\]; a missing or NaN joint is infinitely far.

@@ -1,5 +1,5 @@
 //! Messages lost on purpose, each direction apart, and bytes changed: how the fault matrix makes an emulated controller deaf,
-//! mute or hard to understand.
+//! mute or hard to understand on its topics, or cuts a driving program off.
 //!
 //! Only a build with the feature `fault-controls` has the switches; in every other nothing is ever lost here.
 
@@ -13,6 +13,7 @@ mod switches {
     static CHANGING: AtomicU64 = AtomicU64::new(0);
     /// One byte in so many is changed.
     const ONE_IN: u64 = 150;
+    static NETWORK: AtomicBool = AtomicBool::new(false);
 
     /// Throws away what this process receives over ROS 2, FCI and the servo bus, and what it sends, from now on.
     pub fn lose(incoming: bool, outgoing: bool) {
@@ -40,12 +41,22 @@ mod switches {
         CHANGING.store(state | 1, Ordering::Release);
     }
 
+    /// Throws away everything of this process that would go over a network, services and a guard's beats included, from now on
+    /// and for ever.
+    pub fn lose_network() {
+        NETWORK.store(true, Ordering::Release);
+    }
+
     pub(crate) fn incoming_is_lost() -> bool {
-        INCOMING.load(Ordering::Acquire)
+        INCOMING.load(Ordering::Acquire) || network_is_lost()
     }
 
     pub(crate) fn outgoing_is_lost() -> bool {
-        OUTGOING.load(Ordering::Acquire)
+        OUTGOING.load(Ordering::Acquire) || network_is_lost()
+    }
+
+    pub(crate) fn network_is_lost() -> bool {
+        NETWORK.load(Ordering::Acquire)
     }
 }
 
@@ -64,10 +75,15 @@ mod switches {
     pub(crate) const fn outgoing_is_lost() -> bool {
         false
     }
+
+    #[inline(always)]
+    pub(crate) const fn network_is_lost() -> bool {
+        false
+    }
 }
 
 #[cfg(feature = "dynamixel")]
 pub(crate) use switches::change;
 #[cfg(feature = "fault-controls")]
-pub use switches::{change_bytes, lose};
-pub(crate) use switches::{incoming_is_lost, outgoing_is_lost};
+pub use switches::{change_bytes, lose, lose_network};
+pub(crate) use switches::{incoming_is_lost, network_is_lost, outgoing_is_lost};

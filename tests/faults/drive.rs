@@ -10,11 +10,12 @@ use visuomotor::action::{Action, ActionError, ActionSource, ControlMode, Decisio
 use visuomotor::config::{ControlSetting, GripperPolicy};
 use visuomotor::control::Controller;
 use visuomotor::driver::ArmDriver;
+use visuomotor::driver::ros2::TORQUE_SHARE;
 use visuomotor::episode::{
     ControlTick, EpisodeEnd, EpisodeStart, Filtered, Judge, LimitReason, Outcome, Step, StepSink,
 };
 use visuomotor::kinematics::Chain;
-use visuomotor::observation::Observation;
+use visuomotor::observation::{JointVector, Observation};
 use visuomotor::recording::{Recorder, WriterOptions};
 use visuomotor::runtime::fake::{FakeCamera, Switches, View};
 use visuomotor::runtime::{EpisodeRequest, Station, StopFlag, Timing, WallOptions, run_episode};
@@ -73,12 +74,59 @@ impl ActionSource for Sway {
     }
 }
 
+/// It is watched when the arm is told otherwise than it does.
+static WATCHED: AtomicBool = AtomicBool::new(false);
+
+/// Control ticks over which it is looked which way the arm goes.
+const BEFORE: usize = 5;
+
 /// Prints what the control loop did about a fault, once each time it changes.
 pub struct Noticing {
     last: Option<LimitReason>,
     said: bool,
+    /// Where the arm was at the last ticks.
+    way: std::collections::VecDeque<JointVector>,
+    /// The fastest joint when commands were lost, and which way it went.
+    going: Option<(usize, f64)>,
+    /// Torques that count \[Nm\].
+    torque: Vec<f64>,
     /// Machine's time at the start of the loops' clock \[s\].
     origin: f64,
+}
+
+impl Noticing {
+    /// For an arm whose loop has this clock.
+    pub fn new(link: Link, clock: &SystemClock) -> Self {
+        let torque = link.robot().limits.joint_torque.iter().map(|limit| limit * TORQUE_SHARE).collect();
+        let loops = visuomotor::time::Clock::now(clock).as_secs_f64();
+        let origin = monotonic() as f64 * 1e-9 - loops;
+        Self { last: None, said: false, way: Default::default(), going: None, torque, origin }
+    }
+
+    /// Says once when an arm that does not hear any more is told to stand or to turn back.
+    fn look(&mut self, tick: &ControlTick) {
+        self.way.push_back(tick.measured);
+        if self.way.len() > BEFORE {
+            self.way.pop_front();
+        }
+        if !WATCHED.load(Ordering::Acquire) {
+            return;
+        }
+        let (joint, way) = *self.going.get_or_insert_with(|| {
+            let ways = tick.measured.iter().zip(self.way[0].iter()).map(|(now, then)| now - then);
+            ways.enumerate().max_by(|a, b| a.1.abs().total_cmp(&b.1.abs())).unwrap_or((0, 0.0))
+        });
+        let told = tick.sent.joints[joint] * way.signum();
+        let otherwise = match tick.sent.mode {
+            ControlMode::Velocity => told <= 0.0,
+            ControlMode::Torque => told <= -self.torque[joint],
+            ControlMode::Position => false,
+        };
+        if otherwise {
+            WATCHED.store(false, Ordering::Release);
+            println!("{:.6} told otherwise", self.origin + tick.at.as_secs_f64());
+        }
+    }
 }
 
 impl StepSink for Noticing {
@@ -95,6 +143,7 @@ impl StepSink for Noticing {
     }
 
     fn control_tick(&mut self, tick: &ControlTick) -> anyhow::Result<()> {
+        self.look(tick);
         let now = match tick.filtered {
             Filtered::Stopped(reason) => Some(reason),
             _ => None,
@@ -206,6 +255,9 @@ pub fn run(link: Link, mode: ControlMode, port: &Path, seconds: f64) -> anyhow::
                 "slow" => SLOW.store(true, Ordering::Release),
                 "nan" => NAN.store(true, Ordering::Release),
                 "jump" => JUMP.store(true, Ordering::Release),
+                "watch" => WATCHED.store(true, Ordering::Release),
+                #[cfg(feature = "fault-controls")]
+                "network lost" => visuomotor::transport::loss::lose_network(),
                 "camera silent" => camera.silence(true),
                 "camera frozen" => camera.show(View::Still),
                 other => eprintln!("the driving program does not know `{other}`"),
@@ -214,8 +266,7 @@ pub fn run(link: Link, mode: ControlMode, port: &Path, seconds: f64) -> anyhow::
     });
     event("active");
     let options = WallOptions::default();
-    let origin = monotonic() as f64 * 1e-9 - visuomotor::time::Clock::now(&*clock).as_secs_f64();
-    let mut noticing = Noticing { last: None, said: false, origin };
+    let mut noticing = Noticing::new(link, &clock);
     let folder = port.parent().unwrap_or(Path::new("."));
     let started_at = visuomotor::time::Clock::now(&*clock);
     let mut recorder = Recorder::create(folder, RECORDING, WriterOptions { started_at, ..WriterOptions::default() })?;

@@ -31,6 +31,7 @@ pub fn inject(fault: Fault, set_up: &mut SetUp) -> anyhow::Result<f64> {
         Fault::StatesLost => arm.tell("states lost")?,
         Fault::CommandsLost => arm.tell("commands lost")?,
         Fault::BothLost => arm.tell("both lost")?,
+        Fault::NetworkLost => drive.tell("network lost")?,
         Fault::PolicySlow => drive.tell("slow")?,
         Fault::DiskSlow => drive.tell("slow disk")?,
         Fault::Malformed => malformed::send(arm, drive)?,

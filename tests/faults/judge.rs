@@ -30,6 +30,7 @@ pub fn judge(
     anyhow::ensure!(split > 0 && split < turns.len(), "the trace does not cover the fault");
     let (before, after) = (&turns[split - 1], &turns[split..]);
     finding.speed_before = fastest(before);
+    finding.detection_bound = fault.detection(link, mode, finding.speed_before);
     finding.peak_speed = after.iter().map(fastest).fold(0.0, f64::max);
     // Where a pause may be survived, only what happens until the program runs again is the fault's doing.
     let end = match fault {

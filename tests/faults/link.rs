@@ -99,6 +99,11 @@ impl Link {
         launch
     }
 
+    /// Does the arm's controller go on with the last command of this mode for ever?
+    pub fn is_endless(self, mode: ControlMode) -> bool {
+        matches!(self, Link::WidowxXsSdk | Link::PandaRos2Control) && mode != ControlMode::Position
+    }
+
     /// Joints of the arm.
     pub fn joints(self) -> usize {
         self.robot().joint.len()

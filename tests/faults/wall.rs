@@ -7,6 +7,7 @@
 use std::time::{Duration, Instant};
 
 use visuomotor::action::ControlMode;
+use visuomotor::driver::ros2::found_within;
 use visuomotor::protection::Protection;
 
 use super::finding::{Finding, names};
@@ -35,6 +36,9 @@ pub enum Fault {
     CommandsLost,
     /// Neither arrives.
     BothLost,
+    /// The driving program's machine has no network any more: nothing of it arrives, services and beats neither. Where the
+    /// controller has no time-out of its own, a guard on its host stands by (`visuomotor guard --listen`).
+    NetworkLost,
     /// A decision takes 1.2 s: the control loop goes on with the last action.
     PolicySlow,
     /// Every processor is taken by a thread of the highest real-time priority for so long \[ms\].
@@ -50,7 +54,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub const ALL: [Fault; 20] = [
+    pub const ALL: [Fault; 21] = [
         Fault::Paused(15),
         Fault::Paused(50),
         Fault::Paused(500),
@@ -65,6 +69,7 @@ impl Fault {
         Fault::StatesLost,
         Fault::CommandsLost,
         Fault::BothLost,
+        Fault::NetworkLost,
         Fault::PolicySlow,
         Fault::Hogged(300),
         Fault::DiskSlow,
@@ -83,6 +88,7 @@ impl Fault {
             Fault::StatesLost => "states lost, commands arrive".into(),
             Fault::CommandsLost => "commands lost, states arrive".into(),
             Fault::BothLost => "states and commands lost".into(),
+            Fault::NetworkLost => "network lost, guard on the controller's host where one is needed".into(),
             Fault::PolicySlow => "a decision takes 1.2 s".into(),
             Fault::Hogged(ms) => format!("all processors hogged for {ms} ms at real-time priority"),
             Fault::DiskSlow => "each write to the disk takes 1 s".into(),
@@ -95,11 +101,13 @@ impl Fault {
     }
 
     /// What protects against it, for the control row.
-    fn protections(self) -> &'static [Protection] {
+    fn protections(self, link: Link, mode: ControlMode) -> &'static [Protection] {
         use Protection::*;
         match self {
+            Fault::CommandsLost if link.is_endless(mode) => &[Runaway],
             Fault::Paused(15 | 50) => &[EpollRetry],
             Fault::Paused(_) | Fault::Killed | Fault::HostLost => &[Guard],
+            Fault::NetworkLost if link.is_endless(mode) => &[Guard],
             Fault::Signal(..) => &[Signals],
             Fault::StatesLost | Fault::BothLost => &[BlindRamp, StateCheck],
             Fault::CommandsLost => &[Residual],
@@ -109,12 +117,18 @@ impl Fault {
             Fault::SecondCommander => &[Protection::SecondCommander],
             Fault::Malformed => &[PacketCheck, StateCheck],
             Fault::GuardKilled => &[GuardWatch],
-            Fault::ControllerKilled => &[],
+            Fault::ControllerKilled | Fault::NetworkLost => &[],
         }
     }
 
-    /// Longest time within which the fault must have been noticed \[s\].
-    pub fn detection(self, link: Link) -> f64 {
+    /// Longest time within which the fault must have been noticed \[s\]; `speed` is the arm's then \[rad/s\].
+    ///
+    /// Commands that are lost while states arrive show only by an arm that goes on although it is told otherwise. Until then it
+    /// does what it is told, and nobody can see anything, so the time counts from then ([`told_otherwise`]). A servo may lag and
+    /// sag by `limits.following_error` and be that far off for `limits.following_time`: a joint that goes on at `v` is found
+    /// after the shorter of `following_error / v` and `following_time`, each with the blocks of 50 ms in which states are looked
+    /// at; then its controller is asked by service, which may take as long as any of its states.
+    pub fn detection(self, link: Link, mode: ControlMode, speed: f64) -> f64 {
         let states: f64 = match link {
             // 10 Hz states.
             Link::Jaco => 0.25,
@@ -125,6 +139,7 @@ impl Fault {
             Fault::Paused(ms @ (15 | 50)) => ms as f64 * 1e-3,
             Fault::Signal(..) => 0.02,
             Fault::StatesLost => states,
+            Fault::CommandsLost if link.is_endless(mode) => found_within(&link.robot(), mode, speed) + states,
             // The camera's oldest image and one policy period.
             Fault::PolicySlow => 0.5,
             // Looked for five times a second, after it was discovered.
@@ -164,7 +179,12 @@ pub fn left_out(fault: Fault, link: Link, mode: ControlMode) -> Option<&'static 
             "this link and mode needs no watchdog: its controller has a time-out or keeps its position, as when the program is killed",
         ),
         Fault::DiskSlow if link != Link::Sawyer => Some("a row of the disk: run once a mode"),
-        Fault::CommandsLost | Fault::BothLost | Fault::StatesLost | Fault::DiskSlow | Fault::Malformed
+        Fault::CommandsLost
+        | Fault::BothLost
+        | Fault::NetworkLost
+        | Fault::StatesLost
+        | Fault::DiskSlow
+        | Fault::Malformed
             if cfg!(not(feature = "fault-controls")) =>
         {
             Some("needs a build with the feature fault-controls")
@@ -209,8 +229,8 @@ fn no_control(fault: Fault, link: Link, mode: ControlMode) -> Option<&'static st
 
 /// Runs one row; `off` makes it a control.
 pub fn run(fault: Fault, link: Link, mode: ControlMode, domain: u16, control: bool) -> Finding {
-    let off: &[Protection] = if control { fault.protections() } else { &[] };
-    let mut finding = Finding::new(&fault.words(), link.name(), mode, fault.detection(link));
+    let off = if control { fault.protections(link, mode) } else { &[] };
+    let mut finding = Finding::new(&fault.words(), link.name(), mode, fault.detection(link, mode, f64::INFINITY));
     finding.without = control.then(|| names(off));
     finding.skipped = left_out(fault, link, mode).map(String::from);
     if finding.skipped.is_some() {
@@ -237,7 +257,10 @@ fn measure(
 ) -> anyhow::Result<()> {
     let mut set_up = SetUp::moving(fault, link, mode, domain, off)?;
     let said_before = set_up.drive.lines().len();
-    let at = inject(fault, &mut set_up)?;
+    let mut at = inject(fault, &mut set_up)?;
+    if fault == Fault::CommandsLost && link.is_endless(mode) {
+        at = told_otherwise(&mut set_up.drive, at)?;
+    }
     watch(at + WATCHED + if let Fault::Paused(ms) = fault { ms as f64 * 1e-3 } else { 0.0 });
     finding.seen = set_up.drive.lines().split_off(said_before);
     finding.seen.extend(set_up.guard.iter().flat_map(Process::lines));
@@ -292,6 +315,7 @@ impl SetUp {
         let arm = processes::arm(link, &scratch, domain)?;
         let guard = match fault {
             Fault::HostLost => Some(processes::guard(domain, off)?),
+            Fault::NetworkLost if link.is_endless(mode) => Some(processes::guard(domain, off)?),
             _ => None,
         };
         let rival = match fault {
@@ -301,6 +325,26 @@ impl SetUp {
         let mut drive = processes::drive(link, mode, &scratch, domain, off, guard.as_ref())?;
         wait_for_motion(&scratch, link.joints(), &mut drive)?;
         Ok(Self { arm, drive, guard, rival, scratch })
+    }
+}
+
+/// When the driving program, which is not heard any more, told the arm to stand or to turn back; at the latest when it ended,
+/// since it tells the arm to hold then. Until then the arm did as it was told.
+fn told_otherwise(drive: &mut Process, lost: f64) -> anyhow::Result<f64> {
+    let end = lost + 6.0;
+    drive.tell("watch")?;
+    loop {
+        let lines = drive.lines();
+        let at = |what: &str| {
+            let line =
+                lines.iter().find(|line| line.split_once(' ').is_some_and(|(_, event)| event.starts_with(what)))?;
+            line.split_once(' ')?.0.parse::<f64>().ok()
+        };
+        if let Some(at) = at("told otherwise").or_else(|| at("ended")) {
+            return Ok(at.max(lost));
+        }
+        anyhow::ensure!(now() < end, "the driving program never told the arm otherwise: {}", lines.join(" | "));
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

@@ -1,5 +1,6 @@
 //! The guard: what it does when the program is gone, suspended, in order, or when it goes itself.
 
+use visuomotor::driver::widowx::emulator::xs_sdk::Fault;
 use visuomotor::driver::{DriverError, GuardFault};
 
 use super::*;
@@ -35,6 +36,19 @@ fn kill_9_of_a_program_that_turns_a_panda_leaves_it_standing() {
 #[test]
 fn kill_9_of_a_program_that_pushes_a_panda_leaves_it_standing() {
     killed(Arm::Panda, ControlMode::Torque);
+}
+
+/// The guard's zeros are lost like the program's commands: it stops the servos by service.
+#[test]
+fn kill_9_while_commands_are_lost_leaves_a_widowx_standing() {
+    let bench = Bench::new(Arm::WidowX);
+    let driver = bench.drive(ControlMode::Velocity, "process");
+    let Emulator::WidowX(node) = &bench.emulator else { unreachable!("a WidowX") };
+    node.inject(Fault::LostCommands(true));
+    let from = bench.at();
+    driver.signal(libc::SIGKILL);
+    let far = bench.comes_to_rest(from);
+    assert!(far < FAR, "it went on for {far} rad");
 }
 
 /// What the guard is there for: the same without it.

@@ -10,9 +10,9 @@ use visuomotor::driver::guard::Guarding;
 use visuomotor::driver::widowx::driver::{GripperDrive, XsSdkArm, XsSdkOptions, check_node};
 use visuomotor::driver::widowx::emulator::xs_sdk::{Fault, ReceivedCommand, XsSdk};
 use visuomotor::driver::widowx::limits::JOINTS;
-use visuomotor::driver::{ArmDriver, ConnectError, DriverError, Grade, PointPlant};
-use visuomotor::observation::JointVector;
-use visuomotor::time::{Clock, SystemClock};
+use visuomotor::driver::{ArmDriver, ConnectError, Drive, DriverError, Grade, Plant, PointPlant};
+use visuomotor::observation::{JointVector, Proprioception};
+use visuomotor::time::{Clock, SystemClock, Timestamp};
 use visuomotor::transport::ros2::messages::interbotix::JointGroupCommand;
 use visuomotor::transport::ros2::messages::sensor::{Image, JointState};
 use visuomotor::transport::ros2::{Qos, RosNode, RosSettings};
@@ -50,8 +50,11 @@ impl Bench {
     }
 
     fn power_on(&mut self, at: [f64; 6]) {
+        self.power_on_with(Box::new(PointPlant::at(JointVector::from_slice(&at))));
+    }
+
+    fn power_on_with(&mut self, plant: Box<dyn Plant>) {
         let node = RosNode::start(self.settings("xs_sdk")).unwrap();
-        let plant = Box::new(PointPlant::at(JointVector::from_slice(&at)));
         let emulator = XsSdk::start(&node, &widowx(), plant, self.clock.clone()).unwrap();
         self.emulator = Some((emulator, node));
     }
@@ -387,7 +390,7 @@ fn changing_the_mode_says_nothing_of_the_old_one_in_the_new_one() {
     let mut arm = XsSdkArm::connect(&widowx(), options, bench.clock.clone()).unwrap();
     for mode in [ControlMode::Velocity, ControlMode::Position, ControlMode::Velocity, ControlMode::Position] {
         arm.activate(bench.clock.now(), mode).unwrap();
-        bench.node().slow_services(Duration::from_millis(150));
+        bench.node().slow_bus(Duration::from_millis(20));
         let still = if mode == ControlMode::Velocity { JointVector::zeros(6) } else { JointVector::from_slice(&START) };
         bench.send(&mut arm, &JointCommand { mode, joints: still, gripper: 1.0 });
     }
@@ -399,15 +402,50 @@ fn changing_the_mode_says_nothing_of_the_old_one_in_the_new_one() {
     }
 }
 
-/// A servo dies while the arm moves: how many states later is it known? At 100 Hz, 25 are a quarter of a second.
+/// A point that carries its weight on shoulder and elbow, as an arm does.
+struct Loaded(PointPlant);
+
+impl Plant for Loaded {
+    fn joints(&self) -> usize {
+        self.0.joints()
+    }
+    fn drive(&mut self, drive: Drive) {
+        self.0.drive(drive);
+    }
+    fn drive_gripper(&mut self, fraction: f64) {
+        self.0.drive_gripper(fraction);
+    }
+    fn advance_to(&mut self, now: Timestamp) {
+        self.0.advance_to(now);
+    }
+    fn sense(&self) -> Proprioception {
+        let mut sensed = self.0.sense();
+        sensed.joint_efforts = JointVector::from_slice(&[0.0, 2.0, 1.0, 0.0, 0.0, 0.0]);
+        sensed
+    }
+}
+
+/// A servo dies: how many states later is it known? They come at 100 Hz while the USB adapter's latency is 1 ms; at 16 ms, where a
+/// register and a state take 17 ms each and alternate, seven of them are a quarter of a second.
 #[test]
-fn a_servo_error_is_known_within_twenty_five_states() {
-    for (read, mode) in [(5, ControlMode::Position), (5, ControlMode::Velocity)] {
-        let bench = Bench::new(START);
-        bench.node().slow_services(Duration::from_millis(read));
+fn a_servo_error_is_known_within_a_quarter_of_a_second_at_either_latency() {
+    let (fast, slow) = ((1, 25), (17, 7));
+    for ((bus, most), servo, mode) in [
+        (fast, 1, ControlMode::Position),
+        (fast, 0, ControlMode::Velocity),
+        (slow, 1, ControlMode::Velocity),
+        (slow, 1, ControlMode::Position),
+        // It carries nothing and does not move: nothing but its register says so.
+        (slow, 0, ControlMode::Position),
+        (slow, 3, ControlMode::Velocity),
+    ] {
+        let mut bench = Bench::new(START);
+        bench.power_off();
+        bench.power_on_with(Box::new(Loaded(PointPlant::at(JointVector::from_slice(&START)))));
         let options = XsSdkOptions { health_period: 0.1, ..bench.options() };
         let mut arm = XsSdkArm::connect(&widowx(), options, bench.clock.clone()).unwrap();
         arm.activate(bench.clock.now(), mode).unwrap();
+        bench.node().slow_bus(Duration::from_millis(bus));
         let mut joints =
             if mode == ControlMode::Position { JointVector::from_slice(&START) } else { JointVector::zeros(6) };
         let mut measured = arm.read(bench.clock.now()).unwrap().measured_at;
@@ -417,11 +455,11 @@ fn a_servo_error_is_known_within_twenty_five_states() {
                 Ok(state) if state.measured_at > measured => {
                     measured = state.measured_at;
                     states += 1;
-                    joints[1] = if mode == ControlMode::Position { joints[1] + 0.005 } else { 0.3 };
+                    joints[1] = if mode == ControlMode::Position { joints[1] + 0.002 } else { 0.3 };
                     arm.write(bench.clock.now(), &JointCommand { mode, joints, gripper: 1.0 }).unwrap();
-                    if states == 60 {
-                        died = Some(bench.node().published());
-                        bench.node().inject(Fault::Hardware(1, 1 << 5));
+                    if states == 40 {
+                        died = Some((bench.node().published(), Instant::now()));
+                        bench.node().inject(Fault::Hardware(servo, 1 << 5));
                     }
                 }
                 Ok(_) => {}
@@ -430,27 +468,71 @@ fn a_servo_error_is_known_within_twenty_five_states() {
             }
             known.is_some()
         });
-        let states = known.unwrap() - died.expect("a fault before one was made");
-        println!("a servo error in {mode} mode was known after {states} states, reads take {read} ms");
-        assert!(states <= 25, "{mode}: known after {states} states");
+        let (then, at) = died.expect("a fault before one was made");
+        let (states, ms) = (known.unwrap() - then, at.elapsed().as_millis());
+        println!("{bus} ms bus, servo {servo}, {mode} mode: known after {states} states, {ms} ms");
+        assert!(states <= most, "{bus} ms bus, servo {servo}, {mode} mode: known after {states} states, {ms} ms");
     }
+}
+
+/// Commands are lost on their topic while states arrive, and the node turns on at the last velocity: the arm is stopped by service.
+#[test]
+fn an_arm_that_does_not_hear_its_topic_is_stopped_by_service() {
+    let bench = Bench::new(START);
+    let mut arm = bench.connect();
+    arm.activate(bench.clock.now(), ControlMode::Velocity).unwrap();
+    let mut turning = JointVector::zeros(6);
+    turning[0] = 0.5;
+    bench.send(&mut arm, &JointCommand::velocity(turning, 1.0));
+    bench.node().inject(Fault::LostCommands(true));
+    // It does what it was told last, which is what it is told: nothing can be seen of the loss.
+    let begun = bench.node().positions()[0];
+    until("it turns on", || {
+        arm.write(bench.clock.now(), &JointCommand::velocity(turning, 1.0)).unwrap();
+        bench.node().positions()[0] > begun + 0.2
+    });
+    arm.hold(bench.clock.now()).unwrap();
+    let mut found = None;
+    until("the loss is noticed", || {
+        found = arm.read(bench.clock.now()).err();
+        found.is_some()
+    });
+    assert_eq!(found, Some(DriverError::Runaway { joint: 0 }));
+    assert!(found.unwrap().to_string().contains("hardware stop"));
+    let (mut last, mut since) = (bench.node().positions()[0], Instant::now());
+    until("it stands", || {
+        let at = bench.node().positions()[0];
+        if at != last {
+            (last, since) = (at, Instant::now());
+        }
+        since.elapsed() > Duration::from_millis(500)
+    });
+    assert!(bench.node().torque(), "an arm without torque falls");
+    // Heard again, it is commanded again once it recovered and was activated.
+    bench.node().inject(Fault::LostCommands(false));
+    arm.recover(bench.clock.now()).unwrap_or_else(|error| panic!("{error}"));
+    arm.activate(bench.clock.now(), ControlMode::Velocity).unwrap();
+    bench.send(&mut arm, &JointCommand::velocity(turning, 1.0));
+    until("it turns", || bench.node().positions()[0] > last + 0.05);
 }
 
 /// The states that a register read keeps back are no silence; those that nothing keeps back are.
 #[test]
 fn a_register_read_is_no_silence() {
     let bench = Bench::new(START);
-    bench.node().slow_services(Duration::from_millis(150));
-    // Without the read's excuse a tenth of all looks would find silence; what a busy machine adds is granted.
-    let options = XsSdkOptions { silence: 0.06, health_period: 0.1, ..bench.options() };
+    // Without the read's excuse a quarter of all looks would find silence; what a busy machine adds is granted.
+    let options = XsSdkOptions { silence: 0.03, health_period: 0.1, ..bench.options() };
     let mut arm = XsSdkArm::connect(&widowx(), options, bench.clock.clone()).unwrap();
+    bench.node().slow_bus(Duration::from_millis(20));
     until("activation", || arm.activate(bench.clock.now(), ControlMode::Position).is_ok());
-    let reads = bench.node().register_reads();
+    // The first reads are not known to be slow.
+    let reads = bench.node().register_reads() + 10;
+    until("ten reads", || bench.node().register_reads() >= reads);
     let (mut silent, mut turns) = (0, 0);
-    until("three reads", || {
+    until("thirty reads", || {
         turns += 1;
         silent += u32::from(arm.read(bench.clock.now()) == Err(DriverError::Silent));
-        bench.node().register_reads() >= reads + 3
+        bench.node().register_reads() >= reads + 30
     });
     assert!(silent * 20 <= turns, "{silent} of {turns} looks found silence");
 }

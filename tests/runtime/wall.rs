@@ -1,5 +1,6 @@
 //! Real time: counts and order only, never how long something took.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use visuomotor::driver::DriverError;
@@ -149,4 +150,41 @@ fn a_posture_is_reached_in_real_time_too() {
     let timing = Timing::Wall { clock: &SystemClock::new(), options: &PATIENT };
     let arrival = go_to(&mut station, &posture, timing, &StopFlag::new()).unwrap();
     assert!(arrival.off < 0.02 && arm.holds(), "{arrival:?}");
+}
+
+/// Processors the calling thread may run on.
+fn processors() -> usize {
+    // SAFETY: an all-zero cpu_set_t is the empty set; it outlives the call, which fills it for the calling thread (0).
+    unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        assert_eq!(libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &mut set), 0);
+        libc::CPU_COUNT(&set) as usize
+    }
+}
+
+/// A motion to a start posture used to run on the calling thread, as if nothing had been asked of the operating system.
+#[test]
+fn a_motion_to_a_posture_has_the_control_loops_real_time_wishes_and_says_what_became_of_them() {
+    let (mut station, _, _) = station();
+    let noted = Arc::new(Mutex::new(Vec::new()));
+    let notes = Arc::clone(&noted);
+    let note = move |_: Timestamp, call: Call<'_>| {
+        if matches!(call, Call::Write(_)) {
+            notes.lock().unwrap().push(processors());
+        }
+    };
+    wrap(&mut station, |arm| Box::new(SeenArm::new(arm, note)));
+    let joints = *station.chain.home();
+    let posture = Posture { joints, gripper: 1.0, duration: Duration::from_millis(100) };
+    // Every process may choose among its processors; priorities are for few.
+    let realtime = Realtime { cpu: Some(0), ..Default::default() };
+    let options = WallOptions { realtime, ..PATIENT };
+    let timing = Timing::Wall { clock: &SystemClock::new(), options: &options };
+    let before = processors();
+    let arrival = go_to(&mut station, &posture, timing, &StopFlag::new()).unwrap();
+    let noted = noted.lock().unwrap();
+    assert!(!noted.is_empty() && noted.iter().all(|processors| *processors == 1), "{noted:?}");
+    assert_eq!(processors(), before, "who calls stays as it was");
+    assert_eq!(arrival.realtime.len(), 1);
+    assert!(arrival.realtime[0].granted && arrival.realtime[0].wish == "CPU 0", "{:?}", arrival.realtime);
 }

@@ -6,7 +6,7 @@
 use std::io::{self, Write};
 use std::net::{Shutdown, TcpStream};
 use std::process::ChildStdin;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use crate::driver::GuardFault;
 use crate::observation::JointVector;
 use crate::protection::Protection;
 use crate::time::{Clock, Timestamp};
+use crate::transport::loss;
 
 /// Time between beats.
 const PERIOD: Duration = Duration::from_millis(20);
@@ -35,6 +36,8 @@ impl Line {
     fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Line::Pipe(pipe) => pipe.write_all(bytes),
+            // What a network loses was handed over all the same.
+            Line::Tcp(_) if loss::network_is_lost() => Ok(()),
             Line::Tcp(stream) => stream.write_all(bytes),
         }
     }
@@ -68,6 +71,8 @@ struct Shared {
     beaten: AtomicU64,
     /// When the guard was last heard of \[ns\].
     heard: AtomicU64,
+    /// It was told to stop the arm.
+    called: AtomicBool,
 }
 
 /// Beats for one guard; clones are the same.
@@ -86,7 +91,14 @@ impl Heart {
     pub(super) fn new(line: Option<Line>, limit: Duration, joints: usize, clock: Arc<dyn Clock>) -> Self {
         let heard = AtomicU64::new(clock.now().as_nanos());
         let (fault, beaten) = (AtomicU8::new(NONE), AtomicU64::new(NEVER));
-        Self { shared: Arc::new(Shared { clock, limit, joints, line: Mutex::new(line), fault, beaten, heard }) }
+        let called = AtomicBool::new(false);
+        Self { shared: Arc::new(Shared { clock, limit, joints, line: Mutex::new(line), fault, beaten, heard, called }) }
+    }
+
+    /// One that beats into a connection, for tests of whoever feeds a guard.
+    #[cfg(test)]
+    pub(in crate::driver) fn beating_into(stream: TcpStream, joints: usize, clock: Arc<dyn Clock>) -> Self {
+        Self::new(Some(Line::Tcp(stream)), Duration::from_millis(100), joints, clock)
     }
 
     /// From now on commands are sent, and the guard stops the arm when beats fail to come.
@@ -110,6 +122,20 @@ impl Heart {
     pub fn pause(&self) {
         self.shared.beaten.store(NEVER, Ordering::Release);
         self.say(&Frame::Pause);
+    }
+
+    /// Has the guard stop the arm, and feeds it no more: this program knows nothing of the arm, or is not heard by it. `last`
+    /// is the last command sent. That the guard trips then is no fault.
+    pub fn stop(&self, last: &JointVector) {
+        self.shared.called.store(true, Ordering::Release);
+        self.shared.beaten.store(NEVER, Ordering::Release);
+        self.say(&Frame::Beat(*last));
+        self.say(&Frame::Stop);
+    }
+
+    /// Was it told to stop the arm? Then it guards nothing that comes later.
+    pub fn was_called(&self) -> bool {
+        self.shared.called.load(Ordering::Acquire)
     }
 
     /// The arm's state shows that it stands: the guard may end.
@@ -143,7 +169,7 @@ impl Heart {
     /// Takes what the guard says.
     pub(super) fn hear(&self, word: &Word) {
         self.shared.heard.fetch_max(self.shared.clock.now().as_nanos(), Ordering::AcqRel);
-        if matches!(word, Word::Tripped(_)) {
+        if matches!(word, Word::Tripped(_)) && !self.was_called() {
             self.note(TRIPPED);
         }
     }
@@ -255,6 +281,25 @@ mod tests {
         heart.pause();
         assert_eq!(heart.fault(pass(&clock, 60_000)), None);
         assert_eq!(&said(&heart, theirs)[18..], b"P\x00");
+    }
+
+    /// While the arm's state is silent the guard must not be told that all is well.
+    #[test]
+    fn a_guard_that_is_told_to_stop_the_arm_is_fed_no_more_and_its_trip_is_no_fault() {
+        let (heart, clock, theirs) = heart();
+        heart.arm();
+        heart.stop(&JointVector::zeros(2));
+        assert!(heart.was_called());
+        heart.hear(&Word::Tripped("asked".into()));
+        for _ in 0..50 {
+            heart.beat(pass(&clock, 20), &JointVector::from_slice(&LAST));
+        }
+        assert_eq!(heart.fault(clock.now()), None);
+        assert_eq!(
+            &said(&heart, theirs)[2 * 18..],
+            b"S\x00",
+            "a last beat with what was sent last, and nothing after it"
+        );
     }
 
     #[test]

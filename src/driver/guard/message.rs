@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! program                         guard
-//! {"version":1,...}\n   ------->               what to guard, see Hello
+//! {"version":2,...}\n   ------->               what to guard, see Hello
 //!                       <-------  here 0f3a..  its participant on the ROS 2 graph
 //! P 0                   ------->               known; endpoints may be made
 //!                       <-------  ready        they are matched
 //! B n v1 .. vn          ------->               alive, and this was the last command; every 20 ms
 //!                       <-------  beat         alive too; every 100 ms
 //! P 0                   ------->               silence is fine from now on: the arm was told to hold
+//! S 0                   ------->               stop the arm, and stay with it: it is not heard of, or does not hear
 //! D 0                   ------->               done: the arm stands, the guard ends
 //!                       <-------  tripped ...  it stops the arm
 //!                       <-------  stands / unconfirmed ...
@@ -23,7 +24,7 @@ use crate::observation::{JointVector, MAX_JOINTS};
 use crate::transport::ros2::RosSettings;
 
 /// Version of this protocol; both ends are the same program, so another one is a mistake.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Longest line either end takes \[bytes\].
 pub const LONGEST_LINE: u64 = 64 * 1024;
@@ -119,6 +120,8 @@ pub enum Frame {
     Beat(JointVector),
     /// It holds, and may be silent.
     Pause,
+    /// It cannot stop the arm, or cannot see that it did: the guard is to stop it too.
+    Stop,
     /// The arm stands; the guard is not needed any more.
     Done,
 }
@@ -133,6 +136,7 @@ impl Frame {
         let (kind, values) = match self {
             Frame::Beat(values) => (b'B', *values),
             Frame::Pause => (b'P', JointVector::zeros(0)),
+            Frame::Stop => (b'S', JointVector::zeros(0)),
             Frame::Done => (b'D', JointVector::zeros(0)),
         };
         // A vector has at most MAX_JOINTS numbers.
@@ -167,9 +171,9 @@ impl Frames {
         self.waiting[self.count] = byte;
         self.count += 1;
         let values = match (self.waiting[0], self.count) {
-            (b'B' | b'P' | b'D', 1) => return Ok(None),
+            (b'B' | b'P' | b'S' | b'D', 1) => return Ok(None),
             (b'B', _) if usize::from(self.waiting[1]) == self.joints => self.joints,
-            (b'P' | b'D', _) if self.waiting[1] == 0 => 0,
+            (b'P' | b'S' | b'D', _) if self.waiting[1] == 0 => 0,
             _ => return Err(Malformed),
         };
         if self.count < 2 + 8 * values {
@@ -178,6 +182,7 @@ impl Frames {
         self.count = 0;
         match self.waiting[0] {
             b'P' => Ok(Some(Frame::Pause)),
+            b'S' => Ok(Some(Frame::Stop)),
             b'D' => Ok(Some(Frame::Done)),
             _ => {
                 let mut last = JointVector::zeros(values);
@@ -267,13 +272,13 @@ mod tests {
             let error = Hello::read(&mut wrong.line().unwrap().as_bytes()).unwrap_err().to_string();
             assert!(error.contains(word), "{error}");
         };
-        refused(|hello| hello.version = 2, "version");
+        refused(|hello| hello.version = 1, "version");
         refused(|hello| hello.joints.clear(), "joints");
         refused(|hello| hello.joints = vec!["j".into(); 9], "joints");
         refused(|hello| hello.ramp[1] = 0.0, "ramp");
         refused(|hello| hello.limit = 60.0, "limit");
         refused(|hello| hello.limit = 0.0, "limit");
-        assert!(Hello::read(&mut "{\"version\":1}\n".as_bytes()).is_err());
+        assert!(Hello::read(&mut "{\"version\":2}\n".as_bytes()).is_err());
         assert!(Hello::read(&mut line.trim_end().as_bytes()).is_err(), "a cut-off line is none");
         let endless = std::io::BufReader::new(std::io::repeat(b'x'));
         assert!(read_line(&mut { endless }).is_err(), "a line has an end");
@@ -284,11 +289,11 @@ mod tests {
         let beat = Frame::Beat(JointVector::from_slice(&[0.5, -1.0]));
         let mut frames = Frames::new(2);
         let mut seen = Vec::new();
-        for frame in [Frame::Pause, beat, beat, Frame::Done] {
+        for frame in [Frame::Pause, beat, beat, Frame::Stop, Frame::Done] {
             let (bytes, count) = frame.bytes();
             seen.extend(bytes[..count].iter().filter_map(|byte| frames.push(*byte).unwrap()));
         }
-        assert_eq!(seen, [Frame::Pause, beat, beat, Frame::Done]);
+        assert_eq!(seen, [Frame::Pause, beat, beat, Frame::Stop, Frame::Done]);
     }
 
     #[test]

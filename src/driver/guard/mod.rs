@@ -14,6 +14,7 @@
 //! - It is started by the driver when such a mode is activated, and is matched with the controller before that succeeds.
 //! - Beats come from the thread that sends commands ([`Heart`]), every 20 ms. None for 100 ms, or a closed pipe, and it
 //!   stops the arm, and stays with it ([`Watch`]). A program that comes back finds that out and holds.
+//! - A program that hears nothing of the arm, or is not heard by it, has it stop the arm too: it has a link of its own.
 //! - Its end is a fault for the program: the arm is ramped to a hold.
 //! - On the program's machine it does not cover the loss of that machine or of the network. [`listen()`] on the
 //!   controller's host does.
@@ -106,7 +107,9 @@ impl Guarded {
     ) -> Result<Option<Heart>, GuardFault> {
         let endless = self.modes.iter().find(|endless| endless.mode == mode);
         if let Some(guard) = &self.guard {
-            if endless.is_some() && guard.mode() == mode && guard.heart().fault(clock.now()).is_none() {
+            let heart = guard.heart();
+            let fit = heart.fault(clock.now()).is_none() && !heart.was_called();
+            if endless.is_some() && guard.mode() == mode && fit {
                 guard.heart().pause();
                 return Ok(Some(guard.heart().clone()));
             }
@@ -131,7 +134,7 @@ impl Guarded {
     /// Lets a faulty guard go; returns whether there was one. For a recovery: the arm was commanded to
     /// hold, and another guard is started before it moves again.
     pub fn forget_faulty(&mut self, now: Timestamp) -> bool {
-        let faulty = self.fault(now).is_some();
+        let faulty = self.guard.as_ref().is_some_and(|g| g.heart().fault(now).is_some() || g.heart().was_called());
         if let Some(guard) = self.guard.take_if(|_| faulty) {
             guard.heart().done();
         }

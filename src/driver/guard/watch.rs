@@ -16,6 +16,8 @@ pub enum Trip {
     Gone,
     /// The program says what cannot be.
     Malformed,
+    /// The program asks for it.
+    Asked,
 }
 
 impl Trip {
@@ -27,6 +29,7 @@ impl Trip {
             }
             Trip::Gone => "the program, or the connection to it, is gone".into(),
             Trip::Malformed => "the program says what cannot be".into(),
+            Trip::Asked => "the program asks for it: it does not hear of the arm, or is not heard by it".into(),
         }
     }
 }
@@ -78,6 +81,8 @@ impl Watch {
                 self.last = last;
                 self.phase = Phase::Watching(now);
             }
+            // Whatever was commanded before: a guard that is asked does not ask back.
+            (Frame::Stop, _) => self.trip(Trip::Asked),
             (Frame::Pause, Phase::Idle) => {}
             (Frame::Pause, _) => self.phase = Phase::Paused,
         }
@@ -269,6 +274,16 @@ mod tests {
         watch.hear(at(1010), Frame::Done);
         watch.hang_up();
         assert_eq!(watch.look(at(9000)), Duty::End);
+    }
+
+    #[test]
+    fn a_program_that_asks_for_it_has_its_arm_stopped_and_may_still_end_in_order() {
+        let mut watch = watching();
+        watch.hear(at(1010), Frame::Stop);
+        watch.hear(at(1020), turning());
+        assert_eq!(watch.look(at(1020)), Duty::Stop(Trip::Asked));
+        watch.hear(at(3000), Frame::Done);
+        assert_eq!(watch.look(at(3000)), Duty::End);
     }
 
     #[test]

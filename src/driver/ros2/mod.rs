@@ -9,6 +9,8 @@
 //! - a second publisher on the command topic, a state that is old, not finite or impossible ends the motion;
 //! - once nothing is known of the arm it is ramped to rest without its state, that is said several times, and its controller
 //!   is switched off where that can be ([`Off`]): a forward controller would go on with the last velocity or torque;
+//! - an arm that goes on although it is told otherwise ([`Runaway`]) does not hear its commands: its controller is switched off
+//!   by its service at once;
 //! - times are times of receipt: a remote clock is never trusted.
 //!
 //! Start reading at [`ArmLink`], then `worker.rs`.
@@ -17,6 +19,7 @@ mod arm;
 mod emulation;
 mod gripper;
 mod hearing;
+mod runaway;
 #[cfg(test)]
 mod silence_tests;
 mod state;
@@ -28,6 +31,7 @@ pub use emulation::{CommandLog, Controller, Emulation, Received};
 pub use gripper::GRIPPER_PATIENCE;
 pub use gripper::SlowGripper;
 pub use hearing::Hearing;
+pub use runaway::{Runaway, SHARE as TORQUE_SHARE, found_within};
 pub use state::{ArmState, Condition, JointOrder, Turns};
 pub use stream::Stream;
 pub(in crate::driver) use worker::refused;

@@ -9,6 +9,7 @@ use super::worker::{Answer, ArmLink, Ask, Off, Order, Worker};
 use super::{ArmState, Condition, LinkOptions};
 use crate::action::{ControlMode, JointCommand};
 use crate::config::Robot;
+use crate::driver::guard::Heart;
 use crate::driver::{ConnectError, Drive, DriverError, FaultCode, Finding, Plant, PointPlant};
 use crate::observation::JointVector;
 use crate::time::{Clock, ManualClock, Timestamp};
@@ -19,6 +20,9 @@ struct Wire {
     clock: Arc<ManualClock>,
     plant: PointPlant,
     muted: bool,
+    /// What is sent is lost; services are not.
+    deaf: bool,
+    endless: bool,
     dead: bool,
     rebuilt: u32,
     /// What the controller says when it is asked to switch off.
@@ -44,7 +48,7 @@ impl FakeLink {
         }
         let last = *stream.last();
         wire.sent.push(last);
-        if wire.on {
+        if wire.on && !wire.deaf {
             wire.plant.drive(match stream.mode() {
                 ControlMode::Position => Drive::Position(last),
                 ControlMode::Velocity => Drive::Velocity(last),
@@ -76,6 +80,9 @@ impl ArmLink for FakeLink {
     }
     fn rivals(&self) -> usize {
         0
+    }
+    fn endless(&self, mode: ControlMode) -> bool {
+        self.wire().endless && mode != ControlMode::Position
     }
     fn activate(&mut self, _: ControlMode, _: &JointVector) -> Result<(), DriverError> {
         self.wire().on = true;
@@ -146,6 +153,8 @@ struct Bench {
     period: Duration,
     mode: ControlMode,
     target: JointVector,
+    /// It is told to stand, or pushed back.
+    back: bool,
     /// What the control thread left last.
     left: Order,
 }
@@ -165,6 +174,8 @@ impl Bench {
             clock: clock.clone(),
             plant,
             muted: false,
+            deaf: false,
+            endless: false,
             dead: false,
             rebuilt: 0,
             off: Off::Done("it is off"),
@@ -179,7 +190,7 @@ impl Bench {
         let answer = worker.request(clock.now(), Ask::Activate(mode, None));
         assert!(matches!(answer, Answer::Activated(Ok(()))));
         let period = Duration::from_secs_f64(1.0 / rate);
-        Self { worker, link, clock, robot, options, period, mode, target: home, left: Order::Hold }
+        Self { worker, link, clock, robot, options, period, mode, target: home, back: false, left: Order::Hold }
     }
 
     /// The command of a motion of the first joint.
@@ -190,8 +201,8 @@ impl Bench {
                 self.target[0] += SPEED * self.period.as_secs_f64();
                 joints = self.target;
             }
-            ControlMode::Velocity => joints[0] = SPEED,
-            ControlMode::Torque => joints[0] = PUSH,
+            ControlMode::Velocity => joints[0] = if self.back { 0.0 } else { SPEED },
+            ControlMode::Torque => joints[0] = if self.back { -12.0 } else { PUSH },
         }
         JointCommand { mode: self.mode, joints, gripper: f64::NAN }
     }
@@ -371,6 +382,75 @@ fn a_fault_ramps_to_rest_too() {
     assert_eq!(sent.last().unwrap()[0], 0.0, "a controller would go on with the last velocity");
     let most = 1.25 * bench.robot.limits.joint_acceleration[0] * bench.period.as_secs_f64() + 1e-9;
     assert!(sent.windows(2).all(|pair| (pair[1][0] - pair[0][0]).abs() <= most));
+}
+
+/// States arrive and commands do not: an arm that goes on with the last one although it is told otherwise is switched off by its
+/// controller's service, which goes another way.
+#[test]
+fn an_arm_that_does_not_hear_is_switched_off_by_its_service() {
+    for mode in [ControlMode::Velocity, ControlMode::Torque] {
+        let mut bench = Bench::new("panda", Duration::from_millis(1), mode);
+        bench.link.wire().endless = true;
+        bench.go(60);
+        bench.link.wire().deaf = true;
+        bench.go(60);
+        assert!(bench.link.wire().on, "{mode}: it does what it is told, and nothing can be seen of the loss");
+        let (before, speed) = (bench.at(), bench.speed());
+        bench.back = true;
+        let mut condition = None;
+        for _ in 0..100 {
+            condition = bench.turn(true).map(|state| state.condition);
+        }
+        assert_eq!(condition, Some(Condition::Lost(DriverError::Runaway { joint: 0 })), "{mode}");
+        assert!(!bench.link.wire().on, "{mode}: its controller runs");
+        let found = super::found_within(&bench.robot, mode, speed) + 2.0 * bench.period.as_secs_f64();
+        // Under torque it gets faster on the way.
+        let faster = if mode == ControlMode::Torque { 0.5 * PUSH / 5.0 * found * found } else { 0.0 };
+        let (way, most) = (bench.at() - before, speed * found + faster);
+        assert!(way <= most, "{mode}: {way} rad, at most {most}");
+    }
+}
+
+/// The same arm hears: nothing is noticed, whatever it is told.
+#[test]
+fn an_arm_that_hears_is_commanded_on() {
+    for mode in [ControlMode::Velocity, ControlMode::Torque] {
+        let mut bench = Bench::new("panda", Duration::from_millis(1), mode);
+        bench.link.wire().endless = true;
+        for turn in 0..12 {
+            bench.back = turn % 2 == 1;
+            bench.go(10);
+        }
+        assert!(bench.link.wire().on, "{mode}");
+    }
+}
+
+/// A guard that is fed while nothing is heard of the arm would let it be.
+#[test]
+fn a_guard_is_told_to_stop_an_arm_of_which_nothing_is_heard_and_is_fed_no_more() {
+    use std::io::Read;
+    for mode in [ControlMode::Velocity, ControlMode::Torque] {
+        let mut bench = Bench::new("panda", Duration::from_millis(1), mode);
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let ours = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut theirs, _) = listener.accept().unwrap();
+        let heart = Heart::beating_into(ours, 7, bench.clock.clone());
+        let now = bench.clock.now();
+        let answer = bench.worker.request(now, Ask::Activate(mode, Some(heart.clone())));
+        assert!(matches!(answer, Answer::Activated(Ok(()))));
+        bench.go(60);
+        assert!(!heart.was_called());
+        bench.link.wire().muted = true;
+        bench.go(100);
+        assert!(heart.was_called(), "{mode}");
+        heart.done();
+        let mut bytes = Vec::new();
+        theirs.read_to_end(&mut bytes).unwrap();
+        let frames: Vec<&[u8]> = bytes[..bytes.len() - 4].chunks(2 + 7 * 8).collect();
+        assert!(frames.iter().all(|frame| frame[0] == b'B'), "{mode}: beats until then");
+        assert!(frames[frames.len() - 1][2..].iter().all(|byte| *byte == 0), "{mode}: the last command was rest");
+        assert_eq!(&bytes[bytes.len() - 4..], b"S\x00D\x00", "{mode}: and nothing afterwards");
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::hearing::Hearing;
+use super::runaway::Runaway;
 use super::state::{ArmState, Condition};
 use super::stream::Stream;
 use super::{LinkOptions, REFUSED};
@@ -32,6 +33,12 @@ pub trait ArmLink: Send + 'static {
         let _ = robot;
         None
     }
+    /// Does its controller go on with the last command of this mode for ever? Then its states are compared with what was sent;
+    /// for torques it must tell efforts.
+    fn endless(&self, mode: ControlMode) -> bool {
+        let _ = mode;
+        false
+    }
     /// Torque on, in this mode, holding these joints \[rad\].
     fn activate(&mut self, mode: ControlMode, at: &JointVector) -> Result<(), DriverError>;
     /// Sends the stream's last command.
@@ -42,8 +49,8 @@ pub trait ArmLink: Send + 'static {
     /// Sends the stream's last command of a ramp to rest although nothing is known of the arm ([`Stream::stop_blind`] made
     /// it; `at_rest` is its answer). Says whether what was sent is rest.
     fn blind(&mut self, stream: &Stream, at_rest: bool) -> bool;
-    /// After a blind ramp ended: switches the arm's controller off where it has such a switch, so that what it follows is no
-    /// longer ours. Called once per period until it is no longer under way; must not wait for an answer.
+    /// After a blind ramp ended, and at once where commands do not arrive: switches the arm's controller off where it has such a
+    /// switch, so that what it follows is no longer ours. Called once per period until it is no longer under way; must not wait for an answer.
     fn switch_off(&mut self, mode: ControlMode) -> Off;
     /// Are the threads still there that send and receive for this link? Asked now and then, never on the control thread.
     fn alive(&self) -> bool;
@@ -62,7 +69,7 @@ pub trait ArmLink: Send + 'static {
     fn fault_text(fault: FaultCode) -> String;
 }
 
-/// What became of an arm's controller after a ramp to rest without its state.
+/// What became of an arm's controller after a ramp to rest without its state, or without its ear.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Off {
     /// It has no switch: the command of rest is repeated, where that is no place.
@@ -110,7 +117,6 @@ const LAST_LOOK: Duration = Duration::from_secs(2);
 /// Without a state for this long nothing is seen: the guard, which has threads and a link of its own, takes over at once.
 const NO_NEWS: Duration = Duration::from_millis(250);
 
-/// How often the command of standing still is said when the program ends.
 /// How often the command of standing still is said when the program ends, and after a ramp without states: messages that end
 /// a motion may be lost on the way.
 const LAST_WORDS: u32 = 5;
@@ -146,6 +152,9 @@ pub(super) struct Worker<L: ArmLink> {
     checked: Option<Timestamp>,
     /// The arm's own hold took over.
     settled: bool,
+    /// Does it do what it is told, and which joint does not?
+    runaway: Runaway,
+    astray: Option<usize>,
     heard: Timestamp,
     hearing: Hearing,
     rivals: usize,
@@ -185,6 +194,8 @@ impl<L: ArmLink> Worker<L> {
             dead: false,
             checked: None,
             settled: false,
+            runaway: Runaway::of(robot),
+            astray: None,
             heard: Timestamp::ZERO,
             hearing: Hearing::new(Duration::from_secs_f64(1.0 / rate)),
             rivals: 0,
@@ -204,6 +215,13 @@ impl<L: ArmLink> Worker<L> {
         if let Some(heart) = &self.heart {
             heart.beat(now, self.stream.last());
         }
+    }
+
+    /// Has the guard stop the arm too, over a link of its own, once the last command is one of rest, so that both say the same.
+    /// It is no longer fed. Answers whether there is one.
+    fn call_the_guard(&mut self) -> bool {
+        let heart = self.heart.take();
+        heart.inspect(|heart| heart.stop(self.stream.last())).is_some()
     }
 
     /// Before a slow call this thread will not beat. An arm at rest needs none; one that is not is the guard's to stop.
@@ -264,6 +282,8 @@ impl<L: ArmLink> Worker<L> {
             return Err(error);
         }
         self.stream.seed(mode, &state.positions);
+        self.runaway.start(mode);
+        self.astray = None;
         (self.mode, self.latched, self.settled, self.gripper) = (Some(mode), false, false, None);
         self.heard = self.clock.now();
         Ok(())
@@ -273,6 +293,7 @@ impl<L: ArmLink> Worker<L> {
     fn trouble(&self, now: Timestamp, state: &ArmState, at: Timestamp) -> Option<DriverError> {
         match state.condition {
             _ if self.dead => Some(DriverError::LinkDied),
+            _ if self.astray.is_some() => self.astray.map(|joint| DriverError::Runaway { joint }),
             _ if !Protection::StateCheck.is_on() => None,
             _ if self.hearing.silence(now, at) > self.options.stale => Some(DriverError::Silent),
             Condition::Fault(code) => Some(DriverError::Fault(code)),
@@ -310,12 +331,16 @@ impl<L: ArmLink> Worker<L> {
     /// holds the last one by itself, and nothing more is said, since a controller that comes back from elsewhere must not be
     /// sent to where the arm was.
     fn ramp_blind(&mut self, now: Timestamp, mode: ControlMode) {
-        let arm = &self.robot.robot.name;
         if self.dead {
             if self.ramp.rebuilt.is_some_and(|at| now.since(at) < REBUILD) {
                 return;
             }
             self.ramp.rebuilt = Some(now);
+            if let (true, Some((state, _))) = (self.call_the_guard(), self.state) {
+                // It ramps down meanwhile: what is sent afterwards must not begin where that began.
+                self.stream.seed(mode, &state.positions);
+            }
+            let arm = &self.robot.robot.name;
             match self.link.rebuild(REBUILD) {
                 Ok(()) => tracing::warn!("{arm}: new ROS 2 threads reach it; it is ramped to rest"),
                 Err(error) => tracing::error!("{arm}: it cannot be reached by new ROS 2 threads: {error}"),
@@ -330,23 +355,31 @@ impl<L: ArmLink> Worker<L> {
             let at_rest = self.stream.stop_blind();
             let at_rest = self.link.blind(&self.stream, at_rest);
             self.ramp.said = if at_rest { self.ramp.said.saturating_add(1) } else { 0 };
+            if at_rest {
+                self.call_the_guard();
+            }
         }
-        if self.ramp.said < LAST_WORDS || self.ramp.stays_on {
+        // What is said to an arm that hears nothing is not waited for.
+        let deaf = self.astray.is_some();
+        if (self.ramp.said < LAST_WORDS && !deaf) || self.ramp.stays_on {
             return;
         }
+        let arm = &self.robot.robot.name;
+        let (done, known) = match deaf {
+            true => ("asked by its service to stop", "its states show whether it stands"),
+            false => ("ramped to rest without its state", "whether it stands is not known"),
+        };
         match self.link.switch_off(mode) {
             Off::Done(how) => {
-                tracing::warn!("{arm}: ramped to rest without its state; {how}. Whether it stands is not known");
+                tracing::warn!("{arm}: {done}; {how}; {known}");
+                self.call_the_guard();
                 self.mode = None;
             }
             Off::Pending if now.since(*self.ramp.asked.get_or_insert(now)) <= SWITCHING => {}
             Off::Pending | Off::None => {
                 let rest =
                     if mode == ControlMode::Position { "the last position stays its goal" } else { "zeros go on" };
-                tracing::warn!(
-                    "{arm}: ramped to rest without its state; its controller cannot be switched off from here, {rest}. Whether \
-                     it stands is not known"
-                );
+                tracing::warn!("{arm}: {done}; its controller cannot be switched off from here, {rest}; {known}");
                 self.ramp.stays_on = true;
                 if mode == ControlMode::Position {
                     self.mode = None;
@@ -378,6 +411,10 @@ impl<L: ArmLink> BridgeWorker for Worker<L> {
             return Some(state);
         }
         let mut state = self.link.poll(now)?;
+        if self.lost.is_none() && self.mode.is_some_and(|mode| self.link.endless(mode)) {
+            self.runaway.sent(self.stream.last());
+            self.astray = self.astray.or(self.runaway.see(now, &state.positions, &state.efforts));
+        }
         if self.looked.is_none_or(|at| now.since(at) >= LOOK_FOR_RIVALS) {
             self.looked = Some(now);
             self.rivals = self.link.rivals();
@@ -404,7 +441,7 @@ impl<L: ArmLink> BridgeWorker for Worker<L> {
             self.lost = self.trouble(now, &state, at);
             if let Some(error) = self.lost {
                 self.ramp = Ramp::default();
-                tracing::error!("{}: {error}; it is ramped to rest without its state", self.robot.robot.name);
+                tracing::error!("{}: {error}", self.robot.robot.name);
                 if self.settled || !Protection::BlindRamp.is_on() {
                     // Its own hold has it already.
                     self.mode = None;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::node::RosNode;
 use super::wait::{poll_once, wait_for};
 use super::{RosError, RosService};
+use crate::transport::loss;
 
 /// Any struct as ros2-client wants requests and answers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -43,7 +44,8 @@ impl<S: RosService> RosClient<S> {
 
     /// Is there a server?
     pub fn available(&self) -> bool {
-        self.node.with(|node| Ok(poll_once(self.inner.wait_for_service(node)).is_some())).unwrap_or(false)
+        !loss::network_is_lost()
+            && self.node.with(|node| Ok(poll_once(self.inner.wait_for_service(node)).is_some())).unwrap_or(false)
     }
 
     /// Asks without waiting; the answer is picked up with [`RosClient::answer`]. `None` without a server.
@@ -60,6 +62,7 @@ impl<S: RosService> RosClient<S> {
     pub fn answer(&self, asked: Asked) -> Result<Option<S::Response>, RosError> {
         match poll_once(self.inner.async_receive_response(asked.0)) {
             None => Ok(None),
+            Some(_) if loss::network_is_lost() => Ok(None),
             Some(Ok(Body(answer))) => Ok(Some(answer)),
             Some(Err(error)) => Err(RosError::Receive { topic: self.service.clone(), cause: error.to_string() }),
         }

@@ -279,6 +279,10 @@ impl ArmLink for PandaLink {
         Some(Guarded::new(controller, &self.arm, joints, endless, self.node.settings()))
     }
 
+    fn endless(&self, mode: ControlMode) -> bool {
+        mode != ControlMode::Position
+    }
+
     fn rivals(&self) -> usize {
         self.topics.iter().map(RosPublisher::rivals).sum()
     }

@@ -5,13 +5,15 @@
 //! the arm when the control loop falls silent. If this whole program is killed, the node goes on holding the last goal, and
 //! would turn on at the last velocity: the servos' bus watchdog, which is armed here, only sees the bus, which the node keeps
 //! busy. So velocities are sent only while a guard stands by ([`crate::driver::guard`]); [`check_node`] says so. When no states
-//! come any more, in velocity mode zeros are sent without them; what is sent afterwards waits for a new activation, since a node
+//! come any more, or show that the arm goes on although it is told otherwise, in velocity mode zeros are sent without them, by topic
+//! and by service; what is sent afterwards waits for a new activation, since a node
 //! that was started again is in another mode and elsewhere.
 
 mod brake;
 mod check;
 mod health;
 mod session;
+mod stop;
 mod worker;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -63,16 +65,15 @@ pub struct XsSdkOptions {
     pub gripper: GripperDrive,
     /// Longest wait for the node when connecting, and for each of its answers \[s\].
     pub patience: f64,
-    /// State older than this is silence \[s\]: five states. A register read stalls the node's 100 Hz (seven servos take 0.15 s
-    /// at the USB adapter's 16 ms latency): only while one is under way, twice the last one's time is granted on top, never more
-    /// than 0.2 s in all.
+    /// State older than this is silence \[s\]: five states. A register read stalls the node's 100 Hz (a servo takes 17 ms at the
+    /// USB adapter's 16 ms latency): only while one is under way, twice the last one's time is granted on top, never more than
+    /// 0.2 s in all.
     pub silence: f64,
     /// Bus watchdog of the servos \[s\]: they stop when the node or its cable dies.
     pub watchdog: f64,
     /// In velocity mode the arm is stopped when no command came for this long \[s\].
     pub command_gap: f64,
-    /// How often hardware errors are asked for at most \[s\]; reads that take long are made more seldom, and one is made at once
-    /// when a servo looks dead.
+    /// How often each servo is asked for hardware errors at most \[s\]; one that looks dead is asked at once.
     pub health_period: f64,
     /// What stops the arm in velocity mode when this program is gone.
     pub guarding: Guarding,
@@ -118,7 +119,7 @@ impl XsSdkArm {
     pub fn connect(robot: &Robot, options: XsSdkOptions, clock: Arc<dyn Clock>) -> Result<Self, ConnectError> {
         let mut session = Session::open(robot, options)?;
         let heart = Arc::new(Mutex::new(None));
-        let worker = Worker::new(&mut session, Arc::clone(&heart))?;
+        let worker = Worker::new(&mut session, robot, Arc::clone(&heart))?;
         let pacing = Pacing::Prompt(worker::PERIOD);
         let spawned = Bridge::spawn("xs-sdk-bridge", worker, pacing, Arc::clone(&clock));
         let bridge = spawned.map_err(|error| session.link_error(&error))?;
@@ -259,6 +260,9 @@ impl XsSdkArm {
         }
         if let Some(fault) = state.fault {
             return Err(DriverError::Fault(fault));
+        }
+        if let Some(joint) = state.astray {
+            return Err(DriverError::Runaway { joint });
         }
         // Before the age of the state: a program that was suspended has none that is new, and that is not the arm's fault.
         if let Some(fault) = state.guard.or_else(|| self.guarded.fault(now)) {

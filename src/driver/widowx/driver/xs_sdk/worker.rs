@@ -6,10 +6,13 @@ use std::time::{Duration, Instant};
 use super::GripperDrive;
 use super::health::Health;
 use super::session::{Session, Topics};
+use super::stop::ServiceStop;
 use crate::action::ControlMode;
+use crate::config::Robot;
 use crate::driver::guard::{Heart, Standstill};
-use crate::driver::ros2::Hearing;
-use crate::driver::widowx::wire::xs_sdk::{ALL, ArmState, BadState, Order, gripper_command, group_command};
+use crate::driver::ros2::{Hearing, Runaway};
+use crate::driver::widowx::limits::JOINTS;
+use crate::driver::widowx::wire::xs_sdk::{ArmState, BadState, GRIPPER, Order, gripper_command, group_command};
 use crate::driver::{ConnectError, DriverError, FaultCode, GuardFault};
 use crate::observation::JointVector;
 use crate::protection::Protection;
@@ -63,6 +66,8 @@ pub(super) struct WorkerState {
     pub excused_until: Timestamp,
     /// The threads that send and receive ended since the arm was activated.
     pub link_died: bool,
+    /// A joint that goes on although it is told otherwise, since the arm was activated.
+    pub astray: Option<usize>,
 }
 
 impl WorkerState {
@@ -106,6 +111,9 @@ pub(super) struct Worker {
     topics: Topics,
     node: RosNode,
     health: RosClient<RegisterValues>,
+    /// Another way to stop the servos than the command topic.
+    stop: ServiceStop,
+    runaway: Runaway,
     order: Order,
     range: [(f64, f64); 6],
     drive: GripperDrive,
@@ -117,7 +125,8 @@ pub(super) struct Worker {
     seen: Option<WorkerState>,
     changed: bool,
     looked: Option<Timestamp>,
-    asked: Option<Asked>,
+    /// The servo that was asked for errors.
+    asked: Option<(usize, Asked)>,
     /// When the link's threads were last looked at.
     checked: Option<Timestamp>,
     dead: bool,
@@ -141,15 +150,18 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub fn new(session: &mut Session, heart: Arc<Mutex<Option<Heart>>>) -> Result<Self, ConnectError> {
+    pub fn new(session: &mut Session, robot: &Robot, heart: Arc<Mutex<Option<Heart>>>) -> Result<Self, ConnectError> {
         let failed = |session: &Session, error: &RosError| session.link_error(error);
         let health = session.node.client("get_motor_registers").map_err(|error| failed(session, &error))?;
+        let stop = ServiceStop::of(&session.node).map_err(|error| failed(session, &error))?;
         let ended = RosError::Ended { name: "xs-sdk-bridge".into() };
         let topics = session.topics().ok_or_else(|| failed(session, &ended))?;
         Ok(Self {
             topics,
             node: session.node.clone(),
             health,
+            stop,
+            runaway: Runaway::of(robot),
             order: session.order,
             range: session.range,
             drive: session.options.gripper,
@@ -187,9 +199,11 @@ impl Worker {
                 Ok(Some(message)) => match self.order.read(&message, &self.range) {
                     Ok(arm) => {
                         let told = self.target.map(|(target, _)| (target.mode, target.joints));
-                        self.schedule.state(&arm, told);
+                        self.schedule.state(now, &arm, told);
+                        let astray = self.strays(now, &arm);
                         let state = self.seen.get_or_insert(nothing_yet());
                         (state.arm, state.good_at, state.bad) = (arm, now, None);
+                        state.astray = state.astray.or(astray);
                         self.changed = true;
                     }
                     Err(bad) => {
@@ -208,6 +222,16 @@ impl Worker {
         }
     }
 
+    /// Which joint goes on although it is told otherwise? Asked until nothing is sent any more.
+    fn strays(&mut self, now: Timestamp, arm: &ArmState) -> Option<usize> {
+        let (target, _) = self.target?;
+        if target.mode != ControlMode::Velocity || self.lost == Some(target.activation) {
+            return None;
+        }
+        self.runaway.sent(&self.sent);
+        self.runaway.see(now, &arm.positions, &arm.torques)
+    }
+
     fn look_around(&mut self, now: Timestamp) {
         if self.looked.is_some_and(|at| now.since(at) < LOOK_AROUND) {
             return;
@@ -223,35 +247,41 @@ impl Worker {
         }
     }
 
-    /// Asks the servos for hardware errors; the answer is picked up in a later turn, so commands never wait for it.
+    /// Asks a servo for hardware errors; the answer is picked up in a later turn, so commands never wait for it.
     fn look_after(&mut self, now: Timestamp) {
-        if let Some(asked) = self.asked {
+        if let Some((servo, asked)) = self.asked {
             match self.health.answer(asked) {
                 Ok(Some(answer)) => {
                     self.asked = None;
-                    self.schedule.answered(now);
-                    let found = answer.values.iter().enumerate().find(|(_, bits)| **bits != 0);
+                    let bits = answer.values.first().copied().unwrap_or(0);
+                    self.schedule.answered(now, bits != 0);
                     // Few servos, eight bits.
-                    let fault = found.map(|(servo, bits)| FaultCode(((servo as u32) << 8) | (*bits as u32 & 0xff)));
-                    self.excuse(|state| state.fault = fault);
+                    let fault = (bits != 0).then_some(FaultCode(((servo as u32) << 8) | (bits as u32 & 0xff)));
+                    // A fault of another servo stays until that one was asked again.
+                    let of_it = |fault: FaultCode| (fault.0 >> 8) as usize == servo;
+                    self.excuse(|state| match state.fault {
+                        Some(known) if !of_it(known) => {}
+                        _ => state.fault = fault,
+                    });
                 }
                 Ok(None) => {}
-                Err(_) => self.asked = None,
+                Err(_) => {
+                    self.asked = None;
+                    self.schedule.failed(now);
+                }
             }
         }
         // One that is not answered is lost: the node died or was restarted in between.
-        if !self.schedule.due(now) {
-            return;
-        }
+        let Some(servo) = self.schedule.due(now) else { return };
         let request = RegisterValuesRequest {
-            cmd_type: "group".into(),
-            name: ALL.into(),
+            cmd_type: "single".into(),
+            name: JOINTS.get(servo).copied().unwrap_or(GRIPPER).into(),
             reg: "Hardware_Error_Status".into(),
             value: 0,
         };
         if let Ok(Some(asked)) = self.health.ask(request) {
-            self.asked = Some(asked);
-            self.schedule.asked(now);
+            self.asked = Some((servo, asked));
+            self.schedule.asked(now, servo);
             self.excuse(|_| {});
         }
     }
@@ -317,7 +347,9 @@ impl Worker {
         let node = RosNode::start(self.node.settings().clone())?;
         let topics = Topics::of(&node)?;
         let health = node.client("get_motor_registers")?;
+        let stop = ServiceStop::of(&node)?;
         let old = (
+            std::mem::replace(&mut self.stop, stop),
             std::mem::replace(&mut self.topics, topics),
             std::mem::replace(&mut self.health, health),
             std::mem::replace(&mut self.node, node),
@@ -328,13 +360,22 @@ impl Worker {
         self.topics.group.wait_for_subscriber(REBUILD)
     }
 
-    /// Nothing is known of the arm any more: what belongs to this activation is not sent, but for a stop.
+    /// Nothing is known of the arm any more, or it does not hear: what belongs to this activation is not sent, but for a stop.
     fn lose(&mut self, now: Timestamp) {
         let Some((target, _)) = self.target else { return };
         if self.lost == Some(target.activation) {
             return;
         }
         (self.lost, self.said) = (Some(target.activation), 0);
+        self.stop.begin(now);
+        // It is fed no more, and stops the arm too.
+        if let Some(heart) = self.heart.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            heart.stop(&JointVector::zeros(6));
+        }
+        if let Some(joint) = self.seen.and_then(|state| state.astray) {
+            tracing::error!("widowx: {}", DriverError::Runaway { joint });
+            return;
+        }
         let age = self.seen.map_or(0.0, |state| now.since(state.good_at).as_secs_f64());
         let told = match target.mode {
             ControlMode::Velocity => "zero velocity is sent without knowing where it is",
@@ -426,6 +467,7 @@ fn nothing_yet() -> WorkerState {
         rivals: 0,
         fault: None,
         guard: None,
+        astray: None,
         excused_until: Timestamp::ZERO,
         link_died: false,
     }
@@ -452,24 +494,33 @@ impl BridgeWorker for Worker {
 
     fn command(&mut self, now: Timestamp, command: &Option<Target>, fresh: bool) {
         let turns = command.is_some_and(|target| target.mode == ControlMode::Velocity);
-        if turns && self.beat(now).is_some() {
+        let lost = self.target.is_some_and(|(target, _)| self.lost == Some(target.activation));
+        if turns && self.beat(now).is_some() && !lost {
             // Without its guard the arm stands, whatever is asked, and after the guard stopped it, it is not moved again.
             self.publish_joints(&JointVector::zeros(6));
             return;
         }
         if fresh {
+            if let Some(new) = command.filter(|new| self.target.is_none_or(|(old, _)| old.activation != new.activation))
+            {
+                self.runaway.start(new.mode);
+            }
             self.target = command.map(|target| (target, now));
             self.stopped = false;
         }
         let Some((target, at)) = self.target else { return };
-        if self.silent(now) {
+        if self.silent(now) || self.seen.is_some_and(|state| state.astray.is_some()) {
             self.lose(now);
         }
         if self.lost == Some(target.activation) && Protection::BlindRamp.is_on() {
             // Velocities are turned on at for ever; positions are gone to and held, and there is nothing better to go to.
-            if target.mode == ControlMode::Velocity && self.said < LAST_WORDS && !self.dead {
-                self.said += 1;
-                self.publish_joints(&JointVector::zeros(6));
+            if target.mode == ControlMode::Velocity && !self.dead {
+                if self.said < LAST_WORDS {
+                    self.said += 1;
+                    self.publish_joints(&JointVector::zeros(6));
+                }
+                // The same on another way: a topic may be lost alone.
+                self.stop.go_on(now);
             }
             return;
         }
@@ -491,7 +542,7 @@ impl BridgeWorker for Worker {
     fn request(&mut self, _now: Timestamp, call: Call) -> RosNode {
         if call == Call::Quiet {
             self.target = None;
-            self.excuse(|state| state.link_died = false);
+            self.excuse(|state| (state.link_died, state.astray) = (false, None));
         }
         self.node.clone()
     }

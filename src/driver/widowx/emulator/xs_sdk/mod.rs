@@ -8,7 +8,7 @@
 mod servos;
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -28,6 +28,12 @@ use crate::transport::ros2::{Qos, RosError, RosNode, RosPublisher, RosServer, Ro
 const PERIOD: Duration = Duration::from_millis(10);
 
 type Shared = Arc<Mutex<Servos>>;
+
+/// Register services that wait for the bus: the node serves one between two states.
+type Waiting = Arc<AtomicU32>;
+
+/// How often it is looked whether a service that waits had its turn.
+const YIELD: Duration = Duration::from_micros(200);
 
 /// A running node.
 pub struct XsSdk {
@@ -53,9 +59,11 @@ impl XsSdk {
         let group = node.subscriber::<JointGroupCommand>("commands/joint_group", Qos::Command)?;
         let single = node.subscriber::<JointSingleCommand>("commands/joint_single", Qos::Command)?;
         let shared: Shared = Arc::new(Mutex::new(Servos::new(robot, plant)));
-        let services = services(node, &shared, &clock)?;
+        let waiting = Waiting::default();
+        let services = services(node, &shared, &waiting, &clock)?;
         let stop = Arc::new(AtomicBool::new(false));
-        let turns = Turns { shared: Arc::clone(&shared), stop: Arc::clone(&stop), clock, states, group, single };
+        let turns =
+            Turns { shared: Arc::clone(&shared), waiting, stop: Arc::clone(&stop), clock, states, group, single };
         let thread = std::thread::Builder::new().name("xs-sdk".into()).spawn(move || turns.run()).map_err(|error| {
             RosError::Create { what: "xs_sdk".into(), cause: error.to_string(), fix: "end other programs".into() }
         })?;
@@ -77,8 +85,9 @@ impl XsSdk {
         lock(&self.shared).positions()
     }
 
-    /// Each register service takes this long from now on, and keeps states and commands waiting, as the bus does.
-    pub fn slow_services(&self, each: Duration) {
+    /// Each register of each servo, and each state, takes this long to read from now on, and keeps everything else waiting, as
+    /// the one bus does: 17 ms where the USB adapter's latency timer is 16 ms.
+    pub fn slow_bus(&self, each: Duration) {
         lock(&self.shared).register_time = each;
     }
 
@@ -87,7 +96,7 @@ impl XsSdk {
         lock(&self.shared).published
     }
 
-    /// Registers read so far, by service.
+    /// Register reads so far, by service.
     pub fn register_reads(&self) -> u64 {
         lock(&self.shared).register_reads
     }
@@ -110,7 +119,27 @@ impl Drop for XsSdk {
     }
 }
 
-fn services(node: &RosNode, shared: &Shared, clock: &Arc<dyn Clock>) -> Result<Vec<RosServer>, RosError> {
+/// Has the bus for a register of this many servos.
+fn on_the_bus<T>(
+    shared: &Shared,
+    waiting: &Waiting,
+    ask: &RegisterValuesRequest,
+    work: impl FnOnce(&mut Servos) -> T,
+) -> T {
+    waiting.fetch_add(1, Ordering::AcqRel);
+    let mut servos = lock(shared);
+    waiting.fetch_sub(1, Ordering::AcqRel);
+    // Held meanwhile: the node has one bus.
+    std::thread::sleep(servos.register_time * Servos::those(&ask.cmd_type, &ask.name).len() as u32);
+    work(&mut servos)
+}
+
+fn services(
+    node: &RosNode,
+    shared: &Shared,
+    waiting: &Waiting,
+    clock: &Arc<dyn Clock>,
+) -> Result<Vec<RosServer>, RosError> {
     let at = || (Arc::clone(shared), Arc::clone(clock));
     let (s, _) = at();
     let info = node.serve::<RobotInfo>("get_robot_info", move |ask| lock(&s).info(&ask.cmd_type, &ask.name))?;
@@ -129,21 +158,18 @@ fn services(node: &RosNode, shared: &Shared, clock: &Arc<dyn Clock>) -> Result<V
         lock(&s).reboot(&ask);
         Empty::default()
     })?;
-    let (s, _) = at();
+    let (s, w) = (Arc::clone(shared), Arc::clone(waiting));
     let set = node.serve::<RegisterValues>("set_motor_registers", move |ask| {
-        let mut servos = lock(&s);
-        // Held meanwhile: the node has one bus.
-        std::thread::sleep(servos.register_time);
-        servos.write(&ask);
+        on_the_bus(&s, &w, &ask, |servos| servos.write(&ask));
         RegisterValuesResponse::default()
     })?;
-    let (s, _) = at();
+    let (s, w) = (Arc::clone(shared), Arc::clone(waiting));
     let get = node.serve::<RegisterValues>("get_motor_registers", move |ask| {
-        let mut servos = lock(&s);
-        // Held meanwhile: the node has one bus.
-        std::thread::sleep(servos.register_time);
-        servos.register_reads += 1;
-        RegisterValuesResponse { values: servos.read(&ask) }
+        let values = on_the_bus(&s, &w, &ask, |servos| {
+            servos.register_reads += 1;
+            servos.read(&ask)
+        });
+        RegisterValuesResponse { values }
     })?;
     let gains = node.serve::<MotorGains>("set_motor_pid_gains", |_| Empty::default())?;
     Ok(vec![info, torque, modes, reboot, set, get, gains])
@@ -152,6 +178,7 @@ fn services(node: &RosNode, shared: &Shared, clock: &Arc<dyn Clock>) -> Result<V
 /// The node's thread.
 struct Turns {
     shared: Shared,
+    waiting: Waiting,
     stop: Arc<AtomicBool>,
     clock: Arc<dyn Clock>,
     states: RosPublisher<JointState>,
@@ -175,6 +202,8 @@ impl Turns {
             if Instant::now() >= due {
                 let message = {
                     let mut servos = lock(&self.shared);
+                    std::thread::sleep(servos.register_time);
+                    servos.advance(self.clock.now());
                     let message = servos.state(header());
                     servos.published += u64::from(message.is_some());
                     message
@@ -183,6 +212,10 @@ impl Turns {
                     tracing::warn!("{error}");
                 }
                 due = (due + PERIOD).max(Instant::now());
+                let waiting = self.waiting.load(Ordering::Acquire);
+                while waiting > 0 && self.waiting.load(Ordering::Acquire) >= waiting {
+                    std::thread::sleep(YIELD);
+                }
             }
             // A command that arrives wakes the thread.
             std::thread::park_timeout(due.saturating_duration_since(Instant::now()));

@@ -23,6 +23,9 @@ const STICTION: f64 = 60.0;
 /// Motor torque per current \[Nm/A\] the efforts are made with; the inverse of what Interbotix assumes.
 const TORQUE_PER_AMPERE: [f64; 6] = [1.793, 1.793, 1.793, 0.897, 0.897, 1.0];
 
+/// A count of `Goal_Velocity` \[rad/s\]: 0.229 turns in a minute (ROBOTIS e-manual, address 104).
+const VELOCITY_UNIT: f64 = 0.229 * std::f64::consts::TAU / 60.0;
+
 /// Something that breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -34,6 +37,8 @@ pub enum Fault {
     Silence(bool),
     /// This servo (joint index, 6 the gripper) shuts down with these error bits.
     Hardware(usize, u8),
+    /// Commands on topics do not arrive; services do.
+    LostCommands(bool),
     /// Writes of this register are lost: firmware that does not know it.
     DeafWatchdog(bool),
 }
@@ -99,9 +104,10 @@ pub struct Servos {
     failed_reads: bool,
     nan_states: bool,
     silent: bool,
+    lost_commands: bool,
     deaf_watchdog: bool,
     received: VecDeque<ReceivedCommand>,
-    /// How long a register service takes.
+    /// How long a register of a servo takes, or a state.
     pub register_time: Duration,
     /// Registers read by service.
     pub register_reads: u64,
@@ -132,6 +138,7 @@ impl Servos {
             failed_reads: false,
             nan_states: false,
             silent: false,
+            lost_commands: false,
             deaf_watchdog: false,
             received: VecDeque::new(),
             register_time: Duration::ZERO,
@@ -166,6 +173,7 @@ impl Servos {
             Fault::NanStates(on) => self.nan_states = on,
             Fault::Silence(on) => self.silent = on,
             Fault::DeafWatchdog(on) => self.deaf_watchdog = on,
+            Fault::LostCommands(on) => self.lost_commands = on,
             Fault::Hardware(servo, bits) => {
                 if let Some(servo) = self.registers.get_mut(servo) {
                     servo.error = bits;
@@ -176,7 +184,7 @@ impl Servos {
     }
 
     /// Indices of the servos that are meant.
-    fn those(kind: &str, name: &str) -> Vec<usize> {
+    pub fn those(kind: &str, name: &str) -> Vec<usize> {
         match (kind, name) {
             ("group", ALL) => (0..7).collect(),
             ("group", ARM) => (0..6).collect(),
@@ -256,12 +264,15 @@ impl Servos {
     }
 
     pub fn write(&mut self, ask: &RegisterValuesRequest) {
-        for servo in Self::those(&ask.cmd_type, &ask.name) {
-            let servo = &mut self.registers[servo];
+        for index in Self::those(&ask.cmd_type, &ask.name) {
+            let servo = &mut self.registers[index];
             match ask.reg.as_str() {
                 "Bus_Watchdog" if !self.deaf_watchdog => servo.watchdog = ask.value,
                 "Profile_Velocity" => servo.profile_velocity = ask.value,
                 "Profile_Acceleration" => servo.profile_acceleration = ask.value,
+                "Goal_Velocity" if index < 6 && self.mode == "velocity" => {
+                    self.velocity[index] = f64::from(ask.value) * VELOCITY_UNIT;
+                }
                 _ => {}
             }
         }
@@ -284,6 +295,9 @@ impl Servos {
 
     /// Takes a command for the arm as the node does: no limits, no time-out.
     pub fn group_command(&mut self, now: Timestamp, command: &JointGroupCommand) {
+        if self.lost_commands {
+            return;
+        }
         if command.name != ARM || command.cmd.len() != 6 {
             tracing::warn!("xs_sdk: a command for `{}` with {} values is ignored", command.name, command.cmd.len());
             return;
@@ -372,6 +386,10 @@ impl Servos {
         let mut velocity: Vec<f64> = sensed.joint_velocities.to_vec();
         let mut effort: Vec<f64> =
             sensed.joint_efforts.iter().zip(TORQUE_PER_AMPERE).map(|(torque, per)| 1e3 * torque / per).collect();
+        // A motor without torque takes no current.
+        for (effort, servo) in effort.iter_mut().zip(&self.registers) {
+            *effort *= f64::from(servo.torque);
+        }
         position.extend([angle_from_finger(finger), finger, -finger]);
         velocity.extend([0.0; 3]);
         effort.extend([0.0; 3]);

@@ -1,0 +1,301 @@
+//! Does an arm go on although it is told otherwise? Commands may be lost on their way while states arrive, and a controller
+//! without a time-out then goes on with the last one for ever. Nothing but its states can show that. Pure: times are handed in.
+//!
+//! States are looked at in blocks of [`LOOK`], by positions: what a controller says of velocities it may say wrongly.
+//!
+//! - Velocities: a joint may be anywhere between standing still and what was sent within the block, since it may be blocked. What
+//!   it goes beyond that is against its command. A servo lags, so only more than `limits.following_error` in a row counts, or
+//!   half of its way for `limits.following_time`: a joint that is as fast as `v` and told to stand is found after about the shorter of
+//!   `following_error / v` and `following_time` ([`found_within`]).
+//! - Torques have no place to be: what the controller says of efforts must change with what is sent. The weight is taken off, and
+//!   what the description does not know of it, a payload, is learned within a second. Farther off than [`SHARE`] of the joint's
+//!   limit for `limits.following_time`, and commands have no effect.
+//! - Positions: a controller goes to the last one and stays; one that is blocked is the safety filter's (`safety/residual.rs`).
+
+use crate::action::ControlMode;
+use crate::config::Robot;
+use crate::kinematics::Dynamics;
+use crate::observation::{JointVector, MAX_JOINTS};
+use crate::protection::Protection;
+use crate::time::Timestamp;
+
+/// Length of a block \[s\]: an encoder's step of 0.0015 rad is a small part of what a joint goes meanwhile.
+const LOOK: f64 = 0.05;
+/// Motion within a block that is no motion \[rad\]: 0.05 rad/s.
+const NOISE: f64 = 0.0025;
+/// Share of a way that must be against the command for its time to count \[1\]: a joint that slows down late is somewhat too fast.
+const HALF: f64 = 0.5;
+/// Share of the torque limit by which efforts may be off \[1\].
+pub const SHARE: f64 = 0.25;
+/// How fast what is not known of the weight is learned \[s\].
+const LEARNED: f64 = 1.0;
+
+/// Longest time until a joint is found that goes on at `speed` \[rad/s\] although it is told to stand or to turn back \[s\].
+pub fn found_within(robot: &Robot, mode: ControlMode, speed: f64) -> f64 {
+    let (error, time) = (robot.limits.following_error, robot.limits.following_time);
+    // In the first block the joint was still told to move, and time is counted in whole blocks.
+    let long = 2.0 * LOOK + time;
+    match mode {
+        ControlMode::Velocity => (LOOK + error / speed.abs()).min(long),
+        _ => long,
+    }
+}
+
+/// What one joint is about.
+#[derive(Clone, Copy, Debug, Default)]
+struct Joint {
+    /// What it was told within the block: least, largest.
+    told: (f64, f64),
+    /// How far it went against that \[rad\], block by block.
+    against: f64,
+    /// For how long \[s\].
+    seconds: f64,
+    /// Effort beyond what was sent and the weight, summed over the block's states \[Nm\].
+    beyond: f64,
+    /// The same on average, while commands had their effect \[Nm\].
+    usual: f64,
+}
+
+/// What an arm has done with its commands so far.
+#[derive(Clone, Debug)]
+pub struct Runaway {
+    mode: ControlMode,
+    error: f64,
+    time: f64,
+    torque: JointVector,
+    dynamics: Option<Dynamics>,
+    joints: [Joint; MAX_JOINTS],
+    sent: JointVector,
+    /// When the block began, and where the joints were then.
+    began: Option<(Timestamp, JointVector)>,
+    /// States within the block.
+    states: u32,
+    /// Blocks since the start.
+    blocks: u32,
+}
+
+impl Runaway {
+    /// For this arm; it was told nothing yet.
+    pub fn of(robot: &Robot) -> Self {
+        let count = robot.joint.len();
+        Self {
+            mode: ControlMode::Position,
+            error: robot.limits.following_error,
+            time: robot.limits.following_time,
+            torque: JointVector::from_slice(&robot.limits.joint_torque),
+            dynamics: Dynamics::from_robot(robot).ok(),
+            joints: [Joint::default(); MAX_JOINTS],
+            sent: JointVector::zeros(count),
+            began: None,
+            states: 0,
+            blocks: 0,
+        }
+    }
+
+    /// Starts over at rest, with commands of this mode.
+    pub fn start(&mut self, mode: ControlMode) {
+        self.mode = mode;
+        self.joints = [Joint::default(); MAX_JOINTS];
+        self.sent.fill(0.0);
+        (self.began, self.states, self.blocks) = (None, 0, 0);
+    }
+
+    /// This was sent.
+    pub fn sent(&mut self, command: &JointVector) {
+        if command.len() != self.sent.len() || !command.is_finite() {
+            return;
+        }
+        self.sent = *command;
+        for (joint, told) in self.joints.iter_mut().zip(command.iter()) {
+            joint.told = (joint.told.0.min(*told), joint.told.1.max(*told));
+        }
+    }
+
+    /// Takes a state, received at `now`; answers which joint goes on against its command.
+    pub fn see(&mut self, now: Timestamp, positions: &JointVector, efforts: &JointVector) -> Option<usize> {
+        let usable = positions.len() == self.sent.len() && positions.is_finite();
+        if self.mode == ControlMode::Position || !usable || !Protection::Runaway.is_on() {
+            return None;
+        }
+        let Some((began, from)) = self.began else {
+            self.begin(now, positions);
+            return None;
+        };
+        if self.mode == ControlMode::Torque && efforts.len() == self.sent.len() {
+            let weight = self.dynamics.as_ref().map_or(JointVector::zeros(efforts.len()), |d| d.gravity(positions));
+            for (index, joint) in self.joints[..efforts.len()].iter_mut().enumerate() {
+                joint.beyond += efforts[index] - weight[index] - self.sent[index];
+            }
+        }
+        self.states += 1;
+        let elapsed = now.since(began).as_secs_f64();
+        let mut found = None;
+        let (count, states, blocks) = (positions.len(), f64::from(self.states), self.blocks);
+        for (index, joint) in self.joints[..count].iter_mut().enumerate() {
+            let (mut beyond, mut way) = (0.0, 0.0);
+            if self.mode == ControlMode::Velocity {
+                way = positions[index] - from[index];
+                let (least, most) = (joint.told.0.min(0.0) * elapsed, joint.told.1.max(0.0) * elapsed);
+                beyond = (way - way.clamp(least, most)).abs();
+                if joint.against + beyond > self.error {
+                    found = found.or(Some(index));
+                }
+            }
+            if elapsed < LOOK {
+                continue;
+            }
+            let odd = match self.mode {
+                ControlMode::Velocity => {
+                    joint.against = if beyond > NOISE { joint.against + beyond } else { 0.0 };
+                    beyond > NOISE.max(HALF * way.abs())
+                }
+                _ => {
+                    let beyond = joint.beyond / states;
+                    if blocks == 0 {
+                        joint.usual = beyond;
+                    }
+                    let off = beyond - joint.usual;
+                    // An arm that says nothing of efforts, or no number, says nothing here.
+                    let odd = off.abs() > SHARE * self.torque[index];
+                    if !odd && off.is_finite() {
+                        joint.usual += off * (elapsed / LEARNED).min(1.0);
+                    }
+                    odd
+                }
+            };
+            joint.seconds = if odd { joint.seconds + elapsed } else { 0.0 };
+            // Sums of tenths are not exact.
+            if joint.seconds >= self.time.max(LOOK) - 1e-6 {
+                found = found.or(Some(index));
+            }
+        }
+        if elapsed >= LOOK {
+            self.blocks = self.blocks.saturating_add(1);
+            self.begin(now, positions);
+        }
+        found
+    }
+
+    fn begin(&mut self, now: Timestamp, positions: &JointVector) {
+        (self.began, self.states) = (Some((now, *positions)), 0);
+        for (joint, sent) in self.joints.iter_mut().zip(self.sent.iter()) {
+            (joint.told, joint.beyond) = ((*sent, *sent), 0.0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn robot(name: &str) -> Robot {
+        Robot::load(Path::new(env!("CARGO_MANIFEST_DIR")), name).unwrap()
+    }
+
+    /// A joint that turns at `speed(ms)` while `told(ms)` is sent, a state every 10 ms: when it is found \[ms\].
+    fn found(robot: &Robot, told: impl Fn(u64) -> f64, speed: impl Fn(u64) -> f64) -> Option<u64> {
+        let mut runaway = Runaway::of(robot);
+        runaway.start(ControlMode::Velocity);
+        let still = JointVector::zeros(robot.joint.len());
+        let (mut at, mut command) = (still, still);
+        for ms in (0..4000).step_by(10) {
+            command[1] = told(ms);
+            runaway.sent(&command);
+            at[1] += speed(ms) * 0.01;
+            // What an encoder of 4096 steps makes of it.
+            let mut read = at;
+            read[1] = (read[1] / 0.001534).round() * 0.001534;
+            if let Some(joint) = runaway.see(Timestamp::from_nanos(ms * 1_000_000), &read, &still) {
+                assert_eq!(joint, 1);
+                return Some(ms);
+            }
+        }
+        None
+    }
+
+    #[test]
+    fn a_joint_that_goes_on_although_told_to_stand_or_turn_is_found_within_the_bound() {
+        for name in ["widowx", "panda"] {
+            let robot = robot(name);
+            for speed in [2.0, 0.9, 0.3, 0.1, -0.3, -1.5] {
+                for then in [0.0, -speed] {
+                    for when in (1000..1050).step_by(10) {
+                        let seen = found(&robot, |ms| if ms < when { speed } else { then }, |_| speed);
+                        let bound = found_within(&robot, ControlMode::Velocity, speed);
+                        let took = (seen.unwrap_or(9999) - when) as f64 * 1e-3;
+                        // And one state.
+                        assert!(took <= bound + 0.0101, "{name} at {speed} rad/s: {took} s, at most {bound} s");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_arm_that_follows_late_or_is_blocked_is_none_that_runs_away() {
+        for name in ["widowx", "panda"] {
+            let robot = robot(name);
+            let most = robot.limits.joint_velocity[1];
+            let acceleration = robot.limits.joint_acceleration[1];
+            // To and fro as fast as may be.
+            let told = |ms: u64| {
+                let (whole, turn) = (2.0 * most / acceleration, ms as f64 * 1e-3 % 2.0);
+                let ramp = |since: f64| most - (since * acceleration).min(whole * acceleration);
+                if turn < 1.0 { -ramp(turn) } else { ramp(turn - 1.0) }
+            };
+            let lag = if name == "widowx" { 100 } else { 50 };
+            assert_eq!(found(&robot, told, |ms| if ms < lag { 0.0 } else { told(ms - lag) }), None, "{name}");
+            assert_eq!(found(&robot, told, |_| 0.0), None, "{name} is blocked");
+        }
+    }
+
+    /// An arm whose efforts are the weight, what the description does not know of it, and `applied(ms)`, while `told(ms)` is
+    /// sent: when it is found \[ms\].
+    fn torque_found(told: impl Fn(u64) -> f64, applied: impl Fn(u64) -> f64) -> Option<u64> {
+        let robot = robot("panda");
+        let dynamics = Dynamics::from_robot(&robot).unwrap();
+        let mut runaway = Runaway::of(&robot);
+        runaway.start(ControlMode::Torque);
+        let mut at = JointVector::from_slice(&robot.robot.home);
+        let mut command = JointVector::zeros(7);
+        for ms in (0..4000).step_by(10) {
+            command[1] = told(ms);
+            runaway.sent(&command);
+            at[1] += 0.5e-2;
+            let mut efforts = dynamics.gravity(&at);
+            efforts[1] += applied(ms) + 8.0 + 1e-3 * ms as f64;
+            if runaway.see(Timestamp::from_nanos(ms * 1_000_000), &at, &efforts).is_some() {
+                return Some(ms);
+            }
+        }
+        None
+    }
+
+    #[test]
+    fn torques_that_have_no_effect_are_found_and_a_payload_is_none() {
+        let braking = |ms: u64| if ms < 1000 { 2.0 } else { -12.0 };
+        assert_eq!(torque_found(braking, braking), None);
+        assert_eq!(torque_found(|_| 2.0, |_| 2.0), None);
+        let took = torque_found(braking, |_| 2.0).unwrap() - 1000;
+        let bound = 1e3 * found_within(&robot("panda"), ControlMode::Torque, 0.5) + 10.0;
+        assert!(took as f64 <= bound, "{took} ms, at most {bound} ms");
+    }
+
+    #[test]
+    fn nothing_is_said_of_positions_and_of_numbers_that_are_none() {
+        let robot = robot("widowx");
+        let mut runaway = Runaway::of(&robot);
+        let mut at = JointVector::zeros(6);
+        for mode in [ControlMode::Position, ControlMode::Torque, ControlMode::Velocity] {
+            runaway.start(mode);
+            runaway.sent(&JointVector::zeros(6));
+            for ms in (0..3000).step_by(10) {
+                at[0] = if mode == ControlMode::Position { at[0] + 0.02 } else { f64::NAN };
+                let nan = JointVector::from_slice(&[f64::NAN; 6]);
+                assert_eq!(runaway.see(Timestamp::from_nanos(ms * 1_000_000), &at, &nan), None, "{mode}");
+            }
+        }
+    }
+}
