@@ -172,10 +172,13 @@ fn commands_that_lapsed_while_the_program_was_suspended_are_not_repeated() {
         let emulator = emulated(domain, 0.0, &time);
         let clock = Arc::new(Suspended { clock: SystemClock::new(), slept: AtomicU64::new(0) });
         let settings = RosSettings::loopback("visuomotor", domain);
-        let link = LinkOptions { deadline: Duration::from_millis(400), ..patient() };
+        let link = LinkOptions { deadline: Duration::from_secs(1), ..patient() };
         let options = SawyerOptions { link, command_timeout: 1.0, ..options() };
         let mut arm = connect(&robot("sawyer"), settings, options, clock.clone()).unwrap();
         let command = set_in_motion(&mut arm, &*clock, mode);
+        // The newest command was taken before the program sleeps.
+        emulator.log().clear();
+        until("a few turns", || emulator.log().all().len() > 4);
         emulator.log().clear();
         clock.slept.store(Duration::from_millis(1500).as_nanos() as u64, Ordering::Release);
         only_positions_follow(emulator.log(), &command);

@@ -330,6 +330,9 @@ impl ArmLink for JacoLink {
         if stream.mode() == ControlMode::Torque && self.in_torque_mode {
             // Torques that fade let the arm coast; its own position mode stops it, and needs none of the states that are missing.
             self.ask_for_position_mode();
+            if let Err(error) = self.velocities.publish(wire::velocity(&JointVector::zeros(self.sent.len()))) {
+                tracing::warn!("{}: {error}", self.arm);
+            }
             return true;
         }
         // The servo of positions needs to know where the arm is: without that its velocities go to zero. A velocity stream is
