@@ -30,6 +30,10 @@ pub trait Plant: Send {
     fn advance_to(&mut self, now: Timestamp);
     /// True joint state, measured at the time moved to.
     fn sense(&self) -> Proprioception;
+    /// The part of its joint efforts that carries its own weight where it is \[Nm\]; zero where nothing weighs anything.
+    fn weight(&mut self) -> JointVector {
+        JointVector::zeros(self.joints())
+    }
 }
 
 /// One frictionless point per joint, no gravity: positions are reached at a set speed, torques accelerate.

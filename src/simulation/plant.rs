@@ -272,6 +272,10 @@ impl Plant for MujocoPlant {
         }
     }
 
+    fn weight(&mut self) -> JointVector {
+        self.gravity()
+    }
+
     fn sense(&self) -> Proprioception {
         let n = self.joints;
         let (qpos, qvel, effort) = (self.data.qpos(), self.data.qvel(), self.data.actuator_force());

@@ -78,6 +78,10 @@ impl<P: Plant> Plant for Watched<P> {
     fn sense(&self) -> Proprioception {
         self.plant.sense()
     }
+
+    fn weight(&mut self) -> JointVector {
+        self.plant.weight()
+    }
 }
 
 /// One physics turn.

@@ -1,24 +1,86 @@
 //! Jaco against an emulated Kinova node.
 
-use visuomotor::driver::FaultCode;
 use visuomotor::driver::jaco::cartesian::ToolVelocity;
 use visuomotor::driver::jaco::driver::{Jaco, connect};
 use visuomotor::driver::jaco::emulator::{JacoEmulator, start};
 use visuomotor::driver::jaco::limits::{STEP, kind};
 use visuomotor::driver::jaco::wire::namespace;
+use visuomotor::driver::{Drive, FaultCode, Plant};
 use visuomotor::kinematics::Chain;
+use visuomotor::time::Timestamp;
+use visuomotor::transport::ros2::messages::kinova::ZeroTorques;
+use visuomotor::transport::ros2::messages::std::Empty;
 use visuomotor::transport::ros2::{RosNode, RosSettings};
 
 use super::*;
 
 fn emulated(domain: u16, robot: &Robot, by: f64, clock: &Arc<SystemClock>) -> JacoEmulator {
+    emulated_over(domain, robot, plant(robot, by), clock)
+}
+
+fn emulated_over(domain: u16, robot: &Robot, plant: Box<dyn Plant>, clock: &Arc<SystemClock>) -> JacoEmulator {
     let settings = RosSettings::loopback("kinova", domain).with_namespace(&namespace(kind(robot)));
-    start(&RosNode::start(settings).unwrap(), robot, plant(robot, by), clock.clone()).unwrap()
+    start(&RosNode::start(settings).unwrap(), robot, plant, clock.clone()).unwrap()
 }
 
 fn connected(domain: u16, robot: &Robot, clock: &Arc<SystemClock>) -> Jaco {
     let settings = RosSettings::loopback("visuomotor", domain);
     connect(robot, settings, patient(), clock.clone()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Joints that carry weight in every pose but the candle pose, and controllers that carry it for them.
+struct Heavy(PointPlant);
+
+impl Heavy {
+    fn at(joints: JointVector) -> Box<Self> {
+        Box::new(Self(PointPlant::at(joints)))
+    }
+
+    fn carried(&self) -> JointVector {
+        let mut weight = self.0.sense().joint_positions;
+        weight.iter_mut().for_each(|angle| *angle = 6.0 * (*angle - std::f64::consts::PI).sin());
+        weight
+    }
+}
+
+impl Plant for Heavy {
+    fn joints(&self) -> usize {
+        self.0.joints()
+    }
+    fn drive(&mut self, drive: Drive) {
+        self.0.drive(drive);
+    }
+    fn drive_gripper(&mut self, fraction: f64) {
+        self.0.drive_gripper(fraction);
+    }
+    fn advance_to(&mut self, now: Timestamp) {
+        self.0.advance_to(now);
+    }
+    fn sense(&self) -> Proprioception {
+        let mut state = self.0.sense();
+        for (effort, weight) in state.joint_efforts.iter_mut().zip(self.carried().iter()) {
+            *effort += weight;
+        }
+        state
+    }
+    fn weight(&mut self) -> JointVector {
+        self.carried()
+    }
+}
+
+/// What a person does about torques that are not near zero.
+fn zero_torques(domain: u16, robot: &Robot) {
+    let settings = RosSettings::loopback("person", domain).with_namespace(&namespace(kind(robot)));
+    let mut zero = RosNode::start(settings).unwrap().client::<ZeroTorques>("in/set_zero_torques").unwrap();
+    zero.call(Empty::default(), LONG).unwrap_or_else(|error| panic!("{error}"));
+}
+
+/// Why torque mode is refused.
+fn refusal(arm: &mut Jaco, clock: &dyn Clock) -> String {
+    match arm.activate(clock.now(), ControlMode::Torque) {
+        Err(DriverError::Fault(code)) => arm.fault_text(code),
+        other => format!("{other:?}"),
+    }
 }
 
 /// Never more messages than periods: the arm's queue would keep them for later.
@@ -80,6 +142,50 @@ fn torque_mode_is_not_entered_with_torques_that_were_not_zeroed() {
     emulator.bias_torques(0.0);
     until("torque mode", || arm.activate(clock.now(), ControlMode::Torque).is_ok());
     until("torque mode", || emulator.torque_mode());
+}
+
+/// An emulated arm felt its own weight in every bent pose and refused torque mode there, which a real one does not.
+#[test]
+fn an_arm_is_let_into_torque_mode_under_its_own_weight() {
+    let (domain, clock, robot) = (domain(), clock(), robot("jaco_j2s7s300"));
+    let emulator = emulated_over(domain, &robot, Heavy::at(near_home(&robot, 0.0)), &clock);
+    let mut arm = connected(domain, &robot, &clock);
+    arm.activate(clock.now(), ControlMode::Torque).unwrap_or_else(|error| panic!("{error}"));
+    until("torque mode", || emulator.torque_mode());
+}
+
+#[test]
+fn a_node_that_publishes_the_weight_is_refused_and_its_parameter_named() {
+    let (domain, clock, robot) = (domain(), clock(), robot("jaco_j2s7s300"));
+    let emulator = emulated_over(domain, &robot, Heavy::at(near_home(&robot, 0.0)), &clock);
+    emulator.publish_weight(true);
+    let mut arm = connected(domain, &robot, &clock);
+    until("a refusal", || refusal(&mut arm, &*clock).contains("publish_torque_with_gravity_compensation"));
+    emulator.publish_weight(false);
+    until("torque mode", || arm.activate(clock.now(), ControlMode::Torque).is_ok() && emulator.torque_mode());
+}
+
+#[test]
+fn torques_are_zeroed_by_a_person_in_the_candle_pose_and_never_by_a_recovery() {
+    let (domain, clock, robot) = (domain(), clock(), robot("jaco_j2s7s300"));
+    let candle = JointVector::from_slice(&[std::f64::consts::PI; 7]);
+    let emulator = emulated_over(domain, &robot, Heavy::at(candle), &clock);
+    emulator.bias_torques(5.0);
+    let mut arm = connected(domain, &robot, &clock);
+    until("a refusal", || refusal(&mut arm, &*clock).contains("candle pose"));
+    arm.recover(clock.now()).unwrap_or_else(|error| panic!("{error}"));
+    assert!(refusal(&mut arm, &*clock).contains("candle pose"), "nobody asked for a new zero");
+    zero_torques(domain, &robot);
+    until("torque mode", || arm.activate(clock.now(), ControlMode::Torque).is_ok() && emulator.torque_mode());
+}
+
+#[test]
+fn torques_that_were_zeroed_under_weight_are_not_zero() {
+    let (domain, clock, robot) = (domain(), clock(), robot("jaco_j2s7s300"));
+    let _emulator = emulated_over(domain, &robot, Heavy::at(near_home(&robot, 0.0)), &clock);
+    zero_torques(domain, &robot);
+    let mut arm = connected(domain, &robot, &clock);
+    until("a refusal", || refusal(&mut arm, &*clock).contains("candle pose"));
 }
 
 #[test]

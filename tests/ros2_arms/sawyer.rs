@@ -1,9 +1,12 @@
 //! Sawyer against an emulated Intera controller.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use visuomotor::driver::sawyer::driver::{Sawyer, SawyerOptions, check, connect};
 use visuomotor::driver::sawyer::emulator::{SawyerEmulator, start};
 use visuomotor::driver::sawyer::wire::{PositionFeed, fault};
+
 use visuomotor::driver::{FaultCode, Grade};
+use visuomotor::time::Timestamp;
 use visuomotor::transport::ros2::RosSettings;
 
 use super::*;
@@ -107,6 +110,79 @@ fn velocities_lapse_when_the_program_ends_and_the_arm_stands() {
         emulator.log().all().last().is_some_and(|last| last.mode == ControlMode::Position)
     });
     no_jump(&robot, emulator.log());
+}
+
+/// Sets the first joint in motion; what it is commanded.
+fn set_in_motion(arm: &mut Sawyer, clock: &dyn Clock, mode: ControlMode) -> JointCommand {
+    arm.activate(clock.now(), mode).unwrap_or_else(|error| panic!("{error}"));
+    let mut joints = JointVector::zeros(7);
+    joints[0] = 0.25;
+    let command = JointCommand { mode, joints, gripper: 0.5 };
+    until("motion", || {
+        arm.write(clock.now(), &command).unwrap();
+        read(arm, clock).joint_velocities[0] > 0.2
+    });
+    command
+}
+
+/// Waits for a position; whatever else was said since the log was cleared must be what was commanded before.
+fn only_positions_follow(log: &CommandLog, commanded: &JointCommand) {
+    until("a position", || log.all().iter().any(|received| received.mode == ControlMode::Position));
+    let all = log.all();
+    let first = all.iter().position(|received| received.mode == ControlMode::Position).unwrap();
+    let before = all[..first].iter().all(|received| received.joints == commanded.joints);
+    assert!(before, "something else was tried first: {:?}", &all[..first]);
+    assert!(all[first..].iter().all(|received| received.mode == ControlMode::Position), "it changed its mind");
+}
+
+/// A spring of torques took 0.8 s to stop it and let it travel a fifth farther than its braking distance allowed.
+#[test]
+fn a_stop_under_torque_goes_over_to_position_mode_at_once() {
+    let (domain, clock, robot) = (domain(), clock(), robot("sawyer"));
+    let emulator = emulated(domain, 0.0, &clock);
+    let mut arm = connected(domain, options(), &clock);
+    let command = set_in_motion(&mut arm, &*clock, ControlMode::Torque);
+    emulator.log().clear();
+    stop(&mut arm, &*clock);
+    only_positions_follow(emulator.log(), &command);
+    // It is braked in the direction it went, and nothing pulls it back.
+    let all = emulator.log().all();
+    let positions = all.iter().filter(|received| received.mode == ControlMode::Position).map(|it| it.joints[0]);
+    assert!(positions.collect::<Vec<_>>().is_sorted(), "{all:?}");
+    no_jump(&robot, emulator.log());
+}
+
+/// The system's clock, which a test sets forward: for a program, that is what being suspended looks like.
+struct Suspended {
+    clock: SystemClock,
+    slept: AtomicU64,
+}
+
+impl Clock for Suspended {
+    fn now(&self) -> Timestamp {
+        self.clock.now() + Duration::from_nanos(self.slept.load(Ordering::Acquire))
+    }
+}
+
+/// Fading from the last velocity took an arm that already held its position out of that, and moved it on.
+#[test]
+fn commands_that_lapsed_while_the_program_was_suspended_are_not_repeated() {
+    for mode in [ControlMode::Velocity, ControlMode::Torque] {
+        let (domain, time) = (domain(), clock());
+        let emulator = emulated(domain, 0.0, &time);
+        let clock = Arc::new(Suspended { clock: SystemClock::new(), slept: AtomicU64::new(0) });
+        let settings = RosSettings::loopback("visuomotor", domain);
+        let link = LinkOptions { deadline: Duration::from_secs(1), ..patient() };
+        let options = SawyerOptions { link, command_timeout: 1.0, ..options() };
+        let mut arm = connect(&robot("sawyer"), settings, options, clock.clone()).unwrap();
+        let command = set_in_motion(&mut arm, &*clock, mode);
+        // The newest command was taken before the program sleeps.
+        emulator.log().clear();
+        until("a few turns", || emulator.log().all().len() > 4);
+        emulator.log().clear();
+        clock.slept.store(Duration::from_millis(1500).as_nanos() as u64, Ordering::Release);
+        only_positions_follow(emulator.log(), &command);
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use visuomotor::driver::Grade;
 use visuomotor::driver::guard::Guarding;
 use visuomotor::driver::jaco;
 use visuomotor::driver::panda;
+use visuomotor::driver::ros2::Received;
 use visuomotor::driver::sawyer::{self, driver::SawyerOptions};
 use visuomotor::transport::ros2::{RosNode, RosSettings};
 
@@ -138,6 +139,60 @@ impl Emulated for jaco::emulator::JacoEmulator {
     fn follows(&self, _: ControlMode) -> bool {
         self.torque_mode()
     }
+}
+
+/// Under torque, loses the arm's states: what is sent until the driver knows must be the command, and then no torque at all.
+/// Torques that fade let an arm coast twice as far as it may.
+fn no_torque_fades(arm: &mut dyn ArmDriver, clock: &dyn Clock, emulator: &dyn Emulated, left: impl Fn() -> bool) {
+    arm.activate(clock.now(), ControlMode::Torque).unwrap_or_else(|error| panic!("{error}"));
+    let command = motion(ControlMode::Torque, &mut JointVector::zeros(7));
+    let torque = f64::from(command.joints[0] as f32);
+    let pushes =
+        |received: &&Received| received.mode == ControlMode::Torque && (received.joints[0] - torque).abs() < 1e-6;
+    until("motion", || {
+        arm.write(clock.now(), &command).unwrap();
+        emulator.log().all().iter().filter(pushes).count() > 10
+    });
+    emulator.mute(true);
+    emulator.log().clear();
+    let mut told = false;
+    until("silence and another mode", || {
+        let _ = arm.write(clock.now(), &command);
+        told |= arm.read(clock.now()) == Err(DriverError::Silent);
+        told && left()
+    });
+    let torques: Vec<_> =
+        emulator.log().all().into_iter().filter(|received| received.mode == ControlMode::Torque).collect();
+    assert!(torques.iter().all(|received| pushes(&received)), "{torques:?}");
+}
+
+#[test]
+fn sawyer_under_torque_is_held_in_position_mode_when_its_states_are_lost() {
+    let (domain, clock, robot) = (domain(), clock(), robot("sawyer"));
+    let intera = sawyer::emulator::start(&node("intera", domain), &robot, plant(&robot, 0.0), clock.clone()).unwrap();
+    let settings = RosSettings::loopback("visuomotor", domain);
+    let options = SawyerOptions { link: options(), ..Default::default() };
+    let mut arm = sawyer::driver::connect(&robot, settings, options, clock.clone()).unwrap();
+    let last = || intera.log().all().last().copied().filter(|received| received.mode == ControlMode::Position);
+    no_torque_fades(&mut arm, &*clock, &intera, || last().is_some());
+    // Where it must be by then, not where it was last seen.
+    intera.mute(false);
+    until("a state", || arm.observed(clock.now()).is_some_and(|state| state.joint_velocities[0].abs() < 1e-3));
+    let stands = arm.observed(clock.now()).unwrap().joint_positions[0];
+    let went = stands - near_home(&robot, 0.0)[0];
+    assert!(went > 0.0 && (last().unwrap().joints[0] - stands).abs() < 0.2 * went, "{went} rad, {:?}", last());
+}
+
+#[test]
+fn jaco_under_torque_is_told_to_leave_torque_mode_when_its_states_are_lost() {
+    let (domain, clock, robot) = (domain(), clock(), robot("jaco_j2s7s300"));
+    let namespace = jaco::wire::namespace(jaco::limits::kind(&robot));
+    let settings = RosSettings::loopback("kinova", domain).with_namespace(&namespace);
+    let kinova = RosNode::start(settings).unwrap();
+    let kinova = jaco::emulator::start(&kinova, &robot, plant(&robot, 0.0), clock.clone()).unwrap();
+    let settings = RosSettings::loopback("visuomotor", domain);
+    let mut arm = jaco::driver::connect(&robot, settings, options(), clock.clone()).unwrap();
+    no_torque_fades(&mut arm, &*clock, &kinova, || !kinova.torque_mode());
 }
 
 #[test]

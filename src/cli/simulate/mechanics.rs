@@ -61,6 +61,10 @@ impl Plant for SharedPlant {
     fn sense(&self) -> Proprioception {
         self.lock().plant.sense()
     }
+
+    fn weight(&mut self) -> JointVector {
+        self.lock().plant.weight()
+    }
 }
 
 /// Where the arm stands \[rad\].

@@ -6,9 +6,12 @@
 //!
 //! - Positions: the node has no streamed position, so a servo here makes velocities of them:
 //!   `v = dq/dt of the target + GAIN (target - measured)`, each change within the acceleration limit.
-//! - Torques: torque mode is entered with every torque near zero at rest, and left by every stop and when the program ends;
-//!   silence of 250 ms ends it anyway. Between activation and the first command the arm floats at zero torque. Whether the node took it is nowhere told: it only logs. What the arm does shows it.
-//! - The torques' zero is set by `in/set_zero_torques` in the candle pose (all joints 180 degrees). A person does that.
+//! - Torques: torque mode is entered with every torque near zero at rest, and left by every stop, with states or without them,
+//!   and when the program ends. Silence of 250 ms ends it too where the arm's inactivity type is 0; with type 1, Kinova's
+//!   default for this generation, the arm then floats at zero torque and coasts. Between activation and the first command it
+//!   floats as well. Whether the node took it is nowhere told: it only logs. What the arm does shows it.
+//! - The torques' zero is set by `in/set_zero_torques` in the candle pose (all joints 180 degrees), where no sensor carries
+//!   weight. A person does that, and sets the node to publish torques without the weight: with it no other pose is near zero.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -197,6 +200,13 @@ impl JacoLink {
         Ok(())
     }
 
+    /// Without waiting: who is asked may be gone, and the time-out of torques needs our silence.
+    fn ask_for_position_mode(&mut self) {
+        if let Err(error) = self.torque_mode.ask(StateRequest { state: 0 }) {
+            tracing::warn!("{}: {error}", self.arm);
+        }
+    }
+
     fn take_torques(&mut self) {
         if let Ok(Some(reading)) = self.torque_readings.newest() {
             let all = reading.to_array().map(f64::from);
@@ -316,10 +326,14 @@ impl ArmLink for JacoLink {
         self.followed
     }
 
-    fn blind(&mut self, stream: &Stream, at_rest: bool) -> bool {
+    fn blind(&mut self, stream: &Stream, _: bool) -> bool {
         if stream.mode() == ControlMode::Torque && self.in_torque_mode {
-            self.publish(stream.last());
-            return at_rest;
+            // Torques that fade let the arm coast; its own position mode stops it, and needs none of the states that are missing.
+            self.ask_for_position_mode();
+            if let Err(error) = self.velocities.publish(wire::velocity(&JointVector::zeros(self.sent.len()))) {
+                tracing::warn!("{}: {error}", self.arm);
+            }
+            return true;
         }
         // The servo of positions needs to know where the arm is: without that its velocities go to zero. A velocity stream is
         // on its way there already, and an arm that was not let into torque mode is at zero.
@@ -337,10 +351,7 @@ impl ArmLink for JacoLink {
             // No switch; velocities are steps, and none of them is nothing more to do.
             return Off::None;
         }
-        // Asked without waiting: who is asked may be gone, and the time-out needs our silence.
-        if let Err(error) = self.torque_mode.ask(StateRequest { state: 0 }) {
-            tracing::warn!("{}: {error}", self.arm);
-        }
+        self.ask_for_position_mode();
         self.in_torque_mode = false;
         Off::Done("torque mode was told to end, and its time-out ends it since nothing more is sent")
     }
@@ -398,7 +409,8 @@ impl ArmLink for JacoLink {
                 ),
         ];
         let expected = format!("within {} Nm at rest, to enter torque mode", limits::TORQUE_AT_REST);
-        let zero = "zero the torques in the candle pose: `ros2 service call .../in/set_zero_torques`";
+        let zero = "zero the torques in the candle pose (`ros2 service call .../in/set_zero_torques`), and let the node publish \
+                    them without the weight: torque_parameters/publish_torque_with_gravity_compensation = true";
         findings.push(match &self.torque_reading {
             Some(reading) => {
                 let most = reading.iter().fold(0.0_f64, |most, torque| most.max(torque.abs()));
@@ -408,6 +420,13 @@ impl ArmLink for JacoLink {
             None => Finding::good("joint torques", "not told", expected)
                 .graded(Grade::Doubtful, "torque mode cannot be entered without out/joint_torques"),
         });
+        findings.push(
+            Finding::good("torque inactivity", "cannot be read back", "type 0: position mode after 250 ms").graded(
+                Grade::Doubtful,
+                "set inactivity type 0 in the arm (SetTorqueInactivityType): with type 1, this generation's default, an arm in \
+                 torque mode floats and coasts once this program is gone",
+            ),
+        );
         for (what, there) in [
             ("in/set_torque_control_mode", self.torque_mode.available()),
             ("in/clear_trajectories", self.clear.available()),
@@ -426,7 +445,8 @@ impl ArmLink for JacoLink {
         if fault == TORQUES_NOT_ZERO {
             return format!(
                 "a joint feels more than {} Nm at rest, or out/joint_torques is silent: put the arm into the candle pose and call \
-                 in/set_zero_torques",
+                 in/set_zero_torques; if that pose alone is near zero, set the node's parameter \
+                 torque_parameters/publish_torque_with_gravity_compensation to true",
                 limits::TORQUE_AT_REST
             );
         }

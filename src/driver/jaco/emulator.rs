@@ -1,9 +1,14 @@
 //! Kinova's node over a [`Plant`]: steps of 10 ms from a queue, torque mode with its rules, fingers in turns.
 //!
 //! As kinova-ros and its users have it: each velocity message is one 10 ms step in a queue 2000 deep, so that an arm fed too
-//! fast goes on after the feed ended; an empty queue is standstill. Torque mode is entered only while every torque is near
-//! zero, answers nothing when it is refused, and ends after 250 ms without a message; outside of it torques are dropped.
-//! The state comes at 10 Hz.
+//! fast goes on after the feed ended; an empty queue is standstill. Torque mode is entered only while every torque beside the
+//! arm's own weight is near zero, answers nothing when it is refused, and ends after 250 ms without a message (the arm's
+//! inactivity type 0); outside of it torques are dropped. The state comes at 10 Hz.
+//!
+//! The torque sensors have a zero of their own, which drifts. `in/set_zero_torques` makes what they feel at that moment their
+//! zero, the weight that hangs on them included: it is right in the candle pose alone, where they carry none. A new one
+//! is as an operator leaves an arm for torque mode: zeroed there, its node set to publish torques without the weight
+//! (`torque_parameters/publish_torque_with_gravity_compensation`, off by default).
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -50,8 +55,10 @@ struct Asked {
     stopped: bool,
     fingers: Option<f64>,
     zero: bool,
-    /// Added to every torque reading \[Nm\]: sensors that were not zeroed.
-    bias: f64,
+    /// Every sensor's zero is off by this from now on \[Nm\].
+    bias: Option<f64>,
+    /// Torques are published with the weight, as a node does that nobody set up.
+    weighed: bool,
     /// Nothing is published.
     muted: bool,
 }
@@ -88,6 +95,7 @@ pub fn start(
         fingers: node.publisher("out/finger_position", Qos::State)?,
         log: log.clone(),
         shared: Arc::clone(&shared),
+        zero: JointVector::zeros(robot.joint.len()),
         queue: VecDeque::new(),
         torque_heard: None,
         held: None,
@@ -152,9 +160,14 @@ impl JacoEmulator {
         self.shared.asked().muted = muted;
     }
 
-    /// Adds this to every torque reading \[Nm\], as sensors do that were not zeroed.
+    /// Every torque sensor's zero is off by this \[Nm\], as it is after long use.
     pub fn bias_torques(&self, bias: f64) {
-        self.shared.asked().bias = bias;
+        self.shared.asked().bias = Some(bias);
+    }
+
+    /// Publishes torques with the arm's weight in them, as the node does by default, or without it.
+    pub fn publish_weight(&self, weighed: bool) {
+        self.shared.asked().weighed = weighed;
     }
 }
 
@@ -171,6 +184,8 @@ struct Kinova {
     fingers: RosPublisher<FingerPosition>,
     log: CommandLog,
     shared: Arc<Shared>,
+    /// What each torque sensor tells of no torque \[Nm\].
+    zero: JointVector,
     /// Steps to come: velocities \[rad/s\].
     queue: VecDeque<JointVector>,
     torque_heard: Option<Timestamp>,
@@ -181,10 +196,13 @@ struct Kinova {
 }
 
 impl Kinova {
-    fn readings(&self) -> JointVector {
+    /// What the torque sensors tell, the arm's weight in it or, by the controller's model of it, not \[Nm\].
+    fn readings(&mut self, weighed: bool) -> JointVector {
         let mut torques = self.plant.sense().joint_efforts;
-        let bias = self.shared.asked().bias;
-        torques.iter_mut().for_each(|torque| *torque += bias);
+        let weight = if weighed { JointVector::zeros(torques.len()) } else { self.plant.weight() };
+        for ((torque, zero), weight) in torques.iter_mut().zip(self.zero.iter()).zip(weight.iter()) {
+            *torque += zero - weight;
+        }
         torques
     }
 
@@ -195,14 +213,21 @@ impl Kinova {
     fn take(&mut self, now: Timestamp) {
         let asked = {
             let mut shared = self.shared.asked();
-            if std::mem::take(&mut shared.zero) {
-                shared.bias = 0.0;
-            }
+            let (zero, bias) = (std::mem::take(&mut shared.zero), shared.bias.take());
             let (torque, clear, stopped) =
                 (shared.torque_mode.take(), std::mem::take(&mut shared.clear), shared.stopped);
-            (torque, clear, stopped, shared.fingers.take())
+            (zero, bias, torque, clear, stopped, shared.fingers.take())
         };
-        let (torque_mode, clear, stopped, fingers) = asked;
+        let (zero, bias, torque_mode, clear, stopped, fingers) = asked;
+        if let Some(bias) = bias {
+            self.zero.fill(bias);
+        }
+        if zero {
+            let felt = self.plant.sense().joint_efforts;
+            for (zero, felt) in self.zero.iter_mut().zip(felt.iter()) {
+                *zero = -felt;
+            }
+        }
         if clear || stopped {
             self.queue.clear();
         }
@@ -210,7 +235,7 @@ impl Kinova {
             self.plant.drive_gripper(fraction.clamp(0.0, 1.0));
         }
         match torque_mode {
-            Some(true) if self.readings().iter().all(|torque| torque.abs() <= limits::TORQUE_AT_REST) => {
+            Some(true) if self.readings(false).iter().all(|torque| torque.abs() <= limits::TORQUE_AT_REST) => {
                 self.queue.clear();
                 self.torque_heard = Some(now);
             }
@@ -272,8 +297,9 @@ impl Kinova {
 
     fn report(&mut self) {
         let sensed = self.plant.sense();
+        let weighed = self.shared.asked().weighed;
         let mut seven = [0.0; 7];
-        for (to, torque) in seven.iter_mut().zip(self.readings().iter()) {
+        for (to, torque) in seven.iter_mut().zip(self.readings(weighed).iter()) {
             *to = *torque as f32;
         }
         let results = [

@@ -18,7 +18,7 @@ pub const QUEUE: usize = 2000;
 /// Silence after which torque mode ends by itself.
 pub const TORQUE_SILENCE: Duration = Duration::from_millis(250);
 
-/// Largest torque at rest with which torque mode may be entered \[Nm\].
+/// Largest torque at rest, beside the arm's own weight, with which torque mode may be entered \[Nm\].
 pub const TORQUE_AT_REST: f64 = 2.0;
 
 const fn degrees(value: f64) -> f64 {

@@ -58,6 +58,16 @@ impl Stream {
         self.resting = *positions;
     }
 
+    /// Starts at these positions \[rad\] with the arm moving like this \[rad/s\]: a stop then brakes from that speed.
+    pub fn seed_moving(&mut self, positions: &JointVector, velocities: &JointVector) {
+        self.seed(ControlMode::Position, positions);
+        for joint in 0..positions.len() {
+            let most = self.largest_step(joint);
+            let step = velocities[joint] / self.rate;
+            self.step[joint] = if step.is_finite() { step.clamp(-most, most) } else { 0.0 };
+        }
+    }
+
     /// Mode of the commands.
     pub fn mode(&self) -> ControlMode {
         self.mode
@@ -236,6 +246,27 @@ mod tests {
             }
         }
         assert!((stream.last()[0] - (home[0] + 0.44)).abs() < 0.88 * 0.88 / (2.0 * 5.0) + 0.01);
+    }
+
+    #[test]
+    fn a_motion_that_was_not_of_positions_is_braked_off_within_the_acceleration_limit() {
+        let (mut stream, home) = stream(ControlMode::Torque);
+        let mut moving = JointVector::zeros(7);
+        moving[0] = -0.6;
+        stream.seed_moving(&home, &moving);
+        let mut speed = -0.6;
+        loop {
+            let (_, rest) = stream.stop(&home, &JointVector::zeros(7));
+            let next = stream.slope()[0];
+            assert!(next - speed <= 5.0 / 100.0 + 1e-9 && next <= 0.0, "{speed} to {next}");
+            speed = next;
+            if rest {
+                break;
+            }
+        }
+        let way = home[0] - stream.last()[0];
+        assert!(way > 0.0 && way < 0.6 * 0.6 / (2.0 * 5.0) + 1e-9, "{way}");
+        assert_eq!(stream.last()[1..], home[1..]);
     }
 
     #[test]

@@ -3,6 +3,9 @@
 //! - Position commands are sent in Intera's position mode (filtered, no time-out) or, with [`PositionFeed::Raw`], in its
 //!   trajectory mode with velocities along. Neither lapses: when the program dies the arm goes to the last position and
 //!   stays. Velocity and torque commands lapse after [`SawyerOptions::command_timeout`]; the arm then holds its position.
+//! - A stop under torque goes over to position mode at once, as the maker's own `exit_control_mode` does: positions that
+//!   brake from where the arm is. With states that are silent the same is sent from where it must be by now, since torques
+//!   that fade let it coast; commands that lapsed already are not repeated, the arm's own hold has it then.
 //! - The time-out has no topic to read it back. It is sent at every activation, and what the arm does without commands is
 //!   the only proof; `check` says so.
 //! - The arm is enabled by [`activate`](crate::driver::ArmDriver::activate), but never after a stop: that takes
@@ -80,10 +83,22 @@ pub struct SawyerLink {
     tool: Option<EndpointState>,
     wanted: bool,
     misfit: Option<ConnectError>,
-    /// Where the arm's own hold keeps it.
-    standing: Option<JointVector>,
+    /// The newest state.
+    seen: Option<Seen>,
+    /// When a command was last sent.
+    sent: Option<Timestamp>,
+    /// The hold in position mode that brakes the arm and keeps it.
+    braking: Option<Stream>,
     told: u32,
     clock: Arc<dyn Clock>,
+}
+
+/// How the arm was last seen.
+#[derive(Clone, Copy)]
+struct Seen {
+    positions: JointVector,
+    velocities: JointVector,
+    at: Timestamp,
 }
 
 /// Sawyer over ROS 2.
@@ -150,7 +165,9 @@ impl SawyerLink {
                 tool: None,
                 wanted: false,
                 misfit: None,
-                standing: None,
+                seen: None,
+                sent: None,
+                braking: None,
                 told: 0,
                 clock: Arc::clone(&clock),
             })
@@ -195,9 +212,39 @@ impl SawyerLink {
 
     fn publish(&mut self, mode: ControlMode, values: &JointVector, slope: &JointVector) {
         let message = wire::command(mode, self.options.feed, self.order.names(), values, slope);
+        self.sent = Some(self.clock.now());
         if let Err(error) = self.commands.publish(message) {
             tracing::warn!("{}: {error}", self.arm);
         }
+    }
+
+    /// Are the last velocities or torques still followed, or did they lapse?
+    fn followed(&self) -> bool {
+        self.sent.is_some_and(|at| self.clock.now().since(at).as_secs_f64() <= self.options.command_timeout)
+    }
+
+    /// One step of a hold in position mode: it brakes from where the arm is by now and from its speed, both by its newest
+    /// state. Says whether it is braked; none where that state is too old to know.
+    fn brake(&mut self) -> Option<bool> {
+        if self.braking.is_none() {
+            let seen = self.seen?;
+            let age = self.clock.now().since(seen.at);
+            if age > 2 * self.options.link.stale {
+                return None;
+            }
+            let mut at = seen.positions;
+            for (position, velocity) in at.iter_mut().zip(seen.velocities.iter()) {
+                *position += velocity * age.as_secs_f64();
+            }
+            let mut braking = Stream::new(&self.description, self.description.robot.control_rate_hz);
+            braking.seed_moving(&at, &seen.velocities);
+            self.braking = Some(braking);
+        }
+        let braking = self.braking.as_mut()?;
+        let rest = braking.stop_blind();
+        let (at, slope) = (*braking.last(), braking.slope());
+        self.publish(ControlMode::Position, &at, &slope);
+        Some(rest)
     }
 }
 
@@ -225,6 +272,7 @@ impl ArmLink for SawyerLink {
         }
         let [positions, velocities, efforts] = newest?;
         self.misfit = None;
+        self.seen = Some(Seen { positions, velocities, at: now });
         let condition = self.fault(now).map_or(Condition::Ready, Condition::Fault);
         Some(ArmState { positions, velocities, efforts, finger: self.finger, condition })
     }
@@ -255,7 +303,7 @@ impl ArmLink for SawyerLink {
             topic.publish(Float64 { data: value }).map_err(|error| refused(&arm, error))?;
         }
         self.wanted = true;
-        self.standing = None;
+        self.braking = None;
         let enabled = self.until(
             options.link.patience,
             |state| state.enabled,
@@ -276,23 +324,30 @@ impl ArmLink for SawyerLink {
     }
 
     fn send(&mut self, stream: &Stream, _: &ArmState) {
-        self.standing = None;
+        self.braking = None;
         self.publish(stream.mode(), stream.last(), &stream.slope());
     }
 
-    fn rest(&mut self, stream: &Stream, state: &ArmState, at_rest: bool) -> bool {
-        if stream.mode() == ControlMode::Position || (!at_rest && self.standing.is_none()) {
-            self.publish(stream.mode(), stream.last(), &stream.slope());
-            return false;
+    fn rest(&mut self, stream: &Stream, _: &ArmState, at_rest: bool) -> bool {
+        let slowing = stream.mode() == ControlMode::Velocity && !at_rest && self.braking.is_none() && self.followed();
+        // Position mode holds by itself, with the arm's own stiffness; so does the arm whose commands lapsed.
+        if stream.mode() != ControlMode::Position && !slowing && (self.brake().is_some() || !self.followed()) {
+            return true;
         }
-        // Position mode holds by itself, with the arm's own stiffness.
-        let at = *self.standing.get_or_insert(state.positions);
-        self.publish(ControlMode::Position, &at, &JointVector::zeros(at.len()));
-        true
+        self.publish(stream.mode(), stream.last(), &stream.slope());
+        false
     }
 
     fn blind(&mut self, stream: &Stream, at_rest: bool) -> bool {
-        self.standing = None;
+        if stream.mode() != ControlMode::Position && !self.followed() {
+            // Its own hold has it: whatever is said now would take it out of that.
+            return true;
+        }
+        if stream.mode() == ControlMode::Torque
+            && let Some(rest) = self.brake()
+        {
+            return rest;
+        }
         self.publish(stream.mode(), stream.last(), &stream.slope());
         at_rest
     }
@@ -315,6 +370,8 @@ impl ArmLink for SawyerLink {
         let settings = self.node.settings().clone();
         let mut new = Self::new(&self.description, settings, self.options, Arc::clone(&self.clock))?;
         (new.wanted, new.told) = (self.wanted, self.told);
+        (new.seen, new.sent) = (self.seen, self.sent);
+        std::mem::swap(&mut new.braking, &mut self.braking);
         // The old threads may be waited for in vain: not here.
         let old = std::mem::replace(self, new);
         std::thread::spawn(move || drop(old));
