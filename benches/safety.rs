@@ -8,9 +8,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use visuomotor::action::{Action, ActionBounds, JointCommand};
+use visuomotor::action::{Action, ActionBounds, ControlMode, JointCommand};
 use visuomotor::config::{GripperPolicy, Robot};
 use visuomotor::control::Controller;
+use visuomotor::episode::{Filtered, LimitReason};
 use visuomotor::kinematics::Chain;
 use visuomotor::observation::{JointVector, Proprioception};
 use visuomotor::safety::SafetyFilter;
@@ -84,54 +85,120 @@ fn safety(c: &mut Criterion) {
     });
 }
 
-/// Places and wishes of seven joints: free, at the speed limit, and at a wall that the hand would go through.
-fn seven_joints(c: &mut Criterion) {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let robot = Robot::load(root, "panda").expect("robots/panda is in the repository");
-    let chain = Chain::from_robot(&robot).expect("the panda is a chain");
-    let at = |joints: JointVector, now: Timestamp| Proprioception {
-        joint_positions: joints,
-        joint_velocities: JointVector::zeros(7),
-        joint_efforts: JointVector::zeros(7),
-        finger_position: 0.02,
-        gripper: 1.0,
-        measured_at: now,
+/// An arm of seven joints that does as it is told, and what is wished of it.
+struct Case {
+    name: &'static str,
+    robot: Robot,
+    start: JointVector,
+    /// From where the arm is.
+    wish: Box<dyn Fn(&JointVector) -> JointCommand>,
+    /// The arm is put back to its start after so many calls; otherwise it stays where it gets to.
+    calls: usize,
+    /// What most calls come to.
+    ends: Filtered,
+}
+
+/// Free, at the speed limit, and pressing against the table and against the arm's own base, where every halving is needed.
+fn cases() -> Vec<Case> {
+    let robot = Robot::load(Path::new(env!("CARGO_MANIFEST_DIR")), "panda").expect("robots/panda is in the repository");
+    let mut open = robot.clone();
+    (open.limits.workspace_low, open.limits.workspace_high) = ([-2.0; 3], [2.0; 3]);
+    open.limits.plane.clear();
+    let home = JointVector::from_slice(&robot.robot.home);
+    let to = |values: [f64; 7]| move |_: &JointVector| JointCommand::velocity(JointVector::from_slice(&values), 1.0);
+    // Here the hand is in the base.
+    let inside = [0.0, 1.39, 0.25, -2.48, 0.0, 1.22, 0.78];
+    let into = move |here: &JointVector| {
+        let mut wish = JointVector::zeros(7);
+        (0..7).for_each(|joint| wish[joint] = 2.0 * (inside[joint] - here[joint]));
+        JointCommand::velocity(wish, 1.0)
     };
-    let home = *chain.home();
-    let tick = Duration::from_millis(1);
-    let slow = JointVector::from_slice(&[0.05, 0.02, -0.03, 0.02, 0.01, 0.0, 0.1]);
-    let greedy = JointVector::from_slice(&[2.0, 1.0, -3.0, 0.2, 0.1, 0.0, 9.0]);
-    // Just above the table, and on: every halving is needed.
+    let limited = Filtered::Limited;
+    let case =
+        |name, robot: &Robot, start, wish, calls, ends| Case { name, robot: robot.clone(), start, wish, calls, ends };
     let low = JointVector::from_slice(&[0.0, 0.55, 0.0, -2.2, 0.0, 2.7, 0.78]);
-    let down = JointVector::from_slice(&[0.0, 1.0, 0.0, 0.5, 0.0, 0.0, 0.0]);
-    for (name, place, wished) in [
-        ("positions", home, JointCommand::position(home, 1.0)),
-        ("velocities", home, JointCommand::velocity(slow, 1.0)),
-        ("velocities_limited", home, JointCommand::velocity(greedy, 1.0)),
-        ("velocities_at_the_table", low, JointCommand::velocity(down, 1.0)),
-        ("torques", home, JointCommand::torque(slow, 1.0)),
-    ] {
-        let mut filter = SafetyFilter::new(&robot, chain.clone());
-        let mut now = Timestamp::ZERO;
-        filter.seed(now, &at(place, now));
+    let slow = [0.05, 0.02, -0.03, 0.02, 0.01, 0.0, 0.1];
+    let torque = move |_: &JointVector| JointCommand::torque(JointVector::from_slice(&slow), 1.0);
+    let stay = move |_: &JointVector| JointCommand::position(home, 1.0);
+    let (fast, table) = (LimitReason::JointVelocity, LimitReason::Workspace);
+    vec![
+        case("positions", &robot, home, Box::new(stay), 500, Filtered::Passed),
+        case("velocities", &robot, home, Box::new(to(slow)), 500, Filtered::Passed),
+        case(
+            "velocities_limited",
+            &robot,
+            home,
+            Box::new(to([2.0, 1.0, -3.0, 0.2, 0.1, 0.0, 9.0])),
+            200,
+            limited(fast),
+        ),
+        case(
+            "velocities_at_the_table",
+            &robot,
+            low,
+            Box::new(to([0.0, 0.3, 0.0, 0.0, 0.0, 0.0, 0.0])),
+            usize::MAX,
+            limited(table),
+        ),
+        case("velocities_at_itself", &open, home, Box::new(into), usize::MAX, limited(LimitReason::SelfCollision)),
+        case("torques", &robot, home, Box::new(torque), 500, Filtered::Passed),
+    ]
+}
+
+fn seven_joints(c: &mut Criterion) {
+    let tick = Duration::from_millis(1);
+    for Case { name, robot, start, wish, calls, ends } in cases() {
+        let chain = Chain::from_robot(&robot).expect("the panda is a chain");
+        let mut filter = SafetyFilter::new(&robot, chain);
+        let mut measured = Proprioception {
+            joint_positions: start,
+            joint_velocities: JointVector::zeros(7),
+            joint_efforts: JointVector::zeros(7),
+            finger_position: 0.02,
+            gripper: 1.0,
+            measured_at: Timestamp::ZERO,
+        };
+        let (mut now, mut count) = (Timestamp::ZERO, 0);
         let mut call = || {
             now = now + tick;
-            let measured = at(place, now);
+            measured.measured_at = now;
+            if count % calls == 0 {
+                measured.joint_positions = start;
+                filter.seed(now, &measured);
+            }
+            count += 1;
+            let wished = wish(&measured.joint_positions);
             let started = Instant::now();
-            black_box(filter.filter(now, black_box(&wished), black_box(&measured), Some(tick)));
-            started.elapsed()
+            let verdict = black_box(filter.filter(now, black_box(&wished), black_box(&measured), Some(tick)));
+            let took = started.elapsed();
+            if verdict.sent.mode == ControlMode::Velocity {
+                for (angle, velocity) in measured.joint_positions.iter_mut().zip(verdict.sent.joints.iter()) {
+                    *angle += velocity * tick.as_secs_f64();
+                }
+            }
+            (took, verdict.filtered)
         };
+        // To the wall, where there is one.
+        for _ in 0..8000 {
+            call();
+        }
         c.bench_function(&format!("safety/seven_joints/{name}"), |b| b.iter(&mut call));
         // What criterion does not tell: the spread of single calls, the clock's own two readings included.
-        let mut times: Vec<Duration> = (0..200_000).map(|_| call()).collect();
+        let (mut times, mut as_named) = (Vec::with_capacity(200_000), 0);
+        for _ in 0..200_000 {
+            let (took, filtered) = call();
+            times.push(took);
+            as_named += u32::from(filtered == ends);
+        }
         times.sort_unstable();
         let share = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
         println!(
-            "safety/seven_joints/{name}/single_calls: p50 {:?}, p99 {:?}, p99.9 {:?}, max {:?}",
+            "safety/seven_joints/{name}/single_calls: p50 {:?}, p99 {:?}, p99.9 {:?}, max {:?}; {} % were {ends:?}",
             share(0.5),
             share(0.99),
             share(0.999),
-            share(1.0)
+            share(1.0),
+            as_named / 2000
         );
     }
     let mut noise: Vec<Duration> = (0..200_000).map(|_| Instant::now()).map(|started| started.elapsed()).collect();

@@ -147,15 +147,17 @@ impl Bodies {
 
     /// Is everything as far from everything as it has to be? Not where a number is none.
     pub fn are_clear(&self, at: &Placement) -> bool {
-        self.pairs().iter().all(|pair| {
-            let (one, other) = (&self.capsules[pair.one], &self.capsules[pair.other]);
-            let (a, b) = (&at.axes[pair.one], &at.axes[pair.other]);
-            // Far apart by their middles is far apart: spares the longer way most of the time.
-            let least = one.radius + other.radius + self.margin;
-            let reach = least + one.half_length + other.half_length;
-            let middles = 0.5 * (a.from + a.to - b.from - b.to);
-            middles.norm_squared() >= reach * reach || axis_distance_squared(a, b) >= least * least
-        }) && self.plane_gaps(at).all(|gap| gap >= self.margin)
+        self.pairs().iter().all(|pair| self.is_far(pair, at) || self.gap(pair, at) >= self.margin)
+            && self.plane_gaps(at).all(|gap| gap >= self.margin)
+    }
+
+    /// Are two parts far apart by the middles of their axes alone? Spares the longer way most of the time.
+    fn is_far(&self, pair: &Pair, at: &Placement) -> bool {
+        let (one, other) = (&self.capsules[pair.one], &self.capsules[pair.other]);
+        let (a, b) = (&at.axes[pair.one], &at.axes[pair.other]);
+        let reach = one.radius + other.radius + self.margin + one.half_length + other.half_length;
+        let middles = 0.5 * (a.from + a.to - b.from - b.to);
+        middles.norm_squared() >= reach * reach
     }
 
     /// What is nearer than it has to be, and nearer than it was at `before`.
@@ -163,12 +165,18 @@ impl Bodies {
     /// An arm that is `unfolding` and lies in itself (its capsules are larger than its links) finds its way out by its
     /// posture: until it is, its parts are not compared. Planes always are.
     pub fn contact(&self, at: &Placement, before: &Placement, unfolding: bool) -> Option<Contact> {
-        let keeps = |gap: f64, was: f64| gap >= self.margin || gap >= was;
+        let apart = |pair: &Pair| {
+            self.is_far(pair, at) || {
+                let gap = self.gap(pair, at);
+                gap >= self.margin || gap >= self.gap(pair, before)
+            }
+        };
         let in_itself = unfolding && self.least_gap(before) < self.margin;
-        if !in_itself && !self.pairs().iter().all(|pair| keeps(self.gap(pair, at), self.gap(pair, before))) {
+        if !in_itself && !self.pairs().iter().all(apart) {
             return Some(Contact::Parts);
         }
-        let planes = self.plane_gaps(at).zip(self.plane_gaps(before)).all(|(gap, was)| keeps(gap, was));
+        let planes =
+            self.plane_gaps(at).zip(self.plane_gaps(before)).all(|(gap, was)| gap >= self.margin || gap >= was);
         (!planes).then_some(Contact::Plane)
     }
 

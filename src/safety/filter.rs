@@ -32,10 +32,11 @@ pub struct Verdict {
 
 /// Control periods that may count as elapsed between two commands: after a stall the arm must not jump.
 const MOST_PERIODS: f64 = 2.0;
+/// The same for a stream of positions, where periods are shorter \[s\]: for so long a control box goes on by itself as the
+/// stream was going (20 cycles of 1 ms), and what goes on from there is no jump.
+const BRIDGED: f64 = 0.02;
 /// Accelerations and jerks beyond the limit times this are a jump \[1\].
 const JUMP: f64 = 2.0;
-/// Share of the period by which a tick may be off for its jerk to be judged: differences of uneven times say little \[1\].
-const ON_TIME: f64 = 0.1;
 /// Share of the acceleration limit with which a commanded position brakes: the rest is for what else shortens a step \[1\].
 const BRAKING: f64 = 0.8;
 /// Share of the speed limit with which the command of a blocked joint is taken back \[1\].
@@ -52,8 +53,31 @@ struct Sent {
     slope: JointVector,
     /// The slope's own change, per second.
     bend: JointVector,
-    /// Time since the one before \[s\]; none at a start.
-    after: Option<f64>,
+    /// Times between the commands before; none at a start.
+    spacing: Option<Spacing>,
+}
+
+/// Times between the last three commands \[s\].
+#[derive(Clone, Copy, Debug)]
+struct Spacing {
+    /// From the one before to the last.
+    after: f64,
+    /// From the one before that to the one before.
+    earlier: f64,
+}
+
+/// How a command goes on from those before it.
+///
+/// By divided differences, which are means of the line's second and third derivative over the times they span: a line within
+/// its limits is found within them however unevenly it is sampled.
+struct Line {
+    /// Change since the command before, per second.
+    slope: JointVector,
+    /// The slope's change, per second.
+    bend: JointVector,
+    /// Time over which the bend changed \[s\].
+    span: f64,
+    spacing: Spacing,
 }
 
 impl Sent {
@@ -67,15 +91,23 @@ impl Sent {
 
     fn at_rest(command: JointCommand, at: Timestamp) -> Self {
         let nothing = JointVector::zeros(command.joints.len());
-        Self { command, at, slope: nothing, bend: nothing, after: None }
+        Self { command, at, slope: nothing, bend: nothing, spacing: None }
+    }
+
+    /// The line from here to `joints`, `since` \[s\] later, more than none. At a start nothing moved before.
+    fn line_to(&self, joints: &JointVector, since: f64) -> Line {
+        let Spacing { after, earlier } = self.spacing.unwrap_or(Spacing { after: since, earlier: since });
+        let slope = speed(joints, &self.command.joints, since);
+        let bend = speed(&slope, &self.slope, 0.5 * (since + after));
+        Line { slope, bend, span: (since + after + earlier) / 3.0, spacing: Spacing { after: since, earlier: after } }
     }
 
     /// This command after the one before.
     fn following(&self, command: JointCommand, at: Timestamp) -> Self {
         let since = at.since(self.at).as_secs_f64();
         if since > 0.0 {
-            let slope = speed(&command.joints, &self.command.joints, since);
-            Self { command, at, slope, bend: speed(&slope, &self.slope, since), after: Some(since) }
+            let Line { slope, bend, spacing, .. } = self.line_to(&command.joints, since);
+            Self { command, at, slope, bend, spacing: Some(spacing) }
         } else {
             // At the same moment nothing moves.
             Self { command, at, ..*self }
@@ -108,7 +140,7 @@ impl Interval {
 /// Times of one tick \[s\].
 #[derive(Clone, Copy, Debug)]
 struct Elapsed {
-    /// Since the command before, as far as it counts: at most [`MOST_PERIODS`].
+    /// Since the command before, as far as it counts: at most [`MOST_PERIODS`], or [`BRIDGED`] for a stream.
     counted: f64,
     /// Since the command before.
     since: f64,
@@ -214,7 +246,9 @@ impl SafetyFilter {
         let gripper = wished.gripper.clamp(0.0, 1.0);
         changes.note(LimitReason::JointPosition, (gripper - wished.gripper).abs());
         let since = now.since(last.at).as_secs_f64();
-        let elapsed = Elapsed { counted: since.min(MOST_PERIODS * self.period), since };
+        let most = MOST_PERIODS * self.period;
+        let streams = self.streams_positions && wished.mode == ControlMode::Position;
+        let elapsed = Elapsed { counted: since.min(if streams { most.max(BRIDGED) } else { most }), since };
         let before = last.command.joints;
         let mut residual = self.residual;
         let mut travel = self.travel;
@@ -346,17 +380,13 @@ impl SafetyFilter {
     /// A position is no jump from the ones before.
     fn smooth(&self, sent: &JointVector, last: &Sent, since: f64) -> Result<(), LimitReason> {
         // Over all the time since: an arm that heard nothing went on as it was going.
-        let slope = speed(sent, &last.command.joints, since);
-        let bend = speed(&slope, &last.slope, since);
-        let on_time = |seconds: f64| (seconds - self.period).abs() <= ON_TIME * self.period;
-        // At a start nothing came before, and nothing moved.
-        let jerk_counts = on_time(since) && last.after.is_none_or(on_time);
+        let line = last.line_to(sent, since);
         for joint in 0..sent.len() {
-            if !(bend[joint].abs() <= JUMP * self.acceleration[joint]) {
+            if !(line.bend[joint].abs() <= JUMP * self.acceleration[joint]) {
                 return Err(LimitReason::JointAcceleration);
             }
-            let jerk = (bend[joint] - last.bend[joint]).abs() / since;
-            if jerk_counts && !(jerk <= JUMP * self.jerk[joint]) {
+            let jerk = (line.bend[joint] - last.bend[joint]).abs() / line.span;
+            if !(jerk <= JUMP * self.jerk[joint]) {
                 return Err(LimitReason::JointJerk);
             }
         }

@@ -316,6 +316,61 @@ fn an_arm_that_takes_a_stream_is_never_sent_a_jump() {
     assert_eq!(slow.tick(&wished).filtered, Filtered::Passed);
 }
 
+/// A stream whose ticks come when a busy machine lets them, and what it wishes then: faster and slower with nine tenths of
+/// a joint's acceleration.
+struct Uneven {
+    rig: Rig,
+    home: JointVector,
+    seconds: f64,
+}
+
+impl Uneven {
+    fn new() -> Self {
+        let rig = Rig::new("panda");
+        Self { home: rig.arm.joint_positions, rig, seconds: 0.0 }
+    }
+
+    /// The tick `since` \[s\] after the one before, with a wish that is `off` its line \[rad\].
+    fn tick(&mut self, since: f64, off: f64) -> Filtered {
+        self.seconds += since;
+        self.rig.now = Timestamp::from_nanos((self.seconds * 1e9) as u64);
+        self.rig.arm.measured_at = self.rig.now;
+        let (last, turns) = (self.rig.joints() - 1, 12.0);
+        let reach = 0.9 * self.rig.robot.limits.joint_acceleration[last] / (turns * turns);
+        let phase = turns * self.rig.now.as_nanos() as f64 * 1e-9;
+        let mut wished = JointCommand::position(self.home, 0.5);
+        wished.joints[last] += reach * (phase - phase.sin()) + off;
+        let filtered = self.rig.filter.filter(self.rig.now, &wished, &self.rig.arm, None).filtered;
+        self.rig.arm.joint_positions = wished.joints;
+        filtered
+    }
+}
+
+#[test]
+fn a_late_tick_of_a_stream_is_no_jump_nor_is_the_one_after_it() {
+    for late in [2e-3, 5e-3, 8e-3, 15e-3, 19e-3] {
+        let mut stream = Uneven::new();
+        for tick in 0..600 {
+            let since = if tick % 20 == 19 { late } else { 1e-3 };
+            assert_eq!(stream.tick(since, 0.0), Filtered::Passed, "{late} s late, tick {tick}");
+        }
+    }
+}
+
+#[test]
+fn a_jump_at_a_late_tick_or_after_it_stops_a_stream_all_the_same() {
+    for at in [20, 21, 22, 30] {
+        let mut stream = Uneven::new();
+        for tick in 0..at {
+            let since = if tick == 20 { 15e-3 } else { 1e-3 };
+            assert_eq!(stream.tick(since, 0.0), Filtered::Passed);
+        }
+        let (since, jump) = if at == 20 { (15e-3, 4e-3) } else { (1e-3, 1e-3) };
+        let filtered = stream.tick(since, jump);
+        assert_eq!(filtered, Filtered::Stopped(LimitReason::JointAcceleration), "{at}");
+    }
+}
+
 fn any_number() -> impl Strategy<Value = f64> {
     prop_oneof![
         4 => -4.0..4.0f64,
@@ -406,6 +461,16 @@ proptest! {
             let same = again.sent.joints.iter().zip(sent.joints.iter()).all(|(a, b)| (a - b).abs() <= 1e-9);
             prop_assert!(same, "{:?} then {:?}", sent, again);
             last = Some(sent.joints);
+        }
+    }
+
+    #[test]
+    fn a_stream_within_its_limits_passes_however_unevenly_it_is_sampled(
+        times in proptest::collection::vec(prop_oneof![4 => 0.9e-3..1.1e-3f64, 1 => 1e-6..20e-3f64], 1..300),
+    ) {
+        let mut stream = Uneven::new();
+        for late in times {
+            prop_assert_eq!(stream.tick(late, 0.0), Filtered::Passed);
         }
     }
 

@@ -19,8 +19,8 @@ use crate::kinematics::{Jacobian, braking_speed};
 use crate::observation::{JointVector, MAX_JOINTS};
 use crate::protection::Protection;
 
-/// Halvings that find the largest share of a velocity that still stops inside the box.
-const HALVINGS: u32 = 8;
+/// Halvings that find the largest share of a velocity that still stops inside the box: to a 64th, on the safe side.
+const HALVINGS: u32 = 6;
 
 /// The velocity sent before.
 #[derive(Clone, Copy, Debug)]

@@ -2,14 +2,18 @@
 
 use proptest::prelude::*;
 use visuomotor::action::{ControlMode, JointCommand};
-use visuomotor::driver::PointPlant;
+use visuomotor::config::Robot;
 use visuomotor::driver::panda::driver::fci::envelope::Envelope;
 use visuomotor::driver::panda::driver::fci::pilot::{Pilot, Seen};
 use visuomotor::driver::panda::driver::fci::{FciSettings, Model, Order, Wish};
 use visuomotor::driver::panda::emulator::fci::{Controller, error};
 use visuomotor::driver::panda::limits::{FER, JOINTS};
 use visuomotor::driver::panda::wire::fci::{Command, Generator, MoveStatus, Regulator, RobotMode};
-use visuomotor::observation::JointVector;
+use visuomotor::driver::{Plant, PointPlant};
+use visuomotor::episode::Filtered;
+use visuomotor::kinematics::Chain;
+use visuomotor::observation::{JointVector, Proprioception};
+use visuomotor::safety::SafetyFilter;
 use visuomotor::time::Timestamp;
 
 use super::laws::{HOME, distance, poses, shares_of_positions, towards};
@@ -26,6 +30,10 @@ struct Line {
 impl Line {
     fn start(mode: ControlMode) -> Self {
         let plant = Box::new(PointPlant::at(JointVector::from_slice(&HOME)));
+        Self::over(plant, mode, &FciSettings::of(Model::Fer))
+    }
+
+    fn over(plant: Box<dyn Plant>, mode: ControlMode, settings: &FciSettings) -> Self {
         let mut controller = Controller::new(plant, None, Timestamp::ZERO);
         let (regulator, generator) = match mode {
             ControlMode::Position => (Regulator::JointImpedance, Generator::JointPosition),
@@ -33,8 +41,7 @@ impl Line {
             ControlMode::Torque => (Regulator::External, Generator::JointVelocity),
         };
         assert_eq!(controller.start(1, regulator, generator), MoveStatus::MotionStarted);
-        let settings = FciSettings::of(Model::Fer);
-        let pilot = Pilot::new(mode, &settings, Envelope::flat(&settings.motion), 0);
+        let pilot = Pilot::new(mode, settings, Envelope::flat(&settings.motion), 0);
         Self { controller, pilot, mode, order: Order::NONE, ms: 0, sent: Vec::new() }
     }
 
@@ -178,6 +185,113 @@ fn a_hold_stops_within_the_limits() {
     assert!(stopped_after.is_some_and(|ms| ms < 300), "{stopped_after:?}");
     let [v, a, j] = shares_of_positions(&line.sent, &FER);
     assert!(v < 1.0 && a < 1.0 && j < 1.0);
+}
+
+fn panda() -> Robot {
+    Robot::load(std::path::Path::new(env!("CARGO_MANIFEST_DIR")), "panda").unwrap()
+}
+
+/// A description may ask for gentler motion than the maker allows, and not for a longer way to a stop.
+#[test]
+fn a_hold_stops_a_velocity_motion_as_fast_as_nine_tenths_of_the_maker_s_limits_allow_and_no_faster() {
+    let (_, settings) = FciSettings::from_robot(&panda()).unwrap();
+    let plant = Box::new(PointPlant::at(JointVector::from_slice(&HOME)));
+    let mut line = Line::over(plant, ControlMode::Velocity, &settings);
+    let speed = 0.34;
+    for _ in 0..400 {
+        line.follow(JointCommand::velocity(JointVector::from_slice(&[speed; JOINTS]), 1.0));
+        line.cycle(true);
+    }
+    let before = *line.controller.state();
+    assert!(before.dq_d.iter().all(|v| (v - speed).abs() < 1e-9), "{:?}", before.dq_d);
+    line.order(Wish::Hold);
+    for _ in 0..300 {
+        line.cycle(true);
+        assert_eq!(line.mode(), RobotMode::Move);
+    }
+    let after = *line.controller.state();
+    for i in 0..JOINTS {
+        let (acceleration, jerk) = (0.9 * FER.acceleration[i], 0.9 * FER.jerk[i]);
+        let braking = speed * speed / (2.0 * acceleration) + speed * acceleration / (2.0 * jerk);
+        // The order waits for a state, and is planned with for the next.
+        let allowed = 2e-3 * speed + braking;
+        let way = after.q_d[i] - before.q_d[i];
+        assert!(after.dq_d[i].abs() < 1e-6 && way <= allowed + 1e-6, "joint {i}: {way} rad, {allowed} allowed");
+        let mut sent: Vec<f64> = line.sent.iter().map(|v| v[i]).collect();
+        for limit in [acceleration, jerk] {
+            sent = sent.windows(2).map(|w| (w[1] - w[0]) / 1e-3).collect();
+            assert!(sent.iter().all(|value| value.abs() <= 1.001 * limit), "joint {i} breaks {limit}");
+        }
+    }
+}
+
+/// The emulated arm follows velocities as they are told; a servo's lag would carry it on after the commanded stop.
+#[cfg(feature = "mujoco")]
+#[test]
+fn an_emulated_arm_that_moved_by_velocities_has_nothing_to_catch_up_when_they_end() {
+    use visuomotor::simulation::{MujocoPlant, Pedestal};
+    let robot = panda();
+    let pedestal = Pedestal::build(&robot, &JointVector::from_slice(&robot.robot.home)).unwrap();
+    let (plant, _) = MujocoPlant::on_pedestal(&robot, &pedestal).unwrap();
+    let (_, settings) = FciSettings::from_robot(&robot).unwrap();
+    let mut line = Line::over(Box::new(plant), ControlMode::Velocity, &settings);
+    let mut velocity = JointVector::zeros(JOINTS);
+    velocity[0] = 0.34;
+    for _ in 0..600 {
+        line.follow(JointCommand::velocity(velocity, 1.0));
+        line.cycle(true);
+    }
+    let before = *line.controller.state();
+    assert!((before.dq[0] - 0.34).abs() < 0.01, "{:?}", before.dq);
+    line.order(Wish::Hold);
+    for _ in 0..600 {
+        line.cycle(true);
+    }
+    let after = *line.controller.state();
+    let (told, went) = (after.q_d[0] - before.q_d[0], after.q[0] - before.q[0]);
+    assert!(told < 0.006 && (went - told).abs() < 0.004, "told {told} rad, went {went} rad");
+}
+
+/// A program that is stopped for 15 ms in the middle of a stream of positions goes on with it: the filter finds no jump, nor
+/// does the robot, whose own extrapolation has moved the arm on.
+#[test]
+fn a_stream_of_positions_outlasts_a_pause_of_15_ms() {
+    let robot = panda();
+    let (_, settings) = FciSettings::from_robot(&robot).unwrap();
+    let plant = Box::new(PointPlant::at(JointVector::from_slice(&HOME)));
+    let mut line = Line::over(plant, ControlMode::Position, &settings);
+    let mut filter = SafetyFilter::new(&robot, Chain::from_robot(&robot).unwrap());
+    // To and fro, up to 0.75 rad/s and 3 rad/s2.
+    let wished = |ms: u64| {
+        let mut joints = HOME;
+        joints[6] += 0.1875 * (1.0 - (4e-3 * ms as f64).cos());
+        JointCommand::position(JointVector::from_slice(&joints), 1.0)
+    };
+    let mut worst = 0.0f64;
+    while line.ms < 3000 {
+        let now = Timestamp::from_nanos(line.ms * 1_000_000);
+        let state = *line.controller.state();
+        let measured = Proprioception {
+            joint_positions: JointVector::from_slice(&state.q),
+            joint_velocities: JointVector::from_slice(&state.dq),
+            joint_efforts: JointVector::zeros(JOINTS),
+            finger_position: 0.02,
+            gripper: 1.0,
+            measured_at: now,
+        };
+        let verdict = filter.filter(now, &wished(line.ms), &measured, None);
+        assert_eq!(verdict.filtered, Filtered::Passed, "at {} ms", line.ms);
+        line.follow(verdict.sent);
+        line.cycle(true);
+        assert_eq!(line.mode(), RobotMode::Move, "errors {:b} at {} ms", line.controller.state().errors, line.ms);
+        if line.ms % 97 == 50 {
+            (0..15).for_each(|_| line.tick(None));
+        } else if line.ms % 97 > 75 {
+            // Before the next pause it is back on its line.
+            worst = worst.max((state.q_d[6] - wished(line.ms).joints[6]).abs());
+        }
+    }
+    assert!(worst < 5e-3, "{worst} rad off");
 }
 
 #[test]

@@ -90,6 +90,19 @@ fn three_poses_in_each_mode_then_leaving_without_a_jump() {
     assert!(v <= 0.91 && a <= 0.91 && j <= 0.91, "{v} {a} {j} of the maker's limits");
 }
 
+/// The robot bears 20 ms without the program; states that wait to be read meanwhile are not silence.
+#[test]
+fn states_as_old_as_a_borne_pause_are_read_and_a_second_without_any_is_silence() {
+    let emulator = emulator(EmulatorOptions::default());
+    let clock = Arc::new(SystemClock::new());
+    let settings = FciSettings { silence: FciSettings::of(Model::Fer).silence, ..patient() };
+    let address = emulator.address().to_string();
+    let mut arm = FciArm::connect(&address, Model::Fer, settings, Arc::clone(&clock) as Arc<dyn Clock>).unwrap();
+    let received = arm.health().received_at;
+    assert!(arm.read(received + Duration::from_millis(30)).is_ok());
+    assert_eq!(arm.read(received + LONG), Err(DriverError::Silent));
+}
+
 #[test]
 fn a_reflex_is_named_recovered_from_and_followed_by_no_jump() {
     let emulator = emulator(EmulatorOptions::default());

@@ -94,6 +94,10 @@ pub struct MotionLimits {
     pub acceleration: [f64; JOINTS],
     /// Joint jerks \[rad/s3\].
     pub jerk: [f64; JOINTS],
+    /// Joint accelerations of a stop \[rad/s2\].
+    pub stop_acceleration: [f64; JOINTS],
+    /// Joint jerks of a stop \[rad/s3\].
+    pub stop_jerk: [f64; JOINTS],
     /// Joint torques on top of gravity \[Nm\].
     pub torque: [f64; JOINTS],
     /// Change of joint torques \[Nm/s\].
@@ -115,6 +119,8 @@ impl MotionLimits {
             velocity: share(maker.velocity),
             acceleration: share(maker.acceleration),
             jerk: share(maker.jerk),
+            stop_acceleration: share(maker.acceleration),
+            stop_jerk: share(maker.jerk),
             torque: maker.torque,
             torque_rate: share(maker.torque_rate),
         }
@@ -142,7 +148,8 @@ pub struct FciSettings {
     pub hand: Option<HandSettings>,
     /// Age of a command at which the arm is held \[s\].
     pub command_age: f64,
-    /// Age of a robot state at which the arm counts as silent \[s\]; the robot itself stops after 0.02 s without us.
+    /// Age of a robot state at which the arm counts as silent \[s\]. The robot bears 0.02 s without us and stops by itself
+    /// after that, so a program that was stopped for less must not take the states it has yet to read for silence.
     pub silence: f64,
     /// Longest time that an activation may take \[s\].
     pub activation: f64,
@@ -168,7 +175,7 @@ impl FciSettings {
             hand: None,
             // Three ticks of a 50 Hz control loop.
             command_age: 0.06,
-            silence: 0.02,
+            silence: 0.04,
             activation: 5.0,
             recovery: 15.0,
             priority: 80,
@@ -176,7 +183,8 @@ impl FciSettings {
         }
     }
 
-    /// From a description, its limits checked against the maker's.
+    /// From a description, its limits checked against the maker's. A description may ask for gentler motion; a stop stays as
+    /// quick as the maker lets it be.
     pub fn from_robot(robot: &Robot) -> Result<(Model, Self), ConnectError> {
         let model = Model::from_robot(&robot.robot.name).ok_or_else(|| ConnectError::Unfit {
             arm: robot.robot.name.clone(),
@@ -198,6 +206,7 @@ impl FciSettings {
             jerk: row(&limits.joint_jerk),
             torque: row(&limits.joint_torque),
             torque_rate: row(&limits.joint_torque_rate),
+            ..settings.motion
         };
         let hand = &robot.gripper;
         settings.hand = Some(HandSettings {

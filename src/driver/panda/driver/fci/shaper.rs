@@ -4,6 +4,8 @@
 //! Each step plans anew with Ruckig (`rsruckig`; Berscheid and Kroeger, RSS 2021) from the present position, velocity and
 //! acceleration and follows the plan for one millisecond. `franka::otg` was the other choice: it knows targets at rest only,
 //! so a target that moves is chased by accelerating and braking in turns, which a policy's arm shows as shaking.
+//! A target that moves is planned for in the frame that moves with it, where it is at rest: a plan that had to meet it at a
+//! place with its speed would go back for a run-up wherever the joint is already too near.
 //! What is planned is then checked the way the robot checks it, by differences; a plan that fails is replaced by braking.
 //! Start reading at [`Shaper::follow`].
 
@@ -16,8 +18,20 @@ use crate::driver::panda::limits::{CYCLE, JOINTS};
 /// Slack of the check by differences, relative: rounding of a second difference over 1 ms is about 1e-9 rad/s2.
 const SLACK: f64 = 1.0 + 1e-6;
 
+/// Acceleration and jerk that a joint may use.
+#[derive(Clone, Copy)]
+struct Effort {
+    /// \[rad/s2\]
+    acceleration: f64,
+    /// \[rad/s3\]
+    jerk: f64,
+}
+
 /// Smallest speed limit handed to the planner \[rad/s\]; it cannot plan with none.
 const CREEP: f64 = 1e-3;
+
+/// Share of the speed limits up to which a target's own speed is planned with \[1\]: what is left is for catching up with it.
+const FOLLOWED: f64 = 0.95;
 
 struct Joint {
     planner: Ruckig<1, ThrowErrorHandler>,
@@ -43,9 +57,6 @@ impl Shaper {
         let joints = std::array::from_fn(|i| {
             let mut input = InputParameter::new(None);
             input.synchronization = Synchronization::None;
-            input.max_jerk[0] = limits.jerk[i];
-            input.max_acceleration[0] = limits.acceleration[i];
-            input.min_acceleration = Some(DataArrayOrVec::Stack([-limits.acceleration[i]]));
             input.min_velocity = Some(DataArrayOrVec::Stack([-limits.velocity[i]]));
             Joint {
                 planner: Ruckig::new(None, CYCLE),
@@ -72,20 +83,23 @@ impl Shaper {
             let target = self.envelope.usable(i, q[i]);
             // A target held back at the end of the range does not move.
             let velocity = if target == q[i] { dq[i] } else { 0.0 };
-            self.step(i, Some(target), velocity);
+            self.step(i, Some(target), velocity, self.moving(i));
         }
     }
 
     /// One millisecond towards velocities \[rad/s\].
     pub fn keep(&mut self, dq: &[f64; JOINTS]) {
         for (i, velocity) in dq.iter().enumerate() {
-            self.step(i, None, *velocity);
+            self.step(i, None, *velocity, self.moving(i));
         }
     }
 
-    /// One millisecond of stopping.
+    /// One millisecond of stopping, with the limits of a stop.
     pub fn brake(&mut self) {
-        self.keep(&[0.0; JOINTS]);
+        for i in 0..JOINTS {
+            let effort = Effort { acceleration: self.limits.stop_acceleration[i], jerk: self.limits.stop_jerk[i] };
+            self.step(i, None, 0.0, effort);
+        }
     }
 
     /// Positions \[rad\].
@@ -103,9 +117,13 @@ impl Shaper {
         self.joints.iter().all(|joint| joint.velocity.abs() < 1e-6 && joint.acceleration.abs() < 1e-3)
     }
 
-    fn step(&mut self, i: usize, target: Option<f64>, velocity: f64) {
+    fn moving(&self, i: usize) -> Effort {
+        Effort { acceleration: self.limits.acceleration[i], jerk: self.limits.jerk[i] }
+    }
+
+    fn step(&mut self, i: usize, target: Option<f64>, velocity: f64, effort: Effort) {
         let (low, high) = self.envelope.velocities(i, self.joints[i].position);
-        let limit = self.limits.acceleration[i];
+        let limit = effort.acceleration;
         let joint = &mut self.joints[i];
         let (q, v, a) = (joint.position, joint.velocity, joint.acceleration);
         let input = &mut joint.input;
@@ -117,29 +135,31 @@ impl Shaper {
         } else {
             (slow, Some(DataArrayOrVec::Stack([-limit])))
         };
-        input.max_velocity[0] = high.max(CREEP);
-        input.min_velocity = Some(DataArrayOrVec::Stack([low.min(-CREEP)]));
-        input.current_position[0] = q;
-        input.current_velocity[0] = v;
+        input.max_jerk[0] = effort.jerk;
+        // The frame's speed, and where it is after this millisecond: at the target.
+        let (frame, place) =
+            target.map_or((0.0, 0.0), |target| (velocity.clamp(FOLLOWED * low, FOLLOWED * high), target));
+        input.max_velocity[0] = (high - frame).max(CREEP);
+        input.min_velocity = Some(DataArrayOrVec::Stack([(low - frame).min(-CREEP)]));
+        input.current_position[0] = q - (place - frame * CYCLE);
+        input.current_velocity[0] = v - frame;
         input.current_acceleration[0] = a;
-        input.target_velocity[0] = velocity.clamp(low, high);
-        match target {
-            Some(target) => {
-                input.control_interface = ControlInterface::Position;
-                input.target_position[0] = target;
-            }
-            None => input.control_interface = ControlInterface::Velocity,
-        }
+        input.target_position[0] = 0.0;
+        (input.control_interface, input.target_velocity[0]) = match target {
+            Some(_) => (ControlInterface::Position, 0.0),
+            None => (ControlInterface::Velocity, velocity.clamp(low, high)),
+        };
         // Anew each time: the present state is an input, and it may have been seeded.
         joint.planner.reset();
         let planned = joint.planner.update(&joint.input, &mut joint.output);
-        let next = (joint.output.new_position[0], joint.output.new_velocity[0], joint.output.new_acceleration[0]);
+        let output = &joint.output;
+        let next = (place + output.new_position[0], frame + output.new_velocity[0], output.new_acceleration[0]);
         let found = matches!(planned, Ok(RuckigResult::Working | RuckigResult::Finished));
-        let next = if found && self.is_allowed(i, next) {
+        let next = if found && self.is_allowed(i, next, effort) {
             next
         } else {
             self.replaced += 1;
-            self.braked(i)
+            self.braked(i, effort)
         };
         let joint = &mut self.joints[i];
         (joint.position, joint.velocity, joint.acceleration) = next;
@@ -147,24 +167,23 @@ impl Shaper {
 
     /// Would the robot accept this step? Written so that NaN fails. A speed above a limit that fell is accepted while it
     /// does not grow.
-    fn is_allowed(&self, i: usize, (q, v, a): (f64, f64, f64)) -> bool {
+    fn is_allowed(&self, i: usize, (q, v, a): (f64, f64, f64), effort: Effort) -> bool {
         let joint = &self.joints[i];
         let speed = self.limits.velocity[i].max(joint.velocity.abs()) * SLACK;
-        let acceleration = self.limits.acceleration[i].max(joint.acceleration.abs()) * SLACK;
+        let acceleration = effort.acceleration.max(joint.acceleration.abs()) * SLACK;
         let change = (v - joint.velocity) / CYCLE;
         let jerk = (a - joint.acceleration) / CYCLE;
         let moved = (q - joint.position) / CYCLE;
         v.abs() <= speed + 1e-9
             && a.abs() <= acceleration + 1e-9
             && change.abs() <= acceleration + 1e-6
-            && jerk.abs() <= self.limits.jerk[i] * SLACK + 1e-3
+            && jerk.abs() <= effort.jerk * SLACK + 1e-3
             && moved.abs() <= speed + 1e-6
     }
 
     /// One millisecond of braking within the jerk limit, without a planner.
-    fn braked(&self, i: usize) -> (f64, f64, f64) {
+    fn braked(&self, i: usize, Effort { jerk, acceleration: limit }: Effort) -> (f64, f64, f64) {
         let joint = &self.joints[i];
-        let (jerk, limit) = (self.limits.jerk[i], self.limits.acceleration[i]);
         // The acceleration from which jerk can still bring it to zero together with the velocity: a = sqrt(2 j v).
         let wanted = -joint.velocity.signum() * (2.0 * jerk * joint.velocity.abs()).sqrt().min(limit);
         let most = jerk * CYCLE;
@@ -185,7 +204,10 @@ mod tests {
     use super::*;
 
     fn shaper(model: Model) -> Shaper {
-        let limits = MotionLimits::of(model);
+        shaper_with(MotionLimits::of(model))
+    }
+
+    fn shaper_with(limits: MotionLimits) -> Shaper {
         let mut shaper = Shaper::new(limits, Envelope::flat(&limits));
         shaper.seed(&HOME, &[0.0; JOINTS], &[0.0; JOINTS]);
         shaper
@@ -231,6 +253,26 @@ mod tests {
         }
     }
 
+    /// Behind a moving target or ahead of it, as after lost packets: caught up with or waited for, and never by going back.
+    #[test]
+    fn a_moving_target_is_joined_without_a_run_up() {
+        for off in [-5e-3, -3e-4, -1e-6, 1e-6, 3e-4, 5e-3] {
+            let mut shaper = shaper(Model::Fer);
+            let speed = 0.4;
+            let start = HOME.map(|q| q + off);
+            shaper.seed(&start, &[speed; JOINTS], &[0.0; JOINTS]);
+            for ms in 1..=200 {
+                let target = HOME.map(|q| q + speed * f64::from(ms) * CYCLE);
+                shaper.follow(&target, &[speed; JOINTS]);
+                for i in 0..JOINTS {
+                    let (q, v) = (shaper.positions()[i], shaper.velocities()[i]);
+                    assert!(v > 0.1, "{off} rad off, joint {i}: {v} rad/s after {ms} ms");
+                    assert!(ms < 150 || (q - target[i]).abs() < 1e-9, "joint {i}: {} rad off", q - target[i]);
+                }
+            }
+        }
+    }
+
     #[test]
     fn velocities_are_kept_and_the_end_of_the_range_is_not_passed() {
         let mut shaper = shaper(Model::Fer);
@@ -255,17 +297,27 @@ mod tests {
         fn limits_hold_for_any_stream(
             targets in proptest::collection::vec(proptest::array::uniform7(-4.0..4.0f64), 1..12),
             every in 1usize..120,
+            stop in 0usize..60,
+            share in prop_oneof![Just(1.0), Just(0.5)],
             velocity_too in proptest::bool::ANY,
+            speed in prop_oneof![Just(0.0), -3.0..3.0f64],
         ) {
             for model in [Model::Fer, Model::Fr3] {
-                let mut shaper = shaper(model);
+                let mut gentle = MotionLimits::of(model);
+                (gentle.acceleration, gentle.jerk) = (gentle.acceleration.map(|a| share * a), gentle.jerk.map(|j| share * j));
+                let mut shaper = shaper_with(gentle);
                 let mut positions = vec![HOME; 4];
                 for target in &targets {
                     for _ in 0..every {
                         match velocity_too {
                             true => shaper.keep(target),
-                            false => shaper.follow(target, &[0.0; JOINTS]),
+                            false => shaper.follow(target, &[speed; JOINTS]),
                         }
+                        positions.push(shaper.positions());
+                    }
+                    // A stop in between, finished or not, with its own limits.
+                    for _ in 0..stop {
+                        shaper.brake();
                         positions.push(shaper.positions());
                     }
                 }

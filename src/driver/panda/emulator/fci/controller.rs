@@ -333,10 +333,13 @@ impl Controller {
     }
 
     fn drive(&mut self) {
-        let external = self.motion.as_ref().map(|motion| motion.regulator == Regulator::External);
-        self.plant.drive(match external {
-            Some(true) => Drive::Floating(JointVector::from_slice(&self.state.tau_j_d)),
-            Some(false) => Drive::Position(JointVector::from_slice(&self.state.q_d)),
+        let motion = self.motion.as_ref().map(|motion| (motion.regulator, motion.generator));
+        self.plant.drive(match motion {
+            Some((Regulator::External, _)) => Drive::Floating(JointVector::from_slice(&self.state.tau_j_d)),
+            // A plain position servo damps the whole velocity and would trail the motion, by a tenth of a second in the
+            // simulated arm, and go on for as long after the commanded motion has stopped.
+            Some((_, Generator::JointVelocity)) => Drive::Velocity(JointVector::from_slice(&self.state.dq_d)),
+            Some(_) => Drive::Position(JointVector::from_slice(&self.state.q_d)),
             None => Drive::Position(JointVector::from_slice(&self.place)),
         });
     }
