@@ -178,6 +178,10 @@ pub fn left_out(fault: Fault, link: Link, mode: ControlMode) -> Option<&'static 
         Fault::HostLost if own_timeout || mode == ControlMode::Position => Some(
             "this link and mode needs no watchdog: its controller has a time-out or keeps its position, as when the program is killed",
         ),
+        Fault::NetworkLost if link == Link::WidowxDynamixel => {
+            Some("a serial cable is no network: as states and commands lost")
+        }
+        Fault::NetworkLost if link == Link::PandaFci => Some("its wire is the network: as states and commands lost"),
         Fault::DiskSlow if link != Link::Sawyer => Some("a row of the disk: run once a mode"),
         Fault::CommandsLost
         | Fault::BothLost
@@ -200,12 +204,12 @@ fn no_control(fault: Fault, link: Link, mode: ControlMode) -> Option<&'static st
         Fault::Paused(15 | 50) if matches!(link, Link::WidowxDynamixel | Link::PandaFci) => Some(
             "safe: the arm's controller itself bears so short a silence, and the link waits for nothing that a signal ends",
         ),
-        Fault::Paused(_) | Fault::Killed | Fault::CommandsLost | Fault::BothLost
+        Fault::Paused(_) | Fault::Killed | Fault::CommandsLost | Fault::BothLost | Fault::NetworkLost
             if own_timeout && !matches!(fault, Fault::Paused(15 | 50)) =>
         {
             Some("safe: the arm's controller itself stops when it hears nothing for its time-out")
         }
-        Fault::Paused(500..) | Fault::Killed | Fault::CommandsLost | Fault::BothLost
+        Fault::Paused(500..) | Fault::Killed | Fault::CommandsLost | Fault::BothLost | Fault::NetworkLost
             if mode == ControlMode::Position =>
         {
             Some("safe: the arm's controller itself goes to the last position and stays")
