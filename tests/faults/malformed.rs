@@ -8,8 +8,9 @@ use std::time::Duration;
 use super::processes::Process;
 use super::wall::now;
 
-/// Packets a port gets.
-const PACKETS: u64 = 600;
+/// Packets a port gets, and the time between two of them: they are to be wrong, not too many.
+const PACKETS: u64 = 200;
+const APART: Duration = Duration::from_millis(3);
 
 /// Sends them; returns when it began \[s, monotonic\].
 pub fn send(arm: &mut Process, drive: &Process) -> anyhow::Result<f64> {
@@ -22,7 +23,7 @@ pub fn send(arm: &mut Process, drive: &Process) -> anyhow::Result<f64> {
             // A full buffer of the receiver loses it, which is as good.
             let _ = socket.send_to(&packet(number, &mut chance), ("127.0.0.1", *port));
         }
-        std::thread::sleep(Duration::from_millis(1));
+        std::thread::sleep(APART);
     }
     Ok(begun.min(now()))
 }

@@ -109,6 +109,8 @@ impl Fault {
             Fault::Paused(_) | Fault::Killed | Fault::HostLost => &[Guard],
             Fault::NetworkLost if link.is_endless(mode) => &[Guard],
             Fault::Signal(..) => &[Signals],
+            // The guard is asked to stop the arm, and an arm that goes on is stopped by service.
+            Fault::BothLost if link.is_endless(mode) => &[BlindRamp, StateCheck, Guard, Runaway],
             Fault::StatesLost | Fault::BothLost => &[BlindRamp, StateCheck],
             Fault::CommandsLost => &[Residual],
             Fault::Hogged(_) => &[DeadlineBudget, ActionAge, Guard, GuardWatch, StateCheck, CommandDeadline],
