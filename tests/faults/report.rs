@@ -152,8 +152,15 @@ fn write(folder: &Path, findings: &[Finding]) -> anyhow::Result<()> {
 /// One page of pieces that were run apart.
 pub fn join(folder: &Path, pieces: &[&str]) -> anyhow::Result<()> {
     let mut findings: Vec<Finding> = Vec::new();
+    let name = |f: &Finding| (f.link.clone(), f.mode.clone(), f.fault.clone(), f.without.is_some());
     for piece in pieces {
-        findings.extend(serde_json::from_str::<Vec<Finding>>(&std::fs::read_to_string(piece)?)?);
+        for finding in serde_json::from_str::<Vec<Finding>>(&std::fs::read_to_string(piece)?)? {
+            // A row that was run again takes the place of its first run.
+            match findings.iter_mut().find(|known| name(known) == name(&finding)) {
+                Some(known) => *known = finding,
+                None => findings.push(finding),
+            }
+        }
     }
     write(folder, &findings)
 }
