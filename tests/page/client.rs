@@ -133,8 +133,16 @@ impl Client {
             return bytes;
         }
         for _ in 0..400 {
-            if let Message::Binary(bytes) = self.socket.read().unwrap() {
-                return bytes.to_vec();
+            match self.socket.read().unwrap() {
+                Message::Binary(bytes) => return bytes.to_vec(),
+                // A page that says nothing of the states it got is sent no images after a while.
+                Message::Text(text) => {
+                    let value: Value = serde_json::from_str(&text).unwrap();
+                    if let Some(sequence) = value["view"]["sequence"].as_u64() {
+                        self.send(format!(r#"{{"heartbeat":{sequence}}}"#));
+                    }
+                }
+                _ => {}
             }
         }
         panic!("no image came");
