@@ -25,8 +25,8 @@ impl std::fmt::Display for GuardFault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             GuardFault::Missing => {
-                "commands of this mode need a guard on this link, because its controller goes on with the last one for ever \
-                 when this program dies: let one be started, use a control law of position mode, or pass \
+                "commands of this mode need a guard on this link, because its controller goes on with the last one for ever, \
+                 or lets the arm coast, when this program dies: let one be started, use a control law of position mode, or pass \
                  --unguarded-arm-moves-on-if-this-program-dies"
             }
             GuardFault::Late => {

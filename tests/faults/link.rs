@@ -99,9 +99,19 @@ impl Link {
         launch
     }
 
-    /// Does the arm's controller go on with the last command of this mode for ever?
+    /// Does the arm's controller go on with the last command of this mode for ever, or let the arm coast?
     pub fn is_endless(self, mode: ControlMode) -> bool {
-        matches!(self, Link::WidowxXsSdk | Link::PandaRos2Control) && mode != ControlMode::Position
+        match self {
+            Link::WidowxXsSdk | Link::PandaRos2Control => mode != ControlMode::Position,
+            // Of inactivity type 1, its default.
+            Link::Jaco => mode == ControlMode::Torque,
+            _ => false,
+        }
+    }
+
+    /// Does the arm's controller itself stop when it hears nothing for its time-out?
+    pub fn times_out(self, mode: ControlMode) -> bool {
+        !matches!(self, Link::WidowxXsSdk | Link::PandaRos2Control) && !self.is_endless(mode)
     }
 
     /// Joints of the arm.

@@ -152,6 +152,8 @@ impl Fault {
                 Link::PandaFci => 0.05,
                 Link::PandaRos2Control | Link::WidowxXsSdk => 0.15,
                 Link::WidowxDynamixel | Link::Sawyer => 0.25,
+                // The guard's, as for the others that have one; the program itself waits for states that come at 10 Hz.
+                Link::Jaco if link.is_endless(mode) && self != Fault::BothLost => 0.15,
                 Link::Jaco => 0.35,
             },
         }
@@ -168,7 +170,7 @@ const WATCHED: f64 = 2.5;
 
 /// Does the link have this row at all? Otherwise why not.
 pub fn left_out(fault: Fault, link: Link, mode: ControlMode) -> Option<&'static str> {
-    let own_timeout = !matches!(link, Link::WidowxXsSdk | Link::PandaRos2Control);
+    let own_timeout = link.times_out(mode);
     match fault {
         Fault::GuardKilled if own_timeout || mode == ControlMode::Position => {
             Some("this link and mode needs no watchdog process: its controller has a time-out or keeps its position")
@@ -201,7 +203,7 @@ pub fn left_out(fault: Fault, link: Link, mode: ControlMode) -> Option<&'static 
 
 /// Why a row has no control: the arm is safe without any protection of ours, or what protects is not ours.
 fn no_control(fault: Fault, link: Link, mode: ControlMode) -> Option<&'static str> {
-    let own_timeout = !matches!(link, Link::WidowxXsSdk | Link::PandaRos2Control);
+    let own_timeout = link.times_out(mode);
     match fault {
         Fault::Paused(15 | 50) if matches!(link, Link::WidowxDynamixel | Link::PandaFci) => Some(
             "safe: the arm's controller itself bears so short a silence, and the link waits for nothing that a signal ends",

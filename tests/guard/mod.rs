@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 use visuomotor::action::{ControlMode, JointCommand};
 use visuomotor::config::Robot;
 use visuomotor::driver::guard::{Guarding, Token};
+use visuomotor::driver::jaco;
+use visuomotor::driver::jaco::emulator::JacoEmulator;
 use visuomotor::driver::panda::driver::ros2::{Panda, connect as connect_panda};
 use visuomotor::driver::panda::emulator::ros2::{PandaEmulator, start as start_panda};
 use visuomotor::driver::ros2::LinkOptions;
@@ -83,6 +85,7 @@ impl Plant for Watched {
 enum Arm {
     WidowX,
     Panda,
+    Jaco,
 }
 
 impl Arm {
@@ -90,6 +93,7 @@ impl Arm {
         match self {
             Arm::WidowX => "widowx",
             Arm::Panda => "panda",
+            Arm::Jaco => "jaco_j2s7s300",
         }
     }
 }
@@ -97,6 +101,7 @@ impl Arm {
 enum Emulator {
     WidowX(XsSdk),
     Panda(PandaEmulator),
+    Jaco(JacoEmulator),
 }
 
 /// An emulated arm in this process.
@@ -117,6 +122,7 @@ impl Bench {
         let emulator = match arm {
             Arm::WidowX => Emulator::WidowX(XsSdk::start(&node, &robot, mechanics, clock).unwrap()),
             Arm::Panda => Emulator::Panda(start_panda(&node, &robot, mechanics, clock).unwrap()),
+            Arm::Jaco => Emulator::Jaco(jaco::emulator::start(&node, &robot, mechanics, clock).unwrap()),
         };
         Self { arm, domain, plant, emulator, _node: node }
     }
@@ -126,10 +132,11 @@ impl Bench {
         self.plant.sense().joint_positions[0]
     }
 
-    /// Which of the Panda's forward controllers runs; a WidowX has none, and must not fall.
+    /// Which of the Panda's forward controllers runs, and whether a Jaco is in torque mode; a WidowX has none, and must not fall.
     fn controller(&self) -> Option<ControlMode> {
         match &self.emulator {
             Emulator::Panda(panda) => panda.active(),
+            Emulator::Jaco(node) => node.torque_mode().then_some(ControlMode::Torque),
             Emulator::WidowX(node) => {
                 assert!(node.torque(), "an arm without torque falls");
                 None
@@ -238,7 +245,11 @@ fn exists(process: u32) -> bool {
 
 fn place(node: &str, domain: u16, arm: Arm) -> RosSettings {
     let settings = RosSettings::loopback(node, domain);
-    if arm == Arm::WidowX { settings.with_namespace("wx250s") } else { settings }
+    match arm {
+        Arm::WidowX => settings.with_namespace("wx250s"),
+        Arm::Panda => settings,
+        Arm::Jaco => jaco::driver::in_namespace(&robot(arm.name()), settings),
+    }
 }
 
 fn connect_widowx(domain: u16, guarding: Guarding, clock: &Arc<SystemClock>) -> XsSdkArm {
@@ -255,6 +266,13 @@ fn connect_widowx(domain: u16, guarding: Guarding, clock: &Arc<SystemClock>) -> 
 fn connect_stack(domain: u16, guarding: Guarding, clock: &Arc<SystemClock>) -> Panda {
     let options = LinkOptions { stale: Duration::from_secs(3), deadline: Duration::from_secs(5), patience: LONG };
     let connected = connect_panda(&robot("panda"), place("visuomotor", domain, Arm::Panda), options, clock.clone());
+    connected.unwrap_or_else(|error| panic!("{error}")).guarded_by(guarding)
+}
+
+fn connect_jaco(domain: u16, guarding: Guarding, clock: &Arc<SystemClock>) -> jaco::driver::Jaco {
+    let options = LinkOptions { stale: Duration::from_secs(3), deadline: Duration::from_secs(5), patience: LONG };
+    let (robot, place) = (robot(Arm::Jaco.name()), place("visuomotor", domain, Arm::Jaco));
+    let connected = jaco::driver::connect(&robot, place, options, clock.clone());
     connected.unwrap_or_else(|error| panic!("{error}")).guarded_by(guarding)
 }
 
@@ -281,6 +299,11 @@ fn driver() {
     let stop = StopFlag::on_signals().unwrap();
     let (mut arm, guard): (Box<dyn ArmDriver>, Option<u32>) = if arm == "widowx" {
         let mut arm = connect_widowx(domain, guarding, &clock);
+        arm.activate(clock.now(), mode).unwrap_or_else(|error| panic!("{error}"));
+        let guard = arm.guard_process();
+        (Box::new(arm), guard)
+    } else if arm == Arm::Jaco.name() {
+        let mut arm = connect_jaco(domain, guarding, &clock);
         arm.activate(clock.now(), mode).unwrap_or_else(|error| panic!("{error}"));
         let guard = arm.guard_process();
         (Box::new(arm), guard)

@@ -1,5 +1,6 @@
 //! The guard: what it does when the program is gone, suspended, in order, or when it goes itself.
 
+use visuomotor::driver::jaco::emulator::Inactivity;
 use visuomotor::driver::widowx::emulator::xs_sdk::Fault;
 use visuomotor::driver::{DriverError, GuardFault};
 
@@ -38,6 +39,33 @@ fn kill_9_of_a_program_that_pushes_a_panda_leaves_it_standing() {
     killed(Arm::Panda, ControlMode::Torque);
 }
 
+/// Its controller would let it float and coast: it never stops by itself.
+#[test]
+fn kill_9_in_torque_mode_leaves_a_jaco_of_inactivity_type_1_standing() {
+    killed(Arm::Jaco, ControlMode::Torque);
+}
+
+/// What the guard is there for: the same without it, and with an arm that was set to stop by itself.
+#[test]
+fn a_jaco_whose_guard_was_waived_coasts_when_its_program_is_killed_unless_its_inactivity_type_is_0() {
+    for inactivity in [Inactivity::Float, Inactivity::Hold] {
+        let bench = Bench::new(Arm::Jaco);
+        let Emulator::Jaco(node) = &bench.emulator else { unreachable!("a Jaco") };
+        node.set_inactivity(inactivity);
+        let driver = bench.drive(ControlMode::Torque, "waived");
+        let from = bench.at();
+        driver.signal(libc::SIGKILL);
+        if inactivity == Inactivity::Float {
+            until("it goes farther than any guarded one", || (bench.at() - from).abs() > 2.0 * FAR);
+            assert_eq!(bench.controller(), Some(ControlMode::Torque));
+        } else {
+            let far = bench.comes_to_rest(from);
+            assert!(far < FAR, "it went on for {far} rad");
+            assert_eq!(bench.controller(), None);
+        }
+    }
+}
+
 /// The guard's zeros are lost like the program's commands: it stops the servos by service.
 #[test]
 fn kill_9_while_commands_are_lost_leaves_a_widowx_standing() {
@@ -65,9 +93,11 @@ fn an_arm_whose_guard_was_waived_moves_on_when_its_program_is_killed() {
 
 #[test]
 fn a_suspended_program_finds_its_arm_standing_and_does_not_move_it_again() {
-    for arm in [Arm::WidowX, Arm::Panda] {
+    for (arm, mode) in
+        [(Arm::WidowX, ControlMode::Velocity), (Arm::Panda, ControlMode::Velocity), (Arm::Jaco, ControlMode::Torque)]
+    {
         let bench = Bench::new(arm);
-        let mut driver = bench.drive(ControlMode::Velocity, "process");
+        let mut driver = bench.drive(mode, "process");
         let guard = driver.guard();
         let from = bench.at();
         driver.signal(libc::SIGSTOP);
@@ -88,9 +118,12 @@ fn a_suspended_program_finds_its_arm_standing_and_does_not_move_it_again() {
 
 #[test]
 fn a_killed_guard_is_a_fault_and_the_program_holds_the_arm() {
-    for (arm, mode) in
-        [(Arm::WidowX, ControlMode::Velocity), (Arm::Panda, ControlMode::Velocity), (Arm::Panda, ControlMode::Torque)]
-    {
+    for (arm, mode) in [
+        (Arm::WidowX, ControlMode::Velocity),
+        (Arm::Panda, ControlMode::Velocity),
+        (Arm::Panda, ControlMode::Torque),
+        (Arm::Jaco, ControlMode::Torque),
+    ] {
         let bench = Bench::new(arm);
         let mut driver = bench.drive(mode, "process");
         let guard = driver.guard();
@@ -142,6 +175,12 @@ fn without_a_guard_endless_modes_are_refused_in_words_and_position_mode_is_not()
         assert_eq!(bench.controller(), None, "nothing is switched on before it is guarded");
     }
     arm.activate(clock.now(), ControlMode::Position).unwrap();
+    let jaco = Bench::new(Arm::Jaco);
+    let mut floating = connect_jaco(jaco.domain, Guarding::None, &clock);
+    let refused = floating.activate(clock.now(), ControlMode::Torque);
+    assert_eq!(refused, Err(DriverError::Guard(GuardFault::Missing)));
+    assert_eq!(jaco.controller(), None, "nothing is switched on before it is guarded");
+    floating.activate(clock.now(), ControlMode::Velocity).unwrap();
     // A guard that cannot be started is no guard.
     let nothing = Guarding::Process { program: "/no/such/program".into(), limit: LIMIT };
     let mut arm = arm.guarded_by(nothing);
@@ -179,6 +218,33 @@ fn an_arm_that_was_stopped_by_its_guard_is_activated_again_with_another() {
     until("the guard of the other mode ends", || !exists(second));
     arm.activate(clock.now(), ControlMode::Position).unwrap();
     assert_eq!(arm.guard_process(), None);
+}
+
+/// A hold hands a Jaco to its own position mode, and the way back into torque mode takes longer than a beat.
+#[test]
+fn a_jaco_that_holds_for_long_and_is_commanded_on_keeps_its_guard() {
+    let (bench, clock) = (Bench::new(Arm::Jaco), Arc::new(SystemClock::new()));
+    let guarding = Guarding::Process { program: PROGRAM.into(), limit: LIMIT };
+    let mut arm = connect_jaco(bench.domain, guarding, &clock);
+    arm.activate(clock.now(), ControlMode::Torque).unwrap_or_else(|error| panic!("{error}"));
+    let guard = arm.guard_process().unwrap();
+    let mut push = JointVector::zeros(7);
+    push[0] = PUSH;
+    for _ in 0..3 {
+        let from = bench.at();
+        until("the joint turns", || {
+            arm.write(clock.now(), &JointCommand::torque(push, 1.0)).unwrap();
+            arm.read(clock.now()).unwrap_or_else(|error| panic!("{error}"));
+            (bench.at() - from).abs() > 0.05
+        });
+        arm.hold(clock.now()).unwrap();
+        until("position mode", || bench.controller().is_none());
+        bench.comes_to_rest(bench.at());
+        arm.read(clock.now()).unwrap_or_else(|error| panic!("{error}"));
+    }
+    assert_eq!(arm.guard_process(), Some(guard));
+    drop(arm);
+    until("the guard ends", || !exists(guard));
 }
 
 #[test]

@@ -1,16 +1,18 @@
 //! Jaco against an emulated Kinova node.
 
+use visuomotor::driver::guard::Guarding;
 use visuomotor::driver::jaco::cartesian::ToolVelocity;
 use visuomotor::driver::jaco::driver::{Jaco, connect};
-use visuomotor::driver::jaco::emulator::{JacoEmulator, start};
+use visuomotor::driver::jaco::emulator::{Inactivity, JacoEmulator, start};
 use visuomotor::driver::jaco::limits::{STEP, kind};
 use visuomotor::driver::jaco::wire::namespace;
 use visuomotor::driver::{Drive, FaultCode, Plant};
 use visuomotor::kinematics::Chain;
 use visuomotor::time::Timestamp;
-use visuomotor::transport::ros2::messages::kinova::ZeroTorques;
+use visuomotor::transport::ros2::messages::kinova::{JointTorque, SetTorqueControlMode, StateRequest, ZeroTorques};
+use visuomotor::transport::ros2::messages::sensor::JointState;
 use visuomotor::transport::ros2::messages::std::Empty;
-use visuomotor::transport::ros2::{RosNode, RosSettings};
+use visuomotor::transport::ros2::{Qos, RosNode, RosSettings, RosSubscriber};
 
 use super::*;
 
@@ -25,7 +27,8 @@ fn emulated_over(domain: u16, robot: &Robot, plant: Box<dyn Plant>, clock: &Arc<
 
 fn connected(domain: u16, robot: &Robot, clock: &Arc<SystemClock>) -> Jaco {
     let settings = RosSettings::loopback("visuomotor", domain);
-    connect(robot, settings, patient(), clock.clone()).unwrap_or_else(|error| panic!("{error}"))
+    let arm = connect(robot, settings, patient(), clock.clone()).unwrap_or_else(|error| panic!("{error}"));
+    arm.guarded_by(Guarding::Waived)
 }
 
 /// Joints that carry weight in every pose but the candle pose, and controllers that carry it for them.
@@ -128,6 +131,48 @@ fn a_stop_is_explicit_zeros() {
     assert!(zeros >= 2, "{zeros} explicit zeros at the end");
     no_jump(&robot, emulator.log());
     never_faster_than_the_arm(emulator.log());
+}
+
+/// Turns the first joint by torques until it is fast, then says nothing more: how far it goes in a second once that is known.
+fn falls_silent(emulator: &JacoEmulator, domain: u16, robot: &Robot) -> f64 {
+    let settings = RosSettings::loopback("torques", domain).with_namespace(&namespace(kind(robot)));
+    let node = RosNode::start(settings).unwrap();
+    let mut mode = node.client::<SetTorqueControlMode>("in/set_torque_control_mode").unwrap();
+    let torques = node.publisher("in/joint_torque", Qos::Command).unwrap();
+    let mut states = node.subscriber::<JointState>("out/joint_state", Qos::State).unwrap();
+    torques.wait_for_subscriber(LONG).unwrap();
+    mode.call(StateRequest { state: 1 }, LONG).unwrap();
+    until("torque mode", || emulator.torque_mode());
+    until("motion", || {
+        torques.publish(JointTorque { joint1: 0.3, ..Default::default() }).unwrap();
+        std::thread::sleep(STEP);
+        states.newest().unwrap().is_some_and(|state| state.velocity[0] > 0.15)
+    });
+    let newer = |states: &mut RosSubscriber<JointState>| states.wait(LONG).unwrap().unwrap().position[0];
+    // Longer than the silence that counts, at ten states a second.
+    for _ in 0..10 {
+        newer(&mut states);
+    }
+    let from = newer(&mut states);
+    for _ in 0..10 {
+        newer(&mut states);
+    }
+    newer(&mut states) - from
+}
+
+/// Type 1 is the default. An emulated arm used to hold, so that no test saw what a real one does without commands.
+#[test]
+fn without_torques_an_arm_of_inactivity_type_1_coasts_and_one_of_type_0_holds() {
+    let (clock, robot) = (clock(), robot("jaco_j2s7s300"));
+    for (inactivity, holds) in [(Inactivity::default(), false), (Inactivity::Hold, true)] {
+        let domain = domain();
+        let emulator = emulated(domain, &robot, 0.0, &clock);
+        emulator.set_inactivity(inactivity);
+        let went = falls_silent(&emulator, domain, &robot);
+        assert_eq!(emulator.torque_mode(), !holds);
+        // A point without friction, seen for a second.
+        assert!(if holds { went == 0.0 } else { went > 0.05 }, "{inactivity:?}: {went} rad");
+    }
 }
 
 #[test]

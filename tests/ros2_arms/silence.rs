@@ -191,7 +191,8 @@ fn jaco_under_torque_is_told_to_leave_torque_mode_when_its_states_are_lost() {
     let kinova = RosNode::start(settings).unwrap();
     let kinova = jaco::emulator::start(&kinova, &robot, plant(&robot, 0.0), clock.clone()).unwrap();
     let settings = RosSettings::loopback("visuomotor", domain);
-    let mut arm = jaco::driver::connect(&robot, settings, options(), clock.clone()).unwrap();
+    let arm = jaco::driver::connect(&robot, settings, options(), clock.clone()).unwrap();
+    let mut arm = arm.guarded_by(Guarding::Waived);
     no_torque_fades(&mut arm, &*clock, &kinova, || !kinova.torque_mode());
 }
 
@@ -224,7 +225,8 @@ fn jaco_comes_to_rest_whatever_is_lost_and_leaves_torque_mode() {
     let kinova = RosNode::start(settings).unwrap();
     let kinova = jaco::emulator::start(&kinova, &robot, plant(&robot, 0.0), clock.clone());
     let settings = RosSettings::loopback("visuomotor", domain);
-    let mut arm = jaco::driver::connect(&robot, settings, options(), clock.clone()).unwrap();
+    let arm = jaco::driver::connect(&robot, settings, options(), clock.clone()).unwrap();
+    let mut arm = arm.guarded_by(Guarding::Waived);
     all(&mut arm, &*clock, &robot, &kinova.unwrap());
 }
 

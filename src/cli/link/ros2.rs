@@ -133,7 +133,7 @@ pub fn connect(launch: &Launch, robot: &Robot, clock: &Arc<SystemClock>) -> anyh
         Arm::Sawyer => Box::new(sawyer::driver::connect(robot, settings, sawyer_options(launch)?, clock)?),
         Arm::Jaco => {
             let options = patience(launch, jaco::driver::default_options())?;
-            Box::new(jaco::driver::connect(robot, settings, options, clock)?)
+            Box::new(jaco::driver::connect(robot, settings, options, clock)?.guarded_by(guarding(launch)?))
         }
     })
 }

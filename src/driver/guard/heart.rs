@@ -118,6 +118,11 @@ impl Heart {
         self.send(now, &Frame::Beat(*last));
     }
 
+    /// Are beats due?
+    pub fn is_beating(&self) -> bool {
+        self.shared.beaten.load(Ordering::Acquire) != NEVER
+    }
+
     /// The arm was commanded to hold: silence is fine until [`Heart::arm`].
     pub fn pause(&self) {
         self.shared.beaten.store(NEVER, Ordering::Release);
@@ -279,6 +284,7 @@ mod tests {
         let (heart, clock, theirs) = heart();
         heart.arm();
         heart.pause();
+        assert!(!heart.is_beating());
         assert_eq!(heart.fault(pass(&clock, 60_000)), None);
         assert_eq!(&said(&heart, theirs)[18..], b"P\x00");
     }

@@ -29,7 +29,7 @@ pub const VERSION: u32 = 2;
 /// Longest line either end takes \[bytes\].
 pub const LONGEST_LINE: u64 = 64 * 1024;
 
-/// Which controller goes on with its last command for ever.
+/// Which controller does not stop the arm when commands fail to come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Controller {
@@ -37,6 +37,8 @@ pub enum Controller {
     XsSdk,
     /// A forward controller of ros2_control.
     Ros2Control,
+    /// Kinova's node in torque mode: with inactivity type 1 the arm floats and coasts.
+    Kinova,
 }
 
 /// What is to be guarded, the first line to a guard.

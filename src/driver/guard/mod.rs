@@ -1,7 +1,8 @@
 //! A process that stops an arm when the program that drives it is gone.
 //!
 //! Some controllers go on with their last command for ever: Interbotix's `xs_sdk` turns at the last velocity, ros2_control's
-//! forward controllers keep the last velocity or torque. A program that is killed (SIGKILL, out of memory, SIGSTOP) cannot
+//! forward controllers keep the last velocity or torque. A Jaco in torque mode floats after 250 ms and coasts, unless it is of
+//! inactivity type 0, which nobody can read back. A program that is killed (SIGKILL, out of memory, SIGSTOP) cannot
 //! tell them anything any more. So such commands are sent only while a [`Guard`] stands by:
 //!
 //! ```text
@@ -19,8 +20,8 @@
 //! - On the program's machine it does not cover the loss of that machine or of the network. [`listen()`] on the
 //!   controller's host does.
 //!
-//! Position modes need none: the arm goes to the last position and stays. Sawyer (`joint_command_timeout`), Jaco (velocity
-//! messages run out; torques lapse after 250 ms), the FCI and the servo bus (watchdogs) stop by themselves.
+//! Position modes need none: the arm goes to the last position and stays. Sawyer (`joint_command_timeout`), Jaco's velocities
+//! (steps of 10 ms that run out), the FCI and the servo bus (watchdogs) stop by themselves.
 //!
 //! Start reading at `message.rs`, then `watch.rs` (when it trips), `duty.rs` (its work), `process.rs` (how it is started).
 
@@ -61,7 +62,7 @@ pub struct Guarded {
     guard: Option<Guard>,
 }
 
-/// A mode in which a controller goes on with its last command for ever.
+/// A mode in which a controller does not stop the arm when commands fail to come.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EndlessMode {
     /// The mode.

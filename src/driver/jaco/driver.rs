@@ -8,22 +8,28 @@
 //!   `v = dq/dt of the target + GAIN (target - measured)`, each change within the acceleration limit.
 //! - Torques: torque mode is entered with every torque near zero at rest, and left by every stop, with states or without them,
 //!   and when the program ends. Silence of 250 ms ends it too where the arm's inactivity type is 0; with type 1, Kinova's
-//!   default for this generation, the arm then floats at zero torque and coasts. Between activation and the first command it
-//!   floats as well. Whether the node took it is nowhere told: it only logs. What the arm does shows it.
+//!   default for this generation, the arm then floats at zero torque and coasts. Which one it is cannot be read back, so torque
+//!   mode is activated only while a guard stands by ([`crate::driver::guard`]), which asks for position mode when this program is
+//!   gone. Between activation and the first command the arm floats as well.
+//! - Whether the node took it is nowhere told: it only logs. So what the torque sensors tell beside the weight is compared with
+//!   what is sent: a node that let nobody into torque mode, or does not hear, is found by that.
 //! - The torques' zero is set by `in/set_zero_torques` in the candle pose (all joints 180 degrees), where no sensor carries
 //!   weight. A person does that, and sets the node to publish torques without the weight: with it no other pose is near zero.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::brake::PositionMode;
 use super::{limits, wire};
 use crate::action::ControlMode;
 use crate::config::{Gripper, Robot};
+use crate::driver::guard::{self, EndlessMode, Guarded};
 use crate::driver::ros2::{
-    ArmLink, ArmState, Condition, GRIPPER_PATIENCE, JointOrder, LinkOptions, Off, RosArm, SlowGripper, Stream, Turns,
-    alone, check_arm, connect_error, refused,
+    ArmLink, ArmState, Condition, GRIPPER_PATIENCE, JointOrder, LinkOptions, Off, OwnHold, RosArm, SlowGripper, Stream,
+    Turns, alone, check_arm, connect_error, refused,
 };
 use crate::driver::{CheckReport, ConnectError, DriverError, FaultCode, Finding, Grade};
+use crate::kinematics::Dynamics;
 use crate::observation::JointVector;
 use crate::time::{Clock, Timestamp};
 use crate::transport::ros2::messages::kinova::{
@@ -78,6 +84,9 @@ pub struct JacoLink {
     /// The last velocities sent \[rad/s\].
     sent: JointVector,
     in_torque_mode: bool,
+    position_mode: PositionMode,
+    /// For the arm's weight.
+    dynamics: Option<Dynamics>,
     /// Was a command followed since the arm was activated?
     followed: bool,
     fault: Option<FaultCode>,
@@ -159,6 +168,8 @@ impl JacoLink {
                 torque_reading: None,
                 sent: JointVector::zeros(robot.joint.len()),
                 in_torque_mode: false,
+                position_mode: PositionMode::default(),
+                dynamics: Dynamics::from_robot(robot).ok(),
                 followed: false,
                 fault: None,
                 misfit: None,
@@ -197,14 +208,38 @@ impl JacoLink {
     fn set_torque_mode(&mut self, on: bool) -> Result<(), RosError> {
         self.torque_mode.call(StateRequest { state: u16::from(on) }, CALL)?;
         self.in_torque_mode = on;
+        self.position_mode = PositionMode::default();
         Ok(())
     }
 
-    /// Without waiting: who is asked may be gone, and the time-out of torques needs our silence.
+    /// Without waiting: who is asked may be gone.
     fn ask_for_position_mode(&mut self) {
         if let Err(error) = self.torque_mode.ask(StateRequest { state: 0 }) {
             tracing::warn!("{}: {error}", self.arm);
         }
+    }
+
+    /// One step on the way out of torque mode, without waiting: beats must go on until the arm holds by itself.
+    fn leave_torque_mode(&mut self) {
+        if self.position_mode.go_on(&self.torque_mode) {
+            self.in_torque_mode = false;
+        }
+    }
+
+    /// Zero velocities, whatever the mode.
+    fn stand(&mut self) {
+        self.sent.fill(0.0);
+        if let Err(error) = self.velocities.publish(wire::velocity(&self.sent)) {
+            tracing::warn!("{}: {error}", self.arm);
+        }
+    }
+
+    /// What the sensors tell beside the weight, and the weight: the efforts of `out/joint_state` may or may not have it in them,
+    /// as the node is set.
+    fn efforts(&self, positions: &JointVector) -> Option<JointVector> {
+        let (mut efforts, weight) = (self.torque_reading?, self.dynamics.as_ref()?.gravity(positions));
+        efforts.iter_mut().zip(weight.iter()).for_each(|(effort, weight)| *effort += weight);
+        Some(efforts)
     }
 
     fn take_torques(&mut self) {
@@ -258,9 +293,12 @@ impl ArmLink for JacoLink {
                 Err(misfit) => self.misfit = Some(misfit.error(&self.arm, self.joints.topic())),
             }
         }
-        let [mut positions, velocities, efforts] = newest?;
+        let [mut positions, velocities, mut efforts] = newest?;
         self.misfit = None;
         self.turns.unwind(&mut positions);
+        if self.in_torque_mode {
+            efforts = self.efforts(&positions).unwrap_or(efforts);
+        }
         let condition = self.fault.map_or(Condition::Ready, Condition::Fault);
         Some(ArmState { positions, velocities, efforts, finger: self.finger, condition })
     }
@@ -274,6 +312,24 @@ impl ArmLink for JacoLink {
         self.velocities.wait_for_subscriber(patience).map_err(|error| connect_error(&arm, error))?;
         alone(&self.arm, self.velocities.topic(), self.velocities.rivals())?;
         alone(&self.arm, self.torques.topic(), self.torques.rivals())
+    }
+
+    fn guarded(&self, robot: &Robot) -> Option<Guarded> {
+        let torque = EndlessMode { mode: ControlMode::Torque, ramp: robot.limits.joint_torque_rate.clone() };
+        let (controller, joints) = (guard::Controller::Kinova, self.order.names().to_vec());
+        Some(Guarded::new(controller, &self.arm, joints, vec![torque], self.node.settings()))
+    }
+
+    fn endless(&self, mode: ControlMode) -> bool {
+        mode == ControlMode::Torque && self.in_torque_mode
+    }
+
+    fn own_hold(&self) -> OwnHold {
+        match (self.position_mode.is_pending(), self.in_torque_mode) {
+            (true, _) => OwnHold::Asked,
+            (false, true) => OwnHold::No,
+            (false, false) => OwnHold::Yes,
+        }
     }
 
     fn rivals(&self) -> usize {
@@ -313,26 +369,23 @@ impl ArmLink for JacoLink {
             self.follow(stream, state);
             return false;
         }
-        let zeros = JointVector::zeros(self.sent.len());
-        if self.followed && self.in_torque_mode {
-            // States that are 0.1 s old cannot hold an arm by torques; its own position mode does. Should the node not
-            // answer, its 250 ms do the same.
-            if let Err(error) = self.set_torque_mode(false) {
-                tracing::warn!("{}: torque mode is left by its time-out: {error}", self.arm);
-                self.in_torque_mode = false;
-            }
+        if !self.followed {
+            self.publish(&JointVector::zeros(self.sent.len()));
+            return false;
         }
-        self.publish(&zeros);
-        self.followed
+        if self.in_torque_mode {
+            // States that are 0.1 s old cannot hold an arm by torques; its own position mode does.
+            self.leave_torque_mode();
+        }
+        self.stand();
+        !self.in_torque_mode
     }
 
     fn blind(&mut self, stream: &Stream, _: bool) -> bool {
         if stream.mode() == ControlMode::Torque && self.in_torque_mode {
             // Torques that fade let the arm coast; its own position mode stops it, and needs none of the states that are missing.
             self.ask_for_position_mode();
-            if let Err(error) = self.velocities.publish(wire::velocity(&JointVector::zeros(self.sent.len()))) {
-                tracing::warn!("{}: {error}", self.arm);
-            }
+            self.stand();
             return true;
         }
         // The servo of positions needs to know where the arm is: without that its velocities go to zero. A velocity stream is
@@ -353,7 +406,8 @@ impl ArmLink for JacoLink {
         }
         self.ask_for_position_mode();
         self.in_torque_mode = false;
-        Off::Done("torque mode was told to end, and its time-out ends it since nothing more is sent")
+        self.position_mode = PositionMode::default();
+        Off::Done("its node was asked for position mode, which holds it")
     }
 
     fn alive(&self) -> bool {
@@ -391,9 +445,12 @@ impl ArmLink for JacoLink {
     fn release(&mut self, _: &ArmState) {
         let zeros = JointVector::zeros(self.sent.len());
         if self.in_torque_mode {
-            // Position mode holds by itself; without an answer the arm's 250 ms do the same.
+            // Position mode holds by itself.
             if let Err(error) = self.set_torque_mode(false) {
-                tracing::warn!("{}: torque mode is left by its time-out: {error}", self.arm);
+                tracing::error!(
+                    "{}: torque mode could not be left: the arm floats and coasts unless its inactivity type is 0: {error}",
+                    self.arm
+                );
             }
         }
         self.publish(&zeros);
@@ -424,7 +481,8 @@ impl ArmLink for JacoLink {
             Finding::good("torque inactivity", "cannot be read back", "type 0: position mode after 250 ms").graded(
                 Grade::Doubtful,
                 "set inactivity type 0 in the arm (SetTorqueInactivityType): with type 1, this generation's default, an arm in \
-                 torque mode floats and coasts once this program is gone",
+                 torque mode floats and coasts once commands fail to come; a guard process stops it when this program dies, \
+                 `visuomotor guard --listen` on the node's host when this machine does",
             ),
         );
         for (what, there) in [

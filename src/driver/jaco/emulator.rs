@@ -2,8 +2,8 @@
 //!
 //! As kinova-ros and its users have it: each velocity message is one 10 ms step in a queue 2000 deep, so that an arm fed too
 //! fast goes on after the feed ended; an empty queue is standstill. Torque mode is entered only while every torque beside the
-//! arm's own weight is near zero, answers nothing when it is refused, and ends after 250 ms without a message (the arm's
-//! inactivity type 0); outside of it torques are dropped. The state comes at 10 Hz.
+//! arm's own weight is near zero, and answers nothing when it is refused. After 250 ms without a message the arm does what its
+//! [`Inactivity`] says; outside of torque mode torques are dropped. The state comes at 10 Hz.
 //!
 //! The torque sensors have a zero of their own, which drifts. `in/set_zero_torques` makes what they feel at that moment their
 //! zero, the weight that hangs on them included: it is right in the candle pose alone, where they carry none. A new one
@@ -40,6 +40,17 @@ pub struct JacoEmulator {
     _servers: Vec<RosServer>,
 }
 
+/// What an arm in torque mode does after [`limits::TORQUE_SILENCE`] without a message. Kinova's API can set it and not read it
+/// back (`SetTorqueInactivityType`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Inactivity {
+    /// Type 0: it goes to position mode and holds.
+    Hold,
+    /// Type 1, this generation's default: it stays in torque mode with zero torque beside its weight, and coasts.
+    #[default]
+    Float,
+}
+
 /// What services and the loop both touch.
 #[derive(Default)]
 struct Shared {
@@ -61,6 +72,7 @@ struct Asked {
     weighed: bool,
     /// Nothing is published.
     muted: bool,
+    inactivity: Inactivity,
 }
 
 impl Shared {
@@ -160,6 +172,11 @@ impl JacoEmulator {
         self.shared.asked().muted = muted;
     }
 
+    /// What it does when torques fail to come.
+    pub fn set_inactivity(&self, inactivity: Inactivity) {
+        self.shared.asked().inactivity = inactivity;
+    }
+
     /// Every torque sensor's zero is off by this \[Nm\], as it is after long use.
     pub fn bias_torques(&self, bias: f64) {
         self.shared.asked().bias = Some(bias);
@@ -188,6 +205,7 @@ struct Kinova {
     zero: JointVector,
     /// Steps to come: velocities \[rad/s\].
     queue: VecDeque<JointVector>,
+    /// In torque mode: when it was entered, or a torque came last.
     torque_heard: Option<Timestamp>,
     /// Where the arm stands while the queue is empty.
     held: Option<JointVector>,
@@ -271,7 +289,14 @@ impl Kinova {
             }
         }
         if self.torque_heard.is_some_and(|at| now.since(at) > limits::TORQUE_SILENCE) {
-            self.torque_heard = None;
+            let inactivity = self.shared.asked().inactivity;
+            match inactivity {
+                Inactivity::Hold => self.torque_heard = None,
+                Inactivity::Float => {
+                    self.plant.drive(Drive::Floating(JointVector::zeros(joints)));
+                    self.held = None;
+                }
+            }
         }
         self.shared.torque_mode.store(self.in_torque_mode(), Ordering::Release);
     }

@@ -4,6 +4,7 @@
 //! Everything the arm hears at the wire is degrees and steps of 10 ms; everything here is radians and seconds. Start reading
 //! at [`driver::JacoLink`].
 
+pub mod brake;
 pub mod cartesian;
 pub mod driver;
 pub mod emulator;

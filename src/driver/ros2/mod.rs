@@ -35,7 +35,7 @@ pub use runaway::{Runaway, SHARE as TORQUE_SHARE, found_within};
 pub use state::{ArmState, Condition, JointOrder, Turns};
 pub use stream::Stream;
 pub(in crate::driver) use worker::refused;
-pub use worker::{ArmLink, Off};
+pub use worker::{ArmLink, Off, OwnHold};
 
 use std::time::Duration;
 

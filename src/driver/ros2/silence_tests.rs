@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use super::stream::Stream;
-use super::worker::{Answer, ArmLink, Ask, Off, Order, Worker};
+use super::worker::{Answer, ArmLink, Ask, Off, Order, OwnHold, Worker};
 use super::{ArmState, Condition, LinkOptions};
 use crate::action::{ControlMode, JointCommand};
 use crate::config::Robot;
@@ -30,6 +30,9 @@ struct Wire {
     /// The controller follows what is sent.
     on: bool,
     fault: Option<FaultCode>,
+    /// A hold is handed over to the arm's own, and what leads back from there takes so long.
+    hands_over: Option<Duration>,
+    own_hold: OwnHold,
     sent: Vec<JointVector>,
 }
 
@@ -84,16 +87,31 @@ impl ArmLink for FakeLink {
     fn endless(&self, mode: ControlMode) -> bool {
         self.wire().endless && mode != ControlMode::Position
     }
+    fn own_hold(&self) -> OwnHold {
+        self.wire().own_hold
+    }
     fn activate(&mut self, _: ControlMode, _: &JointVector) -> Result<(), DriverError> {
         self.wire().on = true;
         Ok(())
     }
     fn send(&mut self, stream: &Stream, _: &ArmState) {
+        {
+            let mut wire = self.wire();
+            assert_ne!(wire.own_hold, OwnHold::Asked, "it is commanded while its own hold is about to take it");
+            if wire.own_hold == OwnHold::Yes {
+                wire.clock.advance(wire.hands_over.unwrap_or_default());
+            }
+            wire.own_hold = OwnHold::No;
+        }
         self.send_last(stream);
     }
     fn rest(&mut self, stream: &Stream, _: &ArmState, _: bool) -> bool {
         self.send_last(stream);
-        false
+        let mut wire = self.wire();
+        if wire.hands_over.is_some() {
+            wire.own_hold = if wire.own_hold == OwnHold::No { OwnHold::Asked } else { OwnHold::Yes };
+        }
+        wire.own_hold == OwnHold::Yes
     }
     fn blind(&mut self, stream: &Stream, at_rest: bool) -> bool {
         self.send_last(stream);
@@ -181,6 +199,8 @@ impl Bench {
             off: Off::Done("it is off"),
             on: false,
             fault: None,
+            hands_over: None,
+            own_hold: OwnHold::No,
             sent: Vec::new(),
         };
         let link = FakeLink(Arc::new(Mutex::new(wire)));
@@ -450,6 +470,34 @@ fn a_guard_is_told_to_stop_an_arm_of_which_nothing_is_heard_and_is_fed_no_more()
         assert!(frames.iter().all(|frame| frame[0] == b'B'), "{mode}: beats until then");
         assert!(frames[frames.len() - 1][2..].iter().all(|byte| *byte == 0), "{mode}: the last command was rest");
         assert_eq!(&bytes[bytes.len() - 4..], b"S\x00D\x00", "{mode}: and nothing afterwards");
+    }
+}
+
+/// The way back from an arm's own hold may take longer than its guard lets pass; until that hold has the arm the guard counts.
+#[test]
+fn a_guard_is_fed_until_the_arms_own_hold_has_it_and_again_once_it_is_commanded() {
+    let mut bench = Bench::new("jaco_j2s7s300", Duration::from_millis(100), ControlMode::Torque);
+    bench.link.wire().hands_over = Some(Duration::from_secs(1));
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let ours = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let heart = Heart::beating_into(ours, 7, bench.clock.clone());
+    let now = bench.clock.now();
+    let answer = bench.worker.request(now, Ask::Activate(ControlMode::Torque, Some(heart.clone())));
+    assert!(matches!(answer, Answer::Activated(Ok(()))));
+    for _ in 0..3 {
+        bench.go(20);
+        bench.left = Order::Hold;
+        bench.turn(false);
+        assert_eq!(bench.link.own_hold(), OwnHold::Asked);
+        assert!(heart.is_beating(), "it may still move");
+        // A command that comes too early waits.
+        bench.turn(true);
+        assert_eq!(bench.link.own_hold(), OwnHold::Yes);
+        assert!(!heart.is_beating(), "it stands by itself");
+        bench.turn(true);
+        assert_eq!(bench.link.own_hold(), OwnHold::No);
+        assert!(heart.is_beating(), "it is commanded");
+        assert_eq!(heart.fault(bench.clock.now()), None);
     }
 }
 

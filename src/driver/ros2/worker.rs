@@ -39,6 +39,11 @@ pub trait ArmLink: Send + 'static {
         let _ = mode;
         false
     }
+    /// Does the arm's own hold have it, so that it stands whatever becomes of this program? Its guard then lets silence pass,
+    /// also that of the slow way back to commands.
+    fn own_hold(&self) -> OwnHold {
+        OwnHold::No
+    }
     /// Torque on, in this mode, holding these joints \[rad\].
     fn activate(&mut self, mode: ControlMode, at: &JointVector) -> Result<(), DriverError>;
     /// Sends the stream's last command.
@@ -67,6 +72,17 @@ pub trait ArmLink: Send + 'static {
     fn findings(&mut self) -> (Vec<Finding>, Vec<f64>);
     /// A fault in words for a person.
     fn fault_text(fault: FaultCode) -> String;
+}
+
+/// Who has an arm that was told to hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OwnHold {
+    /// Our commands.
+    No,
+    /// Its own hold was asked for and did not answer yet; until then it is not commanded on.
+    Asked,
+    /// Its own hold.
+    Yes,
 }
 
 /// What became of an arm's controller after a ramp to rest without its state, or without its ear.
@@ -391,6 +407,27 @@ impl<L: ArmLink> Worker<L> {
     fn hold(&mut self, state: &ArmState) {
         let (_, at_rest) = self.stream.stop(&state.positions, &state.velocities);
         self.settled = self.link.rest(&self.stream, state, at_rest);
+        self.spare_guard();
+    }
+
+    /// Silence of ours is fine while the arm's own hold has it.
+    fn spare_guard(&self) {
+        if let Some(heart) = &self.heart
+            && self.link.own_hold() == OwnHold::Yes
+            && heart.is_beating()
+        {
+            heart.pause();
+        }
+    }
+
+    /// Beats again once commands have the arm again.
+    fn wake_guard(&self) {
+        if let Some(heart) = &self.heart
+            && self.link.own_hold() == OwnHold::No
+            && !heart.is_beating()
+        {
+            heart.arm();
+        }
     }
 }
 
@@ -471,13 +508,17 @@ impl<L: ArmLink> BridgeWorker for Worker<L> {
             Order::Follow(command)
                 if command.mode == mode
                     && !self.latched
+                    && self.link.own_hold() != OwnHold::Asked
                     && (now.since(self.heard) <= self.options.deadline || !Protection::CommandDeadline.is_on()) =>
             {
                 if std::mem::take(&mut self.settled) {
                     self.stream.seed(mode, &state.positions);
+                    self.runaway.start(mode);
                 }
+                self.spare_guard();
                 self.stream.toward(command);
                 self.link.send(&self.stream, &state);
+                self.wake_guard();
                 // Grippers are slow and their topics slower: only a change of one percent is news.
                 if command.gripper.is_finite() && self.gripper.is_none_or(|last| (last - command.gripper).abs() > 0.01)
                 {
