@@ -139,7 +139,7 @@ impl Client {
                 Message::Text(text) => {
                     let value: Value = serde_json::from_str(&text).unwrap();
                     if let Some(sequence) = value["view"]["sequence"].as_u64() {
-                        self.send(format!(r#"{{"heartbeat":{sequence}}}"#));
+                        self.send(&format!(r#"{{"heartbeat":{sequence}}}"#));
                     }
                 }
                 _ => {}
