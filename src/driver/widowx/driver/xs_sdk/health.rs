@@ -70,6 +70,8 @@ pub(super) struct Health {
     ended: Option<Timestamp>,
     /// A state came since the last read was asked for: reads must not push states aside.
     heard: bool,
+    /// When the newest state came.
+    heard_at: Timestamp,
     /// This one has an error.
     faulty: Option<usize>,
     /// Longest silence without a read.
@@ -91,6 +93,7 @@ impl Health {
             asked: None,
             ended: None,
             heard: false,
+            heard_at: Timestamp::ZERO,
             faulty: None,
             silence,
             excuse: Timestamp::ZERO,
@@ -100,7 +103,7 @@ impl Health {
 
     /// A new state, and what the arm was told last.
     pub fn state(&mut self, now: Timestamp, state: &ArmState, told: Option<(ControlMode, JointVector)>) {
-        self.heard = true;
+        (self.heard, self.heard_at) = (true, now);
         for (joint, servo) in self.servos[..GRIPPER].iter_mut().enumerate() {
             // NaN is far.
             let behind = match told {
@@ -166,14 +169,22 @@ impl Health {
         // be silent.
         self.excuses = std::mem::take(&mut self.heard);
         if self.excuses {
-            self.excuse = now + self.took.map_or(LONGEST_READ, |took| (took * 2 + self.silence).min(LONGEST_READ));
+            self.excuse = match self.took {
+                None => now + LONGEST_READ,
+                Some(took) => self.heard_at + self.silence + (took * 2).min(LONGEST_READ),
+            };
         }
     }
 
     /// The answer came: is there an error?
     pub fn answered(&mut self, now: Timestamp, error: bool) {
         if let Some((index, asked)) = self.asked.take() {
-            self.took = Some(now.since(asked));
+            let took = now.since(asked);
+            self.took = Some(took);
+            // The node was busy for so long, and no longer: the rest of its silence is its own.
+            if std::mem::take(&mut self.excuses) {
+                self.excuse = self.heard_at + self.silence + took.min(LONGEST_READ);
+            }
             let servo = &mut self.servos[index];
             (servo.read, servo.odd, servo.load) = (Some(now), None, 0.0);
             if error {
@@ -184,9 +195,6 @@ impl Health {
             }
         }
         self.ended = Some(now);
-        if std::mem::take(&mut self.excuses) {
-            self.excuse = now + self.silence;
-        }
     }
 
     /// No answer will come.
@@ -339,21 +347,21 @@ mod tests {
     }
 
     #[test]
-    fn only_a_read_excuses_silence_and_not_for_long() {
+    fn a_read_excuses_as_much_silence_as_it_took_and_no_more() {
         let mut health = Health::new(Duration::from_millis(100), SILENCE);
         assert_eq!(health.excused_until(), Timestamp::ZERO);
         health.state(at(990), &state([0.0; 6]), None);
         health.asked(at(1000), 0);
         assert_eq!(health.excused_until(), at(1200), "it may be a slow adapter");
         health.answered(at(1010), false);
-        assert_eq!(health.excused_until(), at(1060));
+        assert_eq!(health.excused_until(), at(1050));
         health.asked(at(1200), 1);
-        assert_eq!(health.excused_until(), at(1060), "no state came since the last read: this one excuses nothing");
+        assert_eq!(health.excused_until(), at(1050), "no state came since the last read: this one excuses nothing");
         health.answered(at(1210), false);
-        assert_eq!(health.excused_until(), at(1060));
+        assert_eq!(health.excused_until(), at(1050));
         health.state(at(1390), &state([0.0; 6]), None);
         health.asked(at(1400), 2);
-        assert_eq!(health.excused_until(), at(1470), "twice the last read and what is silence without one");
+        assert_eq!(health.excused_until(), at(1460), "twice the last read and what is silence without one");
     }
 
     #[test]
