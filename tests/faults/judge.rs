@@ -106,6 +106,21 @@ pub fn judge(
     Ok(())
 }
 
+/// With its controller the emulated arm's mechanics end too: what is left to judge is that the program notices in time, ends, and
+/// says of no arm that it holds.
+pub fn judge_words(link: Link, at: f64, ended: bool, finding: &mut Finding) -> anyhow::Result<()> {
+    notice(&link.robot(), at, finding);
+    finding.judged = "words".into();
+    let noticed = finding.detected_after;
+    anyhow::ensure!(noticed.is_some(), "the program noticed nothing");
+    anyhow::ensure!(ended, "the program did not end");
+    let said = |what: &str| finding.seen.iter().any(|line| line.contains(what));
+    anyhow::ensure!(!said("hold the arm stands"), "it said of an arm without a controller that it holds");
+    anyhow::ensure!(said("COULD NOT BE CONFIRMED"), "it did not say that the hold could not be confirmed");
+    finding.green = true;
+    Ok(())
+}
+
 /// When the program noticed, when it told the arm to hold, and which of its lines says most about the fault.
 fn notice(robot: &Robot, at: f64, finding: &mut Finding) {
     let stamped = |line: &String| {

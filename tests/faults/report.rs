@@ -178,7 +178,8 @@ fn page(findings: &[Finding]) -> Result<String, std::fmt::Error> {
          *steps*: no command changes by more than the arm's limits from one control period to the next, at a recovery too; \
          *image*: no command from an action that was decided on too old an image; *way*: travelled / allowed; *rest*: every \
          joint stood while the fault lasted; *hold*: told within 2 control periods; *push*: how far a command ran ahead; *work*: \
-         it went on as if nothing had happened.\n\
+         it went on as if nothing had happened; *words*: it noticed, ended, and said that the hold could not be confirmed (an emulated \
+         arm's mechanics end with its controller).\n\
          - *Slower after* is when the fastest joint had lost a tenth of its speed.\n\
          - *Control* is the same row with its protections switched off in a test build: **red** shows that they matter; *safe* \
          that the arm is safe without them, and why.\n\

@@ -12,7 +12,7 @@ use visuomotor::protection::Protection;
 
 use super::finding::{Finding, names};
 use super::inject::inject;
-use super::judge::judge;
+use super::judge::{judge, judge_words};
 use super::link::Link;
 use super::processes::{self, Process, Scratch};
 use super::trace::{self, Turn};
@@ -176,7 +176,6 @@ pub fn left_out(fault: Fault, link: Link, mode: ControlMode) -> Option<&'static 
             Some("this link and mode needs no watchdog process: its controller has a time-out or keeps its position")
         }
         Fault::PolicySlow if link != Link::Sawyer => Some("a row of the policy: run once a mode"),
-        Fault::ControllerKilled => Some("with its controller the mechanics end too: there is nothing left to measure"),
         Fault::SecondCommander if link == Link::WidowxDynamixel => Some("a serial port is locked to one program"),
         Fault::SecondCommander if link == Link::PandaFci => Some("a control box takes one connection"),
         Fault::HostLost if own_timeout || mode == ControlMode::Position => Some(
@@ -230,7 +229,7 @@ fn no_control(fault: Fault, link: Link, mode: ControlMode) -> Option<&'static st
         Fault::Malformed if link != Link::WidowxDynamixel => {
             Some("its packets are checked by the middleware's library")
         }
-        Fault::ControllerKilled => Some("no protection of ours to switch off"),
+        Fault::ControllerKilled => Some("its silence is that of lost states, whose control is there"),
         _ => None,
     }
 }
@@ -272,6 +271,14 @@ fn measure(
     watch(at + WATCHED + if let Fault::Paused(ms) = fault { ms as f64 * 1e-3 } else { 0.0 });
     finding.seen = set_up.drive.lines().split_off(said_before);
     finding.seen.extend(set_up.guard.iter().flat_map(Process::lines));
+    if fault == Fault::ControllerKilled {
+        // It asks the controller that is gone to switch off, and waits for that a while.
+        while set_up.drive.ended().is_none() && now() < at + 12.0 {
+            watch(now() + 0.05);
+        }
+        finding.seen = set_up.drive.lines().split_off(said_before);
+        return judge_words(link, at, set_up.drive.ended().is_some(), finding);
+    }
     let turns = trace::read(&set_up.scratch.trace(), link.joints());
     judge(fault, link, mode, &turns, at, finding)?;
     // It ends before its recording is looked at, and may be stopped: then it must not hear of a signal.
