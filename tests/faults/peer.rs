@@ -193,7 +193,8 @@ fn judge(
         ""
     };
     // The loop's own clock lines say nothing about the fault.
-    seen.retain(|line| !line.contains("Teleop loop time") && !line.trim().is_empty());
+    seen.retain(|line| !line.contains("Teleop loop time"));
+    let seen: Vec<String> = seen.iter().map(|line| plain(line)).filter(|line| !line.trim().is_empty()).collect();
     Finding {
         fault: row.words,
         program,
@@ -204,9 +205,27 @@ fn judge(
         allowed,
         rest_after,
         torque_off: after[after.len() - 1].mode == 0,
-        seen: seen.split_off(seen.len().saturating_sub(12)),
+        seen: seen[seen.len().saturating_sub(12)..].to_vec(),
         why: why.into(),
     }
+}
+
+/// A printed line without the terminal's control characters, and of LeRobot's files only where they are in LeRobot.
+fn plain(line: &str) -> String {
+    let line = line.replace("\u{1b}[1A", "");
+    match (line.find("File \""), line.find("site-packages/")) {
+        (Some(from), Some(to)) if from < to => {
+            format!("{}{}", &line[..from + "File \"".len()], &line[to + "site-packages/".len()..])
+        }
+        _ => line,
+    }
+}
+
+/// The line that says most: an error, what became of the arm, what stopped it.
+fn last_words(seen: &[String]) -> &str {
+    let says = |word: &str| seen.iter().rev().find(|line| line.contains(word));
+    let line = ["Error: ", " fault ", " hold ", " ended ", " stopped "].iter().find_map(|word| says(word));
+    line.map_or("-", |line| line.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.' || c == ' '))
 }
 
 fn page(findings: &[Finding]) -> Result<String, std::fmt::Error> {
@@ -220,12 +239,7 @@ fn page(findings: &[Finding]) -> Result<String, std::fmt::Error> {
          |---|---|---|---|---|---|---|---|---|\n",
     );
     for finding in findings {
-        let words =
-            finding.seen.iter().rev().find(|line| {
-                ["fault", "hold", "Error", "ended", "left", "stopped"].iter().any(|word| line.contains(word))
-            });
-        let words =
-            words.map_or("-", |line| line.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.' || c == ' '));
+        let words = last_words(&finding.seen);
         writeln!(
             page,
             "| {} | {} | {} | {:.2} | {:.2} | {:.3} / {} | {} | {} | {} |",
