@@ -71,7 +71,7 @@ struct Shared {
     beaten: AtomicU64,
     /// When the guard was last heard of \[ns\].
     heard: AtomicU64,
-    /// It was told to stop the arm.
+    /// It was asked to stop the arm.
     called: AtomicBool,
 }
 
@@ -95,7 +95,7 @@ impl Heart {
         Self { shared: Arc::new(Shared { clock, limit, joints, line: Mutex::new(line), fault, beaten, heard, called }) }
     }
 
-    /// One that beats into a connection, for tests of whoever feeds a guard.
+    /// One that beats into a connection, for tests of what feeds a guard.
     #[cfg(test)]
     pub(in crate::driver) fn beating_into(stream: TcpStream, joints: usize, clock: Arc<dyn Clock>) -> Self {
         Self::new(Some(Line::Tcp(stream)), Duration::from_millis(100), joints, clock)
@@ -138,7 +138,7 @@ impl Heart {
         self.say(&Frame::Stop);
     }
 
-    /// Was it told to stop the arm? Then it guards nothing that comes later.
+    /// Was it asked to stop the arm? Then it guards nothing that comes later.
     pub fn was_called(&self) -> bool {
         self.shared.called.load(Ordering::Acquire)
     }
@@ -289,7 +289,7 @@ mod tests {
         assert_eq!(&said(&heart, theirs)[18..], b"P\x00");
     }
 
-    /// While the arm's state is silent the guard must not be told that all is well.
+    /// While the arm's state is silent the guard must not hear that all is well.
     #[test]
     fn a_guard_that_is_told_to_stop_the_arm_is_fed_no_more_and_its_trip_is_no_fault() {
         let (heart, clock, theirs) = heart();

@@ -2,7 +2,7 @@
 //!
 //! Some controllers go on with their last command for ever: Interbotix's `xs_sdk` turns at the last velocity, ros2_control's
 //! forward controllers keep the last velocity or torque. A Jaco in torque mode floats after 250 ms and coasts, unless it is of
-//! inactivity type 0, which nobody can read back. A program that is killed (SIGKILL, out of memory, SIGSTOP) cannot
+//! inactivity type 0, which cannot be read back. A program that is killed (SIGKILL, out of memory, SIGSTOP) cannot
 //! tell them anything any more. So such commands are sent only while a [`Guard`] stands by:
 //!
 //! ```text
@@ -42,8 +42,6 @@ pub use message::{Controller, Frame, Frames, Hello, Malformed, VERSION, Word};
 pub use process::{Guard, GuardError, Guarding, LIMIT, fault_of};
 pub use token::Token;
 pub use watch::{Duty, Stopping, Trip, Watch};
-
-pub use super::standing::Standstill;
 
 use std::sync::Arc;
 use std::time::Duration;

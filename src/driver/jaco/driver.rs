@@ -12,14 +12,16 @@
 //!   mode is activated only while a guard stands by ([`crate::driver::guard`]), which asks for position mode when this program is
 //!   gone. Between activation and the first command the arm floats as well.
 //! - Whether the node took it is nowhere told: it only logs. So what the torque sensors tell beside the weight is compared with
-//!   what is sent: a node that let nobody into torque mode, or does not hear, is found by that.
+//!   what is sent: a node that did not enter torque mode, or does not hear, is found by that.
 //! - The torques' zero is set by `in/set_zero_torques` in the candle pose (all joints 180 degrees), where no sensor carries
 //!   weight. A person does that, and sets the node to publish torques without the weight: with it no other pose is near zero.
+//!
+//! One file because an arm over ROS 2 is one link: its topics, and what each method of `ArmLink` does with them.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::brake::PositionMode;
+use super::brake::ask_for_position_mode;
 use super::{limits, wire};
 use crate::action::ControlMode;
 use crate::config::{Gripper, Robot};
@@ -38,7 +40,9 @@ use crate::transport::ros2::messages::kinova::{
 };
 use crate::transport::ros2::messages::sensor::JointState;
 use crate::transport::ros2::messages::std::Empty;
-use crate::transport::ros2::{Pacing, Qos, RosClient, RosError, RosNode, RosPublisher, RosSettings, RosSubscriber};
+use crate::transport::ros2::{
+    Pacing, Qos, RepeatedRequest, RosClient, RosError, RosNode, RosPublisher, RosSettings, RosSubscriber,
+};
 
 /// Gain of the position servo \[1/s\]. The arm's state comes at 10 Hz unless configured otherwise, so it is up to 0.1 s old
 /// and a step 10 ms: the loop's phase margin stays above 60 degrees up to 4 /s; half of that is used.
@@ -84,7 +88,7 @@ pub struct JacoLink {
     /// The last velocities sent \[rad/s\].
     sent: JointVector,
     in_torque_mode: bool,
-    position_mode: PositionMode,
+    position_mode: RepeatedRequest,
     /// For the arm's weight.
     dynamics: Option<Dynamics>,
     /// Was a command followed since the arm was activated?
@@ -168,7 +172,7 @@ impl JacoLink {
                 torque_reading: None,
                 sent: JointVector::zeros(robot.joint.len()),
                 in_torque_mode: false,
-                position_mode: PositionMode::default(),
+                position_mode: RepeatedRequest::default(),
                 dynamics: Dynamics::from_robot(robot).ok(),
                 followed: false,
                 fault: None,
@@ -208,7 +212,7 @@ impl JacoLink {
     fn set_torque_mode(&mut self, on: bool) -> Result<(), RosError> {
         self.torque_mode.call(StateRequest { state: u16::from(on) }, CALL)?;
         self.in_torque_mode = on;
-        self.position_mode = PositionMode::default();
+        self.position_mode = RepeatedRequest::default();
         Ok(())
     }
 
@@ -221,7 +225,7 @@ impl JacoLink {
 
     /// One step on the way out of torque mode, without waiting: beats must go on until the arm holds by itself.
     fn leave_torque_mode(&mut self) {
-        if self.position_mode.go_on(&self.torque_mode) {
+        if ask_for_position_mode(&mut self.position_mode, &self.torque_mode) {
             self.in_torque_mode = false;
         }
     }
@@ -406,7 +410,7 @@ impl ArmLink for JacoLink {
         }
         self.ask_for_position_mode();
         self.in_torque_mode = false;
-        self.position_mode = PositionMode::default();
+        self.position_mode = RepeatedRequest::default();
         Off::Done("its node was asked for position mode, which holds it")
     }
 

@@ -68,7 +68,7 @@ struct Asked {
     zero: bool,
     /// Every sensor's zero is off by this from now on \[Nm\].
     bias: Option<f64>,
-    /// Torques are published with the weight, as a node does that nobody set up.
+    /// Torques are published with the weight, as a node does without settings.
     weighed: bool,
     /// Nothing is published.
     muted: bool,

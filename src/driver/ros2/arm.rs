@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::hearing::Hearing;
+use super::link::ArmLink;
 use super::state::{ArmState, Condition};
-use super::worker::{Answer, ArmLink, Ask, Order, Worker};
+use super::worker::{Answer, Ask, Order, Worker};
 use super::{LinkOptions, REFUSED, connect_error};
 use crate::action::{ControlMode, JointCommand};
 use crate::config::Robot;

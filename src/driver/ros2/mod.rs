@@ -9,16 +9,21 @@
 //! - a second publisher on the command topic, a state that is old, not finite or impossible ends the motion;
 //! - once nothing is known of the arm it is ramped to rest without its state, that is said several times, and its controller
 //!   is switched off where that can be ([`Off`]): a forward controller would go on with the last velocity or torque;
-//! - an arm that goes on although it is told otherwise ([`Runaway`]) does not hear its commands: its controller is switched off
+//! - an arm that goes on although it is commanded otherwise ([`Runaway`]) does not hear its commands: its controller is switched off
 //!   by its service at once;
 //! - times are times of receipt: a remote clock is never trusted.
 //!
-//! Start reading at [`ArmLink`], then `worker.rs`.
+//! Start reading at [`ArmLink`], then `worker.rs`; `blind.rs` and `guarding.rs` are its parts for an arm that is not heard and for
+//! its guard.
 
 mod arm;
+mod blind;
 mod emulation;
 mod gripper;
+mod guarding;
 mod hearing;
+mod joint_states;
+mod link;
 mod runaway;
 #[cfg(test)]
 mod silence_tests;
@@ -31,11 +36,12 @@ pub use emulation::{CommandLog, Controller, Emulation, Received};
 pub use gripper::GRIPPER_PATIENCE;
 pub use gripper::SlowGripper;
 pub use hearing::Hearing;
+pub use joint_states::JointStates;
+pub use link::{ArmLink, Off, OwnHold};
 pub use runaway::{Runaway, SHARE as TORQUE_SHARE, found_within};
 pub use state::{ArmState, Condition, JointOrder, Turns};
 pub use stream::Stream;
 pub(in crate::driver) use worker::refused;
-pub use worker::{ArmLink, Off, OwnHold};
 
 use std::time::Duration;
 

@@ -1,11 +1,11 @@
-//! Does an arm go on although it is told otherwise? Commands may be lost on their way while states arrive, and a controller
+//! Does an arm go on although it is commanded otherwise? Commands may be lost on their way while states arrive, and a controller
 //! without a time-out then goes on with the last one for ever. Nothing but its states can show that. Pure: times are handed in.
 //!
 //! States are looked at in blocks of [`LOOK`], by positions: what a controller says of velocities it may say wrongly.
 //!
 //! - Velocities: a joint may be anywhere between standing still and what was sent within the block, since it may be blocked. What
 //!   it goes beyond that is against its command. A servo lags, so only more than `limits.following_error` in a row counts, or
-//!   half of its way for `limits.following_time`: a joint that is as fast as `v` and told to stand is found after about the shorter of
+//!   half of its way for `limits.following_time`: a joint that is as fast as `v` and commanded to stand is found after about the shorter of
 //!   `following_error / v` and `following_time` ([`found_within`]).
 //! - Torques have no place to be: what the controller says of efforts must change with what is sent. The weight is taken off, and
 //!   what the description does not know of it, a payload, is learned within a second. Farther off than [`SHARE`] of the joint's
@@ -30,10 +30,10 @@ pub const SHARE: f64 = 0.25;
 /// How fast what is not known of the weight is learned \[s\].
 const LEARNED: f64 = 1.0;
 
-/// Longest time until a joint is found that goes on at `speed` \[rad/s\] although it is told to stand or to turn back \[s\].
+/// Longest time until a joint is found that goes on at `speed` \[rad/s\] although it is commanded to stand or to turn back \[s\].
 pub fn found_within(robot: &Robot, mode: ControlMode, speed: f64) -> f64 {
     let (error, time) = (robot.limits.following_error, robot.limits.following_time);
-    // In the first block the joint was still told to move, and time is counted in whole blocks.
+    // In the first block the joint was still commanded to move, and time is counted in whole blocks.
     let long = 2.0 * LOOK + time;
     match mode {
         ControlMode::Velocity => (LOOK + error / speed.abs()).min(long),
@@ -44,7 +44,7 @@ pub fn found_within(robot: &Robot, mode: ControlMode, speed: f64) -> f64 {
 /// What one joint is about.
 #[derive(Clone, Copy, Debug, Default)]
 struct Joint {
-    /// What it was told within the block: least, largest.
+    /// What it was commanded within the block: least, largest.
     told: (f64, f64),
     /// How far it went against that \[rad\], block by block.
     against: f64,
@@ -75,7 +75,7 @@ pub struct Runaway {
 }
 
 impl Runaway {
-    /// For this arm; it was told nothing yet.
+    /// For this arm; it was commanded nothing yet.
     pub fn of(robot: &Robot) -> Self {
         let count = robot.joint.len();
         Self {
@@ -111,7 +111,7 @@ impl Runaway {
         }
     }
 
-    /// Takes a state, received at `now`; answers which joint goes on against its command.
+    /// Takes a state, received at `now`; returns which joint goes on against its command.
     pub fn see(&mut self, now: Timestamp, positions: &JointVector, efforts: &JointVector) -> Option<usize> {
         let usable = positions.len() == self.sent.len() && positions.is_finite();
         if self.mode == ControlMode::Position || !usable || !Protection::Runaway.is_on() {

@@ -3,98 +3,20 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::blind::Ramp;
 use super::hearing::Hearing;
+use super::link::{ArmLink, OwnHold};
 use super::runaway::Runaway;
 use super::state::{ArmState, Condition};
 use super::stream::Stream;
 use super::{LinkOptions, REFUSED};
 use crate::action::{ControlMode, JointCommand};
 use crate::config::Robot;
-use crate::driver::guard::{Guarded, Heart, Standstill};
-use crate::driver::{ConnectError, DriverError, FaultCode, Finding, GuardFault};
-use crate::observation::JointVector;
+use crate::driver::guard::Heart;
+use crate::driver::{ConnectError, DriverError, Finding, GuardFault};
 use crate::protection::Protection;
 use crate::time::{Clock, Timestamp};
 use crate::transport::ros2::BridgeWorker;
-
-/// One arm's topics, services and rules. Runs on the bridge thread; may block only in `verify`, `activate`, `recover`,
-/// `release` and `findings`.
-pub trait ArmLink: Send + 'static {
-    /// The newest state, if something new came; `now` is the time of receipt.
-    fn poll(&mut self, now: Timestamp) -> Option<ArmState>;
-    /// Why no state came for so long: nobody there, another type or quality of service, other joints.
-    fn silence(&self, waited: Duration) -> ConnectError;
-    /// Is everybody there who must be, and nobody who must not? Looked at before torque.
-    fn verify(&mut self, patience: Duration) -> Result<(), ConnectError>;
-    /// Others who publish on the command topic.
-    fn rivals(&self) -> usize;
-    /// The modes in which its controller goes on with the last command for ever, and what guards the arm then.
-    fn guarded(&self, robot: &Robot) -> Option<Guarded> {
-        let _ = robot;
-        None
-    }
-    /// Does its controller go on with the last command of this mode for ever? Then its states are compared with what was sent;
-    /// for torques it must tell efforts.
-    fn endless(&self, mode: ControlMode) -> bool {
-        let _ = mode;
-        false
-    }
-    /// Does the arm's own hold have it, so that it stands whatever becomes of this program? Its guard then lets silence pass,
-    /// also that of the slow way back to commands.
-    fn own_hold(&self) -> OwnHold {
-        OwnHold::No
-    }
-    /// Torque on, in this mode, holding these joints \[rad\].
-    fn activate(&mut self, mode: ControlMode, at: &JointVector) -> Result<(), DriverError>;
-    /// Sends the stream's last command.
-    fn send(&mut self, stream: &Stream, state: &ArmState);
-    /// Sends the stream's last command of a stop. Once `at_rest` the link may hand over to the arm's own hold; it then says
-    /// so, and the next command starts anew from what is measured.
-    fn rest(&mut self, stream: &Stream, state: &ArmState, at_rest: bool) -> bool;
-    /// Sends the stream's last command of a ramp to rest although nothing is known of the arm ([`Stream::stop_blind`] made
-    /// it; `at_rest` is its answer). Says whether what was sent is rest.
-    fn blind(&mut self, stream: &Stream, at_rest: bool) -> bool;
-    /// After a blind ramp ended, and at once where commands do not arrive: switches the arm's controller off where it has such a
-    /// switch, so that what it follows is no longer ours. Called once per period until it is no longer under way; must not wait for an answer.
-    fn switch_off(&mut self, mode: ControlMode) -> Off;
-    /// Are the threads still there that send and receive for this link? Asked now and then, never on the control thread.
-    fn alive(&self) -> bool;
-    /// Makes everything anew that hangs on those threads, and waits until commands reach the arm again. Moves nothing and
-    /// forgets nothing of what was sent.
-    fn rebuild(&mut self, patience: Duration) -> Result<(), ConnectError>;
-    /// Where the gripper goes: 0 closed .. 1 open.
-    fn gripper(&mut self, fraction: f64);
-    /// Clears what can be cleared.
-    fn recover(&mut self, patience: Duration) -> Result<(), ConnectError>;
-    /// The program ends; the arm stands: leaves it so that it stays there by itself.
-    fn release(&mut self, state: &ArmState);
-    /// What `check` says beyond what is the same for every arm, and round-trip times of calls \[s\].
-    fn findings(&mut self) -> (Vec<Finding>, Vec<f64>);
-    /// A fault in words for a person.
-    fn fault_text(fault: FaultCode) -> String;
-}
-
-/// Who has an arm that was told to hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OwnHold {
-    /// Our commands.
-    No,
-    /// Its own hold was asked for and did not answer yet; until then it is not commanded on.
-    Asked,
-    /// Its own hold.
-    Yes,
-}
-
-/// What became of an arm's controller after a ramp to rest without its state, or without its ear.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Off {
-    /// It has no switch: the command of rest is repeated, where that is no place.
-    None,
-    /// Asked; it did not answer yet.
-    Pending,
-    /// It follows us no longer, for this reason.
-    Done(&'static str),
-}
 
 /// What the control thread asks.
 #[derive(Clone, Copy, Debug)]
@@ -127,70 +49,45 @@ const LOOK_FOR_RIVALS: Duration = Duration::from_millis(200);
 /// Longest ramp when the program ends.
 const LAST_RAMP: Duration = Duration::from_secs(2);
 
-/// How long it is looked, at the end, whether the arm came to rest.
-const LAST_LOOK: Duration = Duration::from_secs(2);
-
-/// Without a state for this long nothing is seen: the guard, which has threads and a link of its own, takes over at once.
-const NO_NEWS: Duration = Duration::from_millis(250);
-
 /// How often the command of standing still is said when the program ends, and after a ramp without states: messages that end
 /// a motion may be lost on the way.
-const LAST_WORDS: u32 = 5;
-
-/// How long a controller may take to say that it is off.
-const SWITCHING: Duration = Duration::from_secs(2);
-
-/// How often a new link is tried after the old one died, and how long each trial may take.
-const REBUILD: Duration = Duration::from_secs(2);
+pub(super) const LAST_WORDS: u32 = 5;
 
 /// How often a silent arm's link is looked at.
 const LOOK_AT_LINK: Duration = Duration::from_millis(10);
 
 pub(super) struct Worker<L: ArmLink> {
-    link: L,
-    robot: Robot,
+    pub(super) link: L,
+    pub(super) robot: Robot,
     options: LinkOptions,
     period: Duration,
-    clock: Arc<dyn Clock>,
-    stream: Stream,
-    state: Option<(ArmState, Timestamp)>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) stream: Stream,
+    pub(super) state: Option<(ArmState, Timestamp)>,
     /// Mode the arm was activated in; none while nothing is sent.
-    mode: Option<ControlMode>,
+    pub(super) mode: Option<ControlMode>,
     /// Holding until activated again, whatever is asked.
     latched: bool,
     /// Why the arm is not commanded although it was activated.
     lost: Option<DriverError>,
     /// How far the ramp to rest is that this began.
-    ramp: Ramp,
+    pub(super) ramp: Ramp,
     /// The link's threads are gone.
-    dead: bool,
+    pub(super) dead: bool,
     /// When the link was last looked at.
     checked: Option<Timestamp>,
     /// The arm's own hold took over.
     settled: bool,
-    /// Does it do what it is told, and which joint does not?
+    /// Does it follow its commands, and which joint does not?
     runaway: Runaway,
-    astray: Option<usize>,
+    pub(super) astray: Option<usize>,
     heard: Timestamp,
     hearing: Hearing,
     rivals: usize,
     looked: Option<Timestamp>,
     gripper: Option<f64>,
     /// Beats for the guard of the mode, where it needs one.
-    heart: Option<Heart>,
-}
-
-/// A ramp to rest without the arm's state.
-#[derive(Clone, Copy, Debug, Default)]
-struct Ramp {
-    /// How often the command of rest was said.
-    said: u32,
-    /// Since when the controller is asked to switch off.
-    asked: Option<Timestamp>,
-    /// It does not answer, or has no switch.
-    stays_on: bool,
-    /// When a new link was last tried.
-    rebuilt: Option<Timestamp>,
+    pub(super) heart: Option<Heart>,
 }
 
 impl<L: ArmLink> Worker<L> {
@@ -218,52 +115,6 @@ impl<L: ArmLink> Worker<L> {
             looked: None,
             gripper: None,
             heart: None,
-        }
-    }
-
-    /// What is wrong with the guard, or with this thread's own pace.
-    fn guard_fault(&self, now: Timestamp) -> Option<GuardFault> {
-        self.heart.as_ref().and_then(|heart| heart.fault(now))
-    }
-
-    /// Tells the guard that this thread is alive and what it sent last.
-    fn beat(&self, now: Timestamp) {
-        if let Some(heart) = &self.heart {
-            heart.beat(now, self.stream.last());
-        }
-    }
-
-    /// Has the guard stop the arm too, over a link of its own, once the last command is one of rest, so that both say the same.
-    /// It is no longer fed. Answers whether there is one.
-    fn call_the_guard(&mut self) -> bool {
-        let heart = self.heart.take();
-        heart.inspect(|heart| heart.stop(self.stream.last())).is_some()
-    }
-
-    /// Before a slow call this thread will not beat. An arm at rest needs none; one that is not is the guard's to stop.
-    fn pause(&self) {
-        if let Some(heart) = &self.heart
-            && self.stream.last().iter().all(|value| *value == 0.0)
-        {
-            heart.pause();
-        }
-    }
-
-    /// The guard may go once the arm's state shows that it stands; otherwise it takes over when this program is gone.
-    fn let_guard_go(&mut self) {
-        let Some(heart) = self.heart.take() else { return };
-        let (mut still, deadline) = (Standstill::default(), Instant::now() + LAST_LOOK);
-        let mut news = Instant::now();
-        while Instant::now() < deadline && news.elapsed() <= NO_NEWS {
-            if let Some(state) = self.link.poll(self.clock.now()) {
-                still.see(self.clock.now(), &state.positions);
-                news = Instant::now();
-            }
-            if still.stands(self.clock.now()) {
-                heart.done();
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(5));
         }
     }
 
@@ -341,93 +192,10 @@ impl<L: ArmLink> Worker<L> {
         result
     }
 
-    /// One step of the ramp to rest of an arm of which nothing is known, or of what follows it.
-    ///
-    /// Velocities and torques: zero is repeated until the controller is off. Positions: once they are braked the controller
-    /// holds the last one by itself, and nothing more is said, since a controller that comes back from elsewhere must not be
-    /// sent to where the arm was.
-    fn ramp_blind(&mut self, now: Timestamp, mode: ControlMode) {
-        if self.dead {
-            if self.ramp.rebuilt.is_some_and(|at| now.since(at) < REBUILD) {
-                return;
-            }
-            self.ramp.rebuilt = Some(now);
-            if let (true, Some((state, _))) = (self.call_the_guard(), self.state) {
-                // It ramps down meanwhile: what is sent afterwards must not begin where that began.
-                self.stream.seed(mode, &state.positions);
-            }
-            let arm = &self.robot.robot.name;
-            match self.link.rebuild(REBUILD) {
-                Ok(()) => tracing::warn!("{arm}: new ROS 2 threads reach it; it is ramped to rest"),
-                Err(error) => tracing::error!("{arm}: it cannot be reached by new ROS 2 threads: {error}"),
-            }
-            self.dead = !self.link.alive();
-            if self.dead {
-                return;
-            }
-        }
-        let said_all = self.ramp.said >= LAST_WORDS;
-        if !said_all || mode != ControlMode::Position {
-            let at_rest = self.stream.stop_blind();
-            let at_rest = self.link.blind(&self.stream, at_rest);
-            self.ramp.said = if at_rest { self.ramp.said.saturating_add(1) } else { 0 };
-            if at_rest {
-                self.call_the_guard();
-            }
-        }
-        // What is said to an arm that hears nothing is not waited for.
-        let deaf = self.astray.is_some();
-        if (self.ramp.said < LAST_WORDS && !deaf) || self.ramp.stays_on {
-            return;
-        }
-        let arm = &self.robot.robot.name;
-        let (done, known) = match deaf {
-            true => ("asked by its service to stop", "its states show whether it stands"),
-            false => ("ramped to rest without its state", "whether it stands is not known"),
-        };
-        match self.link.switch_off(mode) {
-            Off::Done(how) => {
-                tracing::warn!("{arm}: {done}; {how}; {known}");
-                self.call_the_guard();
-                self.mode = None;
-            }
-            Off::Pending if now.since(*self.ramp.asked.get_or_insert(now)) <= SWITCHING => {}
-            Off::Pending | Off::None => {
-                let rest =
-                    if mode == ControlMode::Position { "the last position stays its goal" } else { "zeros go on" };
-                tracing::warn!("{arm}: {done}; its controller cannot be switched off from here, {rest}; {known}");
-                self.ramp.stays_on = true;
-                if mode == ControlMode::Position {
-                    self.mode = None;
-                }
-            }
-        }
-    }
-
     fn hold(&mut self, state: &ArmState) {
         let (_, at_rest) = self.stream.stop(&state.positions, &state.velocities);
         self.settled = self.link.rest(&self.stream, state, at_rest);
         self.spare_guard();
-    }
-
-    /// Silence of ours is fine while the arm's own hold has it.
-    fn spare_guard(&self) {
-        if let Some(heart) = &self.heart
-            && self.link.own_hold() == OwnHold::Yes
-            && heart.is_beating()
-        {
-            heart.pause();
-        }
-    }
-
-    /// Beats again once commands have the arm again.
-    fn wake_guard(&self) {
-        if let Some(heart) = &self.heart
-            && self.link.own_hold() == OwnHold::No
-            && !heart.is_beating()
-        {
-            heart.arm();
-        }
     }
 }
 

@@ -68,19 +68,26 @@ impl<S: RosService> RosClient<S> {
         }
     }
 
-    /// Asks and waits for the answer; waiting for a server to appear counts.
-    pub fn call(&mut self, request: S::Request, timeout: Duration) -> Result<S::Response, RosError> {
-        let deadline = Instant::now() + timeout;
+    /// Waits for a server to appear.
+    pub fn wait_for_server(&self, patience: Duration) -> Result<(), RosError> {
+        let deadline = Instant::now() + patience;
         while !self.available() {
             if Instant::now() >= deadline {
                 return Err(RosError::NoPeer {
                     what: format!("serves {} ({}/{})", self.service, S::PACKAGE, S::NAME),
-                    seconds: timeout.as_secs_f64(),
+                    seconds: patience.as_secs_f64(),
                     fix: "start the node that serves it, with the same RMW_IMPLEMENTATION as here".into(),
                 });
             }
             std::thread::sleep(LOOK_AGAIN);
         }
+        Ok(())
+    }
+
+    /// Asks and waits for the answer; waiting for a server to appear counts.
+    pub fn call(&mut self, request: S::Request, timeout: Duration) -> Result<S::Response, RosError> {
+        let deadline = Instant::now() + timeout;
+        self.wait_for_server(timeout)?;
         let asked = self
             .inner
             .send_request(Body(request))

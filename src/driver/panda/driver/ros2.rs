@@ -9,6 +9,8 @@
 //!   activated only while a guard stands by ([`crate::driver::guard`]); one more reason why `fci` is this arm's torque path.
 //! - Commands cross a network without a clock: the hardware interface's own rate limiter must be on (franka_ros2's is off for
 //!   positions and velocities unless configured), or the robot stops itself for discontinuities.
+//!
+//! One file because an arm over ROS 2 is one link: its topics, and what each method of `ArmLink` does with them.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

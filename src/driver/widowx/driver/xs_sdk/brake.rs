@@ -17,8 +17,6 @@ use crate::transport::ros2::{Qos, RosError, RosNode, RosPublisher, RosSubscriber
 
 /// Silence after which the node may have been started again: it takes more than a second to start.
 const GONE: Duration = Duration::from_millis(500);
-/// How often it is looked for the service while it is waited for.
-const LOOK: Duration = Duration::from_millis(10);
 
 /// The arm's command topic and register service in the hands of a guard.
 pub struct XsSdkBrake {
@@ -44,16 +42,7 @@ impl XsSdkBrake {
         let group = node.publisher("commands/joint_group", Qos::Command)?;
         let stop = ServiceStop::of(node)?;
         group.wait_for_subscriber(patience)?;
-        while !stop.available() {
-            if began.elapsed() >= patience {
-                return Err(RosError::NoPeer {
-                    what: format!("serves {}", stop.service()),
-                    seconds: patience.as_secs_f64(),
-                    fix: "update xs_sdk".into(),
-                });
-            }
-            std::thread::sleep(LOOK);
-        }
+        stop.wait_for_server(patience)?;
         let Some(first) = states.wait(patience.saturating_sub(began.elapsed()))? else {
             return Err(states.silence(patience));
         };

@@ -5,7 +5,7 @@
 //! the arm when the control loop falls silent. If this whole program is killed, the node goes on holding the last goal, and
 //! would turn on at the last velocity: the servos' bus watchdog, which is armed here, only sees the bus, which the node keeps
 //! busy. So velocities are sent only while a guard stands by ([`crate::driver::guard`]); [`check_node`] says so. When no states
-//! come any more, or show that the arm goes on although it is told otherwise, in velocity mode zeros are sent without them, by topic
+//! come any more, or show that the arm goes on although it is commanded otherwise, in velocity mode zeros are sent without them, by topic
 //! and by service; what is sent afterwards waits for a new activation, since a node
 //! that was started again is in another mode and elsewhere.
 

@@ -1,4 +1,6 @@
 //! The bridge thread's work: states from `joint_states`, commands to the command topics, the gripper's loop, health.
+//!
+//! One file because a thread's state and every rule over it are read together.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,11 +11,11 @@ use super::session::{Session, Topics};
 use super::stop::ServiceStop;
 use crate::action::ControlMode;
 use crate::config::Robot;
-use crate::driver::guard::{Heart, Standstill};
+use crate::driver::guard::Heart;
 use crate::driver::ros2::{Hearing, Runaway};
 use crate::driver::widowx::limits::JOINTS;
 use crate::driver::widowx::wire::xs_sdk::{ArmState, BadState, GRIPPER, Order, gripper_command, group_command};
-use crate::driver::{ConnectError, DriverError, FaultCode, GuardFault};
+use crate::driver::{ConnectError, DriverError, FaultCode, GuardFault, Standstill};
 use crate::observation::JointVector;
 use crate::protection::Protection;
 use crate::time::Timestamp;
@@ -66,7 +68,7 @@ pub(super) struct WorkerState {
     pub excused_until: Timestamp,
     /// The threads that send and receive ended since the arm was activated.
     pub link_died: bool,
-    /// A joint that goes on although it is told otherwise, since the arm was activated.
+    /// A joint that goes on although it is commanded otherwise, since the arm was activated.
     pub astray: Option<usize>,
 }
 
@@ -222,7 +224,7 @@ impl Worker {
         }
     }
 
-    /// Which joint goes on although it is told otherwise? Asked until nothing is sent any more.
+    /// Which joint goes on although it is commanded otherwise? Asked until nothing is sent any more.
     fn strays(&mut self, now: Timestamp, arm: &ArmState) -> Option<usize> {
         let (target, _) = self.target?;
         if target.mode != ControlMode::Velocity || self.lost == Some(target.activation) {

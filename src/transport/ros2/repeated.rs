@@ -1,0 +1,44 @@
+//! A request that is sent again and again until its answer is good. Nothing here waits.
+
+use std::time::{Duration, Instant};
+
+use super::client::{Asked, RosClient};
+use super::message::RosService;
+
+/// How long an answer may take before the request is sent again.
+const AGAIN: Duration = Duration::from_millis(300);
+
+/// The request under way, if one is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RepeatedRequest {
+    /// None for the request: there was no server, or it could not be sent.
+    sent: Option<(Option<Asked>, Instant)>,
+}
+
+impl RepeatedRequest {
+    /// Sends the request, takes its answer, or sends it again; returns the first answer that is `good`.
+    pub fn go_on<S: RosService>(
+        &mut self,
+        service: &RosClient<S>,
+        request: impl FnOnce() -> S::Request,
+        good: impl FnOnce(&S::Response) -> bool,
+    ) -> Option<S::Response> {
+        if let Some((asked, at)) = self.sent {
+            let answer = asked.and_then(|asked| service.answer(asked).ok().flatten());
+            if answer.as_ref().is_some_and(good) {
+                self.sent = None;
+                return answer;
+            }
+            if at.elapsed() < AGAIN {
+                return None;
+            }
+        }
+        self.sent = Some((service.ask(request()).ok().flatten(), Instant::now()));
+        None
+    }
+
+    /// Was it sent without a good answer yet?
+    pub fn is_pending(&self) -> bool {
+        self.sent.is_some()
+    }
+}
