@@ -51,7 +51,7 @@ pub enum Protection {
     Workspace,
     /// A command that the arm does not follow is taken back.
     Residual,
-    /// An arm that goes on although it is told otherwise is stopped by its controller's services.
+    /// An arm that goes on although it is commanded otherwise is stopped by its controller's services.
     Runaway,
     /// Whatever way a loop ends, the arm is told to hold.
     HoldAtTheEnd,

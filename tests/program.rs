@@ -1,4 +1,6 @@
 //! The program as a user calls it, each time in a fresh folder: exit codes, messages, kill and resume.
+//!
+//! One file because the program is one, and each story starts it.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

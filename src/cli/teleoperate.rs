@@ -1,4 +1,6 @@
 //! `visuomotor teleoperate`: a person drives, every episode is recorded and judged by the person.
+//!
+//! One file because a session is one sequence: start, episodes, verdicts, end.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

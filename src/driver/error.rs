@@ -96,9 +96,9 @@ pub enum DriverError {
         /// Largest plausible value.
         high: f64,
     },
-    /// The arm goes on although it is told otherwise: its commands are lost on the way.
+    /// The arm goes on although it is commanded otherwise: its commands are lost on the way.
     #[error(
-        "joint {joint} goes on although it is told otherwise, so commands do not reach the arm's controller: it was told to \
+        "joint {joint} goes on although it is commanded otherwise, so commands do not reach the arm's controller: it was told to \
          stop, and asked by its service to let go; use the hardware stop if it moves, check the network and the controller, \
          then recover"
     )]

@@ -1,4 +1,6 @@
 //! `report.json`: what an evaluation found, with everything needed to repeat it; and the same as text for a terminal.
+//!
+//! One file because a report is its rows, and how they are counted.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -132,7 +132,7 @@ impl Chain {
             }
             self.step(&mut q, &self.jacobian_of(&frames), &translation, &rotation);
         }
-        // Where nobody asks whether the pose was reached, this is gone to.
+        // The pose is gone to without asking whether it was reached.
         if Protection::Reach.is_on() { Err(nearest) } else { Ok(q) }
     }
 

@@ -1,4 +1,6 @@
 //! The order of the checks.
+//!
+//! One file because the order of the checks is what is to be read.
 
 use std::time::Duration;
 

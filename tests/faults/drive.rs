@@ -74,7 +74,7 @@ impl ActionSource for Sway {
     }
 }
 
-/// It is watched when the arm is told otherwise than it does.
+/// It is watched when the arm is commanded otherwise than it does.
 static WATCHED: AtomicBool = AtomicBool::new(false);
 
 /// Control ticks over which it is looked which way the arm goes.

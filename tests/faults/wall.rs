@@ -125,7 +125,7 @@ impl Fault {
 
     /// Longest time within which the fault must have been noticed \[s\]; `speed` is the arm's then \[rad/s\].
     ///
-    /// Commands that are lost while states arrive show only by an arm that goes on although it is told otherwise. Until then it
+    /// Commands that are lost while states arrive show only by an arm that goes on although it is commanded otherwise. Until then it
     /// does what it is told, and nobody can see anything, so the time counts from then ([`told_otherwise`]). A servo may lag and
     /// sag by `limits.following_error` and be that far off for `limits.following_time`: a joint that goes on at `v` is found
     /// after the shorter of `following_error / v` and `following_time`, each with the blocks of 50 ms in which states are looked

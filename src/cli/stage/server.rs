@@ -112,7 +112,7 @@ impl Server {
 
 fn refuse(mut other: UnixStream) {
     let why = "another program drives this arm; stop it first".into();
-    // Whoever left again needs no refusal.
+    // One that left again needs no refusal.
     let _ = other.set_nonblocking(true);
     let _ = write(&mut other, &Answer::Refused { why });
 }

@@ -10,6 +10,8 @@
 //!   the only proof; `check` says so.
 //! - The arm is enabled by [`activate`](crate::driver::ArmDriver::activate), but never after a stop: that takes
 //!   [`recover`](crate::driver::ArmDriver::recover), which a person asks for.
+//!
+//! One file because an arm over ROS 2 is one link: its topics, and what each method of `ArmLink` does with them.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
