@@ -172,6 +172,7 @@ fn told(error: &anyhow::Error) -> String {
 }
 
 /// Names a report, if it could be written.
+#[cfg(feature = "mujoco")]
 fn say_where(report: &std::path::Path) {
     if report.exists() {
         say!("report: {}", report.display());
