@@ -32,6 +32,9 @@ pub struct TanhGaussian {
     pub mean: Tensor,
     /// Log standard deviation before tanh (B, 7).
     pub log_std: Tensor,
+    /// The same numbers with gradients to their own layer alone: what imitation's spread is trained by, which is not to change
+    /// what the mean is made of.
+    pub log_std_alone: Tensor,
     /// Where to grasp and release (B, 5), scaled as the state; none of an actor that does not locate.
     pub places: Option<Tensor>,
 }
@@ -67,8 +70,9 @@ impl Actor {
             seen.extend([places.shallow_clone(), Locator::way(places, condition)?]);
         }
         let x = self.hidden.forward(&Tensor::f_cat(&seen, 1)?, None)?;
-        let log_std = self.log_std.forward(&x)?.f_clamp(LOG_STD_RANGE.0, LOG_STD_RANGE.1)?;
-        Ok(TanhGaussian { mean: self.mean.forward(&x)?, log_std, places })
+        let log_std = |x: &Tensor| self.log_std.forward(x)?.f_clamp(LOG_STD_RANGE.0, LOG_STD_RANGE.1);
+        let (log_std, log_std_alone) = (log_std(&x)?, log_std(&x.f_detach()?)?);
+        Ok(TanhGaussian { mean: self.mean.forward(&x)?, log_std, log_std_alone, places })
     }
 }
 
@@ -81,7 +85,8 @@ impl TanhGaussian {
     /// The same without gradients.
     pub fn detached(&self) -> Result<Self, TchError> {
         let places = self.places.as_ref().map(Tensor::f_detach).transpose()?;
-        Ok(Self { mean: self.mean.f_detach()?, log_std: self.log_std.f_detach()?, places })
+        let log_std = self.log_std.f_detach()?;
+        Ok(Self { mean: self.mean.f_detach()?, log_std_alone: log_std.shallow_clone(), log_std, places })
     }
 
     /// K actions of each state, (B, K, 7), with their log densities, (B, K), from standard normal numbers (B, K, 7).
@@ -121,6 +126,20 @@ mod tests {
     }
 
     #[test]
+    fn an_imitated_spread_teaches_its_own_layer_alone() {
+        let store = nn::VarStore::new(Device::Cpu);
+        let actor = Actor::new(&store.root(), 6, 8, 2, &[16, 16], false).unwrap();
+        let embedding = Tensor::rand([3, 6], OPTIONS).set_requires_grad(true);
+        let policy = actor.forward(&embedding, &Tensor::rand([3, 9], OPTIONS)).unwrap();
+        assert!(policy.log_std_alone.equal(&policy.log_std));
+        policy.log_std_alone.sum(Kind::Float).backward();
+        for (name, variable) in store.variables() {
+            assert_eq!(variable.grad().defined(), name.starts_with("log_std"), "{name}");
+        }
+        assert!(!embedding.grad().defined(), "the encoder was moved by the spread");
+    }
+
+    #[test]
     fn an_actor_that_locates_says_where_and_aims_by_it() {
         let store = nn::VarStore::new(Device::Cpu);
         let actor = Actor::new(&store.root(), 6, 8, 2, &[16], true).unwrap();
@@ -150,9 +169,11 @@ mod tests {
             (mean as f32, log_std as f32)
         };
         let (means, stds): (Vec<f32>, Vec<f32>) = (0..7).map(at_zero).unzip();
+        let log_std_of_all = Tensor::from_slice(&stds).reshape([1, 7]);
         let policy = TanhGaussian {
             mean: Tensor::from_slice(&means).reshape([1, 7]),
-            log_std: Tensor::from_slice(&stds).reshape([1, 7]),
+            log_std_alone: log_std_of_all.shallow_clone(),
+            log_std: log_std_of_all,
             places: None,
         };
         let mut normals = vec![0.0f32; count as usize * 7];
@@ -171,6 +192,7 @@ mod tests {
         let policy = TanhGaussian {
             mean: Tensor::full([1, 7], 60.0, OPTIONS),
             log_std: Tensor::zeros([1, 7], OPTIONS),
+            log_std_alone: Tensor::zeros([1, 7], OPTIONS),
             places: None,
         };
         let (actions, log_density) = policy.sample(&Tensor::zeros([1, 1, 7], OPTIONS)).unwrap();

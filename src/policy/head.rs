@@ -28,7 +28,7 @@ pub struct ActionHead {
 pub struct Output {
     /// tanh(mean) (B, 7) in \[-1, 1\].
     pub mean: Tensor,
-    /// Log standard deviation (B, 7) of the pre-tanh action.
+    /// Log standard deviation (B, 7) of the pre-tanh action; its gradient stays in its own layer.
     pub log_std: Tensor,
     /// Where to grasp and release (B, 5), scaled as the state.
     pub places: Tensor,
@@ -61,7 +61,8 @@ impl ActionHead {
             x = apply(layer, &x)?.f_relu_()?;
         }
         let mean = apply(&self.mean, &x)?.f_tanh()?;
-        let log_std = apply(&self.log_std, &x)?.f_clamp(LOG_STD_RANGE.0, LOG_STD_RANGE.1)?;
+        // Its loss measures the error of the mean and is not to change what the mean is made of: layers below get nothing of it.
+        let log_std = apply(&self.log_std, &x.f_detach()?)?.f_clamp(LOG_STD_RANGE.0, LOG_STD_RANGE.1)?;
         Ok(Output { mean, log_std, places })
     }
 }
@@ -90,6 +91,20 @@ mod tests {
         assert_eq!((a.mean.size(), a.log_std.size(), a.places.size()), (vec![3, 7], vec![3, 7], vec![3, PLACES]));
         assert!(a.places.equal(&b.places));
         assert!(!a.mean.equal(&b.mean));
+    }
+
+    #[test]
+    fn the_spread_teaches_its_own_layer_alone() {
+        let store = nn::VarStore::new(Device::Cpu);
+        let options = (Kind::Float, Device::Cpu);
+        let head = ActionHead::new(&store.root(), 8, 4, &[16, 16]);
+        let embedding = Tensor::rand([3, 8], options).set_requires_grad(true);
+        let output = head.forward(&embedding, &Tensor::rand([3, 11], options)).unwrap();
+        output.log_std.sum(Kind::Float).backward();
+        for (name, variable) in store.variables() {
+            assert_eq!(variable.grad().defined(), name.starts_with("log_std"), "{name}");
+        }
+        assert!(!embedding.grad().defined(), "the encoder was moved by the spread");
     }
 
     #[test]

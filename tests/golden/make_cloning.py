@@ -41,7 +41,8 @@ class ActionHead(nn.Module):
         x = torch.cat([embedding, condition, places, places - state[:, [0, 1, 5, 0, 1]]], 1)
         for i in range(len(HIDDEN)):
             x = torch.relu(getattr(self, f"hidden{i}")(x))
-        return torch.tanh(self.mean(x)), self.log_std(x).clamp(-5, 2), places
+        # The spread's gradient stays in its own layer.
+        return torch.tanh(self.mean(x)), self.log_std(x.detach()).clamp(-5, 2), places
 
 
 def cloning_inputs(step):

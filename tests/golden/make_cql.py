@@ -82,6 +82,8 @@ class Actor(nn.Module):
         for i in range(len(HIDDEN)):
             x = F.relu(getattr(self, f"hidden{i}")(x))
         self.log_deviation = self.log_std(x).clamp(-5, 2)
+        # What imitation's spread is trained by: its gradient stays in its own layer.
+        self.log_deviation_alone = self.log_std(x.detach()).clamp(-5, 2)
         mean, deviation = self.mean(x).unsqueeze(1), self.log_deviation.exp().unsqueeze(1)
         u = mean + deviation * normals
         action = torch.tanh(u)
@@ -147,8 +149,8 @@ def actor_loss(critic, actor, log_temperature, x, cloning=0.0, spread=0.0):
     greedy = (log_temperature.exp().detach() * log_density - q.min(0).values).mean()
     imitation = (x["imitated"] * ((actor.mode - x["shown"]) ** 2).sum(-1)).mean()
     inside = lambda v: v.clamp(-0.999, 0.999).atanh()
-    error = (inside(x["shown"]) - inside(actor.mode.detach())) / actor.log_deviation.exp()
-    imitation = imitation + spread * (x["imitated"] * (0.5 * error**2 + actor.log_deviation).mean(-1)).mean()
+    error = (inside(x["shown"]) - inside(actor.mode.detach())) / actor.log_deviation_alone.exp()
+    imitation = imitation + spread * (x["imitated"] * (0.5 * error**2 + actor.log_deviation_alone).mean(-1)).mean()
     return greedy + cloning * imitation, -log_density.mean().detach()
 
 
