@@ -1,9 +1,10 @@
-//! Who allowed what: the arm recovers and moves by itself only with consent, and the consent is recorded with the episode.
+//! Who allowed what: the arm recovers and moves by itself only with consent, and what was granted is recorded with the episode.
 
 use clap::Args;
 use serde::Serialize;
 
 use crate::recording::Attachment;
+use crate::runtime::Granted;
 
 /// Consent without a person.
 #[derive(Args, Debug, Default, Clone, Copy)]
@@ -39,25 +40,25 @@ pub fn attachment(consents: &[Consent]) -> anyhow::Result<Attachment> {
     Ok(Attachment { name: "consent.json".into(), media_type: "application/json".into(), data })
 }
 
-/// What recovering does to an arm behind this driver, for a person who is to allow it.
-pub fn what_recovery_does(driver: &str, robot: &str) -> String {
-    let does = match (driver, robot) {
-        ("dynamixel", _) => {
-            "servos that report a hardware error are rebooted, during which their joints hang on the others; then every servo \
-             holds where it is"
-        }
-        ("fci", _) => {
-            "the connection is opened again where it is lost and the reflex is cleared; then the arm holds where it is"
-        }
-        (_, "widowx") => {
-            "the node reboots servos that report a hardware error, during which their joints hang on the others; then every \
-             servo holds where it is"
-        }
-        (_, "panda" | "fr3") => "the error recovery of the controller is run; then the arm holds where it is",
-        (_, "sawyer") => "the arm is reset and enabled; then it holds where it is",
-        _ => "faults of the controller are cleared; then the arm holds where it is",
-    };
-    format!(
-        "{does}. It goes nowhere. Stand clear of it, support it if it could sink, and have the hardware stop at hand"
-    )
+/// What the operating system granted the control loop as a file of a recording; none where nothing was asked for.
+pub fn realtime_attachment(granted: &[Granted]) -> anyhow::Result<Option<Attachment>> {
+    if granted.is_empty() {
+        return Ok(None);
+    }
+    let data = serde_json::to_vec_pretty(granted)?;
+    Ok(Some(Attachment { name: "realtime.json".into(), media_type: "application/json".into(), data }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_refused_is_kept_with_the_episode() {
+        assert!(realtime_attachment(&[]).unwrap().is_none());
+        let refused = crate::runtime::Realtime { priority: None, lock_memory: false, cpu: Some(1_000_000) }.try_out();
+        let attached = realtime_attachment(&refused).unwrap().unwrap();
+        let text = String::from_utf8(attached.data).unwrap();
+        assert!(text.contains("\"granted\": false") && text.contains("CPU 1000000"), "{text}");
+    }
 }

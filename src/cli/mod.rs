@@ -22,7 +22,6 @@ macro_rules! complain {
 
 #[cfg(feature = "mujoco")]
 mod approach;
-#[cfg(feature = "mujoco")]
 mod check;
 #[cfg(feature = "mujoco")]
 mod compare;
@@ -41,7 +40,6 @@ mod evaluate;
 mod exit;
 #[cfg(feature = "mujoco")]
 mod device;
-#[cfg(feature = "mujoco")]
 pub mod link;
 #[cfg(feature = "mujoco")]
 mod live;
@@ -49,12 +47,10 @@ mod live;
 mod pipeline;
 #[cfg(feature = "exchange")]
 mod exchange;
-#[cfg(feature = "mujoco")]
 mod realtime;
 #[cfg(feature = "ros2")]
 mod guard;
 mod recordings;
-#[cfg(feature = "mujoco")]
 mod recover;
 #[cfg(feature = "mujoco")]
 mod replay;
@@ -68,7 +64,6 @@ pub mod setting;
 mod simulate;
 #[cfg(feature = "mujoco")]
 mod stage;
-#[cfg(feature = "mujoco")]
 mod standing;
 #[cfg(feature = "mujoco")]
 mod station;
@@ -98,10 +93,8 @@ pub struct Arguments {
 #[derive(Subcommand, Debug)]
 enum Command {
     /// Tell whether the link to an arm is fit, before anything moves
-    #[cfg(feature = "mujoco")]
     Check(check::CheckArguments),
     /// Clear an arm's faults and leave it holding where it is
-    #[cfg(feature = "mujoco")]
     Recover(recover::RecoverArguments),
     /// Play an arm's controller in this process, with MuJoCo as the arm
     #[cfg(all(feature = "mujoco", feature = "ros2"))]
@@ -189,9 +182,7 @@ pub fn run() -> u8 {
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(USUAL_LOG));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Unheard(std::io::stderr())).init();
     let answer = match arguments.command {
-        #[cfg(feature = "mujoco")]
         Command::Check(a) => check::check(&a),
-        #[cfg(feature = "mujoco")]
         Command::Recover(a) => recover::recover(&a),
         #[cfg(all(feature = "mujoco", feature = "ros2"))]
         Command::Simulate(a) => simulate::simulate(&a),

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use crate::config::{DriverKind, Launch};
 use crate::driver::{Finding, Grade};
-use crate::recording::Attachment;
 use crate::runtime::{DeadlineBudget, Granted, Realtime, WallOptions};
 
 /// Priority of the control thread of an arm where the launch file names none: customary, below the FCI thread's and the
@@ -58,15 +57,6 @@ pub fn findings(launch: &Launch) -> Vec<Finding> {
         .collect()
 }
 
-/// The same as a file of a recording; none where nothing was asked for.
-pub fn attachment(granted: &[Granted]) -> anyhow::Result<Option<Attachment>> {
-    if granted.is_empty() {
-        return Ok(None);
-    }
-    let data = serde_json::to_vec_pretty(granted)?;
-    Ok(Some(Attachment { name: "realtime.json".into(), media_type: "application/json".into(), data }))
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -105,8 +95,6 @@ mod tests {
         let findings = findings(&launch);
         assert_eq!((findings.len(), findings[0].grade), (1, Grade::Doubtful));
         assert!(findings[0].what.contains("CPU 1000000") && !findings[0].fix.is_empty(), "{findings:?}");
-        let attached = attachment(&granted(&launch)).unwrap().unwrap();
-        let text = String::from_utf8(attached.data).unwrap();
-        assert!(text.contains("\"granted\": false") && text.contains("CPU 1000000"), "{text}");
+        assert!(!granted(&launch)[0].granted);
     }
 }

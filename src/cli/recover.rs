@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::consent::what_recovery_does;
 use super::link::{self, ArmArguments};
-use super::standing;
+use super::standing::{self, what_recovery_does};
 use crate::time::SystemClock;
 
 /// Arguments of `visuomotor recover`.

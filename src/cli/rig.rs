@@ -10,13 +10,12 @@ use std::time::Duration;
 use anyhow::Context;
 
 use super::approach::Approach;
-use super::consent::{Consent, ConsentArguments, Said, attachment, what_recovery_does};
+use super::consent::{Consent, ConsentArguments, Said, attachment, realtime_attachment};
 use super::link::LinkArguments;
 use super::realtime::{self, wall_options};
 use super::setting::{SetUp, Setting};
 use super::stage::{Laid, Remote, Stage, default_socket};
-use super::standing::recover;
-use super::station::activate;
+use super::standing::{activate, recover, what_recovery_does};
 use crate::action::ControlMode;
 use crate::driver::DriverError;
 use crate::observation::JointVector;
@@ -132,7 +131,7 @@ impl Rig {
     /// What is kept with the episode that was set up last: who allowed what, and what the operating system granted.
     pub fn attachments(&mut self) -> anyhow::Result<Vec<Attachment>> {
         let mut files = vec![attachment(&std::mem::take(&mut self.consents))?];
-        files.extend(realtime::attachment(&self.granted)?);
+        files.extend(realtime_attachment(&self.granted)?);
         Ok(files)
     }
 

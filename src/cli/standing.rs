@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use super::station::activate;
+use anyhow::Context;
+
 use crate::action::ControlMode;
 use crate::driver::{ArmDriver, DriverError, Motion, Standstill, Stillness};
 use crate::runtime::RuntimeError;
-use crate::time::Clock;
+use crate::time::{Clock, Timestamp};
 
 /// What counts as standing after the arm was commanded to hold.
 const STILLNESS: Stillness = Stillness { motion: 0.01, window: Duration::from_millis(500), states: 2 };
@@ -16,6 +17,40 @@ const LOOK: Duration = Duration::from_millis(20);
 const PATIENCE: Duration = Duration::from_secs(3);
 /// The arm takes over its load in this time: a servo gives way a little until it carries it.
 const SETTLING: Duration = Duration::from_millis(200);
+
+/// [`ArmDriver::activate`], a fault in words.
+pub fn activate(arm: &mut dyn ArmDriver, now: Timestamp, mode: ControlMode) -> anyhow::Result<()> {
+    match arm.activate(now, mode) {
+        // The type stays: it decides the exit code.
+        Err(error @ DriverError::Fault(code)) => {
+            Err(error).with_context(|| format!("the arm cannot be activated: {}", arm.fault_text(code)))
+        }
+        result => result.context("the arm cannot be activated"),
+    }
+}
+
+/// What recovering does to an arm behind this driver, for a person who is to allow it.
+pub fn what_recovery_does(driver: &str, robot: &str) -> String {
+    let does = match (driver, robot) {
+        ("dynamixel", _) => {
+            "servos that report a hardware error are rebooted, during which their joints hang on the others; then every servo \
+             holds where it is"
+        }
+        ("fci", _) => {
+            "the connection is opened again where it is lost and the reflex is cleared; then the arm holds where it is"
+        }
+        (_, "widowx") => {
+            "the node reboots servos that report a hardware error, during which their joints hang on the others; then every \
+             servo holds where it is"
+        }
+        (_, "panda" | "fr3") => "the error recovery of the controller is run; then the arm holds where it is",
+        (_, "sawyer") => "the arm is reset and enabled; then it holds where it is",
+        _ => "faults of the controller are cleared; then the arm holds where it is",
+    };
+    format!(
+        "{does}. It goes nowhere. Stand clear of it, support it if it could sink, and have the hardware stop at hand"
+    )
+}
 
 /// Clears what can be cleared, activates the arm where it is, and looks whether it stands. Returns, in words, what its state
 /// showed. `nap` sleeps.

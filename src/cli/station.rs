@@ -5,10 +5,10 @@ use std::time::Duration;
 use anyhow::Context;
 
 use super::setting::{Prepared, SetUp, Setting};
-use crate::action::ControlMode;
+use super::standing::activate;
 use crate::camera::Camera;
 use crate::control::Controller;
-use crate::driver::{ArmDriver, DriverError};
+use crate::driver::ArmDriver;
 use crate::episode::EpisodeStart;
 use crate::runtime::Station;
 use crate::safety::SafetyFilter;
@@ -82,16 +82,5 @@ impl Setting {
             seed: set_up.seed,
             settings: self.launch.to_toml(),
         }
-    }
-}
-
-/// [`ArmDriver::activate`], a fault in words.
-pub(super) fn activate(arm: &mut dyn ArmDriver, now: Timestamp, mode: ControlMode) -> anyhow::Result<()> {
-    match arm.activate(now, mode) {
-        // The type stays: it decides the exit code.
-        Err(error @ DriverError::Fault(code)) => {
-            Err(error).with_context(|| format!("the arm cannot be activated: {}", arm.fault_text(code)))
-        }
-        result => result.context("the arm cannot be activated"),
     }
 }

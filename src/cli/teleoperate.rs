@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use anyhow::Context;
 use clap::Args;
 
-use super::consent::ConsentArguments;
+use super::consent::{ConsentArguments, realtime_attachment};
 use super::demonstrate::{derived_seed, draw};
 use super::device;
 use super::link::LinkArguments;
@@ -224,7 +224,7 @@ impl Session<'_> {
             Timing::Wall { clock: &clock, options: &options }
         };
         let granted = if lockstep { Vec::new() } else { realtime::granted(&self.setting.launch) };
-        let files = realtime::attachment(&granted)?.into_iter().collect();
+        let files = realtime_attachment(&granted)?.into_iter().collect();
         let recorded = self.record((set_up, files), name, Some(prepared.assignment), (&mut station, rule), timing)?;
         Ok(Some(recorded))
     }

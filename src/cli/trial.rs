@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
-use super::consent::ConsentArguments;
+use super::consent::{ConsentArguments, realtime_attachment};
 use super::entrant::Entrant;
 use super::link::LinkArguments;
 use super::live::{Live, PageArguments};
@@ -201,7 +201,7 @@ impl Runner {
             }
             ClockKind::Wall => {
                 let options = wall_options(&self.setting.launch);
-                let files = realtime::attachment(&realtime::granted(&self.setting.launch))?.into_iter().collect();
+                let files = realtime_attachment(&realtime::granted(&self.setting.launch))?.into_iter().collect();
                 let timing = Timing::Wall { clock: &clock, options: &options };
                 self.episode((set_up, files), episode_name, &mut source, (&mut station, &mut judge), timing)
             }

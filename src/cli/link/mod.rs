@@ -8,13 +8,13 @@ mod dynamixel;
 mod fci;
 #[cfg_attr(not(feature = "ros2"), path = "absent.rs")]
 mod ros2;
+mod whereabouts;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
-use super::stage::Whereabouts;
 use crate::camera::Camera;
 use crate::config::{CameraCalibration, DriverKind, Launch, Robot};
 use crate::driver::{ArmDriver, CheckReport, Plant};
@@ -22,6 +22,7 @@ use crate::time::SystemClock;
 
 #[cfg(feature = "ros2")]
 pub use ros2::settings as ros_settings;
+pub use whereabouts::Whereabouts;
 
 /// Where the arm is, instead of what the launch file says.
 #[derive(Args, Debug, Default, Clone)]

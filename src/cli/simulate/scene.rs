@@ -6,8 +6,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use triple_buffer::Output;
 
 use super::mechanics::{SharedPlant, joints_of};
+use crate::cli::link::Whereabouts;
 use crate::cli::setting::{Prepared, SetUp, Setting};
-use crate::cli::stage::{Answer, Handler, Question, Whereabouts};
+use crate::cli::stage::{Answer, Handler, Question};
 use crate::episode::Judge;
 use crate::simulation::{Kitchen, MujocoPlant, Snapshot, SuccessRule};
 use crate::time::{Clock, SystemClock};

@@ -2,28 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::cli::link::Whereabouts;
 use crate::cli::setting::SetUp;
 use crate::episode::Outcome;
 use crate::simulation::Assignment;
 
 /// Longest line that is read \[bytes\].
 pub const LONGEST: usize = 64 * 1024;
-
-/// An arm's controller: what it is reached over, and where.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Whereabouts {
-    /// `dynamixel`, `ros2`, `fci`.
-    pub driver: String,
-    /// Port, address or topics.
-    pub at: String,
-}
-
-impl std::fmt::Display for Whereabouts {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} at {}", self.driver, self.at)
-    }
-}
 
 /// From the process that runs the policy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -12,7 +12,7 @@ mod server;
 
 use std::path::PathBuf;
 
-pub use message::{Answer, Question, Whereabouts};
+pub use message::{Answer, Question};
 pub use operated::{Operated, await_begin, layout_text};
 pub use person::Person;
 pub use remote::Remote;

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
-use super::message::{Answer, LONGEST, Question, Whereabouts};
+use super::message::{Answer, LONGEST, Question};
 use super::{Laid, Stage};
 use crate::cli::approach::Approach;
 use crate::cli::consent::Said;
+use crate::cli::link::Whereabouts;
 use crate::cli::setting::SetUp;
 use crate::episode::Outcome;
 

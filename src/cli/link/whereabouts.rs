@@ -1,0 +1,19 @@
+//! Where an arm's controller is, in a form that two processes can compare.
+
+use serde::{Deserialize, Serialize};
+
+/// An arm's controller: what it is reached over, and where.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Whereabouts {
+    /// `dynamixel`, `ros2`, `fci`.
+    pub driver: String,
+    /// Port, address or topics.
+    pub at: String,
+}
+
+impl std::fmt::Display for Whereabouts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} at {}", self.driver, self.at)
+    }
+}
