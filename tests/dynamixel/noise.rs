@@ -48,7 +48,7 @@ fn run(rates: FaultRates, seed: u64) -> (u32, u32, u64) {
             }
             Err(error) => panic!("{error}"),
         }
-        // The budget, and the stop that follows three misses.
+        // The budget, and the stop that follows once the bus is silent.
         let took = bus.now().since(started);
         assert!(took < TICK, "a read took {took:?}");
         goal[0] = 0.5 * (f64::from(tick) * 0.02).sin();

@@ -328,6 +328,10 @@ impl ArmLink for JacoLink {
         mode == ControlMode::Torque && self.in_torque_mode
     }
 
+    fn stands_after(&self, mode: ControlMode) -> Option<Duration> {
+        (mode == ControlMode::Velocity).then_some(limits::STANDS)
+    }
+
     fn own_hold(&self) -> OwnHold {
         match (self.position_mode.is_pending(), self.in_torque_mode) {
             (true, _) => OwnHold::Asked,

@@ -265,7 +265,7 @@ impl<L: ArmLink> ArmDriver for RosArm<L> {
             (Some(fault), _) => DriverError::Guard(fault),
             (None, None) => DriverError::Silent,
             (None, Some(_)) if !self.bridge.alive() => DriverError::LinkDied,
-            (None, Some((_, at))) if self.hearing.silence(now, at) > self.options.stale && checked => {
+            (None, Some((_, at))) if self.hearing.is_silent(now, at, self.options.stale) && checked => {
                 DriverError::Silent
             }
             (None, Some((state, at))) => match (state.condition, state.implausible(&self.robot)) {

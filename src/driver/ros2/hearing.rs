@@ -13,6 +13,7 @@ const LONGEST_EXCUSE: Duration = Duration::from_millis(150);
 /// One thread's looks at an arm's state.
 #[derive(Clone, Copy, Debug)]
 pub struct Hearing {
+    period: Duration,
     gap: Duration,
     looked: Option<Timestamp>,
     resumed: Timestamp,
@@ -22,7 +23,8 @@ impl Hearing {
     /// Of a thread that looks this often.
     pub fn new(period: Duration) -> Self {
         // A turn that is late by a period is ordinary; this program stood still when two are missing.
-        Self { gap: (period * 2).max(Duration::from_millis(25)), looked: None, resumed: Timestamp::ZERO }
+        let gap = (period * 2).max(Duration::from_millis(25));
+        Self { period, gap, looked: None, resumed: Timestamp::ZERO }
     }
 
     /// The thread looks at `now`.
@@ -38,6 +40,17 @@ impl Hearing {
         let whole = now.since(at);
         let heard = now.since(at.max(self.resumed));
         heard.max(whole.saturating_sub(LONGEST_EXCUSE))
+    }
+
+    /// How often the thread looks.
+    pub fn period(&self) -> Duration {
+        self.period
+    }
+
+    /// Is the arm silent? A silence counts that would be longer than `limit` at the next look, since nothing is done about it in
+    /// between.
+    pub fn is_silent(&self, now: Timestamp, at: Timestamp, limit: Duration) -> bool {
+        self.silence(now, at) + self.period > limit
     }
 }
 
@@ -65,6 +78,17 @@ mod tests {
         // A longer sleep excuses no more.
         hearing.look(at(1000));
         assert_eq!(hearing.silence(at(1000), at(118)), ms(882 - 150));
+    }
+
+    #[test]
+    fn a_silence_is_found_before_it_is_longer_than_its_limit() {
+        let limit = Duration::from_millis(50);
+        let mut hearing = Hearing::new(Duration::from_millis(10));
+        let found = (100..).step_by(10).find(|now| {
+            hearing.look(at(*now));
+            hearing.is_silent(at(*now), at(95), limit)
+        });
+        assert_eq!(found, Some(140), "at the next look it would be 55 ms");
     }
 
     #[test]

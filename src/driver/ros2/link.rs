@@ -33,6 +33,11 @@ pub trait ArmLink: Send + 'static {
         let _ = mode;
         false
     }
+    /// After which silence of ours the arm stands by itself, its commands being velocities; they begin at rest again then.
+    fn stands_after(&self, mode: ControlMode) -> Option<Duration> {
+        let _ = mode;
+        None
+    }
     /// Does the arm's own hold have it, so that it stands whatever becomes of this program? Its guard then lets silence pass,
     /// also that of the slow way back to commands.
     fn own_hold(&self) -> OwnHold {

@@ -76,6 +76,8 @@ pub(super) struct Worker<L: ArmLink> {
     pub(super) dead: bool,
     /// When the link was last looked at.
     checked: Option<Timestamp>,
+    /// When something was last sent.
+    sent_at: Option<Timestamp>,
     /// The arm's own hold took over.
     settled: bool,
     /// Does it follow its commands, and which joint does not?
@@ -106,6 +108,7 @@ impl<L: ArmLink> Worker<L> {
             ramp: Ramp::default(),
             dead: false,
             checked: None,
+            sent_at: None,
             settled: false,
             runaway: Runaway::of(robot),
             astray: None,
@@ -162,7 +165,7 @@ impl<L: ArmLink> Worker<L> {
             _ if self.dead => Some(DriverError::LinkDied),
             _ if self.astray.is_some() => self.astray.map(|joint| DriverError::Runaway { joint }),
             _ if !Protection::StateCheck.is_on() => None,
-            _ if self.hearing.silence(now, at) > self.options.stale => Some(DriverError::Silent),
+            _ if self.hearing.is_silent(now, at, self.options.stale) => Some(DriverError::Silent),
             Condition::Fault(code) => Some(DriverError::Fault(code)),
             _ => state.implausible(&self.robot),
         }
@@ -241,6 +244,11 @@ impl<L: ArmLink> BridgeWorker for Worker<L> {
         let (Some(mode), Some((state, at))) = (self.mode, self.state) else { return };
         if fresh {
             self.heard = now;
+        }
+        // A program that was suspended goes on with an arm that stands: at its old velocity that would be a jump.
+        let pause = self.sent_at.replace(now).map_or(Duration::ZERO, |at| now.since(at));
+        if self.link.stands_after(mode).is_some_and(|most| pause > most) {
+            self.stream.seed(mode, &state.positions);
         }
         if self.lost.is_none() {
             self.lost = self.trouble(now, &state, at);

@@ -67,6 +67,11 @@ pub struct ServoBus<L> {
 }
 
 impl<L: ByteLink> ServoBus<L> {
+    /// Broken packets and bytes of none so far: a count that grows says that the bus is noisy, not dead.
+    pub fn garbled(&self) -> u64 {
+        self.framer.broken() + self.framer.noise()
+    }
+
     /// A bus on this link.
     pub fn new(link: L) -> Self {
         let (framer, packet) = (Framer::default(), Packet::default());

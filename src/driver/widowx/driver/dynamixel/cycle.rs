@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::bus::BusError;
 use super::fault::FaultKind;
-use super::{DynamixelArm, MISSES, N, READ_BUDGET, REMEMBERED, WATCHDOG, WATCHDOG_TIME};
+use super::{DynamixelArm, Misses, N, READ_BUDGET, REMEMBERED, WATCHDOG, WATCHDOG_TIME};
 use crate::action::{ControlMode, JointCommand};
 use crate::driver::DriverError;
 use crate::driver::widowx::crank;
@@ -71,20 +71,22 @@ impl<L: ByteLink> DynamixelArm<L> {
         self.feed(now);
         self.bus.limit(Some(until));
         let mut states = [[0; STATE]; N + 1];
-        let complete = self.ask_states(&mut states, until);
+        let missing = self.ask_states(&mut states, until);
         self.bus.limit(None);
-        if complete.ok()? { self.sense(now, &states).ok() } else { None }
+        if missing.ok()? == 0 { self.sense(now, &states).ok() } else { None }
     }
 
     fn read_within(&mut self, now: Timestamp, until: Timestamp) -> Result<Proprioception, DriverError> {
         let mut states = [[0; STATE]; N + 1];
-        let complete = self.ask_states(&mut states, until)?;
+        let garbled = self.bus.garbled();
+        let missing = self.ask_states(&mut states, until)?;
         self.spoken_at = self.bus.now();
-        if !complete {
-            return self.miss();
+        if missing != 0 {
+            let quiet = self.bus.garbled() == garbled;
+            return self.miss(if quiet { missing } else { 0 });
         }
         let sensed = self.sense(now, &states)?;
-        (self.misses, self.measured) = (0, Some(sensed));
+        (self.misses, self.measured) = (Misses::default(), Some(sensed));
         self.poll_health(now, until)?;
         Ok(sensed)
     }
@@ -122,8 +124,9 @@ impl<L: ByteLink> DynamixelArm<L> {
         }
     }
 
-    /// One read of all servos, repeated for those that did not answer while the budget lasts.
-    fn ask_states(&mut self, states: &mut [[u8; STATE]; N + 1], until: Timestamp) -> Result<bool, DriverError> {
+    /// One read of all servos, repeated for those that did not answer while the budget lasts; returns a bit for each servo, by
+    /// its place in [`READ_IDS`], that did not answer all the same.
+    fn ask_states(&mut self, states: &mut [[u8; STATE]; N + 1], until: Timestamp) -> Result<u8, DriverError> {
         let address = registers::PRESENT_CURRENT.address;
         let mut fast = self.fast;
         let mut missing = READ_IDS;
@@ -132,7 +135,8 @@ impl<L: ByteLink> DynamixelArm<L> {
         while count > 0 {
             // A broken answer is repeated as long as there is time for a whole one.
             if !first && until.since(self.bus.now()) < self.bus.exchange_time(STATE) {
-                return Ok(false);
+                let place = |id: &u8| READ_IDS.iter().position(|all| all == id).unwrap_or(0);
+                return Ok(missing[..count].iter().fold(0, |bits, id| bits | 1 << place(id)));
             }
             self.bus.counters.retries += u64::from(!first);
             let mut part = [[0; STATE]; N + 1];
@@ -157,17 +161,17 @@ impl<L: ByteLink> DynamixelArm<L> {
             }
             count = left;
         }
-        Ok(true)
+        Ok(0)
     }
 
-    /// Not every joint is known this time.
-    fn miss(&mut self) -> Result<Proprioception, DriverError> {
-        self.misses += 1;
+    /// Not every joint is known this time; `unheard` says which servos sent nothing, where no noise could have hidden them.
+    fn miss(&mut self, unheard: u8) -> Result<Proprioception, DriverError> {
+        let found = self.misses.count(unheard);
         match self.measured {
             // The last whole measurement, with its own time stamp.
-            Some(last) if self.misses < MISSES || !Protection::StateCheck.is_on() => Ok(last),
+            Some(last) if !self.misses.silent || !Protection::StateCheck.is_on() => Ok(last),
             _ => {
-                if self.misses == MISSES {
+                if found {
                     // From here on the goals in force are repeated with every read.
                     let _ = self.stay();
                 }

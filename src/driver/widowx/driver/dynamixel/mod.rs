@@ -15,9 +15,9 @@
 //! hand 110 bytes to the kernel.
 //!
 //! **Silence.** A servo that did not answer is unknown: `read` then repeats the last whole measurement with its old
-//! time stamp, and after [`MISSES`] in a row answers [`DriverError::Silent`]. The servos' bus watchdogs (200 ms) stop
-//! the arm where it is if this process stalls or dies. Between runs the bus is silent and the watchdogs expire
-//! on a holding arm; the next `read` re-arms them.
+//! time stamp. When two undisturbed reads did not hear the same servo, or [`MISSES`] in a row were incomplete, it returns
+//! [`DriverError::Silent`]. The servos' bus watchdogs (200 ms) stop the arm where it is if this process stalls or dies.
+//! Between runs the bus is silent and the watchdogs expire on a holding arm; the next `read` re-arms them.
 //!
 //! **Torque** is never switched off here. A program that ends leaves the arm standing.
 
@@ -27,6 +27,7 @@ mod cycle;
 mod fault;
 mod grip;
 mod health;
+mod misses;
 mod recovery;
 mod startup;
 mod survey;
@@ -45,11 +46,13 @@ use crate::driver::{ArmDriver, Capabilities, ConnectError, DriverError, FaultCod
 use crate::observation::Proprioception;
 use crate::time::Timestamp;
 use crate::transport::ByteLink;
+use misses::Misses;
 
 /// Longest time `read` may take.
 pub const READ_BUDGET: Duration = Duration::from_millis(6);
 
-/// Incomplete reads in a row after which the arm counts as silent: 60 ms at 50 Hz.
+/// Incomplete reads in a row after which the arm counts as silent, whatever made them so: at most 66 ms at 50 Hz. A servo that two
+/// undisturbed reads did not hear is silent after at most 46 ms.
 pub const MISSES: u32 = 3;
 
 /// The bus watchdog of every servo \[20 ms\]: 200 ms, ten control periods.
@@ -104,7 +107,7 @@ pub struct DynamixelArm<L: ByteLink> {
     measured: Option<Proprioception>,
     /// Motor angle \[rad\] and speed \[rad/s\] of the gripper.
     crank: (f64, f64),
-    misses: u32,
+    misses: Misses,
     /// Goals in force \[ticks\] and as angles \[rad\].
     goals: [i32; N],
     goal_angles: [f64; N],
@@ -182,7 +185,7 @@ impl<L: ByteLink> DynamixelArm<L> {
             lost: false,
             measured: None,
             crank: (0.0, 0.0),
-            misses: 0,
+            misses: Misses::default(),
             goals: [0; N],
             goal_angles: [0.0; N],
             remembered: [[i32::MIN; N]; REMEMBERED],

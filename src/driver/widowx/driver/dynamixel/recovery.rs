@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::DynamixelArm;
 use super::bus::BusError;
 use super::survey::absence;
+use super::{DynamixelArm, Misses};
 use crate::driver::ConnectError;
 use crate::driver::widowx::limits::{Role, SERVOS, Servo};
 use crate::driver::widowx::wire::dynamixel::registers;
@@ -41,7 +41,7 @@ impl<L: ByteLink> DynamixelArm<L> {
         let torque = self.some_torque_on();
         self.mode = None;
         self.fault = None;
-        self.misses = 0;
+        self.misses = Misses::default();
         self.measured = None;
         self.health = Default::default();
         self.prepare()?;

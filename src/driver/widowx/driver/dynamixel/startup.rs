@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::bus::BusError;
 use super::fault::FaultKind;
 use super::survey::{Facts, absence, judge, judge_pairs, judge_timer, refusal, survey};
-use super::{DynamixelArm, Grip, N, PositionServo, WATCHDOG};
+use super::{DynamixelArm, Grip, Misses, N, PositionServo, WATCHDOG};
 use crate::driver::widowx::limits::{GRIPPER_ID, JOINT_IDS, Role, SERVOS, Servo, ServoModel};
 use crate::driver::widowx::wire::dynamixel::Instruction;
 use crate::driver::widowx::wire::dynamixel::registers::{self, Register};
@@ -182,7 +182,7 @@ impl<L: ByteLink> DynamixelArm<L> {
             self.set_or_fail(servo.id, &registers::BUS_WATCHDOG, WATCHDOG)?;
         }
         (self.holding, self.fed, self.written_at) = (true, false, None);
-        (self.misses, self.foreign_goals) = (0, 0);
+        (self.misses, self.foreign_goals) = (Misses::default(), 0);
         self.spoken_at = armed_from;
         Ok(())
     }
@@ -190,7 +190,7 @@ impl<L: ByteLink> DynamixelArm<L> {
     /// A whole measurement, tried for longer than a cycle may take.
     fn measure_whole(&mut self, now: Timestamp) -> Result<crate::observation::Proprioception, DriverError> {
         for _ in 0..START_TRIES {
-            self.misses = 0;
+            self.misses = Misses::default();
             match self.read_cycle(now) {
                 Err(DriverError::Silent) if !self.lost => {}
                 settled => return settled,

@@ -30,6 +30,8 @@ const ROUND: u32 = 4;
 const GRIPPER_LIVES: Duration = Duration::from_millis(500);
 /// Longest read: one servo at the adapter's slowest latency, a state before it, and what the network adds.
 const LONGEST_READ: Duration = Duration::from_millis(200);
+/// Silence that is ordinary between two states, whatever is read: three states.
+const STATES_APART: Duration = Duration::from_millis(30);
 /// When an answer counts as lost.
 const LOST: Duration = Duration::from_secs(2);
 /// States in a row that make a symptom, at least, and the time they take.
@@ -171,7 +173,7 @@ impl Health {
         if self.excuses {
             self.excuse = match self.took {
                 None => now + LONGEST_READ,
-                Some(took) => self.heard_at + self.silence + (took * 2).min(LONGEST_READ),
+                Some(took) => self.heard_at + (STATES_APART + took * 2).min(self.silence + LONGEST_READ),
             };
         }
     }
@@ -183,7 +185,7 @@ impl Health {
             self.took = Some(took);
             // The node was busy for so long, and no longer: the rest of its silence is its own.
             if std::mem::take(&mut self.excuses) {
-                self.excuse = self.heard_at + self.silence + took.min(LONGEST_READ);
+                self.excuse = self.heard_at + (STATES_APART + took).min(self.silence + LONGEST_READ);
             }
             let servo = &mut self.servos[index];
             (servo.read, servo.odd, servo.load) = (Some(now), None, 0.0);
@@ -354,14 +356,25 @@ mod tests {
         health.asked(at(1000), 0);
         assert_eq!(health.excused_until(), at(1200), "it may be a slow adapter");
         health.answered(at(1010), false);
-        assert_eq!(health.excused_until(), at(1050));
+        assert_eq!(health.excused_until(), at(1030));
         health.asked(at(1200), 1);
-        assert_eq!(health.excused_until(), at(1050), "no state came since the last read: this one excuses nothing");
+        assert_eq!(health.excused_until(), at(1030), "no state came since the last read: this one excuses nothing");
         health.answered(at(1210), false);
-        assert_eq!(health.excused_until(), at(1050));
+        assert_eq!(health.excused_until(), at(1030));
         health.state(at(1390), &state([0.0; 6]), None);
         health.asked(at(1400), 2);
-        assert_eq!(health.excused_until(), at(1460), "twice the last read and what is silence without one");
+        assert_eq!(health.excused_until(), at(1440), "three states, and twice the last read");
+    }
+
+    #[test]
+    fn a_quick_read_makes_no_silence_longer() {
+        let mut health = Health::new(Duration::from_millis(100), SILENCE);
+        health.state(at(990), &state([0.0; 6]), None);
+        health.asked(at(991), 0);
+        health.answered(at(994), false);
+        health.state(at(1000), &state([0.0; 6]), None);
+        health.asked(at(1001), 1);
+        assert!(health.excused_until() <= at(1000 + 40), "the bridge finds 40 ms of silence");
     }
 
     #[test]

@@ -66,8 +66,8 @@ pub struct XsSdkOptions {
     /// Longest wait for the node when connecting, and for each of its answers \[s\].
     pub patience: f64,
     /// State older than this is silence \[s\]: five states. A register read stalls the node's 100 Hz (a servo takes 17 ms at the
-    /// USB adapter's 16 ms latency): only while one is under way, twice the last one's time is granted on top, never more than
-    /// 0.2 s in all.
+    /// USB adapter's 16 ms latency): while one is under way, three states and twice the last one's time are granted where that is
+    /// more, never more than 0.2 s on top.
     pub silence: f64,
     /// Bus watchdog of the servos \[s\]: they stop when the node or its cable dies.
     pub watchdog: f64,
@@ -268,7 +268,11 @@ impl XsSdkArm {
         if let Some(fault) = state.guard.or_else(|| self.guarded.fault(now)) {
             return Err(DriverError::Guard(fault));
         }
-        let silence = Duration::from_secs_f64(self.session.options.silence.max(0.0));
+        if state.lost && self.active.is_some() {
+            return Err(DriverError::Silent);
+        }
+        // The bridge thread looks more often and found it first, unless it hangs.
+        let silence = Duration::from_secs_f64(self.session.options.silence.max(0.0)) + self.hearing.period();
         if !state.silent(now, silence, &self.hearing) || !Protection::StateCheck.is_on() {
             return Ok(state);
         }
@@ -292,11 +296,14 @@ impl ArmDriver for XsSdkArm {
             return Err(DriverError::Mode(mode));
         }
         // What was wrong with the last guard is over once there is another.
+        let active = self.active.take();
         match self.state(now) {
-            Err(DriverError::Guard(_)) => {}
-            state => drop(state?),
+            Ok(_) | Err(DriverError::Guard(_)) => {}
+            Err(error) => {
+                self.active = active;
+                return Err(error);
+            }
         }
-        self.active = None;
         let patience = Duration::from_secs_f64(self.session.options.patience.max(20.0));
         let heart = self.guarded.prepare(mode, patience, &self.clock).map_err(DriverError::Guard)?;
         self.beat_into(heart.clone());

@@ -68,14 +68,16 @@ pub(super) struct WorkerState {
     pub excused_until: Timestamp,
     /// The threads that send and receive ended since the arm was activated.
     pub link_died: bool,
+    /// No states come: the arm is told to stop, and nothing else until it is activated again.
+    pub lost: bool,
     /// A joint that goes on although it is commanded otherwise, since the arm was activated.
     pub astray: Option<usize>,
 }
 
 impl WorkerState {
-    /// Did nothing good come for longer than `silence`, without a register read that explains it?
+    /// Did nothing good come for `silence`, without a register read that explains it?
     pub fn silent(&self, now: Timestamp, silence: Duration, hearing: &Hearing) -> bool {
-        hearing.silence(now, self.good_at) > silence && now > self.excused_until
+        hearing.is_silent(now, self.good_at, silence) && now > self.excused_until
     }
 }
 
@@ -204,7 +206,7 @@ impl Worker {
                         self.schedule.state(now, &arm, told);
                         let astray = self.strays(now, &arm);
                         let state = self.seen.get_or_insert(nothing_yet());
-                        (state.arm, state.good_at, state.bad) = (arm, now, None);
+                        (state.arm, state.good_at, state.bad, state.lost) = (arm, now, None, false);
                         state.astray = state.astray.or(astray);
                         self.changed = true;
                     }
@@ -370,6 +372,7 @@ impl Worker {
         }
         (self.lost, self.said) = (Some(target.activation), 0);
         self.stop.begin(now);
+        self.excuse(|state| state.lost = true);
         // It is fed no more, and stops the arm too.
         if let Some(heart) = self.heart.lock().unwrap_or_else(PoisonError::into_inner).take() {
             heart.stop(&JointVector::zeros(6));
@@ -470,6 +473,7 @@ fn nothing_yet() -> WorkerState {
         fault: None,
         guard: None,
         astray: None,
+        lost: false,
         excused_until: Timestamp::ZERO,
         link_died: false,
     }
@@ -544,7 +548,7 @@ impl BridgeWorker for Worker {
     fn request(&mut self, _now: Timestamp, call: Call) -> RosNode {
         if call == Call::Quiet {
             self.target = None;
-            self.excuse(|state| (state.link_died, state.astray) = (false, None));
+            self.excuse(|state| (state.link_died, state.lost, state.astray) = (false, false, None));
         }
         self.node.clone()
     }

@@ -1,0 +1,46 @@
+//! When a servo bus is silent: the same servo was not heard in two reads that no noise disturbed, or three reads in a row were
+//! incomplete.
+//!
+//! A cable or servo that is dead sends nothing: that is known 46 ms after the last state at 50 Hz, the time of the second read
+//! included. A noisy bus is given 66 ms.
+
+use super::MISSES;
+
+/// Incomplete reads since the last whole one.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Misses {
+    in_a_row: u32,
+    /// Servos that the last read did not hear, a bit each; none where it was disturbed.
+    unheard: u8,
+    pub silent: bool,
+}
+
+impl Misses {
+    /// One more incomplete read, and which servos were not heard in it. Is that when the bus became silent?
+    pub fn count(&mut self, unheard: u8) -> bool {
+        let twice = self.unheard & unheard != 0;
+        (self.in_a_row, self.unheard) = (self.in_a_row.saturating_add(1), unheard);
+        let silent = twice || self.in_a_row >= MISSES;
+        silent && !std::mem::replace(&mut self.silent, true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_servo_that_is_not_heard_in_two_reads_is_silent() {
+        let mut misses = Misses::default();
+        assert!(!misses.count(0b0000_0100));
+        assert!(misses.count(0b0111_1111) && misses.silent);
+        assert!(!misses.count(0b0111_1111), "that is no news");
+    }
+
+    #[test]
+    fn noise_is_given_a_third_read() {
+        let mut misses = Misses::default();
+        assert!(!misses.count(0b0100) && !misses.count(0));
+        assert!(misses.count(0b0100));
+    }
+}
