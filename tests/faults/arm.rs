@@ -31,6 +31,7 @@ fn obey(line: &str) -> anyhow::Result<()> {
         "commands lost" => (true, false),
         "states lost" => (false, true),
         "both lost" => (true, true),
+        "nothing lost" => (false, false),
         other => anyhow::bail!("the emulated arm does not know `{other}`"),
     };
     visuomotor::transport::loss::lose(commands, states);

@@ -41,6 +41,18 @@ static SLOW: AtomicBool = AtomicBool::new(false);
 static NAN: AtomicBool = AtomicBool::new(false);
 static JUMP: AtomicBool = AtomicBool::new(false);
 
+/// The arm is recovered when an episode ended, and driven on.
+static RECOVER: AtomicBool = AtomicBool::new(false);
+
+/// Stamps warnings as events, so that it is known when they were said.
+struct Warns;
+
+impl tracing_subscriber::fmt::time::FormatTime for Warns {
+    fn format_time(&self, to: &mut tracing_subscriber::fmt::format::Writer<'_>) -> std::fmt::Result {
+        write!(to, "{:.6} warns", monotonic() as f64 * 1e-9)
+    }
+}
+
 /// Sways the tool sideways: five decisions one way, ten back, and so on.
 pub struct Sway {
     step: u64,
@@ -241,7 +253,7 @@ pub fn run(link: Link, mode: ControlMode, port: &Path, seconds: f64) -> anyhow::
         .with_level(false)
         .with_ansi(false)
         .with_target(false)
-        .without_time()
+        .with_timer(Warns)
         .init();
     let stop = StopFlag::on_signals()?;
     let clock = Arc::new(SystemClock::new());
@@ -255,6 +267,7 @@ pub fn run(link: Link, mode: ControlMode, port: &Path, seconds: f64) -> anyhow::
                 "slow" => SLOW.store(true, Ordering::Release),
                 "nan" => NAN.store(true, Ordering::Release),
                 "jump" => JUMP.store(true, Ordering::Release),
+                "recover" => RECOVER.store(true, Ordering::Release),
                 "watch" => WATCHED.store(true, Ordering::Release),
                 #[cfg(feature = "fault-controls")]
                 "network lost" => visuomotor::transport::loss::lose_network(),
@@ -265,20 +278,42 @@ pub fn run(link: Link, mode: ControlMode, port: &Path, seconds: f64) -> anyhow::
         }
     });
     event("active");
+    sway(link, &mut station, &clock, port, RECORDING, seconds, &stop)?;
+    if RECOVER.load(Ordering::Acquire) {
+        station.arm.recover(visuomotor::time::Clock::now(&*clock))?;
+        station.arm.activate(visuomotor::time::Clock::now(&*clock), mode)?;
+        event("recovered");
+        sway(link, &mut station, &clock, port, "recovered", seconds, &stop)?;
+    }
+    drop(station);
+    event("left");
+    Ok(())
+}
+
+/// One episode, and how it ended.
+fn sway(
+    link: Link,
+    station: &mut Station,
+    clock: &Arc<SystemClock>,
+    port: &Path,
+    recording: &str,
+    seconds: f64,
+    stop: &StopFlag,
+) -> anyhow::Result<()> {
     let options = WallOptions::default();
-    let mut noticing = Noticing::new(link, &clock);
+    let mut noticing = Noticing::new(link, clock);
     let folder = port.parent().unwrap_or(Path::new("."));
-    let started_at = visuomotor::time::Clock::now(&*clock);
-    let mut recorder = Recorder::create(folder, RECORDING, WriterOptions { started_at, ..WriterOptions::default() })?;
+    let started_at = visuomotor::time::Clock::now(&**clock);
+    let mut recorder = Recorder::create(folder, recording, WriterOptions { started_at, ..WriterOptions::default() })?;
     let request = EpisodeRequest {
         start: start(link),
         seconds,
         source: &mut Sway::new(),
         sinks: vec![&mut noticing, &mut recorder],
         judge: &mut Never,
-        stop: &stop,
+        stop,
     };
-    let report = run_episode(&mut station, request, Timing::Wall { clock: &clock, options: &options });
+    let report = run_episode(station, request, Timing::Wall { clock, options: &options });
     let why = match &report.outcome {
         Outcome::Success { judge } => judge,
         Outcome::Failure { why, .. } | Outcome::Aborted { why, .. } => why,
@@ -290,8 +325,6 @@ pub fn run(link: Link, mode: ControlMode, port: &Path, seconds: f64) -> anyhow::
     if let Some(hold) = report.hold {
         event(&format!("hold {hold}"));
     }
-    drop(station);
-    event("left");
     Ok(())
 }
 

@@ -51,6 +51,9 @@ pub struct Finding {
     /// Largest joint speed after the fault \[rad/s\].
     #[serde(deserialize_with = "number")]
     pub peak_speed: f64,
+    /// Hardest acceleration of a joint once the arm goes on, in shares of the joint's limit \[1\].
+    #[serde(default = "none", deserialize_with = "number")]
+    pub rejoins: f64,
     /// Farthest a joint travelled after the fault \[rad\], and how far that joint might \[rad\].
     #[serde(deserialize_with = "number")]
     pub travelled: f64,
@@ -77,6 +80,10 @@ pub fn names(protections: &[Protection]) -> String {
     protections.iter().map(|off| format!("{off:?}")).collect::<Vec<_>>().join(",")
 }
 
+fn none() -> f64 {
+    f64::NAN
+}
+
 /// A number; JSON has null for what is none.
 fn number<'de, D: serde::Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
     Ok(Option::<f64>::deserialize(from)?.unwrap_or(f64::NAN))
@@ -101,6 +108,7 @@ impl Finding {
             slower_after: None,
             rest_after: None,
             peak_speed: f64::NAN,
+            rejoins: f64::NAN,
             travelled: f64::NAN,
             allowed: f64::NAN,
             stall: f64::NAN,

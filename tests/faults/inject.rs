@@ -29,6 +29,13 @@ pub fn inject(fault: Fault, set_up: &mut SetUp) -> anyhow::Result<f64> {
         }
         Fault::ControllerKilled => arm.signal(libc::SIGKILL),
         Fault::StatesLost => arm.tell("states lost")?,
+        Fault::Recovered => {
+            drive.tell("recover")?;
+            let at = arm.tell("states lost")?;
+            watch(at + 0.6);
+            arm.tell("nothing lost")?;
+            at
+        }
         Fault::CommandsLost => arm.tell("commands lost")?,
         Fault::BothLost => arm.tell("both lost")?,
         Fault::NetworkLost => drive.tell("network lost")?,

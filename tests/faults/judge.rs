@@ -12,6 +12,13 @@ use super::wall::Fault;
 /// off \[1\].
 const OVER: f64 = 1.3;
 
+/// Length of the windows that accelerations are taken from \[s\].
+const WINDOW: f64 = 0.03;
+/// Share of its acceleration limit that a joint may show when the arm goes on \[1\], as in simulated time: a servo swings a little.
+const HARDEST: f64 = 2.0;
+/// The jump that the gauge must find \[rad\].
+const JUMP: f64 = 0.05;
+
 fn fastest(turn: &Turn) -> f64 {
     turn.velocities.iter().fold(0.0, |most, v| f64::max(most, v.abs()))
 }
@@ -39,6 +46,7 @@ pub fn judge(
         Fault::Hogged(ms) => at + ms as f64 * 1e-3 + 0.3,
         // The sleep begins with the next decision.
         Fault::PolicySlow => at + 1.2,
+        Fault::Recovered => said(finding, "recovered").unwrap_or(f64::INFINITY),
         _ => f64::INFINITY,
     };
     let judged: Vec<&Turn> = after.iter().filter(|turn| turn.at <= end).collect();
@@ -82,6 +90,7 @@ pub fn judge(
     let rests = moving.is_none_or(|last| last + 1 < after.len() && after[after.len() - 1].at - after[last].at > 0.3);
     finding.rest_after = rests.then(|| moving.map_or(0.0, |last| after[last].at - at));
     notice(&robot, at, finding);
+    let jumps = jump(fault, &robot, turns, at, finding)?;
     let limit = |joint: usize| OVER * robot.limits.joint_velocity[joint];
     let too_fast = after.iter().any(|turn| (0..turn.velocities.len()).any(|j| !(turn.velocities[j].abs() <= limit(j))));
     // Where the arm may go on and nobody had to notice, no way is judged that it travels.
@@ -90,6 +99,7 @@ pub fn judge(
         (finding.travelled, finding.allowed) = (f64::NAN, f64::NAN);
     }
     let mut judged = vec!["speed"];
+    judged.extend((!finding.rejoins.is_nan()).then_some("jump"));
     judged.extend(judges_way.then_some("way"));
     judged.extend((!fault.may_go_on()).then_some("rest"));
     finding.judged = judged.join(", ");
@@ -97,6 +107,8 @@ pub fn judge(
         format!("a joint travelled {:.3} rad, {:.3} were allowed", finding.travelled, finding.allowed)
     } else if too_fast {
         "a joint went faster than its limit".into()
+    } else if jumps {
+        format!("the arm jumped when it went on: {:.2} of its acceleration limit", finding.rejoins)
     } else if !rests && !fault.may_go_on() {
         "the arm did not come to rest".into()
     } else {
@@ -104,6 +116,57 @@ pub fn judge(
     };
     finding.green = finding.why.is_empty();
     Ok(())
+}
+
+/// When it was last said by the driving program \[s\].
+fn said(finding: &Finding, what: &str) -> Option<f64> {
+    let events = finding.seen.iter().rev().filter_map(|line| line.split_once(' '));
+    events.filter(|(_, event)| *event == what).find_map(|(at, _)| at.parse().ok())
+}
+
+/// Once the arm goes on, did it jump? It is judged by the acceleration of the emulated joints, which no program's word enters.
+fn jump(fault: Fault, robot: &Robot, turns: &[Turn], at: f64, finding: &mut Finding) -> anyhow::Result<bool> {
+    let from = match fault {
+        Fault::Recovered => said(finding, "recovered"),
+        Fault::Paused(ms @ (15 | 50)) => Some(at + ms as f64 * 1e-3),
+        Fault::Paused(_) | Fault::Hogged(_) | Fault::PolicySlow => {
+            said(finding, "resumed").filter(|resumed| *resumed > at)
+        }
+        _ => None,
+    };
+    let Some(from) = from else { return Ok(false) };
+    let after = turns.partition_point(|turn| turn.at <= from);
+    finding.rejoins = hardest(robot, &turns[after..]);
+    // A gauge that finds no jump where one is put in would say nothing.
+    let mut jumped = turns[after..].to_vec();
+    let half = jumped.len() / 2;
+    for turn in &mut jumped[half..] {
+        turn.positions[0] += JUMP;
+    }
+    anyhow::ensure!(hardest(robot, &jumped) > HARDEST, "the gauge does not find a jump of {JUMP} rad that was put in");
+    Ok(!(finding.rejoins <= HARDEST))
+}
+
+/// The hardest acceleration of a joint, in shares of its limit: from the mean speeds of windows that follow one another, so that a
+/// step of the position counts, and a servo's ripple of a few milliseconds does not.
+fn hardest(robot: &Robot, turns: &[Turn]) -> f64 {
+    let mut most: f64 = 0.0;
+    let (mut middle, mut end) = (0, 0);
+    for start in 0..turns.len() {
+        let first = &turns[start];
+        let until = |from: usize, at: f64| from + turns[from..].partition_point(|turn| turn.mechanics_at < at);
+        middle = until(middle.max(start), first.mechanics_at + WINDOW);
+        end = until(end.max(middle), first.mechanics_at + 2.0 * WINDOW);
+        let (Some(between), Some(last)) = (turns.get(middle), turns.get(end)) else { break };
+        let one = between.mechanics_at - first.mechanics_at;
+        let two = last.mechanics_at - between.mechanics_at;
+        for joint in 0..first.positions.len() {
+            let (p, q, r) = (first.positions[joint], between.positions[joint], last.positions[joint]);
+            let acceleration = ((r - q) / two - (q - p) / one) / (0.5 * (one + two));
+            most = most.max(acceleration.abs() / robot.limits.joint_acceleration[joint]);
+        }
+    }
+    most
 }
 
 /// With its controller the emulated arm's mechanics end too: what is left to judge is that the program notices in time, ends, and
@@ -134,17 +197,18 @@ fn notice(robot: &Robot, at: f64, finding: &mut Finding) {
             .filter(|(_, what)| words.iter().any(|word| what.starts_with(word)))
             .min_by(|a, b| a.0.total_cmp(&b.0))
     };
-    let noticed = first(&["stopped", "complained", "told to hold", "ended"]).map(|(when, _)| *when);
+    let noticed = first(&["stopped", "complained", "told to hold", "ended", "warns"]).map(|(when, _)| *when);
     let held = first(&["told to hold"]).map(|(when, _)| *when);
     finding.detected_after = noticed.map(|when| when - at);
     finding.held_after = held.map(|when| when - at);
     finding.ticks_to_hold = noticed.zip(held).map(|(noticed, held)| (held - noticed) * robot.robot.control_rate_hz);
-    let warned = || finding.seen.iter().filter(|line| stamped(line).is_none()).find(|line| !line.trim().is_empty());
+    let unstamped = || finding.seen.iter().filter(|line| stamped(line).is_none()).find(|line| !line.trim().is_empty());
     let after = |word: &str| first(&[word]).map(|(_, what)| what[word.len()..].trim().to_owned());
     let says = after("fault")
         .or_else(|| after("complained"))
         .or_else(|| after("ended"))
-        .or_else(|| warned().map(|line| line.trim().to_owned()))
+        .or_else(|| after("warns"))
+        .or_else(|| unstamped().map(|line| line.trim().to_owned()))
         .or_else(|| after("stopped").map(|reason| format!("the arm holds: {reason}")));
     finding.operator = says.into_iter().chain(after("hold")).collect::<Vec<_>>().join("; ");
 }

@@ -38,14 +38,22 @@ fn tail(finding: &Finding) -> String {
     let why = if finding.why.is_empty() { String::new() } else { format!("; {}", finding.why) };
     let ticks = finding.ticks_to_hold.map_or(String::new(), |ticks| format!(" (hold {ticks:.0} ticks later)"));
     format!(
-        ": {:.2} rad/s, noticed after {}{ticks}, {}slower after {}, at rest after {}, peak {:.2} rad/s{why}",
+        ": {:.2} rad/s, noticed after {}{ticks}, {}slower after {}, at rest after {}, peak {:.2} rad/s{}{why}",
         finding.speed_before,
         seconds(finding.detected_after),
         way(finding).map_or(String::new(), |way| format!("travelled {way} rad, ")),
         seconds(finding.slower_after),
         seconds(finding.rest_after),
         finding.peak_speed,
+        rejoins(finding),
     )
+}
+
+fn rejoins(finding: &Finding) -> String {
+    if finding.rejoins.is_nan() {
+        return String::new();
+    }
+    format!(", went on with {:.2} of its acceleration limit", finding.rejoins)
 }
 
 /// How far of how far, where that was judged.
@@ -178,8 +186,9 @@ fn page(findings: &[Finding]) -> Result<String, std::fmt::Error> {
          *steps*: no command changes by more than the arm's limits from one control period to the next, at a recovery too; \
          *image*: no command from an action that was decided on too old an image; *way*: travelled / allowed; *rest*: every \
          joint stood while the fault lasted; *hold*: told within 2 control periods; *push*: how far a command ran ahead; *work*: \
-         it went on as if nothing had happened; *words*: it noticed, ended, and said that the hold could not be confirmed (an emulated \
-         arm's mechanics end with its controller).\n\
+         it went on as if nothing had happened; *jump*: once it goes on no joint accelerates more than 2 x its limit over \
+         windows of 30 ms (each trace is judged a second time with a step of 0.05 rad put in, which must be found); *words*: it \
+         noticed, ended, and said that the hold could not be confirmed (an emulated arm's mechanics end with its controller).\n\
          - *Slower after* is when the fastest joint had lost a tenth of its speed.\n\
          - *Control* is the same row with its protections switched off in a test build: **red** shows that they matter; *safe* \
          that the arm is safe without them, and why.\n\

@@ -58,7 +58,7 @@ impl<P: Plant> Plant for Watched<P> {
     fn advance_to(&mut self, now: Timestamp) {
         self.plant.advance_to(now);
         let state = self.plant.sense();
-        let mut line = vec![monotonic() as f64 * 1e-9];
+        let mut line = vec![monotonic() as f64 * 1e-9, now.as_secs_f64()];
         line.extend(state.joint_positions.iter());
         line.extend(state.joint_velocities.iter());
         let (mode, goal) = match self.drive {
@@ -89,6 +89,8 @@ impl<P: Plant> Plant for Watched<P> {
 pub struct Turn {
     /// When \[s\].
     pub at: f64,
+    /// The same by the clock that the mechanics follow: a process that stalls catches up, and its stamps are late \[s\].
+    pub mechanics_at: f64,
     /// Joint positions \[rad\].
     pub positions: Vec<f64>,
     /// Joint velocities \[rad/s\].
@@ -106,7 +108,7 @@ pub fn read(path: &Path, joints: usize) -> Vec<Turn> {
 
 /// The newest turns, about a second of the fastest arm.
 pub fn newest(path: &Path, joints: usize) -> Vec<Turn> {
-    let size = 8 * (2 + 3 * joints) as u64;
+    let size = 8 * (3 + 3 * joints) as u64;
     let read = || -> std::io::Result<Vec<u8>> {
         let mut file = File::open(path)?;
         let whole = file.metadata()?.len() / size;
@@ -124,13 +126,14 @@ fn turns(bytes: &[u8], joints: usize) -> Vec<Turn> {
         .map(|chunk| f64::from_le_bytes(chunk.try_into().expect("chunks of eight bytes")))
         .collect();
     numbers
-        .chunks_exact(2 + 3 * joints)
+        .chunks_exact(3 + 3 * joints)
         .map(|line| Turn {
             at: line[0],
-            positions: line[1..1 + joints].to_vec(),
-            velocities: line[1 + joints..1 + 2 * joints].to_vec(),
-            mode: line[1 + 2 * joints] as u8,
-            goal: line[2 + 2 * joints..].to_vec(),
+            mechanics_at: line[1],
+            positions: line[2..2 + joints].to_vec(),
+            velocities: line[2 + joints..2 + 2 * joints].to_vec(),
+            mode: line[2 + 2 * joints] as u8,
+            goal: line[3 + 2 * joints..].to_vec(),
         })
         .collect()
 }

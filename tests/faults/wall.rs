@@ -32,6 +32,8 @@ pub enum Fault {
     ControllerKilled,
     /// The arm's states no longer arrive; commands do.
     StatesLost,
+    /// The arm's states are lost for 0.6 s; then it is recovered and driven on.
+    Recovered,
     /// Commands no longer arrive; states do.
     CommandsLost,
     /// Neither arrives.
@@ -54,7 +56,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub const ALL: [Fault; 21] = [
+    pub const ALL: [Fault; 22] = [
         Fault::Paused(15),
         Fault::Paused(50),
         Fault::Paused(500),
@@ -67,6 +69,7 @@ impl Fault {
         Fault::GuardKilled,
         Fault::ControllerKilled,
         Fault::StatesLost,
+        Fault::Recovered,
         Fault::CommandsLost,
         Fault::BothLost,
         Fault::NetworkLost,
@@ -86,6 +89,7 @@ impl Fault {
             Fault::GuardKilled => "watchdog process killed (SIGKILL)".into(),
             Fault::ControllerKilled => "arm's controller killed (SIGKILL)".into(),
             Fault::StatesLost => "states lost, commands arrive".into(),
+            Fault::Recovered => "states lost for 0.6 s, then recovered and driven on".into(),
             Fault::CommandsLost => "commands lost, states arrive".into(),
             Fault::BothLost => "states and commands lost".into(),
             Fault::NetworkLost => "network lost, guard on the controller's host where one is needed".into(),
@@ -111,6 +115,8 @@ impl Fault {
             Fault::Signal(..) => &[Signals],
             // The guard is asked to stop the arm, and an arm that goes on is stopped by service.
             Fault::BothLost if link.is_endless(mode) => &[BlindRamp, StateCheck, Guard, Runaway],
+            // The gauge of jumps is tried on every trace; what protects when states are lost has its own row.
+            Fault::Recovered => &[],
             Fault::StatesLost | Fault::BothLost => &[BlindRamp, StateCheck],
             Fault::CommandsLost => &[Residual],
             Fault::Hogged(_) => &[DeadlineBudget, ActionAge, Guard, GuardWatch, StateCheck, CommandDeadline],
@@ -140,7 +146,7 @@ impl Fault {
             // Nothing needs to be noticed: the pause is shorter than any time-out.
             Fault::Paused(ms @ (15 | 50)) => ms as f64 * 1e-3,
             Fault::Signal(..) => 0.02,
-            Fault::StatesLost => states,
+            Fault::StatesLost | Fault::Recovered => states,
             Fault::CommandsLost if link.is_endless(mode) => found_within(&link.robot(), mode, speed) + states,
             // The camera's oldest image and one policy period.
             Fault::PolicySlow => 0.5,
@@ -161,7 +167,15 @@ impl Fault {
 
     /// May the arm go on after it?
     pub fn may_go_on(self) -> bool {
-        matches!(self, Fault::Paused(_) | Fault::Hogged(_) | Fault::PolicySlow | Fault::DiskSlow | Fault::Malformed)
+        matches!(
+            self,
+            Fault::Recovered
+                | Fault::Paused(_)
+                | Fault::Hogged(_)
+                | Fault::PolicySlow
+                | Fault::DiskSlow
+                | Fault::Malformed
+        )
     }
 }
 
@@ -190,6 +204,7 @@ pub fn left_out(fault: Fault, link: Link, mode: ControlMode) -> Option<&'static 
         | Fault::BothLost
         | Fault::NetworkLost
         | Fault::StatesLost
+        | Fault::Recovered
         | Fault::DiskSlow
         | Fault::Malformed
             if cfg!(not(feature = "fault-controls")) =>
@@ -228,6 +243,9 @@ fn no_control(fault: Fault, link: Link, mode: ControlMode) -> Option<&'static st
         }
         Fault::Malformed if link != Link::WidowxDynamixel => {
             Some("its packets are checked by the middleware's library")
+        }
+        Fault::Recovered => {
+            Some("states lost have a row of their own; the gauge of jumps is tried on every trace it judges")
         }
         Fault::ControllerKilled => Some("its silence is that of lost states, whose control is there"),
         _ => None,
@@ -268,6 +286,11 @@ fn measure(
     if fault == Fault::CommandsLost && link.is_endless(mode) {
         at = told_otherwise(&mut set_up.drive, at)?;
     }
+    if fault == Fault::Recovered {
+        // It looks for a while whether the arm stands, connects what has to be connected, and sways for some time.
+        set_up.drive.wait_for("recovered")?;
+        watch(now() + 4.0);
+    }
     watch(at + WATCHED + if let Fault::Paused(ms) = fault { ms as f64 * 1e-3 } else { 0.0 });
     finding.seen = set_up.drive.lines().split_off(said_before);
     finding.seen.extend(set_up.guard.iter().flat_map(Process::lines));
@@ -296,7 +319,10 @@ fn measure(
     }
     // What is thrown away, and what somebody else waits for, holds up nobody. Packets for a control box end its motion.
     if fault == Fault::DiskSlow || (fault == Fault::Malformed && link != Link::PandaFci) {
-        anyhow::ensure!(finding.detected_after.is_none(), "the arm held for it");
+        anyhow::ensure!(finding.held_after.is_none(), "the arm held for it");
+    }
+    if fault == Fault::Recovered {
+        anyhow::ensure!(finding.judged.contains("jump"), "it was not judged how the arm went on");
     }
     if matches!(fault, Fault::Signal(..)) {
         anyhow::ensure!(ended, "the driving program did not end");
