@@ -119,6 +119,7 @@ pub struct Emulated {
     _running: Box<dyn std::any::Any>,
 }
 
+#[cfg(any(feature = "dynamixel", feature = "ros2", feature = "fci"))]
 impl Emulated {
     fn new(place: impl Into<String>, whereabouts: Whereabouts, running: impl std::any::Any) -> Self {
         Self { place: place.into(), whereabouts, _running: Box::new(running) }
