@@ -39,7 +39,11 @@ mod entrant;
 mod evaluate;
 mod exit;
 #[cfg(feature = "mujoco")]
+mod granted;
+#[cfg(feature = "mujoco")]
 mod device;
+#[cfg(feature = "mujoco")]
+mod distances;
 pub mod link;
 #[cfg(feature = "mujoco")]
 mod live;

@@ -10,7 +10,8 @@ use std::time::Duration;
 use anyhow::Context;
 
 use super::approach::Approach;
-use super::consent::{Consent, ConsentArguments, Said, attachment, realtime_attachment};
+use super::consent::{Consent, ConsentArguments, Said, attachment};
+use super::granted;
 use super::link::LinkArguments;
 use super::realtime::{self, wall_options};
 use super::setting::{SetUp, Setting};
@@ -131,7 +132,7 @@ impl Rig {
     /// What is kept with the episode that was set up last: who allowed what, and what the operating system granted.
     pub fn attachments(&mut self) -> anyhow::Result<Vec<Attachment>> {
         let mut files = vec![attachment(&std::mem::take(&mut self.consents))?];
-        files.extend(realtime_attachment(&self.granted)?);
+        files.extend(granted::attachment(&self.granted)?);
         Ok(files)
     }
 

@@ -9,9 +9,10 @@ use std::time::SystemTime;
 use anyhow::Context;
 use clap::Args;
 
-use super::consent::{ConsentArguments, realtime_attachment};
+use super::consent::ConsentArguments;
 use super::demonstrate::{derived_seed, draw};
 use super::device;
+use super::granted;
 use super::link::LinkArguments;
 use super::realtime::{self, wall_options};
 use super::rig::{Rig, Watch};
@@ -224,7 +225,7 @@ impl Session<'_> {
             Timing::Wall { clock: &clock, options: &options }
         };
         let granted = if lockstep { Vec::new() } else { realtime::granted(&self.setting.launch) };
-        let files = realtime_attachment(&granted)?.into_iter().collect();
+        let files = granted::attachment(&granted)?.into_iter().collect();
         let recorded = self.record((set_up, files), name, Some(prepared.assignment), (&mut station, rule), timing)?;
         Ok(Some(recorded))
     }

@@ -8,25 +8,27 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
-use super::consent::{ConsentArguments, realtime_attachment};
+use super::consent::ConsentArguments;
+use super::distances::Distances;
 use super::entrant::Entrant;
+use super::granted;
 use super::link::LinkArguments;
 use super::live::{Live, PageArguments};
 use super::realtime::{self, wall_options};
 use super::rig::{Rig, Watch};
 use super::setting::{SetUp, Setting};
 use super::stage::{Operated, Person, Stage, StageJudge, layout_text};
-use crate::action::{ActionSource, Decision};
+use crate::action::ActionSource;
 use crate::config::{ClockKind, DriverKind};
 use crate::embedding::Embedding;
-use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart, Judge, Outcome, Step, StepSink};
+use crate::episode::{Judge, Outcome, StepSink};
 use crate::evaluation::{LatencySeries, TrialPlan, TrialRun, TrialRunner};
 use crate::operator::{Operator, Phase};
 use crate::protection::Protection;
 use crate::recording::{Attachment, EpisodeWriter, Pictures, WriterOptions, recover};
 use crate::runtime::{EpisodeReport, EpisodeRequest, RuntimeError, Series, Station, StopFlag, Timing, run_episode};
 use crate::simulation::{Assignment, Demonstrator, Disturbance, RandomActions};
-use crate::time::{ManualClock, SystemClock, Timestamp};
+use crate::time::{ManualClock, SystemClock};
 
 /// Runs trials in the simulated kitchen, or on an arm.
 pub(super) struct Runner {
@@ -201,7 +203,7 @@ impl Runner {
             }
             ClockKind::Wall => {
                 let options = wall_options(&self.setting.launch);
-                let files = realtime_attachment(&realtime::granted(&self.setting.launch))?.into_iter().collect();
+                let files = granted::attachment(&realtime::granted(&self.setting.launch))?.into_iter().collect();
                 let timing = Timing::Wall { clock: &clock, options: &options };
                 self.episode((set_up, files), episode_name, &mut source, (&mut station, &mut judge), timing)
             }
@@ -357,45 +359,4 @@ fn latencies(report: &EpisodeReport) -> BTreeMap<String, LatencySeries> {
         })
         .filter(|(_, samples)| !samples.samples_ms().is_empty())
         .collect()
-}
-
-/// Embedding distance to the goal image over a trial.
-struct Distances<'a> {
-    goal: Option<Embedding>,
-    start: Option<Timestamp>,
-    curve: Vec<(f64, f64)>,
-    live: Option<&'a Live>,
-}
-
-impl Distances<'_> {
-    fn of(&self, decision: &Decision) -> Option<f64> {
-        decision.embedding.as_ref()?.distance(self.goal.as_ref()?).ok()
-    }
-}
-
-impl StepSink for Distances<'_> {
-    fn episode_started(&mut self, _start: &EpisodeStart) -> anyhow::Result<()> {
-        Ok(())
-    }
-
-    fn step(&mut self, step: &Step<'_>) -> anyhow::Result<()> {
-        if let Some(distance) = self.of(step.decision) {
-            // A clock runs on from trial to trial; a curve counts from its trial's start.
-            let at = step.observation.observed_at;
-            let seconds = at.as_secs_f64() - self.start.get_or_insert(at).as_secs_f64();
-            self.curve.push((seconds, distance));
-            if let Some(live) = self.live {
-                live.curve_point(seconds, distance);
-            }
-        }
-        Ok(())
-    }
-
-    fn control_tick(&mut self, _tick: &ControlTick) -> anyhow::Result<()> {
-        Ok(())
-    }
-
-    fn episode_ended(&mut self, _end: &EpisodeEnd) -> anyhow::Result<()> {
-        Ok(())
-    }
 }

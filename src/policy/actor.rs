@@ -32,9 +32,8 @@ pub struct TanhGaussian {
     pub mean: Tensor,
     /// Log standard deviation before tanh (B, 7).
     pub log_std: Tensor,
-    /// The same numbers with gradients to their own layer alone: what imitation's spread is trained by, which is not to change
-    /// what the mean is made of.
-    pub log_std_alone: Tensor,
+    /// What both were made of: the last hidden layer (B, W).
+    hidden: Tensor,
     /// Where to grasp and release (B, 5), scaled as the state; none of an actor that does not locate.
     pub places: Option<Tensor>,
 }
@@ -70,9 +69,14 @@ impl Actor {
             seen.extend([places.shallow_clone(), Locator::way(places, condition)?]);
         }
         let x = self.hidden.forward(&Tensor::f_cat(&seen, 1)?, None)?;
-        let log_std = |x: &Tensor| self.log_std.forward(x)?.f_clamp(LOG_STD_RANGE.0, LOG_STD_RANGE.1);
-        let (log_std, log_std_alone) = (log_std(&x)?, log_std(&x.f_detach()?)?);
-        Ok(TanhGaussian { mean: self.mean.forward(&x)?, log_std, log_std_alone, places })
+        let log_std = self.log_std.forward(&x)?.f_clamp(LOG_STD_RANGE.0, LOG_STD_RANGE.1)?;
+        Ok(TanhGaussian { mean: self.mean.forward(&x)?, log_std, hidden: x, places })
+    }
+
+    /// The numbers of `policy.log_std` with gradients to their own layer alone, (B, 7): imitation's spread is trained by these, so
+    /// that it does not change what the mean is made of.
+    pub fn log_std_alone(&self, policy: &TanhGaussian) -> Result<Tensor, TchError> {
+        self.log_std.forward(&policy.hidden.f_detach()?)?.f_clamp(LOG_STD_RANGE.0, LOG_STD_RANGE.1)
     }
 }
 
@@ -85,8 +89,8 @@ impl TanhGaussian {
     /// The same without gradients.
     pub fn detached(&self) -> Result<Self, TchError> {
         let places = self.places.as_ref().map(Tensor::f_detach).transpose()?;
-        let log_std = self.log_std.f_detach()?;
-        Ok(Self { mean: self.mean.f_detach()?, log_std_alone: log_std.shallow_clone(), log_std, places })
+        let (mean, log_std, hidden) = (self.mean.f_detach()?, self.log_std.f_detach()?, self.hidden.f_detach()?);
+        Ok(Self { mean, log_std, hidden, places })
     }
 
     /// K actions of each state, (B, K, 7), with their log densities, (B, K), from standard normal numbers (B, K, 7).
@@ -131,8 +135,9 @@ mod tests {
         let actor = Actor::new(&store.root(), 6, 8, 2, &[16, 16], false).unwrap();
         let embedding = Tensor::rand([3, 6], OPTIONS).set_requires_grad(true);
         let policy = actor.forward(&embedding, &Tensor::rand([3, 9], OPTIONS)).unwrap();
-        assert!(policy.log_std_alone.equal(&policy.log_std));
-        policy.log_std_alone.sum(Kind::Float).backward();
+        let alone = actor.log_std_alone(&policy).unwrap();
+        assert!(alone.equal(&policy.log_std));
+        alone.sum(Kind::Float).backward();
         for (name, variable) in store.variables() {
             assert_eq!(variable.grad().defined(), name.starts_with("log_std"), "{name}");
         }
@@ -169,11 +174,10 @@ mod tests {
             (mean as f32, log_std as f32)
         };
         let (means, stds): (Vec<f32>, Vec<f32>) = (0..7).map(at_zero).unzip();
-        let log_std_of_all = Tensor::from_slice(&stds).reshape([1, 7]);
         let policy = TanhGaussian {
             mean: Tensor::from_slice(&means).reshape([1, 7]),
-            log_std_alone: log_std_of_all.shallow_clone(),
-            log_std: log_std_of_all,
+            log_std: Tensor::from_slice(&stds).reshape([1, 7]),
+            hidden: Tensor::new(),
             places: None,
         };
         let mut normals = vec![0.0f32; count as usize * 7];
@@ -192,7 +196,7 @@ mod tests {
         let policy = TanhGaussian {
             mean: Tensor::full([1, 7], 60.0, OPTIONS),
             log_std: Tensor::zeros([1, 7], OPTIONS),
-            log_std_alone: Tensor::zeros([1, 7], OPTIONS),
+            hidden: Tensor::new(),
             places: None,
         };
         let (actions, log_density) = policy.sample(&Tensor::zeros([1, 1, 7], OPTIONS)).unwrap();

@@ -12,8 +12,8 @@ pub fn squared_error(mode: &Tensor, actions: &Tensor, weights: &Tensor) -> Resul
 }
 
 /// -log N(atanh a | atanh tanh(mu), sigma) without its constant, the mean held fixed, mean over dimensions: `mode` =
-/// tanh(mu), `log_std` = log sigma and `actions` (B, 7) -> (B). Its gradient never moves the mean where `log_std` has no gradient
-/// below its own layer.
+/// tanh(mu), `log_std` = log sigma and `actions` (B, 7) -> (B). It never moves the mean: `log_std` comes without gradients
+/// below its own layer ([`ActionHead`](crate::policy), [`Actor::log_std_alone`](crate::policy::Actor::log_std_alone)).
 pub fn spread(mode: &Tensor, log_std: &Tensor, actions: &Tensor) -> Result<Tensor, TchError> {
     let pre = |t: &Tensor| t.f_clamp(-INSIDE, INSIDE)?.f_atanh();
     let error = pre(actions)?.f_sub(&pre(&mode.f_detach()?)?)?;

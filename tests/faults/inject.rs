@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use super::fault::Fault;
 use super::malformed;
 use super::processes;
-use super::wall::{Fault, SetUp, now, watch};
+use super::wall::{SetUp, now, watch};
 
 /// Makes the fault happen; returns when \[s, monotonic\].
 pub fn inject(fault: Fault, set_up: &mut SetUp) -> anyhow::Result<f64> {

@@ -3,10 +3,10 @@
 use visuomotor::action::ControlMode;
 use visuomotor::config::Robot;
 
+use super::fault::Fault;
 use super::finding::{FLOOR, Finding, STANDING};
 use super::link::Link;
 use super::trace::Turn;
-use super::wall::Fault;
 
 /// How much faster than its limit a measured joint may be: a servo's own swing, and a joint under torque is braked, not cut
 /// off \[1\].
@@ -89,7 +89,7 @@ pub fn judge(
     let moving = after.iter().rposition(|turn| fastest(turn) > STANDING);
     let rests = moving.is_none_or(|last| last + 1 < after.len() && after[after.len() - 1].at - after[last].at > 0.3);
     finding.rest_after = rests.then(|| moving.map_or(0.0, |last| after[last].at - at));
-    notice(&robot, at, finding);
+    notice(fault, &robot, at, finding);
     let jumps = jump(fault, &robot, turns, at, finding)?;
     let limit = |joint: usize| OVER * robot.limits.joint_velocity[joint];
     let too_fast = after.iter().any(|turn| (0..turn.velocities.len()).any(|j| !(turn.velocities[j].abs() <= limit(j))));
@@ -172,7 +172,7 @@ fn hardest(robot: &Robot, turns: &[Turn]) -> f64 {
 /// With its controller the emulated arm's mechanics end too: what is left to judge is that the program notices in time, ends, and
 /// says of no arm that it holds.
 pub fn judge_words(link: Link, at: f64, ended: bool, finding: &mut Finding) -> anyhow::Result<()> {
-    notice(&link.robot(), at, finding);
+    notice(Fault::ControllerKilled, &link.robot(), at, finding);
     finding.judged = "words".into();
     let noticed = finding.detected_after;
     anyhow::ensure!(noticed.is_some(), "the program noticed nothing");
@@ -185,7 +185,7 @@ pub fn judge_words(link: Link, at: f64, ended: bool, finding: &mut Finding) -> a
 }
 
 /// When the program noticed, when it told the arm to hold, and which of its lines says most about the fault.
-fn notice(robot: &Robot, at: f64, finding: &mut Finding) {
+fn notice(fault: Fault, robot: &Robot, at: f64, finding: &mut Finding) {
     let stamped = |line: &String| {
         let (stamp, what) = line.split_once(' ')?;
         Some((stamp.parse::<f64>().ok()?, what.to_owned()))
@@ -197,7 +197,10 @@ fn notice(robot: &Robot, at: f64, finding: &mut Finding) {
             .filter(|(_, what)| words.iter().any(|word| what.starts_with(word)))
             .min_by(|a, b| a.0.total_cmp(&b.0))
     };
-    let noticed = first(&["stopped", "complained", "told to hold", "ended", "warns"]).map(|(when, _)| *when);
+    let by_loop = ["stopped", "complained", "told to hold", "ended"];
+    // Lost states are found by the driver's own thread, which warns; of other warnings nothing follows.
+    let by_driver = ["stopped", "complained", "told to hold", "ended", "warns"];
+    let noticed = first(if fault.loses_states() { &by_driver } else { &by_loop }).map(|(when, _)| *when);
     let held = first(&["told to hold"]).map(|(when, _)| *when);
     finding.detected_after = noticed.map(|when| when - at);
     finding.held_after = held.map(|when| when - at);

@@ -7,6 +7,7 @@
 
 mod arm;
 mod drive;
+mod fault;
 mod finding;
 mod inject;
 mod judge;
@@ -26,8 +27,8 @@ use std::process::ExitCode;
 
 use visuomotor::action::ControlMode;
 
+use fault::Fault;
 use link::{Link, mode_named};
-use wall::Fault;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -93,7 +94,7 @@ fn rows(arguments: &[&str]) -> anyhow::Result<()> {
                     continue;
                 }
                 for control in [false, true] {
-                    let wanted = !control || selection.controls && wall::left_out(fault, link, mode).is_none();
+                    let wanted = !control || selection.controls && fault::left_out(fault, link, mode).is_none();
                     if wanted {
                         domain = domain % 99 + 1;
                         findings.push(report::show(wall::run(fault, link, mode, domain, control)));

@@ -119,9 +119,9 @@ pub struct Emulated {
     _running: Box<dyn std::any::Any>,
 }
 
-#[cfg(any(feature = "dynamixel", feature = "ros2", feature = "fci"))]
 impl Emulated {
-    fn new(place: impl Into<String>, whereabouts: Whereabouts, running: impl std::any::Any) -> Self {
+    /// One that runs as long as `running` is kept.
+    pub fn new(place: impl Into<String>, whereabouts: Whereabouts, running: impl std::any::Any) -> Self {
         Self { place: place.into(), whereabouts, _running: Box::new(running) }
     }
 }

@@ -1,5 +1,7 @@
 //! Jaco behind the arm trait.
 //!
+//! One file because an arm over ROS 2 is one link: its topics, and what each method of `ArmLink` does with them.
+//!
 //! One message is one 10 ms step of the arm, taken from a queue 2000 deep: a stream slower than 100 Hz is slow motion, a
 //! faster one goes on after it ended. So exactly one message leaves every 10 ms on absolute deadlines, missed ones are never
 //! made up for, and a stop is explicit zeros.
@@ -15,13 +17,12 @@
 //!   what is sent: a node that did not enter torque mode, or does not hear, is found by that.
 //! - The torques' zero is set by `in/set_zero_torques` in the candle pose (all joints 180 degrees), where no sensor carries
 //!   weight. A person does that, and sets the node to publish torques without the weight: with it no other pose is near zero.
-//!
-//! One file because an arm over ROS 2 is one link: its topics, and what each method of `ArmLink` does with them.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::brake::ask_for_position_mode;
+use super::velocities::Velocities;
 use super::{limits, wire};
 use crate::action::ControlMode;
 use crate::config::{Gripper, Robot};
@@ -70,9 +71,6 @@ pub struct JacoLink {
     order: JointOrder,
     turns: Turns,
     gripper: Gripper,
-    velocity_limit: Vec<f64>,
-    /// Largest change of a velocity from one step to the next \[rad/s\].
-    velocity_step: Vec<f64>,
     velocities: RosPublisher<JointVelocity>,
     torques: RosPublisher<JointTorque>,
     joints: RosSubscriber<JointState>,
@@ -85,8 +83,7 @@ pub struct JacoLink {
     hand: SlowGripper,
     finger: f64,
     torque_reading: Option<JointVector>,
-    /// The last velocities sent \[rad/s\].
-    sent: JointVector,
+    sent: Velocities,
     in_torque_mode: bool,
     position_mode: RepeatedRequest,
     /// For the arm's weight.
@@ -149,15 +146,13 @@ impl JacoLink {
                 let fingers = wire::fingers(gripper.finger_from_fraction(fraction));
                 action.execute(SetFingersPositionPart { fingers }, GRIPPER_PATIENCE).map(|_| ())
             })?;
-            let step = limits::STEP.as_secs_f64();
             Ok(Self {
                 node: node.clone(),
                 description: robot.clone(),
                 order: JointOrder::new(robot.joint_names()),
                 turns: Turns::new(robot),
                 gripper: robot.gripper.clone(),
-                velocity_limit: robot.limits.joint_velocity.clone(),
-                velocity_step: robot.limits.joint_acceleration.iter().map(|a| 1.25 * a * step).collect(),
+                sent: Velocities::new(robot),
                 velocities: node.publisher("in/joint_velocity", Qos::Command)?,
                 torques: node.publisher("in/joint_torque", Qos::Command)?,
                 joints: node.subscriber("out/joint_state", Qos::State)?,
@@ -170,7 +165,6 @@ impl JacoLink {
                 hand,
                 finger: robot.gripper.finger_open,
                 torque_reading: None,
-                sent: JointVector::zeros(robot.joint.len()),
                 in_torque_mode: false,
                 position_mode: RepeatedRequest::default(),
                 dynamics: Dynamics::from_robot(robot).ok(),
@@ -187,7 +181,7 @@ impl JacoLink {
         let result = if self.in_torque_mode {
             self.torques.publish(wire::torque(values))
         } else {
-            self.sent = *values;
+            self.sent.send(values);
             self.velocities.publish(wire::velocity(values))
         };
         if let Err(error) = result {
@@ -197,16 +191,11 @@ impl JacoLink {
 
     /// Velocities that follow the stream's positions.
     fn servo(&self, stream: &Stream, state: &ArmState) -> JointVector {
-        let (target, slope) = (stream.last(), stream.slope());
-        let mut out = JointVector::zeros(target.len());
-        for joint in 0..out.len() {
-            let wish = slope[joint] + GAIN * (target[joint] - state.positions[joint]);
-            let (limit, step, sent) = (self.velocity_limit[joint], self.velocity_step[joint], self.sent[joint]);
-            // NaN keeps the last velocity's way to zero: a state that is not finite was refused before.
-            let wish = if wish.is_finite() { wish.clamp(-limit, limit) } else { 0.0 };
-            out[joint] = sent + (wish - sent).clamp(-step, step);
+        let (target, mut wish) = (stream.last(), stream.slope());
+        for joint in 0..wish.len() {
+            wish[joint] += GAIN * (target[joint] - state.positions[joint]);
         }
-        out
+        self.sent.toward(&wish)
     }
 
     fn set_torque_mode(&mut self, on: bool) -> Result<(), RosError> {
@@ -230,10 +219,14 @@ impl JacoLink {
         }
     }
 
+    fn zeros(&self) -> JointVector {
+        JointVector::zeros(self.order.names().len())
+    }
+
     /// Zero velocities, whatever the mode.
     fn stand(&mut self) {
-        self.sent.fill(0.0);
-        if let Err(error) = self.velocities.publish(wire::velocity(&self.sent)) {
+        self.sent.rest();
+        if let Err(error) = self.velocities.publish(wire::velocity(self.sent.sent())) {
             tracing::warn!("{}: {error}", self.arm);
         }
     }
@@ -268,9 +261,7 @@ impl JacoLink {
         }
         self.torque_parameters.call(Empty::default(), CALL).map_err(|error| refused(&arm, error))?;
         // The first torques the mode finds are zero.
-        self.torques
-            .publish(wire::torque(&JointVector::zeros(self.sent.len())))
-            .map_err(|error| refused(&arm, error))?;
+        self.torques.publish(wire::torque(&self.zeros())).map_err(|error| refused(&arm, error))?;
         self.set_torque_mode(true).map_err(|error| refused(&arm, error))
     }
 
@@ -328,8 +319,8 @@ impl ArmLink for JacoLink {
         mode == ControlMode::Torque && self.in_torque_mode
     }
 
-    fn stands_after(&self, mode: ControlMode) -> Option<Duration> {
-        (mode == ControlMode::Velocity).then_some(limits::STANDS)
+    fn paused(&mut self, pause: Duration) -> bool {
+        !self.in_torque_mode && self.sent.paused(pause)
     }
 
     fn own_hold(&self) -> OwnHold {
@@ -346,7 +337,7 @@ impl ArmLink for JacoLink {
 
     fn activate(&mut self, mode: ControlMode, _: &JointVector) -> Result<(), DriverError> {
         let arm = self.arm.clone();
-        self.sent.fill(0.0);
+        self.sent.rest();
         self.followed = false;
         if mode != ControlMode::Torque {
             if self.in_torque_mode {
@@ -378,7 +369,7 @@ impl ArmLink for JacoLink {
             return false;
         }
         if !self.followed {
-            self.publish(&JointVector::zeros(self.sent.len()));
+            self.publish(&self.zeros());
             return false;
         }
         if self.in_torque_mode {
@@ -398,11 +389,7 @@ impl ArmLink for JacoLink {
         }
         // The servo of positions needs to know where the arm is: without that its velocities go to zero. A velocity stream is
         // on its way there already, and an arm that was not let into torque mode is at zero.
-        let mut velocities = self.sent;
-        for (joint, velocity) in velocities.iter_mut().enumerate() {
-            let step = self.velocity_step[joint];
-            *velocity -= velocity.clamp(-step, step);
-        }
+        let velocities = self.sent.toward(&self.zeros());
         self.publish(&velocities);
         velocities.iter().all(|velocity| *velocity == 0.0)
     }
@@ -425,7 +412,7 @@ impl ArmLink for JacoLink {
     fn rebuild(&mut self, patience: Duration) -> Result<(), ConnectError> {
         let mut new = Self::new(&self.description, self.node.settings().clone())?;
         (new.sent, new.in_torque_mode, new.followed, new.fault) =
-            (self.sent, self.in_torque_mode, self.followed, self.fault);
+            (self.sent.clone(), self.in_torque_mode, self.followed, self.fault);
         std::mem::swap(&mut new.turns, &mut self.turns);
         // The old hand may wait for an answer that never comes: not here.
         let old = std::mem::replace(self, new);
@@ -441,7 +428,7 @@ impl ArmLink for JacoLink {
         let arm = self.arm.clone();
         self.turns.restart();
         (self.misfit, self.fault) = (None, None);
-        let zeros = JointVector::zeros(self.sent.len());
+        let zeros = self.zeros();
         // The node may be another than the one that was told to enter torque mode.
         self.set_torque_mode(false).map_err(|error| connect_error(&arm, error))?;
         self.publish(&zeros);
@@ -451,7 +438,7 @@ impl ArmLink for JacoLink {
     }
 
     fn release(&mut self, _: &ArmState) {
-        let zeros = JointVector::zeros(self.sent.len());
+        let zeros = self.zeros();
         if self.in_torque_mode {
             // Position mode holds by itself.
             if let Err(error) = self.set_torque_mode(false) {

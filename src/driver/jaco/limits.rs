@@ -12,9 +12,6 @@ use crate::driver::{ConnectError, MakerJoint, check_limits};
 /// The arm's own step: one velocity or torque message is what it does for so long.
 pub const STEP: Duration = Duration::from_millis(10);
 
-/// Silence after which an arm in velocity mode stands: two steps that it did nothing in.
-pub const STANDS: Duration = Duration::from_millis(30);
-
 /// Steps that the arm's queue takes \[messages\].
 pub const QUEUE: usize = 2000;
 

@@ -9,4 +9,5 @@ pub mod cartesian;
 pub mod driver;
 pub mod emulator;
 pub mod limits;
+mod velocities;
 pub mod wire;

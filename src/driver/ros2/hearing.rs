@@ -42,11 +42,6 @@ impl Hearing {
         heard.max(whole.saturating_sub(LONGEST_EXCUSE))
     }
 
-    /// How often the thread looks.
-    pub fn period(&self) -> Duration {
-        self.period
-    }
-
     /// Is the arm silent? A silence counts that would be longer than `limit` at the next look, since nothing is done about it in
     /// between.
     pub fn is_silent(&self, now: Timestamp, at: Timestamp, limit: Duration) -> bool {

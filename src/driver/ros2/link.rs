@@ -33,10 +33,11 @@ pub trait ArmLink: Send + 'static {
         let _ = mode;
         false
     }
-    /// After which silence of ours the arm stands by itself, its commands being velocities; they begin at rest again then.
-    fn stands_after(&self, mode: ControlMode) -> Option<Duration> {
-        let _ = mode;
-        None
+    /// Nothing was sent for so long, because this program was suspended. Does the arm stand by itself by now, so that velocities
+    /// begin at rest?
+    fn paused(&mut self, pause: Duration) -> bool {
+        let _ = pause;
+        false
     }
     /// Does the arm's own hold have it, so that it stands whatever becomes of this program? Its guard then lets silence pass,
     /// also that of the slow way back to commands.

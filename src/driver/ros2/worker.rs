@@ -76,8 +76,8 @@ pub(super) struct Worker<L: ArmLink> {
     pub(super) dead: bool,
     /// When the link was last looked at.
     checked: Option<Timestamp>,
-    /// When something was last sent.
-    sent_at: Option<Timestamp>,
+    /// The last turn in which the arm was commanded.
+    commanded_at: Option<Timestamp>,
     /// The arm's own hold took over.
     settled: bool,
     /// Does it follow its commands, and which joint does not?
@@ -108,7 +108,7 @@ impl<L: ArmLink> Worker<L> {
             ramp: Ramp::default(),
             dead: false,
             checked: None,
-            sent_at: None,
+            commanded_at: None,
             settled: false,
             runaway: Runaway::of(robot),
             astray: None,
@@ -246,8 +246,8 @@ impl<L: ArmLink> BridgeWorker for Worker<L> {
             self.heard = now;
         }
         // A program that was suspended goes on with an arm that stands: at its old velocity that would be a jump.
-        let pause = self.sent_at.replace(now).map_or(Duration::ZERO, |at| now.since(at));
-        if self.link.stands_after(mode).is_some_and(|most| pause > most) {
+        let pause = self.commanded_at.replace(now).map_or(Duration::ZERO, |at| now.since(at));
+        if self.link.paused(pause) && mode == ControlMode::Velocity {
             self.stream.seed(mode, &state.positions);
         }
         if self.lost.is_none() {

@@ -208,7 +208,8 @@ impl ActorCritic {
         let temperature = self.log_temperature.f_detach()?.f_exp()?;
         let greedy = losses::actor(&temperature, &log_density, &q)?;
         let mode = policy.mode()?;
-        let spread = spread(&mode, &policy.log_std_alone, &batch.shown)?.f_mul(&batch.imitated)?.f_mean(Kind::Float)?;
+        let log_std = self.actor.log_std_alone(&policy)?;
+        let spread = spread(&mode, &log_std, &batch.shown)?.f_mul(&batch.imitated)?.f_mean(Kind::Float)?;
         let cloning = squared_error(&mode, &batch.shown, &batch.imitated)?;
         let imitation = cloning.f_add(&spread.f_mul_scalar(self.settings.spread)?)?;
         let places = match &policy.places {

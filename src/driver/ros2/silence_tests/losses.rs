@@ -123,3 +123,20 @@ fn a_fault_ramps_to_rest_too() {
     let most = 1.25 * bench.robot.limits.joint_acceleration[0] * bench.period.as_secs_f64() + 1e-9;
     assert!(sent.windows(2).all(|pair| (pair[1][0] - pair[0][0]).abs() <= most));
 }
+
+/// A program that is suspended for 50 ms finds an arm that stood by itself meanwhile, and goes on.
+#[test]
+fn an_arm_that_stood_during_a_pause_begins_at_rest() {
+    for stands in [false, true] {
+        let mut bench = Bench::new("jaco_j2s7s300", Duration::from_millis(100), ControlMode::Velocity);
+        bench.link.wire().stands_after = stands.then_some(Duration::from_millis(30));
+        bench.go(60);
+        assert!((bench.link.wire().sent.last().unwrap()[0] - SPEED).abs() < 1e-9);
+        bench.clock.advance(Duration::from_millis(50));
+        bench.go(1);
+        let first = bench.link.wire().sent.last().unwrap()[0];
+        let step = 1.25 * bench.robot.limits.joint_acceleration[0] * bench.period.as_secs_f64();
+        let expected = if stands { step } else { SPEED };
+        assert!((first - expected).abs() < 1e-9, "stands {stands}: {first}");
+    }
+}

@@ -37,6 +37,8 @@ struct Wire {
     /// A hold is handed over to the arm's own, and what leads back from there takes so long.
     hands_over: Option<Duration>,
     own_hold: OwnHold,
+    /// Without commands the arm stands by itself after this.
+    stands_after: Option<Duration>,
     sent: Vec<JointVector>,
 }
 
@@ -90,6 +92,9 @@ impl ArmLink for FakeLink {
     }
     fn endless(&self, mode: ControlMode) -> bool {
         self.wire().endless && mode != ControlMode::Position
+    }
+    fn paused(&mut self, pause: Duration) -> bool {
+        self.wire().stands_after.is_some_and(|most| pause > most)
     }
     fn own_hold(&self) -> OwnHold {
         self.wire().own_hold
@@ -205,6 +210,7 @@ impl Bench {
             fault: None,
             hands_over: None,
             own_hold: OwnHold::No,
+            stands_after: None,
             sent: Vec::new(),
         };
         let link = FakeLink(Arc::new(Mutex::new(wire)));

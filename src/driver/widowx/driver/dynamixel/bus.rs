@@ -67,15 +67,15 @@ pub struct ServoBus<L> {
 }
 
 impl<L: ByteLink> ServoBus<L> {
-    /// Broken packets and bytes of none so far: a count that grows says that the bus is noisy, not dead.
-    pub fn garbled(&self) -> u64 {
-        self.framer.broken() + self.framer.noise()
-    }
-
     /// A bus on this link.
     pub fn new(link: L) -> Self {
         let (framer, packet) = (Framer::default(), Packet::default());
         Self { link, framer, packet, chunk: [0; 256], limit: None, stretch: 1, counters: BusCounters::default() }
+    }
+
+    /// Broken packets and bytes of none so far: a count that grows says that the bus is noisy, not dead.
+    pub fn garbled(&self) -> u64 {
+        self.framer.broken() + self.framer.noise()
     }
 
     pub(super) fn link(&self) -> &L {
@@ -149,7 +149,7 @@ impl<L: ByteLink> ServoBus<L> {
     pub(super) fn transact(&mut self, id: u8, instruction: Instruction<'_>, out: &mut [u8]) -> Result<u8, BusError> {
         let sent = self.ask(instruction)?;
         let until = self.deadline(sent + STATUS_OVERHEAD + out.len());
-        let before = (self.framer.broken(), self.framer.noise());
+        let before = self.garbled();
         let mut answer = Answer::default();
         let mut came = false;
         while answer.count == 0 {
@@ -170,7 +170,7 @@ impl<L: ByteLink> ServoBus<L> {
             Answer { count: 2.., .. } => Err(BusError::Several(answer.count)),
             _ => {
                 self.counters.misses += 1;
-                let garbled = came || before != (self.framer.broken(), self.framer.noise());
+                let garbled = came || before != self.garbled();
                 Err(if garbled { BusError::Garbled } else { BusError::Silent })
             }
         }

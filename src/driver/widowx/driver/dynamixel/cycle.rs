@@ -130,13 +130,13 @@ impl<L: ByteLink> DynamixelArm<L> {
         let address = registers::PRESENT_CURRENT.address;
         let mut fast = self.fast;
         let mut missing = READ_IDS;
+        let mut unheard: u8 = (1 << (N + 1)) - 1;
         let mut count = missing.len();
         let mut first = true;
         while count > 0 {
             // A broken answer is repeated as long as there is time for a whole one.
             if !first && until.since(self.bus.now()) < self.bus.exchange_time(STATE) {
-                let place = |id: &u8| READ_IDS.iter().position(|all| all == id).unwrap_or(0);
-                return Ok(missing[..count].iter().fold(0, |bits, id| bits | 1 << place(id)));
+                return Ok(unheard);
             }
             self.bus.counters.retries += u64::from(!first);
             let mut part = [[0; STATE]; N + 1];
@@ -151,6 +151,7 @@ impl<L: ByteLink> DynamixelArm<L> {
                 if got & (1 << k) != 0 {
                     let place = READ_IDS.iter().position(|all| *all == id).unwrap_or(0);
                     states[place] = part[k];
+                    unheard &= !(1 << place);
                     if alerts & (1 << k) != 0 {
                         self.poll_next(id);
                     }
@@ -161,7 +162,7 @@ impl<L: ByteLink> DynamixelArm<L> {
             }
             count = left;
         }
-        Ok(0)
+        Ok(unheard)
     }
 
     /// Not every joint is known this time; `unheard` says which servos sent nothing, where no noise could have hidden them.

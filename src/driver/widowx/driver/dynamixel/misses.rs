@@ -4,7 +4,8 @@
 //! A cable or servo that is dead sends nothing: that is known 46 ms after the last state at 50 Hz, the time of the second read
 //! included. A noisy bus is given 66 ms.
 
-use super::MISSES;
+/// Incomplete reads in a row after which the arm counts as silent, whatever made them so.
+const MISSES: u32 = 3;
 
 /// Incomplete reads since the last whole one.
 #[derive(Clone, Copy, Debug, Default)]

@@ -15,7 +15,7 @@
 //! hand 110 bytes to the kernel.
 //!
 //! **Silence.** A servo that did not answer is unknown: `read` then repeats the last whole measurement with its old
-//! time stamp. When two undisturbed reads did not hear the same servo, or [`MISSES`] in a row were incomplete, it returns
+//! time stamp. When two undisturbed reads did not hear the same servo, or three in a row were incomplete, it returns
 //! [`DriverError::Silent`]. The servos' bus watchdogs (200 ms) stop the arm where it is if this process stalls or dies.
 //! Between runs the bus is silent and the watchdogs expire on a holding arm; the next `read` re-arms them.
 //!
@@ -50,10 +50,6 @@ use misses::Misses;
 
 /// Longest time `read` may take.
 pub const READ_BUDGET: Duration = Duration::from_millis(6);
-
-/// Incomplete reads in a row after which the arm counts as silent, whatever made them so: at most 66 ms at 50 Hz. A servo that two
-/// undisturbed reads did not hear is silent after at most 46 ms.
-pub const MISSES: u32 = 3;
 
 /// The bus watchdog of every servo \[20 ms\]: 200 ms, ten control periods.
 pub(super) const WATCHDOG: i32 = 10;

@@ -12,6 +12,7 @@
 mod brake;
 mod check;
 mod health;
+mod options;
 mod session;
 mod stop;
 mod worker;
@@ -21,79 +22,21 @@ use std::time::Duration;
 
 pub use brake::XsSdkBrake;
 pub use check::check_node;
+pub use options::{GripperDrive, XsSdkOptions};
 
 use super::super::limits::JOINTS;
 use super::super::wire::xs_sdk::{self, hardware_words};
 use crate::action::{ControlMode, JointCommand};
 use crate::config::Robot;
-use crate::driver::guard::{self, EndlessMode, Guarded, Guarding, Heart};
+use crate::driver::guard::{self, EndlessMode, Guarded, Heart};
 use crate::driver::ros2::Hearing;
 use crate::driver::{ArmDriver, Capabilities, ConnectError, DriverError, FaultCode};
 use crate::observation::{JointVector, Proprioception};
 use crate::protection::Protection;
 use crate::time::{Clock, Timestamp};
-use crate::transport::ros2::{Bridge, Pacing, RosError, RosNode, RosSettings};
+use crate::transport::ros2::{Bridge, Pacing, RosError, RosNode};
 use session::Session;
 use worker::{Call, Target, Worker, WorkerState};
-
-/// How the gripper motor is driven.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum GripperDrive {
-    /// By force (`pwm`), with the position loop here, as Bridge does: gives way instead of overloading.
-    #[default]
-    Pwm,
-    /// By the opening in meters (`linear_position`); closing on an object for long trips the servo's overload.
-    LinearPosition,
-}
-
-impl GripperDrive {
-    /// Operating mode of the node.
-    pub(super) fn mode(self) -> &'static str {
-        match self {
-            GripperDrive::Pwm => "pwm",
-            GripperDrive::LinearPosition => "linear_position",
-        }
-    }
-}
-
-/// How the arm is connected.
-#[derive(Clone, Debug, PartialEq)]
-pub struct XsSdkOptions {
-    /// Where on the ROS 2 graph; the namespace is the arm's (`/wx250s` as shipped).
-    pub settings: RosSettings,
-    /// How the gripper motor is driven.
-    pub gripper: GripperDrive,
-    /// Longest wait for the node when connecting, and for each of its answers \[s\].
-    pub patience: f64,
-    /// State older than this is silence \[s\]: five states. A register read stalls the node's 100 Hz (a servo takes 17 ms at the
-    /// USB adapter's 16 ms latency): while one is under way, three states and twice the last one's time are granted where that is
-    /// more, never more than 0.2 s on top.
-    pub silence: f64,
-    /// Bus watchdog of the servos \[s\]: they stop when the node or its cable dies.
-    pub watchdog: f64,
-    /// In velocity mode the arm is stopped when no command came for this long \[s\].
-    pub command_gap: f64,
-    /// How often each servo is asked for hardware errors at most \[s\]; one that looks dead is asked at once.
-    pub health_period: f64,
-    /// What stops the arm in velocity mode when this program is gone.
-    pub guarding: Guarding,
-}
-
-impl XsSdkOptions {
-    /// As shipped.
-    pub fn new(settings: RosSettings) -> Self {
-        Self {
-            settings,
-            gripper: GripperDrive::default(),
-            patience: 5.0,
-            silence: 0.05,
-            watchdog: 0.2,
-            command_gap: 0.1,
-            health_period: 0.1,
-            guarding: Guarding::None,
-        }
-    }
-}
 
 /// A WidowX over ROS 2.
 pub struct XsSdkArm {
@@ -268,12 +211,10 @@ impl XsSdkArm {
         if let Some(fault) = state.guard.or_else(|| self.guarded.fault(now)) {
             return Err(DriverError::Guard(fault));
         }
-        if state.lost && self.active.is_some() {
-            return Err(DriverError::Silent);
-        }
-        // The bridge thread looks more often and found it first, unless it hangs.
-        let silence = Duration::from_secs_f64(self.session.options.silence.max(0.0)) + self.hearing.period();
-        if !state.silent(now, silence, &self.hearing) || !Protection::StateCheck.is_on() {
+        // The bridge thread looks more often and finds it first, unless it hangs.
+        let silence = Duration::from_secs_f64(self.session.options.silence.max(0.0));
+        let silent = state.lost || (self.hearing.silence(now, state.good_at) > silence && !state.excused(now));
+        if !silent || !Protection::StateCheck.is_on() {
             return Ok(state);
         }
         match state.bad {
@@ -296,14 +237,11 @@ impl ArmDriver for XsSdkArm {
             return Err(DriverError::Mode(mode));
         }
         // What was wrong with the last guard is over once there is another.
-        let active = self.active.take();
         match self.state(now) {
-            Ok(_) | Err(DriverError::Guard(_)) => {}
-            Err(error) => {
-                self.active = active;
-                return Err(error);
-            }
+            Err(DriverError::Guard(_)) => {}
+            state => drop(state?),
         }
+        self.active = None;
         let patience = Duration::from_secs_f64(self.session.options.patience.max(20.0));
         let heart = self.guarded.prepare(mode, patience, &self.clock).map_err(DriverError::Guard)?;
         self.beat_into(heart.clone());

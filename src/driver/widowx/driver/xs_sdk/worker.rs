@@ -68,16 +68,16 @@ pub(super) struct WorkerState {
     pub excused_until: Timestamp,
     /// The threads that send and receive ended since the arm was activated.
     pub link_died: bool,
-    /// No states come: the arm is told to stop, and nothing else until it is activated again.
+    /// No states come, or none that can be trusted: the arm was commanded to stop, and gets nothing else until it is activated again.
     pub lost: bool,
     /// A joint that goes on although it is commanded otherwise, since the arm was activated.
     pub astray: Option<usize>,
 }
 
 impl WorkerState {
-    /// Did nothing good come for `silence`, without a register read that explains it?
-    pub fn silent(&self, now: Timestamp, silence: Duration, hearing: &Hearing) -> bool {
-        hearing.is_silent(now, self.good_at, silence) && now > self.excused_until
+    /// Does a register read explain that no state comes?
+    pub fn excused(&self, now: Timestamp) -> bool {
+        now <= self.excused_until
     }
 }
 
@@ -319,7 +319,7 @@ impl Worker {
     }
 
     fn silent(&self, now: Timestamp) -> bool {
-        self.seen.is_some_and(|state| state.silent(now, self.silence, &self.hearing))
+        self.seen.is_some_and(|state| self.hearing.is_silent(now, state.good_at, self.silence) && !state.excused(now))
     }
 
     /// Are the threads there that send and receive? Without them a new node takes over, through which a stop can be said.

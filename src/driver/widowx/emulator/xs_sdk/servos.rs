@@ -1,4 +1,6 @@
 //! The nine servos behind the node, as the node sees them: seven, in the order of its configuration.
+//!
+//! One file because a servo is its registers and what they make it do.
 
 use std::collections::VecDeque;
 use std::time::Duration;

@@ -1,0 +1,52 @@
+//! How far each step's embedding is from the goal image's, along a trial.
+
+use super::live::Live;
+use crate::action::Decision;
+use crate::embedding::Embedding;
+use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart, Step, StepSink};
+use crate::time::Timestamp;
+
+/// Embedding distance to the goal image over a trial.
+pub struct Distances<'a> {
+    /// The goal image's embedding.
+    pub goal: Option<Embedding>,
+    /// When the first step was taken.
+    pub start: Option<Timestamp>,
+    /// Seconds since then, and distances.
+    pub curve: Vec<(f64, f64)>,
+    /// Who is shown the curve while it grows.
+    pub live: Option<&'a Live>,
+}
+
+impl Distances<'_> {
+    fn of(&self, decision: &Decision) -> Option<f64> {
+        decision.embedding.as_ref()?.distance(self.goal.as_ref()?).ok()
+    }
+}
+
+impl StepSink for Distances<'_> {
+    fn episode_started(&mut self, _start: &EpisodeStart) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    fn step(&mut self, step: &Step<'_>) -> anyhow::Result<()> {
+        if let Some(distance) = self.of(step.decision) {
+            // A clock runs on from trial to trial; a curve counts from its trial's start.
+            let at = step.observation.observed_at;
+            let seconds = at.as_secs_f64() - self.start.get_or_insert(at).as_secs_f64();
+            self.curve.push((seconds, distance));
+            if let Some(live) = self.live {
+                live.curve_point(seconds, distance);
+            }
+        }
+        Ok(())
+    }
+
+    fn control_tick(&mut self, _tick: &ControlTick) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    fn episode_ended(&mut self, _end: &EpisodeEnd) -> anyhow::Result<()> {
+        Ok(())
+    }
+}
