@@ -11,8 +11,9 @@ mod switches {
     static OUTGOING: AtomicBool = AtomicBool::new(false);
     /// State of the generator that says which bytes are changed; 0 while none is.
     static CHANGING: AtomicU64 = AtomicU64::new(0);
-    /// One byte in so many is changed.
-    const ONE_IN: u64 = 150;
+    /// One byte in so many is changed: a quarter of the replies of seven servos. In half of them, three reads in a row were broken in one
+    /// run of five, which is a bus that an arm rightly holds for.
+    const ONE_IN: u64 = 400;
     static NETWORK: AtomicBool = AtomicBool::new(false);
 
     /// Throws away what this process receives over ROS 2, FCI and the servo bus, and what it sends, from now on.

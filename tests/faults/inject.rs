@@ -1,5 +1,6 @@
 //! How a fault of processes, messages or machine is made to happen.
 
+use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
 use super::fault::Fault;
@@ -56,24 +57,50 @@ pub fn inject(fault: Fault, set_up: &mut SetUp) -> anyhow::Result<f64> {
 /// Takes every processor with threads above all others; returns when it began.
 fn hog(length: Duration) -> anyhow::Result<f64> {
     let count = std::thread::available_parallelism()?.get();
-    let begun = now();
+    let ready = Arc::new(Barrier::new(count + 1));
     let threads: Vec<_> = (0..count)
-        .map(|_| {
+        .map(|processor| {
+            let ready = Arc::clone(&ready);
             std::thread::spawn(move || {
-                let parameters = libc::sched_param { sched_priority: 90 };
-                // SAFETY: the calling thread is alive and `parameters` outlives the call (pthread_setschedparam(3)).
-                let error = unsafe { libc::pthread_setschedparam(libc::pthread_self(), libc::SCHED_FIFO, &parameters) };
+                // Each on its own: one that starts first would keep the others from being started beside it.
+                let kept = stay_on(processor);
+                ready.wait();
+                let begun = now();
+                kept?;
+                take_over()?;
                 let end = Instant::now() + length;
-                while error == 0 && Instant::now() < end {
+                while Instant::now() < end {
                     std::hint::spin_loop();
                 }
-                error
+                anyhow::Ok(begun)
             })
         })
         .collect();
-    for thread in threads {
-        let error = thread.join().map_err(|_| anyhow::anyhow!("a hog panicked"))?;
-        anyhow::ensure!(error == 0, "no real-time priority: {}", std::io::Error::from_raw_os_error(error));
-    }
-    Ok(begun)
+    ready.wait();
+    let joined = threads.into_iter().map(|thread| thread.join().map_err(|_| anyhow::anyhow!("a hog panicked"))?);
+    let begun = joined.collect::<anyhow::Result<Vec<f64>>>()?;
+    let (first, last) = begun.iter().fold((f64::MAX, f64::MIN), |(first, last), at| (first.min(*at), last.max(*at)));
+    anyhow::ensure!(last - first < 0.1 * length.as_secs_f64(), "not all processors were hogged at once");
+    Ok(first)
+}
+
+/// Keeps the calling thread on one processor.
+fn stay_on(processor: usize) -> anyhow::Result<()> {
+    // SAFETY: an all-zero set is the empty one.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    // SAFETY: `set` is whole, and a processor beyond it changes nothing (CPU_SET(3)).
+    unsafe { libc::CPU_SET(processor, &mut set) };
+    // SAFETY: the calling thread, and a set that outlives the call (sched_setaffinity(2)).
+    let result = unsafe { libc::sched_setaffinity(0, std::mem::size_of::<libc::cpu_set_t>(), &set) };
+    anyhow::ensure!(result == 0, "processor {processor}: {}", std::io::Error::last_os_error());
+    Ok(())
+}
+
+/// Gives the calling thread a priority above every loop's.
+fn take_over() -> anyhow::Result<()> {
+    let parameters = libc::sched_param { sched_priority: 90 };
+    // SAFETY: the calling thread is alive and `parameters` outlives the call (pthread_setschedparam(3)).
+    let error = unsafe { libc::pthread_setschedparam(libc::pthread_self(), libc::SCHED_FIFO, &parameters) };
+    anyhow::ensure!(error == 0, "no real-time priority: {}", std::io::Error::from_raw_os_error(error));
+    Ok(())
 }

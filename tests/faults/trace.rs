@@ -23,6 +23,8 @@ pub fn monotonic() -> u64 {
 pub struct Watched<P> {
     plant: P,
     drive: Option<Drive>,
+    /// It is held up until its motors carry it: an arm that fell while programs started would lie on its stops.
+    held_up: bool,
     file: Arc<Mutex<BufWriter<File>>>,
 }
 
@@ -37,7 +39,7 @@ impl<P: Plant> Watched<P> {
                 flushed.lock().expect("the writer does not panic").flush().expect("the trace can be written");
             }
         });
-        Ok(Self { plant, drive: None, file })
+        Ok(Self { plant, drive: None, held_up: true, file })
     }
 }
 
@@ -48,6 +50,7 @@ impl<P: Plant> Plant for Watched<P> {
 
     fn drive(&mut self, drive: Drive) {
         self.drive = Some(drive);
+        self.held_up &= matches!(drive, Drive::Limp);
         self.plant.drive(drive);
     }
 
@@ -56,7 +59,9 @@ impl<P: Plant> Plant for Watched<P> {
     }
 
     fn advance_to(&mut self, now: Timestamp) {
-        self.plant.advance_to(now);
+        if !self.held_up {
+            self.plant.advance_to(now);
+        }
         let state = self.plant.sense();
         let mut line = vec![monotonic() as f64 * 1e-9, now.as_secs_f64()];
         line.extend(state.joint_positions.iter());

@@ -8,8 +8,9 @@
 //!   half of its way for `limits.following_time`: a joint that is as fast as `v` and commanded to stand is found after about the shorter of
 //!   `following_error / v` and `following_time` ([`found_within`]).
 //! - Torques have no place to be: what the controller says of efforts must change with what is sent. The weight is taken off, and
-//!   what the description does not know of it, a payload, is learned within a second. Farther off than [`SHARE`] of the joint's
-//!   limit for `limits.following_time`, and commands have no effect.
+//!   what the description does not know of it, a payload, is learned within a second, while what is sent stays about the same:
+//!   what changes with commands alone is no payload. Farther off than [`SHARE`] of the joint's limit for
+//!   `limits.following_time`, and commands have no effect.
 //! - Positions: a controller goes to the last one and stays; one that is blocked is the safety filter's (`safety/residual.rs`).
 
 use crate::action::ControlMode;
@@ -29,6 +30,8 @@ const HALF: f64 = 0.5;
 pub const SHARE: f64 = 0.25;
 /// How fast what is not known of the weight is learned \[s\].
 const LEARNED: f64 = 1.0;
+/// Change of what is sent up to which it stays about the same, as a share of the torque limit \[1/s\].
+const STEADY: f64 = 0.1;
 
 /// Longest time until a joint is found that goes on at `speed` \[rad/s\] although it is commanded to stand or to turn back \[s\].
 pub fn found_within(robot: &Robot, mode: ControlMode, speed: f64) -> f64 {
@@ -54,6 +57,10 @@ struct Joint {
     beyond: f64,
     /// The same on average, while commands had their effect \[Nm\].
     usual: f64,
+    /// Torque sent, summed over the block's states \[Nm\].
+    sent: f64,
+    /// On average in the block before \[Nm\].
+    sent_before: f64,
 }
 
 /// What an arm has done with its commands so far.
@@ -125,6 +132,7 @@ impl Runaway {
             let weight = self.dynamics.as_ref().map_or(JointVector::zeros(efforts.len()), |d| d.gravity(positions));
             for (index, joint) in self.joints[..efforts.len()].iter_mut().enumerate() {
                 joint.beyond += efforts[index] - weight[index] - self.sent[index];
+                joint.sent += self.sent[index];
             }
         }
         self.states += 1;
@@ -150,14 +158,16 @@ impl Runaway {
                     beyond > NOISE.max(HALF * way.abs())
                 }
                 _ => {
-                    let beyond = joint.beyond / states;
+                    let (beyond, sent) = (joint.beyond / states, joint.sent / states);
                     if blocks == 0 {
-                        joint.usual = beyond;
+                        (joint.usual, joint.sent_before) = (beyond, sent);
                     }
+                    let steady = (sent - joint.sent_before).abs() <= STEADY * self.torque[index] * elapsed;
+                    joint.sent_before = sent;
                     let off = beyond - joint.usual;
                     // An arm that says nothing of efforts, or no number, says nothing here.
                     let odd = off.abs() > SHARE * self.torque[index];
-                    if !odd && off.is_finite() {
+                    if !odd && steady && off.is_finite() {
                         joint.usual += off * (elapsed / LEARNED).min(1.0);
                     }
                     odd
@@ -179,7 +189,7 @@ impl Runaway {
     fn begin(&mut self, now: Timestamp, positions: &JointVector) {
         (self.began, self.states) = (Some((now, *positions)), 0);
         for (joint, sent) in self.joints.iter_mut().zip(self.sent.iter()) {
-            (joint.told, joint.beyond) = ((*sent, *sent), 0.0);
+            (joint.told, joint.beyond, joint.sent) = ((*sent, *sent), 0.0, 0.0);
         }
     }
 }
@@ -279,6 +289,17 @@ mod tests {
         assert_eq!(torque_found(braking, braking), None);
         assert_eq!(torque_found(|_| 2.0, |_| 2.0), None);
         let took = torque_found(braking, |_| 2.0).unwrap() - 1000;
+        let bound = 1e3 * found_within(&robot("panda"), ControlMode::Torque, 0.5) + 10.0;
+        assert!(took as f64 <= bound, "{took} ms, at most {bound} ms");
+    }
+
+    /// What was sent slowly away from what is applied used to be learned as a payload: nothing was ever found.
+    #[test]
+    fn torques_that_depart_slowly_are_found_too() {
+        let braking = |ms: u64| 2.0 - 1e-2 * ms.saturating_sub(1000).min(1400) as f64;
+        assert_eq!(torque_found(braking, braking), None);
+        // A quarter of the limit, 10 Nm, is reached after 2000 ms.
+        let took = torque_found(braking, |_| 2.0).unwrap() - 2000;
         let bound = 1e3 * found_within(&robot("panda"), ControlMode::Torque, 0.5) + 10.0;
         assert!(took as f64 <= bound, "{took} ms, at most {bound} ms");
     }
