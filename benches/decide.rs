@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use visuomotor::action::ActionSource;
-use visuomotor::cli::setting::{SetUp, Setting};
+use visuomotor::cli::kitchen::KitchenSetting;
+use visuomotor::cli::set_up::SetUp;
 use visuomotor::encoder::policy_image;
 use visuomotor::observation::{JointVector, Observation, Proprioception};
 use visuomotor::policy::VisualPolicy;
@@ -16,7 +17,7 @@ use visuomotor::time::{SystemClock, Timestamp};
 fn decide(criterion: &mut Criterion) {
     visuomotor::simulation::prepare_process();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let setting = Setting::load(&root.join("launch/widowx_kitchen.toml")).unwrap();
+    let setting = KitchenSetting::load(&root.join("launch/widowx_kitchen.toml")).unwrap();
     let task = setting.scene.task(&setting.scene_file, "knife_in_pot").unwrap().clone();
     let set_up = SetUp {
         object: task.object.clone(),
@@ -29,7 +30,7 @@ fn decide(criterion: &mut Criterion) {
         task,
     };
     let prepared = setting.prepare(&set_up).unwrap();
-    let (mut station, _) = setting.station(&set_up, &prepared).unwrap();
+    let (mut station, _) = setting.running(&set_up, &prepared).unwrap();
     let mut policy =
         VisualPolicy::load(&root.join("policies/kitchen"), "knife_in_pot", Arc::new(SystemClock::new())).unwrap();
     let joints = prepared.joints;
@@ -52,7 +53,7 @@ fn decide(criterion: &mut Criterion) {
     let observe = |image| Observation {
         images: vec![image],
         proprioception,
-        base_from_tool: setting.chain.forward(&joints),
+        base_from_tool: setting.station.chain.forward(&joints),
         observed_at: Timestamp::ZERO,
     };
     let observation = observe(image.clone());

@@ -36,6 +36,7 @@ pub mod network;
 pub mod encoder;
 #[cfg(feature = "torch")]
 pub mod policy;
+pub mod scripted;
 pub mod teleop;
 pub mod control;
 pub mod safety;

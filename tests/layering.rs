@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Rank and name, in order.
-const ROWS: [(u32, &str); 30] = [
+const ROWS: [(u32, &str); 31] = [
     (0, "time"),
     (0, "protection"),
     (0, "untrusted"),
@@ -23,6 +23,7 @@ const ROWS: [(u32, &str); 30] = [
     (3, "network"),
     (3, "encoder"),
     (3, "policy"),
+    (3, "scripted"),
     (3, "teleop"),
     (3, "control"),
     (3, "safety"),

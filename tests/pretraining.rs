@@ -3,19 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use visuomotor::cli::setting::{SetUp, Setting};
+use visuomotor::cli::kitchen::KitchenSetting;
+use visuomotor::cli::set_up::SetUp;
 use visuomotor::episode::Judge;
 use visuomotor::recording::{Contents, dataset_digest, list_episodes, read_episode};
 use visuomotor::runtime::{EpisodeRequest, StopFlag, Timing, run_episode};
-use visuomotor::simulation::{Demonstrator, Disturbance, HandVocabulary};
+use visuomotor::scripted::{Demonstrator, Disturbance};
+use visuomotor::simulation::HandVocabulary;
 use visuomotor::time::ManualClock;
 
 use crate::program::{Project, refused, root};
 
 const ROBOT: &str = "launch/pretraining/robot.toml";
 
-fn setting(launch: &str) -> Setting {
-    Setting::load(&root().join(launch)).unwrap()
+fn setting(launch: &str) -> KitchenSetting {
+    KitchenSetting::load(&root().join(launch)).unwrap()
 }
 
 fn project() -> Project {
@@ -26,7 +28,7 @@ fn project() -> Project {
 }
 
 /// Everything a scene can show: its name and its fixtures', its tasks, its objects.
-fn names(setting: &Setting) -> BTreeSet<String> {
+fn names(setting: &KitchenSetting) -> BTreeSet<String> {
     let scene = &setting.scene;
     let fixtures = scene.task.iter().map(|task| scene.fixtures_of(task).display().to_string());
     let tasks = scene.task.iter().map(|task| task.name.clone());
@@ -89,7 +91,7 @@ fn nothing_of_the_target_is_in_pre_training() {
 #[test]
 fn there_is_enough_to_learn_from() {
     let robot = setting(ROBOT);
-    let tasks = &robot.launch.protocol.tasks;
+    let tasks = &robot.protocol.tasks;
     let distinct = |name: fn(&visuomotor::config::Task) -> String| {
         robot.scene.task.iter().map(name).collect::<BTreeSet<_>>().len()
     };
@@ -103,7 +105,8 @@ fn there_is_enough_to_learn_from() {
     assert_eq!(rules.len(), 2, "put in and take out");
     // The arm and the camera are the target's.
     let target = setting("launch/widowx_kitchen.toml");
-    assert_eq!((&robot.robot, &robot.camera), (&target.robot, &target.camera));
+    let (robot, target) = (&robot.station, &target.station);
+    assert_eq!((&robot.robot, &robot.cameras), (&target.robot, &target.cameras));
 }
 
 #[test]
@@ -128,8 +131,9 @@ fn told_the_truth_the_expert_does_every_task_and_objects_rest_where_they_are_put
         assert!(drift < 0.01, "{}: the {} drifts {drift} m", task.name, task.object);
         let upright = (resting.rotation * nalgebra::Vector3::z()).z;
         assert!(upright > 0.9, "{}: the {} tips over", task.name, task.object);
-        let (mut station, mut judge) = setting.station(&set_up, &prepared).unwrap();
-        let mut expert = Demonstrator::new(prepared.assignment, setting.launch.policy.bounds, Disturbance::NONE, 1);
+        let (mut station, mut judge) = setting.running(&set_up, &prepared).unwrap();
+        let mut expert =
+            Demonstrator::new(prepared.assignment, setting.station.launch.policy.bounds, Disturbance::NONE, 1);
         let report = run_episode(
             &mut station,
             EpisodeRequest {

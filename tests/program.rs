@@ -119,6 +119,19 @@ fn a_wrong_value_in_each_kind_of_file_is_named_with_its_limit() {
 }
 
 #[test]
+fn what_is_wrong_is_said_before_what_is_missing() {
+    let project = Project::new();
+    refused(&project.call(&["check", "--robot", "pandda"]), &["pandda", "robots/"]);
+    refused(&project.evaluate(&["--trials", "0"]), &["--trials", "1.."]);
+    let missing = project.call(&["evaluate", "launch/none.toml", "--out", "out"]);
+    refused(&missing, &["launch/none.toml", "No such file"]);
+    assert_eq!(String::from_utf8_lossy(&missing.stderr).matches("No such file").count(), 1);
+    let silent =
+        project.evaluate(&["--policy", "random", "--driver", "dynamixel", "--port", "none", "--stage", "person"]);
+    assert_eq!(silent.status.code(), Some(3), "{silent:?}");
+}
+
+#[test]
 fn a_missing_scene_or_object_file_is_named() {
     let project = Project::new();
     project.edit("launch/widowx_kitchen.toml", |t| t.replace("scenes/kitchen.toml", "scenes/bathroom.toml"));

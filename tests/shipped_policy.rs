@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use visuomotor::action::ActionBounds;
-use visuomotor::cli::setting::Setting;
+use visuomotor::cli::kitchen::KitchenSetting;
 use visuomotor::policy::{Checkpoint, PolicyError, VisualPolicy};
 use visuomotor::recording::read_episode;
 use visuomotor::time::SystemClock;
@@ -28,11 +28,13 @@ fn copied() -> tempfile::TempDir {
 
 #[test]
 fn the_shipped_policy_fits_the_shipped_launch_file() {
-    let setting = Setting::load(&root().join("launch/widowx_kitchen.toml")).unwrap();
+    let setting = KitchenSetting::load(&root().join("launch/widowx_kitchen.toml")).unwrap();
     let checkpoint = Checkpoint::load(&shipped()).unwrap();
-    for task in &setting.launch.protocol.tasks {
-        let policy = &setting.launch.policy;
-        checkpoint.check(&shipped(), "widowx", policy.rate_hz, &policy.bounds, setting.image_size(), task).unwrap();
+    for task in &setting.protocol.tasks {
+        let policy = &setting.station.launch.policy;
+        checkpoint
+            .check(&shipped(), "widowx", policy.rate_hz, &policy.bounds, setting.station.image_size(), task)
+            .unwrap();
         VisualPolicy::load(&shipped(), task, Arc::new(SystemClock::new())).unwrap();
     }
 }

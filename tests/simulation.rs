@@ -5,17 +5,19 @@ use std::sync::Arc;
 
 use mujoco_rs::prelude::*;
 use nalgebra::{Matrix3, Rotation3, Vector3};
-use visuomotor::cli::setting::{SetUp, Setting};
+use visuomotor::cli::kitchen::KitchenSetting;
+use visuomotor::cli::set_up::SetUp;
 use visuomotor::episode::{EpisodeStart, Judge, Outcome};
 use visuomotor::runtime::{EpisodeRequest, StopFlag, Timing, run_episode};
-use visuomotor::simulation::{Demonstrator, Disturbance, Kitchen};
+use visuomotor::scripted::{Demonstrator, Disturbance};
+use visuomotor::simulation::Kitchen;
 use visuomotor::time::ManualClock;
 
-fn setting() -> Setting {
-    Setting::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("launch/widowx_kitchen.toml")).unwrap()
+fn setting() -> KitchenSetting {
+    KitchenSetting::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("launch/widowx_kitchen.toml")).unwrap()
 }
 
-fn set_up(setting: &Setting, task: &str, at: [f64; 2]) -> SetUp {
+fn set_up(setting: &KitchenSetting, task: &str, at: [f64; 2]) -> SetUp {
     let task = setting.scene.task(&setting.scene_file, task).unwrap().clone();
     SetUp {
         object: task.object.clone(),
@@ -30,13 +32,13 @@ fn set_up(setting: &Setting, task: &str, at: [f64; 2]) -> SetUp {
 }
 
 /// Runs the expert, given `assignment_of`'s object where `set_up` says plus `lie`.
-fn run(setting: &Setting, set_up: &SetUp, lie: [f64; 2]) -> (Outcome, f64) {
+fn run(setting: &KitchenSetting, set_up: &SetUp, lie: [f64; 2]) -> (Outcome, f64) {
     let prepared = setting.prepare(set_up).unwrap();
-    let (mut station, mut judge) = setting.station(set_up, &prepared).unwrap();
+    let (mut station, mut judge) = setting.running(set_up, &prepared).unwrap();
     let mut assignment = prepared.assignment;
     assignment.grasp[0] += lie[0];
     assignment.grasp[1] += lie[1];
-    let mut expert = Demonstrator::new(assignment, setting.launch.policy.bounds, Disturbance::NONE, 1);
+    let mut expert = Demonstrator::new(assignment, setting.station.launch.policy.bounds, Disturbance::NONE, 1);
     let clock = ManualClock::new();
     let report = run_episode(
         &mut station,
@@ -53,11 +55,11 @@ fn run(setting: &Setting, set_up: &SetUp, lie: [f64; 2]) -> (Outcome, f64) {
     (report.outcome, report.seconds)
 }
 
-fn start(setting: &Setting, set_up: &SetUp) -> EpisodeStart {
+fn start(setting: &KitchenSetting, set_up: &SetUp) -> EpisodeStart {
     setting.episode_start("test", set_up, "expert")
 }
 
-fn bare_kitchen(setting: &Setting) -> Kitchen {
+fn bare_kitchen(setting: &KitchenSetting) -> Kitchen {
     setting.prepare(&set_up(setting, "knife_in_pot", [0.28, 0.07])).unwrap().kitchen
 }
 
@@ -70,6 +72,7 @@ fn forward_kinematics_and_jacobian_agree_with_mujoco() {
     let addresses = kitchen.joint_addresses();
     for halton in 1..=200u64 {
         let q: Vec<f64> = setting
+            .station
             .robot
             .joint
             .iter()
@@ -80,7 +83,7 @@ fn forward_kinematics_and_jacobian_agree_with_mujoco() {
             data.qpos_mut()[*position] = *value;
         }
         data.forward();
-        let pose = setting.chain.forward(&q);
+        let pose = setting.station.chain.forward(&q);
         let expected = data.site_xpos()[site];
         let off = (pose.translation.vector - Vector3::from(expected)).norm();
         assert!(off < 1e-9, "position differs by {off:e} m at {q:?}");
@@ -91,7 +94,7 @@ fn forward_kinematics_and_jacobian_agree_with_mujoco() {
         assert!(chord < 1e-9, "orientation differs by {turn:e} rad at {q:?}");
         let (linear, angular) = data.jac_site(true, true, site);
         let columns = linear.len() / 3;
-        let jacobian = setting.chain.jacobian(&q);
+        let jacobian = setting.station.chain.jacobian(&q);
         for (joint, (_, dof)) in addresses.iter().enumerate() {
             for row in 0..3 {
                 let off = (jacobian[(row, joint)] - linear[row * columns + dof]).abs();
@@ -116,7 +119,7 @@ fn radical_inverse(mut n: u64, base: u64) -> f64 {
 #[test]
 fn the_expert_does_every_task_from_every_corner() {
     let setting = setting();
-    for task in &setting.launch.protocol.tasks {
+    for task in &setting.protocol.tasks {
         for corner in &setting.scene.start {
             let (outcome, seconds) = run(&setting, &set_up(&setting, task, corner.at), [0.0, 0.0]);
             assert!(outcome.is_success(), "{task} from {}: {outcome:?} after {seconds} s", corner.name);
@@ -137,10 +140,10 @@ fn a_demonstrator_that_is_told_the_wrong_place_fails() {
 #[test]
 fn an_untouched_scene_is_no_success() {
     let setting = setting();
-    for task in &setting.launch.protocol.tasks {
+    for task in &setting.protocol.tasks {
         let set_up = set_up(&setting, task, [0.28, 0.07]);
         let prepared = setting.prepare(&set_up).unwrap();
-        let (_station, mut judge) = setting.station(&set_up, &prepared).unwrap();
+        let (_station, mut judge) = setting.running(&set_up, &prepared).unwrap();
         for _ in 0..5 {
             assert_eq!(judge.judge(Default::default()), None, "{task}");
         }
@@ -151,10 +154,10 @@ fn an_untouched_scene_is_no_success() {
 #[test]
 fn an_object_that_starts_at_its_goal_was_not_lifted_and_does_not_count() {
     let setting = setting();
-    for task in &setting.launch.protocol.tasks {
+    for task in &setting.protocol.tasks {
         let set_up = set_up(&setting, task, [0.28, 0.07]);
         let goal = setting.prepare_goal(&set_up).unwrap();
-        let (_station, mut judge) = setting.station(&set_up, &goal).unwrap();
+        let (_station, mut judge) = setting.running(&set_up, &goal).unwrap();
         for _ in 0..5 {
             assert_eq!(judge.judge(Default::default()), None, "{task}");
         }
@@ -164,16 +167,16 @@ fn an_object_that_starts_at_its_goal_was_not_lifted_and_does_not_count() {
 #[test]
 fn the_same_set_up_gives_the_same_picture_and_varied_ones_differ() {
     let mut setting = setting();
-    let picture = |setting: &Setting, seed: u64| {
+    let picture = |setting: &KitchenSetting, seed: u64| {
         let set_up = SetUp { seed, ..set_up(setting, "cucumber_in_pot", [0.28, 0.07]) };
         let prepared = setting.prepare(&set_up).unwrap();
-        let (mut station, _) = setting.station(&set_up, &prepared).unwrap();
+        let (mut station, _) = setting.running(&set_up, &prepared).unwrap();
         station.cameras[0].0.newest(Default::default()).unwrap()
     };
     let (a, b) = (picture(&setting, 1), picture(&setting, 2));
     assert_eq!((a.width, a.height), (640, 480));
     assert_eq!(a.pixels, b.pixels);
-    setting.launch.scene.vary_appearance = true;
+    setting.place.vary_appearance = true;
     assert_ne!(picture(&setting, 1).pixels, picture(&setting, 2).pixels);
     assert_eq!(picture(&setting, 1).pixels, picture(&setting, 1).pixels);
 }
@@ -183,10 +186,10 @@ fn the_same_set_up_gives_the_same_picture_and_varied_ones_differ() {
 fn a_varied_picture_keeps_the_colors_of_the_materials() {
     let mut setting = setting();
     let mut colorfulness = |vary: bool, seed: u64| {
-        setting.launch.scene.vary_appearance = vary;
+        setting.place.vary_appearance = vary;
         let set_up = SetUp { seed, ..set_up(&setting, "sweet_potato_on_plate", [0.28, 0.07]) };
         let prepared = setting.prepare(&set_up).unwrap();
-        let (mut station, _) = setting.station(&set_up, &prepared).unwrap();
+        let (mut station, _) = setting.running(&set_up, &prepared).unwrap();
         let image = station.cameras[0].0.newest(Default::default()).unwrap();
         // Pixels whose channels lie far apart: the reds and yellows of the kitchen. Gray tinted by 12 % stays below 40.
         let strong = |p: &&[u8]| {

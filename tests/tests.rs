@@ -51,6 +51,9 @@ mod pretraining;
 mod program;
 /// Episodes on disk: round trip, cuts, an independent reader.
 mod recording;
+/// `visuomotor run`: refusals, the simulator, an emulated arm, a dry run.
+#[cfg(feature = "mujoco")]
+mod run;
 /// ROS 2 on loopback: our nodes, an emulated controller, an independent peer.
 #[cfg(feature = "ros2")]
 mod ros2;

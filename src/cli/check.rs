@@ -37,7 +37,7 @@ pub fn check(arguments: &CheckArguments) -> anyhow::Result<u8> {
             report
         }
         Err(error) => {
-            complain!("error: {error:#}");
+            complain!("error: {}", super::told(&error));
             return Ok(3);
         }
     };

@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::entrant::Entrant;
 use super::evaluate::{TrialArguments, told};
-use super::setting::Setting;
+use super::kitchen::KitchenSetting;
 use super::trial::Runner;
 use crate::evaluation::comparison::{COMPARISON_PAGE, Contest, compare as run_trials, letters};
 use crate::evaluation::{ComparisonReport, EvaluationOptions, Progress, TrialPlan, TrialRun, TrialRunner};
@@ -33,12 +33,12 @@ pub fn compare(arguments: &CompareArguments) -> anyhow::Result<u8> {
     let trial = &arguments.trial;
     let (mut setting, scenario) = trial.setting()?;
     // Who decides is given per policy; the launch file's choice must not change what is compared.
-    setting.launch.policy.source = "compared".into();
+    setting.station.launch.policy.source = "compared".into();
     let stop = StopFlag::on_signals()?;
     let mut names = BTreeMap::new();
     let mut entrants = Vec::new();
     for source in &arguments.policy {
-        let entrant = Entrant::open(&setting, source)?;
+        let entrant = Entrant::open(&setting.station, &setting.protocol.tasks, source)?;
         if let Some(other) = names.insert(entrant.name.clone(), source) {
             anyhow::bail!(
                 "--policy: {other} and {source} are both called `{}`; give one of them another `name` in its policy.toml",
@@ -85,7 +85,7 @@ pub(super) struct Turns {
 
 impl Turns {
     /// In the simulator of this process, unless another link is given.
-    pub fn new(setting: Setting, entrants: Vec<Entrant>, stop: &StopFlag) -> anyhow::Result<Self> {
+    pub fn new(setting: KitchenSetting, entrants: Vec<Entrant>, stop: &StopFlag) -> anyhow::Result<Self> {
         let shown = entrants.iter().map(|entrant| format!("{}  ", entrant.shown)).collect();
         let mut entrants = entrants.into_iter();
         let first = entrants.next().context("no policy")?;

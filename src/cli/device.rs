@@ -5,7 +5,7 @@ use std::sync::Arc;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::live::Live;
-use super::setting::Setting;
+use super::station::StationSetting;
 use crate::config::DeviceKind;
 use crate::operator::Operator;
 use crate::teleop::{Keyboard, TeleopDevice, UdpTwist, connect_quest, open_gamepad, open_spacemouse};
@@ -20,7 +20,7 @@ pub fn kinds() -> impl TypedValueParser<Value = DeviceKind> {
 /// The device; `None` for the script, which is made anew for each scene. Where the terminal does not drive it still has
 /// the buttons, if there is one.
 pub fn open(
-    setting: &Setting,
+    setting: &StationSetting,
     operator: &Operator,
     live: &Live,
     clock: &Arc<dyn Clock>,
@@ -71,18 +71,22 @@ impl TeleopDevice for WithButtons {
 }
 
 #[cfg(feature = "ros2")]
-fn ros2(setting: &Setting) -> anyhow::Result<Box<dyn TeleopDevice>> {
+fn ros2(setting: &StationSetting) -> anyhow::Result<Box<dyn TeleopDevice>> {
     let settings = super::link::ros_settings("visuomotor_teleop")?;
     Ok(Box::new(crate::teleop::RosTwist::open(settings, &setting.launch.teleop)?))
 }
 
 #[cfg(not(feature = "ros2"))]
-fn ros2(_setting: &Setting) -> anyhow::Result<Box<dyn TeleopDevice>> {
+fn ros2(_setting: &StationSetting) -> anyhow::Result<Box<dyn TeleopDevice>> {
     anyhow::bail!("device ros2: this program was built without the feature `ros2`")
 }
 
 #[cfg(feature = "dynamixel")]
-fn leader(setting: &Setting, operator: &Operator, clock: Arc<dyn Clock>) -> anyhow::Result<Box<dyn TeleopDevice>> {
+fn leader(
+    setting: &StationSetting,
+    operator: &Operator,
+    clock: Arc<dyn Clock>,
+) -> anyhow::Result<Box<dyn TeleopDevice>> {
     use crate::teleop::{DeviceError, Leader};
     use crate::transport::{BAUD, SerialLink};
     anyhow::ensure!(
@@ -102,6 +106,10 @@ fn leader(setting: &Setting, operator: &Operator, clock: Arc<dyn Clock>) -> anyh
 }
 
 #[cfg(not(feature = "dynamixel"))]
-fn leader(_setting: &Setting, _operator: &Operator, _clock: Arc<dyn Clock>) -> anyhow::Result<Box<dyn TeleopDevice>> {
+fn leader(
+    _setting: &StationSetting,
+    _operator: &Operator,
+    _clock: Arc<dyn Clock>,
+) -> anyhow::Result<Box<dyn TeleopDevice>> {
     anyhow::bail!("device leader: this program was built without the feature `dynamixel`")
 }

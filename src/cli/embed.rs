@@ -8,16 +8,13 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, bail};
 use clap::Args;
 use serde_json::json;
 
+use super::image_file::read_image;
 use crate::encoder::{Encoder, EncoderKind};
-use crate::observation::Image;
-use crate::recording::{jpeg, png};
-use crate::time::Timestamp;
 use crate::training::diagnostics::rising_share;
-use crate::untrusted;
 
 /// Images encoded at once: bounds the memory.
 const BATCH: usize = 8;
@@ -122,22 +119,6 @@ fn order(file: &Path) -> (String, u64, PathBuf) {
     let stem = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let text = stem.trim_end_matches(|c: char| c.is_ascii_digit());
     (text.to_string(), stem[text.len()..].parse().unwrap_or(0), file.to_path_buf())
-}
-
-/// Reads a JPEG or PNG file as RGB; the kind is found from the content, not the name.
-fn read_image(file: &Path) -> anyhow::Result<Image> {
-    let bytes = untrusted::read(file, untrusted::LARGEST_PICTURE)
-        .with_context(|| format!("{}: cannot be read; check the path and the permissions", file.display()))?;
-    let (width, height, pixels) = if bytes.starts_with(&[0xff, 0xd8]) {
-        jpeg::decode(&bytes, false)
-    } else if bytes.starts_with(b"\x89PNG") {
-        png::decode(&bytes)
-    } else {
-        bail!("{}: neither a JPEG nor a PNG file; convert it to one of them", file.display());
-    }
-    .map_err(|found| anyhow!("{}: {found}; make it again, or leave it out", file.display()))?;
-    let camera = file.display().to_string().into();
-    Ok(Image { camera, width, height, pixels: pixels.into(), captured_at: Timestamp::ZERO, sequence: 0 })
 }
 
 /// The distances as a curve over the image number, an SVG image. The right axis counts in first distances.

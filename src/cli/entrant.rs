@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
-use super::setting::Setting;
+use super::station::StationSetting;
 use crate::recording::{WriterOptions, require_room};
 #[cfg(feature = "torch")]
 use crate::time::SystemClock;
@@ -29,8 +29,8 @@ pub(super) struct Entrant {
 }
 
 impl Entrant {
-    /// Opens `source`: `expert`, `random`, or a policy's folder, which is refused if it does not fit.
-    pub fn open(setting: &Setting, source: &str) -> anyhow::Result<Self> {
+    /// Opens `source`: `expert`, `random`, or a policy's folder, which is refused if it does not fit the station and these tasks.
+    pub fn open(setting: &StationSetting, tasks: &[String], source: &str) -> anyhow::Result<Self> {
         let mut entrant = Self {
             name: source.to_string(),
             weights_digest: String::new(),
@@ -40,7 +40,7 @@ impl Entrant {
             critic: false,
         };
         if !matches!(source, "expert" | "random") {
-            entrant.open_policy(setting, source)?;
+            entrant.open_policy(setting, tasks, source)?;
             entrant.shown.clone_from(&entrant.name);
         }
         Ok(entrant)
@@ -58,15 +58,15 @@ impl Entrant {
     }
 
     #[cfg(feature = "torch")]
-    fn open_policy(&mut self, setting: &Setting, source: &str) -> anyhow::Result<()> {
+    fn open_policy(&mut self, setting: &StationSetting, tasks: &[String], source: &str) -> anyhow::Result<()> {
         use crate::policy::{Checkpoint, VisualPolicy};
         let folder = setting.root.join(source);
         let checkpoint = Checkpoint::load(&folder)?;
-        let launch = &setting.launch;
-        let robot = &setting.robot.robot.name;
-        for task in &launch.protocol.tasks {
-            let camera = setting.image_size();
-            checkpoint.check(&folder, robot, launch.policy.rate_hz, &launch.policy.bounds, camera, task)?;
+        let (policy, robot) = (&setting.launch.policy, &setting.robot.robot.name);
+        for task in tasks {
+            checkpoint.check(&folder, robot, policy.rate_hz, &policy.bounds, setting.image_size(), task)?;
+        }
+        if let Some(task) = tasks.first() {
             // Weights that do not fit the network, or are not finite, are found here.
             VisualPolicy::load(&folder, task, Arc::new(SystemClock::new()))?;
         }
@@ -84,7 +84,7 @@ impl Entrant {
     }
 
     #[cfg(not(feature = "torch"))]
-    fn open_policy(&mut self, _setting: &Setting, source: &str) -> anyhow::Result<()> {
+    fn open_policy(&mut self, _setting: &StationSetting, _tasks: &[String], source: &str) -> anyhow::Result<()> {
         anyhow::bail!("{source}: this program was built without libtorch; use expert or random, or build with it")
     }
 

@@ -6,10 +6,10 @@ use clap::{Args, ValueEnum};
 
 use super::consent::ConsentArguments;
 use super::entrant::Entrant;
+use super::kitchen::KitchenSetting;
 use super::link::LinkArguments;
 use super::live::PageArguments;
 use super::realtime;
-use super::setting::Setting;
 use super::trial::Runner;
 use crate::config::{ClockKind, digest};
 use crate::evaluation::{
@@ -39,7 +39,7 @@ pub struct TrialArguments {
     #[arg(long)]
     pub task: Option<String>,
     /// Only the first so many trials of each task
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     pub trials: Option<u32>,
     /// Do not show the policy's name, so that whoever judges does not know it
     #[arg(long)]
@@ -63,25 +63,25 @@ pub enum ClockName {
 
 impl TrialArguments {
     /// The launch file with what the command line says instead, and the scenario.
-    pub(super) fn setting(&self) -> anyhow::Result<(Setting, Scenario)> {
-        let mut setting = Setting::load(&self.launch)?;
-        self.link.apply(&mut setting.launch);
+    pub(super) fn setting(&self) -> anyhow::Result<(KitchenSetting, Scenario)> {
+        let mut setting = KitchenSetting::load(&self.launch)?;
+        self.link.apply(&mut setting.station.launch);
         if let Some(clock) = self.clock {
-            setting.launch.clock = match clock {
+            setting.station.launch.clock = match clock {
                 ClockName::Lockstep => ClockKind::Lockstep,
                 ClockName::Wall => ClockKind::Wall,
             };
         }
         if let Some(task) = &self.task {
-            setting.launch.protocol.tasks = vec![setting.scene.task(&setting.scene_file, task)?.name.clone()];
+            setting.protocol.tasks = vec![setting.scene.task(&setting.scene_file, task)?.name.clone()];
         }
         let scenario = Scenario::try_from(self.scenario).map_err(|e| anyhow::anyhow!("--scenario: {e}"))?;
         Ok((setting, scenario))
     }
 
     /// The trials to run.
-    pub(super) fn plans(&self, setting: &Setting, scenario: Scenario) -> anyhow::Result<Vec<TrialPlan>> {
-        let mut plans = plans(&setting.scene, scenario, &setting.launch.protocol.tasks, self.seed)?;
+    pub(super) fn plans(&self, setting: &KitchenSetting, scenario: Scenario) -> anyhow::Result<Vec<TrialPlan>> {
+        let mut plans = plans(&setting.scene, scenario, &setting.protocol.tasks, self.seed)?;
         if let Some(most) = self.trials {
             plans.retain(|plan| plan.trial <= most);
         }
@@ -89,14 +89,14 @@ impl TrialArguments {
     }
 
     /// What the report of `entrant` says it was run with.
-    pub(super) fn options(&self, setting: &Setting, scenario: Scenario, entrant: &Entrant) -> EvaluationOptions {
+    pub(super) fn options(&self, setting: &KitchenSetting, scenario: Scenario, entrant: &Entrant) -> EvaluationOptions {
         evaluation_options(setting, scenario, self.seed, entrant)
     }
 }
 
 /// What the report of `entrant` says it was run with.
 pub(super) fn evaluation_options(
-    setting: &Setting,
+    setting: &KitchenSetting,
     scenario: Scenario,
     seed: u64,
     entrant: &Entrant,
@@ -106,10 +106,10 @@ pub(super) fn evaluation_options(
         scenario,
         seed,
         policy: entrant.name.clone(),
-        settings: setting.launch.to_toml(),
-        settings_digest: setting.launch.digest(),
+        settings: setting.settings().to_toml(),
+        settings_digest: setting.settings().digest(),
         weights_digest: entrant.weights_digest.clone(),
-        revision: revision(&setting.root),
+        revision: revision(&setting.station.root),
         command: std::env::args().collect::<Vec<_>>().join(" "),
         machine: Machine { realtime: told_of(setting), ..Machine::this() },
         controls: Vec::new(),
@@ -117,11 +117,11 @@ pub(super) fn evaluation_options(
 }
 
 /// What the operating system granted the control loop, one line per wish; nothing is asked for in lockstep.
-fn told_of(setting: &Setting) -> Vec<String> {
-    if setting.launch.clock == ClockKind::Lockstep {
+fn told_of(setting: &KitchenSetting) -> Vec<String> {
+    if setting.station.launch.clock == ClockKind::Lockstep {
         return Vec::new();
     }
-    realtime::granted(&setting.launch).iter().map(ToString::to_string).collect()
+    realtime::granted(&setting.station.launch).iter().map(ToString::to_string).collect()
 }
 
 /// Arguments of `visuomotor evaluate`.
@@ -148,13 +148,13 @@ pub fn evaluate(arguments: &EvaluateArguments) -> anyhow::Result<u8> {
     let trial = &arguments.trial;
     let (mut setting, scenario) = trial.setting()?;
     if let Some(policy) = &arguments.policy {
-        setting.launch.policy.source = policy.clone();
+        setting.station.launch.policy.source = policy.clone();
     }
     let stop = StopFlag::on_signals()?;
-    let source = setting.launch.policy.source.clone();
+    let source = setting.station.launch.policy.source.clone();
     let mut controls = arguments.control.iter().map(|file| Control::load(file)).collect::<Result<Vec<_>, _>>()?;
     // A policy that does not fit is refused before the control rows cost anyone's time.
-    let mut entrant = Entrant::open(&setting, &source)?.keep_in(&trial.out)?;
+    let mut entrant = Entrant::open(&setting.station, &setting.protocol.tasks, &source)?.keep_in(&trial.out)?;
     if trial.blind {
         // The same policy has the same name in every run, and the name does not give it away.
         entrant.shown = format!("policy {}", &digest(entrant.name.as_bytes())[..4]);
@@ -162,13 +162,15 @@ pub fn evaluate(arguments: &EvaluateArguments) -> anyhow::Result<u8> {
     let mut runner = Runner::new(setting, entrant, stop.clone());
     runner.connect(&trial.page, &trial.link, trial.consent, Some(trial.out.join("episodes")))?;
     let is_control = matches!(source.as_str(), "expert" | "random");
-    if !is_control && !arguments.without_controls && runner.setting.launch.clock == ClockKind::Lockstep {
+    if !is_control && !arguments.without_controls && runner.setting.station.launch.clock == ClockKind::Lockstep {
         for name in ["expert", "random"] {
             if controls.iter().all(|c| c.policy != name) && !stop.is_raised() {
-                let mut setting = Setting::load(&trial.launch)?;
-                setting.launch = runner.setting.launch.clone();
-                setting.launch.policy.source = name.into();
-                let entrant = Entrant::open(&setting, name)?.keep_in(&trial.out.join("controls").join(name))?;
+                let mut setting = KitchenSetting::load(&trial.launch)?;
+                setting.station.launch = runner.setting.station.launch.clone();
+                setting.protocol = runner.setting.protocol.clone();
+                setting.station.launch.policy.source = name.into();
+                let entrant = Entrant::open(&setting.station, &setting.protocol.tasks, name)?
+                    .keep_in(&trial.out.join("controls").join(name))?;
                 let mut control = Runner::new(setting, entrant, stop.clone());
                 let report = score(trial, scenario, &mut control, Vec::new(), &stop)?;
                 if report.complete {

@@ -3,8 +3,9 @@
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::cli::setting::{SetUp, Setting};
-use crate::config::{ConfigError, ContainerPlace, Counter, Object, Rule, Task};
+use super::kitchen::KitchenSetting;
+use super::set_up::SetUp;
+use crate::config::{ConfigError, ContainerPlace, Counter, Object, Rule, Task, digest};
 
 /// Largest displacement of a container from where it was drawn \[m\].
 const WOBBLE: f64 = 0.018;
@@ -13,9 +14,14 @@ const GAP: f64 = 0.035;
 /// Draws before a counter counts as too small.
 const DRAWS: usize = 4000;
 
+/// A seed from words.
+pub fn derived_seed(words: &str) -> u64 {
+    u64::from_str_radix(&digest(words.as_bytes())[..16], 16).unwrap_or_default()
+}
+
 /// Draws a set-up for a demonstration: object, gripper, container and clutter anywhere the protocol's trials may have
 /// them and a little beyond, or anywhere on the scene's `counter` where it names one.
-pub(in crate::cli) fn draw(setting: &Setting, task: &Task, seed: u64) -> SetUp {
+pub fn draw(setting: &KitchenSetting, task: &Task, seed: u64) -> SetUp {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut uniform = |low: f64, high: f64| rng.random_range(low..=high);
     let starts = &setting.scene.start;
@@ -70,7 +76,8 @@ pub(in crate::cli) fn draw(setting: &Setting, task: &Task, seed: u64) -> SetUp {
 }
 
 /// Refuses tasks whose things do not fit on the scene's counter.
-pub(super) fn check(setting: &Setting, tasks: &[String]) -> anyhow::Result<()> {
+#[cfg(feature = "mujoco")]
+pub fn check(setting: &KitchenSetting, tasks: &[String]) -> anyhow::Result<()> {
     let Some(counter) = &setting.scene.counter else { return Ok(()) };
     for task in setting.scene.task.iter().filter(|task| tasks.contains(&task.name)) {
         if places(setting, task, counter, 0).is_none() {
@@ -90,7 +97,7 @@ struct Places {
 }
 
 /// Draws places anywhere on a counter, nothing over its edge or too close to another; none where nothing fits.
-fn places(setting: &Setting, task: &Task, counter: &Counter, seed: u64) -> Option<Places> {
+fn places(setting: &KitchenSetting, task: &Task, counter: &Counter, seed: u64) -> Option<Places> {
     let half = |object: &Object| object.length.max(object.width) / 2.0;
     let object = half(setting.objects.get(&task.object)?);
     let container = half(setting.objects.get(&task.container)?);
@@ -116,8 +123,8 @@ mod tests {
 
     use super::*;
 
-    fn setting(launch: &str) -> Setting {
-        Setting::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join(launch)).unwrap()
+    fn setting(launch: &str) -> KitchenSetting {
+        KitchenSetting::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join(launch)).unwrap()
     }
 
     #[test]

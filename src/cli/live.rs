@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::setting::Setting;
+use crate::config::Robot;
 use crate::episode::StepSink;
 use crate::operator::Operator;
 use crate::runtime::Station;
@@ -44,7 +44,7 @@ mod served {
 
     impl PageArguments {
         /// Starts the page if it was asked for; `episodes` is the folder it lists.
-        pub fn start(&self, operator: &Operator, setting: &Setting, episodes: Option<PathBuf>) -> anyhow::Result<Live> {
+        pub fn start(&self, operator: &Operator, robot: &Robot, episodes: Option<PathBuf>) -> anyhow::Result<Live> {
             let Some(address) = self.page else { return Ok(Live { page: None }) };
             let settings = PageSettings { address, episodes, open: self.page_open, ..PageSettings::default() };
             let page = Page::start(settings, operator.clone())?;
@@ -53,7 +53,7 @@ mod served {
                 low: joint.lower,
                 high: joint.upper,
             };
-            page.joint_ranges(setting.robot.joint.iter().map(range).collect());
+            page.joint_ranges(robot.joint.iter().map(range).collect());
             say!("page: {}", page.url());
             let sink = page.sink();
             Ok(Live { page: Some((page, sink)) })
@@ -147,12 +147,7 @@ mod unserved {
 
     impl PageArguments {
         /// Refuses a page that was asked for.
-        pub fn start(
-            &self,
-            _operator: &Operator,
-            _setting: &Setting,
-            _episodes: Option<PathBuf>,
-        ) -> anyhow::Result<Live> {
+        pub fn start(&self, _operator: &Operator, _robot: &Robot, _episodes: Option<PathBuf>) -> anyhow::Result<Live> {
             anyhow::ensure!(self.page.is_none(), "--page: this program was built without the feature `page`");
             Ok(Live)
         }

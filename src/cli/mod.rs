@@ -20,64 +20,55 @@ macro_rules! complain {
     }};
 }
 
-#[cfg(feature = "mujoco")]
 mod approach;
 mod check;
-#[cfg(feature = "mujoco")]
 mod compare;
-#[cfg(feature = "mujoco")]
 mod consent;
 #[cfg(feature = "torch")]
 mod convert;
 #[cfg(feature = "mujoco")]
 mod demonstrate;
+mod device;
+mod distances;
 #[cfg(feature = "torch")]
 mod embed;
-#[cfg(feature = "mujoco")]
 mod entrant;
-#[cfg(feature = "mujoco")]
 mod evaluate;
+#[cfg(feature = "exchange")]
+mod exchange;
 mod exit;
-#[cfg(feature = "mujoco")]
 mod granted;
-#[cfg(feature = "mujoco")]
-mod device;
-#[cfg(feature = "mujoco")]
-mod distances;
+#[cfg(feature = "ros2")]
+mod guard;
+#[cfg(feature = "torch")]
+mod image_file;
+pub mod kitchen;
+mod layout;
 pub mod link;
-#[cfg(feature = "mujoco")]
 mod live;
 #[cfg(all(feature = "mujoco", feature = "torch"))]
 mod pipeline;
-#[cfg(feature = "exchange")]
-mod exchange;
 mod realtime;
-#[cfg(feature = "ros2")]
-mod guard;
+mod record;
 mod recordings;
 mod recover;
-#[cfg(feature = "mujoco")]
 mod replay;
-#[cfg(feature = "mujoco")]
 mod rig;
-#[cfg(feature = "mujoco")]
+mod run;
 mod scripted;
-#[cfg(feature = "mujoco")]
-pub mod setting;
+pub mod set_up;
 #[cfg(all(feature = "mujoco", feature = "ros2"))]
 mod simulate;
-#[cfg(feature = "mujoco")]
+#[cfg_attr(not(feature = "mujoco"), path = "unsimulated.rs")]
+pub mod simulated;
+mod source;
 mod stage;
 mod standing;
-#[cfg(feature = "mujoco")]
-mod station;
-#[cfg(feature = "mujoco")]
+pub mod station;
 mod teleoperate;
-#[cfg(feature = "mujoco")]
 mod terminal;
 #[cfg(feature = "torch")]
 mod train;
-#[cfg(feature = "mujoco")]
 mod trial;
 #[cfg(feature = "torch")]
 mod values;
@@ -96,6 +87,8 @@ pub struct Arguments {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    /// Drive a station with a policy, from its cameras
+    Run(run::RunArguments),
     /// Tell whether the link to an arm is fit, before anything moves
     Check(check::CheckArguments),
     /// Clear an arm's faults and leave it holding where it is
@@ -113,16 +106,13 @@ enum Command {
     #[cfg(feature = "mujoco")]
     Videos(videos::VideosArguments),
     /// Drive the arm by hand and record demonstrations
-    #[cfg(feature = "mujoco")]
     Teleoperate(teleoperate::TeleoperateArguments),
     /// Score a policy by the protocol's trials
-    #[cfg(feature = "mujoco")]
     Evaluate(evaluate::EvaluateArguments),
     /// From data to scored policies and the table that compares them
     #[cfg(all(feature = "mujoco", feature = "torch"))]
     Pipeline(pipeline::PipelineArguments),
     /// Score several policies in turns on the same trials
-    #[cfg(feature = "mujoco")]
     Compare(compare::CompareArguments),
     /// Print embeddings of images and their distance to a goal image
     #[cfg(feature = "torch")]
@@ -133,7 +123,6 @@ enum Command {
     /// List recorded episodes, finish cut-off ones, exchange them with other programs
     Recordings(recordings::RecordingsArguments),
     /// Run a recorded episode again: in the simulator, on the arm, or through a policy
-    #[cfg(feature = "mujoco")]
     Replay(replay::ReplayArguments),
     /// Train a policy from recorded episodes
     #[cfg(feature = "torch")]
@@ -144,7 +133,6 @@ enum Command {
 }
 
 /// Says whether the arm was seen standing: always when it was not, and after an abnormal end also when it was.
-#[cfg(feature = "mujoco")]
 fn say_hold(report: &crate::runtime::EpisodeReport) {
     match report.hold {
         Some(hold) if !hold.is_confirmed() => tracing::error!("{hold}"),
@@ -169,7 +157,6 @@ fn told(error: &anyhow::Error) -> String {
 }
 
 /// Names a report, if it could be written.
-#[cfg(feature = "mujoco")]
 fn say_where(report: &std::path::Path) {
     if report.exists() {
         say!("report: {}", report.display());
@@ -186,6 +173,7 @@ pub fn run() -> u8 {
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(USUAL_LOG));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Unheard(std::io::stderr())).init();
     let answer = match arguments.command {
+        Command::Run(a) => run::run(&a),
         Command::Check(a) => check::check(&a),
         Command::Recover(a) => recover::recover(&a),
         #[cfg(all(feature = "mujoco", feature = "ros2"))]
@@ -196,20 +184,16 @@ pub fn run() -> u8 {
         Command::Demonstrate(a) => demonstrate::demonstrate(&a),
         #[cfg(feature = "mujoco")]
         Command::Videos(a) => videos::videos(&a),
-        #[cfg(feature = "mujoco")]
         Command::Teleoperate(a) => teleoperate::teleoperate(&a),
-        #[cfg(feature = "mujoco")]
         Command::Evaluate(a) => evaluate::evaluate(&a),
         #[cfg(all(feature = "mujoco", feature = "torch"))]
         Command::Pipeline(a) => pipeline::pipeline(&a),
-        #[cfg(feature = "mujoco")]
         Command::Compare(a) => compare::compare(&a),
         #[cfg(feature = "torch")]
         Command::Embed(a) => embed::embed(&a).map(|_| 0),
         #[cfg(feature = "torch")]
         Command::Convert(a) => convert::convert(&a).map(|_| 0),
         Command::Recordings(a) => recordings::recordings(&a),
-        #[cfg(feature = "mujoco")]
         Command::Replay(a) => replay::replay(&a),
         #[cfg(feature = "torch")]
         Command::Train(a) => train::train(&a),

@@ -44,7 +44,7 @@ pub fn recover(arguments: &RecoverArguments) -> anyhow::Result<u8> {
             Ok(0)
         }
         Err(error) => {
-            eprintln!("error: {error:#}");
+            complain!("error: {}", super::told(&error));
             Ok(3)
         }
     }

@@ -8,10 +8,11 @@ use anyhow::Context;
 use clap::Args;
 
 use super::consent::ConsentArguments;
-use super::demonstrate::draw;
+use super::kitchen::KitchenSetting;
+use super::layout::draw;
 use super::link::LinkArguments;
 use super::rig::{Rig, Watch};
-use super::setting::{SetUp, Setting};
+use super::set_up::SetUp;
 use super::stage::{Person, Stage, StageJudge};
 use crate::action::{ActionError, ActionSource, Decision};
 use crate::config::DriverKind;
@@ -54,9 +55,9 @@ pub fn replay(arguments: &ReplayArguments) -> anyhow::Result<u8> {
         say!("{}: {lost}", recorded.path.display());
     }
     anyhow::ensure!(!recorded.steps.is_empty(), "{}: it has no steps to replay", recorded.path.display());
-    let mut setting = Setting::load(&arguments.launch)?;
-    arguments.link.apply(&mut setting.launch);
-    let name = &setting.robot.robot.name;
+    let mut setting = KitchenSetting::load(&arguments.launch)?;
+    arguments.link.apply(&mut setting.station.launch);
+    let name = &setting.station.robot.robot.name;
     anyhow::ensure!(
         recorded.start.robot == *name,
         "{}: recorded on {}, but {} is for {name}; give the launch file of that arm (--launch)",
@@ -141,23 +142,24 @@ impl<J: Judge> Judge for UntilOver<J> {
     }
 }
 
-fn open_loop(recorded: &RecordedEpisode, setting: &Setting, arguments: &ReplayArguments) -> anyhow::Result<u8> {
+fn open_loop(recorded: &RecordedEpisode, setting: &KitchenSetting, arguments: &ReplayArguments) -> anyhow::Result<u8> {
     let set_up = set_up(recorded, setting)?;
     let stop = StopFlag::on_signals()?;
     let mut course = Course::default();
-    let report = if setting.launch.driver == DriverKind::Mujoco {
+    let report = if setting.station.launch.driver == DriverKind::Mujoco {
         let joints = recorded.steps[0].proprioception.joint_positions;
         let prepared = setting.prepare_around(&set_up, joints)?;
-        let (mut station, rule) = setting.station(&set_up, &prepared)?;
+        let (mut station, rule) = setting.running(&set_up, &prepared)?;
         let (clock, stopwatch) = (ManualClock::new(), ManualClock::new());
         let timing = Timing::Lockstep { clock: &clock, stopwatch: &stopwatch };
         again(recorded, setting, &set_up, (&mut station, rule), &mut course, &stop, timing)
     } else {
         let person = || Box::new(Person::at_the_terminal(stop.clone())) as Box<dyn Stage>;
-        let watch = Watch { person, watched: std::io::stdin().is_terminal(), allowed: arguments.consent };
-        let mut rig = Rig::connect(setting, &arguments.link, Arc::new(SystemClock::new()), watch)?;
+        let watch =
+            Watch { person, watched: std::io::stdin().is_terminal(), allowed: arguments.consent, dry_run: false };
+        let mut rig = Rig::connect(&setting.station, &arguments.link, Arc::new(SystemClock::new()), watch)?;
         say!("when it stands at its start, the arm repeats {} recorded actions", recorded.steps.len());
-        rig.set_up(setting, &set_up, &stop)?;
+        rig.set_up(setting.start_joints(set_up.start)?, &set_up, &stop)?;
         let (clock, options) = (rig.clock.clone(), rig.options);
         let timing = Timing::Wall { clock: &clock, options: &options };
         let judge = StageJudge(rig.stage.as_mut());
@@ -193,7 +195,7 @@ fn open_loop(recorded: &RecordedEpisode, setting: &Setting, arguments: &ReplayAr
 
 fn again(
     recorded: &RecordedEpisode,
-    setting: &Setting,
+    setting: &KitchenSetting,
     set_up: &SetUp,
     (station, judge): (&mut Station, impl Judge),
     course: &mut Course,
@@ -216,7 +218,7 @@ fn again(
 }
 
 /// How the scene was laid: as recorded, else as the seed has it.
-fn set_up(recorded: &RecordedEpisode, setting: &Setting) -> anyhow::Result<SetUp> {
+fn set_up(recorded: &RecordedEpisode, setting: &KitchenSetting) -> anyhow::Result<SetUp> {
     let file = recorded.attachments.iter().find(|file| file.name == SetUp::FILE);
     if let Some(file) = file {
         return serde_json::from_slice(&file.data)

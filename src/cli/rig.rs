@@ -14,19 +14,20 @@ use super::consent::{Consent, ConsentArguments, Said, attachment};
 use super::granted;
 use super::link::LinkArguments;
 use super::realtime::{self, wall_options};
-use super::setting::{SetUp, Setting};
+use super::set_up::SetUp;
 use super::stage::{Laid, Remote, Stage, default_socket};
 use super::standing::{activate, recover, what_recovery_does};
+use super::station::StationSetting;
 use crate::action::ControlMode;
-use crate::driver::DriverError;
+use crate::driver::{ArmDriver, DriverError, Undriven};
 use crate::observation::JointVector;
 use crate::recording::Attachment;
 use crate::runtime::{Granted, Posture, RuntimeError, Station, StopFlag, Timing, WallOptions, go_to};
-use crate::simulation::Assignment;
+use crate::scripted::Assignment;
 use crate::time::{Clock, SystemClock};
 
-/// How long a first image is waited for after the scene was laid \[s\].
-const FIRST_PICTURE: f64 = 5.0;
+/// How long a first image is waited for \[s\].
+const FIRST_IMAGE: f64 = 5.0;
 /// Faults in a row on the way to a start after which it is given up.
 const MOST_FAULTS: usize = 3;
 
@@ -69,18 +70,20 @@ pub struct Watch<F> {
     pub watched: bool,
     /// What was allowed on the command line.
     pub allowed: ConsentArguments,
+    /// Is the arm only to be read?
+    pub dry_run: bool,
 }
 
 impl Rig {
     /// Connects arm and camera as the launch file says, activates the arm where it stands.
     pub fn connect<F: Fn() -> Box<dyn Stage>>(
-        setting: &Setting,
+        setting: &StationSetting,
         link: &LinkArguments,
         clock: Arc<SystemClock>,
         watch: Watch<F>,
     ) -> anyhow::Result<Self> {
         let (launch, robot) = (&setting.launch, &setting.robot);
-        let Watch { person, watched, allowed } = watch;
+        let Watch { person, watched, allowed, dry_run } = watch;
         let default = default_socket(&robot.robot.name);
         let socket = match link.stage.as_deref() {
             Some("person") => None,
@@ -98,8 +101,12 @@ impl Rig {
              somebody beside it says so; leave it out",
             robot.robot.name
         );
-        let mut arm = super::link::connect(launch, robot, &clock)?;
-        let camera = super::link::camera(launch, &setting.camera, &clock)?;
+        let mut arm: Box<dyn ArmDriver> = if dry_run {
+            Box::new(Undriven::new(super::link::connect_to_watch(launch, robot, &clock)?))
+        } else {
+            super::link::connect(launch, robot, &clock)?
+        };
+        let cameras = super::link::cameras(launch, &setting.cameras, &clock)?;
         let mode = launch.control.law.mode();
         activate(&mut *arm, clock.now(), mode)
             .context("an arm that failed is let recover by `visuomotor recover`, with the same link")?;
@@ -116,7 +123,7 @@ impl Rig {
             granted: realtime::granted(launch),
             failed: None,
             consents: Vec::new(),
-            station: setting.station_of(arm, camera)?,
+            station: setting.joined(arm, cameras)?,
             clock,
         })
     }
@@ -136,10 +143,14 @@ impl Rig {
         Ok(files)
     }
 
-    /// Has the scene laid and brings the arm to the start of an episode, gripper open. A person who says that the scene is
+    /// Has the scene laid and brings the arm to the start of an episode (`joints` in rad), gripper open. A person who says that the scene is
     /// set allows the motion with it; an emulated arm goes first, since its scene is laid around it.
-    pub fn set_up(&mut self, setting: &Setting, set_up: &SetUp, stop: &StopFlag) -> anyhow::Result<Option<Assignment>> {
-        let joints = setting.start_joints(set_up.start)?;
+    pub fn set_up(
+        &mut self,
+        joints: JointVector,
+        set_up: &SetUp,
+        stop: &StopFlag,
+    ) -> anyhow::Result<Option<Assignment>> {
         let mut faults = 0;
         let laid = loop {
             self.ready().context("the arm is not ready for the next trial")?;
@@ -155,8 +166,38 @@ impl Rig {
                 laid => break laid?,
             }
         };
-        self.await_picture()?;
+        self.await_images()?;
         Ok(laid.assignment)
+    }
+
+    /// Brings the arm to a posture \[rad\], gripper open, when the operator allows the motion.
+    pub fn go_to_start(&mut self, joints: JointVector, stop: &StopFlag) -> anyhow::Result<()> {
+        loop {
+            let approach = self.plan(joints)?;
+            let by = match self.simulated {
+                true => "simulated".into(),
+                false => match self.stage.may_move(&approach)? {
+                    Said::Yes(by) => by,
+                    Said::No(by) => {
+                        return Err(RuntimeError::Interrupted(format!("the motion was not allowed ({by})")).into());
+                    }
+                    Said::Nobody => anyhow::bail!(
+                        "no operator can allow the motion to the start: run it at a terminal, add --page, or leave the start out"
+                    ),
+                },
+            };
+            // People take minutes, and an arm may be pushed: what was allowed is the motion that was announced.
+            if approach.starts_at(&self.plan(joints)?.from) {
+                self.allow(&approach, &by);
+                return Ok(self.go(&approach, stop)?);
+            }
+            say!("the arm was moved meanwhile: another motion is to be allowed");
+        }
+    }
+
+    /// Is the arm emulated by another process of this program?
+    pub fn is_simulated(&self) -> bool {
+        self.simulated
     }
 
     fn bring(&mut self, joints: JointVector, set_up: &SetUp, stop: &StopFlag) -> anyhow::Result<Laid> {
@@ -244,29 +285,31 @@ impl Rig {
         who.may_recover(trouble, &self.does)
     }
 
-    /// Waits for an image that was taken after the scene was laid.
-    fn await_picture(&mut self) -> anyhow::Result<()> {
-        let laid = self.clock.now();
-        loop {
-            let now = self.clock.now();
-            for (camera, _) in &mut self.station.cameras {
+    /// Waits for an image of each camera that was taken from now on.
+    pub fn await_images(&mut self) -> anyhow::Result<()> {
+        let asked = self.clock.now();
+        for (camera, _) in &mut self.station.cameras {
+            loop {
+                let now = self.clock.now();
+                let late = now.since(asked).as_secs_f64() > FIRST_IMAGE;
                 match camera.newest(now) {
-                    Ok(image) if image.captured_at > laid => return Ok(()),
-                    Err(error) if now.since(laid).as_secs_f64() > FIRST_PICTURE => return Err(error.into()),
-                    _ => {}
+                    Ok(image) if image.captured_at > asked => break,
+                    Err(error) if late => return Err(error.into()),
+                    _ => anyhow::ensure!(
+                        !late,
+                        "camera {}: no image was taken within {FIRST_IMAGE} s; is it still publishing?",
+                        camera.name()
+                    ),
                 }
+                std::thread::sleep(Duration::from_millis(10));
             }
-            anyhow::ensure!(
-                now.since(laid).as_secs_f64() <= FIRST_PICTURE,
-                "no image was taken within {FIRST_PICTURE} s; is the camera still publishing?"
-            );
-            std::thread::sleep(Duration::from_millis(10));
         }
+        Ok(())
     }
 }
 
 /// The stage of the process that emulates the very arm of the launch file. Beside it, another one is real.
-fn emulating(socket: &Path, setting: &Setting) -> anyhow::Result<Remote> {
+fn emulating(socket: &Path, setting: &StationSetting) -> anyhow::Result<Remote> {
     let mut remote = Remote::connect(socket)?;
     let (theirs, ours) = (remote.plays()?, super::link::whereabouts(&setting.launch, &setting.robot)?);
     anyhow::ensure!(

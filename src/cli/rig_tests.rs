@@ -7,7 +7,7 @@ use super::*;
 use crate::action::{ActionBounds, JointCommand};
 use crate::config::{GripperPolicy, Robot};
 use crate::control::Controller;
-use crate::driver::{ArmDriver, Capabilities, ConnectError, FaultCode};
+use crate::driver::{Capabilities, ConnectError, FaultCode};
 use crate::episode::Outcome;
 use crate::kinematics::Chain;
 use crate::observation::Proprioception;
@@ -89,6 +89,11 @@ impl Stage for Answers {
         self.scenes.pop_front().unwrap_or(Ok(())).map_err(anyhow::Error::msg)?;
         let by = if self.person { "terminal" } else { "stage" };
         Ok(Laid { assignment: None, by: by.into() })
+    }
+    fn may_move(&mut self, motion: &Approach) -> anyhow::Result<Said> {
+        assert!(motion.to_string().contains("rad/s"), "{motion}");
+        tell(&self.log, "asked to move");
+        Ok(self.recover.pop_front().unwrap_or(Said::Nobody))
     }
     fn may_recover(&mut self, trouble: &str, does: &str) -> anyhow::Result<Said> {
         assert!(trouble.contains("7 cups") || trouble.contains("could not be confirmed"), "{trouble}");
@@ -297,4 +302,20 @@ fn an_arm_that_was_pushed_meanwhile_is_asked_for_again() {
     let joints = aside(&bench.rig);
     assert!(bench.rig.bring(joints, &scene(), &StopFlag::new()).is_err());
     assert_eq!((told(&bench.log).len(), bench.switches.write_count()), (3, 0));
+}
+
+#[test]
+fn a_real_arm_goes_to_a_posture_only_when_it_is_allowed() {
+    let stop = StopFlag::new();
+    for (said, moves) in [(None, false), (Some(Said::No("terminal".into())), false), (Some(yes()), true)] {
+        let mut bench = Bench::new(false, 0.0, said.clone());
+        let joints = aside(&bench.rig);
+        assert_eq!(bench.rig.go_to_start(joints, &stop).is_ok(), moves, "{said:?}");
+        assert_eq!(told(&bench.log), if moves { vec!["asked to move", "moves"] } else { vec!["asked to move"] });
+        assert_eq!(bench.rig.consents.len(), usize::from(moves));
+    }
+    let mut emulated = Bench::new(true, 0.0, []);
+    let joints = aside(&emulated.rig);
+    emulated.rig.go_to_start(joints, &stop).unwrap();
+    assert_eq!(told(&emulated.log), ["moves"]);
 }

@@ -5,7 +5,7 @@ use crate::config::TeleopSetting;
 use crate::episode::{Judge, Outcome};
 use crate::observation::Observation;
 use crate::operator::{Operator, OperatorJudge, Wish};
-use crate::simulation::{Assignment, Demonstrator, Disturbance};
+use crate::scripted::{Assignment, Demonstrator, Disturbance};
 use crate::teleop::{DeviceError, Motion, Reading, TeleopDevice};
 use crate::time::Timestamp;
 

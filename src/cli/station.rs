@@ -1,51 +1,83 @@
-//! A set-up episode as a running station: simulated arm, camera and success rule behind the runtime's traits.
+//! A station from its files: arm, link, cameras, control, safety. No scene and no simulator.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
 
-use super::setting::{Prepared, SetUp, Setting};
-use super::standing::activate;
 use crate::camera::Camera;
+use crate::config::{CameraCalibration, ConfigError, Launch, Rendering, Robot};
 use crate::control::Controller;
 use crate::driver::ArmDriver;
 use crate::episode::EpisodeStart;
+use crate::kinematics::Chain;
+#[cfg(feature = "torch")]
+use crate::observation::Image;
+use crate::observation::JointVector;
 use crate::runtime::Station;
 use crate::safety::SafetyFilter;
-use crate::simulation::{SimulatedArm, SimulatedCamera, SuccessRule};
-use crate::time::Timestamp;
 
-impl Setting {
-    /// The station of one prepared episode, arm active, and the judge of its task.
-    pub fn station(&self, set_up: &SetUp, prepared: &Prepared) -> anyhow::Result<(Station, SuccessRule)> {
-        self.station_at(set_up, prepared, Timestamp::ZERO)
+/// Side of the image the shipped policies see \[pixels\].
+pub const POLICY_IMAGE: u32 = 128;
+
+/// What a launch file says of a station, read and checked with the files it names.
+pub struct StationSetting {
+    /// Project folder.
+    pub root: PathBuf,
+    /// The launch file.
+    pub launch_file: PathBuf,
+    /// What it says, with the command line's overrides.
+    pub launch: Launch,
+    /// The arm.
+    pub robot: Robot,
+    /// The arm's kinematic chain.
+    pub chain: Chain,
+    /// Calibrations of the cameras, in the launch file's order; the policy's first.
+    pub cameras: Vec<CameraCalibration>,
+}
+
+impl StationSetting {
+    /// Reads the launch file, the arm and the cameras.
+    pub fn load(launch_file: &Path) -> anyhow::Result<Self> {
+        let (mut launch, root) = Launch::load(launch_file)?;
+        let mut robot = Robot::load(&root, &launch.robot)?;
+        launch.fit(launch_file, &mut robot)?;
+        let chain =
+            Chain::from_robot(&robot).with_context(|| Robot::path(&root, &launch.robot).display().to_string())?;
+        let calibrations = launch.camera.iter().map(|camera| CameraCalibration::load(&root.join(&camera.calibration)));
+        let cameras = calibrations.collect::<Result<_, _>>()?;
+        Ok(Self { root, launch_file: launch_file.to_path_buf(), launch, robot, chain, cameras })
     }
 
-    /// The same on a clock that shows `now` already. The arm's physics begins there: it would have to catch up with all
-    /// the time before in the control loop's first tick otherwise.
-    pub fn station_at(
-        &self,
-        set_up: &SetUp,
-        prepared: &Prepared,
-        now: Timestamp,
-    ) -> anyhow::Result<(Station, SuccessRule)> {
-        let (mut arm, for_camera, for_judge) = SimulatedArm::new(&self.robot, &prepared.kitchen)?;
-        let setting = &self.launch.camera[0];
-        let camera = SimulatedCamera::new(&setting.name, &prepared.kitchen, self.renderer.clone(), for_camera)?;
-        let judge = SuccessRule::new(
-            &prepared.kitchen,
-            for_judge,
-            set_up.task.rule,
-            &set_up.object,
-            &set_up.task.container,
-            self.object(&set_up.task.container)?,
-        );
-        activate(&mut arm, now, self.launch.control.law.mode())?;
-        Ok((self.station_of(Box::new(arm), Box::new(camera))?, judge))
+    /// Width and height of the policy camera's images \[pixels\].
+    pub fn image_size(&self) -> [u32; 2] {
+        let (setting, camera) = (&self.launch.camera[0], &self.cameras[0]);
+        match setting.rendering {
+            Rendering::Camera => [camera.width, camera.height],
+            Rendering::Policy => [POLICY_IMAGE; 2],
+        }
     }
 
-    /// The station of an active arm and its policy camera.
-    pub fn station_of(&self, arm: Box<dyn ArmDriver>, camera: Box<dyn Camera>) -> anyhow::Result<Station> {
+    /// Joints of a posture of the launch file \[rad\].
+    pub fn start(&self, name: &str) -> Result<JointVector, ConfigError> {
+        let starts = &self.launch.start;
+        let start = starts.iter().find(|start| start.name == name).ok_or_else(|| {
+            let known: Vec<&str> = starts.iter().map(|start| start.name.as_str()).collect();
+            let limit = if known.is_empty() { "none, it has no [[start]] table".into() } else { known.join(", ") };
+            ConfigError::unfit(&self.launch_file, "start", name, limit, "add the posture or choose another one")
+        })?;
+        Ok(JointVector::from_slice(&start.joints))
+    }
+
+    /// Image of a task of the launch file done, where it names one.
+    #[cfg(feature = "torch")]
+    pub fn goal_image(&self, task: &str) -> anyhow::Result<Option<Image>> {
+        let goal = self.launch.task.iter().find(|known| known.name == task).and_then(|task| task.goal.as_ref());
+        goal.map(|goal| super::image_file::read_image(&self.root.join(goal))).transpose()
+    }
+
+    /// The station of an arm and its cameras, these in the launch file's order.
+    pub fn joined(&self, arm: Box<dyn ArmDriver>, cameras: Vec<Box<dyn Camera>>) -> anyhow::Result<Station> {
         let policy_period = Duration::from_secs_f64(1.0 / self.launch.policy.rate_hz);
         let control_period = Duration::from_secs_f64(1.0 / self.robot.robot.control_rate_hz);
         let controller = Controller::new(
@@ -57,9 +89,10 @@ impl Setting {
         )
         .with_law(&self.robot, &self.launch.control)
         .context("the control law cannot be set up")?;
+        let max_ages = self.launch.camera.iter().map(|camera| camera.max_age);
         Ok(Station {
             arm,
-            cameras: vec![(camera, self.launch.camera[0].max_age)],
+            cameras: cameras.into_iter().zip(max_ages).collect(),
             chain: self.chain.clone(),
             controller,
             safety: SafetyFilter::new(&self.robot, self.chain.clone()),
@@ -68,18 +101,18 @@ impl Setting {
         })
     }
 
-    /// What is known before the first step.
-    pub fn episode_start(&self, name: &str, set_up: &SetUp, action_source: &str) -> EpisodeStart {
+    /// What is known before the first step, without a task.
+    pub fn episode_start(&self, name: &str, action_source: &str) -> EpisodeStart {
         EpisodeStart {
             name: name.into(),
-            task: set_up.task.name.clone(),
-            instruction: set_up.task.instruction.clone(),
+            task: String::new(),
+            instruction: String::new(),
             robot: self.robot.robot.name.clone(),
             action_source: action_source.into(),
             policy_rate_hz: self.launch.policy.rate_hz,
             control_rate_hz: self.robot.robot.control_rate_hz,
             joint_names: self.robot.joint_names(),
-            seed: set_up.seed,
+            seed: 0,
             settings: self.launch.to_toml(),
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! One file because a session is one sequence: start, episodes, verdicts, end.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -10,27 +10,27 @@ use anyhow::Context;
 use clap::Args;
 
 use super::consent::ConsentArguments;
-use super::demonstrate::{derived_seed, draw};
 use super::device;
 use super::granted;
+use super::kitchen::KitchenSetting;
+use super::layout::{derived_seed, draw};
 use super::link::LinkArguments;
 use super::realtime::{self, wall_options};
+use super::record::{self, Notes, describe, free_name};
 use super::rig::{Rig, Watch};
 use super::scripted::{ScriptedDevice, ScriptedJudge};
-use super::setting::{POLICY_IMAGE, SetUp, Setting};
+use super::set_up::SetUp;
 use super::stage::{Operated, StageJudge, await_begin, layout_text};
+use super::station::POLICY_IMAGE;
 use super::terminal::TerminalView;
-use crate::config::{ClockKind, DeviceKind, DriverKind, Robot};
-use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart, Judge, Outcome, Step, StepSink};
+use crate::config::{ClockKind, DeviceKind, DriverKind};
+use crate::episode::{Judge, Outcome, StepSink};
 use crate::operator::{Operator, OperatorJudge, Phase, Wish};
-use crate::recording::{Attachment, Note, Recorder, WriterOptions, finish_partial, require_room};
+use crate::recording::{Attachment, Recorder, WriterOptions, finish_partial, require_room};
 use crate::runtime::{EpisodeRequest, RuntimeError, Station, StopFlag, Timing, run_episode};
-use crate::simulation::Assignment;
+use crate::scripted::Assignment;
 use crate::teleop::{TeleopDevice, TeleopSource};
 use crate::time::{Clock, ManualClock, SystemClock, Timestamp};
-
-/// Bytes of a JPEG per pixel, generously.
-const JPEG_BYTES: f64 = 0.4;
 
 /// Arguments of `visuomotor teleoperate`.
 #[derive(Args, Debug)]
@@ -77,21 +77,21 @@ pub struct TeleoperateArguments {
 
 /// Runs the command; returns 0 when all episodes were kept, 1 when it ended before.
 pub fn teleoperate(arguments: &TeleoperateArguments) -> anyhow::Result<u8> {
-    let mut setting = Setting::load(&arguments.launch)?;
-    arguments.link.apply(&mut setting.launch);
-    let teleop = &mut setting.launch.teleop;
+    let mut setting = KitchenSetting::load(&arguments.launch)?;
+    arguments.link.apply(&mut setting.station.launch);
+    let teleop = &mut setting.station.launch.teleop;
     if let Some(device) = arguments.device {
         teleop.device = device;
     }
     teleop.path = arguments.device_path.clone().or(teleop.path.take());
-    setting.launch.clock = if arguments.lockstep { ClockKind::Lockstep } else { ClockKind::Wall };
-    let scripted = setting.launch.teleop.device == DeviceKind::Scripted;
-    let simulated = setting.launch.driver == DriverKind::Mujoco;
+    setting.station.launch.clock = if arguments.lockstep { ClockKind::Lockstep } else { ClockKind::Wall };
+    let scripted = setting.station.launch.teleop.device == DeviceKind::Scripted;
+    let simulated = setting.station.launch.driver == DriverKind::Mujoco;
     anyhow::ensure!(
         !arguments.lockstep || (scripted && simulated),
         "--lockstep: only `--device scripted` in the simulator of this process can do without real time; leave it out"
     );
-    setting.launch.protocol.tasks = vec![task(&setting, arguments.task.as_deref())?];
+    setting.protocol.tasks = vec![task(&setting, arguments.task.as_deref())?];
     std::fs::create_dir_all(&arguments.out)
         .with_context(|| format!("{}: cannot be created; choose another --out", arguments.out.display()))?;
     // Before an arm is connected: room for an episode is no afterthought.
@@ -103,25 +103,25 @@ pub fn teleoperate(arguments: &TeleoperateArguments) -> anyhow::Result<u8> {
     let raised = stop.clone();
     let operator = Operator::new(move |by| raised.raise(format!("stop pressed ({by})")));
     let clock = Arc::new(SystemClock::new());
-    let live = arguments.page.start(&operator, &setting, Some(arguments.out.clone()))?;
+    let live = arguments.page.start(&operator, &setting.station.robot, Some(arguments.out.clone()))?;
     let shared: Arc<dyn Clock> = clock.clone();
-    let device = device::open(&setting, &operator, &live, &shared)?;
+    let device = device::open(&setting.station, &operator, &live, &shared)?;
     let rig = if simulated {
         None
     } else {
         let person = || Box::new(Operated::new(operator.clone(), stop.clone())) as Box<_>;
         // A script presses no button, and a page may be watched.
         let watched = device.is_some() || arguments.page.page.is_some();
-        let watch = Watch { person, watched, allowed: arguments.consent };
-        Some(Rig::connect(&setting, &arguments.link, clock.clone(), watch)?)
+        let watch = Watch { person, watched, allowed: arguments.consent, dry_run: false };
+        Some(Rig::connect(&setting.station, &arguments.link, clock.clone(), watch)?)
     };
     let mut session = Session { setting, arguments, stop, operator, clock, live, device, rig, faulted: false };
     session.run()
 }
 
 /// The one task of the session.
-fn task(setting: &Setting, asked: Option<&str>) -> anyhow::Result<String> {
-    match (asked, setting.launch.protocol.tasks.as_slice()) {
+fn task(setting: &KitchenSetting, asked: Option<&str>) -> anyhow::Result<String> {
+    match (asked, setting.protocol.tasks.as_slice()) {
         (Some(name), _) => Ok(setting.scene.task(&setting.scene_file, name)?.name.clone()),
         (None, [only]) => Ok(only.clone()),
         (None, several) => anyhow::bail!("--task is missing: choose one of {}", several.join(", ")),
@@ -140,7 +140,7 @@ struct Recorded {
 }
 
 struct Session<'a> {
-    setting: Setting,
+    setting: KitchenSetting,
     arguments: &'a TeleoperateArguments,
     stop: StopFlag,
     operator: Operator,
@@ -186,12 +186,12 @@ impl Session<'_> {
 
     /// One episode and its file; `None` when the person wants no more.
     fn episode(&mut self) -> anyhow::Result<Option<Recorded>> {
-        let task_name = &self.setting.launch.protocol.tasks[0];
+        let task_name = &self.setting.protocol.tasks[0];
         let task = self.setting.scene.task(&self.setting.scene_file, task_name)?.clone();
         let (name, number) = free_name(&self.arguments.out, &task.name)?;
         let seed = derived_seed(&format!("{} {} {number}", self.arguments.seed, task.name));
         let set_up = draw(&self.setting, &task, seed);
-        let device_name = self.setting.launch.teleop.device.name();
+        let device_name = self.setting.station.launch.teleop.device.name();
         self.operator.show(|panel| {
             panel.task = task.name.clone();
             panel.instruction = task.instruction.clone();
@@ -211,27 +211,27 @@ impl Session<'_> {
         let lockstep = self.arguments.lockstep;
         let clock = self.clock.clone();
         let now = || if lockstep { Timestamp::ZERO } else { clock.now() };
-        let (mut still, _) = self.setting.station_at(set_up, &prepared, now())?;
+        let (mut still, _) = self.setting.running_at(set_up, &prepared, now())?;
         self.live.preview(&mut still, now());
         if !self.begin()? {
             return Ok(None);
         }
         // Made anew: a person takes minutes, and simulated time begins with the episode.
-        let (mut station, rule) = self.setting.station_at(set_up, &prepared, now())?;
-        let (by_hand, options) = (ManualClock::new(), wall_options(&self.setting.launch));
+        let (mut station, rule) = self.setting.running_at(set_up, &prepared, now())?;
+        let (by_hand, options) = (ManualClock::new(), wall_options(&self.setting.station.launch));
         let timing = if lockstep {
             Timing::Lockstep { clock: &by_hand, stopwatch: clock.as_ref() }
         } else {
             Timing::Wall { clock: &clock, options: &options }
         };
-        let granted = if lockstep { Vec::new() } else { realtime::granted(&self.setting.launch) };
+        let granted = if lockstep { Vec::new() } else { realtime::granted(&self.setting.station.launch) };
         let files = granted::attachment(&granted)?.into_iter().collect();
         let recorded = self.record((set_up, files), name, Some(prepared.assignment), (&mut station, rule), timing)?;
         Ok(Some(recorded))
     }
 
     fn episode_there(&mut self, rig: &mut Rig, set_up: &SetUp, name: &str) -> anyhow::Result<Option<Recorded>> {
-        let assignment = rig.set_up(&self.setting, set_up, &self.stop)?;
+        let assignment = rig.set_up(self.setting.start_joints(set_up.start)?, set_up, &self.stop)?;
         self.live.preview(&mut rig.station, self.clock.now());
         // Whoever allowed the motion to the start was beside the scene then, and takes the device now.
         self.operator.show(|panel| panel.prompt = "the arm stands at its start; begin when ready".into());
@@ -271,7 +271,7 @@ impl Session<'_> {
         let mut recorder =
             Notes { recorder: Recorder::create(&self.arguments.out, name, options)?, operator: self.operator.clone() };
         let period = station.policy_period;
-        let teleop = self.setting.launch.teleop.clone();
+        let teleop = self.setting.station.launch.teleop.clone();
         let scripted = self.device.is_none();
         let device: Box<dyn TeleopDevice> = match self.device.take() {
             Some(device) => device,
@@ -282,8 +282,8 @@ impl Session<'_> {
                 Box::new(ScriptedDevice::new(assignment, &teleop, period.as_secs_f64(), set_up.seed))
             }
         };
-        let bounds = self.setting.launch.policy.bounds;
-        let chain = self.setting.chain.clone();
+        let bounds = self.setting.station.launch.policy.bounds;
+        let chain = self.setting.station.chain.clone();
         let mut source = TeleopSource::new(device, &teleop, bounds, chain, period, self.operator.clone());
         let mut judge: Box<dyn Judge + '_> = if scripted {
             Box::new(ScriptedJudge { rule, operator: self.operator.clone() })
@@ -337,17 +337,7 @@ impl Session<'_> {
 
     fn writer_options(&self) -> anyhow::Result<WriterOptions> {
         let reserve_bytes = needed(&self.setting, self.arguments);
-        let root = &self.setting.root;
-        let mut files = vec![("robot.toml", Robot::path(root, &self.setting.launch.robot))];
-        files.push(("calibration.toml", root.join(&self.setting.launch.camera[0].calibration)));
-        let attachments = files
-            .into_iter()
-            .map(|(name, path)| {
-                let data = crate::untrusted::read(&path, crate::untrusted::LARGEST_TEXT)
-                    .with_context(|| format!("{}: cannot be read", path.display()))?;
-                Ok(Attachment { name: name.into(), media_type: "application/toml".into(), data })
-            })
-            .collect::<anyhow::Result<Vec<_>>>()?;
+        let attachments = record::set_up_files(&self.setting.station)?;
         Ok(WriterOptions {
             record_size: record_size(self.arguments),
             reserve_bytes,
@@ -364,63 +354,6 @@ fn record_size(arguments: &TeleoperateArguments) -> Option<(u32, u32)> {
 }
 
 /// Room that the longest episode may take \[bytes\].
-fn needed(setting: &Setting, arguments: &TeleoperateArguments) -> u64 {
-    let [width, height] = setting.image_size();
-    let (width, height) = record_size(arguments).unwrap_or((width, height));
-    let pictures = f64::from(width) * f64::from(height) * JPEG_BYTES * setting.launch.camera.len() as f64;
-    // A step's numbers and its control ticks are some 15 kB.
-    let bytes = arguments.seconds * setting.launch.policy.rate_hz * (pictures + 15e3);
-    bytes.clamp(0.0, 64e9) as u64
-}
-
-/// The recorder, with what people write meanwhile.
-struct Notes {
-    recorder: Recorder,
-    operator: Operator,
-}
-
-impl StepSink for Notes {
-    fn episode_started(&mut self, start: &EpisodeStart) -> anyhow::Result<()> {
-        self.recorder.episode_started(start)
-    }
-
-    fn step(&mut self, step: &Step<'_>) -> anyhow::Result<()> {
-        while let Some((Wish::Note { text }, by)) = self.operator.take(|wish| matches!(wish, Wish::Note { .. })) {
-            self.recorder.note(Note { at_ns: step.decided_at.as_nanos(), by, text });
-        }
-        if let Some(trouble) = self.recorder.state().trouble {
-            self.operator.show(|panel| panel.warning = trouble);
-        }
-        self.recorder.step(step)
-    }
-
-    fn control_tick(&mut self, tick: &ControlTick) -> anyhow::Result<()> {
-        self.recorder.control_tick(tick)
-    }
-
-    fn episode_ended(&mut self, end: &EpisodeEnd) -> anyhow::Result<()> {
-        self.recorder.episode_ended(end)
-    }
-}
-
-/// The first name of a task that no recording has, whole, cut off or damaged.
-fn free_name(folder: &Path, task: &str) -> anyhow::Result<(String, usize)> {
-    let taken: Vec<String> = std::fs::read_dir(folder)
-        .with_context(|| format!("{}: cannot be read", folder.display()))?
-        .flatten()
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .collect();
-    (0..1_000_000)
-        .map(|number| (format!("{task}-{number:04}"), number))
-        .find(|(name, _)| !taken.iter().any(|file| file.starts_with(&format!("{name}.mcap"))))
-        .context("a million episodes are there already; choose another --out")
-}
-
-fn describe(outcome: &Outcome) -> String {
-    match outcome {
-        Outcome::Success { judge } => format!("accepted, {judge}"),
-        Outcome::Failure { judge, why } | Outcome::Aborted { judge, why } => {
-            format!("{}, {judge}: {why}", outcome.word())
-        }
-    }
+fn needed(setting: &KitchenSetting, arguments: &TeleoperateArguments) -> u64 {
+    record::room(&setting.station, arguments.seconds, record_size(arguments))
 }

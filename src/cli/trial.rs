@@ -6,19 +6,18 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Context;
-
 use super::consent::ConsentArguments;
 use super::distances::Distances;
 use super::entrant::Entrant;
 use super::granted;
+use super::kitchen::KitchenSetting;
 use super::link::LinkArguments;
 use super::live::{Live, PageArguments};
 use super::realtime::{self, wall_options};
 use super::rig::{Rig, Watch};
-use super::setting::{SetUp, Setting};
+use super::set_up::SetUp;
+use super::source::{Part, Source, Sources};
 use super::stage::{Operated, Person, Stage, StageJudge, layout_text};
-use crate::action::ActionSource;
 use crate::config::{ClockKind, DriverKind};
 use crate::embedding::Embedding;
 use crate::episode::{Judge, Outcome, StepSink};
@@ -27,13 +26,13 @@ use crate::operator::{Operator, Phase};
 use crate::protection::Protection;
 use crate::recording::{Attachment, EpisodeWriter, Pictures, WriterOptions, recover};
 use crate::runtime::{EpisodeReport, EpisodeRequest, RuntimeError, Series, Station, StopFlag, Timing, run_episode};
-use crate::simulation::{Assignment, Demonstrator, Disturbance, RandomActions};
+use crate::scripted::Assignment;
 use crate::time::{ManualClock, SystemClock};
 
 /// Runs trials in the simulated kitchen, or on an arm.
 pub(super) struct Runner {
     /// The set-up.
-    pub setting: Setting,
+    pub setting: KitchenSetting,
     /// Who decides now.
     pub entrant: Entrant,
     /// What a person wants and is shown.
@@ -42,14 +41,25 @@ pub(super) struct Runner {
     rig: Option<Rig>,
     stop: StopFlag,
     live: Option<Live>,
+    /// Policies between their trials.
+    sources: Sources,
     /// Trials that ended because something was wrong with arm, camera, link or program.
     faults: Cell<u32>,
 }
 
 impl Runner {
     /// A runner in the simulator of this process, without an operator.
-    pub fn new(setting: Setting, entrant: Entrant, stop: StopFlag) -> Self {
-        Self { rig: None, operator: Operator::default(), live: None, stop, setting, entrant, faults: Cell::new(0) }
+    pub fn new(setting: KitchenSetting, entrant: Entrant, stop: StopFlag) -> Self {
+        Self {
+            rig: None,
+            operator: Operator::default(),
+            live: None,
+            stop,
+            setting,
+            entrant,
+            sources: Sources::default(),
+            faults: Cell::new(0),
+        }
     }
 
     /// Did a trial end because something was wrong with arm, camera, link or program?
@@ -67,12 +77,12 @@ impl Runner {
     ) -> anyhow::Result<()> {
         let raised = self.stop.clone();
         self.operator = Operator::new(move |by| raised.raise(format!("stop pressed ({by})")));
-        self.live = Some(page.start(&self.operator, &self.setting, listed)?);
-        if self.setting.launch.driver == DriverKind::Mujoco {
+        self.live = Some(page.start(&self.operator, &self.setting.station.robot, listed)?);
+        if self.setting.station.launch.driver == DriverKind::Mujoco {
             return Ok(());
         }
         // An arm has no hand-moved clock.
-        self.setting.launch.clock = ClockKind::Wall;
+        self.setting.station.launch.clock = ClockKind::Wall;
         let (operator, stop) = (self.operator.clone(), self.stop.clone());
         // With a page its buttons lay and judge; without one, lines typed at the terminal.
         let paged = page.page.is_some();
@@ -84,59 +94,32 @@ impl Runner {
             }
         };
         let watched = paged || std::io::stdin().is_terminal();
-        let watch = Watch { person, watched, allowed };
-        self.rig = Some(Rig::connect(&self.setting, link, Arc::new(SystemClock::new()), watch)?);
+        let watch = Watch { person, watched, allowed, dry_run: false };
+        self.rig = Some(Rig::connect(&self.setting.station, link, Arc::new(SystemClock::new()), watch)?);
         Ok(())
     }
 
     fn source(&self, set_up: &SetUp, assignment: Option<Assignment>) -> anyhow::Result<Source> {
-        let bounds = self.setting.launch.policy.bounds;
-        Ok(match &self.entrant.policy {
-            #[cfg(feature = "torch")]
-            Some(folder) => Source::Policy(Box::new(crate::policy::VisualPolicy::load(
-                folder,
-                &set_up.task.name,
-                Arc::new(SystemClock::new()),
-            )?)),
-            #[cfg(not(feature = "torch"))]
-            Some(folder) => anyhow::bail!("{}: built without libtorch", folder.display()),
-            None if self.entrant.name == "random" => Source::Other(Box::new(RandomActions::new(bounds, set_up.seed))),
-            None => {
-                let assignment =
-                    assignment.context("the scripted expert needs the objects' poses, and nothing supplies them")?;
-                Source::Other(Box::new(Demonstrator::new(assignment, bounds, Disturbance::NONE, set_up.seed)))
-            }
-        })
+        let bounds = self.setting.station.launch.policy.bounds;
+        let part = Part { task: &set_up.task.name, assignment, bounds, seed: set_up.seed };
+        self.sources.take(&self.entrant, part)
     }
 
-    /// Distance of each step's embedding to that of the goal image.
+    /// Embedding of the image of the task done; none where there is no such image or nobody embeds.
     fn goal(&self, source: &Source, set_up: &SetUp) -> anyhow::Result<Option<Embedding>> {
         match source {
             #[cfg(feature = "torch")]
             Source::Policy(policy) => {
-                let goal = self.setting.prepare_goal(set_up)?;
-                let (mut station, _) = self.setting.station(set_up, &goal)?;
-                let image = station.cameras[0].0.newest(crate::time::Timestamp::ZERO)?;
-                Ok(Some(policy.embed(&image)?))
+                let station = &self.setting.station;
+                let image = if station.launch.driver == DriverKind::Mujoco {
+                    Some(self.setting.goal_image(set_up)?)
+                } else {
+                    // Before an arm, the station's own: a simulated image shows another place.
+                    station.goal_image(&set_up.task.name)?
+                };
+                Ok(image.map(|image| policy.embed(&image)).transpose()?)
             }
             Source::Other(_) => Ok(None),
-        }
-    }
-}
-
-/// Who decides in a trial.
-enum Source {
-    #[cfg(feature = "torch")]
-    Policy(Box<crate::policy::VisualPolicy>),
-    Other(Box<dyn ActionSource>),
-}
-
-impl Source {
-    fn as_dyn(&mut self) -> &mut dyn ActionSource {
-        match self {
-            #[cfg(feature = "torch")]
-            Source::Policy(policy) => policy.as_mut(),
-            Source::Other(other) => other.as_mut(),
         }
     }
 }
@@ -194,26 +177,28 @@ impl Runner {
     fn run_here(&self, set_up: &SetUp, episode_name: &str) -> anyhow::Result<TrialRun> {
         let prepared = self.setting.prepare(set_up)?;
         let mut source = self.source(set_up, Some(prepared.assignment))?;
-        let (mut station, mut judge) = self.setting.station(set_up, &prepared)?;
+        let (mut station, mut judge) = self.setting.running(set_up, &prepared)?;
         let clock = SystemClock::new();
-        let trial = match self.setting.launch.clock {
+        let trial = match self.setting.station.launch.clock {
             ClockKind::Lockstep => {
                 let timing = Timing::Lockstep { clock: &ManualClock::new(), stopwatch: &clock };
                 self.episode((set_up, Vec::new()), episode_name, &mut source, (&mut station, &mut judge), timing)
             }
             ClockKind::Wall => {
-                let options = wall_options(&self.setting.launch);
-                let files = granted::attachment(&realtime::granted(&self.setting.launch))?.into_iter().collect();
+                let options = wall_options(&self.setting.station.launch);
+                let files =
+                    granted::attachment(&realtime::granted(&self.setting.station.launch))?.into_iter().collect();
                 let timing = Timing::Wall { clock: &clock, options: &options };
                 self.episode((set_up, files), episode_name, &mut source, (&mut station, &mut judge), timing)
             }
         };
+        self.sources.give_back(&self.entrant, source);
         Ok(trial?.run)
     }
 
     /// A trial with the connected arm; none if whoever lays the scene wants no more.
     fn run_there(&self, rig: &mut Rig, set_up: &SetUp, episode_name: &str) -> anyhow::Result<Option<TrialRun>> {
-        let assignment = match rig.set_up(&self.setting, set_up, &self.stop) {
+        let assignment = match rig.set_up(self.setting.start_joints(set_up.start)?, set_up, &self.stop) {
             Err(error) if self.stop.is_raised() => {
                 say!("no more trials: {error:#}");
                 return Ok(None);
@@ -225,7 +210,9 @@ impl Runner {
         let Rig { station, stage, clock, options, .. } = &mut *rig;
         let timing = Timing::Wall { clock, options };
         let judge = &mut StageJudge(stage.as_mut());
-        let trial = self.episode((set_up, files), episode_name, &mut source, (station, judge), timing)?;
+        let trial = self.episode((set_up, files), episode_name, &mut source, (station, judge), timing);
+        self.sources.give_back(&self.entrant, source);
+        let trial = trial?;
         rig.note(trial.fault.as_ref());
         Ok(Some(trial.run))
     }
@@ -240,7 +227,7 @@ impl Runner {
     ) -> anyhow::Result<Trial> {
         let goal = self.goal(source, set_up)?;
         let episodes = self.entrant.folder.join("episodes");
-        let size = super::setting::POLICY_IMAGE;
+        let size = super::station::POLICY_IMAGE;
         let options = WriterOptions {
             record_size: Some((size, size)),
             sync_every_steps: 0,
@@ -267,7 +254,7 @@ impl Runner {
         }
         let request = EpisodeRequest {
             start: self.setting.episode_start(episode_name, set_up, &self.entrant.name),
-            seconds: self.setting.launch.protocol.trial_seconds,
+            seconds: self.setting.protocol.trial_seconds,
             source: source.as_dyn(),
             sinks,
             judge,

@@ -14,7 +14,7 @@ use anyhow::{Context, ensure};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::demonstrate::derived_seed;
+use super::layout::derived_seed;
 use crate::observation::Image;
 use crate::recording::{Contents, RecordedImage};
 use crate::runtime::StopFlag;

@@ -28,7 +28,7 @@ pub use driver::{DynamixelSetting, FciSetting, Payload};
 pub use gripper::{Finger, FingerJoint, Gripper};
 pub use launch::{
     CameraSetting, ClockKind, DriverKind, GripperPolicy, ImageClock, Launch, LinkSetting, PolicySetting,
-    ProtocolSetting, Rendering, SceneSetting,
+    ProtocolSetting, Rendering, SceneSetting, StartPosture, StationTask,
 };
 pub use motion::MotionSetting;
 pub use realtime::{BudgetSetting, RealtimeSetting};

@@ -19,6 +19,7 @@ pub mod ros2;
 #[cfg(feature = "ros2")]
 pub mod sawyer;
 mod standing;
+mod undriven;
 pub mod widowx;
 
 pub use check::{CheckReport, Finding, Grade};
@@ -26,6 +27,7 @@ pub use error::{ConnectError, DriverError, FaultCode, GuardFault};
 pub use maker::{MakerJoint, check_limits};
 pub use plant::{Drive, Plant, PointPlant};
 pub use standing::{Motion, Standstill, Stillness};
+pub use undriven::Undriven;
 
 use crate::action::{ControlMode, JointCommand};
 use crate::observation::Proprioception;
@@ -69,6 +71,10 @@ pub trait ArmDriver: Send {
     /// After a fault was cleared or a lost controller came back: connects again and clears what can be cleared, the arm
     /// holding. May block. The caller activates afterwards and seeds control and safety from what is then measured.
     fn recover(&mut self, now: Timestamp) -> Result<(), ConnectError>;
+    /// Do commands reach it? Not in a dry run: then the arm stays where it is, whatever is sent.
+    fn is_driven(&self) -> bool {
+        true
+    }
     /// The newest fault in words for a person; may allocate; not for the control thread.
     fn fault_text(&self, fault: FaultCode) -> String {
         format!("code {}", fault.0)

@@ -64,6 +64,12 @@ impl VisualPolicy {
         Ok(Self { checkpoint, task, encoder, head, _variables: variables, stopwatch })
     }
 
+    /// Acts for another of its tasks from now on.
+    pub fn set_task(&mut self, folder: &Path, task: &str) -> Result<(), PolicyError> {
+        self.task = self.checkpoint.task(&Checkpoint::path(folder), task)?;
+        Ok(())
+    }
+
     /// What the policy was made for.
     pub fn checkpoint(&self) -> &Checkpoint {
         &self.checkpoint

@@ -121,7 +121,7 @@ impl<'a> ControlLoop<'a> {
             return None;
         }
         self.action = Some(newest);
-        if self.held.is_some() {
+        if self.held.is_some() || !self.arm.is_driven() {
             // Not `seed`: the gripper keeps its target, so that a held object is not let go.
             self.controller.resume(now, sensed);
             self.safety.seed(now, sensed);

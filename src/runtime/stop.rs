@@ -229,6 +229,11 @@ impl<'a> HoldGuard<'a> {
         self.or_hold(written)
     }
 
+    /// [`ArmDriver::is_driven`].
+    pub fn is_driven(&self) -> bool {
+        self.arm.is_driven()
+    }
+
     /// Stops the arm where it is.
     pub fn hold(&mut self, now: Timestamp) -> Result<(), DriverError> {
         self.now = now;

@@ -13,8 +13,23 @@ use super::kitchen::Kitchen;
 use super::pedestal::Pedestal;
 use super::plant::Snapshot;
 use crate::camera::{Camera, CameraError};
+use crate::config::CameraCalibration;
+use crate::geometry::Pose;
 use crate::observation::Image;
 use crate::time::Timestamp;
+
+/// Name of the policy's camera in a model.
+pub(super) const POLICY_CAMERA: &str = "policy";
+
+/// The MJCF text of a camera with this calibration that stands here.
+pub(super) fn camera_mjcf(calibration: &CameraCalibration, base_from_camera: &Pose) -> String {
+    let (p, q) = (base_from_camera.translation.vector, base_from_camera.rotation);
+    let fovy = calibration.vertical_field_of_view().to_degrees();
+    format!(
+        "<worldbody><camera name=\"{POLICY_CAMERA}\" pos=\"{} {} {}\" quat=\"{} {} {} {}\" fovy=\"{fovy}\"/></worldbody>\n",
+        p.x, p.y, p.z, q.w, q.i, q.j, q.k
+    )
+}
 
 /// An offscreen renderer, kept from episode to episode: the graphics context is slow to make and bound to its thread.
 #[derive(Clone)]

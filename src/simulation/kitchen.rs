@@ -11,6 +11,7 @@ use nalgebra::{Quaternion, UnitQuaternion, Vector3};
 use super::SimulationError;
 use super::appearance::Appearance;
 use super::arm_model::{ArmPlaces, TOOL_SITE, arm_mjcf};
+use super::camera::{POLICY_CAMERA, camera_mjcf};
 use crate::config::{CameraCalibration, Object, Robot};
 use crate::geometry::Pose;
 use crate::observation::JointVector;
@@ -94,7 +95,7 @@ impl Kitchen {
         for placed in &layout.placed {
             object_qpos.insert(placed.object.clone(), position(&format!("{}_free", placed.object))?);
         }
-        let camera = model.name_to_id(MjtObjBase::mjOBJ_CAMERA, "policy").unwrap_or(0);
+        let camera = model.name_to_id(MjtObjBase::mjOBJ_CAMERA, POLICY_CAMERA).unwrap_or(0);
         let mut kitchen = Self { model, object_qpos, arm, camera, start_qpos: Vec::new() };
         kitchen.settle(parts, layout, joints);
         Ok(kitchen)
@@ -185,19 +186,7 @@ fn compose(parts: &KitchenParts<'_>, layout: &Layout, appearance: &Appearance) -
     }
     out.push_str(&arm_mjcf(parts.robot));
     let base_from_camera = parts.camera.base_from_camera() * appearance.camera_shift;
-    let p = base_from_camera.translation.vector;
-    let q = base_from_camera.rotation;
-    out.push_str(&format!(
-        "<worldbody><camera name=\"policy\" pos=\"{} {} {}\" quat=\"{} {} {} {}\" fovy=\"{}\"/></worldbody>\n",
-        p.x,
-        p.y,
-        p.z,
-        q.w,
-        q.i,
-        q.j,
-        q.k,
-        parts.camera.vertical_field_of_view().to_degrees()
-    ));
+    out.push_str(&camera_mjcf(parts.camera, &base_from_camera));
     out.push_str("</mujoco>\n");
     Ok(out)
 }

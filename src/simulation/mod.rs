@@ -1,4 +1,4 @@
-//! MuJoCo stand-ins for the arm and the camera, the toy kitchen they stand in, and its demonstrators.
+//! MuJoCo stand-ins for the arm and the camera, and the toy kitchen they stand in.
 //!
 //! Any arm of `robots/` can stand alone ([`Pedestal`]); [`MujocoPlant`] are the mechanics behind an emulated controller.
 //! The stand-ins implement the same traits as hardware and say only what hardware says. Object poses are read in two
@@ -9,13 +9,11 @@ mod appearance;
 mod arm;
 mod arm_model;
 mod camera;
-mod demonstrator;
 mod hand;
 mod judge;
 mod kitchen;
 mod pedestal;
 mod plant;
-mod random;
 
 use std::path::PathBuf;
 
@@ -23,13 +21,11 @@ pub use appearance::Appearance;
 pub use arm::SimulatedArm;
 pub use arm_model::arm_mjcf;
 pub use camera::{SharedRenderer, SimulatedCamera};
-pub use demonstrator::{Assignment, Demonstrator, Disturbance};
 pub use hand::{FRAMES as HAND_FRAMES, HandClip, HandVocabulary};
 pub use judge::SuccessRule;
 pub use kitchen::{Kitchen, KitchenParts, Layout, PHYSICS_STEP, Placed};
 pub use pedestal::Pedestal;
 pub use plant::{MujocoPlant, Snapshot};
-pub use random::RandomActions;
 
 /// The simulation cannot be set up.
 #[derive(Debug, thiserror::Error)]

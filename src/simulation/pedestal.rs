@@ -7,13 +7,15 @@ use mujoco_rs::wrappers::mj_model::MjtObjBase;
 
 use super::SimulationError;
 use super::arm_model::{ArmPlaces, TOOL_SITE, arm_mjcf};
-use crate::config::Robot;
+use super::camera::{POLICY_CAMERA, camera_mjcf};
+use crate::config::{CameraCalibration, Robot};
 use crate::observation::JointVector;
 
 /// Physics step \[s\]: the fastest control period.
 const STEP: f64 = 0.001;
-/// Where the camera stands: in front of the arm and above it, looking at the middle of its reach.
-const CAMERA: &str = r#"<camera name="overview" pos="1.9 -1.1 1.1" xyaxes="0.5 0.866 0 -0.34 0.2 0.92" fovy="45"/>"#;
+/// Where the camera stands that nothing else is said of: in front of the arm and above it, looking at the middle of its reach.
+const OVERVIEW: &str = "<worldbody><camera name=\"policy\" pos=\"1.9 -1.1 1.1\" xyaxes=\"0.5 0.866 0 -0.34 0.2 0.92\" \
+                        fovy=\"45\"/></worldbody>\n";
 
 /// One arm on its pedestal, compiled.
 #[derive(Clone)]
@@ -27,6 +29,19 @@ pub struct Pedestal {
 impl Pedestal {
     /// The arm at `joints` \[rad\] with its gripper open.
     pub fn build(robot: &Robot, joints: &JointVector) -> Result<Self, SimulationError> {
+        Self::with_camera(robot, joints, OVERVIEW)
+    }
+
+    /// The same, seen by a camera with this calibration.
+    pub fn seen_by(
+        robot: &Robot,
+        joints: &JointVector,
+        calibration: &CameraCalibration,
+    ) -> Result<Self, SimulationError> {
+        Self::with_camera(robot, joints, &camera_mjcf(calibration, &calibration.base_from_camera()))
+    }
+
+    fn with_camera(robot: &Robot, joints: &JointVector, camera: &str) -> Result<Self, SimulationError> {
         let unfit = |why: String| SimulationError::Scene { file: Robot::path(".".as_ref(), &robot.robot.name), why };
         if joints.len() != robot.joint.len() {
             return Err(unfit(format!("{} start positions for {} joints", joints.len(), robot.joint.len())));
@@ -34,14 +49,14 @@ impl Pedestal {
         let text = format!(
             "<mujoco model=\"{}\">\n<compiler angle=\"radian\" autolimits=\"true\"/>\n\
              <option timestep=\"{STEP}\" integrator=\"implicitfast\" cone=\"elliptic\" impratio=\"10\"/>\n\
-             <visual><quality shadowsize=\"0\" offsamples=\"0\"/></visual>\n{FLOOR}<worldbody>{CAMERA}</worldbody>\n{}</mujoco>\n",
+             <visual><quality shadowsize=\"0\" offsamples=\"0\"/></visual>\n{FLOOR}{camera}{}</mujoco>\n",
             robot.robot.name,
             arm_mjcf(robot)
         );
         let model = MjModel::from_xml_string(&text).map_err(|error| unfit(error.to_string()))?;
         let model = Arc::new(model);
         let arm = ArmPlaces::find(&model, robot).map_err(unfit)?;
-        let camera = model.name_to_id(MjtObjBase::mjOBJ_CAMERA, "overview").unwrap_or(0);
+        let camera = model.name_to_id(MjtObjBase::mjOBJ_CAMERA, POLICY_CAMERA).unwrap_or(0);
         let mut start_qpos = MjData::new(Arc::clone(&model)).qpos().to_vec();
         for (address, value) in arm.joint_qpos.iter().zip(joints.iter()) {
             start_qpos[*address] = *value;

@@ -37,14 +37,14 @@ pub struct Shown {
 }
 
 impl Shown {
-    /// All that belongs to a launch file: its scene, every object of the scene, its protocol's tasks and the scene's.
+    /// All that belongs to a launch file with a scene: every object of the scene, the protocol's tasks and the scene's.
     pub fn of_launch(launch_file: &Path) -> anyhow::Result<Self> {
         let (launch, root) = Launch::load(launch_file)?;
-        let scene_file = root.join(&launch.scene.file);
-        let (scene, objects) = Scene::load(&scene_file)?;
-        let mut tasks: BTreeSet<String> = launch.protocol.tasks.iter().cloned().collect();
+        let file = launch.scene_setting(launch_file)?.file.clone();
+        let (scene, objects) = Scene::load(&root.join(&file))?;
+        let mut tasks: BTreeSet<String> = launch.protocol.into_iter().flat_map(|protocol| protocol.tasks).collect();
         tasks.extend(scene.task.iter().map(|task| task.name.clone()));
-        let file = launch.scene.file.to_string_lossy().into_owned();
+        let file = file.to_string_lossy().into_owned();
         Ok(Self { scenes: [scene.name, file].into(), objects: objects.into_keys().collect(), tasks })
     }
 }

@@ -7,10 +7,11 @@ use anyhow::ensure;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::derived_seed;
-use crate::cli::setting::{SetUp, Setting};
+use crate::cli::kitchen::KitchenSetting;
+use crate::cli::layout::derived_seed;
+use crate::cli::set_up::SetUp;
 use crate::config::Rule;
-use crate::simulation::Assignment;
+use crate::scripted::Assignment;
 
 /// Shortest and longest failure \[s\]: about as long as successes.
 const SECONDS: (f64, f64) = (5.0, 9.5);
@@ -37,7 +38,7 @@ impl Share {
 }
 
 /// The wrong place a misled expert is given, and for how long it tries \[s\].
-pub(super) fn misled(setting: &Setting, set_up: &SetUp, told: Assignment) -> (Assignment, f64) {
+pub(super) fn misled(setting: &KitchenSetting, set_up: &SetUp, told: Assignment) -> (Assignment, f64) {
     let mut rng = ChaCha8Rng::seed_from_u64(set_up.seed ^ 0xfa11_ed00);
     let mut told = told;
     let radius = setting.objects.get(&set_up.task.container).and_then(|c| c.inner_radius).unwrap_or(0.07);
@@ -66,7 +67,7 @@ pub(super) fn misled(setting: &Setting, set_up: &SetUp, told: Assignment) -> (As
         }
     }
     // A wrong place, but none the arm may not go to.
-    let limits = &setting.robot.limits;
+    let limits = &setting.station.robot.limits;
     for place in [&mut told.grasp, &mut told.release] {
         for axis in 0..3 {
             place[axis] = place[axis].clamp(limits.workspace_low[axis] + 0.005, limits.workspace_high[axis] - 0.005);

@@ -6,7 +6,6 @@
 //! attempt that ends otherwise is dropped, and their number is reported.
 
 mod failure;
-mod layout;
 
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -17,13 +16,14 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use self::failure::{Share, misled};
-pub(super) use self::layout::draw;
-use super::setting::{POLICY_IMAGE, SetUp, Setting};
-use crate::config::digest;
+use super::kitchen::KitchenSetting;
+use super::layout::{self, derived_seed, draw};
+use super::set_up::SetUp;
+use super::station::POLICY_IMAGE;
 use crate::episode::Outcome;
 use crate::recording::{Contents, EpisodeWriter, WriterOptions};
 use crate::runtime::{EpisodeRequest, RuntimeError, StopFlag, Timing, run_episode};
-use crate::simulation::{Demonstrator, Disturbance};
+use crate::scripted::{Demonstrator, Disturbance};
 use crate::time::{ManualClock, SystemClock};
 
 /// Longest demonstration \[s\].
@@ -68,10 +68,10 @@ pub struct DemonstrateArguments {
 
 /// Runs the command; returns 0, or 1 when it was stopped early.
 pub fn demonstrate(arguments: &DemonstrateArguments) -> anyhow::Result<u8> {
-    let setting = Setting::load(&arguments.launch)?;
+    let setting = KitchenSetting::load(&arguments.launch)?;
     let tasks = match &arguments.task {
         Some(task) => vec![setting.scene.task(&setting.scene_file, task)?.name.clone()],
-        None => setting.launch.protocol.tasks.clone(),
+        None => setting.protocol.tasks.clone(),
     };
     let share = Share::new(arguments.success_share)?;
     layout::check(&setting, &tasks)?;
@@ -92,8 +92,8 @@ pub fn demonstrate(arguments: &DemonstrateArguments) -> anyhow::Result<u8> {
             scope.spawn(|| {
                 let work = || -> anyhow::Result<()> {
                     // Each thread its own: a graphics context cannot change threads.
-                    let mut setting = Setting::load(&arguments.launch)?;
-                    setting.launch.scene.vary_appearance = true;
+                    let mut setting = KitchenSetting::load(&arguments.launch)?;
+                    setting.place.vary_appearance = true;
                     loop {
                         let number = next.fetch_add(1, Ordering::Relaxed);
                         if number >= total || stop.is_raised() {
@@ -132,7 +132,7 @@ pub fn demonstrate(arguments: &DemonstrateArguments) -> anyhow::Result<u8> {
 }
 
 /// What these demonstrations may show.
-fn contents(setting: &Setting, tasks: &[String], seed: u64) -> Contents {
+fn contents(setting: &KitchenSetting, tasks: &[String], seed: u64) -> Contents {
     let mut scenes = vec![setting.scene.name.clone()];
     for task in setting.scene.task.iter().filter(|t| tasks.contains(&t.name)) {
         scenes.extend(setting.scene.fixtures_of(task).file_stem().map(|stem| stem.to_string_lossy().into_owned()));
@@ -142,7 +142,7 @@ fn contents(setting: &Setting, tasks: &[String], seed: u64) -> Contents {
 
 /// Makes one episode; returns how many attempts ended otherwise than it has to.
 fn episode(
-    setting: &Setting,
+    setting: &KitchenSetting,
     arguments: &DemonstrateArguments,
     share: Share,
     task: &str,
@@ -181,7 +181,7 @@ fn episode(
 }
 
 fn attempt_episode(
-    setting: &Setting,
+    setting: &KitchenSetting,
     arguments: &DemonstrateArguments,
     set_up: &SetUp,
     succeeds: bool,
@@ -189,7 +189,7 @@ fn attempt_episode(
     stop: &StopFlag,
 ) -> anyhow::Result<Outcome> {
     let prepared = setting.prepare(set_up)?;
-    let (mut station, mut judge) = setting.station(set_up, &prepared)?;
+    let (mut station, mut judge) = setting.running(set_up, &prepared)?;
     let n = arguments.noise;
     let noise = Disturbance {
         translation: 0.008 * n,
@@ -199,7 +199,7 @@ fn attempt_episode(
     };
     let (assignment, seconds) =
         if succeeds { (prepared.assignment, LIMIT_SECONDS) } else { misled(setting, set_up, prepared.assignment) };
-    let mut expert = Demonstrator::new(assignment, setting.launch.policy.bounds, noise, set_up.seed);
+    let mut expert = Demonstrator::new(assignment, setting.station.launch.policy.bounds, noise, set_up.seed);
     // What an interrupted call left of this episode is of no use: it is made again.
     std::fs::remove_file(arguments.out.join(format!("{name}.mcap.partial"))).ok();
     let mut writer = EpisodeWriter::create(
@@ -233,19 +233,14 @@ fn attempt_episode(
     }
 }
 
-/// A seed from words.
-pub(super) fn derived_seed(words: &str) -> u64 {
-    u64::from_str_radix(&digest(words.as_bytes())[..16], 16).unwrap_or_default()
-}
-
 /// Success rate of a policy on set-ups drawn as demonstrations are, none of which is in any data set.
 #[cfg(feature = "torch")]
 pub(super) fn success_rate(launch: &std::path::Path, policy: &std::path::Path, episodes: usize) -> anyhow::Result<f64> {
-    let setting = Setting::load(launch)?;
+    let setting = KitchenSetting::load(launch)?;
     let stop = StopFlag::new();
     let mut successes = 0;
     let mut total = 0;
-    for task in &setting.launch.protocol.tasks {
+    for task in &setting.protocol.tasks {
         let task = setting.scene.task(&setting.scene_file, task)?.clone();
         let stopwatch = std::sync::Arc::new(SystemClock::new());
         let mut source = crate::policy::VisualPolicy::load(policy, &task.name, stopwatch.clone())?;
@@ -253,7 +248,7 @@ pub(super) fn success_rate(launch: &std::path::Path, policy: &std::path::Path, e
             let mut set_up = draw(&setting, &task, derived_seed(&format!("try {} {number}", task.name)));
             set_up.others.clear();
             let prepared = setting.prepare(&set_up)?;
-            let (mut station, mut judge) = setting.station(&set_up, &prepared)?;
+            let (mut station, mut judge) = setting.running(&set_up, &prepared)?;
             let report = run_episode(
                 &mut station,
                 EpisodeRequest {

@@ -16,6 +16,11 @@ pub fn connect(_: &Launch, _: &Robot, _: &Arc<SystemClock>) -> anyhow::Result<Bo
     bail!(ABSENT)
 }
 
+#[allow(dead_code, reason = "over ROS 2 and FCI connecting commands nothing")]
+pub fn connect_to_watch(_: &Launch, _: &Robot, _: &Arc<SystemClock>) -> anyhow::Result<Box<dyn ArmDriver>> {
+    bail!(ABSENT)
+}
+
 #[allow(dead_code, reason = "over ROS 2 a faulted arm connects like any other")]
 pub fn connect_faulted(_: &Launch, _: &Robot, _: &Arc<SystemClock>) -> anyhow::Result<Box<dyn ArmDriver>> {
     bail!(ABSENT)
@@ -34,6 +39,6 @@ pub fn emulate(_: &Launch, _: &Robot, _: Box<dyn Plant>, _: &Arc<SystemClock>) -
 }
 
 #[allow(dead_code, reason = "only ROS 2 brings cameras")]
-pub fn camera(_: &Launch, _: &CameraCalibration, _: &Arc<SystemClock>) -> anyhow::Result<Box<dyn Camera>> {
+pub fn cameras(_: &Launch, _: &[CameraCalibration], _: &Arc<SystemClock>) -> anyhow::Result<Vec<Box<dyn Camera>>> {
     bail!(ABSENT)
 }

@@ -24,7 +24,9 @@ fn open(launch: &Launch, robot: &Robot) -> anyhow::Result<SerialLink> {
     only_widowx(robot)?;
     let port = port(launch);
     SerialLink::open(&port.to_string_lossy(), BAUD).map_err(|error| {
-        anyhow::anyhow!("{}: serial port {}: {error}; {}", robot.robot.name, port.display(), error.fix())
+        let text = format!("{}: serial port {}: {error}; {}", robot.robot.name, port.display(), error.fix());
+        // The type stays: it decides the exit code.
+        anyhow::Error::new(error).context(text)
     })
 }
 
@@ -42,6 +44,15 @@ fn options(launch: &Launch) -> DynamixelOptions {
 
 pub fn connect(launch: &Launch, robot: &Robot, _clock: &Arc<SystemClock>) -> anyhow::Result<Box<dyn ArmDriver>> {
     Ok(Box::new(DynamixelArm::connect(open(launch, robot)?, robot, options(launch))?))
+}
+
+/// To read its states alone: nothing is written.
+pub fn connect_to_watch(
+    launch: &Launch,
+    robot: &Robot,
+    _clock: &Arc<SystemClock>,
+) -> anyhow::Result<Box<dyn ArmDriver>> {
+    Ok(Box::new(DynamixelArm::connect_to_watch(open(launch, robot)?, robot, options(launch))?))
 }
 
 pub fn connect_faulted(

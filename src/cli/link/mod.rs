@@ -65,9 +65,9 @@ impl ArmArguments {
     /// The launch file's settings with what is given here put over them, and the arm's description.
     pub fn load(&self) -> anyhow::Result<(Launch, Robot)> {
         let (mut launch, root) = Launch::load(&self.launch)?;
+        let robot = Robot::load(&root, &self.robot)?;
         anyhow::ensure!(self.link.driver.is_some(), "--driver is missing: dynamixel, ros2 or fci");
         self.link.apply(&mut launch);
-        let robot = Robot::load(&root, &self.robot)?;
         Ok((launch, robot))
     }
 }
@@ -168,6 +168,22 @@ pub fn connect(launch: &Launch, robot: &Robot, clock: &Arc<SystemClock>) -> anyh
     }
 }
 
+/// The same for an arm that is only read: nothing turns torque on, moves it or changes what it was commanded.
+pub fn connect_to_watch(
+    launch: &Launch,
+    robot: &Robot,
+    clock: &Arc<SystemClock>,
+) -> anyhow::Result<Box<dyn ArmDriver>> {
+    match launch.driver {
+        DriverKind::Dynamixel => {
+            check_tables(launch)?;
+            dynamixel::connect_to_watch(launch, robot, clock)
+        }
+        // Connecting commands nothing there.
+        _ => connect(launch, robot, clock),
+    }
+}
+
 /// The same where faults keep the arm from being connected otherwise: for [`ArmDriver::recover`], and nothing before it.
 pub fn connect_faulted(launch: &Launch, robot: &Robot, clock: &Arc<SystemClock>) -> anyhow::Result<Box<dyn ArmDriver>> {
     match launch.driver {
@@ -220,13 +236,13 @@ pub fn emulate(
     }
 }
 
-/// The policy's camera where the arm is not simulated in this process.
-pub fn camera(
+/// The cameras where the arm is not simulated in this process, in the launch file's order, as their calibrations are.
+pub fn cameras(
     launch: &Launch,
-    calibration: &CameraCalibration,
+    calibrations: &[CameraCalibration],
     clock: &Arc<SystemClock>,
-) -> anyhow::Result<Box<dyn Camera>> {
-    ros2::camera(launch, calibration, clock)
+) -> anyhow::Result<Vec<Box<dyn Camera>>> {
+    ros2::cameras(launch, calibrations, clock)
 }
 
 #[cfg(test)]

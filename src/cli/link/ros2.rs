@@ -185,15 +185,18 @@ pub fn emulate(
     })
 }
 
-pub fn camera(
+pub fn cameras(
     launch: &Launch,
-    calibration: &CameraCalibration,
+    calibrations: &[CameraCalibration],
     clock: &Arc<SystemClock>,
-) -> anyhow::Result<Box<dyn Camera>> {
-    let setting = &launch.camera[0];
+) -> anyhow::Result<Vec<Box<dyn Camera>>> {
     let node = RosNode::start(settings("visuomotor_images")?.with_remap(launch.link.remap.clone()))?;
-    let options = RosCameraOptions::of(setting, (calibration.width, calibration.height));
-    Ok(Box::new(RosCamera::open(&node, &setting.name, &setting.topic, options, clock.clone())?))
+    let opened = launch.camera.iter().zip(calibrations).map(|(setting, calibration)| {
+        let options = RosCameraOptions::of(setting, (calibration.width, calibration.height));
+        let camera = RosCamera::open(&node, &setting.name, &setting.topic, options, clock.clone())?;
+        Ok(Box::new(camera) as Box<dyn Camera>)
+    });
+    opened.collect()
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use clap::Args;
 use super::compare::Turns;
 use super::entrant::Entrant;
 use super::evaluate::evaluation_options;
-use super::setting::Setting;
+use super::kitchen::KitchenSetting;
 use crate::config::project_root;
 use crate::evaluation::{ComparisonReport, Scenario, plans};
 use crate::runtime::StopFlag;
@@ -130,11 +130,12 @@ fn evaluate(
     if ready.len() < 2 || stop() {
         return Ok(None);
     }
-    let mut setting = Setting::load(&root.join(&plan.evaluation.launch))?;
-    setting.launch.policy.source = "compared".into();
+    let mut setting = KitchenSetting::load(&root.join(&plan.evaluation.launch))?;
+    setting.station.launch.policy.source = "compared".into();
     let mut entrants = Vec::new();
     for policy in ready {
-        let mut entrant = Entrant::open(&setting, &jobs[policy.job].folder.display().to_string())?;
+        let mut entrant =
+            Entrant::open(&setting.station, &setting.protocol.tasks, &jobs[policy.job].folder.display().to_string())?;
         entrant.name = format!("{}-{}", plan.method[policy.method].name, policy.seed);
         entrant.shown.clone_from(&entrant.name);
         let place = folder.join(&entrant.name);
@@ -142,7 +143,7 @@ fn evaluate(
     }
     let seed = plan.evaluation.seed;
     let options = entrants.iter().map(|entrant| evaluation_options(&setting, scenario, seed, entrant)).collect();
-    let mut plans = plans(&setting.scene, scenario, &setting.launch.protocol.tasks, seed)?;
+    let mut plans = plans(&setting.scene, scenario, &setting.protocol.tasks, seed)?;
     plans.retain(|trial| most.is_none_or(|most| u64::from(trial.trial) <= most));
     let mut turns = Turns::new(setting, entrants, flag)?;
     turns.play(folder, options, &plans, stop).map(Some)

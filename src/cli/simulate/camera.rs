@@ -7,11 +7,11 @@ use std::sync::mpsc::Receiver;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::scene::CameraFeed;
+use super::scene::{CameraFeed, Place};
 use crate::camera::ros2::stamp;
 use crate::cli::link::ros_settings;
-use crate::cli::setting::Setting;
-use crate::simulation::SimulatedCamera;
+use crate::cli::station::StationSetting;
+use crate::simulation::{SharedRenderer, SimulatedCamera};
 use crate::time::{Clock, SystemClock};
 use crate::transport::ros2::messages::sensor::Image;
 use crate::transport::ros2::messages::std::Header;
@@ -34,7 +34,7 @@ impl Publisher {
         clock: &Arc<SystemClock>,
     ) -> anyhow::Result<Self> {
         let node = RosNode::start(ros_settings("camera")?)?;
-        let topic = Setting::load(launch)?.launch.camera[0].topic.clone();
+        let topic = StationSetting::load(launch)?.launch.camera[0].topic.clone();
         let publisher = node.publisher::<Image>(&topic, Qos::Sensor)?;
         let quit = Arc::new(AtomicBool::new(false));
         let (launch, ended, clock) = (launch.to_path_buf(), quit.clone(), clock.clone());
@@ -70,13 +70,18 @@ fn publish(
     quit: &AtomicBool,
 ) -> anyhow::Result<()> {
     // The graphics context belongs to the thread that made it.
-    let setting = Setting::load(launch)?;
-    let name = &setting.launch.camera[0].name;
+    let station = StationSetting::load(launch)?;
+    let [width, height] = station.image_size();
+    let (name, renderer) = (&station.launch.camera[0].name, SharedRenderer::new(width, height));
     let mut camera: Option<SimulatedCamera> = None;
     let mut next = clock.now();
     while !quit.load(Ordering::SeqCst) {
-        if let Some((kitchen, snapshots)) = feed.try_iter().last() {
-            camera = Some(SimulatedCamera::new(name, &kitchen, setting.renderer.clone(), snapshots)?);
+        if let Some(CameraFeed { place, snapshots }) = feed.try_iter().last() {
+            let renderer = renderer.clone();
+            camera = Some(match place {
+                Place::Kitchen(kitchen) => SimulatedCamera::new(name, &kitchen, renderer, snapshots)?,
+                Place::Pedestal(pedestal) => SimulatedCamera::on_pedestal(name, &pedestal, renderer, snapshots)?,
+            });
         }
         if let Some(camera) = &mut camera {
             let image = camera.take_picture()?;

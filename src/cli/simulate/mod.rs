@@ -8,6 +8,7 @@
 //!
 //! Everything above the wire is the real thing: driver, timing, camera transport. Only the stage knows where objects are.
 
+mod bare;
 mod camera;
 mod mechanics;
 mod scene;
@@ -18,16 +19,19 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::kitchen::KitchenSetting;
 use super::link::{self, LinkArguments};
-use super::setting::Setting;
 use super::stage::{Server, default_socket};
+use super::station::StationSetting;
 use crate::config::{Launch, Robot};
 use crate::observation::JointVector;
 use crate::runtime::StopFlag;
 use crate::simulation::{MujocoPlant, Pedestal};
 use crate::time::SystemClock;
 
+use bare::Bare;
 use mechanics::SharedPlant;
+use scene::{CameraFeed, Place};
 
 /// How often the stop flag is looked at where nothing else is to do.
 const NAP: Duration = Duration::from_millis(50);
@@ -35,13 +39,13 @@ const NAP: Duration = Duration::from_millis(50);
 /// Arguments of `visuomotor simulate`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  visuomotor simulate --robot widowx --driver dynamixel --port results/widowx.tty\n  visuomotor simulate --robot widowx --driver ros2 --fps 10\n  visuomotor simulate --robot panda --driver fci\n\nIn a second terminal:\n  visuomotor check --robot widowx --driver dynamixel --port results/widowx.tty\n  visuomotor evaluate launch/widowx_kitchen.toml --driver dynamixel --port results/widowx.tty --out results/emulated\n\nAn arm that is the launch file's stands in its kitchen, with a camera and a stage; any other stands on a pedestal. ROS 2 stays on this machine unless ROS_AUTOMATIC_DISCOVERY_RANGE=SUBNET is set. Ctrl-C ends it."
+    after_help = "Examples:\n  visuomotor simulate --robot widowx --driver dynamixel --port results/widowx.tty\n  visuomotor simulate --robot widowx --driver ros2 --fps 10\n  visuomotor simulate --robot panda --driver fci\n\nIn a second terminal:\n  visuomotor check --robot widowx --driver dynamixel --port results/widowx.tty\n  visuomotor evaluate launch/widowx_kitchen.toml --driver dynamixel --port results/widowx.tty --out results/emulated\n\nAn arm that is the launch file's stands in its kitchen, or alone where there is none, with a camera and a stage; any other stands alone. ROS 2 stays on this machine unless ROS_AUTOMATIC_DISCOVERY_RANGE=SUBNET is set. Ctrl-C ends it."
 )]
 pub struct SimulateArguments {
     /// Arm: a folder under robots/
     #[arg(long)]
     pub robot: String,
-    /// Launch file whose kitchen and camera are used when its arm is this one
+    /// Launch file whose kitchen, camera and stage are used when its arm is this one
     #[arg(long, default_value = "launch/widowx_kitchen.toml")]
     pub launch: PathBuf,
     /// Images per second that are published
@@ -65,7 +69,10 @@ pub fn simulate(arguments: &SimulateArguments) -> anyhow::Result<u8> {
     let (mut launch, root) = Launch::load(&arguments.launch)?;
     arguments.link.apply(&mut launch);
     if launch.robot == arguments.robot {
-        return in_kitchen(arguments, &launch, &clock, &stop);
+        return match launch.scene {
+            Some(_) => in_kitchen(arguments, &launch, &clock, &stop),
+            None => at_station(arguments, &launch, &clock, &stop),
+        };
     }
     let robot = Robot::load(&root, &arguments.robot)?;
     let pedestal = Pedestal::build(&robot, &JointVector::from_slice(&robot.robot.home))?;
@@ -78,6 +85,34 @@ pub fn simulate(arguments: &SimulateArguments) -> anyhow::Result<u8> {
     Ok(0)
 }
 
+/// The launch file's own arm alone, seen by its camera.
+fn at_station(
+    arguments: &SimulateArguments,
+    launch: &Launch,
+    clock: &Arc<SystemClock>,
+    stop: &StopFlag,
+) -> anyhow::Result<u8> {
+    let station = StationSetting::load(&arguments.launch)?;
+    let server = Server::bind(&stage(arguments, launch))?;
+    let robot = &station.robot;
+    let pedestal = Pedestal::seen_by(robot, &JointVector::from_slice(&robot.robot.home), &station.cameras[0])?;
+    let (plant, snapshots) = MujocoPlant::on_pedestal(robot, &pedestal)?;
+    let controller = link::emulate(launch, robot, Box::new(SharedPlant::new(plant)), clock)?;
+    let (to_camera, feed) = std::sync::mpsc::channel();
+    // Its receiver is alive.
+    let _ = to_camera.send(CameraFeed { place: Place::Pedestal(Box::new(pedestal)), snapshots });
+    let camera = camera::Publisher::start(&arguments.launch, arguments.fps, feed, clock)?;
+    let place = stage(arguments, launch);
+    say!("{}\n{}\nstage: {}\nready; Ctrl-C ends it", controller.place, camera.place, place.display());
+    server.serve(&mut Bare { plays: controller.whereabouts.clone() }, stop)?;
+    Ok(0)
+}
+
+/// The socket of whoever lays scenes and judges.
+fn stage(arguments: &SimulateArguments, launch: &Launch) -> PathBuf {
+    arguments.link.stage.as_ref().map_or_else(|| default_socket(&launch.robot), PathBuf::from)
+}
+
 /// The launch file's own arm, with its scene, its camera and its stage.
 fn in_kitchen(
     arguments: &SimulateArguments,
@@ -85,10 +120,10 @@ fn in_kitchen(
     clock: &Arc<SystemClock>,
     stop: &StopFlag,
 ) -> anyhow::Result<u8> {
-    let setting = Setting::load(&arguments.launch)?;
-    let path = arguments.link.stage.as_ref().map_or_else(|| default_socket(&launch.robot), PathBuf::from);
+    let setting = KitchenSetting::load(&arguments.launch)?;
+    let path = stage(arguments, launch);
     let server = Server::bind(&path)?;
-    let robot = setting.robot.clone();
+    let robot = setting.station.robot.clone();
     let (mut scene, plant, feed) = scene::Scene::empty(setting, clock)?;
     let controller = link::emulate(launch, &robot, Box::new(plant), clock)?;
     scene.plays = Some(controller.whereabouts.clone());

@@ -6,19 +6,34 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use triple_buffer::Output;
 
 use super::mechanics::{SharedPlant, joints_of};
+use crate::cli::kitchen::KitchenSetting;
 use crate::cli::link::Whereabouts;
-use crate::cli::setting::{Prepared, SetUp, Setting};
+use crate::cli::set_up::SetUp;
+use crate::cli::simulated::Prepared;
 use crate::cli::stage::{Answer, Handler, Question};
 use crate::episode::Judge;
-use crate::simulation::{Kitchen, MujocoPlant, Snapshot, SuccessRule};
+use crate::simulation::{Kitchen, MujocoPlant, Pedestal, Snapshot, SuccessRule};
 use crate::time::{Clock, SystemClock};
 
-/// A kitchen and the coordinates of everything in it, for whoever draws it.
-pub type CameraFeed = (Kitchen, Output<Snapshot>);
+/// What stands there and the coordinates of everything in it, for whoever draws it.
+pub struct CameraFeed {
+    /// What stands there.
+    pub place: Place,
+    /// Where it is.
+    pub snapshots: Output<Snapshot>,
+}
+
+/// What stands there.
+pub enum Place {
+    /// The launch file's kitchen, with its arm.
+    Kitchen(Box<Kitchen>),
+    /// An arm alone.
+    Pedestal(Box<Pedestal>),
+}
 
 /// The scene of the running trial.
 pub struct Scene {
-    setting: Setting,
+    setting: KitchenSetting,
     plant: SharedPlant,
     rule: Option<SuccessRule>,
     /// Which controller is emulated, once it is.
@@ -31,22 +46,22 @@ impl Scene {
     /// The kitchen without objects, the arm at its home pose; its mechanics, and every kitchen there will be, this one
     /// first.
     pub fn empty(
-        setting: Setting,
+        setting: KitchenSetting,
         clock: &Arc<SystemClock>,
     ) -> anyhow::Result<(Self, SharedPlant, Receiver<CameraFeed>)> {
         let kitchen = setting.empty_kitchen()?;
-        let (plant, for_camera, _) = MujocoPlant::in_kitchen(&setting.robot, &kitchen)?;
+        let (plant, for_camera, _) = MujocoPlant::in_kitchen(&setting.station.robot, &kitchen)?;
         let plant = SharedPlant::new(plant);
         let (to_camera, feed) = channel();
         // Its receiver is alive: it is answered below.
-        let _ = to_camera.send((kitchen, for_camera));
+        let _ = to_camera.send(CameraFeed { place: Place::Kitchen(Box::new(kitchen)), snapshots: for_camera });
         let scene = Self { setting, plant: plant.clone(), rule: None, plays: None, to_camera, clock: clock.clone() };
         Ok((scene, plant, feed))
     }
 
     fn lay(&mut self, set_up: &SetUp) -> anyhow::Result<Answer> {
         let Prepared { kitchen, assignment, .. } = self.setting.prepare_around(set_up, joints_of(&self.plant))?;
-        let (plant, for_camera, for_judge) = MujocoPlant::in_kitchen(&self.setting.robot, &kitchen)?;
+        let (plant, for_camera, for_judge) = MujocoPlant::in_kitchen(&self.setting.station.robot, &kitchen)?;
         self.rule = Some(SuccessRule::new(
             &kitchen,
             for_judge,
@@ -57,7 +72,7 @@ impl Scene {
         ));
         self.plant.exchange(plant);
         // Without a camera there is no subscriber.
-        let _ = self.to_camera.send((kitchen, for_camera));
+        let _ = self.to_camera.send(CameraFeed { place: Place::Kitchen(Box::new(kitchen)), snapshots: for_camera });
         Ok(Answer::Ready { assignment })
     }
 }

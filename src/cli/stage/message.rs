@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::cli::link::Whereabouts;
-use crate::cli::setting::SetUp;
+use crate::cli::set_up::SetUp;
 use crate::episode::Outcome;
-use crate::simulation::Assignment;
+use crate::scripted::Assignment;
 
 /// Longest line that is read \[bytes\].
 pub const LONGEST: usize = 64 * 1024;

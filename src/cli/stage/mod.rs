@@ -5,24 +5,29 @@
 //! ([`Person`]). The arm's wire carries nothing of this: object poses are known to the stage alone.
 
 mod message;
+mod nobody;
 mod operated;
 mod person;
 mod remote;
+#[cfg(all(feature = "mujoco", feature = "ros2"))]
 mod server;
 
 use std::path::PathBuf;
 
+#[cfg(all(feature = "mujoco", feature = "ros2"))]
 pub use message::{Answer, Question};
+pub use nobody::Nobody;
 pub use operated::{Operated, await_begin, layout_text};
 pub use person::Person;
 pub use remote::Remote;
+#[cfg(all(feature = "mujoco", feature = "ros2"))]
 pub use server::{Handler, Server};
 
 use super::approach::Approach;
 use super::consent::Said;
-use super::setting::SetUp;
+use super::set_up::SetUp;
 use crate::episode::{Judge, Outcome};
-use crate::simulation::Assignment;
+use crate::scripted::Assignment;
 use crate::time::Timestamp;
 
 /// Who lays the scene, allows motion and judges.
@@ -30,6 +35,8 @@ pub trait Stage {
     /// Has the scene of an episode laid. The operator is shown the motion to come: that the scene is set is their consent to
     /// it, and the answer is who gave it. Without a motion the arm stands at its start already.
     fn set_up(&mut self, set_up: &SetUp, motion: Option<&Approach>) -> anyhow::Result<Laid>;
+    /// May the arm make this motion, which is shown to the operator?
+    fn may_move(&mut self, motion: &Approach) -> anyhow::Result<Said>;
     /// May the arm that failed recover? `trouble` says what failed, `does` what recovering does.
     fn may_recover(&mut self, trouble: &str, does: &str) -> anyhow::Result<Said>;
     /// Looks at the scene; an answer ends the episode.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Laid, Stage};
 use crate::cli::approach::Approach;
 use crate::cli::consent::Said;
-use crate::cli::setting::SetUp;
+use crate::cli::set_up::SetUp;
 use crate::episode::{Judge, Outcome};
 use crate::operator::{Operator, OperatorJudge, Phase, Wish, verdict};
 use crate::runtime::StopFlag;
@@ -85,6 +85,18 @@ impl Stage for Operated {
             panel.prompt = "accept: success; reject: failure; abort: does not count".into();
         });
         Ok(Laid { assignment: None, by })
+    }
+
+    fn may_move(&mut self, motion: &Approach) -> anyhow::Result<Said> {
+        say!("{motion}\nbegin (b, or the page's button) when the way is clear, or quit (q)");
+        self.operator.show(|panel| panel.prompt = format!("{motion}: begin when the way is clear"));
+        let asked = |wish: &Wish| matches!(wish, Wish::Begin | Wish::Quit);
+        let (wish, by) = await_wish(&self.operator, &self.stop, Phase::Waiting, asked)?;
+        self.operator.show(|panel| {
+            panel.phase = Phase::Approaching;
+            panel.prompt.clear();
+        });
+        Ok(if wish == Wish::Begin { Said::Yes(by) } else { Said::No(by) })
     }
 
     fn may_recover(&mut self, trouble: &str, does: &str) -> anyhow::Result<Said> {

@@ -9,7 +9,7 @@ use anyhow::Context;
 use super::{Laid, Stage};
 use crate::cli::approach::Approach;
 use crate::cli::consent::Said;
-use crate::cli::setting::SetUp;
+use crate::cli::set_up::SetUp;
 use crate::episode::Outcome;
 use crate::runtime::StopFlag;
 
@@ -63,6 +63,15 @@ impl Person {
         }
     }
 
+    /// Yes or no to a question.
+    fn said(&self) -> anyhow::Result<Said> {
+        Ok(match self.typed()?.as_deref() {
+            Some("y" | "yes") => Said::Yes(TERMINAL.into()),
+            Some(_) => Said::No(TERMINAL.into()),
+            None => Said::Nobody,
+        })
+    }
+
     fn verdict(line: &str) -> Option<Outcome> {
         let judge = JUDGE.to_string();
         match line {
@@ -96,14 +105,16 @@ impl Stage for Person {
         Ok(Laid { assignment: None, by: TERMINAL.into() })
     }
 
+    fn may_move(&mut self, motion: &Approach) -> anyhow::Result<Said> {
+        while self.lines.try_recv().is_ok() {}
+        say!("{motion}\ny and Enter: the way is clear, it may move; anything else: end here");
+        self.said()
+    }
+
     fn may_recover(&mut self, trouble: &str, does: &str) -> anyhow::Result<Said> {
         while self.lines.try_recv().is_ok() {}
         say!("the arm failed: {trouble}\nto recover: {does}\ny and Enter: recover; anything else: end here");
-        Ok(match self.typed()?.as_deref() {
-            Some("y" | "yes") => Said::Yes(TERMINAL.into()),
-            Some(_) => Said::No(TERMINAL.into()),
-            None => Said::Nobody,
-        })
+        self.said()
     }
 
     fn judge(&mut self) -> anyhow::Result<Option<Outcome>> {

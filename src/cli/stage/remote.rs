@@ -12,7 +12,7 @@ use super::{Laid, Stage};
 use crate::cli::approach::Approach;
 use crate::cli::consent::Said;
 use crate::cli::link::Whereabouts;
-use crate::cli::setting::SetUp;
+use crate::cli::set_up::SetUp;
 use crate::episode::Outcome;
 
 /// Laying a scene compiles a kitchen and lets it settle.
@@ -78,6 +78,10 @@ impl Stage for Remote {
             Answer::Ready { assignment } => Ok(Laid { assignment: Some(assignment), by: "stage".into() }),
             other => self.unexpected(&other),
         }
+    }
+
+    fn may_move(&mut self, _motion: &Approach) -> anyhow::Result<Said> {
+        Ok(Said::Nobody)
     }
 
     fn may_recover(&mut self, _trouble: &str, _does: &str) -> anyhow::Result<Said> {

@@ -8,7 +8,6 @@ mod encoder;
 mod policy;
 mod probe;
 
-#[cfg(feature = "mujoco")]
 pub(super) use policy::along as values_along;
 
 use std::path::PathBuf;

@@ -4,6 +4,8 @@ mod camera;
 mod guard;
 mod link;
 mod policy;
+mod start;
+mod task;
 
 use std::path::{Path, PathBuf};
 
@@ -19,8 +21,11 @@ pub use camera::{CameraSetting, ImageClock, Rendering};
 pub use guard::GuardSetting;
 pub use link::{DriverKind, LinkSetting};
 pub use policy::{GripperPolicy, PolicySetting};
+pub use start::StartPosture;
+pub use task::StationTask;
 
-/// A job: arm, camera, scene, policy, protocol. Paths are relative to the project folder (the one that holds `robots/`).
+/// A station (arm, link, cameras, start postures) with its tasks and its policy; for the simulator and for evaluations, a scene
+/// and a protocol. Paths are relative to the project folder (the one that holds `robots/`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Launch {
@@ -38,8 +43,15 @@ pub struct Launch {
     pub clock: ClockKind,
     /// Cameras; the first is the policy's.
     pub camera: Vec<CameraSetting>,
-    /// The simulated kitchen.
-    pub scene: SceneSetting,
+    /// The simulated scene; a real station has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scene: Option<SceneSetting>,
+    /// Postures the arm may be brought to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub start: Vec<StartPosture>,
+    /// Tasks of the station; those of a scene stand in its file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub task: Vec<StationTask>,
     /// Who decides.
     pub policy: PolicySetting,
     /// How actions become commands; without the table as the shipped policies were evaluated.
@@ -64,7 +76,8 @@ pub struct Launch {
     #[serde(default)]
     pub teleop: TeleopSetting,
     /// Rules of an evaluation.
-    pub protocol: ProtocolSetting,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<ProtocolSetting>,
 }
 
 /// How time passes.
@@ -106,6 +119,22 @@ impl Launch {
         Ok((launch, project_root(path)))
     }
 
+    /// Its simulated scene, for a command that needs one. `path` is the launch file, for the message.
+    pub fn scene_setting(&self, path: &Path) -> Result<&SceneSetting, ConfigError> {
+        self.scene.as_ref().ok_or_else(|| {
+            let fix = "a station without a scene is driven by `visuomotor run`; add the table for the simulator";
+            ConfigError::unfit(path, "scene", "none", "a [scene] table with a scene file", fix)
+        })
+    }
+
+    /// Its rules of an evaluation, for a command that needs them. `path` is the launch file, for the message.
+    pub fn protocol_setting(&self, path: &Path) -> Result<&ProtocolSetting, ConfigError> {
+        self.protocol.as_ref().ok_or_else(|| {
+            let fix = "a station without a protocol is driven by `visuomotor run`; add the table for an evaluation";
+            ConfigError::unfit(path, "protocol", "none", "a [protocol] table with tasks", fix)
+        })
+    }
+
     /// The resolved settings as TOML, every default written out.
     pub fn to_toml(&self) -> String {
         toml::to_string_pretty(self).unwrap_or_else(|error| format!("# settings could not be written: {error}\n"))
@@ -131,6 +160,9 @@ impl Launch {
     pub fn check_for(&self, path: &Path, robot: &Robot) -> Result<(), ConfigError> {
         driver::check_for(path, robot, &self.fci, &self.dynamixel)?;
         self.motion.check_for(path, robot)?;
+        for (i, start) in self.start.iter().enumerate() {
+            start.check_for(path, i, robot)?;
+        }
         tighter::check_bounds(path, &self.policy.bounds, robot, 1.0 / self.policy.rate_hz)?;
         if robot.streams_positions() && self.control.law == ControlLaw::Interpolate {
             return Err(ConfigError::unfit(
@@ -160,16 +192,44 @@ impl Launch {
         self.control.check(path)?;
         self.realtime.check(path)?;
         self.teleop.check(path, self.policy.rate_hz)?;
-        if !(self.protocol.trial_seconds > 0.0 && self.protocol.trial_seconds <= 3600.0) {
+        self.check_tasks(path)?;
+        self.protocol.as_ref().map_or(Ok(()), |protocol| protocol.check(path))
+    }
+
+    fn check_tasks(&self, path: &Path) -> Result<(), ConfigError> {
+        let starts: Vec<&str> = self.start.iter().map(|start| start.name.as_str()).collect();
+        let tasks: Vec<&str> = self.task.iter().map(|task| task.name.as_str()).collect();
+        for (key, names) in [("start", &starts), ("task", &tasks)] {
+            if let Some(i) = (1..names.len()).find(|&i| names[..i].contains(&names[i])) {
+                let limit = "a name of its own";
+                return Err(ConfigError::unfit(
+                    path,
+                    format!("{key}[{i}].name"),
+                    names[i],
+                    limit,
+                    "rename one of them",
+                ));
+            }
+        }
+        for (i, task) in self.task.iter().enumerate() {
+            task.check(path, i, &starts)?;
+        }
+        Ok(())
+    }
+}
+
+impl ProtocolSetting {
+    fn check(&self, path: &Path) -> Result<(), ConfigError> {
+        if !(self.trial_seconds > 0.0 && self.trial_seconds <= 3600.0) {
             return Err(ConfigError::unfit(
                 path,
                 "protocol.trial_seconds",
-                self.protocol.trial_seconds,
+                self.trial_seconds,
                 "more than 0 and at most 3600 s",
                 "the V-PTR protocol uses 60 s",
             ));
         }
-        if self.protocol.tasks.is_empty() {
+        if self.tasks.is_empty() {
             return Err(ConfigError::unfit(path, "protocol.tasks", "none", "at least one task", "name a task"));
         }
         Ok(())
@@ -201,6 +261,42 @@ mod tests {
         let unguarded = text.replace("[protocol]", "[link]\nunguarded = true\n\n[protocol]");
         std::fs::write(&file, unguarded).unwrap();
         assert!(Launch::load(&file).is_err(), "it is given at the command line, each time");
+    }
+
+    #[test]
+    fn a_station_needs_neither_scene_nor_protocol_and_its_tasks_name_its_postures() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("station.toml");
+        let load = |more: &str| {
+            let station = "robot = \"widowx\"\ndriver = \"ros2\"\nclock = \"wall\"\n\n[[camera]]\nname = \"front\"\n\
+                           calibration = \"calibration/kitchen/over_shoulder.toml\"\n\n[policy]\nsource = \"random\"\n\
+                           rate_hz = 5.0\ngripper = { kind = \"direct\" }\n";
+            std::fs::write(&file, format!("{station}\n{more}\n")).unwrap();
+            let (mut launch, _) = Launch::load(&file)?;
+            launch.fit(&file, &mut Robot::load(root, "widowx").unwrap())?;
+            Ok(launch)
+        };
+        let refused = |more: &str| load(more).map_err(|error: ConfigError| error.to_string()).unwrap_err();
+        let start = "[[start]]\nname = \"ready\"\njoints = [0.0, -0.8, 0.4, 0.0, 1.7, 0.0]\n";
+        let task = "[[task]]\nname = \"stack\"\ninstruction = \"stack the cups\"\nstart = \"ready\"\n";
+        let launch = load(&format!("{start}{task}")).unwrap();
+        assert_eq!((launch.scene, launch.protocol, launch.task[0].seconds), (None, None, 60.0));
+        assert!(!load("").unwrap().to_toml().contains("start"), "runs of before keep their digest");
+        let cases = [
+            (task.to_string(), vec!["task[0].start", "ready"]),
+            (format!("{start}{start}"), vec!["start[1].name", "ready"]),
+            (start.replace("-0.8", "-3.0"), vec!["start[0].joints[1]", "-3", "shoulder"]),
+            (start.replace("-0.8", "nan"), vec!["start[0].joints[1]", "NaN"]),
+            (start.replace("-0.8, ", ""), vec!["start[0].joints", "5 numbers", "widowx"]),
+            (format!("{start}{task}seconds = 0.0"), vec!["task[0].seconds"]),
+        ];
+        for (text, words) in cases {
+            let error = refused(&text);
+            for word in words {
+                assert!(error.contains(word), "{word}: {error}");
+            }
+        }
     }
 
     #[test]

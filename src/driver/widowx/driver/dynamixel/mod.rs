@@ -129,6 +129,14 @@ impl<L: ByteLink> DynamixelArm<L> {
         Ok(arm)
     }
 
+    /// An arm to be read and not driven: looks at every servo as [`DynamixelArm::connect`] does, and writes nothing. It must not
+    /// be activated.
+    pub fn connect_to_watch(link: L, robot: &Robot, options: DynamixelOptions) -> Result<Self, ConnectError> {
+        let mut arm = Self::new(link, robot, options)?;
+        arm.look()?;
+        Ok(arm)
+    }
+
     /// An arm that [`DynamixelArm::connect`] refuses for the errors of its servos: nothing is looked at and nothing can be
     /// activated until [`ArmDriver::recover`] has cleared them and looked at everything.
     pub fn connect_faulted(link: L, robot: &Robot, options: DynamixelOptions) -> Result<Self, ConnectError> {

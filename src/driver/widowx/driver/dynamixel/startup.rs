@@ -38,6 +38,16 @@ impl<L: ByteLink> DynamixelArm<L> {
 
     /// Looks at everything and sets operating modes where torque is off.
     pub(super) fn prepare(&mut self) -> Result<(), ConnectError> {
+        for facts in self.look()? {
+            self.prepare_mode(&facts)?;
+            self.prove_watchdog(&facts)?;
+        }
+        self.spoken_at = self.bus.now();
+        Ok(())
+    }
+
+    /// Every servo as it is; refuses what is not this arm or not fit. Writes nothing.
+    pub(super) fn look(&mut self) -> Result<Vec<Facts>, ConnectError> {
         let link = self.bus.name().to_owned();
         let timer = judge_timer(&self.bus.link().latency_timer());
         if timer.grade == Grade::Bad {
@@ -53,13 +63,9 @@ impl<L: ByteLink> DynamixelArm<L> {
                 return Err(refusal(&self.robot, &link, finding));
             }
         }
-        for facts in &all {
-            self.prepare_mode(facts)?;
-            self.prove_watchdog(facts)?;
-        }
         self.fast = self.probe_fast();
         self.spoken_at = self.bus.now();
-        Ok(())
+        Ok(all)
     }
 
     fn unfit(&self, servo: &Servo, what: &str, found: String, expected: String, fix: &str) -> ConnectError {

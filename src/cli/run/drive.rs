@@ -1,0 +1,99 @@
+//! One run over a station: who decides, who listens, how it ended.
+
+use std::path::PathBuf;
+
+use super::ending::Ended;
+use super::ground::Watchers;
+use super::job::Job;
+use super::tally::Tally;
+use super::until::Until;
+use crate::cli::distances::Distances;
+use crate::cli::record::Notes;
+use crate::cli::source::{Part, Source, Sources};
+use crate::cli::terminal::TerminalView;
+use crate::embedding::Embedding;
+use crate::episode::StepSink;
+use crate::operator::Phase;
+use crate::recording::Attachment;
+use crate::runtime::{EpisodeRequest, Station, Timing, run_episode};
+use crate::scripted::Assignment;
+use crate::time::{Clock, Timestamp};
+
+/// What a run needs beside its station.
+pub struct Drive<'a> {
+    job: &'a Job,
+    source: Source,
+    goal: Option<Embedding>,
+    record: Option<PathBuf>,
+    dry_run: bool,
+}
+
+impl<'a> Drive<'a> {
+    /// Loads the policy, once.
+    pub fn prepare(
+        job: &'a Job,
+        assignment: Option<Assignment>,
+        record: Option<PathBuf>,
+        dry_run: bool,
+    ) -> anyhow::Result<Self> {
+        let bounds = job.place.station().launch.policy.bounds;
+        let part = Part { task: &job.task.name, assignment, bounds, seed: job.seed };
+        let source = Sources::default().take(&job.entrant, part)?;
+        Ok(Self { goal: goal(job, &source)?, job, source, record, dry_run })
+    }
+
+    /// Runs it to its end; `files` are kept with the recording.
+    pub fn run(
+        mut self,
+        station: &mut Station,
+        mut until: Until<'_>,
+        timing: Timing<'_>,
+        files: Vec<Attachment>,
+        watchers: &Watchers<'_>,
+    ) -> anyhow::Result<Ended> {
+        let now = match timing {
+            Timing::Lockstep { .. } => Timestamp::ZERO,
+            Timing::Wall { clock, .. } => clock.now(),
+        };
+        let recorder = self.record.take().map(|folder| self.job.recorder(&folder, files, now)).transpose()?;
+        let operator = watchers.operator;
+        let mut notes = recorder.map(|recorder| Notes { recorder, operator: operator.clone() });
+        let mut distances =
+            Distances { goal: self.goal.take(), start: None, curve: Vec::new(), live: Some(watchers.live) };
+        let (mut tally, mut view) = (Tally::default(), TerminalView::new(operator.clone()));
+        let mut page = watchers.live.sink();
+        let name = notes.as_ref().and_then(|notes| notes.recorder.path().file_stem());
+        let name = name.map_or_else(|| "run".into(), |name| name.to_string_lossy().into_owned());
+        let mut sinks: Vec<&mut dyn StepSink> = vec![&mut tally, &mut distances, &mut view];
+        sinks.extend(notes.as_mut().map(|notes| notes as &mut dyn StepSink));
+        sinks.extend(page.as_mut().map(|page| &mut **page as &mut dyn StepSink));
+        operator.forget();
+        operator.show(|panel| panel.phase = Phase::Running);
+        let request = EpisodeRequest {
+            start: self.job.episode_start(&name),
+            seconds: self.job.task.seconds,
+            source: self.source.as_dyn(),
+            sinks,
+            judge: &mut until,
+            stop: watchers.stop,
+        };
+        let report = run_episode(station, request, timing);
+        if !self.dry_run {
+            crate::cli::say_hold(&report);
+        }
+        let recorded = notes.map(|notes| (notes.recorder.path().to_path_buf(), notes.recorder.state()));
+        Ok(Ended { report, tally, recorded, judged: until.is_ruled(), dry_run: self.dry_run })
+    }
+}
+
+/// Embedding of the image of the task done, where there is one and the policy embeds.
+#[cfg(feature = "torch")]
+fn goal(job: &Job, source: &Source) -> anyhow::Result<Option<Embedding>> {
+    let (Source::Policy(policy), Some(file)) = (source, &job.task.goal) else { return Ok(None) };
+    Ok(Some(policy.embed(&crate::cli::image_file::read_image(file)?)?))
+}
+
+#[cfg(not(feature = "torch"))]
+fn goal(_job: &Job, _source: &Source) -> anyhow::Result<Option<Embedding>> {
+    Ok(None)
+}

@@ -1,0 +1,211 @@
+//! What a run drives: the arm of a station, or the simulator of this process.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::RunArguments;
+use super::drive::Drive;
+use super::ending::Ended;
+use super::job::{Job, Place};
+use super::until::Until;
+use crate::cli::granted;
+use crate::cli::kitchen::KitchenSetting;
+use crate::cli::layout::{derived_seed, draw};
+use crate::cli::live::Live;
+use crate::cli::realtime::{self, wall_options};
+use crate::cli::rig::{Rig, Watch};
+use crate::cli::set_up::SetUp;
+use crate::cli::simulated::Prepared;
+use crate::cli::stage::{Nobody, Operated, Person, Stage, StageJudge};
+use crate::config::{ClockKind, DriverKind};
+use crate::driver::Undriven;
+use crate::operator::Operator;
+use crate::runtime::{Station, StopFlag, Timing, WallOptions};
+use crate::scripted::Assignment;
+use crate::time::{Clock, ManualClock, SystemClock, Timestamp};
+
+/// What is driven.
+pub enum Ground<'a> {
+    /// An arm over its link, with its cameras.
+    Arm(Box<OnArm>),
+    /// The simulator of this process.
+    Here(Box<Here<'a>>),
+}
+
+/// A connected arm, and where the scene of an emulated one lies.
+pub struct OnArm {
+    rig: Rig,
+    /// What the process that emulates the arm lays.
+    scene: Option<SetUp>,
+    assignment: Option<Assignment>,
+    record: Option<PathBuf>,
+    dry_run: bool,
+}
+
+/// A simulated kitchen.
+pub struct Here<'a> {
+    setting: &'a KitchenSetting,
+    scene: SetUp,
+    prepared: Prepared,
+    /// To be looked at before the run.
+    station: Station,
+    clock: Arc<SystemClock>,
+    options: WallOptions,
+    lockstep: bool,
+    record: Option<PathBuf>,
+    dry_run: bool,
+}
+
+/// Who looks on and may end a run.
+pub struct Watchers<'a> {
+    /// Buttons, and what is shown beside them.
+    pub operator: &'a Operator,
+    /// The page.
+    pub live: &'a Live,
+    /// Who may stop it.
+    pub stop: &'a StopFlag,
+}
+
+impl<'a> Ground<'a> {
+    /// Connects the arm where it stands, or sets the simulator up. Nothing moves.
+    pub fn connect(
+        job: &'a Job,
+        arguments: &RunArguments,
+        (operator, stop): (&Operator, &StopFlag),
+    ) -> anyhow::Result<Self> {
+        let station = job.place.station();
+        let scene = match &job.place {
+            Place::Kitchen(kitchen) => {
+                let task = kitchen.scene.task(&kitchen.scene_file, &job.task.name)?;
+                Some((kitchen, draw(kitchen, task, derived_seed(&format!("run {} {}", job.seed, task.name)))))
+            }
+            Place::Station(_) => None,
+        };
+        let clock = Arc::new(SystemClock::new());
+        let (record, dry_run) = (arguments.record.clone(), arguments.dry_run);
+        if station.launch.driver == DriverKind::Mujoco
+            && let Some((kitchen, scene)) = scene
+        {
+            let prepared = kitchen.prepare(&scene)?;
+            let lockstep = station.launch.clock == ClockKind::Lockstep && arguments.page.page.is_none();
+            let now = if lockstep { Timestamp::ZERO } else { clock.now() };
+            let (running, _) = kitchen.running_at(&scene, &prepared, now)?;
+            let options = wall_options(&station.launch);
+            return Ok(Ground::Here(Box::new(Here {
+                setting: kitchen,
+                scene,
+                prepared,
+                station: running,
+                clock,
+                options,
+                lockstep,
+                record,
+                dry_run,
+            })));
+        }
+        let paged = arguments.page.page.is_some();
+        let terminal = std::io::stdin().is_terminal();
+        let person = || -> Box<dyn Stage> {
+            match (paged, terminal) {
+                (true, _) => Box::new(Operated::new(operator.clone(), stop.clone())),
+                (false, true) => Box::new(Person::at_the_terminal(stop.clone())),
+                (false, false) => Box::new(Nobody),
+            }
+        };
+        let watch = Watch { person, watched: paged || terminal, allowed: arguments.consent, dry_run };
+        let rig = Rig::connect(station, &arguments.link, clock, watch)?;
+        let scene = scene.map(|(_, scene)| scene).filter(|_| rig.is_simulated());
+        Ok(Ground::Arm(Box::new(OnArm { rig, scene, assignment: None, record, dry_run })))
+    }
+
+    /// The parts of the station, for looking at them.
+    pub fn station(&mut self) -> &mut Station {
+        match self {
+            Ground::Arm(on_arm) => &mut on_arm.rig.station,
+            Ground::Here(here) => &mut here.station,
+        }
+    }
+
+    /// The time on the clock of all stamps.
+    pub fn now(&self) -> Timestamp {
+        match self {
+            Ground::Arm(on_arm) => on_arm.rig.clock.now(),
+            Ground::Here(here) if here.lockstep => Timestamp::ZERO,
+            Ground::Here(here) => here.clock.now(),
+        }
+    }
+
+    /// Waits for every camera's first image.
+    pub fn await_images(&mut self) -> anyhow::Result<()> {
+        match self {
+            Ground::Arm(on_arm) => on_arm.rig.await_images(),
+            Ground::Here(_) => Ok(()),
+        }
+    }
+
+    /// Brings the arm to the task's posture, if it has one and the operator allows it; an emulated arm has its scene laid.
+    pub fn go_to_start(&mut self, job: &Job, stop: &StopFlag) -> anyhow::Result<()> {
+        let Ground::Arm(on_arm) = self else { return Ok(()) };
+        let OnArm { rig, scene, assignment, dry_run, .. } = &mut **on_arm;
+        let named = job.task.start.as_deref().map(|name| job.place.station().start(name)).transpose()?;
+        if *dry_run {
+            if named.is_some() {
+                say!(
+                    "dry run: the arm stays where it is instead of going to `{}`",
+                    job.task.start.as_deref().unwrap_or_default()
+                );
+            }
+            if let Some(scene) = scene {
+                *assignment = rig.stage.set_up(scene, None)?.assignment;
+            }
+            return rig.await_images();
+        }
+        if let (Some(scene), Place::Kitchen(kitchen)) = (&*scene, &job.place) {
+            let joints = named.map_or_else(|| kitchen.start_joints(scene.start), Ok)?;
+            *assignment = rig.set_up(joints, scene, stop)?;
+        } else if let Some(joints) = named {
+            rig.go_to_start(joints, stop)?;
+        }
+        rig.await_images()
+    }
+
+    /// Runs the episode.
+    pub fn drive(&mut self, job: &Job, watchers: &Watchers<'_>) -> anyhow::Result<Ended> {
+        match self {
+            Ground::Arm(on_arm) => {
+                let OnArm { rig, scene, assignment, record, dry_run } = &mut **on_arm;
+                let part = Drive::prepare(job, *assignment, record.take(), *dry_run)?;
+                let mut files = rig.attachments()?;
+                files.extend(scene.as_ref().map(SetUp::attachment).transpose()?);
+                let simulated = rig.is_simulated();
+                let Rig { station, stage, clock, options, .. } = rig;
+                let until = match (simulated, &*scene) {
+                    (true, Some(_)) => Until::ruled(StageJudge(stage.as_mut()), watchers.operator),
+                    (true, None) => Until::buttons(watchers.operator),
+                    (false, _) => Until::person(stage.as_mut(), watchers.operator),
+                };
+                part.run(station, until, Timing::Wall { clock, options }, files, watchers)
+            }
+            Ground::Here(here) => {
+                let Here { setting, scene, prepared, clock, options, lockstep, record, dry_run, .. } = &mut **here;
+                let part = Drive::prepare(job, Some(prepared.assignment), record.take(), *dry_run)?;
+                // Made anew: weights take a while to load, and simulated time begins with the run.
+                let now = if *lockstep { Timestamp::ZERO } else { clock.now() };
+                let (mut station, rule) = setting.running_at(scene, prepared, now)?;
+                if *dry_run {
+                    station = Station { arm: Box::new(Undriven::new(station.arm)), ..station };
+                }
+                let (by_hand, until) = (ManualClock::new(), Until::ruled(rule, watchers.operator));
+                let mut files = vec![scene.attachment()?];
+                let timing = if *lockstep {
+                    Timing::Lockstep { clock: &by_hand, stopwatch: clock.as_ref() }
+                } else {
+                    files.extend(granted::attachment(&realtime::granted(&setting.station.launch))?);
+                    Timing::Wall { clock, options }
+                };
+                part.run(&mut station, until, timing, files, watchers)
+            }
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! What is to be run: station, task and policy, matched before anything is connected.
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use anyhow::Context;
+
+use super::RunArguments;
+use crate::cli::entrant::Entrant;
+use crate::cli::kitchen::KitchenSetting;
+use crate::cli::record;
+use crate::cli::station::StationSetting;
+use crate::config::{ConfigError, DriverKind};
+use crate::episode::EpisodeStart;
+use crate::recording::{Attachment, Recorder, WriterOptions, require_room};
+use crate::time::Timestamp;
+
+/// Where it is run.
+pub enum Place {
+    /// A station alone.
+    Station(Box<StationSetting>),
+    /// A station in a kitchen that can be simulated.
+    Kitchen(Box<KitchenSetting>),
+}
+
+impl Place {
+    /// The station.
+    pub fn station(&self) -> &StationSetting {
+        match self {
+            Place::Station(station) => station,
+            Place::Kitchen(kitchen) => &kitchen.station,
+        }
+    }
+
+    fn station_mut(&mut self) -> &mut StationSetting {
+        match self {
+            Place::Station(station) => station,
+            Place::Kitchen(kitchen) => &mut kitchen.station,
+        }
+    }
+}
+
+/// What is to be done.
+pub struct RunTask {
+    /// Name; empty where nothing has one.
+    pub name: String,
+    /// In words.
+    pub instruction: String,
+    /// Image of it done.
+    pub goal: Option<PathBuf>,
+    /// Posture to begin from.
+    pub start: Option<String>,
+    /// Longest run \[s\].
+    pub seconds: f64,
+}
+
+/// Station, task and policy.
+pub struct Job {
+    /// Where.
+    pub place: Place,
+    /// What.
+    pub task: RunTask,
+    /// Who decides.
+    pub entrant: Entrant,
+    /// Seed of everything random.
+    pub seed: u64,
+}
+
+impl Job {
+    /// Reads everything and refuses what does not fit together.
+    pub fn load(arguments: &RunArguments) -> anyhow::Result<Self> {
+        let mut place = place(arguments)?;
+        let station = place.station_mut();
+        arguments.link.apply(&mut station.launch);
+        if let Some(policy) = &arguments.policy {
+            station.launch.policy.source.clone_from(policy);
+        }
+        let task = task(&place, arguments)?;
+        let station = place.station();
+        if let Some(start) = &task.start {
+            station.start(start)?;
+        }
+        let source = station.launch.policy.source.clone();
+        anyhow::ensure!(
+            source != "expert" || matches!(place, Place::Kitchen(_)),
+            "--policy expert: the scripted expert is told where things lie, which a simulated kitchen alone can; choose a policy"
+        );
+        let entrant = Entrant::open(station, std::slice::from_ref(&task.name), &source)?;
+        Ok(Self { task, entrant, place, seed: arguments.seed })
+    }
+
+    /// What is known before the first step.
+    pub fn episode_start(&self, name: &str) -> EpisodeStart {
+        let settings = match &self.place {
+            Place::Station(station) => station.launch.to_toml(),
+            Place::Kitchen(kitchen) => kitchen.settings().to_toml(),
+        };
+        EpisodeStart {
+            task: self.task.name.clone(),
+            instruction: self.task.instruction.clone(),
+            seed: self.seed,
+            settings,
+            ..self.place.station().episode_start(name, &self.entrant.name)
+        }
+    }
+
+    /// Refuses a folder that cannot be written or has no room for the run.
+    pub fn make_room(&self, folder: &Path) -> anyhow::Result<()> {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("{}: cannot be created; choose another --record", folder.display()))?;
+        Ok(require_room(folder, self.room() + WriterOptions::default().floor_bytes)?)
+    }
+
+    fn room(&self) -> u64 {
+        record::room(self.place.station(), self.task.seconds, None)
+    }
+
+    /// The recorder of this run, which begins now.
+    pub fn recorder(&self, folder: &Path, files: Vec<Attachment>, now: Timestamp) -> anyhow::Result<Recorder> {
+        let (name, _) = record::free_name(folder, if self.task.name.is_empty() { "run" } else { &self.task.name })?;
+        let mut attachments = record::set_up_files(self.place.station())?;
+        attachments.extend(files);
+        let options = WriterOptions {
+            reserve_bytes: self.room(),
+            attachments,
+            started_at: now,
+            wall_clock: Some(SystemTime::now()),
+            ..WriterOptions::default()
+        };
+        Ok(Recorder::create(folder, &name, options)?)
+    }
+}
+
+fn place(arguments: &RunArguments) -> anyhow::Result<Place> {
+    let station = StationSetting::load(&arguments.launch)?;
+    if station.launch.scene.is_some() && station.launch.protocol.is_some() {
+        return Ok(Place::Kitchen(Box::new(KitchenSetting::load(&arguments.launch)?)));
+    }
+    let driver = arguments.link.driver.map_or(station.launch.driver, Into::into);
+    if driver == DriverKind::Mujoco {
+        // Says which table is missing.
+        KitchenSetting::load(&arguments.launch)?;
+    }
+    Ok(Place::Station(Box::new(station)))
+}
+
+/// The task that is named, or the only one.
+fn task(place: &Place, arguments: &RunArguments) -> anyhow::Result<RunTask> {
+    let mut task = match place {
+        Place::Station(station) => task_of_station(station, arguments.task.as_deref())?,
+        Place::Kitchen(kitchen) => task_of_kitchen(kitchen, arguments.task.as_deref())?,
+    };
+    if let Some(instruction) = &arguments.instruction {
+        task.instruction.clone_from(instruction);
+    }
+    if let Some(seconds) = arguments.seconds {
+        // Written so that NaN fails it.
+        anyhow::ensure!(
+            seconds > 0.0 && seconds <= 86_400.0,
+            "--seconds: found {seconds}, expected more than 0 and at most 86400; 60 is a good choice"
+        );
+        task.seconds = seconds;
+    }
+    task.goal = arguments.goal.clone().or(task.goal);
+    task.start = arguments.start.clone().or(task.start);
+    Ok(task)
+}
+
+fn task_of_station(station: &StationSetting, asked: Option<&str>) -> anyhow::Result<RunTask> {
+    let tasks = &station.launch.task;
+    let known = || tasks.iter().map(|task| task.name.as_str()).collect::<Vec<_>>().join(", ");
+    let found = match (asked, tasks.as_slice()) {
+        // A station without tasks: the policy says whether it knows this one.
+        (asked, []) => {
+            let name = asked.unwrap_or_default().to_string();
+            return Ok(RunTask { name, instruction: String::new(), goal: None, start: None, seconds: 60.0 });
+        }
+        (Some(name), tasks) => tasks.iter().find(|task| task.name == name).ok_or_else(|| {
+            ConfigError::unfit(&station.launch_file, "task", name, format!("one of {}", known()), "choose one of them")
+        })?,
+        (None, [only]) => only,
+        (None, _) => anyhow::bail!("--task is missing: choose one of {}", known()),
+    };
+    Ok(RunTask {
+        name: found.name.clone(),
+        instruction: found.instruction.clone(),
+        goal: found.goal.as_ref().map(|goal| station.root.join(goal)),
+        start: found.start.clone(),
+        seconds: found.seconds,
+    })
+}
+
+fn task_of_kitchen(kitchen: &KitchenSetting, asked: Option<&str>) -> anyhow::Result<RunTask> {
+    let name = match (asked, kitchen.protocol.tasks.as_slice()) {
+        (Some(name), _) => name,
+        (None, [only]) => only,
+        (None, several) => anyhow::bail!("--task is missing: choose one of {}", several.join(", ")),
+    };
+    let task = kitchen.scene.task(&kitchen.scene_file, name)?;
+    let station = &kitchen.station;
+    let own = station.launch.task.iter().find(|own| own.name == task.name);
+    Ok(RunTask {
+        name: task.name.clone(),
+        instruction: task.instruction.clone(),
+        goal: own.and_then(|own| own.goal.as_ref()).map(|goal| station.root.join(goal)),
+        start: own.and_then(|own| own.start.clone()),
+        seconds: kitchen.protocol.trial_seconds,
+    })
+}

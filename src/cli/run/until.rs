@@ -1,0 +1,63 @@
+//! Until when a run lasts: a rule's verdict, the operator's, or its time.
+
+use crate::cli::stage::Stage;
+use crate::episode::{Judge, Outcome};
+use crate::operator::{Operator, OperatorJudge};
+use crate::time::Timestamp;
+
+/// Whoever speaks first.
+pub struct Until<'a> {
+    rule: Option<Box<dyn Judge + 'a>>,
+    person: Option<&'a mut dyn Stage>,
+    buttons: OperatorJudge,
+}
+
+impl<'a> Until<'a> {
+    /// A task with a success rule, and whoever presses a button.
+    pub fn ruled(rule: impl Judge + 'a, operator: &Operator) -> Self {
+        Self { rule: Some(Box::new(rule)), person: None, buttons: OperatorJudge(operator.clone()) }
+    }
+
+    /// Whoever presses a button.
+    pub fn buttons(operator: &Operator) -> Self {
+        Self { rule: None, person: None, buttons: OperatorJudge(operator.clone()) }
+    }
+
+    /// The operator alone.
+    pub fn person(person: &'a mut dyn Stage, operator: &Operator) -> Self {
+        Self { rule: None, person: Some(person), buttons: OperatorJudge(operator.clone()) }
+    }
+
+    /// Does a rule say whether the task was done?
+    pub fn is_ruled(&self) -> bool {
+        self.rule.is_some()
+    }
+}
+
+impl Judge for Until<'_> {
+    fn judge(&mut self, now: Timestamp) -> Option<Outcome> {
+        if let Some(outcome) = self.buttons.judge(now) {
+            return Some(outcome);
+        }
+        if let Some(outcome) = self.rule.as_mut().and_then(|rule| rule.judge(now)) {
+            return Some(outcome);
+        }
+        match self.person.as_mut()?.judge() {
+            Ok(outcome) => outcome,
+            // A terminal without input: the run lasts its time, and a signal stops it.
+            Err(error) => {
+                tracing::warn!("{error:#}; Ctrl-C still stops the arm");
+                self.person = None;
+                None
+            }
+        }
+    }
+
+    /// Time that runs out is a rule's failure, and without one the usual end.
+    fn time_out(&mut self, now: Timestamp) -> Outcome {
+        match &mut self.rule {
+            Some(rule) => rule.time_out(now),
+            None => Outcome::Failure { judge: super::ending::CLOCK.into(), why: "time is up".into() },
+        }
+    }
+}

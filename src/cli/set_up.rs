@@ -1,0 +1,39 @@
+//! What lies where in one episode of a kitchen, for whoever lays it: a person or the simulator.
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::Task;
+use crate::recording::Attachment;
+
+/// What lies where in one episode, as the person who sets it up knows it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetUp {
+    /// Task.
+    pub task: Task,
+    /// Object to move (scenario 3 replaces the task's own).
+    pub object: String,
+    /// Where the object's grasp point is, base frame x, y \[m\].
+    pub object_at: [f64; 2],
+    /// The object's yaw \[rad\].
+    pub object_yaw: f64,
+    /// Where the container stands, base frame x, y \[m\].
+    pub container_at: [f64; 2],
+    /// Other things lying about: name, place \[m\], yaw \[rad\].
+    pub others: Vec<(String, [f64; 2], f64)>,
+    /// Tool position and Bridge angles at the start \[m, rad\].
+    pub start: [f64; 6],
+    /// Seed of everything random in this episode.
+    pub seed: u64,
+}
+
+impl SetUp {
+    /// Name of the file that says it in a recording.
+    pub const FILE: &str = "set_up.json";
+
+    /// As recorded with an episode, so that the scene can be laid again.
+    pub fn attachment(&self) -> anyhow::Result<Attachment> {
+        let data = serde_json::to_vec_pretty(self)?;
+        Ok(Attachment { name: Self::FILE.into(), media_type: "application/json".into(), data })
+    }
+}

@@ -1,0 +1,22 @@
+//! A stage without a scene: says which controller is emulated, and has nothing to lay or to judge.
+
+use crate::cli::link::Whereabouts;
+use crate::cli::stage::{Answer, Handler, Question};
+
+/// An arm alone on its pedestal.
+pub struct Bare {
+    /// Which controller is emulated.
+    pub plays: Whereabouts,
+}
+
+impl Handler for Bare {
+    fn answer(&mut self, question: Question) -> Answer {
+        match question {
+            Question::Plays => Answer::Plays { whereabouts: self.plays.clone() },
+            Question::Judge => Answer::Undecided,
+            Question::SetUp { .. } | Question::TimeOut => Answer::Refused {
+                why: "this arm stands alone: its launch file has no [scene] to lay or to judge".into(),
+            },
+        }
+    }
+}

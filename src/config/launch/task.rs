@@ -1,0 +1,48 @@
+//! A `[[task]]` table: what a policy is to do at a station.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::ConfigError;
+
+/// A task of a station: data, without a simulated scene.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StationTask {
+    /// Name, as policies know it.
+    pub name: String,
+    /// Instruction in plain words.
+    pub instruction: String,
+    /// Image of the task done, from the policy's camera.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub goal: Option<PathBuf>,
+    /// Name of the posture it begins from; without one, where the arm stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<String>,
+    /// How long it may take \[s\].
+    #[serde(default = "usual_seconds")]
+    pub seconds: f64,
+}
+
+fn usual_seconds() -> f64 {
+    60.0
+}
+
+impl StationTask {
+    /// `i` is its place among the launch file's tasks, `starts` the names of its postures.
+    pub(super) fn check(&self, path: &Path, i: usize, starts: &[&str]) -> Result<(), ConfigError> {
+        if !(self.seconds > 0.0 && self.seconds <= 3600.0) {
+            let (limit, fix) = ("more than 0 and at most 3600 s", "60 is a good choice");
+            return Err(ConfigError::unfit(path, format!("task[{i}].seconds"), self.seconds, limit, fix));
+        }
+        match &self.start {
+            Some(start) if !starts.contains(&start.as_str()) => {
+                let known = if starts.is_empty() { "none".into() } else { starts.join(", ") };
+                let limit = format!("a posture of the [[start]] tables ({known})");
+                Err(ConfigError::unfit(path, format!("task[{i}].start"), start, limit, "add the posture or correct it"))
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! `visuomotor run`: what does not fit is refused before anything moves, the simulator and an emulated arm are driven, and a
+//! dry run commands nothing.
+
+use crate::program::{Project, refused};
+
+#[cfg(all(feature = "mujoco", feature = "dynamixel", feature = "ros2", feature = "fci"))]
+mod stations;
+
+const LAUNCH: &str = "launch/widowx_kitchen.toml";
+
+#[test]
+fn what_does_not_fit_is_refused_with_what_would() {
+    let project = Project::new();
+    let run = |more: &[&str]| project.call(&[&["run", LAUNCH], more].concat());
+    let task = ["--task", "knife_in_pot"];
+    refused(&run(&[]), &["--task is missing", "knife_in_pot", "cucumber_in_pot"]);
+    refused(&run(&["--task", "dishes"]), &["dishes", "knife_in_pot"]);
+    refused(&run(&[&task[..], &["--policy", "policies/none"]].concat()), &["policies/none"]);
+    refused(&run(&[&task[..], &["--start", "ready", "--policy", "random"]].concat()), &["start", "ready", "[[start]]"]);
+    for seconds in ["nan", "0", "-1", "1e9"] {
+        let output = run(&[&task[..], &["--policy", "random", &format!("--seconds={seconds}")]].concat());
+        refused(&output, &["--seconds", "86400"]);
+    }
+    std::fs::write(project.path("file"), "not a folder").unwrap();
+    refused(&run(&[&task[..], &["--policy", "random", "--record", "file"]].concat()), &["file", "--record"]);
+}
+
+#[test]
+fn a_station_without_a_scene_is_no_matter_of_the_simulator() {
+    let project = Project::new();
+    project.edit(LAUNCH, |text| text.replace("[scene]\nfile = \"scenes/kitchen.toml\"\n", ""));
+    refused(&project.call(&["run", LAUNCH, "--policy", "random"]), &["scene", "[scene] table", "visuomotor run"]);
+    let expert = ["run", LAUNCH, "--policy", "expert", "--driver", "ros2"];
+    refused(&project.call(&expert), &["--policy expert", "kitchen"]);
+    refused(&project.call(&["evaluate", LAUNCH, "--out", "out"]), &["scene", "visuomotor run"]);
+}
+
+#[cfg(feature = "torch")]
+#[test]
+fn a_policy_for_another_arm_rate_or_task_is_refused() {
+    let project = Project::new();
+    let run = |more: &[&str]| project.call(&[&["run", LAUNCH], more].concat());
+    project.edit(LAUNCH, |text| text.replace("rate_hz = 5.0", "rate_hz = 10.0"));
+    refused(&run(&["--task", "knife_in_pot"]), &["policy.toml", "rate_hz", "5 Hz", "10 Hz"]);
+    project.edit(LAUNCH, |text| text.replace("robot = \"widowx\"", "robot = \"panda\""));
+    let output = run(&["--task", "knife_in_pot"]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+}
+
+#[cfg(feature = "mujoco")]
+#[test]
+fn the_simulator_is_driven_recorded_and_judged_by_the_rule() {
+    let project = Project::new();
+    let output = project.call(&["run", LAUNCH, "--task", "cucumber_in_pot", "--policy", "expert", "--record", "runs"]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    for word in [
+        "widowx over the simulator",
+        "over_shoulder: 640x480",
+        "policy   expert",
+        "hardware stop",
+        "decisions",
+        "success_rule",
+    ] {
+        assert!(said.contains(word), "{word}: {said}");
+    }
+    let recorded = visuomotor::recording::read_episode(&project.path("runs/cucumber_in_pot-0000.mcap")).unwrap();
+    assert!(recorded.steps.len() > 10 && recorded.start.task == "cucumber_in_pot", "{said}");
+    // What a dry run would send goes nowhere: the arm stays, and the rule sees a failure.
+    let dry = [
+        "run",
+        LAUNCH,
+        "--task",
+        "cucumber_in_pot",
+        "--policy",
+        "expert",
+        "--dry-run",
+        "--seconds",
+        "3",
+        "--record",
+        "dry",
+    ];
+    let output = project.call(&dry);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(said.contains("never driven") && said.contains("none sent") && said.contains("15 in 3.0 s"), "{said}");
+    let recorded = visuomotor::recording::read_episode(&project.path("dry/cucumber_in_pot-0000.mcap")).unwrap();
+    let places = recorded.steps.iter().map(|step| step.proprioception.joint_positions);
+    let first = recorded.steps[0].proprioception.joint_positions;
+    for place in places {
+        let moved = place.iter().zip(first.iter()).map(|(now, then)| (now - then).abs()).fold(0.0, f64::max);
+        assert!(moved < 2e-3, "the arm moved in a dry run: {place:?}");
+    }
+}
+
+/// Images over ROS 2 and an arm on a serial bus, both of another process.
+#[cfg(all(feature = "mujoco", feature = "dynamixel", feature = "ros2"))]
+mod emulated {
+    use std::io::{BufRead, BufReader, Read};
+    use std::process::{Command, Stdio};
+
+    use visuomotor::config::Robot;
+    use visuomotor::driver::PointPlant;
+    use visuomotor::driver::widowx::emulator::dynamixel::{BusEmulator, BusServer};
+    use visuomotor::driver::widowx::wire::dynamixel::registers;
+    use visuomotor::observation::JointVector;
+
+    use super::*;
+    use crate::program::{Simulated, root};
+
+    /// A simulated arm with its camera in a process of its own, and commands in its DDS domain.
+    fn simulated(project: &Project, port: &str, base: u32) -> (Simulated, impl Fn(&[&str]) -> Command) {
+        let domain = (base + std::process::id() % 20).to_string();
+        let folder = project.path("");
+        let command = move |arguments: &[&str]| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_visuomotor"));
+            command.current_dir(&folder).env("ROS_DOMAIN_ID", &domain).args(arguments).stdin(Stdio::null());
+            command
+        };
+        let mut child = command(&["simulate", "--robot", "widowx", "--driver", "dynamixel", "--port", port])
+            .args(["--stage", &format!("{port}.stage")])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let ready = BufReader::new(child.stdout.take().unwrap());
+        let child = Simulated(child);
+        assert!(
+            ready.lines().map_while(Result::ok).any(|line| line.starts_with("ready")),
+            "it ended before it was ready"
+        );
+        (child, command)
+    }
+
+    #[test]
+    fn an_emulated_arm_is_driven_from_its_images_and_holds_when_the_terminal_closes() {
+        let project = Project::new();
+        let (_simulated, command) = simulated(&project, "arm", 160);
+        let run = [
+            "run",
+            LAUNCH,
+            "--task",
+            "cucumber_in_pot",
+            "--policy",
+            "random",
+            "--driver",
+            "dynamixel",
+            "--port",
+            "arm",
+        ];
+        let run = [&run[..], &["--stage", "arm.stage", "--record", "runs"]].concat();
+        // A machine that is busy with other tests stalls: the run ends then, holding, and is made again.
+        let driven = (0..8).any(|_| {
+            let mut child = command(&run).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+            let mut out = BufReader::new(child.stdout.take().unwrap());
+            let mut said = String::new();
+            // The run itself begins after the motion to its start.
+            while out.read_line(&mut said).unwrap() > 0 && !said.ends_with("running\n") {}
+            std::thread::sleep(std::time::Duration::from_secs(2));
+            // SAFETY: sends a signal to a child that was not waited for.
+            unsafe { libc::kill(child.id() as libc::pid_t, libc::SIGHUP) };
+            out.read_to_string(&mut said).unwrap();
+            let code = child.wait().unwrap().code();
+            let held = said.contains("the arm stands and holds") && said.contains("SIGHUP");
+            assert!(!held || code == Some(1), "{code:?}: {said}");
+            held
+        });
+        assert!(driven, "no run held");
+        let last = std::fs::read_dir(project.path("runs")).unwrap().flatten().map(|entry| entry.path());
+        let last = last.filter(|path| path.extension().is_some_and(|kind| kind == "mcap")).max().unwrap();
+        let recorded = visuomotor::recording::read_episode(&last).unwrap();
+        assert!(!recorded.steps.is_empty() && recorded.attachments.iter().any(|file| file.name == "consent.json"));
+    }
+
+    #[test]
+    fn a_dry_run_commands_nothing_and_turns_no_torque_on() {
+        let project = Project::new();
+        let (_camera, command) = simulated(&project, "other", 185);
+        let robot = Robot::load(root(), "widowx").unwrap();
+        let plant = PointPlant::at(JointVector::from_slice(&robot.robot.home));
+        let mut bus = BusEmulator::new(&robot, Box::new(plant)).unwrap();
+        // Under torque: connecting to drive it would write its goals.
+        for id in 1..=9 {
+            bus.set(id, &registers::TORQUE_ENABLE, 1);
+        }
+        bus.record_goals();
+        let server = BusServer::start(bus, None).unwrap();
+        let port = server.path().to_string();
+        // Not the arm that is simulated: for all the program knows, a real one.
+        let run = [
+            "run",
+            LAUNCH,
+            "--task",
+            "cucumber_in_pot",
+            "--policy",
+            "random",
+            "--driver",
+            "dynamixel",
+            "--port",
+            &port,
+        ];
+        let run = [&run[..], &["--stage", "person", "--seconds", "2", "--dry-run"]].concat();
+        let dry = (0..8).any(|_| {
+            let output = command(&run).output().unwrap();
+            let said = String::from_utf8_lossy(&output.stdout).into_owned();
+            output.status.code() == Some(0) && said.contains("none sent") && said.contains("time is up")
+        });
+        let (bus, _) = server.finish().unwrap();
+        assert!(dry, "no dry run came to its end");
+        assert!(bus.instructions() > 100, "the arm was not read");
+        assert!(bus.recorded_goals().is_empty(), "{:?}", bus.recorded_goals());
+        assert!((1..=9).all(|id| bus.servo(id).unwrap().torque_on()), "torque was turned off");
+    }
+}
