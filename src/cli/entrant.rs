@@ -25,6 +25,7 @@ pub(super) struct Entrant {
     /// The policy's folder; none of the expert and of random actions.
     pub policy: Option<PathBuf>,
     /// Does the policy have a critic?
+    #[cfg(feature = "torch")]
     critic: bool,
 }
 
@@ -37,6 +38,7 @@ impl Entrant {
             shown: source.to_string(),
             folder: PathBuf::new(),
             policy: None,
+            #[cfg(feature = "torch")]
             critic: false,
         };
         if !matches!(source, "expert" | "random") {

@@ -5,7 +5,9 @@ use rand_chacha::ChaCha8Rng;
 
 use super::kitchen::KitchenSetting;
 use super::set_up::SetUp;
-use crate::config::{ConfigError, ContainerPlace, Counter, Object, Rule, Task, digest};
+#[cfg(feature = "mujoco")]
+use crate::config::ConfigError;
+use crate::config::{ContainerPlace, Counter, Object, Rule, Task, digest};
 
 /// Largest displacement of a container from where it was drawn \[m\].
 const WOBBLE: f64 = 0.018;

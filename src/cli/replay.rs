@@ -23,6 +23,7 @@ use crate::runtime::{EpisodeReport, EpisodeRequest, Station, StopFlag, Timing, r
 use crate::time::{ManualClock, SystemClock, Timestamp};
 
 /// Names of the action's parts.
+#[cfg(feature = "torch")]
 const PARTS: [&str; 7] = ["dx", "dy", "dz", "droll", "dpitch", "dyaw", "gripper"];
 
 /// Arguments of `visuomotor replay`.

@@ -106,21 +106,23 @@ impl Runner {
     }
 
     /// Embedding of the image of the task done; none where there is no such image or nobody embeds.
+    #[cfg(feature = "torch")]
     fn goal(&self, source: &Source, set_up: &SetUp) -> anyhow::Result<Option<Embedding>> {
-        match source {
-            #[cfg(feature = "torch")]
-            Source::Policy(policy) => {
-                let station = &self.setting.station;
-                let image = if station.launch.driver == DriverKind::Mujoco {
-                    Some(self.setting.goal_image(set_up)?)
-                } else {
-                    // Before an arm, the station's own: a simulated image shows another place.
-                    station.goal_image(&set_up.task.name)?
-                };
-                Ok(image.map(|image| policy.embed(&image)).transpose()?)
-            }
-            Source::Other(_) => Ok(None),
-        }
+        let Source::Policy(policy) = source else { return Ok(None) };
+        let station = &self.setting.station;
+        let image = if station.launch.driver == DriverKind::Mujoco {
+            Some(self.setting.goal_image(set_up)?)
+        } else {
+            // Before an arm, the station's own: a simulated image shows another place.
+            station.goal_image(&set_up.task.name)?
+        };
+        Ok(image.map(|image| policy.embed(&image)).transpose()?)
+    }
+
+    /// None: without libtorch nobody embeds.
+    #[cfg(not(feature = "torch"))]
+    fn goal(&self, _source: &Source, _set_up: &SetUp) -> anyhow::Result<Option<Embedding>> {
+        Ok(None)
     }
 }
 
