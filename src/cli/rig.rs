@@ -153,7 +153,7 @@ impl Rig {
     ) -> anyhow::Result<Option<Assignment>> {
         let mut faults = 0;
         let laid = loop {
-            self.ready().context("the arm is not ready for the next trial")?;
+            self.ready().context("the arm is not ready")?;
             match self.bring(joints, set_up, stop) {
                 Err(error) => {
                     let fault = error.downcast_ref::<RuntimeError>();

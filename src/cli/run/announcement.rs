@@ -57,6 +57,11 @@ pub fn announcement(job: &Job, ground: &mut Ground<'_>, arguments: &RunArguments
         ),
     );
     line(
+        "end",
+        "when its time is up, a task's rule says so, or the operator does: s, f or a and Enter at the terminal, the page's buttons"
+            .into(),
+    );
+    line(
         "record",
         arguments.record.as_ref().map_or("nothing (--record FOLDER)".into(), |folder| folder.display().to_string()),
     );

@@ -3,21 +3,31 @@
 use std::path::PathBuf;
 
 use super::ending::Ended;
-use super::ground::Watchers;
 use super::job::Job;
 use super::tally::Tally;
 use super::until::Until;
 use crate::cli::distances::Distances;
+use crate::cli::live::Live;
 use crate::cli::record::Notes;
 use crate::cli::source::{Part, Source, Sources};
 use crate::cli::terminal::TerminalView;
 use crate::embedding::Embedding;
 use crate::episode::StepSink;
-use crate::operator::Phase;
+use crate::operator::{Operator, Phase};
 use crate::recording::Attachment;
-use crate::runtime::{EpisodeRequest, Station, Timing, run_episode};
+use crate::runtime::{EpisodeRequest, Station, StopFlag, Timing, run_episode};
 use crate::scripted::Assignment;
 use crate::time::{Clock, Timestamp};
+
+/// Who looks on and may end a run.
+pub struct Watchers<'a> {
+    /// Buttons, and what is shown beside them.
+    pub operator: &'a Operator,
+    /// The page.
+    pub live: &'a Live,
+    /// Who may stop it.
+    pub stop: &'a StopFlag,
+}
 
 /// What a run needs beside its station.
 pub struct Drive<'a> {

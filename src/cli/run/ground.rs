@@ -5,14 +5,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::RunArguments;
-use super::drive::Drive;
+use super::drive::{Drive, Watchers};
 use super::ending::Ended;
 use super::job::{Job, Place};
 use super::until::Until;
 use crate::cli::granted;
 use crate::cli::kitchen::KitchenSetting;
 use crate::cli::layout::{derived_seed, draw};
-use crate::cli::live::Live;
 use crate::cli::realtime::{self, wall_options};
 use crate::cli::rig::{Rig, Watch};
 use crate::cli::set_up::SetUp;
@@ -57,16 +56,6 @@ pub struct Here<'a> {
     dry_run: bool,
 }
 
-/// Who looks on and may end a run.
-pub struct Watchers<'a> {
-    /// Buttons, and what is shown beside them.
-    pub operator: &'a Operator,
-    /// The page.
-    pub live: &'a Live,
-    /// Who may stop it.
-    pub stop: &'a StopFlag,
-}
-
 impl<'a> Ground<'a> {
     /// Connects the arm where it stands, or sets the simulator up. Nothing moves.
     pub fn connect(
@@ -87,7 +76,9 @@ impl<'a> Ground<'a> {
         if station.launch.driver == DriverKind::Mujoco
             && let Some((kitchen, scene)) = scene
         {
-            let prepared = kitchen.prepare(&scene)?;
+            let named = job.task.start.as_deref().map(|name| station.start(name)).transpose()?;
+            let joints = named.map_or_else(|| kitchen.start_joints(scene.start), Ok)?;
+            let prepared = kitchen.prepare_around(&scene, joints)?;
             let lockstep = station.launch.clock == ClockKind::Lockstep && arguments.page.page.is_none();
             let now = if lockstep { Timestamp::ZERO } else { clock.now() };
             let (running, _) = kitchen.running_at(&scene, &prepared, now)?;

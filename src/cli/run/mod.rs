@@ -20,7 +20,8 @@ use crate::operator::{Operator, Phase};
 use crate::runtime::StopFlag;
 
 use announcement::announcement;
-use ground::{Ground, Watchers};
+use drive::Watchers;
+use ground::Ground;
 use job::Job;
 
 /// Arguments of `visuomotor run`.
