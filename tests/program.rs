@@ -359,6 +359,18 @@ fn embed_says_what_it_cannot_read() {
 pub struct Simulated(pub std::process::Child);
 
 #[cfg(all(feature = "dynamixel", feature = "ros2"))]
+impl Simulated {
+    /// Starts it and waits until it is ready; none where it ends before.
+    pub fn start(mut command: Command) -> Option<Self> {
+        use std::io::{BufRead, BufReader};
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let said = BufReader::new(child.stdout.take().unwrap());
+        let simulated = Self(child);
+        said.lines().map_while(Result::ok).any(|line| line.starts_with("ready")).then_some(simulated)
+    }
+}
+
+#[cfg(all(feature = "dynamixel", feature = "ros2"))]
 impl Drop for Simulated {
     fn drop(&mut self) {
         let _ = self.0.kill();
@@ -369,8 +381,6 @@ impl Drop for Simulated {
 #[cfg(all(feature = "dynamixel", feature = "ros2"))]
 #[test]
 fn a_servo_bus_in_another_process_is_checked_and_scored_like_an_arm() {
-    use std::io::{BufRead, BufReader};
-
     let project = Project::new();
     // A DDS domain that no other test of this run uses: the images go over ROS 2.
     let domain = (200 + std::process::id() % 30).to_string();
@@ -383,14 +393,9 @@ fn a_servo_bus_in_another_process_is_checked_and_scored_like_an_arm() {
     assert_eq!(nobody.status.code(), Some(3));
     assert!(String::from_utf8_lossy(&nobody.stderr).contains("arm"), "{nobody:?}");
 
-    let mut child = command(&["simulate", "--robot", "widowx", "--driver", "dynamixel", "--port", "arm"])
-        .args(["--stage", "arm.stage"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let said = BufReader::new(child.stdout.take().unwrap());
-    let _simulated = Simulated(child);
-    assert!(said.lines().map_while(Result::ok).any(|line| line.starts_with("ready")), "it ended before it was ready");
+    let mut simulate = command(&["simulate", "--robot", "widowx", "--driver", "dynamixel", "--port", "arm"]);
+    simulate.args(["--stage", "arm.stage"]);
+    let _simulated = Simulated::start(simulate).expect("it ended before it was ready");
 
     let check = command(&["check", "--robot", "widowx", "--driver", "dynamixel", "--port", "arm"])
         .args(["--out", "check.json"])

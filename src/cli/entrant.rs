@@ -1,13 +1,21 @@
 //! Who takes part in an evaluation: the scripted expert, random actions, or a policy that fits.
 
+#[cfg(feature = "torch")]
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
+#[cfg(feature = "torch")]
+use std::rc::Rc;
 #[cfg(feature = "torch")]
 use std::sync::Arc;
 
 use anyhow::Context;
 
+use super::source::{Part, Source};
 use super::station::StationSetting;
+#[cfg(feature = "torch")]
+use crate::policy::{Checkpoint, VisualPolicy};
 use crate::recording::{WriterOptions, require_room};
+use crate::scripted::{Demonstrator, Disturbance, RandomActions};
 #[cfg(feature = "torch")]
 use crate::time::SystemClock;
 
@@ -24,6 +32,9 @@ pub(super) struct Entrant {
     pub folder: PathBuf,
     /// The policy's folder; none of the expert and of random actions.
     pub policy: Option<PathBuf>,
+    /// The policy between its episodes, loaded once; clones share it.
+    #[cfg(feature = "torch")]
+    loaded: Rc<RefCell<Option<Box<VisualPolicy>>>>,
     /// Does the policy have a critic?
     #[cfg(feature = "torch")]
     critic: bool,
@@ -38,6 +49,8 @@ impl Entrant {
             shown: source.to_string(),
             folder: PathBuf::new(),
             policy: None,
+            #[cfg(feature = "torch")]
+            loaded: Rc::default(),
             #[cfg(feature = "torch")]
             critic: false,
         };
@@ -61,7 +74,6 @@ impl Entrant {
 
     #[cfg(feature = "torch")]
     fn open_policy(&mut self, setting: &StationSetting, tasks: &[String], source: &str) -> anyhow::Result<()> {
-        use crate::policy::{Checkpoint, VisualPolicy};
         let folder = setting.root.join(source);
         let checkpoint = Checkpoint::load(&folder)?;
         let (policy, robot) = (&setting.launch.policy, &setting.robot.robot.name);
@@ -70,7 +82,8 @@ impl Entrant {
         }
         if let Some(task) = tasks.first() {
             // Weights that do not fit the network, or are not finite, are found here.
-            VisualPolicy::load(&folder, task, Arc::new(SystemClock::new()))?;
+            let policy = VisualPolicy::load(&folder, task, Arc::new(SystemClock::new()))?;
+            self.loaded.replace(Some(Box::new(policy)));
         }
         if checkpoint.encoder == "small" {
             // One image through the small encoder takes 2 ms on one core; a second thread would spin beside the
@@ -88,6 +101,45 @@ impl Entrant {
     #[cfg(not(feature = "torch"))]
     fn open_policy(&mut self, _setting: &StationSetting, _tasks: &[String], source: &str) -> anyhow::Result<()> {
         anyhow::bail!("{source}: this program was built without libtorch; use expert or random, or build with it")
+    }
+
+    /// Who decides in an episode. A policy is to be given back afterwards.
+    pub fn source(&self, part: Part<'_>) -> anyhow::Result<Source> {
+        let Part { task, assignment, bounds, seed } = part;
+        Ok(match &self.policy {
+            Some(folder) => self.policy_for(folder, task)?,
+            None if self.name == "random" => Source::Other(Box::new(RandomActions::new(bounds, seed))),
+            None => {
+                let assignment =
+                    assignment.context("the scripted expert needs the objects' poses, and nothing supplies them")?;
+                Source::Other(Box::new(Demonstrator::new(assignment, bounds, Disturbance::NONE, seed)))
+            }
+        })
+    }
+
+    #[cfg(feature = "torch")]
+    fn policy_for(&self, folder: &Path, task: &str) -> anyhow::Result<Source> {
+        let mut policy = match self.loaded.take() {
+            Some(policy) => policy,
+            // It was not given back: its episode ended in an error.
+            None => Box::new(VisualPolicy::load(folder, task, Arc::new(SystemClock::new()))?),
+        };
+        policy.set_task(folder, task)?;
+        Ok(Source::Policy(policy))
+    }
+
+    #[cfg(not(feature = "torch"))]
+    fn policy_for(&self, folder: &Path, _task: &str) -> anyhow::Result<Source> {
+        anyhow::bail!("{}: this program was built without libtorch", folder.display())
+    }
+
+    /// Keeps a source for the next episode.
+    pub fn give_back(&self, source: Source) {
+        match source {
+            #[cfg(feature = "torch")]
+            Source::Policy(policy) => _ = self.loaded.replace(Some(policy)),
+            Source::Other(_) => {}
+        }
     }
 
     /// What the policy's critic, if it has one, expected along `episode`, a recording in the results folder: moments \[s since

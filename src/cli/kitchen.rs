@@ -37,9 +37,13 @@ pub struct KitchenSetting {
 impl KitchenSetting {
     /// Reads the launch file and everything it names.
     pub fn load(launch_file: &Path) -> anyhow::Result<Self> {
-        let mut station = StationSetting::load(launch_file)?;
-        let place = station.launch.scene_setting(launch_file)?.clone();
-        let protocol = station.launch.protocol_setting(launch_file)?.clone();
+        Self::around(StationSetting::load(launch_file)?)
+    }
+
+    /// The kitchen that a station's launch file names.
+    pub fn around(mut station: StationSetting) -> anyhow::Result<Self> {
+        let place = station.launch.scene_setting(&station.launch_file)?.clone();
+        let protocol = station.launch.protocol_setting(&station.launch_file)?.clone();
         (station.launch.scene, station.launch.protocol) = (None, None);
         let scene_file = station.root.join(&place.file);
         let (scene, objects) = Scene::load(&scene_file)?;

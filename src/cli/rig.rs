@@ -174,9 +174,10 @@ impl Rig {
     pub fn go_to_start(&mut self, joints: JointVector, stop: &StopFlag) -> anyhow::Result<()> {
         loop {
             let approach = self.plan(joints)?;
-            let by = match self.simulated {
-                true => "simulated".into(),
-                false => match self.stage.may_move(&approach)? {
+            let by = if self.simulated {
+                "simulated".into()
+            } else {
+                match self.stage.may_move(&approach)? {
                     Said::Yes(by) => by,
                     Said::No(by) => {
                         return Err(RuntimeError::Interrupted(format!("the motion was not allowed ({by})")).into());
@@ -184,7 +185,7 @@ impl Rig {
                     Said::Nobody => anyhow::bail!(
                         "no operator can allow the motion to the start: run it at a terminal, add --page, or leave the start out"
                     ),
-                },
+                }
             };
             // People take minutes, and an arm may be pushed: what was allowed is the motion that was announced.
             if approach.starts_at(&self.plan(joints)?.from) {

@@ -1,4 +1,4 @@
-//! What lies where in one episode of a kitchen, for whoever lays it: a person or the simulator.
+//! What lies where in one episode of a kitchen, as the operator or the simulator lays it.
 
 use serde::{Deserialize, Serialize};
 

@@ -16,7 +16,7 @@ use super::live::{Live, PageArguments};
 use super::realtime::{self, wall_options};
 use super::rig::{Rig, Watch};
 use super::set_up::SetUp;
-use super::source::{Part, Source, Sources};
+use super::source::{Part, Source};
 use super::stage::{Operated, Person, Stage, StageJudge, layout_text};
 use crate::config::{ClockKind, DriverKind};
 use crate::embedding::Embedding;
@@ -41,8 +41,6 @@ pub(super) struct Runner {
     rig: Option<Rig>,
     stop: StopFlag,
     live: Option<Live>,
-    /// Policies between their trials.
-    sources: Sources,
     /// Trials that ended because something was wrong with arm, camera, link or program.
     faults: Cell<u32>,
 }
@@ -50,16 +48,7 @@ pub(super) struct Runner {
 impl Runner {
     /// A runner in the simulator of this process, without an operator.
     pub fn new(setting: KitchenSetting, entrant: Entrant, stop: StopFlag) -> Self {
-        Self {
-            rig: None,
-            operator: Operator::default(),
-            live: None,
-            stop,
-            setting,
-            entrant,
-            sources: Sources::default(),
-            faults: Cell::new(0),
-        }
+        Self { rig: None, operator: Operator::default(), live: None, stop, setting, entrant, faults: Cell::new(0) }
     }
 
     /// Did a trial end because something was wrong with arm, camera, link or program?
@@ -102,10 +91,10 @@ impl Runner {
     fn source(&self, set_up: &SetUp, assignment: Option<Assignment>) -> anyhow::Result<Source> {
         let bounds = self.setting.station.launch.policy.bounds;
         let part = Part { task: &set_up.task.name, assignment, bounds, seed: set_up.seed };
-        self.sources.take(&self.entrant, part)
+        self.entrant.source(part)
     }
 
-    /// Embedding of the image of the task done; none where there is no such image or nobody embeds.
+    /// Embedding of the image of the task done; none where there is no such image or no policy embeds it.
     #[cfg(feature = "torch")]
     fn goal(&self, source: &Source, set_up: &SetUp) -> anyhow::Result<Option<Embedding>> {
         let Source::Policy(policy) = source else { return Ok(None) };
@@ -119,7 +108,7 @@ impl Runner {
         Ok(image.map(|image| policy.embed(&image)).transpose()?)
     }
 
-    /// None: without libtorch nobody embeds.
+    /// None: without libtorch no policy embeds.
     #[cfg(not(feature = "torch"))]
     fn goal(&self, _source: &Source, _set_up: &SetUp) -> anyhow::Result<Option<Embedding>> {
         Ok(None)
@@ -194,7 +183,7 @@ impl Runner {
                 self.episode((set_up, files), episode_name, &mut source, (&mut station, &mut judge), timing)
             }
         };
-        self.sources.give_back(&self.entrant, source);
+        self.entrant.give_back(source);
         Ok(trial?.run)
     }
 
@@ -213,7 +202,7 @@ impl Runner {
         let timing = Timing::Wall { clock, options };
         let judge = &mut StageJudge(stage.as_mut());
         let trial = self.episode((set_up, files), episode_name, &mut source, (station, judge), timing);
-        self.sources.give_back(&self.entrant, source);
+        self.entrant.give_back(source);
         let trial = trial?;
         rig.note(trial.fault.as_ref());
         Ok(Some(trial.run))

@@ -108,14 +108,9 @@ fn a_real_arm_is_told_apart_from_an_emulated_one_and_moves_only_after_the_scene_
         command.env("ROS_DOMAIN_ID", &domain);
         command
     };
-    let mut child = command(&["simulate", "--robot", "widowx", "--driver", "dynamixel", "--port", "arm"])
-        .args(["--stage", "arm.stage"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let ready = BufReader::new(child.stdout.take().unwrap());
-    let _simulated = Simulated(child);
-    assert!(ready.lines().map_while(Result::ok).any(|line| line.starts_with("ready")), "it ended before it was ready");
+    let mut simulate = command(&["simulate", "--robot", "widowx", "--driver", "dynamixel", "--port", "arm"]);
+    simulate.args(["--stage", "arm.stage"]);
+    let _simulated = Simulated::start(simulate).expect("it ended before it was ready");
     let evaluate = |port: &str, more: &[&str]| {
         let mut command = command(&["evaluate", "launch/widowx_kitchen.toml", "--out", "out", "--policy", "random"]);
         command

@@ -4,6 +4,7 @@
 mod bad_input;
 /// Every message against bytes that another implementation wrote.
 mod golden;
+mod dry_run;
 mod jaco;
 mod panda;
 /// Cyclone DDS plays the makers' nodes.

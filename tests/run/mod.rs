@@ -1,12 +1,26 @@
 //! `visuomotor run`: what does not fit is refused before anything moves, the simulator and an emulated arm are driven, and a
 //! dry run commands nothing.
 
+use visuomotor::recording::{list_partial, read_episode};
+
 use crate::program::{Project, refused};
 
 #[cfg(all(feature = "mujoco", feature = "dynamixel", feature = "ros2", feature = "fci"))]
 mod stations;
 
 const LAUNCH: &str = "launch/widowx_kitchen.toml";
+
+/// Waits until the program has recorded so many steps, or has ended.
+#[cfg(feature = "mujoco")]
+fn await_steps(child: &mut std::process::Child, folder: &std::path::Path, steps: usize) {
+    let recorded = || {
+        let partial = list_partial(folder).unwrap_or_default();
+        partial.last().and_then(|file| read_episode(file).ok()).map_or(0, |episode| episode.steps.len())
+    };
+    while child.try_wait().unwrap().is_none() && recorded() < steps {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+}
 
 #[test]
 fn what_does_not_fit_is_refused_with_what_would() {
@@ -64,7 +78,7 @@ fn the_simulator_is_driven_recorded_and_judged_by_the_rule() {
     ] {
         assert!(said.contains(word), "{word}: {said}");
     }
-    let recorded = visuomotor::recording::read_episode(&project.path("runs/cucumber_in_pot-0000.mcap")).unwrap();
+    let recorded = read_episode(&project.path("runs/cucumber_in_pot-0000.mcap")).unwrap();
     assert!(recorded.steps.len() > 10 && recorded.start.task == "cucumber_in_pot", "{said}");
     // From a posture of the launch file.
     let ready = "\n[[start]]\nname = \"ready\"\njoints = [0.2, -0.8, 0.4, 0.0, 1.7, 0.0]\n";
@@ -72,7 +86,7 @@ fn the_simulator_is_driven_recorded_and_judged_by_the_rule() {
     let started = ["run", LAUNCH, "--task", "cucumber_in_pot", "--policy", "random", "--start", "ready"];
     let output = project.call(&[&started[..], &["--seconds", "1", "--record", "started"]].concat());
     assert_eq!(output.status.code(), Some(1), "{output:?}");
-    let recorded = visuomotor::recording::read_episode(&project.path("started/cucumber_in_pot-0000.mcap")).unwrap();
+    let recorded = read_episode(&project.path("started/cucumber_in_pot-0000.mcap")).unwrap();
     let [waist, shoulder, ..] = *recorded.steps[0].proprioception.joint_positions else { panic!("no joints") };
     assert!((waist - 0.2).abs() < 0.05 && (shoulder + 0.8).abs() < 0.1, "{waist} {shoulder}");
     // What a dry run would send goes nowhere: the arm stays, and the rule sees a failure.
@@ -93,7 +107,7 @@ fn the_simulator_is_driven_recorded_and_judged_by_the_rule() {
     let said = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(said.contains("never driven") && said.contains("none sent") && said.contains("15 in 3.0 s"), "{said}");
-    let recorded = visuomotor::recording::read_episode(&project.path("dry/cucumber_in_pot-0000.mcap")).unwrap();
+    let recorded = read_episode(&project.path("dry/cucumber_in_pot-0000.mcap")).unwrap();
     let places = recorded.steps.iter().map(|step| step.proprioception.joint_positions);
     let first = recorded.steps[0].proprioception.joint_positions;
     for place in places {
@@ -126,38 +140,23 @@ mod emulated {
             command.current_dir(&folder).env("ROS_DOMAIN_ID", &domain).args(arguments).stdin(Stdio::null());
             command
         };
-        let mut child = command(&["simulate", "--robot", "widowx", "--driver", "dynamixel", "--port", port])
-            .args(["--stage", &format!("{port}.stage")])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let ready = BufReader::new(child.stdout.take().unwrap());
-        let child = Simulated(child);
-        assert!(
-            ready.lines().map_while(Result::ok).any(|line| line.starts_with("ready")),
-            "it ended before it was ready"
-        );
-        (child, command)
+        let mut simulate = command(&["simulate", "--robot", "widowx", "--driver", "dynamixel", "--port", port]);
+        simulate.args(["--stage", &format!("{port}.stage")]);
+        (Simulated::start(simulate).expect("it ended before it was ready"), command)
+    }
+
+    /// Random actions on the arm at this port.
+    fn random(port: &str) -> Vec<&str> {
+        let task = ["run", LAUNCH, "--task", "cucumber_in_pot", "--policy", "random"];
+        [&task[..], &["--driver", "dynamixel", "--port", port]].concat()
     }
 
     #[test]
     fn an_emulated_arm_is_driven_from_its_images_and_holds_when_the_terminal_closes() {
         let project = Project::new();
         let (_simulated, command) = simulated(&project, "arm", 160);
-        let run = [
-            "run",
-            LAUNCH,
-            "--task",
-            "cucumber_in_pot",
-            "--policy",
-            "random",
-            "--driver",
-            "dynamixel",
-            "--port",
-            "arm",
-        ];
         // A machine that is busy with other tests stalls: what fails on the way to the start recovers by itself.
-        let run = [&run[..], &["--stage", "arm.stage", "--record", "runs", "--yes"]].concat();
+        let run = [&random("arm")[..], &["--stage", "arm.stage", "--record", "runs", "--yes"]].concat();
         // A machine that is busy with other tests stalls: the run ends then, holding, and is made again.
         let mut told = String::new();
         let driven = (0..12).any(|_| {
@@ -166,7 +165,7 @@ mod emulated {
             let mut said = String::new();
             // The run itself begins after the motion to its start.
             while out.read_line(&mut said).unwrap() > 0 && !said.ends_with("running\n") {}
-            std::thread::sleep(std::time::Duration::from_secs(if said.ends_with("running\n") { 2 } else { 0 }));
+            await_steps(&mut child, &project.path("runs"), 5);
             // SAFETY: sends a signal to a child that was not waited for.
             unsafe { libc::kill(child.id() as libc::pid_t, libc::SIGHUP) };
             out.read_to_string(&mut said).unwrap();
@@ -179,7 +178,7 @@ mod emulated {
         assert!(driven, "no run held: {told}");
         let last = std::fs::read_dir(project.path("runs")).unwrap().flatten().map(|entry| entry.path());
         let last = last.filter(|path| path.extension().is_some_and(|kind| kind == "mcap")).max().unwrap();
-        let recorded = visuomotor::recording::read_episode(&last).unwrap();
+        let recorded = read_episode(&last).unwrap();
         assert!(!recorded.steps.is_empty() && recorded.attachments.iter().any(|file| file.name == "consent.json"));
     }
 
@@ -198,19 +197,7 @@ mod emulated {
         let server = BusServer::start(bus, None).unwrap();
         let port = server.path().to_string();
         // Not the arm that is simulated: for all the program knows, a real one.
-        let run = [
-            "run",
-            LAUNCH,
-            "--task",
-            "cucumber_in_pot",
-            "--policy",
-            "random",
-            "--driver",
-            "dynamixel",
-            "--port",
-            &port,
-        ];
-        let run = [&run[..], &["--stage", "person", "--seconds", "2", "--dry-run"]].concat();
+        let run = [&random(&port)[..], &["--stage", "person", "--seconds", "2", "--dry-run"]].concat();
         let dry = (0..8).any(|_| {
             let output = command(&run).output().unwrap();
             let said = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -1,20 +1,19 @@
 //! Every station of `launch/stations` driven from its camera's images, each arm emulated by a process of its own, and each way out.
 //!
-//! `cargo test --release --test tests -- --ignored --exact run::stations::every_station` (5 minutes of a quiet machine) writes
-//! `docs/stations.md`. With `VISUOMOTOR` set, that program is driven instead of the one under test: a build without MuJoCo. With
+//! `cargo xtask stations` (9 minutes of a quiet machine) writes `docs/stations.md`. With `VISUOMOTOR` set, that program is driven instead of the one under test: a build without MuJoCo. With
 //! `STATIONS` set, only those whose names it holds, and no page is written.
 
 use std::fmt::Write;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::process::{Command, Stdio};
 
 use visuomotor::action::ControlMode;
 use visuomotor::config::Robot;
 use visuomotor::episode::{ControlTick, Filtered, Outcome};
 use visuomotor::recording::{ReadOptions, RecordedEpisode, read_episode_with};
 
+use super::await_steps;
 use crate::program::{Simulated, root};
 
 /// A station, and where its emulated arm is.
@@ -33,6 +32,9 @@ const STATIONS: [Station; 6] = [
     Station { name: "sawyer", robot: "sawyer", driver: "ros2", place: &[] },
     Station { name: "jaco", robot: "jaco_j2s7s300", driver: "ros2", place: &[] },
 ];
+
+/// Steps after which a run is ended otherwise than by its time.
+const STEPS: usize = 20;
 
 /// How a run is ended.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -64,16 +66,10 @@ struct Row {
     outcome: String,
 }
 
-fn spawn(folder: &Path, domain: u32, program: &Path, arguments: &[&str]) -> Child {
-    Command::new(program)
-        .current_dir(folder)
-        .env("ROS_DOMAIN_ID", domain.to_string())
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
+fn command(folder: &Path, domain: u32, program: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(folder).env("ROS_DOMAIN_ID", domain.to_string()).args(arguments).stdin(Stdio::null());
+    command
 }
 
 impl Station {
@@ -82,23 +78,20 @@ impl Station {
         let place = [self.place, &["--driver", self.driver, "--stage", "arm.stage"]].concat();
         let ours = Path::new(env!("CARGO_BIN_EXE_visuomotor"));
         let simulate = [&["simulate", "--robot", self.robot, "--launch", &launch], &place[..]].concat();
-        let mut arm = spawn(folder, domain, ours, &simulate);
-        let ready = BufReader::new(arm.stdout.take().unwrap());
-        let mut arm = Simulated(arm);
-        if !ready.lines().map_while(Result::ok).any(|line| line.starts_with("ready")) {
-            return Err("the emulated arm did not start".into());
-        }
+        let arm = Simulated::start(command(folder, domain, ours, &simulate));
+        let mut arm = arm.ok_or("the emulated arm did not start")?;
         let driven = std::env::var_os("VISUOMOTOR");
         let driven = driven.as_deref().map_or(ours, Path::new);
         let seconds = if ending == Ending::Time { "4" } else { "30" };
         let run = ["run", &launch, "--policy", "random", "--start", "home", "--seconds", seconds, "--record", "runs"];
-        let mut run = spawn(folder, domain, driven, &[&run[..], &place].concat());
+        let mut run = command(folder, domain, driven, &[&run[..], &place].concat());
+        let mut run = run.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut out = BufReader::new(run.stdout.take().unwrap());
         let mut said = String::new();
         // The run itself begins after the motion to its start.
         while out.read_line(&mut said).unwrap() > 0 && !said.ends_with("running\n") {}
         if ending != Ending::Time {
-            std::thread::sleep(Duration::from_secs(5));
+            await_steps(&mut run, &folder.join("runs"), STEPS);
         }
         match ending {
             Ending::Time => {}
@@ -172,8 +165,7 @@ fn hardest(robot: &Robot, recorded: &RecordedEpisode) -> f64 {
 #[ignore = "minutes of a quiet machine; writes a page of the documentation"]
 fn every_station() {
     let mut page = String::from(
-        "# Every station, driven\n\nWritten by `cargo test --release --test tests -- --ignored --exact run::stations::every_station`, not \
-         by hand. `visuomotor run launch/stations/<station>.toml --policy random --start home --record ...` drives an arm that another process \
+        "# Every station, driven\n\nWritten by `cargo xtask stations`, not by hand. `visuomotor run launch/stations/<station>.toml --policy random --start home --record ...` drives an arm that another process \
          emulates, from images which that process publishes, and is ended. *Hardest command* is the largest change of the recorded \
          commands within 20 ms (or from one to the next), in shares of what the arm's limits allow in that time (velocity of positions, \
          acceleration of velocities); ticks are stamped as planned, so a late one counts for some hundredths too much.\n\n| station | ended by | exit code | decisions | ticks | hardest command | the arm at the end | recorded as |\n\
@@ -218,7 +210,7 @@ fn every_station() {
             };
             let lost = ending == Ending::PeerLost;
             let held = if lost { row.held != "nothing said" } else { row.held == "seen standing" };
-            if row.code != Some(code) || row.steps < 5 || row.hardest > 1.05 || !held {
+            if row.code != Some(code) || row.steps < STEPS / 2 || row.hardest > 1.05 || !held {
                 wrong.push(line);
             }
         }

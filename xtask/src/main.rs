@@ -41,6 +41,9 @@ usage: cargo xtask TASK [OPTIONS]
   faults  set up, build with switches for single protections, and run the whole fault matrix with its controls (about an hour
           of a quiet machine): writes docs/faults.md and docs/faults.json
             -- WORDS                 only the rows whose names contain all words, into results/faults (`-- sawyer torque`)
+  stations
+          set up, build without MuJoCo, and drive every station of launch/stations from its images, each arm emulated in a process of
+          its own and each way out (9 minutes of a quiet machine): writes docs/stations.md
   faults-lerobot
           set up (with LeRobot 0.4.4, about 8 GB), and put LeRobot's loop and this program through the same faults over the
           same emulated servo bus (4 minutes of a quiet machine): writes docs/faults-lerobot.md and .json
@@ -58,6 +61,7 @@ enum Task {
     Test,
     Faults { words: Vec<String> },
     FaultsLerobot,
+    Stations,
     Clean,
     Help,
 }
@@ -91,6 +95,7 @@ fn run(task: Task) -> Result<(), Failure> {
         Task::Test => stages::test(&root),
         Task::Faults { words } => stages::faults(&root, &words),
         Task::FaultsLerobot => stages::faults_lerobot(&root),
+        Task::Stations => stages::stations(&root),
         Task::Clean => stages::clean(&root),
     }
 }
@@ -111,6 +116,7 @@ fn parse(words: impl Iterator<Item = String>) -> Result<Task, Failure> {
         "demo" => Task::Demo { more: passed_on(&mut words)? },
         "faults" => Task::Faults { words: passed_on(&mut words)? },
         "faults-lerobot" => Task::FaultsLerobot,
+        "stations" => Task::Stations,
         "cuda-graphs" => Task::CudaGraphs,
         "check" => Task::Check,
         "test" => Task::Test,

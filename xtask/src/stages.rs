@@ -84,6 +84,25 @@ pub fn faults(root: &Path, words: &[String]) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Every station of `launch/stations`, driven by a build without MuJoCo.
+pub fn stations(root: &Path) -> Result<(), Failure> {
+    let mut stages = Stages::new(root);
+    stages.run("set-up", || Setup::usual(root).run())?;
+    let features = "torch,dynamixel,ros2,jazzy,fci,page";
+    stages.cargo("build without MuJoCo", &format!("build --release --no-default-features --features {features}"))?;
+    let target = root.join(env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into())).join("release");
+    // The tests build the other program in its place.
+    let program = target.join("visuomotor-without-mujoco");
+    std::fs::copy(target.join("visuomotor"), &program)
+        .map_err(|error| Failure::stage(format!("{} cannot be written: {error}", program.display())))?;
+    let mut test = cargo();
+    test.args(["test", "--release", "--test", "tests", "--", "--ignored", "--exact", "--nocapture"]);
+    test.arg("run::stations::every_station").env("VISUOMOTOR", program);
+    stages.command("stations", test)?;
+    stages.summary();
+    Ok(())
+}
+
 /// The rows that LeRobot's loop can be put through, beside this program's.
 pub fn faults_lerobot(root: &Path) -> Result<(), Failure> {
     let mut stages = Stages::new(root);
@@ -97,6 +116,11 @@ pub fn faults_lerobot(root: &Path) -> Result<(), Failure> {
     stages.cargo("rows with LeRobot", &run)?;
     stages.summary();
     Ok(())
+}
+
+/// The cargo that runs this program.
+fn cargo() -> Command {
+    Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
 /// Removes what can be fetched and built again. Results are kept: they cannot.
@@ -126,7 +150,7 @@ impl<'a> Stages<'a> {
     }
 
     fn cargo(&mut self, name: &'static str, arguments: &str) -> Result<(), Failure> {
-        let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        let mut cargo = cargo();
         cargo.args(arguments.split(' '));
         if arguments.starts_with("doc ") {
             cargo.env("RUSTDOCFLAGS", "-D warnings");

@@ -9,7 +9,7 @@ use super::until::Until;
 use crate::cli::distances::Distances;
 use crate::cli::live::Live;
 use crate::cli::record::Notes;
-use crate::cli::source::{Part, Source, Sources};
+use crate::cli::source::{Part, Source};
 use crate::cli::terminal::TerminalView;
 use crate::embedding::Embedding;
 use crate::episode::StepSink;
@@ -39,7 +39,7 @@ pub struct Drive<'a> {
 }
 
 impl<'a> Drive<'a> {
-    /// Loads the policy, once.
+    /// Takes who decides, and what the task done looks like.
     pub fn prepare(
         job: &'a Job,
         assignment: Option<Assignment>,
@@ -48,7 +48,7 @@ impl<'a> Drive<'a> {
     ) -> anyhow::Result<Self> {
         let bounds = job.place.station().launch.policy.bounds;
         let part = Part { task: &job.task.name, assignment, bounds, seed: job.seed };
-        let source = Sources::default().take(&job.entrant, part)?;
+        let source = job.entrant.source(part)?;
         Ok(Self { goal: goal(job, &source)?, job, source, record, dry_run })
     }
 

@@ -16,7 +16,7 @@ use crate::cli::realtime::{self, wall_options};
 use crate::cli::rig::{Rig, Watch};
 use crate::cli::set_up::SetUp;
 use crate::cli::simulated::Prepared;
-use crate::cli::stage::{Nobody, Operated, Person, Stage, StageJudge};
+use crate::cli::stage::{NoOperator, Operated, Person, Stage, StageJudge};
 use crate::config::{ClockKind, DriverKind};
 use crate::driver::Undriven;
 use crate::operator::Operator;
@@ -101,7 +101,7 @@ impl<'a> Ground<'a> {
             match (paged, terminal) {
                 (true, _) => Box::new(Operated::new(operator.clone(), stop.clone())),
                 (false, true) => Box::new(Person::at_the_terminal(stop.clone())),
-                (false, false) => Box::new(Nobody),
+                (false, false) => Box::new(NoOperator),
             }
         };
         let watch = Watch { person, watched: paged || terminal, allowed: arguments.consent, dry_run };

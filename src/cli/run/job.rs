@@ -83,7 +83,7 @@ impl Job {
         let source = station.launch.policy.source.clone();
         anyhow::ensure!(
             source != "expert" || matches!(place, Place::Kitchen(_)),
-            "--policy expert: the scripted expert is told where things lie, which a simulated kitchen alone can; choose a policy"
+            "--policy expert: the scripted expert needs to know where things lie, which a simulated kitchen alone can say; choose a policy"
         );
         let entrant = Entrant::open(station, std::slice::from_ref(&task.name), &source)?;
         Ok(Self { task, entrant, place, seed: arguments.seed })
@@ -133,13 +133,11 @@ impl Job {
 
 fn place(arguments: &RunArguments) -> anyhow::Result<Place> {
     let station = StationSetting::load(&arguments.launch)?;
-    if station.launch.scene.is_some() && station.launch.protocol.is_some() {
-        return Ok(Place::Kitchen(Box::new(KitchenSetting::load(&arguments.launch)?)));
-    }
     let driver = arguments.link.driver.map_or(station.launch.driver, Into::into);
-    if driver == DriverKind::Mujoco {
-        // Says which table is missing.
-        KitchenSetting::load(&arguments.launch)?;
+    let has_kitchen = station.launch.scene.is_some() && station.launch.protocol.is_some();
+    // The simulator needs a kitchen: without one this says which table is missing.
+    if has_kitchen || driver == DriverKind::Mujoco {
+        return Ok(Place::Kitchen(Box::new(KitchenSetting::around(station)?)));
     }
     Ok(Place::Station(Box::new(station)))
 }

@@ -5,7 +5,7 @@ use crate::episode::{Judge, Outcome};
 use crate::operator::{Operator, OperatorJudge};
 use crate::time::Timestamp;
 
-/// Whoever speaks first.
+/// The first verdict ends it.
 pub struct Until<'a> {
     rule: Option<Box<dyn Judge + 'a>>,
     person: Option<&'a mut dyn Stage>,
@@ -13,17 +13,17 @@ pub struct Until<'a> {
 }
 
 impl<'a> Until<'a> {
-    /// A task with a success rule, and whoever presses a button.
+    /// A task's success rule, and the operator's buttons.
     pub fn ruled(rule: impl Judge + 'a, operator: &Operator) -> Self {
         Self { rule: Some(Box::new(rule)), person: None, buttons: OperatorJudge(operator.clone()) }
     }
 
-    /// Whoever presses a button.
+    /// The operator's buttons.
     pub fn buttons(operator: &Operator) -> Self {
         Self { rule: None, person: None, buttons: OperatorJudge(operator.clone()) }
     }
 
-    /// The operator alone.
+    /// The operator, at the terminal or by buttons.
     pub fn person(person: &'a mut dyn Stage, operator: &Operator) -> Self {
         Self { rule: None, person: Some(person), buttons: OperatorJudge(operator.clone()) }
     }

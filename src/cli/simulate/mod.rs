@@ -108,7 +108,7 @@ fn at_station(
     Ok(0)
 }
 
-/// The socket of whoever lays scenes and judges.
+/// The stage's socket.
 fn stage(arguments: &SimulateArguments, launch: &Launch) -> PathBuf {
     arguments.link.stage.as_ref().map_or_else(|| default_socket(&launch.robot), PathBuf::from)
 }

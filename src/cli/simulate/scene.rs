@@ -15,7 +15,7 @@ use crate::episode::Judge;
 use crate::simulation::{Kitchen, MujocoPlant, Pedestal, Snapshot, SuccessRule};
 use crate::time::{Clock, SystemClock};
 
-/// What stands there and the coordinates of everything in it, for whoever draws it.
+/// What stands there and the coordinates of everything in it, for the camera.
 pub struct CameraFeed {
     /// What stands there.
     pub place: Place,

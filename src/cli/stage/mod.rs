@@ -5,7 +5,7 @@
 //! ([`Person`]). The arm's wire carries nothing of this: object poses are known to the stage alone.
 
 mod message;
-mod nobody;
+mod no_operator;
 mod operated;
 mod person;
 mod remote;
@@ -16,7 +16,7 @@ use std::path::PathBuf;
 
 #[cfg(all(feature = "mujoco", feature = "ros2"))]
 pub use message::{Answer, Question};
-pub use nobody::Nobody;
+pub use no_operator::NoOperator;
 pub use operated::{Operated, await_begin, layout_text};
 pub use person::Person;
 pub use remote::Remote;

@@ -7,9 +7,9 @@ use crate::cli::set_up::SetUp;
 use crate::episode::Outcome;
 
 /// A program without terminal and page.
-pub struct Nobody;
+pub struct NoOperator;
 
-impl Stage for Nobody {
+impl Stage for NoOperator {
     fn set_up(&mut self, _set_up: &SetUp, _motion: Option<&Approach>) -> anyhow::Result<Laid> {
         anyhow::bail!("no operator can lay the scene: run it at a terminal, or add --page")
     }
