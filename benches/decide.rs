@@ -10,7 +10,7 @@ use visuomotor::action::ActionSource;
 use visuomotor::cli::kitchen::KitchenSetting;
 use visuomotor::cli::set_up::SetUp;
 use visuomotor::encoder::policy_image;
-use visuomotor::observation::{JointVector, Observation, Proprioception};
+use visuomotor::observation::{JointVector, Proprioception};
 use visuomotor::policy::VisualPolicy;
 use visuomotor::time::{SystemClock, Timestamp};
 
@@ -50,12 +50,7 @@ fn decide(criterion: &mut Criterion) {
         station.cameras[0].0.newest(at).unwrap()
     };
     let image = picture(&mut station);
-    let observe = |image| Observation {
-        images: vec![image],
-        proprioception,
-        base_from_tool: setting.station.chain.forward(&joints),
-        observed_at: Timestamp::ZERO,
-    };
+    let observe = |image| setting.station.chain.observation(vec![image], proprioception, Timestamp::ZERO);
     let observation = observe(image.clone());
     criterion.bench_function("physics of one control period and a 640x480 image", |b| {
         b.iter(|| picture(&mut station));

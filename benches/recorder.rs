@@ -87,6 +87,7 @@ impl Cameras {
                 measured_at: at,
             },
             base_from_tool: Pose::identity(),
+            bridge_state: [0.0; 7],
             observed_at: at,
         }
     }

@@ -135,6 +135,23 @@ impl JointCommand {
     }
 }
 
+/// Joint torques a decision asks for, on top of gravity compensation \[Nm\], chain order.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AskedTorques {
+    /// What is asked of the arm.
+    pub asked: JointVector,
+    /// What a demonstrator would have wished without the noise it was disturbed by; equals `asked` otherwise.
+    pub label: JointVector,
+}
+
+impl AskedTorques {
+    /// Torques of a source that is not disturbed.
+    pub fn plain(asked: JointVector) -> Self {
+        Self { asked, label: asked }
+    }
+}
+
 /// What an [`ActionSource`] answered, with what it cost.
 #[derive(Clone, Debug)]
 pub struct Decision {
@@ -142,9 +159,9 @@ pub struct Decision {
     pub action: Action,
     /// What a demonstrator would have wished without the noise it was disturbed by; equals `action` otherwise.
     pub label: Action,
-    /// Joint torques of a torque policy, on top of gravity compensation \[Nm\], chain order: they take the place of the pose
-    /// change of `action`, whose gripper target still counts. `None` for every other policy.
-    pub joint_torques: Option<JointVector>,
+    /// Of a torque policy: they take the place of the pose change of `action` and `label`, whose gripper targets still
+    /// count. `None` for every other policy.
+    pub joint_torques: Option<AskedTorques>,
     /// Embedding of the policy camera's image, when the source made one.
     pub embedding: Option<Embedding>,
     /// Time spent turning images into embeddings \[s\].
@@ -197,7 +214,7 @@ pub trait ActionSource {
 pub struct TimedAction {
     /// What is asked for.
     pub action: Action,
-    /// Joint torques asked for in place of the pose change \[Nm\], as in [`Decision::joint_torques`].
+    /// Joint torques asked for in place of the pose change \[Nm\], as in [`AskedTorques::asked`].
     pub joint_torques: Option<JointVector>,
     /// Step of the episode it belongs to.
     pub step_index: u64,

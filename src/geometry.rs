@@ -5,6 +5,7 @@
 //! (w, x, y, z) and ROS's is (x, y, z, w): both are converted at the edge.
 
 use nalgebra::{Isometry3, Matrix3, Rotation3, UnitQuaternion, Vector3};
+use serde::{Deserialize, Serialize};
 
 /// Position \[m\] and orientation of one frame in another.
 pub type Pose = Isometry3<f64>;
@@ -38,7 +39,29 @@ pub fn bridge_default_rotation() -> UnitQuaternion<f64> {
     UnitQuaternion::from_rotation_matrix(&Rotation3::from_matrix_unchecked(matrix))
 }
 
-/// Position \[m\] and Bridge Euler angles \[rad\] of a tool pose in the base frame: x, y, z, roll, pitch, yaw.
+/// Which axis of an arm's tool frame points out of its fingers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Approach {
+    /// x, as Interbotix's and so Bridge's: fingers open along y.
+    #[default]
+    X,
+    /// z, as Franka's, Rethink's and Kinova's: fingers open along y.
+    Z,
+}
+
+impl Approach {
+    /// Bridge's tool frame (x out of the fingers, z forward where they point down) in the arm's tool frame.
+    pub fn tool_from_bridge_tool(self) -> UnitQuaternion<f64> {
+        let matrix = match self {
+            Approach::X => Matrix3::identity(),
+            Approach::Z => Matrix3::new(0.0, 0.0, 1.0, 0.0, -1.0, 0.0, 1.0, 0.0, 0.0),
+        };
+        UnitQuaternion::from_rotation_matrix(&Rotation3::from_matrix_unchecked(matrix))
+    }
+}
+
+/// Position \[m\] and Bridge Euler angles \[rad\] of a tool that approaches along x, in the base frame: x, y, z, roll, pitch, yaw.
 pub fn bridge_pose(base_from_tool: &Pose) -> [f64; 6] {
     let relative = base_from_tool.rotation * bridge_default_rotation().inverse();
     let [roll, pitch, yaw] = euler_from_rotation(&relative);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::geometry::{Pose, bridge_pose};
+use crate::geometry::Pose;
 use crate::time::Timestamp;
 
 /// The most joints an arm has here (Sawyer, Jaco and Panda have 7).
@@ -112,16 +112,10 @@ pub struct Observation {
     pub proprioception: Proprioception,
     /// Tool pose in the base frame, from forward kinematics of the measured joints.
     pub base_from_tool: Pose,
+    /// Bridge's 7-d `state`: x, y, z \[m\], roll, pitch, yaw \[rad\], gripper (0 closed .. 1 open).
+    pub bridge_state: [f64; 7],
     /// Decision time this observation was put together for.
     pub observed_at: Timestamp,
-}
-
-impl Observation {
-    /// Bridge's 7-d `state`: x, y, z \[m\], roll, pitch, yaw \[rad\], gripper (0 closed .. 1 open).
-    pub fn bridge_state(&self) -> [f64; 7] {
-        let [x, y, z, roll, pitch, yaw] = bridge_pose(&self.base_from_tool);
-        [x, y, z, roll, pitch, yaw, self.proprioception.gripper]
-    }
 }
 
 #[cfg(test)]

@@ -97,7 +97,9 @@ fn there_is_enough_to_learn_from() {
     };
     assert_eq!(tasks.len(), robot.scene.task.len());
     assert!(
-        tasks.len() >= 8 && distinct(|task| task.object.clone()) >= 8 && distinct(|task| task.container.clone()) >= 4
+        tasks.len() >= 8
+            && distinct(|task| task.object.clone()) >= 8
+            && distinct(|task| task.container.clone().unwrap()) >= 4
     );
     let kitchens: BTreeSet<_> = robot.scene.task.iter().map(|task| robot.scene.fixtures_of(task)).collect();
     assert!(kitchens.len() >= 3);

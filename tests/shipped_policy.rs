@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use visuomotor::action::ActionBounds;
 use visuomotor::cli::kitchen::KitchenSetting;
-use visuomotor::policy::{Checkpoint, PolicyError, VisualPolicy};
+use visuomotor::policy::{Checkpoint, Offer, PolicyError, VisualPolicy};
 use visuomotor::recording::read_episode;
 use visuomotor::time::SystemClock;
 
@@ -26,15 +26,18 @@ fn copied() -> tempfile::TempDir {
     folder
 }
 
+fn offer<'a>(robot: &'a str, rate_hz: f64, bounds: &'a ActionBounds, camera_size: [u32; 2]) -> Offer<'a> {
+    Offer { robot, joints: 6, rate_hz, bounds, camera_size, takes_torques: false }
+}
+
 #[test]
 fn the_shipped_policy_fits_the_shipped_launch_file() {
     let setting = KitchenSetting::load(&root().join("launch/widowx_kitchen.toml")).unwrap();
     let checkpoint = Checkpoint::load(&shipped()).unwrap();
     for task in &setting.protocol.tasks {
         let policy = &setting.station.launch.policy;
-        checkpoint
-            .check(&shipped(), "widowx", policy.rate_hz, &policy.bounds, setting.station.image_size(), task)
-            .unwrap();
+        let (rate, size) = (policy.rate_hz, setting.station.image_size());
+        checkpoint.check(&shipped(), &offer("widowx", rate, &policy.bounds, size), task).unwrap();
         VisualPolicy::load(&shipped(), task, Arc::new(SystemClock::new())).unwrap();
     }
 }
@@ -45,7 +48,7 @@ fn another_arm_rate_camera_task_or_bounds_is_refused() {
     let bridge = ActionBounds::BRIDGE;
     let wider = ActionBounds { high: [0.1; 7], ..bridge };
     let check = |robot: &str, rate: f64, bounds: &ActionBounds, size: [u32; 2], task: &str| match checkpoint
-        .check(&shipped(), robot, rate, bounds, size, task)
+        .check(&shipped(), &offer(robot, rate, bounds, size), task)
         .unwrap_err()
     {
         PolicyError::Unfit { key, .. } => key,
@@ -58,6 +61,9 @@ fn another_arm_rate_camera_task_or_bounds_is_refused() {
     assert_eq!(check("widowx", 5.0, &wider, [640, 480], task), "bounds");
     assert_eq!(check("widowx", 5.0, &bridge, [320, 200], task), "camera_size");
     assert_eq!(check("widowx", 5.0, &bridge, [640, 480], "juggle"), "tasks");
+    let under_torque = Offer { takes_torques: true, ..offer("widowx", 5.0, &bridge, [640, 480]) };
+    let error = checkpoint.check(&shipped(), &under_torque, task).unwrap_err().to_string();
+    assert!(error.contains("changes of the tool's pose") && error.contains("control.law"), "{error}");
 }
 
 #[test]

@@ -57,6 +57,9 @@ mod run;
 /// ROS 2 on loopback: our nodes, an emulated controller, an independent peer.
 #[cfg(feature = "ros2")]
 mod ros2;
+/// The button on the table: every arm's expert, and what must not press it.
+#[cfg(feature = "mujoco")]
+mod tables;
 /// The simulated kitchen against kinematics; the expert; the success rule.
 #[cfg(feature = "mujoco")]
 mod simulation;

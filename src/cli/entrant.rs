@@ -1,4 +1,4 @@
-//! Who takes part in an evaluation: the scripted expert, random actions, or a policy that fits.
+//! Who takes part in an evaluation: the scripted expert, random actions, none at all, or a policy that fits.
 
 #[cfg(feature = "torch")]
 use std::cell::RefCell;
@@ -13,9 +13,11 @@ use anyhow::Context;
 use super::source::{Part, Source};
 use super::station::StationSetting;
 #[cfg(feature = "torch")]
-use crate::policy::{Checkpoint, VisualPolicy};
+use crate::config::ControlLaw;
+#[cfg(feature = "torch")]
+use crate::policy::{Checkpoint, Offer, VisualPolicy};
 use crate::recording::{WriterOptions, require_room};
-use crate::scripted::{Demonstrator, Disturbance, RandomActions};
+use crate::scripted::{RandomActions, Still};
 #[cfg(feature = "torch")]
 use crate::time::SystemClock;
 
@@ -41,7 +43,7 @@ pub(super) struct Entrant {
 }
 
 impl Entrant {
-    /// Opens `source`: `expert`, `random`, or a policy's folder, which is refused if it does not fit the station and these tasks.
+    /// Opens `source`: `expert`, `random`, `still`, or a policy's folder, which is refused if it does not fit the station and these tasks.
     pub fn open(setting: &StationSetting, tasks: &[String], source: &str) -> anyhow::Result<Self> {
         let mut entrant = Self {
             name: source.to_string(),
@@ -54,7 +56,7 @@ impl Entrant {
             #[cfg(feature = "torch")]
             critic: false,
         };
-        if !matches!(source, "expert" | "random") {
+        if !matches!(source, "expert" | "random" | "still") {
             entrant.open_policy(setting, tasks, source)?;
             entrant.shown.clone_from(&entrant.name);
         }
@@ -76,9 +78,16 @@ impl Entrant {
     fn open_policy(&mut self, setting: &StationSetting, tasks: &[String], source: &str) -> anyhow::Result<()> {
         let folder = setting.root.join(source);
         let checkpoint = Checkpoint::load(&folder)?;
-        let (policy, robot) = (&setting.launch.policy, &setting.robot.robot.name);
+        let offer = Offer {
+            robot: &setting.robot.robot.name,
+            joints: setting.robot.joint.len(),
+            rate_hz: setting.launch.policy.rate_hz,
+            bounds: &setting.launch.policy.bounds,
+            camera_size: setting.image_size(),
+            takes_torques: setting.launch.control.law == ControlLaw::Torque,
+        };
         for task in tasks {
-            checkpoint.check(&folder, robot, policy.rate_hz, &policy.bounds, setting.image_size(), task)?;
+            checkpoint.check(&folder, &offer, task)?;
         }
         if let Some(task) = tasks.first() {
             // Weights that do not fit the network, or are not finite, are found here.
@@ -105,14 +114,15 @@ impl Entrant {
 
     /// Who decides in an episode. A policy is to be given back afterwards.
     pub fn source(&self, part: Part<'_>) -> anyhow::Result<Source> {
-        let Part { task, assignment, bounds, seed } = part;
-        Ok(match &self.policy {
-            Some(folder) => self.policy_for(folder, task)?,
-            None if self.name == "random" => Source::Other(Box::new(RandomActions::new(bounds, seed))),
-            None => {
+        let Part { task, assignment, station, seed } = part;
+        Ok(match (&self.policy, self.name.as_str()) {
+            (Some(folder), _) => self.policy_for(folder, task)?,
+            (None, "random") => Source::Other(Box::new(RandomActions::new(station.action_space(), seed))),
+            (None, "still") => Source::Other(Box::new(Still::new(station.action_space()))),
+            (None, _) => {
                 let assignment =
                     assignment.context("the scripted expert needs the objects' poses, and nothing supplies them")?;
-                Source::Other(Box::new(Demonstrator::new(assignment, bounds, Disturbance::NONE, seed)))
+                Source::Other(station.expert(assignment, 0.0, seed)?)
             }
         })
     }

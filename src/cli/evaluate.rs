@@ -17,6 +17,7 @@ use crate::evaluation::{
 };
 use crate::operator::Phase;
 use crate::runtime::StopFlag;
+use crate::scripted::ActionSpace;
 
 /// What is tried, and how: common to scoring one policy and comparing several.
 #[derive(Args, Debug)]
@@ -161,9 +162,12 @@ pub fn evaluate(arguments: &EvaluateArguments) -> anyhow::Result<u8> {
     }
     let mut runner = Runner::new(setting, entrant, stop.clone());
     runner.connect(&trial.page, &trial.link, trial.consent, Some(trial.out.join("episodes")))?;
-    let is_control = matches!(source.as_str(), "expert" | "random");
+    let is_control = matches!(source.as_str(), "expert" | "random" | "still");
+    // Under torque also none at all: gravity compensation alone must not do the task.
+    let under_torque = matches!(runner.setting.station.action_space(), ActionSpace::Torques(_));
+    let rows: &[&str] = if under_torque { &["expert", "random", "still"] } else { &["expert", "random"] };
     if !is_control && !arguments.without_controls && runner.setting.station.launch.clock == ClockKind::Lockstep {
-        for name in ["expert", "random"] {
+        for &name in rows {
             if controls.iter().all(|c| c.policy != name) && !stop.is_raised() {
                 let mut setting = KitchenSetting::load(&trial.launch)?;
                 setting.station.launch = runner.setting.station.launch.clone();

@@ -9,7 +9,6 @@ use super::set_up::SetUp;
 use super::station::StationSetting;
 use crate::config::{ConfigError, ContainerPlace, Launch, Object, ProtocolSetting, Robot, Scene, SceneSetting, Task};
 use crate::episode::EpisodeStart;
-use crate::geometry::{Pose, pose_from_bridge};
 use crate::kinematics::InverseSettings;
 use crate::observation::JointVector;
 #[cfg(feature = "mujoco")]
@@ -79,16 +78,16 @@ impl KitchenSetting {
     }
 
     /// Where a task's container stands when its object's grasp point is at `object_at`.
-    pub fn container_at(&self, task: &Task, object_at: [f64; 2]) -> [f64; 2] {
-        match task.container_at {
+    pub fn container_at(&self, task: &Task, object_at: [f64; 2]) -> Option<[f64; 2]> {
+        task.container_at.map(|place| match place {
             ContainerPlace::Object => object_at,
             ContainerPlace::Fixed { x, y } => [x, y],
-        }
+        })
     }
 
     /// Joint positions \[rad\] that put the tool at a start transform (Bridge pose, m and rad), gripper down.
     pub fn start_joints(&self, start: [f64; 6]) -> anyhow::Result<JointVector> {
-        let base_from_tool: Pose = pose_from_bridge(start);
+        let base_from_tool = self.station.chain.pose_from_bridge(start);
         let home = JointVector::from_slice(&self.station.robot.robot.home);
         self.station.chain.inverse(&home, &base_from_tool, &InverseSettings::reach()).map_err(|error| {
             ConfigError::unfit(

@@ -50,11 +50,10 @@ pub fn draw(setting: &KitchenSetting, task: &Task, seed: u64) -> SetUp {
     let mut task = task.clone();
     let mut container_at = setting.container_at(&task, object_at);
     if let Some(places) = &anywhere {
-        container_at = places.container_at;
-        task.set_down = places.set_down;
+        (container_at, task.set_down) = (Some(places.container_at), Some(places.set_down));
     }
-    let wobble = if task.container_at == ContainerPlace::Object { 0.012 } else { 0.018 };
-    for value in &mut container_at {
+    let wobble = if task.container_at == Some(ContainerPlace::Object) { 0.012 } else { 0.018 };
+    for value in container_at.iter_mut().flatten() {
         *value += uniform(-wobble, wobble);
     }
     let object_yaw = uniform(-0.4, 0.4);
@@ -68,9 +67,14 @@ pub fn draw(setting: &KitchenSetting, task: &Task, seed: u64) -> SetUp {
         let name = clutter[(uniform(0.0, clutter.len() as f64 - 1e-9)) as usize];
         let at = [uniform(0.15, 0.42), uniform(-0.13, 0.24)];
         let far = |from: [f64; 2], limit: f64| (at[0] - from[0]).hypot(at[1] - from[1]) >= limit;
-        let free = far(object_at, 0.085) && far(container_at, 0.16) && others.iter().all(|o| far(o.1, 0.11));
+        let beside = container_at.is_none_or(|from| far(from, 0.16));
+        let free = far(object_at, 0.085) && beside && others.iter().all(|o| far(o.1, 0.11));
         // Not where something is set down, nor under the arm's base.
-        if free && far(task.set_down, 0.13) && far([0.0, 0.0], 0.16) && others.iter().all(|o| o.0 != *name) {
+        if free
+            && task.set_down.is_none_or(|from| far(from, 0.13))
+            && far([0.0, 0.0], 0.16)
+            && others.iter().all(|o| o.0 != *name)
+        {
             others.push((name.clone(), at, uniform(-1.5, 1.5)));
         }
     }
@@ -84,7 +88,7 @@ pub fn check(setting: &KitchenSetting, tasks: &[String]) -> anyhow::Result<()> {
     for task in setting.scene.task.iter().filter(|task| tasks.contains(&task.name)) {
         if places(setting, task, counter, 0).is_none() {
             let found = format!("{:?} to {:?}", counter.low, counter.high);
-            let limit = format!("room for the {} beside the {}", task.object, task.container);
+            let limit = format!("room for the {}", task.things().join(" beside the "));
             return Err(ConfigError::unfit(&setting.scene_file, "counter", found, limit, "make it larger").into());
         }
     }
@@ -102,7 +106,7 @@ struct Places {
 fn places(setting: &KitchenSetting, task: &Task, counter: &Counter, seed: u64) -> Option<Places> {
     let half = |object: &Object| object.length.max(object.width) / 2.0;
     let object = half(setting.objects.get(&task.object)?);
-    let container = half(setting.objects.get(&task.container)?);
+    let container = half(setting.objects.get(task.container.as_ref()?)?);
     let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x0091_ace5);
     for _ in 0..DRAWS {
         let mut draw = || std::array::from_fn(|axis| rng.random_range(counter.low[axis]..=counter.high[axis]));
@@ -111,6 +115,7 @@ fn places(setting: &KitchenSetting, task: &Task, counter: &Counter, seed: u64) -
         let (in_container, beside) = match task.rule {
             Rule::PutIn => (to, from),
             Rule::TakeOut => (from, to),
+            Rule::Press => return None,
         };
         if apart && counter.holds(in_container, container + WOBBLE) && counter.holds(beside, object) {
             return Some(Places { object_at: from, container_at: in_container, set_down: to });
@@ -134,18 +139,20 @@ mod tests {
         let setting = setting("launch/pretraining/robot.toml");
         let counter = setting.scene.counter.unwrap();
         for task in &setting.scene.task {
-            let (object, container) = (&setting.objects[&task.object], &setting.objects[&task.container]);
+            let container = &setting.objects[task.container.as_ref().unwrap()];
+            let object = &setting.objects[&task.object];
             let mut seen = [[f64::MAX, f64::MIN]; 2];
             for seed in 0..200 {
                 let set_up = draw(&setting, task, seed);
                 let words = format!("{} {seed}: {set_up:?}", task.name);
-                assert!(counter.holds(set_up.container_at, container.length.max(container.width) / 2.0), "{words}");
+                let in_container = set_up.container_at.unwrap();
+                assert!(counter.holds(in_container, container.length.max(container.width) / 2.0), "{words}");
                 let beside = match task.rule {
-                    Rule::PutIn => set_up.object_at,
-                    Rule::TakeOut => set_up.task.set_down,
+                    Rule::TakeOut => set_up.task.set_down.unwrap(),
+                    Rule::PutIn | Rule::Press => set_up.object_at,
                 };
                 assert!(counter.holds(beside, object.length.max(object.width) / 2.0), "{words}");
-                let away = (beside[0] - set_up.container_at[0]).hypot(beside[1] - set_up.container_at[1]);
+                let away = (beside[0] - in_container[0]).hypot(beside[1] - in_container[1]);
                 assert!(away > container.inner_radius.unwrap() + 0.02, "{words}");
                 for axis in 0..2 {
                     seen[axis] = [seen[axis][0].min(beside[axis]), seen[axis][1].max(beside[axis])];
@@ -166,7 +173,7 @@ mod tests {
         let set_up = draw(&setting, task, 7777057332725388269);
         assert_eq!(set_up.task, *task);
         assert_eq!(set_up.object_at, [0.2952237829686399, 0.10402484513627765]);
-        assert_eq!(set_up.container_at, [0.27757546350550544, -0.20029009842290552]);
+        assert_eq!(set_up.container_at, Some([0.27757546350550544, -0.20029009842290552]));
         assert_eq!((set_up.object_yaw, set_up.start[5]), (0.38465815216375376, 0.0619257662377109));
     }
 }

@@ -33,7 +33,6 @@ mod served {
     use std::time::Instant;
 
     use super::*;
-    use crate::observation::Observation;
     use crate::page::{GamepadSlot, JointRange, Page, PageSettings, PageSink};
     use crate::teleop::{DeviceError, Pad, PadState, Reading};
 
@@ -79,8 +78,7 @@ mod served {
             let Some((_, sink)) = &self.page else { return };
             let Ok(proprioception) = station.arm.read(now) else { return };
             let images = station.cameras.iter_mut().filter_map(|(camera, _)| camera.newest(now).ok()).collect();
-            let base_from_tool = station.chain.forward(&proprioception.joint_positions);
-            sink.observe(&Observation { images, proprioception, base_from_tool, observed_at: now });
+            sink.observe(&station.chain.observation(images, proprioception, now));
         }
 
         /// The browser's gamepad or keys as a device.

@@ -254,7 +254,16 @@ fn scene() -> SetUp {
     let task = scene.task(&file, "knife_in_pot").unwrap().clone();
     let start = [0.2, 0.0, 0.2, 0.0, 0.0, 0.0];
     let (object, others) = ("knife".into(), Vec::new());
-    SetUp { task, object, object_at: [0.3, 0.0], object_yaw: 0.0, container_at: [0.3, 0.1], others, start, seed: 1 }
+    SetUp {
+        task,
+        object,
+        object_at: [0.3, 0.0],
+        object_yaw: 0.0,
+        container_at: Some([0.3, 0.1]),
+        others,
+        start,
+        seed: 1,
+    }
 }
 
 /// A start posture, beside where the arm stands.

@@ -17,8 +17,9 @@ pub struct SetUp {
     pub object_at: [f64; 2],
     /// The object's yaw \[rad\].
     pub object_yaw: f64,
-    /// Where the container stands, base frame x, y \[m\].
-    pub container_at: [f64; 2],
+    /// Where the container stands, base frame x, y \[m\]; none of a task without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container_at: Option<[f64; 2]>,
     /// Other things lying about: name, place \[m\], yaw \[rad\].
     pub others: Vec<(String, [f64; 2], f64)>,
     /// Tool position and Bridge angles at the start \[m, rad\].

@@ -7,14 +7,17 @@ use anyhow::Context;
 use super::kitchen::KitchenSetting;
 use super::set_up::SetUp;
 use super::standing::activate;
-use crate::config::{ContainerPlace, Rule};
+use crate::config::{ContainerPlace, Rule, Task};
 use crate::observation::{Image, JointVector};
 use crate::runtime::Station;
-use crate::scripted::Assignment;
+use crate::scripted::{Assignment, Then};
 use crate::simulation::{
     Appearance, Kitchen, KitchenParts, Layout, Placed, SimulatedArm, SimulatedCamera, SuccessRule,
 };
 use crate::time::Timestamp;
+
+/// How much further than a button's cap goes the tool is sent \[m\]: what is felt does not say when it is down.
+const FURTHER: f64 = 0.006;
 
 /// A kitchen set up for one episode.
 pub struct Prepared {
@@ -43,14 +46,7 @@ impl KitchenSetting {
         let (mut arm, for_camera, for_judge) = SimulatedArm::new(&self.station.robot, &prepared.kitchen)?;
         let setting = &self.station.launch.camera[0];
         let camera = SimulatedCamera::new(&setting.name, &prepared.kitchen, self.renderer.clone(), for_camera)?;
-        let judge = SuccessRule::new(
-            &prepared.kitchen,
-            for_judge,
-            set_up.task.rule,
-            &set_up.object,
-            &set_up.task.container,
-            self.object(&set_up.task.container)?,
-        );
+        let judge = SuccessRule::new(&prepared.kitchen, for_judge, &set_up.task, &set_up.object, &self.objects);
         activate(&mut arm, now, self.station.launch.control.law.mode())?;
         Ok((self.station.joined(Box::new(arm), vec![Box::new(camera)])?, judge))
     }
@@ -87,17 +83,12 @@ impl KitchenSetting {
     pub fn prepare_goal(&self, set_up: &SetUp) -> anyhow::Result<Prepared> {
         let joints = self.start_joints(set_up.start)?;
         let mut layout = self.layout(set_up)?;
-        let container = self.object(&set_up.task.container)?;
         if let Some(placed) = layout.placed.iter_mut().find(|p| p.object == set_up.object) {
-            match set_up.task.rule {
-                Rule::PutIn => {
-                    placed.at = set_up.container_at;
-                    placed.support = container.floor_height.unwrap_or(0.0);
-                }
-                Rule::TakeOut => {
-                    placed.at = set_up.task.set_down;
-                    placed.support = 0.0;
-                }
+            match (set_up.task.rule, set_up.container_at, set_up.task.set_down) {
+                (Rule::PutIn, Some(at), _) => (placed.at, placed.support) = (at, self.floor_height(&set_up.task)?),
+                (Rule::TakeOut, _, Some(at)) => (placed.at, placed.support) = (at, 0.0),
+                // A button looks the same when it was pressed.
+                _ => {}
             }
         }
         let kitchen = self.build(set_up, layout, &joints)?;
@@ -131,19 +122,19 @@ impl KitchenSetting {
 
     fn layout(&self, set_up: &SetUp) -> anyhow::Result<Layout> {
         let object = self.object(&set_up.object)?;
-        let container = self.object(&set_up.task.container)?;
         let (sin, cos) = set_up.object_yaw.sin_cos();
         // The object is put so that the point to grasp it at lies at `object_at`.
         let [gx, gy, _] = object.grasp_offset;
         let origin = [set_up.object_at[0] - (cos * gx - sin * gy), set_up.object_at[1] - (sin * gx + cos * gy)];
         let support = match set_up.task.container_at {
-            ContainerPlace::Object => container.floor_height.unwrap_or(0.0),
-            ContainerPlace::Fixed { .. } => 0.0,
+            Some(ContainerPlace::Object) => self.floor_height(&set_up.task)?,
+            Some(ContainerPlace::Fixed { .. }) | None => 0.0,
         };
-        let mut placed = vec![
-            Placed { object: set_up.task.container.clone(), at: set_up.container_at, support: 0.0, yaw: 0.0 },
-            Placed { object: set_up.object.clone(), at: origin, support, yaw: set_up.object_yaw },
-        ];
+        let mut placed = Vec::new();
+        if let (Some(container), Some(at)) = (&set_up.task.container, set_up.container_at) {
+            placed.push(Placed { object: container.clone(), at, support: 0.0, yaw: 0.0 });
+        }
+        placed.push(Placed { object: set_up.object.clone(), at: origin, support, yaw: set_up.object_yaw });
         for (name, at, yaw) in &set_up.others {
             placed.push(Placed { object: name.clone(), at: *at, support: 0.0, yaw: *yaw });
         }
@@ -152,7 +143,6 @@ impl KitchenSetting {
 
     fn assignment(&self, set_up: &SetUp, kitchen: &Kitchen) -> anyhow::Result<Assignment> {
         let object = self.object(&set_up.object)?;
-        let container = self.object(&set_up.task.container)?;
         let pose = kitchen.placed_pose(&set_up.object).context("the object is not in the kitchen")?;
         let grasp = pose * nalgebra::Point3::from(object.grasp_offset);
         let (_, _, yaw) = pose.rotation.euler_angles();
@@ -165,18 +155,34 @@ impl KitchenSetting {
         while grasp_yaw < -half_turn / 2.0 {
             grasp_yaw += half_turn;
         }
-        let hang = object.rest_height + object.grasp_offset[2];
-        let ([x, y], height) = match set_up.task.rule {
-            Rule::PutIn => (set_up.container_at, container.rim_height.unwrap_or(0.04) + 0.012),
-            Rule::TakeOut => (set_up.task.set_down, 0.012),
-        };
-        // The grasp point, not the object's origin, goes to the tool: the object's middle shall land in the middle.
+        // Where the tool may not go it is not sent.
         let floor = self.station.robot.limits.workspace_low[2] + 0.005;
-        Ok(Assignment {
-            grasp: [grasp.x, grasp.y, grasp.z.max(floor)],
-            grasp_yaw,
-            release: [x + object.grasp_offset[0], y + object.grasp_offset[1], (height + hang).max(floor)],
-        })
+        let hang = object.rest_height + object.grasp_offset[2];
+        // The grasp point, not the object's origin, goes to the tool: the object's middle shall land in the middle.
+        let release = |[x, y]: [f64; 2], height: f64| Then::Release {
+            at: [x + object.grasp_offset[0], y + object.grasp_offset[1], (height + hang).max(floor)],
+        };
+        let then = match (set_up.task.rule, set_up.container_at, set_up.task.set_down) {
+            (Rule::PutIn, Some(at), _) => release(at, self.rim_height(&set_up.task)? + 0.012),
+            (Rule::TakeOut, _, Some(at)) => release(at, 0.012),
+            _ => {
+                let top = pose.translation.z - object.rest_height + object.height;
+                Then::Press { height: (top - object.stroke.unwrap_or(0.0) - FURTHER).max(floor) }
+            }
+        };
+        Ok(Assignment { grasp: [grasp.x, grasp.y, grasp.z.max(floor)], grasp_yaw, then })
+    }
+
+    /// Height of the inner floor of a task's container above the counter \[m\].
+    fn floor_height(&self, task: &Task) -> anyhow::Result<f64> {
+        let container = task.container.as_deref().map(|name| self.object(name)).transpose()?;
+        Ok(container.and_then(|container| container.floor_height).unwrap_or(0.0))
+    }
+
+    /// Height of the rim of a task's container above the counter \[m\].
+    fn rim_height(&self, task: &Task) -> anyhow::Result<f64> {
+        let container = task.container.as_deref().map(|name| self.object(name)).transpose()?;
+        Ok(container.and_then(|container| container.rim_height).unwrap_or(0.04))
     }
 
     fn folder(&self) -> PathBuf {

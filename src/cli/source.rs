@@ -1,6 +1,7 @@
 //! Who decides in an episode.
 
-use crate::action::{ActionBounds, ActionSource};
+use super::station::StationSetting;
+use crate::action::ActionSource;
 #[cfg(feature = "torch")]
 use crate::policy::VisualPolicy;
 use crate::scripted::Assignment;
@@ -31,8 +32,8 @@ pub struct Part<'a> {
     pub task: &'a str,
     /// Where things were put, for the scripted expert.
     pub assignment: Option<Assignment>,
-    /// Bounds of the actions.
-    pub bounds: ActionBounds,
+    /// Arm and law it decides for.
+    pub station: &'a StationSetting,
     /// Seed of everything random.
     pub seed: u64,
 }

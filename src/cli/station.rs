@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 
+use crate::action::ActionSource;
 use crate::camera::Camera;
-use crate::config::{CameraCalibration, ConfigError, Launch, Rendering, Robot};
+use crate::config::{CameraCalibration, ConfigError, ControlLaw, Launch, Rendering, Robot};
 use crate::control::Controller;
 use crate::driver::ArmDriver;
 use crate::episode::EpisodeStart;
@@ -16,6 +17,7 @@ use crate::observation::Image;
 use crate::observation::JointVector;
 use crate::runtime::Station;
 use crate::safety::SafetyFilter;
+use crate::scripted::{ActionSpace, Assignment, Demonstrator, Disturbance, TorqueDemonstrator, TorqueNoise};
 
 /// Side of the image the shipped policies see \[pixels\].
 pub const POLICY_IMAGE: u32 = 128;
@@ -74,6 +76,31 @@ impl StationSetting {
     pub fn goal_image(&self, task: &str) -> anyhow::Result<Option<Image>> {
         let goal = self.launch.task.iter().find(|known| known.name == task).and_then(|task| task.goal.as_ref());
         goal.map(|goal| super::image_file::read_image(&self.root.join(goal))).transpose()
+    }
+
+    /// What its control law takes.
+    pub fn action_space(&self) -> ActionSpace {
+        match self.launch.control.law {
+            ControlLaw::Torque => ActionSpace::Torques(JointVector::from_slice(&self.robot.limits.joint_torque)),
+            _ => ActionSpace::Pose(self.launch.policy.bounds),
+        }
+    }
+
+    /// The scripted expert for this arm and its law, disturbed by noise of this strength (0: none).
+    pub fn expert(&self, assignment: Assignment, strength: f64, seed: u64) -> anyhow::Result<Box<dyn ActionSource>> {
+        let chance = |chance: f64| (chance * strength).min(1.0);
+        Ok(match self.action_space() {
+            ActionSpace::Pose(bounds) => {
+                let (translation, rotation) = (0.008 * strength, 0.03 * strength);
+                let noise = Disturbance { translation, rotation, push: chance(0.03), slip: chance(0.01) };
+                Box::new(Demonstrator::new(assignment, bounds, noise, seed))
+            }
+            ActionSpace::Torques(_) => {
+                let noise = TorqueNoise { share: 0.06 * strength, push: chance(0.01), strength: 0.25 * strength };
+                let (robot, control) = (&self.robot, &self.launch.control);
+                Box::new(TorqueDemonstrator::new(assignment, robot, &self.chain, control, noise, seed)?)
+            }
+        })
     }
 
     /// The station of an arm and its cameras, these in the launch file's order.

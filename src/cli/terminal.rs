@@ -49,7 +49,7 @@ impl StepSink for TerminalView {
         let seen = step.observation;
         let now = seen.observed_at.as_secs_f64();
         let began = *self.began.get_or_insert(now);
-        let [x, y, z, ..] = seen.bridge_state();
+        let [x, y, z, ..] = seen.bridge_state;
         let [dx, dy, dz, ..] = step.decision.action.to_array();
         let panel = self.operator.panel();
         self.line(&format!(

@@ -89,8 +89,8 @@ impl Runner {
     }
 
     fn source(&self, set_up: &SetUp, assignment: Option<Assignment>) -> anyhow::Result<Source> {
-        let bounds = self.setting.station.launch.policy.bounds;
-        let part = Part { task: &set_up.task.name, assignment, bounds, seed: set_up.seed };
+        let station = &self.setting.station;
+        let part = Part { task: &set_up.task.name, assignment, station, seed: set_up.seed };
         self.entrant.source(part)
     }
 

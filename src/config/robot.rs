@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{ConfigError, Gripper, load};
+use crate::geometry::Approach;
 use crate::observation::MAX_JOINTS;
 
 /// An arm. Units: m, kg, s, rad, N, Nm.
@@ -74,6 +75,9 @@ pub struct Tool {
     pub xyz: [f64; 3],
     /// Orientation in that link, fixed axes x, y, z \[rad\].
     pub rpy: [f64; 3],
+    /// Which of its axes points out of the fingers.
+    #[serde(default)]
+    pub approach: Approach,
 }
 
 /// Limits the safety filter keeps; always tighter than the maker's.

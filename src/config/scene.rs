@@ -84,16 +84,26 @@ pub struct Task {
     /// MJCF file of everything that stands still, relative to the scene file; without it the scene's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fixtures: Option<PathBuf>,
-    /// Object to move.
+    /// Object to move or press.
     pub object: String,
-    /// Container it goes into or comes out of.
-    pub container: String,
+    /// Container it goes into or comes out of; none where the rule asks for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
     /// Where the container stands.
-    pub container_at: ContainerPlace,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container_at: Option<ContainerPlace>,
     /// Where the demonstrator sets the object down, base frame x and y \[m\].
-    pub set_down: [f64; 2],
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set_down: Option<[f64; 2]>,
     /// What counts as done.
     pub rule: Rule,
+}
+
+impl Task {
+    /// Names of what it is about: the object, and the container if there is one.
+    pub fn things(&self) -> Vec<String> {
+        [Some(&self.object), self.container.as_ref()].into_iter().flatten().cloned().collect()
+    }
 }
 
 /// Where a task's container stands.
@@ -119,6 +129,18 @@ pub enum Rule {
     PutIn,
     /// Lifted, and set down outside the container; knocking the container over does not count.
     TakeOut,
+    /// The object's cap pushed down; the object is not to be knocked over.
+    Press,
+}
+
+impl Rule {
+    /// Is a container part of the task?
+    pub fn has_container(self) -> bool {
+        match self {
+            Rule::PutIn | Rule::TakeOut => true,
+            Rule::Press => false,
+        }
+    }
 }
 
 /// How far appearance is varied, uniform in +- these.
@@ -157,6 +179,9 @@ pub struct Object {
     pub grasp_yaw: f64,
     /// Mass \[kg\].
     pub mass: f64,
+    /// Buttons: how far the cap goes down \[m\].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stroke: Option<f64>,
     /// Containers: inner radius \[m\].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inner_radius: Option<f64>,
@@ -182,6 +207,8 @@ pub enum ObjectKind {
     Container,
     /// Lies about in demonstrations only.
     Clutter,
+    /// Has a cap that is pushed down.
+    Button,
 }
 
 impl Scene {
@@ -226,7 +253,7 @@ impl Scene {
     /// Names of the objects that demonstrations of these tasks may show, sorted.
     pub fn objects_shown(&self, tasks: &[String]) -> Vec<String> {
         let tasks = self.task.iter().filter(|t| tasks.contains(&t.name));
-        let mut names: Vec<String> = tasks.flat_map(|t| [t.object.clone(), t.container.clone()]).collect();
+        let mut names: Vec<String> = tasks.flat_map(Task::things).collect();
         names.extend(self.clutter.iter().cloned());
         names.sort();
         names.dedup();
@@ -235,7 +262,7 @@ impl Scene {
 
     fn object_names(&self) -> Vec<String> {
         let mut names: Vec<String> = Vec::new();
-        names.extend(self.task.iter().flat_map(|t| [t.object.clone(), t.container.clone()]));
+        names.extend(self.task.iter().flat_map(Task::things));
         names.extend(self.clutter.iter().cloned());
         names.extend(self.distractors.iter().flatten().cloned());
         names.extend(self.novel_objects.iter().cloned());
@@ -274,12 +301,27 @@ impl Scene {
             ));
         }
         for task in &self.task {
-            let container = &objects[&task.container];
+            let named = [task.container.is_some(), task.container_at.is_some(), task.set_down.is_some()];
+            if named != [task.rule.has_container(); 3] {
+                let (found, expected) = match task.rule.has_container() {
+                    true => ("not all of them", "container, container_at and set_down, which the rule asks for"),
+                    false => ("a container, container_at or set_down", "none of them: the rule asks for no container"),
+                };
+                let fix = "add or remove the lines";
+                return Err(ConfigError::unfit(path, format!("task.{}", task.name), found, expected, fix));
+            }
+            if task.rule == Rule::Press && objects[&task.object].stroke.is_none() {
+                let (limit, fix) = ("an object with a stroke", "give its file this key");
+                let key = format!("task.{}.object", task.name);
+                return Err(ConfigError::unfit(path, key, &task.object, limit, fix));
+            }
+            let Some(name) = &task.container else { continue };
+            let container = &objects[name];
             if container.inner_radius.is_none() || container.rim_height.is_none() || container.floor_height.is_none() {
                 return Err(ConfigError::unfit(
                     path,
                     format!("task.{}.container", task.name),
-                    &task.container,
+                    name,
                     "an object with inner_radius, rim_height and floor_height",
                     "give its file these keys",
                 ));

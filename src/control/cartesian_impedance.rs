@@ -6,8 +6,11 @@
 
 use nalgebra::{Matrix6, SVector, Vector6};
 
+use super::follower::ControlError;
+use super::impedance_of::springs;
+use crate::config::{ControlSetting, Robot};
 use crate::geometry::Pose;
-use crate::kinematics::{Chain, pose_error};
+use crate::kinematics::{Chain, Dynamics, pose_error};
 use crate::observation::{JointVector, MAX_JOINTS, Proprioception};
 
 /// Damping of the projector where a direction is lost.
@@ -31,6 +34,12 @@ pub struct CartesianImpedance {
 }
 
 impl CartesianImpedance {
+    /// The launch file's springs and dampers, or what fits the arm.
+    pub fn fitting(robot: &Robot, chain: &Chain, setting: &ControlSetting) -> Result<Self, ControlError> {
+        let (_, tool) = springs(robot, chain, &Dynamics::from_robot(robot)?, setting)?;
+        Ok(tool)
+    }
+
     /// Torques \[Nm\] that pull the tool toward `reference`; `coriolis` \[Nm\] as in [`super::JointImpedance::torque`].
     pub fn torque(
         &self,
@@ -89,7 +98,6 @@ mod tests {
     use nalgebra::{Translation3, UnitQuaternion, Vector3};
 
     use super::*;
-    use crate::config::Robot;
     use crate::time::Timestamp;
 
     fn widowx() -> Chain {

@@ -12,12 +12,13 @@ pub(super) const CLEAR_OF_CONTAINER: f64 = 0.12;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Occupied {
     pub(super) object: [f64; 2],
-    pub(super) container: [f64; 2],
+    pub(super) container: Option<[f64; 2]>,
 }
 
 impl Occupied {
     fn leaves_free(&self, place: [f64; 2]) -> bool {
-        distance(place, self.object) >= CLEAR_OF_OBJECT && distance(place, self.container) >= CLEAR_OF_CONTAINER
+        distance(place, self.object) >= CLEAR_OF_OBJECT
+            && self.container.is_none_or(|container| distance(place, container) >= CLEAR_OF_CONTAINER)
     }
 }
 

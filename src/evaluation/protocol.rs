@@ -102,10 +102,12 @@ pub struct TrialPlan {
     pub object_at: [f64; 2],
     /// Its rotation about the base frame's z axis \[rad\]; zero is the object file's own orientation.
     pub object_yaw: f64,
-    /// Container of the task.
-    pub container: String,
+    /// Container of the task, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
     /// Its place with jitter, base frame x and y \[m\]; the object's own for a task whose container stands around it.
-    pub container_at: [f64; 2],
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container_at: Option<[f64; 2]>,
     /// What lies about (scenario 2).
     pub distractors: Vec<Distractor>,
     /// Seed for everything random of this trial; below 2^53.
@@ -171,10 +173,10 @@ fn task_plans(scene: &Scene, scenario: Scenario, task: &Task, seed: u64) -> anyh
         let mut moved = |place: [f64; 2]| place.map(|value| value + draw.around_zero(scene.jitter));
         let start_at = scene.start[start].at;
         let object_at = moved(corners.place(start_at, placement, scene.shift));
-        let container_at = match task.container_at {
+        let container_at = task.container_at.map(|place| match place {
             ContainerPlace::Object => object_at,
             ContainerPlace::Fixed { x, y } => moved([x, y]),
-        };
+        });
         let (object, instruction) = target(scene, scenario, task, start);
         plans.push(TrialPlan {
             scenario,

@@ -153,6 +153,7 @@ impl Arrived {
                     measured_at,
                 },
                 base_from_tool: pose_from_bridge([x, y, z, roll, pitch, yaw]),
+                bridge_state: step.state,
                 observed_at: measured_at,
             };
             let mut decision = Decision::plain(Action::from_array(step.action));

@@ -4,8 +4,9 @@ use nalgebra::{SMatrix, Unit, UnitQuaternion, Vector3};
 
 use super::bodies::{Bodies, Placement};
 use crate::config::{MAX_CAPSULES, Robot};
-use crate::geometry::{Pose, rotation_from_euler};
-use crate::observation::{JointVector, MAX_JOINTS};
+use crate::geometry::{Approach, Pose, bridge_pose, pose_from_bridge, rotation_from_euler};
+use crate::observation::{Image, JointVector, MAX_JOINTS, Observation, Proprioception};
+use crate::time::Timestamp;
 
 /// Geometric Jacobian of the tool point in the base frame: tool velocity per joint velocity.
 ///
@@ -127,6 +128,7 @@ pub struct Chain {
     count: usize,
     revolute: [Revolute; MAX_JOINTS],
     last_from_tool: Pose,
+    approach: Approach,
     hard: [JointLimit; MAX_JOINTS],
     usable: [JointLimit; MAX_JOINTS],
     home: JointVector,
@@ -186,7 +188,8 @@ impl Chain {
         }
         let home = JointVector::from_slice(&robot.robot.home);
         let bodies = Bodies::of(robot)?;
-        Ok(Self { count, revolute, last_from_tool: fixed(tool.xyz, tool.rpy), hard, usable, home, bodies })
+        let last_from_tool = fixed(tool.xyz, tool.rpy);
+        Ok(Self { count, revolute, last_from_tool, approach: tool.approach, hard, usable, home, bodies })
     }
 
     /// Number of joints.
@@ -217,6 +220,29 @@ impl Chain {
             pose.rotation *= UnitQuaternion::from_axis_angle(&revolute.axis, q.get(i).copied().unwrap_or(f64::NAN));
         }
         pose * self.last_from_tool
+    }
+
+    /// Position \[m\] and Bridge Euler angles \[rad\] of a tool pose: x, y, z, roll, pitch, yaw. Fingers that point down read zero.
+    pub fn bridge_pose(&self, base_from_tool: &Pose) -> [f64; 6] {
+        bridge_pose(&(base_from_tool * self.approach.tool_from_bridge_tool()))
+    }
+
+    /// All a policy may look at, with the tool where the measured joints put it.
+    pub fn observation(
+        &self,
+        images: Vec<Image>,
+        proprioception: Proprioception,
+        observed_at: Timestamp,
+    ) -> Observation {
+        let base_from_tool = self.forward(&proprioception.joint_positions);
+        let [x, y, z, roll, pitch, yaw] = self.bridge_pose(&base_from_tool);
+        let bridge_state = [x, y, z, roll, pitch, yaw, proprioception.gripper];
+        Observation { images, proprioception, base_from_tool, bridge_state, observed_at }
+    }
+
+    /// The tool pose that [`Chain::bridge_pose`] describes.
+    pub fn pose_from_bridge(&self, bridge: [f64; 6]) -> Pose {
+        pose_from_bridge(bridge) * self.approach.tool_from_bridge_tool().inverse()
     }
 
     /// The arm's capsules and what they are kept away from.

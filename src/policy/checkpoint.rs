@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::critic::CriticShape;
+use super::torque_head::JointScale;
 use crate::action::ActionBounds;
 use crate::config::{ConfigError, digest, load};
 
@@ -69,6 +70,37 @@ pub enum HeadKind {
     Places,
     /// [`Actor`](super::Actor): V-PTR's, a bottleneck and a perceptron.
     Actor,
+    /// [`TorqueHead`](super::TorqueHead): joint torques in place of a pose change.
+    Torques,
+}
+
+impl HeadKind {
+    /// Does it ask for joint torques, which the control law `torque` takes?
+    pub fn asks_torques(self) -> bool {
+        self == HeadKind::Torques
+    }
+
+    /// What its actions are, in words.
+    fn actions(self) -> &'static str {
+        if self.asks_torques() { "joint torques" } else { "changes of the tool's pose" }
+    }
+}
+
+/// What a set-up offers a policy.
+#[derive(Clone, Copy, Debug)]
+pub struct Offer<'a> {
+    /// Arm.
+    pub robot: &'a str,
+    /// Number of its joints.
+    pub joints: usize,
+    /// Decision rate \[Hz\].
+    pub rate_hz: f64,
+    /// Bounds of the actions.
+    pub bounds: &'a ActionBounds,
+    /// Width and height of the policy camera's images \[pixels\].
+    pub camera_size: [u32; 2],
+    /// Does its control law take joint torques, and nothing else?
+    pub takes_torques: bool,
 }
 
 /// What lies in `critic.safetensors` beside the policy: the critic's own encoder and its heads.
@@ -120,6 +152,9 @@ pub struct Checkpoint {
     /// Does an `actor` head say where to grasp and release? Heads of kind `places` always do.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub locates: bool,
+    /// What a head of kind `torques` scales joints and torques by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub joints: Option<JointScale>,
     /// The critic the policy was trained with, where it was saved: it says what states are worth.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub critic: Option<CriticRecord>,
@@ -159,6 +194,25 @@ impl Checkpoint {
         })
     }
 
+    /// What a head of kind `torques` scales joints and torques by.
+    pub fn joints(&self, folder: &Path) -> Result<&JointScale, PolicyError> {
+        let scale = self.joints.as_ref().filter(|scale| {
+            let numbers = [&scale.position_mean, &scale.position_std, &scale.velocity_std, &scale.torque_std];
+            // A scale that is not positive, or not a number, would hide what goes through it.
+            let positive = |values: &[f64]| values.iter().all(|value| *value > 0.0 && value.is_finite());
+            numbers.iter().all(|values| values.len() == scale.joints())
+                && numbers[1..].iter().all(|values| positive(values))
+                && scale.position_mean.is_finite()
+        });
+        scale.ok_or_else(|| PolicyError::Unfit {
+            file: Self::path(folder),
+            key: "joints",
+            trained: "a head `torques`, which scales each joint's position, speed and torque".into(),
+            found: "none, or one that is not positive for each joint".into(),
+            fix: "restore policy.toml",
+        })
+    }
+
     /// Reads `policy.toml` and checks that the weight files are the ones it names.
     pub fn load(folder: &Path) -> Result<Self, PolicyError> {
         let path = Self::path(folder);
@@ -191,15 +245,8 @@ impl Checkpoint {
     }
 
     /// Refuses a set-up this policy was not made for.
-    pub fn check(
-        &self,
-        folder: &Path,
-        robot: &str,
-        rate_hz: f64,
-        bounds: &ActionBounds,
-        camera_size: [u32; 2],
-        task: &str,
-    ) -> Result<(), PolicyError> {
+    pub fn check(&self, folder: &Path, offer: &Offer<'_>, task: &str) -> Result<(), PolicyError> {
+        let Offer { robot, joints, rate_hz, bounds, camera_size, takes_torques } = *offer;
         let unfit = |key, trained: String, found: String, fix| {
             Err(PolicyError::Unfit { file: Self::path(folder), key, trained, found, fix })
         };
@@ -215,7 +262,25 @@ impl Checkpoint {
                 "set policy.rate_hz in the launch file",
             );
         }
-        if self.bounds != *bounds {
+        if self.head.asks_torques() != takes_torques {
+            return unfit(
+                "head",
+                self.head.actions().into(),
+                if takes_torques { "the control law `torque`" } else { "a control law that moves the tool's pose" }
+                    .into(),
+                "set control.law in the launch file: `torque` for a policy that asks for joint torques, another one otherwise",
+            );
+        }
+        if let Some(scale) = self.joints.as_ref().filter(|scale| scale.joints() != joints) {
+            return unfit(
+                "joints",
+                format!("{} joints", scale.joints()),
+                format!("{joints} joints"),
+                "choose a policy of this arm",
+            );
+        }
+        // Of torques the bounds say nothing.
+        if !takes_torques && self.bounds != *bounds {
             return unfit(
                 "bounds",
                 format!("{:?}", self.bounds),

@@ -10,13 +10,15 @@ mod checkpoint;
 mod critic;
 mod head;
 mod locator;
+mod torque_head;
 mod value;
 mod visual_policy;
 
 pub use actor::{Actor, TanhGaussian};
-pub use checkpoint::{Checkpoint, CriticRecord, HeadKind, PolicyError, StateScale};
+pub use checkpoint::{Checkpoint, CriticRecord, HeadKind, Offer, PolicyError, StateScale};
 pub use critic::{Critic, CriticShape, Reappended};
 pub use head::{ActionHead, LOG_STD_RANGE, Output};
 pub use locator::PLACES;
+pub use torque_head::{JointScale, TorqueHead, TorqueOutput};
 pub use value::StateValue;
 pub use visual_policy::VisualPolicy;

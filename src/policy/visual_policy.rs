@@ -8,7 +8,8 @@ use tch::{Device, Tensor, nn};
 use super::actor::Actor;
 use super::checkpoint::{Checkpoint, HeadKind, PolicyError};
 use super::head::ActionHead;
-use crate::action::{ActionError, ActionSource, Decision};
+use super::torque_head::{JointScale, TorqueHead};
+use crate::action::{Action, ActionError, ActionSource, AskedTorques, Decision};
 use crate::embedding::Embedding;
 use crate::encoder::weights::Weights;
 use crate::encoder::{Encoder, EncoderError, EncoderKind, policy_image};
@@ -19,6 +20,7 @@ use crate::time::Clock;
 enum Head {
     Places(ActionHead),
     Actor(Actor),
+    Torques(Box<(TorqueHead, JointScale)>),
 }
 
 /// A trained policy for one task.
@@ -58,6 +60,11 @@ impl VisualPolicy {
                 let latent = checkpoint.latent(folder)?;
                 Head::Actor(Actor::new(&root, dimension, latent, tasks, hidden, checkpoint.locates)?)
             }
+            HeadKind::Torques => {
+                let scale = checkpoint.joints(folder)?.clone();
+                let head = TorqueHead::new(&root, dimension, tasks, scale.joints() as i64, hidden)?;
+                Head::Torques(Box::new((head, scale)))
+            }
         };
         Weights::read(&folder.join("head.safetensors"))?.fill(&variables, "")?;
         variables.freeze();
@@ -81,21 +88,37 @@ impl VisualPolicy {
         Ok(self.encoder.encode(&image)?)
     }
 
-    fn act(&self, embedding: &Embedding, state: &[f64; 7]) -> Result<[f64; 7], ActionError> {
-        let network = |e: tch::TchError| ActionError::Network(e.to_string());
-        let condition = self.checkpoint.condition(state, self.task);
-        let mode = tch::no_grad(|| {
-            let row = |values: &[f32]| Tensor::f_from_slice(values)?.f_unsqueeze(0);
+    /// What the head says of an embedding and of what the arm senses: a decision without its costs.
+    fn act(&self, embedding: &Embedding, observation: &Observation) -> Result<Decision, ActionError> {
+        let condition = self.checkpoint.condition(&observation.bridge_state, self.task);
+        let row = |values: &[f32]| Tensor::f_from_slice(values)?.f_unsqueeze(0);
+        let said = tch::no_grad(|| {
             let (embedding, condition) = (row(&embedding.values)?, row(&condition)?);
-            match &self.head {
-                Head::Places(head) => Ok(head.forward(&embedding, &condition)?.mean),
-                Head::Actor(actor) => actor.forward(&embedding, &condition)?.mode(),
-            }
-        })
-        .map_err(network)?;
-        let mut normalized = [0.0f32; 7];
-        mode.f_reshape([7]).and_then(|m| m.f_copy_data(&mut normalized, 7)).map_err(network)?;
-        Ok(normalized.map(f64::from))
+            let said = match &self.head {
+                Head::Places(head) => head.forward(&embedding, &condition)?.mean,
+                Head::Actor(actor) => actor.forward(&embedding, &condition)?.mode()?,
+                Head::Torques(torques) => {
+                    let (head, scale) = &**torques;
+                    let body = row(&scale.body(&observation.proprioception))?;
+                    head.forward(&embedding, &condition, &body)?.torques
+                }
+            };
+            Vec::<f32>::try_from(said.f_reshape([-1])?)
+        });
+        let said = said.map_err(|error| ActionError::Network(error.to_string()))?;
+        if !said.iter().all(|value| value.is_finite()) {
+            return Err(ActionError::NotFinite("an action"));
+        }
+        let wrong = || ActionError::Network(format!("the head gave {} numbers", said.len()));
+        if let Head::Torques(head) = &self.head {
+            let scale = &head.1;
+            let (gripper, torques) = said.split_last().ok_or_else(wrong)?;
+            let joint_torques = Some(AskedTorques::plain(scale.torques(torques)));
+            let gripper = (0.5 + 0.5 * f64::from(*gripper)).clamp(0.0, 1.0);
+            return Ok(Decision { joint_torques, ..Decision::plain(Action::stay(gripper)) });
+        }
+        let normalized: [f32; 7] = said.as_slice().try_into().map_err(|_| wrong())?;
+        Ok(Decision::plain(self.checkpoint.bounds.denormalize(normalized.map(f64::from))))
     }
 }
 
@@ -114,19 +137,13 @@ impl ActionSource for VisualPolicy {
         let begin = self.stopwatch.now();
         let embedding = self.embed(image).map_err(|e| ActionError::Network(e.to_string()))?;
         let encoded = self.stopwatch.now();
-        let normalized = self.act(&embedding, &observation.bridge_state())?;
+        let decision = self.act(&embedding, observation)?;
         let decided = self.stopwatch.now();
-        if !normalized.iter().all(|v| v.is_finite()) {
-            return Err(ActionError::NotFinite("an action"));
-        }
-        let action = self.checkpoint.bounds.denormalize(normalized);
         Ok(Decision {
-            action,
-            label: action,
-            joint_torques: None,
             embedding: Some(embedding),
             encoder_seconds: encoded.since(begin).as_secs_f64(),
             policy_seconds: decided.since(encoded).as_secs_f64(),
+            ..decision
         })
     }
 }

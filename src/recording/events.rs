@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::action::AskedTorques;
 use crate::episode::Filtered;
 
 /// `/episode/step`: closes a step. The three arrays repeat the CDR topics for people; readers take the CDR ones, which
@@ -21,6 +22,9 @@ pub(super) struct StepEvent {
     pub action: [f64; 7],
     #[serde(skip_deserializing)]
     pub label: [f64; 7],
+    /// Of a torque policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub joint_torques: Option<AskedTorques>,
     pub images: Vec<ImageEvent>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoder_digest: Option<String>,

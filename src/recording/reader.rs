@@ -11,7 +11,7 @@ use super::events::{Gap, Note};
 use super::picture::RecordedImage;
 use super::scan::{Ending, scan};
 use super::{Attachment, FORMAT_VERSION, METADATA_NAME, RecordingError};
-use crate::action::Action;
+use crate::action::{Action, AskedTorques};
 use crate::embedding::Embedding;
 use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart};
 use crate::geometry::Pose;
@@ -63,6 +63,8 @@ pub struct RecordedStep {
     pub action: Action,
     /// The same without the demonstrator's noise.
     pub label: Action,
+    /// Joint torques in place of the pose change, of a torque policy.
+    pub joint_torques: Option<AskedTorques>,
     /// Embedding of the policy's image, where one was recorded.
     pub embedding: Option<Embedding>,
     /// Time spent turning images into embeddings \[s\].
@@ -83,6 +85,7 @@ impl RecordedStep {
             images: self.images.iter().map(RecordedImage::decode).collect::<Result<_, _>>()?,
             proprioception: self.proprioception,
             base_from_tool: self.base_from_tool,
+            bridge_state: self.bridge_state,
             observed_at: self.observed_at,
         })
     }

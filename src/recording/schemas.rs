@@ -140,7 +140,7 @@ pub const START_EVENT: SchemaText = json(
 /// `/episode/step`.
 pub const STEP_EVENT: SchemaText = json(
     "visuomotor.EpisodeStep",
-    r#"{"type":"object","properties":{"index":{"type":"integer"},"observed_at_ns":{"type":"integer"},"decided_at_ns":{"type":"integer"},"encoder_seconds":{"type":"number"},"policy_seconds":{"type":"number"},"bridge_state":{"type":"array","items":{"type":"number"}},"action":{"type":"array","items":{"type":"number"}},"label":{"type":"array","items":{"type":"number"}},"images":{"type":"array","items":{"type":"object","properties":{"camera":{"type":"string"},"sequence":{"type":"integer"},"captured_at_ns":{"type":"integer"},"camera_width":{"type":"integer"},"camera_height":{"type":"integer"}}}},"encoder_digest":{"type":"string"}}}"#,
+    r#"{"type":"object","properties":{"index":{"type":"integer"},"observed_at_ns":{"type":"integer"},"decided_at_ns":{"type":"integer"},"encoder_seconds":{"type":"number"},"policy_seconds":{"type":"number"},"bridge_state":{"type":"array","items":{"type":"number"}},"action":{"type":"array","items":{"type":"number"}},"label":{"type":"array","items":{"type":"number"}},"joint_torques":{"type":"object","properties":{"asked":{"type":"array","items":{"type":"number"}},"label":{"type":"array","items":{"type":"number"}}}},"images":{"type":"array","items":{"type":"object","properties":{"camera":{"type":"string"},"sequence":{"type":"integer"},"captured_at_ns":{"type":"integer"},"camera_width":{"type":"integer"},"camera_height":{"type":"integer"}}}},"encoder_digest":{"type":"string"}}}"#,
 );
 
 /// `/episode/safety`.

@@ -58,12 +58,13 @@ pub fn trim(
             images: Vec::new(),
             proprioception: step.proprioception,
             base_from_tool: step.base_from_tool,
+            bridge_state: step.bridge_state,
             observed_at: step.observed_at,
         };
         let decision = Decision {
             action: step.action,
             label: step.label,
-            joint_torques: None,
+            joint_torques: step.joint_torques,
             embedding: step.embedding.clone(),
             encoder_seconds: step.encoder_seconds,
             policy_seconds: step.policy_seconds,

@@ -277,7 +277,7 @@ impl EpisodeWriter {
         self.put(topic::OBSERVED_JOINTS, topic::JOINT_STATE, at, body.measured_at, &joints)?;
         let pose = encode_pose(body.measured_at, "base", &seen.base_from_tool);
         self.put(topic::TOOL_POSE, topic::POSE_STAMPED, at, body.measured_at, &pose)?;
-        let (state, action, label) = (seen.bridge_state(), decision.action.to_array(), decision.label.to_array());
+        let (state, action, label) = (seen.bridge_state, decision.action.to_array(), decision.label.to_array());
         for (name, meaning, values) in [
             (topic::BRIDGE_STATE, "x y z roll pitch yaw gripper", state),
             (topic::ACTION, "dx dy dz droll dpitch dyaw gripper", action),
@@ -299,6 +299,7 @@ impl EpisodeWriter {
             bridge_state: state,
             action,
             label,
+            joint_torques: decision.joint_torques,
             images,
             encoder_digest: embedding.map(|embedding| embedding.encoder_digest.clone()),
         };
@@ -465,6 +466,7 @@ mod tests {
                 measured_at: Timestamp::ZERO,
             },
             base_from_tool: crate::geometry::Pose::identity(),
+            bridge_state: [0.0; 7],
             observed_at: Timestamp::ZERO,
         };
         let decision = crate::action::Decision::plain(crate::action::Action::stay(0.0));

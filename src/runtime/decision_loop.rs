@@ -76,7 +76,7 @@ impl DecisionLoop<'_> {
         let based_on = image.map_or(now, |image| image.captured_at);
         let action = TimedAction {
             action: decision.action,
-            joint_torques: decision.joint_torques,
+            joint_torques: decision.joint_torques.map(|torques| torques.asked),
             step_index: self.steps,
             image_captured_at,
             decided_at,
@@ -126,8 +126,7 @@ impl DecisionLoop<'_> {
             });
         }
         let Some(images) = images.into_iter().collect() else { return Ok(None) };
-        let base_from_tool = self.chain.forward(&proprioception.joint_positions);
-        Ok(Some(Observation { images, proprioception, base_from_tool, observed_at: now }))
+        Ok(Some(self.chain.observation(images, proprioception, now)))
     }
 
     /// Makes the arm hold: the action in force, or still on its way, is taken back.

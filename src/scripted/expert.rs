@@ -41,12 +41,28 @@ const EMPTY: f64 = 0.24;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Assignment {
-    /// Tool position to grasp at, base frame \[m\].
+    /// Tool position at which the fingers close, base frame \[m\].
     pub grasp: [f64; 3],
     /// Tool yaw to grasp with (Bridge yaw) \[rad\].
     pub grasp_yaw: f64,
-    /// Tool position to release at, base frame \[m\].
-    pub release: [f64; 3],
+    /// What is done with closed fingers.
+    pub then: Then,
+}
+
+/// What is done with closed fingers.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind", deny_unknown_fields)]
+pub enum Then {
+    /// What they hold is carried away and let go.
+    Release {
+        /// Tool position to release at, base frame \[m\].
+        at: [f64; 3],
+    },
+    /// They push down what lies under them.
+    Press {
+        /// Height of the tool to push down to, base frame \[m\].
+        height: f64,
+    },
 }
 
 /// Noise added to the demonstrator's actions while its undisturbed wish is recorded as the label.
@@ -72,6 +88,7 @@ enum Phase {
     Reach,
     Close,
     Carry,
+    Press,
     Done,
 }
 
@@ -112,7 +129,11 @@ impl Demonstrator {
         let gripper = state[6];
         let [x, y, z] = self.assignment.grasp;
         let grasp = Vector3::new(x, y, z - DEEPER);
-        let release = Vector3::from(self.assignment.release);
+        // Of a press nothing is carried: the place is never asked for.
+        let (release, pressed) = match self.assignment.then {
+            Then::Release { at } => (Vector3::from(at), grasp.z),
+            Then::Press { height } => (grasp, height),
+        };
         let yaw_error = wrap_angle(self.assignment.grasp_yaw - state[5]);
         let to_grasp = grasp - position;
         let across = to_grasp.xy().norm();
@@ -125,9 +146,17 @@ impl Demonstrator {
                 self.waited += 1;
                 let settled = (gripper - self.last_gripper).abs() < 0.02;
                 if settled && self.waited >= 2 {
-                    self.phase = if gripper > EMPTY { Phase::Carry } else { Phase::Reach };
+                    self.phase = match self.assignment.then {
+                        Then::Press { .. } if gripper < EMPTY => Phase::Press,
+                        // Still on their way.
+                        Then::Press { .. } => Phase::Close,
+                        Then::Release { .. } if gripper > EMPTY => Phase::Carry,
+                        Then::Release { .. } => Phase::Reach,
+                    };
                 }
             }
+            // Pushed aside: up again, so that the fingers do not drag what they are to press.
+            Phase::Press if across > 2.0 * AT_GRASP.0 => self.phase = Phase::Reach,
             Phase::Carry if gripper < EMPTY => self.phase = Phase::Reach,
             Phase::Carry => {
                 let to_release = release - position;
@@ -160,6 +189,7 @@ impl Demonstrator {
                 let yaw = wrap_angle(-state[5]) * clear;
                 self.toward(state, goal, yaw, 0.0)
             }
+            Phase::Press => self.toward(state, Vector3::new(grasp.x, grasp.y, pressed), 0.0, 0.0),
             Phase::Done => {
                 let goal = Vector3::new(position.x, position.y, if gripper > 0.8 { CARRY } else { position.z });
                 self.toward(state, goal, 0.0, 1.0)
@@ -238,7 +268,7 @@ impl ActionSource for Demonstrator {
     }
 
     fn decide(&mut self, observation: &Observation) -> Result<Decision, ActionError> {
-        let state = observation.bridge_state();
+        let state = observation.bridge_state;
         let label = self.wish(&state);
         let action = self.disturb(&label, &state);
         Ok(Decision { label, ..Decision::plain(action) })

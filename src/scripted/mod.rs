@@ -1,8 +1,14 @@
-//! Action sources without weights: the scripted expert and random actions, the control rows of an evaluation. They need
+//! Action sources without weights: the scripted expert, random actions and none, the control rows of an evaluation. They need
 //! neither the simulator nor libtorch.
 
 mod expert;
 mod random;
+mod space;
+mod still;
+mod torque_expert;
 
-pub use expert::{Assignment, Demonstrator, Disturbance};
+pub use expert::{Assignment, Demonstrator, Disturbance, Then};
 pub use random::RandomActions;
+pub use space::ActionSpace;
+pub use still::Still;
+pub use torque_expert::{TorqueDemonstrator, TorqueNoise};

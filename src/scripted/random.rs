@@ -3,19 +3,20 @@
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::action::{Action, ActionBounds, ActionError, ActionSource, Decision};
+use super::space::ActionSpace;
+use crate::action::{Action, ActionBounds, ActionError, ActionSource, AskedTorques, Decision};
 use crate::observation::Observation;
 
 /// Uniform within the bounds, from a seed.
 pub struct RandomActions {
-    bounds: ActionBounds,
+    space: ActionSpace,
     rng: ChaCha8Rng,
 }
 
 impl RandomActions {
-    /// Random actions within `bounds`.
-    pub fn new(bounds: ActionBounds, seed: u64) -> Self {
-        Self { bounds, rng: ChaCha8Rng::seed_from_u64(seed) }
+    /// Random actions of a space.
+    pub fn new(space: ActionSpace, seed: u64) -> Self {
+        Self { space, rng: ChaCha8Rng::seed_from_u64(seed) }
     }
 }
 
@@ -27,8 +28,16 @@ impl ActionSource for RandomActions {
     fn reset(&mut self) {}
 
     fn decide(&mut self, _observation: &Observation) -> Result<Decision, ActionError> {
-        let normalized: [f64; 7] = std::array::from_fn(|_| self.rng.random_range(-1.0..=1.0));
-        Ok(Decision::plain(self.bounds.denormalize(normalized)))
+        let mut draw = || self.rng.random_range(-1.0..=1.0);
+        Ok(match &self.space {
+            ActionSpace::Pose(bounds) => Decision::plain(bounds.denormalize(std::array::from_fn(|_| draw()))),
+            ActionSpace::Torques(limits) => {
+                let mut asked = *limits;
+                asked.iter_mut().for_each(|torque| *torque *= draw());
+                let joint_torques = Some(AskedTorques::plain(asked));
+                Decision { joint_torques, ..Decision::plain(Action::stay(0.5 + 0.5 * draw())) }
+            }
+        })
     }
 
     fn looks_at_images(&self) -> bool {

@@ -12,12 +12,12 @@ use super::SimulationError;
 use super::appearance::Appearance;
 use super::arm_model::{ArmPlaces, TOOL_SITE, arm_mjcf};
 use super::camera::{POLICY_CAMERA, camera_mjcf};
-use crate::config::{CameraCalibration, Object, Robot};
+use crate::config::{CameraCalibration, Gripper, Object, Robot};
 use crate::geometry::Pose;
 use crate::observation::JointVector;
 
-/// Physics step \[s\]; the control period must be a multiple.
-pub const PHYSICS_STEP: f64 = 0.002;
+/// Longest physics step \[s\].
+const PHYSICS_STEP: f64 = 0.002;
 /// How long objects settle before an episode starts \[s\].
 const SETTLE: f64 = 0.6;
 
@@ -48,6 +48,9 @@ pub struct Kitchen {
     pub(super) model: Arc<MjModel>,
     /// First position coordinate of each movable object.
     pub(super) object_qpos: BTreeMap<String, usize>,
+    /// Position coordinate of each cap that can be pushed down, by its object.
+    cap_qpos: BTreeMap<String, usize>,
+    gripper: Gripper,
     /// Where the arm is.
     pub(super) arm: ArmPlaces,
     /// Camera id.
@@ -91,12 +94,16 @@ impl Kitchen {
         };
         let arm = ArmPlaces::find(&model, parts.robot)
             .map_err(|why| SimulationError::Scene { file: parts.fixtures.clone(), why })?;
-        let mut object_qpos = BTreeMap::new();
+        let (mut object_qpos, mut cap_qpos) = (BTreeMap::new(), BTreeMap::new());
         for placed in &layout.placed {
             object_qpos.insert(placed.object.clone(), position(&format!("{}_free", placed.object))?);
+            if let Ok(cap) = position(&format!("{}_cap", placed.object)) {
+                cap_qpos.insert(placed.object.clone(), cap);
+            }
         }
         let camera = model.name_to_id(MjtObjBase::mjOBJ_CAMERA, POLICY_CAMERA).unwrap_or(0);
-        let mut kitchen = Self { model, object_qpos, arm, camera, start_qpos: Vec::new() };
+        let gripper = parts.robot.gripper.clone();
+        let mut kitchen = Self { model, object_qpos, cap_qpos, gripper, arm, camera, start_qpos: Vec::new() };
         kitchen.settle(parts, layout, joints);
         Ok(kitchen)
     }
@@ -107,6 +114,16 @@ impl Kitchen {
         let q = qpos.get(at..at + 7)?;
         let rotation = UnitQuaternion::from_quaternion(Quaternion::new(q[3], q[4], q[5], q[6]));
         Some(Pose::from_parts(Vector3::new(q[0], q[1], q[2]).into(), rotation))
+    }
+
+    /// How far an object's cap is pushed down in given coordinates \[m\]; its joint counts upward.
+    pub(super) fn cap_depth(&self, qpos: &[f64], object: &str) -> Option<f64> {
+        qpos.get(*self.cap_qpos.get(object)?).map(|height| -height)
+    }
+
+    /// How far the gripper is open in given coordinates: 0 closed .. 1 open.
+    pub(super) fn gripper_opening(&self, qpos: &[f64]) -> f64 {
+        self.gripper.fraction_from_finger(qpos[self.arm.finger_qpos[0]])
     }
 
     /// Where an object came to rest before the episode, base frame: known to whoever set the scene up.
@@ -144,7 +161,8 @@ impl Kitchen {
                 *finger = parts.robot.gripper.finger_open;
             }
         }
-        for _ in 0..(SETTLE / PHYSICS_STEP) as usize {
+        let step = self.model.opt().timestep;
+        for _ in 0..(SETTLE / step) as usize {
             data.step();
         }
         self.start_qpos = data.qpos().to_vec();
@@ -168,8 +186,10 @@ impl Kitchen {
 
 fn compose(parts: &KitchenParts<'_>, layout: &Layout, appearance: &Appearance) -> Result<String, SimulationError> {
     let mut out = String::from("<mujoco model=\"visuomotor\">\n<compiler angle=\"radian\" autolimits=\"true\"/>\n");
+    // An arm that is commanded more often is simulated in smaller steps.
+    let step = PHYSICS_STEP.min(1.0 / parts.robot.robot.control_rate_hz);
     out.push_str(&format!(
-        "<option timestep=\"{PHYSICS_STEP}\" integrator=\"implicitfast\" cone=\"elliptic\" impratio=\"10\"/>\n"
+        "<option timestep=\"{step}\" integrator=\"implicitfast\" cone=\"elliptic\" impratio=\"10\"/>\n"
     ));
     out.push_str(&format!(
         // Few triangles, no multisampling: software rendering of an image costs 6 to 10 ms instead of 20. The fixtures

@@ -23,7 +23,7 @@ pub use arm_model::arm_mjcf;
 pub use camera::{SharedRenderer, SimulatedCamera};
 pub use hand::{FRAMES as HAND_FRAMES, HandClip, HandVocabulary};
 pub use judge::SuccessRule;
-pub use kitchen::{Kitchen, KitchenParts, Layout, PHYSICS_STEP, Placed};
+pub use kitchen::{Kitchen, KitchenParts, Layout, Placed};
 pub use pedestal::Pedestal;
 pub use plant::{MujocoPlant, Snapshot};
 

@@ -59,8 +59,9 @@ pub struct Settings {
     pub camera_size: [u32; 2],
     /// Tasks, in the order of the one-hot input.
     pub tasks: Vec<String>,
-    /// Action bounds.
-    pub bounds: ActionBounds,
+    /// Action bounds; without them those of the launch file the demonstrations were made with.
+    #[serde(default)]
+    pub bounds: Option<ActionBounds>,
     // --- optimization
     /// Seed of everything random.
     pub seed: u64,
@@ -147,13 +148,14 @@ fn describe(s: &Settings, data: &Dataset) -> Checkpoint {
         image_size: s.image_size,
         camera_size: s.camera_size,
         rate_hz: data.rate_hz,
-        bounds: s.bounds,
+        bounds: s.bounds.unwrap_or(data.bounds),
         tasks: s.tasks.clone(),
         state: data.state_scale(),
         hidden: s.hidden.clone(),
         head: HeadKind::Places,
         latent: None,
         locates: false,
+        joints: None,
         critic: None,
     }
 }

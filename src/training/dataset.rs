@@ -12,7 +12,8 @@ use super::augment::Augmentation;
 use super::hindsight::{Ahead, Places, look_ahead};
 use crate::action::{Action, ActionBounds};
 use crate::encoder::policy_image;
-use crate::policy::{Checkpoint, StateScale};
+use crate::observation::{JointVector, Proprioception};
+use crate::policy::{Checkpoint, JointScale, StateScale};
 use crate::recording::{dataset_digest, list_episodes, read_episode};
 
 /// Every step of a folder of episodes, images in memory.
@@ -23,6 +24,7 @@ pub struct Dataset {
     labels: Vec<[f64; 7]>,
     tasks: Vec<usize>,
     ahead: Vec<Ahead>,
+    joints: Vec<Joints>,
     /// First step of each episode, and one past the last of all.
     starts: Vec<usize>,
     /// Names of the tasks, in the order of their numbers.
@@ -31,8 +33,26 @@ pub struct Dataset {
     pub robot: String,
     /// Policy rate of the episodes \[Hz\].
     pub rate_hz: f64,
+    /// Action bounds of the launch file they were made with; Bridge's where it is not known.
+    pub bounds: ActionBounds,
     /// Digest of the folder.
     pub digest: String,
+}
+
+/// What the joints of a step did, and were to do.
+#[derive(Clone, Copy, Debug)]
+struct Joints {
+    sensed: Proprioception,
+    /// What a torque policy is to ask for \[Nm\]; none of another's step.
+    torques: Option<JointVector>,
+}
+
+/// The joints of all N steps, scaled.
+pub(super) struct Torques {
+    /// Positions, then velocities (N, 2 n).
+    pub bodies: Tensor,
+    /// Torques, then the gripper target from -1 to 1 (N, n + 1).
+    pub labels: Tensor,
 }
 
 /// One batch of B steps.
@@ -60,10 +80,12 @@ impl Dataset {
             labels: Vec::new(),
             tasks: Vec::new(),
             ahead: Vec::new(),
+            joints: Vec::new(),
             starts: vec![0],
             task_names: task_names.to_vec(),
             robot: String::new(),
             rate_hz: 0.0,
+            bounds: ActionBounds::BRIDGE,
             digest: dataset_digest(folder)?,
         };
         for file in &files {
@@ -75,6 +97,9 @@ impl Dataset {
             let task = task_names.iter().position(|t| *t == episode.start.task).with_context(|| {
                 format!("{}: task `{}` is not among {}", file.display(), episode.start.task, task_names.join(", "))
             })?;
+            if set.robot.is_empty() {
+                set.bounds = bounds_of(&episode.start.settings).unwrap_or(ActionBounds::BRIDGE);
+            }
             set.fits(file, &episode.start.robot, episode.start.policy_rate_hz)?;
             for step in &episode.steps {
                 let image =
@@ -83,6 +108,8 @@ impl Dataset {
                 set.images.extend_from_slice(&image.pixels);
                 set.states.push(step.bridge_state);
                 set.labels.push(step.label.to_array());
+                let torques = step.joint_torques.map(|torques| torques.label);
+                set.joints.push(Joints { sensed: step.proprioception, torques });
                 set.tasks.push(task);
             }
             let first = set.ahead.len();
@@ -139,6 +166,49 @@ impl Dataset {
         state_scale(&self.states)
     }
 
+    /// What joints and torques are scaled by. Refuses steps without torques.
+    pub(super) fn joint_scale(&self) -> anyhow::Result<JointScale> {
+        let missing =
+            "a step without joint torques; make demonstrations with a launch file whose control.law is `torque`";
+        let torques = self.joints.iter().map(|step| step.torques.context(missing)).collect::<Result<Vec<_>, _>>()?;
+        let spread = |values: &mut dyn Iterator<Item = JointVector>, least: f64| {
+            let values: Vec<JointVector> = values.collect();
+            let (mut mean, count) = (JointVector::zeros(values[0].len()), values.len() as f64);
+            let mut std = mean;
+            for joint in 0..mean.len() {
+                mean[joint] = values.iter().map(|v| v[joint]).sum::<f64>() / count;
+                let variance = values.iter().map(|v| (v[joint] - mean[joint]).powi(2)).sum::<f64>() / count;
+                std[joint] = variance.sqrt().max(least);
+            }
+            (mean, std)
+        };
+        let sensed = || self.joints.iter().map(|step| step.sensed);
+        // Joints that hardly move in the data must not be blown up by scaling.
+        let (position_mean, position_std) = spread(&mut sensed().map(|body| body.joint_positions), 0.05);
+        let (_, velocity_std) = spread(&mut sensed().map(|body| body.joint_velocities), 0.02);
+        let (_, torque_std) = spread(&mut torques.into_iter(), 0.05);
+        Ok(JointScale { position_mean, position_std, velocity_std, torque_std })
+    }
+
+    /// Joints and torques of all steps. Refuses steps without torques.
+    pub(super) fn torques(&self, scale: &JointScale) -> anyhow::Result<Torques> {
+        let (mut bodies, mut labels) = (Vec::new(), Vec::new());
+        for (step, label) in self.joints.iter().zip(&self.labels) {
+            bodies.extend(scale.body(&step.sensed));
+            let torques = step.torques.context("a step without joint torques")?;
+            labels.extend(torques.iter().zip(scale.torque_std.iter()).map(|(torque, std)| (torque / std) as f32));
+            labels.push((2.0 * label[6] - 1.0) as f32);
+        }
+        let rows = self.joints.len() as i64;
+        let matrix = |values: &[f32]| Tensor::f_from_slice(values)?.f_reshape([rows, -1]);
+        Ok(Torques { bodies: matrix(&bodies)?, labels: matrix(&labels)? })
+    }
+
+    /// Where the tool closed and opened its fingers, seen from all steps.
+    pub(super) fn places(&self, scale: &StateScale) -> Result<Places, tch::TchError> {
+        Places::of(&self.ahead, scale)
+    }
+
     /// A batch of the steps in `picks`; `jitter` is noise on the scaled state.
     pub fn batch(
         &self,
@@ -172,6 +242,12 @@ impl Dataset {
             places: Places::of(&ahead, &checkpoint.state)?,
         })
     }
+}
+
+/// Action bounds of a launch file's text; none of a recording from elsewhere.
+fn bounds_of(settings: &str) -> Option<ActionBounds> {
+    let settings: toml::Table = toml::from_str(settings).ok()?;
+    settings.get("policy")?.get("bounds")?.clone().try_into().ok()
 }
 
 /// Mean and spread of states.

@@ -62,6 +62,12 @@ impl Places {
         })
     }
 
+    /// Those of some of the steps, by their numbers (B).
+    pub(super) fn of_steps(&self, picks: &Tensor) -> Result<Self, TchError> {
+        let of = |tensor: &Tensor| tensor.f_index_select(0, picks);
+        Ok(Self { places: of(&self.places)?, units: self.units.shallow_clone(), ahead: of(&self.ahead)? })
+    }
+
     /// The same on another device.
     pub fn to_device(&self, device: tch::Device) -> Result<Self, TchError> {
         let there = |tensor: &Tensor| tensor.f_to_device(device);

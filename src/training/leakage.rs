@@ -101,7 +101,8 @@ struct SetUp {
 struct SetUpTask {
     name: String,
     object: String,
-    container: String,
+    #[serde(default)]
+    container: Option<String>,
 }
 
 fn shown_by(episode: &RecordedEpisode) -> anyhow::Result<Shown> {
@@ -120,7 +121,8 @@ fn shown_by(episode: &RecordedEpisode) -> anyhow::Result<Shown> {
     if let Some(attachment) = episode.attachments.iter().find(|attachment| attachment.name == SET_UP) {
         let set_up: SetUp = serde_json::from_slice(&attachment.data).with_context(|| damaged(SET_UP))?;
         shown.tasks.insert(set_up.task.name);
-        shown.objects.extend([set_up.object, set_up.task.object, set_up.task.container]);
+        shown.objects.extend([set_up.object, set_up.task.object]);
+        shown.objects.extend(set_up.task.container);
         shown.objects.extend(set_up.others.into_iter().map(|(name, ..)| name));
     }
     Ok(shown)

@@ -1,6 +1,6 @@
 //! Learning from recorded episodes and from video: the data, the loop, and one file per algorithm.
 //!
-//! [`learn`] is the loop every algorithm goes through; [`behavior_cloning`], [`vip`], [`icvf`], [`cql`] and
+//! [`learn`] is the loop every algorithm goes through; [`behavior_cloning`], [`torque_cloning`], [`vip`], [`icvf`], [`cql`] and
 //! [`reward_weighted`] are whole algorithms; [`Dataset`] (successes) and [`transitions`] (successes and failures) turn
 //! episodes into batches, [`Clips`] are what videos are to an algorithm; [`Adam`] is the optimizer, its moments saved with
 //! each checkpoint ([`checkpoint`]) so that a resumed run continues as if it had not stopped; [`diagnostics`] tells what an
@@ -31,6 +31,7 @@ mod prefetch;
 mod rate;
 pub mod reward_weighted;
 mod session;
+pub mod torque_cloning;
 pub mod transitions;
 pub mod vip;
 

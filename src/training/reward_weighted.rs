@@ -146,6 +146,7 @@ impl Settings {
             head: HeadKind::Actor,
             latent: Some(self.latent),
             locates: self.places > 0.0,
+            joints: None,
             critic: None,
         }
     }

@@ -19,9 +19,9 @@ fn task(name: &str, object: &str, container: &str, container_at: ContainerPlace,
         instruction,
         fixtures: None,
         object: object.into(),
-        container: container.into(),
-        container_at,
-        set_down,
+        container: Some(container.into()),
+        container_at: Some(container_at),
+        set_down: Some(set_down),
         rule,
     }
 }
@@ -165,7 +165,7 @@ fn picture(plan: &TrialPlan, share: f64, done: bool) -> Vec<u8> {
     let pixel = |at: [f64; 2]| [(at[1] * -260.0 + 64.0), 96.0 - (at[0] - 0.12) * 300.0];
     let carried = if done { ((share - 0.5) * 2.0).max(0.0) } else { 0.0 };
     let mix = |a: [f64; 2], b: [f64; 2], s: f64| [a[0] + (b[0] - a[0]) * s, a[1] + (b[1] - a[1]) * s];
-    let container = pixel(plan.container_at);
+    let container = pixel(plan.container_at.unwrap());
     let object = mix(pixel(plan.object_at), if done { pixel([0.28, -0.19]) } else { pixel(plan.object_at) }, carried);
     let start = pixel(plan.start_at);
     let gripper = if carried > 0.0 { object } else { mix(start, object, (share * 2.0).min(1.0)) };

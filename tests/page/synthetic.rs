@@ -122,6 +122,7 @@ impl Feed {
                 measured_at: captured_at,
             },
             base_from_tool: pose_from_bridge([0.2, 0.0, 0.1, 0.0, 0.0, 0.0]),
+            bridge_state: [0.2, 0.0, 0.1, 0.0, 0.0, 0.0, 0.5 - 0.45 * (t * 0.3).sin().signum()],
             observed_at: captured_at,
         }
     }

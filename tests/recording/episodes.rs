@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use visuomotor::action::{Action, Decision, JointCommand};
+use visuomotor::action::{Action, AskedTorques, Decision, JointCommand};
 use visuomotor::embedding::Embedding;
 use visuomotor::episode::{ControlTick, EpisodeEnd, EpisodeStart, Filtered, LimitReason, Outcome, Step, StepSink};
-use visuomotor::geometry::pose_from_bridge;
+use visuomotor::geometry::{bridge_pose, pose_from_bridge};
 use visuomotor::observation::{Image, JointVector, Observation, Proprioception};
 use visuomotor::recording::EpisodeWriter;
 use visuomotor::time::Timestamp;
@@ -65,6 +65,8 @@ pub fn image(camera: &str, width: u32, height: u32, index: u64) -> Image {
 
 pub fn observation(images: Vec<Image>, index: u64) -> Observation {
     let at = |offset: u64| Timestamp::from_nanos(index * 200_000_000 + 150_000_001 + offset);
+    let base_from_tool = pose_from_bridge(std::array::from_fn(|i| awkward(index * 3 + i as u64) * 0.3));
+    let [x, y, z, roll, pitch, yaw] = bridge_pose(&base_from_tool);
     Observation {
         images,
         proprioception: Proprioception {
@@ -75,7 +77,8 @@ pub fn observation(images: Vec<Image>, index: u64) -> Observation {
             gripper: awkward(index + 5),
             measured_at: at(7),
         },
-        base_from_tool: pose_from_bridge(std::array::from_fn(|i| awkward(index * 3 + i as u64) * 0.3)),
+        base_from_tool,
+        bridge_state: [x, y, z, roll, pitch, yaw, awkward(index + 5)],
         observed_at: at(11),
     }
 }
@@ -87,7 +90,8 @@ pub fn decision(index: u64) -> Decision {
     Decision {
         action,
         label,
-        joint_torques: None,
+        joint_torques: (index % 3 == 1)
+            .then(|| AskedTorques { asked: joints(index + 300), label: joints(index + 301) }),
         embedding: index.is_multiple_of(2).then(|| Embedding {
             values: (0..8).map(|i| awkward(index + i) as f32).collect(),
             encoder_digest: "ab".repeat(32),

@@ -23,9 +23,10 @@ fn every_number_comes_back_and_the_picture_within_jpegs_error() {
         assert_eq!(step.decided_at, told.decided_at);
         assert_eq!(step.proprioception, told.observation.proprioception);
         assert_eq!(step.base_from_tool, told.observation.base_from_tool);
-        assert_eq!(step.bridge_state, told.observation.bridge_state());
+        assert_eq!(step.bridge_state, told.observation.bridge_state);
         assert_eq!(step.action, told.decision.action);
         assert_eq!(step.label, told.decision.label);
+        assert_eq!(step.joint_torques, told.decision.joint_torques);
         assert_eq!(step.embedding, told.decision.embedding);
         assert_eq!(step.encoder_seconds, told.decision.encoder_seconds);
         assert_eq!(step.policy_seconds, told.decision.policy_seconds);
@@ -33,7 +34,7 @@ fn every_number_comes_back_and_the_picture_within_jpegs_error() {
         assert_eq!((&is.camera, is.captured_at, is.sequence), (&was.camera, was.captured_at, was.sequence));
         let (largest, mean) = difference(was, &is);
         assert!(largest <= 40 && mean < 2.0, "largest {largest}, mean {mean}");
-        assert_eq!(step.observation().unwrap().bridge_state(), told.observation.bridge_state());
+        assert_eq!(step.observation().unwrap().bridge_state, told.observation.bridge_state);
     }
     let ticks: Vec<_> = (0..70).map(tick).collect();
     assert_eq!(episode.ticks, ticks);

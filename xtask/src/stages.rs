@@ -103,6 +103,16 @@ pub fn stations(root: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The policies of `launch/tables` on their trials.
+pub fn tables(root: &Path) -> Result<(), Failure> {
+    let mut stages = Stages::new(root);
+    stages.run("set-up", || Setup::usual(root).run())?;
+    let test = "test --release --test tests -- --ignored --exact --nocapture tables::measured::every_table";
+    stages.cargo("tables", test)?;
+    stages.summary();
+    Ok(())
+}
+
 /// The rows that LeRobot's loop can be put through, beside this program's.
 pub fn faults_lerobot(root: &Path) -> Result<(), Failure> {
     let mut stages = Stages::new(root);

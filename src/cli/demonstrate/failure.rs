@@ -11,7 +11,7 @@ use crate::cli::kitchen::KitchenSetting;
 use crate::cli::layout::derived_seed;
 use crate::cli::set_up::SetUp;
 use crate::config::Rule;
-use crate::scripted::Assignment;
+use crate::scripted::{Assignment, Then};
 
 /// Shortest and longest failure \[s\]: about as long as successes.
 const SECONDS: (f64, f64) = (5.0, 9.5);
@@ -41,34 +41,42 @@ impl Share {
 pub(super) fn misled(setting: &KitchenSetting, set_up: &SetUp, told: Assignment) -> (Assignment, f64) {
     let mut rng = ChaCha8Rng::seed_from_u64(set_up.seed ^ 0xfa11_ed00);
     let mut told = told;
-    let radius = setting.objects.get(&set_up.task.container).and_then(|c| c.inner_radius).unwrap_or(0.07);
+    let container = set_up.task.container.as_ref().and_then(|name| setting.objects.get(name));
+    let radius = container.and_then(|c| c.inner_radius).unwrap_or(0.07);
     let angle: f64 = rng.random_range(-std::f64::consts::PI..std::f64::consts::PI);
     let aside = |place: [f64; 3], way: f64| [place[0] + way * angle.cos(), place[1] + way * angle.sin(), place[2]];
-    match rng.random_range(0..10) {
+    let kind = rng.random_range(0..10);
+    match (kind, &mut told.then) {
         // Beside the object.
-        0..5 => told.grasp = aside(told.grasp, rng.random_range(0.035..0.075)),
+        (0..5, Then::Release { .. }) => told.grasp = aside(told.grasp, rng.random_range(0.035..0.075)),
+        // Beside the button.
+        (_, Then::Press { .. }) => told.grasp = aside(told.grasp, rng.random_range(0.07..0.11)),
         // Beside the container, or back into it.
-        5..8 => {
-            told.release = match set_up.task.rule {
-                Rule::PutIn => aside(told.release, radius + rng.random_range(0.05..0.09)),
+        (5..8, Then::Release { at }) => {
+            *at = match set_up.task.rule {
                 Rule::TakeOut => [told.grasp[0], told.grasp[1], told.grasp[2] + 0.06],
+                Rule::PutIn | Rule::Press => aside(*at, radius + rng.random_range(0.05..0.09)),
             }
         }
         // Lost on the way.
-        _ => {
+        (_, Then::Release { at }) => {
             let share = match set_up.task.rule {
-                Rule::PutIn => rng.random_range(0.2..0.5),
                 Rule::TakeOut => rng.random_range(0.05..0.2),
+                Rule::PutIn | Rule::Press => rng.random_range(0.2..0.5),
             };
             for axis in 0..2 {
-                told.release[axis] = told.grasp[axis] + share * (told.release[axis] - told.grasp[axis]);
+                at[axis] = told.grasp[axis] + share * (at[axis] - told.grasp[axis]);
             }
-            told.release[2] = rng.random_range(0.09..0.13);
+            at[2] = rng.random_range(0.09..0.13);
         }
     }
     // A wrong place, but none the arm may not go to.
     let limits = &setting.station.robot.limits;
-    for place in [&mut told.grasp, &mut told.release] {
+    let release = match &mut told.then {
+        Then::Release { at } => Some(at),
+        Then::Press { .. } => None,
+    };
+    for place in [Some(&mut told.grasp), release].into_iter().flatten() {
         for axis in 0..3 {
             place[axis] = place[axis].clamp(limits.workspace_low[axis] + 0.005, limits.workspace_high[axis] - 0.005);
         }

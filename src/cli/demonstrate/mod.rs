@@ -23,7 +23,6 @@ use super::station::POLICY_IMAGE;
 use crate::episode::Outcome;
 use crate::recording::{Contents, EpisodeWriter, WriterOptions};
 use crate::runtime::{EpisodeRequest, RuntimeError, StopFlag, Timing, run_episode};
-use crate::scripted::{Demonstrator, Disturbance};
 use crate::time::{ManualClock, SystemClock};
 
 /// Longest demonstration \[s\].
@@ -190,16 +189,9 @@ fn attempt_episode(
 ) -> anyhow::Result<Outcome> {
     let prepared = setting.prepare(set_up)?;
     let (mut station, mut judge) = setting.running(set_up, &prepared)?;
-    let n = arguments.noise;
-    let noise = Disturbance {
-        translation: 0.008 * n,
-        rotation: 0.03 * n,
-        push: (0.03 * n).min(1.0),
-        slip: (0.01 * n).min(1.0),
-    };
     let (assignment, seconds) =
         if succeeds { (prepared.assignment, LIMIT_SECONDS) } else { misled(setting, set_up, prepared.assignment) };
-    let mut expert = Demonstrator::new(assignment, setting.station.launch.policy.bounds, noise, set_up.seed);
+    let mut expert = setting.station.expert(assignment, arguments.noise, set_up.seed)?;
     // What an interrupted call left of this episode is of no use: it is made again.
     std::fs::remove_file(arguments.out.join(format!("{name}.mcap.partial"))).ok();
     let mut writer = EpisodeWriter::create(
@@ -219,7 +211,7 @@ fn attempt_episode(
         EpisodeRequest {
             start: setting.episode_start(name, set_up, "expert"),
             seconds,
-            source: &mut expert,
+            source: &mut *expert,
             sinks: vec![&mut writer],
             judge: &mut judge,
             stop,

@@ -46,8 +46,7 @@ impl<'a> Drive<'a> {
         record: Option<PathBuf>,
         dry_run: bool,
     ) -> anyhow::Result<Self> {
-        let bounds = job.place.station().launch.policy.bounds;
-        let part = Part { task: &job.task.name, assignment, bounds, seed: job.seed };
+        let part = Part { task: &job.task.name, assignment, station: job.place.station(), seed: job.seed };
         let source = job.entrant.source(part)?;
         Ok(Self { goal: goal(job, &source)?, job, source, record, dry_run })
     }

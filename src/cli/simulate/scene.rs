@@ -62,14 +62,7 @@ impl Scene {
     fn lay(&mut self, set_up: &SetUp) -> anyhow::Result<Answer> {
         let Prepared { kitchen, assignment, .. } = self.setting.prepare_around(set_up, joints_of(&self.plant))?;
         let (plant, for_camera, for_judge) = MujocoPlant::in_kitchen(&self.setting.station.robot, &kitchen)?;
-        self.rule = Some(SuccessRule::new(
-            &kitchen,
-            for_judge,
-            set_up.task.rule,
-            &set_up.object,
-            &set_up.task.container,
-            self.setting.object(&set_up.task.container)?,
-        ));
+        self.rule = Some(SuccessRule::new(&kitchen, for_judge, &set_up.task, &set_up.object, &self.setting.objects));
         self.plant.exchange(plant);
         // Without a camera there is no subscriber.
         let _ = self.to_camera.send(CameraFeed { place: Place::Kitchen(Box::new(kitchen)), snapshots: for_camera });

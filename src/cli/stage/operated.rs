@@ -29,11 +29,11 @@ impl Operated {
 
 /// What is to be laid where, for a person.
 pub fn layout_text(set_up: &SetUp) -> String {
-    let ([x, y], [cx, cy]) = (set_up.object_at, set_up.container_at);
-    let mut text = format!(
-        "{} at ({x:.2}, {y:.2}) m from the base, {} at ({cx:.2}, {cy:.2})",
-        set_up.object, set_up.task.container
-    );
+    let [x, y] = set_up.object_at;
+    let mut text = format!("{} at ({x:.2}, {y:.2}) m from the base", set_up.object);
+    if let (Some(container), Some([x, y])) = (&set_up.task.container, set_up.container_at) {
+        text.push_str(&format!(", {container} at ({x:.2}, {y:.2})"));
+    }
     for (name, [x, y], _) in &set_up.others {
         text.push_str(&format!(", {name} at ({x:.2}, {y:.2})"));
     }

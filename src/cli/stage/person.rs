@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use super::{Laid, Stage};
+use super::{Laid, Stage, layout_text};
 use crate::cli::approach::Approach;
 use crate::cli::consent::Said;
 use crate::cli::set_up::SetUp;
@@ -86,15 +86,7 @@ impl Person {
 impl Stage for Person {
     fn set_up(&mut self, set_up: &SetUp, motion: Option<&Approach>) -> anyhow::Result<Laid> {
         while self.lines.try_recv().is_ok() {}
-        let ([x, y], [cx, cy]) = (set_up.object_at, set_up.container_at);
-        say!(
-            "lay out: {} at ({x:.2}, {y:.2}) m from the base, {} at ({cx:.2}, {cy:.2})",
-            set_up.object,
-            set_up.task.container
-        );
-        for (name, [x, y], _) in &set_up.others {
-            say!("         {name} at ({x:.2}, {y:.2})");
-        }
+        say!("lay out: {}", layout_text(set_up));
         if let Some(motion) = motion {
             say!("{motion}");
         }

@@ -6,6 +6,7 @@ mod episodes;
 mod finetune;
 mod icvf;
 mod reward_weighted;
+mod torque_cloning;
 mod trials;
 mod vip;
 
@@ -23,6 +24,8 @@ use crate::training::{Clips, Run};
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   visuomotor train behavior-cloning launch/behavior_cloning.toml --data results/demonstrations --out results/policy
+  visuomotor train torque-cloning launch/torque_cloning.toml --data results/torques \
+    --encoder-weights policies/panda/encoder.safetensors --out results/torque_policy
   visuomotor train vip launch/small/vip.toml --data videos/ --out results/vip
   visuomotor train icvf launch/small/icvf.toml --data videos/ --out results/icvf
   visuomotor train cql launch/small/cql.toml --data results/robot --encoder-weights results/icvf/encoder.safetensors \
@@ -40,6 +43,8 @@ pub struct TrainArguments {
 enum Algorithm {
     /// Imitate successful demonstrations
     BehaviorCloning(behavior_cloning::Arguments),
+    /// Imitate successful demonstrations under torque
+    TorqueCloning(torque_cloning::Arguments),
     /// Learn actor and critic from robot data of many tasks (V-PTR's phase 2)
     Cql(cql::Arguments),
     /// Go on from there with the target tasks mixed in (V-PTR's phase 3)
@@ -151,6 +156,7 @@ pub fn train(arguments: &TrainArguments) -> anyhow::Result<u8> {
     keep_freed_memory();
     match &arguments.algorithm {
         Algorithm::BehaviorCloning(a) => behavior_cloning::train(a),
+        Algorithm::TorqueCloning(a) => torque_cloning::train(a),
         Algorithm::Cql(a) => cql::train(a),
         Algorithm::Finetune(a) => finetune::train(a),
         Algorithm::RewardWeighted(a) => reward_weighted::train(a),

@@ -127,9 +127,11 @@ fn facts(record: &TrialRecord) -> String {
     let mut rows = vec![
         ("instruction", plan.instruction.clone()),
         ("object", format!("{} at {}, yaw {:.2} rad", spoken(&plan.object), place(plan.object_at), plan.object_yaw)),
-        ("container", format!("{} at {}", spoken(&plan.container), place(plan.container_at))),
         ("gripper", place(plan.start_at)),
     ];
+    if let (Some(container), Some(at)) = (&plan.container, plan.container_at) {
+        rows.insert(2, ("container", format!("{} at {}", spoken(container), place(at))));
+    }
     for distractor in &plan.distractors {
         rows.push(("distractor", format!("{} at {}", spoken(&distractor.object), place(distractor.at))));
     }

@@ -317,6 +317,7 @@ pub fn described(settings: &Settings, robot: &str, rate_hz: f64, state: StateSca
         head: HeadKind::Actor,
         latent: Some(settings.latent),
         locates: settings.places > 0.0,
+        joints: None,
         critic: None,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use visuomotor::action::{ActionError, ActionSource, Decision};
+use visuomotor::action::{ActionError, ActionSource, AskedTorques, Decision};
 use visuomotor::observation::{JointVector, Observation};
 use visuomotor::time::ManualClock;
 
@@ -43,7 +43,7 @@ impl ActionSource for Policy<'_> {
             Fault::PolicyInfinite => decision.action.rotation[2] = f64::INFINITY,
             Fault::PolicyHuge => decision.action.translation[1] = -0.6,
             Fault::PolicyFar => decision.action.translation[1] = -30.0,
-            Fault::PolicyWrongKind => decision.joint_torques = Some(JointVector::zeros(3)),
+            Fault::PolicyWrongKind => decision.joint_torques = Some(AskedTorques::plain(JointVector::zeros(3))),
             Fault::PolicyFails => return Err(ActionError::Network("out of memory".into())),
             Fault::PolicyPanics => panic!("the policy fell over"),
             Fault::LoopsStall if !std::mem::replace(&mut self.stalled, true) => {

@@ -1,0 +1,33 @@
+//! `visuomotor train torque-cloning`: from a folder of demonstrations under torque to a policy folder.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::Shared;
+use super::trials::Trials;
+use crate::config::load;
+use crate::training::Dataset;
+use crate::training::torque_cloning::{self, Settings};
+
+#[derive(Args, Debug)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    shared: Shared,
+    /// Weights of the encoder, which stays as it is: a policy of the same camera has them
+    #[arg(long)]
+    encoder_weights: PathBuf,
+    #[command(flatten)]
+    trials: Trials,
+}
+
+pub(super) fn train(a: &Arguments) -> anyhow::Result<u8> {
+    let shared = &a.shared;
+    let mut settings: Settings = load(&shared.settings)?;
+    shared.decide(&mut settings.steps, &mut settings.seed, &mut settings.bf16);
+    crate::cli::recordings::finish(&shared.data)?;
+    let data = Dataset::read(&shared.data, &settings.tasks, settings.image_size)?;
+    say!("{} episodes, {} steps from {}", data.episodes(), data.len(), shared.data.display());
+    let score = |folder: &Path| a.trials.score(folder);
+    shared.run("policy", &score, |run| torque_cloning::train(&settings, &data, &a.encoder_weights, run))
+}

@@ -1,0 +1,35 @@
+//! No motion at all: the control row that shows what the arm does by itself, and under torque with every torque zero.
+
+use super::space::ActionSpace;
+use crate::action::{Action, ActionError, ActionSource, AskedTorques, Decision};
+use crate::observation::{JointVector, Observation};
+
+/// Asks for nothing, with the gripper open.
+pub struct Still {
+    space: ActionSpace,
+}
+
+impl Still {
+    /// In an action space.
+    pub fn new(space: ActionSpace) -> Self {
+        Self { space }
+    }
+}
+
+impl ActionSource for Still {
+    fn name(&self) -> &str {
+        "still"
+    }
+
+    fn reset(&mut self) {}
+
+    fn decide(&mut self, _observation: &Observation) -> Result<Decision, ActionError> {
+        let joint_torques =
+            self.space.torque_limits().map(|limits| AskedTorques::plain(JointVector::zeros(limits.len())));
+        Ok(Decision { joint_torques, ..Decision::plain(Action::stay(1.0)) })
+    }
+
+    fn looks_at_images(&self) -> bool {
+        false
+    }
+}

@@ -1,0 +1,213 @@
+//! The policies of `launch/tables` on 12 trials each: in the simulator of one process, and through their emulated controllers.
+//!
+//! `cargo xtask tables` (half an hour of a quiet machine) writes `docs/tables.md`. With `TABLES` set, only those whose names
+//! it holds, and no page is written.
+
+use std::fmt::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+use visuomotor::action::ControlMode;
+use visuomotor::config::Robot;
+use visuomotor::episode::Filtered;
+use visuomotor::recording::{ReadOptions, list_episodes, read_episode_with};
+
+use crate::program::{Simulated, root};
+
+/// A policy on its table, and the links its arm is driven over.
+struct Table {
+    launch: &'static str,
+    robot: &'static str,
+    links: &'static [Link],
+}
+
+/// A driver, and where the emulated arm is.
+struct Link {
+    driver: &'static str,
+    place: &'static [&'static str],
+}
+
+const FCI: Link = Link { driver: "fci", place: &["--address", "127.0.0.1"] };
+const ROS2: Link = Link { driver: "ros2", place: &[] };
+
+const TABLES: [Table; 6] = [
+    Table { launch: "panda", robot: "panda", links: &[FCI, ROS2] },
+    Table { launch: "sawyer", robot: "sawyer", links: &[ROS2] },
+    Table { launch: "jaco_j2n7s300", robot: "jaco_j2n7s300", links: &[ROS2] },
+    Table { launch: "panda_torque", robot: "panda", links: &[FCI] },
+    Table { launch: "sawyer_torque", robot: "sawyer", links: &[ROS2] },
+    Table { launch: "jaco_j2n7s300_torque", robot: "jaco_j2n7s300", links: &[ROS2] },
+];
+
+/// What came of 12 trials.
+struct Score {
+    successes: u64,
+    trials: u64,
+    aborted: u64,
+    /// Successes of the control rows, by name.
+    controls: Vec<(String, u64)>,
+    /// Of torque policies.
+    load: Option<Load>,
+}
+
+/// The hardest moments of the trials, each as a share of what the maker allows, and what the filter did.
+#[derive(Default)]
+struct Load {
+    torque: f64,
+    /// In shares of the description's limit, half of the maker's or less.
+    torque_rate: f64,
+    speed: f64,
+    ticks: u64,
+    limited: u64,
+    stopped: u64,
+}
+
+fn command(domain: u32, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_visuomotor"));
+    command.current_dir(root()).env("ROS_DOMAIN_ID", domain.to_string()).args(arguments).stdin(Stdio::null());
+    command
+}
+
+impl Table {
+    fn file(&self) -> String {
+        format!("launch/tables/{}.toml", self.launch)
+    }
+
+    /// In the simulator of one process, with the control rows.
+    fn here(&self, folder: &Path) -> Result<Score, String> {
+        self.score(folder, command(0, &["evaluate", &self.file(), "--out", &folder.display().to_string()]))
+    }
+
+    /// Through the emulated controller of another process.
+    fn over(&self, link: &Link, domain: u32, folder: &Path) -> Result<Score, String> {
+        let (file, out, stage) =
+            (self.file(), folder.display().to_string(), folder.join("stage").display().to_string());
+        let place = [link.place, &["--driver", link.driver, "--stage", &stage]].concat();
+        let simulate = [&["simulate", "--robot", self.robot, "--launch", &file], &place[..]].concat();
+        let _arm = Simulated::start(command(domain, &simulate)).ok_or("the emulated arm did not start")?;
+        let evaluate = ["evaluate", &file, "--out", &out, "--without-controls", "--yes"];
+        self.score(folder, command(domain, &[&evaluate[..], &place].concat()))
+    }
+
+    fn score(&self, folder: &Path, mut evaluate: Command) -> Result<Score, String> {
+        let done = evaluate.output().map_err(|error| error.to_string())?;
+        let report = std::fs::read(folder.join("report.json"))
+            .map_err(|_| format!("{}: {}", self.launch, String::from_utf8_lossy(&done.stderr)))?;
+        let report: Value = serde_json::from_slice(&report).map_err(|error| error.to_string())?;
+        let number = |value: &Value, key: &str| value[key].as_u64().unwrap_or_default();
+        let controls = report["controls"].as_array().into_iter().flatten();
+        let name = |control: &Value| control["policy"].as_str().unwrap_or_default().to_string();
+        Ok(Score {
+            successes: number(&report["total"], "successes"),
+            trials: number(&report["total"], "trials"),
+            aborted: number(&report["total"], "aborted"),
+            controls: controls.map(|control| (name(control), number(&control["total"], "successes"))).collect(),
+            load: self.launch.ends_with("_torque").then(|| self.load(&folder.join("episodes"))).transpose()?,
+        })
+    }
+
+    /// What the recorded commands and joints say.
+    fn load(&self, episodes: &Path) -> Result<Load, String> {
+        let robot = Robot::load(root(), self.robot).map_err(|error| error.to_string())?;
+        let options = ReadOptions { images: false, control_ticks: true };
+        let mut load = Load::default();
+        for file in list_episodes(episodes).map_err(|error| error.to_string())? {
+            let episode = read_episode_with(&file, options).map_err(|error| error.to_string())?;
+            for step in &episode.steps {
+                for (speed, joint) in step.proprioception.joint_velocities.iter().zip(&robot.joint) {
+                    load.speed = load.speed.max(speed.abs() / joint.velocity);
+                }
+            }
+            for pair in episode.ticks.windows(2) {
+                let [before, now] = [&pair[0], &pair[1]];
+                load.ticks += 1;
+                match now.filtered {
+                    Filtered::Passed => {}
+                    Filtered::Limited(_) => load.limited += 1,
+                    Filtered::Stopped(_) => load.stopped += 1,
+                }
+                if [before.sent.mode, now.sent.mode] != [ControlMode::Torque; 2] {
+                    continue;
+                }
+                let seconds = now.at.since(before.at).as_secs_f64();
+                for (i, joint) in robot.joint.iter().enumerate() {
+                    let (was, is) = (before.sent.joints[i], now.sent.joints[i]);
+                    load.torque = load.torque.max(is.abs() / joint.effort);
+                    load.torque_rate =
+                        load.torque_rate.max((is - was).abs() / seconds / robot.limits.joint_torque_rate[i]);
+                }
+            }
+        }
+        Ok(load)
+    }
+}
+
+fn row(launch: &str, link: &str, score: &Score) -> String {
+    let controls: Vec<String> = score.controls.iter().map(|(name, successes)| format!("{name} {successes}")).collect();
+    let controls = if controls.is_empty() { "-".into() } else { controls.join(", ") };
+    format!("| {launch} | {link} | {}/{} | {} | {controls} |", score.successes, score.trials, score.aborted)
+}
+
+#[test]
+#[ignore = "half an hour of a quiet machine; writes a page of the documentation"]
+fn every_table() {
+    let mut page = String::from(
+        "# The tables\n\nWritten by `cargo xtask tables`, not by hand. Each policy of `launch/tables` presses the button in 12 trials: in the \
+         simulator of one process (lockstep), and from the images and through the emulated controller of another process (real \
+         time). Control rows ran on the same trials: the scripted expert, random actions and, under torque, none at all (every \
+         torque zero).\n\n| table | link | successes | aborted | control rows |\n|---|---|---|---|---|\n",
+    );
+    let mut loads = String::from(
+        "\n## Torques\n\nThe hardest moments of those trials. Torque (on top of gravity compensation) and joint speed in shares of the \
+         maker's limits, torque rate in shares of the arm's description, which is half of the maker's or less. *Changed*, *stopped*: control \
+         ticks in which the safety filter changed a command, or held the arm.\n\n| table | link | peak torque | peak torque rate | peak \
+         joint speed | ticks | changed | stopped |\n|---|---|---|---|---|---|---|---|\n",
+    );
+    let named = std::env::var("TABLES").ok();
+    let wanted = |table: &&Table| named.as_ref().is_none_or(|named| named.split(' ').any(|name| name == table.launch));
+    let mut domain = 40 + std::process::id() % 30;
+    let mut wrong = Vec::new();
+    for table in TABLES.iter().filter(wanted) {
+        let mut here = None;
+        let links = table.links.iter().map(Some);
+        for link in std::iter::once(None).chain(links) {
+            domain += 1;
+            let folder = tempfile::tempdir().unwrap();
+            let name = link.map_or("this process", |link| link.driver);
+            let score = match link {
+                None => table.here(folder.path()),
+                Some(link) => table.over(link, domain, folder.path()),
+            };
+            let score = match score {
+                Ok(score) => score,
+                Err(why) => {
+                    wrong.push(format!("{} {name}: {why}", table.launch));
+                    continue;
+                }
+            };
+            let line = row(table.launch, name, &score);
+            println!("{line}");
+            writeln!(page, "{line}").unwrap();
+            if let Some(l) = &score.load {
+                let share = |value: f64| format!("{:.0} %", 100.0 * value);
+                let (torque, rate, speed) = (share(l.torque), share(l.torque_rate), share(l.speed));
+                let counts = format!("{} | {} | {}", l.ticks, l.limited, l.stopped);
+                let line = format!("| {} | {name} | {torque} | {rate} | {speed} | {counts} |", table.launch);
+                println!("{line}");
+                writeln!(loads, "{line}").unwrap();
+            }
+            let least = if score.load.is_some() { 8 } else { 10 };
+            let near = here.is_none_or(|here: u64| here.abs_diff(score.successes) <= 2);
+            let idle = score.controls.iter().all(|(name, successes)| name == "expert" || *successes == 0);
+            if score.successes < least || !near || !idle || score.aborted > 0 {
+                wrong.push(line);
+            }
+            here.get_or_insert(score.successes);
+        }
+    }
+    if named.is_none() {
+        std::fs::write(root().join("docs/tables.md"), page + &loads).unwrap();
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
