@@ -1,5 +1,7 @@
 //! What is asked for ([`Action`], policy rate) and what is sent ([`JointCommand`], control rate).
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::embedding::Embedding;
@@ -152,6 +154,15 @@ impl AskedTorques {
     }
 }
 
+/// The look an action of a chunk was planned on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Planned {
+    /// Capture time of its image.
+    pub image_captured_at: Timestamp,
+    /// How long after that look it was planned to act.
+    pub ahead: Duration,
+}
+
 /// What an [`ActionSource`] answered, with what it cost.
 #[derive(Clone, Debug)]
 pub struct Decision {
@@ -162,6 +173,8 @@ pub struct Decision {
     /// Of a torque policy: they take the place of the pose change of `action` and `label`, whose gripper targets still
     /// count. `None` for every other policy.
     pub joint_torques: Option<AskedTorques>,
+    /// Of an action that was planned on an earlier look; `None`: on this observation.
+    pub planned: Option<Planned>,
     /// Embedding of the policy camera's image, when the source made one.
     pub embedding: Option<Embedding>,
     /// Time spent turning images into embeddings \[s\].
@@ -173,7 +186,15 @@ pub struct Decision {
 impl Decision {
     /// A decision that cost nothing to speak of and was not disturbed.
     pub fn plain(action: Action) -> Self {
-        Self { action, label: action, joint_torques: None, embedding: None, encoder_seconds: 0.0, policy_seconds: 0.0 }
+        Self {
+            action,
+            label: action,
+            joint_torques: None,
+            planned: None,
+            embedding: None,
+            encoder_seconds: 0.0,
+            policy_seconds: 0.0,
+        }
     }
 }
 

@@ -13,9 +13,7 @@ use anyhow::Context;
 use super::source::{Part, Source};
 use super::station::StationSetting;
 #[cfg(feature = "torch")]
-use crate::config::ControlLaw;
-#[cfg(feature = "torch")]
-use crate::policy::{Checkpoint, Offer, VisualPolicy};
+use crate::policy::{BroughtPolicy, Checkpoint, VisualPolicy};
 use crate::recording::{WriterOptions, require_room};
 use crate::scripted::{RandomActions, Still};
 #[cfg(feature = "torch")]
@@ -36,7 +34,7 @@ pub(super) struct Entrant {
     pub policy: Option<PathBuf>,
     /// The policy between its episodes, loaded once; clones share it.
     #[cfg(feature = "torch")]
-    loaded: Rc<RefCell<Option<Box<VisualPolicy>>>>,
+    loaded: Rc<RefCell<Option<Source>>>,
     /// Does the policy have a critic?
     #[cfg(feature = "torch")]
     critic: bool,
@@ -77,33 +75,40 @@ impl Entrant {
     #[cfg(feature = "torch")]
     fn open_policy(&mut self, setting: &StationSetting, tasks: &[String], source: &str) -> anyhow::Result<()> {
         let folder = setting.root.join(source);
-        let checkpoint = Checkpoint::load(&folder)?;
-        let offer = Offer {
-            robot: &setting.robot.robot.name,
-            joints: setting.robot.joint.len(),
-            rate_hz: setting.launch.policy.rate_hz,
-            bounds: &setting.launch.policy.bounds,
-            camera_size: setting.image_size(),
-            takes_torques: setting.launch.control.law == ControlLaw::Torque,
-        };
+        if BroughtPolicy::is_in(&folder) {
+            for task in tasks {
+                let policy = brought(setting, &folder, task)?;
+                self.name.clone_from(&policy.description().name);
+                self.weights_digest.clone_from(&policy.description().module.digest);
+                self.loaded.replace(Some(Source::Brought(Box::new(policy))));
+            }
+        } else {
+            self.open_trained(setting, &folder, tasks)?;
+        }
+        say!("{}", crate::network::describe_device());
+        self.policy = Some(folder);
+        Ok(())
+    }
+
+    #[cfg(feature = "torch")]
+    fn open_trained(&mut self, setting: &StationSetting, folder: &Path, tasks: &[String]) -> anyhow::Result<()> {
+        let checkpoint = Checkpoint::load(folder)?;
         for task in tasks {
-            checkpoint.check(&folder, &offer, task)?;
+            checkpoint.check(folder, &setting.offer(), task)?;
         }
         if let Some(task) = tasks.first() {
             // Weights that do not fit the network, or are not finite, are found here.
-            let policy = VisualPolicy::load(&folder, task, Arc::new(SystemClock::new()))?;
-            self.loaded.replace(Some(Box::new(policy)));
+            let policy = VisualPolicy::load(folder, task, Arc::new(SystemClock::new()))?;
+            self.loaded.replace(Some(Source::Policy(Box::new(policy))));
         }
         if checkpoint.encoder == "small" {
             // One image through the small encoder takes 2 ms on one core; a second thread would spin beside the
             // control thread.
             crate::network::set_threads(1);
         }
-        say!("{}", crate::network::describe_device());
-        self.name = checkpoint.name.clone();
+        self.name.clone_from(&checkpoint.name);
         self.weights_digest = checkpoint.weights_digest();
         self.critic = checkpoint.critic.is_some();
-        self.policy = Some(folder);
         Ok(())
     }
 
@@ -116,7 +121,7 @@ impl Entrant {
     pub fn source(&self, part: Part<'_>) -> anyhow::Result<Source> {
         let Part { task, assignment, station, seed } = part;
         Ok(match (&self.policy, self.name.as_str()) {
-            (Some(folder), _) => self.policy_for(folder, task)?,
+            (Some(folder), _) => self.policy_for(station, folder, task)?,
             (None, "random") => Source::Other(Box::new(RandomActions::new(station.action_space(), seed))),
             (None, "still") => Source::Other(Box::new(Still::new(station.action_space()))),
             (None, _) => {
@@ -128,27 +133,33 @@ impl Entrant {
     }
 
     #[cfg(feature = "torch")]
-    fn policy_for(&self, folder: &Path, task: &str) -> anyhow::Result<Source> {
-        let mut policy = match self.loaded.take() {
-            Some(policy) => policy,
+    fn policy_for(&self, station: &StationSetting, folder: &Path, task: &str) -> anyhow::Result<Source> {
+        Ok(match self.loaded.take() {
+            Some(Source::Policy(mut policy)) => {
+                policy.set_task(folder, task)?;
+                Source::Policy(policy)
+            }
+            Some(Source::Brought(mut policy)) => {
+                policy.set_task(task, station.goal_image(task)?)?;
+                Source::Brought(policy)
+            }
             // It was not given back: its episode ended in an error.
-            None => Box::new(VisualPolicy::load(folder, task, Arc::new(SystemClock::new()))?),
-        };
-        policy.set_task(folder, task)?;
-        Ok(Source::Policy(policy))
+            _ if BroughtPolicy::is_in(folder) => Source::Brought(Box::new(brought(station, folder, task)?)),
+            _ => Source::Policy(Box::new(VisualPolicy::load(folder, task, Arc::new(SystemClock::new()))?)),
+        })
     }
 
     #[cfg(not(feature = "torch"))]
-    fn policy_for(&self, folder: &Path, _task: &str) -> anyhow::Result<Source> {
+    fn policy_for(&self, _station: &StationSetting, folder: &Path, _task: &str) -> anyhow::Result<Source> {
         anyhow::bail!("{}: this program was built without libtorch", folder.display())
     }
 
     /// Keeps a source for the next episode.
     pub fn give_back(&self, source: Source) {
         match source {
-            #[cfg(feature = "torch")]
-            Source::Policy(policy) => _ = self.loaded.replace(Some(policy)),
             Source::Other(_) => {}
+            #[cfg(feature = "torch")]
+            policy => _ = self.loaded.replace(Some(policy)),
         }
     }
 
@@ -170,4 +181,13 @@ impl Entrant {
     pub fn state_value(&self, _episode: &str) -> anyhow::Result<Vec<(f64, f64)>> {
         Ok(Vec::new())
     }
+}
+
+/// A policy that was made elsewhere, for a task of this station.
+#[cfg(feature = "torch")]
+fn brought(station: &StationSetting, folder: &Path, task: &str) -> anyhow::Result<BroughtPolicy> {
+    let cameras: Vec<&str> = station.launch.camera.iter().map(|camera| camera.name.as_str()).collect();
+    let goal = station.goal_image(task)?;
+    let stopwatch = Arc::new(SystemClock::new());
+    Ok(BroughtPolicy::load(folder, &station.offer(), &cameras, (task, goal.as_ref()), stopwatch)?)
 }

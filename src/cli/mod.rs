@@ -48,6 +48,8 @@ pub mod link;
 mod live;
 #[cfg(all(feature = "mujoco", feature = "torch"))]
 mod pipeline;
+#[cfg(feature = "torch")]
+mod policy;
 mod realtime;
 mod record;
 mod recordings;
@@ -112,6 +114,9 @@ enum Command {
     /// From data to scored policies and the table that compares them
     #[cfg(all(feature = "mujoco", feature = "torch"))]
     Pipeline(pipeline::PipelineArguments),
+    /// Say what a policy needs and gives, or make a policy of a module that was made elsewhere
+    #[cfg(feature = "torch")]
+    Policy(policy::PolicyArguments),
     /// Score several policies in turns on the same trials
     Compare(compare::CompareArguments),
     /// Print embeddings of images and their distance to a goal image
@@ -188,6 +193,8 @@ pub fn run() -> u8 {
         Command::Evaluate(a) => evaluate::evaluate(&a),
         #[cfg(all(feature = "mujoco", feature = "torch"))]
         Command::Pipeline(a) => pipeline::pipeline(&a),
+        #[cfg(feature = "torch")]
+        Command::Policy(a) => policy::policy(&a),
         Command::Compare(a) => compare::compare(&a),
         #[cfg(feature = "torch")]
         Command::Embed(a) => embed::embed(&a).map(|_| 0),

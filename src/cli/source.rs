@@ -3,7 +3,7 @@
 use super::station::StationSetting;
 use crate::action::ActionSource;
 #[cfg(feature = "torch")]
-use crate::policy::VisualPolicy;
+use crate::policy::{BroughtPolicy, VisualPolicy};
 use crate::scripted::Assignment;
 
 /// Who decides in an episode.
@@ -11,6 +11,9 @@ pub enum Source {
     /// A trained policy.
     #[cfg(feature = "torch")]
     Policy(Box<VisualPolicy>),
+    /// A policy that was made elsewhere.
+    #[cfg(feature = "torch")]
+    Brought(Box<BroughtPolicy>),
     /// The scripted expert or random actions.
     Other(Box<dyn ActionSource>),
 }
@@ -21,6 +24,8 @@ impl Source {
         match self {
             #[cfg(feature = "torch")]
             Source::Policy(policy) => policy.as_mut(),
+            #[cfg(feature = "torch")]
+            Source::Brought(policy) => policy.as_mut(),
             Source::Other(other) => other.as_mut(),
         }
     }

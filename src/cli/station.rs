@@ -7,7 +7,7 @@ use anyhow::Context;
 
 use crate::action::ActionSource;
 use crate::camera::Camera;
-use crate::config::{CameraCalibration, ConfigError, ControlLaw, Launch, Rendering, Robot};
+use crate::config::{CameraCalibration, ConfigError, ControlLaw, Launch, Rendering, Robot, StationTask};
 use crate::control::Controller;
 use crate::driver::ArmDriver;
 use crate::episode::EpisodeStart;
@@ -15,6 +15,8 @@ use crate::kinematics::Chain;
 #[cfg(feature = "torch")]
 use crate::observation::Image;
 use crate::observation::JointVector;
+#[cfg(feature = "torch")]
+use crate::policy::Offer;
 use crate::runtime::Station;
 use crate::safety::SafetyFilter;
 use crate::scripted::{ActionSpace, Assignment, Demonstrator, Disturbance, TorqueDemonstrator, TorqueNoise};
@@ -71,6 +73,15 @@ impl StationSetting {
         Ok(JointVector::from_slice(&start.joints))
     }
 
+    /// Takes another image of a task done than the launch file names.
+    pub fn set_goal(&mut self, task: &str, goal: &Path) {
+        let tasks = &mut self.launch.task;
+        match tasks.iter_mut().find(|known| known.name == task) {
+            Some(known) => known.goal = Some(goal.into()),
+            None => tasks.push(StationTask::of_goal(task, goal)),
+        }
+    }
+
     /// Image of a task of the launch file done, where it names one.
     #[cfg(feature = "torch")]
     pub fn goal_image(&self, task: &str) -> anyhow::Result<Option<Image>> {
@@ -83,6 +94,19 @@ impl StationSetting {
         match self.launch.control.law {
             ControlLaw::Torque => ActionSpace::Torques(JointVector::from_slice(&self.robot.limits.joint_torque)),
             _ => ActionSpace::Pose(self.launch.policy.bounds),
+        }
+    }
+
+    /// What it offers a policy.
+    #[cfg(feature = "torch")]
+    pub fn offer(&self) -> Offer<'_> {
+        Offer {
+            robot: &self.robot.robot.name,
+            joints: self.robot.joint.len(),
+            rate_hz: self.launch.policy.rate_hz,
+            bounds: &self.launch.policy.bounds,
+            camera_size: self.image_size(),
+            takes_torques: self.launch.control.law == ControlLaw::Torque,
         }
     }
 

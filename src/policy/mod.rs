@@ -6,6 +6,7 @@
 //! its critic along (`critic.safetensors`); [`StateValue`] asks it what the states of a rollout are worth.
 
 mod actor;
+mod brought;
 mod checkpoint;
 mod critic;
 mod head;
@@ -15,6 +16,9 @@ mod value;
 mod visual_policy;
 
 pub use actor::{Actor, TanhGaussian};
+pub use brought::{
+    ActionKind, BroughtPolicy, Channels, Description, Input, Module, Output as BroughtOutput, Pixels, Units,
+};
 pub use checkpoint::{Checkpoint, CriticRecord, HeadKind, Offer, PolicyError, StateScale};
 pub use critic::{Critic, CriticShape, Reappended};
 pub use head::{ActionHead, LOG_STD_RANGE, Output};

@@ -65,6 +65,7 @@ pub fn trim(
             action: step.action,
             label: step.label,
             joint_torques: step.joint_torques,
+            planned: None,
             embedding: step.embedding.clone(),
             encoder_seconds: step.encoder_seconds,
             policy_seconds: step.policy_seconds,

@@ -74,13 +74,18 @@ impl DecisionLoop<'_> {
         let image = observation.images.first().filter(|_| self.source.looks_at_images());
         let image_captured_at = observation.images.first().map_or(now, |image| image.captured_at);
         let based_on = image.map_or(now, |image| image.captured_at);
+        // An action of a chunk is as old as its look, and lives as much longer as it was planned ahead.
+        let (image_captured_at, based_on, ahead) = match decision.planned {
+            Some(planned) if image.is_some() => (planned.image_captured_at, planned.image_captured_at, planned.ahead),
+            _ => (image_captured_at, based_on, Duration::ZERO),
+        };
         let action = TimedAction {
             action: decision.action,
             joint_torques: decision.joint_torques.map(|torques| torques.asked),
             step_index: self.steps,
             image_captured_at,
             decided_at,
-            expires_at: based_on + self.lifetime,
+            expires_at: based_on + ahead + self.lifetime,
         };
         if action.is_expired(decided_at) {
             return self.discard(based_on, decided_at);

@@ -92,6 +92,7 @@ pub fn decision(index: u64) -> Decision {
         label,
         joint_torques: (index % 3 == 1)
             .then(|| AskedTorques { asked: joints(index + 300), label: joints(index + 301) }),
+        planned: None,
         embedding: index.is_multiple_of(2).then(|| Embedding {
             values: (0..8).map(|i| awkward(index + i) as f32).collect(),
             encoder_digest: "ab".repeat(32),

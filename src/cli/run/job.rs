@@ -76,6 +76,9 @@ impl Job {
             station.launch.policy.source.clone_from(policy);
         }
         let task = task(&place, arguments)?;
+        if let Some(goal) = &task.goal {
+            place.station_mut().set_goal(&task.name, goal);
+        }
         let station = place.station();
         if let Some(start) = &task.start {
             station.start(start)?;

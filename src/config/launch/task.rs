@@ -30,6 +30,12 @@ fn usual_seconds() -> f64 {
 }
 
 impl StationTask {
+    /// A task of which nothing but its name and an image of it done is known.
+    pub fn of_goal(name: &str, goal: &Path) -> Self {
+        let (name, goal) = (name.to_string(), Some(goal.to_path_buf()));
+        Self { name, instruction: String::new(), goal, start: None, seconds: usual_seconds() }
+    }
+
     /// `i` is its place among the launch file's tasks, `starts` the names of its postures.
     pub(super) fn check(&self, path: &Path, i: usize, starts: &[&str]) -> Result<(), ConfigError> {
         if !(self.seconds > 0.0 && self.seconds <= 3600.0) {

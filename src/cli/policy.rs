@@ -1,0 +1,282 @@
+//! `visuomotor policy`: what a policy folder needs and gives, and a folder for a module that was made elsewhere.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, bail, ensure};
+use clap::{Args, Subcommand, ValueEnum};
+
+use crate::action::ActionBounds;
+use crate::config::{Robot, digest};
+use crate::policy::{
+    ActionKind, BroughtOutput, BroughtPolicy, Channels, Checkpoint, Description, Input, Module, Offer, Pixels, Units,
+};
+use crate::time::SystemClock;
+use crate::untrusted;
+
+/// Arguments of `visuomotor policy`.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  visuomotor policy inspect policies/kitchen
+  visuomotor policy new exported.pt --robot widowx --rate 5 --input image:front:128 --input state \\
+    --actions pose-change --out policies/mine
+  visuomotor run launch/stations/widowx_xs_sdk.toml --policy policies/mine")]
+pub struct PolicyArguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand, Debug)]
+enum What {
+    /// Say what a policy was made for, what it takes and what it gives
+    Inspect {
+        /// Policy folder
+        folder: PathBuf,
+    },
+    /// Make a policy folder of a TorchScript module (torch.jit.trace or torch.jit.script, then .save)
+    New(New),
+}
+
+#[derive(Args, Debug)]
+struct New {
+    /// TorchScript file
+    module: PathBuf,
+    /// Folder that is made
+    #[arg(long)]
+    out: PathBuf,
+    /// Arm it moves: a folder under robots/
+    #[arg(long)]
+    robot: String,
+    /// Decisions per second
+    #[arg(long)]
+    rate: f64,
+    /// An argument of its forward, in order: image:CAMERA:SIDE, goal:SIDE, state, joint-positions, joint-velocities, gripper, task
+    #[arg(long = "input", value_name = "INPUT", required = true)]
+    inputs: Vec<String>,
+    /// What an action is; the gripper's target comes last
+    #[arg(long)]
+    actions: Actions,
+    /// Actions of one answer
+    #[arg(long, default_value_t = 1)]
+    chunk: usize,
+    /// How many of them are carried out before the next look (all otherwise)
+    #[arg(long)]
+    execute: Option<usize>,
+    /// Actions come from -1 to 1 across Bridge's bounds instead of in m, rad and s
+    #[arg(long)]
+    normalized: bool,
+    /// What an image's numbers are
+    #[arg(long, default_value = "unit")]
+    pixels: PixelWord,
+    /// Colors come last, as (1, height, width, 3)
+    #[arg(long)]
+    channels_last: bool,
+    /// Images of the last decisions that go in together
+    #[arg(long, default_value_t = 1)]
+    history: usize,
+    /// A task it knows, for each place of its one-hot input (any task otherwise)
+    #[arg(long = "task", value_name = "TASK")]
+    tasks: Vec<String>,
+    /// Name for reports (the folder's otherwise)
+    #[arg(long)]
+    name: Option<String>,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug)]
+enum Actions {
+    PoseChange,
+    Twist,
+    JointTorques,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug)]
+enum PixelWord {
+    Bytes,
+    Unit,
+    Centered,
+    Imagenet,
+}
+
+/// Runs the command.
+pub fn policy(arguments: &PolicyArguments) -> anyhow::Result<u8> {
+    match &arguments.what {
+        What::Inspect { folder } => inspect(folder),
+        What::New(new) => make(new),
+    }
+}
+
+fn inspect(folder: &Path) -> anyhow::Result<u8> {
+    if BroughtPolicy::is_in(folder) {
+        let description = Description::load(folder)?;
+        say!("{}: made elsewhere, for {} at {} Hz", description.name, description.robot, description.rate_hz);
+        say!("module  {} {}", description.module.file.display(), short(&description.module.digest));
+        say!("tasks   {}", if description.tasks.is_empty() { "any".into() } else { description.tasks.join(", ") });
+        for (i, input) in description.input.iter().enumerate() {
+            say!("takes   {}. {}", i + 1, spoken(input));
+        }
+        let output = &description.output;
+        let chunk = match (output.chunk, output.executed()) {
+            (1, _) => String::new(),
+            (chunk, executed) => format!(", {chunk} at once of which {executed} are carried out"),
+        };
+        say!("gives   {}{chunk}", given(output.actions));
+        return Ok(0);
+    }
+    let checkpoint = Checkpoint::load(folder)?;
+    let [width, height] = checkpoint.camera_size;
+    say!("{}: trained here, for {} at {} Hz", checkpoint.name, checkpoint.robot, checkpoint.rate_hz);
+    say!("weights {} (encoder `{}`)", short(&checkpoint.weights_digest()), checkpoint.encoder);
+    say!("tasks   {}", checkpoint.tasks.join(", "));
+    say!("takes   1. the first camera's image, {width}x{height} squashed to {0}x{0}", checkpoint.image_size);
+    say!("takes   2. the state: x, y, z, roll, pitch, yaw, gripper");
+    if let Some(scale) = &checkpoint.joints {
+        say!("takes   3. positions and velocities of {} joints", scale.joints());
+    }
+    let kind = if checkpoint.head.asks_torques() { ActionKind::JointTorques } else { ActionKind::PoseChange };
+    say!("gives   {}", given(kind));
+    Ok(0)
+}
+
+fn short(digest: &str) -> &str {
+    digest.get(..12).unwrap_or(digest)
+}
+
+fn given(actions: ActionKind) -> &'static str {
+    match actions {
+        ActionKind::PoseChange => "changes of the tool's pose and a gripper target",
+        ActionKind::Twist => "velocities of the tool and a gripper target",
+        ActionKind::JointTorques => "joint torques on top of gravity compensation and a gripper target",
+    }
+}
+
+fn spoken(input: &Input) -> String {
+    match input {
+        Input::Image { camera, size, history: 1, .. } => format!("the image of the camera `{camera}`, {size}x{size}"),
+        Input::Image { camera, size, history, .. } => {
+            format!("the last {history} images of the camera `{camera}`, {size}x{size}")
+        }
+        Input::Goal { size, .. } => format!("an image of the task done, {size}x{size}"),
+        Input::State(_) => "the state: x, y, z, roll, pitch, yaw, gripper".into(),
+        Input::JointPositions(_) => "joint positions".into(),
+        Input::JointVelocities(_) => "joint velocities".into(),
+        Input::Gripper => "the gripper's opening".into(),
+        Input::Task => "the task, one-hot".into(),
+    }
+}
+
+fn make(new: &New) -> anyhow::Result<u8> {
+    ensure!(
+        new.rate > 0.0 && new.rate <= 100.0,
+        "--rate: found {}, expected more than 0 and at most 100 Hz; Bridge policies run at 5",
+        new.rate
+    );
+    let robot = Robot::load(&root()?, &new.robot)?;
+    let bytes = untrusted::read(&new.module, untrusted::LARGEST_WEIGHTS)
+        .with_context(|| format!("{}: cannot be read; check the path", new.module.display()))?;
+    let folder_name = new.out.file_name().map(|name| name.to_string_lossy().into_owned());
+    let description = Description {
+        version: Description::VERSION,
+        name: new.name.clone().or(folder_name).context("--out: found no folder name; name one, or give --name")?,
+        robot: new.robot.clone(),
+        rate_hz: new.rate,
+        tasks: new.tasks.clone(),
+        bounds: ActionBounds::BRIDGE,
+        module: Module { file: "policy.pt".into(), digest: digest(&bytes) },
+        input: new.inputs.iter().map(|word| input(word, new)).collect::<Result<_, _>>()?,
+        output: BroughtOutput {
+            actions: match new.actions {
+                Actions::PoseChange => ActionKind::PoseChange,
+                Actions::Twist => ActionKind::Twist,
+                Actions::JointTorques => ActionKind::JointTorques,
+            },
+            units: if new.normalized { Units::Normalized } else { Units::Si },
+            chunk: new.chunk,
+            execute: new.execute,
+            blend: 0.0,
+        },
+    };
+    let file = Checkpoint::path(&new.out);
+    ensure!(!file.exists(), "{}: there is a policy already; choose another --out", file.display());
+    std::fs::create_dir_all(&new.out)
+        .with_context(|| format!("{}: cannot be created; choose another --out", new.out.display()))?;
+    std::fs::write(new.out.join("policy.pt"), &bytes)?;
+    std::fs::write(&file, toml::to_string_pretty(&description)?)?;
+    // Tried as a station would: what is wrong is found now.
+    if let Err(error) = try_out(&new.out, &description, &robot) {
+        std::fs::remove_file(&file)?;
+        return Err(error);
+    }
+    say!("{} written; `visuomotor policy inspect {}` says what is in it", file.display(), new.out.display());
+    Ok(0)
+}
+
+/// Loads the policy as a station that fits it would.
+fn try_out(folder: &Path, description: &Description, robot: &Robot) -> anyhow::Result<()> {
+    let offer = Offer {
+        robot: &description.robot,
+        joints: robot.joint.len(),
+        rate_hz: description.rate_hz,
+        bounds: &description.bounds,
+        camera_size: [640, 480],
+        takes_torques: description.output.actions == ActionKind::JointTorques,
+    };
+    let cameras = description.input.iter().filter_map(|input| match input {
+        Input::Image { camera, .. } => Some(camera.as_str()),
+        _ => None,
+    });
+    let cameras: Vec<&str> = cameras.collect();
+    let task = description.tasks.first().map_or("", String::as_str);
+    let gray = gray();
+    BroughtPolicy::load(folder, &offer, &cameras, (task, Some(&gray)), Arc::new(SystemClock::new()))?;
+    Ok(())
+}
+
+/// An image of a task done that is not known yet.
+fn gray() -> crate::observation::Image {
+    let (width, height) = (64, 48);
+    crate::observation::Image {
+        camera: "goal".into(),
+        width,
+        height,
+        pixels: vec![128u8; 64 * 48 * 3].into(),
+        captured_at: crate::time::Timestamp::ZERO,
+        sequence: 0,
+    }
+}
+
+fn input(word: &str, new: &New) -> anyhow::Result<Input> {
+    let channels = if new.channels_last { Channels::Last } else { Channels::First };
+    let pixels = match new.pixels {
+        PixelWord::Bytes => Pixels::Bytes,
+        PixelWord::Unit => Pixels::Unit,
+        PixelWord::Centered => Pixels::Centered,
+        PixelWord::Imagenet => Pixels::Imagenet,
+    };
+    let side = |text: &str| -> anyhow::Result<u32> {
+        text.parse().with_context(|| format!("--input {word}: found {text}, expected the side of the image in pixels"))
+    };
+    let parts: Vec<&str> = word.split(':').collect();
+    Ok(match parts.as_slice() {
+        ["image", camera, size] => {
+            Input::Image { camera: (*camera).into(), size: side(size)?, channels, pixels, history: new.history }
+        }
+        ["goal", size] => Input::Goal { size: side(size)?, channels, pixels },
+        ["state"] => Input::State(Default::default()),
+        ["joint-positions"] => Input::JointPositions(Default::default()),
+        ["joint-velocities"] => Input::JointVelocities(Default::default()),
+        ["gripper"] => Input::Gripper,
+        ["task"] => Input::Task,
+        _ => bail!(
+            "--input {word}: expected image:CAMERA:SIDE, goal:SIDE, state, joint-positions, joint-velocities, gripper or task"
+        ),
+    })
+}
+
+/// The project folder: where `robots` is, here or above.
+fn root() -> anyhow::Result<PathBuf> {
+    let here = std::env::current_dir()?;
+    let found = here.ancestors().find(|folder| folder.join("robots").is_dir());
+    found.map(Path::to_path_buf).with_context(|| {
+        format!("{}: no folder robots/ here or above; call it from the project folder", here.display())
+    })
+}

@@ -1,0 +1,219 @@
+//! Modules that PyTorch wrote (`tests/golden/make_brought.py`), and stations they do not fit.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::*;
+use crate::action::ActionBounds;
+use crate::geometry::Pose;
+use crate::observation::Proprioception;
+use crate::time::{ManualClock, Timestamp};
+
+#[derive(Deserialize)]
+struct Answers {
+    state: [f64; 7],
+    actions: Vec<Vec<f64>>,
+}
+
+fn golden() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/brought")
+}
+
+fn answers() -> Answers {
+    serde_json::from_slice(&std::fs::read(golden().join("answers.json")).unwrap()).unwrap()
+}
+
+/// A policy folder of the module `name`.
+fn folder(name: &str, change: impl FnOnce(&mut Description)) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let bytes = std::fs::read(golden().join(name)).unwrap();
+    std::fs::write(folder.path().join("policy.pt"), &bytes).unwrap();
+    let image =
+        Input::Image { camera: "front".into(), size: 32, channels: Channels::First, pixels: Pixels::Unit, history: 1 };
+    let mut description = Description {
+        version: Description::VERSION,
+        name: "brought".into(),
+        robot: "widowx".into(),
+        rate_hz: 5.0,
+        tasks: Vec::new(),
+        bounds: ActionBounds::BRIDGE,
+        module: Module { file: "policy.pt".into(), digest: crate::config::digest(&bytes) },
+        input: vec![image, Input::State(Default::default())],
+        output: Output {
+            actions: ActionKind::PoseChange,
+            units: Units::Normalized,
+            chunk: 8,
+            execute: Some(3),
+            blend: 0.0,
+        },
+    };
+    change(&mut description);
+    std::fs::write(folder.path().join("policy.toml"), toml::to_string(&description).unwrap()).unwrap();
+    folder
+}
+
+fn offer() -> Offer<'static> {
+    const BRIDGE: ActionBounds = ActionBounds::BRIDGE;
+    Offer { robot: "widowx", joints: 6, rate_hz: 5.0, bounds: &BRIDGE, camera_size: [640, 480], takes_torques: false }
+}
+
+fn load(folder: &Path, offer: &Offer<'_>) -> Result<BroughtPolicy, PolicyError> {
+    BroughtPolicy::load(folder, offer, &["wrist", "front"], ("stack", None), Arc::new(ManualClock::new()))
+}
+
+fn refused(folder: &Path, offer: &Offer<'_>) -> String {
+    match load(folder, offer) {
+        Err(error) => error.to_string(),
+        Ok(_) => panic!("it was taken"),
+    }
+}
+
+fn observation(at: u64, state: [f64; 7]) -> Observation {
+    let pixels: Vec<u8> =
+        (0..32 * 32 * 3).map(|i| ((3 * (i / 96) + 5 * (i / 3 % 32) + 7 * (i % 3)) % 256) as u8).collect();
+    let image = |camera: &str, pixels: Vec<u8>| Image {
+        camera: camera.into(),
+        width: 32,
+        height: 32,
+        pixels: pixels.into(),
+        captured_at: Timestamp::from_nanos(at),
+        sequence: at,
+    };
+    Observation {
+        images: vec![image("wrist", vec![0; 32 * 32 * 3]), image("front", pixels)],
+        proprioception: Proprioception {
+            joint_positions: JointVector::zeros(6),
+            joint_velocities: JointVector::zeros(6),
+            joint_efforts: JointVector::zeros(6),
+            finger_position: 0.0,
+            gripper: state[6],
+            measured_at: Timestamp::from_nanos(at),
+        },
+        base_from_tool: Pose::identity(),
+        bridge_state: state,
+        observed_at: Timestamp::from_nanos(at),
+    }
+}
+
+#[test]
+fn actions_are_pytorchs_and_a_chunk_is_carried_out_before_the_next_look() {
+    let folder = folder("policy.pt", |_| ());
+    assert!(BroughtPolicy::is_in(folder.path()));
+    let mut policy = load(folder.path(), &offer()).unwrap();
+    let Answers { state, actions } = answers();
+    for at in 0..5u64 {
+        let decision = policy.decide(&observation(at, state)).unwrap();
+        // The fourth decision looks again, and sees the same.
+        let row = (at % 3) as usize;
+        let expected = ActionBounds::BRIDGE.denormalize(actions[row].clone().try_into().unwrap());
+        for (found, expected) in decision.action.to_array().iter().zip(expected.to_array()) {
+            assert!((found - expected).abs() < 1e-6, "decision {at}: {found} is not {expected}");
+        }
+        let planned = decision.planned.unwrap();
+        assert_eq!(planned.image_captured_at, Timestamp::from_nanos(at - at % 3));
+        assert!((planned.ahead.as_secs_f64() - 0.2 * row as f64).abs() < 1e-9);
+    }
+}
+
+#[test]
+fn chunks_that_overlap_are_blended() {
+    let output = Output { actions: ActionKind::PoseChange, units: Units::Si, chunk: 3, execute: Some(1), blend: 0.25 };
+    let mut chunk = Chunk::new(&output, 0.2);
+    let rows = |values: [f64; 3]| values.map(|value| vec![value]).to_vec();
+    chunk.begin(rows([0.0, 1.0, 2.0]), Timestamp::ZERO);
+    assert_eq!(chunk.next().unwrap().row, [0.0]);
+    assert!(chunk.is_used_up());
+    chunk.begin(rows([5.0, 6.0, 7.0]), Timestamp::ZERO);
+    // What the chunk before had planned for this moment was 1.
+    assert_eq!(chunk.next().unwrap().row, [0.75 * 5.0 + 0.25]);
+    chunk.forget();
+    assert!(chunk.is_used_up() && chunk.next().is_none());
+}
+
+#[test]
+fn a_history_begins_with_the_first_image_and_moves_on() {
+    let input =
+        Input::Image { camera: "front".into(), size: 32, channels: Channels::Last, pixels: Pixels::Bytes, history: 3 };
+    let folder = folder("policy.pt", |description| description.input = vec![input]);
+    let description = Description::load(folder.path()).unwrap();
+    let mut inputs = Inputs::new(&description, "stack", None).unwrap();
+    let mut first = observation(0, [0.0; 7]);
+    first.images[1].pixels = vec![1; 32 * 32 * 3].into();
+    for (seen, mean) in [(1u8, 1.0), (4, 2.0), (7, 4.0), (10, 7.0)] {
+        first.images[1].pixels = vec![seen; 32 * 32 * 3].into();
+        inputs.see(&first).unwrap();
+        let tensors = inputs.tensors(&first).unwrap();
+        assert_eq!(tensors[0].size(), [1, 3, 32, 32, 3]);
+        assert_eq!(f64::try_from(tensors[0].mean(tch::Kind::Double)).unwrap(), mean);
+    }
+}
+
+/// One action of one look.
+fn single(description: &mut Description) {
+    (description.output.chunk, description.output.execute) = (1, None);
+}
+
+#[test]
+fn a_module_that_reads_files_is_refused_before_libtorch_sees_it() {
+    let said = refused(folder("reads_files.pt", |_| ()).path(), &offer());
+    assert!(said.contains("torch.from_file") && said.contains("policy.pt"), "{said}");
+}
+
+#[test]
+fn another_shape_is_found_before_anything_moves_and_a_number_that_is_none_when_it_comes() {
+    let said = refused(folder("forgets.pt", single).path(), &offer());
+    assert!(said.contains("[1, 6]") && said.contains("(1, 1, 7)") && said.contains("[output]"), "{said}");
+}
+
+#[test]
+fn nan_ends_in_an_error() {
+    let folder = folder("nan.pt", single);
+    let mut policy = load(folder.path(), &offer()).unwrap();
+    let error = policy.decide(&observation(0, [0.0, 0.1, 0.1, 0.0, 0.0, 0.0, 1.0])).unwrap_err();
+    assert!(matches!(error, ActionError::NotFinite(_)), "{error}");
+}
+
+#[test]
+fn what_does_not_fit_the_station_is_named() {
+    let plain = folder("policy.pt", |_| ());
+    let path = plain.path();
+    for (offer, words) in [
+        (Offer { robot: "panda", ..offer() }, ["robot", "widowx", "panda"]),
+        (Offer { rate_hz: 10.0, ..offer() }, ["rate_hz", "5 Hz", "10 Hz"]),
+        (Offer { rate_hz: f64::NAN, ..offer() }, ["rate_hz", "5 Hz", "NaN"]),
+        (Offer { takes_torques: true, ..offer() }, ["output.actions", "joint torques", "control.law"]),
+    ] {
+        let said = refused(path, &offer);
+        assert!(words.iter().all(|word| said.contains(word)), "{said}");
+    }
+    let other = folder("policy.pt", |description| description.tasks = vec!["pour".into()]);
+    assert!(refused(other.path(), &offer()).contains("pour"));
+    let camera = folder("policy.pt", |description| {
+        let Input::Image { camera, .. } = &mut description.input[0] else { panic!() };
+        *camera = "side".into();
+    });
+    let said = refused(camera.path(), &offer());
+    assert!(said.contains("camera `side`") && said.contains("wrist, front"), "{said}");
+    let goal = folder("policy.pt", |description| {
+        description.input[0] = Input::Goal { size: 32, channels: Channels::First, pixels: Pixels::Unit };
+    });
+    assert!(refused(goal.path(), &offer()).contains("--goal"));
+    std::fs::write(path.join("policy.pt"), "another").unwrap();
+    assert!(refused(path, &offer()).contains("digest"));
+}
+
+#[test]
+fn a_description_out_of_range_is_refused_by_its_key() {
+    for (change, key) in [
+        (Box::new(|d: &mut Description| d.output.chunk = 0) as Box<dyn FnOnce(&mut Description)>, "output.chunk"),
+        (Box::new(|d: &mut Description| d.output.execute = Some(9)), "output.execute"),
+        (Box::new(|d: &mut Description| d.output.blend = f64::NAN), "output.blend"),
+        (Box::new(|d: &mut Description| d.output.actions = ActionKind::JointTorques), "output.units"),
+        (Box::new(|d: &mut Description| d.input[1] = Input::Task), "input[1].kind"),
+        (Box::new(|d: &mut Description| d.version = 7), "version"),
+    ] {
+        let said = refused(folder("policy.pt", change).path(), &offer());
+        assert!(said.contains(key), "{key}: {said}");
+    }
+}
