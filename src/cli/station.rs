@@ -48,6 +48,7 @@ impl StationSetting {
         launch.fit(launch_file, &mut robot)?;
         let chain =
             Chain::from_robot(&robot).with_context(|| Robot::path(&root, &launch.robot).display().to_string())?;
+        check_postures(launch_file, &launch, &chain)?;
         let calibrations = launch.camera.iter().map(|camera| CameraCalibration::load(&root.join(&camera.calibration)));
         let cameras = calibrations.collect::<Result<_, _>>()?;
         Ok(Self { root, launch_file: launch_file.to_path_buf(), launch, robot, chain, cameras })
@@ -165,6 +166,61 @@ impl StationSetting {
             joint_names: self.robot.joint_names(),
             seed: 0,
             settings: self.launch.to_toml(),
+        }
+    }
+}
+
+/// Refuses postures in which a part of the arm is in the table, a wall or another part of it.
+fn check_postures(launch_file: &Path, launch: &Launch, chain: &Chain) -> Result<(), ConfigError> {
+    for (i, start) in launch.start.iter().enumerate() {
+        let (bodies, at) = (chain.bodies(), chain.place(&start.joints));
+        let (planes, parts) = (bodies.least_plane_gap(&at), bodies.least_gap(&at));
+        // Written so that NaN fails it.
+        if !(planes >= bodies.margin() && parts >= bodies.margin()) {
+            let found = if planes < parts {
+                format!("{planes:.3} m from a plane of the arm's limits (the table)")
+            } else {
+                format!("two parts of the arm {parts:.3} m from each other")
+            };
+            return Err(ConfigError::unfit(
+                launch_file,
+                format!("start[{i}].joints"),
+                found,
+                format!("at least {} m", bodies.margin()),
+                format!("correct the posture `{}`", start.name),
+            ));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_posture_in_the_table_or_in_itself_is_refused() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(root.join("launch/stations/panda_fci.toml")).unwrap();
+        let folder = tempfile::tempdir_in(root.join("launch")).unwrap();
+        let load = |joints: &str| {
+            let home = "[0, -0.785398, 0, -2.35619, 0, 1.5708, 0.785398]";
+            assert!(text.contains(home));
+            let file = folder.path().join("station.toml");
+            std::fs::write(&file, text.replace(home, joints)).unwrap();
+            StationSetting::load(&file).map(|_| ()).map_err(|error| error.to_string())
+        };
+        load("[0, -0.785398, 0, -2.35619, 0, 1.5708, 0.785398]").unwrap();
+        // The forearm lies down.
+        let said = load("[0, 1.6, 0, -0.5, 0, 1.0, 0.785398]").unwrap_err();
+        assert!(said.contains("start[0].joints") && said.contains("plane") && said.contains("`home`"), "{said}");
+    }
+
+    #[test]
+    fn the_postures_of_every_station_are_clear() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        for entry in std::fs::read_dir(root.join("launch/stations")).unwrap() {
+            StationSetting::load(&entry.unwrap().path()).unwrap();
         }
     }
 }

@@ -116,6 +116,43 @@ fn the_simulator_is_driven_recorded_and_judged_by_the_rule() {
     }
 }
 
+/// A module of PyTorch's becomes a policy, is told apart from ours, and drives the simulator from its images.
+#[cfg(all(feature = "mujoco", feature = "torch"))]
+#[test]
+fn a_policy_that_was_made_elsewhere_is_inspected_and_driven() {
+    let project = Project::new();
+    let module = crate::program::root().join("tests/golden/brought/policy.pt").display().to_string();
+    let new = |more: &[&str]| {
+        let input = ["--input", "image:over_shoulder:32", "--input", "state"];
+        let output = ["--actions", "pose-change", "--normalized", "--chunk", "8", "--execute", "4"];
+        project.call(
+            &[&["policy", "new", &module, "--robot", "widowx", "--rate", "5"], &input[..], &output, more].concat(),
+        )
+    };
+    // One action is not what it returns: found now, and nothing is left behind.
+    let wrong = ["policy", "new", &module, "--robot", "widowx", "--rate", "5", "--input", "state"];
+    let output = project.call(&[&wrong[..], &["--actions", "twist", "--out", "wrong"]].concat());
+    refused(&output, &["policy.pt", "[[input]]"]);
+    assert!(!project.path("wrong/policy.toml").exists());
+    assert_eq!(new(&["--out", "mine"]).status.code(), Some(0));
+    refused(&new(&["--out", "mine"]), &["mine", "--out"]);
+    let said = project.call(&["policy", "inspect", "mine"]);
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    for word in ["made elsewhere", "widowx at 5 Hz", "over_shoulder", "8 at once of which 4", "the state"] {
+        assert!(said.contains(word), "{word}: {said}");
+    }
+    let run = ["run", LAUNCH, "--task", "cucumber_in_pot", "--policy", "mine", "--seconds", "3"];
+    let output = project.call(&[&run[..], &["--record", "runs"]].concat());
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(said.contains("mine (weights ") && said.contains("not lifted"), "{said}");
+    let recorded = read_episode(&project.path("runs/cucumber_in_pot-0000.mcap")).unwrap();
+    assert_eq!(recorded.steps.len(), 15);
+    // Another camera's policy is refused by the camera's name.
+    project.edit(LAUNCH, |text| text.replace("over_shoulder\"", "side\""));
+    refused(&project.call(&run), &["over_shoulder", "side"]);
+}
+
 /// Images over ROS 2 and an arm on a serial bus, both of another process.
 #[cfg(all(feature = "mujoco", feature = "dynamixel", feature = "ros2"))]
 mod emulated {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::ending::Ended;
 use super::job::Job;
+use super::start_up::StartUp;
 use super::tally::Tally;
 use super::until::Until;
 use crate::cli::distances::Distances;
@@ -36,6 +37,7 @@ pub struct Drive<'a> {
     goal: Option<Embedding>,
     record: Option<PathBuf>,
     dry_run: bool,
+    start: StartUp,
 }
 
 impl<'a> Drive<'a> {
@@ -45,10 +47,11 @@ impl<'a> Drive<'a> {
         assignment: Option<Assignment>,
         record: Option<PathBuf>,
         dry_run: bool,
+        start: StartUp,
     ) -> anyhow::Result<Self> {
         let part = Part { task: &job.task.name, assignment, station: job.place.station(), seed: job.seed };
         let source = job.entrant.source(part)?;
-        Ok(Self { goal: goal(job, &source)?, job, source, record, dry_run })
+        Ok(Self { goal: goal(job, &source)?, job, source, record, dry_run, start })
     }
 
     /// Runs it to its end; `files` are kept with the recording.
@@ -86,12 +89,21 @@ impl<'a> Drive<'a> {
             judge: &mut until,
             stop: watchers.stop,
         };
+        // In lockstep nothing waits for a clock.
+        let real = matches!(timing, Timing::Wall { .. });
+        self.start.mark("recorder");
+        let begin = match timing {
+            Timing::Lockstep { .. } => Timestamp::ZERO,
+            Timing::Wall { clock, .. } => clock.now(),
+        };
         let report = run_episode(station, request, timing);
+        self.start.first(begin, tally.first_decision, tally.first_command);
         if !self.dry_run {
             crate::cli::say_hold(&report);
         }
         let recorded = notes.map(|notes| (notes.recorder.path().to_path_buf(), notes.recorder.state()));
-        Ok(Ended { report, tally, recorded, judged: until.is_ruled(), dry_run: self.dry_run })
+        let start = real.then_some(self.start);
+        Ok(Ended { report, tally, recorded, judged: until.is_ruled(), dry_run: self.dry_run, start })
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::start_up::StartUp;
 use super::tally::Tally;
 use crate::cli::exit;
 use crate::episode::Outcome;
@@ -24,6 +25,8 @@ pub struct Ended {
     pub judged: bool,
     /// Was nothing commanded?
     pub dry_run: bool,
+    /// How long it took until the first command; none of a run in lockstep.
+    pub start: Option<StartUp>,
 }
 
 impl Ended {
@@ -59,6 +62,9 @@ impl fmt::Display for Ended {
             format!("{:.1} / {:.1} / {:.1} ms", at(0.5), at(0.99), histogram.max() as f64 * 1e-6)
         };
         let sent = if self.dry_run { "wished, none sent" } else { "sent" };
+        if let Some(start) = &self.start {
+            writeln!(f, "start-up   {start} to the first command")?;
+        }
         writeln!(
             f,
             "decisions  {} in {:.1} s, {} thrown away as too late",

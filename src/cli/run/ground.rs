@@ -7,7 +7,9 @@ use std::sync::Arc;
 use super::RunArguments;
 use super::drive::{Drive, Watchers};
 use super::ending::Ended;
+use super::inside::outside;
 use super::job::{Job, Place};
+use super::start_up::StartUp;
 use super::until::Until;
 use crate::cli::granted;
 use crate::cli::kitchen::KitchenSetting;
@@ -135,6 +137,20 @@ impl<'a> Ground<'a> {
         }
     }
 
+    /// Refuses an arm that is to begin where its tool may not be.
+    pub fn refuse_outside(&mut self, job: &Job) -> anyhow::Result<()> {
+        let Ground::Arm(on_arm) = self else { return Ok(()) };
+        if on_arm.dry_run || on_arm.scene.is_some() || job.task.start.is_some() {
+            return Ok(());
+        }
+        let (now, station) = (on_arm.rig.clock.now(), &mut on_arm.rig.station);
+        let tool = station.chain.forward(&station.arm.read(now)?.joint_positions);
+        match outside(&job.place.station().robot.limits, &tool.translation.vector) {
+            Some(why) => anyhow::bail!("{}: {why}", job.place.station().launch_file.display()),
+            None => Ok(()),
+        }
+    }
+
     /// Brings the arm to the task's posture, if it has one and the operator allows it; an emulated arm has its scene laid.
     pub fn go_to_start(&mut self, job: &Job, stop: &StopFlag) -> anyhow::Result<()> {
         let Ground::Arm(on_arm) = self else { return Ok(()) };
@@ -162,11 +178,11 @@ impl<'a> Ground<'a> {
     }
 
     /// Runs the episode.
-    pub fn drive(&mut self, job: &Job, watchers: &Watchers<'_>) -> anyhow::Result<Ended> {
+    pub fn drive(&mut self, job: &Job, watchers: &Watchers<'_>, start: StartUp) -> anyhow::Result<Ended> {
         match self {
             Ground::Arm(on_arm) => {
                 let OnArm { rig, scene, assignment, record, dry_run } = &mut **on_arm;
-                let part = Drive::prepare(job, *assignment, record.take(), *dry_run)?;
+                let part = Drive::prepare(job, *assignment, record.take(), *dry_run, start)?;
                 let mut files = rig.attachments()?;
                 files.extend(scene.as_ref().map(SetUp::attachment).transpose()?);
                 let simulated = rig.is_simulated();
@@ -180,7 +196,7 @@ impl<'a> Ground<'a> {
             }
             Ground::Here(here) => {
                 let Here { setting, scene, prepared, clock, options, lockstep, record, dry_run, .. } = &mut **here;
-                let part = Drive::prepare(job, Some(prepared.assignment), record.take(), *dry_run)?;
+                let part = Drive::prepare(job, Some(prepared.assignment), record.take(), *dry_run, start)?;
                 // Made anew: weights take a while to load, and simulated time begins with the run.
                 let now = if *lockstep { Timestamp::ZERO } else { clock.now() };
                 let (mut station, rule) = setting.running_at(scene, prepared, now)?;

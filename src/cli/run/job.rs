@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use anyhow::Context;
 
 use super::RunArguments;
+use super::start_up::StartUp;
 use crate::cli::entrant::Entrant;
 use crate::cli::kitchen::KitchenSetting;
 use crate::cli::record;
@@ -68,7 +69,7 @@ pub struct Job {
 
 impl Job {
     /// Reads everything and refuses what does not fit together.
-    pub fn load(arguments: &RunArguments) -> anyhow::Result<Self> {
+    pub fn load(arguments: &RunArguments, start: &mut StartUp) -> anyhow::Result<Self> {
         let mut place = place(arguments)?;
         let station = place.station_mut();
         arguments.link.apply(&mut station.launch);
@@ -88,7 +89,9 @@ impl Job {
             source != "expert" || matches!(place, Place::Kitchen(_)),
             "--policy expert: the scripted expert needs to know where things lie, which a simulated kitchen alone can say; choose a policy"
         );
+        start.mark("settings");
         let entrant = Entrant::open(station, std::slice::from_ref(&task.name), &source)?;
+        start.mark("weights");
         Ok(Self { task, entrant, place, seed: arguments.seed })
     }
 

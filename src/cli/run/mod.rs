@@ -4,7 +4,9 @@ mod announcement;
 mod drive;
 mod ending;
 mod ground;
+mod inside;
 mod job;
+mod start_up;
 mod tally;
 mod until;
 
@@ -23,6 +25,7 @@ use announcement::announcement;
 use drive::Watchers;
 use ground::Ground;
 use job::Job;
+use start_up::StartUp;
 
 /// Arguments of `visuomotor run`.
 #[derive(Args, Debug)]
@@ -69,7 +72,8 @@ pub struct RunArguments {
 
 /// Runs the command.
 pub fn run(arguments: &RunArguments) -> anyhow::Result<u8> {
-    let job = Job::load(arguments)?;
+    let mut start = StartUp::begin();
+    let job = Job::load(arguments, &mut start)?;
     if let Some(folder) = &arguments.record {
         job.make_room(folder)?;
     }
@@ -84,11 +88,16 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<u8> {
         panel.action_source.clone_from(&job.entrant.shown);
     });
     let mut ground = Ground::connect(&job, arguments, (&operator, &stop))?;
+    start.mark("link");
     ground.await_images()?;
+    start.mark("cameras");
     say!("{}", announcement(&job, &mut ground, arguments)?);
+    ground.refuse_outside(&job)?;
+    start.mark("looking");
     ground.go_to_start(&job, &stop)?;
+    start.skip();
     say!("running");
-    let ended = ground.drive(&job, &Watchers { operator: &operator, live: &live, stop: &stop })?;
+    let ended = ground.drive(&job, &Watchers { operator: &operator, live: &live, stop: &stop }, start)?;
     operator.show(|panel| panel.phase = Phase::Idle);
     say!("{ended}");
     say!("{}", describe(&ended.report.outcome));

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart, Filtered, Step, StepSink};
+use crate::time::Timestamp;
 
 /// Control ticks by what became of their command.
 #[derive(Debug, Default)]
@@ -11,6 +12,10 @@ pub struct Tally {
     pub limited: BTreeMap<String, u64>,
     /// Ticks at which the arm held, by reason.
     pub held: BTreeMap<String, u64>,
+    /// When the first decision was made.
+    pub first_decision: Option<Timestamp>,
+    /// The first tick that carried a decision out.
+    pub first_command: Option<Timestamp>,
 }
 
 impl StepSink for Tally {
@@ -18,11 +23,15 @@ impl StepSink for Tally {
         Ok(())
     }
 
-    fn step(&mut self, _step: &Step<'_>) -> anyhow::Result<()> {
+    fn step(&mut self, step: &Step<'_>) -> anyhow::Result<()> {
+        self.first_decision.get_or_insert(step.decided_at);
         Ok(())
     }
 
     fn control_tick(&mut self, tick: &ControlTick) -> anyhow::Result<()> {
+        if tick.step_index.is_some() {
+            self.first_command.get_or_insert(tick.at);
+        }
         let (counts, reason) = match tick.filtered {
             Filtered::Passed => return Ok(()),
             Filtered::Limited(reason) => (&mut self.limited, reason),
