@@ -59,7 +59,7 @@ mod run;
 mod ros2;
 /// The button on the table: every arm's expert, and what must not press it.
 #[cfg(feature = "mujoco")]
-mod tables;
+mod button;
 /// The simulated kitchen against kinematics; the expert; the success rule.
 #[cfg(feature = "mujoco")]
 mod simulation;

@@ -28,6 +28,7 @@ use super::image_encoder::weights_bytes;
 use super::rate::rate_factor;
 use super::{Adam, Augmentation, Batches, Dataset, Learner, Run, Schedule, Terms, TrainedEncoder, learn};
 use crate::config::digest;
+use crate::network;
 use crate::policy::{Checkpoint, HeadKind, JointScale, TorqueHead};
 
 /// Images embedded at once.
@@ -102,6 +103,8 @@ pub fn train(settings: &Settings, data: &Dataset, encoder_weights: &Path, run: &
     let mut encoder = TrainedEncoder::new(settings.encoder.parse()?, Some(encoder_weights), settings.bf16)?;
     encoder.freeze();
     let table = Table::new(settings, data, &checkpoint, &encoder)?;
+    // The head is small: threads would wait for each other longer than they work.
+    network::set_threads(1);
     let mut learner = TorqueCloning::new(settings, checkpoint, encoder, table, validation)?;
     let every = settings.checkpoint_every;
     let schedule =

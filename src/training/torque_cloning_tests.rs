@@ -8,7 +8,7 @@ const JOINTS: usize = 2;
 const STEPS: i64 = 512;
 
 fn settings(steps: u64) -> Settings {
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/launch/torque_cloning.toml");
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/launch/button/torque_cloning.toml");
     Settings {
         steps,
         batch: 64,

@@ -44,8 +44,8 @@ usage: cargo xtask TASK [OPTIONS]
   stations
           set up, build without MuJoCo, and drive every station of launch/stations from its images, each arm emulated in a process of
           its own and each way out (9 minutes of a quiet machine): writes docs/stations.md
-  tables  set up, and run the policies of launch/tables on 12 trials each, in the simulator and through their emulated controllers (half
-          an hour of a quiet machine): writes docs/tables.md
+  button  set up, and run the policies of launch/button on 12 trials each, in the simulator and through their emulated controllers (half
+          an hour of a quiet machine): writes docs/button.md
   faults-lerobot
           set up (with LeRobot 0.4.4, about 8 GB), and put LeRobot's loop and this program through the same faults over the
           same emulated servo bus (4 minutes of a quiet machine): writes docs/faults-lerobot.md and .json
@@ -64,7 +64,7 @@ enum Task {
     Faults { words: Vec<String> },
     FaultsLerobot,
     Stations,
-    Tables,
+    Button,
     Clean,
     Help,
 }
@@ -99,7 +99,7 @@ fn run(task: Task) -> Result<(), Failure> {
         Task::Faults { words } => stages::faults(&root, &words),
         Task::FaultsLerobot => stages::faults_lerobot(&root),
         Task::Stations => stages::stations(&root),
-        Task::Tables => stages::tables(&root),
+        Task::Button => stages::button(&root),
         Task::Clean => stages::clean(&root),
     }
 }
@@ -121,7 +121,7 @@ fn parse(words: impl Iterator<Item = String>) -> Result<Task, Failure> {
         "faults" => Task::Faults { words: passed_on(&mut words)? },
         "faults-lerobot" => Task::FaultsLerobot,
         "stations" => Task::Stations,
-        "tables" => Task::Tables,
+        "button" => Task::Button,
         "cuda-graphs" => Task::CudaGraphs,
         "check" => Task::Check,
         "test" => Task::Test,

@@ -103,12 +103,12 @@ pub fn stations(root: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The policies of `launch/tables` on their trials.
-pub fn tables(root: &Path) -> Result<(), Failure> {
+/// The policies of `launch/button` on their trials.
+pub fn button(root: &Path) -> Result<(), Failure> {
     let mut stages = Stages::new(root);
     stages.run("set-up", || Setup::usual(root).run())?;
-    let test = "test --release --test tests -- --ignored --exact --nocapture tables::measured::every_table";
-    stages.cargo("tables", test)?;
+    let test = "test --release --test tests -- --ignored --exact --nocapture button::measured::every_arm";
+    stages.cargo("button", test)?;
     stages.summary();
     Ok(())
 }

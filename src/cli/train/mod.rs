@@ -24,8 +24,8 @@ use crate::training::{Clips, Run};
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   visuomotor train behavior-cloning launch/behavior_cloning.toml --data results/demonstrations --out results/policy
-  visuomotor train torque-cloning launch/torque_cloning.toml --data results/torques \
-    --encoder-weights policies/panda/encoder.safetensors --out results/torque_policy
+  visuomotor train torque-cloning launch/button/torque_cloning.toml --data results/torques \
+    --encoder-weights policies/button/panda/encoder.safetensors --out results/torque_policy
   visuomotor train vip launch/small/vip.toml --data videos/ --out results/vip
   visuomotor train icvf launch/small/icvf.toml --data videos/ --out results/icvf
   visuomotor train cql launch/small/cql.toml --data results/robot --encoder-weights results/icvf/encoder.safetensors \

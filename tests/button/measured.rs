@@ -1,6 +1,6 @@
-//! The policies of `launch/tables` on 12 trials each: in the simulator of one process, and through their emulated controllers.
+//! The policies of `launch/button` on 12 trials each: in the simulator of one process, and through their emulated controllers.
 //!
-//! `cargo xtask tables` (half an hour of a quiet machine) writes `docs/tables.md`. With `TABLES` set, only those whose names
+//! `cargo xtask button` (half an hour of a quiet machine) writes `docs/button.md`. With `BUTTON` set, only those whose names
 //! it holds, and no page is written.
 
 use std::fmt::Write;
@@ -15,8 +15,8 @@ use visuomotor::recording::{ReadOptions, list_episodes, read_episode_with};
 
 use crate::program::{Simulated, root};
 
-/// A policy on its table, and the links its arm is driven over.
-struct Table {
+/// A policy, and the links its arm is driven over.
+struct Arm {
     launch: &'static str,
     robot: &'static str,
     links: &'static [Link],
@@ -31,13 +31,13 @@ struct Link {
 const FCI: Link = Link { driver: "fci", place: &["--address", "127.0.0.1"] };
 const ROS2: Link = Link { driver: "ros2", place: &[] };
 
-const TABLES: [Table; 6] = [
-    Table { launch: "panda", robot: "panda", links: &[FCI, ROS2] },
-    Table { launch: "sawyer", robot: "sawyer", links: &[ROS2] },
-    Table { launch: "jaco_j2n7s300", robot: "jaco_j2n7s300", links: &[ROS2] },
-    Table { launch: "panda_torque", robot: "panda", links: &[FCI] },
-    Table { launch: "sawyer_torque", robot: "sawyer", links: &[ROS2] },
-    Table { launch: "jaco_j2n7s300_torque", robot: "jaco_j2n7s300", links: &[ROS2] },
+const ARMS: [Arm; 6] = [
+    Arm { launch: "panda", robot: "panda", links: &[FCI, ROS2] },
+    Arm { launch: "sawyer", robot: "sawyer", links: &[ROS2] },
+    Arm { launch: "jaco_j2n7s300", robot: "jaco_j2n7s300", links: &[ROS2] },
+    Arm { launch: "panda_torque", robot: "panda", links: &[FCI] },
+    Arm { launch: "sawyer_torque", robot: "sawyer", links: &[ROS2] },
+    Arm { launch: "jaco_j2n7s300_torque", robot: "jaco_j2n7s300", links: &[ROS2] },
 ];
 
 /// What came of 12 trials.
@@ -69,9 +69,9 @@ fn command(domain: u32, arguments: &[&str]) -> Command {
     command
 }
 
-impl Table {
+impl Arm {
     fn file(&self) -> String {
-        format!("launch/tables/{}.toml", self.launch)
+        format!("launch/button/{}.toml", self.launch)
     }
 
     /// In the simulator of one process, with the control rows.
@@ -151,49 +151,49 @@ fn row(launch: &str, link: &str, score: &Score) -> String {
 
 #[test]
 #[ignore = "half an hour of a quiet machine; writes a page of the documentation"]
-fn every_table() {
+fn every_arm() {
     let mut page = String::from(
-        "# The tables\n\nWritten by `cargo xtask tables`, not by hand. Each policy of `launch/tables` presses the button in 12 trials: in the \
+        "# The button, pressed by every arm\n\nWritten by `cargo xtask button`, not by hand. Each policy of `launch/button` presses the button in 12 trials: in the \
          simulator of one process (lockstep), and from the images and through the emulated controller of another process (real \
          time). Control rows ran on the same trials: the scripted expert, random actions and, under torque, none at all (every \
-         torque zero).\n\n| table | link | successes | aborted | control rows |\n|---|---|---|---|---|\n",
+         torque zero).\n\n| launch file | link | successes | aborted | control rows |\n|---|---|---|---|---|\n",
     );
     let mut loads = String::from(
         "\n## Torques\n\nThe hardest moments of those trials. Torque (on top of gravity compensation) and joint speed in shares of the \
          maker's limits, torque rate in shares of the arm's description, which is half of the maker's or less. *Changed*, *stopped*: control \
-         ticks in which the safety filter changed a command, or held the arm.\n\n| table | link | peak torque | peak torque rate | peak \
+         ticks in which the safety filter changed a command, or held the arm.\n\n| launch file | link | peak torque | peak torque rate | peak \
          joint speed | ticks | changed | stopped |\n|---|---|---|---|---|---|---|---|\n",
     );
-    let named = std::env::var("TABLES").ok();
-    let wanted = |table: &&Table| named.as_ref().is_none_or(|named| named.split(' ').any(|name| name == table.launch));
+    let named = std::env::var("BUTTON").ok();
+    let wanted = |arm: &&Arm| named.as_ref().is_none_or(|named| named.split(' ').any(|name| name == arm.launch));
     let mut domain = 40 + std::process::id() % 30;
     let mut wrong = Vec::new();
-    for table in TABLES.iter().filter(wanted) {
+    for arm in ARMS.iter().filter(wanted) {
         let mut here = None;
-        let links = table.links.iter().map(Some);
+        let links = arm.links.iter().map(Some);
         for link in std::iter::once(None).chain(links) {
             domain += 1;
             let folder = tempfile::tempdir().unwrap();
             let name = link.map_or("this process", |link| link.driver);
             let score = match link {
-                None => table.here(folder.path()),
-                Some(link) => table.over(link, domain, folder.path()),
+                None => arm.here(folder.path()),
+                Some(link) => arm.over(link, domain, folder.path()),
             };
             let score = match score {
                 Ok(score) => score,
                 Err(why) => {
-                    wrong.push(format!("{} {name}: {why}", table.launch));
+                    wrong.push(format!("{} {name}: {why}", arm.launch));
                     continue;
                 }
             };
-            let line = row(table.launch, name, &score);
+            let line = row(arm.launch, name, &score);
             println!("{line}");
             writeln!(page, "{line}").unwrap();
             if let Some(l) = &score.load {
                 let share = |value: f64| format!("{:.0} %", 100.0 * value);
                 let (torque, rate, speed) = (share(l.torque), share(l.torque_rate), share(l.speed));
                 let counts = format!("{} | {} | {}", l.ticks, l.limited, l.stopped);
-                let line = format!("| {} | {name} | {torque} | {rate} | {speed} | {counts} |", table.launch);
+                let line = format!("| {} | {name} | {torque} | {rate} | {speed} | {counts} |", arm.launch);
                 println!("{line}");
                 writeln!(loads, "{line}").unwrap();
             }
@@ -207,7 +207,7 @@ fn every_table() {
         }
     }
     if named.is_none() {
-        std::fs::write(root().join("docs/tables.md"), page + &loads).unwrap();
+        std::fs::write(root().join("docs/button.md"), page + &loads).unwrap();
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

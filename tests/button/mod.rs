@@ -1,4 +1,4 @@
-//! The button on the table: every arm's scripted expert, in both action spaces, and what must not press it.
+//! The button on the arm: every arm's scripted expert, in both action spaces, and what must not press it.
 
 #[cfg(all(feature = "torch", feature = "fci", feature = "ros2", feature = "dynamixel"))]
 mod measured;
@@ -17,8 +17,8 @@ use visuomotor::time::ManualClock;
 const POSES: [&str; 6] = ["panda", "fr3", "sawyer", "jaco_j2n7s300", "jaco_j2s6s300", "jaco_j2s7s300"];
 const TORQUES: [&str; 3] = ["panda_torque", "sawyer_torque", "jaco_j2n7s300_torque"];
 
-fn setting(table: &str) -> KitchenSetting {
-    let file = format!("launch/tables/{table}.toml");
+fn setting(arm: &str) -> KitchenSetting {
+    let file = format!("launch/button/{arm}.toml");
     KitchenSetting::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap()
 }
 
@@ -88,46 +88,43 @@ fn run(setting: &KitchenSetting, set_up: &SetUp, source: &mut dyn ActionSource, 
 
 #[test]
 fn every_arms_expert_presses_the_button() {
-    for table in POSES.into_iter().chain(TORQUES) {
-        let setting = setting(table);
+    for arm in POSES.into_iter().chain(TORQUES) {
+        let setting = setting(arm);
         for corner in [0, 2] {
             let set_up = set_up(&setting, corner);
             let assignment = setting.prepare(&set_up).unwrap().assignment;
             let mut expert = setting.station.expert(assignment, 0.0, 1).unwrap();
             let outcome = run(&setting, &set_up, &mut *expert, &mut Peak::default());
-            assert!(outcome.is_success(), "{table} from corner {corner}: {outcome:?}");
+            assert!(outcome.is_success(), "{arm} from corner {corner}: {outcome:?}");
         }
     }
 }
 
 #[test]
 fn beside_the_button_nothing_is_pressed() {
-    for table in ["panda", "jaco_j2n7s300_torque"] {
-        let setting = setting(table);
+    for arm in ["panda", "jaco_j2n7s300_torque"] {
+        let setting = setting(arm);
         let set_up = set_up(&setting, 1);
         let mut assignment = setting.prepare(&set_up).unwrap().assignment;
         assignment.grasp[1] += 0.15;
         let mut expert = setting.station.expert(assignment, 0.0, 1).unwrap();
         let outcome = run(&setting, &set_up, &mut *expert, &mut Peak::default());
-        assert!(
-            matches!(&outcome, Outcome::Failure { why, .. } if why.contains("not pressed")),
-            "{table}: {outcome:?}"
-        );
+        assert!(matches!(&outcome, Outcome::Failure { why, .. } if why.contains("not pressed")), "{arm}: {outcome:?}");
     }
 }
 
 #[test]
 fn without_torque_nothing_is_pressed_and_random_torques_stay_within_the_limits() {
-    for table in TORQUES {
-        let setting = setting(table);
+    for arm in TORQUES {
+        let setting = setting(arm);
         let (set_up, space) = (set_up(&setting, 3), setting.station.action_space());
         let limits = setting.station.robot.limits.joint_torque.clone();
         let mut peak = Peak { limits: limits.clone(), ..Peak::default() };
         let outcome = run(&setting, &set_up, &mut Still::new(space), &mut peak);
-        assert!(!outcome.is_success() && peak.share == 0.0, "{table}: {outcome:?}, {}", peak.share);
+        assert!(!outcome.is_success() && peak.share == 0.0, "{arm}: {outcome:?}, {}", peak.share);
         let mut peak = Peak { limits, ..Peak::default() };
         run(&setting, &set_up, &mut RandomActions::new(space, 5), &mut peak);
-        assert!(peak.share > 0.05 && peak.share <= 1.0, "{table}: {}", peak.share);
+        assert!(peak.share > 0.05 && peak.share <= 1.0, "{arm}: {}", peak.share);
     }
 }
 
@@ -135,8 +132,8 @@ fn without_torque_nothing_is_pressed_and_random_torques_stay_within_the_limits()
 fn a_task_has_a_container_where_its_rule_asks_for_one_and_only_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folder = tempfile::tempdir_in(root.join("scenes")).unwrap();
-    let text = std::fs::read_to_string(root.join("scenes/tables/panda.toml")).unwrap();
-    let text = text.replace("\"table.xml\"", "\"../tables/table.xml\"");
+    let text = std::fs::read_to_string(root.join("scenes/button/panda.toml")).unwrap();
+    let text = text.replace("\"table.xml\"", "\"../button/table.xml\"");
     let refused = |text: String| {
         let file = folder.path().join("scene.toml");
         std::fs::write(&file, text).unwrap();
@@ -156,15 +153,15 @@ fn a_task_has_a_container_where_its_rule_asks_for_one_and_only_there() {
 /// In Bridge's words a gripper that points down reads zero, whichever axis of its tool points out of the fingers.
 #[test]
 fn a_gripper_that_points_down_reads_zero_on_every_arm() {
-    for table in POSES {
-        let setting = setting(table);
+    for arm in POSES {
+        let setting = setting(arm);
         let at = [setting.scene.start[0].at, [0.0; 2]].concat();
         let start = [at[0], at[1], 0.3, 0.0, 0.0, 0.0];
         let joints = setting.start_joints(start).unwrap();
         let base_from_tool = setting.station.chain.forward(&joints);
         let out = base_from_tool.rotation * nalgebra::Vector3::z();
-        assert!(out.z < -0.999, "{table}: fingers do not point down");
+        assert!(out.z < -0.999, "{arm}: fingers do not point down");
         let read = setting.station.chain.bridge_pose(&base_from_tool);
-        assert!(read.iter().zip(start).all(|(read, was)| (read - was).abs() < 1e-3), "{table}: {read:?}");
+        assert!(read.iter().zip(start).all(|(read, was)| (read - was).abs() < 1e-3), "{arm}: {read:?}");
     }
 }
