@@ -185,5 +185,5 @@ impl ActionSource for BroughtPolicy {
 fn first_line(error: &tch::TchError) -> String {
     let text = error.to_string();
     let line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
-    untrusted::printable_lines(line)
+    untrusted::printable_lines(line.trim_start_matches("Internal torch error: "))
 }
