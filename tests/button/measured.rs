@@ -1,12 +1,14 @@
 //! The policies of `launch/button` on 12 trials each: in the simulator of one process, and through their emulated controllers.
 //!
-//! `cargo xtask button` (half an hour of a quiet machine) writes `docs/button.md`. With `BUTTON` set, only those whose names
-//! it holds, and no page is written.
+//! `cargo xtask button` (half an hour of a quiet machine) writes `docs/button.json` and the page made of it. With `BUTTON` set to names of its
+//! rows, with commas between, only those are measured again.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use visuomotor::action::ControlMode;
 use visuomotor::config::Robot;
@@ -41,6 +43,7 @@ const ARMS: [Arm; 6] = [
 ];
 
 /// What came of 12 trials.
+#[derive(Debug, Serialize, Deserialize)]
 struct Score {
     successes: u64,
     trials: u64,
@@ -52,7 +55,7 @@ struct Score {
 }
 
 /// The hardest moments of the trials, each as a share of what the maker allows, and what the filter did.
-#[derive(Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Load {
     torque: f64,
     /// In shares of the description's limit, half of the maker's or less.
@@ -143,15 +146,11 @@ impl Arm {
     }
 }
 
-fn row(launch: &str, link: &str, score: &Score) -> String {
-    let controls: Vec<String> = score.controls.iter().map(|(name, successes)| format!("{name} {successes}")).collect();
-    let controls = if controls.is_empty() { "-".into() } else { controls.join(", ") };
-    format!("| {launch} | {link} | {}/{} | {} | {controls} |", score.successes, score.trials, score.aborted)
-}
+/// Measured before, or now, by launch file and link.
+type Rows = BTreeMap<String, Score>;
 
-#[test]
-#[ignore = "half an hour of a quiet machine; writes a page of the documentation"]
-fn every_arm() {
+/// The page made of all rows.
+fn page(rows: &Rows) -> String {
     let mut page = String::from(
         "# The button, pressed by every arm\n\nWritten by `cargo xtask button`, not by hand. Each policy of `launch/button` presses the button in 12 trials: in the \
          simulator of one process (lockstep), and from the images and through the emulated controller of another process (real \
@@ -164,50 +163,63 @@ fn every_arm() {
          ticks in which the safety filter changed a command, or held the arm.\n\n| launch file | link | peak torque | peak torque rate | peak \
          joint speed | ticks | changed | stopped |\n|---|---|---|---|---|---|---|---|\n",
     );
+    for (name, score) in rows {
+        let (launch, link) = name.split_once(' ').unwrap();
+        let controls: Vec<String> =
+            score.controls.iter().map(|(name, successes)| format!("{name} {successes}")).collect();
+        let controls = if controls.is_empty() { "-".into() } else { controls.join(", ") };
+        let (successes, trials) = (score.successes, score.trials);
+        writeln!(page, "| {launch} | {link} | {successes}/{trials} | {} | {controls} |", score.aborted).unwrap();
+        let Some(load) = &score.load else { continue };
+        let share = |value: f64| format!("{:.0} %", 100.0 * value);
+        let (torque, rate, speed) = (share(load.torque), share(load.torque_rate), share(load.speed));
+        let counts = format!("{} | {} | {}", load.ticks, load.limited, load.stopped);
+        writeln!(loads, "| {launch} | {link} | {torque} | {rate} | {speed} | {counts} |").unwrap();
+    }
+    page + &loads
+}
+
+#[test]
+#[ignore = "half an hour of a quiet machine; writes a page of the documentation"]
+fn every_arm() {
+    let file = root().join("docs/button.json");
+    let mut rows: Rows =
+        std::fs::read(&file).map_or_else(|_| Rows::new(), |text| serde_json::from_slice(&text).unwrap());
     let named = std::env::var("BUTTON").ok();
-    let wanted = |arm: &&Arm| named.as_ref().is_none_or(|named| named.split(' ').any(|name| name == arm.launch));
+    let wanted = |name: &str| named.as_ref().is_none_or(|named| named.split(',').any(|named| named == name));
     let mut domain = 40 + std::process::id() % 30;
     let mut wrong = Vec::new();
-    for arm in ARMS.iter().filter(wanted) {
-        let mut here = None;
-        let links = arm.links.iter().map(Some);
-        for link in std::iter::once(None).chain(links) {
+    for arm in &ARMS {
+        let here = format!("{} this process", arm.launch);
+        for link in std::iter::once(None).chain(arm.links.iter().map(Some)) {
+            let name = link.map_or(here.clone(), |link: &Link| format!("{} {}", arm.launch, link.driver));
+            if !wanted(&name) {
+                continue;
+            }
             domain += 1;
             let folder = tempfile::tempdir().unwrap();
-            let name = link.map_or("this process", |link| link.driver);
             let score = match link {
                 None => arm.here(folder.path()),
                 Some(link) => arm.over(link, domain, folder.path()),
             };
-            let score = match score {
-                Ok(score) => score,
-                Err(why) => {
-                    wrong.push(format!("{} {name}: {why}", arm.launch));
-                    continue;
+            match score {
+                Ok(score) => {
+                    println!("{name}: {score:?}");
+                    rows.insert(name, score);
+                    std::fs::write(&file, serde_json::to_vec_pretty(&rows).unwrap()).unwrap();
+                    std::fs::write(root().join("docs/button.md"), page(&rows)).unwrap();
                 }
-            };
-            let line = row(arm.launch, name, &score);
-            println!("{line}");
-            writeln!(page, "{line}").unwrap();
-            if let Some(l) = &score.load {
-                let share = |value: f64| format!("{:.0} %", 100.0 * value);
-                let (torque, rate, speed) = (share(l.torque), share(l.torque_rate), share(l.speed));
-                let counts = format!("{} | {} | {}", l.ticks, l.limited, l.stopped);
-                let line = format!("| {} | {name} | {torque} | {rate} | {speed} | {counts} |", arm.launch);
-                println!("{line}");
-                writeln!(loads, "{line}").unwrap();
+                Err(why) => wrong.push(format!("{name}: {why}")),
             }
+        }
+        for (name, score) in rows.iter().filter(|(name, _)| name.starts_with(&format!("{} ", arm.launch))) {
             let least = if score.load.is_some() { 8 } else { 10 };
-            let near = here.is_none_or(|here: u64| here.abs_diff(score.successes) <= 2);
+            let near = rows.get(&here).is_none_or(|here| here.successes.abs_diff(score.successes) <= 2);
             let idle = score.controls.iter().all(|(name, successes)| name == "expert" || *successes == 0);
             if score.successes < least || !near || !idle || score.aborted > 0 {
-                wrong.push(line);
+                wrong.push(format!("{name}: {score:?}"));
             }
-            here.get_or_insert(score.successes);
         }
-    }
-    if named.is_none() {
-        std::fs::write(root().join("docs/button.md"), page + &loads).unwrap();
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
