@@ -56,7 +56,7 @@ struct New {
     /// What an action is; the gripper's target comes last
     #[arg(long)]
     actions: Actions,
-    /// Actions of one answer
+    /// Actions that one look returns
     #[arg(long, default_value_t = 1)]
     chunk: usize,
     /// How many of them are carried out before the next look (all otherwise)

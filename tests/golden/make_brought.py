@@ -3,7 +3,7 @@
     python tests/golden/make_brought.py        (torch 2.11.0)
 
 `policy.pt` is the example's export, `reads_files.pt` calls an operator that maps a file, `forgets.pt` returns another shape than it
-should, `nan.pt` returns a number that is none. `answers.json` is what PyTorch says of the inputs named in it.
+should, `nan.pt` returns a number that is none. `expected.json` is what PyTorch says of the inputs named in it.
 """
 
 import json
@@ -27,7 +27,7 @@ image = ((3 * rows + 5 * columns + 7 * colors) % 256).float().div(255).permute(2
 state = torch.tensor([[0.3, -0.1, 0.15, 0.0, 0.1, -0.2, 1.0]])
 with torch.no_grad():
     said = policy(image, state)
-with open(os.path.join(folder, "answers.json"), "w") as file:
+with open(os.path.join(folder, "expected.json"), "w") as file:
     json.dump({"torch": torch.__version__, "state": state[0].tolist(), "actions": said[0].tolist()}, file)
 
 

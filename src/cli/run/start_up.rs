@@ -25,7 +25,7 @@ impl StartUp {
         self.since = now;
     }
 
-    /// Leaves out what was done since the part before: a motion or a person's answer is no start.
+    /// Leaves out what was done since the part before: a motion is no start, nor is waiting for consent.
     pub fn skip(&mut self) {
         self.since = Instant::now();
     }

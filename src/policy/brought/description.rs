@@ -162,7 +162,7 @@ pub struct Output {
     /// What its numbers are.
     #[serde(default)]
     pub units: Units,
-    /// Actions of one answer.
+    /// Actions that one look returns.
     #[serde(default = "one")]
     pub chunk: usize,
     /// How many of them are carried out before the next look; all without it.

@@ -11,7 +11,7 @@ use crate::observation::Proprioception;
 use crate::time::{ManualClock, Timestamp};
 
 #[derive(Deserialize)]
-struct Answers {
+struct Expected {
     state: [f64; 7],
     actions: Vec<Vec<f64>>,
 }
@@ -20,8 +20,8 @@ fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/brought")
 }
 
-fn answers() -> Answers {
-    serde_json::from_slice(&std::fs::read(golden().join("answers.json")).unwrap()).unwrap()
+fn golden_actions() -> Expected {
+    serde_json::from_slice(&std::fs::read(golden().join("expected.json")).unwrap()).unwrap()
 }
 
 /// A policy folder of the module `name`.
@@ -101,7 +101,7 @@ fn actions_are_pytorchs_and_a_chunk_is_carried_out_before_the_next_look() {
     let folder = folder("policy.pt", |_| ());
     assert!(BroughtPolicy::is_in(folder.path()));
     let mut policy = load(folder.path(), &offer()).unwrap();
-    let Answers { state, actions } = answers();
+    let Expected { state, actions } = golden_actions();
     for at in 0..5u64 {
         let decision = policy.decide(&observation(at, state)).unwrap();
         // The fourth decision looks again, and sees the same.
