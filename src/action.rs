@@ -138,8 +138,7 @@ impl JointCommand {
 }
 
 /// Joint torques a decision asks for, on top of gravity compensation \[Nm\], chain order.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AskedTorques {
     /// What is asked of the arm.
     pub asked: JointVector,

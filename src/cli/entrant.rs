@@ -13,7 +13,7 @@ use anyhow::Context;
 use super::source::{Part, Source};
 use super::station::StationSetting;
 #[cfg(feature = "torch")]
-use crate::policy::{BroughtPolicy, Checkpoint, VisualPolicy};
+use crate::policy::{BroughtPolicy, Checkpoint, Description, VisualPolicy};
 use crate::recording::{WriterOptions, require_room};
 use crate::scripted::{RandomActions, Still};
 #[cfg(feature = "torch")]
@@ -76,17 +76,28 @@ impl Entrant {
     fn open_policy(&mut self, setting: &StationSetting, tasks: &[String], source: &str) -> anyhow::Result<()> {
         let folder = setting.root.join(source);
         if BroughtPolicy::is_in(&folder) {
-            for task in tasks {
-                let policy = brought(setting, &folder, task)?;
-                self.name.clone_from(&policy.description().name);
-                self.weights_digest.clone_from(&policy.description().module.digest);
-                self.loaded.replace(Some(Source::Brought(Box::new(policy))));
-            }
+            self.open_brought(setting, &folder, tasks)?;
         } else {
             self.open_trained(setting, &folder, tasks)?;
         }
         say!("{}", crate::network::describe_device());
         self.policy = Some(folder);
+        Ok(())
+    }
+
+    #[cfg(feature = "torch")]
+    fn open_brought(&mut self, setting: &StationSetting, folder: &Path, tasks: &[String]) -> anyhow::Result<()> {
+        let description = Description::load(folder)?;
+        for task in tasks {
+            let has_goal = setting.goal_image(task)?.is_some();
+            description.check(folder, &setting.offer(), &setting.camera_names(), task, has_goal)?;
+        }
+        if let Some(task) = tasks.first() {
+            // A module of another shape, or one that is refused, is found here.
+            self.loaded.replace(Some(Source::Brought(Box::new(brought(setting, folder, task)?))));
+        }
+        self.name = description.name;
+        self.weights_digest = description.module.digest;
         Ok(())
     }
 
@@ -140,7 +151,7 @@ impl Entrant {
                 Source::Policy(policy)
             }
             Some(Source::Brought(mut policy)) => {
-                policy.set_task(task, station.goal_image(task)?)?;
+                policy.set_task(task, station.goal_image(task)?);
                 Source::Brought(policy)
             }
             // It was not given back: its episode ended in an error.
@@ -186,8 +197,6 @@ impl Entrant {
 /// A policy that was made elsewhere, for a task of this station.
 #[cfg(feature = "torch")]
 fn brought(station: &StationSetting, folder: &Path, task: &str) -> anyhow::Result<BroughtPolicy> {
-    let cameras: Vec<&str> = station.launch.camera.iter().map(|camera| camera.name.as_str()).collect();
-    let goal = station.goal_image(task)?;
-    let stopwatch = Arc::new(SystemClock::new());
-    Ok(BroughtPolicy::load(folder, &station.offer(), &cameras, (task, goal.as_ref()), stopwatch)?)
+    let (goal, stopwatch) = (station.goal_image(task)?, Arc::new(SystemClock::new()));
+    Ok(BroughtPolicy::load(folder, &station.offer(), &station.camera_names(), (task, goal.as_ref()), stopwatch)?)
 }

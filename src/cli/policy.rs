@@ -1,17 +1,18 @@
 //! `visuomotor policy`: what a policy folder needs and gives, and a folder for a module that was made elsewhere.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::{Context, bail, ensure};
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
+use serde::de::value::Error as ValueError;
+use serde::de::{DeserializeOwned, IntoDeserializer};
 
 use crate::action::ActionBounds;
-use crate::config::{Robot, digest};
+use crate::config::{Robot, digest, project_root};
 use crate::policy::{
-    ActionKind, BroughtOutput, BroughtPolicy, Channels, Checkpoint, Description, Input, Module, Offer, Pixels, Units,
+    ActionKind, BroughtOutput, BroughtPolicy, Channels, Checkpoint, Description, Input, Module, Pixels, Units,
+    load_module,
 };
-use crate::time::SystemClock;
 use crate::untrusted;
 
 /// Arguments of `visuomotor policy`.
@@ -53,9 +54,9 @@ struct New {
     /// An argument of its forward, in order: image:CAMERA:SIDE, goal:SIDE, state, joint-positions, joint-velocities, gripper, task
     #[arg(long = "input", value_name = "INPUT", required = true)]
     inputs: Vec<String>,
-    /// What an action is; the gripper's target comes last
-    #[arg(long)]
-    actions: Actions,
+    /// What an action is, the gripper's target last: pose-change, twist, joint-torques
+    #[arg(long, value_parser = word::<ActionKind>)]
+    actions: ActionKind,
     /// Actions that one look returns
     #[arg(long, default_value_t = 1)]
     chunk: usize,
@@ -65,9 +66,9 @@ struct New {
     /// Actions come from -1 to 1 across Bridge's bounds instead of in m, rad and s
     #[arg(long)]
     normalized: bool,
-    /// What an image's numbers are
-    #[arg(long, default_value = "unit")]
-    pixels: PixelWord,
+    /// What an image's numbers are: bytes, unit, centered, imagenet
+    #[arg(long, default_value = "unit", value_parser = word::<Pixels>)]
+    pixels: Pixels,
     /// Colors come last, as (1, height, width, 3)
     #[arg(long)]
     channels_last: bool,
@@ -80,21 +81,6 @@ struct New {
     /// Name for reports (the folder's otherwise)
     #[arg(long)]
     name: Option<String>,
-}
-
-#[derive(ValueEnum, Clone, Copy, Debug)]
-enum Actions {
-    PoseChange,
-    Twist,
-    JointTorques,
-}
-
-#[derive(ValueEnum, Clone, Copy, Debug)]
-enum PixelWord {
-    Bytes,
-    Unit,
-    Centered,
-    Imagenet,
 }
 
 /// Runs the command.
@@ -170,7 +156,7 @@ fn make(new: &New) -> anyhow::Result<u8> {
         "--rate: found {}, expected more than 0 and at most 100 Hz; Bridge policies run at 5",
         new.rate
     );
-    let robot = Robot::load(&root()?, &new.robot)?;
+    let robot = Robot::load(&project_root(Path::new("launch")), &new.robot)?;
     let bytes = untrusted::read(&new.module, untrusted::LARGEST_WEIGHTS)
         .with_context(|| format!("{}: cannot be read; check the path", new.module.display()))?;
     let folder_name = new.out.file_name().map(|name| name.to_string_lossy().into_owned());
@@ -184,11 +170,7 @@ fn make(new: &New) -> anyhow::Result<u8> {
         module: Module { file: "policy.pt".into(), digest: digest(&bytes) },
         input: new.inputs.iter().map(|word| input(word, new)).collect::<Result<_, _>>()?,
         output: BroughtOutput {
-            actions: match new.actions {
-                Actions::PoseChange => ActionKind::PoseChange,
-                Actions::Twist => ActionKind::Twist,
-                Actions::JointTorques => ActionKind::JointTorques,
-            },
+            actions: new.actions,
             units: if new.normalized { Units::Normalized } else { Units::Si },
             chunk: new.chunk,
             execute: new.execute,
@@ -201,57 +183,18 @@ fn make(new: &New) -> anyhow::Result<u8> {
         .with_context(|| format!("{}: cannot be created; choose another --out", new.out.display()))?;
     std::fs::write(new.out.join("policy.pt"), &bytes)?;
     std::fs::write(&file, toml::to_string_pretty(&description)?)?;
-    // Tried as a station would: what is wrong is found now.
-    if let Err(error) = try_out(&new.out, &description, &robot) {
+    // What is wrong is found now, and not by a station.
+    if let Err(error) = Description::load(&new.out).and_then(|d| load_module(&new.out, &d, robot.joint.len())) {
         std::fs::remove_file(&file)?;
-        return Err(error);
+        return Err(error.into());
     }
     say!("{} written; `visuomotor policy inspect {}` says what is in it", file.display(), new.out.display());
     Ok(0)
 }
 
-/// Loads the policy as a station that fits it would.
-fn try_out(folder: &Path, description: &Description, robot: &Robot) -> anyhow::Result<()> {
-    let offer = Offer {
-        robot: &description.robot,
-        joints: robot.joint.len(),
-        rate_hz: description.rate_hz,
-        bounds: &description.bounds,
-        camera_size: [640, 480],
-        takes_torques: description.output.actions == ActionKind::JointTorques,
-    };
-    let cameras = description.input.iter().filter_map(|input| match input {
-        Input::Image { camera, .. } => Some(camera.as_str()),
-        _ => None,
-    });
-    let cameras: Vec<&str> = cameras.collect();
-    let task = description.tasks.first().map_or("", String::as_str);
-    let gray = gray();
-    BroughtPolicy::load(folder, &offer, &cameras, (task, Some(&gray)), Arc::new(SystemClock::new()))?;
-    Ok(())
-}
-
-/// An image of a task done that is not known yet.
-fn gray() -> crate::observation::Image {
-    let (width, height) = (64, 48);
-    crate::observation::Image {
-        camera: "goal".into(),
-        width,
-        height,
-        pixels: vec![128u8; 64 * 48 * 3].into(),
-        captured_at: crate::time::Timestamp::ZERO,
-        sequence: 0,
-    }
-}
-
 fn input(word: &str, new: &New) -> anyhow::Result<Input> {
     let channels = if new.channels_last { Channels::Last } else { Channels::First };
-    let pixels = match new.pixels {
-        PixelWord::Bytes => Pixels::Bytes,
-        PixelWord::Unit => Pixels::Unit,
-        PixelWord::Centered => Pixels::Centered,
-        PixelWord::Imagenet => Pixels::Imagenet,
-    };
+    let pixels = new.pixels;
     let side = |text: &str| -> anyhow::Result<u32> {
         text.parse().with_context(|| format!("--input {word}: found {text}, expected the side of the image in pixels"))
     };
@@ -272,11 +215,8 @@ fn input(word: &str, new: &New) -> anyhow::Result<Input> {
     })
 }
 
-/// The project folder: where `robots` is, here or above.
-fn root() -> anyhow::Result<PathBuf> {
-    let here = std::env::current_dir()?;
-    let found = here.ancestors().find(|folder| folder.join("robots").is_dir());
-    found.map(Path::to_path_buf).with_context(|| {
-        format!("{}: no folder robots/ here or above; call it from the project folder", here.display())
-    })
+/// A word of the command line as `policy.toml` spells it.
+fn word<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    let spelled = text.replace('-', "_");
+    T::deserialize(spelled.as_str().into_deserializer()).map_err(|error: ValueError| error.to_string())
 }

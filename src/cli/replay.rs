@@ -90,7 +90,7 @@ impl ActionSource for Replay<'_> {
     fn decide(&mut self, _observation: &Observation) -> Result<Decision, ActionError> {
         let step = self.steps.get(self.next).ok_or_else(|| ActionError::Ended("the recording is over".into()))?;
         self.next += 1;
-        Ok(Decision::plain(step.action))
+        Ok(Decision { joint_torques: step.joint_torques, ..Decision::plain(step.action) })
     }
 
     fn looks_at_images(&self) -> bool {
@@ -235,6 +235,12 @@ fn through_policy(recorded: &RecordedEpisode, folder: &Path, plot: Option<&Path>
     let (mut then, mut now) = (Vec::new(), Vec::new());
     for step in &recorded.steps {
         let decision = policy.decide(&step.observation()?)?;
+        anyhow::ensure!(
+            step.joint_torques.is_none() && decision.joint_torques.is_none(),
+            "{}, {}: found joint torques, and changes of the tool's pose alone are compared; leave --policy out",
+            recorded.path.display(),
+            folder.display()
+        );
         then.push(step.label.to_array());
         now.push(decision.action.to_array());
     }

@@ -98,6 +98,12 @@ impl StationSetting {
         }
     }
 
+    /// Names of its cameras, the policy's first.
+    #[cfg(feature = "torch")]
+    pub fn camera_names(&self) -> Vec<&str> {
+        self.launch.camera.iter().map(|camera| camera.name.as_str()).collect()
+    }
+
     /// What it offers a policy.
     #[cfg(feature = "torch")]
     pub fn offer(&self) -> Offer<'_> {

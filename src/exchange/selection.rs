@@ -132,6 +132,9 @@ impl SelectedEpisode {
         if let Some(step) = self.steps.iter().find(|step| !finite(step)) {
             return Some(format!("step {} holds a number that is not finite", step.index));
         }
+        if self.steps.iter().any(|step| step.joint_torques.is_some()) {
+            return Some("joint torques, for which there is no place in these formats".into());
+        }
         match &self.end {
             _ if all => None,
             Some(end) if end.outcome.is_success() => None,

@@ -4,9 +4,8 @@ use nalgebra::{SMatrix, Unit, UnitQuaternion, Vector3};
 
 use super::bodies::{Bodies, Placement};
 use crate::config::{MAX_CAPSULES, Robot};
-use crate::geometry::{Approach, Pose, bridge_pose, pose_from_bridge, rotation_from_euler};
-use crate::observation::{Image, JointVector, MAX_JOINTS, Observation, Proprioception};
-use crate::time::Timestamp;
+use crate::geometry::{Approach, Pose, rotation_from_euler};
+use crate::observation::{JointVector, MAX_JOINTS};
 
 /// Geometric Jacobian of the tool point in the base frame: tool velocity per joint velocity.
 ///
@@ -128,7 +127,8 @@ pub struct Chain {
     count: usize,
     revolute: [Revolute; MAX_JOINTS],
     last_from_tool: Pose,
-    approach: Approach,
+    /// Which axis of the tool points out of the fingers.
+    pub(super) approach: Approach,
     hard: [JointLimit; MAX_JOINTS],
     usable: [JointLimit; MAX_JOINTS],
     home: JointVector,
@@ -220,29 +220,6 @@ impl Chain {
             pose.rotation *= UnitQuaternion::from_axis_angle(&revolute.axis, q.get(i).copied().unwrap_or(f64::NAN));
         }
         pose * self.last_from_tool
-    }
-
-    /// Position \[m\] and Bridge Euler angles \[rad\] of a tool pose: x, y, z, roll, pitch, yaw. Fingers that point down read zero.
-    pub fn bridge_pose(&self, base_from_tool: &Pose) -> [f64; 6] {
-        bridge_pose(&(base_from_tool * self.approach.tool_from_bridge_tool()))
-    }
-
-    /// All a policy may look at, with the tool where the measured joints put it.
-    pub fn observation(
-        &self,
-        images: Vec<Image>,
-        proprioception: Proprioception,
-        observed_at: Timestamp,
-    ) -> Observation {
-        let base_from_tool = self.forward(&proprioception.joint_positions);
-        let [x, y, z, roll, pitch, yaw] = self.bridge_pose(&base_from_tool);
-        let bridge_state = [x, y, z, roll, pitch, yaw, proprioception.gripper];
-        Observation { images, proprioception, base_from_tool, bridge_state, observed_at }
-    }
-
-    /// The tool pose that [`Chain::bridge_pose`] describes.
-    pub fn pose_from_bridge(&self, bridge: [f64; 6]) -> Pose {
-        pose_from_bridge(bridge) * self.approach.tool_from_bridge_tool().inverse()
     }
 
     /// The arm's capsules and what they are kept away from.

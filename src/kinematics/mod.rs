@@ -10,6 +10,7 @@
 
 mod bodies;
 mod braking;
+mod bridge;
 mod chain;
 mod dynamics;
 mod inverse;

@@ -4,6 +4,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::action::AskedTorques;
 use crate::episode::Filtered;
+use crate::observation::JointVector;
 
 /// `/episode/step`: closes a step. The three arrays repeat the CDR topics for people; readers take the CDR ones, which
 /// keep NaN (JSON has no word for it and writes null).
@@ -24,10 +25,34 @@ pub(super) struct StepEvent {
     pub label: [f64; 7],
     /// Of a torque policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub joint_torques: Option<AskedTorques>,
+    pub joint_torques: Option<TorqueEvent>,
     pub images: Vec<ImageEvent>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoder_digest: Option<String>,
+}
+
+/// Joint torques of a step \[Nm\], chain order; JSON has no word for NaN, which is null.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct TorqueEvent {
+    pub asked: Vec<Option<f64>>,
+    pub label: Vec<Option<f64>>,
+}
+
+impl From<AskedTorques> for TorqueEvent {
+    fn from(torques: AskedTorques) -> Self {
+        let numbers = |joints: JointVector| joints.iter().map(|value| value.is_finite().then_some(*value)).collect();
+        Self { asked: numbers(torques.asked), label: numbers(torques.label) }
+    }
+}
+
+impl TryFrom<TorqueEvent> for AskedTorques {
+    type Error = String;
+    fn try_from(event: TorqueEvent) -> Result<Self, String> {
+        let joints = |numbers: Vec<Option<f64>>| {
+            JointVector::try_from(numbers.into_iter().map(|value| value.unwrap_or(f64::NAN)).collect::<Vec<_>>())
+        };
+        Ok(Self { asked: joints(event.asked)?, label: joints(event.label)? })
+    }
 }
 
 /// What a `CompressedImage` has no field for.

@@ -299,7 +299,7 @@ impl EpisodeWriter {
             bridge_state: state,
             action,
             label,
-            joint_torques: decision.joint_torques,
+            joint_torques: decision.joint_torques.map(Into::into),
             images,
             encoder_digest: embedding.map(|embedding| embedding.encoder_digest.clone()),
         };

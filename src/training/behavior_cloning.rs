@@ -112,6 +112,10 @@ impl Settings {
 pub fn train(settings: &Settings, data: &Dataset, run: &Run<'_>) -> anyhow::Result<bool> {
     ensure!(settings.steps > 0 && settings.batch > 0, "steps and batch must be at least 1");
     ensure!(settings.learning_rate > 0.0, "learning_rate: found {}, expected more than 0", settings.learning_rate);
+    ensure!(
+        !data.asks_torques(),
+        "found joint torques, expected changes of the tool's pose; use `train torque-cloning`"
+    );
     let (training, validation) = data.split(settings.validation);
     ensure!(
         !training.is_empty(),

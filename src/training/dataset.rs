@@ -166,6 +166,11 @@ impl Dataset {
         state_scale(&self.states)
     }
 
+    /// Is any step one of joint torques in place of a pose change?
+    pub(super) fn asks_torques(&self) -> bool {
+        self.joints.iter().any(|step| step.torques.is_some())
+    }
+
     /// What joints and torques are scaled by. Refuses steps without torques.
     pub(super) fn joint_scale(&self) -> anyhow::Result<JointScale> {
         let missing =

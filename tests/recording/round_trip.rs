@@ -1,6 +1,8 @@
 //! What is written comes back: every number, and the image within JPEG's error.
 
+use visuomotor::action::AskedTorques;
 use visuomotor::episode::StepSink;
+use visuomotor::observation::JointVector;
 use visuomotor::recording::*;
 
 use super::episodes::*;
@@ -47,6 +49,7 @@ fn nan_comes_back_as_nan() {
     let mut odd = told(0, vec![]);
     odd.decision.action.translation[1] = f64::NAN;
     odd.decision.policy_seconds = f64::NAN;
+    odd.decision.joint_torques = Some(AskedTorques::plain(JointVector::from_slice(&[1.5, f64::NAN])));
     let mut early = tick(0);
     early.image_age_seconds = f64::NAN;
     writer.start(&start("nan")).unwrap();
@@ -57,6 +60,8 @@ fn nan_comes_back_as_nan() {
     assert!(episode.steps[0].action.translation[1].is_nan());
     assert_eq!(episode.steps[0].action.translation[0], odd.decision.action.translation[0]);
     assert!(episode.steps[0].policy_seconds.is_nan());
+    let asked = episode.steps[0].joint_torques.unwrap().asked;
+    assert!(asked[0] == 1.5 && asked[1].is_nan(), "{asked:?}");
     assert!(episode.ticks[0].image_age_seconds.is_nan());
     assert_eq!(episode.ticks[0].step_index, None);
 }

@@ -116,7 +116,7 @@ fn the_simulator_is_driven_recorded_and_judged_by_the_rule() {
     }
 }
 
-/// A module of PyTorch's becomes a policy, is told apart from ours, and drives the simulator from its images.
+/// A TorchScript module becomes a policy folder, is inspected, and drives the simulator from its images.
 #[cfg(all(feature = "mujoco", feature = "torch"))]
 #[test]
 fn a_policy_that_was_made_elsewhere_is_inspected_and_driven() {

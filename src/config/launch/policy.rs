@@ -11,7 +11,7 @@ use crate::config::ConfigError;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PolicySetting {
-    /// Folder of a trained policy, or `expert`, or `random`.
+    /// Folder of a policy, or `expert`, `random`, `still`.
     pub source: String,
     /// Decision rate \[Hz\].
     pub rate_hz: f64,

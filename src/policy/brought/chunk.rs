@@ -26,6 +26,8 @@ pub struct Chunk {
     before: VecDeque<Vec<f64>>,
     taken: usize,
     captured_at: Timestamp,
+    /// When the look was.
+    looked_at: Timestamp,
 }
 
 impl Chunk {
@@ -39,6 +41,7 @@ impl Chunk {
             before: VecDeque::new(),
             taken: 0,
             captured_at: Timestamp::ZERO,
+            looked_at: Timestamp::ZERO,
         }
     }
 
@@ -49,16 +52,25 @@ impl Chunk {
         self.taken = 0;
     }
 
-    /// Is it time for a new look?
-    pub fn is_used_up(&self) -> bool {
-        self.rows.is_empty() || self.taken >= self.execute
+    /// Is it time for a new look? It is when decisions were left out, too: after a camera's fault the plan is of another time.
+    pub fn is_used_up(&self, now: Timestamp) -> bool {
+        self.rows.is_empty() || self.taken >= self.execute || self.is_behind(now)
     }
 
-    /// A new look's actions; what the last look planned beyond is kept for blending.
-    pub fn begin(&mut self, rows: Vec<Vec<f64>>, captured_at: Timestamp) {
+    /// Is the next action's moment past by more than a policy period?
+    fn is_behind(&self, now: Timestamp) -> bool {
+        now.since(self.looked_at).as_secs_f64() > self.period * (self.taken + 1) as f64
+    }
+
+    /// The actions of a look at `now`; what the last look planned for the same moments is kept for blending.
+    pub fn begin(&mut self, rows: Vec<Vec<f64>>, captured_at: Timestamp, now: Timestamp) {
+        let behind = self.is_behind(now);
         self.before = std::mem::replace(&mut self.rows, rows.into());
+        if behind {
+            self.before.clear();
+        }
         self.taken = 0;
-        self.captured_at = captured_at;
+        (self.captured_at, self.looked_at) = (captured_at, now);
     }
 
     /// The next action.

@@ -8,7 +8,6 @@ use super::description::{Channels, Description, Input, Pixels};
 use crate::action::ActionError;
 use crate::encoder::policy_image;
 use crate::observation::{Image, Observation};
-use crate::policy::checkpoint::PolicyError;
 
 /// ImageNet's mean and standard deviation of red, green and blue.
 const IMAGENET: ([f32; 3], [f32; 3]) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
@@ -29,14 +28,14 @@ fn network(error: TchError) -> ActionError {
 
 impl Inputs {
     /// For one task, with an image of the task done where there is one.
-    pub fn new(description: &Description, task: &str, goal: Option<&Image>) -> Result<Self, PolicyError> {
-        Ok(Self {
+    pub fn new(description: &Description, task: &str, goal: Option<&Image>) -> Self {
+        Self {
             inputs: description.input.clone(),
             task: description.tasks.iter().position(|known| known == task).unwrap_or(0),
             tasks: description.tasks.len(),
             goal: goal.cloned(),
             seen: description.input.iter().map(|_| VecDeque::new()).collect(),
-        })
+        }
     }
 
     /// Forgets the images of the last episode.
@@ -76,54 +75,48 @@ impl Inputs {
                 Input::JointPositions(scaling) => row(&scaling.apply(&body.joint_positions)),
                 Input::JointVelocities(scaling) => row(&scaling.apply(&body.joint_velocities)),
                 Input::Gripper => row(&[body.gripper as f32]),
-                Input::Task => self.one_hot(),
+                Input::Task => {
+                    let one_hot = (0..self.tasks).map(|i| if i == self.task { 1.0 } else { 0.0 });
+                    row(&one_hot.collect::<Vec<f32>>())
+                }
                 Input::Goal { size, channels, pixels } => self.goal(*size, *channels, *pixels),
             })
             .collect()
-    }
-
-    /// Tensors of the right shapes, for trying a module out.
-    pub fn made_up(&self, joints: usize) -> Result<Vec<Tensor>, ActionError> {
-        let options = (Kind::Float, tch::Device::Cpu);
-        let gray = |size: u32, channels, pixels| {
-            let side = size as usize;
-            let image = Image {
-                camera: "made up".into(),
-                width: size,
-                height: size,
-                pixels: vec![128u8; 3 * side * side].into(),
-                captured_at: crate::time::Timestamp::ZERO,
-                sequence: 0,
-            };
-            tensor_of(&image, size, channels, pixels)
-        };
-        self.inputs
-            .iter()
-            .map(|input| match input {
-                Input::Image { size, channels, pixels, history, .. } => {
-                    let image = gray(*size, *channels, *pixels)?;
-                    stacked(&(0..*history).map(|_| image.shallow_clone()).collect(), *history)
-                }
-                Input::State(_) => Tensor::f_zeros([1, 7], options).map_err(network),
-                Input::JointPositions(_) | Input::JointVelocities(_) => {
-                    Tensor::f_zeros([1, joints as i64], options).map_err(network)
-                }
-                Input::Gripper => Tensor::f_ones([1, 1], options).map_err(network),
-                Input::Task => self.one_hot(),
-                Input::Goal { size, channels, pixels } => self.goal(*size, *channels, *pixels),
-            })
-            .collect()
-    }
-
-    fn one_hot(&self) -> Result<Tensor, ActionError> {
-        let values: Vec<f32> = (0..self.tasks).map(|i| if i == self.task { 1.0 } else { 0.0 }).collect();
-        Tensor::f_from_slice(&values).and_then(|row| row.f_unsqueeze(0)).map_err(network)
     }
 
     fn goal(&self, size: u32, channels: Channels, pixels: Pixels) -> Result<Tensor, ActionError> {
         let goal = self.goal.as_ref().ok_or_else(|| ActionError::Observation("no image of the task done".into()))?;
         tensor_of(goal, size, channels, pixels)
     }
+}
+
+/// Tensors of the right shapes, gray and zero, for trying a module out on an arm with so many joints.
+pub fn made_up(description: &Description, joints: usize) -> Result<Vec<Tensor>, ActionError> {
+    let numbers = |count: usize| Tensor::f_zeros([1, count as i64], (Kind::Float, tch::Device::Cpu)).map_err(network);
+    let gray = |size: u32, channels, pixels| {
+        let side = size as usize;
+        let image = Image {
+            camera: "made up".into(),
+            width: size,
+            height: size,
+            pixels: vec![128u8; 3 * side * side].into(),
+            captured_at: crate::time::Timestamp::ZERO,
+            sequence: 0,
+        };
+        tensor_of(&image, size, channels, pixels)
+    };
+    let tensor = |input: &Input| match input {
+        Input::Image { size, channels, pixels, history, .. } => {
+            let image = gray(*size, *channels, *pixels)?;
+            stacked(&(0..*history).map(|_| image.shallow_clone()).collect(), *history)
+        }
+        Input::Goal { size, channels, pixels } => gray(*size, *channels, *pixels),
+        Input::State(_) => numbers(7),
+        Input::JointPositions(_) | Input::JointVelocities(_) => numbers(joints),
+        Input::Gripper => numbers(1),
+        Input::Task => numbers(description.tasks.len()),
+    };
+    description.input.iter().map(tensor).collect()
 }
 
 /// (1, ...), or (1, history, ...) of more than one image.

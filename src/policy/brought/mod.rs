@@ -50,71 +50,21 @@ impl BroughtPolicy {
     ) -> Result<Self, PolicyError> {
         let description = Description::load(folder)?;
         description.check(folder, offer, cameras, task, goal.is_some())?;
-        let file = folder.join(&description.module.file);
-        let weights = |what: String, fix: &str| PolicyError::Weights { file: file.clone(), what, fix: fix.into() };
-        let bytes = untrusted::read_inside(folder, &file, untrusted::LARGEST_WEIGHTS)
-            .map_err(|error| weights(format!("cannot be read ({error})"), "put the module beside policy.toml"))?;
-        let found = crate::config::digest(&bytes);
-        if found != description.module.digest {
-            let what = format!("digest {found}, policy.toml names {}", description.module.digest);
-            return Err(weights(what, "restore the module, or write the file anew with `visuomotor policy new`"));
-        }
-        script::check(&bytes).map_err(|refusal| weights(refusal.what, refusal.fix))?;
-        let mut module = CModule::load_data_on_device(&mut bytes.as_slice(), Device::Cpu)
-            .map_err(|error| weights(format!("libtorch cannot load it ({})", first_line(&error)), script::EXPORT))?;
-        module.f_set_eval()?;
-        let inputs = Inputs::new(&description, task, goal)?;
+        let module = load_module(folder, &description, offer.joints)?;
+        let inputs = Inputs::new(&description, task, goal);
         let chunk = Chunk::new(&description.output, 1.0 / description.rate_hz);
-        let mut policy = Self { description, module, inputs, chunk, stopwatch };
-        policy.try_out(offer.joints).map_err(|error| {
-            weights(
-                error.to_string(),
-                "make [[input]] and [output] in policy.toml say what its forward takes and returns",
-            )
-        })?;
-        Ok(policy)
+        Ok(Self { description, module, inputs, chunk, stopwatch })
     }
 
     /// Acts for another of its tasks from now on; `goal` is an image of it done.
-    pub fn set_task(&mut self, task: &str, goal: Option<Image>) -> Result<(), PolicyError> {
-        self.inputs = Inputs::new(&self.description, task, goal.as_ref())?;
+    pub fn set_task(&mut self, task: &str, goal: Option<Image>) {
+        self.inputs = Inputs::new(&self.description, task, goal.as_ref());
         self.chunk.forget();
-        Ok(())
     }
 
     /// What the policy was made for.
     pub fn description(&self) -> &Description {
         &self.description
-    }
-
-    fn try_out(&mut self, joints: usize) -> Result<(), ActionError> {
-        let tensors = self.inputs.made_up(joints)?;
-        self.evaluate(&tensors, joints).map(|_| ())
-    }
-
-    /// What the module says of its inputs: rows of numbers, one for each action of a chunk.
-    fn evaluate(&self, tensors: &[Tensor], joints: usize) -> Result<Vec<Vec<f64>>, ActionError> {
-        let network = |error: tch::TchError| ActionError::Network(first_line(&error));
-        let inputs: Vec<IValue> = tensors.iter().map(|tensor| IValue::Tensor(tensor.shallow_clone())).collect();
-        let said = tch::no_grad(|| self.module.forward_is(&inputs)).map_err(network)?;
-        let IValue::Tensor(said) = said else {
-            return Err(ActionError::Network("forward returned something other than one tensor".into()));
-        };
-        let (steps, width) = (self.description.output.chunk, self.description.output.width(joints));
-        let shape = said.size();
-        let expected = [vec![1, steps, width], vec![steps, width], vec![width], vec![1, width]];
-        let fits = |wanted: &Vec<usize>| wanted.iter().map(|n| *n as i64).eq(shape.iter().copied());
-        // A single action may come without the chunk's axis.
-        if !expected[..if steps == 1 { 4 } else { 2 }].iter().any(fits) {
-            let wanted = format!("(1, {steps}, {width})");
-            return Err(ActionError::Network(format!("forward returned shape {shape:?}, expected {wanted}")));
-        }
-        let flat = said.f_to_kind(tch::Kind::Double).and_then(|t| t.f_reshape([-1])).map_err(network)?;
-        let numbers = Vec::<f64>::try_from(flat).map_err(network)?;
-        if !numbers.iter().all(|number| number.is_finite()) {
-            return Err(ActionError::NotFinite("an action"));
-        }
-        Ok(numbers.chunks(width).map(<[f64]>::to_vec).collect())
     }
 
     /// A decision from a row of numbers.
@@ -158,14 +108,14 @@ impl ActionSource for BroughtPolicy {
         let begin = self.stopwatch.now();
         self.inputs.see(observation)?;
         let mut acted = begin;
-        if self.chunk.is_used_up() {
+        if self.chunk.is_used_up(observation.observed_at) {
             // A new look.
             let tensors = self.inputs.tensors(observation)?;
             let joints = observation.proprioception.joint_positions.len();
-            let rows = self.evaluate(&tensors, joints)?;
+            let rows = evaluate(&self.module, &self.description.output, &tensors, joints)?;
             acted = self.stopwatch.now();
             let captured_at = observation.images.first().map_or(observation.observed_at, |image| image.captured_at);
-            self.chunk.begin(rows, captured_at);
+            self.chunk.begin(rows, captured_at, observation.observed_at);
         }
         let next = self.chunk.next().ok_or_else(|| ActionError::Ended("the chunk is empty".into()))?;
         let decision = self.decision(&next.row)?;
@@ -179,6 +129,59 @@ impl ActionSource for BroughtPolicy {
     fn looks_at_images(&self) -> bool {
         self.description.looks_at_images()
     }
+}
+
+/// The module of a policy folder, checked and asked once with made-up inputs of an arm with so many joints.
+pub fn load_module(folder: &Path, description: &Description, joints: usize) -> Result<CModule, PolicyError> {
+    let file = folder.join(&description.module.file);
+    let weights = |what: String, fix: &str| PolicyError::Weights { file: file.clone(), what, fix: fix.into() };
+    let bytes = untrusted::read_inside(folder, &file, untrusted::LARGEST_WEIGHTS)
+        .map_err(|error| weights(format!("cannot be read ({error})"), "put the module beside policy.toml"))?;
+    let found = crate::config::digest(&bytes);
+    if found != description.module.digest {
+        let what = format!("digest {found}, policy.toml names {}", description.module.digest);
+        return Err(weights(what, "restore the module, or write the file anew with `visuomotor policy new`"));
+    }
+    script::check(&bytes).map_err(|refusal| weights(refusal.what, refusal.fix))?;
+    let mut module = CModule::load_data_on_device(&mut bytes.as_slice(), Device::Cpu)
+        .map_err(|error| weights(format!("libtorch cannot load it ({})", first_line(&error)), script::EXPORT))?;
+    module.f_set_eval()?;
+    let tried = inputs::made_up(description, joints);
+    tried.and_then(|tensors| evaluate(&module, &description.output, &tensors, joints)).map_err(|error| {
+        weights(error.to_string(), "make [[input]] and [output] in policy.toml say what its forward takes and returns")
+    })?;
+    Ok(module)
+}
+
+/// What the module says of its inputs: rows of numbers, one for each action of a chunk.
+fn evaluate(
+    module: &CModule,
+    output: &Output,
+    tensors: &[Tensor],
+    joints: usize,
+) -> Result<Vec<Vec<f64>>, ActionError> {
+    let network = |error: tch::TchError| ActionError::Network(first_line(&error));
+    let inputs: Vec<IValue> = tensors.iter().map(|tensor| IValue::Tensor(tensor.shallow_clone())).collect();
+    let said = tch::no_grad(|| module.forward_is(&inputs)).map_err(network)?;
+    let IValue::Tensor(said) = said else {
+        return Err(ActionError::Network("forward returned something other than one tensor".into()));
+    };
+    let (steps, width) = (output.chunk as i64, output.width(joints));
+    let shape = said.size();
+    // Without the leading axis, and a single action without the chunk's.
+    let bare: &[i64] = shape.strip_prefix(&[1]).unwrap_or(&shape);
+    let fits =
+        bare == [steps, width as i64] || shape == [steps, width as i64] || (steps == 1 && bare == [width as i64]);
+    if !fits {
+        let wanted = format!("(1, {steps}, {width})");
+        return Err(ActionError::Network(format!("forward returned shape {shape:?}, expected {wanted}")));
+    }
+    let flat = said.f_to_kind(tch::Kind::Double).and_then(|t| t.f_reshape([-1])).map_err(network)?;
+    let numbers = Vec::<f64>::try_from(flat).map_err(network)?;
+    if !numbers.iter().all(|number| number.is_finite()) {
+        return Err(ActionError::NotFinite("an action"));
+    }
+    Ok(numbers.chunks(width).map(<[f64]>::to_vec).collect())
 }
 
 /// libtorch's errors go on with a stack of C++ calls.

@@ -12,6 +12,8 @@ use zip::ZipArchive;
 pub const EXPORT: &str = "write it with torch.jit.trace or torch.jit.script and .save(FILE)";
 /// Text read of a module \[bytes\].
 const LARGEST_TEXT: u64 = 64 << 20;
+/// Bytes of all entries, per byte of the file: weights are stored as they are.
+const LARGEST_GROWTH: u64 = 8;
 /// libtorch's operators that read or write files.
 const FILES: [&str; 5] = ["from_file", "save", "load", "_load_from_file", "_save_parameters"];
 /// Namespaces of libtorch's own operators.
@@ -35,6 +37,12 @@ pub fn check(bytes: &[u8]) -> Result<(), Refusal> {
     let Ok(mut zip) = ZipArchive::new(Cursor::new(bytes)) else {
         return refuse("it is not a whole zip file");
     };
+    // libtorch takes the memory that the entries name: a small file must not fill it.
+    let named = (0..zip.len()).filter_map(|index| zip.by_index_raw(index).ok().map(|entry| entry.size()));
+    let named = named.fold(0u64, u64::saturating_add);
+    if named > (bytes.len() as u64).max(1 << 16).saturating_mul(LARGEST_GROWTH) {
+        return refuse("its entries are many times larger than the file");
+    }
     let (mut left, mut any) = (LARGEST_TEXT, false);
     for index in 0..zip.len() {
         let Ok(mut entry) = zip.by_index(index) else {
@@ -95,13 +103,25 @@ mod tests {
         assert_eq!(forbidden("_0 = torch.conv2d(x, w)\n_1 = ops.prim.NumToTensor(2)\n_2 = torch.loadable(x)"), None);
         for (text, call) in [
             ("x = torch.from_file(\"/etc/passwd\", False, 10)", "torch.from_file"),
-            ("torch.save(x, \"/tmp/a\")", "torch.save"),
+            ("torch.save(x, \"a.pt\")", "torch.save"),
             ("y = ops.image.read_file(name)", "ops.image.read_file"),
             ("y=ops.aten.from_file(name)", "ops.aten.from_file"),
             ("a : __torch__.torch.classes.dist_rpc.WorkerInfo", "__torch__.torch.classes.dist_rpc.WorkerInfo"),
         ] {
             assert_eq!(forbidden(text).as_deref(), Some(call));
         }
+    }
+
+    #[test]
+    fn a_small_file_of_large_entries_is_refused() {
+        use std::io::Write;
+        let mut file = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        let options = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
+        file.start_file("policy/data/0", options).unwrap();
+        file.write_all(&vec![0; 8 << 20]).unwrap();
+        let bytes = file.finish().unwrap().into_inner();
+        assert!(bytes.len() < 1 << 16, "{}", bytes.len());
+        assert!(check(&bytes).unwrap_err().what.contains("larger than the file"));
     }
 
     #[test]

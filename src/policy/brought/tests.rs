@@ -121,14 +121,34 @@ fn chunks_that_overlap_are_blended() {
     let output = Output { actions: ActionKind::PoseChange, units: Units::Si, chunk: 3, execute: Some(1), blend: 0.25 };
     let mut chunk = Chunk::new(&output, 0.2);
     let rows = |values: [f64; 3]| values.map(|value| vec![value]).to_vec();
-    chunk.begin(rows([0.0, 1.0, 2.0]), Timestamp::ZERO);
+    let at = Timestamp::from_secs_f64;
+    chunk.begin(rows([0.0, 1.0, 2.0]), Timestamp::ZERO, at(1.0));
     assert_eq!(chunk.next().unwrap().row, [0.0]);
-    assert!(chunk.is_used_up());
-    chunk.begin(rows([5.0, 6.0, 7.0]), Timestamp::ZERO);
+    assert!(chunk.is_used_up(at(1.2)));
+    chunk.begin(rows([5.0, 6.0, 7.0]), Timestamp::ZERO, at(1.2));
     // What the chunk before had planned for this moment was 1.
     assert_eq!(chunk.next().unwrap().row, [0.75 * 5.0 + 0.25]);
+    // Decisions were left out: what was planned then is of another moment.
+    chunk.begin(rows([8.0, 9.0, 10.0]), Timestamp::ZERO, at(3.0));
+    assert_eq!(chunk.next().unwrap().row, [8.0]);
     chunk.forget();
-    assert!(chunk.is_used_up() && chunk.next().is_none());
+    assert!(chunk.is_used_up(at(3.0)) && chunk.next().is_none());
+}
+
+#[test]
+fn after_decisions_that_were_left_out_the_policy_looks_again() {
+    let folder = folder("policy.pt", |description| description.output.execute = Some(8));
+    let mut policy = load(folder.path(), &offer()).unwrap();
+    let state = golden_actions().state;
+    let planned = |policy: &mut BroughtPolicy, seconds: f64| {
+        let at = Timestamp::from_secs_f64(seconds);
+        policy.decide(&observation(at.as_nanos(), state)).unwrap().planned.unwrap()
+    };
+    let first = planned(&mut policy, 1.0);
+    assert_eq!(planned(&mut policy, 1.2).image_captured_at, first.image_captured_at);
+    // A camera's fault held the arm for a second.
+    let later = planned(&mut policy, 2.4);
+    assert_eq!((later.image_captured_at, later.ahead), (Timestamp::from_secs_f64(2.4), std::time::Duration::ZERO));
 }
 
 #[test]
@@ -137,7 +157,7 @@ fn a_history_begins_with_the_first_image_and_moves_on() {
         Input::Image { camera: "front".into(), size: 32, channels: Channels::Last, pixels: Pixels::Bytes, history: 3 };
     let folder = folder("policy.pt", |description| description.input = vec![input]);
     let description = Description::load(folder.path()).unwrap();
-    let mut inputs = Inputs::new(&description, "stack", None).unwrap();
+    let mut inputs = Inputs::new(&description, "stack", None);
     let mut first = observation(0, [0.0; 7]);
     first.images[1].pixels = vec![1; 32 * 32 * 3].into();
     for (seen, mean) in [(1u8, 1.0), (4, 2.0), (7, 4.0), (10, 7.0)] {

@@ -184,6 +184,10 @@ impl Transitions {
                 format!("{name}: step {} has no image; record with a camera, or remove the file", step.index)
             })?;
             let image = policy_image(&picture.decode().with_context(|| name.to_string())?, size)?;
+            ensure!(
+                step.joint_torques.is_none(),
+                "{name}: found joint torques, expected changes of the tool's pose; keep such episodes in a folder of their own"
+            );
             let (state, action, label) = (step.bridge_state, step.action.to_array(), step.label.to_array());
             ensure!(
                 state.iter().chain(&action).chain(&label).all(|value| value.is_finite()),
