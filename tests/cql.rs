@@ -18,7 +18,7 @@ use visuomotor::training::transitions::{Mixture, Transitions, assemble};
 use visuomotor::training::{Batches, ClipAugmentation, Learner, Run, Schedule, learn};
 
 use super::program::{Project, refused};
-use super::recording::episodes::{decision, image, observation, start};
+use super::recording::episodes::{decision, image, observation, record_torques, start};
 
 const TASK: &str = "croissant_out_of_bowl";
 
@@ -236,6 +236,12 @@ fn data_that_does_not_fit_is_refused_by_name() {
     let stopped = folder.path().join("stopped");
     write(&stopped, "a", "aborted", 3, 128);
     assert!(refusal(&stopped).contains("none of which came to an end"));
+
+    let torques = folder.path().join("torques");
+    std::fs::create_dir(&torques).unwrap();
+    record_torques(&torques, "a", 3, (128, 128));
+    let said = refusal(&torques);
+    assert!(said.contains("a.mcap: found joint torques, expected changes of the tool's pose"), "{said}");
 
     let known = folder.path().join("known");
     write(&known, "a", "success", 3, 128);

@@ -59,12 +59,21 @@ impl Selection {
         if chosen.episodes.is_empty() {
             let found = match chosen.left_out.len() {
                 0 => "holds no recordings".into(),
-                count => format!("none of its {count} recordings is taken: {}", chosen.left_out[0].1),
+                count => format!("none of its {count} recordings is taken: {}", chosen.reasons()),
             };
-            let fix = "name a folder of episodes, or take the others too with --all";
+            let fix = "name a folder of episodes; --all also takes those that did not succeed";
             return Err(ExchangeError::Place { path: folder.to_path_buf(), found, fix });
         }
         Ok(chosen)
+    }
+
+    /// Why recordings were left out: each reason once, with how many it holds for.
+    fn reasons(&self) -> String {
+        let mut counts = std::collections::BTreeMap::<&str, usize>::new();
+        for (_, why) in &self.left_out {
+            *counts.entry(why).or_default() += 1;
+        }
+        counts.iter().map(|(why, count)| format!("{count}: {why}")).collect::<Vec<_>>().join("; ")
     }
 
     fn take(&mut self, episode: SelectedEpisode) -> Result<(), ExchangeError> {

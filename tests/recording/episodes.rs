@@ -1,5 +1,6 @@
 //! Made-up episodes with awkward numbers.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use visuomotor::action::{Action, AskedTorques, Decision, JointCommand};
@@ -7,7 +8,7 @@ use visuomotor::embedding::Embedding;
 use visuomotor::episode::{ControlTick, EpisodeEnd, EpisodeStart, Filtered, LimitReason, Outcome, Step, StepSink};
 use visuomotor::geometry::{bridge_pose, pose_from_bridge};
 use visuomotor::observation::{Image, JointVector, Observation, Proprioception};
-use visuomotor::recording::EpisodeWriter;
+use visuomotor::recording::{EpisodeWriter, WriterOptions};
 use visuomotor::time::Timestamp;
 
 pub const TICKS_PER_STEP: u64 = 10;
@@ -90,8 +91,7 @@ pub fn decision(index: u64) -> Decision {
     Decision {
         action,
         label,
-        joint_torques: (index % 3 == 1)
-            .then(|| AskedTorques { asked: joints(index + 300), label: joints(index + 301) }),
+        joint_torques: None,
         planned: None,
         embedding: index.is_multiple_of(2).then(|| Embedding {
             values: (0..8).map(|i| awkward(index + i) as f32).collect(),
@@ -100,6 +100,11 @@ pub fn decision(index: u64) -> Decision {
         encoder_seconds: awkward(index).abs() * 0.01,
         policy_seconds: awkward(index + 1).abs() * 0.01,
     }
+}
+
+/// What a torque policy asks beside an action that is left at zero.
+pub fn torques(index: u64) -> AskedTorques {
+    AskedTorques { asked: joints(index + 300), label: joints(index + 301) }
 }
 
 pub fn tick(index: u64) -> ControlTick {
@@ -168,4 +173,17 @@ pub fn difference(a: &Image, b: &Image) -> (u8, f64) {
 /// A plain-colored image of any length of pixels, for refusals.
 pub fn wrong_image() -> Image {
     Image { pixels: Arc::from(vec![0; 5]), ..image("front", 8, 8, 0) }
+}
+
+/// Records an episode of joint torques, which has no pose changes to learn from.
+pub fn record_torques(folder: &Path, name: &str, steps: u64, size: (u32, u32)) {
+    let mut writer = EpisodeWriter::create(folder, name, WriterOptions::default()).unwrap();
+    writer.episode_started(&start(name)).unwrap();
+    for index in 0..steps {
+        let mut told = told(index, vec![image("front", size.0, size.1, index)]);
+        told.decision.joint_torques = Some(torques(index));
+        tell(&mut writer, index, &told).unwrap();
+    }
+    let outcome = Outcome::Success { judge: "success_rule".into() };
+    writer.episode_ended(&EpisodeEnd { outcome, ..end(steps) }).unwrap();
 }

@@ -43,6 +43,22 @@ fn every_number_comes_back_and_the_picture_within_jpegs_error() {
 }
 
 #[test]
+fn torques_come_back_beside_the_steps_that_have_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = EpisodeWriter::create(folder.path(), "torques", WriterOptions::default()).unwrap();
+    writer.episode_started(&start("torques")).unwrap();
+    for index in 0..3 {
+        let mut step = told(index, vec![]);
+        step.decision.joint_torques = (index == 1).then(|| torques(index));
+        tell(&mut writer, index, &step).unwrap();
+    }
+    writer.episode_ended(&end(3)).unwrap();
+    let episode = read_episode_with(writer.path(), ReadOptions { images: false, control_ticks: false }).unwrap();
+    let asked: Vec<_> = episode.steps.iter().map(|step| step.joint_torques).collect();
+    assert_eq!(asked, [None, Some(torques(1)), None]);
+}
+
+#[test]
 fn nan_comes_back_as_nan() {
     let folder = tempfile::tempdir().unwrap();
     let mut writer = EpisodeWriter::create(folder.path(), "nan", WriterOptions::default()).unwrap();
