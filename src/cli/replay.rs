@@ -11,7 +11,7 @@ use super::consent::ConsentArguments;
 use super::kitchen::KitchenSetting;
 use super::layout::draw;
 use super::link::LinkArguments;
-use super::rig::{Rig, Watch};
+use super::rig::{Begun, Rig, Watch};
 use super::set_up::SetUp;
 use super::stage::{Person, Stage, StageJudge};
 use crate::action::{ActionError, ActionSource, Decision};
@@ -161,10 +161,9 @@ fn open_loop(recorded: &RecordedEpisode, setting: &KitchenSetting, arguments: &R
         let mut rig = Rig::connect(&setting.station, &arguments.link, Arc::new(SystemClock::new()), watch)?;
         say!("when it stands at its start, the arm repeats {} recorded actions", recorded.steps.len());
         rig.set_up(setting.start_joints(set_up.start)?, &set_up, &stop)?;
-        let (clock, options) = (rig.clock.clone(), rig.options);
-        let timing = Timing::Wall { clock: &clock, options: &options };
-        let judge = StageJudge(rig.stage.as_mut());
-        again(recorded, setting, &set_up, (&mut rig.station, judge), &mut course, &stop, timing)
+        let Begun { station, stage, clock, options } = rig.begin()?;
+        let timing = Timing::Wall { clock, options };
+        again(recorded, setting, &set_up, (station, StageJudge(stage)), &mut course, &stop, timing)
     };
     let outcome = &report.outcome;
     let then: Vec<[f64; 3]> = recorded.steps.iter().map(|step| step.base_from_tool.translation.vector.into()).collect();

@@ -2,6 +2,9 @@
 //!
 //! Nothing moves and nothing is recovered here without the operator's consent. The exception is an arm that another process of
 //! this program emulates, which its stage says of itself: that one moves to its start unasked, and with `--yes` recovers.
+//!
+//! Between episodes the arm is in position mode where it has one: an arm in torque mode floats until the first torque comes,
+//! and some enter torque mode only while nothing presses on them. [`Rig::begin`] changes to the mode of the episode's commands.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,6 +22,7 @@ use super::stage::{Laid, Remote, Stage, default_socket};
 use super::standing::{activate, recover, what_recovery_does};
 use super::station::StationSetting;
 use crate::action::ControlMode;
+use crate::control::Controller;
 use crate::driver::{ArmDriver, DriverError, Undriven};
 use crate::observation::JointVector;
 use crate::recording::Attachment;
@@ -33,18 +37,22 @@ const MOST_FAULTS: usize = 3;
 
 /// The arm, active, with what stands around it.
 pub struct Rig {
-    /// Arm, camera, control and safety.
-    pub station: Station,
+    /// Arm, camera, control and safety. Episodes get it from [`Rig::begin`].
+    station: Station,
     /// Who lays the scene and judges.
     pub stage: Box<dyn Stage>,
     /// The clock of all stamps.
     pub clock: Arc<SystemClock>,
     /// How the loops run in real time.
-    pub options: WallOptions,
+    options: WallOptions,
     /// What the operating system granted of that.
-    pub granted: Vec<Granted>,
-    /// Mode the arm is activated in.
+    granted: Vec<Granted>,
+    /// Mode of the episode's commands.
     mode: ControlMode,
+    /// Control of the way to a start where the episode's commands are torques and the arm has a position mode.
+    way: Option<Controller>,
+    /// Mode the arm is in.
+    active: ControlMode,
     /// Who is asked where the stage is no person; none where no operator watches.
     person: Option<Box<dyn Stage>>,
     /// Does another process of this program emulate the arm?
@@ -60,6 +68,18 @@ pub struct Rig {
     failed: Option<String>,
     /// What was allowed for the next episode.
     consents: Vec<Consent>,
+}
+
+/// What an episode is driven with: the arm is in the mode of its commands.
+pub struct Begun<'a> {
+    /// Arm, camera, control and safety.
+    pub station: &'a mut Station,
+    /// Who lays the scene and judges.
+    pub stage: &'a mut dyn Stage,
+    /// The clock of all stamps.
+    pub clock: &'a SystemClock,
+    /// How the loops run in real time.
+    pub options: &'a WallOptions,
 }
 
 /// Who may be asked.
@@ -108,7 +128,10 @@ impl Rig {
         };
         let cameras = super::link::cameras(launch, &setting.cameras, &clock)?;
         let mode = launch.control.law.mode();
-        activate(&mut *arm, clock.now(), mode)
+        let positions = mode == ControlMode::Torque && arm.capabilities().modes.contains(&ControlMode::Position);
+        let way = positions.then(|| setting.approach_controller()).transpose()?;
+        let active = if positions { ControlMode::Position } else { mode };
+        activate(&mut *arm, clock.now(), active)
             .context("an arm that failed is let recover by `visuomotor recover`, with the same link")?;
         Ok(Self {
             stage,
@@ -116,6 +139,8 @@ impl Rig {
             simulated,
             yes: allowed.yes,
             mode,
+            way,
+            active,
             joint_names: robot.joint_names(),
             approach_speed: launch.motion.approach_speed(robot),
             does: what_recovery_does(launch.driver.name(), &robot.robot.name),
@@ -234,13 +259,49 @@ impl Rig {
     }
 
     fn go(&mut self, approach: &Approach, stop: &StopFlag) -> Result<(), RuntimeError> {
+        self.change_to(self.resting())?;
+        self.change_control();
         let timing = Timing::Wall { clock: &self.clock, options: &self.options };
         let posture = Posture { joints: approach.to, gripper: 1.0, duration: approach.duration };
-        let arrival = go_to(&mut self.station, &posture, timing, stop)?;
-        for refused in arrival.realtime.iter().filter(|one| !one.granted && !self.granted.contains(one)) {
+        let arrival = go_to(&mut self.station, &posture, timing, stop);
+        self.change_control();
+        for refused in arrival?.realtime.iter().filter(|one| !one.granted && !self.granted.contains(one)) {
             say!("motion to the start: {refused}");
         }
         Ok(())
+    }
+
+    /// The station for an episode: from here on the arm takes the episode's commands.
+    pub fn begin(&mut self) -> Result<Begun<'_>, RuntimeError> {
+        self.change_to(self.mode)?;
+        let Self { station, stage, clock, options, .. } = self;
+        Ok(Begun { station, stage: stage.as_mut(), clock, options })
+    }
+
+    /// The station, to be looked at.
+    pub fn station(&mut self) -> &mut Station {
+        &mut self.station
+    }
+
+    /// Mode between episodes.
+    fn resting(&self) -> ControlMode {
+        if self.way.is_some() { ControlMode::Position } else { self.mode }
+    }
+
+    fn change_to(&mut self, mode: ControlMode) -> Result<(), RuntimeError> {
+        if self.active != mode {
+            let now = self.clock.now();
+            self.station.arm.activate(now, mode).map_err(|error| self.words(error))?;
+            self.active = mode;
+        }
+        Ok(())
+    }
+
+    /// Control of the way to a start in place of the episode's, or back.
+    fn change_control(&mut self) {
+        if let Some(way) = &mut self.way {
+            std::mem::swap(way, &mut self.station.controller);
+        }
     }
 
     fn words(&self, error: DriverError) -> RuntimeError {
@@ -266,8 +327,10 @@ impl Rig {
                 Said::Nobody => return Err(RuntimeError::NobodyToRecover(trouble).into()),
             };
             self.allow(&format!("recover from: {trouble}"), &by);
-            match recover(&mut *self.station.arm, &*self.clock, self.mode, &mut std::thread::sleep) {
+            let mode = self.resting();
+            match recover(&mut *self.station.arm, &*self.clock, mode, &mut std::thread::sleep) {
                 Ok(stands) => {
+                    self.active = mode;
                     say!("{stands}");
                     return Ok(());
                 }

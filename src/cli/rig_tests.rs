@@ -42,7 +42,7 @@ impl ArmDriver for Told {
         self.arm.capabilities()
     }
     fn activate(&mut self, now: Timestamp, mode: ControlMode) -> Result<(), DriverError> {
-        tell(&self.log, "activate");
+        tell(&self.log, if mode == ControlMode::Torque { "activate torque" } else { "activate" });
         self.arm.activate(now, mode)
     }
     fn read(&mut self, now: Timestamp) -> Result<Proprioception, DriverError> {
@@ -149,6 +149,8 @@ impl Bench {
             options,
             granted: Vec::new(),
             mode: ControlMode::Position,
+            way: None,
+            active: ControlMode::Position,
             person: None,
             simulated,
             yes: false,
@@ -327,4 +329,25 @@ fn a_real_arm_goes_to_a_posture_only_when_it_is_allowed() {
     let joints = aside(&emulated.rig);
     emulated.rig.go_to_start(joints, &stop).unwrap();
     assert_eq!(told(&emulated.log), ["moves"]);
+}
+
+#[test]
+fn an_arm_of_torques_comes_to_its_start_in_position_mode_and_floats_only_from_the_episodes_begin() {
+    let mut bench = Bench::new(true, 0.0, []);
+    (bench.rig.mode, bench.rig.way) = (ControlMode::Torque, Some(bench.rig.station.controller.clone()));
+    let (stop, joints) = (StopFlag::new(), aside(&bench.rig));
+    bench.rig.bring(joints, &scene(), &stop).unwrap();
+    assert_eq!(told(&bench.log), ["moves", "scene laid"]);
+    bench.rig.begin().unwrap();
+    assert_eq!(told(&bench.log), ["activate torque"]);
+    // The next start, from wherever the episode left the arm.
+    bench.rig.bring(*bench.rig.station.chain.home(), &scene(), &stop).unwrap();
+    assert_eq!(told(&bench.log), ["activate", "scene laid"]);
+    // A fault: it recovers in position mode.
+    bench.rig.begin().unwrap();
+    bench.rig.yes = true;
+    bench.switches.fault(true);
+    bench.rig.ready().unwrap();
+    bench.rig.begin().unwrap();
+    assert_eq!(told(&bench.log), ["activate torque", "recover", "activate", "activate torque"]);
 }

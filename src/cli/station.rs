@@ -7,7 +7,9 @@ use anyhow::Context;
 
 use crate::action::ActionSource;
 use crate::camera::Camera;
-use crate::config::{CameraCalibration, ConfigError, ControlLaw, Launch, Rendering, Robot, StationTask};
+use crate::config::{
+    CameraCalibration, ConfigError, ControlLaw, ControlSetting, Launch, Rendering, Robot, StationTask,
+};
 use crate::control::Controller;
 use crate::driver::ArmDriver;
 use crate::episode::EpisodeStart;
@@ -138,15 +140,7 @@ impl StationSetting {
     pub fn joined(&self, arm: Box<dyn ArmDriver>, cameras: Vec<Box<dyn Camera>>) -> anyhow::Result<Station> {
         let policy_period = Duration::from_secs_f64(1.0 / self.launch.policy.rate_hz);
         let control_period = Duration::from_secs_f64(1.0 / self.robot.robot.control_rate_hz);
-        let controller = Controller::new(
-            &self.robot,
-            self.chain.clone(),
-            self.launch.policy.bounds,
-            self.launch.policy.gripper,
-            policy_period,
-        )
-        .with_law(&self.robot, &self.launch.control)
-        .context("the control law cannot be set up")?;
+        let controller = self.controller(&self.launch.control)?;
         let max_ages = self.launch.camera.iter().map(|camera| camera.max_age);
         Ok(Station {
             arm,
@@ -157,6 +151,19 @@ impl StationSetting {
             control_period,
             policy_period,
         })
+    }
+
+    /// Positions for the way to a start, where an episode is driven by other commands.
+    pub fn approach_controller(&self) -> anyhow::Result<Controller> {
+        self.controller(&ControlSetting { law: ControlLaw::JerkLimited, ..self.launch.control.clone() })
+    }
+
+    fn controller(&self, control: &ControlSetting) -> anyhow::Result<Controller> {
+        let policy = &self.launch.policy;
+        let period = Duration::from_secs_f64(1.0 / policy.rate_hz);
+        Controller::new(&self.robot, self.chain.clone(), policy.bounds, policy.gripper, period)
+            .with_law(&self.robot, control)
+            .context("the control law cannot be set up")
     }
 
     /// What is known before the first step, without a task.

@@ -17,7 +17,7 @@ use super::layout::{derived_seed, draw};
 use super::link::LinkArguments;
 use super::realtime::{self, wall_options};
 use super::record::{self, Notes, describe, free_name};
-use super::rig::{Rig, Watch};
+use super::rig::{Begun, Rig, Watch};
 use super::scripted::{ScriptedDevice, ScriptedJudge};
 use super::set_up::SetUp;
 use super::stage::{Operated, StageJudge, await_begin, layout_text};
@@ -232,17 +232,16 @@ impl Session<'_> {
 
     fn episode_there(&mut self, rig: &mut Rig, set_up: &SetUp, name: &str) -> anyhow::Result<Option<Recorded>> {
         let assignment = rig.set_up(self.setting.start_joints(set_up.start)?, set_up, &self.stop)?;
-        self.live.preview(&mut rig.station, self.clock.now());
+        self.live.preview(rig.station(), self.clock.now());
         // Whoever allowed the motion to the start was beside the scene then, and takes the device now.
         self.operator.show(|panel| panel.prompt = "the arm stands at its start; begin when ready".into());
         if !self.begin()? {
             return Ok(None);
         }
-        let clock = self.clock.clone();
         let files = rig.attachments()?;
-        let Rig { station, stage, options, .. } = &mut *rig;
-        let timing = Timing::Wall { clock: &clock, options };
-        let judge = StageJudge(stage.as_mut());
+        let Begun { station, stage, clock, options } = rig.begin()?;
+        let timing = Timing::Wall { clock, options };
+        let judge = StageJudge(stage);
         let recorded = self.record((set_up, files), name, assignment, (station, judge), timing)?;
         rig.note(recorded.fault.as_ref());
         Ok(Some(recorded))

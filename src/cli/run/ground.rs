@@ -15,7 +15,7 @@ use crate::cli::granted;
 use crate::cli::kitchen::KitchenSetting;
 use crate::cli::layout::{derived_seed, draw};
 use crate::cli::realtime::{self, wall_options};
-use crate::cli::rig::{Rig, Watch};
+use crate::cli::rig::{Begun, Rig, Watch};
 use crate::cli::set_up::SetUp;
 use crate::cli::simulated::Prepared;
 use crate::cli::stage::{NoOperator, Operated, Person, Stage, StageJudge};
@@ -115,7 +115,7 @@ impl<'a> Ground<'a> {
     /// The parts of the station, for looking at them.
     pub fn station(&mut self) -> &mut Station {
         match self {
-            Ground::Arm(on_arm) => &mut on_arm.rig.station,
+            Ground::Arm(on_arm) => on_arm.rig.station(),
             Ground::Here(here) => &mut here.station,
         }
     }
@@ -143,7 +143,7 @@ impl<'a> Ground<'a> {
         if on_arm.dry_run || on_arm.scene.is_some() || job.task.start.is_some() {
             return Ok(());
         }
-        let (now, station) = (on_arm.rig.clock.now(), &mut on_arm.rig.station);
+        let (now, station) = (on_arm.rig.clock.now(), on_arm.rig.station());
         let tool = station.chain.forward(&station.arm.read(now)?.joint_positions);
         match outside(&job.place.station().robot.limits, &tool.translation.vector) {
             Some(why) => anyhow::bail!("{}: {why}", job.place.station().launch_file.display()),
@@ -186,11 +186,11 @@ impl<'a> Ground<'a> {
                 let mut files = rig.attachments()?;
                 files.extend(scene.as_ref().map(SetUp::attachment).transpose()?);
                 let simulated = rig.is_simulated();
-                let Rig { station, stage, clock, options, .. } = rig;
+                let Begun { station, stage, clock, options } = rig.begin()?;
                 let until = match (simulated, &*scene) {
-                    (true, Some(_)) => Until::ruled(StageJudge(stage.as_mut()), watchers.operator),
+                    (true, Some(_)) => Until::ruled(StageJudge(stage), watchers.operator),
                     (true, None) => Until::buttons(watchers.operator),
-                    (false, _) => Until::person(stage.as_mut(), watchers.operator),
+                    (false, _) => Until::person(stage, watchers.operator),
                 };
                 part.run(station, until, Timing::Wall { clock, options }, files, watchers)
             }
