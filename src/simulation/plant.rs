@@ -24,12 +24,12 @@ use crate::config::{Gripper, Robot};
 use crate::driver::{Drive, Plant};
 use crate::kinematics::Dynamics;
 use crate::observation::{JointVector, MAX_JOINTS, Proprioception};
-use crate::time::Timestamp;
+use crate::time::{Clock, Timestamp};
 
 /// Everything's coordinates at one time: what a simulated camera needs to take an image and a success rule to judge.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    /// Simulated time.
+    /// When: simulated time, or on the clock of [`MujocoPlant::stamped_by`].
     pub at: Timestamp,
     /// All position coordinates.
     pub(super) qpos: Vec<f64>,
@@ -75,6 +75,8 @@ pub struct MujocoPlant {
     finger_target: f64,
     finger_step: f64,
     snapshots: [Input<Snapshot>; 2],
+    /// Stamps the snapshots; without it, who advances the plant.
+    stamps: Option<Arc<dyn Clock>>,
 }
 
 impl MujocoPlant {
@@ -147,8 +149,15 @@ impl MujocoPlant {
             finger_target: finger,
             finger_step: robot.gripper.finger_velocity * step,
             snapshots: [to_camera, to_judge],
+            stamps: None,
         };
         Ok((plant, for_camera, for_judge))
+    }
+
+    /// The same with snapshots stamped by this clock: an emulated controller may count a time of its own, which falls behind.
+    pub fn stamped_by(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.stamps = Some(clock);
+        self
     }
 
     /// Joint positions now \[rad\].
@@ -264,9 +273,10 @@ impl Plant for MujocoPlant {
             self.data.step();
             self.steps += 1;
         }
+        let at = self.stamps.as_ref().map_or(now, |clock| clock.now());
         for slot in &mut self.snapshots {
             let snapshot = slot.input_buffer_mut();
-            snapshot.at = now;
+            snapshot.at = at;
             snapshot.qpos.copy_from_slice(self.data.qpos());
             slot.publish();
         }

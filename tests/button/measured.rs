@@ -33,10 +33,13 @@ struct Link {
 const FCI: Link = Link { driver: "fci", place: &["--address", "127.0.0.1"] };
 const ROS2: Link = Link { driver: "ros2", place: &[] };
 
-const ARMS: [Arm; 6] = [
+const ARMS: [Arm; 9] = [
     Arm { launch: "panda", robot: "panda", links: &[FCI, ROS2] },
+    Arm { launch: "fr3", robot: "fr3", links: &[FCI, ROS2] },
     Arm { launch: "sawyer", robot: "sawyer", links: &[ROS2] },
     Arm { launch: "jaco_j2n7s300", robot: "jaco_j2n7s300", links: &[ROS2] },
+    Arm { launch: "jaco_j2s6s300", robot: "jaco_j2s6s300", links: &[ROS2] },
+    Arm { launch: "jaco_j2s7s300", robot: "jaco_j2s7s300", links: &[ROS2] },
     Arm { launch: "panda_torque", robot: "panda", links: &[FCI] },
     Arm { launch: "sawyer_torque", robot: "sawyer", links: &[ROS2] },
     Arm { launch: "jaco_j2n7s300_torque", robot: "jaco_j2n7s300", links: &[ROS2] },
@@ -62,7 +65,10 @@ struct Load {
     torque_rate: f64,
     speed: f64,
     ticks: u64,
-    limited: u64,
+    /// Ticks in which a limit changed a command, by limit.
+    limited: BTreeMap<String, u64>,
+    /// Largest change of a joint's torque.
+    changed_by: f64,
     stopped: u64,
 }
 
@@ -127,7 +133,14 @@ impl Arm {
                 load.ticks += 1;
                 match now.filtered {
                     Filtered::Passed => {}
-                    Filtered::Limited(_) => load.limited += 1,
+                    Filtered::Limited(reason) => {
+                        let reason = serde_json::to_value(reason).map_err(|error| error.to_string())?;
+                        *load.limited.entry(reason.as_str().unwrap_or_default().into()).or_default() += 1;
+                        for (i, joint) in robot.joint.iter().enumerate() {
+                            let by = (now.sent.joints[i] - now.wished.joints[i]).abs();
+                            load.changed_by = load.changed_by.max(by / joint.effort);
+                        }
+                    }
                     Filtered::Stopped(_) => load.stopped += 1,
                 }
                 if [before.sent.mode, now.sent.mode] != [ControlMode::Torque; 2] {
@@ -160,8 +173,9 @@ fn page(rows: &Rows) -> String {
     let mut loads = String::from(
         "\n## Torques\n\nThe hardest moments of those trials. Torque (on top of gravity compensation) and joint speed in shares of the \
          maker's limits, torque rate in shares of the arm's description, which is half of the maker's or less. *Changed*, *stopped*: control \
-         ticks in which the safety filter changed a command, or held the arm.\n\n| launch file | link | peak torque | peak torque rate | peak \
-         joint speed | ticks | changed | stopped |\n|---|---|---|---|---|---|---|---|\n",
+         ticks in which the safety filter changed a command (by which limit, and by at most how much of a joint's torque), or held the \
+         arm.\n\n| launch file | link | peak torque | peak torque rate | peak joint speed | ticks | changed | stopped \
+         |\n|---|---|---|---|---|---|---|---|\n",
     );
     for (name, score) in rows {
         let (launch, link) = name.split_once(' ').unwrap();
@@ -173,7 +187,10 @@ fn page(rows: &Rows) -> String {
         let Some(load) = &score.load else { continue };
         let share = |value: f64| format!("{:.0} %", 100.0 * value);
         let (torque, rate, speed) = (share(load.torque), share(load.torque_rate), share(load.speed));
-        let counts = format!("{} | {} | {}", load.ticks, load.limited, load.stopped);
+        let changed: Vec<String> = load.limited.iter().map(|(reason, ticks)| format!("{ticks} {reason}")).collect();
+        let changed =
+            if changed.is_empty() { "0".into() } else { format!("{}, {}", changed.join(", "), share(load.changed_by)) };
+        let counts = format!("{} | {changed} | {}", load.ticks, load.stopped);
         writeln!(loads, "| {launch} | {link} | {torque} | {rate} | {speed} | {counts} |").unwrap();
     }
     page + &loads

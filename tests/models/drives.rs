@@ -10,7 +10,7 @@ use visuomotor::driver::{Drive, Plant};
 use visuomotor::kinematics::Dynamics;
 use visuomotor::observation::JointVector;
 use visuomotor::simulation::MujocoPlant;
-use visuomotor::time::Timestamp;
+use visuomotor::time::{ManualClock, Timestamp};
 
 use super::{ARMS, at_home, robot};
 
@@ -27,6 +27,18 @@ fn plant(name: &str) -> (MujocoPlant, JointVector) {
 
 fn furthest(plant: &MujocoPlant, from: &JointVector) -> f64 {
     plant.positions().iter().zip(from.iter()).map(|(q, from)| (q - from).abs()).fold(0.0, f64::max)
+}
+
+/// An emulated control box counts its own milliseconds and falls behind on a busy computer; its images looked older and older.
+#[test]
+fn snapshots_are_stamped_by_the_clock_and_not_by_a_controllers_own_time() {
+    let robot = robot("panda");
+    let (plant, mut snapshots) = MujocoPlant::on_pedestal(&robot, &at_home(&robot)).unwrap();
+    let clock = Arc::new(ManualClock::new());
+    let mut plant = plant.stamped_by(clock.clone());
+    clock.advance_to(at(5000));
+    plant.advance_to(at(1));
+    assert_eq!(snapshots.read().at, at(5000));
 }
 
 #[test]

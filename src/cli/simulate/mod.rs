@@ -97,7 +97,7 @@ fn at_station(
     let robot = &station.robot;
     let pedestal = Pedestal::seen_by(robot, &JointVector::from_slice(&robot.robot.home), &station.cameras[0])?;
     let (plant, snapshots) = MujocoPlant::on_pedestal(robot, &pedestal)?;
-    let controller = link::emulate(launch, robot, Box::new(SharedPlant::new(plant)), clock)?;
+    let controller = link::emulate(launch, robot, Box::new(SharedPlant::new(plant.stamped_by(clock.clone()))), clock)?;
     let (to_camera, feed) = std::sync::mpsc::channel();
     // Its receiver is alive.
     let _ = to_camera.send(CameraFeed { place: Place::Pedestal(Box::new(pedestal)), snapshots });

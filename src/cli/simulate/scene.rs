@@ -51,7 +51,7 @@ impl Scene {
     ) -> anyhow::Result<(Self, SharedPlant, Receiver<CameraFeed>)> {
         let kitchen = setting.empty_kitchen()?;
         let (plant, for_camera, _) = MujocoPlant::in_kitchen(&setting.station.robot, &kitchen)?;
-        let plant = SharedPlant::new(plant);
+        let plant = SharedPlant::new(plant.stamped_by(clock.clone()));
         let (to_camera, feed) = channel();
         // Its receiver is alive: it is answered below.
         let _ = to_camera.send(CameraFeed { place: Place::Kitchen(Box::new(kitchen)), snapshots: for_camera });
@@ -63,7 +63,7 @@ impl Scene {
         let Prepared { kitchen, assignment, .. } = self.setting.prepare_around(set_up, joints_of(&self.plant))?;
         let (plant, for_camera, for_judge) = MujocoPlant::in_kitchen(&self.setting.station.robot, &kitchen)?;
         self.rule = Some(SuccessRule::new(&kitchen, for_judge, &set_up.task, &set_up.object, &self.setting.objects));
-        self.plant.exchange(plant);
+        self.plant.exchange(plant.stamped_by(self.clock.clone()));
         // Without a camera there is no subscriber.
         let _ = self.to_camera.send(CameraFeed { place: Place::Kitchen(Box::new(kitchen)), snapshots: for_camera });
         Ok(Answer::Ready { assignment })
