@@ -204,7 +204,7 @@ pub enum ActionError {
     #[error("the observation does not fit the policy: {0}")]
     Observation(String),
     /// A number came out that is not finite.
-    #[error("the policy answered {0} that is not finite; the arm holds")]
+    #[error("the policy returned {0} that is not finite; the arm holds")]
     NotFinite(&'static str),
     /// The network library refused.
     #[error("the policy could not be evaluated: {0}")]

@@ -13,7 +13,7 @@ pub struct ConsentArguments {
     pub yes: bool,
 }
 
-/// The answer to whether the arm may recover.
+/// The reply to whether the arm may recover.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Said {
     /// Yes, by whom (`page`, `terminal`).

@@ -11,7 +11,7 @@ use crate::operator::Operator;
 use crate::teleop::{Keyboard, TeleopDevice, UdpTwist, connect_quest, open_gamepad, open_spacemouse};
 use crate::time::{Clock, Timestamp};
 
-/// Reads a device's name on the command line; a wrong one is answered with the list.
+/// Reads a device's name on the command line; a wrong one is refused with the list.
 pub fn kinds() -> impl TypedValueParser<Value = DeviceKind> {
     PossibleValuesParser::new(DeviceKind::ALL.map(DeviceKind::name))
         .try_map(|name| DeviceKind::ALL.into_iter().find(|kind| kind.name() == name).ok_or("no such device"))

@@ -42,7 +42,7 @@ pub struct TrialArguments {
     /// Only the first so many trials of each task
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     pub trials: Option<u32>,
-    /// Do not show the policy's name, so that whoever judges does not know it
+    /// Do not show the policy's name, so that the judge does not know it
     #[arg(long)]
     pub blind: bool,
     #[command(flatten)]

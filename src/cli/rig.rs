@@ -84,7 +84,7 @@ pub struct Begun<'a> {
 
 /// Who may be asked.
 pub struct Watch<F> {
-    /// Makes whoever lays, allows and judges where no process does.
+    /// Makes the operator who lays, allows and judges where no process does.
     pub person: F,
     /// Is an operator there although a process lays the scene?
     pub watched: bool,
@@ -118,7 +118,7 @@ impl Rig {
         anyhow::ensure!(
             simulated || !allowed.yes,
             "--yes: nothing shows that {} is simulated (no stage of `visuomotor simulate`), and a real arm recovers only when \
-             somebody beside it says so; leave it out",
+             the operator beside it says so; leave it out",
             robot.robot.name
         );
         let mut arm: Box<dyn ArmDriver> = if dry_run {
@@ -311,7 +311,7 @@ impl Rig {
         }
     }
 
-    /// After a fault: asks until the arm recovered and is seen to stand, or whoever is asked does not want it.
+    /// After a fault: asks until the arm recovered and is seen to stand, or the operator does not want it.
     fn ready(&mut self) -> anyhow::Result<()> {
         let now = self.clock.now();
         let trouble = match (self.failed.take(), self.station.arm.read(now)) {

@@ -187,7 +187,7 @@ impl Runner {
         Ok(trial?.run)
     }
 
-    /// A trial with the connected arm; none if whoever lays the scene wants no more.
+    /// A trial with the connected arm; none if the operator wants no more.
     fn run_there(&self, rig: &mut Rig, set_up: &SetUp, episode_name: &str) -> anyhow::Result<Option<TrialRun>> {
         let assignment = match rig.set_up(self.setting.start_joints(set_up.start)?, set_up, &self.stop) {
             Err(error) if self.stop.is_raised() => {

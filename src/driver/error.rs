@@ -37,11 +37,11 @@ impl std::fmt::Display for GuardFault {
                 "the guard told the arm to stop, and its message says why: use the hardware stop if it moves, then recover"
             }
             GuardFault::Ended => {
-                "the guard is gone or cannot be used, and the arm was told to stop: use the hardware stop if it moves, see the \
+                "the guard is gone or cannot be used, and the arm was commanded to stop: use the hardware stop if it moves, see the \
                  message before, then recover"
             }
             GuardFault::Silent => {
-                "the guard is there and says nothing, and the arm was told to stop: use the hardware stop if it moves, free \
+                "the guard is there and says nothing, and the arm was commanded to stop: use the hardware stop if it moves, free \
                  the machine, then recover"
             }
         })
@@ -56,19 +56,19 @@ impl std::fmt::Display for GuardFault {
 pub enum DriverError {
     /// The arm did not answer in time.
     #[error(
-        "the arm's state is silent: it was told to stop, and whether it stands is not known; use the hardware stop if it \
+        "the arm's state is silent: it was commanded to stop, and whether it stands is not known; use the hardware stop if it \
          moves, check cable, power and its controller, then recover"
     )]
     Silent,
     /// This program's own end of the link stopped working: the threads that send and receive are gone.
     #[error(
-        "this program's ROS 2 threads ended, and until new ones reached the arm it was told nothing: use the hardware stop \
+        "this program's ROS 2 threads ended, and until new ones reached the arm it was sent no command: use the hardware stop \
          if it moves, then recover, or start again"
     )]
     LinkDied,
     /// The arm reports a fault.
     #[error(
-        "the arm reports a fault (code {}) and was told to stop: use the hardware stop if it moves, clear the fault, then \
+        "the arm reports a fault (code {}) and was commanded to stop: use the hardware stop if it moves, clear the fault, then \
          recover", .0.0
     )]
     Fault(FaultCode),
@@ -76,14 +76,14 @@ pub enum DriverError {
     #[error("the arm is not active: activate it before commanding it")]
     Inactive,
     /// A number in the command is not finite.
-    #[error("a command that is not finite was refused, and the arm was told to stop")]
+    #[error("a command that is not finite was refused, and the arm was commanded to stop")]
     NotFinite,
     /// The arm cannot do, or is not in, the mode of the command.
     #[error("the arm is not in {0} mode; the command was refused")]
     Mode(ControlMode),
     /// The arm says something of itself that cannot be.
     #[error(
-        "joint {joint} reports {value}, which is not within {low} .. {high}; the arm was told to stop: use the hardware stop if \
+        "joint {joint} reports {value}, which is not within {low} .. {high}; the arm was commanded to stop: use the hardware stop if \
          it moves, and check the encoder and its wiring"
     )]
     Implausible {
@@ -98,7 +98,7 @@ pub enum DriverError {
     },
     /// The arm goes on although it is commanded otherwise: its commands are lost on the way.
     #[error(
-        "joint {joint} goes on although it is commanded otherwise, so commands do not reach the arm's controller: it was told to \
+        "joint {joint} goes on although it is commanded otherwise, so commands do not reach the arm's controller: it was commanded to \
          stop, and asked by its service to let go; use the hardware stop if it moves, check the network and the controller, \
          then recover"
     )]
@@ -108,7 +108,7 @@ pub enum DriverError {
     },
     /// Somebody else commands the same arm.
     #[error(
-        "somebody else commands this arm, which was told to stop and may follow the other: use the hardware stop if it \
+        "another program commands this arm, which was commanded to stop and may follow the other: use the hardware stop if it \
          moves, and stop the other program"
     )]
     SecondCommander,
@@ -134,7 +134,7 @@ pub enum ConnectError {
         fix: String,
     },
     /// Nobody answers.
-    #[error("{arm} on {link}: no answer from {who} within {seconds} s; {fix}")]
+    #[error("{arm} on {link}: no reply from {who} within {seconds} s; {fix}")]
     Silent {
         /// Arm name.
         arm: String,

@@ -58,7 +58,7 @@ impl Leader {
             let said = read(&mut bus, &gripper).map_err(|error| error.to_string())?;
             misses = if said.is_some() { 0 } else { misses + 1 };
             if misses > LOST {
-                return Err("it does not answer any more".to_string());
+                return Err("it does not reply any more".to_string());
             }
             let (engaged, at) = (clutch.load(Ordering::Acquire), clock.now());
             let reading = said.map(|(joints, opening)| Reading {
@@ -91,7 +91,7 @@ fn movable<L: ByteLink>(bus: &mut ServoBus<L>) -> Result<(), String> {
         }
     }
     if !left.is_empty() {
-        return Err(format!("no answer of the servos {left:?}"));
+        return Err(format!("no reply from the servos {left:?}"));
     }
     if !torque.is_empty() {
         return Err(format!(

@@ -89,7 +89,7 @@ fn a_duplicated_id_is_found_whether_answers_collide_or_follow_each_other() {
     // Same, but it waits a little longer: two whole answers.
     let bus = with(8, &registers::RETURN_DELAY, 100);
     bus.with(|bus| bus.set(8, &registers::ID, 7));
-    refused(&bus, &["servo 7 (wrist_angle)", "2 answers"]);
+    refused(&bus, &["servo 7 (wrist_angle)", "2 replies"]);
     // Two of the same model and firmware: the answers to a ping are alike, those to reads are not.
     let bus = with(7, &registers::ID, 6);
     bus.with(|bus| bus.set(7, &registers::PRESENT_TEMPERATURE, 41));

@@ -58,5 +58,5 @@ fn a_leader_that_holds_or_lacks_a_servo_is_refused_with_its_ids() {
     let lacking = bus();
     lacking.with(|bus| bus.unplug_servo(7, true));
     let error = open(&lacking, Default::default()).err().unwrap().to_string();
-    assert!(error.contains("no answer of the servos [7]"), "{error}");
+    assert!(error.contains("no reply from the servos [7]"), "{error}");
 }

@@ -153,7 +153,7 @@ fn commands_that_are_not_finite_or_of_another_mode_are_refused() {
 #[test]
 fn nobody_and_another_type_are_told_apart() {
     let text = try_connect(domain(), Duration::from_secs(1)).err().unwrap().to_string();
-    assert!(text.contains("no answer") && text.contains(wire::JOINT_STATES), "{text}");
+    assert!(text.contains("no reply") && text.contains(wire::JOINT_STATES), "{text}");
     let domain = domain();
     let node = node("stranger", domain);
     let _other = node.publisher::<Text>(wire::JOINT_STATES, Qos::State).unwrap();

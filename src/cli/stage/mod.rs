@@ -33,13 +33,13 @@ use crate::time::Timestamp;
 /// Who lays the scene, allows motion and judges.
 pub trait Stage {
     /// Has the scene of an episode laid. The operator is shown the motion to come: that the scene is set is their consent to
-    /// it, and the answer is who gave it. Without a motion the arm stands at its start already.
+    /// it, and the result is who gave it. Without a motion the arm stands at its start already.
     fn set_up(&mut self, set_up: &SetUp, motion: Option<&Approach>) -> anyhow::Result<Laid>;
     /// May the arm make this motion, which is shown to the operator?
     fn may_move(&mut self, motion: &Approach) -> anyhow::Result<Said>;
     /// May the arm that failed recover? `trouble` says what failed, `does` what recovering does.
     fn may_recover(&mut self, trouble: &str, does: &str) -> anyhow::Result<Said>;
-    /// Looks at the scene; an answer ends the episode.
+    /// Looks at the scene; an outcome ends the episode.
     fn judge(&mut self) -> anyhow::Result<Option<Outcome>>;
     /// The verdict when time ran out.
     fn time_out(&mut self) -> anyhow::Result<Outcome>;

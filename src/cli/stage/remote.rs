@@ -68,7 +68,7 @@ impl Remote {
     }
 
     fn unexpected<T>(&self, answer: &Answer) -> anyhow::Result<T> {
-        bail!("stage {}: unexpected answer {answer:?}", self.path.display())
+        bail!("stage {}: unexpected reply {answer:?}", self.path.display())
     }
 }
 

@@ -469,7 +469,7 @@ impl ArmLink for JacoLink {
                 let found = Finding::good("joint torques", format!("{most:.1} Nm at most"), expected);
                 if most <= limits::TORQUE_AT_REST { found } else { found.graded(Grade::Doubtful, zero) }
             }
-            None => Finding::good("joint torques", "not told", expected)
+            None => Finding::good("joint torques", "not reported", expected)
                 .graded(Grade::Doubtful, "torque mode cannot be entered without out/joint_torques"),
         });
         findings.push(

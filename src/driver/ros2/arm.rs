@@ -36,7 +36,7 @@ pub struct RosArm<L: ArmLink> {
 /// A fault in words: the common code, or the link's.
 pub(super) fn text<L: ArmLink>(fault: FaultCode) -> String {
     if fault == REFUSED {
-        return "a service or action of the arm refused or did not answer; the log says which".into();
+        return "a service or action of the arm refused or did not reply; the log says which".into();
     }
     L::fault_text(fault)
 }
@@ -177,14 +177,14 @@ impl<L: ArmLink> RosArm<L> {
 }
 
 fn condition_finding<L: ArmLink>(condition: Condition) -> Finding {
-    let expected = "ready, no fault, nobody else commanding";
+    let expected = "ready, no fault, no other commander";
     match condition {
         Condition::Ready => Finding::good("condition", "ready", expected),
         Condition::Fault(code) => {
             Finding::good("condition", text::<L>(code), expected).graded(Grade::Bad, "clear the fault at the arm")
         }
         Condition::SecondCommander => {
-            Finding::good("condition", "somebody else publishes on the command topic", expected)
+            Finding::good("condition", "another program publishes on the command topic", expected)
                 .graded(Grade::Bad, "stop the other program")
         }
         Condition::Lost(error) => {
@@ -206,7 +206,7 @@ fn first_state<L: ArmLink>(link: &mut L, patience: Duration, clock: &dyn Clock) 
     }
 }
 
-/// What an arm that could not even be connected gets as a report.
+/// The report on an arm; one that is there and cannot be connected gets a report too. An arm that does not reply gets none.
 pub fn check_arm<L: ArmLink>(
     name: &str,
     connected: Result<RosArm<L>, ConnectError>,
@@ -322,7 +322,7 @@ impl<L: ArmLink> ArmDriver for RosArm<L> {
             Ok(_) => Err(ConnectError::Link {
                 arm: self.capabilities.robot.clone(),
                 link: "ros2".into(),
-                cause: "the bridge answered another question".into(),
+                cause: "the bridge replied to another request".into(),
                 fix: "start again".into(),
             }),
             Err(error) => Err(connect_error(&self.capabilities.robot, error)),

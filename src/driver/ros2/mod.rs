@@ -78,7 +78,7 @@ pub fn connect_error(arm: &str, error: RosError) -> ConnectError {
     let arm = arm.to_string();
     match error {
         RosError::NoPeer { what, seconds, fix } => {
-            ConnectError::Silent { arm, link: "ros2".into(), who: format!("whoever {what}"), seconds, fix }
+            ConnectError::Silent { arm, link: "ros2".into(), who: format!("the node that {what}"), seconds, fix }
         }
         RosError::Unanswered { service, seconds, fix } => {
             ConnectError::Silent { arm, link: service.clone(), who: service, seconds, fix }

@@ -438,7 +438,7 @@ impl ArmLink for SawyerLink {
                 let p = tool.pose.position;
                 Finding::good("endpoint", format!("{:.3}, {:.3}, {:.3} m", p.x, p.y, p.z), "valid")
             }
-            None => Finding::good("endpoint", "not told or not valid", "valid")
+            None => Finding::good("endpoint", "not reported or not valid", "valid")
                 .graded(Grade::Doubtful, "let the bridge carry /robot/limb/right/endpoint_state"),
         });
         (findings, Vec::new())

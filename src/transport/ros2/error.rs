@@ -51,7 +51,7 @@ pub enum RosError {
         cause: String,
     },
     /// There is no participant on the other side.
-    #[error("nobody {what} within {seconds} s; {fix}")]
+    #[error("no node {what} within {seconds} s; {fix}")]
     NoPeer {
         /// What was waited for: `serves /wx250s/torque_enable`.
         what: String,
@@ -61,7 +61,7 @@ pub enum RosError {
         fix: String,
     },
     /// A service or action took the request and never answered.
-    #[error("{service} did not answer within {seconds} s; {fix}")]
+    #[error("{service} did not reply within {seconds} s; {fix}")]
     Unanswered {
         /// Service or action.
         service: String,
@@ -71,7 +71,7 @@ pub enum RosError {
         fix: String,
     },
     /// An action server did not accept, or did not reach, a goal.
-    #[error("{action} answered {found}; {fix}")]
+    #[error("{action} returned {found}; {fix}")]
     Goal {
         /// Action.
         action: String,

@@ -48,7 +48,7 @@ impl RosServer {
                     None => {}
                     Some(Ok((id, Body(request)))) => {
                         if let Err(error) = server.send_response(id, Body(handler(request))) {
-                            tracing::warn!("{service}: an answer could not be sent: {error}");
+                            tracing::warn!("{service}: a reply could not be sent: {error}");
                         }
                     }
                     // A request that cannot be read names no client to reply to.

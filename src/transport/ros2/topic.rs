@@ -188,14 +188,14 @@ fn advice<M: RosMessage>(node: &RosNode, unfit: &[Endpoint]) -> String {
         ),
         Some(other) if other.type_name != dds_type::<M>() => {
             format!(
-                "somebody uses that name with the type {}: correct the name or update that program",
+                "another program uses that name with the type {}: correct the name or update that program",
                 other.type_name
             )
         }
         Some(other) => {
             let (reliable, latched) = (other.reliable, other.latched);
             format!(
-                "somebody is there with another quality of service ({}, {}): `ros2 topic info -v` shows it",
+                "another program is there with another quality of service ({}, {}): `ros2 topic info -v` shows it",
                 if reliable { "reliable" } else { "best effort" },
                 if latched { "transient local" } else { "volatile" }
             )

@@ -87,7 +87,7 @@ pub fn fault_text(code: FaultCode) -> String {
     let mode = match (code.0 >> 8) as u8 {
         FrankaRobotState::MODE_REFLEX => "the robot stopped itself (reflex): recover it",
         FrankaRobotState::MODE_USER_STOPPED => "the stop button is pressed: turn it out, then recover",
-        FrankaRobotState::MODE_GUIDING => "somebody guides the robot by hand",
+        FrankaRobotState::MODE_GUIDING => "an operator guides the robot by hand",
         FrankaRobotState::MODE_RECOVERY => "the robot is recovering",
         _ => "the robot reports an error",
     };

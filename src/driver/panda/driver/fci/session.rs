@@ -94,7 +94,7 @@ fn setting_error(address: &str, model: Model, what: &str, error: FrankaError) ->
         other => unfit(
             address,
             model,
-            &format!("the answer to {what}"),
+            &format!("the reply to {what}"),
             &other.to_string(),
             "accepted",
             "look at the robot's lights and at Desk; if a value was refused, correct it in the settings",

@@ -28,13 +28,13 @@ pub enum BusError {
     #[error("{0}")]
     Link(#[from] LinkError),
     /// No reply.
-    #[error("no answer")]
+    #[error("no reply")]
     Silent,
     /// Something came, but no whole answer.
-    #[error("a garbled answer")]
+    #[error("a garbled reply")]
     Garbled,
     /// More than one servo answered.
-    #[error("{0} answers")]
+    #[error("{0} replies")]
     Several(u32),
     /// The servo refused (error byte).
     #[error("refused: {}", crate::driver::widowx::wire::dynamixel::status_words(*.0))]

@@ -83,18 +83,17 @@ pub(super) fn absence(robot: &Robot, link: &str, servo: &Servo, error: BusError)
         BusError::Garbled | BusError::Several(_) => ConnectError::Unfit {
             arm,
             link,
-            what: format!("the answer of {who}"),
+            what: format!("the reply of {who}"),
             found: error.to_string(),
-            expected: "one whole answer".into(),
-            fix:
-                "two servos with this id answer at once, or the cable is bad: connect servos one by one and give each \
+            expected: "one whole reply".into(),
+            fix: "two servos with this id reply at once, or the cable is bad: connect servos one by one and give each \
                   its own id"
                     .into(),
         },
         BusError::Refused(_) => ConnectError::Unfit {
             arm,
             link,
-            what: format!("the answer of {who} to a read"),
+            what: format!("the reply of {who} to a read"),
             found: error.to_string(),
             expected: "its registers".into(),
             fix: "is this a servo of the X series with protocol 2.0?".into(),

@@ -265,7 +265,7 @@ impl Session {
             return Ok(values);
         }
         Err(self.unfit(
-            &format!("the number of servos that answer {register}"),
+            &format!("the number of servos that reply to {register}"),
             values.len().to_string(),
             expected.to_string(),
             "check cable and power of the servos",

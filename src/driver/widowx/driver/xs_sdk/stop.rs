@@ -50,7 +50,7 @@ impl ServiceStop {
             self.began = None;
         } else if now.since(began) > PATIENCE {
             tracing::error!(
-                "widowx: its node did not answer within {} s: it could not be stopped by service",
+                "widowx: its node did not reply within {} s: it could not be stopped by service",
                 PATIENCE.as_secs()
             );
             self.began = None;

@@ -341,7 +341,7 @@ impl Worker {
             // In the turn after the one that told the control thread.
             self.rebuilt = Some(now);
             match self.rebuild() {
-                Ok(()) => tracing::warn!("widowx: new ROS 2 threads reach its node; it is told to stop"),
+                Ok(()) => tracing::warn!("widowx: new ROS 2 threads reach its node; it is commanded to stop"),
                 Err(error) => tracing::error!("widowx: its node cannot be reached by new ROS 2 threads: {error}"),
             }
         }
