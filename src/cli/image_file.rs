@@ -13,7 +13,7 @@ use crate::untrusted;
 pub fn read_image(file: &Path) -> anyhow::Result<Image> {
     let bytes = untrusted::read(file, untrusted::LARGEST_PICTURE)
         .with_context(|| format!("{}: cannot be read; check the path and the permissions", file.display()))?;
-    let (width, height, pixels) = if bytes.starts_with(&[0xff, 0xd8]) {
+    let jpeg::Decoded { width, height, pixels } = if bytes.starts_with(&[0xff, 0xd8]) {
         jpeg::decode(&bytes, false)
     } else if bytes.starts_with(b"\x89PNG") {
         png::decode(&bytes)

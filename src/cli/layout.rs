@@ -4,7 +4,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::kitchen::KitchenSetting;
-use super::set_up::SetUp;
+use super::set_up::{LyingThing, SetUp};
 #[cfg(feature = "mujoco")]
 use crate::config::ConfigError;
 use crate::config::{ContainerPlace, Counter, Object, Rule, Task, digest};
@@ -59,7 +59,7 @@ pub fn draw(setting: &KitchenSetting, task: &Task, seed: u64) -> SetUp {
     let object_yaw = uniform(-0.4, 0.4);
     let clutter: Vec<&String> = setting.scene.clutter.iter().filter(|c| **c != task.object).collect();
     let wanted = if uniform(0.0, 1.0) < 0.5 { 0 } else { uniform(1.0, 3.99) as usize };
-    let mut others: Vec<(String, [f64; 2], f64)> = Vec::new();
+    let mut others: Vec<LyingThing> = Vec::new();
     for _ in 0..60 {
         if others.len() >= wanted || clutter.is_empty() {
             break;
@@ -68,14 +68,14 @@ pub fn draw(setting: &KitchenSetting, task: &Task, seed: u64) -> SetUp {
         let at = [uniform(0.15, 0.42), uniform(-0.13, 0.24)];
         let far = |from: [f64; 2], limit: f64| (at[0] - from[0]).hypot(at[1] - from[1]) >= limit;
         let beside = container_at.is_none_or(|from| far(from, 0.16));
-        let free = far(object_at, 0.085) && beside && others.iter().all(|o| far(o.1, 0.11));
+        let free = far(object_at, 0.085) && beside && others.iter().all(|o| far(o.at, 0.11));
         // Not where something is set down, nor under the arm's base.
         if free
             && task.set_down.is_none_or(|from| far(from, 0.13))
             && far([0.0, 0.0], 0.16)
-            && others.iter().all(|o| o.0 != *name)
+            && others.iter().all(|o| o.object != *name)
         {
-            others.push((name.clone(), at, uniform(-1.5, 1.5)));
+            others.push(LyingThing { object: name.clone(), at, yaw: uniform(-1.5, 1.5) });
         }
     }
     SetUp { object: task.object.clone(), object_at, object_yaw, container_at, others, start, seed, task }

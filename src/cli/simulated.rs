@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use super::kitchen::KitchenSetting;
-use super::set_up::SetUp;
+use super::set_up::{LyingThing, SetUp};
 use super::standing::activate;
 use crate::config::{ContainerPlace, Rule, Task};
 use crate::observation::{Image, JointVector};
@@ -135,8 +135,8 @@ impl KitchenSetting {
             placed.push(Placed { object: container.clone(), at, support: 0.0, yaw: 0.0 });
         }
         placed.push(Placed { object: set_up.object.clone(), at: origin, support, yaw: set_up.object_yaw });
-        for (name, at, yaw) in &set_up.others {
-            placed.push(Placed { object: name.clone(), at: *at, support: 0.0, yaw: *yaw });
+        for LyingThing { object, at, yaw } in &set_up.others {
+            placed.push(Placed { object: object.clone(), at: *at, support: 0.0, yaw: *yaw });
         }
         Ok(Layout { placed })
     }

@@ -15,7 +15,7 @@ use super::link::LinkArguments;
 use super::live::{Live, PageArguments};
 use super::realtime::{self, wall_options};
 use super::rig::{Begun, Rig, Watch};
-use super::set_up::SetUp;
+use super::set_up::{LyingThing, SetUp};
 use super::source::{Part, Source};
 use super::stage::{Operated, Person, Stage, StageJudge, layout_text};
 use crate::config::{ClockKind, DriverKind};
@@ -157,7 +157,11 @@ impl Runner {
             object_at: plan.object_at,
             object_yaw: plan.object_yaw,
             container_at: plan.container_at,
-            others: plan.distractors.iter().map(|d| (d.object.clone(), d.at, d.yaw)).collect(),
+            others: plan
+                .distractors
+                .iter()
+                .map(|d| LyingThing { object: d.object.clone(), at: d.at, yaw: d.yaw })
+                .collect(),
             start: [plan.start_at[0], plan.start_at[1], scene.start_height, 0.0, 0.0, 0.0],
             seed: plan.seed,
             task: scene.task(&self.setting.scene_file, &plan.task)?.clone(),

@@ -339,6 +339,13 @@ impl Robot {
     /// Reads and checks `robots/<name>/robot.toml`.
     pub fn load(root: &Path, name: &str) -> Result<Self, ConfigError> {
         let path = Self::path(root, name);
+        if !path.exists() {
+            let expected = match Self::known(root).as_slice() {
+                [] => "an arm with a description, and there is none".to_string(),
+                known => format!("one of {}", known.join(", ")),
+            };
+            return Err(ConfigError::unfit(&path, "robot", name, expected, "choose one"));
+        }
         let robot: Robot = load(&path)?;
         robot.check(&path)?;
         Ok(robot)

@@ -70,7 +70,8 @@ impl Picture {
     }
 
     /// Compresses RGB bytes at once: an episode of raw images may not fit the memory.
-    pub fn of_pixels(width: u32, height: u32, pixels: Vec<u8>) -> Result<Self, RecordingError> {
+    pub fn of_pixels(image: jpeg::Decoded) -> Result<Self, RecordingError> {
+        let jpeg::Decoded { width, height, pixels } = image;
         let (camera, captured_at) = ("".into(), Timestamp::ZERO);
         let image = Image { camera, width, height, pixels: pixels.into(), captured_at, sequence: 0 };
         Ok(Self::Made(RecordedImage::encode(&image, QUALITY)?.jpeg, (width, height)))
@@ -245,13 +246,13 @@ impl Arrived {
         match picture {
             Picture::Made(jpeg, size) => Ok(recorded(jpeg.clone(), *size)),
             Picture::File(bytes) if bytes.starts_with(b"\x89PNG") => {
-                let (width, height, pixels) = png::decode(bytes).map_err(unfit)?;
-                let made = Picture::of_pixels(width, height, pixels).map_err(|error| unfit(error.to_string()))?;
+                let made = png::decode(bytes).map_err(unfit)?;
+                let made = Picture::of_pixels(made).map_err(|error| unfit(error.to_string()))?;
                 self.jpeg(camera, sequence, captured_at, &made)
             }
             Picture::File(bytes) => {
                 // A recording holds nothing that cannot be decoded.
-                let (width, height, _) = jpeg::decode(bytes, false).map_err(unfit)?;
+                let jpeg::Decoded { width, height, .. } = jpeg::decode(bytes, false).map_err(unfit)?;
                 Ok(recorded(bytes.clone(), (width, height)))
             }
         }

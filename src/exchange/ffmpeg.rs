@@ -10,6 +10,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use super::ExchangeError;
 use super::error::{read_error, shown, write_error};
+use crate::recording::Decoded;
 use crate::untrusted;
 
 /// Where `cargo xtask` puts an ffmpeg for the tests, below the folder the program is called in.
@@ -170,9 +171,6 @@ impl Drop for VideoWriter {
     }
 }
 
-/// An image out of a video: width, height \[pixels\], and RGB bytes.
-pub type Frame = (u32, u32, Vec<u8>);
-
 /// Reads one video, image by image.
 #[derive(Debug)]
 pub struct VideoReader {
@@ -228,7 +226,7 @@ impl VideoReader {
     }
 
     /// The next image; `None` at the end.
-    pub fn read(&mut self) -> Result<Option<Frame>, ExchangeError> {
+    pub fn read(&mut self) -> Result<Option<Decoded>, ExchangeError> {
         let mut sides = [0; 2];
         let mut word = String::new();
         for (place, expected) in ["P6", "size", "255"].into_iter().enumerate() {
@@ -254,7 +252,7 @@ impl VideoReader {
         let mut pixels = vec![0; sides[0] * sides[1] * 3];
         self.pictures.read_exact(&mut pixels).map_err(read_error(&self.path))?;
         self.next += 1;
-        Ok(Some((sides[0] as u32, sides[1] as u32, pixels)))
+        Ok(Some(Decoded { width: sides[0] as u32, height: sides[1] as u32, pixels }))
     }
 }
 

@@ -10,8 +10,19 @@ use zune_jpeg::zune_core::options::DecoderOptions;
 /// Most pixels of an image that is read: 8192 x 4096. Four times a camera of 4K.
 pub(crate) const MOST_PIXELS: u64 = 1 << 25;
 
-/// Width, height and RGB bytes of a JPEG file. `strict` refuses what the decoder would fill with gray.
-pub(crate) fn decode(bytes: &[u8], strict: bool) -> Result<(u32, u32, Vec<u8>), String> {
+/// An image as it comes out of a file or a video, without camera and time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decoded {
+    /// Width \[pixels\].
+    pub width: u32,
+    /// Height \[pixels\].
+    pub height: u32,
+    /// RGB, (height, width, 3).
+    pub pixels: Vec<u8>,
+}
+
+/// The image of a JPEG file. `strict` refuses what the decoder would fill with gray.
+pub(crate) fn decode(bytes: &[u8], strict: bool) -> Result<Decoded, String> {
     if !bytes.starts_with(b"\xff\xd8") {
         return Err("neither a JPEG nor a PNG file".into());
     }
@@ -33,7 +44,7 @@ pub(crate) fn decode(bytes: &[u8], strict: bool) -> Result<(u32, u32, Vec<u8>), 
     if pixels.len() as u64 != u64::from(width) * u64::from(height) * 3 {
         return Err(format!("{} bytes after decoding {width}x{height} RGB", pixels.len()));
     }
-    Ok((width, height, pixels))
+    Ok(Decoded { width, height, pixels })
 }
 
 /// Before memory is taken for an image: a file of a few bytes can say any size.

@@ -60,6 +60,7 @@ pub use contents::Contents;
 pub use dataset::{dataset_digest, list_episodes, list_partial};
 pub use error::RecordingError;
 pub use events::{Gap, Note};
+pub use jpeg::Decoded;
 pub use options::{Attachment, WriterOptions};
 #[cfg(feature = "page")]
 pub(crate) use picture::JpegMaker;

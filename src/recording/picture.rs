@@ -39,7 +39,7 @@ impl RecordedImage {
             height: self.camera_size.1,
             found,
         };
-        let (width, height, pixels) = jpeg::decode(&self.jpeg, false).map_err(unfit)?;
+        let jpeg::Decoded { width, height, pixels } = jpeg::decode(&self.jpeg, false).map_err(unfit)?;
         Ok(Image {
             camera: self.camera.clone(),
             width,

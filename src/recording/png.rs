@@ -2,7 +2,7 @@
 
 use std::io::Cursor;
 
-use super::jpeg::check_size;
+use super::jpeg::{Decoded, check_size};
 
 /// The image as a PNG file.
 #[cfg(feature = "exchange")]
@@ -17,7 +17,7 @@ pub(crate) fn encode(image: &crate::observation::Image) -> std::io::Result<Vec<u
 
 /// Width, height and RGB bytes of a PNG file; gray and palettes become RGB, transparency is dropped. An error about one that
 /// is not read never quotes what is in it.
-pub(crate) fn decode(bytes: &[u8]) -> Result<(u32, u32, Vec<u8>), String> {
+pub(crate) fn decode(bytes: &[u8]) -> Result<Decoded, String> {
     let mut decoder = png::Decoder::new(Cursor::new(bytes));
     decoder.set_transformations(png::Transformations::normalize_to_color8());
     // Compressed texts and profiles unfold a thousandfold, and are never used.
@@ -34,7 +34,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<(u32, u32, Vec<u8>), String> {
     let mut pixels = vec![0; size];
     let frame = reader.next_frame(&mut pixels).map_err(unfit)?;
     pixels.truncate(frame.buffer_size());
-    let rgb = match frame.color_type {
+    let pixels = match frame.color_type {
         png::ColorType::Rgb => pixels,
         png::ColorType::Rgba => {
             // In place: an image as large as is read has 128 MiB.
@@ -49,5 +49,5 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<(u32, u32, Vec<u8>), String> {
         png::ColorType::GrayscaleAlpha => pixels.chunks_exact(2).flat_map(|p| [p[0]; 3]).collect(),
         other => return Err(format!("a PNG of color type {other:?}")),
     };
-    Ok((frame.width, frame.height, rgb))
+    Ok(Decoded { width: frame.width, height: frame.height, pixels })
 }

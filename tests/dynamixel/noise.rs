@@ -42,7 +42,7 @@ fn run(rates: FaultRates, seed: u64) -> (u32, u32, u64) {
             Ok(_) | Err(DriverError::Silent) => stale += 1,
             // So much is lost that servos heard nothing for 200 ms.
             Err(DriverError::Fault(code))
-                if FaultKind::of(code).is_some_and(|(kind, ..)| kind == FaultKind::Watchdog) =>
+                if FaultKind::of(code).is_some_and(|fault| fault.kind == FaultKind::Watchdog) =>
             {
                 break;
             }

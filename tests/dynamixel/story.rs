@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use visuomotor::action::{ControlMode, JointCommand};
-use visuomotor::driver::widowx::driver::{DynamixelArm, DynamixelOptions, FaultKind, PositionServo, check_bus};
+use visuomotor::driver::widowx::driver::{
+    DynamixelArm, DynamixelOptions, FaultKind, PositionServo, ServoFault, check_bus,
+};
 use visuomotor::driver::widowx::wire::dynamixel::registers;
 use visuomotor::driver::{ArmDriver, ConnectError, DriverError, Grade};
 use visuomotor::observation::JointVector;
@@ -121,7 +123,7 @@ fn an_overloaded_servo_is_named_and_rebooted_only_after_the_arm_holds() {
         let command = JointCommand::position(here, 1.0);
         let error = (0..12).find_map(|_| station.tick(command).err()).expect("found within a round of polls");
         let DriverError::Fault(code) = error else { panic!("{error:?}") };
-        assert_eq!(FaultKind::of(code), Some((FaultKind::Hardware, id, 32)));
+        assert_eq!(FaultKind::of(code), Some(ServoFault { kind: FaultKind::Hardware, id, bits: 32 }));
         let text = station.arm.fault_text(code);
         assert!(text.contains(&format!("servo {id} (")) && text.contains("overload"), "{text}");
         // Nothing moves it until it is recovered.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Laid, Stage};
 use crate::cli::approach::Approach;
 use crate::cli::consent::Said;
-use crate::cli::set_up::SetUp;
+use crate::cli::set_up::{LyingThing, SetUp};
 use crate::episode::{Judge, Outcome};
 use crate::operator::{Operator, OperatorJudge, Phase, Wish, verdict};
 use crate::runtime::StopFlag;
@@ -34,13 +34,13 @@ pub fn layout_text(set_up: &SetUp) -> String {
     if let (Some(container), Some([x, y])) = (&set_up.task.container, set_up.container_at) {
         text.push_str(&format!(", {container} at ({x:.2}, {y:.2})"));
     }
-    for (name, [x, y], _) in &set_up.others {
+    for LyingThing { object: name, at: [x, y], .. } in &set_up.others {
         text.push_str(&format!(", {name} at ({x:.2}, {y:.2})"));
     }
     text
 }
 
-/// Waits for [`Wish::Begin`] and answers whose it is; none when the person wants no more.
+/// Waits for [`Wish::Begin`] and returns whose it is; none when the person wants no more.
 pub fn await_begin(operator: &Operator, stop: &StopFlag) -> anyhow::Result<Option<String>> {
     let (wish, by) = await_wish(operator, stop, Phase::Waiting, |wish| matches!(wish, Wish::Begin | Wish::Quit))?;
     Ok((wish == Wish::Begin).then_some(by))

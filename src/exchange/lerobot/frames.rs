@@ -9,8 +9,8 @@ use super::places::{Place, places};
 use super::reading::Rows;
 use crate::exchange::ExchangeError;
 use crate::exchange::error::{DAMAGED, read_error, source_error};
-use crate::exchange::ffmpeg::{Frame, VideoReader, find_ffmpeg};
-use crate::recording::{jpeg, png};
+use crate::exchange::ffmpeg::{VideoReader, find_ffmpeg};
+use crate::recording::{Decoded, jpeg, png};
 use crate::untrusted;
 
 /// The images of one camera of a LeRobot v3.0 data set of any robot: nothing else of it is looked at.
@@ -77,7 +77,7 @@ impl LerobotFrames {
     pub fn read<E: From<ExchangeError>>(
         &self,
         episode: usize,
-        take: &mut dyn FnMut(Frame) -> Result<(), E>,
+        take: &mut dyn FnMut(Decoded) -> Result<(), E>,
     ) -> Result<(), E> {
         let (Some(place), Some(first)) = (self.episodes.get(episode), self.first_rows.get(episode)) else {
             return Ok(());
@@ -92,7 +92,7 @@ impl LerobotFrames {
         &self,
         ffmpeg: &Path,
         place: &Place,
-        take: &mut dyn FnMut(Frame) -> Result<(), E>,
+        take: &mut dyn FnMut(Decoded) -> Result<(), E>,
     ) -> Result<(), E> {
         let Some((of, from)) = place.videos.first() else { return Ok(()) };
         let template = self.info.video_path.as_deref().unwrap_or_default();
@@ -110,11 +110,12 @@ impl LerobotFrames {
                 let expected = format!("{} from {first} on, for episode {}", place.length, place.index);
                 return Err(refuse(format!("{done} images"), expected).into());
             };
-            if (u64::from(width), u64::from(height)) != self.camera.size {
+            if (u64::from(image.width), u64::from(image.height)) != self.camera.size {
                 let (w, h) = self.camera.size;
-                return Err(refuse(format!("{width}x{height}"), format!("{w}x{h}, as info.json says")).into());
+                let found = format!("{}x{}", image.width, image.height);
+                return Err(refuse(found, format!("{w}x{h}, as info.json says")).into());
             }
-            take((width, height, pixels))?;
+            take(image)?;
         }
         Ok(())
     }
@@ -123,7 +124,7 @@ impl LerobotFrames {
         &self,
         place: &Place,
         first: u64,
-        take: &mut dyn FnMut(Frame) -> Result<(), E>,
+        take: &mut dyn FnMut(Decoded) -> Result<(), E>,
     ) -> Result<(), E> {
         let path = path_inside(&self.root, &self.info_path, &self.info.data_path, "", place.data)?;
         let key = self.camera.key.as_str();
@@ -152,7 +153,7 @@ impl LerobotFrames {
     }
 }
 
-fn decoded(file: &[u8]) -> Result<Frame, String> {
+fn decoded(file: &[u8]) -> Result<Decoded, String> {
     if file.starts_with(b"\x89PNG") {
         return png::decode(file);
     }

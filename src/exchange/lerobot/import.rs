@@ -272,12 +272,13 @@ impl DataSet {
                     let expected = format!("{} from {first} on, for episode {}", place.length, place.index);
                     return Err(refuse(format!("{at} images"), expected));
                 };
-                if (u64::from(width), u64::from(height)) != source.size {
+                if (u64::from(image.width), u64::from(image.height)) != source.size {
                     let (w, h) = source.size;
-                    return Err(refuse(format!("{width}x{height}"), format!("{w}x{h}, as info.json says")));
+                    let found = format!("{}x{}", image.width, image.height);
+                    return Err(refuse(found, format!("{w}x{h}, as info.json says")));
                 }
                 if at >= first as u64 {
-                    let picture = Picture::of_pixels(width, height, pixels)?;
+                    let picture = Picture::of_pixels(image)?;
                     budget.take(picture.len() as u64).map_err(|error| {
                         source_error(&path, format!("episode {}", place.index), error, PICTURES_FIT, TOO_LARGE)
                     })?;

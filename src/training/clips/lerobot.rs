@@ -10,6 +10,7 @@ use super::picture::Picture;
 use super::source::{Listed, Source, Take};
 use super::videos::WITHOUT;
 use crate::exchange::{ExchangeError, LerobotFrames};
+use crate::recording::Decoded;
 
 /// The episodes of a data set.
 pub(super) struct Lerobot {
@@ -45,7 +46,7 @@ impl Source for Lerobot {
 
     fn decode(&self, clip: usize, frames: Range<usize>, take: &mut Take<'_>) -> anyhow::Result<()> {
         let mut index = 0;
-        self.frames.read(clip, &mut |(width, height, pixels)| {
+        self.frames.read(clip, &mut |Decoded { width, height, pixels }| {
             index += 1;
             if frames.contains(&(index - 1)) { take(Picture { width, height, pixels }) } else { Ok(()) }
         })

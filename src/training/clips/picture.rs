@@ -27,7 +27,7 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Picture> {
 
 fn decode(bytes: &[u8]) -> Result<Picture, String> {
     if bytes.starts_with(b"\x89PNG") {
-        let (width, height, pixels) = png::decode(bytes)?;
+        let jpeg::Decoded { width, height, pixels } = png::decode(bytes)?;
         return Ok(Picture { width, height, pixels });
     }
     if !bytes.starts_with(b"\xff\xd8") {
@@ -39,7 +39,7 @@ fn decode(bytes: &[u8]) -> Result<Picture, String> {
     if last([0xff, 0xd9]) < last([0xff, 0xda]) {
         return Err("the JPEG file is cut off".into());
     }
-    let (width, height, pixels) = jpeg::decode(bytes, true)?;
+    let jpeg::Decoded { width, height, pixels } = jpeg::decode(bytes, true)?;
     Ok(Picture { width, height, pixels })
 }
 

@@ -9,6 +9,7 @@ use super::picture::Picture;
 use super::source::{Listed, Source, Take};
 use super::walk::container;
 use crate::exchange::{VideoReader, find_ffmpeg};
+use crate::recording::Decoded;
 
 /// Some videos.
 pub(super) struct Videos {
@@ -44,7 +45,7 @@ impl Source for Videos {
         let container = container(path).with_context(|| format!("{}: no video", path.display()))?;
         let mut reader = VideoReader::open_at(&self.ffmpeg, path, container, 0.0)?;
         for index in 0..frames.end {
-            let Some((width, height, pixels)) = reader.read()? else { return Ok(reader.finish()?) };
+            let Some(Decoded { width, height, pixels }) = reader.read()? else { return Ok(reader.finish()?) };
             if index >= frames.start {
                 take(Picture { width, height, pixels })?;
             }

@@ -60,9 +60,21 @@ pub struct GoalShares {
     pub stride: usize,
 }
 
+/// A share that cannot be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UnfitShare {
+    /// Key of the settings.
+    pub key: &'static str,
+    /// What it says.
+    pub found: String,
+    /// What is acceptable.
+    pub expected: &'static str,
+}
+
 impl GoalShares {
-    /// The key that is not acceptable, what was found and what is expected; none where all is well.
-    pub fn refused(&self) -> Option<(&'static str, String, &'static str)> {
+    /// What is not acceptable; none where all is well.
+    pub fn refused(&self) -> Option<UnfitShare> {
+        let unfit = |key, found, expected| Some(UnfitShare { key, found, expected });
         let shares = [
             ("p_random", self.p_random),
             ("p_traj", self.p_traj),
@@ -70,14 +82,14 @@ impl GoalShares {
             ("p_samegoal", self.p_samegoal),
         ];
         if let Some((key, share)) = shares.into_iter().find(|(_, share)| !(0.0..=1.0).contains(share)) {
-            return Some((key, share.to_string(), "a share between 0 and 1"));
+            return unfit(key, share.to_string(), "a share between 0 and 1");
         }
         let sum = self.p_random + self.p_traj + self.p_curr;
         if (sum - 1.0).abs() > 1e-6 {
-            return Some(("p_random", format!("p_random + p_traj + p_curr = {sum}"), "a sum of 1"));
+            return unfit("p_random", format!("p_random + p_traj + p_curr = {sum}"), "a sum of 1");
         }
         let near = self.max_distance.filter(|most| *most < self.stride);
-        near.map(|most| ("max_distance", most.to_string(), "at least the stride, or no such key"))
+        near.and_then(|most| unfit("max_distance", most.to_string(), "at least the stride, or no such key"))
     }
 
     /// Draws one element: s uniform over clips and their images, then z, then g.
@@ -319,7 +331,7 @@ mod tests {
     fn shares_that_cannot_be_are_named() {
         assert_eq!(GENERIC.refused(), None);
         assert_eq!(EGO4D.refused(), None);
-        let key = |shares: GoalShares| shares.refused().map(|(key, _, _)| key);
+        let key = |shares: GoalShares| shares.refused().map(|unfit| unfit.key);
         assert_eq!(key(GoalShares { p_curr: -0.2, ..GENERIC }), Some("p_curr"));
         assert_eq!(key(GoalShares { p_samegoal: f64::NAN, ..GENERIC }), Some("p_samegoal"));
         assert_eq!(key(GoalShares { p_traj: 0.6, ..GENERIC }), Some("p_random"));

@@ -6,7 +6,7 @@ use anyhow::ensure;
 use serde::{Deserialize, Serialize};
 
 use super::batch::{GoalBatches, Shared};
-use super::goals::GoalShares;
+use super::goals::{GoalShares, UnfitShare};
 use super::loss::LossShape;
 use crate::network::PerceptronShape;
 use crate::training::rate::rate_factor;
@@ -163,7 +163,7 @@ impl Settings {
         for (key, found, low, high) in shares {
             ensure!((low..=high).contains(&found), "{key}: found {found}, expected {low} to {high}");
         }
-        if let Some((key, found, expected)) = self.goal_shares().refused() {
+        if let Some(UnfitShare { key, found, expected }) = self.goal_shares().refused() {
             anyhow::bail!("{key}: found {found}, expected {expected}");
         }
         Ok(())

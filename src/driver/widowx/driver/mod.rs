@@ -7,8 +7,8 @@ mod xs_sdk;
 
 #[cfg(feature = "dynamixel")]
 pub use dynamixel::{
-    BusCounters, BusError, DynamixelArm, DynamixelOptions, FaultKind, Grip, PositionServo, ServoBus, ServoHealth,
-    check_bus, explain,
+    BusCounters, BusError, DynamixelArm, DynamixelOptions, FaultKind, Grip, PositionServo, ServoBus, ServoFault,
+    ServoHealth, check_bus, explain,
 };
 #[cfg(feature = "ros2")]
 pub use xs_sdk::{GripperDrive, XsSdkArm, XsSdkBrake, XsSdkOptions, check_node};

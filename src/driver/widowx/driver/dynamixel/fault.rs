@@ -25,14 +25,25 @@ pub enum FaultKind {
     NotLookedAt = 7,
 }
 
+/// What a code of this driver says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServoFault {
+    /// What went wrong.
+    pub kind: FaultKind,
+    /// Servo.
+    pub id: u8,
+    /// Bits of its error register.
+    pub bits: u8,
+}
+
 impl FaultKind {
     /// With servo and bits.
     pub fn code(self, id: u8, bits: u8) -> FaultCode {
         FaultCode(u32::from(self as u8) << 16 | u32::from(id) << 8 | u32::from(bits))
     }
 
-    /// Kind, servo id and bits of a code of this driver.
-    pub fn of(code: FaultCode) -> Option<(Self, u8, u8)> {
+    /// What a code of this driver says.
+    pub fn of(code: FaultCode) -> Option<ServoFault> {
         let [kind, id, bits] = [code.0 >> 16, code.0 >> 8, code.0].map(|word| (word & 0xFF) as u8);
         let all = [
             Self::Hardware,
@@ -43,13 +54,13 @@ impl FaultKind {
             Self::Refused,
             Self::NotLookedAt,
         ];
-        all.into_iter().find(|known| *known as u8 == kind).map(|kind| (kind, id, bits))
+        all.into_iter().find(|known| *known as u8 == kind).map(|kind| ServoFault { kind, id, bits })
     }
 }
 
 /// A fault code in words, with what to do.
 pub fn explain(code: FaultCode) -> String {
-    let Some((kind, id, bits)) = FaultKind::of(code) else { return format!("code {}", code.0) };
+    let Some(ServoFault { kind, id, bits }) = FaultKind::of(code) else { return format!("code {}", code.0) };
     let who = servo_of(id).map_or_else(|| "a servo".into(), |servo| format!("servo {id} ({})", servo.name));
     match kind {
         FaultKind::Hardware => format!(
@@ -61,7 +72,7 @@ pub fn explain(code: FaultCode) -> String {
              computer or a loose cable, then recover"
         ),
         FaultKind::TorqueLost => format!("{who} has torque off; support the arm, then recover"),
-        FaultKind::ServoSilent => format!("{who} does not answer while others do; check the cable at that servo"),
+        FaultKind::ServoSilent => format!("{who} does not reply while others do; check the cable at that servo"),
         FaultKind::TooHot => {
             format!("{who} is at {bits} degC, just below its shut-down; bring the arm to its rest pose and let it cool")
         }
@@ -77,7 +88,7 @@ mod tests {
     #[test]
     fn a_code_tells_servo_and_bits_in_words() {
         let code = FaultKind::Hardware.code(5, 32 | 4);
-        assert_eq!(FaultKind::of(code), Some((FaultKind::Hardware, 5, 36)));
+        assert_eq!(FaultKind::of(code), Some(ServoFault { kind: FaultKind::Hardware, id: 5, bits: 36 }));
         let text = explain(code);
         assert!(text.contains("servo 5 (elbow_shadow)") && text.contains("overheating, overload"), "{text}");
         assert_eq!(explain(FaultCode(7)), "code 7");

@@ -36,7 +36,7 @@ use std::time::Duration;
 
 pub use bus::{BusCounters, BusError, ServoBus};
 pub use check::check_bus;
-pub use fault::{FaultKind, explain};
+pub use fault::{FaultKind, ServoFault, explain};
 pub use grip::Grip;
 pub use health::ServoHealth;
 
