@@ -1,10 +1,41 @@
 //! An episode: reset to end, one unbroken stretch; made of steps (policy rate) and control ticks (control rate).
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::action::{Action, Decision, JointCommand};
 use crate::observation::{JointVector, Observation};
 use crate::time::Timestamp;
+
+/// How a trial or demonstration ended, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutcomeKind {
+    /// The task was done.
+    Success,
+    /// Time ran out or the task was spoiled.
+    Failure,
+    /// The attempt does not count.
+    Aborted,
+}
+
+impl OutcomeKind {
+    /// `success`, `failure` or `aborted`.
+    pub fn word(self) -> &'static str {
+        match self {
+            OutcomeKind::Success => "success",
+            OutcomeKind::Failure => "failure",
+            OutcomeKind::Aborted => "aborted",
+        }
+    }
+}
+
+impl fmt::Display for OutcomeKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
+}
 
 /// How a trial or demonstration ended, and who judged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,13 +63,18 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// In one word, without who judged and why.
+    pub fn kind(&self) -> OutcomeKind {
+        match self {
+            Outcome::Success { .. } => OutcomeKind::Success,
+            Outcome::Failure { .. } => OutcomeKind::Failure,
+            Outcome::Aborted { .. } => OutcomeKind::Aborted,
+        }
+    }
+
     /// `success`, `failure` or `aborted`.
     pub fn word(&self) -> &'static str {
-        match self {
-            Outcome::Success { .. } => "success",
-            Outcome::Failure { .. } => "failure",
-            Outcome::Aborted { .. } => "aborted",
-        }
+        self.kind().word()
     }
 
     /// Was the task done?

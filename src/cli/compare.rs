@@ -11,6 +11,7 @@ use super::evaluate::{TrialArguments, told};
 use super::kitchen::KitchenSetting;
 use super::trial::Runner;
 use crate::evaluation::comparison::{COMPARISON_PAGE, Contest, compare as run_trials, letters};
+use crate::config::PolicySource;
 use crate::evaluation::{ComparisonReport, EvaluationOptions, Progress, TrialPlan, TrialRun, TrialRunner};
 use crate::operator::Phase;
 use crate::runtime::StopFlag;
@@ -25,7 +26,7 @@ pub struct CompareArguments {
     pub trial: TrialArguments,
     /// Policy folder, `expert` or `random`; twice or more
     #[arg(long, required = true)]
-    pub policy: Vec<String>,
+    pub policy: Vec<PolicySource>,
 }
 
 /// Runs the command.
@@ -33,7 +34,7 @@ pub fn compare(arguments: &CompareArguments) -> anyhow::Result<u8> {
     let trial = &arguments.trial;
     let (mut setting, scenario) = trial.setting()?;
     // Who decides is given per policy; the launch file's choice must not change what is compared.
-    setting.station.launch.policy.source = "compared".into();
+    setting.station.launch.policy.source = PolicySource::compared();
     let stop = StopFlag::on_signals()?;
     let mut names = BTreeMap::new();
     let mut entrants = Vec::new();

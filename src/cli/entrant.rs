@@ -3,7 +3,6 @@
 #[cfg(feature = "torch")]
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
-#[cfg(feature = "torch")]
 use std::rc::Rc;
 #[cfg(feature = "torch")]
 use std::sync::Arc;
@@ -13,6 +12,9 @@ use anyhow::Context;
 use super::source::{Part, Source};
 use super::station::StationSetting;
 #[cfg(feature = "torch")]
+use crate::config::PolicySource;
+#[cfg(feature = "torch")]
+use crate::encoder::EncoderKind;
 use crate::policy::{BroughtPolicy, Checkpoint, Description, VisualPolicy};
 use crate::recording::{WriterOptions, require_room};
 use crate::scripted::{RandomActions, Still};
@@ -23,6 +25,8 @@ use crate::time::SystemClock;
 #[derive(Clone)]
 pub(super) struct Entrant {
     /// Name for reports.
+    /// Who it is.
+    decides: PolicySource,
     pub name: String,
     /// SHA-256 of the weights; empty without.
     pub weights_digest: String,
@@ -41,21 +45,22 @@ pub(super) struct Entrant {
 }
 
 impl Entrant {
-    /// Opens `source`: `expert`, `random`, `still`, or a policy's folder, which is refused if it does not fit the station and these tasks.
-    pub fn open(setting: &StationSetting, tasks: &[String], source: &str) -> anyhow::Result<Self> {
+    /// Opens `source`; a policy is refused if it does not fit the station and these tasks.
+    pub fn open(setting: &StationSetting, tasks: &[String], source: &PolicySource) -> anyhow::Result<Self> {
         let mut entrant = Self {
             name: source.to_string(),
             weights_digest: String::new(),
             shown: source.to_string(),
             folder: PathBuf::new(),
+            decides: source.clone(),
             policy: None,
             #[cfg(feature = "torch")]
             loaded: Rc::default(),
             #[cfg(feature = "torch")]
             critic: false,
         };
-        if !matches!(source, "expert" | "random" | "still") {
-            entrant.open_policy(setting, tasks, source)?;
+        if let PolicySource::Folder(folder) = source {
+            entrant.open_policy(setting, tasks, folder)?;
             entrant.shown.clone_from(&entrant.name);
         }
         Ok(entrant)
@@ -73,8 +78,8 @@ impl Entrant {
     }
 
     #[cfg(feature = "torch")]
-    fn open_policy(&mut self, setting: &StationSetting, tasks: &[String], source: &str) -> anyhow::Result<()> {
-        let folder = setting.root.join(source);
+    fn open_policy(&mut self, setting: &StationSetting, tasks: &[String], folder: &Path) -> anyhow::Result<()> {
+        let folder = setting.root.join(folder);
         if BroughtPolicy::is_in(&folder) {
             self.open_brought(setting, &folder, tasks)?;
         } else {
@@ -112,7 +117,7 @@ impl Entrant {
             let policy = VisualPolicy::load(folder, task, Arc::new(SystemClock::new()))?;
             self.loaded.replace(Some(Source::Policy(Box::new(policy))));
         }
-        if checkpoint.encoder == "small" {
+        if checkpoint.encoder == EncoderKind::Small {
             // One image through the small encoder takes 2 ms on one core; a second thread would spin beside the
             // control thread.
             crate::network::set_threads(1);
@@ -124,18 +129,21 @@ impl Entrant {
     }
 
     #[cfg(not(feature = "torch"))]
-    fn open_policy(&mut self, _setting: &StationSetting, _tasks: &[String], source: &str) -> anyhow::Result<()> {
-        anyhow::bail!("{source}: this program was built without libtorch; use expert or random, or build with it")
+    fn open_policy(&mut self, _setting: &StationSetting, _tasks: &[String], folder: &Path) -> anyhow::Result<()> {
+        anyhow::bail!(
+            "{}: this program was built without libtorch; use expert or random, or build with it",
+            folder.display()
+        )
     }
 
     /// Who decides in an episode. A policy is to be given back afterwards.
     pub fn source(&self, part: Part<'_>) -> anyhow::Result<Source> {
         let Part { task, assignment, station, seed } = part;
-        Ok(match (&self.policy, self.name.as_str()) {
-            (Some(folder), _) => self.policy_for(station, folder, task)?,
-            (None, "random") => Source::Other(Box::new(RandomActions::new(station.action_space(), seed))),
-            (None, "still") => Source::Other(Box::new(Still::new(station.action_space()))),
-            (None, _) => {
+        Ok(match &self.decides {
+            PolicySource::Folder(folder) => self.policy_for(station, &station.root.join(folder), task)?,
+            PolicySource::Random => Source::Other(Box::new(RandomActions::new(station.action_space(), seed))),
+            PolicySource::Still => Source::Other(Box::new(Still::new(station.action_space()))),
+            PolicySource::Expert => {
                 let assignment =
                     assignment.context("the scripted expert needs the objects' poses, and nothing supplies them")?;
                 Source::Other(station.expert(assignment, 0.0, seed)?)

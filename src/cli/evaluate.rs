@@ -11,7 +11,7 @@ use super::link::LinkArguments;
 use super::live::PageArguments;
 use super::realtime;
 use super::trial::Runner;
-use crate::config::{ClockKind, digest};
+use crate::config::{ClockKind, PolicySource, digest};
 use crate::evaluation::{
     Control, EvaluationOptions, Machine, Progress, Report, Scenario, TrialPlan, evaluate as run_trials, plans, revision,
 };
@@ -135,7 +135,7 @@ pub struct EvaluateArguments {
     pub trial: TrialArguments,
     /// Policy folder, `expert` or `random`, instead of the launch file's
     #[arg(long)]
-    pub policy: Option<String>,
+    pub policy: Option<PolicySource>,
     /// A report.json to stand beside as a control row (`expert`, `random`); may be given twice
     #[arg(long)]
     pub control: Vec<PathBuf>,
@@ -162,19 +162,21 @@ pub fn evaluate(arguments: &EvaluateArguments) -> anyhow::Result<u8> {
     }
     let mut runner = Runner::new(setting, entrant, stop.clone());
     runner.connect(&trial.page, &trial.link, trial.consent, Some(trial.out.join("episodes")))?;
-    let is_control = matches!(source.as_str(), "expert" | "random" | "still");
+    let is_control = !matches!(source, PolicySource::Folder(_));
     // Under torque also none at all: gravity compensation alone must not do the task.
     let under_torque = matches!(runner.setting.station.action_space(), ActionSpace::Torques(_));
-    let rows: &[&str] = if under_torque { &["expert", "random", "still"] } else { &["expert", "random"] };
+    let rows = [PolicySource::Expert, PolicySource::Random, PolicySource::Still];
+    let rows = if under_torque { &rows[..] } else { &rows[..2] };
     if !is_control && !arguments.without_controls && runner.setting.station.launch.clock == ClockKind::Lockstep {
-        for &name in rows {
+        for row in rows {
+            let name = row.to_string();
             if controls.iter().all(|c| c.policy != name) && !stop.is_raised() {
                 let mut setting = KitchenSetting::load(&trial.launch)?;
                 setting.station.launch = runner.setting.station.launch.clone();
                 setting.protocol = runner.setting.protocol.clone();
-                setting.station.launch.policy.source = name.into();
-                let entrant = Entrant::open(&setting.station, &setting.protocol.tasks, name)?
-                    .keep_in(&trial.out.join("controls").join(name))?;
+                setting.station.launch.policy.source = row.clone();
+                let entrant = Entrant::open(&setting.station, &setting.protocol.tasks, row)?
+                    .keep_in(&trial.out.join("controls").join(&name))?;
                 let mut control = Runner::new(setting, entrant, stop.clone());
                 let report = score(trial, scenario, &mut control, Vec::new(), &stop)?;
                 if report.complete {

@@ -27,7 +27,7 @@ pub use control::{ControlLaw, ControlSetting};
 pub use driver::{DynamixelSetting, FciSetting, Payload};
 pub use gripper::{Finger, FingerJoint, Gripper};
 pub use launch::{
-    CameraSetting, ClockKind, DriverKind, GripperPolicy, ImageClock, Launch, LinkSetting, PolicySetting,
+    CameraSetting, ClockKind, DriverKind, GripperPolicy, ImageClock, Launch, LinkSetting, PolicySetting, PolicySource,
     ProtocolSetting, Rendering, SceneSetting, StartPosture, StationTask,
 };
 pub use motion::MotionSetting;

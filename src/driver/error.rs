@@ -30,11 +30,11 @@ impl std::fmt::Display for GuardFault {
                  --unguarded-arm-moves-on-if-this-program-dies"
             }
             GuardFault::Late => {
-                "this program stood still for longer than its guard lets pass, and the guard told the arm to stop: use the \
+                "this program stood still for longer than its guard lets pass, and the guard commanded the arm to stop: use the \
                  hardware stop if it moves, do not suspend this program while the arm moves, free the machine, then recover"
             }
             GuardFault::Tripped => {
-                "the guard told the arm to stop, and its message says why: use the hardware stop if it moves, then recover"
+                "the guard commanded the arm to stop, and its message says why: use the hardware stop if it moves, then recover"
             }
             GuardFault::Ended => {
                 "the guard is gone or cannot be used, and the arm was commanded to stop: use the hardware stop if it moves, see the \

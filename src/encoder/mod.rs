@@ -17,6 +17,7 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
 use tch::nn::VarStore;
 use tch::{Device, TchError, Tensor};
 
@@ -33,7 +34,8 @@ use weights::{Weights, WeightsError};
 pub use preprocess::policy_image;
 
 /// Which network, and with it which preprocessing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum EncoderKind {
     /// VIP's ResNet-50 with BatchNorm: 1024-d, ImageNet statistics removed.
     Vip,

@@ -1,6 +1,6 @@
 //! Against PyTorch: `tests/golden/make_encoders.py` made the expected numbers.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, serialize};
@@ -147,6 +147,26 @@ fn an_image_whose_buffer_does_not_fit_is_refused() {
         assert!(policy_image(&image, 128).is_err());
     }
     assert!(policy_image(&image(64, 64, 0), 0).is_err());
+}
+
+#[test]
+fn a_kind_in_a_file_is_the_word_for_it_and_an_unknown_one_is_named_with_file_key_and_the_known_ones() {
+    #[derive(serde::Serialize, serde::Deserialize)]
+    struct Settings {
+        encoder: EncoderKind,
+    }
+    let read = |word: &str| {
+        let text = format!("encoder = \"{word}\"\n");
+        crate::config::parse::<Settings>(Path::new("vip.toml"), &text).map(|settings| settings.encoder)
+    };
+    for kind in EncoderKind::ALL {
+        assert_eq!(read(&kind.to_string()).unwrap(), kind);
+        assert_eq!(toml::to_string(&Settings { encoder: kind }).unwrap(), format!("encoder = \"{kind}\"\n"));
+    }
+    let said = read("vgg").unwrap_err().to_string();
+    for word in ["vip.toml:1: key `encoder`", "`vgg`", "`vip`", "`vptr`", "`r3m`", "`mvp`", "`small`"] {
+        assert!(said.contains(word), "{word}: {said}");
+    }
 }
 
 #[test]

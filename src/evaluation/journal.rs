@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use super::latency::LatencySeries;
 use super::protocol::{Scenario, TrialPlan};
-use crate::episode::Outcome;
+use crate::episode::OutcomeKind;
+use crate::failure::{Failing, FailureKind};
 use crate::protection::Protection;
 
 /// File name within the results folder.
@@ -118,8 +119,8 @@ pub struct TrialRecord {
     pub plan: TrialPlan,
     /// Counts from 1; above 1 when earlier attempts were aborted.
     pub attempt: u32,
-    /// `success`, `failure` or `aborted`.
-    pub outcome: String,
+    /// How it ended.
+    pub outcome: OutcomeKind,
     /// Who or what judged.
     pub judge: String,
     /// Why it is no success; empty for a success.
@@ -151,21 +152,12 @@ pub struct TrialRecord {
 impl TrialRecord {
     /// Does the trial count? An aborted one does not and is run again on resume.
     pub fn counts(&self) -> bool {
-        self.outcome != "aborted"
+        self.outcome != OutcomeKind::Aborted
     }
 
     /// Was the task done?
     pub fn is_success(&self) -> bool {
-        self.outcome == "success"
-    }
-
-    /// `outcome`, `judge` and `why` of an outcome.
-    pub(super) fn outcome_words(outcome: &Outcome) -> [String; 3] {
-        let (judge, why) = match outcome {
-            Outcome::Success { judge } => (judge.clone(), String::new()),
-            Outcome::Failure { judge, why } | Outcome::Aborted { judge, why } => (judge.clone(), why.clone()),
-        };
-        [outcome.word().into(), judge, why]
+        self.outcome == OutcomeKind::Success
     }
 }
 

@@ -16,6 +16,7 @@ use super::paper::{self, PaperScore};
 use super::protocol::{Placement, Scenario, TrialPlan};
 use super::run::EvaluationOptions;
 use super::statistics::{Interval, clopper_pearson95, fisher_exact, plain_words, wilson95};
+use crate::episode::OutcomeKind;
 
 /// File name within the results folder.
 pub const REPORT_FILE: &str = "report.json";
@@ -97,8 +98,8 @@ pub struct TrialRow {
     pub placement: Placement,
     /// Object.
     pub object: String,
-    /// `success`, `failure` or `aborted`.
-    pub outcome: String,
+    /// How it ended.
+    pub outcome: OutcomeKind,
     /// Who or what judged.
     pub judge: String,
     /// Why it is no success.
@@ -391,7 +392,7 @@ fn row(record: &TrialRecord) -> TrialRow {
         start: record.plan.start.clone(),
         placement: record.plan.placement,
         object: record.plan.object.clone(),
-        outcome: record.outcome.clone(),
+        outcome: record.outcome,
         judge: record.judge.clone(),
         why: record.why.clone(),
         seconds: record.seconds,

@@ -11,6 +11,7 @@ use super::protocol::{Scenario, TrialPlan};
 use super::report::{Control, Machine, REPORT_FILE, Report};
 use super::{TrialRun, TrialRunner};
 use crate::config::{Scene, digest};
+use crate::episode::Outcome;
 use crate::protection::Protection;
 
 /// File name of the page within the results folder.

@@ -123,8 +123,8 @@ pub struct Checkpoint {
     pub name: String,
     /// Arm it moves.
     pub robot: String,
-    /// Encoder kind: `small`, `vip`, `vptr`, `r3m`, `mvp`.
-    pub encoder: String,
+    /// Encoder kind.
+    pub encoder: EncoderKind,
     /// SHA-256 of `encoder.safetensors`.
     pub encoder_digest: String,
     /// SHA-256 of `head.safetensors`.

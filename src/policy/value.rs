@@ -8,7 +8,7 @@ use super::actor::Actor;
 use super::checkpoint::{Checkpoint, HeadKind, PolicyError};
 use super::critic::Critic;
 use crate::encoder::weights::Weights;
-use crate::encoder::{Encoder, EncoderError, EncoderKind, EncoderOptions, policy_image};
+use crate::encoder::{Encoder, EncoderError, EncoderOptions, policy_image};
 use crate::network::normals;
 use crate::observation::Image;
 
@@ -39,10 +39,9 @@ impl StateValue {
             });
         }
         let shape = checkpoint.critic(folder)?.shape.clone();
-        let kind: EncoderKind = checkpoint.encoder.parse()?;
         let weights = folder.join(Checkpoint::CRITIC);
-        let critic_encoder = Encoder::load_with(kind, &weights, "encoder.", EncoderOptions::default())?;
-        let actor_encoder = Encoder::load(kind, &folder.join("encoder.safetensors"))?;
+        let critic_encoder = Encoder::load_with(checkpoint.encoder, &weights, "encoder.", EncoderOptions::default())?;
+        let actor_encoder = Encoder::load(checkpoint.encoder, &folder.join("encoder.safetensors"))?;
         let (dimension, tasks) = (actor_encoder.dimension() as i64, checkpoint.tasks.len() as i64);
         let (mut critic_variables, mut actor_variables) =
             (nn::VarStore::new(Device::Cpu), nn::VarStore::new(Device::Cpu));

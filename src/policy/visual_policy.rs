@@ -39,10 +39,9 @@ impl VisualPolicy {
     pub fn load(folder: &Path, task: &str, stopwatch: Arc<dyn Clock>) -> Result<Self, PolicyError> {
         let checkpoint = Checkpoint::load(folder)?;
         let task = checkpoint.task(&Checkpoint::path(folder), task)?;
-        let kind: EncoderKind = checkpoint.encoder.parse()?;
-        let encoder = Encoder::load(kind, &folder.join("encoder.safetensors"))?;
+        let encoder = Encoder::load(checkpoint.encoder, &folder.join("encoder.safetensors"))?;
         // The large encoders bring any image to their own size; the small one sees the policy's image as it is.
-        if kind == EncoderKind::Small && checkpoint.image_size != encoder.image_size() {
+        if checkpoint.encoder == EncoderKind::Small && checkpoint.image_size != encoder.image_size() {
             return Err(PolicyError::Unfit {
                 file: Checkpoint::path(folder),
                 key: "image_size",

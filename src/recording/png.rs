@@ -15,7 +15,7 @@ pub(crate) fn encode(image: &crate::observation::Image) -> std::io::Result<Vec<u
     Ok(file)
 }
 
-/// Width, height and RGB bytes of a PNG file; gray and palettes become RGB, transparency is dropped. An error about one that
+/// The image of a PNG file; gray and palettes become RGB, transparency is dropped. An error about one that
 /// is not read never quotes what is in it.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Decoded, String> {
     let mut decoder = png::Decoder::new(Cursor::new(bytes));

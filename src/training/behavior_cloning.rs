@@ -33,6 +33,7 @@ use super::{
 };
 use crate::action::ActionBounds;
 use crate::config::digest;
+use crate::encoder::EncoderKind;
 use crate::network;
 use crate::policy::{ActionHead, Checkpoint, HeadKind, Output};
 
@@ -44,7 +45,7 @@ pub struct Settings {
     /// Name of the policy.
     pub name: String,
     /// Encoder kind: `small`, `vip`, `vptr`, `r3m`, `mvp`.
-    pub encoder: String,
+    pub encoder: EncoderKind,
     /// Weights the encoder starts from; none: from the seed.
     #[serde(default)]
     pub encoder_weights: Option<PathBuf>,
@@ -146,7 +147,7 @@ fn describe(s: &Settings, data: &Dataset) -> Checkpoint {
         version: Checkpoint::VERSION,
         name: s.name.clone(),
         robot: data.robot.clone(),
-        encoder: s.encoder.clone(),
+        encoder: s.encoder,
         encoder_digest: String::new(),
         head_digest: String::new(),
         image_size: s.image_size,
@@ -234,8 +235,7 @@ impl<'a> BehaviorCloning<'a> {
     ) -> anyhow::Result<Self> {
         // The sign does not matter to a seed.
         tch::manual_seed(settings.seed as i64);
-        let mut encoder =
-            TrainedEncoder::new(settings.encoder.parse()?, settings.encoder_weights.as_deref(), settings.bf16)?;
+        let mut encoder = TrainedEncoder::new(settings.encoder, settings.encoder_weights.as_deref(), settings.bf16)?;
         if settings.freeze_encoder {
             encoder.freeze();
         }

@@ -44,7 +44,7 @@ pub struct Settings {
     /// Name of the policy.
     pub name: String,
     /// Encoder kind: `small`, `vip`, `vptr`, `r3m`, `mvp`.
-    pub encoder: String,
+    pub encoder: EncoderKind,
     /// Pretrained weights, of the reward's encoder and what the policy's starts from.
     pub encoder_weights: PathBuf,
     /// Keep the policy's encoder as it is, too.
@@ -133,7 +133,7 @@ impl Settings {
             version: Checkpoint::VERSION,
             name: self.name.clone(),
             robot: data.robot.clone(),
-            encoder: self.encoder.clone(),
+            encoder: self.encoder,
             encoder_digest: String::new(),
             head_digest: String::new(),
             image_size: self.image_size,
@@ -181,8 +181,7 @@ pub struct WeightedBatch {
 impl<'a> Weighted<'a> {
     /// Embeds every image of `data` with the pretrained encoder and weighs its steps.
     pub fn new(settings: &'a Settings, checkpoint: &'a Checkpoint, data: &'a Transitions) -> anyhow::Result<Self> {
-        let kind: EncoderKind = settings.encoder.parse()?;
-        let mut encoder = TrainedEncoder::new(kind, Some(&settings.encoder_weights), settings.bf16)?;
+        let mut encoder = TrainedEncoder::new(settings.encoder, Some(&settings.encoder_weights), settings.bf16)?;
         encoder.freeze();
         let all: Vec<usize> = (0..data.len()).collect();
         let mut embeddings = Vec::with_capacity(data.len());
@@ -288,8 +287,7 @@ impl RewardWeighted {
     /// A learner whose encoder starts from the pretrained weights and whose actor starts from the seed.
     pub fn new(settings: &Settings, checkpoint: &Checkpoint, held_out: Vec<WeightedBatch>) -> anyhow::Result<Self> {
         tch::manual_seed(settings.seed as i64);
-        let kind: EncoderKind = settings.encoder.parse()?;
-        let mut encoder = TrainedEncoder::new(kind, Some(&settings.encoder_weights), settings.bf16)?;
+        let mut encoder = TrainedEncoder::new(settings.encoder, Some(&settings.encoder_weights), settings.bf16)?;
         if settings.freeze_encoder {
             encoder.freeze();
         }

@@ -28,6 +28,7 @@ use super::image_encoder::weights_bytes;
 use super::rate::rate_factor;
 use super::{Adam, Augmentation, Batches, Dataset, Learner, Run, Schedule, Terms, TrainedEncoder, learn};
 use crate::config::digest;
+use crate::encoder::EncoderKind;
 use crate::network;
 use crate::policy::{Checkpoint, HeadKind, JointScale, TorqueHead};
 
@@ -42,7 +43,7 @@ pub struct Settings {
     /// Name of the policy.
     pub name: String,
     /// Encoder kind: `small`, `vip`, `vptr`, `r3m`, `mvp`.
-    pub encoder: String,
+    pub encoder: EncoderKind,
     /// Hidden widths of the head.
     pub hidden: Vec<i64>,
     /// Side of the image the policy sees \[pixels\].
@@ -100,7 +101,7 @@ pub fn train(settings: &Settings, data: &Dataset, encoder_weights: &Path, run: &
     );
     let scale = data.joint_scale()?;
     let checkpoint = describe(settings, data, &scale);
-    let mut encoder = TrainedEncoder::new(settings.encoder.parse()?, Some(encoder_weights), settings.bf16)?;
+    let mut encoder = TrainedEncoder::new(settings.encoder, Some(encoder_weights), settings.bf16)?;
     encoder.freeze();
     let table = Table::new(settings, data, &checkpoint, &encoder)?;
     // The head is small: threads would wait for each other longer than they work.
@@ -127,7 +128,7 @@ fn describe(s: &Settings, data: &Dataset, scale: &JointScale) -> Checkpoint {
         version: Checkpoint::VERSION,
         name: s.name.clone(),
         robot: data.robot.clone(),
-        encoder: s.encoder.clone(),
+        encoder: s.encoder,
         encoder_digest: String::new(),
         head_digest: String::new(),
         image_size: s.image_size,

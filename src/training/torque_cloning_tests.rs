@@ -27,7 +27,7 @@ fn checkpoint(settings: &Settings) -> Checkpoint {
         version: Checkpoint::VERSION,
         name: settings.name.clone(),
         robot: "panda".into(),
-        encoder: settings.encoder.clone(),
+        encoder: settings.encoder,
         encoder_digest: String::new(),
         head_digest: String::new(),
         image_size: 128,
@@ -64,7 +64,7 @@ fn table(dimension: i64) -> Table {
 }
 
 fn learner(settings: &Settings) -> TorqueCloning<'_> {
-    let mut encoder = TrainedEncoder::new(settings.encoder.parse().unwrap(), None, false).unwrap();
+    let mut encoder = TrainedEncoder::new(settings.encoder, None, false).unwrap();
     encoder.freeze();
     let table = table(encoder.dimension());
     TorqueCloning::new(settings, checkpoint(settings), encoder, table, vec![1, 2, 3]).unwrap()

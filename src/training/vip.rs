@@ -53,7 +53,7 @@ const BUMP_FRAMES: usize = 50;
 pub struct Settings {
     // --- what is made
     /// Encoder kind: `small`, `vip`, `vptr`.
-    pub encoder: String,
+    pub encoder: EncoderKind,
     /// Weights the encoder starts from; none: from the seed.
     #[serde(default)]
     pub encoder_weights: Option<PathBuf>,
@@ -311,7 +311,7 @@ impl<'a> Vip<'a> {
         // The sign does not matter to a seed.
         tch::manual_seed(settings.seed as i64);
         let weights = settings.encoder_weights.as_deref();
-        let encoder = TrainedEncoder::new(settings.encoder.parse()?, weights, settings.bf16)?.with_zoom(settings.zoom);
+        let encoder = TrainedEncoder::new(settings.encoder, weights, settings.bf16)?.with_zoom(settings.zoom);
         let adam = Adam::new(&[("encoder", &encoder.variables)], 0.0);
         Ok(Self { settings, encoder, adam, held_out })
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use super::fixture::{Scripted, options, scene, tasks};
-use visuomotor::episode::Outcome;
+use visuomotor::episode::{Outcome, OutcomeKind};
 use visuomotor::evaluation::journal::JOURNAL_FILE;
 use visuomotor::evaluation::{
     EvaluationOptions, Journal, JournalError, JournalHeader, Progress, Report, Scenario, TrialPlan, evaluate, plans,
@@ -101,7 +101,7 @@ fn a_journal_cut_at_any_byte_holds_its_longest_valid_prefix() {
     let record = |plan: &TrialPlan| visuomotor::evaluation::TrialRecord {
         plan: plan.clone(),
         attempt: 1,
-        outcome: "success".into(),
+        outcome: OutcomeKind::Success,
         judge: "success_rule".into(),
         why: String::new(),
         seconds: 12.5,

@@ -19,7 +19,7 @@ use super::compare::Turns;
 use super::entrant::Entrant;
 use super::evaluate::evaluation_options;
 use super::kitchen::KitchenSetting;
-use crate::config::project_root;
+use crate::config::{PolicySource, project_root};
 use crate::evaluation::{ComparisonReport, Scenario, plans};
 use crate::runtime::StopFlag;
 use plan::{Job, Plan, Scored};
@@ -131,11 +131,11 @@ fn evaluate(
         return Ok(None);
     }
     let mut setting = KitchenSetting::load(&root.join(&plan.evaluation.launch))?;
-    setting.station.launch.policy.source = "compared".into();
+    setting.station.launch.policy.source = PolicySource::compared();
     let mut entrants = Vec::new();
     for policy in ready {
-        let mut entrant =
-            Entrant::open(&setting.station, &setting.protocol.tasks, &jobs[policy.job].folder.display().to_string())?;
+        let source = PolicySource::Folder(jobs[policy.job].folder.clone());
+        let mut entrant = Entrant::open(&setting.station, &setting.protocol.tasks, &source)?;
         entrant.name = format!("{}-{}", plan.method[policy.method].name, policy.seed);
         entrant.shown.clone_from(&entrant.name);
         let place = folder.join(&entrant.name);

@@ -11,7 +11,7 @@ use crate::cli::entrant::Entrant;
 use crate::cli::kitchen::KitchenSetting;
 use crate::cli::record;
 use crate::cli::station::StationSetting;
-use crate::config::{ConfigError, DriverKind};
+use crate::config::{ConfigError, DriverKind, PolicySource};
 use crate::episode::EpisodeStart;
 use crate::recording::{Attachment, Recorder, WriterOptions, require_room};
 use crate::time::Timestamp;
@@ -86,7 +86,7 @@ impl Job {
         }
         let source = station.launch.policy.source.clone();
         anyhow::ensure!(
-            source != "expert" || matches!(place, Place::Kitchen(_)),
+            source != PolicySource::Expert || matches!(place, Place::Kitchen(_)),
             "--policy expert: the scripted expert needs to know where things lie, which a simulated kitchen alone can say; choose a policy"
         );
         start.mark("settings");

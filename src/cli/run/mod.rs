@@ -18,6 +18,7 @@ use super::consent::ConsentArguments;
 use super::link::LinkArguments;
 use super::live::PageArguments;
 use super::record::describe;
+use crate::config::PolicySource;
 use crate::operator::{Operator, Phase};
 use crate::runtime::StopFlag;
 
@@ -37,7 +38,7 @@ pub struct RunArguments {
     pub launch: PathBuf,
     /// Policy folder, `expert` or `random`, instead of the launch file's
     #[arg(long)]
-    pub policy: Option<String>,
+    pub policy: Option<PolicySource>,
     /// Task of the launch file, its scene or the policy
     #[arg(long)]
     pub task: Option<String>,

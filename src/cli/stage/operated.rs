@@ -8,7 +8,7 @@ use crate::cli::consent::Said;
 use crate::cli::set_up::{LyingThing, SetUp};
 use crate::episode::{Judge, Outcome};
 use crate::operator::{Operator, OperatorJudge, Phase, Wish, verdict};
-use crate::runtime::StopFlag;
+use crate::runtime::{RuntimeError, StopFlag};
 use crate::time::Timestamp;
 
 /// How often a waiting stage looks up.

@@ -11,7 +11,7 @@ use crate::cli::approach::Approach;
 use crate::cli::consent::Said;
 use crate::cli::set_up::SetUp;
 use crate::episode::Outcome;
-use crate::runtime::StopFlag;
+use crate::runtime::{RuntimeError, StopFlag};
 
 const JUDGE: &str = "operator";
 const TERMINAL: &str = "terminal";

@@ -20,7 +20,7 @@ use crate::action::ActionBounds;
 pub use camera::{CameraSetting, ImageClock, Rendering};
 pub use guard::GuardSetting;
 pub use link::{DriverKind, LinkSetting};
-pub use policy::{GripperPolicy, PolicySetting};
+pub use policy::{GripperPolicy, PolicySetting, PolicySource};
 pub use start::StartPosture;
 pub use task::StationTask;
 

@@ -1,6 +1,8 @@
 //! The `[policy]` table.
 
-use std::path::Path;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -11,8 +13,8 @@ use crate::config::ConfigError;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PolicySetting {
-    /// Folder of a policy, or `expert`, `random`, `still`.
-    pub source: String,
+    /// Who it is.
+    pub source: PolicySource,
     /// Decision rate \[Hz\].
     pub rate_hz: f64,
     /// How the gripper value becomes a gripper target.
@@ -20,6 +22,71 @@ pub struct PolicySetting {
     /// Bounds asked actions are clipped to; default Bridge's, no wider than what the arm may do within a policy period.
     #[serde(default = "bridge_bounds")]
     pub bounds: ActionBounds,
+}
+
+/// Who decides: `expert`, `random`, `still`, or anything else, the folder of a policy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum PolicySource {
+    /// The scripted expert.
+    Expert,
+    /// Random actions.
+    Random,
+    /// No motion at all.
+    Still,
+    /// The policy of a folder, relative to the project folder.
+    Folder(PathBuf),
+}
+
+impl PolicySource {
+    /// What the settings of a comparison say: who decides is given for each policy and must not change what is compared.
+    pub fn compared() -> Self {
+        PolicySource::Folder("compared".into())
+    }
+}
+
+impl fmt::Display for PolicySource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PolicySource::Expert => f.pad("expert"),
+            PolicySource::Random => f.pad("random"),
+            PolicySource::Still => f.pad("still"),
+            PolicySource::Folder(folder) => fmt::Display::fmt(&folder.display(), f),
+        }
+    }
+}
+
+/// A policy's source is an empty text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("found an empty text, expected `expert`, `random`, `still` or the folder of a policy")]
+pub struct NoSource;
+
+impl FromStr for PolicySource {
+    type Err = NoSource;
+
+    fn from_str(text: &str) -> Result<Self, NoSource> {
+        Ok(match text {
+            "" => return Err(NoSource),
+            "expert" => PolicySource::Expert,
+            "random" => PolicySource::Random,
+            "still" => PolicySource::Still,
+            folder => PolicySource::Folder(folder.into()),
+        })
+    }
+}
+
+impl TryFrom<String> for PolicySource {
+    type Error = NoSource;
+
+    fn try_from(text: String) -> Result<Self, NoSource> {
+        text.parse()
+    }
+}
+
+impl From<PolicySource> for String {
+    fn from(source: PolicySource) -> Self {
+        source.to_string()
+    }
 }
 
 fn bridge_bounds() -> ActionBounds {
@@ -69,5 +136,31 @@ impl PolicySetting {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_is_written_as_it_was_read_and_an_empty_one_is_named_with_its_key() {
+        #[derive(Debug, PartialEq, Serialize, Deserialize)]
+        struct Table {
+            source: PolicySource,
+        }
+        let read = |word: &str| crate::config::parse::<Table>(Path::new("a.toml"), &format!("source = \"{word}\"\n"));
+        for (word, source) in [
+            ("expert", PolicySource::Expert),
+            ("random", PolicySource::Random),
+            ("still", PolicySource::Still),
+            ("policies/mine", PolicySource::Folder("policies/mine".into())),
+        ] {
+            let table = read(word).unwrap();
+            assert_eq!(table, Table { source });
+            assert_eq!(toml::to_string(&table).unwrap(), format!("source = \"{word}\"\n"));
+        }
+        let said = read("").unwrap_err().to_string();
+        assert!(said.starts_with("a.toml:1: key `source`") && said.contains("`expert`"), "{said}");
     }
 }

@@ -224,7 +224,8 @@ pub fn check_arm<L: ArmLink>(
                 Finding::good("connection", error.to_string(), "the arm's nodes answer")
                     .graded(Grade::Bad, "see what was found"),
             ],
-        },
+        }),
+        Err(error) => Err(error),
     }
 }
 

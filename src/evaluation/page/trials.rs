@@ -5,15 +5,16 @@ use std::path::Path;
 
 use super::pictures::Pictures;
 use super::{chart, escape, spoken};
+use crate::episode::OutcomeKind;
 use crate::evaluation::journal::TrialRecord;
 use crate::evaluation::protocol::{Placement, Scenario, TrialPlan};
 
 /// Sign and class of an outcome: distinguishable without color as well.
-fn sign(outcome: &str) -> &'static str {
+fn sign(outcome: OutcomeKind) -> &'static str {
     match outcome {
-        "success" => "&#10003;",
-        "failure" => "&#10005;",
-        _ => "&#8211;",
+        OutcomeKind::Success => "&#10003;",
+        OutcomeKind::Failure => "&#10005;",
+        OutcomeKind::Aborted => "&#8211;",
     }
 }
 
@@ -50,18 +51,17 @@ fn card(record: &TrialRecord, pictures: &Pictures) -> String {
         Scenario::NovelTargets => format!("{}, {}", spoken(&plan.object), spoken(&plan.start)),
         _ => spoken(&plan.start),
     };
-    let outcome = escape(&record.outcome);
     let mut out = format!(
         concat!(
             r#"<article class="card {outcome}" id="{id}"><header><b>{trial}</b><span>{start}, {placement}</span>"#,
             r#"<span class="chip">{sign} {outcome}</span></header>"#
         ),
-        outcome = outcome,
+        outcome = record.outcome,
         id = id,
         trial = plan.trial,
         start = escape(&place),
         placement = spoken(plan.placement.word()),
-        sign = sign(&record.outcome),
+        sign = sign(record.outcome),
     );
     if !pictures.frames.is_empty() {
         let times: Vec<String> = pictures.frames.iter().map(|(at, _)| format!("{at:.2}")).collect();
@@ -107,8 +107,8 @@ fn card(record: &TrialRecord, pictures: &Pictures) -> String {
             let _ = write!(out, r#"<p class="label">{label}</p>{curve}"#);
         }
     }
-    let verdict = match record.outcome.as_str() {
-        "success" => format!("Done after <b>{:.1} s</b>", record.seconds),
+    let verdict = match record.outcome {
+        OutcomeKind::Success => format!("Done after <b>{:.1} s</b>", record.seconds),
         _ => format!("{} <span class=\"muted\">({:.1} s)</span>", escape(&record.why), record.seconds),
     };
     let _ = write!(
@@ -170,10 +170,10 @@ pub(super) fn fields(plans: &[TrialPlan], records: &[TrialRecord]) -> String {
                         let _ = write!(
                             out,
                             r##"<td class="{0}"><a href="#{1}" title="trial {2}: {0}">{3}</a></td>"##,
-                            escape(&record.outcome),
+                            record.outcome,
                             anchor(record),
                             record.plan.trial,
-                            sign(&record.outcome)
+                            sign(record.outcome)
                         );
                     }
                     None => out.push_str(r#"<td class="open" title="not run yet">&#183;</td>"#),

@@ -73,7 +73,7 @@ impl LerobotFrames {
         &self.camera.name
     }
 
-    /// Gives the images of an episode to `take`, in order, each with its width and height \[pixels\].
+    /// Gives the images of an episode to `take`, in order.
     pub fn read<E: From<ExchangeError>>(
         &self,
         episode: usize,
@@ -106,7 +106,7 @@ impl LerobotFrames {
         // Half an image early, so that rounding cannot lose the first.
         let mut reader = VideoReader::open_at(ffmpeg, &path, "mp4", (first - 0.5) / self.info.fps)?;
         for done in 0..place.length {
-            let Some((width, height, pixels)) = reader.read()? else {
+            let Some(image) = reader.read()? else {
                 let expected = format!("{} from {first} on, for episode {}", place.length, place.index);
                 return Err(refuse(format!("{done} images"), expected).into());
             };

@@ -268,7 +268,7 @@ impl DataSet {
             let mut pictures = VecDeque::new();
             while (pictures.len() as u64) < place.length {
                 let at = reader.next;
-                let Some((width, height, pixels)) = reader.read()? else {
+                let Some(image) = reader.read()? else {
                     let expected = format!("{} from {first} on, for episode {}", place.length, place.index);
                     return Err(refuse(format!("{at} images"), expected));
                 };

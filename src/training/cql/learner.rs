@@ -53,8 +53,7 @@ pub struct Cql {
 
 impl Encoders {
     fn new(settings: &Settings) -> anyhow::Result<Self> {
-        let kind = settings.encoder.parse()?;
-        let new = || TrainedEncoder::new(kind, settings.encoder_weights.as_deref(), settings.bf16);
+        let new = || TrainedEncoder::new(settings.encoder, settings.encoder_weights.as_deref(), settings.bf16);
         let mut critic = new()?;
         let apart = if settings.freeze_encoders {
             critic.freeze();
@@ -304,7 +303,7 @@ pub fn described(settings: &Settings, robot: &str, rate_hz: f64, state: StateSca
         version: Checkpoint::VERSION,
         name: settings.name.clone(),
         robot: robot.to_string(),
-        encoder: settings.encoder.clone(),
+        encoder: settings.encoder,
         encoder_digest: String::new(),
         head_digest: String::new(),
         image_size: settings.image_size,
@@ -337,7 +336,7 @@ pub fn continued(settings: &Settings, folder: &Path) -> anyhow::Result<Checkpoin
     let shape = before.critic.as_ref().map(|critic| &critic.shape);
     let now = settings.critic_shape();
     let pairs = [
-        ("encoder", before.encoder.clone(), settings.encoder.clone()),
+        ("encoder", before.encoder.to_string(), settings.encoder.to_string()),
         ("tasks", before.tasks.join(", "), settings.tasks.join(", ")),
         ("latent", format!("{:?}", before.latent), format!("{:?}", Some(settings.latent))),
         ("places", before.locates.to_string(), (settings.places > 0.0).to_string()),

@@ -26,7 +26,7 @@ fn settings() -> Settings {
         batch: BATCH as usize,
         samples: 4,
         bf16: false,
-        encoder: "small".into(),
+        encoder: crate::encoder::EncoderKind::Small,
         encoder_weights: None,
         ..super::settings::smoke()
     }

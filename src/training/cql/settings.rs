@@ -6,6 +6,7 @@ use anyhow::ensure;
 use serde::{Deserialize, Serialize};
 
 use crate::action::ActionBounds;
+use crate::encoder::EncoderKind;
 use crate::policy::{CriticShape, Reappended};
 use crate::training::ClipAugmentation;
 use crate::training::rate;
@@ -19,7 +20,7 @@ pub struct Settings {
     /// Name of the policy.
     pub name: String,
     /// Encoder kind: `small`, `vip`, `vptr`, `r3m`, `mvp`.
-    pub encoder: String,
+    pub encoder: EncoderKind,
     /// Weights that both encoders, the actor's and the critic's, start from (phase 1); none: from the seed. In a phase 3 with
     /// `actor_anew` the actor's alone.
     #[serde(default)]

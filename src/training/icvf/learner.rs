@@ -49,8 +49,7 @@ impl<'a> Icvf<'a> {
     pub fn new(settings: &Settings, held_out: &'a dyn Clips) -> anyhow::Result<Self> {
         settings.check()?;
         tch::manual_seed(settings.seed as i64);
-        let encoder =
-            TrainedEncoder::new(settings.encoder.parse()?, settings.encoder_weights.as_deref(), settings.bf16)?;
+        let encoder = TrainedEncoder::new(settings.encoder, settings.encoder_weights.as_deref(), settings.bf16)?;
         let shape = settings.perceptron_shape();
         let variables = nn::VarStore::new(device());
         let values = IntentionValues::new(&variables.root(), encoder.dimension(), &shape)?;

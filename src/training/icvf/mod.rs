@@ -66,7 +66,7 @@ pub fn train(settings: &Settings, clips: &dyn Clips, run: &Run<'_>) -> anyhow::R
 fn check_size(settings: &Settings, clips: &dyn Clips) -> anyhow::Result<()> {
     let (found, size) = (settings.image_size, clips.size());
     ensure!(found == size, "image_size: found {found}, but the clips' images are {size} pixels wide; make them equal");
-    let small = settings.encoder.parse::<EncoderKind>()? == EncoderKind::Small;
+    let small = settings.encoder == EncoderKind::Small;
     let expected = crate::encoder::preprocess::POLICY_SIZE;
     ensure!(!small || size == expected, "image_size: found {size}, the encoder `small` expects {expected}");
     Ok(())

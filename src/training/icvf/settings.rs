@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::batch::{GoalBatches, Shared};
 use super::goals::{GoalShares, UnfitShare};
 use super::loss::LossShape;
+use crate::encoder::EncoderKind;
 use crate::network::PerceptronShape;
 use crate::training::rate::rate_factor;
 use crate::training::{ClipAugmentation, Clips, ColorJitter};
@@ -18,7 +19,7 @@ use crate::training::{ClipAugmentation, Clips, ColorJitter};
 pub struct Settings {
     // --- what is made
     /// Encoder kind: `small`, `vip`, `vptr`.
-    pub encoder: String,
+    pub encoder: EncoderKind,
     /// Weights the encoder starts from; none: from the seed.
     #[serde(default)]
     pub encoder_weights: Option<PathBuf>,

@@ -88,7 +88,7 @@ pub(super) fn absence(robot: &Robot, link: &str, servo: &Servo, error: BusError)
             expected: "one whole reply".into(),
             fix: "two servos with this id reply at once, or the cable is bad: connect servos one by one and give each \
                   its own id"
-                    .into(),
+                .into(),
         },
         BusError::Refused(_) => ConnectError::Unfit {
             arm,
