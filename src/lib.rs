@@ -12,6 +12,7 @@
 //! Modules are listed in reading order; each uses only modules above it (ARCHITECTURE.md has the table, a test checks it).
 
 // 0: plain values
+pub mod failure;
 pub mod time;
 pub mod protection;
 pub mod untrusted;

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Rank and name, in order.
-const ROWS: [(u32, &str); 31] = [
+const ROWS: [(u32, &str); 32] = [
+    (0, "failure"),
     (0, "time"),
     (0, "protection"),
     (0, "untrusted"),

@@ -46,6 +46,16 @@ mod page;
 /// Data to pre-train on: repeatable, failing as asked, without the target.
 #[cfg(feature = "mujoco")]
 mod pretraining;
+/// Every bad invocation: its exit code, its one message, and no folder left behind.
+#[cfg(all(
+    feature = "mujoco",
+    feature = "torch",
+    feature = "dynamixel",
+    feature = "ros2",
+    feature = "fci",
+    feature = "page"
+))]
+mod failures;
 /// The program as a user calls it: exit codes, messages, kill and resume.
 #[cfg(feature = "mujoco")]
 mod program;

@@ -12,6 +12,7 @@ pub mod ros2;
 pub mod stamps;
 pub mod watch;
 
+use crate::failure::{Failing, FailureKind};
 use crate::observation::Image;
 use crate::time::Timestamp;
 
@@ -73,6 +74,12 @@ pub enum CameraError {
         /// Limit \[s\].
         limit: f64,
     },
+}
+
+impl Failing for CameraError {
+    fn failure(&self) -> FailureKind {
+        FailureKind::Machine
+    }
 }
 
 /// A camera.

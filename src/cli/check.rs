@@ -14,7 +14,7 @@ use crate::time::SystemClock;
 /// Arguments of `visuomotor check`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  visuomotor check --robot widowx --driver dynamixel\n  visuomotor check --robot panda --driver fci --address 172.16.0.2 --out results/check.json\n  visuomotor check --robot jaco_j2s7s300 --driver ros2\n\nNothing moves and torque stays as it is. Exit code 0: fit, perhaps with remarks; 1: not fit; 3: no reply from the arm."
+    after_help = "Examples:\n  visuomotor check --robot widowx --driver dynamixel\n  visuomotor check --robot panda --driver fci --address 172.16.0.2 --out results/check.json\n  visuomotor check --robot jaco_j2s7s300 --driver ros2\n\nNothing moves and torque stays as it is. Exit code 0: fit, perhaps with remarks; 1: not fit; 2: a wrong arm, driver or setting; 3: no reply from the arm."
 )]
 pub struct CheckArguments {
     /// The arm, and where it is
@@ -31,16 +31,8 @@ pub struct CheckArguments {
 /// Runs the command.
 pub fn check(arguments: &CheckArguments) -> anyhow::Result<u8> {
     let (launch, robot) = arguments.arm.load()?;
-    let report = match link::check(&launch, &robot, &Arc::new(SystemClock::new())) {
-        Ok(mut report) => {
-            report.findings.extend(realtime::findings(&launch));
-            report
-        }
-        Err(error) => {
-            complain!("error: {}", super::told(&error));
-            return Ok(3);
-        }
-    };
+    let mut report = link::check(&launch, &robot, &Arc::new(SystemClock::new()))?;
+    report.findings.extend(realtime::findings(&launch));
     say!("{}", table(&report, arguments.all));
     if let Some(file) = &arguments.out {
         if let Some(folder) = file.parent() {

@@ -9,9 +9,10 @@ use clap::Args;
 use super::entrant::Entrant;
 use super::evaluate::{TrialArguments, told};
 use super::kitchen::KitchenSetting;
+use super::new_folder::NewFolder;
 use super::trial::Runner;
-use crate::evaluation::comparison::{COMPARISON_PAGE, Contest, compare as run_trials, letters};
 use crate::config::PolicySource;
+use crate::evaluation::comparison::{COMPARISON_PAGE, Contest, compare as run_trials, letters};
 use crate::evaluation::{ComparisonReport, EvaluationOptions, Progress, TrialPlan, TrialRun, TrialRunner};
 use crate::operator::Phase;
 use crate::runtime::StopFlag;
@@ -54,6 +55,8 @@ pub fn compare(arguments: &CompareArguments) -> anyhow::Result<u8> {
     );
     let names: Vec<String> = entrants.iter().map(|entrant| entrant.name.clone()).collect();
     let letters = letters(trial.seed, &names);
+    // Outlives those of the entrants, which are inside it.
+    let _folder = NewFolder::create(&trial.out, "--out")?;
     let lettered = |(mut entrant, letter): (Entrant, &char)| {
         if trial.blind {
             entrant.shown = format!("policy {letter}");

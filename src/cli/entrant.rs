@@ -9,12 +9,13 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
+use super::new_folder::NewFolder;
 use super::source::{Part, Source};
 use super::station::StationSetting;
-#[cfg(feature = "torch")]
 use crate::config::PolicySource;
 #[cfg(feature = "torch")]
 use crate::encoder::EncoderKind;
+#[cfg(feature = "torch")]
 use crate::policy::{BroughtPolicy, Checkpoint, Description, VisualPolicy};
 use crate::recording::{WriterOptions, require_room};
 use crate::scripted::{RandomActions, Still};
@@ -24,9 +25,9 @@ use crate::time::SystemClock;
 /// Whoever decides in a trial, and where what comes of it is kept.
 #[derive(Clone)]
 pub(super) struct Entrant {
-    /// Name for reports.
     /// Who it is.
     decides: PolicySource,
+    /// Name for reports.
     pub name: String,
     /// SHA-256 of the weights; empty without.
     pub weights_digest: String,
@@ -34,8 +35,11 @@ pub(super) struct Entrant {
     pub shown: String,
     /// Results folder.
     pub folder: PathBuf,
+    /// Removes that folder at the end where nothing was put into it; clones share it.
+    _made: Option<Rc<NewFolder>>,
     /// The policy's folder; none of the expert and of random actions.
-    pub policy: Option<PathBuf>,
+    #[cfg(feature = "torch")]
+    policy: Option<PathBuf>,
     /// The policy between its episodes, loaded once; clones share it.
     #[cfg(feature = "torch")]
     loaded: Rc<RefCell<Option<Source>>>,
@@ -48,11 +52,13 @@ impl Entrant {
     /// Opens `source`; a policy is refused if it does not fit the station and these tasks.
     pub fn open(setting: &StationSetting, tasks: &[String], source: &PolicySource) -> anyhow::Result<Self> {
         let mut entrant = Self {
+            decides: source.clone(),
             name: source.to_string(),
             weights_digest: String::new(),
             shown: source.to_string(),
             folder: PathBuf::new(),
-            decides: source.clone(),
+            _made: None,
+            #[cfg(feature = "torch")]
             policy: None,
             #[cfg(feature = "torch")]
             loaded: Rc::default(),
@@ -69,8 +75,7 @@ impl Entrant {
     /// Keeps its results in `folder`; one that cannot be written is found before anything moves.
     pub fn keep_in(mut self, folder: &Path) -> anyhow::Result<Self> {
         let episodes = folder.join("episodes");
-        std::fs::create_dir_all(&episodes)
-            .with_context(|| format!("{}: cannot be created; choose another --out", episodes.display()))?;
+        self._made = Some(Rc::new(NewFolder::create(&episodes, "--out")?));
         // A disk that runs full later does not end the trials.
         require_room(&episodes, WriterOptions::default().min_free_bytes)?;
         self.folder = folder.to_path_buf();
@@ -111,6 +116,8 @@ impl Entrant {
         let checkpoint = Checkpoint::load(folder)?;
         for task in tasks {
             checkpoint.check(folder, &setting.offer(), task)?;
+            // An image that cannot be read is found here too, and not when the arm stands at its start.
+            setting.goal_image(task)?;
         }
         if let Some(task) = tasks.first() {
             // Weights that do not fit the network, or are not finite, are found here.

@@ -1,58 +1,107 @@
-//! Exit codes: what a script may conclude from the number alone.
+//! How a command ends: the one error of the top, and the exit code that a script reads.
 //!
 //! | code | meaning |
 //! |---|---|
 //! | 0 | done |
-//! | 1 | done, with a negative answer; or stopped by a person |
-//! | 2 | wrong usage or configuration: nothing was wrong with the machine, change what was asked |
-//! | 3 | hardware or runtime fault: what was asked is fine, look at the arm, the camera, the link or the disk |
+//! | 1 | done, with a negative result; or stopped by a person |
+//! | 2 | wrong usage or configuration: nothing was wrong with the machine, change the request |
+//! | 3 | hardware or runtime fault: the request is fine, look at the arm, the camera, the link or the disk |
 //!
 //! The kind is that of the first error in the chain that has one, so words put around an error do not change it.
 
 use std::error::Error;
+use std::fmt;
 
-use crate::camera::CameraError;
-use crate::driver::{ConnectError, DriverError, GuardFault};
-use crate::recording::RecordingError;
-use crate::runtime::RuntimeError;
-use crate::teleop::DeviceError;
+use crate::failure::{Failing, FailureKind};
 
-/// Stopped by a person.
-const STOPPED: u8 = 1;
-/// Wrong usage or configuration.
-const USAGE: u8 = 2;
-/// Hardware or runtime fault.
+/// Exit code of a hardware or runtime fault.
 pub const FAULT: u8 = 3;
 
-/// The exit code for an error that ended a command.
-pub fn code(error: &anyhow::Error) -> u8 {
-    error.chain().find_map(kind).unwrap_or(USAGE)
+/// What ended a command: its kind, and every reason once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    kind: FailureKind,
+    text: String,
 }
 
-/// The code of one error, if its type says anything about it.
-fn kind(error: &(dyn Error + 'static)) -> Option<u8> {
-    if let Some(error) = error.downcast_ref::<RuntimeError>() {
-        return Some(if matches!(error, RuntimeError::Interrupted(_)) { STOPPED } else { FAULT });
+impl Failure {
+    /// A request that cannot be followed.
+    #[cfg_attr(
+        not(any(feature = "fci", all(feature = "mujoco", feature = "torch"))),
+        allow(dead_code, reason = "other links check their settings by themselves")
+    )]
+    pub fn usage(text: impl fmt::Display) -> Self {
+        Self { kind: FailureKind::Usage, text: text.to_string() }
     }
-    if let Some(error) = error.downcast_ref::<RecordingError>() {
-        let disk = matches!(error, RecordingError::Write { .. } | RecordingError::Stopped { .. });
-        return Some(if disk { FAULT } else { USAGE });
+
+    /// A fault of the machine that no error type below has a variant for.
+    pub fn machine(text: impl fmt::Display) -> Self {
+        Self { kind: FailureKind::Machine, text: text.to_string() }
     }
-    #[cfg(feature = "ros2")]
-    if let Some(error) = error.downcast_ref::<crate::transport::ros2::RosError>() {
-        let setting = matches!(error, crate::transport::ros2::RosError::Setting { .. });
-        return Some(if setting { USAGE } else { FAULT });
+
+    /// The program's exit code.
+    pub fn code(&self) -> u8 {
+        match self.kind {
+            FailureKind::Stopped => 1,
+            FailureKind::Usage => 2,
+            FailureKind::Machine => FAULT,
+        }
     }
-    if let Some(error) = error.downcast_ref::<DriverError>() {
-        // A mode that needs a guard, asked for without one.
-        return Some(if *error == DriverError::Guard(GuardFault::Missing) { USAGE } else { FAULT });
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
     }
-    #[cfg(feature = "dynamixel")]
-    if error.is::<crate::transport::LinkError>() {
-        return Some(FAULT);
+}
+
+impl Error for Failure {}
+
+impl Failing for Failure {
+    fn failure(&self) -> FailureKind {
+        self.kind
     }
-    let fault = error.is::<ConnectError>() || error.is::<CameraError>() || error.is::<DeviceError>();
-    fault.then_some(FAULT)
+}
+
+impl From<&anyhow::Error> for Failure {
+    fn from(error: &anyhow::Error) -> Self {
+        Self { kind: error.chain().find_map(kind).unwrap_or(FailureKind::Usage), text: super::told(error) }
+    }
+}
+
+/// The kind of one error, if its type is one that knows it.
+fn kind(error: &(dyn Error + 'static)) -> Option<FailureKind> {
+    type Look = fn(&(dyn Error + 'static)) -> Option<FailureKind>;
+    fn of<T: Failing + 'static>(error: &(dyn Error + 'static)) -> Option<FailureKind> {
+        error.downcast_ref::<T>().map(Failing::failure)
+    }
+    let types: &[Look] = &[
+        of::<Failure>,
+        of::<crate::runtime::RuntimeError>,
+        of::<crate::driver::ConnectError>,
+        of::<crate::driver::DriverError>,
+        #[cfg(feature = "ros2")]
+        of::<crate::driver::guard::GuardError>,
+        of::<crate::camera::CameraError>,
+        of::<crate::teleop::DeviceError>,
+        #[cfg(feature = "dynamixel")]
+        of::<crate::transport::LinkError>,
+        #[cfg(feature = "ros2")]
+        of::<crate::transport::ros2::RosError>,
+        of::<crate::recording::RecordingError>,
+        of::<crate::evaluation::JournalError>,
+        of::<crate::config::ConfigError>,
+        #[cfg(feature = "torch")]
+        of::<crate::policy::PolicyError>,
+        #[cfg(feature = "exchange")]
+        of::<crate::exchange::ExchangeError>,
+        #[cfg(feature = "mujoco")]
+        of::<crate::simulation::SimulationError>,
+        #[cfg(feature = "page")]
+        of::<crate::page::PageError>,
+        of::<std::io::Error>,
+    ];
+    types.iter().find_map(|look| look(error))
 }
 
 #[cfg(test)]
@@ -60,12 +109,17 @@ mod tests {
     use anyhow::{Context, anyhow};
 
     use super::*;
+    use crate::camera::CameraError;
+    use crate::driver::{ConnectError, DriverError, GuardFault};
+    use crate::recording::RecordingError;
+    use crate::runtime::RuntimeError;
+    use crate::teleop::DeviceError;
 
     fn of(error: impl Into<anyhow::Error>) -> u8 {
         let bare = error.into();
-        let plain = code(&bare);
+        let plain = Failure::from(&bare).code();
         let wrapped = Err::<(), _>(bare).context("the first trial").context("evaluate").unwrap_err();
-        assert_eq!(code(&wrapped), plain, "words around an error do not change its kind: {wrapped:#}");
+        assert_eq!(Failure::from(&wrapped).code(), plain, "words around an error do not change its kind: {wrapped:#}");
         plain
     }
 
@@ -91,8 +145,11 @@ mod tests {
         assert_eq!(of(RuntimeError::Driver(DriverError::Silent)), 3);
         assert_eq!(of(RuntimeError::Panicked("index out of bounds".into())), 3);
         assert_eq!(of(RuntimeError::Interrupted("SIGTERM".into())), 1);
+        assert_eq!(of(Failure::machine("the simulating process is gone")), 3);
+        assert_eq!(of(Failure::usage("fci: found widowx, expected panda")), 2);
         assert_eq!(of(anyhow!("--fps: found 0")), 2);
         assert_eq!(of(std::io::Error::other("launch/none.toml: no such file")), 2);
+        assert_eq!(of(std::io::Error::from(std::io::ErrorKind::StorageFull)), 3);
         assert_eq!(of(RecordingError::Full { path: "results".into(), free_mib: 1, needed_mib: 9 }), 2);
         assert_eq!(
             of(RecordingError::Write { path: "a.mcap".into(), steps: 1, source: std::io::Error::other("no space") }),
@@ -107,5 +164,29 @@ mod tests {
         let (found, expected, fix) = ("`x`".to_string(), "a number".to_string(), "unset it".to_string());
         assert_eq!(of(RosError::Setting { what: "ROS_DOMAIN_ID".into(), found, expected, fix: fix.clone() }), 2);
         assert_eq!(of(RosError::NoPeer { what: "publishes".into(), seconds: 1.0, fix }), 3);
+    }
+
+    /// A type that knows its kind and is not looked for would fall to usage.
+    #[test]
+    fn every_error_that_knows_its_kind_is_looked_for() {
+        fn walk(folder: &std::path::Path, found: &mut Vec<String>) {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    walk(&path, found);
+                } else if path.extension().is_some_and(|kind| kind == "rs") {
+                    let text = std::fs::read_to_string(&path).unwrap();
+                    let names = text.lines().filter_map(|line| line.split_once("Failing for "));
+                    found.extend(names.filter_map(|(_, name)| name.strip_suffix(" {")).map(str::to_string));
+                }
+            }
+        }
+        let mut found = Vec::new();
+        walk(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
+        let list = include_str!("exit.rs");
+        assert!(found.len() > 10, "{found:?}");
+        for name in found {
+            assert!(list.contains(&format!("{name}>,")), "{name} is not in the list of `kind`");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The command line: arguments, exit codes, errors with a hint.
 //!
-//! Exit codes: 0 done, 1 done with a negative answer, 2 wrong usage or configuration, 3 hardware or runtime fault.
+//! Exit codes: 0 done, 1 done with a negative result, 2 wrong usage or configuration, 3 hardware or runtime fault.
 
 /// Prints a line for a person. A reader that went away (`| head`) is no reason to stop an arm's program.
 macro_rules! say {
@@ -46,6 +46,7 @@ pub mod kitchen;
 mod layout;
 pub mod link;
 mod live;
+mod new_folder;
 #[cfg(all(feature = "mujoco", feature = "torch"))]
 mod pipeline;
 #[cfg(feature = "torch")]
@@ -210,8 +211,9 @@ pub fn run() -> u8 {
     match answer {
         Ok(code) => code,
         Err(error) => {
-            complain!("error: {}", told(&error));
-            exit::code(&error)
+            let failure = exit::Failure::from(&error);
+            complain!("error: {failure}");
+            failure.code()
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::time::SystemClock;
 /// Arguments of `visuomotor recover`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  visuomotor recover --robot widowx --driver dynamixel\n  visuomotor recover --robot panda --driver fci --address 172.16.0.2\n  visuomotor recover --robot sawyer --driver ros2 --yes\n\nIt says what it is about to do and asks. The arm goes nowhere; a hold is reported only if its state shows it. Exit code 0: it holds; 1: not allowed, nothing was done; 3: it did not recover, or that it holds could not be confirmed."
+    after_help = "Examples:\n  visuomotor recover --robot widowx --driver dynamixel\n  visuomotor recover --robot panda --driver fci --address 172.16.0.2\n  visuomotor recover --robot sawyer --driver ros2 --yes\n\nIt says what it is about to do and asks. The arm goes nowhere; a hold is reported only if its state shows it. Exit code 0: it holds; 1: not allowed, nothing was done; 2: a wrong arm, driver or setting; 3: it did not recover, or that it holds could not be confirmed."
 )]
 pub struct RecoverArguments {
     /// The arm, and where it is
@@ -34,20 +34,10 @@ pub fn recover(arguments: &RecoverArguments) -> anyhow::Result<u8> {
         return Ok(1);
     }
     let clock = Arc::new(SystemClock::new());
-    let recovered = link::connect_faulted(&launch, &robot, &clock).and_then(|mut arm| {
-        let mode = launch.control.law.mode();
-        standing::recover(&mut *arm, &*clock, mode, &mut std::thread::sleep)
-    });
-    match recovered {
-        Ok(stands) => {
-            say!("{stands}");
-            Ok(0)
-        }
-        Err(error) => {
-            complain!("error: {}", super::told(&error));
-            Ok(3)
-        }
-    }
+    let mut arm = link::connect_faulted(&launch, &robot, &clock)?;
+    let mode = launch.control.law.mode();
+    say!("{}", standing::recover(&mut *arm, &*clock, mode, &mut std::thread::sleep)?);
+    Ok(0)
 }
 
 /// Asks, and takes nothing but a yes for one.

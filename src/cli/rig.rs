@@ -22,6 +22,7 @@ use super::stage::{Laid, Remote, Stage, default_socket};
 use super::standing::{activate, recover, what_recovery_does};
 use super::station::StationSetting;
 use crate::action::ControlMode;
+use crate::camera::CameraError;
 use crate::control::Controller;
 use crate::driver::{ArmDriver, DriverError, Undriven};
 use crate::observation::JointVector;
@@ -359,11 +360,11 @@ impl Rig {
                 match camera.newest(now) {
                     Ok(image) if image.captured_at > asked => break,
                     Err(error) if late => return Err(error.into()),
-                    _ => anyhow::ensure!(
-                        !late,
-                        "camera {}: no image was taken within {FIRST_IMAGE} s; is it still publishing?",
-                        camera.name()
-                    ),
+                    _ if late => {
+                        let why = format!("none was taken within {FIRST_IMAGE} s; is it still publishing?");
+                        return Err(CameraError::Silent { camera: camera.name().into(), why }.into());
+                    }
+                    _ => {}
                 }
                 std::thread::sleep(Duration::from_millis(10));
             }

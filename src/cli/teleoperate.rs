@@ -15,6 +15,7 @@ use super::granted;
 use super::kitchen::KitchenSetting;
 use super::layout::{derived_seed, draw};
 use super::link::LinkArguments;
+use super::new_folder::NewFolder;
 use super::realtime::{self, wall_options};
 use super::record::{self, Notes, describe, free_name};
 use super::rig::{Begun, Rig, Watch};
@@ -92,8 +93,7 @@ pub fn teleoperate(arguments: &TeleoperateArguments) -> anyhow::Result<u8> {
         "--lockstep: only `--device scripted` in the simulator of this process can do without real time; leave it out"
     );
     setting.protocol.tasks = vec![task(&setting, arguments.task.as_deref())?];
-    std::fs::create_dir_all(&arguments.out)
-        .with_context(|| format!("{}: cannot be created; choose another --out", arguments.out.display()))?;
+    let _folder = NewFolder::create(&arguments.out, "--out")?;
     // Before an arm is connected: room for an episode is no afterthought.
     require_room(&arguments.out, needed(&setting, arguments) + WriterOptions::default().floor_bytes)?;
     for finished in finish_partial(&arguments.out)? {

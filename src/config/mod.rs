@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
+use crate::failure::{Failing, FailureKind};
 use crate::untrusted::{self, shown};
 
 pub use calibration::CameraCalibration;
@@ -82,6 +83,15 @@ pub enum ConfigError {
     },
 }
 
+impl Failing for ConfigError {
+    fn failure(&self) -> FailureKind {
+        match self {
+            Self::Unreadable { source, .. } => source.failure(),
+            Self::Malformed { .. } | Self::Unfit { .. } => FailureKind::Usage,
+        }
+    }
+}
+
 impl ConfigError {
     /// A value that is of the right kind but not acceptable.
     pub fn unfit(
@@ -106,7 +116,7 @@ pub fn load<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
     let text = untrusted::read_text(path, untrusted::LARGEST_TEXT).map_err(|source| ConfigError::Unreadable {
         path: path.to_path_buf(),
         source,
-        fix: "check the path in the file that names it".into(),
+        fix: "check the path".into(),
     })?;
     parse(path, &text)
 }

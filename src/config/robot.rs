@@ -351,6 +351,15 @@ impl Robot {
         Ok(robot)
     }
 
+    /// Names of the arms that have a description, sorted.
+    fn known(root: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(root.join("robots")).into_iter().flatten().flatten();
+        let described = entries.filter(|entry| entry.path().join("robot.toml").is_file());
+        let mut names: Vec<String> = described.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        names.sort_unstable();
+        names
+    }
+
     /// The link of this name.
     pub fn link_named(&self, name: &str) -> Option<&Link> {
         self.link.iter().find(|link| link.name == name)

@@ -1,6 +1,7 @@
 //! What can go wrong with an arm: before torque in words, on the control thread in numbers.
 
 use crate::action::ControlMode;
+use crate::failure::{Failing, FailureKind};
 
 /// A controller's own fault code; [`super::ArmDriver::fault_text`] says it in words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,6 +118,13 @@ pub enum DriverError {
     Guard(GuardFault),
 }
 
+impl Failing for DriverError {
+    fn failure(&self) -> FailureKind {
+        // A mode that needs a guard, asked for without one.
+        if *self == Self::Guard(GuardFault::Missing) { FailureKind::Usage } else { FailureKind::Machine }
+    }
+}
+
 /// Why an arm could not be connected. Torque is off or as it was.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -163,6 +171,12 @@ pub enum ConnectError {
         /// What to do.
         fix: String,
     },
+}
+
+impl Failing for ConnectError {
+    fn failure(&self) -> FailureKind {
+        FailureKind::Machine
+    }
 }
 
 #[cfg(test)]

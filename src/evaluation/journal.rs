@@ -215,6 +215,16 @@ pub enum JournalError {
     },
 }
 
+impl Failing for JournalError {
+    fn failure(&self) -> FailureKind {
+        match self {
+            Self::Io { source, .. } => source.failure(),
+            Self::Unwritable { .. } => FailureKind::Machine,
+            Self::Different { .. } | Self::Damaged { .. } | Self::InUse { .. } => FailureKind::Usage,
+        }
+    }
+}
+
 /// An open journal. The file is locked until it is dropped.
 #[derive(Debug)]
 pub struct Journal {

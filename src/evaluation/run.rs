@@ -280,7 +280,11 @@ fn keep(folder: &Path, plan: &TrialPlan, attempt: u32, name: &str, run: TrialRun
     }
     let finite = |curve: Vec<(f64, f64)>| curve.into_iter().filter(|(seconds, y)| seconds.is_finite() && y.is_finite());
     let (distance_times, goal_distances) = finite(run.goal_distance).unzip();
-    let [outcome, judge, why] = TrialRecord::outcome_words(&run.outcome);
+    let outcome = run.outcome.kind();
+    let (judge, why) = match run.outcome {
+        Outcome::Success { judge } => (judge, String::new()),
+        Outcome::Failure { judge, why } | Outcome::Aborted { judge, why } => (judge, why),
+    };
     Ok(TrialRecord {
         plan: plan.clone(),
         attempt,

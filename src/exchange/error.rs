@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::failure::{Failing, FailureKind};
 use crate::recording::RecordingError;
 use crate::untrusted::shown as shown_path;
 
@@ -70,6 +71,16 @@ pub enum ExchangeError {
     /// A recording cannot be read or written.
     #[error(transparent)]
     Recording(#[from] RecordingError),
+}
+
+impl Failing for ExchangeError {
+    fn failure(&self) -> FailureKind {
+        match self {
+            Self::System { source, .. } => source.failure(),
+            Self::Recording(error) => error.failure(),
+            _ => FailureKind::Usage,
+        }
+    }
 }
 
 /// Not damaged: more than is read.

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::failure::{Failing, FailureKind};
+
 /// Why the page could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum PageError {
@@ -55,4 +57,13 @@ pub enum PageError {
     /// A thread or the runtime could not be started.
     #[error("the page could not be started: {0}")]
     Start(#[from] std::io::Error),
+}
+
+impl Failing for PageError {
+    fn failure(&self) -> FailureKind {
+        match self {
+            Self::Random(_) | Self::Start(_) => FailureKind::Machine,
+            _ => FailureKind::Usage,
+        }
+    }
 }

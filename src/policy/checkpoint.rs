@@ -8,6 +8,8 @@ use super::critic::CriticShape;
 use super::torque_head::JointScale;
 use crate::action::ActionBounds;
 use crate::config::{ConfigError, digest, load};
+use crate::encoder::EncoderKind;
+use crate::failure::{Failing, FailureKind};
 
 /// A policy cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +51,12 @@ pub enum PolicyError {
     /// The encoder cannot be loaded.
     #[error(transparent)]
     Encoder(#[from] crate::encoder::EncoderError),
+}
+
+impl Failing for PolicyError {
+    fn failure(&self) -> FailureKind {
+        FailureKind::Usage
+    }
 }
 
 /// Mean and standard deviation the 7-d Bridge state is scaled by: m, m, m, rad, rad, rad, fraction.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::FORMAT_VERSION;
+use crate::failure::{Failing, FailureKind};
 use crate::untrusted::shown;
 
 /// A recording cannot be written or read.
@@ -174,6 +175,16 @@ pub enum RecordingError {
         /// The file.
         path: PathBuf,
     },
+}
+
+impl Failing for RecordingError {
+    fn failure(&self) -> FailureKind {
+        match self {
+            Self::Write { .. } | Self::Stopped { .. } => FailureKind::Machine,
+            Self::Unreadable { source, .. } | Self::Contents { source, .. } => source.failure(),
+            _ => FailureKind::Usage,
+        }
+    }
 }
 
 impl RecordingError {

@@ -6,6 +6,7 @@ use crate::action::ActionError;
 use crate::camera::CameraError;
 use crate::driver::DriverError;
 use crate::episode::LimitReason;
+use crate::failure::{Failing, FailureKind};
 
 /// Why an episode or a motion could not go on. The arm was commanded to hold.
 #[derive(Debug, thiserror::Error)]
@@ -129,6 +130,17 @@ pub enum RuntimeError {
     /// Someone raised the stop flag during a motion to a posture.
     #[error("stopped: {0}")]
     Interrupted(String),
+}
+
+impl Failing for RuntimeError {
+    fn failure(&self) -> FailureKind {
+        match self {
+            Self::Interrupted(_) => FailureKind::Stopped,
+            Self::Camera(error) => error.failure(),
+            Self::Driver(error) => error.failure(),
+            _ => FailureKind::Machine,
+        }
+    }
 }
 
 impl RuntimeError {

@@ -17,6 +17,8 @@ mod plant;
 
 use std::path::PathBuf;
 
+use crate::failure::{Failing, FailureKind};
+
 pub use appearance::Appearance;
 pub use arm::SimulatedArm;
 pub use arm_model::arm_mjcf;
@@ -47,6 +49,15 @@ pub enum SimulationError {
         /// The graphics library's error.
         why: String,
     },
+}
+
+impl Failing for SimulationError {
+    fn failure(&self) -> FailureKind {
+        match self {
+            Self::Scene { .. } => FailureKind::Usage,
+            Self::NoGraphics { .. } => FailureKind::Machine,
+        }
+    }
 }
 
 /// Sends MuJoCo's messages to the log and keeps software rendering on the calling thread; call once, first thing in a

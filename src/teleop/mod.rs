@@ -44,6 +44,7 @@ pub use spacemouse::{SpaceMouseDecoder, open_spacemouse};
 pub use stream::{Decoder, StreamDevice};
 pub use udp::{UdpDecoder, UdpTwist};
 
+use crate::failure::{Failing, FailureKind};
 use crate::geometry::Pose;
 use crate::observation::{JointVector, Observation};
 use crate::time::Timestamp;
@@ -106,6 +107,12 @@ pub enum DeviceError {
         /// The operating system's error.
         cause: String,
     },
+}
+
+impl Failing for DeviceError {
+    fn failure(&self) -> FailureKind {
+        FailureKind::Machine
+    }
 }
 
 /// A device. Wishes of its buttons go to the [`crate::operator::Operator`] it was opened with.

@@ -4,6 +4,7 @@
 //! it, so that links in memory can run on a clock moved by hand. Reading and writing never allocate.
 
 use super::LatencyTimer;
+use crate::failure::{Failing, FailureKind};
 use crate::time::Timestamp;
 
 /// Why a link could not be used. `Copy`, because the control thread hands it on.
@@ -31,6 +32,12 @@ pub enum LinkError {
     /// Any other error of the operating system.
     #[error("operating system error {0}")]
     System(i32),
+}
+
+impl Failing for LinkError {
+    fn failure(&self) -> FailureKind {
+        FailureKind::Machine
+    }
 }
 
 impl LinkError {

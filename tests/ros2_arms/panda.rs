@@ -118,7 +118,7 @@ fn a_stack_that_was_restarted_elsewhere_is_met_where_it_is() {
 fn check_measures_round_trips_and_names_the_missing_watchdog() {
     let (domain, clock) = (domain(), clock());
     let emulator = emulated(domain, 0.0, &clock);
-    let report = check(&panda(), RosSettings::loopback("visuomotor", domain), patient(), clock.clone());
+    let report = check(&panda(), RosSettings::loopback("visuomotor", domain), patient(), clock.clone()).unwrap();
     assert_eq!(report.verdict(), Grade::Doubtful, "{:#?}", report.findings);
     assert_eq!(report.round_trips.len(), 5);
     assert!(report.findings.iter().any(|finding| finding.fix.contains("for ever")));

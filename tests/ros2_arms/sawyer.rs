@@ -189,7 +189,8 @@ fn commands_that_lapsed_while_the_program_was_suspended_are_not_repeated() {
 fn check_tells_what_cannot_be_verified() {
     let (domain, clock) = (domain(), clock());
     let emulator = emulated(domain, 0.0, &clock);
-    let report = check(&robot("sawyer"), RosSettings::loopback("visuomotor", domain), options(), clock.clone());
+    let report =
+        check(&robot("sawyer"), RosSettings::loopback("visuomotor", domain), options(), clock.clone()).unwrap();
     assert_eq!(report.verdict(), Grade::Doubtful, "{:#?}", report.findings);
     let timeout = report.findings.iter().find(|finding| finding.what == "joint_command_timeout").unwrap();
     assert!(timeout.fix.contains("cannot be read back"));

@@ -238,7 +238,8 @@ fn jaco_is_fit_at_its_own_ten_states_a_second() {
     let kinova = RosNode::start(settings).unwrap();
     let _kinova = jaco::emulator::start(&kinova, &robot, plant(&robot, 0.0), clock.clone()).unwrap();
     let options = LinkOptions { patience: LONG, ..jaco::driver::default_options() };
-    let report = jaco::driver::check(&robot, RosSettings::loopback("visuomotor", domain), options, clock.clone());
+    let report =
+        jaco::driver::check(&robot, RosSettings::loopback("visuomotor", domain), options, clock.clone()).unwrap();
     let rate = report.findings.iter().find(|finding| finding.what == "state messages").expect("it was not looked at");
     assert_eq!(rate.grade, Grade::Good, "{} where {} is asked for", rate.found, rate.expected);
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::Context;
 
 use super::{Emulated, Whereabouts};
+use crate::cli::exit::Failure;
 use crate::cli::realtime::wall_options;
 use crate::config::{Launch, Robot};
 use crate::driver::panda::driver::fci::{FciArm, FciSettings, Model, check as check_fci};
@@ -24,9 +25,10 @@ fn address(launch: &Launch) -> String {
 
 /// From the description, with what the launch file says, both checked against the maker.
 fn model(launch: &Launch, robot: &Robot) -> anyhow::Result<(Model, FciSettings)> {
-    let (model, mut settings) = FciSettings::from_robot(robot)?;
+    // Before the link is used nothing but a setting can be wrong.
+    let (model, mut settings) = FciSettings::from_robot(robot).map_err(Failure::usage)?;
     settings.lock_memory = wall_options(launch).realtime.lock_memory;
-    Ok((model, settings.with(model, &launch.fci)?))
+    Ok((model, settings.with(model, &launch.fci).map_err(Failure::usage)?))
 }
 
 pub fn connect(launch: &Launch, robot: &Robot, clock: &Arc<SystemClock>) -> anyhow::Result<Box<dyn ArmDriver>> {

@@ -154,12 +154,12 @@ pub fn check(launch: &Launch, robot: &Robot, clock: &Arc<SystemClock>) -> anyhow
         Arm::WidowX => check_node(robot, xs_sdk_options(launch, settings)?)?,
         Arm::Panda => {
             let options = patience(launch, panda::driver::ros2::default_options())?;
-            panda::driver::ros2::check(robot, settings, options, clock)
+            panda::driver::ros2::check(robot, settings, options, clock)?
         }
         Arm::Sawyer => sawyer::driver::check(robot, settings, sawyer_options(launch)?, clock)?,
         Arm::Jaco => {
             let options = patience(launch, jaco::driver::default_options())?;
-            jaco::driver::check(robot, settings, options, clock)
+            jaco::driver::check(robot, settings, options, clock)?
         }
     })
 }

@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::plan::Job;
 use super::stage::{self, Done, NAP};
+use crate::cli::exit::Failure;
 
 /// Jobs that are done and jobs that a worker has taken.
 #[derive(Default)]
@@ -76,7 +77,9 @@ pub fn run_all(
         hands.into_iter().map(std::thread::ScopedJoinHandle::join).collect()
     });
     *done = std::mem::take(&mut open().done);
-    ended.into_iter().try_for_each(|hand| hand.unwrap_or_else(|_| Err(anyhow::anyhow!("a job's thread broke down"))))
+    ended.into_iter().try_for_each(|hand| {
+        hand.unwrap_or_else(|_| Err(Failure::machine("a job's thread panicked: please report this").into()))
+    })
 }
 
 #[cfg(test)]

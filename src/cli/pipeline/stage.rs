@@ -9,6 +9,7 @@ use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::plan::Job;
+use crate::cli::exit::{FAULT, Failure};
 
 /// What says, in a job's folder, that it is done and what it was made of.
 const DONE: &str = "stage.json";
@@ -98,7 +99,13 @@ pub fn run(
             Ok(None)
         }
         Some(code) => {
-            anyhow::bail!("`visuomotor {}` ended with exit code {code}; see {}", words.join(" "), said())
+            let text = format!("`visuomotor {}` ended with exit code {code}; see {}", words.join(" "), said());
+            let failure = if code == i32::from(FAULT) { Failure::machine(text) } else { Failure::usage(text) };
+            Err(failure.into())
+        }
+        None => {
+            let killed = format!("`visuomotor {}` was killed; start the pipeline again to go on", words.join(" "));
+            Err(Failure::machine(killed).into())
         }
     }
 }

@@ -3,12 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use anyhow::Context;
-
 use super::RunArguments;
 use super::start_up::StartUp;
 use crate::cli::entrant::Entrant;
 use crate::cli::kitchen::KitchenSetting;
+use crate::cli::new_folder::NewFolder;
 use crate::cli::record;
 use crate::cli::station::StationSetting;
 use crate::config::{ConfigError, DriverKind, PolicySource};
@@ -111,10 +110,10 @@ impl Job {
     }
 
     /// Refuses a folder that cannot be written or has no room for the run.
-    pub fn make_room(&self, folder: &Path) -> anyhow::Result<()> {
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("{}: cannot be created; choose another --record", folder.display()))?;
-        Ok(require_room(folder, self.room() + WriterOptions::default().floor_bytes)?)
+    pub fn make_room(&self, folder: &Path) -> anyhow::Result<NewFolder> {
+        let new = NewFolder::create(folder, "--record")?;
+        require_room(folder, self.room() + WriterOptions::default().floor_bytes)?;
+        Ok(new)
     }
 
     fn room(&self) -> u64 {
@@ -165,7 +164,9 @@ fn task(place: &Place, arguments: &RunArguments) -> anyhow::Result<RunTask> {
         );
         task.seconds = seconds;
     }
-    task.goal = arguments.goal.clone().or(task.goal);
+    // Relative to where the command is given, while the launch file's are relative to the project.
+    let given = arguments.goal.as_deref().map(std::path::absolute).transpose()?;
+    task.goal = given.or(task.goal);
     task.start = arguments.start.clone().or(task.start);
     Ok(task)
 }

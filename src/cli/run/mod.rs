@@ -75,9 +75,7 @@ pub struct RunArguments {
 pub fn run(arguments: &RunArguments) -> anyhow::Result<u8> {
     let mut start = StartUp::begin();
     let job = Job::load(arguments, &mut start)?;
-    if let Some(folder) = &arguments.record {
-        job.make_room(folder)?;
-    }
+    let _folder = arguments.record.as_deref().map(|folder| job.make_room(folder)).transpose()?;
     let stop = StopFlag::on_signals()?;
     let raised = stop.clone();
     let operator = Operator::new(move |by| raised.raise(format!("stop pressed ({by})")));

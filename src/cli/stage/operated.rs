@@ -57,7 +57,7 @@ fn await_wish(
     operator.show(|panel| panel.phase = phase);
     loop {
         if let Some(reason) = stop.reason() {
-            anyhow::bail!("stopped: {reason}");
+            return Err(RuntimeError::Interrupted(reason).into());
         }
         if let Some(wish) = operator.take(&wanted) {
             return Ok(wish);
@@ -78,7 +78,7 @@ impl Stage for Operated {
         self.operator.show(|panel| panel.prompt = prompt);
         let Some(by) = await_begin(&self.operator, &self.stop)? else {
             self.stop.raise("quit");
-            anyhow::bail!("quit at the buttons");
+            return Err(RuntimeError::Interrupted("quit at the buttons".into()).into());
         };
         self.operator.show(|panel| {
             panel.phase = Phase::Approaching;

@@ -53,7 +53,7 @@ impl Person {
     fn typed(&self) -> anyhow::Result<Option<String>> {
         loop {
             if let Some(reason) = self.stop.reason() {
-                anyhow::bail!("stopped: {reason}");
+                return Err(RuntimeError::Interrupted(reason).into());
             }
             match self.lines.recv_timeout(NAP) {
                 Ok(line) => return Ok(Some(line)),

@@ -11,6 +11,7 @@ use super::message::{Answer, LONGEST, Question};
 use super::{Laid, Stage};
 use crate::cli::approach::Approach;
 use crate::cli::consent::Said;
+use crate::cli::exit::Failure;
 use crate::cli::link::Whereabouts;
 use crate::cli::set_up::SetUp;
 use crate::episode::Outcome;
@@ -51,7 +52,9 @@ impl Remote {
         if line.is_empty() {
             sent.with_context(at)?;
             read.with_context(at)?;
-            bail!("stage {}: the simulating process is gone", self.path.display());
+            return Err(
+                Failure::machine(format!("stage {}: the simulating process is gone", self.path.display())).into()
+            );
         }
         match serde_json::from_str(&line).with_context(at)? {
             Answer::Refused { why } => bail!("stage {}: {why}", self.path.display()),

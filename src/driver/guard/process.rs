@@ -16,6 +16,7 @@ use super::message::{Hello, Word, read_line};
 use super::token::Token;
 use crate::action::ControlMode;
 use crate::driver::GuardFault;
+use crate::failure::{Failing, FailureKind};
 use crate::time::Clock;
 
 /// Longest silence of a program before its guard stops the arm, as shipped.
@@ -102,6 +103,12 @@ pub enum GuardError {
         /// How long it was waited for \[s\].
         seconds: f64,
     },
+}
+
+impl Failing for GuardError {
+    fn failure(&self) -> FailureKind {
+        if matches!(self, Self::Missing { .. }) { FailureKind::Usage } else { FailureKind::Machine }
+    }
 }
 
 /// A guard at work. Dropping it without [`Heart::done`] makes it stop the arm.

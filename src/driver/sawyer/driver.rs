@@ -131,7 +131,12 @@ pub fn connect(
 }
 
 /// Is the link fit? Moves nothing and enables nothing.
-pub fn check(robot: &Robot, settings: RosSettings, options: SawyerOptions, clock: Arc<dyn Clock>) -> CheckReport {
+pub fn check(
+    robot: &Robot,
+    settings: RosSettings,
+    options: SawyerOptions,
+    clock: Arc<dyn Clock>,
+) -> Result<CheckReport, ConnectError> {
     check_arm(&robot.robot.name, connect(robot, settings, options, clock), Duration::from_secs(1))
 }
 

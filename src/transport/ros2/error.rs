@@ -1,5 +1,7 @@
 //! What can go wrong between us and ROS 2, in words for the person who set it up.
 
+use crate::failure::{Failing, FailureKind};
+
 /// Why ROS 2 did not do what was asked.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -86,4 +88,10 @@ pub enum RosError {
         /// Thread.
         name: String,
     },
+}
+
+impl Failing for RosError {
+    fn failure(&self) -> FailureKind {
+        if matches!(self, Self::Setting { .. }) { FailureKind::Usage } else { FailureKind::Machine }
+    }
 }

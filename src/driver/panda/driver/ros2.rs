@@ -107,7 +107,12 @@ pub fn connect(
 }
 
 /// Is the link fit? Moves nothing.
-pub fn check(robot: &Robot, settings: RosSettings, options: LinkOptions, clock: Arc<dyn Clock>) -> CheckReport {
+pub fn check(
+    robot: &Robot,
+    settings: RosSettings,
+    options: LinkOptions,
+    clock: Arc<dyn Clock>,
+) -> Result<CheckReport, ConnectError> {
     check_arm(&robot.robot.name, connect(robot, settings, options, clock), Duration::from_secs(1))
 }
 

@@ -124,7 +124,7 @@ fn hold_findings(arm: &mut FciArm, clock: &dyn Clock, report: &mut CheckReport) 
     let late = percentile(&mut turnarounds, 0.99) / 1000.0;
     let grade = if late <= 300.0 { Grade::Good } else { Grade::Doubtful };
     report.findings.push(
-        Finding::good("time to answer, 99th percentile", format!("{late:.0} us"), "at most 300 us")
+        Finding::good("time to reply, 99th percentile", format!("{late:.0} us"), "at most 300 us")
             .graded(grade, "take load off this computer"),
     );
     let interval = percentile(&mut intervals, 0.99) / 1e6;

@@ -36,11 +36,8 @@ pub fn check_bus<L: ByteLink>(link: L, robot: &Robot) -> CheckReport {
         match found {
             Ok(facts) => all.push(facts),
             Err(error) => {
-                let finding = Finding::good(
-                    format!("servo {} ({})", servo.id, servo.name),
-                    error.to_string(),
-                    "one whole answer",
-                );
+                let finding =
+                    Finding::good(format!("servo {} ({})", servo.id, servo.name), error.to_string(), "one whole reply");
                 let fix = "check supply, cable, baud rate (1 M) and id; two servos may share this id";
                 report.findings.push(finding.graded(Grade::Bad, fix));
             }
