@@ -45,7 +45,7 @@ fn safety(c: &mut Criterion) {
 
     // There and back over a second each way, so that the velocity limit works at every tick.
     let mut there = passing;
-    there.joints[0] += 2.0;
+    there.joints_mut()[0] += 2.0;
     let mut count = 0u32;
     c.bench_function("safety/velocity_limited", |b| {
         b.iter(|| {
@@ -171,8 +171,8 @@ fn seven_joints(c: &mut Criterion) {
             let started = Instant::now();
             let verdict = black_box(filter.filter(now, black_box(&wished), black_box(&measured), Some(tick)));
             let took = started.elapsed();
-            if verdict.sent.mode == ControlMode::Velocity {
-                for (angle, velocity) in measured.joint_positions.iter_mut().zip(verdict.sent.joints.iter()) {
+            if verdict.sent.mode() == ControlMode::Velocity {
+                for (angle, velocity) in measured.joint_positions.iter_mut().zip(verdict.sent.joints().iter()) {
                     *angle += velocity * tick.as_secs_f64();
                 }
             }

@@ -109,31 +109,97 @@ impl std::fmt::Display for ControlMode {
     }
 }
 
-/// What goes to the arm at control rate, after the safety filter.
+/// What goes to the arm at control rate, after the safety filter: one number per joint in chain order, and a gripper
+/// target (0 closed .. 1 open).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct JointCommand {
-    /// What `joints` means.
-    pub mode: ControlMode,
-    /// One number per joint in chain order: rad, rad/s or Nm, by `mode`.
-    pub joints: JointVector,
-    /// Gripper target: 0 closed .. 1 open.
-    pub gripper: f64,
+#[serde(tag = "mode", rename_all = "snake_case")]
+pub enum JointCommand {
+    /// Go to these positions, as [`ControlMode::Position`].
+    Position {
+        /// Joint positions \[rad\].
+        joints: JointVector,
+        /// Gripper target: 0 closed .. 1 open.
+        gripper: f64,
+    },
+    /// Keep these velocities, as [`ControlMode::Velocity`].
+    Velocity {
+        /// Joint velocities \[rad/s\].
+        joints: JointVector,
+        /// Gripper target: 0 closed .. 1 open.
+        gripper: f64,
+    },
+    /// Apply these torques, as [`ControlMode::Torque`].
+    Torque {
+        /// Joint torques on top of gravity compensation \[Nm\].
+        joints: JointVector,
+        /// Gripper target: 0 closed .. 1 open.
+        gripper: f64,
+    },
 }
 
 impl JointCommand {
     /// Positions to go to \[rad\].
     pub fn position(joints: JointVector, gripper: f64) -> Self {
-        Self { mode: ControlMode::Position, joints, gripper }
+        Self::Position { joints, gripper }
     }
 
     /// Velocities to keep \[rad/s\].
     pub fn velocity(joints: JointVector, gripper: f64) -> Self {
-        Self { mode: ControlMode::Velocity, joints, gripper }
+        Self::Velocity { joints, gripper }
     }
 
     /// Torques to apply on top of gravity compensation \[Nm\].
     pub fn torque(joints: JointVector, gripper: f64) -> Self {
-        Self { mode: ControlMode::Torque, joints, gripper }
+        Self::Torque { joints, gripper }
+    }
+
+    /// A command of this mode, whose unit `joints` are in.
+    pub fn of(mode: ControlMode, joints: JointVector, gripper: f64) -> Self {
+        match mode {
+            ControlMode::Position => Self::Position { joints, gripper },
+            ControlMode::Velocity => Self::Velocity { joints, gripper },
+            ControlMode::Torque => Self::Torque { joints, gripper },
+        }
+    }
+
+    /// What [`JointCommand::joints`] means.
+    pub fn mode(&self) -> ControlMode {
+        match self {
+            Self::Position { .. } => ControlMode::Position,
+            Self::Velocity { .. } => ControlMode::Velocity,
+            Self::Torque { .. } => ControlMode::Torque,
+        }
+    }
+
+    /// One number per joint in chain order: rad, rad/s or Nm, by [`JointCommand::mode`].
+    pub fn joints(&self) -> JointVector {
+        match *self {
+            Self::Position { joints, .. } | Self::Velocity { joints, .. } | Self::Torque { joints, .. } => joints,
+        }
+    }
+
+    /// Gripper target: 0 closed .. 1 open.
+    pub fn gripper(&self) -> f64 {
+        match *self {
+            Self::Position { gripper, .. } | Self::Velocity { gripper, .. } | Self::Torque { gripper, .. } => gripper,
+        }
+    }
+
+    /// The same command with other numbers for the joints, in the same unit.
+    pub fn with_joints(self, joints: JointVector) -> Self {
+        Self::of(self.mode(), joints, self.gripper())
+    }
+
+    /// The same command with another gripper target.
+    pub fn with_gripper(self, gripper: f64) -> Self {
+        Self::of(self.mode(), self.joints(), gripper)
+    }
+
+    /// The numbers of the joints, to change.
+    pub fn joints_mut(&mut self) -> &mut JointVector {
+        match self {
+            Self::Position { joints, .. } | Self::Velocity { joints, .. } | Self::Torque { joints, .. } => joints,
+        }
     }
 }
 
@@ -280,6 +346,22 @@ mod tests {
             for (value, (low, high)) in clipped.iter().zip(bounds.low.iter().zip(&bounds.high)) {
                 prop_assert!(value >= low && value <= high);
             }
+        }
+    }
+
+    #[test]
+    fn a_command_keeps_its_mode_and_its_written_form() {
+        let joints = JointVector::from_slice(&[0.5, -1.0]);
+        for (mode, name) in
+            [(ControlMode::Position, "position"), (ControlMode::Velocity, "velocity"), (ControlMode::Torque, "torque")]
+        {
+            let command = JointCommand::of(mode, joints, 0.25);
+            assert_eq!((command.mode(), command.joints(), command.gripper()), (mode, joints, 0.25));
+            let other = command.with_joints(JointVector::zeros(2)).with_gripper(1.0);
+            assert_eq!(other, JointCommand::of(mode, JointVector::zeros(2), 1.0));
+            let text = serde_json::to_string(&command).unwrap();
+            assert_eq!(text, format!(r#"{{"mode":"{name}","joints":[0.5,-1.0],"gripper":0.25}}"#));
+            assert_eq!(serde_json::from_str::<JointCommand>(&text).unwrap(), command);
         }
     }
 

@@ -29,7 +29,7 @@ fn scripted_demonstrations_are_collected_verified_and_replayed() {
         let episode = read_episode_with(file, ALL).unwrap();
         assert!(episode.complete && episode.start.action_source == "teleop", "{:?}", episode.lost);
         assert_eq!(episode.end.unwrap().outcome, Outcome::Success { judge: "operator (scripted)".into() });
-        assert!(episode.ticks.iter().all(|tick| tick.wished.joints.is_finite()));
+        assert!(episode.ticks.iter().all(|tick| tick.wished.joints().is_finite()));
         let names: Vec<&str> = episode.attachments.iter().map(|file| file.name.as_str()).collect();
         assert_eq!(names, ["settings.toml", "robot.toml", "calibration.toml", "set_up.json"]);
     }

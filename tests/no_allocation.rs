@@ -160,19 +160,19 @@ fn every_law_and_every_mode_of_the_filter_allocate_nothing() {
                         let wished = controller.command(now, &arm);
                         let verdict = filter.filter(now, &wished, &arm, Some(Duration::ZERO));
                         if law.mode() == ControlMode::Position {
-                            arm.joint_positions = verdict.sent.joints;
+                            arm.joint_positions = verdict.sent.joints();
                         }
                         // Fast, at an end of the range, and both.
                         let mut pushed = arm;
                         pushed.joint_velocities[1] = robot.limits.joint_velocity[1] * 0.1 * f64::from(step % 16);
                         pushed.joint_positions[2] = chain.limits()[2].upper;
                         let mut greedy = wished;
-                        greedy.joints.iter_mut().for_each(|value| *value = 100.0);
+                        greedy.joints_mut().iter_mut().for_each(|value| *value = 100.0);
                         std::hint::black_box(filter.filter(now, &greedy, &pushed, Some(Duration::ZERO)));
                     }
                 }
                 let mut lost = controller.command(now, &arm);
-                lost.joints[0] = f64::NAN;
+                lost.joints_mut()[0] = f64::NAN;
                 std::hint::black_box(filter.filter(now, &lost, &arm, None));
                 std::hint::black_box(filter.filter(now, &controller.command(now, &arm), &arm, Some(period * 10)));
                 controller.resume(now, &arm);
@@ -194,7 +194,7 @@ fn walls_and_blocked_joints_allocate_nothing() {
         for make in [JointCommand::position as fn(JointVector, f64) -> JointCommand, JointCommand::velocity] {
             for value in [2.5, -2.5, 0.3] {
                 let mut wished = make(JointVector::zeros(chain.joints()), 1.0);
-                wished.joints.iter_mut().for_each(|joint| *joint = value);
+                wished.joints_mut().iter_mut().for_each(|joint| *joint = value);
                 for _ in 0..200 {
                     let mut verdict = None;
                     now = now + tick;

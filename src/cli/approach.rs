@@ -95,7 +95,7 @@ mod tests {
                 let keep = Arc::clone(&kept);
                 let arm = SeenArm::new(Box::new(arm), move |now, call| {
                     if let Call::Write(command) = call {
-                        keep.lock().unwrap().push((now, command.joints));
+                        keep.lock().unwrap().push((now, command.joints()));
                     }
                 });
                 let period = Duration::from_millis(200);

@@ -195,7 +195,7 @@ impl Controller {
             None => JointCommand::position(self.segment.at(now), self.gripper_target),
             Some(follower) => {
                 let (mode, joints) = follower.command(now, measured);
-                JointCommand { mode, joints, gripper: self.gripper_target }
+                JointCommand::of(mode, joints, self.gripper_target)
             }
         }
     }

@@ -103,7 +103,7 @@ fn deltas_add_up_on_the_target_and_not_on_what_the_arm_reached() {
     let moved = controller.target().translation.vector - before;
     assert!((moved - Vector3::new(0.0, 0.06, 0.0)).norm() < 1e-12, "{moved}");
     // And the joints commanded in the end lead there.
-    let reached = controller.command(at(10_000), &measured).joints;
+    let reached = controller.command(at(10_000), &measured).joints();
     let end = controller.chain.forward(&reached);
     assert!((end.translation.vector - controller.target().translation.vector).norm() < 1e-4);
 }
@@ -113,8 +113,8 @@ fn the_command_is_what_was_measured_until_an_action_comes() {
     let (mut controller, measured) = seeded();
     for time in [0, 20, 5000] {
         let command = controller.command(at(time), &measured);
-        assert_eq!(command.joints, measured.joint_positions);
-        assert_eq!(command.gripper, measured.gripper);
+        assert_eq!(command.joints(), measured.joint_positions);
+        assert_eq!(command.gripper(), measured.gripper);
     }
 }
 
@@ -128,18 +128,18 @@ fn the_command_moves_evenly_holds_at_the_end_and_never_jumps() {
         controller.command(at(100), &measured),
         controller.command(at(200), &measured),
     );
-    assert_eq!(start.joints, measured.joint_positions);
+    assert_eq!(start.joints(), measured.joint_positions);
     assert_ne!(end, start);
     for i in 0..6 {
-        let half = 0.5 * (start.joints[i] + end.joints[i]);
-        assert!((middle.joints[i] - half).abs() < 1e-12);
+        let half = 0.5 * (start.joints()[i] + end.joints()[i]);
+        assert!((middle.joints()[i] - half).abs() < 1e-12);
     }
     assert!(!controller.arrived(at(199)) && controller.arrived(at(200)));
     assert_eq!(controller.command(at(900), &measured), end);
     // An action in the middle of a segment goes on from there.
     let mut early = controller.clone();
     early.accept(at(100), &forward, &measured);
-    assert_eq!(early.command(at(100), &measured).joints, middle.joints);
+    assert_eq!(early.command(at(100), &measured).joints(), middle.joints());
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn what_is_asked_beyond_the_bounds_is_clipped() {
     controller.accept(at(0), &action([0.0, 7.0, 0.0, 0.0, 0.0, 0.0, 9.0]), &measured);
     let moved = controller.target().translation.vector - before;
     assert!((moved.y - 0.05).abs() < 1e-12);
-    assert_eq!(controller.command(at(0), &measured).gripper, 1.0);
+    assert_eq!(controller.command(at(0), &measured).gripper(), 1.0);
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn a_target_out_of_reach_is_not_kept() {
         }
     }
     assert!(refused > 5, "{refused}");
-    assert_eq!(controller.command(at(100_000), &measured).gripper, 0.3);
+    assert_eq!(controller.command(at(100_000), &measured).gripper(), 0.3);
     // Nothing has wound up: the first way back works at once.
     let back = action([0.0, 0.0, 0.0, -0.25, 0.0, 0.0, 0.3]);
     assert_eq!(controller.accept(at(9000), &back, &measured), Accepted::Taken);
@@ -204,7 +204,7 @@ fn a_number_that_is_not_finite_changes_nothing() {
 fn without_a_seed_there_is_no_command_that_could_be_sent() {
     let mut controller = controller(GripperPolicy::Direct);
     let home = measured(&robot().robot.home);
-    assert!(!controller.command(at(0), &home).joints.is_finite());
+    assert!(!controller.command(at(0), &home).joints().is_finite());
     assert_eq!(controller.accept(at(0), &Action::stay(1.0), &home), Accepted::NotFinite);
     let rest = home.joint_positions;
     assert_eq!(controller.move_to(at(0), &rest, PERIOD, 1.0), Accepted::NotFinite);
@@ -215,8 +215,8 @@ fn move_to_goes_from_rest_to_rest_and_moves_the_target_along() {
     let (mut controller, measured) = seeded();
     let home = JointVector::from_slice(&robot().robot.home);
     assert_eq!(controller.move_to(at(0), &home, Duration::from_secs(2), 1.0), Accepted::Taken);
-    assert_eq!(controller.command(at(0), &measured).joints, measured.joint_positions);
-    let early = controller.command(at(20), &measured).joints;
+    assert_eq!(controller.command(at(0), &measured).joints(), measured.joint_positions);
+    let early = controller.command(at(20), &measured).joints();
     let largest = (0..6).map(|i| (early[i] - measured.joint_positions[i]).abs()).fold(0.0, f64::max);
     assert!(largest < 1e-4, "{largest}");
     assert_eq!(controller.command(at(2000), &measured), JointCommand::position(home, 1.0));
@@ -236,11 +236,11 @@ fn resuming_keeps_the_grip_and_seeding_forgets_it() {
         controller.accept(at(200 * step), &Action::stay(0.0), &home);
     }
     controller.resume(at(2000), &home);
-    assert_eq!(controller.command(at(2000), &home).gripper, 0.0);
+    assert_eq!(controller.command(at(2000), &home).gripper(), 0.0);
     controller.seed(at(3000), &home);
-    assert_eq!(controller.command(at(3000), &home).gripper, home.gripper);
+    assert_eq!(controller.command(at(3000), &home).gripper(), home.gripper);
     controller.accept(at(3000), &Action::stay(0.0), &home);
-    assert_eq!(controller.command(at(3000), &home).gripper, 0.85);
+    assert_eq!(controller.command(at(3000), &home).gripper(), 0.85);
 }
 
 #[test]
@@ -274,21 +274,21 @@ fn every_law_starts_by_keeping_the_arm_where_it_is_and_takes_no_nan() {
         let (plain, measured) = seeded();
         let setting = ControlSetting { law, ..ControlSetting::default() };
         let mut fresh = controller(GripperPolicy::Direct).with_law(&robot(), &setting).unwrap();
-        assert!(!fresh.command(at(0), &measured).joints.is_finite(), "{law:?} moves an arm it was never shown");
+        assert!(!fresh.command(at(0), &measured).joints().is_finite(), "{law:?} moves an arm it was never shown");
         let mut controller = plain.with_law(&robot(), &setting).unwrap();
         controller.seed(at(0), &measured);
         for time in [0, 20, 5000] {
             let command = controller.command(at(time), &measured);
-            assert_eq!(command.mode, law.mode());
+            assert_eq!(command.mode(), law.mode());
             let expected = match law {
                 ControlLaw::JerkLimited => measured.joint_positions,
                 _ => JointVector::zeros(6),
             };
-            assert_eq!((command.joints, command.gripper), (expected, measured.gripper), "{law:?}");
+            assert_eq!((command.joints(), command.gripper()), (expected, measured.gripper), "{law:?}");
         }
         let mut broken = measured;
         broken.joint_positions[1] = f64::NAN;
-        assert!(!controller.command(at(5020), &broken).joints.is_finite(), "{law:?}");
+        assert!(!controller.command(at(5020), &broken).joints().is_finite(), "{law:?}");
     }
 }
 

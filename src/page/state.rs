@@ -193,8 +193,8 @@ impl Live {
                 JointView {
                     name: range.map(|range| range.name.clone()).or_else(|| names.get(i).cloned()).unwrap_or_default(),
                     measured: self.joints[i],
-                    wished: tick.and_then(|tick| tick.wished.joints.get(i).copied()),
-                    sent: tick.and_then(|tick| tick.sent.joints.get(i).copied()),
+                    wished: tick.and_then(|tick| tick.wished.joints().get(i).copied()),
+                    sent: tick.and_then(|tick| tick.sent.joints().get(i).copied()),
                     low: range.map(|range| range.low),
                     high: range.map(|range| range.high),
                 }
@@ -215,8 +215,8 @@ impl Live {
                 outcome: self.ended.as_ref().map(|end| end.outcome.clone()),
             }),
             joints,
-            mode: tick.map(|tick| tick.sent.mode),
-            gripper: [self.gripper, tick.map(|tick| tick.wished.gripper), tick.map(|tick| tick.sent.gripper)],
+            mode: tick.map(|tick| tick.sent.mode()),
+            gripper: [self.gripper, tick.map(|tick| tick.wished.gripper()), tick.map(|tick| tick.sent.gripper())],
             asked: self.asked.map(Action::to_array),
             in_force: tick.map(|tick| tick.action.to_array()),
             safety: self.safety(now),

@@ -82,12 +82,12 @@ pub fn encode_joint_state<S: AsRef<str>>(
 /// stand in `velocity` or `effort`, zero for the gripper.
 pub fn encode_command<S: AsRef<str>>(stamp: Timestamp, names: &[S], command: &JointCommand) -> Vec<u8> {
     let with = |joints: &[f64], gripper: f64| [joints, &[gripper]].concat();
-    let positions = match command.mode {
-        ControlMode::Position => with(&command.joints, command.gripper),
-        ControlMode::Velocity | ControlMode::Torque => with(&vec![f64::NAN; command.joints.len()], command.gripper),
+    let positions = match command.mode() {
+        ControlMode::Position => with(&command.joints(), command.gripper()),
+        ControlMode::Velocity | ControlMode::Torque => with(&vec![f64::NAN; command.joints().len()], command.gripper()),
     };
-    let other = with(&command.joints, 0.0);
-    match command.mode {
+    let other = with(&command.joints(), 0.0);
+    match command.mode() {
         ControlMode::Position => encode_joint_state(stamp, names, &positions, &[], &[]),
         ControlMode::Velocity => encode_joint_state(stamp, names, &positions, &other, &[]),
         ControlMode::Torque => encode_joint_state(stamp, names, &positions, &[], &other),

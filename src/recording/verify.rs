@@ -266,8 +266,9 @@ fn limits(episode: &RecordedEpisode, robot: &Robot, verdict: &mut Verdict) {
         verdict.say(Gravity::Bad, "its joint names are not those of the arm's description".into());
         return;
     }
-    let beyond = episode.ticks.iter().filter(|tick| tick.sent.mode == ControlMode::Position).find_map(|tick| {
-        let joints = robot.joint.iter().zip(tick.sent.joints.iter());
+    let beyond = episode.ticks.iter().filter(|tick| tick.sent.mode() == ControlMode::Position).find_map(|tick| {
+        let sent = tick.sent.joints();
+        let joints = robot.joint.iter().zip(sent.iter());
         joints
             .filter(|(joint, sent)| !(**sent >= joint.lower - 1e-6 && **sent <= joint.upper + 1e-6))
             .map(|(joint, sent)| {

@@ -80,7 +80,7 @@ fn until_an_action_comes_the_measured_position_is_sent() {
     let (results, counts) = bench.run(5, 16, |_, _| (None, Strain::None));
     for tick in results {
         let tick = tick.unwrap();
-        assert_eq!((tick.sent.joints, tick.sent.gripper), (tick.measured, 1.0));
+        assert_eq!((tick.sent.joints(), tick.sent.gripper()), (tick.measured, 1.0));
         assert_eq!((tick.filtered, tick.step_index), (Filtered::Passed, None));
         assert!(tick.image_age_seconds.is_nan());
     }
@@ -101,7 +101,7 @@ fn an_old_action_makes_the_arm_hold_once_and_a_new_one_moves_it_again() {
     assert_eq!(bench.switches.hold_count(), 2, "one for the stop, one by the guard at the end");
     // It goes on from where it was measured, not from an old target.
     let resumed = results[40].unwrap();
-    for (sent, measured) in resumed.sent.joints.iter().zip(resumed.measured.iter()) {
+    for (sent, measured) in resumed.sent.joints().iter().zip(resumed.measured.iter()) {
         assert!((sent - measured).abs() < 1e-9);
     }
 }
@@ -148,7 +148,7 @@ fn an_unreachable_target_keeps_the_last_one() {
     });
     assert!(counts.no_solution > 0);
     assert!(filtered(&results).contains(&Filtered::Limited(LimitReason::NoSolution)));
-    assert!(results.iter().all(|tick| tick.unwrap().sent.joints.is_finite()));
+    assert!(results.iter().all(|tick| tick.unwrap().sent.joints().is_finite()));
     assert_eq!(counts.stopped, 0);
 }
 

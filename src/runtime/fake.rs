@@ -148,17 +148,17 @@ impl ArmDriver for FakeArm {
         }
         let still = JointVector::zeros(self.capabilities.joints);
         Ok(Proprioception {
-            joint_positions: self.at.joints,
+            joint_positions: self.at.joints(),
             joint_velocities: still,
             joint_efforts: still,
             finger_position: 0.0,
-            gripper: self.at.gripper,
+            gripper: self.at.gripper(),
             measured_at: now,
         })
     }
 
     fn write(&mut self, _now: Timestamp, command: &JointCommand) -> Result<(), DriverError> {
-        if !(command.joints.is_finite() && command.gripper.is_finite()) {
+        if !(command.joints().is_finite() && command.gripper().is_finite()) {
             return Err(DriverError::NotFinite);
         }
         self.switches.0.write_count.fetch_add(1, Ordering::SeqCst);

@@ -87,19 +87,19 @@ impl Sent {
     fn start(mode: ControlMode, measured: &Proprioception, at: Timestamp) -> Self {
         let nothing = JointVector::zeros(measured.joint_positions.len());
         let joints = if mode == ControlMode::Position { measured.joint_positions } else { nothing };
-        let command = JointCommand { mode, joints, gripper: measured.gripper.clamp(0.0, 1.0) };
+        let command = JointCommand::of(mode, joints, measured.gripper.clamp(0.0, 1.0));
         Self::at_rest(command, at)
     }
 
     fn at_rest(command: JointCommand, at: Timestamp) -> Self {
-        let nothing = JointVector::zeros(command.joints.len());
+        let nothing = JointVector::zeros(command.joints().len());
         Self { command, at, slope: nothing, bend: nothing, spacing: None }
     }
 
     /// The line from here to `joints`, `since` \[s\] later, more than none. At a start nothing moved before.
     fn line_to(&self, joints: &JointVector, since: f64) -> Line {
         let Spacing { after, earlier } = self.spacing.unwrap_or(Spacing { after: since, earlier: since });
-        let slope = speed(joints, &self.command.joints, since);
+        let slope = speed(joints, &self.command.joints(), since);
         let bend = speed(&slope, &self.slope, 0.5 * (since + after));
         Line { slope, bend, span: (since + after + earlier) / 3.0, spacing: Spacing { after: since, earlier: after } }
     }
@@ -108,7 +108,7 @@ impl Sent {
     fn following(&self, command: JointCommand, at: Timestamp) -> Self {
         let since = at.since(self.at).as_secs_f64();
         if since > 0.0 {
-            let Line { slope, bend, spacing, .. } = self.line_to(&command.joints, since);
+            let Line { slope, bend, spacing, .. } = self.line_to(&command.joints(), since);
             Self { command, at, slope, bend, spacing: Some(spacing) }
         } else {
             // At the same moment nothing moves.
@@ -230,7 +230,7 @@ impl SafetyFilter {
             return Verdict { sent, filtered: Filtered::Stopped(LimitReason::NotFinite) };
         };
 
-        let lengths = wished.joints.len() == joints && measured.joint_positions.len() == joints;
+        let lengths = wished.joints().len() == joints && measured.joint_positions.len() == joints;
         let finite = finite::command_is_finite(wished, joints) && finite::measurement_is_finite(measured, joints);
         if !lengths || (Protection::Finite.is_on() && !finite) {
             return self.stop(now, last.command, LimitReason::NotFinite);
@@ -238,54 +238,54 @@ impl SafetyFilter {
         if Protection::ActionAge.is_on() && watchdog::too_old(action_age, self.command_age) {
             return self.stop(now, last.command, LimitReason::CommandAge);
         }
-        if wished.mode != last.command.mode {
-            last = Sent::start(wished.mode, measured, now);
+        if wished.mode() != last.command.mode() {
+            last = Sent::start(wished.mode(), measured, now);
             self.residual.start();
             self.travel = Travel::none();
         }
 
         let mut changes = Changes::default();
-        let gripper = wished.gripper.clamp(0.0, 1.0);
-        changes.note(LimitReason::JointPosition, (gripper - wished.gripper).abs());
+        let gripper = wished.gripper().clamp(0.0, 1.0);
+        changes.note(LimitReason::JointPosition, (gripper - wished.gripper()).abs());
         let since = now.since(last.at).as_secs_f64();
         let most = MOST_PERIODS * self.period;
-        let streams = self.streams_positions && wished.mode == ControlMode::Position;
+        let streams = self.streams_positions && wished.mode() == ControlMode::Position;
         let elapsed = Elapsed { counted: since.min(if streams { most.max(BRIDGED) } else { most }), since };
-        let before = last.command.joints;
+        let before = last.command.joints();
         let mut residual = self.residual;
         let mut travel = self.travel;
-        residual.note(wished.mode, &before, &measured.joint_positions, since);
+        residual.note(wished.mode(), &before, &measured.joint_positions, since);
 
         let workspace = Workspace { approaching: action_age.is_none(), ..self.workspace };
         let walls = Walls { chain: &self.chain, workspace };
-        let limited = match wished.mode {
+        let limited = match wished.mode() {
             ControlMode::Position => {
                 let residual = (&mut residual, &measured.joint_positions);
-                self.position(&walls, &wished.joints, &last, elapsed, residual, &mut changes)
+                self.position(&walls, &wished.joints(), &last, elapsed, residual, &mut changes)
             }
             ControlMode::Velocity => {
                 let sent = SentBefore { joints: &before, slope: &last.slope, elapsed: elapsed.counted };
                 // The arm has moved on since it was measured.
                 let here = travel.since(&measured.joint_positions, measured.measured_at, now);
-                Ok(self.velocities.within(&walls, &wished.joints, sent, &here, &mut residual, &mut changes))
+                Ok(self.velocities.within(&walls, &wished.joints(), sent, &here, &mut residual, &mut changes))
             }
             ControlMode::Torque => {
                 let sensed = (measured, now.since(measured.measured_at).as_secs_f64());
-                self.torques.within(&walls, &wished.joints, &before, sensed, elapsed.counted, &mut changes)
+                self.torques.within(&walls, &wished.joints(), &before, sensed, elapsed.counted, &mut changes)
             }
         };
         let limited = match limited {
             Ok(limited) => limited,
             Err(reason) => return self.stop(now, last.command, reason),
         };
-        let sent = JointCommand { mode: wished.mode, joints: limited, gripper };
+        let sent = JointCommand::of(wished.mode(), limited, gripper);
         if Protection::Finite.is_on() && !finite::command_is_finite(&sent, joints) {
             return self.stop(now, last.command, LimitReason::NotFinite);
         }
         self.residual = residual;
         self.travel = travel;
-        if wished.mode == ControlMode::Velocity {
-            self.travel.note(now, &sent.joints);
+        if wished.mode() == ControlMode::Velocity {
+            self.travel.note(now, &sent.joints());
         }
         self.last = Some(last.following(sent, now));
         Verdict { sent, filtered: changes.verdict() }
@@ -305,7 +305,7 @@ impl SafetyFilter {
         (residual, measured): (&mut Residual, &JointVector),
         changes: &mut Changes,
     ) -> Result<JointVector, LimitReason> {
-        let before = last.command.joints;
+        let before = last.command.joints();
         let mut inside = *wished;
         if Protection::JointPosition.is_on() {
             let limits = self.chain.usable_limits();
@@ -397,14 +397,13 @@ impl SafetyFilter {
 
     /// Holds the last sent position, or lets velocity and torque go. Whoever runs the arm tells its driver to hold, which
     /// brakes within the arm's limits; what is sent here is what the next command starts from.
-    fn stop(&mut self, now: Timestamp, mut held: JointCommand, reason: LimitReason) -> Verdict {
-        if held.mode != ControlMode::Position {
-            held.joints.fill(0.0);
-        }
+    fn stop(&mut self, now: Timestamp, last: JointCommand, reason: LimitReason) -> Verdict {
+        let nothing = JointVector::zeros(last.joints().len());
+        let held = if last.mode() == ControlMode::Position { last } else { last.with_joints(nothing) };
         self.last = Some(Sent::at_rest(held, now));
         self.residual.start();
-        if held.mode == ControlMode::Velocity {
-            self.travel.note(now, &held.joints);
+        if held.mode() == ControlMode::Velocity {
+            self.travel.note(now, &nothing);
         }
         Verdict { sent: held, filtered: Filtered::Stopped(reason) }
     }

@@ -45,7 +45,7 @@ fn after(ticks: u32) -> Timestamp {
 fn a_small_motion_passes_unchanged() {
     let (mut filter, home) = seeded();
     let mut wished = wish(&home.joint_positions);
-    wished.joints[1] += 0.01;
+    wished.joints_mut()[1] += 0.01;
     let verdict = filter.filter(after(1), &wished, &home, Some(Duration::ZERO));
     assert_eq!(verdict, Verdict { sent: wished, filtered: Filtered::Passed });
 }
@@ -56,7 +56,7 @@ fn the_first_tick_allows_no_motion() {
     let home = measured(&robot.robot.home);
     let mut filter = SafetyFilter::new(&robot, Chain::from_robot(&robot).unwrap());
     let verdict = filter.filter(after(5), &wish(&[0.1; 6]), &home, None);
-    assert_eq!(verdict.sent.joints, home.joint_positions);
+    assert_eq!(verdict.sent.joints(), home.joint_positions);
     assert_eq!(verdict.filtered, Filtered::Limited(LimitReason::JointVelocity));
 }
 
@@ -65,9 +65,9 @@ fn velocity_is_exact_at_the_limit_and_a_stall_does_not_make_a_jump() {
     for (ticks, allowed_ticks) in [(1, 1.0), (2, 2.0), (100, 2.0)] {
         let (mut filter, home) = seeded();
         let mut wished = wish(&home.joint_positions);
-        wished.joints[0] += 1.0;
+        wished.joints_mut()[0] += 1.0;
         let verdict = filter.filter(after(ticks), &wished, &home, None);
-        let moved = verdict.sent.joints[0] - home.joint_positions[0];
+        let moved = verdict.sent.joints()[0] - home.joint_positions[0];
         assert!((moved - 2.0 * 0.02 * allowed_ticks).abs() < 1e-12, "{moved}");
         assert_eq!(verdict.filtered, Filtered::Limited(LimitReason::JointVelocity));
     }
@@ -77,13 +77,13 @@ fn velocity_is_exact_at_the_limit_and_a_stall_does_not_make_a_jump() {
 fn not_a_number_in_any_single_field_stops_and_holds() {
     let bad_values = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
     let broken_wishes: [fn(&mut JointCommand, f64); 7] = [
-        |c, v| c.joints[0] = v,
-        |c, v| c.joints[1] = v,
-        |c, v| c.joints[2] = v,
-        |c, v| c.joints[3] = v,
-        |c, v| c.joints[4] = v,
-        |c, v| c.joints[5] = v,
-        |c, v| c.gripper = v,
+        |c, v| c.joints_mut()[0] = v,
+        |c, v| c.joints_mut()[1] = v,
+        |c, v| c.joints_mut()[2] = v,
+        |c, v| c.joints_mut()[3] = v,
+        |c, v| c.joints_mut()[4] = v,
+        |c, v| c.joints_mut()[5] = v,
+        |c, v| *c = c.with_gripper(v),
     ];
     let broken_scalars: [fn(&mut Proprioception, f64); 2] = [|p, v| p.finger_position = v, |p, v| p.gripper = v];
     let broken_vectors: [fn(&mut Proprioception) -> &mut JointVector; 3] =
@@ -92,7 +92,7 @@ fn not_a_number_in_any_single_field_stops_and_holds() {
         let (mut filter, home) = seeded();
         let verdict = filter.filter(after(1), wished, now_measured, Some(Duration::ZERO));
         assert_eq!(verdict.filtered, Filtered::Stopped(LimitReason::NotFinite));
-        assert_eq!(verdict.sent.joints, home.joint_positions);
+        assert_eq!(verdict.sent.joints(), home.joint_positions);
     };
     let (_, home) = seeded();
     for bad in bad_values {
@@ -126,18 +126,18 @@ fn without_any_finite_measurement_no_joint_is_commanded() {
     filter.seed(Timestamp::ZERO, &blind);
     let verdict = filter.filter(after(1), &wish(&[0.0; 6]), &blind, None);
     assert_eq!(verdict.filtered, Filtered::Stopped(LimitReason::NotFinite));
-    assert!(verdict.sent.joints.is_empty());
+    assert!(verdict.sent.joints().is_empty());
     // The first good measurement is what is held.
     let home = measured(&robot.robot.home);
     let verdict = filter.filter(after(2), &wish(&[0.0; 6]), &home, None);
-    assert_eq!(verdict.sent.joints, home.joint_positions);
+    assert_eq!(verdict.sent.joints(), home.joint_positions);
 }
 
 #[test]
 fn an_old_action_stops_and_a_fresh_one_goes_on_without_a_jump() {
     let (mut filter, home) = seeded();
     let mut wished = wish(&home.joint_positions);
-    wished.joints[0] += 1.0;
+    wished.joints_mut()[0] += 1.0;
     let limit = Duration::from_millis(500);
     let moving = filter.filter(after(1), &wished, &home, Some(limit));
     assert_eq!(moving.filtered, Filtered::Limited(LimitReason::JointVelocity));
@@ -146,7 +146,7 @@ fn an_old_action_stops_and_a_fresh_one_goes_on_without_a_jump() {
         assert_eq!(held, Verdict { sent: moving.sent, filtered: Filtered::Stopped(LimitReason::CommandAge) });
     }
     let again = filter.filter(after(50), &wished, &home, Some(Duration::ZERO));
-    let moved = again.sent.joints[0] - moving.sent.joints[0];
+    let moved = again.sent.joints()[0] - moving.sent.joints()[0];
     assert!((moved - 0.04).abs() < 1e-12, "{moved}");
 }
 
@@ -155,20 +155,20 @@ fn the_tool_stops_at_the_floor_of_its_box() {
     let (mut filter, home) = seeded();
     // Shoulder forward and elbow down: the tool goes through the counter, were it let.
     let mut wished = wish(&home.joint_positions);
-    wished.joints[1] = 1.2;
+    wished.joints_mut()[1] = 1.2;
     let mut arm = home;
     let mut verdict = filter.filter(after(1), &wished, &arm, None);
     for tick in 2..200 {
-        arm.joint_positions = verdict.sent.joints;
+        arm.joint_positions = verdict.sent.joints();
         verdict = filter.filter(after(tick), &wished, &arm, None);
-        let tool = filter.chain.forward(&verdict.sent.joints).translation.vector;
+        let tool = filter.chain.forward(&verdict.sent.joints()).translation.vector;
         assert!(filter.workspace.distance_outside(&tool) <= super::super::workspace::TOLERANCE);
     }
     // Bent under, the hand comes to the table before the tool.
     let walls = [LimitReason::Workspace, LimitReason::Plane].map(Filtered::Limited);
     assert!(walls.contains(&verdict.filtered), "{verdict:?}");
     let back = filter.filter(after(200), &wish(&home.joint_positions), &arm, None);
-    assert_ne!(back.sent.joints, verdict.sent.joints);
+    assert_ne!(back.sent.joints(), verdict.sent.joints());
 }
 
 #[test]
@@ -184,11 +184,11 @@ fn an_arm_that_starts_outside_its_box_may_come_back() {
     let start = distance(&filter, &outside.joint_positions);
     assert!(start > 0.05, "{start}");
     let further = filter.filter(after(1), &wish(&[1.0, 0.3, 0.0, 0.0, 0.0, 0.0]), &outside, None);
-    assert!(distance(&filter, &further.sent.joints) <= start);
+    assert!(distance(&filter, &further.sent.joints()) <= start);
     let down = wish(&robot.robot.home);
     let mut arm = outside;
     for tick in 2..200 {
-        arm.joint_positions = filter.filter(after(tick), &down, &arm, None).sent.joints;
+        arm.joint_positions = filter.filter(after(tick), &down, &arm, None).sent.joints();
     }
     let end = filter.filter(after(200), &down, &arm, None);
     assert_eq!(end, Verdict { sent: down, filtered: Filtered::Passed });
@@ -208,7 +208,7 @@ fn an_arm_that_lay_folded_comes_home() {
         let on_the_way: Vec<f64> = from.iter().zip(&home).map(|(a, b)| a + share * (b - a)).collect();
         let verdict = filter.filter(after(tick), &wish(&on_the_way), &arm, None);
         assert_eq!(verdict.filtered, Filtered::Passed, "at tick {tick}");
-        arm.joint_positions = verdict.sent.joints;
+        arm.joint_positions = verdict.sent.joints();
     }
     assert!(arm.joint_positions.iter().zip(&home).all(|(a, b)| (a - b).abs() < 1e-9), "{:?}", arm.joint_positions);
 }
@@ -251,7 +251,7 @@ fn wherever_a_limp_wrist_hangs_the_folded_arm_unfolds() {
                         "from {:?} to {start:?} at {tick}",
                         folded_up.joint_positions
                     );
-                    arm.joint_positions = verdict.sent.joints;
+                    arm.joint_positions = verdict.sent.joints();
                 }
             }
         }
@@ -268,16 +268,16 @@ fn a_policy_does_not_unfold_an_arm() {
     let step: Vec<f64> = arm.joint_positions.iter().zip(&robot.robot.home).map(|(a, b)| a + (b - a) / 120.0).collect();
     let verdict = filter.filter(after(1), &wish(&step), &arm, Some(Duration::ZERO));
     assert_eq!(verdict.filtered, Filtered::Limited(LimitReason::Workspace));
-    assert_eq!(verdict.sent.joints, arm.joint_positions);
+    assert_eq!(verdict.sent.joints(), arm.joint_positions);
 }
 
 #[test]
 fn a_gripper_value_beyond_its_range_is_limited() {
     let (mut filter, home) = seeded();
     let mut wished = wish(&home.joint_positions);
-    wished.gripper = 1.5;
+    wished = wished.with_gripper(1.5);
     let verdict = filter.filter(after(1), &wished, &home, None);
-    assert_eq!(verdict.sent.gripper, 1.0);
+    assert_eq!(verdict.sent.gripper(), 1.0);
     assert_eq!(verdict.filtered, Filtered::Limited(LimitReason::JointPosition));
 }
 
@@ -316,13 +316,13 @@ proptest! {
             let verdict = filter.filter(now, &wished, &home, age);
             let sent = verdict.sent;
             prop_assert!(finite::command_is_finite(&sent, 6));
-            prop_assert!((0.0..=1.0).contains(&sent.gripper));
+            prop_assert!((0.0..=1.0).contains(&sent.gripper()));
             for i in 0..6 {
-                prop_assert!(filter.chain.usable_limits()[i].contains(sent.joints[i]));
-                let moved = (sent.joints[i] - last[i]).abs();
+                prop_assert!(filter.chain.usable_limits()[i].contains(sent.joints()[i]));
+                let moved = (sent.joints()[i] - last[i]).abs();
                 prop_assert!(moved <= filter.velocity[i] * elapsed.as_secs_f64() + 1e-9);
             }
-            let tool = filter.chain.forward(&sent.joints).translation.vector;
+            let tool = filter.chain.forward(&sent.joints()).translation.vector;
             let mut allowed = filter.workspace;
             if !acting {
                 // On the way to a posture the tool may pass about the base.
@@ -335,7 +335,7 @@ proptest! {
             prop_assert_eq!(before, Verdict { sent, filtered: Filtered::Passed });
             let again = filter.filter(now, &sent, &home, age);
             prop_assert_eq!(again, Verdict { sent, filtered: Filtered::Passed });
-            last = sent.joints;
+            last = sent.joints();
             home.joint_positions = last;
         }
     }
@@ -356,10 +356,10 @@ proptest! {
             let sent = filter.filter(now, wished, &there, None).sent;
             for (i, limit) in filter.chain.usable_limits().iter().enumerate() {
                 let out = |q: f64| (limit.lower - q).max(q - limit.upper).max(0.0);
-                prop_assert!(out(sent.joints[i]) <= out(last[i]));
+                prop_assert!(out(sent.joints()[i]) <= out(last[i]));
             }
             prop_assert_eq!(same_state.filter(now, &sent, &there, None).sent, sent);
-            last = sent.joints;
+            last = sent.joints();
             there.joint_positions = last;
         }
     }

@@ -5,7 +5,7 @@ use crate::observation::Proprioception;
 
 /// Is every number of the command finite, and is there one per joint?
 pub(super) fn command_is_finite(command: &JointCommand, joints: usize) -> bool {
-    command.joints.len() == joints && command.joints.is_finite() && command.gripper.is_finite()
+    command.joints().len() == joints && command.joints().is_finite() && command.gripper().is_finite()
 }
 
 /// Is every number of the measurement finite, and is there one position per joint?

@@ -65,10 +65,10 @@ impl Rig {
     /// One tick after which the arm has moved as the velocity command says.
     fn move_with(&mut self, wished: &JointCommand) -> Verdict {
         let verdict = self.tick(wished);
-        for (angle, velocity) in self.arm.joint_positions.iter_mut().zip(verdict.sent.joints.iter()) {
+        for (angle, velocity) in self.arm.joint_positions.iter_mut().zip(verdict.sent.joints().iter()) {
             *angle += velocity * self.period.as_secs_f64();
         }
-        self.arm.joint_velocities = verdict.sent.joints;
+        self.arm.joint_velocities = verdict.sent.joints();
         verdict
     }
 
@@ -83,19 +83,19 @@ fn a_mode_starts_from_nothing_and_a_change_of_mode_starts_over() {
     let mut rig = Rig::new("widowx");
     let velocity = JointCommand::velocity(rig.all(0.1), 0.5);
     let first = rig.tick(&velocity);
-    assert_eq!((first.sent.mode, first.sent.joints), (ControlMode::Velocity, rig.all(0.0)));
+    assert_eq!((first.sent.mode(), first.sent.joints()), (ControlMode::Velocity, rig.all(0.0)));
     assert_eq!(first.filtered, Filtered::Limited(LimitReason::JointAcceleration));
     assert_eq!(rig.tick(&velocity), Verdict { sent: velocity, filtered: Filtered::Passed });
 
     let torque = JointCommand::torque(rig.all(0.1), 0.5);
     let first = rig.tick(&torque);
-    assert_eq!((first.sent.mode, first.sent.joints), (ControlMode::Torque, rig.all(0.0)));
+    assert_eq!((first.sent.mode(), first.sent.joints()), (ControlMode::Torque, rig.all(0.0)));
     assert_eq!(first.filtered, Filtered::Limited(LimitReason::JointTorqueRate));
     assert_eq!(rig.tick(&torque), Verdict { sent: torque, filtered: Filtered::Passed });
 
     let position = JointCommand::position(rig.arm.joint_positions, 0.5);
     assert_eq!(rig.tick(&position), Verdict { sent: position, filtered: Filtered::Passed });
-    assert_eq!(rig.tick(&velocity).sent.joints, rig.all(0.0), "the velocity of before is forgotten");
+    assert_eq!(rig.tick(&velocity).sent.joints(), rig.all(0.0), "the velocity of before is forgotten");
 }
 
 #[test]
@@ -105,17 +105,17 @@ fn a_stop_lets_velocity_and_torque_go() {
             let mut rig = Rig::new(name);
             let good = make(rig.all(0.05), 0.5);
             rig.tick(&good);
-            assert_ne!(rig.tick(&good).sent.joints, rig.all(0.0));
+            assert_ne!(rig.tick(&good).sent.joints(), rig.all(0.0));
             let bad = make(rig.all(f64::NAN), 0.5);
             let verdict = rig.tick(&bad);
             assert_eq!(verdict.filtered, Filtered::Stopped(LimitReason::NotFinite));
-            assert_eq!((verdict.sent.mode, verdict.sent.joints), (good.mode, rig.all(0.0)));
+            assert_eq!((verdict.sent.mode(), verdict.sent.joints()), (good.mode(), rig.all(0.0)));
             rig.tick(&good);
             let old = rig.robot.limits.command_age + 0.001;
             rig.now = rig.now + rig.period;
             let verdict = rig.filter.filter(rig.now, &good, &rig.arm, Some(Duration::from_secs_f64(old)));
             assert_eq!(verdict.filtered, Filtered::Stopped(LimitReason::CommandAge));
-            assert_eq!(verdict.sent.joints, rig.all(0.0));
+            assert_eq!(verdict.sent.joints(), rig.all(0.0));
             let short = make(JointVector::zeros(5), 0.5);
             assert_eq!(rig.tick(&short).filtered, Filtered::Stopped(LimitReason::NotFinite));
         }
@@ -126,12 +126,12 @@ fn a_stop_lets_velocity_and_torque_go() {
 fn too_fast_a_velocity_is_reached_at_the_acceleration_limit_and_keeps_its_direction() {
     let mut rig = Rig::new("widowx");
     let mut wished = JointCommand::velocity(rig.all(0.0), 0.5);
-    wished.joints[0] = 0.8;
-    wished.joints[5] = 100.0;
+    wished.joints_mut()[0] = 0.8;
+    wished.joints_mut()[5] = 100.0;
     rig.tick(&wished);
     let mut last = rig.all(0.0);
     for _ in 0..10 {
-        let sent = rig.tick(&wished).sent.joints;
+        let sent = rig.tick(&wished).sent.joints();
         for joint in 0..6 {
             let step = (sent[joint] - last[joint]).abs() / rig.period.as_secs_f64();
             assert!(step <= rig.robot.limits.joint_acceleration[joint] * (1.0 + 1e-9), "{step}");
@@ -152,12 +152,12 @@ fn a_joint_driven_at_its_limit_brakes_in_time_and_the_others_go_on() {
         rig.arm.joint_positions[last] = limit.upper - 0.5;
         rig.filter.seed(rig.now, &rig.arm);
         let mut wished = JointCommand::velocity(rig.all(0.0), 0.5);
-        wished.joints[last] = 1.0;
-        wished.joints[0] = 1e-3;
+        wished.joints_mut()[last] = 1.0;
+        wished.joints_mut()[0] = 1e-3;
         let (mut before, mut seen) = (0.0, false);
         for tick in 0..3000 {
             let verdict = rig.move_with(&wished);
-            let speed = verdict.sent.joints[last];
+            let speed = verdict.sent.joints()[last];
             let brake = rig.robot.limits.joint_acceleration[last] * rig.period.as_secs_f64();
             assert!(speed >= before - brake * (1.0 + 1e-6), "{name}: a step at tick {tick}: {before} to {speed}");
             assert!(rig.arm.joint_positions[last] <= limit.upper + 1e-9);
@@ -171,9 +171,9 @@ fn a_joint_driven_at_its_limit_brakes_in_time_and_the_others_go_on() {
         );
         assert!(rig.arm.joint_velocities[0] > 0.0, "{name}: a joint at its limit holds the others");
         // The way back is free.
-        wished.joints[last] = -0.1;
+        wished.joints_mut()[last] = -0.1;
         rig.move_with(&wished);
-        assert!(rig.move_with(&wished).sent.joints[last] < -0.01, "{name}");
+        assert!(rig.move_with(&wished).sent.joints()[last] < -0.01, "{name}");
     }
 }
 
@@ -185,7 +185,7 @@ fn the_tool_brakes_before_the_walls_of_its_box_and_is_never_too_fast() {
                 let mut rig = Rig::new(name);
                 let start = rig.outside();
                 let mut wished = JointCommand::velocity(rig.all(0.0), 0.5);
-                wished.joints[joint] = 100.0 * sign;
+                wished.joints_mut()[joint] = 100.0 * sign;
                 let mut before = rig.chain.forward(&rig.arm.joint_positions).translation.vector;
                 for _ in 0..4000 {
                     rig.move_with(&wished);
@@ -210,9 +210,9 @@ fn torque_changes_with_exactly_the_rate_limit_and_ends_at_the_torque_limit() {
         let wished = JointCommand::torque(rig.all(1e3), 0.5);
         let limits = rig.robot.limits.clone();
         let period = rig.period.as_secs_f64();
-        assert_eq!(rig.tick(&wished).sent.joints, rig.all(0.0));
+        assert_eq!(rig.tick(&wished).sent.joints(), rig.all(0.0));
         for tick in 1..500 {
-            let sent = rig.tick(&wished).sent.joints;
+            let sent = rig.tick(&wished).sent.joints();
             for joint in 0..rig.joints() {
                 // At rest the whole torque is allowed, where no end of the range is near.
                 let slope = limits.joint_torque_rate[joint] * period * f64::from(tick);
@@ -221,7 +221,7 @@ fn torque_changes_with_exactly_the_rate_limit_and_ends_at_the_torque_limit() {
             }
         }
         // And down again with the same slope, through zero.
-        let down = rig.tick(&JointCommand::torque(rig.all(-1e3), 0.5)).sent.joints;
+        let down = rig.tick(&JointCommand::torque(rig.all(-1e3), 0.5)).sent.joints();
         for joint in 0..rig.joints() {
             let expected = limits.joint_torque[joint] - limits.joint_torque_rate[joint] * period;
             assert!((down[joint] - expected.max(-limits.joint_torque[joint])).abs() < 1e-9, "{name}: {down:?}");
@@ -238,13 +238,13 @@ fn a_joint_that_becomes_too_fast_is_braked_and_then_stopped() {
         rig.arm.joint_velocities[6] = speed;
         (0..200).map(|_| rig.tick(&wished)).last().unwrap()
     };
-    assert_eq!(settle(&mut rig, 0.5 * limit).sent.joints[6], 5.0);
+    assert_eq!(settle(&mut rig, 0.5 * limit).sent.joints()[6], 5.0);
     // At the limit nothing pushes on, beyond it the joint is braked, the sooner the harder.
-    assert!(settle(&mut rig, limit).sent.joints[6].abs() < 1e-9);
+    assert!(settle(&mut rig, limit).sent.joints()[6].abs() < 1e-9);
     let beyond = settle(&mut rig, 1.1 * limit);
-    assert!((beyond.sent.joints[6] + 0.5 * rig.robot.limits.joint_torque[6]).abs() < 1e-9, "{beyond:?}");
+    assert!((beyond.sent.joints()[6] + 0.5 * rig.robot.limits.joint_torque[6]).abs() < 1e-9, "{beyond:?}");
     assert_eq!(beyond.filtered, Filtered::Limited(LimitReason::JointVelocity));
-    assert_eq!(beyond.sent.joints[0], 5.0, "the others are not braked");
+    assert_eq!(beyond.sent.joints()[0], 5.0, "the others are not braked");
     assert_eq!(settle(&mut rig, 1.6 * limit).filtered, Filtered::Stopped(LimitReason::JointVelocity));
 }
 
@@ -253,14 +253,14 @@ fn at_the_end_of_its_range_a_joint_is_not_pushed_on_and_beyond_it_stops() {
     let mut rig = Rig::new("panda");
     let (usable, hard) = (rig.chain.usable_limits()[6], rig.chain.limits()[6]);
     let mut wished = JointCommand::torque(rig.all(0.0), 0.5);
-    wished.joints[6] = 3.0;
+    wished.joints_mut()[6] = 3.0;
     rig.arm.joint_positions[6] = usable.upper + 0.01;
     rig.tick(&wished);
     let held = rig.tick(&wished);
-    assert_eq!((held.sent.joints[6], held.filtered), (0.0, Filtered::Limited(LimitReason::JointPosition)));
-    wished.joints[6] = -3.0;
+    assert_eq!((held.sent.joints()[6], held.filtered), (0.0, Filtered::Limited(LimitReason::JointPosition)));
+    wished.joints_mut()[6] = -3.0;
     let back = (0..100).map(|_| rig.tick(&wished)).last().unwrap();
-    assert_eq!(back.sent.joints[6], -3.0, "the way back is free");
+    assert_eq!(back.sent.joints()[6], -3.0, "the way back is free");
     rig.arm.joint_positions[6] = hard.upper + 0.01;
     assert!(matches!(rig.tick(&wished).filtered, Filtered::Passed | Filtered::Limited(_)), "at rest it may come back");
     rig.arm.joint_velocities[6] = 0.2;
@@ -273,7 +273,7 @@ fn a_tool_that_is_pushed_out_of_its_box_is_braked_and_stopped() {
     // Points of mass without friction: nothing but the filter brakes them.
     let inertia = 0.05;
     let mut wished = JointCommand::torque(rig.all(0.0), 0.5);
-    wished.joints[0] = 0.5;
+    wished.joints_mut()[0] = 0.5;
     let mut reasons = Vec::new();
     for _ in 0..400 {
         let verdict = rig.tick(&wished);
@@ -286,7 +286,7 @@ fn a_tool_that_is_pushed_out_of_its_box_is_braked_and_stopped() {
         }
         let seconds = rig.period.as_secs_f64();
         for joint in 0..6 {
-            let faster = rig.arm.joint_velocities[joint] + verdict.sent.joints[joint] / inertia * seconds;
+            let faster = rig.arm.joint_velocities[joint] + verdict.sent.joints()[joint] / inertia * seconds;
             rig.arm.joint_positions[joint] += 0.5 * (rig.arm.joint_velocities[joint] + faster) * seconds;
             rig.arm.joint_velocities[joint] = faster;
         }
@@ -303,16 +303,16 @@ fn an_arm_that_takes_a_stream_is_never_sent_a_jump() {
     let acceleration = rig.robot.limits.joint_acceleration[0];
     for tick in 0..20 {
         let seconds = f64::from(tick) * 1e-3;
-        wished.joints[0] = rig.arm.joint_positions[0] + 0.5 * acceleration * seconds * seconds;
+        wished.joints_mut()[0] = rig.arm.joint_positions[0] + 0.5 * acceleration * seconds * seconds;
         assert_eq!(rig.tick(&wished).filtered, Filtered::Passed, "{tick}");
     }
     // One milliradian at once is 1 rad/s within 1 ms: within the speed limit, and a jump.
-    wished.joints[0] += 1e-3;
+    wished.joints_mut()[0] += 1e-3;
     assert_eq!(rig.tick(&wished).filtered, Filtered::Stopped(LimitReason::JointAcceleration));
     // An arm with a servo of its own smooths it.
     let mut slow = Rig::new("widowx");
     let mut wished = JointCommand::position(slow.arm.joint_positions, 0.5);
-    wished.joints[0] += 0.03;
+    wished.joints_mut()[0] += 0.03;
     assert_eq!(slow.tick(&wished).filtered, Filtered::Passed);
 }
 
@@ -339,9 +339,9 @@ impl Uneven {
         let reach = 0.9 * self.rig.robot.limits.joint_acceleration[last] / (turns * turns);
         let phase = turns * self.rig.now.as_nanos() as f64 * 1e-9;
         let mut wished = JointCommand::position(self.home, 0.5);
-        wished.joints[last] += reach * (phase - phase.sin()) + off;
+        wished.joints_mut()[last] += reach * (phase - phase.sin()) + off;
         let filtered = self.rig.filter.filter(self.rig.now, &wished, &self.rig.arm, None).filtered;
-        self.rig.arm.joint_positions = wished.joints;
+        self.rig.arm.joint_positions = wished.joints();
         filtered
     }
 }
@@ -417,26 +417,26 @@ proptest! {
                 }
                 rig.arm.joint_velocities[joint] = speeds[joint] * limits.joint_velocity[joint];
             }
-            let wished = JointCommand { mode, joints: JointVector::from_slice(&numbers[..rig.joints()]), gripper };
+            let wished = JointCommand::of(mode, JointVector::from_slice(&numbers[..rig.joints()]), gripper);
             rig.now = rig.now + rig.period * periods as u32;
             rig.arm.measured_at = rig.now;
             let elapsed = rig.period.as_secs_f64() * (periods as f64).min(MOST_PERIODS);
             let verdict = rig.filter.filter(rig.now, &wished, &rig.arm, Some(Duration::ZERO));
             let sent = verdict.sent;
             prop_assert!(finite::command_is_finite(&sent, rig.joints()));
-            prop_assert!((0.0..=1.0).contains(&sent.gripper));
+            prop_assert!((0.0..=1.0).contains(&sent.gripper()));
             if let Filtered::Stopped(_) = verdict.filtered {
-                if sent.mode != ControlMode::Position {
-                    prop_assert_eq!(sent.joints, rig.all(0.0));
+                if sent.mode() != ControlMode::Position {
+                    prop_assert_eq!(sent.joints(), rig.all(0.0));
                 }
-                last = (sent.mode == mode).then_some(sent.joints);
+                last = (sent.mode() == mode).then_some(sent.joints());
                 continue;
             }
-            prop_assert_eq!(sent.mode, mode);
+            prop_assert_eq!(sent.mode(), mode);
             let before = last.unwrap_or(rig.all(0.0));
             let elapsed = if last.is_some() { elapsed } else { 0.0 };
             for joint in 0..rig.joints() {
-                let (value, change) = (sent.joints[joint], (sent.joints[joint] - before[joint]).abs());
+                let (value, change) = (sent.joints()[joint], (sent.joints()[joint] - before[joint]).abs());
                 if torque {
                     prop_assert!(value.abs() <= limits.joint_torque[joint]);
                     prop_assert!(change <= limits.joint_torque_rate[joint] * elapsed + 1e-9, "{change}");
@@ -451,16 +451,16 @@ proptest! {
             }
             if !torque {
                 let mut columns = nalgebra::SVector::<f64, { crate::observation::MAX_JOINTS }>::zeros();
-                columns.as_mut_slice()[..sent.joints.len()].copy_from_slice(&sent.joints);
+                columns.as_mut_slice()[..sent.joints().len()].copy_from_slice(&sent.joints());
                 let tool = rig.chain.jacobian(&rig.arm.joint_positions) * columns;
                 prop_assert!(tool.fixed_rows::<3>(0).norm() <= limits.tool_velocity * (1.0 + 1e-8));
                 prop_assert!(tool.fixed_rows::<3>(3).norm() <= limits.tool_rotation_velocity * (1.0 + 1e-8));
             }
             // Filtering the answer again at the same moment sends the same.
             let again = rig.filter.filter(rig.now, &sent, &rig.arm, Some(Duration::ZERO));
-            let same = again.sent.joints.iter().zip(sent.joints.iter()).all(|(a, b)| (a - b).abs() <= 1e-9);
+            let same = again.sent.joints().iter().zip(sent.joints().iter()).all(|(a, b)| (a - b).abs() <= 1e-9);
             prop_assert!(same, "{:?} then {:?}", sent, again);
-            last = Some(sent.joints);
+            last = Some(sent.joints());
         }
     }
 
@@ -487,11 +487,11 @@ proptest! {
             let verdict = rig.filter.filter(rig.now, &wished, &rig.arm, None);
             let elapsed = if tick == 0 { 0.0 } else { (*periods as f64).min(MOST_PERIODS) * 1e-3 };
             for joint in 0..7 {
-                let change = (verdict.sent.joints[joint] - last[joint]).abs();
+                let change = (verdict.sent.joints()[joint] - last[joint]).abs();
                 let most = rig.robot.limits.joint_acceleration[joint] * elapsed;
                 prop_assert!(change <= most * (1.0 + 1e-8) + 1e-15, "{change} {most}");
             }
-            last = verdict.sent.joints;
+            last = verdict.sent.joints();
         }
     }
 }

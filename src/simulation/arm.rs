@@ -81,20 +81,20 @@ impl ArmDriver for SimulatedArm {
         let Some(mode) = self.active else {
             return Err(DriverError::Inactive);
         };
-        if command.mode != mode {
-            return Err(DriverError::Mode(command.mode));
+        if command.mode() != mode {
+            return Err(DriverError::Mode(command.mode()));
         }
         // A joint the command lacks is no number either.
-        let complete = command.joints.len() == self.capabilities.joints;
-        if !(complete && command.joints.is_finite() && command.gripper.is_finite()) {
+        let complete = command.joints().len() == self.capabilities.joints;
+        if !(complete && command.joints().is_finite() && command.gripper().is_finite()) {
             return Err(DriverError::NotFinite);
         }
         self.plant.drive(match mode {
-            ControlMode::Position => Drive::Position(command.joints),
-            ControlMode::Velocity => Drive::Velocity(command.joints),
-            ControlMode::Torque => Drive::Floating(command.joints),
+            ControlMode::Position => Drive::Position(command.joints()),
+            ControlMode::Velocity => Drive::Velocity(command.joints()),
+            ControlMode::Torque => Drive::Floating(command.joints()),
         });
-        self.plant.drive_gripper(command.gripper);
+        self.plant.drive_gripper(command.gripper());
         Ok(())
     }
 

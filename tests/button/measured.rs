@@ -143,12 +143,12 @@ impl Arm {
                     }
                     Filtered::Stopped(_) => load.stopped += 1,
                 }
-                if [before.sent.mode, now.sent.mode] != [ControlMode::Torque; 2] {
+                if [before.sent.mode(), now.sent.mode()] != [ControlMode::Torque; 2] {
                     continue;
                 }
                 let seconds = now.at.since(before.at).as_secs_f64();
                 for (i, joint) in robot.joint.iter().enumerate() {
-                    let (was, is) = (before.sent.joints[i], now.sent.joints[i]);
+                    let (was, is) = (before.sent.joints()[i], now.sent.joints()[i]);
                     load.torque = load.torque.max(is.abs() / joint.effort);
                     load.torque_rate =
                         load.torque_rate.max((is - was).abs() / seconds / robot.limits.joint_torque_rate[i]);

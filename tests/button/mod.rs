@@ -57,10 +57,10 @@ impl StepSink for Peak {
 
     fn control_tick(&mut self, tick: &ControlTick) -> anyhow::Result<()> {
         // Where the arm was told to hold, the numbers are positions.
-        if tick.sent.mode != ControlMode::Torque {
+        if tick.sent.mode() != ControlMode::Torque {
             return Ok(());
         }
-        for (torque, limit) in tick.sent.joints.iter().zip(&self.limits) {
+        for (torque, limit) in tick.sent.joints().iter().zip(&self.limits) {
             self.share = self.share.max(torque.abs() / limit);
         }
         Ok(())

@@ -128,8 +128,8 @@ impl Noticing {
             let ways = tick.measured.iter().zip(self.way[0].iter()).map(|(now, then)| now - then);
             ways.enumerate().max_by(|a, b| a.1.abs().total_cmp(&b.1.abs())).unwrap_or((0, 0.0))
         });
-        let told = tick.sent.joints[joint] * way.signum();
-        let otherwise = match tick.sent.mode {
+        let told = tick.sent.joints()[joint] * way.signum();
+        let otherwise = match tick.sent.mode() {
             ControlMode::Velocity => told <= 0.0,
             ControlMode::Torque => told <= -self.torque[joint],
             ControlMode::Position => false,

@@ -288,7 +288,7 @@ fn a_stream_of_positions_outlasts_a_pause_of_15_ms() {
             (0..15).for_each(|_| line.tick(None));
         } else if line.ms % 97 > 75 {
             // Before the next pause it is back on its line.
-            worst = worst.max((state.q_d[6] - wished(line.ms).joints[6]).abs());
+            worst = worst.max((state.q_d[6] - wished(line.ms).joints()[6]).abs());
         }
     }
     assert!(worst < 5e-3, "{worst} rad off");

@@ -25,7 +25,7 @@ pub fn towards(mode: ControlMode, pose: &[f64; JOINTS], q: &[f64], dq: &[f64]) -
             ControlMode::Torque => (20.0 * error - 12.0 * dq[i]).clamp(-8.0, 8.0),
         }
     });
-    JointCommand { mode, joints: JointVector::from_slice(&values), gripper: 1.0 }
+    JointCommand::of(mode, JointVector::from_slice(&values), 1.0)
 }
 
 /// Largest distance of a joint from a pose \[rad\].

@@ -337,7 +337,7 @@ fn turn(arm: &mut (dyn ArmDriver + 'static), mode: ControlMode, clock: &SystemCl
         };
         position[0] += SPEED * 0.01;
         let joints = if mode == ControlMode::Position { position } else { moving };
-        let command = JointCommand { mode, joints, gripper: 1.0 };
+        let command = JointCommand::of(mode, joints, 1.0);
         let sensed = hand.read(clock.now()).map(drop).and_then(|()| hand.write(clock.now(), &command));
         if let Err(error) = sensed {
             println!("error: {error}");

@@ -53,10 +53,10 @@ impl Rig {
         self.now = self.now + TICK;
         let wished = self.controller.command(self.now, &self.arm);
         let verdict = self.filter.filter(self.now, &wished, &self.arm, Some(Duration::ZERO));
-        for (at, to) in self.arm.joint_positions.iter_mut().zip(verdict.sent.joints.iter()) {
+        for (at, to) in self.arm.joint_positions.iter_mut().zip(verdict.sent.joints().iter()) {
             *at += 0.2 * (to - *at);
         }
-        self.arm.gripper += 0.2 * (verdict.sent.gripper - self.arm.gripper);
+        self.arm.gripper += 0.2 * (verdict.sent.gripper() - self.arm.gripper);
         self.arm.measured_at = self.now;
         (verdict.sent, verdict.filtered)
     }
@@ -114,7 +114,7 @@ fn random_actions_of_the_size_of_bridge_data_are_nearly_always_carried_out() {
             taken += u32::from(rig.controller.accept(rig.now, &action, &rig.arm) == Accepted::Taken);
             for _ in 0..TICKS_PER_STEP {
                 let (sent, filtered) = rig.tick();
-                assert!(sent.joints.is_finite());
+                assert!(sent.joints().is_finite());
                 ticks += 1;
                 limited += u32::from(matches!(filtered, Filtered::Limited(LimitReason::JointVelocity)));
                 blocked += u32::from(matches!(filtered, Filtered::Limited(LimitReason::Workspace)));
@@ -137,16 +137,16 @@ fn random_actions_as_large_as_the_bounds_never_break_a_limit() {
             for _ in 0..TICKS_PER_STEP {
                 let (sent, _) = rig.tick();
                 for i in 0..6 {
-                    let moved = (sent.joints[i] - last[i]).abs();
+                    let moved = (sent.joints()[i] - last[i]).abs();
                     assert!(moved <= rig.robot.limits.joint_velocity[i] * TICK.as_secs_f64() + 1e-9);
-                    assert!(rig.chain.usable_limits()[i].contains(sent.joints[i]));
+                    assert!(rig.chain.usable_limits()[i].contains(sent.joints()[i]));
                 }
-                let tool = rig.chain.forward(&sent.joints).translation.vector;
+                let tool = rig.chain.forward(&sent.joints()).translation.vector;
                 for axis in 0..3 {
                     assert!(tool[axis] >= rig.robot.limits.workspace_low[axis] - 0.005);
                     assert!(tool[axis] <= rig.robot.limits.workspace_high[axis] + 0.005);
                 }
-                last = sent.joints;
+                last = sent.joints();
             }
         }
     }

@@ -121,23 +121,23 @@ impl Rig {
         let sent = verdict.sent;
         if let Some(last) = self.last {
             let limits = &self.robot.limits;
-            let most = match sent.mode {
+            let most = match sent.mode() {
                 ControlMode::Position => &limits.joint_velocity,
                 ControlMode::Velocity => &limits.joint_acceleration,
                 ControlMode::Torque => &limits.joint_torque_rate,
             };
-            for joint in 0..sent.joints.len() {
-                let change = (sent.joints[joint] - last.joints[joint]).abs() / self.period.as_secs_f64();
+            for joint in 0..sent.joints().len() {
+                let change = (sent.joints()[joint] - last.joints()[joint]).abs() / self.period.as_secs_f64();
                 self.steepest = self.steepest.max(change / most[joint]);
             }
         }
         self.last = Some(sent);
-        self.plant.drive(match sent.mode {
-            ControlMode::Position => Drive::Position(sent.joints),
-            ControlMode::Velocity => Drive::Velocity(sent.joints),
-            ControlMode::Torque => Drive::Floating(sent.joints),
+        self.plant.drive(match sent.mode() {
+            ControlMode::Position => Drive::Position(sent.joints()),
+            ControlMode::Velocity => Drive::Velocity(sent.joints()),
+            ControlMode::Torque => Drive::Floating(sent.joints()),
         });
-        self.plant.drive_gripper(sent.gripper);
+        self.plant.drive_gripper(sent.gripper());
     }
 
     fn run(&mut self, seconds: f64) {
@@ -305,8 +305,8 @@ fn after_a_stop_every_law_goes_on_from_where_the_arm_is() {
         rig.last = None;
         let first = rig.controller.command(rig.now, &sensed);
         match law.mode() {
-            ControlMode::Position => assert_eq!(first.joints, elsewhere),
-            ControlMode::Velocity | ControlMode::Torque => assert_eq!(first.joints, JointVector::zeros(6), "{law:?}"),
+            ControlMode::Position => assert_eq!(first.joints(), elsewhere),
+            ControlMode::Velocity | ControlMode::Torque => assert_eq!(first.joints(), JointVector::zeros(6), "{law:?}"),
         }
         rig.run(1.0);
         let there = rig.plant.sense().joint_positions;

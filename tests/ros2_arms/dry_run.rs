@@ -12,7 +12,7 @@ fn commands_nothing(arm: impl ArmDriver + 'static, clock: &dyn Clock, log: &Comm
     arm.activate(clock.now(), mode).unwrap();
     for _ in 0..100 {
         let here = read(&mut arm, clock).joint_positions;
-        arm.write(clock.now(), &JointCommand { mode, joints: here, gripper: 0.0 }).unwrap();
+        arm.write(clock.now(), &JointCommand::of(mode, here, 0.0)).unwrap();
         std::thread::sleep(Duration::from_millis(3));
     }
     arm.hold(clock.now()).unwrap();

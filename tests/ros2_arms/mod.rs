@@ -100,7 +100,7 @@ fn go_to(arm: &mut dyn ArmDriver, clock: &dyn Clock, robot: &Robot, mode: Contro
                 ControlMode::Torque => 4.0 * (goal[j] - q) - 4.0 * v,
             };
         }
-        arm.write(now, &JointCommand { mode, joints, gripper: 0.5 }).unwrap();
+        arm.write(now, &JointCommand::of(mode, joints, 0.5)).unwrap();
         (0..goal.len()).all(|j| (state.joint_positions[j] - goal[j]).abs() < 0.02)
     });
 }

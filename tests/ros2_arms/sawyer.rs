@@ -117,7 +117,7 @@ fn set_in_motion(arm: &mut Sawyer, clock: &dyn Clock, mode: ControlMode) -> Join
     arm.activate(clock.now(), mode).unwrap_or_else(|error| panic!("{error}"));
     let mut joints = JointVector::zeros(7);
     joints[0] = 0.25;
-    let command = JointCommand { mode, joints, gripper: 0.5 };
+    let command = JointCommand::of(mode, joints, 0.5);
     until("motion", || {
         arm.write(clock.now(), &command).unwrap();
         read(arm, clock).joint_velocities[0] > 0.2
@@ -130,7 +130,7 @@ fn only_positions_follow(log: &CommandLog, commanded: &JointCommand) {
     until("a position", || log.all().iter().any(|received| received.mode == ControlMode::Position));
     let all = log.all();
     let first = all.iter().position(|received| received.mode == ControlMode::Position).unwrap();
-    let before = all[..first].iter().all(|received| received.joints == commanded.joints);
+    let before = all[..first].iter().all(|received| received.joints == commanded.joints());
     assert!(before, "something else was tried first: {:?}", &all[..first]);
     assert!(all[first..].iter().all(|received| received.mode == ControlMode::Position), "it changed its mind");
 }

@@ -42,7 +42,7 @@ fn motion(mode: ControlMode, target: &mut JointVector) -> JointCommand {
         ControlMode::Velocity => joints[0] = 0.2,
         ControlMode::Torque => joints[0] = 0.2,
     }
-    JointCommand { mode, joints, gripper: 0.5 }
+    JointCommand::of(mode, joints, 0.5)
 }
 
 /// Moves, loses, and waits until what is sent is rest. What happened is judged by what arrived.
@@ -146,7 +146,7 @@ impl Emulated for jaco::emulator::JacoEmulator {
 fn no_torque_fades(arm: &mut dyn ArmDriver, clock: &dyn Clock, emulator: &dyn Emulated, left: impl Fn() -> bool) {
     arm.activate(clock.now(), ControlMode::Torque).unwrap_or_else(|error| panic!("{error}"));
     let command = motion(ControlMode::Torque, &mut JointVector::zeros(7));
-    let torque = f64::from(command.joints[0] as f32);
+    let torque = f64::from(command.joints()[0] as f32);
     let pushes =
         |received: &&Received| received.mode == ControlMode::Torque && (received.joints[0] - torque).abs() < 1e-6;
     until("motion", || {

@@ -147,15 +147,15 @@ fn hardest(robot: &Robot, recorded: &RecordedEpisode) -> f64 {
     let sent = |first: usize, last: usize| !ticks[first..=last].iter().any(held);
     let moves = (0..ticks.len()).filter_map(|first| Some((first, ends(first)?)));
     let moves = moves.filter(|(first, last)| sent(*first, *last)).map(|(first, last)| (&ticks[first], &ticks[last]));
-    let moves = moves.filter(|(first, last)| first.sent.mode == last.sent.mode);
+    let moves = moves.filter(|(first, last)| first.sent.mode() == last.sent.mode());
     let shares = moves.flat_map(|(first, last)| {
         let seconds = last.at.since(first.at).as_secs_f64();
-        let most = match first.sent.mode {
+        let most = match first.sent.mode() {
             ControlMode::Position => &limits.joint_velocity,
             ControlMode::Velocity => &limits.joint_acceleration,
             ControlMode::Torque => &limits.joint_torque_rate,
         };
-        let (one, two) = (first.sent.joints, last.sent.joints);
+        let (one, two) = (first.sent.joints(), last.sent.joints());
         (0..most.len()).map(move |joint| (two[joint] - one[joint]).abs() / (seconds * most[joint]))
     });
     shares.fold(0.0, f64::max)

@@ -216,7 +216,7 @@ fn decisions_that_always_come_too_late_never_move_the_arm_and_end_the_episode() 
     let (report, listener) = lockstep(&mut station, 60.0, &clock, &mut source);
     let Some(RuntimeError::LateDecisions { took, limit }) = report.fault else { panic!("{:?}", report.fault) };
     assert_eq!((took, limit), (0.501, 0.5));
-    assert!(listener.ticks.iter().all(|tick| tick.sent.joints == home) && arm.holds());
+    assert!(listener.ticks.iter().all(|tick| tick.sent.joints() == home) && arm.holds());
     assert_eq!((report.steps, listener.steps), (0, 0));
     assert!(report.discarded > 9, "{}", report.discarded);
 }

@@ -39,10 +39,10 @@ fn ticks_and_steps_come_in_order_and_the_first_tick_holds_the_measured_position(
     assert!(report.fault.is_none() && arm.holds());
 
     let (first, second) = (&listener.ticks[0], &listener.ticks[1]);
-    assert_eq!((first.sent.joints, first.step_index, first.filtered), (home, None, Filtered::Passed));
+    assert_eq!((first.sent.joints(), first.step_index, first.filtered), (home, None, Filtered::Passed));
     assert_eq!(second.step_index, Some(0), "an action acts from the next control tick");
     assert_eq!(second.image_age_seconds, 0.02);
-    assert_ne!(listener.ticks[9].sent.joints, home);
+    assert_ne!(listener.ticks[9].sent.joints(), home);
 
     let ledger = report.ledger.summary().0;
     assert_eq!(ledger["image_age"].count, 49);
@@ -142,7 +142,7 @@ fn an_action_that_is_not_finite_holds_the_arm_and_the_next_one_moves_it_again() 
     let refused: Vec<_> =
         listener.ticks.iter().filter(|t| t.filtered == Filtered::Stopped(LimitReason::NotFinite)).collect();
     assert_eq!(refused.len(), 10);
-    assert!(refused.iter().all(|tick| tick.sent.joints.is_finite() && tick.step_index == Some(1)));
+    assert!(refused.iter().all(|tick| tick.sent.joints().is_finite() && tick.step_index == Some(1)));
     assert!(report.fault.is_none() && arm.holds());
 }
 

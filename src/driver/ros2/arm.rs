@@ -289,12 +289,12 @@ impl<L: ArmLink> ArmDriver for RosArm<L> {
     fn write(&mut self, _: Timestamp, command: &JointCommand) -> Result<(), DriverError> {
         match self.active {
             None => return Err(DriverError::Inactive),
-            Some(mode) if mode != command.mode => return Err(DriverError::Mode(command.mode)),
+            Some(mode) if mode != command.mode() => return Err(DriverError::Mode(command.mode())),
             Some(_) => {}
         }
-        if command.joints.len() != self.capabilities.joints
-            || !command.joints.is_finite()
-            || !command.gripper.is_finite()
+        if command.joints().len() != self.capabilities.joints
+            || !command.joints().is_finite()
+            || !command.gripper().is_finite()
         {
             self.bridge.send(Order::Hold);
             return Err(DriverError::NotFinite);

@@ -98,8 +98,8 @@ impl Stream {
     /// One step towards a command of the stream's mode; a number that is not finite changes nothing.
     pub fn toward(&mut self, command: &JointCommand) -> JointVector {
         self.resting_is(None);
-        if command.joints.is_finite() && command.joints.len() == self.last.len() {
-            self.advance(&command.joints);
+        if command.joints().is_finite() && command.joints().len() == self.last.len() {
+            self.advance(&command.joints());
         }
         self.last
     }
@@ -211,7 +211,7 @@ mod tests {
             };
             for joints in asked {
                 let joints = JointVector::from_slice(&joints);
-                let next = stream.toward(&JointCommand { mode, joints, gripper: 1.0 });
+                let next = stream.toward(&JointCommand::of(mode, joints, 1.0));
                 prop_assert!(check(&stream, &last, &next));
                 last = next;
             }

@@ -282,7 +282,7 @@ impl<L: ArmLink> BridgeWorker for Worker<L> {
         }
         match order {
             Order::Follow(command)
-                if command.mode == mode
+                if command.mode() == mode
                     && !self.latched
                     && self.link.own_hold() != OwnHold::Asked
                     && (now.since(self.heard) <= self.options.deadline || !Protection::CommandDeadline.is_on()) =>
@@ -296,10 +296,11 @@ impl<L: ArmLink> BridgeWorker for Worker<L> {
                 self.link.send(&self.stream, &state);
                 self.wake_guard();
                 // Grippers are slow and their topics slower: only a change of one percent is news.
-                if command.gripper.is_finite() && self.gripper.is_none_or(|last| (last - command.gripper).abs() > 0.01)
+                if command.gripper().is_finite()
+                    && self.gripper.is_none_or(|last| (last - command.gripper()).abs() > 0.01)
                 {
-                    self.gripper = Some(command.gripper);
-                    self.link.gripper(command.gripper.clamp(0.0, 1.0));
+                    self.gripper = Some(command.gripper());
+                    self.link.gripper(command.gripper().clamp(0.0, 1.0));
                 }
             }
             _ => self.hold(&state),

@@ -17,7 +17,7 @@ fn a_blocked_joint_s_position_is_taken_back_and_followed_again_when_it_is_free()
         let mut farthest = 0.0_f64;
         for _ in 0..ticks(way + time + 2.0 * error / (TAKING_BACK * rig.robot.limits.joint_velocity[last]) + 1.0, &rig)
         {
-            sent = rig.tick(&wished).sent.joints;
+            sent = rig.tick(&wished).sent.joints();
             farthest = farthest.max((sent[last] - home[last]).abs());
         }
         assert!(farthest > error, "{name}: it did push first: {farthest}");
@@ -64,10 +64,10 @@ fn a_blocked_joint_is_commanded_no_speed_and_tried_again() {
         for _ in 0..(12.0 / seconds) as usize {
             let verdict = rig.tick(&wished);
             if stood {
-                let speed = verdict.sent.joints[last].abs();
+                let speed = verdict.sent.joints()[last].abs();
                 *(if speed > 0.0 { &mut pushed } else { &mut rested }) += seconds;
             }
-            stood |= verdict.filtered == Filtered::Limited(LimitReason::Residual) && verdict.sent.joints[last] == 0.0;
+            stood |= verdict.filtered == Filtered::Limited(LimitReason::Residual) && verdict.sent.joints()[last] == 0.0;
         }
         assert!(stood, "{name}: it pushes for ever");
         assert!(rested > 0.0 && pushed < 12.0, "{name}: {pushed} s pushed, {rested} s rested");
@@ -75,7 +75,7 @@ fn a_blocked_joint_is_commanded_no_speed_and_tried_again() {
         rig.blocked = false;
         let back = wish_last(&rig, ControlMode::Velocity, 0.5 * most);
         let sent = (0..(1.0 / seconds) as usize).map(|_| rig.tick(&back)).last().unwrap();
-        assert_eq!(sent.sent.joints[last], 0.5 * most, "{name}");
+        assert_eq!(sent.sent.joints()[last], 0.5 * most, "{name}");
     }
 }
 

@@ -18,7 +18,7 @@ fn velocities_just_inside_their_limit_pass_and_just_outside_are_brought_to_it() 
             let ticks = 2 + (0.5 / rig.period.as_secs_f64()) as usize;
             let verdict = (0..ticks).map(|_| rig.tick(&wished)).last().unwrap();
             assert_eq!(verdict.filtered, expected, "{name} {share}");
-            assert!(verdict.sent.joints[last].abs() <= most * (1.0 + 1e-9), "{name}: {:?}", verdict.sent);
+            assert!(verdict.sent.joints()[last].abs() <= most * (1.0 + 1e-9), "{name}: {:?}", verdict.sent);
         }
     }
 }
@@ -34,7 +34,7 @@ fn torques_and_their_steps_just_inside_pass_and_just_outside_are_limited() {
         let (step, most) = (step(joint), limits.joint_torque[joint]);
         let ask = |rig: &Follower, torque: f64| {
             let mut wished = rig.nothing(ControlMode::Torque);
-            wished.joints[joint] = torque;
+            wished.joints_mut()[joint] = torque;
             wished
         };
         let inside = 1.0 - 1e-9;
@@ -52,7 +52,7 @@ fn torques_and_their_steps_just_inside_pass_and_just_outside_are_limited() {
             let verdict = (0..ticks).map(|_| rig.tick(&wished)).last().unwrap();
             assert_eq!(verdict.filtered, expected, "{name}: {torque} Nm");
             let allowed = if ticks == 1 { step } else { most };
-            assert!(verdict.sent.joints[joint] <= allowed * (1.0 + 1e-12), "{name}: {verdict:?}");
+            assert!(verdict.sent.joints()[joint] <= allowed * (1.0 + 1e-12), "{name}: {verdict:?}");
         }
     }
 }
@@ -70,7 +70,7 @@ fn a_step_just_inside_the_joint_speed_passes_and_just_outside_is_shortened() {
             let wished = wish_last(&rig, ControlMode::Position, home[last] - share * step);
             let verdict = rig.tick(&wished);
             assert_eq!(verdict.filtered, expected, "{name} {share}");
-            assert!((verdict.sent.joints[last] - home[last]).abs() <= step * (1.0 + 1e-12), "{name}");
+            assert!((verdict.sent.joints()[last] - home[last]).abs() <= step * (1.0 + 1e-12), "{name}");
         }
     }
 }
@@ -83,10 +83,10 @@ fn the_tool_is_no_faster_than_it_may_be_whatever_the_joints_may() {
     for _ in 0..5 {
         // Within the joint's own speed.
         let mut wished = rig.nothing(ControlMode::Position);
-        wished.joints[0] += 0.039;
+        wished.joints_mut()[0] += 0.039;
         let before = rig.chain.place(&rig.here());
         let verdict = rig.tick(&wished);
-        let way = rig.chain.place(&verdict.sent.joints).longest_way(&before);
+        let way = rig.chain.place(&verdict.sent.joints()).longest_way(&before);
         assert_eq!(verdict.filtered, Filtered::Limited(LimitReason::ToolVelocity));
         assert!(way <= 0.1 * 0.02 + 1e-9 && way > 0.098 * 0.02, "{way} m");
     }
@@ -108,10 +108,10 @@ fn a_commanded_position_brakes_before_the_end_of_its_range() {
         for _ in 0..2000 {
             let at = rig.here()[last];
             let verdict = rig.tick(&wished);
-            let speed = (verdict.sent.joints[last] - at) / seconds;
+            let speed = (verdict.sent.joints()[last] - at) / seconds;
             let braking = (before - speed) / seconds;
             assert!(braking <= rig.robot.limits.joint_acceleration[last] * (1.0 + 1e-6), "{name}: {braking} rad/s2");
-            assert!(verdict.sent.joints[last] <= limit.upper, "{name}");
+            assert!(verdict.sent.joints()[last] <= limit.upper, "{name}");
             limited |= verdict.filtered == Filtered::Limited(LimitReason::JointPosition);
             before = speed;
         }
@@ -138,7 +138,7 @@ fn a_stream_of_positions_brakes_before_the_end_of_its_range_and_a_jump_stops_it(
             let wished = wish_last(&rig, ControlMode::Position, at);
             let verdict = rig.tick(&wished);
             assert!(!matches!(verdict.filtered, Filtered::Stopped(_)), "{name} tick {tick}: {verdict:?}");
-            assert!(verdict.sent.joints[last] <= limit.upper, "{name}");
+            assert!(verdict.sent.joints()[last] <= limit.upper, "{name}");
             limited |= verdict.filtered == Filtered::Limited(LimitReason::JointPosition);
         }
         assert!(limited && limit.upper - rig.here()[last] < 1e-3, "{name}: {:?}", rig.here());
@@ -173,7 +173,7 @@ fn farthest_of(name: &str, delay: usize, tells_the_age: bool) -> f64 {
             let lie = Proprioception { measured_at: rig.now, ..rig.measured() };
             let sent = rig.filter.filter(rig.now, &wished, &lie, Some(Duration::ZERO)).sent;
             let mut next = rig.here();
-            next[last] += sent.joints[last] * rig.period.as_secs_f64();
+            next[last] += sent.joints()[last] * rig.period.as_secs_f64();
             rig.past.push(next);
         }
         beyond = f64::max(beyond, rig.here()[last] - limit.upper);
@@ -210,7 +210,7 @@ fn an_arm_that_is_measured_no_more_brakes_before_the_end_of_its_range_all_the_sa
         rig.now = rig.now + rig.period;
         let sent = rig.filter.filter(rig.now, &wished, &old, Some(Duration::ZERO)).sent;
         let mut next = rig.here();
-        next[last] += sent.joints[last] * rig.period.as_secs_f64();
+        next[last] += sent.joints()[last] * rig.period.as_secs_f64();
         rig.past.push(next);
     }
     let left = limit.upper - rig.here()[last];

@@ -99,10 +99,10 @@ impl Follower {
         let mut next = self.here();
         let sent = verdict.sent;
         if !self.blocked {
-            match sent.mode {
-                ControlMode::Position => next = sent.joints,
+            match sent.mode() {
+                ControlMode::Position => next = sent.joints(),
                 ControlMode::Velocity => {
-                    for (angle, velocity) in next.iter_mut().zip(sent.joints.iter()) {
+                    for (angle, velocity) in next.iter_mut().zip(sent.joints().iter()) {
                         *angle += velocity * self.period.as_secs_f64();
                     }
                 }
@@ -116,7 +116,7 @@ impl Follower {
     /// The command that asks for nothing.
     fn nothing(&self, mode: ControlMode) -> JointCommand {
         let joints = if mode == ControlMode::Position { self.here() } else { self.still() };
-        JointCommand { mode, joints, gripper: 0.5 }
+        JointCommand::of(mode, joints, 0.5)
     }
 }
 
@@ -124,7 +124,7 @@ impl Follower {
 fn wish_last(rig: &Follower, mode: ControlMode, value: f64) -> JointCommand {
     let mut wished = rig.nothing(mode);
     let last = rig.joints() - 1;
-    wished.joints[last] = value;
+    wished.joints_mut()[last] = value;
     wished
 }
 

@@ -19,21 +19,21 @@ fn numbers_that_are_none_stop_and_the_smallest_and_negative_zero_pass() {
                     let good = rig.nothing(mode);
                     rig.tick(&good);
                     let mut wished = good;
-                    wished.joints[joint] = if passes { wished.joints[joint] + bad } else { bad };
+                    wished.joints_mut()[joint] = if passes { wished.joints()[joint] + bad } else { bad };
                     let verdict = rig.tick(&wished);
                     let expected = if passes { Filtered::Passed } else { Filtered::Stopped(LimitReason::NotFinite) };
                     assert_eq!(verdict.filtered, expected, "{name} {mode:?} joint {joint}: {bad}");
-                    assert!(verdict.sent.joints.is_finite());
+                    assert!(verdict.sent.joints().is_finite());
                 }
             }
             for length in [0, load(name).joint.len() - 1, load(name).joint.len() + 1] {
                 let mut rig = Follower::new(load(name));
                 let mut wished = rig.nothing(mode);
                 rig.tick(&wished);
-                wished.joints = JointVector::zeros(length);
+                wished = wished.with_joints(JointVector::zeros(length));
                 let verdict = rig.tick(&wished);
                 assert_eq!(verdict.filtered, Filtered::Stopped(LimitReason::NotFinite), "{name} {mode:?} {length}");
-                assert_eq!(verdict.sent.joints.len(), rig.joints());
+                assert_eq!(verdict.sent.joints().len(), rig.joints());
             }
         }
     }
@@ -56,7 +56,7 @@ proptest! {
         let nothing = rig.nothing(mode);
         rig.tick(&nothing);
         rig.arm.joint_velocities = JointVector::from_slice(&speeds[..rig.joints()]);
-        let wished = JointCommand { mode, joints: JointVector::from_slice(&numbers), gripper };
+        let wished = JointCommand::of(mode, JointVector::from_slice(&numbers), gripper);
         let fine = finite::command_is_finite(&wished, rig.joints()) && rig.arm.joint_velocities.is_finite();
         let verdict = rig.tick(&wished);
         prop_assert!(finite::command_is_finite(&verdict.sent, rig.joints()));

@@ -24,7 +24,7 @@ fn the_elbow_does_not_go_through_the_table_while_the_tool_is_in_its_box() {
     let mut rig = Follower::new(robot);
     let mut wished = rig.nothing(ControlMode::Velocity);
     // Forward and down with the shoulder.
-    wished.joints[1] = 0.4;
+    wished.joints_mut()[1] = 0.4;
     let (mut least, mut reasons) = (f64::INFINITY, Vec::new());
     for _ in 0..8000 {
         let verdict = rig.tick(&wished);
@@ -54,7 +54,7 @@ fn the_hand_does_not_meet_the_arm_s_own_base() {
         let mut wished = rig.nothing(ControlMode::Velocity);
         let here = rig.here();
         for joint in 0..7 {
-            wished.joints[joint] = 2.0 * (inside[joint] - here[joint]);
+            wished.joints_mut()[joint] = 2.0 * (inside[joint] - here[joint]);
         }
         met |= rig.tick(&wished).filtered == Filtered::Limited(LimitReason::SelfCollision);
         let placed = rig.chain.place(&rig.here());
@@ -94,11 +94,11 @@ proptest! {
                 for joint in 0..rig.joints() {
                     let limit = rig.chain.usable_limits()[joint];
                     let out = |q: f64| (limit.lower - q).max(q - limit.upper).max(0.0);
-                    prop_assert!(out(sent.joints[joint]) <= out(before[joint]));
-                    let way = (sent.joints[joint] - before[joint]).abs();
+                    prop_assert!(out(sent.joints()[joint]) <= out(before[joint]));
+                    let way = (sent.joints()[joint] - before[joint]).abs();
                     prop_assert!(way <= rig.robot.limits.joint_velocity[joint] * seconds + 1e-9);
                 }
-                let (there, here) = (rig.chain.place(&sent.joints), rig.chain.place(&before));
+                let (there, here) = (rig.chain.place(&sent.joints()), rig.chain.place(&before));
                 prop_assert!(there.longest_way(&here) <= rig.robot.limits.tool_speed * seconds + 1e-9);
                 let bodies = rig.chain.bodies();
                 for (gap, was) in [
@@ -129,7 +129,7 @@ proptest! {
         for shares in wishes {
             let mut wished = rig.nothing(ControlMode::Velocity);
             for joint in 0..rig.joints() {
-                wished.joints[joint] = shares[joint] * rig.robot.limits.joint_velocity[joint];
+                wished.joints_mut()[joint] = shares[joint] * rig.robot.limits.joint_velocity[joint];
             }
             for _ in 0..60 {
                 rig.tick(&wished);

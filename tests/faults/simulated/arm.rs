@@ -72,14 +72,14 @@ impl PlantArm {
     fn step(&mut self, now: Timestamp) {
         let blocked = self.fault == Fault::ArmBlocked && self.fault.on(now);
         if let Some(told) = self.told {
-            let still = JointVector::zeros(told.joints.len());
+            let still = JointVector::zeros(told.joints().len());
             let state = self.plant.sense();
-            self.plant.drive(match told.mode {
+            self.plant.drive(match told.mode() {
                 _ if blocked => Drive::Velocity(still),
-                ControlMode::Position => Drive::Position(told.joints),
-                ControlMode::Velocity => Drive::Velocity(told.joints),
+                ControlMode::Position => Drive::Position(told.joints()),
+                ControlMode::Velocity => Drive::Velocity(told.joints()),
                 ControlMode::Torque => {
-                    let mut torque = told.joints;
+                    let mut torque = told.joints();
                     for joint in 0..torque.len() {
                         torque[joint] -= DAMPING * state.joint_velocities[joint];
                         if let Some(resting) = &self.resting {
@@ -130,9 +130,9 @@ impl ArmDriver for PlantArm {
 
     fn hold(&mut self, now: Timestamp) -> Result<(), DriverError> {
         let here = self.plant.sense().joint_positions;
-        let mode = self.told.map_or(ControlMode::Position, |told| told.mode);
+        let mode = self.told.map_or(ControlMode::Position, |told| told.mode());
         let joints = if mode == ControlMode::Position { here } else { JointVector::zeros(here.len()) };
-        self.told = Some(JointCommand { mode, joints, gripper: 1.0 });
+        self.told = Some(JointCommand::of(mode, joints, 1.0));
         (self.held, self.resting) = (true, Some(here));
         self.story.lock().expect("nothing panics with it").holds.push(now);
         Ok(())

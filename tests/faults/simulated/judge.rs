@@ -136,7 +136,7 @@ fn notice(row: &Row<'_>, finding: &mut Finding) {
 
 fn numbers(after: &[Moment]) -> Option<String> {
     let finite =
-        |moment: &Moment| moment.positions.is_finite() && moment.told.is_none_or(|told| told.joints.is_finite());
+        |moment: &Moment| moment.positions.is_finite() && moment.told.is_none_or(|told| told.joints().is_finite());
     (!after.iter().all(finite)).then(|| "the arm was told a number that is none".into())
 }
 
@@ -178,16 +178,16 @@ fn jumps(row: &Row<'_>, moments: &[Moment]) -> Option<String> {
     let mut slope: Option<Vec<f64>> = None;
     for pair in moments.windows(2) {
         let (Some(from), Some(to)) = (pair[0].told, pair[1].told) else { continue };
-        if pair[1].held || from.mode != to.mode {
+        if pair[1].held || from.mode() != to.mode() {
             slope = None;
             continue;
         }
         // The first command after a hold starts from rest; a stall of the loops is a hold that nobody told.
         let late = pair[1].at.since(pair[0].at).as_secs_f64() > 1.5 * period;
         if pair[0].held || late {
-            slope = Some(vec![0.0; to.joints.len()]);
+            slope = Some(vec![0.0; to.joints().len()]);
         }
-        let change: Vec<f64> = (0..to.joints.len()).map(|j| (to.joints[j] - from.joints[j]) / period).collect();
+        let change: Vec<f64> = (0..to.joints().len()).map(|j| (to.joints()[j] - from.joints()[j]) / period).collect();
         for (joint, &now) in change.iter().enumerate() {
             let (found, limit) = match row.mode {
                 // A servo of its own makes the way to a position smooth; one that follows a stream does not.
@@ -204,7 +204,7 @@ fn jumps(row: &Row<'_>, moments: &[Moment]) -> Option<String> {
                     }
                 }
                 // Braking in front of the end of a range may be harder than speeding up.
-                ControlMode::Velocity if now * from.joints[joint] < 0.0 => continue,
+                ControlMode::Velocity if now * from.joints()[joint] < 0.0 => continue,
                 ControlMode::Velocity => (now.abs(), ROUNDING * limits.joint_acceleration[joint]),
                 ControlMode::Torque => (now.abs(), ROUNDING * limits.joint_torque_rate[joint]),
             };
@@ -229,7 +229,7 @@ fn travel(row: &Row<'_>, before: &Moment, during: &[&Moment], finding: &mut Find
         let speed =
             detected.map(|moment| moment.velocities[joint].abs()).fold(before.velocities[joint].abs(), f64::max);
         let told = match (row.mode, before.told) {
-            (ControlMode::Position, Some(told)) => (told.joints[joint] - before.positions[joint]).abs(),
+            (ControlMode::Position, Some(told)) => (told.joints()[joint] - before.positions[joint]).abs(),
             _ => 0.0,
         };
         let allowed = speed * (row.fault.detection() + period)
@@ -254,7 +254,7 @@ fn pushed(row: &Row<'_>, during: &[&Moment]) -> Option<String> {
     let (error, time) = (row.robot.limits.following_error, row.robot.limits.following_time);
     let period = 1.0 / row.robot.robot.control_rate_hz;
     (0..last.positions.len()).find_map(|joint| {
-        let told = |moment: &Moment| moment.told.map_or(0.0, |told| told.joints[joint]);
+        let told = |moment: &Moment| moment.told.map_or(0.0, |told| told.joints()[joint]);
         let (pushed, most) = match row.mode {
             ControlMode::Position => ((told(last) - last.positions[joint]).abs(), error + 0.01),
             ControlMode::Velocity => {

@@ -56,7 +56,7 @@ fn a_servo_error_is_known_within_a_quarter_of_a_second_at_either_latency() {
                     measured = state.measured_at;
                     states += 1;
                     joints[1] = if mode == ControlMode::Position { joints[1] + 0.002 } else { 0.3 };
-                    arm.write(bench.clock.now(), &JointCommand { mode, joints, gripper: 1.0 }).unwrap();
+                    arm.write(bench.clock.now(), &JointCommand::of(mode, joints, 1.0)).unwrap();
                     if states == 40 {
                         died = Some((bench.node().published(), Instant::now()));
                         bench.node().inject(Fault::Hardware(servo, 1 << 5));

@@ -21,7 +21,7 @@ fn whatever_is_lost_the_arm_comes_to_rest() {
                         joints[0] = 0.2;
                     }
                 }
-                JointCommand { mode, joints, gripper: 1.0 }
+                JointCommand::of(mode, joints, 1.0)
             };
             for turn in 0..40 {
                 bench.send(&mut arm, &motion(turn));
@@ -104,7 +104,7 @@ fn changing_the_mode_says_nothing_of_the_old_one_in_the_new_one() {
         arm.activate(bench.clock.now(), mode).unwrap();
         bench.node().slow_bus(Duration::from_millis(20));
         let still = if mode == ControlMode::Velocity { JointVector::zeros(6) } else { JointVector::from_slice(&START) };
-        bench.send(&mut arm, &JointCommand { mode, joints: still, gripper: 1.0 });
+        bench.send(&mut arm, &JointCommand::of(mode, still, 1.0));
     }
     for command in bench.node().commands() {
         let wanted = if command.mode == "velocity" { [0.0; 6] } else { START };

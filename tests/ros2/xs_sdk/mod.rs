@@ -94,7 +94,7 @@ impl Bench {
         // This very one: a hold's last word may still be on its way.
         until("the command arrives", || {
             self.node().commands().back().is_some_and(|newest| {
-                newest.values.iter().zip(command.joints.iter()).all(|(got, sent)| *got == *sent as f32)
+                newest.values.iter().zip(command.joints().iter()).all(|(got, sent)| *got == *sent as f32)
             })
         });
     }

@@ -234,7 +234,7 @@ impl Bench {
             ControlMode::Velocity => joints[0] = if self.back { 0.0 } else { SPEED },
             ControlMode::Torque => joints[0] = if self.back { -12.0 } else { PUSH },
         }
-        JointCommand { mode: self.mode, joints, gripper: f64::NAN }
+        JointCommand::of(self.mode, joints, f64::NAN)
     }
 
     /// One turn of the bridge thread, with the next command of the motion or, from a silent control thread, with the old one.

@@ -282,17 +282,17 @@ impl ArmDriver for FciArm {
         if let Some(fault) = self.last.fault {
             return Err(DriverError::Fault(fault));
         }
-        if command.mode != active || command.joints.len() != JOINTS {
+        if command.mode() != active || command.joints().len() != JOINTS {
             self.order(now, Wish::Hold);
-            return Err(DriverError::Mode(command.mode));
+            return Err(DriverError::Mode(command.mode()));
         }
-        if !(command.joints.is_finite() && command.gripper.is_finite()) {
+        if !(command.joints().is_finite() && command.gripper().is_finite()) {
             self.order(now, Wish::Hold);
             return Err(DriverError::NotFinite);
         }
         self.order(now, Wish::Follow(*command));
         if let Some(hand) = &self.hand {
-            hand.want(command.gripper);
+            hand.want(command.gripper());
         }
         Ok(())
     }

@@ -224,17 +224,17 @@ impl Pilot {
         self.age_ms = 0.0;
         let before = self.taken_at.replace(order.at);
         let command = match order.wish {
-            Wish::Follow(command) if command.mode == self.mode && command.joints.len() == JOINTS => command,
+            Wish::Follow(command) if command.mode() == self.mode && command.joints().len() == JOINTS => command,
             _ => {
                 self.holding = true;
                 return;
             }
         };
-        if !command.joints.is_finite() {
+        if !command.joints().is_finite() {
             self.holding = true;
             return;
         }
-        let wish: [f64; JOINTS] = std::array::from_fn(|i| command.joints[i]);
+        let wish: [f64; JOINTS] = std::array::from_fn(|i| command.joints()[i]);
         if self.mode == ControlMode::Position {
             let interval = before.map_or(f64::INFINITY, |before| order.at.since(before).as_secs_f64());
             self.target = Some(self.aim(&wish, interval));

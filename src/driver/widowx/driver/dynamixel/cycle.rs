@@ -233,10 +233,10 @@ impl<L: ByteLink> DynamixelArm<L> {
         if let Some(fault) = self.fault {
             return Err(DriverError::Fault(fault));
         }
-        if command.mode != mode || command.joints.len() != N {
-            return Err(DriverError::Mode(command.mode));
+        if command.mode() != mode || command.joints().len() != N {
+            return Err(DriverError::Mode(command.mode()));
         }
-        if !(command.joints.is_finite() && command.gripper.is_finite()) {
+        if !(command.joints().is_finite() && command.gripper().is_finite()) {
             let _ = self.stay();
             return Err(DriverError::NotFinite);
         }
@@ -249,15 +249,15 @@ impl<L: ByteLink> DynamixelArm<L> {
             let wanted = match mode {
                 ControlMode::Velocity => {
                     let here = measured.joint_positions[joint];
-                    let ahead = goal + command.joints[joint] * elapsed.as_secs_f64();
+                    let ahead = goal + command.joints()[joint] * elapsed.as_secs_f64();
                     // Only what leads farther ahead is cut off, so that a joint that was pushed away may come back.
                     if (ahead - here).abs() > (goal - here).abs().max(LEAD) { goal } else { ahead }
                 }
-                _ => command.joints[joint],
+                _ => command.joints()[joint],
             };
             self.aim(joint, wanted.clamp(goal - reach, goal + reach));
         }
-        self.grip.target = command.gripper.clamp(0.0, 1.0);
+        self.grip.target = command.gripper().clamp(0.0, 1.0);
         let pwm = self.grip_step(now);
         (self.written_at, self.holding, self.fed) = (Some(now), false, true);
         let sent = self.send_goals(self.profile(), pwm);

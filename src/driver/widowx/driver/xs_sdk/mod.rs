@@ -288,17 +288,17 @@ impl ArmDriver for XsSdkArm {
 
     fn write(&mut self, now: Timestamp, command: &JointCommand) -> Result<(), DriverError> {
         let mode = self.active.ok_or(DriverError::Inactive)?;
-        if command.mode != mode || command.joints.len() != JOINTS.len() {
-            return Err(DriverError::Mode(command.mode));
+        if command.mode() != mode || command.joints().len() != JOINTS.len() {
+            return Err(DriverError::Mode(command.mode()));
         }
-        if !(command.joints.is_finite() && command.gripper.is_finite()) {
+        if !(command.joints().is_finite() && command.gripper().is_finite()) {
             self.hold(now)?;
             return Err(DriverError::NotFinite);
         }
         self.state(now)?;
         self.holding = None;
-        self.gripper = command.gripper;
-        let (joints, gripper) = (command.joints, command.gripper);
+        self.gripper = command.gripper();
+        let (joints, gripper) = (command.joints(), command.gripper());
         self.bridge.send(Some(Target { activation: self.activation, mode, joints, gripper }));
         Ok(())
     }
