@@ -1,6 +1,6 @@
 //! What a policy may look at: camera images and proprioception, each with the time it was captured.
 
-use std::ops::{Deref, DerefMut};
+use std::ops::{Add, AddAssign, Deref, DerefMut, Div, Mul, Neg, Sub, SubAssign};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,9 @@ use crate::time::Timestamp;
 pub const MAX_JOINTS: usize = 8;
 
 /// One number per joint in the chain's order, without allocation (the control thread copies these).
+///
+/// It is calculated with joint by joint. Two vectors of different lengths have no sum: the result is as long as the longer one
+/// and all NaN, which fails every limit. A panic would leave the control thread, and cutting off would hide the mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(into = "Vec<f64>", try_from = "Vec<f64>")]
 pub struct JointVector {
@@ -34,6 +37,35 @@ impl JointVector {
         out
     }
 
+    /// `len` times the same value; `len` is cut to [`MAX_JOINTS`].
+    pub fn filled(len: usize, value: f64) -> Self {
+        Self::zeros(len).map(|_| value)
+    }
+
+    /// Each value changed.
+    pub fn map(mut self, mut change: impl FnMut(f64) -> f64) -> Self {
+        self.iter_mut().for_each(|value| *value = change(*value));
+        self
+    }
+
+    /// The values of both vectors combined joint by joint; all NaN where the lengths differ.
+    pub fn zip_map(self, other: Self, mut combine: impl FnMut(f64, f64) -> f64) -> Self {
+        if self.len != other.len {
+            return Self::filled(self.len.max(other.len), f64::NAN);
+        }
+        let mut out = self;
+        for (value, other) in out.iter_mut().zip(other.iter()) {
+            *value = combine(*value, *other);
+        }
+        out
+    }
+
+    /// Largest absolute value, 0 of no joints; NaN where one is NaN.
+    pub fn max_abs(&self) -> f64 {
+        // Not `f64::max`, which drops NaN.
+        self.iter().fold(0.0, |most, value| if most.is_nan() || value.abs() <= most { most } else { value.abs() })
+    }
+
     /// Is every value finite?
     pub fn is_finite(&self) -> bool {
         self.iter().all(|v| v.is_finite())
@@ -50,6 +82,76 @@ impl Deref for JointVector {
 impl DerefMut for JointVector {
     fn deref_mut(&mut self) -> &mut [f64] {
         &mut self.values[..self.len]
+    }
+}
+
+impl Add for JointVector {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        self.zip_map(other, |a, b| a + b)
+    }
+}
+
+impl Sub for JointVector {
+    type Output = Self;
+    fn sub(self, other: Self) -> Self {
+        self.zip_map(other, |a, b| a - b)
+    }
+}
+
+impl AddAssign for JointVector {
+    fn add_assign(&mut self, other: Self) {
+        *self = *self + other;
+    }
+}
+
+impl SubAssign for JointVector {
+    fn sub_assign(&mut self, other: Self) {
+        *self = *self - other;
+    }
+}
+
+impl Neg for JointVector {
+    type Output = Self;
+    fn neg(self) -> Self {
+        self.map(|value| -value)
+    }
+}
+
+impl Mul<f64> for JointVector {
+    type Output = Self;
+    fn mul(self, factor: f64) -> Self {
+        self.map(|value| value * factor)
+    }
+}
+
+impl Mul<JointVector> for f64 {
+    type Output = JointVector;
+    fn mul(self, vector: JointVector) -> JointVector {
+        vector * self
+    }
+}
+
+impl Div<f64> for JointVector {
+    type Output = Self;
+    fn div(self, divisor: f64) -> Self {
+        self.map(|value| value / divisor)
+    }
+}
+
+impl<'a> IntoIterator for &'a JointVector {
+    type Item = &'a f64;
+    type IntoIter = std::slice::Iter<'a, f64>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a mut JointVector {
+    type Item = &'a mut f64;
+    type IntoIter = std::slice::IterMut<'a, f64>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter_mut()
     }
 }
 
@@ -127,6 +229,36 @@ mod tests {
         let q = JointVector::from_slice(&[1.0, 2.0]);
         assert_eq!(&*q, &[1.0, 2.0]);
         assert!(JointVector::try_from(vec![0.0; MAX_JOINTS + 1]).is_err());
+    }
+
+    #[test]
+    fn vectors_are_calculated_with_joint_by_joint() {
+        let (a, b) = (JointVector::from_slice(&[1.0, -2.0]), JointVector::from_slice(&[0.5, 4.0]));
+        assert_eq!(&*(a + b), &[1.5, 2.0]);
+        assert_eq!(&*(a - b), &[0.5, -6.0]);
+        assert_eq!(&*-a, &[-1.0, 2.0]);
+        assert_eq!((a * 2.0, a / 0.5), (2.0 * a, JointVector::from_slice(&[2.0, -4.0])));
+        assert_eq!(&*a.map(f64::abs), &[1.0, 2.0]);
+        assert_eq!(&*a.zip_map(b, f64::max), &[1.0, 4.0]);
+        let mut sum = a;
+        sum += b;
+        sum -= a;
+        assert_eq!(sum, b);
+        assert_eq!((&a).into_iter().sum::<f64>(), -1.0);
+    }
+
+    #[test]
+    fn lengths_that_differ_give_nan_and_the_largest_value_keeps_nan() {
+        let (two, three) = (JointVector::zeros(2), JointVector::zeros(3));
+        for sum in [two + three, three - two, JointVector::zeros(0) + three] {
+            assert_eq!(sum.len(), 3);
+            assert!(sum.iter().all(|value| value.is_nan()) && sum.max_abs().is_nan());
+        }
+        for numbers in [[1.0, -3.0, f64::NAN], [f64::NAN, 3.0, -4.0], [3.0, f64::NAN, 1.0]] {
+            assert!(JointVector::from_slice(&numbers).max_abs().is_nan());
+        }
+        assert_eq!(JointVector::from_slice(&[1.0, -3.0]).max_abs(), 3.0);
+        assert_eq!(JointVector::filled(0, 1.0).max_abs(), 0.0);
     }
 
     #[test]

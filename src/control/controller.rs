@@ -59,8 +59,7 @@ impl Controller {
         gripper: GripperPolicy,
         policy_period: Duration,
     ) -> Self {
-        let mut nowhere = JointVector::zeros(chain.joints());
-        nowhere.fill(f64::NAN);
+        let nowhere = JointVector::filled(chain.joints(), f64::NAN);
         Self {
             target: chain.forward(&nowhere),
             chain,

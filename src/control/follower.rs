@@ -129,8 +129,7 @@ impl Follower {
     /// For this arm; `Interpolate` needs none.
     pub(super) fn new(robot: &Robot, chain: &Chain, setting: &ControlSetting) -> Result<Self, ControlError> {
         let limits = MotionLimits::of(robot);
-        let mut here = JointVector::zeros(chain.joints());
-        here.fill(f64::NAN);
+        let here = JointVector::filled(chain.joints(), f64::NAN);
         let dynamics = Dynamics::from_robot(robot)?;
         let (joint_impedance, cartesian_impedance) = springs(robot, chain, &dynamics, setting)?;
         Ok(Self {
@@ -219,9 +218,7 @@ impl Follower {
         let mode = self.law.mode();
         let finite = measured.joint_positions.is_finite() && measured.joint_velocities.is_finite();
         if !self.here.is_finite() || !finite || measured.joint_positions.len() != self.here.len() {
-            let mut nothing = JointVector::zeros(self.here.len());
-            nothing.fill(f64::NAN);
-            return (mode, nothing);
+            return (mode, JointVector::filled(self.here.len(), f64::NAN));
         }
         self.here = measured.joint_positions;
         // The first tick after a start has no time behind it.
@@ -254,8 +251,7 @@ impl Follower {
             *value += JOINT_GAIN * (state.position[joint] - self.here[joint]);
             over = over.max(value.abs() / self.limits.velocity[joint]);
         }
-        velocity.iter_mut().for_each(|value| *value /= over);
-        velocity
+        velocity / over
     }
 
     /// Joint torques that follow the reference, before limits \[Nm\].

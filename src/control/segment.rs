@@ -46,11 +46,7 @@ impl Segment {
             Pace::Even => share,
             Pace::RestToRest => share.powi(3) * (10.0 + share * (6.0 * share - 15.0)),
         };
-        let mut joints = self.from;
-        for (joint, to) in joints.iter_mut().zip(self.to.iter()) {
-            *joint += way * (to - *joint);
-        }
-        joints
+        self.from + way * (self.to - self.from)
     }
 }
 

@@ -169,8 +169,7 @@ impl JerkLimited {
         for (range, limit) in ranges.iter_mut().zip(usable) {
             *range = *limit;
         }
-        let mut rest = JointVector::zeros(solver.joints);
-        rest.fill(f64::NAN);
+        let rest = JointVector::filled(solver.joints, f64::NAN);
         let motion = Trajectory::new(Some(solver.joints));
         Self { solver, usable: ranges, motion, moving: false, started: Timestamp::ZERO, rest }
     }

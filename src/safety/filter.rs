@@ -173,14 +173,12 @@ impl SafetyFilter {
     pub fn new(robot: &Robot, chain: Chain) -> Self {
         let period = 1.0 / robot.robot.control_rate_hz;
         let acceleration = JointVector::from_slice(&robot.limits.joint_acceleration);
-        let mut braking = acceleration;
-        braking.iter_mut().for_each(|limit| *limit *= BRAKING);
         Self {
             chain,
             velocity: JointVector::from_slice(&robot.limits.joint_velocity),
             acceleration,
             jerk: JointVector::from_slice(&robot.limits.joint_jerk),
-            braking,
+            braking: BRAKING * acceleration,
             tool_speed: robot.limits.tool_speed,
             workspace: Workspace {
                 low: robot.limits.workspace_low,
@@ -436,25 +434,17 @@ impl Changes {
 
 /// Largest difference of one joint, in the vectors' unit.
 pub(super) fn distance(a: &JointVector, b: &JointVector) -> f64 {
-    a.iter().zip(b.iter()).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+    (*a - *b).max_abs()
 }
 
 /// From one vector toward another.
 pub(super) fn part_of_the_way(from: &JointVector, to: &JointVector, share: f64) -> JointVector {
-    let mut out = *from;
-    for (value, wish) in out.iter_mut().zip(to.iter()) {
-        *value += share * (wish - *value);
-    }
-    out
+    *from + share * (*to - *from)
 }
 
 /// Velocity from one vector to another \[unit/s\].
 fn speed(to: &JointVector, from: &JointVector, elapsed: f64) -> JointVector {
-    let mut velocity = *to;
-    for (value, from) in velocity.iter_mut().zip(from.iter()) {
-        *value = (*value - from) / elapsed;
-    }
-    velocity
+    (*to - *from) / elapsed
 }
 
 #[cfg(test)]

@@ -75,11 +75,7 @@ pub(super) fn within_velocities(
     if share >= 1.0 {
         return *wished;
     }
-    let mut out = *last_sent;
-    for (joint, wish) in out.iter_mut().zip(wished.iter()) {
-        *joint += share * (wish - *joint);
-    }
-    out
+    *last_sent + share * (*wished - *last_sent)
 }
 
 #[cfg(test)]

@@ -154,10 +154,7 @@ impl TorqueLimits {
         for (value, limit) in speed.iter().zip(self.acceleration.iter()) {
             seconds = seconds.max(value.abs() / limit);
         }
-        let mut there = *here;
-        for (angle, value) in there.iter_mut().zip(speed.iter()) {
-            *angle += value * (delay + 0.5 * seconds);
-        }
+        let there = *here + *speed * (delay + 0.5 * seconds);
         let Some(reason) = walls.refuses(&there, here) else {
             return Ok(None);
         };

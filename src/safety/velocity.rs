@@ -195,10 +195,7 @@ impl VelocityLimits {
             for (value, limit) in velocity.iter().zip(self.acceleration.iter()) {
                 seconds = seconds.max(share * value.abs() / limit);
             }
-            let mut there = *here;
-            for (angle, value) in there.iter_mut().zip(velocity.iter()) {
-                *angle += share * value * (self.period + 0.5 * seconds);
-            }
+            let there = *here + share * *velocity * (self.period + 0.5 * seconds);
             walls.refuses_placed(&walls.chain.place(&there), &now)
         };
         let reason = refused(1.0)?;

@@ -239,10 +239,7 @@ impl SawyerLink {
             if age > 2 * self.options.link.stale {
                 return None;
             }
-            let mut at = seen.positions;
-            for (position, velocity) in at.iter_mut().zip(seen.velocities.iter()) {
-                *position += velocity * age.as_secs_f64();
-            }
+            let at = seen.positions + seen.velocities * age.as_secs_f64();
             let mut braking = Stream::new(&self.description, self.description.robot.control_rate_hz);
             braking.seed_moving(&at, &seen.velocities);
             self.braking = Some(braking);
