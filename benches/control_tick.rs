@@ -46,7 +46,7 @@ fn control_tick(c: &mut Criterion) {
                     let action = Action { translation: [0.0, dy, 0.0], rotation: [0.0; 3], gripper: 1.0 };
                     let action = TimedAction {
                         action,
-                        joint_torques: None,
+                        motion: None,
                         step_index: step,
                         image_captured_at: now,
                         decided_at: now,

@@ -1,9 +1,12 @@
 //! What is asked for ([`Action`], policy rate) and what is sent ([`JointCommand`], control rate).
 
+mod motion;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::motion::{AskedTorques, Motion, MotionKind};
 use crate::embedding::Embedding;
 use crate::observation::{JointVector, Observation};
 use crate::protection::Protection;
@@ -203,22 +206,6 @@ impl JointCommand {
     }
 }
 
-/// Joint torques a decision asks for, on top of gravity compensation \[Nm\], chain order.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct AskedTorques {
-    /// What is asked of the arm.
-    pub asked: JointVector,
-    /// What a demonstrator would have wished without the noise it was disturbed by; equals `asked` otherwise.
-    pub label: JointVector,
-}
-
-impl AskedTorques {
-    /// Torques of a source that is not disturbed.
-    pub fn plain(asked: JointVector) -> Self {
-        Self { asked, label: asked }
-    }
-}
-
 /// The look an action of a chunk was planned on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Planned {
@@ -235,9 +222,9 @@ pub struct Decision {
     pub action: Action,
     /// What a demonstrator would have wished without the noise it was disturbed by; equals `action` otherwise.
     pub label: Action,
-    /// Of a torque policy: they take the place of the pose change of `action` and `label`, whose gripper targets still
-    /// count. `None` for every other policy.
-    pub joint_torques: Option<AskedTorques>,
+    /// What takes the place of the pose change of `action` and `label`, whose gripper targets still count; `None` for a
+    /// source of pose changes.
+    pub motion: Option<Motion>,
     /// Of an action that was planned on an earlier look; `None`: on this observation.
     pub planned: Option<Planned>,
     /// Embedding of the policy camera's image, when the source made one.
@@ -254,12 +241,17 @@ impl Decision {
         Self {
             action,
             label: action,
-            joint_torques: None,
+            motion: None,
             planned: None,
             embedding: None,
             encoder_seconds: 0.0,
             policy_seconds: 0.0,
         }
+    }
+
+    /// A decision that asks for this in place of a pose change, with a gripper target (0 closed .. 1 open).
+    pub fn moving(motion: impl Into<Motion>, gripper: f64) -> Self {
+        Self { motion: Some(motion.into()), ..Self::plain(Action::stay(gripper)) }
     }
 }
 
@@ -300,8 +292,8 @@ pub trait ActionSource {
 pub struct TimedAction {
     /// What is asked for.
     pub action: Action,
-    /// Joint torques asked for in place of the pose change \[Nm\], as in [`AskedTorques::asked`].
-    pub joint_torques: Option<JointVector>,
+    /// What is asked for in place of the pose change.
+    pub motion: Option<Motion>,
     /// Step of the episode it belongs to.
     pub step_index: u64,
     /// Capture time of the image it was decided on.

@@ -167,7 +167,8 @@ pub enum LimitReason {
     ImageAge,
     /// Inverse kinematics had no solution.
     NoSolution,
-    /// The action is of a kind the control law does not take: a pose change for a torque law, or torques for any other.
+    /// The action is of a kind the control law does not take: joint torques belong to the law `torque`, which takes nothing
+    /// else, and joint velocities to the law `velocity`.
     WrongAction,
     /// The deadline budget was used up.
     Deadlines,

@@ -18,7 +18,7 @@ use visuomotor::training::transitions::{Mixture, Transitions, assemble};
 use visuomotor::training::{Batches, ClipAugmentation, Learner, Run, Schedule, learn};
 
 use super::program::{Project, refused};
-use super::recording::episodes::{decision, image, observation, record_torques, start};
+use super::recording::episodes::{decision, image, motions, observation, record_motion, start};
 
 const TASK: &str = "croissant_out_of_bowl";
 
@@ -237,11 +237,14 @@ fn data_that_does_not_fit_is_refused_by_name() {
     write(&stopped, "a", "aborted", 3, 128);
     assert!(refusal(&stopped).contains("none of which came to an end"));
 
-    let torques = folder.path().join("torques");
-    std::fs::create_dir(&torques).unwrap();
-    record_torques(&torques, "a", 3, (128, 128));
-    let said = refusal(&torques);
-    assert!(said.contains("a.mcap: found joint torques, expected changes of the tool's pose"), "{said}");
+    for motion in motions() {
+        let other = folder.path().join(motion.kind().to_string());
+        std::fs::create_dir(&other).unwrap();
+        record_motion(&other, "a", motion, 3, (128, 128));
+        let said = refusal(&other);
+        let words = format!("a.mcap: found {}, expected changes of the tool's pose", motion.kind());
+        assert!(said.contains(&words), "{said}");
+    }
 
     let known = folder.path().join("known");
     write(&known, "a", "success", 3, 128);

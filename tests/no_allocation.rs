@@ -9,7 +9,7 @@ mod counting;
 use std::path::Path;
 use std::time::Duration;
 
-use visuomotor::action::{Action, ActionBounds, ControlMode, JointCommand};
+use visuomotor::action::{Action, ActionBounds, ControlMode, JointCommand, Motion};
 use visuomotor::config::{ControlLaw, ControlSetting, GripperPolicy, Robot};
 use visuomotor::control::{Controller, Differential, DifferentialSettings, TwistFrame};
 use visuomotor::geometry::{Pose, Twist};
@@ -153,6 +153,14 @@ fn every_law_and_every_mode_of_the_filter_allocate_nothing() {
                     let to_and_fro = if step % 3 == 0 { -0.04 } else { 0.03 };
                     let action =
                         Action { translation: [0.0, to_and_fro, 0.0], rotation: [0.1, 0.0, 0.1], gripper: 0.0 };
+                    let still = JointVector::zeros(chain.joints());
+                    for motion in [
+                        Motion::ToolPose(chain.forward(&arm.joint_positions)),
+                        Motion::JointPositions(arm.joint_positions),
+                        Motion::JointVelocities(still),
+                    ] {
+                        std::hint::black_box(controller.accept_motion(now, &motion, 1.0, &arm));
+                    }
                     std::hint::black_box(controller.accept(now, &action, &arm));
                     std::hint::black_box(controller.accept_torques(&JointVector::zeros(chain.joints()), 1.0));
                     for _ in 0..10 {

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use visuomotor::action::ActionBounds;
 use visuomotor::cli::kitchen::KitchenSetting;
+use visuomotor::config::ControlLaw;
+use visuomotor::geometry::Approach;
 use visuomotor::policy::{Checkpoint, Offer, PolicyError, VisualPolicy};
 use visuomotor::recording::read_episode;
 use visuomotor::time::SystemClock;
@@ -27,7 +29,7 @@ fn copied() -> tempfile::TempDir {
 }
 
 fn offer<'a>(robot: &'a str, rate_hz: f64, bounds: &'a ActionBounds, camera_size: [u32; 2]) -> Offer<'a> {
-    Offer { robot, joints: 6, rate_hz, bounds, camera_size, takes_torques: false }
+    Offer { robot, joints: 6, rate_hz, bounds, camera_size, law: ControlLaw::Interpolate, approach: Approach::X }
 }
 
 #[test]
@@ -61,7 +63,7 @@ fn another_arm_rate_camera_task_or_bounds_is_refused() {
     assert_eq!(check("widowx", 5.0, &wider, [640, 480], task), "bounds");
     assert_eq!(check("widowx", 5.0, &bridge, [320, 200], task), "camera_size");
     assert_eq!(check("widowx", 5.0, &bridge, [640, 480], "juggle"), "tasks");
-    let under_torque = Offer { takes_torques: true, ..offer("widowx", 5.0, &bridge, [640, 480]) };
+    let under_torque = Offer { law: ControlLaw::Torque, ..offer("widowx", 5.0, &bridge, [640, 480]) };
     let error = checkpoint.check(&shipped(), &under_torque, task).unwrap_err().to_string();
     assert!(error.contains("changes of the tool's pose") && error.contains("control.law"), "{error}");
 }

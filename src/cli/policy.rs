@@ -54,7 +54,8 @@ struct New {
     /// An argument of its forward, in order: image:CAMERA:SIDE, goal:SIDE, state, joint-positions, joint-velocities, gripper, task
     #[arg(long = "input", value_name = "INPUT", required = true)]
     inputs: Vec<String>,
-    /// What an action is, the gripper's target last: pose-change, twist, joint-torques
+    /// What an action is, the gripper's target last: pose-change, twist, tool-pose, tool-pose-quaternion, joint-positions,
+    /// joint-velocities, joint-torques
     #[arg(long, value_parser = word::<ActionKind>)]
     actions: ActionKind,
     /// Actions that one look returns
@@ -105,7 +106,8 @@ fn inspect(folder: &Path) -> anyhow::Result<u8> {
             (1, _) => String::new(),
             (chunk, executed) => format!(", {chunk} at once of which {executed} are carried out"),
         };
-        say!("gives   {}{chunk}", given(output.actions));
+        let scaled = if output.scaling.is_none() { "" } else { ", scaled back by [output.scaling]" };
+        say!("gives   {}{scaled}{chunk}", given(output.actions));
         return Ok(0);
     }
     let checkpoint = Checkpoint::load(folder)?;
@@ -131,6 +133,10 @@ fn given(actions: ActionKind) -> &'static str {
     match actions {
         ActionKind::PoseChange => "changes of the tool's pose and a gripper target",
         ActionKind::Twist => "velocities of the tool and a gripper target",
+        ActionKind::ToolPose => "poses of the tool (x, y, z, roll, pitch, yaw) and a gripper target",
+        ActionKind::ToolPoseQuaternion => "poses of the tool (x, y, z, qx, qy, qz, qw) and a gripper target",
+        ActionKind::JointPositions => "joint positions and a gripper target",
+        ActionKind::JointVelocities => "joint velocities and a gripper target, with control.law = \"velocity\"",
         ActionKind::JointTorques => "joint torques on top of gravity compensation and a gripper target",
     }
 }
@@ -175,6 +181,7 @@ fn make(new: &New) -> anyhow::Result<u8> {
             chunk: new.chunk,
             execute: new.execute,
             blend: 0.0,
+            scaling: Default::default(),
         },
     };
     let file = Checkpoint::path(&new.out);

@@ -1,16 +1,18 @@
 //! `visuomotor recordings`: list a folder's episodes, finish cut-off ones, exchange them with other programs.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
 use clap::{Args, Subcommand};
 
+use crate::action::MotionKind;
 use crate::config::Robot;
 use crate::evaluation::Card;
 use crate::recording::{
-    Gravity, ReadOptions, RecordingError, Verdict, finish_partial, list_episodes, list_partial, read_episode,
-    read_episode_with, recover, trim, verify,
+    Gravity, ReadOptions, RecordedEpisode, RecordingError, Verdict, finish_partial, list_episodes, list_partial,
+    read_episode, read_episode_with, recover, trim, verify,
 };
 use crate::untrusted::shown;
 
@@ -26,7 +28,7 @@ pub struct RecordingsArguments {
 
 #[derive(Subcommand, Debug)]
 enum Action {
-    /// One line per episode of a folder: task, steps, outcome
+    /// One line per episode of a folder: task, steps, outcome, what was asked for where it is not changes of the tool's pose
     List {
         /// Folder of episodes
         folder: PathBuf,
@@ -103,7 +105,8 @@ pub fn recordings(arguments: &RecordingsArguments) -> anyhow::Result<u8> {
             for file in list_episodes(folder)?.into_iter().chain(list_partial(folder)?) {
                 let episode = read_episode(&file)?;
                 let outcome = episode.end.as_ref().map_or("cut off", |end| end.outcome.word());
-                say!("{}  {}  {} steps  {outcome}", shown(&file), episode.start.task, episode.steps.len());
+                let (task, steps) = (&episode.start.task, episode.steps.len());
+                say!("{}  {task}  {steps} steps  {outcome}{}", shown(&file), asked_for(&episode));
             }
             Ok(0)
         }
@@ -124,6 +127,16 @@ pub fn recordings(arguments: &RecordingsArguments) -> anyhow::Result<u8> {
         #[cfg(feature = "exchange")]
         Action::Import(arguments) => super::exchange::import(arguments),
     }
+}
+
+/// What an episode asks for, where it is not changes of the tool's pose alone.
+fn asked_for(episode: &RecordedEpisode) -> String {
+    let kinds: BTreeSet<_> = episode.steps.iter().map(|step| MotionKind::of(step.motion.as_ref())).collect();
+    if kinds.iter().all(|kind| *kind == MotionKind::PoseChange) {
+        return String::new();
+    }
+    let words: Vec<String> = kinds.iter().map(MotionKind::to_string).collect();
+    format!("  {}", words.join(", "))
 }
 
 const ALL: ReadOptions = ReadOptions { images: true, control_ticks: true };

@@ -14,8 +14,8 @@ use super::link::LinkArguments;
 use super::rig::{Begun, Rig, Watch};
 use super::set_up::SetUp;
 use super::stage::{Person, Stage, StageJudge};
-use crate::action::{ActionError, ActionSource, Decision};
-use crate::config::DriverKind;
+use crate::action::{ActionError, ActionSource, Decision, MotionKind};
+use crate::config::{ControlLaw, DriverKind};
 use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart, Judge, Outcome, Step, StepSink};
 use crate::observation::Observation;
 use crate::recording::{RecordedEpisode, RecordedStep, read_episode};
@@ -66,6 +66,17 @@ pub fn replay(arguments: &ReplayArguments) -> anyhow::Result<u8> {
         recorded.start.robot,
         arguments.launch.display()
     );
+    let law = setting.station.launch.control.law;
+    let mut kinds = recorded.steps.iter().map(|step| MotionKind::of(step.motion.as_ref()));
+    let refused = if arguments.policy.is_none() { kinds.find(|kind| !law.takes(*kind)) } else { None };
+    if let Some(kind) = refused {
+        anyhow::bail!(
+            "{}: it asks for {kind}, which control.law = \"{law}\" of {} does not take; {}",
+            recorded.path.display(),
+            arguments.launch.display(),
+            ControlLaw::CHOICE
+        );
+    }
     match &arguments.policy {
         Some(folder) => through_policy(&recorded, folder, arguments.plot.as_deref()),
         None => open_loop(&recorded, &setting, arguments),
@@ -90,7 +101,7 @@ impl ActionSource for Replay<'_> {
     fn decide(&mut self, _observation: &Observation) -> Result<Decision, ActionError> {
         let step = self.steps.get(self.next).ok_or_else(|| ActionError::Ended("the recording is over".into()))?;
         self.next += 1;
-        Ok(Decision { joint_torques: step.joint_torques, ..Decision::plain(step.action) })
+        Ok(Decision { motion: step.motion, ..Decision::plain(step.action) })
     }
 
     fn looks_at_images(&self) -> bool {
@@ -234,12 +245,14 @@ fn through_policy(recorded: &RecordedEpisode, folder: &Path, plot: Option<&Path>
     let (mut then, mut now) = (Vec::new(), Vec::new());
     for step in &recorded.steps {
         let decision = policy.decide(&step.observation()?)?;
-        anyhow::ensure!(
-            step.joint_torques.is_none() && decision.joint_torques.is_none(),
-            "{}, {}: found joint torques, and changes of the tool's pose alone are compared; leave --policy out",
-            recorded.path.display(),
-            folder.display()
-        );
+        if let Some(motion) = step.motion.or(decision.motion) {
+            anyhow::bail!(
+                "{}, {}: found {}, and changes of the tool's pose alone are compared; leave --policy out",
+                recorded.path.display(),
+                folder.display(),
+                motion.kind()
+            );
+        }
         then.push(step.label.to_array());
         now.push(decision.action.to_array());
     }

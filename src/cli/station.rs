@@ -115,7 +115,8 @@ impl StationSetting {
             rate_hz: self.launch.policy.rate_hz,
             bounds: &self.launch.policy.bounds,
             camera_size: self.image_size(),
-            takes_torques: self.launch.control.law == ControlLaw::Torque,
+            law: self.launch.control.law,
+            approach: self.robot.robot.tool.approach,
         }
     }
 

@@ -50,15 +50,18 @@ impl StepSink for TerminalView {
         let now = seen.observed_at.as_secs_f64();
         let began = *self.began.get_or_insert(now);
         let [x, y, z, ..] = seen.bridge_state;
-        let [dx, dy, dz, ..] = step.decision.action.to_array();
+        let wish = match &step.decision.motion {
+            Some(motion) => motion.kind().to_string(),
+            None => {
+                let [dx, dy, dz] = step.decision.action.translation.map(|meters| 1e3 * meters);
+                format!("{dx:+.0} {dy:+.0} {dz:+.0} mm")
+            }
+        };
         let panel = self.operator.panel();
         self.line(&format!(
-            "{:5.1} s  tool {x:.2} {y:.2} {z:.2} m  gripper {:.1}  wish {:+.0} {:+.0} {:+.0} mm  {}  {}{}",
+            "{:5.1} s  tool {x:.2} {y:.2} {z:.2} m  gripper {:.1}  wish {wish}  {}  {}{}",
             now - began,
             seen.proprioception.gripper,
-            1e3 * dx,
-            1e3 * dy,
-            1e3 * dz,
             words(self.filtered),
             panel.device,
             if panel.warning.is_empty() { String::new() } else { format!("  ! {}", panel.warning) },

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::ConfigError;
-use crate::action::ControlMode;
+use crate::action::{ControlMode, MotionKind};
 
 /// How actions become commands at control rate. What is left out fits the arm.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -105,6 +105,32 @@ impl ControlLaw {
             ControlLaw::Velocity => ControlMode::Velocity,
             ControlLaw::Torque | ControlLaw::JointImpedance | ControlLaw::CartesianImpedance => ControlMode::Torque,
         }
+    }
+
+    /// Does it follow this kind of motion?
+    pub fn takes(self, kind: MotionKind) -> bool {
+        match kind {
+            MotionKind::PoseChange | MotionKind::ToolPose | MotionKind::JointPositions => self != ControlLaw::Torque,
+            MotionKind::JointVelocities => self == ControlLaw::Velocity,
+            MotionKind::JointTorques => self == ControlLaw::Torque,
+        }
+    }
+
+    /// Which law a launch file needs for what a policy asks for.
+    pub const CHOICE: &str = "set control.law in the launch file: `torque` for joint torques, `velocity` for joint velocities, \
+                              any but `torque` for everything else";
+}
+
+impl std::fmt::Display for ControlLaw {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            ControlLaw::Interpolate => "interpolate",
+            ControlLaw::JerkLimited => "jerk_limited",
+            ControlLaw::Velocity => "velocity",
+            ControlLaw::Torque => "torque",
+            ControlLaw::JointImpedance => "joint_impedance",
+            ControlLaw::CartesianImpedance => "cartesian_impedance",
+        })
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! One file because target, segment and gripper move together.
 
+mod motion;
+
 use std::time::Duration;
 
 use nalgebra::Vector3;
@@ -24,8 +26,7 @@ pub enum Accepted {
     Taken,
     /// The arm cannot reach the new target: target and segment stay as they were; the gripper follows the action.
     NoSolution,
-    /// The action is of a kind the law does not take (torques for another law, a pose change for the torque law): nothing
-    /// changed.
+    /// The action is of a kind the law does not take ([`ControlLaw::takes`]): nothing changed.
     WrongAction,
     /// A number of the action or of the measured joints is not finite, or the number of joints is wrong: nothing changed.
     NotFinite,
@@ -41,6 +42,8 @@ pub struct Controller {
     workspace_low: [f64; 3],
     workspace_high: [f64; 3],
     policy_period: Duration,
+    /// Speed limits of the joints \[rad/s\].
+    joint_velocity: JointVector,
     inverse: InverseSettings,
     target: Pose,
     segment: Segment,
@@ -67,6 +70,7 @@ impl Controller {
             workspace_low: robot.limits.workspace_low,
             workspace_high: robot.limits.workspace_high,
             policy_period,
+            joint_velocity: JointVector::from_slice(&robot.limits.joint_velocity),
             inverse: InverseSettings::tracking(),
             segment: Segment::hold(nowhere, Timestamp::ZERO),
             gripper: GripperFilter::new(gripper),
@@ -122,10 +126,16 @@ impl Controller {
         if self.law() == ControlLaw::Torque {
             return Accepted::WrongAction;
         }
+        self.take_over_from_velocities(now, measured);
         let action = if Protection::ActionBounds.is_on() { self.bounds.clip(action) } else { *action };
         self.gripper_target = self.gripper.decide(action.gripper);
         let pivot = self.chain.forward(joints).translation.vector;
         let target = self.inside_workspace(moved(&self.target, &action, &pivot));
+        self.lead_to(now, target, joints)
+    }
+
+    /// Starts a segment from the present command to a new target, with the arm measured at `joints`.
+    fn lead_to(&mut self, now: Timestamp, target: Pose, joints: &JointVector) -> Accepted {
         // Seeded from the joints of the present target: the commanded ones, and the nearest to the solution. A law that
         // follows poses lets the joints go their own way.
         let strays = self.follower.as_ref().is_some_and(|follower| follower.follows_poses());
@@ -172,10 +182,7 @@ impl Controller {
         {
             return Accepted::NotFinite;
         }
-        let mut to = *joints;
-        for (joint, limit) in to.iter_mut().zip(self.chain.usable_limits()) {
-            *joint = joint.clamp(limit.lower, limit.upper);
-        }
+        let to = self.usable(joints);
         if let Some(follower) = &mut self.follower
             && follower.move_to(now, &to, duration).is_err()
         {
@@ -212,6 +219,15 @@ impl Controller {
     /// Pose of the tool in the base frame that the next action changes.
     pub fn target(&self) -> Pose {
         self.target
+    }
+
+    /// Joints brought inside their usable ranges \[rad\].
+    fn usable(&self, joints: &JointVector) -> JointVector {
+        let mut inside = *joints;
+        for (joint, limit) in inside.iter_mut().zip(self.chain.usable_limits()) {
+            *joint = joint.clamp(limit.lower, limit.upper);
+        }
+        inside
     }
 
     fn start(&mut self, now: Timestamp, to: JointVector, duration: Duration, pace: Pace) {

@@ -1,13 +1,14 @@
 //! The control laws beside plain interpolation: what is sent between two decisions.
 //!
-//! Start at [`Follower::command`]. A law follows one of three references: joints (a jerk-limited motion: at the start, on
-//! the way to a posture, and for the joint laws always), a pose that moves evenly to the action's target (velocity and
-//! Cartesian impedance), or torques (the torque law). Until the first action every law holds the measured joints.
+//! Start at [`Follower::command`]. A law follows one of four references: joints (a jerk-limited motion: at the start, on
+//! the way to a posture, to joint positions that a policy asks for, and for the joint laws always), a pose that moves evenly to
+//! the action's target (velocity and Cartesian impedance), velocities (the velocity law), or torques (the torque law). Until the
+//! first action every law holds the measured joints.
 //!
 //! | law | reference of an action | command |
 //! |---|---|---|
 //! | `jerk_limited` | joints | position |
-//! | `velocity` | pose | velocity, by damped least squares, jerk-limited |
+//! | `velocity` | pose, or velocities | velocity, by damped least squares or as asked, jerk-limited |
 //! | `torque` | torques | torque, rate-limited |
 //! | `joint_impedance` | joints | torque, rate-limited |
 //! | `cartesian_impedance` | pose | torque, rate-limited |
@@ -100,6 +101,8 @@ enum Reference {
     Joints,
     /// A moving pose.
     Pose(PoseWay),
+    /// Velocities asked for \[rad/s\].
+    Velocities(JointVector),
     /// Torques asked for \[Nm\].
     Torques(JointVector),
 }
@@ -180,6 +183,16 @@ impl Follower {
         Ok(())
     }
 
+    /// Goes to joint positions that a policy asks for \[rad\], as to those of an action's target.
+    pub(super) fn go_to_joints(
+        &mut self,
+        now: Timestamp,
+        joints: &JointVector,
+        period: Duration,
+    ) -> Result<(), NoMotion> {
+        self.move_to(now, joints, period.mul_f64(self.horizon))
+    }
+
     /// Goes to an action's target, which inverse kinematics reaches with `joints` \[rad\].
     pub(super) fn go(
         &mut self,
@@ -189,14 +202,25 @@ impl Follower {
         period: Duration,
     ) -> Result<(), NoMotion> {
         if !self.follows_poses() {
-            return self.move_to(now, joints, period.mul_f64(self.horizon));
+            return self.go_to_joints(now, joints, period);
         }
         let from = match &self.reference {
             Reference::Pose(way) => way.at(now),
+            Reference::Velocities(_) => self.chain.forward(&self.here),
             Reference::Joints | Reference::Torques(_) => self.chain.forward(&self.motion.state(now).position),
         };
         self.reference = Reference::Pose(PoseWay::new(from, target, now, period));
         Ok(())
+    }
+
+    /// Keeps these velocities \[rad/s\] until something else is asked for.
+    pub(super) fn keep(&mut self, velocities: &JointVector) {
+        self.reference = Reference::Velocities(*velocities);
+    }
+
+    /// Are velocities kept that a policy asked for?
+    pub(super) fn keeps_velocities(&self) -> bool {
+        matches!(self.reference, Reference::Velocities(_))
     }
 
     /// Applies these torques \[Nm\] until others come.
@@ -209,7 +233,7 @@ impl Follower {
         match &self.reference {
             Reference::Joints => self.motion.ended(now),
             Reference::Pose(way) => way.share(now) >= 1.0,
-            Reference::Torques(_) => true,
+            Reference::Velocities(_) | Reference::Torques(_) => true,
         }
     }
 
@@ -241,17 +265,19 @@ impl Follower {
 
     /// Joint velocities that follow the reference \[rad/s\].
     fn velocity(&self, now: Timestamp) -> JointVector {
-        if let Reference::Pose(way) = &self.reference {
-            return self.differential.toward(&self.here, &way.at(now), &way.twist(now), self.period).velocity;
-        }
-        let state = self.motion.state(now);
-        let mut velocity = state.velocity;
-        let mut over: f64 = 1.0;
-        for (joint, value) in velocity.iter_mut().enumerate() {
-            *value += JOINT_GAIN * (state.position[joint] - self.here[joint]);
-            over = over.max(value.abs() / self.limits.velocity[joint]);
-        }
-        velocity / over
+        let wished = match &self.reference {
+            Reference::Pose(way) => {
+                return self.differential.toward(&self.here, &way.at(now), &way.twist(now), self.period).velocity;
+            }
+            Reference::Velocities(velocities) => *velocities,
+            Reference::Joints | Reference::Torques(_) => {
+                let state = self.motion.state(now);
+                state.velocity + JOINT_GAIN * (state.position - self.here)
+            }
+        };
+        // All joints are slowed alike, so that the direction stays.
+        let over = wished.zip_map(self.limits.velocity, |speed, limit| speed.abs() / limit).max_abs();
+        wished / over.max(1.0)
     }
 
     /// Joint torques that follow the reference, before limits \[Nm\].
@@ -263,7 +289,7 @@ impl Follower {
         let coriolis = self.dynamics.coriolis(&measured.joint_positions, &measured.joint_velocities);
         match &self.reference {
             Reference::Pose(way) => self.cartesian_impedance.torque(&self.chain, &way.at(now), measured, &coriolis),
-            Reference::Joints | Reference::Torques(_) => {
+            Reference::Joints | Reference::Velocities(_) | Reference::Torques(_) => {
                 let reference = self.motion.state(now).position;
                 self.joint_impedance.torque(&reference, measured, &coriolis)
             }

@@ -141,8 +141,8 @@ impl SelectedEpisode {
         if let Some(step) = self.steps.iter().find(|step| !finite(step)) {
             return Some(format!("step {} holds a number that is not finite", step.index));
         }
-        if self.steps.iter().any(|step| step.joint_torques.is_some()) {
-            return Some("joint torques, for which there is no place in these formats".into());
+        if let Some(motion) = self.steps.iter().find_map(|step| step.motion) {
+            return Some(format!("{}, for which there is no place in these formats", motion.kind()));
         }
         match &self.end {
             _ if all => None,

@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::critic::CriticShape;
 use super::torque_head::JointScale;
-use crate::action::ActionBounds;
-use crate::config::{ConfigError, digest, load};
+use crate::action::{ActionBounds, MotionKind};
+use crate::config::{ConfigError, ControlLaw, digest, load};
 use crate::encoder::EncoderKind;
 use crate::failure::{Failing, FailureKind};
+use crate::geometry::Approach;
 
 /// A policy cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -88,9 +89,9 @@ impl HeadKind {
         self == HeadKind::Torques
     }
 
-    /// What its actions are, in words.
-    fn actions(self) -> &'static str {
-        if self.asks_torques() { "joint torques" } else { "changes of the tool's pose" }
+    /// What its actions ask of the arm.
+    pub fn motion(self) -> MotionKind {
+        if self.asks_torques() { MotionKind::JointTorques } else { MotionKind::PoseChange }
     }
 }
 
@@ -107,8 +108,10 @@ pub struct Offer<'a> {
     pub bounds: &'a ActionBounds,
     /// Width and height of the policy camera's images \[pixels\].
     pub camera_size: [u32; 2],
-    /// Does its control law take joint torques, and nothing else?
-    pub takes_torques: bool,
+    /// Its control law, which takes some kinds of actions and refuses others.
+    pub law: ControlLaw,
+    /// Which axis of the arm's tool frame points out of its fingers.
+    pub approach: Approach,
 }
 
 /// What lies in `critic.safetensors` beside the policy: the critic's own encoder and its heads.
@@ -254,7 +257,7 @@ impl Checkpoint {
 
     /// Refuses a set-up this policy was not made for.
     pub fn check(&self, folder: &Path, offer: &Offer<'_>, task: &str) -> Result<(), PolicyError> {
-        let Offer { robot, joints, rate_hz, bounds, camera_size, takes_torques } = *offer;
+        let Offer { robot, joints, rate_hz, bounds, camera_size, law, .. } = *offer;
         let unfit = |key, trained: String, found: String, fix| {
             Err(PolicyError::Unfit { file: Self::path(folder), key, trained, found, fix })
         };
@@ -270,14 +273,9 @@ impl Checkpoint {
                 "set policy.rate_hz in the launch file",
             );
         }
-        if self.head.asks_torques() != takes_torques {
-            return unfit(
-                "head",
-                self.head.actions().into(),
-                if takes_torques { "the control law `torque`" } else { "a control law that moves the tool's pose" }
-                    .into(),
-                "set control.law in the launch file: `torque` for a policy that asks for joint torques, another one otherwise",
-            );
+        let kind = self.head.motion();
+        if !law.takes(kind) {
+            return unfit("head", kind.to_string(), format!("the control law `{law}`"), ControlLaw::CHOICE);
         }
         if let Some(scale) = self.joints.as_ref().filter(|scale| scale.joints() != joints) {
             return unfit(
@@ -288,7 +286,7 @@ impl Checkpoint {
             );
         }
         // Of torques the bounds say nothing.
-        if !takes_torques && self.bounds != *bounds {
+        if kind != MotionKind::JointTorques && self.bounds != *bounds {
             return unfit(
                 "bounds",
                 format!("{:?}", self.bounds),

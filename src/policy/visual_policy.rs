@@ -9,7 +9,7 @@ use super::actor::Actor;
 use super::checkpoint::{Checkpoint, HeadKind, PolicyError};
 use super::head::ActionHead;
 use super::torque_head::{JointScale, TorqueHead};
-use crate::action::{Action, ActionError, ActionSource, AskedTorques, Decision};
+use crate::action::{ActionError, ActionSource, AskedTorques, Decision};
 use crate::embedding::Embedding;
 use crate::encoder::weights::Weights;
 use crate::encoder::{Encoder, EncoderError, EncoderKind, policy_image};
@@ -112,9 +112,8 @@ impl VisualPolicy {
         if let Head::Torques(head) = &self.head {
             let scale = &head.1;
             let (gripper, torques) = said.split_last().ok_or_else(wrong)?;
-            let joint_torques = Some(AskedTorques::plain(scale.torques(torques)));
             let gripper = (0.5 + 0.5 * f64::from(*gripper)).clamp(0.0, 1.0);
-            return Ok(Decision { joint_torques, ..Decision::plain(Action::stay(gripper)) });
+            return Ok(Decision::moving(AskedTorques::plain(scale.torques(torques)), gripper));
         }
         let normalized: [f32; 7] = said.as_slice().try_into().map_err(|_| wrong())?;
         Ok(Decision::plain(self.checkpoint.bounds.denormalize(normalized.map(f64::from))))

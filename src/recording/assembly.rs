@@ -247,7 +247,7 @@ fn close_step(open: OpenStep, event: StepEvent) -> Result<RecordedStep, String> 
         bridge_state: open.state.ok_or_else(|| missing("state"))?,
         action: Action::from_array(open.action.ok_or_else(|| missing("action"))?),
         label: Action::from_array(open.label.ok_or_else(|| missing("label"))?),
-        joint_torques: event.joint_torques.map(TryInto::try_into).transpose()?,
+        motion: event.motion.read()?,
         embedding: open.embedding,
         encoder_seconds: event.encoder_seconds,
         policy_seconds: event.policy_seconds,

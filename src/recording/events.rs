@@ -1,9 +1,11 @@
 //! The JSON messages of an episode besides its start and end.
 
+use nalgebra::{Quaternion, UnitQuaternion};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::action::AskedTorques;
+use crate::action::{AskedTorques, Motion};
 use crate::episode::Filtered;
+use crate::geometry::Pose;
 use crate::observation::JointVector;
 
 /// `/episode/step`: closes a step. The three arrays repeat the CDR topics for people; readers take the CDR ones, which
@@ -23,36 +25,99 @@ pub(super) struct StepEvent {
     pub action: [f64; 7],
     #[serde(skip_deserializing)]
     pub label: [f64; 7],
-    /// Of a torque policy.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub joint_torques: Option<TorqueEvent>,
+    #[serde(flatten)]
+    pub motion: MotionEvent,
     pub images: Vec<ImageEvent>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoder_digest: Option<String>,
 }
 
-/// Joint torques of a step \[Nm\], chain order; JSON has no word for NaN, which is null.
+/// What a step asks for in place of a pose change, at most one of these; chain order. JSON has no word for NaN, which is null.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct MotionEvent {
+    /// x, y, z \[m\], qx, qy, qz, qw of `base_from_tool`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tool_pose: Option<Numbers>,
+    /// \[rad\]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    joint_positions: Option<Numbers>,
+    /// \[rad/s\]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    joint_velocities: Option<Numbers>,
+    /// \[Nm\]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    joint_torques: Option<TorqueEvent>,
+}
+
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct TorqueEvent {
-    pub asked: Vec<Option<f64>>,
-    pub label: Vec<Option<f64>>,
+struct TorqueEvent {
+    asked: Numbers,
+    label: Numbers,
 }
 
-impl From<AskedTorques> for TorqueEvent {
-    fn from(torques: AskedTorques) -> Self {
-        let numbers = |joints: JointVector| joints.iter().map(|value| value.is_finite().then_some(*value)).collect();
-        Self { asked: numbers(torques.asked), label: numbers(torques.label) }
+type Numbers = Vec<Option<f64>>;
+
+fn numbers(values: &[f64]) -> Numbers {
+    values.iter().map(|value| value.is_finite().then_some(*value)).collect()
+}
+
+fn values(numbers: Numbers) -> Vec<f64> {
+    numbers.into_iter().map(|value| value.unwrap_or(f64::NAN)).collect()
+}
+
+fn joints(numbers: Numbers) -> Result<JointVector, String> {
+    JointVector::try_from(values(numbers))
+}
+
+impl MotionEvent {
+    pub(super) fn of(motion: Option<Motion>) -> Self {
+        let mut event = Self::default();
+        match motion {
+            None => {}
+            Some(Motion::ToolPose(pose)) => {
+                let rotation = pose.rotation.coords;
+                event.tool_pose = Some(numbers(&[pose.translation.vector.as_slice(), rotation.as_slice()].concat()));
+            }
+            Some(Motion::JointPositions(joints)) => event.joint_positions = Some(numbers(&joints)),
+            Some(Motion::JointVelocities(joints)) => event.joint_velocities = Some(numbers(&joints)),
+            Some(Motion::JointTorques(torques)) => {
+                event.joint_torques =
+                    Some(TorqueEvent { asked: numbers(&torques.asked), label: numbers(&torques.label) });
+            }
+        }
+        event
+    }
+
+    pub(super) fn read(self) -> Result<Option<Motion>, String> {
+        let Self { tool_pose, joint_positions, joint_velocities, joint_torques } = self;
+        Ok(match (tool_pose, joint_positions, joint_velocities, joint_torques) {
+            (None, None, None, None) => None,
+            (Some(pose), None, None, None) => Some(Motion::ToolPose(pose_of(&values(pose))?)),
+            (None, Some(positions), None, None) => Some(Motion::JointPositions(joints(positions)?)),
+            (None, None, Some(velocities), None) => Some(Motion::JointVelocities(joints(velocities)?)),
+            (None, None, None, Some(TorqueEvent { asked, label })) => {
+                Some(Motion::JointTorques(AskedTorques { asked: joints(asked)?, label: joints(label)? }))
+            }
+            _ => {
+                return Err(
+                    "a step asks for more than one of tool pose, joint positions, velocities and torques".into()
+                );
+            }
+        })
     }
 }
 
-impl TryFrom<TorqueEvent> for AskedTorques {
-    type Error = String;
-    fn try_from(event: TorqueEvent) -> Result<Self, String> {
-        let joints = |numbers: Vec<Option<f64>>| {
-            JointVector::try_from(numbers.into_iter().map(|value| value.unwrap_or(f64::NAN)).collect::<Vec<_>>())
-        };
-        Ok(Self { asked: joints(event.asked)?, label: joints(event.label)? })
+/// A pose as it was written: renormalizing would change its last digits.
+fn pose_of(numbers: &[f64]) -> Result<Pose, String> {
+    let &[x, y, z, qx, qy, qz, qw] = numbers else {
+        return Err(format!("a tool pose of {} numbers, expected x, y, z, qx, qy, qz, qw", numbers.len()));
+    };
+    let quaternion = Quaternion::new(qw, qx, qy, qz);
+    if (quaternion.norm() - 1.0).abs() > 1e-6 {
+        return Err(format!("a tool pose whose quaternion is {} long, expected 1", quaternion.norm()));
     }
+    let rotation = UnitQuaternion::new_unchecked(quaternion);
+    Ok(Pose::from_parts([x, y, z].into(), rotation))
 }
 
 /// What a `CompressedImage` has no field for.

@@ -11,7 +11,7 @@ use super::events::{Gap, Note};
 use super::picture::RecordedImage;
 use super::scan::{Ending, scan};
 use super::{Attachment, FORMAT_VERSION, METADATA_NAME, RecordingError};
-use crate::action::{Action, AskedTorques};
+use crate::action::{Action, Motion};
 use crate::embedding::Embedding;
 use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart};
 use crate::geometry::Pose;
@@ -63,8 +63,8 @@ pub struct RecordedStep {
     pub action: Action,
     /// The same without the demonstrator's noise.
     pub label: Action,
-    /// Joint torques in place of the pose change, of a torque policy.
-    pub joint_torques: Option<AskedTorques>,
+    /// What was asked for in place of the pose change.
+    pub motion: Option<Motion>,
     /// Embedding of the policy's image, where one was recorded.
     pub embedding: Option<Embedding>,
     /// Time spent turning images into embeddings \[s\].

@@ -64,7 +64,7 @@ pub fn trim(
         let decision = Decision {
             action: step.action,
             label: step.label,
-            joint_torques: step.joint_torques,
+            motion: step.motion,
             planned: None,
             embedding: step.embedding.clone(),
             encoder_seconds: step.encoder_seconds,

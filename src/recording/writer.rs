@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use mcap::records::{MessageHeader, Metadata};
 
 use super::error::io_error;
-use super::events::{Gap, ImageEvent, Note, SafetyEvent, StepEvent};
+use super::events::{Gap, ImageEvent, MotionEvent, Note, SafetyEvent, StepEvent};
 use super::messages::{
     CompressedImage, encode_command, encode_f32_array, encode_f64_array, encode_joint_state, encode_pose,
 };
@@ -299,7 +299,7 @@ impl EpisodeWriter {
             bridge_state: state,
             action,
             label,
-            joint_torques: decision.joint_torques.map(Into::into),
+            motion: MotionEvent::of(decision.motion),
             images,
             encoder_digest: embedding.map(|embedding| embedding.encoder_digest.clone()),
         };

@@ -126,9 +126,9 @@ impl<'a> ControlLoop<'a> {
             self.controller.resume(now, sensed);
             self.safety.seed(now, sensed);
         }
-        let accepted = match &newest.joint_torques {
-            Some(torques) if Protection::ActionKind.is_on() => {
-                self.controller.accept_torques(torques, newest.action.gripper)
+        let accepted = match &newest.motion {
+            Some(motion) if Protection::ActionKind.is_on() => {
+                self.controller.accept_motion(now, motion, newest.action.gripper, sensed)
             }
             _ => self.controller.accept(now, &newest.action, sensed),
         };

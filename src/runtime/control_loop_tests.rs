@@ -62,7 +62,7 @@ fn lift(step_index: u64, now: Timestamp) -> TimedAction {
     let action = Action { translation: [0.0, 0.0, 0.01], rotation: [0.0; 3], gripper: 1.0 };
     TimedAction {
         action,
-        joint_torques: None,
+        motion: None,
         step_index,
         image_captured_at: now,
         decided_at: now,

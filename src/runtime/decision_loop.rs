@@ -81,7 +81,7 @@ impl DecisionLoop<'_> {
         };
         let action = TimedAction {
             action: decision.action,
-            joint_torques: decision.joint_torques.map(|torques| torques.asked),
+            motion: decision.motion,
             step_index: self.steps,
             image_captured_at,
             decided_at,

@@ -34,8 +34,7 @@ impl ActionSource for RandomActions {
             ActionSpace::Torques(limits) => {
                 let mut asked = *limits;
                 asked.iter_mut().for_each(|torque| *torque *= draw());
-                let joint_torques = Some(AskedTorques::plain(asked));
-                Decision { joint_torques, ..Decision::plain(Action::stay(0.5 + 0.5 * draw())) }
+                Decision::moving(AskedTorques::plain(asked), 0.5 + 0.5 * draw())
             }
         })
     }

@@ -24,9 +24,10 @@ impl ActionSource for Still {
     fn reset(&mut self) {}
 
     fn decide(&mut self, _observation: &Observation) -> Result<Decision, ActionError> {
-        let joint_torques =
-            self.space.torque_limits().map(|limits| AskedTorques::plain(JointVector::zeros(limits.len())));
-        Ok(Decision { joint_torques, ..Decision::plain(Action::stay(1.0)) })
+        Ok(match self.space.torque_limits() {
+            Some(limits) => Decision::moving(AskedTorques::plain(JointVector::zeros(limits.len())), 1.0),
+            None => Decision::plain(Action::stay(1.0)),
+        })
     }
 
     fn looks_at_images(&self) -> bool {

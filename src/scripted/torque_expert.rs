@@ -135,8 +135,7 @@ impl ActionSource for TorqueDemonstrator {
         if !label.is_finite() {
             return Err(ActionError::NotFinite("a joint torque"));
         }
-        let joint_torques = Some(AskedTorques { asked: self.disturb(&label), label });
-        Ok(Decision { joint_torques, ..Decision::plain(Action::stay(wish.gripper)) })
+        Ok(Decision::moving(AskedTorques { asked: self.disturb(&label), label }, wish.gripper))
     }
 
     fn looks_at_images(&self) -> bool {

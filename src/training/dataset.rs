@@ -10,7 +10,7 @@ use tch::Tensor;
 
 use super::augment::Augmentation;
 use super::hindsight::{Ahead, Places, look_ahead};
-use crate::action::{Action, ActionBounds};
+use crate::action::{Action, ActionBounds, MotionKind};
 use crate::encoder::policy_image;
 use crate::observation::{JointVector, Proprioception};
 use crate::policy::{Checkpoint, JointScale, StateScale};
@@ -108,7 +108,14 @@ impl Dataset {
                 set.images.extend_from_slice(&image.pixels);
                 set.states.push(step.bridge_state);
                 set.labels.push(step.label.to_array());
-                let torques = step.joint_torques.map(|torques| torques.label);
+                let torques = step.motion.and_then(|motion| motion.torques()).map(|torques| torques.label);
+                let kind = MotionKind::of(step.motion.as_ref());
+                ensure!(
+                    matches!(kind, MotionKind::PoseChange | MotionKind::JointTorques),
+                    "{}: found {kind}, expected changes of the tool's pose or joint torques; keep such episodes in a folder of \
+                     their own",
+                    file.display()
+                );
                 set.joints.push(Joints { sensed: step.proprioception, torques });
                 set.tasks.push(task);
             }

@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use visuomotor::action::Motion;
 use visuomotor::episode::Outcome;
 use visuomotor::exchange::*;
 use visuomotor::pickle::{Pickle, write};
 
 use super::fixture::*;
-use crate::recording::episodes::record_torques;
+use crate::recording::episodes::{motions, record_motion};
 
 type Import = fn(&Path, &Path, &ImportOptions, &mut dyn FnMut(usize, usize)) -> Result<Imported, ExchangeError>;
 
@@ -266,17 +267,24 @@ fn episodes_that_do_not_belong_together_are_not_mixed() {
 }
 
 #[test]
-fn episodes_of_joint_torques_are_left_out_by_name() {
+fn episodes_of_anything_but_pose_changes_are_left_out_by_name() {
+    for motion in motions() {
+        left_out_by_name(motion);
+    }
+}
+
+fn left_out_by_name(motion: Motion) {
+    let kind = motion.kind().to_string();
     let folder = tempfile::tempdir().unwrap();
-    record_torques(folder.path(), "torques", 3, (64, 48));
+    record_motion(folder.path(), "other", motion, 3, (64, 48));
     for name in ["failed", "late"] {
         record(folder.path(), name, 2, &[("front", (64, 48))], Outcome::Failure { judge: "a".into(), why: "b".into() });
     }
     let said = Selection::of(folder.path(), true).unwrap();
     assert_eq!((said.episodes.len(), said.left_out.len()), (2, 1));
-    assert!(said.left_out[0].1.contains("joint torques"), "{}", said.left_out[0].1);
+    assert!(said.left_out[0].1.contains(&kind), "{}", said.left_out[0].1);
     let said = Selection::of(folder.path(), false).unwrap_err().to_string();
-    assert!(said.contains("none of its 3 recordings is taken") && said.contains("1: joint torques"), "{said}");
+    assert!(said.contains("none of its 3 recordings is taken") && said.contains(&format!("1: {kind}")), "{said}");
     assert!(said.contains("2: "), "{said}");
 }
 

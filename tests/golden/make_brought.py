@@ -3,7 +3,8 @@
     python tests/golden/make_brought.py        (torch 2.11.0)
 
 `policy.pt` is the example's export, `reads_files.pt` calls an operator that maps a file, `forgets.pt` returns another shape than it
-should, `nan.pt` returns a number that is none. `expected.json` is what PyTorch says of the inputs named in it.
+should, `nan.pt` returns a number that is none. `expected.json` is what PyTorch says of the inputs named in it. `joint_positions.pt`
+goes to a posture in scaled joint positions, and `joint_positions.json` says what it returns.
 """
 
 import json
@@ -49,3 +50,24 @@ class Nan(torch.nn.Module):
 
 for module, name in [(ReadsFiles(), "reads_files"), (Forgets(), "forgets"), (Nan(), "nan")]:
     torch.jit.script(module.eval()).save(os.path.join(folder, f"{name}.pt"))
+
+
+class JointPositions(torch.nn.Module):
+    """Goes on from the scaled joint positions (1, 6) to a posture, with the gripper open (1 after scaling)."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("goal", torch.tensor([[0.5, 0.5, -0.5, 0.5, -0.5, 1.0]]))
+
+    def forward(self, joints: torch.Tensor) -> torch.Tensor:
+        asked = self.goal + 0.2 * (joints - self.goal)
+        return torch.cat([asked, torch.ones_like(asked[:, :1])], dim=1)
+
+
+posture = JointPositions().eval()
+torch.jit.script(posture).save(os.path.join(folder, "joint_positions.pt"))
+joints = torch.tensor([[0.1, -0.2, 0.3, -0.4, 0.5, -0.6]])
+with torch.no_grad():
+    said = posture(joints)
+with open(os.path.join(folder, "joint_positions.json"), "w") as file:
+    json.dump({"torch": torch.__version__, "joints": joints[0].tolist(), "action": said[0].tolist()}, file)

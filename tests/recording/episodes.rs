@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use visuomotor::action::{Action, AskedTorques, Decision, JointCommand};
+use visuomotor::action::{Action, AskedTorques, Decision, JointCommand, Motion};
 use visuomotor::embedding::Embedding;
 use visuomotor::episode::{ControlTick, EpisodeEnd, EpisodeStart, Filtered, LimitReason, Outcome, Step, StepSink};
-use visuomotor::geometry::{bridge_pose, pose_from_bridge};
+use visuomotor::geometry::{Pose, bridge_pose, pose_from_bridge, rotation_from_euler};
 use visuomotor::observation::{Image, JointVector, Observation, Proprioception};
 use visuomotor::recording::{EpisodeWriter, WriterOptions};
 use visuomotor::time::Timestamp;
@@ -91,7 +91,7 @@ pub fn decision(index: u64) -> Decision {
     Decision {
         action,
         label,
-        joint_torques: None,
+        motion: None,
         planned: None,
         embedding: index.is_multiple_of(2).then(|| Embedding {
             values: (0..8).map(|i| awkward(index + i) as f32).collect(),
@@ -100,6 +100,17 @@ pub fn decision(index: u64) -> Decision {
         encoder_seconds: awkward(index).abs() * 0.01,
         policy_seconds: awkward(index + 1).abs() * 0.01,
     }
+}
+
+/// One of each kind of what may be asked for beside an action that is left at zero.
+pub fn motions() -> [Motion; 4] {
+    let turned = rotation_from_euler(0.1, -0.2, 0.3);
+    [
+        Motion::ToolPose(Pose::from_parts([0.1 + 0.2, -0.1, 1.0 / 3.0].into(), turned)),
+        Motion::JointPositions(joints(400)),
+        Motion::JointVelocities(joints(500)),
+        torques(1).into(),
+    ]
 }
 
 /// What a torque policy asks beside an action that is left at zero.
@@ -175,13 +186,13 @@ pub fn wrong_image() -> Image {
     Image { pixels: Arc::from(vec![0; 5]), ..image("front", 8, 8, 0) }
 }
 
-/// Records an episode of joint torques, which has no pose changes to learn from.
-pub fn record_torques(folder: &Path, name: &str, steps: u64, size: (u32, u32)) {
+/// Records an episode that has no pose changes to learn from.
+pub fn record_motion(folder: &Path, name: &str, motion: Motion, steps: u64, size: (u32, u32)) {
     let mut writer = EpisodeWriter::create(folder, name, WriterOptions::default()).unwrap();
     writer.episode_started(&start(name)).unwrap();
     for index in 0..steps {
         let mut told = told(index, vec![image("front", size.0, size.1, index)]);
-        told.decision.joint_torques = Some(torques(index));
+        told.decision.motion = Some(motion);
         tell(&mut writer, index, &told).unwrap();
     }
     let outcome = Outcome::Success { judge: "success_rule".into() };

@@ -28,7 +28,7 @@ fn every_number_comes_back_and_the_picture_within_jpegs_error() {
         assert_eq!(step.bridge_state, told.observation.bridge_state);
         assert_eq!(step.action, told.decision.action);
         assert_eq!(step.label, told.decision.label);
-        assert_eq!(step.joint_torques, told.decision.joint_torques);
+        assert_eq!(step.motion, told.decision.motion);
         assert_eq!(step.embedding, told.decision.embedding);
         assert_eq!(step.encoder_seconds, told.decision.encoder_seconds);
         assert_eq!(step.policy_seconds, told.decision.policy_seconds);
@@ -43,19 +43,24 @@ fn every_number_comes_back_and_the_picture_within_jpegs_error() {
 }
 
 #[test]
-fn torques_come_back_beside_the_steps_that_have_none() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut writer = EpisodeWriter::create(folder.path(), "torques", WriterOptions::default()).unwrap();
-    writer.episode_started(&start("torques")).unwrap();
-    for index in 0..3 {
-        let mut step = told(index, vec![]);
-        step.decision.joint_torques = (index == 1).then(|| torques(index));
-        tell(&mut writer, index, &step).unwrap();
+fn every_kind_of_motion_comes_back_beside_the_steps_that_have_none() {
+    for motion in motions() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = EpisodeWriter::create(folder.path(), "asked", WriterOptions::default()).unwrap();
+        writer.episode_started(&start("asked")).unwrap();
+        for index in 0..3 {
+            let mut step = told(index, vec![]);
+            step.decision.motion = (index == 1).then_some(motion);
+            tell(&mut writer, index, &step).unwrap();
+        }
+        writer.episode_ended(&end(3)).unwrap();
+        let asked = |episode: &RecordedEpisode| episode.steps.iter().map(|step| step.motion).collect::<Vec<_>>();
+        let all = ReadOptions { images: true, control_ticks: true };
+        let episode = read_episode_with(writer.path(), all).unwrap();
+        assert_eq!(asked(&episode), [None, Some(motion), None]);
+        let part = trim(&episode, 1, 2, folder.path(), "part").unwrap();
+        assert_eq!(asked(&read_episode(&part).unwrap()), [Some(motion)]);
     }
-    writer.episode_ended(&end(3)).unwrap();
-    let episode = read_episode_with(writer.path(), ReadOptions { images: false, control_ticks: false }).unwrap();
-    let asked: Vec<_> = episode.steps.iter().map(|step| step.joint_torques).collect();
-    assert_eq!(asked, [None, Some(torques(1)), None]);
 }
 
 #[test]
@@ -65,7 +70,7 @@ fn nan_comes_back_as_nan() {
     let mut odd = told(0, vec![]);
     odd.decision.action.translation[1] = f64::NAN;
     odd.decision.policy_seconds = f64::NAN;
-    odd.decision.joint_torques = Some(AskedTorques::plain(JointVector::from_slice(&[1.5, f64::NAN])));
+    odd.decision.motion = Some(AskedTorques::plain(JointVector::from_slice(&[1.5, f64::NAN])).into());
     let mut early = tick(0);
     early.image_age_seconds = f64::NAN;
     writer.start(&start("nan")).unwrap();
@@ -76,7 +81,7 @@ fn nan_comes_back_as_nan() {
     assert!(episode.steps[0].action.translation[1].is_nan());
     assert_eq!(episode.steps[0].action.translation[0], odd.decision.action.translation[0]);
     assert!(episode.steps[0].policy_seconds.is_nan());
-    let asked = episode.steps[0].joint_torques.unwrap().asked;
+    let asked = episode.steps[0].motion.and_then(|motion| motion.torques()).unwrap().asked;
     assert!(asked[0] == 1.5 && asked[1].is_nan(), "{asked:?}");
     assert!(episode.ticks[0].image_age_seconds.is_nan());
     assert_eq!(episode.ticks[0].step_index, None);

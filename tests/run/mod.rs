@@ -2,6 +2,14 @@
 //! dry run commands nothing.
 
 use visuomotor::recording::{list_partial, read_episode};
+#[cfg(all(feature = "mujoco", feature = "torch"))]
+use visuomotor::{
+    action::Motion,
+    config::Robot,
+    episode::Filtered,
+    observation::JointVector,
+    recording::{ReadOptions, RecordedStep, read_episode_with},
+};
 
 use crate::program::{Project, refused};
 
@@ -151,6 +159,64 @@ fn a_policy_that_was_made_elsewhere_is_inspected_and_driven() {
     // Another camera's policy is refused by the camera's name.
     project.edit(LAUNCH, |text| text.replace("over_shoulder\"", "side\""));
     refused(&project.call(&run), &["over_shoulder", "side"]);
+}
+
+/// A TorchScript module that returns joint positions drives the simulated arm to its posture, from a jump.
+#[cfg(all(feature = "mujoco", feature = "torch"))]
+#[test]
+fn joint_positions_of_a_policy_made_elsewhere_are_reached_within_each_ticks_limit() {
+    let project = Project::new();
+    let module = crate::program::root().join("tests/golden/brought/joint_positions.pt").display().to_string();
+    let new = ["policy", "new", &module, "--robot", "widowx", "--rate", "5", "--input", "joint-positions"];
+    let output = project.call(&[&new[..], &["--actions", "joint-positions", "--out", "mine"]].concat());
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    // As the module was trained; the gripper's number comes last.
+    let scaling = "mean = [0.2, -0.8, 0.4, 0.0, 1.7, 0.0]\nstd = [0.6, 0.2, 0.2, 0.2, 0.4, 0.4]\n";
+    let file = project.path("mine/policy.toml");
+    let written = std::fs::read_to_string(&file).unwrap();
+    let inputs = "kind = \"joint_positions\"\n";
+    assert!(written.contains(inputs), "{written}");
+    let scaled = written.replace(inputs, &format!("{inputs}{scaling}"));
+    let behind = scaling.replace("]", ", 0.5]");
+    std::fs::write(&file, format!("{scaled}\n[output.scaling]\n{behind}")).unwrap();
+    let said = project.call(&["policy", "inspect", "mine"]);
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert!(said.contains("joint positions and a gripper target, scaled back"), "{said}");
+    let run = ["run", LAUNCH, "--task", "cucumber_in_pot", "--policy", "mine", "--seconds", "4", "--record", "runs"];
+    let output = project.call(&run);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let path = project.path("runs/cucumber_in_pot-0000.mcap");
+    let recorded = read_episode_with(&path, ReadOptions { images: false, control_ticks: true }).unwrap();
+    assert_eq!(recorded.steps.len(), 20);
+    let asked = |step: &RecordedStep| match step.motion {
+        Some(Motion::JointPositions(asked)) => asked,
+        other => panic!("{other:?}"),
+    };
+    let goal = JointVector::from_slice(&[0.5, -0.7, 0.3, 0.1, 1.5, 0.4]);
+    let off = |joints: JointVector| (joints - goal).max_abs();
+    let (first, last) = (&recorded.steps[0], &recorded.steps[19]);
+    // Farther than a policy period takes the arm.
+    let robot = Robot::load(crate::program::root(), "widowx").unwrap();
+    assert!(off(first.proprioception.joint_positions) > 0.2 * robot.limits.joint_velocity[0]);
+    assert!(off(asked(first)) > 0.02 && off(asked(last)) < 0.02, "{:?}", asked(last));
+    assert!(off(last.proprioception.joint_positions) < 0.05, "{:?}", last.proprioception.joint_positions);
+    let limits = JointVector::from_slice(&robot.limits.joint_velocity);
+    for pair in recorded.ticks.windows(2) {
+        let most = limits * pair[1].at.since(pair[0].at).as_secs_f64();
+        let share = (pair[1].sent.joints() - pair[0].sent.joints()).zip_map(most, |step, most| step / most);
+        assert!(share.max_abs() <= 1.0 + 1e-6, "{:?} after {:?}", pair[1], pair[0]);
+        assert!(!matches!(pair[1].filtered, Filtered::Stopped(_)), "{:?}", pair[1]);
+    }
+    let said = project.call(&["recordings", "list", "runs"]);
+    assert!(String::from_utf8_lossy(&said.stdout).contains("joint positions"), "{said:?}");
+    // The same again without the policy, and not under a law that takes none.
+    let path = path.display().to_string();
+    let again = project.call(&["replay", &path, "--launch", LAUNCH]);
+    let said = String::from_utf8_lossy(&again.stdout).into_owned();
+    assert!(again.status.code() == Some(0) && said.contains("20 of 20 steps"), "{again:?}");
+    project.edit(LAUNCH, |text| format!("{text}\n[control]\nlaw = \"torque\"\n"));
+    refused(&project.call(&["replay", &path, "--launch", LAUNCH]), &["joint positions", "control.law"]);
+    refused(&project.call(&run), &["output.actions", "joint positions", "control.law"]);
 }
 
 /// Images over ROS 2 and an arm on a serial bus, both of another process.

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::description::Output;
+use super::output::Output;
 use crate::time::Timestamp;
 
 /// The next action of a chunk.

@@ -4,12 +4,15 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::output::{Output, Units};
 use crate::action::ActionBounds;
-use crate::config::{ConfigError, load};
+use crate::config::{ConfigError, ControlLaw, load};
 use crate::policy::checkpoint::{Checkpoint, Offer, PolicyError};
 
-/// Largest side of an image \[pixels\], most images of a history, most actions of a chunk.
-const LARGEST: (u32, usize, usize) = (4096, 64, 1024);
+/// Largest side of an image \[pixels\], most images of a history.
+const LARGEST: (u32, usize) = (4096, 64);
+/// Most actions of a chunk.
+pub(super) const LARGEST_CHUNK: usize = 1024;
 
 /// What a policy that was made elsewhere takes and gives.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -153,64 +156,6 @@ pub enum Pixels {
     Imagenet,
 }
 
-/// What `forward` returns: (1, chunk, width), the gripper last; without the chunk's axis where it is 1.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Output {
-    /// What an action is.
-    pub actions: ActionKind,
-    /// What its numbers are.
-    #[serde(default)]
-    pub units: Units,
-    /// Actions that one look returns.
-    #[serde(default = "one")]
-    pub chunk: usize,
-    /// How many of them are carried out before the next look; all without it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub execute: Option<usize>,
-    /// Share of the chunk before in an action that both planned [0..1]; 0: the newest alone.
-    #[serde(default)]
-    pub blend: f64,
-}
-
-impl Output {
-    /// Numbers of one action, the gripper's last.
-    pub fn width(&self, joints: usize) -> usize {
-        match self.actions {
-            ActionKind::PoseChange | ActionKind::Twist => 7,
-            ActionKind::JointTorques => joints + 1,
-        }
-    }
-
-    /// How many actions of a chunk are carried out.
-    pub fn executed(&self) -> usize {
-        self.execute.unwrap_or(self.chunk)
-    }
-}
-
-/// What an action is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ActionKind {
-    /// Bridge's: a change of the tool's target pose along and about the base axes \[m, rad\].
-    PoseChange,
-    /// Velocity of the tool along and about the base axes \[m/s, rad/s\].
-    Twist,
-    /// Joint torques on top of gravity compensation \[Nm\], chain order.
-    JointTorques,
-}
-
-/// What an action's numbers are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Units {
-    /// m, rad, s, Nm; gripper 0 closed .. 1 open.
-    #[default]
-    Si,
-    /// -1 to 1 across the bounds; gripper -1 closed .. 1 open.
-    Normalized,
-}
-
 impl Description {
     /// The present format.
     pub const VERSION: u32 = 1;
@@ -236,23 +181,7 @@ impl Description {
             let (found, expected) = (self.version.to_string(), Self::VERSION.to_string());
             return unfit("version".into(), found, expected, "write it anew with `visuomotor policy new`");
         }
-        let output = &self.output;
-        if !(1..=LARGEST.2).contains(&output.chunk) {
-            let expected = format!("1 to {}", LARGEST.2);
-            return unfit("output.chunk".into(), output.chunk.to_string(), expected, "the actions forward returns");
-        }
-        if !(1..=output.chunk).contains(&output.executed()) {
-            let expected = format!("1 to {}, the chunk", output.chunk);
-            return unfit("output.execute".into(), output.executed().to_string(), expected, "leave it out for all");
-        }
-        if !(0.0..=1.0).contains(&output.blend) {
-            let expected = "0 to 1".to_string();
-            return unfit("output.blend".into(), output.blend.to_string(), expected, "0 takes the newest chunk alone");
-        }
-        if output.actions == ActionKind::JointTorques && output.units == Units::Normalized {
-            let (key, found) = ("output.units".to_string(), "normalized".to_string());
-            return unfit(key, found, "si".into(), "joint torques come in Nm: multiply in the module");
-        }
+        self.output.check_alone(path)?;
         for (i, input) in self.input.iter().enumerate() {
             let key = |name: &str| format!("input[{i}].{name}");
             let (size, history) = match input {
@@ -301,11 +230,16 @@ impl Description {
             let (trained, found) = (format!("{} Hz", self.rate_hz), format!("{} Hz", offer.rate_hz));
             return unfit("rate_hz", trained, found, "set policy.rate_hz in the launch file");
         }
-        let torques = self.output.actions == ActionKind::JointTorques;
-        if torques != offer.takes_torques {
-            let words = |torques| if torques { "joint torques" } else { "motions of the tool" };
-            let fix = "set control.law in the launch file: `torque` for a policy that asks for joint torques, another one otherwise";
-            return unfit("output.actions", words(torques).into(), words(offer.takes_torques).into(), fix);
+        let kind = self.output.actions.motion();
+        if !offer.law.takes(kind) {
+            let found = format!("the control law `{}`", offer.law);
+            return unfit("output.actions", kind.to_string(), found, ControlLaw::CHOICE);
+        }
+        let width = self.output.width(offer.joints);
+        if let Some(entries) = self.output.scaling.width().filter(|entries| *entries != width) {
+            let found = format!("{width} numbers of an action on an arm of {} joints", offer.joints);
+            let fix = "give one entry for each number of an action, the gripper's last";
+            return unfit("output.scaling", format!("{entries} entries"), found, fix);
         }
         if self.output.units == Units::Normalized && self.bounds != *offer.bounds {
             let (trained, found) = (format!("{:?}", self.bounds), format!("{:?}", offer.bounds));

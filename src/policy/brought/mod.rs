@@ -1,11 +1,13 @@
 //! Policies that were made elsewhere: a TorchScript module beside a `policy.toml` that says what goes in and what comes out.
 //!
 //! [`Description`] is that file; [`inputs`] turns observations into tensors, [`script`] refuses a module that could touch a file
-//! or start a process, [`chunk`] carries out several actions of one look. Start reading at [`BroughtPolicy::decide`].
+//! or start a process, [`chunk`] carries out several actions of one look, [`output`] turns their numbers into decisions. Start
+//! reading at [`BroughtPolicy::decide`].
 
 mod chunk;
 mod description;
 mod inputs;
+mod output;
 mod script;
 #[cfg(test)]
 mod tests;
@@ -16,11 +18,13 @@ use std::sync::Arc;
 use tch::{CModule, Device, IValue, Tensor};
 
 use self::chunk::Chunk;
-pub use self::description::{ActionKind, Channels, Description, Input, Module, Output, Pixels, Units};
+pub use self::description::{Channels, Description, Input, Module, Pixels};
 use self::inputs::Inputs;
+pub use self::output::{ActionKind, Output, OutputScaling, Units};
 use super::checkpoint::{Checkpoint, Offer, PolicyError};
-use crate::action::{Action, ActionError, ActionSource, AskedTorques, Decision, Planned};
-use crate::observation::{Image, JointVector, Observation};
+use crate::action::{ActionError, ActionSource, Decision, Planned};
+use crate::geometry::Approach;
+use crate::observation::{Image, Observation};
 use crate::time::Clock;
 use crate::untrusted;
 
@@ -30,6 +34,7 @@ pub struct BroughtPolicy {
     module: CModule,
     inputs: Inputs,
     chunk: Chunk,
+    approach: Approach,
     stopwatch: Arc<dyn Clock>,
 }
 
@@ -53,7 +58,7 @@ impl BroughtPolicy {
         let module = load_module(folder, &description, offer.joints)?;
         let inputs = Inputs::new(&description, task, goal);
         let chunk = Chunk::new(&description.output, 1.0 / description.rate_hz);
-        Ok(Self { description, module, inputs, chunk, stopwatch })
+        Ok(Self { description, module, inputs, chunk, approach: offer.approach, stopwatch })
     }
 
     /// Acts for another of its tasks from now on; `goal` is an image of it done.
@@ -65,32 +70,6 @@ impl BroughtPolicy {
     /// What the policy was made for.
     pub fn description(&self) -> &Description {
         &self.description
-    }
-
-    /// A decision from a row of numbers.
-    fn decision(&self, row: &[f64]) -> Result<Decision, ActionError> {
-        let output = &self.description.output;
-        let wrong = || ActionError::Network(format!("an action of {} numbers", row.len()));
-        let (gripper, motion) = row.split_last().ok_or_else(wrong)?;
-        let gripper = match output.units {
-            Units::Si => gripper.clamp(0.0, 1.0),
-            Units::Normalized => (0.5 + 0.5 * gripper).clamp(0.0, 1.0),
-        };
-        if output.actions == ActionKind::JointTorques {
-            let joint_torques = Some(AskedTorques::plain(JointVector::from_slice(motion)));
-            return Ok(Decision { joint_torques, ..Decision::plain(Action::stay(gripper)) });
-        }
-        let numbers: [f64; 7] = row.try_into().map_err(|_| wrong())?;
-        let mut action = match output.units {
-            Units::Si => Action::from_array(numbers),
-            Units::Normalized => self.description.bounds.denormalize(numbers),
-        };
-        if output.actions == ActionKind::Twist {
-            let period = 1.0 / self.description.rate_hz;
-            action.translation = action.translation.map(|speed| speed * period);
-            action.rotation = action.rotation.map(|speed| speed * period);
-        }
-        Ok(Decision::plain(Action { gripper, ..action }))
     }
 }
 
@@ -118,7 +97,8 @@ impl ActionSource for BroughtPolicy {
             self.chunk.begin(rows, captured_at, observation.observed_at);
         }
         let next = self.chunk.next().ok_or_else(|| ActionError::Ended("the chunk is empty".into()))?;
-        let decision = self.decision(&next.row)?;
+        let Description { output, bounds, rate_hz, .. } = &self.description;
+        let decision = output.decision(&next.row, self.approach, bounds, *rate_hz)?;
         Ok(Decision {
             planned: Some(Planned { image_captured_at: next.captured_at, ahead: next.ahead }),
             policy_seconds: acted.since(begin).as_secs_f64(),

@@ -4,10 +4,12 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::description::Scaling;
 use super::*;
-use crate::action::ActionBounds;
+use crate::action::{Action, ActionBounds, Motion};
+use crate::config::ControlLaw;
 use crate::geometry::Pose;
-use crate::observation::Proprioception;
+use crate::observation::{JointVector, Proprioception};
 use crate::time::{ManualClock, Timestamp};
 
 #[derive(Deserialize)]
@@ -46,6 +48,7 @@ fn folder(name: &str, change: impl FnOnce(&mut Description)) -> tempfile::TempDi
             chunk: 8,
             execute: Some(3),
             blend: 0.0,
+            scaling: OutputScaling::default(),
         },
     };
     change(&mut description);
@@ -55,7 +58,15 @@ fn folder(name: &str, change: impl FnOnce(&mut Description)) -> tempfile::TempDi
 
 fn offer() -> Offer<'static> {
     const BRIDGE: ActionBounds = ActionBounds::BRIDGE;
-    Offer { robot: "widowx", joints: 6, rate_hz: 5.0, bounds: &BRIDGE, camera_size: [640, 480], takes_torques: false }
+    Offer {
+        robot: "widowx",
+        joints: 6,
+        rate_hz: 5.0,
+        bounds: &BRIDGE,
+        camera_size: [640, 480],
+        law: ControlLaw::Interpolate,
+        approach: Approach::X,
+    }
 }
 
 fn load(folder: &Path, offer: &Offer<'_>) -> Result<BroughtPolicy, PolicyError> {
@@ -116,9 +127,80 @@ fn actions_are_pytorchs_and_a_chunk_is_carried_out_before_the_next_look() {
     }
 }
 
+/// A folder of the module that returns scaled joint positions; its arm's are scaled by the same numbers.
+fn posture(change: impl FnOnce(&mut Description)) -> tempfile::TempDir {
+    folder("joint_positions.pt", |description| {
+        let (mean, std) = (vec![0.2, -0.8, 0.4, 0.0, 1.7, 0.0], vec![0.6, 0.2, 0.2, 0.2, 0.4, 0.4]);
+        let behind = |list: &[f64]| [list, &[0.5]].concat();
+        description.output = Output {
+            actions: ActionKind::JointPositions,
+            units: Units::Si,
+            chunk: 1,
+            execute: None,
+            blend: 0.0,
+            scaling: OutputScaling { mean: behind(&mean), std: behind(&std), ..Default::default() },
+        };
+        description.input = vec![Input::JointPositions(Scaling { mean, std })];
+        change(description);
+    })
+}
+
+#[test]
+fn joint_positions_are_pytorchs_in_radians() {
+    #[derive(Deserialize)]
+    struct Expected {
+        joints: Vec<f64>,
+        action: Vec<f64>,
+    }
+    let bytes = std::fs::read(golden().join("joint_positions.json")).unwrap();
+    let Expected { joints, action } = serde_json::from_slice(&bytes).unwrap();
+    let folder = posture(|_| ());
+    let mut policy = load(folder.path(), &offer()).unwrap();
+    let scaling = policy.description().output.scaling.clone();
+    let radians = |scaled: &[f64]| {
+        let scaled = scaled.iter().zip(scaling.std.iter().zip(&scaling.mean));
+        JointVector::from_slice(&scaled.map(|(value, (std, mean))| value * std + mean).collect::<Vec<_>>())
+    };
+    let mut seen = observation(0, [0.0; 7]);
+    seen.proprioception.joint_positions = radians(&joints);
+    let decision = policy.decide(&seen).unwrap();
+    let Some(Motion::JointPositions(asked)) = decision.motion else { panic!("{decision:?}") };
+    assert!((asked - radians(&action[..6])).max_abs() < 1e-6, "{asked:?}");
+    assert_eq!(decision.action, Action::stay(1.0));
+    assert!(!policy.looks_at_images());
+}
+
+#[test]
+fn joint_positions_of_another_arm_or_law_or_width_are_refused() {
+    let folder = posture(|_| ());
+    let said = refused(folder.path(), &Offer { law: ControlLaw::Torque, ..offer() });
+    assert!(said.contains("joint positions") && said.contains("control.law"), "{said}");
+    let said = refused(folder.path(), &Offer { joints: 7, ..offer() });
+    assert!(said.contains("output.scaling") && said.contains("7 joints"), "{said}");
+    // Without scaling the module itself is found to return another width, before anything moves.
+    let plain = posture(|description| {
+        (description.output.scaling, description.input) =
+            (OutputScaling::default(), vec![Input::JointPositions(Scaling::default())]);
+        description.output.actions = ActionKind::ToolPoseQuaternion;
+    });
+    let said = refused(plain.path(), &offer());
+    assert!(said.contains("[1, 7]") && said.contains("(1, 1, 8)"), "{said}");
+    let velocities = posture(|description| description.output.actions = ActionKind::JointVelocities);
+    let said = refused(velocities.path(), &offer());
+    assert!(said.contains("joint velocities") && said.contains("`velocity`"), "{said}");
+    load(velocities.path(), &Offer { law: ControlLaw::Velocity, ..offer() }).unwrap();
+}
+
 #[test]
 fn chunks_that_overlap_are_blended() {
-    let output = Output { actions: ActionKind::PoseChange, units: Units::Si, chunk: 3, execute: Some(1), blend: 0.25 };
+    let output = Output {
+        actions: ActionKind::PoseChange,
+        units: Units::Si,
+        chunk: 3,
+        execute: Some(1),
+        blend: 0.25,
+        scaling: OutputScaling::default(),
+    };
     let mut chunk = Chunk::new(&output, 0.2);
     let rows = |values: [f64; 3]| values.map(|value| vec![value]).to_vec();
     let at = Timestamp::from_secs_f64;
@@ -202,7 +284,7 @@ fn what_does_not_fit_the_station_is_named() {
         (Offer { robot: "panda", ..offer() }, ["robot", "widowx", "panda"]),
         (Offer { rate_hz: 10.0, ..offer() }, ["rate_hz", "5 Hz", "10 Hz"]),
         (Offer { rate_hz: f64::NAN, ..offer() }, ["rate_hz", "5 Hz", "NaN"]),
-        (Offer { takes_torques: true, ..offer() }, ["output.actions", "joint torques", "control.law"]),
+        (Offer { law: ControlLaw::Torque, ..offer() }, ["output.actions", "joint torques", "control.law"]),
     ] {
         let said = refused(path, &offer);
         assert!(words.iter().all(|word| said.contains(word)), "{said}");

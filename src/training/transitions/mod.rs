@@ -22,6 +22,7 @@ use tch::{Device, TchError, Tensor};
 use super::ClipAugmentation;
 use super::dataset::normalized;
 use super::hindsight::{Ahead, Places, look_ahead};
+use crate::action::MotionKind;
 use crate::encoder::policy_image;
 use crate::episode::Outcome;
 use crate::policy::{Checkpoint, StateScale};
@@ -184,9 +185,10 @@ impl Transitions {
                 format!("{name}: step {} has no image; record with a camera, or remove the file", step.index)
             })?;
             let image = policy_image(&picture.decode().with_context(|| name.to_string())?, size)?;
+            let kind = MotionKind::of(step.motion.as_ref());
             ensure!(
-                step.joint_torques.is_none(),
-                "{name}: found joint torques, expected changes of the tool's pose; keep such episodes in a folder of their own"
+                kind == MotionKind::PoseChange,
+                "{name}: found {kind}, expected changes of the tool's pose; keep such episodes in a folder of their own"
             );
             let (state, action, label) = (step.bridge_state, step.action.to_array(), step.label.to_array());
             ensure!(

@@ -43,7 +43,7 @@ impl ActionSource for Policy<'_> {
             Fault::PolicyInfinite => decision.action.rotation[2] = f64::INFINITY,
             Fault::PolicyHuge => decision.action.translation[1] = -0.6,
             Fault::PolicyFar => decision.action.translation[1] = -30.0,
-            Fault::PolicyWrongKind => decision.joint_torques = Some(AskedTorques::plain(JointVector::zeros(3))),
+            Fault::PolicyWrongKind => decision.motion = Some(AskedTorques::plain(JointVector::zeros(3)).into()),
             Fault::PolicyFails => return Err(ActionError::Network("out of memory".into())),
             Fault::PolicyPanics => panic!("the policy fell over"),
             Fault::LoopsStall if !std::mem::replace(&mut self.stalled, true) => {
