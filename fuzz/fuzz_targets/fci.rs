@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use visuomotor::driver::panda::wire::fci::{Command, Header, decode_connect, decode_move};
+use visuomotor::driver::panda::wire::fci::{Command, Header, Version, decode_connect, decode_move};
 
 fuzz_target!(|bytes: &[u8]| {
     if let Some(header) = Header::decode(bytes) {
@@ -10,7 +10,11 @@ fuzz_target!(|bytes: &[u8]| {
         let again = Header::message(header.command, header.id, payload);
         assert_eq!(Header::decode(&again).map(|h| (h.command, h.id)), Some((header.command, header.id)));
         let _ = decode_connect(payload);
-        let _ = decode_move(payload);
+        for version in Version::ALL {
+            let _ = decode_move(version, payload);
+        }
     }
-    let _ = Command::decode(bytes);
+    for version in Version::ALL {
+        let _ = Command::decode(version, bytes);
+    }
 });

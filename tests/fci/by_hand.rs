@@ -1,15 +1,13 @@
-//! Driver and emulated FER without sockets and clocks: every millisecond is a call, so every run is the same.
+//! Driver and emulated FER, millisecond by millisecond.
 
 use proptest::prelude::*;
 use visuomotor::action::{ControlMode, JointCommand};
 use visuomotor::config::Robot;
-use visuomotor::driver::panda::driver::fci::envelope::Envelope;
-use visuomotor::driver::panda::driver::fci::pilot::{Pilot, Seen};
-use visuomotor::driver::panda::driver::fci::{FciSettings, Model, Order, Wish};
-use visuomotor::driver::panda::emulator::fci::{Controller, error};
+use visuomotor::driver::PointPlant;
+use visuomotor::driver::panda::driver::fci::{FciSettings, Wish};
+use visuomotor::driver::panda::emulator::fci::error;
 use visuomotor::driver::panda::limits::{FER, JOINTS};
-use visuomotor::driver::panda::wire::fci::{Command, Generator, MoveStatus, Regulator, RobotMode};
-use visuomotor::driver::{Plant, PointPlant};
+use visuomotor::driver::panda::wire::fci::{MoveStatus, RobotMode};
 use visuomotor::episode::Filtered;
 use visuomotor::kinematics::Chain;
 use visuomotor::observation::{JointVector, Proprioception};
@@ -17,93 +15,7 @@ use visuomotor::safety::SafetyFilter;
 use visuomotor::time::Timestamp;
 
 use super::laws::{HOME, distance, poses, shares_of_positions, towards};
-
-struct Line {
-    controller: Controller,
-    pilot: Pilot,
-    mode: ControlMode,
-    order: Order,
-    ms: u64,
-    sent: Vec<[f64; JOINTS]>,
-}
-
-impl Line {
-    fn start(mode: ControlMode) -> Self {
-        let plant = Box::new(PointPlant::at(JointVector::from_slice(&HOME)));
-        Self::over(plant, mode, &FciSettings::of(Model::Fer))
-    }
-
-    fn over(plant: Box<dyn Plant>, mode: ControlMode, settings: &FciSettings) -> Self {
-        let mut controller = Controller::new(plant, None, Timestamp::ZERO);
-        let (regulator, generator) = match mode {
-            ControlMode::Position => (Regulator::JointImpedance, Generator::JointPosition),
-            ControlMode::Velocity => (Regulator::JointImpedance, Generator::JointVelocity),
-            ControlMode::Torque => (Regulator::External, Generator::JointVelocity),
-        };
-        assert_eq!(controller.start(1, regulator, generator), MoveStatus::MotionStarted);
-        let pilot = Pilot::new(mode, settings, Envelope::flat(&settings.motion), 0);
-        Self { controller, pilot, mode, order: Order::NONE, ms: 0, sent: Vec::new() }
-    }
-
-    fn seen(&self) -> Seen {
-        let s = self.controller.state();
-        Seen { ms: s.message_id, q: s.q, dq: s.dq, q_d: s.q_d, dq_d: s.dq_d, ddq_d: s.ddq_d, tau_j_d: s.tau_j_d }
-    }
-
-    fn order(&mut self, wish: Wish) {
-        self.order = Order { count: self.order.count + 1, at: Timestamp::from_nanos(self.ms * 1_000_000), wish };
-    }
-
-    fn follow(&mut self, command: JointCommand) {
-        self.order(Wish::Follow(command));
-    }
-
-    fn tick(&mut self, answer: Option<Command>) {
-        self.ms += 1;
-        self.controller.tick(Timestamp::from_nanos(self.ms * 1_000_000), answer.as_ref());
-    }
-
-    /// One millisecond in which the client answers; `arrives` says whether the answer does.
-    fn cycle(&mut self, arrives: bool) {
-        let seen = self.seen();
-        let values = self.pilot.answer(&seen, &self.order);
-        let finished = self.pilot.ended();
-        self.pilot.prepare();
-        let still = [0.0; JOINTS];
-        let mut command =
-            Command { message_id: seen.ms, q_c: still, dq_c: still, twist: [0.0; 6], finished, tau_j_d: still };
-        match self.mode {
-            ControlMode::Position => command.q_c = values,
-            ControlMode::Velocity => command.dq_c = values,
-            ControlMode::Torque => command.tau_j_d = values,
-        }
-        if arrives {
-            self.sent.push(values);
-        }
-        self.tick(arrives.then_some(command));
-    }
-
-    fn mode(&self) -> RobotMode {
-        self.controller.state().mode
-    }
-
-    fn go(&mut self, pose: &[f64; JOINTS], every_ms: u64, ms: u64) {
-        for step in 0..ms {
-            if step % every_ms == 0 {
-                let state = *self.controller.state();
-                self.follow(towards(self.mode, pose, &state.q, &state.dq));
-            }
-            self.cycle(true);
-            assert_eq!(
-                self.mode(),
-                RobotMode::Move,
-                "errors {:b} after {} ms",
-                self.controller.state().errors,
-                self.ms
-            );
-        }
-    }
-}
+use super::line::Line;
 
 #[test]
 fn three_poses_in_each_mode_from_a_50_hz_and_a_1_khz_loop() {

@@ -9,7 +9,7 @@ use visuomotor::driver::panda::driver::fci::report::{COMMUNICATION, USER_STOPPED
 use visuomotor::driver::panda::driver::fci::{FciArm, FciSettings, HandSettings, Model, Phase, check};
 use visuomotor::driver::panda::emulator::fci::{Emulator, EmulatorOptions, error};
 use visuomotor::driver::panda::limits::{FER, JOINTS};
-use visuomotor::driver::panda::wire::fci::Generator;
+use visuomotor::driver::panda::wire::fci::{Generator, Version};
 use visuomotor::driver::{ArmDriver, ConnectError, DriverError, FaultCode, Grade, PointPlant};
 use visuomotor::observation::JointVector;
 use visuomotor::time::{Clock, SystemClock};
@@ -17,7 +17,7 @@ use visuomotor::time::{Clock, SystemClock};
 use super::laws::{HOME, distance, poses, shares_of_positions, towards};
 
 /// Longest wait for anything; only a failing test takes it.
-const LONG: Duration = Duration::from_secs(60);
+pub const LONG: Duration = Duration::from_secs(60);
 
 fn emulator(options: EmulatorOptions) -> Emulator {
     let plant = Box::new(PointPlant::at(JointVector::from_slice(&HOME)));
@@ -35,7 +35,7 @@ fn connect(emulator: &Emulator, clock: &Arc<SystemClock>) -> FciArm {
 }
 
 /// Commands the pose each 20 ms until the arm is there.
-fn go(arm: &mut FciArm, clock: &SystemClock, mode: ControlMode, pose: &[f64; JOINTS]) -> Result<(), DriverError> {
+pub fn go(arm: &mut FciArm, clock: &SystemClock, mode: ControlMode, pose: &[f64; JOINTS]) -> Result<(), DriverError> {
     let until = clock.now() + LONG;
     loop {
         let now = clock.now();
@@ -51,7 +51,7 @@ fn go(arm: &mut FciArm, clock: &SystemClock, mode: ControlMode, pose: &[f64; JOI
 }
 
 /// Waits until reading says something is wrong.
-fn wait_for_trouble(arm: &mut FciArm, clock: &SystemClock) -> DriverError {
+pub fn wait_for_trouble(arm: &mut FciArm, clock: &SystemClock) -> DriverError {
     let until = clock.now() + LONG;
     loop {
         match arm.read(clock.now()) {
@@ -237,7 +237,7 @@ fn a_controller_that_is_killed_and_started_again_is_found_again_without_a_jump()
 #[test]
 fn another_version_and_nobody_at_all_are_refused_in_words() {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let fr3 = emulator(EmulatorOptions { version: 10, ..EmulatorOptions::default() });
+    let fr3 = emulator(EmulatorOptions { version: Version::V10, ..EmulatorOptions::default() });
     let error = FciArm::connect(&fr3.address().to_string(), Model::Fer, patient(), Arc::clone(&clock)).err().unwrap();
     let message = error.to_string();
     assert!(matches!(error, ConnectError::Unfit { .. }));

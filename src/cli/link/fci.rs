@@ -9,7 +9,8 @@ use crate::cli::exit::Failure;
 use crate::cli::realtime::wall_options;
 use crate::config::{Launch, Robot};
 use crate::driver::panda::driver::fci::{FciArm, FciSettings, Model, check as check_fci};
-use crate::driver::panda::emulator::fci::{Emulator, EmulatorOptions};
+use crate::driver::panda::emulator::fci::{Emulator, EmulatorOptions, robot_model};
+use crate::driver::panda::wire::fci::Version;
 use crate::driver::{ArmDriver, CheckReport, Plant};
 use crate::kinematics::Chain;
 use crate::time::SystemClock;
@@ -56,6 +57,18 @@ pub fn check(launch: &Launch, robot: &Robot, clock: &Arc<SystemClock>) -> anyhow
     Ok(check_fci(&address(launch), model, settings, clock.clone())?)
 }
 
+/// The control box of this arm.
+fn options_of(model: Model, robot: &Robot) -> EmulatorOptions {
+    match model {
+        Model::Fer => EmulatorOptions { version: Version::V5, ..EmulatorOptions::default() },
+        Model::Fr3 => EmulatorOptions {
+            version: Version::V10,
+            robot_model: Some(robot_model(robot)),
+            ..EmulatorOptions::default()
+        },
+    }
+}
+
 pub fn emulate(
     launch: &Launch,
     robot: &Robot,
@@ -63,15 +76,12 @@ pub fn emulate(
     _clock: &Arc<SystemClock>,
 ) -> anyhow::Result<Emulated> {
     let (model, _) = model(launch, robot)?;
-    anyhow::ensure!(
-        model == Model::Fer,
-        "{}: the emulated controller speaks FCI version {}, this arm speaks {}; use panda",
-        robot.robot.name,
-        Model::Fer.version(),
-        model.version()
-    );
-    let chain = Some(Chain::from_robot(robot)?);
-    let options = EmulatorOptions { port: PORTS.0, hand_port: PORTS.1, chain, ..EmulatorOptions::default() };
+    let options = EmulatorOptions {
+        port: PORTS.0,
+        hand_port: PORTS.1,
+        chain: Some(Chain::from_robot(robot)?),
+        ..options_of(model, robot)
+    };
     let emulator = Emulator::start(plant, options)
         .with_context(|| format!("127.0.0.1:{}: is another controller emulated already?", PORTS.0))?;
     Ok(Emulated::new("address: 127.0.0.1", at("127.0.0.1"), emulator))

@@ -4,7 +4,8 @@
 //! Sources: Franka's robot specifications page for both arms, libfranka's rate limiter for the margins it keeps. The two
 //! arms differ in every row; a number of one is never right for the other. The FER's Cartesian speed is the page's
 //! 1.7 m/s; libfranka 0.9's limiter constant of 2.0 m/s is not used. The FR3's joint speed also falls towards the end of
-//! a joint's range; the driver reads that curve from the connected robot's own model.
+//! a joint's range; the driver reads that curve from the connected robot's own model, and [`FR3_CURVE`] is what the emulated
+//! robot tells it.
 
 use crate::config::Robot;
 use crate::driver::ConnectError;
@@ -105,6 +106,41 @@ pub const FR3: MakerLimits = MakerLimits {
     elbow: CartesianLimit { velocity: 2.62, acceleration: 10.0, jerk: 5000.0 },
 };
 
+/// How a joint's largest speed falls towards the ends of its range: `min(v_max, sqrt(2 d (end - q)) - offset)`, never below 0.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SpeedCurve {
+    /// Lowest joint positions \[rad\].
+    pub lower: [f64; JOINTS],
+    /// Highest joint positions \[rad\].
+    pub upper: [f64; JOINTS],
+    /// Largest joint speeds, mid-range \[rad/s\].
+    pub velocity: [f64; JOINTS],
+    /// Speed taken off \[rad/s\].
+    pub offset: [f64; JOINTS],
+    /// Deceleration with which the end is approached \[rad/s2\].
+    pub deceleration: [f64; JOINTS],
+}
+
+/// The curve in the FR3's own model (the URDF in libfranka 0.21's tests). Its ranges are not those of the specifications page.
+pub const FR3_CURVE: SpeedCurve = SpeedCurve {
+    lower: [-2.7501, -1.7918, -2.9065, -3.0481, -2.8101, 0.54092, -3.0196],
+    upper: [2.7501, 1.7918, 2.9065, -0.1458, 2.8101, 4.5205, 3.0196],
+    velocity: FR3.velocity,
+    offset: [0.3, 0.2, 0.2, 0.3, 0.35, 0.35, 0.35],
+    deceleration: [6.0, 2.585, 3.5, 4.0, 17.0, 5.5, 17.0],
+};
+
+impl SpeedCurve {
+    /// Lowest and highest velocity of a joint at a position \[rad/s\].
+    pub fn velocities(&self, joint: usize, q: f64) -> (f64, f64) {
+        let towards = |distance: f64| {
+            let curve = (2.0 * self.deceleration[joint] * distance.max(0.0)).sqrt() - self.offset[joint];
+            curve.clamp(0.0, self.velocity[joint])
+        };
+        (-towards(q - self.lower[joint]), towards(self.upper[joint] - q))
+    }
+}
+
 impl MakerLimits {
     /// The limits of the arm a description is of.
     pub fn of(robot: &str) -> Option<&'static MakerLimits> {
@@ -192,6 +228,20 @@ mod tests {
             robot.limits.joint_jerk[2] = f64::NAN;
             assert!(limits.check(&robot).is_err());
         }
+    }
+
+    #[test]
+    fn the_fr3_s_speed_is_full_in_the_middle_and_none_at_the_ends() {
+        for joint in 0..JOINTS {
+            let (lower, upper) = (FR3_CURVE.lower[joint], FR3_CURVE.upper[joint]);
+            let most = FR3.velocity[joint];
+            assert_eq!(FR3_CURVE.velocities(joint, 0.5 * (lower + upper)), (-most, most));
+            assert_eq!(FR3_CURVE.velocities(joint, upper), (-most, 0.0));
+            assert_eq!(FR3_CURVE.velocities(joint, lower), (0.0, most));
+        }
+        // sqrt(12 * 0.1) - 0.3
+        let (_, highest) = FR3_CURVE.velocities(0, 2.6501);
+        assert!((highest - 0.795445).abs() < 1e-6, "{highest}");
     }
 
     #[test]

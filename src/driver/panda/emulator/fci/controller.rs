@@ -1,16 +1,19 @@
-//! The FER's control box without sockets: takes requests and commands, moves the plant, judges what it is told.
+//! A control box without sockets, the FER's or the FR3's: takes requests and commands, moves the plant, judges what it is
+//! told by the arm's own limits.
 //!
 //! One [`Controller::tick`] is one millisecond. Rules are those of Franka's documentation and libfranka 0.9's headers:
 //! commands are judged by differences over 1 ms against the maker's limits, a lost command is extrapolated with constant
 //! acceleration (motion) or repeated (torque), the 20th lost in a row stops the motion, a reflex needs error recovery
-//! before the next motion, numbers that are not finite end the motion.
+//! before the next motion, numbers that are not finite end the motion. The FR3 also judges commanded velocities by where the
+//! joint is, and takes torques without a motion.
 //!
 //! One file because the control box is one machine of states; its tests stand beside it.
 
 use std::collections::VecDeque;
 
-use crate::driver::panda::limits::{CYCLE, FER, JOINTS, LOST_IN_A_ROW, SUCCESS_WINDOW};
-use crate::driver::panda::wire::fci::{Command, Generator, MoveStatus, Regulator, RobotMode, State};
+use super::limits::Limits;
+use crate::driver::panda::limits::{CYCLE, JOINTS, LOST_IN_A_ROW, SUCCESS_WINDOW};
+use crate::driver::panda::wire::fci::{Command, Generator, MoveStatus, Regulator, RobotMode, State, Version};
 use crate::driver::{Drive, Plant};
 use crate::kinematics::Chain;
 use crate::observation::JointVector;
@@ -82,6 +85,8 @@ struct Motion {
 /// The control box.
 pub struct Controller {
     plant: Box<dyn Plant>,
+    version: Version,
+    limits: Limits,
     chain: Option<Chain>,
     state: State,
     motion: Option<Motion>,
@@ -92,12 +97,22 @@ pub struct Controller {
 }
 
 impl Controller {
-    /// Around a plant of seven joints. `chain` makes the poses in the states; without it they stay the identity.
-    pub fn new(mut plant: Box<dyn Plant>, chain: Option<Chain>, now: Timestamp) -> Self {
+    /// Around a plant of seven joints, with the rules of the arm that speaks `version`. `chain` makes the poses in the states;
+    /// without it they stay the identity.
+    pub fn new(mut plant: Box<dyn Plant>, version: Version, chain: Option<Chain>, now: Timestamp) -> Self {
         plant.advance_to(now);
         let place = seven(&plant.sense().joint_positions);
-        let mut controller =
-            Self { plant, chain, state: State::default(), motion: None, ended: None, user_stop: false, place };
+        let mut controller = Self {
+            plant,
+            version,
+            limits: Limits::of(version),
+            chain,
+            state: State::default(),
+            motion: None,
+            ended: None,
+            user_stop: false,
+            place,
+        };
         controller.sense();
         controller.rest_at(place);
         controller
@@ -119,8 +134,13 @@ impl Controller {
         if self.state.mode != RobotMode::Idle || self.motion.is_some() {
             return MoveStatus::CommandNotPossible;
         }
-        // Cartesian motions need the robot's own inverse kinematics, which is not emulated.
-        if !matches!(generator, Generator::JointPosition | Generator::JointVelocity) {
+        let takes = match generator {
+            Generator::JointPosition | Generator::JointVelocity => true,
+            Generator::None => self.version == Version::V10 && regulator == Regulator::External,
+            // Cartesian motions need the robot's own inverse kinematics, which is not emulated.
+            Generator::Idle | Generator::CartesianPosition | Generator::CartesianVelocity => false,
+        };
+        if !takes {
             return MoveStatus::InvalidArgument;
         }
         self.state.mode = RobotMode::Move;
@@ -223,7 +243,9 @@ impl Controller {
             self.end(MoveStatus::InputErrorAborted, 0);
             return;
         }
-        if command.finished {
+        // Torques alone end by a flag of their own; behind a generator that flag means nothing.
+        let finished = if generator == Generator::None { command.torque_finished } else { command.finished };
+        if finished {
             self.end(MoveStatus::Success, 0);
             return;
         }
@@ -238,15 +260,16 @@ impl Controller {
     }
 
     fn take_torque(&mut self, torque: &[f64; JOINTS]) -> Option<u32> {
+        let maker = self.limits.maker;
         for i in 0..JOINTS {
-            if !(torque[i].abs() <= FER.torque[i] * SLACK) {
+            if !(torque[i].abs() <= maker.torque[i] * SLACK) {
                 return Some(error::TORQUE_RANGE);
             }
             let rate = (torque[i] - self.state.tau_j_d[i]) / CYCLE;
-            if !(rate.abs() <= FER.torque_rate[i] * SLACK) {
+            if !(rate.abs() <= maker.torque_rate[i] * SLACK) {
                 return Some(error::TORQUE_DISCONTINUITY);
             }
-            if !(self.state.dq[i].abs() <= RUNAWAY * FER.velocity[i] * SLACK) {
+            if !(self.state.dq[i].abs() <= RUNAWAY * maker.velocity[i] * SLACK) {
                 return Some(error::JOINT_VELOCITY);
             }
         }
@@ -260,7 +283,7 @@ impl Controller {
             if first && !((q[i] - self.state.q_d[i]).abs() <= START) {
                 return Some(error::START_POSE);
             }
-            if !(q[i] >= FER.lower[i] - 1e-9 && q[i] <= FER.upper[i] + 1e-9) {
+            if !self.limits.reaches(i, q[i]) {
                 return Some(error::POSITION_LIMITS);
             }
         }
@@ -271,14 +294,14 @@ impl Controller {
     }
 
     fn take_velocity(&mut self, dq: &[f64; JOINTS]) -> Option<u32> {
-        let mut fault = None;
+        let (mut fault, maker) = (None, self.limits.maker);
         for i in 0..JOINTS {
             let acceleration = (dq[i] - self.state.dq_d[i]) / CYCLE;
             let jerk = (acceleration - self.state.ddq_d[i]) / CYCLE;
             let rows = [
-                (dq[i], FER.velocity[i], error::VELOCITY_LIMITS),
-                (acceleration, FER.acceleration[i], error::VELOCITY_DISCONTINUITY),
-                (jerk, FER.jerk[i], error::ACCELERATION_DISCONTINUITY),
+                (dq[i], self.limits.speed(i, self.state.q_d[i], dq[i]), error::VELOCITY_LIMITS),
+                (acceleration, maker.acceleration[i], error::VELOCITY_DISCONTINUITY),
+                (jerk, maker.jerk[i], error::ACCELERATION_DISCONTINUITY),
             ];
             fault = fault.or(rows
                 .into_iter()
@@ -387,8 +410,12 @@ mod tests {
 
     impl Bench {
         fn new() -> Self {
-            let plant = Box::new(PointPlant::at(JointVector::from_slice(&HOME)));
-            Self { controller: Controller::new(plant, None, Timestamp::ZERO), ms: 0 }
+            Self::of(Version::V5, &HOME)
+        }
+
+        fn of(version: Version, place: &[f64; JOINTS]) -> Self {
+            let plant = Box::new(PointPlant::at(JointVector::from_slice(place)));
+            Self { controller: Controller::new(plant, version, None, Timestamp::ZERO), ms: 0 }
         }
 
         fn tick(&mut self, change: impl FnOnce(&mut Command)) {
@@ -401,6 +428,7 @@ mod tests {
                 twist: [0.0; 6],
                 finished: false,
                 tau_j_d: [0.0; JOINTS],
+                torque_finished: false,
             };
             change(&mut command);
             self.controller.tick(Timestamp::from_nanos(self.ms * 1_000_000), Some(&command));

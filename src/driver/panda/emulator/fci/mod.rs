@@ -1,4 +1,5 @@
-//! The FER's control box over real sockets (FCI version 5), around a [`Plant`]: for tests and `visuomotor simulate`.
+//! The control box of the FER (FCI version 5) or of the FR3 (version 10) over real sockets, around a [`Plant`]: for tests and
+//! `visuomotor simulate`.
 //!
 //! One thread, one client at a time, loopback only: TCP requests, a state each millisecond by UDP, the answers judged by
 //! [`Controller`]. It ends when [`Emulator`] is dropped. The hand has a port of its own (`hand.rs`).
@@ -6,7 +7,9 @@
 //! that tests on a busy computer lose no packets unless they mean to. Cartesian motions are refused.
 
 mod controller;
+mod description;
 mod hand;
+mod limits;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
@@ -17,10 +20,12 @@ use std::time::{Duration, Instant};
 
 pub use controller::{Controller, Ended, Taken, error};
 
+use crate::config::Robot;
 use crate::driver::Plant;
+use crate::driver::panda::limits::FR3_CURVE;
 use crate::driver::panda::wire::fci::{
-    COMMAND, Command, HEADER, Header, INVALID_ARGUMENT, LONGEST_REQUEST, NOT_POSSIBLE, Request, SUCCESS, VERSION,
-    decode_connect, decode_move,
+    Command, HEADER, Header, INVALID_ARGUMENT, LONGEST_COMMAND, LONGEST_REQUEST, MOVE, MoveStatus, NOT_POSSIBLE,
+    Request, RobotMode, SUCCESS, Version, decode_connect, decode_move,
 };
 use crate::kinematics::Chain;
 use crate::time::Timestamp;
@@ -38,8 +43,10 @@ pub struct EmulatorOptions {
     pub port: u16,
     /// TCP port of the hand; 0 takes a free one.
     pub hand_port: u16,
-    /// Version reported to clients; another than 5 only to test what clients make of it.
-    pub version: u16,
+    /// Which arm's control box it is.
+    pub version: Version,
+    /// What a client of version 10 gets as the robot's model ([`robot_model`]); without it that request is refused.
+    pub robot_model: Option<String>,
     /// Makes the poses in the states.
     pub chain: Option<Chain>,
     /// How long an answer may come late before it counts as lost; a real robot has none.
@@ -50,8 +57,21 @@ pub struct EmulatorOptions {
 
 impl Default for EmulatorOptions {
     fn default() -> Self {
-        Self { port: 0, hand_port: 0, version: VERSION, chain: None, patience: Duration::ZERO, hand_open: 0.08 }
+        Self {
+            port: 0,
+            hand_port: 0,
+            version: Version::V5,
+            robot_model: None,
+            chain: None,
+            patience: Duration::ZERO,
+            hand_open: 0.08,
+        }
     }
+}
+
+/// The URDF that an FR3 of this description tells its clients, with the speeds that its control box judges by.
+pub fn robot_model(robot: &Robot) -> String {
+    description::urdf(robot, &FR3_CURVE)
 }
 
 /// What happens to the robot from outside, for tests.
@@ -89,7 +109,7 @@ impl Emulator {
         let (for_arm, for_hand) = (Arc::clone(&outside), Arc::clone(&outside));
         let hand_fingers = Arc::clone(&fingers);
         let arm = std::thread::Builder::new().name("fci emulator".into()).spawn(move || {
-            let controller = Controller::new(plant, options.chain.clone(), Timestamp::ZERO);
+            let controller = Controller::new(plant, options.version, options.chain.clone(), Timestamp::ZERO);
             Server { listener, udp, client: None, controller, options, outside: for_arm, fingers, late: None }.run();
         })?;
         let mut emulator = Self { address, hand_address, outside, threads: vec![arm] };
@@ -207,7 +227,7 @@ impl Server {
 
     fn happen(&mut self) {
         let pressed = self.outside.user_stop.load(Ordering::Acquire);
-        let is_pressed = self.controller.state().mode == super::super::wire::fci::RobotMode::UserStopped;
+        let is_pressed = self.controller.state().mode == RobotMode::UserStopped;
         if pressed != is_pressed {
             self.controller.user_stop(pressed);
         }
@@ -252,29 +272,33 @@ impl Server {
     /// The answer to a request; `None` for one that a client of this robot does not send.
     fn request(&mut self, header: Header, payload: &[u8]) -> Option<Vec<u8>> {
         let simple = |possible: bool| Some(vec![if possible { SUCCESS } else { NOT_POSSIBLE }]);
-        match Request::from_number(header.command)? {
+        let own = self.options.version;
+        match Request::from_number(own, header.command)? {
             Request::Connect => {
                 let (version, port) = decode_connect(payload).ok()?;
-                let told = self.options.version;
-                let fits = version == told;
+                let fits = version == own.number();
                 let client = self.client.as_mut()?;
                 if fits {
                     let ip = client.tcp.peer_addr().ok()?.ip();
                     client.states_to = Some(SocketAddr::new(ip, port));
                 }
-                let [low, high] = told.to_le_bytes();
+                let [low, high] = own.number().to_le_bytes();
                 Some(vec![if fits { SUCCESS } else { NOT_POSSIBLE }, low, high])
             }
             Request::Move => {
-                let status = match decode_move(payload) {
+                let status = match decode_move(own, payload) {
                     Ok((regulator, generator)) => self.controller.start(header.id, regulator, generator),
-                    Err(_) => crate::driver::panda::wire::fci::MoveStatus::InvalidArgument,
+                    Err(_) => MoveStatus::InvalidArgument,
                 };
-                Some(vec![status as u8])
+                Some(vec![status.number(own)])
             }
             Request::StopMove => simple(self.controller.stop()),
             Request::AutomaticErrorRecovery => simple(self.controller.recover()),
             Request::GetCartesianLimit | Request::LoadModelLibrary => None,
+            Request::GetRobotModel => Some(match &self.options.robot_model {
+                Some(model) => [&[SUCCESS][..], model.as_bytes()].concat(),
+                None => vec![NOT_POSSIBLE],
+            }),
             _ => {
                 // Settings are numbers of 8 bytes; guiding mode is flags.
                 let finite = payload
@@ -287,7 +311,7 @@ impl Server {
 
     fn send(&mut self, message: &[u8]) -> bool {
         let Some(client) = self.client.as_mut() else { return false };
-        // Replies are a few bytes: they fit the socket's buffer or the client does not read.
+        // Replies are a few bytes, the model a few thousand: they fit the socket's buffer or the client does not read.
         matches!(client.tcp.write(message), Ok(n) if n == message.len())
     }
 
@@ -295,11 +319,11 @@ impl Server {
     fn answer(&mut self) -> Option<Command> {
         let expected = self.controller.state().message_id;
         let until = Instant::now() + self.options.patience;
-        let mut buffer = [0; COMMAND + 1];
+        let mut buffer = [0; LONGEST_COMMAND + 1];
         let mut found = self.late.take().filter(|command| command.message_id == expected);
         loop {
             while let Ok((n, _)) = self.udp.recv_from(&mut buffer) {
-                if let Ok(command) = Command::decode(&buffer[..n.min(COMMAND + 1)])
+                if let Ok(command) = Command::decode(self.options.version, &buffer[..n])
                     && command.message_id == expected
                 {
                     found = Some(command);
@@ -330,12 +354,12 @@ impl Server {
             return;
         }
         // A state that cannot be sent is a lost one.
-        let _ = self.udp.send_to(&self.controller.state().encode(), to);
+        let _ = self.udp.send_to(&self.controller.state().encode(self.options.version), to);
     }
 
     fn tell_ended(&mut self) {
         if let Some(ended) = self.controller.take_ended() {
-            let message = Header::message(Request::Move as u32, ended.id, &[ended.status as u8]);
+            let message = Header::message(MOVE, ended.id, &[ended.status.number(self.options.version)]);
             if !self.send(&message) {
                 self.lose_client();
             }

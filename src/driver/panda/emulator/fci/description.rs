@@ -1,0 +1,87 @@
+//! The URDF with which an FR3 describes itself: bodies and joints of our own description of the arm, ranges and speeds as its
+//! control box has them.
+//!
+//! The element `position_based_velocity_limits` is the maker's own; its clients read the joints' speed curves from it.
+//! There are neither meshes nor the hand's fingers.
+
+use std::fmt::{Result, Write};
+
+use crate::config::{Joint, Link, Robot};
+use crate::driver::panda::limits::SpeedCurve;
+
+/// The URDF of an arm whose joints, in chain order, have this curve.
+pub fn urdf(robot: &Robot, curve: &SpeedCurve) -> String {
+    let mut out = String::new();
+    // Writing into a string does not fail.
+    let _ = write_robot(&mut out, robot, curve);
+    out
+}
+
+fn write_robot(out: &mut String, robot: &Robot, curve: &SpeedCurve) -> Result {
+    writeln!(out, "<?xml version=\"1.0\"?>")?;
+    writeln!(out, "<robot name=\"{}\">", robot.robot.name)?;
+    for link in &robot.link {
+        write_link(out, link)?;
+    }
+    for (i, joint) in robot.joint.iter().enumerate().take(curve.offset.len()) {
+        write_joint(out, joint, i, curve)?;
+    }
+    writeln!(out, "</robot>")
+}
+
+fn write_link(out: &mut String, link: &Link) -> Result {
+    let [x, y, z] = link.com;
+    let [ixx, iyy, izz, ixy, ixz, iyz] = link.inertia;
+    writeln!(out, "  <link name=\"{}\">\n    <inertial>", link.name)?;
+    writeln!(out, "      <origin rpy=\"0 0 0\" xyz=\"{x} {y} {z}\"/>")?;
+    writeln!(out, "      <mass value=\"{}\"/>", link.mass)?;
+    writeln!(
+        out,
+        "      <inertia ixx=\"{ixx}\" ixy=\"{ixy}\" ixz=\"{ixz}\" iyy=\"{iyy}\" iyz=\"{iyz}\" izz=\"{izz}\"/>"
+    )?;
+    writeln!(out, "    </inertial>\n  </link>")
+}
+
+fn write_joint(out: &mut String, joint: &Joint, i: usize, curve: &SpeedCurve) -> Result {
+    let ([x, y, z], [roll, pitch, yaw], [ax, ay, az]) = (joint.xyz, joint.rpy, joint.axis);
+    writeln!(out, "  <joint name=\"{}\" type=\"revolute\">", joint.name)?;
+    writeln!(out, "    <origin rpy=\"{roll} {pitch} {yaw}\" xyz=\"{x} {y} {z}\"/>")?;
+    writeln!(out, "    <parent link=\"{}\"/>\n    <child link=\"{}\"/>", joint.parent, joint.child)?;
+    writeln!(out, "    <axis xyz=\"{ax} {ay} {az}\"/>")?;
+    writeln!(
+        out,
+        "    <limit effort=\"{}\" lower=\"{}\" upper=\"{}\" velocity=\"{}\"/>",
+        joint.effort, curve.lower[i], curve.upper[i], curve.velocity[i]
+    )?;
+    writeln!(
+        out,
+        "    <position_based_velocity_limits deceleration_limit=\"{}\" velocity_offset=\"{}\"/>",
+        curve.deceleration[i], curve.offset[i]
+    )?;
+    writeln!(out, "  </joint>")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use franka::JointVelocityLimitsConfig;
+
+    use super::*;
+    use crate::driver::panda::limits::FR3_CURVE;
+
+    /// franka-rs's reader is the maker's, ported; its curve is ours but for the thousandth it keeps from it.
+    #[test]
+    fn the_client_reads_the_joints_speed_curves_from_it() {
+        let robot = Robot::load(Path::new(env!("CARGO_MANIFEST_DIR")), "fr3").unwrap();
+        let read = JointVelocityLimitsConfig::from_urdf(&urdf(&robot, &FR3_CURVE)).unwrap();
+        for share in [0.0, 0.02, 0.5, 0.97, 1.0] {
+            let q = std::array::from_fn(|i| FR3_CURVE.lower[i] + share * (FR3_CURVE.upper[i] - FR3_CURVE.lower[i]));
+            let (lowest, highest) = (read.lower_limits(&q), read.upper_limits(&q));
+            for i in 0..q.len() {
+                let (low, high) = FR3_CURVE.velocities(i, q[i]);
+                assert!((lowest[i] - low - 1e-3).abs() < 1e-9 && (highest[i] - high + 1e-3).abs() < 1e-9, "joint {i}");
+            }
+        }
+    }
+}

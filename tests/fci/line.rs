@@ -1,0 +1,136 @@
+//! Driver and emulated control box without sockets and clocks: every millisecond is a call, so every run is the same.
+
+use visuomotor::action::{ControlMode, JointCommand};
+use visuomotor::driver::panda::driver::fci::envelope::Envelope;
+use visuomotor::driver::panda::driver::fci::pilot::{Pilot, Seen};
+use visuomotor::driver::panda::driver::fci::{FciSettings, Model, Order, Wish};
+use visuomotor::driver::panda::emulator::fci::Controller;
+use visuomotor::driver::panda::limits::JOINTS;
+use visuomotor::driver::panda::wire::fci::{Command, Generator, MoveStatus, Regulator, RobotMode, Version};
+use visuomotor::driver::{Plant, PointPlant};
+use visuomotor::observation::JointVector;
+use visuomotor::time::Timestamp;
+
+use super::laws::{HOME, towards};
+
+/// One motion.
+pub struct Line {
+    pub controller: Controller,
+    pub pilot: Pilot,
+    version: Version,
+    mode: ControlMode,
+    order: Order,
+    pub ms: u64,
+    pub sent: Vec<[f64; JOINTS]>,
+}
+
+impl Line {
+    pub fn start(mode: ControlMode) -> Self {
+        let plant = Box::new(PointPlant::at(JointVector::from_slice(&HOME)));
+        Self::over(plant, mode, &FciSettings::of(Model::Fer))
+    }
+
+    pub fn over(plant: Box<dyn Plant>, mode: ControlMode, settings: &FciSettings) -> Self {
+        Self::of(plant, Version::V5, mode, settings, Envelope::flat(&settings.motion))
+    }
+
+    /// A motion of the arm that speaks `version`.
+    pub fn of(
+        plant: Box<dyn Plant>,
+        version: Version,
+        mode: ControlMode,
+        settings: &FciSettings,
+        envelope: Envelope,
+    ) -> Self {
+        let mut controller = Controller::new(plant, version, None, Timestamp::ZERO);
+        let (regulator, generator) = match (mode, version) {
+            (ControlMode::Position, _) => (Regulator::JointImpedance, Generator::JointPosition),
+            (ControlMode::Velocity, _) => (Regulator::JointImpedance, Generator::JointVelocity),
+            (ControlMode::Torque, Version::V5) => (Regulator::External, Generator::JointVelocity),
+            (ControlMode::Torque, Version::V10) => (Regulator::External, Generator::None),
+        };
+        assert_eq!(controller.start(1, regulator, generator), MoveStatus::MotionStarted);
+        let pilot = Pilot::new(mode, settings, envelope, 0);
+        Self { controller, pilot, version, mode, order: Order::NONE, ms: 0, sent: Vec::new() }
+    }
+
+    /// What the client makes of the state: version 10 has its numbers in single precision.
+    fn seen(&self) -> Seen {
+        let told = |values: [f64; JOINTS]| match self.version {
+            Version::V5 => values,
+            Version::V10 => values.map(|value| f64::from(value as f32)),
+        };
+        let s = self.controller.state();
+        Seen {
+            ms: s.message_id,
+            q: told(s.q),
+            dq: told(s.dq),
+            q_d: told(s.q_d),
+            dq_d: told(s.dq_d),
+            ddq_d: told(s.ddq_d),
+            tau_j_d: told(s.tau_j_d),
+        }
+    }
+
+    pub fn order(&mut self, wish: Wish) {
+        self.order = Order { count: self.order.count + 1, at: Timestamp::from_nanos(self.ms * 1_000_000), wish };
+    }
+
+    pub fn follow(&mut self, command: JointCommand) {
+        self.order(Wish::Follow(command));
+    }
+
+    pub fn tick(&mut self, answer: Option<Command>) {
+        self.ms += 1;
+        self.controller.tick(Timestamp::from_nanos(self.ms * 1_000_000), answer.as_ref())
+    }
+
+    /// One millisecond in which the client answers; `arrives` says whether the answer does.
+    pub fn cycle(&mut self, arrives: bool) {
+        let seen = self.seen();
+        let values = self.pilot.answer(&seen, &self.order);
+        let ended = self.pilot.ended();
+        self.pilot.prepare();
+        let still = [0.0; JOINTS];
+        let torques_alone = self.version == Version::V10 && self.mode == ControlMode::Torque;
+        let mut command = Command {
+            message_id: seen.ms,
+            q_c: still,
+            dq_c: still,
+            twist: [0.0; 6],
+            finished: ended && !torques_alone,
+            tau_j_d: still,
+            torque_finished: ended && torques_alone,
+        };
+        match self.mode {
+            ControlMode::Position => command.q_c = values,
+            ControlMode::Velocity => command.dq_c = values,
+            ControlMode::Torque => command.tau_j_d = values,
+        }
+        if arrives {
+            self.sent.push(values);
+        }
+        self.tick(arrives.then_some(command));
+    }
+
+    pub fn mode(&self) -> RobotMode {
+        self.controller.state().mode
+    }
+
+    pub fn go(&mut self, pose: &[f64; JOINTS], every_ms: u64, ms: u64) {
+        for step in 0..ms {
+            if step % every_ms == 0 {
+                let state = *self.controller.state();
+                self.follow(towards(self.mode, pose, &state.q, &state.dq));
+            }
+            self.cycle(true);
+            assert_eq!(
+                self.mode(),
+                RobotMode::Move,
+                "errors {:b} after {} ms",
+                self.controller.state().errors,
+                self.ms
+            );
+        }
+    }
+}
