@@ -82,7 +82,7 @@ impl Line {
 
     pub fn tick(&mut self, answer: Option<Command>) {
         self.ms += 1;
-        self.controller.tick(Timestamp::from_nanos(self.ms * 1_000_000), answer.as_ref())
+        self.controller.tick(Timestamp::from_nanos(self.ms * 1_000_000), answer.as_ref());
     }
 
     /// One millisecond in which the client answers; `arrives` says whether the answer does.
