@@ -76,6 +76,9 @@ mod simulation;
 /// Sawyer, Jaco and Panda over ROS 2: messages, drivers against emulated controllers, and an independent peer.
 #[cfg(feature = "ros2")]
 mod ros2_arms;
+/// How long a start takes, by part, beside Python.
+#[cfg(all(feature = "mujoco", feature = "torch", feature = "dynamixel", feature = "ros2"))]
+mod start_up;
 /// The shipped policy: fits its files, repeats itself, is refused where it does not fit.
 #[cfg(all(feature = "mujoco", feature = "torch"))]
 mod shipped_policy;

@@ -12,6 +12,7 @@ pub mod guard;
 #[cfg(feature = "ros2")]
 pub mod jaco;
 mod maker;
+mod orders;
 pub mod panda;
 mod plant;
 #[cfg(feature = "ros2")]
@@ -25,6 +26,7 @@ pub mod widowx;
 pub use check::{CheckReport, Finding, Grade};
 pub use error::{ConnectError, DriverError, FaultCode, GuardFault};
 pub use maker::{MakerJoint, check_limits};
+pub use orders::{Order, Orders};
 pub use plant::{Drive, Plant, PointPlant};
 pub use standing::{Motion, Standstill, Stillness};
 pub use undriven::Undriven;

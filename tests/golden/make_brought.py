@@ -3,8 +3,9 @@
     python tests/golden/make_brought.py        (torch 2.11.0)
 
 `policy.pt` is the example's export, `reads_files.pt` calls an operator that maps a file, `forgets.pt` returns another shape than it
-should, `nan.pt` returns a number that is none. `expected.json` is what PyTorch says of the inputs named in it. `joint_positions.pt`
-goes to a posture in scaled joint positions, and `joint_positions.json` says what it returns.
+should, `nan.pt` returns a number that is none. `joint_positions.pt` goes to a posture in scaled joint positions. The rest go wrong after
+some calls: `nan_later.pt` and `short_later.pt` as the two before, `slow_later.pt` takes seconds, and `jumps.pt` returns a chunk that goes
+back and forth. `expected.json` and `joint_positions.json` are what PyTorch says of the inputs named in them.
 """
 
 import json
@@ -48,7 +49,54 @@ class Nan(torch.nn.Module):
         return state / (1.0 - state[:, 6:])
 
 
-for module, name in [(ReadsFiles(), "reads_files"), (Forgets(), "forgets"), (Nan(), "nan")]:
+class Later(torch.nn.Module):
+    """Stays where it is, counts its calls, and lets `wrong` have the later ones."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = 0
+
+    def forward(self, state: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        action = torch.cat([torch.zeros(1, 6), state[:, 6:]], dim=1)
+        return action if self.calls <= 5 else self.wrong(action)
+
+
+class NanLater(Later):
+    def wrong(self, action: torch.Tensor) -> torch.Tensor:
+        return action * float("nan")
+
+
+class ShortLater(Later):
+    def wrong(self, action: torch.Tensor) -> torch.Tensor:
+        return action[:, :6]
+
+
+class SlowLater(Later):
+    def wrong(self, action: torch.Tensor) -> torch.Tensor:
+        square = torch.eye(512)
+        for _ in range(300):
+            square = square @ square
+        return action * square[0, 0]
+
+
+class Jumps(torch.nn.Module):
+    def forward(self, state: torch.Tensor) -> torch.Tensor:
+        there = torch.tensor([[0.15, -0.15, 0.05, 0.0, 0.0, 0.8, 1.0]])
+        back = there * torch.tensor([[-1.0, -1.0, -1.0, -1.0, -1.0, -1.0, 0.0]])
+        return torch.cat([there, back, there, back], dim=0).unsqueeze(0)
+
+
+modules = [
+    (ReadsFiles(), "reads_files"),
+    (Forgets(), "forgets"),
+    (Nan(), "nan"),
+    (NanLater(), "nan_later"),
+    (ShortLater(), "short_later"),
+    (SlowLater(), "slow_later"),
+    (Jumps(), "jumps"),
+]
+for module, name in modules:
     torch.jit.script(module.eval()).save(os.path.join(folder, f"{name}.pt"))
 
 

@@ -13,8 +13,21 @@ use visuomotor::{
 
 use crate::program::{Project, refused};
 
+/// Emulated arms of this process.
+#[cfg(all(feature = "dynamixel", feature = "ros2", feature = "fci"))]
+mod bench;
+#[cfg(all(feature = "dynamixel", feature = "ros2", feature = "fci"))]
+mod dry_runs;
+#[cfg(feature = "mujoco")]
+mod full_disk;
 #[cfg(all(feature = "mujoco", feature = "dynamixel", feature = "ros2", feature = "fci"))]
 mod stations;
+#[cfg(all(feature = "mujoco", feature = "torch", feature = "dynamixel", feature = "ros2", feature = "fci"))]
+mod torque_stops;
+#[cfg(all(feature = "dynamixel", feature = "ros2", feature = "fci"))]
+mod two_programs;
+#[cfg(all(feature = "mujoco", feature = "torch"))]
+mod unfit_policies;
 
 const LAUNCH: &str = "launch/widowx_kitchen.toml";
 

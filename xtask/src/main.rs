@@ -43,7 +43,11 @@ usage: cargo xtask TASK [OPTIONS]
             -- WORDS                 only the rows whose names contain all words, into results/faults (`-- sawyer torque`)
   stations
           set up, build without MuJoCo, and drive every station of launch/stations from its images, each arm emulated in a process of
-          its own and each way out (9 minutes of a quiet machine): writes docs/stations.md
+          its own and each way out, and stop, suspend and kill two under a policy's torques (12 minutes of a quiet machine): writes
+          docs/stations.md and docs/torque_stops.md
+  start-up
+          set up (with PyTorch in Python, about 5 GB), and time the start of `visuomotor run` beside a minimal Python loop, by part (5
+          minutes of a quiet machine): writes docs/start_up.md and .json
   button  set up, and run the policies of launch/button on 12 trials each, in the simulator and through their emulated controllers (half
           an hour of a quiet machine): writes docs/button.md
   faults-lerobot
@@ -64,6 +68,7 @@ enum Task {
     Faults { words: Vec<String> },
     FaultsLerobot,
     Stations,
+    StartUp,
     Button,
     Clean,
     Help,
@@ -99,6 +104,7 @@ fn run(task: Task) -> Result<(), Failure> {
         Task::Faults { words } => stages::faults(&root, &words),
         Task::FaultsLerobot => stages::faults_lerobot(&root),
         Task::Stations => stages::stations(&root),
+        Task::StartUp => stages::start_up(&root),
         Task::Button => stages::button(&root),
         Task::Clean => stages::clean(&root),
     }
@@ -121,6 +127,7 @@ fn parse(words: impl Iterator<Item = String>) -> Result<Task, Failure> {
         "faults" => Task::Faults { words: passed_on(&mut words)? },
         "faults-lerobot" => Task::FaultsLerobot,
         "stations" => Task::Stations,
+        "start-up" => Task::StartUp,
         "button" => Task::Button,
         "cuda-graphs" => Task::CudaGraphs,
         "check" => Task::Check,
@@ -179,6 +186,7 @@ mod tests {
         assert_eq!(parsed("cuda-graphs").unwrap(), Task::CudaGraphs);
         assert_eq!(parsed("test").unwrap(), Task::Test);
         assert_eq!(parsed("clean").unwrap(), Task::Clean);
+        assert_eq!(parsed("start-up").unwrap(), Task::StartUp);
         let setup = parsed("setup --cuda --deps-dir elsewhere").unwrap();
         let expected =
             Task::Setup { cuda: true, skip_system_packages: false, deps_dir: Some(PathBuf::from("elsewhere")) };

@@ -49,6 +49,10 @@ const PEERS: [Peers; 2] = [
 /// The runtime whose behavior under the same faults is compared with ours. About 8 GB, so only `faults-lerobot` installs it.
 const LEROBOT: Peers = Peers { folder: "lerobot", packages: &["lerobot[dynamixel]==0.4.4"], files: &[] };
 
+/// The loop whose start is compared with ours: PyTorch of the libtorch that we link. About 5 GB, so only `start-up` installs it.
+const START_UP: Peers =
+    Peers { folder: "start-up", packages: &["torch==2.11.0", "numpy", "cyclonedds==11.0.1"], files: &[] };
+
 /// The lowest Python whose pip accepts several `--platform` at once.
 const LOWEST: (u32, u32) = (3, 8);
 
@@ -85,6 +89,12 @@ pub fn require_test_peers(deps: &Path) -> Result<(), Failure> {
 /// Makes sure that LeRobot is there.
 pub fn require_lerobot(deps: &Path) -> Result<(), Failure> {
     require_peers(deps, &LEROBOT)
+}
+
+/// Makes sure that the loop whose start is compared can run; its Python.
+pub fn require_start_up(deps: &Path) -> Result<PathBuf, Failure> {
+    require_peers(deps, &START_UP)?;
+    Ok(deps.join(START_UP.folder).join("bin/python"))
 }
 
 /// The Python that has LeRobot.

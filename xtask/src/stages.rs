@@ -84,7 +84,7 @@ pub fn faults(root: &Path, words: &[String]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Every station of `launch/stations`, driven by a build without MuJoCo.
+/// Every station of `launch/stations`, driven by a build without MuJoCo; and torque policies whose program is stopped.
 pub fn stations(root: &Path) -> Result<(), Failure> {
     let mut stages = Stages::new(root);
     stages.run("set-up", || Setup::usual(root).run())?;
@@ -96,9 +96,37 @@ pub fn stations(root: &Path) -> Result<(), Failure> {
     std::fs::copy(target.join("visuomotor"), &program)
         .map_err(|error| Failure::stage(format!("{} cannot be written: {error}", program.display())))?;
     let mut test = cargo();
-    test.args(["test", "--release", "--test", "tests", "--", "--ignored", "--exact", "--nocapture"]);
-    test.arg("run::stations::every_station").env("VISUOMOTOR", program);
+    test.args([
+        "test",
+        "--release",
+        "--test",
+        "tests",
+        "--",
+        "--ignored",
+        "--exact",
+        "--nocapture",
+        "--test-threads=1",
+    ]);
+    test.args(["run::stations::every_station", "run::torque_stops::every_signal"]).env("VISUOMOTOR", program);
     stages.command("stations", test)?;
+    stages.summary();
+    Ok(())
+}
+
+/// How long a start takes, by part, beside a minimal Python loop.
+pub fn start_up(root: &Path) -> Result<(), Failure> {
+    let mut stages = Stages::new(root);
+    let setup = Setup::usual(root);
+    let mut python = None;
+    stages.run("set-up", || {
+        setup.run()?;
+        python = Some(python::require_start_up(&setup.deps)?);
+        Ok(())
+    })?;
+    let mut test = cargo();
+    test.args(["test", "--release", "--test", "tests", "--", "--ignored", "--exact", "--nocapture"]);
+    test.arg("start_up::measured").envs(python.map(|python| ("START_UP_PYTHON", python)));
+    stages.command("start-up", test)?;
     stages.summary();
     Ok(())
 }

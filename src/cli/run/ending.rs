@@ -97,8 +97,12 @@ impl fmt::Display for Ended {
                 write!(f, "; {trouble}")?;
             }
         }
-        if let Some(fault) = &report.fault {
-            write!(f, "\nfault      {fault}")?;
+        let lost = self.recorded.as_ref().is_some_and(|(_, state)| state.trouble.is_some());
+        match &report.fault {
+            // Said of the recording already.
+            Some(RuntimeError::Sink(_)) if lost => {}
+            Some(fault) => write!(f, "\nfault      {fault}")?,
+            None => {}
         }
         Ok(())
     }

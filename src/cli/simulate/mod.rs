@@ -12,6 +12,7 @@ mod bare;
 mod camera;
 mod mechanics;
 mod scene;
+mod trace;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -32,6 +33,7 @@ use crate::time::SystemClock;
 use bare::Bare;
 use mechanics::SharedPlant;
 use scene::{CameraFeed, Place};
+use trace::Trace;
 
 /// How often the stop flag is looked at where nothing else is to do.
 const NAP: Duration = Duration::from_millis(50);
@@ -39,7 +41,7 @@ const NAP: Duration = Duration::from_millis(50);
 /// Arguments of `visuomotor simulate`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  visuomotor simulate --robot widowx --driver dynamixel --port results/widowx.tty\n  visuomotor simulate --robot widowx --driver ros2 --fps 10\n  visuomotor simulate --robot panda --driver fci\n\nIn a second terminal:\n  visuomotor check --robot widowx --driver dynamixel --port results/widowx.tty\n  visuomotor evaluate launch/widowx_kitchen.toml --driver dynamixel --port results/widowx.tty --out results/emulated\n\nAn arm that is the launch file's stands in its kitchen, or alone where there is none, with a camera and a stage; any other stands alone. ROS 2 stays on this machine unless ROS_AUTOMATIC_DISCOVERY_RANGE=SUBNET is set. Ctrl-C ends it."
+    after_help = "Examples:\n  visuomotor simulate --robot widowx --driver dynamixel --port results/widowx.tty\n  visuomotor simulate --robot widowx --driver ros2 --fps 10\n  visuomotor simulate --robot panda --driver fci --trace results/joints.txt\n\nIn a second terminal:\n  visuomotor check --robot widowx --driver dynamixel --port results/widowx.tty\n  visuomotor evaluate launch/widowx_kitchen.toml --driver dynamixel --port results/widowx.tty --out results/emulated\n\nAn arm that is the launch file's stands in its kitchen, or alone where there is none, with a camera and a stage; any other stands alone. ROS 2 stays on this machine unless ROS_AUTOMATIC_DISCOVERY_RANGE=SUBNET is set. Ctrl-C ends it."
 )]
 pub struct SimulateArguments {
     /// Arm: a folder under robots/
@@ -51,6 +53,9 @@ pub struct SimulateArguments {
     /// Images per second that are published
     #[arg(long, default_value_t = 15.0)]
     pub fps: f64,
+    /// Write where the joints are into this file, 100 times a second: seconds, then positions [rad]
+    #[arg(long)]
+    pub trace: Option<PathBuf>,
     /// Which of its controllers to play, and where; `--port` is a link that is made to the serial port
     #[command(flatten)]
     pub link: LinkArguments,
@@ -77,7 +82,9 @@ pub fn simulate(arguments: &SimulateArguments) -> anyhow::Result<u8> {
     let robot = Robot::load(&root, &arguments.robot)?;
     let pedestal = Pedestal::build(&robot, &JointVector::from_slice(&robot.robot.home))?;
     let (plant, _) = MujocoPlant::on_pedestal(&robot, &pedestal)?;
-    let controller = link::emulate(&launch, &robot, Box::new(SharedPlant::new(plant)), &clock)?;
+    let plant = SharedPlant::new(plant);
+    let controller = link::emulate(&launch, &robot, Box::new(plant.clone()), &clock)?;
+    let _trace = trace(arguments, &plant, &clock)?;
     say!("{}\nready; Ctrl-C ends it", controller.place);
     while !stop.is_raised() {
         std::thread::sleep(NAP);
@@ -97,7 +104,9 @@ fn at_station(
     let robot = &station.robot;
     let pedestal = Pedestal::seen_by(robot, &JointVector::from_slice(&robot.robot.home), &station.cameras[0])?;
     let (plant, snapshots) = MujocoPlant::on_pedestal(robot, &pedestal)?;
-    let controller = link::emulate(launch, robot, Box::new(SharedPlant::new(plant.stamped_by(clock.clone()))), clock)?;
+    let plant = SharedPlant::new(plant.stamped_by(clock.clone()));
+    let controller = link::emulate(launch, robot, Box::new(plant.clone()), clock)?;
+    let _trace = trace(arguments, &plant, clock)?;
     let (to_camera, feed) = std::sync::mpsc::channel();
     // Its receiver is alive.
     let _ = to_camera.send(CameraFeed { place: Place::Pedestal(Box::new(pedestal)), snapshots });
@@ -106,6 +115,15 @@ fn at_station(
     say!("{}\n{}\nstage: {}\nready; Ctrl-C ends it", controller.place, camera.place, place.display());
     server.serve(&mut Bare { plays: controller.whereabouts.clone() }, stop)?;
     Ok(0)
+}
+
+/// Where the joints are, if that is asked for.
+fn trace(
+    arguments: &SimulateArguments,
+    plant: &SharedPlant,
+    clock: &Arc<SystemClock>,
+) -> anyhow::Result<Option<Trace>> {
+    arguments.trace.as_deref().map(|file| Trace::start(file, plant.clone(), clock.clone())).transpose()
 }
 
 /// The stage's socket.
@@ -125,7 +143,8 @@ fn in_kitchen(
     let server = Server::bind(&path)?;
     let robot = setting.station.robot.clone();
     let (mut scene, plant, feed) = scene::Scene::empty(setting, clock)?;
-    let controller = link::emulate(launch, &robot, Box::new(plant), clock)?;
+    let controller = link::emulate(launch, &robot, Box::new(plant.clone()), clock)?;
+    let _trace = trace(arguments, &plant, clock)?;
     scene.plays = Some(controller.whereabouts.clone());
     let camera = camera::Publisher::start(&arguments.launch, arguments.fps, feed, clock)?;
     say!("{}\n{}\nstage: {}\nready; Ctrl-C ends it", controller.place, camera.place, path.display());

@@ -19,7 +19,7 @@ use super::{limits, wire};
 use crate::action::ControlMode;
 use crate::config::{Gripper, Robot};
 use crate::driver::ros2::{CommandLog, Controller, Emulation, Received};
-use crate::driver::{Drive, Plant};
+use crate::driver::{Drive, Order, Orders, Plant};
 use crate::kinematics::Chain;
 use crate::observation::JointVector;
 use crate::time::{Clock, Timestamp};
@@ -35,6 +35,7 @@ use crate::transport::ros2::{ActionEnd, Qos, RosError, RosNode, RosPublisher, Ro
 /// An emulated Jaco; ends when dropped.
 pub struct JacoEmulator {
     log: CommandLog,
+    orders: Orders,
     shared: Arc<Shared>,
     _emulation: Emulation,
     _servers: Vec<RosServer>,
@@ -88,8 +89,8 @@ pub fn start(
     plant: Box<dyn Plant>,
     clock: Arc<dyn Clock>,
 ) -> Result<JacoEmulator, RosError> {
-    let (log, shared) = (CommandLog::default(), Arc::new(Shared::default()));
-    let servers = servers(node, &robot.gripper, &shared)?;
+    let (log, orders, shared) = (CommandLog::default(), Orders::default(), Arc::new(Shared::default()));
+    let servers = servers(node, &robot.gripper, &shared, &orders)?;
     let controller = Kinova {
         names: robot.joint_names(),
         gripper: robot.gripper.clone(),
@@ -106,6 +107,7 @@ pub fn start(
         torque_readings: node.publisher("out/joint_torques", Qos::State)?,
         fingers: node.publisher("out/finger_position", Qos::State)?,
         log: log.clone(),
+        orders: orders.clone(),
         shared: Arc::clone(&shared),
         zero: JointVector::zeros(robot.joint.len()),
         queue: VecDeque::new(),
@@ -115,32 +117,53 @@ pub fn start(
         next_report: Timestamp::ZERO,
     };
     let emulation = Emulation::run("jaco-emulator", controller, clock)?;
-    Ok(JacoEmulator { log, shared, _emulation: emulation, _servers: servers })
+    Ok(JacoEmulator { log, orders, shared, _emulation: emulation, _servers: servers })
 }
 
-fn servers(node: &RosNode, gripper: &Gripper, shared: &Arc<Shared>) -> Result<Vec<RosServer>, RosError> {
+fn servers(
+    node: &RosNode,
+    gripper: &Gripper,
+    shared: &Arc<Shared>,
+    orders: &Orders,
+) -> Result<Vec<RosServer>, RosError> {
     let of = || Arc::clone(shared);
+    let noting = |order| {
+        let orders = orders.clone();
+        move || orders.note(order)
+    };
+    let (note_mode, note_fingers) = (noting(Order::Mode), noting(Order::Gripper));
+    let (note_stop, note_start) = (noting(Order::Torque), noting(Order::Recovery));
+    let (note_parameters, note_clear, note_zero) =
+        (noting(Order::Setting), noting(Order::Setting), noting(Order::Setting));
     let (mode, clear, stop, begin, zero, fingers) = (of(), of(), of(), of(), of(), of());
     let gripper = gripper.clone();
     Ok(vec![
         node.serve::<SetTorqueControlMode>("in/set_torque_control_mode", move |request| {
+            note_mode();
             mode.asked().torque_mode = Some(request.state == 1);
             Empty::default()
         })?,
-        node.serve::<SetTorqueControlParameters>("in/set_torque_control_parameters", |_| Told::default())?,
+        node.serve::<SetTorqueControlParameters>("in/set_torque_control_parameters", move |_| {
+            note_parameters();
+            Told::default()
+        })?,
         node.serve::<ClearTrajectories>("in/clear_trajectories", move |_| {
+            note_clear();
             clear.asked().clear = true;
             Told::default()
         })?,
         node.serve::<Stop>("in/stop", move |_| {
+            note_stop();
             stop.asked().stopped = true;
             StopResponse::default()
         })?,
         node.serve::<Start>("in/start", move |_| {
+            note_start();
             begin.asked().stopped = false;
             StartResponse::default()
         })?,
         node.serve::<ZeroTorques>("in/set_zero_torques", move |_| {
+            note_zero();
             zero.asked().zero = true;
             Told::default()
         })?,
@@ -148,6 +171,7 @@ fn servers(node: &RosNode, gripper: &Gripper, shared: &Arc<Shared>) -> Result<Ve
             "fingers_action/finger_positions",
             |_| true,
             move |goal| {
+                note_fingers();
                 let angle = wire::finger_angle(&goal.fingers);
                 fingers.asked().fingers = Some(gripper.fraction_from_finger(angle));
                 (ActionEnd::Succeeded, SetFingersPositionPart { fingers: goal.fingers })
@@ -160,6 +184,11 @@ impl JacoEmulator {
     /// The commands it received.
     pub fn log(&self) -> &CommandLog {
         &self.log
+    }
+
+    /// What it was ordered to do.
+    pub fn orders(&self) -> &Orders {
+        &self.orders
     }
 
     /// Is it in torque mode?
@@ -200,6 +229,7 @@ struct Kinova {
     torque_readings: RosPublisher<JointAngles>,
     fingers: RosPublisher<FingerPosition>,
     log: CommandLog,
+    orders: Orders,
     shared: Arc<Shared>,
     /// What each torque sensor tells of no torque \[Nm\].
     zero: JointVector,
@@ -264,6 +294,7 @@ impl Kinova {
         }
         let joints = self.names.len();
         while let Ok(Some(message)) = self.velocities.take() {
+            self.orders.note(Order::Motion);
             let Some(velocity) = wire::velocity_asked(&message, joints) else { continue };
             self.log.push(Received { at: now, mode: ControlMode::Velocity, joints: velocity });
             if !self.in_torque_mode() && !stopped && self.queue.len() < limits::QUEUE {
@@ -271,6 +302,7 @@ impl Kinova {
             }
         }
         while let Ok(Some(message)) = self.twists.take() {
+            self.orders.note(Order::Motion);
             let Some(twist) = wire::twist_asked(&message) else { continue };
             let at = self.plant.sense().joint_positions;
             let velocity = joint_velocities(&self.chain, &at, twist);
@@ -280,6 +312,7 @@ impl Kinova {
             }
         }
         while let Ok(Some(message)) = self.torques.take() {
+            self.orders.note(Order::Motion);
             let Some(torque) = wire::torque_asked(&message, joints) else { continue };
             self.log.push(Received { at: now, mode: ControlMode::Torque, joints: torque });
             if self.in_torque_mode() && !stopped {

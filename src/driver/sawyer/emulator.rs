@@ -12,7 +12,7 @@ use super::wire;
 use crate::action::ControlMode;
 use crate::config::Robot;
 use crate::driver::ros2::{CommandLog, Controller, Emulation, Received};
-use crate::driver::{Drive, Plant};
+use crate::driver::{Drive, Order, Orders, Plant};
 use crate::kinematics::Chain;
 use crate::observation::JointVector;
 use crate::time::{Clock, Timestamp};
@@ -30,6 +30,7 @@ pub struct SawyerEmulator {
     button: Arc<AtomicBool>,
     enabled: Arc<AtomicBool>,
     muted: Arc<AtomicBool>,
+    orders: Orders,
     _emulation: Emulation,
 }
 
@@ -42,6 +43,7 @@ pub fn start(
 ) -> Result<SawyerEmulator, RosError> {
     let flag = || Arc::new(AtomicBool::new(false));
     let (log, button, enabled, muted) = (CommandLog::default(), flag(), flag(), flag());
+    let orders = Orders::default();
     let controller = Intera {
         names: robot.joint_names(),
         chain: Chain::from_robot(robot).map_err(|error| RosError::Create {
@@ -66,6 +68,7 @@ pub fn start(
         button: Arc::clone(&button),
         enabled_told: Arc::clone(&enabled),
         muted: Arc::clone(&muted),
+        orders: orders.clone(),
         state: RobotAssemblyState { homed: true, ready: true, ..Default::default() },
         following: None,
         held: None,
@@ -73,13 +76,18 @@ pub fn start(
         turn: 0,
     };
     let emulation = Emulation::run("sawyer-emulator", controller, clock)?;
-    Ok(SawyerEmulator { log, button, enabled, muted, _emulation: emulation })
+    Ok(SawyerEmulator { log, button, enabled, muted, orders, _emulation: emulation })
 }
 
 impl SawyerEmulator {
     /// The commands it received.
     pub fn log(&self) -> &CommandLog {
         &self.log
+    }
+
+    /// What it was ordered to do.
+    pub fn orders(&self) -> &Orders {
+        &self.orders
     }
 
     /// Presses the stop button, or turns it out.
@@ -118,6 +126,7 @@ struct Intera {
     button: Arc<AtomicBool>,
     enabled_told: Arc<AtomicBool>,
     muted: Arc<AtomicBool>,
+    orders: Orders,
     state: RobotAssemblyState,
     /// Mode and time of the last command.
     following: Option<(ControlMode, Timestamp)>,
@@ -138,14 +147,20 @@ impl Intera {
             state.estop_button = RobotAssemblyState::BUTTON_RELEASED;
         }
         if matches!(self.stops.newest(), Ok(Some(_))) {
+            self.orders.note(Order::Torque);
             (state.stopped, state.enabled) = (true, false);
         }
-        if matches!(self.resets.newest(), Ok(Some(_))) && state.estop_button != RobotAssemblyState::BUTTON_PRESSED {
+        let reset = matches!(self.resets.newest(), Ok(Some(_)));
+        if reset {
+            self.orders.note(Order::Recovery);
+        }
+        if reset && state.estop_button != RobotAssemblyState::BUTTON_PRESSED {
             state.estop_button = RobotAssemblyState::BUTTON_UNPRESSED;
             state.estop_source = RobotAssemblyState::SOURCE_NONE;
             (state.stopped, state.error, state.enabled) = (false, false, false);
         }
         if let Ok(Some(Bool { data })) = self.enables.newest() {
+            self.orders.note(Order::Torque);
             state.enabled = data && !state.stopped && !state.error;
         }
         if !state.enabled {
@@ -158,11 +173,15 @@ impl Intera {
         if let Ok(Some(Float64 { data })) = self.timeouts.newest()
             && data.is_finite()
         {
+            self.orders.note(Order::Setting);
             self.timeout = Duration::from_secs_f64(data.clamp(0.0, super::limits::LONGEST_TIMEOUT));
         }
         // Position mode's speed is the plant's own here.
-        let _ = self.speeds.newest();
+        if matches!(self.speeds.newest(), Ok(Some(_))) {
+            self.orders.note(Order::Setting);
+        }
         while let Ok(Some(message)) = self.commands.take() {
+            self.orders.note(Order::Motion);
             let Some((mode, joints)) = wire::asked(&message, &self.names) else { continue };
             self.log.push(Received { at: now, mode, joints });
             if !self.state.enabled {
@@ -190,6 +209,7 @@ impl Intera {
         if let Ok(Some(command)) = self.fingers.newest()
             && let Some(opening) = wire::gripper_asked(&command)
         {
+            self.orders.note(Order::Gripper);
             self.plant.drive_gripper((0.5 * opening / self.stroke).clamp(0.0, 1.0));
         }
     }

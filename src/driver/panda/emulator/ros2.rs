@@ -13,7 +13,7 @@ use crate::config::{Gripper, Robot};
 use crate::driver::panda::limits::MakerLimits;
 use crate::driver::panda::wire::ros2 as wire;
 use crate::driver::ros2::{CommandLog, Controller, Emulation, Received};
-use crate::driver::{Drive, Plant};
+use crate::driver::{Drive, Order, Orders, Plant};
 use crate::observation::JointVector;
 use crate::time::{Clock, Timestamp};
 use crate::transport::ros2::messages::controller_manager::{
@@ -27,6 +27,7 @@ use crate::transport::ros2::{ActionEnd, Qos, RosError, RosNode, RosPublisher, Ro
 /// An emulated stack; ends when dropped.
 pub struct PandaEmulator {
     log: CommandLog,
+    orders: Orders,
     shared: Arc<Mutex<Shared>>,
     _emulation: Emulation,
     _servers: Vec<RosServer>,
@@ -60,7 +61,7 @@ pub fn start(
         cause: "only panda and fr3 are known".into(),
         fix: "correct its description".into(),
     })?;
-    let log = CommandLog::default();
+    let (log, orders) = (CommandLog::default(), Orders::default());
     let shared = Arc::new(Mutex::new(Shared {
         active: None,
         held: None,
@@ -73,7 +74,7 @@ pub fn start(
         muted: false,
         gripper: None,
     }));
-    let servers = servers(node, robot, &shared)?;
+    let servers = servers(node, robot, &shared, &orders)?;
     let topic = |mode| node.subscriber(&wire::commands(mode), Qos::Command);
     let controller = Stack {
         names: robot.joint_names(),
@@ -85,13 +86,14 @@ pub fn start(
         robot: node.publisher(wire::ROBOT_STATE, Qos::State)?,
         fingers: node.publisher(wire::GRIPPER_STATES, Qos::State)?,
         log: log.clone(),
+        orders: orders.clone(),
         shared: Arc::clone(&shared),
         changed_at: None,
         standing: None,
         turn: 0,
     };
     let emulation = Emulation::run("panda-emulator", controller, clock)?;
-    Ok(PandaEmulator { log, shared, _emulation: emulation, _servers: servers })
+    Ok(PandaEmulator { log, orders, shared, _emulation: emulation, _servers: servers })
 }
 
 fn listed(names: &[String], active: Option<ControlMode>) -> Vec<ControllerState> {
@@ -132,8 +134,14 @@ fn switch(shared: &mut Shared, start: &[String], stop: &[String]) -> Result<(), 
     Ok(())
 }
 
-fn servers(node: &RosNode, robot: &Robot, shared: &Arc<Mutex<Shared>>) -> Result<Vec<RosServer>, RosError> {
+fn servers(
+    node: &RosNode,
+    robot: &Robot,
+    shared: &Arc<Mutex<Shared>>,
+    orders: &Orders,
+) -> Result<Vec<RosServer>, RosError> {
     let of = || Arc::clone(shared);
+    let (switches, recoveries, moves) = (orders.clone(), orders.clone(), orders.clone());
     let (list, switching, recovery, fingers) = (of(), of(), of(), of());
     let (names, gripper) = (robot.joint_names(), robot.gripper.clone());
     Ok(vec![
@@ -141,6 +149,7 @@ fn servers(node: &RosNode, robot: &Robot, shared: &Arc<Mutex<Shared>>) -> Result
             controller: listed(&names, lock(&list).active),
         })?,
         node.serve::<SwitchController>(wire::SWITCH_CONTROLLER, move |request| {
+            switches.note(Order::Mode);
             let result = switch(&mut lock(&switching), &request.activate_controllers, &request.deactivate_controllers);
             SwitchControllerResponse::new(result.is_ok(), result.err().unwrap_or_default())
         })?,
@@ -148,6 +157,7 @@ fn servers(node: &RosNode, robot: &Robot, shared: &Arc<Mutex<Shared>>) -> Result
             wire::ERROR_RECOVERY,
             |_| true,
             move |_| {
+                recoveries.note(Order::Recovery);
                 let mut shared = lock(&recovery);
                 if shared.button {
                     return (ActionEnd::Aborted, Empty::default());
@@ -162,6 +172,7 @@ fn servers(node: &RosNode, robot: &Robot, shared: &Arc<Mutex<Shared>>) -> Result
             wire::GRIPPER_MOVE,
             |_| true,
             move |goal| {
+                moves.note(Order::Gripper);
                 lock(&fingers).gripper = Some(gripper.fraction_from_finger(0.5 * goal.width));
                 (ActionEnd::Succeeded, Outcome { success: true, error: String::new() })
             },
@@ -173,6 +184,11 @@ impl PandaEmulator {
     /// The commands it received.
     pub fn log(&self) -> &CommandLog {
         &self.log
+    }
+
+    /// What it was ordered to do.
+    pub fn orders(&self) -> &Orders {
+        &self.orders
     }
 
     /// Presses the user's stop button, or turns it out.
@@ -206,6 +222,7 @@ struct Stack {
     robot: RosPublisher<FrankaRobotState>,
     fingers: RosPublisher<JointState>,
     log: CommandLog,
+    orders: Orders,
     shared: Arc<Mutex<Shared>>,
     /// When the held command last changed.
     changed_at: Option<Timestamp>,
@@ -237,6 +254,7 @@ impl Stack {
         let joints = self.names.len();
         for (place, mode) in wire::MODES.into_iter().enumerate() {
             while let Ok(Some(message)) = self.commands[place].take() {
+                self.orders.note(Order::Motion);
                 let Some(asked) = wire::asked(&message, joints) else { continue };
                 self.log.push(Received { at: now, mode, joints: asked });
                 let mut shared = lock(&self.shared);

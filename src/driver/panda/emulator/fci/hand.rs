@@ -8,6 +8,8 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream, UdpSo
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::driver::{Order, Orders};
+
 /// Protocol version.
 const VERSION: u16 = 3;
 /// Length of a header \[bytes\].
@@ -56,11 +58,11 @@ impl Fingers {
 }
 
 /// Serves one client at a time until it is stopped.
-pub fn serve(listener: &TcpListener, fingers: &Fingers, leave: &AtomicBool) {
+pub fn serve(listener: &TcpListener, fingers: &Fingers, leave: &AtomicBool, orders: &Orders) {
     let Ok(udp) = UdpSocket::bind(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)) else { return };
     while !leave.load(Ordering::Acquire) {
         if let Ok((tcp, _)) = listener.accept() {
-            serve_client(tcp, &udp, fingers, leave);
+            serve_client(tcp, &udp, fingers, leave, orders);
         }
         std::thread::sleep(PERIOD);
     }
@@ -74,7 +76,7 @@ struct Pending {
     left: Duration,
 }
 
-fn serve_client(mut tcp: TcpStream, udp: &UdpSocket, fingers: &Fingers, leave: &AtomicBool) {
+fn serve_client(mut tcp: TcpStream, udp: &UdpSocket, fingers: &Fingers, leave: &AtomicBool, orders: &Orders) {
     if tcp.set_nonblocking(true).and_then(|()| tcp.set_nodelay(true)).is_err() {
         return;
     }
@@ -98,6 +100,9 @@ fn serve_client(mut tcp: TcpStream, udp: &UdpSocket, fingers: &Fingers, leave: &
             let number = |i: usize| {
                 message.get(HEADER + 8 * i..HEADER + 8 * i + 8).and_then(|b| b.try_into().ok()).map(f64::from_le_bytes)
             };
+            if command != 0 {
+                orders.note(Order::Gripper);
+            }
             match (command, &message[HEADER..]) {
                 (0, [a, b, c, d]) => {
                     let fits = u16::from_le_bytes([*a, *b]) == VERSION;

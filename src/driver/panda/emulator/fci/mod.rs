@@ -21,12 +21,12 @@ use std::time::{Duration, Instant};
 pub use controller::{Controller, Ended, Taken, error};
 
 use crate::config::Robot;
-use crate::driver::Plant;
 use crate::driver::panda::limits::FR3_CURVE;
 use crate::driver::panda::wire::fci::{
     Command, HEADER, Header, INVALID_ARGUMENT, LONGEST_COMMAND, LONGEST_REQUEST, MOVE, MoveStatus, NOT_POSSIBLE,
     Request, RobotMode, SUCCESS, Version, decode_connect, decode_move,
 };
+use crate::driver::{Order, Orders, Plant};
 use crate::kinematics::Chain;
 use crate::time::Timestamp;
 use crate::transport::loss;
@@ -84,6 +84,7 @@ struct Outside {
     lose: AtomicU32,
     leave: AtomicBool,
     taken: Mutex<Vec<Taken>>,
+    orders: Orders,
 }
 
 /// A running control box.
@@ -115,7 +116,7 @@ impl Emulator {
         let mut emulator = Self { address, hand_address, outside, threads: vec![arm] };
         let hand = std::thread::Builder::new()
             .name("hand emulator".into())
-            .spawn(move || hand::serve(&hand_listener, &hand_fingers, &for_hand.leave))?;
+            .spawn(move || hand::serve(&hand_listener, &hand_fingers, &for_hand.leave, &for_hand.orders))?;
         emulator.threads.push(hand);
         Ok(emulator)
     }
@@ -123,6 +124,11 @@ impl Emulator {
     /// Where the arm listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What it was ordered to do.
+    pub fn orders(&self) -> &Orders {
+        &self.outside.orders
     }
 
     /// Where the hand listens.
@@ -158,6 +164,16 @@ impl Drop for Emulator {
             // A thread that panicked has nothing left to end.
             let _ = thread.join();
         }
+    }
+}
+
+/// What a request orders; none where it only asks.
+fn ordered(request: Request) -> Option<Order> {
+    match request {
+        Request::Connect | Request::GetCartesianLimit | Request::LoadModelLibrary | Request::GetRobotModel => None,
+        Request::Move | Request::StopMove => Some(Order::Motion),
+        Request::AutomaticErrorRecovery => Some(Order::Recovery),
+        _ => Some(Order::Setting),
     }
 }
 
@@ -203,6 +219,7 @@ impl Server {
             let taken = self.controller.tick(Timestamp::from_nanos(cycles * 1_000_000), answer.as_ref());
             self.fingers.moved_to(self.controller.gripper());
             if let Some(taken) = taken {
+                self.outside.orders.note(Order::Motion);
                 let mut kept = self.outside.taken.lock().unwrap_or_else(PoisonError::into_inner);
                 if kept.len() < KEPT {
                     kept.push(taken);
@@ -273,7 +290,11 @@ impl Server {
     fn request(&mut self, header: Header, payload: &[u8]) -> Option<Vec<u8>> {
         let simple = |possible: bool| Some(vec![if possible { SUCCESS } else { NOT_POSSIBLE }]);
         let own = self.options.version;
-        match Request::from_number(own, header.command)? {
+        let request = Request::from_number(own, header.command)?;
+        if let Some(order) = ordered(request) {
+            self.outside.orders.note(order);
+        }
+        match request {
             Request::Connect => {
                 let (version, port) = decode_connect(payload).ok()?;
                 let fits = version == own.number();

@@ -14,7 +14,7 @@ use crate::driver::widowx::wire::dynamixel::registers::{self, Register};
 use crate::driver::widowx::wire::dynamixel::{
     BROADCAST, FastBlock, Framer, Instruction, InstructionError, Packet, Status, StatusError, encode_fast,
 };
-use crate::driver::{ConnectError, Plant};
+use crate::driver::{ConnectError, Order, Orders, Plant};
 use crate::time::Timestamp;
 
 /// Time of one byte on the wire at 1 Mbaud, 8N1.
@@ -36,11 +36,35 @@ pub struct BusEmulator {
     fast: bool,
     instructions: u64,
     goals: Option<Vec<(Timestamp, [i32; 6])>>,
+    orders: Orders,
 }
 
 /// Who is meant, and does it answer?
 fn is_for(servo: &EmulatedServo, id: u8) -> bool {
     id == BROADCAST || servo.id() == id
+}
+
+/// What an instruction orders; none where nothing is written.
+fn ordered(instruction: &Instruction<'_>) -> Option<Order> {
+    let (address, length) = match *instruction {
+        Instruction::Write { address, data, .. } | Instruction::RegWrite { address, data, .. } => (address, data.len()),
+        Instruction::SyncWrite { address, length, .. } => (address, usize::from(length)),
+        Instruction::Action { .. } => return Some(Order::Motion),
+        Instruction::Reboot { .. } => return Some(Order::Recovery),
+        Instruction::Ping { .. } | Instruction::Read { .. } | Instruction::SyncRead { .. } => return None,
+    };
+    let written = usize::from(address)..usize::from(address) + length;
+    let holds = |register: &Register| written.contains(&usize::from(register.address));
+    let goals = [registers::GOAL_PWM, registers::GOAL_CURRENT, registers::GOAL_VELOCITY, registers::GOAL_POSITION];
+    Some(if goals.iter().any(holds) {
+        Order::Motion
+    } else if holds(&registers::TORQUE_ENABLE) {
+        Order::Torque
+    } else if holds(&registers::OPERATING_MODE) {
+        Order::Mode
+    } else {
+        Order::Setting
+    })
 }
 
 impl BusEmulator {
@@ -58,6 +82,7 @@ impl BusEmulator {
             fast: true,
             instructions: 0,
             goals: None,
+            orders: Orders::default(),
         };
         this.motion.advance(Timestamp::ZERO, &mut this.servos);
         // Powered up in the plant's pose: goals are where the servos stand.
@@ -83,6 +108,11 @@ impl BusEmulator {
     /// Goal positions of the joints \[ticks\] in the order they were written.
     pub fn recorded_goals(&self) -> &[(Timestamp, [i32; 6])] {
         self.goals.as_deref().unwrap_or_default()
+    }
+
+    /// What it was ordered to do.
+    pub fn orders(&self) -> &Orders {
+        &self.orders
     }
 
     /// Instructions understood so far.
@@ -156,6 +186,9 @@ impl BusEmulator {
         framer.feed(bytes, |frame| match Instruction::parse(frame) {
             Ok(instruction) => {
                 self.instructions += 1;
+                if let Some(order) = ordered(&instruction) {
+                    self.orders.note(order);
+                }
                 self.execute(now, instruction);
             }
             // Our own answers do not come back here; what another master sent as a status is ignored.

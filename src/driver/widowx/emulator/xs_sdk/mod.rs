@@ -16,7 +16,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use self::servos::Servos;
 pub use self::servos::{Fault, KEPT, ReceivedCommand};
 use crate::config::Robot;
-use crate::driver::Plant;
+use crate::driver::widowx::wire::xs_sdk::GRIPPER;
+use crate::driver::{Order, Orders, Plant};
 use crate::time::Clock;
 use crate::transport::ros2::messages::builtin::Time;
 use crate::transport::ros2::messages::interbotix::*;
@@ -38,6 +39,7 @@ const YIELD: Duration = Duration::from_micros(200);
 /// A running node.
 pub struct XsSdk {
     shared: Shared,
+    orders: Orders,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
     _services: Vec<RosServer>,
@@ -60,19 +62,33 @@ impl XsSdk {
         let single = node.subscriber::<JointSingleCommand>("commands/joint_single", Qos::Command)?;
         let shared: Shared = Arc::new(Mutex::new(Servos::new(robot, plant)));
         let waiting = Waiting::default();
-        let services = services(node, &shared, &waiting, &clock)?;
+        let orders = Orders::default();
+        let services = services(node, &shared, &waiting, &clock, &orders)?;
         let stop = Arc::new(AtomicBool::new(false));
-        let turns =
-            Turns { shared: Arc::clone(&shared), waiting, stop: Arc::clone(&stop), clock, states, group, single };
+        let turns = Turns {
+            shared: Arc::clone(&shared),
+            waiting,
+            stop: Arc::clone(&stop),
+            clock,
+            states,
+            group,
+            single,
+            orders: orders.clone(),
+        };
         let thread = std::thread::Builder::new().name("xs-sdk".into()).spawn(move || turns.run()).map_err(|error| {
             RosError::Create { what: "xs_sdk".into(), cause: error.to_string(), fix: "end other programs".into() }
         })?;
-        Ok(Self { shared, stop, thread: Some(thread), _services: services })
+        Ok(Self { shared, orders, stop, thread: Some(thread), _services: services })
     }
 
     /// Lets something break, or mends it.
     pub fn inject(&self, fault: Fault) {
         lock(&self.shared).inject(fault);
+    }
+
+    /// What it was ordered to do.
+    pub fn orders(&self) -> &Orders {
+        &self.orders
     }
 
     /// The newest commands for the arm, oldest first, at most [`KEPT`].
@@ -134,32 +150,52 @@ fn on_the_bus<T>(
     work(&mut servos)
 }
 
+/// What writing this register orders.
+fn written(register: &str) -> Order {
+    match register {
+        "Torque_Enable" => Order::Torque,
+        "Operating_Mode" => Order::Mode,
+        goal if goal.starts_with("Goal_") => Order::Motion,
+        _ => Order::Setting,
+    }
+}
+
 fn services(
     node: &RosNode,
     shared: &Shared,
     waiting: &Waiting,
     clock: &Arc<dyn Clock>,
+    orders: &Orders,
 ) -> Result<Vec<RosServer>, RosError> {
     let at = || (Arc::clone(shared), Arc::clone(clock));
+    let of = || orders.clone();
     let (s, _) = at();
     let info = node.serve::<RobotInfo>("get_robot_info", move |ask| lock(&s).info(&ask.cmd_type, &ask.name))?;
     let (s, _) = at();
+    let o = of();
     let torque = node.serve::<TorqueEnable>("torque_enable", move |ask| {
+        o.note(Order::Torque);
         lock(&s).set_torque(&ask.cmd_type, &ask.name, ask.enable);
         Empty::default()
     })?;
     let (s, c) = at();
+    let o = of();
     let modes = node.serve::<OperatingModes>("set_operating_modes", move |ask| {
+        o.note(Order::Mode);
         lock(&s).set_mode(c.now(), &ask);
         Empty::default()
     })?;
     let (s, _) = at();
+    let o = of();
     let reboot = node.serve::<Reboot>("reboot_motors", move |ask| {
+        o.note(Order::Recovery);
         lock(&s).reboot(&ask);
         Empty::default()
     })?;
     let (s, w) = (Arc::clone(shared), Arc::clone(waiting));
+    let o = of();
     let set = node.serve::<RegisterValues>("set_motor_registers", move |ask| {
+        o.note(written(&ask.reg));
         on_the_bus(&s, &w, &ask, |servos| servos.write(&ask));
         RegisterValuesResponse::default()
     })?;
@@ -171,7 +207,11 @@ fn services(
         });
         RegisterValuesResponse { values }
     })?;
-    let gains = node.serve::<MotorGains>("set_motor_pid_gains", |_| Empty::default())?;
+    let o = of();
+    let gains = node.serve::<MotorGains>("set_motor_pid_gains", move |_| {
+        o.note(Order::Setting);
+        Empty::default()
+    })?;
     Ok(vec![info, torque, modes, reboot, set, get, gains])
 }
 
@@ -184,6 +224,7 @@ struct Turns {
     states: RosPublisher<JointState>,
     group: RosSubscriber<JointGroupCommand>,
     single: RosSubscriber<JointSingleCommand>,
+    orders: Orders,
 }
 
 impl Turns {
@@ -193,9 +234,11 @@ impl Turns {
             let now = self.clock.now();
             // A command is written to the bus when it arrives, not at the next read.
             while let Ok(Some(command)) = self.group.take() {
+                self.orders.note(Order::Motion);
                 lock(&self.shared).group_command(now, &command);
             }
             while let Ok(Some(command)) = self.single.take() {
+                self.orders.note(if command.name == GRIPPER { Order::Gripper } else { Order::Motion });
                 lock(&self.shared).single_command(now, &command);
             }
             lock(&self.shared).advance(now);

@@ -1,0 +1,54 @@
+//! A dry run of every station by its emulated controller's own count of what it was ordered to do: nothing that turns torque on,
+//! changes a mode or moves anything; and a short run over the same link, by the same count.
+
+use std::collections::BTreeMap;
+
+use visuomotor::driver::Order;
+
+use super::bench::{Bench, Link};
+
+/// What a run over each link orders beside motions, so that a count that counts nothing is found.
+const LINKS: [(Link, &[Order]); 6] = [
+    (Link::Servos, &[Order::Torque]),
+    (Link::XsSdk, &[Order::Torque]),
+    (Link::Fci, &[]),
+    (Link::Ros2Control, &[Order::Mode]),
+    (Link::Sawyer, &[Order::Torque]),
+    (Link::Jaco, &[Order::Setting]),
+];
+
+/// Runs that may stall on a machine that is busy with other tests.
+const TRIES: usize = 6;
+
+/// Orders that a dry run may not give. Over FCI connecting says what counts as a collision and what the hand weighs.
+fn driving(orders: &BTreeMap<Order, u64>, link: Link) -> BTreeMap<Order, u64> {
+    let harmless = |order: &Order| link == Link::Fci && *order == Order::Setting;
+    orders.iter().filter(|(order, _)| !harmless(order)).map(|(order, count)| (*order, *count)).collect()
+}
+
+#[test]
+fn a_dry_run_of_every_station_orders_nothing_and_a_run_does() {
+    for (link, expected) in LINKS {
+        let bench = Bench::start(link);
+        let folder = tempfile::tempdir().unwrap();
+        let mut told = String::new();
+        let dry = (0..TRIES).any(|_| {
+            let output = bench.run(folder.path(), &["--dry-run", "--seconds", "1"]).output().unwrap();
+            let said = String::from_utf8_lossy(&output.stdout).into_owned();
+            told.push_str(&format!("{said}{}\n", String::from_utf8_lossy(&output.stderr)));
+            output.status.code() == Some(0) && said.contains("none sent") && said.contains("time is up")
+        });
+        assert!(dry, "{link:?}: no dry run came to its end: {told}");
+        // Also of those that did not come to their end.
+        let orders = bench.orders.all();
+        assert!(driving(&orders, link).is_empty(), "{link:?}: a dry run ordered {orders:?}: {told}");
+        let driven = (0..TRIES).any(|_| {
+            let output = bench.run(folder.path(), &["--seconds", "1"]).output().unwrap();
+            told.push_str(&format!("{output:?}\n"));
+            let orders = bench.orders.all();
+            [&[Order::Motion], expected].concat().iter().all(|order| orders.contains_key(order))
+        });
+        println!("{link:?}: dry run {orders:?}, run {:?}", bench.orders.all());
+        assert!(driven, "{link:?}: a run was not counted: {:?}: {told}", bench.orders.all());
+    }
+}
