@@ -51,6 +51,7 @@ fn control_tick(c: &mut Criterion) {
                         image_captured_at: now,
                         decided_at: now,
                         expires_at: Timestamp::NEVER,
+                        paused: false,
                     };
                     action_writer.publish(now, action);
                 }

@@ -215,6 +215,16 @@ pub struct Planned {
     pub ahead: Duration,
 }
 
+/// Who decided a step of a run that can change hands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decider {
+    /// The policy.
+    Policy,
+    /// The operator at a teleoperation device: an intervention.
+    Operator,
+}
+
 /// What an [`ActionSource`] answered, with what it cost.
 #[derive(Clone, Debug)]
 pub struct Decision {
@@ -227,6 +237,8 @@ pub struct Decision {
     pub motion: Option<Motion>,
     /// Of an action that was planned on an earlier look; `None`: on this observation.
     pub planned: Option<Planned>,
+    /// Who decided, in a run that can change hands; `None` where one source decides throughout.
+    pub decided_by: Option<Decider>,
     /// Embedding of the policy camera's image, when the source made one.
     pub embedding: Option<Embedding>,
     /// Time spent turning images into embeddings \[s\].
@@ -243,6 +255,7 @@ impl Decision {
             label: action,
             motion: None,
             planned: None,
+            decided_by: None,
             embedding: None,
             encoder_seconds: 0.0,
             policy_seconds: 0.0,
@@ -285,6 +298,13 @@ pub trait ActionSource {
     fn looks_at_images(&self) -> bool {
         true
     }
+    /// Is the arm to hold at `now` instead of following decisions? Asked before every decision and, more often, between decisions.
+    fn is_paused(&mut self, now: Timestamp) -> bool {
+        let _ = now;
+        false
+    }
+    /// Decisions were left out, or somebody else decided: what was planned or is remembered of earlier observations is out of date.
+    fn look_anew(&mut self) {}
 }
 
 /// An action in the slot between the loops.
@@ -302,6 +322,8 @@ pub struct TimedAction {
     pub decided_at: Timestamp,
     /// Until when it may move the arm, whenever it was decided: what it was decided on is too old afterwards.
     pub expires_at: Timestamp,
+    /// Taken back because the run was paused.
+    pub paused: bool,
 }
 
 impl TimedAction {
@@ -313,6 +335,11 @@ impl TimedAction {
     /// The same action, taken back: it has expired at any time after the clock's start.
     pub fn taken_back(self) -> Self {
         Self { expires_at: Timestamp::ZERO, ..self }
+    }
+
+    /// The same action, taken back because the run was paused.
+    pub fn paused(self) -> Self {
+        Self { paused: true, ..self.taken_back() }
     }
 }
 

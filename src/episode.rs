@@ -172,6 +172,8 @@ pub enum LimitReason {
     WrongAction,
     /// The deadline budget was used up.
     Deadlines,
+    /// The operator paused the run, or it changes hands.
+    Paused,
 }
 
 /// One control tick: measured, wished and sent. `Copy`, so that the control thread can hand it over without allocating.
@@ -217,6 +219,11 @@ pub trait StepSink {
     fn episode_started(&mut self, start: &EpisodeStart) -> anyhow::Result<()>;
     /// After each policy step.
     fn step(&mut self, step: &Step<'_>) -> anyhow::Result<()>;
+    /// In place of each policy step while the run is paused: what is seen meanwhile.
+    fn paused(&mut self, observation: &Observation) -> anyhow::Result<()> {
+        let _ = observation;
+        Ok(())
+    }
     /// For each control tick, in order, some time after it happened.
     fn control_tick(&mut self, tick: &ControlTick) -> anyhow::Result<()>;
     /// After the last step.

@@ -32,6 +32,14 @@ pub enum Wish {
     Reject,
     /// Does not count: a spoiled scene, a wrong set-up.
     Abort,
+    /// Pause the run: the arm holds until it is resumed.
+    Pause,
+    /// The paused run goes on: the policy decides again.
+    Resume,
+    /// The operator takes the arm over with the run's device.
+    TakeOver,
+    /// The policy decides again.
+    HandBack,
     /// Write this about the episode.
     Note {
         /// In words, at most [`LONGEST_NOTE`] characters.
@@ -60,6 +68,22 @@ pub struct Panel {
     pub device: String,
     /// Something that went wrong and that the person should read; empty otherwise.
     pub warning: String,
+    /// Who drives a run that can be paused; `None` where nothing can.
+    pub driving: Option<Driving>,
+    /// Is there a device to take the run over with?
+    pub may_take_over: bool,
+}
+
+/// Who drives a run that can be paused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Driving {
+    /// The policy decides.
+    Policy,
+    /// Nobody: the arm holds.
+    Paused,
+    /// The operator decides, at a device.
+    Operator,
 }
 
 /// What is going on.
@@ -149,6 +173,24 @@ impl Operator {
         shared.wishes.remove(at)
     }
 
+    /// Pauses the run, or resumes it when it is paused: for a button that does both. False where nothing can be paused.
+    pub fn pause_or_resume(&self, by: &str) -> bool {
+        match self.panel().driving {
+            Some(Driving::Paused) => self.wish(Wish::Resume, by),
+            Some(_) => self.wish(Wish::Pause, by),
+            None => false,
+        }
+    }
+
+    /// Takes the run over, or hands it back: for a button that does both. False where nothing can be taken over.
+    pub fn take_over_or_hand_back(&self, by: &str) -> bool {
+        match self.panel().driving {
+            Some(Driving::Operator) => self.wish(Wish::HandBack, by),
+            Some(_) => self.wish(Wish::TakeOver, by),
+            None => false,
+        }
+    }
+
     /// Forgets what was wished before now, except notes: a button pressed for the last episode says nothing of the next.
     pub fn forget(&self) {
         self.lock().wishes.retain(|(wish, _)| matches!(wish, Wish::Note { .. }));
@@ -172,7 +214,14 @@ pub fn verdict(wish: &Wish, by: &str) -> Option<Outcome> {
         Wish::Accept => Some(Outcome::Success { judge }),
         Wish::Reject => Some(Outcome::Failure { judge, why: "rejected".into() }),
         Wish::Abort => Some(Outcome::Aborted { judge, why: "does not count".into() }),
-        Wish::Begin | Wish::Recover | Wish::Note { .. } | Wish::Quit => None,
+        Wish::Begin
+        | Wish::Recover
+        | Wish::Pause
+        | Wish::Resume
+        | Wish::TakeOver
+        | Wish::HandBack
+        | Wish::Note { .. }
+        | Wish::Quit => None,
     }
 }
 

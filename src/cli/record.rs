@@ -7,6 +7,7 @@ use anyhow::Context;
 use super::station::StationSetting;
 use crate::config::Robot;
 use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart, Outcome, Step, StepSink};
+use crate::observation::Observation;
 use crate::operator::{Operator, Wish};
 use crate::recording::{Attachment, Note, Recorder};
 
@@ -80,6 +81,10 @@ impl StepSink for Notes {
             self.operator.show(|panel| panel.warning = trouble);
         }
         self.recorder.step(step)
+    }
+
+    fn paused(&mut self, observation: &Observation) -> anyhow::Result<()> {
+        self.recorder.paused(observation)
     }
 
     fn control_tick(&mut self, tick: &ControlTick) -> anyhow::Result<()> {

@@ -7,12 +7,12 @@ use anyhow::Context;
 
 use clap::{Args, Subcommand};
 
-use crate::action::MotionKind;
+use crate::action::{Decider, MotionKind};
 use crate::config::Robot;
 use crate::evaluation::Card;
 use crate::recording::{
-    Gravity, ReadOptions, RecordedEpisode, RecordingError, Verdict, finish_partial, list_episodes, list_partial,
-    read_episode, read_episode_with, recover, trim, verify,
+    Gravity, ReadOptions, RecordedEpisode, RecordedStep, RecordingError, Verdict, finish_partial, list_episodes,
+    list_partial, read_episode, read_episode_with, recover, trim, verify,
 };
 use crate::untrusted::shown;
 
@@ -106,7 +106,12 @@ pub fn recordings(arguments: &RecordingsArguments) -> anyhow::Result<u8> {
                 let episode = read_episode(&file)?;
                 let outcome = episode.end.as_ref().map_or("cut off", |end| end.outcome.word());
                 let (task, steps) = (&episode.start.task, episode.steps.len());
-                say!("{}  {task}  {steps} steps  {outcome}{}", shown(&file), asked_for(&episode));
+                let of_operator = |step: &&RecordedStep| step.decided_by == Some(Decider::Operator);
+                let by = match episode.steps.iter().filter(of_operator).count() {
+                    0 => String::new(),
+                    count => format!(", {count} by the operator"),
+                };
+                say!("{}  {task}  {steps} steps{by}  {outcome}{}", shown(&file), asked_for(&episode));
             }
             Ok(0)
         }

@@ -229,7 +229,7 @@ fn again(
 }
 
 /// How the scene was laid: as recorded, else as the seed has it.
-fn set_up(recorded: &RecordedEpisode, setting: &KitchenSetting) -> anyhow::Result<SetUp> {
+pub(super) fn set_up(recorded: &RecordedEpisode, setting: &KitchenSetting) -> anyhow::Result<SetUp> {
     let file = recorded.attachments.iter().find(|file| file.name == SetUp::FILE);
     if let Some(file) = file {
         return serde_json::from_slice(&file.data)

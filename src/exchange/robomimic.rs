@@ -22,7 +22,9 @@ use super::ExchangeError;
 use super::error::write_error;
 use super::selection::{SelectedEpisode, Selection};
 use super::staging::Staging;
+use crate::action::Decider;
 use crate::geometry::Pose;
+use crate::recording::RecordedStep;
 
 /// One observation key: its shape per step and its numbers.
 struct Series {
@@ -114,6 +116,13 @@ fn demo(file: &File, at: &str, episode: &SelectedEpisode, observed: &[Series]) -
     if episode.was_disturbed() {
         let labels: Vec<f64> = episode.steps.iter().flat_map(|step| step.label.to_array()).collect();
         put("noise_free_actions", &rows, &labels)?;
+    }
+    if episode.has_interventions() {
+        let taken = |step: &RecordedStep| i64::from(step.decided_by == Some(Decider::Operator));
+        let interventions: Vec<i64> = episode.steps.iter().map(taken).collect();
+        root.create_dataset(&format!("{at}/interventions"), |set| {
+            set.with_i64_data(&interventions).with_shape(&rows[..1]);
+        })?;
     }
     put("states", &rows, &episode.steps.iter().flat_map(|step| step.bridge_state).collect::<Vec<_>>())?;
     put("rewards", &rows[..1], &rewards)?;

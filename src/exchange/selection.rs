@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::ExchangeError;
+use crate::action::Decider;
 use crate::episode::{EpisodeEnd, EpisodeStart};
 use crate::observation::Image;
 use crate::recording::{ReadOptions, RecordedStep, list_episodes, list_partial, read_episode, read_episode_with};
@@ -170,6 +171,11 @@ impl SelectedEpisode {
     /// Was a demonstrator disturbed, so that what was done and what was meant differ?
     pub(super) fn was_disturbed(&self) -> bool {
         self.steps.iter().any(|step| step.action != step.label)
+    }
+
+    /// Did the operator decide any of its steps in place of the policy?
+    pub(super) fn has_interventions(&self) -> bool {
+        self.steps.iter().any(|step| step.decided_by == Some(Decider::Operator))
     }
 
     /// The episode's steps again, with images.

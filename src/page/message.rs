@@ -82,6 +82,14 @@ mod tests {
     fn every_request_is_read_and_nothing_else() {
         assert_eq!(read(r#"{"wish":"accept"}"#), Some(Request::Wish(Wish::Accept)));
         assert_eq!(read(r#"{"wish":"recover"}"#), Some(Request::Wish(Wish::Recover)));
+        for (word, wish) in [
+            ("pause", Wish::Pause),
+            ("resume", Wish::Resume),
+            ("take_over", Wish::TakeOver),
+            ("hand_back", Wish::HandBack),
+        ] {
+            assert_eq!(read(&format!(r#"{{"wish":"{word}"}}"#)), Some(Request::Wish(wish)));
+        }
         let note = Request::Wish(Wish::Note { text: "cloth slipped".into() });
         assert_eq!(read(r#"{"wish":"note","text":"cloth slipped"}"#), Some(note));
         assert_eq!(read(r#"{"stop":true}"#), Some(Request::Stop { stop: true }));

@@ -13,6 +13,9 @@ const MEANT = {
   begin: ["waiting"], recover: ["failed"], accept: ["running", "judging"], reject: ["running", "judging"],
   abort: ["waiting", "running", "judging"],
 };
+// The same of a run that can change hands, by who drives it.
+const HANDS = { pause: ["policy", "operator"], resume: ["paused"], take_over: ["policy", "paused"], hand_back: ["operator"] };
+const DRIVER = { policy: "the policy drives", paused: "paused, the arm holds", operator: "the operator drives" };
 const ACTION = [
   ["dx", "m", 0.05], ["dy", "m", 0.05], ["dz", "m", 0.05],
   ["droll", "rad", 0.25], ["dpitch", "rad", 0.25], ["dyaw", "rad", 0.25], ["gripper", "", 1],
@@ -128,6 +131,11 @@ function enable() {
     button.disabled = !(may && (!when || when.includes(phase)));
     // Shown only when it has an effect, so that it is not pressed by habit.
     if (button.dataset.wish === "recover") button.hidden = phase !== "failed";
+    const hands = HANDS[button.dataset.wish];
+    if (hands) {
+      const needs = button.dataset.wish === "take_over" || button.dataset.wish === "hand_back";
+      button.hidden = !state || !hands.includes(state.panel.driving) || needs && !state.panel.may_take_over;
+    }
     button.title = view && view.controls === "another" ? "Another browser has the controls" : "";
   }
   $("take").disabled = gone;
@@ -135,7 +143,7 @@ function enable() {
 }
 function press(name) {
   const button = document.querySelector(`[data-wish="${name}"]`);
-  if (!button || button.disabled || $("ask").open) return;
+  if (!button || button.disabled || button.hidden || $("ask").open) return;
   if (name === "note") return note(true);
   if (name === "recover") return ask("Let the arm recover? Its faults are cleared and it holds where it is; it goes nowhere. Stand clear of it.", () => send({ wish: "recover" }));
   if (name === "quit") return ask("End the session? No more episodes are run; the arm holds.", () => send({ wish: "quit" }));
@@ -194,6 +202,8 @@ addEventListener("keydown", (event) => {
   else if (key === "n") press("reject");
   else if (key === "backspace") press("abort");
   else if (key === "m") press("note");
+  else if (key === "p") press(state && state.panel.driving === "paused" ? "resume" : "pause");
+  else if (key === "o") press(state && state.panel.driving === "operator" ? "hand_back" : "take_over");
   else if (key === "t") take();
   else if (key === "k" && !$("keys").disabled && !$("drive").hidden) driving(!keyboard);
   else return;
@@ -271,6 +281,7 @@ function draw() {
   const phase = PHASES[panel.phase], running = panel.phase === "running";
   // Apart from the word, so that a screen reader does not read every step.
   let count = running && episode ? ` · ${episode.seconds.toFixed(0)} s · step ${episode.steps}` : "";
+  if (running && panel.driving) count += " · " + DRIVER[panel.driving];
   if (running && state.age_seconds > 1) count += ` · nothing new for ${state.age_seconds.toFixed(0)} s`;
   put("phase-word", state.live || busy ? phase : "Playback");
   put("phase-count", count);

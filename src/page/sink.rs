@@ -60,6 +60,11 @@ impl StepSink for PageSink {
         Ok(())
     }
 
+    fn paused(&mut self, observation: &Observation) -> anyhow::Result<()> {
+        self.observe(observation);
+        Ok(())
+    }
+
     fn control_tick(&mut self, tick: &ControlTick) -> anyhow::Result<()> {
         self.shared.live().tick(tick, Instant::now());
         Ok(())

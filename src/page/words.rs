@@ -39,6 +39,7 @@ fn cause(reason: LimitReason) -> &'static str {
         LimitReason::NoSolution => "no joint positions reach that pose",
         LimitReason::WrongAction => "the action is of a kind this control law does not take",
         LimitReason::Deadlines => "too many deadlines were missed",
+        LimitReason::Paused => "the run is paused, or changes hands",
     }
 }
 

@@ -248,6 +248,7 @@ fn close_step(open: OpenStep, event: StepEvent) -> Result<RecordedStep, String> 
         action: Action::from_array(open.action.ok_or_else(|| missing("action"))?),
         label: Action::from_array(open.label.ok_or_else(|| missing("label"))?),
         motion: event.motion.read()?,
+        decided_by: event.decided_by,
         embedding: open.embedding,
         encoder_seconds: event.encoder_seconds,
         policy_seconds: event.policy_seconds,

@@ -3,7 +3,7 @@
 use nalgebra::{Quaternion, UnitQuaternion};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::action::{AskedTorques, Motion};
+use crate::action::{AskedTorques, Decider, Motion};
 use crate::episode::Filtered;
 use crate::geometry::Pose;
 use crate::observation::JointVector;
@@ -27,6 +27,9 @@ pub(super) struct StepEvent {
     pub label: [f64; 7],
     #[serde(flatten)]
     pub motion: MotionEvent,
+    /// In a run that can change hands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decided_by: Option<Decider>,
     pub images: Vec<ImageEvent>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoder_digest: Option<String>,

@@ -11,7 +11,7 @@ use super::events::{Gap, Note};
 use super::picture::RecordedImage;
 use super::scan::{Ending, scan};
 use super::{Attachment, FORMAT_VERSION, METADATA_NAME, RecordingError};
-use crate::action::{Action, Motion};
+use crate::action::{Action, Decider, Motion};
 use crate::embedding::Embedding;
 use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart};
 use crate::geometry::Pose;
@@ -65,6 +65,8 @@ pub struct RecordedStep {
     pub label: Action,
     /// What was asked for in place of the pose change.
     pub motion: Option<Motion>,
+    /// Who decided, in a run that can change hands.
+    pub decided_by: Option<Decider>,
     /// Embedding of the policy's image, where one was recorded.
     pub embedding: Option<Embedding>,
     /// Time spent turning images into embeddings \[s\].

@@ -33,9 +33,19 @@ struct OwnedStep {
 
 enum Piece {
     Start(Box<EpisodeStart>),
-    Step { gap: Option<Gap>, ticks: Vec<ControlTick>, step: Box<OwnedStep> },
+    Step {
+        gap: Option<Gap>,
+        ticks: Vec<ControlTick>,
+        step: Box<OwnedStep>,
+    },
+    /// Of a pause, in which there are no steps.
+    Ticks(Vec<ControlTick>),
     Note(Note),
-    End { gap: Option<Gap>, ticks: Vec<ControlTick>, end: EpisodeEnd },
+    End {
+        gap: Option<Gap>,
+        ticks: Vec<ControlTick>,
+        end: EpisodeEnd,
+    },
 }
 
 /// How a recording goes.
@@ -154,6 +164,17 @@ impl StepSink for Recorder {
         Ok(())
     }
 
+    /// Hands the ticks of a pause over, so that a long one does not fill the memory; without room they wait for the next time.
+    fn paused(&mut self, _observation: &Observation) -> anyhow::Result<()> {
+        let ticks = std::mem::take(&mut self.ticks);
+        if let Some(queue) = &self.queue
+            && let Err(TrySendError::Full(Piece::Ticks(ticks))) = queue.try_send(Piece::Ticks(ticks))
+        {
+            self.ticks = ticks;
+        }
+        Ok(())
+    }
+
     fn control_tick(&mut self, tick: &ControlTick) -> anyhow::Result<()> {
         self.ticks.push(*tick);
         Ok(())
@@ -202,6 +223,13 @@ impl Worker {
         match piece {
             Piece::Start(start) => self.writer.start(&start),
             Piece::Note(note) => self.writer.record_note(&note),
+            Piece::Ticks(ticks) => match &mut self.short {
+                Some(short) => {
+                    short.ticks += ticks.len() as u64;
+                    Ok(())
+                }
+                None => ticks.iter().try_for_each(|tick| self.writer.record_tick(tick)),
+            },
             Piece::Step { gap, ticks, step } => {
                 self.missing(gap)?;
                 if self.is_short(&step, ticks.len() as u64) {

@@ -66,6 +66,7 @@ pub fn trim(
             label: step.label,
             motion: step.motion,
             planned: None,
+            decided_by: step.decided_by,
             embedding: step.embedding.clone(),
             encoder_seconds: step.encoder_seconds,
             policy_seconds: step.policy_seconds,

@@ -300,6 +300,7 @@ impl EpisodeWriter {
             action,
             label,
             motion: MotionEvent::of(decision.motion),
+            decided_by: decision.decided_by,
             images,
             encoder_digest: embedding.map(|embedding| embedding.encoder_digest.clone()),
         };

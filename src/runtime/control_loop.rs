@@ -111,9 +111,12 @@ impl<'a> ControlLoop<'a> {
     /// Takes a new action out of the slot, if there is one; answers why it was refused.
     fn accept(&mut self, now: Timestamp, sensed: &Proprioception) -> Option<LimitReason> {
         let (newest, _) = self.actions.newest(now)?;
-        if let Some(action) = self.action.as_mut().filter(|action| action.step_index == newest.step_index) {
-            // The decision side takes an action back when its camera is at fault.
+        let taken_back = |action: &&mut TimedAction| newest.paused || action.step_index == newest.step_index;
+        if let Some(action) = self.action.as_mut().filter(taken_back) {
+            // The decision side takes an action back when its camera is at fault, or the run is paused: then also one that was
+            // replaced by an action which was not seen.
             action.expires_at = action.expires_at.min(newest.expires_at);
+            action.paused |= newest.paused;
             return None;
         }
         if newest.is_expired(now) {
@@ -165,6 +168,9 @@ impl<'a> ControlLoop<'a> {
             }
         }
         let wished = self.controller.command(now, sensed);
+        if self.action.is_some_and(|action| action.paused) {
+            return (wished, here, Filtered::Stopped(LimitReason::Paused));
+        }
         if self.action.is_some_and(|action| action.is_expired(now)) {
             return (wished, here, Filtered::Stopped(LimitReason::ImageAge));
         }

@@ -67,6 +67,7 @@ fn lift(step_index: u64, now: Timestamp) -> TimedAction {
         image_captured_at: now,
         decided_at: now,
         expires_at: Timestamp::NEVER,
+        paused: false,
     }
 }
 

@@ -1,7 +1,7 @@
 //! The decision loop: look, decide, publish, tell. Policy rate; may allocate, and may be slow.
 //!
 //! Between two decisions it only looks whether the cameras are alive. A camera at fault makes the arm hold: the action in force
-//! is taken back, nothing is decided until the camera is well again. A decision that comes too long after what it was decided on
+//! is taken back, nothing is decided until the camera is well again. A run that is paused holds the same way. A decision that comes too long after what it was decided on
 //! is thrown away. A listener that fails is not called any more, and the arm goes on.
 
 use std::time::Duration;
@@ -63,9 +63,13 @@ impl DecisionLoop<'_> {
     pub fn tick(&mut self, now: Timestamp, clock: &dyn Clock, stopwatch: &dyn Clock) -> Result<(), RuntimeError> {
         let started = stopwatch.now();
         let Some(observation) = self.observe(now)? else {
-            self.take_back(now);
+            self.take_back(now, TimedAction::taken_back);
             return Ok(());
         };
+        if self.source.is_paused(now) {
+            self.take_back(now, TimedAction::paused);
+            return self.tell(|sink| sink.paused(&observation));
+        }
         let decision = self.source.decide(&observation)?;
         let decided_at = clock.now();
         self.ledger.record(Series::Decision, stopwatch.now().since(started));
@@ -86,6 +90,7 @@ impl DecisionLoop<'_> {
             image_captured_at,
             decided_at,
             expires_at: based_on + ahead + self.lifetime,
+            paused: false,
         };
         if action.is_expired(decided_at) {
             return self.discard(based_on, decided_at);
@@ -98,7 +103,7 @@ impl DecisionLoop<'_> {
         self.tell(|sink| sink.step(&step))
     }
 
-    /// Between two decisions: are the cameras that bring images by themselves still alive?
+    /// Between two decisions: are the cameras that bring images by themselves still alive, and was the run paused?
     pub(super) fn watch(&mut self, now: Timestamp) -> Result<(), RuntimeError> {
         let Some((state, _)) = self.states.newest(now) else { return Ok(()) };
         let mut hold = false;
@@ -108,7 +113,10 @@ impl DecisionLoop<'_> {
             }
         }
         if hold {
-            self.take_back(now);
+            self.take_back(now, TimedAction::taken_back);
+        }
+        if self.source.is_paused(now) {
+            self.take_back(now, TimedAction::paused);
         }
         Ok(())
     }
@@ -135,9 +143,9 @@ impl DecisionLoop<'_> {
     }
 
     /// Makes the arm hold: the action in force, or still on its way, is taken back.
-    fn take_back(&mut self, now: Timestamp) {
+    fn take_back(&mut self, now: Timestamp, how: impl FnOnce(TimedAction) -> TimedAction) {
         if let Some(action) = self.published.take() {
-            self.actions.publish(now, action.taken_back());
+            self.actions.publish(now, how(action));
         }
     }
 

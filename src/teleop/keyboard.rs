@@ -9,7 +9,8 @@
 //! | `i` `k` | pitch down, up | `x` | does not count |
 //! | `u` `o` | roll left, right | Esc | stop: the arm holds |
 //! | | | `c` | let an arm that failed recover |
-//! | | | `q` | quit after this episode |
+//! | `p` | pause, resume a run | `q` | quit after this episode |
+//! | `t` | take a run over, hand it back | | |
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -46,6 +47,10 @@ pub enum Key {
     Stop,
     /// No more episodes.
     Quit,
+    /// Pause a run, or resume it.
+    Pause,
+    /// Take a run over, or hand it back.
+    TakeOver,
 }
 
 impl Key {
@@ -72,6 +77,8 @@ impl Key {
             b'x' => Key::Abort,
             0x03 => Key::Stop,
             b'q' => Key::Quit,
+            b'p' => Key::Pause,
+            b't' => Key::TakeOver,
             _ => return None,
         })
     }
@@ -110,6 +117,8 @@ impl KeyDecoder {
             Key::Recover => drop(self.operator.wish(Wish::Recover, by)),
             Key::Abort => drop(self.operator.wish(Wish::Abort, by)),
             Key::Quit => drop(self.operator.wish(Wish::Quit, by)),
+            Key::Pause => drop(self.operator.pause_or_resume(by)),
+            Key::TakeOver => drop(self.operator.take_over_or_hand_back(by)),
         }
     }
 
@@ -248,6 +257,24 @@ mod tests {
         assert_eq!((reading.motion, reading.engaged), (expected, true));
         assert_eq!(keys.idle(at(1.1)).unwrap().motion, expected);
         assert_eq!(keys.idle(at(1.13)).unwrap().motion, Motion::NONE);
+    }
+
+    #[test]
+    fn two_keys_change_hands_where_a_run_can() {
+        use crate::operator::Driving;
+        let operator = Operator::default();
+        let mut keys = KeyDecoder::new(operator.clone(), true);
+        keys.feed(b"pt", at(1.0));
+        assert_eq!(operator.take(|_| true), None, "nothing can be paused here");
+        for (driving, wishes) in [
+            (Driving::Policy, [Wish::Pause, Wish::TakeOver]),
+            (Driving::Paused, [Wish::Resume, Wish::TakeOver]),
+            (Driving::Operator, [Wish::Pause, Wish::HandBack]),
+        ] {
+            operator.show(|panel| panel.driving = Some(driving));
+            keys.feed(b"Pt", at(2.0));
+            assert_eq!([(); 2].map(|()| operator.take(|_| true).unwrap().0), wishes);
+        }
     }
 
     #[test]

@@ -3,7 +3,8 @@
 //! Start at [`TeleopSource`], the action source of a demonstration: it asks a [`TeleopDevice`] for its newest
 //! [`Reading`], lets [`Guard`] decide whether that may be believed, and [`Mapping`] turn it into an action like a
 //! policy's. Every device has a dead-man or a clutch (`Reading::engaged`); a device that falls silent, jumps or sends
-//! garbage leaves the arm standing within its time-out, and has to be let go and taken again.
+//! garbage leaves the arm standing within its time-out, and has to be let go and taken again. In a policy's run [`Handover`]
+//! pauses, takes over and hands back.
 //!
 //! | device | bytes come from | dead-man |
 //! |---|---|---|
@@ -16,6 +17,7 @@
 
 mod gamepad;
 mod guard;
+mod handover;
 mod keyboard;
 #[cfg(feature = "dynamixel")]
 mod leader;
@@ -32,6 +34,7 @@ use std::time::Duration;
 
 pub use gamepad::{GamepadDecoder, Pad, PadState, open_gamepad};
 pub use guard::{Guard, Trouble};
+pub use handover::{Handover, Handovers};
 pub use keyboard::{Key, KeyDecoder, Keyboard};
 #[cfg(feature = "dynamixel")]
 pub use leader::Leader;

@@ -8,6 +8,17 @@ use crate::config::TeleopSetting;
 use crate::kinematics::Chain;
 use crate::observation::Observation;
 use crate::operator::Operator;
+use crate::time::Timestamp;
+
+/// The device's gripper counts from a change of this much after a run was taken over \[1\].
+const PICK_UP: f64 = 0.1;
+
+/// The gripper of a run that was taken over: it keeps its target until the operator moves it.
+struct PickUp {
+    keeps: f64,
+    /// What the device asked for first.
+    first: Option<f64>,
+}
 
 /// A person at a device, deciding at the policy rate as a policy would.
 pub struct TeleopSource<D> {
@@ -18,6 +29,8 @@ pub struct TeleopSource<D> {
     name: String,
     /// The gripper's last target; `None` before the first decision.
     gripper: Option<f64>,
+    /// After a run was taken over.
+    pick_up: Option<PickUp>,
 }
 
 impl<D: TeleopDevice> TeleopSource<D> {
@@ -33,12 +46,39 @@ impl<D: TeleopDevice> TeleopSource<D> {
         let guard = Guard::new(Duration::from_secs_f64(setting.timeout()), policy_period);
         let mapping = Mapping::new(setting, bounds, chain, policy_period);
         let name = format!("teleop ({})", device.name());
-        Self { device, guard, mapping, operator, name, gripper: None }
+        Self { device, guard, mapping, operator, name, gripper: None, pick_up: None }
     }
 
     /// The device, for the next episode.
     pub fn into_device(self) -> D {
         self.device
+    }
+
+    /// Begins from where the arm is, in the middle of a run: the gripper keeps its target until the device's changes.
+    pub fn take_over(&mut self, gripper: Option<f64>) {
+        self.reset();
+        self.gripper = gripper;
+        self.pick_up = gripper.map(|keeps| PickUp { keeps, first: None });
+    }
+
+    /// Kind of its device.
+    pub fn device_name(&self) -> &'static str {
+        self.device.name()
+    }
+
+    /// Is its device still there?
+    pub fn check(&mut self, now: Timestamp) -> Result<(), DeviceError> {
+        self.device.newest(now).map(drop)
+    }
+
+    /// What the gripper is to do when the device asks for this.
+    fn picked_up(&mut self, asked: f64) -> f64 {
+        let Some(PickUp { keeps, first }) = &mut self.pick_up else { return asked };
+        if (asked - *first.get_or_insert(asked)).abs() < PICK_UP {
+            return *keeps;
+        }
+        self.pick_up = None;
+        asked
     }
 
     fn action(&mut self, observation: &Observation) -> Result<Action, DeviceError> {
@@ -47,7 +87,7 @@ impl<D: TeleopDevice> TeleopSource<D> {
         let reading = self.device.newest(now)?;
         let followed = self.guard.follow(reading, now);
         let gripper = match (&followed, self.gripper) {
-            (Some(Reading { gripper: Some(asked), .. }), _) => asked.clamp(0.0, 1.0),
+            (Some(Reading { gripper: Some(asked), .. }), _) => self.picked_up(asked.clamp(0.0, 1.0)),
             (_, Some(gripper)) => gripper,
             // As it stands: taking the arm over must not open a hand that holds something.
             (_, None) => observation.proprioception.gripper.clamp(0.0, 1.0),
@@ -80,6 +120,7 @@ impl<D: TeleopDevice> ActionSource for TeleopSource<D> {
         self.guard.reset();
         self.mapping.reset();
         self.gripper = None;
+        self.pick_up = None;
     }
 
     fn decide(&mut self, observation: &Observation) -> Result<Decision, ActionError> {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use visuomotor::action::{Action, AskedTorques, Decision, JointCommand, Motion};
+use visuomotor::action::{Action, AskedTorques, Decider, Decision, JointCommand, Motion};
 use visuomotor::embedding::Embedding;
 use visuomotor::episode::{ControlTick, EpisodeEnd, EpisodeStart, Filtered, LimitReason, Outcome, Step, StepSink};
 use visuomotor::geometry::{Pose, bridge_pose, pose_from_bridge, rotation_from_euler};
@@ -93,6 +93,7 @@ pub fn decision(index: u64) -> Decision {
         label,
         motion: None,
         planned: None,
+        decided_by: [None, Some(Decider::Policy), Some(Decider::Operator)][(index % 3) as usize],
         embedding: index.is_multiple_of(2).then(|| Embedding {
             values: (0..8).map(|i| awkward(index + i) as f32).collect(),
             encoder_digest: "ab".repeat(32),

@@ -29,6 +29,7 @@ fn every_number_comes_back_and_the_picture_within_jpegs_error() {
         assert_eq!(step.action, told.decision.action);
         assert_eq!(step.label, told.decision.label);
         assert_eq!(step.motion, told.decision.motion);
+        assert_eq!(step.decided_by, told.decision.decided_by);
         assert_eq!(step.embedding, told.decision.embedding);
         assert_eq!(step.encoder_seconds, told.decision.encoder_seconds);
         assert_eq!(step.policy_seconds, told.decision.policy_seconds);

@@ -20,6 +20,10 @@ mod bench;
 mod dry_runs;
 #[cfg(feature = "mujoco")]
 mod full_disk;
+#[cfg(all(feature = "mujoco", feature = "page"))]
+mod hands;
+#[cfg(feature = "mujoco")]
+mod shadow;
 #[cfg(all(feature = "mujoco", feature = "dynamixel", feature = "ros2", feature = "fci"))]
 mod stations;
 #[cfg(all(feature = "mujoco", feature = "torch", feature = "dynamixel", feature = "ros2", feature = "fci"))]

@@ -3,6 +3,7 @@
 mod allocation;
 mod cameras;
 mod counting;
+mod handover;
 mod lockstep;
 mod posture;
 mod signals;

@@ -11,9 +11,10 @@ use crate::config::DriverKind;
 pub fn announcement(job: &Job, ground: &mut Ground<'_>, arguments: &RunArguments) -> anyhow::Result<String> {
     let station = job.place.station();
     let (launch, robot) = (&station.launch, &station.robot);
-    let place = match launch.driver {
-        DriverKind::Mujoco => "the simulator of this process".into(),
-        _ => crate::cli::link::whereabouts(launch, robot)?.to_string(),
+    let place = match (&arguments.shadow, launch.driver) {
+        (Some(recording), _) => format!("the recording {}", recording.display()),
+        (None, DriverKind::Mujoco) => "the simulator of this process".into(),
+        (None, _) => crate::cli::link::whereabouts(launch, robot)?.to_string(),
     };
     let mut out = String::new();
     // Writing to a String cannot fail.
@@ -56,16 +57,35 @@ pub fn announcement(job: &Job, ground: &mut Ground<'_>, arguments: &RunArguments
             job.task.start.as_deref().map_or("where the arm stands".into(), |start| format!("posture `{start}`"))
         ),
     );
+    let keys = if arguments.take_over.is_some() { "Enter, Backspace or x" } else { "s, f or a and Enter" };
     line(
         "end",
-        "when its time is up, a task's rule says so, or the operator does: s, f or a and Enter at the terminal, the page's buttons"
-            .into(),
+        format!(
+            "when its time is up, a task's rule says so, or the operator does: {keys} at the terminal, the page's buttons"
+        ),
     );
+    match arguments.take_over {
+        Some(device) => line(
+            "hands",
+            format!(
+                "p pauses and resumes, t takes over with {} and hands back, the page's buttons too; the arm holds at each change,                  and its time goes on",
+                device.name()
+            ),
+        ),
+        None => line(
+            "hands",
+            "p and Enter at the terminal or the page's button pauses and resumes; the arm holds, and its time goes on (--take-over DEVICE \
+             to take it over)"
+                .into(),
+        ),
+    }
     line(
         "record",
         arguments.record.as_ref().map_or("nothing (--record FOLDER)".into(), |folder| folder.display().to_string()),
     );
-    if arguments.dry_run {
+    if arguments.shadow.is_some() {
+        line("shadow", "nothing is connected; what is wished for goes nowhere".into());
+    } else if arguments.dry_run {
         line("dry run", "the arm is read and never driven".into());
     } else {
         line(

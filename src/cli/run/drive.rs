@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use super::ending::Ended;
 use super::job::Job;
+use super::shadow::Differences;
 use super::start_up::StartUp;
+use super::take_over::TakeOver;
 use super::tally::Tally;
 use super::until::Until;
 use crate::cli::distances::Distances;
@@ -18,6 +20,7 @@ use crate::operator::{Operator, Phase};
 use crate::recording::Attachment;
 use crate::runtime::{EpisodeRequest, Station, StopFlag, Timing, run_episode};
 use crate::scripted::Assignment;
+use crate::teleop::Handover;
 use crate::time::{Clock, Timestamp};
 
 /// Who looks on and may end a run.
@@ -38,6 +41,9 @@ pub struct Drive<'a> {
     record: Option<PathBuf>,
     dry_run: bool,
     start: StartUp,
+    take_over: Option<TakeOver>,
+    assignment: Option<Assignment>,
+    differences: Option<Differences>,
 }
 
 impl<'a> Drive<'a> {
@@ -51,7 +57,18 @@ impl<'a> Drive<'a> {
     ) -> anyhow::Result<Self> {
         let part = Part { task: &job.task.name, assignment, station: job.place.station(), seed: job.seed };
         let source = job.entrant.source(part)?;
-        Ok(Self { goal: goal(job, &source)?, job, source, record, dry_run, start })
+        let goal = goal(job, &source)?;
+        Ok(Self { goal, job, source, record, dry_run, start, take_over: None, assignment, differences: None })
+    }
+
+    /// What the operator may take it over with.
+    pub fn taken_over_with(self, take_over: Option<TakeOver>) -> Self {
+        Self { take_over, ..self }
+    }
+
+    /// Beside a recording, which is played.
+    pub fn beside(self, differences: Differences) -> Self {
+        Self { differences: Some(differences), ..self }
     }
 
     /// Runs it to its end; `files` are kept with the recording.
@@ -77,14 +94,18 @@ impl<'a> Drive<'a> {
         let name = notes.as_ref().and_then(|notes| notes.recorder.path().file_stem());
         let name = name.map_or_else(|| "run".into(), |name| name.to_string_lossy().into_owned());
         let mut sinks: Vec<&mut dyn StepSink> = vec![&mut tally, &mut distances, &mut view];
+        sinks.extend(self.differences.as_mut().map(|differences| differences as &mut dyn StepSink));
         sinks.extend(notes.as_mut().map(|notes| notes as &mut dyn StepSink));
         sinks.extend(page.as_mut().map(|page| &mut **page as &mut dyn StepSink));
+        let device =
+            self.take_over.take().map(|device| device.source(self.job, self.assignment, operator)).transpose()?;
+        let mut source = Handover::new(self.source.as_dyn(), device, operator.clone());
         operator.forget();
         operator.show(|panel| panel.phase = Phase::Running);
         let request = EpisodeRequest {
             start: self.job.episode_start(&name),
             seconds: self.job.task.seconds,
-            source: self.source.as_dyn(),
+            source: &mut source,
             sinks,
             judge: &mut until,
             stop: watchers.stop,
@@ -97,13 +118,15 @@ impl<'a> Drive<'a> {
             Timing::Wall { clock, .. } => clock.now(),
         };
         let report = run_episode(station, request, timing);
+        let handovers = source.finish();
         self.start.first(begin, tally.first_decision, tally.first_command);
         if !self.dry_run {
             crate::cli::say_hold(&report);
         }
         let recorded = notes.map(|notes| (notes.recorder.path().to_path_buf(), notes.recorder.state()));
         let start = real.then_some(self.start);
-        Ok(Ended { report, tally, recorded, judged: until.is_ruled(), dry_run: self.dry_run, start })
+        let (judged, dry_run, differences) = (until.is_ruled(), self.dry_run, self.differences);
+        Ok(Ended { report, tally, handovers, differences, recorded, judged, dry_run, start })
     }
 }
 

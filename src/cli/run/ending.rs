@@ -3,12 +3,14 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::shadow::Differences;
 use super::start_up::StartUp;
 use super::tally::Tally;
 use crate::cli::exit;
 use crate::episode::Outcome;
 use crate::recording::RecorderState;
 use crate::runtime::{EpisodeReport, RuntimeError, Series};
+use crate::teleop::Handovers;
 
 /// Who ends a run whose time is up.
 pub const CLOCK: &str = "clock";
@@ -19,6 +21,10 @@ pub struct Ended {
     pub report: EpisodeReport,
     /// What the safety filter did.
     pub tally: Tally,
+    /// How often it changed hands.
+    pub handovers: Handovers,
+    /// What a shadow run asks for beside what was asked for then.
+    pub differences: Option<Differences>,
     /// The recording, and what became of it.
     pub recorded: Option<(PathBuf, RecorderState)>,
     /// Did a rule judge it?
@@ -85,6 +91,12 @@ impl fmt::Display for Ended {
             report.stopped,
             report.resumed
         )?;
+        if !self.handovers.is_none() {
+            write!(f, "\nhands      {}", self.handovers)?;
+        }
+        if let Some(differences) = &self.differences {
+            write!(f, "\n{differences}")?;
+        }
         for fault in &report.camera_faults {
             write!(f, "\ncamera     {fault}")?;
         }

@@ -9,7 +9,9 @@ use super::drive::{Drive, Watchers};
 use super::ending::Ended;
 use super::inside::outside;
 use super::job::{Job, Place};
+use super::shadow::Shadow;
 use super::start_up::StartUp;
+use super::take_over::TakeOver;
 use super::until::Until;
 use crate::cli::granted;
 use crate::cli::kitchen::KitchenSetting;
@@ -32,6 +34,8 @@ pub enum Ground<'a> {
     Arm(Box<OnArm>),
     /// The simulator of this process.
     Here(Box<Here<'a>>),
+    /// A recorded episode.
+    Shadow(Box<Shadow>),
 }
 
 /// A connected arm, and where the scene of an emulated one lies.
@@ -63,6 +67,7 @@ impl<'a> Ground<'a> {
     pub fn connect(
         job: &'a Job,
         arguments: &RunArguments,
+        clock: Arc<SystemClock>,
         (operator, stop): (&Operator, &StopFlag),
     ) -> anyhow::Result<Self> {
         let station = job.place.station();
@@ -73,7 +78,6 @@ impl<'a> Ground<'a> {
             }
             Place::Station(_) => None,
         };
-        let clock = Arc::new(SystemClock::new());
         let (record, dry_run) = (arguments.record.clone(), arguments.dry_run);
         if station.launch.driver == DriverKind::Mujoco
             && let Some((kitchen, scene)) = scene
@@ -81,7 +85,8 @@ impl<'a> Ground<'a> {
             let named = job.task.start.as_deref().map(|name| station.start(name)).transpose()?;
             let joints = named.map_or_else(|| kitchen.start_joints(scene.start), Ok)?;
             let prepared = kitchen.prepare_around(&scene, joints)?;
-            let lockstep = station.launch.clock == ClockKind::Lockstep && arguments.page.page.is_none();
+            let watched = arguments.page.page.is_some() || arguments.take_over.is_some();
+            let lockstep = station.launch.clock == ClockKind::Lockstep && !watched;
             let now = if lockstep { Timestamp::ZERO } else { clock.now() };
             let (running, _) = kitchen.running_at(&scene, &prepared, now)?;
             let options = wall_options(&station.launch);
@@ -97,16 +102,17 @@ impl<'a> Ground<'a> {
                 dry_run,
             })));
         }
-        let paged = arguments.page.page.is_some();
+        // The keys of a terminal beside a device are buttons.
+        let buttons = arguments.page.page.is_some() || arguments.take_over.is_some();
         let terminal = std::io::stdin().is_terminal();
         let person = || -> Box<dyn Stage> {
-            match (paged, terminal) {
+            match (buttons, terminal) {
                 (true, _) => Box::new(Operated::new(operator.clone(), stop.clone())),
-                (false, true) => Box::new(Person::at_the_terminal(stop.clone())),
+                (false, true) => Box::new(Person::at_the_terminal(stop.clone()).pausing(operator.clone())),
                 (false, false) => Box::new(NoOperator),
             }
         };
-        let watch = Watch { person, watched: paged || terminal, allowed: arguments.consent, dry_run };
+        let watch = Watch { person, watched: buttons || terminal, allowed: arguments.consent, dry_run };
         let rig = Rig::connect(station, &arguments.link, clock, watch)?;
         let scene = scene.map(|(_, scene)| scene).filter(|_| rig.is_simulated());
         Ok(Ground::Arm(Box::new(OnArm { rig, scene, assignment: None, record, dry_run })))
@@ -117,6 +123,7 @@ impl<'a> Ground<'a> {
         match self {
             Ground::Arm(on_arm) => on_arm.rig.station(),
             Ground::Here(here) => &mut here.station,
+            Ground::Shadow(shadow) => &mut shadow.station,
         }
     }
 
@@ -126,6 +133,7 @@ impl<'a> Ground<'a> {
             Ground::Arm(on_arm) => on_arm.rig.clock.now(),
             Ground::Here(here) if here.lockstep => Timestamp::ZERO,
             Ground::Here(here) => here.clock.now(),
+            Ground::Shadow(shadow) => shadow.now(),
         }
     }
 
@@ -133,7 +141,7 @@ impl<'a> Ground<'a> {
     pub fn await_images(&mut self) -> anyhow::Result<()> {
         match self {
             Ground::Arm(on_arm) => on_arm.rig.await_images(),
-            Ground::Here(_) => Ok(()),
+            Ground::Here(_) | Ground::Shadow(_) => Ok(()),
         }
     }
 
@@ -178,11 +186,18 @@ impl<'a> Ground<'a> {
     }
 
     /// Runs the episode.
-    pub fn drive(&mut self, job: &Job, watchers: &Watchers<'_>, start: StartUp) -> anyhow::Result<Ended> {
+    pub fn drive(
+        &mut self,
+        job: &Job,
+        take_over: Option<TakeOver>,
+        watchers: &Watchers<'_>,
+        start: StartUp,
+    ) -> anyhow::Result<Ended> {
         match self {
+            Ground::Shadow(shadow) => shadow.drive(job, watchers, start),
             Ground::Arm(on_arm) => {
                 let OnArm { rig, scene, assignment, record, dry_run } = &mut **on_arm;
-                let part = Drive::prepare(job, *assignment, record.take(), *dry_run, start)?;
+                let part = Drive::prepare(job, *assignment, record.take(), *dry_run, start)?.taken_over_with(take_over);
                 let mut files = rig.attachments()?;
                 files.extend(scene.as_ref().map(SetUp::attachment).transpose()?);
                 let simulated = rig.is_simulated();
@@ -196,7 +211,8 @@ impl<'a> Ground<'a> {
             }
             Ground::Here(here) => {
                 let Here { setting, scene, prepared, clock, options, lockstep, record, dry_run, .. } = &mut **here;
-                let part = Drive::prepare(job, Some(prepared.assignment), record.take(), *dry_run, start)?;
+                let part = Drive::prepare(job, Some(prepared.assignment), record.take(), *dry_run, start)?
+                    .taken_over_with(take_over);
                 // Made anew: weights take a while to load, and simulated time begins with the run.
                 let now = if *lockstep { Timestamp::ZERO } else { clock.now() };
                 let (mut station, rule) = setting.running_at(scene, prepared, now)?;

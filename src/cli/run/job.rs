@@ -68,14 +68,21 @@ pub struct Job {
 
 impl Job {
     /// Reads everything and refuses what does not fit together.
-    pub fn load(arguments: &RunArguments, start: &mut StartUp) -> anyhow::Result<Self> {
+    ///
+    /// `asked` is the task that is asked for.
+    pub fn load(arguments: &RunArguments, asked: Option<&str>, start: &mut StartUp) -> anyhow::Result<Self> {
         let mut place = place(arguments)?;
         let station = place.station_mut();
         arguments.link.apply(&mut station.launch);
         if let Some(policy) = &arguments.policy {
             station.launch.policy.source.clone_from(policy);
         }
-        let task = task(&place, arguments)?;
+        if let Some(device) = arguments.take_over {
+            let teleop = &mut station.launch.teleop;
+            teleop.device = device;
+            teleop.path = arguments.device_path.clone().or(teleop.path.take());
+        }
+        let task = task(&place, asked, arguments)?;
         if let Some(goal) = &task.goal {
             place.station_mut().set_goal(&task.name, goal);
         }
@@ -148,10 +155,10 @@ fn place(arguments: &RunArguments) -> anyhow::Result<Place> {
 }
 
 /// The task that is named, or the only one.
-fn task(place: &Place, arguments: &RunArguments) -> anyhow::Result<RunTask> {
+fn task(place: &Place, asked: Option<&str>, arguments: &RunArguments) -> anyhow::Result<RunTask> {
     let mut task = match place {
-        Place::Station(station) => task_of_station(station, arguments.task.as_deref())?,
-        Place::Kitchen(kitchen) => task_of_kitchen(kitchen, arguments.task.as_deref())?,
+        Place::Station(station) => task_of_station(station, asked)?,
+        Place::Kitchen(kitchen) => task_of_kitchen(kitchen, asked)?,
     };
     if let Some(instruction) = &arguments.instruction {
         task.instruction.clone_from(instruction);

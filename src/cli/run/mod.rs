@@ -6,32 +6,39 @@ mod ending;
 mod ground;
 mod inside;
 mod job;
+mod shadow;
 mod start_up;
+mod take_over;
 mod tally;
 mod until;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 
 use super::consent::ConsentArguments;
+use super::device;
 use super::link::LinkArguments;
 use super::live::PageArguments;
 use super::record::describe;
-use crate::config::PolicySource;
+use crate::config::{DeviceKind, PolicySource};
 use crate::operator::{Operator, Phase};
 use crate::runtime::StopFlag;
+use crate::time::{Clock, SystemClock};
 
 use announcement::announcement;
 use drive::Watchers;
 use ground::Ground;
 use job::Job;
+use shadow::Shadow;
 use start_up::StartUp;
+use take_over::TakeOver;
 
 /// Arguments of `visuomotor run`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  visuomotor run launch/widowx_kitchen.toml --task knife_in_pot\n  visuomotor run launch/widowx_kitchen.toml --task knife_in_pot --driver dynamixel --port /dev/ttyDXL --dry-run\n  visuomotor run launch/widowx_kitchen.toml --task knife_in_pot --driver dynamixel --port /dev/ttyDXL --record results/runs --page\n  visuomotor run launch/station.toml --policy policies/mine --seconds 30\n\nEvery way out leaves the arm holding: Ctrl-C, a closed terminal, a lost camera or link, an error. Exit code 0: it ran to its end; 1: stopped, or judged a failure; 2: something does not fit, nothing was moved; 3: hardware or link."
+    after_help = "Examples:\n  visuomotor run launch/widowx_kitchen.toml --task knife_in_pot\n  visuomotor run launch/widowx_kitchen.toml --task knife_in_pot --driver dynamixel --port /dev/ttyDXL --dry-run\n  visuomotor run launch/widowx_kitchen.toml --task knife_in_pot --driver dynamixel --port /dev/ttyDXL --record results/runs --page\n  visuomotor run launch/station.toml --policy policies/mine --seconds 30\n  visuomotor run launch/station.toml --policy policies/mine --take-over gamepad --page --record results/runs\n  visuomotor run launch/station.toml --policy policies/mine --shadow results/runs/stack_cups-0000.mcap --differences differences.csv\n\nA run is paused and resumed with p (and Enter where the terminal drives no device) or the page's button; with --take-over the operator takes it over with t, the page's button or the device's begin button, and hands it back the same way.\n\nEvery way out leaves the arm holding: Ctrl-C, a closed terminal, a lost camera or link, an error. Exit code 0: it ran to its end; 1: stopped, or judged a failure; 2: something does not fit, nothing was moved; 3: hardware or link."
 )]
 pub struct RunArguments {
     /// Launch file of the station
@@ -60,6 +67,18 @@ pub struct RunArguments {
     /// Everything but commands: the arm is read and never driven
     #[arg(long)]
     pub dry_run: bool,
+    /// Device to take the arm over with during the run
+    #[arg(long, value_name = "DEVICE", value_parser = device::kinds())]
+    pub take_over: Option<DeviceKind>,
+    /// Device file or serial port of the device to take over with
+    #[arg(long, requires = "take_over")]
+    pub device_path: Option<PathBuf>,
+    /// No arm and no cameras: what this recorded episode saw is played to the policy, control and the safety filter
+    #[arg(long, value_name = "EPISODE", conflicts_with_all = ["take_over", "start", "dry_run", "driver", "stage"])]
+    pub shadow: Option<PathBuf>,
+    /// Write what was asked then and what is asked now, step by step, as CSV
+    #[arg(long, value_name = "FILE", requires = "shadow")]
+    pub differences: Option<PathBuf>,
     /// Seed of where things lie in the simulated kitchen, and of random actions
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
@@ -74,7 +93,12 @@ pub struct RunArguments {
 /// Runs the command.
 pub fn run(arguments: &RunArguments) -> anyhow::Result<u8> {
     let mut start = StartUp::begin();
-    let job = Job::load(arguments, &mut start)?;
+    let recorded = arguments.shadow.as_deref().map(shadow::open).transpose()?;
+    let of_recording = recorded.as_ref().map(|recorded| recorded.start.task.as_str()).filter(|task| !task.is_empty());
+    let mut job = Job::load(arguments, arguments.task.as_deref().or(of_recording), &mut start)?;
+    if let Some(recorded) = &recorded {
+        shadow::fit(recorded, &mut job, arguments.seconds)?;
+    }
     let _folder = arguments.record.as_deref().map(|folder| job.make_room(folder)).transpose()?;
     let stop = StopFlag::on_signals()?;
     let raised = stop.clone();
@@ -86,7 +110,13 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<u8> {
         panel.instruction.clone_from(&job.task.instruction);
         panel.action_source.clone_from(&job.entrant.shown);
     });
-    let mut ground = Ground::connect(&job, arguments, (&operator, &stop))?;
+    let clock = Arc::new(SystemClock::new());
+    let shared: Arc<dyn Clock> = clock.clone();
+    let take_over = TakeOver::open(&job, arguments, (&operator, &live), &shared)?;
+    let mut ground = match recorded {
+        Some(recorded) => Ground::Shadow(Box::new(Shadow::new(recorded, &job, arguments, clock)?)),
+        None => Ground::connect(&job, arguments, clock, (&operator, &stop))?,
+    };
     start.mark("link");
     ground.await_images()?;
     start.mark("cameras");
@@ -96,9 +126,14 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<u8> {
     ground.go_to_start(&job, &stop)?;
     start.skip();
     say!("running");
-    let ended = ground.drive(&job, &Watchers { operator: &operator, live: &live, stop: &stop }, start)?;
+    let watchers = Watchers { operator: &operator, live: &live, stop: &stop };
+    let ended = ground.drive(&job, take_over, &watchers, start)?;
     operator.show(|panel| panel.phase = Phase::Idle);
     say!("{ended}");
+    if let (Some(differences), Some(file)) = (&ended.differences, &arguments.differences) {
+        differences.write(file)?;
+        say!("{}", file.display());
+    }
     say!("{}", describe(&ended.report.outcome));
     Ok(ended.exit_code())
 }

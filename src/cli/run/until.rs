@@ -10,22 +10,31 @@ pub struct Until<'a> {
     rule: Option<Box<dyn Judge + 'a>>,
     person: Option<&'a mut dyn Stage>,
     buttons: OperatorJudge,
+    /// Why it ends when its time is up.
+    over: &'static str,
 }
+
+const TIME: &str = "time is up";
 
 impl<'a> Until<'a> {
     /// A task's success rule, and the operator's buttons.
     pub fn ruled(rule: impl Judge + 'a, operator: &Operator) -> Self {
-        Self { rule: Some(Box::new(rule)), person: None, buttons: OperatorJudge(operator.clone()) }
+        Self { rule: Some(Box::new(rule)), person: None, buttons: OperatorJudge(operator.clone()), over: TIME }
     }
 
     /// The operator's buttons.
     pub fn buttons(operator: &Operator) -> Self {
-        Self { rule: None, person: None, buttons: OperatorJudge(operator.clone()) }
+        Self { rule: None, person: None, buttons: OperatorJudge(operator.clone()), over: TIME }
+    }
+
+    /// The operator's buttons, and the end of a recording.
+    pub fn recording(operator: &Operator) -> Self {
+        Self { over: "the recording is over", ..Self::buttons(operator) }
     }
 
     /// The operator, at the terminal or by buttons.
     pub fn person(person: &'a mut dyn Stage, operator: &Operator) -> Self {
-        Self { rule: None, person: Some(person), buttons: OperatorJudge(operator.clone()) }
+        Self { rule: None, person: Some(person), buttons: OperatorJudge(operator.clone()), over: TIME }
     }
 
     /// Does a rule say whether the task was done?
@@ -57,7 +66,7 @@ impl Judge for Until<'_> {
     fn time_out(&mut self, now: Timestamp) -> Outcome {
         match &mut self.rule {
             Some(rule) => rule.time_out(now),
-            None => Outcome::Failure { judge: super::ending::CLOCK.into(), why: "time is up".into() },
+            None => Outcome::Failure { judge: super::ending::CLOCK.into(), why: self.over.into() },
         }
     }
 }

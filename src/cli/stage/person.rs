@@ -11,6 +11,7 @@ use crate::cli::approach::Approach;
 use crate::cli::consent::Said;
 use crate::cli::set_up::SetUp;
 use crate::episode::Outcome;
+use crate::operator::Operator;
 use crate::runtime::{RuntimeError, StopFlag};
 
 const JUDGE: &str = "operator";
@@ -23,6 +24,8 @@ const NAP: Duration = Duration::from_millis(20);
 pub struct Person {
     lines: Receiver<String>,
     stop: StopFlag,
+    /// Takes a run's `p`: pause, resume.
+    operator: Option<Operator>,
 }
 
 impl Person {
@@ -41,7 +44,12 @@ impl Person {
                 }
             }
         });
-        Self { lines, stop }
+        Self { lines, stop, operator: None }
+    }
+
+    /// `p` and Enter pauses a run, and resumes it.
+    pub fn pausing(self, operator: Operator) -> Self {
+        Self { operator: Some(operator), ..self }
     }
 
     /// The next line; a stop is obeyed without Enter.
@@ -111,7 +119,12 @@ impl Stage for Person {
 
     fn judge(&mut self) -> anyhow::Result<Option<Outcome>> {
         match self.lines.try_recv() {
-            Ok(line) => Ok(Self::verdict(&line)),
+            Ok(line) => {
+                if let Some(operator) = self.operator.as_ref().filter(|_| line == "p") {
+                    operator.pause_or_resume(TERMINAL);
+                }
+                Ok(Self::verdict(&line))
+            }
             Err(TryRecvError::Empty) => Ok(None),
             Err(TryRecvError::Disconnected) => {
                 anyhow::bail!("the terminal is closed: the operator cannot score the trial")
@@ -136,6 +149,7 @@ impl Stage for Person {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::operator::{Driving, Wish};
 
     #[test]
     fn only_a_yes_recovers_and_a_closed_terminal_is_nobody() {
@@ -161,7 +175,7 @@ mod tests {
     /// The reply to a line that is typed after the question.
     fn asked_then(line: &str) -> Said {
         let (sender, lines) = channel();
-        let mut person = Person { lines, stop: StopFlag::new() };
+        let mut person = Person { lines, stop: StopFlag::new(), operator: None };
         std::thread::scope(|scope| {
             let asking = scope.spawn(move || person.may_recover("it fell", "it is reset").unwrap());
             // The question takes away what was typed before it, so it is typed until it is answered.
@@ -179,6 +193,24 @@ mod tests {
         assert!(matches!(person.time_out().unwrap(), Outcome::Failure { .. }));
         assert!(person.time_out().is_err());
         assert!(person.judge().is_err());
+    }
+
+    #[test]
+    fn p_pauses_and_resumes_a_run_and_means_nothing_elsewhere() {
+        let operator = Operator::default();
+        let (sender, lines) = channel();
+        let mut person = Person { lines, stop: StopFlag::new(), operator: None }.pausing(operator.clone());
+        for (driving, wish) in [
+            (None, None),
+            (Some(Driving::Policy), Some(Wish::Pause)),
+            (Some(Driving::Operator), Some(Wish::Pause)),
+            (Some(Driving::Paused), Some(Wish::Resume)),
+        ] {
+            operator.show(|panel| panel.driving = driving);
+            sender.send("p".to_string()).unwrap();
+            assert_eq!(person.judge().unwrap(), None);
+            assert_eq!(operator.take(|_| true).map(|(wish, _)| wish), wish);
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The numbers of an episode, column by column.
 
 use super::*;
+use crate::action::Decider;
 use crate::exchange::selection::{SelectedEpisode, Selection};
 use crate::recording::RecordedStep;
 
@@ -104,6 +105,11 @@ pub(super) fn columns(selection: &Selection, episode: &SelectedEpisode, at: Stan
     }
     if selection.episodes.iter().any(SelectedEpisode::was_disturbed) {
         more(Column::new(NOISE_FREE_ACTION, Kind::F32, names(&ACTION_NAMES)), &|step| step.label.to_array().to_vec());
+    }
+    if selection.episodes.iter().any(SelectedEpisode::has_interventions) {
+        more(Column::new(INTERVENTION, Kind::I64, None), &|step| {
+            vec![f64::from(u8::from(step.decided_by == Some(Decider::Operator)))]
+        });
     }
     let first = episode.steps[0].observed_at.as_secs_f64();
     for (index, camera) in selection.cameras.iter().enumerate() {

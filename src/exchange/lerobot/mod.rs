@@ -35,6 +35,8 @@ pub(super) const ACTION_NAMES: [&str; 7] = ["dx", "dy", "dz", "droll", "dpitch",
 /// The action without the demonstrator's noise, where there was any. Not `action.something`: LeRobot takes every feature
 /// whose name begins so for something to predict.
 pub(super) const NOISE_FREE_ACTION: &str = "noise_free_action";
+/// 1 where the operator decided in place of the policy, where that ever happened: the name LeRobot's own interventions have.
+pub(super) const INTERVENTION: &str = "complementary_info.is_intervention";
 /// Joint positions \[rad\].
 pub(super) const JOINT_POSITIONS: &str = "observation.joint_positions";
 /// When the observation was put together, since the first one \[s\].

@@ -106,6 +106,11 @@ impl ActionSource for BroughtPolicy {
         })
     }
 
+    fn look_anew(&mut self) {
+        self.inputs.forget();
+        self.chunk.forget();
+    }
+
     fn looks_at_images(&self) -> bool {
         self.description.looks_at_images()
     }
