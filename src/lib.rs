@@ -23,6 +23,7 @@ pub mod action;
 pub mod episode;
 pub mod operator;
 pub mod pickle;
+pub mod onnx;
 // 1: description of the set-up
 pub mod config;
 pub mod kinematics;

@@ -16,6 +16,7 @@ const ROWS: [(u32, &str); 32] = [
     (0, "episode"),
     (0, "operator"),
     (0, "pickle"),
+    (0, "onnx"),
     (1, "config"),
     (1, "kinematics"),
     (2, "transport"),

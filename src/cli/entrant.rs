@@ -16,7 +16,7 @@ use crate::config::PolicySource;
 #[cfg(feature = "torch")]
 use crate::encoder::EncoderKind;
 #[cfg(feature = "torch")]
-use crate::policy::{BroughtPolicy, Checkpoint, Description, VisualPolicy};
+use crate::policy::{BroughtPolicy, Checkpoint, Condition, Description, VisualPolicy};
 use crate::recording::{WriterOptions, require_room};
 use crate::scripted::{RandomActions, Still};
 #[cfg(feature = "torch")]
@@ -99,12 +99,18 @@ impl Entrant {
     fn open_brought(&mut self, setting: &StationSetting, folder: &Path, tasks: &[String]) -> anyhow::Result<()> {
         let description = Description::load(folder)?;
         for task in tasks {
-            let has_goal = setting.goal_image(task)?.is_some();
-            description.check(folder, &setting.offer(), &setting.camera_names(), task, has_goal)?;
+            let goal = setting.goal_image(task)?;
+            let condition = Condition { task, instruction: setting.instruction(task), goal: goal.as_ref() };
+            description.check(folder, &setting.offer(), &setting.camera_names(), &condition)?;
         }
         if let Some(task) = tasks.first() {
             // A module of another shape, or one that is refused, is found here.
-            self.loaded.replace(Some(Source::Brought(Box::new(brought(setting, folder, task)?))));
+            self.loaded.replace(Some(Source::Brought(Box::new(brought(
+                setting,
+                folder,
+                task,
+                setting.instruction(task),
+            )?))));
         }
         self.name = description.name;
         self.weights_digest = description.module.digest;
@@ -145,9 +151,9 @@ impl Entrant {
 
     /// Who decides in an episode. A policy is to be given back afterwards.
     pub fn source(&self, part: Part<'_>) -> anyhow::Result<Source> {
-        let Part { task, assignment, station, seed } = part;
+        let Part { task, instruction, assignment, station, seed } = part;
         Ok(match &self.decides {
-            PolicySource::Folder(folder) => self.policy_for(station, &station.root.join(folder), task)?,
+            PolicySource::Folder(folder) => self.policy_for(station, &station.root.join(folder), task, instruction)?,
             PolicySource::Random => Source::Other(Box::new(RandomActions::new(station.action_space(), seed))),
             PolicySource::Still => Source::Other(Box::new(Still::new(station.action_space()))),
             PolicySource::Expert => {
@@ -159,24 +165,39 @@ impl Entrant {
     }
 
     #[cfg(feature = "torch")]
-    fn policy_for(&self, station: &StationSetting, folder: &Path, task: &str) -> anyhow::Result<Source> {
+    fn policy_for(
+        &self,
+        station: &StationSetting,
+        folder: &Path,
+        task: &str,
+        instruction: &str,
+    ) -> anyhow::Result<Source> {
         Ok(match self.loaded.take() {
             Some(Source::Policy(mut policy)) => {
                 policy.set_task(folder, task)?;
                 Source::Policy(policy)
             }
             Some(Source::Brought(mut policy)) => {
-                policy.set_task(task, station.goal_image(task)?);
+                let goal = station.goal_image(task)?;
+                policy.set_task(&Condition { task, instruction, goal: goal.as_ref() })?;
                 Source::Brought(policy)
             }
             // It was not given back: its episode ended in an error.
-            _ if BroughtPolicy::is_in(folder) => Source::Brought(Box::new(brought(station, folder, task)?)),
+            _ if BroughtPolicy::is_in(folder) => {
+                Source::Brought(Box::new(brought(station, folder, task, instruction)?))
+            }
             _ => Source::Policy(Box::new(VisualPolicy::load(folder, task, Arc::new(SystemClock::new()))?)),
         })
     }
 
     #[cfg(not(feature = "torch"))]
-    fn policy_for(&self, _station: &StationSetting, folder: &Path, _task: &str) -> anyhow::Result<Source> {
+    fn policy_for(
+        &self,
+        _station: &StationSetting,
+        folder: &Path,
+        _task: &str,
+        _instruction: &str,
+    ) -> anyhow::Result<Source> {
         anyhow::bail!("{}: this program was built without libtorch", folder.display())
     }
 
@@ -211,7 +232,8 @@ impl Entrant {
 
 /// A policy that was made elsewhere, for a task of this station.
 #[cfg(feature = "torch")]
-fn brought(station: &StationSetting, folder: &Path, task: &str) -> anyhow::Result<BroughtPolicy> {
+fn brought(station: &StationSetting, folder: &Path, task: &str, instruction: &str) -> anyhow::Result<BroughtPolicy> {
     let (goal, stopwatch) = (station.goal_image(task)?, Arc::new(SystemClock::new()));
-    Ok(BroughtPolicy::load(folder, &station.offer(), &station.camera_names(), (task, goal.as_ref()), stopwatch)?)
+    let condition = Condition { task, instruction, goal: goal.as_ref() };
+    Ok(BroughtPolicy::load(folder, &station.offer(), &station.camera_names(), &condition, stopwatch)?)
 }

@@ -47,7 +47,7 @@ impl KitchenSetting {
         let scene_file = station.root.join(&place.file);
         let (scene, objects) = Scene::load(&scene_file)?;
         for task in &protocol.tasks {
-            scene.task(&scene_file, task)?;
+            station.set_instruction(task, &scene.task(&scene_file, task)?.instruction);
         }
         check_counter(&scene, &scene_file, &station.robot)?;
         #[cfg(feature = "mujoco")]

@@ -1,5 +1,6 @@
 //! `visuomotor policy`: what a policy folder needs and gives, and a folder for a module that was made elsewhere.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
@@ -9,11 +10,15 @@ use serde::de::{DeserializeOwned, IntoDeserializer};
 
 use crate::action::ActionBounds;
 use crate::config::{Robot, digest, project_root};
+use crate::onnx::Model;
 use crate::policy::{
-    ActionKind, BroughtOutput, BroughtPolicy, Channels, Checkpoint, Description, Input, Module, Pixels, Units,
-    load_module,
+    ActionKind, BroughtOutput, BroughtPolicy, Channels, Checkpoint, Data, Description, Input, Module, Pixels, Units,
+    embeddings_digest, try_out,
 };
 use crate::untrusted;
+
+/// File of the known instructions in a folder that `policy new` makes.
+const INSTRUCTIONS: &str = "instructions.safetensors";
 
 /// Arguments of `visuomotor policy`.
 #[derive(Args, Debug)]
@@ -21,6 +26,8 @@ use crate::untrusted;
   visuomotor policy inspect policies/kitchen
   visuomotor policy new exported.pt --robot widowx --rate 5 --input image:front:128 --input state \\
     --actions pose-change --out policies/mine
+  visuomotor policy new exported.onnx --robot panda --rate 10 --input image:wrist:224 --input joint-positions \\
+    --actions joint-torques --out policies/other
   visuomotor run launch/stations/widowx_xs_sdk.toml --policy policies/mine")]
 pub struct PolicyArguments {
     #[command(subcommand)]
@@ -34,13 +41,13 @@ enum What {
         /// Policy folder
         folder: PathBuf,
     },
-    /// Make a policy folder of a TorchScript module (torch.jit.trace or torch.jit.script, then .save)
+    /// Make a policy folder of a TorchScript module (torch.jit.trace or torch.jit.script, then .save) or an ONNX file
     New(New),
 }
 
 #[derive(Args, Debug)]
 struct New {
-    /// TorchScript file
+    /// TorchScript file, or an ONNX file, whose name ends in .onnx
     module: PathBuf,
     /// Folder that is made
     #[arg(long)]
@@ -51,7 +58,8 @@ struct New {
     /// Decisions per second
     #[arg(long)]
     rate: f64,
-    /// An argument of its forward, in order: image:CAMERA:SIDE, goal:SIDE, state, joint-positions, joint-velocities, gripper, task
+    /// An argument of its forward, in order: image:CAMERA:SIDE, goal:SIDE, state, joint-positions, joint-velocities, gripper, task,
+    /// instruction:FILE (a safetensors file of one list of f32 for each known instruction)
     #[arg(long = "input", value_name = "INPUT", required = true)]
     inputs: Vec<String>,
     /// What an action is, the gripper's target last: pose-change, twist, tool-pose, tool-pose-quaternion, joint-positions,
@@ -96,7 +104,12 @@ fn inspect(folder: &Path) -> anyhow::Result<u8> {
     if BroughtPolicy::is_in(folder) {
         let description = Description::load(folder)?;
         say!("{}: made elsewhere, for {} at {} Hz", description.name, description.robot, description.rate_hz);
-        say!("module  {} {}", description.module.file.display(), short(&description.module.digest));
+        let module = &description.module;
+        let kind = if module.is_onnx() { "ONNX" } else { "TorchScript" };
+        say!("module  {} {} ({kind})", module.file.display(), short(&module.digest));
+        for data in &module.data {
+            say!("weights {} {}", data.file, short(&data.digest));
+        }
         say!("tasks   {}", if description.tasks.is_empty() { "any".into() } else { description.tasks.join(", ") });
         for (i, input) in description.input.iter().enumerate() {
             say!("takes   {}. {}", i + 1, spoken(input));
@@ -153,6 +166,7 @@ fn spoken(input: &Input) -> String {
         Input::JointVelocities(_) => "joint velocities".into(),
         Input::Gripper => "the gripper's opening".into(),
         Input::Task => "the task, one-hot".into(),
+        Input::Instruction { embeddings, .. } => format!("the instruction, as the numbers in {}", embeddings.display()),
     }
 }
 
@@ -166,6 +180,10 @@ fn make(new: &New) -> anyhow::Result<u8> {
     let bytes = untrusted::read(&new.module, untrusted::LARGEST_WEIGHTS)
         .with_context(|| format!("{}: cannot be read; check the path", new.module.display()))?;
     let folder_name = new.out.file_name().map(|name| name.to_string_lossy().into_owned());
+    let mut kept = kept_beside(&new.module, &bytes)?;
+    let data = kept.iter().map(|(file, bytes)| Data { file: file.clone(), digest: digest(bytes) }).collect();
+    let mut module = Module { file: new.module.clone(), digest: digest(&bytes), data };
+    module.file = if module.is_onnx() { "policy.onnx" } else { "policy.pt" }.into();
     let description = Description {
         version: Description::VERSION,
         name: new.name.clone().or(folder_name).context("--out: found no folder name; name one, or give --name")?,
@@ -173,8 +191,8 @@ fn make(new: &New) -> anyhow::Result<u8> {
         rate_hz: new.rate,
         tasks: new.tasks.clone(),
         bounds: ActionBounds::BRIDGE,
-        module: Module { file: "policy.pt".into(), digest: digest(&bytes) },
-        input: new.inputs.iter().map(|word| input(word, new)).collect::<Result<_, _>>()?,
+        module,
+        input: new.inputs.iter().map(|word| input(word, new, &mut kept)).collect::<Result<_, _>>()?,
         output: BroughtOutput {
             actions: new.actions,
             units: if new.normalized { Units::Normalized } else { Units::Si },
@@ -188,10 +206,13 @@ fn make(new: &New) -> anyhow::Result<u8> {
     ensure!(!file.exists(), "{}: there is a policy already; choose another --out", file.display());
     std::fs::create_dir_all(&new.out)
         .with_context(|| format!("{}: cannot be created; choose another --out", new.out.display()))?;
-    std::fs::write(new.out.join("policy.pt"), &bytes)?;
+    std::fs::write(new.out.join(&description.module.file), &bytes)?;
+    for (file, bytes) in kept {
+        std::fs::write(new.out.join(file), bytes)?;
+    }
     std::fs::write(&file, toml::to_string_pretty(&description)?)?;
     // What is wrong is found now, and not by a station.
-    if let Err(error) = Description::load(&new.out).and_then(|d| load_module(&new.out, &d, robot.joint.len())) {
+    if let Err(error) = Description::load(&new.out).and_then(|d| try_out(&new.out, &d, robot.joint.len())) {
         std::fs::remove_file(&file)?;
         return Err(error.into());
     }
@@ -199,7 +220,38 @@ fn make(new: &New) -> anyhow::Result<u8> {
     Ok(0)
 }
 
-fn input(word: &str, new: &New) -> anyhow::Result<Input> {
+/// The files beside an ONNX file that it keeps its weights in, by name.
+fn kept_beside(module: &Path, bytes: &[u8]) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
+    let mut kept = BTreeMap::new();
+    if !module.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("onnx")) {
+        return Ok(kept);
+    }
+    let model = Model::read(bytes).with_context(|| format!("{}: it cannot be read", module.display()))?;
+    let folder = match module.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    for location in model.external {
+        // Anything but a file's name leads out of the folder; the check of the module refuses it in its own words.
+        if Path::new(&location).file_name().is_none_or(|name| name != location.as_str()) {
+            continue;
+        }
+        let file = folder.join(&location);
+        let bytes = untrusted::read_inside(folder, &file, untrusted::LARGEST_WEIGHTS).with_context(|| {
+            format!("{}: cannot be read; {} keeps its weights in it", file.display(), module.display())
+        })?;
+        kept.insert(location, bytes);
+    }
+    Ok(kept)
+}
+
+/// An input from the command line; `kept` gets the file that it names.
+fn input(word: &str, new: &New, kept: &mut BTreeMap<String, Vec<u8>>) -> anyhow::Result<Input> {
+    if let Some(file) = word.strip_prefix("instruction:") {
+        let (bytes, digest) = embeddings_digest(Path::new(file)).with_context(|| format!("--input {word}"))?;
+        kept.insert(INSTRUCTIONS.into(), bytes);
+        return Ok(Input::Instruction { embeddings: INSTRUCTIONS.into(), digest });
+    }
     let channels = if new.channels_last { Channels::Last } else { Channels::First };
     let pixels = new.pixels;
     let side = |text: &str| -> anyhow::Result<u32> {
@@ -217,7 +269,7 @@ fn input(word: &str, new: &New) -> anyhow::Result<Input> {
         ["gripper"] => Input::Gripper,
         ["task"] => Input::Task,
         _ => bail!(
-            "--input {word}: expected image:CAMERA:SIDE, goal:SIDE, state, joint-positions, joint-velocities, gripper or task"
+            "--input {word}: expected image:CAMERA:SIDE, goal:SIDE, state, joint-positions, joint-velocities, gripper, task or instruction:FILE"
         ),
     })
 }

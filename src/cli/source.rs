@@ -35,6 +35,8 @@ impl Source {
 pub struct Part<'a> {
     /// Task.
     pub task: &'a str,
+    /// Its instruction in plain words.
+    pub instruction: &'a str,
     /// Where things were put, for the scripted expert.
     pub assignment: Option<Assignment>,
     /// Arm and law it decides for.

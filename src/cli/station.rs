@@ -1,5 +1,6 @@
 //! A station from its files: arm, link, cameras, control, safety. No scene and no simulator.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -40,6 +41,8 @@ pub struct StationSetting {
     pub chain: Chain,
     /// Calibrations of the cameras, in the launch file's order; the policy's first.
     pub cameras: Vec<CameraCalibration>,
+    /// Instructions of tasks that the launch file does not describe itself, or that were given another one.
+    instructions: BTreeMap<String, String>,
 }
 
 impl StationSetting {
@@ -53,7 +56,8 @@ impl StationSetting {
         check_postures(launch_file, &launch, &chain)?;
         let calibrations = launch.camera.iter().map(|camera| CameraCalibration::load(&root.join(&camera.calibration)));
         let cameras = calibrations.collect::<Result<_, _>>()?;
-        Ok(Self { root, launch_file: launch_file.to_path_buf(), launch, robot, chain, cameras })
+        let (launch_file, instructions) = (launch_file.to_path_buf(), BTreeMap::new());
+        Ok(Self { root, launch_file, launch, robot, chain, cameras, instructions })
     }
 
     /// Width and height of the policy camera's images \[pixels\].
@@ -83,6 +87,18 @@ impl StationSetting {
             Some(known) => known.goal = Some(goal.into()),
             None => tasks.push(StationTask::of_goal(task, goal)),
         }
+    }
+
+    /// Takes another instruction of a task than the launch file names.
+    pub fn set_instruction(&mut self, task: &str, instruction: &str) {
+        self.instructions.insert(task.into(), instruction.into());
+    }
+
+    /// Instruction of a task; empty where there is none.
+    #[cfg(feature = "torch")]
+    pub fn instruction(&self, task: &str) -> &str {
+        let own = self.launch.task.iter().find(|known| known.name == task).map(|task| task.instruction.as_str());
+        self.instructions.get(task).map(String::as_str).or(own).unwrap_or_default()
     }
 
     /// Image of a task of the launch file done, where it names one.

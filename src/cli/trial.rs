@@ -90,7 +90,8 @@ impl Runner {
 
     fn source(&self, set_up: &SetUp, assignment: Option<Assignment>) -> anyhow::Result<Source> {
         let station = &self.setting.station;
-        let part = Part { task: &set_up.task.name, assignment, station, seed: set_up.seed };
+        let (task, instruction) = (&set_up.task.name, &set_up.task.instruction);
+        let part = Part { task, instruction, assignment, station, seed: set_up.seed };
         self.entrant.source(part)
     }
 

@@ -17,8 +17,8 @@ mod visual_policy;
 
 pub use actor::{Actor, TanhGaussian};
 pub use brought::{
-    ActionKind, BroughtPolicy, Channels, Description, Input, Module, Output as BroughtOutput, OutputScaling, Pixels,
-    Units, load_module,
+    ActionKind, BroughtPolicy, Channels, Condition, Data, Description, Input, Module, Output as BroughtOutput,
+    OutputScaling, Pixels, Scaling, Units, embeddings_digest, try_out,
 };
 pub use checkpoint::{Checkpoint, CriticRecord, HeadKind, Offer, PolicyError, StateScale};
 pub use critic::{Critic, CriticShape, Reappended};

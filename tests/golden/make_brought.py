@@ -1,28 +1,45 @@
-"""Writes tests/golden/brought/: TorchScript modules and what they say, for the tests of policies that were made elsewhere.
+"""Writes tests/golden/brought/: TorchScript modules, ONNX files and what they say, for the tests of policies that were made elsewhere.
 
-    python tests/golden/make_brought.py        (torch 2.11.0)
+    python tests/golden/make_brought.py        (torch 2.11.0, onnx 1.23.2, onnxscript 0.7.2)
 
-`policy.pt` is the example's export, `reads_files.pt` calls an operator that maps a file, `forgets.pt` returns another shape than it
-should, `nan.pt` returns a number that is none. `joint_positions.pt` goes to a posture in scaled joint positions. The rest go wrong after
-some calls: `nan_later.pt` and `short_later.pt` as the two before, `slow_later.pt` takes seconds, and `jumps.pt` returns a chunk that goes
-back and forth. `expected.json` and `joint_positions.json` are what PyTorch says of the inputs named in them.
+`policy.pt` and `policy.onnx` are the example's export, `reads_files.pt` calls an operator that maps a file, `forgets.pt` returns
+another shape than it should, `nan.pt` and `nan.onnx` return a number that is none, `instructed.pt` and `instructed.onnx` return the
+numbers of the instruction, `joint_positions.pt` goes to a posture in scaled joint positions. The next go wrong after some calls:
+`nan_later.pt` and `short_later.pt` as the two before, `slow_later.pt` takes seconds, and `jumps.pt` returns a chunk that goes back and
+forth. `beside.onnx` keeps its weights in `beside.data`, `custom.onnx` calls an operator of a made-up library. `expected.json` and
+`joint_positions.json` are what PyTorch says of the inputs named in them.
 """
 
 import json
 import os
 import sys
+import zipfile
 
+import onnx
 import torch
 
 here = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(here, "../../examples/bring_your_own_policy"))
-from export import Policy  # noqa: E402
+from export import Policy, write  # noqa: E402
 
 folder = os.path.join(here, "brought")
 os.makedirs(folder, exist_ok=True)
+
+
+def save(module: torch.nn.Module, name: str) -> None:
+    """As TorchScript, without where in the sources it comes from, which lie elsewhere on every machine."""
+    path = os.path.join(folder, name)
+    torch.jit.script(module.eval()).save(path)
+    with zipfile.ZipFile(path) as file:
+        entries = [(entry, file.read(entry)) for entry in file.namelist() if not entry.endswith(".debug_pkl")]
+    with zipfile.ZipFile(path, "w") as file:
+        for entry, content in entries:
+            file.writestr(zipfile.ZipInfo(entry), content)
+
+
 torch.manual_seed(1)
 policy = Policy().eval()
-torch.jit.script(policy).save(os.path.join(folder, "policy.pt"))
+save(policy, "policy.pt")
 # Pixel (row, column, color) is (3 row + 5 column + 7 color) % 256, as the test makes it.
 rows, columns, colors = torch.meshgrid(torch.arange(32), torch.arange(32), torch.arange(3), indexing="ij")
 image = ((3 * rows + 5 * columns + 7 * colors) % 256).float().div(255).permute(2, 0, 1).unsqueeze(0)
@@ -87,19 +104,6 @@ class Jumps(torch.nn.Module):
         return torch.cat([there, back, there, back], dim=0).unsqueeze(0)
 
 
-modules = [
-    (ReadsFiles(), "reads_files"),
-    (Forgets(), "forgets"),
-    (Nan(), "nan"),
-    (NanLater(), "nan_later"),
-    (ShortLater(), "short_later"),
-    (SlowLater(), "slow_later"),
-    (Jumps(), "jumps"),
-]
-for module, name in modules:
-    torch.jit.script(module.eval()).save(os.path.join(folder, f"{name}.pt"))
-
-
 class JointPositions(torch.nn.Module):
     """Goes on from the scaled joint positions (1, 6) to a posture, with the gripper open (1 after scaling)."""
 
@@ -112,10 +116,84 @@ class JointPositions(torch.nn.Module):
         return torch.cat([asked, torch.ones_like(asked[:, :1])], dim=1)
 
 
+class Instructed(torch.nn.Module):
+    def forward(self, instruction: torch.Tensor) -> torch.Tensor:
+        return torch.cat([instruction, torch.zeros(1, 3)], dim=1)
+
+
+modules = [
+    (ReadsFiles(), "reads_files"),
+    (Forgets(), "forgets"),
+    (Nan(), "nan"),
+    (NanLater(), "nan_later"),
+    (ShortLater(), "short_later"),
+    (SlowLater(), "slow_later"),
+    (Jumps(), "jumps"),
+    (Instructed(), "instructed"),
+]
+for module, name in modules:
+    save(module, f"{name}.pt")
+
 posture = JointPositions().eval()
-torch.jit.script(posture).save(os.path.join(folder, "joint_positions.pt"))
+save(posture, "joint_positions.pt")
 joints = torch.tensor([[0.1, -0.2, 0.3, -0.4, 0.5, -0.6]])
 with torch.no_grad():
     said = posture(joints)
 with open(os.path.join(folder, "joint_positions.json"), "w") as file:
     json.dump({"torch": torch.__version__, "joints": joints[0].tolist(), "action": said[0].tolist()}, file)
+
+
+def keep(name: str, model: onnx.ModelProto) -> None:
+    """Without what the exporter notes of the sources, which lie elsewhere on every machine."""
+    graph = model.graph
+    for part in [model, graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer]:
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+    onnx.checker.check_model(model)
+    onnx.save(model, os.path.join(folder, name))
+
+
+path = os.path.join(folder, "policy.onnx")
+write(policy, path)
+keep("policy.onnx", onnx.load(path))
+
+made = onnx.helper
+row = lambda name, size: made.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, size])  # noqa: E731
+image = made.make_tensor_value_info("image", onnx.TensorProto.FLOAT, [1, 3, "height", "width"])
+numbers = lambda name, *values: made.make_tensor(name, onnx.TensorProto.FLOAT, [len(values)], values)  # noqa: E731
+opset = [made.make_opsetid("", 17)]
+
+
+def model(nodes, inputs, constants=(), opsets=opset):
+    graph = made.make_graph(nodes, "made", inputs, [row("actions", 7)], list(constants))
+    return made.make_model(graph, opset_imports=opsets, ir_version=8)
+
+
+# state / (1 - gripper), as nan.pt.
+last = [made.make_tensor(name, onnx.TensorProto.INT64, [1], [value]) for name, value in [("begin", 6), ("end", 7), ("axis", 1)]]
+keep("nan.onnx", model(
+    [
+        made.make_node("Slice", ["state", "begin", "end", "axis"], ["gripper"]),
+        made.make_node("Sub", ["one", "gripper"], ["rest"]),
+        made.make_node("Div", ["state", "rest"], ["actions"]),
+    ],
+    [image, row("state", 7)],
+    [*last, numbers("one", 1.0)],
+))
+keep("instructed.onnx", model(
+    [made.make_node("Concat", ["instruction", "zeros"], ["actions"], axis=1)],
+    [row("instruction", 4)],
+    [made.make_tensor("zeros", onnx.TensorProto.FLOAT, [1, 3], [0.0] * 3)],
+))
+beside = model([made.make_node("Mul", ["state", "factor"], ["actions"])], [row("state", 7)], [numbers("factor", *[2.0] * 7)])
+# The helper keeps small constants inside unless they are raw bytes.
+beside.graph.initializer[0].CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(beside.graph.initializer[0]), "factor"))
+if os.path.exists(os.path.join(folder, "beside.data")):
+    os.remove(os.path.join(folder, "beside.data"))  # it would be appended to
+onnx.save(beside, os.path.join(folder, "beside.onnx"), save_as_external_data=True, location="beside.data", size_threshold=0)
+custom = model(
+    [made.make_node("Shell", ["state"], ["actions"], domain="com.example")],
+    [row("state", 7)],
+    opsets=[*opset, made.make_opsetid("com.example", 1)],
+)
+onnx.save(custom, os.path.join(folder, "custom.onnx"))

@@ -236,6 +236,28 @@ fn joint_positions_of_a_policy_made_elsewhere_are_reached_within_each_ticks_limi
     refused(&project.call(&run), &["output.actions", "joint positions", "control.law"]);
 }
 
+/// A network that is given the numbers of an instruction moves the arm for one it knows, and is refused for another one.
+#[cfg(all(feature = "mujoco", feature = "torch"))]
+#[test]
+fn an_instruction_is_one_that_the_policy_knows() {
+    let project = Project::new();
+    let module = crate::program::root().join("tests/golden/brought/instructed.pt").display().to_string();
+    let known = [("wait a moment".to_string(), vec![4], vec![0.0; 4])];
+    visuomotor::encoder::weights::write(&project.path("known.safetensors"), &known, "test").unwrap();
+    let new =
+        ["policy", "new", &module, "--robot", "widowx", "--rate", "5", "--input", "instruction:known.safetensors"];
+    let output = project.call(&[&new[..], &["--actions", "pose-change", "--out", "mine"]].concat());
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let said = project.call(&["policy", "inspect", "mine"]);
+    assert!(String::from_utf8_lossy(&said.stdout).contains("the instruction, as the numbers in"), "{said:?}");
+    let run = ["run", LAUNCH, "--task", "cucumber_in_pot", "--policy", "mine", "--seconds", "1"];
+    refused(&project.call(&run), &["cucumber", "`wait a moment`", "--instruction"]);
+    let output = project.call(&[&run[..], &["--instruction", "wait a moment"]].concat());
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(said.contains("wait a moment") && said.contains("not lifted"), "{said}");
+}
+
 /// Images over ROS 2 and an arm on a serial bus, both of another process.
 #[cfg(all(feature = "mujoco", feature = "dynamixel", feature = "ros2"))]
 mod emulated {

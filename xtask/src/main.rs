@@ -10,6 +10,7 @@ mod cuda_graphs;
 mod failure;
 mod host;
 mod links;
+mod onnx;
 mod process;
 mod python;
 mod requirement;
@@ -31,13 +32,14 @@ usage: cargo xtask TASK [OPTIONS]
   setup   fetch libtorch and MuJoCo into .deps and install the system packages they need; does nothing where all is there
             --cuda                   the CUDA half of libtorch and the library of CUDA graphs too (several GB; the
                                      program stays the same)
+            --onnx                   the library that runs policies in ONNX too (28 MB; for builds with `--features onnx`)
             --skip-system-packages   leave the system packages alone (other distributions, no rights)
             --deps-dir DIR           land it in DIR instead of .deps (to try the set-up itself)
   cuda-graphs   set up, then compile the library of CUDA graphs alone (.deps/cuda): for a host that has libtorch's CUDA half
   demo    set up, build, evaluate the simulated WidowX kitchen for one scenario into results/demo
             -- ARGS                  more arguments for `visuomotor evaluate`
   check   set up, then format, lints and documentation
-  test    everything `check` does, then all tests, with and without libtorch
+  test    everything `check` does, then all tests, with and without libtorch, those of ONNX too
   faults  set up, build with switches for single protections, and run the whole fault matrix with its controls (about an hour
           of a quiet machine): writes docs/faults.md and docs/faults.json
             -- WORDS                 only the rows whose names contain all words, into results/faults (`-- sawyer torque`)
@@ -60,7 +62,7 @@ example: cargo xtask demo";
 /// What the caller asked for.
 #[derive(Debug, PartialEq)]
 enum Task {
-    Setup { cuda: bool, skip_system_packages: bool, deps_dir: Option<PathBuf> },
+    Setup { cuda: bool, onnx: bool, skip_system_packages: bool, deps_dir: Option<PathBuf> },
     CudaGraphs,
     Demo { more: Vec<String> },
     Check,
@@ -92,9 +94,12 @@ fn run(task: Task) -> Result<(), Failure> {
             println!("{USAGE}");
             Ok(())
         }
-        Task::Setup { cuda, skip_system_packages, deps_dir } => {
+        Task::Setup { cuda, onnx, skip_system_packages, deps_dir } => {
             let deps = deps_dir.unwrap_or_else(|| root.join(".deps"));
             Setup { deps: deps.clone(), cuda, skip_system_packages }.run()?;
+            if onnx {
+                onnx::fetch(&deps)?;
+            }
             if cuda { cuda_graphs::compile(&root, &deps) } else { Ok(()) }
         }
         Task::CudaGraphs => stages::cuda_graphs(&root),
@@ -152,10 +157,11 @@ fn passed_on(words: &mut impl Iterator<Item = String>) -> Result<Vec<String>, Fa
 }
 
 fn parse_setup(words: &mut impl Iterator<Item = String>) -> Result<Task, Failure> {
-    let (mut cuda, mut skip_system_packages, mut deps_dir) = (false, false, None);
+    let (mut cuda, mut onnx, mut skip_system_packages, mut deps_dir) = (false, false, false, None);
     while let Some(word) = words.next() {
         match word.as_str() {
             "--cuda" => cuda = true,
+            "--onnx" => onnx = true,
             "--skip-system-packages" => skip_system_packages = true,
             "--deps-dir" => {
                 let dir = words.next().ok_or_else(|| Failure::setup("--deps-dir wants a folder after it"))?;
@@ -164,7 +170,7 @@ fn parse_setup(words: &mut impl Iterator<Item = String>) -> Result<Task, Failure
             other => return Err(unknown(other)),
         }
     }
-    Ok(Task::Setup { cuda, skip_system_packages, deps_dir })
+    Ok(Task::Setup { cuda, onnx, skip_system_packages, deps_dir })
 }
 
 fn unknown(word: &str) -> Failure {
@@ -188,9 +194,10 @@ mod tests {
         assert_eq!(parsed("clean").unwrap(), Task::Clean);
         assert_eq!(parsed("start-up").unwrap(), Task::StartUp);
         let setup = parsed("setup --cuda --deps-dir elsewhere").unwrap();
-        let expected =
-            Task::Setup { cuda: true, skip_system_packages: false, deps_dir: Some(PathBuf::from("elsewhere")) };
-        assert_eq!(setup, expected);
+        let deps_dir = Some(PathBuf::from("elsewhere"));
+        assert_eq!(setup, Task::Setup { cuda: true, onnx: false, skip_system_packages: false, deps_dir });
+        let setup = parsed("setup --onnx").unwrap();
+        assert_eq!(setup, Task::Setup { cuda: false, onnx: true, skip_system_packages: false, deps_dir: None });
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! .deps/mujoco                       what mujoco-rs links against
 //! .deps/python                       Python environment of the tests (`cargo xtask test` only)
 //! .deps/ffmpeg/ffmpeg                link to the ffmpeg in it
+//! .deps/onnx                         onnxruntime's library (`setup --onnx` and `test` only)
 //! .deps/stamp                        written last: what is there
 //! .deps/tmp                          work in progress
 //! ```

@@ -5,6 +5,7 @@
 
 use crate::cuda_graphs;
 use crate::failure::Failure;
+use crate::onnx;
 use crate::process::line_of;
 use crate::python;
 use crate::setup::{Setup, remove};
@@ -58,11 +59,12 @@ pub fn test(root: &Path) -> Result<(), Failure> {
         Setup::usual(root).run()?;
         system_packages::require_browser()?;
         python::require_test_peers(&root.join(".deps"))?;
+        onnx::fetch(&root.join(".deps"))?;
         // It must compile also where nothing can run it.
         cuda_graphs::compile(root, &root.join(".deps"))
     })?;
     read_over(&mut stages)?;
-    stages.cargo("tests", "test --workspace --release")?;
+    stages.cargo("tests", "test --workspace --release --features visuomotor/onnx")?;
     // Loops, drivers, safety and recording must not need libtorch.
     stages.cargo(
         "tests without libtorch and MuJoCo",
@@ -172,7 +174,8 @@ pub fn clean(root: &Path) -> Result<(), Failure> {
 
 fn read_over(stages: &mut Stages) -> Result<(), Failure> {
     stages.cargo("format", "fmt --all --check")?;
-    stages.cargo("lints", "clippy --workspace --all-targets --release -- -D warnings")?;
+    stages.cargo("lints", "clippy --workspace --all-targets --release --features visuomotor/onnx -- -D warnings")?;
+    // As most build it.
     stages.cargo("documentation", "doc --workspace --no-deps --release")
 }
 

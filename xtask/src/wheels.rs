@@ -74,6 +74,14 @@ pub const CUDA_HEADERS: [Wheel; 2] = [
     },
 ];
 
+/// What runs policies in ONNX. The version is the newest that was tried: `ort` opens this one and older ones.
+pub const ONNX_RUNTIME: Wheel = Wheel {
+    name: "onnxruntime",
+    version: "1.32.0",
+    digest: "5a34fc4dfeb5a7b4a74c95dcba1e773d722abda720b474edf1b0c419dc6d163d",
+    kept: &["onnxruntime/capi/libonnxruntime.so*", "onnxruntime/LICENSE", "onnxruntime/ThirdPartyNotices.txt"],
+};
+
 /// Licenses and METADATA.
 const DIST_INFO: &str = "*.dist-info/*";
 const NVIDIA_KEPT: [&str; 2] = ["nvidia/*/lib/*.so*", DIST_INFO];

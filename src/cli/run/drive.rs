@@ -55,7 +55,8 @@ impl<'a> Drive<'a> {
         dry_run: bool,
         start: StartUp,
     ) -> anyhow::Result<Self> {
-        let part = Part { task: &job.task.name, assignment, station: job.place.station(), seed: job.seed };
+        let (task, instruction) = (&job.task.name, &job.task.instruction);
+        let part = Part { task, instruction, assignment, station: job.place.station(), seed: job.seed };
         let source = job.entrant.source(part)?;
         let goal = goal(job, &source)?;
         Ok(Self { goal, job, source, record, dry_run, start, take_over: None, assignment, differences: None })

@@ -86,6 +86,7 @@ impl Job {
         if let Some(goal) = &task.goal {
             place.station_mut().set_goal(&task.name, goal);
         }
+        place.station_mut().set_instruction(&task.name, &task.instruction);
         let station = place.station();
         if let Some(start) = &task.start {
             station.start(start)?;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::output::{Output, Units};
+use super::{Condition, instructions};
 use crate::action::ActionBounds;
 use crate::config::{ConfigError, ControlLaw, load};
 use crate::policy::checkpoint::{Checkpoint, Offer, PolicyError};
@@ -48,8 +49,28 @@ fn bridge() -> ActionBounds {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Module {
-    /// A TorchScript file beside `policy.toml`.
+    /// A TorchScript file, or one that ends in `.onnx`, beside `policy.toml`.
     pub file: PathBuf,
+    /// Its SHA-256.
+    pub digest: String,
+    /// Files beside it that an ONNX file keeps its weights in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub data: Vec<Data>,
+}
+
+impl Module {
+    /// Is it an ONNX file?
+    pub fn is_onnx(&self) -> bool {
+        self.file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("onnx"))
+    }
+}
+
+/// A file of weights beside an ONNX file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Data {
+    /// Its name, without a folder.
+    pub file: String,
     /// Its SHA-256.
     pub digest: String,
 }
@@ -84,6 +105,13 @@ pub enum Input {
     Gripper,
     /// Which of the tasks, one-hot; (1, tasks).
     Task,
+    /// Numbers that stand for the instruction, made where the network was trained; (1, n).
+    Instruction {
+        /// A safetensors file beside `policy.toml`: for each known instruction, which is the key, n numbers (f32).
+        embeddings: PathBuf,
+        /// Its SHA-256.
+        digest: String,
+    },
     /// Image of the task done; shaped as the image of this size.
     Goal {
         /// Side of the square it is squashed to \[pixels\].
@@ -95,6 +123,22 @@ pub enum Input {
         #[serde(default)]
         pixels: Pixels,
     },
+}
+
+impl Input {
+    /// Its kind, as `policy.toml` spells it.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Input::Image { .. } => "image",
+            Input::State(_) => "state",
+            Input::JointPositions(_) => "joint_positions",
+            Input::JointVelocities(_) => "joint_velocities",
+            Input::Gripper => "gripper",
+            Input::Task => "task",
+            Input::Instruction { .. } => "instruction",
+            Input::Goal { .. } => "goal",
+        }
+    }
 }
 
 fn one() -> usize {
@@ -209,16 +253,15 @@ impl Description {
         Ok(())
     }
 
-    /// Refuses a station this policy was not made for. `cameras` are the launch file's, `has_goal` whether there is an image
-    /// of the task done.
+    /// Refuses a station or a task this policy was not made for. `cameras` are the launch file's.
     pub fn check(
         &self,
         folder: &Path,
         offer: &Offer<'_>,
         cameras: &[&str],
-        task: &str,
-        has_goal: bool,
+        condition: &Condition<'_>,
     ) -> Result<(), PolicyError> {
+        let task = condition.task;
         let unfit = |key, trained: String, found: String, fix| {
             Err(PolicyError::Unfit { file: Checkpoint::path(folder), key, trained, found, fix })
         };
@@ -265,12 +308,15 @@ impl Description {
                         "give one for each joint, or leave both out",
                     );
                 }
-                Input::Goal { .. } if !has_goal => {
+                Input::Goal { .. } if condition.goal.is_none() => {
                     let fix = "name one under [[task]] goal in the launch file, or with --goal";
                     return unfit("input.kind", "an image of the task done".into(), "none".into(), fix);
                 }
                 _ => {}
             }
+        }
+        for known in instructions::all(folder, self)?.iter().flatten() {
+            known.of(folder, condition.instruction)?;
         }
         Ok(())
     }

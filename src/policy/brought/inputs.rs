@@ -1,13 +1,17 @@
 //! Observations as the tensors that `forward` takes.
 
 use std::collections::VecDeque;
+use std::path::Path;
 
 use tch::{Kind, TchError, Tensor};
 
+use super::Condition;
 use super::description::{Channels, Description, Input, Pixels};
+use super::instructions::Instructions;
 use crate::action::ActionError;
 use crate::encoder::policy_image;
 use crate::observation::{Image, Observation};
+use crate::policy::checkpoint::PolicyError;
 
 /// ImageNet's mean and standard deviation of red, green and blue.
 const IMAGENET: ([f32; 3], [f32; 3]) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
@@ -18,6 +22,8 @@ pub struct Inputs {
     task: usize,
     tasks: usize,
     goal: Option<Image>,
+    /// For each input the numbers of the instruction, if it takes them.
+    instruction: Vec<Vec<f32>>,
     /// For each input the images of the last decisions, oldest first.
     seen: Vec<VecDeque<Tensor>>,
 }
@@ -27,15 +33,25 @@ fn network(error: TchError) -> ActionError {
 }
 
 impl Inputs {
-    /// For one task, with an image of the task done where there is one.
-    pub fn new(description: &Description, task: &str, goal: Option<&Image>) -> Self {
-        Self {
+    /// For what is wanted. `instructions` are the known ones of each input; `folder` is for messages.
+    pub fn new(
+        folder: &Path,
+        description: &Description,
+        instructions: &[Option<Instructions>],
+        condition: &Condition<'_>,
+    ) -> Result<Self, PolicyError> {
+        let numbers = |known: &Option<Instructions>| match known {
+            Some(known) => known.of(folder, condition.instruction).map(<[f32]>::to_vec),
+            None => Ok(Vec::new()),
+        };
+        Ok(Self {
             inputs: description.input.clone(),
-            task: description.tasks.iter().position(|known| known == task).unwrap_or(0),
+            task: description.tasks.iter().position(|known| known == condition.task).unwrap_or(0),
             tasks: description.tasks.len(),
-            goal: goal.cloned(),
+            goal: condition.goal.cloned(),
+            instruction: instructions.iter().map(numbers).collect::<Result<_, _>>()?,
             seen: description.input.iter().map(|_| VecDeque::new()).collect(),
-        }
+        })
     }
 
     /// Forgets the images of the last episode.
@@ -69,7 +85,8 @@ impl Inputs {
         self.inputs
             .iter()
             .zip(&self.seen)
-            .map(|(input, seen)| match input {
+            .zip(&self.instruction)
+            .map(|((input, seen), instruction)| match input {
                 Input::Image { history, .. } => stacked(seen, *history),
                 Input::State(scaling) => row(&scaling.apply(&observation.bridge_state)),
                 Input::JointPositions(scaling) => row(&scaling.apply(&body.joint_positions)),
@@ -79,6 +96,7 @@ impl Inputs {
                     let one_hot = (0..self.tasks).map(|i| if i == self.task { 1.0 } else { 0.0 });
                     row(&one_hot.collect::<Vec<f32>>())
                 }
+                Input::Instruction { .. } => row(instruction),
                 Input::Goal { size, channels, pixels } => self.goal(*size, *channels, *pixels),
             })
             .collect()
@@ -90,8 +108,13 @@ impl Inputs {
     }
 }
 
-/// Tensors of the right shapes, gray and zero, for trying a module out on an arm with so many joints.
-pub fn made_up(description: &Description, joints: usize) -> Result<Vec<Tensor>, ActionError> {
+/// Tensors of the right shapes, gray and zero, for trying a module out on an arm with so many joints. `instructions` are the known
+/// ones of each input.
+pub fn made_up(
+    description: &Description,
+    instructions: &[Option<Instructions>],
+    joints: usize,
+) -> Result<Vec<Tensor>, ActionError> {
     let numbers = |count: usize| Tensor::f_zeros([1, count as i64], (Kind::Float, tch::Device::Cpu)).map_err(network);
     let gray = |size: u32, channels, pixels| {
         let side = size as usize;
@@ -105,7 +128,7 @@ pub fn made_up(description: &Description, joints: usize) -> Result<Vec<Tensor>, 
         };
         tensor_of(&image, size, channels, pixels)
     };
-    let tensor = |input: &Input| match input {
+    let tensor = |(input, known): (&Input, &Option<Instructions>)| match input {
         Input::Image { size, channels, pixels, history, .. } => {
             let image = gray(*size, *channels, *pixels)?;
             stacked(&(0..*history).map(|_| image.shallow_clone()).collect(), *history)
@@ -115,8 +138,9 @@ pub fn made_up(description: &Description, joints: usize) -> Result<Vec<Tensor>, 
         Input::JointPositions(_) | Input::JointVelocities(_) => numbers(joints),
         Input::Gripper => numbers(1),
         Input::Task => numbers(description.tasks.len()),
+        Input::Instruction { .. } => numbers(known.as_ref().map_or(0, Instructions::width)),
     };
-    description.input.iter().map(tensor).collect()
+    description.input.iter().zip(instructions).map(tensor).collect()
 }
 
 /// (1, ...), or (1, history, ...) of more than one image.

@@ -1,37 +1,59 @@
-//! Policies that were made elsewhere: a TorchScript module beside a `policy.toml` that says what goes in and what comes out.
+//! Policies that were made elsewhere: a TorchScript module or an ONNX file beside a `policy.toml` that says what goes in and what
+//! comes out.
 //!
-//! [`Description`] is that file; [`inputs`] turns observations into tensors, [`script`] refuses a module that could touch a file
-//! or start a process, [`chunk`] carries out several actions of one look, [`output`] turns their numbers into decisions. Start
-//! reading at [`BroughtPolicy::decide`].
+//! [`Description`] is that file; [`inputs`] turns observations into tensors, [`network`] loads and runs the module, [`script`]
+//! refuses TorchScript that could touch a file or start a process, [`onnx`] opens ONNX files, [`chunk`] carries out several actions
+//! of one look, [`output`] turns their numbers into decisions. Start reading at [`BroughtPolicy::decide`].
 
 mod chunk;
 mod description;
 mod inputs;
+mod instructions;
+mod network;
+#[cfg(feature = "onnx")]
+mod onnx;
 mod output;
 mod script;
+#[cfg(all(test, feature = "onnx"))]
+mod onnx_tests;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tch::{CModule, Device, IValue, Tensor};
-
 use self::chunk::Chunk;
-pub use self::description::{Channels, Description, Input, Module, Pixels};
+pub use self::description::{Channels, Data, Description, Input, Module, Pixels, Scaling};
 use self::inputs::Inputs;
+use self::instructions::Instructions;
+pub use self::instructions::embeddings_digest;
+use self::network::Network;
+pub use self::network::try_out;
 pub use self::output::{ActionKind, Output, OutputScaling, Units};
 use super::checkpoint::{Checkpoint, Offer, PolicyError};
 use crate::action::{ActionError, ActionSource, Decision, Planned};
 use crate::geometry::Approach;
 use crate::observation::{Image, Observation};
 use crate::time::Clock;
-use crate::untrusted;
+
+/// What a policy is to do.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Condition<'a> {
+    /// Name of the task.
+    pub task: &'a str,
+    /// Instruction in plain words; may be empty.
+    pub instruction: &'a str,
+    /// Image of the task done.
+    pub goal: Option<&'a Image>,
+}
 
 /// A policy that was made elsewhere, for one task.
 pub struct BroughtPolicy {
+    folder: PathBuf,
     description: Description,
-    module: CModule,
+    /// The known instructions of each input.
+    instructions: Vec<Option<Instructions>>,
+    network: Network,
     inputs: Inputs,
     chunk: Chunk,
     approach: Approach,
@@ -45,26 +67,30 @@ impl BroughtPolicy {
     }
 
     /// Loads the policy in `folder` for a station and a task, refuses one that does not fit, and asks it once with made-up
-    /// images: a module of another shape is found before anything moves. `goal` is an image of the task done.
+    /// images: a module of another shape is found before anything moves.
     pub fn load(
         folder: &Path,
         offer: &Offer<'_>,
         cameras: &[&str],
-        (task, goal): (&str, Option<&Image>),
+        condition: &Condition<'_>,
         stopwatch: Arc<dyn Clock>,
     ) -> Result<Self, PolicyError> {
         let description = Description::load(folder)?;
-        description.check(folder, offer, cameras, task, goal.is_some())?;
-        let module = load_module(folder, &description, offer.joints)?;
-        let inputs = Inputs::new(&description, task, goal);
+        description.check(folder, offer, cameras, condition)?;
+        let instructions = instructions::all(folder, &description)?;
+        let network = Network::load(folder, &description, &instructions, offer.joints)?;
+        let inputs = Inputs::new(folder, &description, &instructions, condition)?;
         let chunk = Chunk::new(&description.output, 1.0 / description.rate_hz);
-        Ok(Self { description, module, inputs, chunk, approach: offer.approach, stopwatch })
+        let folder = folder.into();
+        let approach = offer.approach;
+        Ok(Self { folder, description, instructions, network, inputs, chunk, approach, stopwatch })
     }
 
-    /// Acts for another of its tasks from now on; `goal` is an image of it done.
-    pub fn set_task(&mut self, task: &str, goal: Option<Image>) {
-        self.inputs = Inputs::new(&self.description, task, goal.as_ref());
+    /// Does something else from now on.
+    pub fn set_task(&mut self, condition: &Condition<'_>) -> Result<(), PolicyError> {
+        self.inputs = Inputs::new(&self.folder, &self.description, &self.instructions, condition)?;
         self.chunk.forget();
+        Ok(())
     }
 
     /// What the policy was made for.
@@ -91,7 +117,7 @@ impl ActionSource for BroughtPolicy {
             // A new look.
             let tensors = self.inputs.tensors(observation)?;
             let joints = observation.proprioception.joint_positions.len();
-            let rows = evaluate(&self.module, &self.description.output, &tensors, joints)?;
+            let rows = self.network.rows(&self.description.output, &tensors, joints)?;
             acted = self.stopwatch.now();
             let captured_at = observation.images.first().map_or(observation.observed_at, |image| image.captured_at);
             self.chunk.begin(rows, captured_at, observation.observed_at);
@@ -114,64 +140,4 @@ impl ActionSource for BroughtPolicy {
     fn looks_at_images(&self) -> bool {
         self.description.looks_at_images()
     }
-}
-
-/// The module of a policy folder, checked and asked once with made-up inputs of an arm with so many joints.
-pub fn load_module(folder: &Path, description: &Description, joints: usize) -> Result<CModule, PolicyError> {
-    let file = folder.join(&description.module.file);
-    let weights = |what: String, fix: &str| PolicyError::Weights { file: file.clone(), what, fix: fix.into() };
-    let bytes = untrusted::read_inside(folder, &file, untrusted::LARGEST_WEIGHTS)
-        .map_err(|error| weights(format!("cannot be read ({error})"), "put the module beside policy.toml"))?;
-    let found = crate::config::digest(&bytes);
-    if found != description.module.digest {
-        let what = format!("digest {found}, policy.toml names {}", description.module.digest);
-        return Err(weights(what, "restore the module, or write the file anew with `visuomotor policy new`"));
-    }
-    script::check(&bytes).map_err(|refusal| weights(refusal.what, refusal.fix))?;
-    let mut module = CModule::load_data_on_device(&mut bytes.as_slice(), Device::Cpu)
-        .map_err(|error| weights(format!("libtorch cannot load it ({})", first_line(&error)), script::EXPORT))?;
-    module.f_set_eval()?;
-    let tried = inputs::made_up(description, joints);
-    tried.and_then(|tensors| evaluate(&module, &description.output, &tensors, joints)).map_err(|error| {
-        weights(error.to_string(), "make [[input]] and [output] in policy.toml say what its forward takes and returns")
-    })?;
-    Ok(module)
-}
-
-/// What the module says of its inputs: rows of numbers, one for each action of a chunk.
-fn evaluate(
-    module: &CModule,
-    output: &Output,
-    tensors: &[Tensor],
-    joints: usize,
-) -> Result<Vec<Vec<f64>>, ActionError> {
-    let network = |error: tch::TchError| ActionError::Network(first_line(&error));
-    let inputs: Vec<IValue> = tensors.iter().map(|tensor| IValue::Tensor(tensor.shallow_clone())).collect();
-    let said = tch::no_grad(|| module.forward_is(&inputs)).map_err(network)?;
-    let IValue::Tensor(said) = said else {
-        return Err(ActionError::Network("forward returned something other than one tensor".into()));
-    };
-    let (steps, width) = (output.chunk as i64, output.width(joints));
-    let shape = said.size();
-    // Without the leading axis, and a single action without the chunk's.
-    let bare: &[i64] = shape.strip_prefix(&[1]).unwrap_or(&shape);
-    let fits =
-        bare == [steps, width as i64] || shape == [steps, width as i64] || (steps == 1 && bare == [width as i64]);
-    if !fits {
-        let wanted = format!("(1, {steps}, {width})");
-        return Err(ActionError::Network(format!("forward returned shape {shape:?}, expected {wanted}")));
-    }
-    let flat = said.f_to_kind(tch::Kind::Double).and_then(|t| t.f_reshape([-1])).map_err(network)?;
-    let numbers = Vec::<f64>::try_from(flat).map_err(network)?;
-    if !numbers.iter().all(|number| number.is_finite()) {
-        return Err(ActionError::NotFinite("an action"));
-    }
-    Ok(numbers.chunks(width).map(<[f64]>::to_vec).collect())
-}
-
-/// libtorch's errors go on with a stack of C++ calls.
-fn first_line(error: &tch::TchError) -> String {
-    let text = error.to_string();
-    let line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
-    untrusted::printable_lines(line.trim_start_matches("Internal torch error: "))
 }

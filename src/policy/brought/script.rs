@@ -8,6 +8,8 @@ use std::io::{Cursor, Read};
 
 use zip::ZipArchive;
 
+use super::network::Refusal;
+
 /// How a module is made.
 pub const EXPORT: &str = "write it with torch.jit.trace or torch.jit.script and .save(FILE)";
 /// Text read of a module \[bytes\].
@@ -18,15 +20,6 @@ const LARGEST_GROWTH: u64 = 8;
 const FILES: [&str; 5] = ["from_file", "save", "load", "_load_from_file", "_save_parameters"];
 /// Namespaces of libtorch's own operators.
 const OURS: [&str; 3] = ["prim", "aten", "quantized"];
-
-/// Why a module is refused.
-#[derive(Debug)]
-pub struct Refusal {
-    /// What was found.
-    pub what: String,
-    /// What to do.
-    pub fix: &'static str,
-}
 
 /// Refuses what is no TorchScript module, and one that calls what it must not.
 pub fn check(bytes: &[u8]) -> Result<(), Refusal> {

@@ -13,24 +13,25 @@ use crate::observation::{JointVector, Proprioception};
 use crate::time::{ManualClock, Timestamp};
 
 #[derive(Deserialize)]
-struct Expected {
-    state: [f64; 7],
-    actions: Vec<Vec<f64>>,
+pub(super) struct Expected {
+    pub state: [f64; 7],
+    pub actions: Vec<Vec<f64>>,
 }
 
-fn golden() -> PathBuf {
+pub(super) fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/brought")
 }
 
-fn golden_actions() -> Expected {
+pub(super) fn golden_actions() -> Expected {
     serde_json::from_slice(&std::fs::read(golden().join("expected.json")).unwrap()).unwrap()
 }
 
 /// A policy folder of the module `name`.
-fn folder(name: &str, change: impl FnOnce(&mut Description)) -> tempfile::TempDir {
+pub(super) fn folder(name: &str, change: impl FnOnce(&mut Description)) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let bytes = std::fs::read(golden().join(name)).unwrap();
-    std::fs::write(folder.path().join("policy.pt"), &bytes).unwrap();
+    let file = Path::new("policy").with_extension(Path::new(name).extension().unwrap());
+    std::fs::write(folder.path().join(&file), &bytes).unwrap();
     let image =
         Input::Image { camera: "front".into(), size: 32, channels: Channels::First, pixels: Pixels::Unit, history: 1 };
     let mut description = Description {
@@ -40,7 +41,7 @@ fn folder(name: &str, change: impl FnOnce(&mut Description)) -> tempfile::TempDi
         rate_hz: 5.0,
         tasks: Vec::new(),
         bounds: ActionBounds::BRIDGE,
-        module: Module { file: "policy.pt".into(), digest: crate::config::digest(&bytes) },
+        module: Module { file, digest: crate::config::digest(&bytes), data: Vec::new() },
         input: vec![image, Input::State(Default::default())],
         output: Output {
             actions: ActionKind::PoseChange,
@@ -56,7 +57,7 @@ fn folder(name: &str, change: impl FnOnce(&mut Description)) -> tempfile::TempDi
     folder
 }
 
-fn offer() -> Offer<'static> {
+pub(super) fn offer() -> Offer<'static> {
     const BRIDGE: ActionBounds = ActionBounds::BRIDGE;
     Offer {
         robot: "widowx",
@@ -69,18 +70,23 @@ fn offer() -> Offer<'static> {
     }
 }
 
-fn load(folder: &Path, offer: &Offer<'_>) -> Result<BroughtPolicy, PolicyError> {
-    BroughtPolicy::load(folder, offer, &["wrist", "front"], ("stack", None), Arc::new(ManualClock::new()))
+pub(super) fn load(folder: &Path, offer: &Offer<'_>) -> Result<BroughtPolicy, PolicyError> {
+    load_for(folder, offer, "")
 }
 
-fn refused(folder: &Path, offer: &Offer<'_>) -> String {
+fn load_for(folder: &Path, offer: &Offer<'_>, instruction: &str) -> Result<BroughtPolicy, PolicyError> {
+    let condition = Condition { task: "stack", instruction, goal: None };
+    BroughtPolicy::load(folder, offer, &["wrist", "front"], &condition, Arc::new(ManualClock::new()))
+}
+
+pub(super) fn refused(folder: &Path, offer: &Offer<'_>) -> String {
     match load(folder, offer) {
         Err(error) => error.to_string(),
         Ok(_) => panic!("it was taken"),
     }
 }
 
-fn observation(at: u64, state: [f64; 7]) -> Observation {
+pub(super) fn observation(at: u64, state: [f64; 7]) -> Observation {
     let pixels: Vec<u8> =
         (0..32 * 32 * 3).map(|i| ((3 * (i / 96) + 5 * (i / 3 % 32) + 7 * (i % 3)) % 256) as u8).collect();
     let image = |camera: &str, pixels: Vec<u8>| Image {
@@ -239,7 +245,7 @@ fn a_history_begins_with_the_first_image_and_moves_on() {
         Input::Image { camera: "front".into(), size: 32, channels: Channels::Last, pixels: Pixels::Bytes, history: 3 };
     let folder = folder("policy.pt", |description| description.input = vec![input]);
     let description = Description::load(folder.path()).unwrap();
-    let mut inputs = Inputs::new(&description, "stack", None);
+    let mut inputs = Inputs::new(folder.path(), &description, &[None], &Condition::default()).unwrap();
     let mut first = observation(0, [0.0; 7]);
     first.images[1].pixels = vec![1; 32 * 32 * 3].into();
     for (seen, mean) in [(1u8, 1.0), (4, 2.0), (7, 4.0), (10, 7.0)] {
@@ -252,7 +258,7 @@ fn a_history_begins_with_the_first_image_and_moves_on() {
 }
 
 /// One action of one look.
-fn single(description: &mut Description) {
+pub(super) fn single(description: &mut Description) {
     (description.output.chunk, description.output.execute) = (1, None);
 }
 
@@ -274,6 +280,13 @@ fn nan_ends_in_an_error() {
     let mut policy = load(folder.path(), &offer()).unwrap();
     let error = policy.decide(&observation(0, [0.0, 0.1, 0.1, 0.0, 0.0, 0.0, 1.0])).unwrap_err();
     assert!(matches!(error, ActionError::NotFinite(_)), "{error}");
+}
+
+#[cfg(not(feature = "onnx"))]
+#[test]
+fn a_build_without_onnx_says_how_to_build_one() {
+    let said = refused(folder("policy.onnx", |_| ()).path(), &offer());
+    assert!(said.contains("policy.onnx") && said.contains("cargo build --release --features onnx"), "{said}");
 }
 
 #[test]
@@ -318,4 +331,64 @@ fn a_description_out_of_range_is_refused_by_its_key() {
         let said = refused(folder("policy.pt", change).path(), &offer());
         assert!(said.contains(key), "{key}: {said}");
     }
+}
+
+/// A policy that returns the numbers of the instruction, with a file of two instructions.
+fn instructed(module: &str, change: impl FnOnce(&mut Vec<u8>)) -> tempfile::TempDir {
+    let arrays = [
+        ("press the button".to_string(), vec![4], vec![0.01f32, 0.02, 0.03, 0.04]),
+        ("lift the cup".to_string(), vec![1, 4], vec![-0.01, 0.0, 0.0, 0.0]),
+    ];
+    let mut bytes = crate::encoder::weights::to_bytes(Path::new("embeddings"), &arrays, "test").unwrap();
+    change(&mut bytes);
+    let embeddings = PathBuf::from("instructions.safetensors");
+    let folder = folder(module, |description| {
+        single(description);
+        description.output.units = Units::Si;
+        let digest = crate::config::digest(&bytes);
+        description.input = vec![Input::Instruction { embeddings: embeddings.clone(), digest }];
+    });
+    std::fs::write(folder.path().join(embeddings), bytes).unwrap();
+    folder
+}
+
+#[test]
+fn the_network_is_given_the_numbers_of_the_instruction() {
+    let modules: &[&str] =
+        if cfg!(feature = "onnx") { &["instructed.pt", "instructed.onnx"] } else { &["instructed.pt"] };
+    for module in modules {
+        let folder = instructed(module, |_| ());
+        let mut policy = load_for(folder.path(), &offer(), "press the button").unwrap();
+        let asked = |policy: &mut BroughtPolicy| policy.decide(&observation(0, [0.0; 7])).unwrap().action.translation;
+        let near = |found: [f64; 3], expected: [f64; 3]| found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6);
+        assert!(near(asked(&mut policy), [0.01, 0.02, 0.03]), "{module}");
+        let other = Condition { task: "stack", instruction: "lift the cup", goal: None };
+        policy.set_task(&other).unwrap();
+        assert!(near(asked(&mut policy), [-0.01, 0.0, 0.0]), "{module}");
+        let unknown = Condition { instruction: "dance", ..other };
+        let said = policy.set_task(&unknown).unwrap_err().to_string();
+        assert!(said.contains("`dance`") && said.contains("`lift the cup`, `press the button`"), "{said}");
+    }
+}
+
+#[test]
+fn an_unknown_instruction_and_a_spoiled_file_are_refused_before_anything_moves() {
+    let said = |folder: &tempfile::TempDir, instruction: &str| match load_for(folder.path(), &offer(), instruction) {
+        Err(error) => error.to_string(),
+        Ok(_) => panic!("it was taken"),
+    };
+    let whole = instructed("instructed.pt", |_| ());
+    let unknown = said(&whole, "press the buttons");
+    assert!(unknown.contains("`press the buttons`") && unknown.contains("`press the button`"), "{unknown}");
+    assert!(said(&whole, "").contains("no instruction"));
+    let cut = instructed("instructed.pt", |bytes| bytes.truncate(bytes.len() - 3));
+    assert!(said(&cut, "press the button").contains("no safetensors file"));
+    let nan = instructed("instructed.pt", |bytes| {
+        let end = bytes.len();
+        bytes[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
+    });
+    assert!(said(&nan, "press the button").contains("NaN"));
+    std::fs::write(whole.path().join("instructions.safetensors"), "another").unwrap();
+    let other = said(&whole, "press the button");
+    assert!(other.contains("instructions.safetensors") && other.contains("digest"), "{other}");
 }
