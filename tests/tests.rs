@@ -4,6 +4,9 @@
 /// Clips for pre-training out of every layout that is understood.
 #[cfg(feature = "torch")]
 mod clips;
+/// Policies and encoders as ONNX.
+#[cfg(all(feature = "mujoco", feature = "torch"))]
+mod converted;
 /// CQL in both phases and reward-weighted regression: transitions, mixtures, resumption, refusals.
 #[cfg(all(feature = "mujoco", feature = "torch"))]
 mod cql;

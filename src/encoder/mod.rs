@@ -11,6 +11,7 @@ pub mod checkpoint;
 pub mod preprocess;
 mod squash;
 pub mod weights;
+mod write;
 
 use std::cell::RefCell;
 use std::fmt;
@@ -126,6 +127,16 @@ pub enum EncoderError {
         kind: EncoderKind,
         /// libtorch's first line.
         message: String,
+    },
+    /// An ONNX graph of it cannot be written.
+    #[error("the {kind} encoder cannot be written as ONNX for images of {side} pixels: {why}")]
+    NotWritten {
+        /// Which encoder.
+        kind: EncoderKind,
+        /// Side of the images \[pixels\].
+        side: u32,
+        /// What is in the way.
+        why: String,
     },
     /// A value of the embedding is not finite.
     #[error("the {kind} encoder gave a value that is not finite: the weights do not fit this network")]

@@ -24,12 +24,12 @@ use crate::observation::Image;
 /// Side of the image that policies see and demonstrations are scored on \[pixels\].
 pub const POLICY_SIZE: u32 = 128;
 /// What VIP resizes the shorter side to before cropping \[pixels\].
-const VIP_SHORTER_SIDE: i64 = 256;
+pub(super) const VIP_SHORTER_SIDE: i64 = 256;
 /// Side of the image that VIP's and V-PTR's networks see \[pixels\].
-const LARGE_SIZE: i64 = 224;
+pub(super) const LARGE_SIZE: i64 = 224;
 /// ImageNet's mean and standard deviation of red, green, blue in 0..1, as torchvision's models expect them.
-const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
-const IMAGENET_DEVIATION: [f32; 3] = [0.229, 0.224, 0.225];
+pub(super) const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+pub(super) const IMAGENET_DEVIATION: [f32; 3] = [0.229, 0.224, 0.225];
 /// Largest value of a camera's pixel.
 const CAMERA_SCALE: f64 = 255.0;
 

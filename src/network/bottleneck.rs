@@ -7,6 +7,8 @@ use tch::nn::{self, Init};
 use tch::{TchError, Tensor};
 
 use super::layers::LayerNorm;
+use super::write;
+use crate::onnx::{Graph, Value};
 
 /// Embeddings (B, D) -> latents (B, L).
 ///
@@ -38,6 +40,13 @@ impl Bottleneck {
         }
         let x = embedding.f_linear(&self.weight, Some(&self.bias))?;
         self.norm.forward(&x)?.f_tanh()
+    }
+
+    /// Writes it into an ONNX graph.
+    pub fn write(&self, graph: &mut Graph, embedding: &Value) -> Result<Value, TchError> {
+        let x = write::dense(graph, embedding, &self.weight, &self.bias)?;
+        let y = self.norm.write(graph, &x)?;
+        Ok(graph.apply("Tanh", &[&y], &[]))
     }
 }
 

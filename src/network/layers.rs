@@ -5,6 +5,8 @@ use tch::{Kind, TchError, Tensor};
 
 use super::Inference;
 use super::group_norm_relu as fused;
+use super::write::{constant, relu};
+use crate::onnx::{Attribute, Graph, Value};
 
 const BATCH_NORM_EPSILON: f64 = 1e-5;
 const BATCH_NORM_MOMENTUM: f64 = 0.1;
@@ -70,6 +72,16 @@ impl Convolution {
         x.f_conv2d(&weight, bias.as_ref(), stride, padding, [1, 1], 1)
     }
 
+    /// Writes [`forward`](Self::forward).
+    pub fn write(&self, graph: &mut Graph, x: &Value) -> Result<Value, TchError> {
+        let weight = if self.standardize { standardize(&self.weight)? } else { self.weight.shallow_clone() };
+        let weight = constant(graph, &weight)?;
+        let bias = self.bias.as_ref().map(|bias| constant(graph, bias)).transpose()?.unwrap_or_else(Graph::nothing);
+        let (strides, pads) = ([self.stride; 2], [self.padding; 4]);
+        let attributes = [("strides", Attribute::Ints(&strides)), ("pads", Attribute::Ints(&pads))];
+        Ok(graph.apply("Conv", &[x, &weight, &bias], &attributes))
+    }
+
     pub fn prepare(&mut self, inference: &Inference) -> Result<(), TchError> {
         if self.standardize && inference.fold {
             self.weight = standardize(&self.weight)?;
@@ -117,6 +129,18 @@ impl BatchNorm {
         let (weight, bias) = (Some(&self.weight), Some(&self.bias));
         x.f_batch_norm(weight, bias, mean, variance, train, BATCH_NORM_MOMENTUM, BATCH_NORM_EPSILON, true)
     }
+
+    fn write(&self, graph: &mut Graph, x: &Value) -> Result<Value, TchError> {
+        let BatchNorm { weight, bias, running_mean, running_var } = self;
+        let [weight, bias, mean, variance] = [
+            constant(graph, weight)?,
+            constant(graph, bias)?,
+            constant(graph, running_mean)?,
+            constant(graph, running_var)?,
+        ];
+        let epsilon = [("epsilon", Attribute::Float(BATCH_NORM_EPSILON as f32))];
+        Ok(graph.apply("BatchNormalization", &[x, &weight, &bias, &mean, &variance], &epsilon))
+    }
 }
 
 /// A convolution followed by batch normalization, which [`Normalized::prepare`] may merge into it.
@@ -135,6 +159,15 @@ impl Normalized {
         let y = self.convolution.forward(x)?;
         match &self.norm {
             Some(norm) => norm.forward(&y, train),
+            None => Ok(y),
+        }
+    }
+
+    /// Writes [`forward`](Self::forward).
+    pub fn write(&self, graph: &mut Graph, x: &Value) -> Result<Value, TchError> {
+        let y = self.convolution.write(graph, x)?;
+        match &self.norm {
+            Some(norm) => norm.write(graph, &y),
             None => Ok(y),
         }
     }
@@ -185,6 +218,25 @@ impl GroupNorm {
         self.forward(x)?.f_relu_()
     }
 
+    /// Writes [`forward_relu`](Self::forward_relu). Opset 17 has no group normalization: each group becomes a channel of an
+    /// instance normalization.
+    pub fn write_relu(&self, graph: &mut Graph, x: &Value) -> Result<Value, TchError> {
+        let groups = self.groups;
+        let shape = graph.apply("Shape", &[x], &[]);
+        let grouped = graph.reshape(x, &[0, groups, -1]);
+        let count = usize::try_from(groups).unwrap_or_default();
+        let (ones, zeros) =
+            (graph.constant(&[groups], &vec![1.0; count]), graph.constant(&[groups], &vec![0.0; count]));
+        let epsilon = [("epsilon", Attribute::Float(GROUP_NORM_EPSILON as f32))];
+        let y = graph.apply("InstanceNormalization", &[&grouped, &ones, &zeros], &epsilon);
+        let y = graph.apply("Reshape", &[&y, &shape], &[]);
+        let (weight, bias) = (self.weight.f_reshape([-1, 1, 1])?, self.bias.f_reshape([-1, 1, 1])?);
+        let (weight, bias) = (constant(graph, &weight)?, constant(graph, &bias)?);
+        let y = graph.apply("Mul", &[&y, &weight], &[]);
+        let y = graph.apply("Add", &[&y, &bias], &[]);
+        Ok(relu(graph, &y))
+    }
+
     pub fn prepare(&mut self, inference: &Inference) -> Result<(), TchError> {
         self.weight = inference.constant(&self.weight)?;
         self.bias = inference.constant(&self.bias)?;
@@ -206,6 +258,13 @@ impl LayerNorm {
     pub fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
         let (weight, bias) = (in_format_of(x, &self.weight)?, in_format_of(x, &self.bias)?);
         x.f_layer_norm(weight.size(), Some(&weight), Some(&bias), LAYER_NORM_EPSILON, true)
+    }
+
+    /// Writes [`forward`](Self::forward).
+    pub fn write(&self, graph: &mut Graph, x: &Value) -> Result<Value, TchError> {
+        let (weight, bias) = (constant(graph, &self.weight)?, constant(graph, &self.bias)?);
+        let epsilon = [("epsilon", Attribute::Float(LAYER_NORM_EPSILON as f32))];
+        Ok(graph.apply("LayerNormalization", &[x, &weight, &bias], &epsilon))
     }
 
     pub fn prepare(&mut self, inference: &Inference) -> Result<(), TchError> {
@@ -231,6 +290,13 @@ impl Dense {
     /// (..., in) -> (..., out).
     pub fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
         x.f_linear(&in_format_of(x, &self.weight)?, Some(&in_format_of(x, &self.bias)?))
+    }
+
+    /// Writes [`forward`](Self::forward).
+    pub fn write(&self, graph: &mut Graph, x: &Value) -> Result<Value, TchError> {
+        let (weight, bias) = (constant(graph, &self.weight.f_transpose(0, 1)?)?, constant(graph, &self.bias)?);
+        let y = graph.apply("MatMul", &[x, &weight], &[]);
+        Ok(graph.apply("Add", &[&y, &bias], &[]))
     }
 
     pub fn prepare(&mut self, inference: &Inference) -> Result<(), TchError> {

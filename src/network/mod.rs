@@ -23,6 +23,7 @@ mod resnet;
 mod resnet_v2;
 mod small;
 mod vision_transformer;
+pub(crate) mod write;
 
 use tch::{Device, Kind, TchError, Tensor};
 
@@ -38,6 +39,8 @@ pub use resnet::ResNet50;
 pub use resnet_v2::ResNetV2;
 pub use small::SmallNetwork;
 pub use vision_transformer::VisionTransformer;
+
+use crate::onnx::{Graph, Value};
 
 /// Number format of the weights and activations while inferring.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -110,6 +113,9 @@ pub trait ImageNetwork: Send {
     /// result for an image does not depend on its neighbors in the batch. Gradients flow either way, unless the
     /// network was prepared for inference.
     fn forward(&self, images: &Tensor, train: bool) -> Result<Tensor, TchError>;
+
+    /// Writes the network into an ONNX graph: preprocessed images (1, 3, S, S) -> embedding (1, dimension).
+    fn write(&self, graph: &mut Graph, images: &Value) -> Result<Value, TchError>;
 
     /// Length of an embedding.
     fn dimension(&self) -> i64;

@@ -6,6 +6,9 @@
 use tch::nn::{self, Init};
 use tch::{TchError, Tensor};
 
+use super::write;
+use crate::onnx::{Graph, Value};
+
 /// A dense layer that starts with an orthogonal kernel; `weight`: (out, in), `bias`: (out), zero.
 pub struct Linear {
     weight: Tensor,
@@ -26,6 +29,11 @@ impl Linear {
             return Err(TchError::Shape(format!("features {:?} were given, (..., {expected}) are expected", x.size())));
         }
         x.f_linear(&self.weight, Some(&self.bias))
+    }
+
+    /// Writes the layer into an ONNX graph: (B, in) -> (B, out).
+    pub fn write(&self, graph: &mut Graph, x: &Value) -> Result<Value, TchError> {
+        write::dense(graph, x, &self.weight, &self.bias)
     }
 }
 
@@ -63,6 +71,14 @@ impl Perceptron {
             }
         }
         Ok(x)
+    }
+
+    /// Writes hidden layers after which nothing is appended into an ONNX graph: (B, input) -> (B, dimension).
+    pub fn write(&self, graph: &mut Graph, input: &Value) -> Result<Value, TchError> {
+        self.hidden.iter().try_fold(input.clone(), |x, layer| {
+            let y = layer.write(graph, &x)?;
+            Ok(write::relu(graph, &y))
+        })
     }
 }
 

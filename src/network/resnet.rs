@@ -8,7 +8,9 @@ use tch::nn;
 use tch::{Kind, TchError, Tensor};
 
 use super::layers::{Dense, Normalized, Shape};
+use super::write::{mean_of_maps, pool, relu};
 use super::{ImageNetwork, Inference, check_images};
+use crate::onnx::{Graph, Value};
 
 const IMAGE_SIZE: i64 = 224;
 const DIMENSION: i64 = 1024;
@@ -84,6 +86,18 @@ impl Block {
         }
         .f_relu_()
     }
+
+    fn write(&self, graph: &mut Graph, x: &Value) -> Result<Value, TchError> {
+        let [reduce, middle, expand] = &self.convolutions;
+        let y = reduce.write(graph, x)?;
+        let y = relu(graph, &y);
+        let y = middle.write(graph, &y)?;
+        let y = relu(graph, &y);
+        let y = expand.write(graph, &y)?;
+        let beside = self.shortcut.as_ref().map(|shortcut| shortcut.write(graph, x)).transpose()?;
+        let y = graph.apply("Add", &[&y, beside.as_ref().unwrap_or(x)], &[]);
+        Ok(relu(graph, &y))
+    }
 }
 
 impl ImageNetwork for ResNet50 {
@@ -104,6 +118,18 @@ impl ImageNetwork for ResNet50 {
             None => features,
         }
         .f_to_kind(Kind::Float)
+    }
+
+    fn write(&self, graph: &mut Graph, images: &Value) -> Result<Value, TchError> {
+        let x = self.stem.write(graph, images)?;
+        let x = relu(graph, &x);
+        let x = pool(graph, &x);
+        let x = self.blocks.iter().try_fold(x, |x, block| block.write(graph, &x))?;
+        let features = mean_of_maps(graph, &x);
+        match &self.head {
+            Some(head) => head.write(graph, &features),
+            None => Ok(features),
+        }
     }
 
     fn dimension(&self) -> i64 {

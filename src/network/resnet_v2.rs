@@ -10,7 +10,9 @@ use tch::nn;
 use tch::{Kind, TchError, Tensor};
 
 use super::layers::{Convolution, GroupNorm, Shape};
+use super::write::{mean_of_maps, pool};
 use super::{ImageNetwork, Inference, check_images};
+use crate::onnx::{Graph, Value};
 
 const IMAGE_SIZE: i64 = 224;
 const DIMENSION: i64 = 2048;
@@ -77,6 +79,17 @@ impl Unit {
         }
         y.f_add_(shortcut.as_ref().unwrap_or(x))
     }
+
+    fn write(&self, graph: &mut Graph, x: &Value) -> Result<Value, TchError> {
+        let mut y = self.norms[0].write_relu(graph, x)?;
+        let shortcut = self.projection.as_ref().map(|projection| projection.write(graph, &y)).transpose()?;
+        y = self.convolutions[0].write(graph, &y)?;
+        for (norm, convolution) in self.norms.iter().zip(&self.convolutions).skip(1) {
+            y = norm.write_relu(graph, &y)?;
+            y = convolution.write(graph, &y)?;
+        }
+        Ok(graph.apply("Add", &[&y, shortcut.as_ref().unwrap_or(x)], &[]))
+    }
 }
 
 impl ImageNetwork for ResNetV2 {
@@ -91,6 +104,14 @@ impl ImageNetwork for ResNetV2 {
             x = unit.forward(&x)?;
         }
         self.norm.forward_relu(&x)?.f_mean_dim(&[2i64, 3][..], false, Kind::Float)
+    }
+
+    fn write(&self, graph: &mut Graph, images: &Value) -> Result<Value, TchError> {
+        let x = self.stem.write(graph, images)?;
+        let x = pool(graph, &x);
+        let x = self.units.iter().try_fold(x, |x, unit| unit.write(graph, &x))?;
+        let x = self.norm.write_relu(graph, &x)?;
+        Ok(mean_of_maps(graph, &x))
     }
 
     fn dimension(&self) -> i64 {

@@ -9,7 +9,9 @@ use tch::nn;
 use tch::{Device, Kind, TchError, Tensor};
 
 use super::layers::{Convolution, GroupNorm, Shape};
+use super::write::constant;
 use super::{ImageNetwork, Inference, check_images, group_norm_relu};
+use crate::onnx::{Attribute, Graph, Value};
 
 const IMAGE_SIZE: i64 = 128;
 const MAP_SIZE: i64 = 32;
@@ -93,6 +95,23 @@ impl ImageNetwork for SmallNetwork {
     fn forward(&self, images: &Tensor, _train: bool) -> Result<Tensor, TchError> {
         let maps = self.heat_maps(images)?.f_reshape([-1, KEYPOINTS, MAP_SIZE * MAP_SIZE])?;
         maps.f_matmul(&self.positions)?.f_reshape([-1, KEYPOINTS * 2])
+    }
+
+    fn write(&self, graph: &mut Graph, images: &Value) -> Result<Value, TchError> {
+        let planes = constant(graph, &self.planes)?;
+        let mut x = graph.concatenate(&[images, &planes], 1);
+        for (convolution, norm) in &self.stages {
+            let y = convolution.write(graph, &x)?;
+            x = norm.write_relu(graph, &y)?;
+        }
+        let maps = self.keypoints.write(graph, &x)?;
+        let temperature = constant(graph, &self.log_temperature.f_exp()?)?;
+        let maps = graph.apply("Div", &[&maps, &temperature], &[]);
+        let maps = graph.reshape(&maps, &[1, KEYPOINTS, MAP_SIZE * MAP_SIZE]);
+        let maps = graph.apply("Softmax", &[&maps], &[("axis", Attribute::Int(-1))]);
+        let positions = constant(graph, &self.positions)?;
+        let keypoints = graph.apply("MatMul", &[&maps, &positions], &[]);
+        Ok(graph.reshape(&keypoints, &[1, KEYPOINTS * 2]))
     }
 
     fn dimension(&self) -> i64 {

@@ -9,7 +9,9 @@ use tch::nn::{self, Init};
 use tch::{Kind, TchError, Tensor};
 
 use super::layers::{Convolution, Dense, LayerNorm, Shape};
+use super::write::constant;
 use super::{ImageNetwork, Inference, check_images};
+use crate::onnx::{Attribute, Graph, Value};
 
 const IMAGE_SIZE: i64 = 224;
 const PATCH: i64 = 16;
@@ -95,6 +97,38 @@ impl Block {
         self.project.forward(&y.f_transpose(1, 2)?.f_reshape([batch, tokens, WIDTH])?)
     }
 
+    fn write(&self, graph: &mut Graph, x: &Value) -> Result<Value, TchError> {
+        let y = self.before_attention.write(graph, x)?;
+        let y = self.write_attention(graph, &y)?;
+        let x = graph.apply("Add", &[x, &y], &[]);
+        let y = self.before_perceptron.write(graph, &x)?;
+        let y = self.expand.write(graph, &y)?;
+        let y = write_gelu(graph, &y);
+        let y = self.contract.write(graph, &y)?;
+        Ok(graph.apply("Add", &[&x, &y], &[]))
+    }
+
+    fn write_attention(&self, graph: &mut Graph, x: &Value) -> Result<Value, TchError> {
+        let width = WIDTH / HEADS;
+        let all = self.query_key_value.write(graph, x)?;
+        // (T, 3, heads, width) -> (3, heads, T, width)
+        let all = graph.reshape(&all, &[TOKENS, 3, HEADS, width]);
+        let all = graph.apply("Transpose", &[&all], &[("perm", Attribute::Ints(&[1, 2, 0, 3]))]);
+        let [query, key, value] = [0, 1, 2].map(|i| {
+            let part = graph.narrow(&all, 0, i, i + 1);
+            graph.reshape(&part, &[HEADS, TOKENS, width])
+        });
+        let key = graph.apply("Transpose", &[&key], &[("perm", Attribute::Ints(&[0, 2, 1]))]);
+        let fit = graph.apply("MatMul", &[&query, &key], &[]);
+        let scale = graph.constant(&[], &[1.0 / (width as f32).sqrt()]);
+        let fit = graph.apply("Mul", &[&fit, &scale], &[]);
+        let fit = graph.apply("Softmax", &[&fit], &[("axis", Attribute::Int(-1))]);
+        let y = graph.apply("MatMul", &[&fit, &value], &[]);
+        let y = graph.apply("Transpose", &[&y], &[("perm", Attribute::Ints(&[1, 0, 2]))]);
+        let y = graph.reshape(&y, &[1, TOKENS, WIDTH]);
+        self.project.write(graph, &y)
+    }
+
     fn prepare(&mut self, inference: &Inference) -> Result<(), TchError> {
         for norm in [&mut self.before_attention, &mut self.before_perceptron] {
             norm.prepare(inference)?;
@@ -104,6 +138,16 @@ impl Block {
         }
         Ok(())
     }
+}
+
+/// x / 2 (1 + erf(x / sqrt 2)).
+fn write_gelu(graph: &mut Graph, x: &Value) -> Value {
+    let [one, half, root] = [1.0, 0.5, std::f32::consts::FRAC_1_SQRT_2].map(|number| graph.constant(&[], &[number]));
+    let y = graph.apply("Mul", &[x, &root], &[]);
+    let y = graph.apply("Erf", &[&y], &[]);
+    let y = graph.apply("Add", &[&y, &one], &[]);
+    let y = graph.apply("Mul", &[&y, x], &[]);
+    graph.apply("Mul", &[&y, &half], &[])
 }
 
 impl ImageNetwork for VisionTransformer {
@@ -120,6 +164,20 @@ impl ImageNetwork for VisionTransformer {
             x = block.forward(&x)?;
         }
         self.norm.forward(&x.f_select(1, 0)?)?.f_to_kind(Kind::Float)
+    }
+
+    fn write(&self, graph: &mut Graph, images: &Value) -> Result<Value, TchError> {
+        let patches = self.patches.write(graph, images)?;
+        let patches = graph.reshape(&patches, &[1, WIDTH, TOKENS - 1]);
+        let patches = graph.apply("Transpose", &[&patches], &[("perm", Attribute::Ints(&[0, 2, 1]))]);
+        let class_token = constant(graph, &self.class_token)?;
+        let positions = constant(graph, &self.positions)?;
+        let x = graph.concatenate(&[&class_token, &patches], 1);
+        let x = graph.apply("Add", &[&x, &positions], &[]);
+        let x = self.blocks.iter().try_fold(x, |x, block| block.write(graph, &x))?;
+        let first = graph.narrow(&x, 1, 0, 1);
+        let first = graph.reshape(&first, &[1, WIDTH]);
+        self.norm.write(graph, &first)
     }
 
     fn dimension(&self) -> i64 {

@@ -10,6 +10,7 @@ use tch::{Kind, TchError, Tensor, nn};
 use super::head::{ACTIONS, LOG_STD_RANGE, STATE};
 use super::locator::{Locator, PLACES};
 use crate::network::{Bottleneck, Linear, Perceptron};
+use crate::onnx::{Graph, Value};
 
 /// Gain of the last layers' kernels at the start: the first policy is close to tanh of a standard normal.
 const LAST_GAIN: f64 = 1e-2;
@@ -71,6 +72,19 @@ impl Actor {
         let x = self.hidden.forward(&Tensor::f_cat(&seen, 1)?, None)?;
         let log_std = self.log_std.forward(&x)?.f_clamp(LOG_STD_RANGE.0, LOG_STD_RANGE.1)?;
         Ok(TanhGaussian { mean: self.mean.forward(&x)?, log_std, hidden: x, places })
+    }
+
+    /// Writes what is executed, tanh(mean), into an ONNX graph.
+    pub fn write(&self, graph: &mut Graph, embedding: &Value, condition: &Value) -> Result<Value, TchError> {
+        let latent = self.bottleneck.write(graph, embedding)?;
+        let mut seen = vec![latent, condition.clone()];
+        if let Some(locator) = &self.locator {
+            seen.extend(locator.write(graph, embedding, condition)?);
+        }
+        let seen = graph.concatenate(&seen.iter().collect::<Vec<_>>(), 1);
+        let hidden = self.hidden.write(graph, &seen)?;
+        let mean = self.mean.write(graph, &hidden)?;
+        Ok(graph.apply("Tanh", &[&mean], &[]))
     }
 
     /// The numbers of `policy.log_std` with gradients to their own layer alone, (B, 7): imitation's spread is trained by these, so

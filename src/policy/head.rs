@@ -5,6 +5,8 @@ use tch::nn;
 use tch::{TchError, Tensor};
 
 use super::locator::{Locator, PLACES, apply};
+use crate::network::write;
+use crate::onnx::{Graph, Value};
 
 /// Range the log standard deviation is clipped to (PTR, V-PTR).
 pub const LOG_STD_RANGE: (f64, f64) = (-5.0, 2.0);
@@ -64,6 +66,18 @@ impl ActionHead {
         // Its loss measures the error of the mean and is not to change what the mean is made of: layers below get nothing of it.
         let log_std = apply(&self.log_std, &x.f_detach()?)?.f_clamp(LOG_STD_RANGE.0, LOG_STD_RANGE.1)?;
         Ok(Output { mean, log_std, places })
+    }
+
+    /// Writes what is executed, tanh(mean), into an ONNX graph.
+    pub fn write(&self, graph: &mut Graph, embedding: &Value, condition: &Value) -> Result<Value, TchError> {
+        let [places, way] = self.locator.write(graph, embedding, condition)?;
+        let mut x = graph.concatenate(&[embedding, condition, &places, &way], 1);
+        for layer in &self.hidden {
+            let y = write::linear(graph, &x, layer)?;
+            x = write::relu(graph, &y);
+        }
+        let mean = write::linear(graph, &x, &self.mean)?;
+        Ok(graph.apply("Tanh", &[&mean], &[]))
     }
 }
 

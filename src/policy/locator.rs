@@ -8,6 +8,8 @@ use tch::nn::{self, Module};
 use tch::{TchError, Tensor};
 
 use super::head::STATE;
+use crate::network::write;
+use crate::onnx::{Attribute, Graph, Value};
 
 /// Numbers of `places`: grasp x, y, yaw; release x, y; in the scaled units of the state.
 pub const PLACES: i64 = 5;
@@ -41,6 +43,19 @@ impl Locator {
     pub fn way(places: &Tensor, condition: &Tensor) -> Result<Tensor, TchError> {
         let compared = Tensor::f_from_slice(&COMPARED)?.f_to_device(condition.device())?;
         places.f_sub(&condition.f_index_select(1, &compared)?)
+    }
+
+    /// Writes [`Locator::places`] and [`Locator::way`] into an ONNX graph.
+    pub fn write(&self, graph: &mut Graph, embedding: &Value, condition: &Value) -> Result<[Value; 2], TchError> {
+        let task = graph.narrow(condition, 1, STATE, i64::MAX);
+        let seen = graph.concatenate(&[embedding, &task], 1);
+        let located = write::linear(graph, &seen, &self.locate)?;
+        let located = write::relu(graph, &located);
+        let places = write::linear(graph, &located, &self.places)?;
+        let compared = graph.integers(&COMPARED);
+        let compared = graph.apply("Gather", &[condition, &compared], &[("axis", Attribute::Int(1))]);
+        let way = graph.apply("Sub", &[&places, &compared], &[]);
+        Ok([places, way])
     }
 }
 

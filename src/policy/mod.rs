@@ -11,6 +11,7 @@ mod checkpoint;
 mod critic;
 mod head;
 mod locator;
+mod to_onnx;
 mod torque_head;
 mod value;
 mod visual_policy;
@@ -24,6 +25,7 @@ pub use checkpoint::{Checkpoint, CriticRecord, HeadKind, Offer, PolicyError, Sta
 pub use critic::{Critic, CriticShape, Reappended};
 pub use head::{ActionHead, LOG_STD_RANGE, Output};
 pub use locator::PLACES;
+pub use to_onnx::{ConvertError, Converted};
 pub use torque_head::{JointScale, TorqueHead, TorqueOutput};
 pub use value::StateValue;
 pub use visual_policy::VisualPolicy;

@@ -11,6 +11,7 @@ use super::head::STATE;
 use super::locator::{Locator, PLACES};
 use crate::network::{Linear, Perceptron};
 use crate::observation::{JointVector, Proprioception};
+use crate::onnx::{Graph, Value};
 
 /// Gain of the last layer's kernel at the start: the first torques are close to zero.
 const LAST_GAIN: f64 = 1e-2;
@@ -90,6 +91,20 @@ impl TorqueHead {
         let way = Locator::way(&places, condition)?;
         let seen = Tensor::f_cat(&[condition, &places, &way, body], 1)?;
         Ok(TorqueOutput { torques: self.last.forward(&self.hidden.forward(&seen, None)?)?, places })
+    }
+
+    /// Writes the scaled torques and the gripper target into an ONNX graph.
+    pub fn write(
+        &self,
+        graph: &mut Graph,
+        embedding: &Value,
+        condition: &Value,
+        body: &Value,
+    ) -> Result<Value, TchError> {
+        let [places, way] = self.locator.write(graph, embedding, condition)?;
+        let seen = graph.concatenate(&[condition, &places, &way, body], 1);
+        let hidden = self.hidden.write(graph, &seen)?;
+        self.last.write(graph, &hidden)
     }
 }
 

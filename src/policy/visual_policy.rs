@@ -17,7 +17,7 @@ use crate::observation::{Image, Observation};
 use crate::time::Clock;
 
 /// What turns embeddings into actions.
-enum Head {
+pub(super) enum Head {
     Places(ActionHead),
     Actor(Actor),
     Torques(Box<(TorqueHead, JointScale)>),
@@ -25,10 +25,10 @@ enum Head {
 
 /// A trained policy for one task.
 pub struct VisualPolicy {
-    checkpoint: Checkpoint,
+    pub(super) checkpoint: Checkpoint,
     task: usize,
-    encoder: Encoder,
-    head: Head,
+    pub(super) encoder: Encoder,
+    pub(super) head: Head,
     // Owns the head's tensors.
     _variables: nn::VarStore,
     stopwatch: Arc<dyn Clock>,

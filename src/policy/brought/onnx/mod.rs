@@ -5,6 +5,8 @@
 //! what runs and no path in the file leads anywhere.
 
 mod check;
+#[cfg(test)]
+mod encoder_tests;
 mod library;
 
 use std::borrow::Cow;
