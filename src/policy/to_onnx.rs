@@ -7,7 +7,7 @@ use std::path::Path;
 
 use tch::TchError;
 
-use super::brought::{ActionKind, Channels, Description, Input, Module, Output, Pixels, Scaling, Units};
+use super::brought::{ActionKind, Channels, Description, Input, Module, Output, OutputScaling, Pixels, Scaling, Units};
 use super::checkpoint::Checkpoint;
 use super::torque_head::JointScale;
 use super::visual_policy::{Head, VisualPolicy};
@@ -80,7 +80,8 @@ impl VisualPolicy {
                 (newton_meters(&mut graph, &scaled, scale), ActionKind::JointTorques, Units::Si, joints)
             }
         };
-        let described = Output { actions, units, chunk: 1, execute: None, blend: 0.0 };
+        let described =
+            Output { actions, units, scaling: OutputScaling::default(), chunk: 1, execute: None, blend: 0.0 };
         let module = graph.finish(&checkpoint.name, (&output, "action", &[1, described.width(joints) as i64]));
         let description = Description {
             version: Description::VERSION,

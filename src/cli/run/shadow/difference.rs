@@ -6,11 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
+use nalgebra::UnitQuaternion;
 
 use super::playback::Playback;
-use crate::action::{Action, Decider};
+use crate::action::{Action, Decider, Motion, MotionKind};
 use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart, Filtered, Step, StepSink};
-use crate::geometry::rotation_from_euler;
+use crate::geometry::{bridge_pose, rotation_from_euler};
 use crate::observation::JointVector;
 
 /// Names of an action's numbers.
@@ -20,7 +21,47 @@ const PARTS: [&str; 7] = ["dx", "dy", "dz", "droll", "dpitch", "dyaw", "gripper"
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Asked {
     action: Action,
-    torques: Option<JointVector>,
+    motion: Option<Motion>,
+}
+
+impl Asked {
+    fn kind(&self) -> MotionKind {
+        MotionKind::of(self.motion.as_ref())
+    }
+
+    /// \[rad, rad/s or Nm\]
+    fn joints(&self) -> Option<JointVector> {
+        match self.motion? {
+            Motion::ToolPose(_) => None,
+            Motion::JointPositions(joints) | Motion::JointVelocities(joints) => Some(joints),
+            Motion::JointTorques(torques) => Some(torques.asked),
+        }
+    }
+
+    /// Where, or how far, the tool is to go \[m\], and how it is to turn.
+    fn tool(&self) -> ([f64; 3], UnitQuaternion<f64>) {
+        if let Some(Motion::ToolPose(base_from_tool)) = self.motion {
+            return (base_from_tool.translation.vector.into(), base_from_tool.rotation);
+        }
+        let [roll, pitch, yaw] = self.action.rotation;
+        (self.action.translation, rotation_from_euler(roll, pitch, yaw))
+    }
+
+    /// Names of the numbers that are asked for beside the action's.
+    fn names(&self) -> Vec<String> {
+        match self.motion {
+            Some(Motion::ToolPose(_)) => ["x", "y", "z", "roll", "pitch", "yaw"].map(String::from).into(),
+            _ => (1..=self.joints().map_or(0, |joints| joints.len())).map(|joint| format!("joint_{joint}")).collect(),
+        }
+    }
+
+    /// Those numbers \[m, rad, rad/s or Nm\].
+    fn numbers(&self) -> Vec<f64> {
+        match self.motion {
+            Some(Motion::ToolPose(base_from_tool)) => bridge_pose(&base_from_tool).into(),
+            _ => self.joints().map_or_else(Vec::new, |joints| joints.to_vec()),
+        }
+    }
 }
 
 /// One decision beside the recorded one.
@@ -38,27 +79,22 @@ struct Row {
 impl Row {
     /// \[m\]
     fn translation(&self) -> f64 {
-        let (then, now) = (self.then.action.translation, self.now.action.translation);
+        let ((then, _), (now, _)) = (self.then.tool(), self.now.tool());
         (0..3).map(|axis| (then[axis] - now[axis]).powi(2)).sum::<f64>().sqrt()
     }
 
     /// \[rad\]
     fn rotation(&self) -> f64 {
-        let of = |asked: &Asked| {
-            let [roll, pitch, yaw] = asked.action.rotation;
-            rotation_from_euler(roll, pitch, yaw)
-        };
-        of(&self.then).angle_to(&of(&self.now))
+        self.then.tool().1.angle_to(&self.now.tool().1)
     }
 
     fn gripper(&self) -> f64 {
         (self.then.action.gripper - self.now.action.gripper).abs()
     }
 
-    /// The joint that differs most \[Nm\].
-    fn torque(&self) -> Option<f64> {
-        let (then, now) = (self.then.torques?, self.now.torques?);
-        Some(then.iter().zip(now.iter()).map(|(then, now)| (then - now).abs()).fold(0.0, f64::max))
+    /// The joint that differs most \[rad, rad/s or Nm\].
+    fn joint(&self) -> Option<f64> {
+        Some((self.then.joints()? - self.now.joints()?).max_abs())
     }
 }
 
@@ -76,11 +112,10 @@ impl Differences {
 
     /// Writes a line for each decision.
     pub fn write(&self, path: &Path) -> anyhow::Result<()> {
-        let torques = self.rows.first().and_then(|row| row.now.torques).map_or(0, |torques| torques.len());
         let mut out = String::from("step,recorded_step,seconds,decided_by");
-        for time in ["then", "now"] {
+        for (time, asked) in self.rows.first().iter().flat_map(|row| [("then", &row.then), ("now", &row.now)]) {
             PARTS.iter().for_each(|part| out.push_str(&format!(",{time}_{part}")));
-            (1..=torques).for_each(|joint| out.push_str(&format!(",{time}_torque_{joint}")));
+            asked.names().iter().for_each(|name| out.push_str(&format!(",{time}_{name}")));
         }
         out.push_str(",filter\n");
         for (number, row) in self.rows.iter().enumerate() {
@@ -92,8 +127,8 @@ impl Differences {
             // Writing to a String cannot fail.
             let _ = write!(out, "{number},{},{:.3},{decided_by}", row.recorded, row.seconds);
             for asked in [&row.then, &row.now] {
-                let torques = asked.torques.iter().flat_map(|torques| torques.to_vec());
-                asked.action.to_array().into_iter().chain(torques).for_each(|v| out.push_str(&format!(",{v:.6}")));
+                let numbers = asked.action.to_array().into_iter().chain(asked.numbers());
+                numbers.for_each(|value| out.push_str(&format!(",{value:.6}")));
             }
             out.push_str(&match row.filtered {
                 Filtered::Passed => ",passed\n".into(),
@@ -118,11 +153,8 @@ impl StepSink for Differences {
             recorded: recorded.index,
             seconds: self.playback.elapsed(at).as_secs_f64(),
             decided_by: recorded.decided_by,
-            then: Asked { action: recorded.action, torques: recorded.joint_torques.map(|torques| torques.asked) },
-            now: Asked {
-                action: step.decision.action,
-                torques: step.decision.joint_torques.map(|torques| torques.asked),
-            },
+            then: Asked { action: recorded.action, motion: recorded.motion },
+            now: Asked { action: step.decision.action, motion: step.decision.motion },
             filtered: Filtered::Passed,
         });
         Ok(())
@@ -172,9 +204,17 @@ impl fmt::Display for Differences {
         }
         let filtered = |kind: u8| rows.iter().filter(|row| hardness(row.filtered) == kind).count();
         write!(f, "; {} with limited and {} with stopped commands", filtered(1), filtered(2))?;
-        if rows.iter().any(|row| row.torque().is_some()) {
-            let torques = spread(rows.iter().filter_map(Row::torque), 1.0, "Nm in the joint that differs most");
-            write!(f, "\ntorques    differ by {torques} (p50 / max)")?;
+        let unlike = rows.iter().find(|row| row.then.kind() != row.now.kind());
+        if let Some(Row { then, now, .. }) = unlike {
+            write!(f, "\nmotion     then {}, now {}: not compared", then.kind(), now.kind())?;
+        } else if let Some(row) = rows.first().filter(|row| row.joint().is_some()) {
+            let unit = match row.now.kind() {
+                MotionKind::JointPositions => "rad",
+                MotionKind::JointVelocities => "rad/s",
+                _ => "Nm",
+            };
+            let joints = spread(rows.iter().filter_map(Row::joint), 1.0, unit);
+            write!(f, "\n{} differ by {joints} in the joint that differs most (p50 / max)", row.now.kind())?;
         } else {
             write!(f, "\ntranslation differs by {} (p50 / max)", spread(rows.iter().map(Row::translation), 1e3, "mm"))?;
             write!(f, "\nrotation   differs by {} (p50 / max)", spread(rows.iter().map(Row::rotation), 1.0, "rad"))?;

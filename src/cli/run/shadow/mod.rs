@@ -65,7 +65,7 @@ pub fn fit(recorded: &RecordedEpisode, job: &mut Job, asked: Option<f64>) -> any
     let takes_torques = matches!(station.action_space(), ActionSpace::Torques(_));
     let of = |torques: bool| if torques { "joint torques" } else { "changes of the tool's pose" };
     anyhow::ensure!(
-        recorded.steps.iter().all(|step| step.joint_torques.is_some() == takes_torques),
+        recorded.steps.iter().all(|step| step.motion.and_then(|motion| motion.torques()).is_some() == takes_torques),
         "{file}: it asks for {}, but the control law of {launch} takes {}; give a launch file of that law",
         of(!takes_torques),
         of(takes_torques)

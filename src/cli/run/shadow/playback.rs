@@ -184,7 +184,7 @@ mod tests {
                 bridge_state: [0.0; 7],
                 action: Action::stay(1.0),
                 label: Action::stay(1.0),
-                joint_torques: None,
+                motion: None,
                 decided_by: None,
                 embedding: None,
                 encoder_seconds: 0.0,
