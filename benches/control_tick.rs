@@ -80,7 +80,7 @@ fn laws(c: &mut Criterion) {
             measured_at: Timestamp::ZERO,
         };
         let (policy_period, tick) =
-            (Duration::from_millis(200), Duration::from_secs_f64(1.0 / robot.robot.control_rate_hz));
+            (Duration::from_millis(200), Duration::from_secs_f64(1.0 / robot.identity.control_rate_hz));
         for law in [
             ControlLaw::Interpolate,
             ControlLaw::JerkLimited,

@@ -13,7 +13,7 @@ fn dynamics(c: &mut Criterion) {
     for name in ["panda", "sawyer", "jaco_j2s7s300", "widowx"] {
         let robot = Robot::load(Path::new(env!("CARGO_MANIFEST_DIR")), name).expect("the arm is in the repository");
         let mut dynamics = Dynamics::from_robot(&robot).expect("the arm is a chain of bodies");
-        let q = robot.robot.home.clone();
+        let q = robot.identity.home.clone();
         let v = robot.limits.joint_velocity.clone();
         c.bench_function(&format!("dynamics/{name}/all"), |b| b.iter(|| dynamics.terms(black_box(&q), black_box(&v))));
         c.bench_function(&format!("dynamics/{name}/gravity"), |b| b.iter(|| dynamics.gravity(black_box(&q))));

@@ -104,7 +104,7 @@ fn cases() -> Vec<Case> {
     let mut open = robot.clone();
     (open.limits.workspace_low, open.limits.workspace_high) = ([-2.0; 3], [2.0; 3]);
     open.limits.plane.clear();
-    let home = JointVector::from_slice(&robot.robot.home);
+    let home = JointVector::from_slice(&robot.identity.home);
     let to = |values: [f64; 7]| move |_: &JointVector| JointCommand::velocity(JointVector::from_slice(&values), 1.0);
     // Here the hand is in the base.
     let inside = [0.0, 1.39, 0.25, -2.48, 0.0, 1.22, 0.78];

@@ -70,7 +70,7 @@ fn dynamics_allocates_nothing() {
     for name in ["widowx", "panda", "sawyer", "jaco_j2s7s300"] {
         let robot = Robot::load(Path::new(env!("CARGO_MANIFEST_DIR")), name).unwrap();
         let mut dynamics = Dynamics::from_robot(&robot).unwrap();
-        let (q, v) = (&robot.robot.home, &robot.limits.joint_velocity);
+        let (q, v) = (&robot.identity.home, &robot.limits.joint_velocity);
         let n = allocations_of(|| {
             std::hint::black_box(dynamics.terms(q, v));
             std::hint::black_box(dynamics.gravity(q));
@@ -128,7 +128,7 @@ fn every_law_and_every_mode_of_the_filter_allocate_nothing() {
     let period = Duration::from_millis(200);
     for name in ["widowx", "panda"] {
         let (robot, chain, measured) = arm_named(name);
-        let tick = Duration::from_secs_f64(1.0 / robot.robot.control_rate_hz);
+        let tick = Duration::from_secs_f64(1.0 / robot.identity.control_rate_hz);
         for law in [
             ControlLaw::Interpolate,
             ControlLaw::JerkLimited,
@@ -195,7 +195,7 @@ fn every_law_and_every_mode_of_the_filter_allocate_nothing() {
 fn walls_and_blocked_joints_allocate_nothing() {
     for name in ["widowx", "panda", "fr3", "sawyer", "jaco_j2s7s300", "jaco_j2n7s300", "jaco_j2s6s300"] {
         let (robot, chain, measured) = arm_named(name);
-        let tick = Duration::from_secs_f64(1.0 / robot.robot.control_rate_hz);
+        let tick = Duration::from_secs_f64(1.0 / robot.identity.control_rate_hz);
         let mut filter = SafetyFilter::new(&robot, chain.clone());
         let mut reasons = std::collections::BTreeMap::new();
         let mut now = Timestamp::ZERO;
@@ -247,7 +247,7 @@ fn a_cycle_on_the_servo_bus_allocates_nothing() {
     use visuomotor::transport::{BAUD, SerialLink};
 
     let (robot, ..) = arm();
-    let start = JointVector::from_slice(&robot.robot.sleep);
+    let start = JointVector::from_slice(&robot.identity.sleep);
     let bus = BusEmulator::new(&robot, Box::new(PointPlant::at(start))).unwrap();
     let server = BusServer::start(bus, None).unwrap();
     let link = SerialLink::open(server.path(), BAUD).unwrap();

@@ -90,9 +90,9 @@ fn leader(
     use crate::teleop::{DeviceError, Leader};
     use crate::transport::{BAUD, SerialLink};
     anyhow::ensure!(
-        setting.robot.robot.name == "widowx",
+        setting.robot.identity.name == "widowx",
         "device leader: a WidowX leads a WidowX; this launch file's arm is {}",
-        setting.robot.robot.name
+        setting.robot.identity.name
     );
     let port = setting.launch.teleop.path.clone().unwrap_or_else(|| "/dev/ttyDXL_leader".into());
     let port = port.to_string_lossy().into_owned();

@@ -88,7 +88,7 @@ impl KitchenSetting {
     /// Joint positions \[rad\] that put the tool at a start transform (Bridge pose, m and rad), gripper down.
     pub fn start_joints(&self, start: [f64; 6]) -> anyhow::Result<JointVector> {
         let base_from_tool = self.station.chain.pose_from_bridge(start);
-        let home = JointVector::from_slice(&self.station.robot.robot.home);
+        let home = JointVector::from_slice(&self.station.robot.identity.home);
         self.station.chain.inverse(&home, &base_from_tool, &InverseSettings::reach()).map_err(|error| {
             ConfigError::unfit(
                 &self.scene_file,

@@ -27,8 +27,8 @@ pub struct RecoverArguments {
 pub fn recover(arguments: &RecoverArguments) -> anyhow::Result<u8> {
     let (launch, robot) = arguments.arm.load()?;
     let whereabouts = link::whereabouts(&launch, &robot)?;
-    say!("{} over {whereabouts} is about to recover", robot.robot.name);
-    say!("{}", what_recovery_does(launch.driver.name(), &robot.robot.name));
+    say!("{} over {whereabouts} is about to recover", robot.identity.name);
+    say!("{}", what_recovery_does(launch.driver.name(), &robot.identity.name));
     if !(arguments.yes || agreed(&mut std::io::stdin().lock())) {
         say!("nothing was done");
         return Ok(1);

@@ -58,7 +58,7 @@ pub fn replay(arguments: &ReplayArguments) -> anyhow::Result<u8> {
     anyhow::ensure!(!recorded.steps.is_empty(), "{}: it has no steps to replay", recorded.path.display());
     let mut setting = KitchenSetting::load(&arguments.launch)?;
     arguments.link.apply(&mut setting.station.launch);
-    let name = &setting.station.robot.robot.name;
+    let name = &setting.station.robot.identity.name;
     anyhow::ensure!(
         recorded.start.robot == *name,
         "{}: recorded on {}, but {} is for {name}; give the launch file of that arm (--launch)",

@@ -105,7 +105,7 @@ impl Rig {
     ) -> anyhow::Result<Self> {
         let (launch, robot) = (&setting.launch, &setting.robot);
         let Watch { person, watched, allowed, dry_run } = watch;
-        let default = default_socket(&robot.robot.name);
+        let default = default_socket(&robot.identity.name);
         let socket = match link.stage.as_deref() {
             Some("person") => None,
             Some(socket) => Some(Path::new(socket)),
@@ -120,7 +120,7 @@ impl Rig {
             simulated || !allowed.yes,
             "--yes: nothing shows that {} is simulated (no stage of `visuomotor simulate`), and a real arm recovers only when \
              the operator beside it says so; leave it out",
-            robot.robot.name
+            robot.identity.name
         );
         let mut arm: Box<dyn ArmDriver> = if dry_run {
             Box::new(Undriven::new(super::link::connect_to_watch(launch, robot, &clock)?))
@@ -144,7 +144,7 @@ impl Rig {
             active,
             joint_names: robot.joint_names(),
             approach_speed: launch.motion.approach_speed(robot),
-            does: what_recovery_does(launch.driver.name(), &robot.robot.name),
+            does: what_recovery_does(launch.driver.name(), &robot.identity.name),
             options: wall_options(launch),
             granted: realtime::granted(launch),
             failed: None,

@@ -75,7 +75,7 @@ impl KitchenSetting {
             object_data: &self.objects,
             camera: &self.station.cameras[0],
         };
-        let home = JointVector::from_slice(&self.station.robot.robot.home);
+        let home = JointVector::from_slice(&self.station.robot.identity.home);
         Ok(Kitchen::build(&parts, &Layout::default(), &Appearance::plain(), &home)?)
     }
 

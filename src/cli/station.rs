@@ -126,7 +126,7 @@ impl StationSetting {
     #[cfg(feature = "torch")]
     pub fn offer(&self) -> Offer<'_> {
         Offer {
-            robot: &self.robot.robot.name,
+            robot: &self.robot.identity.name,
             joints: self.robot.joint.len(),
             rate_hz: self.launch.policy.rate_hz,
             bounds: &self.launch.policy.bounds,
@@ -156,7 +156,7 @@ impl StationSetting {
     /// The station of an arm and its cameras, these in the launch file's order.
     pub fn joined(&self, arm: Box<dyn ArmDriver>, cameras: Vec<Box<dyn Camera>>) -> anyhow::Result<Station> {
         let policy_period = Duration::from_secs_f64(1.0 / self.launch.policy.rate_hz);
-        let control_period = Duration::from_secs_f64(1.0 / self.robot.robot.control_rate_hz);
+        let control_period = Duration::from_secs_f64(1.0 / self.robot.identity.control_rate_hz);
         let controller = self.controller(&self.launch.control)?;
         let max_ages = self.launch.camera.iter().map(|camera| camera.max_age);
         Ok(Station {
@@ -189,10 +189,10 @@ impl StationSetting {
             name: name.into(),
             task: String::new(),
             instruction: String::new(),
-            robot: self.robot.robot.name.clone(),
+            robot: self.robot.identity.name.clone(),
             action_source: action_source.into(),
             policy_rate_hz: self.launch.policy.rate_hz,
-            control_rate_hz: self.robot.robot.control_rate_hz,
+            control_rate_hz: self.robot.identity.control_rate_hz,
             joint_names: self.robot.joint_names(),
             seed: 0,
             settings: self.launch.to_toml(),

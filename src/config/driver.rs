@@ -61,7 +61,7 @@ pub(super) fn check_for(
     fci: &FciSetting,
     dynamixel: &DynamixelSetting,
 ) -> Result<(), ConfigError> {
-    let name = robot.robot.name.as_str();
+    let name = robot.identity.name.as_str();
     let rows = [
         ("fci", *fci == FciSetting::default() || matches!(name, "panda" | "fr3"), "panda or fr3"),
         ("dynamixel", *dynamixel == DynamixelSetting::default() || name == "widowx", "widowx"),

@@ -38,7 +38,7 @@ impl MotionSetting {
             speed,
             format!(
                 "more than 0 and at most {most} rad/s, the slowest joint's limits.joint_velocity of {}",
-                robot.robot.name
+                robot.identity.name
             ),
             "0.25 is slow enough to step back from",
         ))

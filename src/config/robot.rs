@@ -15,7 +15,8 @@ use crate::observation::MAX_JOINTS;
 #[serde(deny_unknown_fields)]
 pub struct Robot {
     /// Name, frames and poses.
-    pub robot: RobotIdentity,
+    #[serde(rename = "robot")]
+    pub identity: RobotIdentity,
     /// Limits the safety filter keeps.
     pub limits: Limits,
     /// The gripper.
@@ -328,7 +329,7 @@ const STREAMING_RATE: f64 = 500.0;
 impl Robot {
     /// Does the arm follow each position it gets (Panda, FR3), rather than move to it as to a goal?
     pub fn streams_positions(&self) -> bool {
-        self.robot.control_rate_hz >= STREAMING_RATE
+        self.identity.control_rate_hz >= STREAMING_RATE
     }
 
     /// Path of an arm's description.
@@ -382,8 +383,8 @@ impl Robot {
             ));
         }
         let lists: [(&str, &[f64]); 12] = [
-            ("robot.home", &self.robot.home),
-            ("robot.sleep", &self.robot.sleep),
+            ("robot.home", &self.identity.home),
+            ("robot.sleep", &self.identity.sleep),
             ("limits.joint_velocity", &self.limits.joint_velocity),
             ("limits.joint_acceleration", &self.limits.joint_acceleration),
             ("limits.joint_jerk", &self.limits.joint_jerk),
@@ -468,11 +469,11 @@ impl Robot {
             }
         }
         self.check_reach(path)?;
-        if !(self.robot.control_rate_hz >= 1.0 && self.robot.control_rate_hz <= 1000.0) {
+        if !(self.identity.control_rate_hz >= 1.0 && self.identity.control_rate_hz <= 1000.0) {
             return Err(ConfigError::unfit(
                 path,
                 "robot.control_rate_hz",
-                self.robot.control_rate_hz,
+                self.identity.control_rate_hz,
                 "1 to 1000 Hz",
                 "use the arm's own command rate",
             ));
@@ -509,7 +510,7 @@ impl Robot {
             }
         }
         for (i, capsule) in self.capsule.iter().enumerate() {
-            let known = capsule.link == self.robot.base_link || self.joint.iter().any(|j| j.child == capsule.link);
+            let known = capsule.link == self.identity.base_link || self.joint.iter().any(|j| j.child == capsule.link);
             let finite = capsule.from.iter().chain(&capsule.to).all(|value| value.is_finite());
             if !(known && finite && capsule.radius > 0.0 && capsule.radius <= 1.0) || i >= MAX_CAPSULES {
                 return Err(ConfigError::unfit(
@@ -584,7 +585,7 @@ mod tests {
         ] {
             let robot = Robot::load(root, name).unwrap();
             assert_eq!((robot.joint.len(), robot.gripper.finger.len()), (joints, fingers), "{name}");
-            assert_eq!(robot.robot.name, name);
+            assert_eq!(robot.identity.name, name);
             assert!(robot.fk_test.len() >= 3, "{name}");
         }
     }

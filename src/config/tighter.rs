@@ -32,7 +32,7 @@ impl TighterLimits {
     /// Puts these limits into the description; refuses what is looser than it. `path` is the launch file, for the message;
     /// `policy_period` the time between two actions \[s\].
     pub fn tighten(&self, path: &Path, robot: &mut Robot, policy_period: f64) -> Result<(), ConfigError> {
-        let name = robot.robot.name.clone();
+        let name = robot.identity.name.clone();
         let limits = &mut robot.limits;
         let unfit =
             |key: String, found: f64, expected: String| ConfigError::unfit(path, key, found, expected, ONLY_TIGHTER);
@@ -110,7 +110,7 @@ pub(super) fn check_bounds(
                     let limit = format!(
                         "0 included and at most {most:.4} {unit} either way: limits.{key} of robots/{}/robot.toml over a \
                          policy period of {policy_period} s",
-                        robot.robot.name
+                        robot.identity.name
                     );
                     (0.0, most, limit)
                 }

@@ -51,7 +51,7 @@ fn action(values: [f64; 7]) -> Action {
 #[test]
 fn the_target_turns_about_the_measured_tool_like_the_reference() {
     let robot = robot();
-    let home = measured(&robot.robot.home);
+    let home = measured(&robot.identity.home);
     let mut controller = controller(GripperPolicy::Direct);
     controller.workspace_low = [-1.0; 3];
     controller.workspace_high = [1.0; 3];
@@ -203,7 +203,7 @@ fn a_number_that_is_not_finite_changes_nothing() {
 #[test]
 fn without_a_seed_there_is_no_command_that_could_be_sent() {
     let mut controller = controller(GripperPolicy::Direct);
-    let home = measured(&robot().robot.home);
+    let home = measured(&robot().identity.home);
     assert!(!controller.command(at(0), &home).joints().is_finite());
     assert_eq!(controller.accept(at(0), &Action::stay(1.0), &home), Accepted::NotFinite);
     let rest = home.joint_positions;
@@ -213,7 +213,7 @@ fn without_a_seed_there_is_no_command_that_could_be_sent() {
 #[test]
 fn move_to_goes_from_rest_to_rest_and_moves_the_target_along() {
     let (mut controller, measured) = seeded();
-    let home = JointVector::from_slice(&robot().robot.home);
+    let home = JointVector::from_slice(&robot().identity.home);
     assert_eq!(controller.move_to(at(0), &home, Duration::from_secs(2), 1.0), Accepted::Taken);
     assert_eq!(controller.command(at(0), &measured).joints(), measured.joint_positions);
     let early = controller.command(at(20), &measured).joints();
@@ -230,7 +230,7 @@ fn move_to_goes_from_rest_to_rest_and_moves_the_target_along() {
 fn resuming_keeps_the_grip_and_seeding_forgets_it() {
     let policy = GripperPolicy::RateLimit { closing: 0.3, opening: 1.0 };
     let mut controller = controller(policy);
-    let home = measured(&robot().robot.home);
+    let home = measured(&robot().identity.home);
     controller.seed(at(0), &home);
     for step in 0..7 {
         controller.accept(at(200 * step), &Action::stay(0.0), &home);

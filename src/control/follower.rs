@@ -138,7 +138,7 @@ impl Follower {
         Ok(Self {
             law: setting.law,
             horizon: setting.horizon,
-            period: 1.0 / robot.robot.control_rate_hz,
+            period: 1.0 / robot.identity.control_rate_hz,
             motion: JerkLimited::new(&limits, chain.usable_limits()),
             dynamics,
             differential: Differential::new(robot, chain.clone(), DifferentialSettings::default()),

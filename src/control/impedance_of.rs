@@ -37,12 +37,12 @@ pub(super) fn springs(
         None => Ok(default),
         Some(values) if values.len() == count => Ok(JointVector::from_slice(values)),
         Some(values) => {
-            let (robot, found) = (robot.robot.name.clone(), values.len());
+            let (robot, found) = (robot.identity.name.clone(), values.len());
             Err(ControlError::Count { key, robot, found, expected: count })
         }
     };
     // Stiffness a loop of this rate holds for this mass.
-    let swing = (SWING_PER_PERIOD * robot.robot.control_rate_hz).powi(2);
+    let swing = (SWING_PER_PERIOD * robot.identity.control_rate_hz).powi(2);
 
     let mut mass = dynamics.mass_matrix(chain.home());
     for joint in 0..MAX_JOINTS {

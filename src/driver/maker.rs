@@ -20,12 +20,12 @@ pub struct MakerJoint {
 pub fn check_limits(robot: &Robot, driver: &str, maker: &[MakerJoint]) -> Result<(), ConnectError> {
     let unfit = |what: String, found: String, expected: String| {
         Err(ConnectError::Unfit {
-            arm: robot.robot.name.clone(),
+            arm: robot.identity.name.clone(),
             link: driver.into(),
             what,
             found,
             expected,
-            fix: format!("correct robots/{}/robot.toml", robot.robot.name),
+            fix: format!("correct robots/{}/robot.toml", robot.identity.name),
         })
     };
     if robot.joint.len() != maker.len() {

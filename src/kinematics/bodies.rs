@@ -108,7 +108,7 @@ impl Bodies {
         };
         for capsule in &robot.capsule {
             let moved = robot.joint.iter().position(|joint| joint.child == capsule.link).map(|joint| joint + 1);
-            let link = if capsule.link == robot.robot.base_link { Some(0) } else { moved };
+            let link = if capsule.link == robot.identity.base_link { Some(0) } else { moved };
             let (Some(link), true) = (link, bodies.count < MAX_CAPSULES) else {
                 return Err(KinematicsError::Capsule { link: capsule.link.clone() });
             };

@@ -157,7 +157,7 @@ impl Chain {
         let mut hard = [JointLimit::default(); MAX_JOINTS];
         let mut usable = [JointLimit::default(); MAX_JOINTS];
         let margin = robot.limits.joint_margin;
-        let mut reached = &robot.robot.base_link;
+        let mut reached = &robot.identity.base_link;
         for (i, joint) in robot.joint.iter().enumerate() {
             if joint.parent != *reached {
                 return Err(KinematicsError::Broken {
@@ -182,11 +182,11 @@ impl Chain {
                 });
             }
         }
-        let tool = &robot.robot.tool;
+        let tool = &robot.identity.tool;
         if tool.parent != *reached {
             return Err(KinematicsError::ToolParent { found: tool.parent.clone(), expected: reached.clone() });
         }
-        let home = JointVector::from_slice(&robot.robot.home);
+        let home = JointVector::from_slice(&robot.identity.home);
         let bodies = Bodies::of(robot)?;
         let last_from_tool = fixed(tool.xyz, tool.rpy);
         Ok(Self { count, revolute, last_from_tool, approach: tool.approach, hard, usable, home, bodies })
@@ -329,7 +329,7 @@ mod tests {
     #[test]
     fn a_tool_that_is_not_on_the_last_link_is_refused() {
         let mut robot = widowx();
-        robot.robot.tool.parent = "wrist_link".into();
+        robot.identity.tool.parent = "wrist_link".into();
         assert!(matches!(Chain::from_robot(&robot), Err(KinematicsError::ToolParent { .. })));
     }
 

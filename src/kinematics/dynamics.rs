@@ -216,7 +216,7 @@ impl Dynamics {
                 body: body_of(&from.link)?,
             };
         }
-        let tool = &robot.robot.tool;
+        let tool = &robot.identity.tool;
         let mut dynamics = Self {
             count: chain.joints(),
             stage,

@@ -257,8 +257,8 @@ fn numbers(episode: &RecordedEpisode, verdict: &mut Verdict) {
 }
 
 fn limits(episode: &RecordedEpisode, robot: &Robot, verdict: &mut Verdict) {
-    if episode.start.robot != robot.robot.name {
-        let what = format!("recorded on {}, expected {}", episode.start.robot, robot.robot.name);
+    if episode.start.robot != robot.identity.name {
+        let what = format!("recorded on {}, expected {}", episode.start.robot, robot.identity.name);
         verdict.say(Gravity::Bad, what);
         return;
     }

@@ -171,7 +171,7 @@ pub struct SafetyFilter {
 impl SafetyFilter {
     /// A filter with the limits of this arm.
     pub fn new(robot: &Robot, chain: Chain) -> Self {
-        let period = 1.0 / robot.robot.control_rate_hz;
+        let period = 1.0 / robot.identity.control_rate_hz;
         let acceleration = JointVector::from_slice(&robot.limits.joint_acceleration);
         Self {
             chain,

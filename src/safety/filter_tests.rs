@@ -31,7 +31,7 @@ fn wish(joints: &[f64]) -> JointCommand {
 /// A filter seeded at the home pose at time zero.
 fn seeded() -> (SafetyFilter, Proprioception) {
     let robot = robot();
-    let home = measured(&robot.robot.home);
+    let home = measured(&robot.identity.home);
     let mut filter = SafetyFilter::new(&robot, Chain::from_robot(&robot).unwrap());
     filter.seed(Timestamp::ZERO, &home);
     (filter, home)
@@ -53,7 +53,7 @@ fn a_small_motion_passes_unchanged() {
 #[test]
 fn the_first_tick_allows_no_motion() {
     let robot = robot();
-    let home = measured(&robot.robot.home);
+    let home = measured(&robot.identity.home);
     let mut filter = SafetyFilter::new(&robot, Chain::from_robot(&robot).unwrap());
     let verdict = filter.filter(after(5), &wish(&[0.1; 6]), &home, None);
     assert_eq!(verdict.sent.joints(), home.joint_positions);
@@ -128,7 +128,7 @@ fn without_any_finite_measurement_no_joint_is_commanded() {
     assert_eq!(verdict.filtered, Filtered::Stopped(LimitReason::NotFinite));
     assert!(verdict.sent.joints().is_empty());
     // The first good measurement is what is held.
-    let home = measured(&robot.robot.home);
+    let home = measured(&robot.identity.home);
     let verdict = filter.filter(after(2), &wish(&[0.0; 6]), &home, None);
     assert_eq!(verdict.sent.joints(), home.joint_positions);
 }
@@ -185,7 +185,7 @@ fn an_arm_that_starts_outside_its_box_may_come_back() {
     assert!(start > 0.05, "{start}");
     let further = filter.filter(after(1), &wish(&[1.0, 0.3, 0.0, 0.0, 0.0, 0.0]), &outside, None);
     assert!(distance(&filter, &further.sent.joints()) <= start);
-    let down = wish(&robot.robot.home);
+    let down = wish(&robot.identity.home);
     let mut arm = outside;
     for tick in 2..200 {
         arm.joint_positions = filter.filter(after(tick), &down, &arm, None).sent.joints();
@@ -202,7 +202,7 @@ fn an_arm_that_lay_folded_comes_home() {
     let mut arm = measured(&[0.0, -1.865, 1.585, 0.0, 1.5, 0.0]);
     let mut filter = SafetyFilter::new(&robot, Chain::from_robot(&robot).unwrap());
     filter.seed(Timestamp::ZERO, &arm);
-    let (from, home) = (arm.joint_positions, robot.robot.home.clone());
+    let (from, home) = (arm.joint_positions, robot.identity.home.clone());
     for tick in 1..=150 {
         let share = (f64::from(tick) / 120.0).min(1.0);
         let on_the_way: Vec<f64> = from.iter().zip(&home).map(|(a, b)| a + share * (b - a)).collect();
@@ -265,7 +265,8 @@ fn a_policy_does_not_unfold_an_arm() {
     let arm = measured(&[0.0, -1.865, 1.585, 0.0, 1.5, 0.0]);
     let mut filter = SafetyFilter::new(&robot, Chain::from_robot(&robot).unwrap());
     filter.seed(Timestamp::ZERO, &arm);
-    let step: Vec<f64> = arm.joint_positions.iter().zip(&robot.robot.home).map(|(a, b)| a + (b - a) / 120.0).collect();
+    let step: Vec<f64> =
+        arm.joint_positions.iter().zip(&robot.identity.home).map(|(a, b)| a + (b - a) / 120.0).collect();
     let verdict = filter.filter(after(1), &wish(&step), &arm, Some(Duration::ZERO));
     assert_eq!(verdict.filtered, Filtered::Limited(LimitReason::Workspace));
     assert_eq!(verdict.sent.joints(), arm.joint_positions);

@@ -41,7 +41,7 @@ impl Rig {
         let arm = at_home(&chain);
         let mut filter = SafetyFilter::new(&robot, chain.clone());
         filter.seed(Timestamp::ZERO, &arm);
-        let period = Duration::from_secs_f64(1.0 / robot.robot.control_rate_hz);
+        let period = Duration::from_secs_f64(1.0 / robot.identity.control_rate_hz);
         Self { robot, chain, filter, arm, now: Timestamp::ZERO, period }
     }
 

@@ -40,10 +40,10 @@ impl SimulatedArm {
 
     fn over(robot: &Robot, plant: MujocoPlant) -> Self {
         let capabilities = Capabilities {
-            robot: robot.robot.name.clone(),
+            robot: robot.identity.name.clone(),
             driver: "mujoco".into(),
             joints: robot.joint.len(),
-            control_rate_hz: robot.robot.control_rate_hz,
+            control_rate_hz: robot.identity.control_rate_hz,
             modes: vec![ControlMode::Position, ControlMode::Velocity, ControlMode::Torque],
         };
         Self { plant, capabilities, active: None }

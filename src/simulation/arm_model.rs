@@ -62,7 +62,7 @@ fn write_arm(out: &mut String, robot: &Robot) -> std::fmt::Result {
     }
     writeln!(out, "</asset>")?;
     writeln!(out, "<worldbody>")?;
-    write_body(out, robot, &robot.robot.base_link)?;
+    write_body(out, robot, &robot.identity.base_link)?;
     writeln!(out, "</worldbody>")?;
     writeln!(out, "<contact>")?;
     for pair in robot.joint.windows(2) {
@@ -156,8 +156,8 @@ fn write_body(out: &mut String, robot: &Robot, link: &str) -> std::fmt::Result {
     for primitive in robot.primitive.iter().filter(|p| p.link == link) {
         write_geom(out, robot, primitive)?;
     }
-    if robot.robot.tool.parent == link {
-        let tool = &robot.robot.tool;
+    if robot.identity.tool.parent == link {
+        let tool = &robot.identity.tool;
         writeln!(out, "<site name=\"{TOOL_SITE}\" {} size=\"0.001\" group=\"4\"/>", placed(tool.xyz, tool.rpy))?;
     }
     for child in robot.joint.iter().filter(|j| j.parent == link) {

@@ -187,7 +187,7 @@ impl Kitchen {
 fn compose(parts: &KitchenParts<'_>, layout: &Layout, appearance: &Appearance) -> Result<String, SimulationError> {
     let mut out = String::from("<mujoco model=\"visuomotor\">\n<compiler angle=\"radian\" autolimits=\"true\"/>\n");
     // An arm that is commanded more often is simulated in smaller steps.
-    let step = PHYSICS_STEP.min(1.0 / parts.robot.robot.control_rate_hz);
+    let step = PHYSICS_STEP.min(1.0 / parts.robot.identity.control_rate_hz);
     out.push_str(&format!(
         "<option timestep=\"{step}\" integrator=\"implicitfast\" cone=\"elliptic\" impratio=\"10\"/>\n"
     ));

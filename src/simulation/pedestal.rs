@@ -42,7 +42,7 @@ impl Pedestal {
     }
 
     fn with_camera(robot: &Robot, joints: &JointVector, camera: &str) -> Result<Self, SimulationError> {
-        let unfit = |why: String| SimulationError::Scene { file: Robot::path(".".as_ref(), &robot.robot.name), why };
+        let unfit = |why: String| SimulationError::Scene { file: Robot::path(".".as_ref(), &robot.identity.name), why };
         if joints.len() != robot.joint.len() {
             return Err(unfit(format!("{} start positions for {} joints", joints.len(), robot.joint.len())));
         }
@@ -50,7 +50,7 @@ impl Pedestal {
             "<mujoco model=\"{}\">\n<compiler angle=\"radian\" autolimits=\"true\"/>\n\
              <option timestep=\"{STEP}\" integrator=\"implicitfast\" cone=\"elliptic\" impratio=\"10\"/>\n\
              <visual><quality shadowsize=\"0\" offsamples=\"0\"/></visual>\n{FLOOR}{camera}{}</mujoco>\n",
-            robot.robot.name,
+            robot.identity.name,
             arm_mjcf(robot)
         );
         let model = MjModel::from_xml_string(&text).map_err(|error| unfit(error.to_string()))?;

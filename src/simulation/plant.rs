@@ -100,7 +100,7 @@ impl MujocoPlant {
         arm: &ArmPlaces,
         start_qpos: &[f64],
     ) -> Result<(Self, Output<Snapshot>, Output<Snapshot>), SimulationError> {
-        let unfit = |why: String| SimulationError::Scene { file: Robot::path(".".as_ref(), &robot.robot.name), why };
+        let unfit = |why: String| SimulationError::Scene { file: Robot::path(".".as_ref(), &robot.identity.name), why };
         let dynamics = Dynamics::from_robot(robot).map_err(|error| unfit(error.to_string()))?;
         let mut data = MjData::new(Arc::clone(model));
         data.qpos_mut().copy_from_slice(start_qpos);

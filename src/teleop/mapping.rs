@@ -221,7 +221,7 @@ mod tests {
     fn a_far_leader_is_approached_in_steps_within_the_bounds() {
         let mut mapping = mapping(&TeleopSetting::default());
         let chain = Chain::from_robot(&robot()).unwrap();
-        let mut joints = JointVector::from_slice(&robot().robot.home);
+        let mut joints = JointVector::from_slice(&robot().identity.home);
         let mut tool = chain.forward(&joints);
         joints[0] += 0.9;
         let goal = chain.forward(&joints);

@@ -221,7 +221,7 @@ fn station_and_camera(link: Link, mode: ControlMode, arm: Box<dyn ArmDriver>) ->
         safety: SafetyFilter::new(&robot, chain.clone()),
         chain,
         controller,
-        control_period: Duration::from_secs_f64(1.0 / robot.robot.control_rate_hz),
+        control_period: Duration::from_secs_f64(1.0 / robot.identity.control_rate_hz),
         policy_period: POLICY_PERIOD,
     };
     Ok((station, switches))
@@ -235,10 +235,10 @@ pub fn start(link: Link) -> EpisodeStart {
         task: "sway".into(),
         instruction: "sway".into(),
         joint_names: robot.joint_names(),
-        robot: robot.robot.name,
+        robot: robot.identity.name,
         action_source: "sway".into(),
         policy_rate_hz: 1.0 / POLICY_PERIOD.as_secs_f64(),
-        control_rate_hz: robot.robot.control_rate_hz,
+        control_rate_hz: robot.identity.control_rate_hz,
         seed: 1,
         settings: String::new(),
     }

@@ -65,7 +65,7 @@ pub fn judge(
         previous = turn.at;
     }
     finding.stall = stall;
-    let period = 1.0 / robot.robot.control_rate_hz;
+    let period = 1.0 / robot.identity.control_rate_hz;
     finding.allowed = f64::INFINITY;
     let mut share = f64::NEG_INFINITY;
     for joint in 0..before.positions.len() {
@@ -204,7 +204,7 @@ fn notice(fault: Fault, robot: &Robot, at: f64, finding: &mut Finding) {
     let held = first(&["told to hold"]).map(|(when, _)| *when);
     finding.detected_after = noticed.map(|when| when - at);
     finding.held_after = held.map(|when| when - at);
-    finding.ticks_to_hold = noticed.zip(held).map(|(noticed, held)| (held - noticed) * robot.robot.control_rate_hz);
+    finding.ticks_to_hold = noticed.zip(held).map(|(noticed, held)| (held - noticed) * robot.identity.control_rate_hz);
     let unstamped = || finding.seen.iter().filter(|line| stamped(line).is_none()).find(|line| !line.trim().is_empty());
     let after = |word: &str| first(&[word]).map(|(_, what)| what[word.len()..].trim().to_owned());
     let says = after("fault")

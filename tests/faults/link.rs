@@ -66,7 +66,7 @@ impl Link {
         let mut robot = Robot::load(root(), name).expect("the description is in the project");
         if self == Link::PandaRos2Control {
             // Messages at 1 kHz are more than two cores carry beside the arm's physics.
-            robot.robot.control_rate_hz = 100.0;
+            robot.identity.control_rate_hz = 100.0;
         }
         robot
     }
@@ -85,7 +85,7 @@ impl Link {
     /// A launch file's settings for this link; `port` is where the serial port's name is made.
     pub fn launch(self, mode: ControlMode, port: &Path) -> Launch {
         let (mut launch, _) = Launch::load(&root().join("launch/widowx_kitchen.toml")).expect("a shipped launch file");
-        launch.robot = self.robot().robot.name;
+        launch.robot = self.robot().identity.name;
         launch.driver = match self {
             Link::WidowxDynamixel => DriverKind::Dynamixel,
             Link::PandaFci => DriverKind::Fci,
@@ -127,7 +127,7 @@ impl Link {
         clock: &Arc<SystemClock>,
     ) -> anyhow::Result<Box<dyn std::any::Any>> {
         let robot = self.robot();
-        let pedestal = Pedestal::build(&robot, &JointVector::from_slice(&robot.robot.home))?;
+        let pedestal = Pedestal::build(&robot, &JointVector::from_slice(&robot.identity.home))?;
         let (plant, _) = MujocoPlant::on_pedestal(&robot, &pedestal)?;
         let plant = Box::new(Watched::new(plant, trace)?);
         if self == Link::PandaFci {

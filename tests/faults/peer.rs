@@ -156,7 +156,7 @@ fn judge(
     mut seen: Vec<String>,
 ) -> Finding {
     let robot = LINK.robot();
-    let period = 1.0 / robot.robot.control_rate_hz;
+    let period = 1.0 / robot.identity.control_rate_hz;
     let distance = |joint: usize| {
         after.iter().map(|turn| (turn.positions[joint] - before.positions[joint]).abs()).fold(0.0, f64::max)
     };

@@ -143,7 +143,7 @@ fn a_hold_stops_a_velocity_motion_as_fast_as_nine_tenths_of_the_maker_s_limits_a
 fn an_emulated_arm_that_moved_by_velocities_has_nothing_to_catch_up_when_they_end() {
     use visuomotor::simulation::{MujocoPlant, Pedestal};
     let robot = panda();
-    let pedestal = Pedestal::build(&robot, &JointVector::from_slice(&robot.robot.home)).unwrap();
+    let pedestal = Pedestal::build(&robot, &JointVector::from_slice(&robot.identity.home)).unwrap();
     let (plant, _) = MujocoPlant::on_pedestal(&robot, &pedestal).unwrap();
     let (_, settings) = FciSettings::from_robot(&robot).unwrap();
     let mut line = Line::over(Box::new(plant), ControlMode::Velocity, &settings);

@@ -47,7 +47,7 @@ const ROLE: &str = "VISUOMOTOR_TEST_DRIVER";
 fn robot(name: &str) -> Robot {
     let mut robot = Robot::load(Path::new(env!("CARGO_MANIFEST_DIR")), name).unwrap();
     // The stack's 1000 commands a second are too many for a machine that does other things meanwhile.
-    robot.robot.control_rate_hz = robot.robot.control_rate_hz.min(200.0);
+    robot.identity.control_rate_hz = robot.identity.control_rate_hz.min(200.0);
     robot
 }
 
@@ -117,7 +117,7 @@ impl Bench {
     fn new(arm: Arm) -> Self {
         let (domain, robot) = (domain(), robot(arm.name()));
         let node = RosNode::start(place("emulated_controller", domain, arm)).unwrap();
-        let plant = Watched(Arc::new(Mutex::new(PointPlant::at(JointVector::from_slice(&robot.robot.home)))));
+        let plant = Watched(Arc::new(Mutex::new(PointPlant::at(JointVector::from_slice(&robot.identity.home)))));
         let (clock, mechanics) = (Arc::new(SystemClock::new()), Box::new(plant.clone()));
         let emulator = match arm {
             Arm::WidowX => Emulator::WidowX(XsSdk::start(&node, &robot, mechanics, clock).unwrap()),

@@ -110,7 +110,7 @@ fn every_joint_matters_somewhere() {
         let robot = robot(name);
         let chain = Chain::from_robot(&robot).unwrap();
         for joint in 0..robot.joint.len() {
-            let moved = chain.jacobian(&robot.robot.home).column(joint).norm();
+            let moved = chain.jacobian(&robot.identity.home).column(joint).norm();
             assert!(moved > 0.5, "{name} joint {joint}");
         }
     }

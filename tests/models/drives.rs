@@ -22,7 +22,7 @@ fn plant(name: &str) -> (MujocoPlant, JointVector) {
     let robot = robot(name);
     let (mut plant, _) = MujocoPlant::on_pedestal(&robot, &at_home(&robot)).unwrap();
     plant.advance_to(at(0));
-    (plant, JointVector::from_slice(&robot.robot.home))
+    (plant, JointVector::from_slice(&robot.identity.home))
 }
 
 fn furthest(plant: &MujocoPlant, from: &JointVector) -> f64 {

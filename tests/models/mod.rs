@@ -18,5 +18,5 @@ fn robot(name: &str) -> Robot {
 }
 
 fn at_home(robot: &Robot) -> Pedestal {
-    Pedestal::build(robot, &JointVector::from_slice(&robot.robot.home)).unwrap()
+    Pedestal::build(robot, &JointVector::from_slice(&robot.identity.home)).unwrap()
 }

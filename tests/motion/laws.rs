@@ -89,7 +89,7 @@ impl Rig {
             .with_law(&robot, &setting)
             .unwrap();
         let filter = SafetyFilter::new(&robot, chain.clone());
-        let period = Duration::from_secs_f64(1.0 / robot.robot.control_rate_hz);
+        let period = Duration::from_secs_f64(1.0 / robot.identity.control_rate_hz);
         let mut plant = plant(&robot, *chain.home());
         plant.advance_to(Timestamp::ZERO);
         let mut rig = Self {

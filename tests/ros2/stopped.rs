@@ -30,7 +30,7 @@ const STOPPED: Duration = Duration::from_millis(50);
 
 fn robot(name: &str) -> Robot {
     let mut robot = Robot::load(Path::new(env!("CARGO_MANIFEST_DIR")), name).unwrap();
-    robot.robot.control_rate_hz = robot.robot.control_rate_hz.min(200.0);
+    robot.identity.control_rate_hz = robot.identity.control_rate_hz.min(200.0);
     robot
 }
 
@@ -231,7 +231,7 @@ fn commands_and_a_hold_reach_xs_sdk_after_a_stop_and_continue() {
 fn commands_and_a_hold_reach_ros2_control_after_a_stop_and_continue() {
     let (domain, clock, robot) = (domain(), Arc::new(SystemClock::new()), robot("panda"));
     let node = RosNode::start(RosSettings::loopback("stack", domain)).unwrap();
-    let mut plant = PointPlant::at(JointVector::from_slice(&robot.robot.home));
+    let mut plant = PointPlant::at(JointVector::from_slice(&robot.identity.home));
     plant.speed = 1.2;
     let stack = panda::emulator::ros2::start(&node, &robot, Box::new(plant), clock).unwrap();
     let newest =
@@ -257,7 +257,7 @@ fn commands_and_a_hold_reach_ros2_control_after_a_stop_and_continue() {
 fn event_loops_that_ended_are_a_fault_and_new_ones_stop_the_arm() {
     let (domain, clock, arm) = (domain(), Arc::new(SystemClock::new()), robot("panda"));
     let node = RosNode::start(RosSettings::loopback("stack", domain)).unwrap();
-    let plant = PointPlant::at(JointVector::from_slice(&arm.robot.home));
+    let plant = PointPlant::at(JointVector::from_slice(&arm.identity.home));
     let stack = panda::emulator::ros2::start(&node, &arm, Box::new(plant), clock.clone()).unwrap();
     let mut driving = Driving::start("panda", domain, "EpollRetry");
     driving.says("ready");

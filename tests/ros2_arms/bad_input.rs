@@ -58,7 +58,7 @@ impl Drop for Feed {
 fn good() -> JointState {
     let robot = robot("sawyer");
     let zeros = vec![0.0; 7];
-    let (name, position) = (robot.joint_names(), robot.robot.home.clone());
+    let (name, position) = (robot.joint_names(), robot.identity.home.clone());
     JointState { name, position, velocity: zeros.clone(), effort: zeros, ..Default::default() }
 }
 

@@ -41,7 +41,7 @@ fn clock() -> Arc<SystemClock> {
 
 /// The home pose with every joint moved by this much \[rad\].
 fn near_home(robot: &Robot, by: f64) -> JointVector {
-    JointVector::from_slice(&robot.robot.home.iter().map(|q| q + by).collect::<Vec<_>>())
+    JointVector::from_slice(&robot.identity.home.iter().map(|q| q + by).collect::<Vec<_>>())
 }
 
 fn plant(robot: &Robot, by: f64) -> Box<PointPlant> {
@@ -129,7 +129,7 @@ fn three_poses_in_every_mode(arm: &mut dyn ArmDriver, clock: &dyn Clock, robot: 
 fn no_jump(robot: &Robot, log: &CommandLog) {
     let all = log.all();
     assert!(!all.is_empty(), "nothing was commanded");
-    let period = 1.0 / robot.robot.control_rate_hz;
+    let period = 1.0 / robot.identity.control_rate_hz;
     for pair in all.windows(2) {
         let [before, after] = pair else { continue };
         if before.mode != after.mode {

@@ -12,7 +12,7 @@ use super::*;
 /// At 200 commands a second: the stack's 1000 are too many for a machine that does other things meanwhile.
 fn panda() -> Robot {
     let mut robot = robot("panda");
-    robot.robot.control_rate_hz = 200.0;
+    robot.identity.control_rate_hz = 200.0;
     robot
 }
 

@@ -95,7 +95,7 @@ fn jaco_is_driven_and_seen_as_ros_2_would() {
 #[test]
 fn panda_is_driven_and_seen_as_ros_2_would() {
     let (domain, clock, mut robot) = (domain(), clock(), robot("panda"));
-    robot.robot.control_rate_hz = 100.0;
+    robot.identity.control_rate_hz = 100.0;
     let peer = Peer::start("ros2_arms/peer.py", "panda", domain);
     let connected =
         visuomotor::driver::panda::driver::ros2::connect(&robot, settings(domain), patient(), clock.clone());

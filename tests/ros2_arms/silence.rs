@@ -199,7 +199,7 @@ fn jaco_under_torque_is_told_to_leave_torque_mode_when_its_states_are_lost() {
 #[test]
 fn panda_comes_to_rest_whatever_is_lost_and_its_controller_is_stopped() {
     let (domain, clock, mut robot) = (domain(), clock(), robot("panda"));
-    robot.robot.control_rate_hz = 200.0;
+    robot.identity.control_rate_hz = 200.0;
     let stack = panda::emulator::ros2::start(&node("stack", domain), &robot, plant(&robot, 0.0), clock.clone());
     let settings = RosSettings::loopback("visuomotor", domain);
     let arm = panda::driver::ros2::connect(&robot, settings, options(), clock.clone()).unwrap();

@@ -89,7 +89,7 @@ fn launch(link: Link) -> std::path::PathBuf {
 
 /// The controller, what it was ordered to do, and where it is found.
 fn emulate(link: Link, robot: &Robot, domain: u16) -> (Box<dyn Any>, Orders, Vec<String>) {
-    let plant: Box<dyn Plant> = Box::new(PointPlant::at(JointVector::from_slice(&robot.robot.home)));
+    let plant: Box<dyn Plant> = Box::new(PointPlant::at(JointVector::from_slice(&robot.identity.home)));
     let clock = Arc::new(SystemClock::new());
     let nowhere = Vec::new();
     match link {

@@ -329,7 +329,7 @@ mod emulated {
         let project = Project::new();
         let (_camera, command) = simulated(&project, "other", 185);
         let robot = Robot::load(root(), "widowx").unwrap();
-        let plant = PointPlant::at(JointVector::from_slice(&robot.robot.home));
+        let plant = PointPlant::at(JointVector::from_slice(&robot.identity.home));
         let mut bus = BusEmulator::new(&robot, Box::new(plant)).unwrap();
         // Under torque: connecting to drive it would write its goals.
         for id in 1..=9 {

@@ -85,7 +85,7 @@ fn sent_way(listener: &Listener, from: f64, to: f64) -> f64 {
         .map(|tick| tick.sent)
         .collect();
     assert!(within.len() > 2, "{} ticks", within.len());
-    within.windows(2).map(|pair| (pair[1].joints[1] - pair[0].joints[1]).abs()).sum()
+    within.windows(2).map(|pair| (pair[1].joints()[1] - pair[0].joints()[1]).abs()).sum()
 }
 
 #[test]

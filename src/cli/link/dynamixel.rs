@@ -24,15 +24,15 @@ fn open(launch: &Launch, robot: &Robot) -> anyhow::Result<SerialLink> {
     only_widowx(robot)?;
     let port = port(launch);
     SerialLink::open(&port.to_string_lossy(), BAUD).map_err(|error| {
-        let text = format!("{}: serial port {}: {error}; {}", robot.robot.name, port.display(), error.fix());
+        let text = format!("{}: serial port {}: {error}; {}", robot.identity.name, port.display(), error.fix());
         // The type stays: it decides the exit code.
         anyhow::Error::new(error).context(text)
     })
 }
 
 fn only_widowx(robot: &Robot) -> anyhow::Result<()> {
-    if robot.robot.name != "widowx" {
-        bail!("driver dynamixel drives the widowx; {} has another driver (ros2, fci)", robot.robot.name);
+    if robot.identity.name != "widowx" {
+        bail!("driver dynamixel drives the widowx; {} has another driver (ros2, fci)", robot.identity.name);
     }
     Ok(())
 }

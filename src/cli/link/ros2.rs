@@ -33,7 +33,7 @@ enum Arm {
 }
 
 fn arm(robot: &Robot) -> anyhow::Result<Arm> {
-    Ok(match robot.robot.name.as_str() {
+    Ok(match robot.identity.name.as_str() {
         "widowx" => Arm::WidowX,
         "panda" | "fr3" => Arm::Panda,
         "sawyer" => Arm::Sawyer,

@@ -20,7 +20,7 @@ pub fn announcement(job: &Job, ground: &mut Ground<'_>, arguments: &RunArguments
     // Writing to a String cannot fail.
     let mut line = |what: &str, text: String| _ = writeln!(out, "{what:8} {text}");
     let mode = launch.control.law.mode();
-    line("arm", format!("{} over {place}: {mode} at {} Hz", robot.robot.name, robot.robot.control_rate_hz));
+    line("arm", format!("{} over {place}: {mode} at {} Hz", robot.identity.name, robot.identity.control_rate_hz));
     let now = ground.now();
     for (camera, max_age) in &mut ground.station().cameras {
         let seen = match camera.newest(now) {

@@ -80,7 +80,7 @@ pub fn simulate(arguments: &SimulateArguments) -> anyhow::Result<u8> {
         };
     }
     let robot = Robot::load(&root, &arguments.robot)?;
-    let pedestal = Pedestal::build(&robot, &JointVector::from_slice(&robot.robot.home))?;
+    let pedestal = Pedestal::build(&robot, &JointVector::from_slice(&robot.identity.home))?;
     let (plant, _) = MujocoPlant::on_pedestal(&robot, &pedestal)?;
     let plant = SharedPlant::new(plant);
     let controller = link::emulate(&launch, &robot, Box::new(plant.clone()), &clock)?;
@@ -102,7 +102,7 @@ fn at_station(
     let station = StationSetting::load(&arguments.launch)?;
     let server = Server::bind(&stage(arguments, launch))?;
     let robot = &station.robot;
-    let pedestal = Pedestal::seen_by(robot, &JointVector::from_slice(&robot.robot.home), &station.cameras[0])?;
+    let pedestal = Pedestal::seen_by(robot, &JointVector::from_slice(&robot.identity.home), &station.cameras[0])?;
     let (plant, snapshots) = MujocoPlant::on_pedestal(robot, &pedestal)?;
     let plant = SharedPlant::new(plant.stamped_by(clock.clone()));
     let controller = link::emulate(launch, robot, Box::new(plant.clone()), clock)?;

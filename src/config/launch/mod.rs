@@ -171,7 +171,7 @@ impl Launch {
                 "interpolate",
                 format!(
                     "a law without jumps of speed: {} takes positions at {} Hz and follows each of them",
-                    robot.robot.name, robot.robot.control_rate_hz
+                    robot.identity.name, robot.identity.control_rate_hz
                 ),
                 "write law = \"jerk_limited\" under [control]",
             ));

@@ -25,7 +25,7 @@ impl StartPosture {
                 path,
                 format!("start[{i}].joints"),
                 format!("{} numbers", self.joints.len()),
-                format!("{}, one for each joint of {}", joints.len(), robot.robot.name),
+                format!("{}, one for each joint of {}", joints.len(), robot.identity.name),
                 "give them in chain order, in rad",
             ));
         }

@@ -42,7 +42,7 @@ impl ToolVelocity {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, ConnectError> {
         limits::check(robot)?;
-        let arm = robot.robot.name.clone();
+        let arm = robot.identity.name.clone();
         let node = RosNode::start(in_namespace(robot, settings)).map_err(|error| connect_error(&arm, error))?;
         let topic: RosPublisher<PoseVelocity> =
             node.publisher("in/cartesian_velocity", Qos::Command).map_err(|error| connect_error(&arm, error))?;

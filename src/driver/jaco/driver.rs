@@ -106,14 +106,14 @@ pub fn connect(
 ) -> Result<Jaco, ConnectError> {
     limits::check(robot)?;
     let rate = 1.0 / limits::STEP.as_secs_f64();
-    if robot.robot.control_rate_hz != rate {
+    if robot.identity.control_rate_hz != rate {
         return Err(ConnectError::Unfit {
-            arm: robot.robot.name.clone(),
+            arm: robot.identity.name.clone(),
             link: "ros2".into(),
             what: "robot.control_rate_hz".into(),
-            found: robot.robot.control_rate_hz.to_string(),
+            found: robot.identity.control_rate_hz.to_string(),
             expected: format!("exactly {rate}: the arm steps every 10 ms"),
-            fix: format!("correct robots/{}/robot.toml", robot.robot.name),
+            fix: format!("correct robots/{}/robot.toml", robot.identity.name),
         });
     }
     let link = JacoLink::new(robot, in_namespace(robot, settings))?;
@@ -128,7 +128,7 @@ pub fn check(
     options: LinkOptions,
     clock: Arc<dyn Clock>,
 ) -> Result<CheckReport, ConnectError> {
-    check_arm(&robot.robot.name, connect(robot, settings, options, clock), Duration::from_secs(2))
+    check_arm(&robot.identity.name, connect(robot, settings, options, clock), Duration::from_secs(2))
 }
 
 /// The maker's namespace where none is given: also where an emulated arm is to be found.
@@ -142,7 +142,7 @@ pub fn in_namespace(robot: &Robot, settings: RosSettings) -> RosSettings {
 
 impl JacoLink {
     fn new(robot: &Robot, settings: RosSettings) -> Result<Self, ConnectError> {
-        let arm = robot.robot.name.clone();
+        let arm = robot.identity.name.clone();
         let made = || -> Result<Self, RosError> {
             let node = RosNode::start(settings)?;
             let mut action = node.action_client::<SetFingersPosition>("fingers_action/finger_positions")?;

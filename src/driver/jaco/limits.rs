@@ -67,7 +67,7 @@ pub const J2S6S300: [MakerJoint; 6] = [
 
 /// Kinova's name of the arm, as its topics have it (`j2s7s300`).
 pub fn kind(robot: &Robot) -> &str {
-    robot.robot.name.strip_prefix("jaco_").unwrap_or(&robot.robot.name)
+    robot.identity.name.strip_prefix("jaco_").unwrap_or(&robot.identity.name)
 }
 
 /// Refuses a description that is not of one of these arms or allows more than Kinova does.
@@ -77,7 +77,7 @@ pub fn check(robot: &Robot) -> Result<(), ConnectError> {
         "j2n7s300" => check_limits(robot, "ros2", &J2N7S300),
         "j2s6s300" => check_limits(robot, "ros2", &J2S6S300),
         other => Err(ConnectError::Unfit {
-            arm: robot.robot.name.clone(),
+            arm: robot.identity.name.clone(),
             link: "ros2".into(),
             what: "the arm".into(),
             found: other.into(),

@@ -151,7 +151,7 @@ impl MakerLimits {
     pub fn check(&self, robot: &Robot) -> Result<(), ConnectError> {
         let unfit = |what: String, found: String, expected: String| ConnectError::Unfit {
             arm: self.robot.into(),
-            link: format!("robots/{}/robot.toml", robot.robot.name),
+            link: format!("robots/{}/robot.toml", robot.identity.name),
             what,
             found,
             expected,

@@ -51,7 +51,7 @@ impl<L: ArmLink> RosArm<L> {
         pacing: fn(Duration) -> Pacing,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, ConnectError> {
-        let name = &robot.robot.name;
+        let name = &robot.identity.name;
         let state = first_state(&mut link, options.patience, &*clock)?;
         if let Some(DriverError::Implausible { joint, value, low, high }) = state.implausible(robot) {
             return Err(ConnectError::Unfit {
@@ -64,7 +64,7 @@ impl<L: ArmLink> RosArm<L> {
             });
         }
         link.verify(options.patience)?;
-        let rate = robot.robot.control_rate_hz;
+        let rate = robot.identity.control_rate_hz;
         let guarded = link.guarded(robot);
         let worker = Worker::new(link, robot, options, rate, Arc::clone(&clock));
         let period = Duration::from_secs_f64(1.0 / rate);

@@ -42,7 +42,7 @@ impl<L: ArmLink> Worker<L> {
                 // It ramps down meanwhile: what is sent afterwards must not begin where that began.
                 self.stream.seed(mode, &state.positions);
             }
-            let arm = &self.robot.robot.name;
+            let arm = &self.robot.identity.name;
             match self.link.rebuild(REBUILD) {
                 Ok(()) => tracing::warn!("{arm}: new ROS 2 threads reach it; it is ramped to rest"),
                 Err(error) => tracing::error!("{arm}: it cannot be reached by new ROS 2 threads: {error}"),
@@ -66,7 +66,7 @@ impl<L: ArmLink> Worker<L> {
         if (self.ramp.said < LAST_WORDS && !deaf) || self.ramp.stays_on {
             return;
         }
-        let arm = &self.robot.robot.name;
+        let arm = &self.robot.identity.name;
         let (done, known) = match deaf {
             true => ("asked by its service to stop", "its states show whether it stands"),
             false => ("ramped to rest without its state", "whether it stands is not known"),

@@ -268,7 +268,7 @@ mod tests {
         let dynamics = Dynamics::from_robot(&robot).unwrap();
         let mut runaway = Runaway::of(&robot);
         runaway.start(ControlMode::Torque);
-        let mut at = JointVector::from_slice(&robot.robot.home);
+        let mut at = JointVector::from_slice(&robot.identity.home);
         let mut command = JointVector::zeros(7);
         for ms in (0..4000).step_by(10) {
             command[1] = told(ms);

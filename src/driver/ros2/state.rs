@@ -154,7 +154,7 @@ impl Turns {
     /// For this arm, not started.
     pub fn new(robot: &Robot) -> Self {
         let continuous = robot.joint.iter().map(|joint| joint.continuous).collect();
-        Self { continuous, home: robot.robot.home.clone(), offsets: None }
+        Self { continuous, home: robot.identity.home.clone(), offsets: None }
     }
 
     /// The next reading starts anew.

@@ -191,7 +191,7 @@ mod tests {
 
     fn stream(mode: ControlMode) -> (Stream, JointVector) {
         let robot = Robot::load(Path::new(env!("CARGO_MANIFEST_DIR")), "sawyer").unwrap();
-        let home = JointVector::from_slice(&robot.robot.home);
+        let home = JointVector::from_slice(&robot.identity.home);
         let mut stream = Stream::new(&robot, 100.0);
         stream.seed(mode, &home);
         (stream, home)

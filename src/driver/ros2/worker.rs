@@ -179,7 +179,7 @@ impl<L: ArmLink> Worker<L> {
             self.checked = Some(now);
             let dead = !self.link.alive();
             if dead && !self.dead {
-                tracing::error!("{}: {}", self.robot.robot.name, DriverError::LinkDied);
+                tracing::error!("{}: {}", self.robot.identity.name, DriverError::LinkDied);
             }
             self.dead = dead;
         }
@@ -254,7 +254,7 @@ impl<L: ArmLink> BridgeWorker for Worker<L> {
             self.lost = self.trouble(now, &state, at);
             if let Some(error) = self.lost {
                 self.ramp = Ramp::default();
-                tracing::error!("{}: {error}", self.robot.robot.name);
+                tracing::error!("{}: {error}", self.robot.identity.name);
                 if self.settled || !Protection::BlindRamp.is_on() {
                     // Its own hold has it already.
                     self.mode = None;
@@ -322,7 +322,7 @@ impl<L: ArmLink> BridgeWorker for Worker<L> {
                     heart.arm();
                 }
                 if let Err(DriverError::Fault(code)) = &result {
-                    tracing::error!("{}: {}", self.robot.robot.name, super::arm::text::<L>(*code));
+                    tracing::error!("{}: {}", self.robot.identity.name, super::arm::text::<L>(*code));
                 }
                 Answer::Activated(result)
             }

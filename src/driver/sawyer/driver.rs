@@ -117,7 +117,7 @@ pub fn connect(
     let timeout = options.command_timeout;
     if !(timeout > 0.0 && timeout <= super::limits::LONGEST_TIMEOUT) {
         return Err(ConnectError::Unfit {
-            arm: robot.robot.name.clone(),
+            arm: robot.identity.name.clone(),
             link: wire::TIMEOUT.into(),
             what: "joint_command_timeout".into(),
             found: format!("{timeout} s"),
@@ -137,7 +137,7 @@ pub fn check(
     options: SawyerOptions,
     clock: Arc<dyn Clock>,
 ) -> Result<CheckReport, ConnectError> {
-    check_arm(&robot.robot.name, connect(robot, settings, options, clock), Duration::from_secs(1))
+    check_arm(&robot.identity.name, connect(robot, settings, options, clock), Duration::from_secs(1))
 }
 
 impl SawyerLink {
@@ -147,7 +147,7 @@ impl SawyerLink {
         options: SawyerOptions,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, ConnectError> {
-        let arm = robot.robot.name.clone();
+        let arm = robot.identity.name.clone();
         let node = RosNode::start(settings).map_err(|error| connect_error(&arm, error))?;
         let made = || -> Result<Self, crate::transport::ros2::RosError> {
             Ok(Self {
@@ -240,7 +240,7 @@ impl SawyerLink {
                 return None;
             }
             let at = seen.positions + seen.velocities * age.as_secs_f64();
-            let mut braking = Stream::new(&self.description, self.description.robot.control_rate_hz);
+            let mut braking = Stream::new(&self.description, self.description.identity.control_rate_hz);
             braking.seed_moving(&at, &seen.velocities);
             self.braking = Some(braking);
         }

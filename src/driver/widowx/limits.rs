@@ -135,7 +135,7 @@ impl ServoModel {
 /// Refuses a description that is not this arm's or wants more than its servos are set up for.
 pub fn fits(robot: &Robot, link: &str) -> Result<(), ConnectError> {
     let unfit = |what: String, found: String, expected: String, fix: &str| ConnectError::Unfit {
-        arm: robot.robot.name.clone(),
+        arm: robot.identity.name.clone(),
         link: link.into(),
         what,
         found,

@@ -27,7 +27,7 @@ fn velocities_just_inside_their_limit_pass_and_just_outside_are_brought_to_it() 
 fn torques_and_their_steps_just_inside_pass_and_just_outside_are_limited() {
     for name in ARMS {
         let limits = load(name).limits;
-        let period = 1.0 / load(name).robot.control_rate_hz;
+        let period = 1.0 / load(name).identity.control_rate_hz;
         let step = |joint: usize| limits.joint_torque_rate[joint] * period;
         // The WidowX's last joint reaches its whole torque within a tick.
         let joint = (0..limits.joint_torque.len()).find(|joint| step(*joint) < limits.joint_torque[*joint]).unwrap();
@@ -61,7 +61,7 @@ fn torques_and_their_steps_just_inside_pass_and_just_outside_are_limited() {
 fn a_step_just_inside_the_joint_speed_passes_and_just_outside_is_shortened() {
     for name in ARMS.into_iter().filter(|name| !load(name).streams_positions()) {
         let last = load(name).joint.len() - 1;
-        let step = load(name).limits.joint_velocity[last] / load(name).robot.control_rate_hz;
+        let step = load(name).limits.joint_velocity[last] / load(name).identity.control_rate_hz;
         for (share, expected) in
             [(1.0 - 1e-9, Filtered::Passed), (1.0 + 1e-6, Filtered::Limited(LimitReason::JointVelocity))]
         {

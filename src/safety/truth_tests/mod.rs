@@ -44,7 +44,7 @@ impl Follower {
             measured_at: Timestamp::ZERO,
         };
         let filter = SafetyFilter::new(&robot, chain.clone());
-        let period = Duration::from_secs_f64(1.0 / robot.robot.control_rate_hz);
+        let period = Duration::from_secs_f64(1.0 / robot.identity.control_rate_hz);
         let mut rig = Self {
             robot,
             chain,

@@ -8,7 +8,7 @@ fn home_and_sleep_of_every_arm_are_clear_of_themselves_and_of_the_table() {
         let robot = load(name);
         let chain = Chain::from_robot(&robot).unwrap();
         assert!(robot.capsule.len() >= 7, "{name} has no capsules");
-        for pose in [&robot.robot.home, &robot.robot.sleep] {
+        for pose in [&robot.identity.home, &robot.identity.sleep] {
             let placed = chain.place(pose);
             let (gap, plane) = (chain.bodies().least_gap(&placed), chain.bodies().least_plane_gap(&placed));
             assert!(chain.bodies().are_clear(&placed), "{name} {pose:?}: {gap} m to itself, {plane} m to a plane");
@@ -123,7 +123,7 @@ proptest! {
         let mut robot = load(name);
         (robot.limits.workspace_low, robot.limits.workspace_high) = ([-2.0; 3], [2.0; 3]);
         // Coarser ticks than an arm of 1 kHz has, so that it gets somewhere.
-        robot.robot.control_rate_hz = robot.robot.control_rate_hz.min(100.0);
+        robot.identity.control_rate_hz = robot.identity.control_rate_hz.min(100.0);
         let mut rig = Follower::new(robot);
         let (margin, mut least) = (rig.robot.collision.margin, f64::INFINITY);
         for shares in wishes {

@@ -47,7 +47,7 @@ pub struct PlantArm {
 impl PlantArm {
     /// At this robot's home; what happens is kept in the second.
     pub fn new(robot: &Robot, mode: ControlMode, fault: Fault) -> (Self, Arc<Mutex<Story>>) {
-        let home = JointVector::from_slice(&robot.robot.home);
+        let home = JointVector::from_slice(&robot.identity.home);
         let story = Arc::new(Mutex::new(Story::default()));
         let mut plant = PointPlant::at(home);
         let limits = robot.limits.joint_velocity.iter().copied();
@@ -59,10 +59,10 @@ impl PlantArm {
         };
         plant.inertia = 3.0;
         let capabilities = Capabilities {
-            robot: robot.robot.name.clone(),
+            robot: robot.identity.name.clone(),
             driver: "simulated".into(),
             joints: home.len(),
-            control_rate_hz: robot.robot.control_rate_hz,
+            control_rate_hz: robot.identity.control_rate_hz,
             modes: vec![mode],
         };
         let arm = Self { capabilities, plant, fault, told: None, held: true, resting: None, story: Arc::clone(&story) };

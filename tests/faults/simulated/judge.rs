@@ -122,7 +122,7 @@ fn notice(row: &Row<'_>, finding: &mut Finding) {
     let first = told.map(|(at, _)| *at).into_iter().chain(stopped.map(|tick| tick.at)).chain(held).min();
     finding.detected_after = first.map(seconds);
     finding.held_after = held.map(seconds);
-    let period = 1.0 / row.robot.robot.control_rate_hz;
+    let period = 1.0 / row.robot.identity.control_rate_hz;
     finding.ticks_to_hold = first.zip(held).map(|(first, held)| (held.since(first).as_secs_f64() / period).round());
     // The end of an episode says most, then a warning, then what the page shows of the control loop.
     let stopped = stopped.and_then(|tick| match tick.filtered {
@@ -165,7 +165,7 @@ fn out_of_box(row: &Row<'_>, after: &[Moment]) -> Option<String> {
 
 /// No command may follow an action that was decided on too old an image.
 fn old_images(row: &Row<'_>) -> Option<String> {
-    let period = 1.0 / row.robot.robot.control_rate_hz;
+    let period = 1.0 / row.robot.identity.control_rate_hz;
     let moved = row.ticks.iter().filter(|tick| !matches!(tick.filtered, Filtered::Stopped(_)));
     let oldest = moved.map(|tick| tick.image_age_seconds).filter(|age| !age.is_nan()).fold(0.0, f64::max);
     let most = ACTION_LIFE + period;
@@ -174,7 +174,7 @@ fn old_images(row: &Row<'_>) -> Option<String> {
 
 /// From tick to tick a command changes no more than the arm's limits let it, also when the arm goes on after a hold.
 fn jumps(row: &Row<'_>, moments: &[Moment]) -> Option<String> {
-    let (limits, period) = (&row.robot.limits, 1.0 / row.robot.robot.control_rate_hz);
+    let (limits, period) = (&row.robot.limits, 1.0 / row.robot.identity.control_rate_hz);
     let mut slope: Option<Vec<f64>> = None;
     for pair in moments.windows(2) {
         let (Some(from), Some(to)) = (pair[0].told, pair[1].told) else { continue };
@@ -221,7 +221,7 @@ fn jumps(row: &Row<'_>, moments: &[Moment]) -> Option<String> {
 }
 
 fn travel(row: &Row<'_>, before: &Moment, during: &[&Moment], finding: &mut Finding) -> Option<String> {
-    let period = 1.0 / row.robot.robot.control_rate_hz;
+    let period = 1.0 / row.robot.identity.control_rate_hz;
     let mut share = f64::NEG_INFINITY;
     for joint in 0..before.positions.len() {
         // Within the detection time it is as fast as it was wished to be.
@@ -252,7 +252,7 @@ fn travel(row: &Row<'_>, before: &Moment, during: &[&Moment], finding: &mut Find
 fn pushed(row: &Row<'_>, during: &[&Moment]) -> Option<String> {
     let Some(last) = during.last() else { return Some("no moment while it was blocked".into()) };
     let (error, time) = (row.robot.limits.following_error, row.robot.limits.following_time);
-    let period = 1.0 / row.robot.robot.control_rate_hz;
+    let period = 1.0 / row.robot.identity.control_rate_hz;
     (0..last.positions.len()).find_map(|joint| {
         let told = |moment: &Moment| moment.told.map_or(0.0, |told| told.joints()[joint]);
         let (pushed, most) = match row.mode {

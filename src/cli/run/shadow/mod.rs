@@ -45,7 +45,7 @@ pub fn open(path: &Path) -> anyhow::Result<RecordedEpisode> {
 pub fn fit(recorded: &RecordedEpisode, job: &mut Job, asked: Option<f64>) -> anyhow::Result<()> {
     let station = job.place.station();
     let (file, launch) = (recorded.path.display(), station.launch_file.display());
-    let name = &station.robot.robot.name;
+    let name = &station.robot.identity.name;
     anyhow::ensure!(
         recorded.start.robot == *name,
         "{file}: recorded on {}, but {launch} is for {name}; give the launch file of that arm",

@@ -21,10 +21,10 @@ impl PlayedArm {
     /// The arm of a recording.
     pub fn new(robot: &Robot, playback: Arc<Playback>) -> Self {
         let capabilities = Capabilities {
-            robot: robot.robot.name.clone(),
+            robot: robot.identity.name.clone(),
             driver: "recording".into(),
             joints: robot.joint.len(),
-            control_rate_hz: robot.robot.control_rate_hz,
+            control_rate_hz: robot.identity.control_rate_hz,
             modes: vec![ControlMode::Position, ControlMode::Velocity, ControlMode::Torque],
         };
         Self { capabilities, playback }

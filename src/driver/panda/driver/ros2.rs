@@ -88,7 +88,7 @@ pub fn connect(
     options: LinkOptions,
     clock: Arc<dyn Clock>,
 ) -> Result<Panda, ConnectError> {
-    let name = &robot.robot.name;
+    let name = &robot.identity.name;
     match MakerLimits::of(name) {
         Some(limits) => limits.check(robot)?,
         None => {
@@ -113,7 +113,7 @@ pub fn check(
     options: LinkOptions,
     clock: Arc<dyn Clock>,
 ) -> Result<CheckReport, ConnectError> {
-    check_arm(&robot.robot.name, connect(robot, settings, options, clock), Duration::from_secs(1))
+    check_arm(&robot.identity.name, connect(robot, settings, options, clock), Duration::from_secs(1))
 }
 
 fn place(mode: ControlMode) -> usize {
@@ -138,7 +138,7 @@ fn hand(arm: &str, node: &RosNode, gripper: &Gripper) -> Result<SlowGripper, Ros
 
 impl PandaLink {
     fn new(robot: &Robot, settings: RosSettings, clock: Arc<dyn Clock>) -> Result<Self, ConnectError> {
-        let arm = robot.robot.name.clone();
+        let arm = robot.identity.name.clone();
         let made = || -> Result<Self, RosError> {
             let node = RosNode::start(settings)?;
             let topic = |mode| node.publisher(&wire::commands(mode), Qos::Command);

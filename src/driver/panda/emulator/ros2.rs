@@ -56,8 +56,8 @@ pub fn start(
     plant: Box<dyn Plant>,
     clock: Arc<dyn Clock>,
 ) -> Result<PandaEmulator, RosError> {
-    let limits = MakerLimits::of(&robot.robot.name).copied().ok_or_else(|| RosError::Create {
-        what: format!("emulated {}", robot.robot.name),
+    let limits = MakerLimits::of(&robot.identity.name).copied().ok_or_else(|| RosError::Create {
+        what: format!("emulated {}", robot.identity.name),
         cause: "only panda and fr3 are known".into(),
         fix: "correct its description".into(),
     })?;

@@ -191,9 +191,9 @@ impl Bench {
     fn new(robot: &str, states: Duration, mode: ControlMode) -> Self {
         let mut robot = Robot::load(std::path::Path::new(env!("CARGO_MANIFEST_DIR")), robot).unwrap();
         // A tenth of Panda's turns shows the same.
-        robot.robot.control_rate_hz = robot.robot.control_rate_hz.min(100.0);
+        robot.identity.control_rate_hz = robot.identity.control_rate_hz.min(100.0);
         let clock = Arc::new(ManualClock::new());
-        let home = JointVector::from_slice(&robot.robot.home);
+        let home = JointVector::from_slice(&robot.identity.home);
         let mut plant = PointPlant::at(home);
         plant.drive(Drive::Position(home));
         plant.inertia = 5.0;
@@ -215,7 +215,7 @@ impl Bench {
         };
         let link = FakeLink(Arc::new(Mutex::new(wire)));
         let options = LinkOptions::for_period(states);
-        let rate = robot.robot.control_rate_hz;
+        let rate = robot.identity.control_rate_hz;
         let mut worker = Worker::new(link.clone(), &robot, options, rate, clock.clone());
         let answer = worker.request(clock.now(), Ask::Activate(mode, None));
         assert!(matches!(answer, Answer::Activated(Ok(()))));

@@ -186,11 +186,11 @@ impl FciSettings {
     /// From a description, its limits checked against the maker's. A description may ask for gentler motion; a stop stays as
     /// quick as the maker lets it be.
     pub fn from_robot(robot: &Robot) -> Result<(Model, Self), ConnectError> {
-        let model = Model::from_robot(&robot.robot.name).ok_or_else(|| ConnectError::Unfit {
-            arm: robot.robot.name.clone(),
+        let model = Model::from_robot(&robot.identity.name).ok_or_else(|| ConnectError::Unfit {
+            arm: robot.identity.name.clone(),
             link: "fci".into(),
             what: "the arm".into(),
-            found: robot.robot.name.clone(),
+            found: robot.identity.name.clone(),
             expected: "panda or fr3".into(),
             fix: "only Franka's arms speak FCI: choose another driver".into(),
         })?;

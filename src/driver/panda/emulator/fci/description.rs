@@ -19,7 +19,7 @@ pub fn urdf(robot: &Robot, curve: &SpeedCurve) -> String {
 
 fn write_robot(out: &mut String, robot: &Robot, curve: &SpeedCurve) -> Result {
     writeln!(out, "<?xml version=\"1.0\"?>")?;
-    writeln!(out, "<robot name=\"{}\">", robot.robot.name)?;
+    writeln!(out, "<robot name=\"{}\">", robot.identity.name)?;
     for link in &robot.link {
         write_link(out, link)?;
     }

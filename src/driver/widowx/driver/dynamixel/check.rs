@@ -19,7 +19,7 @@ const IDS: [u8; 7] = [1, 2, 4, 6, 7, 8, GRIPPER_ID];
 pub fn check_bus<L: ByteLink>(link: L, robot: &Robot) -> CheckReport {
     let mut bus = ServoBus::new(link);
     let mut report = CheckReport {
-        robot: robot.robot.name.clone(),
+        robot: robot.identity.name.clone(),
         driver: "dynamixel".into(),
         link: bus.name().into(),
         round_trips: Vec::new(),
@@ -50,7 +50,7 @@ pub fn check_bus<L: ByteLink>(link: L, robot: &Robot) -> CheckReport {
     }
     report.findings.extend(judge_pairs(&mut bus, &all));
     if all.len() == limits::SERVOS.len() {
-        measure(&mut bus, &mut report, robot.robot.control_rate_hz);
+        measure(&mut bus, &mut report, robot.identity.control_rate_hz);
     }
     report
 }

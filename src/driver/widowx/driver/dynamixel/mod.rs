@@ -152,7 +152,7 @@ impl<L: ByteLink> DynamixelArm<L> {
             && !(share > 0.0 && share <= 1.0)
         {
             return Err(ConnectError::Unfit {
-                arm: robot.robot.name.clone(),
+                arm: robot.identity.name.clone(),
                 link: bus.name().into(),
                 what: "the torque limit of the servos".into(),
                 found: share.to_string(),
@@ -173,10 +173,10 @@ impl<L: ByteLink> DynamixelArm<L> {
             robot: robot.clone(),
             options,
             capabilities: Capabilities {
-                robot: robot.robot.name.clone(),
+                robot: robot.identity.name.clone(),
                 driver: "dynamixel".into(),
                 joints: N,
-                control_rate_hz: robot.robot.control_rate_hz,
+                control_rate_hz: robot.identity.control_rate_hz,
                 modes: vec![ControlMode::Position, ControlMode::Velocity],
             },
             gripper: robot.gripper.clone(),

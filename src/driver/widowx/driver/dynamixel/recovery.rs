@@ -22,7 +22,7 @@ impl<L: ByteLink> DynamixelArm<L> {
     pub(super) fn come_back(&mut self, _now: Timestamp) -> Result<(), ConnectError> {
         if self.lost {
             self.bus.reopen().map_err(|cause| ConnectError::Link {
-                arm: self.robot.robot.name.clone(),
+                arm: self.robot.identity.name.clone(),
                 link: self.bus.name().into(),
                 cause: cause.to_string(),
                 fix: cause.fix().into(),
@@ -74,7 +74,7 @@ impl<L: ByteLink> DynamixelArm<L> {
                 Err(error @ BusError::Link(_)) => return Err(absence(&self.robot, self.bus.name(), servo, error)),
                 Ok(bits) if self.bus.now() >= until => {
                     return Err(ConnectError::Unfit {
-                        arm: self.robot.robot.name.clone(),
+                        arm: self.robot.identity.name.clone(),
                         link: self.bus.name().into(),
                         what: format!("servo {} ({}) after its reboot", servo.id, servo.name),
                         found: hardware_words(bits as u8),

@@ -70,7 +70,7 @@ impl<L: ByteLink> DynamixelArm<L> {
 
     fn unfit(&self, servo: &Servo, what: &str, found: String, expected: String, fix: &str) -> ConnectError {
         ConnectError::Unfit {
-            arm: self.robot.robot.name.clone(),
+            arm: self.robot.identity.name.clone(),
             link: self.bus.name().into(),
             what: format!("servo {} ({}) {what}", servo.id, servo.name),
             found,

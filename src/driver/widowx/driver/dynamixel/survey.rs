@@ -66,7 +66,7 @@ pub(super) fn survey<L: ByteLink>(bus: &mut ServoBus<L>) -> Vec<(&'static Servo,
 
 /// Why a servo that did not answer well keeps the arm from being used.
 pub(super) fn absence(robot: &Robot, link: &str, servo: &Servo, error: BusError) -> ConnectError {
-    let arm = robot.robot.name.clone();
+    let arm = robot.identity.name.clone();
     let (link, who) = (link.to_owned(), format!("servo {} ({})", servo.id, servo.name));
     match error {
         BusError::Silent => ConnectError::Silent {
@@ -104,7 +104,7 @@ pub(super) fn absence(robot: &Robot, link: &str, servo: &Servo, error: BusError)
 /// A bad finding as a refusal.
 pub(super) fn refusal(robot: &Robot, link: &str, finding: Finding) -> ConnectError {
     ConnectError::Unfit {
-        arm: robot.robot.name.clone(),
+        arm: robot.identity.name.clone(),
         link: link.into(),
         what: finding.what,
         found: finding.found,

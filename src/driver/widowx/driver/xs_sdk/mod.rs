@@ -67,15 +67,15 @@ impl XsSdkArm {
         let spawned = Bridge::spawn("xs-sdk-bridge", worker, pacing, Arc::clone(&clock));
         let bridge = spawned.map_err(|error| session.link_error(&error))?;
         let capabilities = Capabilities {
-            robot: robot.robot.name.clone(),
+            robot: robot.identity.name.clone(),
             driver: "ros2".into(),
             joints: JOINTS.len(),
-            control_rate_hz: robot.robot.control_rate_hz,
+            control_rate_hz: robot.identity.control_rate_hz,
             modes: vec![ControlMode::Position, ControlMode::Velocity],
         };
         let ramp = robot.limits.joint_acceleration.clone();
         let endless = vec![EndlessMode { mode: ControlMode::Velocity, ramp }];
-        let (name, place) = (&robot.robot.name, &session.options.settings);
+        let (name, place) = (&robot.identity.name, &session.options.settings);
         let mut guarded = Guarded::new(guard::Controller::XsSdk, name, robot.joint_names(), endless, place);
         guarded.set(session.options.guarding.clone());
         let mut arm = Self {
@@ -86,7 +86,7 @@ impl XsSdkArm {
             heart,
             clock,
             active: None,
-            hearing: Hearing::new(Duration::from_secs_f64(1.0 / robot.robot.control_rate_hz)),
+            hearing: Hearing::new(Duration::from_secs_f64(1.0 / robot.identity.control_rate_hz)),
             activation: 0,
             holding: None,
             newest: None,

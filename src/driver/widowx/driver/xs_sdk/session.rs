@@ -35,7 +35,7 @@ pub(super) struct Session {
 impl Session {
     /// Finds the node and checks that it is this arm.
     pub fn open(robot: &Robot, options: XsSdkOptions) -> Result<Self, ConnectError> {
-        let arm = robot.robot.name.clone();
+        let arm = robot.identity.name.clone();
         let settings = options.settings.clone();
         let link = format!("{} (ROS domain {})", settings.resolve("joint_states"), settings.domain);
         let failed = |error: RosError| link_error(&arm, &link, &error);
@@ -72,7 +72,7 @@ impl Session {
             arm,
             link,
             gripper: robot.gripper.clone(),
-            control_period: 1.0 / robot.robot.control_rate_hz,
+            control_period: 1.0 / robot.identity.control_rate_hz,
             options,
             range,
             order,

@@ -127,7 +127,7 @@ impl Servos {
         let mut servos = Self {
             plant,
             limits: robot.joint.iter().map(|joint| (joint.lower, joint.upper, joint.velocity)).collect(),
-            sleep: robot.robot.sleep.clone(),
+            sleep: robot.identity.sleep.clone(),
             names,
             registers: [as_shipped; 7],
             mode: "position".into(),
