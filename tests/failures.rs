@@ -50,6 +50,20 @@ fn fails(project: &Project, code: i32, (arguments, words): Case<'_>) {
 #[test]
 fn wrong_arguments_are_refused_with_what_would_do() {
     let project = Project::new();
+    let scripted =
+        ["teleoperate", LAUNCH, "--out", "out", "--device", "scripted", "--task", "knife_in_pot", "--lockstep"];
+    let demonstrate = ["demonstrate", LAUNCH, "--out", "out", "--task", "knife_in_pot"];
+    for (begun, option, value, word) in [
+        (&scripted[..], "--seconds", "nan", "86400"),
+        (&scripted[..], "--seconds", "0", "86400"),
+        (&scripted[..], "--episodes", "0", "at least 1"),
+        (&demonstrate[..], "--episodes", "0", "at least 1"),
+        (&demonstrate[..], "--noise", "nan", "at least 0"),
+        (&demonstrate[..], "--noise", "inf", "at least 0"),
+        (&demonstrate[..], "--success-share", "nan", "0 to 1"),
+    ] {
+        fails(&project, USAGE, (&[begun, &[option, value]].concat(), &[option, word]));
+    }
     let cases: &[Case<'_>] = &[
         (&["check", "--robot", "pandda"], &["pandda", "panda", "widowx", "sawyer"]),
         (&["check", "--robot", "widowx"], &["--driver is missing", "dynamixel"]),

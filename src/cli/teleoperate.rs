@@ -92,6 +92,13 @@ pub fn teleoperate(arguments: &TeleoperateArguments) -> anyhow::Result<u8> {
         !arguments.lockstep || (scripted && simulated),
         "--lockstep: only `--device scripted` in the simulator of this process can do without real time; leave it out"
     );
+    anyhow::ensure!(arguments.episodes > 0, "--episodes: found 0, expected at least 1; 10 is the default");
+    // Written so that NaN fails it.
+    anyhow::ensure!(
+        arguments.seconds > 0.0 && arguments.seconds <= 86_400.0,
+        "--seconds: found {}, expected more than 0 and at most 86400; 60 is a good choice",
+        arguments.seconds
+    );
     setting.protocol.tasks = vec![task(&setting, arguments.task.as_deref())?];
     let _folder = NewFolder::create(&arguments.out, "--out")?;
     // Before an arm is connected: room for an episode is no afterthought.

@@ -73,6 +73,13 @@ pub fn demonstrate(arguments: &DemonstrateArguments) -> anyhow::Result<u8> {
         None => setting.protocol.tasks.clone(),
     };
     let share = Share::new(arguments.success_share)?;
+    anyhow::ensure!(arguments.episodes > 0, "--episodes: found 0, expected at least 1; 10 is the default");
+    // Written so that NaN fails it.
+    anyhow::ensure!(
+        (0.0..f64::INFINITY).contains(&arguments.noise),
+        "--noise: found {}, expected a finite number, at least 0; 1 is the usual strength",
+        arguments.noise
+    );
     layout::check(&setting, &tasks)?;
     std::fs::create_dir_all(&arguments.out)
         .with_context(|| format!("{}: cannot be created; choose another --out", arguments.out.display()))?;
