@@ -132,7 +132,7 @@ impl StationSetting {
             bounds: &self.launch.policy.bounds,
             camera_size: self.image_size(),
             law: self.launch.control.law,
-            approach: self.robot.robot.tool.approach,
+            approach: self.robot.identity.tool.approach,
         }
     }
 

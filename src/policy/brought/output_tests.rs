@@ -57,7 +57,7 @@ fn a_pose_is_read_in_bridges_frame_and_a_quaternion_in_the_arms_own() {
     let mut poses = Vec::new();
     for (name, approach) in [("widowx", Approach::X), ("panda", Approach::Z)] {
         let robot = crate::config::Robot::load(Path::new(env!("CARGO_MANIFEST_DIR")), name).unwrap();
-        assert_eq!(robot.robot.tool.approach, approach);
+        assert_eq!(robot.identity.tool.approach, approach);
         let decision = decide(&output(ActionKind::ToolPose), approach, &row).unwrap();
         let Some(Motion::ToolPose(pose)) = decision.motion else { panic!("{decision:?}") };
         let chain = crate::kinematics::Chain::from_robot(&robot).unwrap();
