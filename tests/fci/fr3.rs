@@ -29,7 +29,7 @@ use super::line::Line;
 const MODES: [ControlMode; 3] = [ControlMode::Position, ControlMode::Velocity, ControlMode::Torque];
 
 /// What the FR3 says of itself.
-fn model() -> String {
+pub fn model() -> String {
     robot_model(&Robot::load(Path::new(env!("CARGO_MANIFEST_DIR")), "fr3").unwrap())
 }
 

@@ -26,12 +26,12 @@ const LONG: Duration = Duration::from_secs(90);
 /// The simulator and its client want a processor each: one such test at a time.
 static ALONE: Mutex<()> = Mutex::new(());
 
-fn alone() -> MutexGuard<'static, ()> {
+pub fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Python with franka-sim, or the reason why there is none.
-fn python() -> Result<PathBuf, String> {
+pub fn python() -> Result<PathBuf, String> {
     if let Ok(reason) = std::env::var("VISUOMOTOR_WITHOUT_FRANKA_SIM") {
         return Err(reason);
     }
