@@ -13,7 +13,7 @@ use visuomotor::config::Robot;
 use visuomotor::driver::panda::driver::fci::envelope::Envelope;
 use visuomotor::driver::panda::driver::fci::report::COMMUNICATION;
 use visuomotor::driver::panda::driver::fci::{FciArm, FciSettings, Model};
-use visuomotor::driver::panda::emulator::fci::{Controller, Emulator, EmulatorOptions, error, robot_model};
+use visuomotor::driver::panda::emulator::fci::{Controller, Emulator, EmulatorOptions, Taken, error, robot_model};
 use visuomotor::driver::panda::limits::{FR3, FR3_CURVE, JOINTS};
 use visuomotor::driver::panda::wire::fci::{
     Command, Generator, HEADER, Header, MoveStatus, Regulator, RobotMode, Version,
@@ -203,7 +203,8 @@ fn over_sockets_three_poses_in_each_mode_and_each_motion_ends_by_itself() {
     }
     drop(arm);
     let taken = emulator.taken();
-    let (torques, others): (Vec<_>, Vec<_>) = taken.iter().partition(|taken| taken.generator == Generator::None);
+    let (torques, others): (Vec<&Taken>, Vec<&Taken>) =
+        taken.iter().partition(|taken| taken.generator == Generator::None);
     assert!(torques.iter().all(|taken| taken.regulator == Regulator::External && !taken.command.finished));
     assert_eq!(torques.iter().filter(|taken| taken.command.torque_finished).count(), 1);
     assert_eq!(others.iter().filter(|taken| taken.command.finished).count(), 2);
@@ -215,7 +216,7 @@ fn over_sockets_three_poses_in_each_mode_and_each_motion_ends_by_itself() {
     // Single precision at 3 rad.
     assert!(distance(&HOME, &positions[0]) < 1.3e-7, "a motion starts where the arm is");
     let [v, a, j] = shares_of_positions(&positions, &FR3);
-    assert!(v <= 0.91 && a <= 0.91 && j <= 0.95, "{v} {a} {j} of the maker's limits");
+    assert!(v <= 0.91 && a <= 0.91 && j <= 0.91, "{v} {a} {j} of the maker's limits");
 }
 
 #[test]
