@@ -28,7 +28,7 @@ use super::line::Line;
 
 const MODES: [ControlMode; 3] = [ControlMode::Position, ControlMode::Velocity, ControlMode::Torque];
 
-/// What the FR3 says of itself.
+/// The FR3's own description.
 pub fn model() -> String {
     robot_model(&Robot::load(Path::new(env!("CARGO_MANIFEST_DIR")), "fr3").unwrap())
 }
@@ -294,8 +294,8 @@ fn requests_have_version_10_s_numbers_lengths_and_statuses() {
     let mut client = Client::connect(&emulator);
     assert_eq!(client.ask(0, 1, &[9, 0, 1, 2]), [1, 10, 0]);
     assert_eq!(client.ask(0, 2, &[10, 0, 1, 2]), [0, 10, 0]);
-    let told = client.ask(11, 3, &[]);
-    assert_eq!((told[0], std::str::from_utf8(&told[1..]).unwrap()), (0, model().as_str()));
+    let given = client.ask(11, 3, &[]);
+    assert_eq!((given[0], std::str::from_utf8(&given[1..]).unwrap()), (0, model().as_str()));
     // Collision thresholds, then a load that is no number.
     assert_eq!(client.ask(3, 4, &[0; 416]), [0]);
     let mut load = [0; 104];

@@ -48,10 +48,10 @@ fn the_maker_s_client_moves_the_emulated_fr3_in_each_mode_meets_a_reflex_and_rec
     let emulator = emulator();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fci/drive_by_libfranka.py");
     let output = Command::new(python).arg(script).output().unwrap();
-    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     let complained = String::from_utf8_lossy(&output.stderr).into_owned();
     let expected = "connected Idle\nmoved Idle\nrefused True\nthen Reflex\nrecovered Idle\n";
-    assert_eq!(told, expected, "{}: {complained}", output.status);
+    assert_eq!(printed, expected, "{}: {complained}", output.status);
     let taken = emulator.taken();
     for generator in [Generator::JointPosition, Generator::JointVelocity, Generator::None] {
         let count = taken.iter().filter(|taken| taken.generator == generator).count();

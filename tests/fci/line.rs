@@ -56,19 +56,19 @@ impl Line {
 
     /// What the client makes of the state: version 10 has its numbers in single precision.
     fn seen(&self) -> Seen {
-        let told = |values: [f64; JOINTS]| match self.version {
+        let rounded = |values: [f64; JOINTS]| match self.version {
             Version::V5 => values,
             Version::V10 => values.map(|value| f64::from(value as f32)),
         };
         let s = self.controller.state();
         Seen {
             ms: s.message_id,
-            q: told(s.q),
-            dq: told(s.dq),
-            q_d: told(s.q_d),
-            dq_d: told(s.dq_d),
-            ddq_d: told(s.ddq_d),
-            tau_j_d: told(s.tau_j_d),
+            q: rounded(s.q),
+            dq: rounded(s.dq),
+            q_d: rounded(s.q_d),
+            dq_d: rounded(s.dq_d),
+            ddq_d: rounded(s.ddq_d),
+            tau_j_d: rounded(s.tau_j_d),
         }
     }
 

@@ -5,7 +5,7 @@
 //! arms differ in every row; a number of one is never right for the other. The FER's Cartesian speed is the page's
 //! 1.7 m/s; libfranka 0.9's limiter constant of 2.0 m/s is not used. The FR3's joint speed also falls towards the end of
 //! a joint's range; the driver reads that curve from the connected robot's own model, and [`FR3_CURVE`] is what the emulated
-//! robot tells it.
+//! robot gives it.
 
 use crate::config::Robot;
 use crate::driver::ConnectError;

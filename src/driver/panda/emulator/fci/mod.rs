@@ -69,7 +69,7 @@ impl Default for EmulatorOptions {
     }
 }
 
-/// The URDF that an FR3 of this description tells its clients, with the speeds that its control box judges by.
+/// The URDF that an FR3 of this description gives its clients, with the speeds that its control box judges by.
 pub fn robot_model(robot: &Robot) -> String {
     description::urdf(robot, &FR3_CURVE)
 }

@@ -49,7 +49,7 @@ impl Version {
     /// Both.
     pub const ALL: [Version; 2] = [Version::V5, Version::V10];
 
-    /// Its number, as the two sides tell each other.
+    /// Its number, as both sides exchange it.
     pub fn number(self) -> u16 {
         match self {
             Version::V5 => 5,
