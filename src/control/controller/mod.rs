@@ -264,5 +264,4 @@ fn moved(target: &Pose, action: &Action, pivot: &Vector3<f64>) -> Pose {
 }
 
 #[cfg(test)]
-#[path = "controller_tests.rs"]
 mod tests;
