@@ -20,7 +20,7 @@ const LINKS: [(Link, &[Order]); 6] = [
 /// Runs that may stall on a machine that is busy with other tests.
 const TRIES: usize = 6;
 
-/// Orders that a dry run may not give. Over FCI connecting says what counts as a collision and what the hand weighs.
+/// Orders that a dry run may not give. Over FCI connecting says what counts as a collision and how stiff joints are.
 fn driving(orders: &BTreeMap<Order, u64>, link: Link) -> BTreeMap<Order, u64> {
     let harmless = |order: &Order| link == Link::Fci && *order == Order::Setting;
     orders.iter().filter(|(order, _)| !harmless(order)).map(|(order, count)| (*order, *count)).collect()
@@ -46,7 +46,7 @@ fn a_dry_run_of_every_station_orders_nothing_and_a_run_does() {
             let output = bench.run(folder.path(), &["--seconds", "1"]).output().unwrap();
             told.push_str(&format!("{output:?}\n"));
             let orders = bench.orders.all();
-            [&[Order::Motion], expected].concat().iter().all(|order| orders.contains_key(order))
+            [&[Order::Motion][..], expected].concat().iter().all(|order| orders.contains_key(order))
         });
         println!("{link:?}: dry run {orders:?}, run {:?}", bench.orders.all());
         assert!(driven, "{link:?}: a run was not counted: {:?}: {told}", bench.orders.all());

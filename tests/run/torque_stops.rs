@@ -79,7 +79,7 @@ const STILL: f64 = 2e-3;
 /// Longest wait for the arm to move, and for the program to end.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Runs that may end by themselves before they are stopped, on a machine that stalls.
-const TRIES: usize = 4;
+const TRIES: usize = 6;
 
 /// A moment of the emulated arm.
 #[derive(Clone, Debug)]
@@ -173,7 +173,8 @@ impl Station {
                 let _ = out.read_to_string(&mut said);
                 let _ = run.stderr.take().unwrap().read_to_string(&mut said);
                 let _ = run.wait();
-                return Err(format!("the arm did not move before the run ended: {said}"));
+                let why = said.lines().find(|line| line.starts_with("fault") || line.starts_with("error"));
+                return Err(format!("the arm did not move before the run ended: {}\n", why.unwrap_or(&said)));
             }
             std::thread::sleep(Duration::from_millis(20));
         }

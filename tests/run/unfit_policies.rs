@@ -96,7 +96,7 @@ fn a_chunk_that_jumps_moves_the_arm_no_faster_than_its_limits() {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let recorded = recorded(&project);
     assert_eq!(recorded.steps.len(), 20);
-    let asked = |step: usize| recorded.steps[step].decision.action.translation[0];
+    let asked = |step: usize| recorded.steps[step].action.translation[0];
     assert!((1..20).all(|step| (asked(step) - asked(step - 1)).abs() > 0.2), "the chunk does not jump");
     let limited = recorded.ticks.iter().filter(|tick| !matches!(tick.filtered, Filtered::Passed)).count();
     assert!(limited > 10, "the safety filter changed {limited} of {} commands", recorded.ticks.len());

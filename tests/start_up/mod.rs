@@ -75,17 +75,22 @@ impl Bench<'_> {
         let exported =
             Command::new(self.python).arg(export).arg("policy.pt").current_dir(self.folder).output().unwrap();
         assert!(exported.status.success(), "{exported:?}");
-        let new = ["policy", "new", "policy.pt", "--robot", ROBOT, "--rate", "5", "--out", "mine"];
+        let (module, out) = (self.folder.join("policy.pt"), self.folder.join("mine"));
+        let (module, out) = (module.display().to_string(), out.display().to_string());
+        let new = ["policy", "new", &module, "--robot", ROBOT, "--rate", "5", "--out", &out];
         let inputs = ["--input", "image:front:224", "--input", "joint-positions"];
         let output = ["--actions", "pose-change", "--normalized"];
-        let made = self.program(&[&new[..], &inputs, &output].concat()).output().unwrap();
+        // The arm's description is found from there.
+        let mut make = self.program(&[&new[..], &inputs, &output].concat());
+        let made = make.current_dir(root()).output().unwrap();
         assert!(made.status.success(), "{made:?}");
     }
 
     /// One start of `visuomotor run`, with the threads of its libtorch; none where it made no command.
     fn run(&self) -> Option<(Parts, u64)> {
-        let (launch, policy) = (root().join(STATION), self.folder.join("mine"));
-        let run = ["run", &launch.display().to_string(), "--policy", &policy.display().to_string()];
+        let launch = root().join(STATION).display().to_string();
+        let policy = self.folder.join("mine").display().to_string();
+        let run = ["run", &launch, "--policy", &policy];
         let output = self.program(&[&run[..], &["--stage", "arm.stage", "--seconds", "3"]].concat()).output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout);
         let threads = said.split_once("cpu (").and_then(|(_, rest)| rest.split(' ').next()?.parse().ok());

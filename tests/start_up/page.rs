@@ -115,7 +115,7 @@ pub fn of(measured: &Measured) -> String {
     page.push_str(
         "\nWhat differs: Python's loop has no limits, no kinematics and no safety filter and publishes where the arm stands, so its parts are \
          a lower bound of a program that drives. PyPI's PyTorch brings CUDA's libraries, which its import loads; `run` opens them only where \
-         there is a GPU. The parts are measured one after the other in both; neither waits for a person, and no motion to a start is in them. \
+         there is a GPU. Cyclone DDS hands an image to Python as a list of numbers, whose conversion is in its first inference. The parts are measured one after the other in both; neither waits for a person, and no motion to a start is in them. \
          Ages of processes are known to 10 ms.\n",
     );
     page
