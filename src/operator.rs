@@ -80,7 +80,7 @@ pub struct Panel {
 pub enum Driving {
     /// The policy decides.
     Policy,
-    /// Nobody: the arm holds.
+    /// No source: the arm holds.
     Paused,
     /// The operator decides, at a device.
     Operator,

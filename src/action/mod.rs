@@ -303,7 +303,7 @@ pub trait ActionSource {
         let _ = now;
         false
     }
-    /// Decisions were left out, or somebody else decided: what was planned or is remembered of earlier observations is out of date.
+    /// Decisions were left out, or another source decided: what was planned or is remembered of earlier observations is out of date.
     fn look_anew(&mut self) {}
 }
 

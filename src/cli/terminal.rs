@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Write};
 
 use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart, Filtered, Step, StepSink};
+use crate::observation::Observation;
 use crate::operator::Operator;
 
 /// Writes the line.
@@ -67,6 +68,15 @@ impl StepSink for TerminalView {
             if panel.warning.is_empty() { String::new() } else { format!("  ! {}", panel.warning) },
         ));
         self.filtered = Filtered::Passed;
+        Ok(())
+    }
+
+    fn paused(&mut self, _observation: &Observation) -> anyhow::Result<()> {
+        let warning = self.operator.panel().warning;
+        self.line(&format!(
+            "paused, the arm holds{}",
+            if warning.is_empty() { String::new() } else { format!("  ! {warning}") }
+        ));
         Ok(())
     }
 

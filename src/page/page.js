@@ -598,10 +598,10 @@ async function seek(to) {
   const images = await fetchPictures(here);
   if (played !== episode || step !== here) return;
   images.forEach((image, i) => { if (image) paint(playedFigures[i].canvas, image); });
-  const { seconds, gripper } = episode.steps[here];
+  const { seconds, gripper, decided_by: decider } = episode.steps[here];
   $("seek").value = String(here);
   put("played-time", `step ${here + 1} of ${episode.steps.length} · ${seconds.toFixed(1)} s`);
-  playedFigures.forEach((made) => { made.about.textContent = `gripper ${gripper.toFixed(2)}`; });
+  playedFigures.forEach((made) => { made.about.textContent = `gripper ${gripper.toFixed(2)}` + (decider ? ` · the ${decider} decided` : ""); });
   drawPlayed();
 }
 function pause() { clearTimeout(timer); timer = 0; put("play", "Play"); }

@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
+use crate::action::Decider;
 use crate::episode::Outcome;
 use crate::recording::{ReadOptions, RecordedEpisode, RecordingError, list_episodes, list_partial, read_episode_with};
 
@@ -88,6 +89,8 @@ struct PlayedStep {
     seconds: f64,
     action: [f64; 7],
     gripper: f64,
+    /// In a run that can change hands.
+    decided_by: Option<Decider>,
 }
 
 impl Playback {
@@ -171,6 +174,7 @@ impl Playback {
                     seconds: step.observed_at.since(began).as_secs_f64(),
                     action: step.action.to_array(),
                     gripper: step.proprioception.gripper,
+                    decided_by: step.decided_by,
                 })
                 .collect(),
             outcome: episode.end.as_ref().map(|end| end.outcome.clone()),

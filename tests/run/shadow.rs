@@ -98,12 +98,13 @@ fn a_recording_that_does_not_fit_is_refused_with_what_it_is() {
     refused(&shadow(LAUNCH, &["--take-over", "page"]), &["--shadow", "--take-over"]);
     refused(&shadow(LAUNCH, &["--dry-run"]), &["--shadow", "--dry-run"]);
     refused(&project.call(&["run", LAUNCH, "--differences", "d.csv"]), &["--shadow"]);
-    for (from, to, words) in [
-        ("rate_hz = 5.0", "rate_hz = 10.0", &["5 Hz", "rate_hz", "10 Hz"][..]),
+    let cases: [(&str, &str, &[&str]); 4] = [
+        ("rate_hz = 5.0", "rate_hz = 10.0", &["5 Hz", "rate_hz", "10 Hz"]),
         ("\"over_shoulder\"", "\"side\"", &["over_shoulder", "side"]),
         ("rendering = \"camera\"", "rendering = \"policy\"", &["over_shoulder", "640x480", "128x128"]),
         ("[scene]", "[control]\nlaw = \"torque\"\n\n[scene]", &["tool's pose", "joint torques"]),
-    ] {
+    ];
+    for (from, to, words) in cases {
         project.edit(LAUNCH, |text| text.replacen(from, to, 1));
         refused(&shadow(LAUNCH, &[]), &[&[EPISODE], words].concat());
         project.edit(LAUNCH, |text| text);

@@ -131,7 +131,7 @@ impl Differences {
                 numbers.for_each(|value| out.push_str(&format!(",{value:.6}")));
             }
             out.push_str(&match row.filtered {
-                Filtered::Passed => ",passed\n".into(),
+                Filtered::Passed => ",passed\n".to_string(),
                 Filtered::Limited(reason) => format!(",limited {reason:?}\n"),
                 Filtered::Stopped(reason) => format!(",stopped {reason:?}\n"),
             });

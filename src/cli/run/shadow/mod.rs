@@ -144,10 +144,10 @@ impl Shadow {
         };
         let period = Duration::from_secs_f64(1.0 / setting.launch.policy.rate_hz);
         let playback = Arc::new(Playback::new(&mut recorded, period));
-        let camera = |name: &str| {
+        let camera = |name: &str| -> anyhow::Result<Box<dyn Camera>> {
             let camera = PlayedCamera::new(name, playback.clone());
             let camera = camera.with_context(|| format!("{}: no images of `{name}`", recorded.path.display()))?;
-            Ok(Box::new(camera) as Box<dyn Camera>)
+            Ok(Box::new(camera))
         };
         let cameras = setting.launch.camera.iter().map(|setting| camera(&setting.name));
         let cameras = cameras.collect::<anyhow::Result<Vec<_>>>()?;

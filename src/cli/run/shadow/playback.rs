@@ -98,7 +98,13 @@ impl Playback {
 /// The states of the control ticks, and of the steps, which are whole.
 fn states(recorded: &RecordedEpisode, steps: &[RecordedStep]) -> Vec<Proprioception> {
     let mut states: Vec<Proprioception> = steps.iter().map(|step| step.proprioception).collect();
-    let whole = |at: Timestamp| states.binary_search_by_key(&at, |state| state.measured_at).is_ok();
+    // The tick that a step's state was measured at: stamps of ticks are when they were due.
+    let half = Duration::try_from_secs_f64(0.5 / recorded.start.control_rate_hz).unwrap_or(Duration::ZERO);
+    let whole = |at: Timestamp| {
+        let next = states.partition_point(|state| state.measured_at < at);
+        let near = |state: &Proprioception| state.measured_at.since(at).max(at.since(state.measured_at)) < half;
+        states.get(next).is_some_and(near) || next.checked_sub(1).is_some_and(|before| near(&states[before]))
+    };
     let missing: Vec<_> = recorded.ticks.iter().enumerate().filter(|(_, tick)| !whole(tick.at)).collect();
     let more: Vec<Proprioception> = missing
         .into_iter()
