@@ -85,6 +85,11 @@ impl<'a> Drive<'a> {
             Timing::Lockstep { .. } => Timestamp::ZERO,
             Timing::Wall { clock, .. } => clock.now(),
         };
+        let device = self
+            .take_over
+            .take()
+            .map(|device| device.source(self.job, self.assignment, watchers.operator))
+            .transpose()?;
         let recorder = self.record.take().map(|folder| self.job.recorder(&folder, files, now)).transpose()?;
         let operator = watchers.operator;
         let mut notes = recorder.map(|recorder| Notes { recorder, operator: operator.clone() });
@@ -98,8 +103,6 @@ impl<'a> Drive<'a> {
         sinks.extend(self.differences.as_mut().map(|differences| differences as &mut dyn StepSink));
         sinks.extend(notes.as_mut().map(|notes| notes as &mut dyn StepSink));
         sinks.extend(page.as_mut().map(|page| &mut **page as &mut dyn StepSink));
-        let device =
-            self.take_over.take().map(|device| device.source(self.job, self.assignment, operator)).transpose()?;
         let mut source = Handover::new(self.source.as_dyn(), device, operator.clone());
         operator.forget();
         operator.show(|panel| panel.phase = Phase::Running);
