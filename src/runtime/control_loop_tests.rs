@@ -205,6 +205,24 @@ fn an_action_that_is_taken_back_holds_at_the_next_tick_and_a_new_one_moves_again
 }
 
 #[test]
+fn a_paused_run_holds_although_the_action_that_was_taken_back_was_never_seen() {
+    let mut bench = Bench::new();
+    let (results, counts) = bench.run(20, 64, |index, now| {
+        let action = match index {
+            0 => Some(lift(0, now)),
+            5 => Some(lift(1, now).paused()),
+            12 => Some(lift(2, now)),
+            _ => None,
+        };
+        (action, Strain::None)
+    });
+    let held: Vec<bool> = filtered(&results).iter().map(|f| *f == Filtered::Stopped(LimitReason::Paused)).collect();
+    let expected: Vec<bool> = (0..20).map(|tick| (5..12).contains(&tick)).collect();
+    assert_eq!(held, expected);
+    assert_eq!((counts.stopped, counts.resumed), (1, 1));
+}
+
+#[test]
 fn after_a_jump_of_the_clock_nothing_old_moves_the_arm() {
     let mut bench = Bench::new();
     // The process was stopped for 0.6 s between two ticks, as by SIGSTOP.
