@@ -46,17 +46,6 @@ fn an_encoder_becomes_a_graph_and_wrong_calls_are_refused() {
     assert!(root().join(weights).exists());
 }
 
-#[cfg(not(feature = "onnx"))]
-#[test]
-fn a_build_without_onnx_says_what_is_missing() {
-    let project = Project::new();
-    let module = root().join("tests/golden/brought/policy.onnx").display().to_string();
-    let new =
-        ["policy", "new", &module, "--robot", "widowx", "--rate", "5", "--input", "image:front:32", "--input", "state"];
-    let output = project.call(&[&new[..], &["--actions", "pose-change", "--chunk", "8", "--out", "mine"]].concat());
-    refused(&output, &["policy.onnx", "--features onnx"]);
-}
-
 /// In builds with onnxruntime.
 #[cfg(feature = "onnx")]
 mod with_onnxruntime {

@@ -226,7 +226,8 @@ fn kept_beside(module: &Path, bytes: &[u8]) -> anyhow::Result<BTreeMap<String, V
     if !module.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("onnx")) {
         return Ok(kept);
     }
-    let model = Model::read(bytes).with_context(|| format!("{}: it cannot be read", module.display()))?;
+    let model = Model::read(bytes)
+        .with_context(|| format!("{}: it cannot be read; write it with torch.onnx.export", module.display()))?;
     let folder = match module.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),

@@ -136,9 +136,16 @@ fn onnx(
     _description: &Description,
     _tried: &[Tensor],
 ) -> Result<Network, PolicyError> {
-    let what = "it is an ONNX file, which this program was built without".into();
-    let fix = "build it with `cargo build --release --features onnx`, or export the policy as TorchScript";
-    Err(refused(file, Refusal { what, fix }))
+    Err(refused(file, without_onnx()))
+}
+
+/// What a build without onnxruntime says of an ONNX file.
+#[cfg(any(test, not(feature = "onnx")))]
+fn without_onnx() -> Refusal {
+    Refusal {
+        what: "it is an ONNX file, and this program was built without the feature `onnx`".into(),
+        fix: "build it with `cargo build --release --features onnx`, or export the policy as TorchScript",
+    }
 }
 
 fn forward(module: &CModule, tensors: &[Tensor]) -> Result<Returned, ActionError> {
@@ -156,4 +163,16 @@ fn forward(module: &CModule, tensors: &[Tensor]) -> Result<Returned, ActionError
 pub(super) fn first_line(text: &str) -> String {
     let line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
     untrusted::printable_lines(line.trim_start_matches("Internal torch error: "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_without_onnx_says_how_to_build_one() {
+        let said = refused(Path::new("policy.onnx"), without_onnx()).to_string();
+        assert!(said.starts_with("policy.onnx: ") && said.contains("`onnx`"), "{said}");
+        assert!(said.contains("cargo build --release --features onnx"), "{said}");
+    }
 }

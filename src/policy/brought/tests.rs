@@ -282,13 +282,6 @@ fn nan_ends_in_an_error() {
     assert!(matches!(error, ActionError::NotFinite(_)), "{error}");
 }
 
-#[cfg(not(feature = "onnx"))]
-#[test]
-fn a_build_without_onnx_says_how_to_build_one() {
-    let said = refused(folder("policy.onnx", |_| ()).path(), &offer());
-    assert!(said.contains("policy.onnx") && said.contains("cargo build --release --features onnx"), "{said}");
-}
-
 #[test]
 fn what_does_not_fit_the_station_is_named() {
     let plain = folder("policy.pt", |_| ());
