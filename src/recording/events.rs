@@ -169,3 +169,39 @@ pub struct Gap {
 fn nan_from_null<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
     Ok(Option::<f64>::deserialize(from)?.unwrap_or(f64::NAN))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(asked: &str) -> Result<Option<Motion>, String> {
+        let zeros = "[0.0,0.0,0.0,0.0,0.0,0.0,0.0]";
+        let text = format!(
+            r#"{{"index":1,"observed_at_ns":2,"decided_at_ns":3,"encoder_seconds":null,"policy_seconds":0.5,"bridge_state":{zeros},"action":{zeros},"label":{zeros},{asked}"images":[]}}"#
+        );
+        let event: StepEvent = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+        // Written as it was read.
+        assert!(serde_json::to_string(&event).unwrap().contains(asked), "{event:?}");
+        event.motion.read()
+    }
+
+    #[test]
+    fn steps_of_before_are_read() {
+        assert_eq!(read(""), Ok(None));
+        let torques = read(r#""joint_torques":{"asked":[1.5,null],"label":[1.5,0.25]},"#).unwrap();
+        let torques = torques.and_then(|motion| motion.torques()).unwrap();
+        assert_eq!(torques.label, JointVector::from_slice(&[1.5, 0.25]));
+        assert!(torques.asked[0] == 1.5 && torques.asked[1].is_nan());
+    }
+
+    #[test]
+    fn a_step_that_asks_for_two_things_or_for_a_pose_that_is_none_is_refused() {
+        let two = read(r#""joint_positions":[0.5],"joint_velocities":[0.5],"#).unwrap_err();
+        assert!(two.contains("more than one"), "{two}");
+        for (pose, words) in [("[0.1,0.2]", "2 numbers"), ("[0.1,0.2,0.3,0.0,0.0,0.0,0.5]", "0.5 long")] {
+            let said = read(&format!(r#""tool_pose":{pose},"#)).unwrap_err();
+            assert!(said.contains(words), "{said}");
+        }
+        assert!(read(r#""joint_positions":[0.0,0.0,0.0,0.0,0.0,0.0,0.0,0.0,0.0],"#).is_err());
+    }
+}

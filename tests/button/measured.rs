@@ -137,7 +137,7 @@ impl Arm {
                         let reason = serde_json::to_value(reason).map_err(|error| error.to_string())?;
                         *load.limited.entry(reason.as_str().unwrap_or_default().into()).or_default() += 1;
                         for (i, joint) in robot.joint.iter().enumerate() {
-                            let by = (now.sent.joints[i] - now.wished.joints[i]).abs();
+                            let by = (now.sent.joints()[i] - now.wished.joints()[i]).abs();
                             load.changed_by = load.changed_by.max(by / joint.effort);
                         }
                     }

@@ -182,7 +182,7 @@ fn joint_velocities_are_kept_and_slowed_alike_and_what_follows_starts_where_the_
     assert!((gone[0] - 0.6).abs() < 0.06 && (gone[5] + 0.4).abs() < 0.04, "{gone:?}");
     // Ten times as fast as the arm may: the direction stays.
     let limit = rig.robot.limits.joint_velocity[5];
-    (asked[0], asked[5]) = (-1.0 * limit, -10.0 * limit);
+    (asked[0], asked[5]) = (-limit, -10.0 * limit);
     assert_eq!(rig.ask(Motion::JointVelocities(asked)), Accepted::Taken);
     rig.run(15);
     let sent = rig.last.joints();

@@ -56,7 +56,7 @@ fn a_policy_that_returns_nan_ends_in_a_hold_and_nothing_recorded_is_lost() {
     let output = run(&project, "3");
     let recorded = recorded(&project);
     ends_with(&output, &recorded, &["not finite", "the arm holds"]);
-    assert!(recorded.ticks.iter().all(|tick| tick.sent.joints.iter().all(|joint| joint.is_finite())));
+    assert!(recorded.ticks.iter().all(|tick| tick.sent.joints().iter().all(|joint| joint.is_finite())));
 }
 
 #[test]
@@ -102,10 +102,10 @@ fn a_chunk_that_jumps_moves_the_arm_no_faster_than_its_limits() {
     assert!(limited > 10, "the safety filter changed {limited} of {} commands", recorded.ticks.len());
     let robot = Robot::load(root(), "widowx").unwrap();
     for (before, after) in recorded.ticks.iter().zip(&recorded.ticks[1..]) {
-        assert_eq!(after.sent.mode, ControlMode::Position);
+        assert_eq!(after.sent.mode(), ControlMode::Position);
         let seconds = after.at.since(before.at).as_secs_f64();
         for (joint, most) in robot.limits.joint_velocity.iter().enumerate() {
-            let step = (after.sent.joints[joint] - before.sent.joints[joint]).abs();
+            let step = (after.sent.joints()[joint] - before.sent.joints()[joint]).abs();
             assert!(
                 step <= most * seconds * (1.0 + 1e-6),
                 "joint {joint}: {step} rad in {seconds} s, {:?}",
