@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use visuomotor::action::{Action, ActionBounds, ActionError, ActionSource, Decision, Planned};
 use visuomotor::config::{Robot, TeleopSetting};
-use visuomotor::episode::{EpisodeStart, Filtered, LimitReason};
+use visuomotor::episode::{ControlTick, Filtered, LimitReason};
 use visuomotor::kinematics::Chain;
 use visuomotor::observation::Observation;
 use visuomotor::operator::{Operator, Wish};
@@ -53,7 +53,7 @@ impl ActionSource for Chunks {
         };
         self.planned = Some((image_captured_at, step + 1));
         let planned = Some(Planned { image_captured_at, ahead: Duration::from_millis(200) * step });
-        Ok(Decision { planned, ..Decision::plain(Action { translation: [0.0, 0.02, 0.0], ..Action::stay(1.0) }) })
+        Ok(Decision { planned, ..Decision::plain(Action { translation: [0.0, 0.01, 0.0], ..Action::stay(1.0) }) })
     }
     fn look_anew(&mut self) {
         self.planned = None;
@@ -73,7 +73,7 @@ impl TeleopDevice for Stick {
         if now.as_secs_f64() >= self.gone {
             return Err(DeviceError::Gone { device: "stick", cause: "unplugged".into() });
         }
-        let motion = Motion::Deflection { along: [0.0, 0.0, 1.0], about: [0.0; 3] };
+        let motion = Motion::Deflection { along: [0.0, 0.0, 0.3], about: [0.0; 3] };
         Ok(Some(Reading { motion, engaged: true, gripper: Some(1.0), at: now }))
     }
 }
@@ -125,9 +125,7 @@ fn drive(presses: &[(f64, Wish)], gone: f64, seconds: f64) -> Ran {
     let (mut listener, mut judge, stop) = (Listener::default(), Clockwatcher::default(), StopFlag::new());
     let (clock, stopwatch) = (ManualClock::new(), ManualClock::new());
     let timing = Timing::Lockstep { clock: &clock, stopwatch: &stopwatch };
-    let start: EpisodeStart = crate::station::start();
     let request = request(seconds, &mut source, &mut listener, &mut judge, &stop);
-    assert_eq!(request.start, start);
     let report = run_episode(&mut station, request, timing);
     let handovers = source.run.finish();
     Ran { report, listener, handovers, looks: chunks.looks, operator }
@@ -135,7 +133,7 @@ fn drive(presses: &[(f64, Wish)], gone: f64, seconds: f64) -> Ran {
 
 impl Ran {
     /// Ticks whose time is within these bounds \[s\].
-    fn ticks(&self, from: f64, to: f64) -> Vec<&visuomotor::episode::ControlTick> {
+    fn ticks(&self, from: f64, to: f64) -> Vec<&ControlTick> {
         let within = |at: f64| at > from + 1e-9 && at < to - 1e-9;
         let ticks: Vec<_> = self.listener.ticks.iter().filter(|tick| within(tick.at.as_secs_f64())).collect();
         assert!(!ticks.is_empty());
