@@ -53,9 +53,10 @@ mod with_onnxruntime {
     use std::sync::Arc;
 
     use tch::{Device, nn};
-    use visuomotor::action::{ActionSource, Decision};
+    use visuomotor::action::{ActionSource, Decision, MotionKind};
+    use visuomotor::config::ControlLaw;
     use visuomotor::encoder::weights::save;
-    use visuomotor::geometry::Pose;
+    use visuomotor::geometry::{Approach, Pose};
     use visuomotor::network::fill;
     use visuomotor::observation::{Image, JointVector, Observation, Proprioception};
     use visuomotor::policy::{Actor, BroughtPolicy, Checkpoint, Condition, HeadKind, Offer, VisualPolicy};
@@ -114,7 +115,8 @@ mod with_onnxruntime {
 
     /// The action's numbers, and the torques'.
     fn numbers(decision: &Decision) -> Vec<f64> {
-        let torques = decision.joint_torques.as_ref().map(|asked| asked.asked.to_vec()).unwrap_or_default();
+        let torques =
+            decision.motion.and_then(|motion| motion.torques()).map(|asked| asked.asked.to_vec()).unwrap_or_default();
         decision.action.to_array().into_iter().chain(torques).collect()
     }
 
@@ -133,14 +135,15 @@ mod with_onnxruntime {
                 rate_hz: checkpoint.rate_hz,
                 bounds: &checkpoint.bounds,
                 camera_size: checkpoint.camera_size,
-                takes_torques: checkpoint.head.asks_torques(),
+                law: if checkpoint.head.asks_torques() { ControlLaw::Torque } else { ControlLaw::Interpolate },
+                approach: Approach::X,
             };
             let condition = Condition { task, ..Condition::default() };
             let mut other = BroughtPolicy::load(converted.path(), &offer, &["front"], &condition, clock()).unwrap();
             for seed in 0..5 {
                 let observation = observation(&checkpoint, joints, seed);
                 let (own, other) = (own.decide(&observation).unwrap(), other.decide(&observation).unwrap());
-                assert_eq!(own.joint_torques.is_some(), other.joint_torques.is_some());
+                assert_eq!(MotionKind::of(own.motion.as_ref()), MotionKind::of(other.motion.as_ref()));
                 let (own, other) = (numbers(&own), numbers(&other));
                 assert_eq!(own.len(), other.len());
                 for (own, other) in own.iter().zip(&other) {
