@@ -10,20 +10,27 @@ from pylibfranka import ControllerMode, JointPositions, JointVelocities, Realtim
 
 SECONDS = 0.5
 
+# Cycles at rest first: the robot waits for late answers only once it has had one, and a computer may stall before that.
+AT_REST = 50
+
 
 def move(start, command):
-    """Runs one motion to its end: `command` is given the time [s] and the first desired positions [rad]."""
+    """Runs one motion to its end: `command` is given the time since rest [s] and the first desired positions [rad].
+
+    Time is counted in commands, so that a stall before the first answer makes no jump.
+    """
     motion = start()
     state, _ = motion.readOnce()
-    first, time = list(state.q_d), 0.0
+    first, cycle = list(state.q_d), 0
     while True:
+        time = max(0, cycle - AT_REST) * 1e-3
         wanted = command(time, first)
         wanted.motion_finished = time >= SECONDS
         motion.writeOnce(wanted)
         if time >= SECONDS:
             return
-        state, passed = motion.readOnce()
-        time += passed.to_sec()
+        motion.readOnce()
+        cycle += 1
 
 
 def main():
@@ -51,7 +58,7 @@ def main():
     state, _ = motion.readOnce()
     wanted = list(state.q_d)
     try:
-        for step in [0.0, 0.0, 0.01, 0.01, 0.01]:
+        for step in AT_REST * [0.0] + AT_REST * [0.01]:
             motion.writeOnce(JointPositions([wanted[0] + step] + wanted[1:]))
             motion.readOnce()
         print("a jump was taken")
