@@ -16,7 +16,7 @@ pub fn connect(_: &Launch, _: &Robot, _: &Arc<SystemClock>) -> anyhow::Result<Bo
     bail!(ABSENT)
 }
 
-#[allow(dead_code, reason = "over ROS 2 and FCI connecting commands nothing")]
+#[allow(dead_code, reason = "over ROS 2 connecting commands nothing")]
 pub fn connect_to_watch(_: &Launch, _: &Robot, _: &Arc<SystemClock>) -> anyhow::Result<Box<dyn ArmDriver>> {
     bail!(ABSENT)
 }

@@ -37,6 +37,17 @@ pub fn connect(launch: &Launch, robot: &Robot, clock: &Arc<SystemClock>) -> anyh
     Ok(Box::new(FciArm::connect(&address(launch), model, settings, clock.clone())?))
 }
 
+/// The same without the settings it is driven with: it is told nothing.
+pub fn connect_to_watch(
+    launch: &Launch,
+    robot: &Robot,
+    clock: &Arc<SystemClock>,
+) -> anyhow::Result<Box<dyn ArmDriver>> {
+    let (model, settings) = model(launch, robot)?;
+    let settings = FciSettings { watch_only: true, ..settings };
+    Ok(Box::new(FciArm::connect(&address(launch), model, settings, clock.clone())?))
+}
+
 fn at(address: &str) -> Whereabouts {
     let host = address.strip_suffix(&format!(":{}", PORTS.0)).unwrap_or(address);
     let host = if host == "localhost" { "127.0.0.1" } else { host };

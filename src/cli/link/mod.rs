@@ -179,6 +179,7 @@ pub fn connect_to_watch(
             check_tables(launch)?;
             dynamixel::connect_to_watch(launch, robot, clock)
         }
+        DriverKind::Fci => fci::connect_to_watch(launch, robot, clock),
         // Connecting commands nothing there.
         _ => connect(launch, robot, clock),
     }

@@ -248,6 +248,9 @@ impl ArmDriver for FciArm {
     /// Waits until the robot has taken the first answer, at most [`FciSettings::activation`]; brings a running motion to
     /// its end first.
     fn activate(&mut self, now: Timestamp, mode: ControlMode) -> Result<(), DriverError> {
+        if self.settings.watch_only {
+            return Err(DriverError::Mode(mode));
+        }
         self.active = None;
         // Orders of an earlier motion must not move this one.
         self.order(now, Wish::Hold);

@@ -28,7 +28,8 @@ pub fn open(address: &str, model: Model) -> Result<Robot, ConnectError> {
 
 /// Tells the robot thresholds, stiffness, load and filters. Nothing moves.
 ///
-/// A robot in a reflex is sent nothing: it takes no settings then, and there was no request to clear the reflex.
+/// A robot in a reflex is sent nothing: it takes no settings then, and there was no request to clear the reflex. Neither is one
+/// that is only watched.
 pub fn set_up(robot: &Robot, address: &str, model: Model, settings: &FciSettings) -> Result<RobotState, ConnectError> {
     let say = |what: &str, error: FrankaError| setting_error(address, model, what, error);
     let state = robot.read_once().map_err(|error| connect_error(address, model, error))?;
@@ -38,6 +39,9 @@ pub fn set_up(robot: &Robot, address: &str, model: Model, settings: &FciSettings
     let report = Report::at_start(&state, crate::time::Timestamp::ZERO);
     if let Some(fault) = obstacle(report.mode, report.errors) {
         return Err(unfit(address, model, "the robot", &text(fault), "idle", "do what is said, then connect again"));
+    }
+    if settings.watch_only {
+        return Ok(state);
     }
     robot
         .set_collision_behavior_simple(

@@ -159,6 +159,8 @@ pub struct FciSettings {
     pub priority: i32,
     /// Lock the program's memory where the system grants it, so that the FCI thread waits for no page.
     pub lock_memory: bool,
+    /// Is the robot only watched? Then it is told nothing when it is connected, and is not activated.
+    pub watch_only: bool,
 }
 
 impl FciSettings {
@@ -180,6 +182,7 @@ impl FciSettings {
             recovery: 15.0,
             priority: 80,
             lock_memory: true,
+            watch_only: false,
         }
     }
 
