@@ -61,7 +61,7 @@ pub(super) fn run(
     let mut decisions = Schedule::new(start, policy_period);
     let (quit, ended) = (AtomicBool::new(false), AtomicBool::new(false));
     let pacer = Pacer::new(Timing::Wall { clock, options }, start + control_period, control_period);
-    let (outcome, mut control) = std::thread::scope(|scope| {
+    let (outcome, over, mut control) = std::thread::scope(|scope| {
         let side = ControlSide {
             control,
             pacer,
@@ -75,7 +75,7 @@ pub(super) fn run(
         let thread = match std::thread::Builder::new().name("control".into()).spawn_scoped(scope, || side.run()) {
             Ok(thread) => thread,
             // The closure was dropped, and the guard in it commanded the arm to hold.
-            Err(error) => return (Ok(None), ControlEnd::without_loop(RuntimeError::Thread(error))),
+            Err(error) => return (Ok(None), clock.now(), ControlEnd::without_loop(RuntimeError::Thread(error))),
         };
         let end = start + length(seconds);
         let outcome = guarded(|| {
@@ -83,10 +83,13 @@ pub(super) fn run(
                 stop.is_raised() || ended.load(Ordering::Acquire)
             })
         });
+        // The arm is then watched until it stands, which is not a part of the episode.
+        let over = clock.now();
         quit.store(true, Ordering::Release);
         let control = thread.join();
         (
             outcome,
+            over,
             control.unwrap_or_else(|panic| ControlEnd::without_loop(RuntimeError::Panicked(message(panic.as_ref())))),
         )
     });
@@ -98,7 +101,7 @@ pub(super) fn run(
     }
     // No outcome: the flag was raised, or the control side ended and tells why itself.
     let outcome = outcome.map(|outcome| outcome.or_else(|| stop.outcome()).unwrap_or_else(control_ended));
-    close(decision, control, outcome, clock.now().since(start).as_secs_f64(), decisions.missed())
+    close(decision, control, outcome, over.since(start).as_secs_f64(), decisions.missed())
 }
 
 fn control_ended() -> Outcome {

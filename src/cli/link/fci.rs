@@ -37,7 +37,7 @@ pub fn connect(launch: &Launch, robot: &Robot, clock: &Arc<SystemClock>) -> anyh
     Ok(Box::new(FciArm::connect(&address(launch), model, settings, clock.clone())?))
 }
 
-/// The same without the settings it is driven with: it is told nothing.
+/// The same without the settings it is driven with: it is sent nothing.
 pub fn connect_to_watch(
     launch: &Launch,
     robot: &Robot,

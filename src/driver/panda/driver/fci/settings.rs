@@ -159,7 +159,7 @@ pub struct FciSettings {
     pub priority: i32,
     /// Lock the program's memory where the system grants it, so that the FCI thread waits for no page.
     pub lock_memory: bool,
-    /// Is the robot only watched? Then it is told nothing when it is connected, and is not activated.
+    /// Is the robot only watched? Then it is sent nothing when it is connected, and is not activated.
     pub watch_only: bool,
 }
 
