@@ -92,7 +92,7 @@ class ShortLater(Later):
 class SlowLater(Later):
     def wrong(self, action: torch.Tensor) -> torch.Tensor:
         square = torch.eye(512)
-        for _ in range(300):
+        for _ in range(1500):
             square = square @ square
         return action * square[0, 0]
 

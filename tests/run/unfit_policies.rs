@@ -7,7 +7,7 @@ use std::process::Output;
 use visuomotor::action::ControlMode;
 use visuomotor::config::Robot;
 use visuomotor::episode::{Filtered, LimitReason, Outcome};
-use visuomotor::recording::{ReadOptions, RecordedEpisode, read_episode_with};
+use visuomotor::recording::{ReadOptions, RecordedEpisode, RecordedStep, read_episode_with};
 
 use super::LAUNCH;
 use crate::program::{Project, root};
@@ -83,7 +83,10 @@ fn a_policy_that_is_too_late_makes_the_arm_hold() {
     let decisions = said.lines().find(|line| line.starts_with("decisions")).unwrap();
     assert!(decisions.contains("thrown away as too late") && !decisions.contains(" 0 thrown away"), "{said}");
     let recorded = recorded(&project);
-    assert!(recorded.complete && recorded.steps.len() <= GOOD, "{said}");
+    assert!(recorded.complete && !recorded.steps.is_empty(), "{said}");
+    // What a fast machine decides in time is carried out: an image's age of 0.3 s and a policy period.
+    let took = |step: &RecordedStep| step.decided_at.since(step.images[0].captured_at).as_secs_f64();
+    assert!(recorded.steps.iter().all(|step| took(step) <= 0.5), "{said}");
     let held =
         |reason: LimitReason| recorded.ticks.iter().filter(|tick| tick.filtered == Filtered::Stopped(reason)).count();
     assert!(held(LimitReason::CommandAge) + held(LimitReason::ImageAge) > 0, "the arm did not hold: {said}");
