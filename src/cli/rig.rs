@@ -40,7 +40,7 @@ const MOST_FAULTS: usize = 3;
 pub struct Rig {
     /// Arm, camera, control and safety. Episodes get it from [`Rig::begin`].
     station: Station,
-    /// Who lays the scene and judges.
+    /// Lays the scene and judges.
     pub stage: Box<dyn Stage>,
     /// The clock of all stamps.
     pub clock: Arc<SystemClock>,
@@ -75,7 +75,7 @@ pub struct Rig {
 pub struct Begun<'a> {
     /// Arm, camera, control and safety.
     pub station: &'a mut Station,
-    /// Who lays the scene and judges.
+    /// Lays the scene and judges.
     pub stage: &'a mut dyn Stage,
     /// The clock of all stamps.
     pub clock: &'a SystemClock,

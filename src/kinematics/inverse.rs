@@ -4,6 +4,8 @@
 //! lambda falls with the squared error, so that steps are short far away and Newton-like near the solution. A joint that
 //! stands at its limit and is pushed out of it is taken out of the step, so that the others do its work.
 
+use std::f64::consts::TAU;
+
 use nalgebra::{Matrix6, SVector, Vector3, Vector6};
 
 use super::{Chain, Jacobian};
@@ -76,8 +78,8 @@ const PRIMES: [u32; MAX_JOINTS] = [2, 3, 5, 7, 11, 13, 17, 19];
 impl Chain {
     /// Joint positions \[rad\] inside [`Chain::usable_limits`] that put the tool at `base_from_tool`.
     ///
-    /// Starts at `seed` (brought inside the limits first). The same arguments give the same answer, and the time is
-    /// bounded by the settings.
+    /// Starts at `seed` (brought inside the limits first), and returns of several whole turns of a joint the nearest to it.
+    /// The same arguments give the same joints, and the time is bounded by the settings.
     pub fn inverse(
         &self,
         seed: &JointVector,
@@ -96,12 +98,25 @@ impl Chain {
         for restart in 0..settings.restarts {
             let start = if restart == 0 { *self.home() } else { self.spread(restart) };
             match self.attempt(&start, base_from_tool, settings) {
-                Ok(joints) => return Ok(joints),
+                Ok(joints) => return Ok(self.unwound(&joints, seed)),
                 Err(error) if size(&error) < size(&nearest) => nearest = error,
                 Err(_) => {}
             }
         }
         Err(nearest)
+    }
+
+    /// The same pose with every joint within half a turn of the seed, where its range allows that: a restart may begin whole
+    /// turns away, and the way there would wind the arm up.
+    fn unwound(&self, joints: &JointVector, seed: &JointVector) -> JointVector {
+        let mut near = *joints;
+        for ((angle, seed), limit) in near.iter_mut().zip(seed.iter()).zip(self.usable_limits()) {
+            let turned = *angle + TAU * ((seed - *angle) / TAU).round();
+            if limit.contains(turned) {
+                *angle = turned;
+            }
+        }
+        near
     }
 
     /// One descent from one start.
@@ -279,6 +294,24 @@ mod tests {
         let goal = chain.forward(chain.home());
         let q = chain.inverse(&seed, &goal, &InverseSettings::reach()).unwrap();
         assert_reaches(&chain, &q, &goal);
+    }
+
+    /// A Jaco's start above its button was 7.8 rad of joint 4 away, and the way there led out of the workspace.
+    #[test]
+    fn a_start_that_a_restart_finds_is_not_whole_turns_away() {
+        for name in ["jaco_j2s6s300", "jaco_j2n7s300", "jaco_j2s7s300"] {
+            let robot = Robot::load(Path::new(env!("CARGO_MANIFEST_DIR")), name).unwrap();
+            let chain = Chain::from_robot(&robot).unwrap();
+            for (x, y) in [(0.13, -0.54), (0.13, -0.4), (-0.07, -0.54), (-0.07, -0.4)] {
+                let goal = chain.pose_from_bridge([x, y, 0.22, 0.0, 0.0, 0.0]);
+                let q = chain.inverse(chain.home(), &goal, &InverseSettings::reach()).unwrap();
+                assert_reaches(&chain, &q, &goal);
+                for (joint, (limit, way)) in chain.usable_limits().iter().zip((q - *chain.home()).iter()).enumerate() {
+                    let nearer = q[joint] - TAU.copysign(*way);
+                    assert!(way.abs() <= TAU / 2.0 || !limit.contains(nearer), "{name}: joint {joint} by {way} rad");
+                }
+            }
+        }
     }
 
     #[test]

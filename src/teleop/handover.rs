@@ -1,6 +1,6 @@
 //! A policy's run that can change hands: the operator pauses and resumes it, takes it over with a device and hands it back.
 //!
-//! Every change holds the arm first, so that whoever decides next begins from where it is. After a pause or an intervention
+//! Every change holds the arm first, so that the next decision begins from where it is. After a pause or an intervention
 //! the policy looks anew; nothing it had planned is continued. A device that is lost while the operator drives pauses the run.
 
 use std::fmt;

@@ -268,25 +268,12 @@ fn a_stall_of_15_ms_is_borne_and_one_of_50_ms_is_a_communication_fault() {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
-    /// Answers get lost in any pattern short of 20 in a row: the robot never finds a jump in what arrives.
+    /// Commands get lost in any pattern short of 20 in a row: the robot never finds a jump in what arrives.
     #[test]
-    fn lost_answers_never_make_a_jump(
+    fn lost_commands_never_make_a_jump(
         runs in proptest::collection::vec((1u64..60, 0u64..19), 1..14),
         mode in prop_oneof![Just(ControlMode::Position), Just(ControlMode::Velocity), Just(ControlMode::Torque)],
     ) {
-        let mut line = Line::start(mode);
-        let pose = poses()[0];
-        line.go(&pose, 20, 20);
-        for (good, lost) in runs {
-            for i in 0..good + lost {
-                if line.ms.is_multiple_of(20) {
-                    let state = *line.controller.state();
-                    line.follow(towards(mode, &pose, &state.q, &state.dq));
-                }
-                line.cycle(i < good);
-                let state = line.controller.state();
-                prop_assert_eq!(state.mode, RobotMode::Move, "errors {:b} at {} ms", state.errors, line.ms);
-            }
-        }
+        Line::start(mode).bears_losses(runs);
     }
 }

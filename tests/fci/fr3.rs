@@ -23,7 +23,7 @@ use visuomotor::observation::JointVector;
 use visuomotor::time::{Clock, SystemClock, Timestamp};
 
 use super::emulated::{LONG, go, wait_for_trouble};
-use super::laws::{HOME, distance, poses, shares_of_positions, towards};
+use super::laws::{HOME, distance, poses, shares_of_positions};
 use super::line::Line;
 
 const MODES: [ControlMode; 3] = [ControlMode::Position, ControlMode::Velocity, ControlMode::Torque];
@@ -101,27 +101,14 @@ fn joints_are_driven_to_both_ends_of_their_ranges_within_the_robot_s_own_curve()
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
-    /// Answers get lost in any pattern short of 20 in a row, and states are in single precision: what is planned from them
+    /// Commands get lost in any pattern short of 20 in a row, and states are in single precision: what is planned from them
     /// is no jump for the robot.
     #[test]
-    fn lost_answers_never_make_a_jump(
+    fn lost_commands_never_make_a_jump(
         runs in proptest::collection::vec((1u64..60, 0u64..19), 1..14),
         mode in prop_oneof![Just(ControlMode::Position), Just(ControlMode::Velocity), Just(ControlMode::Torque)],
     ) {
-        let mut line = line(mode, &HOME);
-        let pose = poses()[0];
-        line.go(&pose, 20, 20);
-        for (good, lost) in runs {
-            for i in 0..good + lost {
-                if line.ms.is_multiple_of(20) {
-                    let state = *line.controller.state();
-                    line.follow(towards(mode, &pose, &state.q, &state.dq));
-                }
-                line.cycle(i < good);
-                let state = line.controller.state();
-                prop_assert_eq!(state.mode, RobotMode::Move, "errors {:b} at {} ms", state.errors, line.ms);
-            }
-        }
+        line(mode, &HOME).bears_losses(runs);
     }
 }
 

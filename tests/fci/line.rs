@@ -11,7 +11,7 @@ use visuomotor::driver::{Plant, PointPlant};
 use visuomotor::observation::JointVector;
 use visuomotor::time::Timestamp;
 
-use super::laws::{HOME, towards};
+use super::laws::{HOME, poses, towards};
 
 /// One motion.
 pub struct Line {
@@ -85,7 +85,7 @@ impl Line {
         self.controller.tick(Timestamp::from_nanos(self.ms * 1_000_000), answer.as_ref());
     }
 
-    /// One millisecond in which the client answers; `arrives` says whether the answer does.
+    /// One millisecond in which the client sends a command; `arrives` says whether it gets through.
     pub fn cycle(&mut self, arrives: bool) {
         let seen = self.seen();
         let values = self.pilot.answer(&seen, &self.order);
@@ -131,6 +131,23 @@ impl Line {
                 self.controller.state().errors,
                 self.ms
             );
+        }
+    }
+
+    /// Goes for a pose while commands get lost in a row between those that arrive, `(arriving, lost)` in turn: no jump for the robot.
+    pub fn bears_losses(&mut self, runs: Vec<(u64, u64)>) {
+        let pose = poses()[0];
+        self.go(&pose, 20, 20);
+        for (good, lost) in runs {
+            for i in 0..good + lost {
+                if self.ms.is_multiple_of(20) {
+                    let state = *self.controller.state();
+                    self.follow(towards(self.mode, &pose, &state.q, &state.dq));
+                }
+                self.cycle(i < good);
+                let state = self.controller.state();
+                assert_eq!(state.mode, RobotMode::Move, "errors {:b} at {} ms", state.errors, self.ms);
+            }
         }
     }
 }

@@ -33,7 +33,7 @@ impl Run {
         Self { child, out, said, client }
     }
 
-    /// Waits until this party drives and so many steps were decided; returns the state.
+    /// Waits until this party drives and that many steps were decided; returns the state.
     fn until(&mut self, driving: &str, steps: u64) -> Value {
         self.client.state(driving, |value| {
             value["state"]["panel"]["driving"] == driving

@@ -2,7 +2,7 @@
 //! same camera and the same arm.
 //!
 //! `cargo xtask start-up` writes `docs/start_up.md` and `docs/start_up.json`; it names the Python with PyTorch and Cyclone DDS in
-//! `START_UP_PYTHON`. With `START_UP_PAIRS` set, so many pairs are run instead of 20, and nothing is written.
+//! `START_UP_PYTHON`. With `START_UP_PAIRS` set, that many pairs are run instead of 20, and nothing is written.
 
 mod page;
 

@@ -61,7 +61,7 @@ fn sum(parts: &Parts, names: &[&str]) -> f64 {
     names.iter().map(|name| parts.get(*name).copied().unwrap_or(0.0)).sum()
 }
 
-/// p50, p90 and largest of so many values.
+/// p50, p90 and largest of these values.
 struct Spread {
     p50: f64,
     p90: f64,

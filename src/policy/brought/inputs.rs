@@ -108,7 +108,7 @@ impl Inputs {
     }
 }
 
-/// Tensors of the right shapes, gray and zero, for trying a module out on an arm with so many joints. `instructions` are the known
+/// Tensors of the right shapes, gray and zero, for trying a module out on an arm with that many joints. `instructions` are the known
 /// ones of each input.
 pub fn made_up(
     description: &Description,

@@ -34,14 +34,14 @@ pub(super) struct Returned {
     pub numbers: Vec<f64>,
 }
 
-/// Loads the module of a policy folder and asks it once with made-up inputs of an arm with so many joints: is the folder whole?
+/// Loads the module of a policy folder and runs it once with made-up inputs of an arm with that many joints: is the folder whole?
 pub fn try_out(folder: &Path, description: &Description, joints: usize) -> Result<(), PolicyError> {
     let instructions = instructions::all(folder, description)?;
     Network::load(folder, description, &instructions, joints).map(drop)
 }
 
 impl Network {
-    /// The module of a policy folder, checked and asked once with made-up inputs of an arm with so many joints.
+    /// The module of a policy folder, checked and run once with made-up inputs of an arm with that many joints.
     pub fn load(
         folder: &Path,
         description: &Description,

@@ -276,10 +276,14 @@ fn another_shape_is_found_before_anything_moves_and_a_number_that_is_none_when_i
 
 #[test]
 fn nan_ends_in_an_error() {
-    let folder = folder("nan.pt", single);
-    let mut policy = load(folder.path(), &offer()).unwrap();
-    let error = policy.decide(&observation(0, [0.0, 0.1, 0.1, 0.0, 0.0, 0.0, 1.0])).unwrap_err();
-    assert!(matches!(error, ActionError::NotFinite(_)), "{error}");
+    for module in ["nan.pt", "nan.onnx"] {
+        if cfg!(feature = "onnx") || module == "nan.pt" {
+            let folder = folder(module, single);
+            let mut policy = load(folder.path(), &offer()).unwrap();
+            let error = policy.decide(&observation(0, [0.0, 0.1, 0.1, 0.0, 0.0, 0.0, 1.0])).unwrap_err();
+            assert!(matches!(error, ActionError::NotFinite(_)), "{module}: {error}");
+        }
+    }
 }
 
 #[test]

@@ -8,10 +8,10 @@ const FINISHED: usize = 313;
 /// Where the end of a motion by torques alone stands in a command of version 10.
 const TORQUE_FINISHED: usize = 370;
 
-/// What a client answers each millisecond. Both versions have the same fields, all of 8 bytes, but for the last.
+/// What a client sends for each state. Both versions have the same fields, all of 8 bytes, but for the last.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Command {
-    /// The state it answers.
+    /// Message id of the state it is for.
     pub message_id: u64,
     /// Joint positions \[rad\].
     pub q_c: [f64; JOINTS],

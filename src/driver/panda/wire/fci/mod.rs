@@ -1,7 +1,7 @@
 //! The Franka control interface (FCI) as the control boxes of the FER (version 5, libfranka 0.9) and the FR3 (version 10,
 //! libfranka 0.21) speak it: bytes only.
 //!
-//! Little endian, packed. TCP (port 1337) carries requests and answers: header = command u32, command id u32, total size
+//! Little endian, packed. TCP (port 1337) carries requests and replies: header = command u32, command id u32, total size
 //! u32, then the payload. UDP carries a state each millisecond and the answering command, which repeats the state's message
 //! id. Units: rad, rad/s, Nm, m, s; poses are column-major 4x4 matrices.
 //!

@@ -1,4 +1,4 @@
-//! What a client asks over TCP, and how it is answered.
+//! Requests of a client over TCP, and the replies.
 
 use super::{Generator, Regulator, Version, WireError};
 
@@ -91,7 +91,7 @@ impl Request {
     }
 }
 
-/// Answers to [`Request::Move`], the first of which is [`MoveStatus::MotionStarted`] and the last how it ended.
+/// Replies to [`Request::Move`]: the first is [`MoveStatus::MotionStarted`], the last says how it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MoveStatus {
     /// Ended as asked.
@@ -132,7 +132,7 @@ impl MoveStatus {
     }
 }
 
-/// Answers to every other request share the first two numbers, in both versions.
+/// Replies to every other request share the first two numbers, in both versions.
 pub const SUCCESS: u8 = 0;
 /// Not possible in the present mode; for [`Request::Connect`]: another version.
 pub const NOT_POSSIBLE: u8 = 1;

@@ -10,11 +10,14 @@
 //! is as an operator leaves an arm for torque mode: zeroed there, its node set to publish torques without the weight
 //! (`torque_parameters/publish_torque_with_gravity_compensation`, off by default).
 
+mod services;
+
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use self::services::Shared;
 use super::{limits, wire};
 use crate::action::ControlMode;
 use crate::config::{Gripper, Robot};
@@ -23,14 +26,9 @@ use crate::driver::{Drive, Order, Orders, Plant};
 use crate::kinematics::Chain;
 use crate::observation::JointVector;
 use crate::time::{Clock, Timestamp};
-use crate::transport::ros2::messages::kinova::{
-    ClearTrajectories, FingerPosition, JointAngles, JointTorque, JointVelocity, PoseVelocity, SetFingersPosition,
-    SetFingersPositionPart, SetTorqueControlMode, SetTorqueControlParameters, Start, StartResponse, Stop, StopResponse,
-    Told, ZeroTorques,
-};
+use crate::transport::ros2::messages::kinova::{FingerPosition, JointAngles, JointTorque, JointVelocity, PoseVelocity};
 use crate::transport::ros2::messages::sensor::JointState;
-use crate::transport::ros2::messages::std::Empty;
-use crate::transport::ros2::{ActionEnd, Qos, RosError, RosNode, RosPublisher, RosServer, RosSubscriber};
+use crate::transport::ros2::{Qos, RosError, RosNode, RosPublisher, RosServer, RosSubscriber};
 
 /// An emulated Jaco; ends when dropped.
 pub struct JacoEmulator {
@@ -52,36 +50,6 @@ pub enum Inactivity {
     Float,
 }
 
-/// What services and the loop both touch.
-#[derive(Default)]
-struct Shared {
-    asked: Mutex<Asked>,
-    torque_mode: AtomicBool,
-}
-
-/// What services asked of the loop, and what the loop says to them.
-#[derive(Default)]
-struct Asked {
-    torque_mode: Option<bool>,
-    clear: bool,
-    stopped: bool,
-    fingers: Option<f64>,
-    zero: bool,
-    /// Every sensor's zero is off by this from now on \[Nm\].
-    bias: Option<f64>,
-    /// Torques are published with the weight, as a node does without settings.
-    weighed: bool,
-    /// Nothing is published.
-    muted: bool,
-    inactivity: Inactivity,
-}
-
-impl Shared {
-    fn asked(&self) -> MutexGuard<'_, Asked> {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// Starts an emulated Jaco on this node; names are within the node's namespace, which is `/j2s7s300_driver` for the real one.
 pub fn start(
     node: &RosNode,
@@ -90,7 +58,7 @@ pub fn start(
     clock: Arc<dyn Clock>,
 ) -> Result<JacoEmulator, RosError> {
     let (log, orders, shared) = (CommandLog::default(), Orders::default(), Arc::new(Shared::default()));
-    let servers = servers(node, &robot.gripper, &shared, &orders)?;
+    let servers = services::start(node, &robot.gripper, &shared, &orders)?;
     let controller = Kinova {
         names: robot.joint_names(),
         gripper: robot.gripper.clone(),
@@ -118,66 +86,6 @@ pub fn start(
     };
     let emulation = Emulation::run("jaco-emulator", controller, clock)?;
     Ok(JacoEmulator { log, orders, shared, _emulation: emulation, _servers: servers })
-}
-
-fn servers(
-    node: &RosNode,
-    gripper: &Gripper,
-    shared: &Arc<Shared>,
-    orders: &Orders,
-) -> Result<Vec<RosServer>, RosError> {
-    let of = || Arc::clone(shared);
-    let noting = |order| {
-        let orders = orders.clone();
-        move || orders.note(order)
-    };
-    let (note_mode, note_fingers) = (noting(Order::Mode), noting(Order::Gripper));
-    let (note_stop, note_start) = (noting(Order::Torque), noting(Order::Recovery));
-    let (note_parameters, note_clear, note_zero) =
-        (noting(Order::Setting), noting(Order::Setting), noting(Order::Setting));
-    let (mode, clear, stop, begin, zero, fingers) = (of(), of(), of(), of(), of(), of());
-    let gripper = gripper.clone();
-    Ok(vec![
-        node.serve::<SetTorqueControlMode>("in/set_torque_control_mode", move |request| {
-            note_mode();
-            mode.asked().torque_mode = Some(request.state == 1);
-            Empty::default()
-        })?,
-        node.serve::<SetTorqueControlParameters>("in/set_torque_control_parameters", move |_| {
-            note_parameters();
-            Told::default()
-        })?,
-        node.serve::<ClearTrajectories>("in/clear_trajectories", move |_| {
-            note_clear();
-            clear.asked().clear = true;
-            Told::default()
-        })?,
-        node.serve::<Stop>("in/stop", move |_| {
-            note_stop();
-            stop.asked().stopped = true;
-            StopResponse::default()
-        })?,
-        node.serve::<Start>("in/start", move |_| {
-            note_start();
-            begin.asked().stopped = false;
-            StartResponse::default()
-        })?,
-        node.serve::<ZeroTorques>("in/set_zero_torques", move |_| {
-            note_zero();
-            zero.asked().zero = true;
-            Told::default()
-        })?,
-        node.serve_action::<SetFingersPosition>(
-            "fingers_action/finger_positions",
-            |_| true,
-            move |goal| {
-                note_fingers();
-                let angle = wire::finger_angle(&goal.fingers);
-                fingers.asked().fingers = Some(gripper.fraction_from_finger(angle));
-                (ActionEnd::Succeeded, SetFingersPositionPart { fingers: goal.fingers })
-            },
-        )?,
-    ])
 }
 
 impl JacoEmulator {
