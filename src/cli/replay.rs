@@ -172,7 +172,7 @@ fn open_loop(recorded: &RecordedEpisode, setting: &KitchenSetting, arguments: &R
         let mut rig = Rig::connect(&setting.station, &arguments.link, Arc::new(SystemClock::new()), watch)?;
         say!("when it stands at its start, the arm repeats {} recorded actions", recorded.steps.len());
         rig.set_up(setting.start_joints(set_up.start)?, &set_up, &stop)?;
-        let Begun { station, stage, clock, options } = rig.begin()?;
+        let Begun { station, stage, clock, options, .. } = rig.begin()?;
         let timing = Timing::Wall { clock, options };
         again(recorded, setting, &set_up, (station, StageJudge(stage)), &mut course, &stop, timing)
     };

@@ -77,6 +77,8 @@ pub struct Begun<'a> {
     pub station: &'a mut Station,
     /// Lays the scene and judges.
     pub stage: &'a mut dyn Stage,
+    /// The operator beside a stage that is a process.
+    pub person: Option<&'a mut (dyn Stage + 'static)>,
     /// The clock of all stamps.
     pub clock: &'a SystemClock,
     /// How the loops run in real time.
@@ -275,8 +277,8 @@ impl Rig {
     /// The station for an episode: from here on the arm takes the episode's commands.
     pub fn begin(&mut self) -> Result<Begun<'_>, RuntimeError> {
         self.change_to(self.mode)?;
-        let Self { station, stage, clock, options, .. } = self;
-        Ok(Begun { station, stage: stage.as_mut(), clock, options })
+        let Self { station, stage, person, clock, options, .. } = self;
+        Ok(Begun { station, stage: stage.as_mut(), person: person.as_deref_mut(), clock, options })
     }
 
     /// The station, to be looked at.

@@ -246,7 +246,7 @@ impl Session<'_> {
             return Ok(None);
         }
         let files = rig.attachments()?;
-        let Begun { station, stage, clock, options } = rig.begin()?;
+        let Begun { station, stage, clock, options, .. } = rig.begin()?;
         let timing = Timing::Wall { clock, options };
         let judge = StageJudge(stage);
         let recorded = self.record((set_up, files), name, assignment, (station, judge), timing)?;

@@ -203,7 +203,7 @@ impl Runner {
         };
         let mut source = self.source(set_up, assignment)?;
         let files = rig.attachments()?;
-        let Begun { station, stage, clock, options } = rig.begin()?;
+        let Begun { station, stage, clock, options, .. } = rig.begin()?;
         let timing = Timing::Wall { clock, options };
         let judge = &mut StageJudge(stage);
         let trial = self.episode((set_up, files), episode_name, &mut source, (station, judge), timing);

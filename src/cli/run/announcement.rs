@@ -58,26 +58,12 @@ pub fn announcement(job: &Job, ground: &mut Ground<'_>, arguments: &RunArguments
         ),
     );
     let keys = if arguments.take_over.is_some() { "Enter, Backspace or x" } else { "s, f or a and Enter" };
-    line(
-        "end",
-        format!(
-            "when its time is up, a task's rule says so, or the operator does: {keys} at the terminal, the page's buttons"
-        ),
-    );
-    match arguments.take_over {
-        Some(device) => line(
-            "hands",
-            format!(
-                "p pauses and resumes, t takes over with {} and hands back, the page's buttons too; the arm holds at each change,                  and its time goes on",
-                device.name()
-            ),
-        ),
-        None => line(
-            "hands",
-            "p and Enter at the terminal or the page's button pauses and resumes; the arm holds, and its time goes on (--take-over DEVICE \
-             to take it over)"
-                .into(),
-        ),
+    let operator = format!(", or the operator does: {keys} at the terminal, the page's buttons");
+    let lockstep = ground.is_lockstep();
+    let by = if lockstep { "; simulated time goes as fast as it can" } else { &operator };
+    line("end", format!("when its time is up, a task's rule says so{by}"));
+    if !lockstep {
+        line("hands", hands(arguments));
     }
     line(
         "record",
@@ -96,4 +82,20 @@ pub fn announcement(job: &Job, ground: &mut Ground<'_>, arguments: &RunArguments
         );
     }
     Ok(out.trim_end().to_string())
+}
+
+/// How a run changes hands.
+fn hands(arguments: &RunArguments) -> String {
+    match arguments.take_over {
+        Some(device) => format!(
+            "p pauses and resumes, t takes over with {} and hands back, the page's buttons too; the arm holds at each change, and \
+             its time goes on",
+            device.name()
+        ),
+        None => {
+            "p and Enter at the terminal or the page's button pauses and resumes; the arm holds, and its time goes on \
+                 (--take-over DEVICE to take it over)"
+                .into()
+        }
+    }
 }

@@ -13,6 +13,7 @@ use crate::cli::distances::Distances;
 use crate::cli::live::Live;
 use crate::cli::record::Notes;
 use crate::cli::source::{Part, Source};
+use crate::cli::stage::Person;
 use crate::cli::terminal::TerminalView;
 use crate::embedding::Embedding;
 use crate::episode::StepSink;
@@ -31,6 +32,16 @@ pub struct Watchers<'a> {
     pub live: &'a Live,
     /// Who may stop it.
     pub stop: &'a StopFlag,
+    /// Do lines typed at a terminal belong to the operator, and not to a device or to nothing?
+    pub typed: bool,
+}
+
+impl Watchers<'_> {
+    /// The operator at the terminal of a run without an arm; none where its time goes as fast as it can.
+    pub fn person(&self, lockstep: bool) -> Option<Person> {
+        let typed = self.typed && !lockstep;
+        typed.then(|| Person::at_the_terminal(self.stop.clone()).pausing(self.operator.clone()))
+    }
 }
 
 /// What a run needs beside its station.

@@ -103,7 +103,7 @@ impl<'a> Ground<'a> {
             })));
         }
         // The keys of a terminal beside a device are buttons.
-        let buttons = arguments.page.page.is_some() || arguments.take_over.is_some();
+        let buttons = arguments.has_buttons();
         let terminal = std::io::stdin().is_terminal();
         let person = || -> Box<dyn Stage> {
             match (buttons, terminal) {
@@ -134,6 +134,15 @@ impl<'a> Ground<'a> {
             Ground::Here(here) if here.lockstep => Timestamp::ZERO,
             Ground::Here(here) => here.clock.now(),
             Ground::Shadow(shadow) => shadow.now(),
+        }
+    }
+
+    /// Does simulated time go as fast as it can?
+    pub fn is_lockstep(&self) -> bool {
+        match self {
+            Ground::Arm(_) => false,
+            Ground::Here(here) => here.lockstep,
+            Ground::Shadow(shadow) => shadow.is_lockstep(),
         }
     }
 
@@ -201,10 +210,11 @@ impl<'a> Ground<'a> {
                 let mut files = rig.attachments()?;
                 files.extend(scene.as_ref().map(SetUp::attachment).transpose()?);
                 let simulated = rig.is_simulated();
-                let Begun { station, stage, clock, options } = rig.begin()?;
+                let Begun { station, stage, person, clock, options } = rig.begin()?;
+                let person = person.map(|person| person as &mut dyn Stage);
                 let until = match (simulated, &*scene) {
-                    (true, Some(_)) => Until::ruled(StageJudge(stage), watchers.operator),
-                    (true, None) => Until::buttons(watchers.operator),
+                    (true, Some(_)) => Until::ruled(StageJudge(stage), watchers.operator).heard(person),
+                    (true, None) => Until::buttons(watchers.operator).heard(person),
                     (false, _) => Until::person(stage, watchers.operator),
                 };
                 part.run(station, until, Timing::Wall { clock, options }, files, watchers)
@@ -219,7 +229,8 @@ impl<'a> Ground<'a> {
                 if *dry_run {
                     station = Station { arm: Box::new(Undriven::new(station.arm)), ..station };
                 }
-                let (by_hand, until) = (ManualClock::new(), Until::ruled(rule, watchers.operator));
+                let (by_hand, mut person) = (ManualClock::new(), watchers.person(*lockstep));
+                let until = Until::ruled(rule, watchers.operator).heard(person.as_mut().map(|person| person as _));
                 let mut files = vec![scene.attachment()?];
                 let timing = if *lockstep {
                     Timing::Lockstep { clock: &by_hand, stopwatch: clock.as_ref() }

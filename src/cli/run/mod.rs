@@ -12,6 +12,7 @@ mod take_over;
 mod tally;
 mod until;
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -90,6 +91,13 @@ pub struct RunArguments {
     pub consent: ConsentArguments,
 }
 
+impl RunArguments {
+    /// Is there a page, or a device whose terminal's keys are buttons?
+    fn has_buttons(&self) -> bool {
+        self.page.page.is_some() || self.take_over.is_some()
+    }
+}
+
 /// Runs the command.
 pub fn run(arguments: &RunArguments) -> anyhow::Result<u8> {
     let mut start = StartUp::begin();
@@ -125,8 +133,9 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<u8> {
     start.mark("looking");
     ground.go_to_start(&job, &stop)?;
     start.skip();
+    let typed = std::io::stdin().is_terminal() && !arguments.has_buttons();
     say!("running");
-    let watchers = Watchers { operator: &operator, live: &live, stop: &stop };
+    let watchers = Watchers { operator: &operator, live: &live, stop: &stop, typed };
     let ended = ground.drive(&job, take_over, &watchers, start)?;
     operator.show(|panel| panel.phase = Phase::Idle);
     say!("{ended}");

@@ -37,6 +37,11 @@ impl<'a> Until<'a> {
         Self { rule: None, person: Some(person), buttons: OperatorJudge(operator.clone()), over: TIME }
     }
 
+    /// The same, and what is typed at the terminal, where there is one.
+    pub fn heard(self, person: Option<&'a mut dyn Stage>) -> Self {
+        Self { person, ..self }
+    }
+
     /// Does a rule say whether the task was done?
     pub fn is_ruled(&self) -> bool {
         self.rule.is_some()
@@ -68,5 +73,64 @@ impl Judge for Until<'_> {
             Some(rule) => rule.time_out(now),
             None => Outcome::Failure { judge: super::ending::CLOCK.into(), why: self.over.into() },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::approach::Approach;
+    use crate::cli::consent::Said;
+    use crate::cli::set_up::SetUp;
+    use crate::cli::stage::Laid;
+
+    /// A rule that is never met.
+    struct Never;
+
+    impl Judge for Never {
+        fn judge(&mut self, _: Timestamp) -> Option<Outcome> {
+            None
+        }
+
+        fn time_out(&mut self, _: Timestamp) -> Outcome {
+            Outcome::Failure { judge: "success_rule".into(), why: "time out".into() }
+        }
+    }
+
+    /// A terminal at which the success was typed.
+    struct Typed;
+
+    impl Stage for Typed {
+        fn set_up(&mut self, _: &SetUp, _: Option<&Approach>) -> anyhow::Result<Laid> {
+            anyhow::bail!("not asked for")
+        }
+
+        fn may_move(&mut self, _: &Approach) -> anyhow::Result<Said> {
+            anyhow::bail!("not asked for")
+        }
+
+        fn may_recover(&mut self, _: &str, _: &str) -> anyhow::Result<Said> {
+            anyhow::bail!("not asked for")
+        }
+
+        fn judge(&mut self) -> anyhow::Result<Option<Outcome>> {
+            Ok(Some(Outcome::Success { judge: "operator".into() }))
+        }
+
+        fn time_out(&mut self) -> anyhow::Result<Outcome> {
+            anyhow::bail!("not asked for")
+        }
+    }
+
+    /// An emulated arm has a rule or nothing but buttons, and `p` at its terminal did nothing.
+    #[test]
+    fn what_is_typed_counts_beside_a_rule_and_beside_buttons() {
+        let operator = Operator::default();
+        for until in [Until::ruled(Never, &operator), Until::buttons(&operator), Until::recording(&operator)] {
+            let mut typed = Typed;
+            let ended = until.heard(Some(&mut typed)).judge(Timestamp::ZERO);
+            assert_eq!(ended, Some(Outcome::Success { judge: "operator".into() }));
+        }
+        assert_eq!(Until::ruled(Never, &operator).heard(None).judge(Timestamp::ZERO), None);
     }
 }

@@ -169,12 +169,18 @@ impl Shadow {
         if self.lockstep { Timestamp::ZERO } else { self.clock.now() }
     }
 
+    /// Does its time go as fast as it can?
+    pub fn is_lockstep(&self) -> bool {
+        self.lockstep
+    }
+
     /// Plays it.
     pub fn drive(&mut self, job: &Job, watchers: &Watchers<'_>, start: StartUp) -> anyhow::Result<Ended> {
         let part = Drive::prepare(job, self.assignment, self.record.take(), true, start)?;
         let part = part.beside(Differences::new(self.playback.clone()));
         self.playback.make_ready();
-        let (by_hand, until) = (ManualClock::new(), Until::recording(watchers.operator));
+        let (by_hand, mut person) = (ManualClock::new(), watchers.person(self.lockstep));
+        let until = Until::recording(watchers.operator).heard(person.as_mut().map(|person| person as _));
         let clock = self.clock.clone();
         let timing = if self.lockstep {
             Timing::Lockstep { clock: &by_hand, stopwatch: clock.as_ref() }
