@@ -126,10 +126,14 @@ mod tests {
     #[test]
     fn what_is_typed_counts_beside_a_rule_and_beside_buttons() {
         let operator = Operator::default();
-        for until in [Until::ruled(Never, &operator), Until::buttons(&operator), Until::recording(&operator)] {
-            let mut typed = Typed;
-            let ended = until.heard(Some(&mut typed)).judge(Timestamp::ZERO);
-            assert_eq!(ended, Some(Outcome::Success { judge: "operator".into() }));
+        let success = Some(Outcome::Success { judge: "operator".into() });
+        let (mut beside_rule, mut beside_buttons, mut beside_recording) = (Typed, Typed, Typed);
+        for mut until in [
+            Until::ruled(Never, &operator).heard(Some(&mut beside_rule)),
+            Until::buttons(&operator).heard(Some(&mut beside_buttons)),
+            Until::recording(&operator).heard(Some(&mut beside_recording)),
+        ] {
+            assert_eq!(until.judge(Timestamp::ZERO), success);
         }
         assert_eq!(Until::ruled(Never, &operator).heard(None).judge(Timestamp::ZERO), None);
     }
