@@ -7,9 +7,10 @@
 //!   it goes beyond that is against its command. A servo lags, so only more than `limits.following_error` in a row counts, or
 //!   half of its way for `limits.following_time`: a joint that is as fast as `v` and commanded to stand is found after about the shorter of
 //!   `following_error / v` and `following_time` ([`found_within`]).
-//! - Torques have no place to be: what the controller says of efforts must change with what is sent. The weight is taken off, and
-//!   what the description does not know of it, a payload, is learned within a second, while what is sent stays about the same:
-//!   what changes with commands alone is no payload. Farther off than [`SHARE`] of the joint's limit for
+//! - Torques have no place to be: what the controller says of efforts must change with what is sent. An effort may have been read
+//!   anywhere within this block and the one before, so it is compared with everything that was sent since. The weight is taken
+//!   off, and what the description does not know of it, a payload, is learned within a second, while what is sent stays about
+//!   the same: what changes with commands alone is no payload. Farther off than [`SHARE`] of the joint's limit for
 //!   `limits.following_time`, and commands have no effect.
 //! - Positions: a controller goes to the last one and stays; one that is blocked is the safety filter's (`safety/residual.rs`).
 
@@ -40,27 +41,52 @@ pub fn found_within(robot: &Robot, mode: ControlMode, speed: f64) -> f64 {
     let long = 2.0 * LOOK + time;
     match mode {
         ControlMode::Velocity => (LOOK + error / speed.abs()).min(long),
-        _ => long,
+        // And what was sent in the block before still counts.
+        _ => LOOK + long,
+    }
+}
+
+/// Least and largest of what was sent.
+#[derive(Clone, Copy, Debug, Default)]
+struct Range {
+    least: f64,
+    most: f64,
+}
+
+impl Range {
+    fn only(value: f64) -> Self {
+        Self { least: value, most: value }
+    }
+
+    fn with(self, other: Self) -> Self {
+        Self { least: self.least.min(other.least), most: self.most.max(other.most) }
+    }
+
+    fn width(self) -> f64 {
+        self.most - self.least
+    }
+
+    /// How far `value` is outside; NaN for one that is none.
+    fn beyond(self, value: f64) -> f64 {
+        value - value.clamp(self.least, self.most)
     }
 }
 
 /// What one joint is about.
 #[derive(Clone, Copy, Debug, Default)]
 struct Joint {
-    /// What it was commanded within the block: least, largest.
-    told: (f64, f64),
+    /// What it was commanded within the block.
+    told: Range,
+    /// And within the block before.
+    told_before: Range,
     /// How far it went against that \[rad\], block by block.
     against: f64,
     /// For how long \[s\].
     seconds: f64,
-    /// Effort beyond what was sent and the weight, summed over the block's states \[Nm\].
-    beyond: f64,
-    /// The same on average, while commands had their effect \[Nm\].
+    /// Effort beside the weight, summed over the block's states \[Nm\].
+    effort: f64,
+    /// Effort beyond what was sent, while commands had their effect \[Nm\].
     usual: f64,
-    /// Torque sent, summed over the block's states \[Nm\].
-    sent: f64,
-    /// On average in the block before \[Nm\].
-    sent_before: f64,
 }
 
 /// What an arm has done with its commands so far.
@@ -114,7 +140,7 @@ impl Runaway {
         }
         self.sent = *command;
         for (joint, told) in self.joints.iter_mut().zip(command.iter()) {
-            joint.told = (joint.told.0.min(*told), joint.told.1.max(*told));
+            joint.told = joint.told.with(Range::only(*told));
         }
     }
 
@@ -131,8 +157,7 @@ impl Runaway {
         if self.mode == ControlMode::Torque && efforts.len() == self.sent.len() {
             let weight = self.dynamics.as_ref().map_or(JointVector::zeros(efforts.len()), |d| d.gravity(positions));
             for (index, joint) in self.joints[..efforts.len()].iter_mut().enumerate() {
-                joint.beyond += efforts[index] - weight[index] - self.sent[index];
-                joint.sent += self.sent[index];
+                joint.effort += efforts[index] - weight[index];
             }
         }
         self.states += 1;
@@ -143,8 +168,8 @@ impl Runaway {
             let (mut beyond, mut way) = (0.0, 0.0);
             if self.mode == ControlMode::Velocity {
                 way = positions[index] - from[index];
-                let (least, most) = (joint.told.0.min(0.0) * elapsed, joint.told.1.max(0.0) * elapsed);
-                beyond = (way - way.clamp(least, most)).abs();
+                let told = joint.told.with(Range::only(0.0));
+                beyond = Range { least: told.least * elapsed, most: told.most * elapsed }.beyond(way).abs();
                 if joint.against + beyond > self.error {
                     found = found.or(Some(index));
                 }
@@ -158,13 +183,12 @@ impl Runaway {
                     beyond > NOISE.max(HALF * way.abs())
                 }
                 _ => {
-                    let (beyond, sent) = (joint.beyond / states, joint.sent / states);
-                    if blocks == 0 {
-                        (joint.usual, joint.sent_before) = (beyond, sent);
+                    let (effort, told) = (joint.effort / states, joint.told.with(joint.told_before));
+                    if blocks == 0 && effort.is_finite() {
+                        joint.usual = told.beyond(effort);
                     }
-                    let steady = (sent - joint.sent_before).abs() <= STEADY * self.torque[index] * elapsed;
-                    joint.sent_before = sent;
-                    let off = beyond - joint.usual;
+                    let steady = told.width() <= STEADY * self.torque[index] * 2.0 * elapsed;
+                    let off = told.beyond(effort - joint.usual);
                     // An arm that says nothing of efforts, or no number, says nothing here.
                     let odd = off.abs() > SHARE * self.torque[index];
                     if !odd && steady && off.is_finite() {
@@ -189,7 +213,7 @@ impl Runaway {
     fn begin(&mut self, now: Timestamp, positions: &JointVector) {
         (self.began, self.states) = (Some((now, *positions)), 0);
         for (joint, sent) in self.joints.iter_mut().zip(self.sent.iter()) {
-            (joint.told, joint.beyond, joint.sent) = ((*sent, *sent), 0.0, 0.0);
+            (joint.told_before, joint.told, joint.effort) = (joint.told, Range::only(*sent), 0.0);
         }
     }
 }
@@ -290,6 +314,46 @@ mod tests {
         assert_eq!(torque_found(|_| 2.0, |_| 2.0), None);
         let took = torque_found(braking, |_| 2.0).unwrap() - 1000;
         let bound = 1e3 * found_within(&robot("panda"), ControlMode::Torque, 0.5) + 10.0;
+        assert!(took as f64 <= bound, "{took} ms, at most {bound} ms");
+    }
+
+    /// A Jaco tells its state every 100 ms, and its torques with the state before: what is sent at 50 Hz has changed five times
+    /// since, and an arm that did as it was commanded was stopped for it.
+    #[test]
+    fn torques_read_rarely_and_late_are_compared_with_all_that_was_sent_since() {
+        let robot = robot("jaco_j2n7s300");
+        let dynamics = Dynamics::from_robot(&robot).unwrap();
+        let at = JointVector::from_slice(&robot.identity.home);
+        let found = |applied: &dyn Fn(u64) -> f64, told: &dyn Fn(u64) -> f64| {
+            let mut runaway = Runaway::of(&robot);
+            runaway.start(ControlMode::Torque);
+            let mut command = JointVector::zeros(7);
+            for ms in (0..6000_u64).step_by(10) {
+                command[1] = told(ms);
+                runaway.sent(&command);
+                if !ms.is_multiple_of(100) {
+                    continue;
+                }
+                let mut efforts = dynamics.gravity(&at);
+                efforts[1] += applied(ms.saturating_sub(100));
+                if let Some(joint) = runaway.see(Timestamp::from_nanos(ms * 1_000_000), &at, &efforts) {
+                    assert_eq!(joint, 1);
+                    return Some(ms);
+                }
+            }
+            None
+        };
+        // Half of its limit at once, then to and fro within 0.8 s.
+        let most = 0.5 * robot.limits.joint_torque[1];
+        let swing = |ms: u64| {
+            let phase = ms.saturating_sub(1000) as f64 * 1e-3 * std::f64::consts::TAU / 0.8;
+            most * (ms as f64 * 1e-2).min(1.0) * phase.cos()
+        };
+        assert_eq!(found(&swing, &swing), None);
+        // What was sent at 3000 ms goes on for ever.
+        let gone_on = |ms: u64| if ms < 3000 { swing(ms) } else { -swing(3000) };
+        let took = found(&|ms| swing(ms.min(3000)), &gone_on).unwrap() - 3000;
+        let bound = 1e3 * (found_within(&robot, ControlMode::Torque, 0.5) + 0.2);
         assert!(took as f64 <= bound, "{took} ms, at most {bound} ms");
     }
 

@@ -218,9 +218,13 @@ impl<L: ArmLink> BridgeWorker for Worker<L> {
             state.condition = Condition::Lost(DriverError::LinkDied);
             return Some(state);
         }
-        let mut state = self.link.poll(now)?;
-        if self.lost.is_none() && self.mode.is_some_and(|mode| self.link.endless(mode)) {
+        let judged = self.lost.is_none() && self.mode.is_some_and(|mode| self.link.endless(mode));
+        if judged {
+            // Between states too: an effort is compared with all that was sent since the last ones.
             self.runaway.sent(self.stream.last());
+        }
+        let mut state = self.link.poll(now)?;
+        if judged {
             self.astray = self.astray.or(self.runaway.see(now, &state.positions, &state.efforts));
         }
         if self.looked.is_none_or(|at| now.since(at) >= LOOK_FOR_RIVALS) {
