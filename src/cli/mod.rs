@@ -78,6 +78,8 @@ mod values;
 #[cfg(feature = "mujoco")]
 mod videos;
 
+use std::io::IsTerminal;
+
 use clap::{Parser, Subcommand};
 
 /// Runs real robot arms from camera images.
@@ -177,7 +179,13 @@ pub fn run() -> u8 {
     let arguments = Arguments::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(USUAL_LOG));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Unheard(std::io::stderr())).init();
+    // A log that goes to a file or a pipe has no colors.
+    let colors = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(colors)
+        .with_writer(|| Unheard(std::io::stderr()))
+        .init();
     let answer = match arguments.command {
         Command::Run(a) => run::run(&a),
         Command::Check(a) => check::check(&a),

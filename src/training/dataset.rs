@@ -153,6 +153,11 @@ impl Dataset {
         self.states.is_empty()
     }
 
+    /// First step of each episode, and one past the last of all.
+    pub(super) fn starts(&self) -> &[usize] {
+        &self.starts
+    }
+
     /// Number of episodes.
     pub fn episodes(&self) -> usize {
         self.starts.len() - 1

@@ -10,13 +10,16 @@
 //!
 //! over the head, by AdamW with linear warm-up and cosine decay; executed is an exponential moving average of its weights.
 //! The images are embedded once, before the first step: a policy of the same view brings the encoder.
+//!
+//! For an arm that tells its state more rarely than the policy acts, s, q and v are those of up to `stale` steps before: the head
+//! learns the torques of now from what was sensed then. One that never saw a late state swings on such an arm.
 
 use std::path::Path;
 
 use anyhow::{Context, ensure};
 use indicatif::ProgressBar;
-use rand::SeedableRng;
 use rand::seq::IndexedRandom;
+use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, TchError, Tensor, nn};
@@ -79,6 +82,9 @@ pub struct Settings {
     /// Weight p of the error of where to grasp and release.
     pub places: f64,
     // --- data
+    /// Most policy steps by which what the arm senses is late, drawn anew for every step of a batch.
+    #[serde(default)]
+    pub stale: usize,
     /// Image augmentation.
     pub augmentation: Augmentation,
     /// Every n-th episode is kept for validation; 0 keeps none.
@@ -106,7 +112,10 @@ pub fn train(settings: &Settings, data: &Dataset, encoder_weights: &Path, run: &
     let table = Table::new(settings, data, &checkpoint, &encoder)?;
     // The head is small: threads would wait for each other longer than they work.
     network::set_threads(1);
-    let mut learner = TorqueCloning::new(settings, checkpoint, encoder, table, validation)?;
+    // Every lateness in turn.
+    let starts = data.starts();
+    let kept = validation.iter().enumerate().map(|(i, &step)| Pick::late(step, i % (settings.stale + 1), starts));
+    let mut learner = TorqueCloning::new(settings, checkpoint, encoder, table, kept.collect())?;
     let every = settings.checkpoint_every;
     let schedule =
         Schedule { seed: settings.seed, steps: settings.steps, checkpoint_every: every, validate_every: every };
@@ -119,7 +128,7 @@ pub fn train(settings: &Settings, data: &Dataset, encoder_weights: &Path, run: &
             "tasks": data.task_names, "robot": data.robot, "rate_hz": data.rate_hz,
         },
     });
-    learn(&mut learner, &Draws { settings, training }, &schedule, record, run)
+    learn(&mut learner, &Draws { settings, starts, training }, &schedule, record, run)
 }
 
 /// What the policy is made for, its weights not yet known.
@@ -188,19 +197,43 @@ impl Table {
     }
 }
 
+/// A step, and the step whose state the arm has told by then.
+#[derive(Clone, Copy, Debug)]
+struct Pick {
+    step: i64,
+    sensed: i64,
+}
+
+impl Pick {
+    /// A state that is `by` steps late, or the episode's first; `starts` are the first steps of all episodes.
+    fn late(step: usize, by: usize, starts: &[usize]) -> Self {
+        let begun = starts.partition_point(|start| *start <= step);
+        let first = begun.checked_sub(1).map_or(0, |episode| starts[episode]);
+        Self { step: step as i64, sensed: step.saturating_sub(by).max(first) as i64 }
+    }
+}
+
 /// Random steps of the training episodes.
 struct Draws<'a> {
     settings: &'a Settings,
+    /// First step of each episode.
+    starts: &'a [usize],
     training: Vec<usize>,
 }
 
 impl Batches for Draws<'_> {
-    type Batch = Vec<i64>;
+    type Batch = Vec<Pick>;
 
-    fn batch(&self, step: u64) -> anyhow::Result<Vec<i64>> {
+    fn batch(&self, step: u64) -> anyhow::Result<Vec<Pick>> {
         let s = self.settings;
         let mut rng = ChaCha8Rng::seed_from_u64(s.seed.wrapping_mul(0x9e37_79b9).wrapping_add(step));
-        Ok((0..s.batch).filter_map(|_| self.training.choose(&mut rng).map(|step| *step as i64)).collect())
+        let mut batch = Vec::with_capacity(s.batch);
+        for _ in 0..s.batch {
+            let Some(&step) = self.training.choose(&mut rng) else { break };
+            let late = if s.stale > 0 { rng.random_range(0..=s.stale) } else { 0 };
+            batch.push(Pick::late(step, late, self.starts));
+        }
+        Ok(batch)
     }
 }
 
@@ -210,7 +243,7 @@ struct TorqueCloning<'a> {
     encoder: TrainedEncoder,
     table: Table,
     /// Steps kept back.
-    validation: Vec<i64>,
+    validation: Vec<Pick>,
     variables: nn::VarStore,
     head: TorqueHead,
     adam: Adam,
@@ -231,7 +264,7 @@ impl<'a> TorqueCloning<'a> {
         checkpoint: Checkpoint,
         encoder: TrainedEncoder,
         table: Table,
-        validation: Vec<usize>,
+        validation: Vec<Pick>,
     ) -> anyhow::Result<Self> {
         // The sign does not matter to a seed.
         tch::manual_seed(settings.seed as i64);
@@ -242,21 +275,22 @@ impl<'a> TorqueCloning<'a> {
         let head = TorqueHead::new(&root, encoder.dimension(), tasks, joints, &settings.hidden)?;
         let adam = Adam::new(&[("head", &variables)], settings.weight_decay);
         let average = MovingAverage::new(settings.average, named("head", &variables));
-        let validation = validation.into_iter().map(|step| step as i64).collect();
         Ok(Self { settings, checkpoint, encoder, table, validation, variables, head, adam, average })
     }
 
-    fn loss(&self, picks: &[i64]) -> Result<Loss, TchError> {
-        let picks = Tensor::f_from_slice(picks)?;
-        let of = |tensor: &Tensor| tensor.f_index_select(0, &picks);
+    fn loss(&self, picks: &[Pick]) -> Result<Loss, TchError> {
+        let rows = |of: fn(&Pick) -> i64| Tensor::f_from_slice(&picks.iter().map(of).collect::<Vec<_>>());
+        let (steps, sensed) = (rows(|pick| pick.step)?, rows(|pick| pick.sensed)?);
         let Table { embeddings, conditions, bodies, labels, places } = &self.table;
-        let output = self.head.forward(&of(embeddings)?, &of(conditions)?, &of(bodies)?)?;
-        let squared =
-            output.torques.f_sub(&of(labels)?)?.f_square()?.f_mean_dim([0i64].as_slice(), false, Kind::Float)?;
+        let seen = embeddings.f_index_select(0, &steps)?;
+        let (condition, body) = (conditions.f_index_select(0, &sensed)?, bodies.f_index_select(0, &sensed)?);
+        let output = self.head.forward(&seen, &condition, &body)?;
+        let label = labels.f_index_select(0, &steps)?;
+        let squared = output.torques.f_sub(&label)?.f_square()?.f_mean_dim([0i64].as_slice(), false, Kind::Float)?;
         let joints = squared.size()[0] - 1;
         let torques = squared.f_narrow(0, 0, joints)?.f_mean(Kind::Float)?;
         let gripper = squared.f_narrow(0, joints, 1)?.f_mean(Kind::Float)?;
-        let places = places.of_steps(&picks)?.error(&output.places)?;
+        let places = places.of_steps(&steps)?.error(&output.places)?;
         let s = self.settings;
         let total = torques.f_add(&gripper.f_mul_scalar(s.gripper)?)?.f_add(&places.f_mul_scalar(s.places)?)?;
         Ok(Loss { total, torques, gripper, places })
@@ -280,9 +314,9 @@ impl Loss {
 }
 
 impl Learner for TorqueCloning<'_> {
-    type Batch = Vec<i64>;
+    type Batch = Vec<Pick>;
 
-    fn update(&mut self, batch: &Vec<i64>, step: u64) -> anyhow::Result<Terms> {
+    fn update(&mut self, batch: &Vec<Pick>, step: u64) -> anyhow::Result<Terms> {
         self.adam.zero_grad();
         let loss = self.loss(batch)?;
         loss.total.f_backward()?;

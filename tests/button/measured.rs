@@ -230,7 +230,7 @@ fn every_arm() {
             }
         }
         for (name, score) in rows.iter().filter(|(name, _)| name.starts_with(&format!("{} ", arm.launch))) {
-            let least = if score.load.is_some() { 8 } else { 10 };
+            let least = if score.load.is_some() || *name != here { 8 } else { 10 };
             let near = rows.get(&here).is_none_or(|here| here.successes.abs_diff(score.successes) <= 2);
             // Random actions touch a button below them now and then; without any it stays up.
             let idle = score.controls.iter().all(|(name, successes)| match name.as_str() {

@@ -1,5 +1,7 @@
 //! What an arm says of itself: a message's joints in chain order, and whether it can be believed.
 
+use std::f64::consts::TAU;
+
 use crate::config::Robot;
 use crate::driver::{ConnectError, DriverError, FaultCode};
 use crate::observation::JointVector;
@@ -145,16 +147,43 @@ impl JointOrder {
 /// Joints that turn on and on report any number of turns; this keeps each within one turn of where it started.
 #[derive(Clone, Debug)]
 pub struct Turns {
-    continuous: Vec<bool>,
-    home: Vec<f64>,
+    joints: Vec<Turning>,
     offsets: Option<Vec<f64>>,
+}
+
+/// One joint of an arm, as far as its whole turns are concerned \[rad\].
+#[derive(Clone, Copy, Debug)]
+struct Turning {
+    continuous: bool,
+    home: f64,
+    lower: f64,
+    upper: f64,
+}
+
+impl Turning {
+    /// The whole turns that `reading` is from its home pose; from the middle of its range, where the home pose is so near an end
+    /// that the joint would be beyond it.
+    fn turns(&self, reading: f64) -> f64 {
+        if !self.continuous {
+            return 0.0;
+        }
+        let away = |from: f64| ((reading - from) / TAU).round() * TAU;
+        let near_home = away(self.home);
+        let inside = (self.lower..=self.upper).contains(&(reading - near_home));
+        if inside { near_home } else { away(0.5 * (self.lower + self.upper)) }
+    }
 }
 
 impl Turns {
     /// For this arm, not started.
     pub fn new(robot: &Robot) -> Self {
-        let continuous = robot.joint.iter().map(|joint| joint.continuous).collect();
-        Self { continuous, home: robot.identity.home.clone(), offsets: None }
+        let joints = robot.joint.iter().zip(&robot.identity.home).map(|(joint, home)| Turning {
+            continuous: joint.continuous,
+            home: *home,
+            lower: joint.lower,
+            upper: joint.upper,
+        });
+        Self { joints: joints.collect(), offsets: None }
     }
 
     /// The next reading starts anew.
@@ -162,17 +191,11 @@ impl Turns {
         self.offsets = None;
     }
 
-    /// Takes the whole turns off that bring the first reading nearest to the home pose \[rad\], and the same ever after:
-    /// a reading never jumps because of it.
+    /// Takes the whole turns off that bring the first reading nearest to the home pose and inside the joint's range \[rad\], and the
+    /// same ever after: a reading never jumps because of it.
     pub fn unwind(&mut self, positions: &mut JointVector) {
         let offsets = self.offsets.get_or_insert_with(|| {
-            let turn = std::f64::consts::TAU;
-            positions
-                .iter()
-                .zip(&self.home)
-                .zip(&self.continuous)
-                .map(|((q, home), turns)| if *turns { ((q - home) / turn).round() * turn } else { 0.0 })
-                .collect()
+            positions.iter().zip(&self.joints).map(|(reading, joint)| joint.turns(*reading)).collect()
         });
         for (q, offset) in positions.iter_mut().zip(offsets.iter()) {
             *q -= offset;
@@ -210,16 +233,30 @@ mod tests {
         assert!(order().read(&short).is_err());
     }
 
+    fn turns() -> Turns {
+        let joint = Turning { continuous: true, home: 4.7, lower: -TAU, upper: TAU };
+        Turns { joints: vec![joint, Turning { continuous: false, ..joint }], offsets: None }
+    }
+
     #[test]
     fn whole_turns_are_taken_off_once() {
-        let tau = std::f64::consts::TAU;
-        let mut turns = Turns { continuous: vec![true, false], home: vec![4.7, 0.0], offsets: None };
-        let mut q = JointVector::from_slice(&[4.5 + 2.0 * tau, 7.0]);
+        let mut turns = turns();
+        let mut q = JointVector::from_slice(&[4.5 + 2.0 * TAU, 7.0]);
         turns.unwind(&mut q);
         assert!((q[0] - 4.5).abs() < 1e-12 && q[1] == 7.0);
         // Passing half a turn away from home later does not jump.
-        let mut q = JointVector::from_slice(&[8.0 + 2.0 * tau, 7.0]);
+        let mut q = JointVector::from_slice(&[8.0 + 2.0 * TAU, 7.0]);
         turns.unwind(&mut q);
         assert!((q[0] - 8.0).abs() < 1e-12);
+    }
+
+    /// Near a home pose of 4.7 rad a joint at 7.5 rad was left there, beyond its range of one turn each way: no arm moves from there.
+    #[test]
+    fn a_turning_joint_is_read_inside_its_range() {
+        for reading in [7.5, 7.5 - TAU, 7.5 + TAU] {
+            let mut q = JointVector::from_slice(&[reading, 0.0]);
+            turns().unwind(&mut q);
+            assert!((q[0] - (7.5 - TAU)).abs() < 1e-9, "{reading}: {}", q[0]);
+        }
     }
 }
