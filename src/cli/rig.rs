@@ -40,7 +40,7 @@ const MOST_FAULTS: usize = 3;
 pub struct Rig {
     /// Arm, camera, control and safety. Episodes get it from [`Rig::begin`].
     station: Station,
-    /// Lays the scene and judges.
+    /// Sets up the scene and says whether the task was done.
     pub stage: Box<dyn Stage>,
     /// The clock of all stamps.
     pub clock: Arc<SystemClock>,
@@ -75,7 +75,7 @@ pub struct Rig {
 pub struct Begun<'a> {
     /// Arm, camera, control and safety.
     pub station: &'a mut Station,
-    /// Lays the scene and judges.
+    /// Sets up the scene and says whether the task was done.
     pub stage: &'a mut dyn Stage,
     /// The operator beside a stage that is a process.
     pub person: Option<&'a mut (dyn Stage + 'static)>,

@@ -4,7 +4,7 @@ use nalgebra::{SMatrix, Unit, UnitQuaternion, Vector3};
 
 use super::bodies::{Bodies, Placement};
 use crate::config::{MAX_CAPSULES, Robot};
-use crate::geometry::{Approach, Pose, rotation_from_euler};
+use crate::geometry::{Approach, Pose, rotation_from_euler, wrap_angle};
 use crate::observation::{JointVector, MAX_JOINTS};
 
 /// Geometric Jacobian of the tool point in the base frame: tool velocity per joint velocity.
@@ -109,6 +109,11 @@ impl JointLimit {
     /// Is the angle \[rad\] inside, ends included? NaN is not.
     pub fn contains(&self, angle: f64) -> bool {
         angle >= self.lower && angle <= self.upper
+    }
+
+    /// The angle \[rad\] less the whole turns that it is away from `from`; none where that is outside.
+    pub fn nearest_turn(&self, angle: f64, from: f64) -> Option<f64> {
+        Some(from + wrap_angle(angle - from)).filter(|turned| self.contains(*turned))
     }
 }
 

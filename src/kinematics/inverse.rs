@@ -4,8 +4,6 @@
 //! lambda falls with the squared error, so that steps are short far away and Newton-like near the solution. A joint that
 //! stands at its limit and is pushed out of it is taken out of the step, so that the others do its work.
 
-use std::f64::consts::TAU;
-
 use nalgebra::{Matrix6, SVector, Vector3, Vector6};
 
 use super::{Chain, Jacobian};
@@ -111,10 +109,7 @@ impl Chain {
     fn unwound(&self, joints: &JointVector, seed: &JointVector) -> JointVector {
         let mut near = *joints;
         for ((angle, seed), limit) in near.iter_mut().zip(seed.iter()).zip(self.usable_limits()) {
-            let turned = *angle + TAU * ((seed - *angle) / TAU).round();
-            if limit.contains(turned) {
-                *angle = turned;
-            }
+            *angle = limit.nearest_turn(*angle, *seed).unwrap_or(*angle);
         }
         near
     }
@@ -230,6 +225,7 @@ fn radical_inverse(mut index: u32, base: u32) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use std::f64::consts::TAU;
     use std::path::Path;
 
     use proptest::prelude::*;

@@ -233,6 +233,52 @@ fn torques_that_were_zeroed_under_weight_are_not_zero() {
     until("a refusal", || refusal(&mut arm, &*clock).contains("candle pose"));
 }
 
+/// An arm that turns its first joint and feels a torque there that tells its angle from home.
+struct Telling(PointPlant, f64);
+
+impl Plant for Telling {
+    fn joints(&self) -> usize {
+        self.0.joints()
+    }
+    fn drive(&mut self, _: Drive) {}
+    fn drive_gripper(&mut self, _: f64) {}
+    fn advance_to(&mut self, now: Timestamp) {
+        self.1 = 0.02 * now.since(Timestamp::ZERO).as_secs_f64();
+    }
+    fn sense(&self) -> Proprioception {
+        let mut state = self.0.sense();
+        state.joint_positions[0] += self.1;
+        state.joint_efforts[0] = self.1;
+        state
+    }
+}
+
+/// Torques were taken before the states they came with: an arm's efforts were those of 0.1 s before, and commands that had an
+/// effect looked as if they had none.
+#[test]
+fn a_state_comes_with_its_own_torques() {
+    let (domain, clock, robot) = (domain(), clock(), robot("jaco_j2s7s300"));
+    let plant = Telling(PointPlant::at(near_home(&robot, 0.0)), 0.0);
+    let emulator = emulated_over(domain, &robot, Box::new(plant), &clock);
+    let mut arm = connected(domain, &robot, &clock);
+    until("torque mode", || arm.activate(clock.now(), ControlMode::Torque).is_ok() && emulator.torque_mode());
+    // The first joint is upright and carries no weight, so its efforts are what its sensor says.
+    let mut off = Vec::new();
+    let mut before = read(&mut arm, &*clock).joint_positions[0];
+    until("ten states", || {
+        arm.write(clock.now(), &JointCommand::torque(JointVector::zeros(7), 0.5)).unwrap();
+        let state = read(&mut arm, &*clock);
+        if state.joint_positions[0] != before {
+            before = state.joint_positions[0];
+            off.push((state.joint_efforts[0] - (before - robot.identity.home[0])).abs());
+        }
+        off.len() == 10
+    });
+    // A state later is 0.002 away. A machine that stands still may part a pair.
+    let apart = off.iter().filter(|off| **off > 1e-4).count();
+    assert!(apart <= 2, "{apart} of 10 states: {off:?}");
+}
+
 #[test]
 fn a_node_that_was_restarted_elsewhere_is_met_where_it_is() {
     let (domain, clock, robot) = (domain(), clock(), robot("jaco_j2s7s300"));

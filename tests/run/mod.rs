@@ -35,7 +35,14 @@ mod unfit_policies;
 
 const LAUNCH: &str = "launch/widowx_kitchen.toml";
 
-/// Waits until the program has recorded so many steps, or has ended.
+/// Held by tests that need a processor and by those that take one: an emulated bus that is starved falls silent, and its arm holds.
+#[cfg(any(all(feature = "mujoco", feature = "torch"), all(feature = "dynamixel", feature = "ros2", feature = "fci")))]
+fn processor() -> std::sync::MutexGuard<'static, ()> {
+    static PROCESSOR: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    PROCESSOR.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Waits until the program has recorded that many steps, or has ended.
 #[cfg(feature = "mujoco")]
 fn await_steps(child: &mut std::process::Child, folder: &std::path::Path, steps: usize) {
     let recorded = || {

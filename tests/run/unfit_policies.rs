@@ -26,6 +26,7 @@ fn with_policy(module: &str, more: &[&str]) -> Project {
 }
 
 fn run(project: &Project, seconds: &str) -> Output {
+    let _processor = super::processor();
     let run = ["run", LAUNCH, "--task", "cucumber_in_pot", "--policy", "mine", "--record", "runs"];
     project.call(&[&run[..], &["--seconds", seconds]].concat())
 }

@@ -32,7 +32,7 @@ pub struct Watchers<'a> {
     pub live: &'a Live,
     /// Who may stop it.
     pub stop: &'a StopFlag,
-    /// Do lines typed at a terminal belong to the operator, and not to a device or to nothing?
+    /// Does the operator type lines at a terminal?
     pub typed: bool,
 }
 

@@ -1,6 +1,5 @@
 //! What a run drives: the arm of a station, or the simulator of this process.
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -102,17 +101,15 @@ impl<'a> Ground<'a> {
                 dry_run,
             })));
         }
-        // The keys of a terminal beside a device are buttons.
-        let buttons = arguments.has_buttons();
-        let terminal = std::io::stdin().is_terminal();
+        let (buttons, lines) = (arguments.has_buttons(), arguments.has_lines());
         let person = || -> Box<dyn Stage> {
-            match (buttons, terminal) {
+            match (buttons, lines) {
                 (true, _) => Box::new(Operated::new(operator.clone(), stop.clone())),
-                (false, true) => Box::new(Person::at_the_terminal(stop.clone()).pausing(operator.clone())),
-                (false, false) => Box::new(NoOperator),
+                (_, true) => Box::new(Person::at_the_terminal(stop.clone()).pausing(operator.clone())),
+                _ => Box::new(NoOperator),
             }
         };
-        let watch = Watch { person, watched: buttons || terminal, allowed: arguments.consent, dry_run };
+        let watch = Watch { person, watched: buttons || lines, allowed: arguments.consent, dry_run };
         let rig = Rig::connect(station, &arguments.link, clock, watch)?;
         let scene = scene.map(|(_, scene)| scene).filter(|_| rig.is_simulated());
         Ok(Ground::Arm(Box::new(OnArm { rig, scene, assignment: None, record, dry_run })))

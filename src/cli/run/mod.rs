@@ -96,6 +96,11 @@ impl RunArguments {
     fn has_buttons(&self) -> bool {
         self.page.page.is_some() || self.take_over.is_some()
     }
+
+    /// Does the operator type lines at a terminal? Beside a device its keys are buttons.
+    fn has_lines(&self) -> bool {
+        std::io::stdin().is_terminal() && !self.has_buttons()
+    }
 }
 
 /// Runs the command.
@@ -133,9 +138,8 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<u8> {
     start.mark("looking");
     ground.go_to_start(&job, &stop)?;
     start.skip();
-    let typed = std::io::stdin().is_terminal() && !arguments.has_buttons();
     say!("running");
-    let watchers = Watchers { operator: &operator, live: &live, stop: &stop, typed };
+    let watchers = Watchers { operator: &operator, live: &live, stop: &stop, typed: arguments.has_lines() };
     let ended = ground.drive(&job, take_over, &watchers, start)?;
     operator.show(|panel| panel.phase = Phase::Idle);
     say!("{ended}");

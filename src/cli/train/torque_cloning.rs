@@ -17,6 +17,9 @@ pub(super) struct Arguments {
     /// Weights of the encoder, which stays as it is: a policy of the same camera has them
     #[arg(long)]
     encoder_weights: PathBuf,
+    /// Most policy steps by which the arm's state is late, instead of the settings file's
+    #[arg(long, value_name = "STEPS")]
+    stale: Option<usize>,
     #[command(flatten)]
     trials: Trials,
 }
@@ -25,6 +28,7 @@ pub(super) fn train(a: &Arguments) -> anyhow::Result<u8> {
     let shared = &a.shared;
     let mut settings: Settings = load(&shared.settings)?;
     shared.decide(&mut settings.steps, &mut settings.seed, &mut settings.bf16);
+    settings.stale = a.stale.unwrap_or(settings.stale);
     crate::cli::recordings::finish(&shared.data)?;
     let data = Dataset::read(&shared.data, &settings.tasks, settings.image_size)?;
     say!("{} episodes, {} steps from {}", data.episodes(), data.len(), shared.data.display());

@@ -284,7 +284,6 @@ impl ArmLink for JacoLink {
                 self.finger = angle.clamp(self.gripper.finger_min, self.gripper.finger_max);
             }
         }
-        self.take_torques();
         let mut newest = None;
         while let Ok(Some(message)) = self.joints.take() {
             match self.order.read(&message) {
@@ -293,6 +292,8 @@ impl ArmLink for JacoLink {
                 Err(misfit) => self.misfit = Some(misfit.error(&self.arm, self.joints.topic())),
             }
         }
+        // After the states: the node publishes the torques of each state just before it.
+        self.take_torques();
         let [mut positions, velocities, mut efforts] = newest?;
         self.misfit = None;
         self.turns.unwind(&mut positions);

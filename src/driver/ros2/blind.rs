@@ -62,7 +62,7 @@ impl<L: ArmLink> Worker<L> {
             }
         }
         // What is said to an arm that hears nothing is not waited for.
-        let deaf = self.astray.is_some();
+        let deaf = self.runaway.astray().is_some();
         if (self.ramp.said < LAST_WORDS && !deaf) || self.ramp.stays_on {
             return;
         }

@@ -1,9 +1,8 @@
 //! What an arm says of itself: a message's joints in chain order, and whether it can be believed.
 
-use std::f64::consts::TAU;
-
 use crate::config::Robot;
 use crate::driver::{ConnectError, DriverError, FaultCode};
+use crate::kinematics::JointLimit;
 use crate::observation::JointVector;
 use crate::transport::ros2::messages::sensor::JointState;
 
@@ -147,41 +146,35 @@ impl JointOrder {
 /// Joints that turn on and on report any number of turns; this keeps each within one turn of where it started.
 #[derive(Clone, Debug)]
 pub struct Turns {
-    joints: Vec<Turning>,
+    /// None is a joint with ends.
+    joints: Vec<Option<Turning>>,
     offsets: Option<Vec<f64>>,
 }
 
-/// One joint of an arm, as far as its whole turns are concerned \[rad\].
+/// A joint that turns on and on.
 #[derive(Clone, Copy, Debug)]
 struct Turning {
-    continuous: bool,
+    /// Its home pose \[rad\].
     home: f64,
-    lower: f64,
-    upper: f64,
+    range: JointLimit,
 }
 
 impl Turning {
-    /// The whole turns that `reading` is from its home pose; from the middle of its range, where the home pose is so near an end
-    /// that the joint would be beyond it.
+    /// The whole turns \[rad\] that `reading` is from the home pose; from the middle of the range, where the home pose is so near an
+    /// end that the joint would be beyond it.
     fn turns(&self, reading: f64) -> f64 {
-        if !self.continuous {
-            return 0.0;
-        }
-        let away = |from: f64| ((reading - from) / TAU).round() * TAU;
-        let near_home = away(self.home);
-        let inside = (self.lower..=self.upper).contains(&(reading - near_home));
-        if inside { near_home } else { away(0.5 * (self.lower + self.upper)) }
+        let middle = 0.5 * (self.range.lower + self.range.upper);
+        let inside = [self.home, middle].iter().find_map(|from| self.range.nearest_turn(reading, *from));
+        inside.map_or(0.0, |inside| reading - inside)
     }
 }
 
 impl Turns {
     /// For this arm, not started.
     pub fn new(robot: &Robot) -> Self {
-        let joints = robot.joint.iter().zip(&robot.identity.home).map(|(joint, home)| Turning {
-            continuous: joint.continuous,
-            home: *home,
-            lower: joint.lower,
-            upper: joint.upper,
+        let joints = robot.joint.iter().zip(&robot.identity.home).map(|(joint, home)| {
+            let range = JointLimit { lower: joint.lower, upper: joint.upper };
+            joint.continuous.then_some(Turning { home: *home, range })
         });
         Self { joints: joints.collect(), offsets: None }
     }
@@ -195,7 +188,8 @@ impl Turns {
     /// same ever after: a reading never jumps because of it.
     pub fn unwind(&mut self, positions: &mut JointVector) {
         let offsets = self.offsets.get_or_insert_with(|| {
-            positions.iter().zip(&self.joints).map(|(reading, joint)| joint.turns(*reading)).collect()
+            let turns = |(reading, joint): (&f64, &Option<Turning>)| joint.map_or(0.0, |joint| joint.turns(*reading));
+            positions.iter().zip(&self.joints).map(turns).collect()
         });
         for (q, offset) in positions.iter_mut().zip(offsets.iter()) {
             *q -= offset;
@@ -205,6 +199,8 @@ impl Turns {
 
 #[cfg(test)]
 mod tests {
+    use std::f64::consts::TAU;
+
     use super::*;
 
     fn order() -> JointOrder {
@@ -234,8 +230,8 @@ mod tests {
     }
 
     fn turns() -> Turns {
-        let joint = Turning { continuous: true, home: 4.7, lower: -TAU, upper: TAU };
-        Turns { joints: vec![joint, Turning { continuous: false, ..joint }], offsets: None }
+        let joint = Turning { home: 4.7, range: JointLimit { lower: -TAU, upper: TAU } };
+        Turns { joints: vec![Some(joint), None], offsets: None }
     }
 
     #[test]

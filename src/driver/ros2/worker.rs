@@ -81,8 +81,7 @@ pub(super) struct Worker<L: ArmLink> {
     /// The arm's own hold took over.
     settled: bool,
     /// Does it follow its commands, and which joint does not?
-    runaway: Runaway,
-    pub(super) astray: Option<usize>,
+    pub(super) runaway: Runaway,
     heard: Timestamp,
     hearing: Hearing,
     rivals: usize,
@@ -111,7 +110,6 @@ impl<L: ArmLink> Worker<L> {
             commanded_at: None,
             settled: false,
             runaway: Runaway::of(robot),
-            astray: None,
             heard: Timestamp::ZERO,
             hearing: Hearing::new(Duration::from_secs_f64(1.0 / rate)),
             rivals: 0,
@@ -153,7 +151,6 @@ impl<L: ArmLink> Worker<L> {
         }
         self.stream.seed(mode, &state.positions);
         self.runaway.start(mode);
-        self.astray = None;
         (self.mode, self.latched, self.settled, self.gripper) = (Some(mode), false, false, None);
         self.heard = self.clock.now();
         Ok(())
@@ -163,7 +160,7 @@ impl<L: ArmLink> Worker<L> {
     fn trouble(&self, now: Timestamp, state: &ArmState, at: Timestamp) -> Option<DriverError> {
         match state.condition {
             _ if self.dead => Some(DriverError::LinkDied),
-            _ if self.astray.is_some() => self.astray.map(|joint| DriverError::Runaway { joint }),
+            _ if self.runaway.astray().is_some() => self.runaway.astray().map(|joint| DriverError::Runaway { joint }),
             _ if !Protection::StateCheck.is_on() => None,
             _ if self.hearing.is_silent(now, at, self.options.stale) => Some(DriverError::Silent),
             Condition::Fault(code) => Some(DriverError::Fault(code)),
@@ -225,7 +222,7 @@ impl<L: ArmLink> BridgeWorker for Worker<L> {
         }
         let mut state = self.link.poll(now)?;
         if judged {
-            self.astray = self.astray.or(self.runaway.see(now, &state.positions, &state.efforts));
+            self.runaway.see(now, &state.positions, &state.efforts);
         }
         if self.looked.is_none_or(|at| now.since(at) >= LOOK_FOR_RIVALS) {
             self.looked = Some(now);

@@ -268,7 +268,9 @@ impl Kinova {
         for (to, torque) in seven.iter_mut().zip(self.readings(weighed).iter()) {
             *to = *torque as f32;
         }
+        // In the node's order.
         let results = [
+            self.torque_readings.publish(JointAngles::from_array(seven)),
             self.joints.publish(JointState {
                 name: self.names.clone(),
                 position: sensed.joint_positions.to_vec(),
@@ -276,7 +278,6 @@ impl Kinova {
                 effort: sensed.joint_efforts.to_vec(),
                 ..Default::default()
             }),
-            self.torque_readings.publish(JointAngles::from_array(seven)),
             self.fingers.publish(wire::fingers(self.gripper.finger_from_fraction(sensed.gripper))),
         ];
         for error in results.into_iter().filter_map(Result::err) {
