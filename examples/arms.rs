@@ -7,9 +7,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use mujoco_rs::prelude::*;
-use mujoco_rs::wrappers::mj_model::MjtObjBase;
 use visuomotor::config::Robot;
+use visuomotor::simulation::mujoco_rs::prelude::*;
+use visuomotor::simulation::mujoco_rs::wrappers::mj_model::MjtObjBase;
 use visuomotor::simulation::{SharedRenderer, arm_mjcf, prepare_process};
 
 const WIDTH: u32 = 1280;

@@ -9,52 +9,29 @@
 //!       `-- simulation/ stands in for camera and arm        `-> every tick -> recording/
 //! ```
 //!
-//! Modules are listed in reading order; each uses only modules above it (ARCHITECTURE.md has the table, a test checks it).
+//! One package per layer, in `src/`; each may use only what its manifest names, so Cargo keeps the layers apart. This one has the
+//! command line and the page, and offers the modules of all.
 
-// 0: plain values
-pub mod failure;
-pub mod time;
-pub mod protection;
-pub mod untrusted;
-pub mod geometry;
-pub mod embedding;
-pub mod observation;
-pub mod action;
-pub mod episode;
-pub mod operator;
-pub mod pickle;
-pub mod onnx;
-// 1: description of the set-up
-pub mod config;
-pub mod kinematics;
-// 2: edges to the world
-pub mod transport;
-pub mod camera;
-pub mod driver;
-// 3: perception, decision, correction
-#[cfg(feature = "torch")]
-pub mod network;
-#[cfg(feature = "torch")]
-pub mod encoder;
-#[cfg(feature = "torch")]
-pub mod policy;
-pub mod scripted;
-pub mod teleop;
-pub mod control;
-pub mod safety;
-// 4: stand-ins and records
-#[cfg(feature = "mujoco")]
-pub mod simulation;
-pub mod recording;
-// 5: exchange with other programs, the loops
+pub use visuomotor_core::{
+    action, config, embedding, episode, failure, geometry, kinematics, observation, onnx, operator, pickle, protection,
+    time, untrusted,
+};
+
+pub use visuomotor_arms::{camera, driver, teleop, transport};
+
 #[cfg(feature = "exchange")]
-pub mod exchange;
-pub mod runtime;
-// 6: uses of the loops
-pub mod evaluation;
+pub use visuomotor_records::exchange;
+pub use visuomotor_records::recording;
+
 #[cfg(feature = "torch")]
-pub mod training;
+pub use visuomotor_learning::{encoder, network, policy, training};
+
+pub use visuomotor_station::{control, evaluation, runtime, safety, scripted};
+
+#[cfg(feature = "mujoco")]
+pub use visuomotor_simulation as simulation;
+
 #[cfg(feature = "page")]
 pub mod page;
-// 7: command line
+
 pub mod cli;

@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use mujoco_rs::prelude::*;
 use nalgebra::{Matrix3, Rotation3, Vector3};
 use visuomotor::cli::kitchen::KitchenSetting;
 use visuomotor::cli::set_up::SetUp;
@@ -11,6 +10,7 @@ use visuomotor::episode::{EpisodeStart, Judge, Outcome};
 use visuomotor::runtime::{EpisodeRequest, StopFlag, Timing, run_episode};
 use visuomotor::scripted::{Demonstrator, Disturbance};
 use visuomotor::simulation::Kitchen;
+use visuomotor::simulation::mujoco_rs::prelude::*;
 use visuomotor::time::ManualClock;
 
 fn setting() -> KitchenSetting {

@@ -170,6 +170,7 @@ fn curve(title: &str, distances: &[f64]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recording::JpegMaker;
     use ::png;
 
     fn write_png(path: &Path, color: png::ColorType, pixels: &[u8]) {
@@ -206,11 +207,9 @@ mod tests {
             let image = read_image(&path).unwrap();
             assert_eq!((image.width, image.height, &*image.pixels), (2, 1, &expected[..]));
         }
-        let mut bytes = Vec::new();
-        jpeg_encoder::Encoder::new(&mut bytes, 95)
-            .encode(&[200; 8 * 8 * 3], 8, 8, jpeg_encoder::ColorType::Rgb)
-            .unwrap();
-        std::fs::write(&path, bytes).unwrap();
+        let mut gray = read_image(&path).unwrap();
+        (gray.width, gray.height, gray.pixels) = (8, 8, vec![200; 8 * 8 * 3].into());
+        std::fs::write(&path, JpegMaker::new(95, None).encode(&gray).unwrap()).unwrap();
         let image = read_image(&path).unwrap();
         assert!(image.width == 8 && image.pixels.iter().all(|v| v.abs_diff(200) < 3));
     }

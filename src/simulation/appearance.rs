@@ -6,8 +6,8 @@ use nalgebra::{UnitQuaternion, Vector3};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::config::Variation;
-use crate::geometry::Pose;
+use visuomotor_core::config::Variation;
+use visuomotor_core::geometry::Pose;
 
 /// Materials whose color is drawn, not only varied.
 const CLUTTER_MATERIALS: [&str; 3] = ["clutter_block", "clutter_ball", "clutter_can"];

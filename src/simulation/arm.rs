@@ -9,11 +9,11 @@ use super::SimulationError;
 use super::kitchen::Kitchen;
 use super::pedestal::Pedestal;
 use super::plant::{MujocoPlant, Snapshot};
-use crate::action::{ControlMode, JointCommand};
-use crate::config::Robot;
-use crate::driver::{ArmDriver, Capabilities, ConnectError, Drive, DriverError, Plant};
-use crate::observation::Proprioception;
-use crate::time::Timestamp;
+use visuomotor_arms::driver::{ArmDriver, Capabilities, ConnectError, Drive, DriverError, Plant};
+use visuomotor_core::action::{ControlMode, JointCommand};
+use visuomotor_core::config::Robot;
+use visuomotor_core::observation::Proprioception;
+use visuomotor_core::time::Timestamp;
 
 /// MuJoCo behind the arm trait.
 pub struct SimulatedArm {

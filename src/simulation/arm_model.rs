@@ -5,8 +5,8 @@ use std::fmt::Write;
 use mujoco_rs::prelude::*;
 use mujoco_rs::wrappers::mj_model::MjtObjBase;
 
-use crate::config::{FingerJoint, Primitive, PrimitiveKind, Robot};
-use crate::geometry::rotation_from_euler;
+use visuomotor_core::config::{FingerJoint, Primitive, PrimitiveKind, Robot};
+use visuomotor_core::geometry::rotation_from_euler;
 
 /// Name of the site at the tool point.
 pub(super) const TOOL_SITE: &str = "tool";

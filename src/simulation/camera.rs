@@ -12,11 +12,11 @@ use super::SimulationError;
 use super::kitchen::Kitchen;
 use super::pedestal::Pedestal;
 use super::plant::Snapshot;
-use crate::camera::{Camera, CameraError};
-use crate::config::CameraCalibration;
-use crate::geometry::Pose;
-use crate::observation::Image;
-use crate::time::Timestamp;
+use visuomotor_arms::camera::{Camera, CameraError};
+use visuomotor_core::config::CameraCalibration;
+use visuomotor_core::geometry::Pose;
+use visuomotor_core::observation::Image;
+use visuomotor_core::time::Timestamp;
 
 /// Name of the policy's camera in a model.
 pub(super) const POLICY_CAMERA: &str = "policy";

@@ -6,10 +6,10 @@ use triple_buffer::Output;
 
 use super::kitchen::Kitchen;
 use super::plant::Snapshot;
-use crate::config::{Object, Rule, Task};
-use crate::episode::{Judge, Outcome};
-use crate::geometry::Pose;
-use crate::time::Timestamp;
+use visuomotor_core::config::{Object, Rule, Task};
+use visuomotor_core::episode::{Judge, Outcome};
+use visuomotor_core::geometry::Pose;
+use visuomotor_core::time::Timestamp;
 
 /// Lifted at least this far above where it lay \[m\].
 const LIFT: f64 = 0.03;

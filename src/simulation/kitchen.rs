@@ -12,9 +12,9 @@ use super::SimulationError;
 use super::appearance::Appearance;
 use super::arm_model::{ArmPlaces, TOOL_SITE, arm_mjcf};
 use super::camera::{POLICY_CAMERA, camera_mjcf};
-use crate::config::{CameraCalibration, Gripper, Object, Robot};
-use crate::geometry::Pose;
-use crate::observation::JointVector;
+use visuomotor_core::config::{CameraCalibration, Gripper, Object, Robot};
+use visuomotor_core::geometry::Pose;
+use visuomotor_core::observation::JointVector;
 
 /// Longest physics step \[s\].
 const PHYSICS_STEP: f64 = 0.002;

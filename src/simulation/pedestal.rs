@@ -8,8 +8,8 @@ use mujoco_rs::wrappers::mj_model::MjtObjBase;
 use super::SimulationError;
 use super::arm_model::{ArmPlaces, TOOL_SITE, arm_mjcf};
 use super::camera::{POLICY_CAMERA, camera_mjcf};
-use crate::config::{CameraCalibration, Robot};
-use crate::observation::JointVector;
+use visuomotor_core::config::{CameraCalibration, Robot};
+use visuomotor_core::observation::JointVector;
 
 /// Physics step \[s\]: the fastest control period.
 const STEP: f64 = 0.001;

@@ -20,11 +20,11 @@ use super::SimulationError;
 use super::arm_model::ArmPlaces;
 use super::kitchen::Kitchen;
 use super::pedestal::Pedestal;
-use crate::config::{Gripper, Robot};
-use crate::driver::{Drive, Plant};
-use crate::kinematics::Dynamics;
-use crate::observation::{JointVector, MAX_JOINTS, Proprioception};
-use crate::time::{Clock, Timestamp};
+use visuomotor_arms::driver::{Drive, Plant};
+use visuomotor_core::config::{Gripper, Robot};
+use visuomotor_core::kinematics::Dynamics;
+use visuomotor_core::observation::{JointVector, MAX_JOINTS, Proprioception};
+use visuomotor_core::time::{Clock, Timestamp};
 
 /// Everything's coordinates at one time: what a simulated camera needs to take an image and a success rule to judge.
 #[derive(Clone, Debug)]

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use mujoco_rs::prelude::*;
 use nalgebra::{Matrix3, Vector3};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use visuomotor::kinematics::{Chain, Dynamics};
+use visuomotor::simulation::mujoco_rs::prelude::*;
 
 use super::{ARMS, at_home, robot};
 

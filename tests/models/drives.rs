@@ -5,11 +5,11 @@
 
 use std::sync::Arc;
 
-use mujoco_rs::prelude::*;
 use visuomotor::driver::{Drive, Plant};
 use visuomotor::kinematics::Dynamics;
 use visuomotor::observation::JointVector;
 use visuomotor::simulation::MujocoPlant;
+use visuomotor::simulation::mujoco_rs::prelude::*;
 use visuomotor::time::{ManualClock, Timestamp};
 
 use super::{ARMS, at_home, robot};

@@ -1,4 +1,4 @@
-//! The library of CUDA graphs (`src/network/cuda_graph.cpp`): compiled against libtorch's headers and CUDA's, which two small
+//! The library of CUDA graphs (`src/learning/network/cuda_graph.cpp`): compiled against libtorch's headers and CUDA's, which two small
 //! wheels carry. It needs neither a GPU nor CUDA's libraries until it is opened.
 //!
 //! ```text
@@ -16,7 +16,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::process::Command;
 
-const SOURCE: &str = "src/network/cuda_graph.cpp";
+const SOURCE: &str = "src/learning/network/cuda_graph.cpp";
 const LIBRARY: &str = "libvisuomotor_cuda.so";
 /// The compiler's options. What the library calls is in the process when it is opened: the program is not to need CUDA.
 const OPTIONS: [&str; 5] = ["-std=c++17", "-O2", "-shared", "-fPIC", "-w"];

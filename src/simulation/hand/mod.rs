@@ -25,7 +25,7 @@ use rand_chacha::ChaCha8Rng;
 use self::body::Hand;
 use self::motion::{Moment, perform};
 use super::{SharedRenderer, SimulationError};
-use crate::geometry::Pose;
+use visuomotor_core::geometry::Pose;
 
 /// Fewest and most frames of a clip, as the public preparation of Ego4D has them.
 pub const FRAMES: (usize, usize) = (10, 150);

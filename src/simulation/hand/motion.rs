@@ -2,7 +2,7 @@
 
 use nalgebra::{Translation3, UnitQuaternion, Vector3};
 
-use crate::geometry::Pose;
+use visuomotor_core::geometry::Pose;
 
 /// Fall of what is let go \[m/s^2\].
 const GRAVITY: f64 = 9.81;

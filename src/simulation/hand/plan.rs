@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use super::body::{Hand, grip_for};
 use super::motion::{Deed, Props, Stroke};
 use super::things::Thing;
-use crate::geometry::Pose;
+use visuomotor_core::geometry::Pose;
 
 /// Where things are handled \[m\].
 const AREA: ([f64; 2], [f64; 2]) = ([0.04, -0.19], [0.30, 0.19]);

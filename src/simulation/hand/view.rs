@@ -7,7 +7,7 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
 use super::motion::Moment;
-use crate::geometry::Pose;
+use visuomotor_core::geometry::Pose;
 
 /// Share of the way to the hand that the eyes turn in a second.
 const FOLLOWING: f64 = 1.5;

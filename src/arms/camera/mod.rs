@@ -1,0 +1,109 @@
+//! Cameras behind one trait: the newest image with its capture time.
+//!
+//! [`liveness`] says whether an image may be decided on, [`watch`] what is done when it may not, [`stamps`] when it was taken.
+
+// `!(x < max)` is not `x >= max`: NaN fails the first and the second.
+#![allow(clippy::neg_cmp_op_on_partial_ord)]
+
+pub mod content;
+pub mod liveness;
+#[cfg(feature = "ros2")]
+pub mod ros2;
+pub mod stamps;
+pub mod watch;
+
+use visuomotor_core::failure::{Failing, FailureKind};
+use visuomotor_core::observation::Image;
+use visuomotor_core::time::Timestamp;
+
+pub use liveness::{Delivery, ImageFault, Liveness, LivenessSettings, SensorNoise};
+pub use watch::{CameraWatch, Sight};
+
+/// Why there is no image.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CameraError {
+    /// No image yet, or none for too long.
+    #[error("camera `{camera}` gives no image: {why}")]
+    Silent {
+        /// Camera name.
+        camera: String,
+        /// What is known.
+        why: String,
+    },
+    /// The newest image is too old to decide on.
+    #[error("camera `{camera}`: the newest image is {age:.3} s old, the limit is {limit:.3} s")]
+    Stale {
+        /// Camera name.
+        camera: String,
+        /// Age \[s\].
+        age: f64,
+        /// Limit \[s\].
+        limit: f64,
+    },
+    /// What came is no image to decide on.
+    #[error("camera `{camera}`: {fault}")]
+    Unusable {
+        /// Camera name.
+        camera: String,
+        /// What is wrong with it.
+        fault: ImageFault,
+    },
+    /// What comes is refused before it is an image.
+    #[error("camera `{camera}`: the last {count} messages were refused: {why}")]
+    Refused {
+        /// Camera name.
+        camera: String,
+        /// Messages in a row.
+        count: u64,
+        /// Why the newest one was.
+        why: String,
+    },
+    /// The arm held for it as long as it may.
+    #[error(
+        "{fault}; the arm held for camera `{camera}` for {held:.1} s, the limit is {limit:.1} s (`patience` of its \
+         [[camera]]): mend the camera, then start again"
+    )]
+    Lost {
+        /// Camera name.
+        camera: String,
+        /// What was wrong last, in words.
+        fault: String,
+        /// How long the arm held \[s\].
+        held: f64,
+        /// Limit \[s\].
+        limit: f64,
+    },
+}
+
+impl Failing for CameraError {
+    fn failure(&self) -> FailureKind {
+        FailureKind::Machine
+    }
+}
+
+/// A camera.
+pub trait Camera {
+    /// Name, as in the launch file.
+    fn name(&self) -> &str;
+    /// The newest image at `now`; its own stamp tells how old it is.
+    fn newest(&mut self, now: Timestamp) -> Result<Image, CameraError>;
+    /// What may be expected of its images, and how long the arm waits for them. By default: made when asked for, without noise.
+    fn liveness(&self) -> LivenessSettings {
+        LivenessSettings::default()
+    }
+    /// Closes it and opens it again, after a fault that lasts; images are numbered anew. By default there is nothing to open.
+    fn reopen(&mut self) -> Result<(), CameraError> {
+        Ok(())
+    }
+}
+
+/// Refuses an image older than `limit` seconds at `now`.
+pub fn check_age(image: &Image, now: Timestamp, limit: f64) -> Result<(), CameraError> {
+    let age = now.since(image.captured_at).as_secs_f64();
+    // Written so that a NaN limit refuses.
+    if age <= limit {
+        return Ok(());
+    }
+    Err(CameraError::Stale { camera: image.camera.to_string(), age, limit })
+}

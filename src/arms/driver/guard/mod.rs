@@ -1,0 +1,147 @@
+//! A process that stops an arm when the program that drives it is gone.
+//!
+//! Some controllers go on with their last command for ever: Interbotix's `xs_sdk` turns at the last velocity, ros2_control's
+//! forward controllers keep the last velocity or torque. A Jaco in torque mode floats after 250 ms and coasts, unless it is of
+//! inactivity type 0, which cannot be read back. A program that is killed (SIGKILL, out of memory, SIGSTOP) cannot
+//! tell them anything any more. So such commands are sent only while a [`Guard`] stands by:
+//!
+//! ```text
+//! program --- commands (DDS) --------------------> controller --> arm
+//!    |                                                ^
+//!    `------- beats (pipe, or TCP) ----> guard -------'   zero, and the controller off, when beats stop
+//! ```
+//!
+//! - It is a process of its own, in a process group of its own: Ctrl-C and Ctrl-Z reach it not.
+//! - It is started by the driver when such a mode is activated, and is matched with the controller before that succeeds.
+//! - Beats come from the thread that sends commands ([`Heart`]), every 20 ms. None for 100 ms, or a closed pipe, and it
+//!   stops the arm, and stays with it ([`Watch`]). A program that comes back finds that out and holds.
+//! - A program that hears nothing of the arm, or is not heard by it, has it stop the arm too: it has a link of its own.
+//! - Its end is a fault for the program: the arm is ramped to a hold.
+//! - On the program's machine it does not cover the loss of that machine or of the network. [`listen()`] on the
+//!   controller's host does.
+//!
+//! Position modes need none: the arm goes to the last position and stays. Sawyer (`joint_command_timeout`), Jaco's velocities
+//! (steps of 10 ms that run out), the FCI and the servo bus (watchdogs) stop by themselves.
+//!
+//! Start reading at `message.rs`, then `watch.rs` (when it trips), `duty.rs` (its work), `process.rs` (how it is started).
+
+mod brake;
+mod duty;
+mod heart;
+mod listen;
+mod message;
+mod process;
+mod token;
+mod watch;
+
+pub use brake::Brake;
+pub use duty::{Watched, watch};
+pub use heart::Heart;
+pub use listen::listen;
+pub use message::{Controller, Frame, Frames, Hello, Malformed, VERSION, Word};
+pub use process::{Guard, GuardError, Guarding, LIMIT, fault_of};
+pub use token::Token;
+pub use watch::{Duty, Stopping, Trip, Watch};
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::driver::GuardFault;
+use crate::transport::ros2::{RosSettings, count_as_ours};
+use visuomotor_core::action::ControlMode;
+use visuomotor_core::time::{Clock, Timestamp};
+
+/// An arm that needs a guard in some modes, and the guard it has.
+pub struct Guarded {
+    guarding: Guarding,
+    /// What the guard is given at its start; mode and ramp as for the first of `modes`.
+    hello: Hello,
+    modes: Vec<EndlessMode>,
+    guard: Option<Guard>,
+}
+
+/// A mode in which a controller does not stop the arm when commands fail to come.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EndlessMode {
+    /// The mode.
+    pub mode: ControlMode,
+    /// Largest change of a command in one second when the arm is stopped \[rad/s2 or Nm/s\], chain order.
+    pub ramp: Vec<f64>,
+}
+
+impl Guarded {
+    /// For commands to a controller that is at this place on the graph; nothing is started yet.
+    pub fn new(
+        controller: Controller,
+        arm: &str,
+        joints: Vec<String>,
+        modes: Vec<EndlessMode>,
+        place: &RosSettings,
+    ) -> Self {
+        let hello = Hello {
+            version: VERSION,
+            arm: arm.into(),
+            controller,
+            mode: ControlMode::Velocity,
+            joints,
+            ramp: Vec::new(),
+            limit: LIMIT.as_secs_f64(),
+            place: place.clone(),
+        };
+        Self { guarding: Guarding::None, hello, modes, guard: None }
+    }
+
+    /// How it is guarded from now on.
+    pub fn set(&mut self, guarding: Guarding) {
+        self.guarding = guarding;
+    }
+
+    /// The guard for a mode, started where it is needed and not there (any more); none where the mode needs none, or a
+    /// person did without. The one of another mode is let go. The arm must stand. Blocks.
+    pub fn prepare(
+        &mut self,
+        mode: ControlMode,
+        patience: Duration,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Option<Heart>, GuardFault> {
+        let endless = self.modes.iter().find(|endless| endless.mode == mode);
+        if let Some(guard) = &self.guard {
+            let heart = guard.heart();
+            let fit = heart.fault(clock.now()).is_none() && !heart.was_called();
+            if endless.is_some() && guard.mode() == mode && fit {
+                guard.heart().pause();
+                return Ok(Some(guard.heart().clone()));
+            }
+            // It guards another mode, or tripped: the arm was commanded to hold, and an activation means that it may move.
+            guard.heart().done();
+            self.guard = None;
+        }
+        let (Some(endless), false) = (endless, self.guarding == Guarding::Waived) else { return Ok(None) };
+        let hello = Hello { mode, ramp: endless.ramp.clone(), ..self.hello.clone() };
+        let started = Guard::start(&self.guarding, hello, patience, Arc::clone(clock), count_as_ours);
+        let guard = started.map_err(|error| fault_of(&error))?;
+        let heart = guard.heart().clone();
+        self.guard = Some(guard);
+        Ok(Some(heart))
+    }
+
+    /// What is wrong with the guard, or with the pace of this program. Takes no lock.
+    pub fn fault(&self, now: Timestamp) -> Option<GuardFault> {
+        self.guard.as_ref().and_then(|guard| guard.heart().fault(now))
+    }
+
+    /// Lets a faulty guard go; returns whether there was one. For a recovery: the arm was commanded to
+    /// hold, and another guard is started before it moves again.
+    pub fn forget_faulty(&mut self, now: Timestamp) -> bool {
+        let faulty = self.guard.as_ref().is_some_and(|g| g.heart().fault(now).is_some() || g.heart().was_called());
+        if let Some(guard) = self.guard.take_if(|_| faulty) {
+            guard.heart().done();
+        }
+        faulty
+    }
+
+    /// Process of the guard, where there is one on this machine.
+    pub fn process(&self) -> Option<u32> {
+        self.guard.as_ref().and_then(Guard::process)
+    }
+}

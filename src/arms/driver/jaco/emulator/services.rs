@@ -1,0 +1,112 @@
+//! The services and the action of Kinova's node, and what they ask of its loop.
+
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::{Inactivity, wire};
+use crate::driver::{Order, Orders};
+use crate::transport::ros2::messages::kinova::{
+    ClearTrajectories, SetFingersPosition, SetFingersPositionPart, SetTorqueControlMode, SetTorqueControlParameters,
+    Start, StartResponse, Stop, StopResponse, Told, ZeroTorques,
+};
+use crate::transport::ros2::messages::std::Empty;
+use crate::transport::ros2::{ActionEnd, RosError, RosNode, RosServer};
+use visuomotor_core::config::Gripper;
+
+/// What services and the loop both touch.
+#[derive(Default)]
+pub(super) struct Shared {
+    asked: Mutex<Asked>,
+    pub(super) torque_mode: AtomicBool,
+}
+
+/// What services asked of the loop, and what the loop says to them.
+#[derive(Default)]
+pub(super) struct Asked {
+    pub(super) torque_mode: Option<bool>,
+    pub(super) clear: bool,
+    pub(super) stopped: bool,
+    pub(super) fingers: Option<f64>,
+    pub(super) zero: bool,
+    /// Every sensor's zero is off by this from now on \[Nm\].
+    pub(super) bias: Option<f64>,
+    /// Torques are published with the weight, as a node does without settings.
+    pub(super) weighed: bool,
+    /// Nothing is published.
+    pub(super) muted: bool,
+    pub(super) inactivity: Inactivity,
+}
+
+impl Shared {
+    pub(super) fn asked(&self) -> MutexGuard<'_, Asked> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Serves them on this node.
+pub(super) fn start(
+    node: &RosNode,
+    gripper: &Gripper,
+    shared: &Arc<Shared>,
+    orders: &Orders,
+) -> Result<Vec<RosServer>, RosError> {
+    /// Counts an order, and asks the loop for it.
+    fn order(shared: &Arc<Shared>, orders: &Orders, order: Order, change: fn(&mut Asked)) -> impl Fn() + Send + use<> {
+        let (shared, orders) = (Arc::clone(shared), orders.clone());
+        move || {
+            orders.note(order);
+            change(&mut shared.asked());
+        }
+    }
+    let on = |kind, change| order(shared, orders, kind, change);
+    let (enter, leave) = (
+        on(Order::Mode, |asked| asked.torque_mode = Some(true)),
+        on(Order::Mode, |asked| asked.torque_mode = Some(false)),
+    );
+    let parameters = on(Order::Setting, |_| ());
+    let clear = on(Order::Setting, |asked| asked.clear = true);
+    let zero = on(Order::Setting, |asked| asked.zero = true);
+    let stop = on(Order::Torque, |asked| asked.stopped = true);
+    let begin = on(Order::Recovery, |asked| asked.stopped = false);
+    let (gripper, fingers, finger_orders) = (gripper.clone(), Arc::clone(shared), orders.clone());
+    Ok(vec![
+        node.serve::<SetTorqueControlMode>("in/set_torque_control_mode", move |request| {
+            if request.state == 1 {
+                enter()
+            } else {
+                leave()
+            }
+            Empty::default()
+        })?,
+        node.serve::<SetTorqueControlParameters>("in/set_torque_control_parameters", move |_| {
+            parameters();
+            Told::default()
+        })?,
+        node.serve::<ClearTrajectories>("in/clear_trajectories", move |_| {
+            clear();
+            Told::default()
+        })?,
+        node.serve::<Stop>("in/stop", move |_| {
+            stop();
+            StopResponse::default()
+        })?,
+        node.serve::<Start>("in/start", move |_| {
+            begin();
+            StartResponse::default()
+        })?,
+        node.serve::<ZeroTorques>("in/set_zero_torques", move |_| {
+            zero();
+            Told::default()
+        })?,
+        node.serve_action::<SetFingersPosition>(
+            "fingers_action/finger_positions",
+            |_| true,
+            move |goal| {
+                finger_orders.note(Order::Gripper);
+                let angle = wire::finger_angle(&goal.fingers);
+                fingers.asked().fingers = Some(gripper.fraction_from_finger(angle));
+                (ActionEnd::Succeeded, SetFingersPositionPart { fingers: goal.fingers })
+            },
+        )?,
+    ])
+}

@@ -1,0 +1,355 @@
+//! A Franka arm over its own 1 kHz interface (FCI), through the crate `franka-rs`: FER (FCI version 5) and FR3 (10).
+//!
+//! ```text
+//! control thread --Order--> [newest value] --> FCI thread --UDP 1 kHz--> robot
+//!                <-Report-- [newest value] <--  (thread)
+//! ```
+//!
+//! The FCI thread (`thread.rs`) owns the connection and is paced by the robot. [`FciArm`] never waits for it in `read`,
+//! `write` and `hold`; `activate` and `recover` do, within a stated time. Commands may come at any rate: positions and
+//! velocities are brought to 1 kHz within limits of speed, acceleration and jerk ([`shaper`]), torques within limits of
+//! torque and torque rate ([`torque`]). Nothing new for [`FciSettings::command_age`] is a hold.
+//!
+//! Units: rad, rad/s, Nm on top of gravity and friction, which the robot compensates. What it refuses: another protocol
+//! version, numbers that are not finite, another mode than the active one, motion while the robot is in a fault.
+//! Its stop is a controlled halt in software and no emergency stop: keep the user stop at hand.
+//! Start reading at [`FciArm`], then [`pilot`].
+
+mod check;
+pub mod envelope;
+mod hand;
+pub mod pilot;
+mod realtime;
+pub mod report;
+mod session;
+mod settings;
+pub mod shaper;
+mod thread;
+pub mod torque;
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+pub use check::check;
+use hand::Hand;
+pub use realtime::Realtime;
+pub use report::{Cycle, Order, Phase, Report, Wish};
+use rtrb::Consumer;
+pub use settings::{FciSettings, HandSettings, Load, Model, MotionLimits};
+use thread::{Answer, FciThread, Request};
+use triple_buffer::{Input, Output};
+
+use crate::driver::panda::limits::JOINTS;
+use crate::driver::{ArmDriver, Capabilities, ConnectError, DriverError, FaultCode};
+use visuomotor_core::action::{ControlMode, JointCommand};
+use visuomotor_core::observation::{JointVector, Proprioception};
+use visuomotor_core::time::{Clock, Timestamp};
+
+/// Cycles kept for whoever reads them: four seconds.
+const CYCLES: usize = 4096;
+
+/// How far outside its range a joint may say it is before it is not believed \[rad\].
+const BELIEVED: f64 = 0.1;
+
+/// Longest time that leaving may take \[s\]: the arm is stopped first. A thread that still waits for a robot that stopped
+/// answering in the middle of a request is left behind; the robot stops by itself after 20 ms.
+const LEAVING: Duration = Duration::from_secs(5);
+
+/// Name of this driver.
+const DRIVER: &str = "fci";
+
+/// A Franka arm over FCI.
+pub struct FciArm {
+    capabilities: Capabilities,
+    settings: FciSettings,
+    model: Model,
+    orders: Input<Order>,
+    reports: Output<Option<Report>>,
+    cycles: Consumer<Cycle>,
+    requests: SyncSender<(u64, Request)>,
+    answers: Receiver<(u64, Answer)>,
+    asked: u64,
+    count: u64,
+    active: Option<ControlMode>,
+    last: Report,
+    hand: Option<Hand>,
+    realtime: Realtime,
+    words: Arc<Mutex<String>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl FciArm {
+    /// Connects to `host` or `host:port` (1337 without). May block for some seconds; nothing moves. Stamps are taken from
+    /// `clock`, which must be the one the control loop uses.
+    pub fn connect(
+        address: &str,
+        model: Model,
+        settings: FciSettings,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, ConnectError> {
+        let hand = match settings.hand.clone() {
+            Some(hand) => Some(Hand::connect(address, model.robot(), hand)?),
+            None => None,
+        };
+        let (orders, for_thread) = triple_buffer::triple_buffer(&Order::NONE);
+        let (from_thread, mut reports) = triple_buffer::triple_buffer(&None);
+        let (producer, cycles) = rtrb::RingBuffer::new(CYCLES);
+        let (requests, requested) = sync_channel(2);
+        let (answering, answers) = sync_channel(2);
+        let words = Arc::new(Mutex::new(String::new()));
+        let thread = FciThread {
+            address: address.into(),
+            model,
+            settings: settings.clone(),
+            clock,
+            orders: for_thread,
+            reports: from_thread,
+            cycles: producer,
+            requests: requested,
+            answers: answering,
+            words: Arc::clone(&words),
+        };
+        let link_error = |cause: String, fix: &str| ConnectError::Link {
+            arm: model.robot().into(),
+            link: address.into(),
+            cause,
+            fix: fix.into(),
+        };
+        let thread = std::thread::Builder::new()
+            .name("fci".into())
+            .spawn(move || thread.run())
+            .map_err(|error| link_error(error.to_string(), "close other programs"))?;
+        let lost = || link_error("the FCI thread ended".into(), "start again");
+        let realtime = match answers.recv() {
+            Ok((_, Answer::Connected(realtime))) => realtime,
+            Ok((_, Answer::Failed(error))) => return Err(error),
+            Ok(_) | Err(_) => return Err(lost()),
+        };
+        let last = (*reports.read()).ok_or_else(lost)?;
+        Ok(Self {
+            capabilities: Capabilities {
+                robot: model.robot().into(),
+                driver: DRIVER.into(),
+                joints: JOINTS,
+                control_rate_hz: 1000.0,
+                modes: vec![ControlMode::Position, ControlMode::Velocity, ControlMode::Torque],
+            },
+            settings,
+            model,
+            orders,
+            reports,
+            cycles,
+            requests,
+            answers,
+            asked: 0,
+            count: 0,
+            active: None,
+            last,
+            hand,
+            realtime,
+            words,
+            thread: Some(thread),
+        })
+    }
+
+    /// What the FCI thread got of a real-time system.
+    pub fn realtime(&self) -> &Realtime {
+        &self.realtime
+    }
+
+    /// The newest report on robot and link.
+    pub fn health(&mut self) -> Report {
+        self.refresh();
+        self.last
+    }
+
+    /// The last fault as the robot and franka-rs put it. May allocate.
+    pub fn words(&self) -> String {
+        self.words.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The oldest answered state not yet read, of the last four seconds; if none are read, the first four.
+    pub fn next_cycle(&mut self) -> Option<Cycle> {
+        self.cycles.pop().ok()
+    }
+
+    fn refresh(&mut self) {
+        if let Some(report) = *self.reports.read() {
+            self.last = report;
+        }
+    }
+
+    fn order(&mut self, at: Timestamp, wish: Wish) {
+        self.count += 1;
+        self.orders.write(Order { count: self.count, at, wish });
+    }
+
+    /// Asks the thread and waits for its answer; `None` when it takes too long or is gone.
+    fn ask(&mut self, request: Request, patience: Duration) -> Option<Answer> {
+        self.asked += 1;
+        self.requests.try_send((self.asked, request)).ok()?;
+        loop {
+            match self.answers.recv_timeout(patience) {
+                Ok((id, answer)) if id == self.asked => return Some(answer),
+                // An answer to a request that was given up.
+                Ok(_) => continue,
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return None,
+            }
+        }
+    }
+
+    /// What keeps the arm from being read or moved at `now`.
+    fn trouble(&self, now: Timestamp) -> Option<DriverError> {
+        let report = &self.last;
+        if let Some(fault) = report.fault {
+            return Some(DriverError::Fault(fault));
+        }
+        // Written so that NaN in the settings is trouble.
+        if !(now.since(report.received_at).as_secs_f64() <= self.settings.silence) {
+            return Some(DriverError::Silent);
+        }
+        let maker = self.model.maker();
+        (0..JOINTS).find_map(|joint| {
+            let (low, high) = (maker.lower[joint] - BELIEVED, maker.upper[joint] + BELIEVED);
+            let value = report.q[joint];
+            let plausible = value >= low && value <= high && report.dq[joint].is_finite();
+            (!plausible).then_some(DriverError::Implausible { joint, value, low, high })
+        })
+    }
+
+    /// The newest report as the trait has it.
+    fn sensed(&self) -> Proprioception {
+        let report = &self.last;
+        let (gripper, finger_position) = match (&self.hand, &self.settings.hand) {
+            (Some(hand), Some(settings)) => {
+                let gripper = hand.measured();
+                (gripper, 0.5 * (settings.closed + gripper * (settings.open - settings.closed)))
+            }
+            _ => (0.0, 0.0),
+        };
+        Proprioception {
+            joint_positions: JointVector::from_slice(&report.q),
+            joint_velocities: JointVector::from_slice(&report.dq),
+            joint_efforts: JointVector::from_slice(&report.tau),
+            finger_position,
+            gripper,
+            measured_at: report.received_at,
+        }
+    }
+}
+
+impl ArmDriver for FciArm {
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    /// Waits until the robot has taken the first answer, at most [`FciSettings::activation`]; brings a running motion to
+    /// its end first.
+    fn activate(&mut self, now: Timestamp, mode: ControlMode) -> Result<(), DriverError> {
+        if self.settings.watch_only {
+            return Err(DriverError::Mode(mode));
+        }
+        self.active = None;
+        // Orders of an earlier motion must not move this one.
+        self.order(now, Wish::Hold);
+        let patience = Duration::from_secs_f64(self.settings.activation);
+        match self.ask(Request::Activate(mode, self.count), patience) {
+            Some(Answer::Active) => {
+                self.active = Some(mode);
+                self.refresh();
+                Ok(())
+            }
+            Some(Answer::NotActive(error)) => Err(error),
+            Some(_) | None => Err(DriverError::Silent),
+        }
+    }
+
+    fn read(&mut self, now: Timestamp) -> Result<Proprioception, DriverError> {
+        self.refresh();
+        if let Some(trouble) = self.trouble(now) {
+            return Err(trouble);
+        }
+        Ok(self.sensed())
+    }
+
+    /// The controller goes on telling where the arm is while it reports a fault.
+    fn observed(&mut self, _now: Timestamp) -> Option<Proprioception> {
+        self.refresh();
+        Some(self.sensed())
+    }
+
+    fn write(&mut self, now: Timestamp, command: &JointCommand) -> Result<(), DriverError> {
+        let active = self.active.ok_or(DriverError::Inactive)?;
+        if let Some(fault) = self.last.fault {
+            return Err(DriverError::Fault(fault));
+        }
+        if command.mode() != active || command.joints().len() != JOINTS {
+            self.order(now, Wish::Hold);
+            return Err(DriverError::Mode(command.mode()));
+        }
+        if !(command.joints().is_finite() && command.gripper().is_finite()) {
+            self.order(now, Wish::Hold);
+            return Err(DriverError::NotFinite);
+        }
+        self.order(now, Wish::Follow(*command));
+        if let Some(hand) = &self.hand {
+            hand.want(command.gripper());
+        }
+        Ok(())
+    }
+
+    /// The arm brakes within its limits and stays; a robot in a fault, or without a motion, holds by itself.
+    fn hold(&mut self, now: Timestamp) -> Result<(), DriverError> {
+        self.order(now, Wish::Hold);
+        self.refresh();
+        match self.last.fault {
+            Some(fault) => Err(DriverError::Fault(fault)),
+            None => Ok(()),
+        }
+    }
+
+    fn recover(&mut self, now: Timestamp) -> Result<(), ConnectError> {
+        self.active = None;
+        self.order(now, Wish::Hold);
+        // One try may be running into its own time limits when the time is up.
+        let patience = Duration::from_secs_f64(self.settings.recovery) + LEAVING;
+        match self.ask(Request::Recover, patience) {
+            Some(Answer::Recovered) => {
+                self.refresh();
+                Ok(())
+            }
+            Some(Answer::Failed(error)) => Err(error),
+            Some(_) | None => Err(ConnectError::Silent {
+                arm: self.capabilities.robot.clone(),
+                link: DRIVER.into(),
+                who: "the FCI thread".into(),
+                seconds: patience.as_secs_f64(),
+                fix: "start the program again".into(),
+            }),
+        }
+    }
+
+    fn fault_text(&self, fault: FaultCode) -> String {
+        let words = self.words();
+        if words.is_empty() { report::text(fault) } else { format!("{} ({words})", report::text(fault)) }
+    }
+}
+
+impl Drop for FciArm {
+    fn drop(&mut self) {
+        // The thread brings the motion to its end and leaves; a full channel means it is about to look anyway.
+        let _ = self.requests.try_send((u64::MAX, Request::Leave));
+        let Some(thread) = self.thread.take() else { return };
+        let step = Duration::from_millis(1);
+        let mut left = LEAVING;
+        while !thread.is_finished() && !left.is_zero() {
+            std::thread::sleep(step);
+            left = left.saturating_sub(step);
+        }
+        if thread.is_finished() {
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,429 @@
+//! The FCI thread: it owns the robot, replies to each state within its millisecond, and hands states on.
+//!
+//! The robot paces it: every wait is for the next state, at most a second. While a motion runs it does nothing but read,
+//! answer, plan and publish; it allocates, locks and prints nothing then (franka-rs's own two locks, for the message id
+//! and the peer's address, are never contended: no other thread uses the robot). Requests come through a channel that is
+//! looked into after each answer.
+//!
+//! franka-rs offers four ways to move a robot. Its callback loops filter and limit by themselves and hide when a state came;
+//! its target control has its own thread and planner and neither stale-command hold nor our limits. This uses the third,
+//! `read_once`/`write_once` ("active control"): the least code between state and answer.
+//!
+//! One file because the order of receiving, answering and planning is the thread.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use franka::{ActiveMotionGenerator, ActiveTorqueControl, FrankaError, FrankaResult, JointPositions, JointVelocities};
+use franka::{MoveControllerMode, Robot, RobotState, Torques, motion_finished};
+use rtrb::Producer;
+use triple_buffer::{Input, Output};
+
+use super::envelope::Envelope;
+use super::pilot::{Pilot, Seen};
+use super::realtime::{Realtime, try_for};
+use super::report::{ABORTED, Cycle, LOST, Order, Phase, REFUSED, Report, code_of, obstacle};
+use super::session;
+use super::settings::{FciSettings, Model};
+use crate::driver::panda::limits::JOINTS;
+use crate::driver::{ConnectError, DriverError, FaultCode};
+use visuomotor_core::action::ControlMode;
+use visuomotor_core::time::{Clock, Timestamp};
+
+/// What the arm asks of its thread.
+pub enum Request {
+    /// Start a motion of this mode; orders up to the number are of the past.
+    Activate(ControlMode, u64),
+    /// Clear faults, connect again where needed; the arm holds.
+    Recover,
+    /// Bring the motion to its end and leave.
+    Leave,
+}
+
+/// The thread's replies.
+pub enum Answer {
+    /// Connected.
+    Connected(Realtime),
+    /// Active.
+    Active,
+    /// Not active.
+    NotActive(DriverError),
+    /// Fit again.
+    Recovered,
+    /// Not connected, or still faulted.
+    Failed(ConnectError),
+}
+
+/// How long the end of a motion may take before it is cut off \[cycles\].
+const END_CYCLES: u32 = 3000;
+
+/// Pauses between tries of a recovery: the first, and what it doubles up to.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// Everything the thread owns, the robot aside.
+pub struct FciThread {
+    pub address: String,
+    pub model: Model,
+    pub settings: FciSettings,
+    pub clock: Arc<dyn Clock>,
+    pub orders: Output<Order>,
+    pub reports: Input<Option<Report>>,
+    pub cycles: Producer<Cycle>,
+    /// Requests, numbered, so that a late answer is not taken for another's.
+    pub requests: Receiver<(u64, Request)>,
+    pub answers: SyncSender<(u64, Answer)>,
+    /// The last fault in words; written between motions only.
+    pub words: Arc<Mutex<String>>,
+}
+
+/// Why a motion ended.
+enum End {
+    Finished(Option<(u64, Request)>),
+    Fault(FrankaError),
+    Leave,
+}
+
+enum Motion<'a> {
+    Position(ActiveMotionGenerator<'a, JointPositions>),
+    Velocity(ActiveMotionGenerator<'a, JointVelocities>),
+    Torque(ActiveTorqueControl<'a>),
+}
+
+impl<'a> Motion<'a> {
+    fn start(robot: &'a Robot, mode: ControlMode) -> FrankaResult<Self> {
+        let controller = MoveControllerMode::JointImpedance;
+        Ok(match mode {
+            ControlMode::Position => Motion::Position(robot.start_joint_position_control(controller)?),
+            ControlMode::Velocity => Motion::Velocity(robot.start_joint_velocity_control(controller)?),
+            ControlMode::Torque => Motion::Torque(robot.start_torque_control()?),
+        })
+    }
+
+    fn read(&mut self) -> FrankaResult<RobotState> {
+        Ok(match self {
+            Motion::Position(motion) => motion.read_once()?.0,
+            Motion::Velocity(motion) => motion.read_once()?.0,
+            Motion::Torque(motion) => motion.read_once()?.0,
+        })
+    }
+
+    fn write(&mut self, values: [f64; JOINTS], finish: bool) -> FrankaResult<()> {
+        match self {
+            Motion::Position(motion) => {
+                let command = JointPositions::new(values);
+                motion.write_once(&if finish { motion_finished(command) } else { command }, None)
+            }
+            Motion::Velocity(motion) => {
+                let command = JointVelocities::new(values);
+                motion.write_once(&if finish { motion_finished(command) } else { command }, None)
+            }
+            Motion::Torque(motion) => {
+                let command = Torques::new(values);
+                motion.write_once(&if finish { motion_finished(command) } else { command })
+            }
+        }
+    }
+}
+
+impl FciThread {
+    /// Connects, then serves requests until it is asked to leave or the driver is gone.
+    pub fn run(mut self) {
+        let (robot, envelope, mut report) = match self.connect() {
+            Ok(connected) => connected,
+            Err(error) => {
+                // The driver is gone: nothing to report.
+                let _ = self.answers.send((0, Answer::Failed(error)));
+                return;
+            }
+        };
+        let realtime = try_for(self.settings.priority, self.settings.lock_memory);
+        self.reports.write(Some(report));
+        if self.answers.send((0, Answer::Connected(realtime))).is_err() {
+            return;
+        }
+        let (mut robot, mut envelope) = (Some(robot), envelope);
+        let mut next = None;
+        loop {
+            let request = match next.take() {
+                Some(request) => Some(request),
+                None => self.wait(&mut robot, &mut report),
+            };
+            match request {
+                None => return,
+                Some((_, Request::Leave)) => return,
+                Some((id, Request::Recover)) => {
+                    let answer = match self.recover(&mut robot, &mut envelope, &mut report) {
+                        Ok(()) => Answer::Recovered,
+                        Err(error) => Answer::Failed(error),
+                    };
+                    self.reports.write(Some(report));
+                    if self.answers.send((id, answer)).is_err() {
+                        return;
+                    }
+                }
+                Some((id, Request::Activate(mode, past))) => {
+                    let end = match robot.as_ref() {
+                        Some(connected) => self.fly(connected, (id, mode, past), envelope, &mut report),
+                        None => {
+                            let _ = self.answers.send((id, Answer::NotActive(DriverError::Silent)));
+                            continue;
+                        }
+                    };
+                    match end {
+                        End::Finished(request) => {
+                            report.phase = Phase::Idle;
+                            next = request;
+                        }
+                        End::Leave => return,
+                        End::Fault(error) => {
+                            self.faulted(&error, &mut report);
+                            if report.phase == Phase::Lost {
+                                robot = None;
+                            }
+                        }
+                    }
+                    self.reports.write(Some(report));
+                }
+            }
+        }
+    }
+
+    fn connect(&self) -> Result<(Robot, Envelope, Report), ConnectError> {
+        let robot = session::open(&self.address, self.model)?;
+        let state = session::set_up(&robot, &self.address, self.model, &self.settings)?;
+        let envelope = session::envelope(&robot, &self.address, self.model, &self.settings)?;
+        let mut report = Report::at_start(&state, self.clock.now());
+        // Only a reflex gets here; `activate` and `read` report it, and the caller may recover.
+        report.fault = obstacle(report.mode, report.errors);
+        Ok((robot, envelope, report))
+    }
+
+    /// Passes states on until a request comes; `None` when the driver is gone.
+    fn wait(&mut self, robot: &mut Option<Robot>, report: &mut Report) -> Option<(u64, Request)> {
+        loop {
+            match self.requests.try_recv() {
+                Ok(request) => return Some(request),
+                Err(TryRecvError::Disconnected) => return None,
+                Err(TryRecvError::Empty) => {}
+            }
+            let Some(connected) = robot.as_ref() else {
+                match self.requests.recv_timeout(LONGEST_PAUSE) {
+                    Ok(request) => return Some(request),
+                    Err(RecvTimeoutError::Disconnected) => return None,
+                    Err(RecvTimeoutError::Timeout) => continue,
+                }
+            };
+            match connected.read_once() {
+                Ok(state) => {
+                    report.take(&state, self.clock.now());
+                    self.reports.write(Some(*report));
+                }
+                Err(error) => {
+                    self.faulted(&error, report);
+                    if report.phase == Phase::Lost {
+                        *robot = None;
+                    }
+                    self.reports.write(Some(*report));
+                }
+            }
+        }
+    }
+
+    /// One motion from its start to its end.
+    fn fly(
+        &mut self,
+        robot: &Robot,
+        (id, mode, past): (u64, ControlMode, u64),
+        envelope: Envelope,
+        report: &mut Report,
+    ) -> End {
+        if let Some(fault) = report.fault.or(obstacle(report.mode, report.errors)) {
+            report.fault = Some(fault);
+            let _ = self.answers.send((id, Answer::NotActive(DriverError::Fault(fault))));
+            return End::Finished(None);
+        }
+        let mut motion = match Motion::start(robot, mode) {
+            Ok(motion) => motion,
+            Err(error) => {
+                let error = DriverError::Fault(self.refused(&error, report));
+                let _ = self.answers.send((id, Answer::NotActive(error)));
+                return End::Finished(None);
+            }
+        };
+        let mut pilot = Pilot::new(mode, &self.settings, envelope, past);
+        let (mut waiting, mut ending, mut asked) = (true, 0, None);
+        let mut before: Option<Timestamp> = None;
+        loop {
+            let state = match motion.read() {
+                Ok(state) => state,
+                Err(error) => {
+                    if waiting {
+                        let error = DriverError::Fault(self.refused(&error, report));
+                        let _ = self.answers.send((id, Answer::NotActive(error)));
+                        return End::Finished(None);
+                    }
+                    return End::Fault(error);
+                }
+            };
+            let received = self.clock.now();
+            let seen = Seen::from(&state);
+            let values = pilot.answer(&seen, self.orders.read());
+            let finish = pilot.ended() || ending > END_CYCLES;
+            if let Err(error) = motion.write(values, finish) {
+                report.take(&state, received);
+                return End::Fault(error);
+            }
+            let sent = self.clock.now();
+            // From here on time is free: the answer is on its way.
+            report.take(&state, received);
+            report.phase = if finish { Phase::Idle } else { Phase::Moving(mode) };
+            report.held = pilot.holds();
+            self.reports.write(Some(*report));
+            let nanos = |from: Timestamp, to: Timestamp| to.since(from).as_nanos().min(u128::from(u32::MAX)) as u32;
+            // A full ring means that cycles are not read; states still go by `reports`.
+            let _ = self.cycles.push(Cycle {
+                robot_ms: seen.ms,
+                mode,
+                sent: values,
+                had: match mode {
+                    ControlMode::Position => seen.q_d,
+                    ControlMode::Velocity => seen.dq_d,
+                    ControlMode::Torque => seen.tau_j_d,
+                },
+                q: seen.q,
+                held: report.held,
+                turnaround: nanos(received, sent),
+                interval: before.map_or(0, |before| nanos(before, received)),
+                success_rate: state.control_command_success_rate,
+            });
+            before = Some(received);
+            if finish {
+                return match asked {
+                    Some((_, Request::Leave)) => End::Leave,
+                    asked => End::Finished(asked),
+                };
+            }
+            if waiting {
+                waiting = false;
+                if self.answers.send((id, Answer::Active)).is_err() {
+                    pilot.end();
+                    asked = Some((0, Request::Leave));
+                }
+            }
+            pilot.prepare();
+            ending += u32::from(asked.is_some());
+            if asked.is_none() {
+                asked = match self.requests.try_recv() {
+                    Ok(request) => Some(request),
+                    Err(TryRecvError::Disconnected) => Some((0, Request::Leave)),
+                    Err(TryRecvError::Empty) => None,
+                };
+                if asked.is_some() {
+                    pilot.end();
+                }
+            }
+        }
+    }
+
+    /// Notes why a motion would not start.
+    fn refused(&self, error: &FrankaError, report: &mut Report) -> FaultCode {
+        if matches!(error, FrankaError::Network(_)) {
+            self.faulted(error, report);
+            return LOST;
+        }
+        let code = obstacle(report.mode, report.errors).or(code_of(report.errors)).unwrap_or(REFUSED);
+        self.note(error, report);
+        report.phase = Phase::Faulted;
+        report.fault = Some(code);
+        code
+    }
+
+    /// Notes why a motion ended by itself.
+    fn faulted(&self, error: &FrankaError, report: &mut Report) {
+        let code = match error {
+            FrankaError::Network(_) => LOST,
+            FrankaError::Control(exception) => {
+                let named = exception.last_motion_errors.0.iter().position(|set| *set);
+                named.map_or(ABORTED, |index| FaultCode(index as u32 + 1))
+            }
+            _ => code_of(report.errors).unwrap_or(ABORTED),
+        };
+        if let FrankaError::Control(exception) = error {
+            let flags = exception.last_motion_errors.0.iter().enumerate();
+            report.last_errors = flags.fold(0, |bits, (i, set)| bits | u64::from(*set) << i);
+        }
+        self.note(error, report);
+        report.phase = if code == LOST { Phase::Lost } else { Phase::Faulted };
+        report.fault = Some(code);
+        report.held = true;
+    }
+
+    fn note(&self, error: &FrankaError, report: &Report) {
+        *self.words.lock().unwrap_or_else(PoisonError::into_inner) = session::end_text(error, report);
+    }
+
+    /// Connects again where the connection is gone, clears reflexes; with pauses that grow, within the settings' time.
+    fn recover(
+        &self,
+        robot: &mut Option<Robot>,
+        envelope: &mut Envelope,
+        report: &mut Report,
+    ) -> Result<(), ConnectError> {
+        let (start, limit) = (self.clock.now(), Duration::from_secs_f64(self.settings.recovery));
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let error = match self.try_recover(robot, envelope, report) {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            if self.clock.now().since(start) + pause > limit {
+                return Err(error);
+            }
+            std::thread::sleep(pause);
+            pause = (2 * pause).min(LONGEST_PAUSE);
+        }
+    }
+
+    fn try_recover(
+        &self,
+        robot: &mut Option<Robot>,
+        envelope: &mut Envelope,
+        report: &mut Report,
+    ) -> Result<(), ConnectError> {
+        let lost = |error| session::connect_error(&self.address, self.model, error);
+        if let Some(connected) = robot.as_ref() {
+            match connected.read_once() {
+                Ok(state) => report.take(&state, self.clock.now()),
+                Err(_) => *robot = None,
+            }
+        }
+        if robot.is_none() {
+            let (connected, fresh, first) = self.connect()?;
+            (*robot, *envelope, *report) = (Some(connected), fresh, first);
+        }
+        let Some(connected) = robot.as_ref() else { return Ok(()) };
+        if report.errors != 0 || obstacle(report.mode, report.errors).is_some() {
+            let cleared = session::clear(connected);
+            let state = connected.read_once().map_err(lost)?;
+            report.take(&state, self.clock.now());
+            if let Some(fault) = obstacle(report.mode, report.errors) {
+                return Err(ConnectError::Unfit {
+                    arm: self.model.robot().into(),
+                    link: self.address.clone(),
+                    what: "the robot".into(),
+                    found: super::report::text(fault),
+                    expected: "idle".into(),
+                    fix: cleared.err().map_or("try again".into(), |error| error.to_string()),
+                });
+            }
+            // It may have been connected in a reflex, and then was sent nothing.
+            session::set_up(connected, &self.address, self.model, &self.settings)?;
+        }
+        report.phase = Phase::Idle;
+        report.fault = None;
+        report.held = false;
+        Ok(())
+    }
+}

@@ -1,0 +1,97 @@
+//! How long an arm was silent, as far as this program could have heard it.
+//!
+//! A program that was suspended (Ctrl-Z, a debugger, a paused container) finds its newest state old when it comes back, before
+//! the threads that receive have had a turn. That says nothing of the arm, so its silence counts from then, but never for long.
+
+use std::time::Duration;
+
+use visuomotor_core::time::Timestamp;
+
+/// Longest excuse: an arm that was not heard for longer than this beyond its limit is silent, whosever fault it is.
+const LONGEST_EXCUSE: Duration = Duration::from_millis(150);
+
+/// One thread's looks at an arm's state.
+#[derive(Clone, Copy, Debug)]
+pub struct Hearing {
+    period: Duration,
+    gap: Duration,
+    looked: Option<Timestamp>,
+    resumed: Timestamp,
+}
+
+impl Hearing {
+    /// Of a thread that looks this often.
+    pub fn new(period: Duration) -> Self {
+        // A turn that is late by a period is ordinary; this program stood still when two are missing.
+        let gap = (period * 2).max(Duration::from_millis(25));
+        Self { period, gap, looked: None, resumed: Timestamp::ZERO }
+    }
+
+    /// The thread looks at `now`.
+    pub fn look(&mut self, now: Timestamp) {
+        if self.looked.is_some_and(|at| now.since(at) > self.gap) {
+            self.resumed = now;
+        }
+        self.looked = Some(now);
+    }
+
+    /// How long nothing came at `now`, where the newest state was received `at`.
+    pub fn silence(&self, now: Timestamp, at: Timestamp) -> Duration {
+        let whole = now.since(at);
+        let heard = now.since(at.max(self.resumed));
+        heard.max(whole.saturating_sub(LONGEST_EXCUSE))
+    }
+
+    /// Is the arm silent? A silence counts that would be longer than `limit` at the next look, since nothing is done about it in
+    /// between.
+    pub fn is_silent(&self, now: Timestamp, at: Timestamp, limit: Duration) -> bool {
+        self.silence(now, at) + self.period > limit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: u64) -> Timestamp {
+        Timestamp::from_nanos(ms * 1_000_000)
+    }
+
+    #[test]
+    fn an_arm_is_not_silent_for_what_this_program_slept() {
+        let ms = Duration::from_millis;
+        let mut hearing = Hearing::new(ms(10));
+        for now in [100, 110, 120] {
+            hearing.look(at(now));
+        }
+        assert_eq!(hearing.silence(at(120), at(118)), ms(2));
+        // Suspended for 55 ms: the state that was received before is no sign of silence, until it was listened for again.
+        hearing.look(at(175));
+        assert_eq!(hearing.silence(at(175), at(118)), ms(0));
+        hearing.look(at(185));
+        assert_eq!(hearing.silence(at(185), at(118)), ms(10));
+        // A longer sleep excuses no more.
+        hearing.look(at(1000));
+        assert_eq!(hearing.silence(at(1000), at(118)), ms(882 - 150));
+    }
+
+    #[test]
+    fn a_silence_is_found_before_it_is_longer_than_its_limit() {
+        let limit = Duration::from_millis(50);
+        let mut hearing = Hearing::new(Duration::from_millis(10));
+        let found = (100..).step_by(10).find(|now| {
+            hearing.look(at(*now));
+            hearing.is_silent(at(*now), at(95), limit)
+        });
+        assert_eq!(found, Some(140), "at the next look it would be 55 ms");
+    }
+
+    #[test]
+    fn a_thread_that_keeps_looking_counts_all_of_the_silence() {
+        let mut hearing = Hearing::new(Duration::from_millis(20));
+        for turn in 0..10 {
+            hearing.look(at(100 + 20 * turn));
+        }
+        assert_eq!(hearing.silence(at(280), at(95)), Duration::from_millis(185));
+    }
+}

@@ -1,0 +1,399 @@
+//! What the bridge thread of an arm does, the same for every arm: pace, ramps, silence, second commanders.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::blind::Ramp;
+use super::hearing::Hearing;
+use super::link::{ArmLink, OwnHold};
+use super::runaway::Runaway;
+use super::state::{ArmState, Condition};
+use super::stream::Stream;
+use super::{LinkOptions, REFUSED};
+use crate::driver::guard::Heart;
+use crate::driver::{ConnectError, DriverError, Finding, GuardFault};
+use crate::transport::ros2::BridgeWorker;
+use visuomotor_core::action::{ControlMode, JointCommand};
+use visuomotor_core::config::Robot;
+use visuomotor_core::protection::Protection;
+use visuomotor_core::time::{Clock, Timestamp};
+
+/// What the control thread asks.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Order {
+    /// Follow this command.
+    Follow(JointCommand),
+    /// Stop and stay.
+    Hold,
+}
+
+/// Slow calls.
+#[derive(Clone, Debug)]
+pub(super) enum Ask {
+    /// In this mode, with what beats for its guard if it needs one.
+    Activate(ControlMode, Option<Heart>),
+    Recover,
+    Survey,
+}
+
+/// Their answers.
+pub(super) enum Answer {
+    Activated(Result<(), DriverError>),
+    Recovered(Result<(), ConnectError>),
+    Survey(Vec<Finding>, Vec<f64>),
+}
+
+/// How often it is looked for a second commander.
+const LOOK_FOR_RIVALS: Duration = Duration::from_millis(200);
+
+/// Longest ramp when the program ends.
+const LAST_RAMP: Duration = Duration::from_secs(2);
+
+/// How often the command of standing still is said when the program ends, and after a ramp without states: messages that end
+/// a motion may be lost on the way.
+pub(super) const LAST_WORDS: u32 = 5;
+
+/// How often a silent arm's link is looked at.
+const LOOK_AT_LINK: Duration = Duration::from_millis(10);
+
+pub(super) struct Worker<L: ArmLink> {
+    pub(super) link: L,
+    pub(super) robot: Robot,
+    options: LinkOptions,
+    period: Duration,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) stream: Stream,
+    pub(super) state: Option<(ArmState, Timestamp)>,
+    /// Mode the arm was activated in; none while nothing is sent.
+    pub(super) mode: Option<ControlMode>,
+    /// Holding until activated again, whatever is asked.
+    latched: bool,
+    /// Why the arm is not commanded although it was activated.
+    lost: Option<DriverError>,
+    /// How far the ramp to rest is that this began.
+    pub(super) ramp: Ramp,
+    /// The link's threads are gone.
+    pub(super) dead: bool,
+    /// When the link was last looked at.
+    checked: Option<Timestamp>,
+    /// The last turn in which the arm was commanded.
+    commanded_at: Option<Timestamp>,
+    /// The arm's own hold took over.
+    settled: bool,
+    /// Does it follow its commands, and which joint does not?
+    pub(super) runaway: Runaway,
+    heard: Timestamp,
+    hearing: Hearing,
+    rivals: usize,
+    looked: Option<Timestamp>,
+    gripper: Option<f64>,
+    /// Beats for the guard of the mode, where it needs one.
+    pub(super) heart: Option<Heart>,
+}
+
+impl<L: ArmLink> Worker<L> {
+    pub(super) fn new(link: L, robot: &Robot, options: LinkOptions, rate: f64, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            link,
+            robot: robot.clone(),
+            options,
+            period: Duration::from_secs_f64(1.0 / rate),
+            clock,
+            stream: Stream::new(robot, rate),
+            state: None,
+            mode: None,
+            latched: false,
+            lost: None,
+            ramp: Ramp::default(),
+            dead: false,
+            checked: None,
+            commanded_at: None,
+            settled: false,
+            runaway: Runaway::of(robot),
+            heard: Timestamp::ZERO,
+            hearing: Hearing::new(Duration::from_secs_f64(1.0 / rate)),
+            rivals: 0,
+            looked: None,
+            gripper: None,
+            heart: None,
+        }
+    }
+
+    /// Waits for a state that is newer than `after`.
+    fn wait_for_state(&mut self, after: Timestamp) -> Option<ArmState> {
+        let deadline = Instant::now() + self.options.patience;
+        loop {
+            self.poll(self.clock.now());
+            match self.state {
+                Some((state, at)) if at > after => return Some(state),
+                _ if Instant::now() >= deadline => return None,
+                _ => std::thread::park_timeout(Duration::from_millis(2)),
+            }
+        }
+    }
+
+    fn activate(&mut self, mode: ControlMode) -> Result<(), DriverError> {
+        let state = self.wait_for_state(self.clock.now()).ok_or(DriverError::Silent)?;
+        match state.condition {
+            Condition::Fault(code) => return Err(DriverError::Fault(code)),
+            Condition::SecondCommander => return Err(DriverError::SecondCommander),
+            Condition::Lost(error) => return Err(error),
+            Condition::Ready => {}
+        }
+        if let Some(error) = state.implausible(&self.robot) {
+            return Err(error);
+        }
+        self.link.activate(mode, &state.positions)?;
+        // Switching took time: what is held is what is measured now.
+        let state = self.wait_for_state(self.clock.now()).ok_or(DriverError::Silent)?;
+        if let Some(error) = state.implausible(&self.robot) {
+            return Err(error);
+        }
+        self.stream.seed(mode, &state.positions);
+        self.runaway.start(mode);
+        (self.mode, self.latched, self.settled, self.gripper) = (Some(mode), false, false, None);
+        self.heard = self.clock.now();
+        Ok(())
+    }
+
+    /// Why the arm can no longer be commanded by what is known of it.
+    fn trouble(&self, now: Timestamp, state: &ArmState, at: Timestamp) -> Option<DriverError> {
+        match state.condition {
+            _ if self.dead => Some(DriverError::LinkDied),
+            _ if self.runaway.astray().is_some() => self.runaway.astray().map(|joint| DriverError::Runaway { joint }),
+            _ if !Protection::StateCheck.is_on() => None,
+            _ if self.hearing.is_silent(now, at, self.options.stale) => Some(DriverError::Silent),
+            Condition::Fault(code) => Some(DriverError::Fault(code)),
+            _ => state.implausible(&self.robot),
+        }
+    }
+
+    /// Looks whether the link's threads are there: now and then, and more often while the arm is silent.
+    fn look_at_link(&mut self, now: Timestamp) {
+        let silent = self.state.is_some_and(|(_, at)| now.since(at) > self.options.stale / 2);
+        let often = if silent { LOOK_AT_LINK } else { LOOK_FOR_RIVALS };
+        if self.checked.is_none_or(|at| now.since(at) >= often) {
+            self.checked = Some(now);
+            let dead = !self.link.alive();
+            if dead && !self.dead {
+                tracing::error!("{}: {}", self.robot.identity.name, DriverError::LinkDied);
+            }
+            self.dead = dead;
+        }
+    }
+
+    /// A new link where the old one died.
+    fn revive(&mut self) -> Result<(), ConnectError> {
+        if self.link.alive() {
+            return Ok(());
+        }
+        let result = self.link.rebuild(self.options.patience);
+        self.dead = !self.link.alive();
+        result
+    }
+
+    fn hold(&mut self, state: &ArmState) {
+        let (_, at_rest) = self.stream.stop(&state.positions, &state.velocities);
+        self.settled = self.link.rest(&self.stream, state, at_rest);
+        self.spare_guard();
+    }
+}
+
+impl<L: ArmLink> BridgeWorker for Worker<L> {
+    type State = ArmState;
+    type Command = Order;
+    type Request = Ask;
+    type Response = Answer;
+
+    fn poll(&mut self, now: Timestamp) -> Option<ArmState> {
+        self.beat(now);
+        self.hearing.look(now);
+        self.look_at_link(now);
+        if self.dead {
+            // Said by what was last known, which nobody may take for news: the condition goes before it.
+            let (mut state, _) = self.state?;
+            state.condition = Condition::Lost(DriverError::LinkDied);
+            return Some(state);
+        }
+        let judged = self.lost.is_none() && self.mode.is_some_and(|mode| self.link.endless(mode));
+        if judged {
+            // Between states too: an effort is compared with all that was sent since the last ones.
+            self.runaway.sent(self.stream.last());
+        }
+        let mut state = self.link.poll(now)?;
+        if judged {
+            self.runaway.see(now, &state.positions, &state.efforts);
+        }
+        if self.looked.is_none_or(|at| now.since(at) >= LOOK_FOR_RIVALS) {
+            self.looked = Some(now);
+            self.rivals = self.link.rivals();
+        }
+        if state.condition == Condition::Ready && self.rivals > 0 && Protection::SecondCommander.is_on() {
+            state.condition = Condition::SecondCommander;
+        }
+        if let (Condition::Ready, Some(error)) = (state.condition, self.lost) {
+            state.condition = Condition::Lost(error);
+        }
+        if let (Condition::Ready, Some(fault)) = (state.condition, self.guard_fault(now)) {
+            state.condition = Condition::Lost(DriverError::Guard(fault));
+        }
+        self.state = Some((state, now));
+        Some(state)
+    }
+
+    fn command(&mut self, now: Timestamp, order: &Order, fresh: bool) {
+        let (Some(mode), Some((state, at))) = (self.mode, self.state) else { return };
+        if fresh {
+            self.heard = now;
+        }
+        // A program that was suspended goes on with an arm that stands: at its old velocity that would be a jump.
+        let pause = self.commanded_at.replace(now).map_or(Duration::ZERO, |at| now.since(at));
+        if self.link.paused(pause) && mode == ControlMode::Velocity {
+            self.stream.seed(mode, &state.positions);
+        }
+        if self.lost.is_none() {
+            self.lost = self.trouble(now, &state, at);
+            if let Some(error) = self.lost {
+                self.ramp = Ramp::default();
+                tracing::error!("{}: {error}", self.robot.identity.name);
+                if self.settled || !Protection::BlindRamp.is_on() {
+                    // Its own hold has it already.
+                    self.mode = None;
+                    return;
+                }
+            }
+        }
+        if self.lost.is_some() {
+            // It is commanded again once it was activated again. The control thread sees newest states only and may have
+            // missed this one, so the reason is kept for it.
+            self.ramp_blind(now, mode);
+            return;
+        }
+        self.latched |= state.condition == Condition::SecondCommander;
+        match self.guard_fault(now) {
+            None => {}
+            // It stopped the arm, or is about to: what it sends is sent, and nothing that was decided before.
+            Some(GuardFault::Late | GuardFault::Tripped) => {
+                self.latched = true;
+                self.stream.seed(mode, &state.positions);
+                self.settled = self.link.rest(&self.stream, &state, false);
+                return;
+            }
+            Some(GuardFault::Ended | GuardFault::Silent | GuardFault::Missing) => self.latched = true,
+        }
+        match order {
+            Order::Follow(command)
+                if command.mode() == mode
+                    && !self.latched
+                    && self.link.own_hold() != OwnHold::Asked
+                    && (now.since(self.heard) <= self.options.deadline || !Protection::CommandDeadline.is_on()) =>
+            {
+                if std::mem::take(&mut self.settled) {
+                    self.stream.seed(mode, &state.positions);
+                    self.runaway.start(mode);
+                }
+                self.spare_guard();
+                self.stream.toward(command);
+                self.link.send(&self.stream, &state);
+                self.wake_guard();
+                // Grippers are slow and their topics slower: only a change of one percent is news.
+                if command.gripper().is_finite()
+                    && self.gripper.is_none_or(|last| (last - command.gripper()).abs() > 0.01)
+                {
+                    self.gripper = Some(command.gripper());
+                    self.link.gripper(command.gripper().clamp(0.0, 1.0));
+                }
+            }
+            _ => self.hold(&state),
+        }
+    }
+
+    fn request(&mut self, _: Timestamp, request: Ask) -> Answer {
+        match request {
+            Ask::Activate(mode, heart) => {
+                (self.mode, self.lost, self.heart) = (None, None, heart);
+                let result = match self.revive() {
+                    Ok(()) => self.activate(mode),
+                    Err(error) => {
+                        tracing::error!("{error}");
+                        Err(DriverError::LinkDied)
+                    }
+                };
+                if let (Ok(()), Some(heart)) = (&result, &self.heart) {
+                    heart.arm();
+                }
+                if let Err(DriverError::Fault(code)) = &result {
+                    tracing::error!("{}: {}", self.robot.identity.name, super::arm::text::<L>(*code));
+                }
+                Answer::Activated(result)
+            }
+            Ask::Recover => {
+                self.pause();
+                if self.guard_fault(self.clock.now()).is_some() {
+                    self.heart = None;
+                }
+                (self.mode, self.lost) = (None, None);
+                let patience = self.options.patience;
+                let result = self.revive().and_then(|()| match self.wait_for_state(self.clock.now()) {
+                    None => Err(self.link.silence(patience)),
+                    Some(_) => self.link.recover(patience).and_then(|()| self.link.verify(patience)),
+                });
+                self.looked = None;
+                Answer::Recovered(result)
+            }
+            Ask::Survey => {
+                self.pause();
+                let (findings, round_trips) = self.link.findings();
+                Answer::Survey(findings, round_trips)
+            }
+        }
+    }
+
+    fn ended(&mut self, _: Timestamp) {
+        let (Some(mode), Some((state, at))) = (self.mode, self.state) else { return };
+        if self.lost.is_none() {
+            self.lost = self.trouble(self.clock.now(), &state, at);
+            self.ramp = Ramp::default();
+        }
+        if self.lost.is_some() && self.settled {
+            return self.link.release(&state);
+        }
+        let deadline = Instant::now() + LAST_RAMP;
+        let mut due = Instant::now();
+        let mut state = state;
+        let mut repeated = 0;
+        while self.lost.is_some() {
+            self.ramp_blind(self.clock.now(), mode);
+            if self.mode.is_none() || self.ramp.stays_on || Instant::now() >= deadline {
+                return self.link.release(&state);
+            }
+            due += self.period;
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        }
+        loop {
+            if let Some(newer) = self.link.poll(self.clock.now()) {
+                state = newer;
+            }
+            let (_, at_rest) = self.stream.stop(&state.positions, &state.velocities);
+            self.link.rest(&self.stream, &state, at_rest);
+            self.beat(self.clock.now());
+            repeated += u32::from(at_rest);
+            if repeated >= LAST_WORDS || Instant::now() >= deadline {
+                break;
+            }
+            due += self.period;
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        }
+        if let Some(heart) = &self.heart {
+            heart.pause();
+        }
+        self.link.release(&state);
+        self.let_guard_go();
+    }
+}
+
+/// A refused call as what the control thread is told; the words go to the log.
+pub fn refused(arm: &str, what: impl std::fmt::Display) -> DriverError {
+    tracing::error!("{arm}: {what}");
+    DriverError::Fault(REFUSED)
+}

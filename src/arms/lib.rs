@@ -1,0 +1,8 @@
+//! The edges to the world: wires, cameras, arms with the emulators of their controllers, devices that a person drives with.
+//!
+//! Modules are listed in reading order; each uses only modules above it.
+
+pub mod transport;
+pub mod camera;
+pub mod driver;
+pub mod teleop;

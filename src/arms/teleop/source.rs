@@ -1,0 +1,134 @@
+//! The action source of a demonstration: a person at a device.
+
+use std::time::Duration;
+
+use super::{DeviceError, Guard, Mapping, Reading, TeleopDevice};
+use visuomotor_core::action::{Action, ActionBounds, ActionError, ActionSource, Decision};
+use visuomotor_core::config::TeleopSetting;
+use visuomotor_core::kinematics::Chain;
+use visuomotor_core::observation::Observation;
+use visuomotor_core::operator::Operator;
+use visuomotor_core::time::Timestamp;
+
+/// The device's gripper counts from a change of this much after a run was taken over \[1\].
+const PICK_UP: f64 = 0.1;
+
+/// The gripper of a run that was taken over: it keeps its target until the operator moves it.
+struct PickUp {
+    keeps: f64,
+    /// What the device asked for first.
+    first: Option<f64>,
+}
+
+/// A person at a device, deciding at the policy rate as a policy would.
+pub struct TeleopSource<D> {
+    device: D,
+    guard: Guard,
+    mapping: Mapping,
+    operator: Operator,
+    name: String,
+    /// The gripper's last target; `None` before the first decision.
+    gripper: Option<f64>,
+    /// After a run was taken over.
+    pick_up: Option<PickUp>,
+}
+
+impl<D: TeleopDevice> TeleopSource<D> {
+    /// `chain` is the arm's, `operator` is shown the device's state.
+    pub fn new(
+        device: D,
+        setting: &TeleopSetting,
+        bounds: ActionBounds,
+        chain: Chain,
+        policy_period: Duration,
+        operator: Operator,
+    ) -> Self {
+        let guard = Guard::new(Duration::from_secs_f64(setting.timeout()), policy_period);
+        let mapping = Mapping::new(setting, bounds, chain, policy_period);
+        let name = format!("teleop ({})", device.name());
+        Self { device, guard, mapping, operator, name, gripper: None, pick_up: None }
+    }
+
+    /// The device, for the next episode.
+    pub fn into_device(self) -> D {
+        self.device
+    }
+
+    /// Begins from where the arm is, in the middle of a run: the gripper keeps its target until the device's changes.
+    pub fn take_over(&mut self, gripper: Option<f64>) {
+        self.reset();
+        self.gripper = gripper;
+        self.pick_up = gripper.map(|keeps| PickUp { keeps, first: None });
+    }
+
+    /// Kind of its device.
+    pub fn device_name(&self) -> &'static str {
+        self.device.name()
+    }
+
+    /// Is its device still there?
+    pub fn check(&mut self, now: Timestamp) -> Result<(), DeviceError> {
+        self.device.newest(now).map(drop)
+    }
+
+    /// What the gripper is to do when the device asks for this.
+    fn picked_up(&mut self, asked: f64) -> f64 {
+        let Some(PickUp { keeps, first }) = &mut self.pick_up else { return asked };
+        if (asked - *first.get_or_insert(asked)).abs() < PICK_UP {
+            return *keeps;
+        }
+        self.pick_up = None;
+        asked
+    }
+
+    fn action(&mut self, observation: &Observation) -> Result<Action, DeviceError> {
+        let now = observation.observed_at;
+        self.device.feel(observation);
+        let reading = self.device.newest(now)?;
+        let followed = self.guard.follow(reading, now);
+        let gripper = match (&followed, self.gripper) {
+            (Some(Reading { gripper: Some(asked), .. }), _) => self.picked_up(asked.clamp(0.0, 1.0)),
+            (_, Some(gripper)) => gripper,
+            // As it stands: taking the arm over must not open a hand that holds something.
+            (_, None) => observation.proprioception.gripper.clamp(0.0, 1.0),
+        };
+        self.gripper = Some(gripper);
+        let state = match (self.guard.trouble(), &followed, reading.is_some()) {
+            (Some(trouble), ..) => trouble.text(),
+            (None, Some(_), _) => "driving",
+            (None, None, true) => "let go",
+            (None, None, false) => "nothing heard yet",
+        };
+        let name = self.device.name();
+        self.operator.show(|panel| {
+            panel.device.clear();
+            panel.device.push_str(name);
+            panel.device.push_str(": ");
+            panel.device.push_str(state);
+        });
+        Ok(self.mapping.action(followed.as_ref(), &observation.base_from_tool, gripper))
+    }
+}
+
+impl<D: TeleopDevice> ActionSource for TeleopSource<D> {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn reset(&mut self) {
+        self.device.reset();
+        self.guard.reset();
+        self.mapping.reset();
+        self.gripper = None;
+        self.pick_up = None;
+    }
+
+    fn decide(&mut self, observation: &Observation) -> Result<Decision, ActionError> {
+        let action = self.action(observation).map_err(|error| ActionError::Ended(error.to_string()))?;
+        Ok(Decision::plain(action))
+    }
+
+    fn looks_at_images(&self) -> bool {
+        false
+    }
+}

@@ -1,0 +1,20 @@
+//! What every layer shares: values, descriptions of arms and stations, kinematics.
+//!
+//! Modules are listed in reading order; each uses only modules above it.
+
+// Plain values.
+pub mod failure;
+pub mod time;
+pub mod protection;
+pub mod untrusted;
+pub mod geometry;
+pub mod embedding;
+pub mod observation;
+pub mod action;
+pub mod episode;
+pub mod operator;
+pub mod pickle;
+pub mod onnx;
+// Descriptions of the set-up.
+pub mod config;
+pub mod kinematics;

@@ -1,0 +1,377 @@
+//! Reward-weighted regression with VIP's reward: the whole algorithm (the baseline that V-PTR's table 2 calls VIP_reward).
+//!
+//! The pretrained encoder phi says how much nearer each step of an episode came to the task's goal,
+//!
+//! ```text
+//! d(o) = |phi(o) - g|,  g = mean of phi over the last images of the task's successful episodes
+//! R_t  = d(o_t) - d(o_t+1),  0 at the last step        (divided by the episode's d(o_0), where `relative`)
+//! w_t  = min(exp(tau R_t), w_max) / mean of these over the data
+//! L    = mean_t w_t |tanh(mu(o_t, s_t, c)) - a_t|^2
+//! ```
+//!
+//! so that behavior cloning listens more to what helped, in failures too. phi is fixed for the reward whatever happens to
+//! the policy's encoder, which starts from the same weights. The policy is CQL's actor, executed at its mode; its spread is
+//! not trained. What tau, the normalization and the network were in the papers is not known: they are settings.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+use rand::SeedableRng;
+use rand::seq::IndexedRandom;
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+use tch::{Kind, TchError, Tensor, nn};
+
+use super::checkpoint::{named, restore_named, write_files};
+use super::diagnostics::{mean_goal, potential_rewards, rows};
+use super::imitation::squared_error;
+use super::transitions::{Labels, TransitionBatch, Transitions, assemble};
+use super::{Adam, Batches, ClipAugmentation, Learner, Terms, TrainedEncoder, rate, step_seed, weights_bytes};
+use crate::encoder::EncoderKind;
+use crate::network;
+use crate::policy::{Actor, Checkpoint, HeadKind, TanhGaussian};
+use visuomotor_core::action::ActionBounds;
+use visuomotor_core::config::digest;
+
+/// Images embedded at once when the rewards are made.
+const CHUNK: usize = 64;
+
+/// Settings, one flat file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    // --- what is made
+    /// Name of the policy.
+    pub name: String,
+    /// Encoder kind: `small`, `vip`, `vptr`, `r3m`, `mvp`.
+    pub encoder: EncoderKind,
+    /// Pretrained weights, of the reward's encoder and what the policy's starts from.
+    pub encoder_weights: PathBuf,
+    /// Keep the policy's encoder as it is, too.
+    pub freeze_encoder: bool,
+    /// Width of the bottleneck between encoder and actor.
+    pub latent: i64,
+    /// Hidden widths of the actor.
+    pub hidden: Vec<i64>,
+    /// Side of the image the policy sees \[pixels\].
+    pub image_size: u32,
+    /// Width and height of the camera's images \[pixels\].
+    pub camera_size: [u32; 2],
+    /// Tasks, in the order of the one-hot input.
+    pub tasks: Vec<String>,
+    /// Action bounds.
+    pub bounds: ActionBounds,
+    /// Weight of the error of where to grasp and release; 0: the actor does not locate.
+    #[serde(default)]
+    pub places: f64,
+    // --- reward
+    /// How strongly reward counts: tau; 0 is plain behavior cloning.
+    pub temperature: f64,
+    /// Largest weight before they are brought to a mean of 1.
+    pub largest_weight: f64,
+    /// Divide the distances of an episode by its first one.
+    pub relative: bool,
+    // --- optimization
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Gradient steps.
+    pub steps: u64,
+    /// Steps of episodes per batch.
+    pub batch: usize,
+    /// Learning rate.
+    pub learning_rate: f64,
+    /// Steps over which the rate rises to that; 0: at once.
+    #[serde(default)]
+    pub warm_up: u64,
+    /// What is left of it at the last step, by a cosine; 1: it stays.
+    #[serde(default = "rate::constant")]
+    pub rate_left: f64,
+    /// Largest gradient norm; none: as it comes.
+    #[serde(default)]
+    pub clip: Option<f64>,
+    /// Run the encoder's activations in bf16 while training.
+    #[serde(default)]
+    pub bf16: bool,
+    // --- data
+    /// Image augmentation.
+    pub augmentation: ClipAugmentation,
+    /// Noise on the scaled state, uniform in +-this.
+    pub state_jitter: f64,
+    /// Every n-th episode is kept for validation; 0 keeps none.
+    pub validation: usize,
+    // --- reporting
+    /// Gradient steps between checkpoints.
+    pub checkpoint_every: u64,
+    /// Gradient steps between validations.
+    pub validate_every: u64,
+}
+
+impl Settings {
+    /// Refuses numbers that nothing can be learned with; `file` is for messages.
+    pub fn check(&self, file: &Path) -> anyhow::Result<()> {
+        rate::check(file, self.rate_left, self.clip)?;
+        let file = file.display();
+        ensure!(self.steps > 0 && self.batch > 0, "{file}: steps and batch must be at least 1");
+        ensure!(!self.tasks.is_empty(), "{file}: key `tasks`: found none; name every task of the data");
+        ensure!(self.temperature >= 0.0, "{file}: key `temperature`: found {}, expected 0 or more", self.temperature);
+        ensure!(
+            self.largest_weight > 0.0,
+            "{file}: key `largest_weight`: found {}, expected more than 0",
+            self.largest_weight
+        );
+        Ok(())
+    }
+
+    /// How episodes are read: nothing of theirs is used but the actions as they were meant.
+    pub fn labels(&self) -> Labels {
+        Labels { rewarded_steps: 0, discount: 0.0, relabel: false, binarize_gripper: false }
+    }
+
+    /// What the policy is made for, learned from `data`; its digests come with the weights.
+    pub fn described(&self, data: &Transitions) -> Checkpoint {
+        Checkpoint {
+            version: Checkpoint::VERSION,
+            name: self.name.clone(),
+            robot: data.robot.clone(),
+            encoder: self.encoder,
+            encoder_digest: String::new(),
+            head_digest: String::new(),
+            image_size: self.image_size,
+            camera_size: self.camera_size,
+            rate_hz: data.rate_hz,
+            bounds: self.bounds,
+            tasks: self.tasks.clone(),
+            state: data.state_scale(),
+            hidden: self.hidden.clone(),
+            head: HeadKind::Actor,
+            latent: Some(self.latent),
+            locates: self.places > 0.0,
+            joints: None,
+            critic: None,
+        }
+    }
+}
+
+/// min(exp(tau R), w_max), brought to a mean of 1.
+pub fn weights(rewards: &[f64], temperature: f64, largest: f64) -> Vec<f32> {
+    let raw: Vec<f64> = rewards.iter().map(|r| (temperature * r).exp().min(largest)).collect();
+    let mean = raw.iter().sum::<f64>() / raw.len().max(1) as f64;
+    raw.iter().map(|w| (w / mean) as f32).collect()
+}
+
+/// Steps of episodes with their weights.
+pub struct Weighted<'a> {
+    settings: &'a Settings,
+    checkpoint: &'a Checkpoint,
+    data: &'a Transitions,
+    /// Weight of every step of the data.
+    weights: Vec<f32>,
+    training: Vec<usize>,
+    validation: Vec<usize>,
+}
+
+/// A batch of B steps.
+pub struct WeightedBatch {
+    /// The steps.
+    pub steps: TransitionBatch,
+    /// Their weights (B).
+    pub weights: Tensor,
+}
+
+impl<'a> Weighted<'a> {
+    /// Embeds every image of `data` with the pretrained encoder and weighs its steps.
+    pub fn new(settings: &'a Settings, checkpoint: &'a Checkpoint, data: &'a Transitions) -> anyhow::Result<Self> {
+        let mut encoder = TrainedEncoder::new(settings.encoder, Some(&settings.encoder_weights), settings.bf16)?;
+        encoder.freeze();
+        let all: Vec<usize> = (0..data.len()).collect();
+        let mut embeddings = Vec::with_capacity(data.len());
+        for steps in all.chunks(CHUNK) {
+            embeddings.extend(tch::no_grad(|| rows(&data.images(steps)?, |part| encoder.embed(part, false)))?);
+        }
+        let goals: Vec<_> = (0..settings.tasks.len()).map(|task| mean_goal(&last(data, &embeddings, task))).collect();
+        let mut rewarded = Vec::with_capacity(data.len());
+        for episode in 0..data.episodes() {
+            let steps = data.steps(episode);
+            let task = data.task(steps.start);
+            let goal = goals[task].as_ref().with_context(|| {
+                let name = &settings.tasks[task];
+                format!("task `{name}`: no episode of it succeeded, so nothing shows its goal; add some that do")
+            })?;
+            rewarded.extend(potential_rewards(&embeddings[steps], goal, settings.relative));
+        }
+        let weights = weights(&rewarded, settings.temperature, settings.largest_weight);
+        let (training, validation) = data.split(settings.validation);
+        ensure!(
+            !training.is_empty(),
+            "validation: found {}, which keeps every episode of {} back and leaves none to train on; use 0, or 2 and more",
+            settings.validation,
+            data.episodes()
+        );
+        Ok(Self { settings, checkpoint, data, weights, training, validation })
+    }
+
+    /// One line for people: how far the weights reach.
+    pub fn describe(&self) -> String {
+        let mut sorted = self.weights.clone();
+        sorted.sort_by(f32::total_cmp);
+        let at = |share: f64| sorted.get((share * (sorted.len() - 1) as f64) as usize).copied().unwrap_or(f32::NAN);
+        format!(
+            "weights of {} steps: smallest {:.3}, 10 % below {:.3}, 10 % above {:.3}, largest {:.3} (mean 1)",
+            sorted.len(),
+            at(0.0),
+            at(0.1),
+            at(0.9),
+            at(1.0)
+        )
+    }
+
+    fn put_together(
+        &self,
+        steps: &[usize],
+        augmentation: &ClipAugmentation,
+        jitter: f64,
+        rng: &mut ChaCha8Rng,
+    ) -> Result<WeightedBatch, TchError> {
+        let picks: Vec<(&Transitions, usize)> = steps.iter().map(|step| (self.data, *step)).collect();
+        let weights: Vec<f32> = steps.iter().map(|step| self.weights[*step]).collect();
+        Ok(WeightedBatch {
+            steps: assemble(&picks, self.checkpoint, augmentation, jitter, rng)?,
+            weights: Tensor::f_from_slice(&weights)?,
+        })
+    }
+
+    /// What was kept back, unvaried, in batches; at most 512 steps, evenly spread.
+    pub fn held_out(&self) -> anyhow::Result<Vec<WeightedBatch>> {
+        let none = ClipAugmentation::NONE;
+        let stride = self.validation.len().div_ceil(512).max(1);
+        let steps: Vec<usize> = self.validation.iter().step_by(stride).copied().collect();
+        let mut rng = ChaCha8Rng::seed_from_u64(0);
+        let batches = steps.chunks(self.settings.batch.max(1));
+        Ok(batches.map(|steps| self.put_together(steps, &none, 0.0, &mut rng)).collect::<Result<_, _>>()?)
+    }
+}
+
+/// Embeddings of the last images of a task's successes.
+fn last(data: &Transitions, embeddings: &[Vec<f32>], task: usize) -> Vec<Vec<f32>> {
+    (0..data.episodes())
+        .filter(|episode| data.succeeded(*episode))
+        .map(|episode| data.steps(episode))
+        .filter(|steps| data.task(steps.start) == task)
+        .map(|steps| embeddings[steps.end - 1].clone())
+        .collect()
+}
+
+impl Batches for Weighted<'_> {
+    type Batch = WeightedBatch;
+
+    fn batch(&self, step: u64) -> anyhow::Result<WeightedBatch> {
+        let settings = self.settings;
+        let mut rng = ChaCha8Rng::seed_from_u64(step_seed(settings.seed, step));
+        let steps: Vec<usize> = (0..settings.batch).filter_map(|_| self.training.choose(&mut rng).copied()).collect();
+        Ok(self.put_together(&steps, &settings.augmentation, settings.state_jitter, &mut rng)?)
+    }
+}
+
+/// Reward-weighted regression as a [`Learner`].
+pub struct RewardWeighted {
+    settings: Settings,
+    checkpoint: Checkpoint,
+    encoder: TrainedEncoder,
+    actor_variables: nn::VarStore,
+    actor: Actor,
+    adam: Adam,
+    held_out: Vec<WeightedBatch>,
+}
+
+impl RewardWeighted {
+    /// A learner whose encoder starts from the pretrained weights and whose actor starts from the seed.
+    pub fn new(settings: &Settings, checkpoint: &Checkpoint, held_out: Vec<WeightedBatch>) -> anyhow::Result<Self> {
+        tch::manual_seed(settings.seed as i64);
+        let mut encoder = TrainedEncoder::new(settings.encoder, Some(&settings.encoder_weights), settings.bf16)?;
+        if settings.freeze_encoder {
+            encoder.freeze();
+        }
+        let actor_variables = nn::VarStore::new(network::device());
+        let tasks = settings.tasks.len() as i64;
+        let (dimension, locates) = (encoder.dimension(), settings.places > 0.0);
+        let root = actor_variables.root();
+        let actor = Actor::new(&root, dimension, settings.latent, tasks, &settings.hidden, locates)?;
+        let adam = Adam::new(&[("actor", &actor_variables), ("encoder", &encoder.variables)], 0.0);
+        let (settings, checkpoint) = (settings.clone(), checkpoint.clone());
+        Ok(Self { settings, checkpoint, encoder, actor_variables, actor, adam, held_out })
+    }
+
+    /// pi(. | s). Statistics of a BatchNorm stay as they were pretrained.
+    fn act(&self, batch: &TransitionBatch) -> Result<TanhGaussian, TchError> {
+        let embedding = self.encoder.embed(&batch.images, false)?;
+        self.actor.forward(&embedding, &batch.conditions.f_to_device(network::device())?)
+    }
+}
+
+impl Learner for RewardWeighted {
+    type Batch = WeightedBatch;
+
+    fn update(&mut self, batch: &WeightedBatch, step: u64) -> anyhow::Result<Terms> {
+        let policy = self.act(&batch.steps)?;
+        let mut loss = squared_error(&policy.mode()?, &here(&batch.steps.shown)?, &here(&batch.weights)?)?;
+        if let Some(places) = &policy.places {
+            loss = loss.f_add(&batch.steps.places.error(places)?.f_mul_scalar(self.settings.places)?)?;
+        }
+        let value = f64::try_from(&loss)?;
+        ensure!(value.is_finite(), "`loss` became {value}; lower learning_rate, or set clip");
+        self.adam.zero_grad();
+        loss.f_backward()?;
+        let Settings { steps, warm_up, rate_left, .. } = self.settings;
+        let rate = self.settings.learning_rate * rate::rate_factor(step, steps, warm_up, rate_left);
+        self.adam.step(rate, self.settings.clip.unwrap_or(f64::INFINITY))?;
+        Ok(vec![("loss", value)])
+    }
+
+    fn state(&self) -> anyhow::Result<Vec<(String, Tensor)>> {
+        let mut state = named("encoder", &self.encoder.variables);
+        state.extend(named("actor", &self.actor_variables));
+        state.extend(self.adam.state());
+        Ok(state)
+    }
+
+    fn restore(&mut self, state: &[(String, Tensor)]) -> anyhow::Result<()> {
+        restore_named("encoder", &self.encoder.variables, state)?;
+        restore_named("actor", &self.actor_variables, state)?;
+        self.adam.restore(state)
+    }
+
+    fn save(&self, folder: &Path) -> anyhow::Result<()> {
+        let (encoder_file, head_file) = (folder.join("encoder.safetensors"), folder.join("head.safetensors"));
+        let encoder = self.encoder.to_bytes(&encoder_file)?;
+        let head = weights_bytes(&self.actor_variables, &head_file)?;
+        let mut checkpoint = self.checkpoint.clone();
+        checkpoint.encoder_digest = digest(&encoder);
+        checkpoint.head_digest = digest(&head);
+        let description = toml::to_string_pretty(&checkpoint)?.into_bytes();
+        write_files(&[(encoder_file, encoder), (head_file, head), (Checkpoint::path(folder), description)])
+    }
+
+    fn validate(&self) -> anyhow::Result<Terms> {
+        let (mut weighted, mut plain, mut count) = (0.0, 0.0, 0.0);
+        for batch in &self.held_out {
+            let mode = tch::no_grad(|| self.act(&batch.steps)?.mode())?;
+            let actions = here(&batch.steps.shown)?;
+            let size = actions.size()[0] as f64;
+            weighted += size * f64::try_from(squared_error(&mode, &actions, &here(&batch.weights)?)?)?;
+            plain += size * f64::try_from(mode.f_sub(&actions)?.f_square()?.f_mean(Kind::Double)?)?;
+            count += size;
+        }
+        if count == 0.0 {
+            return Ok(Terms::new());
+        }
+        Ok(vec![("loss", weighted / count), ("action_error", plain / count)])
+    }
+}
+
+fn here(tensor: &Tensor) -> Result<Tensor, TchError> {
+    tensor.f_to_device(network::device())
+}
+
+#[cfg(test)]
+#[path = "reward_weighted_tests.rs"]
+mod tests;

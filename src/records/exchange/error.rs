@@ -1,0 +1,130 @@
+//! What can go wrong on the way to or from another format, and what to do about it.
+
+use std::path::{Path, PathBuf};
+
+use crate::recording::RecordingError;
+use visuomotor_core::failure::{Failing, FailureKind};
+use visuomotor_core::untrusted::shown as shown_path;
+
+/// Episodes cannot be exported or imported.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExchangeError {
+    /// A folder or file to read from or write to is not fit.
+    #[error("{path}: {found}; {fix}", path = shown_path(path))]
+    Place {
+        /// The folder or file.
+        path: PathBuf,
+        /// What is the matter.
+        found: String,
+        /// What to do.
+        fix: &'static str,
+    },
+    /// The operating system refused.
+    #[error("{path}: cannot be {what}: {source}", path = shown_path(path))]
+    System {
+        /// The file.
+        path: PathBuf,
+        /// `read`, `written`.
+        what: &'static str,
+        /// Its output.
+        source: std::io::Error,
+    },
+    /// A file of another format does not hold what it must.
+    #[error("{path}: `{key}`: found {found}, expected {expected}; {fix}", path = shown_path(path))]
+    Source {
+        /// The file.
+        path: PathBuf,
+        /// Column, key or member.
+        key: String,
+        /// What it holds.
+        found: String,
+        /// What is accepted.
+        expected: String,
+        /// What to do.
+        fix: &'static str,
+    },
+    /// An episode of ours cannot go into the format asked for.
+    #[error("{path}: `{key}`: found {found}, expected {expected}; {fix}", path = shown_path(path))]
+    Episode {
+        /// The recording.
+        path: PathBuf,
+        /// What of it.
+        key: &'static str,
+        /// What it holds.
+        found: String,
+        /// What the format or the other episodes ask for.
+        expected: String,
+        /// What to do.
+        fix: &'static str,
+    },
+    /// The video program is missing or failed.
+    #[error("{program}: {found}; {fix}")]
+    Ffmpeg {
+        /// The program.
+        program: String,
+        /// What is the matter.
+        found: String,
+        /// What to do.
+        fix: &'static str,
+    },
+    /// A recording cannot be read or written.
+    #[error(transparent)]
+    Recording(#[from] RecordingError),
+}
+
+impl Failing for ExchangeError {
+    fn failure(&self) -> FailureKind {
+        match self {
+            Self::System { source, .. } => source.failure(),
+            Self::Recording(error) => error.failure(),
+            _ => FailureKind::Usage,
+        }
+    }
+}
+
+/// Not damaged: more than is read.
+pub(super) const TOO_LARGE: &str = "it would take too much memory: leave it out, or write it again in smaller parts";
+/// Not damaged: of another kind.
+pub(super) const UNSUPPORTED: &str = "write it again in the kind that is read";
+pub(super) const DAMAGED: &str = "the file is damaged or was not written by this format's programs: fetch it again";
+
+pub(super) fn read_error(path: &Path) -> impl FnOnce(std::io::Error) -> ExchangeError {
+    |source| ExchangeError::System { path: path.to_path_buf(), what: "read", source }
+}
+
+pub(super) fn write_error(path: &Path) -> impl FnOnce(std::io::Error) -> ExchangeError {
+    |source| ExchangeError::System { path: path.to_path_buf(), what: "written", source }
+}
+
+/// A fault of imported data. Texts from the file are cut: they may be of any length.
+pub(super) fn source_error(
+    path: &Path,
+    key: impl Into<String>,
+    found: impl ToString,
+    expected: impl Into<String>,
+    fix: &'static str,
+) -> ExchangeError {
+    ExchangeError::Source {
+        path: path.to_path_buf(),
+        key: shown(&key.into()),
+        found: shown(&found.to_string()),
+        expected: expected.into(),
+        fix,
+    }
+}
+
+/// A text of a stranger, fit for a terminal: without control characters and not too long.
+pub(super) fn shown(text: &str) -> String {
+    let mut out = String::new();
+    for letter in text.chars().take(200) {
+        match letter.is_control() {
+            true => out.extend(letter.escape_default()),
+            false => out.push(letter),
+        }
+    }
+    if text.chars().nth(200).is_some() {
+        out.push_str("...");
+    }
+    out
+}

@@ -1,0 +1,173 @@
+//! `meta/info.json`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::columns::{Column, Kind};
+use super::{CONVERT, STATE, VERSION};
+use crate::exchange::ExchangeError;
+use crate::exchange::error::{read_error, source_error};
+use visuomotor_core::untrusted;
+
+/// As much of `meta/info.json` as an import needs.
+#[derive(Debug, Deserialize, Serialize)]
+pub(super) struct Info {
+    pub codebase_version: String,
+    #[serde(default)]
+    pub robot_type: Option<String>,
+    pub fps: f64,
+    pub data_path: String,
+    #[serde(default)]
+    pub video_path: Option<String>,
+    pub features: BTreeMap<String, Feature>,
+}
+
+/// One column of the data, or one camera.
+#[derive(Debug, Deserialize, Serialize)]
+pub(super) struct Feature {
+    pub dtype: String,
+    pub shape: Vec<u64>,
+    /// A list of names, or a dict of such lists.
+    #[serde(default)]
+    pub names: Value,
+}
+
+impl Feature {
+    /// The names, where there is one list of them.
+    pub fn flat_names(&self) -> Option<Vec<String>> {
+        let list = match &self.names {
+            Value::Object(lists) if lists.len() == 1 => lists.values().next()?,
+            names => names,
+        };
+        list.as_array()?.iter().map(|name| name.as_str().map(str::to_string)).collect()
+    }
+}
+
+/// Where data and videos lie, with the placeholders that LeRobot fills in.
+pub(super) const DATA_PATH: &str = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet";
+/// See [`DATA_PATH`].
+pub(super) const VIDEO_PATH: &str = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4";
+
+/// A camera of a data set.
+pub(super) struct Camera {
+    /// Feature name.
+    pub key: String,
+    /// Width, height \[pixels\].
+    pub size: (u32, u32),
+    /// The video's codec; `None` for images within the table.
+    pub codec: Option<&'static str>,
+}
+
+/// The totals that `info.json` repeats.
+pub(super) struct Totals {
+    pub episodes: usize,
+    pub steps: u64,
+    pub tasks: usize,
+    pub rate: u32,
+}
+
+/// The whole of `meta/info.json`.
+pub(super) fn info(robot: &str, totals: &Totals, columns: &[Column], cameras: &[Camera]) -> Value {
+    let mut features = serde_json::Map::new();
+    for Column { name, kind, width, names, .. } in columns {
+        features.insert(name.clone(), json!({"dtype": kind.dtype(), "shape": [width], "names": names}));
+    }
+    for Camera { key, size: (width, height), codec } in cameras {
+        let mut feature = json!({
+            "dtype": if codec.is_some() { "video" } else { "image" },
+            "shape": [height, width, 3],
+            "names": ["height", "width", "channels"],
+        });
+        if let Some(codec) = codec {
+            feature["info"] = json!({
+                "video.height": height,
+                "video.width": width,
+                "video.codec": codec,
+                "video.pix_fmt": "yuv420p",
+                "video.is_depth_map": false,
+                "video.fps": totals.rate,
+                "video.channels": 3,
+                "has_audio": false,
+            });
+        }
+        features.insert(key.clone(), feature);
+    }
+    let has_video = cameras.iter().any(|camera| camera.codec.is_some());
+    json!({
+        "codebase_version": VERSION,
+        "robot_type": robot,
+        "total_episodes": totals.episodes,
+        "total_frames": totals.steps,
+        "total_tasks": totals.tasks,
+        "chunks_size": 1000,
+        "data_files_size_in_mb": 100,
+        "video_files_size_in_mb": 200,
+        "fps": totals.rate,
+        "splits": {"train": format!("0:{}", totals.episodes)},
+        "data_path": DATA_PATH,
+        "video_path": has_video.then_some(VIDEO_PATH),
+        "features": features,
+    })
+}
+
+/// What the Hugging Face package `datasets` wants to know of a table, so that it takes images for images.
+pub(super) fn hugging_face(columns: &[Column], pictures: &[String]) -> String {
+    let value = |kind: Kind| json!({"dtype": kind.dtype(), "_type": "Value"});
+    let mut features = serde_json::Map::new();
+    for Column { name, kind, width, .. } in columns {
+        let feature = match width {
+            1 => value(*kind),
+            _ => json!({"feature": value(*kind), "length": width, "_type": "Sequence"}),
+        };
+        features.insert(name.clone(), feature);
+    }
+    for key in pictures {
+        features.insert(key.clone(), json!({"_type": "Image"}));
+    }
+    json!({"info": {"features": features}}).to_string()
+}
+
+/// Reads as much of it as an import needs.
+pub(super) fn read_info(root: &Path, path: &Path) -> Result<Info, ExchangeError> {
+    let bytes = untrusted::read_inside(root, path, untrusted::LARGEST_TEXT).map_err(read_error(path))?;
+    let mut json = serde_json::Deserializer::from_slice(&bytes);
+    let info: Info = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        source_error(path, error.path().to_string(), error.inner(), "what LeRobot v3.0 writes", CONVERT)
+    })?;
+    if info.codebase_version != VERSION {
+        return Err(source_error(path, "codebase_version", &info.codebase_version, VERSION, CONVERT));
+    }
+    if !(info.fps > 0.0 && info.fps <= 1e6) {
+        return Err(source_error(path, "fps", info.fps, "a rate above 0", CONVERT));
+    }
+    Ok(info)
+}
+
+/// Refuses seven numbers that say they are something else than Bridge's: joint positions, for one.
+pub(super) fn check_seven(
+    path: &Path,
+    key: &str,
+    feature: &Feature,
+    notes: &mut BTreeSet<String>,
+) -> Result<(), ExchangeError> {
+    let meaning = match key {
+        STATE => "x, y, z, roll, pitch, yaw, gripper",
+        _ => "changes of x, y, z, roll, pitch, yaw, and the gripper",
+    };
+    let fix = "only Bridge's kind of state and action can be imported; convert the data set";
+    if feature.shape != [7] {
+        return Err(source_error(path, key, format!("shape {:?}", feature.shape), format!("[7]: {meaning}"), fix));
+    }
+    let Some(names) = feature.flat_names() else {
+        notes.insert(format!("{key}: unnamed, taken for {meaning}"));
+        return Ok(());
+    };
+    let fits = ["x", "y", "z"].iter().zip(&names).all(|(letter, name)| name.to_lowercase().ends_with(letter));
+    if fits && names.len() == 7 {
+        return Ok(());
+    }
+    Err(source_error(path, key, names.join(", "), meaning, fix))
+}

@@ -1,0 +1,202 @@
+//! What can go wrong with a recording, and what to do about it.
+
+use std::path::{Path, PathBuf};
+
+use super::FORMAT_VERSION;
+use visuomotor_core::failure::{Failing, FailureKind};
+use visuomotor_core::untrusted::shown;
+
+/// A recording cannot be written or read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordingError {
+    /// The folder is missing, is not a folder, or cannot be written to.
+    #[error("{path}: cannot record here: {found}; {fix}", path = shown(path))]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What is the matter.
+        found: String,
+        /// What to do.
+        fix: &'static str,
+    },
+    /// The disk has too little room to start an episode.
+    #[error(
+        "{path}: only {free_mib} MiB free, {needed_mib} MiB are asked for before an episode starts; \
+         delete recordings or record to another disk", path = shown(path)
+    )]
+    Full {
+        /// The folder.
+        path: PathBuf,
+        /// Room there is \[MiB\].
+        free_mib: u64,
+        /// Room asked for \[MiB\].
+        needed_mib: u64,
+    },
+    /// An episode of this name is there already.
+    #[error("{path}: there is a recording of this name already; {fix}", path = shown(path))]
+    AlreadyThere {
+        /// The file that is there.
+        path: PathBuf,
+        /// What to do.
+        fix: &'static str,
+    },
+    /// A name or an option that cannot be used.
+    #[error("{what}: found {found}, expected {expected}")]
+    Unfit {
+        /// Which option.
+        what: &'static str,
+        /// What was given.
+        found: String,
+        /// What is accepted.
+        expected: &'static str,
+    },
+    /// Writing failed in the middle: nothing more is recorded of this episode, what was flushed stays readable.
+    #[error(
+        "{path}: recording stopped after {steps} steps: {source}; make room or check the disk, \
+         then `visuomotor recordings recover` keeps what was written", path = shown(path)
+    )]
+    Write {
+        /// The file being written.
+        path: PathBuf,
+        /// Steps that are safe in the file.
+        steps: u64,
+        /// The operating system's error.
+        source: std::io::Error,
+    },
+    /// The episode ended, but its recording had stopped before.
+    #[error(
+        "{path}: not finished, recording had stopped after {steps} steps; \
+         `visuomotor recordings recover` keeps what was written", path = shown(path)
+    )]
+    Stopped {
+        /// The file, still `.partial`.
+        path: PathBuf,
+        /// Steps that are safe in the file.
+        steps: u64,
+    },
+    /// The writer was called out of order: a step before the start, a second start, anything after the end.
+    #[error("{path}: {what}; one writer records one episode: start, steps and ticks, end", path = shown(path))]
+    Order {
+        /// The file.
+        path: PathBuf,
+        /// What was asked for when.
+        what: &'static str,
+    },
+    /// An image does not hold the pixels it says, or a JPEG cannot be made or read.
+    #[error("image of camera `{camera}`, {width}x{height}: {found}")]
+    Image {
+        /// Camera name.
+        camera: String,
+        /// Width \[pixels\].
+        width: u32,
+        /// Height \[pixels\].
+        height: u32,
+        /// What is the matter.
+        found: String,
+    },
+    /// The file cannot be read at all.
+    #[error("{path}: cannot be read: {source}", path = shown(path))]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The operating system's error.
+        source: std::io::Error,
+    },
+    /// What a folder says it holds cannot be written or read.
+    #[error("{path}: {source}; correct it, or delete the folder and make its data again", path = shown(path))]
+    Contents {
+        /// The file.
+        path: PathBuf,
+        /// The operating system's error, or what is no such list.
+        source: std::io::Error,
+    },
+    /// The file is not an MCAP file of this crate.
+    #[error("{path}: not a recorded episode: {found}", path = shown(path))]
+    NotAnEpisode {
+        /// The file.
+        path: PathBuf,
+        /// What was found instead.
+        found: String,
+    },
+    /// The file was written in another version of the format.
+    #[error(
+        "{path}: format version {found}, this program reads version {FORMAT_VERSION}; \
+         read it with the program version that wrote it", path = shown(path)
+    )]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// The version it says.
+        found: String,
+    },
+    /// The file is cut off before the episode's start was written: there is nothing to keep.
+    #[error("{path}: cut off after {bytes} bytes, before the episode started; delete it", path = shown(path))]
+    CutOff {
+        /// The file.
+        path: PathBuf,
+        /// Its length \[bytes\].
+        bytes: u64,
+    },
+    /// A message passes its checksum but does not hold what its topic says.
+    #[error("{path}: message on {topic} at {at_seconds:.3} s: {why}", path = shown(path))]
+    Message {
+        /// The file.
+        path: PathBuf,
+        /// Topic of the message.
+        topic: String,
+        /// Log time \[s\].
+        at_seconds: f64,
+        /// What is the matter.
+        why: String,
+    },
+    /// The file would take too much memory.
+    #[error("{path}: too large to be read: {found}; leave it out", path = shown(path))]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// What is too large, and the limit.
+        found: String,
+    },
+    /// The file is an MCAP file of a kind that is not read here.
+    #[error(
+        "{path}: {found} is not read by this program; write it again with zstd \
+         (mcap compress --compression zstd FILE)", path = shown(path)
+    )]
+    Unsupported {
+        /// The file.
+        path: PathBuf,
+        /// What is not read.
+        found: String,
+    },
+    /// Another process is still writing the file.
+    #[error("{path}: still being written by a running process; end that episode first", path = shown(path))]
+    Busy {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+impl Failing for RecordingError {
+    fn failure(&self) -> FailureKind {
+        match self {
+            Self::Write { .. } | Self::Stopped { .. } => FailureKind::Machine,
+            Self::Unreadable { source, .. } | Self::Contents { source, .. } => source.failure(),
+            _ => FailureKind::Usage,
+        }
+    }
+}
+
+impl RecordingError {
+    pub(super) fn unreadable(path: &Path, source: std::io::Error) -> Self {
+        Self::Unreadable { path: path.to_path_buf(), source }
+    }
+}
+
+/// The operating system's error inside an MCAP error, so that a full disk reads as one.
+pub(super) fn io_error(error: mcap::McapError) -> std::io::Error {
+    match error {
+        mcap::McapError::Io(source) => source,
+        other => std::io::Error::other(other),
+    }
+}

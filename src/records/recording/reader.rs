@@ -1,0 +1,263 @@
+//! Reads one episode, whole or cut off.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use mcap::records::{MessageHeader, Metadata, Record};
+
+use super::assembly::{Assembled, Assembly, is_picture};
+use super::events::{Gap, Note};
+use super::picture::RecordedImage;
+use super::scan::{Ending, scan};
+use super::{Attachment, FORMAT_VERSION, METADATA_NAME, RecordingError};
+use visuomotor_core::action::{Action, Decider, Motion};
+use visuomotor_core::embedding::Embedding;
+use visuomotor_core::episode::{ControlTick, EpisodeEnd, EpisodeStart};
+use visuomotor_core::geometry::Pose;
+use visuomotor_core::observation::{Observation, Proprioception};
+use visuomotor_core::time::Timestamp;
+use visuomotor_core::untrusted::{self, Budget};
+
+/// Largest recording read \[bytes\]: six hours of two cameras at 5 Hz.
+const LARGEST: u64 = 16 << 30;
+
+/// Images and attachments that are kept take at most so much \[bytes\], and so many times the file's length: JPEG hardly
+/// shrinks in a chunk.
+const KEPT: (u64, u64) = (64 << 20, 4);
+
+/// What to read of an episode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadOptions {
+    /// Keep the images (as JPEG); without, [`RecordedStep::images`] have empty `jpeg`.
+    pub images: bool,
+    /// Keep the control ticks.
+    pub control_ticks: bool,
+}
+
+impl Default for ReadOptions {
+    /// Images, no control ticks: what training and reports need.
+    fn default() -> Self {
+        Self { images: true, control_ticks: false }
+    }
+}
+
+/// One policy step as it was recorded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RecordedStep {
+    /// Counts from 0.
+    pub index: u64,
+    /// Decision time the observation was put together for.
+    pub observed_at: Timestamp,
+    /// When the decision was published to the control loop.
+    pub decided_at: Timestamp,
+    /// Image of each camera, in launch-file order; the first is the policy's.
+    pub images: Vec<RecordedImage>,
+    /// What the arm sensed of itself.
+    pub proprioception: Proprioception,
+    /// Tool pose in the base frame \[m\].
+    pub base_from_tool: Pose,
+    /// x, y, z \[m\], roll, pitch, yaw \[rad\], gripper (0 closed .. 1 open).
+    pub bridge_state: [f64; 7],
+    /// What was asked of the arm.
+    pub action: Action,
+    /// The same without the demonstrator's noise.
+    pub label: Action,
+    /// What was asked for in place of the pose change.
+    pub motion: Option<Motion>,
+    /// Who decided, in a run that can change hands.
+    pub decided_by: Option<Decider>,
+    /// Embedding of the policy's image, where one was recorded.
+    pub embedding: Option<Embedding>,
+    /// Time spent turning images into embeddings \[s\].
+    pub encoder_seconds: f64,
+    /// Time spent turning embeddings into an action \[s\].
+    pub policy_seconds: f64,
+}
+
+impl RecordedStep {
+    /// The policy camera's image.
+    pub fn image(&self) -> Option<&RecordedImage> {
+        self.images.first()
+    }
+
+    /// The observation as the policy got it, but for JPEG's error and the recorded size; decodes every image.
+    pub fn observation(&self) -> Result<Observation, RecordingError> {
+        Ok(Observation {
+            images: self.images.iter().map(RecordedImage::decode).collect::<Result<_, _>>()?,
+            proprioception: self.proprioception,
+            base_from_tool: self.base_from_tool,
+            bridge_state: self.bridge_state,
+            observed_at: self.observed_at,
+        })
+    }
+}
+
+/// One episode as it was recorded.
+#[derive(Clone, Debug)]
+pub struct RecordedEpisode {
+    /// The file it came from.
+    pub path: PathBuf,
+    /// What was known before the first step.
+    pub start: EpisodeStart,
+    /// Policy steps, in order.
+    pub steps: Vec<RecordedStep>,
+    /// Control ticks, in order; empty unless [`ReadOptions::control_ticks`].
+    pub ticks: Vec<ControlTick>,
+    /// How it ended; `None` when the recording was cut off before.
+    pub end: Option<EpisodeEnd>,
+    /// What people wrote about it.
+    pub notes: Vec<Note>,
+    /// Steps that were not recorded.
+    pub gaps: Vec<Gap>,
+    /// Files recorded with it, the settings among them.
+    pub attachments: Vec<Attachment>,
+    /// The file is whole, holds the end, and as many steps as the end says.
+    pub complete: bool,
+    /// What was lost, in words; `None` when complete.
+    pub lost: Option<String>,
+    /// Wall-clock time of the start, nanoseconds since 1970, where it was annotated.
+    pub started_at_unix_ns: Option<u64>,
+}
+
+/// Reads an episode with its images, without control ticks. Reads cut-off files too: see [`RecordedEpisode::lost`].
+pub fn read_episode(path: &Path) -> Result<RecordedEpisode, RecordingError> {
+    read_episode_with(path, ReadOptions::default())
+}
+
+/// Reads what `options` ask for of an episode: everything up to the first byte that cannot be trusted.
+pub fn read_episode_with(path: &Path, options: ReadOptions) -> Result<RecordedEpisode, RecordingError> {
+    let unreadable = |source| RecordingError::unreadable(path, source);
+    let file = untrusted::open(path).map_err(unreadable)?;
+    let length = untrusted::length_of(&file, LARGEST).map_err(unreadable)?;
+    // What is appended meanwhile is for the next reader.
+    parse(path, file.take(length), length, options)
+}
+
+/// [`read_episode_with`] on bytes in memory; `path` is for messages.
+pub fn parse_episode(path: &Path, bytes: &[u8], options: ReadOptions) -> Result<RecordedEpisode, RecordingError> {
+    parse(path, bytes, bytes.len() as u64, options)
+}
+
+/// Reads an episode of `length` bytes, part by part: in memory is what is kept of it.
+pub(super) fn parse(
+    path: &Path,
+    mut file: impl Read,
+    length: u64,
+    options: ReadOptions,
+) -> Result<RecordedEpisode, RecordingError> {
+    let mut magic = Vec::new();
+    let beginning = file.by_ref().take(mcap::MAGIC.len() as u64).read_to_end(&mut magic);
+    beginning.map_err(|source| RecordingError::unreadable(path, source))?;
+    if !looks_like_mcap(&magic) {
+        return Err(not_ours(path, "not an MCAP file"));
+    }
+    let mut budget = Budget::new("the images and attachments", KEPT.0.saturating_add(KEPT.1.saturating_mul(length)));
+    let mut keep = |data: &[u8]| {
+        let kept = budget.take(data.len() as u64);
+        kept.map_err(|error| RecordingError::TooLarge { path: path.to_path_buf(), found: error.to_string() })
+    };
+    let mut assembly = Assembly::new(path, options);
+    let mut topics: BTreeMap<u16, String> = BTreeMap::new();
+    let mut about: Option<BTreeMap<String, String>> = None;
+    let mut attachments = Vec::new();
+    let ending = scan(magic.as_slice().chain(file), length, |record| {
+        match record {
+            Record::Metadata(metadata) if metadata.name == METADATA_NAME => {
+                check_version(path, &metadata)?;
+                about = Some(metadata.metadata);
+            }
+            Record::Attachment { header, data, .. } => {
+                keep(&data)?;
+                let (name, media_type) = (header.name, header.media_type);
+                attachments.push(Attachment { name, media_type, data: data.into_owned() });
+            }
+            Record::Channel(channel) => drop(topics.insert(channel.id, channel.topic)),
+            Record::Message { header, data } => {
+                if about.is_none() {
+                    return Err(not_ours(path, "an MCAP file of another program (no `visuomotor` metadata)"));
+                }
+                let topic = topics.get(&header.channel_id).map_or("", String::as_str);
+                if options.images && is_picture(topic) {
+                    keep(&data)?;
+                }
+                assembly.message(topic, &header, &data)?;
+            }
+            _ => {}
+        }
+        Ok(())
+    })?;
+    let cut_off = match ending {
+        Ending::Whole => None,
+        Ending::CutOff(why) => Some(why),
+        Ending::TooLarge(found) => return Err(RecordingError::TooLarge { path: path.to_path_buf(), found }),
+        Ending::Unsupported(found) => return Err(RecordingError::Unsupported { path: path.to_path_buf(), found }),
+        Ending::Unreadable(source) => return Err(RecordingError::unreadable(path, source)),
+    };
+    let Some(about) = about else {
+        return Err(match cut_off {
+            Some(_) => RecordingError::CutOff { path: path.to_path_buf(), bytes: length },
+            None => not_ours(path, "an MCAP file of another program (no `visuomotor` metadata)"),
+        });
+    };
+    let started_at_unix_ns = about.get("started_at_unix_ns").and_then(|text| text.parse().ok());
+    let Assembled { start, steps, ticks, end, notes, gaps } = assembly.finish();
+    let Some(start) = start else {
+        return Err(RecordingError::CutOff { path: path.to_path_buf(), bytes: length });
+    };
+    let lost = lost(&steps, end.as_ref(), &gaps, cut_off);
+    Ok(RecordedEpisode {
+        path: path.to_path_buf(),
+        start,
+        steps,
+        ticks,
+        end,
+        notes,
+        gaps,
+        attachments,
+        complete: lost.is_none(),
+        lost,
+        started_at_unix_ns,
+    })
+}
+
+fn lost(steps: &[RecordedStep], end: Option<&EpisodeEnd>, gaps: &[Gap], cut_off: Option<String>) -> Option<String> {
+    let kept = format!("{} steps are kept", steps.len());
+    match (end, cut_off) {
+        (Some(end), _) if end.steps != steps.len() as u64 => {
+            let why = gaps.first().map_or(String::new(), |gap| format!(" ({})", gap.why));
+            Some(format!("the end speaks of {} steps, {kept}{why}", end.steps))
+        }
+        (Some(_), Some(why)) => Some(format!("only the file's index: {why}; {kept}, with the end")),
+        (Some(_), None) => None,
+        (None, Some(why)) => Some(format!("{why}: {kept}; what came after and how the episode ended is lost")),
+        (None, None) => Some(format!("the recording stopped before the episode ended: {kept}")),
+    }
+}
+
+pub(super) fn check_version(path: &Path, metadata: &Metadata) -> Result<(), RecordingError> {
+    let found = metadata.metadata.get("format_version").map_or("missing", String::as_str);
+    if found != FORMAT_VERSION.to_string() {
+        return Err(RecordingError::Version { path: path.to_path_buf(), found: found.to_string() });
+    }
+    Ok(())
+}
+
+fn not_ours(path: &Path, found: &str) -> RecordingError {
+    RecordingError::NotAnEpisode { path: path.to_path_buf(), found: found.to_string() }
+}
+
+/// Does the file start as an MCAP file does, as far as it goes?
+fn looks_like_mcap(bytes: &[u8]) -> bool {
+    let seen = bytes.len().min(mcap::MAGIC.len());
+    bytes[..seen] == mcap::MAGIC[..seen]
+}
+
+pub(super) fn damaged(path: &Path, topic: &str, header: &MessageHeader, why: impl ToString) -> RecordingError {
+    RecordingError::Message {
+        path: path.to_path_buf(),
+        topic: topic.to_string(),
+        at_seconds: Timestamp::from_nanos(header.log_time).as_secs_f64(),
+        why: why.to_string(),
+    }
+}

@@ -1,0 +1,135 @@
+//! Makes a whole file of a recording that was cut off.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::path::{Path, PathBuf};
+
+use mcap::records::{Metadata, Record};
+
+use super::error::io_error;
+use super::reader::parse;
+use super::scan::scan;
+use super::storage::{self, Output, PARTIAL, WHOLE};
+use super::{ReadOptions, RecordingError, list_partial, schemas};
+use visuomotor_core::untrusted;
+
+/// What [`recover`] made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recovered {
+    /// The whole file.
+    pub path: PathBuf,
+    /// Policy steps in it.
+    pub steps: u64,
+    /// What is lost, in words; `None` when nothing was.
+    pub lost: Option<String>,
+}
+
+/// Copies everything readable of a cut-off recording into a whole file with an index, named `NAME.mcap`.
+///
+/// `NAME.mcap.partial` is removed when the whole file is on the disk. A damaged `NAME.mcap` is kept as
+/// `NAME.mcap.damaged`. A whole file is left as it is. Refused while another process still writes the recording.
+pub fn recover(path: &Path) -> Result<Recovered, RecordingError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let stem = name.strip_suffix(PARTIAL).or_else(|| name.strip_suffix(WHOLE)).ok_or_else(|| {
+        RecordingError::NotAnEpisode {
+            path: path.to_path_buf(),
+            found: format!("the name ends neither in `{PARTIAL}` nor in `{WHOLE}`"),
+        }
+    })?;
+    let whole = path.with_file_name(format!("{stem}{WHOLE}"));
+    let in_place = whole == path;
+    let unreadable = |source| RecordingError::unreadable(path, source);
+    let mut from = untrusted::open(path).map_err(unreadable)?;
+    storage::lock(&from, path)?;
+    let length = from.metadata().map_err(unreadable)?.len();
+    // Images are copied from the file, not kept.
+    let episode = parse(path, &from, length, ReadOptions { images: false, control_ticks: true })?;
+    let recovered = Recovered { path: whole.clone(), steps: episode.steps.len() as u64, lost: episode.lost };
+    if in_place && recovered.lost.is_none() {
+        return Ok(recovered);
+    }
+    if !in_place && whole.exists() {
+        return Err(RecordingError::AlreadyThere { path: whole, fix: "move it away before recovering" });
+    }
+    // Starts with a dot: not listed, should this be cut off too.
+    let copy = path.with_file_name(format!(".{stem}.mcap.recovering"));
+    let failed = |source| RecordingError::Write { path: copy.clone(), steps: 0, source };
+    let mut output = File::create(&copy).and_then(storage::output).map_err(failed)?;
+    from.rewind().map_err(unreadable)?;
+    copy_records(&from, length, &mut output, recovered.lost.as_deref()).map_err(|error| failed(io_error(error)))?;
+    if in_place {
+        let mut damaged = OsString::from(path);
+        damaged.push(".damaged");
+        std::fs::rename(path, damaged).map_err(failed)?;
+    }
+    storage::finish(output, &copy, &whole).map_err(failed)?;
+    if !in_place {
+        std::fs::remove_file(path).map_err(failed)?;
+    }
+    Ok(recovered)
+}
+
+/// Finishes every recording of a folder that was cut off and that no program is writing any more; returns a line for the operator
+/// per file. One that cannot be finished is left as it is, and the line says why.
+pub fn finish_partial(folder: &Path) -> Result<Vec<String>, RecordingError> {
+    let mut said = Vec::new();
+    for partial in list_partial(folder)? {
+        said.push(match recover(&partial) {
+            Ok(Recovered { path, steps, lost }) => {
+                let lost = lost.unwrap_or_else(|| "nothing is lost".into());
+                format!("{}: was cut off and is finished now, {steps} steps; {lost}", path.display())
+            }
+            // Another process is at work there: no news for anybody.
+            Err(RecordingError::Busy { .. }) => continue,
+            Err(error) => format!("{error}"),
+        });
+    }
+    Ok(said)
+}
+
+fn copy_records(from: impl Read, length: u64, output: &mut Output, lost: Option<&str>) -> mcap::McapResult<()> {
+    let mut closing = Vec::new();
+    // How it ends was seen before: this is the second walk.
+    scan(from, length, |record| -> mcap::McapResult<()> {
+        match record {
+            Record::Schema { header, data } => {
+                output.add_schema_with_id(header.id, &header.name, &header.encoding, &data)?;
+            }
+            Record::Channel(channel) => {
+                if [schemas::EPISODE_START, schemas::EPISODE_STEP].contains(&channel.topic.as_str()) {
+                    closing.push(channel.id);
+                }
+                output.add_channel_with_id(
+                    channel.id,
+                    channel.schema_id,
+                    &channel.topic,
+                    &channel.message_encoding,
+                    &channel.metadata,
+                )?;
+            }
+            Record::Message { header, data } => {
+                output.write_to_known_channel(&header, &data)?;
+                if closing.contains(&header.channel_id) {
+                    output.flush()?;
+                }
+            }
+            Record::Attachment { header, data, .. } => output.attach(&mcap::Attachment {
+                log_time: header.log_time,
+                create_time: header.create_time,
+                name: header.name,
+                media_type: header.media_type,
+                data: data.into_owned().into(),
+            })?,
+            Record::Metadata(metadata) => output.write_metadata(&metadata)?,
+            _ => {}
+        }
+        Ok(())
+    })?;
+    let lost = lost.unwrap_or("nothing").to_string();
+    output.write_metadata(&Metadata {
+        name: "visuomotor.recovered".into(),
+        metadata: BTreeMap::from([("lost".to_string(), lost)]),
+    })
+}

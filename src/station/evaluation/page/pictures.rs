@@ -1,0 +1,96 @@
+//! Which images of a trial go into the page, and how: as data URIs, so that the file opens anywhere.
+
+use std::fs;
+use std::path::Path;
+
+use crate::evaluation::journal::TrialRecord;
+use visuomotor_core::untrusted;
+
+/// Bytes of base64 that all images of a page may take together; the rest of a page is below 3 MB.
+const PAGE_BYTES: usize = 20_000_000;
+/// Most frames a trial's player needs: 60 s at more than one a second.
+const MOST_FRAMES: usize = 90;
+/// Images in the strip of a trial.
+const STRIP: usize = 6;
+
+/// The images of one trial.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Pictures {
+    /// For the strip: moment \[s\] and data URI.
+    pub(super) strip: Vec<(f64, String)>,
+    /// For the player: moment \[s\] and base64 of the JPEG.
+    pub(super) frames: Vec<(f64, String)>,
+}
+
+impl Pictures {
+    /// Reads the images of `record` from `folder`, evenly spread in number, within the share of one of `attempts`
+    /// trials. An image that cannot be read is left out: a report must not fail for it.
+    pub(super) fn read(folder: &Path, record: &TrialRecord, attempts: usize) -> Self {
+        let sizes: Vec<usize> = record
+            .pictures
+            .iter()
+            .map(|picture| fs::metadata(folder.join(&picture.file)).map_or(0, |file| file.len() as usize))
+            .collect();
+        // The largest, not the mean: a bound, whatever frames are chosen.
+        let largest = sizes.iter().copied().max().unwrap_or(0).max(1) * 4 / 3 + 4;
+        let affordable = PAGE_BYTES / attempts.max(1) / largest;
+        let strip = STRIP.min(affordable);
+        let frames = MOST_FRAMES.min(affordable - strip);
+        let load = |count: usize| -> Vec<(f64, String)> {
+            spread(record.pictures.len(), count)
+                .filter_map(|i| {
+                    let picture = &record.pictures[i];
+                    Some((
+                        picture.seconds,
+                        base64(&untrusted::read(&folder.join(&picture.file), untrusted::LARGEST_PICTURE).ok()?),
+                    ))
+                })
+                .collect()
+        };
+        let strip = load(strip).into_iter().map(|(at, code)| (at, format!("data:image/jpeg;base64,{code}"))).collect();
+        Self { strip, frames: load(frames) }
+    }
+}
+
+/// Up to `count` different numbers of 0..length, first and last among them.
+fn spread(length: usize, count: usize) -> impl Iterator<Item = usize> {
+    let count = count.min(length);
+    (0..count).map(move |i| if count < 2 { length - 1 } else { i * (length - 1) / (count - 1) })
+}
+
+/// RFC 4648, with padding.
+pub(super) fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let at = |i: usize| u32::from(chunk.get(i).copied().unwrap_or(0));
+        let word = at(0) << 16 | at(1) << 8 | at(2);
+        for i in 0..4 {
+            let digit = ALPHABET[(word >> (18 - 6 * i) & 63) as usize];
+            out.push(if i <= chunk.len() { char::from(digit) } else { '=' });
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_is_the_standards() {
+        let cases =
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("foobar", "Zm9vYmFy")];
+        for (plain, code) in cases {
+            assert_eq!(base64(plain.as_bytes()), code);
+        }
+    }
+
+    #[test]
+    fn spreading_keeps_first_and_last() {
+        assert_eq!(spread(300, 6).collect::<Vec<_>>(), [0, 59, 119, 179, 239, 299]);
+        assert_eq!(spread(3, 6).collect::<Vec<_>>(), [0, 1, 2]);
+        assert_eq!(spread(3, 1).collect::<Vec<_>>(), [2]);
+        assert_eq!(spread(0, 6).count(), 0);
+    }
+}

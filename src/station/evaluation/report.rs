@@ -1,0 +1,419 @@
+//! `report.json`: what an evaluation found, with everything needed to repeat it; and the same as text for a terminal.
+//!
+//! One file because a report is its rows, and how they are counted.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+
+use super::journal::TrialRecord;
+use super::latency::{LatencySeries, LatencySummary};
+use super::paper::{self, PaperScore};
+use super::protocol::{Placement, Scenario, TrialPlan};
+use super::run::EvaluationOptions;
+use super::statistics::{Interval, clopper_pearson95, fisher_exact, plain_words, wilson95};
+use visuomotor_core::episode::OutcomeKind;
+
+/// File name within the results folder.
+pub const REPORT_FILE: &str = "report.json";
+
+/// Successes of trials that count, with their intervals.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Score {
+    /// Trials in which the task was done.
+    pub successes: u64,
+    /// Trials that count.
+    pub trials: u64,
+    /// Attempts that were broken off and do not count.
+    pub aborted: u64,
+    /// Wilson's 95 % interval of the success rate.
+    pub wilson95: Interval,
+    /// Clopper and Pearson's exact 95 % interval of the success rate.
+    pub clopper_pearson95: Interval,
+}
+
+impl Score {
+    /// Several scores as one.
+    pub(super) fn together<'a>(scores: impl Iterator<Item = &'a Score>) -> Self {
+        let (mut successes, mut trials, mut aborted) = (0, 0, 0);
+        for score in scores {
+            successes += score.successes;
+            trials += score.trials;
+            aborted += score.aborted;
+        }
+        let (wilson95, clopper_pearson95) = (wilson95(successes, trials), clopper_pearson95(successes, trials));
+        Self { successes, trials, aborted, wilson95, clopper_pearson95 }
+    }
+
+    /// Counts records.
+    fn of<'a>(records: impl Iterator<Item = &'a TrialRecord>) -> Self {
+        let (mut successes, mut trials, mut aborted) = (0, 0, 0);
+        for record in records {
+            successes += u64::from(record.is_success());
+            trials += u64::from(record.counts());
+            aborted += u64::from(!record.counts());
+        }
+        let (wilson95, clopper_pearson95) = (wilson95(successes, trials), clopper_pearson95(successes, trials));
+        Self { successes, trials, aborted, wilson95, clopper_pearson95 }
+    }
+}
+
+/// Score of one task.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TaskScore {
+    /// Task name.
+    pub task: String,
+    /// Its score.
+    #[serde(flatten)]
+    pub score: Score,
+}
+
+/// Score of one object: in scenario 3 a task has several.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ObjectScore {
+    /// Object name.
+    pub object: String,
+    /// Its score.
+    #[serde(flatten)]
+    pub score: Score,
+}
+
+/// One trial in short; the journal has the rest.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrialRow {
+    /// Task name.
+    pub task: String,
+    /// Number of the trial, from 1.
+    pub trial: u32,
+    /// Attempt, from 1.
+    pub attempt: u32,
+    /// Starting gripper transform.
+    pub start: String,
+    /// Placement of the object.
+    pub placement: Placement,
+    /// Object.
+    pub object: String,
+    /// How it ended.
+    pub outcome: OutcomeKind,
+    /// Who or what judged.
+    pub judge: String,
+    /// Why it is no success.
+    pub why: String,
+    /// Length \[s\]; for a success the time to success.
+    pub seconds: f64,
+    /// Number of policy steps.
+    pub steps: u64,
+    /// Control ticks that missed their deadline.
+    pub deadline_misses: u64,
+    /// File of the recorded episode.
+    pub episode: String,
+}
+
+/// Another policy scored by the same protocol: the upper (`expert`) or lower (`random`) end of what can be expected.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Control {
+    /// Who decided.
+    pub policy: String,
+    /// Scenario it was scored in.
+    pub scenario: Scenario,
+    /// Seed of its layout.
+    pub seed: u64,
+    /// Digest of its settings.
+    pub settings_digest: String,
+    /// Digest of its weights; empty without.
+    pub weights_digest: String,
+    /// Revision of the program.
+    pub revision: String,
+    /// Scores per task.
+    pub tasks: Vec<TaskScore>,
+    /// Score of all tasks together.
+    pub total: Score,
+}
+
+impl Control {
+    /// The part of a report that stands beside another one.
+    pub fn from_report(report: &Report) -> Self {
+        Self {
+            policy: report.policy.clone(),
+            scenario: report.scenario,
+            seed: report.seed,
+            settings_digest: report.settings_digest.clone(),
+            weights_digest: report.weights_digest.clone(),
+            revision: report.revision.clone(),
+            tasks: report.tasks.clone(),
+            total: report.total,
+        }
+    }
+
+    /// Reads the `report.json` of an earlier evaluation.
+    pub fn load(report: &Path) -> anyhow::Result<Self> {
+        let text = visuomotor_core::untrusted::read_text(report, visuomotor_core::untrusted::LARGEST_TEXT)
+            .with_context(|| format!("{}: cannot be read; name a report.json", report.display()))?;
+        let report: Report = serde_json::from_str(&text)
+            .with_context(|| format!("{}: not a report.json of this version", report.display()))?;
+        Ok(Self::from_report(&report))
+    }
+}
+
+/// How our total differs from another policy's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Comparison {
+    /// The other policy.
+    pub policy: String,
+    /// Fisher's exact two-sided p of both totals: the chance of such a difference, were both equally good.
+    pub fisher_p: f64,
+}
+
+/// What it ran on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Machine {
+    /// Processor model.
+    pub cpu: String,
+    /// Processor cores this program may use.
+    pub cores: usize,
+    /// What the operating system granted the control loop, one line per wish; empty where nothing was asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub realtime: Vec<String>,
+}
+
+impl Machine {
+    /// The machine this program runs on; what cannot be found out is marked unknown.
+    pub fn this() -> Self {
+        let cpu = std::fs::read_to_string("/proc/cpuinfo")
+            .ok()
+            .and_then(|text| {
+                let line = text.lines().find(|line| line.starts_with("model name"))?;
+                Some(line.split_once(':')?.1.trim().to_string())
+            })
+            .unwrap_or_else(|| format!("unknown ({})", std::env::consts::ARCH));
+        Self { cpu, cores: std::thread::available_parallelism().map_or(0, usize::from), realtime: Vec::new() }
+    }
+}
+
+/// Git revision of the program's checkout `folder`, with `+changes` when files differ from it.
+///
+/// Without git or a repository: what `VISUOMOTOR_REVISION` was when the program was built, else `unknown`.
+pub fn revision(folder: &Path) -> String {
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git").arg("-C").arg(folder).args(arguments).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_string())
+    };
+    match git(&["rev-parse", "HEAD"]) {
+        Some(head) if !head.is_empty() => match git(&["status", "--porcelain", "--untracked-files=no"]) {
+            Some(changes) if changes.is_empty() => head,
+            _ => format!("{head}+changes"),
+        },
+        _ => option_env!("VISUOMOTOR_REVISION").unwrap_or("unknown").into(),
+    }
+}
+
+/// All an evaluation found so far.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// Who decided.
+    pub policy: String,
+    /// Scenario.
+    pub scenario: Scenario,
+    /// Seed of the layout.
+    pub seed: u64,
+    /// Scene name.
+    pub scene: String,
+    /// Trials planned.
+    pub planned: u64,
+    /// Has every planned trial been run to an end that counts?
+    pub complete: bool,
+    /// Scores per task, in the order they are run.
+    pub tasks: Vec<TaskScore>,
+    /// Score of all tasks together.
+    pub total: Score,
+    /// Scores per object, sorted by name (the order of trials is shuffled).
+    pub objects: Vec<ObjectScore>,
+    /// What the total can and cannot tell.
+    pub plain_words: String,
+    /// Other policies scored by the same protocol.
+    pub controls: Vec<Control>,
+    /// Our total against theirs.
+    pub comparisons: Vec<Comparison>,
+    /// The paper's real-robot results, not comparable one to one.
+    pub paper: Vec<PaperScore>,
+    /// Every attempt, in the order they were run.
+    pub trials: Vec<TrialRow>,
+    /// Timings over all attempts \[ms\].
+    pub latency_ms: BTreeMap<String, LatencySummary>,
+    /// Control ticks that missed their deadline, over all attempts.
+    pub deadline_misses: u64,
+    /// What the record lacks and why, one line each; empty when it is whole.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
+    /// SHA-256 of the resolved settings.
+    pub settings_digest: String,
+    /// SHA-256 of the policy's weights.
+    pub weights_digest: String,
+    /// Git revision of the program.
+    pub revision: String,
+    /// Command line to repeat it.
+    pub command: String,
+    /// What it ran on.
+    pub machine: Machine,
+    /// Resolved settings, TOML.
+    pub settings: String,
+}
+
+/// All samples of all attempts by name.
+pub(super) fn merged_latency(records: &[TrialRecord]) -> BTreeMap<String, LatencySeries> {
+    let mut merged: BTreeMap<String, LatencySeries> = BTreeMap::new();
+    for record in records {
+        for (name, series) in &record.latency {
+            merged.entry(name.clone()).or_default().merge(series);
+        }
+    }
+    merged
+}
+
+impl Report {
+    /// Sums up the records of an evaluation.
+    pub fn new(options: &EvaluationOptions, scene: &str, plans: &[TrialPlan], records: &[TrialRecord]) -> Self {
+        let total = Score::of(records.iter());
+        Self {
+            policy: options.policy.clone(),
+            scenario: options.scenario,
+            seed: options.seed,
+            scene: scene.into(),
+            planned: plans.len() as u64,
+            complete: total.trials == plans.len() as u64,
+            tasks: distinct(plans, |plan| &plan.task)
+                .into_iter()
+                .map(|task| TaskScore { score: Score::of(records.iter().filter(|r| r.plan.task == task)), task })
+                .collect(),
+            total,
+            objects: sorted(distinct(plans, |plan| &plan.object))
+                .into_iter()
+                .map(|object| {
+                    let score = Score::of(records.iter().filter(|r| r.plan.object == object));
+                    ObjectScore { score, object }
+                })
+                .collect(),
+            plain_words: plain_words(total.successes, total.trials),
+            controls: options.controls.clone(),
+            comparisons: options
+                .controls
+                .iter()
+                .map(|control| Comparison {
+                    policy: control.policy.clone(),
+                    fisher_p: fisher_exact(
+                        (total.successes, total.trials),
+                        (control.total.successes, control.total.trials),
+                    ),
+                })
+                .collect(),
+            paper: paper::scores(options.scenario),
+            trials: records.iter().map(row).collect(),
+            latency_ms: merged_latency(records).into_iter().map(|(name, series)| (name, series.summary())).collect(),
+            deadline_misses: records.iter().map(|record| record.deadline_misses).sum(),
+            missing: records
+                .iter()
+                .flat_map(|record| {
+                    let (name, attempt) = (record.plan.name(), record.attempt);
+                    record.missing.iter().map(move |what| format!("{name}, attempt {attempt}: {what}"))
+                })
+                .collect(),
+            settings_digest: options.settings_digest.clone(),
+            weights_digest: options.weights_digest.clone(),
+            revision: options.revision.clone(),
+            command: options.command.clone(),
+            machine: options.machine.clone(),
+            settings: options.settings.clone(),
+        }
+    }
+
+    /// A table for the terminal.
+    pub fn table(&self) -> String {
+        let mut out = format!(
+            "{} in scenario {} ({}), seed {}{}\n",
+            self.policy,
+            self.scenario.number(),
+            self.scenario.title(),
+            self.seed,
+            if self.complete { "" } else { ", not complete" }
+        );
+        let width = self.tasks.iter().map(|task| task.task.len()).max().unwrap_or(0).max(5);
+        let mut line = |name: &str, score: &Score, note: &str| {
+            let counted = format!("{}/{}", score.successes, score.trials);
+            let percent = |rate: f64| (rate * 100.0).round();
+            let (low, high) = (percent(score.wilson95.low), percent(score.wilson95.high));
+            let aborted = if score.aborted > 0 { format!("  {} aborted", score.aborted) } else { String::new() };
+            // Writing to a String cannot fail.
+            let _ = writeln!(out, "  {name:width$}  {counted:>6}  95 %: {low:>3.0} .. {high:>3.0} %{note}{aborted}");
+        };
+        for task in &self.tasks {
+            line(&task.task, &task.score, "");
+        }
+        if self.scenario == Scenario::NovelTargets {
+            for object in &self.objects {
+                line(&object.object, &object.score, "");
+            }
+        }
+        line("total", &self.total, "");
+        for (control, comparison) in self.controls.iter().zip(&self.comparisons) {
+            line(&control.policy, &control.total, &format!("  p = {:.2e}", comparison.fisher_p));
+        }
+        let _ = writeln!(out, "  {}", self.plain_words);
+        for (name, latency) in &self.latency_ms {
+            let _ = writeln!(
+                out,
+                "  {name}: p50 {:.3} ms, p99 {:.3} ms, max {:.3} ms ({} samples)",
+                latency.p50, latency.p99, latency.max, latency.count
+            );
+        }
+        let _ = writeln!(out, "  deadline misses: {}", self.deadline_misses);
+        if !self.missing.is_empty() {
+            let _ = writeln!(out, "  missing in the record ({}):", self.missing.len());
+        }
+        for line in &self.missing {
+            let _ = writeln!(out, "    {line}");
+        }
+        out
+    }
+}
+
+fn row(record: &TrialRecord) -> TrialRow {
+    TrialRow {
+        task: record.plan.task.clone(),
+        trial: record.plan.trial,
+        attempt: record.attempt,
+        start: record.plan.start.clone(),
+        placement: record.plan.placement,
+        object: record.plan.object.clone(),
+        outcome: record.outcome,
+        judge: record.judge.clone(),
+        why: record.why.clone(),
+        seconds: record.seconds,
+        steps: record.steps,
+        deadline_misses: record.deadline_misses,
+        episode: record.episode.clone(),
+    }
+}
+
+/// The different values of `key`, in the order of first appearance.
+fn distinct(plans: &[TrialPlan], key: impl Fn(&TrialPlan) -> &String) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    for plan in plans {
+        if !found.contains(key(plan)) {
+            found.push(key(plan).clone());
+        }
+    }
+    found
+}
+
+fn sorted(mut names: Vec<String>) -> Vec<String> {
+    names.sort_unstable();
+    names
+}

@@ -1,0 +1,211 @@
+//! The decision loop: look, decide, publish, tell. Policy rate; may allocate, and may be slow.
+//!
+//! Between two decisions it only looks whether the cameras are alive. A camera at fault makes the arm hold: the action in force
+//! is taken back, nothing is decided until the camera is well again. A run that is paused holds the same way. A decision that comes too long after what it was decided on
+//! is thrown away. A listener that fails is not called any more, and the arm goes on.
+
+use std::time::Duration;
+
+use rtrb::Consumer;
+
+use super::latest::{LatestReader, LatestWriter};
+use super::ledger::{Ledger, Series};
+use super::{AgedCamera, RuntimeError};
+use visuomotor_arms::camera::{CameraWatch, Delivery, Sight};
+use visuomotor_core::action::{ActionSource, TimedAction};
+use visuomotor_core::episode::{ControlTick, EpisodeEnd, EpisodeStart, Step, StepSink};
+use visuomotor_core::kinematics::Chain;
+use visuomotor_core::observation::{Image, Observation, Proprioception};
+use visuomotor_core::protection::Protection;
+use visuomotor_core::time::{Clock, Timestamp};
+
+/// How long decisions may come too late in a row before the episode ends.
+const LATE: Duration = Duration::from_secs(5);
+
+/// What became of the episode's listeners and cameras, beside the steps.
+#[derive(Debug, Default)]
+pub(super) struct Asides {
+    /// Decisions thrown away because they came too late.
+    pub discarded: u64,
+    /// What was wrong with cameras, one line for each time the arm held.
+    pub camera_faults: Vec<String>,
+}
+
+/// The slow side: from images to the newest action, and everything that listens.
+pub struct DecisionLoop<'a> {
+    pub(super) cameras: &'a mut [AgedCamera],
+    /// One for each camera.
+    pub(super) watches: Vec<CameraWatch>,
+    pub(super) chain: &'a Chain,
+    pub(super) source: &'a mut dyn ActionSource,
+    pub(super) sinks: Vec<&'a mut dyn StepSink>,
+    /// Why a listener is not called any more, one place for each.
+    pub(super) lost: Vec<Option<anyhow::Error>>,
+    pub(super) states: LatestReader<Proprioception>,
+    pub(super) actions: LatestWriter<TimedAction>,
+    pub(super) ticks: Consumer<ControlTick>,
+    /// Oldest proprioception a decision may use \[s\].
+    pub(super) state_max_age: f64,
+    /// How long after its image (or its observation, where the source looks at none) an action may move the arm.
+    pub(super) lifetime: Duration,
+    /// The action published last.
+    pub(super) published: Option<TimedAction>,
+    /// Since when every decision came too late.
+    pub(super) late_since: Option<Timestamp>,
+    pub(super) discarded: u64,
+    pub(super) ledger: Ledger,
+    pub(super) steps: u64,
+}
+
+impl DecisionLoop<'_> {
+    /// One decision at `now`. `clock` tells when it was published (the same moment in lockstep), `stopwatch` only how
+    /// long it took.
+    pub fn tick(&mut self, now: Timestamp, clock: &dyn Clock, stopwatch: &dyn Clock) -> Result<(), RuntimeError> {
+        let started = stopwatch.now();
+        let Some(observation) = self.observe(now)? else {
+            self.take_back(now, TimedAction::taken_back);
+            return Ok(());
+        };
+        if self.source.is_paused(now) {
+            self.take_back(now, TimedAction::paused);
+            return self.tell(|sink| sink.paused(&observation));
+        }
+        let decision = self.source.decide(&observation)?;
+        let decided_at = clock.now();
+        self.ledger.record(Series::Decision, stopwatch.now().since(started));
+        self.ledger.record_seconds(Series::Encoder, decision.encoder_seconds);
+        self.ledger.record_seconds(Series::Policy, decision.policy_seconds);
+        let image = observation.images.first().filter(|_| self.source.looks_at_images());
+        let image_captured_at = observation.images.first().map_or(now, |image| image.captured_at);
+        let based_on = image.map_or(now, |image| image.captured_at);
+        // An action of a chunk is as old as its look, and lives as much longer as it was planned ahead.
+        let (image_captured_at, based_on, ahead) = match decision.planned {
+            Some(planned) if image.is_some() => (planned.image_captured_at, planned.image_captured_at, planned.ahead),
+            _ => (image_captured_at, based_on, Duration::ZERO),
+        };
+        let action = TimedAction {
+            action: decision.action,
+            motion: decision.motion,
+            step_index: self.steps,
+            image_captured_at,
+            decided_at,
+            expires_at: based_on + ahead + self.lifetime,
+            paused: false,
+        };
+        if action.is_expired(decided_at) {
+            return self.discard(based_on, decided_at);
+        }
+        self.late_since = None;
+        self.actions.publish(decided_at, action);
+        self.published = Some(action);
+        let step = Step { index: self.steps, observation: &observation, decision: &decision, decided_at };
+        self.steps += 1;
+        self.tell(|sink| sink.step(&step))
+    }
+
+    /// Between two decisions: are the cameras that bring images by themselves still alive, and was the run paused?
+    pub(super) fn watch(&mut self, now: Timestamp) -> Result<(), RuntimeError> {
+        let Some((state, _)) = self.states.newest(now) else { return Ok(()) };
+        let mut hold = false;
+        for ((camera, _), watch) in self.cameras.iter_mut().zip(&mut self.watches) {
+            if matches!(camera.liveness().delivery, Delivery::Stream { .. }) {
+                hold |= matches!(watch.look(&mut **camera, now, &state.joint_positions)?, Sight::Hold);
+            }
+        }
+        if hold {
+            self.take_back(now, TimedAction::taken_back);
+        }
+        if self.source.is_paused(now) {
+            self.take_back(now, TimedAction::paused);
+        }
+        Ok(())
+    }
+
+    /// The newest image of each camera and the newest proprioception, none of them too old. `None`: a camera is at fault, and
+    /// the arm is to hold.
+    fn observe(&mut self, now: Timestamp) -> Result<Option<Observation>, RuntimeError> {
+        let (proprioception, age) = self.states.newest(now).ok_or(RuntimeError::NoState)?;
+        let (age, limit) = (age.as_secs_f64(), self.state_max_age);
+        let fresh = age <= limit || !Protection::StateCheck.is_on();
+        if !fresh {
+            return Err(RuntimeError::StaleState { age, limit });
+        }
+        let mut images: Vec<Option<Image>> = Vec::with_capacity(self.cameras.len());
+        for ((camera, _), watch) in self.cameras.iter_mut().zip(&mut self.watches) {
+            // Every camera is looked at, so that each gets well while another one holds the arm.
+            images.push(match watch.look(&mut **camera, now, &proprioception.joint_positions)? {
+                Sight::Image(image) => Some(image),
+                Sight::Hold => None,
+            });
+        }
+        let Some(images) = images.into_iter().collect() else { return Ok(None) };
+        Ok(Some(self.chain.observation(images, proprioception, now)))
+    }
+
+    /// Makes the arm hold: the action in force, or still on its way, is taken back.
+    fn take_back(&mut self, now: Timestamp, how: impl FnOnce(TimedAction) -> TimedAction) {
+        if let Some(action) = self.published.take() {
+            self.actions.publish(now, how(action));
+        }
+    }
+
+    /// Throws away a decision that came too late.
+    fn discard(&mut self, based_on: Timestamp, decided_at: Timestamp) -> Result<(), RuntimeError> {
+        self.discarded += 1;
+        let since = *self.late_since.get_or_insert(decided_at);
+        let (took, limit) = (decided_at.since(based_on).as_secs_f64(), self.lifetime.as_secs_f64());
+        tracing::warn!(
+            "a decision came {took:.3} s after what it was decided on, the limit is {limit:.3} s: thrown away"
+        );
+        if decided_at.since(since) > LATE {
+            return Err(RuntimeError::LateDecisions { took, limit });
+        }
+        Ok(())
+    }
+
+    /// Reports on cameras and late decisions.
+    pub(super) fn asides(&self) -> Asides {
+        let camera_faults = self.watches.iter().flat_map(CameraWatch::told).cloned().collect();
+        Asides { discarded: self.discarded, camera_faults }
+    }
+
+    /// Before the first step.
+    pub(super) fn start(&mut self, start: &EpisodeStart) -> Result<(), RuntimeError> {
+        self.source.reset();
+        self.tell(|sink| sink.episode_started(start))
+    }
+
+    /// Hands on the control ticks that have come in.
+    pub(super) fn hand_on_ticks(&mut self) -> Result<(), RuntimeError> {
+        while let Ok(tick) = self.ticks.pop() {
+            self.tell(|sink| sink.control_tick(&tick))?;
+        }
+        Ok(())
+    }
+
+    /// After the last step: every sink is called, even one that failed before; the first error counts.
+    pub(super) fn end(&mut self, end: &EpisodeEnd) -> Result<(), RuntimeError> {
+        let ticks = self.hand_on_ticks();
+        let mut first = None;
+        for (sink, lost) in self.sinks.iter_mut().zip(&mut self.lost) {
+            let ended = sink.episode_ended(end);
+            if let Some(error) = lost.take().or(ended.err()) {
+                first.get_or_insert(RuntimeError::Sink(error));
+            }
+        }
+        first.map_or(ticks, Err)
+    }
+
+    /// Tells every listener that has not failed yet. One that fails now gets the end and nothing before it.
+    fn tell(&mut self, mut what: impl FnMut(&mut dyn StepSink) -> anyhow::Result<()>) -> Result<(), RuntimeError> {
+        for (sink, lost) in self.sinks.iter_mut().zip(&mut self.lost).filter(|(_, lost)| lost.is_none()) {
+            let Err(error) = what(*sink) else { continue };
+            if !Protection::Recording.is_on() {
+                return Err(RuntimeError::Sink(error));
+            }
+            tracing::warn!("a listener of the episode failed, the arm goes on without it: {error:#}");
+            *lost = Some(error);
+        }
+        Ok(())
+    }
+}

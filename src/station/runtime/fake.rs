@@ -1,0 +1,338 @@
+//! An ideal arm and camera that can misbehave on demand: for tests, benches and dry runs without a simulator.
+//!
+//! The arm is wherever it was last commanded to be. The switches may be thrown while a loop runs, from any thread.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::time::Duration;
+
+use visuomotor_arms::camera::{Camera, CameraError, LivenessSettings};
+use visuomotor_arms::driver::{ArmDriver, Capabilities, ConnectError, DriverError, FaultCode};
+use visuomotor_core::action::{ControlMode, JointCommand};
+use visuomotor_core::observation::{Image, JointVector, Proprioception};
+use visuomotor_core::time::Timestamp;
+
+#[derive(Debug, Default)]
+struct Shared {
+    silent: AtomicBool,
+    frozen: AtomicBool,
+    stuck: AtomicBool,
+    panics: AtomicBool,
+    faulty: AtomicBool,
+    holds: AtomicBool,
+    hold_count: AtomicU64,
+    write_count: AtomicU64,
+    reopen_count: AtomicU64,
+    delay_nanos: AtomicU64,
+    view: AtomicU8,
+}
+
+/// Faults to throw, and what the arm was commanded.
+#[derive(Clone, Debug, Default)]
+pub struct Switches(Arc<Shared>);
+
+impl Switches {
+    /// The arm (or camera) sends nothing from now on.
+    pub fn silence(&self, on: bool) {
+        self.0.silent.store(on, Ordering::SeqCst);
+    }
+
+    /// What the camera shows from now on.
+    pub fn show(&self, view: View) {
+        self.0.view.store(view as u8, Ordering::SeqCst);
+    }
+
+    /// How old the camera's images are from now on; its stamps say so.
+    pub fn delay(&self, by: Duration) {
+        self.0.delay_nanos.store(by.as_nanos() as u64, Ordering::SeqCst);
+    }
+
+    /// How often the camera was opened again.
+    pub fn reopen_count(&self) -> u64 {
+        self.0.reopen_count.load(Ordering::SeqCst)
+    }
+
+    fn view(&self) -> View {
+        let view = self.0.view.load(Ordering::SeqCst);
+        let views = [View::Scene, View::Still, View::Black, View::White, View::Gray];
+        views.into_iter().find(|known| *known as u8 == view).unwrap_or_default()
+    }
+
+    /// The camera keeps giving the image it has, under its old stamp.
+    pub fn freeze(&self, on: bool) {
+        self.0.frozen.store(on, Ordering::SeqCst);
+    }
+
+    /// The arm reports a fault from now on.
+    pub fn fault(&self, on: bool) {
+        self.0.faulty.store(on, Ordering::SeqCst);
+    }
+
+    /// The arm takes commands and does not move.
+    pub fn stick(&self, on: bool) {
+        self.0.stuck.store(on, Ordering::SeqCst);
+    }
+
+    /// Reading panics from now on.
+    pub fn panic(&self, on: bool) {
+        self.0.panics.store(on, Ordering::SeqCst);
+    }
+
+    /// Was the arm's last command a hold?
+    pub fn holds(&self) -> bool {
+        self.0.holds.load(Ordering::SeqCst)
+    }
+
+    /// How often it was commanded to hold.
+    pub fn hold_count(&self) -> u64 {
+        self.0.hold_count.load(Ordering::SeqCst)
+    }
+
+    /// How many commands it took.
+    pub fn write_count(&self) -> u64 {
+        self.0.write_count.load(Ordering::SeqCst)
+    }
+
+    fn is(&self, switch: impl Fn(&Shared) -> &AtomicBool) -> bool {
+        switch(&self.0).load(Ordering::SeqCst)
+    }
+}
+
+/// An arm that is at once wherever it is commanded to be.
+#[derive(Debug)]
+pub struct FakeArm {
+    capabilities: Capabilities,
+    at: JointCommand,
+    switches: Switches,
+}
+
+impl FakeArm {
+    /// An arm of that many joints, at zero with the gripper open.
+    pub fn new(joints: usize) -> (Self, Switches) {
+        Self::at(JointVector::zeros(joints), 1.0)
+    }
+
+    /// An arm that stands at these joint positions \[rad\] with this gripper fraction.
+    pub fn at(joint_positions: JointVector, gripper: f64) -> (Self, Switches) {
+        let capabilities = Capabilities {
+            robot: "fake".into(),
+            driver: "fake".into(),
+            joints: joint_positions.len(),
+            control_rate_hz: 50.0,
+            modes: vec![ControlMode::Position],
+        };
+        let switches = Switches::default();
+        let at = JointCommand::position(joint_positions, gripper);
+        (Self { capabilities, at, switches: switches.clone() }, switches)
+    }
+}
+
+impl ArmDriver for FakeArm {
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    fn activate(&mut self, now: Timestamp, _mode: ControlMode) -> Result<(), DriverError> {
+        self.hold(now)
+    }
+
+    fn read(&mut self, now: Timestamp) -> Result<Proprioception, DriverError> {
+        if self.switches.is(|s| &s.panics) {
+            panic!("the fake arm was told to panic");
+        }
+        if self.switches.is(|s| &s.silent) {
+            return Err(DriverError::Silent);
+        }
+        if self.switches.is(|s| &s.faulty) {
+            return Err(DriverError::Fault(FaultCode(7)));
+        }
+        let still = JointVector::zeros(self.capabilities.joints);
+        Ok(Proprioception {
+            joint_positions: self.at.joints(),
+            joint_velocities: still,
+            joint_efforts: still,
+            finger_position: 0.0,
+            gripper: self.at.gripper(),
+            measured_at: now,
+        })
+    }
+
+    fn write(&mut self, _now: Timestamp, command: &JointCommand) -> Result<(), DriverError> {
+        if !(command.joints().is_finite() && command.gripper().is_finite()) {
+            return Err(DriverError::NotFinite);
+        }
+        self.switches.0.write_count.fetch_add(1, Ordering::SeqCst);
+        self.switches.0.holds.store(false, Ordering::SeqCst);
+        if !self.switches.is(|s| &s.stuck) {
+            self.at = *command;
+        }
+        Ok(())
+    }
+
+    fn hold(&mut self, _now: Timestamp) -> Result<(), DriverError> {
+        self.switches.0.hold_count.fetch_add(1, Ordering::SeqCst);
+        self.switches.0.holds.store(true, Ordering::SeqCst);
+        Ok(())
+    }
+
+    fn recover(&mut self, _now: Timestamp) -> Result<(), ConnectError> {
+        Ok(())
+    }
+
+    fn fault_text(&self, fault: FaultCode) -> String {
+        format!("the elbow hit {} cups", fault.0)
+    }
+}
+
+/// What is asked of an arm.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Call<'a> {
+    /// [`ArmDriver::activate`].
+    Activate(ControlMode),
+    /// [`ArmDriver::read`].
+    Read,
+    /// [`ArmDriver::write`].
+    Write(&'a JointCommand),
+    /// [`ArmDriver::hold`].
+    Hold,
+    /// [`ArmDriver::recover`].
+    Recover,
+}
+
+/// An arm whose calls are seen before it gets them: to record them, to count, to be slow.
+pub struct SeenArm<F> {
+    arm: Box<dyn ArmDriver>,
+    see: F,
+}
+
+impl<F: FnMut(Timestamp, Call<'_>) + Send> SeenArm<F> {
+    /// `see` is called first, on the thread that calls.
+    pub fn new(arm: Box<dyn ArmDriver>, see: F) -> Self {
+        Self { arm, see }
+    }
+}
+
+impl<F: FnMut(Timestamp, Call<'_>) + Send> ArmDriver for SeenArm<F> {
+    fn capabilities(&self) -> &Capabilities {
+        self.arm.capabilities()
+    }
+
+    fn activate(&mut self, now: Timestamp, mode: ControlMode) -> Result<(), DriverError> {
+        (self.see)(now, Call::Activate(mode));
+        self.arm.activate(now, mode)
+    }
+
+    fn read(&mut self, now: Timestamp) -> Result<Proprioception, DriverError> {
+        (self.see)(now, Call::Read);
+        self.arm.read(now)
+    }
+
+    fn write(&mut self, now: Timestamp, command: &JointCommand) -> Result<(), DriverError> {
+        (self.see)(now, Call::Write(command));
+        self.arm.write(now, command)
+    }
+
+    fn hold(&mut self, now: Timestamp) -> Result<(), DriverError> {
+        (self.see)(now, Call::Hold);
+        self.arm.hold(now)
+    }
+
+    fn recover(&mut self, now: Timestamp) -> Result<(), ConnectError> {
+        (self.see)(now, Call::Recover);
+        self.arm.recover(now)
+    }
+
+    fn fault_text(&self, fault: FaultCode) -> String {
+        self.arm.fault_text(fault)
+    }
+}
+
+/// What a fake camera shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum View {
+    /// A scene, another one in each image.
+    #[default]
+    Scene,
+    /// The image it has, as a new one: new stamp, new number.
+    Still,
+    /// Black, with some noise.
+    Black,
+    /// White.
+    White,
+    /// Gray all over.
+    Gray,
+}
+
+/// A camera that gives an image taken just now.
+#[derive(Debug)]
+pub struct FakeCamera {
+    newest: Image,
+    liveness: LivenessSettings,
+    switches: Switches,
+}
+
+impl FakeCamera {
+    /// A camera of that size \[pixels\].
+    pub fn new(name: &str, width: u32, height: u32) -> (Self, Switches) {
+        let switches = Switches::default();
+        let newest = Image {
+            camera: name.into(),
+            width,
+            height,
+            pixels: vec![128; (width * height * 3) as usize].into(),
+            captured_at: Timestamp::ZERO,
+            sequence: 0,
+        };
+        (Self { newest, liveness: LivenessSettings::default(), switches: switches.clone() }, switches)
+    }
+
+    /// With other promises.
+    pub fn with_liveness(mut self, liveness: LivenessSettings) -> Self {
+        self.liveness = liveness;
+        self
+    }
+
+    fn picture(&self) -> Option<Arc<[u8]>> {
+        let sequence = self.newest.sequence;
+        let bytes = 0..self.newest.pixels.len() as u64;
+        Some(match self.switches.view() {
+            View::Still => return None,
+            // A slope whose steps move by one for each image.
+            View::Scene => bytes.map(|i| 20 + ((i * 37 + sequence * 3) % 200) as u8).collect(),
+            View::Black => bytes.map(|i| ((i + sequence) % 7) as u8).collect(),
+            View::White => bytes.map(|_| 255).collect(),
+            View::Gray => bytes.map(|_| 128).collect(),
+        })
+    }
+}
+
+impl Camera for FakeCamera {
+    fn name(&self) -> &str {
+        &self.newest.camera
+    }
+
+    fn newest(&mut self, now: Timestamp) -> Result<Image, CameraError> {
+        if self.switches.is(|s| &s.silent) {
+            return Err(CameraError::Silent { camera: self.newest.camera.to_string(), why: "switched off".into() });
+        }
+        if !self.switches.is(|s| &s.frozen) {
+            let delay = self.switches.0.delay_nanos.load(Ordering::SeqCst);
+            self.newest.captured_at = Timestamp::from_nanos(now.as_nanos().saturating_sub(delay));
+            self.newest.sequence += 1;
+            if let Some(pixels) = self.picture() {
+                self.newest.pixels = pixels;
+            }
+        }
+        Ok(self.newest.clone())
+    }
+
+    fn liveness(&self) -> LivenessSettings {
+        self.liveness
+    }
+
+    fn reopen(&mut self) -> Result<(), CameraError> {
+        self.switches.0.reopen_count.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+}

@@ -1,0 +1,170 @@
+//! Moves the arm to a posture through the same control, safety and driver as an episode, and waits until it is there.
+
+use std::time::Duration;
+
+use super::control_loop::ControlLoop;
+use super::latest::LatestReader;
+use super::pace::Pacer;
+use super::schedule::{DeadlineBudget, DeadlineWatch, Strain};
+use super::stop::{guarded, message};
+use super::{Granted, RuntimeError, Station, StopFlag, Timing, latest};
+use visuomotor_core::episode::{Filtered, LimitReason};
+use visuomotor_core::observation::{JointVector, Proprioception};
+use visuomotor_core::time::Clock;
+
+/// Joint distance at which the arm counts as there \[rad\].
+const THERE: f64 = 0.02;
+/// Joint speed below which it counts as at rest \[rad/s\].
+const AT_REST: f64 = 0.02;
+/// Joint distance that is still taken after waiting: a servo without integral part sags under load \[rad\].
+const NEAR_ENOUGH: f64 = 0.1;
+/// How long it is waited for after the motion's planned end.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Where to go.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Posture {
+    /// Joint positions \[rad\], chain order; brought inside the usable limits.
+    pub joints: JointVector,
+    /// Gripper: 0 closed .. 1 open. Not waited for.
+    pub gripper: f64,
+    /// Planned length of the motion; the safety filter's speed limits may stretch it.
+    pub duration: Duration,
+}
+
+/// How a motion to a posture went.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Arrival {
+    /// Largest distance of a joint from its target at the end \[rad\].
+    pub off: f64,
+    /// Length \[s\].
+    pub seconds: f64,
+    /// Control ticks whose command the safety filter changed.
+    pub limited: u64,
+    /// What became of the real-time wishes for the thread that commanded it; none in lockstep.
+    pub realtime: Vec<Granted>,
+}
+
+/// Moves to `posture` and waits until the arm is there and at rest, at most two seconds beyond the planned duration.
+/// Whatever happens, the arm is told to hold afterwards.
+///
+/// In real time a thread of its own commands the arm, with the same wishes to the operating system as the control loop of an
+/// episode: whoever calls is at leisure.
+pub fn go_to(
+    station: &mut Station,
+    posture: &Posture,
+    timing: Timing<'_>,
+    stop: &StopFlag,
+) -> Result<Arrival, RuntimeError> {
+    let (clock, stopwatch, budget): (&dyn Clock, &dyn Clock, _) = match timing {
+        Timing::Lockstep { clock, stopwatch } => (clock, stopwatch, Default::default()),
+        Timing::Wall { clock, options } => (clock, clock, options.budget),
+    };
+    let period = station.control_period;
+    // Nobody publishes actions and nobody reads the ticks here.
+    let (_no_actions, actions) = latest();
+    let (state_writer, states) = latest();
+    let (ring, _no_reader) = rtrb::RingBuffer::new(1);
+    let parts = (&mut *station.arm, &mut station.controller, &mut station.safety);
+    let control = ControlLoop::new(parts, actions, state_writer, ring, clock.now());
+    let motion = Motion { control, states, posture, timing, stop, period, budget, clock, stopwatch };
+    let Timing::Wall { options, .. } = timing else { return motion.run() };
+    let mut realtime = options.realtime.apply_to_process();
+    std::thread::scope(|scope| {
+        let commanding = std::thread::Builder::new().name("control".into()).spawn_scoped(scope, move || {
+            let granted = options.realtime.apply_to_thread();
+            (motion.run(), granted)
+        });
+        // Without a thread the closure was dropped, and the guard in it told the arm to hold.
+        let (arrived, granted) = commanding.map_err(RuntimeError::Thread)?.join().map_err(|panic| {
+            // What runs is guarded: only its end can panic.
+            RuntimeError::Panicked(message(panic.as_ref()))
+        })?;
+        realtime.extend(granted);
+        arrived.map(|arrival| Arrival { realtime, ..arrival })
+    })
+}
+
+/// A motion to a posture, as the thread that commands it has it.
+struct Motion<'a> {
+    control: ControlLoop<'a>,
+    states: LatestReader<Proprioception>,
+    posture: &'a Posture,
+    timing: Timing<'a>,
+    stop: &'a StopFlag,
+    period: Duration,
+    budget: DeadlineBudget,
+    clock: &'a dyn Clock,
+    stopwatch: &'a dyn Clock,
+}
+
+impl Motion<'_> {
+    fn run(self) -> Result<Arrival, RuntimeError> {
+        let Self { mut control, mut states, posture, timing, stop, period, budget, clock, stopwatch } = self;
+        let start = clock.now();
+        let mut pacer = Pacer::new(timing, start, period);
+        let mut watch = DeadlineWatch::new(budget, period);
+        let mut target = posture.joints;
+        let arrived = guarded(|| {
+            loop {
+                if let Some(reason) = stop.reason() {
+                    return Err(RuntimeError::Interrupted(reason));
+                }
+                let due = pacer.next();
+                let strain = watch.after(&due);
+                if strain >= Strain::Hold {
+                    return Err(RuntimeError::deadlines(watch.lost(), budget.hold));
+                }
+                let tick = control.tick(due, strain, stopwatch)?;
+                if let Filtered::Stopped(reason) = tick.filtered {
+                    return Err(RuntimeError::Stopped(reason));
+                }
+                if control.counts.ticks == 1 {
+                    target = control.move_to(due.now, posture).map_err(RuntimeError::Stopped)?;
+                }
+                let (state, _) = states.newest(due.now).ok_or(RuntimeError::NoState)?;
+                let (joint, off) = farthest(&state, &target);
+                let elapsed = due.now.since(start);
+                let over = elapsed > posture.duration + PATIENCE;
+                let settled = elapsed >= posture.duration && off <= THERE && at_rest(&state);
+                let near_enough = off <= NEAR_ENOUGH;
+                if over && !near_enough {
+                    let limit = NEAR_ENOUGH;
+                    return Err(match tick.filtered {
+                        Filtered::Limited(LimitReason::Workspace) => {
+                            RuntimeError::OutsideWorkspace { joint, off, limit }
+                        }
+                        _ => RuntimeError::NotReached { joint, off, limit },
+                    });
+                }
+                if settled || over {
+                    let limited = control.counts.limited;
+                    return Ok(Arrival { off, seconds: elapsed.as_secs_f64(), limited, realtime: Vec::new() });
+                }
+            }
+        });
+        let mut end = control.end(timing, Ok(()));
+        let arrived = end.and(arrived);
+        if let Some(hold) = end.hold.filter(|hold| !hold.is_confirmed()) {
+            tracing::error!("{hold}");
+        }
+        arrived
+    }
+}
+
+/// The joint farthest from its target, and how far \[rad\]; a missing or NaN joint is infinitely far.
+fn farthest(state: &Proprioception, target: &JointVector) -> (usize, f64) {
+    let mut worst = (0, if state.joint_positions.len() == target.len() { 0.0 } else { f64::INFINITY });
+    for (joint, (q, goal)) in state.joint_positions.iter().zip(target.iter()).enumerate() {
+        let off = (q - goal).abs();
+        let off = if off.is_nan() { f64::INFINITY } else { off };
+        if off > worst.1 {
+            worst = (joint, off);
+        }
+    }
+    worst
+}
+
+fn at_rest(state: &Proprioception) -> bool {
+    state.joint_velocities.iter().all(|v| v.abs() <= AT_REST)
+}

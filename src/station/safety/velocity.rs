@@ -1,0 +1,231 @@
+//! Limits of velocity commands.
+//!
+//! In this order, later ones weigh more: joint speed and tool speed (the whole vector is made shorter, so that the arm
+//! keeps its direction), acceleration and jerk (the whole change is made shorter), braking before a joint limit (that joint
+//! alone), braking before the walls (the whole vector), and once more the tool's speed. Where the arm is says what is
+//! measured, moved on by what was sent since.
+//!
+//! Jerk limits how suddenly a joint starts to speed up. Slowing down may begin at once: an arm that has to stop does.
+
+use nalgebra::SVector;
+
+use super::filter::{Changes, distance, part_of_the_way};
+use super::residual::Residual;
+use super::walls::Walls;
+use visuomotor_core::action::ControlMode;
+use visuomotor_core::config::Robot;
+use visuomotor_core::episode::LimitReason;
+use visuomotor_core::kinematics::{Jacobian, braking_speed};
+use visuomotor_core::observation::{JointVector, MAX_JOINTS};
+use visuomotor_core::protection::Protection;
+
+/// Halvings that find the largest share of a velocity that still stops inside the box: to a 64th, on the safe side.
+const HALVINGS: u32 = 6;
+
+/// The velocity sent before.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SentBefore<'a> {
+    /// It \[rad/s\].
+    pub(super) joints: &'a JointVector,
+    /// The acceleration it came with \[rad/s2\].
+    pub(super) slope: &'a JointVector,
+    /// Time since that counts \[s\].
+    pub(super) elapsed: f64,
+}
+
+/// Limits of one arm.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct VelocityLimits {
+    velocity: JointVector,
+    acceleration: JointVector,
+    jerk: JointVector,
+    tool_velocity: f64,
+    tool_rotation_velocity: f64,
+    period: f64,
+}
+
+impl VelocityLimits {
+    pub(super) fn of(robot: &Robot, period: f64) -> Self {
+        let limits = &robot.limits;
+        Self {
+            velocity: JointVector::from_slice(&limits.joint_velocity),
+            acceleration: JointVector::from_slice(&limits.joint_acceleration),
+            jerk: JointVector::from_slice(&limits.joint_jerk),
+            tool_velocity: limits.tool_velocity,
+            tool_rotation_velocity: limits.tool_rotation_velocity,
+            period,
+        }
+    }
+
+    /// The wished velocities within every limit \[rad/s\], `here` is where the arm is by now \[rad\]; all numbers are finite.
+    pub(super) fn within(
+        &self,
+        walls: &Walls<'_>,
+        wished: &JointVector,
+        SentBefore { joints: before, slope, elapsed }: SentBefore<'_>,
+        here: &JointVector,
+        residual: &mut Residual,
+        changes: &mut Changes,
+    ) -> JointVector {
+        let jacobian = walls.chain.jacobian(here);
+        let fast = self.share_of_speed(wished);
+        let tool = self.share_of_tool_speed(&jacobian, wished);
+        let slow = scaled(wished, fast.min(tool));
+        let reason = if fast <= tool { LimitReason::JointVelocity } else { LimitReason::ToolVelocity };
+        changes.note(reason, distance(&slow, wished));
+
+        let mut gentle = self.toward(&slow, before, elapsed);
+        changes.note(LimitReason::JointAcceleration, distance(&gentle, &slow));
+
+        let sudden = gentle;
+        gentle = self.building_up(&sudden, before, slope, elapsed);
+        changes.note(LimitReason::JointJerk, distance(&gentle, &sudden));
+
+        let hurried = gentle;
+        for (joint, limit) in walls.chain.usable_limits().iter().enumerate() {
+            if !Protection::JointPosition.is_on() {
+                break;
+            }
+            let (up, down) = (limit.upper - here[joint], here[joint] - limit.lower);
+            let high = braking_speed(up, self.acceleration[joint], self.period);
+            let low = -braking_speed(down, self.acceleration[joint], self.period);
+            if !(gentle[joint] <= high) {
+                gentle[joint] = high;
+            } else if !(gentle[joint] >= low) {
+                gentle[joint] = low;
+            }
+        }
+        changes.note(LimitReason::JointPosition, distance(&gentle, &hurried));
+
+        let eager = gentle;
+        for joint in 0..gentle.len() {
+            let asked = (gentle[joint], before[joint]);
+            let ramp = self.acceleration[joint] * elapsed;
+            let allowed = residual.allowed(ControlMode::Velocity, joint, asked, here[joint], ramp);
+            gentle[joint] = allowed.bring(gentle[joint]);
+        }
+        if gentle != eager {
+            changes.decide(LimitReason::Residual);
+        }
+
+        if let Some((share, reason)) = self.share_inside(walls, here, &gentle) {
+            gentle = scaled(&gentle, share);
+            changes.decide(reason);
+        }
+        // Braking one joint can make the tool faster.
+        let share = self.share_of_tool_speed(&jacobian, &gentle);
+        if !(share >= 1.0) {
+            let slower = scaled(&gentle, share);
+            changes.note(LimitReason::ToolVelocity, distance(&slower, &gentle));
+            gentle = slower;
+        }
+        gentle
+    }
+
+    /// Share of a vector at which its fastest joint is at its limit, at most 1.
+    fn share_of_speed(&self, velocity: &JointVector) -> f64 {
+        let mut share: f64 = 1.0;
+        if !Protection::JointVelocity.is_on() {
+            return share;
+        }
+        for (value, limit) in velocity.iter().zip(self.velocity.iter()) {
+            share = share.min(share_within(value.abs(), *limit));
+        }
+        share
+    }
+
+    /// Share of a vector at which the tool is at its speed or turning limit, at most 1.
+    fn share_of_tool_speed(&self, jacobian: &Jacobian, velocity: &JointVector) -> f64 {
+        if !Protection::JointVelocity.is_on() {
+            return 1.0;
+        }
+        let mut columns = SVector::<f64, MAX_JOINTS>::zeros();
+        for (column, value) in columns.iter_mut().zip(velocity.iter()) {
+            *column = *value;
+        }
+        let motion = jacobian * columns;
+        let linear = motion.fixed_rows::<3>(0).norm();
+        let angular = motion.fixed_rows::<3>(3).norm();
+        share_within(linear, self.tool_velocity).min(share_within(angular, self.tool_rotation_velocity))
+    }
+
+    /// From the velocity sent before toward the wished one, no joint accelerating more than it may. No time elapsed allows
+    /// no change.
+    fn toward(&self, wished: &JointVector, before: &JointVector, elapsed: f64) -> JointVector {
+        let mut share: f64 = 1.0;
+        for joint in 0..wished.len() {
+            share = share.min(share_within((wished[joint] - before[joint]).abs(), self.acceleration[joint] * elapsed));
+        }
+        if share >= 1.0 { *wished } else { part_of_the_way(before, wished, share) }
+    }
+
+    /// The same change, no joint speeding up more suddenly than its jerk limit lets acceleration grow from `slope`
+    /// \[rad/s2\], which the velocity sent before had.
+    fn building_up(
+        &self,
+        wished: &JointVector,
+        before: &JointVector,
+        slope: &JointVector,
+        elapsed: f64,
+    ) -> JointVector {
+        let mut share: f64 = 1.0;
+        for joint in 0..wished.len() {
+            let change = wished[joint] - before[joint];
+            // From rest or on in its direction.
+            if change * before[joint] >= 0.0 {
+                let already = slope[joint] * change.signum();
+                let already = if already > 0.0 { already } else { 0.0 };
+                share = share.min(share_within(change.abs(), (already + self.jerk[joint] * elapsed) * elapsed));
+            }
+        }
+        if share >= 1.0 { *wished } else { part_of_the_way(before, wished, share) }
+    }
+
+    /// Largest share of a velocity from which every joint can brake with the arm on its side of every wall, or no further
+    /// through it, and which wall that is; `None` where the whole is such.
+    fn share_inside(
+        &self,
+        walls: &Walls<'_>,
+        here: &JointVector,
+        velocity: &JointVector,
+    ) -> Option<(f64, LimitReason)> {
+        let now = walls.chain.place(here);
+        let refused = |share: f64| {
+            let mut seconds: f64 = 0.0;
+            for (value, limit) in velocity.iter().zip(self.acceleration.iter()) {
+                seconds = seconds.max(share * value.abs() / limit);
+            }
+            let there = *here + share * *velocity * (self.period + 0.5 * seconds);
+            walls.refuses_placed(&walls.chain.place(&there), &now)
+        };
+        let reason = refused(1.0)?;
+        let (mut good, mut bad) = (0.0, 1.0);
+        for _ in 0..HALVINGS {
+            let middle = 0.5 * (good + bad);
+            if refused(middle).is_none() {
+                good = middle;
+            } else {
+                bad = middle;
+            }
+        }
+        Some((good, reason))
+    }
+}
+
+/// Share of a size that keeps a limit: 1 within it, 0 where a number is none. A little beyond the limit counts as within,
+/// so that what was limited once passes.
+fn share_within(size: f64, limit: f64) -> f64 {
+    if size <= limit * (1.0 + 1e-9) {
+        return 1.0;
+    }
+    let share = limit / size;
+    if share >= 0.0 { share } else { 0.0 }
+}
+
+fn scaled(vector: &JointVector, share: f64) -> JointVector {
+    let mut out = *vector;
+    if share < 1.0 {
+        out.iter_mut().for_each(|value| *value *= share);
+    }
+    out
+}
