@@ -13,7 +13,8 @@ use super::realtime;
 use super::trial::Runner;
 use crate::config::{ClockKind, PolicySource, digest};
 use crate::evaluation::{
-    Control, EvaluationOptions, Machine, Progress, Report, Scenario, TrialPlan, evaluate as run_trials, plans, revision,
+    Control, EvaluationOptions, Machine, Progress, Report, Scenario, TrialPlan, evaluate as run_trials, plans,
+    report_again, revision,
 };
 use crate::operator::Phase;
 use crate::runtime::StopFlag;
@@ -144,7 +145,7 @@ pub struct EvaluateArguments {
     pub without_controls: bool,
 }
 
-/// Runs the command: the control rows that are not given, then the policy.
+/// Runs the command: the policy, then the control rows that are not given.
 pub fn evaluate(arguments: &EvaluateArguments) -> anyhow::Result<u8> {
     let trial = &arguments.trial;
     let (mut setting, scenario) = trial.setting()?;
@@ -154,7 +155,7 @@ pub fn evaluate(arguments: &EvaluateArguments) -> anyhow::Result<u8> {
     let stop = StopFlag::on_signals()?;
     let source = setting.station.launch.policy.source.clone();
     let mut controls = arguments.control.iter().map(|file| Control::load(file)).collect::<Result<Vec<_>, _>>()?;
-    // A policy that does not fit is refused before the control rows cost anyone's time.
+    // A policy that does not fit is refused before anything is connected.
     let mut entrant = Entrant::open(&setting.station, &setting.protocol.tasks, &source)?.keep_in(&trial.out)?;
     if trial.blind {
         // The same policy has the same name in every run, and the name does not give it away.
@@ -162,36 +163,55 @@ pub fn evaluate(arguments: &EvaluateArguments) -> anyhow::Result<u8> {
     }
     let mut runner = Runner::new(setting, entrant, stop.clone());
     runner.connect(&trial.page, &trial.link, trial.consent, Some(trial.out.join("episodes")))?;
-    let is_control = !matches!(source, PolicySource::Folder(_));
-    // Under torque also none at all: gravity compensation alone must not do the task.
-    let under_torque = matches!(runner.setting.station.action_space(), ActionSpace::Torques(_));
-    let rows = [PolicySource::Expert, PolicySource::Random, PolicySource::Still];
-    let rows = if under_torque { &rows[..] } else { &rows[..2] };
-    if !is_control && !arguments.without_controls && runner.setting.station.launch.clock == ClockKind::Lockstep {
-        for row in rows {
-            let name = row.to_string();
-            if controls.iter().all(|c| c.policy != name) && !stop.is_raised() {
-                let mut setting = KitchenSetting::load(&trial.launch)?;
-                setting.station.launch = runner.setting.station.launch.clone();
-                setting.protocol = runner.setting.protocol.clone();
-                setting.station.launch.policy.source = row.clone();
-                let entrant = Entrant::open(&setting.station, &setting.protocol.tasks, row)?
-                    .keep_in(&trial.out.join("controls").join(&name))?;
-                let mut control = Runner::new(setting, entrant, stop.clone());
-                let report = score(trial, scenario, &mut control, Vec::new(), &stop)?;
-                if report.complete {
-                    controls.push(Control::from_report(&report));
-                }
-            }
-        }
-    }
-    let report = score(trial, scenario, &mut runner, controls, &stop)?;
+    let mut report = score(trial, scenario, &mut runner, controls.clone(), &stop)?;
     say!("{}", report.table());
+    let is_control = !matches!(source, PolicySource::Folder(_));
+    let has_controls = !is_control && !arguments.without_controls;
+    if has_controls && !stop.is_raised() && runner.setting.station.launch.clock == ClockKind::Lockstep {
+        // After the score, which they stand beside: it is what is waited for.
+        score_controls(trial, scenario, &runner, &mut controls, &stop)?;
+        let plans = trial.plans(&runner.setting, scenario)?;
+        let options = EvaluationOptions { controls, ..trial.options(&runner.setting, scenario, &runner.entrant) };
+        report = report_again(&options, &runner.setting.scene, &plans, &mut |progress| told("", progress))?;
+        say!("{}", report.table());
+    }
     super::say_where(&trial.out.join("report.html"));
     if runner.faulted() {
         return Ok(super::exit::FAULT);
     }
     Ok(u8::from(!report.complete || report.total.aborted > 0 || !report.missing.is_empty()))
+}
+
+/// Scores the control rows that are not there yet: the same trials by the scripted expert, by random actions and, under torque, by
+/// none at all, since gravity compensation alone must not do the task.
+fn score_controls(
+    trial: &TrialArguments,
+    scenario: Scenario,
+    runner: &Runner,
+    controls: &mut Vec<Control>,
+    stop: &StopFlag,
+) -> anyhow::Result<()> {
+    let under_torque = matches!(runner.setting.station.action_space(), ActionSpace::Torques(_));
+    let rows = [PolicySource::Expert, PolicySource::Random, PolicySource::Still];
+    let rows = if under_torque { &rows[..] } else { &rows[..2] };
+    for row in rows {
+        let name = row.to_string();
+        if controls.iter().any(|control| control.policy == name) || stop.is_raised() {
+            continue;
+        }
+        say!("control row: {name}");
+        let mut setting = KitchenSetting::load(&trial.launch)?;
+        setting.station.launch = runner.setting.station.launch.clone();
+        setting.protocol = runner.setting.protocol.clone();
+        setting.station.launch.policy.source = row.clone();
+        let entrant = Entrant::open(&setting.station, &setting.protocol.tasks, row)?
+            .keep_in(&trial.out.join("controls").join(&name))?;
+        let report = score(trial, scenario, &mut Runner::new(setting, entrant, stop.clone()), Vec::new(), stop)?;
+        if report.complete {
+            controls.push(Control::from_report(&report));
+        }
+    }
+    Ok(())
 }
 
 /// Scores one policy.

@@ -5,6 +5,7 @@
 
 mod calibration;
 mod control;
+mod document;
 mod driver;
 mod gripper;
 mod launch;
@@ -123,16 +124,11 @@ pub fn load<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
 
 /// Parses the text of a TOML file; `path` is for messages only.
 pub fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, ConfigError> {
-    let malformed = |error: toml::de::Error, key: String| ConfigError::Malformed {
+    document::read(text).map_err(|fault| ConfigError::Malformed {
         path: path.to_path_buf(),
-        line: error.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1),
-        key,
-        message: error.message().to_string(),
-    };
-    let deserializer = toml::de::Deserializer::parse(text).map_err(|e| malformed(e, "?".into()))?;
-    serde_path_to_error::deserialize(deserializer).map_err(|error| {
-        let key = error.path().to_string();
-        malformed(error.into_inner(), key)
+        line: fault.start().map_or(1, |start| text[..start.min(text.len())].matches('\n').count() + 1),
+        key: fault.path(),
+        message: fault.message().to_string(),
     })
 }
 

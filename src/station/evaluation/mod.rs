@@ -36,7 +36,7 @@ pub use journal::{Journal, JournalError, JournalHeader, TrialRecord};
 pub use latency::{LatencySeries, LatencySummary};
 pub use protocol::{Distractor, Placement, Scenario, TrialPlan, plans};
 pub use report::{Control, Machine, Report, revision};
-pub use run::{EvaluationOptions, Progress, evaluate};
+pub use run::{EvaluationOptions, Progress, evaluate, report_again};
 
 /// Runs one trial: resets the scene as planned, lets the policy act, judges.
 pub trait TrialRunner {

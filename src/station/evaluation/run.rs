@@ -125,6 +125,16 @@ pub fn evaluate(
     evaluation.finish(progress)
 }
 
+/// Writes the reports of an evaluation that was run again with what `options` say by now, its controls above all, and runs nothing.
+pub fn report_again(
+    options: &EvaluationOptions,
+    scene: &Scene,
+    plans: &[TrialPlan],
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> anyhow::Result<Report> {
+    Evaluation::open(options, scene, plans)?.finish(progress)
+}
+
 /// One policy's trials: what is planned, and the journal of what was run.
 pub(super) struct Evaluation<'a> {
     options: &'a EvaluationOptions,

@@ -4,8 +4,8 @@
 //!
 //! ```no_run
 //! use std::time::Duration;
-//! use visuomotor::transport::ros2::messages::sensor::JointState;
-//! use visuomotor::transport::ros2::{Qos, RosNode, RosSettings};
+//! use visuomotor_arms::transport::ros2::messages::sensor::JointState;
+//! use visuomotor_arms::transport::ros2::{Qos, RosNode, RosSettings};
 //!
 //! let node = RosNode::start(RosSettings::from_environment("visuomotor")?.with_namespace("wx250s"))?;
 //! let mut states = node.subscriber::<JointState>("joint_states", Qos::State)?;
@@ -14,7 +14,7 @@
 //!     Some(state) => println!("{:?}", state.position),
 //!     None => println!("{}", states.silence(waited)),
 //! }
-//! # Ok::<(), visuomotor::transport::ros2::RosError>(())
+//! # Ok::<(), visuomotor_arms::transport::ros2::RosError>(())
 //! ```
 //!
 //! A driver puts its publishers and subscribers into a [`BridgeWorker`] and keeps the [`Bridge`]; the control thread then
@@ -28,6 +28,7 @@ mod action;
 mod bridge;
 mod client;
 mod epoll;
+mod erased;
 mod error;
 mod loops;
 pub mod message;

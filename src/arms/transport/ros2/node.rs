@@ -8,11 +8,14 @@ use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use ros2_client::{Context, MessageTypeName, Name, Node, NodeName, NodeOptions, ServiceTypeName};
+use ros2_client::{
+    Context, MessageTypeName, Name, Node, NodeName, NodeOptions, Publisher, ServiceTypeName, Subscription,
+};
 use rustdds::policy::{Durability, Reliability};
 use rustdds::{DomainParticipantBuilder, GUID, RTPSEntity};
 
 use super::client::{Body, RosClient};
+use super::erased::{Incoming, Outgoing};
 use super::loops::Loops;
 use super::server::RosServer;
 use super::settings::DiscoveryRange;
@@ -138,23 +141,31 @@ impl RosNode {
     /// Publishes on a topic; the name is resolved by the settings.
     pub fn publisher<M: RosMessage>(&self, topic: &str, qos: Qos) -> Result<RosPublisher<M>, RosError> {
         let topic = self.settings().resolve(topic);
-        let failed = |error: ros2_client::CreateError| created(format!("publisher of {topic}"), error);
-        let publisher = self.with(|node| {
-            let made = node.create_topic(&named(&topic)?, type_name::<M>(), &qos.publisher()).map_err(failed)?;
-            node.create_publisher(&made, Some(qos.publisher())).map_err(failed)
-        })?;
+        let publisher = self.outgoing(&topic, type_name::<M>(), qos)?;
         Ok(RosPublisher::new(publisher, self.clone(), topic, qos))
+    }
+
+    fn outgoing(&self, topic: &str, kind: MessageTypeName, qos: Qos) -> Result<Publisher<Outgoing>, RosError> {
+        let failed = |error: ros2_client::CreateError| created(format!("publisher of {topic}"), error);
+        self.with(|node| {
+            let made = node.create_topic(&named(topic)?, kind, &qos.publisher()).map_err(failed)?;
+            node.create_publisher(&made, Some(qos.publisher())).map_err(failed)
+        })
     }
 
     /// Subscribes to a topic; the name is resolved by the settings.
     pub fn subscriber<M: RosMessage>(&self, topic: &str, qos: Qos) -> Result<RosSubscriber<M>, RosError> {
         let topic = self.settings().resolve(topic);
-        let failed = |error: ros2_client::CreateError| created(format!("subscriber to {topic}"), error);
-        let subscription = self.with(|node| {
-            let made = node.create_topic(&named(&topic)?, type_name::<M>(), &qos.subscriber()).map_err(failed)?;
-            node.create_subscription(&made, Some(qos.subscriber())).map_err(failed)
-        })?;
+        let subscription = self.incoming(&topic, type_name::<M>(), qos)?;
         Ok(RosSubscriber::new(subscription, self.clone(), topic, qos))
+    }
+
+    fn incoming(&self, topic: &str, kind: MessageTypeName, qos: Qos) -> Result<Subscription<Incoming>, RosError> {
+        let failed = |error: ros2_client::CreateError| created(format!("subscriber to {topic}"), error);
+        self.with(|node| {
+            let made = node.create_topic(&named(topic)?, kind, &qos.subscriber()).map_err(failed)?;
+            node.create_subscription(&made, Some(qos.subscriber())).map_err(failed)
+        })
     }
 
     /// Calls a service; the name is resolved by the settings.

@@ -3,11 +3,13 @@
 //! A thread that took from a subscriber and found nothing is unparked when something arrives, so a loop may
 //! `park_timeout` between its turns and loses no time. Malformed and oversized messages are counted and dropped.
 
+use std::marker::PhantomData;
 use std::time::{Duration, Instant};
 
 use ros2_client::{Publisher, ReadError, Subscription, WriteError};
 use rustdds::serialization::to_writer_with_rep_id;
 
+use super::erased::{Incoming, Kind, Outgoing, next};
 use super::node::{Endpoint, RosNode, dds_type};
 use super::wait::{poll_once, wait_for};
 use super::{Qos, RosError, RosMessage};
@@ -15,15 +17,16 @@ use crate::transport::loss;
 
 /// Publishes messages on a topic.
 pub struct RosPublisher<M: RosMessage> {
-    inner: Publisher<M>,
+    inner: Publisher<Outgoing>,
     node: RosNode,
     topic: String,
     qos: Qos,
+    kind: PhantomData<fn(M)>,
 }
 
 impl<M: RosMessage> RosPublisher<M> {
-    pub(super) fn new(inner: Publisher<M>, node: RosNode, topic: String, qos: Qos) -> Self {
-        Self { inner, node, topic, qos }
+    pub(super) fn new(inner: Publisher<Outgoing>, node: RosNode, topic: String, qos: Qos) -> Self {
+        Self { inner, node, topic, qos, kind: PhantomData }
     }
 
     /// Absolute name of the topic.
@@ -36,7 +39,7 @@ impl<M: RosMessage> RosPublisher<M> {
         if loss::outgoing_is_lost() {
             return Ok(());
         }
-        self.inner.publish(message).map_err(|error| match error {
+        self.inner.publish(Outgoing::of(message)).map_err(|error| match error {
             WriteError::WouldBlock { .. } => RosError::Full { topic: self.topic.clone() },
             other => RosError::Send { topic: self.topic.clone(), cause: other.to_string() },
         })
@@ -79,11 +82,12 @@ impl<M: RosMessage> RosPublisher<M> {
 
 /// Takes messages from a topic.
 pub struct RosSubscriber<M: RosMessage> {
-    inner: Subscription<M>,
+    inner: Subscription<Incoming>,
     node: RosNode,
     topic: String,
     qos: Qos,
     dropped: u64,
+    kind: PhantomData<fn() -> M>,
 }
 
 /// How often it is looked whether a subscriber is there.
@@ -93,8 +97,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 const DROPPED_AT_ONCE: usize = 64;
 
 impl<M: RosMessage> RosSubscriber<M> {
-    pub(super) fn new(inner: Subscription<M>, node: RosNode, topic: String, qos: Qos) -> Self {
-        Self { inner, node, topic, qos, dropped: 0 }
+    pub(super) fn new(inner: Subscription<Incoming>, node: RosNode, topic: String, qos: Qos) -> Self {
+        Self { inner, node, topic, qos, dropped: 0, kind: PhantomData }
     }
 
     /// Absolute name of the topic.
@@ -110,11 +114,11 @@ impl<M: RosMessage> RosSubscriber<M> {
     /// The next message, if one is there.
     pub fn take(&mut self) -> Result<Option<M>, RosError> {
         for _ in 0..DROPPED_AT_ONCE {
-            match poll_once(self.inner.async_take()) {
+            match poll_once(next(&self.inner, Kind::of::<M>())) {
                 None => return Ok(None),
                 Some(_) if loss::incoming_is_lost() => {}
                 Some(taken) => {
-                    if let Some(message) = self.accept(taken.map(|(message, _)| message))? {
+                    if let Some(message) = self.accept(taken)? {
                         return Ok(Some(message));
                     }
                 }
@@ -136,10 +140,10 @@ impl<M: RosMessage> RosSubscriber<M> {
     pub fn wait(&mut self, timeout: Duration) -> Result<Option<M>, RosError> {
         let deadline = Instant::now() + timeout;
         loop {
-            match wait_for(self.inner.async_take(), Some(deadline), || false) {
+            match wait_for(next(&self.inner, Kind::of::<M>()), Some(deadline), || false) {
                 None => return Ok(None),
                 Some(taken) => {
-                    if let Some(message) = self.accept(taken.map(|(message, _)| message))? {
+                    if let Some(message) = self.accept(taken)? {
                         return Ok(Some(message));
                     }
                 }
@@ -166,9 +170,9 @@ impl<M: RosMessage> RosSubscriber<M> {
             && (endpoint.latched || self.qos != Qos::Latched)
     }
 
-    fn accept(&mut self, taken: Result<M, ReadError>) -> Result<Option<M>, RosError> {
-        match taken {
-            Ok(message) if encoded_len(&message) <= M::MAX_BYTES => Ok(Some(message)),
+    fn accept(&mut self, taken: Result<Incoming, ReadError>) -> Result<Option<M>, RosError> {
+        match taken.map(|message| message.downcast::<M>()) {
+            Ok(Ok(message)) if encoded_len(&*message) <= M::MAX_BYTES => Ok(Some(*message)),
             Ok(_) | Err(ReadError::Deserialization { .. } | ReadError::Malformed | ReadError::Middleware { .. }) => {
                 self.dropped += 1;
                 Ok(None)
@@ -205,7 +209,7 @@ fn advice<M: RosMessage>(node: &RosNode, unfit: &[Endpoint]) -> String {
 
 /// Length of a message on the wire \[bytes\], without its 4-byte header; the largest number for one that cannot be
 /// written.
-fn encoded_len<M: RosMessage>(message: &M) -> usize {
+fn encoded_len(message: &dyn erased_serde::Serialize) -> usize {
     struct Count(usize);
     impl std::io::Write for Count {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -217,7 +221,7 @@ fn encoded_len<M: RosMessage>(message: &M) -> usize {
         }
     }
     let mut count = Count(0);
-    match to_writer_with_rep_id(&mut count, message, rustdds::RepresentationIdentifier::CDR_LE) {
+    match to_writer_with_rep_id(&mut count, &message, rustdds::RepresentationIdentifier::CDR_LE) {
         Ok(()) => count.0,
         Err(_) => usize::MAX,
     }
