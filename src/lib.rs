@@ -17,7 +17,7 @@ pub use visuomotor_core::{
     time, untrusted,
 };
 
-pub use visuomotor_arms::{camera, driver, teleop, transport};
+pub use visuomotor_arms::{camera, conformance, driver, teleop, transport};
 
 #[cfg(feature = "exchange")]
 pub use visuomotor_records::exchange;

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use nalgebra::{Matrix3, Rotation3, Vector3};
 use visuomotor::cli::kitchen::KitchenSetting;
 use visuomotor::cli::set_up::SetUp;
+use visuomotor::conformance::check_arm;
 use visuomotor::episode::{EpisodeStart, Judge, Outcome};
 use visuomotor::runtime::{EpisodeRequest, StopFlag, Timing, run_episode};
 use visuomotor::scripted::{Demonstrator, Disturbance};
-use visuomotor::simulation::Kitchen;
 use visuomotor::simulation::mujoco_rs::prelude::*;
-use visuomotor::time::ManualClock;
+use visuomotor::simulation::{Kitchen, SimulatedArm};
+use visuomotor::time::{Clock, ManualClock};
 
 fn setting() -> KitchenSetting {
     KitchenSetting::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("launch/widowx_kitchen.toml")).unwrap()
@@ -203,4 +204,19 @@ fn a_varied_picture_keeps_the_colors_of_the_materials() {
         let varied = colorfulness(true, seed);
         assert!(varied * 3 > plain, "seed {seed}: {varied} colorful pixels, {plain} unvaried");
     }
+}
+
+#[test]
+fn the_simulated_arm_conforms() {
+    let setting = setting();
+    let set_up = set_up(&setting, "knife_in_pot", [0.28, 0.07]);
+    let prepared = setting.prepare(&set_up).unwrap();
+    let (arm, _for_camera, _for_judge) = SimulatedArm::new(&setting.station.robot, &prepared.kitchen).unwrap();
+    let clock = ManualClock::new();
+    let mut pass = |duration| {
+        clock.advance(duration);
+        clock.now()
+    };
+    let mut arm = arm;
+    check_arm(&mut arm, &mut pass).unwrap_or_else(|violation| panic!("{violation}"));
 }

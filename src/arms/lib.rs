@@ -5,4 +5,5 @@
 pub mod transport;
 pub mod camera;
 pub mod driver;
+pub mod conformance;
 pub mod teleop;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 
 use super::consent::ConsentArguments;
@@ -29,7 +30,7 @@ pub struct TrialArguments {
     #[arg(long)]
     pub out: PathBuf,
     /// 1: as trained; 2: with distractors; 3: novel targets
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value = "1", value_parser = scenario_parser())]
     pub scenario: u8,
     /// How time passes, instead of the launch file's
     #[arg(long)]
@@ -52,6 +53,11 @@ pub struct TrialArguments {
     pub link: LinkArguments,
     #[command(flatten)]
     pub consent: ConsentArguments,
+}
+
+/// Shows its values in the help.
+fn scenario_parser() -> impl TypedValueParser<Value = u8> {
+    PossibleValuesParser::new(["1", "2", "3"]).try_map(|scenario| scenario.parse::<u8>())
 }
 
 /// How time passes.

@@ -37,6 +37,7 @@ mod evaluate;
 #[cfg(feature = "exchange")]
 mod exchange;
 mod exit;
+mod generate;
 mod granted;
 #[cfg(feature = "ros2")]
 mod guard;
@@ -104,6 +105,9 @@ enum Command {
     /// Stop an arm whose program is gone: other commands start this by themselves where it is needed
     #[cfg(feature = "ros2")]
     Guard(guard::GuardArguments),
+    /// Write shell completions and man pages
+    #[command(hide = true)]
+    Generate(generate::GenerateArguments),
     /// Let the scripted expert collect demonstrations in simulation
     #[cfg(feature = "mujoco")]
     Demonstrate(demonstrate::DemonstrateArguments),
@@ -194,6 +198,7 @@ pub fn run() -> u8 {
         Command::Simulate(a) => simulate::simulate(&a),
         #[cfg(feature = "ros2")]
         Command::Guard(a) => guard::guard(&a),
+        Command::Generate(a) => generate::generate(&a),
         #[cfg(feature = "mujoco")]
         Command::Demonstrate(a) => demonstrate::demonstrate(&a),
         #[cfg(feature = "mujoco")]

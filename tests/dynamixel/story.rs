@@ -7,8 +7,9 @@ use visuomotor::action::{ControlMode, JointCommand};
 use visuomotor::driver::widowx::driver::{
     DynamixelArm, DynamixelOptions, FaultKind, PositionServo, ServoFault, check_bus,
 };
+use visuomotor::driver::widowx::emulator::dynamixel::{BusEmulator, EmulatedBus};
 use visuomotor::driver::widowx::wire::dynamixel::registers;
-use visuomotor::driver::{ArmDriver, ConnectError, DriverError, Grade};
+use visuomotor::driver::{ArmDriver, ConnectError, DriverError, Grade, PointPlant};
 use visuomotor::observation::JointVector;
 
 use super::bench_station::*;
@@ -36,6 +37,18 @@ fn it_moves_to_three_poses_in_position_mode_and_grips() {
     });
     assert!(station.arm.reads_fast());
     assert!(station.arm.health().iter().all(|servo| servo.temperature == 35.0 && servo.voltage == 12.0));
+}
+
+#[test]
+fn it_conforms() {
+    let plant = PointPlant::at(JointVector::from_slice(&POSES[2]));
+    let bus = EmulatedBus::new(BusEmulator::new(&robot(), Box::new(plant)).unwrap());
+    let mut arm = connect(&bus).unwrap();
+    let mut pass = |duration| {
+        bus.pass(duration);
+        bus.now()
+    };
+    visuomotor::conformance::check_arm(&mut arm, &mut pass).unwrap_or_else(|violation| panic!("{violation}"));
 }
 
 #[test]

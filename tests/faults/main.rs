@@ -71,7 +71,7 @@ fn rows(arguments: &[&str]) -> anyhow::Result<()> {
             "--wall" => selection.simulated = false,
             "--out" => selection.out = words.next().map(Into::into),
             // Of cargo's harness: nothing to say to them here.
-            option if option.starts_with("--") => {}
+            option if option.starts_with('-') => {}
             word => selection.words.push(word.into()),
         }
     }

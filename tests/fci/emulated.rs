@@ -90,6 +90,18 @@ fn three_poses_in_each_mode_then_leaving_without_a_jump() {
     assert!(v <= 0.91 && a <= 0.91 && j <= 0.91, "{v} {a} {j} of the maker's limits");
 }
 
+#[test]
+fn it_conforms() {
+    let emulator = emulator(EmulatorOptions::default());
+    let clock = Arc::new(SystemClock::new());
+    let mut arm = connect(&emulator, &clock);
+    let mut pass = |duration| {
+        std::thread::sleep(duration);
+        clock.now()
+    };
+    visuomotor::conformance::check_arm(&mut arm, &mut pass).unwrap_or_else(|violation| panic!("{violation}"));
+}
+
 /// The robot bears 20 ms without the program; states that wait to be read meanwhile are not silence.
 #[test]
 fn states_as_old_as_a_borne_pause_are_read_and_a_second_without_any_is_silence() {

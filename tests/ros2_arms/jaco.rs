@@ -114,6 +114,13 @@ fn it_moves_in_every_mode_never_jumps_and_never_queues() {
 }
 
 #[test]
+fn it_conforms() {
+    let (domain, clock, robot) = (domain(), clock(), robot("jaco_j2s7s300"));
+    let _emulator = emulated(domain, &robot, 0.0, &clock);
+    conforms(&mut connected(domain, &robot, &clock), &*clock);
+}
+
+#[test]
 fn a_stop_is_explicit_zeros() {
     let (domain, clock, robot) = (domain(), clock(), robot("jaco_j2s7s300"));
     let emulator = emulated(domain, &robot, 0.0, &clock);

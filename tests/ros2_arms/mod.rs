@@ -64,6 +64,15 @@ fn read(arm: &mut dyn ArmDriver, clock: &dyn Clock) -> Proprioception {
     arm.read(clock.now()).unwrap_or_else(|error| panic!("{error}"))
 }
 
+/// Puts an arm through everything that any driver must do.
+fn conforms(arm: &mut dyn ArmDriver, clock: &dyn Clock) {
+    let mut pass = |duration| {
+        std::thread::sleep(duration);
+        clock.now()
+    };
+    visuomotor::conformance::check_arm(arm, &mut pass).unwrap_or_else(|violation| panic!("{violation}"));
+}
+
 /// Reads until that fails.
 fn first_error(arm: &mut dyn ArmDriver, clock: &dyn Clock) -> DriverError {
     let mut error = None;

@@ -42,6 +42,13 @@ fn it_moves_in_every_mode_and_never_jumps() {
 }
 
 #[test]
+fn it_conforms() {
+    let (domain, clock) = (domain(), clock());
+    let _emulator = emulated(domain, 0.0, &clock);
+    conforms(&mut connected(domain, &clock), &*clock);
+}
+
+#[test]
 fn the_stop_button_is_a_fault_that_is_recovered_once_it_is_out() {
     let (domain, clock, robot) = (domain(), clock(), panda());
     let emulator = emulated(domain, 0.0, &clock);

@@ -36,6 +36,13 @@ fn it_moves_in_every_mode_and_never_jumps() {
 }
 
 #[test]
+fn it_conforms() {
+    let (domain, clock) = (domain(), clock());
+    let _emulator = emulated(domain, 0.0, &clock);
+    conforms(&mut connected(domain, options(), &clock), &*clock);
+}
+
+#[test]
 fn the_raw_feed_moves_too() {
     let (domain, clock, robot) = (domain(), clock(), robot("sawyer"));
     let emulator = emulated(domain, 0.0, &clock);

@@ -7,6 +7,7 @@
 //! Exit codes: 0 done, 1 a stage failed (a test, a lint, the demonstration), 2 wrong usage or no set-up.
 
 mod cuda_graphs;
+mod dist;
 mod failure;
 mod host;
 mod links;
@@ -18,6 +19,7 @@ mod setup;
 mod stages;
 mod stamp;
 mod system_packages;
+mod test_times;
 mod wheels;
 
 use failure::Failure;
@@ -55,6 +57,8 @@ usage: cargo xtask TASK [OPTIONS]
   faults-lerobot
           set up (with LeRobot 0.4.4, about 8 GB), and put LeRobot's loop and this program through the same faults over the
           same emulated servo bus (4 minutes of a quiet machine): writes docs/faults-lerobot.md and .json
+  dist    set up, build, and pack one archive with the program, its libraries and all that it reads (target/dist): for a
+          computer with neither Rust nor Python
   clean   remove .deps and target (results stay)
 
 example: cargo xtask demo";
@@ -72,6 +76,7 @@ enum Task {
     Stations,
     StartUp,
     Button,
+    Dist,
     Clean,
     Help,
 }
@@ -111,6 +116,7 @@ fn run(task: Task) -> Result<(), Failure> {
         Task::Stations => stages::stations(&root),
         Task::StartUp => stages::start_up(&root),
         Task::Button => stages::button(&root),
+        Task::Dist => stages::dist(&root),
         Task::Clean => stages::clean(&root),
     }
 }
@@ -134,6 +140,7 @@ fn parse(words: impl Iterator<Item = String>) -> Result<Task, Failure> {
         "stations" => Task::Stations,
         "start-up" => Task::StartUp,
         "button" => Task::Button,
+        "dist" => Task::Dist,
         "cuda-graphs" => Task::CudaGraphs,
         "check" => Task::Check,
         "test" => Task::Test,

@@ -4,12 +4,14 @@
 //! too slow without optimization, and one profile means that the large dependencies are built once.
 
 use crate::cuda_graphs;
+use crate::dist;
 use crate::failure::Failure;
 use crate::onnx;
 use crate::process::line_of;
 use crate::python;
 use crate::setup::{Setup, remove};
 use crate::system_packages;
+use crate::test_times::TestTimes;
 use std::env;
 use std::path::Path;
 use std::process::Command;
@@ -64,13 +66,17 @@ pub fn test(root: &Path) -> Result<(), Failure> {
         cuda_graphs::compile(root, &root.join(".deps"))
     })?;
     read_over(&mut stages)?;
-    stages.cargo("tests", "test --workspace --release --features visuomotor/onnx")?;
+    let features = "--workspace --release --features visuomotor/onnx";
+    stages.cargo("test build", &format!("test {features} --no-run --lib --bins --tests --examples"))?;
+    let mut times = TestTimes::default();
+    stages.timed_tests(&format!("test {features} --lib --bins --tests --examples"), &mut times)?;
+    stages.cargo("documentation's tests", &format!("test {features} --doc"))?;
     // Loops, drivers, safety and recording must not need libtorch.
-    stages.cargo(
-        "tests without libtorch and MuJoCo",
-        "test --package visuomotor --release --no-default-features --lib",
-    )?;
+    let layers = ["", "-core", "-arms", "-records", "-station"].map(|layer| format!(" -p visuomotor{layer}")).concat();
+    stages
+        .cargo("tests without libtorch and MuJoCo", &format!("test --release --no-default-features --lib{layers}"))?;
     stages.summary();
+    println!("\n{}", times.slowest());
     Ok(())
 }
 
@@ -163,6 +169,17 @@ fn cargo() -> Command {
     Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
+/// One archive to copy to another computer.
+pub fn dist(root: &Path) -> Result<(), Failure> {
+    let mut stages = Stages::new(root);
+    let setup = Setup::usual(root);
+    stages.run("set-up", || setup.run())?;
+    stages.cargo("build", "build --release --package visuomotor")?;
+    stages.run("archive", || dist::pack(root, &setup.deps).map(drop))?;
+    stages.summary();
+    Ok(())
+}
+
 /// Removes what can be fetched and built again. Results are kept: they cannot.
 pub fn clean(root: &Path) -> Result<(), Failure> {
     for folder in [".deps", "target"] {
@@ -197,6 +214,15 @@ impl<'a> Stages<'a> {
             cargo.env("RUSTDOCFLAGS", "-D warnings");
         }
         self.command(name, cargo)
+    }
+
+    /// Runs tests and takes down how long each took.
+    fn timed_tests(&mut self, arguments: &str, times: &mut TestTimes) -> Result<(), Failure> {
+        let mut cargo = cargo();
+        cargo.args(arguments.split(' ')).args(["--", "-Zunstable-options", "--report-time"]);
+        // The test programs alone: for Cargo this variable would mean another compiler.
+        cargo.env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER", "env RUSTC_BOOTSTRAP=1").current_dir(self.root);
+        self.run("tests", || times.run(cargo))
     }
 
     fn command(&mut self, name: &'static str, mut command: Command) -> Result<(), Failure> {

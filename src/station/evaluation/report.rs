@@ -15,7 +15,7 @@ use super::latency::{LatencySeries, LatencySummary};
 use super::paper::{self, PaperScore};
 use super::protocol::{Placement, Scenario, TrialPlan};
 use super::run::EvaluationOptions;
-use super::statistics::{Interval, clopper_pearson95, fisher_exact, plain_words, wilson95};
+use super::statistics::{Interval, clopper_pearson95, fisher_exact, p_words, plain_words, wilson95};
 use visuomotor_core::episode::OutcomeKind;
 
 /// File name within the results folder.
@@ -363,7 +363,7 @@ impl Report {
         }
         line("total", &self.total, "");
         for (control, comparison) in self.controls.iter().zip(&self.comparisons) {
-            line(&control.policy, &control.total, &format!("  p = {:.2e}", comparison.fisher_p));
+            line(&control.policy, &control.total, &format!("  p {}", p_words(comparison.fisher_p)));
         }
         let _ = writeln!(out, "  {}", self.plain_words);
         for (name, latency) in &self.latency_ms {

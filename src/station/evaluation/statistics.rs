@@ -2,6 +2,8 @@
 //! and what they mean in plain words.
 
 use serde::{Deserialize, Serialize};
+use statrs::function::beta::beta_reg;
+use statrs::function::factorial::ln_binomial;
 
 /// The two-sided 95 % point of the normal distribution.
 const Z95: f64 = 1.959_963_984_540_054;
@@ -61,7 +63,8 @@ pub fn clopper_pearson95(successes: u64, trials: u64) -> Interval {
 pub fn fisher_exact(left: (u64, u64), right: (u64, u64)) -> f64 {
     let successes = left.0 + right.0;
     let total = left.1 + right.1;
-    let ln_chance = |k: u64| ln_choose(left.1, k) + ln_choose(right.1, successes - k) - ln_choose(total, successes);
+    let ln_chance =
+        |k: u64| ln_binomial(left.1, k) + ln_binomial(right.1, successes - k) - ln_binomial(total, successes);
     let observed = ln_chance(left.0);
     let lowest = successes.saturating_sub(right.1);
     let highest = successes.min(left.1);
@@ -75,7 +78,7 @@ pub fn fisher_exact(left: (u64, u64), right: (u64, u64)) -> f64 {
 pub fn mcnemar_exact(only_left: u64, only_right: u64) -> f64 {
     let split = only_left + only_right;
     let half = split as f64 * std::f64::consts::LN_2;
-    let tail: f64 = (0..=only_left.min(only_right)).map(|k| (ln_choose(split, k) - half).exp()).sum();
+    let tail: f64 = (0..=only_left.min(only_right)).map(|k| (ln_binomial(split, k) - half).exp()).sum();
     (2.0 * tail).min(1.0)
 }
 
@@ -122,64 +125,15 @@ pub fn plain_words(successes: u64, trials: u64) -> String {
     )
 }
 
-/// ln Gamma(x) for x > 0 (Lanczos, g = 7, n = 9; relative error below 1e-14).
-fn ln_gamma(x: f64) -> f64 {
-    const COEFFICIENTS: [f64; 9] = [
-        0.999_999_999_999_809_9,
-        676.520_368_121_885_1,
-        -1_259.139_216_722_402_8,
-        771.323_428_777_653_1,
-        -176.615_029_162_140_6,
-        12.507_343_278_686_905,
-        -0.138_571_095_265_720_12,
-        9.984_369_578_019_572e-6,
-        1.505_632_735_149_311_6e-7,
-    ];
-    let x = x - 1.0;
-    let t = x + 7.5;
-    let series = COEFFICIENTS[1..]
-        .iter()
-        .enumerate()
-        .fold(COEFFICIENTS[0], |sum, (i, coefficient)| sum + coefficient / (x + i as f64 + 1.0));
-    0.5 * (2.0 * std::f64::consts::PI).ln() + (x + 0.5) * t.ln() - t + series.ln()
-}
-
-fn ln_choose(n: u64, k: u64) -> f64 {
-    ln_gamma(n as f64 + 1.0) - ln_gamma(k as f64 + 1.0) - ln_gamma((n - k) as f64 + 1.0)
-}
-
-/// Regularized incomplete beta function I_x(a, b), by Lentz's continued fraction (Numerical Recipes 6.4).
-fn incomplete_beta(x: f64, a: f64, b: f64) -> f64 {
-    if x <= 0.0 {
-        return 0.0;
+/// A chance as people write it, with its sign: `= 0.03`, `= 1.00`, `< 0.0001`.
+pub fn p_words(p: f64) -> String {
+    if p < 1e-4 {
+        "< 0.0001".into()
+    } else if p < 0.01 {
+        format!("= {p:.4}")
+    } else {
+        format!("= {p:.2}")
     }
-    if x >= 1.0 {
-        return 1.0;
-    }
-    // The fraction converges fast only below the mean; above it the symmetry I_x(a, b) = 1 - I_{1-x}(b, a) helps.
-    if x > (a + 1.0) / (a + b + 2.0) {
-        return 1.0 - incomplete_beta(1.0 - x, b, a);
-    }
-    let front = (a * x.ln() + b * (1.0 - x).ln() + ln_gamma(a + b) - ln_gamma(a) - ln_gamma(b)).exp() / a;
-    let away_from_zero = |value: f64| if value.abs() < 1e-300 { 1e-300 } else { value };
-    let mut c = 1.0;
-    let mut d = 1.0 / away_from_zero(1.0 - (a + b) * x / (a + 1.0));
-    let mut fraction = d;
-    for m in 1..=10_000 {
-        let m = f64::from(m);
-        let even = m * (b - m) * x / ((a + 2.0 * m - 1.0) * (a + 2.0 * m));
-        d = 1.0 / away_from_zero(1.0 + even * d);
-        c = away_from_zero(1.0 + even / c);
-        fraction *= d * c;
-        let odd = -(a + m) * (a + b + m) * x / ((a + 2.0 * m) * (a + 2.0 * m + 1.0));
-        d = 1.0 / away_from_zero(1.0 + odd * d);
-        c = away_from_zero(1.0 + odd / c);
-        fraction *= d * c;
-        if (d * c - 1.0).abs() < 1e-15 {
-            break;
-        }
-    }
-    front * fraction
 }
 
 /// The x with I_x(a, b) = p, by bisection down to the last bit.
@@ -187,7 +141,7 @@ fn beta_quantile(p: f64, a: f64, b: f64) -> f64 {
     let (mut low, mut high) = (0.0, 1.0);
     for _ in 0..100 {
         let middle = 0.5 * (low + high);
-        if incomplete_beta(middle, a, b) < p { low = middle } else { high = middle }
+        if beta_reg(a, b, middle) < p { low = middle } else { high = middle }
     }
     0.5 * (low + high)
 }

@@ -336,3 +336,19 @@ impl Camera for FakeCamera {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_camera_conforms() {
+        let (mut camera, _switches) = FakeCamera::new("front", 8, 6);
+        let mut now = Timestamp::ZERO;
+        let mut pass = |duration: Duration| {
+            now = now + duration;
+            now
+        };
+        visuomotor_arms::conformance::check_camera(&mut camera, &mut pass).unwrap();
+    }
+}

@@ -16,7 +16,7 @@ use super::journal::TrialRecord;
 use super::paper::{self, PaperScore};
 use super::protocol::{Scenario, TrialPlan};
 use super::report::{Report, Score, merged_latency};
-use super::statistics::plain_words;
+use super::statistics::{self, plain_words};
 
 pub use comparison::render_comparison;
 pub use methods::render_methods;
@@ -186,13 +186,7 @@ fn task_words(report: &Report) -> String {
 
 /// A chance with its sign of comparison.
 fn p_words(p: f64) -> String {
-    if p < 1e-4 {
-        "&lt; 0.0001".into()
-    } else if p < 0.01 {
-        format!("= {p:.4}")
-    } else {
-        format!("= {p:.2}")
-    }
+    escape(&statistics::p_words(p))
 }
 
 /// The paper's table.
