@@ -1,9 +1,9 @@
 //! A network's inference recorded once and launched as a whole: a CUDA graph.
 //!
-//! Of a batch of one a GPU spends most of its time waiting for the next layer to be asked for. A [`Recording`] asks for all
-//! of them in one launch, with pinned memory on both ends. tch has no graphs: a small C++ library of ours
-//! (`cuda_graph.cpp`) has, which `cargo xtask cuda-graphs` compiles and which is opened when the first recording is made, so
-//! that the program needs nothing of CUDA where there is none.
+//! With a batch of one, a GPU spends most of its time waiting for the next layer's launch. A [`Recording`] launches all
+//! layers at once, with pinned memory on both ends. tch has no CUDA graphs; our small C++ library (`cuda_graph.cpp`) does.
+//! `cargo xtask cuda-graphs` compiles it, and it is opened when the first recording is made, so the program needs nothing of
+//! CUDA where there is none.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::path::{Path, PathBuf};
@@ -16,11 +16,11 @@ use super::device::{library_folders, open_library};
 
 /// The library's file.
 const LIBRARY: &str = "libvisuomotor_cuda.so";
-/// What `visuomotor_graph_version` answers of the functions below.
+/// The version that `visuomotor_graph_version` returns for the functions below.
 const VERSION: c_int = 1;
-/// Times the work is done before it is recorded: cuDNN chooses its kernels meanwhile.
+/// Warm-up runs before recording, in which cuDNN chooses its kernels.
 const WARM_UPS: usize = 3;
-/// Room for an error of the library.
+/// Size of the buffer for the library's error text.
 const ROOM: usize = 1024;
 
 type Version = unsafe extern "C" fn() -> c_int;
@@ -43,14 +43,14 @@ struct Library {
     run: Launch,
 }
 
-/// A graph of the library's.
+/// A graph owned by the library.
 struct Graph {
     library: &'static Library,
     graph: NonNull<c_void>,
 }
 
-// SAFETY: a graph is used by one thread at a time, for everything that touches it wants `&mut self`; the library keeps
-// something of a thread's in it between enter and leave alone, and one call of `Recording::new` encloses them.
+// SAFETY: a graph is used by one thread at a time, for every use takes `&mut self`; the library keeps thread-local values in
+// it only between enter and leave, and one call of `Recording::new` encloses them.
 unsafe impl Send for Graph {}
 
 impl Graph {
@@ -82,7 +82,7 @@ impl Drop for Graph {
 
 /// A recorded inference for images of one shape.
 pub struct Recording {
-    // Before the tensors whose memory it knows: fields are dropped in this order.
+    // Before the tensors whose addresses it holds: fields are dropped in this order.
     graph: Graph,
     host_in: Tensor,
     device_in: Tensor,
@@ -91,11 +91,11 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// Records `forward` for images of `shape`, f32, on a GPU. It must ask for the same work whatever the images show, and
-    /// bring nothing over from the host. What it reads on the GPU, a network's weights, must stay there, unchanged, as long as
-    /// the recording is run: it knows their addresses.
+    /// Records `forward` for images of `shape`, f32, on a GPU. `forward` must launch the same work for all images, and copy
+    /// nothing from the host. What it reads on the GPU, the network's weights, must stay at its address, unchanged, as long
+    /// as the recording is used.
     ///
-    /// An error says why there is none: no GPU, no library, or an operation that cannot be recorded.
+    /// The error gives the reason: no GPU, no library, or an operation that cannot be recorded.
     pub fn new(
         shape: &[i64],
         device: Device,
@@ -110,7 +110,7 @@ impl Recording {
             let mut graph = Graph::new(library, number)?;
             graph.step(library.enter)?;
             let recorded = record(&mut graph, &|| forward(&device_in));
-            // Also after an error: the thread's own stream must come back.
+            // Also after an error: the thread's own stream must be restored.
             let left = graph.step(library.leave);
             let device_out = recorded?;
             left?;
@@ -119,7 +119,7 @@ impl Recording {
         })
     }
 
-    /// What the recorded work makes of `images` (on the CPU, of the recorded shape): a tensor on the CPU of its own memory.
+    /// Runs the recorded work on `images` (on the CPU, of the recorded shape); the result is a new tensor on the CPU.
     pub fn run(&mut self, images: &Tensor) -> Result<Tensor, TchError> {
         let expected = self.host_in.size();
         if images.size() != expected {
@@ -155,7 +155,7 @@ impl Recording {
     }
 }
 
-/// Does the work a few times, then records it: the tensor that the recorded work writes.
+/// Runs the work a few times, then records it; returns the tensor that the recorded work writes.
 fn record(graph: &mut Graph, work: &dyn Fn() -> Result<Tensor, TchError>) -> Result<Tensor, TchError> {
     for _ in 0..WARM_UPS {
         drop(work()?);
@@ -163,14 +163,14 @@ fn record(graph: &mut Graph, work: &dyn Fn() -> Result<Tensor, TchError>) -> Res
     let library = graph.library;
     graph.step(library.begin)?;
     let out = work();
-    // A recording that was begun must end, whatever came of it.
+    // A recording that was begun must end, also after an error.
     let ended = graph.step(library.end);
     let out = out?;
     ended?;
     Ok(out)
 }
 
-/// Whether recordings can be made, as far as the library says: its path, or why not.
+/// Whether the library for recordings is found: its path, or why not.
 pub(super) fn describe() -> String {
     match library() {
         Ok(_) => "CUDA graphs".into(),
@@ -181,7 +181,7 @@ pub(super) fn describe() -> String {
 fn library() -> Result<&'static Library, &'static String> {
     static OPENED: OnceLock<Result<Library, String>> = OnceLock::new();
     let opened = OPENED.get_or_init(|| {
-        // What it calls must be in the process first.
+        // The CUDA libraries that it calls must be loaded first.
         super::device();
         let path = folders().into_iter().map(|folder| folder.join(LIBRARY)).find(|path| path.is_file());
         let path = path.ok_or_else(|| {
@@ -195,7 +195,7 @@ fn library() -> Result<&'static Library, &'static String> {
     opened.as_ref()
 }
 
-/// Where the library is looked for.
+/// Folders in which the library is looked for.
 fn folders() -> Vec<PathBuf> {
     let program = std::env::current_exe().ok();
     let beside = program.iter().filter_map(|program| program.parent()).map(Path::to_path_buf);
@@ -287,7 +287,7 @@ mod tests {
         std::fs::write(&file, "no library").unwrap();
         let error = Library::open(&file).err().unwrap();
         assert!(error.contains(LIBRARY), "{error}");
-        // A library, not ours.
+        // A library that is not ours.
         let other =
             library_folders().into_iter().map(|folder| folder.join("libc10.so")).find(|path| path.is_file()).unwrap();
         let error = Library::open(&other).err().unwrap();

@@ -5,7 +5,7 @@ use std::ffi::{CStr, c_char, c_void};
 use tch::{Device, Kind, TchError, Tensor};
 
 unsafe extern "C" {
-    /// In `group_norm_relu.cpp`. Takes and answers pointers to `at::Tensor`, which is what tch's are.
+    /// In `group_norm_relu.cpp`. Takes and returns pointers to `at::Tensor`, which is what tch's pointers are.
     fn visuomotor_group_norm_relu(
         x: *const c_void,
         weight: *const c_void,
@@ -17,13 +17,13 @@ unsafe extern "C" {
     ) -> *mut c_void;
 }
 
-/// Is it for activations like these?
+/// Does it support activations like these?
 pub(super) fn serves(x: &Tensor) -> bool {
     x.kind() == Kind::BFloat16 && x.device() == Device::Cpu
 }
 
-/// max(0, GroupNorm(x)): `x` (B, C, H, W) bf16, `weight` and `bias` (C) f32 -> (B, C, H, W) bf16, channels together in
-/// memory. Sums are in f32 and gradients flow to all three; a number that is none stays none.
+/// max(0, GroupNorm(x)): `x` (B, C, H, W) bf16, `weight` and `bias` (C) f32 -> (B, C, H, W) bf16, channels last in memory.
+/// Sums are in f32, gradients flow to all three, and NaN stays NaN.
 pub(super) fn group_norm_relu(
     x: &Tensor,
     weight: &Tensor,

@@ -76,7 +76,7 @@ impl Critic {
 
     /// Both Q's of K actions in each of B states: latents (B, L), actions (B, K, 7), tasks (B, T) -> (2, B, K).
     ///
-    /// The latent is repeated for the K actions, so that an image is encoded once however many actions are asked about.
+    /// The latent is repeated for the K actions, so that an image is encoded once for any K.
     pub fn q(&self, latent: &Tensor, actions: &Tensor, task: &Tensor) -> Result<Tensor, TchError> {
         let [batch, count, ACTIONS] = actions.size()[..] else {
             let found = actions.size();

@@ -40,7 +40,7 @@ impl VisualPolicy {
         let checkpoint = Checkpoint::load(folder)?;
         let task = checkpoint.task(&Checkpoint::path(folder), task)?;
         let encoder = Encoder::load(checkpoint.encoder, &folder.join("encoder.safetensors"))?;
-        // The large encoders bring any image to their own size; the small one sees the policy's image as it is.
+        // The large encoders resize any image; the small one takes the policy's image unchanged.
         if checkpoint.encoder == EncoderKind::Small && checkpoint.image_size != encoder.image_size() {
             return Err(PolicyError::Unfit {
                 file: Checkpoint::path(folder),
@@ -70,7 +70,7 @@ impl VisualPolicy {
         Ok(Self { checkpoint, task, encoder, head, _variables: variables, stopwatch })
     }
 
-    /// Acts for another of its tasks from now on.
+    /// Switches to another of its tasks.
     pub fn set_task(&mut self, folder: &Path, task: &str) -> Result<(), PolicyError> {
         self.task = self.checkpoint.task(&Checkpoint::path(folder), task)?;
         Ok(())
@@ -87,7 +87,7 @@ impl VisualPolicy {
         Ok(self.encoder.encode(&image)?)
     }
 
-    /// What the head says of an embedding and of what the arm senses: a decision without its costs.
+    /// The decision for an embedding and proprioception, without its computing times.
     fn act(&self, embedding: &Embedding, observation: &Observation) -> Result<Decision, ActionError> {
         let condition = self.checkpoint.condition(&observation.bridge_state, self.task);
         let row = |values: &[f32]| Tensor::f_from_slice(values)?.f_unsqueeze(0);
@@ -108,7 +108,7 @@ impl VisualPolicy {
         if !said.iter().all(|value| value.is_finite()) {
             return Err(ActionError::NotFinite("an action"));
         }
-        let wrong = || ActionError::Network(format!("the head gave {} numbers", said.len()));
+        let wrong = || ActionError::Network(format!("the head returned {} numbers", said.len()));
         if let Head::Torques(head) = &self.head {
             let scale = &head.1;
             let (gripper, torques) = said.split_last().ok_or_else(wrong)?;

@@ -20,7 +20,7 @@ fn spoil(folder: &Path, change: impl FnOnce(&mut Vec<u8>)) {
     std::fs::write(Checkpoint::path(folder), toml::to_string(&description).unwrap()).unwrap();
 }
 
-/// The state goes in, twice its numbers come out; the factors lie in a file of their own.
+/// Takes the state and returns twice its numbers; the factors are in a file of their own.
 fn beside(change: impl FnOnce(&mut Description)) -> tempfile::TempDir {
     let bytes = std::fs::read(golden().join("beside.data")).unwrap();
     let folder = folder("beside.onnx", |description| {

@@ -45,7 +45,7 @@ fn numbers_are_scaled_back_by_mean_and_std_or_by_min_and_max() {
     let decision = decide(&output, Approach::X, &[0.5, -1.0, 0.0]).unwrap();
     assert_eq!(decision.motion, Some(Motion::JointPositions(JointVector::from_slice(&[1.0, 0.0]))));
     assert_eq!(decision.action.gripper, 0.5);
-    // A number too large to be scaled is none.
+    // A number that overflows when scaled is refused.
     let error = decide(&output, Approach::X, &[f64::MAX, f64::MAX, 0.0]).unwrap_err();
     assert!(matches!(error, ActionError::NotFinite(_)), "{error}");
 }

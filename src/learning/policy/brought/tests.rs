@@ -1,4 +1,4 @@
-//! Modules that PyTorch wrote (`tests/golden/make_brought.py`), and stations they do not fit.
+//! Modules written by PyTorch (`tests/golden/make_brought.py`), and stations they do not fit.
 
 use std::path::{Path, PathBuf};
 
@@ -121,7 +121,7 @@ fn actions_are_pytorchs_and_a_chunk_is_carried_out_before_the_next_look() {
     let Expected { state, actions } = golden_actions();
     for at in 0..5u64 {
         let decision = policy.decide(&observation(at, state)).unwrap();
-        // The fourth decision looks again, and sees the same.
+        // The fourth decision runs the network again, on the same image.
         let row = (at % 3) as usize;
         let expected = ActionBounds::BRIDGE.denormalize(actions[row].clone().try_into().unwrap());
         for (found, expected) in decision.action.to_array().iter().zip(expected.to_array()) {
@@ -133,7 +133,7 @@ fn actions_are_pytorchs_and_a_chunk_is_carried_out_before_the_next_look() {
     }
 }
 
-/// A folder of the module that returns scaled joint positions; its arm's are scaled by the same numbers.
+/// A folder of the module that returns scaled joint positions; the arm's joints are scaled by the same numbers.
 fn posture(change: impl FnOnce(&mut Description)) -> tempfile::TempDir {
     folder("joint_positions.pt", |description| {
         let (mean, std) = (vec![0.2, -0.8, 0.4, 0.0, 1.7, 0.0], vec![0.6, 0.2, 0.2, 0.2, 0.4, 0.4]);
@@ -183,7 +183,7 @@ fn joint_positions_of_another_arm_or_law_or_width_are_refused() {
     assert!(said.contains("joint positions") && said.contains("control.law"), "{said}");
     let said = refused(folder.path(), &Offer { joints: 7, ..offer() });
     assert!(said.contains("output.scaling") && said.contains("7 joints"), "{said}");
-    // Without scaling the module itself is found to return another width, before anything moves.
+    // Without scaling, loading finds that the module returns another width, before anything moves.
     let plain = posture(|description| {
         (description.output.scaling, description.input) =
             (OutputScaling::default(), vec![Input::JointPositions(Scaling::default())]);
@@ -214,9 +214,9 @@ fn chunks_that_overlap_are_blended() {
     assert_eq!(chunk.next().unwrap().row, [0.0]);
     assert!(chunk.is_used_up(at(1.2)));
     chunk.begin(rows([5.0, 6.0, 7.0]), Timestamp::ZERO, at(1.2));
-    // What the chunk before had planned for this moment was 1.
+    // The previous chunk had planned 1 for this moment.
     assert_eq!(chunk.next().unwrap().row, [0.75 * 5.0 + 0.25]);
-    // Decisions were left out: what was planned then is of another moment.
+    // Decisions were skipped: the previous plan is for other moments.
     chunk.begin(rows([8.0, 9.0, 10.0]), Timestamp::ZERO, at(3.0));
     assert_eq!(chunk.next().unwrap().row, [8.0]);
     chunk.forget();
@@ -224,7 +224,7 @@ fn chunks_that_overlap_are_blended() {
 }
 
 #[test]
-fn after_decisions_that_were_left_out_the_policy_looks_again() {
+fn after_skipped_decisions_the_policy_takes_a_new_image() {
     let folder = folder("policy.pt", |description| description.output.execute = Some(8));
     let mut policy = load(folder.path(), &offer()).unwrap();
     let state = golden_actions().state;
@@ -234,7 +234,7 @@ fn after_decisions_that_were_left_out_the_policy_looks_again() {
     };
     let first = planned(&mut policy, 1.0);
     assert_eq!(planned(&mut policy, 1.2).image_captured_at, first.image_captured_at);
-    // A camera's fault held the arm for a second.
+    // A camera fault held the arm for a second.
     let later = planned(&mut policy, 2.4);
     assert_eq!((later.image_captured_at, later.ahead), (Timestamp::from_secs_f64(2.4), std::time::Duration::ZERO));
 }

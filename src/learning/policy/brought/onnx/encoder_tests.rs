@@ -1,4 +1,4 @@
-//! Encoders that were written as ONNX (`encoder/write.rs`) against libtorch.
+//! Encoders written as ONNX (`encoder/write.rs`), compared with libtorch.
 
 use super::*;
 use crate::encoder::{Encoder, EncoderKind};
@@ -64,7 +64,7 @@ fn large_encoders_are_the_same() {
             assert!(worst < 1e-4, "{kind} at {side}: {worst:.1e}");
         }
     }
-    // Random weights: norms divide by small spreads, and both libraries sum in an order of their own (2.6e-4 was seen).
+    // Random weights: norms divide by small spreads, and the two libraries sum in different orders (2.6e-4 was seen).
     let worst = difference(EncoderKind::Vptr, 128);
     assert!(worst < 1e-3, "{worst:.1e}");
 }
