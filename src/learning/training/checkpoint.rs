@@ -1,9 +1,9 @@
-//! The resumable state of a training run: named tensors in a safetensors file, whole or not at all.
+//! The resumable state of a training run: named tensors in a safetensors file, written atomically.
 //!
-//! The file's header says the layout's version and the algorithm. Written beside the final name, brought to the disk,
-//! then renamed: whatever happens meanwhile, the last good file stays. What is refused, with the file, the key, what was
-//! found, what was expected and what to do: a file that was cut off, another version, another algorithm, another
-//! network (keys or shapes), values that are not finite (in what is read and in what is to be written).
+//! The file's header contains the layout's version and the algorithm. The file is written beside its final name, synced to
+//! the disk, then renamed, so the last good file survives any failure. What is refused, with the file, the key, what was
+//! found, what was expected and what to do: a file that was cut off, another version, another algorithm, another network
+//! (keys or shapes), values that are not finite (read or to be written).
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -20,14 +20,15 @@ use visuomotor_core::untrusted;
 
 /// Layout of the state's file.
 const VERSION: &str = "1";
-/// The header's only entry (several would come in the order of a hash map, and equal states shall give equal files):
+/// The header's only entry (several would be ordered by a hash map, and equal states must give equal files): version and
+/// algorithm.
 /// version and algorithm.
 const HEADER: &str = "visuomotor_training_state";
 
 const OTHER_RUN: &str = "the checkpoint is of another network: go on with the settings it was trained with (record.json \
                          beside it), or train into another --out";
 
-/// Largest state read \[bytes\]: weights, and two numbers more for each.
+/// Largest state read \[bytes\]: weights, and two more numbers for each.
 const LARGEST: u64 = 4 * untrusted::LARGEST_WEIGHTS;
 
 /// Kinds a state may hold, with their names in the file.
@@ -45,7 +46,7 @@ fn unfit(file: &Path, key: &str, found: impl Into<String>, expected: impl Into<S
     anyhow!("{}: key `{key}`: found {found}, expected {expected}; {fix}", file.display())
 }
 
-/// Writes a state (`file` is replaced in one go); see [`encode`] and [`write_files`] for what is refused.
+/// Writes a state (`file` is replaced atomically); see [`encode`] and [`write_files`] for what is refused.
 pub fn write_state(file: &Path, algorithm: &str, state: &[(String, Tensor)]) -> anyhow::Result<()> {
     write_files(&[(file.to_path_buf(), encode(file, algorithm, state)?)])
 }
@@ -122,8 +123,8 @@ pub fn read_state(file: &Path, algorithm: &str) -> anyhow::Result<Vec<(String, T
     Ok(state)
 }
 
-/// Refuses a state whose keys, shapes or kinds are not those of `own`, the state of what is to take it. Keys that begin
-/// with `apart` are passed over.
+/// Refuses a state whose keys, shapes or kinds differ from `own`, the state that it is to replace. Keys that begin with
+/// `apart` are skipped.
 pub fn check_fit(file: &Path, found: &[(String, Tensor)], own: &[(String, Tensor)], apart: &str) -> anyhow::Result<()> {
     let found: BTreeMap<&str, &Tensor> = found.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
     let own: BTreeMap<&str, &Tensor> = own.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
@@ -171,20 +172,20 @@ pub fn restore_named(prefix: &str, store: &nn::VarStore, state: &[(String, Tenso
     Ok(())
 }
 
-/// Says what is not finite in a tensor, if anything.
+/// Returns what is not finite in a tensor, if anything.
 fn not_finite(values: &Tensor) -> anyhow::Result<Option<String>> {
     let count = i64::try_from(values.f_detach()?.f_isfinite()?.f_logical_not()?.f_sum(Kind::Int64)?)?;
     Ok((count > 0).then(|| format!("{count} values that are NaN or infinite")))
 }
 
-/// Writes files that belong together: first all of them beside their names and onto the disk, then renamed. If one
-/// cannot be written, for want of room say, none is renamed and nothing of them is left behind.
+/// Writes files that belong together: first all to temporary files synced to the disk, then renames them. If one cannot be
+/// written, e.g. on a full disk, none is renamed and the temporary files are removed.
 pub fn write_files(files: &[(PathBuf, Vec<u8>)]) -> anyhow::Result<()> {
     let partials: Vec<PathBuf> = files.iter().map(|(file, _)| partial(file)).collect();
     let written = write_then_rename(files, &partials);
     if written.is_err() {
         for partial in &partials {
-            // It may be renamed already or never have been; the reason why is in the answer.
+            // It may be renamed already or never have been written; the returned error has the reason.
             let _ = std::fs::remove_file(partial);
         }
     }
@@ -215,7 +216,7 @@ fn write_then_rename(files: &[(PathBuf, Vec<u8>)], partials: &[PathBuf]) -> anyh
     for ((file, _), partial) in files.iter().zip(partials) {
         std::fs::rename(partial, file).map_err(|error| refused(file, error))?;
     }
-    // The names, too, shall outlive a power cut; some file systems cannot be asked for that.
+    // The names, too, must survive a power cut; some file systems cannot sync a folder.
     for folder in files.iter().filter_map(|(file, _)| file.parent()) {
         let _ = File::open(folder).and_then(|folder| folder.sync_all());
     }
@@ -256,7 +257,7 @@ mod tests {
         let file = folder.path().join("checkpoint.safetensors");
         write_state(&file, "vip", &state(&[1.0, 2.0])).unwrap();
         let before = std::fs::read(&file).unwrap();
-        // What is written beside the final name goes to a device that is always full.
+        // The temporary file is written to a device that is always full.
         std::os::unix::fs::symlink("/dev/full", partial(&file)).unwrap();
         let said = refusal(write_state(&file, "vip", &state(&[3.0, 4.0])));
         assert!(said.contains("checkpoint.safetensors: cannot be written") && said.contains("os error 28"), "{said}");

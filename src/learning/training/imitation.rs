@@ -1,8 +1,8 @@
-//! The losses of imitating what was shown: the mean's, and the spread's around it.
+//! The losses of imitation: of the mean, and of the spread around it.
 
 use tch::{Kind, TchError, Tensor};
 
-/// Actions are brought into +- this before atanh.
+/// Actions are clipped to +- this before atanh.
 const INSIDE: f64 = 0.999;
 
 /// mean_i w_i |tanh(mu_i) - a_i|^2: `mode` and `actions` (B, 7), `weights` (B) -> ().

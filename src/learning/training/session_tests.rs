@@ -1,4 +1,4 @@
-//! The loop, with a learner of three numbers.
+//! The training loop, with a learner of three numbers.
 
 use std::cell::{Cell, RefCell};
 
@@ -15,9 +15,10 @@ struct Toy {
     store: nn::VarStore,
     numbers: Tensor,
     adam: Adam,
-    /// Is the noise libtorch's? Tests run side by side and share its generator; only one that runs alone may ask for it.
+    /// Does the noise come from libtorch's generator? Tests run in parallel and share it; only a test that runs alone may use
+    /// it.
     random: bool,
-    /// Where the noise is not a number, the step cannot be taken, or the numbers break unseen.
+    /// Steps at which the noise is NaN, the step fails, or the numbers become NaN unnoticed.
     nan_at: Option<u64>,
     dies_at: Option<u64>,
     breaks_at: Option<u64>,
@@ -149,12 +150,12 @@ fn a_run_stopped_after_any_step_ends_as_an_unbroken_one() {
     for stopped in [0, 3, 5, 12, 19] {
         let folder = tempfile::tempdir().unwrap();
         assert!(!run(&mut Toy::new(3), folder.path(), false, stopped).unwrap());
-        // Before the first step there is nothing to keep.
+        // Before the first step there is nothing to save.
         assert_eq!(folder.path().join("checkpoint.safetensors").exists(), stopped > 0);
         assert!(run(&mut Toy::new(3), folder.path(), stopped > 0, 100).unwrap());
         assert!(state_bytes(folder.path()) == state, "stopped after {stopped}");
         let mut again = curves(folder.path());
-        // The sums of a broken interval are kept; only their order of addition is.
+        // The sums of an unfinished interval are saved; only their order of addition differs.
         assert_eq!(again.series.remove("train_loss"), drawn.series.get("train_loss").cloned());
         assert_eq!(again.series.keys().count() + 1, drawn.series.keys().count());
     }
@@ -164,7 +165,7 @@ fn a_run_stopped_after_any_step_ends_as_an_unbroken_one() {
 fn what_libtorch_draws_depends_on_the_step_alone() {
     const ALONE: &str = "VISUOMOTOR_TEST_RUNS_ALONE";
     if std::env::var_os(ALONE).is_none() {
-        // The generator belongs to the process: this test again, in one of its own.
+        // The generator belongs to the process: run this test again in a process of its own.
         let name = std::thread::current().name().unwrap_or_default().to_string();
         let answer = std::process::Command::new(std::env::current_exe().unwrap())
             .args(["--exact", &name, "--test-threads=1"])
@@ -182,7 +183,7 @@ fn what_libtorch_draws_depends_on_the_step_alone() {
     let _ = Tensor::randn([5], (Kind::Float, Device::Cpu));
     assert!(run(&mut random(), broken.path(), true, 100).unwrap());
     assert!(state_bytes(whole.path()) == state_bytes(broken.path()));
-    // It is not the same noise at every step.
+    // The noise differs from step to step.
     assert_eq!(curves(whole.path()).series["train_noise"].windows(2).filter(|pair| pair[0].1 == pair[1].1).count(), 0);
 }
 
@@ -197,7 +198,7 @@ fn a_killed_run_goes_on_from_its_last_checkpoint_and_ends_as_an_unbroken_one() {
         assert!(words.contains(&format!("keeps step {}", killed / 5 * 5)), "{words}");
         assert!(run(&mut Toy::new(3), folder.path(), true, 100).unwrap());
         assert!(state_bytes(folder.path()) == state, "killed at {killed}");
-        // What was reported after the checkpoint is not there twice.
+        // Reports after the checkpoint do not appear twice.
         assert_eq!(curves(folder.path()), drawn, "killed at {killed}");
     }
 }
@@ -248,7 +249,7 @@ fn what_was_learned_before_a_batch_went_missing_is_kept() {
 }
 
 #[test]
-fn a_full_disk_is_told_and_costs_only_the_steps_since_the_last_checkpoint() {
+fn a_full_disk_is_reported_and_costs_only_the_steps_since_the_last_checkpoint() {
     let (state, _) = unbroken();
     let folder = tempfile::tempdir().unwrap();
     assert!(!run(&mut Toy::new(3), folder.path(), false, 5).unwrap());
@@ -300,7 +301,7 @@ fn a_folder_with_a_run_is_not_trained_over_and_another_ones_checkpoint_is_refuse
 }
 
 #[test]
-fn going_on_with_other_settings_is_told() {
+fn resuming_with_other_settings_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     assert!(!run(&mut Toy::new(3), folder.path(), false, 5).unwrap());
     let mut changed = record();
