@@ -12,7 +12,7 @@ pub(super) struct Frames {
     clips: Vec<Numbered>,
 }
 
-/// Takes folders for clips. Numbers that are missing while the others are evenly spaced are listed in `remarks`.
+/// Makes a clip of each folder. Gaps in otherwise evenly spaced numbers are listed in `remarks`.
 pub(super) fn open(clips: Vec<Numbered>, remarks: &mut Vec<String>) -> Frames {
     for Numbered { folder, files } in &clips {
         let steps: Vec<u64> = files.windows(2).map(|pair| pair[1].0 - pair[0].0).collect();
