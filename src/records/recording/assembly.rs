@@ -223,7 +223,7 @@ fn proprioception(message: &JointState) -> Result<Proprioception, String> {
 fn close_step(open: OpenStep, event: StepEvent) -> Result<RecordedStep, String> {
     let missing = |what: &str| format!("the step has no {what}");
     if open.images.len() != event.images.len() {
-        return Err(format!("{} images came, {} are listed", open.images.len(), event.images.len()));
+        return Err(format!("{} images were found, {} are listed", open.images.len(), event.images.len()));
     }
     let images = open
         .images

@@ -226,7 +226,7 @@ fn lost(steps: &[RecordedStep], end: Option<&EpisodeEnd>, gaps: &[Gap], cut_off:
     match (end, cut_off) {
         (Some(end), _) if end.steps != steps.len() as u64 => {
             let why = gaps.first().map_or(String::new(), |gap| format!(" ({})", gap.why));
-            Some(format!("the end speaks of {} steps, {kept}{why}", end.steps))
+            Some(format!("the end states {} steps, {kept}{why}", end.steps))
         }
         (Some(_), Some(why)) => Some(format!("only the file's index: {why}; {kept}, with the end")),
         (Some(_), None) => None,

@@ -97,7 +97,7 @@ fn whole(episode: &RecordedEpisode, verdict: &mut Verdict) {
         verdict.say(Gravity::Bad, "no steps".into());
     }
     match episode.end.as_ref().map(|end| &end.outcome) {
-        None => verdict.say(Gravity::Bad, "how it ended is not recorded".into()),
+        None => verdict.say(Gravity::Bad, "its outcome is not recorded".into()),
         Some(Outcome::Success { .. }) => {}
         Some(outcome) => verdict.say(Gravity::Note, format!("its outcome is {}", outcome.word())),
     }
@@ -112,7 +112,7 @@ fn order(episode: &RecordedEpisode, verdict: &mut Verdict) {
             expected += 1;
         }
         if step.index != expected {
-            verdict.say(Gravity::Bad, format!("step {} stands where step {expected} is expected", step.index));
+            verdict.say(Gravity::Bad, format!("found step {}, expected step {expected}", step.index));
             break;
         }
         expected += 1;
@@ -129,7 +129,10 @@ fn order(episode: &RecordedEpisode, verdict: &mut Verdict) {
     }
     for step in &episode.steps {
         if let Some(image) = step.images.iter().find(|image| image.captured_at > step.observed_at) {
-            verdict.say(Gravity::Bad, format!("step {}: the image of {} is from its future", step.index, image.camera));
+            verdict.say(
+                Gravity::Bad,
+                format!("step {}: the image of {} was captured after the observation", step.index, image.camera),
+            );
             break;
         }
     }
