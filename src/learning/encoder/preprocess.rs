@@ -37,7 +37,7 @@ const CAMERA_SCALE: f64 = 255.0;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ImageError {
-    /// It has no pixels, or more or fewer bytes than its size says.
+    /// It has no pixels, or more or fewer bytes than its size requires.
     #[error(
         "image of camera `{camera}`: {bytes} bytes were found for {width}x{height} pixels, {expected} are expected \
          (u8 RGB, at least 1x1); convert it to RGB and check its size"

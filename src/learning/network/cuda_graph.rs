@@ -61,7 +61,7 @@ impl Graph {
         let graph = unsafe { (library.new)(number, error.as_mut_ptr(), error.len()) };
         match NonNull::new(graph) {
             Some(graph) => Ok(Self { library, graph }),
-            None => Err(said(&error)),
+            None => Err(library_error(&error)),
         }
     }
 
@@ -69,7 +69,7 @@ impl Graph {
         let mut error = [0 as c_char; ROOM];
         // SAFETY: the graph lives until it is dropped; of `error` as in `new`.
         let code = unsafe { step(self.graph.as_ptr(), error.as_mut_ptr(), error.len()) };
-        if code == 0 { Ok(()) } else { Err(said(&error)) }
+        if code == 0 { Ok(()) } else { Err(library_error(&error)) }
     }
 }
 
@@ -147,7 +147,7 @@ impl Recording {
             )
         };
         if code != 0 {
-            return Err(said(&error));
+            return Err(library_error(&error));
         }
         let mut out = host_out.f_empty_like()?;
         out.f_copy_(host_out)?;
@@ -212,7 +212,7 @@ impl Library {
         // SAFETY: the shape has as many numbers as declared; of `error` as in `Graph::new`.
         let tensor = unsafe { (self.pinned)(shape.as_ptr(), dimensions, error.as_mut_ptr(), error.len()) };
         if tensor.is_null() {
-            return Err(said(&error));
+            return Err(library_error(&error));
         }
         // SAFETY: a new `at::Tensor` without another owner.
         Ok(unsafe { Tensor::from_ptr(tensor.cast()) })
@@ -259,7 +259,7 @@ unsafe fn function<F: Copy>(handle: *mut c_void, path: &Path, name: &CStr) -> Re
     Ok(unsafe { std::mem::transmute_copy(&found) })
 }
 
-fn said(error: &[c_char; ROOM]) -> TchError {
+fn library_error(error: &[c_char; ROOM]) -> TchError {
     // SAFETY: the array ends in 0: it was full of them and at most all but the last byte was written.
     let text = unsafe { CStr::from_ptr(error.as_ptr()) }.to_string_lossy();
     // libtorch appends a C++ backtrace.
@@ -275,13 +275,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn without_a_gpu_there_is_no_recording_and_the_error_says_so() {
+    fn without_a_gpu_recording_is_an_error_with_the_reason() {
         let error = Recording::new(&[1, 3], Device::Cpu, &|x| Ok(x.shallow_clone())).err().unwrap().to_string();
         assert!(error.contains("GPU") && error.contains("Cpu"), "{error}");
     }
 
     #[test]
-    fn what_is_no_library_or_another_one_is_refused_by_its_path() {
+    fn files_that_are_not_our_library_are_refused_by_path() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join(LIBRARY);
         std::fs::write(&file, "no library").unwrap();

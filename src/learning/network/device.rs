@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_processor_that_computes_bf16_says_so() {
+    fn bf16_is_detected_from_the_processors_flags() {
         if device() == Device::Cpu {
             let text = std::fs::read_to_string("/proc/cpuinfo").unwrap();
             let flags = text.lines().find(|line| line.starts_with("flags")).unwrap();

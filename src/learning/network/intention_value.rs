@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn heads_that_begin_alike_say_high_where_images_look_alike() {
+    fn heads_that_begin_alike_return_high_values_where_images_look_alike() {
         let store = nn::VarStore::new(Device::Cpu);
         let shape = PerceptronShape { hidden: vec![32, 32], layer_norm: true, dropout: 0.0 };
         let mut values = IntentionValues::new(&store.root(), 5, &shape).unwrap();

@@ -5,7 +5,7 @@
 //! ([`ImageNetwork::prepare`]). Heads are made of [`Bottleneck`] and [`Perceptron`]; [`IntentionValues`] are the heads that
 //! ICVF trains over an embedding. [`fill`] sets deterministic weights; [`device`] and [`set_threads`] choose where networks
 //! run; [`Recording`] runs a whole inference in one launch on a GPU.
-//! Images come in preprocessed (`encoder/preprocess.rs` knows how), shape (B, 3, S, S), RGB.
+//! Input images are preprocessed (`encoder/preprocess.rs`), shape (B, 3, S, S), RGB.
 //! What is refused: an image batch of another shape is an error, never a panic.
 //! Start reading at [`ImageNetwork`].
 
@@ -96,7 +96,7 @@ impl Inference {
     fn arrange(&self, tensor: &Tensor) -> Result<Tensor, TchError> {
         match self.layout {
             Layout::Pixels if tensor.dim() == 4 => {
-                // tch has no memory-format argument; the strides are what oneDNN and cuDNN look at.
+                // tch has no memory-format argument; oneDNN and cuDNN read the strides.
                 tensor.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2])
             }
             _ => tensor.f_contiguous(),

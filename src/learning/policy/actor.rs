@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn an_imitated_spread_teaches_its_own_layer_alone() {
+    fn an_imitated_spread_trains_only_its_own_layer() {
         let store = nn::VarStore::new(Device::Cpu);
         let actor = Actor::new(&store.root(), 6, 8, 2, &[16, 16], false).unwrap();
         let embedding = Tensor::rand([3, 6], OPTIONS).set_requires_grad(true);

@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn the_spread_teaches_its_own_layer_alone() {
+    fn the_spread_trains_only_its_own_layer() {
         let store = nn::VarStore::new(Device::Cpu);
         let options = (Kind::Float, Device::Cpu);
         let head = ActionHead::new(&store.root(), 8, 4, &[16, 16]);

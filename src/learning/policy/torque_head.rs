@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn scaling_goes_there_and_back() {
+    fn scaling_can_be_inverted() {
         let of = JointVector::from_slice;
         let scale = JointScale {
             position_mean: of(&[1.0, -1.0]),

@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn averages_follow_stand_in_and_are_given_back() {
+    fn averages_follow_replace_the_variables_and_are_restored() {
         let mut variable = Tensor::from(0.0f64);
         let mut average = MovingAverage::new(0.5, vec![("x".into(), variable.shallow_clone())]);
         for (step, expected) in [(0, 0.9), (1, 0.9 * 2.0 / 11.0 + 9.0 / 11.0), (100, 0.0)] {

@@ -11,9 +11,10 @@
 //!                                                                     h(x) = 2 (sqrt(1 + x^2) - 1)
 //! ```
 //!
-//! over encoder and head together (or the head alone, on a frozen encoder), by AdamW with linear warm-up and cosine decay. The executed weights are an
-//! exponential moving average of the trained ones. The tanh-Gaussian head is PTR's actor; squared error on the mean
-//! instead of its likelihood keeps rare confident errors from dominating (as Bridge's fixed-spread BC does).
+//! over encoder and head together (or the head alone, on a frozen encoder), by AdamW with linear warm-up and cosine decay.
+//! The executed weights are an exponential moving average of the trained ones. The tanh-Gaussian head is PTR's actor; squared
+//! error on the mean instead of its likelihood keeps rare confident errors from dominating (as Bridge's fixed-spread BC
+//! does).
 
 use std::path::{Path, PathBuf};
 

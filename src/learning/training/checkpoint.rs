@@ -259,9 +259,12 @@ mod tests {
         let before = std::fs::read(&file).unwrap();
         // The temporary file is written to a device that is always full.
         std::os::unix::fs::symlink("/dev/full", partial(&file)).unwrap();
-        let said = refusal(write_state(&file, "vip", &state(&[3.0, 4.0])));
-        assert!(said.contains("checkpoint.safetensors: cannot be written") && said.contains("os error 28"), "{said}");
-        assert!(said.contains("make room"), "{said}");
+        let message = refusal(write_state(&file, "vip", &state(&[3.0, 4.0])));
+        assert!(
+            message.contains("checkpoint.safetensors: cannot be written") && message.contains("os error 28"),
+            "{message}"
+        );
+        assert!(message.contains("make room"), "{message}");
         assert!(std::fs::read(&file).unwrap() == before);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
         write_state(&file, "vip", &state(&[3.0, 4.0])).unwrap();
@@ -288,11 +291,14 @@ mod tests {
         let bytes = std::fs::read(&file).unwrap();
         for length in 0..bytes.len() {
             std::fs::write(&file, &bytes[..length]).unwrap();
-            let said = refusal(read_state(&file, "vip"));
-            assert!(said.contains("not a whole checkpoint"), "{length}: {said}");
+            let message = refusal(read_state(&file, "vip"));
+            assert!(message.contains("not a whole checkpoint"), "{length}: {message}");
         }
-        let said = refusal(read_state(&folder.path().join("none"), "vip"));
-        assert!(said.contains("none: no checkpoint to resume from") && said.contains("without --resume"), "{said}");
+        let message = refusal(read_state(&folder.path().join("none"), "vip"));
+        assert!(
+            message.contains("none: no checkpoint to resume from") && message.contains("without --resume"),
+            "{message}"
+        );
     }
 
     #[test]
@@ -300,30 +306,36 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("checkpoint.safetensors");
         write_state(&file, "vip", &state(&[1.0, 2.0])).unwrap();
-        let said = refusal(read_state(&file, "icvf"));
-        assert!(said.contains("found `vip`, expected `icvf`") && said.contains("visuomotor train vip"), "{said}");
+        let message = refusal(read_state(&file, "icvf"));
+        assert!(
+            message.contains("found `vip`, expected `icvf`") && message.contains("visuomotor train vip"),
+            "{message}"
+        );
 
         let found = read_state(&file, "vip").unwrap();
-        let said = refusal(check_fit(&file, &found, &state(&[1.0; 4]), "session."));
-        assert!(said.contains("key `net.x`: found Float of shape [1, 2], expected Float of shape [2, 2]"), "{said}");
+        let message = refusal(check_fit(&file, &found, &state(&[1.0; 4]), "session."));
+        assert!(
+            message.contains("key `net.x`: found Float of shape [1, 2], expected Float of shape [2, 2]"),
+            "{message}"
+        );
         let mut more = state(&[1.0, 2.0]);
         more.push(("net.y".into(), Tensor::from_slice(&[1.0f32])));
-        let said = refusal(check_fit(&file, &found, &more, "session."));
-        assert!(said.contains("key `net.y`: found nothing"), "{said}");
-        let said = refusal(check_fit(&file, &more, &found, "session."));
-        assert!(said.contains("key `net.y`") && said.contains("expected no tensor"), "{said}");
+        let message = refusal(check_fit(&file, &found, &more, "session."));
+        assert!(message.contains("key `net.y`: found nothing"), "{message}");
+        let message = refusal(check_fit(&file, &more, &found, "session."));
+        assert!(message.contains("key `net.y`") && message.contains("expected no tensor"), "{message}");
         check_fit(&file, &more, &found, "net.y").unwrap();
         let wide = vec![("adam.step".to_string(), Tensor::from_slice(&[7.0f32]))];
-        let said = refusal(check_fit(&file, &found, &wide, "net."));
-        assert!(said.contains("key `adam.step`: found Int64") && said.contains("expected Float"), "{said}");
+        let message = refusal(check_fit(&file, &found, &wide, "net."));
+        assert!(message.contains("key `adam.step`: found Int64") && message.contains("expected Float"), "{message}");
 
         let text = |version: &str| format!("{{\"__metadata__\":{{\"{HEADER}\":\"{version}\"}}}}");
         for (header, words) in [("{}".to_string(), "found nothing"), (text("2 vip"), "found version 2")] {
             let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
             bytes.extend(header.as_bytes());
             std::fs::write(&file, bytes).unwrap();
-            let said = refusal(read_state(&file, "vip"));
-            assert!(said.contains(words) && said.contains("expected version 1"), "{said}");
+            let message = refusal(read_state(&file, "vip"));
+            assert!(message.contains(words) && message.contains("expected version 1"), "{message}");
         }
     }
 
@@ -334,16 +346,16 @@ mod tests {
         write_state(&file, "vip", &state(&[1.0, 2.0])).unwrap();
         let before = std::fs::read(&file).unwrap();
         for bad in [f32::NAN, f32::INFINITY] {
-            let said = refusal(write_state(&file, "vip", &state(&[1.0, bad])));
-            assert!(said.contains("key `net.x`: found 1 values that are NaN or infinite"), "{said}");
+            let message = refusal(write_state(&file, "vip", &state(&[1.0, bad])));
+            assert!(message.contains("key `net.x`: found 1 values that are NaN or infinite"), "{message}");
         }
         assert!(std::fs::read(&file).unwrap() == before);
         let end = before.len() - 4;
         let mut bytes = before[..end].to_vec();
         bytes.extend(f32::NAN.to_le_bytes());
         std::fs::write(&file, bytes).unwrap();
-        let said = refusal(read_state(&file, "vip"));
-        assert!(said.contains("key `net.x`") && said.contains("damaged"), "{said}");
+        let message = refusal(read_state(&file, "vip"));
+        assert!(message.contains("key `net.x`") && message.contains("damaged"), "{message}");
     }
 
     #[test]
@@ -356,7 +368,7 @@ mod tests {
         let (a, b) = (store(1.0), store(2.0));
         restore_named("left", &b, &named("left", &a)).unwrap();
         assert_eq!(Vec::<f32>::try_from(&b.variables()["x"]).unwrap(), [1.0, 1.0]);
-        let said = refusal(restore_named("right", &b, &named("left", &a)));
-        assert!(said.contains("lacks `right.x`"), "{said}");
+        let message = refusal(restore_named("right", &b, &named("left", &a)));
+        assert!(message.contains("lacks `right.x`"), "{message}");
     }
 }

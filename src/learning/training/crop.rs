@@ -154,13 +154,13 @@ mod tests {
     use proptest::prelude::*;
     use rand::SeedableRng;
 
-    fn picture(size: usize) -> Vec<u8> {
+    fn test_image(size: usize) -> Vec<u8> {
         (0..size * size * 3).map(|i| ((i * i * 31 + i * 7) % 251) as u8).collect()
     }
 
     #[test]
     fn the_whole_image_at_its_own_size_is_only_rearranged() {
-        let image = picture(7);
+        let image = test_image(7);
         let mut out = vec![0.0; 3 * 49];
         resized_crop(&image, 7, CropBox::whole(7), 7, &mut out);
         for pixel in 0..49 {
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_box_looks_at_nothing_outside_of_it() {
+    fn a_box_uses_no_pixels_outside_of_it() {
         let mut image = vec![255u8; 8 * 8 * 3];
         for y in 2..5 {
             image[(y * 8 + 3) * 3..(y * 8 + 7) * 3].fill(51);
@@ -209,7 +209,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn drawn_boxes_lie_inside_and_cover_what_was_asked_for(seed in any::<u64>(), size in 16usize..300) {
+        fn drawn_boxes_are_inside_and_cover_the_requested_area(seed in any::<u64>(), size in 16usize..300) {
             let b = draw_crop(&mut ChaCha8Rng::seed_from_u64(seed), size, (0.2, 1.0));
             let side = size as f32;
             prop_assert!(b.x >= 0.0 && b.y >= 0.0 && b.x + b.width <= side && b.y + b.height <= side);
@@ -225,7 +225,7 @@ mod tests {
         fn resized_values_stay_between_the_darkest_and_the_brightest(
             x in -3.0f32..12.0, y in -3.0f32..12.0, width in 0.1f32..14.0, height in 0.1f32..14.0, out_size in 1usize..20
         ) {
-            let image: Vec<u8> = picture(12).iter().map(|v| 50 + v % 100).collect();
+            let image: Vec<u8> = test_image(12).iter().map(|v| 50 + v % 100).collect();
             let mut out = vec![f32::NAN; 3 * out_size * out_size];
             resized_crop(&image, 12, CropBox { x, y, width, height }, out_size, &mut out);
             prop_assert!(out.iter().all(|v| (50.0 / 255.0 - 1e-5..=149.0 / 255.0 + 1e-5).contains(v)), "{:?}", out);

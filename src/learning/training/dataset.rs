@@ -68,7 +68,7 @@ pub struct Batch {
 }
 
 impl Dataset {
-    /// Reads all finished episodes of `folder` whose outcome is success; images are brought to `size` pixels.
+    /// Reads all finished episodes of `folder` whose outcome is success; images are resized to `size` pixels.
     pub fn read(folder: &Path, task_names: &[String], size: u32) -> anyhow::Result<Self> {
         let files = list_episodes(folder)?;
         ensure!(!files.is_empty(), "{}: no episodes; make some with `visuomotor demonstrate`", folder.display());

@@ -90,7 +90,7 @@ impl Places {
 mod tests {
     use super::*;
 
-    /// x is the step's number, the gripper what is given.
+    /// x is the step's number, the gripper as given.
     fn episode(grippers: &[f64]) -> (Vec<[f64; 7]>, Vec<[f64; 7]>) {
         let state = |i: usize| [i as f64, 10.0, 0.0, 0.0, 0.0, 0.5, 0.0];
         let meant = grippers.iter().map(|g| [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, *g]).collect();

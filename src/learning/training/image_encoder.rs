@@ -192,8 +192,8 @@ mod tests {
         let (a, b) = (encoder(false).embed(&images(), false).unwrap(), back.embed(&images(), false).unwrap());
         assert_eq!(gap(&a, &b), 0.0);
         let error = TrainedEncoder::new(EncoderKind::Vptr, Some(&file), false).err().unwrap();
-        let said = format!("{error:#}");
-        assert!(said.contains("encoder.safetensors") && said.contains("another network"), "{said}");
+        let message = format!("{error:#}");
+        assert!(message.contains("encoder.safetensors") && message.contains("another network"), "{message}");
     }
 
     #[test]

@@ -29,7 +29,7 @@ mod tests {
     const OPTIONS: (Kind, Device) = (Kind::Float, Device::Cpu);
 
     #[test]
-    fn a_step_without_weight_teaches_nothing() {
+    fn a_step_without_weight_adds_no_loss() {
         let mode = Tensor::from_slice(&[0.5f32; 14]).reshape([2, 7]);
         let actions = Tensor::zeros([2, 7], OPTIONS);
         let of = |w: [f32; 2]| f64::try_from(squared_error(&mode, &actions, &Tensor::from_slice(&w)).unwrap()).unwrap();

@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_is_told_from_an_answer_and_a_broken_declaration_is_refused() {
+    fn missing_metadata_are_reported_and_a_broken_declaration_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         assert!(!check(folder.path(), &kitchen()).unwrap().says_something());
         std::fs::write(folder.path().join(DECLARATION), "{\"scenes\": [], \"objects\": \"knife\"}").unwrap();

@@ -102,12 +102,12 @@ mod tests {
     #[test]
     fn an_error_and_a_panic_arrive_in_turn_and_stop_nothing_else() {
         for threads in [1, 2] {
-            let said = std::thread::scope(|scope| {
+            let errors = std::thread::scope(|scope| {
                 let mut ahead = Prefetch::start(scope, &Numbers, 76..90, threads);
                 assert_eq!(ahead.next().unwrap(), 76);
                 [ahead.next(), ahead.next()].map(|answer| answer.unwrap_err().to_string())
             });
-            assert!(said[0].contains("step 77") && said[1].contains("ended"), "{said:?}");
+            assert!(errors[0].contains("step 77") && errors[1].contains("ended"), "{errors:?}");
         }
     }
 }

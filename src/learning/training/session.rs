@@ -128,7 +128,7 @@ pub fn learn<L: Learner>(
                 Ok(batch) => batch,
                 Err(error) => {
                     session.save_unless_saved(learner)?;
-                    return Err(error.context(session.where_it_stands("no batch could be put together")));
+                    return Err(error.context(session.failure_at_step("no batch could be prepared")));
                 }
             };
             session.waited += asked.elapsed().as_secs_f64();
@@ -136,7 +136,7 @@ pub fn learn<L: Learner>(
             tch::manual_seed(step_seed(schedule.seed, session.step) as i64);
             let terms = learner
                 .update(&batch, session.step)
-                .with_context(|| session.where_it_stands("the step could not be taken"))?;
+                .with_context(|| session.failure_at_step("the step could not be taken"))?;
             session.take(&terms)?;
             if session.reports() {
                 session.report(learner)?;
@@ -245,13 +245,13 @@ impl<'a> Session<'a> {
         }
         let seconds = self.curves.series.get("seconds").and_then(|points| points.last()).map_or(0.0, |point| point.1);
         self.before = (self.step, seconds);
-        self.tell_changes();
-        (self.run.tell)(&format!("going on from step {}", self.step));
+        self.report_changes();
+        (self.run.tell)(&format!("resuming from step {}", self.step));
         Ok(())
     }
 
     /// Reports the settings and data that differ from those of the checkpoint.
-    fn tell_changes(&self) {
+    fn report_changes(&self) {
         let text = untrusted::read(&self.run.out.join("record.json"), untrusted::LARGEST_TEXT).unwrap_or_default();
         let Ok(old) = serde_json::from_slice::<Value>(&text) else { return };
         for part in ["settings", "data"] {
@@ -266,7 +266,7 @@ impl<'a> Session<'a> {
     }
 
     /// The error text: what happened at which step, and which checkpoint is kept.
-    fn where_it_stands(&self, what: &str) -> String {
+    fn failure_at_step(&self, what: &str) -> String {
         match self.saved {
             Some(step) => {
                 format!(
@@ -283,7 +283,7 @@ impl<'a> Session<'a> {
     fn take(&mut self, terms: &Terms) -> anyhow::Result<()> {
         for (name, value) in terms {
             if !value.is_finite() {
-                bail!(self.where_it_stands(&format!("`{name}` became {value}; lower the learning rate")));
+                bail!(self.failure_at_step(&format!("`{name}` became {value}; lower the learning rate")));
             }
         }
         for (name, value) in terms {
@@ -332,8 +332,8 @@ impl<'a> Session<'a> {
         let seconds = self.before.1 + self.began.elapsed().as_secs_f64();
         self.curves.push("seconds", step, seconds);
         if self.due(self.schedule.validate_every) {
-            for (name, value) in learner.validate().with_context(|| self.where_it_stands("validation failed"))? {
-                ensure!(value.is_finite(), self.where_it_stands(&format!("validation's `{name}` became {value}")));
+            for (name, value) in learner.validate().with_context(|| self.failure_at_step("validation failed"))? {
+                ensure!(value.is_finite(), self.failure_at_step(&format!("validation's `{name}` became {value}")));
                 line.push_str(&format!(", validation {name} {value:.4}"));
                 self.curves.push(&format!("validation_{name}"), step, value);
             }
@@ -366,9 +366,9 @@ impl<'a> Session<'a> {
             state.push((format!("{OWN}mean.{}", mean.name), Tensor::f_from_slice(&[mean.sum, mean.count])?));
         }
         let bytes = encode(&self.state_file, &self.algorithm, &state)
-            .with_context(|| self.where_it_stands("the state cannot be saved"))?;
+            .with_context(|| self.failure_at_step("the state cannot be saved"))?;
         drop(state);
-        let kept = self.where_it_stands("what was learned cannot be saved");
+        let kept = self.failure_at_step("the learner's files cannot be saved");
         learner.save(self.run.out).with_context(|| kept.clone())?;
         self.write_curves()?;
         let mut record = self.record.clone();

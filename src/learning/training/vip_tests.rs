@@ -257,7 +257,7 @@ fn a_run_stopped_or_killed_between_checkpoints_ends_as_an_unbroken_one() {
 }
 
 #[test]
-fn training_lowers_the_loss_of_clips_kept_back() {
+fn training_lowers_the_loss_of_held_out_clips() {
     let folder = tempfile::tempdir().unwrap();
     let settings = Settings { steps: 24, batch: 6, validate_every: 4, crop: Crop::None, ..settings() };
     assert!(run(&settings, &walks(), folder.path(), false, 100).unwrap());
@@ -312,7 +312,7 @@ fn a_batch_depends_on_seed_and_step_alone_and_shares_its_crop() {
 }
 
 #[test]
-fn clips_and_settings_that_cannot_be_learned_from_are_refused_in_words() {
+fn unusable_clips_and_settings_are_refused_with_the_reason() {
     let folder = tempfile::tempdir().unwrap();
     let refusal = |settings: &Settings, clips: &Walks| {
         format!("{:#}", run(settings, clips, &folder.path().join("out"), false, 100).unwrap_err())

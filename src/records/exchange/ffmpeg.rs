@@ -58,7 +58,7 @@ pub fn find_ffmpeg(given: Option<&Path>) -> Result<PathBuf, ExchangeError> {
             return std::path::absolute(given).map_err(read_error(given));
         }
         let program = given.display().to_string();
-        return Err(ExchangeError::Ffmpeg { program, found: "is no file".into(), fix: INSTALL });
+        return Err(ExchangeError::Ffmpeg { program, found: "is not a file".into(), fix: INSTALL });
     }
     let in_path = std::env::var_os("PATH").unwrap_or_default();
     let candidates = std::env::split_paths(&in_path).map(|folder| folder.join("ffmpeg"));
@@ -153,10 +153,10 @@ impl VideoWriter {
         // `-progress` writes `key=value` lines; the other lines are messages.
         let is_progress = |line: &str| line.split_once('=').is_some_and(|(key, _)| !key.contains(' '));
         let words: Vec<&str> = log.lines().filter(|line| !is_progress(line) && !line.is_empty()).collect();
-        let said = words.join("; ");
+        let message = words.join("; ");
         ExchangeError::Ffmpeg {
             program: self.program.display().to_string(),
-            found: format!("{what} of {}: {}", self.path.display(), shown(&said)),
+            found: format!("{what} of {}: {}", self.path.display(), shown(&message)),
             fix: "use an ffmpeg with the codec (libx264 or libsvtav1) and room on the disk, or --images",
         }
     }

@@ -20,7 +20,7 @@ pub enum RecordingError {
         /// What to do.
         fix: &'static str,
     },
-    /// The disk has too little room to start an episode.
+    /// The disk has too little free space to start an episode.
     #[error(
         "{path}: only {free_mib} MiB free, {needed_mib} MiB are asked for before an episode starts; \
          delete recordings or record to another disk", path = shown(path)

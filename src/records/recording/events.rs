@@ -195,12 +195,12 @@ mod tests {
     }
 
     #[test]
-    fn a_step_that_asks_for_two_things_or_for_a_pose_that_is_none_is_refused() {
+    fn a_step_with_two_motions_or_an_invalid_pose_is_refused() {
         let two = read(r#""joint_positions":[0.5],"joint_velocities":[0.5],"#).unwrap_err();
         assert!(two.contains("more than one"), "{two}");
         for (pose, words) in [("[0.1,0.2]", "2 numbers"), ("[0.1,0.2,0.3,0.0,0.0,0.0,0.5]", "0.5 long")] {
-            let said = read(&format!(r#""tool_pose":{pose},"#)).unwrap_err();
-            assert!(said.contains(words), "{said}");
+            let refusal = read(&format!(r#""tool_pose":{pose},"#)).unwrap_err();
+            assert!(refusal.contains(words), "{refusal}");
         }
         assert!(read(r#""joint_positions":[0.0,0.0,0.0,0.0,0.0,0.0,0.0,0.0,0.0],"#).is_err());
     }

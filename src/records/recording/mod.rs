@@ -15,12 +15,13 @@
 //! | `/control_tick` | `std_msgs/msg/Float64MultiArray` | control | step index (-1 before the first action), image age \[s\], tick time \[s\], action in force |
 //! | `/episode/start`, `/episode/end` | JSON | once | [`EpisodeStart`](visuomotor_core::episode::EpisodeStart), [`EpisodeEnd`](visuomotor_core::episode::EpisodeEnd) |
 //! | `/episode/step` | JSON | policy | index, times, cost, image list; closes the step |
-//! | `/episode/note` | JSON | when written | what a person wrote about the episode |
+//! | `/episode/note` | JSON | when written | an operator's note on the episode |
 //! | `/episode/gap` | JSON | when it happens | steps that were not recorded, and why |
 //! | `/episode/safety` | JSON | when it acts | what the safety filter limited or stopped, and why |
 //!
-//! The resolved settings lie in the attachment `settings.toml`, arm description and calibration beside them where given, the format version in the metadata `visuomotor`. Log
-//! time is the run's monotonic clock \[ns\]; publish time of an image is its capture time.
+//! The attachment `settings.toml` contains the resolved settings; arm description and calibration are attached where given.
+//! The metadata `visuomotor` contain the format version. Log time is the run's monotonic clock \[ns\]; publish time of an
+//! image is its capture time.
 //!
 //! # What is promised
 //! - A file named `NAME.mcap` is complete and on the disk; until then it is `NAME.mcap.partial`.

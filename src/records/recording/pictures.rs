@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pictures_are_fitted_with_their_aspect_ratio_and_never_enlarged() {
+    fn images_are_fitted_with_their_aspect_ratio_and_never_enlarged() {
         assert_eq!(fit((640, 480), (160, 120)), (160, 120));
         assert_eq!(fit((1280, 720), (160, 120)), (160, 90));
         assert_eq!(fit((128, 128), (160, 120)), (120, 120));

@@ -106,7 +106,7 @@ pub struct RecordedEpisode {
     pub ticks: Vec<ControlTick>,
     /// How it ended; `None` when the recording was cut off before.
     pub end: Option<EpisodeEnd>,
-    /// What people wrote about it.
+    /// The operators' notes.
     pub notes: Vec<Note>,
     /// Steps that were not recorded.
     pub gaps: Vec<Gap>,

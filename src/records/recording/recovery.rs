@@ -74,9 +74,9 @@ pub fn recover(path: &Path) -> Result<Recovered, RecordingError> {
 /// Completes every cut-off recording of a folder that no program is writing any more; returns one line per file for the
 /// operator. A recording that cannot be completed is left unchanged, and its line gives the reason.
 pub fn finish_partial(folder: &Path) -> Result<Vec<String>, RecordingError> {
-    let mut said = Vec::new();
+    let mut lines = Vec::new();
     for partial in list_partial(folder)? {
-        said.push(match recover(&partial) {
+        lines.push(match recover(&partial) {
             Ok(Recovered { path, steps, lost }) => {
                 let lost = lost.unwrap_or_else(|| "nothing is lost".into());
                 format!("{}: was cut off and is finished now, {steps} steps; {lost}", path.display())
@@ -86,7 +86,7 @@ pub fn finish_partial(folder: &Path) -> Result<Vec<String>, RecordingError> {
             Err(error) => format!("{error}"),
         });
     }
-    Ok(said)
+    Ok(lines)
 }
 
 fn copy_records(from: impl Read, length: u64, output: &mut Output, lost: Option<&str>) -> mcap::McapResult<()> {

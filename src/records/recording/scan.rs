@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chunk_that_unpacks_to_more_than_it_says_is_refused_before_memory_is_spent() {
+    fn a_chunk_larger_than_it_states_is_refused_before_memory_is_spent() {
         let bomb = zstd::encode_all(&vec![0; 1 << 20][..], 19).unwrap();
         let mut budget = Budget::new("all", 1 << 20);
         let mut said = |uncompressed_size, compression: &str| {
@@ -217,7 +217,7 @@ mod tests {
 
     /// A file with a hole of a terabyte.
     #[test]
-    fn zeros_behind_the_last_record_end_the_walk() {
+    fn zeros_after_the_last_record_end_the_scan() {
         let file = io::Read::chain(mcap::MAGIC, io::repeat(0));
         let Ending::CutOff(why) = scan::<()>(file, 1 << 40, |_| Ok(())).unwrap() else { panic!("whole") };
         assert!(why.contains("zeros instead of a record"), "{why}");

@@ -120,15 +120,15 @@ pub fn require_room(folder: &Path, min_free_bytes: u64) -> Result<(), RecordingE
 /// Free space for an ordinary user on the folder's disk \[bytes\].
 pub(super) fn free_bytes(folder: &Path) -> io::Result<u64> {
     let path = std::ffi::CString::new(folder.as_os_str().as_bytes()).map_err(io::Error::other)?;
-    let mut told = std::mem::MaybeUninit::<libc::statvfs>::zeroed();
-    // SAFETY: `path` is a NUL-terminated string and `told` is room for one `statvfs`, both alive during the call.
-    let answer = unsafe { libc::statvfs(path.as_ptr(), told.as_mut_ptr()) };
+    let mut file_system = std::mem::MaybeUninit::<libc::statvfs>::zeroed();
+    // SAFETY: `path` is a NUL-terminated string and `file_system` is room for one `statvfs`, both alive during the call.
+    let answer = unsafe { libc::statvfs(path.as_ptr(), file_system.as_mut_ptr()) };
     if answer != 0 {
         return Err(io::Error::last_os_error());
     }
     // SAFETY: the call succeeded and filled it in; it was zeroed before, a valid value of a struct of integers.
-    let told = unsafe { told.assume_init() };
-    Ok(told.f_bavail.saturating_mul(told.f_frsize))
+    let file_system = unsafe { file_system.assume_init() };
+    Ok(file_system.f_bavail.saturating_mul(file_system.f_frsize))
 }
 
 /// Marks the file as being written by this process; the mark ends with the process, however it ends.

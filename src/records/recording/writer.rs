@@ -449,7 +449,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_that_fills_up_is_said_once_and_at_the_end() {
+    fn a_full_disk_is_reported_once_and_at_the_end() {
         let folder = tempfile::tempdir().unwrap();
         let mut writer = EpisodeWriter::create(folder.path(), "a", WriterOptions::default()).unwrap();
         writer.start(&start()).unwrap();
@@ -472,11 +472,11 @@ mod tests {
         };
         let decision = visuomotor_core::action::Decision::plain(visuomotor_core::action::Action::stay(0.0));
         let step = Step { index: 0, observation: &observation, decision: &decision, decided_at: Timestamp::ZERO };
-        let said = writer.record_step(&step).unwrap_err();
+        let failure = writer.record_step(&step).unwrap_err();
         assert!(
-            matches!(&said, RecordingError::Write { steps: 0, source, .. }
+            matches!(&failure, RecordingError::Write { steps: 0, source, .. }
                 if source.kind() == std::io::ErrorKind::StorageFull),
-            "{said:?}"
+            "{failure:?}"
         );
         writer.record_step(&step).unwrap();
         let end = EpisodeEnd { outcome: Outcome::Success { judge: String::new() }, steps: 2, seconds: 0.4 };

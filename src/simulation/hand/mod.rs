@@ -173,7 +173,7 @@ mod tests {
 
     /// Each chore has the effect that its name states.
     #[test]
-    fn things_end_where_the_chore_says() {
+    fn things_end_where_the_chore_requires() {
         for seed in 0..200 {
             let clip = HandClip::draw(seed);
             let (first, last) = (&clip.moments[0].things, &clip.moments[clip.frames() - 1].things);

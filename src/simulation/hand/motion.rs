@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_taken_follows_and_what_is_let_go_falls_to_its_support() {
+    fn held_objects_follow_and_released_objects_fall_to_their_support() {
         let start = Moment { hand: at(0.0, 0.2), grip: 0.0, things: vec![at(0.3, 0.0), at(9.0, 0.0)] };
         let stroke = |to, deed| Stroke { to, grip: 0.5, seconds: 0.73, arc: 0.0, deed };
         let strokes = [

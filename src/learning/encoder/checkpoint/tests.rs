@@ -134,8 +134,8 @@ fn deep_nesting_and_cycles_do_not_overflow_the_stack() {
     assert!(pickle::run(&deep, Vocabulary::Torch).is_ok());
     // More of it would take more memory than a file of weights needs.
     deep.splice(2..2, std::iter::repeat_n(b')', 2_000_000));
-    let said = pickle::run(&deep, Vocabulary::Torch).unwrap_err();
-    assert!(matches!(said, pickle::PickleError::TooLarge(_)), "{said}");
+    let message = pickle::run(&deep, Vocabulary::Torch).unwrap_err();
+    assert!(matches!(message, pickle::PickleError::TooLarge(_)), "{message}");
 }
 
 #[test]

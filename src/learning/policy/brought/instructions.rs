@@ -36,7 +36,7 @@ impl Instructions {
 
     fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
         let file = SafeTensors::deserialize(bytes)
-            .map_err(|error| format!("it is no safetensors file ({})", printable_lines(&error.to_string())))?;
+            .map_err(|error| format!("it is not a safetensors file ({})", printable_lines(&error.to_string())))?;
         let mut numbers = BTreeMap::new();
         for (text, view) in file.iter() {
             let shown = printable_lines(text);

@@ -152,12 +152,12 @@ fn without_onnx() -> Refusal {
 fn forward(module: &CModule, tensors: &[Tensor]) -> Result<Returned, ActionError> {
     let network = |error: TchError| ActionError::Network(first_line(&error.to_string()));
     let inputs: Vec<IValue> = tensors.iter().map(|tensor| IValue::Tensor(tensor.shallow_clone())).collect();
-    let said = tch::no_grad(|| module.forward_is(&inputs)).map_err(network)?;
-    let IValue::Tensor(said) = said else {
+    let returned = tch::no_grad(|| module.forward_is(&inputs)).map_err(network)?;
+    let IValue::Tensor(returned) = returned else {
         return Err(ActionError::Network("forward returned something other than one tensor".into()));
     };
-    let flat = said.f_to_kind(Kind::Double).and_then(|t| t.f_reshape([-1])).map_err(network)?;
-    Ok(Returned { shape: said.size(), numbers: Vec::<f64>::try_from(flat).map_err(network)? })
+    let flat = returned.f_to_kind(Kind::Double).and_then(|t| t.f_reshape([-1])).map_err(network)?;
+    Ok(Returned { shape: returned.size(), numbers: Vec::<f64>::try_from(flat).map_err(network)? })
 }
 
 /// Both libraries append their source locations to an error.
@@ -172,8 +172,8 @@ mod tests {
 
     #[test]
     fn a_build_without_onnx_explains_how_to_build_with_it() {
-        let said = refused(Path::new("policy.onnx"), without_onnx()).to_string();
-        assert!(said.starts_with("policy.onnx: ") && said.contains("`onnx`"), "{said}");
-        assert!(said.contains("cargo build --release --features onnx"), "{said}");
+        let message = refused(Path::new("policy.onnx"), without_onnx()).to_string();
+        assert!(message.starts_with("policy.onnx: ") && message.contains("`onnx`"), "{message}");
+        assert!(message.contains("cargo build --release --features onnx"), "{message}");
     }
 }

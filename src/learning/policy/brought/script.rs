@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_module_is_refused_in_words() {
+    fn files_that_are_not_modules_are_refused_with_the_reason() {
         for (bytes, word) in [(&b"hello"[..], "zip"), (&b"PK\x03\x04broken"[..], "whole zip")] {
             assert!(check(bytes).unwrap_err().what.contains(word));
         }

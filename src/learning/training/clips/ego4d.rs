@@ -76,7 +76,7 @@ pub(super) fn open(manifest: &Path, root: Option<&Path>, remarks: &mut Vec<Strin
             )
         })?;
         if let Some(before) = seen.insert(prefix.clone(), *line) {
-            remarks.push(format!("{}: `{path}` stands in line {before} too; it is taken once", at(*line)));
+            remarks.push(format!("{}: `{path}` is in line {before} too; it is used once", at(*line)));
             continue;
         }
         if frames == 0 {

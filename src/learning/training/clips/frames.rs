@@ -19,7 +19,7 @@ pub(super) fn open(clips: Vec<Numbered>, remarks: &mut Vec<String>) -> Frames {
         let Some(usual) = steps.iter().min() else { continue };
         if let Some(at) = steps.iter().position(|step| step != usual) {
             remarks.push(format!(
-                "{}: no frame between {} and {}; they are taken for neighbors",
+                "{}: no frame between {} and {}; they are treated as neighbors",
                 folder.display(),
                 files[at].1,
                 files[at + 1].1

@@ -173,7 +173,7 @@ pub fn open_with(path: &Path, opening: &Opening) -> anyhow::Result<Opened> {
     if remarks.len() > MOST_REMARKS {
         let more = remarks.len() - MOST_REMARKS;
         remarks.truncate(MOST_REMARKS);
-        remarks.push(format!("{}: and {more} more of such", path.display()));
+        remarks.push(format!("{}: and {more} more such remarks", path.display()));
     }
     Ok(Opened { clips, layout, remarks, path: path.to_path_buf() })
 }

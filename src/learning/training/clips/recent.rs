@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_one_not_used_for_longest_makes_room() {
+    fn the_least_recently_used_is_dropped() {
         let mut recent = Recent::new(10);
         for clip in 0..3 {
             recent.insert((clip, 0), vec![clip as u8; 3].into());

@@ -114,7 +114,7 @@ impl Found {
         if pictures {
             self.frames.push(Numbered { folder: folder.to_path_buf(), files: numbered(folder)? });
             if !folders.is_empty() {
-                let remark = "has numbered images and is one clip; its folders are not looked at";
+                let remark = "has numbered images and is one clip; its folders are ignored";
                 self.remarks.push(format!("{}: {remark}", folder.display()));
             }
             return Ok(());
@@ -123,7 +123,7 @@ impl Found {
         files.into_iter().for_each(|name| self.file(folder.join(name)));
         folders.sort_by_cached_key(|name| natural(name));
         if depth == 0 && !folders.is_empty() {
-            self.remarks.push(format!("{}: folders in it are too deep and are not looked at", folder.display()));
+            self.remarks.push(format!("{}: folders in it are too deep and are ignored", folder.display()));
             return Ok(());
         }
         folders.into_iter().try_for_each(|name| self.look(&folder.join(name), depth - 1))

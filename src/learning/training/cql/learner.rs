@@ -325,7 +325,7 @@ pub fn described(settings: &Settings, robot: &str, rate_hz: f64, state: StateSca
 /// make another network or change the meaning of its numbers.
 pub fn continued(settings: &Settings, folder: &Path) -> anyhow::Result<Checkpoint> {
     let before = Checkpoint::load(folder)
-        .with_context(|| format!("{}: phase 3 goes on from the folder of a phase 2", folder.display()))?;
+        .with_context(|| format!("{}: phase 3 resumes from the folder of a phase 2", folder.display()))?;
     let file = Checkpoint::path(folder);
     ensure!(
         before.head == HeadKind::Actor,

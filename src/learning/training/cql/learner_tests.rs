@@ -258,7 +258,7 @@ fn an_imitated_spread_narrows_the_policy() {
 }
 
 #[test]
-fn the_backup_may_ask_about_fewer_actions_than_the_conservative_term() {
+fn the_backup_may_use_fewer_actions_than_the_conservative_term() {
     let usual = settings();
     let one = Settings { backup_samples: Some(1), ..settings() };
     let draws = |settings: &Settings| Draws::new(3, BATCH, settings.sample_counts(), tch::Device::Cpu).unwrap();
@@ -274,7 +274,7 @@ fn the_backup_may_ask_about_fewer_actions_than_the_conservative_term() {
 }
 
 #[test]
-fn a_number_that_is_not_finite_stops_before_it_spoils_the_weights() {
+fn a_number_that_is_not_finite_stops_before_it_corrupts_the_weights() {
     let (mut learner, before) = (cql(&settings()), cql(&settings()));
     let mut bad = batch(0);
     bad.rewards = Tensor::from_slice(&[f32::NAN, 0.0, 0.0]);
@@ -284,7 +284,7 @@ fn a_number_that_is_not_finite_stops_before_it_spoils_the_weights() {
 }
 
 #[test]
-fn phase_3_goes_on_with_weights_and_moments_or_says_why_not() {
+fn phase_3_resumes_weights_and_moments_or_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let mut before = cql(&settings());
     step(&mut before, 0);
@@ -306,7 +306,7 @@ fn phase_3_goes_on_with_weights_and_moments_or_says_why_not() {
 }
 
 #[test]
-fn phase_3_may_begin_its_actor_again_and_keep_the_critic() {
+fn phase_3_may_reinitialize_the_actor_and_keep_the_critic() {
     let folder = tempfile::tempdir().unwrap();
     let mut before = cql(&settings());
     step(&mut before, 0);
@@ -327,7 +327,7 @@ fn phase_3_may_begin_its_actor_again_and_keep_the_critic() {
     assert!(difference(&first, &after, "actor_encoder.") > 0.0 && difference(&before, &after, "critic_adam.") > 0.0);
 }
 
-fn picture() -> Image {
+fn test_image() -> Image {
     Image {
         camera: "front".into(),
         width: 128,
@@ -348,10 +348,10 @@ fn what_is_saved_runs_as_a_policy_and_returns_state_values() {
     assert_eq!(policy.checkpoint().head, HeadKind::Actor);
 
     let critic = StateValue::load(folder.path()).unwrap();
-    let of = |task: &str| critic.value(task, &picture(), &[0.1; 7], 8, 1);
+    let of = |task: &str| critic.value(task, &test_image(), &[0.1; 7], 8, 1);
     let value = of("a").unwrap();
     assert!(value.is_finite());
-    assert_eq!(value, StateValue::load(folder.path()).unwrap().value("a", &picture(), &[0.1; 7], 8, 1).unwrap());
+    assert_eq!(value, StateValue::load(folder.path()).unwrap().value("a", &test_image(), &[0.1; 7], 8, 1).unwrap());
     assert_ne!(value, of("b").unwrap());
     let error = of("c").unwrap_err().to_string();
     assert!(error.contains("a, b"), "{error}");

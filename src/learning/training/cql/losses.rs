@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_return_bounds_only_what_lies_below_it() {
+    fn a_return_bounds_only_values_below_it() {
         let q = Tensor::from_slice(&[-4.0f32, 2.0, -4.0, 2.0]).reshape([2, 1, 2]);
         let out = bounded(&q, &Tensor::from_slice(&[-1.0f32])).unwrap();
         assert_eq!(Vec::<f32>::try_from(out.reshape([-1])).unwrap(), [-1.0, 2.0, -1.0, 2.0]);

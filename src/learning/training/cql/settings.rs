@@ -235,7 +235,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_nothing_can_be_learned_with_are_refused_by_key_and_value() {
+    fn unusable_settings_are_refused_by_key_and_value() {
         let refused = |settings: Settings| settings.check(std::path::Path::new("a.toml")).unwrap_err().to_string();
         for (settings, key, found) in [
             (Settings { backup_samples: Some(0), ..smoke() }, "`backup_samples`", "Some(0)"),

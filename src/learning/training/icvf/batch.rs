@@ -218,7 +218,7 @@ mod tests {
     }
 
     /// Numbers of images, read from their first pixels.
-    fn told(images: &Tensor) -> Vec<usize> {
+    fn numbers_in(images: &Tensor) -> Vec<usize> {
         let pixels = images.flatten(1, -1).select(1, 0) * 255.0;
         Vec::<f32>::try_from(pixels).unwrap().iter().map(|v| v.round() as usize).collect()
     }
@@ -231,7 +231,7 @@ mod tests {
         for (a, b) in [(&online.s, &at.s), (&online.g, &at.g), (&online.z, &at.z)] {
             assert!(a.equal(b));
         }
-        [&online.s, s_next, &online.g, &online.z].map(told)
+        [&online.s, s_next, &online.g, &online.z].map(numbers_in)
     }
 
     #[test]
@@ -254,7 +254,7 @@ mod tests {
         let clips = Numbered::new(&[50, 60]);
         let batch = sharing(&clips).batch(0).unwrap();
         // An image drawn twice is encoded once.
-        let distinct = told(&batch.images);
+        let distinct = numbers_in(&batch.images);
         assert!(distinct.len() <= 16 && distinct.len() > 8);
         assert_eq!(distinct.len(), distinct.iter().collect::<std::collections::HashSet<_>>().len());
         assert_eq!(batch.images.size(), batch.next.size());
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn without_intents_one_white_image_stands_for_all() {
+    fn without_intents_one_white_image_is_used_for_all() {
         let clips = Numbered::new(&[5, 6]);
         let batch = batches(&clips, false).batch(0).unwrap();
         assert_eq!((batch.images.size(), batch.z.size()), (vec![33, 3, 8, 8], vec![1]));
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_compared_is_what_was_drawn_and_goals_reached_look_like_s() {
+    fn batches_contain_the_drawn_images_and_reached_goals_equal_s() {
         let clips = Numbered::new(&[5, 6, 20]);
         for batches in [batches(&clips, true), sharing(&clips)] {
             let (samples, _) = batches.samples(4);

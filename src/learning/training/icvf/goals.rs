@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn goals_come_from_where_the_shares_say() {
+    fn goals_follow_the_shares() {
         // 20000 draws: 5 standard deviations are below 0.018.
         for shares in [GENERIC, EGO4D] {
             let samples = draws(shares, &many(), 20_000);
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn goals_among_images_come_from_where_the_shares_say() {
+    fn goals_among_images_follow_the_shares() {
         // 300 clips of 8 images each, so that a random image is rarely of the same clip, or the same image again.
         let clips = Blank { frames: vec![100_000; 300] };
         let mut rng = ChaCha8Rng::seed_from_u64(5);
@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn shares_that_cannot_be_are_named() {
+    fn invalid_shares_are_refused_by_name() {
         assert_eq!(GENERIC.refused(), None);
         assert_eq!(EGO4D.refused(), None);
         let key = |shares: GoalShares| shares.refused().map(|unfit| unfit.key);

@@ -169,7 +169,7 @@ impl Learner for Icvf<'_> {
                 away.extend(bumps(&embeddings));
             }
             let mean = |shares: &[f64]| {
-                Spread::of(shares).map(|spread| spread.mean).context("every clip kept back has fewer than 2 images")
+                Spread::of(shares).map(|spread| spread.mean).context("every held-out clip has fewer than 2 images")
             };
             anyhow::Ok(vec![
                 ("loss", sum / VALIDATION_BATCHES as f64),
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_saved_is_what_embeds_and_values() {
+    fn saved_files_return_the_learners_embeddings_and_values() {
         let folder = tempfile::tempdir().unwrap();
         let clips = Numbered::sized(&[4, 3], 128);
         let icvf = Icvf::new(&settings(), &clips).unwrap();
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn validation_looks_at_the_clips_kept_back() {
+    fn validation_uses_the_held_out_clips() {
         let clips = Numbered::sized(&[4, 3], 128);
         let icvf = Icvf::new(&settings(), &clips).unwrap();
         let terms = icvf.validate().unwrap();

@@ -141,7 +141,7 @@ impl Settings {
         );
         ensure!(
             per_clip == 1 || self.intent,
-            "intent: found false, expected true where images_per_clip > 1: without intents no image stands for them"
+            "intent: found false, expected true where images_per_clip > 1: an intent is one of the shared images"
         );
         ensure!(
             per_clip == 1 || self.max_distance.is_none(),

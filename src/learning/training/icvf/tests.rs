@@ -273,21 +273,21 @@ fn a_run_that_was_stopped_ends_in_the_files_of_an_unbroken_one() {
 }
 
 #[test]
-fn clips_that_nothing_can_be_learned_from_are_refused() {
+fn unusable_clips_are_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let said =
+    let message =
         |frames: &[usize], size| run(&Numbered::sized(frames, size), folder.path(), false, 1).unwrap_err().to_string();
-    assert!(said(&[], 128).contains("none of 0 clips"));
-    assert!(said(&[1, 1], 128).contains("none of 2 clips has 2 frames"));
-    assert!(said(&[4], 64).contains("image_size: found 128"));
+    assert!(message(&[], 128).contains("none of 0 clips"));
+    assert!(message(&[1, 1], 128).contains("none of 2 clips has 2 frames"));
+    assert!(message(&[4], 64).contains("image_size: found 128"));
     let settings = Settings { image_size: 64, ..settings() };
     assert!(check_size(&settings, &Numbered::sized(&[4], 64)).unwrap_err().to_string().contains("expects 128"));
 }
 
 #[test]
-fn settings_that_cannot_be_name_their_key() {
+fn invalid_settings_are_refused_by_key() {
     assert!(settings().check().is_ok());
-    let said = |settings: Settings| settings.check().unwrap_err().to_string();
+    let message = |settings: Settings| settings.check().unwrap_err().to_string();
     for (key, wrong) in [
         ("steps", Settings { steps: 0, ..settings() }),
         ("hidden", Settings { hidden: vec![], ..settings() }),
@@ -296,13 +296,13 @@ fn settings_that_cannot_be_name_their_key() {
         ("expectile", Settings { expectile: f64::NAN, ..settings() }),
         ("p_random", Settings { p_random: 0.9, ..settings() }),
     ] {
-        let said = said(wrong);
-        assert!(said.starts_with(key), "{key}: {said}");
+        let message = message(wrong);
+        assert!(message.starts_with(key), "{key}: {message}");
     }
 }
 
 #[test]
-fn every_shipped_settings_file_can_be_learned_with() {
+fn every_shipped_settings_file_is_valid() {
     for scale in ["smoke", "small", "paper"] {
         let file =
             PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join(format!("launch/{scale}/icvf.toml"));

@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gripper_on_its_way_counts_as_where_it_goes() {
+    fn a_moving_gripper_counts_as_its_target() {
         let asked: Vec<[f64; 7]> = [1.0, 0.7, 0.0, 0.3, 0.99, 0.6].map(|g| [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, g]).to_vec();
         let labels = Labels { binarize_gripper: true, ..LABELS };
         let grippers: Vec<f64> = labels.actions(&[], &asked).iter().map(|a| a[6]).collect();

@@ -57,7 +57,7 @@ pub struct Transitions {
 }
 
 impl Transitions {
-    /// Reads the finished episodes of `folders` and of the folders directly in them; images are brought to `size` pixels.
+    /// Reads the finished episodes of `folders` and of the folders directly in them; images are resized to `size` pixels.
     pub fn read(folders: &[PathBuf], task_names: &[String], size: u32, labels: &Labels) -> anyhow::Result<Self> {
         let mut set = Self {
             size: size as usize,

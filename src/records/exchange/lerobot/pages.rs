@@ -80,11 +80,11 @@ pub(super) fn largest_page(file: &File, about: &ParquetMetaData, mask: &Projecti
 /// The longest text in a column's dictionary \[bytes\]; 0 without a dictionary, because then each text takes its own space.
 fn longest_text(file: &File, row_group: usize, column: usize) -> Result<u64, String> {
     let twin = file.try_clone().map_err(|error| error.to_string())?;
-    let said = |error: parquet::errors::ParquetError| error.to_string();
-    let reader = SerializedFileReader::new(twin).map_err(said)?;
-    let group = reader.get_row_group(row_group).map_err(said)?;
-    let mut pages = group.get_column_page_reader(column).map_err(said)?;
-    let Some(page::Page::DictionaryPage { buf, .. }) = pages.get_next_page().map_err(said)? else { return Ok(0) };
+    let message = |error: parquet::errors::ParquetError| error.to_string();
+    let reader = SerializedFileReader::new(twin).map_err(message)?;
+    let group = reader.get_row_group(row_group).map_err(message)?;
+    let mut pages = group.get_column_page_reader(column).map_err(message)?;
+    let Some(page::Page::DictionaryPage { buf, .. }) = pages.get_next_page().map_err(message)? else { return Ok(0) };
     // Each text follows its length.
     let (mut rest, mut longest) = (buf.as_ref(), 0);
     while let Some((length, more)) = rest.split_first_chunk() {
@@ -261,7 +261,7 @@ mod tests {
     const DICTIONARY: &[u8] = &[0x15, 4, 0x15, 0xd8, 4, 0x15, 0xc8, 1, 0x15, 14, 0x3c, 0x15, 10, 0x15, 0, 0, 0];
 
     #[test]
-    fn a_pages_beginning_is_understood_and_a_cut_one_is_not() {
+    fn a_page_header_is_parsed_and_a_cut_one_is_refused() {
         let page = Page { unfolded: 300, folded: 100, values: 5 };
         assert_eq!(parse(DICTIONARY), Some((page, DICTIONARY.len())));
         for cut in 0..DICTIONARY.len() {

@@ -70,10 +70,10 @@ fn large_encoders_are_the_same() {
 }
 
 #[test]
-fn what_a_graph_cannot_do_to_an_image_is_said() {
+fn preprocessing_that_a_graph_cannot_do_is_refused() {
     let encoder = Encoder::random(EncoderKind::Small, 1).unwrap();
     let mut graph = Graph::default();
     let input = graph.input("image", &[1, 3, 96, 96]);
-    let said = encoder.write(&mut graph, &input, 96).unwrap_err().to_string();
-    assert!(said.contains("small") && said.contains("96") && said.contains("128"), "{said}");
+    let message = encoder.write(&mut graph, &input, 96).unwrap_err().to_string();
+    assert!(message.contains("small") && message.contains("96") && message.contains("128"), "{message}");
 }

@@ -27,20 +27,20 @@ pub fn session(bytes: &[u8], weights: Vec<(&str, Vec<u8>)>) -> Result<Session, R
     let refuse = |error: String| Refusal { what: format!("onnxruntime cannot load it ({error})"), fix: EXPORT };
     // As many threads as libtorch has; a thread that spins while it waits would take a core from the control thread.
     let threads = usize::try_from(tch::get_num_threads()).unwrap_or(1).max(1);
-    let mut builder = Session::builder(&environment).map_err(|error| refuse(said(&error)))?;
-    builder = builder.with_intra_threads(threads).map_err(|error| refuse(said(&error)))?;
-    builder = builder.with_intra_op_spinning(false).map_err(|error| refuse(said(&error)))?;
+    let mut builder = Session::builder(&environment).map_err(|error| refuse(message(&error)))?;
+    builder = builder.with_intra_threads(threads).map_err(|error| refuse(message(&error)))?;
+    builder = builder.with_intra_op_spinning(false).map_err(|error| refuse(message(&error)))?;
     // It also returns the errors that it logs.
-    builder = builder.with_log_level(ort::logging::LogLevel::Fatal).map_err(|error| refuse(said(&error)))?;
+    builder = builder.with_log_level(ort::logging::LogLevel::Fatal).map_err(|error| refuse(message(&error)))?;
     for (name, bytes) in weights {
         builder = builder
             .with_external_initializer_file_in_memory(name, Arc::from(bytes))
-            .map_err(|error| refuse(said(&error)))?;
+            .map_err(|error| refuse(message(&error)))?;
     }
-    builder.commit_from_memory(bytes).map_err(|error| refuse(said(&error)))
+    builder.commit_from_memory(bytes).map_err(|error| refuse(message(&error)))
 }
 
-fn said<R>(error: &ort::Error<R>) -> String {
+fn message<R>(error: &ort::Error<R>) -> String {
     first_line(&error.to_string())
 }
 
@@ -53,7 +53,7 @@ fn environment() -> Result<Environment, Refusal> {
     let path = find(env::var_os(VARIABLE).map(PathBuf::from), &folders())?;
     let refuse = |error: String| Refusal { what: format!("{}: {error}", path.display()), fix: FETCH };
     let builder = ort::init_from(&path).map_err(|error| refuse(first_line(&error.to_string())))?;
-    let environment = builder.with_telemetry(false).build().map_err(|error| refuse(said(&error)))?;
+    let environment = builder.with_telemetry(false).build().map_err(|error| refuse(message(&error)))?;
     Ok(opened.insert(environment).clone())
 }
 
@@ -73,7 +73,7 @@ fn find(named: Option<PathBuf>, folders: &[PathBuf]) -> Result<PathBuf, Refusal>
         if path.is_file() {
             return Ok(std::path::absolute(&path).unwrap_or(path));
         }
-        let what = format!("onnxruntime runs it, and {VARIABLE} names {}, which is no file", path.display());
+        let what = format!("onnxruntime runs it, and {VARIABLE} names {}, which is not a file", path.display());
         return Err(Refusal { what, fix: "set ORT_DYLIB_PATH to the path of libonnxruntime.so, or unset it" });
     }
     let in_folder = |folder: &PathBuf| {
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_library_is_the_named_one_else_the_fetched_one_else_it_is_said_what_to_do() {
+    fn the_library_is_the_named_one_else_the_fetched_one_else_the_error_gives_the_fix() {
         let folder = tempfile::tempdir().unwrap();
         let (empty, full) = (folder.path().join("empty"), folder.path().join("full"));
         std::fs::create_dir(&empty).unwrap();
