@@ -130,12 +130,12 @@ fn gripper_of(graph: &mut Graph, action: &Value, bounds: &ActionBounds) -> Value
 }
 
 /// Torques \[Nm\] and the gripper's opening of the head's scaled numbers.
-fn newton_meters(graph: &mut Graph, scaled_torques: &Value, scale: &JointScale) -> Value {
+fn newton_meters(graph: &mut Graph, head_output: &Value, scale: &JointScale) -> Value {
     let mut factor: Vec<f32> = scale.torque_std.iter().map(|torque| *torque as f32).collect();
     let mut offset = vec![0.0; factor.len()];
     factor.push(0.5);
     offset.push(0.5);
-    scaled(graph, scaled_torques, &factor, &offset)
+    scaled(graph, head_output, &factor, &offset)
 }
 
 fn scaled(graph: &mut Graph, x: &Value, factor: &[f32], offset: &[f32]) -> Value {

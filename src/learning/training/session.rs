@@ -175,7 +175,7 @@ struct Session<'a> {
     reported: Instant,
     waited: f64,
     /// Time of the last progress line without a terminal.
-    told: Instant,
+    logged: Instant,
 }
 
 impl<'a> Session<'a> {
@@ -204,7 +204,7 @@ impl<'a> Session<'a> {
             before: (0, 0.0),
             reported: now,
             waited: 0.0,
-            told: now,
+            logged: now,
         };
         if run.resume {
             session.resume(learner)?;
@@ -300,8 +300,8 @@ impl<'a> Session<'a> {
             self.bar.set_message(format!("{} {:.4}", mean.name, mean.sum / mean.count));
         }
         // Without a terminal there is no bar.
-        if self.bar.is_hidden() && (self.step == self.before.0 + 10 || self.told.elapsed() >= TELL_EVERY) {
-            self.told = Instant::now();
+        if self.bar.is_hidden() && (self.step == self.before.0 + 10 || self.logged.elapsed() >= TELL_EVERY) {
+            self.logged = Instant::now();
             let (steps, seconds) = (self.schedule.steps, self.began.elapsed().as_secs_f64());
             let each = seconds / (self.step - self.before.0) as f64;
             let left = each * steps.saturating_sub(self.step) as f64 / 60.0;

@@ -135,9 +135,9 @@ fn open<'a>(header: &ChunkHeader, data: &'a [u8], budget: &mut Budget) -> Result
         return Err(damaged(format!("a chunk of {} bytes that says {size}", inside.len())));
     }
     // Zero means "no checksum" (MCAP, Chunk).
-    let (found, said) = (crc32fast::hash(&inside), header.uncompressed_crc);
-    if said != 0 && found != said {
-        return Err(damaged(format!("a chunk's checksum is {found:08x}, expected {said:08x}")));
+    let (found, stated) = (crc32fast::hash(&inside), header.uncompressed_crc);
+    if stated != 0 && found != stated {
+        return Err(damaged(format!("a chunk's checksum is {found:08x}, expected {stated:08x}")));
     }
     Ok(inside)
 }
@@ -193,7 +193,7 @@ mod tests {
     fn a_chunk_larger_than_it_states_is_refused_before_memory_is_spent() {
         let bomb = zstd::encode_all(&vec![0; 1 << 20][..], 19).unwrap();
         let mut budget = Budget::new("all", 1 << 20);
-        let mut said = |uncompressed_size, compression: &str| {
+        let mut ending_of = |uncompressed_size, compression: &str| {
             let header = ChunkHeader {
                 message_start_time: 0,
                 message_end_time: 0,
@@ -204,14 +204,14 @@ mod tests {
             };
             open(&header, &bomb, &mut budget).map(|inside| inside.len())
         };
-        let Err(Ending::CutOff(why)) = said(100, "zstd") else { panic!("taken") };
+        let Err(Ending::CutOff(why)) = ending_of(100, "zstd") else { panic!("taken") };
         assert!(why.contains("a chunk of 101 bytes that says 100"), "{why}");
         // A file that is too large or unsupported is not damaged.
-        let Err(Ending::TooLarge(why)) = said(1 << 40, "zstd") else { panic!("taken") };
+        let Err(Ending::TooLarge(why)) = ending_of(1 << 40, "zstd") else { panic!("taken") };
         assert!(why.contains("a chunk of 1099511627776 bytes"), "{why}");
-        let Err(Ending::TooLarge(why)) = said(1 << 20, "zstd") else { panic!("taken") };
+        let Err(Ending::TooLarge(why)) = ending_of(1 << 20, "zstd") else { panic!("taken") };
         assert!(why.contains("more than 1 MiB for all"), "{why}");
-        let Err(Ending::Unsupported(why)) = said(100, "lz4\n") else { panic!("taken") };
+        let Err(Ending::Unsupported(why)) = ending_of(100, "lz4\n") else { panic!("taken") };
         assert_eq!(why, "a chunk compressed by `lz4\\n`");
     }
 
