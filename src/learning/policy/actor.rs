@@ -35,7 +35,7 @@ pub struct TanhGaussian {
     pub log_std: Tensor,
     /// Input of both: the last hidden layer (B, W).
     hidden: Tensor,
-    /// Where to grasp and release (B, 5), scaled as the state; none of an actor that does not locate.
+    /// Where to grasp and release (B, 5), scaled as the state; `None` for an actor that does not locate.
     pub places: Option<Tensor>,
 }
 

@@ -38,7 +38,7 @@ pub enum PolicyError {
         key: &'static str,
         /// What the policy was made for.
         trained: String,
-        /// What is there.
+        /// What the set-up has.
         found: String,
         /// What to do.
         fix: &'static str,
@@ -124,7 +124,7 @@ pub struct CriticRecord {
     pub shape: CriticShape,
 }
 
-/// `policy.toml`: what a policy was made for.
+/// `policy.toml`: the set-up, tasks, scaling and networks of a policy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Checkpoint {
@@ -154,7 +154,7 @@ pub struct Checkpoint {
     pub state: StateScale,
     /// Hidden widths of the head.
     pub hidden: Vec<i64>,
-    /// Kind of the head; files from before there was a choice have `places`.
+    /// Kind of the head; older files without this key have `places`.
     #[serde(default)]
     pub head: HeadKind,
     /// Width of the bottleneck of an `actor` head; other heads have none.

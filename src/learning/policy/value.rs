@@ -57,7 +57,7 @@ impl StateValue {
         Ok(Self { checkpoint, file, critic_encoder, actor_encoder, critic, actor, _variables })
     }
 
-    /// What the policy was made for.
+    /// The policy's `policy.toml`.
     pub fn checkpoint(&self) -> &Checkpoint {
         &self.checkpoint
     }

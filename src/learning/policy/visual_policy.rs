@@ -76,7 +76,7 @@ impl VisualPolicy {
         Ok(())
     }
 
-    /// What the policy was made for.
+    /// The policy's `policy.toml`.
     pub fn checkpoint(&self) -> &Checkpoint {
         &self.checkpoint
     }

@@ -47,7 +47,7 @@ pub struct Settings {
     pub name: String,
     /// Encoder kind: `small`, `vip`, `vptr`, `r3m`, `mvp`.
     pub encoder: EncoderKind,
-    /// Weights the encoder starts from; none: from the seed.
+    /// Weights the encoder starts from; without them: from the seed.
     #[serde(default)]
     pub encoder_weights: Option<PathBuf>,
     /// Freeze the encoder and train the head only: the baselines on frozen R3M, MVP and VIP features.

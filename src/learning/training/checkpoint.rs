@@ -22,7 +22,6 @@ use visuomotor_core::untrusted;
 const VERSION: &str = "1";
 /// The header's only entry (several would be ordered by a hash map, and equal states must give equal files): version and
 /// algorithm.
-/// version and algorithm.
 const HEADER: &str = "visuomotor_training_state";
 
 const OTHER_RUN: &str = "the checkpoint is of another network: go on with the settings it was trained with (record.json \

@@ -54,7 +54,7 @@ pub struct Settings {
     // --- what is made
     /// Encoder kind: `small`, `vip`, `vptr`.
     pub encoder: EncoderKind,
-    /// Weights the encoder starts from; none: from the seed.
+    /// Weights the encoder starts from; without them: from the seed.
     #[serde(default)]
     pub encoder_weights: Option<PathBuf>,
     /// Side of the frames \[pixels\]: 128 for `small`, 224 for `vip`.

@@ -27,7 +27,7 @@ pub struct Description {
     pub robot: String,
     /// Decision rate \[Hz\].
     pub rate_hz: f64,
-    /// Tasks, in the order of a one-hot input; none: any task.
+    /// Tasks, in the order of a one-hot input; empty: any task.
     #[serde(default)]
     pub tasks: Vec<String>,
     /// Bounds that normalized actions are scaled by: m, rad, gripper fraction.
@@ -205,7 +205,7 @@ impl Description {
     /// The present format.
     pub const VERSION: u32 = 1;
 
-    /// Reads `policy.toml` and makes the checks that need no station.
+    /// Reads `policy.toml` and checks everything that needs no station.
     pub fn load(folder: &Path) -> Result<Self, PolicyError> {
         let path = Checkpoint::path(folder);
         let description: Self = load(&path)?;

@@ -94,7 +94,7 @@ impl BroughtPolicy {
         Ok(())
     }
 
-    /// What the policy was made for.
+    /// The policy's `policy.toml`.
     pub fn description(&self) -> &Description {
         &self.description
     }

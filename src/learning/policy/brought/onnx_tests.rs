@@ -1,5 +1,5 @@
-//! ONNX files that PyTorch and the `onnx` package wrote (`tests/golden/make_brought.py`), whole, spoiled and hostile. They need
-//! onnxruntime's library: `cargo xtask setup --onnx`.
+//! ONNX files that PyTorch and the `onnx` package wrote (`tests/golden/make_brought.py`), valid, damaged and hostile. They
+//! need onnxruntime's library: `cargo xtask setup --onnx`.
 
 use std::os::unix::fs::symlink;
 

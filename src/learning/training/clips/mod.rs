@@ -48,7 +48,7 @@ pub use opening::{Cache, Camera, Fit, Layout, Opened, Opening, open, open_with};
 pub use views::{Longer, Part, at_least, split};
 pub(super) use walk::walk;
 
-/// Digest of which clips there are and how long they are.
+/// Digest of the clips and their lengths.
 pub fn names_digest(clips: &dyn Clips) -> String {
     let list: String = (0..clips.len()).map(|clip| format!("{} {}\n", clips.name(clip), clips.frames(clip))).collect();
     digest(list.as_bytes())

@@ -209,7 +209,7 @@ fn recognize(path: &Path, opening: &Opening, remarks: &mut Vec<String>) -> anyho
             Ok((Layout::Episodes, Box::new(episodes::open(found.episodes, opening.camera.clone()))))
         }
         [] => bail!(
-            "{}: no clips were recognized; understood are a manifest.csv of numbered frames (Ego4D), folders of numbered \
+            "{}: no clips were recognized; supported are a manifest.csv of numbered frames (Ego4D), folders of numbered \
              images (0.png, 000000.jpg), videos (mp4, m4v, mov, webm, mkv, avi), recorded episodes (.mcap), Bridge's raw \
              trajectories (images0/im_0.jpg) and LeRobot v3.0 (meta/info.json)",
             path.display()

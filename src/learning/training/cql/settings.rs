@@ -21,7 +21,7 @@ pub struct Settings {
     pub name: String,
     /// Encoder kind: `small`, `vip`, `vptr`, `r3m`, `mvp`.
     pub encoder: EncoderKind,
-    /// Weights that both encoders, the actor's and the critic's, start from (phase 1); without it: from the seed. In a phase
+    /// Weights that both encoders, the actor's and the critic's, start from (phase 1); without them: from the seed. In a phase
     /// 3 with `actor_anew` the actor's only.
     #[serde(default)]
     pub encoder_weights: Option<PathBuf>,

@@ -10,7 +10,6 @@
 //! r = -1, m = 1 before the goal, r = m = 0 at it: with d steps to go V = -(1 - gamma^d) / (1 - gamma). V-PTR's text has the
 //! weight alpha - 1[A <= 0], negative where A is not positive, the reward 1[s = g] and V(s, z, z) of the learning network;
 //! its code, followed here, has the formulas above. Gradients flow through V_i(s, g, z) only.
-//! network; its code, followed here, has what stands above. Gradients flow through V_i(s, g, z) alone.
 
 use tch::{Kind, TchError, Tensor};
 

@@ -20,7 +20,7 @@ pub struct Settings {
     // --- what is made
     /// Encoder kind: `small`, `vip`, `vptr`.
     pub encoder: EncoderKind,
-    /// Weights the encoder starts from; none: from the seed.
+    /// Weights the encoder starts from; without them: from the seed.
     #[serde(default)]
     pub encoder_weights: Option<PathBuf>,
     /// Hidden widths of phi, psi and T; the last is the length of all three.

@@ -53,7 +53,7 @@ impl Apart {
 
 impl<'a> Mixture<'a> {
     /// A mixture of `prior` and `target`; every `settings.validation`-th episode of the target (of the prior data, where
-    /// there is no target) is kept back.
+    /// there is no target) is held out.
     pub fn new(
         settings: &'a Settings,
         checkpoint: &'a Checkpoint,

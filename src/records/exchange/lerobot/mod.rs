@@ -4,7 +4,7 @@
 //! meta/info.json                                  rate, features, paths
 //! meta/stats.json                                 statistics over all episodes
 //! meta/tasks.parquet                              instruction -> task_index
-//! meta/episodes/chunk-000/file-000.parquet        one row per episode: length, where its data are, its statistics
+//! meta/episodes/chunk-000/file-000.parquet        one row per episode: length, location of its data, statistics
 //! data/chunk-000/file-000.parquet                 one row per policy step
 //! videos/observation.images.CAMERA/chunk-000/file-000.mp4
 //! ```
