@@ -39,7 +39,7 @@ fn compile() {
         .file(source)
         .include(&include)
         .include(include.join("torch/csrc/api/include"))
-        // The headers are full of them.
+        // The headers cause many warnings.
         .warnings(false)
         .compile("visuomotor_network");
 }

@@ -1,4 +1,4 @@
-//! From image to action by networks, and how they are trained. The one layer that names libtorch.
+//! Networks from image to action, and their training. The only layer that depends on libtorch.
 //!
 //! Modules are listed in reading order; each uses only modules above it.
 

@@ -1,4 +1,4 @@
-//! Episodes on disk: MCAP recordings, and the formats of others.
+//! Episodes on disk: MCAP recordings, and exchange with other formats.
 
 pub mod recording;
 #[cfg(feature = "exchange")]

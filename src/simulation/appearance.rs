@@ -9,10 +9,10 @@ use rand_chacha::ChaCha8Rng;
 use visuomotor_core::config::Variation;
 use visuomotor_core::geometry::Pose;
 
-/// Materials whose color is drawn, not only varied.
+/// Materials whose color is drawn at random, not only varied.
 const CLUTTER_MATERIALS: [&str; 3] = ["clutter_block", "clutter_ball", "clutter_can"];
 
-/// How one episode looks.
+/// Appearance of one episode.
 #[derive(Clone, Debug)]
 pub struct Appearance {
     /// Displacement of the camera in its own frame.
@@ -21,12 +21,12 @@ pub struct Appearance {
 }
 
 impl Appearance {
-    /// As the files say.
+    /// The appearance in the files.
     pub fn plain() -> Self {
         Self { camera_shift: Pose::identity(), paint: None }
     }
 
-    /// Varied within `variation`, from `seed`.
+    /// Random variation within `variation`, from `seed`.
     pub fn varied(variation: Variation, seed: u64) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0xca3e_7a00);
         let mut uniform = |limit: f64| if limit > 0.0 { rng.random_range(-limit..=limit) } else { 0.0 };
@@ -50,7 +50,7 @@ impl Appearance {
         for rgba in model.mat_rgba_mut() {
             tint(rgba);
         }
-        // Clutter comes in any color.
+        // Clutter may have any color.
         for name in CLUTTER_MATERIALS {
             if let Some(id) = model.name_to_id(MjtObjBase::mjOBJ_MATERIAL, name) {
                 let mut rng = ChaCha8Rng::seed_from_u64(seed ^ ((id as u64 + 1) * 0x9e37));
@@ -59,7 +59,7 @@ impl Appearance {
                 }
             }
         }
-        // A color of its own beats a geom's material in MuJoCo: painting it would turn everything gray.
+        // In MuJoCo a geom's own color overrides its material: setting it would turn everything gray.
         let bare: Vec<bool> = model.geom_matid().iter().map(|material| *material < 0).collect();
         for (rgba, _) in model.geom_rgba_mut().iter_mut().zip(bare).filter(|(_, bare)| *bare) {
             tint(rgba);

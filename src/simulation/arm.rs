@@ -1,7 +1,7 @@
-//! The simulated arm: MuJoCo behind [`ArmDriver`]. Says only what the real arm says.
+//! The simulated arm: MuJoCo behind [`ArmDriver`]. Returns only what the real arm returns.
 //!
-//! Physics is advanced to the time that is passed in: `read(now)` steps until the simulated time reaches `now`, with
-//! the last written command in force, as a servo does between two commands. The mechanics are [`MujocoPlant`]'s.
+//! Physics is advanced to the given time: `read(now)` steps until the simulated time reaches `now`, with the last written
+//! command in force, as a servo does between two commands. [`MujocoPlant`] is the mechanics.
 
 use triple_buffer::Output;
 
@@ -23,7 +23,7 @@ pub struct SimulatedArm {
 }
 
 impl SimulatedArm {
-    /// The arm in a settled kitchen, with the two ends that receive snapshots: the camera's and the judge's.
+    /// The arm in a settled kitchen, with two receivers of snapshots: the camera's and the judge's.
     pub fn new(
         robot: &Robot,
         kitchen: &Kitchen,
@@ -32,7 +32,7 @@ impl SimulatedArm {
         Ok((Self::over(robot, plant), for_camera, for_judge))
     }
 
-    /// The bare arm on its pedestal, with an end that receives snapshots for a camera.
+    /// The bare arm on its pedestal, with one receiver of snapshots for a camera.
     pub fn on_pedestal(robot: &Robot, pedestal: &Pedestal) -> Result<(Self, Output<Snapshot>), SimulationError> {
         let (plant, for_camera) = MujocoPlant::on_pedestal(robot, pedestal)?;
         Ok((Self::over(robot, plant), for_camera))
@@ -84,7 +84,7 @@ impl ArmDriver for SimulatedArm {
         if command.mode() != mode {
             return Err(DriverError::Mode(command.mode()));
         }
-        // A joint the command lacks is no number either.
+        // A joint that the command lacks counts as NaN, too.
         let complete = command.joints().len() == self.capabilities.joints;
         if !(complete && command.joints().is_finite() && command.gripper().is_finite()) {
             return Err(DriverError::NotFinite);
@@ -104,7 +104,7 @@ impl ArmDriver for SimulatedArm {
     }
 
     fn recover(&mut self, _now: Timestamp) -> Result<(), ConnectError> {
-        // Physics has no faults; what is left is to stand still.
+        // Physics has no faults to clear; only standing still remains.
         self.stay();
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! The arm's MJCF text, made from its description: no second copy of a number.
+//! The arm's MJCF text, generated from its description, so that no number is written twice.
 
 use std::fmt::Write;
 
@@ -11,7 +11,7 @@ use visuomotor_core::geometry::rotation_from_euler;
 /// Name of the site at the tool point.
 pub(super) const TOOL_SITE: &str = "tool";
 
-/// Where an arm is in a compiled model's arrays. Its actuators come first: joints in chain order, then fingers.
+/// Indices of an arm in a compiled model's arrays. Its actuators come first: joints in chain order, then fingers.
 #[derive(Clone, Debug)]
 pub(super) struct ArmPlaces {
     /// Position coordinate of each arm joint, chain order.
@@ -66,7 +66,7 @@ fn write_arm(out: &mut String, robot: &Robot) -> std::fmt::Result {
     writeln!(out, "</worldbody>")?;
     writeln!(out, "<contact>")?;
     for pair in robot.joint.windows(2) {
-        // Neighbors overlap at the joint, and so do links two joints apart where a servo is short.
+        // Neighbors overlap at the joint, and so do links two joints apart around a short servo.
         writeln!(out, "<exclude body1=\"{}\" body2=\"{}\"/>", pair[0].parent, pair[0].child)?;
         writeln!(out, "<exclude body1=\"{}\" body2=\"{}\"/>", pair[0].parent, pair[1].child)?;
     }
@@ -186,7 +186,7 @@ fn write_geom(out: &mut String, robot: &Robot, p: &Primitive) -> std::fmt::Resul
         }
     };
     let look = if p.pad {
-        // Pads grip: friction in all directions, stiff contact, and priority over what the object asks for.
+        // Pads grip: friction in all directions, stiff contact, and priority over the object's own parameters.
         format!(
             "material=\"arm_pad\" friction=\"{} 0.05 0.002\" condim=\"6\" priority=\"1\" solref=\"0.006 1\" solimp=\"0.95 0.99 0.001\"",
             robot.gripper.pad_friction

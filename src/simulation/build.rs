@@ -1,4 +1,4 @@
-//! Tells the linker where programs find MuJoCo when they start.
+//! Sets the linker's run path to MuJoCo's library.
 
 #[path = "../native_library.rs"]
 mod native_library;

@@ -1,4 +1,4 @@
-//! The simulated camera: renders the newest snapshot at the size the real camera delivers.
+//! The simulated camera: renders the newest snapshot at the real camera's size.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -21,7 +21,7 @@ use visuomotor_core::time::Timestamp;
 /// Name of the policy's camera in a model.
 pub(super) const POLICY_CAMERA: &str = "policy";
 
-/// The MJCF text of a camera with this calibration that stands here.
+/// The MJCF text of a camera with this calibration and pose.
 pub(super) fn camera_mjcf(calibration: &CameraCalibration, base_from_camera: &Pose) -> String {
     let (p, q) = (base_from_camera.translation.vector, base_from_camera.rotation);
     let fovy = calibration.vertical_field_of_view().to_degrees();
@@ -31,7 +31,7 @@ pub(super) fn camera_mjcf(calibration: &CameraCalibration, base_from_camera: &Po
     )
 }
 
-/// An offscreen renderer, kept from episode to episode: the graphics context is slow to make and bound to its thread.
+/// An offscreen renderer, kept from episode to episode: its graphics context is slow to create and bound to its thread.
 #[derive(Clone)]
 pub struct SharedRenderer {
     renderer: Rc<RefCell<Option<Drawing>>>,
@@ -39,14 +39,14 @@ pub struct SharedRenderer {
     height: u32,
 }
 
-/// A renderer and the model whose textures it holds.
+/// A renderer and the model whose textures it has loaded.
 struct Drawing {
     renderer: MjRenderer,
     model: Arc<MjModel>,
 }
 
 impl SharedRenderer {
-    /// A renderer of images of this size \[pixels\]; made at first use.
+    /// A renderer of images of this size \[pixels\]; created at first use.
     pub fn new(width: u32, height: u32) -> Self {
         Self { renderer: Rc::new(RefCell::new(None)), width, height }
     }
@@ -56,13 +56,13 @@ impl SharedRenderer {
         (self.width, self.height)
     }
 
-    /// Software rendering that races in two threads at once ends the process inside Mesa's driver (seen with Mesa 22.3).
+    /// Concurrent software rendering in two threads ends the process inside Mesa's driver (seen with Mesa 22.3).
     fn one_at_a_time() -> MutexGuard<'static, ()> {
         static DRAWING: Mutex<()> = Mutex::new(());
         DRAWING.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The image a camera of the model takes of these coordinates: `height * width * 3` bytes, RGB.
+    /// Renders these coordinates with a camera of the model: `height * width * 3` bytes, RGB.
     pub fn draw(&self, data: &mut MjData<Arc<MjModel>>, camera: usize) -> Result<Arc<[u8]>, SimulationError> {
         let model = data.model_clone();
         let _drawing = Self::one_at_a_time();
@@ -87,7 +87,7 @@ impl SharedRenderer {
         renderer.set_camera(MjvCamera::new_fixed(camera));
         renderer.sync_data(data).map_err(rendering)?;
         if !Arc::ptr_eq(&drawing.model, &model) {
-            // Models of equal layout share a context in MuJoCo, also where their textures differ.
+            // Models of equal layout share a context in MuJoCo, even if their textures differ.
             renderer.update_textures_from(&model).map_err(rendering)?;
             drawing.model = model;
         }
@@ -109,7 +109,7 @@ pub struct SimulatedCamera {
 }
 
 impl SimulatedCamera {
-    /// A camera of a kitchen, fed by the arm's snapshots. Takes one image, so that missing graphics is found before
+    /// A camera of a kitchen that receives the arm's snapshots. Renders one image, so that missing graphics is found before
     /// anything moves.
     pub fn new(
         name: &str,
@@ -150,7 +150,7 @@ impl SimulatedCamera {
         Ok(camera)
     }
 
-    /// The image of the newest snapshot.
+    /// Renders the newest snapshot.
     pub fn take_picture(&mut self) -> Result<Image, SimulationError> {
         let snapshot = self.snapshots.read();
         let at = snapshot.at;

@@ -11,19 +11,19 @@ use visuomotor_core::episode::{Judge, Outcome};
 use visuomotor_core::geometry::Pose;
 use visuomotor_core::time::Timestamp;
 
-/// Lifted at least this far above where it lay \[m\].
+/// Lifted at least this far above its initial height \[m\].
 const LIFT: f64 = 0.03;
-/// At rest: moved less than this since the last look \[m\].
+/// At rest: moved less than this since the last check \[m\].
 const STILL: f64 = 0.004;
 /// Released: the gripper is at least this far open.
 const RELEASED: f64 = 0.8;
 /// Pressed: the cap is down by this share of its stroke.
 const PRESSED: f64 = 0.6;
-/// A container or a button tipped further than this does not count \[rad\].
+/// A container or a button tipped further than this does not count as success \[rad\].
 const TIPPED: f64 = 0.6;
-/// Looks in a row that must agree.
+/// Consecutive checks that must agree.
 const LOOKS: u32 = 2;
-/// Name given as the judge of outcomes.
+/// Name of the judge in outcomes.
 const JUDGE: &str = "success_rule";
 
 /// Judges one episode of one task.
@@ -35,15 +35,15 @@ pub struct SuccessRule {
     progress: Progress,
 }
 
-/// What has to come about.
+/// The goal.
 enum Goal {
-    /// Moved into or out of a container.
+    /// An object moved into or out of a container.
     Moved(Moved),
     /// Cap down by this much \[m\].
     Pressed(f64),
 }
 
-/// What a moved object is compared with.
+/// Reference of a moved object.
 struct Moved {
     container: String,
     inside: bool,
@@ -53,7 +53,7 @@ struct Moved {
     start_height: f64,
 }
 
-/// What was seen so far.
+/// Results of the checks so far.
 #[derive(Default)]
 struct Progress {
     lifted: bool,
@@ -62,7 +62,7 @@ struct Progress {
 }
 
 impl SuccessRule {
-    /// The rule of a task whose things have this data, in a kitchen where `object` takes the place of the task's own.
+    /// The rule of a task with these objects, in a kitchen where `object` replaces the task's own.
     pub fn new(
         kitchen: &Kitchen,
         snapshots: Output<Snapshot>,
@@ -90,7 +90,7 @@ impl SuccessRule {
 }
 
 impl Goal {
-    /// Is it done, as far as this look shows? None where a thing is not in the kitchen.
+    /// Is the goal reached at this check? `None` if an object is not in the kitchen.
     fn is_reached(
         &self,
         kitchen: &Kitchen,
@@ -118,10 +118,10 @@ impl Progress {
         let away = in_container.translation.x.hypot(in_container.translation.y);
         let height = in_container.translation.z;
         let placed = if moved.inside {
-            // A long object may lean on the rim: its middle must be inside, no higher than a little above the rim.
+            // A long object may lean on the rim: its center must be inside, at most a little above the rim.
             away < moved.inner_radius && height < moved.rim_height + 0.04
         } else {
-            // Beside the container, lying on what the container stands on.
+            // Beside the container, resting on the container's support.
             away > moved.inner_radius + 0.02 && object.translation.z < moved.start_height + LIFT
         };
         self.lifted && still && upright(container) && placed && gripper > RELEASED

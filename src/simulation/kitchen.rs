@@ -21,27 +21,27 @@ const PHYSICS_STEP: f64 = 0.002;
 /// How long objects settle before an episode starts \[s\].
 const SETTLE: f64 = 0.6;
 
-/// One object and where it is put down.
+/// One object and its initial position.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Placed {
     /// Object name.
     pub object: String,
-    /// Place of its origin, base frame x, y \[m\].
+    /// Position of its origin, base frame x, y \[m\].
     pub at: [f64; 2],
-    /// Height of what it is put on above the counter \[m\].
+    /// Height of its support above the counter \[m\].
     pub support: f64,
     /// Yaw \[rad\].
     pub yaw: f64,
 }
 
-/// What lies where at the start of an episode.
+/// The objects at the start of an episode.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Layout {
-    /// Everything movable. Object names are distinct.
+    /// All movable objects. Their names are distinct.
     pub placed: Vec<Placed>,
 }
 
-/// The compiled kitchen and where things are in MuJoCo's arrays.
+/// The compiled kitchen and the indices of its parts in MuJoCo's arrays.
 #[derive(Clone)]
 pub struct Kitchen {
     /// The compiled model.
@@ -51,7 +51,7 @@ pub struct Kitchen {
     /// Position coordinate of each cap that can be pushed down, by its object.
     cap_qpos: BTreeMap<String, usize>,
     gripper: Gripper,
-    /// Where the arm is.
+    /// Indices of the arm.
     pub(super) arm: ArmPlaces,
     /// Camera id.
     pub(super) camera: usize,
@@ -59,7 +59,7 @@ pub struct Kitchen {
     pub(super) start_qpos: Vec<f64>,
 }
 
-/// What a kitchen is made from.
+/// The parts of a kitchen.
 #[derive(Clone, Debug)]
 pub struct KitchenParts<'a> {
     /// The arm.
@@ -116,17 +116,17 @@ impl Kitchen {
         Some(Pose::from_parts(Vector3::new(q[0], q[1], q[2]).into(), rotation))
     }
 
-    /// How far an object's cap is pushed down in given coordinates \[m\]; its joint counts upward.
+    /// Depth of an object's pressed cap in given coordinates \[m\]; its joint counts upward.
     pub(super) fn cap_depth(&self, qpos: &[f64], object: &str) -> Option<f64> {
         qpos.get(*self.cap_qpos.get(object)?).map(|height| -height)
     }
 
-    /// How far the gripper is open in given coordinates: 0 closed .. 1 open.
+    /// Gripper opening in given coordinates: 0 closed .. 1 open.
     pub(super) fn gripper_opening(&self, qpos: &[f64]) -> f64 {
         self.gripper.fraction_from_finger(qpos[self.arm.finger_qpos[0]])
     }
 
-    /// Where an object came to rest before the episode, base frame: known to whoever set the scene up.
+    /// Pose of an object at rest before the episode, base frame: for scene set-up.
     pub fn placed_pose(&self, object: &str) -> Option<Pose> {
         self.object_pose(&self.start_qpos, object)
     }
@@ -145,7 +145,7 @@ impl Kitchen {
                 let at = self.object_qpos[&placed.object];
                 let rest = parts.object_data.get(&placed.object).map_or(0.02, |o| o.rest_height);
                 let half = placed.yaw * 0.5;
-                // A hair above the support, so that nothing starts inside anything.
+                // Slightly above the support, so that nothing starts in penetration.
                 let pose =
                     [placed.at[0], placed.at[1], placed.support + rest + 0.0015, half.cos(), 0.0, 0.0, half.sin()];
                 qpos[at..at + 7].copy_from_slice(&pose);
@@ -186,14 +186,14 @@ impl Kitchen {
 
 fn compose(parts: &KitchenParts<'_>, layout: &Layout, appearance: &Appearance) -> Result<String, SimulationError> {
     let mut out = String::from("<mujoco model=\"visuomotor\">\n<compiler angle=\"radian\" autolimits=\"true\"/>\n");
-    // An arm that is commanded more often is simulated in smaller steps.
+    // An arm with a higher control rate is simulated in smaller steps.
     let step = PHYSICS_STEP.min(1.0 / parts.robot.identity.control_rate_hz);
     out.push_str(&format!(
         "<option timestep=\"{step}\" integrator=\"implicitfast\" cone=\"elliptic\" impratio=\"10\"/>\n"
     ));
     out.push_str(&format!(
-        // Few triangles, no multisampling: software rendering of an image costs 6 to 10 ms instead of 20. The fixtures
-        // bring their own lamps; with the headlight the white surfaces burn out.
+        // Few triangles, no multisampling: software rendering of an image then takes 6 to 10 ms instead of 20. The fixtures
+        // have their own lamps; with the headlight, white surfaces would be overexposed.
         "<visual><global offwidth=\"{}\" offheight=\"{}\"/>\
          <quality shadowsize=\"0\" offsamples=\"0\" numslices=\"16\" numstacks=\"8\" numquads=\"1\"/>\
          <headlight active=\"0\"/></visual>\n",

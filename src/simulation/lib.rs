@@ -1,8 +1,8 @@
-//! MuJoCo stand-ins for the arm and the camera, and the toy kitchen they stand in.
+//! MuJoCo stand-ins for the arm and the camera, and the toy kitchen.
 //!
-//! Any arm of `robots/` can stand alone ([`Pedestal`]); [`MujocoPlant`] are the mechanics behind an emulated controller.
-//! The stand-ins implement the same traits as hardware and say only what hardware says. Object poses are read in two
-//! places: when the scene is set up ([`Kitchen::placed_pose`], before an episode begins) and by the success check
+//! Any arm of `robots/` can stand alone ([`Pedestal`]); [`MujocoPlant`] is the mechanics behind an emulated controller. The
+//! stand-ins implement the same traits as hardware and return only what hardware returns. Object poses are read in two
+//! places: when the scene is set up ([`Kitchen::placed_pose`], before an episode starts) and by the success check
 //! ([`SuccessRule`]). Start reading at [`Kitchen`].
 
 mod appearance;
@@ -62,11 +62,11 @@ impl Failing for SimulationError {
     }
 }
 
-/// Sends MuJoCo's messages to the log and keeps software rendering on the calling thread; call once, first thing in a
-/// program.
+/// Sends MuJoCo's messages to the log and keeps software rendering on the calling thread; call once, before anything else in
+/// a program.
 ///
-/// Mesa's llvmpipe starts a thread per core for each graphics context; on two cores that makes the small images drawn
-/// here several times slower when anything else runs. A caller's own LP_NUM_THREADS wins.
+/// Mesa's llvmpipe starts a thread per core for each graphics context; on two cores that makes the small images here several
+/// times slower when anything else runs. An LP_NUM_THREADS set by the caller takes precedence.
 pub fn prepare_process() {
     if std::env::var_os("LP_NUM_THREADS").is_none() {
         // SAFETY: called before any other thread exists.

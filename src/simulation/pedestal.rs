@@ -1,4 +1,4 @@
-//! A bare arm on a low pedestal above a checkered floor: any arm of `robots/`, nothing else to touch but the floor.
+//! A bare arm on a low pedestal above a checkered floor: any arm of `robots/`, with nothing else to touch.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use visuomotor_core::observation::JointVector;
 
 /// Physics step \[s\]: the fastest control period.
 const STEP: f64 = 0.001;
-/// Where the camera stands that nothing else is said of: in front of the arm and above it, looking at the middle of its reach.
+/// The camera's pose if none is given: in front of the arm and above it, looking at the middle of its reach.
 const OVERVIEW: &str = "<worldbody><camera name=\"policy\" pos=\"1.9 -1.1 1.1\" xyaxes=\"0.5 0.866 0 -0.34 0.2 0.92\" \
                         fovy=\"45\"/></worldbody>\n";
 
@@ -32,7 +32,7 @@ impl Pedestal {
         Self::with_camera(robot, joints, OVERVIEW)
     }
 
-    /// The same, seen by a camera with this calibration.
+    /// The same, with a camera of this calibration.
     pub fn seen_by(
         robot: &Robot,
         joints: &JointVector,
@@ -72,7 +72,7 @@ impl Pedestal {
         &self.model
     }
 
-    /// All coordinates at the start.
+    /// All position coordinates at the start.
     pub fn start(&self) -> &[f64] {
         &self.start_qpos
     }
@@ -88,7 +88,7 @@ impl Pedestal {
     }
 }
 
-/// The floor lies a little lower than the arm's base, which is fixed and stands on a plate.
+/// The floor is a little lower than the arm's base, which is fixed and stands on a plate.
 const FLOOR: &str = r#"<asset>
 <texture name="floor" type="2d" builtin="checker" rgb1="0.82 0.84 0.86" rgb2="0.74 0.76 0.79" width="256" height="256"/>
 <material name="floor" texture="floor" texrepeat="8 8" reflectance="0.05"/>

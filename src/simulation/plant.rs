@@ -1,15 +1,15 @@
 //! MuJoCo as the mechanics behind a controller: any arm on its pedestal, or the arm in the kitchen.
 //!
-//! Two models of the same layout are kept. In the servo model the arm's actuators are position servos; positions go to
-//! them as they are, velocities as a moving position with the velocity fed forward (so that a stop leaves nothing to
-//! catch up), never further ahead than the servo's largest torque. In the motor model they are torque motors, and the
-//! joints have the passive damping that is left without servos; there is no Coulomb friction, so a limp arm falls
-//! faster than a geared one. Changing between the two swaps a pointer.
+//! There are two models with the same layout. In the servo model the arm's actuators are position servos. Positions are
+//! passed to them unchanged; velocities become a moving position with velocity feed-forward (so that a stop leaves no
+//! position error to catch up), never further ahead than the servo's largest torque. In the motor model the actuators are
+//! torque motors, and the joints have the passive damping that remains without servos; there is no Coulomb friction, so a
+//! limp arm falls faster than a geared one. Changing between the two swaps a pointer.
 //!
-//! Arms whose controllers compensate gravity get it from our own [`Dynamics`] each physics step, as
-//! [`Drive::Floating`] does for every arm; a payload is not known to it. Torques are cut at the maker's efforts.
-//! A drive with another number of joints, or with a number that is not finite, is not taken: the last one stays.
-//! Nothing allocates after the plant is made. Start reading at [`MujocoPlant::advance_to`].
+//! Arms whose controllers compensate gravity get the compensation from our own [`Dynamics`] at each physics step, as
+//! [`Drive::Floating`] does for every arm; it does not include a payload. Torques are clipped to the maker's efforts. A drive
+//! with another number of joints, or with a number that is not finite, is ignored: the last one stays. Nothing allocates
+//! after the plant is made. Start reading at [`MujocoPlant::advance_to`].
 
 use std::sync::Arc;
 
@@ -26,16 +26,16 @@ use visuomotor_core::kinematics::Dynamics;
 use visuomotor_core::observation::{JointVector, MAX_JOINTS, Proprioception};
 use visuomotor_core::time::{Clock, Timestamp};
 
-/// Everything's coordinates at one time: what a simulated camera needs to take an image and a success rule to judge.
+/// All coordinates at one time: input of a simulated camera and of the success rules.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    /// When: simulated time, or on the clock of [`MujocoPlant::stamped_by`].
+    /// Time: simulated, or on the clock of [`MujocoPlant::stamped_by`].
     pub at: Timestamp,
     /// All position coordinates.
     pub(super) qpos: Vec<f64>,
 }
 
-/// What is needed of one joint at every physics step.
+/// Constants of one joint for every physics step.
 #[derive(Clone, Copy, Debug, Default)]
 struct Motor {
     /// Servo stiffness \[Nm/rad\].
@@ -68,19 +68,19 @@ pub struct MujocoPlant {
     reference: JointVector,
     /// Physics step \[s\].
     step: f64,
-    /// Time at the first call: simulated time counts from there.
+    /// Time of the first call: simulated time counts from there.
     origin: Option<Timestamp>,
     now: Timestamp,
     steps: u64,
     finger_target: f64,
     finger_step: f64,
     snapshots: [Input<Snapshot>; 2],
-    /// Stamps the snapshots; without it, who advances the plant.
+    /// Clock that stamps the snapshots; without it, the caller's time.
     stamps: Option<Arc<dyn Clock>>,
 }
 
 impl MujocoPlant {
-    /// The arm in a settled kitchen, with the two ends that receive snapshots: the camera's and the judge's.
+    /// The arm in a settled kitchen, with two receivers of snapshots: the camera's and the judge's.
     pub fn in_kitchen(
         robot: &Robot,
         kitchen: &Kitchen,
@@ -88,7 +88,7 @@ impl MujocoPlant {
         Self::new(robot, &kitchen.model, &kitchen.arm, &kitchen.start_qpos)
     }
 
-    /// The bare arm on its pedestal, with an end that receives snapshots for a camera.
+    /// The bare arm on its pedestal, with one receiver of snapshots for a camera.
     pub fn on_pedestal(robot: &Robot, pedestal: &Pedestal) -> Result<(Self, Output<Snapshot>), SimulationError> {
         let (plant, for_camera, _) = Self::new(robot, &pedestal.model, &pedestal.arm, &pedestal.start_qpos)?;
         Ok((plant, for_camera))
@@ -154,13 +154,13 @@ impl MujocoPlant {
         Ok((plant, for_camera, for_judge))
     }
 
-    /// The same with snapshots stamped by this clock: an emulated controller may count a time of its own, which falls behind.
+    /// The same, with snapshots stamped by this clock: an emulated controller may have its own time, which falls behind.
     pub fn stamped_by(mut self, clock: Arc<dyn Clock>) -> Self {
         self.stamps = Some(clock);
         self
     }
 
-    /// Joint positions now \[rad\].
+    /// Present joint positions \[rad\].
     pub fn positions(&self) -> JointVector {
         let mut positions = JointVector::zeros(self.joints);
         for (to, address) in positions.iter_mut().zip(&self.arm.joint_qpos) {
@@ -169,7 +169,7 @@ impl MujocoPlant {
         positions
     }
 
-    /// Torques that hold the arm still where it is \[Nm\].
+    /// Torques that hold the arm still at its present position \[Nm\].
     fn gravity(&mut self) -> JointVector {
         self.dynamics.set_finger(self.data.qpos()[self.arm.finger_qpos[0]]);
         self.dynamics.gravity(&self.positions())
@@ -188,7 +188,7 @@ impl MujocoPlant {
                         .clamp(positions[i] - motor.lead, positions[i] + motor.lead)
                         .clamp(motor.lower, motor.upper);
                     self.reference[i] = ahead;
-                    // The servo damps the joint's whole velocity: give it back what is wanted.
+                    // The servo damps the joint's whole velocity: compensate the damping of the desired velocity.
                     self.data.ctrl_mut()[i] = ahead + at[i] * motor.damping / motor.stiffness;
                 }
             }
@@ -210,7 +210,7 @@ impl MujocoPlant {
         }
     }
 
-    /// Motor torques \[Nm\], cut at the efforts; the motor model multiplies controls by the servo's stiffness.
+    /// Motor torques \[Nm\], clipped to the efforts; the motor model multiplies controls by the servo's stiffness.
     fn apply(&mut self, torque: &JointVector) {
         for i in 0..self.joints {
             let motor = &self.motor[i];
@@ -221,7 +221,7 @@ impl MujocoPlant {
     fn use_motors(&mut self, motors: bool) {
         if self.in_motor_model != motors {
             let model = if motors { &self.motors } else { &self.servos };
-            // The two have one layout; were it not so, the arm would go on with what it has.
+            // The two have one layout; if they had not, the arm would keep its present model.
             if self.data.try_swap_model(Arc::clone(model)).is_ok() {
                 self.in_motor_model = motors;
             }

@@ -94,7 +94,7 @@ fn what_a_manifest_says_twice_or_of_nothing_is_left_out_and_told() {
     let folder = ego4d_set("path,len\nclips/a/,4\nclips/a/,4\nclips/none/,0\nclips/b/,3\n");
     let set = opened(folder.path(), &opening());
     assert_clips(&set.clips, &[4, 3]);
-    for words in [[":2", "more frames than len = 4"], [":3", "stands in line 2 too"], [":4", "len is 0"]] {
+    for words in [[":2", "more frames than len = 4"], [":3", "is in line 2 too"], [":4", "len is 0"]] {
         assert!(set.remarks.iter().any(|r| words.iter().all(|word| r.contains(word))), "{words:?} {:?}", set.remarks);
     }
     assert_eq!(set.remarks.len(), 3);

@@ -60,7 +60,7 @@ impl EncoderKind {
         matches!(self, EncoderKind::Vptr | EncoderKind::Small)
     }
 
-    /// Under which licence the weights that the authors published may be used; the others have no published weights.
+    /// Licence of the weights that the authors published; the other kinds have no published weights.
     pub fn license_of_published_weights(self) -> Option<&'static str> {
         match self {
             EncoderKind::Vip => Some("CC BY-NC 4.0: not for commercial use (facebookresearch/vip)"),
@@ -149,9 +149,9 @@ pub enum EncoderError {
 /// How an [`Encoder`] computes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EncoderOptions {
-    /// Number format; `Bf16` is faster and moves the embedding a little (docs/encoder-speed.md).
+    /// Number format; `Bf16` is faster and changes the embedding slightly (docs/encoder-speed.md).
     pub precision: Precision,
-    /// VIP only: zoom by 8/7 even into 224x224 images, as VIP's first public version did.
+    /// VIP only: zoom by 8/7 into 224x224 images too, as VIP's first public version did.
     pub zoom: bool,
 }
 
@@ -161,7 +161,7 @@ pub struct Encoder {
     options: EncoderOptions,
     network: Box<dyn ImageNetwork>,
     device: Device,
-    /// Of a batch of one; none where none can be made.
+    /// CUDA graph for a batch of one; `None` where none can be recorded.
     recording: RefCell<Option<Recording>>,
     digest: String,
 }
@@ -190,14 +190,14 @@ impl Encoder {
         Self::build(kind, options, weights.digest().to_string(), |variables| Ok(weights.fill(variables, prefix)?))
     }
 
-    /// The encoder with weights from a seed ([`network::fill`]): equal on every machine, trained on nothing.
+    /// The encoder with weights from a seed ([`network::fill`]): untrained, equal on every machine.
     pub fn random(kind: EncoderKind, seed: u64) -> Result<Encoder, EncoderError> {
         Self::random_with(kind, seed, EncoderOptions::default())
     }
 
     /// As [`Encoder::random`].
     pub fn random_with(kind: EncoderKind, seed: u64, options: EncoderOptions) -> Result<Encoder, EncoderError> {
-        // There is no file; the seed and the kind say all of the weights.
+        // There is no file; seed and kind determine the weights.
         let name = digest(format!("visuomotor {kind} encoder, weights filled from seed {seed}").as_bytes());
         Self::build(kind, options, name, |variables| network::fill(variables, seed).map_err(|e| kind.refused(e)))
     }
@@ -255,7 +255,7 @@ impl Encoder {
         Vec::try_from(out.f_contiguous()?.f_view(-1)?)
     }
 
-    /// Which encoder it is.
+    /// Its kind.
     pub fn kind(&self) -> EncoderKind {
         self.kind
     }
@@ -277,12 +277,12 @@ impl Encoder {
     }
 }
 
-/// Largest difference, relative to the largest number of an embedding, between one launch and layer by layer: cuDNN may choose
-/// other kernels, nothing more.
+/// Largest difference between the CUDA graph's embedding and that of the separate layers, relative to the embedding's largest
+/// number: cuDNN may choose other kernels.
 const RECORDED_OFF: f64 = 0.02;
 
-/// The network's inference of one image in one launch, on a GPU whose library for that is there, if it gives what the layers
-/// give one by one.
+/// Records the inference of one image as a CUDA graph, on a GPU where the library for it is found; `None` if the graph's
+/// embedding differs from that of the separate layers.
 fn record(network: &dyn ImageNetwork, device: Device) -> Option<Recording> {
     if device == Device::Cpu {
         return None;

@@ -6,11 +6,11 @@
 //! | vptr | squash to 128x128 ([`policy_image`]) unless it is; bilinear to 224x224; /255 |
 //! | small | squash to 128x128 ([`policy_image`]) unless it is; /255 |
 //!
-//! "Squash": the aspect ratio is not kept (640x480 becomes square), as the Bridge data and its robots do it.
+//! "Squash": the aspect ratio is not kept (640x480 becomes square), as in the Bridge data and on its robots.
 //! The VIP steps are those of facebookresearch/vip (`model_vip.py`), except that the scale is an argument: the original
-//! divides by 255 only if some pixel of the batch exceeds 2, so that a dark image is taken for a scaled one. Its first
-//! public version resized 224x224 images too, a zoom by 8/7 that `zoom` brings back; which of the two the released
-//! weights saw is not known.
+//! divides by 255 only if some pixel of the batch exceeds 2, so it takes a dark image for a scaled one. Its first public
+//! version also resized 224x224 images, a zoom by 8/7 that `zoom` restores; we do not know which version the released weights
+//! were trained with.
 //! What is refused: an image without pixels, or whose buffer is not height * width * 3 bytes.
 
 use std::sync::Arc;
@@ -37,7 +37,7 @@ const CAMERA_SCALE: f64 = 255.0;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ImageError {
-    /// It has no pixels, or more or fewer bytes than its size says.
+    /// It has no pixels, or more or fewer bytes than its size requires.
     #[error(
         "image of camera `{camera}`: {bytes} bytes were found for {width}x{height} pixels, {expected} are expected \
          (u8 RGB, at least 1x1); convert it to RGB and check its size"
@@ -78,8 +78,7 @@ fn check(image: &Image) -> Result<(), ImageError> {
 
 /// The image squashed to `size` x `size` with Pillow's antialiasing `BILINEAR`, bit for bit; stamps are kept.
 ///
-/// What policies and the small encoder see, on the robot and in training alike. An image of that size comes back as
-/// it is.
+/// Policies and the small encoder take this image, on the robot and in training. An image of that size is returned unchanged.
 pub fn policy_image(image: &Image, size: u32) -> Result<Image, ImageError> {
     check(image)?;
     if (image.width, image.height) == (size, size) {
@@ -94,7 +93,7 @@ pub fn policy_image(image: &Image, size: u32) -> Result<Image, ImageError> {
     Ok(Image { width: size, height: size, pixels: pixels.into(), ..image.clone() })
 }
 
-/// What the network of `kind` sees, shape (1, 3, S, S), f32. `zoom` is for [`EncoderKind::Vip`] alone.
+/// The network input for `kind`, shape (1, 3, S, S), f32. `zoom` applies to [`EncoderKind::Vip`] only.
 pub fn prepare(kind: EncoderKind, image: &Image, zoom: bool) -> Result<Tensor, ImageError> {
     check(image)?;
     let size = if kind == EncoderKind::Small { POLICY_SIZE } else { LARGE_SIZE as u32 };
@@ -113,9 +112,9 @@ pub fn prepare(kind: EncoderKind, image: &Image, zoom: bool) -> Result<Tensor, I
     planes(image).and_then(|x| network_input(kind, &x, CAMERA_SCALE, zoom)).map_err(fail)
 }
 
-/// What the network of `kind` sees of images (B, 3, H, W) whose values reach from 0 to `scale`: (B, 3, S, S), f32. Those of
-/// kinds that [see policy images](EncoderKind::sees_policy_images) are squashed already. `zoom` is for
-/// [`EncoderKind::Vip`] alone.
+/// The network input for `kind` from images (B, 3, H, W) with values from 0 to `scale`: (B, 3, S, S), f32. For kinds that
+/// [take policy images](EncoderKind::sees_policy_images) the images must be squashed already. `zoom` applies to
+/// [`EncoderKind::Vip`] only.
 pub fn network_input(kind: EncoderKind, images: &Tensor, scale: f64, zoom: bool) -> Result<Tensor, TchError> {
     match kind {
         EncoderKind::Vip => vip(images, scale, zoom),

@@ -1,12 +1,12 @@
 //! Resizing to a square, bit for bit as Pillow's `resize(..., BILINEAR)` does it: rows first, rounded to a gray level,
 //! then columns (Pillow 13 begins with the columns of some tall images; the versions that made the Bridge data do not).
 //!
-//! Networks see the difference of one gray level; a vectorized resizer rounds otherwise, and not equally on every
-//! processor, so that recordings, training and robots would disagree. The filter is a triangle as wide as the reduction,
-//! which is what keeps a reduced image from aliasing (Pillow, `src/libImaging/Resample.c`). Bridge used Pillow's LANCZOS
-//! for its data and scikit-image's antialiasing on its robots; this is one filter for both.
+//! A difference of one gray level changes a network's output. A vectorized resizer rounds differently, and not the same on
+//! every processor, so recordings, training and robots would disagree. The filter is a triangle as wide as the reduction,
+//! which keeps a reduced image from aliasing (Pillow, `src/libImaging/Resample.c`). Bridge used Pillow's LANCZOS for its data
+//! and scikit-image's antialiasing on its robots; this is one filter for both.
 
-/// Bits behind the point of a weight, as in Pillow.
+/// Fractional bits of a weight, as in Pillow.
 const PRECISION: u32 = 32 - 8 - 2;
 
 /// Weights of the values that make one new value.
@@ -22,7 +22,7 @@ fn windows(from: usize, to: usize) -> Vec<Window> {
     (0..to)
         .map(|i| {
             let center = (i as f64 + 0.5) * scale;
-            // The casts cut towards zero and a negative value to zero, as Pillow's do.
+            // The casts truncate towards zero and negative values to zero, as Pillow's do.
             let first = (center - support + 0.5) as usize;
             let end = ((center + support + 0.5) as usize).min(from);
             let triangle = |x: usize| (1.0 - ((x as f64 - center + 0.5) * (1.0 / support)).abs()).max(0.0);

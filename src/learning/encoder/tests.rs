@@ -113,7 +113,7 @@ fn every_way_of_computing_gives_the_same_embedding() {
         let rounded = embed(Some(Inference { precision: Precision::Bf16, ..Inference::default() }));
         let cosine = f64::try_from(Tensor::cosine_similarity(&plain, &rounded, 1, 1e-12)).unwrap();
         println!("{kind} bf16: cosine {cosine:.6}, relative distance {:.4}", error(&rounded));
-        // Untrained V-PTR weights amplify: 50 layers of group normalization stretch whatever noise there is.
+        // Untrained V-PTR weights amplify noise through 50 layers of group normalization.
         let least = if kind == EncoderKind::Vptr { 0.99 } else { 0.999 };
         assert!(cosine > least, "{kind}: {cosine}");
     }
@@ -150,7 +150,7 @@ fn an_image_whose_buffer_does_not_fit_is_refused() {
 }
 
 #[test]
-fn a_kind_in_a_file_is_the_word_for_it_and_an_unknown_one_is_named_with_file_key_and_the_known_ones() {
+fn a_kind_in_a_file_is_its_name_and_an_unknown_one_is_refused_with_the_known_ones() {
     #[derive(serde::Serialize, serde::Deserialize)]
     struct Settings {
         encoder: EncoderKind,
@@ -163,9 +163,9 @@ fn a_kind_in_a_file_is_the_word_for_it_and_an_unknown_one_is_named_with_file_key
         assert_eq!(read(&kind.to_string()).unwrap(), kind);
         assert_eq!(toml::to_string(&Settings { encoder: kind }).unwrap(), format!("encoder = \"{kind}\"\n"));
     }
-    let said = read("vgg").unwrap_err().to_string();
+    let message = read("vgg").unwrap_err().to_string();
     for word in ["vip.toml:1: key `encoder`", "`vgg`", "`vip`", "`vptr`", "`r3m`", "`mvp`", "`small`"] {
-        assert!(said.contains(word), "{word}: {said}");
+        assert!(message.contains(word), "{word}: {message}");
     }
 }
 

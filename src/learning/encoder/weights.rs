@@ -1,8 +1,8 @@
-//! Weights files: safetensors, read whole, checked against the network, known by the SHA-256 of their bytes.
+//! Weights files: safetensors, read whole, checked against the network, identified by the SHA-256 of their bytes.
 //!
-//! A file is read into memory once and hashed there: what is hashed is what is loaded, even if someone replaces the file
+//! A file is read into memory once and hashed there: what is hashed is what is loaded, even if the file is replaced
 //! meanwhile. Values may be f32, f16, bf16 or f64 and become f32. Counters of BatchNorm (`*.num_batches_tracked`) are
-//! passed over, they say nothing about inference.
+//! skipped; inference does not use them.
 //! What is refused: see [`WeightsError`]; every message names the file, the key, what was found, what was expected and
 //! what to do.
 
@@ -31,7 +31,7 @@ pub enum WeightsError {
         /// The operating system's error.
         source: std::io::Error,
     },
-    /// It is no safetensors file.
+    /// It is not a safetensors file.
     #[error(
         "{path}: not a safetensors file ({message}); turn a PyTorch checkpoint into one with `visuomotor convert`",
         path = shown(path)
@@ -69,10 +69,10 @@ pub enum WeightsError {
 const OTHER_NETWORK: &str = "the file is of another network: choose the encoder it was made for, or convert it again";
 const BROKEN: &str = "the file is damaged or the training diverged: use another one";
 
-/// Longest description of tensors read \[bytes\]: it unfolds tenfold. ViT-H's takes 60 kB.
+/// Longest safetensors header read \[bytes\]; parsed, it takes ten times the memory. ViT-H's takes 60 kB.
 const LONGEST_DESCRIPTION: u64 = 16 << 20;
 
-/// Refuses a safetensors file whose description would take too much memory; what else is wrong is for the library to say.
+/// Refuses a safetensors file whose header would take too much memory; the library reports all other errors.
 pub(crate) fn check_description(path: &Path, bytes: &[u8]) -> Result<(), WeightsError> {
     match bytes.first_chunk().map(|length| u64::from_le_bytes(*length)) {
         Some(length) if length > LONGEST_DESCRIPTION && length < bytes.len() as u64 => Err(WeightsError::Unfit {
@@ -94,7 +94,7 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// Reads the file; its tensors are looked at by [`Weights::fill`].
+    /// Reads the file; [`Weights::fill`] checks its tensors.
     pub fn read(path: &Path) -> Result<Weights, WeightsError> {
         let bytes = untrusted::read(path, untrusted::LARGEST_WEIGHTS).map_err(|source| WeightsError::File {
             path: path.to_path_buf(),
@@ -207,13 +207,13 @@ fn tensor(view: &TensorView, kind: Kind) -> Result<Tensor, TchError> {
     Tensor::f_from_data_size(view.data(), &shape(view), kind)?.f_to_kind(Kind::Float)
 }
 
-/// Says what is not finite in `values`, if anything.
+/// Returns what is not finite in `values`, if anything.
 fn not_finite(values: &Tensor) -> Result<Option<String>, TchError> {
     let count = i64::try_from(values.f_isfinite()?.f_logical_not()?.f_sum(Kind::Int64)?)?;
     Ok((count > 0).then(|| format!("{count} values that are NaN or infinite")))
 }
 
-/// Writes the variables, e.g. after training, as f32. The file appears whole or not at all; `note` goes into its header.
+/// Writes the variables, e.g. after training, as f32. The file is written atomically; `note` goes into its header.
 pub fn save(variables: &VarStore, path: &Path, note: &str) -> Result<(), WeightsError> {
     let torch = |source| WeightsError::Torch { path: path.to_path_buf(), source };
     let mut arrays = Vec::new();
@@ -241,12 +241,12 @@ pub fn to_bytes(path: &Path, arrays: &[(String, Vec<i64>, Vec<f32>)], note: &str
         let view = TensorView::new(Dtype::F32, shape, bytes).map_err(|error| format(format!("{name}: {error}")))?;
         views.insert(name.as_str(), view);
     }
-    // One entry only: the header's order is a hash map's, and equal weights shall give equal files.
+    // One entry only: the header's order is a hash map's, and equal weights must give equal files.
     let header = HashMap::from([("made_from".to_string(), note.to_string())]);
     safetensors::serialize(views, Some(header)).map_err(|error| format(error.to_string()))
 }
 
-/// Writes a whole file or none: beside it first, then renamed.
+/// Writes a file atomically: to a temporary file beside it, then renamed.
 pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), WeightsError> {
     let file = |source| WeightsError::File { path: path.to_path_buf(), attempt: "written", source };
     let mut partial = path.as_os_str().to_owned();

@@ -1,4 +1,4 @@
-//! Encoders as ONNX graphs, with what they do to an image before the network sees it.
+//! Encoders as ONNX graphs, including their image preprocessing.
 
 use tch::TchError;
 
@@ -7,8 +7,7 @@ use super::{Encoder, EncoderError, EncoderKind};
 use visuomotor_core::onnx::{Attribute, Graph, Value};
 
 impl EncoderKind {
-    /// Side of the images that a graph of an encoder alone takes \[pixels\]: squashed to it, no more is done to them than
-    /// arithmetic.
+    /// Image side of a graph of the encoder alone \[pixels\]: images squashed to this size need arithmetic only, no resizing.
     pub fn graph_size(self) -> u32 {
         if self.sees_policy_images() { POLICY_SIZE } else { LARGE_SIZE as u32 }
     }

@@ -1,9 +1,9 @@
 //! A network's inference recorded once and launched as a whole: a CUDA graph.
 //!
-//! Of a batch of one a GPU spends most of its time waiting for the next layer to be asked for. A [`Recording`] asks for all
-//! of them in one launch, with pinned memory on both ends. tch has no graphs: a small C++ library of ours
-//! (`cuda_graph.cpp`) has, which `cargo xtask cuda-graphs` compiles and which is opened when the first recording is made, so
-//! that the program needs nothing of CUDA where there is none.
+//! With a batch of one, a GPU spends most of its time waiting for the next layer's launch. A [`Recording`] launches all
+//! layers at once, with pinned memory on both ends. tch has no CUDA graphs; our small C++ library (`cuda_graph.cpp`) does.
+//! `cargo xtask cuda-graphs` compiles it, and it is opened when the first recording is made, so the program needs nothing of
+//! CUDA where there is none.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::path::{Path, PathBuf};
@@ -16,11 +16,11 @@ use super::device::{library_folders, open_library};
 
 /// The library's file.
 const LIBRARY: &str = "libvisuomotor_cuda.so";
-/// What `visuomotor_graph_version` answers of the functions below.
+/// The version that `visuomotor_graph_version` returns for the functions below.
 const VERSION: c_int = 1;
-/// Times the work is done before it is recorded: cuDNN chooses its kernels meanwhile.
+/// Warm-up runs before recording, in which cuDNN chooses its kernels.
 const WARM_UPS: usize = 3;
-/// Room for an error of the library.
+/// Size of the buffer for the library's error text.
 const ROOM: usize = 1024;
 
 type Version = unsafe extern "C" fn() -> c_int;
@@ -43,14 +43,14 @@ struct Library {
     run: Launch,
 }
 
-/// A graph of the library's.
+/// A graph owned by the library.
 struct Graph {
     library: &'static Library,
     graph: NonNull<c_void>,
 }
 
-// SAFETY: a graph is used by one thread at a time, for everything that touches it wants `&mut self`; the library keeps
-// something of a thread's in it between enter and leave alone, and one call of `Recording::new` encloses them.
+// SAFETY: a graph is used by one thread at a time, for every use takes `&mut self`; the library keeps thread-local values in
+// it only between enter and leave, and one call of `Recording::new` encloses them.
 unsafe impl Send for Graph {}
 
 impl Graph {
@@ -61,7 +61,7 @@ impl Graph {
         let graph = unsafe { (library.new)(number, error.as_mut_ptr(), error.len()) };
         match NonNull::new(graph) {
             Some(graph) => Ok(Self { library, graph }),
-            None => Err(said(&error)),
+            None => Err(library_error(&error)),
         }
     }
 
@@ -69,7 +69,7 @@ impl Graph {
         let mut error = [0 as c_char; ROOM];
         // SAFETY: the graph lives until it is dropped; of `error` as in `new`.
         let code = unsafe { step(self.graph.as_ptr(), error.as_mut_ptr(), error.len()) };
-        if code == 0 { Ok(()) } else { Err(said(&error)) }
+        if code == 0 { Ok(()) } else { Err(library_error(&error)) }
     }
 }
 
@@ -82,7 +82,7 @@ impl Drop for Graph {
 
 /// A recorded inference for images of one shape.
 pub struct Recording {
-    // Before the tensors whose memory it knows: fields are dropped in this order.
+    // Before the tensors whose addresses it holds: fields are dropped in this order.
     graph: Graph,
     host_in: Tensor,
     device_in: Tensor,
@@ -91,11 +91,11 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// Records `forward` for images of `shape`, f32, on a GPU. It must ask for the same work whatever the images show, and
-    /// bring nothing over from the host. What it reads on the GPU, a network's weights, must stay there, unchanged, as long as
-    /// the recording is run: it knows their addresses.
+    /// Records `forward` for images of `shape`, f32, on a GPU. `forward` must launch the same work for all images, and copy
+    /// nothing from the host. What it reads on the GPU, the network's weights, must stay at its address, unchanged, as long
+    /// as the recording is used.
     ///
-    /// An error says why there is none: no GPU, no library, or an operation that cannot be recorded.
+    /// The error gives the reason: no GPU, no library, or an operation that cannot be recorded.
     pub fn new(
         shape: &[i64],
         device: Device,
@@ -110,7 +110,7 @@ impl Recording {
             let mut graph = Graph::new(library, number)?;
             graph.step(library.enter)?;
             let recorded = record(&mut graph, &|| forward(&device_in));
-            // Also after an error: the thread's own stream must come back.
+            // Also after an error: the thread's own stream must be restored.
             let left = graph.step(library.leave);
             let device_out = recorded?;
             left?;
@@ -119,7 +119,7 @@ impl Recording {
         })
     }
 
-    /// What the recorded work makes of `images` (on the CPU, of the recorded shape): a tensor on the CPU of its own memory.
+    /// Runs the recorded work on `images` (on the CPU, of the recorded shape); the result is a new tensor on the CPU.
     pub fn run(&mut self, images: &Tensor) -> Result<Tensor, TchError> {
         let expected = self.host_in.size();
         if images.size() != expected {
@@ -147,7 +147,7 @@ impl Recording {
             )
         };
         if code != 0 {
-            return Err(said(&error));
+            return Err(library_error(&error));
         }
         let mut out = host_out.f_empty_like()?;
         out.f_copy_(host_out)?;
@@ -155,7 +155,7 @@ impl Recording {
     }
 }
 
-/// Does the work a few times, then records it: the tensor that the recorded work writes.
+/// Runs the work a few times, then records it; returns the tensor that the recorded work writes.
 fn record(graph: &mut Graph, work: &dyn Fn() -> Result<Tensor, TchError>) -> Result<Tensor, TchError> {
     for _ in 0..WARM_UPS {
         drop(work()?);
@@ -163,14 +163,14 @@ fn record(graph: &mut Graph, work: &dyn Fn() -> Result<Tensor, TchError>) -> Res
     let library = graph.library;
     graph.step(library.begin)?;
     let out = work();
-    // A recording that was begun must end, whatever came of it.
+    // A recording that was begun must end, also after an error.
     let ended = graph.step(library.end);
     let out = out?;
     ended?;
     Ok(out)
 }
 
-/// Whether recordings can be made, as far as the library says: its path, or why not.
+/// Whether the library for recordings is found: its path, or why not.
 pub(super) fn describe() -> String {
     match library() {
         Ok(_) => "CUDA graphs".into(),
@@ -181,7 +181,7 @@ pub(super) fn describe() -> String {
 fn library() -> Result<&'static Library, &'static String> {
     static OPENED: OnceLock<Result<Library, String>> = OnceLock::new();
     let opened = OPENED.get_or_init(|| {
-        // What it calls must be in the process first.
+        // The CUDA libraries that it calls must be loaded first.
         super::device();
         let path = folders().into_iter().map(|folder| folder.join(LIBRARY)).find(|path| path.is_file());
         let path = path.ok_or_else(|| {
@@ -195,7 +195,7 @@ fn library() -> Result<&'static Library, &'static String> {
     opened.as_ref()
 }
 
-/// Where the library is looked for.
+/// Folders in which the library is looked for.
 fn folders() -> Vec<PathBuf> {
     let program = std::env::current_exe().ok();
     let beside = program.iter().filter_map(|program| program.parent()).map(Path::to_path_buf);
@@ -212,7 +212,7 @@ impl Library {
         // SAFETY: the shape has as many numbers as declared; of `error` as in `Graph::new`.
         let tensor = unsafe { (self.pinned)(shape.as_ptr(), dimensions, error.as_mut_ptr(), error.len()) };
         if tensor.is_null() {
-            return Err(said(&error));
+            return Err(library_error(&error));
         }
         // SAFETY: a new `at::Tensor` without another owner.
         Ok(unsafe { Tensor::from_ptr(tensor.cast()) })
@@ -259,7 +259,7 @@ unsafe fn function<F: Copy>(handle: *mut c_void, path: &Path, name: &CStr) -> Re
     Ok(unsafe { std::mem::transmute_copy(&found) })
 }
 
-fn said(error: &[c_char; ROOM]) -> TchError {
+fn library_error(error: &[c_char; ROOM]) -> TchError {
     // SAFETY: the array ends in 0: it was full of them and at most all but the last byte was written.
     let text = unsafe { CStr::from_ptr(error.as_ptr()) }.to_string_lossy();
     // libtorch appends a C++ backtrace.
@@ -275,19 +275,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn without_a_gpu_there_is_no_recording_and_the_error_says_so() {
+    fn without_a_gpu_recording_is_an_error_with_the_reason() {
         let error = Recording::new(&[1, 3], Device::Cpu, &|x| Ok(x.shallow_clone())).err().unwrap().to_string();
         assert!(error.contains("GPU") && error.contains("Cpu"), "{error}");
     }
 
     #[test]
-    fn what_is_no_library_or_another_one_is_refused_by_its_path() {
+    fn files_that_are_not_our_library_are_refused_by_path() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join(LIBRARY);
         std::fs::write(&file, "no library").unwrap();
         let error = Library::open(&file).err().unwrap();
         assert!(error.contains(LIBRARY), "{error}");
-        // A library, not ours.
+        // A library that is not ours.
         let other =
             library_folders().into_iter().map(|folder| folder.join("libc10.so")).find(|path| path.is_file()).unwrap();
         let error = Library::open(&other).err().unwrap();

@@ -41,8 +41,8 @@ pub fn set_threads(threads: usize) {
     tch::set_num_threads(i32::try_from(threads.max(1)).unwrap_or(i32::MAX));
 }
 
-/// Does the device compute bf16 itself? libtorch also does it in software on a processor that does not, and takes many times as
-/// long as in f32. Of a GPU it is taken for granted.
+/// Does the device compute bf16 in hardware? On a processor without it libtorch emulates it, many times slower than f32. GPUs
+/// are assumed to.
 pub fn computes_bf16() -> bool {
     match device() {
         Device::Cpu => processor_computes_bf16(),
@@ -52,7 +52,7 @@ pub fn computes_bf16() -> bool {
 
 #[cfg(target_arch = "x86_64")]
 fn processor_computes_bf16() -> bool {
-    // Every processor with AMX's has this one, too.
+    // Every processor with AMX has this one, too.
     std::arch::is_x86_feature_detected!("avx512bf16")
 }
 
@@ -65,7 +65,7 @@ fn choice() -> &'static Choice {
     static CHOICE: OnceLock<Choice> = OnceLock::new();
     CHOICE.get_or_init(|| {
         let opened = open_cuda_library();
-        // A binary that was linked with CUDA has it without our help.
+        // A binary linked with CUDA has it already.
         if Cuda::is_available() {
             let devices = Cuda::device_count();
             return Choice { device: Device::Cuda(0), reason: format!("{devices} CUDA device(s) found") };
@@ -112,7 +112,7 @@ pub(super) fn library_folders() -> Vec<PathBuf> {
     if let Ok(maps) = std::fs::read_to_string("/proc/self/maps") {
         let loaded = maps.lines().filter_map(|line| line.find('/').map(|at| &line[at..]));
         if let Some(path) = loaded.map(PathBuf::from).find(|path| path.ends_with("libtorch_cpu.so")) {
-            // The mapped name may be behind a folder of links; the real one has the CUDA library beside it.
+            // The mapped path may go through a folder of links; the real file has the CUDA library beside it.
             folders.extend(path.canonicalize().unwrap_or(path).parent().map(PathBuf::from));
         }
     }
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_processor_that_computes_bf16_says_so() {
+    fn bf16_is_detected_from_the_processors_flags() {
         if device() == Device::Cpu {
             let text = std::fs::read_to_string("/proc/cpuinfo").unwrap();
             let flags = text.lines().find(|line| line.starts_with("flags")).unwrap();

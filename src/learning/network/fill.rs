@@ -2,7 +2,7 @@
 //!
 //! Value `i` of the variable called `name` is `offset + scale * u` with
 //! `u = ((splitmix64(fnv1a64(name) ^ splitmix64(seed), i) >> 40) + 0.5) / 2^23 - 1`, uniform in (-1, 1) and computed in
-//! f64. The last part of the name and the number of dimensions say the rest:
+//! f64. The last part of the name and the number of dimensions determine offset and scale:
 //!
 //! | variable | offset | scale |
 //! |---|---|---|
@@ -12,7 +12,7 @@
 //! | `running_var` | 1 | 0.5 |
 //! | any other (`log_temperature`) | 0 | 0.1 |
 //!
-//! `tests/golden/make_encoders.py` has the same in Python; the golden embeddings tie the two together.
+//! `tests/golden/make_encoders.py` does the same in Python; the golden embeddings check that the two agree.
 
 use tch::nn::VarStore;
 use tch::{TchError, Tensor};
@@ -29,7 +29,7 @@ pub fn fill(variables: &VarStore, seed: u64) -> Result<(), TchError> {
     })
 }
 
-/// The values of the variable called `name` (its last part after a `.` counts for the range), row-major.
+/// The values of the variable called `name` (the part after its last `.` sets the range), row-major.
 pub fn filled(name: &str, shape: &[i64], seed: u64) -> Vec<f32> {
     let count: i64 = shape.iter().product();
     let (offset, scale) = range(name, shape);

@@ -5,7 +5,7 @@ use std::ffi::{CStr, c_char, c_void};
 use tch::{Device, Kind, TchError, Tensor};
 
 unsafe extern "C" {
-    /// In `group_norm_relu.cpp`. Takes and answers pointers to `at::Tensor`, which is what tch's are.
+    /// In `group_norm_relu.cpp`. Takes and returns pointers to `at::Tensor`, which is what tch's pointers are.
     fn visuomotor_group_norm_relu(
         x: *const c_void,
         weight: *const c_void,
@@ -17,13 +17,13 @@ unsafe extern "C" {
     ) -> *mut c_void;
 }
 
-/// Is it for activations like these?
+/// Does it support activations like these?
 pub(super) fn serves(x: &Tensor) -> bool {
     x.kind() == Kind::BFloat16 && x.device() == Device::Cpu
 }
 
-/// max(0, GroupNorm(x)): `x` (B, C, H, W) bf16, `weight` and `bias` (C) f32 -> (B, C, H, W) bf16, channels together in
-/// memory. Sums are in f32 and gradients flow to all three; a number that is none stays none.
+/// max(0, GroupNorm(x)): `x` (B, C, H, W) bf16, `weight` and `bias` (C) f32 -> (B, C, H, W) bf16, channels last in memory.
+/// Sums are in f32, gradients flow to all three, and NaN stays NaN.
 pub(super) fn group_norm_relu(
     x: &Tensor,
     weight: &Tensor,
@@ -48,8 +48,8 @@ pub(super) fn group_norm_relu(
     };
     if out.is_null() {
         // SAFETY: the function left a string that ends in 0 within the array.
-        let said = unsafe { CStr::from_ptr(error.as_ptr()) };
-        return Err(TchError::Shape(format!("group norm: {}", said.to_string_lossy())));
+        let message = unsafe { CStr::from_ptr(error.as_ptr()) };
+        return Err(TchError::Shape(format!("group norm: {}", message.to_string_lossy())));
     }
     // SAFETY: a new `at::Tensor` without another owner.
     Ok(unsafe { Tensor::from_ptr(out.cast()) })
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_is_none_stays_none() {
+    fn nan_stays_nan() {
         let [x, weight, bias, _] = inputs();
         let _ = x.get(1).fill_(f64::NAN);
         let y = group_norm_relu(&x, &weight, &bias, GROUPS, 1e-5).unwrap();
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_refused_in_words() {
+    fn tensors_that_do_not_fit_are_refused_with_the_reason() {
         let [x, weight, bias, _] = inputs();
         let refusal =
             |x: &Tensor, w: &Tensor, groups| group_norm_relu(x, w, &bias, groups, 1e-5).unwrap_err().to_string();

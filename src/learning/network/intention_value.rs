@@ -14,7 +14,7 @@ use tch::{TchError, Tensor};
 
 use super::layers::LayerNorm;
 
-/// Smallest standard deviation that an embedding's number is divided by: what hardly varies is not blown up.
+/// Smallest standard deviation that an embedding's number is divided by, so that almost constant numbers are not amplified.
 const LEAST_SPREAD: f64 = 0.05;
 
 /// How the perceptrons of an [`IntentionValue`] are made.
@@ -35,7 +35,7 @@ struct Dense {
 }
 
 impl Dense {
-    /// `bound`: the weights begin uniform in +-this.
+    /// `bound`: the weights start uniform in +-this.
     fn new(path: &nn::Path, input: i64, output: i64, bound: f64) -> Result<Self, TchError> {
         let weight = path.f_var("weight", &[output, input], Init::Uniform { lo: -bound, up: bound })?;
         Ok(Self { weight, bias: path.f_zeros("bias", &[output])? })
@@ -96,7 +96,7 @@ pub struct IntentionValue {
     b: Dense,
 }
 
-/// What phi, psi and T make of embeddings, each (B, d). Values of several triples share their parts.
+/// phi, psi and T of embeddings, each (B, d). Values of several triples share them.
 pub struct Part(Tensor);
 
 impl IntentionValue {
@@ -116,10 +116,10 @@ impl IntentionValue {
         })
     }
 
-    /// Makes psi as phi and B as A, A shrunk by `share`, so that V(s, g, z) begins high where s looks like g, and lets the
-    /// first layers see embeddings of mean 0 and standard deviation 1, as `sample` (B, D) has them. From independent
-    /// weights V tells nothing apart until phi and psi have found each other, which takes longer than a CPU has. Not in
-    /// the published code, which takes a million steps.
+    /// Starts psi as phi and B as A, with A scaled by `share`, so that V(s, g, z) starts high where s looks like g. Scales
+    /// the input of the first layers to mean 0 and standard deviation 1, measured on `sample` (B, D). With independent
+    /// weights V cannot discriminate until phi and psi have aligned, which takes too long on a CPU. Not in the published
+    /// code, which trains for a million steps.
     pub fn begin_alike(&mut self, share: f64, sample: &Tensor) -> Result<(), TchError> {
         tch::no_grad(|| {
             let mean = sample.f_mean_dim([0i64].as_slice(), false, None)?;
@@ -148,7 +148,7 @@ impl IntentionValue {
         Ok(Part(self.psi.forward(embedding, train)?))
     }
 
-    /// T of an intent, from psi of the image that shows it fulfilled.
+    /// T of an intent, from psi of the image that shows the intent fulfilled.
     pub fn t(&self, intent: &Part, train: bool) -> Result<Part, TchError> {
         Ok(Part(self.t.forward(&intent.0, train)?))
     }
@@ -236,13 +236,13 @@ mod tests {
     }
 
     #[test]
-    fn heads_that_begin_alike_say_high_where_images_look_alike() {
+    fn heads_that_begin_alike_return_high_values_where_images_look_alike() {
         let store = nn::VarStore::new(Device::Cpu);
         let shape = PerceptronShape { hidden: vec![32, 32], layer_norm: true, dropout: 0.0 };
         let mut values = IntentionValues::new(&store.root(), 5, &shape).unwrap();
         let sample = random(&[64, 5]) * 1e-1 + 7.0;
         values.begin_alike(0.5, &sample).unwrap();
-        // As if the first layers had seen the sample with mean 0 and standard deviation 1.
+        // As if the inputs of the first layers had mean 0 and standard deviation 1 over the sample.
         let v = store.variables();
         let first = |x: &Tensor| x.linear(&v["v1.phi.dense0.weight"], Some(&v["v1.phi.dense0.bias"]));
         assert!(f64::try_from(first(&sample).mean_dim([0i64].as_slice(), false, None).abs().max()).unwrap() < 1e-4);
@@ -252,7 +252,7 @@ mod tests {
         let at_goal = values.least(&s, &s, &s).unwrap().mean(Kind::Float);
         let elsewhere = values.least(&s, &g, &g).unwrap().mean(Kind::Float);
         assert!(f64::try_from(at_goal).unwrap() > f64::try_from(elsewhere).unwrap() + 0.1);
-        // Two variables, not one: they part when they learn.
+        // Two variables, not one: training makes them differ.
         assert!(v["v1.psi.dense0.weight"].equal(&v["v1.phi.dense0.weight"]));
         assert!(v["v1.psi.dense0.weight"].data_ptr() != v["v1.phi.dense0.weight"].data_ptr());
         assert!(!v["v1.a.weight"].equal(&v["v2.a.weight"]));
@@ -278,12 +278,12 @@ mod tests {
         let store = nn::VarStore::new(Device::Cpu);
         let shape = PerceptronShape { dropout: 0.5, ..shape(false) };
         let head = IntentionValue::new(&store.root(), 5, &shape).unwrap();
-        // So few units may all be dead at a start from the generator.
+        // With so few units, all may be dead after a random initialization.
         fill(&store, 3).unwrap();
         let x = random(&[32, 5]);
         let of = |train| head.of(&x, &x, &x, train).unwrap();
         assert!(of(false).equal(&of(false)));
-        // Not two trained ones with each other: another test may set the process's generator back in between.
+        // Do not compare two trained ones: another test may reseed the process's generator in between.
         assert!(!of(true).equal(&of(false)));
     }
 

@@ -11,9 +11,9 @@ use visuomotor_core::onnx::{Attribute, Graph, Value};
 const BATCH_NORM_EPSILON: f64 = 1e-5;
 const BATCH_NORM_MOMENTUM: f64 = 0.1;
 const GROUP_NORM_EPSILON: f64 = 1e-5;
-/// Flax's default, which V-PTR and ICVF were trained with, and MAE's.
+/// Flax's default epsilon, which V-PTR and ICVF were trained with; also MAE's.
 const LAYER_NORM_EPSILON: f64 = 1e-6;
-/// Under the root of weight standardization (BiT's `bigvision_resnetv2.py`).
+/// Epsilon under the root of weight standardization (BiT's `bigvision_resnetv2.py`).
 const STANDARDIZATION_EPSILON: f64 = 1e-10;
 
 /// A square convolution; `weight`: (out, in, k, k), `bias`: (out).
@@ -211,7 +211,7 @@ impl GroupNorm {
 
     /// max(0, [`forward`](Self::forward)).
     pub fn forward_relu(&self, x: &Tensor) -> Result<Tensor, TchError> {
-        // Prepared for inferring, the weights are bf16, too.
+        // Prepared for inference, the weights are bf16, too.
         if fused::serves(x) && self.weight.kind() == Kind::Float {
             return fused::group_norm_relu(x, &self.weight, &self.bias, self.groups, GROUP_NORM_EPSILON);
         }

@@ -1,12 +1,11 @@
 //! The networks that turn images into embeddings, and the device they run on.
 //!
-//! What is here: [`SmallNetwork`] (128x128 images, made for a CPU), [`ResNet50`] (VIP, R3M), [`ResNetV2`] (V-PTR) and
-//! [`VisionTransformer`] (MVP), all behind [`ImageNetwork`], trainable over an [`nn::VarStore`](tch::nn::VarStore) and
-//! foldable into a faster form that only infers ([`ImageNetwork::prepare`]); what heads are made of ([`Bottleneck`],
-//! [`Perceptron`]); deterministic weights ([`fill`]); [`device`] and [`set_threads`]; on a GPU
-//! a whole inference in one launch ([`Recording`]). [`IntentionValues`] are the heads
-//! that ICVF trains over such an embedding.
-//! Images come in preprocessed (`encoder/preprocess.rs` knows how), shape (B, 3, S, S), RGB.
+//! [`SmallNetwork`] (128x128 images, made for a CPU), [`ResNet50`] (VIP, R3M), [`ResNetV2`] (V-PTR) and [`VisionTransformer`]
+//! (MVP) implement [`ImageNetwork`]: trainable over an [`nn::VarStore`](tch::nn::VarStore), with a faster inference-only form
+//! ([`ImageNetwork::prepare`]). Heads are made of [`Bottleneck`] and [`Perceptron`]; [`IntentionValues`] are the heads that
+//! ICVF trains over an embedding. [`fill`] sets deterministic weights; [`device`] and [`set_threads`] choose where networks
+//! run; [`Recording`] runs a whole inference in one launch on a GPU.
+//! Input images are preprocessed (`encoder/preprocess.rs`), shape (B, 3, S, S), RGB.
 //! What is refused: an image batch of another shape is an error, never a panic.
 //! Start reading at [`ImageNetwork`].
 
@@ -42,7 +41,7 @@ pub use vision_transformer::VisionTransformer;
 
 use visuomotor_core::onnx::{Graph, Value};
 
-/// Number format of the weights and activations while inferring.
+/// Number format of the weights and activations during inference.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
     /// 32-bit floats.
@@ -63,7 +62,7 @@ pub enum Layout {
     Pixels,
 }
 
-/// How a network is changed for inferring. The default is the fastest one that keeps 32-bit accuracy.
+/// How a network is prepared for inference. The default is the fastest form that keeps 32-bit accuracy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Inference {
     /// Merge constants into the convolutions: BatchNorm, weight standardization.
@@ -83,7 +82,7 @@ impl Default for Inference {
 }
 
 impl Inference {
-    /// A constant of the network as it shall lie in memory; 4-d ones are convolution kernels.
+    /// A constant of the network in this layout and number format, on this device; 4-d ones are convolution kernels.
     fn constant(&self, tensor: &Tensor) -> Result<Tensor, TchError> {
         let kind = match self.precision {
             Precision::F32 => Kind::Float,
@@ -97,7 +96,7 @@ impl Inference {
     fn arrange(&self, tensor: &Tensor) -> Result<Tensor, TchError> {
         match self.layout {
             Layout::Pixels if tensor.dim() == 4 => {
-                // tch has no memory-format argument; the strides are what oneDNN and cuDNN look at.
+                // tch has no memory-format argument; oneDNN and cuDNN read the strides.
                 tensor.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2])
             }
             _ => tensor.f_contiguous(),
@@ -123,8 +122,8 @@ pub trait ImageNetwork: Send {
     /// Side S of the images \[pixels\].
     fn image_size(&self) -> i64;
 
-    /// Replaces the weights by constants fit for inferring. The variables of the `VarStore` are left alone, and the
-    /// network no longer follows them.
+    /// Replaces the weights by constants fit for inference. The variables of the `VarStore` stay as they are; later changes
+    /// to them do not reach the network.
     fn prepare(&mut self, inference: Inference) -> Result<(), TchError>;
 }
 

@@ -1,4 +1,4 @@
-//! Random numbers from a seed: unlike libtorch's generator, which a whole process shares, no other code can draw from them.
+//! Random numbers from a seed. libtorch's generator is shared by the whole process; no other code draws from these.
 
 use super::fill::splitmix64;
 

@@ -1,7 +1,7 @@
 //! Multilayer perceptrons with ReLU whose conditioning may be appended again after every hidden layer.
 //!
-//! V-PTR found that a critic forgets its action in a wide network of pixels unless it hears it at every layer: after each
-//! hidden layer, the last one included, `again` is concatenated to what goes on (V-PTR `networks/mlp.py`).
+//! V-PTR found that a critic on images ignores its action in a wide network unless the action enters every layer: after each
+//! hidden layer, the last one included, `again` is concatenated to the output (V-PTR `networks/mlp.py`).
 
 use tch::nn::{self, Init};
 use tch::{TchError, Tensor};
@@ -56,7 +56,7 @@ impl Perceptron {
         Ok(Self { hidden, dimension })
     }
 
-    /// Numbers that come out.
+    /// Length of the output.
     pub fn dimension(&self) -> i64 {
         self.dimension
     }

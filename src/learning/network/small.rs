@@ -19,9 +19,8 @@ const STEM: i64 = 32;
 const WIDTH: i64 = 64;
 const KEYPOINTS: i64 = 64;
 const GROUPS: i64 = 8;
-/// Logarithm of the temperature in the beginning. At 0 the maps of a network from the generator are so flat that all
-/// keypoints lie in the middle of every image (standard deviation over images 0.01; 0.09 here), and learning waits until
-/// they have come apart.
+/// Logarithm of the initial temperature. At 0 the maps of a randomly initialized network are so flat that all keypoints lie
+/// at the center of every image (standard deviation over images 0.01; 0.09 here), and learning waits until they have spread.
 const FIRST_LOG_TEMPERATURE: f64 = -2.0;
 
 /// Images (B, 3, 128, 128), RGB in 0..1 -> embeddings (B, 128): x and y of 64 keypoints, `[x0, y0, x1, y1, ...]`, each
@@ -71,7 +70,7 @@ impl SmallNetwork {
         let mut x = Tensor::f_cat(&[images, &planes.f_to_kind(images.kind())?], 1)?;
         match &self.inference {
             Some(inference) => x = inference.constant(&x)?,
-            // The order in which the convolutions are fast, and the norms between them keep it.
+            // Convolutions are fast in this memory order, and the norms between them keep it.
             None if group_norm_relu::serves(&x) => x = Inference::default().arrange(&x)?,
             None => {}
         }
@@ -80,7 +79,7 @@ impl SmallNetwork {
         }
         let maps = match &self.inference {
             Some(_) => self.keypoints.forward(&x)?.f_to_kind(Kind::Float)?.f_div(&self.log_temperature.f_exp()?)?,
-            // The same with a gradient of 64 numbers instead of one of the maps' size.
+            // Equivalent, with a gradient of 64 numbers instead of one of the maps' size.
             None => {
                 self.keypoints.times(&self.log_temperature.f_neg()?.f_exp()?)?.forward(&x)?.f_to_kind(Kind::Float)?
             }

@@ -1,4 +1,4 @@
-//! Networks as ONNX graphs: what the layers share.
+//! Networks as ONNX graphs: functions that the layers share.
 
 use tch::{Device, Kind, TchError, Tensor, nn};
 
@@ -23,7 +23,7 @@ pub(crate) fn dense(graph: &mut Graph, x: &Value, weight: &Tensor, bias: &Tensor
     Ok(graph.dense(x, &weight, &bias))
 }
 
-/// The same of a layer of tch.
+/// The same for a layer of tch.
 pub(crate) fn linear(graph: &mut Graph, x: &Value, layer: &nn::Linear) -> Result<Value, TchError> {
     match &layer.bs {
         Some(bias) => dense(graph, x, &layer.ws, bias),

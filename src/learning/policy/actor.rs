@@ -33,9 +33,9 @@ pub struct TanhGaussian {
     pub mean: Tensor,
     /// Log standard deviation before tanh (B, 7).
     pub log_std: Tensor,
-    /// What both were made of: the last hidden layer (B, W).
+    /// Input of both: the last hidden layer (B, W).
     hidden: Tensor,
-    /// Where to grasp and release (B, 5), scaled as the state; none of an actor that does not locate.
+    /// Where to grasp and release (B, 5), scaled as the state; `None` for an actor that does not locate.
     pub places: Option<Tensor>,
 }
 
@@ -87,8 +87,8 @@ impl Actor {
         Ok(graph.apply("Tanh", &[&mean], &[]))
     }
 
-    /// The numbers of `policy.log_std` with gradients to their own layer alone, (B, 7): imitation's spread is trained by these, so
-    /// that it does not change what the mean is made of.
+    /// The numbers of `policy.log_std`, (B, 7), with gradients to their own layer only: imitation trains the spread with
+    /// these, so that it does not change the features behind the mean.
     pub fn log_std_alone(&self, policy: &TanhGaussian) -> Result<Tensor, TchError> {
         self.log_std.forward(&policy.hidden.f_detach()?)?.f_clamp(LOG_STD_RANGE.0, LOG_STD_RANGE.1)
     }
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn an_imitated_spread_teaches_its_own_layer_alone() {
+    fn an_imitated_spread_trains_only_its_own_layer() {
         let store = nn::VarStore::new(Device::Cpu);
         let actor = Actor::new(&store.root(), 6, 8, 2, &[16, 16], false).unwrap();
         let embedding = Tensor::rand([3, 6], OPTIONS).set_requires_grad(true);
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn an_actor_that_locates_says_where_and_aims_by_it() {
+    fn an_actor_that_locates_returns_places_and_uses_them() {
         let store = nn::VarStore::new(Device::Cpu);
         let actor = Actor::new(&store.root(), 6, 8, 2, &[16], true).unwrap();
         let (embedding, task) = (Tensor::rand([3, 6], OPTIONS), Tensor::ones([3, 2], OPTIONS));
@@ -172,7 +172,7 @@ mod tests {
         assert_eq!(places.size(), [3, PLACES]);
         assert!(places.equal(&others), "the places followed the tool");
         assert!(!here.mean.equal(&there.mean));
-        // The action's gradient reaches the places: they are aimed by.
+        // The action's gradient reaches the places: the action depends on them.
         here.mean.sum(Kind::Float).backward();
         assert!(f64::try_from(store.variables()["places.weight"].grad().abs().max()).unwrap() > 0.0);
     }

@@ -1,4 +1,4 @@
-//! What a saved policy contains, and the refusal of one that does not fit.
+//! What a saved policy contains, and the checks that it fits a set-up.
 
 use std::path::{Path, PathBuf};
 
@@ -38,7 +38,7 @@ pub enum PolicyError {
         key: &'static str,
         /// What the policy was made for.
         trained: String,
-        /// What is there.
+        /// What the set-up has.
         found: String,
         /// What to do.
         fix: &'static str,
@@ -74,7 +74,7 @@ pub struct StateScale {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HeadKind {
-    /// [`ActionHead`](super::ActionHead): says where to grasp and release, then acts.
+    /// [`ActionHead`](super::ActionHead): predicts where to grasp and release, then acts.
     #[default]
     Places,
     /// [`Actor`](super::Actor): V-PTR's, a bottleneck and a perceptron.
@@ -95,7 +95,7 @@ impl HeadKind {
     }
 }
 
-/// What a set-up offers a policy.
+/// The set-up a policy is to run in.
 #[derive(Clone, Copy, Debug)]
 pub struct Offer<'a> {
     /// Arm.
@@ -114,7 +114,7 @@ pub struct Offer<'a> {
     pub approach: Approach,
 }
 
-/// What lies in `critic.safetensors` beside the policy: the critic's own encoder and its heads.
+/// Contents of `critic.safetensors` beside the policy: the critic's own encoder and its heads.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CriticRecord {
@@ -124,7 +124,7 @@ pub struct CriticRecord {
     pub shape: CriticShape,
 }
 
-/// `policy.toml`: what a policy was made for.
+/// `policy.toml`: the set-up, tasks, scaling and networks of a policy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Checkpoint {
@@ -154,19 +154,19 @@ pub struct Checkpoint {
     pub state: StateScale,
     /// Hidden widths of the head.
     pub hidden: Vec<i64>,
-    /// What the head is; files from before there was a choice have `places`.
+    /// Kind of the head; older files without this key have `places`.
     #[serde(default)]
     pub head: HeadKind,
     /// Width of the bottleneck of an `actor` head; other heads have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latent: Option<i64>,
-    /// Does an `actor` head say where to grasp and release? Heads of kind `places` always do.
+    /// Does an `actor` head predict where to grasp and release? Heads of kind `places` always do.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub locates: bool,
-    /// What a head of kind `torques` scales joints and torques by.
+    /// Scales of joints and torques of a head of kind `torques`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub joints: Option<JointScale>,
-    /// The critic the policy was trained with, where it was saved: it says what states are worth.
+    /// The critic the policy was trained with, where it was saved: it returns state values.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub critic: Option<CriticRecord>,
 }
@@ -183,7 +183,7 @@ impl Checkpoint {
         folder.join("policy.toml")
     }
 
-    /// Number of a task it was trained on; `file` is for the message.
+    /// Index of a task it was trained on; `file` is for the message.
     pub fn task(&self, file: &Path, task: &str) -> Result<usize, PolicyError> {
         self.tasks.iter().position(|t| t == task).ok_or_else(|| PolicyError::Unfit {
             file: file.to_path_buf(),
@@ -200,16 +200,16 @@ impl Checkpoint {
             file: Self::path(folder),
             key: "latent",
             trained: "a head `actor`, which has a bottleneck".into(),
-            found: "no width of it".into(),
+            found: "no bottleneck width".into(),
             fix: "restore policy.toml",
         })
     }
 
-    /// What a head of kind `torques` scales joints and torques by.
+    /// Scales of joints and torques of a head of kind `torques`.
     pub fn joints(&self, folder: &Path) -> Result<&JointScale, PolicyError> {
         let scale = self.joints.as_ref().filter(|scale| {
             let numbers = [&scale.position_mean, &scale.position_std, &scale.velocity_std, &scale.torque_std];
-            // A scale that is not positive, or not a number, would hide what goes through it.
+            // A scale that is not positive, or NaN, would hide what passes through it.
             let positive = |values: &[f64]| values.iter().all(|value| *value > 0.0 && value.is_finite());
             numbers.iter().all(|values| values.len() == scale.joints())
                 && numbers[1..].iter().all(|values| positive(values))
@@ -218,8 +218,8 @@ impl Checkpoint {
         scale.ok_or_else(|| PolicyError::Unfit {
             file: Self::path(folder),
             key: "joints",
-            trained: "a head `torques`, which scales each joint's position, speed and torque".into(),
-            found: "none, or one that is not positive for each joint".into(),
+            trained: "a head `torques`, which scales each joint's position, velocity and torque".into(),
+            found: "no scales, or not a positive one for each joint".into(),
             fix: "restore policy.toml",
         })
     }
@@ -248,14 +248,14 @@ impl Checkpoint {
             file: Self::path(folder),
             key: "critic",
             trained: "acting alone".into(),
-            found: "a question about what states are worth".into(),
+            found: "a request for state values".into(),
             fix: "train it with `visuomotor train cql`, which saves the critic too",
         })?;
         check_digest(folder, Self::CRITIC, &record.digest)?;
         Ok(record)
     }
 
-    /// Refuses a set-up this policy was not made for.
+    /// Refuses a set-up that this policy was not made for.
     pub fn check(&self, folder: &Path, offer: &Offer<'_>, task: &str) -> Result<(), PolicyError> {
         let Offer { robot, joints, rate_hz, bounds, camera_size, law, .. } = *offer;
         let unfit = |key, trained: String, found: String, fix| {
@@ -285,7 +285,7 @@ impl Checkpoint {
                 "choose a policy of this arm",
             );
         }
-        // Of torques the bounds say nothing.
+        // Bounds do not apply to torques.
         if kind != MotionKind::JointTorques && self.bounds != *bounds {
             return unfit(
                 "bounds",
@@ -314,7 +314,7 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// Digest of everything the policy is: encoder and head.
+    /// Digest of the whole policy: encoder and head.
     pub fn weights_digest(&self) -> String {
         digest(format!("{}{}", self.encoder_digest, self.head_digest).as_bytes())
     }

@@ -2,7 +2,7 @@
 //!
 //! (B, D) embedding -> bottleneck -> (B, L) latent. Each head: actions, latent and task one-hot -> hidden layers with ReLU
 //! -> Q. After every hidden layer, the last one included, the conditioning of [`CriticShape::reappend`] is appended again.
-//! The released code appends actions and latent; the paper's text says task and actions. The critic does not see the
+//! The released code appends actions and latent; the paper's text has task and actions. The critic does not see the
 //! state (the release's `include_state_critic` is off).
 
 use serde::{Deserialize, Serialize};
@@ -76,7 +76,7 @@ impl Critic {
 
     /// Both Q's of K actions in each of B states: latents (B, L), actions (B, K, 7), tasks (B, T) -> (2, B, K).
     ///
-    /// The latent is repeated for the K actions, so that an image is encoded once however many actions are asked about.
+    /// The latent is repeated for the K actions, so that an image is encoded once for any K.
     pub fn q(&self, latent: &Tensor, actions: &Tensor, task: &Tensor) -> Result<Tensor, TchError> {
         let [batch, count, ACTIONS] = actions.size()[..] else {
             let found = actions.size();
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn an_action_among_many_is_worth_what_it_is_worth_alone() {
+    fn q_of_an_action_does_not_depend_on_the_other_actions() {
         let (_store, critic) = critic(&[Reappended::Actions, Reappended::Latent]);
         let latent = critic.latent(&Tensor::rand([2, 6], OPTIONS)).unwrap();
         let (actions, task) = (Tensor::rand([2, 5, 7], OPTIONS), Tensor::rand([2, 3], OPTIONS));

@@ -26,7 +26,7 @@ pub struct ActionHead {
     log_std: nn::Linear,
 }
 
-/// What the head says of a batch of B.
+/// Output for a batch of B.
 pub struct Output {
     /// tanh(mean) (B, 7) in \[-1, 1\].
     pub mean: Tensor,
@@ -52,9 +52,9 @@ impl ActionHead {
         Self { locator, hidden, mean, log_std }
     }
 
-    /// Embeddings (B, D) and conditions (B, 7 + tasks) -> what to do.
+    /// Embeddings (B, D) and conditions (B, 7 + tasks) -> action and places.
     pub fn forward(&self, embedding: &Tensor, condition: &Tensor) -> Result<Output, TchError> {
-        // Locate, and aim.
+        // Locate, and aim at the places.
         let places = self.locator.places(embedding, condition)?;
         let way = Locator::way(&places, condition)?;
         // Act.
@@ -63,7 +63,8 @@ impl ActionHead {
             x = apply(layer, &x)?.f_relu_()?;
         }
         let mean = apply(&self.mean, &x)?.f_tanh()?;
-        // Its loss measures the error of the mean and is not to change what the mean is made of: layers below get nothing of it.
+        // Its loss measures the error of the mean and must not change the mean's features: no gradient reaches the layers
+        // below.
         let log_std = apply(&self.log_std, &x.f_detach()?)?.f_clamp(LOG_STD_RANGE.0, LOG_STD_RANGE.1)?;
         Ok(Output { mean, log_std, places })
     }
@@ -108,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn the_spread_teaches_its_own_layer_alone() {
+    fn the_spread_trains_only_its_own_layer() {
         let store = nn::VarStore::new(Device::Cpu);
         let options = (Kind::Float, Device::Cpu);
         let head = ActionHead::new(&store.root(), 8, 4, &[16, 16]);

@@ -1,8 +1,8 @@
 //! Where to grasp and release, seen in the image before acting.
 //!
-//! From the embedding and the task alone it says where the tool will be when the fingers close and when they open next
-//! (`places`); training teaches that in hindsight, from where the demonstrator's tool was when it did. Heads see those
-//! places and how far the tool is from them, so that aiming is mostly a subtraction.
+//! From the embedding and the task alone it predicts where the tool will be when the fingers close and when they open next
+//! (`places`). The labels come from hindsight: where the demonstrator's tool was at those moments. Heads take these places
+//! and their offset from the tool, so that aiming is mostly a subtraction.
 
 use tch::nn::{self, Module};
 use tch::{TchError, Tensor};
@@ -31,7 +31,7 @@ impl Locator {
         Self { locate: linear("locate0", dimension + tasks, LOCATE), places: linear("places", LOCATE, PLACES) }
     }
 
-    /// Embeddings (B, D) and conditions (B, 7 + tasks) -> places (B, 5). The state is left out, so that the places cannot
+    /// Embeddings (B, D) and conditions (B, 7 + tasks) -> places (B, 5). The state is not used, so that the places cannot
     /// follow the tool.
     pub fn places(&self, embedding: &Tensor, condition: &Tensor) -> Result<Tensor, TchError> {
         let task = condition.f_narrow(1, STATE, condition.size()[1] - STATE)?;
@@ -39,7 +39,7 @@ impl Locator {
         apply(&self.places, &located)
     }
 
-    /// The way from the tool to the places (B, 5), in scaled units.
+    /// Offset from the tool to the places (B, 5), in scaled units.
     pub fn way(places: &Tensor, condition: &Tensor) -> Result<Tensor, TchError> {
         let compared = Tensor::f_from_slice(&COMPARED)?.f_to_device(condition.device())?;
         places.f_sub(&condition.f_index_select(1, &compared)?)

@@ -1,9 +1,9 @@
 //! From an embedding and proprioception to an action.
 //!
-//! A policy is a folder: `policy.toml` (what it was made for), `encoder.safetensors`, `head.safetensors`, and the record
-//! of its training. [`VisualPolicy`] runs it as an [`ActionSource`](visuomotor_core::action::ActionSource); [`Checkpoint`] refuses
-//! it when arm, camera image size, rate, bounds or encoder do not fit, before anything moves. A policy learned by CQL brings
-//! its critic along (`critic.safetensors`); [`StateValue`] asks it what the states of a rollout are worth.
+//! A policy is a folder: `policy.toml` (what it was made for), `encoder.safetensors`, `head.safetensors`, and the record of
+//! its training. [`VisualPolicy`] runs it as an [`ActionSource`](visuomotor_core::action::ActionSource); [`Checkpoint`]
+//! refuses it before anything moves when arm, camera image size, rate, bounds or encoder do not fit. A policy trained by CQL
+//! includes its critic (`critic.safetensors`); [`StateValue`] evaluates the states of a rollout with it.
 
 mod actor;
 mod brought;

@@ -1,7 +1,7 @@
-//! Our own policies as folders that others can run: one ONNX graph and a `policy.toml` that says what goes in.
+//! Our own policies as folders for other programs: one ONNX graph and a `policy.toml` that describes its inputs.
 //!
-//! Scaling of state and joints is said in `policy.toml`, everything else is in the graph: what the encoder does to the image,
-//! encoder, head, units. The action is the one that is executed, without spread.
+//! `policy.toml` holds the scaling of state and joints; the graph contains everything else: image preprocessing, encoder,
+//! head, units. The action is the executed one, without spread.
 
 use std::path::Path;
 
@@ -31,7 +31,7 @@ pub enum ConvertError {
     Network(#[from] TchError),
 }
 
-/// A policy folder that was not written yet.
+/// A policy folder before it is written.
 #[derive(Clone, Debug)]
 pub struct Converted {
     /// Its `policy.toml`.
@@ -41,7 +41,7 @@ pub struct Converted {
 }
 
 impl Converted {
-    /// Writes the folder, which is made; `policy.toml` last.
+    /// Creates and writes the folder; `policy.toml` last.
     pub fn write(&self, folder: &Path) -> std::io::Result<()> {
         std::fs::create_dir_all(folder)?;
         std::fs::write(folder.join(&self.description.module.file), &self.module)?;
@@ -118,7 +118,7 @@ fn body(scale: &JointScale) -> [Input; 2] {
     [Input::JointPositions(positions), Input::JointVelocities(velocities)]
 }
 
-/// The gripper's number from the bounds, which a policy of others does not have, to -1 (closed) .. 1 (open).
+/// Scales the gripper from the bounds, which other policies do not have, to -1 (closed) .. 1 (open).
 fn gripper_of(graph: &mut Graph, action: &Value, bounds: &ActionBounds) -> Value {
     let (low, high) = (bounds.low[6], bounds.high[6]);
     if (low, high) == (0.0, 1.0) {
@@ -130,12 +130,12 @@ fn gripper_of(graph: &mut Graph, action: &Value, bounds: &ActionBounds) -> Value
 }
 
 /// Torques \[Nm\] and the gripper's opening of the head's scaled numbers.
-fn newton_meters(graph: &mut Graph, said: &Value, scale: &JointScale) -> Value {
+fn newton_meters(graph: &mut Graph, head_output: &Value, scale: &JointScale) -> Value {
     let mut factor: Vec<f32> = scale.torque_std.iter().map(|torque| *torque as f32).collect();
     let mut offset = vec![0.0; factor.len()];
     factor.push(0.5);
     offset.push(0.5);
-    scaled(graph, said, &factor, &offset)
+    scaled(graph, head_output, &factor, &offset)
 }
 
 fn scaled(graph: &mut Graph, x: &Value, factor: &[f32], offset: &[f32]) -> Value {

@@ -1,8 +1,8 @@
 //! The head of a torque policy: embedding, state, task and joints -> joint torques and a gripper target.
 //!
-//! Where the fingers close comes from the embedding ([`Locator`](super::locator)); places, way, state, task, joint positions and
-//! velocities go through hidden layers with ReLU. The last layer is the torques: nothing follows poses behind it. Executed as
-//! they come out, in the scaled units of [`JointScale`].
+//! Where the fingers close comes from the embedding ([`Locator`](super::locator)). Places, their offset, state, task, joint
+//! positions and velocities go through hidden layers with ReLU. The last layer returns the torques, executed directly, in the
+//! scaled units of [`JointScale`]; no pose controller follows.
 
 use serde::{Deserialize, Serialize};
 use tch::{TchError, Tensor, nn};
@@ -16,7 +16,7 @@ use visuomotor_core::onnx::{Graph, Value};
 /// Gain of the last layer's kernel at the start: the first torques are close to zero.
 const LAST_GAIN: f64 = 1e-2;
 
-/// What joint positions, velocities and torques are scaled by, chain order.
+/// Scales of joint positions, velocities and torques, chain order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JointScale {
@@ -39,7 +39,7 @@ impl JointScale {
     /// Scaled positions, then scaled velocities: 2 n numbers.
     pub fn body(&self, sensed: &Proprioception) -> Vec<f32> {
         let (q, v) = (&sensed.joint_positions, &sensed.joint_velocities);
-        // A missing number is not a zero.
+        // A missing number must not become zero.
         let of = |vector: &JointVector, i: usize| vector.get(i).copied().unwrap_or(f64::NAN);
         let positions = (0..self.joints()).map(|i| (of(q, i) - self.position_mean[i]) / self.position_std[i]);
         let velocities = (0..self.joints()).map(|i| of(v, i) / self.velocity_std[i]);
@@ -65,7 +65,7 @@ pub struct TorqueHead {
     last: Linear,
 }
 
-/// What the head says of a batch of B.
+/// Output for a batch of B.
 pub struct TorqueOutput {
     /// n scaled torques, then the gripper target from -1 (closed) to 1 (open): (B, n + 1).
     pub torques: Tensor,
@@ -85,7 +85,7 @@ impl TorqueHead {
         })
     }
 
-    /// Embeddings (B, D), conditions (B, 7 + tasks) and bodies (B, 2 n) -> what to do.
+    /// Embeddings (B, D), conditions (B, 7 + tasks) and bodies (B, 2 n) -> torques and gripper.
     pub fn forward(&self, embedding: &Tensor, condition: &Tensor, body: &Tensor) -> Result<TorqueOutput, TchError> {
         let places = self.locator.places(embedding, condition)?;
         let way = Locator::way(&places, condition)?;
@@ -114,7 +114,7 @@ mod tests {
     use tch::{Device, Kind};
 
     #[test]
-    fn the_last_layer_is_the_torques_and_the_image_says_where() {
+    fn the_last_layer_is_the_torques_and_places_come_from_the_image() {
         let store = nn::VarStore::new(Device::Cpu);
         let head = TorqueHead::new(&store.root(), 8, 1, 7, &[16]).unwrap();
         let options = (Kind::Float, Device::Cpu);
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn scaling_goes_there_and_back() {
+    fn scaling_can_be_inverted() {
         let of = JointVector::from_slice;
         let scale = JointScale {
             position_mean: of(&[1.0, -1.0]),

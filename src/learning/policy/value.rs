@@ -1,4 +1,4 @@
-//! What a policy thinks its states are worth: V(s) along a rollout (V-PTR, figure 6).
+//! State values V(s) of a policy along a rollout (V-PTR, figure 6).
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use crate::encoder::{Encoder, EncoderError, EncoderOptions, policy_image};
 use crate::network::normals;
 use visuomotor_core::observation::Image;
 
-/// The critic of a policy folder, with the actor whose actions it is asked about.
+/// The critic of a policy folder, and the actor whose actions it evaluates.
 pub struct StateValue {
     checkpoint: Checkpoint,
     file: PathBuf,
@@ -33,8 +33,8 @@ impl StateValue {
             return Err(PolicyError::Unfit {
                 file,
                 key: "head",
-                trained: "a head that only acts".into(),
-                found: "a question about its critic".into(),
+                trained: "a head without a critic".into(),
+                found: "a request for its critic".into(),
                 fix: "train it with `visuomotor train cql`",
             });
         }
@@ -57,16 +57,15 @@ impl StateValue {
         Ok(Self { checkpoint, file, critic_encoder, actor_encoder, critic, actor, _variables })
     }
 
-    /// What the policy was made for.
+    /// The policy's `policy.toml`.
     pub fn checkpoint(&self) -> &Checkpoint {
         &self.checkpoint
     }
 
     /// V(s) of a task the policy was trained on = mean over `samples` actions a ~ pi(. | s) of min_i Q_i(s, a), in units of reward.
     ///
-    /// `state` is Bridge's: x, y, z \[m\], roll, pitch, yaw \[rad\], gripper. The random numbers behind the actions come
-    /// from `seed` alone: along a rollout every state is asked about with the same ones, so that a step of the curve is
-    /// not a step of luck.
+    /// `state` is Bridge's: x, y, z \[m\], roll, pitch, yaw \[rad\], gripper. The random numbers behind the actions depend on
+    /// `seed` alone: all states of a rollout share them, so that sampling noise adds no steps to the curve.
     pub fn value(
         &self,
         task: &str,

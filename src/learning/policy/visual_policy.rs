@@ -40,7 +40,7 @@ impl VisualPolicy {
         let checkpoint = Checkpoint::load(folder)?;
         let task = checkpoint.task(&Checkpoint::path(folder), task)?;
         let encoder = Encoder::load(checkpoint.encoder, &folder.join("encoder.safetensors"))?;
-        // The large encoders bring any image to their own size; the small one sees the policy's image as it is.
+        // The large encoders resize any image; the small one takes the policy's image unchanged.
         if checkpoint.encoder == EncoderKind::Small && checkpoint.image_size != encoder.image_size() {
             return Err(PolicyError::Unfit {
                 file: Checkpoint::path(folder),
@@ -70,13 +70,13 @@ impl VisualPolicy {
         Ok(Self { checkpoint, task, encoder, head, _variables: variables, stopwatch })
     }
 
-    /// Acts for another of its tasks from now on.
+    /// Switches to another of its tasks.
     pub fn set_task(&mut self, folder: &Path, task: &str) -> Result<(), PolicyError> {
         self.task = self.checkpoint.task(&Checkpoint::path(folder), task)?;
         Ok(())
     }
 
-    /// What the policy was made for.
+    /// The policy's `policy.toml`.
     pub fn checkpoint(&self) -> &Checkpoint {
         &self.checkpoint
     }
@@ -87,13 +87,13 @@ impl VisualPolicy {
         Ok(self.encoder.encode(&image)?)
     }
 
-    /// What the head says of an embedding and of what the arm senses: a decision without its costs.
+    /// The decision for an embedding and proprioception, without its computing times.
     fn act(&self, embedding: &Embedding, observation: &Observation) -> Result<Decision, ActionError> {
         let condition = self.checkpoint.condition(&observation.bridge_state, self.task);
         let row = |values: &[f32]| Tensor::f_from_slice(values)?.f_unsqueeze(0);
-        let said = tch::no_grad(|| {
+        let numbers = tch::no_grad(|| {
             let (embedding, condition) = (row(&embedding.values)?, row(&condition)?);
-            let said = match &self.head {
+            let numbers = match &self.head {
                 Head::Places(head) => head.forward(&embedding, &condition)?.mean,
                 Head::Actor(actor) => actor.forward(&embedding, &condition)?.mode()?,
                 Head::Torques(torques) => {
@@ -102,20 +102,20 @@ impl VisualPolicy {
                     head.forward(&embedding, &condition, &body)?.torques
                 }
             };
-            Vec::<f32>::try_from(said.f_reshape([-1])?)
+            Vec::<f32>::try_from(numbers.f_reshape([-1])?)
         });
-        let said = said.map_err(|error| ActionError::Network(error.to_string()))?;
-        if !said.iter().all(|value| value.is_finite()) {
+        let numbers = numbers.map_err(|error| ActionError::Network(error.to_string()))?;
+        if !numbers.iter().all(|value| value.is_finite()) {
             return Err(ActionError::NotFinite("an action"));
         }
-        let wrong = || ActionError::Network(format!("the head gave {} numbers", said.len()));
+        let wrong = || ActionError::Network(format!("the head returned {} numbers", numbers.len()));
         if let Head::Torques(head) = &self.head {
             let scale = &head.1;
-            let (gripper, torques) = said.split_last().ok_or_else(wrong)?;
+            let (gripper, torques) = numbers.split_last().ok_or_else(wrong)?;
             let gripper = (0.5 + 0.5 * f64::from(*gripper)).clamp(0.0, 1.0);
             return Ok(Decision::moving(AskedTorques::plain(scale.torques(torques)), gripper));
         }
-        let normalized: [f32; 7] = said.as_slice().try_into().map_err(|_| wrong())?;
+        let normalized: [f32; 7] = numbers.as_slice().try_into().map_err(|_| wrong())?;
         Ok(Decision::plain(self.checkpoint.bounds.denormalize(normalized.map(f64::from))))
     }
 }

@@ -41,13 +41,13 @@ impl Adam {
         }
     }
 
-    /// The same with another number under the fraction than 1e-8 (ICVF: 3.125e-4).
+    /// The same with another epsilon than 1e-8 (ICVF: 3.125e-4).
     pub fn with_epsilon(mut self, epsilon: f64) -> Self {
         self.epsilon = epsilon;
         self
     }
 
-    /// The same, but what belongs to the store of this prefix moves at a share of the learning rate.
+    /// The same, but the variables of the store with this prefix learn at a share of the learning rate.
     pub fn with_share(mut self, prefix: &str, share: f64) -> Self {
         for ((name, _), own) in self.variables.iter().zip(&mut self.shares) {
             if name.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('.')) {
@@ -57,20 +57,20 @@ impl Adam {
         self
     }
 
-    /// Steps taken.
+    /// Number of steps taken.
     pub fn steps(&self) -> i64 {
         self.step
     }
 
-    /// Forgets the gradients.
+    /// Clears the gradients.
     pub fn zero_grad(&mut self) {
         for (_, variable) in &mut self.variables {
             variable.zero_grad();
         }
     }
 
-    /// One step with the gradients at hand: Kingma and Ba 2015, algorithm 1, with AdamW's decay; gradients are first
-    /// scaled to a global norm of at most `clip`. Returns the norm before clipping.
+    /// One step with the present gradients: Kingma and Ba 2015, algorithm 1, with AdamW's decay; gradients are first scaled
+    /// to a global norm of at most `clip`. Returns the norm before clipping.
     pub fn step(&mut self, rate: f64, clip: f64) -> Result<f64, TchError> {
         self.step += 1;
         let (b1, b2) = (Self::BETA1, Self::BETA2);
@@ -84,13 +84,13 @@ impl Adam {
                     squares.push(gradient.f_square()?.f_sum(tch::Kind::Double)?);
                 }
             }
-            // Brought over at once: a GPU is waited for one time, not once per variable.
+            // Copied at once: one wait for the GPU, not one per variable.
             let squares = match squares.is_empty() {
                 true => Vec::new(),
                 false => Vec::<f64>::try_from(Tensor::f_stack(&squares, 0)?.f_to_device(tch::Device::Cpu)?)?,
             };
             let norm = squares.iter().sum::<f64>().sqrt();
-            // A norm that is not finite must not scale anything: the caller stops.
+            // A norm that is not finite must not scale the gradients: the caller stops.
             let scale = if norm > clip { clip / norm } else { 1.0 };
             for (i, (_, variable)) in self.variables.iter_mut().enumerate() {
                 let gradient = variable.grad();
@@ -123,7 +123,7 @@ impl Adam {
         out
     }
 
-    /// Takes a saved state back.
+    /// Restores a saved state.
     pub fn restore(&mut self, state: &[(String, Tensor)]) -> anyhow::Result<()> {
         let find = |key: &str| {
             state

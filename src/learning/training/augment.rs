@@ -1,10 +1,10 @@
-//! Image augmentation while a batch is put together: random shift and color jitter, per image.
+//! Image augmentation while a batch is assembled: random shift and color jitter, per image.
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-/// How far images are varied.
+/// Limits of the augmentation.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Augmentation {
@@ -19,7 +19,7 @@ pub struct Augmentation {
 }
 
 impl Augmentation {
-    /// Writes one image, shape (size, size, 3) u8, as planes (3, size, size) f32 in 0..1, varied.
+    /// Writes one image, shape (size, size, 3) u8, as augmented planes (3, size, size) f32 in 0..1.
     pub fn apply(&self, image: &[u8], size: usize, out: &mut [f32], rng: &mut ChaCha8Rng) {
         let limit = i64::from(self.shift);
         let (dx, dy) = (rng.random_range(-limit..=limit), rng.random_range(-limit..=limit));
@@ -28,7 +28,7 @@ impl Augmentation {
         let contrast = 1.0 + uniform(self.contrast);
         let plane = size * size;
         let mean = image.iter().map(|v| f64::from(*v)).sum::<f64>() / (image.len().max(1) as f64 * 255.0);
-        // One table per channel: value in 0..255 -> varied value in 0..1.
+        // One table per channel: value in 0..255 -> augmented value in 0..1.
         let mut tables = [[0.0f32; 256]; 3];
         for table in &mut tables {
             let gain = 1.0 + uniform(self.color);

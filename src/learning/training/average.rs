@@ -1,13 +1,13 @@
-//! Moving averages of what is trained: a policy of steadier weights than those of the last step.
+//! Moving averages of trained variables: a policy with steadier weights than those of the last step.
 
 use tch::{TchError, Tensor};
 
 use super::checkpoint::find;
 
-/// How the names of averages begin in a checkpoint.
+/// Prefix of averages in a checkpoint.
 pub(super) const PREFIX: &str = "average.";
 
-/// Exponential moving averages of variables, which they share the memory of.
+/// Exponential moving averages of variables, whose memory it shares.
 pub(super) struct MovingAverage {
     /// Share of the old average kept per step.
     keep: f64,
@@ -21,13 +21,13 @@ struct Averaged {
 }
 
 impl MovingAverage {
-    /// Averages that begin at what the variables are now.
+    /// Averages that start at the variables' present values.
     pub fn new(keep: f64, variables: Vec<(String, Tensor)>) -> Self {
         let averaged = |(name, variable): (String, Tensor)| Averaged { name, average: variable.copy(), variable };
         Self { keep, all: variables.into_iter().map(averaged).collect() }
     }
 
-    /// Takes a step in, from a short window in the beginning to the full one.
+    /// Adds a step; the window grows from a short one at the start to its full length.
     pub fn follow(&mut self, step: u64) -> Result<(), TchError> {
         let keep = self.keep.min((1.0 + step as f64) / (10.0 + step as f64));
         tch::no_grad(|| {
@@ -57,13 +57,13 @@ impl MovingAverage {
         })
     }
 
-    /// The averages, named as a checkpoint has them.
+    /// The averages, named as in a checkpoint.
     pub fn state(&self) -> Vec<(String, Tensor)> {
         let named = |a: &Averaged| (format!("{PREFIX}{}", a.name), a.average.shallow_clone());
         self.all.iter().map(named).collect()
     }
 
-    /// Takes a saved state back.
+    /// Restores a saved state.
     pub fn restore(&mut self, state: &[(String, Tensor)]) -> anyhow::Result<()> {
         for Averaged { name, average, .. } in &mut self.all {
             average.f_copy_(find(state, &format!("{PREFIX}{name}"))?)?;
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn averages_follow_stand_in_and_are_given_back() {
+    fn averages_follow_replace_the_variables_and_are_restored() {
         let mut variable = Tensor::from(0.0f64);
         let mut average = MovingAverage::new(0.5, vec![("x".into(), variable.shallow_clone())]);
         for (step, expected) in [(0, 0.9), (1, 0.9 * 2.0 / 11.0 + 9.0 / 11.0), (100, 0.0)] {

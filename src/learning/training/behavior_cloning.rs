@@ -11,9 +11,10 @@
 //!                                                                     h(x) = 2 (sqrt(1 + x^2) - 1)
 //! ```
 //!
-//! over encoder and head together (or the head alone, on a frozen encoder), by AdamW with linear warm-up and cosine decay. The executed weights are an
-//! exponential moving average of the trained ones. The tanh-Gaussian head is PTR's actor; squared error on the mean
-//! instead of its likelihood keeps rare confident errors from dominating (as Bridge's fixed-spread BC does).
+//! over encoder and head together (or the head alone, on a frozen encoder), by AdamW with linear warm-up and cosine decay.
+//! The executed weights are an exponential moving average of the trained ones. The tanh-Gaussian head is PTR's actor; squared
+//! error on the mean instead of its likelihood keeps rare confident errors from dominating (as Bridge's fixed-spread BC
+//! does).
 
 use std::path::{Path, PathBuf};
 
@@ -46,10 +47,10 @@ pub struct Settings {
     pub name: String,
     /// Encoder kind: `small`, `vip`, `vptr`, `r3m`, `mvp`.
     pub encoder: EncoderKind,
-    /// Weights the encoder starts from; none: from the seed.
+    /// Weights the encoder starts from; without them: from the seed.
     #[serde(default)]
     pub encoder_weights: Option<PathBuf>,
-    /// Leave the encoder as it is and learn the head alone: the baselines on frozen R3M, MVP and VIP features.
+    /// Freeze the encoder and train the head only: the baselines on frozen R3M, MVP and VIP features.
     #[serde(default)]
     pub freeze_encoder: bool,
     /// Hidden widths of the head.
@@ -60,7 +61,7 @@ pub struct Settings {
     pub camera_size: [u32; 2],
     /// Tasks, in the order of the one-hot input.
     pub tasks: Vec<String>,
-    /// Action bounds; without them those of the launch file the demonstrations were made with.
+    /// Action bounds; without them those of the launch file of the demonstrations.
     #[serde(default)]
     pub bounds: Option<ActionBounds>,
     // --- optimization
@@ -141,7 +142,7 @@ pub fn train(settings: &Settings, data: &Dataset, run: &Run<'_>) -> anyhow::Resu
     learn(&mut learner, &batches, &schedule, record, run)
 }
 
-/// What the policy is made for, its weights not yet known.
+/// The policy's `policy.toml`, before its weights are known.
 fn describe(s: &Settings, data: &Dataset) -> Checkpoint {
     Checkpoint {
         version: Checkpoint::VERSION,
@@ -189,13 +190,13 @@ struct BehaviorCloning<'a> {
     settings: &'a Settings,
     data: &'a Dataset,
     checkpoint: Checkpoint,
-    /// Steps kept back.
+    /// Held-out steps.
     validation: Vec<usize>,
     encoder: TrainedEncoder,
     head_variables: nn::VarStore,
     head: ActionHead,
     adam: Adam,
-    /// Of what changes while training: of a frozen encoder nothing.
+    /// Averages of the trained variables; a frozen encoder has none.
     average: MovingAverage,
 }
 
@@ -208,7 +209,7 @@ struct Loss {
 }
 
 impl Loss {
-    /// What is wrong with `output`, the head's answer to the images and conditions of `batch`.
+    /// Terms of the loss of `output`, the head's result for the images and conditions of `batch`.
     fn of(output: &Output, batch: &Batch, settings: &Settings) -> Result<Self, TchError> {
         let Output { mean, log_std, places } = output;
         let here = |tensor: &Tensor| tensor.f_to_device(mean.device());
@@ -233,7 +234,7 @@ impl<'a> BehaviorCloning<'a> {
         checkpoint: Checkpoint,
         validation: Vec<usize>,
     ) -> anyhow::Result<Self> {
-        // The sign does not matter to a seed.
+        // The sign is irrelevant for a seed.
         tch::manual_seed(settings.seed as i64);
         let mut encoder = TrainedEncoder::new(settings.encoder, settings.encoder_weights.as_deref(), settings.bf16)?;
         if settings.freeze_encoder {
@@ -325,7 +326,7 @@ impl Learner for BehaviorCloning<'_> {
         checkpoint.encoder_digest = digest(&files[0].1);
         checkpoint.head_digest = digest(&files[1].1);
         files.push((Checkpoint::path(folder), toml::to_string_pretty(&checkpoint)?.into_bytes()));
-        // Together: the policy's description names the digests of its weights.
+        // Together: `policy.toml` contains the digests of the weights.
         write_files(&files)
     }
 }

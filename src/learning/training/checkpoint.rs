@@ -1,9 +1,9 @@
-//! The resumable state of a training run: named tensors in a safetensors file, whole or not at all.
+//! The resumable state of a training run: named tensors in a safetensors file, written atomically.
 //!
-//! The file's header says the layout's version and the algorithm. Written beside the final name, brought to the disk,
-//! then renamed: whatever happens meanwhile, the last good file stays. What is refused, with the file, the key, what was
-//! found, what was expected and what to do: a file that was cut off, another version, another algorithm, another
-//! network (keys or shapes), values that are not finite (in what is read and in what is to be written).
+//! The file's header contains the layout's version and the algorithm. The file is written beside its final name, synced to
+//! the disk, then renamed, so the last good file survives any failure. What is refused, with the file, the key, what was
+//! found, what was expected and what to do: a file that was cut off, another version, another algorithm, another network
+//! (keys or shapes), values that are not finite (read or to be written).
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -20,14 +20,14 @@ use visuomotor_core::untrusted;
 
 /// Layout of the state's file.
 const VERSION: &str = "1";
-/// The header's only entry (several would come in the order of a hash map, and equal states shall give equal files):
-/// version and algorithm.
+/// The header's only entry (several would be ordered by a hash map, and equal states must give equal files): version and
+/// algorithm.
 const HEADER: &str = "visuomotor_training_state";
 
 const OTHER_RUN: &str = "the checkpoint is of another network: go on with the settings it was trained with (record.json \
                          beside it), or train into another --out";
 
-/// Largest state read \[bytes\]: weights, and two numbers more for each.
+/// Largest state read \[bytes\]: weights, and two more numbers for each.
 const LARGEST: u64 = 4 * untrusted::LARGEST_WEIGHTS;
 
 /// Kinds a state may hold, with their names in the file.
@@ -45,7 +45,7 @@ fn unfit(file: &Path, key: &str, found: impl Into<String>, expected: impl Into<S
     anyhow!("{}: key `{key}`: found {found}, expected {expected}; {fix}", file.display())
 }
 
-/// Writes a state (`file` is replaced in one go); see [`encode`] and [`write_files`] for what is refused.
+/// Writes a state (`file` is replaced atomically); see [`encode`] and [`write_files`] for what is refused.
 pub fn write_state(file: &Path, algorithm: &str, state: &[(String, Tensor)]) -> anyhow::Result<()> {
     write_files(&[(file.to_path_buf(), encode(file, algorithm, state)?)])
 }
@@ -122,8 +122,8 @@ pub fn read_state(file: &Path, algorithm: &str) -> anyhow::Result<Vec<(String, T
     Ok(state)
 }
 
-/// Refuses a state whose keys, shapes or kinds are not those of `own`, the state of what is to take it. Keys that begin
-/// with `apart` are passed over.
+/// Refuses a state whose keys, shapes or kinds differ from `own`, the state that it is to replace. Keys that begin with
+/// `apart` are skipped.
 pub fn check_fit(file: &Path, found: &[(String, Tensor)], own: &[(String, Tensor)], apart: &str) -> anyhow::Result<()> {
     let found: BTreeMap<&str, &Tensor> = found.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
     let own: BTreeMap<&str, &Tensor> = own.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
@@ -171,20 +171,20 @@ pub fn restore_named(prefix: &str, store: &nn::VarStore, state: &[(String, Tenso
     Ok(())
 }
 
-/// Says what is not finite in a tensor, if anything.
+/// Returns what is not finite in a tensor, if anything.
 fn not_finite(values: &Tensor) -> anyhow::Result<Option<String>> {
     let count = i64::try_from(values.f_detach()?.f_isfinite()?.f_logical_not()?.f_sum(Kind::Int64)?)?;
     Ok((count > 0).then(|| format!("{count} values that are NaN or infinite")))
 }
 
-/// Writes files that belong together: first all of them beside their names and onto the disk, then renamed. If one
-/// cannot be written, for want of room say, none is renamed and nothing of them is left behind.
+/// Writes files that belong together: first all to temporary files synced to the disk, then renames them. If one cannot be
+/// written, e.g. on a full disk, none is renamed and the temporary files are removed.
 pub fn write_files(files: &[(PathBuf, Vec<u8>)]) -> anyhow::Result<()> {
     let partials: Vec<PathBuf> = files.iter().map(|(file, _)| partial(file)).collect();
     let written = write_then_rename(files, &partials);
     if written.is_err() {
         for partial in &partials {
-            // It may be renamed already or never have been; the reason why is in the answer.
+            // It may be renamed already or never have been written; the returned error has the reason.
             let _ = std::fs::remove_file(partial);
         }
     }
@@ -215,7 +215,7 @@ fn write_then_rename(files: &[(PathBuf, Vec<u8>)], partials: &[PathBuf]) -> anyh
     for ((file, _), partial) in files.iter().zip(partials) {
         std::fs::rename(partial, file).map_err(|error| refused(file, error))?;
     }
-    // The names, too, shall outlive a power cut; some file systems cannot be asked for that.
+    // The names, too, must survive a power cut; some file systems cannot sync a folder.
     for folder in files.iter().filter_map(|(file, _)| file.parent()) {
         let _ = File::open(folder).and_then(|folder| folder.sync_all());
     }
@@ -256,11 +256,14 @@ mod tests {
         let file = folder.path().join("checkpoint.safetensors");
         write_state(&file, "vip", &state(&[1.0, 2.0])).unwrap();
         let before = std::fs::read(&file).unwrap();
-        // What is written beside the final name goes to a device that is always full.
+        // The temporary file is written to a device that is always full.
         std::os::unix::fs::symlink("/dev/full", partial(&file)).unwrap();
-        let said = refusal(write_state(&file, "vip", &state(&[3.0, 4.0])));
-        assert!(said.contains("checkpoint.safetensors: cannot be written") && said.contains("os error 28"), "{said}");
-        assert!(said.contains("make room"), "{said}");
+        let message = refusal(write_state(&file, "vip", &state(&[3.0, 4.0])));
+        assert!(
+            message.contains("checkpoint.safetensors: cannot be written") && message.contains("os error 28"),
+            "{message}"
+        );
+        assert!(message.contains("make room"), "{message}");
         assert!(std::fs::read(&file).unwrap() == before);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
         write_state(&file, "vip", &state(&[3.0, 4.0])).unwrap();
@@ -287,11 +290,14 @@ mod tests {
         let bytes = std::fs::read(&file).unwrap();
         for length in 0..bytes.len() {
             std::fs::write(&file, &bytes[..length]).unwrap();
-            let said = refusal(read_state(&file, "vip"));
-            assert!(said.contains("not a whole checkpoint"), "{length}: {said}");
+            let message = refusal(read_state(&file, "vip"));
+            assert!(message.contains("not a whole checkpoint"), "{length}: {message}");
         }
-        let said = refusal(read_state(&folder.path().join("none"), "vip"));
-        assert!(said.contains("none: no checkpoint to resume from") && said.contains("without --resume"), "{said}");
+        let message = refusal(read_state(&folder.path().join("none"), "vip"));
+        assert!(
+            message.contains("none: no checkpoint to resume from") && message.contains("without --resume"),
+            "{message}"
+        );
     }
 
     #[test]
@@ -299,30 +305,36 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("checkpoint.safetensors");
         write_state(&file, "vip", &state(&[1.0, 2.0])).unwrap();
-        let said = refusal(read_state(&file, "icvf"));
-        assert!(said.contains("found `vip`, expected `icvf`") && said.contains("visuomotor train vip"), "{said}");
+        let message = refusal(read_state(&file, "icvf"));
+        assert!(
+            message.contains("found `vip`, expected `icvf`") && message.contains("visuomotor train vip"),
+            "{message}"
+        );
 
         let found = read_state(&file, "vip").unwrap();
-        let said = refusal(check_fit(&file, &found, &state(&[1.0; 4]), "session."));
-        assert!(said.contains("key `net.x`: found Float of shape [1, 2], expected Float of shape [2, 2]"), "{said}");
+        let message = refusal(check_fit(&file, &found, &state(&[1.0; 4]), "session."));
+        assert!(
+            message.contains("key `net.x`: found Float of shape [1, 2], expected Float of shape [2, 2]"),
+            "{message}"
+        );
         let mut more = state(&[1.0, 2.0]);
         more.push(("net.y".into(), Tensor::from_slice(&[1.0f32])));
-        let said = refusal(check_fit(&file, &found, &more, "session."));
-        assert!(said.contains("key `net.y`: found nothing"), "{said}");
-        let said = refusal(check_fit(&file, &more, &found, "session."));
-        assert!(said.contains("key `net.y`") && said.contains("expected no tensor"), "{said}");
+        let message = refusal(check_fit(&file, &found, &more, "session."));
+        assert!(message.contains("key `net.y`: found nothing"), "{message}");
+        let message = refusal(check_fit(&file, &more, &found, "session."));
+        assert!(message.contains("key `net.y`") && message.contains("expected no tensor"), "{message}");
         check_fit(&file, &more, &found, "net.y").unwrap();
         let wide = vec![("adam.step".to_string(), Tensor::from_slice(&[7.0f32]))];
-        let said = refusal(check_fit(&file, &found, &wide, "net."));
-        assert!(said.contains("key `adam.step`: found Int64") && said.contains("expected Float"), "{said}");
+        let message = refusal(check_fit(&file, &found, &wide, "net."));
+        assert!(message.contains("key `adam.step`: found Int64") && message.contains("expected Float"), "{message}");
 
         let text = |version: &str| format!("{{\"__metadata__\":{{\"{HEADER}\":\"{version}\"}}}}");
         for (header, words) in [("{}".to_string(), "found nothing"), (text("2 vip"), "found version 2")] {
             let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
             bytes.extend(header.as_bytes());
             std::fs::write(&file, bytes).unwrap();
-            let said = refusal(read_state(&file, "vip"));
-            assert!(said.contains(words) && said.contains("expected version 1"), "{said}");
+            let message = refusal(read_state(&file, "vip"));
+            assert!(message.contains(words) && message.contains("expected version 1"), "{message}");
         }
     }
 
@@ -333,16 +345,16 @@ mod tests {
         write_state(&file, "vip", &state(&[1.0, 2.0])).unwrap();
         let before = std::fs::read(&file).unwrap();
         for bad in [f32::NAN, f32::INFINITY] {
-            let said = refusal(write_state(&file, "vip", &state(&[1.0, bad])));
-            assert!(said.contains("key `net.x`: found 1 values that are NaN or infinite"), "{said}");
+            let message = refusal(write_state(&file, "vip", &state(&[1.0, bad])));
+            assert!(message.contains("key `net.x`: found 1 values that are NaN or infinite"), "{message}");
         }
         assert!(std::fs::read(&file).unwrap() == before);
         let end = before.len() - 4;
         let mut bytes = before[..end].to_vec();
         bytes.extend(f32::NAN.to_le_bytes());
         std::fs::write(&file, bytes).unwrap();
-        let said = refusal(read_state(&file, "vip"));
-        assert!(said.contains("key `net.x`") && said.contains("damaged"), "{said}");
+        let message = refusal(read_state(&file, "vip"));
+        assert!(message.contains("key `net.x`") && message.contains("damaged"), "{message}");
     }
 
     #[test]
@@ -355,7 +367,7 @@ mod tests {
         let (a, b) = (store(1.0), store(2.0));
         restore_named("left", &b, &named("left", &a)).unwrap();
         assert_eq!(Vec::<f32>::try_from(&b.variables()["x"]).unwrap(), [1.0, 1.0]);
-        let said = refusal(restore_named("right", &b, &named("left", &a)));
-        assert!(said.contains("lacks `right.x`"), "{said}");
+        let message = refusal(restore_named("right", &b, &named("left", &a)));
+        assert!(message.contains("lacks `right.x`"), "{message}");
     }
 }

@@ -1,4 +1,4 @@
-//! Augmentation of frames of one clip: crops that are the same for all of them or not, shifts, colors.
+//! Augmentation of the frames of one clip: crops, one for all frames or one for each, shifts, colors.
 
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -6,16 +6,16 @@ use serde::{Deserialize, Serialize};
 use super::color::ColorJitter;
 use super::crop::{CropBox, draw_crop, draw_shift, resized_crop, shift};
 
-/// Which parts of the frames are looked at, by VIP's words.
+/// How frames are cropped, in VIP's terms.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Crop {
-    /// All of each.
+    /// No crop.
     #[default]
     None,
-    /// A part drawn for each frame, resized.
+    /// A random crop for each frame, resized.
     Rc,
-    /// A part drawn once for all frames of the clip, resized (VIP's release).
+    /// One random crop for all frames of the clip, resized (VIP's release).
     Rctraj,
 }
 
@@ -23,7 +23,7 @@ pub enum Crop {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClipAugmentation {
-    /// Which parts are looked at.
+    /// How frames are cropped.
     pub crop: Crop,
     /// Least and largest share of the area in a crop (VIP: 0.2, 1).
     pub scale: (f64, f64),
@@ -42,7 +42,7 @@ impl ClipAugmentation {
     pub const VIP: ClipAugmentation =
         ClipAugmentation { crop: Crop::Rctraj, scale: (0.2, 1.0), shift: 0, color: ColorJitter::NONE };
 
-    /// Writes K frames of one clip, each (size, size, 3) u8, as planes (K, 3, out_size, out_size) f32 in 0..1, varied.
+    /// Writes K frames of one clip, each (size, size, 3) u8, as augmented planes (K, 3, out_size, out_size) f32 in 0..1.
     ///
     /// A function of the frames and the state of `rng`. Each frame holds size * size * 3 bytes, `out`
     /// K * 3 * out_size * out_size numbers, both sizes at least 1.

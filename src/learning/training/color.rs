@@ -1,7 +1,7 @@
-//! Color jitter: brightness, contrast, saturation and hue, in a drawn order, cut to 0..1 after each.
+//! Color jitter: brightness, contrast, saturation and hue, in random order, clipped to 0..1 after each.
 //!
-//! PTR's and V-PTR's (`augmentations.py`, after DeepMind's BYOL): brightness is added, contrast stretches each channel about
-//! its mean, saturation scales that of HSV, hue turns that of HSV. Theirs is +-0.2, 0.1, 0.1, 0.03 with probability 0.8.
+//! As in PTR and V-PTR (`augmentations.py`, after DeepMind's BYOL): brightness is added, contrast scales each channel about
+//! its mean, saturation scales HSV's S, hue rotates HSV's H. Theirs is +-0.2, 0.1, 0.1, 0.03 with probability 0.8.
 
 use rand::Rng;
 use rand::seq::SliceRandom;
@@ -20,7 +20,7 @@ pub struct ColorJitter {
     pub contrast: f64,
     /// Largest change of the saturation, as a factor.
     pub saturation: f64,
-    /// Largest turn of the hue \[turns of the color circle\], at most 0.5.
+    /// Largest rotation of the hue \[turns of the color circle\], at most 0.5.
     pub hue: f64,
     /// Share of images that are varied.
     pub probability: f64,
@@ -35,7 +35,8 @@ impl ColorJitter {
     pub const PTR: ColorJitter =
         ColorJitter { brightness: 0.2, contrast: 0.1, saturation: 0.1, hue: 0.03, probability: 0.8 };
 
-    /// One change within these limits; `None` for an image that is left alone. Takes as many random numbers either way.
+    /// One change within these limits; `None` for an image that is not changed. Draws the same number of random numbers
+    /// either way.
     pub fn draw(&self, rng: &mut ChaCha8Rng) -> Option<ColorChange> {
         let chosen = rng.random::<f64>() < self.probability;
         let mut within = |largest: f64| between(rng, -largest, largest) as f32;
@@ -50,7 +51,7 @@ impl ColorJitter {
     }
 }
 
-/// A drawn change of colors.
+/// A random change of colors.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ColorChange {
     steps: [Step; 4],
@@ -121,7 +122,7 @@ fn hsv_from_rgb([r, g, b]: [f32; 3]) -> [f32; 3] {
     [(sixth / 6.0).rem_euclid(1.0), range / value, value]
 }
 
-/// The other way round.
+/// The inverse.
 fn rgb_from_hsv([h, s, v]: [f32; 3]) -> [f32; 3] {
     let channel = |offset: f32| {
         let k = (offset + h * 6.0).rem_euclid(6.0);
@@ -173,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn four_out_of_five_pictures_are_varied_in_every_order() {
+    fn four_out_of_five_images_are_varied_in_every_order() {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let drawn: Vec<_> = (0..1000).filter_map(|_| ColorJitter::PTR.draw(&mut rng)).collect();
         assert!((760..840).contains(&drawn.len()), "{}", drawn.len());

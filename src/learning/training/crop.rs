@@ -1,11 +1,11 @@
-//! Random crops of square images, as torchvision's `RandomResizedCrop` draws and resizes them.
+//! Random crops of square images, drawn and resized as torchvision's `RandomResizedCrop`.
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
 /// Least and largest width / height of a drawn box (torchvision's default).
 const RATIO: (f64, f64) = (3.0 / 4.0, 4.0 / 3.0);
-/// Draws before the whole image is taken, as in torchvision.
+/// Attempts before the whole image is used, as in torchvision.
 const ATTEMPTS: usize = 10;
 
 /// A part of an image \[pixels\]: x to the right, y down, from the upper left corner.
@@ -45,23 +45,23 @@ pub fn draw_crop(rng: &mut ChaCha8Rng, size: usize, scale: (f64, f64)) -> CropBo
             return CropBox { x: x as f32, y: y as f32, width: width as f32, height: height as f32 };
         }
     }
-    // torchvision falls back on the largest central box of a ratio in range; of a square that is all of it.
+    // torchvision falls back to the largest central box of a ratio in range; for a square that is the whole image.
     CropBox::whole(size)
 }
 
-/// Uniform between two numbers; the first where they are equal or the wrong way round.
+/// Uniform between two numbers; the first if they are equal or swapped.
 pub(super) fn between(rng: &mut ChaCha8Rng, low: f64, high: f64) -> f64 {
     if low < high { rng.random_range(low..=high) } else { low }
 }
 
-/// Which values of a line make one new value, and with what weights.
+/// The input values of one output value, with their weights.
 struct Window {
     first: usize,
     weights: Vec<f32>,
 }
 
 /// The windows that turn `length` pixels from `start` on, of a line of `size`, into `out` ones: a triangle as wide as the
-/// reduction, centers at half pixels; pixels outside of the part are never looked at (torchvision crops first).
+/// reduction, centers at half pixels; pixels outside of the part are not used (torchvision crops first).
 fn windows(start: f32, length: f32, size: usize, out: usize) -> Vec<Window> {
     let (start, length) = (f64::from(start), f64::from(length));
     let last = size as f64 - 1.0;
@@ -83,8 +83,8 @@ fn windows(start: f32, length: f32, size: usize, out: usize) -> Vec<Window> {
         .collect()
 }
 
-/// The box `b` of an image, shape (size, size, 3) u8, resized to planes (3, out_size, out_size) f32 in 0..1: bilinear,
-/// antialiased where it becomes smaller (torchvision's `resized_crop` of a float tensor).
+/// Resizes the box `b` of an image, shape (size, size, 3) u8, to planes (3, out_size, out_size) f32 in 0..1: bilinear,
+/// antialiased when reduced (torchvision's `resized_crop` of a float tensor).
 ///
 /// `image` holds size * size * 3 bytes, `out` 3 * out_size * out_size numbers, both sizes at least 1.
 pub fn resized_crop(image: &[u8], size: usize, b: CropBox, out_size: usize, out: &mut [f32]) {
@@ -123,14 +123,14 @@ pub fn resized_crop(image: &[u8], size: usize, b: CropBox, out_size: usize, out:
     }
 }
 
-/// How far an image is moved for a crop out of it with edges repeated `pad` pixels wide: x and y in -pad..=pad.
+/// A random shift for a crop from an image with edges repeated `pad` pixels wide: x and y in -pad..=pad.
 pub fn draw_shift(rng: &mut ChaCha8Rng, pad: u32) -> (i64, i64) {
     let pad = i64::from(pad);
     (rng.random_range(-pad..=pad), rng.random_range(-pad..=pad))
 }
 
-/// Moves planes (channels, size, size) by (x, y) \[pixels\]; what comes in repeats the edge. With [`draw_shift`] this is
-/// ICVF's random crop: pad by repeating the edge, then cut the size out.
+/// Shifts planes (channels, size, size) by (x, y) \[pixels\], repeating the edge. With [`draw_shift`] this is ICVF's random
+/// crop: pad by repeating the edge, then crop to the size.
 pub fn shift(planes: &mut [f32], size: usize, (dx, dy): (i64, i64)) {
     if (dx, dy) == (0, 0) {
         return;
@@ -154,13 +154,13 @@ mod tests {
     use proptest::prelude::*;
     use rand::SeedableRng;
 
-    fn picture(size: usize) -> Vec<u8> {
+    fn test_image(size: usize) -> Vec<u8> {
         (0..size * size * 3).map(|i| ((i * i * 31 + i * 7) % 251) as u8).collect()
     }
 
     #[test]
-    fn the_whole_picture_at_its_own_size_is_only_rearranged() {
-        let image = picture(7);
+    fn the_whole_image_at_its_own_size_is_only_rearranged() {
+        let image = test_image(7);
         let mut out = vec![0.0; 3 * 49];
         resized_crop(&image, 7, CropBox::whole(7), 7, &mut out);
         for pixel in 0..49 {
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_box_looks_at_nothing_outside_of_it() {
+    fn a_box_uses_no_pixels_outside_of_it() {
         let mut image = vec![255u8; 8 * 8 * 3];
         for y in 2..5 {
             image[(y * 8 + 3) * 3..(y * 8 + 7) * 3].fill(51);
@@ -209,7 +209,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn drawn_boxes_lie_inside_and_cover_what_was_asked_for(seed in any::<u64>(), size in 16usize..300) {
+        fn drawn_boxes_are_inside_and_cover_the_requested_area(seed in any::<u64>(), size in 16usize..300) {
             let b = draw_crop(&mut ChaCha8Rng::seed_from_u64(seed), size, (0.2, 1.0));
             let side = size as f32;
             prop_assert!(b.x >= 0.0 && b.y >= 0.0 && b.x + b.width <= side && b.y + b.height <= side);
@@ -225,7 +225,7 @@ mod tests {
         fn resized_values_stay_between_the_darkest_and_the_brightest(
             x in -3.0f32..12.0, y in -3.0f32..12.0, width in 0.1f32..14.0, height in 0.1f32..14.0, out_size in 1usize..20
         ) {
-            let image: Vec<u8> = picture(12).iter().map(|v| 50 + v % 100).collect();
+            let image: Vec<u8> = test_image(12).iter().map(|v| 50 + v % 100).collect();
             let mut out = vec![f32::NAN; 3 * out_size * out_size];
             resized_crop(&image, 12, CropBox { x, y, width, height }, out_size, &mut out);
             prop_assert!(out.iter().all(|v| (50.0 / 255.0 - 1e-5..=149.0 / 255.0 + 1e-5).contains(v)), "{:?}", out);

@@ -1,4 +1,4 @@
-//! What happened during training: named series over steps, kept as JSON and drawn as SVG.
+//! Training curves: named series over steps, saved as JSON and drawn as SVG.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -21,7 +21,7 @@ impl Curves {
 
 const COLORS: [&str; 5] = ["#2f6fde", "#d9622b", "#2a9d5c", "#8b5bd6", "#c23b6b"];
 
-/// The chosen series as one SVG chart, each scaled to its own range, which its label names.
+/// The chosen series as one SVG chart, each scaled to its own range, which its label gives.
 pub fn curves_svg(curves: &Curves, names: &[&str]) -> String {
     let (width, height, left, bottom) = (640.0, 260.0, 40.0, 30.0);
     let last = curves.series.values().flatten().map(|p| p.0).max().unwrap_or(1).max(1) as f64;

@@ -33,17 +33,17 @@ pub struct Dataset {
     pub robot: String,
     /// Policy rate of the episodes \[Hz\].
     pub rate_hz: f64,
-    /// Action bounds of the launch file they were made with; Bridge's where it is not known.
+    /// Action bounds of the launch file they were made with; Bridge's where unknown.
     pub bounds: ActionBounds,
     /// Digest of the folder.
     pub digest: String,
 }
 
-/// What the joints of a step did, and were to do.
+/// What the joints of a step did, and their targets.
 #[derive(Clone, Copy, Debug)]
 struct Joints {
     sensed: Proprioception,
-    /// What a torque policy is to ask for \[Nm\]; none of another's step.
+    /// Torques that a torque policy is to ask for \[Nm\]; `None` for steps of other policies.
     torques: Option<JointVector>,
 }
 
@@ -57,7 +57,7 @@ pub(super) struct Torques {
 
 /// One batch of B steps.
 pub struct Batch {
-    /// Varied images (B, 3, size, size), f32 in 0..1.
+    /// Augmented images (B, 3, size, size), f32 in 0..1.
     pub images: Tensor,
     /// Scaled state and task one-hot (B, 7 + tasks).
     pub conditions: Tensor,
@@ -68,7 +68,7 @@ pub struct Batch {
 }
 
 impl Dataset {
-    /// Reads all finished episodes of `folder` whose outcome is success; images are brought to `size` pixels.
+    /// Reads all finished episodes of `folder` whose outcome is success; images are resized to `size` pixels.
     pub fn read(folder: &Path, task_names: &[String], size: u32) -> anyhow::Result<Self> {
         let files = list_episodes(folder)?;
         ensure!(!files.is_empty(), "{}: no episodes; make some with `visuomotor demonstrate`", folder.display());
@@ -148,7 +148,7 @@ impl Dataset {
         self.states.len()
     }
 
-    /// Is there nothing?
+    /// Is it empty?
     pub fn is_empty(&self) -> bool {
         self.states.is_empty()
     }
@@ -163,7 +163,7 @@ impl Dataset {
         self.starts.len() - 1
     }
 
-    /// Splits off every `nth` episode for validation: answers step numbers for training and for validation.
+    /// Splits off every `nth` episode for validation: returns step numbers for training and for validation.
     pub fn split(&self, nth: usize) -> (Vec<usize>, Vec<usize>) {
         let (mut train, mut validation) = (Vec::new(), Vec::new());
         for (episode, range) in self.starts.windows(2).enumerate() {
@@ -173,7 +173,7 @@ impl Dataset {
         (train, validation)
     }
 
-    /// Mean and spread of the states.
+    /// Mean and standard deviation of the states.
     pub fn state_scale(&self) -> StateScale {
         state_scale(&self.states)
     }
@@ -183,7 +183,7 @@ impl Dataset {
         self.joints.iter().any(|step| step.torques.is_some())
     }
 
-    /// What joints and torques are scaled by. Refuses steps without torques.
+    /// Scales of joints and torques. Refuses steps without torques.
     pub(super) fn joint_scale(&self) -> anyhow::Result<JointScale> {
         let missing =
             "a step without joint torques; make demonstrations with a launch file whose control.law is `torque`";
@@ -200,7 +200,7 @@ impl Dataset {
             (mean, std)
         };
         let sensed = || self.joints.iter().map(|step| step.sensed);
-        // Joints that hardly move in the data must not be blown up by scaling.
+        // Scaling must not amplify joints that hardly move in the data.
         let (position_mean, position_std) = spread(&mut sensed().map(|body| body.joint_positions), 0.05);
         let (_, velocity_std) = spread(&mut sensed().map(|body| body.joint_velocities), 0.02);
         let (_, torque_std) = spread(&mut torques.into_iter(), 0.05);
@@ -221,7 +221,7 @@ impl Dataset {
         Ok(Torques { bodies: matrix(&bodies)?, labels: matrix(&labels)? })
     }
 
-    /// Where the tool closed and opened its fingers, seen from all steps.
+    /// The places where the tool closed and opened its fingers, ahead of all steps.
     pub(super) fn places(&self, scale: &StateScale) -> Result<Places, tch::TchError> {
         Places::of(&self.ahead, scale)
     }
@@ -261,19 +261,19 @@ impl Dataset {
     }
 }
 
-/// Action bounds of a launch file's text; none of a recording from elsewhere.
+/// Action bounds in a launch file's text; `None` for a recording from elsewhere.
 fn bounds_of(settings: &str) -> Option<ActionBounds> {
     let settings: toml::Table = toml::from_str(settings).ok()?;
     settings.get("policy")?.get("bounds")?.clone().try_into().ok()
 }
 
-/// Mean and spread of states.
+/// Mean and standard deviation of states.
 pub(super) fn state_scale(states: &[[f64; 7]]) -> StateScale {
     let n = states.len().max(1) as f64;
     let mean: [f64; 7] = std::array::from_fn(|i| states.iter().map(|s| s[i]).sum::<f64>() / n);
     let std = std::array::from_fn(|i| {
         let variance = states.iter().map(|s| (s[i] - mean[i]).powi(2)).sum::<f64>() / n;
-        // Angles that hardly move in the data must not be blown up by scaling.
+        // Scaling must not amplify angles that hardly move in the data.
         variance.sqrt().max(if i < 3 { 0.01 } else { 0.1 })
     });
     StateScale { mean, std }

@@ -1,4 +1,4 @@
-//! What the tests against golden files share.
+//! Helpers for the tests against golden files.
 
 use serde::de::DeserializeOwned;
 use tch::{Kind, Tensor};
@@ -6,7 +6,7 @@ use tch::{Kind, Tensor};
 use super::Places;
 use crate::network::device;
 
-/// The part of a golden file that lies under a key.
+/// The part of a golden file under a key.
 pub fn part<T: DeserializeOwned>(text: &str, key: &str) -> T {
     let mut all: serde_json::Value = serde_json::from_str(text).unwrap();
     serde_json::from_value(all[key].take()).unwrap()
@@ -17,7 +17,7 @@ pub fn row(values: &[f32]) -> Tensor {
     Tensor::from_slice(values).to_device(device())
 }
 
-/// No places, for `count` steps.
+/// No places ahead, for `count` steps.
 pub fn places(count: i64) -> Places {
     let nothing = |shape: &[i64]| Tensor::zeros(shape, (Kind::Float, device()));
     Places { places: nothing(&[count, 5]), units: nothing(&[5]), ahead: nothing(&[count, 5]) }
@@ -28,7 +28,7 @@ pub fn numbers(tensor: &Tensor) -> Vec<f64> {
     Vec::try_from(tensor.detach().to_kind(Kind::Double).reshape([-1])).unwrap()
 }
 
-/// Equal to 1e-5, relatively.
+/// Equal within a relative 1e-5.
 pub fn agree(name: &str, found: f64, expected: f64) {
     assert!((found - expected).abs() <= 1e-5 * expected.abs(), "{name}: {found}, expected {expected}");
 }

@@ -1,13 +1,13 @@
-//! Where an episode's fingers closed for good and opened next: what a policy that locates learns from.
+//! Labels in hindsight for policies that locate: where an episode's fingers closed for the last time and opened next.
 
 use tch::{Kind, TchError, Tensor};
 
 use crate::policy::{PLACES, StateScale};
 
-/// What a grasp forgives, in x and y \[m\] and in yaw \[rad\]: errors of places are counted in these.
+/// Tolerance of a grasp, in x and y \[m\] and in yaw \[rad\]: errors of places are measured in these units.
 const GRASP: (f64, f64) = (0.02, 0.1);
 
-/// What lies ahead of a step.
+/// The places ahead of a step.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Ahead {
     /// Where the tool will be when the fingers close: x, y \[m\], yaw \[rad\]; `None` from then on.
@@ -16,12 +16,12 @@ pub(super) struct Ahead {
     release: Option<[f64; 2]>,
 }
 
-/// What lies ahead of each step of an episode, from its states and what was meant: hindsight, which needs nothing but the
-/// recorded actions and tool poses.
+/// The places ahead of each step of an episode, in hindsight from its states and gripper targets: needs only the recorded
+/// actions and tool poses.
 pub(super) fn look_ahead(states: &[[f64; 7]], meant: &[[f64; 7]]) -> Vec<Ahead> {
     let closed = |step: &usize| meant[*step][6] < 0.5;
     let all = 0..states.len();
-    // The last time the fingers begin to close is the one that held.
+    // The last time the fingers begin to close is the grasp that held.
     let grasp = all.clone().rev().find(|s| closed(s) && (*s == 0 || !closed(&(s - 1))));
     let release = grasp.and_then(|g| (g..all.end).find(|s| !closed(s)));
     all.map(|step| {
@@ -31,19 +31,19 @@ pub(super) fn look_ahead(states: &[[f64; 7]], meant: &[[f64; 7]]) -> Vec<Ahead> 
     .collect()
 }
 
-/// The places that B steps lead to.
+/// The places ahead of B steps.
 #[derive(Debug)]
 pub struct Places {
     /// Grasp x, y, yaw; release x, y (B, 5), scaled as the state.
     pub places: Tensor,
-    /// What one scaled unit of each is in units that matter to a grasp (5).
+    /// Size of one scaled unit of each, in tolerances of a grasp (5).
     pub units: Tensor,
     /// 1 where a place lies ahead, 0 where it is past or never comes (B, 5).
     pub ahead: Tensor,
 }
 
 impl Places {
-    /// Of steps with what lies ahead of them.
+    /// From the places ahead of steps.
     pub(super) fn of(steps: &[Ahead], scale: &StateScale) -> Result<Self, TchError> {
         let scaled = |i: usize, value: f64| ((value - scale.mean[i]) / scale.std[i]) as f32;
         let (mut places, mut ahead) = (Vec::new(), Vec::new());
@@ -62,7 +62,7 @@ impl Places {
         })
     }
 
-    /// Those of some of the steps, by their numbers (B).
+    /// Those of the steps with these indices (B).
     pub(super) fn of_steps(&self, picks: &Tensor) -> Result<Self, TchError> {
         let of = |tensor: &Tensor| tensor.f_index_select(0, picks);
         Ok(Self { places: of(&self.places)?, units: self.units.shallow_clone(), ahead: of(&self.ahead)? })
@@ -76,8 +76,8 @@ impl Places {
 
     /// mean_b sum_i ahead_i 2 (sqrt(1 + (unit_i (found_i - place_i))^2) - 1): `found` (B, 5) -> ().
     ///
-    /// The square near by, twice the distance far away: a grasp that is missed by 10 cm is not missed worse than one by 5,
-    /// and with squares such steps would set the pace for all others.
+    /// Quadratic near zero, twice the distance far away: missing a grasp by 10 cm is no worse than missing it by 5, and with
+    /// squares such steps would dominate the loss.
     pub fn error(&self, found: &Tensor) -> Result<Tensor, TchError> {
         let Self { places, units, ahead } = self.to_device(found.device())?;
         let squared = found.f_sub(&places)?.f_mul(&units)?.f_square()?;
@@ -90,7 +90,7 @@ impl Places {
 mod tests {
     use super::*;
 
-    /// x is the step's number, the gripper what is given.
+    /// x is the step's number, the gripper as given.
     fn episode(grippers: &[f64]) -> (Vec<[f64; 7]>, Vec<[f64; 7]>) {
         let state = |i: usize| [i as f64, 10.0, 0.0, 0.0, 0.0, 0.5, 0.0];
         let meant = grippers.iter().map(|g| [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, *g]).collect();

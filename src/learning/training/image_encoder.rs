@@ -1,4 +1,4 @@
-//! An image encoder while it is trained: network, preprocessing and number format in one.
+//! An image encoder during training: network, preprocessing and number format in one.
 
 use std::path::Path;
 
@@ -21,9 +21,9 @@ pub struct TrainedEncoder {
 }
 
 impl TrainedEncoder {
-    /// An encoder with the weights of a file; without one they are drawn from libtorch's generator, which the caller has
-    /// seeded. With `bf16` activations are in bf16 (about twice as fast on a CPU with AMX); variables, their gradients
-    /// and the embedding stay f32.
+    /// An encoder with the weights of a file; without one, libtorch's generator draws them, which the caller has seeded. With
+    /// `bf16` activations are in bf16 (about twice as fast on a CPU with AMX); variables, their gradients and the embedding
+    /// stay f32.
     pub fn new(kind: EncoderKind, weights: Option<&Path>, bf16: bool) -> anyhow::Result<Self> {
         let variables = nn::VarStore::new(network::device());
         let network = kind.network(&variables.root())?;
@@ -33,24 +33,24 @@ impl TrainedEncoder {
         Ok(Self { variables, kind, network, bf16, zoom: false, frozen: false })
     }
 
-    /// VIP only: zooms by 8/7 even into 224x224 images, as VIP's training does after its random crop.
+    /// VIP only: zooms by 8/7 into 224x224 images too, as VIP's training does after its random crop.
     pub fn with_zoom(mut self, zoom: bool) -> Self {
         self.zoom = zoom;
         self
     }
 
-    /// From here on a fixed function: its variables get no gradients and BatchNorm keeps its statistics.
+    /// Freezes it: its variables get no gradients and BatchNorm keeps its statistics.
     pub fn freeze(&mut self) {
         self.variables.freeze();
         self.frozen = true;
     }
 
-    /// Is it a fixed function?
+    /// Is it frozen?
     pub fn is_frozen(&self) -> bool {
         self.frozen
     }
 
-    /// Which network.
+    /// Its kind.
     pub fn kind(&self) -> EncoderKind {
         self.kind
     }
@@ -70,12 +70,12 @@ impl TrainedEncoder {
         self.network.dimension()
     }
 
-    /// Side of the images the network itself sees \[pixels\]; those of `small` must come in at this size.
+    /// Side of the network's input images \[pixels\]; images for `small` must have this size.
     pub fn image_size(&self) -> i64 {
         self.network.image_size()
     }
 
-    /// A frozen encoder with the same weights: a target network, to be moved with [`soft_update`]. Making it draws from
+    /// A frozen encoder with the same weights: a target network, updated with [`soft_update`]. Making it draws from
     /// libtorch's generator.
     pub fn copy(&self) -> anyhow::Result<Self> {
         let mut copy = Self::new(self.kind, None, self.bf16)?.with_zoom(self.zoom);
@@ -84,12 +84,12 @@ impl TrainedEncoder {
         Ok(copy)
     }
 
-    /// Writes the weights as f32 safetensors, whole or not at all; a program that embeds images loads them.
+    /// Writes the weights atomically as f32 safetensors; programs that embed images load them.
     pub fn save(&self, file: &Path) -> anyhow::Result<()> {
         super::checkpoint::write_files(&[(file.to_path_buf(), self.to_bytes(file)?)])
     }
 
-    /// What [`TrainedEncoder::save`] writes; `file` is for messages only.
+    /// The bytes that [`TrainedEncoder::save`] writes; `file` is for messages only.
     pub fn to_bytes(&self, file: &Path) -> anyhow::Result<Vec<u8>> {
         weights_bytes(&self.variables, file)
     }
@@ -192,8 +192,8 @@ mod tests {
         let (a, b) = (encoder(false).embed(&images(), false).unwrap(), back.embed(&images(), false).unwrap());
         assert_eq!(gap(&a, &b), 0.0);
         let error = TrainedEncoder::new(EncoderKind::Vptr, Some(&file), false).err().unwrap();
-        let said = format!("{error:#}");
-        assert!(said.contains("encoder.safetensors") && said.contains("another network"), "{said}");
+        let message = format!("{error:#}");
+        assert!(message.contains("encoder.safetensors") && message.contains("another network"), "{message}");
     }
 
     #[test]

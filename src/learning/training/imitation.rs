@@ -1,8 +1,8 @@
-//! The losses of imitating what was shown: the mean's, and the spread's around it.
+//! The losses of imitation: of the mean, and of the spread around it.
 
 use tch::{Kind, TchError, Tensor};
 
-/// Actions are brought into +- this before atanh.
+/// Actions are clipped to +- this before atanh.
 const INSIDE: f64 = 0.999;
 
 /// mean_i w_i |tanh(mu_i) - a_i|^2: `mode` and `actions` (B, 7), `weights` (B) -> ().
@@ -29,7 +29,7 @@ mod tests {
     const OPTIONS: (Kind, Device) = (Kind::Float, Device::Cpu);
 
     #[test]
-    fn a_step_without_weight_teaches_nothing() {
+    fn a_step_without_weight_adds_no_loss() {
         let mode = Tensor::from_slice(&[0.5f32; 14]).reshape([2, 7]);
         let actions = Tensor::zeros([2, 7], OPTIONS);
         let of = |w: [f32; 2]| f64::try_from(squared_error(&mode, &actions, &Tensor::from_slice(&w)).unwrap()).unwrap();

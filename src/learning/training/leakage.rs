@@ -1,13 +1,13 @@
-//! Refuses data for pre-training that show what a policy will be tested on.
+//! Refuses data for pre-training that show the scenes, objects or tasks of the policy's evaluation.
 //!
-//! Where data say what they show, it is compared with the target's scene, objects and tasks: our recordings by their task,
-//! their settings' scene file and what was laid out (`set_up.json`); other data by a `pretraining.json` in their folder,
+//! Data with content metadata are compared with the target's scene, objects and tasks. Our recordings have their task, their
+//! settings' scene file and the set-up (`set_up.json`); other data may have a `pretraining.json` in their folder:
 //!
 //! ```json
 //! {"scenes": ["office_kitchen"], "objects": ["fork", "cup"], "tasks": ["fork_in_cup"]}
 //! ```
 //!
-//! Data that say nothing, Ego4D for one, cannot be checked; [`Checked`] tells which it was.
+//! Data without content metadata, such as Ego4D, cannot be checked; [`Checked`] reports this.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -20,12 +20,12 @@ use visuomotor_core::config::{Launch, Scene};
 use visuomotor_core::untrusted;
 use visuomotor_records::recording::{Contents, ReadOptions, RecordedEpisode, SETTINGS_ATTACHMENT, read_episode_with};
 
-/// Name of the file that says what a data set shows.
+/// Name of the file with a data set's content metadata.
 pub const DECLARATION: &str = Contents::FILE;
-/// Name of the attachment with what lay where in a recorded episode.
+/// Name of the attachment with the objects' poses in a recorded episode.
 const SET_UP: &str = "set_up.json";
 
-/// What a data set shows, or what it must not. A declaration may say more than this, who made it for one.
+/// Contents of a data set, or those it must not have. A declaration may contain other keys, e.g. its author.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Shown {
     /// Scenes: names, or paths of scene files.
@@ -37,7 +37,7 @@ pub struct Shown {
 }
 
 impl Shown {
-    /// All that belongs to a launch file with a scene: every object of the scene, the protocol's tasks and the scene's.
+    /// Contents of a launch file with a scene: every object of the scene, and the tasks of protocol and scene.
     pub fn of_launch(launch_file: &Path) -> anyhow::Result<Self> {
         let (launch, root) = Launch::load(launch_file)?;
         let file = launch.scene_setting(launch_file)?.file.clone();
@@ -49,7 +49,7 @@ impl Shown {
     }
 }
 
-/// What was looked at.
+/// Result of the check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Checked {
     /// Recordings.
@@ -59,13 +59,13 @@ pub struct Checked {
 }
 
 impl Checked {
-    /// Did the data say anything of what they show?
+    /// Did the data have content metadata?
     pub fn says_something(self) -> bool {
         self.declared || self.episodes > 0
     }
 }
 
-/// Looks through the data at `data` (a folder, or a file in one); refuses them where they show something of `target`.
+/// Checks the data at `data` (a folder, or a file in one); refuses them if they show something of `target`.
 pub fn check(data: &Path, target: &Shown) -> anyhow::Result<Checked> {
     ensure!(data.exists(), "{}: there is no such file or folder; correct the path", data.display());
     let folder = if data.is_dir() { data } else { data.parent().unwrap_or(Path::new(".")) };
@@ -88,7 +88,7 @@ pub fn check(data: &Path, target: &Shown) -> anyhow::Result<Checked> {
     Ok(Checked { episodes: episodes.len(), declared })
 }
 
-/// As much of an episode's `set_up.json` as is compared.
+/// The compared part of an episode's `set_up.json`.
 #[derive(Deserialize)]
 struct SetUp {
     task: SetUpTask,
@@ -147,12 +147,12 @@ fn refuse(path: &Path, shown: &Shown, target: &Shown) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A name, however it is spelled: `Salt Shaker` is `salt_shaker`.
+/// A name in normalized spelling: `Salt Shaker` is `salt_shaker`.
 fn plain(name: &str) -> String {
     name.trim().to_lowercase().replace([' ', '-'], "_")
 }
 
-/// The same of a path, without `.` in it.
+/// The same for a path, without `.` in it.
 fn plain_path(path: &str) -> String {
     plain(&Path::new(path).components().collect::<PathBuf>().to_string_lossy()).trim_start_matches("./").to_string()
 }
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_is_told_from_an_answer_and_a_broken_declaration_is_refused() {
+    fn missing_metadata_are_reported_and_a_broken_declaration_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         assert!(!check(folder.path(), &kitchen()).unwrap().says_something());
         std::fs::write(folder.path().join(DECLARATION), "{\"scenes\": [], \"objects\": \"knife\"}").unwrap();

@@ -1,11 +1,10 @@
 //! Learning from recorded episodes and from video: the data, the loop, and one file per algorithm.
 //!
-//! [`learn`] is the loop every algorithm goes through; [`behavior_cloning`], [`torque_cloning`], [`vip`], [`icvf`], [`cql`] and
-//! [`reward_weighted`] are whole algorithms; [`Dataset`] (successes) and [`transitions`] (successes and failures) turn
-//! episodes into batches, [`Clips`] are what videos are to an algorithm; [`Adam`] is the optimizer, its moments saved with
-//! each checkpoint ([`checkpoint`]) so that a resumed run continues as if it had not stopped; [`diagnostics`] tells what an
-//! encoder is worth before a robot tries it. Training never touches hardware: periodic trials are a function handed in by
-//! the command line.
+//! [`learn`] is the training loop of every algorithm; [`behavior_cloning`], [`torque_cloning`], [`vip`], [`icvf`], [`cql`]
+//! and [`reward_weighted`] are whole algorithms. [`Dataset`] (successes) and [`transitions`] (successes and failures) turn
+//! episodes into batches; [`Clips`] does so for videos. [`Adam`] is the optimizer; its moments are saved with each checkpoint
+//! ([`checkpoint`]), so that a resumed run continues as if it had not stopped. [`diagnostics`] measures an encoder before a
+//! robot uses it. Training never touches hardware: the command line passes in a function for periodic trials.
 
 mod adam;
 mod augment;

@@ -1,4 +1,4 @@
-//! Batches put together ahead of time, in the order of their steps.
+//! Batches prepared ahead of time, in the order of their steps.
 
 use std::ops::Range;
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -8,16 +8,16 @@ use anyhow::anyhow;
 
 use super::session::Batches;
 
-/// Batches that wait to be learned from, over all threads.
+/// Prepared batches that wait to be used, over all threads.
 const WAITING: usize = 4;
 
-/// How many threads put batches together: half of the machine's, as the other half learns.
+/// Number of threads that prepare batches: half of the machine's, as the other half learns.
 pub(super) fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, |n| (n.get() / 2).clamp(1, 8))
 }
 
-/// Threads at work. Thread i of n makes the steps i, i + n, ... and hands them over in a queue of its own, so that taking
-/// from the queues in turn keeps the order of the steps however many threads there are.
+/// Running threads. Thread i of n prepares the steps i, i + n, ... and puts them into its own queue. Taking from the queues
+/// in turn keeps the order of the steps for any number of threads.
 pub(super) struct Prefetch<'scope, B> {
     queues: Vec<Receiver<anyhow::Result<B>>>,
     threads: Vec<ScopedJoinHandle<'scope, ()>>,
@@ -25,7 +25,7 @@ pub(super) struct Prefetch<'scope, B> {
 }
 
 impl<'scope, B: Send + 'scope> Prefetch<'scope, B> {
-    /// Begins to make the batches of `steps`; `threads` is at least 1.
+    /// Starts to prepare the batches of `steps`; `threads` is at least 1.
     pub fn start<'env>(
         scope: &'scope Scope<'scope, 'env>,
         batches: &'env dyn Batches<Batch = B>,
@@ -48,12 +48,12 @@ impl<'scope, B: Send + 'scope> Prefetch<'scope, B> {
         prefetch
     }
 
-    /// The batch of the next step; an error where it could not be made.
+    /// The batch of the next step; an error where it could not be prepared.
     pub fn next(&mut self) -> anyhow::Result<B> {
         let queue = self.taken % self.queues.len().max(1);
         self.taken += 1;
         let answer = self.queues.get(queue).and_then(|queue| queue.recv().ok());
-        answer.ok_or_else(|| anyhow!("the thread that puts batches together ended; what it said last tells why"))?
+        answer.ok_or_else(|| anyhow!("the thread that prepares batches ended; its last message gives the reason"))?
     }
 }
 
@@ -62,7 +62,7 @@ impl<B> Drop for Prefetch<'_, B> {
         // Without a reader the threads end.
         self.queues.clear();
         for thread in self.threads.drain(..) {
-            // A panic has been reported on the terminal and by `next`; if it was ahead of the last step taken, it comes again.
+            // A panic was reported on the terminal and by `next`; one in a step not yet taken recurs when that step is made again.
             let _ = thread.join();
         }
     }
@@ -102,12 +102,12 @@ mod tests {
     #[test]
     fn an_error_and_a_panic_arrive_in_turn_and_stop_nothing_else() {
         for threads in [1, 2] {
-            let said = std::thread::scope(|scope| {
+            let errors = std::thread::scope(|scope| {
                 let mut ahead = Prefetch::start(scope, &Numbers, 76..90, threads);
                 assert_eq!(ahead.next().unwrap(), 76);
                 [ahead.next(), ahead.next()].map(|answer| answer.unwrap_err().to_string())
             });
-            assert!(said[0].contains("step 77") && said[1].contains("ended"), "{said:?}");
+            assert!(errors[0].contains("step 77") && errors[1].contains("ended"), "{errors:?}");
         }
     }
 }

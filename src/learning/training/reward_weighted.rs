@@ -1,6 +1,6 @@
 //! Reward-weighted regression with VIP's reward: the whole algorithm (the baseline that V-PTR's table 2 calls VIP_reward).
 //!
-//! The pretrained encoder phi says how much nearer each step of an episode came to the task's goal,
+//! The pretrained encoder phi measures how much nearer each step of an episode came to the task's goal,
 //!
 //! ```text
 //! d(o) = |phi(o) - g|,  g = mean of phi over the last images of the task's successful episodes
@@ -9,9 +9,9 @@
 //! L    = mean_t w_t |tanh(mu(o_t, s_t, c)) - a_t|^2
 //! ```
 //!
-//! so that behavior cloning listens more to what helped, in failures too. phi is fixed for the reward whatever happens to
-//! the policy's encoder, which starts from the same weights. The policy is CQL's actor, executed at its mode; its spread is
-//! not trained. What tau, the normalization and the network were in the papers is not known: they are settings.
+//! so that behavior cloning gives more weight to steps that helped, in failures too. phi stays fixed for the reward; the
+//! policy's encoder starts from the same weights. The policy is CQL's actor, executed at its mode; its spread is not trained.
+//! The papers do not give tau, the normalization and the network; they are settings.
 
 use std::path::{Path, PathBuf};
 
@@ -33,7 +33,7 @@ use crate::policy::{Actor, Checkpoint, HeadKind, TanhGaussian};
 use visuomotor_core::action::ActionBounds;
 use visuomotor_core::config::digest;
 
-/// Images embedded at once when the rewards are made.
+/// Images embedded at once to compute the rewards.
 const CHUNK: usize = 64;
 
 /// Settings, one flat file.
@@ -45,9 +45,9 @@ pub struct Settings {
     pub name: String,
     /// Encoder kind: `small`, `vip`, `vptr`, `r3m`, `mvp`.
     pub encoder: EncoderKind,
-    /// Pretrained weights, of the reward's encoder and what the policy's starts from.
+    /// Pretrained weights of the reward's encoder, from which the policy's encoder starts.
     pub encoder_weights: PathBuf,
-    /// Keep the policy's encoder as it is, too.
+    /// Freeze the policy's encoder, too.
     pub freeze_encoder: bool,
     /// Width of the bottleneck between encoder and actor.
     pub latent: i64,
@@ -65,9 +65,9 @@ pub struct Settings {
     #[serde(default)]
     pub places: f64,
     // --- reward
-    /// How strongly reward counts: tau; 0 is plain behavior cloning.
+    /// Weight of the reward: tau; 0 is plain behavior cloning.
     pub temperature: f64,
-    /// Largest weight before they are brought to a mean of 1.
+    /// Largest weight before normalization to a mean of 1.
     pub largest_weight: f64,
     /// Divide the distances of an episode by its first one.
     pub relative: bool,
@@ -80,13 +80,13 @@ pub struct Settings {
     pub batch: usize,
     /// Learning rate.
     pub learning_rate: f64,
-    /// Steps over which the rate rises to that; 0: at once.
+    /// Steps over which the rate rises to its full value; 0: at once.
     #[serde(default)]
     pub warm_up: u64,
-    /// What is left of it at the last step, by a cosine; 1: it stays.
+    /// Share of it that remains at the last step of a cosine decay; 1: constant.
     #[serde(default = "rate::constant")]
     pub rate_left: f64,
-    /// Largest gradient norm; none: as it comes.
+    /// Largest gradient norm; without it: no clipping.
     #[serde(default)]
     pub clip: Option<f64>,
     /// Run the encoder's activations in bf16 while training.
@@ -107,7 +107,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Refuses numbers that nothing can be learned with; `file` is for messages.
+    /// Refuses values that cannot work; `file` is for messages.
     pub fn check(&self, file: &Path) -> anyhow::Result<()> {
         rate::check(file, self.rate_left, self.clip)?;
         let file = file.display();
@@ -122,12 +122,12 @@ impl Settings {
         Ok(())
     }
 
-    /// How episodes are read: nothing of theirs is used but the actions as they were meant.
+    /// How episodes are read: only the intended actions are used.
     pub fn labels(&self) -> Labels {
         Labels { rewarded_steps: 0, discount: 0.0, relabel: false, binarize_gripper: false }
     }
 
-    /// What the policy is made for, learned from `data`; its digests come with the weights.
+    /// The `policy.toml` of a policy trained on `data`; the weights add its digests.
     pub fn described(&self, data: &Transitions) -> Checkpoint {
         Checkpoint {
             version: Checkpoint::VERSION,
@@ -152,7 +152,7 @@ impl Settings {
     }
 }
 
-/// min(exp(tau R), w_max), brought to a mean of 1.
+/// min(exp(tau R), w_max), normalized to a mean of 1.
 pub fn weights(rewards: &[f64], temperature: f64, largest: f64) -> Vec<f32> {
     let raw: Vec<f64> = rewards.iter().map(|r| (temperature * r).exp().min(largest)).collect();
     let mean = raw.iter().sum::<f64>() / raw.len().max(1) as f64;
@@ -179,7 +179,7 @@ pub struct WeightedBatch {
 }
 
 impl<'a> Weighted<'a> {
-    /// Embeds every image of `data` with the pretrained encoder and weighs its steps.
+    /// Embeds every image of `data` with the pretrained encoder and weights its steps.
     pub fn new(settings: &'a Settings, checkpoint: &'a Checkpoint, data: &'a Transitions) -> anyhow::Result<Self> {
         let mut encoder = TrainedEncoder::new(settings.encoder, Some(&settings.encoder_weights), settings.bf16)?;
         encoder.freeze();
@@ -210,7 +210,7 @@ impl<'a> Weighted<'a> {
         Ok(Self { settings, checkpoint, data, weights, training, validation })
     }
 
-    /// One line for people: how far the weights reach.
+    /// One line for the log: the range of the weights.
     pub fn describe(&self) -> String {
         let mut sorted = self.weights.clone();
         sorted.sort_by(f32::total_cmp);
@@ -240,7 +240,7 @@ impl<'a> Weighted<'a> {
         })
     }
 
-    /// What was kept back, unvaried, in batches; at most 512 steps, evenly spread.
+    /// The held-out data, without augmentation, in batches; at most 512 steps, evenly spread.
     pub fn held_out(&self) -> anyhow::Result<Vec<WeightedBatch>> {
         let none = ClipAugmentation::NONE;
         let stride = self.validation.len().div_ceil(512).max(1);
@@ -301,7 +301,7 @@ impl RewardWeighted {
         Ok(Self { settings, checkpoint, encoder, actor_variables, actor, adam, held_out })
     }
 
-    /// pi(. | s). Statistics of a BatchNorm stay as they were pretrained.
+    /// pi(. | s). BatchNorm statistics stay as they were pretrained.
     fn act(&self, batch: &TransitionBatch) -> Result<TanhGaussian, TchError> {
         let embedding = self.encoder.embed(&batch.images, false)?;
         self.actor.forward(&embedding, &batch.conditions.f_to_device(network::device())?)

@@ -1,4 +1,4 @@
-//! Reward-weighted regression against PyTorch (`tests/golden/make_cloning.py`), and what its weights are for.
+//! Reward-weighted regression against PyTorch (`tests/golden/make_cloning.py`), and the purpose of its weights.
 
 use std::collections::HashMap;
 

@@ -1,10 +1,10 @@
-//! The loop that trains, and what an algorithm is to it.
+//! Training loop and the [`Learner`] trait.
 //!
-//! An algorithm is a [`Learner`]: it takes one optimizer step at a time on a batch, and can say everything that is needed
-//! to go on later. Where batches come from is a [`Batches`]: a batch depends on the step's number alone, so that a resumed
-//! run draws what an unbroken one would have drawn. [`learn`] is the loop: batches put together ahead of time, libtorch's
-//! generator seeded at each step, curves, checkpoints, resuming, stopping. Every number an algorithm gives is looked at:
-//! one that is not finite ends the training at that step, and the last good checkpoint stays.
+//! An algorithm is a [`Learner`]: it takes one optimizer step at a time on a batch, and its state contains everything needed
+//! to resume. [`Batches`] returns batches; a batch depends on the step's number only, so that a resumed run draws the same
+//! batches as an unbroken one. [`learn`] is the loop: it prepares batches ahead of time, seeds libtorch's generator at each
+//! step, writes curves and checkpoints, resumes and stops. It checks every number that an algorithm returns: one that is not
+//! finite ends the training at that step, and the last good checkpoint stays.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -20,42 +20,42 @@ use super::{Curves, curves_svg};
 use crate::network::splitmix64;
 use visuomotor_core::untrusted;
 
-/// Named numbers of one step, in an order that never changes: the terms of the loss, and what else is worth a curve.
+/// Named numbers of one step, always in the same order: the terms of the loss, and what else is drawn as a curve.
 pub type Terms = Vec<(&'static str, f64)>;
 
-/// An algorithm that learns a step at a time.
+/// An algorithm that learns step by step.
 pub trait Learner {
-    /// What a step learns from.
+    /// The data of one step.
     type Batch: Send;
 
     /// One optimizer step on `batch`. libtorch's generator was seeded from the run's seed and `step` before the call.
     fn update(&mut self, batch: &Self::Batch, step: u64) -> anyhow::Result<Terms>;
 
-    /// Everything needed to go on as if never stopped: variables, their averages and targets, the optimizers' moments.
+    /// Everything needed to resume as if never stopped: variables, their averages and targets, the optimizers' moments.
     fn state(&self) -> anyhow::Result<Vec<(String, Tensor)>>;
 
-    /// Takes a saved state back.
+    /// Restores a saved state.
     fn restore(&mut self, state: &[(String, Tensor)]) -> anyhow::Result<()>;
 
-    /// Writes what others use (`encoder.safetensors`, a policy) into `folder`.
+    /// Writes the files for other programs (`encoder.safetensors`, a policy) into `folder`.
     fn save(&self, folder: &Path) -> anyhow::Result<()>;
 
-    /// Terms on what was kept back, with unvaried images; none where nothing was.
+    /// Terms on the held-out data, without augmentation; empty without such data.
     fn validate(&self) -> anyhow::Result<Terms> {
         Ok(Vec::new())
     }
 }
 
-/// Where batches come from.
+/// A source of batches.
 pub trait Batches: Sync {
-    /// What a step learns from.
+    /// The data of one step.
     type Batch: Send;
 
     /// The batch of a step (0-based), a function of the step's number and the settings alone.
     fn batch(&self, step: u64) -> anyhow::Result<Self::Batch>;
 }
 
-/// When a training run does what.
+/// Schedule of a training run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Schedule {
     /// Seed of libtorch's generator, mixed with the step.
@@ -70,40 +70,40 @@ pub struct Schedule {
 
 /// A training run's arguments besides its settings.
 pub struct Run<'a> {
-    /// Folder for checkpoint, curves, record and what others use.
+    /// Output folder for checkpoint, curves, record and the learner's files.
     pub out: &'a Path,
-    /// Go on from the checkpoint in `out`.
+    /// Resume from the checkpoint in `out`.
     pub resume: bool,
     /// The command line, for the record.
     pub command: String,
-    /// Asked between steps: stop now?
+    /// Called between steps: stop now?
     pub stop: &'a dyn Fn() -> bool,
     /// Receives a line of progress.
     pub tell: &'a dyn Fn(&str),
-    /// Success rate of the policy saved in a folder, asked at each checkpoint; `None` where there is none.
+    /// Success rate of the policy saved in a folder, called at each checkpoint; `None` without trials.
     pub score: &'a dyn Fn(&Path) -> anyhow::Result<Option<f64>>,
 }
 
-/// A seed for what is random in one step: of the data, of libtorch. Different seeds and steps give unrelated ones.
+/// A seed for the random numbers of one step (data, libtorch). Different seeds and steps give unrelated ones.
 pub fn step_seed(seed: u64, step: u64) -> u64 {
     splitmix64(splitmix64(seed, 0), step)
 }
 
-/// Largest file of curves read \[bytes\]: a point of each of ten curves every ten steps of a million takes 40 MB.
+/// Largest curves file read \[bytes\]: ten curves with a point every ten of a million steps take 40 MB.
 const LARGEST_CURVES: u64 = 1 << 30;
 
 /// How often progress is logged without a terminal.
 const TELL_EVERY: Duration = Duration::from_secs(60);
 
-/// Names of the session's own entries in a state begin with this.
+/// Prefix of the session's own entries in a state.
 const OWN: &str = "session.";
 
 /// Trains to the last step of the schedule, or until asked to stop. Returns whether it came to the end.
 ///
-/// `record` goes into `record.json`; its `algorithm` names the algorithm, and a checkpoint of another one is refused.
-/// In `run.out`: what the learner saves, `checkpoint.safetensors` (the resumable state), `curves.json`, `curves.svg`,
-/// `record.json`; none is ever half-written. When asked to stop, and when a batch cannot be made, the state is saved
-/// first. An error says the step and which checkpoint is kept.
+/// `record` goes into `record.json`; its `algorithm` names the algorithm, and a checkpoint of another one is refused. Writes
+/// to `run.out`: the learner's files, `checkpoint.safetensors` (the resumable state), `curves.json`, `curves.svg`,
+/// `record.json`; each is written atomically. When asked to stop, and when a batch cannot be prepared, the state is saved
+/// first. Errors name the step and the checkpoint that is kept.
 pub fn learn<L: Learner>(
     learner: &mut L,
     batches: &dyn Batches<Batch = L::Batch>,
@@ -116,7 +116,7 @@ pub fn learn<L: Learner>(
         .with_context(|| format!("{}: cannot be created; choose another --out", run.out.display()))?;
     let mut session = Session::begin(learner, schedule, record, run)?;
     std::thread::scope(|scope| {
-        // The next batches are put together while the network learns from this one.
+        // The next batches are prepared while the network learns from this one.
         let mut ahead = Prefetch::start(scope, batches, session.step..schedule.steps, threads());
         while session.step < schedule.steps {
             if (run.stop)() {
@@ -128,15 +128,15 @@ pub fn learn<L: Learner>(
                 Ok(batch) => batch,
                 Err(error) => {
                     session.save_unless_saved(learner)?;
-                    return Err(error.context(session.where_it_stands("no batch could be put together")));
+                    return Err(error.context(session.failure_at_step("no batch could be prepared")));
                 }
             };
             session.waited += asked.elapsed().as_secs_f64();
-            // The sign does not matter to a seed.
+            // The sign is irrelevant for a seed.
             tch::manual_seed(step_seed(schedule.seed, session.step) as i64);
             let terms = learner
                 .update(&batch, session.step)
-                .with_context(|| session.where_it_stands("the step could not be taken"))?;
+                .with_context(|| session.failure_at_step("the step could not be taken"))?;
             session.take(&terms)?;
             if session.reports() {
                 session.report(learner)?;
@@ -168,14 +168,14 @@ struct Session<'a> {
     curves: Curves,
     means: Vec<Mean>,
     bar: ProgressBar,
-    /// When this process began, and the steps and seconds that were behind it by then.
+    /// When this process started, and the steps and seconds that had been taken by then.
     began: Instant,
     before: (u64, f64),
-    /// When the last report was, and the seconds waited for data since.
+    /// Time of the last report, and the seconds waited for data since.
     reported: Instant,
     waited: f64,
-    /// When a person without a terminal last heard how far it is.
-    told: Instant,
+    /// Time of the last progress line without a terminal.
+    logged: Instant,
 }
 
 impl<'a> Session<'a> {
@@ -204,7 +204,7 @@ impl<'a> Session<'a> {
             before: (0, 0.0),
             reported: now,
             waited: 0.0,
-            told: now,
+            logged: now,
         };
         if run.resume {
             session.resume(learner)?;
@@ -218,7 +218,7 @@ impl<'a> Session<'a> {
         Ok(session)
     }
 
-    /// Takes the state, the curves and the step of the checkpoint in the folder.
+    /// Restores the state, the curves and the step of the checkpoint in the folder.
     fn resume<L: Learner>(&mut self, learner: &mut L) -> anyhow::Result<()> {
         let file = &self.state_file;
         let state = read_state(file, &self.algorithm)?;
@@ -245,13 +245,13 @@ impl<'a> Session<'a> {
         }
         let seconds = self.curves.series.get("seconds").and_then(|points| points.last()).map_or(0.0, |point| point.1);
         self.before = (self.step, seconds);
-        self.tell_changes();
-        (self.run.tell)(&format!("going on from step {}", self.step));
+        self.report_changes();
+        (self.run.tell)(&format!("resuming from step {}", self.step));
         Ok(())
     }
 
-    /// Tells which settings and which data differ from the ones the checkpoint was made with.
-    fn tell_changes(&self) {
+    /// Reports the settings and data that differ from those of the checkpoint.
+    fn report_changes(&self) {
         let text = untrusted::read(&self.run.out.join("record.json"), untrusted::LARGEST_TEXT).unwrap_or_default();
         let Ok(old) = serde_json::from_slice::<Value>(&text) else { return };
         for part in ["settings", "data"] {
@@ -265,8 +265,8 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// What happened at which step, and what is kept.
-    fn where_it_stands(&self, what: &str) -> String {
+    /// The error text: what happened at which step, and which checkpoint is kept.
+    fn failure_at_step(&self, what: &str) -> String {
         match self.saved {
             Some(step) => {
                 format!(
@@ -279,11 +279,11 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Counts a step whose terms are all finite.
+    /// Counts a step after checking that all its terms are finite.
     fn take(&mut self, terms: &Terms) -> anyhow::Result<()> {
         for (name, value) in terms {
             if !value.is_finite() {
-                bail!(self.where_it_stands(&format!("`{name}` became {value}; lower the learning rate")));
+                bail!(self.failure_at_step(&format!("`{name}` became {value}; lower the learning rate")));
             }
         }
         for (name, value) in terms {
@@ -300,8 +300,8 @@ impl<'a> Session<'a> {
             self.bar.set_message(format!("{} {:.4}", mean.name, mean.sum / mean.count));
         }
         // Without a terminal there is no bar.
-        if self.bar.is_hidden() && (self.step == self.before.0 + 10 || self.told.elapsed() >= TELL_EVERY) {
-            self.told = Instant::now();
+        if self.bar.is_hidden() && (self.step == self.before.0 + 10 || self.logged.elapsed() >= TELL_EVERY) {
+            self.logged = Instant::now();
             let (steps, seconds) = (self.schedule.steps, self.began.elapsed().as_secs_f64());
             let each = seconds / (self.step - self.before.0) as f64;
             let left = each * steps.saturating_sub(self.step) as f64 / 60.0;
@@ -318,7 +318,7 @@ impl<'a> Session<'a> {
         self.due(self.schedule.checkpoint_every) || self.due(self.schedule.validate_every)
     }
 
-    /// Adds to the curves, validates, saves, tells a line: what of it is due.
+    /// Adds to the curves, validates, saves and reports, each when due.
     fn report<L: Learner>(&mut self, learner: &L) -> anyhow::Result<()> {
         let step = self.step;
         let mut line = format!("step {step}:");
@@ -332,8 +332,8 @@ impl<'a> Session<'a> {
         let seconds = self.before.1 + self.began.elapsed().as_secs_f64();
         self.curves.push("seconds", step, seconds);
         if self.due(self.schedule.validate_every) {
-            for (name, value) in learner.validate().with_context(|| self.where_it_stands("validation failed"))? {
-                ensure!(value.is_finite(), self.where_it_stands(&format!("validation's `{name}` became {value}")));
+            for (name, value) in learner.validate().with_context(|| self.failure_at_step("validation failed"))? {
+                ensure!(value.is_finite(), self.failure_at_step(&format!("validation's `{name}` became {value}")));
                 line.push_str(&format!(", validation {name} {value:.4}"));
                 self.curves.push(&format!("validation_{name}"), step, value);
             }
@@ -357,8 +357,8 @@ impl<'a> Session<'a> {
         if self.step == self.saved.unwrap_or(0) { Ok(()) } else { self.save(learner) }
     }
 
-    /// Saves what others use, then the state. Values that are not finite are found before anything is written; a run that
-    /// is cut off in between takes the last steps again.
+    /// Saves the learner's files, then the state. Checks that all values are finite before anything is written; a run that is
+    /// cut off in between repeats the last steps.
     fn save<L: Learner>(&mut self, learner: &L) -> anyhow::Result<()> {
         let mut state = learner.state()?;
         state.push((format!("{OWN}step"), Tensor::f_from_slice(&[self.step as i64])?));
@@ -366,16 +366,16 @@ impl<'a> Session<'a> {
             state.push((format!("{OWN}mean.{}", mean.name), Tensor::f_from_slice(&[mean.sum, mean.count])?));
         }
         let bytes = encode(&self.state_file, &self.algorithm, &state)
-            .with_context(|| self.where_it_stands("the state cannot be saved"))?;
+            .with_context(|| self.failure_at_step("the state cannot be saved"))?;
         drop(state);
-        let kept = self.where_it_stands("what was learned cannot be saved");
+        let kept = self.failure_at_step("the learner's files cannot be saved");
         learner.save(self.run.out).with_context(|| kept.clone())?;
         self.write_curves()?;
         let mut record = self.record.clone();
         record["command"] = self.run.command.clone().into();
         record["gradient_steps"] = self.step.into();
         let record_file = self.run.out.join("record.json");
-        // The state last: with it the step is taken.
+        // The state last: it marks the step as taken.
         write_files(&[(record_file, serde_json::to_vec_pretty(&record)?), (self.state_file.clone(), bytes)])
             .with_context(|| kept)?;
         self.saved = Some(self.step);

@@ -1,4 +1,4 @@
-//! The loop, with a learner of three numbers.
+//! The training loop, with a learner of three numbers.
 
 use std::cell::{Cell, RefCell};
 
@@ -15,9 +15,10 @@ struct Toy {
     store: nn::VarStore,
     numbers: Tensor,
     adam: Adam,
-    /// Is the noise libtorch's? Tests run side by side and share its generator; only one that runs alone may ask for it.
+    /// Does the noise come from libtorch's generator? Tests run in parallel and share it; only a test that runs alone may use
+    /// it.
     random: bool,
-    /// Where the noise is not a number, the step cannot be taken, or the numbers break unseen.
+    /// Steps at which the noise is NaN, the step fails, or the numbers become NaN unnoticed.
     nan_at: Option<u64>,
     dies_at: Option<u64>,
     breaks_at: Option<u64>,
@@ -91,8 +92,8 @@ impl Batches for Numbers {
 const DATA: Numbers = Numbers { missing: None };
 const SCHEDULE: Schedule = Schedule { seed: 9, steps: 20, checkpoint_every: 5, validate_every: 4 };
 
-/// Trains in `out`, at most `most` steps, and tells the lines.
-fn run_told(
+/// Trains in `out`, for at most `most` steps; also returns the progress lines.
+fn run_with_lines(
     toy: &mut Toy,
     data: &Numbers,
     out: &Path,
@@ -118,10 +119,10 @@ fn record() -> Value {
 }
 
 fn run(toy: &mut Toy, out: &Path, resume: bool, most: u64) -> anyhow::Result<bool> {
-    run_told(toy, &DATA, out, resume, most, record()).0
+    run_with_lines(toy, &DATA, out, resume, most, record()).0
 }
 
-fn said(answer: anyhow::Result<bool>) -> String {
+fn message(answer: anyhow::Result<bool>) -> String {
     format!("{:#}", answer.unwrap_err())
 }
 
@@ -149,12 +150,12 @@ fn a_run_stopped_after_any_step_ends_as_an_unbroken_one() {
     for stopped in [0, 3, 5, 12, 19] {
         let folder = tempfile::tempdir().unwrap();
         assert!(!run(&mut Toy::new(3), folder.path(), false, stopped).unwrap());
-        // Before the first step there is nothing to keep.
+        // Before the first step there is nothing to save.
         assert_eq!(folder.path().join("checkpoint.safetensors").exists(), stopped > 0);
         assert!(run(&mut Toy::new(3), folder.path(), stopped > 0, 100).unwrap());
         assert!(state_bytes(folder.path()) == state, "stopped after {stopped}");
         let mut again = curves(folder.path());
-        // The sums of a broken interval are kept; only their order of addition is.
+        // The sums of an unfinished interval are saved; only their order of addition differs.
         assert_eq!(again.series.remove("train_loss"), drawn.series.get("train_loss").cloned());
         assert_eq!(again.series.keys().count() + 1, drawn.series.keys().count());
     }
@@ -164,7 +165,7 @@ fn a_run_stopped_after_any_step_ends_as_an_unbroken_one() {
 fn what_libtorch_draws_depends_on_the_step_alone() {
     const ALONE: &str = "VISUOMOTOR_TEST_RUNS_ALONE";
     if std::env::var_os(ALONE).is_none() {
-        // The generator belongs to the process: this test again, in one of its own.
+        // The generator belongs to the process: run this test again in a process of its own.
         let name = std::thread::current().name().unwrap_or_default().to_string();
         let answer = std::process::Command::new(std::env::current_exe().unwrap())
             .args(["--exact", &name, "--test-threads=1"])
@@ -182,7 +183,7 @@ fn what_libtorch_draws_depends_on_the_step_alone() {
     let _ = Tensor::randn([5], (Kind::Float, Device::Cpu));
     assert!(run(&mut random(), broken.path(), true, 100).unwrap());
     assert!(state_bytes(whole.path()) == state_bytes(broken.path()));
-    // It is not the same noise at every step.
+    // The noise differs from step to step.
     assert_eq!(curves(whole.path()).series["train_noise"].windows(2).filter(|pair| pair[0].1 == pair[1].1).count(), 0);
 }
 
@@ -192,12 +193,12 @@ fn a_killed_run_goes_on_from_its_last_checkpoint_and_ends_as_an_unbroken_one() {
     for killed in [5, 7, 9, 18] {
         let folder = tempfile::tempdir().unwrap();
         let mut toy = Toy { dies_at: Some(killed), ..Toy::new(3) };
-        let words = said(run(&mut toy, folder.path(), false, 100));
+        let words = message(run(&mut toy, folder.path(), false, 100));
         assert!(words.contains(&format!("step {killed}")) && words.contains("the power went off"), "{words}");
         assert!(words.contains(&format!("keeps step {}", killed / 5 * 5)), "{words}");
         assert!(run(&mut Toy::new(3), folder.path(), true, 100).unwrap());
         assert!(state_bytes(folder.path()) == state, "killed at {killed}");
-        // What was reported after the checkpoint is not there twice.
+        // Reports after the checkpoint do not appear twice.
         assert_eq!(curves(folder.path()), drawn, "killed at {killed}");
     }
 }
@@ -206,7 +207,7 @@ fn a_killed_run_goes_on_from_its_last_checkpoint_and_ends_as_an_unbroken_one() {
 fn a_term_that_is_not_finite_ends_the_training_at_its_step() {
     let folder = tempfile::tempdir().unwrap();
     let mut toy = Toy { nan_at: Some(12), ..Toy::new(3) };
-    let words = said(run(&mut toy, folder.path(), false, 100));
+    let words = message(run(&mut toy, folder.path(), false, 100));
     assert!(words.contains("step 12: `noise` became NaN"), "{words}");
     assert!(words.contains("checkpoint.safetensors keeps step 10"), "{words}");
     assert_eq!(std::fs::read_to_string(folder.path().join("saved")).unwrap(), "2");
@@ -214,13 +215,13 @@ fn a_term_that_is_not_finite_ends_the_training_at_its_step() {
     assert_eq!(i64::try_from(find(&kept, "session.step").unwrap()).unwrap(), 10);
 
     let early = tempfile::tempdir().unwrap();
-    let words = said(run(&mut Toy { nan_at: Some(2), ..Toy::new(3) }, early.path(), false, 100));
+    let words = message(run(&mut Toy { nan_at: Some(2), ..Toy::new(3) }, early.path(), false, 100));
     assert!(words.contains("step 2") && words.contains("no checkpoint was made before"), "{words}");
     assert!(!early.path().join("checkpoint.safetensors").exists());
 }
 
 #[test]
-fn numbers_that_broke_unseen_are_not_written_over_good_ones() {
+fn nonfinite_numbers_do_not_overwrite_good_ones() {
     let folder = tempfile::tempdir().unwrap();
     // The terms of step 9 are finite, the numbers after it are not; a checkpoint is due.
     let mut toy = Toy { breaks_at: Some(9), ..Toy::new(3) };
@@ -229,18 +230,18 @@ fn numbers_that_broke_unseen_are_not_written_over_good_ones() {
         assert!(!run(&mut Toy::new(3), other.path(), false, 5).unwrap());
         state_bytes(other.path())
     };
-    let words = said(run(&mut toy, folder.path(), false, 100));
+    let words = message(run(&mut toy, folder.path(), false, 100));
     assert!(words.contains("`toy.numbers`: found 1 values that are NaN") && words.contains("keeps step 5"), "{words}");
     assert!(state_bytes(folder.path()) == before);
     assert_eq!(std::fs::read_to_string(folder.path().join("saved")).unwrap(), "1");
 }
 
 #[test]
-fn what_was_learned_before_a_batch_went_missing_is_kept() {
+fn progress_before_a_missing_batch_is_saved() {
     let (state, _) = unbroken();
     let folder = tempfile::tempdir().unwrap();
     let missing = Numbers { missing: Some(13) };
-    let words = said(run_told(&mut Toy::new(3), &missing, folder.path(), false, 100, record()).0);
+    let words = message(run_with_lines(&mut Toy::new(3), &missing, folder.path(), false, 100, record()).0);
     assert!(words.contains("step 13: no batch") && words.contains("keeps step 13"), "{words}");
     assert!(words.contains("numbers of step 13 are missing"), "{words}");
     assert!(run(&mut Toy::new(3), folder.path(), true, 100).unwrap());
@@ -248,14 +249,14 @@ fn what_was_learned_before_a_batch_went_missing_is_kept() {
 }
 
 #[test]
-fn a_full_disk_is_told_and_costs_only_the_steps_since_the_last_checkpoint() {
+fn a_full_disk_is_reported_and_costs_only_the_steps_since_the_last_checkpoint() {
     let (state, _) = unbroken();
     let folder = tempfile::tempdir().unwrap();
     assert!(!run(&mut Toy::new(3), folder.path(), false, 5).unwrap());
     let before = state_bytes(folder.path());
     let partial = folder.path().join("checkpoint.safetensors.partial");
     std::os::unix::fs::symlink("/dev/full", &partial).unwrap();
-    let words = said(run(&mut Toy::new(3), folder.path(), true, 100));
+    let words = message(run(&mut Toy::new(3), folder.path(), true, 100));
     assert!(words.contains("cannot be written") && words.contains("keeps step 5"), "{words}");
     assert!(state_bytes(folder.path()) == before && !partial.exists());
     assert!(run(&mut Toy::new(3), folder.path(), true, 100).unwrap());
@@ -263,7 +264,7 @@ fn a_full_disk_is_told_and_costs_only_the_steps_since_the_last_checkpoint() {
 }
 
 #[test]
-fn curves_and_record_say_what_happened_when() {
+fn curves_and_record_have_every_report() {
     let folder = tempfile::tempdir().unwrap();
     assert!(run(&mut Toy::new(3), folder.path(), false, 100).unwrap());
     let text = std::fs::read(folder.path().join("curves.json")).unwrap();
@@ -285,35 +286,35 @@ fn curves_and_record_say_what_happened_when() {
 #[test]
 fn a_folder_with_a_run_is_not_trained_over_and_another_ones_checkpoint_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let words = said(run(&mut Toy::new(3), folder.path(), true, 100));
+    let words = message(run(&mut Toy::new(3), folder.path(), true, 100));
     assert!(words.contains("no checkpoint to resume from"), "{words}");
     assert!(!run(&mut Toy::new(3), folder.path(), false, 5).unwrap());
-    let words = said(run(&mut Toy::new(3), folder.path(), false, 100));
+    let words = message(run(&mut Toy::new(3), folder.path(), false, 100));
     assert!(words.contains("checkpoint.safetensors") && words.contains("--resume"), "{words}");
     let other = json!({ "algorithm": "other" });
-    let words = said(run_told(&mut Toy::new(3), &DATA, folder.path(), true, 100, other).0);
+    let words = message(run_with_lines(&mut Toy::new(3), &DATA, folder.path(), true, 100, other).0);
     assert!(words.contains("found `toy`, expected `other`"), "{words}");
-    let words = said(run(&mut Toy::new(4), folder.path(), true, 100));
+    let words = message(run(&mut Toy::new(4), folder.path(), true, 100));
     assert!(words.contains("key `adam.first.toy.numbers`: found Float of shape [3], expected"), "{words}");
-    let words = said(run_told(&mut Toy::new(3), &DATA, folder.path(), true, 100, json!({})).0);
+    let words = message(run_with_lines(&mut Toy::new(3), &DATA, folder.path(), true, 100, json!({})).0);
     assert!(words.contains("algorithm"), "{words}");
 }
 
 #[test]
-fn going_on_with_other_settings_is_told() {
+fn resuming_with_other_settings_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     assert!(!run(&mut Toy::new(3), folder.path(), false, 5).unwrap());
     let mut changed = record();
     changed["settings"]["rate"] = json!(0.1);
-    let (_, lines) = run_told(&mut Toy::new(3), &DATA, folder.path(), true, 1, changed);
+    let (_, lines) = run_with_lines(&mut Toy::new(3), &DATA, folder.path(), true, 1, changed);
     assert!(lines.contains(&"settings: `rate` is 0.1, the checkpoint was made with 0.05".to_string()), "{lines:?}");
-    assert!(lines.contains(&"going on from step 5".to_string()), "{lines:?}");
-    let (_, lines) = run_told(&mut Toy::new(3), &DATA, folder.path(), true, 1, record());
+    assert!(lines.contains(&"resuming from step 5".to_string()), "{lines:?}");
+    let (_, lines) = run_with_lines(&mut Toy::new(3), &DATA, folder.path(), true, 1, record());
     assert!(!lines.iter().any(|line| line.contains("digest")), "{lines:?}");
 }
 
 #[test]
-fn seeds_of_steps_differ_and_come_again() {
+fn step_seeds_differ_and_are_reproducible() {
     let seeds: std::collections::BTreeSet<u64> =
         (0..10).flat_map(|seed| (0..100).map(move |step| step_seed(seed, step))).collect();
     assert_eq!(seeds.len(), 1000);

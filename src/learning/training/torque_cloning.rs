@@ -1,18 +1,19 @@
 //! Cloning of joint torques: the whole algorithm.
 //!
-//! Given steps (embedding e of the image by an encoder that stays as it is, state s, task c, joints q and their speeds v, torques
-//! t, gripper target g), t in standard deviations and g from -1 to 1, minimize
+//! Given steps (embedding e of the image by a frozen encoder, state s, task c, joints q and their velocities v, torques t,
+//! gripper target g), t in standard deviations and g from -1 to 1, minimize
 //!
 //! ```text
 //! L = mean_i (t_i(e, s, c, q, v) - t_i)^2 + w (g(e, s, c, q, v) - g)^2
 //!   + p h(places(e, c) - where the tool closed and opened)            in hindsight, as behavior cloning does
 //! ```
 //!
-//! over the head, by AdamW with linear warm-up and cosine decay; executed is an exponential moving average of its weights.
-//! The images are embedded once, before the first step: a policy of the same view brings the encoder.
+//! over the head, by AdamW with linear warm-up and cosine decay; the executed policy is an exponential moving average of its
+//! weights. The images are embedded once, before the first step; the encoder comes from a policy of the same camera view.
 //!
-//! For an arm that tells its state more rarely than the policy acts, s, q and v are those of up to `stale` steps before: the head
-//! learns the torques of now from what was sensed then. One that never saw a late state swings on such an arm.
+//! Some arms report their state less often than the policy acts. For them s, q and v are those of up to `stale` steps before:
+//! the head learns the present torques from earlier measurements. A head trained without late states oscillates on such an
+//! arm.
 
 use std::path::Path;
 
@@ -82,7 +83,7 @@ pub struct Settings {
     /// Weight p of the error of where to grasp and release.
     pub places: f64,
     // --- data
-    /// Most policy steps by which what the arm senses is late, drawn anew for every step of a batch.
+    /// Largest age of the measured state in policy steps, drawn for every step of a batch.
     #[serde(default)]
     pub stale: usize,
     /// Image augmentation.
@@ -110,9 +111,9 @@ pub fn train(settings: &Settings, data: &Dataset, encoder_weights: &Path, run: &
     let mut encoder = TrainedEncoder::new(settings.encoder, Some(encoder_weights), settings.bf16)?;
     encoder.freeze();
     let table = Table::new(settings, data, &checkpoint, &encoder)?;
-    // The head is small: threads would wait for each other longer than they work.
+    // The head is small: with more threads, waiting would take longer than the work.
     network::set_threads(1);
-    // Every lateness in turn.
+    // Every age in turn.
     let starts = data.starts();
     let kept = validation.iter().enumerate().map(|(i, &step)| Pick::late(step, i % (settings.stale + 1), starts));
     let mut learner = TorqueCloning::new(settings, checkpoint, encoder, table, kept.collect())?;
@@ -131,7 +132,7 @@ pub fn train(settings: &Settings, data: &Dataset, encoder_weights: &Path, run: &
     learn(&mut learner, &Draws { settings, starts, training }, &schedule, record, run)
 }
 
-/// What the policy is made for, its weights not yet known.
+/// The policy's `policy.toml`, before its weights are known.
 fn describe(s: &Settings, data: &Dataset, scale: &JointScale) -> Checkpoint {
     Checkpoint {
         version: Checkpoint::VERSION,
@@ -155,7 +156,7 @@ fn describe(s: &Settings, data: &Dataset, scale: &JointScale) -> Checkpoint {
     }
 }
 
-/// Every step of the data, as the head sees it.
+/// Every step of the data, as the head's inputs and labels.
 struct Table {
     /// (N, D).
     embeddings: Tensor,
@@ -197,7 +198,7 @@ impl Table {
     }
 }
 
-/// A step, and the step whose state the arm has told by then.
+/// A step, and the step whose state the arm has reported by then.
 #[derive(Clone, Copy, Debug)]
 struct Pick {
     step: i64,
@@ -242,7 +243,7 @@ struct TorqueCloning<'a> {
     checkpoint: Checkpoint,
     encoder: TrainedEncoder,
     table: Table,
-    /// Steps kept back.
+    /// Held-out steps.
     validation: Vec<Pick>,
     variables: nn::VarStore,
     head: TorqueHead,
@@ -266,9 +267,9 @@ impl<'a> TorqueCloning<'a> {
         table: Table,
         validation: Vec<Pick>,
     ) -> anyhow::Result<Self> {
-        // The sign does not matter to a seed.
+        // The sign is irrelevant for a seed.
         tch::manual_seed(settings.seed as i64);
-        // On a CPU: the head is small, and its table is there.
+        // On a CPU: the head is small, and its table is there already.
         let variables = nn::VarStore::new(Device::Cpu);
         let joints = checkpoint.joints.as_ref().map_or(0, JointScale::joints) as i64;
         let (root, tasks) = (variables.root(), settings.tasks.len() as i64);
@@ -327,7 +328,7 @@ impl Learner for TorqueCloning<'_> {
         Ok(terms)
     }
 
-    /// Terms of the averaged weights on the steps kept back.
+    /// Terms of the averaged weights on the held-out steps.
     fn validate(&self) -> anyhow::Result<Terms> {
         if self.validation.is_empty() {
             return Ok(Vec::new());
@@ -358,7 +359,7 @@ impl Learner for TorqueCloning<'_> {
         checkpoint.encoder_digest = digest(&encoder_bytes);
         checkpoint.head_digest = digest(&head_bytes);
         let described = toml::to_string_pretty(&checkpoint)?.into_bytes();
-        // Together: the policy's description names the digests of its weights.
+        // Together: `policy.toml` contains the digests of the weights.
         write_files(&[(encoder, encoder_bytes), (head, head_bytes), (Checkpoint::path(folder), described)])
     }
 }

@@ -1,4 +1,4 @@
-//! A head that learns a spring, and goes on as if never stopped.
+//! A head that learns a spring, and resumes as if never stopped.
 
 use super::*;
 use crate::policy::{PLACES, StateScale};
@@ -45,7 +45,7 @@ fn checkpoint(settings: &Settings) -> Checkpoint {
     }
 }
 
-/// A spring to where the embedding says, damped: tau = 2 (e - q) - v; the gripper closes where it is negative.
+/// A damped spring to where the embedding points: tau = 2 (e - q) - v; the gripper closes where it is negative.
 fn table(dimension: i64) -> Table {
     let options = (Kind::Float, Device::Cpu);
     tch::manual_seed(3);
@@ -111,7 +111,7 @@ fn states_are_late_by_no_more_than_asked_and_of_the_same_episode() {
 fn a_run_that_was_stopped_goes_on_to_the_same_weights() {
     let settings = settings(20);
     let mut unbroken = learner(&settings);
-    // What it would have saved: another learner begins with other weights, as tests side by side draw from one generator.
+    // The state as a checkpoint holds it: a second learner starts with other weights, as tests share one generator.
     train(&mut unbroken, &settings, 0..11);
     let state: Vec<(String, Tensor)> = unbroken.state().unwrap().into_iter().map(|(n, t)| (n, t.copy())).collect();
     train(&mut unbroken, &settings, 11..20);

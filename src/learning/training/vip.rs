@@ -1,8 +1,8 @@
 //! VIP: value-implicit pre-training (Ma et al. 2022), from video without actions to an encoder whose embedding distance to
 //! a goal image is a value.
 //!
-//! One file because it is the whole algorithm. From a clip are drawn o_0 (a start), g (a later frame, the goal), and
-//! o_k, o_k+1 in between. With phi the encoder, d(o) = |phi(o) - phi(g)|_2 and the value V(o) = -d(o), minimize
+//! One file because it is the whole algorithm. From a clip it draws o_0 (a start), g (a later frame, the goal), and o_k,
+//! o_k+1 in between. With phi the encoder, d(o) = |phi(o) - phi(g)|_2 and the value V(o) = -d(o), minimize
 //!
 //! ```text
 //! L = l2 E|phi|_2 + l1 E|phi|_1                                    over all four frames
@@ -10,10 +10,10 @@
 //!   + log E exp(1 + gamma d(o_k+1) - d(o_k))                          the same for pairs of other clips, permuted
 //! ```
 //!
-//! by Adam. This is the released code (facebookresearch/vip, `trainer.py`); formulas printed elsewhere have other signs.
-//! The goal differs per element and the expectation over it stands within the logarithm. The release adds 1e-8 within
-//! each logarithm and exponentiates without care; here the sum is stable and the 1e-8 is added in the logarithm's domain.
-//! VIP's published weights, to start from with `encoder_weights` after `visuomotor convert`, are CC BY-NC 4.0: not for
+//! by Adam. This is the released code (facebookresearch/vip, `trainer.py`); formulas printed elsewhere have other signs. The
+//! goal differs per element, and the expectation over it is within the logarithm. The release adds 1e-8 within each logarithm
+//! and exponentiates without protection against overflow; here the sum is stable and the 1e-8 is added in the logarithm's
+//! domain. VIP's published weights, usable as `encoder_weights` after `visuomotor convert`, are CC BY-NC 4.0: not for
 //! commercial use.
 
 use std::path::{Path, PathBuf};
@@ -37,13 +37,13 @@ use crate::encoder::EncoderKind;
 
 /// Frames of a sample: o_0, g, o_k, o_k+1.
 const FRAMES: usize = 4;
-/// Fewest frames of a clip that can be drawn from.
+/// Fewest frames of a clip that can be used.
 const SHORTEST: usize = 3;
-/// Within each logarithm, as in the released code.
+/// Added within each logarithm, as in the released code.
 const EPSILON: f64 = 1e-8;
-/// Batches of kept-back clips that are validated on.
+/// Batches of held-out clips per validation.
 const VALIDATION_BATCHES: u64 = 4;
-/// Kept-back clips whose bumps are counted, and frames of each from its beginning (VIP's table: snippets of 50).
+/// Held-out clips whose bumps are counted, and the frames used of each from its start (VIP's table: snippets of 50).
 const BUMP_CLIPS: usize = 16;
 const BUMP_FRAMES: usize = 50;
 
@@ -54,12 +54,12 @@ pub struct Settings {
     // --- what is made
     /// Encoder kind: `small`, `vip`, `vptr`.
     pub encoder: EncoderKind,
-    /// Weights the encoder starts from; none: from the seed.
+    /// Weights the encoder starts from; without them: from the seed.
     #[serde(default)]
     pub encoder_weights: Option<PathBuf>,
     /// Side of the frames \[pixels\]: 128 for `small`, 224 for `vip`.
     pub image_size: u32,
-    /// Encoder `vip`: enlarge to 256 and cut the middle 224 out, as the release does after its random crop.
+    /// Encoder `vip`: enlarge to 256 and crop the central 224, as the release does after its random crop.
     #[serde(default)]
     pub zoom: bool,
     // --- loss
@@ -67,9 +67,9 @@ pub struct Settings {
     pub discount: f64,
     /// How often the pairs (o_k, o_k+1) are permuted over the batch for the second logarithm; 0 leaves it out.
     pub negatives: usize,
-    /// Weight of the mean length of an embedding.
+    /// Weight of the embeddings' mean L2 norm.
     pub l2_penalty: f64,
-    /// Weight of the mean sum of its absolute numbers.
+    /// Weight of the embeddings' mean L1 norm.
     pub l1_penalty: f64,
     // --- optimization
     /// Seed of everything random.
@@ -132,9 +132,9 @@ impl Settings {
 pub struct Objective {
     /// Discount gamma.
     pub discount: f64,
-    /// Weight of the mean length of an embedding.
+    /// Weight of the embeddings' mean L2 norm.
     pub l2_penalty: f64,
-    /// Weight of the mean sum of its absolute numbers.
+    /// Weight of the embeddings' mean L1 norm.
     pub l1_penalty: f64,
 }
 
@@ -142,7 +142,7 @@ pub struct Objective {
 pub struct Loss {
     /// The sum of the others.
     pub total: Tensor,
-    /// Penalty of the embeddings' size.
+    /// Penalty on the embeddings' size.
     pub size: Tensor,
     /// (1 - gamma) E d(o_0) and the logarithm over the clips' own pairs. 1 where all embeddings are equal.
     pub main: Tensor,
@@ -150,8 +150,8 @@ pub struct Loss {
     pub negatives: Tensor,
 }
 
-/// VIP's loss of embeddings (B, 4, D) in the order o_0, g, o_k, o_k+1. Each of `permutations` says for every goal whose
-/// pair (o_k, o_k+1) it is shown: B numbers in 0..B.
+/// VIP's loss of embeddings (B, 4, D) in the order o_0, g, o_k, o_k+1. Each of `permutations` assigns to every goal the
+/// element whose pair (o_k, o_k+1) is used: B numbers in 0..B.
 pub fn loss(embeddings: &Tensor, permutations: &[Vec<i64>], objective: &Objective) -> Result<Loss, TchError> {
     let [batch, 4, _] = embeddings.size()[..] else {
         let shape = embeddings.size();
@@ -198,9 +198,9 @@ fn log_mean_exp(x: &Tensor) -> Result<Tensor, TchError> {
 
 /// One batch of B samples.
 pub struct VipBatch {
-    /// Varied frames (B, 4, 3, S, S), f32 in 0..1.
+    /// Augmented frames (B, 4, 3, S, S), f32 in 0..1.
     pub images: Tensor,
-    /// Whose pair each goal is shown, B numbers for each of the negatives.
+    /// For each goal the element whose pair is used, B numbers for each of the negatives.
     pub permutations: Vec<Vec<i64>>,
 }
 
@@ -214,7 +214,7 @@ struct Samples<'a> {
     augmentation: ClipAugmentation,
 }
 
-/// Which frames of a clip of `frames` (at least 3) a sample is: o_0, g, o_k, o_k+1; as in the released data loader.
+/// Frames o_0, g, o_k, o_k+1 of a sample from a clip of `frames` (at least 3); as in the released data loader.
 fn draw_frames(frames: usize, rng: &mut ChaCha8Rng) -> [usize; FRAMES] {
     let start = rng.random_range(0..frames - 2);
     let goal = rng.random_range(start + 1..frames);
@@ -253,7 +253,7 @@ impl Batches for Samples<'_> {
     }
 }
 
-/// One frame, of the size its set says.
+/// One frame, of the size that its set names.
 fn read_frame(clips: &dyn Clips, clip: usize, index: usize) -> anyhow::Result<std::borrow::Cow<'_, [u8]>> {
     let name = clips.name(clip);
     let frame = clips.frame(clip, index).with_context(|| format!("{name}: frame {index}"))?;
@@ -262,8 +262,8 @@ fn read_frame(clips: &dyn Clips, clip: usize, index: usize) -> anyhow::Result<st
     Ok(frame)
 }
 
-/// Learns an encoder from clips, whose frames are of `settings.image_size`, to the end or until asked to stop. Answers
-/// whether it came to the end. Clips of fewer than 3 frames are passed over and reported.
+/// Trains an encoder on clips, whose frames are of `settings.image_size`, to the end or until asked to stop. Returns whether
+/// it came to the end. Clips of fewer than 3 frames are skipped and reported.
 pub fn train(settings: &Settings, clips: &dyn Clips, run: &Run<'_>) -> anyhow::Result<bool> {
     settings.check()?;
     let long = at_least(clips, SHORTEST)?;
@@ -284,7 +284,7 @@ pub fn train(settings: &Settings, clips: &dyn Clips, run: &Run<'_>) -> anyhow::R
     });
     let (batch, negatives, seed) = (settings.batch, settings.negatives, settings.seed);
     let batches = Samples { clips: &learned, batch, negatives, seed, augmentation };
-    // What is validated on is the same for all seeds.
+    // All seeds use the same validation data.
     let unvaried = Samples { clips: &held_out, seed: 0, augmentation: ClipAugmentation::NONE, ..batches };
     let held_out = (!unvaried.clips.is_empty()).then_some(unvaried);
     let mut learner = Vip::new(settings, held_out)?;
@@ -308,7 +308,7 @@ struct Vip<'a> {
 
 impl<'a> Vip<'a> {
     fn new(settings: &'a Settings, held_out: Option<Samples<'a>>) -> anyhow::Result<Self> {
-        // The sign does not matter to a seed.
+        // The sign is irrelevant for a seed.
         tch::manual_seed(settings.seed as i64);
         let weights = settings.encoder_weights.as_deref();
         let encoder = TrainedEncoder::new(settings.encoder, weights, settings.bf16)?.with_zoom(settings.zoom);

@@ -1,4 +1,4 @@
-//! VIP against PyTorch (`tests/golden/make_vip.py`), and its whole training on clips made up here.
+//! VIP against PyTorch (`tests/golden/make_vip.py`), and its whole training on made-up clips.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -77,10 +77,10 @@ fn equal_embeddings_cost_one_without_negatives_and_two_with_them() {
 fn embeddings_far_apart_do_not_overflow_and_wrong_shapes_are_errors() {
     let objective = Objective { discount: 0.98, l2_penalty: 0.0, l1_penalty: 0.0 };
     let line = |values: &[f32]| Tensor::from_slice(values).reshape([1, 4, 1]);
-    // o_k lies at the goal, o_k+1 at 1000: the exponent is 1 + 980, beyond f32's exp.
+    // o_k is at the goal, o_k+1 at 1000: the exponent is 1 + 980, beyond f32's exp.
     let far = loss(&line(&[0.0, 0.0, 0.0, 1000.0]), &[], &objective).unwrap();
     assert!((number(&far.main) - 981.0).abs() < 1e-3);
-    // The other way round the logarithm ends at the release's log 1e-8.
+    // Swapped, the logarithm ends at the release's log 1e-8.
     let near = loss(&line(&[0.0, 0.0, 1000.0, 0.0]), &[], &objective).unwrap();
     assert!((number(&near.main) - 1e-8f64.ln()).abs() < 1e-4);
     let three = Tensor::zeros([2, 3, 5], (Kind::Float, Device::Cpu));
@@ -139,15 +139,15 @@ fn ten_steps_of_training_are_pytorchs() {
         assert!((found - expected).abs() < 1e-5 * expected * (1 + step) as f64, "step {step}: {found} {expected}");
     }
     for (name, variable) in learner.encoder.variables.variables() {
-        // A softmax over places does not see what is added to all of them: this gradient is 0 but for rounding, which Adam
-        // makes a whole step of.
+        // A softmax does not change when all its inputs grow equally: this gradient is 0 but for rounding, which Adam turns
+        // into a whole step.
         if name == "conv5.bias" {
             continue;
         }
         let expected = &golden["variables"][&name];
         let flat = variable.to_device(Device::Cpu).reshape([-1]).to_kind(Kind::Double);
         let start = Tensor::from_slice(&filled(&name, &variable.size(), 11)).to_kind(Kind::Double);
-        // How far ten steps of 1e-4 went, altogether; values and sums agree far better than that.
+        // The total movement in ten steps of 1e-4; values and sums agree far better than that.
         let moved = number(&(&flat - start).abs().sum(Kind::Double));
         let expected_moved = expected["moved"].as_f64().unwrap();
         assert!((moved - expected_moved).abs() < 0.01 * expected_moved, "{name}: moved {moved} {expected_moved}");
@@ -220,7 +220,7 @@ fn run(settings: &Settings, clips: &Walks, out: &Path, resume: bool, most: u64) 
 fn a_run_stopped_or_killed_between_checkpoints_ends_as_an_unbroken_one() {
     let folder = tempfile::tempdir().unwrap();
     let (whole, broken) = (folder.path().join("whole"), folder.path().join("broken"));
-    // Weights from a file: tests run side by side and share the generator that draws others.
+    // Weights from a file: tests run in parallel and share the generator that would draw them.
     let weights = folder.path().join("weights.safetensors");
     let encoder = TrainedEncoder::new(EncoderKind::Small, None, false).unwrap();
     network::fill(&encoder.variables, 2).unwrap();
@@ -231,7 +231,7 @@ fn a_run_stopped_or_killed_between_checkpoints_ends_as_an_unbroken_one() {
     let read = |out: &Path, name: &str| std::fs::read(out.join(name)).unwrap();
     assert!(read(&whole, "checkpoint.safetensors") != read(&broken, "checkpoint.safetensors"));
     assert!(run(&settings, &walks(), &broken, true, 100).unwrap());
-    // Variables, moments, the step: all of the state.
+    // Variables, moments, the step: the whole state.
     assert!(read(&whole, "checkpoint.safetensors") == read(&broken, "checkpoint.safetensors"));
     assert!(read(&whole, "encoder.safetensors") == read(&broken, "encoder.safetensors"));
     // Killed after the fifth step, the last checkpoint being that of the fourth.
@@ -257,7 +257,7 @@ fn a_run_stopped_or_killed_between_checkpoints_ends_as_an_unbroken_one() {
 }
 
 #[test]
-fn training_lowers_the_loss_of_clips_kept_back() {
+fn training_lowers_the_loss_of_held_out_clips() {
     let folder = tempfile::tempdir().unwrap();
     let settings = Settings { steps: 24, batch: 6, validate_every: 4, crop: Crop::None, ..settings() };
     assert!(run(&settings, &walks(), folder.path(), false, 100).unwrap());
@@ -301,7 +301,7 @@ fn a_batch_depends_on_seed_and_step_alone_and_shares_its_crop() {
         permutation.sort_unstable();
         assert_eq!(permutation, [0, 1]);
     }
-    // Somewhere o_k is o_0: with one crop for all frames the two images are equal, with one for each they are not.
+    // Sometimes o_k is o_0: with one crop for all frames the two images are equal, with one for each they differ.
     let equal = |crop| {
         (0..40).any(|step| {
             let images = batch(1, crop, step).images;
@@ -312,7 +312,7 @@ fn a_batch_depends_on_seed_and_step_alone_and_shares_its_crop() {
 }
 
 #[test]
-fn clips_and_settings_that_cannot_be_learned_from_are_refused_in_words() {
+fn unusable_clips_and_settings_are_refused_with_the_reason() {
     let folder = tempfile::tempdir().unwrap();
     let refusal = |settings: &Settings, clips: &Walks| {
         format!("{:#}", run(settings, clips, &folder.path().join("out"), false, 100).unwrap_err())
@@ -332,7 +332,7 @@ fn clips_and_settings_that_cannot_be_learned_from_are_refused_in_words() {
 }
 
 #[test]
-fn short_clips_are_told_with_a_name() {
+fn short_clips_are_reported_with_a_name() {
     let folder = tempfile::tempdir().unwrap();
     let lines = std::cell::RefCell::new(Vec::new());
     let tell = |line: &str| lines.borrow_mut().push(line.to_string());

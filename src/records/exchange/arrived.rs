@@ -1,4 +1,4 @@
-//! An episode that came from another format, on its way into a recording.
+//! An episode from another format, before it is recorded.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -16,48 +16,48 @@ use visuomotor_core::observation::{Image, JointVector, Observation, Propriocepti
 use visuomotor_core::time::Timestamp;
 use visuomotor_core::untrusted::Budget;
 
-/// Quality of the JPEG that images of another kind become; a little above a recording's, for they lost something before.
+/// JPEG quality for images of other formats; a little above a recording's, because they lost quality before.
 const QUALITY: u8 = 95;
 
-/// More steps are no episode: 11 hours at 25 Hz.
+/// Most steps of an episode: 11 hours at 25 Hz.
 pub(super) const MOST_STEPS: usize = 1_000_000;
 
-/// Most memory that the images of one episode may take \[bytes\]: 3000 steps of four cameras with 64 kB each.
+/// Most memory for the images of one episode \[bytes\]: 3000 steps of four cameras with 64 kB each.
 pub(super) fn picture_budget() -> Budget {
     Budget::new("the images of an episode", 768 << 20)
 }
 
-/// What is expected where [`picture_budget`] ends.
+/// The expectation in an error when [`picture_budget`] is exceeded.
 pub(super) const PICTURES_FIT: &str = "an episode whose images fit the memory";
 
-/// What an import cannot find in the data.
+/// Values of an import that the data do not contain.
 #[derive(Clone, Debug)]
 pub struct ImportOptions {
-    /// The outcome of episodes whose source does not say: demonstrations are usually kept because they succeeded.
+    /// Outcome of episodes whose source does not state it: demonstrations are usually kept because they succeeded.
     pub outcome: Outcome,
-    /// The program that reads videos; asked for only where there are some.
+    /// The ffmpeg program; needed only for videos.
     pub ffmpeg: Option<PathBuf>,
 }
 
-/// What an import made.
+/// Result of an import.
 #[derive(Debug)]
 pub struct Imported {
     /// The new folder of episodes.
     pub folder: PathBuf,
-    /// How many.
+    /// Number of episodes.
     pub episodes: usize,
-    /// Policy steps of all of them.
+    /// Policy steps of all episodes.
     pub steps: u64,
-    /// What the source lacked and what was put in its place, in words.
+    /// What the source lacked and how it was filled in.
     pub notes: BTreeSet<String>,
 }
 
 /// An image, compressed or not.
 #[derive(Debug)]
 pub(super) enum Picture {
-    /// A JPEG or PNG file of a stranger.
+    /// An untrusted JPEG or PNG file.
     File(Vec<u8>),
-    /// A JPEG file of our own making, with its width and height \[pixels\].
+    /// A JPEG file that we encoded, with its width and height \[pixels\].
     Made(Vec<u8>, (u32, u32)),
 }
 
@@ -69,7 +69,7 @@ impl Picture {
         }
     }
 
-    /// Compresses RGB bytes at once: an episode of raw images may not fit the memory.
+    /// Compresses RGB bytes at once: an episode of raw images may not fit into memory.
     pub fn of_pixels(image: jpeg::Decoded) -> Result<Self, RecordingError> {
         let jpeg::Decoded { width, height, pixels } = image;
         let (camera, captured_at) = ("".into(), Timestamp::ZERO);
@@ -78,7 +78,7 @@ impl Picture {
     }
 }
 
-/// One policy step of an arrived episode.
+/// One policy step of an imported episode.
 #[derive(Debug)]
 pub(super) struct ArrivedStep {
     /// Bridge's state.
@@ -89,30 +89,30 @@ pub(super) struct ArrivedStep {
     pub label: [f64; 7],
     /// Joint positions \[rad\], velocities \[rad/s\], efforts \[Nm\].
     pub joints: [JointVector; 3],
-    /// When the observation was put together \[s\], on any clock.
+    /// Time of the observation \[s\], on any clock.
     pub seconds: f64,
-    /// Per camera: when the image was taken \[s\], on the same clock, and the image.
+    /// Per camera: capture time \[s\], on the same clock, and the image.
     pub pictures: Vec<(f64, Picture)>,
 }
 
-/// An episode on its way into a recording.
+/// An imported episode before it is recorded.
 #[derive(Debug)]
 pub(super) struct Arrived {
-    /// The file to name in messages.
+    /// The file named in errors.
     pub path: PathBuf,
     /// Name of the format.
     pub format: &'static str,
-    /// Where in the source it was.
+    /// Location in the source.
     pub origin: String,
     pub start: EpisodeStart,
-    /// `None` where the source does not say.
+    /// `None` where the source does not state it.
     pub outcome: Option<Outcome>,
-    /// Length \[s\]; `None` where the source does not say.
+    /// Length \[s\]; `None` where the source does not state it.
     pub seconds: Option<f64>,
     pub cameras: Vec<Arc<str>>,
     pub steps: Vec<ArrivedStep>,
     pub started_at: Option<SystemTime>,
-    /// What was made up, in words.
+    /// What was filled in.
     pub notes: BTreeSet<String>,
 }
 
@@ -131,7 +131,7 @@ impl Arrived {
         let options = WriterOptions { sync_every_steps: 0, wall_clock, ..WriterOptions::default() };
         let mut writer = EpisodeWriter::create(folder, &self.start.name, options)?;
         writer.start(&self.start)?;
-        // The earliest stamp becomes zero: an image is taken before the observation it belongs to.
+        // The earliest stamp becomes zero: an image is captured before its observation.
         let stamps = |step: &ArrivedStep| step.pictures.iter().map(|p| p.0).fold(step.seconds, f64::min);
         let origin = self.steps.iter().map(stamps).fold(f64::INFINITY, f64::min);
         let at = |seconds: f64| Timestamp::from_secs_f64(seconds - origin);
@@ -193,7 +193,7 @@ impl Arrived {
                 }
             }
             let stamps = step.pictures.iter().map(|picture| picture.0).chain([step.seconds]);
-            // Whatever the clock, f64 keeps microseconds of it.
+            // f64 keeps microseconds on any clock.
             if let Some(stamp) = stamps.into_iter().find(|stamp| !(stamp.abs() < 4e9)) {
                 return refuse("time", format!("{stamp} s at step {index}"), "times within a century");
             }
@@ -213,7 +213,7 @@ impl Arrived {
         Ok(())
     }
 
-    /// The resolved settings of the run, where they came along, and what the import did.
+    /// The run's resolved settings, if the source has them, and the notes of the import.
     fn settings(&self) -> String {
         let mut settings: toml::Table = toml::from_str(&self.start.settings).unwrap_or_default();
         let mut import = toml::Table::new();
@@ -221,7 +221,7 @@ impl Arrived {
         import.insert("origin".into(), shown(&self.origin).into());
         import.insert("filled_in".into(), self.notes.iter().cloned().collect::<Vec<_>>().into());
         settings.insert("import".into(), import.into());
-        // A table of strings and what was parsed before cannot fail.
+        // A table of strings and of already parsed values cannot fail.
         toml::to_string(&settings).unwrap_or_default()
     }
 
@@ -251,7 +251,7 @@ impl Arrived {
                 self.jpeg(camera, sequence, captured_at, &made)
             }
             Picture::File(bytes) => {
-                // A recording holds nothing that cannot be decoded.
+                // A recording must contain only images that can be decoded.
                 let jpeg::Decoded { width, height, .. } = jpeg::decode(bytes, false).map_err(unfit)?;
                 Ok(recorded(bytes.clone(), (width, height)))
             }
@@ -259,7 +259,7 @@ impl Arrived {
     }
 }
 
-/// The start of an imported episode, as far as every format leaves the same out.
+/// The start of an imported episode, with the fields that every format lacks.
 pub(super) fn plain_start(index: usize, robot: String, instruction: String, rate: f64) -> EpisodeStart {
     EpisodeStart {
         name: format!("episode-{index:06}"),
@@ -275,11 +275,11 @@ pub(super) fn plain_start(index: usize, robot: String, instruction: String, rate
     }
 }
 
-/// What [`plain_start`] filled in.
+/// The fields that [`plain_start`] filled in.
 pub(super) const PLAIN_START: [&str; 2] =
     ["task: made of the instruction", "action source `unknown`, control rate 0, seed 0: the source does not say"];
 
-/// A task's name out of an instruction: `take the knife out` becomes `take_the_knife_out`.
+/// A task name from an instruction: `take the knife out` becomes `take_the_knife_out`.
 pub(super) fn task_name(instruction: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
     let words: String = instruction.chars().take(80).map(plain).collect();
@@ -292,8 +292,8 @@ pub(super) fn wall_clock(unix_nanos: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_nanos(unix_nanos)
 }
 
-/// The start and end of an episode of ours, as JSON beside another format's data. The name must be fit for a file, and no
-/// two episodes may have the same.
+/// The start and end of an episode of ours, stored as JSON beside another format's data. The name must be usable as a file
+/// name, and each must be unique.
 pub(super) fn own_start(path: &Path, text: &str, names: &mut BTreeSet<String>) -> Result<EpisodeStart, ExchangeError> {
     let unfit =
         |found: String, expected: &str| source_error(path, "episode_start", found, expected, super::error::DAMAGED);

@@ -1,4 +1,4 @@
-//! What can go wrong on the way to or from another format, and what to do about it.
+//! Errors of exports and imports, and how to fix them.
 
 use std::path::{Path, PathBuf};
 
@@ -10,12 +10,12 @@ use visuomotor_core::untrusted::shown as shown_path;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExchangeError {
-    /// A folder or file to read from or write to is not fit.
+    /// A folder or file cannot be used.
     #[error("{path}: {found}; {fix}", path = shown_path(path))]
     Place {
         /// The folder or file.
         path: PathBuf,
-        /// What is the matter.
+        /// The cause.
         found: String,
         /// What to do.
         fix: &'static str,
@@ -30,30 +30,30 @@ pub enum ExchangeError {
         /// Its output.
         source: std::io::Error,
     },
-    /// A file of another format does not hold what it must.
+    /// A file of another format lacks required content.
     #[error("{path}: `{key}`: found {found}, expected {expected}; {fix}", path = shown_path(path))]
     Source {
         /// The file.
         path: PathBuf,
         /// Column, key or member.
         key: String,
-        /// What it holds.
+        /// The content found.
         found: String,
-        /// What is accepted.
+        /// The content expected.
         expected: String,
         /// What to do.
         fix: &'static str,
     },
-    /// An episode of ours cannot go into the format asked for.
+    /// An episode of ours cannot be exported to the requested format.
     #[error("{path}: `{key}`: found {found}, expected {expected}; {fix}", path = shown_path(path))]
     Episode {
         /// The recording.
         path: PathBuf,
-        /// What of it.
+        /// The part concerned.
         key: &'static str,
-        /// What it holds.
+        /// The content found.
         found: String,
-        /// What the format or the other episodes ask for.
+        /// What the format or the other episodes require.
         expected: String,
         /// What to do.
         fix: &'static str,
@@ -63,7 +63,7 @@ pub enum ExchangeError {
     Ffmpeg {
         /// The program.
         program: String,
-        /// What is the matter.
+        /// The cause.
         found: String,
         /// What to do.
         fix: &'static str,
@@ -83,9 +83,9 @@ impl Failing for ExchangeError {
     }
 }
 
-/// Not damaged: more than is read.
+/// Not damaged: larger than the limits.
 pub(super) const TOO_LARGE: &str = "it would take too much memory: leave it out, or write it again in smaller parts";
-/// Not damaged: of another kind.
+/// Not damaged: of an unsupported kind.
 pub(super) const UNSUPPORTED: &str = "write it again in the kind that is read";
 pub(super) const DAMAGED: &str = "the file is damaged or was not written by this format's programs: fetch it again";
 
@@ -97,7 +97,7 @@ pub(super) fn write_error(path: &Path) -> impl FnOnce(std::io::Error) -> Exchang
     |source| ExchangeError::System { path: path.to_path_buf(), what: "written", source }
 }
 
-/// A fault of imported data. Texts from the file are cut: they may be of any length.
+/// An error in imported data. Texts from the file are cut, because they may be of any length.
 pub(super) fn source_error(
     path: &Path,
     key: impl Into<String>,
@@ -114,7 +114,7 @@ pub(super) fn source_error(
     }
 }
 
-/// A text of a stranger, fit for a terminal: without control characters and not too long.
+/// An untrusted text, safe for a terminal: without control characters and not too long.
 pub(super) fn shown(text: &str) -> String {
     let mut out = String::new();
     for letter in text.chars().take(200) {

@@ -1,7 +1,7 @@
-//! Videos, through the program `ffmpeg`: images go in and come out as raw RGB over pipes.
+//! Reads and writes videos with the program `ffmpeg`: raw RGB images over pipes.
 //!
-//! A program and not a library, because a library would tie the build to one version of it. What is written has a
-//! constant rate, one packet per image and a key frame at every second one, so that a reader can jump anywhere.
+//! A program instead of a library, because a library would tie the build to one version of it. Videos are written with a
+//! constant rate, one packet per image and a key frame at every second image, so that a reader can seek anywhere.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -13,10 +13,10 @@ use super::error::{read_error, shown, write_error};
 use crate::recording::Decoded;
 use visuomotor_core::untrusted;
 
-/// Where `cargo xtask` puts an ffmpeg for the tests, below the folder the program is called in.
+/// Where `cargo xtask` puts an ffmpeg for the tests, below the working directory.
 const IN_CHECKOUT: &str = ".deps/ffmpeg/ffmpeg";
 
-/// Largest image taken out of a video \[pixels a side\].
+/// Largest image read from a video \[pixels a side\].
 const LARGEST_SIDE: usize = 8192;
 
 const INSTALL: &str = "install ffmpeg (Debian: apt-get install ffmpeg), name one with --ffmpeg PATH, or do without \
@@ -43,14 +43,14 @@ impl VideoCodec {
 
     fn arguments(self) -> &'static [&'static str] {
         match self {
-            // Without B-frames images leave in the order they came, and the first is at time zero.
+            // Without B-frames images keep their order, and the first is at time zero.
             VideoCodec::H264 => &["-c:v", "libx264", "-crf", "20", "-bf", "0"],
             VideoCodec::Av1 => &["-c:v", "libsvtav1", "-crf", "30", "-preset", "8"],
         }
     }
 }
 
-/// The ffmpeg to use: the one `given`, the checkout's own, or the first in `PATH`.
+/// The ffmpeg to use: `given`, the checkout's own, or the first in `PATH`.
 pub fn find_ffmpeg(given: Option<&Path>) -> Result<PathBuf, ExchangeError> {
     if let Some(given) = given {
         if given.is_file() {
@@ -58,7 +58,7 @@ pub fn find_ffmpeg(given: Option<&Path>) -> Result<PathBuf, ExchangeError> {
             return std::path::absolute(given).map_err(read_error(given));
         }
         let program = given.display().to_string();
-        return Err(ExchangeError::Ffmpeg { program, found: "is no file".into(), fix: INSTALL });
+        return Err(ExchangeError::Ffmpeg { program, found: "is not a file".into(), fix: INSTALL });
     }
     let in_path = std::env::var_os("PATH").unwrap_or_default();
     let candidates = std::env::split_paths(&in_path).map(|folder| folder.join("ffmpeg"));
@@ -68,7 +68,7 @@ pub fn find_ffmpeg(given: Option<&Path>) -> Result<PathBuf, ExchangeError> {
     })
 }
 
-/// `file:` keeps ffmpeg from taking a path for an option or another protocol.
+/// `file:` keeps ffmpeg from reading a path as an option or as another protocol.
 fn as_url(path: &Path) -> std::ffi::OsString {
     let mut url = std::ffi::OsString::from("file:");
     url.push(path);
@@ -81,7 +81,7 @@ pub(super) struct VideoWriter {
     pictures: Option<ChildStdin>,
     program: PathBuf,
     path: PathBuf,
-    /// What ffmpeg reports and complains; beside the video while it is written.
+    /// ffmpeg's log; beside the video while it is written.
     log: PathBuf,
     written: u64,
 }
@@ -150,13 +150,13 @@ impl VideoWriter {
         drop(self.pictures.take());
         let _ = self.child.wait();
         let log = self.log_text();
-        // `-progress` writes `key=value` lines; what is left are words.
+        // `-progress` writes `key=value` lines; the other lines are messages.
         let is_progress = |line: &str| line.split_once('=').is_some_and(|(key, _)| !key.contains(' '));
         let words: Vec<&str> = log.lines().filter(|line| !is_progress(line) && !line.is_empty()).collect();
-        let said = words.join("; ");
+        let message = words.join("; ");
         ExchangeError::Ffmpeg {
             program: self.program.display().to_string(),
-            found: format!("{what} of {}: {}", self.path.display(), shown(&said)),
+            found: format!("{what} of {}: {}", self.path.display(), shown(&message)),
             fix: "use an ffmpeg with the codec (libx264 or libsvtav1) and room on the disk, or --images",
         }
     }
@@ -165,7 +165,7 @@ impl VideoWriter {
 impl Drop for VideoWriter {
     fn drop(&mut self) {
         drop(self.pictures.take());
-        // Does nothing to one that ended; the log is removed with the folder it lies in.
+        // Has no effect on a process that ended; the log is removed with its folder.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -187,20 +187,20 @@ impl VideoReader {
         Self::open_at(ffmpeg, path, "mp4", 0.0)
     }
 
-    /// Opens a video of this container (`mp4`, `matroska`, `avi`: a demuxer of ffmpeg's, and no other is tried) at the
-    /// first image that is shown at `seconds` or later.
+    /// Opens a video of this container (`mp4`, `matroska`, `avi`: a demuxer of ffmpeg; no other is tried) at the first image
+    /// that is shown at `seconds` or later.
     pub fn open_at(ffmpeg: &Path, path: &Path, container: &str, seconds: f64) -> Result<Self, ExchangeError> {
-        // Not for ffmpeg to find out: it would wait for a pipe.
+        // Checked here, because ffmpeg would wait for a pipe.
         untrusted::open(path).map_err(read_error(path))?;
-        // From zero on nothing is sought: some videos have no image at zero sharp.
+        // No seeking to zero: some videos have no image exactly at zero.
         let seek = (seconds > 0.0).then(|| ["-ss".to_string(), format!("{seconds:.6}")]);
         let mut child = Command::new(ffmpeg)
             .args(["-hide_banner", "-nostats", "-loglevel", "fatal", "-nostdin"])
             .args(seek.iter().flatten())
-            // The file may be a stranger's: nothing but this kind of file is opened, and nothing that it names.
+            // The file is untrusted: ffmpeg opens only this kind of file, and nothing that it names.
             .args(["-protocol_whitelist", "file", "-f", container, "-i"])
             .arg(as_url(path))
-            // PPM, because each image says its size: a video of another one than announced is noticed.
+            // PPM, because each image has its size: a video of another size than announced is detected.
             .args(["-map", "0:v:0", "-fps_mode", "passthrough", "-pix_fmt", "rgb24", "-c:v", "ppm"])
             .args(["-f", "image2pipe", "pipe:1"])
             .stdin(Stdio::null())
@@ -215,7 +215,7 @@ impl VideoReader {
         Ok(Self { child, pictures, path: path.into(), next: 0 })
     }
 
-    /// After the last image: did ffmpeg end well? Not so where it made nothing of the file.
+    /// After the last image: did ffmpeg end without an error? It does not if it cannot read the file.
     pub fn finish(mut self) -> Result<(), ExchangeError> {
         let status = self.child.wait().map_err(read_error(&self.path))?;
         if status.success() {

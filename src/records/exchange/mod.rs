@@ -1,18 +1,17 @@
-//! Episodes to and from the formats of others: LeRobot v3.0, robomimic, Bridge's raw folders.
+//! Exchange of episodes with other formats: LeRobot v3.0, robomimic, Bridge's raw folders.
 //!
-//! Start reading at [`Selection`] (which episodes, and what they share), then [`export_lerobot`], [`export_robomimic`],
-//! [`export_bridge`], [`import_lerobot`] and [`import_bridge`]; [`LerobotFrames`] and [`VideoReader`] give images alone.
-//! What each format cannot hold is listed in
-//! `docs/exchange.md`.
+//! Start reading at [`Selection`] (the episodes, and what they share), then [`export_lerobot`], [`export_robomimic`],
+//! [`export_bridge`], [`import_lerobot`] and [`import_bridge`]; [`LerobotFrames`] and [`VideoReader`] return images only.
+//! `docs/exchange.md` lists what each format cannot represent.
 //!
 //! # What is promised
-//! - What is written is called `NAME.partial` until it is whole; nothing that exists is written over.
-//! - An import of an export has the same states and actions to 32-bit floats, and the same images: the very JPEG files
-//!   where the format holds them, within the codec's loss where it holds a video.
-//! - What a source lacks is not made up silently: an imported episode's settings say under `[import]` which numbers were
-//!   filled in and how. Stamps that were not measured are among them.
-//! - Files of strangers cannot do more than be refused: pickles execute nothing, names and paths in them choose no file
-//!   outside the source, sizes are checked before memory is taken.
+//! - Output is called `NAME.partial` until it is complete; nothing that exists is overwritten.
+//! - An import of an export has the same states and actions to 32-bit floats, and the same images: the identical JPEG files
+//!   where the format stores them, within the codec's loss where it stores a video.
+//! - Data that a source lacks are not filled in silently: an imported episode's settings list under `[import]` which numbers
+//!   were filled in and how, including stamps that were not measured.
+//! - Untrusted files can at most be refused: pickles execute nothing, names and paths in them select no file outside the
+//!   source, sizes are checked before memory is allocated.
 
 mod arrived;
 mod bridge;

@@ -7,7 +7,7 @@
 //! data/demo_N/obs/KEY     state (T, 7), robot0_eef_pos (T, 3), robot0_eef_quat (T, 4; x y z w),
 //!                         robot0_gripper_qpos (T, 1; 0 closed .. 1 open), robot0_joint_pos (T, joints),
 //!                         measured_time (T; s), CAMERA_image (T, height, width, 3) u8
-//! data/demo_N/next_obs    the same one step later; the last observation stands for what came after it
+//! data/demo_N/next_obs    the same one step later; the last observation is repeated
 //! mask/train, mask/valid  names of demos: every tenth is for validation, the last of fewer
 //! ```
 //!
@@ -26,7 +26,7 @@ use crate::recording::RecordedStep;
 use visuomotor_core::action::Decider;
 use visuomotor_core::geometry::Pose;
 
-/// One observation key: its shape per step and its numbers.
+/// One observation key: its shape per step and its values.
 struct Series {
     name: String,
     shape: Vec<u64>,
@@ -59,7 +59,7 @@ pub fn export_robomimic(
     staging.finish()
 }
 
-/// The file without demos.
+/// The file before demos are added.
 fn skeleton(selection: &Selection) -> FileBuilder {
     let mut builder = FileBuilder::new();
     let start = selection.start();
@@ -154,7 +154,7 @@ fn demo(file: &File, at: &str, episode: &SelectedEpisode, observed: &[Series]) -
     Ok(())
 }
 
-/// The same series `later` steps on, its last step repeated.
+/// The same series `later` steps later, with its last step repeated.
 fn shifted<T: Copy>(values: &[T], count: usize, later: usize) -> Vec<T> {
     let width = values.len() / count.max(1);
     let tail = &values[values.len() - later * width..];

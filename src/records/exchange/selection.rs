@@ -1,4 +1,4 @@
-//! Which episodes of a folder are exported, and what they have in common.
+//! Chooses the episodes of a folder to export, and checks what they share.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ use visuomotor_core::observation::Image;
 pub struct Selection {
     /// The episodes, at least one.
     pub episodes: Vec<SelectedEpisode>,
-    /// Files that are left out, and why.
+    /// Files that are left out, with reasons.
     pub left_out: Vec<(PathBuf, String)>,
     /// Names of the cameras, in launch-file order.
     pub cameras: Vec<String>,
@@ -24,18 +24,18 @@ pub struct Selection {
 pub struct SelectedEpisode {
     /// The recording.
     pub path: PathBuf,
-    /// What was known before the first step.
+    /// What is known before the first step.
     pub start: EpisodeStart,
     /// How it ended; `None` when it was cut off.
     pub end: Option<EpisodeEnd>,
-    /// The policy steps, images and embeddings left out; at least one.
+    /// The policy steps without images and embeddings; at least one.
     pub steps: Vec<RecordedStep>,
     /// Wall-clock time of the start, nanoseconds since 1970, where it was annotated.
     pub started_at_unix_ns: Option<u64>,
 }
 
 impl Selection {
-    /// Looks through the recordings of `folder`: the successful ones, or `all` finished ones.
+    /// Selects from the recordings of `folder`: the successful ones, or `all` finished ones.
     pub fn of(folder: &Path, all: bool) -> Result<Self, ExchangeError> {
         let mut chosen = Self { episodes: Vec::new(), left_out: Vec::new(), cameras: Vec::new() };
         for path in list_partial(folder)? {
@@ -68,7 +68,7 @@ impl Selection {
         Ok(chosen)
     }
 
-    /// Why recordings were left out: each reason once, with how many it holds for.
+    /// The reasons why recordings were left out: each once, with its count.
     fn reasons(&self) -> String {
         let mut counts = std::collections::BTreeMap::<&str, usize>::new();
         for (_, why) in &self.left_out {
@@ -120,7 +120,7 @@ impl Selection {
         Ok(())
     }
 
-    /// What is known before the first step, of the first episode.
+    /// The start of the first episode.
     pub(super) fn start(&self) -> &EpisodeStart {
         &self.episodes[0].start
     }
@@ -168,7 +168,7 @@ impl SelectedEpisode {
         self.end.as_ref().is_some_and(|end| end.outcome.is_success())
     }
 
-    /// Was a demonstrator disturbed, so that what was done and what was meant differ?
+    /// Was noise added to the demonstrator's actions, so that executed and intended actions differ?
     pub(super) fn was_disturbed(&self) -> bool {
         self.steps.iter().any(|step| step.action != step.label)
     }
@@ -178,7 +178,7 @@ impl SelectedEpisode {
         self.steps.iter().any(|step| step.decided_by == Some(Decider::Operator))
     }
 
-    /// The episode's steps again, with images.
+    /// Reads the episode's steps again, with images.
     pub(super) fn steps_with_pictures(&self) -> Result<Vec<RecordedStep>, ExchangeError> {
         let steps = read_episode(&self.path)?.steps;
         if steps.len() != self.steps.len() {
@@ -186,13 +186,13 @@ impl SelectedEpisode {
             return Err(ExchangeError::Place {
                 path: self.path.clone(),
                 found,
-                fix: "export it when nobody writes it",
+                fix: "export it when no program is writing it",
             });
         }
         Ok(steps)
     }
 
-    /// Checks that an image has the size of the first one of its camera.
+    /// Checks that an image has the size of the first image of its camera.
     pub(super) fn check_size(&self, image: &Image, expected: &mut Option<(u32, u32)>) -> Result<(), ExchangeError> {
         let size = (image.width, image.height);
         let expected = *expected.get_or_insert(size);

@@ -1,4 +1,4 @@
-//! What is written has another name until it is whole.
+//! Output has another name until it is complete.
 
 use std::fs::File;
 use std::io;
@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use super::ExchangeError;
 use super::error::write_error;
 
-/// A folder or file `NAME.partial` that becomes `NAME` at the end, and is removed when that end is not reached. A killed
-/// process leaves it behind under the name that says so.
+/// A folder or file `NAME.partial` that is renamed to `NAME` at the end, and removed if that end is not reached. A killed
+/// process leaves it behind as `NAME.partial`.
 #[derive(Debug)]
 pub(super) struct Staging {
     partial: PathBuf,
@@ -35,7 +35,7 @@ impl Staging {
         let refuse =
             |path: &Path, found: &str, fix| ExchangeError::Place { path: path.into(), found: found.into(), fix };
         let Some(name) = out.file_name() else {
-            return Err(refuse(out, "is no name for something new", "name a new folder or file"));
+            return Err(refuse(out, "is not a name for a new folder or file", "name a new folder or file"));
         };
         if out.symlink_metadata().is_ok() {
             return Err(refuse(out, "is there already and is not written over", "name another one, or move it away"));
@@ -57,7 +57,7 @@ impl Staging {
         &self.partial
     }
 
-    /// Waits for the disk and gives the final name.
+    /// Syncs to the disk and renames to the final name.
     pub fn finish(mut self) -> Result<PathBuf, ExchangeError> {
         sync(&self.partial).map_err(write_error(&self.partial))?;
         if self.whole.symlink_metadata().is_ok() {
@@ -73,7 +73,7 @@ impl Staging {
 impl Drop for Staging {
     fn drop(&mut self) {
         if !self.done {
-            // What cannot be removed keeps the name that says it is not whole.
+            // If it cannot be removed, its name still marks it as incomplete.
             let _ = match self.partial.is_dir() {
                 true => std::fs::remove_dir_all(&self.partial),
                 false => std::fs::remove_file(&self.partial),
@@ -82,7 +82,7 @@ impl Drop for Staging {
     }
 }
 
-/// Waits until a file, or a folder with all in it, is on the disk.
+/// Waits until a file, or a folder with its content, is on the disk.
 fn sync(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         for entry in std::fs::read_dir(path)? {
@@ -92,7 +92,7 @@ fn sync(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
-/// Makes the folder of `path` and writes the file.
+/// Creates the folder of `path` and writes the file.
 pub(super) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), ExchangeError> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(write_error(folder))?;

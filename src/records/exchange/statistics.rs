@@ -1,8 +1,8 @@
-//! Statistics as LeRobot keeps them: least, most, mean, standard deviation, quantiles, per dimension.
+//! Statistics in LeRobot's format: minimum, maximum, mean, standard deviation, quantiles, per dimension.
 
 use visuomotor_core::observation::Image;
 
-/// Names and places of the quantiles.
+/// Names of the quantiles and their probabilities.
 pub(super) const QUANTILES: [(&str, f64); 5] = [("q01", 0.01), ("q10", 0.1), ("q50", 0.5), ("q90", 0.9), ("q99", 0.99)];
 
 /// Statistics of one dimension.
@@ -11,7 +11,7 @@ pub(super) struct Statistics {
     pub min: f64,
     pub max: f64,
     pub mean: f64,
-    /// Of the population, not of a sample.
+    /// Population standard deviation.
     pub std: f64,
     /// At [`QUANTILES`], linear between the neighbors.
     pub quantiles: [f64; 5],
@@ -51,11 +51,11 @@ impl Statistics {
     }
 }
 
-/// How often each of the 256 values occurred, per color: enough for every statistic of images in 0..1.
+/// Histogram of the 256 values per color: enough for every statistic of images in 0..1.
 #[derive(Clone, Debug)]
 pub(super) struct Colors {
     counts: [[u64; 256]; 3],
-    /// Images looked at.
+    /// Number of images.
     pub pictures: u64,
 }
 
@@ -64,7 +64,7 @@ impl Colors {
         Self { counts: [[0; 256]; 3], pictures: 0 }
     }
 
-    /// Adds an image, of a large one every n-th pixel and row: about 150 a side, as LeRobot does.
+    /// Adds an image; of a large one every n-th pixel and row: about 150 a side, as LeRobot does.
     pub fn add(&mut self, image: &Image) {
         let stride = (image.width.max(image.height) as usize / 150).max(1);
         let width = image.width as usize * 3;

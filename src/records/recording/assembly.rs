@@ -1,4 +1,4 @@
-//! Puts the messages of a recording together into steps and control ticks again.
+//! Reassembles the messages of a recording into steps and control ticks.
 
 use std::path::Path;
 
@@ -21,7 +21,7 @@ use visuomotor_core::time::Timestamp;
 /// Largest message read besides images \[bytes\]; the start of an episode with its settings has 50 kB.
 const LARGEST_MESSAGE: usize = 4 << 20;
 
-/// Messages of the step whose closing `/episode/step` has not come yet.
+/// Messages of the step whose closing `/episode/step` has not been read yet.
 #[derive(Default)]
 struct OpenStep {
     images: Vec<CompressedImage>,
@@ -33,7 +33,7 @@ struct OpenStep {
     embedding: Option<Embedding>,
 }
 
-/// Messages of the control tick whose closing `/control_tick` has not come yet.
+/// Messages of the control tick whose closing `/control_tick` has not been read yet.
 #[derive(Default)]
 struct OpenTick {
     measured: Option<(JointVector, f64)>,
@@ -42,7 +42,7 @@ struct OpenTick {
     filtered: Option<Filtered>,
 }
 
-/// The episode as far as its messages have come.
+/// The episode as far as it was read.
 pub(super) struct Assembly<'a> {
     path: &'a Path,
     options: ReadOptions,
@@ -56,7 +56,7 @@ pub(super) struct Assembly<'a> {
     open_tick: OpenTick,
 }
 
-/// All that came of an episode.
+/// All that was read of an episode.
 pub(super) struct Assembled {
     pub start: Option<EpisodeStart>,
     pub steps: Vec<RecordedStep>,
@@ -82,13 +82,13 @@ impl<'a> Assembly<'a> {
         }
     }
 
-    /// Everything whole; messages of a step that was never closed are dropped.
+    /// All complete parts; messages of a step that was never closed are dropped.
     pub fn finish(self) -> Assembled {
         let Self { start, steps, ticks, end, notes, gaps, .. } = self;
         Assembled { start, steps, ticks, end, notes, gaps }
     }
 
-    /// Takes the next message; topics of other programs are passed over.
+    /// Adds the next message; topics of other programs are skipped.
     pub fn message(&mut self, name: &str, header: &MessageHeader, data: &[u8]) -> Result<(), RecordingError> {
         let path = self.path;
         let bad = |why: String| damaged(path, name, header, why);
@@ -145,12 +145,12 @@ impl<'a> Assembly<'a> {
     }
 }
 
-/// Is it a topic of images?
+/// Is it an image topic?
 pub(super) fn is_picture(name: &str) -> bool {
     name.starts_with(topic::CAMERA_PREFIX) && name.ends_with(topic::CAMERA_SUFFIX)
 }
 
-/// Is it a topic whose messages are taken apart here, but for images?
+/// Is it a topic that is decoded here, other than images?
 fn is_read(name: &str) -> bool {
     matches!(
         name,
@@ -185,7 +185,7 @@ fn vector(values: &[f64]) -> Result<JointVector, String> {
     JointVector::try_from(values.to_vec())
 }
 
-/// Joint positions \[rad\] and the gripper fraction behind them.
+/// Joint positions \[rad\], then the gripper fraction.
 fn joints(data: &[u8]) -> Result<(JointVector, f64), String> {
     let message = JointState::decode(data).map_err(|error| error.to_string())?;
     let (gripper, positions) = message.positions.split_last().ok_or("no positions")?;
@@ -223,7 +223,7 @@ fn proprioception(message: &JointState) -> Result<Proprioception, String> {
 fn close_step(open: OpenStep, event: StepEvent) -> Result<RecordedStep, String> {
     let missing = |what: &str| format!("the step has no {what}");
     if open.images.len() != event.images.len() {
-        return Err(format!("{} images came, {} are listed", open.images.len(), event.images.len()));
+        return Err(format!("{} images were found, {} are listed", open.images.len(), event.images.len()));
     }
     let images = open
         .images

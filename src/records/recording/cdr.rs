@@ -1,20 +1,20 @@
-//! CDR, the byte layout ROS 2 messages have on the wire and on disk: pure, little-endian, XCDR1.
+//! CDR, the byte layout of ROS 2 messages on the wire and on disk: plain, little-endian, XCDR1.
 //!
-//! A message is a 4-byte header (`00 01 00 00`: plain CDR, little-endian, no options) and a body. In the body every
-//! number starts at a multiple of its own size, counted from the body's first byte; a sequence is a `u32` count and its
-//! elements; a string is a `u32` length that counts the closing NUL, the bytes, the NUL. An empty sequence of 8-byte
-//! numbers gets no padding after its count (as Fast DDS and Cyclone DDS write it).
+//! A message is a 4-byte header (`00 01 00 00`: plain CDR, little-endian, no options) and a body. In the body every number
+//! starts at a multiple of its own size, counted from the body's first byte; a sequence is a `u32` count and its elements; a
+//! string is a `u32` length that includes the closing NUL, the bytes, the NUL. An empty sequence of 8-byte numbers has no
+//! padding after its count (as Fast DDS and Cyclone DDS write it).
 
 /// The header of every message here: plain CDR, little-endian.
 pub const HEADER: [u8; 4] = [0x00, 0x01, 0x00, 0x00];
 
-/// Bytes that do not hold the message they should.
+/// Bytes that are not the expected message.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum CdrError {
     /// The bytes end before the message does.
     #[error("the message ends at byte {have}, {need} bytes were expected")]
     TooShort {
-        /// Bytes there are.
+        /// Bytes available.
         have: usize,
         /// Bytes needed.
         need: usize,
@@ -40,12 +40,12 @@ pub struct CdrWriter {
 }
 
 impl CdrWriter {
-    /// A message with nothing but its header.
+    /// A message with only its header.
     pub fn new() -> Self {
         Self { bytes: HEADER.to_vec() }
     }
 
-    /// With room for `body` bytes.
+    /// With capacity for `body` bytes.
     pub fn with_capacity(body: usize) -> Self {
         let mut bytes = Vec::with_capacity(HEADER.len() + body);
         bytes.extend_from_slice(&HEADER);
@@ -128,7 +128,7 @@ impl Default for CdrWriter {
     }
 }
 
-/// Takes one message apart; never panics, never allocates more than the message holds.
+/// Decodes one message; never panics, never allocates more than the message's size.
 #[derive(Debug)]
 pub struct CdrReader<'a> {
     bytes: &'a [u8],
@@ -136,7 +136,7 @@ pub struct CdrReader<'a> {
 }
 
 impl<'a> CdrReader<'a> {
-    /// A reader behind the header of `bytes`.
+    /// A reader after the header of `bytes`.
     pub fn new(bytes: &'a [u8]) -> Result<Self, CdrError> {
         let Some((found, _)) = bytes.split_first_chunk::<4>() else {
             return Err(CdrError::TooShort { have: bytes.len(), need: HEADER.len() });
@@ -165,7 +165,7 @@ impl<'a> CdrReader<'a> {
         Ok(number)
     }
 
-    /// Reads a sequence's count, refusing one that cannot fit into what is left.
+    /// Reads a sequence's count, refusing one that exceeds the remaining bytes.
     fn count(&mut self, least_element: usize) -> Result<usize, CdrError> {
         let count = self.u32()? as usize;
         let need = self.at.saturating_add(count.saturating_mul(least_element));

@@ -1,4 +1,4 @@
-//! `pretraining.json`: what can be seen in a folder of data, for whoever has to know that the target is not among it.
+//! `pretraining.json`: scenes, objects and tasks in a folder of data, to check for leakage of the target.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::RecordingError;
 
-/// Scenes, objects and tasks of a folder of data, all sorted and each once.
+/// Scenes, objects and tasks of a folder of data, each sorted and without duplicates.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Contents {
@@ -23,12 +23,12 @@ pub struct Contents {
 }
 
 impl Contents {
-    /// Its name in the folder.
+    /// File name in the folder.
     pub const FILE: &str = "pretraining.json";
 
-    /// What the running program adds, with its own command line.
+    /// The contents that the running program adds, with its own command line.
     pub fn new(scenes: Vec<String>, objects: Vec<String>, tasks: Vec<String>, seed: u64) -> Self {
-        // The program's folder says nothing about the data.
+        // The program's folder is not about the data.
         let words: Vec<String> = std::env::args().skip(1).collect();
         let command = format!("visuomotor {}", words.join(" "));
         let mut contents = Self { scenes, objects, tasks, seed, command };
@@ -36,8 +36,8 @@ impl Contents {
         contents
     }
 
-    /// Says it in the folder, beside what earlier calls put there. Written before the data is, so that no cut-off call
-    /// leaves data that nothing describes.
+    /// Merges them into the folder's file. Written before the data, so that a call that is cut off never leaves undescribed
+    /// data.
     pub fn add_to(mut self, folder: &Path) -> Result<(), RecordingError> {
         if let Some(earlier) = Self::read(folder)? {
             self.scenes.extend(earlier.scenes);
@@ -53,7 +53,7 @@ impl Contents {
         std::fs::write(&part, text).and_then(|()| std::fs::rename(&part, &file)).map_err(unfit)
     }
 
-    /// What a folder's page states; none where there is none.
+    /// The contents that a folder's file states; `None` without a file.
     pub fn read(folder: &Path) -> Result<Option<Self>, RecordingError> {
         let file = folder.join(Self::FILE);
         let unfit = |source| RecordingError::Contents { path: file.clone(), source };

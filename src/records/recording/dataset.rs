@@ -1,4 +1,4 @@
-//! A folder of recordings: what is in it and its digest.
+//! A folder of recordings: its files and its digest.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};

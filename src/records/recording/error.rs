@@ -1,4 +1,4 @@
-//! What can go wrong with a recording, and what to do about it.
+//! Errors of recordings, and how to fix them.
 
 use std::path::{Path, PathBuf};
 
@@ -15,12 +15,12 @@ pub enum RecordingError {
     Folder {
         /// The folder.
         path: PathBuf,
-        /// What is the matter.
+        /// The cause.
         found: String,
         /// What to do.
         fix: &'static str,
     },
-    /// The disk has too little room to start an episode.
+    /// The disk has too little free space to start an episode.
     #[error(
         "{path}: only {free_mib} MiB free, {needed_mib} MiB are asked for before an episode starts; \
          delete recordings or record to another disk", path = shown(path)
@@ -28,20 +28,20 @@ pub enum RecordingError {
     Full {
         /// The folder.
         path: PathBuf,
-        /// Room there is \[MiB\].
+        /// Free space \[MiB\].
         free_mib: u64,
-        /// Room asked for \[MiB\].
+        /// Required space \[MiB\].
         needed_mib: u64,
     },
-    /// An episode of this name is there already.
+    /// An episode of this name exists.
     #[error("{path}: there is a recording of this name already; {fix}", path = shown(path))]
     AlreadyThere {
-        /// The file that is there.
+        /// The existing file.
         path: PathBuf,
         /// What to do.
         fix: &'static str,
     },
-    /// A name or an option that cannot be used.
+    /// An unusable name or option.
     #[error("{what}: found {found}, expected {expected}")]
     Unfit {
         /// Which option.
@@ -51,7 +51,7 @@ pub enum RecordingError {
         /// What is accepted.
         expected: &'static str,
     },
-    /// Writing failed in the middle: nothing more is recorded of this episode, what was flushed stays readable.
+    /// Writing failed in the middle: nothing more is recorded of this episode, flushed data stay readable.
     #[error(
         "{path}: recording stopped after {steps} steps: {source}; make room or check the disk, \
          then `visuomotor recordings recover` keeps what was written", path = shown(path)
@@ -80,10 +80,10 @@ pub enum RecordingError {
     Order {
         /// The file.
         path: PathBuf,
-        /// What was asked for when.
+        /// The call that came out of order.
         what: &'static str,
     },
-    /// An image does not hold the pixels it says, or a JPEG cannot be made or read.
+    /// An image does not have the pixels that its size requires, or a JPEG cannot be encoded or decoded.
     #[error("image of camera `{camera}`, {width}x{height}: {found}")]
     Image {
         /// Camera name.
@@ -92,7 +92,7 @@ pub enum RecordingError {
         width: u32,
         /// Height \[pixels\].
         height: u32,
-        /// What is the matter.
+        /// The cause.
         found: String,
     },
     /// The file cannot be read at all.
@@ -103,15 +103,15 @@ pub enum RecordingError {
         /// The operating system's error.
         source: std::io::Error,
     },
-    /// What a folder says it holds cannot be written or read.
+    /// A folder's `pretraining.json` cannot be written or read.
     #[error("{path}: {source}; correct it, or delete the folder and make its data again", path = shown(path))]
     Contents {
         /// The file.
         path: PathBuf,
-        /// The operating system's error, or what is no such list.
+        /// The operating system's or the parser's error.
         source: std::io::Error,
     },
-    /// The file is not an MCAP file of this crate.
+    /// The file is not an MCAP file of this program.
     #[error("{path}: not a recorded episode: {found}", path = shown(path))]
     NotAnEpisode {
         /// The file.
@@ -127,10 +127,10 @@ pub enum RecordingError {
     Version {
         /// The file.
         path: PathBuf,
-        /// The version it says.
+        /// Its version.
         found: String,
     },
-    /// The file is cut off before the episode's start was written: there is nothing to keep.
+    /// The file is cut off before the episode's start: nothing can be saved.
     #[error("{path}: cut off after {bytes} bytes, before the episode started; delete it", path = shown(path))]
     CutOff {
         /// The file.
@@ -138,7 +138,7 @@ pub enum RecordingError {
         /// Its length \[bytes\].
         bytes: u64,
     },
-    /// A message passes its checksum but does not hold what its topic says.
+    /// A message passes its checksum but its content does not fit its topic.
     #[error("{path}: message on {topic} at {at_seconds:.3} s: {why}", path = shown(path))]
     Message {
         /// The file.
@@ -147,7 +147,7 @@ pub enum RecordingError {
         topic: String,
         /// Log time \[s\].
         at_seconds: f64,
-        /// What is the matter.
+        /// The cause.
         why: String,
     },
     /// The file would take too much memory.
@@ -158,7 +158,7 @@ pub enum RecordingError {
         /// What is too large, and the limit.
         found: String,
     },
-    /// The file is an MCAP file of a kind that is not read here.
+    /// The file is an MCAP file of an unsupported kind.
     #[error(
         "{path}: {found} is not read by this program; write it again with zstd \
          (mcap compress --compression zstd FILE)", path = shown(path)
@@ -166,7 +166,7 @@ pub enum RecordingError {
     Unsupported {
         /// The file.
         path: PathBuf,
-        /// What is not read.
+        /// The unsupported part.
         found: String,
     },
     /// Another process is still writing the file.
@@ -193,7 +193,7 @@ impl RecordingError {
     }
 }
 
-/// The operating system's error inside an MCAP error, so that a full disk reads as one.
+/// The operating system's error inside an MCAP error, so that a full disk is reported as one.
 pub(super) fn io_error(error: mcap::McapError) -> std::io::Error {
     match error {
         mcap::McapError::Io(source) => source,

@@ -8,8 +8,8 @@ use visuomotor_core::episode::Filtered;
 use visuomotor_core::geometry::Pose;
 use visuomotor_core::observation::JointVector;
 
-/// `/episode/step`: closes a step. The three arrays repeat the CDR topics for people; readers take the CDR ones, which
-/// keep NaN (JSON has no word for it and writes null).
+/// `/episode/step`: closes a step. The three arrays repeat the CDR topics for human readers; programs read the CDR ones,
+/// which keep NaN (JSON writes null).
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct StepEvent {
     pub index: u64,
@@ -27,7 +27,7 @@ pub(super) struct StepEvent {
     pub label: [f64; 7],
     #[serde(flatten)]
     pub motion: MotionEvent,
-    /// In a run that can change hands.
+    /// In a run in which control can change hands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decided_by: Option<Decider>,
     pub images: Vec<ImageEvent>,
@@ -35,7 +35,7 @@ pub(super) struct StepEvent {
     pub encoder_digest: Option<String>,
 }
 
-/// What a step asks for in place of a pose change, at most one of these; chain order. JSON has no word for NaN, which is null.
+/// The motion that a step asks for instead of a pose change, at most one of these; chain order. JSON writes NaN as null.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct MotionEvent {
     /// x, y, z \[m\], qx, qy, qz, qw of `base_from_tool`.
@@ -110,7 +110,7 @@ impl MotionEvent {
     }
 }
 
-/// A pose as it was written: renormalizing would change its last digits.
+/// A pose exactly as it was written: normalizing again would change its last digits.
 fn pose_of(numbers: &[f64]) -> Result<Pose, String> {
     let &[x, y, z, qx, qy, qz, qw] = numbers else {
         return Err(format!("a tool pose of {} numbers, expected x, y, z, qx, qy, qz, qw", numbers.len()));
@@ -123,7 +123,7 @@ fn pose_of(numbers: &[f64]) -> Result<Pose, String> {
     Ok(Pose::from_parts([x, y, z].into(), rotation))
 }
 
-/// What a `CompressedImage` has no field for.
+/// Fields that `CompressedImage` does not have.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct ImageEvent {
     pub camera: String,
@@ -134,7 +134,7 @@ pub(super) struct ImageEvent {
     pub camera_height: u32,
 }
 
-/// `/episode/safety`: what the filter did at one control tick, where it did something.
+/// `/episode/safety`: what the filter changed at one control tick; no message if it changed nothing.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct SafetyEvent {
     pub at_ns: u64,
@@ -142,27 +142,27 @@ pub(super) struct SafetyEvent {
     pub filtered: Filtered,
 }
 
-/// What a person wrote about an episode (`/episode/note`).
+/// An operator's note on an episode (`/episode/note`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Note {
     /// When \[ns on the run's clock\].
     pub at_ns: u64,
-    /// Who, by what means (`page`, `terminal`).
+    /// The interface it came from (`page`, `terminal`).
     pub by: String,
-    /// In words.
+    /// The text.
     pub text: String,
 }
 
-/// Steps that were not recorded (`/episode/gap`): the recording says itself where it is not whole.
+/// Steps that were not recorded (`/episode/gap`): the recording itself notes where it is incomplete.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gap {
     /// First step that is missing.
     pub first_step: u64,
-    /// How many are missing.
+    /// Number of missing steps.
     pub steps: u64,
     /// Control ticks missing with them.
     pub ticks: u64,
-    /// Why, in words.
+    /// The reason.
     pub why: String,
 }
 
@@ -180,7 +180,7 @@ mod tests {
             r#"{{"index":1,"observed_at_ns":2,"decided_at_ns":3,"encoder_seconds":null,"policy_seconds":0.5,"bridge_state":{zeros},"action":{zeros},"label":{zeros},{asked}"images":[]}}"#
         );
         let event: StepEvent = serde_json::from_str(&text).map_err(|error| error.to_string())?;
-        // Written as it was read.
+        // Written back as it was read.
         assert!(serde_json::to_string(&event).unwrap().contains(asked), "{event:?}");
         event.motion.read()
     }
@@ -195,12 +195,12 @@ mod tests {
     }
 
     #[test]
-    fn a_step_that_asks_for_two_things_or_for_a_pose_that_is_none_is_refused() {
+    fn a_step_with_two_motions_or_an_invalid_pose_is_refused() {
         let two = read(r#""joint_positions":[0.5],"joint_velocities":[0.5],"#).unwrap_err();
         assert!(two.contains("more than one"), "{two}");
         for (pose, words) in [("[0.1,0.2]", "2 numbers"), ("[0.1,0.2,0.3,0.0,0.0,0.0,0.5]", "0.5 long")] {
-            let said = read(&format!(r#""tool_pose":{pose},"#)).unwrap_err();
-            assert!(said.contains(words), "{said}");
+            let refusal = read(&format!(r#""tool_pose":{pose},"#)).unwrap_err();
+            assert!(refusal.contains(words), "{refusal}");
         }
         assert!(read(r#""joint_positions":[0.0,0.0,0.0,0.0,0.0,0.0,0.0,0.0,0.0],"#).is_err());
     }

@@ -1,4 +1,4 @@
-//! JPEG files of strangers into pixels. An error about one never quotes its content.
+//! Decodes untrusted JPEG files. Errors never quote the file's content.
 
 use std::io::Cursor;
 
@@ -7,10 +7,10 @@ use zune_jpeg::errors::DecodeErrors;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
-/// Most pixels of an image that is read: 8192 x 4096. Four times a camera of 4K.
+/// Most pixels of an image that is read: 8192 x 4096, four times a 4K camera.
 pub const MOST_PIXELS: u64 = 1 << 25;
 
-/// An image as it comes out of a file or a video, without camera and time.
+/// An image from a file or a video, without camera and time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decoded {
     /// Width \[pixels\].
@@ -21,7 +21,7 @@ pub struct Decoded {
     pub pixels: Vec<u8>,
 }
 
-/// The image of a JPEG file. `strict` refuses what the decoder would fill with gray.
+/// Decodes a JPEG file. `strict` refuses parts that the decoder would fill with gray.
 pub fn decode(bytes: &[u8], strict: bool) -> Result<Decoded, String> {
     if !bytes.starts_with(b"\xff\xd8") {
         return Err("neither a JPEG nor a PNG file".into());
@@ -47,7 +47,7 @@ pub fn decode(bytes: &[u8], strict: bool) -> Result<Decoded, String> {
     Ok(Decoded { width, height, pixels })
 }
 
-/// Before memory is taken for an image: a file of a few bytes can say any size.
+/// Checked before memory is allocated: a file of a few bytes can claim any size.
 pub fn check_size(width: u32, height: u32) -> Result<(), String> {
     match u64::from(width) * u64::from(height) <= MOST_PIXELS {
         true => Ok(()),

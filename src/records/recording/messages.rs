@@ -1,4 +1,4 @@
-//! The ROS 2 messages an episode is made of, to and from [CDR](super::cdr); field order is that of the `.msg` files.
+//! The ROS 2 messages of an episode, to and from [CDR](super::cdr); field order is that of the `.msg` files.
 //!
 //! Stamps are this crate's monotonic stamps (seconds and nanoseconds since the run's clock started), not wall-clock time.
 
@@ -76,10 +76,10 @@ pub fn encode_joint_state<S: AsRef<str>>(
     to.finish()
 }
 
-/// A command as `sensor_msgs/msg/JointState`, the gripper fraction behind the joints.
+/// A command as `sensor_msgs/msg/JointState`, the gripper fraction after the joints.
 ///
-/// Positions are always there because the gripper is one; in the other modes those of the joints are NaN and the numbers
-/// stand in `velocity` or `effort`, zero for the gripper.
+/// The gripper always has a position, so positions are always present; in the other modes those of the joints are NaN, and
+/// `velocity` or `effort` has the joints' numbers, zero for the gripper.
 pub fn encode_command<S: AsRef<str>>(stamp: Timestamp, names: &[S], command: &JointCommand) -> Vec<u8> {
     let with = |joints: &[f64], gripper: f64| [joints, &[gripper]].concat();
     let positions = match command.mode() {
@@ -154,7 +154,7 @@ fn write_layout(to: &mut CdrWriter, label: &str, count: usize) {
     to.u32(0);
 }
 
-/// Reads a layout and gives the label of its first dimension.
+/// Reads a layout and returns the label of its first dimension.
 fn read_layout(from: &mut CdrReader<'_>) -> Result<String, CdrError> {
     let mut first = None;
     for _ in 0..from.u32()? {
@@ -167,7 +167,7 @@ fn read_layout(from: &mut CdrReader<'_>) -> Result<String, CdrError> {
     Ok(first.unwrap_or_default())
 }
 
-/// `std_msgs/msg/Float64MultiArray` of one dimension; `label` says what the numbers are.
+/// `std_msgs/msg/Float64MultiArray` of one dimension; `label` names the numbers.
 pub fn encode_f64_array(label: &str, values: &[f64]) -> Vec<u8> {
     let mut to = CdrWriter::with_capacity(48 + label.len() + 8 * values.len());
     write_layout(&mut to, label, values.len());
@@ -183,7 +183,7 @@ pub fn decode_f64_array<const N: usize>(bytes: &[u8]) -> Result<[f64; N], CdrErr
     values.as_slice().try_into().map_err(|_| CdrError::TooShort { have: values.len() * 8, need: N * 8 })
 }
 
-/// `std_msgs/msg/Float32MultiArray` of one dimension; `label` says what the numbers are.
+/// `std_msgs/msg/Float32MultiArray` of one dimension; `label` names the numbers.
 pub fn encode_f32_array(label: &str, values: &[f32]) -> Vec<u8> {
     let mut to = CdrWriter::with_capacity(48 + label.len() + 4 * values.len());
     write_layout(&mut to, label, values.len());

@@ -15,19 +15,20 @@
 //! | `/control_tick` | `std_msgs/msg/Float64MultiArray` | control | step index (-1 before the first action), image age \[s\], tick time \[s\], action in force |
 //! | `/episode/start`, `/episode/end` | JSON | once | [`EpisodeStart`](visuomotor_core::episode::EpisodeStart), [`EpisodeEnd`](visuomotor_core::episode::EpisodeEnd) |
 //! | `/episode/step` | JSON | policy | index, times, cost, image list; closes the step |
-//! | `/episode/note` | JSON | when written | what a person wrote about the episode |
+//! | `/episode/note` | JSON | when written | an operator's note on the episode |
 //! | `/episode/gap` | JSON | when it happens | steps that were not recorded, and why |
 //! | `/episode/safety` | JSON | when it acts | what the safety filter limited or stopped, and why |
 //!
-//! The resolved settings lie in the attachment `settings.toml`, arm description and calibration beside them where given, the format version in the metadata `visuomotor`. Log
-//! time is the run's monotonic clock \[ns\]; publish time of an image is its capture time.
+//! The attachment `settings.toml` contains the resolved settings; arm description and calibration are attached where given.
+//! The metadata `visuomotor` contain the format version. Log time is the run's monotonic clock \[ns\]; publish time of an
+//! image is its capture time.
 //!
 //! # What is promised
-//! - A file named `NAME.mcap` is whole and on the disk; until then it is `NAME.mcap.partial`.
+//! - A file named `NAME.mcap` is complete and on the disk; until then it is `NAME.mcap.partial`.
 //! - A process killed at any moment loses at most the policy step being written. A power cut loses at most
-//!   [`WriterOptions::sync_every_steps`] steps, as far as the disk keeps its word.
-//! - A cut-off or damaged file reads up to its last chunk with a right checksum, and the reader says what is lost.
-//! - A failed write is reported once and never stops control; what was flushed stays readable.
+//!   [`WriterOptions::sync_every_steps`] steps, if the disk honors syncs.
+//! - A cut-off or damaged file is read up to its last chunk with a correct checksum, and the reader reports what is lost.
+//! - A failed write is reported once and never stops control; flushed data stay readable.
 //!
 //! Refused: recording into a missing, unwritable or full folder, over an existing recording, and reading another
 //! format version.
@@ -73,10 +74,10 @@ pub use trim::trim;
 pub use verify::{Gravity, Remark, Verdict, verify};
 pub use writer::EpisodeWriter;
 
-/// Version of the format; a reader takes its own version and no other.
+/// Version of the format; a reader accepts only its own version.
 pub const FORMAT_VERSION: u32 = 1;
 
-/// Name of the MCAP metadata record that says what the file is.
+/// Name of the MCAP metadata record that identifies the file.
 pub const METADATA_NAME: &str = "visuomotor";
 
 /// Name of the attachment with the resolved settings of the run.

@@ -1,4 +1,4 @@
-//! How an episode is recorded.
+//! Options of recording.
 
 use std::time::SystemTime;
 
@@ -16,30 +16,30 @@ pub struct Attachment {
     pub data: Vec<u8>,
 }
 
-/// How an episode is recorded.
+/// Options of recording an episode.
 #[derive(Clone, Debug)]
 pub struct WriterOptions {
     /// JPEG quality, 1..=100; color is never subsampled.
     pub jpeg_quality: u8,
-    /// Scale images to this width and height \[pixels\] before compressing (antialiased bilinear); `None` records
-    /// what the camera gave.
+    /// Scale images to this width and height \[pixels\] before compressing (antialiased bilinear); `None` records the
+    /// camera's size.
     pub record_size: Option<(u32, u32)>,
-    /// Wait for the disk (`fdatasync`) every this many policy steps; 0 waits only at the end. Decides what a power cut
-    /// may lose; a killed process loses at most one step in any case.
+    /// Wait for the disk (`fdatasync`) every this many policy steps; 0 waits only at the end. Limits what a power cut may
+    /// lose; a killed process loses at most one step in any case.
     pub sync_every_steps: u64,
-    /// Refuse to start an episode with less room on the disk \[bytes\].
+    /// Refuse to start an episode with less free space on the disk \[bytes\].
     pub min_free_bytes: u64,
-    /// Room taken on the disk before the episode starts \[bytes\], so that it cannot fill up meanwhile; what is left over is
-    /// given back at the end. 0 takes none.
+    /// Space reserved on the disk before the episode starts \[bytes\], so that the disk cannot fill up meanwhile; the unused
+    /// rest is freed at the end. 0 reserves none.
     pub reserve_bytes: u64,
-    /// With less room on the disk than this \[bytes\] no further step is recorded: the episode is marked short, and the
-    /// system keeps some room to breathe.
+    /// With less free space on the disk than this \[bytes\] no further step is recorded: the episode is marked short, and the
+    /// rest of the system keeps some space.
     pub floor_bytes: u64,
     /// Files that belong to the episode (arm description, calibration).
     pub attachments: Vec<Attachment>,
-    /// Record the embeddings the policy made.
+    /// Record the policy's embeddings.
     pub keep_embeddings: bool,
-    /// Log time of the episode's start; steps and ticks bring their own.
+    /// Log time of the episode's start; steps and ticks have their own.
     pub started_at: Timestamp,
     /// Wall-clock time of the start, an annotation only.
     pub wall_clock: Option<SystemTime>,

@@ -1,4 +1,4 @@
-//! JPEG in and out, and scaling: the image as it lies in a recording.
+//! Images in a recording: JPEG encoding, decoding and scaling.
 
 use std::sync::Arc;
 
@@ -20,19 +20,19 @@ pub struct RecordedImage {
     pub captured_at: Timestamp,
     /// Counts up by one per image of this camera.
     pub sequence: u64,
-    /// Size the camera gave, before scaling for the recording: width, height \[pixels\].
+    /// The camera's size before scaling for the recording: width, height \[pixels\].
     pub camera_size: (u32, u32),
     /// The JPEG file.
     pub jpeg: Vec<u8>,
 }
 
 impl RecordedImage {
-    /// The image as JPEG of this quality (1..=100), without chroma subsampling.
+    /// Encodes the image as JPEG of this quality (1..=100), without chroma subsampling.
     pub fn encode(image: &Image, quality: u8) -> Result<Self, RecordingError> {
         JpegMaker::new(quality, None).recorded(image)
     }
 
-    /// The image: u8, (height, width, 3), RGB, at the recorded size.
+    /// Decodes the image: u8, (height, width, 3), RGB, at the recorded size.
     pub fn decode(&self) -> Result<Image, RecordingError> {
         let unfit = |found: String| RecordingError::Image {
             camera: self.camera.to_string(),
@@ -52,7 +52,7 @@ impl RecordedImage {
     }
 }
 
-/// Turns images into JPEG, keeping the scaler's tables between images.
+/// Encodes images as JPEG, keeping the scaler's tables between images.
 pub struct JpegMaker {
     /// 1..=100.
     quality: u8,
@@ -62,12 +62,12 @@ pub struct JpegMaker {
 }
 
 impl JpegMaker {
-    /// Of this quality, scaled to this size: width, height \[pixels\]; `None` keeps the camera's.
+    /// With this quality, scaling to this size: width, height \[pixels\]; `None` keeps the camera's.
     pub fn new(quality: u8, size: Option<(u32, u32)>) -> Self {
         Self { quality, size, resizer: Resizer::new() }
     }
 
-    /// `image` as it will lie in the recording.
+    /// Encodes `image` as it is recorded.
     pub fn recorded(&mut self, image: &Image) -> Result<RecordedImage, RecordingError> {
         Ok(RecordedImage {
             camera: image.camera.clone(),
@@ -78,7 +78,7 @@ impl JpegMaker {
         })
     }
 
-    /// The JPEG of `image`, without chroma subsampling: colors of small objects are what the encoder looks at.
+    /// The JPEG of `image`, without chroma subsampling: the encoder needs the colors of small objects.
     pub fn encode(&mut self, image: &Image) -> Result<Vec<u8>, RecordingError> {
         let unfit = |found: String| RecordingError::Image {
             camera: image.camera.to_string(),
@@ -92,13 +92,13 @@ impl JpegMaker {
         }
         match self.size {
             Some((width, height)) if (width, height) != (image.width, image.height) => {
-                // Of one type of pixels: for all of them a resizer is a fifth of the whole program to compile.
+                // One pixel type only: a resizer for all of them is a fifth of the whole program's compile time.
                 let from = TypedImageRef::<U8x3>::from_buffer(image.width, image.height, &image.pixels)
                     .map_err(|error| unfit(error.to_string()))?;
                 let mut scaled = vec![0; width as usize * height as usize * 3];
                 let mut to = TypedImage::<U8x3>::from_buffer(width, height, &mut scaled)
                     .map_err(|error| unfit(error.to_string()))?;
-                // Antialiased, as PIL and torchvision scale; plain bilinear would drop thin objects.
+                // Antialiased, as PIL and torchvision scale; plain bilinear would lose thin objects.
                 let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
                 self.resizer.resize_typed(&from, &mut to, &options).map_err(|error| unfit(error.to_string()))?;
                 compress(&scaled, width, height, self.quality).map_err(unfit)

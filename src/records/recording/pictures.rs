@@ -38,7 +38,7 @@ impl Pictures {
         }
     }
 
-    /// The images of the last episode: seconds since the first image was taken \[s\] and the JPEG file.
+    /// The images of the last episode: time since the first image \[s\] and the JPEG file.
     pub fn taken(&self) -> Vec<(f64, Vec<u8>)> {
         self.kept.clone()
     }
@@ -57,7 +57,7 @@ impl Pictures {
     }
 }
 
-/// The largest size with the aspect ratio of `size` that fits into `largest` and does not enlarge \[pixels\].
+/// The largest size with the aspect ratio of `size` that fits into `largest` without enlarging \[pixels\].
 fn fit(size: (u32, u32), largest: (u32, u32)) -> (u32, u32) {
     let scale =
         (f64::from(largest.0) / f64::from(size.0.max(1))).min(f64::from(largest.1) / f64::from(size.1.max(1))).min(1.0);
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pictures_are_fitted_with_their_aspect_ratio_and_never_enlarged() {
+    fn images_are_fitted_with_their_aspect_ratio_and_never_enlarged() {
         assert_eq!(fit((640, 480), (160, 120)), (160, 120));
         assert_eq!(fit((1280, 720), (160, 120)), (160, 90));
         assert_eq!(fit((128, 128), (160, 120)), (120, 120));

@@ -1,4 +1,4 @@
-//! PNG in and out.
+//! Reads and writes PNG.
 
 use std::io::Cursor;
 
@@ -6,7 +6,7 @@ use visuomotor_core::observation::Image;
 
 use super::jpeg::{Decoded, check_size};
 
-/// The image as a PNG file.
+/// Encodes the image as a PNG file.
 pub fn encode(image: &Image) -> std::io::Result<Vec<u8>> {
     let mut file = Vec::new();
     let mut encoder = png::Encoder::new(&mut file, image.width, image.height);
@@ -16,12 +16,11 @@ pub fn encode(image: &Image) -> std::io::Result<Vec<u8>> {
     Ok(file)
 }
 
-/// The image of a PNG file; gray and palettes become RGB, transparency is dropped. An error about one that
-/// is not read never quotes what is in it.
+/// Decodes a PNG file; gray and palettes become RGB, transparency is dropped. Errors never quote the file's content.
 pub fn decode(bytes: &[u8]) -> Result<Decoded, String> {
     let mut decoder = png::Decoder::new(Cursor::new(bytes));
     decoder.set_transformations(png::Transformations::normalize_to_color8());
-    // Compressed texts and profiles unfold a thousandfold, and are never used.
+    // Compressed texts and profiles expand a thousandfold, and are never used.
     decoder.set_ignore_text_chunk(true);
     decoder.set_ignore_iccp_chunk(true);
     let unfit = |error| match error {
@@ -38,7 +37,7 @@ pub fn decode(bytes: &[u8]) -> Result<Decoded, String> {
     let pixels = match frame.color_type {
         png::ColorType::Rgb => pixels,
         png::ColorType::Rgba => {
-            // In place: an image as large as is read has 128 MiB.
+            // In place: the largest image that is read takes 128 MiB.
             let count = pixels.len() / 4;
             for pixel in 0..count {
                 pixels.copy_within(4 * pixel..4 * pixel + 3, 3 * pixel);

@@ -1,4 +1,4 @@
-//! Reads one episode, whole or cut off.
+//! Reads one episode, complete or cut off.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -22,8 +22,8 @@ use visuomotor_core::untrusted::{self, Budget};
 /// Largest recording read \[bytes\]: six hours of two cameras at 5 Hz.
 const LARGEST: u64 = 16 << 30;
 
-/// Images and attachments that are kept take at most so much \[bytes\], and so many times the file's length: JPEG hardly
-/// shrinks in a chunk.
+/// Largest size of the kept images and attachments: this many bytes, plus this many times the file's length, because JPEG
+/// hardly shrinks in a chunk.
 const KEPT: (u64, u64) = (64 << 20, 4);
 
 /// What to read of an episode.
@@ -42,30 +42,30 @@ impl Default for ReadOptions {
     }
 }
 
-/// One policy step as it was recorded.
+/// One recorded policy step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RecordedStep {
-    /// Counts from 0.
+    /// Index from 0.
     pub index: u64,
-    /// Decision time the observation was put together for.
+    /// Decision time for which the observation was assembled.
     pub observed_at: Timestamp,
     /// When the decision was published to the control loop.
     pub decided_at: Timestamp,
     /// Image of each camera, in launch-file order; the first is the policy's.
     pub images: Vec<RecordedImage>,
-    /// What the arm sensed of itself.
+    /// Proprioception.
     pub proprioception: Proprioception,
     /// Tool pose in the base frame \[m\].
     pub base_from_tool: Pose,
     /// x, y, z \[m\], roll, pitch, yaw \[rad\], gripper (0 closed .. 1 open).
     pub bridge_state: [f64; 7],
-    /// What was asked of the arm.
+    /// The action asked for.
     pub action: Action,
-    /// The same without the demonstrator's noise.
+    /// The action without the demonstrator's noise.
     pub label: Action,
-    /// What was asked for in place of the pose change.
+    /// The motion asked for instead of a pose change.
     pub motion: Option<Motion>,
-    /// Who decided, in a run that can change hands.
+    /// Who decided, in a run in which control can change hands.
     pub decided_by: Option<Decider>,
     /// Embedding of the policy's image, where one was recorded.
     pub embedding: Option<Embedding>,
@@ -81,7 +81,7 @@ impl RecordedStep {
         self.images.first()
     }
 
-    /// The observation as the policy got it, but for JPEG's error and the recorded size; decodes every image.
+    /// The observation as the policy got it, except for JPEG's error and the recorded size; decodes every image.
     pub fn observation(&self) -> Result<Observation, RecordingError> {
         Ok(Observation {
             images: self.images.iter().map(RecordedImage::decode).collect::<Result<_, _>>()?,
@@ -93,7 +93,7 @@ impl RecordedStep {
     }
 }
 
-/// One episode as it was recorded.
+/// One recorded episode.
 #[derive(Clone, Debug)]
 pub struct RecordedEpisode {
     /// The file it came from.
@@ -106,15 +106,15 @@ pub struct RecordedEpisode {
     pub ticks: Vec<ControlTick>,
     /// How it ended; `None` when the recording was cut off before.
     pub end: Option<EpisodeEnd>,
-    /// What people wrote about it.
+    /// The operators' notes.
     pub notes: Vec<Note>,
     /// Steps that were not recorded.
     pub gaps: Vec<Gap>,
     /// Files recorded with it, the settings among them.
     pub attachments: Vec<Attachment>,
-    /// The file is whole, holds the end, and as many steps as the end says.
+    /// The file is complete, contains the end, and as many steps as the end states.
     pub complete: bool,
-    /// What was lost, in words; `None` when complete.
+    /// What was lost; `None` when complete.
     pub lost: Option<String>,
     /// Wall-clock time of the start, nanoseconds since 1970, where it was annotated.
     pub started_at_unix_ns: Option<u64>,
@@ -125,12 +125,12 @@ pub fn read_episode(path: &Path) -> Result<RecordedEpisode, RecordingError> {
     read_episode_with(path, ReadOptions::default())
 }
 
-/// Reads what `options` ask for of an episode: everything up to the first byte that cannot be trusted.
+/// Reads the parts of an episode that `options` select, up to the first byte that cannot be trusted.
 pub fn read_episode_with(path: &Path, options: ReadOptions) -> Result<RecordedEpisode, RecordingError> {
     let unreadable = |source| RecordingError::unreadable(path, source);
     let file = untrusted::open(path).map_err(unreadable)?;
     let length = untrusted::length_of(&file, LARGEST).map_err(unreadable)?;
-    // What is appended meanwhile is for the next reader.
+    // Bytes appended meanwhile are left to the next reader.
     parse(path, file.take(length), length, options)
 }
 
@@ -139,7 +139,7 @@ pub fn parse_episode(path: &Path, bytes: &[u8], options: ReadOptions) -> Result<
     parse(path, bytes, bytes.len() as u64, options)
 }
 
-/// Reads an episode of `length` bytes, part by part: in memory is what is kept of it.
+/// Reads an episode of `length` bytes, part by part: only the selected parts stay in memory.
 pub(super) fn parse(
     path: &Path,
     mut file: impl Read,
@@ -226,7 +226,7 @@ fn lost(steps: &[RecordedStep], end: Option<&EpisodeEnd>, gaps: &[Gap], cut_off:
     match (end, cut_off) {
         (Some(end), _) if end.steps != steps.len() as u64 => {
             let why = gaps.first().map_or(String::new(), |gap| format!(" ({})", gap.why));
-            Some(format!("the end speaks of {} steps, {kept}{why}", end.steps))
+            Some(format!("the end states {} steps, {kept}{why}", end.steps))
         }
         (Some(_), Some(why)) => Some(format!("only the file's index: {why}; {kept}, with the end")),
         (Some(_), None) => None,
@@ -247,7 +247,7 @@ fn not_ours(path: &Path, found: &str) -> RecordingError {
     RecordingError::NotAnEpisode { path: path.to_path_buf(), found: found.to_string() }
 }
 
-/// Does the file start as an MCAP file does, as far as it goes?
+/// Does the file start like an MCAP file, as far as it goes?
 fn looks_like_mcap(bytes: &[u8]) -> bool {
     let seen = bytes.len().min(mcap::MAGIC.len());
     bytes[..seen] == mcap::MAGIC[..seen]

@@ -1,8 +1,8 @@
-//! Records an episode on a thread of its own, so that no loop waits for a disk or an image's compression.
+//! Records an episode in its own thread, so that no loop waits for a disk or for image compression.
 //!
-//! A step and the control ticks before it are handed over as one piece. When the thread cannot keep up, whole pieces are left
-//! out, counted, and the recording says so itself ([`Gap`]); when the disk runs full, recording stops at a floor and the
-//! episode is marked short. Neither ever reaches the loops: [`StepSink::step`] does not fail here.
+//! A step and the control ticks before it are queued as one piece. When the thread cannot keep up, whole pieces are dropped
+//! and counted, and the recording notes it ([`Gap`]). When the disk runs full, recording stops at a minimum of free space and
+//! the episode is marked short. Neither reaches the loops: [`StepSink::step`] does not fail here.
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -17,13 +17,13 @@ use visuomotor_core::observation::Observation;
 use visuomotor_core::protection::Protection;
 use visuomotor_core::time::Timestamp;
 
-/// Pieces that may wait: two seconds at 30 Hz, at two 640x480 images a step 111 MB.
+/// Length of the queue: two seconds at 30 Hz, at two 640x480 images a step 111 MB.
 const WAITING: usize = 60;
 
-/// How often the room on the disk is looked at \[steps\].
+/// Interval of checks of the disk's free space \[steps\].
 const LOOK: u64 = 8;
 
-/// A step that owns what it holds; pixels are shared, not copied.
+/// A step with its own data; pixels are shared, not copied.
 struct OwnedStep {
     index: u64,
     observation: Observation,
@@ -38,7 +38,7 @@ enum Piece {
         ticks: Vec<ControlTick>,
         step: Box<OwnedStep>,
     },
-    /// Of a pause, in which there are no steps.
+    /// Ticks of a pause, in which there are no steps.
     Ticks(Vec<ControlTick>),
     Note(Note),
     End {
@@ -48,18 +48,18 @@ enum Piece {
     },
 }
 
-/// How a recording goes.
+/// State of a recording.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RecorderState {
     /// Steps handed to the operating system.
     pub steps: u64,
-    /// Steps left out because the recorder could not keep up.
+    /// Steps dropped because the recorder could not keep up.
     pub dropped: u64,
-    /// What stopped the recording before its end, in words.
+    /// Why the recording stopped before its end.
     pub trouble: Option<String>,
 }
 
-/// Hands an episode to an [`EpisodeWriter`] on a thread of its own.
+/// Passes an episode to an [`EpisodeWriter`] in its own thread.
 pub struct Recorder {
     queue: Option<SyncSender<Piece>>,
     thread: Option<JoinHandle<Result<(), RecordingError>>>,
@@ -74,7 +74,7 @@ fn lock(state: &Mutex<RecorderState>) -> MutexGuard<'_, RecorderState> {
 }
 
 impl Recorder {
-    /// Opens the recording; every reason not to record that can be known now is an error now, before motion.
+    /// Opens the recording. Every reason not to record that is known by now is an error now, before motion.
     pub fn create(folder: &Path, name: &str, options: WriterOptions) -> Result<Self, RecordingError> {
         let floor = options.floor_bytes;
         let writer = EpisodeWriter::create(folder, name, options)?;
@@ -88,20 +88,20 @@ impl Recorder {
         Ok(Self { queue: Some(queue), thread: Some(thread), state, ticks: Vec::new(), gap: None, path })
     }
 
-    /// How it goes.
+    /// State of the recording.
     pub fn state(&self) -> RecorderState {
         lock(&self.state).clone()
     }
 
-    /// The file once the episode ended.
+    /// Path of the file after the episode ended.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Records the operator's words; waits for room, for it must not be lost.
+    /// Records the operator's note; waits for room in the queue, because a note must not be lost.
     pub fn note(&mut self, note: Note) {
         if let Some(queue) = &self.queue {
-            // A thread that ended has left its error in its state.
+            // A thread that ended has stored its error in the state.
             let _ = queue.send(Piece::Note(note));
         }
     }
@@ -120,7 +120,7 @@ impl Recorder {
         };
         let Some(queue) = &self.queue else { return };
         if !Protection::Recording.is_on() {
-            // The loop waits until the piece before is written.
+            // The loop waits until the previous piece is written.
             let _ = queue.send(piece);
             return;
         }
@@ -153,7 +153,7 @@ impl Recorder {
 impl StepSink for Recorder {
     fn episode_started(&mut self, start: &EpisodeStart) -> anyhow::Result<()> {
         if let Some(queue) = &self.queue {
-            // A thread that ended has left its error in its state, and reports it again at the end.
+            // A thread that ended has stored its error in the state, and reports it again at the end.
             let _ = queue.send(Piece::Start(Box::new(start.clone())));
         }
         Ok(())
@@ -164,7 +164,8 @@ impl StepSink for Recorder {
         Ok(())
     }
 
-    /// Hands the ticks of a pause over, so that a long one does not fill the memory; without room they wait for the next time.
+    /// Queues the ticks of a pause, so that a long one does not fill the memory; if the queue is full they stay for the next
+    /// call.
     fn paused(&mut self, _observation: &Observation) -> anyhow::Result<()> {
         let ticks = std::mem::take(&mut self.ticks);
         if let Some(queue) = &self.queue
@@ -183,7 +184,7 @@ impl StepSink for Recorder {
     fn episode_ended(&mut self, end: &EpisodeEnd) -> anyhow::Result<()> {
         let (gap, ticks) = (self.gap.take(), std::mem::take(&mut self.ticks));
         if let Some(queue) = &self.queue {
-            // The same.
+            // As in `episode_started`.
             let _ = queue.send(Piece::End { gap, ticks, end: end.clone() });
         }
         Ok(self.finish()?)
@@ -192,7 +193,7 @@ impl StepSink for Recorder {
 
 impl Drop for Recorder {
     fn drop(&mut self) {
-        // Without an end the file stays `.partial`, which says what happened.
+        // Without an end the file stays `.partial`, as cut off.
         let _ = self.finish();
     }
 }
@@ -202,7 +203,7 @@ struct Worker {
     state: Arc<Mutex<RecorderState>>,
     folder: PathBuf,
     floor: u64,
-    /// Steps left out since the disk reached its floor.
+    /// Steps dropped since the disk reached its minimum.
     short: Option<Gap>,
 }
 
@@ -212,7 +213,7 @@ impl Worker {
         for piece in pieces {
             if let Err(error) = self.take(piece) {
                 lock(&self.state).trouble.get_or_insert_with(|| error.to_string());
-                // The first error is the cause; "stopped before" is what follows from it.
+                // The first error is the cause; "stopped before" only follows from it.
                 first.get_or_insert(error);
             }
         }
@@ -260,10 +261,10 @@ impl Worker {
         gap.map_or(Ok(()), |gap| self.writer.record_gap(&gap))
     }
 
-    /// Is the disk at its floor? Then this step is counted and left out.
+    /// Is the disk at its minimum? Then this step is counted and dropped.
     fn is_short(&mut self, step: &OwnedStep, ticks: u64) -> bool {
         if self.short.is_none() && self.writer.steps().is_multiple_of(LOOK) {
-            // A disk that does not tell its room is written to until it refuses.
+            // If free space is unknown, recording continues until a write fails.
             let free = free_bytes(&self.folder).unwrap_or(u64::MAX);
             if free < self.floor {
                 let why = format!(

@@ -1,4 +1,4 @@
-//! Makes a whole file of a recording that was cut off.
+//! Completes a recording that was cut off.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -15,21 +15,21 @@ use super::storage::{self, Output, PARTIAL, WHOLE};
 use super::{ReadOptions, RecordingError, list_partial, schemas};
 use visuomotor_core::untrusted;
 
-/// What [`recover`] made.
+/// Result of [`recover`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recovered {
-    /// The whole file.
+    /// The complete file.
     pub path: PathBuf,
     /// Policy steps in it.
     pub steps: u64,
-    /// What is lost, in words; `None` when nothing was.
+    /// What is lost; `None` if nothing is.
     pub lost: Option<String>,
 }
 
-/// Copies everything readable of a cut-off recording into a whole file with an index, named `NAME.mcap`.
+/// Copies everything readable of a cut-off recording into a complete file with an index, named `NAME.mcap`.
 ///
-/// `NAME.mcap.partial` is removed when the whole file is on the disk. A damaged `NAME.mcap` is kept as
-/// `NAME.mcap.damaged`. A whole file is left as it is. Refused while another process still writes the recording.
+/// `NAME.mcap.partial` is removed when the complete file is on the disk. A damaged `NAME.mcap` is kept as
+/// `NAME.mcap.damaged`. A complete file is left unchanged. Refused while another process still writes the recording.
 pub fn recover(path: &Path) -> Result<Recovered, RecordingError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let stem = name.strip_suffix(PARTIAL).or_else(|| name.strip_suffix(WHOLE)).ok_or_else(|| {
@@ -44,7 +44,7 @@ pub fn recover(path: &Path) -> Result<Recovered, RecordingError> {
     let mut from = untrusted::open(path).map_err(unreadable)?;
     storage::lock(&from, path)?;
     let length = from.metadata().map_err(unreadable)?.len();
-    // Images are copied from the file, not kept.
+    // Images are copied from the file, not kept in memory.
     let episode = parse(path, &from, length, ReadOptions { images: false, control_ticks: true })?;
     let recovered = Recovered { path: whole.clone(), steps: episode.steps.len() as u64, lost: episode.lost };
     if in_place && recovered.lost.is_none() {
@@ -53,7 +53,7 @@ pub fn recover(path: &Path) -> Result<Recovered, RecordingError> {
     if !in_place && whole.exists() {
         return Err(RecordingError::AlreadyThere { path: whole, fix: "move it away before recovering" });
     }
-    // Starts with a dot: not listed, should this be cut off too.
+    // Starts with a dot, so that it is not listed if this is cut off, too.
     let copy = path.with_file_name(format!(".{stem}.mcap.recovering"));
     let failed = |source| RecordingError::Write { path: copy.clone(), steps: 0, source };
     let mut output = File::create(&copy).and_then(storage::output).map_err(failed)?;
@@ -71,27 +71,27 @@ pub fn recover(path: &Path) -> Result<Recovered, RecordingError> {
     Ok(recovered)
 }
 
-/// Finishes every recording of a folder that was cut off and that no program is writing any more; returns a line for the operator
-/// per file. One that cannot be finished is left as it is, and the line says why.
+/// Completes every cut-off recording of a folder that no program is writing any more; returns one line per file for the
+/// operator. A recording that cannot be completed is left unchanged, and its line gives the reason.
 pub fn finish_partial(folder: &Path) -> Result<Vec<String>, RecordingError> {
-    let mut said = Vec::new();
+    let mut lines = Vec::new();
     for partial in list_partial(folder)? {
-        said.push(match recover(&partial) {
+        lines.push(match recover(&partial) {
             Ok(Recovered { path, steps, lost }) => {
                 let lost = lost.unwrap_or_else(|| "nothing is lost".into());
                 format!("{}: was cut off and is finished now, {steps} steps; {lost}", path.display())
             }
-            // Another process is at work there: no news for anybody.
+            // Another process is writing it: nothing to report.
             Err(RecordingError::Busy { .. }) => continue,
             Err(error) => format!("{error}"),
         });
     }
-    Ok(said)
+    Ok(lines)
 }
 
 fn copy_records(from: impl Read, length: u64, output: &mut Output, lost: Option<&str>) -> mcap::McapResult<()> {
     let mut closing = Vec::new();
-    // How it ends was seen before: this is the second walk.
+    // This is the second pass: the first one checked how the scan ends.
     scan(from, length, |record| -> mcap::McapResult<()> {
         match record {
             Record::Schema { header, data } => {

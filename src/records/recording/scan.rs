@@ -1,4 +1,4 @@
-//! Walks the records of an MCAP file up to the first byte that cannot be trusted.
+//! Reads the records of an MCAP file up to the first byte that cannot be trusted.
 
 use std::borrow::Cow;
 use std::io::{self, Read};
@@ -8,45 +8,45 @@ use mcap::sans_io::linear_reader::{LinearReadEvent, LinearReader, LinearReaderOp
 
 use visuomotor_core::untrusted::Budget;
 
-/// No record of an episode is larger \[bytes\]; a damaged length field must not allocate the machine's memory.
+/// Largest record of an episode \[bytes\]; a damaged length field must not allocate the machine's memory.
 const RECORD_LIMIT: usize = 1 << 28;
 
-/// No chunk unfolds to more \[bytes\]: a step of ours has two images, 0.2 MB; `mcap compress` makes chunks of 4 MiB.
+/// Largest decompressed chunk \[bytes\]: a step of ours has two images, 0.2 MB; `mcap compress` makes chunks of 4 MiB.
 const CHUNK_LIMIT: usize = 64 << 20;
 
-/// All chunks of a file together unfold to at most so much \[bytes\], and so many times the file's length: joint states
+/// Largest decompressed size of all chunks of a file: this many bytes, plus this many times the file's length. Joint states
 /// shrink to a tenth, JPEG hardly, and zstd stores a run of zeros in a thirty-thousandth.
 const UNFOLDING: (u64, u64) = (64 << 20, 32);
 
-/// Read at a time at most \[bytes\]: a record's length is the file's word.
+/// Most bytes read at a time: a record's length is untrusted.
 const PART: usize = 1 << 20;
 
 /// Opcode and length before every record \[bytes\].
 const HEAD: usize = 9;
 
-/// How a walk ended.
+/// How a scan ended.
 #[derive(Debug)]
 pub(super) enum Ending {
-    /// At the closing magic of a whole file.
+    /// At the closing magic of a complete file.
     Whole,
-    /// Before: why, in words.
+    /// Earlier; the reason.
     CutOff(String),
-    /// At something that would take too much memory: what, in words.
+    /// At something that would take too much memory.
     TooLarge(String),
-    /// At something that is not read here: what, in words.
+    /// At something unsupported.
     Unsupported(String),
-    /// The operating system refused.
+    /// With an error of the operating system.
     Unreadable(io::Error),
 }
 
-/// Calls `visit` for each record of the data section in order; a chunk's records come only after its checksum agreed.
+/// Calls `visit` for each record of the data section in order; a chunk's records come only after its checksum was verified.
 /// `length` is the file's \[bytes\].
 pub(super) fn scan<E>(
     mut file: impl Read,
     length: u64,
     mut visit: impl FnMut(Record<'_>) -> Result<(), E>,
 ) -> Result<Ending, E> {
-    // Chunks are opened here: mcap 0.26 subtracts a record's length from its chunk's without asking which is larger.
+    // Chunks are opened here: mcap 0.26 subtracts a record's length from its chunk's without checking which is larger.
     let options = LinearReaderOptions::default().with_emit_chunks(true).with_record_length_limit(RECORD_LIMIT);
     let mut reader = LinearReader::new_with_options(options);
     let mut budget =
@@ -76,14 +76,14 @@ pub(super) fn scan<E>(
                 }
             }
             Ok(LinearReadEvent::Record { opcode, data }) => {
-                // Behind the data section lies the summary, which repeats schemas and channels.
+                // The summary after the data section repeats schemas and channels.
                 in_data &= opcode != op::DATA_END;
                 if !in_data {
                     continue;
                 }
                 let damaged = |why: String| Ok(Ending::CutOff(format!("a record is damaged ({why})")));
                 if opcode == 0 {
-                    // No record has this one. What a power cut or a hole in a file leaves are zeros, without end.
+                    // No record has opcode 0. Power cuts and holes in a file leave zeros, possibly without end.
                     return damaged("zeros instead of a record".into());
                 }
                 match mcap::parse_record(opcode, data) {
@@ -108,7 +108,7 @@ pub(super) fn scan<E>(
     Ok(Ending::Whole)
 }
 
-/// What a chunk holds, once its checksum agreed.
+/// The content of a chunk, after its checksum was verified.
 fn open<'a>(header: &ChunkHeader, data: &'a [u8], budget: &mut Budget) -> Result<Cow<'a, [u8]>, Ending> {
     let damaged = |why: String| Ending::CutOff(format!("a record is damaged ({why})"));
     let size = usize::try_from(header.uncompressed_size).unwrap_or(usize::MAX);
@@ -117,7 +117,7 @@ fn open<'a>(header: &ChunkHeader, data: &'a [u8], budget: &mut Budget) -> Result
     }
     let inside = match header.compression.as_str() {
         "" => Cow::Borrowed(data),
-        // The length is the file's word: memory grows with what really comes out.
+        // The stated length is untrusted: memory grows with the decompressed bytes.
         "zstd" => {
             budget.take(size as u64).map_err(|error| Ending::TooLarge(error.to_string()))?;
             let mut out = Vec::new();
@@ -134,15 +134,15 @@ fn open<'a>(header: &ChunkHeader, data: &'a [u8], budget: &mut Budget) -> Result
     if inside.len() != size {
         return Err(damaged(format!("a chunk of {} bytes that says {size}", inside.len())));
     }
-    // Zero stands for "no checksum" (MCAP, Chunk).
-    let (found, said) = (crc32fast::hash(&inside), header.uncompressed_crc);
-    if said != 0 && found != said {
-        return Err(damaged(format!("a chunk's checksum is {found:08x}, expected {said:08x}")));
+    // Zero means "no checksum" (MCAP, Chunk).
+    let (found, stated) = (crc32fast::hash(&inside), header.uncompressed_crc);
+    if stated != 0 && found != stated {
+        return Err(damaged(format!("a chunk's checksum is {found:08x}, expected {stated:08x}")));
     }
     Ok(inside)
 }
 
-/// The records of an opened chunk.
+/// The records of a decompressed chunk.
 struct Records<'a>(&'a [u8]);
 
 impl<'a> Iterator for Records<'a> {
@@ -190,10 +190,10 @@ mod tests {
     }
 
     #[test]
-    fn a_chunk_that_unpacks_to_more_than_it_says_is_refused_before_memory_is_spent() {
+    fn a_chunk_larger_than_it_states_is_refused_before_memory_is_spent() {
         let bomb = zstd::encode_all(&vec![0; 1 << 20][..], 19).unwrap();
         let mut budget = Budget::new("all", 1 << 20);
-        let mut said = |uncompressed_size, compression: &str| {
+        let mut ending_of = |uncompressed_size, compression: &str| {
             let header = ChunkHeader {
                 message_start_time: 0,
                 message_end_time: 0,
@@ -204,20 +204,20 @@ mod tests {
             };
             open(&header, &bomb, &mut budget).map(|inside| inside.len())
         };
-        let Err(Ending::CutOff(why)) = said(100, "zstd") else { panic!("taken") };
+        let Err(Ending::CutOff(why)) = ending_of(100, "zstd") else { panic!("taken") };
         assert!(why.contains("a chunk of 101 bytes that says 100"), "{why}");
-        // What is too large or of another kind is not damaged.
-        let Err(Ending::TooLarge(why)) = said(1 << 40, "zstd") else { panic!("taken") };
+        // A file that is too large or unsupported is not damaged.
+        let Err(Ending::TooLarge(why)) = ending_of(1 << 40, "zstd") else { panic!("taken") };
         assert!(why.contains("a chunk of 1099511627776 bytes"), "{why}");
-        let Err(Ending::TooLarge(why)) = said(1 << 20, "zstd") else { panic!("taken") };
+        let Err(Ending::TooLarge(why)) = ending_of(1 << 20, "zstd") else { panic!("taken") };
         assert!(why.contains("more than 1 MiB for all"), "{why}");
-        let Err(Ending::Unsupported(why)) = said(100, "lz4\n") else { panic!("taken") };
+        let Err(Ending::Unsupported(why)) = ending_of(100, "lz4\n") else { panic!("taken") };
         assert_eq!(why, "a chunk compressed by `lz4\\n`");
     }
 
-    /// A file with a hole of a terabyte in it.
+    /// A file with a hole of a terabyte.
     #[test]
-    fn zeros_behind_the_last_record_end_the_walk() {
+    fn zeros_after_the_last_record_end_the_scan() {
         let file = io::Read::chain(mcap::MAGIC, io::repeat(0));
         let Ending::CutOff(why) = scan::<()>(file, 1 << 40, |_| Ok(())).unwrap() else { panic!("whole") };
         assert!(why.contains("zeros instead of a record"), "{why}");

@@ -1,7 +1,7 @@
-//! Topics of an episode and the schema texts that let other programs read them.
+//! Topics of an episode and the schemas that let other programs read them.
 //!
-//! ROS schemas are the `.msg` files of Jazzy with the types they use appended behind `====` lines, comments left out;
-//! JSON channels carry a JSON schema.
+//! ROS schemas are the `.msg` files of Jazzy without comments, with the types they use appended after `====` lines; JSON
+//! channels have a JSON schema.
 
 /// Prefix of camera topics: `/camera/NAME/compressed`.
 pub const CAMERA_PREFIX: &str = "/camera/";
@@ -21,7 +21,7 @@ pub const ACTION_LABEL: &str = "/action_label";
 pub const EMBEDDING: &str = "/embedding";
 /// Measured joints, control rate.
 pub const JOINT_STATES: &str = "/joint_states";
-/// What control wished for, control rate.
+/// The command that control asked for, control rate.
 pub const WISHED_COMMAND: &str = "/wished_command";
 /// What was sent after the safety filter, control rate.
 pub const SENT_COMMAND: &str = "/sent_command";
@@ -36,7 +36,7 @@ pub const EPISODE_SAFETY: &str = "/episode/safety";
 /// After the last step.
 pub const EPISODE_END: &str = "/episode/end";
 
-/// What a person wrote about the episode.
+/// The operator's note on the episode.
 pub const EPISODE_NOTE: &str = "/episode/note";
 /// Steps that were not recorded, and why.
 pub const EPISODE_GAP: &str = "/episode/gap";

@@ -1,6 +1,6 @@
-//! A disk that takes its time on purpose: how the fault matrix shows that no loop waits for a recording.
+//! A disk that is slow on purpose: the fault matrix shows with it that no loop waits for a recording.
 //!
-//! Only a build with the feature `fault-controls` has the switch; in every other nothing waits here.
+//! Only a build with the feature `fault-controls` has the switch; in other builds nothing waits here.
 
 #[cfg(feature = "fault-controls")]
 mod switch {
@@ -9,7 +9,7 @@ mod switch {
 
     static MILLIS: AtomicU64 = AtomicU64::new(0);
 
-    /// Makes each write of a recording in this process take so long, from now on.
+    /// Makes each write of a recording in this process take this long, from now on.
     pub fn slow_down(by: Duration) {
         MILLIS.store(by.as_millis() as u64, Ordering::Release);
     }

@@ -1,4 +1,4 @@
-//! Where an episode's bytes go: an append-only file that has another name until it is whole.
+//! Storage of an episode: an append-only file with another name until it is complete.
 
 use std::fs::{File, TryLockError};
 use std::io::{self, BufWriter, Write};
@@ -12,15 +12,15 @@ use mcap::{Compression, WriteOptions, Writer};
 use super::error::io_error;
 use super::{RecordingError, WriterOptions};
 
-/// The MCAP writer as it is used here: it never seeks, so every flushed chunk stays as it is.
+/// The MCAP writer as used here: it never seeks, so flushed chunks never change.
 pub(super) type Output = Writer<NoSeek<BufWriter<File>>>;
 
-/// Ending of a recording that is not whole yet.
+/// Suffix of a recording that is not complete yet.
 pub(super) const PARTIAL: &str = ".mcap.partial";
-/// Ending of a whole recording.
+/// Suffix of a complete recording.
 pub(super) const WHOLE: &str = ".mcap";
 
-/// Creates and locks `NAME.mcap.partial` in `folder`; gives its path and the final one.
+/// Creates and locks `NAME.mcap.partial` in `folder`; returns its path and the final one.
 pub(super) fn create(
     folder: &Path,
     name: &str,
@@ -51,7 +51,7 @@ pub(super) fn create(
     })?;
     lock(&file, &partial)?;
     if let Err(source) = reserve(&file, options.reserve_bytes) {
-        // Nothing was written: it is not needed.
+        // Nothing was written: the file is not needed.
         let _ = std::fs::remove_file(&partial);
         let free = free_bytes(folder).unwrap_or(0);
         return Err(match source.raw_os_error() {
@@ -66,7 +66,7 @@ pub(super) fn create(
     Ok((file, partial, whole))
 }
 
-/// Takes room for the file on the disk without making it longer; where the file system cannot, nothing is taken.
+/// Reserves space on the disk without making the file longer; does nothing where the file system cannot.
 fn reserve(file: &File, bytes: u64) -> io::Result<()> {
     let Ok(length) = libc::off_t::try_from(bytes) else { return Err(io::Error::from_raw_os_error(libc::ENOSPC)) };
     if length == 0 {
@@ -89,14 +89,14 @@ fn unwritable(folder: &Path, source: &io::Error) -> RecordingError {
     }
 }
 
-/// Makes a write beyond the limit of file sizes (`ulimit -f`) an error of that write. Its signal would end the process, whatever
-/// an arm is doing.
+/// Makes a write beyond the limit of file sizes (`ulimit -f`) an error of that write. Otherwise its signal would end the
+/// process, even while an arm moves.
 pub fn survive_file_size_limit() {
     // SAFETY: a plain call with values; to ignore a signal needs no handler.
     unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
 }
 
-/// Refuses a folder that is missing, cannot be looked at, or has less room on its disk than this \[bytes\].
+/// Refuses a folder that is missing, cannot be read, or has less free space on its disk than this \[bytes\].
 pub fn require_room(folder: &Path, min_free_bytes: u64) -> Result<(), RecordingError> {
     let refuse = |found: String, fix| RecordingError::Folder { path: folder.to_path_buf(), found, fix };
     match std::fs::metadata(folder) {
@@ -117,21 +117,21 @@ pub fn require_room(folder: &Path, min_free_bytes: u64) -> Result<(), RecordingE
     Ok(())
 }
 
-/// Room for an ordinary user on the folder's disk \[bytes\].
+/// Free space for an ordinary user on the folder's disk \[bytes\].
 pub(super) fn free_bytes(folder: &Path) -> io::Result<u64> {
     let path = std::ffi::CString::new(folder.as_os_str().as_bytes()).map_err(io::Error::other)?;
-    let mut told = std::mem::MaybeUninit::<libc::statvfs>::zeroed();
-    // SAFETY: `path` is a NUL-terminated string and `told` is room for one `statvfs`, both alive during the call.
-    let answer = unsafe { libc::statvfs(path.as_ptr(), told.as_mut_ptr()) };
+    let mut file_system = std::mem::MaybeUninit::<libc::statvfs>::zeroed();
+    // SAFETY: `path` is a NUL-terminated string and `file_system` is room for one `statvfs`, both alive during the call.
+    let answer = unsafe { libc::statvfs(path.as_ptr(), file_system.as_mut_ptr()) };
     if answer != 0 {
         return Err(io::Error::last_os_error());
     }
     // SAFETY: the call succeeded and filled it in; it was zeroed before, a valid value of a struct of integers.
-    let told = unsafe { told.assume_init() };
-    Ok(told.f_bavail.saturating_mul(told.f_frsize))
+    let file_system = unsafe { file_system.assume_init() };
+    Ok(file_system.f_bavail.saturating_mul(file_system.f_frsize))
 }
 
-/// Marks the file as being written by this process; the mark goes with the process, however it ends.
+/// Marks the file as being written by this process; the mark ends with the process, however it ends.
 pub(super) fn lock(file: &File, path: &Path) -> Result<(), RecordingError> {
     match file.try_lock() {
         Ok(()) => Ok(()),
@@ -141,7 +141,7 @@ pub(super) fn lock(file: &File, path: &Path) -> Result<(), RecordingError> {
     }
 }
 
-/// The MCAP writer on a fresh file. A chunk is closed by `flush` and by nothing else.
+/// The MCAP writer on a new file. Only `flush` closes a chunk.
 pub(super) fn output(file: File) -> io::Result<Output> {
     WriteOptions::new()
         .profile("ros2")
@@ -155,13 +155,13 @@ pub(super) fn output(file: File) -> io::Result<Output> {
         .map_err(io_error)
 }
 
-/// Writes the summary, waits for the disk, gives the file its final name, waits for that too.
+/// Writes the summary, syncs the file, renames it to its final name, and syncs the folder.
 pub(super) fn finish(mut output: Output, partial: &Path, whole: &Path) -> io::Result<()> {
     output.finish().map_err(io_error)?;
     let mut buffered = output.into_inner().into_inner();
     buffered.flush()?;
     let file = buffered.into_inner().map_err(io::IntoInnerError::into_error)?;
-    // Room that was taken and not used goes back.
+    // Reserved space that was not used is freed.
     file.set_len(file.metadata()?.len())?;
     file.sync_all()?;
     if whole.exists() {

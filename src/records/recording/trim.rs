@@ -1,4 +1,4 @@
-//! A part of an episode as an episode of its own; what it came from stays as it is.
+//! Copies a part of an episode to an episode of its own; the source stays unchanged.
 
 use std::path::{Path, PathBuf};
 
@@ -7,8 +7,8 @@ use visuomotor_core::action::Decision;
 use visuomotor_core::episode::{EpisodeEnd, Step};
 use visuomotor_core::observation::Observation;
 
-/// Writes the steps `from..to` of an episode, read with images and control ticks, to `NAME.mcap` in `folder`: images byte
-/// for byte, stamps as measured, steps counted from 0, a note that says where they come from.
+/// Writes the steps `from..to` of an episode, read with images and control ticks, to `NAME.mcap` in `folder`: images byte for
+/// byte, stamps as measured, steps counted from 0, with a note on their source.
 pub fn trim(
     episode: &RecordedEpisode,
     from: u64,

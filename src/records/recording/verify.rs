@@ -1,4 +1,4 @@
-//! Is a recording what it says, and fit to learn from? Order, gaps, rates, stamps, limits, images, words.
+//! Checks that a recording is consistent and fit for training: order, gaps, rates, stamps, limits, images, instruction.
 
 use serde::Serialize;
 
@@ -7,36 +7,36 @@ use visuomotor_core::action::{ActionBounds, ControlMode};
 use visuomotor_core::config::Robot;
 use visuomotor_core::episode::{Filtered, Outcome};
 
-/// How bad a finding is.
+/// Severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Gravity {
     /// Worth knowing.
     Note,
-    /// Look at it before training on it.
+    /// Inspect before training on it.
     Doubt,
     /// Do not use it.
     Bad,
 }
 
-/// One thing found.
+/// One finding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Remark {
-    /// How bad.
+    /// Its severity.
     pub gravity: Gravity,
     /// What was found, with the value and the limit.
     pub what: String,
 }
 
-/// What was found in one episode.
+/// The findings in one episode.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Verdict {
-    /// All of it, in the order of the checks.
+    /// All findings, in the order of the checks.
     pub remarks: Vec<Remark>,
 }
 
 impl Verdict {
-    /// The worst.
+    /// The highest severity.
     pub fn gravity(&self) -> Option<Gravity> {
         self.remarks.iter().map(|remark| remark.gravity).max()
     }
@@ -55,22 +55,22 @@ impl Verdict {
     }
 }
 
-/// Mean brightness up to which an image is black \[0..255\].
+/// Mean brightness up to which an image counts as black \[0..255\].
 const BLACK: f64 = 6.0;
 
-/// Steps with the same image while the tool moves, from which a camera is frozen.
+/// A camera counts as frozen after this many steps with the same image while the tool moves.
 const FROZEN: usize = 3;
 
-/// The tool moves when it goes this far in a step \[m\].
+/// The tool moves if it travels this far in a step \[m\].
 const MOVING: f64 = 0.004;
 
-/// Every so many steps an image is opened and looked at.
+/// One image in this many steps is decoded and checked.
 const LOOK: usize = 5;
 
-/// A policy step may last this many times its period once in a while.
+/// Longest accepted duration of a single policy step, in periods.
 const LATE: f64 = 2.5;
 
-/// Looks at an episode that was read with images and control ticks. `robot` adds the checks against an arm's limits.
+/// Checks an episode that was read with images and control ticks. `robot` adds the checks against an arm's limits.
 pub fn verify(episode: &RecordedEpisode, robot: Option<&Robot>) -> Verdict {
     let mut verdict = Verdict::default();
     whole(episode, &mut verdict);
@@ -97,7 +97,7 @@ fn whole(episode: &RecordedEpisode, verdict: &mut Verdict) {
         verdict.say(Gravity::Bad, "no steps".into());
     }
     match episode.end.as_ref().map(|end| &end.outcome) {
-        None => verdict.say(Gravity::Bad, "how it ended is not recorded".into()),
+        None => verdict.say(Gravity::Bad, "its outcome is not recorded".into()),
         Some(Outcome::Success { .. }) => {}
         Some(outcome) => verdict.say(Gravity::Note, format!("its outcome is {}", outcome.word())),
     }
@@ -112,7 +112,7 @@ fn order(episode: &RecordedEpisode, verdict: &mut Verdict) {
             expected += 1;
         }
         if step.index != expected {
-            verdict.say(Gravity::Bad, format!("step {} stands where step {expected} is expected", step.index));
+            verdict.say(Gravity::Bad, format!("found step {}, expected step {expected}", step.index));
             break;
         }
         expected += 1;
@@ -129,7 +129,10 @@ fn order(episode: &RecordedEpisode, verdict: &mut Verdict) {
     }
     for step in &episode.steps {
         if let Some(image) = step.images.iter().find(|image| image.captured_at > step.observed_at) {
-            verdict.say(Gravity::Bad, format!("step {}: the image of {} is from its future", step.index, image.camera));
+            verdict.say(
+                Gravity::Bad,
+                format!("step {}: the image of {} was captured after the observation", step.index, image.camera),
+            );
             break;
         }
     }
@@ -196,7 +199,7 @@ fn pictures(steps: &[RecordedStep], verdict: &mut Verdict) {
             };
             let sum: u64 = image.pixels.iter().map(|value| u64::from(*value)).sum();
             let brightness = sum as f64 / image.pixels.len().max(1) as f64;
-            // Written so that NaN is black.
+            // NaN counts as black, too.
             if !(brightness > BLACK) {
                 let what = format!("step {}: the image of {name} is black (mean {brightness:.1} of 255)", step.index);
                 verdict.say(Gravity::Bad, what);
@@ -206,7 +209,7 @@ fn pictures(steps: &[RecordedStep], verdict: &mut Verdict) {
     }
 }
 
-/// The step from which a camera shows the same image for too long while the tool moves.
+/// The step from which a camera returns the same image for too long while the tool moves.
 fn frozen(steps: &[RecordedStep], camera: usize) -> Option<u64> {
     let mut same = 0;
     for pair in steps.windows(2) {

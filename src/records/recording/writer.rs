@@ -1,5 +1,5 @@
-//! Writes one episode: start here to see what a recording holds. A little over 400 lines because its test needs the
-//! writer's own fields; the part that runs is shorter.
+//! Writes one episode; start here to see what a recording contains. A little over 400 lines because its test needs the
+//! writer's own fields; the code itself is shorter.
 //!
 //! One file because the order in which a step is written is the format.
 
@@ -27,16 +27,16 @@ use visuomotor_core::time::Timestamp;
 enum Stage {
     Created,
     Running,
-    /// A write failed; reported once, then everything is swallowed until the end.
+    /// A write failed; reported once, then all calls are ignored until the end.
     Failed,
     Ended,
 }
 
-/// Writes one episode to `NAME.mcap.partial` and renames it to `NAME.mcap` when it ended.
+/// Writes one episode to `NAME.mcap.partial` and renames it to `NAME.mcap` at the end.
 ///
-/// Everything of a policy step and the control ticks before it is handed to the operating system before
-/// [`EpisodeWriter::step`] returns. The first failure is returned once; later steps and ticks are then swallowed (the
-/// arm goes on, the runtime decides) and the end reports [`RecordingError::Stopped`].
+/// A policy step and the control ticks before it are passed to the operating system before [`EpisodeWriter::step`] returns.
+/// The first failure is returned once; later steps and ticks are ignored (the arm continues, the runtime decides) and the end
+/// returns [`RecordingError::Stopped`].
 pub struct EpisodeWriter {
     output: Option<Output>,
     /// Second handle of the file, for `fdatasync`.
@@ -55,7 +55,7 @@ pub struct EpisodeWriter {
 }
 
 impl EpisodeWriter {
-    /// Opens the recording; every reason not to record that can be known now is an error now, before motion.
+    /// Opens the recording. Every reason not to record that is known by now is an error now, before motion.
     pub fn create(folder: &Path, name: &str, options: WriterOptions) -> Result<Self, RecordingError> {
         options.check()?;
         let (file, partial, whole) = storage::create(folder, name, &options)?;
@@ -94,12 +94,12 @@ impl EpisodeWriter {
         })
     }
 
-    /// The file while it is written, `NAME.mcap.partial`.
+    /// Path of the file while it is written, `NAME.mcap.partial`.
     pub fn partial_path(&self) -> &Path {
         &self.partial
     }
 
-    /// The file once it ended, `NAME.mcap`.
+    /// Path of the file after the end, `NAME.mcap`.
     pub fn path(&self) -> &Path {
         &self.whole
     }
@@ -109,7 +109,7 @@ impl EpisodeWriter {
         self.steps
     }
 
-    /// Records what is known before the first step.
+    /// Records the episode's start.
     pub fn start(&mut self, start: &EpisodeStart) -> Result<(), RecordingError> {
         if self.stage != Stage::Created {
             return Err(self.order("a second start was asked for"));
@@ -134,8 +134,8 @@ impl EpisodeWriter {
         }
     }
 
-    /// As [`EpisodeWriter::record_step`], with images that are JPEG already: their bytes are written as they are, and
-    /// the observation's own images are not looked at. For recordings that come from another format.
+    /// As [`EpisodeWriter::record_step`], with images that are JPEG already: their bytes are written unchanged, and the
+    /// observation's own images are ignored. For recordings imported from another format.
     pub fn record_step_with(&mut self, step: &Step<'_>, images: &[RecordedImage]) -> Result<(), RecordingError> {
         match self.stage {
             Stage::Running => {}
@@ -162,7 +162,7 @@ impl EpisodeWriter {
         self.settle(done)
     }
 
-    /// Records what a person wrote; it is handed to the operating system at once.
+    /// Records an operator's note; it is passed to the operating system at once.
     pub fn record_note(&mut self, note: &Note) -> Result<(), RecordingError> {
         let at = Timestamp::from_nanos(note.at_ns);
         self.record_aside(topic::EPISODE_NOTE, topic::NOTE_EVENT, at, note)
@@ -191,7 +191,7 @@ impl EpisodeWriter {
         self.settle(done)
     }
 
-    /// Records the end, finishes the file and gives it its final name.
+    /// Records the end, completes the file and renames it to its final name.
     pub fn end(&mut self, end: &EpisodeEnd) -> Result<(), RecordingError> {
         match self.stage {
             Stage::Running => {}
@@ -217,7 +217,7 @@ impl EpisodeWriter {
         RecordingError::Write { path: self.partial.clone(), steps: self.steps, source }
     }
 
-    /// Remembers a failure: an error is reported once.
+    /// Stores a failure: an error is reported once.
     fn settle(&mut self, done: Result<(), RecordingError>) -> Result<(), RecordingError> {
         if done.is_err() {
             self.stage = Stage::Failed;
@@ -388,7 +388,7 @@ impl EpisodeWriter {
         done.map_err(|error| self.failed(io_error(error)))
     }
 
-    /// Hands everything so far to the operating system, and to the disk if `sync`.
+    /// Passes everything so far to the operating system, and to the disk if `sync`.
     fn close_chunk(&mut self, sync: bool) -> Result<(), RecordingError> {
         let Some(output) = &mut self.output else { return Err(self.order("the file is closed")) };
         super::slow::wait();
@@ -449,7 +449,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_that_fills_up_is_said_once_and_at_the_end() {
+    fn a_full_disk_is_reported_once_and_at_the_end() {
         let folder = tempfile::tempdir().unwrap();
         let mut writer = EpisodeWriter::create(folder.path(), "a", WriterOptions::default()).unwrap();
         writer.start(&start()).unwrap();
@@ -472,11 +472,11 @@ mod tests {
         };
         let decision = visuomotor_core::action::Decision::plain(visuomotor_core::action::Action::stay(0.0));
         let step = Step { index: 0, observation: &observation, decision: &decision, decided_at: Timestamp::ZERO };
-        let said = writer.record_step(&step).unwrap_err();
+        let failure = writer.record_step(&step).unwrap_err();
         assert!(
-            matches!(&said, RecordingError::Write { steps: 0, source, .. }
+            matches!(&failure, RecordingError::Write { steps: 0, source, .. }
                 if source.kind() == std::io::ErrorKind::StorageFull),
-            "{said:?}"
+            "{failure:?}"
         );
         writer.record_step(&step).unwrap();
         let end = EpisodeEnd { outcome: Outcome::Success { judge: String::new() }, steps: 2, seconds: 0.4 };

@@ -1,4 +1,4 @@
-//! A hand of skin-colored capsules and, on some, the end of a sleeve. No arm: what comes before the wrist is cut off.
+//! A hand of skin-colored capsules and, on some, the end of a sleeve. There is no arm: the model ends at the wrist.
 //!
 //! Frame of a right hand: origin in the palm, x to the fingers, y to the thumb, z out of the back; a left hand is its
 //! mirror image in y.
@@ -14,11 +14,11 @@ const PARTS: [f64; 3] = [0.042, 0.027, 0.021];
 /// Flexion of a finger's three joints in an open hand and in a fist \[rad\].
 const OPEN: [f64; 3] = [0.12, 0.18, 0.10];
 const FIST: [f64; 3] = [1.10, 1.32, 0.70];
-/// Where the fingers begin \[m\]: index to little finger.
+/// Base of the fingers \[m\]: index to little finger.
 const KNUCKLES: [[f64; 2]; 4] = [[0.042, 0.030], [0.045, 0.010], [0.042, -0.011], [0.036, -0.030]];
 /// Length of each finger as a share of the middle one's.
 const LENGTHS: [f64; 4] = [0.93, 1.0, 0.94, 0.78];
-/// Where the thumb begins \[m\], where it points in an open hand and in a fist, length of its two parts \[m\].
+/// Base of the thumb \[m\], its direction in an open hand and in a fist, length of its two parts \[m\].
 const THUMB: [f64; 3] = [-0.004, 0.032, -0.010];
 const THUMB_OPEN: [f64; 3] = [0.72, 0.66, -0.22];
 const THUMB_FIST: [f64; 3] = [0.48, -0.26, -0.84];
@@ -38,7 +38,7 @@ const SKIN: [Color; 6] = [
 pub(super) struct Hand {
     /// 1 for a right hand, -1 for a left one.
     pub side: f64,
-    /// Its body as text.
+    /// Its body as MJCF text.
     pub mjcf: String,
 }
 
@@ -77,7 +77,7 @@ impl Hand {
         Self { side, mjcf }
     }
 
-    /// Where a held thing's middle is between thumb and fingers, in the hand's frame \[m\].
+    /// The center of a held object between thumb and fingers, in the hand's frame \[m\].
     pub fn grip_point(&self, grip: f64) -> Vector3<f64> {
         let mut tip = Vector3::new(KNUCKLES[1][0], 0.0, 0.0);
         let mut angle = 0.0;
@@ -94,12 +94,12 @@ impl Hand {
     }
 }
 
-/// How far a hand closes around something this wide \[m\].
+/// How far a hand closes around an object of this width \[m\].
 pub(super) fn grip_for(width: f64) -> f64 {
     (0.5 - 8.0 * (width - 0.045)).clamp(0.12, 0.80)
 }
 
-/// All joint positions \[rad\] of a hand closed this far, in the order of the model.
+/// All joint positions \[rad\] of a hand closed this far, in the model's order.
 pub(super) fn joints(grip: f64) -> Vec<f64> {
     let mut joints: Vec<f64> = (0..KNUCKLES.len())
         .flat_map(|finger| {
@@ -116,7 +116,7 @@ fn flexions(grip: f64) -> [f64; 3] {
     std::array::from_fn(|joint| OPEN[joint] + (FIST[joint] - OPEN[joint]) * grip.clamp(0.0, 1.0))
 }
 
-/// The thumb is opposed early: at half a grip it is all but there.
+/// The thumb is opposed early: at half a grip it is almost in its final position.
 fn opposition(grip: f64) -> f64 {
     (0.15 + 1.5 * grip).clamp(0.0, 1.0)
 }

@@ -1,4 +1,4 @@
-//! What hands do: twelve chores, each a row of strokes over things laid out at random.
+//! The twelve chores of a hand, each a sequence of strokes over objects at random positions.
 
 use std::f64::consts::FRAC_PI_2;
 
@@ -12,7 +12,7 @@ use super::motion::{Deed, HIDDEN, Moment, Props, Stroke};
 use super::plan::{Plan, pose, pose_moved};
 use super::things::Thing;
 
-/// Chores, as recorded.
+/// Names of the chores, as recorded.
 pub(super) const CHORES: [&str; 12] = [
     "pick_and_place",
     "put_into",
@@ -28,17 +28,17 @@ pub(super) const CHORES: [&str; 12] = [
     "pour",
 ];
 
-/// A chore laid out and planned.
+/// A chore with its layout and plan.
 pub(super) struct Chore {
     /// One of [`CHORES`].
     pub kind: &'static str,
-    /// Everything movable; the poses are in `start`.
+    /// All movable objects; their poses are in `start`.
     pub things: Vec<Thing>,
-    /// How it begins.
+    /// Initial state.
     pub start: Moment,
-    /// What is done.
+    /// The strokes.
     pub strokes: Vec<Stroke>,
-    /// What acts besides the hand.
+    /// Objects with effects of their own.
     pub props: Props,
 }
 
@@ -119,7 +119,7 @@ impl Plan<'_> {
         self.put(thing, to, 0.004, 0.0, arc);
     }
 
-    /// Pushes a thing across with the open hand on edge, towards the side the palm faces.
+    /// Pushes an object across with the open hand on edge, towards the side the palm faces.
     fn push_aside(&mut self) {
         let thing = Thing::any(self.rng);
         let side = self.hand.side;
@@ -137,7 +137,7 @@ impl Plan<'_> {
         self.stroke(self.moved([-0.03, -side * 0.05, 0.03]), 0.1, 0.0, Deed::LetGo(0.0));
     }
 
-    /// Pushes a thing away with the knuckles.
+    /// Pushes an object away with the knuckles.
     fn push_away(&mut self) {
         let thing = Thing::any(self.rng);
         let (way, radius) = (self.uniform(0.10, 0.18), thing.radius);
@@ -181,7 +181,7 @@ impl Plan<'_> {
         self.stroke_lasting(held, grip - 0.3, 0.0, seconds, Deed::LetGo(0.0));
         self.stroke(self.moved([-0.05, 0.0, 0.05]), 0.2, 0.0, Deed::None);
         if opens && self.rng.random_bool(0.5) {
-            // What was looked for lies in it.
+            // The drawer contains the object that the hand is after.
             let trinket = Thing::trinket(self.rng);
             let inside = [at[0] - way * 0.45, at[1] + self.uniform(-0.03, 0.03)];
             let number = self.lay(trinket, inside, 0.02, 0.0);
@@ -254,7 +254,7 @@ impl Plan<'_> {
         }
     }
 
-    /// Turns the wrist inward over a basin; beads come out of the jug.
+    /// Turns the wrist inward over a basin; beads fall out of the jug.
     fn pour(&mut self) {
         let side = self.hand.side;
         let holder = Thing::holding(self.rng);
@@ -286,7 +286,7 @@ impl Plan<'_> {
         self.stroke(to, grip - 0.2, 0.0, Deed::None);
         let seconds = 0.22 / self.pace;
         self.stroke_lasting(to, grip, 0.0, seconds, Deed::None);
-        // Beside the basin, so that the spout ends above its middle once the jug lies on its side.
+        // Beside the basin, so that the spout ends above its center once the jug is tipped.
         let height = rim + 0.07 + level;
         let over = level_hand(self, [middle[0], middle[1] - side * reach, height], 0.0);
         self.stroke(over, grip, 0.03, Deed::Take(jug));

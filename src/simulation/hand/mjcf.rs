@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 /// Red, green, blue \[0..1\].
 pub(super) type Color = [f64; 3];
 
-/// Geoms of one body, or of the world, none of which touch anything.
+/// Geoms of one body, or of the world, without contacts.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Geoms(pub String);
 
@@ -42,7 +42,7 @@ impl Geoms {
         self.line(&format!("type=\"capsule\" size=\"{radius:.5}\" fromto=\"{}\" {}", ends.join(" "), rgba(color)))
     }
 
-    /// Any geom: size and center \[m\], turned by `euler` \[rad\], painted as `paint` says.
+    /// Any geom: size and center \[m\], turned by `euler` \[rad\], with the attributes of `paint`.
     pub fn add(&mut self, kind: &str, size: &[f64], at: [f64; 3], euler: [f64; 3], paint: &str) -> &mut Self {
         let words = |values: &[f64]| values.iter().map(|x| format!("{x:.5}")).collect::<Vec<_>>().join(" ");
         self.line(&format!(
@@ -80,7 +80,7 @@ pub(super) fn vivid(rng: &mut ChaCha8Rng) -> Color {
     from_hsv(rng.random_range(0.0..6.0), rng.random_range(0.55..0.95), rng.random_range(0.45..0.95))
 }
 
-/// A pale color of any hue, as walls and tables have.
+/// A pale color of any hue, for walls and tables.
 pub(super) fn pale(rng: &mut ChaCha8Rng) -> Color {
     from_hsv(rng.random_range(0.0..6.0), rng.random_range(0.03..0.30), rng.random_range(0.60..0.97))
 }

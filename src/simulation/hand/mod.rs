@@ -1,9 +1,8 @@
-//! Videos of hands at work, without actions: what recordings of people give a robot to learn from.
+//! Videos of hands at work, without actions: a stand-in for recordings of people, for pre-training.
 //!
-//! A hand without an arm does everyday chores in kitchens, at tables and benches that are drawn anew for each clip, seen
-//! by a camera at head height that drifts and looks after the hand. Nothing is simulated in time: hand and things are
-//! moved along minimum-jerk strokes, what is held follows the hand, what is let go falls. Nothing here appears in the
-//! target's scene, and no arm does.
+//! A hand without an arm does everyday chores in kitchens, at tables and benches that are random for each clip, seen by a
+//! camera at head height that drifts and follows the hand. There is no physics: hand and objects move along minimum-jerk
+//! strokes, held objects follow the hand, released objects fall. Neither an arm nor anything of the target's scene appears.
 //!
 //! Start reading at [`HandClip::draw`].
 
@@ -27,16 +26,16 @@ use self::motion::{Moment, perform};
 use super::{SharedRenderer, SimulationError};
 use visuomotor_core::geometry::Pose;
 
-/// Fewest and most frames of a clip, as the public preparation of Ego4D has them.
+/// Fewest and most frames of a clip, as in the public preparation of Ego4D.
 pub const FRAMES: (usize, usize) = (10, 150);
 
-/// One clip, planned from a seed: a function of the seed alone.
+/// One clip, planned as a function of a seed.
 pub struct HandClip {
-    /// Name of the place it is filmed in.
+    /// Name of its place.
     pub place: &'static str,
-    /// Name of what is done.
+    /// Name of its chore.
     pub chore: &'static str,
-    /// Kinds of the things that are there.
+    /// Kinds of its objects.
     pub things: Vec<&'static str>,
     model: String,
     moments: Vec<Moment>,
@@ -52,7 +51,7 @@ impl HandClip {
         let place = place::place(&mut rng);
         let rate = rng.random_range(8.0..13.0);
         let mut moments = perform(chore.start, &chore.strokes, &chore.props, rate);
-        // Cut as clips of long recordings are: some begin when the hand is under way already.
+        // Cut like clips of long recordings: some start while the hand is already moving.
         let late = rng.random_range(0..=moments.len() / 8);
         moments.drain(..late);
         moments.truncate(FRAMES.1);
@@ -83,7 +82,7 @@ impl HandClip {
         self.moments.len()
     }
 
-    /// Draws all frames in order, each `height * width * 3` bytes, RGB, and hands them to `each` with their number.
+    /// Renders all frames in order, each `height * width * 3` bytes, RGB, and passes them to `each` with their number.
     pub fn film<E: From<SimulationError>>(
         &self,
         renderer: &SharedRenderer,
@@ -94,7 +93,7 @@ impl HandClip {
         let model = MjModel::from_xml_string(&self.model).map_err(|error| unfit(error.to_string()))?;
         let mut data = MjData::new(Arc::new(model));
         for (number, (moment, view)) in self.moments.iter().zip(&self.views).enumerate() {
-            // In the order of the model: head, hand, things.
+            // In the model's order: head, hand, objects.
             for (slot, pose) in [view, &moment.hand].into_iter().chain(&moment.things).enumerate() {
                 let (p, q) = (pose.translation, pose.rotation);
                 data.mocap_pos_mut()[slot] = [p.x, p.y, p.z];
@@ -108,7 +107,7 @@ impl HandClip {
     }
 }
 
-/// Names of all places, chores and things there can be.
+/// Names of all possible places, chores and objects.
 pub struct HandVocabulary;
 
 impl HandVocabulary {
@@ -117,12 +116,12 @@ impl HandVocabulary {
         place::PLACES.map(String::from).to_vec()
     }
 
-    /// What is done.
+    /// Chores.
     pub fn chores() -> Vec<String> {
         chores::CHORES.map(String::from).to_vec()
     }
 
-    /// Things.
+    /// Objects.
     pub fn things() -> Vec<String> {
         things::HANDLED.iter().chain(&things::HOLDING).chain(&things::PROPS).map(|name| name.to_string()).collect()
     }
@@ -172,9 +171,9 @@ mod tests {
         assert_eq!((seen.len(), places.len()), (chores::CHORES.len(), place::PLACES.len()));
     }
 
-    /// The chores do what they are called.
+    /// Each chore has the effect that its name states.
     #[test]
-    fn things_end_where_the_chore_says() {
+    fn things_end_where_the_chore_requires() {
         for seed in 0..200 {
             let clip = HandClip::draw(seed);
             let (first, last) = (&clip.moments[0].things, &clip.moments[clip.frames() - 1].things);

@@ -1,37 +1,37 @@
-//! How a hand moves: strokes from rest to rest with a minimum-jerk profile, as people reach (Flash and Hogan 1985).
+//! Motion of a hand: minimum-jerk strokes from rest to rest, as people reach (Flash and Hogan 1985).
 
 use nalgebra::{Translation3, UnitQuaternion, Vector3};
 
 use visuomotor_core::geometry::Pose;
 
-/// Fall of what is let go \[m/s^2\].
+/// Acceleration of a released object \[m/s^2\].
 const GRAVITY: f64 = 9.81;
-/// A cloth takes away stains whose middle is this close to its own \[m\].
+/// A cloth removes stains whose center is this close to its own \[m\].
 const WIPED: f64 = 0.055;
 /// How long a poured bead falls \[s\].
 const FALL: f64 = 0.25;
 
-/// Where hidden things are: far below everything.
+/// Position of hidden objects: far below everything.
 pub(super) const HIDDEN: [f64; 3] = [0.0, 0.0, -3.0];
 
-/// Share of the way gone after share `t` of the time: at rest with no acceleration at both ends.
+/// Share of the path after share `t` of the time: zero velocity and acceleration at both ends.
 pub(super) fn minimum_jerk(t: f64) -> f64 {
     let t = t.clamp(0.0, 1.0);
     t * t * t * (10.0 + t * (6.0 * t - 15.0))
 }
 
-/// What a stroke does to a thing from its beginning on.
+/// Effect of a stroke on an object, from its start.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Deed {
-    /// Nothing new.
+    /// No effect.
     None,
-    /// The thing of this number follows the hand.
+    /// The object with this index follows the hand.
     Take(usize),
-    /// The held thing stays behind, upright, and falls to this height \[m\].
+    /// The held object is released, stays upright, and falls to this height \[m\].
     LetGo(f64),
-    /// The held cloth takes stains away.
+    /// The held cloth removes stains.
     Wipe,
-    /// The held jug lets beads go, one after another.
+    /// The held jug releases beads, one after another.
     Pour,
 }
 
@@ -44,35 +44,35 @@ pub(super) struct Stroke {
     pub grip: f64,
     /// Duration \[s\].
     pub seconds: f64,
-    /// How far the way bends up in its middle \[m\].
+    /// Height of the path's upward bend in its middle \[m\].
     pub arc: f64,
-    /// What begins with it.
+    /// The effect that starts with it.
     pub deed: Deed,
 }
 
-/// Everything movable at one moment.
+/// All movable objects at one moment.
 #[derive(Clone, Debug)]
 pub(super) struct Moment {
     /// The hand.
     pub hand: Pose,
     /// How far it is closed.
     pub grip: f64,
-    /// The things.
+    /// The objects.
     pub things: Vec<Pose>,
 }
 
-/// What acts besides the hand.
+/// Objects with effects of their own.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Props {
-    /// Things that a cloth takes away.
+    /// Objects that a cloth removes.
     pub stains: Vec<usize>,
-    /// Things that come out of a jug, each with the place it falls to \[m\].
+    /// Objects that a jug releases, each with the place it falls to \[m\].
     pub beads: Vec<(usize, Vector3<f64>)>,
     /// Where they leave the jug, in its frame \[m\].
     pub spout: Vector3<f64>,
 }
 
-/// All moments of a performance, `rate` a second.
+/// All moments of a motion, `rate` per second.
 pub(super) fn perform(start: Moment, strokes: &[Stroke], props: &Props, rate: f64) -> Vec<Moment> {
     let mut moments = vec![start.clone()];
     let mut now = start;
@@ -95,7 +95,7 @@ pub(super) fn perform(start: Moment, strokes: &[Stroke], props: &Props, rate: f6
         }
         let end = clock + stroke.seconds;
         let dropped_from = falling.map(|(thing, ..)| now.things[thing].translation.z);
-        // The last look at a stroke is at its very end, whatever the rate: what it carries has to arrive.
+        // A stroke is always evaluated at its very end, at any rate: the carried object has to arrive.
         loop {
             let at = next.min(end);
             let share = (at - clock) / stroke.seconds.max(1e-9);
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_taken_follows_and_what_is_let_go_falls_to_its_support() {
+    fn held_objects_follow_and_released_objects_fall_to_their_support() {
         let start = Moment { hand: at(0.0, 0.2), grip: 0.0, things: vec![at(0.3, 0.0), at(9.0, 0.0)] };
         let stroke = |to, deed| Stroke { to, grip: 0.5, seconds: 0.73, arc: 0.0, deed };
         let strokes = [

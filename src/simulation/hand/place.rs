@@ -1,6 +1,6 @@
-//! Where hands are filmed: kitchens, tables, benches, gardens, each time with other furniture, colors, patterns and light.
+//! Places of the hand videos: kitchens, tables, benches, gardens, each with random furniture, colors, patterns and light.
 //!
-//! World frame: the surface worked on is z = 0, the person stands before it at negative x and looks along x; y is left.
+//! World frame: the working surface is z = 0, the person stands in front of it at negative x and looks along x; y is left.
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -11,18 +11,18 @@ use super::things::Thing;
 /// Kinds of places.
 pub(super) const PLACES: [&str; 6] = ["worktop", "dining_table", "desk", "workbench", "garden_table", "carpet"];
 
-/// A place as text.
+/// A place as MJCF text.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
     /// One of [`PLACES`].
     pub kind: &'static str,
     /// Textures and materials.
     pub assets: String,
-    /// Lights and everything that stands still.
+    /// Lights and all fixed geoms.
     pub world: String,
 }
 
-/// Collects a place.
+/// Builds a place.
 struct Room<'a> {
     rng: &'a mut ChaCha8Rng,
     assets: String,
@@ -63,7 +63,7 @@ impl Room<'_> {
         ));
     }
 
-    /// The surface worked on, from the person's edge to `depth`.
+    /// The working surface, from the person's edge to `depth`.
     fn surface(&mut self, depth: f64, thick: f64) {
         self.geoms.slab([-0.16, -0.75, -thick], [depth, 0.75, 0.0], "surface");
     }
@@ -83,7 +83,7 @@ impl Room<'_> {
         }
     }
 
-    /// Things no hand touches in this clip, behind where the hands work.
+    /// Objects that no hand touches in this clip, behind the hands' working area.
     fn ornaments(&mut self, from: f64, to: f64) {
         let to = to.max(from + 0.05);
         for _ in 0..self.rng.random_range(1..5) {
@@ -158,7 +158,7 @@ impl Room<'_> {
         self.floor(-0.75);
         let wall = depth + self.uniform(0.5, 1.4);
         self.wall(wall);
-        // Chairs opposite, an image or a window on the wall.
+        // Chairs opposite, a painting or a window on the wall.
         let color = wooden(self.rng);
         for y in [-0.35, 0.35] {
             self.geoms.cuboid([0.02, 0.19, 0.22], [depth + 0.12, y, 0.02], color);

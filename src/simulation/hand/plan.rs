@@ -1,4 +1,4 @@
-//! Laying things out and stringing strokes together: what all chores have in common.
+//! Layout of objects and sequences of strokes: the common parts of all chores.
 
 use std::f64::consts::FRAC_PI_2;
 
@@ -11,37 +11,37 @@ use super::motion::{Deed, Props, Stroke};
 use super::things::Thing;
 use visuomotor_core::geometry::Pose;
 
-/// Where things are handled \[m\].
+/// Working area \[m\].
 const AREA: ([f64; 2], [f64; 2]) = ([0.04, -0.19], [0.30, 0.19]);
-/// A shoulder before the surface, on a right hand's side, where hands come from \[m\].
+/// A shoulder in front of the surface, on a right hand's side, from which hands come \[m\].
 const SHOULDER: [f64; 2] = [-0.42, -0.20];
 
-/// Lays things out and strings strokes together.
+/// Places objects and appends strokes.
 pub(super) struct Plan<'a> {
-    /// Everything random.
+    /// Source of all random numbers.
     pub rng: &'a mut ChaCha8Rng,
-    /// Whose hand.
+    /// The hand.
     pub hand: &'a Hand,
     /// Speed of this person (1: usual).
     pub pace: f64,
-    /// Things laid so far.
+    /// Objects placed so far.
     pub things: Vec<Thing>,
-    /// Where they are.
+    /// Their poses.
     pub poses: Vec<Pose>,
     /// Strokes so far.
     pub strokes: Vec<Stroke>,
-    /// Where the hand is after them.
+    /// Pose of the hand after them.
     pub at: Pose,
-    /// What acts besides the hand.
+    /// Objects with effects of their own.
     pub props: Props,
 }
 
-/// A pose from a place \[m\] and angles \[rad\].
+/// A pose from a position \[m\] and angles \[rad\].
 pub(super) fn pose([x, y, z]: [f64; 3], roll: f64, pitch: f64, yaw: f64) -> Pose {
     Pose::from_parts(Translation3::new(x, y, z), UnitQuaternion::from_euler_angles(roll, pitch, yaw))
 }
 
-/// The same pose, elsewhere \[m\].
+/// The same orientation at another position \[m\].
 pub(super) fn pose_moved(pose: &Pose, by: [f64; 3]) -> Pose {
     Pose::from_parts(Translation3::from(pose.translation.vector + Vector3::from(by)), pose.rotation)
 }
@@ -51,14 +51,14 @@ impl Plan<'_> {
         self.rng.random_range(low..high)
     }
 
-    /// Puts a thing down; returns its number.
+    /// Places an object; returns its index.
     pub fn lay(&mut self, thing: Thing, [x, y]: [f64; 2], z: f64, yaw: f64) -> usize {
         self.things.push(thing);
         self.poses.push(pose([x, y, z], 0.0, 0.0, yaw));
         self.things.len() - 1
     }
 
-    /// A place in the working area, `gap` \[m\] from the things laid so far beyond their radii.
+    /// A position in the working area, `gap` \[m\] from the objects placed so far beyond their radii.
     pub fn free(&mut self, radius: f64, gap: f64) -> [f64; 2] {
         let mut best = ([0.15, 0.0], f64::MIN);
         for _ in 0..60 {
@@ -74,7 +74,7 @@ impl Plan<'_> {
         best.0
     }
 
-    /// Way to the nearest thing \[m\].
+    /// Distance to the nearest object \[m\].
     pub fn room_at(&self, at: [f64; 2], radius: f64) -> f64 {
         let things = self.things.iter().zip(&self.poses);
         let away = things.filter(|(_, pose)| pose.translation.z > -1.0).map(|(thing, pose)| {
@@ -83,13 +83,13 @@ impl Plan<'_> {
         away.fold(f64::MAX, f64::min)
     }
 
-    /// Yaw of a hand that reaches for a place \[rad\].
+    /// Yaw of a hand that reaches for a position \[rad\].
     pub fn reach_yaw(&mut self, at: [f64; 2]) -> f64 {
         let shoulder = [SHOULDER[0], SHOULDER[1] * self.hand.side];
         (at[1] - shoulder[1]).atan2(at[0] - shoulder[0]) + self.uniform(-0.15, 0.15)
     }
 
-    /// The hand whose grip is at a place: from above, or from the side with the thumb up.
+    /// The hand pose whose grip is at a position: from above, or from the side with the thumb up.
     pub fn holding(&mut self, place: [f64; 3], grip: f64, upright: bool) -> Pose {
         let yaw = self.reach_yaw([place[0], place[1]]);
         let (roll, pitch) = if upright {
@@ -101,12 +101,12 @@ impl Plan<'_> {
         self.around(place, self.hand.grip_point(grip), turn)
     }
 
-    /// The hand whose `point` (in its own frame) is at a place, turned so.
+    /// The hand pose with this orientation whose `point` (in the hand's frame) is at a position.
     pub fn around(&self, place: [f64; 3], point: Vector3<f64>, turn: UnitQuaternion<f64>) -> Pose {
         Pose::from_parts(Translation3::from(Vector3::from(place) - turn * point), turn)
     }
 
-    /// A stroke to a hand pose, as fast as the way asks for.
+    /// A stroke to a hand pose, with a duration that fits its length.
     pub fn stroke(&mut self, to: Pose, grip: f64, arc: f64, deed: Deed) {
         let way = (to.translation.vector - self.at.translation.vector).norm() + 2.0 * arc;
         let turn = self.at.rotation.angle_to(&to.rotation);
@@ -119,12 +119,12 @@ impl Plan<'_> {
         self.at = to;
     }
 
-    /// The same hand pose, elsewhere.
+    /// The same hand orientation at another position.
     pub fn moved(&self, by: [f64; 3]) -> Pose {
         Pose::from_parts(Translation3::from(self.at.translation.vector + Vector3::from(by)), self.at.rotation)
     }
 
-    /// Reaches for a thing and closes the hand around it.
+    /// Reaches for an object and closes the hand around it.
     pub fn grasp(&mut self, number: usize) {
         let thing = self.things[number].clone();
         let place = self.poses[number].translation;
@@ -141,7 +141,7 @@ impl Plan<'_> {
         self.stroke_lasting(to, grip, 0.0, seconds, Deed::None);
     }
 
-    /// Carries the held thing to a place (of its origin), lets it go there, and draws the hand back.
+    /// Carries the held object to a position (of its origin), releases it there, and draws the hand back.
     pub fn put(&mut self, number: usize, at: [f64; 2], release: f64, support: f64, arc: f64) {
         let thing = self.things[number].clone();
         let grip = grip_for(thing.grip_width);
@@ -164,7 +164,7 @@ impl Plan<'_> {
         self.stroke(Pose::from_parts(Translation3::from(place), rest.rotation), 0.2, arc, Deed::None);
     }
 
-    /// Other things that no hand touches.
+    /// Other objects that no hand touches.
     pub fn bystanders(&mut self) {
         let wanted = self.rng.random_range(0..4);
         let ways: Vec<[f64; 2]> =

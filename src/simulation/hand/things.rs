@@ -1,4 +1,4 @@
-//! What hands handle: things of many shapes, sizes and colors. The origin of each is the middle of its underside.
+//! Objects that hands handle, of many shapes, sizes and colors. The origin of each is the center of its underside.
 
 use std::f64::consts::{FRAC_PI_2, TAU};
 
@@ -7,10 +7,10 @@ use rand_chacha::ChaCha8Rng;
 
 use super::mjcf::{Geoms, pale, rgba, shade, vivid, wooden};
 
-/// One thing.
+/// One object.
 #[derive(Clone, Debug)]
 pub(super) struct Thing {
-    /// What it is.
+    /// Its kind.
     pub kind: &'static str,
     /// Its geoms.
     pub geoms: Geoms,
@@ -18,20 +18,20 @@ pub(super) struct Thing {
     pub height: f64,
     /// Radius of a circle around its underside \[m\].
     pub radius: f64,
-    /// Height at which it is held \[m\].
+    /// Height of the grasp \[m\].
     pub grip_height: f64,
-    /// Width of what is held \[m\].
+    /// Width of the grasped part \[m\].
     pub grip_width: f64,
-    /// Held from the side, thumb up, and not from above.
+    /// Grasped from the side with the thumb up, instead of from above.
     pub upright: bool,
 }
 
-/// Kinds that are moved about.
+/// Kinds of objects that are moved.
 pub(super) const HANDLED: [&str; 12] =
     ["carton", "book", "jar", "bottle", "tube", "pebble", "hoop", "goblet", "dumbbell", "pyramid", "remote", "duck"];
-/// Kinds that things are put into.
+/// Kinds of containers.
 pub(super) const HOLDING: [&str; 2] = ["basin", "bin"];
-/// Kinds that belong to one task.
+/// Kinds used in one chore only.
 pub(super) const PROPS: [&str; 9] = ["jug", "cloth", "stain", "bead", "chest", "drawer", "crock", "lid", "trinket"];
 
 impl Thing {
@@ -40,12 +40,12 @@ impl Thing {
         Self { kind, geoms: Geoms::default(), height, radius, grip_height, grip_width, upright: false }
     }
 
-    /// A handled thing of a random kind.
+    /// A random object to handle.
     pub fn any(rng: &mut ChaCha8Rng) -> Self {
         Self::handled(HANDLED[rng.random_range(0..HANDLED.len())], rng)
     }
 
-    /// A handled thing of a named kind ([`HANDLED`]; another name gives a carton).
+    /// An object of a named kind ([`HANDLED`]; another name gives a carton).
     pub fn handled(kind: &str, rng: &mut ChaCha8Rng) -> Self {
         let (color, other) = (vivid(rng), if rng.random_bool(0.5) { vivid(rng) } else { pale(rng) });
         match kind {
@@ -166,7 +166,7 @@ impl Thing {
         }
     }
 
-    /// Something to put things into: round or square, walls a little open.
+    /// A container: round or square, its walls leaning out a little.
     pub fn holding(rng: &mut ChaCha8Rng) -> Self {
         let square = rng.random_bool(0.4);
         let (radius, height) = (rng.random_range(0.060..0.085), rng.random_range(0.035..0.065));
@@ -191,7 +191,7 @@ impl Thing {
         thing
     }
 
-    /// A jug with a spout along y to the side given (1 left, -1 right), and where its spout ends \[m\].
+    /// A jug with a spout along y to the given side (1 left, -1 right), and the end of its spout \[m\].
     pub fn jug(side: f64, rng: &mut ChaCha8Rng) -> (Self, [f64; 3]) {
         let (r, h, color) = (rng.random_range(0.024..0.032), rng.random_range(0.040..0.052), vivid(rng));
         let mut thing = Self::new("jug", 2.0 * h, r, (h, 2.0 * r));
@@ -231,8 +231,8 @@ impl Thing {
         thing
     }
 
-    /// A chest with an opening to -x, its drawer (origin below the middle of the drawer's front), and how far the drawer
-    /// opens \[m\]. Both stand at the same place.
+    /// A chest with an opening to -x, its drawer (origin below the center of the drawer's front), and how far the drawer
+    /// opens \[m\]. Both have the same position.
     pub fn chest(rng: &mut ChaCha8Rng) -> (Self, Self, f64) {
         let (width, height, depth) = (rng.random_range(0.09..0.13), rng.random_range(0.07..0.11), 0.17);
         let wood = if rng.random_bool(0.6) { wooden(rng) } else { vivid(rng) };
@@ -261,7 +261,7 @@ impl Thing {
         (chest, drawer, rng.random_range(0.09..0.12))
     }
 
-    /// A pot-bellied vessel, and its lid (origin where it lies on the rim).
+    /// A pot-bellied vessel, and its lid (origin where it rests on the rim).
     pub fn crock(rng: &mut ChaCha8Rng) -> (Self, Self) {
         let (r, h, color) = (rng.random_range(0.040..0.060), rng.random_range(0.030..0.048), vivid(rng));
         let mut crock = Self::new("crock", 2.0 * h, r, (h, 2.0 * r));
@@ -283,7 +283,7 @@ impl Thing {
         (crock, lid)
     }
 
-    /// Something small that lies in a drawer.
+    /// A small object in a drawer.
     pub fn trinket(rng: &mut ChaCha8Rng) -> Self {
         let mut thing = Self::new("trinket", 0.02, 0.02, (0.01, 0.02));
         thing.geoms.add("capsule", &[0.009, 0.018], [0.0, 0.0, 0.010], [FRAC_PI_2, 0.0, 0.0], &rgba(vivid(rng)));

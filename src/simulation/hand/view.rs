@@ -1,4 +1,4 @@
-//! What a person sees of it: a camera at head height that drifts a little and looks after the hand.
+//! The camera of a hand video: at head height, drifting a little and following the hand.
 
 use std::f64::consts::TAU;
 
@@ -9,12 +9,12 @@ use rand_chacha::ChaCha8Rng;
 use super::motion::Moment;
 use visuomotor_core::geometry::Pose;
 
-/// Share of the way to the hand that the eyes turn in a second.
+/// Share of the way to the hand that the view turns in a second.
 const FOLLOWING: f64 = 1.5;
-/// How much of the hand's movement the eyes follow; the rest of the look stays on the working area.
+/// Share of the hand's movement that the view follows; otherwise it stays on the working area.
 const ATTENTION: f64 = 0.55;
 
-/// Camera poses for all moments: a MuJoCo camera looks along its own -z, x to the right, y up.
+/// Camera poses at all moments: a MuJoCo camera looks along its own -z, x to the right, y up.
 pub(super) fn follow(moments: &[Moment], rate: f64, rng: &mut ChaCha8Rng) -> Vec<Pose> {
     let mut uniform = |low: f64, high: f64| rng.random_range(low..high);
     let head = Vector3::new(uniform(-0.34, -0.18), uniform(-0.12, 0.12), uniform(0.36, 0.54));
@@ -38,7 +38,7 @@ pub(super) fn follow(moments: &[Moment], rate: f64, rng: &mut ChaCha8Rng) -> Vec
         let share = if number == 0 { 1.0 } else { 1.0 - (-FOLLOWING / rate).exp() };
         look = look.lerp(&wanted, share);
         let eyes = head + sway;
-        // The camera's own axes in the world.
+        // The camera's axes in the world frame.
         let back = (eyes - look).normalize();
         let right = Vector3::z().cross(&back).normalize();
         let axes = Matrix3::from_columns(&[right, back.cross(&right), back]);

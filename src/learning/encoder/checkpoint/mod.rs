@@ -1,9 +1,9 @@
 //! Reads the tensors of a PyTorch checkpoint (`torch.save`) without PyTorch and without executing anything in it.
 //!
-//! A checkpoint is a zip file without compression: `NAME/data.pkl` says which tensors there are (`pickle/` reads it),
-//! `NAME/data/KEY` are their bytes. Read are f32, f16, bf16 (both become f32, exactly) and i64, contiguous or not.
+//! A checkpoint is a zip file without compression: `NAME/data.pkl` lists the tensors (`pickle/` reads it), `NAME/data/KEY`
+//! are their bytes. Supported are f32, f16, bf16 (both become f32, exactly) and i64, contiguous or not.
 //! What is refused, in one sentence with the file and what to do: a file of PyTorch before 1.6 (no zip), compression,
-//! big-endian bytes, any name in the pickle beyond those that tensors need, tensors that reach out of their bytes, and
+//! big-endian bytes, any name in the pickle beyond those that tensors need, tensors that exceed their stored bytes, and
 //! content larger than a few times the file (a small file cannot fill the memory).
 
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ use visuomotor_core::untrusted::{self, shown};
 
 use visuomotor_core::pickle::{self, Element, Id, TensorReference, Value, Values, Vocabulary};
 
-/// Bytes read and made from a checkpoint, per byte of the file: bf16 doubles, overlapping tensors count each.
+/// Limit on bytes read and created, per byte of the file: bf16 doubles, overlapping tensors count each.
 const LARGEST_GROWTH: u64 = 8;
 
 /// A checkpoint cannot be used.
@@ -31,7 +31,7 @@ pub enum CheckpointError {
         /// The operating system's error.
         source: std::io::Error,
     },
-    /// It is not a checkpoint, or holds what is refused.
+    /// It is not a checkpoint, or contains something refused.
     #[error("{path}: {message}; {fix}", path = shown(path))]
     Refused {
         /// The file.
@@ -137,7 +137,7 @@ struct Archive<'a> {
     zip: ZipArchive<Cursor<&'a [u8]>>,
     /// `NAME/` before every entry.
     prefix: String,
-    /// Bytes that may still be read or made.
+    /// Bytes that may still be read or created.
     budget: u64,
 }
 
@@ -157,7 +157,7 @@ impl<'a> Archive<'a> {
         let Some(prefix) = prefix else {
             return Err(refuse("it is a zip file without data.pkl, not a checkpoint".into(), RESAVE));
         };
-        // A small file may be all pickle, so there is a floor.
+        // A small file may be mostly pickle, so there is a minimum.
         let budget = (bytes.len() as u64).max(1 << 16).saturating_mul(LARGEST_GROWTH);
         let mut archive = Archive { path, zip, prefix, budget };
         if archive.zip.index_for_name(&format!("{}byteorder", archive.prefix)).is_some()
@@ -255,7 +255,7 @@ fn reach(offset: usize, shape: &[usize], strides: &[usize]) -> Option<(usize, us
     Some((count, last.checked_add(1)?))
 }
 
-/// Places of a tensor's values in its storage, row-major.
+/// Indices of a tensor's values in its storage, row-major.
 fn indices(offset: usize, shape: &[usize], strides: &[usize], count: usize) -> impl Iterator<Item = usize> {
     let mut position = vec![0; shape.len()];
     let mut at = offset;
@@ -263,7 +263,7 @@ fn indices(offset: usize, shape: &[usize], strides: &[usize], count: usize) -> i
         let now = at;
         for ((position, size), stride) in position.iter_mut().zip(shape).zip(strides).rev() {
             *position += 1;
-            // Wraps only where a dimension of size 1 has a senseless stride; the next line takes it back.
+            // Wraps only where a dimension of size 1 has a meaningless stride; the next line undoes it.
             at = at.wrapping_add(*stride);
             if *position < *size {
                 break;

@@ -42,7 +42,7 @@ fn the_layout_of_vips_checkpoint_is_read() {
         let source = filled("fc.weight", &[5, 4], SEED);
         assert_eq!(head.shape, [4, 5]);
         assert!((0..20).all(|i| floats(head)[i] == source[i % 5 * 4 + i / 5]));
-        // A parameter that is a part of a longer storage.
+        // A parameter that is part of a longer storage.
         assert_eq!(floats(&tensors["module.convnet.fc.bias"]), &filled("fc.bias", &[6], SEED)[1..5]);
     }
 }
@@ -126,7 +126,7 @@ fn every_truncation_is_an_error_and_no_panic() {
 
 #[test]
 fn deep_nesting_and_cycles_do_not_overflow_the_stack() {
-    // A list that holds itself, and a tuple in a tuple in a tuple, half a million times.
+    // A list that contains itself, and a tuple in a tuple in a tuple, half a million times.
     assert!(pickle::run(b"\x80\x02]q\x00h\x00a.", Vocabulary::Torch).is_ok());
     let mut deep = b"\x80\x02)".to_vec();
     deep.extend(std::iter::repeat_n(0x85, 500_000));
@@ -134,8 +134,8 @@ fn deep_nesting_and_cycles_do_not_overflow_the_stack() {
     assert!(pickle::run(&deep, Vocabulary::Torch).is_ok());
     // More of it would take more memory than a file of weights needs.
     deep.splice(2..2, std::iter::repeat_n(b')', 2_000_000));
-    let said = pickle::run(&deep, Vocabulary::Torch).unwrap_err();
-    assert!(matches!(said, pickle::PickleError::TooLarge(_)), "{said}");
+    let message = pickle::run(&deep, Vocabulary::Torch).unwrap_err();
+    assert!(matches!(message, pickle::PickleError::TooLarge(_)), "{message}");
 }
 
 #[test]

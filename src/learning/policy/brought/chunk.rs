@@ -1,4 +1,4 @@
-//! Several actions of one look, carried out one after the other.
+//! Action chunks: several actions from one inference, executed one after the other.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -11,13 +11,13 @@ use visuomotor_core::time::Timestamp;
 pub struct Next {
     /// Its numbers.
     pub row: Vec<f64>,
-    /// Capture time of the image it was planned on.
+    /// Capture time of the image it was planned from.
     pub captured_at: Timestamp,
-    /// How long after the look it was planned to act.
+    /// How long after the inference it was planned to act.
     pub ahead: Duration,
 }
 
-/// What is left of the newest chunk, and of the one before where both planned the same moment.
+/// The rest of the newest chunk, and the actions of the previous one that were planned for the same moments.
 pub struct Chunk {
     execute: usize,
     blend: f64,
@@ -26,7 +26,7 @@ pub struct Chunk {
     before: VecDeque<Vec<f64>>,
     taken: usize,
     captured_at: Timestamp,
-    /// When the look was.
+    /// Time of the inference.
     looked_at: Timestamp,
 }
 
@@ -52,7 +52,7 @@ impl Chunk {
         self.taken = 0;
     }
 
-    /// Is it time for a new look? It is when decisions were left out, too: after a camera's fault the plan is of another time.
+    /// Is it time for a new inference? Also after skipped decisions: after a camera fault the plan is for another time.
     pub fn is_used_up(&self, now: Timestamp) -> bool {
         self.rows.is_empty() || self.taken >= self.execute || self.is_behind(now)
     }
@@ -62,7 +62,8 @@ impl Chunk {
         now.since(self.looked_at).as_secs_f64() > self.period * (self.taken + 1) as f64
     }
 
-    /// The actions of a look at `now`; what the last look planned for the same moments is kept for blending.
+    /// Stores the actions of an inference at `now`; keeps those that the previous chunk planned for the same moments, for
+    /// blending.
     pub fn begin(&mut self, rows: Vec<Vec<f64>>, captured_at: Timestamp, now: Timestamp) {
         let behind = self.is_behind(now);
         self.before = std::mem::replace(&mut self.rows, rows.into());

@@ -15,7 +15,7 @@ const LARGEST: (u32, usize) = (4096, 64);
 /// Most actions of a chunk.
 pub(super) const LARGEST_CHUNK: usize = 1024;
 
-/// What a policy that was made elsewhere takes and gives.
+/// Inputs and outputs of a policy that was made elsewhere.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Description {
@@ -27,7 +27,7 @@ pub struct Description {
     pub robot: String,
     /// Decision rate \[Hz\].
     pub rate_hz: f64,
-    /// Tasks, in the order of a one-hot input; none: any task.
+    /// Tasks, in the order of a one-hot input; empty: any task.
     #[serde(default)]
     pub tasks: Vec<String>,
     /// Bounds that normalized actions are scaled by: m, rad, gripper fraction.
@@ -91,7 +91,8 @@ pub enum Input {
         /// What the numbers are.
         #[serde(default)]
         pixels: Pixels,
-        /// Images of the last decisions, oldest first, along a new axis after the first; 1: this one, without the axis.
+        /// Images of the last decisions, oldest first, along a new axis after the first; 1: the newest only, without the
+        /// axis.
         #[serde(default = "one")]
         history: usize,
     },
@@ -103,16 +104,16 @@ pub enum Input {
     JointVelocities(Scaling),
     /// Gripper opening (0 closed .. 1 open); (1, 1).
     Gripper,
-    /// Which of the tasks, one-hot; (1, tasks).
+    /// The task, one-hot; (1, tasks).
     Task,
-    /// Numbers that stand for the instruction, made where the network was trained; (1, n).
+    /// Numbers that stand for the instruction, computed where the network was trained; (1, n).
     Instruction {
         /// A safetensors file beside `policy.toml`: for each known instruction, which is the key, n numbers (f32).
         embeddings: PathBuf,
         /// Its SHA-256.
         digest: String,
     },
-    /// Image of the task done; shaped as the image of this size.
+    /// Image of the completed task; its shape follows from this size.
     Goal {
         /// Side of the square it is squashed to \[pixels\].
         size: u32,
@@ -145,7 +146,7 @@ fn one() -> usize {
     1
 }
 
-/// What a number is scaled by before it goes in: (value - mean) / std; as it is without both.
+/// Scaling of an input: (value - mean) / std; unscaled without both.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scaling {
@@ -158,14 +159,14 @@ pub struct Scaling {
 }
 
 impl Scaling {
-    /// Fits `count` numbers?
+    /// Does it fit `count` numbers?
     fn fits(&self, count: usize) -> bool {
         let plain = self.mean.is_empty() && self.std.is_empty();
         let whole = self.mean.len() == count && self.std.len() == count;
         plain || (whole && self.std.iter().all(|std| *std > 0.0) && self.mean.iter().all(|mean| mean.is_finite()))
     }
 
-    /// The numbers as they go in.
+    /// The scaled numbers.
     pub fn apply(&self, values: &[f64]) -> Vec<f32> {
         let of = |list: &[f64], i: usize, plain: f64| list.get(i).copied().unwrap_or(plain);
         let scaled =
@@ -174,7 +175,7 @@ impl Scaling {
     }
 }
 
-/// Where an image's colors are.
+/// Position of an image's color axis.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Channels {
@@ -204,7 +205,7 @@ impl Description {
     /// The present format.
     pub const VERSION: u32 = 1;
 
-    /// Reads `policy.toml` and checks what can be checked without a station.
+    /// Reads `policy.toml` and checks everything that needs no station.
     pub fn load(folder: &Path) -> Result<Self, PolicyError> {
         let path = Checkpoint::path(folder);
         let description: Self = load(&path)?;
@@ -253,7 +254,7 @@ impl Description {
         Ok(())
     }
 
-    /// Refuses a station or a task this policy was not made for. `cameras` are the launch file's.
+    /// Refuses a station or a task that this policy was not made for. `cameras` are the launch file's.
     pub fn check(
         &self,
         folder: &Path,

@@ -16,13 +16,13 @@ use visuomotor_core::observation::{Image, Observation};
 /// ImageNet's mean and standard deviation of red, green and blue.
 const IMAGENET: ([f32; 3], [f32; 3]) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
 
-/// Makes tensors of observations, and remembers the images of the last ones.
+/// Makes tensors from observations, and keeps the images of the last ones.
 pub struct Inputs {
     inputs: Vec<Input>,
     task: usize,
     tasks: usize,
     goal: Option<Image>,
-    /// For each input the numbers of the instruction, if it takes them.
+    /// For each input the instruction's numbers, if it takes them.
     instruction: Vec<Vec<f32>>,
     /// For each input the images of the last decisions, oldest first.
     seen: Vec<VecDeque<Tensor>>,
@@ -33,7 +33,7 @@ fn network(error: TchError) -> ActionError {
 }
 
 impl Inputs {
-    /// For what is wanted. `instructions` are the known ones of each input; `folder` is for messages.
+    /// For a task condition. `instructions` are the known ones of each input; `folder` is for messages.
     pub fn new(
         folder: &Path,
         description: &Description,
@@ -59,14 +59,14 @@ impl Inputs {
         self.seen.iter_mut().for_each(VecDeque::clear);
     }
 
-    /// Takes in the images of a decision.
+    /// Adds the images of a decision to the history.
     pub fn see(&mut self, observation: &Observation) -> Result<(), ActionError> {
         for (input, seen) in self.inputs.iter().zip(&mut self.seen) {
             let Input::Image { camera, size, channels, pixels, history } = input else { continue };
             let image = observation.images.iter().find(|image| *image.camera == **camera);
             let image = image.ok_or_else(|| ActionError::Observation(format!("no image of the camera `{camera}`")))?;
             let newest = tensor_of(image, *size, *channels, *pixels)?;
-            // Before the first decision it looked the same.
+            // Before the first decision, the history repeats its image.
             while seen.len() + 1 < *history {
                 seen.push_back(newest.shallow_clone());
             }
@@ -78,7 +78,7 @@ impl Inputs {
         Ok(())
     }
 
-    /// What `forward` takes, in order; [`Inputs::see`] took the images in.
+    /// The arguments of `forward`, in order; [`Inputs::see`] added the images.
     pub fn tensors(&self, observation: &Observation) -> Result<Vec<Tensor>, ActionError> {
         let body = &observation.proprioception;
         let row = |values: &[f32]| Tensor::f_from_slice(values).and_then(|row| row.f_unsqueeze(0)).map_err(network);
@@ -108,7 +108,7 @@ impl Inputs {
     }
 }
 
-/// Tensors of the right shapes, gray and zero, for trying a module out on an arm with that many joints. `instructions` are the known
+/// Tensors of the right shapes, gray and zero, to try a module on an arm with that many joints. `instructions` are the known
 /// ones of each input.
 pub fn made_up(
     description: &Description,

@@ -15,7 +15,7 @@ use visuomotor_core::untrusted::printable_lines;
 /// How such a file is made.
 const MAKE: &str =
     "write it with safetensors.torch.save_file({instruction: embedding, ...}): f32, as many numbers for each";
-/// Instructions that a refusal names; the others are counted.
+/// How many instructions a refusal names; the others are counted.
 const NAMED: usize = 12;
 
 /// The numbers of each known instruction.
@@ -36,7 +36,7 @@ impl Instructions {
 
     fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
         let file = SafeTensors::deserialize(bytes)
-            .map_err(|error| format!("it is no safetensors file ({})", printable_lines(&error.to_string())))?;
+            .map_err(|error| format!("it is not a safetensors file ({})", printable_lines(&error.to_string())))?;
         let mut numbers = BTreeMap::new();
         for (text, view) in file.iter() {
             let shown = printable_lines(text);
@@ -93,7 +93,7 @@ impl Instructions {
     }
 }
 
-/// The instructions of every input, none of inputs that are something else.
+/// The instructions of every input; `None` for inputs of other kinds.
 pub(super) fn all(folder: &Path, description: &Description) -> Result<Vec<Option<Instructions>>, PolicyError> {
     let of = |input: &Input| match input {
         Input::Instruction { embeddings, digest } => Instructions::load(folder, embeddings, digest).map(Some),
@@ -102,7 +102,7 @@ pub(super) fn all(folder: &Path, description: &Description) -> Result<Vec<Option
     description.input.iter().map(of).collect()
 }
 
-/// The file of an instruction input, for `visuomotor policy new`: its digest, once it was read.
+/// The file of an instruction input, for `visuomotor policy new`: reads it and returns its digest.
 pub fn embeddings_digest(file: &Path) -> Result<(Vec<u8>, String), PolicyError> {
     let unread = |error: std::io::Error| PolicyError::Weights {
         file: PathBuf::from(file),

@@ -1,9 +1,9 @@
-//! Policies that were made elsewhere: a TorchScript module or an ONNX file beside a `policy.toml` that says what goes in and what
-//! comes out.
+//! Policies that were made elsewhere: a TorchScript module or an ONNX file beside a `policy.toml` that describes its inputs
+//! and outputs.
 //!
-//! [`Description`] is that file; [`inputs`] turns observations into tensors, [`network`] loads and runs the module, [`script`]
-//! refuses TorchScript that could touch a file or start a process, [`onnx`] opens ONNX files, [`chunk`] carries out several actions
-//! of one look, [`output`] turns their numbers into decisions. Start reading at [`BroughtPolicy::decide`].
+//! [`Description`] is that file; [`inputs`] turns observations into tensors, [`network`] loads and runs the module,
+//! [`script`] refuses TorchScript that could access a file or start a process, [`onnx`] opens ONNX files, [`chunk`] executes
+//! several actions of one inference, [`output`] turns numbers into decisions. Start reading at [`BroughtPolicy::decide`].
 
 mod chunk;
 mod description;
@@ -36,14 +36,14 @@ use visuomotor_core::geometry::Approach;
 use visuomotor_core::observation::{Image, Observation};
 use visuomotor_core::time::Clock;
 
-/// What a policy is to do.
+/// The task a policy is to perform.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Condition<'a> {
     /// Name of the task.
     pub task: &'a str,
     /// Instruction in plain words; may be empty.
     pub instruction: &'a str,
-    /// Image of the task done.
+    /// Image of the completed task.
     pub goal: Option<&'a Image>,
 }
 
@@ -67,8 +67,8 @@ impl BroughtPolicy {
             .is_ok_and(|file| file.contains_key("module"))
     }
 
-    /// Loads the policy in `folder` for a station and a task, refuses one that does not fit, and asks it once with made-up
-    /// images: a module of another shape is found before anything moves.
+    /// Loads the policy in `folder` for a station and a task, refuses one that does not fit, and runs it once with made-up
+    /// images, so that a module of another shape is found before anything moves.
     pub fn load(
         folder: &Path,
         offer: &Offer<'_>,
@@ -87,14 +87,14 @@ impl BroughtPolicy {
         Ok(Self { folder, description, instructions, network, inputs, chunk, approach, stopwatch })
     }
 
-    /// Does something else from now on.
+    /// Switches to another task condition.
     pub fn set_task(&mut self, condition: &Condition<'_>) -> Result<(), PolicyError> {
         self.inputs = Inputs::new(&self.folder, &self.description, &self.instructions, condition)?;
         self.chunk.forget();
         Ok(())
     }
 
-    /// What the policy was made for.
+    /// The policy's `policy.toml`.
     pub fn description(&self) -> &Description {
         &self.description
     }
@@ -115,7 +115,7 @@ impl ActionSource for BroughtPolicy {
         self.inputs.see(observation)?;
         let mut acted = begin;
         if self.chunk.is_used_up(observation.observed_at) {
-            // A new look.
+            // A new inference.
             let tensors = self.inputs.tensors(observation)?;
             let joints = observation.proprioception.joint_positions.len();
             let rows = self.network.rows(&self.description.output, &tensors, joints)?;

@@ -1,4 +1,4 @@
-//! The network of a brought policy, whatever it is written in: loaded and tried out, then run.
+//! The network of a policy that was made elsewhere, in either format: loaded, tried out, run.
 
 use std::path::{Path, PathBuf};
 
@@ -34,7 +34,8 @@ pub(super) struct Returned {
     pub numbers: Vec<f64>,
 }
 
-/// Loads the module of a policy folder and runs it once with made-up inputs of an arm with that many joints: is the folder whole?
+/// Loads the module of a policy folder and runs it once with made-up inputs of an arm with that many joints, to check that
+/// the folder is complete.
 pub fn try_out(folder: &Path, description: &Description, joints: usize) -> Result<(), PolicyError> {
     let instructions = instructions::all(folder, description)?;
     Network::load(folder, description, &instructions, joints).map(drop)
@@ -61,7 +62,7 @@ impl Network {
         Ok(network)
     }
 
-    /// What the network says of its inputs: rows of numbers, one for each action of a chunk.
+    /// The network's output: rows of numbers, one for each action of a chunk.
     pub fn rows(&mut self, output: &Output, tensors: &[Tensor], joints: usize) -> Result<Vec<Vec<f64>>, ActionError> {
         let Returned { shape, numbers } = match self {
             Network::TorchScript(module) => forward(module, tensors)?,
@@ -69,7 +70,7 @@ impl Network {
             Network::Onnx(module) => module.forward(tensors)?,
         };
         let (steps, width) = (output.chunk as i64, output.width(joints));
-        // Without the leading axis, and a single action without the chunk's.
+        // Without the leading axis, and a single action without the chunk's axis.
         let bare: &[i64] = shape.strip_prefix(&[1]).unwrap_or(&shape);
         let fits =
             bare == [steps, width as i64] || shape == [steps, width as i64] || (steps == 1 && bare == [width as i64]);
@@ -84,7 +85,7 @@ impl Network {
     }
 }
 
-/// A file of the folder, if it has the digest that `policy.toml` names.
+/// Reads a file of the folder and checks its digest against `policy.toml`.
 pub(super) fn read(folder: &Path, file: &Path, digest: &str) -> Result<Vec<u8>, PolicyError> {
     let refuse = |what: String, fix: &str| PolicyError::Weights { file: file.into(), what, fix: fix.into() };
     let bytes = untrusted::read_inside(folder, file, untrusted::LARGEST_WEIGHTS)
@@ -139,7 +140,7 @@ fn onnx(
     Err(refused(file, without_onnx()))
 }
 
-/// What a build without onnxruntime says of an ONNX file.
+/// The refusal of an ONNX file by a build without onnxruntime.
 #[cfg(any(test, not(feature = "onnx")))]
 fn without_onnx() -> Refusal {
     Refusal {
@@ -151,15 +152,15 @@ fn without_onnx() -> Refusal {
 fn forward(module: &CModule, tensors: &[Tensor]) -> Result<Returned, ActionError> {
     let network = |error: TchError| ActionError::Network(first_line(&error.to_string()));
     let inputs: Vec<IValue> = tensors.iter().map(|tensor| IValue::Tensor(tensor.shallow_clone())).collect();
-    let said = tch::no_grad(|| module.forward_is(&inputs)).map_err(network)?;
-    let IValue::Tensor(said) = said else {
+    let returned = tch::no_grad(|| module.forward_is(&inputs)).map_err(network)?;
+    let IValue::Tensor(returned) = returned else {
         return Err(ActionError::Network("forward returned something other than one tensor".into()));
     };
-    let flat = said.f_to_kind(Kind::Double).and_then(|t| t.f_reshape([-1])).map_err(network)?;
-    Ok(Returned { shape: said.size(), numbers: Vec::<f64>::try_from(flat).map_err(network)? })
+    let flat = returned.f_to_kind(Kind::Double).and_then(|t| t.f_reshape([-1])).map_err(network)?;
+    Ok(Returned { shape: returned.size(), numbers: Vec::<f64>::try_from(flat).map_err(network)? })
 }
 
-/// Both libraries' errors go on with where in their sources they come from.
+/// Both libraries append their source locations to an error.
 pub(super) fn first_line(text: &str) -> String {
     let line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
     untrusted::printable_lines(line.trim_start_matches("Internal torch error: "))
@@ -170,9 +171,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_build_without_onnx_says_how_to_build_one() {
-        let said = refused(Path::new("policy.onnx"), without_onnx()).to_string();
-        assert!(said.starts_with("policy.onnx: ") && said.contains("`onnx`"), "{said}");
-        assert!(said.contains("cargo build --release --features onnx"), "{said}");
+    fn a_build_without_onnx_explains_how_to_build_with_it() {
+        let message = refused(Path::new("policy.onnx"), without_onnx()).to_string();
+        assert!(message.starts_with("policy.onnx: ") && message.contains("`onnx`"), "{message}");
+        assert!(message.contains("cargo build --release --features onnx"), "{message}");
     }
 }

@@ -1,5 +1,5 @@
-//! ONNX files that PyTorch and the `onnx` package wrote (`tests/golden/make_brought.py`), whole, spoiled and hostile. They need
-//! onnxruntime's library: `cargo xtask setup --onnx`.
+//! ONNX files that PyTorch and the `onnx` package wrote (`tests/golden/make_brought.py`), valid, damaged and hostile. They
+//! need onnxruntime's library: `cargo xtask setup --onnx`.
 
 use std::os::unix::fs::symlink;
 
@@ -20,7 +20,7 @@ fn spoil(folder: &Path, change: impl FnOnce(&mut Vec<u8>)) {
     std::fs::write(Checkpoint::path(folder), toml::to_string(&description).unwrap()).unwrap();
 }
 
-/// The state goes in, twice its numbers come out; the factors lie in a file of their own.
+/// Takes the state and returns twice its numbers; the factors are in a file of their own.
 fn beside(change: impl FnOnce(&mut Description)) -> tempfile::TempDir {
     let bytes = std::fs::read(golden().join("beside.data")).unwrap();
     let folder = folder("beside.onnx", |description| {
@@ -36,7 +36,7 @@ fn beside(change: impl FnOnce(&mut Description)) -> tempfile::TempDir {
 }
 
 #[test]
-fn actions_are_pytorchs_and_a_chunk_is_carried_out_before_the_next_look() {
+fn actions_are_pytorchs_and_a_chunk_is_executed_before_the_next_inference() {
     let folder = folder("policy.onnx", |_| ());
     let mut policy = load(folder.path(), &offer()).unwrap();
     let Expected { state, actions } = golden_actions();
@@ -75,8 +75,8 @@ fn inputs_and_outputs_that_differ_are_named_before_anything_moves() {
         (single, &["[1, 8, 7]", "(1, 1, 7)", "[output]"]),
     ];
     for (change, words) in cases {
-        let said = refused(folder("policy.onnx", change).path(), &offer());
-        assert!(words.iter().all(|word| said.contains(word)), "{words:?}: {said}");
+        let message = refused(folder("policy.onnx", change).path(), &offer());
+        assert!(words.iter().all(|word| message.contains(word)), "{words:?}: {message}");
     }
 }
 
@@ -86,8 +86,8 @@ fn cut_off_and_garbled_files_are_refused_and_none_panics() {
     for length in (0..whole.len()).step_by(whole.len() / 40) {
         let folder = folder("policy.onnx", |_| ());
         spoil(folder.path(), |bytes| bytes.truncate(length));
-        let said = refused(folder.path(), &offer());
-        assert!(said.contains("policy.onnx"), "{length}: {said}");
+        let message = refused(folder.path(), &offer());
+        assert!(message.contains("policy.onnx"), "{length}: {message}");
     }
     for seed in 0..40u64 {
         let folder = folder("policy.onnx", |_| ());
@@ -105,8 +105,8 @@ fn cut_off_and_garbled_files_are_refused_and_none_panics() {
     }
     let folder = folder("policy.onnx", |_| ());
     spoil(folder.path(), |bytes| *bytes = b"PK\x03\x04 no graph".to_vec());
-    let said = refused(folder.path(), &offer());
-    assert!(said.contains("ONNX") && said.contains("torch.onnx.export"), "{said}");
+    let message = refused(folder.path(), &offer());
+    assert!(message.contains("ONNX") && message.contains("torch.onnx.export"), "{message}");
 }
 
 #[test]
@@ -115,13 +115,16 @@ fn operators_of_other_libraries_are_unsupported_not_damaged() {
         single(description);
         description.input.remove(0);
     });
-    let said = refused(folder.path(), &offer());
-    assert!(said.contains("Shell") && said.contains("com.example") && said.contains("unsupported"), "{said}");
-    assert!(!said.contains("damaged"), "{said}");
+    let message = refused(folder.path(), &offer());
+    assert!(
+        message.contains("Shell") && message.contains("com.example") && message.contains("unsupported"),
+        "{message}"
+    );
+    assert!(!message.contains("damaged"), "{message}");
 }
 
 #[test]
-fn weights_in_a_file_of_the_same_folder_are_taken() {
+fn weights_in_a_file_of_the_same_folder_are_loaded() {
     let mut policy = load(beside(|_| ()).path(), &offer()).unwrap();
     let decision = policy.decide(&observation(0, [0.01, -0.02, 0.03, 0.1, 0.0, 0.0, 0.25])).unwrap();
     let expected = [0.02, -0.04, 0.06, 0.2, 0.0, 0.0, 0.5];
@@ -132,21 +135,21 @@ fn weights_in_a_file_of_the_same_folder_are_taken() {
 
 #[test]
 fn weights_elsewhere_without_a_digest_or_with_another_one_are_refused() {
-    let said = refused(beside(|description| description.module.data.clear()).path(), &offer());
-    assert!(said.contains("`beside.data`") && said.contains("[[module.data]]"), "{said}");
-    let said = refused(beside(|description| description.module.data[0].digest = "0".repeat(64)).path(), &offer());
-    assert!(said.contains("beside.data") && said.contains("digest"), "{said}");
+    let message = refused(beside(|description| description.module.data.clear()).path(), &offer());
+    assert!(message.contains("`beside.data`") && message.contains("[[module.data]]"), "{message}");
+    let message = refused(beside(|description| description.module.data[0].digest = "0".repeat(64)).path(), &offer());
+    assert!(message.contains("beside.data") && message.contains("digest"), "{message}");
     let left_over = Data { file: "more.data".into(), digest: String::new() };
-    let said = refused(beside(|description| description.module.data.push(left_over)).path(), &offer());
-    assert!(said.contains("more.data") && said.contains("leave the entry out"), "{said}");
+    let message = refused(beside(|description| description.module.data.push(left_over)).path(), &offer());
+    assert!(message.contains("more.data") && message.contains("leave the entry out"), "{message}");
 
     let outside = tempfile::tempdir().unwrap();
     let folder = beside(|_| ());
     let data = folder.path().join("beside.data");
     std::fs::rename(&data, outside.path().join("beside.data")).unwrap();
     symlink(outside.path().join("beside.data"), &data).unwrap();
-    let said = refused(folder.path(), &offer());
-    assert!(said.contains("leads out of its folder"), "{said}");
+    let message = refused(folder.path(), &offer());
+    assert!(message.contains("leads out of its folder"), "{message}");
 }
 
 #[test]
@@ -158,14 +161,14 @@ fn a_path_that_leads_out_of_the_folder_is_refused_even_when_it_is_named() {
         let at = bytes.windows(from.len()).position(|window| window == from).unwrap();
         bytes[at..at + from.len()].copy_from_slice(b"../out.data");
     });
-    let said = refused(folder.path(), &offer());
-    assert!(said.contains("../out.data") && said.contains("no file beside it"), "{said}");
+    let message = refused(folder.path(), &offer());
+    assert!(message.contains("../out.data") && message.contains("no file beside it"), "{message}");
 }
 
 #[test]
 fn another_file_than_the_one_named_is_refused() {
     let folder = folder("policy.onnx", |_| ());
     std::fs::copy(golden().join("nan.onnx"), folder.path().join("policy.onnx")).unwrap();
-    let said = refused(folder.path(), &offer());
-    assert!(said.contains("policy.onnx") && said.contains("digest"), "{said}");
+    let message = refused(folder.path(), &offer());
+    assert!(message.contains("policy.onnx") && message.contains("digest"), "{message}");
 }

@@ -1,4 +1,4 @@
-//! What a policy that was made elsewhere returns, and the decisions that it becomes.
+//! The output of a policy that was made elsewhere, and its conversion into decisions.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use visuomotor_core::config::ConfigError;
 use visuomotor_core::geometry::{Approach, Pose, pose_from_bridge};
 use visuomotor_core::observation::JointVector;
 
-/// Shortest quaternion that still says an orientation.
+/// Smallest norm of a quaternion that still defines an orientation.
 const SHORTEST_QUATERNION: f64 = 1e-3;
 
 /// What `forward` returns: (1, chunk, width), the gripper last; without the chunk's axis where it is 1.
@@ -23,16 +23,16 @@ pub struct Output {
     /// What its numbers are.
     #[serde(default)]
     pub units: Units,
-    /// Actions that one look returns.
+    /// Number of actions that one inference returns.
     #[serde(default = "one")]
     pub chunk: usize,
-    /// How many of them are carried out before the next look; all without it.
+    /// How many of them are executed before the next inference; all without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub execute: Option<usize>,
-    /// Share of the chunk before in an action that both planned [0..1]; 0: the newest alone.
+    /// Weight of the previous chunk in an action that both chunks planned [0..1]; 0: the newest chunk alone.
     #[serde(default)]
     pub blend: f64,
-    /// What its numbers are scaled back by to those of `units = "si"`.
+    /// Scaling that converts the output to the numbers of `units = "si"`.
     #[serde(default, skip_serializing_if = "OutputScaling::is_none")]
     pub scaling: OutputScaling,
 }
@@ -62,7 +62,7 @@ pub enum ActionKind {
 }
 
 impl ActionKind {
-    /// What it asks of the arm: a control law takes some kinds and refuses others.
+    /// Its kind: a control law takes some kinds and refuses others.
     pub fn motion(self) -> MotionKind {
         match self {
             ActionKind::PoseChange | ActionKind::Twist => MotionKind::PoseChange,
@@ -85,8 +85,8 @@ pub enum Units {
     Normalized,
 }
 
-/// What numbers that come out are scaled back by, one entry for each number of an action, the gripper's last: `value * std +
-/// mean`, or from -1 .. 1 to `min .. max`; none: they are as they are.
+/// Scaling of the output to SI units, one entry for each number of an action, the gripper's last: `value * std + mean`, or
+/// from -1 .. 1 to `min .. max`; with neither, numbers are not scaled.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OutputScaling {
@@ -96,21 +96,21 @@ pub struct OutputScaling {
     /// More than 0.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub std: Vec<f64>,
-    /// With `max`: what -1 stands for.
+    /// With `max`: the value that -1 stands for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub min: Vec<f64>,
-    /// What 1 stands for, more than `min`.
+    /// The value that 1 stands for, more than `min`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub max: Vec<f64>,
 }
 
 impl OutputScaling {
-    /// Are numbers taken as they are?
+    /// Are numbers left unscaled?
     pub fn is_none(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Numbers of an action that it was made for; `None` where its lists do not belong together.
+    /// Length of an action that it was made for; `None` where its lists do not match.
     pub fn width(&self) -> Option<usize> {
         let (first, second) = if self.mean.is_empty() { (&self.min, &self.max) } else { (&self.mean, &self.std) };
         let alone = [&self.mean, &self.std, &self.min, &self.max].iter().filter(|list| !list.is_empty()).count() == 2;
@@ -145,12 +145,12 @@ impl Output {
         }
     }
 
-    /// How many actions of a chunk are carried out.
+    /// How many actions of a chunk are executed.
     pub fn executed(&self) -> usize {
         self.execute.unwrap_or(self.chunk)
     }
 
-    /// Refuses what is wrong on every arm; `path` is the file's.
+    /// Refuses what is invalid for every arm; `path` is the file's.
     pub(super) fn check_alone(&self, path: &Path) -> Result<(), ConfigError> {
         let unfit = |key: &str, found: String, expected: String, fix: &str| {
             Err(ConfigError::unfit(path, format!("output.{key}"), found, expected, fix))
@@ -168,7 +168,7 @@ impl Output {
         }
         let kind = self.actions.motion();
         if kind == MotionKind::ToolPose && self.blend != 0.0 {
-            let fix = "leave it out: a mean of two orientations' numbers is none";
+            let fix = "leave it out: the mean of two orientations' numbers is no orientation";
             return unfit("blend", self.blend.to_string(), "0 for poses of the tool".into(), fix);
         }
         if kind != MotionKind::PoseChange && self.units == Units::Normalized {

@@ -45,7 +45,7 @@ fn numbers_are_scaled_back_by_mean_and_std_or_by_min_and_max() {
     let decision = decide(&output, Approach::X, &[0.5, -1.0, 0.0]).unwrap();
     assert_eq!(decision.motion, Some(Motion::JointPositions(JointVector::from_slice(&[1.0, 0.0]))));
     assert_eq!(decision.action.gripper, 0.5);
-    // A number too large to be scaled is none.
+    // A number that overflows when scaled is refused.
     let error = decide(&output, Approach::X, &[f64::MAX, f64::MAX, 0.0]).unwrap_err();
     assert!(matches!(error, ActionError::NotFinite(_)), "{error}");
 }
@@ -95,7 +95,7 @@ fn a_row_of_another_width_is_refused() {
 }
 
 #[test]
-fn what_does_not_belong_together_is_refused_by_its_key() {
+fn scalings_and_units_that_do_not_match_are_refused_by_key() {
     let pair = |first: &[f64], second: &[f64]| (first.to_vec(), second.to_vec());
     let with = |(mean, std): (Vec<f64>, Vec<f64>), (min, max): (Vec<f64>, Vec<f64>)| Output {
         scaling: OutputScaling { mean, std, min, max },
@@ -120,8 +120,8 @@ fn what_does_not_belong_together_is_refused_by_its_key() {
             ["output.scaling", "normalized"],
         ),
     ] {
-        let said = wrong.check_alone(Path::new("policy.toml")).unwrap_err().to_string();
-        assert!(words.iter().all(|word| said.contains(word)), "{words:?}: {said}");
+        let message = wrong.check_alone(Path::new("policy.toml")).unwrap_err().to_string();
+        assert!(words.iter().all(|word| message.contains(word)), "{words:?}: {message}");
     }
     let good = with(none(), pair(&[0.0, -1.0], &[1.0, 1.0]));
     good.check_alone(Path::new("policy.toml")).unwrap();

@@ -1,8 +1,8 @@
 //! What a TorchScript file may call: nothing that touches a file, a process or another machine.
 //!
-//! The file is a zip of source text, constants and weights. libtorch's own operators compute on tensors, but for a few that read
-//! or write files; operators and classes of other libraries are not libtorch's, and what they do is not known. The text is read
-//! before libtorch sees the file; its calls are written out in full, so nothing is called that the text does not name.
+//! The file is a zip of source text, constants and weights. libtorch's own operators compute on tensors, except for a few
+//! that read or write files. Operators and classes of other libraries could do anything. The text is read before libtorch
+//! loads the file; it names every function that is called.
 
 use std::io::{Cursor, Read};
 
@@ -12,16 +12,16 @@ use super::network::Refusal;
 
 /// How a module is made.
 pub const EXPORT: &str = "write it with torch.jit.trace or torch.jit.script and .save(FILE)";
-/// Text read of a module \[bytes\].
+/// Most text read of a module \[bytes\].
 const LARGEST_TEXT: u64 = 64 << 20;
-/// Bytes of all entries, per byte of the file: weights are stored as they are.
+/// Largest size of all entries, per byte of the file: weights are stored uncompressed.
 const LARGEST_GROWTH: u64 = 8;
 /// libtorch's operators that read or write files.
 const FILES: [&str; 5] = ["from_file", "save", "load", "_load_from_file", "_save_parameters"];
 /// Namespaces of libtorch's own operators.
 const OURS: [&str; 3] = ["prim", "aten", "quantized"];
 
-/// Refuses what is no TorchScript module, and one that calls what it must not.
+/// Refuses a file that is not a TorchScript module, and one with forbidden calls.
 pub fn check(bytes: &[u8]) -> Result<(), Refusal> {
     let refuse = |what: &str| Err(Refusal { what: what.into(), fix: EXPORT });
     if !bytes.starts_with(b"PK") {
@@ -30,7 +30,7 @@ pub fn check(bytes: &[u8]) -> Result<(), Refusal> {
     let Ok(mut zip) = ZipArchive::new(Cursor::new(bytes)) else {
         return refuse("it is not a whole zip file");
     };
-    // libtorch takes the memory that the entries name: a small file must not fill it.
+    // libtorch allocates the memory that the entries name: a small file must not fill it.
     let named = (0..zip.len()).filter_map(|index| zip.by_index_raw(index).ok().map(|entry| entry.size()));
     let named = named.fold(0u64, u64::saturating_add);
     if named > (bytes.len() as u64).max(1 << 16).saturating_mul(LARGEST_GROWTH) {
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_module_is_refused_in_words() {
+    fn files_that_are_not_modules_are_refused_with_the_reason() {
         for (bytes, word) in [(&b"hello"[..], "zip"), (&b"PK\x03\x04broken"[..], "whole zip")] {
             assert!(check(bytes).unwrap_err().what.contains(word));
         }

@@ -1,4 +1,4 @@
-//! Modules that PyTorch wrote (`tests/golden/make_brought.py`), and stations they do not fit.
+//! Modules written by PyTorch (`tests/golden/make_brought.py`), and stations they do not fit.
 
 use std::path::{Path, PathBuf};
 
@@ -114,14 +114,14 @@ pub(super) fn observation(at: u64, state: [f64; 7]) -> Observation {
 }
 
 #[test]
-fn actions_are_pytorchs_and_a_chunk_is_carried_out_before_the_next_look() {
+fn actions_are_pytorchs_and_a_chunk_is_executed_before_the_next_inference() {
     let folder = folder("policy.pt", |_| ());
     assert!(BroughtPolicy::is_in(folder.path()));
     let mut policy = load(folder.path(), &offer()).unwrap();
     let Expected { state, actions } = golden_actions();
     for at in 0..5u64 {
         let decision = policy.decide(&observation(at, state)).unwrap();
-        // The fourth decision looks again, and sees the same.
+        // The fourth decision runs the network again, on the same image.
         let row = (at % 3) as usize;
         let expected = ActionBounds::BRIDGE.denormalize(actions[row].clone().try_into().unwrap());
         for (found, expected) in decision.action.to_array().iter().zip(expected.to_array()) {
@@ -133,7 +133,7 @@ fn actions_are_pytorchs_and_a_chunk_is_carried_out_before_the_next_look() {
     }
 }
 
-/// A folder of the module that returns scaled joint positions; its arm's are scaled by the same numbers.
+/// A folder of the module that returns scaled joint positions; the arm's joints are scaled by the same numbers.
 fn posture(change: impl FnOnce(&mut Description)) -> tempfile::TempDir {
     folder("joint_positions.pt", |description| {
         let (mean, std) = (vec![0.2, -0.8, 0.4, 0.0, 1.7, 0.0], vec![0.6, 0.2, 0.2, 0.2, 0.4, 0.4]);
@@ -179,21 +179,21 @@ fn joint_positions_are_pytorchs_in_radians() {
 #[test]
 fn joint_positions_of_another_arm_or_law_or_width_are_refused() {
     let folder = posture(|_| ());
-    let said = refused(folder.path(), &Offer { law: ControlLaw::Torque, ..offer() });
-    assert!(said.contains("joint positions") && said.contains("control.law"), "{said}");
-    let said = refused(folder.path(), &Offer { joints: 7, ..offer() });
-    assert!(said.contains("output.scaling") && said.contains("7 joints"), "{said}");
-    // Without scaling the module itself is found to return another width, before anything moves.
+    let message = refused(folder.path(), &Offer { law: ControlLaw::Torque, ..offer() });
+    assert!(message.contains("joint positions") && message.contains("control.law"), "{message}");
+    let message = refused(folder.path(), &Offer { joints: 7, ..offer() });
+    assert!(message.contains("output.scaling") && message.contains("7 joints"), "{message}");
+    // Without scaling, loading finds that the module returns another width, before anything moves.
     let plain = posture(|description| {
         (description.output.scaling, description.input) =
             (OutputScaling::default(), vec![Input::JointPositions(Scaling::default())]);
         description.output.actions = ActionKind::ToolPoseQuaternion;
     });
-    let said = refused(plain.path(), &offer());
-    assert!(said.contains("[1, 7]") && said.contains("(1, 1, 8)"), "{said}");
+    let message = refused(plain.path(), &offer());
+    assert!(message.contains("[1, 7]") && message.contains("(1, 1, 8)"), "{message}");
     let velocities = posture(|description| description.output.actions = ActionKind::JointVelocities);
-    let said = refused(velocities.path(), &offer());
-    assert!(said.contains("joint velocities") && said.contains("`velocity`"), "{said}");
+    let message = refused(velocities.path(), &offer());
+    assert!(message.contains("joint velocities") && message.contains("`velocity`"), "{message}");
     load(velocities.path(), &Offer { law: ControlLaw::Velocity, ..offer() }).unwrap();
 }
 
@@ -214,9 +214,9 @@ fn chunks_that_overlap_are_blended() {
     assert_eq!(chunk.next().unwrap().row, [0.0]);
     assert!(chunk.is_used_up(at(1.2)));
     chunk.begin(rows([5.0, 6.0, 7.0]), Timestamp::ZERO, at(1.2));
-    // What the chunk before had planned for this moment was 1.
+    // The previous chunk had planned 1 for this moment.
     assert_eq!(chunk.next().unwrap().row, [0.75 * 5.0 + 0.25]);
-    // Decisions were left out: what was planned then is of another moment.
+    // Decisions were skipped: the previous plan is for other moments.
     chunk.begin(rows([8.0, 9.0, 10.0]), Timestamp::ZERO, at(3.0));
     assert_eq!(chunk.next().unwrap().row, [8.0]);
     chunk.forget();
@@ -224,7 +224,7 @@ fn chunks_that_overlap_are_blended() {
 }
 
 #[test]
-fn after_decisions_that_were_left_out_the_policy_looks_again() {
+fn after_skipped_decisions_the_policy_takes_a_new_image() {
     let folder = folder("policy.pt", |description| description.output.execute = Some(8));
     let mut policy = load(folder.path(), &offer()).unwrap();
     let state = golden_actions().state;
@@ -234,7 +234,7 @@ fn after_decisions_that_were_left_out_the_policy_looks_again() {
     };
     let first = planned(&mut policy, 1.0);
     assert_eq!(planned(&mut policy, 1.2).image_captured_at, first.image_captured_at);
-    // A camera's fault held the arm for a second.
+    // A camera fault held the arm for a second.
     let later = planned(&mut policy, 2.4);
     assert_eq!((later.image_captured_at, later.ahead), (Timestamp::from_secs_f64(2.4), std::time::Duration::ZERO));
 }
@@ -264,14 +264,14 @@ pub(super) fn single(description: &mut Description) {
 
 #[test]
 fn a_module_that_reads_files_is_refused_before_libtorch_sees_it() {
-    let said = refused(folder("reads_files.pt", |_| ()).path(), &offer());
-    assert!(said.contains("torch.from_file") && said.contains("policy.pt"), "{said}");
+    let message = refused(folder("reads_files.pt", |_| ()).path(), &offer());
+    assert!(message.contains("torch.from_file") && message.contains("policy.pt"), "{message}");
 }
 
 #[test]
-fn another_shape_is_found_before_anything_moves_and_a_number_that_is_none_when_it_comes() {
-    let said = refused(folder("forgets.pt", single).path(), &offer());
-    assert!(said.contains("[1, 6]") && said.contains("(1, 1, 7)") && said.contains("[output]"), "{said}");
+fn a_wrong_shape_is_found_before_anything_moves_and_nan_when_it_is_returned() {
+    let message = refused(folder("forgets.pt", single).path(), &offer());
+    assert!(message.contains("[1, 6]") && message.contains("(1, 1, 7)") && message.contains("[output]"), "{message}");
 }
 
 #[test]
@@ -287,7 +287,7 @@ fn nan_ends_in_an_error() {
 }
 
 #[test]
-fn what_does_not_fit_the_station_is_named() {
+fn parts_that_do_not_fit_the_station_are_named() {
     let plain = folder("policy.pt", |_| ());
     let path = plain.path();
     for (offer, words) in [
@@ -296,8 +296,8 @@ fn what_does_not_fit_the_station_is_named() {
         (Offer { rate_hz: f64::NAN, ..offer() }, ["rate_hz", "5 Hz", "NaN"]),
         (Offer { law: ControlLaw::Torque, ..offer() }, ["output.actions", "joint torques", "control.law"]),
     ] {
-        let said = refused(path, &offer);
-        assert!(words.iter().all(|word| said.contains(word)), "{said}");
+        let message = refused(path, &offer);
+        assert!(words.iter().all(|word| message.contains(word)), "{message}");
     }
     let other = folder("policy.pt", |description| description.tasks = vec!["pour".into()]);
     assert!(refused(other.path(), &offer()).contains("pour"));
@@ -305,8 +305,8 @@ fn what_does_not_fit_the_station_is_named() {
         let Input::Image { camera, .. } = &mut description.input[0] else { panic!() };
         *camera = "side".into();
     });
-    let said = refused(camera.path(), &offer());
-    assert!(said.contains("camera `side`") && said.contains("wrist, front"), "{said}");
+    let message = refused(camera.path(), &offer());
+    assert!(message.contains("camera `side`") && message.contains("wrist, front"), "{message}");
     let goal = folder("policy.pt", |description| {
         description.input[0] = Input::Goal { size: 32, channels: Channels::First, pixels: Pixels::Unit };
     });
@@ -325,8 +325,8 @@ fn a_description_out_of_range_is_refused_by_its_key() {
         (Box::new(|d: &mut Description| d.input[1] = Input::Task), "input[1].kind"),
         (Box::new(|d: &mut Description| d.version = 7), "version"),
     ] {
-        let said = refused(folder("policy.pt", change).path(), &offer());
-        assert!(said.contains(key), "{key}: {said}");
+        let message = refused(folder("policy.pt", change).path(), &offer());
+        assert!(message.contains(key), "{key}: {message}");
     }
 }
 
@@ -350,7 +350,7 @@ fn instructed(module: &str, change: impl FnOnce(&mut Vec<u8>)) -> tempfile::Temp
 }
 
 #[test]
-fn the_network_is_given_the_numbers_of_the_instruction() {
+fn the_network_gets_the_numbers_of_the_instruction() {
     let modules: &[&str] =
         if cfg!(feature = "onnx") { &["instructed.pt", "instructed.onnx"] } else { &["instructed.pt"] };
     for module in modules {
@@ -363,29 +363,29 @@ fn the_network_is_given_the_numbers_of_the_instruction() {
         policy.set_task(&other).unwrap();
         assert!(near(asked(&mut policy), [-0.01, 0.0, 0.0]), "{module}");
         let unknown = Condition { instruction: "dance", ..other };
-        let said = policy.set_task(&unknown).unwrap_err().to_string();
-        assert!(said.contains("`dance`") && said.contains("`lift the cup`, `press the button`"), "{said}");
+        let message = policy.set_task(&unknown).unwrap_err().to_string();
+        assert!(message.contains("`dance`") && message.contains("`lift the cup`, `press the button`"), "{message}");
     }
 }
 
 #[test]
 fn an_unknown_instruction_and_a_spoiled_file_are_refused_before_anything_moves() {
-    let said = |folder: &tempfile::TempDir, instruction: &str| match load_for(folder.path(), &offer(), instruction) {
+    let message = |folder: &tempfile::TempDir, instruction: &str| match load_for(folder.path(), &offer(), instruction) {
         Err(error) => error.to_string(),
         Ok(_) => panic!("it was taken"),
     };
     let whole = instructed("instructed.pt", |_| ());
-    let unknown = said(&whole, "press the buttons");
+    let unknown = message(&whole, "press the buttons");
     assert!(unknown.contains("`press the buttons`") && unknown.contains("`press the button`"), "{unknown}");
-    assert!(said(&whole, "").contains("no instruction"));
+    assert!(message(&whole, "").contains("no instruction"));
     let cut = instructed("instructed.pt", |bytes| bytes.truncate(bytes.len() - 3));
-    assert!(said(&cut, "press the button").contains("no safetensors file"));
+    assert!(message(&cut, "press the button").contains("not a safetensors file"));
     let nan = instructed("instructed.pt", |bytes| {
         let end = bytes.len();
         bytes[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
     });
-    assert!(said(&nan, "press the button").contains("NaN"));
+    assert!(message(&nan, "press the button").contains("NaN"));
     std::fs::write(whole.path().join("instructions.safetensors"), "another").unwrap();
-    let other = said(&whole, "press the button");
+    let other = message(&whole, "press the button");
     assert!(other.contains("instructions.safetensors") && other.contains("digest"), "{other}");
 }

@@ -1,5 +1,5 @@
-//! Bridge's raw trajectories: folders that hold `images0/im_0.jpg`, `images0/im_1.jpg`, ...; states and actions are not
-//! looked at. `images0` is the view that PTR and V-PTR learn from.
+//! Bridge's raw trajectories: folders with `images0/im_0.jpg`, `images0/im_1.jpg`, ...; states and actions are ignored.
+//! `images0` is the view that PTR and V-PTR learn from.
 
 use std::path::PathBuf;
 

@@ -7,7 +7,7 @@ pub(super) struct Record {
     pub fields: Vec<String>,
 }
 
-/// All records; blank lines are none. The error is the line and what is wrong there.
+/// All records without blank lines. The error is the line and its fault.
 pub(super) fn records(text: &str) -> Result<Vec<Record>, (usize, &'static str)> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut out = Vec::new();

@@ -1,8 +1,7 @@
 //! Ego4D as R3M and VIP prepared it: a manifest of clips, each a row of numbered JPEG files.
 //!
-//! `manifest.csv` has the columns `path` and `len` (R3M, VIP) or `directory` and `num_frames` (the ICVF trainer, with a
-//! column `text` beside); other columns are not looked at. A path is a prefix, which usually ends in `/`: frame i is
-//! `{path}{i:06}.jpg`.
+//! `manifest.csv` has the columns `path` and `len` (R3M, VIP) or `directory` and `num_frames` (the ICVF trainer, which adds
+//! `text`); other columns are ignored. A path is a prefix, which usually ends in `/`: frame i is `{path}{i:06}.jpg`.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -17,7 +16,7 @@ use visuomotor_core::untrusted;
 
 /// Name of the manifest.
 pub(super) const MANIFEST: &str = "manifest.csv";
-/// Names of the columns, of the two variants.
+/// Names of the columns in the two variants.
 const COLUMNS: [[&str; 2]; 2] = [["path", "len"], ["directory", "num_frames"]];
 /// Largest manifest read \[bytes\]: Ego4D's 72,000 clips take 6 MB.
 const LARGEST_MANIFEST: u64 = 256 << 20;
@@ -27,11 +26,11 @@ const MOST_FRAMES: u64 = 10_000_000;
 /// The clips of a manifest.
 pub(super) struct Ego4d {
     listed: Vec<Listed>,
-    /// Per clip what stands before the frame's number.
+    /// Per clip the path up to the frame's number.
     prefixes: Vec<PathBuf>,
 }
 
-/// Reads a manifest. Frames must lie in its folder or in `root`.
+/// Reads a manifest. Frames must be in its folder or in `root`.
 pub(super) fn open(manifest: &Path, root: Option<&Path>, remarks: &mut Vec<String>) -> anyhow::Result<Ego4d> {
     let text = untrusted::read_text(manifest, LARGEST_MANIFEST)
         .with_context(|| format!("{}: cannot be read", manifest.display()))?;
@@ -77,7 +76,7 @@ pub(super) fn open(manifest: &Path, root: Option<&Path>, remarks: &mut Vec<Strin
             )
         })?;
         if let Some(before) = seen.insert(prefix.clone(), *line) {
-            remarks.push(format!("{}: `{path}` stands in line {before} too; it is taken once", at(*line)));
+            remarks.push(format!("{}: `{path}` is in line {before} too; it is used once", at(*line)));
             continue;
         }
         if frames == 0 {
@@ -97,7 +96,7 @@ pub(super) fn open(manifest: &Path, root: Option<&Path>, remarks: &mut Vec<Strin
             remarks
                 .push(format!("{}: `{path}` has more frames than {len_key} = {frames}; they are left out", at(*line)));
         }
-        // The line and the path find a clip again in a manifest of thousands.
+        // Line and path identify a clip in a manifest of thousands.
         listed.push(Listed { name: format!("{} ({path})", at(*line)), frames: Some(frames as usize) });
         prefixes.push(prefix);
     }
@@ -105,7 +104,7 @@ pub(super) fn open(manifest: &Path, root: Option<&Path>, remarks: &mut Vec<Strin
     Ok(Ego4d { listed, prefixes })
 }
 
-/// A whole number, also as pandas writes a column with a gap: `12.0`.
+/// A whole number, also in the format of a pandas column with gaps: `12.0`.
 fn whole(text: &str) -> Option<u64> {
     text.strip_suffix(".0").unwrap_or(text).parse().ok()
 }
@@ -116,7 +115,7 @@ fn frame_file(prefix: &Path, index: usize) -> PathBuf {
     file.into()
 }
 
-/// The prefix of a row as an absolute path, if its frames lie in one of the folders; the error says what it does.
+/// The prefix of a row as an absolute path, if its frames are in one of the folders; the error describes the path.
 fn inside(folder: &Path, path: &str, roots: &[PathBuf]) -> Result<PathBuf, String> {
     if path.is_empty() || path.contains('\0') {
         return Err("which is no path".into());
@@ -130,7 +129,7 @@ fn inside(folder: &Path, path: &str, roots: &[PathBuf]) -> Result<PathBuf, Strin
     Err(format!("which leads out of {}", listed.join(" and ")))
 }
 
-/// An absolute path without `.` and `..`; links are not looked at.
+/// An absolute path without `.` and `..`; links are not resolved.
 fn normal(path: &Path) -> Option<PathBuf> {
     let mut out = PathBuf::new();
     for part in path.components() {

@@ -17,7 +17,7 @@ pub(super) struct Episodes {
     camera: Camera,
 }
 
-/// Takes recordings for clips.
+/// Makes a clip of each recording.
 pub(super) fn open(paths: Vec<PathBuf>, camera: Camera) -> Episodes {
     let listed = |path: &PathBuf| Listed { name: path.display().to_string(), frames: None };
     Episodes { listed: paths.iter().map(listed).collect(), paths, camera }

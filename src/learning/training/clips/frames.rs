@@ -12,14 +12,14 @@ pub(super) struct Frames {
     clips: Vec<Numbered>,
 }
 
-/// Takes folders for clips. Numbers that are missing while the others are evenly spaced are listed in `remarks`.
+/// Makes a clip of each folder. Gaps in otherwise evenly spaced numbers are listed in `remarks`.
 pub(super) fn open(clips: Vec<Numbered>, remarks: &mut Vec<String>) -> Frames {
     for Numbered { folder, files } in &clips {
         let steps: Vec<u64> = files.windows(2).map(|pair| pair[1].0 - pair[0].0).collect();
         let Some(usual) = steps.iter().min() else { continue };
         if let Some(at) = steps.iter().position(|step| step != usual) {
             remarks.push(format!(
-                "{}: no frame between {} and {}; they are taken for neighbors",
+                "{}: no frame between {} and {}; they are treated as neighbors",
                 folder.display(),
                 files[at].1,
                 files[at + 1].1

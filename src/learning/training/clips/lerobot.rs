@@ -1,4 +1,4 @@
-//! LeRobot v3.0 data sets of any robot: the images of one camera, states and actions are not looked at.
+//! LeRobot v3.0 data sets of any robot: the images of one camera; states and actions are ignored.
 
 use std::ops::Range;
 use std::path::Path;
@@ -18,7 +18,7 @@ pub(super) struct Lerobot {
     frames: LerobotFrames,
 }
 
-/// Opens a data set, with `ffmpeg` or the one that is found where the images are videos.
+/// Opens a data set; videos are decoded with `ffmpeg`, or the one found.
 pub(super) fn open(root: &Path, camera: &Camera, ffmpeg: Option<&Path>) -> anyhow::Result<Lerobot> {
     let choose = |names: &[String]| match camera {
         Camera::Index(index) => Some(*index),

@@ -1,4 +1,4 @@
-//! Video clips to learn from, wherever they come from: [`open`] takes a folder or file and recognizes what it is.
+//! Video clips from many sources: [`open`] detects the layout of a folder or file.
 //!
 //! | layout | what is found | frames | default fit |
 //! |---|---|---|---|
@@ -9,19 +9,18 @@
 //! | `bridge` | Bridge's raw trajectories, folders that hold `images0` | `images0/im_0.jpg` | squash |
 //! | `lerobot` | `meta/info.json` of LeRobot v3.0, any robot | one per row | squash |
 //!
-//! Fit: what people filmed is cropped to its central square and resized (R3M, VIP and ICVF resize the shorter side and crop
-//! the center, which shows the same); robot data are squashed, as Bridge is and as policies see them
-//! ([`policy_image`](crate::encoder::policy_image); the resizing is its own, bit for bit Pillow's). A fit can be asked for
-//! ([`Opening::fit`]).
+//! Fit: videos filmed by people are cropped to their central square and resized (equivalent to R3M, VIP and ICVF, which
+//! resize the shorter side and crop the center). Robot data are squashed, like Bridge and like the policies' images
+//! ([`policy_image`](crate::encoder::policy_image), which resizes bit for bit as Pillow). [`Opening::fit`] sets another fit.
 //!
 //! # What is promised
-//! - Every layout says file, place, found and expected of what it refuses; what it leaves out (empty clips, clips named twice)
-//!   it says in [`Opened::remarks`].
-//! - Paths in a manifest are a stranger's: they must stay in the manifest's folder, or in [`Opening::root`], which only
-//!   the caller names. Absolute paths may lie there too; links are followed.
-//! - Decoded frames take at most [`Cache::bytes`]. Where all fit they are decoded once, when the set is opened; else those
-//!   not used for longest make room. Recordings and videos are decoded clip by clip, so that each clip must fit the cache.
-//! - A damaged image is an error that names the file: at once where all fit, else when it is asked for.
+//! - Every error names file, place, what was found and what was expected; what is left out (empty clips, clips named twice)
+//!   is listed in [`Opened::remarks`].
+//! - Paths in a manifest are untrusted: they must stay in the manifest's folder, or in [`Opening::root`], which only the
+//!   caller sets. Absolute paths may be there too; links are followed.
+//! - Decoded frames take at most [`Cache::bytes`]. If all fit they are decoded once, when the set is opened; otherwise the
+//!   least recently used are dropped. Recordings and videos are decoded clip by clip, so each clip must fit the cache.
+//! - A damaged image is an error that names the file: on opening if all fit, otherwise when it is read.
 
 mod bridge;
 mod csv;
@@ -49,7 +48,7 @@ pub use opening::{Cache, Camera, Fit, Layout, Opened, Opening, open, open_with};
 pub use views::{Longer, Part, at_least, split};
 pub(super) use walk::walk;
 
-/// Digest of which clips there are and how long they are.
+/// Digest of the clips and their lengths.
 pub fn names_digest(clips: &dyn Clips) -> String {
     let list: String = (0..clips.len()).map(|clip| format!("{} {}\n", clips.name(clip), clips.frames(clip))).collect();
     digest(list.as_bytes())
@@ -60,7 +59,7 @@ pub trait Clips: Sync {
     /// Number of clips.
     fn len(&self) -> usize;
 
-    /// Is there none?
+    /// Is it empty?
     fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -1,6 +1,6 @@
-//! Names in the order a person expects: `clip9` before `clip10`.
+//! Natural order of names: `clip9` before `clip10`.
 
-/// A name, cut so that cutouts compare as the names should: texts, and numbers by value.
+/// A sort key: the name split into texts, and numbers compared by value.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Natural {
     /// Text, then number as (length without leading zeros, digits).

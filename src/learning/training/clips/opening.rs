@@ -1,4 +1,4 @@
-//! Recognizes what a folder or file is, and opens it.
+//! Detects the layout of a folder or file, and opens it.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -11,10 +11,10 @@ use super::store::{Form, load};
 use super::walk::walk;
 use super::{Clips, bridge, ego4d, episodes, frames};
 
-/// Remarks reported one by one; more are counted.
+/// Remarks reported one by one; the others are counted.
 const MOST_REMARKS: usize = 20;
 
-/// How much memory decoded frames may take.
+/// Memory for decoded frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cache {
@@ -29,11 +29,11 @@ impl Default for Cache {
     }
 }
 
-/// Which camera, where there are several.
+/// Which camera, if there are several.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Camera {
-    /// By its place, counted from 0.
+    /// By its index, from 0.
     Index(usize),
     /// By its name.
     Name(String),
@@ -58,13 +58,13 @@ impl fmt::Display for Camera {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fit {
-    /// Its central square, resized.
+    /// The central square, resized.
     Crop,
-    /// All of it, resized without keeping its proportions.
+    /// The whole image, resized without keeping its aspect ratio.
     Squash,
 }
 
-/// What a set of clips lies on the disk as.
+/// Layout of a set of clips on the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Layout {
@@ -83,7 +83,7 @@ pub enum Layout {
 }
 
 impl Layout {
-    /// How its images become frames unless asked otherwise: people are cropped, robots squashed.
+    /// Default fit: images filmed by people are cropped, robot images squashed.
     pub fn fit(self) -> Fit {
         match self {
             Layout::Ego4d | Layout::Frames | Layout::Videos => Fit::Crop,
@@ -105,25 +105,25 @@ impl fmt::Display for Layout {
     }
 }
 
-/// How clips are opened.
+/// Options for opening clips.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Opening {
     /// Side of the frames \[pixels\].
     pub size: u32,
     /// Memory for decoded frames.
     pub cache: Cache,
-    /// Which camera of episodes, trajectories and LeRobot data sets.
+    /// Camera of episodes, trajectories and LeRobot data sets.
     pub camera: Camera,
-    /// How images become frames; none: by the layout ([`Layout::fit`]).
+    /// How images become frames; without it: by the layout ([`Layout::fit`]).
     pub fit: Option<Fit>,
-    /// A folder besides its own that a manifest's paths may lead into.
+    /// A second folder in which a manifest's paths may be, besides the manifest's own.
     pub root: Option<PathBuf>,
-    /// The program that decodes videos; none: the one that is found.
+    /// The ffmpeg program that decodes videos; without it, the one found.
     pub ffmpeg: Option<PathBuf>,
 }
 
 impl Opening {
-    /// The first camera, the layout's fit, nothing outside of the folder.
+    /// The first camera, the layout's fit, no second folder.
     pub fn new(size: u32, cache: Cache) -> Self {
         Self { size, cache, camera: Camera::default(), fit: None, root: None, ffmpeg: None }
     }
@@ -133,15 +133,15 @@ impl Opening {
 pub struct Opened {
     /// The clips.
     pub clips: Box<dyn Clips>,
-    /// What the set was recognized as.
+    /// Detected layout.
     pub layout: Layout,
-    /// What was left out or is odd, in words.
+    /// Remarks on what was left out or is odd.
     pub remarks: Vec<String>,
     path: PathBuf,
 }
 
 impl Opened {
-    /// One line: what was found, and how much of it.
+    /// One line: layout and number of clips and frames.
     pub fn summary(&self) -> String {
         let frames: usize = (0..self.clips.len()).map(|clip| self.clips.frames(clip)).sum();
         let clips = self.clips.len();
@@ -155,7 +155,7 @@ impl fmt::Debug for Opened {
     }
 }
 
-/// Opens the clips at `path` as frames of `size` x `size`, and says in the log what they are.
+/// Opens the clips at `path` as frames of `size` x `size`, and logs what was found.
 pub fn open(path: &Path, size: u32, cache: Cache) -> anyhow::Result<Box<dyn Clips>> {
     let opened = open_with(path, &Opening::new(size, cache))?;
     tracing::info!("{}", opened.summary());
@@ -173,7 +173,7 @@ pub fn open_with(path: &Path, opening: &Opening) -> anyhow::Result<Opened> {
     if remarks.len() > MOST_REMARKS {
         let more = remarks.len() - MOST_REMARKS;
         remarks.truncate(MOST_REMARKS);
-        remarks.push(format!("{}: and {more} more of such", path.display()));
+        remarks.push(format!("{}: and {more} more such remarks", path.display()));
     }
     Ok(Opened { clips, layout, remarks, path: path.to_path_buf() })
 }
@@ -209,7 +209,7 @@ fn recognize(path: &Path, opening: &Opening, remarks: &mut Vec<String>) -> anyho
             Ok((Layout::Episodes, Box::new(episodes::open(found.episodes, opening.camera.clone()))))
         }
         [] => bail!(
-            "{}: no clips were recognized; understood are a manifest.csv of numbered frames (Ego4D), folders of numbered \
+            "{}: no clips were recognized; supported are a manifest.csv of numbered frames (Ego4D), folders of numbered \
              images (0.png, 000000.jpg), videos (mp4, m4v, mov, webm, mkv, avi), recorded episodes (.mcap), Bridge's raw \
              trajectories (images0/im_0.jpg) and LeRobot v3.0 (meta/info.json)",
             path.display()

@@ -1,4 +1,4 @@
-//! One image: out of its file, and brought to the size of the frames.
+//! Reads one image file and resizes it to a frame.
 
 use std::path::Path;
 
@@ -33,8 +33,8 @@ fn decode(bytes: &[u8]) -> Result<Picture, String> {
     if !bytes.starts_with(b"\xff\xd8") {
         return Err("neither a JPEG nor a PNG file".into());
     }
-    // The decoder fills what is missing with gray. Within an image's data no marker's bytes occur, so that a file whose
-    // last scan is not followed by an end was cut off.
+    // The decoder fills missing parts with gray. Image data contain no marker bytes, so a file without an end marker after
+    // its last scan was cut off.
     let last = |marker: [u8; 2]| bytes.windows(2).rposition(|pair| pair == marker);
     if last([0xff, 0xd9]) < last([0xff, 0xda]) {
         return Err("the JPEG file is cut off".into());
@@ -66,7 +66,7 @@ impl Picture {
         if self.width == self.height || side == 0 {
             return self;
         }
-        // torchvision's center crop rounds half to even; half a pixel is nothing here.
+        // torchvision's center crop rounds half to even; half a pixel does not matter here.
         let (x, y) = ((self.width - side) as usize / 2, (self.height - side) as usize / 2);
         let stride = self.width as usize * 3;
         let rows = self.pixels.chunks_exact(stride).skip(y).take(side as usize);
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_picture_is_refused() {
+    fn a_file_that_is_not_an_image_is_refused() {
         assert!(decode(b"GIF89a").err().unwrap().contains("neither"));
         assert!(decode(b"\xff\xd8\xff\xda\x00\x02").err().unwrap().contains("cut off"));
         assert!(decode(b"\xff\xd8\xff\xd9").is_err());

@@ -1,19 +1,19 @@
-//! Decoded frames, at most so many bytes of them; the ones not used for longest make room.
+//! A cache of decoded frames with a limit in bytes; the least recently used are dropped.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-/// Clip, and frame or 0 where clips are held whole.
+/// Clip and frame; frame 0 where whole clips are cached.
 pub(super) type Key = (usize, usize);
 
-/// The frames held.
+/// The cached frames.
 #[derive(Debug)]
 pub(super) struct Recent {
     limit: u64,
     bytes: u64,
     uses: u64,
     held: HashMap<Key, (u64, Arc<[u8]>)>,
-    /// Last use -> what; the first is the oldest.
+    /// Last use -> key; the first is the oldest.
     order: BTreeMap<u64, Key>,
 }
 
@@ -22,7 +22,7 @@ impl Recent {
         Self { limit, bytes: 0, uses: 0, held: HashMap::new(), order: BTreeMap::new() }
     }
 
-    /// What is held under this key; it becomes the newest.
+    /// The frames cached under this key; the key becomes the newest.
     pub fn get(&mut self, key: Key) -> Option<Arc<[u8]>> {
         self.uses += 1;
         let (used, frames) = self.held.get_mut(&key)?;
@@ -32,7 +32,7 @@ impl Recent {
         Some(frames.clone())
     }
 
-    /// Holds these as the newest. What is larger than the limit is not held.
+    /// Caches these as the newest. Frames larger than the limit are not cached.
     pub fn insert(&mut self, key: Key, frames: Arc<[u8]>) {
         let length = frames.len() as u64;
         if length > self.limit {
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_one_not_used_for_longest_makes_room() {
+    fn the_least_recently_used_is_dropped() {
         let mut recent = Recent::new(10);
         for clip in 0..3 {
             recent.insert((clip, 0), vec![clip as u8; 3].into());

@@ -1,4 +1,4 @@
-//! Where decoded frames are kept: all of them, or the ones used last.
+//! Storage of decoded frames: all of them, or the most recently used.
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -11,10 +11,10 @@ use super::recent::Recent;
 use super::source::Source;
 use super::{Clips, Fit};
 
-/// Locks that keep two threads from decoding the same clip; clips share them by number.
+/// Locks that keep two threads from decoding the same clip; several clips share one.
 const GATES: usize = 64;
 
-/// What frames become, and how many bytes of them are kept.
+/// Format of the frames, and how many bytes of them are kept.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Form {
     pub size: u32,
@@ -28,8 +28,7 @@ impl Form {
     }
 }
 
-/// Clips with their frames: all in memory where they fit. Clips in which decoding finds nothing are left out, and said in
-/// `remarks`.
+/// Clips with their frames, all in memory if they fit. Clips without any frame are left out and listed in `remarks`.
 pub(super) fn load(source: Box<dyn Source>, form: Form, remarks: &mut Vec<String>) -> anyhow::Result<Box<dyn Clips>> {
     let frame_bytes = form.frame_bytes() as u64;
     ensure!((1..=4096).contains(&form.size), "image_size: found {}, expected 1 to 4096 pixels", form.size);
@@ -75,13 +74,13 @@ pub(super) fn load(source: Box<dyn Source>, form: Form, remarks: &mut Vec<String
     }))
 }
 
-/// All frames of each clip; none where they are more than the limit.
+/// All frames of each clip; `None` where they exceed the limit.
 type Decoded = (Vec<usize>, Option<Vec<Vec<u8>>>);
 
-/// Frames of a clip, and their bytes as far as they are kept.
+/// Number of a clip's frames, and their bytes as far as they are kept.
 type DecodedClip = anyhow::Result<(usize, Vec<u8>)>;
 
-/// Decodes every clip once, on all cores: counts frames, and keeps them as long as they fit.
+/// Decodes every clip once, on all cores: counts frames, and keeps them while they fit.
 fn decode_all(source: &dyn Source, form: Form) -> anyhow::Result<Decoded> {
     let listed = source.clips();
     let bar = ProgressBar::new(listed.len() as u64);
@@ -124,7 +123,7 @@ fn decode_all(source: &dyn Source, form: Form) -> anyhow::Result<Decoded> {
                     if made.is_err() {
                         failed.fetch_min(clip, Ordering::Relaxed);
                     }
-                    // Each number is handed out once.
+                    // Each number is taken by one thread.
                     let _ = results[clip].set(made);
                     bar.inc(1);
                 }
@@ -133,7 +132,7 @@ fn decode_all(source: &dyn Source, form: Form) -> anyhow::Result<Decoded> {
     });
     bar.finish_and_clear();
     let (mut counts, mut frames) = (Vec::new(), Vec::new());
-    // Clips before the first that failed were begun, and done.
+    // Clips before the first failure were started, and finished.
     for result in results.into_iter().map_while(OnceLock::into_inner) {
         let (count, bytes) = result?;
         counts.push(count);
@@ -147,7 +146,7 @@ fn decode_all(source: &dyn Source, form: Form) -> anyhow::Result<Decoded> {
 struct InMemory {
     size: u32,
     names: Vec<String>,
-    /// Per clip its frames, one after the other.
+    /// Per clip its frames, concatenated.
     frames: Vec<Vec<u8>>,
 }
 
@@ -175,7 +174,7 @@ impl Clips for InMemory {
     }
 }
 
-/// Frames decoded as they are asked for.
+/// Frames decoded on demand.
 struct Bounded {
     form: Form,
     names: Vec<String>,
@@ -186,13 +185,13 @@ struct Bounded {
     source: Box<dyn Source>,
 }
 
-/// A thread that panicked while it held a lock left nothing half done here.
+/// A thread that panicked while it held a lock left nothing inconsistent.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Bounded {
-    /// The frames held under a key, from `first` on, decoded if they are not there.
+    /// The frames cached under a key, from `first` on, decoded if missing.
     fn decoded(&self, clip: usize, index: usize) -> anyhow::Result<Arc<[u8]>> {
         let (source_clip, frames) = self.clips[clip];
         let sequential = self.source.is_sequential();

@@ -18,11 +18,11 @@ pub(super) struct Videos {
     ffmpeg: PathBuf,
 }
 
-/// What to do without ffmpeg.
+/// The fix without ffmpeg.
 pub(super) const WITHOUT: &str = "install ffmpeg (Debian: apt-get install ffmpeg) or name one (ffmpeg), or make folders of \
                                   numbered images of the videos on another machine";
 
-/// Takes videos for clips, to be decoded by `ffmpeg` or the one that is found.
+/// Makes a clip of each video, decoded by `ffmpeg` or the one found.
 pub(super) fn open(paths: Vec<PathBuf>, ffmpeg: Option<&Path>) -> anyhow::Result<Videos> {
     let first = paths.first().map_or(String::new(), |path| path.display().to_string());
     let ffmpeg = find_ffmpeg(ffmpeg).map_err(|error| anyhow!("{first}: videos need ffmpeg: {error}; {WITHOUT}"))?;
@@ -41,7 +41,7 @@ impl Source for Videos {
 
     fn decode(&self, clip: usize, frames: Range<usize>, take: &mut Take<'_>) -> anyhow::Result<()> {
         let path = &self.paths[clip];
-        // Only files with such an ending were taken for videos.
+        // Only files with such an extension count as videos.
         let container = container(path).with_context(|| format!("{}: no video", path.display()))?;
         let mut reader = VideoReader::open_at(&self.ffmpeg, path, container, 0.0)?;
         for index in 0..frames.end {

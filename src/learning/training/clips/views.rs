@@ -1,4 +1,4 @@
-//! Some of the clips: those long enough, those to learn from and those kept back.
+//! Subsets of clips: those long enough, training clips and held-out clips.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use anyhow::{Context, ensure};
 
 use super::Clips;
 
-/// Whoever holds clips, owned or borrowed, stands for them.
+/// A reference or box of clips implements [`Clips`], too.
 macro_rules! holder {
     ($($head:tt)*) => {
         $($head)* {
@@ -43,7 +43,7 @@ pub struct Longer<C> {
     least: usize,
 }
 
-/// Leaves out clips of fewer than `least` frames (VIP takes 3, ICVF 2); refuses a set in which none is left.
+/// Leaves out clips of fewer than `least` frames (VIP needs 3, ICVF 2); refuses a set in which none is left.
 pub fn at_least<C: Clips>(clips: C, least: usize) -> anyhow::Result<Longer<C>> {
     let kept: Vec<usize> = (0..clips.len()).filter(|clip| clips.frames(*clip) >= least).collect();
     let longest = (0..clips.len()).max_by_key(|clip| clips.frames(*clip));
@@ -57,12 +57,12 @@ pub fn at_least<C: Clips>(clips: C, least: usize) -> anyhow::Result<Longer<C>> {
 }
 
 impl<C: Clips> Longer<C> {
-    /// How many clips were too short.
+    /// Number of clips that were too short.
     pub fn left_out(&self) -> usize {
         self.clips.len() - self.kept.len()
     }
 
-    /// What was left out, in words; `None` where nothing was.
+    /// A remark on the clips left out; `None` without any.
     pub fn remark(&self) -> Option<String> {
         let all = self.clips.len();
         let (out, least) = (self.left_out(), self.least);
@@ -72,21 +72,21 @@ impl<C: Clips> Longer<C> {
     }
 }
 
-/// Some clips of a set.
+/// A subset of clips.
 pub struct Part<'a> {
     clips: &'a dyn Clips,
     kept: Vec<usize>,
 }
 
 impl Part<'_> {
-    /// The numbers of its clips in the whole set.
+    /// The indices of its clips in the whole set.
     pub fn indices(&self) -> &[usize] {
         &self.kept
     }
 }
 
-/// Splits off every `nth` clip for validation, none for 0: those to learn from, and those kept back. Refuses a split that
-/// leaves nothing to learn from.
+/// Splits off every `nth` clip for validation, none for 0: training clips, and held-out clips. Refuses a split without
+/// training clips.
 pub fn split(clips: &dyn Clips, nth: usize) -> anyhow::Result<(Part<'_>, Part<'_>)> {
     let (validation, training): (Vec<usize>, Vec<usize>) =
         (0..clips.len()).partition(|clip| nth > 0 && clip % nth == nth - 1);
@@ -98,7 +98,7 @@ pub fn split(clips: &dyn Clips, nth: usize) -> anyhow::Result<(Part<'_>, Part<'_
     Ok((Part { clips, kept: training }, Part { clips, kept: validation }))
 }
 
-/// The two views differ in who owns the set alone.
+/// The two views differ only in who owns the set.
 macro_rules! view {
     ($($head:tt)*) => {
         $($head)* {

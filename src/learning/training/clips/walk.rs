@@ -1,4 +1,4 @@
-//! What lies below a folder: numbered images, videos, trajectories, recordings.
+//! Finds the contents of a folder: numbered images, videos, trajectories, recordings.
 
 use std::path::{Path, PathBuf};
 
@@ -6,9 +6,9 @@ use anyhow::Context;
 
 use super::natural::natural;
 
-/// How deep is looked.
+/// Depth of the search.
 const DEEPEST: usize = 10;
-/// Endings of videos, and the container each stands for.
+/// Extensions of videos, and their containers.
 const VIDEOS: [(&str, &str); 6] =
     [("mp4", "mp4"), ("m4v", "mp4"), ("mov", "mov"), ("webm", "matroska"), ("mkv", "matroska"), ("avi", "avi")];
 
@@ -20,7 +20,7 @@ pub(crate) struct Numbered {
     pub files: Vec<(u64, String)>,
 }
 
-/// What was found, in order of names, numbers in them by value.
+/// The contents found, sorted by name with numbers by value.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
     pub frames: Vec<Numbered>,
@@ -29,11 +29,11 @@ pub(crate) struct Found {
     pub trajectories: Vec<PathBuf>,
     /// Finished recordings.
     pub episodes: Vec<PathBuf>,
-    /// What was left out and why.
+    /// Remarks: what was left out and why.
     pub remarks: Vec<String>,
 }
 
-/// Looks below `folder`, or at one file. Folders behind links are not entered.
+/// Searches `folder`, or takes one file. Links to folders are not followed.
 pub(crate) fn walk(path: &Path) -> anyhow::Result<Found> {
     let mut found = Found::default();
     if path.is_file() {
@@ -44,12 +44,12 @@ pub(crate) fn walk(path: &Path) -> anyhow::Result<Found> {
     Ok(found)
 }
 
-/// Ending of a file, in small letters.
+/// The lower-case extension of a file.
 fn ending(path: &Path) -> String {
     path.extension().unwrap_or_default().to_string_lossy().to_lowercase()
 }
 
-/// The demuxer for a video, by its ending.
+/// The demuxer for a video, by its extension.
 pub(crate) fn container(path: &Path) -> Option<&'static str> {
     let ending = ending(path);
     VIDEOS.iter().find(|(known, _)| *known == ending).map(|(_, container)| *container)
@@ -114,7 +114,7 @@ impl Found {
         if pictures {
             self.frames.push(Numbered { folder: folder.to_path_buf(), files: numbered(folder)? });
             if !folders.is_empty() {
-                let remark = "has numbered images and is one clip; its folders are not looked at";
+                let remark = "has numbered images and is one clip; its folders are ignored";
                 self.remarks.push(format!("{}: {remark}", folder.display()));
             }
             return Ok(());
@@ -123,7 +123,7 @@ impl Found {
         files.into_iter().for_each(|name| self.file(folder.join(name)));
         folders.sort_by_cached_key(|name| natural(name));
         if depth == 0 && !folders.is_empty() {
-            self.remarks.push(format!("{}: folders in it are too deep and are not looked at", folder.display()));
+            self.remarks.push(format!("{}: folders in it are too deep and are ignored", folder.display()));
             return Ok(());
         }
         folders.into_iter().try_for_each(|name| self.look(&folder.join(name), depth - 1))

@@ -1,4 +1,4 @@
-//! CQL from images: the encoders before the networks, and what is saved.
+//! CQL from images: the encoders in front of the networks, and the saved files.
 
 use std::cell::Cell;
 use std::path::Path;
@@ -27,13 +27,13 @@ pub struct Passes {
     pub images: i64,
 }
 
-/// The encoders that are trained apart from the critic's.
+/// The trained encoders besides the critic's.
 struct Apart {
     actor: TrainedEncoder,
     target: TrainedEncoder,
 }
 
-/// The encoders; with frozen ones the critic's is everybody's.
+/// The encoders; where they are frozen, all networks use the critic's.
 struct Encoders {
     critic: TrainedEncoder,
     apart: Option<Apart>,
@@ -46,7 +46,7 @@ pub struct Cql {
     checkpoint: Checkpoint,
     encoders: Encoders,
     networks: ActorCritic,
-    /// Of the actor and its encoder.
+    /// The average of the actor and its encoder.
     average: Option<MovingAverage>,
     held_out: Vec<TransitionBatch>,
 }
@@ -59,7 +59,7 @@ impl Encoders {
             critic.freeze();
             None
         } else {
-            // The same weights as the critic's, also where they came from the generator.
+            // The same weights as the critic's, also where the generator drew them.
             let actor = new()?;
             soft_update(&actor.variables, &critic.variables, 1.0)?;
             Some(Apart { actor, target: critic.copy()? })
@@ -67,8 +67,8 @@ impl Encoders {
         Ok(Self { critic, apart, passes: Cell::new(Passes::default()) })
     }
 
-    /// Embeddings (B, D) of images (B, 3, S, S). Statistics of a BatchNorm stay as they are: V-PTR trains VIP's weights that
-    /// way, and four networks that see one batch each would not agree on them.
+    /// Embeddings (B, D) of images (B, 3, S, S). BatchNorm statistics stay fixed: V-PTR trains VIP's weights that way, and
+    /// four networks that see one batch each would end with different ones.
     fn encode(&self, encoder: &TrainedEncoder, images: &Tensor, gradient: bool) -> anyhow::Result<Tensor> {
         let mut passes = self.passes.get();
         if gradient {
@@ -81,7 +81,7 @@ impl Encoders {
         Ok(if gradient { encoder.embed(images, false)? } else { tch::no_grad(|| encoder.embed(images, false))? })
     }
 
-    /// What every network sees of a batch.
+    /// The embeddings of a batch for every network.
     fn encode_all(&self, batch: &TransitionBatch, gradient: bool) -> anyhow::Result<Embedded> {
         Ok(match &self.apart {
             Some(Apart { actor, target }) => Embedded {
@@ -103,7 +103,7 @@ impl Encoders {
         })
     }
 
-    /// An average of the actor and its encoder that begins at what they are now; none where none of it is to be kept.
+    /// A moving average of the actor and its encoder, starting at their present values; `None` without averaging.
     fn average(&self, networks: &ActorCritic, keep: f64) -> Option<MovingAverage> {
         let mut actor = named("actor", &networks.actor_variables);
         actor.extend(self.apart.iter().flat_map(|apart| named("actor_encoder", &apart.actor.variables)));
@@ -116,8 +116,8 @@ impl Encoders {
 }
 
 impl Cql {
-    /// A learner with the weights its settings say; those that come from the seed come from it alone. `held_out` is what
-    /// [`Learner::validate`] looks at.
+    /// A learner with the weights its settings name; those from the seed depend on it alone. [`Learner::validate`] uses
+    /// `held_out`.
     pub fn new(settings: &Settings, checkpoint: &Checkpoint, held_out: Vec<TransitionBatch>) -> anyhow::Result<Self> {
         tch::manual_seed(settings.seed as i64);
         let encoders = Encoders::new(settings)?;
@@ -128,8 +128,8 @@ impl Cql {
         Ok(Self { settings, checkpoint, encoders, networks, average, held_out })
     }
 
-    /// Goes on from the state of a phase 2 in `folder`: weights, target and the optimizers' moments; with
-    /// [`Settings::actor_anew`] the critic's alone. An average begins anew.
+    /// Continues from the state of a phase 2 in `folder`: weights, target and the optimizers' moments; with
+    /// [`Settings::actor_anew`] the critic's only. An average starts again.
     pub fn go_on_from(&mut self, folder: &Path) -> anyhow::Result<()> {
         let file = folder.join("checkpoint.safetensors");
         let mut state = read_state(&file, "cql")?;
@@ -148,7 +148,7 @@ impl Cql {
         Ok(())
     }
 
-    /// Everything but averages.
+    /// The whole state except averages.
     fn trained(&self) -> Vec<(String, Tensor)> {
         let mut state = named("critic_encoder", &self.encoders.critic.variables);
         if let Some(Apart { actor, target }) = &self.encoders.apart {
@@ -169,14 +169,14 @@ impl Cql {
         self.networks.restore(state)
     }
 
-    /// Means over what was held out.
+    /// Means over the held-out data.
     fn judge_held_out(&self) -> anyhow::Result<Terms> {
         let device = network::device();
         let (mut means, mut count) = (Terms::new(), 0.0);
         for batch in &self.held_out {
             let batch = batch.to_device(device)?;
             let size = batch.actions.size()[0];
-            // The same numbers every time, so that the curve shows the networks alone.
+            // The same random numbers every time, so that the curve shows only changes of the networks.
             let draws = Draws::new(0, size, self.settings.sample_counts(), device)?;
             let seen = self.encoders.encode_all(&batch, false)?;
             let terms = self.networks.judge(&seen, &batch, &draws)?;
@@ -194,7 +194,7 @@ impl Cql {
         Ok(means)
     }
 
-    /// Runs `work` with the actor that is saved.
+    /// Runs `work` with the actor as it is saved.
     fn averaged<T>(&self, work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
         match &self.average {
             Some(average) => average.instead(work),
@@ -202,7 +202,7 @@ impl Cql {
         }
     }
 
-    /// Refuses a state with trained encoders where they are frozen, and the other way round.
+    /// Refuses a state with trained encoders where the settings freeze them, and vice versa.
     fn same_freedom(&self, state: &[(String, Tensor)]) -> anyhow::Result<()> {
         let trained = state.iter().any(|(name, _)| name.starts_with("actor_encoder."));
         ensure!(
@@ -297,7 +297,7 @@ fn is_actors(name: &str) -> bool {
     ["actor", "temperature"].iter().any(|owner| name.starts_with(owner))
 }
 
-/// What the policy of these settings is made for, an arm that decides at `rate_hz` \[Hz\]; its digests come with the weights.
+/// The `policy.toml` for these settings and an arm with `rate_hz` \[Hz\] decisions; the weights add its digests.
 pub fn described(settings: &Settings, robot: &str, rate_hz: f64, state: StateScale) -> Checkpoint {
     Checkpoint {
         version: Checkpoint::VERSION,
@@ -321,11 +321,11 @@ pub fn described(settings: &Settings, robot: &str, rate_hz: f64, state: StateSca
     }
 }
 
-/// What the policy of phase 3 is made for: what that of phase 2, in `folder`, was, the state's scaling included. Settings that
-/// would make another network or another meaning of its numbers are refused.
+/// The `policy.toml` of phase 3: that of phase 2 in `folder`, including the scaling of the state. Refuses settings that would
+/// make another network or change the meaning of its numbers.
 pub fn continued(settings: &Settings, folder: &Path) -> anyhow::Result<Checkpoint> {
     let before = Checkpoint::load(folder)
-        .with_context(|| format!("{}: phase 3 goes on from the folder of a phase 2", folder.display()))?;
+        .with_context(|| format!("{}: phase 3 resumes from the folder of a phase 2", folder.display()))?;
     let file = Checkpoint::path(folder);
     ensure!(
         before.head == HeadKind::Actor,

@@ -36,7 +36,7 @@ fn checkpoint(settings: &Settings) -> Checkpoint {
     super::described(settings, "widowx", 5.0, StateScale { mean: [0.0; 7], std: [1.0; 7] })
 }
 
-/// A learner with the same weights every time: those a seed gives come from libtorch's generator, which tests share.
+/// A learner with equal weights every time: a seed's weights come from libtorch's generator, which tests share.
 fn cql(settings: &Settings) -> Cql {
     let mut learner = Cql::new(settings, &checkpoint(settings), vec![batch(9)]).unwrap();
     let state: Vec<(String, Tensor)> = learner
@@ -44,7 +44,7 @@ fn cql(settings: &Settings) -> Cql {
         .unwrap()
         .into_iter()
         .map(|(name, tensor)| {
-            // Encoders begin alike, and so do a target and what it follows.
+            // Encoders start equal, and so do a target and the network it follows.
             let first =
                 ["actor_encoder", "target_encoder"].iter().fold(name.clone(), |n, p| n.replace(p, "critic_encoder"));
             let first = if name.starts_with("target.") { name.replacen("target", "critic", 1) } else { first };
@@ -98,7 +98,7 @@ fn difference(a: &Cql, b: &Cql, prefix: &str) -> f64 {
 }
 
 #[test]
-fn every_network_encodes_a_picture_once_however_many_actions_are_asked_about() {
+fn every_network_encodes_an_image_once_for_any_number_of_actions() {
     let mut trained = cql(&settings());
     step(&mut trained, 0);
     assert_eq!(trained.passes(), Passes { with_gradient: 2, without_gradient: 2, images: 4 * BATCH });
@@ -169,7 +169,7 @@ fn a_restored_learner_goes_on_to_the_last_bit() {
 fn the_saved_actor_is_the_average_and_the_trained_one_goes_on() {
     let averaging = Settings { average: 0.9, ..settings() };
     let (mut plain, mut averaged) = (cql(&settings()), cql(&averaging));
-    // Averages begin at the seed's weights; `cql` fills variables, not averages, with others.
+    // Averages start at the seed's weights; `cql` sets variables, not averages, to other values.
     let state = plain.state().unwrap();
     let folder = tempfile::tempdir().unwrap();
     write_state(&folder.path().join("checkpoint.safetensors"), "cql", &state).unwrap();
@@ -187,13 +187,13 @@ fn the_saved_actor_is_the_average_and_the_trained_one_goes_on() {
         terms.iter().find(|(name, _)| *name == "action_error").unwrap().1
     };
     assert_ne!(error(&plain), error(&averaged));
-    // What is trained came through both untouched, and an average resumes.
+    // Saving and validating leave the trained variables unchanged, and an average resumes.
     let mut resumed = cql(&averaging);
     resumed.restore(&averaged.state().unwrap()).unwrap();
     assert_eq!(step(&mut plain, 3), step(&mut averaged, 3));
     step(&mut resumed, 3);
     assert_eq!(difference(&averaged, &resumed, ""), 0.0);
-    // A phase 3 without one leaves it behind.
+    // A phase 3 without an average drops it.
     write_state(&folder.path().join("checkpoint.safetensors"), "cql", &averaged.state().unwrap()).unwrap();
     plain.go_on_from(folder.path()).unwrap();
 }
@@ -215,7 +215,7 @@ fn the_loss_falls_on_a_batch_seen_often() {
 }
 
 #[test]
-fn an_actor_that_imitates_and_locates_learns_both_and_its_folder_says_so() {
+fn an_actor_that_imitates_and_locates_learns_both_and_its_folder_records_it() {
     let settings = Settings { cloning: 20.0, places: 4.0, actor_rate: 3e-3, ..settings() };
     let mut learner = cql(&settings);
     let (mut batch, ones) = (batch(1), |shape: &[i64]| Tensor::ones(shape, (Kind::Float, crate::network::device())));
@@ -227,7 +227,7 @@ fn an_actor_that_imitates_and_locates_learns_both_and_its_folder_says_so() {
     }
     let (first, last) = (terms[0], terms[39]);
     assert!(last[0] < 0.7 * first[0] && last[1] < 0.7 * first[1], "{first:?} {last:?}");
-    // What failed is not imitated.
+    // Failures are not imitated.
     batch.imitated = batch.imitated.zeros_like();
     let all = learner.update(&batch, 40).unwrap();
     assert!(all.contains(&("cloning", 0.0)), "{all:?}");
@@ -244,12 +244,12 @@ fn an_actor_that_imitates_and_locates_learns_both_and_its_folder_says_so() {
 #[test]
 fn an_imitated_spread_narrows_the_policy() {
     let mut batch = batch(1);
-    // Easily imitated: always the same action.
+    // Easy to imitate: always the same action.
     batch.shown = batch.shown.zeros_like();
     batch.imitated = batch.imitated.ones_like();
     let entropy_after = |spread: f64| {
         let mut learner = cql(&Settings { cloning: 20.0, spread, actor_rate: 1e-2, ..settings() });
-        // The last layer alone narrows, from a width at which the entropy of tanh hardly changes.
+        // The last layer alone narrows the distribution, from a width at which the entropy of tanh hardly changes.
         let steps = (0..120).map(|number| learner.update(&batch, number).unwrap());
         steps.last().unwrap().iter().find(|(name, _)| *name == "entropy").unwrap().1
     };
@@ -258,14 +258,14 @@ fn an_imitated_spread_narrows_the_policy() {
 }
 
 #[test]
-fn the_backup_may_ask_about_fewer_actions_than_the_conservative_term() {
+fn the_backup_may_use_fewer_actions_than_the_conservative_term() {
     let usual = settings();
     let one = Settings { backup_samples: Some(1), ..settings() };
     let draws = |settings: &Settings| Draws::new(3, BATCH, settings.sample_counts(), tch::Device::Cpu).unwrap();
     let (a, b) = (draws(&usual), draws(&one));
     assert_eq!((a.next.size()[1], b.next.size()[1]), (usual.samples, 1));
     assert!(a.policy.equal(&b.policy) && a.uniform.equal(&b.uniform) && a.actor.equal(&b.actor));
-    // The best of several is more than any one, here as on the average.
+    // The best of several exceeds any single one, here also on average.
     let target = |settings: &Settings| {
         let terms = step(&mut cql(settings), 0);
         terms.iter().find(|(name, _)| *name == "target_q").unwrap().1
@@ -274,7 +274,7 @@ fn the_backup_may_ask_about_fewer_actions_than_the_conservative_term() {
 }
 
 #[test]
-fn a_number_that_is_not_finite_stops_before_it_spoils_the_weights() {
+fn a_number_that_is_not_finite_stops_before_it_corrupts_the_weights() {
     let (mut learner, before) = (cql(&settings()), cql(&settings()));
     let mut bad = batch(0);
     bad.rewards = Tensor::from_slice(&[f32::NAN, 0.0, 0.0]);
@@ -284,7 +284,7 @@ fn a_number_that_is_not_finite_stops_before_it_spoils_the_weights() {
 }
 
 #[test]
-fn phase_3_goes_on_with_weights_and_moments_or_says_why_not() {
+fn phase_3_resumes_weights_and_moments_or_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let mut before = cql(&settings());
     step(&mut before, 0);
@@ -306,7 +306,7 @@ fn phase_3_goes_on_with_weights_and_moments_or_says_why_not() {
 }
 
 #[test]
-fn phase_3_may_begin_its_actor_again_and_keep_the_critic() {
+fn phase_3_may_reinitialize_the_actor_and_keep_the_critic() {
     let folder = tempfile::tempdir().unwrap();
     let mut before = cql(&settings());
     step(&mut before, 0);
@@ -322,12 +322,12 @@ fn phase_3_may_begin_its_actor_again_and_keep_the_critic() {
         assert_eq!(difference(&first, &after, begun), 0.0, "{begun}");
         assert!(difference(&before, &after, begun) > 0.0, "{begun}");
     }
-    // What was taken over is the learner's own from then on.
+    // The learner owns what it took over.
     step(&mut after, 1);
     assert!(difference(&first, &after, "actor_encoder.") > 0.0 && difference(&before, &after, "critic_adam.") > 0.0);
 }
 
-fn picture() -> Image {
+fn test_image() -> Image {
     Image {
         camera: "front".into(),
         width: 128,
@@ -339,7 +339,7 @@ fn picture() -> Image {
 }
 
 #[test]
-fn what_is_saved_runs_as_a_policy_and_says_what_states_are_worth() {
+fn what_is_saved_runs_as_a_policy_and_returns_state_values() {
     let folder = tempfile::tempdir().unwrap();
     let mut learner = cql(&settings());
     step(&mut learner, 0);
@@ -348,10 +348,10 @@ fn what_is_saved_runs_as_a_policy_and_says_what_states_are_worth() {
     assert_eq!(policy.checkpoint().head, HeadKind::Actor);
 
     let critic = StateValue::load(folder.path()).unwrap();
-    let of = |task: &str| critic.value(task, &picture(), &[0.1; 7], 8, 1);
+    let of = |task: &str| critic.value(task, &test_image(), &[0.1; 7], 8, 1);
     let value = of("a").unwrap();
     assert!(value.is_finite());
-    assert_eq!(value, StateValue::load(folder.path()).unwrap().value("a", &picture(), &[0.1; 7], 8, 1).unwrap());
+    assert_eq!(value, StateValue::load(folder.path()).unwrap().value("a", &test_image(), &[0.1; 7], 8, 1).unwrap());
     assert_ne!(value, of("b").unwrap());
     let error = of("c").unwrap_err().to_string();
     assert!(error.contains("a, b"), "{error}");

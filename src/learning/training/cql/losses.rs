@@ -1,4 +1,4 @@
-//! The losses of conservative Q-learning as functions of tensors: nothing random, nothing learned in here.
+//! The losses of conservative Q-learning as functions of tensors: nothing random and no parameters here.
 //!
 //! B states, n policy actions and n uniform ones of each, two heads. Tensors of Q values have shape (2, B) or (2, B, n);
 //! rewards, masks and the like (B). Everything f32.
@@ -10,8 +10,7 @@ pub const LOG_UNIFORM: f64 = -7.0 * std::f64::consts::LN_2;
 
 /// y = r + gamma m max_j min_i Q'_i(s', a'_j): the max backup over n actions of the policy, shape (B).
 ///
-/// `next_q` (2, B, n) are the target's; the smaller head is taken for each action, then the best action. There is no
-/// entropy in it and nothing is clipped.
+/// `next_q` (2, B, n) are the target's: for each action the smaller head, then the best action. No entropy term, no clipping.
 pub fn backup(rewards: &Tensor, masks: &Tensor, next_q: &Tensor, discount: f64) -> Result<Tensor, TchError> {
     let best = next_q.f_amin([0i64], false)?.f_amax([-1i64], false)?;
     rewards.f_add(&masks.f_mul(&best)?.f_mul_scalar(discount)?)
@@ -97,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_return_bounds_only_what_lies_below_it() {
+    fn a_return_bounds_only_values_below_it() {
         let q = Tensor::from_slice(&[-4.0f32, 2.0, -4.0, 2.0]).reshape([2, 1, 2]);
         let out = bounded(&q, &Tensor::from_slice(&[-1.0f32])).unwrap();
         assert_eq!(Vec::<f32>::try_from(out.reshape([-1])).unwrap(), [-1.0, 2.0, -1.0, 2.0]);

@@ -15,8 +15,8 @@
 //! 5. temperature   T (H - H'),  H = -mean log pi(b | s),  H' = -7
 //! ```
 //!
-//! each with an Adam of its own. Phase 2 learns from the data of many tasks; phase 3 goes on, optimizers and all, with the
-//! target task's data mixed in ([`Mixture`](super::transitions::Mixture)): to this file they are the same.
+//! each with its own Adam. Phase 2 learns from the data of many tasks; phase 3 resumes from it, optimizers included, with the
+//! target task's data mixed in ([`Mixture`](super::transitions::Mixture)). This file does not distinguish the two.
 //!
 //! Actor and critic have an image encoder each, started from the same weights, and the target follows the critic's. An image
 //! is encoded once per network and step, four passes of B images (critic on s, target on s', actor on s and s'); the n
@@ -30,7 +30,7 @@
 //! the actor's weights as what is saved ([`Settings::average`]). Always: the state is scaled; angles of relabelled actions are
 //! wrapped ([`Labels`](super::transitions::Labels)).
 //!
-//! [`losses`] has the losses, [`Cql`] the encoders and what is saved, [`Settings`] every number.
+//! [`losses`] defines the losses, [`Cql`] the encoders and the saved files, [`Settings`] every number.
 
 mod learner;
 pub mod losses;
@@ -49,10 +49,10 @@ use crate::policy::{Actor, Critic};
 pub use learner::{Cql, Passes, continued, described};
 pub use settings::Settings;
 
-/// Numbers of an action, and of a state at the front of a condition.
+/// Length of an action, and of a state at the start of a condition.
 const SEVEN: i64 = 7;
 
-/// Actor, critic and target behind their encoders, with the optimizers of all of them.
+/// Actor, critic and target on embeddings, with the optimizers of all.
 pub struct ActorCritic {
     settings: Settings,
     actor_variables: nn::VarStore,
@@ -69,7 +69,7 @@ pub struct ActorCritic {
     temperature_adam: Adam,
 }
 
-/// Embeddings of a batch, each (B, D): what each network sees of the images.
+/// Embeddings of a batch for each network, each (B, D).
 pub struct Embedded {
     /// s by the critic's encoder, with gradient where it is trained.
     pub critic: Tensor,
@@ -81,7 +81,7 @@ pub struct Embedded {
     pub actor_next: Tensor,
 }
 
-/// Everything random of one step.
+/// All random numbers of one step.
 pub struct Draws {
     /// Standard normal numbers behind a'_1..k, (B, k, 7).
     pub next: Tensor,
@@ -110,7 +110,7 @@ impl Draws {
     }
 }
 
-/// What the critic learns from a batch, before it steps.
+/// The critic's targets and losses on a batch, before it steps.
 struct CriticLoss {
     bellman: Tensor,
     conservative: Tensor,
@@ -169,8 +169,8 @@ impl ActorCritic {
         })
     }
 
-    /// One step of everything on `batch`, with `factor` times the settings' learning rates. `follow` moves the target's
-    /// encoder and gives s encoded again by the critic's new encoder, where that is wanted.
+    /// One step of all networks on `batch`, with `factor` times the settings' learning rates. `follow` updates the target's
+    /// encoder and returns s encoded again by the critic's new encoder, where wanted.
     pub fn step(
         &mut self,
         seen: &Embedded,
@@ -248,8 +248,8 @@ impl ActorCritic {
         ])
     }
 
-    /// How well the networks do on a batch nothing is learned from: the critic's terms, the squared error of the executed
-    /// action, and the error of the places where the actor locates.
+    /// Validation terms on a batch: the critic's terms, the squared error of the executed action, and the error of the places
+    /// where the actor locates.
     pub fn judge(&self, seen: &Embedded, batch: &TransitionBatch, draws: &Draws) -> anyhow::Result<Terms> {
         tch::no_grad(|| {
             let policy = self.actor.forward(&seen.actor, &batch.conditions)?;
@@ -281,8 +281,8 @@ impl ActorCritic {
         })
     }
 
-    /// The critic's loss on the data's actions, n of the policy and n uniform ones (`sampled`, each (B, n, 7)), all asked
-    /// about at once.
+    /// The critic's loss on the data's actions, n of the policy and n uniform ones (`sampled`, each (B, n, 7)), all evaluated
+    /// in one pass.
     fn critic_loss(
         &self,
         embedding: &Tensor,
@@ -309,7 +309,7 @@ impl ActorCritic {
         Ok(CriticLoss { bellman, conservative, loss, data_q, policy_q })
     }
 
-    /// Stores with the prefixes of their variables in a state.
+    /// Stores with the prefixes of their variables' names in a state.
     fn stores(&self) -> [(&'static str, &nn::VarStore); 4] {
         [
             ("actor", &self.actor_variables),
@@ -330,7 +330,7 @@ impl ActorCritic {
         state
     }
 
-    /// Takes a saved state back.
+    /// Restores a saved state.
     pub fn restore(&mut self, state: &[(String, Tensor)]) -> anyhow::Result<()> {
         for (prefix, store) in self.stores() {
             restore_named(prefix, store, state)?;
@@ -356,7 +356,7 @@ fn task_of(conditions: &Tensor) -> Result<Tensor, TchError> {
     conditions.f_narrow(1, SEVEN, conditions.size()[1] - SEVEN)
 }
 
-/// Stops before a gradient step that would spoil the weights.
+/// Stops before a gradient step that would corrupt the weights.
 fn finite(term: &str, value: &Tensor, rate: &str) -> anyhow::Result<()> {
     let value = f64::try_from(value)?;
     if !value.is_finite() {
@@ -365,7 +365,7 @@ fn finite(term: &str, value: &Tensor, rate: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Means of tensors as numbers, brought over from the device in one go.
+/// Means of tensors as numbers, copied from the device at once.
 fn numbers(terms: &[(&'static str, &Tensor)]) -> anyhow::Result<Terms> {
     let means: Vec<Tensor> =
         terms.iter().map(|(_, tensor)| tensor.f_detach()?.f_mean(Kind::Double)).collect::<Result<_, TchError>>()?;

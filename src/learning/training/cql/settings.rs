@@ -21,18 +21,18 @@ pub struct Settings {
     pub name: String,
     /// Encoder kind: `small`, `vip`, `vptr`, `r3m`, `mvp`.
     pub encoder: EncoderKind,
-    /// Weights that both encoders, the actor's and the critic's, start from (phase 1); none: from the seed. In a phase 3 with
-    /// `actor_anew` the actor's alone.
+    /// Weights that both encoders, the actor's and the critic's, start from (phase 1); without them: from the seed. In a phase
+    /// 3 with `actor_anew` the actor's only.
     #[serde(default)]
     pub encoder_weights: Option<PathBuf>,
-    /// Keep the encoders as they are: the frozen baselines.
+    /// Freeze the encoders: the frozen baselines.
     pub freeze_encoders: bool,
     /// Width of the bottleneck between an encoder and its heads.
     pub latent: i64,
     /// Hidden widths of the actor and of each critic head.
     pub hidden: Vec<i64>,
-    /// What the critic hears again after every hidden layer: `actions`, `latent`, `task`. V-PTR's code: actions and latent;
-    /// its paper says actions and task.
+    /// Inputs that the critic gets again after every hidden layer: `actions`, `latent`, `task`. V-PTR's code: actions and
+    /// latent; its paper: actions and task.
     pub reappend: Vec<Reappended>,
     /// Side of the image the policy sees \[pixels\].
     pub image_size: u32,
@@ -55,17 +55,17 @@ pub struct Settings {
     pub critic_rate: f64,
     /// Learning rate of the temperature.
     pub temperature_rate: f64,
-    /// Steps over which the three rise to what they are; 0: at once (the release).
+    /// Steps over which the three rise to their full values; 0: at once (the release).
     #[serde(default)]
     pub warm_up: u64,
-    /// What is left of the three at the last step, by a cosine; 1: they stay as they are (the release).
+    /// Share of the three that remains at the last step of a cosine decay; 1: constant (the release).
     #[serde(default = "rate::constant")]
     pub rate_left: f64,
-    /// Largest gradient norm of each of the three; none: as it comes (the release).
+    /// Largest gradient norm of each of the three; without it: no clipping (the release).
     #[serde(default)]
     pub clip: Option<f64>,
-    /// Share of the old average of the actor's weights kept per step; the average is what is validated and saved, the trained
-    /// ones go on. 0: no average (the release).
+    /// Share of the old average of the actor's weights kept per step. The average is validated and saved; training continues
+    /// with the weights themselves. 0: no average (the release).
     #[serde(default)]
     pub average: f64,
     /// Run the encoders' activations in bf16 while training.
@@ -80,48 +80,48 @@ pub struct Settings {
     pub alpha: f64,
     /// Number n of policy actions, and of uniform ones, in the CQL term, and of policy actions in the backup.
     pub samples: i64,
-    /// Number k of policy actions in the backup, where it is another: with 1 values are those of the policy and not of the
-    /// best of what the critic does not know yet.
+    /// Number k of policy actions in the backup, if different: with 1 the values are those of the policy, not the maximum
+    /// over actions that the critic does not know yet.
     #[serde(default)]
     pub backup_samples: Option<i64>,
-    /// Entropy the temperature steers to: minus the number of action dimensions.
+    /// Target entropy of the temperature: minus the number of action dimensions.
     pub target_entropy: f64,
     /// Temperature at the start.
     pub temperature: f64,
     /// Weight of imitation in the actor's loss: the squared error of the executed action on steps of successes. 0 is CQL;
-    /// with thousands of steps instead of hundreds of thousands the actor does not get to where Q points without it.
+    /// within thousands instead of hundreds of thousands of steps the actor does not reach the maximum of Q without it.
     #[serde(default)]
     pub cloning: f64,
-    /// Weight of the spread within imitation: it becomes what the mean's error is. At 0 it takes the temperature hundreds of
-    /// steps to narrow a policy, and of a wide one's actions the backup takes those that the critic knows least of.
+    /// Weight of the spread within imitation: trains it to match the mean's error. At 0 the temperature takes hundreds of
+    /// steps to narrow a policy, and from a wide policy the backup takes the actions that the critic knows least about.
     #[serde(default)]
     pub spread: f64,
     /// Weight of the error of where to grasp and release, in the actor's loss; 0: the actor does not locate (V-PTR).
     #[serde(default)]
     pub places: f64,
-    /// Bound Q of the policy's actions in the CQL term by the trajectory's return (V-PTR's release does, its paper does not
-    /// say so).
+    /// Bound Q of the policy's actions in the CQL term from below by the trajectory's return (V-PTR's release does; its paper
+    /// does not mention it).
     pub bound_with_returns: bool,
-    /// Encode s again with the critic's new encoder for the actor's loss, as the release does: a fifth pass per step. Else
-    /// the embedding from before the critic's step is used again, one optimizer step old, behind the new bottleneck and heads.
-    /// With frozen encoders the two are the same and nothing is encoded again.
+    /// Encode s again with the critic's new encoder for the actor's loss, as the release does: a fifth pass per step.
+    /// Otherwise the embedding from before the critic's step is reused, one optimizer step old, with the new bottleneck and
+    /// heads. With frozen encoders the two are the same and nothing is encoded again.
     pub encode_again: bool,
     // --- phases
-    /// Step at which target data comes in; before it there is prior data alone. Without target data it says nothing.
+    /// Step from which batches contain target data; before it prior data only. Without target data it has no effect.
     pub switch_at: u64,
     /// Share of prior data in a batch from then on.
     pub mixing: f64,
-    /// Does phase 3 begin its actor again, from `encoder_weights` and the seed, and go on with the critic alone? The release
-    /// goes on with both.
+    /// Does phase 3 reinitialize the actor, from `encoder_weights` and the seed, and continue only the critic? The release
+    /// continues both.
     #[serde(default)]
     pub actor_anew: bool,
-    /// Share of a batch's prior data that is of successes; none: as many as the data have.
+    /// Share of successes in a batch's prior data; without it: as in the data.
     #[serde(default)]
     pub successes: Option<f64>,
     // --- data
     /// Steps at the end of a success that are rewarded and terminal.
     pub rewarded_steps: usize,
-    /// Take the change of the state a step reached for its action instead of what was asked for.
+    /// Use the state change that a step achieved as its action, instead of the requested action.
     pub relabel: bool,
     /// Make the gripper's action 0 or 1.
     pub binarize_gripper: bool,
@@ -144,7 +144,7 @@ impl Settings {
         rate::rate_factor(step, self.steps, self.warm_up, self.rate_left)
     }
 
-    /// Refuses numbers that nothing can be learned with; `file` is for messages.
+    /// Refuses values that cannot work; `file` is for messages.
     pub fn check(&self, file: &std::path::Path) -> anyhow::Result<()> {
         rate::check(file, self.rate_left, self.clip)?;
         let file = file.display();
@@ -235,7 +235,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_nothing_can_be_learned_with_are_refused_by_key_and_value() {
+    fn unusable_settings_are_refused_by_key_and_value() {
         let refused = |settings: Settings| settings.check(std::path::Path::new("a.toml")).unwrap_err().to_string();
         for (settings, key, found) in [
             (Settings { backup_samples: Some(0), ..smoke() }, "`backup_samples`", "Some(0)"),

@@ -1,18 +1,18 @@
-//! Values along clips as an image: V(s_t) over the share of the clip that has passed.
+//! A chart of values along clips: V(s_t) over the elapsed share of the clip.
 
 use std::fmt::Write;
 
-/// One line of the image.
+/// One line of the chart.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ValueCurve {
-    /// What it is, for the legend.
+    /// Its name in the legend.
     pub name: String,
     /// Value at each image, from the first to the last.
     pub values: Vec<f64>,
 }
 
 const COLORS: [&str; 5] = ["#2f6fde", "#d9622b", "#2a9d5c", "#8b5bd6", "#c23b6b"];
-/// Width and height of the image, and of what surrounds the lines.
+/// Width and height of the chart, and its margins.
 const SIZE: (f64, f64) = (640.0, 300.0);
 const LEFT: f64 = 56.0;
 const RIGHT: f64 = 12.0;
@@ -24,7 +24,7 @@ const BOTTOM: f64 = 30.0;
 pub fn value_chart(title: &str, curves: &[ValueCurve]) -> String {
     let values = || curves.iter().flat_map(|curve| &curve.values).copied().filter(|value| value.is_finite());
     let (low, high) = values().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
-    // Room around a single value; the empty chart has some axis.
+    // A margin around a single value; an empty chart has an axis, too.
     let (low, high) = if low < high {
         (low, high)
     } else if low.is_finite() {

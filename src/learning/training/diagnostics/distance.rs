@@ -5,14 +5,14 @@
 pub struct Spread {
     /// Mean.
     pub mean: f64,
-    /// Standard deviation, of the clips themselves (divided by their number).
+    /// Population standard deviation over the clips.
     pub deviation: f64,
-    /// How many.
+    /// Number of clips.
     pub count: usize,
 }
 
 impl Spread {
-    /// Of some numbers; none where there are none.
+    /// Of some numbers; `None` without any.
     pub fn of(values: &[f64]) -> Option<Self> {
         let count = values.len();
         if count == 0 {
@@ -33,18 +33,18 @@ pub fn distances_to(embeddings: &[Vec<f32>], goal: &[f32]) -> Vec<f64> {
 }
 
 /// Share of a clip's steps on which the embedding moves away from the clip's last one (VIP's "bumps", table 5 of its
-/// appendix); none for fewer than 2 images. Lower is smoother: 0 for a clip that comes nearer all the time.
+/// appendix); `None` for fewer than 2 images. Lower is smoother: 0 for a clip that always comes nearer.
 pub fn bumps(embeddings: &[Vec<f32>]) -> Option<f64> {
     rising_share(&distances_to(embeddings, embeddings.last()?))
 }
 
-/// Share of steps on which a distance grows; none for fewer than 2 distances.
+/// Share of steps on which a distance grows; `None` for fewer than 2 distances.
 pub fn rising_share(distances: &[f64]) -> Option<f64> {
     share(distances, |now, next| next > now)
 }
 
-/// Share of steps on which a value falls; none for fewer than 2 values. A value of how near the end is should never fall
-/// along a clip that ends there.
+/// Share of steps on which a value falls; `None` for fewer than 2 values. The value of nearness to the end should never fall
+/// along a clip.
 pub fn falling_share(values: &[f64]) -> Option<f64> {
     share(values, |now, next| next < now)
 }
@@ -54,8 +54,8 @@ fn share(values: &[f64], is: impl Fn(f64, f64) -> bool) -> Option<f64> {
     Some(values.windows(2).filter(|pair| is(pair[0], pair[1])).count() as f64 / steps as f64)
 }
 
-/// Rewards of a clip from how far each embedding is from a goal: r_t = d(o_t) - d(o_{t+1}), and 0 for the last, as in
-/// V-PTR's code. There is no discount in front of the second distance, so that the sum is what was gained altogether.
+/// Rewards of a clip from the distances of its embeddings to a goal: r_t = d(o_t) - d(o_{t+1}), and 0 for the last, as in
+/// V-PTR's code. The second distance is not discounted, so that the sum is the total gain.
 ///
 /// With `relative`, distances are first divided by that of the first image; then the sum is at most 1.
 pub fn potential_rewards(embeddings: &[Vec<f32>], goal: &[f32], relative: bool) -> Vec<f64> {
@@ -75,7 +75,7 @@ pub fn value_rewards(values: &[f64]) -> Vec<f64> {
     rewards
 }
 
-/// The goal of a task from several demonstrations: the mean of their last embeddings, all of one length; none without
+/// The goal of a task from several demonstrations: the mean of their last embeddings, all of one length; `None` without
 /// demonstrations.
 pub fn mean_goal(last: &[Vec<f32>]) -> Option<Vec<f32>> {
     let mut mean = vec![0.0f64; last.first()?.len()];

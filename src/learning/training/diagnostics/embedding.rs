@@ -1,4 +1,4 @@
-//! From a clip's images to rows of numbers.
+//! Embeddings of a clip's images, as rows of numbers.
 
 use std::sync::Arc;
 
@@ -51,7 +51,7 @@ pub fn clip_images(clips: &dyn Clips, clip: usize, most: usize) -> anyhow::Resul
     Ok(Tensor::f_stack(&images, 0)?)
 }
 
-/// What `embed` makes of images (T, 3, S, S), as T rows.
+/// Rows of `embed` for images (T, 3, S, S), T of them.
 pub fn rows(images: &Tensor, embed: impl Fn(&Tensor) -> Result<Tensor, TchError>) -> anyhow::Result<Vec<Vec<f32>>> {
     let mut rows = Vec::new();
     for part in images.f_split(TOGETHER as i64, 0)? {
@@ -63,8 +63,8 @@ pub fn rows(images: &Tensor, embed: impl Fn(&Tensor) -> Result<Tensor, TchError>
     Ok(rows)
 }
 
-/// min(V1, V2)(s_t, g, g) along a clip, the goal being the clip's last image: T values from T embeddings, rising to
-/// about 0 where the value knows the way. Empty for no embeddings.
+/// min(V1, V2)(s_t, g, g) along a clip, with the clip's last image as the goal: T values from T embeddings, rising to about 0
+/// for a well-trained value. Empty for no embeddings.
 pub fn values_to_the_last(values: &IntentionValues, embeddings: &[Vec<f32>]) -> anyhow::Result<Vec<f64>> {
     let Some(last) = embeddings.last() else { return Ok(Vec::new()) };
     let device = crate::network::device();

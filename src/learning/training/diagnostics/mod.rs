@@ -1,9 +1,9 @@
-//! What a representation is worth before a robot tries it: distances and values along clips, and how well a linear value
-//! function fits on frozen features.
+//! Evaluates a representation before a robot uses it: distances and values along clips, and how well a linear value function
+//! fits on frozen features.
 //!
-//! [`bumps`] and [`falling_share`] count steps in the wrong direction, [`value_chart`] draws V(s_t),
-//! [`LinearValue::fit`] is the closed-form SARSA probe, [`potential_rewards`] turns distances into rewards. All of these
-//! are arithmetic on rows of numbers; [`embed_clip`] and [`rows`] make rows of images.
+//! [`bumps`] and [`falling_share`] count steps in the wrong direction, [`value_chart`] draws V(s_t), [`LinearValue::fit`] is
+//! the closed-form SARSA probe, [`potential_rewards`] turns distances into rewards. All of these compute on rows of numbers;
+//! [`embed_clip`] and [`rows`] turn images into rows.
 
 mod chart;
 mod distance;

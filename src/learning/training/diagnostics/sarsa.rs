@@ -1,26 +1,26 @@
-//! A linear value function on frozen features, in closed form: how much of a task's value a representation already holds
-//! (V-PTR, figure 6 right).
+//! A linear value function on frozen features, in closed form: measures how much of a task's value a representation already
+//! contains (V-PTR, figure 6 right).
 
 use anyhow::{Context, ensure};
 use nalgebra::{DMatrix, DVector};
 
-/// Rows added up at once: products of matrices are fast, copies of all features are large.
+/// Rows added up at once: matrix products are fast, copies of all features are large.
 const TOGETHER: usize = 1024;
 
-/// What one episode did, seen through an encoder: T steps.
+/// One episode through an encoder: T steps.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trajectory {
     /// Features of the T + 1 observations, all of one length.
     pub features: Vec<Vec<f32>>,
     /// Reward of each step, T.
     pub rewards: Vec<f64>,
-    /// Does anything follow the step (m = 1)? False where the task ended (m = 0); true for a last step that was only cut
-    /// off. T.
+    /// Does the episode go on after the step (m = 1)? False where the task ended (m = 0); true for a last step that was only
+    /// cut off. T.
     pub continues: Vec<bool>,
 }
 
 impl Trajectory {
-    /// G_t = r_t + gamma m_t G_{t+1} of each step; none where the episode was cut off before it ended.
+    /// G_t = r_t + gamma m_t G_{t+1} of each step; `None` where the episode was cut off before it ended.
     pub fn returns(&self, discount: f64) -> Vec<Option<f64>> {
         let mut after = None;
         let mut returns: Vec<Option<f64>> = Vec::with_capacity(self.rewards.len());
@@ -33,7 +33,7 @@ impl Trajectory {
     }
 }
 
-/// What a value function is fitted to.
+/// Targets of the fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fit {
     /// The fixed point of V(o_t) = r_t + gamma m_t V(o_{t+1}) among linear functions.
@@ -42,14 +42,14 @@ pub enum Fit {
     MonteCarlo,
 }
 
-/// How far a value function is off, root mean squares over steps.
+/// Errors of a value function, root mean squares over steps.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Errors {
     /// Of r + gamma m V(o') - V(o).
     pub temporal_difference: f64,
-    /// Of G - V(o), over steps of known return; none where there are none.
+    /// Of G - V(o), over steps of known return; `None` without any.
     pub returns: Option<f64>,
-    /// Of G around its mean: what the best constant is off.
+    /// Of G around its mean: the error of the best constant.
     pub constant: Option<f64>,
 }
 
@@ -66,9 +66,9 @@ pub struct LinearValue {
 impl LinearValue {
     /// Solves (Phi^T (Phi - gamma M Phi') / N + ridge I) w = Phi^T r / N, or the same with M = 0 and r = G.
     ///
-    /// Phi: the features of N steps, each scaled by the N steps' mean and standard deviation so that `ridge` means the
-    /// same for every encoder, and a constant that the ridge spares. Fails without steps, for lengths that do not fit,
-    /// and where the system has no solution.
+    /// Phi: the features of N steps, each scaled by the N steps' mean and standard deviation so that `ridge` means the same
+    /// for every encoder, and a constant without regularization. Fails without steps, for lengths that do not match, and
+    /// where the system has no solution.
     pub fn fit(trajectories: &[Trajectory], fit: Fit, discount: f64, ridge: f64) -> anyhow::Result<Self> {
         ensure!((0.0..=1.0).contains(&discount), "discount: found {discount}, expected 0 to 1");
         ensure!(ridge >= 0.0 && ridge.is_finite(), "ridge: found {ridge}, expected 0 or more");
@@ -115,12 +115,12 @@ impl LinearValue {
         Ok(value)
     }
 
-    /// V of an observation's features; they are as many as those it was fitted on.
+    /// V of an observation's features, of the same length as those it was fitted on.
     pub fn value(&self, features: &[f32]) -> f64 {
         self.scaled(features).zip(&self.weights).map(|(x, w)| x * w).sum()
     }
 
-    /// How far it is off on other episodes.
+    /// Its errors on other episodes.
     pub fn errors(&self, trajectories: &[Trajectory]) -> anyhow::Result<Errors> {
         let dimension = check(trajectories)?;
         let expected = self.mean.len();
@@ -157,7 +157,7 @@ impl LinearValue {
     }
 }
 
-/// The features' length, where everything fits.
+/// The features' length, after checking that all lengths match.
 fn check(trajectories: &[Trajectory]) -> anyhow::Result<usize> {
     let dimension = trajectories.iter().flat_map(|t| &t.features).map(Vec::len).next();
     let dimension = dimension.context("no episode was given; at least one with a step is needed")?;
@@ -178,7 +178,7 @@ fn check(trajectories: &[Trajectory]) -> anyhow::Result<usize> {
     Ok(dimension)
 }
 
-/// Mean and standard deviation of each feature over the steps; 1 for one that never changes.
+/// Mean and standard deviation of each feature over the steps; 1 for a constant one.
 fn scale(trajectories: &[Trajectory], dimension: usize) -> (Vec<f64>, Vec<f64>) {
     let rows = || trajectories.iter().flat_map(|t| &t.features[..t.rewards.len()]);
     let count = rows().count().max(1) as f64;
@@ -203,7 +203,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// From `first` to the end of a chain of `length` places, each a direction of its own; -1 per step.
+    /// From `first` to the end of a chain of `length` places, each its own direction; -1 per step.
     fn walk(length: usize, first: usize, ends: bool) -> Trajectory {
         let place = |at: usize| (0..length).map(|i| f32::from(u8::from(i == at))).collect();
         let steps = length - 1 - first;
@@ -249,7 +249,7 @@ mod tests {
         assert_eq!(cut.returns(0.9), [None, None, None]);
         let error = LinearValue::fit(std::slice::from_ref(&cut), Fit::MonteCarlo, 0.9, 1e-6).unwrap_err().to_string();
         assert!(error.contains("cut off"), "{error}");
-        // With what follows known from another episode, the value of the cut one is right too.
+        // Where another episode shows what follows, the value of the cut one is right, too.
         let mut head = cut.clone();
         head.features.truncate(2);
         head.rewards.truncate(1);

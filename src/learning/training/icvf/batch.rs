@@ -14,17 +14,17 @@ use crate::training::{Batches, ClipAugmentation, Clips, step_seed};
 /// B elements over N images.
 #[derive(Debug)]
 pub struct Batch {
-    /// The images that learn, (N, 3, S, S), f32 in 0..1, RGB.
+    /// The images s, g and z, (N, 3, S, S), f32 in 0..1, RGB.
     pub images: Tensor,
-    /// What came next, (M, 3, S, S).
+    /// The images s', (M, 3, S, S).
     pub next: Tensor,
-    /// Where one is: numbers of images, (B), i64.
+    /// s: indices of images, (B), i64.
     pub s: Tensor,
-    /// What came next of it: numbers in `next`, (B).
+    /// s': indices in `next`, (B).
     pub s_next: Tensor,
-    /// The outcome: numbers of images, (B).
+    /// The outcome g: indices of images, (B).
     pub g: Tensor,
-    /// What is intended: numbers of images, (B); (1) where it is the same for all.
+    /// The intent z: indices of images, (B); (1) where it is the same for all.
     pub z: Tensor,
     /// Which goals are reached.
     pub reached: Reached,
@@ -59,13 +59,13 @@ impl Batch {
         })
     }
 
-    /// The embeddings that learn, in one pass.
+    /// The embeddings with gradients, in one pass.
     pub fn embed(&self, encoder: impl Fn(&Tensor) -> Result<Tensor, TchError>) -> Result<Embeddings, TchError> {
         self.picked(&encoder(&self.images)?)
     }
 
-    /// The embeddings of the target network, in one pass; 7 passes per element with those that learn, where each has
-    /// images of its own. The published code takes 12, because each value asks anew.
+    /// The embeddings by the target network, in one pass. Together with those with gradients, 7 passes per element where each
+    /// has images of its own. The published code takes 12, because each value encodes anew.
     pub fn embed_target(
         &self,
         encoder: impl Fn(&Tensor) -> Result<Tensor, TchError>,
@@ -94,24 +94,24 @@ pub struct Shared {
 
 /// Draws batches from clips.
 pub struct GoalBatches<'a> {
-    /// Where images come from; each clip of at least one image, and at least one clip.
+    /// The source of images: at least one clip, each of at least one image.
     pub clips: &'a dyn Clips,
     /// How goals are drawn.
     pub shares: GoalShares,
-    /// How images are varied: each on its own, s, s', g and z alike.
+    /// Augmentation: independent for each image, s, s', g and z alike.
     pub augmentation: ClipAugmentation,
     /// Images s per batch.
     pub batch: usize,
-    /// Do elements share images? None: each has its own.
+    /// How elements share images; `None`: each has its own.
     pub shared: Option<Shared>,
     /// Seed of the run.
     pub seed: u64,
-    /// Do intents count? Otherwise z is a white image, one for all.
+    /// Use intents? Otherwise z is a white image, one for all.
     pub intent: bool,
 }
 
 impl GoalBatches<'_> {
-    /// What the batch of a step is about, and the generator for its variation.
+    /// The images and elements of a step's batch, and the generator for its augmentation.
     pub fn samples(&self, step: u64) -> (Vec<Sample>, ChaCha8Rng) {
         let mut rng = ChaCha8Rng::seed_from_u64(step_seed(self.seed, step));
         let samples = match self.shared {
@@ -128,7 +128,7 @@ impl GoalBatches<'_> {
         (samples, rng)
     }
 
-    /// The batch of elements that share images: each image is read, varied and encoded once.
+    /// The batch of elements that share images: each image is read, augmented and encoded once.
     fn sharing(&self, samples: &[Sample], reached: Reached, rng: &mut ChaCha8Rng) -> anyhow::Result<Batch> {
         let (mut images, mut next, mut numbers) = (Vec::new(), Vec::new(), HashMap::new());
         for x in samples {
@@ -155,7 +155,7 @@ impl GoalBatches<'_> {
         })
     }
 
-    /// Images, shape (B, 3, S, S), varied.
+    /// Augmented images, shape (B, 3, S, S).
     fn images(&self, places: &[Place], rng: &mut ChaCha8Rng) -> anyhow::Result<Tensor> {
         let size = self.clips.size() as usize;
         let mut planes = vec![0.0f32; places.len() * 3 * size * size];
@@ -170,7 +170,7 @@ impl GoalBatches<'_> {
                 place.index,
                 image.len()
             );
-            // One image at a time: ICVF varies each on its own.
+            // One image at a time: ICVF augments each independently.
             self.augmentation.apply(&[&image], size, size, out, rng);
         }
         let side = size as i64;
@@ -217,13 +217,13 @@ mod tests {
         GoalBatches { shared: Some(Shared { images_per_clip: 4, goals_per_image: 3 }), ..batches(clips, true) }
     }
 
-    /// Numbers of images, as their first pixels say.
-    fn told(images: &Tensor) -> Vec<usize> {
+    /// Numbers of images, read from their first pixels.
+    fn numbers_in(images: &Tensor) -> Vec<usize> {
         let pixels = images.flatten(1, -1).select(1, 0) * 255.0;
         Vec::<f32>::try_from(pixels).unwrap().iter().map(|v| v.round() as usize).collect()
     }
 
-    /// The numbers of the images that each element is about, seen through an encoder: s, s', g, z.
+    /// The image numbers of each element, seen through an encoder: s, s', g, z.
     fn seen(batch: &Batch) -> [Vec<usize>; 4] {
         let encoder = |x: &Tensor| x.f_flatten(1, -1)?.f_narrow(1, 0, 3);
         let (online, target) = (batch.embed(encoder).unwrap(), batch.embed_target(encoder).unwrap());
@@ -231,7 +231,7 @@ mod tests {
         for (a, b) in [(&online.s, &at.s), (&online.g, &at.g), (&online.z, &at.z)] {
             assert!(a.equal(b));
         }
-        [&online.s, s_next, &online.g, &online.z].map(told)
+        [&online.s, s_next, &online.g, &online.z].map(numbers_in)
     }
 
     #[test]
@@ -254,7 +254,7 @@ mod tests {
         let clips = Numbered::new(&[50, 60]);
         let batch = sharing(&clips).batch(0).unwrap();
         // An image drawn twice is encoded once.
-        let distinct = told(&batch.images);
+        let distinct = numbers_in(&batch.images);
         assert!(distinct.len() <= 16 && distinct.len() > 8);
         assert_eq!(distinct.len(), distinct.iter().collect::<std::collections::HashSet<_>>().len());
         assert_eq!(batch.images.size(), batch.next.size());
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn without_intents_one_white_image_stands_for_all() {
+    fn without_intents_one_white_image_is_used_for_all() {
         let clips = Numbered::new(&[5, 6]);
         let batch = batches(&clips, false).batch(0).unwrap();
         assert_eq!((batch.images.size(), batch.z.size()), (vec![33, 3, 8, 8], vec![1]));
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_compared_is_what_was_drawn_and_goals_reached_look_like_s() {
+    fn batches_contain_the_drawn_images_and_reached_goals_equal_s() {
         let clips = Numbered::new(&[5, 6, 20]);
         for batches in [batches(&clips, true), sharing(&clips)] {
             let (samples, _) = batches.samples(4);

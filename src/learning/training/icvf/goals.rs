@@ -1,4 +1,4 @@
-//! Which images ICVF compares: from where, what comes next, which outcome, which intent. Indices only.
+//! Chooses the images that ICVF compares: state, next state, outcome, intent. Indices only.
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -14,16 +14,16 @@ pub struct Place {
     pub index: usize,
 }
 
-/// What one element of a batch is about.
+/// One element of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sample {
-    /// Where one is, s.
+    /// The state s.
     pub s: Place,
-    /// What came next, s'; s again at the end of its clip.
+    /// The next state s'; s again at the end of its clip.
     pub s_next: Place,
-    /// The outcome asked for, g.
+    /// The outcome g.
     pub g: Place,
-    /// What is intended, z.
+    /// The intent z.
     pub z: Place,
 }
 
@@ -33,7 +33,7 @@ impl Sample {
         self.g == self.s
     }
 
-    /// Is s what is intended? As [`Sample::reached_g`], for r_z and m_z.
+    /// Is s the intent? As [`Sample::reached_g`], for r_z and m_z.
     pub fn reached_z(&self) -> bool {
         self.z == self.s
     }
@@ -50,29 +50,29 @@ pub struct GoalShares {
     pub p_traj: f64,
     /// Share of goals that are reached.
     pub p_curr: f64,
-    /// Share of outcomes that are what is intended, g = z.
+    /// Share of outcomes that equal the intent, g = z.
     pub p_samegoal: f64,
     /// Intents never come from another clip: `p_random` is added to `p_traj` for them.
     pub intent_sametraj: bool,
-    /// A goal of the same clip is at most this many images ahead; none: any of the clip.
+    /// A goal of the same clip is at most this many images ahead; without it: any of the clip.
     pub max_distance: Option<usize>,
     /// How many images lie from s to s', at least 1.
     pub stride: usize,
 }
 
-/// A share that cannot be.
+/// A share that is not acceptable.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UnfitShare {
     /// Key of the settings.
     pub key: &'static str,
-    /// What it says.
+    /// Its value.
     pub found: String,
     /// What is acceptable.
     pub expected: &'static str,
 }
 
 impl GoalShares {
-    /// What is not acceptable; none where all is well.
+    /// The unacceptable value; `None` if all are acceptable.
     pub fn refused(&self) -> Option<UnfitShare> {
         let unfit = |key, found, expected| Some(UnfitShare { key, found, expected });
         let shares = [
@@ -94,8 +94,9 @@ impl GoalShares {
 
     /// Draws one element: s uniform over clips and their images, then z, then g.
     ///
-    /// The last images of a clip, a stride of them, are drawn too and followed by themselves: no value is then bootstrapped
-    /// from an image whose own value nothing holds. `clips` holds at least one clip, each of at least one image.
+    /// The last images of a clip, one stride of them, are drawn too and are followed by themselves: no value is then
+    /// bootstrapped from an image whose own value is never trained. `clips` holds at least one clip, each of at least one
+    /// image.
     pub fn draw(&self, clips: &dyn Clips, rng: &mut ChaCha8Rng) -> Sample {
         let s = any(clips, rng);
         let last = clips.frames(s.clip).saturating_sub(1);
@@ -109,9 +110,9 @@ impl GoalShares {
         })
     }
 
-    /// Draws several elements of each of some images, whose outcomes and intents are images of them, too: `images` come
-    /// from clips of `clips`, `per_clip` of each, as `some_of` answers them. By the same shares as [`draw`](Self::draw),
-    /// but that a goal ahead is one of the images at hand.
+    /// Draws several elements for each of some images; their outcomes and intents are among these images, too. `images` come
+    /// from clips of `clips`, `per_clip` of each, as `some_of` returns them. The shares are those of [`draw`](Self::draw),
+    /// but a goal ahead is one of `images`.
     pub fn draw_among(
         &self,
         clips: &dyn Clips,
@@ -131,8 +132,8 @@ impl GoalShares {
         samples
     }
 
-    /// The element of s: what comes next, then z, then g. `goals` draws an image of any clip and one of this clip that
-    /// is reached from s in whole strides.
+    /// The element of s: first s', then z, then g. `goals` draws an image of any clip and one of this clip that is reached
+    /// from s in whole strides.
     fn element(
         &self,
         clips: &dyn Clips,
@@ -141,14 +142,14 @@ impl GoalShares {
         goals: impl Fn(&mut ChaCha8Rng) -> (Place, Place),
     ) -> Sample {
         let next = s.index.saturating_add(self.stride);
-        // Not the clip's last image instead: from there the goals ahead would never be met.
+        // Not the clip's last image instead: the goals ahead would never be reached from there.
         let s_next = if next < clips.frames(s.clip) { Place { index: next, ..s } } else { s };
-        // As `gc_dataset.py` draws a goal: any or of this clip, and then s itself over it. Every draw takes the same numbers
-        // from the generator, whichever goal it ends in.
+        // As `gc_dataset.py` draws a goal: any or of this clip, then replaced by s itself. Every draw takes the same number
+        // of random numbers, whichever goal results.
         let mut goal = |p_traj: f64| {
             let (random, ahead) = goals(rng);
             let (of_this_clip, now): (f64, f64) = (rng.random(), rng.random());
-            // Every goal is reached where p_curr is 1: what is divided by 0 is then overwritten.
+            // Where p_curr is 1 every goal is s: the result of the division by 0 is then overwritten.
             let goal = if of_this_clip < p_traj / (1.0 - self.p_curr) { ahead } else { random };
             if now < self.p_curr { s } else { goal }
         };
@@ -159,8 +160,8 @@ impl GoalShares {
     }
 }
 
-/// `count` images of one clip, in order and whole strides apart, so that from each the later ones are met; an image may come
-/// twice.
+/// `count` images of one clip, in order and whole strides apart, so that the later ones are reached from each; an image may
+/// occur twice.
 pub(super) fn some_of(clips: &dyn Clips, clip: usize, count: usize, stride: usize, rng: &mut ChaCha8Rng) -> Vec<Place> {
     let frames = clips.frames(clip).max(1);
     let first = rng.random_range(0..stride.min(frames));
@@ -193,7 +194,7 @@ mod tests {
     };
     const EGO4D: GoalShares = GoalShares { p_random: 0.1, p_traj: 0.8, p_curr: 0.1, intent_sametraj: true, ..GENERIC };
 
-    /// Many clips, so that a random goal hardly ever falls into the clip of s; long, so that it hardly ever is s.
+    /// Many clips, so that a random goal is rarely in the clip of s; long ones, so that it rarely is s.
     fn many() -> Blank {
         Blank { frames: vec![1000; 1000] }
     }
@@ -208,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn goals_come_from_where_the_shares_say() {
+    fn goals_follow_the_shares() {
         // 20000 draws: 5 standard deviations are below 0.018.
         for shares in [GENERIC, EGO4D] {
             let samples = draws(shares, &many(), 20_000);
@@ -246,8 +247,8 @@ mod tests {
     }
 
     #[test]
-    fn goals_among_images_come_from_where_the_shares_say() {
-        // 300 clips of 8 images each, so that any image is hardly ever of the same clip, nor twice the same.
+    fn goals_among_images_follow_the_shares() {
+        // 300 clips of 8 images each, so that a random image is rarely of the same clip, or the same image again.
         let clips = Blank { frames: vec![100_000; 300] };
         let mut rng = ChaCha8Rng::seed_from_u64(5);
         let images: Vec<Place> = (0..300).flat_map(|clip| some_of(&clips, clip, 8, 1, &mut rng)).collect();
@@ -261,13 +262,13 @@ mod tests {
             let itself = (1..=8).map(|k| 1.0 / f64::from(k)).sum::<f64>() / 8.0;
             let ahead = if shares.intent_sametraj { 1.0 - shares.p_curr } else { shares.p_traj };
             near(share(&samples, Sample::reached_z), shares.p_curr + ahead * itself);
-            // Of the own clip nothing from before comes, but by chance among all images.
+            // No earlier image of the same clip occurs, except by chance among all images.
             let back = |x: &Sample| x.z.clip == x.s.clip && x.z.index < x.s.index;
             assert!(share(&samples, back) < if shares.intent_sametraj { f64::MIN_POSITIVE } else { 0.01 });
         }
     }
 
-    /// Values are backed up from s', s'', ...: a goal ahead has to be among them, or nothing ever says that it was met.
+    /// Values are backed up from s', s'', ...: a goal ahead must be among them, or no value ever learns that it was reached.
     #[test]
     fn goals_ahead_are_met_in_whole_strides() {
         let clips = Blank { frames: vec![50, 7, 2, 1] };
@@ -284,7 +285,7 @@ mod tests {
             }
         }
         assert!(samples.iter().any(|x| x.g.index > x.s.index + 4));
-        // Every image of a clip has its turn, also where the stride is longer than the clip.
+        // Every image of a clip is drawn, also where the stride is longer than the clip.
         let seen: std::collections::HashSet<Place> = (0..500)
             .flat_map(|_| some_of(&clips, 1, 2, 4, &mut rng).into_iter().chain(some_of(&clips, 2, 1, 9, &mut rng)))
             .collect();
@@ -328,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn shares_that_cannot_be_are_named() {
+    fn invalid_shares_are_refused_by_name() {
         assert_eq!(GENERIC.refused(), None);
         assert_eq!(EGO4D.refused(), None);
         let key = |shares: GoalShares| shares.refused().map(|unfit| unfit.key);

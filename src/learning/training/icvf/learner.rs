@@ -1,4 +1,4 @@
-//! ICVF a step at a time: an encoder with two value heads, and the target network they bootstrap from.
+//! One step of ICVF: an encoder with two value heads, and the target network they bootstrap from.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ use crate::training::{
     Adam, Batches, ClipAugmentation, Clips, Learner, Terms, TrainedEncoder, soft_update, weights_bytes,
 };
 
-/// Most clips that a validation looks at: more cost time and hardly change the numbers.
+/// Most clips in a validation: more take time and hardly change the numbers.
 const VALIDATION_CLIPS: usize = 32;
 /// Batches of a validation loss.
 const VALIDATION_BATCHES: u64 = 4;
@@ -45,7 +45,7 @@ pub struct Icvf<'a> {
 }
 
 impl<'a> Icvf<'a> {
-    /// A learner at its beginning. `held_out`: the clips to validate on, none or more.
+    /// A learner with initial weights. `held_out`: the clips to validate on, if any.
     pub fn new(settings: &Settings, held_out: &'a dyn Clips) -> anyhow::Result<Self> {
         settings.check()?;
         tch::manual_seed(settings.seed as i64);
@@ -71,7 +71,7 @@ impl<'a> Icvf<'a> {
         })
     }
 
-    /// `encoder`: do gradients reach it?
+    /// `encoder`: do gradients reach the encoder?
     fn loss(&self, batch: &Batch, train: bool, encoder: bool) -> Result<Loss, TchError> {
         let Self { online, target, .. } = self;
         let batch = batch.to(device())?;
@@ -84,7 +84,7 @@ impl<'a> Icvf<'a> {
         loss(&online.values, &embeddings, &target.values, &followed, &batch.reached, &shape, train)
     }
 
-    /// The heads' beginning where phi and psi begin alike: a function of the first batch.
+    /// Initial heads where phi and psi start alike: a function of the first batch.
     fn begin_alike(&mut self, batch: &Batch) -> anyhow::Result<()> {
         let images = batch.images.f_to_device(device())?;
         let sample = tch::no_grad(|| self.online.encoder.embed(&images, false))?;
@@ -115,11 +115,11 @@ impl Learner for Icvf<'_> {
         let loss = self.loss(batch, true, step >= self.settings.encoder_from)?;
         let terms = numbers(&loss)?;
         if terms.iter().any(|(_, value)| !value.is_finite()) {
-            // The session stops here and says which term it was; the weights stay as they were.
+            // The session stops here and names the term; the weights are unchanged.
             return Ok(terms);
         }
         loss.total.f_backward()?;
-        // The target follows the parameters as they were before this step's descent.
+        // The target follows the parameters from before this step's descent.
         self.target.follow(&self.online, self.settings.target_rate)?;
         // No clipping: the published code has none.
         self.adam.step(self.settings.rate(step), f64::INFINITY)?;
@@ -139,20 +139,20 @@ impl Learner for Icvf<'_> {
         self.adam.restore(state)
     }
 
-    /// Writes `encoder.safetensors`, f, which is what later phases use, and `values.safetensors`, the two heads.
+    /// Writes `encoder.safetensors`, f, for later phases, and `values.safetensors`, the two heads.
     fn save(&self, folder: &Path) -> anyhow::Result<()> {
         let (encoder, values) = (folder.join("encoder.safetensors"), folder.join("values.safetensors"));
         let bytes = [self.online.encoder.to_bytes(&encoder)?, weights_bytes(&self.online.variables, &values)?];
         write_files(&[encoder, values].into_iter().zip(bytes).collect::<Vec<_>>())
     }
 
-    /// The loss on clips kept back, and along each of them up to its last image the share of steps where the value falls
-    /// and where the embedding moves away.
+    /// The loss on held-out clips, and along each of them the share of steps where the value falls and where the embedding
+    /// moves away from the last image.
     fn validate(&self) -> anyhow::Result<Terms> {
         if self.held_out.is_empty() {
             return Ok(Vec::new());
         }
-        // What is validated on is the same for all seeds.
+        // All seeds use the same validation data.
         let batches =
             GoalBatches { augmentation: ClipAugmentation::NONE, seed: 0, ..self.settings.batches(self.held_out) };
         tch::no_grad(|| {
@@ -169,7 +169,7 @@ impl Learner for Icvf<'_> {
                 away.extend(bumps(&embeddings));
             }
             let mean = |shares: &[f64]| {
-                Spread::of(shares).map(|spread| spread.mean).context("every clip kept back has fewer than 2 images")
+                Spread::of(shares).map(|spread| spread.mean).context("every held-out clip has fewer than 2 images")
             };
             anyhow::Ok(vec![
                 ("loss", sum / VALIDATION_BATCHES as f64),
@@ -222,7 +222,7 @@ mod tests {
         let nothing = Blank { frames: vec![] };
         let mut icvf = Icvf::new(&settings, &nothing).unwrap();
         for (i, (_, store)) in icvf.stores().into_iter().enumerate() {
-            // The target begins elsewhere, so that it matters which network is asked.
+            // The target starts with other weights, so that using the wrong network shows.
             fill(store, 7 + i as u64 / 2).unwrap();
         }
         let flags = |values: [f32; 2]| Tensor::from_slice(&values);
@@ -235,7 +235,7 @@ mod tests {
         }
         for (prefix, store) in icvf.stores() {
             for (name, variable) in store.variables() {
-                // Values at even distances, and the way the whole variable has gone.
+                // Values at even distances, and the distance the whole variable moved.
                 let flat = variable.detach().flatten(0, -1).to_kind(Kind::Double);
                 let stride = (flat.size()[0] / 8).max(1);
                 let ours = Vec::<f64>::try_from(flat.slice(0, None, None, stride).contiguous()).unwrap();
@@ -252,7 +252,7 @@ mod tests {
     #[test]
     fn a_restored_learner_goes_on_to_the_same_weights() {
         let clips = Numbered::sized(&[4, 3], 128);
-        // Nothing may come from libtorch's generator, which tests share: no dropout, and beginnings are copied.
+        // Nothing may come from libtorch's generator, which tests share: no dropout, and initial weights are copied.
         let settings = Settings { batch: 2, hidden: vec![8], dropout: 0.0, bf16: false, ..settings() };
         let batches = settings.batches(&clips);
         let go = |icvf: &mut Icvf, steps: std::ops::Range<u64>| {
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_saved_is_what_embeds_and_values() {
+    fn saved_files_return_the_learners_embeddings_and_values() {
         let folder = tempfile::tempdir().unwrap();
         let clips = Numbered::sized(&[4, 3], 128);
         let icvf = Icvf::new(&settings(), &clips).unwrap();
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_is_not_finite_is_told_before_the_weights_change() {
+    fn a_value_that_is_not_finite_is_reported_before_the_weights_change() {
         let clips = Numbered::sized(&[4, 3], 128);
         let mut icvf = Icvf::new(&settings(), &clips).unwrap();
         let mut batch = settings().batches(&clips).batch(0).unwrap();
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn validation_looks_at_the_clips_kept_back() {
+    fn validation_uses_the_held_out_clips() {
         let clips = Numbered::sized(&[4, 3], 128);
         let icvf = Icvf::new(&settings(), &clips).unwrap();
         let terms = icvf.validate().unwrap();

@@ -7,27 +7,27 @@
 //! L   = sum_i mean( w (q_i - V_i(s, g, z))^2 )
 //! ```
 //!
-//! r = -1, m = 1 before the goal, r = m = 0 at it: with d steps to go V = -(1 - gamma^d) / (1 - gamma). V-PTR's text has
-//! the weight alpha - 1[A <= 0], negative where A is not positive, the reward 1[s = g] and V(s, z, z) of the learning
-//! network; its code, followed here, has what stands above. Gradients flow through V_i(s, g, z) alone.
+//! r = -1, m = 1 before the goal, r = m = 0 at it: with d steps to go V = -(1 - gamma^d) / (1 - gamma). V-PTR's text has the
+//! weight alpha - 1[A <= 0], negative where A is not positive, the reward 1[s = g] and V(s, z, z) of the learning network;
+//! its code, followed here, has the formulas above. Gradients flow through V_i(s, g, z) only.
 
 use tch::{Kind, TchError, Tensor};
 
 use crate::network::{IntentionValue, IntentionValues};
 
-/// Embeddings f of the network that learns, each (B, D).
+/// Embeddings f by the learning network, each (B, D).
 pub struct Embeddings {
-    /// f(s): where one is.
+    /// f(s): the state.
     pub s: Tensor,
     /// f(g): the outcome.
     pub g: Tensor,
-    /// f(z): what is intended; (1, D) where it is the same for all.
+    /// f(z): the intent; (1, D) where it is the same for all.
     pub z: Tensor,
 }
 
 /// Embeddings of the target network, each (B, D).
 pub struct TargetEmbeddings {
-    /// What came next.
+    /// f(s'): the next state.
     pub s_next: Tensor,
     /// As in [`Embeddings`].
     pub at: Embeddings,
@@ -38,7 +38,7 @@ pub struct TargetEmbeddings {
 pub struct Reached {
     /// s is the outcome g.
     pub g: Tensor,
-    /// s is what is intended, z.
+    /// s is the intent z.
     pub z: Tensor,
 }
 
@@ -49,22 +49,22 @@ pub struct LossShape {
     pub discount: f64,
     /// alpha, 0.5 to 1.
     pub expectile: f64,
-    /// The advantage looks at the smaller of the two next values; otherwise at their mean.
+    /// The advantage uses the smaller of the two next values; otherwise their mean.
     pub min_q: bool,
-    /// Judge steps by the intent; otherwise A = 0, and the loss is that of plain temporal differences.
+    /// Weight steps by the intent; otherwise A = 0, and the loss is that of plain temporal differences.
     pub intent: bool,
 }
 
-/// The loss and what is worth a curve.
+/// The loss and the terms for the curves.
 pub struct Loss {
-    /// L, a scalar that gradients flow from.
+    /// L, a scalar with gradients.
     pub total: Tensor,
     /// Means over the batch: V_1(s, g, z), A, share of A >= 0, (q_1 - V_1)^2 at the outcome and before it.
     pub terms: [(&'static str, Tensor); 5],
 }
 
-/// The loss of a batch of B. `values` and `online` learn, `target_values` and `target` are only looked at; `train` lets
-/// the learning heads drop units.
+/// The loss of a batch of B. `values` and `online` learn, `target_values` and `target` get no gradients; `train` turns on
+/// dropout in the learning heads.
 pub fn loss(
     values: &IntentionValues,
     online: &Embeddings,
@@ -82,7 +82,7 @@ pub fn loss(
     let terms = tch::no_grad(|| -> Result<_, TchError> {
         let ahead = reached.g.f_rsub_scalar(1.0)?;
         let share = |off: &Tensor, of: &Tensor| -> Result<Tensor, TchError> {
-            // The share may be empty: 0 then.
+            // If no element is in the share, it is 0.
             off.f_mul(of)?.f_sum(Kind::Float)?.f_div(&of.f_sum(Kind::Float)?.f_clamp_min(1.0)?)
         };
         Ok([
@@ -96,11 +96,11 @@ pub fn loss(
     Ok(Loss { total, terms })
 }
 
-/// What one target head says, each (B).
+/// The values by one target head, each (B).
 struct Judgment {
     /// q = r_g + gamma m_g V(s', g, z).
     q: Tensor,
-    /// V(s', z, z) and V(s, z, z); none where intents do not count.
+    /// V(s', z, z) and V(s, z, z); `None` where intents are not used.
     along_intent: Option<[Tensor; 2]>,
 }
 

@@ -1,16 +1,16 @@
-//! ICVF: an image encoder learned from action-free video by the values of intentions; V-PTR's phase 1.
+//! ICVF: an image encoder trained on action-free video with intention-conditioned values; V-PTR's phase 1.
 //!
 //! Ghosh, Bhateja and Levine 2023, "Reinforcement learning from passive data via latent intentions"; Bhateja et al. 2023,
-//! "Robotic offline RL from internet videos via value-function pre-training" (V-PTR), appendix A.1. What is learned is
-//! V(s, g, z): minus the discounted number of steps from image s to outcome g for an agent that intends z. Later phases
-//! use the encoder f alone.
+//! "Robotic offline RL from internet videos via value-function pre-training" (V-PTR), appendix A.1. It learns V(s, g, z):
+//! minus the discounted number of steps from image s to outcome g for an agent with intent z. Later phases use the encoder f
+//! only.
 //!
-//! Deviations from the released code, all neutral in the published settings, for runs that are a thousand times shorter:
-//! elements may share their images ([`GoalBatches::shared`]), phi and psi may begin alike
+//! Deviations from the released code for runs that are a thousand times shorter, all off in the published settings: elements
+//! may share their images ([`GoalBatches::shared`]), phi and psi may start alike
 //! ([`begin_alike`](crate::network::IntentionValues::begin_alike)), the encoder may learn later and slower than the heads
-//! ([`Settings::encoder_from`], [`Settings::encoder_rate`]), s' may lie several images ahead ([`Settings::stride`]).
+//! ([`Settings::encoder_from`], [`Settings::encoder_rate`]), s' may be several images ahead ([`Settings::stride`]).
 //!
-//! Start reading at [`loss()`]; [`GoalShares`] says what is compared with what, [`Icvf`] takes the steps.
+//! Start reading at [`loss()`]; [`GoalShares`] chooses the images to compare, [`Icvf`] takes the steps.
 
 mod batch;
 mod goals;
@@ -34,11 +34,11 @@ use super::clips::{at_least, names_digest, split};
 use super::{Clips, Run, Schedule, learn};
 use crate::encoder::EncoderKind;
 
-/// Fewest images of a clip in which a step can be seen.
+/// Fewest images of a clip that contain a step.
 const SHORTEST: usize = 2;
 
-/// Learns an encoder and its values from clips, whose images are of `settings.image_size`, to the end or until asked to
-/// stop. Returns whether it came to the end. Clips of fewer than 2 images are passed over and reported.
+/// Trains an encoder and its values on clips, whose images are of `settings.image_size`, to the end or until asked to stop.
+/// Returns whether it came to the end. Clips of fewer than 2 images are skipped and reported.
 pub fn train(settings: &Settings, clips: &dyn Clips, run: &Run<'_>) -> anyhow::Result<bool> {
     settings.check()?;
     check_size(settings, clips)?;

@@ -20,7 +20,7 @@ pub struct Settings {
     // --- what is made
     /// Encoder kind: `small`, `vip`, `vptr`.
     pub encoder: EncoderKind,
-    /// Weights the encoder starts from; none: from the seed.
+    /// Weights the encoder starts from; without them: from the seed.
     #[serde(default)]
     pub encoder_weights: Option<PathBuf>,
     /// Hidden widths of phi, psi and T; the last is the length of all three.
@@ -29,20 +29,20 @@ pub struct Settings {
     pub layer_norm: bool,
     /// Share of the heads' units dropped while training.
     pub dropout: f64,
-    /// psi begins as phi and B as A, A shrunk to this share, all behind embeddings scaled to mean 0 and deviation 1; 0:
-    /// phi, psi, A and B begin independent of each other, as published.
+    /// psi starts as phi and B as A, with A scaled by this share, on embeddings scaled to mean 0 and deviation 1; 0: phi,
+    /// psi, A and B start independent of each other, as published.
     #[serde(default)]
     pub alike: f64,
     // --- the value
-    /// gamma: what a value is worth a step later.
+    /// Discount gamma per step.
     pub discount: f64,
-    /// alpha: weight of steps that come nearer to what is intended; the others have 1 - alpha.
+    /// alpha: weight of steps that come nearer to the intent; the others have 1 - alpha.
     pub expectile: f64,
-    /// The smaller of the two values judges a step; otherwise their mean.
+    /// Use the smaller of the two values for the advantage; otherwise their mean.
     pub min_q: bool,
-    /// Judge steps by the intent; otherwise plain temporal differences.
+    /// Weight steps by the intent; otherwise plain temporal differences.
     pub intent: bool,
-    /// Share of the way that the target network goes to the learning one per step.
+    /// Share of the learning network that goes into the target network per step.
     pub target_rate: f64,
     // --- optimization
     /// Seed of everything random.
@@ -51,16 +51,16 @@ pub struct Settings {
     pub steps: u64,
     /// Images s per batch.
     pub batch: usize,
-    /// Images s drawn from each clip of a batch. 1: every element has images of its own for s, g and z, and costs 7 passes
-    /// of the encoder, as published. More: outcomes and intents are other images s of the batch, and an image costs 3.
+    /// Images s drawn from each clip of a batch. 1: every element has its own images for s, g and z, and costs 7 passes of
+    /// the encoder, as published. More: outcomes and intents are other images s of the batch, and an image costs 3 passes.
     #[serde(default = "one")]
     pub images_per_clip: usize,
     /// Elements (s, g, z) of each image s, where they share images.
     #[serde(default = "one")]
     pub goals_per_image: usize,
-    /// Learning rate in the beginning.
+    /// Initial learning rate.
     pub learning_rate: f64,
-    /// Share of it that the encoder moves at.
+    /// The encoder's share of it.
     #[serde(default = "whole")]
     pub encoder_rate: f64,
     /// The learning rate falls to 0 along a cosine; otherwise it stays.
@@ -72,11 +72,11 @@ pub struct Settings {
     /// Run the encoder's activations in bf16 while training.
     #[serde(default)]
     pub bf16: bool,
-    /// Step from which the encoder learns, too; before it the heads learn to use what it begins with.
+    /// Step from which the encoder learns, too; before it only the heads learn.
     #[serde(default)]
     pub encoder_from: u64,
     // --- goals
-    /// How many images of a clip lie from s to s'.
+    /// Number of images from s to s' in a clip.
     #[serde(default = "one")]
     pub stride: usize,
     /// Share of goals that are any image of any clip.
@@ -85,11 +85,11 @@ pub struct Settings {
     pub p_traj: f64,
     /// Share of goals that are reached.
     pub p_curr: f64,
-    /// Share of outcomes that are what is intended, g = z.
+    /// Share of outcomes that equal the intent, g = z.
     pub p_samegoal: f64,
     /// Intents never come from another clip.
     pub intent_sametraj: bool,
-    /// A goal of the same clip is at most this many images ahead; none: any of the clip.
+    /// A goal of the same clip is at most this many images ahead; without it: any of the clip.
     #[serde(default)]
     pub max_distance: Option<usize>,
     // --- data
@@ -97,7 +97,7 @@ pub struct Settings {
     pub image_size: u32,
     /// Largest shift in x and y of an image, edges repeated \[pixels\].
     pub shift: u32,
-    /// Colors of an image.
+    /// Color jitter of an image.
     pub color: ColorJitter,
     /// Every n-th clip is kept for validation; 0 keeps none.
     pub validation: usize,
@@ -117,7 +117,7 @@ fn whole() -> f64 {
 }
 
 impl Settings {
-    /// Refuses what cannot be learned with, naming the key.
+    /// Refuses values that cannot work, naming the key.
     pub fn check(&self) -> anyhow::Result<()> {
         ensure!(self.steps > 0, "steps: found 0, expected at least 1");
         let counts = [
@@ -141,7 +141,7 @@ impl Settings {
         );
         ensure!(
             per_clip == 1 || self.intent,
-            "intent: found false, expected true where images_per_clip > 1: without intents no image stands for them"
+            "intent: found false, expected true where images_per_clip > 1: an intent is one of the shared images"
         );
         ensure!(
             per_clip == 1 || self.max_distance.is_none(),
@@ -183,7 +183,7 @@ impl Settings {
         }
     }
 
-    /// Batches of clips as these settings draw them.
+    /// Batches of clips, drawn by these settings.
     pub fn batches<'a>(&self, clips: &'a dyn Clips) -> GoalBatches<'a> {
         GoalBatches {
             clips,
@@ -202,7 +202,7 @@ impl Settings {
         LossShape { discount: self.discount, expectile: self.expectile, min_q: self.min_q, intent: self.intent }
     }
 
-    /// How the heads are made.
+    /// Sizes of the heads.
     pub fn perceptron_shape(&self) -> PerceptronShape {
         PerceptronShape { hidden: self.hidden.clone(), layer_norm: self.layer_norm, dropout: self.dropout }
     }

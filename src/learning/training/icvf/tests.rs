@@ -37,7 +37,7 @@ impl Clips for Blank {
     }
 }
 
-/// Clips whose images differ: the first pixel says which one it is.
+/// Clips with different images: the first pixel identifies each.
 pub(crate) struct Numbered {
     frames: Vec<usize>,
     size: u32,
@@ -75,7 +75,7 @@ impl Clips for Numbered {
     }
 }
 
-/// The settings of the smoke test, unvaried.
+/// The settings of the smoke test, without augmentation.
 pub(crate) fn settings() -> Settings {
     let file = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join("launch/smoke/icvf.toml");
     let mut settings: Settings = load(&file).unwrap();
@@ -98,7 +98,7 @@ fn flat(tensor: &Tensor) -> Vec<f64> {
     Vec::try_from(tensor.detach().flatten(0, -1).to_kind(Kind::Double)).unwrap()
 }
 
-/// Largest difference, as a share of the largest expected value.
+/// Largest difference, relative to the largest expected value.
 fn off(ours: &Tensor, theirs: &Value) -> f64 {
     let (ours, theirs) = (flat(ours), numbers(theirs));
     assert_eq!(ours.len(), theirs.len());
@@ -109,7 +109,7 @@ fn off(ours: &Tensor, theirs: &Value) -> f64 {
 const ELEMENTS: i64 = 5;
 const DIMENSION: i64 = 7;
 
-/// Heads with the golden weights and embeddings for them.
+/// Heads with the golden weights, and embeddings for them.
 fn heads(layer_norm: bool, seed: u64) -> (nn::VarStore, IntentionValues) {
     let store = nn::VarStore::new(Device::Cpu);
     let shape = PerceptronShape { hidden: vec![6, 5], layer_norm, dropout: 0.0 };
@@ -166,7 +166,7 @@ fn the_loss_its_gradients_and_ten_steps_equal_pytorch() {
             assert!(off <= 1e-4, "{name}: the gradient of {variable} is off by {off}");
         }
         assert!(target_store.variables().values().all(|variable| !variable.grad().defined()));
-        // Ten steps, the target following the parameters of before each.
+        // Ten steps; the target follows the parameters from before each step.
         let mut adam = Adam::new(&[("values", &store)], 0.0).with_epsilon(3.125e-4);
         for _ in 0..10 {
             adam.zero_grad();
@@ -225,19 +225,19 @@ fn a_chain_is_valued_by_its_steps_to_go() {
         let along = flat(&tch::no_grad(|| values.least(&table, &goal, &goal).unwrap()));
         println!("goal {g}: {along:.3?}");
         for (s, value) in along.iter().enumerate() {
-            // V = -(1 - gamma^d) / (1 - gamma), which is (gamma^d - 1) / (1 - gamma): V-PTR's 1[s = g] reward up to an
-            // affine map. What lies behind is out of reach: d is infinite.
+            // V = -(1 - gamma^d) / (1 - gamma), which is (gamma^d - 1) / (1 - gamma): V-PTR's 1[s = g] reward up to an affine
+            // map. Outcomes behind are out of reach: d is infinite.
             let reach = if s <= g { DISCOUNT.powi((g - s) as i32) } else { 0.0 };
             let error = (value - (reach - 1.0) / (1.0 - DISCOUNT)).abs();
             if s <= g { worst = worst.max(error) } else { unreachable = unreachable.max(error) }
         }
     }
     println!("off by {worst:.3} ahead, {unreachable:.3} behind");
-    // Values behind creep to -10 more slowly; nothing ahead is below -3.5.
+    // Values behind approach -10 more slowly; nothing ahead is below -3.5.
     assert!(worst < 0.25 && unreachable < 2.5, "off by {worst} ahead, {unreachable} behind");
 }
 
-/// Trains the smoke settings on a few clips, at most `most` steps further.
+/// Trains the smoke settings on a few clips, for at most `most` more steps.
 fn run(clips: &dyn Clips, out: &Path, resume: bool, most: u32) -> anyhow::Result<bool> {
     let left = Cell::new(most);
     let stop = || {
@@ -273,21 +273,21 @@ fn a_run_that_was_stopped_ends_in_the_files_of_an_unbroken_one() {
 }
 
 #[test]
-fn clips_that_nothing_can_be_learned_from_are_refused() {
+fn unusable_clips_are_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let said =
+    let message =
         |frames: &[usize], size| run(&Numbered::sized(frames, size), folder.path(), false, 1).unwrap_err().to_string();
-    assert!(said(&[], 128).contains("none of 0 clips"));
-    assert!(said(&[1, 1], 128).contains("none of 2 clips has 2 frames"));
-    assert!(said(&[4], 64).contains("image_size: found 128"));
+    assert!(message(&[], 128).contains("none of 0 clips"));
+    assert!(message(&[1, 1], 128).contains("none of 2 clips has 2 frames"));
+    assert!(message(&[4], 64).contains("image_size: found 128"));
     let settings = Settings { image_size: 64, ..settings() };
     assert!(check_size(&settings, &Numbered::sized(&[4], 64)).unwrap_err().to_string().contains("expects 128"));
 }
 
 #[test]
-fn settings_that_cannot_be_name_their_key() {
+fn invalid_settings_are_refused_by_key() {
     assert!(settings().check().is_ok());
-    let said = |settings: Settings| settings.check().unwrap_err().to_string();
+    let message = |settings: Settings| settings.check().unwrap_err().to_string();
     for (key, wrong) in [
         ("steps", Settings { steps: 0, ..settings() }),
         ("hidden", Settings { hidden: vec![], ..settings() }),
@@ -296,13 +296,13 @@ fn settings_that_cannot_be_name_their_key() {
         ("expectile", Settings { expectile: f64::NAN, ..settings() }),
         ("p_random", Settings { p_random: 0.9, ..settings() }),
     ] {
-        let said = said(wrong);
-        assert!(said.starts_with(key), "{key}: {said}");
+        let message = message(wrong);
+        assert!(message.starts_with(key), "{key}: {message}");
     }
 }
 
 #[test]
-fn every_shipped_settings_file_can_be_learned_with() {
+fn every_shipped_settings_file_is_valid() {
     for scale in ["smoke", "small", "paper"] {
         let file =
             PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join(format!("launch/{scale}/icvf.toml"));

@@ -1,4 +1,4 @@
-//! Reading `values.safetensors`: the file itself says how the heads are made.
+//! Reads `values.safetensors`; the shapes of the heads follow from the file.
 
 use std::path::Path;
 

@@ -12,9 +12,9 @@ use crate::training::hindsight::Places;
 
 /// A batch of B transitions.
 pub struct TransitionBatch {
-    /// Varied images of s (B, 3, size, size), f32 in 0..1.
+    /// Augmented images of s (B, 3, size, size), f32 in 0..1.
     pub images: Tensor,
-    /// Varied images of s', as `images`; varied independently.
+    /// Augmented images of s', as `images`, with independent augmentation.
     pub next_images: Tensor,
     /// Scaled state and task one-hot of s (B, 7 + tasks).
     pub conditions: Tensor,
@@ -22,9 +22,9 @@ pub struct TransitionBatch {
     pub next_conditions: Tensor,
     /// Normalized actions (B, 7), clipped to +-0.99.
     pub actions: Tensor,
-    /// The actions as the demonstrator meant them, free of the noise it was disturbed by; else as `actions`.
+    /// The actions that the demonstrator meant, without the added noise; otherwise as `actions`.
     pub shown: Tensor,
-    /// Where the tool will close and open its fingers; nothing lies ahead in episodes that failed.
+    /// Where the tool will close and open its fingers; episodes that failed have no such places.
     pub places: Places,
     /// 1 where the episode succeeded and its steps may be imitated, else 0 (B).
     pub imitated: Tensor,
@@ -56,7 +56,7 @@ impl TransitionBatch {
     }
 }
 
-/// Puts a batch of transitions together: each pick is a step of some data. `jitter` is noise on the scaled states.
+/// Assembles a batch of transitions: each pick is a step of some data. `jitter` is noise on the scaled states.
 pub fn assemble(
     picks: &[(&Transitions, usize)],
     checkpoint: &Checkpoint,

@@ -1,5 +1,4 @@
-//! What a trajectory's steps are worth and what was done in them: rewards, masks, returns, actions (facts of PTR's and
-//! V-PTR's released code).
+//! Rewards, masks, returns and actions of a trajectory's steps, as in PTR's and V-PTR's released code.
 
 use std::f64::consts::PI;
 
@@ -7,7 +6,7 @@ use std::f64::consts::PI;
 pub const SUCCESS_REWARD: f32 = 10.0;
 /// Reward of every other step: 11 * 0 - 1.
 pub const STEP_REWARD: f32 = -1.0;
-/// Beyond these a gripper's action is open or closed; between them it is neither.
+/// Beyond these a gripper's action is open or closed; between them it is undecided.
 const OPEN: f64 = 0.95;
 const CLOSED: f64 = 0.05;
 
@@ -18,7 +17,7 @@ pub struct Labels {
     pub rewarded_steps: usize,
     /// Discount gamma of the returns.
     pub discount: f64,
-    /// Take the change of the state a step reached for its action instead of what was asked for.
+    /// Use the state change that a step achieved as its action, instead of the requested action.
     pub relabel: bool,
     /// Make the gripper's action 0 or 1.
     pub binarize_gripper: bool,
@@ -32,8 +31,8 @@ impl Labels {
         (0..steps).map(|i| if i >= first { (SUCCESS_REWARD, 0.0) } else { (STEP_REWARD, 1.0) }).collect()
     }
 
-    /// Return of each step, G = r + gamma m G'. Behind the last step of a failure the release adds nothing, so that a
-    /// failure's returns are those of the time it was given.
+    /// Return of each step, G = r + gamma m G'. After the last step of a failure the release adds nothing, so a failure's
+    /// returns are truncated at its time limit.
     pub fn returns(&self, rewards: &[(f32, f32)]) -> Vec<f32> {
         let mut out = vec![0.0; rewards.len()];
         let mut next = 0.0f64;
@@ -45,20 +44,20 @@ impl Labels {
     }
 
     /// The action of each step: as asked for, or relabelled from the states (x, y, z \[m\], roll, pitch, yaw \[rad\],
-    /// gripper) the steps reached. The last step reaches none that is known and keeps what was asked for.
+    /// gripper) that the steps reached. The last step has no known next state and keeps what was asked for.
     pub fn actions(&self, states: &[[f64; 7]], asked: &[[f64; 7]]) -> Vec<[f64; 7]> {
         let mut out = asked.to_vec();
         if self.relabel {
             for (action, pair) in out.iter_mut().zip(states.windows(2)) {
                 for (i, value) in action.iter_mut().take(6).enumerate() {
                     let change = pair[1][i] - pair[0][i];
-                    // The release subtracts Euler angles plainly, a jump of 2 pi at +-pi.
+                    // The release subtracts Euler angles without wrapping, a jump of 2 pi at +-pi.
                     *value = if i < 3 { change } else { wrapped(change) };
                 }
             }
         }
         if self.binarize_gripper {
-            // A gripper on its way counts as what it is on its way to: the next decided value, going backwards.
+            // A moving gripper counts as the position it moves to: the next decided value, going backwards.
             let mut decided = out.last().map_or(1.0, |action| if action[6] > 0.5 { 1.0 } else { 0.0 });
             for action in out.iter_mut().rev() {
                 if action[6] > OPEN {
@@ -122,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gripper_on_its_way_counts_as_where_it_goes() {
+    fn a_moving_gripper_counts_as_its_target() {
         let asked: Vec<[f64; 7]> = [1.0, 0.7, 0.0, 0.3, 0.99, 0.6].map(|g| [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, g]).to_vec();
         let labels = Labels { binarize_gripper: true, ..LABELS };
         let grippers: Vec<f64> = labels.actions(&[], &asked).iter().map(|a| a[6]).collect();

@@ -13,15 +13,15 @@ use crate::training::{Batches, ClipAugmentation, step_seed};
 /// Most transitions kept for validation.
 const HELD_OUT: usize = 512;
 
-/// Batches of transitions, stratified: from `switch_at` on, floor(batch * mixing) are of prior data and the rest of the
-/// target's; before, all are of prior data. Within a part they are uniform over its transitions, with replacement,
-/// but that `successes` says how much of the prior data's is of successes.
+/// Batches of transitions, stratified: from `switch_at` on, floor(batch * mixing) come from prior data and the rest from the
+/// target's; before, all come from prior data. Within a part, transitions are drawn uniformly with replacement; `successes`
+/// sets the share of successes in the prior part.
 pub struct Mixture<'a> {
     settings: &'a Settings,
     checkpoint: &'a Checkpoint,
     prior: &'a Transitions,
     prior_steps: Vec<usize>,
-    /// Those of successes and of failures and the share of successes; none: they are drawn together.
+    /// Steps of successes and of failures, and the share of successes; `None`: drawn together.
     apart: Option<Apart>,
     target: Option<(&'a Transitions, Vec<usize>)>,
     validation: Vec<usize>,
@@ -35,7 +35,7 @@ struct Apart {
 }
 
 impl Apart {
-    /// None where nothing failed. Refuses a share of successes where there are none.
+    /// `None` where nothing failed. Refuses a share of successes where there are none.
     fn new(share: f64, data: &Transitions, steps: &[usize]) -> anyhow::Result<Option<Self>> {
         let (successes, failures): (Vec<usize>, Vec<usize>) = steps.iter().partition(|step| data.succeeds(**step));
         ensure!(
@@ -45,7 +45,7 @@ impl Apart {
         Ok((!failures.is_empty()).then_some(Self { share, successes, failures }))
     }
 
-    /// What the `i`-th of `count` transitions is drawn from.
+    /// The steps that the `i`-th of `count` transitions is drawn from.
     fn steps(&self, i: usize, count: usize) -> &[usize] {
         if i < (count as f64 * self.share).round() as usize { &self.successes } else { &self.failures }
     }
@@ -53,7 +53,7 @@ impl Apart {
 
 impl<'a> Mixture<'a> {
     /// A mixture of `prior` and `target`; every `settings.validation`-th episode of the target (of the prior data, where
-    /// there is no target) is kept back.
+    /// there is no target) is held out.
     pub fn new(
         settings: &'a Settings,
         checkpoint: &'a Checkpoint,
@@ -104,7 +104,7 @@ impl<'a> Mixture<'a> {
         Ok(Self { settings, checkpoint, prior, prior_steps, apart, target, validation })
     }
 
-    /// How many transitions of a batch are of prior data and how many of the target's at `step`.
+    /// Numbers of prior and of target transitions in a batch at `step`.
     pub fn parts(&self, step: u64) -> (usize, usize) {
         let Settings { batch, mixing, switch_at, .. } = *self.settings;
         if self.target.is_none() || step < switch_at {
@@ -115,7 +115,7 @@ impl<'a> Mixture<'a> {
         (prior, batch - prior)
     }
 
-    /// One line for people: what a batch is made of, and from when on.
+    /// One line for the log: the composition of a batch, and from which step on.
     pub fn describe(&self) -> String {
         let batch = self.settings.batch;
         let successes = match &self.apart {
@@ -137,13 +137,13 @@ impl<'a> Mixture<'a> {
         )
     }
 
-    /// What was kept back, unvaried, in batches; at most 512 transitions, evenly spread.
+    /// The held-out data, without augmentation, in batches; at most 512 transitions, evenly spread.
     pub fn held_out(&self) -> anyhow::Result<Vec<TransitionBatch>> {
         let none = ClipAugmentation::NONE;
         let data = self.target.as_ref().map_or(self.prior, |(target, _)| target);
         let stride = self.validation.len().div_ceil(HELD_OUT).max(1);
         let picks: Vec<(&Transitions, usize)> = self.validation.iter().step_by(stride).map(|s| (data, *s)).collect();
-        // Nothing is drawn: neither images nor states are varied.
+        // Nothing is drawn: neither images nor states are augmented.
         let mut rng = ChaCha8Rng::seed_from_u64(0);
         let batches = picks.chunks(self.settings.batch.max(1));
         Ok(batches.map(|picks| assemble(picks, self.checkpoint, &none, 0.0, &mut rng)).collect::<Result<_, _>>()?)

@@ -1,9 +1,9 @@
 //! Recorded episodes, successes and failures, as transitions (s, a, r, m, s').
 //!
-//! One transition per policy step: image and state before it, the action asked for (or what it came to), the reward r
-//! and mask m of [`Labels`], and image and state of the next step. The last step of a success has no next one; it is its
-//! own, which the mask hides. The last step of a failure has none either and would need it: it is left out. Attempts that
-//! were aborted, and recordings that were cut off before their end, say nothing about success and are passed over.
+//! One transition per policy step: image and state before it, the action asked for (or the change it achieved), the reward r
+//! and mask m of [`Labels`], and image and state of the next step. The last step of a success has no next one; it is its own,
+//! and the mask hides it. The last step of a failure would need a next one and is left out. Aborted attempts, and recordings
+//! cut off before their end, have no outcome and are skipped.
 //!
 //! [`Mixture`] draws batches from prior and target data.
 
@@ -44,7 +44,7 @@ pub struct Transitions {
     starts: Vec<usize>,
     successes: Vec<bool>,
     camera_size: (u32, u32),
-    /// Episodes passed over: aborted or cut off.
+    /// Episodes skipped: aborted or cut off.
     pub passed_over: usize,
     /// Names of the tasks, in the order of their numbers.
     pub task_names: Vec<String>,
@@ -57,7 +57,7 @@ pub struct Transitions {
 }
 
 impl Transitions {
-    /// Reads the finished episodes of `folders` and of the folders directly in them; images are brought to `size` pixels.
+    /// Reads the finished episodes of `folders` and of the folders directly in them; images are resized to `size` pixels.
     pub fn read(folders: &[PathBuf], task_names: &[String], size: u32, labels: &Labels) -> anyhow::Result<Self> {
         let mut set = Self {
             size: size as usize,
@@ -204,7 +204,7 @@ impl Transitions {
         self.states.len()
     }
 
-    /// Is there nothing?
+    /// Is it empty?
     pub fn is_empty(&self) -> bool {
         self.states.is_empty()
     }
@@ -249,7 +249,7 @@ impl Transitions {
         self.tasks[step]
     }
 
-    /// Splits off every `nth` episode for validation: answers the transitions' steps for training and for validation. The
+    /// Splits off every `nth` episode for validation: returns the transitions' steps for training and for validation. The
     /// last steps of failures are in neither.
     pub fn split(&self, nth: usize) -> (Vec<usize>, Vec<usize>) {
         let (mut train, mut validation) = (Vec::new(), Vec::new());
@@ -269,12 +269,12 @@ impl Transitions {
         if self.starts.binary_search(&(step + 1)).is_ok() { step } else { step + 1 }
     }
 
-    /// Mean and spread of the states.
+    /// Mean and standard deviation of the states.
     pub fn state_scale(&self) -> StateScale {
         super::dataset::state_scale(&self.states)
     }
 
-    /// Unvaried images of the steps in `steps`, (B, 3, size, size), f32 in 0..1.
+    /// Images of the steps in `steps` without augmentation, (B, 3, size, size), f32 in 0..1.
     pub fn images(&self, steps: &[usize]) -> Result<Tensor, TchError> {
         let pixels: Vec<u8> = steps.iter().flat_map(|step| self.images[*step].iter().copied()).collect();
         let (count, size) = (steps.len() as i64, self.size as i64);
@@ -283,7 +283,7 @@ impl Transitions {
     }
 }
 
-/// The folders episodes of a data set may lie in: `folder` and those directly in it, sorted by name.
+/// The folders in which a data set's episodes may be: `folder` and those directly in it, sorted by name.
 pub fn episode_folders(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let unreadable = || format!("{}: cannot be read; check the path of the data", folder.display());
     let mut inside = Vec::new();

@@ -1,4 +1,4 @@
-//! Our episodes as Bridge's raw folders. Start at [`export_bridge`].
+//! Exports our episodes as Bridge's raw folders. Start at [`export_bridge`].
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use crate::exchange::selection::{SelectedEpisode, Selection};
 use crate::exchange::staging::{Staging, write_file};
 use visuomotor_core::pickle::{Pickle, write};
 
-/// Trajectories per group, as Bridge's recorder has it.
+/// Trajectories per group, as in Bridge's recorder.
 const PER_GROUP: usize = 1000;
 
 /// Writes a selection as Bridge's raw folders into the new folder `out`; `progress` is called after each episode. `now`

@@ -1,4 +1,4 @@
-//! Bridge's raw folders as our episodes. Start at [`import_bridge`].
+//! Imports Bridge's raw folders as our episodes. Start at [`import_bridge`].
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -16,15 +16,15 @@ use visuomotor_core::observation::{JointVector, MAX_JOINTS};
 use visuomotor_core::pickle::{Id, PickleError, Value, Values, Vocabulary, run};
 use visuomotor_core::untrusted::{self, LARGEST_PICTURE, LARGEST_TEXT};
 
-/// How deep below the source trajectories are looked for.
+/// Depth of the search for trajectories below the source.
 const DEEPEST: usize = 10;
 /// Most cameras of a trajectory.
 const MOST_CAMERAS: usize = 16;
 /// Bridge's policy rate \[Hz\]: a move takes 0.2 s.
 const RATE: f64 = 5.0;
 
-/// Reads every trajectory in or below `source` into recordings in the new folder `out`; `progress` hears how many of how
-/// many are done.
+/// Reads every trajectory in or below `source` into recordings in the new folder `out`; `progress` gets the number of
+/// finished trajectories and the total.
 pub fn import_bridge(
     source: &Path,
     out: &Path,
@@ -50,7 +50,7 @@ pub fn import_bridge(
     Ok(Imported { folder: staging.finish()?, episodes: found.len(), steps, notes })
 }
 
-/// Folders with an `obs_dict.pkl`, in order of their names, numbers by value. Links are not followed.
+/// Folders with an `obs_dict.pkl`, sorted by name with numbers by value. Links are not followed.
 fn look(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), ExchangeError> {
     if folder.join("obs_dict.pkl").is_file() {
         found.push(folder.to_path_buf());
@@ -128,7 +128,7 @@ impl Pickled {
     }
 }
 
-/// The trajectory in `folder`, which lies below `root`: no link in it leads out of that.
+/// The trajectory in `folder`, below `root`: links out of `root` are refused.
 fn trajectory(
     root: &Path,
     folder: &Path,
@@ -152,7 +152,7 @@ fn trajectory(
     let Some(states) = states else {
         return Err(observed.refuse("full_state", "nothing", "an array of 7 columns"));
     };
-    // The observation after the last action is Bridge's own; ours end with the action.
+    // The observation after the last action exists only in Bridge's data; our recordings end with the action.
     if states.len() != count + 1 && states.len() != count {
         let expected = format!("{} or {count}, for policy_out.pkl has {count} actions", count + 1);
         return Err(observed.refuse(key, format!("{} observations", states.len()), &expected));
@@ -234,7 +234,7 @@ fn trajectory(
         Some((about, text)) => own_end(&about.path, text)?,
         None => None,
     };
-    // Stamps since 1970 say when it began; smaller ones are on some other clock.
+    // Stamps since 1970 are wall-clock times of the start; smaller ones are on some other clock.
     let started_at = (origin_seconds > 1e9 && origin_seconds < 4e9).then(|| wall_clock((origin_seconds * 1e9) as u64));
     Ok(Arrived {
         path: observed.path,
@@ -254,11 +254,11 @@ fn seven(numbers: &[f64]) -> [f64; 7] {
     std::array::from_fn(|index| numbers.get(index).copied().unwrap_or(f64::NAN))
 }
 
-/// An action, and the same without the demonstrator's noise.
+/// An action, and the action without the demonstrator's noise.
 type Asked = ([f64; 7], [f64; 7]);
 
-/// The actions, and the same without the demonstrator's noise where an export of ours kept them. Older data are a bare
-/// list of actions.
+/// The actions, and those without the demonstrator's noise where our export stored them. Older data are a bare list of
+/// actions.
 fn actions(decided: &Pickled) -> Result<Vec<Asked>, ExchangeError> {
     let values = &decided.values;
     let list = "a list of actions, or of dicts with `actions`";
@@ -286,7 +286,7 @@ fn actions(decided: &Pickled) -> Result<Vec<Asked>, ExchangeError> {
     Ok(out)
 }
 
-/// The first line of `lang.txt`; a line that says how sure the annotator was is none.
+/// The first line of `lang.txt`; the line with the annotator's confidence is not an instruction.
 fn instruction(root: &Path, folder: &Path, notes: &mut BTreeSet<String>) -> Result<String, ExchangeError> {
     let path = folder.join("lang.txt");
     let text = match path.is_file() {
@@ -337,7 +337,7 @@ fn cameras(
     Ok((0..count).map(|camera| Arc::from(format!("images{camera}"))).collect())
 }
 
-/// A camera's name as it is, if it is fit for a topic; else made so.
+/// A camera's name, changed if necessary so that it is valid in a topic.
 fn task_name_kept(name: &str) -> Arc<str> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
     if !name.is_empty() && name.len() <= 80 && name.chars().all(plain) { name.into() } else { task_name(name).into() }

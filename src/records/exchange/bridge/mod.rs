@@ -11,9 +11,9 @@
 //!     imagesC/im_t.jpg T+1 images per camera
 //! ```
 //!
-//! Bridge keeps the observation after the last action; a recording of ours ends with that action. The last observation is
-//! repeated in its place, and `agent_data.pkl` says so: leaving the last action out instead would lose something that was
-//! recorded. Trainers that look at next observations see one step without motion, which ends the trajectory.
+//! Bridge stores the observation after the last action; our recordings end with that action. The last observation is repeated
+//! in its place, and `agent_data.pkl` notes this: leaving out the last action instead would lose recorded data. Trainers that
+//! use next observations see one step without motion, which ends the trajectory.
 
 mod export;
 mod import;

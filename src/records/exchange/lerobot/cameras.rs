@@ -1,4 +1,4 @@
-//! The cameras of a data set, and where their images are.
+//! The cameras of a data set, and the location of their images.
 
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
@@ -40,7 +40,7 @@ pub(super) fn cameras(info_path: &Path, info: &Info) -> Result<Vec<Source>, Exch
     Ok(cameras)
 }
 
-/// The first camera is the policy's. JSON has no order; the columns of an export of ours do, in this file of the data.
+/// Puts the policy's camera first. JSON has no order; in our own exports the columns of this data file have the order.
 pub(super) fn order_by_columns(cameras: &mut [Source], root: &Path, data: &Path) {
     let Ok(rows) = Rows::open(root, data, &[], &[]) else { return };
     let place = |key: &str| rows.columns.iter().position(|column| column == key).unwrap_or(usize::MAX);
@@ -49,7 +49,7 @@ pub(super) fn order_by_columns(cameras: &mut [Source], root: &Path, data: &Path)
     });
 }
 
-/// A path of the data set; what its templates and names say must stay inside.
+/// A path in the data set; its templates and names are untrusted, and it must stay inside.
 pub(super) fn path_inside(
     root: &Path,
     info_path: &Path,

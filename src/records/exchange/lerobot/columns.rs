@@ -29,7 +29,7 @@ pub(super) struct Column {
     pub name: String,
     pub kind: Kind,
     pub width: usize,
-    /// One name per number; `None` where the column's own says it all.
+    /// One name per number; `None` where the column's own name suffices.
     pub names: Option<Vec<String>>,
     /// Step by step; integers are exact up to 2^53, 32-bit floats are rounded already.
     pub values: Vec<f64>,
@@ -54,7 +54,7 @@ impl Column {
     }
 }
 
-/// Where an episode stands in its data set.
+/// Position of an episode in its data set.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Standing {
     pub episode: usize,
@@ -84,7 +84,8 @@ pub(super) fn columns(selection: &Selection, episode: &SelectedEpisode, at: Stan
             &step.bridge_state,
             &step.action.to_array(),
             &[episode.seconds(step)],
-            // LeRobot checks that stamps are equally spaced, so these are made up; the measured ones stand beside them.
+            // LeRobot checks that stamps are equally spaced, so these are computed; the measured ones are in columns of their
+            // own.
             &[index as f64 / f64::from(at.rate)],
             &[index as f64],
             &[at.episode as f64],

@@ -1,4 +1,4 @@
-//! Our episodes as a LeRobot data set. Start at [`export_lerobot`].
+//! Exports our episodes as a LeRobot data set. Start at [`export_lerobot`].
 
 use std::path::{Path, PathBuf};
 
@@ -16,26 +16,26 @@ use crate::exchange::staging::{Staging, write_file};
 use crate::exchange::statistics::{Colors, Statistics};
 use crate::recording::{RecordedStep, png};
 
-/// Where the images go.
+/// Storage of the images.
 #[derive(Clone, Debug)]
 pub enum LerobotPictures {
-    /// Into a video per camera: small, not exact.
+    /// As a video per camera: small, lossy.
     Video {
-        /// The program that makes it.
+        /// The ffmpeg program.
         ffmpeg: PathBuf,
         /// How.
         codec: VideoCodec,
     },
-    /// Into the table, the recorded JPEG files as they are.
+    /// In the table, the recorded JPEG files unchanged.
     Jpeg,
-    /// Into the table, as PNG: the same pixels as the JPEG files, several times larger.
+    /// In the table, as PNG: the same pixels as the JPEG files, several times larger.
     Png,
 }
 
-/// How to export.
+/// Options of an export.
 #[derive(Clone, Debug)]
 pub struct LerobotExport {
-    /// Where the images go.
+    /// Storage of the images.
     pub pictures: LerobotPictures,
 }
 
@@ -76,7 +76,7 @@ fn whole_rate(selection: &Selection) -> Result<u32, ExchangeError> {
     })
 }
 
-/// Feature names become folders and column names.
+/// Feature names become names of folders and columns.
 fn check_camera(selection: &Selection, camera: &str) -> Result<(), ExchangeError> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
     if !camera.is_empty() && camera.chars().all(plain) && !camera.starts_with('.') {
@@ -171,7 +171,7 @@ impl<'a> DataSet<'a> {
         Ok(())
     }
 
-    /// Decodes the images of an episode: into the videos and the colors' statistics; gives the image files to embed.
+    /// Decodes the images of an episode for the videos and the colors' statistics; returns the image files to embed.
     fn pictures(
         &mut self,
         selection: &Selection,
@@ -286,7 +286,7 @@ impl<'a> DataSet<'a> {
         write_file(&path, &text)
     }
 
-    /// A pandas frame whose index is the instruction: readers look task numbers up by it.
+    /// A pandas frame whose index is the instruction: readers look up task numbers by it.
     fn write_tasks(&self) -> Result<(), ExchangeError> {
         let column = |name: &str, pandas: &str, numpy: &str| json!({"name": name, "field_name": name, "pandas_type": pandas, "numpy_type": numpy, "metadata": null});
         let pandas = json!({
@@ -370,7 +370,7 @@ fn statistics(column: &Column) -> (String, u64, Vec<Statistics>) {
     (column.name.clone(), count as u64, dimensions)
 }
 
-/// The pixel format of videos halves both sides.
+/// The videos' pixel format halves both sides.
 fn even(episode: &SelectedEpisode, step: &RecordedStep, size: (u32, u32)) -> Result<(u32, u32), ExchangeError> {
     if size.0.is_multiple_of(2) && size.1.is_multiple_of(2) {
         return Ok(size);

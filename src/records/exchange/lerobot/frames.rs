@@ -13,7 +13,7 @@ use crate::exchange::ffmpeg::{VideoReader, find_ffmpeg};
 use crate::recording::{Decoded, jpeg, png};
 use visuomotor_core::untrusted;
 
-/// The images of one camera of a LeRobot v3.0 data set of any robot: nothing else of it is looked at.
+/// The images of one camera of a LeRobot v3.0 data set of any robot; the rest of the data set is ignored.
 pub struct LerobotFrames {
     root: PathBuf,
     info_path: PathBuf,
@@ -21,12 +21,12 @@ pub struct LerobotFrames {
     camera: Source,
     ffmpeg: Option<PathBuf>,
     episodes: Vec<Place>,
-    /// Per episode: the row of its data file that it begins at.
+    /// Per episode: its first row in its data file.
     first_rows: Vec<u64>,
 }
 
 impl LerobotFrames {
-    /// Opens a data set; `choose` gets the names of its cameras and returns the place of one.
+    /// Opens a data set; `choose` gets the names of its cameras and returns the index of one.
     pub fn open(
         root: &Path,
         choose: &dyn Fn(&[String]) -> Option<usize>,
@@ -63,7 +63,7 @@ impl LerobotFrames {
         self.episodes.len()
     }
 
-    /// An episode's own number and its images' number; `None` beyond the last.
+    /// An episode's number in the data set and its number of images; `None` after the last.
     pub fn episode(&self, place: usize) -> Option<(u64, u64)> {
         self.episodes.get(place).map(|place| (place.index, place.length))
     }
@@ -73,7 +73,7 @@ impl LerobotFrames {
         &self.camera.name
     }
 
-    /// Gives the images of an episode to `take`, in order.
+    /// Passes the images of an episode to `take`, in order.
     pub fn read<E: From<ExchangeError>>(
         &self,
         episode: usize,
@@ -103,7 +103,7 @@ impl LerobotFrames {
             return Err(refuse(format!("from_timestamp {from}"), "seconds within the video".into()).into());
         }
         untrusted::open_inside(&self.root, &path).map_err(read_error(&path))?;
-        // Half an image early, so that rounding cannot lose the first.
+        // Half a period early, so that rounding cannot lose the first image.
         let mut reader = VideoReader::open_at(ffmpeg, &path, "mp4", (first - 0.5) / self.info.fps)?;
         for done in 0..place.length {
             let Some(image) = reader.read()? else {

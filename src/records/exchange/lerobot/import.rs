@@ -1,4 +1,4 @@
-//! A LeRobot data set as our episodes. Start at [`import_lerobot`].
+//! Imports a LeRobot data set as our episodes. Start at [`import_lerobot`].
 
 use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
@@ -18,7 +18,8 @@ use crate::exchange::{ExchangeError, ImportOptions, Imported};
 use visuomotor_core::observation::{JointVector, MAX_JOINTS};
 use visuomotor_core::untrusted;
 
-/// Reads a LeRobot data set into recordings in the new folder `out`; `progress` hears how many of how many are done.
+/// Reads a LeRobot data set into recordings in the new folder `out`; `progress` gets the number of finished episodes and the
+/// total.
 pub fn import_lerobot(
     source: &Path,
     out: &Path,
@@ -60,9 +61,9 @@ struct DataSet {
     joints: Vec<String>,
     ffmpeg: Option<PathBuf>,
     episodes: Vec<Place>,
-    /// The data file being read, its rows that are not used yet.
+    /// The open data file, its rows that are not used yet.
     data: Option<((u64, u64), Rows, VecDeque<Row>)>,
-    /// Per camera the video being read.
+    /// Per camera the open video.
     videos: Vec<Option<((u64, u64), VideoReader)>>,
     notes: BTreeSet<String>,
 }
@@ -155,7 +156,7 @@ impl DataSet {
             let seconds = row.measured.unwrap_or(row.timestamp);
             let mut pictures = Vec::with_capacity(self.cameras.len());
             for (camera, captured) in self.cameras.iter().zip(&row.captured) {
-                // `rows` and `pictures` gave one per step and camera.
+                // `rows` and `pictures` returned one per step and camera.
                 let picture = match camera.is_video {
                     true => videos.pop_front(),
                     false => row.files.pop_front().map(Picture::File),
@@ -214,7 +215,7 @@ impl DataSet {
             }
             match waiting.pop_front() {
                 Some(row) if row.episode == place.index => {
-                    // One image may stand in every row and take its room in the file once.
+                    // One image may occur in every row and take space in the file only once.
                     let bytes = row.files.iter().map(Vec::len).sum::<usize>() + size_of::<Row>();
                     budget.take(bytes as u64).map_err(|error| {
                         let found = format!("{error} by row {} of {}", rows.len(), place.length);
@@ -244,7 +245,7 @@ impl DataSet {
         Err(source_error(&path, "episode_index", found, "rows of episodes that meta/episodes names", DAMAGED))
     }
 
-    /// The images of an episode out of its videos: step by step, in each the video cameras in order.
+    /// The images of an episode from its videos: step by step, in each the video cameras in order.
     fn pictures(&mut self, place: &Place) -> Result<VecDeque<Picture>, ExchangeError> {
         let Some(ffmpeg) = self.ffmpeg.clone() else { return Ok(VecDeque::new()) };
         let cameras: Vec<usize> = (0..self.cameras.len()).filter(|index| self.cameras[*index].is_video).collect();

@@ -12,7 +12,7 @@ use crate::exchange::ExchangeError;
 use crate::exchange::error::{read_error, source_error};
 use visuomotor_core::untrusted;
 
-/// As much of `meta/info.json` as an import needs.
+/// The parts of `meta/info.json` that an import needs.
 #[derive(Debug, Deserialize, Serialize)]
 pub(super) struct Info {
     pub codebase_version: String,
@@ -36,7 +36,7 @@ pub(super) struct Feature {
 }
 
 impl Feature {
-    /// The names, where there is one list of them.
+    /// The names, if there is one list of them.
     pub fn flat_names(&self) -> Option<Vec<String>> {
         let list = match &self.names {
             Value::Object(lists) if lists.len() == 1 => lists.values().next()?,
@@ -46,7 +46,7 @@ impl Feature {
     }
 }
 
-/// Where data and videos lie, with the placeholders that LeRobot fills in.
+/// Path templates of data and videos, with LeRobot's placeholders.
 pub(super) const DATA_PATH: &str = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet";
 /// See [`DATA_PATH`].
 pub(super) const VIDEO_PATH: &str = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4";
@@ -61,7 +61,7 @@ pub(super) struct Camera {
     pub codec: Option<&'static str>,
 }
 
-/// The totals that `info.json` repeats.
+/// The totals in `info.json`.
 pub(super) struct Totals {
     pub episodes: usize,
     pub steps: u64,
@@ -69,7 +69,7 @@ pub(super) struct Totals {
     pub rate: u32,
 }
 
-/// The whole of `meta/info.json`.
+/// The complete `meta/info.json`.
 pub(super) fn info(robot: &str, totals: &Totals, columns: &[Column], cameras: &[Camera]) -> Value {
     let mut features = serde_json::Map::new();
     for Column { name, kind, width, names, .. } in columns {
@@ -113,7 +113,7 @@ pub(super) fn info(robot: &str, totals: &Totals, columns: &[Column], cameras: &[
     })
 }
 
-/// What the Hugging Face package `datasets` wants to know of a table, so that it takes images for images.
+/// The metadata that the Hugging Face package `datasets` needs to read images as images.
 pub(super) fn hugging_face(columns: &[Column], pictures: &[String]) -> String {
     let value = |kind: Kind| json!({"dtype": kind.dtype(), "_type": "Value"});
     let mut features = serde_json::Map::new();
@@ -130,7 +130,7 @@ pub(super) fn hugging_face(columns: &[Column], pictures: &[String]) -> String {
     json!({"info": {"features": features}}).to_string()
 }
 
-/// Reads as much of it as an import needs.
+/// Reads the parts that an import needs.
 pub(super) fn read_info(root: &Path, path: &Path) -> Result<Info, ExchangeError> {
     let bytes = untrusted::read_inside(root, path, untrusted::LARGEST_TEXT).map_err(read_error(path))?;
     let mut json = serde_json::Deserializer::from_slice(&bytes);
@@ -146,7 +146,7 @@ pub(super) fn read_info(root: &Path, path: &Path) -> Result<Info, ExchangeError>
     Ok(info)
 }
 
-/// Refuses seven numbers that say they are something else than Bridge's: joint positions, for one.
+/// Refuses seven numbers whose names show that they are not Bridge's, e.g. joint positions.
 pub(super) fn check_seven(
     path: &Path,
     key: &str,

@@ -4,7 +4,7 @@
 //! meta/info.json                                  rate, features, paths
 //! meta/stats.json                                 statistics over all episodes
 //! meta/tasks.parquet                              instruction -> task_index
-//! meta/episodes/chunk-000/file-000.parquet        one row per episode: length, where its data are, its statistics
+//! meta/episodes/chunk-000/file-000.parquet        one row per episode: length, location of its data, statistics
 //! data/chunk-000/file-000.parquet                 one row per policy step
 //! videos/observation.images.CAMERA/chunk-000/file-000.mp4
 //! ```
@@ -32,20 +32,20 @@ pub(super) const STATE_NAMES: [&str; 7] = ["x", "y", "z", "roll", "pitch", "yaw"
 pub(super) const ACTION: &str = "action";
 /// Names of the seven numbers.
 pub(super) const ACTION_NAMES: [&str; 7] = ["dx", "dy", "dz", "droll", "dpitch", "dyaw", "gripper"];
-/// The action without the demonstrator's noise, where there was any. Not `action.something`: LeRobot takes every feature
-/// whose name begins so for something to predict.
+/// The action without the demonstrator's noise, where there was any. Not `action.something`: LeRobot predicts every feature
+/// with that prefix.
 pub(super) const NOISE_FREE_ACTION: &str = "noise_free_action";
-/// 1 where the operator decided in place of the policy, where that ever happened: the name LeRobot's own interventions have.
+/// 1 where the operator decided instead of the policy, if that ever happened: the name of LeRobot's own interventions.
 pub(super) const INTERVENTION: &str = "complementary_info.is_intervention";
 /// Joint positions \[rad\].
 pub(super) const JOINT_POSITIONS: &str = "observation.joint_positions";
-/// When the observation was put together, since the first one \[s\].
+/// Time of the observation, since the first one \[s\].
 pub(super) const MEASURED_TIME: &str = "observation.measured_time";
-/// Before a camera's name: when the image was taken, on the same clock \[s\].
+/// Prefix of a camera's name: capture time of the image, on the same clock \[s\].
 pub(super) const CAPTURE_TIME: &str = "observation.capture_time.";
-/// Before a camera's name: its images.
+/// Prefix of a camera's name: its images.
 pub(super) const IMAGES: &str = "observation.images.";
-/// Columns of the episodes table with what LeRobot has no place for, as JSON.
+/// Columns of the episodes table for data that LeRobot has no columns for, as JSON.
 pub(super) const EPISODE_START: &str = "visuomotor/episode_start";
 /// See [`EPISODE_START`].
 pub(super) const EPISODE_END: &str = "visuomotor/episode_end";

@@ -1,8 +1,8 @@
-//! Looks at the sizes that a parquet file's pages announce, before the library takes memory for them.
+//! Checks the sizes that a parquet file's pages announce, before the library allocates memory for them.
 //!
-//! A page says how long it is once unfolded and how many values it holds; the library believes it. A page of a few bytes
-//! can say 2 GiB, and one image in a dictionary can stand in every row. Only the beginnings of pages are read here: the
-//! first fields of thrift's compact protocol (<https://github.com/apache/parquet-format>, `PageHeader`).
+//! A page states its decompressed length and its number of values; the library trusts both. A page of a few bytes can
+//! announce 2 GiB, and one image in a dictionary can occur in every row. Only page headers are read here: the first fields of
+//! thrift's compact protocol (<https://github.com/apache/parquet-format>, `PageHeader`).
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -14,29 +14,29 @@ use parquet::file::metadata::ParquetMetaData;
 use parquet::file::reader::FileReader;
 use parquet::file::serialized_reader::SerializedFileReader;
 
-/// Largest page, unfolded \[bytes\]. Writers end a page at 1 MiB, or at the value that passes it: an image.
+/// Largest decompressed page \[bytes\]. Writers end a page at 1 MiB, or after the value that exceeds it, e.g. an image.
 pub(super) const LARGEST_PAGE: u64 = 64 << 20;
 /// Most values of a page, and of a list in one row. Writers end a page at 20,000 rows, or at 1 MiB.
 const MOST_VALUES: u64 = 1 << 22;
-/// Most bytes of the texts in lists of a row group, each counted as often as it stands there: one row may hold all of them.
+/// Most bytes of the texts in lists of a row group, each counted at every occurrence: one row may contain all of them.
 const MOST_TEXT: u64 = 512 << 20;
-/// Longest beginning of a page \[bytes\]: it may hold the smallest and the largest value.
+/// Longest page header \[bytes\]: it may contain the smallest and the largest value.
 const LONGEST_HEAD: usize = 1 << 20;
 /// Read at a time \[bytes\].
 const PART: usize = 1 << 16;
 
-/// Why a file is not read.
+/// Why a file is refused.
 #[derive(Debug, PartialEq)]
 pub(super) enum Unfit {
     /// It contradicts itself.
     Damaged(String),
     /// It would take too much memory.
     TooLarge(String),
-    /// It is of a kind that is not read here.
+    /// It is of an unsupported kind.
     Unsupported(String),
 }
 
-/// The largest page, unfolded \[bytes\], of the columns in `mask`.
+/// The largest decompressed page \[bytes\] of the columns in `mask`.
 pub(super) fn largest_page(file: &File, about: &ParquetMetaData, mask: &ProjectionMask) -> Result<u64, Unfit> {
     let mut largest = 0;
     let mut window = Window { file, start: 0, bytes: Vec::new() };
@@ -77,15 +77,15 @@ pub(super) fn largest_page(file: &File, about: &ParquetMetaData, mask: &Projecti
     Ok(largest)
 }
 
-/// The longest text in the dictionary of a column \[bytes\]; 0 where it has none, for then each text takes room of its own.
+/// The longest text in a column's dictionary \[bytes\]; 0 without a dictionary, because then each text takes its own space.
 fn longest_text(file: &File, row_group: usize, column: usize) -> Result<u64, String> {
     let twin = file.try_clone().map_err(|error| error.to_string())?;
-    let said = |error: parquet::errors::ParquetError| error.to_string();
-    let reader = SerializedFileReader::new(twin).map_err(said)?;
-    let group = reader.get_row_group(row_group).map_err(said)?;
-    let mut pages = group.get_column_page_reader(column).map_err(said)?;
-    let Some(page::Page::DictionaryPage { buf, .. }) = pages.get_next_page().map_err(said)? else { return Ok(0) };
-    // Each text behind its length.
+    let message = |error: parquet::errors::ParquetError| error.to_string();
+    let reader = SerializedFileReader::new(twin).map_err(message)?;
+    let group = reader.get_row_group(row_group).map_err(message)?;
+    let mut pages = group.get_column_page_reader(column).map_err(message)?;
+    let Some(page::Page::DictionaryPage { buf, .. }) = pages.get_next_page().map_err(message)? else { return Ok(0) };
+    // Each text follows its length.
     let (mut rest, mut longest) = (buf.as_ref(), 0);
     while let Some((length, more)) = rest.split_first_chunk() {
         let length = u32::from_le_bytes(*length);
@@ -95,7 +95,7 @@ fn longest_text(file: &File, row_group: usize, column: usize) -> Result<u64, Str
     Ok(longest)
 }
 
-/// What a page says of itself.
+/// The header of a page.
 #[derive(Debug, Default, PartialEq)]
 struct Page {
     unfolded: i64,
@@ -111,7 +111,7 @@ struct Window<'a> {
 }
 
 impl Window<'_> {
-    /// The beginning of the page at `at`, and its length \[bytes\].
+    /// The page header at `at`, and its length \[bytes\].
     fn page(&mut self, at: u64) -> Result<(Page, usize), Unfit> {
         let mut wanted = PART;
         loop {
@@ -143,7 +143,7 @@ impl Window<'_> {
     }
 }
 
-/// Reads thrift's compact protocol; `None` where the bytes end too early or are none of it.
+/// Reads thrift's compact protocol; `None` where the bytes end too early or are not valid.
 struct Compact<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -216,7 +216,7 @@ impl Compact<'_> {
             return None;
         }
         match kind {
-            // True and false are the kind itself.
+            // The kind itself is true or false.
             1 | 2 => {}
             3 => _ = self.byte()?,
             4..=6 => _ = self.varint()?,
@@ -256,18 +256,18 @@ impl Compact<'_> {
 mod tests {
     use super::*;
 
-    /// A dictionary page's beginning as parquet-format's example of the compact protocol would have it: type 2, 100 bytes
-    /// that unfold to 300, checksum 7, 5 values in encoding 0.
+    /// The header of a dictionary page, encoded by the rules of the compact protocol: type 2, 100 bytes that decompress to
+    /// 300, checksum 7, 5 values in encoding 0.
     const DICTIONARY: &[u8] = &[0x15, 4, 0x15, 0xd8, 4, 0x15, 0xc8, 1, 0x15, 14, 0x3c, 0x15, 10, 0x15, 0, 0, 0];
 
     #[test]
-    fn a_pages_beginning_is_understood_and_a_cut_one_is_not() {
+    fn a_page_header_is_parsed_and_a_cut_one_is_refused() {
         let page = Page { unfolded: 300, folded: 100, values: 5 };
         assert_eq!(parse(DICTIONARY), Some((page, DICTIONARY.len())));
         for cut in 0..DICTIONARY.len() {
             assert_eq!(parse(&DICTIONARY[..cut]), None);
         }
-        // A list that says it has 2^60 numbers, a struct in a struct in a struct.
+        // A list that announces 2^60 numbers, a struct in a struct in a struct.
         assert_eq!(parse(&[0x19, 0xf5, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x0f]), None);
         assert_eq!(parse(&[0x1c; 1000]), None);
     }

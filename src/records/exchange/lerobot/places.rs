@@ -1,4 +1,4 @@
-//! Where the episodes of a data set are: the table `meta/episodes`.
+//! Location of a data set's episodes: the table `meta/episodes`.
 
 use std::path::{Path, PathBuf};
 
@@ -12,20 +12,20 @@ use visuomotor_core::untrusted::Budget;
 /// Most memory that the table of episodes may take \[bytes\]: a million episodes with a sentence each.
 const LARGEST_TABLE: u64 = 256 << 20;
 
-/// Where an episode's data are.
+/// Location of an episode's data.
 pub(super) struct Place {
     pub index: u64,
     pub length: u64,
     pub task: String,
     /// Chunk and file of the steps.
     pub data: (u64, u64),
-    /// Per video camera: chunk and file, and when the episode begins in it \[s\].
+    /// Per video camera: chunk and file, and when the episode starts in it \[s\].
     pub videos: Vec<((u64, u64), f64)>,
     pub start: Option<String>,
     pub end: Option<String>,
 }
 
-/// The rows of the episodes table of a data set with these features as videos.
+/// The rows of the episodes table; `videos` are the features stored as videos.
 pub(super) fn places(root: &Path, videos: &[String]) -> Result<Vec<Place>, ExchangeError> {
     let video = |camera: &str, what: &str| format!("videos/{camera}/{what}");
     let more: Vec<String> = videos

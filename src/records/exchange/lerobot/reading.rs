@@ -1,4 +1,4 @@
-//! Typed columns out of a stranger's parquet file.
+//! Typed columns from an untrusted parquet file.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -20,16 +20,16 @@ use crate::exchange::ExchangeError;
 use crate::exchange::error::{DAMAGED, TOO_LARGE, UNSUPPORTED, read_error, source_error};
 use visuomotor_core::untrusted;
 
-/// Rows read at a time: few, for each may hold images.
+/// Rows read at a time: few, because each may contain images.
 const ROWS: usize = 64;
-/// Fewer, where one value alone could be so large that they would take more \[bytes\].
+/// Fewer, where a single value could be so large that they would exceed this \[bytes\].
 const LARGEST_BATCH: u64 = 64 << 20;
-/// Largest table read \[bytes\]; LeRobot begins a new file at 100 MB.
+/// Largest table read \[bytes\]; LeRobot starts a new file at 100 MB.
 const LARGEST_TABLE: u64 = 16 << 30;
-/// Largest description at a table's end \[bytes\]: it unfolds a hundredfold. An episode of ours takes 3 kB of it.
+/// Largest footer of a table \[bytes\]: parsed, it takes a hundred times the memory. An episode of ours takes 3 kB of it.
 const LARGEST_FOOTER: u64 = 16 << 20;
 
-/// A parquet file, some columns of it, some rows at a time.
+/// A parquet file: some of its columns, some rows at a time.
 pub(super) struct Rows {
     path: PathBuf,
     /// `None` after the last row.
@@ -41,12 +41,12 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    /// Opens a file for the `needed` columns and those of the `wished` that it has.
+    /// Opens a file for the `needed` columns and for the `wished` columns that exist.
     pub fn open(root: &Path, path: &Path, needed: &[&str], wished: &[&str]) -> Result<Self, ExchangeError> {
         Self::open_rows(root, path, needed, wished, None)
     }
 
-    /// The same for some of the rows: those from a first on, and how many.
+    /// The same for a range of rows: the first, and how many.
     pub fn open_part(
         root: &Path,
         path: &Path,
@@ -112,7 +112,7 @@ impl Rows {
     }
 }
 
-/// Runs the parquet library on bytes of a stranger: it asserts on some damaged files where it should answer an error.
+/// Runs the parquet library on untrusted bytes: on some damaged files it panics instead of returning an error.
 fn guarded<T>(path: &Path, work: impl FnOnce() -> Result<T, Unfit>) -> Result<T, ExchangeError> {
     let outcome = catch_unwind(AssertUnwindSafe(work))
         .unwrap_or_else(|_| Err(Unfit::Damaged("its bytes contradict each other".into())));
@@ -133,10 +133,10 @@ fn unfit(error: parquet::errors::ParquetError) -> Unfit {
     }
 }
 
-/// The file's last eight bytes: the length of its description and `PAR1`.
+/// The file's last eight bytes: the length of its footer and `PAR1`.
 fn check_footer(file: &File, length: u64) -> Result<(), Unfit> {
     let mut end = [0; 8];
-    // What has no such end is for the library to refuse.
+    // The library refuses a file without such an end.
     let Some(at) = length.checked_sub(end.len() as u64) else { return Ok(()) };
     file.read_exact_at(&mut end, at).map_err(|error| Unfit::Damaged(error.to_string()))?;
     let announced = u64::from(u32::from_le_bytes([end[0], end[1], end[2], end[3]]));
@@ -155,7 +155,7 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// How many rows.
+    /// Number of rows.
     pub fn len(&self) -> usize {
         self.batch.num_rows()
     }

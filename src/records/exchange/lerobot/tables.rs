@@ -57,7 +57,7 @@ pub(super) fn numbers(column: &Column) -> Result<ArrayRef, ArrowError> {
     if column.names.is_none() {
         return Ok(items);
     }
-    // More than 2^31 numbers a step are none of ours.
+    // None of our columns has more than 2^31 numbers a step.
     let width = i32::try_from(column.width).unwrap_or(i32::MAX);
     let field = Arc::new(Field::new("element", items.data_type().clone(), true));
     Ok(Arc::new(FixedSizeListArray::try_new(field, width, items, None)?))

@@ -1,4 +1,4 @@
-//! Does a graph take what `policy.toml` gives it, and nothing of other libraries or other files?
+//! Checks that a graph takes what `policy.toml` gives it, and uses no other libraries or files.
 
 use tch::{Kind, Tensor};
 
@@ -7,10 +7,10 @@ use super::super::{Description, Input};
 use visuomotor_core::onnx::{ElementType, Model, Port};
 use visuomotor_core::untrusted::printable_lines;
 
-/// Domains of ONNX's own operators: they compute on tensors, and every runtime has them.
+/// Domains of ONNX's own operators: they compute on tensors, and every runtime implements them.
 const ONNX: [&str; 3] = ["", "ai.onnx", "ai.onnx.ml"];
 
-/// What to do where inputs differ.
+/// The fix where inputs differ.
 const INPUTS: &str = "make [[input]] in policy.toml name what the graph takes, in its order, or export it again";
 
 /// Refuses a model that does not fit; `tried` are tensors as they will go in.
@@ -51,7 +51,7 @@ fn weights(model: &Model, description: &Description) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// A file's name without a folder. onnxruntime takes `*/_ORT_MEM_ADDR_/*` for an address in memory.
+/// A file name without a folder. onnxruntime takes `*/_ORT_MEM_ADDR_/*` for an address in memory.
 pub fn is_plain(location: &str) -> bool {
     !location.is_empty() && location != "." && location != ".." && !location.contains(['/', '\\', '*', '\0'])
 }
@@ -85,7 +85,7 @@ fn inputs(model: &Model, description: &Description, tried: &[Tensor]) -> Result<
     Ok(())
 }
 
-/// What goes in, as a port of a graph would say it.
+/// An input tensor, described as a graph's port.
 fn given(tensor: &Tensor) -> Port {
     let element = if tensor.kind() == Kind::Uint8 { ElementType::U8 } else { ElementType::F32 };
     let shape = tensor.size().into_iter().map(visuomotor_core::onnx::Dimension::Size).collect();

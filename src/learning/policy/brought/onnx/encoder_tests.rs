@@ -1,4 +1,4 @@
-//! Encoders that were written as ONNX (`encoder/write.rs`) against libtorch.
+//! Encoders written as ONNX (`encoder/write.rs`), compared with libtorch.
 
 use super::*;
 use crate::encoder::{Encoder, EncoderKind};
@@ -64,16 +64,16 @@ fn large_encoders_are_the_same() {
             assert!(worst < 1e-4, "{kind} at {side}: {worst:.1e}");
         }
     }
-    // Random weights: norms divide by small spreads, and both libraries sum in an order of their own (2.6e-4 was seen).
+    // Random weights: norms divide by small spreads, and the two libraries sum in different orders (2.6e-4 was seen).
     let worst = difference(EncoderKind::Vptr, 128);
     assert!(worst < 1e-3, "{worst:.1e}");
 }
 
 #[test]
-fn what_a_graph_cannot_do_to_an_image_is_said() {
+fn preprocessing_that_a_graph_cannot_do_is_refused() {
     let encoder = Encoder::random(EncoderKind::Small, 1).unwrap();
     let mut graph = Graph::default();
     let input = graph.input("image", &[1, 3, 96, 96]);
-    let said = encoder.write(&mut graph, &input, 96).unwrap_err().to_string();
-    assert!(said.contains("small") && said.contains("96") && said.contains("128"), "{said}");
+    let message = encoder.write(&mut graph, &input, 96).unwrap_err().to_string();
+    assert!(message.contains("small") && message.contains("96") && message.contains("128"), "{message}");
 }

@@ -1,8 +1,8 @@
 //! Networks in ONNX files, run by onnxruntime.
 //!
-//! [`check`] reads the file before the library sees it: what it takes and returns, whose operators it calls, where its weights lie.
-//! [`library`] opens onnxruntime where one is. The file and its weights are given to it from memory, so that what was hashed is
-//! what runs and no path in the file leads anywhere.
+//! [`check`] reads the file before the library does: its inputs and outputs, the domains of its operators, the files of its
+//! weights. [`library`] opens onnxruntime if it is found. It gets the file and its weights from memory, so that what was
+//! hashed is what runs, and no path in the file is followed.
 
 mod check;
 #[cfg(test)]
