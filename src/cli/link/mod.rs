@@ -56,7 +56,7 @@ pub struct ArmArguments {
     /// Launch file with a `[link]` table to start from
     #[arg(long, default_value = "launch/widowx_kitchen.toml")]
     pub launch: PathBuf,
-    /// Where it is
+    /// Link to the arm
     #[command(flatten)]
     pub link: LinkArguments,
 }
