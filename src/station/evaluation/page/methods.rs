@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::{chart, escape, p_words, score_row, spoken, style};
 use crate::evaluation::methods::{MethodRow, ScenarioTable};
 
-/// The page of a table. `stages` are (name, its curves where it has some, seconds) of what was run for it.
+/// The page of a table. `stages` are (name, curves if any, duration in seconds) of the stages run for it.
 pub fn render_methods(
     name: &str,
     scale: &str,
