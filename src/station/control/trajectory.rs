@@ -236,7 +236,7 @@ impl JerkLimited {
         let joints = self.solver.joints;
         if !from.is_plausible(joints) || !is_plausible(goal, joints) {
             if !Protection::Finite.is_on() {
-                // Without a path, the goal would be jumped to.
+                // Without this check the stream would jump to the goal.
                 self.hold(*goal);
                 return Ok(());
             }
