@@ -215,7 +215,7 @@ impl Demonstrator {
         if d == Disturbance::NONE {
             return *wish;
         }
-        // No noise near the counter, where it would push objects away instead of being recovered from.
+        // Less noise near the counter, where it would push objects away instead of being recovered from.
         let height = ((state[2] - 0.02) / 0.08).clamp(0.15, 1.0);
         for (i, noise) in self.noise.iter_mut().enumerate() {
             let std = if i < 3 { d.translation } else { d.rotation };
