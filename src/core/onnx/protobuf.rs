@@ -38,7 +38,7 @@ pub(super) enum Value<'a> {
 }
 
 impl<'a> Value<'a> {
-    /// The bytes; empty for a number.
+    /// The bytes; an error for a number.
     pub fn bytes(self) -> Result<&'a [u8], Malformed> {
         match self {
             Value::Bytes(bytes) => Ok(bytes),
@@ -51,7 +51,7 @@ impl<'a> Value<'a> {
         std::str::from_utf8(self.bytes()?).map_err(|_| Malformed::NotText)
     }
 
-    /// The number as a signed one.
+    /// The number, as signed.
     pub fn number(self) -> Result<i64, Malformed> {
         match self {
             // Negative numbers are encoded as their two's complement.

@@ -39,7 +39,7 @@ pub enum PolicySource {
 }
 
 impl PolicySource {
-    /// Placeholder in the settings of a comparison, where the source is set per policy and must not affect the digest.
+    /// Placeholder in the settings of a comparison, where the source is set per policy and must not differ.
     pub fn compared() -> Self {
         PolicySource::Folder("compared".into())
     }
