@@ -20,7 +20,7 @@ use crate::runtime::StopFlag;
 /// Arguments of `visuomotor compare`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  visuomotor compare launch/widowx_kitchen.toml --policy results/a --policy results/b --seed 7 --out results/a-and-b\n  visuomotor compare launch/widowx_kitchen.toml --policy results/a --policy results/b --driver dynamixel --port /dev/ttyDXL --page --blind --out results/arm\n\nEvery layout is laid for each policy before the next one. A stopped comparison goes on where it stopped when it is started again with the same --out."
+    after_help = "Examples:\n  visuomotor compare launch/widowx_kitchen.toml --policy results/a --policy results/b --seed 7 --out results/a-and-b\n  visuomotor compare launch/widowx_kitchen.toml --policy results/a --policy results/b --driver dynamixel --port /dev/ttyDXL --page --blind --out results/arm\n\nEach layout is run with every policy before the next one. A stopped comparison resumes when started again with the same --out."
 )]
 pub struct CompareArguments {
     #[command(flatten)]

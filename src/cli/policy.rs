@@ -216,7 +216,7 @@ fn make(new: &New) -> anyhow::Result<u8> {
         std::fs::remove_file(&file)?;
         return Err(error.into());
     }
-    say!("{} written; `visuomotor policy inspect {}` says what is in it", file.display(), new.out.display());
+    say!("{} written; `visuomotor policy inspect {}` describes it", file.display(), new.out.display());
     Ok(0)
 }
 

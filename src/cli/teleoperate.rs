@@ -173,7 +173,7 @@ impl Session<'_> {
             kept += usize::from(outcome.is_success() && whole);
             say!("{}: {}", path.display(), describe(&outcome));
             if outcome.is_success() && !whole {
-                say!("{}: its recording is not whole, so it does not count", path.display());
+                say!("{}: its recording is incomplete, so it does not count", path.display());
             }
             if self.operator.take(|wish| *wish == Wish::Quit).is_some() {
                 break;

@@ -48,7 +48,7 @@ pub struct VideosArguments {
 
 /// Runs the command; returns 0, or 1 when it was stopped early.
 pub fn videos(arguments: &VideosArguments) -> anyhow::Result<u8> {
-    ensure!(arguments.clips > 0, "--clips 0 makes nothing; ask for at least one clip");
+    ensure!(arguments.clips > 0, "--clips: found 0, expected at least 1; 600 is a good choice");
     let folder = arguments.out.join(CLIPS);
     std::fs::create_dir_all(&folder)
         .with_context(|| format!("{}: cannot be created; choose another --out", folder.display()))?;
@@ -96,7 +96,7 @@ pub fn videos(arguments: &VideosArguments) -> anyhow::Result<u8> {
         return Err(e);
     }
     if stop.is_raised() {
-        say!("{} of {} clips in {}; the same call goes on", bar.position(), arguments.clips, arguments.out.display());
+        say!("{} of {} clips in {}; the same call resumes", bar.position(), arguments.clips, arguments.out.display());
         return Ok(1);
     }
     let frames = manifest(arguments)?;

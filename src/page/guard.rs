@@ -186,13 +186,13 @@ fn refuse(refusal: Refusal) -> Response {
     let (status, title, words) = match refusal {
         Refusal::Host => (
             StatusCode::FORBIDDEN,
-            "This name is not answered",
+            "Unknown host name",
             "The page is for this machine only: open it as localhost or 127.0.0.1. From another machine, forward the \
              port (ssh -L 8480:localhost:8480 ROBOT) and open it as localhost there.",
         ),
         Refusal::Origin => (
             StatusCode::FORBIDDEN,
-            "Another site asked",
+            "Request from another site",
             "Only the robot's own page may press its buttons and see its cameras. Nothing was done.",
         ),
         Refusal::Token => (

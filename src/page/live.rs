@@ -209,7 +209,7 @@ impl View {
         if std::mem::replace(&mut self.held, whose == Whose::Yours) && !self.held {
             let words = match lost {
                 Some(Lost::TakenOver) => "Another browser took the controls over.",
-                Some(Lost::Silent) => "This page was not heard of and lost the controls.",
+                Some(Lost::Silent) => "This page was silent and lost the controls.",
                 None => "The controls were given back.",
             };
             news.push(Message::Text(Answer::Notice(words.into()).text().into()));

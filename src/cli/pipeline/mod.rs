@@ -29,7 +29,7 @@ use table::Table;
 /// Arguments of `visuomotor pipeline`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  visuomotor pipeline launch/vptr_kitchen.toml --out results/table\n  visuomotor pipeline launch/vptr_kitchen.toml --scale smoke --out results/smoke\n  visuomotor pipeline launch/vptr_kitchen.toml --method vptr --method ptr --jobs 2 --minutes 60 --out results/table\n  visuomotor pipeline launch/vptr_kitchen.toml --without-training --scenario 1 --out results/table\n  visuomotor pipeline launch/vptr_kitchen.toml --list --out results/table\n\nA stopped pipeline goes on where it stopped when it is started again with the same --out."
+    after_help = "Examples:\n  visuomotor pipeline launch/vptr_kitchen.toml --out results/table\n  visuomotor pipeline launch/vptr_kitchen.toml --scale smoke --out results/smoke\n  visuomotor pipeline launch/vptr_kitchen.toml --method vptr --method ptr --jobs 2 --minutes 60 --out results/table\n  visuomotor pipeline launch/vptr_kitchen.toml --without-training --scenario 1 --out results/table\n  visuomotor pipeline launch/vptr_kitchen.toml --list --out results/table\n\nA stopped pipeline resumes when started again with the same --out."
 )]
 pub struct PipelineArguments {
     /// Pipeline file

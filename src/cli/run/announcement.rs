@@ -70,9 +70,9 @@ pub fn announcement(job: &Job, ground: &mut Ground<'_>, arguments: &RunArguments
         arguments.record.as_ref().map_or("nothing (--record FOLDER)".into(), |folder| folder.display().to_string()),
     );
     if arguments.shadow.is_some() {
-        line("shadow", "nothing is connected; what is wished for goes nowhere".into());
+        line("shadow", "nothing is connected; commands are discarded".into());
     } else if arguments.dry_run {
-        line("dry run", "the arm is read and never driven".into());
+        line("dry run", "the arm is read and gets no commands".into());
     } else {
         line(
             "stop",

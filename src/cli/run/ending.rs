@@ -73,7 +73,7 @@ impl fmt::Display for Ended {
         }
         writeln!(
             f,
-            "decisions  {} in {:.1} s, {} thrown away as too late",
+            "decisions  {} in {:.1} s, {} discarded as too late",
             report.steps, report.seconds, report.discarded
         )?;
         writeln!(f, "deciding   {} (p50 / p99 / max)", ms(Series::Decision))?;

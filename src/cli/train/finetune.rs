@@ -52,7 +52,7 @@ pub(super) fn train(a: &Arguments) -> anyhow::Result<u8> {
     }
     if encoder_begins {
         let weights = settings.encoder_weights.as_ref().map_or("the seed".into(), |file| file.display().to_string());
-        say!("the actor begins again, its encoder from {weights}; the critic is that of {from}");
+        say!("reinitialized actor with the encoder of {weights}; the critic is that of {from}");
     }
     settings.check(&shared.settings)?;
     let file = shared.settings.display();

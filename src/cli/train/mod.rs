@@ -121,7 +121,7 @@ impl Shared {
             say!("nothing of {} is in {}", launch.display(), self.data.display());
         } else {
             say!(
-                "{}: it does not say what it shows, so nobody can tell whether the target is in it",
+                "{}: no content metadata, so it cannot be checked for the target",
                 self.data.display()
             );
         }
@@ -147,7 +147,7 @@ fn only_where_computed(bf16: &mut bool, computed: bool) -> Option<&'static str> 
     }
     *bf16 = false;
     Some(
-        "key `bf16`: this processor does not compute bf16, in software it would take many times as long; training in f32",
+        "key `bf16`: this processor does not support bf16, and emulation would be many times slower; training in f32",
     )
 }
 

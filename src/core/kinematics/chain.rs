@@ -79,7 +79,7 @@ pub enum KinematicsError {
         link: String,
     },
     /// A physically impossible payload.
-    #[error("{found} is no body; give a finite mass and moments of inertia of at least 0")]
+    #[error("{found} is not a valid body; give a finite mass and moments of inertia of at least 0")]
     Payload {
         /// The payload, as given.
         found: String,

@@ -7,22 +7,22 @@
 #[non_exhaustive]
 pub enum Malformed {
     /// A value reaches beyond the end.
-    #[error("it ends in the middle of a value: it is cut off, or no ONNX file")]
+    #[error("it ends in the middle of a value: it is truncated, or not an ONNX file")]
     CutOff,
     /// An invalid key or number.
-    #[error("it is no protocol buffer, which an ONNX file is")]
+    #[error("it is not a protocol buffer, so not an ONNX file")]
     NotAMessage,
     /// Invalid text.
     #[error("a name in it is not UTF-8 text")]
     NotText,
     /// Graphs nested too deeply.
-    #[error("its graphs lie too deep in each other")]
+    #[error("its graphs are nested too deeply")]
     TooDeep,
     /// Too many names, which would take many times the file's size in memory.
-    #[error("it has more inputs, axes, constants or operators than are read")]
+    #[error("it has more inputs, axes, constants or operators than are supported")]
     TooMany,
     /// There is no graph.
-    #[error("it holds no graph: it is no ONNX model")]
+    #[error("it contains no graph: it is not an ONNX model")]
     NoGraph,
 }
 

@@ -119,7 +119,7 @@ impl Values {
     fn array(&self, array: &ArrayReference, limit: usize) -> Result<Vec<f64>, String> {
         let NumberFormat { kind, size, .. } = array.format;
         if size == 0 {
-            return Err("an array of something that is no plain number".into());
+            return Err("an array of something other than plain numbers".into());
         }
         let count = array.shape.iter().try_fold(1usize, |product, side| product.checked_mul(*side));
         let Some(count) = count.filter(|count| *count <= limit) else {
@@ -132,7 +132,7 @@ impl Values {
                 let Value::Text(text) = self.get(*text) else { return Err("an array without bytes".into()) };
                 // At most as many letters as announced, or a decompression bomb could expand here.
                 let letters = text.chars().take(count * size + 1).map(u8::try_from);
-                latin1 = letters.collect::<Result<Vec<u8>, _>>().map_err(|_| "an array's bytes are no bytes")?;
+                latin1 = letters.collect::<Result<Vec<u8>, _>>().map_err(|_| "an array's bytes are not Latin-1")?;
                 &latin1
             }
             _ => return Err("an array without bytes".into()),

@@ -255,9 +255,9 @@ impl<'a> Machine<'a> {
 
     fn last(&self) -> Result<Id, String> {
         if self.stack.len() <= self.floor() {
-            return Err("a value is used that is not there".into());
+            return Err("a missing value is used".into());
         }
-        self.stack.last().copied().ok_or_else(|| "a value is used that is not there".into())
+        self.stack.last().copied().ok_or_else(|| "a missing value is used".into())
     }
 
     fn pop(&mut self) -> Result<Id, String> {
@@ -274,7 +274,7 @@ impl<'a> Machine<'a> {
     }
 
     fn pop_mark(&mut self) -> Result<Vec<Id>, String> {
-        let mark = self.marks.pop().ok_or("a mark is used that is not there")?;
+        let mark = self.marks.pop().ok_or("a missing mark is used")?;
         // The stack is never cut below an open mark.
         Ok(self.stack.split_off(mark.min(self.stack.len())))
     }
@@ -284,7 +284,7 @@ impl<'a> Machine<'a> {
         self.count(items.len() * size_of::<Id>())?;
         match &mut self.nodes[list] {
             Value::List(list) => list.extend(items),
-            _ => return Err("values are appended to something that is no list".into()),
+            _ => return Err("values are appended to something that is not a list".into()),
         }
         Ok(())
     }
@@ -297,7 +297,7 @@ impl<'a> Machine<'a> {
         }
         match &mut self.nodes[dict] {
             Value::Dict(dict) => dict.extend(items.chunks_exact(2).map(|pair| (pair[0], pair[1]))),
-            _ => return Err("keys are set in something that is no dict".into()),
+            _ => return Err("keys are set in something that is not a dict".into()),
         }
         Ok(())
     }

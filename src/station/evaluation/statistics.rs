@@ -95,7 +95,7 @@ pub fn holm(chances: &[f64]) -> Vec<f64> {
 /// Interpretation of `successes` in `trials`, from the intervals and Fisher's test.
 pub fn plain_words(successes: u64, trials: u64) -> String {
     if trials == 0 {
-        return "No trial has counted yet: nothing can be said.".into();
+        return "No valid trial yet, so no conclusion.".into();
     }
     let interval = wilson95(successes, trials);
     let percent = |rate: f64| (rate * 100.0).round();

@@ -71,9 +71,9 @@ impl Realtime {
             Ok(Ok(more)) => outcomes.extend(more),
             // No test thread: the system will refuse the control thread as well.
             Ok(Err(_)) | Err(_) => outcomes.push(Granted {
-                wish: "a thread to try it on".into(),
+                wish: "a test thread".into(),
                 granted: false,
-                why: "the system gave none".into(),
+                why: "the system refused it".into(),
                 fix: "close other programs".into(),
             }),
         }
