@@ -23,7 +23,7 @@ pub(super) struct Share(f64);
 impl Share {
     /// Refuses a value outside of 0 to 1.
     pub fn new(share: f64) -> anyhow::Result<Self> {
-        ensure!((0.0..=1.0).contains(&share), "--success-share: found {share}, expected 0 to 1; 0.3 is the papers'");
+        ensure!((0.0..=1.0).contains(&share), "--success-share: found {share}, expected a number from 0 to 1");
         Ok(Self(share))
     }
 

@@ -120,10 +120,7 @@ impl Shared {
         if checked.says_something() {
             say!("nothing of {} is in {}", launch.display(), self.data.display());
         } else {
-            say!(
-                "{}: no content metadata, so it cannot be checked for the target",
-                self.data.display()
-            );
+            say!("{}: no content metadata, so it cannot be checked for the target", self.data.display());
         }
         Ok(())
     }
@@ -146,9 +143,7 @@ fn only_where_computed(bf16: &mut bool, computed: bool) -> Option<&'static str> 
         return None;
     }
     *bf16 = false;
-    Some(
-        "key `bf16`: this processor does not support bf16, and emulation would be many times slower; training in f32",
-    )
+    Some("key `bf16`: this processor does not support bf16, and emulation would be many times slower; training in f32")
 }
 
 /// Runs the command.

@@ -140,7 +140,10 @@ impl TryFrom<String> for SignedAxis {
             None => (false, text.strip_prefix('+').unwrap_or(&text)),
         };
         let axis = ["x", "y", "z"].iter().position(|axis| *axis == name);
-        Ok(Self { axis: axis.ok_or_else(|| format!("{text:?} is not an axis; write x, y, z, -x, -y or -z"))?, negative })
+        Ok(Self {
+            axis: axis.ok_or_else(|| format!("{text:?} is not an axis; write x, y, z, -x, -y or -z"))?,
+            negative,
+        })
     }
 }
 
