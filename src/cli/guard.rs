@@ -88,7 +88,7 @@ fn on_the_network(address: &str, file: Option<&std::path::Path>) -> anyhow::Resu
         format!("--listen {address}: cannot listen there; give an address of this machine and a free port")
     })?;
     say!("guard at {}; Ctrl-C ends it when it guards no arm", listener.local_addr()?);
-    // What a program says of the graph is true there; how far this machine looks is this machine's.
+    // The program's graph settings hold on its machine; this machine sets its own discovery range.
     let place = move |asked: RosSettings| RosSettings { range: local.range, services: local.services, ..asked };
     listen(&listener, &token, place, || stop.is_raised())?;
     Ok(0)

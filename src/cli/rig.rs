@@ -40,7 +40,7 @@ const MOST_FAULTS: usize = 3;
 pub struct Rig {
     /// Arm, cameras, control and safety filter. Episodes get it from [`Rig::begin`].
     station: Station,
-    /// Sets up the scene and says whether the task was done.
+    /// Sets up the scene and judges the task.
     pub stage: Box<dyn Stage>,
     /// The clock of all stamps.
     pub clock: Arc<SystemClock>,
@@ -75,7 +75,7 @@ pub struct Rig {
 pub struct Begun<'a> {
     /// Arm, camera, control and safety.
     pub station: &'a mut Station,
-    /// Sets up the scene and says whether the task was done.
+    /// Sets up the scene and judges the task.
     pub stage: &'a mut dyn Stage,
     /// The operator, if the stage is a process.
     pub person: Option<&'a mut (dyn Stage + 'static)>,

@@ -76,7 +76,7 @@ struct Answers {
     log: Log,
     recover: VecDeque<Said>,
     scenes: VecDeque<Result<(), String>>,
-    /// Is it a person, or a process?
+    /// Is it the operator, or a process?
     person: bool,
 }
 

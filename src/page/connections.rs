@@ -2,7 +2,7 @@
 //!
 //! A connection begins in the waiting room ([`Rooms`]). A request with the token moves it to a place ([`Place::take`]). It is
 //! closed if that does not happen within [`PageSettings::shown_within`](super::PageSettings::shown_within), whatever it
-//! sends meanwhile: half a head, a head byte by byte, nothing. The room is small, and a new connection evicts the oldest. So
+//! sends meanwhile: half a head, single bytes, nothing. The room is small, and a new connection evicts the oldest. So
 //! no client without the token can keep others out for longer than it takes to reconnect. A stop needs no place: it is
 //! accepted from the waiting room too, while every place is taken.
 //!

@@ -100,7 +100,7 @@ mod tests {
         assert_eq!(PageSettings { open: true, ..here.clone() }.token_in_force().unwrap(), None);
         assert!(matches!(PageSettings { open: true, ..everywhere }.token_in_force(), Err(PageError::Open { .. })));
         let both = PageSettings { open: true, token: Some("long-enough".into()), ..here };
-        assert!(both.token_in_force().is_err(), "a token that is never asked for");
+        assert!(both.token_in_force().is_err(), "a token that is never checked");
     }
 
     #[test]

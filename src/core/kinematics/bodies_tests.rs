@@ -88,7 +88,7 @@ fn planes_apply_only_to_links_after_the_first_moving_one() {
     let chain = balls();
     let bodies = chain.bodies();
     let up = chain.place(&[0.0; 6]);
-    // The ball on the base touches the plane: it stands there.
+    // The ball on the base touches the plane, which it stands on.
     assert!(bodies.least_plane_gap(&up) > 0.2, "{}", bodies.least_plane_gap(&up));
     let low = chain.place(&[0.0, 1.5, 0.0, 0.0, 0.0, 0.0]);
     assert!(bodies.least_plane_gap(&low) < 0.0);

@@ -281,7 +281,7 @@ fn episode_name(plan: &TrialPlan, attempt: u32) -> String {
 
 /// Stores the images of a trial and makes its record.
 fn keep(folder: &Path, plan: &TrialPlan, attempt: u32, name: &str, run: TrialRun) -> anyhow::Result<TrialRecord> {
-    ensure!(run.seconds.is_finite() && run.seconds >= 0.0, "the runner says the trial took {} s", run.seconds);
+    ensure!(run.seconds.is_finite() && run.seconds >= 0.0, "the runner reported a duration of {} s", run.seconds);
     let mut missing = run.missing;
     let (pictures, stored) = store_pictures(folder, &format!("trials/{name}"), &run.pictures);
     match stored {

@@ -213,7 +213,7 @@ mod tests {
         for rate in [10, 50, 100, 1000] {
             let pattern = [1, 1, 1, 1, 0].into_iter().cycle().take(20 * rate as usize);
             let strains = strains(rate, pattern);
-            let ended = strains.iter().position(|strain| *strain == Strain::Stop).expect("it runs for ever");
+            let ended = strains.iter().position(|strain| *strain == Strain::Stop).expect("it never stops");
             // 39 tenths of a period are lost in nine periods: half a second within 1.2 s of the pattern.
             assert!(ended * 9 / 5 <= rate as usize * 13 / 10 + 9, "{rate} Hz: after {ended} starts");
         }

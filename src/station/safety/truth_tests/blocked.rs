@@ -47,7 +47,7 @@ fn a_blocked_stream_of_positions_is_stopped() {
             break;
         }
     }
-    let (tick, reason) = stopped.expect("it pushes for ever");
+    let (tick, reason) = stopped.expect("it never stops pushing");
     assert!(reason == LimitReason::Residual && (500..1500).contains(&tick), "{reason:?} at {tick}");
 }
 
@@ -69,7 +69,7 @@ fn a_blocked_joint_gets_zero_velocity_and_is_tried_again() {
             }
             stood |= verdict.filtered == Filtered::Limited(LimitReason::Residual) && verdict.sent.joints()[last] == 0.0;
         }
-        assert!(stood, "{name}: it pushes for ever");
+        assert!(stood, "{name}: it never stops pushing");
         assert!(rested > 0.0 && pushed < 12.0, "{name}: {pushed} s pushed, {rested} s rested");
         // The opposite direction is free at once.
         rig.blocked = false;
