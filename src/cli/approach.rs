@@ -1,17 +1,17 @@
-//! A motion to a start posture, before it is made: how far, how fast, how long; announced to the operator.
+//! A planned motion to a start posture: distance, speed and duration, announced to the operator beforehand.
 
 use std::time::Duration;
 
 use crate::observation::JointVector;
 
-/// Shortest motion: one that has nowhere to go still takes this long.
+/// Shortest motion, also when the arm is already at its goal.
 const SHORTEST: Duration = Duration::from_millis(500);
-/// A smooth motion from rest to rest is, at its fastest, at most so many times as fast as on average (minimum jerk: 1.875).
+/// Bound on the ratio of peak to mean speed of a smooth rest-to-rest motion (minimum jerk: 1.875).
 const PEAK: f64 = 2.0;
-/// Joint distance that is worth a word, and beyond which an arm was moved since \[rad\].
+/// Smallest joint distance that is announced, and beyond which the arm counts as moved since planning \[rad\].
 const WORTH_A_WORD: f64 = 0.02;
 
-/// A motion to come.
+/// A planned motion.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Approach {
     names: Vec<String>,
@@ -21,21 +21,21 @@ pub struct Approach {
     pub to: JointVector,
     /// Largest joint speed \[rad/s\].
     pub speed: f64,
-    /// Length.
+    /// Duration.
     pub duration: Duration,
 }
 
 impl Approach {
-    /// From here to there with no joint faster than `speed` \[rad/s\]; `names` are the joints', chain order.
+    /// Plans a motion with no joint faster than `speed` \[rad/s\]; `names` are the joint names in chain order.
     pub fn plan(names: &[String], from: JointVector, to: JointVector, speed: f64) -> Self {
         let farthest = from.iter().zip(to.iter()).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
-        // A speed of zero or none is refused with the launch file; here it would be a motion that never begins.
+        // The launch file refuses a speed of zero or less; here it would be a motion that never begins.
         let seconds = (PEAK * farthest / speed).clamp(0.0, 3600.0);
         let duration = Duration::try_from_secs_f64(seconds).unwrap_or(SHORTEST).max(SHORTEST);
         Self { names: names.to_vec(), from, to, speed, duration }
     }
 
-    /// Does the arm still stand where it stood when this was planned?
+    /// Is the arm still where it was when this was planned?
     pub fn starts_at(&self, here: &JointVector) -> bool {
         here.len() == self.from.len() && self.from.iter().zip(here.iter()).all(|(a, b)| (a - b).abs() <= WORTH_A_WORD)
     }
@@ -80,7 +80,7 @@ mod tests {
     use crate::time::{ManualClock, Timestamp};
 
     #[test]
-    fn no_joint_is_sent_faster_than_was_announced() {
+    fn no_joint_is_commanded_faster_than_announced() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let robot = Robot::load(root, "widowx").unwrap();
         let chain = Chain::from_robot(&robot).unwrap();

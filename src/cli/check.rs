@@ -1,4 +1,4 @@
-//! `visuomotor check`: is the link to an arm fit, before anything moves?
+//! `visuomotor check`: checks the link to an arm before anything moves.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,10 +17,10 @@ use crate::time::SystemClock;
     after_help = "Examples:\n  visuomotor check --robot widowx --driver dynamixel\n  visuomotor check --robot panda --driver fci --address 172.16.0.2 --out results/check.json\n  visuomotor check --robot jaco_j2s7s300 --driver ros2\n\nNothing moves and torque stays as it is. Exit code 0: fit, perhaps with remarks; 1: not fit; 2: a wrong arm, driver or setting; 3: no reply from the arm."
 )]
 pub struct CheckArguments {
-    /// The arm, and where it is
+    /// The arm and its address
     #[command(flatten)]
     pub arm: ArmArguments,
-    /// List what is good too, not only what is not
+    /// List the good checks too
     #[arg(long)]
     pub all: bool,
     /// Also write the report as JSON
@@ -45,7 +45,7 @@ pub fn check(arguments: &CheckArguments) -> anyhow::Result<u8> {
     Ok(u8::from(report.verdict() == Grade::Bad))
 }
 
-/// The report as lines for a person; `all` lists what is good too.
+/// The report as text lines; `all` includes the good checks.
 fn table(report: &CheckReport, all: bool) -> String {
     let mut lines = vec![format!("{} over {} ({})", report.robot, report.driver, report.link)];
     let mut times = report.round_trips.clone();
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_ends_in_the_verdict_and_says_what_to_do() {
+    fn the_table_ends_in_the_verdict_and_names_the_fix() {
         let bad = Finding::good("latency timer", "16 ms", "1 ms").graded(Grade::Bad, "install the udev rule");
         let report = CheckReport {
             robot: "widowx".into(),

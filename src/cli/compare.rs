@@ -1,4 +1,4 @@
-//! `visuomotor compare`: several policies in turns on the same trials, their names hidden from whoever judges if asked.
+//! `visuomotor compare`: several policies interleaved on the same trials; `--blind` hides their names from the judge.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -20,7 +20,7 @@ use crate::runtime::StopFlag;
 /// Arguments of `visuomotor compare`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  visuomotor compare launch/widowx_kitchen.toml --policy results/a --policy results/b --seed 7 --out results/a-and-b\n  visuomotor compare launch/widowx_kitchen.toml --policy results/a --policy results/b --driver dynamixel --port /dev/ttyDXL --page --blind --out results/arm\n\nEvery layout is laid for each policy before the next one. A stopped comparison goes on where it stopped when it is started again with the same --out."
+    after_help = "Examples:\n  visuomotor compare launch/widowx_kitchen.toml --policy results/a --policy results/b --seed 7 --out results/a-and-b\n  visuomotor compare launch/widowx_kitchen.toml --policy results/a --policy results/b --driver dynamixel --port /dev/ttyDXL --page --blind --out results/arm\n\nEach layout is run with every policy before the next one. A stopped comparison resumes when started again with the same --out."
 )]
 pub struct CompareArguments {
     #[command(flatten)]
@@ -34,7 +34,7 @@ pub struct CompareArguments {
 pub fn compare(arguments: &CompareArguments) -> anyhow::Result<u8> {
     let trial = &arguments.trial;
     let (mut setting, scenario) = trial.setting()?;
-    // Who decides is given per policy; the launch file's choice must not change what is compared.
+    // The decision source is set per policy; the launch file's must not change the comparison.
     setting.station.launch.policy.source = PolicySource::compared();
     let stop = StopFlag::on_signals()?;
     let mut names = BTreeMap::new();
@@ -55,7 +55,7 @@ pub fn compare(arguments: &CompareArguments) -> anyhow::Result<u8> {
     );
     let names: Vec<String> = entrants.iter().map(|entrant| entrant.name.clone()).collect();
     let letters = letters(trial.seed, &names);
-    // Outlives those of the entrants, which are inside it.
+    // Must outlive the entrants' folders, which are inside it.
     let _folder = NewFolder::create(&trial.out, "--out")?;
     let lettered = |(mut entrant, letter): (Entrant, &char)| {
         if trial.blind {
@@ -80,15 +80,15 @@ pub fn compare(arguments: &CompareArguments) -> anyhow::Result<u8> {
 /// One runner, several policies.
 pub(super) struct Turns {
     runner: Runner,
-    /// Those whose turn it is not; the runner holds the other one, in the beginning the first.
+    /// Entrants that wait for their turn; the runner holds the current one, initially the first.
     waiting: Vec<Option<Entrant>>,
     now: usize,
-    /// What each is called while it runs.
+    /// Name of each while it runs.
     shown: Vec<String>,
 }
 
 impl Turns {
-    /// In the simulator of this process, unless another link is given.
+    /// In the in-process simulator, unless another link is given.
     pub fn new(setting: KitchenSetting, entrants: Vec<Entrant>, stop: &StopFlag) -> anyhow::Result<Self> {
         let shown = entrants.iter().map(|entrant| format!("{}  ", entrant.shown)).collect();
         let mut entrants = entrants.into_iter();
@@ -97,7 +97,7 @@ impl Turns {
         Ok(Self { runner: Runner::new(setting, first, stop.clone()), waiting, now: 0, shown })
     }
 
-    /// Runs the trials that are left, and writes the comparison into `folder`.
+    /// Runs the remaining trials and writes the comparison into `folder`.
     pub fn play(
         &mut self,
         folder: &Path,

@@ -1,4 +1,4 @@
-//! Opens the teleoperation device that the launch file names.
+//! Opens the launch file's teleoperation device.
 
 use std::sync::Arc;
 
@@ -11,14 +11,14 @@ use crate::operator::Operator;
 use crate::teleop::{Keyboard, TeleopDevice, UdpTwist, connect_quest, open_gamepad, open_spacemouse};
 use crate::time::{Clock, Timestamp};
 
-/// Reads a device's name on the command line; a wrong one is refused with the list.
+/// Parses a device name of the command line; the error of an unknown one lists all.
 pub fn kinds() -> impl TypedValueParser<Value = DeviceKind> {
     PossibleValuesParser::new(DeviceKind::ALL.map(DeviceKind::name))
         .try_map(|name| DeviceKind::ALL.into_iter().find(|kind| kind.name() == name).ok_or("no such device"))
 }
 
-/// The device; `None` for the script, which is made anew for each scene. Where the terminal does not drive it still has
-/// the buttons, if there is one.
+/// The device; `None` for the script, which is created for each scene. A terminal, if there is one, provides the
+/// buttons of the other devices.
 pub fn open(
     setting: &StationSetting,
     operator: &Operator,
@@ -41,12 +41,12 @@ pub fn open(
     };
     match Keyboard::open(operator.clone(), false, clock) {
         Ok(buttons) => Ok(Some(Box::new(WithButtons { device, _buttons: Box::new(buttons) }))),
-        // No terminal: the device's own buttons and the page are there.
+        // No terminal: the device's own buttons and the page remain.
         Err(_) => Ok(Some(device)),
     }
 }
 
-/// A device beside a terminal whose keys are buttons.
+/// A device with a terminal whose keys are its buttons.
 struct WithButtons {
     device: Box<dyn TeleopDevice>,
     _buttons: Box<dyn TeleopDevice>,

@@ -1,4 +1,4 @@
-//! How far each step's embedding is from the goal image's, along a trial.
+//! Embedding distance of each step's image to the goal image, along a trial.
 
 use super::live::Live;
 use crate::action::Decision;
@@ -14,7 +14,7 @@ pub struct Distances<'a> {
     pub start: Option<Timestamp>,
     /// Seconds since then, and distances.
     pub curve: Vec<(f64, f64)>,
-    /// Who is shown the curve while it grows.
+    /// Viewers of the growing curve.
     pub live: Option<&'a Live>,
 }
 
@@ -31,7 +31,7 @@ impl StepSink for Distances<'_> {
 
     fn step(&mut self, step: &Step<'_>) -> anyhow::Result<()> {
         if let Some(distance) = self.of(step.decision) {
-            // A clock runs on from trial to trial; a curve counts from its trial's start.
+            // The clock runs on from trial to trial; a curve counts from the start of its trial.
             let at = step.observation.observed_at;
             let seconds = at.as_secs_f64() - self.start.get_or_insert(at).as_secs_f64();
             self.curve.push((seconds, distance));

@@ -1,8 +1,8 @@
-//! `visuomotor embed`: embeddings of images as JSON, their distance to a goal image, and the curve as an image.
+//! `visuomotor embed`: embeddings of images as JSON, their distance to a goal image, and a plot of it.
 //!
 //! The distance is Euclidean, as VIP's value is its negative: over a demonstration it should fall. Images are JPEG or
 //! PNG files, or folders of them in the order of their numbers; EXIF rotation is not applied.
-//! Refused with the file and what to do: files that are missing or are no images, folders without images.
+//! Missing files, files that are not images and folders without images are errors that name the file and the fix.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use super::image_file::read_image;
 use crate::encoder::{Encoder, EncoderKind};
 use crate::training::diagnostics::rising_share;
 
-/// Images encoded at once: bounds the memory.
+/// Images encoded at once; bounds memory use.
 const BATCH: usize = 8;
 
 /// Print the embeddings of images, and their distance to a goal image.
@@ -24,7 +24,7 @@ const BATCH: usize = 8;
 #[command(after_help = "Example:\n  visuomotor embed --encoder vip --weights vip.safetensors frames/ \
                         --goal frames/49.png --plot distance.svg")]
 pub struct EmbedArguments {
-    /// Which encoder: vip, vptr, r3m, mvp or small.
+    /// Encoder: vip, vptr, r3m, mvp or small.
     #[arg(long)]
     pub encoder: EncoderKind,
     /// Its weights, a safetensors file (see `visuomotor convert`).
@@ -88,7 +88,7 @@ pub fn embed(arguments: &EmbedArguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The image files, folders replaced by their images in the order of their numbers.
+/// The image files; folders are replaced by their images in numeric order.
 fn list(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in paths {
@@ -121,7 +121,7 @@ fn order(file: &Path) -> (String, u64, PathBuf) {
     (text.to_string(), stem[text.len()..].parse().unwrap_or(0), file.to_path_buf())
 }
 
-/// The distances as a curve over the image number, an SVG image. The right axis counts in first distances.
+/// SVG plot of the distances over the image number. The right axis is relative to the first distance.
 fn curve(title: &str, distances: &[f64]) -> String {
     let (left, right, top, bottom) = (70.0, 650.0, 50.0, 300.0);
     let largest = distances.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_read_in_the_order_of_its_numbers() {
+    fn a_folder_is_read_in_numeric_order() {
         let folder = tempfile::tempdir().unwrap();
         for name in ["10.png", "2.png", "1.png", "notes.txt"] {
             std::fs::write(folder.path().join(name), b"").unwrap();
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn files_that_are_no_images_are_refused_with_their_name() {
+    fn files_that_are_not_images_are_refused_by_name() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.png");
         for (content, expected) in [

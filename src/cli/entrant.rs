@@ -1,4 +1,4 @@
-//! Who takes part in an evaluation: the scripted expert, random actions, none at all, or a policy that fits.
+//! Entrants of an evaluation: the scripted expert, random actions, no actions, or a matching policy.
 
 #[cfg(feature = "torch")]
 use std::cell::RefCell;
@@ -22,25 +22,25 @@ use crate::scripted::{RandomActions, Still};
 #[cfg(feature = "torch")]
 use crate::time::SystemClock;
 
-/// Whoever decides in a trial, and where what comes of it is kept.
+/// A decision source for trials, and its results folder.
 #[derive(Clone)]
 pub(super) struct Entrant {
-    /// Who it is.
+    /// The decision source.
     decides: PolicySource,
     /// Name for reports.
     pub name: String,
-    /// SHA-256 of the weights; empty without.
+    /// SHA-256 of the weights; empty if there are none.
     pub weights_digest: String,
-    /// What the page calls it.
+    /// Name on the page.
     pub shown: String,
     /// Results folder.
     pub folder: PathBuf,
-    /// Removes that folder at the end where nothing was put into it; clones share it.
+    /// Removes that folder at the end if it is empty; clones share it.
     _made: Option<Rc<NewFolder>>,
-    /// The policy's folder; none of the expert and of random actions.
+    /// The policy's folder; `None` for the expert and for random actions.
     #[cfg(feature = "torch")]
     policy: Option<PathBuf>,
-    /// The policy between its episodes, loaded once; clones share it.
+    /// The policy between episodes, loaded once; clones share it.
     #[cfg(feature = "torch")]
     loaded: Rc<RefCell<Option<Source>>>,
     /// Does the policy have a critic?
@@ -72,11 +72,11 @@ impl Entrant {
         Ok(entrant)
     }
 
-    /// Keeps its results in `folder`; one that cannot be written is found before anything moves.
+    /// Sets the results folder; one that cannot be written is an error before anything moves.
     pub fn keep_in(mut self, folder: &Path) -> anyhow::Result<Self> {
         let episodes = folder.join("episodes");
         self._made = Some(Rc::new(NewFolder::create(&episodes, "--out")?));
-        // A disk that runs full later does not end the trials.
+        // A disk that fills up later does not end the trials.
         require_room(&episodes, WriterOptions::default().min_free_bytes)?;
         self.folder = folder.to_path_buf();
         Ok(self)
@@ -104,7 +104,7 @@ impl Entrant {
             description.check(folder, &setting.offer(), &setting.camera_names(), &condition)?;
         }
         if let Some(task) = tasks.first() {
-            // A module of another shape, or one that is refused, is found here.
+            // A refused module, or one with another shape, is an error here.
             self.loaded.replace(Some(Source::Brought(Box::new(brought(
                 setting,
                 folder,
@@ -122,16 +122,16 @@ impl Entrant {
         let checkpoint = Checkpoint::load(folder)?;
         for task in tasks {
             checkpoint.check(folder, &setting.offer(), task)?;
-            // An image that cannot be read is found here too, and not when the arm stands at its start.
+            // So is an unreadable image, instead of when the arm is at its start.
             setting.goal_image(task)?;
         }
         if let Some(task) = tasks.first() {
-            // Weights that do not fit the network, or are not finite, are found here.
+            // Weights that do not fit the network, or are not finite, are an error here.
             let policy = VisualPolicy::load(folder, task, Arc::new(SystemClock::new()))?;
             self.loaded.replace(Some(Source::Policy(Box::new(policy))));
         }
         if checkpoint.encoder == EncoderKind::Small {
-            // One image through the small encoder takes 2 ms on one core; a second thread would spin beside the
+            // The small encoder takes 2 ms per image on one core; a second thread would compete with the
             // control thread.
             crate::network::set_threads(1);
         }
@@ -149,7 +149,7 @@ impl Entrant {
         )
     }
 
-    /// Who decides in an episode. A policy is to be given back afterwards.
+    /// The decision source of an episode. Give a policy back afterwards.
     pub fn source(&self, part: Part<'_>) -> anyhow::Result<Source> {
         let Part { task, instruction, assignment, station, seed } = part;
         Ok(match &self.decides {
@@ -182,7 +182,7 @@ impl Entrant {
                 policy.set_task(&Condition { task, instruction, goal: goal.as_ref() })?;
                 Source::Brought(policy)
             }
-            // It was not given back: its episode ended in an error.
+            // It was not given back because its episode ended in an error.
             _ if BroughtPolicy::is_in(folder) => {
                 Source::Brought(Box::new(brought(station, folder, task, instruction)?))
             }
@@ -210,8 +210,8 @@ impl Entrant {
         }
     }
 
-    /// What the policy's critic, if it has one, expected along `episode`, a recording in the results folder: moments \[s since
-    /// the first step\] and values.
+    /// Critic values along `episode`, a recording in the results folder, if the policy has a critic: times \[s since the
+    /// first step\] and values.
     #[cfg(feature = "torch")]
     pub fn state_value(&self, episode: &str) -> anyhow::Result<Vec<(f64, f64)>> {
         let Some(policy) = self.policy.as_ref().filter(|_| self.critic) else { return Ok(Vec::new()) };
@@ -223,14 +223,14 @@ impl Entrant {
         Ok(at.zip(values).collect())
     }
 
-    /// Nothing: without libtorch there are no policies.
+    /// No-op: without libtorch there are no policies.
     #[cfg(not(feature = "torch"))]
     pub fn state_value(&self, _episode: &str) -> anyhow::Result<Vec<(f64, f64)>> {
         Ok(Vec::new())
     }
 }
 
-/// A policy that was made elsewhere, for a task of this station.
+/// An external policy, for a task of this station.
 #[cfg(feature = "torch")]
 fn brought(station: &StationSetting, folder: &Path, task: &str, instruction: &str) -> anyhow::Result<BroughtPolicy> {
     let (goal, stopwatch) = (station.goal_image(task)?, Arc::new(SystemClock::new()));

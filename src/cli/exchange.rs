@@ -1,4 +1,4 @@
-//! `visuomotor recordings export` and `import`: episodes to and from the formats of others.
+//! `visuomotor recordings export` and `import`: converts episodes to and from other formats.
 
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -23,14 +23,14 @@ use crate::exchange::{
                   What each format cannot hold: docs/exchange.md"
 )]
 pub struct ExportArguments {
-    /// What to write
+    /// Output format
     #[arg(long, value_enum)]
     format: ExportFormat,
     /// Folder of episodes
     episodes: PathBuf,
     /// New folder (robomimic: new file) to write
     out: PathBuf,
-    /// Failed, aborted and unfinished episodes too, not only successful ones
+    /// Include failed, aborted and unfinished episodes
     #[arg(long)]
     all: bool,
     /// LeRobot: images into the tables instead of videos, as the recorded JPEG files or as PNG
@@ -53,14 +53,14 @@ pub struct ExportArguments {
                   episode's settings."
 )]
 pub struct ImportArguments {
-    /// What to read
+    /// Input format
     #[arg(long, value_enum)]
     format: ImportFormat,
-    /// Folder of the data set (Bridge: of a trajectory, or any folder above)
+    /// Folder of the data set (Bridge: a trajectory's folder or any above it)
     source: PathBuf,
     /// New folder for the episodes
     out: PathBuf,
-    /// Outcome of episodes whose source does not say
+    /// Outcome of episodes whose source has none
     #[arg(long, value_enum, default_value = "success")]
     outcome: Verdict,
     /// LeRobot: the ffmpeg that reads the videos, instead of .deps/ffmpeg/ffmpeg or the one in PATH

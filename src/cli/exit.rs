@@ -1,13 +1,13 @@
-//! How a command ends: the one error of the top, and the exit code that a script reads.
+//! The top-level error of a command, and its exit code.
 //!
 //! | code | meaning |
 //! |---|---|
 //! | 0 | done |
-//! | 1 | done, with a negative result; or stopped by a person |
-//! | 2 | wrong usage or configuration: nothing was wrong with the machine, change the request |
+//! | 1 | done, with a negative result; or stopped by the user |
+//! | 2 | wrong usage or configuration: the machine is fine, change the request |
 //! | 3 | hardware or runtime fault: the request is fine, look at the arm, the camera, the link or the disk |
 //!
-//! The kind is that of the first error in the chain that has one, so words put around an error do not change it.
+//! The kind is that of the first error in the chain that has one, so added context does not change it.
 
 use std::error::Error;
 use std::fmt;
@@ -17,7 +17,7 @@ use crate::failure::{Failing, FailureKind};
 /// Exit code of a hardware or runtime fault.
 pub const FAULT: u8 = 3;
 
-/// What ended a command: its kind, and every reason once.
+/// The error that ended a command: its kind, and each cause once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     kind: FailureKind,
@@ -25,16 +25,16 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A request that cannot be followed.
+    /// A usage or configuration error.
     #[cfg_attr(
         not(any(feature = "fci", all(feature = "mujoco", feature = "torch"))),
-        allow(dead_code, reason = "other links check their settings by themselves")
+        allow(dead_code, reason = "other links check their settings themselves")
     )]
     pub fn usage(text: impl fmt::Display) -> Self {
         Self { kind: FailureKind::Usage, text: text.to_string() }
     }
 
-    /// A fault of the machine that no error type below has a variant for.
+    /// A machine fault that no error type below has a variant for.
     pub fn machine(text: impl fmt::Display) -> Self {
         Self { kind: FailureKind::Machine, text: text.to_string() }
     }
@@ -69,7 +69,7 @@ impl From<&anyhow::Error> for Failure {
     }
 }
 
-/// The kind of one error, if its type is one that knows it.
+/// The kind of one error, if its type has one.
 fn kind(error: &(dyn Error + 'static)) -> Option<FailureKind> {
     type Look = fn(&(dyn Error + 'static)) -> Option<FailureKind>;
     fn of<T: Failing + 'static>(error: &(dyn Error + 'static)) -> Option<FailureKind> {
@@ -119,12 +119,12 @@ mod tests {
         let bare = error.into();
         let plain = Failure::from(&bare).code();
         let wrapped = Err::<(), _>(bare).context("the first trial").context("evaluate").unwrap_err();
-        assert_eq!(Failure::from(&wrapped).code(), plain, "words around an error do not change its kind: {wrapped:#}");
+        assert_eq!(Failure::from(&wrapped).code(), plain, "context must not change the kind of an error: {wrapped:#}");
         plain
     }
 
     #[test]
-    fn each_kind_of_error_has_its_code() {
+    fn each_kind_of_error_has_its_exit_code() {
         let silent = || ConnectError::Silent {
             arm: "widowx".into(),
             link: "/dev/ttyDXL".into(),
@@ -166,9 +166,9 @@ mod tests {
         assert_eq!(of(RosError::NoPeer { what: "publishes".into(), seconds: 1.0, fix }), 3);
     }
 
-    /// A type that knows its kind and is not looked for would fall to usage.
+    /// A type with a kind that is missing from the list would count as usage.
     #[test]
-    fn every_error_that_knows_its_kind_is_looked_for() {
+    fn every_error_type_with_a_kind_is_listed() {
         fn walk(folder: &std::path::Path, found: &mut Vec<String>) {
             for entry in std::fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();

@@ -1,9 +1,9 @@
-//! What the operating system granted the control loop, kept with an episode.
+//! Real-time settings that the operating system granted the control loop, kept with an episode.
 
 use crate::recording::Attachment;
 use crate::runtime::Granted;
 
-/// As a file; none where nothing was asked for.
+/// As an attachment; `None` if nothing was requested.
 pub fn attachment(granted: &[Granted]) -> anyhow::Result<Option<Attachment>> {
     if granted.is_empty() {
         return Ok(None);
@@ -17,7 +17,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_refused_is_kept_with_the_episode() {
+    fn refused_settings_are_kept_with_the_episode() {
         assert!(attachment(&[]).unwrap().is_none());
         let refused = crate::runtime::Realtime { priority: None, lock_memory: false, cpu: Some(1_000_000) }.try_out();
         let attached = attachment(&refused).unwrap().unwrap();

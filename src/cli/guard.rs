@@ -1,4 +1,4 @@
-//! `visuomotor guard`: the process that stops an arm when the program that drives it is gone.
+//! `visuomotor guard`: a process that stops an arm when the program that drives it has ended.
 
 use std::fs::File;
 use std::io::{IsTerminal, stdin, stdout};
@@ -13,7 +13,7 @@ use crate::driver::guard::{Token, Watched, listen, watch};
 use crate::runtime::StopFlag;
 use crate::transport::ros2::{DiscoveryRange, RosSettings};
 
-/// Where a token may stand instead of in a file.
+/// Environment variable for the token, instead of a file.
 pub const TOKEN_VARIABLE: &str = "VISUOMOTOR_GUARD_TOKEN";
 
 /// Arguments of `visuomotor guard`.
@@ -25,14 +25,14 @@ pub struct GuardArguments {
     /// Listen here for a program on another machine, instead of guarding the one that started this
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub listen: Option<String>,
-    /// File with the token that programs must show, readable by no other user; VISUOMOTOR_GUARD_TOKEN otherwise
+    /// File with the token that programs must present, readable only by its owner; default: VISUOMOTOR_GUARD_TOKEN
     #[arg(long, requires = "listen")]
     pub token_file: Option<PathBuf>,
 }
 
-/// Runs the command; returns 3 when an arm was commanded to stop and its state does not show that it did.
+/// Runs the command; returns 3 when an arm was commanded to stop but its state does not confirm it.
 pub fn guard(arguments: &GuardArguments) -> anyhow::Result<u8> {
-    // Allowed to few; a guard that is killed for memory guards nothing.
+    // May be refused. A guard that the OOM killer ends would protect nothing.
     let _ = std::fs::write("/proc/self/oom_score_adj", "-1000");
     match &arguments.listen {
         Some(address) => on_the_network(address, arguments.token_file.as_deref()),
@@ -53,16 +53,16 @@ fn at_a_pipe() -> anyhow::Result<u8> {
     })
 }
 
-/// Only the program, or its end, ends its guard: a person's Ctrl-C is for the program, which holds the arm first.
+/// Only the program, or its end, ends its guard: Ctrl-C is for the program, which holds the arm first.
 fn ignore_signals() {
     let crashes = [libc::SIGILL, libc::SIGTRAP, libc::SIGABRT, libc::SIGBUS, libc::SIGFPE, libc::SIGSEGV, libc::SIGSYS];
     for signal in (1..32).filter(|signal| !crashes.contains(signal) && *signal != libc::SIGCHLD) {
-        // SAFETY: ignoring runs no code of ours; those that cannot be ignored (SIGKILL, SIGSTOP) are refused.
+        // SAFETY: SIG_IGN runs no code of ours; signals that cannot be ignored (SIGKILL, SIGSTOP) are refused.
         unsafe { libc::signal(signal, libc::SIG_IGN) };
     }
 }
 
-/// The token of the file, or of the environment.
+/// The token from the file or the environment.
 pub fn token(file: Option<&std::path::Path>) -> anyhow::Result<Token> {
     let token = match file {
         Some(file) => Token::load(file),
@@ -88,7 +88,7 @@ fn on_the_network(address: &str, file: Option<&std::path::Path>) -> anyhow::Resu
         format!("--listen {address}: cannot listen there; give an address of this machine and a free port")
     })?;
     say!("guard at {}; Ctrl-C ends it when it guards no arm", listener.local_addr()?);
-    // What a program says of the graph is true there; how far this machine looks is this machine's.
+    // The program's graph settings hold on its machine; this machine sets its own discovery range.
     let place = move |asked: RosSettings| RosSettings { range: local.range, services: local.services, ..asked };
     listen(&listener, &token, place, || stop.is_raised())?;
     Ok(0)

@@ -1,4 +1,4 @@
-//! Images from files: a goal image, images to embed.
+//! Reads image files: goal images and images to embed.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use crate::recording::{jpeg, png};
 use crate::time::Timestamp;
 use crate::untrusted;
 
-/// Reads a JPEG or PNG file as RGB; the kind is found from the content, not the name.
+/// Reads a JPEG or PNG file as RGB; the format is detected from the content, not the name.
 pub fn read_image(file: &Path) -> anyhow::Result<Image> {
     let bytes = untrusted::read(file, untrusted::LARGEST_PICTURE)
         .with_context(|| format!("{}: cannot be read; check the path and the permissions", file.display()))?;

@@ -1,4 +1,4 @@
-//! A kitchen from its files: a station, the scene it stands in, and the rules by which it is evaluated.
+//! A kitchen loaded from its files: a station, its scene, and its evaluation protocol.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,11 +16,11 @@ use crate::simulation::SharedRenderer;
 
 /// Everything the launch file names, read and checked.
 pub struct KitchenSetting {
-    /// Arm, link, cameras. Its launch file is without scene and protocol, which stand here.
+    /// Arm, link, cameras. Scene and protocol are moved from its launch file to the fields below.
     pub station: StationSetting,
-    /// Which scene, and how it is shown.
+    /// Scene settings of the launch file.
     pub place: SceneSetting,
-    /// Rules of an evaluation, with the command line's overrides.
+    /// Evaluation protocol, with the command line's overrides.
     pub protocol: ProtocolSetting,
     /// The scene.
     pub scene: Scene,
@@ -28,13 +28,13 @@ pub struct KitchenSetting {
     pub scene_file: PathBuf,
     /// Object data by name.
     pub objects: BTreeMap<String, Object>,
-    /// Draws the policy camera's images.
+    /// Renders the policy camera's images.
     #[cfg(feature = "mujoco")]
     pub renderer: SharedRenderer,
 }
 
 impl KitchenSetting {
-    /// Reads the launch file and everything it names.
+    /// Reads the launch file and all files it names.
     pub fn load(launch_file: &Path) -> anyhow::Result<Self> {
         Self::around(StationSetting::load(launch_file)?)
     }
@@ -77,7 +77,7 @@ impl KitchenSetting {
         self.objects.get(name).with_context(|| format!("{}: no object `{name}`", self.scene_file.display()))
     }
 
-    /// Where a task's container stands when its object's grasp point is at `object_at`.
+    /// Position of a task's container when its object's grasp point is at `object_at`.
     pub fn container_at(&self, task: &Task, object_at: [f64; 2]) -> Option<[f64; 2]> {
         task.container_at.map(|place| match place {
             ContainerPlace::Object => object_at,
@@ -101,7 +101,7 @@ impl KitchenSetting {
         })
     }
 
-    /// What is known before the first step.
+    /// Metadata known before the first step.
     pub fn episode_start(&self, name: &str, set_up: &SetUp, action_source: &str) -> EpisodeStart {
         EpisodeStart {
             task: set_up.task.name.clone(),
@@ -113,7 +113,7 @@ impl KitchenSetting {
     }
 }
 
-/// Nothing is laid where the tool may not go.
+/// Refuses a counter beyond the tool's workspace.
 fn check_counter(scene: &Scene, scene_file: &Path, robot: &Robot) -> Result<(), ConfigError> {
     let Some(counter) = &scene.counter else { return Ok(()) };
     let (low, high) = (robot.limits.workspace_low, robot.limits.workspace_high);

@@ -1,4 +1,4 @@
-//! What lies where in a demonstration, drawn from a seed.
+//! Object placement of a demonstration, drawn from a seed.
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -9,14 +9,14 @@ use super::set_up::{LyingThing, SetUp};
 use crate::config::ConfigError;
 use crate::config::{ContainerPlace, Counter, Object, Rule, Task, digest};
 
-/// Largest displacement of a container from where it was drawn \[m\].
+/// Largest displacement of a container from its drawn position \[m\].
 const WOBBLE: f64 = 0.018;
-/// Free way between things, so that the open jaws and the hand find room \[m\].
+/// Free distance between objects, so that the open jaws and the hand fit \[m\].
 const GAP: f64 = 0.035;
-/// Draws before a counter counts as too small.
+/// Draws before a counter is reported as too small.
 const DRAWS: usize = 4000;
 
-/// A seed from words.
+/// A seed hashed from words.
 pub fn derived_seed(words: &str) -> u64 {
     u64::from_str_radix(&digest(words.as_bytes())[..16], 16).unwrap_or_default()
 }
@@ -69,7 +69,7 @@ pub fn draw(setting: &KitchenSetting, task: &Task, seed: u64) -> SetUp {
         let far = |from: [f64; 2], limit: f64| (at[0] - from[0]).hypot(at[1] - from[1]) >= limit;
         let beside = container_at.is_none_or(|from| far(from, 0.16));
         let free = far(object_at, 0.085) && beside && others.iter().all(|o| far(o.at, 0.11));
-        // Not where something is set down, nor under the arm's base.
+        // Not where an object is set down, nor under the arm's base.
         if free
             && task.set_down.is_none_or(|from| far(from, 0.13))
             && far([0.0, 0.0], 0.16)
@@ -81,7 +81,7 @@ pub fn draw(setting: &KitchenSetting, task: &Task, seed: u64) -> SetUp {
     SetUp { object: task.object.clone(), object_at, object_yaw, container_at, others, start, seed, task }
 }
 
-/// Refuses tasks whose things do not fit on the scene's counter.
+/// Refuses tasks whose objects do not fit on the scene's counter.
 #[cfg(feature = "mujoco")]
 pub fn check(setting: &KitchenSetting, tasks: &[String]) -> anyhow::Result<()> {
     let Some(counter) = &setting.scene.counter else { return Ok(()) };
@@ -95,14 +95,14 @@ pub fn check(setting: &KitchenSetting, tasks: &[String]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Where the things a task moves are laid.
+/// Positions of the objects that a task moves.
 struct Places {
     object_at: [f64; 2],
     container_at: [f64; 2],
     set_down: [f64; 2],
 }
 
-/// Draws places anywhere on a counter, nothing over its edge or too close to another; none where nothing fits.
+/// Draws positions anywhere on a counter, none over its edge or too close to another; `None` if they do not fit.
 fn places(setting: &KitchenSetting, task: &Task, counter: &Counter, seed: u64) -> Option<Places> {
     let half = |object: &Object| object.length.max(object.width) / 2.0;
     let object = half(setting.objects.get(&task.object)?);
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_laid_off_the_counter_and_every_part_of_it_is_used() {
+    fn objects_stay_on_the_counter_and_use_all_of_it() {
         let setting = setting("launch/pretraining/robot.toml");
         let counter = setting.scene.counter.unwrap();
         for task in &setting.scene.task {
@@ -165,9 +165,9 @@ mod tests {
         }
     }
 
-    /// The shipped policy's demonstrations can be made again, and a recorded one laid again: this is of a recording.
+    /// Values from a recording: the shipped policy's demonstrations must stay reproducible.
     #[test]
-    fn a_scene_without_a_counter_is_laid_as_ever() {
+    fn placement_without_a_counter_has_not_changed() {
         let setting = setting("launch/widowx_kitchen.toml");
         let task = setting.scene.task(&setting.scene_file, "knife_in_pot").unwrap();
         let set_up = draw(&setting, task, 7777057332725388269);

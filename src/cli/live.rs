@@ -1,4 +1,4 @@
-//! The page beside a command: started, fed, and used as a device.
+//! The page of a command: starts it, feeds it, and uses it as a device.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use crate::runtime::Station;
 use crate::teleop::TeleopDevice;
 use crate::time::Timestamp;
 
-/// The page, instead of or beside the terminal.
+/// The page, instead of or in addition to the terminal.
 #[derive(Args, Debug, Default, Clone)]
 pub struct PageArguments {
     /// Show the local web page, and where (127.0.0.1:8480 without an address); the link that is printed holds its token
@@ -36,13 +36,13 @@ mod served {
     use crate::page::{GamepadSlot, JointRange, Page, PageSettings, PageSink};
     use crate::teleop::{DeviceError, Pad, PadState, Reading};
 
-    /// The page, or nothing.
+    /// The page, if requested.
     pub struct Live {
         page: Option<(Page, PageSink)>,
     }
 
     impl PageArguments {
-        /// Starts the page if it was asked for; `episodes` is the folder it lists.
+        /// Starts the page if requested; `episodes` is the folder it lists.
         pub fn start(&self, operator: &Operator, robot: &Robot, episodes: Option<PathBuf>) -> anyhow::Result<Live> {
             let Some(address) = self.page else { return Ok(Live { page: None }) };
             let settings = PageSettings { address, episodes, open: self.page_open, ..PageSettings::default() };
@@ -60,7 +60,7 @@ mod served {
     }
 
     impl Live {
-        /// What an episode tells the page.
+        /// Listeners that pass an episode to the page.
         pub fn sink(&self) -> Option<Box<dyn StepSink>> {
             let (page, _) = self.page.as_ref()?;
             Some(Box::new(page.sink()))
@@ -73,7 +73,7 @@ mod served {
             }
         }
 
-        /// One look at the scene before an episode; what cannot be seen is not shown.
+        /// Shows one image of the scene before an episode, where there is one.
         pub fn preview(&self, station: &mut Station, now: Timestamp) {
             let Some((_, sink)) = &self.page else { return };
             let Ok(proprioception) = station.arm.read(now) else { return };
@@ -122,7 +122,7 @@ mod served {
                     back: button(8),
                     start: button(9),
                 };
-                // When it was received, on this clock.
+                // Time of receipt, on this clock.
                 let age = Instant::now().saturating_duration_since(heard);
                 let at = Timestamp::from_nanos(now.as_nanos().saturating_sub(age.as_nanos() as u64));
                 self.newest = Some((said.sequence, self.pad.reading(state, at)));
@@ -140,11 +140,11 @@ mod served {
 mod unserved {
     use super::*;
 
-    /// Nothing: built without the page.
+    /// Empty: built without the page.
     pub struct Live;
 
     impl PageArguments {
-        /// Refuses a page that was asked for.
+        /// Refuses a request for the page.
         pub fn start(&self, _operator: &Operator, _robot: &Robot, _episodes: Option<PathBuf>) -> anyhow::Result<Live> {
             anyhow::ensure!(self.page.is_none(), "--page: this program was built without the feature `page`");
             Ok(Live)
@@ -163,7 +163,7 @@ mod unserved {
         /// No viewers.
         pub fn preview(&self, _station: &mut Station, _now: Timestamp) {}
 
-        /// There is no browser.
+        /// Refused: there is no page.
         pub fn device(&self, _operator: &Operator) -> anyhow::Result<Box<dyn TeleopDevice>> {
             anyhow::bail!("device page: this program was built without the feature `page`")
         }

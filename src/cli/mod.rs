@@ -2,7 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 done with a negative result, 2 wrong usage or configuration, 3 hardware or runtime fault.
 
-/// Prints a line for a person. A reader that went away (`| head`) is no reason to stop an arm's program.
+/// Prints a line to standard output. A closed pipe (`| head`) must not stop a program that drives an arm.
 macro_rules! say {
     ($($line:tt)*) => {{
         use std::io::Write;
@@ -11,7 +11,7 @@ macro_rules! say {
     }};
 }
 
-/// Prints a line about trouble. A terminal that was closed is no reason to die over it: an arm may still have to hold.
+/// Prints a line to standard error. A closed terminal must not end the program: an arm may still have to hold.
 macro_rules! complain {
     ($($line:tt)*) => {{
         use std::io::Write;
@@ -95,14 +95,14 @@ pub struct Arguments {
 enum Command {
     /// Drive a station with a policy, from its cameras
     Run(run::RunArguments),
-    /// Tell whether the link to an arm is fit, before anything moves
+    /// Check the link to an arm before anything moves
     Check(check::CheckArguments),
     /// Clear an arm's faults and leave it holding where it is
     Recover(recover::RecoverArguments),
-    /// Play an arm's controller in this process, with MuJoCo as the arm
+    /// Emulate an arm's controller in this process, with MuJoCo as the arm
     #[cfg(all(feature = "mujoco", feature = "ros2"))]
     Simulate(simulate::SimulateArguments),
-    /// Stop an arm whose program is gone: other commands start this by themselves where it is needed
+    /// Stop an arm whose program has ended; other commands start this themselves where it is needed
     #[cfg(feature = "ros2")]
     Guard(guard::GuardArguments),
     /// Write shell completions and man pages
@@ -116,35 +116,35 @@ enum Command {
     Videos(videos::VideosArguments),
     /// Drive the arm by hand and record demonstrations
     Teleoperate(teleoperate::TeleoperateArguments),
-    /// Score a policy by the protocol's trials
+    /// Score a policy on the protocol's trials
     Evaluate(evaluate::EvaluateArguments),
     /// From data to scored policies and the table that compares them
     #[cfg(all(feature = "mujoco", feature = "torch"))]
     Pipeline(pipeline::PipelineArguments),
-    /// Say what a policy needs and gives, or make a policy of a module that was made elsewhere
+    /// Describe a policy's inputs and outputs, or make a policy from an external module
     #[cfg(feature = "torch")]
     Policy(policy::PolicyArguments),
-    /// Score several policies in turns on the same trials
+    /// Score several policies, interleaved on the same trials
     Compare(compare::CompareArguments),
     /// Print embeddings of images and their distance to a goal image
     #[cfg(feature = "torch")]
     Embed(embed::EmbedArguments),
-    /// Turn a PyTorch checkpoint into safetensors without executing anything in it
+    /// Convert a PyTorch checkpoint to safetensors without executing anything in it
     #[cfg(feature = "torch")]
     Convert(convert::ConvertArguments),
     /// List recorded episodes, finish cut-off ones, exchange them with other programs
     Recordings(recordings::RecordingsArguments),
-    /// Run a recorded episode again: in the simulator, on the arm, or through a policy
+    /// Replay a recorded episode: in the simulator, on the arm, or through a policy
     Replay(replay::ReplayArguments),
     /// Train a policy from recorded episodes
     #[cfg(feature = "torch")]
     Train(train::TrainArguments),
-    /// Tell how an encoder's values rise along clips that end in success
+    /// Measure how an encoder's values rise along clips that end in success
     #[cfg(feature = "torch")]
     Values(values::ValuesArguments),
 }
 
-/// Says whether the arm was seen standing: always when it was not, and after an abnormal end also when it was.
+/// Reports whether the arm was seen standing: always if it was not, and after an abnormal end also if it was.
 fn say_hold(report: &crate::runtime::EpisodeReport) {
     match report.hold {
         Some(hold) if !hold.is_confirmed() => tracing::error!("{hold}"),
@@ -153,11 +153,11 @@ fn say_hold(report: &crate::runtime::EpisodeReport) {
     }
 }
 
-/// What is logged without RUST_LOG. RustDDS warns of every reader it has no address of yet, and of the multicast group that
-/// a loopback interface does not have.
+/// Log filter without RUST_LOG. RustDDS warns about every reader without a known address, and about the multicast group
+/// that a loopback interface lacks.
 pub const USUAL_LOG: &str = "warn,rustdds=error,rustdds::network=off,ros2_client=error";
 
-/// An error and what led to it, each once: most of ours say their cause already.
+/// An error and its causes, each once: most of our errors already include their cause.
 fn told(error: &anyhow::Error) -> String {
     let mut text = error.to_string();
     for cause in error.chain().skip(1).map(|cause| cause.to_string()) {
@@ -168,7 +168,7 @@ fn told(error: &anyhow::Error) -> String {
     crate::untrusted::printable_lines(&text)
 }
 
-/// Names a report, if it could be written.
+/// Prints the report's path, if it could be written.
 fn say_where(report: &std::path::Path) {
     if report.exists() {
         say!("report: {}", report.display());
@@ -183,7 +183,7 @@ pub fn run() -> u8 {
     let arguments = Arguments::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(USUAL_LOG));
-    // A log that goes to a file or a pipe has no colors.
+    // No colors in a file or a pipe.
     let colors = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -231,8 +231,8 @@ pub fn run() -> u8 {
     }
 }
 
-/// Standard error for the log. What cannot be written is dropped: the log would panic over it, and a terminal that was
-/// closed must not end the thread that is about to make an arm hold.
+/// Standard error for the log. Failed writes are dropped: the log would panic, and a closed terminal must not end the
+/// thread that is about to make an arm hold.
 struct Unheard<W>(W);
 
 impl<W: std::io::Write> std::io::Write for Unheard<W> {
@@ -253,7 +253,7 @@ mod tests {
     use super::Unheard;
 
     #[test]
-    fn a_log_that_nobody_can_read_is_no_error() {
+    fn a_log_to_a_closed_output_is_not_an_error() {
         struct Closed;
         impl Write for Closed {
             fn write(&mut self, _: &[u8]) -> Result<usize> {

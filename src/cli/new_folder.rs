@@ -1,17 +1,17 @@
-//! The folder that a command makes for its results, before anything moves.
+//! Creates a command's results folder before anything moves.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-/// Folders that were made, deepest first; those that are empty at the end are removed again.
+/// Created folders, deepest first; those still empty at the end are removed.
 #[derive(Debug)]
 pub struct NewFolder {
     made: Vec<PathBuf>,
 }
 
 impl NewFolder {
-    /// Makes `folder` and what is missing above it; `option` is the one that names it, for the message.
+    /// Creates `folder` and its missing parents; `option` is the command-line option for the error message.
     pub fn create(folder: &Path, option: &str) -> anyhow::Result<Self> {
         let missing = folder.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists());
         let new = Self { made: missing.map(Path::to_path_buf).collect() };
@@ -24,7 +24,7 @@ impl NewFolder {
 impl Drop for NewFolder {
     fn drop(&mut self) {
         for folder in &self.made {
-            // One that holds something is not removed, and need not be.
+            // A folder that is not empty stays.
             let _ = std::fs::remove_dir(folder);
         }
     }
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_empty_at_the_end_is_removed_and_what_was_there_or_holds_something_stays() {
+    fn empty_created_folders_are_removed_and_existing_or_used_ones_stay() {
         let root = tempfile::tempdir().unwrap();
         let there = root.path().join("there");
         std::fs::create_dir(&there).unwrap();

@@ -1,4 +1,4 @@
-//! `visuomotor policy`: what a policy folder needs and gives, and a folder for a module that was made elsewhere.
+//! `visuomotor policy`: describes a policy folder's inputs and outputs, or makes a folder for an external module.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use crate::policy::{
 };
 use crate::untrusted;
 
-/// File of the known instructions in a folder that `policy new` makes.
+/// File with the known instructions in a folder made by `policy new`.
 const INSTRUCTIONS: &str = "instructions.safetensors";
 
 /// Arguments of `visuomotor policy`.
@@ -36,12 +36,12 @@ pub struct PolicyArguments {
 
 #[derive(Subcommand, Debug)]
 enum What {
-    /// Say what a policy was made for, what it takes and what it gives
+    /// Describe a policy: arm, rate, tasks, inputs and outputs
     Inspect {
         /// Policy folder
         folder: PathBuf,
     },
-    /// Make a policy folder of a TorchScript module (torch.jit.trace or torch.jit.script, then .save) or an ONNX file
+    /// Make a policy folder from a TorchScript module (torch.jit.trace or torch.jit.script, then .save) or an ONNX file
     New(New),
 }
 
@@ -49,7 +49,7 @@ enum What {
 struct New {
     /// TorchScript file, or an ONNX file, whose name ends in .onnx
     module: PathBuf,
-    /// Folder that is made
+    /// Folder to create
     #[arg(long)]
     out: PathBuf,
     /// Arm it moves: a folder under robots/
@@ -62,29 +62,29 @@ struct New {
     /// instruction:FILE (a safetensors file of one list of f32 for each known instruction)
     #[arg(long = "input", value_name = "INPUT", required = true)]
     inputs: Vec<String>,
-    /// What an action is, the gripper's target last: pose-change, twist, tool-pose, tool-pose-quaternion, joint-positions,
+    /// Kind of action, the gripper target last: pose-change, twist, tool-pose, tool-pose-quaternion, joint-positions,
     /// joint-velocities, joint-torques
     #[arg(long, value_parser = word::<ActionKind>)]
     actions: ActionKind,
-    /// Actions that one look returns
+    /// Actions returned by one inference
     #[arg(long, default_value_t = 1)]
     chunk: usize,
-    /// How many of them are carried out before the next look (all otherwise)
+    /// Number of them to execute before the next inference (all otherwise)
     #[arg(long)]
     execute: Option<usize>,
-    /// Actions come from -1 to 1 across Bridge's bounds instead of in m, rad and s
+    /// Actions are normalized to [-1, 1] by Bridge's bounds, instead of in m, rad and s
     #[arg(long)]
     normalized: bool,
-    /// What an image's numbers are: bytes, unit, centered, imagenet
+    /// Scaling of the image values: bytes, unit, centered, imagenet
     #[arg(long, default_value = "unit", value_parser = word::<Pixels>)]
     pixels: Pixels,
-    /// Colors come last, as (1, height, width, 3)
+    /// Channels come last, as (1, height, width, 3)
     #[arg(long)]
     channels_last: bool,
-    /// Images of the last decisions that go in together
+    /// Number of images, of the last decisions, given together
     #[arg(long, default_value_t = 1)]
     history: usize,
-    /// A task it knows, for each place of its one-hot input (any task otherwise)
+    /// A known task, one for each index of the one-hot input (any task otherwise)
     #[arg(long = "task", value_name = "TASK")]
     tasks: Vec<String>,
     /// Name for reports (the folder's otherwise)
@@ -211,16 +211,16 @@ fn make(new: &New) -> anyhow::Result<u8> {
         std::fs::write(new.out.join(file), bytes)?;
     }
     std::fs::write(&file, toml::to_string_pretty(&description)?)?;
-    // What is wrong is found now, and not by a station.
+    // Errors are found now instead of at a station.
     if let Err(error) = Description::load(&new.out).and_then(|d| try_out(&new.out, &d, robot.joint.len())) {
         std::fs::remove_file(&file)?;
         return Err(error.into());
     }
-    say!("{} written; `visuomotor policy inspect {}` says what is in it", file.display(), new.out.display());
+    say!("{} written; `visuomotor policy inspect {}` describes it", file.display(), new.out.display());
     Ok(0)
 }
 
-/// The files beside an ONNX file that it keeps its weights in, by name.
+/// Names of the external weight files of an ONNX file.
 fn kept_beside(module: &Path, bytes: &[u8]) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
     let mut kept = BTreeMap::new();
     if !module.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("onnx")) {
@@ -233,7 +233,7 @@ fn kept_beside(module: &Path, bytes: &[u8]) -> anyhow::Result<BTreeMap<String, V
         _ => Path::new("."),
     };
     for location in model.external {
-        // Anything but a file's name leads out of the folder; the check of the module refuses it in its own words.
+        // Anything but a plain file name leads out of the folder; checking the module refuses it with its own error.
         if Path::new(&location).file_name().is_none_or(|name| name != location.as_str()) {
             continue;
         }
@@ -246,7 +246,7 @@ fn kept_beside(module: &Path, bytes: &[u8]) -> anyhow::Result<BTreeMap<String, V
     Ok(kept)
 }
 
-/// An input from the command line; `kept` gets the file that it names.
+/// Parses an input of the command line; `kept` gets the file that it names.
 fn input(word: &str, new: &New, kept: &mut BTreeMap<String, Vec<u8>>) -> anyhow::Result<Input> {
     if let Some(file) = word.strip_prefix("instruction:") {
         let (bytes, digest) = embeddings_digest(Path::new(file)).with_context(|| format!("--input {word}"))?;
@@ -275,7 +275,7 @@ fn input(word: &str, new: &New, kept: &mut BTreeMap<String, Vec<u8>>) -> anyhow:
     })
 }
 
-/// A word of the command line as `policy.toml` spells it.
+/// Parses a word of the command line as in `policy.toml`.
 fn word<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     let spelled = text.replace('-', "_");
     T::deserialize(spelled.as_str().into_deserializer()).map_err(|error: ValueError| error.to_string())

@@ -1,4 +1,4 @@
-//! What the launch file asks of the operating system, and what became of it.
+//! Real-time settings that the launch file requests from the operating system, and their result.
 
 use std::time::Duration;
 
@@ -6,11 +6,10 @@ use crate::config::{DriverKind, Launch};
 use crate::driver::{Finding, Grade};
 use crate::runtime::{DeadlineBudget, Granted, Realtime, WallOptions};
 
-/// Priority of the control thread of an arm where the launch file names none: customary, below the FCI thread's and the
-/// kernel's own.
+/// Default priority of an arm's control thread: a customary value, below the FCI thread's and the kernel's own.
 const PRIORITY: i32 = 60;
 
-/// How the loops run in real time. An arm gets a sensible attempt where the launch file says nothing, the simulator nothing.
+/// Real-time settings of the loops. By default an arm gets sensible ones and the simulator none.
 pub fn wall_options(launch: &Launch) -> WallOptions {
     let asked = &launch.realtime;
     let arm = launch.driver != DriverKind::Mujoco;
@@ -29,7 +28,7 @@ pub fn wall_options(launch: &Launch) -> WallOptions {
     }
 }
 
-/// Do networks run on a GPU, beside which memory is not locked?
+/// Do networks run on a GPU? If so, memory is not locked.
 #[cfg(feature = "torch")]
 fn on_gpu() -> bool {
     crate::network::device().is_cuda()
@@ -40,12 +39,12 @@ fn on_gpu() -> bool {
     false
 }
 
-/// What becomes of the wishes on this machine: tried.
+/// Tries the requested settings on this machine.
 pub fn granted(launch: &Launch) -> Vec<Granted> {
     wall_options(launch).realtime.try_out()
 }
 
-/// The same for `visuomotor check`: a refusal costs punctuality, and a person should know.
+/// The same as findings of `visuomotor check`: a refused setting costs punctuality.
 pub fn findings(launch: &Launch) -> Vec<Finding> {
     granted(launch)
         .into_iter()
@@ -71,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn an_arm_gets_a_sensible_attempt_and_the_simulator_nothing() {
+    fn an_arm_gets_default_settings_and_the_simulator_none() {
         assert_eq!(wall_options(&launch(DriverKind::Mujoco)), WallOptions::default());
         for driver in [DriverKind::Dynamixel, DriverKind::Ros2, DriverKind::Fci] {
             let mut launch = launch(driver);
@@ -83,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_launch_file_asks_for_is_asked_for() {
+    fn the_launch_files_settings_are_requested() {
         let mut launch = launch(DriverKind::Fci);
         launch.realtime.priority = Some(0);
         (launch.realtime.lock_memory, launch.realtime.cpu) = (Some(false), Some(1));

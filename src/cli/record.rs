@@ -1,4 +1,4 @@
-//! The recording of an episode beside an arm: where it goes, what it takes, what is kept with it.
+//! The recording of an episode on an arm: file name, disk space and attachments.
 
 use std::path::Path;
 
@@ -11,12 +11,12 @@ use crate::observation::Observation;
 use crate::operator::{Operator, Wish};
 use crate::recording::{Attachment, Note, Recorder};
 
-/// Bytes of a JPEG per pixel, generously.
+/// Generous estimate of JPEG bytes per pixel.
 const JPEG_BYTES: f64 = 0.4;
-/// Bytes of a step's numbers and its control ticks.
+/// Bytes per step for its numbers and control ticks.
 const STEP_BYTES: f64 = 15e3;
 
-/// Room that an episode of this length may take with images of this size (the cameras' own without) \[bytes\].
+/// Disk space for an episode of this length with images of this size (default: the cameras' own) \[bytes\].
 pub fn room(station: &StationSetting, seconds: f64, size: Option<(u32, u32)>) -> u64 {
     let [width, height] = station.image_size();
     let (width, height) = size.unwrap_or((width, height));
@@ -25,7 +25,7 @@ pub fn room(station: &StationSetting, seconds: f64, size: Option<(u32, u32)>) ->
     bytes.clamp(0.0, 64e9) as u64
 }
 
-/// The files that describe arm and policy camera, to be kept with a recording.
+/// Description files of the arm and the policy camera, to attach to a recording.
 pub fn set_up_files(station: &StationSetting) -> anyhow::Result<Vec<Attachment>> {
     let robot = Robot::path(&station.root, &station.launch.robot);
     let camera = station.root.join(&station.launch.camera[0].calibration);
@@ -37,7 +37,7 @@ pub fn set_up_files(station: &StationSetting) -> anyhow::Result<Vec<Attachment>>
     files.collect()
 }
 
-/// The first name of a task that no recording has, whole, cut off or damaged.
+/// The first file name of a task without a recording, be it complete, cut off or damaged.
 pub fn free_name(folder: &Path, task: &str) -> anyhow::Result<(String, usize)> {
     let taken: Vec<String> = std::fs::read_dir(folder)
         .with_context(|| format!("{}: cannot be read", folder.display()))?
@@ -50,7 +50,7 @@ pub fn free_name(folder: &Path, task: &str) -> anyhow::Result<(String, usize)> {
         .context("a million episodes are there already; choose another --out")
 }
 
-/// An outcome in a line.
+/// An outcome as one line of text.
 pub fn describe(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Success { judge } => format!("accepted, {judge}"),
@@ -60,11 +60,11 @@ pub fn describe(outcome: &Outcome) -> String {
     }
 }
 
-/// The recorder, with what people write meanwhile.
+/// The recorder, with the operator's notes.
 pub struct Notes {
     /// The recorder.
     pub recorder: Recorder,
-    /// Whose notes they are.
+    /// Source of the notes.
     pub operator: Operator,
 }
 

@@ -28,25 +28,25 @@ pub struct RecordingsArguments {
 
 #[derive(Subcommand, Debug)]
 enum Action {
-    /// One line per episode of a folder: task, steps, outcome, what was asked for where it is not changes of the tool's pose
+    /// One line per episode of a folder: task, steps, outcome, and the action space if it is not pose changes
     List {
         /// Folder of episodes
         folder: PathBuf,
     },
-    /// Check every episode of a folder and give a verdict: order, gaps, rates, stamps, limits, images, words
+    /// Check every episode of a folder and grade it: order, gaps, rates, stamps, limits, images, words
     Verify {
         /// Folder of episodes
         folder: PathBuf,
-        /// Arm they must have been recorded on: a folder under `robots/`, whose limits are checked too
+        /// Required arm: a folder under `robots/`, whose limits are checked too
         #[arg(long)]
         robot: Option<String>,
-        /// Write the verdicts as JSON, too
+        /// Also write the verdicts as JSON
         #[arg(long)]
         json: Option<PathBuf>,
     },
-    /// Keep a part of an episode as an episode of its own
+    /// Save a part of an episode as a new episode
     Trim {
-        /// Recorded episode; it stays as it is
+        /// Recorded episode; it is not changed
         file: PathBuf,
         /// First step to keep
         #[arg(long, default_value_t = 0)]
@@ -58,7 +58,7 @@ enum Action {
         #[arg(long)]
         out: Option<PathBuf>,
     },
-    /// Write a page about a folder: counts, lengths, where the tool was, what was asked
+    /// Write an HTML page about a folder: counts, lengths, tool positions, actions
     Card {
         /// Folder of episodes
         folder: PathBuf,
@@ -66,28 +66,28 @@ enum Action {
         #[arg(long)]
         out: Option<PathBuf>,
     },
-    /// Show a folder's episodes on the local web page, to look at and play back
+    /// Show and play back a folder's episodes on the local web page
     #[cfg(feature = "page")]
     Page {
         /// Folder of episodes
         folder: PathBuf,
-        /// Where to listen; the link that is printed holds the page's token
+        /// Address to listen on; the printed link contains the page's token
         #[arg(long, default_value = "127.0.0.1:8480")]
         address: std::net::SocketAddr,
-        /// Without a token: every user of this machine may look; refused beyond 127.0.0.1
+        /// No token: every user of this machine may view; refused beyond 127.0.0.1
         #[arg(long)]
         page_open: bool,
     },
-    /// Turn a cut-off recording into a whole one and say what was lost
+    /// Repair a cut-off recording and report what was lost
     Recover {
         /// Cut-off recordings (`.mcap.partial`)
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
-    /// Write episodes for other programs: LeRobot, robomimic, Bridge
+    /// Convert episodes to LeRobot, robomimic or Bridge
     #[cfg(feature = "exchange")]
     Export(super::exchange::ExportArguments),
-    /// Read episodes of other programs: LeRobot, Bridge
+    /// Convert episodes from LeRobot or Bridge
     #[cfg(feature = "exchange")]
     Import(super::exchange::ImportArguments),
 }
@@ -134,7 +134,7 @@ pub fn recordings(arguments: &RecordingsArguments) -> anyhow::Result<u8> {
     }
 }
 
-/// What an episode asks for, where it is not changes of the tool's pose alone.
+/// The action space of an episode, if it is not pose changes alone.
 fn asked_for(episode: &RecordedEpisode) -> String {
     let kinds: BTreeSet<_> = episode.steps.iter().map(|step| MotionKind::of(step.motion.as_ref())).collect();
     if kinds.iter().all(|kind| *kind == MotionKind::PoseChange) {
@@ -146,7 +146,7 @@ fn asked_for(episode: &RecordedEpisode) -> String {
 
 const ALL: ReadOptions = ReadOptions { images: true, control_ticks: true };
 
-/// Finishes what an earlier run left cut off, and says what was lost.
+/// Repairs recordings that an earlier run left cut off, and reports what was lost.
 pub(super) fn finish(folder: &Path) -> anyhow::Result<()> {
     for line in finish_partial(folder)? {
         say!("{line}");

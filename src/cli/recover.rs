@@ -15,10 +15,10 @@ use crate::time::SystemClock;
     after_help = "Examples:\n  visuomotor recover --robot widowx --driver dynamixel\n  visuomotor recover --robot panda --driver fci --address 172.16.0.2\n  visuomotor recover --robot sawyer --driver ros2 --yes\n\nIt says what it is about to do and asks. The arm goes nowhere; a hold is reported only if its state shows it. Exit code 0: it holds; 1: not allowed, nothing was done; 2: a wrong arm, driver or setting; 3: it did not recover, or that it holds could not be confirmed."
 )]
 pub struct RecoverArguments {
-    /// The arm, and where it is
+    /// The arm and its address
     #[command(flatten)]
     pub arm: ArmArguments,
-    /// Do not ask: the operator stands by the arm and has decided already
+    /// Do not ask: the operator is at the arm and has consented
     #[arg(long)]
     pub yes: bool,
 }
@@ -40,11 +40,11 @@ pub fn recover(arguments: &RecoverArguments) -> anyhow::Result<u8> {
     Ok(0)
 }
 
-/// Asks, and takes nothing but a yes for one.
+/// Asks for consent; anything but a yes is a no.
 fn agreed(input: &mut dyn BufRead) -> bool {
     say!("recover it? [y/N]");
     let mut line = String::new();
-    // An input that cannot be read says nothing, and nothing is no.
+    // Unreadable input counts as no.
     let read = input.read_line(&mut line).unwrap_or(0);
     read > 0 && matches!(line.trim().to_lowercase().as_str(), "y" | "yes")
 }

@@ -1,4 +1,4 @@
-//! `visuomotor replay`: a recorded episode again, in the simulator, on the arm behind the safety filter, or through a policy.
+//! `visuomotor replay`: replays a recorded episode in the simulator, on the arm behind the safety filter, or through a policy.
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ use crate::recording::{RecordedEpisode, RecordedStep, read_episode};
 use crate::runtime::{EpisodeReport, EpisodeRequest, Station, StopFlag, Timing, run_episode};
 use crate::time::{ManualClock, SystemClock, Timestamp};
 
-/// Names of the action's parts.
+/// Names of the action's components.
 #[cfg(feature = "torch")]
 const PARTS: [&str; 7] = ["dx", "dy", "dz", "droll", "dpitch", "dyaw", "gripper"];
 
@@ -37,10 +37,10 @@ pub struct ReplayArguments {
     /// Launch file of the arm
     #[arg(long, default_value = "launch/widowx_kitchen.toml")]
     pub launch: PathBuf,
-    /// Ask this policy what it would have done at each step, instead of moving anything
+    /// Compare this policy's actions at each step with the recorded ones, instead of moving anything
     #[arg(long)]
     pub policy: Option<PathBuf>,
-    /// Write the two courses (tool, or actions) as an image
+    /// Plot the two courses (tool, or actions) as an SVG image
     #[arg(long)]
     pub plot: Option<PathBuf>,
     #[command(flatten)]
@@ -49,7 +49,7 @@ pub struct ReplayArguments {
     pub consent: ConsentArguments,
 }
 
-/// Runs the command; returns 1 when the arm went elsewhere or the episode was aborted.
+/// Runs the command; returns 1 when the arm left the recorded course or the episode was aborted.
 pub fn replay(arguments: &ReplayArguments) -> anyhow::Result<u8> {
     let recorded = read_episode(&arguments.episode)?;
     if let Some(lost) = &recorded.lost {
@@ -83,7 +83,7 @@ pub fn replay(arguments: &ReplayArguments) -> anyhow::Result<u8> {
     }
 }
 
-/// The recorded actions again, one after the other, whatever comes of them.
+/// Repeats the recorded actions in order, regardless of their effect.
 struct Replay<'a> {
     steps: &'a [RecordedStep],
     next: usize,
@@ -109,7 +109,7 @@ impl ActionSource for Replay<'_> {
     }
 }
 
-/// Where the tool went.
+/// The tool's course.
 #[derive(Default)]
 struct Course(Vec<[f64; 3]>);
 
@@ -132,7 +132,7 @@ impl StepSink for Course {
     }
 }
 
-/// Asks another judge, and ends when the recording does.
+/// Wraps another judge, and ends with the recording.
 struct UntilOver<J> {
     judge: J,
     steps: usize,
@@ -228,7 +228,7 @@ fn again(
     report
 }
 
-/// How the scene was laid: as recorded, else as the seed has it.
+/// The scene's set-up: as recorded, else drawn from the seed.
 pub(super) fn set_up(recorded: &RecordedEpisode, setting: &KitchenSetting) -> anyhow::Result<SetUp> {
     let file = recorded.attachments.iter().find(|file| file.name == SetUp::FILE);
     if let Some(file) = file {
@@ -275,7 +275,7 @@ fn through_policy(_recorded: &RecordedEpisode, folder: &Path, _plot: Option<&Pat
     anyhow::bail!("--policy {}: this program was built without libtorch", folder.display())
 }
 
-/// Two courses per row, one above the other.
+/// SVG plot with one row per component, two courses each.
 fn draw_plots(path: &Path, first: &str, second: &str, plots: &[(String, Vec<f64>, Vec<f64>)]) -> anyhow::Result<()> {
     use std::fmt::Write;
     let (width, row) = (760.0, 90.0);

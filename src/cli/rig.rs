@@ -1,7 +1,7 @@
-//! A connected arm with its camera and its stage: what a trial needs when the simulator is not in this process.
+//! A connected arm with its cameras and its stage, for trials outside the in-process simulator.
 //!
-//! Nothing moves and nothing is recovered here without the operator's consent. The exception is an arm that another process of
-//! this program emulates, which its stage says of itself: that one moves to its start unasked, and with `--yes` recovers.
+//! Nothing moves or recovers here without the operator's consent. The exception is an arm that another process of this
+//! program emulates, as its stage reports: it moves to its start without asking, and with `--yes` recovers.
 //!
 //! Between episodes the arm is in position mode where it has one: an arm in torque mode floats until the first torque comes,
 //! and some enter torque mode only while nothing presses on them. [`Rig::begin`] changes to the mode of the episode's commands.
@@ -31,53 +31,53 @@ use crate::runtime::{Granted, Posture, RuntimeError, Station, StopFlag, Timing, 
 use crate::scripted::Assignment;
 use crate::time::{Clock, SystemClock};
 
-/// How long a first image is waited for \[s\].
+/// Time-out for the first image \[s\].
 const FIRST_IMAGE: f64 = 5.0;
-/// Faults in a row on the way to a start after which it is given up.
+/// Consecutive faults on the way to a start after which the trial is given up.
 const MOST_FAULTS: usize = 3;
 
-/// The arm, active, with what stands around it.
+/// The active arm with its cameras, stage and operator.
 pub struct Rig {
-    /// Arm, camera, control and safety. Episodes get it from [`Rig::begin`].
+    /// Arm, cameras, control and safety filter. Episodes get it from [`Rig::begin`].
     station: Station,
-    /// Sets up the scene and says whether the task was done.
+    /// Sets up the scene and judges the task.
     pub stage: Box<dyn Stage>,
     /// The clock of all stamps.
     pub clock: Arc<SystemClock>,
     /// How the loops run in real time.
     options: WallOptions,
-    /// What the operating system granted of that.
+    /// The settings that the operating system granted.
     granted: Vec<Granted>,
     /// Mode of the episode's commands.
     mode: ControlMode,
-    /// Control of the way to a start where the episode's commands are torques and the arm has a position mode.
+    /// Control law for the way to a start, if the episode's commands are torques and the arm has a position mode.
     way: Option<Controller>,
     /// Mode the arm is in.
     active: ControlMode,
-    /// Who is asked where the stage is no person; none where no operator watches.
+    /// The operator, if the stage is a process; `None` if no operator watches.
     person: Option<Box<dyn Stage>>,
     /// Does another process of this program emulate the arm?
     simulated: bool,
-    /// Recover without asking; only where it is simulated.
+    /// Recover without asking; only if it is simulated.
     yes: bool,
     joint_names: Vec<String>,
     /// Largest joint speed on the way to a start \[rad/s\].
     approach_speed: f64,
-    /// What recovering this arm does.
+    /// Effect of recovering this arm, as text.
     does: String,
-    /// What failed in the last trial.
+    /// The arm's failure in the last trial.
     failed: Option<String>,
-    /// What was allowed for the next episode.
+    /// Consents for the next episode.
     consents: Vec<Consent>,
 }
 
-/// What an episode is driven with: the arm is in the mode of its commands.
+/// The rig during an episode: the arm is in the mode of its commands.
 pub struct Begun<'a> {
     /// Arm, camera, control and safety.
     pub station: &'a mut Station,
-    /// Sets up the scene and says whether the task was done.
+    /// Sets up the scene and judges the task.
     pub stage: &'a mut dyn Stage,
-    /// The operator beside a stage that is a process.
+    /// The operator, if the stage is a process.
     pub person: Option<&'a mut (dyn Stage + 'static)>,
     /// The clock of all stamps.
     pub clock: &'a SystemClock,
@@ -85,20 +85,20 @@ pub struct Begun<'a> {
     pub options: &'a WallOptions,
 }
 
-/// Who may be asked.
+/// How the operator takes part.
 pub struct Watch<F> {
-    /// Makes the operator who lays, allows and judges where no process does.
+    /// Makes the operator's stage, which sets up, consents and judges if no process does.
     pub person: F,
-    /// Is an operator there although a process lays the scene?
+    /// Is an operator present although a process sets up the scene?
     pub watched: bool,
-    /// What was allowed on the command line.
+    /// Consent given on the command line.
     pub allowed: ConsentArguments,
     /// Is the arm only to be read?
     pub dry_run: bool,
 }
 
 impl Rig {
-    /// Connects arm and camera as the launch file says, activates the arm where it stands.
+    /// Connects the launch file's arm and cameras, and activates the arm where it is.
     pub fn connect<F: Fn() -> Box<dyn Stage>>(
         setting: &StationSetting,
         link: &LinkArguments,
@@ -156,23 +156,23 @@ impl Rig {
         })
     }
 
-    /// What ended the last episode, if the arm did: it recovers before the next only with consent, also if it looks
-    /// well again by then.
+    /// Notes the arm's fault that ended the last episode, if any. Before the next one the arm recovers only with consent,
+    /// even if the fault has gone by then.
     pub fn note(&mut self, fault: Option<&RuntimeError>) {
         if let Some(fault @ (RuntimeError::Driver(_) | RuntimeError::Fault(_))) = fault {
             self.failed = Some(fault.to_string());
         }
     }
 
-    /// What is kept with the episode that was set up last: who allowed what, and what the operating system granted.
+    /// Attachments for the current episode: consents, and the real-time settings that were granted.
     pub fn attachments(&mut self) -> anyhow::Result<Vec<Attachment>> {
         let mut files = vec![attachment(&std::mem::take(&mut self.consents))?];
         files.extend(granted::attachment(&self.granted)?);
         Ok(files)
     }
 
-    /// Has the scene laid and brings the arm to the start of an episode (`joints` in rad), gripper open. A person who says that the scene is
-    /// set allows the motion with it; an emulated arm goes first, since its scene is laid around it.
+    /// Has the scene set up and brings the arm to the start of an episode (`joints` in rad), gripper open. The operator's
+    /// confirmation of the scene is also consent to the motion. An emulated arm moves first, since its scene is set up around it.
     pub fn set_up(
         &mut self,
         joints: JointVector,
@@ -198,7 +198,7 @@ impl Rig {
         Ok(laid.assignment)
     }
 
-    /// Brings the arm to a posture \[rad\], gripper open, when the operator allows the motion.
+    /// Brings the arm to a posture \[rad\], gripper open, if the operator allows the motion.
     pub fn go_to_start(&mut self, joints: JointVector, stop: &StopFlag) -> anyhow::Result<()> {
         loop {
             let approach = self.plan(joints)?;
@@ -224,7 +224,7 @@ impl Rig {
         }
     }
 
-    /// Is the arm emulated by another process of this program?
+    /// Does another process of this program emulate the arm?
     pub fn is_simulated(&self) -> bool {
         self.simulated
     }
@@ -274,14 +274,14 @@ impl Rig {
         Ok(())
     }
 
-    /// The station for an episode: from here on the arm takes the episode's commands.
+    /// Switches the arm to the mode of the episode's commands, and returns the station.
     pub fn begin(&mut self) -> Result<Begun<'_>, RuntimeError> {
         self.change_to(self.mode)?;
         let Self { station, stage, person, clock, options, .. } = self;
         Ok(Begun { station, stage: stage.as_mut(), person: person.as_deref_mut(), clock, options })
     }
 
-    /// The station, to be looked at.
+    /// The station, for reading.
     pub fn station(&mut self) -> &mut Station {
         &mut self.station
     }
@@ -300,7 +300,7 @@ impl Rig {
         Ok(())
     }
 
-    /// Control of the way to a start in place of the episode's, or back.
+    /// Swaps the episode's control law for that of the way to a start, or back.
     fn change_control(&mut self) {
         if let Some(way) = &mut self.way {
             std::mem::swap(way, &mut self.station.controller);
@@ -314,7 +314,7 @@ impl Rig {
         }
     }
 
-    /// After a fault: asks until the arm recovered and is seen to stand, or the operator does not want it.
+    /// After a fault: asks and recovers until the arm is seen to stand, or the operator declines.
     fn ready(&mut self) -> anyhow::Result<()> {
         let now = self.clock.now();
         let trouble = match (self.failed.take(), self.station.arm.read(now)) {
@@ -337,7 +337,7 @@ impl Rig {
                     say!("{stands}");
                     return Ok(());
                 }
-                // `--yes` would consent again and again.
+                // `--yes` would consent forever.
                 Err(error) if self.yes => return Err(error),
                 Err(error) => trouble = format!("{error:#}"),
             }
@@ -352,7 +352,7 @@ impl Rig {
         who.may_recover(trouble, &self.does)
     }
 
-    /// Waits for an image of each camera that was taken from now on.
+    /// Waits for a new image of each camera.
     pub fn await_images(&mut self) -> anyhow::Result<()> {
         let asked = self.clock.now();
         for (camera, _) in &mut self.station.cameras {
@@ -375,7 +375,7 @@ impl Rig {
     }
 }
 
-/// The stage of the process that emulates the very arm of the launch file. Beside it, another one is real.
+/// Connects to the stage, and checks that it emulates the launch file's arm. Any other arm may be a real one.
 fn emulating(socket: &Path, setting: &StationSetting) -> anyhow::Result<Remote> {
     let mut remote = Remote::connect(socket)?;
     let (theirs, ours) = (remote.plays()?, super::link::whereabouts(&setting.launch, &setting.robot)?);

@@ -26,12 +26,12 @@ fn tell(log: &Log, what: impl Into<String>) {
     log.lock().unwrap_or_else(PoisonError::into_inner).push(what.into());
 }
 
-/// A fake arm that writes down what is done to it, and whose faults end when it recovers.
+/// A fake arm that logs the calls to it, and whose faults end when it recovers.
 struct Told {
     arm: FakeArm,
     switches: Switches,
     log: Log,
-    /// Drifts by so much per read after a recovery \[rad\].
+    /// Drift per read after a recovery \[rad\].
     drifts: f64,
     off: f64,
     sent: usize,
@@ -76,7 +76,7 @@ struct Answers {
     log: Log,
     recover: VecDeque<Said>,
     scenes: VecDeque<Result<(), String>>,
-    /// Is it a person, or a process?
+    /// Is it the operator, or a process?
     person: bool,
 }
 
@@ -140,7 +140,7 @@ impl Bench {
             person: !simulated,
         };
         let mut options = WallOptions::default();
-        // A machine that is busy with other tests may miss deadlines for a long time.
+        // Other tests may load the machine, so that deadlines are missed for a long time.
         (options.budget.hold, options.budget.stop) = (Duration::from_secs(200), Duration::from_secs(400));
         let rig = Rig {
             station,
@@ -174,7 +174,7 @@ fn yes() -> Said {
 }
 
 #[test]
-fn without_consent_nothing_is_recovered_and_the_evaluation_ends_saying_how_to_go_on() {
+fn without_consent_nothing_recovers_and_the_error_names_the_next_step() {
     for simulated in [false, true] {
         let mut bench = Bench::new(simulated, 0.0, []);
         bench.switches.fault(true);
@@ -192,12 +192,12 @@ fn without_consent_nothing_is_recovered_and_the_evaluation_ends_saying_how_to_go
 }
 
 #[test]
-fn an_arm_that_failed_and_looks_well_again_still_waits_for_consent() {
+fn an_arm_whose_fault_has_gone_still_waits_for_consent() {
     let mut bench = Bench::new(false, 0.0, []);
     bench.rig.note(Some(&RuntimeError::Driver(DriverError::Silent)));
     bench.rig.failed.as_mut().unwrap().push_str(" (7 cups)");
     assert!(matches!(bench.trouble(), RuntimeError::NobodyToRecover(_)));
-    // What is not the arm's fault is no matter of recovering it.
+    // A failure that is not the arm's does not need a recovery.
     bench.rig.note(Some(&RuntimeError::Sink(anyhow::anyhow!("the disk is full"))));
     bench.rig.note(None);
     bench.rig.ready().unwrap();
@@ -215,18 +215,18 @@ fn with_consent_it_recovers_holds_and_the_consent_is_kept() {
     let files = bench.rig.attachments().unwrap();
     let text = String::from_utf8(files[0].data.clone()).unwrap();
     assert!(files[0].name == "consent.json" && text.contains("7 cups") && text.contains("\"page\""), "{text}");
-    // It was recorded with that episode, and is not recorded with the next.
+    // The consent was recorded with that episode, and is not recorded with the next.
     assert_eq!(String::from_utf8(bench.rig.attachments().unwrap()[0].data.clone()).unwrap(), "[]");
-    // Nothing is wrong any more: no question is asked.
+    // There is no fault any more, so nothing is asked.
     bench.rig.ready().unwrap();
     assert!(told(&bench.log).is_empty());
 }
 
 #[test]
-fn an_arm_that_does_not_stand_after_its_recovery_is_not_said_to_hold() {
+fn an_arm_that_moves_after_its_recovery_is_not_reported_as_holding() {
     let mut bench = Bench::new(false, 0.002, [yes()]);
     bench.switches.fault(true);
-    // Asked again, with what is wrong now; no operator is left.
+    // Asked again, with the current fault; no scripted reply is left.
     let error = bench.trouble();
     assert!(
         matches!(&error, RuntimeError::NobodyToRecover(why) if why.contains("joint 1") && why.contains("hardware stop"))
@@ -242,7 +242,7 @@ fn yes_recovers_a_simulated_arm_only() {
     bench.rig.ready().unwrap();
     assert_eq!(told(&bench.log), ["recover", "activate"]);
     assert_eq!(bench.rig.consents[0].by, "--yes, simulated");
-    // A real one asks all the same, whatever put the flag there.
+    // A real arm asks anyway, even with the flag set.
     let mut bench = Bench::new(false, 0.0, []);
     bench.rig.yes = true;
     bench.switches.fault(true);
@@ -268,7 +268,7 @@ fn scene() -> SetUp {
     }
 }
 
-/// A start posture, beside where the arm stands.
+/// A start posture near the arm's current one.
 fn aside(rig: &Rig) -> JointVector {
     let mut to = *rig.station.chain.home();
     to[0] += 0.2;
@@ -276,7 +276,7 @@ fn aside(rig: &Rig) -> JointVector {
 }
 
 #[test]
-fn a_real_arm_moves_only_after_the_scene_is_set_and_an_emulated_one_before_it_is_laid() {
+fn a_real_arm_moves_after_the_scene_is_set_up_and_an_emulated_one_before() {
     let stop = StopFlag::new();
     let mut real = Bench::new(false, 0.0, []);
     let joints = aside(&real.rig);
@@ -304,8 +304,8 @@ fn a_scene_that_is_not_set_moves_nothing() {
 }
 
 #[test]
-fn an_arm_that_was_pushed_meanwhile_is_asked_for_again() {
-    // It drifts with each read, more than a word's worth: what was allowed is not the motion that would be made.
+fn an_arm_pushed_after_consent_needs_a_new_consent() {
+    // It drifts with each read beyond the tolerance, so the motion differs from the one that was allowed.
     let mut bench = Bench::new(false, 0.03, []);
     let log = bench.log.clone();
     let scenes = VecDeque::from([Ok(()), Ok(()), Err("no more".to_string())]);
@@ -332,7 +332,7 @@ fn a_real_arm_goes_to_a_posture_only_when_it_is_allowed() {
 }
 
 #[test]
-fn an_arm_of_torques_comes_to_its_start_in_position_mode_and_floats_only_from_the_episodes_begin() {
+fn a_torque_mode_arm_approaches_in_position_mode_and_switches_when_the_episode_begins() {
     let mut bench = Bench::new(true, 0.0, []);
     (bench.rig.mode, bench.rig.way) = (ControlMode::Torque, Some(bench.rig.station.controller.clone()));
     let (stop, joints) = (StopFlag::new(), aside(&bench.rig));

@@ -1,4 +1,4 @@
-//! The scripted operator: the expert of the simulated kitchen behind a stick, for trying everything around a person.
+//! The scripted operator: the simulated kitchen's expert behind a joystick, for testing teleoperation without a human.
 
 use crate::action::{ActionBounds, ActionSource};
 use crate::config::TeleopSetting;
@@ -11,7 +11,7 @@ use crate::time::Timestamp;
 
 const NAME: &str = "scripted";
 
-/// Pushes a stick as far as the expert wants to move: everything behind a device's bytes is the real thing.
+/// Deflects a stick in proportion to the expert's motion: everything behind the device is the real code.
 pub struct ScriptedDevice {
     expert: Demonstrator,
     setting: TeleopSetting,
@@ -20,13 +20,13 @@ pub struct ScriptedDevice {
 }
 
 impl ScriptedDevice {
-    /// The expert is given where things lie, as a person sees it.
+    /// The expert is given the object positions, which a human would see.
     pub fn new(assignment: Assignment, setting: &TeleopSetting, period: f64, seed: u64) -> Self {
         let expert = Demonstrator::new(assignment, ActionBounds::BRIDGE, Disturbance::NONE, seed);
         Self { expert, setting: setting.clone(), period, reading: None }
     }
 
-    /// How far a stick is pushed for this share of the full speed.
+    /// Stick deflection for this share of full speed.
     fn push(&self, share: f64) -> f64 {
         if share == 0.0 {
             return 0.0;
@@ -65,18 +65,18 @@ impl TeleopDevice for ScriptedDevice {
     }
 }
 
-/// Presses "accept" when the success rule is content, as a person would who sees it.
+/// Presses "accept" when the success rule is met, as a watching operator would.
 pub struct ScriptedJudge<J> {
     /// The rule of the simulated task.
     pub rule: J,
-    /// Whose buttons are pressed.
+    /// Operator whose buttons are pressed.
     pub operator: Operator,
 }
 
 impl<J: Judge> Judge for ScriptedJudge<J> {
     fn judge(&mut self, now: Timestamp) -> Option<Outcome> {
         if self.rule.judge(now).is_some_and(|outcome| outcome.is_success()) {
-            // A full queue has 64 wishes that were not taken: one more changes nothing.
+            // A full queue has 64 pending requests: one more changes nothing.
             let _ = self.operator.wish(Wish::Accept, NAME);
         }
         OperatorJudge(self.operator.clone()).judge(now)

@@ -1,11 +1,11 @@
-//! What lies where in one episode of a kitchen, as the operator or the simulator lays it.
+//! Set-up of one episode in a kitchen: objects and their positions.
 
 use serde::{Deserialize, Serialize};
 
 use crate::config::Task;
 use crate::recording::Attachment;
 
-/// What lies where in one episode, as the person who sets it up knows it.
+/// Set-up of one episode.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SetUp {
@@ -13,28 +13,28 @@ pub struct SetUp {
     pub task: Task,
     /// Object to move (scenario 3 replaces the task's own).
     pub object: String,
-    /// Where the object's grasp point is, base frame x, y \[m\].
+    /// Position of the object's grasp point, base frame x, y \[m\].
     pub object_at: [f64; 2],
     /// The object's yaw \[rad\].
     pub object_yaw: f64,
-    /// Where the container stands, base frame x, y \[m\]; none of a task without one.
+    /// Position of the container, base frame x, y \[m\]; `None` for a task without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container_at: Option<[f64; 2]>,
-    /// Other things lying about.
+    /// Clutter.
     pub others: Vec<LyingThing>,
     /// Tool position and Bridge angles at the start \[m, rad\].
     pub start: [f64; 6],
-    /// Seed of everything random in this episode.
+    /// Random seed of this episode.
     pub seed: u64,
 }
 
-/// A thing beside those of the task; in files an array of these three.
+/// An object that is not part of the task; in files an array of these three values.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(from = "(String, [f64; 2], f64)", into = "(String, [f64; 2], f64)")]
 pub struct LyingThing {
     /// Object.
     pub object: String,
-    /// Where its origin is, base frame x, y \[m\].
+    /// Position of its origin, base frame x, y \[m\].
     pub at: [f64; 2],
     /// Its yaw \[rad\].
     pub yaw: f64,
@@ -53,10 +53,10 @@ impl From<LyingThing> for (String, [f64; 2], f64) {
 }
 
 impl SetUp {
-    /// Name of the file that says it in a recording.
+    /// Name of the set-up file in a recording.
     pub const FILE: &str = "set_up.json";
 
-    /// As recorded with an episode, so that the scene can be laid again.
+    /// Reads the set-up recorded with an episode, so that the scene can be restored.
     pub fn attachment(&self) -> anyhow::Result<Attachment> {
         let data = serde_json::to_vec_pretty(self)?;
         Ok(Attachment { name: Self::FILE.into(), media_type: "application/json".into(), data })
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lying_thing_is_an_array_in_files_as_it_always_was() {
+    fn clutter_is_an_array_in_files() {
         let thing = LyingThing { object: "cup".into(), at: [0.3, -0.1], yaw: 0.5 };
         let text = serde_json::to_string(&thing).unwrap();
         assert_eq!(text, r#"["cup",[0.3,-0.1],0.5]"#);

@@ -1,4 +1,4 @@
-//! The kitchen in the simulator of this process: set up for an episode, and as a running station.
+//! The kitchen in the in-process simulator: set up for an episode, and as a running station.
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ use crate::simulation::{
 };
 use crate::time::Timestamp;
 
-/// How much further than a button's cap goes the tool is sent \[m\]: what is felt does not say when it is down.
+/// Extra distance beyond a button's travel that the tool is sent \[m\]: the press cannot be sensed.
 const FURTHER: f64 = 0.006;
 
 /// A kitchen set up for one episode.
@@ -25,7 +25,7 @@ pub struct Prepared {
     pub kitchen: Kitchen,
     /// Joint positions at the start \[rad\].
     pub joints: JointVector,
-    /// What a demonstrator is given.
+    /// The demonstrator's assignment.
     pub assignment: Assignment,
 }
 
@@ -35,8 +35,8 @@ impl KitchenSetting {
         self.running_at(set_up, prepared, Timestamp::ZERO)
     }
 
-    /// The same on a clock that shows `now` already. The arm's physics begins there: it would have to catch up with all
-    /// the time before in the control loop's first tick otherwise.
+    /// The same on a clock that already shows `now`. The arm's physics starts at `now`; otherwise it would have to catch up
+    /// in the control loop's first tick.
     pub fn running_at(
         &self,
         set_up: &SetUp,
@@ -63,7 +63,7 @@ impl KitchenSetting {
         Ok(Prepared { kitchen, joints, assignment })
     }
 
-    /// The kitchen with nothing in it but the arm at its home pose.
+    /// The kitchen without objects, with the arm at its home pose.
     pub fn empty_kitchen(&self) -> anyhow::Result<Kitchen> {
         let folder = self.folder();
         let fixtures = folder.join(&self.scene.fixtures);
@@ -123,7 +123,7 @@ impl KitchenSetting {
     fn layout(&self, set_up: &SetUp) -> anyhow::Result<Layout> {
         let object = self.object(&set_up.object)?;
         let (sin, cos) = set_up.object_yaw.sin_cos();
-        // The object is put so that the point to grasp it at lies at `object_at`.
+        // The object is placed with its grasp point at `object_at`.
         let [gx, gy, _] = object.grasp_offset;
         let origin = [set_up.object_at[0] - (cos * gx - sin * gy), set_up.object_at[1] - (sin * gx + cos * gy)];
         let support = match set_up.task.container_at {
@@ -146,7 +146,7 @@ impl KitchenSetting {
         let pose = kitchen.placed_pose(&set_up.object).context("the object is not in the kitchen")?;
         let grasp = pose * nalgebra::Point3::from(object.grasp_offset);
         let (_, _, yaw) = pose.rotation.euler_angles();
-        // Jaws are the same when turned by half a turn; the lower half of the object hangs below the tool.
+        // The jaws are symmetric under half a turn; the lower half of the object hangs below the tool.
         let half_turn = std::f64::consts::PI;
         let mut grasp_yaw = yaw + object.grasp_yaw;
         while grasp_yaw > half_turn / 2.0 {
@@ -155,10 +155,10 @@ impl KitchenSetting {
         while grasp_yaw < -half_turn / 2.0 {
             grasp_yaw += half_turn;
         }
-        // Where the tool may not go it is not sent.
+        // Targets stay inside the tool's workspace.
         let floor = self.station.robot.limits.workspace_low[2] + 0.005;
         let hang = object.rest_height + object.grasp_offset[2];
-        // The grasp point, not the object's origin, goes to the tool: the object's middle shall land in the middle.
+        // The grasp point, not the object's origin, is at the tool; the object's middle should land in the middle.
         let release = |[x, y]: [f64; 2], height: f64| Then::Release {
             at: [x + object.grasp_offset[0], y + object.grasp_offset[1], (height + hang).max(floor)],
         };

@@ -1,4 +1,4 @@
-//! Recovers an arm, and watches whether it then stands: a hold is reported only if its state shows it.
+//! Recovers an arm and checks that it then stands still: a hold is reported only if its state shows it.
 
 use std::time::Duration;
 
@@ -9,19 +9,19 @@ use crate::driver::{ArmDriver, DriverError, Motion, Standstill, Stillness};
 use crate::runtime::RuntimeError;
 use crate::time::{Clock, Timestamp};
 
-/// What counts as standing after the arm was commanded to hold.
+/// Criterion for standing still after a command to hold.
 const STILLNESS: Stillness = Stillness { motion: 0.01, window: Duration::from_millis(500), states: 2 };
-/// How often its state is read.
+/// Period at which its state is read.
 const LOOK: Duration = Duration::from_millis(20);
-/// How long a state is waited for that shows it.
+/// Time-out for a state that shows it.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// The arm takes over its load in this time: a servo gives way a little until it carries it.
+/// Settling time: a servo sags a little until it carries its load.
 const SETTLING: Duration = Duration::from_millis(200);
 
-/// [`ArmDriver::activate`], a fault in words.
+/// [`ArmDriver::activate`], with a fault code as text.
 pub fn activate(arm: &mut dyn ArmDriver, now: Timestamp, mode: ControlMode) -> anyhow::Result<()> {
     match arm.activate(now, mode) {
-        // The type stays: it decides the exit code.
+        // Keep the error type: it decides the exit code.
         Err(error @ DriverError::Fault(code)) => {
             Err(error).with_context(|| format!("the arm cannot be activated: {}", arm.fault_text(code)))
         }
@@ -29,7 +29,7 @@ pub fn activate(arm: &mut dyn ArmDriver, now: Timestamp, mode: ControlMode) -> a
     }
 }
 
-/// What recovering does to an arm behind this driver, for a person who is to allow it.
+/// Effect of recovering an arm with this driver, as text for the operator who is asked for consent.
 pub fn what_recovery_does(driver: &str, robot: &str) -> String {
     let does = match (driver, robot) {
         ("dynamixel", _) => {
@@ -52,8 +52,8 @@ pub fn what_recovery_does(driver: &str, robot: &str) -> String {
     )
 }
 
-/// Clears what can be cleared, activates the arm where it is, and looks whether it stands. Returns, in words, what its state
-/// showed. `nap` sleeps.
+/// Clears faults, activates the arm where it is, and checks that it stands still. Returns the result as text. `nap`
+/// sleeps.
 pub fn recover(
     arm: &mut dyn ArmDriver,
     clock: &dyn Clock,
@@ -71,7 +71,7 @@ pub fn recover(
     ))
 }
 
-/// Largest joint motion while the arm is watched \[rad\]; an error as soon as that is not standing.
+/// Largest joint motion while the arm is watched \[rad\]; an error as soon as it moves too far.
 fn watch(arm: &mut dyn ArmDriver, clock: &dyn Clock, nap: &mut dyn FnMut(Duration)) -> Result<f64, RuntimeError> {
     let words = |arm: &dyn ArmDriver, error| match error {
         DriverError::Fault(code) => RuntimeError::Fault(arm.fault_text(code)),
@@ -81,7 +81,7 @@ fn watch(arm: &mut dyn ArmDriver, clock: &dyn Clock, nap: &mut dyn FnMut(Duratio
     loop {
         match arm.read(clock.now()) {
             Ok(sensed) => {
-                // By the stamps of what was measured: the same measurement again and again shows nothing.
+                // Uses the measurement stamps: a repeated old measurement shows nothing.
                 still.see(sensed.measured_at, &sensed.joint_positions);
                 if let Some(Motion { joint, by }) = still.moved() {
                     return Err(RuntimeError::NotStanding { joint, moved: by, limit: STILLNESS.motion });
@@ -90,7 +90,7 @@ fn watch(arm: &mut dyn ArmDriver, clock: &dyn Clock, nap: &mut dyn FnMut(Duratio
                     return Ok(still.farthest().by);
                 }
             }
-            // A state may be missed; that the arm stands is shown by one that came.
+            // A single state may be missed; only received states count.
             Err(DriverError::Silent) => {}
             Err(error) => return Err(words(arm, error)),
         }
@@ -107,7 +107,7 @@ mod tests {
     use crate::runtime::fake::FakeArm;
     use crate::time::ManualClock;
 
-    /// Watches a fake arm with time moved by hand; `each` sees how often it was waited.
+    /// Watches a fake arm on a manual clock; `each` gets the number of waits so far.
     fn watched(each: impl Fn(usize, &crate::runtime::fake::Switches)) -> Result<f64, RuntimeError> {
         let (mut arm, switches) = FakeArm::new(6);
         let (clock, mut naps) = (ManualClock::new(), 0);
@@ -122,12 +122,12 @@ mod tests {
     #[test]
     fn an_arm_that_stands_is_seen_to_stand() {
         assert_eq!(watched(|_, _| {}).unwrap(), 0.0);
-        // An answer that is missed now and then changes nothing.
+        // An occasionally missed state changes nothing.
         assert_eq!(watched(|naps, switches| switches.silence(naps % 3 == 0)).unwrap(), 0.0);
     }
 
     #[test]
-    fn an_arm_that_says_nothing_or_fails_is_not_said_to_stand() {
+    fn a_silent_or_failed_arm_is_not_reported_as_standing() {
         let silent = watched(|_, switches| switches.silence(true)).unwrap_err();
         assert!(matches!(silent, RuntimeError::HoldUnconfirmed { .. }), "{silent:?}");
         let failed = watched(|naps, switches| switches.fault(naps > 5)).unwrap_err();

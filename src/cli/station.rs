@@ -1,4 +1,4 @@
-//! A station from its files: arm, link, cameras, control, safety. No scene and no simulator.
+//! A station loaded from its files: arm, link, cameras, control, safety. No scene and no simulator.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -24,16 +24,16 @@ use crate::runtime::Station;
 use crate::safety::SafetyFilter;
 use crate::scripted::{ActionSpace, Assignment, Demonstrator, Disturbance, TorqueDemonstrator, TorqueNoise};
 
-/// Side of the image the shipped policies see \[pixels\].
+/// Side of the shipped policies' input images \[pixels\].
 pub const POLICY_IMAGE: u32 = 128;
 
-/// What a launch file says of a station, read and checked with the files it names.
+/// Station settings of a launch file, read and checked together with the files it names.
 pub struct StationSetting {
     /// Project folder.
     pub root: PathBuf,
     /// The launch file.
     pub launch_file: PathBuf,
-    /// What it says, with the command line's overrides.
+    /// Its settings, with the command line's overrides.
     pub launch: Launch,
     /// The arm.
     pub robot: Robot,
@@ -41,7 +41,7 @@ pub struct StationSetting {
     pub chain: Chain,
     /// Calibrations of the cameras, in the launch file's order; the policy's first.
     pub cameras: Vec<CameraCalibration>,
-    /// Instructions of tasks that the launch file does not describe itself, or that were given another one.
+    /// Instructions of tasks that the launch file does not describe or that were overridden.
     instructions: BTreeMap<String, String>,
 }
 
@@ -80,7 +80,7 @@ impl StationSetting {
         Ok(JointVector::from_slice(&start.joints))
     }
 
-    /// Takes another image of a task done than the launch file names.
+    /// Overrides the launch file's goal image of a task.
     pub fn set_goal(&mut self, task: &str, goal: &Path) {
         let tasks = &mut self.launch.task;
         match tasks.iter_mut().find(|known| known.name == task) {
@@ -89,26 +89,26 @@ impl StationSetting {
         }
     }
 
-    /// Takes another instruction of a task than the launch file names.
+    /// Overrides the launch file's instruction of a task.
     pub fn set_instruction(&mut self, task: &str, instruction: &str) {
         self.instructions.insert(task.into(), instruction.into());
     }
 
-    /// Instruction of a task; empty where there is none.
+    /// Instruction of a task; empty if there is none.
     #[cfg(feature = "torch")]
     pub fn instruction(&self, task: &str) -> &str {
         let own = self.launch.task.iter().find(|known| known.name == task).map(|task| task.instruction.as_str());
         self.instructions.get(task).map(String::as_str).or(own).unwrap_or_default()
     }
 
-    /// Image of a task of the launch file done, where it names one.
+    /// Goal image of a task, if the launch file names one.
     #[cfg(feature = "torch")]
     pub fn goal_image(&self, task: &str) -> anyhow::Result<Option<Image>> {
         let goal = self.launch.task.iter().find(|known| known.name == task).and_then(|task| task.goal.as_ref());
         goal.map(|goal| super::image_file::read_image(&self.root.join(goal))).transpose()
     }
 
-    /// What its control law takes.
+    /// Action space of its control law.
     pub fn action_space(&self) -> ActionSpace {
         match self.launch.control.law {
             ControlLaw::Torque => ActionSpace::Torques(JointVector::from_slice(&self.robot.limits.joint_torque)),
@@ -122,7 +122,7 @@ impl StationSetting {
         self.launch.camera.iter().map(|camera| camera.name.as_str()).collect()
     }
 
-    /// What it offers a policy.
+    /// Its interface to a policy.
     #[cfg(feature = "torch")]
     pub fn offer(&self) -> Offer<'_> {
         Offer {
@@ -136,7 +136,7 @@ impl StationSetting {
         }
     }
 
-    /// The scripted expert for this arm and its law, disturbed by noise of this strength (0: none).
+    /// The scripted expert for this arm and its control law, with noise of this strength (0: none).
     pub fn expert(&self, assignment: Assignment, strength: f64, seed: u64) -> anyhow::Result<Box<dyn ActionSource>> {
         let chance = |chance: f64| (chance * strength).min(1.0);
         Ok(match self.action_space() {
@@ -153,7 +153,7 @@ impl StationSetting {
         })
     }
 
-    /// The station of an arm and its cameras, these in the launch file's order.
+    /// Builds the station from an arm and its cameras, in the launch file's order.
     pub fn joined(&self, arm: Box<dyn ArmDriver>, cameras: Vec<Box<dyn Camera>>) -> anyhow::Result<Station> {
         let policy_period = Duration::from_secs_f64(1.0 / self.launch.policy.rate_hz);
         let control_period = Duration::from_secs_f64(1.0 / self.robot.identity.control_rate_hz);
@@ -170,7 +170,7 @@ impl StationSetting {
         })
     }
 
-    /// Positions for the way to a start, where an episode is driven by other commands.
+    /// Position control for the way to a start, if the episode uses another mode.
     pub fn approach_controller(&self) -> anyhow::Result<Controller> {
         self.controller(&ControlSetting { law: ControlLaw::JerkLimited, ..self.launch.control.clone() })
     }
@@ -183,7 +183,7 @@ impl StationSetting {
             .context("the control law cannot be set up")
     }
 
-    /// What is known before the first step, without a task.
+    /// Metadata known before the first step, without a task.
     pub fn episode_start(&self, name: &str, action_source: &str) -> EpisodeStart {
         EpisodeStart {
             name: name.into(),
@@ -200,7 +200,7 @@ impl StationSetting {
     }
 }
 
-/// Refuses postures in which a part of the arm is in the table, a wall or another part of it.
+/// Refuses postures in which a part of the arm intersects the table, a wall or another part.
 fn check_postures(launch_file: &Path, launch: &Launch, chain: &Chain) -> Result<(), ConfigError> {
     for (i, start) in launch.start.iter().enumerate() {
         let (bodies, at) = (chain.bodies(), chain.place(&start.joints));
@@ -229,7 +229,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_posture_in_the_table_or_in_itself_is_refused() {
+    fn a_posture_that_hits_the_table_or_the_arm_is_refused() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let text = std::fs::read_to_string(root.join("launch/stations/panda_fci.toml")).unwrap();
         let folder = tempfile::tempdir_in(root.join("launch")).unwrap();

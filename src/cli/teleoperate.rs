@@ -1,4 +1,4 @@
-//! `visuomotor teleoperate`: a person drives, every episode is recorded and judged by the person.
+//! `visuomotor teleoperate`: the operator drives, and judges each recorded episode.
 //!
 //! One file because a session is one sequence: start, episodes, verdicts, end.
 
@@ -41,7 +41,7 @@ use crate::time::{Clock, ManualClock, SystemClock, Timestamp};
 pub struct TeleoperateArguments {
     /// Launch file
     pub launch: PathBuf,
-    /// Folder the episodes go to
+    /// Folder for the episodes
     #[arg(long, default_value = "results/demonstrations")]
     pub out: PathBuf,
     /// Task (needed when the launch file has several)
@@ -59,13 +59,13 @@ pub struct TeleoperateArguments {
     /// Longest episode [s]
     #[arg(long, default_value_t = 60.0)]
     pub seconds: f64,
-    /// Seed of where things lie in the simulated kitchen
+    /// Seed of object placement in the simulated kitchen
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
     /// Record 128x128 images instead of the camera's
     #[arg(long)]
     pub policy_size: bool,
-    /// As fast as it goes instead of in real time; only for `--device scripted`
+    /// As fast as possible instead of in real time; only for `--device scripted`
     #[arg(long)]
     pub lockstep: bool,
     #[command(flatten)]
@@ -76,7 +76,7 @@ pub struct TeleoperateArguments {
     pub consent: ConsentArguments,
 }
 
-/// Runs the command; returns 0 when all episodes were kept, 1 when it ended before.
+/// Runs the command; returns 0 when all episodes were kept, 1 when it ended early.
 pub fn teleoperate(arguments: &TeleoperateArguments) -> anyhow::Result<u8> {
     let mut setting = KitchenSetting::load(&arguments.launch)?;
     arguments.link.apply(&mut setting.station.launch);
@@ -101,7 +101,7 @@ pub fn teleoperate(arguments: &TeleoperateArguments) -> anyhow::Result<u8> {
     );
     setting.protocol.tasks = vec![task(&setting, arguments.task.as_deref())?];
     let _folder = NewFolder::create(&arguments.out, "--out")?;
-    // Before an arm is connected: room for an episode is no afterthought.
+    // Disk space is checked before an arm is connected.
     require_room(&arguments.out, needed(&setting, arguments) + WriterOptions::default().floor_bytes)?;
     for finished in finish_partial(&arguments.out)? {
         say!("{finished}");
@@ -138,11 +138,11 @@ fn task(setting: &KitchenSetting, asked: Option<&str>) -> anyhow::Result<String>
 /// An episode that ended.
 struct Recorded {
     outcome: Outcome,
-    /// Its file once it is whole.
+    /// Its file once complete.
     path: PathBuf,
-    /// Is the file there, from the first step to the last but for steps that were reported as left out?
+    /// Is the file complete, except for steps reported as left out?
     whole: bool,
-    /// What went wrong with the machinery.
+    /// The fault that ended it.
     fault: Option<RuntimeError>,
 }
 
@@ -153,10 +153,10 @@ struct Session<'a> {
     operator: Operator,
     clock: Arc<SystemClock>,
     live: super::live::Live,
-    /// `None`: the script, which is made anew for each scene.
+    /// `None`: the script, which is created for each scene.
     device: Option<Box<dyn TeleopDevice>>,
     rig: Option<Rig>,
-    /// An episode ended because something was wrong with arm, camera, link or program.
+    /// Did a fault of arm, camera, link or program end an episode?
     faulted: bool,
 }
 
@@ -173,7 +173,7 @@ impl Session<'_> {
             kept += usize::from(outcome.is_success() && whole);
             say!("{}: {}", path.display(), describe(&outcome));
             if outcome.is_success() && !whole {
-                say!("{}: its recording is not whole, so it does not count", path.display());
+                say!("{}: its recording is incomplete, so it does not count", path.display());
             }
             if self.operator.take(|wish| *wish == Wish::Quit).is_some() {
                 break;
@@ -191,7 +191,7 @@ impl Session<'_> {
         Ok(u8::from(kept < wanted))
     }
 
-    /// One episode and its file; `None` when the person wants no more.
+    /// One episode and its file; `None` when the operator quits.
     fn episode(&mut self) -> anyhow::Result<Option<Recorded>> {
         let task_name = &self.setting.protocol.tasks[0];
         let task = self.setting.scene.task(&self.setting.scene_file, task_name)?.clone();
@@ -223,7 +223,7 @@ impl Session<'_> {
         if !self.begin()? {
             return Ok(None);
         }
-        // Made anew: a person takes minutes, and simulated time begins with the episode.
+        // Recreated: the operator may take minutes, and simulated time begins with the episode.
         let (mut station, rule) = self.setting.running_at(set_up, &prepared, now())?;
         let (by_hand, options) = (ManualClock::new(), wall_options(&self.setting.station.launch));
         let timing = if lockstep {
@@ -240,7 +240,7 @@ impl Session<'_> {
     fn episode_there(&mut self, rig: &mut Rig, set_up: &SetUp, name: &str) -> anyhow::Result<Option<Recorded>> {
         let assignment = rig.set_up(self.setting.start_joints(set_up.start)?, set_up, &self.stop)?;
         self.live.preview(rig.station(), self.clock.now());
-        // Whoever allowed the motion to the start was beside the scene then, and takes the device now.
+        // The operator who allowed the motion to the start was at the scene, and needs time to take the device.
         self.operator.show(|panel| panel.prompt = "the arm stands at its start; begin when ready".into());
         if !self.begin()? {
             return Ok(None);
@@ -254,7 +254,7 @@ impl Session<'_> {
         Ok(Some(recorded))
     }
 
-    /// Waits for the person; a script is always ready.
+    /// Waits for the operator; a script is always ready.
     fn begin(&self) -> anyhow::Result<bool> {
         if self.device.is_none() {
             return Ok(true);
@@ -359,7 +359,7 @@ fn record_size(arguments: &TeleoperateArguments) -> Option<(u32, u32)> {
     arguments.policy_size.then_some((POLICY_IMAGE, POLICY_IMAGE))
 }
 
-/// Room that the longest episode may take \[bytes\].
+/// Disk space for the longest episode \[bytes\].
 fn needed(setting: &KitchenSetting, arguments: &TeleoperateArguments) -> u64 {
     record::room(&setting.station, arguments.seconds, record_size(arguments))
 }

@@ -1,4 +1,4 @@
-//! The terminal's view of an episode: one line, rewritten, with what the page shows at a glance.
+//! Terminal view of an episode: one status line, rewritten in place.
 
 use std::io::{IsTerminal, Write};
 
@@ -10,13 +10,13 @@ use crate::operator::Operator;
 pub struct TerminalView {
     operator: Operator,
     shown: bool,
-    /// The last thing the safety filter did since the last step.
+    /// The safety filter's last intervention since the last step.
     filtered: Filtered,
     began: Option<f64>,
 }
 
 impl TerminalView {
-    /// Shows what the operator's panel says; nothing when the output is not a terminal.
+    /// Shows the operator's panel; nothing if the output is not a terminal.
     pub fn new(operator: Operator) -> Self {
         let shown = std::io::stdout().is_terminal();
         Self { operator, shown, filtered: Filtered::Passed, began: None }
@@ -31,7 +31,7 @@ impl TerminalView {
     }
 }
 
-/// What the safety filter did, in words.
+/// The safety filter's intervention as text.
 fn words(filtered: Filtered) -> String {
     match filtered {
         Filtered::Passed => "free".into(),

@@ -33,30 +33,30 @@ use crate::time::{ManualClock, SystemClock};
 pub(super) struct Runner {
     /// The set-up.
     pub setting: KitchenSetting,
-    /// Who decides now.
+    /// The current decision source.
     pub entrant: Entrant,
-    /// What a person wants and is shown.
+    /// The operator's buttons and panel.
     pub operator: Operator,
-    /// The arm, when it is not the simulator of this process.
+    /// The arm, if it is not the in-process simulator.
     rig: Option<Rig>,
     stop: StopFlag,
     live: Option<Live>,
-    /// Trials that ended because something was wrong with arm, camera, link or program.
+    /// Number of trials ended by a fault of arm, camera, link or program.
     faults: Cell<u32>,
 }
 
 impl Runner {
-    /// A runner in the simulator of this process, without an operator.
+    /// A runner in the in-process simulator, without an operator.
     pub fn new(setting: KitchenSetting, entrant: Entrant, stop: StopFlag) -> Self {
         Self { rig: None, operator: Operator::default(), live: None, stop, setting, entrant, faults: Cell::new(0) }
     }
 
-    /// Did a trial end because something was wrong with arm, camera, link or program?
+    /// Did a fault of arm, camera, link or program end a trial?
     pub fn faulted(&self) -> bool {
         self.faults.get() > 0
     }
 
-    /// Starts the page and connects the arm, as far as either was asked for.
+    /// Starts the page and connects the arm, if requested.
     pub fn connect(
         &mut self,
         page: &PageArguments,
@@ -70,10 +70,10 @@ impl Runner {
         if self.setting.station.launch.driver == DriverKind::Mujoco {
             return Ok(());
         }
-        // An arm has no hand-moved clock.
+        // An arm has no manual clock.
         self.setting.station.launch.clock = ClockKind::Wall;
         let (operator, stop) = (self.operator.clone(), self.stop.clone());
-        // With a page its buttons lay and judge; without one, lines typed at the terminal.
+        // The operator uses the page's buttons if there is a page, else lines typed at the terminal.
         let paged = page.page.is_some();
         let person = move || -> Box<dyn Stage> {
             if paged {
@@ -95,7 +95,7 @@ impl Runner {
         self.entrant.source(part)
     }
 
-    /// Embedding of the image of the task done; none where there is no such image or no policy embeds it.
+    /// Goal embedding; `None` without a goal image or without a policy that embeds it.
     #[cfg(feature = "torch")]
     fn goal(&self, source: &Source, set_up: &SetUp) -> anyhow::Result<Option<Embedding>> {
         let Source::Policy(policy) = source else { return Ok(None) };
@@ -103,7 +103,7 @@ impl Runner {
         let image = if station.launch.driver == DriverKind::Mujoco {
             Some(self.setting.goal_image(set_up)?)
         } else {
-            // Before an arm, the station's own: a simulated image shows another place.
+            // For an arm, the station's own goal image: a simulated one shows another place.
             station.goal_image(&set_up.task.name)?
         };
         Ok(image.map(|image| policy.embed(&image)).transpose()?)
@@ -136,7 +136,7 @@ impl TrialRunner for Runner {
                 run
             }
         }?;
-        // Of every task once, and of trials that count: the arm stands and waits meanwhile.
+        // Once per task, and only for valid trials: the arm waits meanwhile.
         let asked = |run: &&mut TrialRun| {
             plan.trial == 1 && !self.stop.is_raised() && !matches!(run.outcome, Outcome::Aborted { .. })
         };
@@ -169,7 +169,7 @@ impl Runner {
         })
     }
 
-    /// A trial in the simulator of this process.
+    /// A trial in the in-process simulator.
     fn run_here(&self, set_up: &SetUp, episode_name: &str) -> anyhow::Result<TrialRun> {
         let prepared = self.setting.prepare(set_up)?;
         let mut source = self.source(set_up, Some(prepared.assignment))?;
@@ -192,7 +192,7 @@ impl Runner {
         Ok(trial?.run)
     }
 
-    /// A trial with the connected arm; none if the operator wants no more.
+    /// A trial with the connected arm; `None` when the operator quits.
     fn run_there(&self, rig: &mut Rig, set_up: &SetUp, episode_name: &str) -> anyhow::Result<Option<TrialRun>> {
         let assignment = match rig.set_up(self.setting.start_joints(set_up.start)?, set_up, &self.stop) {
             Err(error) if self.stop.is_raised() => {
@@ -233,7 +233,7 @@ impl Runner {
         let opened = keep_cut_off(&episodes, episode_name)
             .and_then(|()| Ok(EpisodeWriter::create(&episodes, episode_name, options)?));
         let mut writer = match opened {
-            // There was room when the trials began: now the arm's work goes on, and the report says what is missing.
+            // There was space when the trials began; now the trials go on, and the report names what is missing.
             Err(error) if Protection::Recording.is_on() => Err(error),
             opened => Ok(opened?),
         };
@@ -260,7 +260,7 @@ impl Runner {
         super::say_hold(&report);
         if let Some(fault) = &report.fault {
             tracing::warn!("{episode_name}: {fault}");
-            // A recording that failed is reported as missing; arm and link are well.
+            // A failed recording is reported as missing; arm and link are fine.
             self.faults.set(self.faults.get() + u32::from(!matches!(fault, RuntimeError::Sink(_))));
         }
         let (episode, missing) = kept(&writer, report.fault.as_ref());
@@ -284,13 +284,13 @@ impl Runner {
     }
 }
 
-/// A trial that was run, and what went wrong with the machinery.
+/// A completed trial, and the fault that ended it, if any.
 struct Trial {
     run: TrialRun,
     fault: Option<RuntimeError>,
 }
 
-/// The recording of a trial, relative to the results folder, and what is missing of it.
+/// The recording of a trial, relative to the results folder, and what is missing from it.
 fn kept(writer: &anyhow::Result<EpisodeWriter>, fault: Option<&RuntimeError>) -> (String, Vec<String>) {
     let writer = match writer {
         Ok(writer) => writer,
@@ -307,15 +307,15 @@ fn kept(writer: &anyhow::Result<EpisodeWriter>, fault: Option<&RuntimeError>) ->
     (file, vec![why])
 }
 
-/// A trial that was killed before it was written down is run again from the start; what was recorded of it is finished
-/// and kept under a name of its own.
+/// A trial that was killed before it was journaled is run again from the start; its partial recording is repaired and
+/// kept under another name.
 fn keep_cut_off(episodes: &Path, name: &str) -> anyhow::Result<()> {
     let partial = episodes.join(format!("{name}.mcap.partial"));
     let whole = episodes.join(format!("{name}.mcap"));
     if partial.exists() {
         match recover(&partial) {
             Ok(recovered) => tracing::warn!("{name}: a cut-off recording of {} steps is kept", recovered.steps),
-            // Killed before its first step: there is nothing to keep.
+            // Killed before its first step: nothing to keep.
             Err(error) => {
                 tracing::warn!("{name}: {error}");
                 std::fs::remove_file(&partial)?;
@@ -329,7 +329,7 @@ fn keep_cut_off(episodes: &Path, name: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The ledger's histograms as samples, three digits each.
+/// The ledger's histograms as samples, with three digits each.
 fn latencies(report: &EpisodeReport) -> BTreeMap<String, LatencySeries> {
     Series::ALL
         .iter()

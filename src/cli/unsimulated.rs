@@ -1,4 +1,4 @@
-//! Stands in for the simulator of this process in a build without it: nothing can be prepared.
+//! Stand-in for the in-process simulator in a build without it: refuses to prepare anything.
 
 use super::kitchen::KitchenSetting;
 use super::set_up::SetUp;
@@ -10,13 +10,13 @@ use crate::runtime::Station;
 use crate::scripted::Assignment;
 use crate::time::Timestamp;
 
-/// A kitchen set up for one episode; there is none.
+/// A kitchen set up for one episode; never constructed here.
 pub struct Prepared {
-    /// What a demonstrator is given.
+    /// The demonstrator's assignment.
     pub assignment: Assignment,
 }
 
-/// The rule of a simulated task; there is none.
+/// The rule of a simulated task; uninhabited.
 pub enum SuccessRule {}
 
 impl Judge for SuccessRule {

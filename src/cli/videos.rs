@@ -1,9 +1,9 @@
-//! `visuomotor videos`: films hands at work, a stand-in for recordings of people.
+//! `visuomotor videos`: renders videos of hands at work, as a stand-in for recordings of people.
 //!
-//! Clips lie as R3M and VIP prepared Ego4D: `manifest.csv` with the columns `path` and `len`, frames `{path}{index:06}.jpg`
-//! counted from 0, paths relative to the manifest's folder. Each clip is drawn from its number and the seed alone, so the
-//! same call makes the same files on any number of threads. A clip's folder gets its name when all frames are in it, and
-//! the manifest is written last: a call that was cut off is gone on with by calling again.
+//! The layout is that of Ego4D as prepared for R3M and VIP: `manifest.csv` with the columns `path` and `len`, frames
+//! `{path}{index:06}.jpg` counted from 0, paths relative to the manifest's folder. Each clip depends only on its number
+//! and the seed, so the same call makes the same files on any number of threads. A clip's folder is renamed when
+//! complete, and the manifest is written last, so an interrupted call is resumed by calling again.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -22,20 +22,20 @@ use crate::simulation::{HandClip, HandVocabulary, SharedRenderer};
 
 /// JPEG quality of the frames.
 const QUALITY: u8 = 92;
-/// Folder of the clips, below `--out`.
+/// Folder of the clips inside `--out`.
 const CLIPS: &str = "clips";
 
 /// Arguments of `visuomotor videos`.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  visuomotor videos --clips 600 --seed 1 --out data/videos")]
 pub struct VideosArguments {
-    /// Folder the clips go to
+    /// Folder for the clips
     #[arg(long)]
     pub out: PathBuf,
     /// Number of clips, of 10 to 150 frames each
     #[arg(long, default_value_t = 600)]
     pub clips: usize,
-    /// Seed of everything random
+    /// Random seed
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
     /// Width and height of a frame [pixels]
@@ -48,7 +48,7 @@ pub struct VideosArguments {
 
 /// Runs the command; returns 0, or 1 when it was stopped early.
 pub fn videos(arguments: &VideosArguments) -> anyhow::Result<u8> {
-    ensure!(arguments.clips > 0, "--clips 0 makes nothing; ask for at least one clip");
+    ensure!(arguments.clips > 0, "--clips: found 0, expected at least 1; 600 is a good choice");
     let folder = arguments.out.join(CLIPS);
     std::fs::create_dir_all(&folder)
         .with_context(|| format!("{}: cannot be created; choose another --out", folder.display()))?;
@@ -66,7 +66,7 @@ pub fn videos(arguments: &VideosArguments) -> anyhow::Result<u8> {
         for _ in 0..arguments.jobs.max(1) {
             scope.spawn(|| {
                 let work = || -> anyhow::Result<()> {
-                    // Each thread its own: a graphics context cannot change threads.
+                    // One per thread: a graphics context cannot change threads.
                     let renderer = SharedRenderer::new(arguments.size, arguments.size);
                     loop {
                         let number = next.fetch_add(1, Ordering::Relaxed);
@@ -96,7 +96,7 @@ pub fn videos(arguments: &VideosArguments) -> anyhow::Result<u8> {
         return Err(e);
     }
     if stop.is_raised() {
-        say!("{} of {} clips in {}; the same call goes on", bar.position(), arguments.clips, arguments.out.display());
+        say!("{} of {} clips in {}; the same call resumes", bar.position(), arguments.clips, arguments.out.display());
         return Ok(1);
     }
     let frames = manifest(arguments)?;
@@ -104,7 +104,7 @@ pub fn videos(arguments: &VideosArguments) -> anyhow::Result<u8> {
     Ok(0)
 }
 
-/// The path of a clip as the manifest has it: a prefix of its frames' names.
+/// The path of a clip as in the manifest: a prefix of its frames' names.
 fn prefix(number: usize) -> String {
     format!("{CLIPS}/{number:06}/")
 }
@@ -113,7 +113,7 @@ fn planned(arguments: &VideosArguments, number: usize) -> HandClip {
     HandClip::draw(derived_seed(&format!("{} hands {number}", arguments.seed)))
 }
 
-/// Films one clip, if it is not there yet; returns how many frames were drawn.
+/// Renders one clip, if it does not exist yet; returns the number of frames rendered.
 fn clip(folder: &Path, arguments: &VideosArguments, number: usize, renderer: &SharedRenderer) -> anyhow::Result<usize> {
     let whole = folder.join(format!("{number:06}"));
     if whole.exists() {
@@ -121,7 +121,7 @@ fn clip(folder: &Path, arguments: &VideosArguments, number: usize, renderer: &Sh
         return Ok(0);
     }
     let partial = folder.join(format!("{number:06}.partial"));
-    // What a cut-off call left is of no use: it is made again.
+    // A partial clip of an interrupted call is discarded and made again.
     if partial.exists() {
         std::fs::remove_dir_all(&partial).with_context(|| partial.display().to_string())?;
     }
@@ -145,7 +145,7 @@ fn clip(folder: &Path, arguments: &VideosArguments, number: usize, renderer: &Sh
     Ok(clip.frames())
 }
 
-/// Refuses to go on with clips of another size.
+/// Refuses to resume with another frame size.
 fn same_size(file: &Path, size: u32) -> anyhow::Result<()> {
     let jpeg =
         crate::untrusted::read(file, crate::untrusted::LARGEST_PICTURE).with_context(|| file.display().to_string())?;
@@ -174,7 +174,7 @@ fn manifest(arguments: &VideosArguments) -> anyhow::Result<usize> {
     for number in 0..arguments.clips {
         let folder = arguments.out.join(prefix(number));
         let count = std::fs::read_dir(&folder).with_context(|| folder.display().to_string())?.count();
-        // A folder from which files were removed, or that another seed filled.
+        // Files were removed from the folder, or it was made with another seed.
         let expected = planned(arguments, number).frames();
         ensure!(
             count == expected,

@@ -1,11 +1,11 @@
-//! What an encoder says of an image: plain `f32`, with the digest of the weights that made it.
+//! Embedding of an image: plain `f32`, with the digest of the encoder's weights.
 
 use serde::{Deserialize, Serialize};
 
 /// An encoder's output for one image, shape `(dimension,)`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Embedding {
-    /// The values, raw as the encoder gives them (VIP's 1024-d output is neither normalized nor activated).
+    /// The encoder's raw output (VIP's 1024-d output is neither normalized nor activated).
     pub values: Vec<f32>,
     /// SHA-256 of the weights that made it, hexadecimal: embeddings of different encoders are never compared.
     pub encoder_digest: String,

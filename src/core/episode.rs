@@ -1,4 +1,4 @@
-//! An episode: reset to end, one unbroken stretch; made of steps (policy rate) and control ticks (control rate).
+//! An episode: uninterrupted from reset to end; made of steps (policy rate) and control ticks (control rate).
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use crate::action::{Action, Decision, JointCommand};
 use crate::observation::{JointVector, Observation};
 use crate::time::Timestamp;
 
-/// How a trial or demonstration ended, in one word.
+/// Outcome of a trial or demonstration in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OutcomeKind {
@@ -37,25 +37,25 @@ impl fmt::Display for OutcomeKind {
     }
 }
 
-/// How a trial or demonstration ended, and who judged.
+/// Outcome of a trial or demonstration, and its judge.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Outcome {
-    /// The task was done, as `judge` saw it.
+    /// The task was done, according to `judge`.
     Success {
-        /// Who or what judged: `success_rule`, `operator`.
+        /// Judge: `success_rule`, `operator`.
         judge: String,
     },
     /// Time ran out or the task was spoiled.
     Failure {
-        /// Who or what judged.
+        /// Judge.
         judge: String,
         /// Why, in a few words.
         why: String,
     },
     /// The attempt does not count: a fault, an operator's stop. Not a failure.
     Aborted {
-        /// Who or what aborted.
+        /// Who aborted.
         judge: String,
         /// Why, in a few words.
         why: String,
@@ -63,7 +63,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// In one word, without who judged and why.
+    /// The kind alone, without judge and reason.
     pub fn kind(&self) -> OutcomeKind {
         match self {
             Outcome::Success { .. } => OutcomeKind::Success,
@@ -83,7 +83,7 @@ impl Outcome {
     }
 }
 
-/// What is known before the first step.
+/// Metadata known before the first step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EpisodeStart {
     /// Name of the episode, unique within its folder; becomes the file name.
@@ -94,7 +94,7 @@ pub struct EpisodeStart {
     pub instruction: String,
     /// Arm name (`widowx`).
     pub robot: String,
-    /// Who decides (`expert`, `random`, a policy's name).
+    /// Decision source (`expert`, `random`, a policy's name).
     pub action_source: String,
     /// Policy rate \[Hz\].
     pub policy_rate_hz: f64,
@@ -102,38 +102,38 @@ pub struct EpisodeStart {
     pub control_rate_hz: f64,
     /// Names of the arm's joints, chain order.
     pub joint_names: Vec<String>,
-    /// Seed everything random of this episode came from.
+    /// Random seed of this episode.
     pub seed: u64,
     /// Resolved settings of the run, as TOML.
     pub settings: String,
 }
 
-/// One policy step: what was seen and what was asked for.
+/// One policy step: observation and decision.
 #[derive(Debug)]
 pub struct Step<'a> {
     /// Counts from 0.
     pub index: u64,
-    /// What the policy looked at.
+    /// The policy's input.
     pub observation: &'a Observation,
-    /// What it asked for, and at what cost.
+    /// Its action, with computation times.
     pub decision: &'a Decision,
     /// When the decision was published to the control loop.
     pub decided_at: Timestamp,
 }
 
-/// What the safety filter did to a command.
+/// Result of the safety filter for a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Filtered {
-    /// Sent as wished.
+    /// Sent unchanged.
     Passed,
-    /// Sent changed; the reason of the largest change.
+    /// Sent with changes; the reason for the largest one.
     Limited(LimitReason),
     /// Not sent: the arm was commanded to hold.
     Stopped(LimitReason),
 }
 
-/// Which limit changed or stopped a command.
+/// The limit that changed or stopped a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LimitReason {
@@ -149,7 +149,7 @@ pub enum LimitReason {
     JointJerk,
     /// Joint torque limit.
     JointTorque,
-    /// Limit of the change of joint torque.
+    /// Limit of the joint torque rate.
     JointTorqueRate,
     /// Limit of the tool's speed or turning speed.
     ToolVelocity,
@@ -163,20 +163,20 @@ pub enum LimitReason {
     Residual,
     /// The newest action is too old.
     CommandAge,
-    /// What the newest action was decided on is too old, or its camera is at fault.
+    /// The observation behind the newest action is too old, or its camera is at fault.
     ImageAge,
     /// Inverse kinematics had no solution.
     NoSolution,
-    /// The action is of a kind the control law does not take: joint torques belong to the law `torque`, which takes nothing
-    /// else, and joint velocities to the law `velocity`.
+    /// The control law does not take this kind of action: joint torques need the law `torque`, which takes nothing else, and
+    /// joint velocities the law `velocity`.
     WrongAction,
     /// The deadline budget was used up.
     Deadlines,
-    /// The operator paused the run, or it changes hands.
+    /// The operator paused the run, or there is a handover.
     Paused,
 }
 
-/// One control tick: measured, wished and sent. `Copy`, so that the control thread can hand it over without allocating.
+/// One control tick: measured, desired and sent. `Copy`, so that the control thread can pass it on without allocating.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ControlTick {
     /// Planned start of the tick.
@@ -185,41 +185,41 @@ pub struct ControlTick {
     pub measured: JointVector,
     /// Measured gripper fraction.
     pub measured_gripper: f64,
-    /// What control wished for.
+    /// Desired command, before the safety filter.
     pub wished: JointCommand,
-    /// What was sent after the safety filter.
+    /// Command sent, after the safety filter.
     pub sent: JointCommand,
     /// The action in force.
     pub action: Action,
     /// Policy step the action belongs to; `None` before the first.
     pub step_index: Option<u64>,
-    /// What the safety filter did.
+    /// Result of the safety filter.
     pub filtered: Filtered,
     /// Age of the image behind the action when the command was sent \[s\]; NaN before the first action.
     pub image_age_seconds: f64,
-    /// How long the tick took \[s\].
+    /// Duration of the tick \[s\].
     pub tick_seconds: f64,
 }
 
-/// What is known at the end.
+/// Metadata known at the end.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EpisodeEnd {
-    /// How it ended.
+    /// Outcome.
     pub outcome: Outcome,
     /// Number of policy steps.
     pub steps: u64,
-    /// Length \[s\].
+    /// Duration \[s\].
     pub seconds: f64,
 }
 
-/// Who listens to an episode: a recorder, a display, a trial's judge. Called from the decision side only, so it may be
-/// slow, but the loop waits for it in lockstep.
+/// Listener of an episode: a recorder, a display, a trial's judge. Called only from the decision loop, so it may be slow,
+/// but in lockstep the loops wait for it.
 pub trait StepSink {
     /// Before the first step.
     fn episode_started(&mut self, start: &EpisodeStart) -> anyhow::Result<()>;
     /// After each policy step.
     fn step(&mut self, step: &Step<'_>) -> anyhow::Result<()>;
-    /// In place of each policy step while the run is paused: what is seen meanwhile.
+    /// Instead of each policy step while the run is paused: the current observation.
     fn paused(&mut self, observation: &Observation) -> anyhow::Result<()> {
         let _ = observation;
         Ok(())
@@ -230,10 +230,10 @@ pub trait StepSink {
     fn episode_ended(&mut self, end: &EpisodeEnd) -> anyhow::Result<()>;
 }
 
-/// Who says how an episode ends: a success rule in simulation, a person at a button.
+/// Judge of an episode: a success rule in simulation, or the operator at a button.
 pub trait Judge {
-    /// Looks at the scene at `now`, once per policy step; an answer ends the episode.
+    /// Judges the scene at `now`, once per policy step; an outcome ends the episode.
     fn judge(&mut self, now: Timestamp) -> Option<Outcome>;
-    /// The verdict when time ran out.
+    /// The verdict when time is up.
     fn time_out(&mut self, now: Timestamp) -> Outcome;
 }

@@ -1,14 +1,14 @@
-//! Of what kind an error is: whether a person stopped, the request was wrong, or the machine.
+//! Kinds of errors: stopped by the user, wrong request, or machine fault.
 //!
-//! Each typed error says it beside its variants; the command line makes an exit code of it.
+//! Each error type defines its kind next to its variants; the command line maps it to an exit code.
 
 use std::error::Error;
 use std::io;
 
-/// Of what kind an error is.
+/// Kind of an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureKind {
-    /// A person stopped it: nothing is wrong.
+    /// Stopped by the user: nothing is wrong.
     Stopped,
     /// Wrong usage or configuration: nothing is wrong with the machine, change the request.
     Usage,
@@ -16,13 +16,13 @@ pub enum FailureKind {
     Machine,
 }
 
-/// An error that knows its kind.
+/// An error with a kind.
 pub trait Failing: Error {
-    /// Of what kind it is.
+    /// Its kind.
     fn failure(&self) -> FailureKind;
 }
 
-/// A path that is not there or not permitted is a wrong request; a disk or a connection that fails is not.
+/// A missing path or permission is a wrong request; a failing disk or connection is a machine fault.
 impl Failing for io::Error {
     fn failure(&self) -> FailureKind {
         use io::ErrorKind as Kind;
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_missing_file_is_a_wrong_request_and_a_disk_that_fails_is_not() {
+    fn a_missing_file_is_a_wrong_request_and_a_failing_disk_is_not() {
         let of = |number| io::Error::from_raw_os_error(number).failure();
         for wrong in [libc::ENOENT, libc::EACCES, libc::ENOTDIR, libc::EEXIST, libc::EADDRINUSE] {
             assert_eq!(of(wrong), FailureKind::Usage, "{wrong}");

@@ -1,4 +1,4 @@
-//! Poses, twists and the Euler convention, stated once.
+//! Poses, twists and the Euler convention.
 //!
 //! A transform is named `a_from_b`: it maps coordinates in frame `b` to frame `a`, so names cancel when multiplied
 //! (`base_from_camera * camera_from_object`). Meters and radians. Quaternions are nalgebra's; MuJoCo's order is
@@ -39,7 +39,7 @@ pub fn bridge_default_rotation() -> UnitQuaternion<f64> {
     UnitQuaternion::from_rotation_matrix(&Rotation3::from_matrix_unchecked(matrix))
 }
 
-/// Which axis of an arm's tool frame points out of its fingers.
+/// The axis of an arm's tool frame that points out of its fingers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Approach {

@@ -1,4 +1,4 @@
-//! What every layer shares: values, descriptions of arms and stations, kinematics.
+//! Shared by every layer: values, descriptions of arms and stations, kinematics.
 //!
 //! Modules are listed in reading order; each uses only modules above it.
 

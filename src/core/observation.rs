@@ -1,4 +1,4 @@
-//! What a policy may look at: camera images and proprioception, each with the time it was captured.
+//! Inputs of a policy: camera images and proprioception, each with its capture time.
 
 use std::ops::{Add, AddAssign, Deref, DerefMut, Div, Mul, Neg, Sub, SubAssign};
 use std::sync::Arc;
@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 use crate::geometry::Pose;
 use crate::time::Timestamp;
 
-/// The most joints an arm has here (Sawyer, Jaco and Panda have 7).
+/// Maximum number of joints (Sawyer, Jaco and Panda have 7).
 pub const MAX_JOINTS: usize = 8;
 
 /// One number per joint in the chain's order, without allocation (the control thread copies these).
 ///
-/// It is calculated with joint by joint. Two vectors of different lengths have no sum: the result is as long as the longer one
-/// and all NaN, which fails every limit. A panic would leave the control thread, and cutting off would hide the mistake.
+/// Arithmetic is per joint. Combining vectors of different lengths gives all NaN, with the longer one's length, which fails
+/// every limit. A panic would end the control thread, and truncation would hide the mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(into = "Vec<f64>", try_from = "Vec<f64>")]
 pub struct JointVector {
@@ -28,7 +28,7 @@ impl JointVector {
         Self { len: len.min(MAX_JOINTS), values: [0.0; MAX_JOINTS] }
     }
 
-    /// From a slice; values beyond [`MAX_JOINTS`] are an error of the caller and cut off.
+    /// From a slice; values beyond [`MAX_JOINTS`] are a caller's error and cut off.
     pub fn from_slice(values: &[f64]) -> Self {
         let mut out = Self::zeros(values.len());
         for (to, from) in out.iter_mut().zip(values) {
@@ -42,13 +42,13 @@ impl JointVector {
         Self::zeros(len).map(|_| value)
     }
 
-    /// Each value changed.
+    /// Applies a function to each value.
     pub fn map(mut self, mut change: impl FnMut(f64) -> f64) -> Self {
         self.iter_mut().for_each(|value| *value = change(*value));
         self
     }
 
-    /// The values of both vectors combined joint by joint; all NaN where the lengths differ.
+    /// Combines both vectors joint by joint; all NaN if the lengths differ.
     pub fn zip_map(self, other: Self, mut combine: impl FnMut(f64, f64) -> f64) -> Self {
         if self.len != other.len {
             return Self::filled(self.len.max(other.len), f64::NAN);
@@ -60,7 +60,7 @@ impl JointVector {
         out
     }
 
-    /// Largest absolute value, 0 of no joints; NaN where one is NaN.
+    /// Largest absolute value; 0 without joints, NaN if one is NaN.
     pub fn max_abs(&self) -> f64 {
         // Not `f64::max`, which drops NaN.
         self.iter().fold(0.0, |most, value| if most.is_nan() || value.abs() <= most { most } else { value.abs() })
@@ -184,18 +184,18 @@ pub struct Image {
     pub pixels: Arc<[u8]>,
     /// When the sensor took it.
     pub captured_at: Timestamp,
-    /// Counts up by one per image of this camera: tells a frozen camera from a still scene.
+    /// Increments with each image of this camera: distinguishes a frozen camera from a static scene.
     pub sequence: u64,
 }
 
-/// What the arm senses of itself at one time.
+/// Measured state of the arm at one time.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Proprioception {
     /// Joint positions \[rad\], chain order.
     pub joint_positions: JointVector,
     /// Joint velocities \[rad/s\], chain order.
     pub joint_velocities: JointVector,
-    /// Joint efforts \[Nm\], chain order; NaN-free, zero where the arm does not tell.
+    /// Joint efforts \[Nm\], chain order; NaN-free, zero if the arm does not report them.
     pub joint_efforts: JointVector,
     /// Distance of one finger from the gripper's center \[m\] (the WidowX reports fingers, not the full opening).
     pub finger_position: f64,
@@ -205,7 +205,7 @@ pub struct Proprioception {
     pub measured_at: Timestamp,
 }
 
-/// All a policy may look at, at one time.
+/// All inputs of a policy at one time.
 #[derive(Clone, Debug)]
 pub struct Observation {
     /// Newest image of each camera, in launch-file order; the first is the policy's.
@@ -216,7 +216,7 @@ pub struct Observation {
     pub base_from_tool: Pose,
     /// Bridge's 7-d `state`: x, y, z \[m\], roll, pitch, yaw \[rad\], gripper (0 closed .. 1 open).
     pub bridge_state: [f64; 7],
-    /// Decision time this observation was put together for.
+    /// Decision time of this observation.
     pub observed_at: Timestamp,
 }
 
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn vectors_are_calculated_with_joint_by_joint() {
+    fn arithmetic_is_joint_by_joint() {
         let (a, b) = (JointVector::from_slice(&[1.0, -2.0]), JointVector::from_slice(&[0.5, 4.0]));
         assert_eq!(&*(a + b), &[1.5, 2.0]);
         assert_eq!(&*(a - b), &[0.5, -6.0]);

@@ -1,7 +1,7 @@
-//! What a person wants, from whatever button, and what is shown to them: the one meeting point of teleoperation devices, the
-//! page, the terminal and the loops.
+//! The operator's requests (wishes), from any button, and the panel shown to them: the interface between teleoperation
+//! devices, the page, the terminal and the loops.
 //!
-//! A wish is kept until whoever runs the episode takes it; "stop" does not wait for that: it calls a hook at once.
+//! A wish is queued until the runner of the episode takes it; a stop is not queued: it calls a hook at once.
 
 use std::collections::VecDeque;
 use std::sync::atomic::AtomicBool;
@@ -12,19 +12,19 @@ use serde::{Deserialize, Serialize};
 use crate::episode::{Judge, Outcome};
 use crate::time::Timestamp;
 
-/// Wishes kept at most; later ones are refused, because none are taken.
+/// Maximum number of queued wishes; later ones are refused.
 const MOST_WISHES: usize = 64;
 
 /// Longest note \[characters\].
 pub const LONGEST_NOTE: usize = 1000;
 
-/// What a person wants.
+/// A request of the operator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "wish", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Wish {
-    /// Begin: the scene is laid, or the next demonstration shall be recorded.
+    /// Begin: the scene is set up, or the next demonstration should be recorded.
     Begin,
-    /// The arm that failed may recover: faults are cleared and it holds where it is.
+    /// Consent to recover the failed arm: faults are cleared and it holds where it is.
     Recover,
     /// The demonstration is good: end it and keep it. In an evaluation: the trial succeeded.
     Accept,
@@ -34,43 +34,43 @@ pub enum Wish {
     Abort,
     /// Pause the run: the arm holds until it is resumed.
     Pause,
-    /// The paused run goes on: the policy decides again.
+    /// Resume the paused run: the policy decides again.
     Resume,
-    /// The operator takes the arm over with the run's device.
+    /// Take the arm over with the run's device.
     TakeOver,
-    /// The policy decides again.
+    /// Hand back to the policy.
     HandBack,
-    /// Write this about the episode.
+    /// Add this note to the episode.
     Note {
-        /// In words, at most [`LONGEST_NOTE`] characters.
+        /// Text, at most [`LONGEST_NOTE`] characters.
         text: String,
     },
     /// No more episodes; the arm holds.
     Quit,
 }
 
-/// What a person is shown, beside images and numbers.
+/// Text and state shown to the operator, in addition to images and numbers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Panel {
     /// What is going on.
     pub phase: Phase,
     /// Task name.
     pub task: String,
-    /// What the robot, or the person at the device, is to do, in words.
+    /// Instruction for the robot, or for the operator at the device.
     pub instruction: String,
-    /// What the person is to do now ("lay the croissant ...; then begin").
+    /// What the operator should do now ("lay the croissant ...; then begin").
     pub prompt: String,
-    /// Who decides, as the person may know it: blinded when policies are compared.
+    /// Displayed name of the decision source: blinded when policies are compared.
     pub action_source: String,
-    /// Episodes kept so far, and how many there shall be.
+    /// Episodes kept so far, and their target number.
     pub episodes: (usize, usize),
-    /// State of the teleoperation device in words; empty without one.
+    /// State of the teleoperation device as text; empty without one.
     pub device: String,
-    /// Something that went wrong and that the person should read; empty otherwise.
+    /// Warning for the operator; empty otherwise.
     pub warning: String,
-    /// Who drives a run that can be paused; `None` where nothing can.
+    /// Who drives a run that can be paused; `None` if it cannot be paused.
     pub driving: Option<Driving>,
-    /// Is there a device to take the run over with?
+    /// Is there a device to take over with?
     pub may_take_over: bool,
 }
 
@@ -80,7 +80,7 @@ pub struct Panel {
 pub enum Driving {
     /// The policy decides.
     Policy,
-    /// No source: the arm holds.
+    /// Paused: the arm holds.
     Paused,
     /// The operator decides, at a device.
     Operator,
@@ -90,10 +90,10 @@ pub enum Driving {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
-    /// Nothing yet, or everything is over.
+    /// Not started, or over.
     #[default]
     Idle,
-    /// The arm goes to its start by itself.
+    /// The arm moves to its start by itself.
     Approaching,
     /// The arm failed and waits for [`Wish::Recover`].
     Failed,
@@ -128,25 +128,25 @@ impl std::fmt::Debug for Operator {
 }
 
 impl Operator {
-    /// No wishes; a stop calls `on_stop` with its source.
+    /// An empty queue; a stop calls `on_stop` with its source.
     pub fn new(on_stop: impl Fn(&str) + Send + 'static) -> Self {
         let operator = Self::default();
         operator.lock().on_stop = Some(Box::new(on_stop));
         operator
     }
 
-    /// The clutch of a device that has none of its own: true while it is to be followed.
+    /// The clutch for a device without its own: true while the arm should follow it.
     pub fn clutch(&self) -> Arc<AtomicBool> {
         self.clutch.clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, Shared> {
-        // Wishes and panel are whole after any panic: nothing here is half changed.
+        // Wishes and panel stay consistent after a panic: there are no partial updates.
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts down a wish; `by` says whose (`page`, `terminal`, `quest`). False when it was refused: too many wait, or a note
-    /// is too long.
+    /// Queues a wish; `by` is its source (`page`, `terminal`, `quest`). False if it was refused: too many are queued, or a
+    /// note is too long.
     pub fn wish(&self, wish: Wish, by: &str) -> bool {
         if matches!(&wish, Wish::Note { text } if text.chars().count() > LONGEST_NOTE) {
             return false;
@@ -159,21 +159,21 @@ impl Operator {
         true
     }
 
-    /// Stops at once; the arm holds. `by` says who.
+    /// Stops at once; the arm holds. `by` is the source.
     pub fn stop(&self, by: &str) {
         if let Some(stop) = &self.lock().on_stop {
             stop(by);
         }
     }
 
-    /// The oldest wish that `wanted` asks for, and whose it is; others wait on.
+    /// Takes the oldest wish that `wanted` accepts, with its source; others stay queued.
     pub fn take(&self, wanted: impl Fn(&Wish) -> bool) -> Option<(Wish, String)> {
         let mut shared = self.lock();
         let at = shared.wishes.iter().position(|(wish, _)| wanted(wish))?;
         shared.wishes.remove(at)
     }
 
-    /// Pauses the run, or resumes it when it is paused: for a button that does both. False where nothing can be paused.
+    /// Pauses or resumes the run, for a toggle button. False if the run cannot be paused.
     pub fn pause_or_resume(&self, by: &str) -> bool {
         match self.panel().driving {
             Some(Driving::Paused) => self.wish(Wish::Resume, by),
@@ -182,7 +182,7 @@ impl Operator {
         }
     }
 
-    /// Takes the run over, or hands it back: for a button that does both. False where nothing can be taken over.
+    /// Takes the run over or hands it back, for a toggle button. False if it cannot be taken over.
     pub fn take_over_or_hand_back(&self, by: &str) -> bool {
         match self.panel().driving {
             Some(Driving::Operator) => self.wish(Wish::HandBack, by),
@@ -191,23 +191,23 @@ impl Operator {
         }
     }
 
-    /// Forgets what was wished before now, except notes: a button pressed for the last episode says nothing of the next.
+    /// Discards queued wishes except notes: a button pressed for the last episode does not apply to the next.
     pub fn forget(&self) {
         self.lock().wishes.retain(|(wish, _)| matches!(wish, Wish::Note { .. }));
     }
 
-    /// What is shown.
+    /// The panel.
     pub fn panel(&self) -> Panel {
         self.lock().panel.clone()
     }
 
-    /// Changes what is shown.
+    /// Updates the panel.
     pub fn show(&self, change: impl FnOnce(&mut Panel)) {
         change(&mut self.lock().panel);
     }
 }
 
-/// The verdict of a wish; `None` for one that is no verdict.
+/// The verdict of a wish; `None` if it is not a verdict.
 pub fn verdict(wish: &Wish, by: &str) -> Option<Outcome> {
     let judge = format!("operator ({by})");
     match wish {
@@ -225,7 +225,7 @@ pub fn verdict(wish: &Wish, by: &str) -> Option<Outcome> {
     }
 }
 
-/// A person judges: the buttons end the episode. Time that runs out is a failure.
+/// The operator judges: the buttons end the episode. A time-out is a failure.
 pub struct OperatorJudge(pub Operator);
 
 impl Judge for OperatorJudge {
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn wishes_that_nobody_takes_and_endless_notes_are_refused() {
+    fn too_many_wishes_and_too_long_notes_are_refused() {
         let operator = Operator::default();
         assert!(!operator.wish(Wish::Note { text: "x".repeat(LONGEST_NOTE + 1) }, "page"));
         assert!((0..MOST_WISHES).all(|_| operator.wish(Wish::Begin, "page")));

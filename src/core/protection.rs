@@ -1,4 +1,4 @@
-//! The protections that a fault test can switch off, so that each of them is shown to matter.
+//! Protections that a fault test can switch off, to show that each of them matters.
 //!
 //! In every ordinary build [`Protection::is_on`] is the constant `true`. Only a build with the feature `fault-controls`,
 //! which `cargo xtask faults` makes for its control rows and nothing else uses, reads the environment variable
@@ -13,15 +13,15 @@ pub enum Protection {
     BlindRamp,
     /// SIGHUP, SIGQUIT and SIGTERM hold the arm before the program ends.
     Signals,
-    /// A program whose guard is gone holds.
+    /// A program whose guard has ended holds.
     GuardWatch,
-    /// A process of its own stops the arm when this one is gone.
+    /// A separate process stops the arm when this one has ended.
     Guard,
-    /// The control thread falling silent is answered by a ramp to rest.
+    /// Silence of the control thread causes a ramp to rest.
     CommandDeadline,
-    /// A state that is old, not finite or impossible ends the motion.
+    /// A stale, non-finite or impossible state ends the motion.
     StateCheck,
-    /// A packet of the servo bus whose checksum is wrong is thrown away.
+    /// A packet of the servo bus with a wrong checksum is discarded.
     PacketCheck,
     /// Another publisher of commands ends the motion.
     SecondCommander,
@@ -31,15 +31,15 @@ pub enum Protection {
     ActionAge,
     /// Missed control periods are counted against a budget.
     DeadlineBudget,
-    /// Numbers that are not finite stop the arm, and are gone by wherever they turn up.
+    /// Non-finite numbers stop the arm, wherever they occur.
     Finite,
     /// Actions are clipped to their bounds.
     ActionBounds,
     /// An action of a kind that the control law does not take is refused.
     ActionKind,
-    /// A pose that inverse kinematics does not reach is not gone to.
+    /// A pose without an inverse-kinematics solution is not approached.
     Reach,
-    /// Stamps are compared with the wall clock as it is then, so that setting the clock moves no image.
+    /// Stamps are compared with the wall clock at the same time, so that setting the clock shifts no image.
     WallClock,
     /// Joint positions are kept within the braking distance of their limits.
     JointPosition,
@@ -47,13 +47,13 @@ pub enum Protection {
     JointVelocity,
     /// Torques and their rates are limited.
     Torque,
-    /// The tool stays inside its box, on its side of the planes, and no part of the arm meets another or the table.
+    /// The tool stays inside its box and on its side of the planes, and no part of the arm hits another or the table.
     Workspace,
     /// A command that the arm does not follow is taken back.
     Residual,
-    /// An arm that goes on although it is commanded otherwise is stopped by its controller's services.
+    /// An arm that keeps moving against its command is stopped by its controller's services.
     Runaway,
-    /// Whatever way a loop ends, the arm is told to hold.
+    /// However a loop ends, the arm is commanded to hold.
     HoldAtTheEnd,
     /// A recording that fails does not end the motion.
     Recording,

@@ -1,8 +1,8 @@
-//! Time as a value: [`Timestamp`], the [`Clock`] trait and a clock moved by hand.
+//! Time as a value: [`Timestamp`], the [`Clock`] trait and a manual clock.
 //!
-//! Nothing below the thread that sleeps reads a clock; everything else gets `now` as an argument, so that simulation,
-//! replay and tests run the same code on a [`ManualClock`]. Stamps are monotonic nanoseconds since the clock's own
-//! start; wall-clock time appears only as an annotation in recordings.
+//! Only the sleeping threads read a clock; all other code gets `now` as an argument, so that simulation, replay and tests
+//! run the same code on a [`ManualClock`]. Stamps are monotonic nanoseconds since the clock's start; wall-clock time
+//! appears only as an annotation in recordings.
 
 use std::ops::Add;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-/// A moment on a monotonic clock \[ns since the clock's start\].
+/// A time on a monotonic clock \[ns since the clock's start\].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Timestamp(u64);
@@ -41,7 +41,7 @@ impl Timestamp {
         self.0 as f64 * 1e-9
     }
 
-    /// Time from `earlier` to `self`; zero when `earlier` is later (a stamp from the future has age zero).
+    /// Time from `earlier` to `self`; zero if `earlier` is later (a stamp from the future has age zero).
     pub fn since(self, earlier: Timestamp) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
@@ -54,9 +54,9 @@ impl Add<Duration> for Timestamp {
     }
 }
 
-/// Something that tells the time. Only sleeping threads and stopwatches hold one.
+/// A source of time. Only sleeping threads and stopwatches hold one.
 pub trait Clock: Send + Sync {
-    /// The present moment.
+    /// The current time.
     fn now(&self) -> Timestamp;
 }
 
@@ -85,14 +85,14 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock moved by hand: for lockstep simulation, replay and tests.
+/// A manually advanced clock for lockstep simulation, replay and tests.
 #[derive(Debug, Default)]
 pub struct ManualClock {
     nanos: AtomicU64,
 }
 
 impl ManualClock {
-    /// A clock that stands at zero.
+    /// A clock at zero.
     pub fn new() -> Self {
         Self::default()
     }
@@ -102,7 +102,7 @@ impl ManualClock {
         self.nanos.fetch_add(by.as_nanos() as u64, Ordering::AcqRel);
     }
 
-    /// Moves the clock to `at`; moving backwards is refused by taking the later of both.
+    /// Moves the clock to `at`; never backwards: the later of both times counts.
     pub fn advance_to(&self, at: Timestamp) {
         self.nanos.fetch_max(at.0, Ordering::AcqRel);
     }

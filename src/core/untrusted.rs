@@ -1,13 +1,12 @@
-//! Files that others made, or that are no files at all: opened without touching a device or waiting for a pipe, read no
-//! further than they are long, within a budget.
+//! Reads untrusted files: opened without touching a device or waiting for a pipe, read at most to their length, within a
+//! budget.
 //!
-//! Start reading at [`read`], [`read_inside`] and [`Budget`]. What is refused is reported in an [`io::Error`] of one sentence that
-//! says what was found and never quotes what a file holds: a folder, a device, a pipe or a socket where a file is expected,
-//! a file longer than what is read of its kind, a link that leads out of the folder it was found in.
-//! "Too large" is not "damaged": see [`io::ErrorKind::FileTooLarge`].
+//! Start reading at [`read`], [`read_inside`] and [`Budget`]. Refused with an [`io::Error`] of one sentence that never quotes
+//! file contents: a folder, a device, a pipe or a socket instead of a file, a file longer than the limit for its kind, a
+//! link that leads out of its folder. "Too large" is not "damaged": see [`io::ErrorKind::FileTooLarge`].
 //!
-//! Links: where a person names a file, a link to one is followed. What a data set names, or what is found in it, is opened
-//! by [`open_inside`]: a link may lead to another file of the same folder, and nowhere else.
+//! Links: if the user names a file, a link to one is followed. Files named by, or found in, a data set are opened by
+//! [`open_inside`]: a link may only lead to another file of the same folder.
 
 use std::fs::{File, FileType, OpenOptions};
 use std::io::{self, Read};
@@ -15,7 +14,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// Largest text read \[bytes\]: descriptions, settings, records of a training. The project's own largest has 200 kB.
+/// Largest text read \[bytes\]: descriptions, settings, training records. The project's own largest has 200 kB.
 pub const LARGEST_TEXT: u64 = 16 << 20;
 
 /// Largest image file read \[bytes\].
@@ -29,7 +28,7 @@ pub fn open(path: &Path) -> io::Result<File> {
     opened(path).map(|(file, _)| file)
 }
 
-/// Opens a file that lies in `folder` or below. A link may lead to another file in there and nowhere else.
+/// Opens a file in `folder` or below. A link may only lead to another file in there.
 pub fn open_inside(folder: &Path, path: &Path) -> io::Result<File> {
     let (file, place) = opened(path)?;
     if place.starts_with(folder.canonicalize()?) {
@@ -39,16 +38,16 @@ pub fn open_inside(folder: &Path, path: &Path) -> io::Result<File> {
     Err(io::Error::new(io::ErrorKind::PermissionDenied, found))
 }
 
-/// The file and where it lies, links resolved.
+/// The file and its path, with links resolved.
 fn opened(path: &Path) -> io::Result<(File, PathBuf)> {
-    // Only found, not opened: opening a device may set it going, opening a pipe waits for its other end.
+    // Located without opening: opening a device may trigger it, opening a pipe waits for its other end.
     let found = OpenOptions::new().read(true).custom_flags(libc::O_PATH).open(path)?;
     let kind = found.metadata()?.file_type();
     if !kind.is_file() {
         let error = if kind.is_dir() { io::ErrorKind::IsADirectory } else { io::ErrorKind::InvalidInput };
         return Err(io::Error::new(error, format!("it is {}, not a file", name_of(kind))));
     }
-    // The very file that was looked at, whatever the path leads to by now.
+    // Opens exactly the file that was checked, even if the path has changed since.
     let itself = PathBuf::from(format!("/proc/self/fd/{}", found.as_raw_fd()));
     let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(&itself)?;
     Ok((file, std::fs::read_link(itself)?))
@@ -66,12 +65,12 @@ fn name_of(kind: FileType) -> &'static str {
     }
 }
 
-/// A path for a message: control characters, which could pass for lines of their own or move the cursor, are escaped.
+/// A path for a message: control characters, which could fake lines or move the cursor, are escaped.
 pub fn shown(path: &Path) -> String {
     printable(&path.display().to_string(), |letter| letter.is_control())
 }
 
-/// A message for a terminal, lines as they are, other control characters escaped.
+/// A message for a terminal: line breaks are kept, other control characters escaped.
 pub fn printable_lines(text: &str) -> String {
     printable(text, |letter| letter.is_control() && letter != '\n')
 }
@@ -92,7 +91,7 @@ pub fn read(path: &Path, largest: u64) -> io::Result<Vec<u8>> {
     bytes_of(open(path)?, largest)
 }
 
-/// The bytes of a file of at most `largest` bytes that lies in `folder` or below; see [`open_inside`].
+/// The bytes of a file of at most `largest` bytes in `folder` or below; see [`open_inside`].
 pub fn read_inside(folder: &Path, path: &Path, largest: u64) -> io::Result<Vec<u8>> {
     bytes_of(open_inside(folder, path)?, largest)
 }
@@ -103,7 +102,7 @@ pub fn read_text(path: &Path, largest: u64) -> io::Result<String> {
     String::from_utf8(read(path, largest)?).map_err(not_text)
 }
 
-/// As many bytes as the file has now: one that grows, or that has no end, is not followed.
+/// Reads as many bytes as the file has now; later growth is ignored.
 fn bytes_of(file: File, largest: u64) -> io::Result<Vec<u8>> {
     let length = length_of(&file, largest)?;
     let mut bytes = Vec::new();
@@ -123,7 +122,7 @@ pub fn length_of(file: &File, largest: u64) -> io::Result<u64> {
     Ok(length)
 }
 
-/// How much may still be taken into memory: for one file, or for a run.
+/// Remaining memory budget, for one file or for a run.
 #[derive(Clone, Debug)]
 pub struct Budget {
     what: &'static str,
@@ -131,7 +130,7 @@ pub struct Budget {
     left: u64,
 }
 
-/// More than a [`Budget`] allows.
+/// A [`Budget`] is exceeded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("more than {} MiB for {what}", limit.div_ceil(1 << 20))]
 pub struct TooLarge {
@@ -147,7 +146,7 @@ impl Budget {
         Self { what, limit, left: limit }
     }
 
-    /// Takes `bytes` of what is left, or refuses and takes nothing.
+    /// Takes `bytes` from the budget, or returns an error and takes nothing.
     pub fn take(&mut self, bytes: u64) -> Result<(), TooLarge> {
         match self.left.checked_sub(bytes) {
             Some(left) => {
@@ -158,7 +157,7 @@ impl Budget {
         }
     }
 
-    /// What may still be taken \[bytes\].
+    /// Remaining budget \[bytes\].
     pub fn left(&self) -> u64 {
         self.left
     }
@@ -174,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_file_is_named_and_neither_opened_nor_waited_for() {
+    fn non_files_are_named_and_neither_opened_nor_waited_for() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         let pipe = std::ffi::CString::new(at("pipe").to_str().unwrap()).unwrap();
@@ -216,7 +215,7 @@ mod tests {
         let error = read(&set.join("a\nb"), 4).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
         assert!(error.to_string().contains("5 bytes, at most 4"), "{error}");
-        // Longer than the memory, and nothing on the disk.
+        // A sparse file, longer than the memory.
         File::create(set.join("hole")).unwrap().set_len(1 << 40).unwrap();
         assert!(said(read(&set.join("hole"), LARGEST_WEIGHTS)).contains("1099511627776 bytes"));
     }

@@ -1,12 +1,12 @@
-//! Connections of browsers: who has not shown the token waits, and not for long; who has shown it has a place.
+//! Connections of browsers: unauthenticated ones wait for a limited time; ones that have shown the token get a place.
 //!
-//! A connection begins in the waiting room ([`Rooms`]). It is let out of it by a request with the token ([`Place::take`]),
-//! and closed when that has not come within [`PageSettings::shown_within`](super::PageSettings::shown_within), whatever it
-//! sends meanwhile: half a head, a head byte by byte, nothing. The room is small, and one more is always let in: the oldest
-//! makes room. So no client without the token can keep others out for longer than it takes to connect again. A stop needs no
-//! place: it is heard from the waiting room too, while every place is taken.
+//! A connection begins in the waiting room ([`Rooms`]). A request with the token moves it to a place ([`Place::take`]). It is
+//! closed if that does not happen within [`PageSettings::shown_within`](super::PageSettings::shown_within), whatever it
+//! sends meanwhile: half a head, single bytes, nothing. The room is small, and a new connection evicts the oldest. So
+//! no client without the token can keep others out for longer than it takes to reconnect. A stop needs no place: it is
+//! accepted from the waiting room too, while every place is taken.
 //!
-//! No address reads a body; a request that announces one is answered by its head, and its connection is closed.
+//! No address reads a body; a request that announces one is handled by its head alone, and its connection is closed.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -24,8 +24,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::rooms::{Id, Rooms};
 
-/// A connection with a place that asks for nothing for this long is closed, and a websocket that says nothing; the page's
-/// says something ten times a second.
+/// Idle time-out of a connection with a place, and of a websocket; the page's websocket sends ten messages a second.
 const LONGEST_SILENCE: Duration = Duration::from_secs(60);
 
 /// Accepts connections.
@@ -47,9 +46,9 @@ impl Listener for Connections {
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Connection, SocketAddr) {
-        // The listener of axum waits a moment and tries again where accepting fails.
+        // axum's listener retries after a moment if accepting fails.
         let (stream, address) = Listener::accept(&mut self.listener).await;
-        // Small messages shall not wait for each other; without, they would only come later.
+        // Small messages must not wait for each other; without this they only arrive later.
         let _ = stream.set_nodelay(true);
         let peer = address.ip();
         let (id, closed) = lock(&self.rooms).enter(peer);
@@ -65,11 +64,11 @@ impl Listener for Connections {
 }
 
 fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Counts and stamps, changed in one go each.
+    // Counts and stamps, each updated atomically.
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What a connection may do.
+/// Standing of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
     /// It has not shown the token.
@@ -83,11 +82,11 @@ enum Standing {
 #[derive(Debug)]
 struct State {
     standing: Standing,
-    /// When the connection is closed.
+    /// Deadline of the connection.
     deadline: Instant,
 }
 
-/// A connection's place, or its place in the waiting room; free again with the last clone.
+/// A connection's place, or its place in the waiting room; freed with the last clone.
 #[derive(Clone, Debug)]
 pub(super) struct Place(Arc<Held>);
 
@@ -100,7 +99,7 @@ struct Held {
 }
 
 impl Place {
-    /// The connection has shown the token: it gets a place if it has none; false where none is free.
+    /// The connection has shown the token: gives it a place if it has none; false if none is free.
     pub fn take(&self) -> bool {
         let mut state = lock(&self.0.state);
         if state.standing == Standing::Waiting {
@@ -113,7 +112,7 @@ impl Place {
         true
     }
 
-    /// An answer goes out: from now on the next request is waited for.
+    /// A response was sent: the idle time-out starts again.
     pub fn answered(&self) {
         self.extend(Standing::Placed);
     }
@@ -152,17 +151,17 @@ impl Connected<IncomingStream<'_, Connections>> for Place {
     }
 }
 
-/// One connection, closed when its time is over or when it has to make room.
+/// One connection, closed at its deadline or on eviction.
 pub(super) struct Connection {
     stream: TcpStream,
     due: Pin<Box<Sleep>>,
-    /// Speaks when the connection has to make room; none once it has a place.
+    /// Signals eviction; `None` once it has a place.
     closed: Option<oneshot::Receiver<()>>,
     place: Place,
 }
 
 impl Connection {
-    /// Is its time over?
+    /// Is its deadline over?
     fn over(&mut self, cx: &mut Context<'_>) -> bool {
         if let Some(closed) = &mut self.closed {
             match Pin::new(closed).poll(cx) {
@@ -181,7 +180,7 @@ impl Connection {
 
 impl AsyncRead for Connection {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        // Asked before each read: one that sends a byte now and then is as late as one that sends none.
+        // Checked before each read: sending single bytes does not extend the deadline.
         if self.over(cx) {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
@@ -200,7 +199,7 @@ impl AsyncWrite for Connection {
         }
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
         if matches!(written, Poll::Ready(Ok(1..))) {
-            // A long answer over a slow link.
+            // A long response over a slow link.
             self.place.extend(Standing::Placed);
         }
         written

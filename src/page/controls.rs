@@ -1,16 +1,16 @@
-//! Which browser has the controls. Time is an argument.
+//! Tracks which browser has the controls. Time is an argument.
 
 use std::time::{Duration, Instant};
 
 /// One connected browser.
 pub(super) type BrowserId = u64;
 
-/// Why a browser has the controls no more.
+/// Reason why a browser lost the controls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lost {
     /// Another browser took them over.
     TakenOver,
-    /// It was not heard of.
+    /// It was silent.
     Silent,
 }
 
@@ -19,7 +19,7 @@ pub(super) enum Lost {
 pub(super) struct Controls {
     silent_after: Duration,
     holder: Option<(BrowserId, Instant)>,
-    /// Who lost them last, and why.
+    /// The last browser to lose them, and the reason.
     lost: Option<(BrowserId, Lost)>,
 }
 
@@ -40,7 +40,7 @@ impl Controls {
         Some(id)
     }
 
-    /// Who had them when this was last asked or changed.
+    /// Who had them at the last query or change.
     pub fn last_holder(&self) -> Option<BrowserId> {
         self.holder.map(|(id, _)| id)
     }
@@ -56,7 +56,7 @@ impl Controls {
         }
     }
 
-    /// Takes them whoever has them.
+    /// Takes them from any holder.
     pub fn take_over(&mut self, id: BrowserId, now: Instant) {
         if let Some(other) = self.holder(now).filter(|other| *other != id) {
             self.lost = Some((other, Lost::TakenOver));
@@ -64,14 +64,14 @@ impl Controls {
         self.holder = Some((id, now));
     }
 
-    /// A browser was heard of.
+    /// A heartbeat of a browser arrived.
     pub fn heard(&mut self, id: BrowserId, now: Instant) {
         if self.holder(now) == Some(id) {
             self.holder = Some((id, now));
         }
     }
 
-    /// A browser gives them back, or is gone.
+    /// A browser gives them back, or has disconnected.
     pub fn give_back(&mut self, id: BrowserId) {
         if self.holder.is_some_and(|(holder, _)| holder == id) {
             self.holder = None;
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_to_take_them_has_them_until_another_takes_over() {
+    fn the_first_browser_keeps_them_until_another_takes_over() {
         let (mut controls, now) = (Controls::new(Duration::from_secs(3)), Instant::now());
         assert_eq!(controls.holder(now), None);
         assert!(controls.take(1, now) && controls.take(1, now));

@@ -1,4 +1,4 @@
-//! Why there is no page.
+//! Errors at the start of the page.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ pub enum PageError {
          End it, or choose another port (0 lets the system choose one)"
     )]
     InUse {
-        /// Where it should have listened.
+        /// Requested listening address.
         address: SocketAddr,
     },
     /// Any other reason not to listen.
@@ -23,12 +23,12 @@ pub enum PageError {
          The address must be one of this machine; 127.0.0.1:8480 always is"
     )]
     Listen {
-        /// Where it should have listened.
+        /// Requested listening address.
         address: SocketAddr,
         /// The system's error.
         source: std::io::Error,
     },
-    /// A token that cannot stand in an address or is easily guessed.
+    /// A token that is not URL-safe or is easily guessed.
     #[error("the page's token must be {least} to {most} letters, digits, `-` or `_`; leave it out to have one made")]
     Token {
         /// Fewest characters.
@@ -36,22 +36,22 @@ pub enum PageError {
         /// Most characters.
         most: usize,
     },
-    /// A page without a token that others could reach, or that has one.
+    /// An open page that other machines could reach, or that has a token.
     #[error(
         "the page on {address} cannot do without its token: an open page is for this machine alone (127.0.0.1, ::1) and has \
          no token; leave --page-open out, or listen on 127.0.0.1"
     )]
     Open {
-        /// Where it should have listened.
+        /// Requested listening address.
         address: SocketAddr,
     },
-    /// The system gave no random numbers for a token.
+    /// The system returned no random numbers for a token.
     #[error("no token for the page could be made: the system gave no random numbers ({0}); give one yourself")]
     Random(String),
-    /// The folder of recordings is not there.
+    /// The folder of recordings does not exist.
     #[error("the page cannot list the recordings in {}: no such folder; make it, or name another", path.display())]
     Episodes {
-        /// The folder asked for.
+        /// The requested folder.
         path: PathBuf,
     },
     /// A thread or the runtime could not be started.

@@ -1,14 +1,14 @@
-//! The gamepad in front of the browser that has the controls, as a newest value.
+//! The newest gamepad state of the browser that has the controls.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-/// Most axes and most buttons taken of a gamepad.
+/// Maximum numbers of axes and buttons.
 const MOST: (usize, usize) = (16, 64);
 
-/// A gamepad as the browser reports it ("standard" mapping), or keys that stand for one.
+/// A gamepad as reported by the browser ("standard" mapping), or keys that emulate one.
 ///
 /// Axes: 0 left stick to the right, 1 left stick down, 2 right stick to the right, 3 right stick down, each -1..=1.
 /// Buttons: 0 A, 1 B, 2 X, 3 Y, 4 left bumper, 5 right bumper, 6 left trigger, 7 right trigger.
@@ -19,11 +19,11 @@ pub struct PageGamepad {
     pub axes: Vec<f64>,
     /// Is each button pressed?
     pub buttons: Vec<bool>,
-    /// Counts up with every message of one browser.
+    /// Increments with every message of one browser.
     pub sequence: u64,
 }
 
-/// Where the newest gamepad message lies; clones share it. Empty without a browser that has the controls and drives.
+/// Slot for the newest gamepad message; clones share it. Empty unless a browser has the controls and drives.
 #[derive(Clone, Debug, Default)]
 pub struct GamepadSlot {
     newest: Arc<Mutex<Option<(PageGamepad, Instant)>>>,
@@ -31,7 +31,7 @@ pub struct GamepadSlot {
 
 impl GamepadSlot {
     fn lock(&self) -> MutexGuard<'_, Option<(PageGamepad, Instant)>> {
-        // A whole value is replaced by a whole value: nothing is half changed after a panic.
+        // Values are replaced as a whole, so a panic leaves no partial update.
         self.newest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -40,7 +40,7 @@ impl GamepadSlot {
         self.lock().clone()
     }
 
-    /// Puts a message down; false for one that is no gamepad's or older than the newest.
+    /// Stores a message; false if it is invalid or older than the newest.
     pub(super) fn put(&self, mut gamepad: PageGamepad, now: Instant) -> bool {
         let sound = gamepad.axes.len() <= MOST.0
             && gamepad.buttons.len() <= MOST.1
@@ -56,7 +56,7 @@ impl GamepadSlot {
         true
     }
 
-    /// Forgets the gamepad: whoever held it has the controls no more.
+    /// Clears the gamepad: its browser has lost the controls.
     pub(super) fn clear(&self) {
         *self.lock() = None;
     }
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn only_newer_and_sound_messages_are_taken() {
+    fn only_newer_and_valid_messages_are_taken() {
         let (slot, now) = (GamepadSlot::default(), Instant::now());
         assert!(slot.put(gamepad(2, 7.0), now));
         assert_eq!(slot.newest().unwrap().0.axes, [1.0]);

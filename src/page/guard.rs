@@ -1,4 +1,4 @@
-//! Who may ask: the right name for this machine, the right origin, the right token.
+//! Checks requests: name of this machine (`Host`), origin and token.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -16,29 +16,29 @@ use super::connections::Place;
 use super::routes::STOP;
 use super::server::Shared;
 
-/// Nothing from elsewhere, nothing inline: the page is three files and its own images.
+/// Nothing from other origins, nothing inline: the page is three files and its own images.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; \
                       connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// Who may ask.
+/// Checks requests.
 pub(super) struct Guard {
     /// Only this machine can reach the page.
     loopback: bool,
     token: Option<String>,
-    /// Cookies do not tell ports apart; the name does.
+    /// Name with the port, because cookies do not distinguish ports.
     cookie: String,
 }
 
-/// Who asks, as far as it may.
+/// Permission of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Asker {
-    /// It knows the token, or none is asked for.
+    /// It has the token, or none is required.
     Known,
-    /// It may see what holds no secret.
+    /// It may only see what is not secret.
     Stranger,
 }
 
-/// Why a request is refused.
+/// Reason for refusing a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Refusal {
     Host,
@@ -66,12 +66,12 @@ impl Guard {
                 return Err(Refusal::Origin);
             }
         }
-        // Only the page itself may be reached by a link from elsewhere.
+        // Links from other sites may only open the page itself.
         let fetched = headers.get("sec-fetch-site").and_then(|value| value.to_str().ok());
         if uri.path() != "/" && fetched.is_some_and(|site| site != "same-origin" && site != "none") {
             return Err(Refusal::Origin);
         }
-        // Look and code hold no secret, and a browser without cookies shall get the reason in full color.
+        // Style and code are not secret, and a browser without cookies should get a styled error page.
         let open = matches!(uri.path(), "/page.css" | "/page.js");
         match &self.token {
             Some(token) if !self.knows(token, uri, headers) => {
@@ -95,11 +95,11 @@ impl Guard {
         [in_query(uri), bearer, cookie].into_iter().flatten().any(|given| same(given, token))
     }
 
-    /// The cookie that keeps the token once it was given in the address.
+    /// The cookie that keeps the token after it was given in the address.
     fn cookie_for(&self, uri: &Uri) -> Option<HeaderValue> {
         let token = self.token.as_ref()?;
         in_query(uri)?;
-        // Lax: a link in a chat opens the page; wishes from elsewhere are refused by their origin.
+        // Lax: a link in a chat opens the page; requests from other sites are refused by their origin.
         HeaderValue::from_str(&format!("{}={token}; Path=/; HttpOnly; SameSite=Lax", self.cookie)).ok()
     }
 }
@@ -112,13 +112,13 @@ fn in_query(uri: &Uri) -> Option<&str> {
     uri.query()?.split('&').find_map(|pair| pair.strip_prefix("token="))
 }
 
-/// Compares without telling by the time how much of it was right.
+/// Constant-time comparison.
 fn same(given: &str, token: &str) -> bool {
     let differ = given.bytes().zip(token.bytes()).fold(0, |all, (a, b)| all | std::hint::black_box(a ^ b));
     given.len() == token.len() && differ == 0
 }
 
-/// Is `host` (with or without a port) this machine, under a name no other machine's name server can give away?
+/// Is `host` (with or without a port) this machine, under a name that a foreign name server cannot claim?
 fn names_this_machine(host: &str) -> bool {
     if let Ok(place) = host.parse::<SocketAddr>() {
         return place.ip().is_loopback();
@@ -131,13 +131,13 @@ fn names_this_machine(host: &str) -> bool {
     name.eq_ignore_ascii_case("localhost")
 }
 
-/// Lets a request pass or replies why not; every reply carries the headers that keep other pages out.
+/// Passes a request on or returns the refusal; every response has the headers that keep other pages out.
 pub(super) async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     let cookie = shared.guard.cookie_for(request.uri());
     let place = request.extensions().get::<ConnectInfo<Place>>().map(|info| info.0.clone());
     let has_body = announces_body(request.headers());
     let mut asker = shared.guard.check(request.uri(), request.headers());
-    // Who knows the token gets a place. A stop is heard without one.
+    // A request with the token gets a place. A stop is accepted without one.
     let placed = asker == Ok(Asker::Known) && place.as_ref().is_none_or(Place::take);
     if asker == Ok(Asker::Known) && !placed && request.uri().path() != STOP {
         asker = Err(Refusal::Crowd);
@@ -159,7 +159,7 @@ pub(super) async fn guard(State(shared): State<Arc<Shared>>, request: Request, n
         }
     }
     if response.status() != StatusCode::SWITCHING_PROTOCOLS && (!placed || has_body) {
-        // No connection stays in the waiting room, and none waits for a body that nothing reads.
+        // Close connections that are still in the waiting room, or whose body nothing reads.
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     let headers = response.headers_mut();
@@ -186,13 +186,13 @@ fn refuse(refusal: Refusal) -> Response {
     let (status, title, words) = match refusal {
         Refusal::Host => (
             StatusCode::FORBIDDEN,
-            "This name is not answered",
+            "Unknown host name",
             "The page is for this machine only: open it as localhost or 127.0.0.1. From another machine, forward the \
              port (ssh -L 8480:localhost:8480 ROBOT) and open it as localhost there.",
         ),
         Refusal::Origin => (
             StatusCode::FORBIDDEN,
-            "Another site asked",
+            "Request from another site",
             "Only the robot's own page may press its buttons and see its cameras. Nothing was done.",
         ),
         Refusal::Token => (
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn only_names_of_this_machine_are_answered() {
+    fn only_names_of_this_machine_are_accepted() {
         for host in ["localhost", "LOCALHOST:9000", "127.0.0.1:8480", "127.0.0.1", "[::1]:8480", "[::1]", "::1"] {
             assert!(names_this_machine(host), "{host}");
         }
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn other_origins_are_refused_and_a_missing_one_is_no_browser() {
+    fn other_origins_are_refused_and_a_missing_one_is_allowed() {
         let guard = Guard::new("127.0.0.1:8480".parse().unwrap(), None);
         let host = ("host", "localhost:8480");
         assert_eq!(ask(&guard, "/live", &[host]), Ok(Asker::Known));
@@ -261,7 +261,7 @@ mod tests {
         assert_eq!(ask(&guard, "/live", &[("authorization", "Bearer abcdefgh")]), Ok(Asker::Known));
         assert_eq!(ask(&guard, "/live", &[("cookie", "a=b; visuomotor_8480=abcdefgh")]), Ok(Asker::Known));
         assert_eq!(ask(&guard, "/live", &[("cookie", "visuomotor_8481=abcdefgh")]), Err(Refusal::Token));
-        assert_eq!(ask(&guard, "/stop", &[]), Err(Refusal::Token), "stop is for who drives");
+        assert_eq!(ask(&guard, "/stop", &[]), Err(Refusal::Token), "stop needs the token");
         for wrong in ["", "abcdefg", "abcdefghi", "Abcdefgh", "abcdefg%68"] {
             assert_eq!(ask(&guard, &format!("/?token={wrong}"), &[]), Err(Refusal::Token), "{wrong}");
         }

@@ -22,14 +22,14 @@ pub const MOST_BROWSERS: usize = 16;
 
 /// Time between two states.
 const PERIOD: Duration = Duration::from_millis(100);
-/// States a browser may be behind before it gets no more images: a slow link shall not show the past.
+/// States by which a browser may lag before it gets no more images: a slow link must not show the past.
 const MOST_BEHIND: u64 = 10;
-/// A browser that takes nothing for this long is given up.
+/// Time-out for a browser that receives nothing.
 const LONGEST_SEND: Duration = Duration::from_secs(10);
 /// Messages a browser may send in one second.
 const MOST_MESSAGES: u32 = 400;
 
-/// A browser that watches; dropping it makes room for another.
+/// A watching browser; dropping it frees its slot.
 struct Seat {
     shared: Arc<Shared>,
     id: BrowserId,
@@ -54,12 +54,12 @@ impl Seat {
         }
     }
 
-    /// Does what a message asks for.
+    /// Executes a message.
     fn handle(&self, text: &str) -> Option<Answer> {
         let Ok(request) = serde_json::from_str(text) else {
             return Some(Answer::Refused("the message was not understood".into()));
         };
-        // Before anything that might wait.
+        // Before anything that might block.
         if let Request::Stop { stop } = request {
             if stop {
                 self.shared.operator.stop("page");
@@ -75,7 +75,7 @@ impl Seat {
             }
             Request::Controls { controls } => self.change(controls),
             Request::Gamepad { gamepad } => {
-                // While no other browser can take over: the next holder shall find an empty slot.
+                // Under the lock, so that no other browser can take over: the next holder must find an empty slot.
                 self.shared.controls(|controls, now| {
                     if controls.holder(now) == Some(self.id) {
                         self.shared.gamepad.put(gamepad, now);
@@ -84,7 +84,7 @@ impl Seat {
                 None
             }
             Request::Wish(wish) => {
-                // While the controls are free, the first browser to press has them.
+                // While the controls are free, the first browser to press a button gets them.
                 let (mine, _) = self.shared.controls(|controls, now| controls.take(self.id, now));
                 if !mine {
                     return Some(Answer::Refused("another browser has the controls; take them over first".into()));
@@ -140,7 +140,7 @@ pub(super) async fn live(State(shared): State<Arc<Shared>>, upgrade: WebSocketUp
 async fn watch(socket: WebSocket, seat: Seat) {
     let (out, messages) = socket.split();
     let (answers, answered) = mpsc::channel(32);
-    // Reading never waits for writing: a stop gets through to a robot whose browser is too slow for its images.
+    // Reading never waits for writing: a stop gets through even if the browser is too slow for its images.
     tokio::select! {
         () = read(messages, &seat, answers) => {}
         () = write(out, &seat, answered) => {}
@@ -158,7 +158,7 @@ async fn read(mut messages: SplitStream<WebSocket>, seat: &Seat, answers: mpsc::
             _ if count > MOST_MESSAGES => return tracing::warn!("a browser sent too much and was disconnected"),
             Message::Text(text) => {
                 if let Some(answer) = seat.handle(&text) {
-                    // Whoever asks faster than it reads misses answers.
+                    // A browser that sends faster than it reads loses replies.
                     let _ = answers.try_send(answer);
                 }
             }
@@ -185,7 +185,7 @@ async fn write(mut out: SplitSink<WebSocket, Message>, seat: &Seat, mut answered
     }
 }
 
-/// What one browser was sent so far.
+/// State already sent to one browser.
 #[derive(Default)]
 struct View {
     sequence: u64,
@@ -197,7 +197,7 @@ struct View {
 }
 
 impl View {
-    /// What this browser is to be sent now.
+    /// Messages to send to this browser now.
     fn news(&mut self, seat: &Seat) -> Vec<Message> {
         self.sequence += 1;
         let (lost, holder) = seat.shared.controls(|controls, now| {
@@ -209,7 +209,7 @@ impl View {
         if std::mem::replace(&mut self.held, whose == Whose::Yours) && !self.held {
             let words = match lost {
                 Some(Lost::TakenOver) => "Another browser took the controls over.",
-                Some(Lost::Silent) => "This page was not heard of and lost the controls.",
+                Some(Lost::Silent) => "This page was silent and lost the controls.",
                 None => "The controls were given back.",
             };
             news.push(Message::Text(Answer::Notice(words.into()).text().into()));

@@ -1,14 +1,14 @@
-//! What goes over the websocket beside images, as JSON.
+//! JSON messages of the websocket, in addition to images.
 
 use serde::{Deserialize, Serialize};
 
 use super::gamepad::PageGamepad;
 use crate::operator::Wish;
 
-/// Longest message taken from a browser \[bytes\]: a note of the longest kind, every character escaped.
+/// Longest message accepted from a browser \[bytes\]: the longest note with every character escaped.
 pub(super) const LONGEST_MESSAGE: usize = 16 << 10;
 
-/// From a browser: one of these keys a message.
+/// From a browser: one of these keys per message.
 #[derive(Debug, PartialEq, Deserialize)]
 #[serde(untagged)]
 pub(super) enum Request {
@@ -24,41 +24,41 @@ pub(super) enum Request {
     Gamepad { gamepad: PageGamepad },
 }
 
-/// What a browser wants of the controls.
+/// Request of a browser for the controls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Change {
-    /// If they are free.
+    /// Take them if they are free.
     Take,
-    /// Whoever has them.
+    /// Take them from any holder.
     TakeOver,
-    /// Another browser may have them.
+    /// Give them back.
     GiveBack,
 }
 
-/// To a browser, beside the state.
+/// To a browser, in addition to the state.
 #[derive(Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Answer {
-    /// A wish was put down.
+    /// A wish was queued.
     Accepted(String),
-    /// Something was not done, and why.
+    /// A request was refused, with the reason.
     Refused(String),
-    /// Stop was called.
+    /// The stop was triggered.
     Stopped(bool),
-    /// Something a person should know.
+    /// A notice for the user.
     Notice(String),
 }
 
 impl Answer {
-    /// As it is sent.
+    /// The serialized message.
     pub fn text(&self) -> String {
-        // Strings and a bool always become JSON.
+        // Strings and a bool always serialize to JSON.
         serde_json::to_string(self).unwrap_or_default()
     }
 }
 
-/// Whose the controls are, as one browser sees it.
+/// Holder of the controls, from one browser's view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Whose {

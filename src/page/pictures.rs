@@ -1,4 +1,4 @@
-//! Camera images into small JPEGs, on a thread of their own and only while a browser watches.
+//! Encodes camera images as small JPEGs, on a separate thread and only while a browser watches.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -18,10 +18,10 @@ const LARGEST_WIDTH: u32 = 640;
 const QUALITY: u8 = 75;
 /// Shortest time between two images of a camera.
 const PERIOD: Duration = Duration::from_millis(100);
-/// Cameras shown at most; their index is one byte on the wire.
+/// Maximum number of cameras; their index is one byte on the wire.
 const MOST_CAMERAS: usize = 16;
 
-/// One camera as the page lists it.
+/// One camera in the page's list.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct CameraView {
     name: String,
@@ -33,10 +33,10 @@ pub(super) struct CameraView {
     age_seconds: f64,
 }
 
-/// An image ready to be sent: index of the camera and JPEG.
+/// An encoded image: index of the camera and JPEG.
 #[derive(Clone, Debug)]
 pub(super) struct Picture {
-    /// Counts up with every image of its camera.
+    /// Increments with every image of its camera.
     pub version: u64,
     /// Camera index and JPEG, as sent.
     pub message: Bytes,
@@ -62,7 +62,7 @@ struct Inner {
 
 impl Inner {
     fn lock(&self) -> MutexGuard<'_, Vec<Camera>> {
-        // Each field is a whole value: nothing is half changed after a panic.
+        // Fields are replaced as a whole, so a panic leaves no partial update.
         self.cameras.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -74,7 +74,7 @@ pub(super) struct PictureDesk {
 }
 
 impl PictureDesk {
-    /// Lays an image down; an older one that was not shown is counted as dropped. Pixels are shared, not copied.
+    /// Stores an image; an older one that was not shown counts as dropped. Pixels are shared, not copied.
     pub fn put(&self, image: &Image, now: Instant) {
         let watched = self.inner.watchers.load(Ordering::Relaxed) > 0;
         let mut cameras = self.inner.lock();
@@ -96,7 +96,7 @@ impl PictureDesk {
         self.inner.wake.notify_one();
     }
 
-    /// What the page lists.
+    /// The page's camera list.
     pub fn cameras(&self, now: Instant) -> Vec<CameraView> {
         let view = |camera: &Camera| CameraView {
             name: camera.name.to_string(),
@@ -158,7 +158,7 @@ fn work(inner: &Inner) {
     }
 }
 
-/// Waits for images that a browser wants to see; `None` at the end.
+/// Waits for images that a browser needs; `None` at the end.
 fn next(inner: &Inner) -> Option<Vec<(usize, Image)>> {
     let mut cameras = inner.lock();
     loop {
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_are_made_only_for_watchers_and_what_they_missed_is_counted() {
+    fn images_are_encoded_only_for_watchers_and_missed_ones_are_counted() {
         let (desk, now) = (PictureDesk::default(), Instant::now());
         desk.put(&image(0), now);
         desk.put(&image(1), now);

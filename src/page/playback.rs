@@ -11,14 +11,14 @@ use crate::action::Decider;
 use crate::episode::Outcome;
 use crate::recording::{ReadOptions, RecordedEpisode, RecordingError, list_episodes, list_partial, read_episode_with};
 
-/// Episodes of one answer.
+/// Episodes per response.
 const PAGE: usize = 20;
 /// Episodes kept in memory with their images.
 const KEPT: usize = 2;
-/// Largest recording that is played \[bytes\]; a minute of two cameras at 5 Hz has about 60 MB.
+/// Largest recording that can be played \[bytes\]; a minute of two cameras at 5 Hz has about 60 MB.
 const LARGEST: u64 = 256 << 20;
 
-/// Why a recording is not shown.
+/// Reason why a recording is not shown.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PlaybackError {
     #[error("no folder of recordings was named when the program was started")]
@@ -33,7 +33,7 @@ pub(super) enum PlaybackError {
     Recording(#[from] RecordingError),
 }
 
-/// What tells one state of a file from another: length and time of change.
+/// Version of a file: length and time of change.
 type Stamp = (u64, Option<SystemTime>);
 
 /// Recordings of a folder.
@@ -43,7 +43,7 @@ pub(super) struct Playback {
     episodes: Mutex<VecDeque<(PathBuf, Stamp, Arc<RecordedEpisode>)>>,
 }
 
-/// One line of the list. It does not say who decided: comparisons are blind.
+/// One line of the list. It does not name the policy: comparisons are blind.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Row {
     name: String,
@@ -57,7 +57,7 @@ pub(super) struct Row {
     steps: usize,
     outcome: Option<Outcome>,
     seconds: Option<f64>,
-    /// What is wrong with it, in words.
+    /// Its defect, as text.
     trouble: Option<String>,
 }
 
@@ -85,16 +85,16 @@ pub(super) struct Played {
 
 #[derive(Debug, Serialize)]
 struct PlayedStep {
-    /// Since the first step \[s\].
+    /// Time since the first step \[s\].
     seconds: f64,
     action: [f64; 7],
     gripper: f64,
-    /// In a run that can change hands.
+    /// Set in a run with handovers.
     decided_by: Option<Decider>,
 }
 
 impl Playback {
-    /// Of this folder; nothing is read yet.
+    /// Recordings of this folder; nothing is read yet.
     pub fn new(folder: PathBuf) -> Self {
         Self { folder, rows: Mutex::default(), episodes: Mutex::default() }
     }
@@ -103,7 +103,7 @@ impl Playback {
     fn files(&self) -> Result<Vec<(PathBuf, Stamp)>, RecordingError> {
         let mut paths = list_episodes(&self.folder)?;
         paths.extend(list_partial(&self.folder)?);
-        // A file that is gone meanwhile (a partial one was completed) is left out.
+        // A file that has disappeared meanwhile (a partial one was completed) is left out.
         let stamped = |path: PathBuf| stamp(&path).map(|stamp| (path, stamp));
         let mut files: Vec<_> = paths.into_iter().filter_map(stamped).collect();
         files.sort_by(|(a, (_, a_at)), (b, (_, b_at))| b_at.cmp(a_at).then_with(|| b.cmp(a)));
@@ -133,7 +133,7 @@ impl Playback {
         let files = self.files()?;
         let (path, stamp) =
             files.into_iter().find(|(path, _)| file_name(path) == name).ok_or(PlaybackError::NoEpisode)?;
-        // Held while reading: twenty images asked for at a time shall not read the file twenty times.
+        // Locked while reading: twenty simultaneous image requests must not read the file twenty times.
         let mut episodes = self.episodes.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(at) = episodes.iter().position(|(kept, old, _)| *kept == path && *old == stamp) {
             let kept = episodes.remove(at).ok_or(PlaybackError::NoEpisode)?;

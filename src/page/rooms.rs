@@ -1,24 +1,24 @@
-//! How many connections there are room for: a small room for those that have not shown the token, places for the others.
+//! Limits on connections: a small waiting room for unauthenticated ones, places for the others.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 
 use tokio::sync::oneshot;
 
-/// Connections that have shown the token: up to six of a browser, and its websocket.
+/// Maximum connections that have shown the token: up to six per browser, plus its websocket.
 pub(super) const MOST_PLACES: usize = 128;
-/// As many of one address. All browsers behind a forwarded port have one.
+/// Maximum of these per address. All browsers behind a forwarded port share one.
 pub(super) const MOST_OF_ONE_PEER: usize = 96;
-/// Connections that have not shown it; of one more the oldest makes room.
+/// Maximum unauthenticated connections; a further one evicts the oldest.
 pub(super) const MOST_WAITING: usize = 64;
 
-/// A connection's name here.
+/// Identifier of a connection.
 pub(super) type Id = u64;
 
-/// Who waits, and how many of whom have places.
+/// Waiting connections, and the number of places per address.
 #[derive(Debug, Default)]
 pub(super) struct Rooms {
-    /// In the order they came.
+    /// In order of arrival.
     waiting: VecDeque<Waiting>,
     placed: HashMap<IpAddr, usize>,
     next: Id,
@@ -29,18 +29,18 @@ pub(super) struct Rooms {
 struct Waiting {
     id: Id,
     peer: IpAddr,
-    /// Says to the connection that it is closed.
+    /// Notifies the connection of its eviction.
     close: oneshot::Sender<()>,
 }
 
 impl Rooms {
-    /// Lets a connection in; there is always room, for the oldest that waits makes some. What is handed out speaks when it
-    /// is this connection's turn.
+    /// Admits a connection; always succeeds, by evicting the oldest if necessary. The returned receiver signals this
+    /// connection's own eviction.
     pub fn enter(&mut self, peer: IpAddr) -> (Id, oneshot::Receiver<()>) {
         if self.waiting.len() >= MOST_WAITING
             && let Some(oldest) = self.oldest_of_the_most().and_then(|at| self.waiting.remove(at))
         {
-            // One that is gone meanwhile does not listen.
+            // A connection that has closed meanwhile does not listen.
             let _ = oldest.close.send(());
         }
         let (close, closed) = oneshot::channel();
@@ -50,7 +50,7 @@ impl Rooms {
         (id, closed)
     }
 
-    /// The oldest connection of the address that most of those that wait came from.
+    /// The oldest connection of the address with the most waiting connections.
     fn oldest_of_the_most(&self) -> Option<usize> {
         let mut counts: HashMap<IpAddr, usize> = HashMap::new();
         for waiting in &self.waiting {
@@ -60,7 +60,7 @@ impl Rooms {
         self.waiting.iter().position(|waiting| counts.get(&waiting.peer) == Some(&most))
     }
 
-    /// Gives one that waited a place; false where none is free.
+    /// Gives a waiting connection a place; false if none is free.
     pub fn place(&mut self, id: Id, peer: IpAddr) -> bool {
         let all: usize = self.placed.values().sum();
         let own = self.placed.entry(peer).or_default();
@@ -72,12 +72,12 @@ impl Rooms {
         true
     }
 
-    /// One that waited is gone.
+    /// A waiting connection has closed.
     pub fn leave(&mut self, id: Id) {
         self.waiting.retain(|waiting| waiting.id != id);
     }
 
-    /// One that had a place is gone.
+    /// A connection with a place has closed.
     pub fn free(&mut self, peer: IpAddr) {
         if let Some(own) = self.placed.get_mut(&peer) {
             *own = own.saturating_sub(1);
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_of_the_peer_with_most_makes_room_and_the_newest_is_always_let_in() {
+    fn the_oldest_of_the_peer_with_most_is_evicted_and_the_newest_is_always_admitted() {
         let mut rooms = Rooms::default();
         let (quiet, mut quiets) = rooms.enter(peer(1));
         let mut others: Vec<_> = (0..1000).map(|_| rooms.enter(peer(2)).1).collect();
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_counted_per_peer_and_altogether_and_come_back() {
+    fn places_are_counted_per_peer_and_in_total_and_are_freed() {
         let mut rooms = Rooms::default();
         let take = |rooms: &mut Rooms, last| {
             let (id, _closed) = rooms.enter(peer(last));

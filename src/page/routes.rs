@@ -1,4 +1,4 @@
-//! Addresses and what they answer.
+//! Routes and their responses.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use super::live;
 use super::playback::{Playback, PlaybackError};
 use super::server::Shared;
 
-/// Answered while every place is taken.
+/// Accepted while every place is taken.
 pub(super) const STOP: &str = "/stop";
 
 /// All routes of the page.
@@ -79,7 +79,7 @@ async fn answer<T: Serialize + Send + 'static>(
     }
 }
 
-/// Reads recordings on a thread that may be slow: live view and stop do not wait for a disk.
+/// Reads recordings on a blocking thread: live view and stop do not wait for a disk.
 async fn read<T: Send + 'static>(
     shared: Arc<Shared>,
     ask: impl FnOnce(&Playback) -> Result<T, PlaybackError> + Send + 'static,

@@ -1,4 +1,4 @@
-//! The page's thread, and what everybody shares.
+//! The page's threads and shared state.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::sync::atomic::{AtomicU64, AtomicUsize};
@@ -20,10 +20,10 @@ use super::state::Live;
 use super::{PageError, routes};
 use crate::operator::Operator;
 
-/// A state younger than this is sent again as it is, so that many browsers cost as much as one.
+/// A state younger than this is reused, so that many browsers cost as much as one.
 const FRESH: Duration = Duration::from_millis(50);
 
-/// What browsers, sinks and the program share.
+/// Shared by browsers, sinks and the program.
 pub(super) struct Shared {
     pub operator: Operator,
     pub guard: Guard,
@@ -38,13 +38,13 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// What the sink heard.
+    /// Data from the sink.
     pub fn live(&self) -> MutexGuard<'_, Live> {
-        // Newest values, each whole: nothing is half changed after a panic.
+        // Newest values are replaced as a whole, so a panic leaves no partial update.
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks or changes who has the controls; when they change hands, the gamepad of the one before is forgotten.
+    /// Reads or changes the holder of the controls; on a change, the previous holder's gamepad is cleared.
     pub fn controls<T>(&self, change: impl FnOnce(&mut Controls, Instant) -> T) -> (T, Option<BrowserId>) {
         let mut controls = self.controls.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
@@ -69,14 +69,14 @@ impl Shared {
         // Copied out, so that no thread that updates the page waits for the JSON.
         let live = self.live().clone();
         let snapshot = live.snapshot(self.operator.panel(), self.pictures.cameras(now), self.playback.is_some(), now);
-        // Plain structures with text keys always become JSON.
+        // Plain structures with text keys always serialize to JSON.
         let text: Arc<str> = serde_json::to_string(&snapshot).unwrap_or_else(|_| "{}".into()).into();
         *kept = Some((now, text.clone()));
         text
     }
 }
 
-/// A page that is being served; dropping it ends it.
+/// A running page; dropping it ends it.
 pub struct Page {
     shared: Arc<Shared>,
     address: SocketAddr,
@@ -87,13 +87,13 @@ pub struct Page {
 
 impl std::fmt::Debug for Page {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Not the address a person opens: the token is in it.
+        // Not the link for the browser, which contains the token.
         f.debug_struct("Page").field("address", &self.address).finish_non_exhaustive()
     }
 }
 
 impl Page {
-    /// Listens and serves from threads of its own; wishes and stops go to `operator`.
+    /// Listens and serves on its own threads; wishes and stops go to `operator`.
     pub fn start(settings: PageSettings, operator: Operator) -> Result<Self, PageError> {
         let token = settings.token_in_force()?;
         let playback = match &settings.episodes {
@@ -119,7 +119,7 @@ impl Page {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .enable_time()
-            // They read recordings; the arm needs the processor more than a list does.
+            // These threads read recordings; the arm has priority on the processor.
             .max_blocking_threads(2)
             .build()?;
         let (end, ended) = oneshot::channel();
@@ -137,26 +137,26 @@ impl Page {
                             tracing::error!(%error, "the page is served no more");
                         }
                     }
-                    // An error means that the page was dropped: the same.
+                    // An error means that the page was dropped, which also ends it.
                     _ = ended => {}
                 }
             });
-            // Whoever reads a recording just now is not waited for.
+            // Running reads of recordings are not waited for.
             runtime.shutdown_background();
         };
-        // From here on, dropping the page ends whatever was started.
+        // From here on, dropping the page ends everything that was started.
         let mut page = Self { shared, address, url, end: Some(end), threads: Vec::new() };
         page.threads.push(page.shared.pictures.start()?);
         page.threads.push(std::thread::Builder::new().name("page".into()).spawn(serve)?);
         Ok(page)
     }
 
-    /// What a person opens; the token is in it, where there is one.
+    /// The link to open, with the token if there is one.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Where it listens.
+    /// Listening address.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -166,12 +166,12 @@ impl Page {
         PageSink::new(self.shared.clone())
     }
 
-    /// Names and limits of the arm's joints, chain order, so that their bars have ends.
+    /// Sets names and limits of the arm's joints, chain order, for the bars.
     pub fn joint_ranges(&self, ranges: Vec<JointRange>) {
         self.shared.live().ranges = ranges;
     }
 
-    /// Where the gamepad, or the keys, of the browser with the controls arrive.
+    /// Slot for the gamepad or keys of the browser with the controls.
     pub fn gamepad(&self) -> GamepadSlot {
         self.shared.gamepad.clone()
     }
@@ -181,12 +181,12 @@ impl Page {
         self.shared.live().curve.add(seconds, distance);
     }
 
-    /// Browsers that watch.
+    /// Number of watching browsers.
     pub fn browsers(&self) -> usize {
         self.shared.browsers.load(std::sync::atomic::Ordering::Relaxed)
     }
 
-    /// Ends it; every browser says that the connection is lost.
+    /// Ends it; every browser shows that the connection is lost.
     pub fn stop(self) {}
 }
 
@@ -195,7 +195,7 @@ impl Drop for Page {
         drop(self.end.take());
         self.shared.pictures.end();
         for thread in self.threads.drain(..) {
-            // A panic in there has been printed; the arm does not depend on the page.
+            // A panic in the thread was already printed; the arm does not depend on the page.
             let _ = thread.join();
         }
     }
@@ -216,7 +216,7 @@ fn url(address: SocketAddr, token: Option<&str>) -> String {
     token.map_or_else(|| format!("http://{place}/"), |token| format!("http://{place}/?token={token}"))
 }
 
-/// The address others reach this machine by, as far as the routing table knows. Nothing is sent.
+/// This machine's address for others, from the routing table. Nothing is sent.
 fn own_address(any: IpAddr) -> IpAddr {
     let ask = || {
         let socket = UdpSocket::bind(SocketAddr::new(any, 0)).ok()?;

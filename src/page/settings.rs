@@ -1,4 +1,4 @@
-//! What the page is started with.
+//! Settings of the page.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -10,21 +10,21 @@ use serde::{Deserialize, Serialize};
 
 use super::PageError;
 
-/// Fewest and most characters of a token.
+/// Minimum and maximum length of a token.
 const TOKEN_LENGTH: std::ops::RangeInclusive<usize> = 8..=128;
 
-/// What the page is started with.
+/// Settings of the page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageSettings {
-    /// Where to listen; port 0 lets the system choose.
+    /// Listening address; with port 0 the system chooses.
     pub address: SocketAddr,
-    /// What a browser must know. `None`: a random token is made.
+    /// Token that a browser must present. `None`: a random one is generated.
     pub token: Option<String>,
-    /// Without a token, for every user of this machine; refused where others can reach it.
+    /// No token, for every user of this machine; refused if other machines can reach it.
     pub open: bool,
     /// Folder of recordings, listed with playback.
     pub episodes: Option<PathBuf>,
-    /// A holder of the controls that is not heard of for this long loses them.
+    /// A holder of the controls that is silent for this long loses them.
     pub silent_after: Duration,
     /// A connection that has not shown the token for this long is closed.
     pub shown_within: Duration,
@@ -45,7 +45,7 @@ impl Default for PageSettings {
 }
 
 impl PageSettings {
-    /// The token in force: the one given, or a random one; none for an open page.
+    /// The token in force: the one given, or a random one; `None` for an open page.
     pub(super) fn token_in_force(&self) -> Result<Option<String>, PageError> {
         if self.open {
             return match self.address.ip().is_loopback() && self.token.is_none() {
@@ -61,7 +61,7 @@ impl PageSettings {
     }
 }
 
-/// May it stand in an address and a cookie as it is?
+/// Is it valid in an address and a cookie without escaping?
 fn is_token(token: &str) -> bool {
     TOKEN_LENGTH.contains(&token.len()) && token.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
@@ -73,7 +73,7 @@ fn random_token() -> Result<String, PageError> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// One joint as the page draws it.
+/// One joint for display.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct JointRange {
     /// Name of the joint.
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_made_here_too_and_only_this_machine_may_do_without() {
+    fn a_token_is_generated_on_localhost_too_and_only_localhost_may_be_open() {
         let here = PageSettings::default();
         let everywhere = PageSettings { address: "0.0.0.0:0".parse().unwrap(), ..PageSettings::default() };
         for settings in [&here, &everywhere] {
@@ -100,11 +100,11 @@ mod tests {
         assert_eq!(PageSettings { open: true, ..here.clone() }.token_in_force().unwrap(), None);
         assert!(matches!(PageSettings { open: true, ..everywhere }.token_in_force(), Err(PageError::Open { .. })));
         let both = PageSettings { open: true, token: Some("long-enough".into()), ..here };
-        assert!(both.token_in_force().is_err(), "a token that is never asked for");
+        assert!(both.token_in_force().is_err(), "a token that is never checked");
     }
 
     #[test]
-    fn a_token_that_would_break_an_address_is_refused() {
+    fn a_token_that_is_not_url_safe_is_refused() {
         for token in ["", "short", "with a blank", "semi;colon", "slash/slash"] {
             let settings = PageSettings { token: Some(token.into()), ..PageSettings::default() };
             assert!(settings.token_in_force().is_err(), "{token}");

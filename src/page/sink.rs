@@ -1,4 +1,4 @@
-//! What the loops tell the page.
+//! Passes data of the loops to the page.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -7,7 +7,7 @@ use super::server::Shared;
 use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart, Step, StepSink};
 use crate::observation::Observation;
 
-/// Takes in an episode for the page; never waits for a browser. Clones tell the same page.
+/// Passes an episode to the page; never waits for a browser. Clones share the page.
 #[derive(Clone)]
 pub struct PageSink {
     shared: Arc<Shared>,
@@ -25,7 +25,7 @@ impl PageSink {
         Self { shared }
     }
 
-    /// Shows what is seen and sensed outside an episode: while the scene is laid, or the arm goes to its start.
+    /// Shows images and arm state outside an episode: while the scene is set up, or the arm moves to its start.
     pub fn observe(&self, observation: &Observation) {
         let now = Instant::now();
         for image in &observation.images {
@@ -37,8 +37,8 @@ impl PageSink {
         live.heard_at = Some(now);
     }
 
-    /// Adds a point to the curve of the episode: distance of embeddings, or a value, `seconds` after its start. What is
-    /// not finite is left out.
+    /// Adds a point to the curve of the episode: embedding distance or value, `seconds` after its start. Non-finite points are
+    /// left out.
     pub fn curve_point(&self, seconds: f64, distance: f64) {
         self.shared.live().curve.add(seconds, distance);
     }

@@ -1,4 +1,4 @@
-//! What the page shows of an episode, and the same as JSON.
+//! State of an episode for the page, and its JSON.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -13,11 +13,11 @@ use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart, Filtered, Outcome};
 use crate::evaluation::LatencySeries;
 use crate::operator::Panel;
 
-/// Samples a gauge looks back on.
+/// Samples in a gauge's window.
 const SAMPLES: usize = 512;
-/// Points of the distance curve kept; beyond, every second is dropped.
+/// Maximum points of the distance curve; beyond, every second one is dropped.
 const MOST_POINTS: usize = 2000;
-/// A limit that acted is shown for this long \[s\], so that a person can read it.
+/// An intervention of a limit is shown for this long \[s\], so that it can be read.
 const SHOWN_SECONDS: f64 = 1.0;
 
 /// Newest samples of one timing \[ms\].
@@ -34,7 +34,7 @@ impl Gauge {
         Self { limit_ms: limit_ms.filter(|limit| limit.is_finite()), ..Self::default() }
     }
 
-    /// Adds a sample; what is not finite is left out.
+    /// Adds a sample; non-finite ones are left out.
     pub fn add(&mut self, seconds: f64) {
         let ms = seconds * 1e3;
         if !ms.is_finite() {
@@ -65,7 +65,7 @@ impl Gauge {
 /// Distance between embeddings, or a value, over an episode.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Curve {
-    /// Changes when points already sent are no longer true.
+    /// Changes when points already sent become invalid.
     pub generation: u64,
     /// Seconds and distance.
     pub points: Vec<[f64; 2]>,
@@ -77,7 +77,7 @@ impl Curve {
         self.points.clear();
     }
 
-    /// Adds a point; what is not finite is left out.
+    /// Adds a point; non-finite ones are left out.
     pub fn add(&mut self, seconds: f64, distance: f64) {
         if !(seconds.is_finite() && distance.is_finite()) {
             return;
@@ -94,10 +94,10 @@ impl Curve {
     }
 }
 
-/// All the sink heard, newest values only.
+/// Newest data from the sink.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Live {
-    /// A sink was asked for: there is something to watch.
+    /// A sink exists: there is something to watch.
     pub expected: bool,
     pub ranges: Vec<JointRange>,
     pub start: Option<EpisodeStart>,
@@ -109,7 +109,7 @@ pub(super) struct Live {
     pub gripper: Option<f64>,
     pub asked: Option<Action>,
     pub tick: Option<ControlTick>,
-    /// The last time the filter acted: when the page heard of it, and what it did.
+    /// The filter's last intervention, and when the page received it.
     pub acted: Option<(Instant, Filtered)>,
     pub limited: u64,
     pub stopped: u64,
@@ -123,7 +123,7 @@ pub(super) struct Live {
 }
 
 impl Live {
-    /// An episode starts: what was measured in the last one goes, what the arm looks like stays.
+    /// An episode starts: measurements of the last one are cleared, the arm's description stays.
     pub fn start(&mut self, start: &EpisodeStart) {
         let mut curve = std::mem::take(&mut self.curve);
         curve.clear();
@@ -143,7 +143,7 @@ impl Live {
         };
     }
 
-    /// Takes in one control tick.
+    /// Adds one control tick.
     pub fn tick(&mut self, tick: &ControlTick, now: Instant) {
         self.joints = tick.measured.to_vec();
         self.gripper = Some(tick.measured_gripper);
@@ -163,7 +163,7 @@ impl Live {
         self.heard_at = Some(now);
     }
 
-    /// What the filter does, or did a moment ago.
+    /// The filter's current or recent intervention.
     fn safety(&self, now: Instant) -> SafetyView {
         let newest = self.tick.map(|tick| tick.filtered);
         let recent = self
@@ -241,7 +241,7 @@ pub(super) struct Snapshot {
     episode: Option<EpisodeNow>,
     joints: Vec<JointView>,
     mode: Option<ControlMode>,
-    /// Measured, wished, sent.
+    /// Measured, desired, sent.
     gripper: [Option<f64>; 3],
     asked: Option<[f64; 7]>,
     in_force: Option<[f64; 7]>,
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endless_curve_is_thinned_and_says_so() {
+    fn a_long_curve_is_thinned_and_changes_its_generation() {
         let mut curve = Curve::default();
         curve.add(0.0, f64::NAN);
         for i in 0..=MOST_POINTS {

@@ -1,4 +1,4 @@
-//! What the safety filter did, in words.
+//! The safety filter's interventions as text.
 
 use crate::episode::{Filtered, LimitReason};
 
@@ -11,7 +11,7 @@ pub(super) fn word(filtered: Filtered) -> &'static str {
     }
 }
 
-/// A sentence.
+/// The intervention as a sentence.
 pub(super) fn sentence(filtered: Filtered) -> String {
     match filtered {
         Filtered::Passed => "Commands are sent as wished.".into(),

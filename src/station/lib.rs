@@ -1,4 +1,4 @@
-//! From an action to a safe command: control laws, the safety filter, the two loops, and evaluation by protocol.
+//! Turns actions into safe commands: control laws, the safety filter, the two loops, and evaluation by protocol.
 //!
 //! Modules are listed in reading order; each uses only modules above it.
 

@@ -59,7 +59,7 @@ fn a_silent_holder_loses_the_controls_and_its_gamepad_is_forgotten() {
     silent.send(&pad(1));
     silent.state("the controls", |value| value["view"]["controls"] == "yours");
     // It says nothing more, with its connection still open.
-    assert!(silent.answer("notice").contains("not heard of"));
+    assert!(silent.answer("notice").contains("silent"));
     assert!(page.gamepad().newest().is_none());
     other.state("free controls", |value| value["view"]["controls"] == "free");
     other.send(r#"{"wish":"abort"}"#);

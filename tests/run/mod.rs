@@ -138,7 +138,7 @@ fn the_simulator_is_driven_recorded_and_judged_by_the_rule() {
     let output = project.call(&dry);
     let said = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
-    assert!(said.contains("never driven") && said.contains("none sent") && said.contains("15 in 3.0 s"), "{said}");
+    assert!(said.contains("gets no commands") && said.contains("none sent") && said.contains("15 in 3.0 s"), "{said}");
     let recorded = read_episode(&project.path("dry/cucumber_in_pot-0000.mcap")).unwrap();
     let places = recorded.steps.iter().map(|step| step.proprioception.joint_positions);
     let first = recorded.steps[0].proprioception.joint_positions;

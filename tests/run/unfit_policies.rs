@@ -82,7 +82,7 @@ fn a_policy_that_is_too_late_makes_the_arm_hold() {
     };
     assert!(ended, "{output:?}");
     let decisions = said.lines().find(|line| line.starts_with("decisions")).unwrap();
-    assert!(decisions.contains("thrown away as too late") && !decisions.contains(" 0 thrown away"), "{said}");
+    assert!(decisions.contains("discarded as too late") && !decisions.contains(" 0 discarded"), "{said}");
     let recorded = recorded(&project);
     assert!(recorded.complete && !recorded.steps.is_empty(), "{said}");
     // What a fast machine decides in time is carried out: an image's age of 0.3 s and a policy period.

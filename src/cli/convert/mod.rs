@@ -1,10 +1,10 @@
-//! `visuomotor convert`: turns a PyTorch checkpoint into the safetensors file that encoders load, and what this program trained
-//! into ONNX ([`onnx`]).
+//! `visuomotor convert`: converts a PyTorch checkpoint to the safetensors file that encoders load, and networks trained
+//! by this program to ONNX ([`onnx`]).
 //!
-//! Nothing in the checkpoint is executed. The names' common beginning (`module.convnet.` of VIP and R3M) is cut off,
-//! floats become f32, counters of BatchNorm and R3M's language head are left out. With `--encoder` the result is loaded
-//! into that network before it is written. Refused, naming file, key, found, expected and what to do: whatever
-//! [`checkpoint`](crate::encoder::checkpoint) and [`weights`](crate::encoder::weights) refuse.
+//! Nothing in the checkpoint is executed. The common name prefix (`module.convnet.` of VIP and R3M) is removed,
+//! floats become f32, and BatchNorm counters and R3M's language head are dropped. With `--encoder` the result is loaded
+//! into that network before it is written. Refuses what [`checkpoint`](crate::encoder::checkpoint) and
+//! [`weights`](crate::encoder::weights) refuse; errors name file, key, found, expected and the fix.
 
 mod onnx;
 
@@ -24,23 +24,23 @@ use crate::encoder::checkpoint::{self, Array, CheckpointTensor};
 use crate::encoder::weights::{self, Weights, is_counter};
 use crate::untrusted;
 
-/// What wraps an encoder's names in published checkpoints: `DataParallel`, then VIP's and R3M's attribute.
+/// Name prefixes in published checkpoints: `DataParallel`, then VIP's and R3M's attribute.
 const WRAPPERS: [&str; 2] = ["module.", "convnet."];
 
-/// Parts of R3M's file that no image goes through: its language head.
+/// Parts of R3M's file that process no images: its language head.
 const NOT_THE_ENCODERS: [&str; 2] = ["lang_enc", "lang_rew"];
 
-/// What is written.
+/// Output format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum Format {
     /// Weights of an encoder, from a PyTorch checkpoint
     #[default]
     Safetensors,
-    /// A policy folder of this program as one that others can run, or an encoder's safetensors file as a graph
+    /// ONNX, from a policy folder of this program or an encoder's safetensors file
     Onnx,
 }
 
-/// Turn a PyTorch checkpoint into safetensors, without executing anything in it, or what this program trained into ONNX.
+/// Convert a PyTorch checkpoint to safetensors, without executing anything in it, or a trained policy or encoder to ONNX.
 #[derive(Args, Clone, Debug)]
 #[command(
     after_help = "Example:\n  visuomotor convert ~/.vip/resnet50/model.pt vip.safetensors --key vip --encoder vip\n  visuomotor convert ~/.r3m/r3m_50/model.pt r3m.safetensors --key r3m --encoder r3m\n  visuomotor convert vitb-mae-egosoup.pth mvp.safetensors --key model --encoder mvp\n  visuomotor convert policies/button/panda --to onnx --camera front --out policies/panda_onnx\n  visuomotor convert policies/kitchen/encoder.safetensors --to onnx --encoder small --out small.onnx"
@@ -51,24 +51,24 @@ pub struct ConvertArguments {
     /// File to write.
     #[arg(required_unless_present = "out")]
     output: Option<PathBuf>,
-    /// The same: file to write, or folder to make.
+    /// Output file, or folder to create.
     #[arg(long, conflicts_with = "output")]
     out: Option<PathBuf>,
-    /// What to write.
+    /// Output format.
     #[arg(long, default_value = "safetensors")]
     to: Format,
-    /// `--to onnx` of a policy: its camera, by its name in the launch file (there the policy's is the first).
+    /// `--to onnx` of a policy: name of its camera in the launch file (the first one there).
     #[arg(long)]
     camera: Option<String>,
-    /// Which dict of the checkpoint holds the weights; needed if it has several.
+    /// Dict of the checkpoint that holds the weights; needed if it has several.
     #[arg(long)]
     pub key: Option<String>,
-    /// Check that the weights fit this encoder: vip, vptr, r3m, mvp or small. With `--to onnx`: whose weights they are.
+    /// Check that the weights fit this encoder: vip, vptr, r3m, mvp or small. With `--to onnx`: the encoder they are of.
     #[arg(long)]
     pub encoder: Option<EncoderKind>,
 }
 
-/// Converts, and prints what was written as JSON.
+/// Converts, and prints a JSON summary.
 pub fn convert(arguments: &ConvertArguments) -> anyhow::Result<ExitCode> {
     let ConvertArguments { checkpoint: source, key, encoder, .. } = arguments;
     let output = arguments.output().context("found no file to write; name one with --out")?;
@@ -132,18 +132,18 @@ pub fn convert(arguments: &ConvertArguments) -> anyhow::Result<ExitCode> {
 }
 
 impl ConvertArguments {
-    /// Where the result goes.
+    /// Output path.
     fn output(&self) -> Option<&Path> {
         self.output.as_deref().or(self.out.as_deref())
     }
 }
 
-/// The wrappers that all names begin with.
+/// The prefixes that all names share.
 fn common_prefix<'a>(names: impl Iterator<Item = &'a String> + Clone) -> String {
     let mut prefix = String::new();
     for wrapper in WRAPPERS {
         let longer = format!("{prefix}{wrapper}");
-        // A name that is nothing but wrapper would become empty.
+        // A name that is only a prefix would become empty.
         if names.clone().all(|name| name.len() > longer.len() && name.starts_with(&longer)) {
             prefix = longer;
         }
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn vips_names_lose_their_wrapper_and_counters_are_left_out() {
+    fn vips_names_lose_their_prefix_and_counters_are_dropped() {
         let (_folder, arguments) = arguments("vip.pt", None);
         convert(&arguments).unwrap();
         let shapes = Weights::read(arguments.output().unwrap()).unwrap().shapes().unwrap();
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn r3ms_language_head_and_mvps_training_state_are_left_out() {
+    fn r3ms_language_head_and_mvps_training_state_are_dropped() {
         let names = |file, key: &str| {
             let (_folder, mut arguments) = arguments(file, None);
             arguments.key = Some(key.into());

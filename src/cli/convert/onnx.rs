@@ -1,4 +1,4 @@
-//! `visuomotor convert --to onnx`: policies and encoders of this program as ONNX.
+//! `visuomotor convert --to onnx`: converts policies and encoders of this program to ONNX.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -14,7 +14,7 @@ use crate::onnx::Graph;
 use crate::policy::{BroughtPolicy, Checkpoint, VisualPolicy};
 use crate::time::SystemClock;
 
-/// Writes the policy folder or the encoder `source` to `output`, and prints what was written as JSON.
+/// Writes the policy folder or the encoder `source` to `output`, and prints a JSON summary.
 pub fn write(source: &Path, output: &Path, arguments: &ConvertArguments) -> anyhow::Result<ExitCode> {
     if arguments.key.is_some() {
         bail!("--key is for PyTorch checkpoints: convert one to safetensors first, then that to ONNX");

@@ -1,7 +1,7 @@
-//! Which episodes fail, and how: pre-training data of the papers' simulation succeeds in about 30 %.
+//! Which episodes fail, and how: in the papers' simulated pre-training data about 30 % of episodes succeed.
 //!
-//! The expert sees nothing and goes where it is sent. Sent to a wrong place, it acts as a person who misjudged it:
-//! closes its fingers beside the object, lets go beside the container, or loses the object on the way.
+//! The expert sees nothing and goes to the given positions. Given a wrong one, it fails as a human who misjudged it:
+//! it closes its fingers beside the object, releases beside the container, or drops the object on the way.
 
 use anyhow::ensure;
 use rand::{Rng, SeedableRng};
@@ -21,23 +21,23 @@ const SECONDS: (f64, f64) = (5.0, 9.5);
 pub(super) struct Share(f64);
 
 impl Share {
-    /// Refuses what is no share.
+    /// Refuses a value outside of 0 to 1.
     pub fn new(share: f64) -> anyhow::Result<Self> {
-        ensure!((0.0..=1.0).contains(&share), "--success-share {share} is no share; give a number from 0 to 1");
+        ensure!((0.0..=1.0).contains(&share), "--success-share: found {share}, expected a number from 0 to 1");
         Ok(Self(share))
     }
 
-    /// Has the episode of this number to succeed? Of `n` in a row `n` times the share do, to within one; `words` move
-    /// where the row begins.
+    /// Must this episode succeed? Of `n` consecutive episodes, `n` times the share do, to within one; `words` offset the
+    /// sequence.
     pub fn succeeds(self, words: &str, number: usize) -> bool {
         let begin = ChaCha8Rng::seed_from_u64(derived_seed(words)).random_range(0.0..1.0);
         let before = |number: usize| (number as f64 * self.0 + begin).floor();
-        // Rounding must not lose one of a share of 1.
+        // With a share of 1, rounding must not lose an episode.
         self.0 == 1.0 || before(number + 1) > before(number)
     }
 }
 
-/// The wrong place a misled expert is given, and for how long it tries \[s\].
+/// The wrong position that a misled expert is given, and how long it tries \[s\].
 pub(super) fn misled(setting: &KitchenSetting, set_up: &SetUp, told: Assignment) -> (Assignment, f64) {
     let mut rng = ChaCha8Rng::seed_from_u64(set_up.seed ^ 0xfa11_ed00);
     let mut told = told;
@@ -58,7 +58,7 @@ pub(super) fn misled(setting: &KitchenSetting, set_up: &SetUp, told: Assignment)
                 Rule::PutIn | Rule::Press => aside(*at, radius + rng.random_range(0.05..0.09)),
             }
         }
-        // Lost on the way.
+        // Dropped on the way.
         (_, Then::Release { at }) => {
             let share = match set_up.task.rule {
                 Rule::TakeOut => rng.random_range(0.05..0.2),
@@ -70,7 +70,7 @@ pub(super) fn misled(setting: &KitchenSetting, set_up: &SetUp, told: Assignment)
             at[2] = rng.random_range(0.09..0.13);
         }
     }
-    // A wrong place, but none the arm may not go to.
+    // A wrong position, but inside the workspace.
     let limits = &setting.station.robot.limits;
     let release = match &mut told.then {
         Then::Release { at } => Some(at),
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_share_is_kept_wherever_the_row_begins() {
+    fn the_share_holds_from_any_start_of_the_sequence() {
         for (share, words) in [(0.3, "1 a"), (0.3, "2 b"), (0.25, "1 c"), (0.0, "1 d"), (1.0, "1 e"), (0.77, "9 f")] {
             let kept = Share::new(share).unwrap();
             for n in [1usize, 7, 40, 125] {
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_share_is_refused() {
+    fn a_share_outside_of_0_to_1_is_refused() {
         for share in [-0.1, 1.1, f64::NAN] {
             assert!(Share::new(share).is_err(), "{share}");
         }

@@ -1,9 +1,9 @@
 //! `visuomotor demonstrate`: the scripted expert collects demonstrations in simulation.
 //!
-//! Each episode is drawn from its number and the seed alone, so the same call makes the same data on any number of
-//! threads. Which episodes have to succeed is settled beforehand ([`Share`]): all of them, or the share that
-//! `--success-share` asks for; in the others the expert is misled ([`misled`]), and they are kept as failures. An
-//! attempt that ends otherwise is dropped, and their number is reported.
+//! Each episode depends only on its number and the seed, so the same call makes the same data on any number of
+//! threads. Which episodes must succeed is fixed beforehand ([`Share`]): all of them, or the share given by
+//! `--success-share`. In the others the expert is misled ([`misled`]), and they are kept as failures. Attempts with
+//! the wrong outcome are dropped and counted.
 
 mod failure;
 
@@ -27,7 +27,7 @@ use crate::time::{ManualClock, SystemClock};
 
 /// Longest demonstration \[s\].
 const LIMIT_SECONDS: f64 = 25.0;
-/// Attempts at one episode before the command gives up.
+/// Maximum attempts per episode.
 const ATTEMPTS: u64 = 8;
 
 /// Arguments of `visuomotor demonstrate`.
@@ -39,7 +39,7 @@ const ATTEMPTS: u64 = 8;
 pub struct DemonstrateArguments {
     /// Launch file
     pub launch: PathBuf,
-    /// Folder the episodes go to
+    /// Folder for the episodes
     #[arg(long)]
     pub out: PathBuf,
     /// Episodes per task
@@ -48,10 +48,10 @@ pub struct DemonstrateArguments {
     /// Only this task (all of the launch file otherwise)
     #[arg(long)]
     pub task: Option<String>,
-    /// Seed of everything random
+    /// Random seed
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// Strength of the noise the expert is disturbed by (0: none)
+    /// Strength of the noise on the expert's actions (0: none)
     #[arg(long, default_value_t = 1.0)]
     pub noise: f64,
     /// Share of the episodes that succeed [0..1]; in the others the expert is misled and fails, and they are kept
@@ -97,7 +97,7 @@ pub fn demonstrate(arguments: &DemonstrateArguments) -> anyhow::Result<u8> {
         for _ in 0..arguments.jobs.max(1) {
             scope.spawn(|| {
                 let work = || -> anyhow::Result<()> {
-                    // Each thread its own: a graphics context cannot change threads.
+                    // One per thread: a graphics context cannot change threads.
                     let mut setting = KitchenSetting::load(&arguments.launch)?;
                     setting.place.vary_appearance = true;
                     loop {
@@ -137,7 +137,7 @@ pub fn demonstrate(arguments: &DemonstrateArguments) -> anyhow::Result<u8> {
     Ok(u8::from(stop.is_raised()))
 }
 
-/// What these demonstrations may show.
+/// Content of these demonstrations, for their metadata.
 fn contents(setting: &KitchenSetting, tasks: &[String], seed: u64) -> Contents {
     let mut scenes = vec![setting.scene.name.clone()];
     for task in setting.scene.task.iter().filter(|t| tasks.contains(&t.name)) {
@@ -146,7 +146,7 @@ fn contents(setting: &KitchenSetting, tasks: &[String], seed: u64) -> Contents {
     Contents::new(scenes, setting.scene.objects_shown(tasks), tasks.to_vec(), seed)
 }
 
-/// Makes one episode; returns how many attempts ended otherwise than it has to.
+/// Makes one episode; returns the number of attempts with the wrong outcome.
 fn episode(
     setting: &KitchenSetting,
     arguments: &DemonstrateArguments,
@@ -199,7 +199,7 @@ fn attempt_episode(
     let (assignment, seconds) =
         if succeeds { (prepared.assignment, LIMIT_SECONDS) } else { misled(setting, set_up, prepared.assignment) };
     let mut expert = setting.station.expert(assignment, arguments.noise, set_up.seed)?;
-    // What an interrupted call left of this episode is of no use: it is made again.
+    // A partial episode of an interrupted call is discarded and made again.
     std::fs::remove_file(arguments.out.join(format!("{name}.mcap.partial"))).ok();
     let mut writer = EpisodeWriter::create(
         &arguments.out,
@@ -211,7 +211,7 @@ fn attempt_episode(
             ..WriterOptions::default()
         },
     )?;
-    // A stopwatch that stands still: the same call writes the same bytes.
+    // A stopped stopwatch: the same call writes the same bytes.
     let (clock, stopwatch) = (ManualClock::new(), ManualClock::new());
     let report = run_episode(
         &mut station,
@@ -226,13 +226,13 @@ fn attempt_episode(
         Timing::Lockstep { clock: &clock, stopwatch: &stopwatch },
     );
     match report.fault {
-        // A demonstration that is not recorded is none.
+        // A demonstration that was not recorded is an error.
         Some(RuntimeError::Sink(error)) => Err(error.context(format!("{name}: it could not be recorded"))),
         _ => Ok(report.outcome),
     }
 }
 
-/// Success rate of a policy on set-ups drawn as demonstrations are, none of which is in any data set.
+/// Success rate of a policy on set-ups drawn like demonstrations; none of them is in a data set.
 #[cfg(feature = "torch")]
 pub(super) fn success_rate(launch: &std::path::Path, policy: &std::path::Path, episodes: usize) -> anyhow::Result<f64> {
     let setting = KitchenSetting::load(launch)?;

@@ -1,4 +1,4 @@
-//! A wire that this program was built without.
+//! Stand-in for a link that this program was built without.
 
 use std::sync::Arc;
 

@@ -13,7 +13,7 @@ use crate::driver::{ArmDriver, CheckReport, Plant};
 use crate::time::SystemClock;
 use crate::transport::{BAUD, SerialLink};
 
-/// The name that the maker's udev rule gives the adapter.
+/// The adapter's name by the manufacturer's udev rule.
 const USUAL_PORT: &str = "/dev/ttyDXL";
 
 fn port(launch: &Launch) -> PathBuf {
@@ -25,7 +25,7 @@ fn open(launch: &Launch, robot: &Robot) -> anyhow::Result<SerialLink> {
     let port = port(launch);
     SerialLink::open(&port.to_string_lossy(), BAUD).map_err(|error| {
         let text = format!("{}: serial port {}: {error}; {}", robot.identity.name, port.display(), error.fix());
-        // The type stays: it decides the exit code.
+        // Keep the error type: it decides the exit code.
         anyhow::Error::new(error).context(text)
     })
 }
@@ -37,7 +37,7 @@ fn only_widowx(robot: &Robot) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What the launch file says; the driver checks it.
+/// The launch file's settings; the driver checks them.
 fn options(launch: &Launch) -> DynamixelOptions {
     DynamixelOptions { servo: launch.dynamixel.yielding.map_or_else(Default::default, PositionServo::Limited) }
 }
@@ -46,7 +46,7 @@ pub fn connect(launch: &Launch, robot: &Robot, _clock: &Arc<SystemClock>) -> any
     Ok(Box::new(DynamixelArm::connect(open(launch, robot)?, robot, options(launch))?))
 }
 
-/// To read its states alone: nothing is written.
+/// Connects read-only: nothing is written.
 pub fn connect_to_watch(
     launch: &Launch,
     robot: &Robot,
@@ -63,7 +63,7 @@ pub fn connect_faulted(
     Ok(Box::new(DynamixelArm::connect_faulted(open(launch, robot)?, robot, options(launch))?))
 }
 
-/// The port itself, whatever links lead to it.
+/// The port with symbolic links resolved.
 fn at(port: &Path) -> Whereabouts {
     let port = std::fs::canonicalize(port).unwrap_or_else(|_| port.to_path_buf());
     Whereabouts { driver: "dynamixel".into(), at: port.display().to_string() }

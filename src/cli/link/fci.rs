@@ -1,4 +1,4 @@
-//! Franka's own interface.
+//! Franka Control Interface (FCI).
 
 use std::sync::Arc;
 
@@ -15,18 +15,18 @@ use crate::driver::{ArmDriver, CheckReport, Plant};
 use crate::kinematics::Chain;
 use crate::time::SystemClock;
 
-/// The address the maker's manual uses.
+/// The address used in the manufacturer's manual.
 const USUAL_ADDRESS: &str = "172.16.0.2";
-/// Port of the arm, and of its hand.
+/// Ports of the arm and its hand.
 const PORTS: (u16, u16) = (1337, 1338);
 
 fn address(launch: &Launch) -> String {
     launch.link.address.clone().unwrap_or_else(|| USUAL_ADDRESS.into())
 }
 
-/// From the description, with what the launch file says, both checked against the maker.
+/// Settings from the description and the launch file, both checked against the manufacturer's limits.
 fn model(launch: &Launch, robot: &Robot) -> anyhow::Result<(Model, FciSettings)> {
-    // Before the link is used nothing but a setting can be wrong.
+    // Before the link is used, any error is one of the settings.
     let (model, mut settings) = FciSettings::from_robot(robot).map_err(Failure::usage)?;
     settings.lock_memory = wall_options(launch).realtime.lock_memory;
     Ok((model, settings.with(model, &launch.fci).map_err(Failure::usage)?))
@@ -37,7 +37,7 @@ pub fn connect(launch: &Launch, robot: &Robot, clock: &Arc<SystemClock>) -> anyh
     Ok(Box::new(FciArm::connect(&address(launch), model, settings, clock.clone())?))
 }
 
-/// The same without the settings it is driven with: it is sent nothing.
+/// Connects read-only, without the drive settings: nothing is sent.
 pub fn connect_to_watch(
     launch: &Launch,
     robot: &Robot,
@@ -68,7 +68,7 @@ pub fn check(launch: &Launch, robot: &Robot, clock: &Arc<SystemClock>) -> anyhow
     Ok(check_fci(&address(launch), model, settings, clock.clone())?)
 }
 
-/// The control box of this arm.
+/// The emulated control box of this arm.
 fn options_of(model: Model, robot: &Robot) -> EmulatorOptions {
     match model {
         Model::Fer => EmulatorOptions { version: Version::V5, ..EmulatorOptions::default() },

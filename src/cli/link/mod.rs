@@ -1,6 +1,6 @@
-//! Which arm, over what: the arguments that commands share, and the driver they name.
+//! The arm and its link: arguments shared by commands, and the driver they select.
 //!
-//! One file per wire; `absent.rs` stands in for a wire that this program was built without.
+//! One file per link; `absent.rs` replaces a link that this program was built without.
 
 #[cfg_attr(not(feature = "dynamixel"), path = "absent.rs")]
 mod dynamixel;
@@ -24,10 +24,10 @@ use crate::time::SystemClock;
 pub use ros2::settings as ros_settings;
 pub use whereabouts::Whereabouts;
 
-/// Where the arm is, instead of what the launch file says.
+/// The arm's link, overriding the launch file.
 #[derive(Args, Debug, Default, Clone)]
 pub struct LinkArguments {
-    /// What stands behind the arm, instead of the launch file's
+    /// Driver, instead of the launch file's
     #[arg(long)]
     pub driver: Option<DriverName>,
     /// Serial port of `dynamixel`
@@ -39,15 +39,15 @@ pub struct LinkArguments {
     /// Namespace of the arm's `ros2` topics
     #[arg(long)]
     pub namespace: Option<String>,
-    /// Start no guard: an arm in velocity or torque mode over `ros2` moves on if this program is killed
+    /// Start no guard: an arm in velocity or torque mode over `ros2` keeps moving if this program is killed
     #[arg(long = "unguarded-arm-moves-on-if-this-program-dies")]
     pub unguarded: bool,
-    /// Who lays the scene and judges: a socket of `visuomotor simulate`, or `person` at this terminal
+    /// Who sets up the scene and judges: a socket of `visuomotor simulate`, or `person` at this terminal
     #[arg(long)]
     pub stage: Option<String>,
 }
 
-/// Which arm a command is about that drives none: `check` and `recover`.
+/// The arm of a command that drives none: `check` and `recover`.
 #[derive(Args, Debug)]
 pub struct ArmArguments {
     /// Arm: a folder under robots/
@@ -56,13 +56,13 @@ pub struct ArmArguments {
     /// Launch file with a `[link]` table to start from
     #[arg(long, default_value = "launch/widowx_kitchen.toml")]
     pub launch: PathBuf,
-    /// Where it is
+    /// Link to the arm
     #[command(flatten)]
     pub link: LinkArguments,
 }
 
 impl ArmArguments {
-    /// The launch file's settings with what is given here put over them, and the arm's description.
+    /// The launch file's settings with these overrides, and the arm's description.
     pub fn load(&self) -> anyhow::Result<(Launch, Robot)> {
         let (mut launch, root) = Launch::load(&self.launch)?;
         let robot = Robot::load(&root, &self.robot)?;
@@ -72,16 +72,16 @@ impl ArmArguments {
     }
 }
 
-/// What stands behind the arm.
+/// Driver of the arm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum DriverName {
-    /// The simulator in this process
+    /// The in-process simulator
     Mujoco,
     /// Dynamixel servos on a serial bus (WidowX)
     Dynamixel,
-    /// The maker's ROS 2 interface
+    /// The manufacturer's ROS 2 interface
     Ros2,
-    /// Franka's own interface (Panda, FR3)
+    /// Franka Control Interface (Panda, FR3)
     Fci,
 }
 
@@ -97,7 +97,7 @@ impl From<DriverName> for DriverKind {
 }
 
 impl LinkArguments {
-    /// Puts what is given here over what the launch file says.
+    /// Applies these overrides to the launch file's settings.
     pub fn apply(&self, launch: &mut Launch) {
         if let Some(driver) = self.driver {
             launch.driver = driver.into();
@@ -110,23 +110,23 @@ impl LinkArguments {
     }
 }
 
-/// An emulated controller at work; it ends with this value.
+/// A running emulated controller; dropping it ends it.
 pub struct Emulated {
-    /// Where it is to be found, for a person.
+    /// Its address, as text for the user.
     pub place: String,
-    /// The same for the process that connects to it.
+    /// Its address, for the process that connects to it.
     pub whereabouts: Whereabouts,
     _running: Box<dyn std::any::Any>,
 }
 
 impl Emulated {
-    /// One that runs as long as `running` is kept.
+    /// A controller that runs until `running` is dropped.
     pub fn new(place: impl Into<String>, whereabouts: Whereabouts, running: impl std::any::Any) -> Self {
         Self { place: place.into(), whereabouts, _running: Box::new(running) }
     }
 }
 
-/// Refuses what a launch file asks of another driver than the one that is used: it would be ignored.
+/// Refuses launch-file settings of a driver that is not in use: they would be ignored.
 fn check_tables(launch: &Launch) -> anyhow::Result<()> {
     let tables = [
         ("fci", DriverKind::Fci, launch.fci == Default::default()),
@@ -143,7 +143,7 @@ fn check_tables(launch: &Launch) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Times that only `ros2` links know must not be believed to act elsewhere.
+/// Refuses time-outs that only `ros2` links have: other drivers would ignore them.
 fn timeouts_fit(launch: &Launch) -> anyhow::Result<()> {
     let named = launch.link.state_timeout.is_some() || launch.link.command_timeout.is_some();
     anyhow::ensure!(
@@ -154,7 +154,7 @@ fn timeouts_fit(launch: &Launch) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Connects the arm that the launch file names; torque stays as it is.
+/// Connects the launch file's arm; torque stays as it is.
 pub fn connect(launch: &Launch, robot: &Robot, clock: &Arc<SystemClock>) -> anyhow::Result<Box<dyn ArmDriver>> {
     check_tables(launch)?;
     timeouts_fit(launch)?;
@@ -168,7 +168,7 @@ pub fn connect(launch: &Launch, robot: &Robot, clock: &Arc<SystemClock>) -> anyh
     }
 }
 
-/// The same for an arm that is only read: nothing turns torque on, moves it or changes what it was commanded.
+/// Connects read-only: torque, motion and commands stay as they are.
 pub fn connect_to_watch(
     launch: &Launch,
     robot: &Robot,
@@ -180,12 +180,12 @@ pub fn connect_to_watch(
             dynamixel::connect_to_watch(launch, robot, clock)
         }
         DriverKind::Fci => fci::connect_to_watch(launch, robot, clock),
-        // Connecting commands nothing there.
+        // There, connecting sends no command.
         _ => connect(launch, robot, clock),
     }
 }
 
-/// The same where faults keep the arm from being connected otherwise: for [`ArmDriver::recover`], and nothing before it.
+/// Connects an arm whose faults prevent a normal connection; call [`ArmDriver::recover`] first.
 pub fn connect_faulted(launch: &Launch, robot: &Robot, clock: &Arc<SystemClock>) -> anyhow::Result<Box<dyn ArmDriver>> {
     match launch.driver {
         DriverKind::Mujoco => {
@@ -197,7 +197,7 @@ pub fn connect_faulted(launch: &Launch, robot: &Robot, clock: &Arc<SystemClock>)
     }
 }
 
-/// Where the launch file's arm is, as a process that emulates it would say.
+/// Address of the launch file's arm, in the form that an emulating process reports.
 pub fn whereabouts(launch: &Launch, robot: &Robot) -> anyhow::Result<Whereabouts> {
     match launch.driver {
         DriverKind::Mujoco => anyhow::bail!("driver mujoco is the simulator of this process: it has no link"),
@@ -207,7 +207,7 @@ pub fn whereabouts(launch: &Launch, robot: &Robot) -> anyhow::Result<Whereabouts
     }
 }
 
-/// Looks at the link without moving anything.
+/// Checks the link without moving anything.
 pub fn check(launch: &Launch, robot: &Robot, clock: &Arc<SystemClock>) -> anyhow::Result<CheckReport> {
     timeouts_fit(launch)?;
     match launch.driver {
@@ -220,7 +220,7 @@ pub fn check(launch: &Launch, robot: &Robot, clock: &Arc<SystemClock>) -> anyhow
     }
 }
 
-/// Plays the controller of an arm.
+/// Emulates the controller of an arm.
 pub fn emulate(
     launch: &Launch,
     robot: &Robot,
@@ -237,7 +237,7 @@ pub fn emulate(
     }
 }
 
-/// The cameras where the arm is not simulated in this process, in the launch file's order, as their calibrations are.
+/// The cameras of an arm outside this process, in the order of the launch file and of the calibrations.
 pub fn cameras(
     launch: &Launch,
     calibrations: &[CameraCalibration],
@@ -253,7 +253,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_another_driver_keeps_is_refused_before_anything_is_connected() {
+    fn settings_of_another_driver_are_refused_before_connecting() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let (mut launch, _) = Launch::load(&root.join("launch/widowx_kitchen.toml")).unwrap();
         launch.dynamixel.yielding = Some(0.5);

@@ -1,7 +1,7 @@
 //! Arms and cameras over ROS 2.
 //!
-//! The graph stays on this machine unless the environment says otherwise (ROS_AUTOMATIC_DISCOVERY_RANGE=SUBNET): nothing
-//! here listens on a network without being asked.
+//! The graph stays on this machine unless ROS_AUTOMATIC_DISCOVERY_RANGE=SUBNET is set: nothing here listens on a
+//! network by default.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,10 +21,10 @@ use crate::driver::{ArmDriver, CheckReport, Plant, jaco, panda, sawyer};
 use crate::time::SystemClock;
 use crate::transport::ros2::{DiscoveryRange, RosNode, RosSettings};
 
-/// Namespace that the maker's launch files give a WidowX 250 6-DoF.
+/// Namespace of a WidowX 250 6-DoF in the manufacturer's launch files.
 const WIDOWX: &str = "/wx250s";
 
-/// What a robot's name stands for.
+/// The arm of a robot name.
 enum Arm {
     WidowX,
     Panda,
@@ -42,7 +42,7 @@ fn arm(robot: &Robot) -> anyhow::Result<Arm> {
     })
 }
 
-/// As the environment says, on this machine unless it says more.
+/// Settings from the environment; local to this machine by default.
 pub fn settings(node: &str) -> anyhow::Result<RosSettings> {
     let mut settings = RosSettings::from_environment(node)?;
     if std::env::var_os("ROS_AUTOMATIC_DISCOVERY_RANGE").is_none() {
@@ -61,7 +61,7 @@ fn settings_of(launch: &Launch, robot: &Robot, node: &str) -> anyhow::Result<Ros
     })
 }
 
-/// A time of this link, or a shorter one of the launch file.
+/// A time-out of this link, or a shorter one of the launch file.
 fn tightened(launch: &Launch, key: &str, asked: Option<f64>, own: Duration) -> anyhow::Result<Duration> {
     let Some(seconds) = asked else { return Ok(own) };
     let most = own.as_secs_f64();
@@ -76,7 +76,7 @@ fn tightened(launch: &Launch, key: &str, asked: Option<f64>, own: Duration) -> a
     Ok(Duration::from_secs_f64(seconds))
 }
 
-/// A driver's own patience, or less.
+/// The driver's own time-outs, or shorter ones.
 fn patience(launch: &Launch, own: LinkOptions) -> anyhow::Result<LinkOptions> {
     Ok(LinkOptions {
         stale: tightened(launch, "state_timeout", launch.link.state_timeout, own.stale)?,
@@ -102,7 +102,7 @@ fn xs_sdk_options(launch: &Launch, settings: RosSettings) -> anyhow::Result<XsSd
     })
 }
 
-/// What stops an arm whose controller would go on for ever, when this program is gone.
+/// The guard that stops an arm whose controller would continue forever after this program has ended.
 fn guarding(launch: &Launch) -> anyhow::Result<Guarding> {
     if launch.link.unguarded {
         return Ok(Guarding::Waived);
@@ -210,7 +210,7 @@ mod tests {
 
     /// Two and a half states of each arm, at least 50 ms.
     #[test]
-    fn every_arm_has_its_own_patience_and_jacos_bears_its_ten_states_a_second() {
+    fn every_arm_has_its_own_time_outs_and_jacos_fit_ten_states_a_second() {
         let ms = Duration::from_millis;
         let mut launch = launch();
         assert_eq!(patience(&launch, jaco::driver::default_options()).unwrap().stale, ms(250));
@@ -224,9 +224,9 @@ mod tests {
         assert_eq!((tight.stale, tight.deadline), (ms(200), ms(60)));
     }
 
-    /// An emulated Jaco used to stand outside the namespace in which its driver looks for it.
+    /// Regression: an emulated Jaco was outside the namespace that its driver uses.
     #[test]
-    fn an_emulated_arm_is_where_its_driver_looks() {
+    fn an_emulated_arm_uses_its_drivers_namespace() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         for (name, namespace) in [("jaco_j2s7s300", "/j2s7s300_driver"), ("widowx", "/wx250s")] {
             let robot = Robot::load(root, name).unwrap();
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_launch_file_may_tighten_and_never_loosen() {
+    fn a_launch_file_may_only_tighten_time_outs() {
         let mut launch = launch();
         for loose in [0.051, 0.0, -1.0, f64::NAN, f64::INFINITY] {
             launch.link.state_timeout = Some(loose);

@@ -1,8 +1,8 @@
-//! Where an arm's controller is, in a form that two processes can compare.
+//! Address of an arm's controller, comparable between two processes.
 
 use serde::{Deserialize, Serialize};
 
-/// An arm's controller: what it is reached over, and where.
+/// Driver and address of an arm's controller.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Whereabouts {

@@ -1,8 +1,8 @@
 //! `visuomotor pipeline`: from data to scored policies and the table that compares them.
 //!
-//! Every stage is a command of this program that a person could type, run in a process of its own. What is done is known by
-//! the folder it left; a stopped pipeline goes on where it stopped, in the middle of a training run too, so that a table of
-//! many hours can be made in pieces (`--minutes`). All policies that are ready are scored in turns on the same trials.
+//! Every stage is an ordinary command of this program, run in its own process. Its output folder records completion. A
+//! stopped pipeline resumes, also in the middle of a training run, so that a table of many hours can be made in pieces
+//! (`--minutes`). All finished policies are scored, interleaved, on the same trials.
 
 mod plan;
 mod schedule;
@@ -29,12 +29,12 @@ use table::Table;
 /// Arguments of `visuomotor pipeline`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  visuomotor pipeline launch/vptr_kitchen.toml --out results/table\n  visuomotor pipeline launch/vptr_kitchen.toml --scale smoke --out results/smoke\n  visuomotor pipeline launch/vptr_kitchen.toml --method vptr --method ptr --jobs 2 --minutes 60 --out results/table\n  visuomotor pipeline launch/vptr_kitchen.toml --without-training --scenario 1 --out results/table\n  visuomotor pipeline launch/vptr_kitchen.toml --list --out results/table\n\nA stopped pipeline goes on where it stopped when it is started again with the same --out."
+    after_help = "Examples:\n  visuomotor pipeline launch/vptr_kitchen.toml --out results/table\n  visuomotor pipeline launch/vptr_kitchen.toml --scale smoke --out results/smoke\n  visuomotor pipeline launch/vptr_kitchen.toml --method vptr --method ptr --jobs 2 --minutes 60 --out results/table\n  visuomotor pipeline launch/vptr_kitchen.toml --without-training --scenario 1 --out results/table\n  visuomotor pipeline launch/vptr_kitchen.toml --list --out results/table\n\nA stopped pipeline resumes when started again with the same --out."
 )]
 pub struct PipelineArguments {
     /// Pipeline file
     pub file: PathBuf,
-    /// Folder for everything that is made
+    /// Folder for all outputs
     #[arg(long)]
     pub out: PathBuf,
     /// Size of everything: `smoke` (minutes), `small` (hours on two cores), `paper` (the published settings, for a GPU)
@@ -43,16 +43,16 @@ pub struct PipelineArguments {
     /// Only this method; may be given several times (all of the file otherwise)
     #[arg(long)]
     pub method: Vec<String>,
-    /// Stop after so many minutes, in the middle of a stage if need be
+    /// Stop after this many minutes, if need be in the middle of a stage
     #[arg(long)]
     pub minutes: Option<f64>,
-    /// Say what would be run and what is done, and run nothing
+    /// List the stages, finished and pending, and run nothing
     #[arg(long)]
     pub list: bool,
-    /// Stages to run at once; each gets its share of the processor
+    /// Stages to run at once; each gets an equal share of the cores
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub jobs: usize,
-    /// Only this scenario is scored; may be given several times (all of the file otherwise)
+    /// Score only this scenario; may be given several times (all of the file otherwise)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=3))]
     pub scenario: Vec<u8>,
     /// Score only what is ready
@@ -118,7 +118,7 @@ fn list(jobs: &[Job], done: &BTreeMap<usize, Done>) {
     }
 }
 
-/// Scores all policies that are ready, in turns.
+/// Scores all finished policies, interleaved.
 fn evaluate(
     plan: &Plan,
     root: &Path,

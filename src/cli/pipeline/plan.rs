@@ -1,4 +1,4 @@
-//! The pipeline file: stages, each a command of this program, and the methods they end in; unrolled into jobs.
+//! The pipeline file: stages, each a command of this program, and the methods they lead to; unrolled into jobs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -11,12 +11,12 @@ use crate::config::{ConfigError, digest, load};
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
-    /// Name for the table.
+    /// Name of the table.
     pub name: String,
     /// How the policies are scored.
     pub evaluation: Scoring,
-    /// Numbers by scale (`smoke`, `small`, `paper`): what `{name}` in a command stands for. `seeds` is how many training
-    /// seeds there are, `trials` how many trials of each task are run (all otherwise).
+    /// Numbers by scale (`smoke`, `small`, `paper`), substituted for `{name}` in commands. `seeds` is the number of training
+    /// seeds, `trials` the number of trials per task (default: all).
     pub scale: BTreeMap<String, BTreeMap<String, u64>>,
     /// Commands, in any order.
     pub stage: Vec<Stage>,
@@ -42,10 +42,10 @@ pub struct Scoring {
 pub struct Stage {
     /// Name, also of its folder.
     pub name: String,
-    /// Is it run for every training seed? Then `--seed N` is appended.
+    /// Is it run for every training seed? If so, `--seed N` is appended.
     #[serde(default)]
     pub per_seed: bool,
-    /// Words of the command. `{scale}`, `{number}` of the scale and `{stage}`, another stage's folder, are filled in;
+    /// Words of the command. `{scale}`, the scale's `{number}`s and `{stage}`, another stage's folder, are substituted;
     /// `--out FOLDER` is appended.
     pub run: Vec<String>,
 }
@@ -56,14 +56,14 @@ pub struct Stage {
 pub struct Method {
     /// Name, of letters, digits and `_`.
     pub name: String,
-    /// What the table calls it.
+    /// Its label in the table.
     pub label: String,
-    /// The stage whose folder holds the policy.
+    /// The stage whose folder contains the policy.
     pub policy: String,
-    /// Is it trained from every seed of the scale, or from the first only?
+    /// Is it trained with every seed of the scale, or only with the first?
     #[serde(default)]
     pub every_seed: bool,
-    /// The paper's successes in scenarios 1, 2, 3 (of 48, 48, 9), where it has the method.
+    /// The paper's successes in scenarios 1, 2, 3 (of 48, 48, 9), if it reports the method.
     #[serde(default)]
     pub paper: Option<[u64; 3]>,
 }
@@ -73,11 +73,11 @@ pub struct Method {
 pub struct Job {
     /// `stage`, or `stage-seed`.
     pub name: String,
-    /// Words of the command, all filled in.
+    /// Words of the command, with all substitutions.
     pub words: Vec<String>,
-    /// Its folder.
+    /// Its output folder.
     pub folder: PathBuf,
-    /// Jobs it needs, by number; all smaller than its own.
+    /// Numbers of the jobs it needs; all smaller than its own.
     pub needs: Vec<usize>,
 }
 
@@ -88,7 +88,7 @@ pub struct Scored {
     pub method: usize,
     /// Training seed.
     pub seed: u64,
-    /// Number of the job whose folder holds the policy.
+    /// Number of the job whose folder contains the policy.
     pub job: usize,
 }
 
@@ -125,7 +125,7 @@ impl Plan {
         Ok(plan)
     }
 
-    /// The jobs that `methods` (all if empty) need at a scale, the first seed's first, and the policies they end in.
+    /// The jobs that `methods` (all if empty) need at a scale, the first seed's first, and the policies to score.
     pub fn jobs(
         &self,
         file: &Path,
@@ -182,7 +182,7 @@ struct Unrolled<'a> {
 }
 
 impl Unrolled<'_> {
-    /// The number of a stage's job for a seed, made with all it needs if it is not there yet. `above` are the stages that
+    /// The number of a stage's job for a seed; adds the job and its dependencies if missing. `above` are the stages that
     /// need this one.
     fn job(&mut self, stage: &str, seed: u64, above: &mut Vec<String>) -> Result<usize, ConfigError> {
         let plan = self.plan;
@@ -215,7 +215,7 @@ impl Unrolled<'_> {
         Ok(self.jobs.len() - 1)
     }
 
-    /// A word with its `{names}` filled in.
+    /// A word with its `{names}` substituted.
     fn filled(
         &mut self,
         word: &str,
@@ -255,14 +255,14 @@ impl Unrolled<'_> {
 }
 
 impl Job {
-    /// Digest of what the job is made of: its words, the values in the files they name, and the same of all it needs. A comment
-    /// makes nothing else of a settings file.
+    /// Digest of the job's inputs: its words, the values in the settings files they name, and the digests of the jobs it
+    /// needs. Comments in settings files do not count.
     pub fn digest(&self, root: &Path, needed: &[String]) -> String {
         let mut text = format!("{:?}{:?}", self.words, needed);
-        // The settings files; what other jobs made counts by their digests.
+        // Settings files only; outputs of other jobs count by their digests.
         for word in self.words.iter().filter(|word| word.ends_with(".toml")) {
             if let Ok(settings) = crate::untrusted::read_text(&root.join(word), crate::untrusted::LARGEST_TEXT) {
-                // What is no TOML is refused by the job itself.
+                // The job itself refuses invalid TOML.
                 let values = settings.parse::<toml::Table>().map_or(settings, |table| table.to_string());
                 text.push_str(&digest(values.as_bytes()));
             }
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_unrolls_into_jobs_whose_needs_come_first() {
+    fn a_plan_unrolls_into_jobs_in_dependency_order() {
         let (jobs, scored) = plan(FILE).unwrap().jobs(Path::new("p.toml"), "smoke", &[], Path::new("o")).unwrap();
         let names: Vec<&str> = jobs.iter().map(|j| j.name.as_str()).collect();
         assert_eq!(names, ["videos", "icvf-1", "vptr-1", "bc-1", "icvf-2", "vptr-2"]);
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_a_chosen_method_needs_is_run() {
+    fn only_the_jobs_of_the_chosen_methods_are_run() {
         let chosen = ["bc".to_string()];
         let (jobs, _) = plan(FILE).unwrap().jobs(Path::new("p.toml"), "smoke", &chosen, Path::new("o")).unwrap();
         assert_eq!(jobs.len(), 1);
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_need_or_settings_file_changes_the_digest() {
+    fn a_changed_dependency_or_settings_file_changes_the_digest() {
         let root = tempfile::tempdir().unwrap();
         std::fs::write(root.path().join("s.toml"), "a = 1").unwrap();
         let job =

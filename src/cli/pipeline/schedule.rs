@@ -1,4 +1,4 @@
-//! Which job is run when: in the plan's order, as many at once as wished, none before what it needs.
+//! Schedules the jobs: in the plan's order, up to `at_once` in parallel, each after its dependencies.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -9,17 +9,17 @@ use super::plan::Job;
 use super::stage::{self, Done, NAP};
 use crate::cli::exit::Failure;
 
-/// Jobs that are done and jobs that a worker has taken.
+/// Finished jobs, and jobs taken by a worker.
 #[derive(Default)]
 struct Ledger {
     done: BTreeMap<usize, Done>,
     taken: BTreeSet<usize>,
-    /// Jobs at work.
+    /// Running jobs.
     running: usize,
 }
 
 impl Ledger {
-    /// Takes the first job that can be run now.
+    /// Takes the first runnable job.
     fn take(&mut self, jobs: &[Job]) -> Option<usize> {
         let can = |number: usize| {
             !self.done.contains_key(&number)
@@ -33,8 +33,8 @@ impl Ledger {
     }
 }
 
-/// Runs what is not in `done` yet and adds it, until all is done, `stop` says so or a job fails. With several `at_once` the
-/// processor is shared out among them and each writes what it says to a file beside its folder.
+/// Runs the jobs that are not in `done` and adds them, until all are done, `stop` returns true or a job fails. Several
+/// jobs `at_once` share the cores, and each writes its output to a log file next to its folder.
 pub fn run_all(
     jobs: &[Job],
     digests: &[String],
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_waits_for_what_it_needs_and_is_taken_once() {
+    fn a_job_waits_for_its_dependencies_and_is_taken_once() {
         let jobs = [job(&[]), job(&[0]), job(&[]), job(&[1, 2])];
         let mut ledger = Ledger::default();
         assert_eq!([ledger.take(&jobs), ledger.take(&jobs), ledger.take(&jobs)], [Some(0), Some(2), None]);

@@ -1,4 +1,4 @@
-//! Runs one job as a process of its own, and keeps on disk that it is done.
+//! Runs one job in its own process, and records its completion on disk.
 
 use std::fs::File;
 use std::path::Path;
@@ -11,26 +11,26 @@ use serde::{Deserialize, Serialize};
 use super::plan::Job;
 use crate::cli::exit::{FAULT, Failure};
 
-/// What says, in a job's folder, that it is done and what it was made of.
+/// File in a job's folder that records its completion and inputs.
 const DONE: &str = "stage.json";
-/// How often a running job is looked after, and one that has become possible looked for.
+/// Interval at which running jobs are polled and runnable ones looked for.
 pub(super) const NAP: Duration = Duration::from_millis(100);
-/// How long a job that was asked to stop may take to write down where it is.
+/// Time that a job has to save its state after a request to stop.
 const FAREWELL: Duration = Duration::from_secs(120);
 
-/// What is kept of a job that is done.
+/// Record of a finished job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Done {
     /// Words of the command.
     pub command: Vec<String>,
-    /// Digest of what it was made of.
+    /// Digest of its inputs.
     pub digest: String,
-    /// How long it took, all its pieces together [s].
+    /// Total time of all its runs [s].
     pub seconds: f64,
 }
 
-/// What a folder says of its job; `None` where it is not done. A job that was made of something else is an error.
+/// Reads a folder's completion record; `None` if the job is not done. A record with other inputs is an error.
 pub fn done(job: &Job, digest: &str) -> anyhow::Result<Option<Done>> {
     let file = job.folder.join(DONE);
     let Ok(text) = crate::untrusted::read(&file, crate::untrusted::LARGEST_TEXT) else { return Ok(None) };
@@ -47,9 +47,8 @@ pub fn done(job: &Job, digest: &str) -> anyhow::Result<Option<Done>> {
     Ok(Some(done))
 }
 
-/// Runs a job, going on where an earlier run of it was stopped. `stop` is asked meanwhile. One of several `at_once` has its
-/// share of the processor and writes what it says to a file. Returns what is kept of it, or nothing where it was asked to stop
-/// and can be gone on with.
+/// Runs a job, or resumes one that was stopped, and polls `stop` meanwhile. With several jobs `at_once`, it gets its share
+/// of the cores and writes its output to a log file. Returns its record, or `None` if it was stopped and can be resumed.
 pub fn run(
     job: &Job,
     root: &Path,
@@ -63,7 +62,7 @@ pub fn run(
     if job.folder.join("checkpoint.safetensors").exists() {
         words.push("--resume".into());
     } else if job.folder.exists() {
-        // Half-made data cannot be distinguished from whole data.
+        // Partial data cannot be distinguished from complete data.
         std::fs::remove_dir_all(&job.folder).with_context(|| format!("{}: cannot be removed", job.folder.display()))?;
     }
     let program = std::env::current_exe().context("this program cannot be found again")?;
@@ -74,7 +73,7 @@ pub fn run(
         let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
         let file = File::options().create(true).append(true).open(&log);
         let file = file.with_context(|| format!("{}: cannot be written", log.display()))?;
-        // libtorch reads this once, when it starts.
+        // libtorch reads this once, at start-up.
         command.env("OMP_NUM_THREADS", (cores / at_once).max(1).to_string());
         command.stdout(file.try_clone()?).stderr(file);
     }
@@ -94,7 +93,7 @@ pub fn run(
             Ok(Some(done))
         }
         _ if stop() => {
-            // Only for the table: what earlier pieces took.
+            // Only for the table: time of earlier runs.
             let _ = std::fs::write(&clock, format!("{seconds}\n"));
             Ok(None)
         }
@@ -110,7 +109,7 @@ pub fn run(
     }
 }
 
-/// Waits for the end; passes a wish to stop on.
+/// Waits for the process to end; forwards a request to stop.
 fn wait(child: &mut Child, stop: &dyn Fn() -> bool) -> anyhow::Result<Option<i32>> {
     let mut asked: Option<Instant> = None;
     loop {
@@ -119,7 +118,7 @@ fn wait(child: &mut Child, stop: &dyn Fn() -> bool) -> anyhow::Result<Option<i32
         }
         match asked {
             None if stop() => {
-                // SAFETY: the process is ours and not yet waited for, so its number is still its own.
+                // SAFETY: the process is our child and not yet reaped, so its PID has not been reused.
                 unsafe { libc::kill(child.id() as libc::pid_t, libc::SIGTERM) };
                 asked = Some(Instant::now());
             }

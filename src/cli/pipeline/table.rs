@@ -1,4 +1,4 @@
-//! What a pipeline writes when it ends: `table.json` and `table.html`.
+//! Results table of a pipeline: `table.json` and `table.html`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,9 +12,9 @@ use crate::evaluation::ComparisonReport;
 use crate::evaluation::methods::{MethodName, ScenarioTable};
 use crate::evaluation::page::render_methods;
 
-/// The page.
+/// HTML file.
 pub const PAGE_FILE: &str = "table.html";
-/// The same for programs.
+/// JSON file.
 const FILE: &str = "table.json";
 
 /// The table so far.
@@ -22,9 +22,9 @@ pub struct Table {
     name: String,
     scale: String,
     methods: Vec<MethodName>,
-    /// Name, which is also its folder's, and seconds of what is done.
+    /// Name, which is also the folder name, and duration \[s\] of each finished job.
     stages: Vec<(String, f64)>,
-    /// Policies that are not ready.
+    /// Policies that are not finished.
     missing: Vec<String>,
     scenarios: Vec<ScenarioTable>,
 }
@@ -76,7 +76,7 @@ impl Table {
         Ok(())
     }
 
-    /// For a terminal.
+    /// As text for the terminal.
     pub fn text(&self) -> String {
         let mut out: String = self.scenarios.iter().map(ScenarioTable::text).collect();
         if !self.missing.is_empty() {

@@ -1,4 +1,4 @@
-//! What a run is about to do, before anything moves.
+//! Summary of a run, printed before anything moves.
 
 use std::fmt::Write;
 
@@ -7,7 +7,7 @@ use super::ground::Ground;
 use super::job::Job;
 use crate::config::DriverKind;
 
-/// In lines, for a person.
+/// The summary as text lines.
 pub fn announcement(job: &Job, ground: &mut Ground<'_>, arguments: &RunArguments) -> anyhow::Result<String> {
     let station = job.place.station();
     let (launch, robot) = (&station.launch, &station.robot);
@@ -70,9 +70,9 @@ pub fn announcement(job: &Job, ground: &mut Ground<'_>, arguments: &RunArguments
         arguments.record.as_ref().map_or("nothing (--record FOLDER)".into(), |folder| folder.display().to_string()),
     );
     if arguments.shadow.is_some() {
-        line("shadow", "nothing is connected; what is wished for goes nowhere".into());
+        line("shadow", "nothing is connected; commands are discarded".into());
     } else if arguments.dry_run {
-        line("dry run", "the arm is read and never driven".into());
+        line("dry run", "the arm is read and gets no commands".into());
     } else {
         line(
             "stop",
@@ -84,7 +84,7 @@ pub fn announcement(job: &Job, ground: &mut Ground<'_>, arguments: &RunArguments
     Ok(out.trim_end().to_string())
 }
 
-/// How a run changes hands.
+/// How control passes between policy and operator.
 fn hands(arguments: &RunArguments) -> String {
     match arguments.take_over {
         Some(device) => format!(

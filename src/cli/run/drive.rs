@@ -1,4 +1,4 @@
-//! One run over a station: who decides, who listens, how it ended.
+//! One run on a station: decision source, listeners and result.
 
 use std::path::PathBuf;
 
@@ -24,27 +24,27 @@ use crate::scripted::Assignment;
 use crate::teleop::Handover;
 use crate::time::{Clock, Timestamp};
 
-/// Who looks on and may end a run.
+/// Viewers of a run, and the ways to end it.
 pub struct Watchers<'a> {
-    /// Buttons, and what is shown beside them.
+    /// Buttons and the panel.
     pub operator: &'a Operator,
     /// The page.
     pub live: &'a Live,
-    /// Who may stop it.
+    /// Stop flag of the run.
     pub stop: &'a StopFlag,
     /// Does the operator type lines at a terminal?
     pub typed: bool,
 }
 
 impl Watchers<'_> {
-    /// The operator at the terminal of a run without an arm; none where its time goes as fast as it can.
+    /// The operator at the terminal of a run without an arm; `None` in lockstep.
     pub fn person(&self, lockstep: bool) -> Option<Person> {
         let typed = self.typed && !lockstep;
         typed.then(|| Person::at_the_terminal(self.stop.clone()).pausing(self.operator.clone()))
     }
 }
 
-/// What a run needs beside its station.
+/// Inputs of a run besides its station.
 pub struct Drive<'a> {
     job: &'a Job,
     source: Source,
@@ -58,7 +58,7 @@ pub struct Drive<'a> {
 }
 
 impl<'a> Drive<'a> {
-    /// Takes who decides, and what the task done looks like.
+    /// Loads the decision source and the goal embedding.
     pub fn prepare(
         job: &'a Job,
         assignment: Option<Assignment>,
@@ -73,17 +73,17 @@ impl<'a> Drive<'a> {
         Ok(Self { goal, job, source, record, dry_run, start, take_over: None, assignment, differences: None })
     }
 
-    /// What the operator may take it over with.
+    /// Sets the device that the operator may take over with.
     pub fn taken_over_with(self, take_over: Option<TakeOver>) -> Self {
         Self { take_over, ..self }
     }
 
-    /// Beside a recording, which is played.
+    /// Sets the recording to compare with.
     pub fn beside(self, differences: Differences) -> Self {
         Self { differences: Some(differences), ..self }
     }
 
-    /// Runs it to its end; `files` are kept with the recording.
+    /// Runs it to its end; `files` are attached to the recording.
     pub fn run(
         mut self,
         station: &mut Station,
@@ -125,7 +125,7 @@ impl<'a> Drive<'a> {
             judge: &mut until,
             stop: watchers.stop,
         };
-        // In lockstep nothing waits for a clock.
+        // In lockstep nothing waits for the clock.
         let real = matches!(timing, Timing::Wall { .. });
         self.start.mark("recorder");
         let begin = match timing {
@@ -145,7 +145,7 @@ impl<'a> Drive<'a> {
     }
 }
 
-/// Embedding of the image of the task done, where there is one and the policy embeds.
+/// Goal embedding, if there is a goal image and the policy embeds images.
 #[cfg(feature = "torch")]
 fn goal(job: &Job, source: &Source) -> anyhow::Result<Option<Embedding>> {
     let (Source::Policy(policy), Some(file)) = (source, &job.task.goal) else { return Ok(None) };

@@ -1,4 +1,4 @@
-//! What happened in a run, for a person.
+//! Summary of a finished run, as text.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -12,34 +12,34 @@ use crate::recording::RecorderState;
 use crate::runtime::{EpisodeReport, RuntimeError, Series};
 use crate::teleop::Handovers;
 
-/// Who ends a run whose time is up.
+/// Judge of a run whose time is up.
 pub const CLOCK: &str = "clock";
 
-/// A run that ended.
+/// A finished run.
 pub struct Ended {
-    /// How.
+    /// The runtime's report.
     pub report: EpisodeReport,
-    /// What the safety filter did.
+    /// Counts of the safety filter's interventions.
     pub tally: Tally,
-    /// How often it changed hands.
+    /// Handovers between policy and operator.
     pub handovers: Handovers,
-    /// What a shadow run asks for beside what was asked for then.
+    /// Actions of a shadow run compared with the recorded ones.
     pub differences: Option<Differences>,
-    /// The recording, and what became of it.
+    /// The recording's file and state.
     pub recorded: Option<(PathBuf, RecorderState)>,
     /// Did a rule judge it?
     pub judged: bool,
     /// Was nothing commanded?
     pub dry_run: bool,
-    /// How long it took until the first command; none of a run in lockstep.
+    /// Time to the first command; `None` in lockstep.
     pub start: Option<StartUp>,
 }
 
 impl Ended {
-    /// 0: to its end; 1: stopped, or judged a failure; 3: something was wrong with arm, camera, link or program.
+    /// 0: ran to its end; 1: stopped, or judged a failure; 3: fault of arm, camera, link or program.
     pub fn exit_code(&self) -> u8 {
         match (&self.report.fault, &self.report.outcome) {
-            // A recording that failed is no fault of the arm; it is said.
+            // A failed recording is not a fault of the arm; it is reported separately.
             (Some(RuntimeError::Sink(_)), _) => 1,
             (Some(_), _) => exit::FAULT,
             (None, Outcome::Success { .. }) => 0,
@@ -73,7 +73,7 @@ impl fmt::Display for Ended {
         }
         writeln!(
             f,
-            "decisions  {} in {:.1} s, {} thrown away as too late",
+            "decisions  {} in {:.1} s, {} discarded as too late",
             report.steps, report.seconds, report.discarded
         )?;
         writeln!(f, "deciding   {} (p50 / p99 / max)", ms(Series::Decision))?;
@@ -111,7 +111,7 @@ impl fmt::Display for Ended {
         }
         let lost = self.recorded.as_ref().is_some_and(|(_, state)| state.trouble.is_some());
         match &report.fault {
-            // Said of the recording already.
+            // Already reported with the recording.
             Some(RuntimeError::Sink(_)) if lost => {}
             Some(fault) => write!(f, "\nfault      {fault}")?,
             None => {}

@@ -1,4 +1,4 @@
-//! What a run drives: the arm of a station, or the simulator of this process.
+//! Target of a run: the station's arm, the in-process simulator, or a recording.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,20 +27,20 @@ use crate::runtime::{Station, StopFlag, Timing, WallOptions};
 use crate::scripted::Assignment;
 use crate::time::{Clock, ManualClock, SystemClock, Timestamp};
 
-/// What is driven.
+/// Target of a run.
 pub enum Ground<'a> {
     /// An arm over its link, with its cameras.
     Arm(Box<OnArm>),
-    /// The simulator of this process.
+    /// The in-process simulator.
     Here(Box<Here<'a>>),
     /// A recorded episode.
     Shadow(Box<Shadow>),
 }
 
-/// A connected arm, and where the scene of an emulated one lies.
+/// A connected arm, and the scene of an emulated one.
 pub struct OnArm {
     rig: Rig,
-    /// What the process that emulates the arm lays.
+    /// The scene that the emulating process sets up.
     scene: Option<SetUp>,
     assignment: Option<Assignment>,
     record: Option<PathBuf>,
@@ -52,7 +52,7 @@ pub struct Here<'a> {
     setting: &'a KitchenSetting,
     scene: SetUp,
     prepared: Prepared,
-    /// To be looked at before the run.
+    /// For inspection before the run.
     station: Station,
     clock: Arc<SystemClock>,
     options: WallOptions,
@@ -62,7 +62,7 @@ pub struct Here<'a> {
 }
 
 impl<'a> Ground<'a> {
-    /// Connects the arm where it stands, or sets the simulator up. Nothing moves.
+    /// Connects the arm, or sets up the simulator. Nothing moves.
     pub fn connect(
         job: &'a Job,
         arguments: &RunArguments,
@@ -115,7 +115,7 @@ impl<'a> Ground<'a> {
         Ok(Ground::Arm(Box::new(OnArm { rig, scene, assignment: None, record, dry_run })))
     }
 
-    /// The parts of the station, for looking at them.
+    /// The station, for reading.
     pub fn station(&mut self) -> &mut Station {
         match self {
             Ground::Arm(on_arm) => on_arm.rig.station(),
@@ -134,7 +134,7 @@ impl<'a> Ground<'a> {
         }
     }
 
-    /// Does simulated time go as fast as it can?
+    /// Does simulated time run as fast as possible?
     pub fn is_lockstep(&self) -> bool {
         match self {
             Ground::Arm(_) => false,
@@ -151,7 +151,7 @@ impl<'a> Ground<'a> {
         }
     }
 
-    /// Refuses an arm that is to begin where its tool may not be.
+    /// Refuses a start with the tool outside of its workspace.
     pub fn refuse_outside(&mut self, job: &Job) -> anyhow::Result<()> {
         let Ground::Arm(on_arm) = self else { return Ok(()) };
         if on_arm.dry_run || on_arm.scene.is_some() || job.task.start.is_some() {
@@ -165,7 +165,7 @@ impl<'a> Ground<'a> {
         }
     }
 
-    /// Brings the arm to the task's posture, if it has one and the operator allows it; an emulated arm has its scene laid.
+    /// Brings the arm to the task's posture, if there is one and the operator allows it; sets up the scene of an emulated arm.
     pub fn go_to_start(&mut self, job: &Job, stop: &StopFlag) -> anyhow::Result<()> {
         let Ground::Arm(on_arm) = self else { return Ok(()) };
         let OnArm { rig, scene, assignment, dry_run, .. } = &mut **on_arm;
@@ -220,7 +220,7 @@ impl<'a> Ground<'a> {
                 let Here { setting, scene, prepared, clock, options, lockstep, record, dry_run, .. } = &mut **here;
                 let part = Drive::prepare(job, Some(prepared.assignment), record.take(), *dry_run, start)?
                     .taken_over_with(take_over);
-                // Made anew: weights take a while to load, and simulated time begins with the run.
+                // Recreated: loading weights takes a while, and simulated time begins with the run.
                 let now = if *lockstep { Timestamp::ZERO } else { clock.now() };
                 let (mut station, rule) = setting.running_at(scene, prepared, now)?;
                 if *dry_run {

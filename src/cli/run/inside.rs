@@ -1,18 +1,18 @@
-//! Whether the tool is where it may be before a run begins.
+//! Checks that the tool is inside its workspace before a run begins.
 
 use nalgebra::Vector3;
 
 use crate::config::Limits;
 
-/// How far outside its box the tool may begin \[m\]: what the safety filter bears.
+/// Distance by which the tool may start outside its workspace \[m\]: the safety filter's tolerance.
 const BORNE: f64 = 0.005;
 
-/// What is wrong with a tool at this place, base frame \[m\]; none inside the box.
+/// Error text for a tool at this position, base frame \[m\]; `None` inside the workspace.
 pub fn outside(limits: &Limits, tool: &Vector3<f64>) -> Option<String> {
     let sides = ["x", "y", "z"].into_iter().enumerate();
     let mut beyond = sides.filter_map(|(axis, name)| {
         let (low, high, at) = (limits.workspace_low[axis], limits.workspace_high[axis], tool[axis]);
-        // Written so that NaN is outside.
+        // Written so that NaN counts as outside.
         let inside = at >= low - BORNE && at <= high + BORNE;
         (!inside).then(|| format!("{name} = {at:.3} m, allowed are {low} to {high}"))
     });
@@ -32,7 +32,7 @@ mod tests {
     use crate::config::Robot;
 
     #[test]
-    fn what_is_outside_is_named_and_nan_is() {
+    fn axes_outside_are_named_and_nan_counts_as_outside() {
         let limits = Robot::load(Path::new(env!("CARGO_MANIFEST_DIR")), "panda").unwrap().limits;
         assert_eq!(outside(&limits, &Vector3::new(0.4, 0.0, 0.3)), None);
         let said = outside(&limits, &Vector3::new(0.1, 0.0, f64::NAN)).unwrap();

@@ -1,4 +1,4 @@
-//! What is to be run: station, task and policy, matched before anything is connected.
+//! Job of a run: station, task and policy, matched before anything is connected.
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -15,7 +15,7 @@ use crate::episode::EpisodeStart;
 use crate::recording::{Attachment, Recorder, WriterOptions, require_room};
 use crate::time::Timestamp;
 
-/// Where it is run.
+/// Place of a run.
 pub enum Place {
     /// A station alone.
     Station(Box<StationSetting>),
@@ -40,13 +40,13 @@ impl Place {
     }
 }
 
-/// What is to be done.
+/// Task of a run.
 pub struct RunTask {
-    /// Name; empty where nothing has one.
+    /// Name; empty if there is none.
     pub name: String,
-    /// In words.
+    /// Instruction.
     pub instruction: String,
-    /// Image of it done.
+    /// Goal image.
     pub goal: Option<PathBuf>,
     /// Posture to begin from.
     pub start: Option<String>,
@@ -56,20 +56,20 @@ pub struct RunTask {
 
 /// Station, task and policy.
 pub struct Job {
-    /// Where.
+    /// Station or kitchen.
     pub place: Place,
-    /// What.
+    /// Task.
     pub task: RunTask,
-    /// Who decides.
+    /// Decision source.
     pub entrant: Entrant,
-    /// Seed of everything random.
+    /// Random seed.
     pub seed: u64,
 }
 
 impl Job {
-    /// Reads everything and refuses what does not fit together.
+    /// Reads all files and refuses parts that do not fit together.
     ///
-    /// `asked` is the task that is asked for.
+    /// `asked` is the requested task.
     pub fn load(arguments: &RunArguments, asked: Option<&str>, start: &mut StartUp) -> anyhow::Result<Self> {
         let mut place = place(arguments)?;
         let station = place.station_mut();
@@ -102,7 +102,7 @@ impl Job {
         Ok(Self { task, entrant, place, seed: arguments.seed })
     }
 
-    /// What is known before the first step.
+    /// Metadata known before the first step.
     pub fn episode_start(&self, name: &str) -> EpisodeStart {
         let settings = match &self.place {
             Place::Station(station) => station.launch.to_toml(),
@@ -117,7 +117,7 @@ impl Job {
         }
     }
 
-    /// Refuses a folder that cannot be written or has no room for the run.
+    /// Refuses a folder that is not writable or lacks space for the run.
     pub fn make_room(&self, folder: &Path) -> anyhow::Result<NewFolder> {
         let new = NewFolder::create(folder, "--record")?;
         require_room(folder, self.room() + WriterOptions::default().floor_bytes)?;
@@ -128,7 +128,7 @@ impl Job {
         record::room(self.place.station(), self.task.seconds, None)
     }
 
-    /// The recorder of this run, which begins now.
+    /// Starts the recorder of this run.
     pub fn recorder(&self, folder: &Path, files: Vec<Attachment>, now: Timestamp) -> anyhow::Result<Recorder> {
         let (name, _) = record::free_name(folder, if self.task.name.is_empty() { "run" } else { &self.task.name })?;
         let mut attachments = record::set_up_files(self.place.station())?;
@@ -148,14 +148,14 @@ fn place(arguments: &RunArguments) -> anyhow::Result<Place> {
     let station = StationSetting::load(&arguments.launch)?;
     let driver = arguments.link.driver.map_or(station.launch.driver, Into::into);
     let has_kitchen = station.launch.scene.is_some() && station.launch.protocol.is_some();
-    // The simulator needs a kitchen: without one this says which table is missing.
+    // The simulator needs a kitchen; without one the error names the missing table.
     if has_kitchen || driver == DriverKind::Mujoco {
         return Ok(Place::Kitchen(Box::new(KitchenSetting::around(station)?)));
     }
     Ok(Place::Station(Box::new(station)))
 }
 
-/// The task that is named, or the only one.
+/// The named task, or the only one.
 fn task(place: &Place, asked: Option<&str>, arguments: &RunArguments) -> anyhow::Result<RunTask> {
     let mut task = match place {
         Place::Station(station) => task_of_station(station, asked)?,
@@ -172,7 +172,7 @@ fn task(place: &Place, asked: Option<&str>, arguments: &RunArguments) -> anyhow:
         );
         task.seconds = seconds;
     }
-    // Relative to where the command is given, while the launch file's are relative to the project.
+    // Relative to the working directory; the launch file's paths are relative to the project.
     let given = arguments.goal.as_deref().map(std::path::absolute).transpose()?;
     task.goal = given.or(task.goal);
     task.start = arguments.start.clone().or(task.start);
@@ -183,7 +183,7 @@ fn task_of_station(station: &StationSetting, asked: Option<&str>) -> anyhow::Res
     let tasks = &station.launch.task;
     let known = || tasks.iter().map(|task| task.name.as_str()).collect::<Vec<_>>().join(", ");
     let found = match (asked, tasks.as_slice()) {
-        // A station without tasks: the policy says whether it knows this one.
+        // A station without tasks: the policy checks the task.
         (asked, []) => {
             let name = asked.unwrap_or_default().to_string();
             return Ok(RunTask { name, instruction: String::new(), goal: None, start: None, seconds: 60.0 });

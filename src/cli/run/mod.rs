@@ -1,4 +1,4 @@
-//! `visuomotor run`: a station, driven by a policy from its cameras until the time, the operator or the policy ends it.
+//! `visuomotor run`: drives a station by a policy from camera images until the time, the operator or a rule ends it.
 
 mod announcement;
 mod drive;
@@ -39,7 +39,7 @@ use take_over::TakeOver;
 /// Arguments of `visuomotor run`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  visuomotor run launch/widowx_kitchen.toml --task knife_in_pot\n  visuomotor run launch/widowx_kitchen.toml --task knife_in_pot --driver dynamixel --port /dev/ttyDXL --dry-run\n  visuomotor run launch/widowx_kitchen.toml --task knife_in_pot --driver dynamixel --port /dev/ttyDXL --record results/runs --page\n  visuomotor run launch/station.toml --policy policies/mine --seconds 30\n  visuomotor run launch/station.toml --policy policies/mine --take-over gamepad --page --record results/runs\n  visuomotor run launch/station.toml --policy policies/mine --shadow results/runs/stack_cups-0000.mcap --differences differences.csv\n\nA run is paused and resumed with p (and Enter where the terminal drives no device) or the page's button; with --take-over the operator takes it over with t, the page's button or the device's begin button, and hands it back the same way.\n\nEvery way out leaves the arm holding: Ctrl-C, a closed terminal, a lost camera or link, an error. Exit code 0: it ran to its end; 1: stopped, or judged a failure; 2: something does not fit, nothing was moved; 3: hardware or link."
+    after_help = "Examples:\n  visuomotor run launch/widowx_kitchen.toml --task knife_in_pot\n  visuomotor run launch/widowx_kitchen.toml --task knife_in_pot --driver dynamixel --port /dev/ttyDXL --dry-run\n  visuomotor run launch/widowx_kitchen.toml --task knife_in_pot --driver dynamixel --port /dev/ttyDXL --record results/runs --page\n  visuomotor run launch/station.toml --policy policies/mine --seconds 30\n  visuomotor run launch/station.toml --policy policies/mine --take-over gamepad --page --record results/runs\n  visuomotor run launch/station.toml --policy policies/mine --shadow results/runs/stack_cups-0000.mcap --differences differences.csv\n\nA run is paused and resumed with p (and Enter where the terminal drives no device) or the page's button; with --take-over the operator takes it over with t, the page's button or the device's begin button, and hands it back the same way.\n\nThe arm holds however the run ends: Ctrl-C, a closed terminal, a lost camera or link, an error. Exit code 0: it ran to its end; 1: stopped, or judged a failure; 2: something does not fit, nothing was moved; 3: hardware or link."
 )]
 pub struct RunArguments {
     /// Launch file of the station
@@ -50,13 +50,13 @@ pub struct RunArguments {
     /// Task of the launch file, its scene or the policy
     #[arg(long)]
     pub task: Option<String>,
-    /// What is to be done in words, instead of the task's
+    /// Instruction, instead of the task's
     #[arg(long)]
     pub instruction: Option<String>,
-    /// Image of the task done, instead of the task's: the distance to it is shown
+    /// Goal image, instead of the task's; the distance to it is shown
     #[arg(long)]
     pub goal: Option<PathBuf>,
-    /// Posture of the launch file to begin from, instead of the task's
+    /// Start posture of the launch file, instead of the task's
     #[arg(long)]
     pub start: Option<String>,
     /// Longest run [s], instead of the task's
@@ -65,7 +65,7 @@ pub struct RunArguments {
     /// Record the run into this folder
     #[arg(long)]
     pub record: Option<PathBuf>,
-    /// Everything but commands: the arm is read and never driven
+    /// Send no commands: the arm is only read
     #[arg(long)]
     pub dry_run: bool,
     /// Device to take the arm over with during the run
@@ -74,13 +74,13 @@ pub struct RunArguments {
     /// Device file or serial port of the device to take over with
     #[arg(long, requires = "take_over")]
     pub device_path: Option<PathBuf>,
-    /// No arm and no cameras: what this recorded episode saw is played to the policy, control and the safety filter
+    /// No arm and no cameras: play this recorded episode to the policy, control and safety filter
     #[arg(long, value_name = "EPISODE", conflicts_with_all = ["take_over", "start", "dry_run", "driver", "stage"])]
     pub shadow: Option<PathBuf>,
-    /// Write what was asked then and what is asked now, step by step, as CSV
+    /// Write the recorded and the new actions of each step as CSV
     #[arg(long, value_name = "FILE", requires = "shadow")]
     pub differences: Option<PathBuf>,
-    /// Seed of where things lie in the simulated kitchen, and of random actions
+    /// Seed of object placement in the simulated kitchen, and of random actions
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
     #[command(flatten)]

@@ -1,36 +1,36 @@
-//! How long a run takes from its call to its first command, by part.
+//! Time from the call of a run to its first command, by part.
 
 use std::fmt;
 use std::time::Instant;
 
 use crate::time::Timestamp;
 
-/// Parts of a start, in order.
+/// Parts of a start-up, in order.
 pub struct StartUp {
     parts: Vec<(&'static str, f64)>,
     since: Instant,
 }
 
 impl StartUp {
-    /// Begins where the program's own work does; what loading its libraries took is the first part.
+    /// Starts with the program's own work; loading its libraries is the first part.
     pub fn begin() -> Self {
         let loading = process_age().map(|seconds| ("program", seconds));
         Self { parts: loading.into_iter().collect(), since: Instant::now() }
     }
 
-    /// What was done since the part before \[s\].
+    /// Adds a part: the time since the one before \[s\].
     pub fn mark(&mut self, part: &'static str) {
         let now = Instant::now();
         self.parts.push((part, now.duration_since(self.since).as_secs_f64()));
         self.since = now;
     }
 
-    /// Leaves out what was done since the part before: a motion is no start, nor is waiting for consent.
+    /// Skips the time since the part before: neither a motion nor waiting for consent counts as start-up.
     pub fn skip(&mut self) {
         self.since = Instant::now();
     }
 
-    /// The episode's own part: its beginning, the first decision and the first tick that carried it out, on one clock.
+    /// Adds the episode's part: its beginning, the first decision and the first tick that executed it, on one clock.
     pub fn first(&mut self, begin: Timestamp, decided: Option<Timestamp>, commanded: Option<Timestamp>) {
         let (Some(decided), Some(commanded)) = (decided, commanded) else { return };
         self.parts.push(("first decision", decided.since(begin).as_secs_f64()));
@@ -46,13 +46,13 @@ impl fmt::Display for StartUp {
     }
 }
 
-/// How long this process has been there \[s\]; none where /proc does not say.
+/// Age of this process \[s\]; `None` without /proc.
 fn process_age() -> Option<f64> {
     let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
-    // The name before may hold spaces; its parenthesis is the last. `starttime` is field 22.
+    // The process name may contain spaces; it ends at the last parenthesis. `starttime` is field 22.
     let started: f64 = stat.rsplit(')').next()?.split_whitespace().nth(19)?.parse().ok()?;
     let uptime: f64 = std::fs::read_to_string("/proc/uptime").ok()?.split_whitespace().next()?.parse().ok()?;
-    // SAFETY: sysconf only reads a constant of the system.
+    // SAFETY: sysconf only reads a system constant.
     let ticks = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
     (ticks > 0).then(|| (uptime - started / ticks as f64).max(0.0))
 }

@@ -1,4 +1,4 @@
-//! What the operator takes a run over with.
+//! Device with which the operator takes over a run.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::scripted::{ActionSpace, Assignment};
 use crate::teleop::{TeleopDevice, TeleopSource};
 use crate::time::Clock;
 
-/// What the operator takes the arm over with.
+/// Device with which the operator takes over the arm.
 pub enum TakeOver {
     /// A device.
     Device(Box<dyn TeleopDevice>),
@@ -23,7 +23,7 @@ pub enum TakeOver {
 }
 
 impl TakeOver {
-    /// Opens the device that was asked for; `None` where none was.
+    /// Opens the requested device; `None` if there is none.
     pub fn open(
         job: &Job,
         arguments: &RunArguments,
@@ -43,7 +43,7 @@ impl TakeOver {
         Ok(Some(device.map_or(TakeOver::Script, TakeOver::Device)))
     }
 
-    /// The operator's decisions; the script is given where things lie.
+    /// The operator's decisions; the script is given the object positions.
     pub fn source(
         self,
         job: &Job,

@@ -1,20 +1,20 @@
-//! What the safety filter did in a run, reason by reason.
+//! Counts of the safety filter's interventions in a run, by reason.
 
 use std::collections::BTreeMap;
 
 use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart, Filtered, Step, StepSink};
 use crate::time::Timestamp;
 
-/// Control ticks by what became of their command.
+/// Control ticks by the safety filter's result.
 #[derive(Debug, Default)]
 pub struct Tally {
     /// Ticks whose command was changed, by reason.
     pub limited: BTreeMap<String, u64>,
     /// Ticks at which the arm held, by reason.
     pub held: BTreeMap<String, u64>,
-    /// When the first decision was made.
+    /// Time of the first decision.
     pub first_decision: Option<Timestamp>,
-    /// The first tick that carried a decision out.
+    /// Time of the first tick that executed a decision.
     pub first_command: Option<Timestamp>,
 }
 

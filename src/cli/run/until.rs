@@ -1,4 +1,4 @@
-//! Until when a run lasts: a rule's verdict, the operator's, or its time.
+//! End of a run: by a rule, the operator, or its time.
 
 use crate::cli::stage::Stage;
 use crate::episode::{Judge, Outcome};
@@ -10,7 +10,7 @@ pub struct Until<'a> {
     rule: Option<Box<dyn Judge + 'a>>,
     person: Option<&'a mut dyn Stage>,
     buttons: OperatorJudge,
-    /// Why it ends when its time is up.
+    /// Reason for the end when its time is up.
     over: &'static str,
 }
 
@@ -37,12 +37,12 @@ impl<'a> Until<'a> {
         Self { rule: None, person: Some(person), buttons: OperatorJudge(operator.clone()), over: TIME }
     }
 
-    /// The same, and what is typed at the terminal, where there is one.
+    /// The same, and lines typed at the terminal, if there is one.
     pub fn heard(self, person: Option<&'a mut dyn Stage>) -> Self {
         Self { person, ..self }
     }
 
-    /// Does a rule say whether the task was done?
+    /// Does a rule judge the task?
     pub fn is_ruled(&self) -> bool {
         self.rule.is_some()
     }
@@ -58,7 +58,7 @@ impl Judge for Until<'_> {
         }
         match self.person.as_mut()?.judge() {
             Ok(outcome) => outcome,
-            // A terminal without input: the run lasts its time, and a signal stops it.
+            // Standard input is closed: the run lasts its time, and a signal stops it.
             Err(error) => {
                 tracing::warn!("{error:#}; Ctrl-C still stops the arm");
                 self.person = None;
@@ -67,7 +67,7 @@ impl Judge for Until<'_> {
         }
     }
 
-    /// Time that runs out is a rule's failure, and without one the usual end.
+    /// A time-out is a failure with a rule, and the usual end without one.
     fn time_out(&mut self, now: Timestamp) -> Outcome {
         match &mut self.rule {
             Some(rule) => rule.time_out(now),
@@ -97,7 +97,7 @@ mod tests {
         }
     }
 
-    /// A terminal at which the success was typed.
+    /// A terminal at which success was typed.
     struct Typed;
 
     impl Stage for Typed {
@@ -122,9 +122,9 @@ mod tests {
         }
     }
 
-    /// An emulated arm has a rule or nothing but buttons, and `p` at its terminal did nothing.
+    /// Regression: an emulated arm has a rule or only buttons, and `p` at its terminal was ignored.
     #[test]
-    fn what_is_typed_counts_beside_a_rule_and_beside_buttons() {
+    fn typed_lines_count_with_a_rule_and_with_buttons() {
         let operator = Operator::default();
         let success = Some(Outcome::Success { judge: "operator".into() });
         let (mut beside_rule, mut beside_buttons, mut beside_recording) = (Typed, Typed, Typed);

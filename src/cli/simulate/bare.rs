@@ -1,4 +1,4 @@
-//! A stage without a scene: says which controller is emulated, and has nothing to lay or to judge.
+//! A stage without a scene: it only reports which controller is emulated.
 
 use crate::cli::link::Whereabouts;
 use crate::cli::stage::{Answer, Handler, Question};

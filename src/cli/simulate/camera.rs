@@ -1,4 +1,4 @@
-//! The simulated camera as a ROS 2 publisher: a thread that draws the newest snapshot at a fixed rate.
+//! The simulated camera as a ROS 2 publisher: a thread that renders the newest snapshot at a fixed rate.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,16 +17,16 @@ use crate::transport::ros2::messages::sensor::Image;
 use crate::transport::ros2::messages::std::Header;
 use crate::transport::ros2::{Qos, RosNode, RosPublisher};
 
-/// The thread; ends with this value.
+/// The thread; dropping it ends it.
 pub struct Publisher {
-    /// Where the images are to be found, for a person.
+    /// Topic and rate, as text for the user.
     pub place: String,
     quit: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Publisher {
-    /// Draws and publishes until dropped.
+    /// Renders and publishes until dropped.
     pub fn start(
         launch: &Path,
         fps: f64,
@@ -55,7 +55,7 @@ impl Drop for Publisher {
     fn drop(&mut self) {
         self.quit.store(true, Ordering::SeqCst);
         if let Some(thread) = self.thread.take() {
-            // A panic in it was printed where it happened.
+            // A panic in the thread was already printed.
             let _ = thread.join();
         }
     }
@@ -86,7 +86,7 @@ fn publish(
         if let Some(camera) = &mut camera {
             let image = camera.take_picture()?;
             publisher.publish(Image {
-                // As a real camera's driver stamps: on the wall clock.
+                // Wall-clock stamps, as from a real camera driver.
                 header: Header { stamp: stamp(image.captured_at, clock.now()), frame_id: name.clone() },
                 height: image.height,
                 width: image.width,

@@ -1,4 +1,4 @@
-//! The mechanics behind an emulated controller, exchanged when a new scene is laid.
+//! The mechanics behind an emulated controller, replaced when a new scene is set up.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -7,14 +7,14 @@ use crate::observation::{JointVector, Proprioception};
 use crate::simulation::MujocoPlant;
 use crate::time::Timestamp;
 
-/// What the controller last asked of its motors; a new scene finds them doing it.
+/// The controller's last motor command; it carries over to a new scene.
 struct Mechanics {
     plant: MujocoPlant,
     drive: Drive,
     gripper: f64,
 }
 
-/// One arm's mechanics, seen by its controller and by who lays the scene.
+/// One arm's mechanics, shared by its controller and its stage.
 #[derive(Clone)]
 pub struct SharedPlant(Arc<Mutex<Mechanics>>);
 
@@ -67,7 +67,7 @@ impl Plant for SharedPlant {
     }
 }
 
-/// Where the arm stands \[rad\].
+/// Joint positions \[rad\].
 pub fn joints_of(plant: &SharedPlant) -> JointVector {
     plant.sense().joint_positions
 }

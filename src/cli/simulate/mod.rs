@@ -1,4 +1,4 @@
-//! `visuomotor simulate`: an emulated controller in its own process, with MuJoCo as the arm.
+//! `visuomotor simulate`: an emulated controller in its own process, with the arm simulated in MuJoCo.
 //!
 //! ```text
 //! evaluate  --(serial port, ROS 2, FCI)-->  emulated controller --> mechanics (MuJoCo)
@@ -6,7 +6,7 @@
 //!           --(stage socket)------------->  scene and judge     <---------'
 //! ```
 //!
-//! Everything above the wire is the real thing: driver, timing, camera transport. Only the stage knows where objects are.
+//! Everything above the link is real: driver, timing, camera transport. Only the stage knows the object poses.
 
 mod bare;
 mod camera;
@@ -35,7 +35,7 @@ use mechanics::SharedPlant;
 use scene::{CameraFeed, Place};
 use trace::Trace;
 
-/// How often the stop flag is looked at where nothing else is to do.
+/// Polling interval of the stop flag when idle.
 const NAP: Duration = Duration::from_millis(50);
 
 /// Arguments of `visuomotor simulate`.
@@ -50,13 +50,13 @@ pub struct SimulateArguments {
     /// Launch file whose kitchen, camera and stage are used when its arm is this one
     #[arg(long, default_value = "launch/widowx_kitchen.toml")]
     pub launch: PathBuf,
-    /// Images per second that are published
+    /// Published images per second
     #[arg(long, default_value_t = 15.0)]
     pub fps: f64,
-    /// Write where the joints are into this file, 100 times a second: seconds, then positions [rad]
+    /// Write the joint positions into this file, 100 times a second: seconds, then positions [rad]
     #[arg(long)]
     pub trace: Option<PathBuf>,
-    /// Which of its controllers to play, and where; `--port` is a link that is made to the serial port
+    /// Controller to emulate, and its address; `--port` is the symbolic link to create to the serial port
     #[command(flatten)]
     pub link: LinkArguments,
 }
@@ -92,7 +92,7 @@ pub fn simulate(arguments: &SimulateArguments) -> anyhow::Result<u8> {
     Ok(0)
 }
 
-/// The launch file's own arm alone, seen by its camera.
+/// The launch file's arm without a scene, seen by its camera.
 fn at_station(
     arguments: &SimulateArguments,
     launch: &Launch,
@@ -117,7 +117,7 @@ fn at_station(
     Ok(0)
 }
 
-/// Where the joints are, if that is asked for.
+/// The joint trace, if requested.
 fn trace(
     arguments: &SimulateArguments,
     plant: &SharedPlant,
@@ -131,7 +131,7 @@ fn stage(arguments: &SimulateArguments, launch: &Launch) -> PathBuf {
     arguments.link.stage.as_ref().map_or_else(|| default_socket(&launch.robot), PathBuf::from)
 }
 
-/// The launch file's own arm, with its scene, its camera and its stage.
+/// The launch file's arm, with its scene, camera and stage.
 fn in_kitchen(
     arguments: &SimulateArguments,
     launch: &Launch,

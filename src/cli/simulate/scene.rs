@@ -1,4 +1,4 @@
-//! The simulated kitchen as a stage: lays scenes around the arm as it stands and judges by the success rule.
+//! The simulated kitchen as a stage: sets up scenes around the arm in its current posture, and judges by the success rule.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -15,19 +15,19 @@ use crate::episode::Judge;
 use crate::simulation::{Kitchen, MujocoPlant, Pedestal, Snapshot, SuccessRule};
 use crate::time::{Clock, SystemClock};
 
-/// What stands there and the coordinates of everything in it, for the camera.
+/// The scene and all its coordinates, for the camera.
 pub struct CameraFeed {
-    /// What stands there.
+    /// The place.
     pub place: Place,
-    /// Where it is.
+    /// Its poses.
     pub snapshots: Output<Snapshot>,
 }
 
-/// What stands there.
+/// A place for the emulated arm.
 pub enum Place {
     /// The launch file's kitchen, with its arm.
     Kitchen(Box<Kitchen>),
-    /// An arm alone.
+    /// An arm without a scene.
     Pedestal(Box<Pedestal>),
 }
 
@@ -43,8 +43,8 @@ pub struct Scene {
 }
 
 impl Scene {
-    /// The kitchen without objects, the arm at its home pose; its mechanics, and every kitchen there will be, this one
-    /// first.
+    /// The kitchen without objects, with the arm at its home pose. Returns its mechanics and a receiver of all kitchens, this
+    /// one first.
     pub fn empty(
         setting: KitchenSetting,
         clock: &Arc<SystemClock>,
@@ -53,7 +53,7 @@ impl Scene {
         let (plant, for_camera, _) = MujocoPlant::in_kitchen(&setting.station.robot, &kitchen)?;
         let plant = SharedPlant::new(plant.stamped_by(clock.clone()));
         let (to_camera, feed) = channel();
-        // Its receiver is alive: it is answered below.
+        // Its receiver is alive: it gets its reply below.
         let _ = to_camera.send(CameraFeed { place: Place::Kitchen(Box::new(kitchen)), snapshots: for_camera });
         let scene = Self { setting, plant: plant.clone(), rule: None, plays: None, to_camera, clock: clock.clone() };
         Ok((scene, plant, feed))

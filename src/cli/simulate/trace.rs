@@ -1,4 +1,4 @@
-//! Where the emulated arm's joints are, written down: what tells how far an arm went after its program was gone.
+//! Trace of the emulated arm's joint positions: shows how far an arm moved after its program ended.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -17,14 +17,14 @@ use crate::time::{Clock, SystemClock};
 /// Time between two lines.
 const PERIOD: Duration = Duration::from_millis(10);
 
-/// Writes a line per period until dropped: seconds on this process's clock, then joint positions \[rad\] in chain order.
+/// Writes one line per period until dropped: seconds on this process's clock, then joint positions \[rad\] in chain order.
 pub struct Trace {
     quit: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Trace {
-    /// Begins a file of its own.
+    /// Starts a new file.
     pub fn start(path: &Path, plant: SharedPlant, clock: Arc<SystemClock>) -> anyhow::Result<Self> {
         let mut file = File::create(path)
             .with_context(|| format!("{}: cannot be created; choose another --trace", path.display()))?;
@@ -48,7 +48,7 @@ impl Drop for Trace {
     fn drop(&mut self) {
         self.quit.store(true, Ordering::SeqCst);
         if let Some(thread) = self.thread.take() {
-            // A panic in it was printed where it happened.
+            // A panic in the thread was already printed.
             let _ = thread.join();
         }
     }

@@ -1,4 +1,4 @@
-//! Messages on a stage's socket: one JSON object per line, a question and its answer in turn.
+//! Messages on a stage's socket: one JSON object per line, alternating requests and replies.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +7,7 @@ use crate::cli::set_up::SetUp;
 use crate::episode::Outcome;
 use crate::scripted::Assignment;
 
-/// Longest line that is read \[bytes\].
+/// Maximum line length \[bytes\].
 pub const LONGEST: usize = 64 * 1024;
 
 /// From the process that runs the policy.
@@ -16,14 +16,14 @@ pub const LONGEST: usize = 64 * 1024;
 pub enum Question {
     /// Which controller is emulated?
     Plays,
-    /// Lay this scene around the arm as it stands.
+    /// Set up this scene around the arm in its current posture.
     SetUp {
-        /// What lies where.
+        /// Objects and their positions.
         set_up: Box<SetUp>,
     },
     /// Has the episode ended?
     Judge,
-    /// Time ran out: what is the verdict?
+    /// Time is up: what is the verdict?
     TimeOut,
 }
 
@@ -33,12 +33,12 @@ pub enum Question {
 pub enum Answer {
     /// This one.
     Plays {
-        /// Which, and where.
+        /// Driver and address.
         whereabouts: Whereabouts,
     },
-    /// The scene is laid.
+    /// The scene is set up.
     Ready {
-        /// What a scripted expert is given.
+        /// The scripted expert's assignment.
         assignment: Assignment,
     },
     /// Not ended.
@@ -48,9 +48,9 @@ pub enum Answer {
         /// How.
         outcome: Outcome,
     },
-    /// It could not be done.
+    /// The request failed.
     Refused {
-        /// Why, and what to do.
+        /// The reason and the fix.
         why: String,
     },
 }

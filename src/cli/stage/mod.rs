@@ -1,8 +1,8 @@
-//! The stage of a trial: who lays the scene and says how a trial ended.
+//! The stage of a trial: sets up the scene and judges the outcome.
 //!
-//! In the simulator of this process both are function calls. Before an arm, or an emulated controller in another process,
-//! they are a [`Stage`]: the simulating process over a local socket ([`Remote`]), or a person at the terminal
-//! ([`Person`]). The arm's wire carries nothing of this: object poses are known to the stage alone.
+//! In the in-process simulator both are function calls. For an arm, or an emulated controller in another process, a
+//! [`Stage`] does both: the simulating process over a local socket ([`Remote`]), or the operator at the terminal
+//! ([`Person`]). Object poses are known only to the stage and never sent over the arm's link.
 
 mod message;
 mod no_operator;
@@ -30,31 +30,31 @@ use crate::episode::{Judge, Outcome};
 use crate::scripted::Assignment;
 use crate::time::Timestamp;
 
-/// Who lays the scene, allows motion and judges.
+/// Sets up the scene, allows motion and judges.
 pub trait Stage {
-    /// Has the scene of an episode laid. The operator is shown the motion to come: that the scene is set is their consent to
-    /// it, and the result is who gave it. Without a motion the arm stands at its start already.
+    /// Sets up the scene of an episode. The operator is shown the planned motion; confirming the scene is consent to it.
+    /// Returns who confirmed. Without a motion the arm is already at its start.
     fn set_up(&mut self, set_up: &SetUp, motion: Option<&Approach>) -> anyhow::Result<Laid>;
-    /// May the arm make this motion, which is shown to the operator?
+    /// Asks the operator for consent to this motion.
     fn may_move(&mut self, motion: &Approach) -> anyhow::Result<Said>;
-    /// May the arm that failed recover? `trouble` says what failed, `does` what recovering does.
+    /// Asks for consent to recover the arm. `trouble` describes the fault, `does` the effect of recovering.
     fn may_recover(&mut self, trouble: &str, does: &str) -> anyhow::Result<Said>;
-    /// Looks at the scene; an outcome ends the episode.
+    /// Judges the scene; an outcome ends the episode.
     fn judge(&mut self) -> anyhow::Result<Option<Outcome>>;
-    /// The verdict when time ran out.
+    /// The verdict when time is up.
     fn time_out(&mut self) -> anyhow::Result<Outcome>;
 }
 
-/// A scene that was laid.
+/// A scene that was set up.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Laid {
-    /// What a scripted expert is given, where that is known.
+    /// The scripted expert's assignment, if known.
     pub assignment: Option<Assignment>,
-    /// Who confirmed that it is set (`page`, `terminal`, `stage`).
+    /// Source of the confirmation (`page`, `terminal`, `stage`).
     pub by: String,
 }
 
-/// A stage as the runtime's judge: one that cannot be asked any more aborts the episode.
+/// A stage as the runtime's judge: an error of the stage aborts the episode.
 pub struct StageJudge<'a>(pub &'a mut dyn Stage);
 
 impl Judge for StageJudge<'_> {
@@ -71,7 +71,7 @@ fn lost(error: &anyhow::Error) -> Outcome {
     Outcome::Aborted { judge: "stage".into(), why: format!("{error:#}") }
 }
 
-/// Where the simulating process of an arm listens by default.
+/// Default socket of an arm's simulating process.
 pub fn default_socket(robot: &str) -> PathBuf {
     runtime_folder().join(format!("{robot}.stage"))
 }

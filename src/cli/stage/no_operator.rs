@@ -1,4 +1,4 @@
-//! No operator: nothing is allowed, and nothing is judged.
+//! Stage without an operator: allows nothing and judges nothing.
 
 use super::{Laid, Stage};
 use crate::cli::approach::Approach;
@@ -6,7 +6,7 @@ use crate::cli::consent::Said;
 use crate::cli::set_up::SetUp;
 use crate::episode::Outcome;
 
-/// A program without terminal and page.
+/// Stage of a program without terminal and page.
 pub struct NoOperator;
 
 impl Stage for NoOperator {

@@ -1,4 +1,4 @@
-//! A person with buttons, on the page or in the terminal, as a stage.
+//! The operator at the buttons, on the page or in the terminal, as a stage.
 
 use std::time::Duration;
 
@@ -11,23 +11,23 @@ use crate::operator::{Operator, OperatorJudge, Phase, Wish, verdict};
 use crate::runtime::{RuntimeError, StopFlag};
 use crate::time::Timestamp;
 
-/// How often a waiting stage looks up.
+/// Polling interval of a waiting stage.
 const NAP: Duration = Duration::from_millis(20);
 
-/// The person.
+/// The operator.
 pub struct Operated {
     operator: Operator,
     stop: StopFlag,
 }
 
 impl Operated {
-    /// Ends its waiting when the flag is raised.
+    /// Raising it ends any waiting.
     pub fn new(operator: Operator, stop: StopFlag) -> Self {
         Self { operator, stop }
     }
 }
 
-/// What is to be laid where, for a person.
+/// The set-up as instructions for the operator.
 pub fn layout_text(set_up: &SetUp) -> String {
     let [x, y] = set_up.object_at;
     let mut text = format!("{} at ({x:.2}, {y:.2}) m from the base", set_up.object);
@@ -40,13 +40,13 @@ pub fn layout_text(set_up: &SetUp) -> String {
     text
 }
 
-/// Waits for [`Wish::Begin`] and returns whose it is; none when the person wants no more.
+/// Waits for [`Wish::Begin`] and returns its source; `None` when the operator quits.
 pub fn await_begin(operator: &Operator, stop: &StopFlag) -> anyhow::Result<Option<String>> {
     let (wish, by) = await_wish(operator, stop, Phase::Waiting, |wish| matches!(wish, Wish::Begin | Wish::Quit))?;
     Ok((wish == Wish::Begin).then_some(by))
 }
 
-/// Waits for a wish of those wanted; what was pressed before counts for nothing.
+/// Waits for one of the wanted wishes; earlier ones are discarded.
 fn await_wish(
     operator: &Operator,
     stop: &StopFlag,
@@ -143,9 +143,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_wish_to_recover_that_comes_after_the_question_recovers() {
+    fn only_a_recover_wish_after_the_question_recovers() {
         let (operator, stop) = (Operator::default(), StopFlag::new());
-        // A button pressed before anybody was asked, and one that means something else.
+        // A button pressed before the question, and one with another meaning.
         operator.wish(Wish::Recover, "page");
         let (board, button) = (operator.clone(), operator.clone());
         std::thread::scope(|scope| {

@@ -1,4 +1,4 @@
-//! A person at the terminal as a stage: lays the scene when asked, and ends a trial with a letter and Enter.
+//! The operator at the terminal as a stage: sets up the scene, and ends a trial with a letter and Enter.
 
 use std::io::BufRead;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel};
@@ -17,26 +17,26 @@ use crate::runtime::{RuntimeError, StopFlag};
 const JUDGE: &str = "operator";
 const TERMINAL: &str = "terminal";
 
-/// How often the stop flag is read while waiting for a line.
+/// Polling interval of the stop flag while waiting for a line.
 const NAP: Duration = Duration::from_millis(20);
 
 /// Lines typed at the terminal.
 pub struct Person {
     lines: Receiver<String>,
     stop: StopFlag,
-    /// Takes a run's `p`: pause, resume.
+    /// Gets a run's `p`: pause, resume.
     operator: Option<Operator>,
 }
 
 impl Person {
-    /// Listens to standard input from now on; waiting for a line ends when `stop` is raised.
+    /// Starts to read standard input; waiting for a line ends when `stop` is raised.
     pub fn at_the_terminal(stop: StopFlag) -> Self {
         Self::reading(std::io::BufReader::new(std::io::stdin()), stop)
     }
 
     fn reading(input: impl BufRead + Send + 'static, stop: StopFlag) -> Self {
         let (to_us, lines) = channel();
-        // Ends with the input or with the program: a blocked read cannot be called back.
+        // Ends with the input or with the program: a blocked read cannot be cancelled.
         std::thread::spawn(move || {
             for line in input.lines().map_while(Result::ok) {
                 if to_us.send(line.trim().to_lowercase()).is_err() {
@@ -52,12 +52,12 @@ impl Person {
         Self { operator: Some(operator), ..self }
     }
 
-    /// The next line; a stop is obeyed without Enter.
+    /// The next line; a stop ends the wait without Enter.
     fn line(&self, closed: &'static str) -> anyhow::Result<String> {
         self.typed()?.context(closed)
     }
 
-    /// The next line; none when the input is closed.
+    /// The next line; `None` when the input is closed.
     fn typed(&self) -> anyhow::Result<Option<String>> {
         loop {
             if let Some(reason) = self.stop.reason() {
@@ -152,14 +152,14 @@ mod tests {
     use crate::operator::{Driving, Wish};
 
     #[test]
-    fn only_a_yes_recovers_and_a_closed_terminal_is_nobody() {
-        // Lines typed before the question are gone with it: a pipe that stays open, fed line by line.
+    fn only_a_yes_recovers_and_a_closed_terminal_is_no_operator() {
+        // Lines typed before the question are discarded: a pipe that stays open, fed line by line.
         let answer = |typed: &'static str| {
             let (reader, mut writer) = std::io::pipe().unwrap();
             let mut person = Person::reading(std::io::BufReader::new(reader), StopFlag::new());
             std::io::Write::write_all(&mut writer, typed.as_bytes()).unwrap();
             drop(writer);
-            // All is read before the question is asked.
+            // All lines are read before the question.
             std::iter::repeat_with(|| person.lines.try_recv()).find(|got| *got == Err(TryRecvError::Disconnected));
             person.may_recover("it fell", "it is reset").unwrap()
         };
@@ -178,7 +178,7 @@ mod tests {
         let mut person = Person { lines, stop: StopFlag::new(), operator: None };
         std::thread::scope(|scope| {
             let asking = scope.spawn(move || person.may_recover("it fell", "it is reset").unwrap());
-            // The question takes away what was typed before it, so it is typed until it is answered.
+            // The question discards earlier lines, so the line is repeated until it is taken.
             while !asking.is_finished() {
                 let _ = sender.send(line.to_lowercase());
                 std::thread::sleep(std::time::Duration::from_millis(1));
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn p_pauses_and_resumes_a_run_and_means_nothing_elsewhere() {
+    fn p_pauses_and_resumes_a_run_and_is_ignored_elsewhere() {
         let operator = Operator::default();
         let (sender, lines) = channel();
         let mut person = Person { lines, stop: StopFlag::new(), operator: None }.pausing(operator.clone());

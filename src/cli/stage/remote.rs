@@ -16,7 +16,7 @@ use crate::cli::link::Whereabouts;
 use crate::cli::set_up::SetUp;
 use crate::episode::Outcome;
 
-/// Laying a scene compiles a kitchen and lets it settle.
+/// Setting up a scene compiles a kitchen and lets it settle.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A connection to `visuomotor simulate`.
@@ -44,7 +44,7 @@ impl Remote {
         let at = || format!("stage {}", path.display());
         let mut line = serde_json::to_string(question)?;
         line.push('\n');
-        // A stage that refuses says so and closes, perhaps before the question is out.
+        // A stage that refuses replies and closes, perhaps before the request is sent.
         let sent = self.socket.get_mut().write_all(line.as_bytes());
         line.clear();
         let mut limited = (&mut self.socket).take(LONGEST as u64);

@@ -1,4 +1,4 @@
-//! The stage's side of the socket: one visitor at a time; who comes meanwhile is refused.
+//! Server side of the stage's socket: one client at a time; others are refused meanwhile.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
@@ -12,23 +12,23 @@ use anyhow::{Context, bail};
 use super::message::{Answer, LONGEST, Question};
 use crate::runtime::StopFlag;
 
-/// How long the socket is waited on before the stop flag is looked at again.
+/// Socket time-out, after which the stop flag is checked again.
 const NAP: Duration = Duration::from_millis(100);
 
-/// Who answers.
+/// Handles requests.
 pub trait Handler {
-    /// The answer to a question.
+    /// Returns the reply to a request.
     fn answer(&mut self, question: Question) -> Answer;
 }
 
-/// A listening socket, readable by this user only; its file goes away with it.
+/// A listening socket, readable by this user only; dropping it removes its file.
 pub struct Server {
     path: PathBuf,
     listener: UnixListener,
 }
 
 impl Server {
-    /// Listens at `path`; refuses to push another process aside.
+    /// Listens at `path`; refuses to replace another process.
     pub fn bind(path: &Path) -> anyhow::Result<Self> {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
@@ -36,7 +36,7 @@ impl Server {
         if UnixStream::connect(path).is_ok() {
             bail!("{}: another process simulates this arm; stop it, or choose another --stage", path.display());
         }
-        // A socket file without a listener was left by a killed process.
+        // A killed process left this socket file without a listener.
         let _ = std::fs::remove_file(path);
         let listener = UnixListener::bind(path).with_context(|| path.display().to_string())?;
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
@@ -44,7 +44,7 @@ impl Server {
         Ok(Self { path: path.to_path_buf(), listener })
     }
 
-    /// Answers until the flag is raised.
+    /// Serves requests until the flag is raised.
     pub fn serve(&self, handler: &mut dyn Handler, stop: &StopFlag) -> anyhow::Result<()> {
         let mut waiting = VecDeque::new();
         while !stop.is_raised() {
@@ -71,7 +71,7 @@ impl Server {
         }
     }
 
-    /// One visitor, until it leaves. Who comes while it is there is refused: two programs never drive one arm in turns.
+    /// Serves one client until it disconnects. Others are refused meanwhile: two programs must not alternate on one arm.
     fn attend(
         &self,
         visitor: UnixStream,
@@ -85,7 +85,7 @@ impl Server {
         let mut visitor = BufReader::new(visitor);
         let mut line = Vec::new();
         while !stop.is_raised() {
-            // Accepted before the read: who comes after the visitor left is the next one, and not refused.
+            // Accepted before the read: a client that arrives after this one left is served next, not refused.
             self.accept_into(waiting)?;
             let room = (LONGEST - line.len()) as u64;
             match (&mut visitor).take(room).read_until(b'\n', &mut line) {
@@ -100,7 +100,7 @@ impl Server {
                     write(visitor.get_mut(), &answer)?;
                 }
                 Ok(_) => {}
-                // What came of the line so far is kept.
+                // The part of the line received so far is kept.
                 Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -112,7 +112,7 @@ impl Server {
 
 fn refuse(mut other: UnixStream) {
     let why = "another program drives this arm; stop it first".into();
-    // One that left again needs no refusal.
+    // A client that has already left needs no refusal.
     let _ = other.set_nonblocking(true);
     let _ = write(&mut other, &Answer::Refused { why });
 }
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn questions_are_answered_and_nonsense_and_a_second_visitor_are_refused() {
+    fn requests_get_replies_and_nonsense_and_a_second_client_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.stage");
         let server = Server::bind(&path).unwrap();

@@ -1,4 +1,4 @@
-//! `visuomotor train behavior-cloning`: from a folder of demonstrations to a policy folder.
+//! `visuomotor train behavior-cloning`: trains a policy from a folder of demonstrations.
 
 use std::path::Path;
 

@@ -16,13 +16,13 @@ use crate::training::{Schedule, learn};
 pub(super) struct Arguments {
     #[command(flatten)]
     shared: Shared,
-    /// Folder of the target tasks' episodes: they come in at the settings' switch_at (phase 3 in the same run)
+    /// Folder of the target tasks' episodes, mixed in from the settings' switch_at (phase 3 in the same run)
     #[arg(long)]
     target: Option<PathBuf>,
-    /// Weights both encoders start from (phase 1), instead of the settings file's
+    /// Initial weights of both encoders (phase 1), instead of the settings file's
     #[arg(long)]
     encoder_weights: Option<PathBuf>,
-    /// Keep the encoders as they are, whatever the settings file says: the frozen baselines
+    /// Freeze the encoders, overriding the settings file: the frozen baselines
     #[arg(long)]
     freeze_encoders: bool,
     #[command(flatten)]
@@ -67,7 +67,7 @@ pub(super) fn train(a: &Arguments) -> anyhow::Result<u8> {
     shared.run("policy and critic", &score, |run| learn(&mut learner, &mixture, &schedule(&settings), record, run))
 }
 
-/// When what happens.
+/// Schedule of the phases.
 pub(super) fn schedule(settings: &Settings) -> Schedule {
     Schedule {
         seed: settings.seed,

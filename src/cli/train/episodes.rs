@@ -1,4 +1,4 @@
-//! Episodes, successes and failures, as the commands that learn from transitions read them.
+//! Reads episodes, successes and failures, for commands that learn from transitions.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::training::transitions::{Labels, Transitions, episode_folders};
 
-/// Finishes what was cut off in `folders` and reads them; `what` they are is for people.
+/// Repairs cut-off recordings in `folders` and reads all; `what` describes them in the output.
 pub(super) fn read(
     what: &str,
     folders: &[PathBuf],
@@ -32,7 +32,7 @@ pub(super) fn read(
     Ok(data)
 }
 
-/// What the record says of data.
+/// The data's entry in the training record.
 pub(super) fn described(data: &Transitions) -> Value {
     json!({
         "digest": data.digest, "episodes": data.episodes(), "successes": data.successes(), "steps": data.len(),

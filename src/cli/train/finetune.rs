@@ -19,19 +19,19 @@ use crate::untrusted;
 pub(super) struct Arguments {
     #[command(flatten)]
     shared: Shared,
-    /// Folder of the phase 2 to go on from (`visuomotor train cql`)
+    /// Folder of the phase 2 to start from (`visuomotor train cql`)
     #[arg(long)]
     from: PathBuf,
-    /// Folder of prior data to mix in, phase 2's; may be given several times
+    /// Folder of phase 2's data to mix in; may be given several times
     #[arg(long, required = true)]
     prior: Vec<PathBuf>,
-    /// Begin the actor again and go on with the critic of --from alone, whatever the settings file says
+    /// Reinitialize the actor and keep only the critic of --from, overriding the settings file
     #[arg(long)]
     actor_anew: bool,
-    /// Weights the encoder of an actor that begins again starts from (phase 1's); else it is that of --from
+    /// Initial encoder weights of a reinitialized actor (phase 1's); default: the encoder of --from
     #[arg(long)]
     encoder_weights: Option<PathBuf>,
-    /// Keep the encoders as they are, whatever the settings file says: the frozen baselines
+    /// Freeze the encoders, overriding the settings file: the frozen baselines
     #[arg(long)]
     freeze_encoders: bool,
     #[command(flatten)]
@@ -52,7 +52,7 @@ pub(super) fn train(a: &Arguments) -> anyhow::Result<u8> {
     }
     if encoder_begins {
         let weights = settings.encoder_weights.as_ref().map_or("the seed".into(), |file| file.display().to_string());
-        say!("the actor begins again, its encoder from {weights}; the critic is that of {from}");
+        say!("reinitialized actor with the encoder of {weights}; the critic is that of {from}");
     }
     settings.check(&shared.settings)?;
     let file = shared.settings.display();
@@ -89,7 +89,7 @@ pub(super) fn train(a: &Arguments) -> anyhow::Result<u8> {
     shared.run("policy and critic", &score, |run| learn(&mut learner, &mixture, &schedule(&settings), record, run))
 }
 
-/// The record of the phase 2, for the record of this one; nothing where it has none.
+/// The training record of phase 2, to include in this one; `None` if there is none.
 fn record_of(folder: &Path) -> Option<serde_json::Value> {
     serde_json::from_slice(&untrusted::read(&folder.join("record.json"), untrusted::LARGEST_TEXT).ok()?).ok()
 }

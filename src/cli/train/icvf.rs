@@ -1,4 +1,4 @@
-//! `visuomotor train icvf`: from videos to an encoder and the values of intentions.
+//! `visuomotor train icvf`: trains an encoder and intention-conditioned values from videos.
 
 use clap::Args;
 

@@ -1,4 +1,4 @@
-//! `visuomotor train`: what is learned, one file per algorithm.
+//! `visuomotor train`: one file per algorithm.
 
 mod behavior_cloning;
 mod cql;
@@ -47,11 +47,11 @@ enum Algorithm {
     TorqueCloning(torque_cloning::Arguments),
     /// Learn actor and critic from robot data of many tasks (V-PTR's phase 2)
     Cql(cql::Arguments),
-    /// Go on from there with the target tasks mixed in (V-PTR's phase 3)
+    /// Fine-tune phase 2 with the target tasks mixed in (V-PTR's phase 3)
     Finetune(finetune::Arguments),
-    /// Imitate what brought the image nearer to the goal's (VIP's reward)
+    /// Imitate demonstrations weighted by VIP's reward: progress toward the goal image
     RewardWeighted(reward_weighted::Arguments),
-    /// Learn an encoder from video, its distance to a goal image a value
+    /// Learn an encoder from video whose distance to a goal image is a value
     Vip(vip::Arguments),
     /// Learn an encoder from video, by the values of intentions (V-PTR phase 1)
     Icvf(icvf::Arguments),
@@ -62,16 +62,16 @@ enum Algorithm {
 struct Shared {
     /// Settings file
     settings: PathBuf,
-    /// Folder of what is learned from
+    /// Folder of training data
     #[arg(long)]
     data: PathBuf,
-    /// Folder for what is learned, checkpoints and curves
+    /// Folder for the result, checkpoints and curves
     #[arg(long)]
     out: PathBuf,
-    /// Go on from the checkpoint in the folder
+    /// Resume from the checkpoint in the folder
     #[arg(long)]
     resume: bool,
-    /// Refuse data that show a scene, an object or a task of this launch file: what the policy will be tested on
+    /// Refuse data that contain a scene, an object or a task of this launch file, on which the policy will be tested
     #[arg(long, value_name = "LAUNCH")]
     keep_out: Option<PathBuf>,
     /// Gradient steps, instead of the settings file's
@@ -83,7 +83,7 @@ struct Shared {
 }
 
 impl Shared {
-    /// Puts what the command line and the machine say in the settings' place.
+    /// Applies overrides of the command line and the machine to the settings.
     fn decide(&self, steps: &mut u64, seed: &mut u64, bf16: &mut bool) {
         *steps = self.steps.unwrap_or(*steps);
         *seed = self.seed.unwrap_or(*seed);
@@ -92,7 +92,7 @@ impl Shared {
         }
     }
 
-    /// Trains until the end or a signal; returns the exit code. `made` is what `out` then holds.
+    /// Trains until the end or a signal; returns the exit code. `made` describes the contents of `out`.
     fn run(
         &self,
         made: &str,
@@ -113,22 +113,19 @@ impl Shared {
         Ok(u8::from(!done))
     }
 
-    /// Refuses data that show what is to be kept out.
+    /// Refuses data that show excluded content.
     fn refuse_leaks(&self) -> anyhow::Result<()> {
         let Some(launch) = &self.keep_out else { return Ok(()) };
         let checked = leakage::check(&self.data, &Shown::of_launch(launch)?)?;
         if checked.says_something() {
             say!("nothing of {} is in {}", launch.display(), self.data.display());
         } else {
-            say!(
-                "{}: it does not say what it shows, so nobody can tell whether the target is in it",
-                self.data.display()
-            );
+            say!("{}: no content metadata, so it cannot be checked for the target", self.data.display());
         }
         Ok(())
     }
 
-    /// The video clips in `data`, frames brought to squares of `size` pixels.
+    /// The video clips in `data`, frames resized to squares of `size` pixels.
     fn clips(&self, size: u32) -> anyhow::Result<Box<dyn Clips>> {
         self.refuse_leaks()?;
         let opened = open_with(&self.data, &Opening::new(size, Cache::default()))?;
@@ -140,15 +137,13 @@ impl Shared {
     }
 }
 
-/// Turns bf16 off where the machine does not compute it; returns what there is to say.
+/// Turns bf16 off if the machine does not support it; returns a note for the user.
 fn only_where_computed(bf16: &mut bool, computed: bool) -> Option<&'static str> {
     if !*bf16 || computed {
         return None;
     }
     *bf16 = false;
-    Some(
-        "key `bf16`: this processor does not compute bf16, in software it would take many times as long; training in f32",
-    )
+    Some("key `bf16`: this processor does not support bf16, and emulation would be many times slower; training in f32")
 }
 
 /// Runs the command.
@@ -165,8 +160,8 @@ pub fn train(arguments: &TrainArguments) -> anyhow::Result<u8> {
     }
 }
 
-/// Tells the allocator to keep what is freed: a training step frees and takes the same hundreds of megabytes again, and
-/// giving them back to the system each time costs a third of the step in page faults.
+/// Makes the allocator keep freed memory: each training step frees and allocates the same hundreds of megabytes, and
+/// returning them to the system each time costs a third of the step in page faults.
 fn keep_freed_memory() {
     for (parameter, value) in [(libc::M_MMAP_MAX, 0), (libc::M_TRIM_THRESHOLD, i32::MAX), (libc::M_TOP_PAD, 256 << 20)]
     {
@@ -179,7 +174,7 @@ fn keep_freed_memory() {
 mod tests {
     use super::*;
 
-    /// Named for what went wrong: `launch/small` took seven seconds a step on a processor without bf16.
+    /// Regression: `launch/small` took seven seconds a step on a processor without bf16.
     #[test]
     fn bf16_is_not_computed_in_software() {
         for (wanted, computed, taken) in

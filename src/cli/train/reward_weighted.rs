@@ -1,4 +1,4 @@
-//! `visuomotor train reward-weighted`: behavior cloning weighted by VIP's reward, the baseline VIP_reward.
+//! `visuomotor train reward-weighted`: behavior cloning weighted by VIP's reward (baseline VIP_reward).
 
 use std::path::{Path, PathBuf};
 

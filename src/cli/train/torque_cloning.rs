@@ -1,4 +1,4 @@
-//! `visuomotor train torque-cloning`: from a folder of demonstrations under torque to a policy folder.
+//! `visuomotor train torque-cloning`: trains a torque policy from a folder of demonstrations.
 
 use std::path::{Path, PathBuf};
 
@@ -14,10 +14,10 @@ use crate::training::torque_cloning::{self, Settings};
 pub(super) struct Arguments {
     #[command(flatten)]
     shared: Shared,
-    /// Weights of the encoder, which stays as it is: a policy of the same camera has them
+    /// Weights of the encoder, which stays frozen; a policy of the same camera has them
     #[arg(long)]
     encoder_weights: PathBuf,
-    /// Most policy steps by which the arm's state is late, instead of the settings file's
+    /// Maximum age of the arm's state in policy steps, instead of the settings file's
     #[arg(long, value_name = "STEPS")]
     stale: Option<usize>,
     #[command(flatten)]

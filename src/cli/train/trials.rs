@@ -1,4 +1,4 @@
-//! Trying a policy in simulation while it is trained.
+//! Evaluates a policy in simulation during training.
 
 use std::path::{Path, PathBuf};
 
@@ -6,23 +6,23 @@ use clap::Args;
 
 #[derive(Args, Debug)]
 pub(super) struct Trials {
-    /// Try the policy in simulation at each checkpoint: this launch file
+    /// Evaluate the policy in simulation at each checkpoint, with this launch file
     #[arg(long)]
     try_on: Option<PathBuf>,
-    /// Episodes per task of each try
+    /// Episodes per task of each evaluation
     #[arg(long, default_value_t = 3)]
     try_episodes: usize,
 }
 
 impl Trials {
-    /// Success rate of the policy in `folder`; `None` where it is not to be tried.
+    /// Success rate of the policy in `folder`; `None` without `--try-on`.
     #[cfg(feature = "mujoco")]
     pub fn score(&self, folder: &Path) -> anyhow::Result<Option<f64>> {
         let Some(launch) = &self.try_on else { return Ok(None) };
         crate::cli::demonstrate::success_rate(launch, folder, self.try_episodes).map(Some)
     }
 
-    /// As above; without simulation nothing can be tried.
+    /// As above, in a build without simulation.
     #[cfg(not(feature = "mujoco"))]
     pub fn score(&self, folder: &Path) -> anyhow::Result<Option<f64>> {
         anyhow::ensure!(

@@ -1,4 +1,4 @@
-//! `visuomotor train vip`: from videos to an encoder.
+//! `visuomotor train vip`: trains an encoder from videos.
 
 use clap::Args;
 

@@ -1,5 +1,5 @@
-//! Values that an encoder's embeddings give: minus the distance to the clip's last image, as VIP means it, or those that
-//! ICVF learned.
+//! Values from an encoder's embeddings: the negative distance to the clip's last image (VIP), or the values that ICVF
+//! learned.
 
 use anyhow::ensure;
 use serde_json::json;
@@ -12,7 +12,7 @@ use crate::training::clips::{Cache, Opening, at_least, open_with};
 use crate::training::diagnostics::{bumps, distances_to, embed_clip, values_to_the_last};
 use crate::training::icvf::load_values;
 
-/// Seed of the weights of an encoder that was trained on nothing.
+/// Seed of the random weights of an untrained encoder.
 const UNTRAINED: u64 = 0;
 
 /// Values along the clips by an encoder.

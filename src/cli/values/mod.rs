@@ -1,5 +1,5 @@
-//! `visuomotor values`: how values go along clips that end in success: an encoder's distance to the goal, the values that
-//! ICVF learned with it, or what a policy's critic thinks of its states.
+//! `visuomotor values`: values along clips that end in success: an encoder's distance to the goal, the values that ICVF
+//! learned with it, or the values of a policy's critic.
 //!
 //! Writes `values.json` (numbers of every clip, means and spreads) and `values.svg` (V(s_t) of the first clips) into a
 //! folder.
@@ -19,43 +19,43 @@ use serde_json::{Value, json};
 use crate::encoder::EncoderKind;
 use crate::training::diagnostics::{Spread, ValueCurve, falling_share, value_chart};
 
-/// Curves in the image: more are hard to tell apart.
+/// Curves in the plot: more are hard to distinguish.
 const CURVES: usize = 5;
 
-/// Tell how values rise along clips.
+/// Measure how values rise along clips.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   visuomotor values --encoder small --weights results/icvf/encoder.safetensors \\
     --heads results/icvf/values.safetensors --clips videos/ --out results/values
   visuomotor values --policy results/table/vptr-1 --clips results/held_out --out results/values")]
 pub struct ValuesArguments {
-    /// Which encoder: vip, vptr, r3m, mvp or small
+    /// Encoder: vip, vptr, r3m, mvp or small
     #[arg(long, required_unless_present = "policy")]
     encoder: Option<EncoderKind>,
-    /// Its weights; without: some that were trained on nothing, to compare with
+    /// Its weights; default: random ones, for comparison
     #[arg(long, requires = "encoder")]
     weights: Option<PathBuf>,
     /// The values.safetensors that `train icvf` wrote beside the weights
     #[arg(long, requires = "encoder")]
     heads: Option<PathBuf>,
-    /// Instead of an encoder: a policy folder of `train cql` or `train finetune`, whose critic is asked
+    /// Instead of an encoder: a policy folder of `train cql` or `train finetune`, whose critic is used
     #[arg(long, conflicts_with = "encoder")]
     policy: Option<PathBuf>,
     /// Clips: videos, folders of images, recorded episodes, Bridge or LeRobot data; for a policy recorded episodes
     #[arg(long)]
     clips: PathBuf,
-    /// Folder for the numbers and the image
+    /// Folder for the numbers and the plot
     #[arg(long)]
     out: PathBuf,
-    /// At most so many clips, from the first on
+    /// Maximum number of clips, from the first on
     #[arg(long, default_value_t = 50)]
     most: usize,
-    /// Side of the clips' images \[pixels\]; without: 128 for small and vptr, 224 for the others
+    /// Side of the clips' images \[pixels\]; default: 128 for small and vptr, 224 for the others
     #[arg(long, requires = "encoder")]
     image_size: Option<u32>,
 }
 
-/// What was found along one clip.
+/// Results of one clip.
 struct Along {
     name: String,
     /// Distance of each image to the last one, for an encoder.
@@ -66,14 +66,14 @@ struct Along {
     values: Vec<f64>,
 }
 
-/// What was found along all of them.
+/// Results of all clips.
 struct Found {
     clips: Vec<Along>,
-    /// What the values are, for the image's title.
+    /// Kind of values, for the plot's title.
     what: String,
-    /// Where they come from.
+    /// Source of the values.
     source: Value,
-    /// What a linear value function on frozen features is off, for an encoder.
+    /// Error of a linear value function on frozen features, for an encoder.
     probe: Value,
 }
 
@@ -118,7 +118,7 @@ pub fn values(a: &ValuesArguments) -> anyhow::Result<u8> {
     Ok(0)
 }
 
-/// Mean and deviation of shares over clips; nothing where no clip has one.
+/// Mean and standard deviation of the shares over clips; `None` if no clip has one.
 fn summary(shares: impl Iterator<Item = f64>) -> Value {
     let shares: Vec<f64> = shares.collect();
     Spread::of(&shares).map_or(

@@ -1,4 +1,4 @@
-//! Values that a policy's critic gives the states of recorded episodes (V-PTR, figure 6).
+//! Values of a policy's critic for the states of recorded episodes (V-PTR, figure 6).
 
 use std::path::Path;
 
@@ -10,12 +10,12 @@ use crate::episode::Outcome;
 use crate::policy::StateValue;
 use crate::recording::{RecordedEpisode, RecordedStep, list_episodes, read_episode};
 
-/// Actions of the policy whose Q is averaged.
+/// Number of sampled policy actions whose Q is averaged.
 const SAMPLES: usize = 16;
-/// Seed of the random numbers behind them, the same for every state.
+/// Random seed of those samples, the same for every state.
 const SEED: u64 = 0;
 
-/// V(s_t) of each step of an episode, which is `file`'s.
+/// V(s_t) of each step of the episode in `file`.
 pub fn along(critic: &StateValue, file: &Path, episode: &RecordedEpisode) -> anyhow::Result<Vec<f64>> {
     let name = file.display();
     let of = |step: &RecordedStep| {

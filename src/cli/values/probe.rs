@@ -1,5 +1,5 @@
-//! How much of a value an encoder's frozen features hold: a linear value function, fitted in closed form to some clips and
-//! tried on the others (V-PTR, figure 6 right).
+//! Linear value probe of an encoder's frozen features, fitted in closed form to some clips and tested on the others
+//! (V-PTR, figure 6 right).
 
 use serde_json::{Value, json};
 
@@ -11,8 +11,8 @@ const HELD_OUT: usize = 5;
 const DISCOUNT: f64 = 0.96;
 const RIDGE: f64 = 1e-3;
 
-/// Root mean squares on the clips held out: of the temporal difference, of the return, and of the best constant beside it.
-/// Each step costs 1 until a clip ends. Nothing for fewer clips than it takes to hold one out.
+/// Root mean square errors on the held-out clips: of the temporal difference, of the return, and of the best constant.
+/// Each step costs 1 until a clip ends. `None` with too few clips to hold one out.
 pub fn probe(clips: &[Vec<Vec<f32>>]) -> anyhow::Result<Value> {
     let (mut fitted, mut held_out) = (Vec::new(), Vec::new());
     for (number, features) in clips.iter().enumerate().filter(|(_, features)| features.len() >= 2) {
@@ -37,8 +37,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn features_that_know_how_far_the_end_is_hold_the_value_and_others_do_not() {
-        // What is left of a clip of 12 steps, as the value itself; then the same feature everywhere.
+    fn features_of_the_remaining_steps_predict_the_value_and_others_do_not() {
+        // First the remaining steps of a 12-step clip, as the value itself; then a constant feature.
         let known = |t: i32| ((1.0 - DISCOUNT.powi(12 - t)) / (1.0 - DISCOUNT)) as f32;
         let clips = |feature: &dyn Fn(i32) -> f32| vec![(0..13).map(|t| vec![feature(t)]).collect::<Vec<_>>(); 10];
         let found = probe(&clips(&known)).unwrap();

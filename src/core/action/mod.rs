@@ -1,4 +1,4 @@
-//! What is asked for ([`Action`], policy rate) and what is sent ([`JointCommand`], control rate).
+//! Actions of a policy ([`Action`], policy rate) and commands to the arm ([`JointCommand`], control rate).
 
 mod motion;
 
@@ -47,7 +47,7 @@ impl Action {
     }
 }
 
-/// Bounds of a 7-d action; asked values are clipped to them and policies are trained on values scaled by them.
+/// Bounds of a 7-d action; actions are clipped to them, and policies are trained on values scaled by them.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ActionBounds {
@@ -88,17 +88,17 @@ impl ActionBounds {
     }
 }
 
-/// What the numbers of a [`JointCommand`] mean.
+/// Meaning of the numbers of a [`JointCommand`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ControlMode {
     /// Joint positions to go to \[rad\].
     #[default]
     Position,
-    /// Joint velocities to keep \[rad/s\]; an arm that hears nothing more must stop.
+    /// Joint velocities to keep \[rad/s\]; an arm that gets no further commands must stop.
     Velocity,
     /// Joint torques to apply on top of gravity compensation \[Nm\]: zero torque lets the arm float. A driver whose arm does
-    /// not compensate gravity itself adds it.
+    /// not compensate gravity itself adds the compensation.
     Torque,
 }
 
@@ -112,7 +112,7 @@ impl std::fmt::Display for ControlMode {
     }
 }
 
-/// What goes to the arm at control rate, after the safety filter: one number per joint in chain order, and a gripper
+/// Command to the arm at control rate, after the safety filter: one number per joint in chain order, and a gripper
 /// target (0 closed .. 1 open).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "mode", rename_all = "snake_case")]
@@ -156,7 +156,7 @@ impl JointCommand {
         Self::Torque { joints, gripper }
     }
 
-    /// A command of this mode, whose unit `joints` are in.
+    /// A command of this mode; `joints` are in its unit.
     pub fn of(mode: ControlMode, joints: JointVector, gripper: f64) -> Self {
         match mode {
             ControlMode::Position => Self::Position { joints, gripper },
@@ -165,7 +165,7 @@ impl JointCommand {
         }
     }
 
-    /// What [`JointCommand::joints`] means.
+    /// Meaning of [`JointCommand::joints`].
     pub fn mode(&self) -> ControlMode {
         match self {
             Self::Position { .. } => ControlMode::Position,
@@ -198,7 +198,7 @@ impl JointCommand {
         Self::of(self.mode(), self.joints(), gripper)
     }
 
-    /// The numbers of the joints, to change.
+    /// The numbers of the joints, mutable.
     pub fn joints_mut(&mut self) -> &mut JointVector {
         match self {
             Self::Position { joints, .. } | Self::Velocity { joints, .. } | Self::Torque { joints, .. } => joints,
@@ -206,16 +206,16 @@ impl JointCommand {
     }
 }
 
-/// The look an action of a chunk was planned on.
+/// The observation on which an action of a chunk was planned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Planned {
     /// Capture time of its image.
     pub image_captured_at: Timestamp,
-    /// How long after that look it was planned to act.
+    /// Planned time of the action after that observation.
     pub ahead: Duration,
 }
 
-/// Who decided a step of a run that can change hands.
+/// Decider of a step in a run with handovers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Decider {
@@ -225,30 +225,30 @@ pub enum Decider {
     Operator,
 }
 
-/// What an [`ActionSource`] answered, with what it cost.
+/// Decision of an [`ActionSource`], with its computation times.
 #[derive(Clone, Debug)]
 pub struct Decision {
-    /// What is asked of the arm.
+    /// The action.
     pub action: Action,
-    /// What a demonstrator would have wished without the noise it was disturbed by; equals `action` otherwise.
+    /// A demonstrator's action without the added noise; otherwise equal to `action`.
     pub label: Action,
-    /// What takes the place of the pose change of `action` and `label`, whose gripper targets still count; `None` for a
-    /// source of pose changes.
+    /// Replaces the pose change of `action` and `label`, whose gripper targets still apply; `None` for a source of pose
+    /// changes.
     pub motion: Option<Motion>,
-    /// Of an action that was planned on an earlier look; `None`: on this observation.
+    /// Set for an action planned on an earlier observation; `None`: on this one.
     pub planned: Option<Planned>,
-    /// Who decided, in a run that can change hands; `None` where one source decides throughout.
+    /// Decider, in a run with handovers; `None` if one source decides throughout.
     pub decided_by: Option<Decider>,
     /// Embedding of the policy camera's image, when the source made one.
     pub embedding: Option<Embedding>,
-    /// Time spent turning images into embeddings \[s\].
+    /// Time to encode images \[s\].
     pub encoder_seconds: f64,
-    /// Time spent turning embeddings into an action \[s\].
+    /// Time from embeddings to an action \[s\].
     pub policy_seconds: f64,
 }
 
 impl Decision {
-    /// A decision that cost nothing to speak of and was not disturbed.
+    /// A decision with negligible computation time and without noise.
     pub fn plain(action: Action) -> Self {
         Self {
             action,
@@ -262,67 +262,67 @@ impl Decision {
         }
     }
 
-    /// A decision that asks for this in place of a pose change, with a gripper target (0 closed .. 1 open).
+    /// A decision for this motion instead of a pose change, with a gripper target (0 closed .. 1 open).
     pub fn moving(motion: impl Into<Motion>, gripper: f64) -> Self {
         Self { motion: Some(motion.into()), ..Self::plain(Action::stay(gripper)) }
     }
 }
 
-/// Why no action could be given.
+/// Reason why there is no action.
 #[derive(Debug, thiserror::Error)]
 pub enum ActionError {
-    /// The observation lacks what the source needs, or has it in another shape.
+    /// The observation lacks an input of the source, or has it in another shape.
     #[error("the observation does not fit the policy: {0}")]
     Observation(String),
-    /// A number came out that is not finite.
+    /// A number in the result is not finite.
     #[error("the policy returned {0} that is not finite; the arm holds")]
     NotFinite(&'static str),
-    /// The network library refused.
+    /// The network library failed.
     #[error("the policy could not be evaluated: {0}")]
     Network(String),
-    /// The source has nothing more to say (a replay or a script that ended).
+    /// The source has no more actions (a replay or a script that ended).
     #[error("the action source ended: {0}")]
     Ended(String),
 }
 
-/// Who decides: a policy, a person at a device, a script, a recording. The runtime does not know which.
+/// A source of actions: a policy, an operator at a device, a script, a recording. The runtime treats all alike.
 pub trait ActionSource {
     /// Name for records and reports.
     fn name(&self) -> &str;
-    /// Forgets everything of the last episode.
+    /// Resets all state of the last episode.
     fn reset(&mut self);
     /// The action for this observation; called at the policy rate.
     fn decide(&mut self, observation: &Observation) -> Result<Decision, ActionError>;
-    /// Does it decide on the images? Then its actions are as old as the image they were decided on. A person who looks at the
-    /// scene itself, a script and a recording do not.
+    /// Does it use the images? Then its actions are as old as their image. An operator who watches the scene, a script and a
+    /// recording do not.
     fn looks_at_images(&self) -> bool {
         true
     }
-    /// Is the arm to hold at `now` instead of following decisions? Asked before every decision and, more often, between decisions.
+    /// Must the arm hold at `now` instead of following decisions? Polled before every decision and, more often, in between.
     fn is_paused(&mut self, now: Timestamp) -> bool {
         let _ = now;
         false
     }
-    /// Decisions were left out, or another source decided: what was planned or is remembered of earlier observations is out of date.
+    /// Decisions were skipped, or another source decided: plans and memory from earlier observations are out of date.
     fn look_anew(&mut self) {}
 }
 
 /// An action in the slot between the loops.
 #[derive(Clone, Copy, Debug)]
 pub struct TimedAction {
-    /// What is asked for.
+    /// The action.
     pub action: Action,
-    /// What is asked for in place of the pose change.
+    /// Motion instead of the pose change.
     pub motion: Option<Motion>,
     /// Step of the episode it belongs to.
     pub step_index: u64,
-    /// Capture time of the image it was decided on.
+    /// Capture time of its image.
     pub image_captured_at: Timestamp,
     /// When it was decided.
     pub decided_at: Timestamp,
-    /// Until when it may move the arm, whenever it was decided: what it was decided on is too old afterwards.
+    /// Until when it may move the arm, independent of the decision time: afterwards its observation is too old.
     pub expires_at: Timestamp,
-    /// Taken back because the run was paused.
+    /// Withdrawn because the run was paused.
     pub paused: bool,
 }
 
@@ -332,12 +332,12 @@ impl TimedAction {
         Protection::ActionAge.is_on() && now > self.expires_at
     }
 
-    /// The same action, taken back: it has expired at any time after the clock's start.
+    /// The same action, withdrawn: expired at any time after the clock's start.
     pub fn taken_back(self) -> Self {
         Self { expires_at: Timestamp::ZERO, ..self }
     }
 
-    /// The same action, taken back because the run was paused.
+    /// The same action, withdrawn because the run was paused.
     pub fn paused(self) -> Self {
         Self { paused: true, ..self.taken_back() }
     }

@@ -1,27 +1,27 @@
-//! What may be asked of an arm in place of a change of the tool's pose.
+//! Motions that may be commanded instead of a change of the tool's pose.
 
 use std::fmt;
 
 use crate::geometry::Pose;
 use crate::observation::JointVector;
 
-/// Joint torques a decision asks for, on top of gravity compensation \[Nm\], chain order.
+/// Joint torques of a decision, on top of gravity compensation \[Nm\], chain order.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AskedTorques {
-    /// What is asked of the arm.
+    /// Torques for the arm.
     pub asked: JointVector,
-    /// What a demonstrator would have wished without the noise it was disturbed by; equals `asked` otherwise.
+    /// A demonstrator's torques without the added noise; otherwise equal to `asked`.
     pub label: JointVector,
 }
 
 impl AskedTorques {
-    /// Torques of a source that is not disturbed.
+    /// Torques of a source without added noise.
     pub fn plain(asked: JointVector) -> Self {
         Self { asked, label: asked }
     }
 }
 
-/// What a decision asks for in place of the pose change of an [`Action`](super::Action), whose gripper target still counts.
+/// Motion of a decision that replaces the pose change of an [`Action`](super::Action), whose gripper target still applies.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Motion {
     /// Pose of the tool in the base frame (`base_from_tool`) to go to \[m\].
@@ -35,7 +35,7 @@ pub enum Motion {
 }
 
 impl Motion {
-    /// Which of the variants it is.
+    /// Its kind.
     pub fn kind(&self) -> MotionKind {
         match self {
             Motion::ToolPose(_) => MotionKind::ToolPose,
@@ -45,7 +45,7 @@ impl Motion {
         }
     }
 
-    /// The torques, where it is torques.
+    /// The torques, if it is a torque motion.
     pub fn torques(&self) -> Option<AskedTorques> {
         match self {
             Motion::JointTorques(torques) => Some(*torques),
@@ -74,7 +74,7 @@ fn is_finite(pose: &Pose) -> bool {
     pose.translation.vector.iter().chain(rotation.iter()).all(|value| value.is_finite())
 }
 
-/// Kinds of what a decision asks of the arm.
+/// Kinds of motion that a decision may command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum MotionKind {
     /// A change of the tool's target pose: [`Action`](super::Action).
@@ -90,7 +90,7 @@ pub enum MotionKind {
 }
 
 impl MotionKind {
-    /// The kind of what a decision or a step asks for.
+    /// The kind of motion of a decision or a step.
     pub fn of(motion: Option<&Motion>) -> Self {
         motion.map_or(MotionKind::PoseChange, Motion::kind)
     }

@@ -1,4 +1,4 @@
-//! `calibration/<station>/<camera>.toml`: where a camera is and how it projects. Written by a calibration, not by hand.
+//! `calibration/<station>/<camera>.toml`: pose and intrinsics of a camera. Written by a calibration, not by hand.
 
 use std::path::Path;
 
@@ -12,9 +12,9 @@ use crate::geometry::Pose;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CameraCalibration {
-    /// How it was found: `simulation` or a calibration method.
+    /// Source: `simulation` or a calibration method.
     pub method: String,
-    /// Day it was made, ISO 8601.
+    /// Date, ISO 8601.
     pub date: String,
     /// Reprojection residual \[pixels\].
     pub residual: f64,

@@ -1,4 +1,4 @@
-//! `[control]` of a launch file: how actions become commands at control rate.
+//! `[control]` of a launch file: conversion of actions to commands at control rate.
 
 use std::path::Path;
 
@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 use super::ConfigError;
 use crate::action::{ControlMode, MotionKind};
 
-/// How actions become commands at control rate. What is left out fits the arm.
+/// Conversion of actions to commands at control rate. Omitted keys get defaults that fit the arm.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ControlSetting {
-    /// The law.
+    /// Control law.
     pub law: ControlLaw,
-    /// Least length of a jerk-limited motion to an action's target, in policy periods: at 1 the arm is there, at rest, when
-    /// the next action comes; longer is smoother and later.
+    /// Minimum duration of a jerk-limited motion to an action's target, in policy periods: at 1 the arm arrives, at rest,
+    /// when the next action comes; longer is smoother and later.
     pub horizon: f64,
     /// Joint stiffness of the impedance laws, chain order \[Nm/rad\].
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -78,7 +78,7 @@ impl Default for ControlSetting {
     }
 }
 
-/// What is done between two actions.
+/// Control law between two actions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ControlLaw {
@@ -98,7 +98,7 @@ pub enum ControlLaw {
 }
 
 impl ControlLaw {
-    /// The mode of the commands it makes, which the arm is activated with.
+    /// The mode of its commands, in which the arm is activated.
     pub fn mode(self) -> ControlMode {
         match self {
             ControlLaw::Interpolate | ControlLaw::JerkLimited => ControlMode::Position,
@@ -107,7 +107,7 @@ impl ControlLaw {
         }
     }
 
-    /// Does it follow this kind of motion?
+    /// Does it take this kind of motion?
     pub fn takes(self, kind: MotionKind) -> bool {
         match kind {
             MotionKind::PoseChange | MotionKind::ToolPose | MotionKind::JointPositions => self != ControlLaw::Torque,
@@ -116,7 +116,7 @@ impl ControlLaw {
         }
     }
 
-    /// Which law a launch file needs for what a policy asks for.
+    /// Fix text: the law that a launch file needs for a policy's action kind.
     pub const CHOICE: &str = "set control.law in the launch file: `torque` for joint torques, `velocity` for joint velocities, \
                               any but `torque` for everything else";
 }

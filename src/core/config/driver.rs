@@ -1,6 +1,6 @@
-//! `[fci]` and `[dynamixel]` of a launch file: what a driver tells its arm's controller before torque.
+//! `[fci]` and `[dynamixel]` of a launch file: settings that a driver sends to its arm's controller before torque.
 //!
-//! The drivers check the numbers against what the maker allows.
+//! The drivers check the numbers against the manufacturer's limits.
 
 use std::path::Path;
 
@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{ConfigError, Robot};
 
-/// Settings for a Franka arm over FCI. What is left out is the driver's.
+/// Settings for a Franka arm over FCI. Omitted keys get the driver's defaults.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FciSetting {
-    /// What the arm carries behind the end effector that Desk knows.
+    /// Payload in addition to the end effector configured in Desk.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub payload: Option<Payload>,
     /// Contact torques per joint above which a contact is reported \[Nm\].
@@ -44,12 +44,12 @@ pub struct Payload {
     pub inertia: [f64; 6],
 }
 
-/// Settings for the WidowX's servos. What is left out is the driver's.
+/// Settings for the WidowX's servos. Omitted keys get the driver's defaults.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DynamixelSetting {
-    /// The arm yields: its servos push with at most this share (0..1) of their stall torque. Default: as stiff as they are.
-    /// Too little and the arm sinks; 0.5 carries it.
+    /// Compliance: the servos push with at most this share (0..1) of their stall torque. Default: full stiffness. If too
+    /// small, the arm sinks; 0.5 carries it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub yielding: Option<f64>,
 }

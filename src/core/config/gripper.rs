@@ -1,6 +1,6 @@
-//! `[gripper]` of a robot description: fingers that slide (m, N) or swing on hinges (rad, Nm), driven alike.
+//! `[gripper]` of a robot description: fingers on slides (m, N) or hinges (rad, Nm), handled alike.
 //!
-//! The position of a gripper is that of its first finger; 0 .. 1 of its usable travel is what actions and commands say.
+//! The position of a gripper is that of its first finger; actions and commands use 0 .. 1 of its usable travel.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ConfigError;
 
-/// What carries a finger, and with it the units of every finger number.
+/// Type of the finger joints, which sets the units of all finger numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FingerJoint {
@@ -23,7 +23,7 @@ pub enum FingerJoint {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Gripper {
-    /// What carries the fingers.
+    /// Type of the finger joints.
     #[serde(default)]
     pub finger_joint: FingerJoint,
     /// Finger position that counts as gripper 0 \[m from center\] or \[rad\].
@@ -47,7 +47,7 @@ pub struct Gripper {
     pub finger_armature: f64,
     /// Sliding friction coefficient of the pads.
     pub pad_friction: f64,
-    /// The fingers; the first is the one that is measured.
+    /// The fingers; the first one is measured.
     pub finger: Vec<Finger>,
 }
 

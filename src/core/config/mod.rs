@@ -1,7 +1,7 @@
-//! Reads the files that describe a set-up: `robots/`, `calibration/`, `launch/`, `scenes/`.
+//! Reads the files that describe a station: `robots/`, `calibration/`, `launch/`, `scenes/`.
 //!
-//! One rule everywhere: an unknown key, a missing key or a value of the wrong kind is an error that names the file, the
-//! line, the key path, what was found and what to do. Nothing is guessed, nothing is silently defaulted away.
+//! One rule everywhere: an unknown key, a missing key or a value of the wrong type is an error that names the file, the
+//! line, the key path, the value found and the fix. Nothing is guessed or silently replaced by a default.
 
 mod calibration;
 mod control;
@@ -42,7 +42,7 @@ pub use scene::{ContainerPlace, Counter, Object, ObjectKind, Rule, Scene, StartT
 pub use teleop::{DeviceKind, MotionFrame, SignedAxis, Stand, TeleopSetting};
 pub use tighter::TighterLimits;
 
-/// A file of the set-up is missing, unreadable or says something it must not.
+/// A configuration file is missing, unreadable or invalid.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
@@ -68,7 +68,7 @@ pub enum ConfigError {
         /// What was found and what was expected.
         message: String,
     },
-    /// The value is of the right kind but out of range, or does not fit another one.
+    /// The value has the right type but is out of range, or inconsistent with another one.
     #[error("{path}: key `{key}`: found {found}, expected {expected}; {fix}", path = shown(path))]
     Unfit {
         /// The file.
@@ -94,7 +94,7 @@ impl Failing for ConfigError {
 }
 
 impl ConfigError {
-    /// A value that is of the right kind but not acceptable.
+    /// A value of the right type that is not acceptable.
     pub fn unfit(
         path: &Path,
         key: impl Into<String>,
@@ -132,7 +132,7 @@ pub fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, ConfigEr
     })
 }
 
-/// Is a table as it is when it is left out? Then it is not written out either.
+/// Is a table equal to its default? Then it is not serialized.
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_of_the_wrong_kind_is_named_with_its_key() {
+    fn a_value_of_the_wrong_type_is_named_with_its_key() {
         let text = parse::<Outer>(Path::new("a.toml"), "[inner]\nrate_hz = \"fast\"\n").unwrap_err().to_string();
         assert!(text.starts_with("a.toml:2: key `inner.rate_hz`"), "{text}");
     }

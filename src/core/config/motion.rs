@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{ConfigError, Robot};
 
-/// Joint speed of a motion to a start posture where the launch file names none \[rad/s\]: slow enough to step back from.
+/// Default joint speed of a motion to a start posture \[rad/s\]: slow enough to step back from.
 const APPROACH_SPEED: f64 = 0.25;
 
-/// How the arm goes to the start of an episode. What is left out fits the arm.
+/// Motion to the start of an episode. Omitted keys get defaults that fit the arm.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MotionSetting {
@@ -24,7 +24,7 @@ impl MotionSetting {
         self.approach_speed.unwrap_or(APPROACH_SPEED.min(slowest(robot)))
     }
 
-    /// Refuses a speed that a joint of this arm may not have.
+    /// Refuses a speed above a joint's limit.
     pub(super) fn check_for(&self, path: &Path, robot: &Robot) -> Result<(), ConfigError> {
         let Some(speed) = self.approach_speed else { return Ok(()) };
         let most = slowest(robot);
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_start_is_approached_slowly_and_never_faster_than_the_arm_may() {
+    fn a_start_is_approached_slowly_and_within_the_arms_speed_limits() {
         let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
         let [widowx, mut jaco] = ["widowx", "jaco_j2n7s300"].map(|name| Robot::load(root, name).unwrap());
         let of = |speed| MotionSetting { approach_speed: speed };

@@ -1,4 +1,4 @@
-//! `[realtime]` of a launch file: what is asked of the operating system for the control loop, and how late it may be.
+//! `[realtime]` of a launch file: real-time requests for the control loop, and its deadline budget.
 
 use std::path::Path;
 
@@ -6,31 +6,31 @@ use serde::{Deserialize, Serialize};
 
 use super::ConfigError;
 
-/// What is asked of the operating system for the control loop. What is left out is sensible for an arm, and nothing in
-/// the simulator.
+/// Requests to the operating system for the control loop. By default sensible ones for an arm, and none in the
+/// simulator.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RealtimeSetting {
-    /// `SCHED_FIFO` priority of the control thread, 1 to 98; 0 asks for none. Default: 60 for an arm.
+    /// `SCHED_FIFO` priority of the control thread, 1 to 98; 0 requests none. Default: 60 for an arm.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub priority: Option<i32>,
-    /// Keep the program's memory in RAM. Default: for an arm, unless networks run on a GPU.
+    /// Lock the program's memory in RAM. Default: for an arm, unless networks run on a GPU.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lock_memory: Option<bool>,
     /// CPU of the control thread, counted from 0. Default: any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu: Option<usize>,
-    /// How much time the control loop may lose.
+    /// Deadline budget of the control loop.
     #[serde(skip_serializing_if = "super::is_default")]
     pub budget: BudgetSetting,
 }
 
-/// How much time the control loop may lose to missed periods before something is done about it \[s\]. Ten punctual periods
-/// pay back one that was missed.
+/// How much time the control loop may lose to missed periods before it reacts \[s\]. Ten punctual periods make up for a
+/// missed one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BudgetSetting {
-    /// From here on the log says so \[s\].
+    /// From here on it is logged \[s\].
     pub warn: f64,
     /// From here on the arm holds \[s\].
     pub hold: f64,

@@ -1,6 +1,6 @@
-//! `robots/<robot>/robot.toml`: the one description of an arm that kinematics, limits and simulation read.
+//! `robots/<robot>/robot.toml`: the description of an arm, read by kinematics, limits and simulation.
 //!
-//! Long because it is one schema with its check: fields and their docs in the order of the file, then what is refused.
+//! Long because it is one schema with its checks: fields in the order of the file, then the validation.
 
 use std::path::{Path, PathBuf};
 
@@ -17,11 +17,11 @@ pub struct Robot {
     /// Name, frames and poses.
     #[serde(rename = "robot")]
     pub identity: RobotIdentity,
-    /// Limits the safety filter keeps.
+    /// Limits kept by the safety filter.
     pub limits: Limits,
     /// The gripper.
     pub gripper: Gripper,
-    /// How the simulated servos behave.
+    /// Properties of the simulated servos.
     pub simulation: Simulation,
     /// Colors of the simulated arm.
     #[serde(default)]
@@ -32,10 +32,10 @@ pub struct Robot {
     pub joint: Vec<Joint>,
     /// Body shapes for the simulation.
     pub primitive: Vec<Primitive>,
-    /// Which parts of the arm are kept apart, and how far.
+    /// Clearances between parts of the arm.
     #[serde(default)]
     pub collision: Collision,
-    /// Enclosing shapes that the safety filter keeps apart and above its planes; none checks neither.
+    /// Enclosing shapes that the safety filter keeps apart and above its planes; without any, neither is checked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub capsule: Vec<Capsule>,
     /// Forward-kinematics vectors computed by an independent tool.
@@ -52,9 +52,9 @@ pub struct Robot {
 pub struct RobotIdentity {
     /// Short name, as in launch files and checkpoints.
     pub name: String,
-    /// Maker's name for it.
+    /// Manufacturer's name.
     pub model: String,
-    /// Link that stands still.
+    /// Fixed base link.
     pub base_link: String,
     /// Rate of the control loop \[Hz\].
     pub control_rate_hz: f64,
@@ -70,18 +70,18 @@ pub struct RobotIdentity {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tool {
-    /// Link it is fixed to.
+    /// Parent link.
     pub parent: String,
     /// Position in that link \[m\].
     pub xyz: [f64; 3],
     /// Orientation in that link, fixed axes x, y, z \[rad\].
     pub rpy: [f64; 3],
-    /// Which of its axes points out of the fingers.
+    /// The axis that points out of the fingers.
     #[serde(default)]
     pub approach: Approach,
 }
 
-/// Limits the safety filter keeps; always tighter than the maker's.
+/// Limits kept by the safety filter; always tighter than the manufacturer's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
@@ -95,9 +95,9 @@ pub struct Limits {
     pub joint_torque: Vec<f64>,
     /// Largest change of joint torque sent \[Nm/s\], chain order.
     pub joint_torque_rate: Vec<f64>,
-    /// Largest speed of the tool point that a velocity law asks for \[m/s\].
+    /// Largest speed of the tool point commanded by a velocity law \[m/s\].
     pub tool_velocity: f64,
-    /// Largest speed of the tool point in any mode \[m/s\]: the maker's, or a choice where he gives none.
+    /// Largest speed of the tool point in any mode \[m/s\]: the manufacturer's, or our choice if there is none.
     pub tool_speed: f64,
     /// Largest turning speed of the tool \[rad/s\].
     pub tool_rotation_velocity: f64,
@@ -107,11 +107,11 @@ pub struct Limits {
     pub workspace_low: [f64; 3],
     /// Upper corner of the tool's box in the base frame \[m\].
     pub workspace_high: [f64; 3],
-    /// Oldest action that may still move the arm \[s\].
+    /// Maximum age of an action that may move the arm \[s\].
     pub command_age: f64,
-    /// How far a joint's command may run ahead of the measured joint \[rad\]: beyond what its servo lags and sags.
+    /// How far a joint's command may lead the measured joint \[rad\]: more than its servo lags and sags.
     pub following_error: f64,
-    /// How long it may \[s\]; then the joint counts as blocked and its command is taken back.
+    /// How long it may exceed this \[s\]; then the joint counts as blocked and its command is taken back.
     pub following_time: f64,
     /// Planes that no part of the arm crosses: a table, a wall.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -122,13 +122,13 @@ pub struct Limits {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plane {
-    /// Direction away from what is behind it; its length is 1.
+    /// Unit normal, pointing away from the forbidden side.
     pub normal: [f64; 3],
     /// Distance of the plane from the base frame's origin along the normal \[m\].
     pub offset: f64,
 }
 
-/// Which parts of the arm are kept apart, and how far.
+/// Clearances between parts of the arm.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Collision {
@@ -158,7 +158,7 @@ pub struct Capsule {
     pub radius: f64,
 }
 
-/// How the simulated position servos behave.
+/// Properties of the simulated position servos.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Simulation {
@@ -170,9 +170,9 @@ pub struct Simulation {
     pub force: Vec<f64>,
     /// Reflected rotor inertia \[kg m2\], chain order.
     pub armature: Vec<f64>,
-    /// Damping that is left when the servos are off or apply torques \[Nm s/rad\], chain order; under servo `damping` is all.
+    /// Damping when the servos are off or apply torques \[Nm s/rad\], chain order; under servo control only `damping` applies.
     pub passive_damping: Vec<f64>,
-    /// Does the arm's own controller take gravity off its servos? Hobby servos do not, and sag.
+    /// Does the arm's controller compensate gravity? Hobby servos do not, and sag.
     #[serde(default)]
     pub gravity_compensation: bool,
 }
@@ -183,7 +183,7 @@ pub struct Simulation {
 pub struct Look {
     /// Housings.
     pub body: [f64; 3],
-    /// Cylinders and whatever is marked as accent.
+    /// Cylinders and shapes marked as accent.
     pub joint: [f64; 3],
     /// Finger pads.
     pub pad: [f64; 3],
@@ -216,9 +216,9 @@ pub struct Link {
 pub struct Joint {
     /// Name.
     pub name: String,
-    /// Link before it.
+    /// Parent link.
     pub parent: String,
-    /// Link it moves.
+    /// Child link.
     pub child: String,
     /// Child frame's origin in the parent at q = 0 \[m\].
     pub xyz: [f64; 3],
@@ -226,24 +226,24 @@ pub struct Joint {
     pub rpy: [f64; 3],
     /// Axis in the child frame.
     pub axis: [f64; 3],
-    /// Does it turn on and on? Its limits are then a choice and not a stop; an arm may report any number of turns.
+    /// Is it continuous? Its limits are then a choice, not a mechanical stop, and the arm may report any number of turns.
     #[serde(default)]
     pub continuous: bool,
     /// Hard lower limit \[rad\].
     pub lower: f64,
     /// Hard upper limit \[rad\].
     pub upper: f64,
-    /// Maker's largest speed \[rad/s\].
+    /// Manufacturer's largest speed \[rad/s\].
     pub velocity: f64,
-    /// Maker's largest effort \[Nm\].
+    /// Manufacturer's largest effort \[Nm\].
     pub effort: f64,
-    /// Maker's largest acceleration \[rad/s2\]; none where the maker gives none.
+    /// Manufacturer's largest acceleration \[rad/s2\], if given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acceleration: Option<f64>,
-    /// Maker's largest jerk \[rad/s3\].
+    /// Manufacturer's largest jerk \[rad/s3\].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jerk: Option<f64>,
-    /// Maker's largest change of effort \[Nm/s\].
+    /// Manufacturer's largest rate of effort \[Nm/s\].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effort_rate: Option<f64>,
 }
@@ -273,7 +273,7 @@ pub struct Primitive {
     /// Is it a finger pad (grips, with pad friction)?
     #[serde(default)]
     pub pad: bool,
-    /// Has it the color of joints?
+    /// Is it drawn in the joint color?
     #[serde(default)]
     pub accent: bool,
 }
@@ -323,11 +323,11 @@ pub const MAX_CAPSULES: usize = 16;
 /// The most planes around an arm.
 pub const MAX_PLANES: usize = 4;
 
-/// Rate from which a position is a place on a smooth curve and not a goal for the arm's own servo \[Hz\].
+/// Rate from which a position is a point on a smooth curve and not a goal for the arm's own servo \[Hz\].
 const STREAMING_RATE: f64 = 500.0;
 
 impl Robot {
-    /// Does the arm follow each position it gets (Panda, FR3), rather than move to it as to a goal?
+    /// Does the arm follow each position as a stream (Panda, FR3), instead of moving to it as a goal?
     pub fn streams_positions(&self) -> bool {
         self.identity.control_rate_hz >= STREAMING_RATE
     }
@@ -361,7 +361,7 @@ impl Robot {
         names
     }
 
-    /// The link of this name.
+    /// The link with this name.
     pub fn link_named(&self, name: &str) -> Option<&Link> {
         self.link.iter().find(|link| link.name == name)
     }
@@ -481,7 +481,7 @@ impl Robot {
         Ok(())
     }
 
-    /// Speeds, following and what the arm must not run into.
+    /// Checks speeds, following errors, planes and capsules.
     fn check_reach(&self, path: &Path) -> Result<(), ConfigError> {
         let limits = &self.limits;
         let bounds = [
@@ -527,7 +527,7 @@ impl Robot {
         Ok(())
     }
 
-    /// Whatever moves needs a body, and bodies need a mass.
+    /// Checks that every moving link has a body with valid mass and inertia.
     fn check_bodies(&self, path: &Path) -> Result<(), ConfigError> {
         let moved = self.joint.iter().map(|joint| &joint.child).chain(self.gripper.finger.iter().map(|f| &f.link));
         for name in moved {
@@ -542,7 +542,7 @@ impl Robot {
             };
             let [ixx, iyy, izz, ..] = link.inertia;
             let finite = link.com.iter().chain(&link.inertia).all(|value| value.is_finite());
-            // The triangle rule of moments of inertia, with room for the digits a maker prints.
+            // The triangle inequality of moments of inertia, with tolerance for published rounding.
             let body = ixx + iyy >= izz * 0.999 && iyy + izz >= ixx * 0.999 && izz + ixx >= iyy * 0.999;
             if !(finite && body && ixx > 0.0 && iyy > 0.0 && izz > 0.0 && link.mass > 0.0 && link.mass < f64::MAX) {
                 return Err(ConfigError::unfit(
@@ -609,7 +609,7 @@ mod tests {
     }
 
     #[test]
-    fn speeds_planes_and_capsules_that_cannot_be_are_refused_by_name() {
+    fn invalid_speeds_planes_and_capsules_are_refused_by_name() {
         let text = refusal(|robot| robot.limits.tool_speed = f64::NAN);
         assert!(text.contains("limits.tool_speed") && text.contains("NaN"), "{text}");
         let text = refusal(|robot| robot.limits.tool_velocity = 1.8);
@@ -627,7 +627,7 @@ mod tests {
     }
 
     #[test]
-    fn bodies_that_cannot_be_are_refused_by_name() {
+    fn invalid_bodies_are_refused_by_name() {
         // The CAD-like link 4 of franka_description: Ixx + Iyy < Izz.
         let text = refusal(|robot| robot.link[4].inertia = [0.00368, 0.00796, 0.01274, 0.0, 0.0, 0.0]);
         assert!(text.contains("panda_link4"), "{text}");

@@ -13,40 +13,40 @@ use super::{ConfigError, load};
 pub struct Scene {
     /// Name, for records.
     pub name: String,
-    /// MJCF file of everything that stands still, relative to the scene file.
+    /// MJCF file of all fixtures, relative to the scene file.
     pub fixtures: PathBuf,
     /// Folder of the movable objects, relative to the scene file.
     pub objects: PathBuf,
     /// Height of the tool above the counter at the start of a trial \[m\].
     pub start_height: f64,
-    /// How far a shifted object lies from under the gripper \[m\] (a few inches in the paper).
+    /// Distance of a shifted object from the point below the gripper \[m\] (a few inches in the paper).
     pub shift: f64,
     /// Random displacement of each placed object, uniform in +-this \[m\].
     pub jitter: f64,
     /// Random yaw of each placed object, uniform in +-this \[rad\].
     pub yaw_jitter: f64,
-    /// Demonstrations lay object, container and set-down place anywhere in here; where trials lay them otherwise.
+    /// Demonstrations place object, container and set-down point anywhere in here; default: as in the trials.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counter: Option<Counter>,
     /// The four starting gripper transforms.
     pub start: Vec<StartTransform>,
     /// Tasks.
     pub task: Vec<Task>,
-    /// Objects that may lie about in demonstrations; none of them is a distractor of scenario 2.
+    /// Clutter objects in demonstrations; none of them is a distractor of scenario 2.
     pub clutter: Vec<String>,
     /// Pairs of distractors (scenario 2), one pair per start transform.
     pub distractors: Vec<[String; 2]>,
-    /// Where distractors may lie \[m\], base frame x and y.
+    /// Possible distractor places \[m\], base frame x and y.
     pub distractor_places: Vec<[f64; 2]>,
-    /// Targets never used in training (scenario 3), one per block of three trials, in place of the task's object.
+    /// Targets not used in training (scenario 3), one per block of three trials, instead of the task's object.
     pub novel_objects: Vec<String>,
-    /// Task that scenario 3 is run on.
+    /// Task of scenario 3.
     pub novel_task: String,
-    /// How far appearance is varied when asked for.
+    /// Ranges of appearance variation, if enabled.
     pub variation: Variation,
 }
 
-/// One starting gripper transform: tool above this place, pointing down.
+/// One starting gripper transform: tool above this position, pointing down.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StartTransform {
@@ -67,13 +67,13 @@ pub struct Counter {
 }
 
 impl Counter {
-    /// Is a disk of this radius \[m\] around a place wholly inside?
+    /// Is a disk of this radius \[m\] around a position entirely inside?
     pub fn holds(&self, at: [f64; 2], radius: f64) -> bool {
         (0..2).all(|axis| at[axis] - radius >= self.low[axis] && at[axis] + radius <= self.high[axis])
     }
 }
 
-/// A task: data plus one success rule.
+/// A task with its success rule.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Task {
@@ -81,38 +81,38 @@ pub struct Task {
     pub name: String,
     /// Instruction in plain words.
     pub instruction: String,
-    /// MJCF file of everything that stands still, relative to the scene file; without it the scene's.
+    /// MJCF file of all fixtures, relative to the scene file; default: the scene's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fixtures: Option<PathBuf>,
     /// Object to move or press.
     pub object: String,
-    /// Container it goes into or comes out of; none where the rule asks for none.
+    /// Container it goes into or comes out of; `None` if the rule needs none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container: Option<String>,
-    /// Where the container stands.
+    /// Position of the container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container_at: Option<ContainerPlace>,
-    /// Where the demonstrator sets the object down, base frame x and y \[m\].
+    /// Set-down position of the demonstrator, base frame x and y \[m\].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub set_down: Option<[f64; 2]>,
-    /// What counts as done.
+    /// Success rule.
     pub rule: Rule,
 }
 
 impl Task {
-    /// Names of what it is about: the object, and the container if there is one.
+    /// Names of the object and of the container, if there is one.
     pub fn things(&self) -> Vec<String> {
         [Some(&self.object), self.container.as_ref()].into_iter().flatten().cloned().collect()
     }
 }
 
-/// Where a task's container stands.
+/// Position of a task's container.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind", deny_unknown_fields)]
 pub enum ContainerPlace {
-    /// Around the object, wherever that is placed.
+    /// Around the object, which starts inside it.
     Object,
-    /// At a fixed place, base frame \[m\].
+    /// At a fixed position, base frame \[m\].
     Fixed {
         /// x \[m\].
         x: f64,
@@ -121,7 +121,7 @@ pub enum ContainerPlace {
     },
 }
 
-/// What counts as done (V-PTR appendix C.1).
+/// Success rule (V-PTR appendix C.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Rule {
@@ -129,7 +129,7 @@ pub enum Rule {
     PutIn,
     /// Lifted, and set down outside the container; knocking the container over does not count.
     TakeOut,
-    /// The object's cap pushed down; the object is not to be knocked over.
+    /// The object's cap pushed down, without knocking the object over.
     Press,
 }
 
@@ -143,7 +143,7 @@ impl Rule {
     }
 }
 
-/// How far appearance is varied, uniform in +- these.
+/// Appearance variation, uniform in +- these.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Variation {
@@ -163,9 +163,9 @@ pub struct Variation {
 pub struct Object {
     /// Name: the file's, and the MJCF body's.
     pub name: String,
-    /// What it is for.
+    /// Role.
     pub kind: ObjectKind,
-    /// Height of the body's origin above what it rests on \[m\].
+    /// Height of the body's origin above its support \[m\].
     pub rest_height: f64,
     /// Size along body x \[m\].
     pub length: f64,
@@ -173,27 +173,27 @@ pub struct Object {
     pub width: f64,
     /// Size along body z \[m\].
     pub height: f64,
-    /// Where the tool goes to grasp it, in the body frame \[m\].
+    /// Grasp point of the tool, in the body frame \[m\].
     pub grasp_offset: [f64; 3],
     /// Angle of the gripper's opening direction from body y \[rad\].
     pub grasp_yaw: f64,
     /// Mass \[kg\].
     pub mass: f64,
-    /// Buttons: how far the cap goes down \[m\].
+    /// Buttons: travel of the cap \[m\].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stroke: Option<f64>,
     /// Containers: inner radius \[m\].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inner_radius: Option<f64>,
-    /// Containers: height of the rim above what it stands on \[m\].
+    /// Containers: height of the rim above the support \[m\].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rim_height: Option<f64>,
-    /// Containers: height of the inner floor above what it stands on \[m\].
+    /// Containers: height of the inner floor above the support \[m\].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub floor_height: Option<f64>,
 }
 
-/// What an object is for.
+/// Role of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ObjectKind {
@@ -201,18 +201,18 @@ pub enum ObjectKind {
     Food,
     /// Moved in scenario 3 only, never in training.
     Novel,
-    /// Lies about in scenario 2.
+    /// Distractor in scenario 2.
     Distractor,
-    /// Holds things.
+    /// Container.
     Container,
-    /// Lies about in demonstrations only.
+    /// Clutter in demonstrations only.
     Clutter,
-    /// Has a cap that is pushed down.
+    /// Button with a cap to push down.
     Button,
 }
 
 impl Scene {
-    /// Reads and checks a scene file with all objects beside it.
+    /// Reads and checks a scene file and its object files.
     pub fn load(path: &Path) -> Result<(Self, BTreeMap<String, Object>), ConfigError> {
         let scene: Scene = load(path)?;
         let folder = path.parent().unwrap_or(Path::new("."));
@@ -237,7 +237,7 @@ impl Scene {
         Ok((scene, objects))
     }
 
-    /// The task of that name.
+    /// The task with that name.
     pub fn task(&self, path: &Path, name: &str) -> Result<&Task, ConfigError> {
         self.task.iter().find(|t| t.name == name).ok_or_else(|| {
             let known: Vec<_> = self.task.iter().map(|t| t.name.as_str()).collect();
@@ -250,7 +250,7 @@ impl Scene {
         task.fixtures.as_deref().unwrap_or(&self.fixtures)
     }
 
-    /// Names of the objects that demonstrations of these tasks may show, sorted.
+    /// Names of the objects that can appear in demonstrations of these tasks, sorted.
     pub fn objects_shown(&self, tasks: &[String]) -> Vec<String> {
         let tasks = self.task.iter().filter(|t| tasks.contains(&t.name));
         let mut names: Vec<String> = tasks.flat_map(Task::things).collect();

@@ -1,4 +1,4 @@
-//! `[teleop]` of a launch file: which device drives the arm, and how its hand becomes a motion of the tool.
+//! `[teleop]` of a launch file: the teleoperation device, and the mapping of its motion to the tool.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ConfigError;
 
-/// How a person drives. Every key has a default.
+/// Teleoperation settings. Every key has a default.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TeleopSetting {
@@ -18,24 +18,24 @@ pub struct TeleopSetting {
     pub turn: f64,
     /// Tool motion per motion of a tracked hand \[1\].
     pub scale: f64,
-    /// Which of the device's axes (x forward, y left, z up as its user sits) drives the tool's x, y and z.
+    /// The device's axes (x forward, y left, z up from the user's seat) that drive the tool's x, y and z.
     pub axes: [SignedAxis; 3],
-    /// The same for turning about x, y and z.
+    /// The same for rotation about x, y and z.
     pub turn_axes: [SignedAxis; 3],
     /// Frame of those tool axes.
     pub frame: MotionFrame,
-    /// Deflections up to this count as none \[1\].
+    /// Deflections up to this count as zero \[1\].
     pub deadzone: f64,
-    /// The arm stands at the latest this long after the device's last word \[s\]; default as the device needs it. Not less
-    /// than one policy period and a tenth, because an action acts that long.
+    /// Time-out: the arm stops at most this long after the device's last message \[s\]; default by device. At least 1.1
+    /// policy periods, because an action acts that long.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout: Option<f64>,
-    /// Where the person stands who holds a Quest controller.
+    /// Where the operator with a Quest controller stands.
     pub stand: Stand,
     /// Device file of `gamepad`, `spacemouse` (default: the first one found) and `leader` (a serial port).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
-    /// `udp`: where to listen (default 127.0.0.1:47800). `quest`: where adb's server listens (default 127.0.0.1:5037).
+    /// `udp`: address to listen on (default 127.0.0.1:47800). `quest`: address of the adb server (default 127.0.0.1:5037).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
     /// `ros2`: topic of `geometry_msgs/TwistStamped` (default /teleop/twist).
@@ -54,17 +54,17 @@ pub enum DeviceKind {
     Gamepad,
     /// A 3Dconnexion SpaceMouse (`/dev/hidraw*`).
     Spacemouse,
-    /// A Meta Quest controller through adb, as oculus_reader sends it.
+    /// A Meta Quest controller over adb, in oculus_reader's format.
     Quest,
     /// A second WidowX without torque, on its own U2D2.
     Leader,
-    /// Datagrams with a twist, from anything.
+    /// UDP datagrams with a twist, from any program.
     Udp,
-    /// A ROS 2 twist, from anything.
+    /// A ROS 2 twist, from any node.
     Ros2,
     /// The gamepad or keyboard of a browser on the page.
     Page,
-    /// A script in place of a person: the expert of the simulated kitchen.
+    /// A scripted operator: the expert of the simulated kitchen.
     Scripted,
 }
 
@@ -82,7 +82,7 @@ impl DeviceKind {
         DeviceKind::Scripted,
     ];
 
-    /// As in launch files.
+    /// Name in launch files.
     pub fn name(self) -> &'static str {
         match self {
             DeviceKind::Keyboard => "keyboard",
@@ -97,7 +97,7 @@ impl DeviceKind {
         }
     }
 
-    /// Longest silence a driving arm may outlast, unless the launch file says otherwise \[s\].
+    /// Default time-out of the device while driving \[s\].
     pub fn usual_timeout(self) -> f64 {
         match self {
             // A terminal repeats a held key 20 to 40 times a second, after a pause of a quarter to half a second.
@@ -113,12 +113,12 @@ impl DeviceKind {
 pub struct SignedAxis {
     /// 0 x, 1 y, 2 z.
     pub axis: usize,
-    /// Turned around?
+    /// Negated?
     pub negative: bool,
 }
 
 impl SignedAxis {
-    /// x, y, z as they are.
+    /// x, y, z unchanged.
     pub const STRAIGHT: [SignedAxis; 3] = [
         SignedAxis { axis: 0, negative: false },
         SignedAxis { axis: 1, negative: false },
@@ -140,7 +140,10 @@ impl TryFrom<String> for SignedAxis {
             None => (false, text.strip_prefix('+').unwrap_or(&text)),
         };
         let axis = ["x", "y", "z"].iter().position(|axis| *axis == name);
-        Ok(Self { axis: axis.ok_or_else(|| format!("{text:?} is no axis; write x, y, z, -x, -y or -z"))?, negative })
+        Ok(Self {
+            axis: axis.ok_or_else(|| format!("{text:?} is not an axis; write x, y, z, -x, -y or -z"))?,
+            negative,
+        })
     }
 }
 
@@ -150,18 +153,18 @@ impl From<SignedAxis> for String {
     }
 }
 
-/// In which frame a deflection moves the tool.
+/// Frame in which a deflection moves the tool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MotionFrame {
-    /// The arm's base: forward is away from the base, whatever the tool points at.
+    /// The arm's base: forward is away from the base, independent of the tool's orientation.
     #[default]
     Base,
     /// The tool: forward is where the fingers point.
     Tool,
 }
 
-/// Where a person with a tracked hand stands.
+/// Where an operator with a tracked hand stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stand {
@@ -260,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_is_refused_by_name() {
+    fn invalid_values_are_refused_by_name() {
         for (text, named) in [
             ("device = \"mind\"", "mind"),
             ("speed = nan", "teleop.speed"),

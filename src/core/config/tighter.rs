@@ -1,4 +1,4 @@
-//! `[limits]` of a launch file: limits of the robot file, made tighter for a job. None can be made looser.
+//! `[limits]` of a launch file: tightens limits of the robot file. None can be loosened.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{ConfigError, Robot};
 use crate::action::ActionBounds;
 
-/// Limits that are tighter than the robot file's. What is left out stays as it is there.
+/// Limits tighter than the robot file's, which apply to omitted keys.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TighterLimits {
@@ -17,7 +17,7 @@ pub struct TighterLimits {
     /// Upper corner of the tool's box in the base frame \[m\].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workspace_high: Option<[f64; 3]>,
-    /// Oldest action that may still move the arm \[s\].
+    /// Maximum age of an action that may move the arm \[s\].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command_age: Option<f64>,
     /// Share of the robot file's joint and tool speeds, above 0 and at most 1.
@@ -25,11 +25,11 @@ pub struct TighterLimits {
     pub speed_scale: Option<f64>,
 }
 
-/// The fix of every refusal here.
+/// The fix text of every error here.
 const ONLY_TIGHTER: &str = "a launch file may only tighten the robot file's limits";
 
 impl TighterLimits {
-    /// Puts these limits into the description; refuses what is looser than it. `path` is the launch file, for the message;
+    /// Applies these limits to the description; refuses looser ones. `path` is the launch file, for the message;
     /// `policy_period` the time between two actions \[s\].
     pub fn tighten(&self, path: &Path, robot: &mut Robot, policy_period: f64) -> Result<(), ConfigError> {
         let name = robot.identity.name.clone();
@@ -82,15 +82,15 @@ impl TighterLimits {
     }
 }
 
-/// Room for rounding in a product of a speed and a period.
+/// Tolerance for rounding in a product of a speed and a period.
 const ROUNDING: f64 = 1.0 + 1e-9;
 
-/// How far the tool may go, and turn, within a policy period \[m, rad\].
+/// Largest translation and rotation of the tool within a policy period \[m, rad\].
 fn reach(robot: &Robot, policy_period: f64) -> [f64; 2] {
     [robot.limits.tool_velocity, robot.limits.tool_rotation_velocity].map(|speed| speed * policy_period * ROUNDING)
 }
 
-/// Refuses action bounds beyond what the arm may do within a policy period \[s\], or that leave no action that stays.
+/// Refuses action bounds beyond what the arm can do within a policy period \[s\], or that exclude the zero action.
 pub(super) fn check_bounds(
     path: &Path,
     bounds: &ActionBounds,
@@ -126,7 +126,7 @@ pub(super) fn check_bounds(
     Ok(())
 }
 
-/// Bridge's bounds, no wider than what the arm may do within a policy period \[s\].
+/// Bridge's bounds, limited to what the arm can do within a policy period \[s\].
 pub(super) fn usual_bounds(robot: &Robot, policy_period: f64) -> ActionBounds {
     let reach = reach(robot, policy_period);
     let mut bounds = ActionBounds::BRIDGE;
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn action_bounds_are_what_the_arm_may_do_within_a_policy_period() {
+    fn action_bounds_are_what_the_arm_can_do_within_a_policy_period() {
         let check = |bounds: &ActionBounds, name, period| check_bounds(Path::new(FILE), bounds, &robot(name), period);
         for name in ["widowx", "panda", "fr3", "sawyer"] {
             check(&ActionBounds::BRIDGE, name, 0.2).unwrap();

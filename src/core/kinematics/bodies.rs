@@ -1,7 +1,7 @@
-//! The arm as capsules: how near its parts are to each other and to the planes around it.
+//! The arm as capsules: distances of its parts to each other and to the planes around it.
 //!
-//! Every capsule encloses a part of a link, so that what it says is on the safe side. Links near each other in the chain
-//! are not compared (`collision.neighbors`): their capsules overlap at the joint between them.
+//! Every capsule encloses a part of a link, so that distances are conservative. Links near each other in the chain are not
+//! compared (`collision.neighbors`): their capsules overlap at the joint between them.
 
 use nalgebra::Vector3;
 
@@ -10,16 +10,16 @@ use crate::config::{MAX_CAPSULES, MAX_PLANES, Robot};
 use crate::geometry::Pose;
 use crate::observation::MAX_JOINTS;
 
-/// The most pairs: every capsule with every other.
+/// Maximum number of pairs: every capsule with every other.
 const MAX_PAIRS: usize = MAX_CAPSULES * (MAX_CAPSULES - 1) / 2;
 
-/// Links that stand on whatever the arm stands on, and are not held against planes: the base and the first that moves.
+/// Links next to the arm's support, which are not checked against planes: the base and the first moving link.
 const STANDING: usize = 2;
 
 /// A capsule in its link's frame.
 #[derive(Clone, Copy, Debug, Default)]
 struct Body {
-    /// Links counted from the base.
+    /// Link index, from the base.
     link: usize,
     from: Vector3<f64>,
     to: Vector3<f64>,
@@ -41,7 +41,7 @@ struct Pair {
     other: usize,
 }
 
-/// What came too near to what.
+/// Kind of contact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Contact {
     /// Two parts of the arm.
@@ -69,7 +69,7 @@ struct Axis {
     to: Vector3<f64>,
 }
 
-/// Where tool and capsules are for one joint vector, in the base frame.
+/// Tool and capsules for one joint vector, in the base frame.
 #[derive(Clone, Copy, Debug)]
 pub struct Placement {
     /// The tool point \[m\].
@@ -79,13 +79,13 @@ pub struct Placement {
 }
 
 impl Placement {
-    /// Longest way of the tool point or of the end of a capsule's axis from one placement to this one \[m\]; NaN when a
-    /// number is.
+    /// Largest displacement of the tool point or of the end of a capsule's axis from another placement to this one \[m\]; NaN
+    /// for NaN inputs.
     pub fn longest_way(&self, from: &Placement) -> f64 {
         let mut longest = (self.tool - from.tool).norm();
         for (now, then) in self.axes[..self.count].iter().zip(&from.axes) {
             for way in [(now.from - then.from).norm(), (now.to - then.to).norm()] {
-                // Written so that NaN stays.
+                // Written so that NaN propagates.
                 if !(way <= longest) {
                     longest = way;
                 }
@@ -145,13 +145,13 @@ impl Bodies {
         Placement { tool, axes, count: self.count }
     }
 
-    /// Is everything as far from everything as it has to be? Not where a number is none.
+    /// Are all clearances kept? False for NaN inputs.
     pub fn are_clear(&self, at: &Placement) -> bool {
         self.pairs().iter().all(|pair| self.is_far(pair, at) || self.gap(pair, at) >= self.margin)
             && self.plane_gaps(at).all(|gap| gap >= self.margin)
     }
 
-    /// Are two parts far apart by the middles of their axes alone? Spares the longer way most of the time.
+    /// Quick test: are two parts far apart by the centers of their axes alone? Usually avoids the exact distance.
     fn is_far(&self, pair: &Pair, at: &Placement) -> bool {
         let (one, other) = (&self.capsules[pair.one], &self.capsules[pair.other]);
         let (a, b) = (&at.axes[pair.one], &at.axes[pair.other]);
@@ -160,10 +160,10 @@ impl Bodies {
         middles.norm_squared() >= reach * reach
     }
 
-    /// What is nearer than it has to be, and nearer than it was at `before`.
+    /// The contact that violates its clearance and is closer than at `before`.
     ///
-    /// An arm that is `unfolding` and lies in itself (its capsules are larger than its links) finds its way out by its
-    /// posture: until it is, its parts are not compared. Planes always are.
+    /// The parts of an `unfolding` arm whose capsules overlap (they are larger than its links) are not compared until it has
+    /// unfolded. Planes are always checked.
     pub fn contact(&self, at: &Placement, before: &Placement, unfolding: bool) -> Option<Contact> {
         let apart = |pair: &Pair| {
             self.is_far(pair, at) || {
@@ -180,18 +180,18 @@ impl Bodies {
         (!planes).then_some(Contact::Plane)
     }
 
-    /// Least distance between two parts that are compared \[m\], negative inside each other; infinite where none are
-    /// compared, NaN when a number is.
+    /// Smallest distance between two compared parts \[m\], negative if they overlap; infinite if none are compared, NaN for
+    /// NaN inputs.
     pub fn least_gap(&self, at: &Placement) -> f64 {
         least(self.pairs().iter().map(|pair| self.gap(pair, at)))
     }
 
-    /// Least distance of a part from a plane \[m\], negative behind it; infinite where there is none.
+    /// Smallest distance of a part from a plane \[m\], negative behind it; infinite without planes.
     pub fn least_plane_gap(&self, at: &Placement) -> f64 {
         least(self.plane_gaps(at))
     }
 
-    /// Least distance that is kept \[m\].
+    /// Clearance \[m\].
     pub fn margin(&self) -> f64 {
         self.margin
     }
@@ -210,7 +210,7 @@ impl Bodies {
         moving.flat_map(move |(body, axis)| {
             self.planes[..self.plane_count].iter().map(move |plane| {
                 let (from, to) = (plane.normal.dot(&axis.from), plane.normal.dot(&axis.to));
-                // Not `min`, which passes over NaN.
+                // Not `min`, which skips NaN.
                 (if from <= to { from } else { to }) - plane.offset - body.radius
             })
         })
@@ -221,9 +221,9 @@ fn least(gaps: impl Iterator<Item = f64>) -> f64 {
     gaps.fold(f64::INFINITY, |least, gap| if gap >= least { least } else { gap })
 }
 
-/// Square of the distance between two segments \[m2\]; a segment may be a point. NaN when a number is.
+/// Squared distance between two segments \[m2\]; a segment may be a point. NaN for NaN inputs.
 ///
-/// The nearest points of the two lines, each brought onto its segment (Ericson, Real-Time Collision Detection, 5.1.9).
+/// The nearest points of the two lines, each clamped to its segment (Ericson, Real-Time Collision Detection, 5.1.9).
 fn axis_distance_squared(a: &Axis, b: &Axis) -> f64 {
     /// Squared length below which a segment is a point \[m2\].
     const POINT: f64 = 1e-12;
@@ -239,7 +239,7 @@ fn axis_distance_squared(a: &Axis, b: &Axis) -> f64 {
     } else if length_b <= POINT {
         ((-toward_a / length_a).clamp(0.0, 1.0), 0.0)
     } else {
-        // Parallel lines have a nearest point everywhere: take the first.
+        // On parallel lines any point is nearest: take the first.
         let parallel = apart <= 1e-12 * length_a * length_b;
         let s = if parallel { 0.0 } else { ((both * toward_b - toward_a * length_b) / apart).clamp(0.0, 1.0) };
         let t = (both * s + toward_b) / length_b;

@@ -1,4 +1,4 @@
-//! Distances of segments against brute force, and what the capsules of an arm say of it.
+//! Tests of segment distances against brute force, and of an arm's capsules.
 
 use std::path::Path;
 
@@ -68,7 +68,7 @@ fn balls() -> Chain {
 }
 
 #[test]
-fn what_comes_nearer_than_the_margin_is_found_and_what_goes_away_is_not() {
+fn approach_within_the_margin_is_a_contact_and_retreat_is_not() {
     let chain = balls();
     let bodies = chain.bodies();
     // Straight up, then folded so that the gripper's link lies at the base.
@@ -84,11 +84,11 @@ fn what_comes_nearer_than_the_margin_is_found_and_what_goes_away_is_not() {
 }
 
 #[test]
-fn a_plane_is_for_what_moves_above_the_first_link_alone() {
+fn planes_apply_only_to_links_after_the_first_moving_one() {
     let chain = balls();
     let bodies = chain.bodies();
     let up = chain.place(&[0.0; 6]);
-    // The ball on the base touches the plane: it stands there.
+    // The ball on the base touches the plane, which it stands on.
     assert!(bodies.least_plane_gap(&up) > 0.2, "{}", bodies.least_plane_gap(&up));
     let low = chain.place(&[0.0, 1.5, 0.0, 0.0, 0.0, 0.0]);
     assert!(bodies.least_plane_gap(&low) < 0.0);
@@ -97,7 +97,7 @@ fn a_plane_is_for_what_moves_above_the_first_link_alone() {
 }
 
 #[test]
-fn numbers_that_are_none_are_not_clear() {
+fn non_finite_numbers_are_not_clear() {
     let chain = balls();
     let (nowhere, up) = (chain.place(&[f64::NAN; 6]), chain.place(&[0.0; 6]));
     assert!(!chain.bodies().are_clear(&nowhere));
@@ -114,7 +114,7 @@ fn a_capsule_of_a_link_that_does_not_exist_is_refused_by_name() {
 }
 
 #[test]
-fn the_placed_tool_is_the_chain_s() {
+fn the_placed_tool_equals_the_chains() {
     let chain = Chain::from_robot(&widowx()).unwrap();
     let q = [0.3, -0.5, 0.7, 0.4, -0.6, 1.1];
     assert_eq!(chain.place(&q).tool, chain.forward(&q).translation.vector);

@@ -1,10 +1,10 @@
-//! How fast a joint may come near a wall.
+//! Largest speed of a joint toward a limit.
 
 /// Largest speed \[rad/s\] toward a wall at `distance` \[rad\] at which a joint still stops in front of it, when it keeps that
 /// speed for one more `tick` \[s\] and then brakes with `deceleration` \[rad/s2\].
 ///
 /// Solves `v t + v^2 / (2 a) = d`; without the tick it is libfranka's `sqrt(2 a d)`, which a sampled controller overruns by
-/// up to `v t`. No distance left, or a number that is not finite, allows no speed.
+/// up to `v t`. Zero for no distance or non-finite numbers.
 pub fn braking_speed(distance: f64, deceleration: f64, tick: f64) -> f64 {
     let lost = deceleration * tick;
     let speed = 2.0 * deceleration * distance / (lost + (lost * lost + 2.0 * deceleration * distance).sqrt());
@@ -21,7 +21,7 @@ mod tests {
             let (mut at, mut speed, wall) = (0.0, 0.0_f64, 1.0);
             for _ in 0..100_000 {
                 let allowed = braking_speed(wall - at, deceleration, tick);
-                // Accelerates as hard as it may, and brakes only as hard as it may.
+                // Accelerates and brakes at its limits.
                 let wished = (speed + deceleration * tick).min(allowed);
                 assert!(wished >= speed - deceleration * tick - 1e-9, "the bound falls faster than the joint brakes");
                 speed = wished;
@@ -33,7 +33,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wall_behind_and_numbers_that_are_none_allow_no_speed() {
+    fn a_wall_behind_and_non_finite_numbers_allow_no_speed() {
         for (distance, deceleration, tick) in [
             (0.0, 1.0, 0.01),
             (-0.1, 1.0, 0.01),

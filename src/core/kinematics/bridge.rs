@@ -1,4 +1,4 @@
-//! What an arm senses in Bridge's words, whichever axis of its tool points out of the fingers.
+//! Converts tool poses to Bridge's convention, independent of the arm's approach axis.
 
 use super::Chain;
 use crate::geometry::{Pose, bridge_pose, pose_from_bridge};
@@ -11,7 +11,7 @@ impl Chain {
         bridge_pose(&(base_from_tool * self.approach.tool_from_bridge_tool()))
     }
 
-    /// All a policy may look at, with the tool where the measured joints put it.
+    /// Builds an observation, with the tool pose from the measured joints.
     pub fn observation(
         &self,
         images: Vec<Image>,

@@ -9,11 +9,11 @@ use crate::observation::{JointVector, MAX_JOINTS};
 
 /// Geometric Jacobian of the tool point in the base frame: tool velocity per joint velocity.
 ///
-/// Rows 0..3 are linear \[m/rad\], rows 3..6 angular \[rad/rad\] (MuJoCo keeps them apart, KDL has the same order).
+/// Rows 0..3 are linear \[m/rad\], rows 3..6 angular \[rad/rad\] (MuJoCo separates them, KDL has the same order).
 /// Columns from [`Chain::joints`] on are zero: the size is fixed so that nothing allocates.
 pub type Jacobian = SMatrix<f64, 6, MAX_JOINTS>;
 
-/// `robot.toml` does not describe a chain this module can compute.
+/// `robot.toml` does not describe a supported chain.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KinematicsError {
     /// No joint, or more than the fixed capacity.
@@ -22,12 +22,12 @@ pub enum KinematicsError {
         /// Joints found.
         found: usize,
     },
-    /// A joint does not start where the one before it ends.
+    /// A joint's parent is not the previous joint's child.
     #[error(
         "joint `{joint}` has parent `{found}` but the chain has reached `{expected}`; order the joints base to tool"
     )]
     Broken {
-        /// Joint that does not fit.
+        /// The offending joint.
         joint: String,
         /// Its parent link.
         found: String,
@@ -62,7 +62,7 @@ pub enum KinematicsError {
         /// Fingers found.
         found: usize,
     },
-    /// A finger is not carried by a link of the chain.
+    /// A finger's parent is not a link of the chain.
     #[error("finger `{finger}` has parent `{found}`, which no joint moves; fix it to a link of the arm")]
     FingerParent {
         /// The finger's joint.
@@ -70,7 +70,7 @@ pub enum KinematicsError {
         /// Its parent link.
         found: String,
     },
-    /// A capsule of no link of the chain, or one too many.
+    /// A capsule's link is not in the chain, or there are too many capsules.
     #[error(
         "capsule of link `{link}`: give at most {MAX_CAPSULES}, each on the base link or on one that a joint moves"
     )]
@@ -78,13 +78,13 @@ pub enum KinematicsError {
         /// The link, as written.
         link: String,
     },
-    /// A payload no body can have.
-    #[error("{found} is no body; give a finite mass and moments of inertia of at least 0")]
+    /// A physically impossible payload.
+    #[error("{found} is not a valid body; give a finite mass and moments of inertia of at least 0")]
     Payload {
         /// The payload, as given.
         found: String,
     },
-    /// The margin leaves a joint no room.
+    /// The margin leaves a joint no range.
     #[error("joint `{joint}`: limits {lower}..{upper} rad leave no room inside limits.joint_margin; make it smaller")]
     NoRoom {
         /// The joint.
@@ -111,7 +111,7 @@ impl JointLimit {
         angle >= self.lower && angle <= self.upper
     }
 
-    /// The angle \[rad\] less the whole turns that it is away from `from`; none where that is outside.
+    /// The angle \[rad\] shifted by whole turns to be nearest to `from`; `None` if that is outside.
     pub fn nearest_turn(&self, angle: f64, from: f64) -> Option<f64> {
         Some(from + wrap_angle(angle - from)).filter(|turned| self.contains(*turned))
     }
@@ -132,7 +132,7 @@ pub struct Chain {
     count: usize,
     revolute: [Revolute; MAX_JOINTS],
     last_from_tool: Pose,
-    /// Which axis of the tool points out of the fingers.
+    /// The tool axis that points out of the fingers.
     pub(super) approach: Approach,
     hard: [JointLimit; MAX_JOINTS],
     usable: [JointLimit; MAX_JOINTS],
@@ -140,7 +140,7 @@ pub struct Chain {
     bodies: Bodies,
 }
 
-/// Where everything is for one joint vector: what pose and Jacobian share.
+/// Frames for one joint vector, shared by pose and Jacobian.
 pub(super) struct Frames {
     /// Joint axes in the base frame.
     axes: [Vector3<f64>; MAX_JOINTS],
@@ -207,7 +207,7 @@ impl Chain {
         &self.hard[..self.count]
     }
 
-    /// Limits with the arm's margin taken off \[rad\], chain order: what inverse kinematics and `safety` keep.
+    /// Limits less the arm's margin \[rad\], chain order, as kept by inverse kinematics and `safety`.
     pub fn usable_limits(&self) -> &[JointLimit] {
         &self.usable[..self.count]
     }
@@ -227,12 +227,12 @@ impl Chain {
         pose * self.last_from_tool
     }
 
-    /// The arm's capsules and what they are kept away from.
+    /// The arm's capsules and planes.
     pub fn bodies(&self) -> &Bodies {
         &self.bodies
     }
 
-    /// Where tool and capsules are for joint positions `q` \[rad\]. A joint missing from `q` counts as NaN.
+    /// Tool and capsules for joint positions `q` \[rad\]. A joint missing from `q` counts as NaN.
     pub fn place(&self, q: &[f64]) -> Placement {
         let mut links = [Pose::identity(); MAX_JOINTS + 1];
         let mut pose = Pose::identity();
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn a_joint_missing_from_the_vector_is_not_taken_for_zero() {
+    fn a_joint_missing_from_the_vector_does_not_count_as_zero() {
         let chain = Chain::from_robot(&widowx()).unwrap();
         assert!(chain.forward(&[0.0; 5]).translation.vector.iter().any(|v| v.is_nan()));
     }

@@ -1,4 +1,4 @@
-//! What it takes to move the arm: gravity, mass matrix, Coriolis and centrifugal torques, and all of them at once.
+//! Dynamics of the arm: gravity, mass matrix, Coriolis and centrifugal torques, separately and together.
 //!
 //! Units: rad, rad/s, rad/s2, Nm, kg, kg m2. The base stands upright: gravity points along the base frame's -z with
 //! [`GRAVITY`]. Everything that is fixed to a link moves with it: fingers at the position last set
@@ -6,9 +6,9 @@
 //! are not in here: a simulated joint's armature comes on top of the mass matrix's diagonal.
 //!
 //! All quantities are spatial vectors about the base frame's origin (Featherstone, "Rigid Body Dynamics Algorithms",
-//! 2008: composite rigid bodies in section 6.2, recursive Newton-Euler in section 5.3); with one point of reference,
-//! the bodies behind a joint are added up without moving anything. Nothing allocates; numbers that are not finite go
-//! in and come out. The file is long because a third of it are tests; the terms share one placement of the bodies.
+//! 2008: composite rigid bodies in section 6.2, recursive Newton-Euler in section 5.3). With one reference point, the
+//! bodies behind a joint are summed without transforms. Nothing allocates; non-finite numbers propagate. The file is long
+//! because a third of it is tests; the terms share one placement of the bodies.
 //! Start reading at [`Dynamics::terms`].
 
 use nalgebra::{Matrix3, SMatrix, Vector3};
@@ -18,16 +18,16 @@ use crate::config::{FingerJoint, Link, Robot};
 use crate::geometry::rotation_from_euler;
 use crate::observation::{JointVector, MAX_JOINTS};
 
-/// Gravity \[m/s2\], as the arms' controllers and the vectors of `robots/` have it.
+/// Gravity \[m/s2\], as in the arms' controllers and the vectors of `robots/`.
 pub const GRAVITY: f64 = 9.81;
-/// The most fingers a gripper has here.
+/// Maximum number of fingers.
 const MAX_FINGERS: usize = 4;
 
 /// Joint-space mass matrix \[kg m2\], symmetric. Rows and columns from [`Dynamics::joints`] on are zero: the size is fixed
 /// so that nothing allocates.
 pub type MassMatrix = SMatrix<f64, MAX_JOINTS, MAX_JOINTS>;
 
-/// What the arm's equation of motion has at one position and velocity: `torque = mass * acceleration + coriolis + gravity`.
+/// Terms of the arm's equation of motion at one position and velocity: `torque = mass * acceleration + coriolis + gravity`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Terms {
     /// Torques that hold the arm still \[Nm\].
@@ -38,7 +38,7 @@ pub struct Terms {
     pub coriolis: JointVector,
 }
 
-/// What the gripper holds.
+/// Object held by the gripper.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Payload {
     /// Mass \[kg\].
@@ -84,7 +84,7 @@ impl Body {
         }
     }
 
-    /// Both bodies as one.
+    /// Both bodies combined.
     fn with(&self, other: &Self) -> Self {
         let mass = self.mass + other.mass;
         if mass == 0.0 {
@@ -98,7 +98,7 @@ impl Body {
 
 const ZERO: nalgebra::ArrayStorage<f64, 3, 3> = nalgebra::ArrayStorage([[0.0; 3]; 3]);
 
-/// Inertia of a point mass about the origin it is `at` from.
+/// Inertia about the origin of a point mass `at` this position.
 fn point_inertia(mass: f64, at: &Vector3<f64>) -> Matrix3<f64> {
     (Matrix3::from_diagonal_element(at.norm_squared()) - at * at.transpose()) * mass
 }
@@ -115,14 +115,14 @@ struct Stage {
     cross_squared: Matrix3<f64>,
     /// The link alone.
     bare: Body,
-    /// The link with what is fixed to it now.
+    /// The link with everything now fixed to it.
     body: Body,
 }
 
-/// A finger that is carried by a link.
+/// A finger fixed to a link.
 #[derive(Clone, Copy, Debug)]
 struct CarriedFinger {
-    /// Stage of the link that carries it.
+    /// Stage of its link.
     stage: usize,
     rotation: Matrix3<f64>,
     offset: Vector3<f64>,
@@ -149,7 +149,7 @@ pub struct Dynamics {
 struct Placed {
     /// Direction of each joint axis.
     axis: [Vector3<f64>; MAX_JOINTS],
-    /// Velocity of the origin when it moves along with the turning joint: joint origin x axis.
+    /// Velocity of the origin moving with the turning joint: joint origin x axis.
     moment: [Vector3<f64>; MAX_JOINTS],
     /// Mass of each link.
     mass: [f64; MAX_JOINTS],
@@ -163,7 +163,7 @@ impl Dynamics {
     /// Builds the equation of motion of an arm without payload, fingers half open; refuses what [`Chain::from_robot`]
     /// refuses, and links without a body.
     pub fn from_robot(robot: &Robot) -> Result<Self, KinematicsError> {
-        // Finds chains that are broken, too long or without axes.
+        // Refuses broken or too long chains, and joints without axes.
         let chain = Chain::from_robot(robot)?;
         let body_of = |name: &str| {
             robot.link_named(name).map(Body::of_link).ok_or_else(|| KinematicsError::Bodiless { link: name.to_owned() })
@@ -236,13 +236,13 @@ impl Dynamics {
         self.count
     }
 
-    /// Where the fingers are from now on, all at the same position \[m\] or \[rad\].
+    /// Sets the fingers' position, the same for all \[m\] or \[rad\].
     pub fn set_finger(&mut self, position: f64) {
         self.finger_position = position;
         self.gather();
     }
 
-    /// What the gripper holds from now on. Refuses a mass or inertia no body can have.
+    /// Sets the payload. Refuses a physically impossible mass or inertia.
     pub fn set_payload(&mut self, payload: Payload) -> Result<(), KinematicsError> {
         let [xx, yy, zz, ..] = payload.inertia;
         let finite = payload.com.iter().chain(&payload.inertia).all(|value| value.is_finite());
@@ -254,7 +254,7 @@ impl Dynamics {
         Ok(())
     }
 
-    /// Adds up what is fixed to each link.
+    /// Sums the bodies fixed to each link.
     fn gather(&mut self) {
         for stage in &mut self.stage[..self.count] {
             stage.body = stage.bare;
@@ -304,7 +304,7 @@ impl Dynamics {
 
     /// Torques \[Nm\] for accelerations `a` \[rad/s2\] at `q` \[rad\] and `v` \[rad/s\], gravity included.
     pub fn inverse_dynamics(&self, q: &[f64], v: &[f64], a: &[f64]) -> JointVector {
-        // An arm that stands still in gravity feels like one that is lifted without gravity.
+        // An arm at rest in gravity is equivalent to one accelerated upward without gravity.
         self.newton_euler(&self.place(q), v, Some(a), &Vector3::new(0.0, 0.0, GRAVITY))
     }
 
@@ -470,7 +470,7 @@ mod tests {
     }
 
     #[test]
-    fn payloads_no_body_can_have_are_refused() {
+    fn physically_impossible_payloads_are_refused() {
         let mut dynamics = Dynamics::from_robot(&robot("panda")).unwrap();
         for mass in [-1.0, f64::NAN, f64::INFINITY] {
             let refused = dynamics.set_payload(Payload { mass, ..Payload::NONE });
@@ -492,7 +492,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_joint_is_not_taken_for_zero() {
+    fn a_missing_joint_does_not_count_as_zero() {
         let dynamics = Dynamics::from_robot(&robot("panda")).unwrap();
         assert!(!dynamics.gravity(&[0.0; 6]).is_finite());
         assert!(!dynamics.coriolis(&[0.0; 7], &[0.0; 6]).is_finite());
@@ -525,7 +525,7 @@ mod tests {
             prop_assert_eq!(terms.coriolis, dynamics.coriolis(&q, &v));
         }
 
-        /// Forces that come from motion alone neither make nor take energy: v.c = v.M'v / 2.
+        /// Velocity-product torques conserve energy: v.c = v.M'v / 2.
         #[test]
         fn coriolis_torques_keep_the_energy(
             arm in 0..ARMS.len(),

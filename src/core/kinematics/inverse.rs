@@ -1,8 +1,8 @@
 //! Inverse kinematics: damped least squares inside the joint limits, with restarts.
 //!
 //! One attempt repeats `dq = J^T (J J^T + lambda I)^-1 e` with the damping of Sugihara (IEEE T-RO 27(5), 2011):
-//! lambda falls with the squared error, so that steps are short far away and Newton-like near the solution. A joint that
-//! stands at its limit and is pushed out of it is taken out of the step, so that the others do its work.
+//! lambda falls with the squared error, so that steps are short far away and Newton-like near the solution. A joint at its
+//! limit that would be pushed beyond it is removed from the step, so that the others do its work.
 
 use nalgebra::{Matrix6, SVector, Vector3, Vector6};
 
@@ -11,12 +11,12 @@ use crate::geometry::Pose;
 use crate::observation::{JointVector, MAX_JOINTS};
 use crate::protection::Protection;
 
-/// What counts as solved and how hard to try.
+/// Tolerances and effort of the solver.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct InverseSettings {
-    /// Largest distance of the tool from the asked position \[m\].
+    /// Largest distance of the tool from the requested position \[m\].
     pub position_tolerance: f64,
-    /// Largest angle between the tool and the asked orientation \[rad\].
+    /// Largest angle between the tool and the requested orientation \[rad\].
     pub rotation_tolerance: f64,
     /// Steps of one attempt.
     pub iterations: u32,
@@ -25,13 +25,13 @@ pub struct InverseSettings {
 }
 
 impl InverseSettings {
-    /// For use at control rate: from the seed only, so that the joints move continuously; bounded time.
+    /// For use at control rate: only from the seed, so that the joints move continuously; bounded time.
     pub const fn tracking() -> Self {
         Self { position_tolerance: 1e-4, rotation_tolerance: 1e-3, iterations: 20, restarts: 0 }
     }
 
-    /// For going to a pose from anywhere: also tries other arm configurations, which takes up to milliseconds where there
-    /// is no solution. Not for following a moving target.
+    /// For reaching a pose from anywhere: also tries other arm configurations, which takes up to milliseconds if there is no
+    /// solution. Not for following a moving target.
     pub const fn reach() -> Self {
         Self { position_tolerance: 1e-4, rotation_tolerance: 1e-3, iterations: 40, restarts: 100 }
     }
@@ -43,7 +43,7 @@ impl Default for InverseSettings {
     }
 }
 
-/// No joint positions inside the limits were found for the pose; carries how near the best attempt came.
+/// No joint positions inside the limits were found for the pose; contains the error of the best attempt.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 #[error(
     "no joint positions reach the pose: the nearest found is {position_error} m and {rotation_error} rad away; \
@@ -66,9 +66,9 @@ const LENGTH_PER_RADIAN: f64 = 0.3;
 const LEAST_DAMPING: f64 = 1e-6;
 /// Damping per squared error.
 const DAMPING: f64 = 0.05;
-/// Largest joint motion of one step \[rad\]: the linear model is not believed further.
+/// Largest joint motion of one step \[rad\]: validity range of the linear model.
 const LARGEST_STEP: f64 = 0.6;
-/// An attempt that has not come nearer for this many steps is given up.
+/// An attempt without improvement for this many steps is given up.
 const PATIENCE: u32 = 6;
 /// Bases of the Halton sequence, one per joint.
 const PRIMES: [u32; MAX_JOINTS] = [2, 3, 5, 7, 11, 13, 17, 19];
@@ -76,8 +76,8 @@ const PRIMES: [u32; MAX_JOINTS] = [2, 3, 5, 7, 11, 13, 17, 19];
 impl Chain {
     /// Joint positions \[rad\] inside [`Chain::usable_limits`] that put the tool at `base_from_tool`.
     ///
-    /// Starts at `seed` (brought inside the limits first), and returns of several whole turns of a joint the nearest to it.
-    /// The same arguments give the same joints, and the time is bounded by the settings.
+    /// Starts at `seed` (clamped to the limits first). Of solutions that differ by whole turns of a joint, returns the nearest
+    /// to it. The same arguments give the same joints, and the settings bound the time.
     pub fn inverse(
         &self,
         seed: &JointVector,
@@ -104,8 +104,8 @@ impl Chain {
         Err(nearest)
     }
 
-    /// The same pose with every joint within half a turn of the seed, where its range allows that: a restart may begin whole
-    /// turns away, and the way there would wind the arm up.
+    /// The same pose with every joint within half a turn of the seed, if its range allows: a restart may begin whole turns
+    /// away, and the motion there would wind the arm up.
     fn unwound(&self, joints: &JointVector, seed: &JointVector) -> JointVector {
         let mut near = *joints;
         for ((angle, seed), limit) in near.iter_mut().zip(seed.iter()).zip(self.usable_limits()) {
@@ -142,7 +142,7 @@ impl Chain {
             }
             self.step(&mut q, &self.jacobian_of(&frames), &translation, &rotation);
         }
-        // The pose is gone to without asking whether it was reached.
+        // With the protection off, the result is used even if the pose was not reached.
         if Protection::Reach.is_on() { Err(nearest) } else { Ok(q) }
     }
 
@@ -154,7 +154,7 @@ impl Chain {
         let error = Vector6::new(translation.x, translation.y, translation.z, rotation.x, rotation.y, rotation.z);
         let damping = LEAST_DAMPING + DAMPING * error.norm_squared();
         let mut motion = damped_motion(&weighted, &error, damping);
-        // At most once per joint can a joint be found to push against its limit.
+        // Each joint can be removed at most once.
         for _ in 0..self.joints() {
             let mut blocked = false;
             for (i, limit) in self.usable_limits().iter().enumerate() {
@@ -187,7 +187,7 @@ impl Chain {
     }
 }
 
-/// `J^T (J J^T + damping I)^-1 e`; no motion when the matrix cannot be factored (a number is not finite).
+/// `J^T (J J^T + damping I)^-1 e`; zero if the matrix cannot be factored (a number is not finite).
 fn damped_motion(jacobian: &Jacobian, error: &Vector6<f64>, damping: f64) -> SVector<f64, MAX_JOINTS> {
     let normal: Matrix6<f64> = jacobian * jacobian.transpose() + Matrix6::from_diagonal_element(damping);
     match normal.cholesky() {
@@ -196,18 +196,18 @@ fn damped_motion(jacobian: &Jacobian, error: &Vector6<f64>, damping: f64) -> SVe
     }
 }
 
-/// Way from `present` to `goal` in the base frame: translation \[m\], rotation vector \[rad\] (at most pi long).
+/// Error from `present` to `goal` in the base frame: translation \[m\], rotation vector \[rad\] (at most pi long).
 pub fn pose_error(present: &Pose, goal: &Pose) -> (Vector3<f64>, Vector3<f64>) {
     let turn = goal.rotation * present.rotation.inverse();
     let sign = if turn.w < 0.0 { -1.0 } else { 1.0 };
     let half = Vector3::new(turn.i, turn.j, turn.k) * sign;
     let sine = half.norm();
-    // The angle of small turns is twice the sine; dividing would lose it.
+    // For small rotations the angle is twice the sine; dividing would lose precision.
     let factor = if sine < 1e-9 { 2.0 } else { 2.0 * sine.atan2(turn.w.abs()) / sine };
     (goal.translation.vector - present.translation.vector, half * factor)
 }
 
-/// One number to compare misses by \[rad\].
+/// Scalar error for comparing attempts \[rad\].
 fn size(miss: &NoSolution) -> f64 {
     miss.position_error / LENGTH_PER_RADIAN + miss.rotation_error
 }
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn poses_nobody_can_reach_have_no_solution() {
+    fn unreachable_poses_have_no_solution() {
         let chain = chain();
         let here = chain.forward(chain.home());
         for position in [[2.0, 0.0, 0.2], [0.0, 0.0, -0.9], [0.0, -1.5, 0.3]] {
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_seed_outside_the_limits_is_brought_inside() {
+    fn a_seed_outside_the_limits_is_clamped() {
         let chain = chain();
         let seed = JointVector::from_slice(&[9.0; 6]);
         let goal = chain.forward(chain.home());
@@ -293,7 +293,7 @@ mod tests {
         assert_reaches(&chain, &q, &goal);
     }
 
-    /// A Jaco's start above its button was 7.8 rad of joint 4 away, and the way there led out of the workspace.
+    /// Regression: a Jaco's start above its button was 7.8 rad of joint 4 away, and the path there left the workspace.
     #[test]
     fn a_start_that_a_restart_finds_is_not_whole_turns_away() {
         for name in ["jaco_j2s6s300", "jaco_j2n7s300", "jaco_j2s7s300"] {

@@ -1,8 +1,8 @@
-//! Writes graphs of the operators that our networks are made of, opset 17.
+//! Writes graphs with the operators that our networks use, opset 17.
 
 use super::protobuf::Message;
 
-/// Version of the operators. The first with LayerNormalization; runtimes have it since 2022.
+/// Operator set version: the first with LayerNormalization, supported by runtimes since 2022.
 const OPSET: i64 = 17;
 /// Version of the file format of that time.
 const IR_VERSION: i64 = 8;
@@ -14,7 +14,7 @@ const INT64: i64 = 7;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Value(String);
 
-/// What an operator is set to.
+/// Attribute of an operator.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Attribute<'a> {
     /// A number.
@@ -47,7 +47,7 @@ impl Graph {
         self.tensor(FLOAT, shape, values.iter().flat_map(|value| value.to_le_bytes()).collect())
     }
 
-    /// A constant list of whole numbers: shapes, axes, places.
+    /// A constant list of integers: shapes, axes, indices.
     pub fn integers(&mut self, values: &[i64]) -> Value {
         let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         self.tensor(INT64, &[values.len() as i64], bytes)
@@ -87,29 +87,29 @@ impl Graph {
         Value(String::new())
     }
 
-    /// The same numbers in another shape; -1 is what remains.
+    /// Reshape; -1 is inferred.
     pub fn reshape(&mut self, x: &Value, shape: &[i64]) -> Value {
         let shape = self.integers(shape);
         self.apply("Reshape", &[x, &shape], &[])
     }
 
-    /// Side by side along an axis.
+    /// Concatenation along an axis.
     pub fn concatenate(&mut self, parts: &[&Value], axis: i64) -> Value {
         self.apply("Concat", parts, &[("axis", Attribute::Int(axis))])
     }
 
-    /// From `begin` up to `end` along an axis.
+    /// Slice from `begin` up to `end` along an axis.
     pub fn narrow(&mut self, x: &Value, axis: i64, begin: i64, end: i64) -> Value {
         let [begin, end, axis] = [begin, end, axis].map(|number| self.integers(&[number]));
         self.apply("Slice", &[x, &begin, &end, &axis], &[])
     }
 
-    /// (B, in) -> (B, out) with a kernel (out, in) and an offset (out).
+    /// Linear layer (B, in) -> (B, out) with weight (out, in) and bias (out).
     pub fn dense(&mut self, x: &Value, weight: &Value, bias: &Value) -> Value {
         self.apply("Gemm", &[x, weight, bias], &[("transB", Attribute::Int(1))])
     }
 
-    /// The file of the graph that returns `output`, which gets that name and shape.
+    /// Serializes the graph that returns `output`, with that name and shape.
     pub fn finish(self, name: &str, output: (&Value, &str, &[i64])) -> Vec<u8> {
         let Graph { mut nodes, constants, inputs } = self;
         let (value, output, shape) = output;
@@ -224,7 +224,7 @@ mod tests {
     fn every_beginning_of_a_file_is_refused_or_read_and_none_panics() {
         let file = file();
         for length in 0..file.len() {
-            // A file that is cut between two fields may still be one.
+            // A file cut between two fields may still be valid.
             if let Err(error) = Model::read(&file[..length]) {
                 assert!(matches!(error, Malformed::CutOff | Malformed::NoGraph), "{length}: {error}");
             }
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_small_file_of_very_many_inputs_is_refused() {
+    fn a_small_file_with_very_many_inputs_is_refused() {
         let mut model = Message::default();
         // Inputs without a name take two bytes each.
         model.bytes(7, &[0x5a, 0].repeat(1 << 20));

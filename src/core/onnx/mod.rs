@@ -1,8 +1,8 @@
-//! ONNX files: a reader of what a graph takes, returns and calls, and a writer of graphs.
+//! ONNX files: reads a graph's inputs, outputs and operators, and writes graphs.
 //!
-//! An ONNX file is a protocol buffer (onnx.proto, `ModelProto`); `protobuf` knows its wire format. [`Model`] reads what must be
-//! known before a runtime may see the file; [`Graph`] writes the operators that our own networks are made of. Neither needs a
-//! runtime. What is refused: bytes that are no ONNX model, or only the beginning of one ([`Malformed`]).
+//! An ONNX file is a protocol buffer (onnx.proto, `ModelProto`); `protobuf` implements its wire format. [`Model`] reads what
+//! must be checked before a runtime loads the file; [`Graph`] writes the operators that our own networks use. Neither needs
+//! a runtime. Invalid and truncated files are refused ([`Malformed`]).
 
 mod graph;
 mod model;

@@ -1,33 +1,33 @@
-//! What an ONNX model takes, returns, calls and keeps in other files.
+//! Inputs, outputs, operators and external data files of an ONNX model.
 
 use std::collections::BTreeSet;
 use std::fmt;
 
 use super::protobuf::{Fields, Malformed, Value};
 
-/// Graphs that may lie in each other (a branch within a loop within ...).
+/// Maximum nesting depth of graphs (a branch within a loop within ...).
 const DEEPEST: usize = 32;
-/// Most inputs or outputs, most axes of one, most operators or constants of different names.
+/// Maximum number of inputs, outputs, axes of one, and distinct operators or constants.
 const MOST: (usize, usize, usize) = (1024, 32, 1 << 20);
-/// `TensorProto.data_location` of values that lie in another file.
+/// `TensorProto.data_location` of values in another file.
 const EXTERNAL: i64 = 1;
-/// Beginnings of the domains that runtimes have operators of their own in: a function of such a name may not be what runs.
+/// Prefixes of domains with runtime-specific operators: a function with such a name may be overridden by the runtime.
 const OF_RUNTIMES: [&str; 4] = ["com.microsoft", "com.ms", "org.pytorch", "ai.onnx"];
 
-/// What must be known of a model before a runtime sees it.
+/// Description of a model, checked before a runtime loads it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Model {
-    /// What the graph takes, in order; constants are left out.
+    /// Inputs of the graph, in order, without constants.
     pub inputs: Vec<Port>,
-    /// What the graph returns.
+    /// Outputs of the graph.
     pub outputs: Vec<Port>,
-    /// Operators it calls, but for functions that are written out in the file.
+    /// Operators it calls, except functions defined in the file.
     pub operators: BTreeSet<Operator>,
-    /// Files that hold its constants, as it names them.
+    /// External files with its constants, as named in the model.
     pub external: BTreeSet<String>,
 }
 
-/// An operator by the domain that defines it; ONNX's own has none.
+/// An operator and its domain, which is empty for ONNX's own.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Operator {
     /// Domain.
@@ -41,13 +41,13 @@ pub struct Operator {
 pub struct Port {
     /// Name.
     pub name: String,
-    /// What its numbers are; none of what is no tensor.
+    /// Element type; `None` if it is not a tensor.
     pub element: Option<ElementType>,
-    /// Its shape; none where the file leaves it open.
+    /// Its shape; `None` if the file leaves it open.
     pub shape: Option<Vec<Dimension>>,
 }
 
-/// Type of a tensor's numbers.
+/// Element type of a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ElementType {
     /// 32-bit floats.
@@ -63,9 +63,9 @@ pub enum ElementType {
 /// Length of an axis.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Dimension {
-    /// So long.
+    /// Fixed length.
     Size(i64),
-    /// As long as it happens to be; the name may be empty.
+    /// Dynamic length; the name may be empty.
     Any(String),
 }
 
@@ -98,7 +98,7 @@ impl fmt::Display for Port {
 }
 
 impl Port {
-    /// May a tensor of this shape go through it?
+    /// Is a tensor of this shape compatible?
     pub fn fits(&self, shape: &[i64]) -> bool {
         let fits = |(own, size): (&Dimension, &i64)| match own {
             Dimension::Size(own) => own == size,
@@ -128,7 +128,7 @@ impl Model {
     }
 }
 
-/// What a graph says of itself.
+/// Contents of a graph.
 #[derive(Default)]
 struct Ports {
     inputs: Vec<Port>,
@@ -136,12 +136,12 @@ struct Ports {
     constants: BTreeSet<String>,
 }
 
-/// What was found so far.
+/// Result so far.
 #[derive(Default)]
 struct Reading {
     operators: BTreeSet<Operator>,
     external: BTreeSet<String>,
-    /// Operators that the file itself defines.
+    /// Operators defined in the file.
     functions: BTreeSet<Operator>,
 }
 
@@ -205,7 +205,7 @@ impl Reading {
         Ok(())
     }
 
-    /// `AttributeProto`: tensors and graphs within it.
+    /// `AttributeProto`: its tensors and graphs.
     fn attribute(&mut self, message: &[u8], depth: usize) -> Result<(), Malformed> {
         for field in Fields::of(message) {
             match field? {
@@ -218,7 +218,7 @@ impl Reading {
         Ok(())
     }
 
-    /// `TensorProto`; its name.
+    /// `TensorProto`; returns its name.
     fn tensor(&mut self, message: &[u8]) -> Result<String, Malformed> {
         let (mut name, mut locations, mut outside) = (String::new(), Vec::new(), false);
         for field in Fields::of(message) {
@@ -230,13 +230,13 @@ impl Reading {
             }
         }
         if outside {
-            // Without a location the runtime finds nothing, and says so.
+            // Without a location the runtime reports the error.
             self.external.extend(locations);
         }
         Ok(name)
     }
 
-    /// `SparseTensorProto`; its name is its values'.
+    /// `SparseTensorProto`; its name is that of its values.
     fn sparse_tensor(&mut self, message: &[u8]) -> Result<String, Malformed> {
         let mut name = String::new();
         for field in Fields::of(message) {

@@ -1,28 +1,28 @@
-//! The wire format of protocol buffers: fields of a message, in and out.
+//! The wire format of protocol buffers: reads and writes the fields of a message.
 //!
 //! A field is a key (number << 3 | wire type) and a value. Source: protobuf.dev/programming-guides/encoding.
 
-/// Bytes that are not the message they should be.
+/// Malformed message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Malformed {
     /// A value reaches beyond the end.
-    #[error("it ends in the middle of a value: it is cut off, or no ONNX file")]
+    #[error("it ends in the middle of a value: it is truncated, or not an ONNX file")]
     CutOff,
-    /// A key or a number that no writer makes.
-    #[error("it is no protocol buffer, which an ONNX file is")]
+    /// An invalid key or number.
+    #[error("it is not a protocol buffer, so not an ONNX file")]
     NotAMessage,
-    /// Text that is none.
+    /// Invalid text.
     #[error("a name in it is not UTF-8 text")]
     NotText,
-    /// Graphs within graphs beyond any use.
-    #[error("its graphs lie too deep in each other")]
+    /// Graphs nested too deeply.
+    #[error("its graphs are nested too deeply")]
     TooDeep,
-    /// More names than anything has: they would take many times the file's memory.
-    #[error("it has more inputs, axes, constants or operators than are read")]
+    /// Too many names, which would take many times the file's size in memory.
+    #[error("it has more inputs, axes, constants or operators than are supported")]
     TooMany,
-    /// There is nothing to run in it.
-    #[error("it holds no graph: it is no ONNX model")]
+    /// There is no graph.
+    #[error("it contains no graph: it is not an ONNX model")]
     NoGraph,
 }
 
@@ -33,12 +33,12 @@ pub(super) enum Value<'a> {
     Number(u64),
     /// Text, bytes, another message, or packed numbers.
     Bytes(&'a [u8]),
-    /// 32 or 64 bits that nothing here reads.
+    /// 32 or 64 bits, unused here.
     Fixed,
 }
 
 impl<'a> Value<'a> {
-    /// The bytes; none of a number.
+    /// The bytes; an error for a number.
     pub fn bytes(self) -> Result<&'a [u8], Malformed> {
         match self {
             Value::Bytes(bytes) => Ok(bytes),
@@ -51,10 +51,10 @@ impl<'a> Value<'a> {
         std::str::from_utf8(self.bytes()?).map_err(|_| Malformed::NotText)
     }
 
-    /// The number, which is signed in the message.
+    /// The number, as signed.
     pub fn number(self) -> Result<i64, Malformed> {
         match self {
-            // Negative numbers come as their two's complement.
+            // Negative numbers are encoded as their two's complement.
             Value::Number(number) => Ok(number as i64),
             _ => Err(Malformed::NotAMessage),
         }
@@ -118,14 +118,14 @@ impl<'a> Iterator for Fields<'a> {
         }
         let field = self.field();
         if field.is_err() {
-            // Nothing is known of what follows.
+            // The rest cannot be parsed.
             self.rest = &[];
         }
         Some(field)
     }
 }
 
-/// A message that is being written.
+/// A message under construction.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Message {
     bytes: Vec<u8>,

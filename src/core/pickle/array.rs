@@ -1,11 +1,11 @@
-//! Arrays of numpy: where their bytes are, and the numbers in them.
+//! numpy arrays: location of their bytes, and their numbers.
 
 use super::{Id, Value, Values};
 
-/// A dtype, as far as it is a plain number's.
+/// A dtype of plain numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NumberFormat {
-    /// `f`, `i`, `u` or `b` as numpy names kinds; anything else is kept but has no numbers.
+    /// numpy's kind `f`, `i`, `u` or `b`; anything else is kept but has no numbers.
     pub kind: u8,
     /// Size of one value \[bytes\].
     pub size: usize,
@@ -14,7 +14,7 @@ pub struct NumberFormat {
 }
 
 impl NumberFormat {
-    /// `f8`, `<f4`, `b1`; what is no plain number (`O8`, `U5`, records) becomes kind `?`.
+    /// Parses `f8`, `<f4`, `b1`; types other than plain numbers (`O8`, `U5`, records) become kind `?`.
     pub(super) fn parse(text: &str) -> Self {
         let (big_endian, rest) = match text.as_bytes() {
             [b'>', rest @ ..] => (true, rest),
@@ -29,7 +29,7 @@ impl NumberFormat {
         Self { kind, size, big_endian }
     }
 
-    /// The number in `bytes`, which are [`NumberFormat::size`] many; `None` for what has none (16-bit floats too).
+    /// The number in [`NumberFormat::size`] `bytes`; `None` for other types (16-bit floats too).
     fn number(self, bytes: &[u8]) -> Option<f64> {
         let mut wide = [0; 8];
         let size = self.size;
@@ -52,29 +52,29 @@ impl NumberFormat {
     }
 }
 
-/// An array, its bytes still as the pickle holds them.
+/// An array, its bytes as in the pickle.
 #[derive(Clone, Debug)]
 pub struct ArrayReference {
     /// Number format.
     pub format: NumberFormat,
     /// Size of each dimension; none for a scalar.
     pub shape: Vec<usize>,
-    /// First index fastest?
+    /// Column-major?
     pub fortran: bool,
     /// The value with the bytes.
     pub data: Id,
 }
 
 impl Values {
-    /// Shape and numbers, row-major, of an array, of a number (shape `[]`), or of a list of equal ones of these; the error
-    /// is a sentence without file name. `limit` bounds how many numbers are made: lists may repeat one array.
+    /// Shape and numbers, row-major, of an array, of a number (shape `[]`), or of a list of these with equal shapes; the error
+    /// is a sentence without file name. `limit` bounds the count of numbers, since lists may repeat one array.
     pub fn numbers(&self, id: Id, limit: usize) -> Result<(Vec<usize>, Vec<f64>), String> {
         match self.get(id) {
             Value::List(items) | Value::Tuple(items) => {
                 let mut all = Vec::new();
                 let mut shape = None;
                 for item in items {
-                    // Lists of lists of numbers end here: a deeper one is no array of ours.
+                    // Lists of lists of numbers are the deepest supported.
                     let (inner, numbers) = match self.get(*item) {
                         Value::List(_) | Value::Tuple(_) => self.flat(*item, limit)?,
                         _ => self.one(*item, limit)?,
@@ -119,7 +119,7 @@ impl Values {
     fn array(&self, array: &ArrayReference, limit: usize) -> Result<Vec<f64>, String> {
         let NumberFormat { kind, size, .. } = array.format;
         if size == 0 {
-            return Err("an array of something that is no plain number".into());
+            return Err("an array of something other than plain numbers".into());
         }
         let count = array.shape.iter().try_fold(1usize, |product, side| product.checked_mul(*side));
         let Some(count) = count.filter(|count| *count <= limit) else {
@@ -130,9 +130,9 @@ impl Values {
             Value::Bytes(bytes) => bytes,
             Value::Latin1(text) => {
                 let Value::Text(text) = self.get(*text) else { return Err("an array without bytes".into()) };
-                // Not more letters than numbers were announced for, or a bomb would unfold here.
+                // At most as many letters as announced, or a decompression bomb could expand here.
                 let letters = text.chars().take(count * size + 1).map(u8::try_from);
-                latin1 = letters.collect::<Result<Vec<u8>, _>>().map_err(|_| "an array's bytes are no bytes")?;
+                latin1 = letters.collect::<Result<Vec<u8>, _>>().map_err(|_| "an array's bytes are not Latin-1")?;
                 &latin1
             }
             _ => return Err("an array without bytes".into()),
@@ -146,7 +146,7 @@ impl Values {
     }
 }
 
-/// Column-major numbers in row-major order.
+/// Converts column-major numbers to row-major order.
 fn row_major(numbers: &[f64], shape: &[usize]) -> Vec<f64> {
     (0..numbers.len())
         .map(|index| {

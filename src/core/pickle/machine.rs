@@ -1,4 +1,4 @@
-//! The machine. One file because the instructions and what they may touch are best audited in one place.
+//! The pickle machine. One file so that the instructions and their effects can be audited in one place.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use super::value::{Callable, Id, Storage, TensorReference, Value, Values};
 use super::{PickleError, Vocabulary};
 use crate::untrusted::Budget;
 
-/// What an entry of the memo, or an open mark, is counted for \[bytes\].
+/// Memory counted per memo entry or open mark \[bytes\].
 const ENTRY: usize = 32;
 
 /// Runs the pickle; the error is a sentence without file name.
@@ -37,13 +37,13 @@ struct Machine<'a> {
     bytes: &'a [u8],
     at: usize,
     stack: Vec<Id>,
-    /// Heights of the stack at each open mark.
+    /// Stack height at each open mark.
     marks: Vec<usize>,
     memo: HashMap<usize, Id>,
     nodes: Vec<Value>,
-    /// One byte of a pickle makes a value of a hundred: all that is made is counted, whether or not it is kept.
+    /// One byte of a pickle can create a value of a hundred bytes: all created values are counted, kept or not.
     budget: Budget,
-    /// What kind of trouble the sentence of an error is about.
+    /// Error variant for the current message.
     trouble: fn(String) -> PickleError,
 }
 
@@ -202,7 +202,7 @@ impl<'a> Machine<'a> {
         self.push_value(Value::Bytes(bytes.into()))
     }
 
-    /// A little-endian integer of any length; at most 8 bytes make sense here.
+    /// A little-endian integer of any length; at most 8 bytes are supported.
     fn long(&mut self) -> Result<i64, String> {
         let length = usize::from(self.byte()?);
         let bytes = self.take(length)?;
@@ -244,7 +244,7 @@ impl<'a> Machine<'a> {
     }
 
     fn value(&self, id: Id) -> &Value {
-        // Only `push_value` makes ids.
+        // Only `push_value` creates ids.
         &self.nodes[id]
     }
 
@@ -255,9 +255,9 @@ impl<'a> Machine<'a> {
 
     fn last(&self) -> Result<Id, String> {
         if self.stack.len() <= self.floor() {
-            return Err("a value is used that is not there".into());
+            return Err("a missing value is used".into());
         }
-        self.stack.last().copied().ok_or_else(|| "a value is used that is not there".into())
+        self.stack.last().copied().ok_or_else(|| "a missing value is used".into())
     }
 
     fn pop(&mut self) -> Result<Id, String> {
@@ -274,7 +274,7 @@ impl<'a> Machine<'a> {
     }
 
     fn pop_mark(&mut self) -> Result<Vec<Id>, String> {
-        let mark = self.marks.pop().ok_or("a mark is used that is not there")?;
+        let mark = self.marks.pop().ok_or("a missing mark is used")?;
         // The stack is never cut below an open mark.
         Ok(self.stack.split_off(mark.min(self.stack.len())))
     }
@@ -284,7 +284,7 @@ impl<'a> Machine<'a> {
         self.count(items.len() * size_of::<Id>())?;
         match &mut self.nodes[list] {
             Value::List(list) => list.extend(items),
-            _ => return Err("values are appended to something that is no list".into()),
+            _ => return Err("values are appended to something that is not a list".into()),
         }
         Ok(())
     }
@@ -297,7 +297,7 @@ impl<'a> Machine<'a> {
         }
         match &mut self.nodes[dict] {
             Value::Dict(dict) => dict.extend(items.chunks_exact(2).map(|pair| (pair[0], pair[1]))),
-            _ => return Err("keys are set in something that is no dict".into()),
+            _ => return Err("keys are set in something that is not a dict".into()),
         }
         Ok(())
     }
@@ -413,8 +413,8 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// Gives an object its state: what an array holds, the byte order of a dtype. An OrderedDict keeps module versions
-    /// there, which say nothing about weights.
+    /// Sets an object's state: an array's contents, a dtype's byte order. An OrderedDict keeps module versions there, which
+    /// do not matter for weights.
     fn build(&mut self, state: Id) -> Result<(), String> {
         let object = self.last()?;
         let fields: Vec<(Id, &Value)> = match self.value(state) {

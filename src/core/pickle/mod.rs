@@ -1,13 +1,13 @@
-//! Python's pickles, read by a machine that executes nothing, and written as Python 2 and 3 and numpy read them.
+//! Reads Python pickles without executing anything, and writes pickles for Python 2, Python 3 and numpy.
 //!
 //! A pickle is a program: `REDUCE` calls any function that the file names. Here the only "functions" are the plain
-//! constructors of one [`Vocabulary`]; any other name is refused, with the name. Values live in one list and refer to
-//! each other by index, so that neither nesting nor cycles can overflow the stack. Every instruction makes at most one
-//! value; a value takes a hundred times the byte that makes it, so all of them are counted against a budget
+//! constructors of one [`Vocabulary`]; the error for any other contains its name. Values are in one list and refer to each
+//! other by index, so that neither nesting nor cycles can overflow the stack. Every instruction creates at most one value.
+//! A value takes a hundred times the byte that creates it, so all of them are counted against a budget
 //! ([`Vocabulary::largest`]).
 //!
-//! Checkpoints of `torch.save` ([`Vocabulary::Torch`]) and the arrays of the Bridge data set ([`Vocabulary::Numpy`]) are
-//! read through it.
+//! It reads checkpoints of `torch.save` ([`Vocabulary::Torch`]) and arrays of the Bridge data set
+//! ([`Vocabulary::Numpy`]).
 
 mod array;
 mod error;
@@ -21,7 +21,7 @@ pub use machine::run;
 pub use value::{Callable, Element, Id, Storage, TensorReference, Value, Values};
 pub use writer::{Pickle, write};
 
-/// Which names a pickle may ask for.
+/// Names that a pickle may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Vocabulary {
     /// The four constructors of tensors and their storages.
@@ -31,7 +31,7 @@ pub enum Vocabulary {
 }
 
 impl Vocabulary {
-    /// Largest pickle read \[bytes\]: ResNet-50's tensors are described in 60 kB; a Bridge trajectory of 500 steps has 1 MB.
+    /// Largest pickle read \[bytes\]: ResNet-50's tensor descriptions take 60 kB; a Bridge trajectory of 500 steps 1 MB.
     pub const fn longest(self) -> usize {
         match self {
             Vocabulary::Torch => 8 << 20,
@@ -39,8 +39,8 @@ impl Vocabulary {
         }
     }
 
-    /// Most memory that the values of one pickle may take \[bytes\]. The 320 tensors of ResNet-50 take 1 MB; a Bridge
-    /// trajectory takes little more than its file, for its numbers are kept as the bytes they are.
+    /// Maximum memory for the values of one pickle \[bytes\]. The 320 tensors of ResNet-50 take 1 MB; a Bridge trajectory
+    /// takes little more than its file, because its numbers are kept as raw bytes.
     pub const fn largest(self) -> u64 {
         match self {
             Vocabulary::Torch => 128 << 20,
@@ -48,7 +48,7 @@ impl Vocabulary {
         }
     }
 
-    /// What the names are for, in messages.
+    /// Purpose of the names, for messages.
     pub(crate) const fn purpose(self) -> &'static str {
         match self {
             Vocabulary::Torch => "a file of weights",

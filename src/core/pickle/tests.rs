@@ -45,7 +45,7 @@ fn column_major_big_endian_integers_are_read() {
 }
 
 #[test]
-fn names_of_others_are_refused_and_nothing_is_executed() {
+fn unknown_names_are_refused_and_nothing_is_executed() {
     for bytes in [&b"cposix\nsystem\nX\x02\x00\x00\x00id\x85R."[..], b"ctorch\nFloatStorage\n.", b"cnumpy\nload\n."] {
         assert!(run(bytes, Vocabulary::Numpy).unwrap_err().to_string().contains("nothing was executed"));
     }
@@ -61,9 +61,9 @@ fn an_array_larger_than_its_bytes_is_refused() {
     assert!(values.numbers(values.root(), 1 << 40).unwrap_err().contains("do not fill it"));
 }
 
-/// 64 MiB of one instruction took 6.8 GiB.
+/// Regression: 64 MiB of one instruction took 6.8 GiB.
 #[test]
-fn one_instruction_over_and_over_ends_at_the_budget() {
+fn a_repeated_instruction_ends_at_the_budget() {
     let longest = Vocabulary::Numpy.longest();
     for (before, again) in [
         (&b""[..], &b"N"[..]),

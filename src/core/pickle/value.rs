@@ -1,4 +1,4 @@
-//! What a pickle can hold.
+//! Values of a pickle.
 
 use super::{ArrayReference, NumberFormat};
 
@@ -8,7 +8,7 @@ pub type Id = usize;
 /// A value made by a pickle.
 #[derive(Clone, Debug)]
 pub enum Value {
-    /// `None`, or something no reader asks for.
+    /// `None`, or something no reader needs.
     Opaque,
     /// `True` or `False`.
     Bool(bool),
@@ -20,13 +20,13 @@ pub enum Value {
     Text(String),
     /// Bytes.
     Bytes(Vec<u8>),
-    /// A string whose letters are bytes: what protocols before 3 write for bytes.
+    /// A string whose letters are bytes, as written for bytes by protocols before 3.
     Latin1(Id),
     /// A tuple.
     Tuple(Vec<Id>),
     /// A list.
     List(Vec<Id>),
-    /// Pairs in file order; a later one of the same key counts.
+    /// Pairs in file order; of equal keys the last one counts.
     Dict(Vec<(Id, Id)>),
     /// A name of the vocabulary.
     Callable(Callable),
@@ -41,7 +41,7 @@ pub enum Value {
 }
 
 impl Value {
-    /// What it holds beside itself \[bytes\].
+    /// Heap memory it owns \[bytes\].
     pub(super) fn outside(&self) -> usize {
         match self {
             Value::Text(text) => text.len(),
@@ -56,7 +56,7 @@ impl Value {
     }
 }
 
-/// What may be named.
+/// Supported names.
 #[derive(Clone, Copy, Debug)]
 pub enum Callable {
     /// `collections.OrderedDict`
@@ -105,23 +105,23 @@ impl Element {
     }
 }
 
-/// Bytes of the archive that tensors look into.
+/// Bytes of the archive that tensors refer to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Storage {
     /// Number format.
     pub element: Element,
     /// Name of its entry under `data/`.
     pub key: String,
-    /// How many values it has.
+    /// Number of values.
     pub length: usize,
 }
 
-/// Where a tensor's values are.
+/// View of a tensor into a storage.
 #[derive(Clone, Debug)]
 pub struct TensorReference {
-    /// The bytes it looks into.
+    /// Its storage.
     pub storage: Storage,
-    /// First value.
+    /// Index of the first value.
     pub offset: usize,
     /// Size of each dimension.
     pub shape: Vec<usize>,
@@ -129,7 +129,7 @@ pub struct TensorReference {
     pub strides: Vec<usize>,
 }
 
-/// All values of a pickle and which of them it gave back.
+/// All values of a pickle, and its root.
 #[derive(Debug)]
 pub struct Values {
     pub(super) nodes: Vec<Value>,
@@ -137,18 +137,18 @@ pub struct Values {
 }
 
 impl Values {
-    /// The value that the pickle gave back.
+    /// The value that the pickle returns.
     pub fn root(&self) -> Id {
         self.root
     }
 
     /// A value.
     pub fn get(&self, id: Id) -> &Value {
-        // Ids are made by the machine alone, so they are in range.
+        // Only the machine creates ids, so they are in range.
         self.nodes.get(id).unwrap_or(&Value::Opaque)
     }
 
-    /// The entries of a dict whose keys are strings; `None` if it is no dict.
+    /// The entries of a dict with string keys; `None` if it is not a dict.
     pub fn entries(&self, id: Id) -> Option<impl Iterator<Item = (&str, &Value, Id)>> {
         let Value::Dict(pairs) = self.get(id) else { return None };
         Some(pairs.iter().filter_map(|(key, value)| match self.get(*key) {
@@ -157,7 +157,7 @@ impl Values {
         }))
     }
 
-    /// The value of a dict under a string; `None` if it is no dict or has no such key.
+    /// The value of a dict for a string key; `None` if it is not a dict or has no such key.
     pub fn entry(&self, dict: Id, key: &str) -> Option<Id> {
         self.entries(dict)?.filter(|(name, _, _)| *name == key).last().map(|(_, _, id)| id)
     }

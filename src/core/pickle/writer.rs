@@ -1,4 +1,4 @@
-//! Writes pickles of protocol 2: the newest that Python 2 and every numpy read.
+//! Writes pickles of protocol 2, the newest that Python 2 and every numpy can read.
 
 /// Something to write.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,7 +17,7 @@ pub enum Pickle {
     List(Vec<Pickle>),
     /// A dict with strings as keys, in this order.
     Dict(Vec<(String, Pickle)>),
-    /// A numpy array of 64-bit floats: shape and numbers, row-major, as many as the shape says.
+    /// A numpy array of 64-bit floats: shape and numbers, row-major, with the shape's number of elements.
     Floats(Vec<usize>, Vec<f64>),
 }
 
@@ -83,12 +83,12 @@ fn integer(out: &mut Vec<u8>, number: i64) {
 
 fn text(out: &mut Vec<u8>, words: &str) {
     out.push(b'X');
-    // Longer than 4 GiB is no text of ours; the reader would notice.
+    // Our texts are shorter than 4 GiB; otherwise the reader would fail.
     out.extend((words.len() as u32).to_le_bytes());
     out.extend(words.as_bytes());
 }
 
-/// Bytes as `_codecs.encode(text, "latin1")`, the way Python 3 itself writes them in this protocol.
+/// Bytes as `_codecs.encode(text, "latin1")`, as Python 3 writes them in this protocol.
 fn bytes(out: &mut Vec<u8>, bytes: impl Iterator<Item = u8>) {
     out.extend(b"c_codecs\nencode\n");
     text(out, &bytes.map(char::from).collect::<String>());
@@ -98,7 +98,7 @@ fn bytes(out: &mut Vec<u8>, bytes: impl Iterator<Item = u8>) {
 
 /// `_reconstruct(ndarray, (0,), b"b")`, then its state: version, shape, dtype, row-major, bytes.
 fn array(out: &mut Vec<u8>, shape: &[usize], numbers: &[f64]) {
-    // numpy 2 keeps `numpy.core` for the sake of old pickles; numpy 1 knows no other name.
+    // numpy 2 keeps `numpy.core` for old pickles; numpy 1 has no other name.
     out.extend(b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n");
     integer(out, 0);
     out.push(0x85);

@@ -1,8 +1,8 @@
 //! The tool on a spring to its reference pose: `tau = J^T (K dx - D v) + N (K_n (home - q) - D_n dq) + coriolis`.
 //!
-//! On top of gravity compensation \[Nm\]. `N = I - J^T (J J^T)^-1 J` keeps the posture out of the tool's way (the projector of
-//! libfranka's example, not the dynamically consistent one: it costs the tool a little while the elbow moves). The error
-//! is clipped before the spring, so that a target far away pulls no harder than one near. Base frame, meters, radians.
+//! On top of gravity compensation \[Nm\]. `N = I - J^T (J J^T)^-1 J` projects posture torques into the nullspace (the projector
+//! of libfranka's example, not the dynamically consistent one: elbow motion disturbs the tool a little). The error is
+//! clipped before the spring, so that a far target pulls no harder than a near one. Base frame, meters, radians.
 
 use nalgebra::{Matrix6, SVector, Vector6};
 
@@ -13,7 +13,7 @@ use visuomotor_core::geometry::Pose;
 use visuomotor_core::kinematics::{Chain, Dynamics, pose_error};
 use visuomotor_core::observation::{JointVector, MAX_JOINTS, Proprioception};
 
-/// Damping of the projector where a direction is lost.
+/// Damping of the projector near singularities.
 const LOST: f64 = 1e-6;
 
 /// Springs and dampers of the tool and of the posture.
@@ -23,18 +23,18 @@ pub struct CartesianImpedance {
     pub stiffness: [f64; 6],
     /// Damping along \[N s/m\] and about \[Nm s/rad\] the base axes.
     pub damping: [f64; 6],
-    /// Largest distance the springs see \[m\].
+    /// The distance error is clipped to this \[m\].
     pub longest: f64,
-    /// Largest angle the springs see \[rad\].
+    /// The angle error is clipped to this \[rad\].
     pub widest: f64,
-    /// Stiffness of the posture of each joint \[Nm/rad\], where joints are to spare.
+    /// Nullspace stiffness of each joint \[Nm/rad\], for redundant arms.
     pub posture_stiffness: JointVector,
-    /// Damping of the posture of each joint \[Nm s/rad\].
+    /// Nullspace damping of each joint \[Nm s/rad\].
     pub posture_damping: JointVector,
 }
 
 impl CartesianImpedance {
-    /// The launch file's springs and dampers, or what fits the arm.
+    /// The launch file's springs and dampers, or the arm's defaults.
     pub fn fitting(robot: &Robot, chain: &Chain, setting: &ControlSetting) -> Result<Self, ControlError> {
         let (_, tool) = springs(robot, chain, &Dynamics::from_robot(robot)?, setting)?;
         Ok(tool)
@@ -53,7 +53,7 @@ impl CartesianImpedance {
         let mut speed = q;
         let mut home = q;
         for joint in 0..count {
-            // A missing number is not a zero.
+            // A missing number must not become zero.
             let of = |vector: &JointVector| vector.get(joint).copied().unwrap_or(f64::NAN);
             q[joint] = of(&measured.joint_positions);
             speed[joint] = of(&measured.joint_velocities);
@@ -78,7 +78,7 @@ impl CartesianImpedance {
                     - self.posture_damping[joint] * speed[joint];
             }
             let normal = jacobian * jacobian.transpose() + Matrix6::from_diagonal_element(LOST);
-            // Not positive definite only with numbers that are not finite; then the torque is not either.
+            // Only non-finite numbers make this fail; the torque is then not finite either.
             if let Some(factored) = normal.cholesky() {
                 torque += posture - jacobian.transpose() * factored.solve(&(jacobian * posture));
             }
@@ -161,7 +161,7 @@ mod tests {
         for joint in 0..6 {
             assert!((torque[joint] - expected[joint]).abs() < 1e-6, "{torque:?} {expected:?}");
         }
-        // At the goal and at rest nothing pulls, and Coriolis torques pass through.
+        // At the goal and at rest the spring is zero, and Coriolis torques pass through.
         let coriolis = JointVector::from_slice(&[0.1, 0.2, 0.3, 0.4, 0.5, 0.6]);
         let torque = law().torque(&chain, &here, &still, &coriolis);
         assert!((0..6).all(|joint| (torque[joint] - coriolis[joint]).abs() < 1e-9), "{torque:?}");
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_are_missing_or_not_finite_come_out_as_such() {
+    fn missing_or_non_finite_inputs_give_a_non_finite_torque() {
         let chain = widowx();
         let here = chain.forward(chain.home());
         let none = JointVector::zeros(6);

@@ -1,15 +1,15 @@
-//! From a wished twist of the tool to joint velocities: damped least squares.
+//! From a desired twist of the tool to joint velocities: damped least squares.
 //!
 //! Start at [`Differential::velocity`]. The Jacobian's linear rows are weighted by a length, so that its singular values
-//! compare; the ones near zero alone are damped (Maciejewski and Klein, 1988; damping after Nakamura and Hanafusa, 1986),
-//! so that directions the arm still has are followed exactly. Arms with more than six joints use the rest to keep away
-//! from joint limits and near their home posture; what they do there never costs the tool its speed.
+//! are comparable. Only those near zero are damped (Maciejewski and Klein, 1988; damping after Nakamura and Hanafusa,
+//! 1986), so that the remaining directions are followed exactly. Arms with more than six joints use their nullspace to
+//! stay away from joint limits and near the home posture, without slowing the tool.
 //!
-//! A joint near its limit may only be as fast as it can still brake. An arm with a joint to spare lets the others do its
-//! work (Flacco, De Luca and Khatib, 2012, for one joint); otherwise, and for speed limits, the whole vector is made
-//! shorter: the tool keeps its direction. Both set in gradually; only where two joints meet their ends at once can the
-//! answer step, which is why the velocity law sends it through a jerk-limited ramp. Base frame, meters, radians, seconds. A
-//! number that is not finite answers no motion.
+//! A joint near its limit may only be as fast as it can still brake. On a redundant arm the other joints take over its
+//! motion (Flacco, De Luca and Khatib, 2012, for one joint). Otherwise, and for speed limits, the whole vector is scaled
+//! down, so that the tool keeps its direction. Both set in gradually. The result can step only where two joints reach
+//! their limits at once, which is why the velocity law passes it through a jerk-limited ramp. Base frame, meters,
+//! radians, seconds. Non-finite inputs give zero velocity.
 
 use nalgebra::{Matrix6, SMatrix, SVector, SymmetricEigen, Vector3, Vector6};
 
@@ -23,9 +23,9 @@ use visuomotor_core::protection::Protection;
 const LENGTH_PER_RADIAN: f64 = 0.3;
 /// Squared singular value below which a direction counts as lost for the nullspace.
 const LOST: f64 = 1e-8;
-/// Share of its braking a joint keeps in reserve for the jerk limit and for what is measured late.
+/// Share of a joint's braking that is reserved for the jerk limit and late measurements.
 const BRAKING_SHARE: f64 = 0.5;
-/// A joint may miss its bound by this much before the vector is shortened \[rad/s\].
+/// A joint may exceed its bound by this much before the vector is scaled \[rad/s\].
 const NEGLIGIBLE: f64 = 1e-9;
 /// Steps of the eigenvalue iteration; six by six matrices need about a dozen.
 const ITERATIONS: usize = 200;
@@ -33,7 +33,7 @@ const ITERATIONS: usize = 200;
 type Columns = SVector<f64, MAX_JOINTS>;
 type Weighted = SMatrix<f64, 6, MAX_JOINTS>;
 
-/// How joint velocities are found.
+/// Settings of the solver.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DifferentialSettings {
     /// Singular value of the weighted Jacobian below which a direction is damped.
@@ -42,11 +42,11 @@ pub struct DifferentialSettings {
     pub damping: f64,
     /// Part of a joint's usable range, at each end, in which it is pushed back.
     pub limit_zone: f64,
-    /// How fast it is pushed back \[1/s\].
+    /// Gain of that push \[1/s\].
     pub limit_gain: f64,
-    /// How fast the posture goes home \[1/s\].
+    /// Gain toward the home posture \[1/s\].
     pub posture_gain: f64,
-    /// How fast an error of the tool's pose is closed \[1/s\].
+    /// Gain on an error of the tool's pose \[1/s\].
     pub pose_gain: f64,
 }
 
@@ -56,21 +56,21 @@ impl Default for DifferentialSettings {
     }
 }
 
-/// Axes a twist is given in.
+/// Axes in which a twist is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TwistFrame {
-    /// The base's.
+    /// The base frame's.
     Base,
-    /// The tool's, as it stands now.
+    /// The tool frame's, in its current pose.
     Tool,
 }
 
-/// Joint velocities for a twist, and how well the arm can do it.
+/// Joint velocities for a twist, and how well the arm can follow it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct JointMotion {
     /// Joint velocities \[rad/s\].
     pub velocity: JointVector,
-    /// What is left of the twist's speed after the limits: 1 all, 0 nothing.
+    /// Share of the twist's speed that remains after the limits: 1 all, 0 none.
     pub scale: f64,
     /// Largest over smallest singular value of the weighted Jacobian; infinite where a direction is lost.
     pub condition: f64,
@@ -129,7 +129,7 @@ impl Differential {
         }
     }
 
-    /// Joint velocities that move the tool with `twist`, for the next `tick` \[s\], standing at `joints` \[rad\].
+    /// Joint velocities that move the tool with `twist` for the next `tick` \[s\], from `joints` \[rad\].
     pub fn velocity(&self, joints: &JointVector, twist: &Twist, frame: TwistFrame, tick: f64) -> JointMotion {
         let here = self.chain.forward(joints);
         let twist = match frame {
@@ -139,12 +139,12 @@ impl Differential {
         self.solve(joints, &twist, tick)
     }
 
-    /// Joint velocities that bring the tool to `target`, which itself moves with `moving`, both in the base frame.
+    /// Joint velocities that bring the tool to `target`, which moves with `moving`, both in the base frame.
     pub fn toward(&self, joints: &JointVector, target: &Pose, moving: &Twist, tick: f64) -> JointMotion {
         let (translation, rotation) = pose_error(&self.chain.forward(joints), target);
         let mut linear = self.settings.pose_gain * translation + moving.linear;
         let mut angular = self.settings.pose_gain * rotation + moving.angular;
-        // Shortened together, so that the way to the target stays the same.
+        // Scaled together, so that the path to the target stays the same.
         let over = (linear.norm() / self.tool_velocity).max(angular.norm() / self.tool_rotation_velocity);
         if over > 1.0 {
             linear /= over;
@@ -175,7 +175,7 @@ impl Differential {
         if !finite || !wished.iter().all(|value| value.is_finite()) {
             let mut answer = none;
             if !Protection::Finite.is_on() {
-                // What the arithmetic below comes to.
+                // Closed form of the arithmetic below.
                 answer.velocity.fill(f64::NAN);
             }
             return answer;
@@ -210,7 +210,7 @@ impl Differential {
         }
     }
 
-    /// Least squares, damped along the directions that are nearly lost.
+    /// Least squares, damped along near-singular directions.
     fn task(&self, jacobian: &Weighted, directions: &Directions, wished: &Vector6<f64>) -> Columns {
         let edge = self.settings.singular_below.powi(2);
         let strongest = self.settings.damping.powi(2);
@@ -221,8 +221,8 @@ impl Differential {
             })
     }
 
-    /// The task with the joint that exceeds most what it can brake from at what it may do, and the others doing its work;
-    /// what is left of the task's speed, and how much this counts: less the nearer the other joints are to a singular pose.
+    /// The task with the joint that most exceeds its braking limit clamped, and the others doing its work. Also returns the
+    /// remaining share of the task's speed, and a weight that falls as the other joints approach a singularity.
     fn without_worst(
         &self,
         joints: &JointVector,
@@ -255,7 +255,7 @@ impl Differential {
         share
     }
 
-    /// What the joints to spare do: away from their limits and home, at most with the speed the task leaves.
+    /// Nullspace motion away from joint limits and toward home, at most with the speed that the task leaves.
     fn posture(
         &self,
         joints: &JointVector,
@@ -285,7 +285,7 @@ impl Differential {
         posture * share
     }
 
-    /// Slowest and fastest velocity of a joint \[rad/s\]: its speed limit, and what it can brake from near its range's ends.
+    /// Lowest and highest velocity of a joint \[rad/s\]: its speed limit, and near its range's ends what it can brake from.
     fn bounds(&self, joint: usize, at: f64, tick: f64) -> (f64, f64) {
         let limit = self.chain.usable_limits()[joint];
         let speed = self.velocity[joint];
@@ -294,13 +294,13 @@ impl Differential {
         (-low, high)
     }
 
-    /// The joint that exceeds most what it can brake from, and what it may do.
+    /// The joint that most exceeds its braking limit, and that limit.
     fn worst(&self, joints: &JointVector, motion: &Columns, tick: f64) -> Option<(usize, f64)> {
         let mut worst = None;
         let mut most = NEGLIGIBLE;
         for joint in 0..self.chain.joints() {
             let (low, high) = self.bounds(joint, joints[joint], tick);
-            // A joint at its plain speed limit is a matter of the whole vector's length.
+            // A joint at its plain speed limit is handled by scaling the whole vector.
             for (over, bound) in [(motion[joint] - high, high), (low - motion[joint], low)] {
                 if over > most && bound.abs() < self.velocity[joint] {
                     most = over;
@@ -311,7 +311,7 @@ impl Differential {
         worst
     }
 
-    /// The vector made so short that every joint keeps its bounds, and what is left of it.
+    /// The vector scaled so that every joint keeps its bounds, and the remaining share.
     fn shortened(&self, joints: &JointVector, mut motion: Columns, tick: f64) -> (f64, Columns) {
         let mut scale: f64 = 1.0;
         for joint in 0..self.chain.joints() {

@@ -1,4 +1,4 @@
-//! Tests of the differential kinematics: where the arm has all directions, where it has lost one, at limits.
+//! Tests of the differential kinematics: in regular poses, in singular poses, and at limits.
 
 use std::path::Path;
 
@@ -21,7 +21,7 @@ fn twist(linear: [f64; 3], angular: [f64; 3]) -> Twist {
     Twist { linear: linear.into(), angular: angular.into() }
 }
 
-/// What the tool does with these joint velocities: linear \[m/s\], angular \[rad/s\].
+/// The tool's twist for these joint velocities: linear \[m/s\], angular \[rad/s\].
 fn achieved(chain: &Chain, joints: &JointVector, velocity: &JointVector) -> Twist {
     let mut columns = Columns::zeros();
     columns.as_mut_slice()[..velocity.len()].copy_from_slice(velocity);
@@ -30,7 +30,7 @@ fn achieved(chain: &Chain, joints: &JointVector, velocity: &JointVector) -> Twis
 }
 
 #[test]
-fn the_tool_does_what_was_asked_in_either_frame() {
+fn the_tool_follows_the_twist_in_either_frame() {
     let (differential, chain) = differential();
     let asked = twist([0.05, -0.03, 0.02], [0.1, 0.2, -0.1]);
     let motion = differential.velocity(chain.home(), &asked, TwistFrame::Base, TICK);
@@ -58,7 +58,7 @@ fn too_fast_a_twist_is_made_slower_and_keeps_its_direction() {
     assert!((got.linear - motion.scale * asked.linear).norm() < 1e-9 && got.angular.norm() < 1e-9, "{got:?}");
 }
 
-/// Upper arm and forearm in one line: the wrist cannot go further out.
+/// Upper arm and forearm in one line: the wrist cannot move further out.
 fn stretched() -> JointVector {
     let (differential, _) = differential();
     let condition = |q: &JointVector| differential.velocity(q, &Twist::default(), TwistFrame::Base, TICK).condition;
@@ -80,7 +80,7 @@ fn in_a_singular_pose_speeds_stay_bounded_and_the_directions_left_are_kept() {
     let singular = differential.velocity(&q, &Twist::default(), TwistFrame::Base, TICK);
     assert!(singular.condition > 1000.0, "the pose is not singular: {}", singular.condition);
 
-    // Whatever is asked, joints stay within limits, and so does every neighbor: no step from one pose to the next.
+    // For any twist, joints stay within limits, also in neighboring poses: no step from one pose to the next.
     for asked in [[0.2, 0.0, 0.0], [0.0, 0.2, 0.0], [0.0, 0.0, 0.2], [0.2, 0.2, 0.2]] {
         let asked = twist(asked, [0.0; 3]);
         let mut last: Option<JointVector> = None;
@@ -97,7 +97,7 @@ fn in_a_singular_pose_speeds_stay_bounded_and_the_directions_left_are_kept() {
         }
     }
 
-    // A twist the arm can still do (made from joint velocities orthogonal to the lost direction) is done exactly.
+    // A twist that is still feasible (from joint velocities orthogonal to the lost direction) is followed exactly.
     let jacobian = {
         let mut weighted: Weighted = chain.jacobian(&q);
         weighted.fixed_rows_mut::<3>(0).scale_mut(1.0 / LENGTH_PER_RADIAN);
@@ -125,7 +125,7 @@ fn near_a_joint_limit_the_arm_slows_down_evenly_and_stops_before_it() {
     let limit = chain.usable_limits()[0];
     let mut q = *chain.home();
     q[0] = limit.upper - 0.4;
-    // About the base's axis: the waist alone has to turn for it.
+    // About the base's axis: only the waist turns.
     let place = chain.forward(&q).translation.vector;
     let mut last = 0.0;
     for tick in 0..2000 {
@@ -168,7 +168,7 @@ fn a_pose_is_reached_in_a_straight_line() {
 }
 
 #[test]
-fn numbers_that_are_none_and_joints_that_are_missing_answer_no_motion() {
+fn non_finite_numbers_and_missing_joints_give_no_motion() {
     let (differential, chain) = differential();
     let asked = twist([0.1, 0.0, 0.0], [0.0; 3]);
     let mut bad = *chain.home();
@@ -192,9 +192,9 @@ fn panda() -> (Differential, Chain) {
 }
 
 #[test]
-fn a_joint_to_spare_goes_home_and_the_tool_does_not_notice() {
+fn a_redundant_joint_goes_home_without_moving_the_tool() {
     let (differential, chain) = panda();
-    // The elbow swung out, the tool where it is.
+    // The elbow is swung out, the tool unmoved.
     let mut q = *chain.home();
     for (joint, off) in [(0, 0.3), (1, 0.2), (2, -0.4), (4, 0.3)] {
         q[joint] += off;
@@ -210,7 +210,7 @@ fn a_joint_to_spare_goes_home_and_the_tool_does_not_notice() {
     let (translation, rotation) = pose_error(&chain.forward(&q), &start);
     assert!(translation.norm() < 1e-5 && rotation.norm() < 1e-5, "{translation} {rotation}");
     assert!(far(&q) < 0.9 * before, "{} of {before}", far(&q));
-    // What the posture wishes costs the tool no speed.
+    // Posture motion does not slow the tool.
     let asked = twist([0.1, 0.05, -0.1], [0.0, 0.1, 0.0]);
     let motion = differential.velocity(&q, &asked, TwistFrame::Base, tick);
     let got = achieved(&chain, &q, &motion.velocity);
@@ -231,7 +231,7 @@ fn a_joint_at_its_limit_leaves_its_work_to_the_others_without_a_step() {
         q[joint] = limit.upper - 0.1;
         let mut last: Option<JointVector> = None;
         for _ in 0..1500 {
-            // What the tool does when this joint alone turns.
+            // The tool's motion when only this joint turns.
             let column = chain.jacobian(&q).column(joint) * 0.3;
             let asked = twist([column[0], column[1], column[2]], [column[3], column[4], column[5]]);
             let motion = differential.velocity(&q, &asked, TwistFrame::Base, tick);

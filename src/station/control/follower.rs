@@ -1,14 +1,14 @@
-//! The control laws beside plain interpolation: what is sent between two decisions.
+//! The control laws other than `interpolate`: commands between two decisions.
 //!
-//! Start at [`Follower::command`]. A law follows one of four references: joints (a jerk-limited motion: at the start, on
-//! the way to a posture, to joint positions that a policy asks for, and for the joint laws always), a pose that moves evenly to
-//! the action's target (velocity and Cartesian impedance), velocities (the velocity law), or torques (the torque law). Until the
-//! first action every law holds the measured joints.
+//! Start at [`Follower::command`]. A law follows one of four references: joints (a jerk-limited motion, at the start, on
+//! the way to a posture, for joint-position actions, and always for the joint laws), a pose that moves evenly to the
+//! action's target (velocity and Cartesian impedance), velocities (the velocity law), or torques (the torque law). Until
+//! the first action every law holds the measured joints.
 //!
 //! | law | reference of an action | command |
 //! |---|---|---|
 //! | `jerk_limited` | joints | position |
-//! | `velocity` | pose, or velocities | velocity, by damped least squares or as asked, jerk-limited |
+//! | `velocity` | pose, or velocities | velocity, by damped least squares or as given, jerk-limited |
 //! | `torque` | torques | torque, rate-limited |
 //! | `joint_impedance` | joints | torque, rate-limited |
 //! | `cartesian_impedance` | pose | torque, rate-limited |
@@ -30,15 +30,15 @@ use visuomotor_core::kinematics::{Chain, Dynamics, KinematicsError, pose_error};
 use visuomotor_core::observation::{JointVector, Proprioception};
 use visuomotor_core::time::Timestamp;
 
-/// How fast the velocity law closes an error of a joint \[1/s\].
+/// Gain of the velocity law on a joint error \[1/s\].
 const JOINT_GAIN: f64 = 5.0;
-/// Control periods that may count as elapsed between two commands: after a stall nothing may jump.
+/// Maximum control periods counted as elapsed between two commands: nothing may jump after a stall.
 const MOST_PERIODS: f64 = 2.0;
 
 /// Why a control law cannot be set up for an arm.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ControlError {
-    /// A list has another length than the arm has joints.
+    /// The length of a list differs from the number of joints.
     #[error(
         "control.{key} has {found} values and {robot} has {expected} joints: give one per joint, or leave the key out"
     )]
@@ -63,7 +63,7 @@ struct PoseWay {
     from: Pose,
     starts_at: Timestamp,
     duration: Duration,
-    /// The whole way \[m\], \[rad\].
+    /// Total displacement \[m\], \[rad\].
     way: Twist,
 }
 
@@ -75,7 +75,7 @@ impl PoseWay {
 
     fn share(&self, now: Timestamp) -> f64 {
         let elapsed = now.since(self.starts_at);
-        // The duration is longer than what has elapsed here, so it is not zero.
+        // The duration exceeds the elapsed time here, so it is not zero.
         if elapsed >= self.duration { 1.0 } else { elapsed.as_secs_f64() / self.duration.as_secs_f64() }
     }
 
@@ -94,16 +94,16 @@ impl PoseWay {
     }
 }
 
-/// What is followed.
+/// The reference.
 #[derive(Clone, Copy, Debug)]
 enum Reference {
     /// The jerk-limited motion.
     Joints,
     /// A moving pose.
     Pose(PoseWay),
-    /// Velocities asked for \[rad/s\].
+    /// Requested velocities \[rad/s\].
     Velocities(JointVector),
-    /// Torques asked for \[Nm\].
+    /// Requested torques \[Nm\].
     Torques(JointVector),
 }
 
@@ -123,7 +123,7 @@ pub(super) struct Follower {
     joint_impedance: JointImpedance,
     cartesian_impedance: CartesianImpedance,
     reference: Reference,
-    /// Measured last; NaN before the first seed \[rad\].
+    /// Last measured joints; NaN before the first seed \[rad\].
     here: JointVector,
     commanded: Option<Timestamp>,
 }
@@ -158,12 +158,12 @@ impl Follower {
         self.law
     }
 
-    /// Does an action's target become a pose to follow, so that the joints may stray from where inverse kinematics had them?
+    /// Does the law follow poses, so that the joints may differ from the inverse-kinematics solution?
     pub(super) fn follows_poses(&self) -> bool {
         matches!(self.law, ControlLaw::Velocity | ControlLaw::CartesianImpedance)
     }
 
-    /// Holds what is measured, from rest.
+    /// Holds the measured joints, from rest.
     pub(super) fn seed(&mut self, measured: &Proprioception) {
         self.here = measured.joint_positions;
         self.motion.hold(self.here);
@@ -173,7 +173,7 @@ impl Follower {
         self.commanded = None;
     }
 
-    /// Goes to these joints \[rad\] in no less than `duration`.
+    /// Moves to these joints \[rad\] in no less than `duration`.
     pub(super) fn move_to(&mut self, now: Timestamp, joints: &JointVector, duration: Duration) -> Result<(), NoMotion> {
         if !matches!(self.reference, Reference::Joints) {
             self.motion.hold(self.here);
@@ -183,7 +183,7 @@ impl Follower {
         Ok(())
     }
 
-    /// Goes to joint positions that a policy asks for \[rad\], as to those of an action's target.
+    /// Moves to a policy's joint positions \[rad\], as to those of an action's target.
     pub(super) fn go_to_joints(
         &mut self,
         now: Timestamp,
@@ -193,7 +193,7 @@ impl Follower {
         self.move_to(now, joints, period.mul_f64(self.horizon))
     }
 
-    /// Goes to an action's target, which inverse kinematics reaches with `joints` \[rad\].
+    /// Moves to an action's target, whose inverse-kinematics solution is `joints` \[rad\].
     pub(super) fn go(
         &mut self,
         now: Timestamp,
@@ -213,17 +213,17 @@ impl Follower {
         Ok(())
     }
 
-    /// Keeps these velocities \[rad/s\] until something else is asked for.
+    /// Keeps these velocities \[rad/s\] until the next action.
     pub(super) fn keep(&mut self, velocities: &JointVector) {
         self.reference = Reference::Velocities(*velocities);
     }
 
-    /// Are velocities kept that a policy asked for?
+    /// Is it following a policy's velocities?
     pub(super) fn keeps_velocities(&self) -> bool {
         matches!(self.reference, Reference::Velocities(_))
     }
 
-    /// Applies these torques \[Nm\] until others come.
+    /// Applies these torques \[Nm\] until the next ones.
     pub(super) fn apply(&mut self, torques: &JointVector) {
         self.reference = Reference::Torques(*torques);
     }
@@ -237,7 +237,7 @@ impl Follower {
         }
     }
 
-    /// The law's mode and numbers at `now`: rad, rad/s or Nm. NaN while nothing finite is measured.
+    /// The law's mode and numbers at `now`: rad, rad/s or Nm. NaN without a finite measurement.
     pub(super) fn command(&mut self, now: Timestamp, measured: &Proprioception) -> (ControlMode, JointVector) {
         let mode = self.law.mode();
         let finite = measured.joint_positions.is_finite() && measured.joint_velocities.is_finite();
@@ -245,7 +245,7 @@ impl Follower {
             return (mode, JointVector::filled(self.here.len(), f64::NAN));
         }
         self.here = measured.joint_positions;
-        // The first tick after a start has no time behind it.
+        // The first tick after a start has zero elapsed time.
         let elapsed = self.commanded.map_or(0.0, |last| now.since(last).as_secs_f64());
         let elapsed = elapsed.min(MOST_PERIODS * self.period);
         self.commanded = Some(now);
@@ -275,14 +275,14 @@ impl Follower {
                 state.velocity + JOINT_GAIN * (state.position - self.here)
             }
         };
-        // All joints are slowed alike, so that the direction stays.
+        // All joints are slowed equally, so that the direction stays.
         let over = wished.zip_map(self.limits.velocity, |speed, limit| speed.abs() / limit).max_abs();
         wished / over.max(1.0)
     }
 
     /// Joint torques that follow the reference, before limits \[Nm\].
     fn torque(&self, now: Timestamp, measured: &Proprioception) -> JointVector {
-        // Torques asked for already say what the arm shall feel.
+        // Requested torques already include everything.
         if let Reference::Torques(torques) = &self.reference {
             return *torques;
         }

@@ -1,4 +1,4 @@
-//! From the gripper value of a policy to a gripper target.
+//! Converts a policy's gripper value to a gripper target.
 
 use visuomotor_core::config::GripperPolicy;
 
@@ -8,7 +8,7 @@ pub(super) struct GripperFilter {
     policy: GripperPolicy,
     /// Last target, 0 closed .. 1 open.
     target: f64,
-    /// Decisions in a row that asked for the other side.
+    /// Consecutive decisions for the other side.
     differing: u32,
 }
 
@@ -18,13 +18,13 @@ impl GripperFilter {
         Self { policy, target: 1.0, differing: 0 }
     }
 
-    /// Starts over from this target (0 closed .. 1 open).
+    /// Resets to this target (0 closed .. 1 open).
     pub(super) fn restart(&mut self, target: f64) {
         self.target = target.clamp(0.0, 1.0);
         self.differing = 0;
     }
 
-    /// Target after a decision that asks for `asked` (0 closed .. 1 open, finite).
+    /// Target after a decision with the value `asked` (0 closed .. 1 open, finite).
     pub(super) fn decide(&mut self, asked: f64) -> f64 {
         let asked = asked.clamp(0.0, 1.0);
         self.target = match self.policy {

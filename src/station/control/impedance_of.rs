@@ -1,8 +1,8 @@
-//! Springs and dampers that fit an arm, where the launch file does not say otherwise.
+//! Default springs and dampers for an arm.
 //!
-//! Stiffness follows what the joints can do: a joint's torque limit is reached at a fixed distance from its reference, so
-//! a fault in the reference pushes no harder than the limits, and a person's hand moves the arm. It stays below what a
-//! loop of the arm's rate can hold. Damping follows the mass a spring moves in the home posture.
+//! Stiffness follows the joints' torque limits: a joint reaches its limit at a fixed distance from its reference, so that
+//! a wrong reference pushes no harder than the limits, and a hand can move the arm. It stays below what is stable at the
+//! arm's control rate. Damping follows the mass that a spring moves in the home posture.
 
 use nalgebra::SMatrix;
 
@@ -13,15 +13,15 @@ use visuomotor_core::config::{ControlSetting, Robot};
 use visuomotor_core::kinematics::{Chain, Dynamics};
 use visuomotor_core::observation::{JointVector, MAX_JOINTS};
 
-/// Distance from its reference at which a joint's default spring pulls with the joint's torque limit \[rad\].
+/// Distance from its reference at which a joint's default spring reaches the joint's torque limit \[rad\].
 const FULL_TORQUE_AT: f64 = 0.15;
-/// Largest distance \[m\] and angle \[rad\] the tool's springs see; there the joints' torque limits end, too.
+/// Clip distance \[m\] and angle \[rad\] of the tool's springs, at which the joints' torque limits are reached.
 const CLIP: (f64, f64) = (0.1, 0.5);
-/// Largest angle of a default spring's own motion per control period \[rad\]: about twenty periods per swing.
+/// Largest phase of a default spring's natural oscillation per control period \[rad\]: about twenty periods per swing.
 const SWING_PER_PERIOD: f64 = 0.3;
-/// Default damping of a spring, 1 for none of it left over.
+/// Default damping ratio of a spring; 1 is critical.
 const DAMPING_RATIO: f64 = 1.0;
-/// Share of the joint springs that holds the posture of an arm with joints to spare.
+/// Nullspace stiffness as a share of the joint springs', for redundant arms.
 const POSTURE_SHARE: f64 = 0.05;
 
 /// The springs of the joint law and of the Cartesian law.
@@ -41,12 +41,12 @@ pub(super) fn springs(
             Err(ControlError::Count { key, robot, found, expected: count })
         }
     };
-    // Stiffness a loop of this rate holds for this mass.
+    // Largest stable stiffness for this mass at this rate.
     let swing = (SWING_PER_PERIOD * robot.identity.control_rate_hz).powi(2);
 
     let mut mass = dynamics.mass_matrix(chain.home());
     for joint in 0..MAX_JOINTS {
-        // Rotors turn with their joints; places without a joint get a mass, so that the matrix has an inverse.
+        // Adds rotor inertia; unused rows get a mass, so that the matrix is invertible.
         mass[(joint, joint)] += robot.simulation.armature.get(joint).copied().unwrap_or(1.0);
     }
     let (mut stiff, mut damp) = (JointVector::zeros(count), JointVector::zeros(count));
@@ -59,7 +59,7 @@ pub(super) fn springs(
     }
     let joints = JointImpedance { stiffness, damping: given("damping", &setting.damping, damp)? };
 
-    // What the tool's springs move: the arm's mass as it is felt there.
+    // The mass that the tool's springs move: the arm's effective mass at the tool.
     let felt = felt_mass(chain, &mass);
     let strongest = torque.iter().copied().fold(0.0, f64::max);
     let weakest = torque.iter().copied().fold(f64::INFINITY, f64::min);
@@ -80,19 +80,19 @@ pub(super) fn springs(
         longest: CLIP.0,
         widest: CLIP.1,
         posture_stiffness: share(&joints.stiffness, POSTURE_SHARE),
-        // A spring a share as stiff is damped with the share's root.
+        // Damping scales with the root of the stiffness.
         posture_damping: share(&joints.damping, POSTURE_SHARE.sqrt()),
     };
     Ok((joints, tool))
 }
 
-/// Mass along \[kg\] and inertia about \[kg m2\] the base axes that the tool feels like in the home posture when it is pushed
-/// along one of them and free along the others (Khatib, 1995, effective mass).
+/// Effective mass along \[kg\] and inertia about \[kg m2\] the base axes at the tool in the home posture, pushed along one
+/// axis and free along the others (Khatib, 1995).
 fn felt_mass(chain: &Chain, mass: &SMatrix<f64, MAX_JOINTS, MAX_JOINTS>) -> [f64; 6] {
     let jacobian = chain.jacobian(chain.home());
     let mobility = mass.try_inverse().map(|inverse| jacobian * inverse * jacobian.transpose());
-    // A home posture in which the tool cannot be moved along an axis feels infinitely heavy there; the small number keeps
-    // the damping finite.
+    // In a singular home posture the effective mass along the lost axis is infinite; the small number keeps the damping
+    // finite.
     std::array::from_fn(|axis| mobility.map_or(1.0, |matrix| 1.0 / (matrix[(axis, axis)].max(0.0) + 1e-3)))
 }
 
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn default_springs_reach_the_torque_limit_where_they_say_and_are_damped() {
+    fn default_springs_reach_the_torque_limit_at_their_distance_and_are_damped() {
         for (name, first) in [("widowx", 2.0 / FULL_TORQUE_AT), ("panda", 40.0 / FULL_TORQUE_AT)] {
             let robot = Robot::load(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")), name).unwrap();
             let chain = Chain::from_robot(&robot).unwrap();
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_launch_file_gives_is_taken() {
+    fn the_launch_files_values_are_used() {
         let robot = Robot::load(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")), "panda").unwrap();
         let chain = Chain::from_robot(&robot).unwrap();
         let dynamics = Dynamics::from_robot(&robot).unwrap();

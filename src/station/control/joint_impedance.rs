@@ -1,6 +1,6 @@
-//! Every joint a spring to its reference with a damper to the ground: `tau = K (q_ref - q) - D dq + coriolis`.
+//! A spring per joint to its reference, and a damper to ground: `tau = K (q_ref - q) - D dq + coriolis`.
 //!
-//! On top of gravity compensation \[Nm\]. Where the arm is pushed away it gives way and comes back.
+//! On top of gravity compensation \[Nm\]. A pushed arm yields and returns.
 
 use visuomotor_core::observation::{JointVector, Proprioception};
 
@@ -14,13 +14,12 @@ pub struct JointImpedance {
 }
 
 impl JointImpedance {
-    /// Torques \[Nm\] toward `reference` \[rad\]; `coriolis` \[Nm\] are the arm's velocity-product torques, zero where they are
-    /// not known.
+    /// Torques \[Nm\] toward `reference` \[rad\]; `coriolis` \[Nm\] are the arm's velocity-product torques, zero if unknown.
     pub fn torque(&self, reference: &JointVector, measured: &Proprioception, coriolis: &JointVector) -> JointVector {
         let (q, speed) = (&measured.joint_positions, &measured.joint_velocities);
         let mut torque = JointVector::zeros(reference.len());
         for (joint, value) in torque.iter_mut().enumerate() {
-            // A missing number is not a zero.
+            // A missing number must not become zero.
             let of = |vector: &JointVector| vector.get(joint).copied().unwrap_or(f64::NAN);
             *value = of(&self.stiffness) * (reference[joint] - of(q)) - of(&self.damping) * of(speed) + of(coriolis);
         }

@@ -1,11 +1,11 @@
 //! From slow actions to fast joint commands.
 //!
-//! Start at [`Controller`]: an action (policy rate) moves a target pose, inverse kinematics turns it into joints, and a
+//! Start at [`Controller`]: an action (policy rate) moves a target pose, inverse kinematics converts it to joints, and a
 //! joint-space segment leads there until the next action (control rate). That is the law `interpolate`; `follower.rs` has
-//! the others, which send smooth positions, velocities or torques instead. [`Differential`] turns twists into joint
-//! velocities for any caller. The meaning of an action is Bridge's
-//! (`widowx_controller.py`): a change of the previous *target* pose, rotation about the measured tool position, all axes
-//! the base's; with one repair: a target the arm cannot reach is not kept, so it cannot wind up.
+//! the others, which send smooth positions, velocities or torques instead. [`Differential`] converts twists to joint
+//! velocities for any caller. Actions mean the same as in Bridge (`widowx_controller.py`): a change of the previous
+//! *target* pose, rotation about the measured tool position, all axes the base's. One fix: an unreachable target is
+//! discarded, so it cannot wind up.
 //!
 //! Base frame, meters, radians. Nothing here allocates or reads a clock, and nothing here protects the arm: every
 //! command still goes through `safety`.

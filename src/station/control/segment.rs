@@ -5,7 +5,7 @@ use std::time::Duration;
 use visuomotor_core::observation::JointVector;
 use visuomotor_core::time::Timestamp;
 
-/// How the way is spread over the time.
+/// Time profile of the motion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pace {
     /// Constant speed: between actions, where the next segment follows at once.
@@ -14,7 +14,7 @@ pub(super) enum Pace {
     RestToRest,
 }
 
-/// From one joint vector to another in a given time; stands at the end afterwards.
+/// From one joint vector to another in a given time; stays at the end afterwards.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Segment {
     pub(super) from: JointVector,
@@ -40,7 +40,7 @@ impl Segment {
         if self.ended(now) {
             return self.to;
         }
-        // The duration is longer than the elapsed time here, so it is not zero.
+        // The duration exceeds the elapsed time here, so it is not zero.
         let share = now.since(self.starts_at).as_secs_f64() / self.duration.as_secs_f64();
         let way = match self.pace {
             Pace::Even => share,

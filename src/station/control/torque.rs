@@ -1,12 +1,12 @@
-//! Joint torques that a policy asks for, or an impedance law wishes: held between two decisions, and changed no faster than
-//! the arm's torque-rate limit.
+//! Joint torques of a policy or an impedance law: held between two decisions, and changed within the arm's torque-rate
+//! limit.
 //!
 //! All torques are on top of gravity compensation \[Nm\] (see [`visuomotor_core::action::ControlMode::Torque`]): zero lets the arm float.
 
 use visuomotor_core::config::Robot;
 use visuomotor_core::observation::JointVector;
 
-/// The torque sent last, going toward the torque asked for.
+/// The last torque sent, moving toward the requested torque.
 #[derive(Clone, Debug)]
 pub struct TorqueRamp {
     limit: JointVector,
@@ -22,12 +22,12 @@ impl TorqueRamp {
         Self { limit, rate, torque: JointVector::zeros(limit.len()) }
     }
 
-    /// Starts over from zero torque.
+    /// Resets to zero torque.
     pub fn rest(&mut self) {
         self.torque.fill(0.0);
     }
 
-    /// Torque after `elapsed` \[s\] on the way to `wished` \[Nm\]; numbers that are not finite change nothing.
+    /// Torque after `elapsed` \[s\] toward `wished` \[Nm\]; non-finite numbers change nothing.
     pub fn toward(&mut self, wished: &JointVector, elapsed: f64) -> JointVector {
         for joint in 0..self.torque.len() {
             let step = self.rate[joint] * elapsed;

@@ -1,13 +1,13 @@
-//! Jerk-limited motion between targets that come at any time: a slow policy becomes a smooth fast stream.
+//! Jerk-limited motion between targets that arrive at any time: turns a slow policy into a smooth, fast stream.
 //!
-//! [`JerkLimited`] goes to joint positions, [`VelocityRamp`] to joint velocities; both start from the position, velocity and
-//! acceleration the stream has at that moment, so that velocity and acceleration never step. Radians, seconds. The
-//! solver is `rsruckig` (Ruckig: Berscheid and Kroeger, RSS 2021) with as many degrees of freedom as the stack holds;
+//! [`JerkLimited`] goes to joint positions, [`VelocityRamp`] to joint velocities. Both start from the stream's current
+//! position, velocity and acceleration, so that velocity and acceleration never step. Radians, seconds. The solver is
+//! `rsruckig` (Ruckig: Berscheid and Kroeger, RSS 2021) with its degrees of freedom on the stack;
 //! `tests/motion/ruckig_oracle.rs` compares it with the original. Targets are reached at rest.
 //!
-//! A target that comes with `calculate` costs no allocation (`tests/no_allocation.rs`); `update`, the crate's other door,
-//! allocates nothing either but reads a clock, which the control path must not. When the solver fails it formats a
-//! message, which allocates once: the old motion, itself within every limit, then goes on, and the caller is told.
+//! Retargeting by `calculate` does not allocate (`tests/no_allocation.rs`). `update`, the crate's other entry point, does
+//! not either, but reads a clock, which the control path must not. When the solver fails, it formats a message, which
+//! allocates once; the old motion, which is within every limit, then continues, and the caller gets an error.
 //!
 //! One file because the planner and the tests of its limits are read together; half of it is its tests.
 
@@ -24,12 +24,12 @@ use visuomotor_core::observation::{JointVector, MAX_JOINTS};
 use visuomotor_core::protection::Protection;
 use visuomotor_core::time::Timestamp;
 
-/// A number in an input larger than this is a fault and not a joint \[rad, rad/s, rad/s2\].
+/// Larger input numbers are faults, not joint values \[rad, rad/s, rad/s2\].
 const ABSURD: f64 = 1e4;
-/// A turning point this far beyond a joint's usable range is not one \[rad\].
+/// Tolerance for turning points beyond a joint's usable range \[rad\].
 const OVERSHOOT: f64 = 1e-6;
 
-/// What a motion may do at most, chain order.
+/// Limits of a motion, chain order.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MotionLimits {
     /// Speed of each joint \[rad/s\].
@@ -51,7 +51,7 @@ impl MotionLimits {
     }
 }
 
-/// Where a stream is.
+/// State of a stream.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MotionState {
     /// Joint positions \[rad\].
@@ -81,7 +81,7 @@ impl MotionState {
 )]
 pub struct NoMotion;
 
-/// Errors without text: nobody reads it on the control thread.
+/// Errors without text, which the control thread could not report.
 #[derive(Clone, Debug, Default)]
 struct Silent;
 
@@ -97,7 +97,7 @@ impl RuckigErrorHandler for Silent {
 
 type Values = DataArrayOrVec<f64, MAX_JOINTS>;
 
-/// A solver with its input and a place for what it finds.
+/// A solver with its input and its result.
 #[derive(Clone, Debug)]
 struct Solver {
     joints: usize,
@@ -112,13 +112,13 @@ impl Solver {
         let mut input = InputParameter::new(Some(joints));
         input.control_interface = interface;
         for joint in 0..joints {
-            // A vector that is too short leaves a limit that the solver refuses.
+            // Too short a vector leaves a limit that the solver refuses.
             let limit = |values: &JointVector| values.get(joint).copied().unwrap_or(f64::NAN);
             input.max_velocity[joint] = limit(&limits.velocity);
             input.max_acceleration[joint] = limit(&limits.acceleration);
             input.max_jerk[joint] = limit(&limits.jerk);
         }
-        // The cycle time is used by `update` only.
+        // Only `update` uses the cycle time.
         Self { joints, ruckig: Ruckig::new(Some(joints), 0.001), input, found: Trajectory::new(Some(joints)) }
     }
 
@@ -152,17 +152,17 @@ impl Solver {
 pub struct JerkLimited {
     solver: Solver,
     usable: [JointLimit; MAX_JOINTS],
-    /// What is followed since `started` while `moving`.
+    /// The motion followed since `started` while `moving`.
     motion: Trajectory<MAX_JOINTS>,
     moving: bool,
     started: Timestamp,
-    /// Where it stands while it does not move \[rad\].
+    /// Position while not moving \[rad\].
     rest: JointVector,
 }
 
 impl JerkLimited {
-    /// A stream for joints with these limits; it stands nowhere until [`JerkLimited::hold`]. `usable` are the positions it
-    /// shall not turn beyond \[rad\].
+    /// A stream for joints with these limits; it has no position until [`JerkLimited::hold`]. It does not turn beyond the
+    /// positions `usable` \[rad\].
     pub fn new(limits: &MotionLimits, usable: &[JointLimit]) -> Self {
         let solver = Solver::new(usable.len(), limits, ControlInterface::Position);
         let mut ranges = [JointLimit::default(); MAX_JOINTS];
@@ -174,19 +174,19 @@ impl JerkLimited {
         Self { solver, usable: ranges, motion, moving: false, started: Timestamp::ZERO, rest }
     }
 
-    /// Stands still here from now on \[rad\].
+    /// Holds this position from now on \[rad\].
     pub fn hold(&mut self, at: JointVector) {
         self.moving = false;
         self.rest = at;
     }
 
-    /// Where the stream is at `now`; at the end of its motion it stands.
+    /// State of the stream at `now`; at rest after the end of its motion.
     pub fn state(&self, now: Timestamp) -> MotionState {
         if !self.moving {
             return MotionState::at_rest(self.rest);
         }
         let (mut position, mut velocity, mut acceleration) = (zeros(), zeros(), zeros());
-        // Not beyond the end: the solver's rest is one within its tolerance, and would creep away.
+        // Not beyond the end: the solver's rest is exact only to its tolerance, and would creep away.
         let over = self.ended(now);
         let at = if over { self.duration() } else { now.since(self.started).as_secs_f64() };
         self.motion.at_time(
@@ -216,16 +216,16 @@ impl JerkLimited {
         if self.moving { self.motion.get_duration() } else { 0.0 }
     }
 
-    /// Goes to `goal` \[rad\] from where the stream is at `now`, in no less than `minimum`.
+    /// Goes to `goal` \[rad\] from the stream's state at `now`, in no less than `minimum`.
     pub fn retarget(&mut self, now: Timestamp, goal: &JointVector, minimum: Duration) -> Result<(), NoMotion> {
         let from = self.state(now);
         self.retarget_from(now, &from, goal, minimum)
     }
 
-    /// Goes to `goal` \[rad\] from this state, which is where the stream is at `now`, in no less than `minimum`.
+    /// Goes to `goal` \[rad\] from this state of the stream at `now`, in no less than `minimum`.
     ///
-    /// Where stretching the motion to `minimum` would make a joint turn beyond its usable range, every joint goes on its
-    /// own as fast as it may: that one brakes at once.
+    /// If stretching the motion to `minimum` would turn a joint beyond its usable range, every joint moves independently at
+    /// its limits, so that this joint brakes at once.
     pub fn retarget_from(
         &mut self,
         now: Timestamp,
@@ -236,7 +236,7 @@ impl JerkLimited {
         let joints = self.solver.joints;
         if !from.is_plausible(joints) || !is_plausible(goal, joints) {
             if !Protection::Finite.is_on() {
-                // What has no way there would be gone to at once.
+                // Without this check the stream would jump to the goal.
                 self.hold(*goal);
                 return Ok(());
             }
@@ -248,7 +248,7 @@ impl JerkLimited {
         }
         let minimum = minimum.as_secs_f64();
         self.solver.input.minimum_duration = (minimum > 0.0).then_some(minimum);
-        // Where that is possible all joints keep one straight line.
+        // If possible, all joints follow one straight line.
         self.solver.input.synchronization = Synchronization::Phase;
         if self.solver.solve().is_err() || self.turns_beyond_range(from, goal) {
             self.solver.input.minimum_duration = None;
@@ -271,7 +271,7 @@ impl JerkLimited {
     }
 }
 
-/// A stream of joint velocities that follows a wished velocity within acceleration and jerk limits.
+/// A stream of joint velocities that follows a desired velocity within acceleration and jerk limits.
 #[derive(Clone, Debug)]
 pub struct VelocityRamp {
     solver: Solver,
@@ -287,12 +287,12 @@ impl VelocityRamp {
         Self { solver, state }
     }
 
-    /// Starts over from rest.
+    /// Resets to rest.
     pub fn rest(&mut self) {
         self.state = MotionState::at_rest(JointVector::zeros(self.solver.joints));
     }
 
-    /// Velocity of the stream after `elapsed` \[s\] toward `wished` \[rad/s\]; where nothing leads there it stays as it is.
+    /// Velocity of the stream after `elapsed` \[s\] toward `wished` \[rad/s\]; unchanged if the solver finds no motion.
     pub fn toward(&mut self, wished: &JointVector, elapsed: f64) -> JointVector {
         let joints = self.solver.joints;
         if is_plausible(wished, joints) && elapsed > 0.0 && elapsed.is_finite() {
@@ -360,7 +360,7 @@ mod tests {
         stream.retarget(Timestamp::ZERO, &goal, Duration::from_secs(2)).unwrap();
         assert!((stream.duration() - 2.0).abs() < 1e-9, "{}", stream.duration());
         assert_eq!(stream.state(Timestamp::ZERO), MotionState::at_rest(start));
-        // One straight line from rest: halfway in time is halfway on the way.
+        // One straight line from rest: half the time is half the distance.
         let middle = stream.state(Timestamp::from_secs_f64(1.0));
         for joint in 0..6 {
             assert!((middle.position[joint] - 0.5 * goal[joint]).abs() < 1e-6, "{middle:?}");
@@ -373,10 +373,10 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_a_joint_is_refused_and_the_old_motion_goes_on() {
+    fn impossible_joint_values_are_refused_and_the_old_motion_goes_on() {
         let mut stream = JerkLimited::new(&limits(6), &range(6));
         let goal = JointVector::from_slice(&[0.5; 6]);
-        assert_eq!(stream.retarget(Timestamp::ZERO, &goal, TICK), Err(NoMotion), "never told where it stands");
+        assert_eq!(stream.retarget(Timestamp::ZERO, &goal, TICK), Err(NoMotion), "no position was set");
         stream.hold(JointVector::zeros(6));
         stream.retarget(Timestamp::ZERO, &goal, TICK).unwrap();
         let before = stream.state(Timestamp::from_secs_f64(0.1));

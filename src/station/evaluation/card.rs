@@ -1,4 +1,4 @@
-//! The data card of a folder of episodes: one page that says what is in it.
+//! The data card of a folder of episodes: a page that describes its contents.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -6,7 +6,7 @@ use std::fmt::Write;
 use super::page::escape;
 use visuomotor_records::recording::{Gravity, RecordedEpisode, Verdict};
 
-/// Names of the action's parts.
+/// Names of the action's components.
 const PARTS: [&str; 7] = ["dx [m]", "dy [m]", "dz [m]", "droll [rad]", "dpitch [rad]", "dyaw [rad]", "gripper"];
 
 /// Bars of a histogram.
@@ -23,7 +23,7 @@ struct Task {
     seconds: f64,
 }
 
-/// What is in a folder, gathered episode by episode so that one is in memory at a time.
+/// Contents of a folder, gathered episode by episode so that only one is in memory at a time.
 #[derive(Default)]
 pub struct Card {
     tasks: BTreeMap<String, Task>,
@@ -38,7 +38,7 @@ pub struct Card {
 }
 
 impl Card {
-    /// Adds an episode that was read with images and control ticks.
+    /// Adds an episode, read with images and control ticks.
     pub fn add(&mut self, episode: &RecordedEpisode, verdict: &Verdict) {
         let task = self.tasks.entry(episode.start.task.clone()).or_default();
         task.instruction.clone_from(&episode.start.instruction);
@@ -143,7 +143,7 @@ impl Card {
         let ((x0, x1), (y0, y1)) = (range(across), range(up));
         let scale = (SIDE / (x1 - x0)).min(SIDE / (y1 - y0));
         let _ = write!(out, "<figure><svg width={SIDE} height={SIDE} role=img aria-label=\"{caption}\">");
-        // A few thousand dots show the cover; more only make the page slow.
+        // A few thousand dots show the coverage; more only slow the page.
         for place in self.places.iter().step_by(self.places.len() / 4000 + 1) {
             let (x, y) = ((place[across] - x0) * scale, SIDE - (place[up] - y0) * scale);
             let _ = write!(out, "<circle class=dot cx={x:.1} cy={y:.1} r=2 />");

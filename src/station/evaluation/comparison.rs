@@ -1,9 +1,9 @@
-//! Several policies on the same trials, in turns: every layout is laid for each of them before the next one, in an order
-//! drawn anew each time, so that whatever drifts (light, wear, a judge's mood) drifts for all.
+//! Several policies on the same trials, interleaved: each layout is run by all policies before the next one, in an order
+//! drawn for each layout, so that drift (light, wear, a judge's mood) affects all alike.
 //!
-//! Each policy has a letter that says nothing about it. The journal of each lies in a folder of its own, so a stopped
-//! comparison goes on where it stopped. Because the layouts are the same, a pair of policies is compared by McNemar's
-//! exact test on the trials in which only one of them succeeded; Holm's correction allows for the number of pairs.
+//! Each policy has an uninformative letter. Each has its own folder with a journal, so that a stopped comparison
+//! resumes. Because the layouts are the same, a pair of policies is compared by McNemar's exact test on the trials in
+//! which only one of them succeeded; Holm's correction accounts for the number of pairs.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -28,14 +28,14 @@ pub const COMPARISON_PAGE: &str = "comparison.html";
 /// Most policies of one comparison: one letter each.
 const MOST: usize = 26;
 
-/// How one policy did.
+/// Results of one policy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Standing {
     /// The letter it ran under.
     pub letter: char,
     /// Its name.
     pub policy: String,
-    /// SHA-256 of its weights; empty without.
+    /// SHA-256 of its weights; empty if it has none.
     pub weights_digest: String,
     /// Its results, relative to the comparison's folder.
     pub folder: String,
@@ -45,15 +45,15 @@ pub struct Standing {
     pub total: Score,
 }
 
-/// Two policies beside each other.
+/// Comparison of two policies.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pair {
-    /// Letter of the one.
+    /// Letter of the first.
     pub left: char,
-    /// Letter of the other.
+    /// Letter of the second.
     pub right: char,
-    /// Trials that count for both.
+    /// Trials valid for both.
     pub both_ran: u64,
     /// Trials in which only `left` succeeded.
     pub only_left: u64,
@@ -61,37 +61,37 @@ pub struct Pair {
     pub only_right: u64,
     /// McNemar's exact two-sided p.
     pub mcnemar_p: f64,
-    /// The same after Holm's correction for the number of pairs: below 0.05 the difference counts as real.
+    /// The same after Holm's correction for the number of pairs: the difference is significant below 0.05.
     pub corrected_p: f64,
-    /// Fisher's exact two-sided p of the totals, which does not know that the layouts were the same.
+    /// Fisher's exact two-sided p of the totals, which ignores that the layouts were the same.
     pub fisher_p: f64,
 }
 
-/// All a comparison found so far.
+/// Results of a comparison so far.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ComparisonReport {
     /// Scenario.
     pub scenario: Scenario,
-    /// Seed of the layouts, the letters and the turns.
+    /// Seed of the layouts, the letters and the order.
     pub seed: u64,
     /// Scene name.
     pub scene: String,
     /// Trials planned for each policy.
     pub planned: u64,
-    /// Has every policy run every trial to an end that counts?
+    /// Does every policy have a valid result for every trial?
     pub complete: bool,
     /// The policies, best first.
     pub standings: Vec<Standing>,
     /// Every pair, in the order of the standings.
     pub pairs: Vec<Pair>,
-    /// What the record lacks and why, one line each; empty when it is whole.
+    /// Gaps in the record and their reasons, one line each; empty if complete.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
     /// Git revision of the program.
     pub revision: String,
     /// Command line to repeat it.
     pub command: String,
-    /// What it ran on.
+    /// Machine it ran on.
     pub machine: Machine,
 }
 
@@ -101,7 +101,7 @@ pub trait Contest {
     fn run(&mut self, policy: usize, plan: &TrialPlan, episode_name: &str) -> anyhow::Result<Option<TrialRun>>;
 }
 
-/// The letters of the policies, in their order: drawn, so that a letter says nothing about who was named first.
+/// The letters of the policies, in their order; drawn at random, so that a letter does not reveal the order of naming.
 pub fn letters(seed: u64, policies: &[String]) -> Vec<char> {
     let mut order: Vec<usize> = (0..policies.len()).collect();
     Draw::new(seed, &["letters"]).shuffle(&mut order);
@@ -112,7 +112,7 @@ pub fn letters(seed: u64, policies: &[String]) -> Vec<char> {
     letters
 }
 
-/// Runs the trials of `plans` that the journals do not hold yet, for each policy of `entrants` in turn.
+/// Runs the trials of `plans` that are missing in the journals, for each policy of `entrants` in turn.
 ///
 /// `entrants` share scenario and seed; their folders lie under `folder`. `progress` receives the policy's number.
 pub fn compare(
@@ -309,12 +309,12 @@ impl Pair {
         }
     }
 
-    /// Is the difference real at the 5 % level, all pairs considered?
+    /// Is the difference significant at the 5 % level, corrected for all pairs?
     pub fn differs(&self) -> bool {
         self.corrected_p < 0.05
     }
 
-    /// What the pair's trials tell.
+    /// Summary of the pair's trials.
     pub fn words(&self) -> String {
         format!(
             "{} against {}: alone successful in {} and {} of {} trials, p = {:.3} ({:.3} for all pairs): {}",

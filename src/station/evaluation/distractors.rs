@@ -1,4 +1,4 @@
-//! Where the two distractors of scenario 2 lie: moved every trial, clear of the object, the container and each other.
+//! Places of the two distractors of scenario 2: moved every trial, clear of the object, the container and each other.
 
 use super::draw::Draw;
 use super::placement::distance;
@@ -8,7 +8,7 @@ pub(super) const CLEAR_OF_OBJECT: f64 = 0.07;
 /// Least distance of a distractor from the container \[m\].
 pub(super) const CLEAR_OF_CONTAINER: f64 = 0.12;
 
-/// What a trial's distractors must stay clear of, base frame x and y \[m\].
+/// Positions that a trial's distractors must stay clear of, base frame x and y \[m\].
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Occupied {
     pub(super) object: [f64; 2],
@@ -24,7 +24,7 @@ impl Occupied {
 
 /// Places of both distractors for each of the trials of one start transform.
 ///
-/// Neither distractor lies twice at the same place within these trials. `None` when `places` has no such choice.
+/// No distractor has the same place twice within these trials. `None` if `places` has no such choice.
 pub(super) fn choose(trials: &[Occupied], places: &[[f64; 2]], draw: &mut Draw) -> Option<Vec<[[f64; 2]; 2]>> {
     let candidates: Vec<Vec<[usize; 2]>> = trials
         .iter()

@@ -1,4 +1,4 @@
-//! Chance that repeats: numbers drawn from a seed and the words that say what they are for.
+//! Repeatable random numbers, drawn from a seed and words that name their purpose.
 //!
 //! The generator's output and these few methods are fixed here, so that a seed in a report means the same layout after
 //! any upgrade of the `rand` crates (whose `shuffle` and ranges may change between versions).
@@ -21,7 +21,7 @@ fn hash(seed: u64, words: &[&str]) -> [u8; 32] {
     hasher.finalize().into()
 }
 
-/// A seed for what `words` name, below 2^53.
+/// A seed for the purpose named by `words`, below 2^53.
 pub(super) fn derived_seed(seed: u64, words: &[&str]) -> u64 {
     let bytes = hash(seed, words);
     let mut low = [0; 8];
@@ -33,7 +33,7 @@ pub(super) fn derived_seed(seed: u64, words: &[&str]) -> u64 {
 pub(super) struct Draw(ChaCha8Rng);
 
 impl Draw {
-    /// The stream that belongs to `seed` and `words`.
+    /// The stream for `seed` and `words`.
     pub(super) fn new(seed: u64, words: &[&str]) -> Self {
         Self(ChaCha8Rng::from_seed(hash(seed, words)))
     }

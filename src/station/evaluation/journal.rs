@@ -1,7 +1,7 @@
 //! `journal.jsonl`: one line per finished trial, on disk before the next trial starts.
 //!
-//! The first line says what the trials were run with. A killed evaluation leaves at most one half-written line, the
-//! last, which is dropped; everything before it counts. Where a line cannot be written (a full disk), it waits in memory and is
+//! The first line records the settings of the trials. A killed evaluation leaves at most one half-written line, the
+//! last, which is dropped; everything before it counts. A line that cannot be written (full disk) is kept in memory and
 //! written before the next one; the trials go on. A journal is never continued with other settings, weights, seed,
 //! layout or policy, nor by two programs at once.
 
@@ -24,7 +24,7 @@ pub const JOURNAL_FILE: &str = "journal.jsonl";
 /// Version of the lines; a reader refuses another one.
 const VERSION: u32 = 1;
 
-/// What all trials of a journal have in common.
+/// Common data of all trials in a journal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JournalHeader {
@@ -34,18 +34,18 @@ pub struct JournalHeader {
     pub scenario: Scenario,
     /// Seed of the layout.
     pub seed: u64,
-    /// Who decides.
+    /// Decision source.
     pub policy: String,
     /// SHA-256 of the resolved settings.
     pub settings_digest: String,
-    /// SHA-256 of the policy's weights; empty for a policy without.
+    /// SHA-256 of the policy's weights; empty if it has none.
     pub weights_digest: String,
     /// SHA-256 of scene and layout of all trials.
     pub layout_digest: String,
 }
 
 impl JournalHeader {
-    /// A header of the present version.
+    /// A header of the current version.
     pub fn new(
         scenario: Scenario,
         seed: u64,
@@ -65,7 +65,7 @@ impl JournalHeader {
         }
     }
 
-    /// What differs first, with a fix: (what, in the journal, now, fix).
+    /// The first difference, with a fix: (what, in the journal, now, fix).
     fn difference(&self, now: &Self) -> Option<(&'static str, String, String, &'static str)> {
         let same = "run with the same launch file, or choose another --out folder";
         let fields = [
@@ -105,7 +105,7 @@ impl JournalHeader {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PictureFile {
-    /// Moment \[s since the trial's start\].
+    /// Time \[s since the trial's start\].
     pub seconds: f64,
     /// JPEG file, relative to the results folder.
     pub file: String,
@@ -114,18 +114,18 @@ pub struct PictureFile {
 /// One finished trial, a line of the journal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrialRecord {
-    /// How it was laid out.
+    /// Its plan.
     #[serde(flatten)]
     pub plan: TrialPlan,
-    /// Counts from 1; above 1 when earlier attempts were aborted.
+    /// Number of the attempt, from 1; above 1 if earlier ones were aborted.
     pub attempt: u32,
-    /// How it ended.
+    /// Outcome.
     pub outcome: OutcomeKind,
-    /// Who or what judged.
+    /// Judge.
     pub judge: String,
-    /// Why it is no success; empty for a success.
+    /// Reason if not a success; empty for a success.
     pub why: String,
-    /// Length \[s\]; for a success the time to success.
+    /// Duration \[s\]; for a success the time to success.
     pub seconds: f64,
     /// Number of policy steps.
     pub steps: u64,
@@ -133,9 +133,9 @@ pub struct TrialRecord {
     pub episode: String,
     /// Embedding distances to the goal image.
     pub goal_distances: Vec<f64>,
-    /// Their moments \[s since the trial's start\].
+    /// Their times \[s since the trial's start\].
     pub distance_times: Vec<f64>,
-    /// Moments \[s since the trial's start\] and V(s_t) of the policy's critic; empty where it was not asked.
+    /// Times \[s since the trial's start\] and V(s_t) of the policy's critic; empty if not evaluated.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub state_value: Vec<(f64, f64)>,
     /// Every timing by name.
@@ -144,18 +144,18 @@ pub struct TrialRecord {
     pub deadline_misses: u64,
     /// Images in order of time.
     pub pictures: Vec<PictureFile>,
-    /// What the record lacks and why, in words; empty when it is whole.
+    /// Gaps in the record and their reasons; empty if complete.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
 }
 
 impl TrialRecord {
-    /// Does the trial count? An aborted one does not and is run again on resume.
+    /// Is the trial valid? An aborted one is not, and is run again on resume.
     pub fn counts(&self) -> bool {
         self.outcome != OutcomeKind::Aborted
     }
 
-    /// Was the task done?
+    /// Did it succeed?
     pub fn is_success(&self) -> bool {
         self.outcome == OutcomeKind::Success
     }
@@ -165,7 +165,7 @@ impl TrialRecord {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum JournalError {
-    /// The file system refuses.
+    /// A file-system error.
     #[error("{path}: {source}; check that the folder exists, is writable and has space", path = path.display())]
     Io {
         /// The journal.
@@ -184,7 +184,7 @@ pub enum JournalError {
         theirs: String,
         /// Value now.
         ours: String,
-        /// What to do.
+        /// The fix.
         fix: &'static str,
     },
     /// A line that is not the last cannot be read, or names a trial that is not planned or done already.
@@ -234,13 +234,13 @@ pub struct Journal {
     dropped_bytes: u64,
     /// Bytes of the complete lines.
     length: u64,
-    /// Lines that could not be written yet, and why the newest attempt failed.
+    /// Lines that could not be written yet, and the latest error.
     waiting: Vec<String>,
     trouble: Option<JournalError>,
 }
 
 impl Journal {
-    /// Opens `folder/journal.jsonl`, or begins it; a half-written last line is cut off.
+    /// Opens or creates `folder/journal.jsonl`; a half-written last line is dropped.
     pub fn open(folder: &Path, header: &JournalHeader) -> Result<Self, JournalError> {
         let path = folder.join(JOURNAL_FILE);
         let io = |source| JournalError::Io { path: path.clone(), source };
@@ -268,7 +268,7 @@ impl Journal {
         if valid == 0 {
             let line = serde_json::to_string(header).map_err(|error| io(error.into()))?;
             journal.write_line(&line)?;
-            // The file's name must survive a power cut as well.
+            // The directory entry must survive a power cut too.
             File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)?;
         }
         Ok(journal)
@@ -284,7 +284,7 @@ impl Journal {
         self.dropped_bytes
     }
 
-    /// The plans without a trial that counts, in their order.
+    /// The plans without a valid trial, in their order.
     pub fn remaining<'a>(&self, plans: &'a [TrialPlan]) -> Vec<&'a TrialPlan> {
         plans
             .iter()
@@ -297,18 +297,18 @@ impl Journal {
         1 + self.records.iter().filter(|done| same_trial(&done.plan, plan)).count() as u32
     }
 
-    /// Lines of finished trials that are in memory only, because the disk refused them, and why.
+    /// Lines of finished trials that are only in memory because writing failed, and the error.
     pub fn waiting(&self) -> Option<(&[String], &JournalError)> {
         let trouble = self.trouble.as_ref().filter(|_| !self.waiting.is_empty())?;
         Some((&self.waiting, trouble))
     }
 
-    /// Appends a finished trial; on return it is on disk, or waits for room ([`Journal::waiting`]).
+    /// Appends a finished trial; on return it is on disk, or waits for disk space ([`Journal::waiting`]).
     pub fn append(&mut self, record: TrialRecord) -> Result<(), JournalError> {
         let unwritable =
             |why: String| JournalError::Unwritable { path: self.path.clone(), trial: record.plan.name(), why };
         let line = serde_json::to_string(&record).map_err(|error| unwritable(error.to_string()))?;
-        // A number that is not finite becomes `null`, which could not be read on resume: refuse it now.
+        // A non-finite number becomes `null`, which could not be read on resume: refuse it now.
         serde_json::from_str::<TrialRecord>(&line).map_err(|error| unwritable(error.to_string()))?;
         if self.records.iter().any(|done| done.counts() && same_trial(&done.plan, &record.plan)) {
             return Err(unwritable("it is done already".into()));
@@ -324,7 +324,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Tries again to write what waits, in order.
+    /// Retries writing the waiting lines, in order.
     pub fn write_waiting(&mut self) {
         self.trouble = None;
         while let Some(line) = self.waiting.first().cloned() {
@@ -336,11 +336,11 @@ impl Journal {
         }
     }
 
-    /// Writes a line whole or not at all, as far as a failing disk lets us.
+    /// Writes a complete line or nothing, as far as a failing disk permits.
     fn write_line(&mut self, line: &str) -> Result<(), JournalError> {
         let line = format!("{line}\n");
         if let Err(source) = self.file.write_all(line.as_bytes()).and_then(|()| self.file.sync_data()) {
-            // A half line must not stand before the next one; if this fails too, opening cuts it off.
+            // A partial line must not precede the next one; if this fails too, the next opening drops it.
             let _ = self.file.set_len(self.length);
             let _ = self.file.seek(SeekFrom::Start(self.length));
             return Err(JournalError::Io { path: self.path.clone(), source });
@@ -361,7 +361,7 @@ fn read(path: &Path, bytes: &[u8], header: &JournalHeader) -> Result<(Vec<TrialR
     let mut valid = 0;
     for (i, line) in bytes.split_inclusive(|&byte| byte == b'\n').enumerate() {
         if i == 0 {
-            // Without a line end no trial was ever written: begin again.
+            // Without a line end no trial was written yet: start over.
             let Some(line) = line.strip_suffix(b"\n") else { break };
             let found: JournalHeader = serde_json::from_slice(line)
                 .map_err(|error| damaged(1, format!("not the first line of a journal ({error})")))?;

@@ -1,4 +1,4 @@
-//! Timings of one kind, all kept: a trial has a few thousand, so that p50, p99 and maximum are exact and merge exactly.
+//! Timings of one kind. All are kept (a few thousand per trial), so that p50, p99 and maximum are exact and merge exactly.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ pub struct LatencySeries {
     samples_ms: Vec<f32>,
 }
 
-/// What a reader wants to know of a series \[ms\], rounded to \[us\].
+/// Summary of a series \[ms\], rounded to \[us\].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LatencySummary {
@@ -24,7 +24,7 @@ pub struct LatencySummary {
 }
 
 impl LatencySeries {
-    /// From samples in any order \[ms\]; samples that are not finite (no image yet) are left out.
+    /// From samples in any order \[ms\]; non-finite samples (no image yet) are left out.
     pub fn from_ms(samples: impl IntoIterator<Item = f64>) -> Self {
         samples.into_iter().map(|sample| sample as f32).collect::<Vec<f32>>().into()
     }
@@ -34,10 +34,10 @@ impl LatencySeries {
         &self.samples_ms
     }
 
-    /// Takes the samples of `other` in.
+    /// Adds the samples of `other`.
     pub fn merge(&mut self, other: &LatencySeries) {
         self.samples_ms.extend_from_slice(&other.samples_ms);
-        // The standard sort finds the two ascending runs and merges them.
+        // The standard sort detects and merges the two ascending runs.
         self.samples_ms.sort_by(f32::total_cmp);
     }
 

@@ -1,8 +1,8 @@
-//! The table of a paper: methods down, tasks across, trials of all training seeds of a method together.
+//! The table of a paper: methods down, tasks across; the trials of a method's training seeds are pooled.
 //!
-//! Made of comparisons ([`ComparisonReport`]) whose policies are called `METHOD-SEED`. Fisher's exact test tells the first
-//! method from each other one, Holm's correction allows for how many there are. Trials of one training seed are not
-//! independent of each other, so the totals of each seed stand beside the sum: seeds that disagree are worth more than p.
+//! Made from comparisons ([`ComparisonReport`]) whose policies are named `METHOD-SEED`. Fisher's exact test compares the
+//! first method with each other one, with Holm's correction for their number. Trials of one training seed are not
+//! independent, so the totals of each seed are shown as well: disagreement between seeds says more than p.
 
 use std::fmt::Write as _;
 
@@ -15,11 +15,11 @@ use super::statistics::{fisher_exact, holm};
 /// A method of the table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MethodName {
-    /// Name its policies begin with.
+    /// Prefix of its policies' names.
     pub name: String,
     /// What the table calls it.
     pub label: String,
-    /// The paper's successes in scenarios 1, 2, 3 (of 48, 48, 9), where it has the method.
+    /// The paper's successes in scenarios 1, 2, 3 (of 48, 48, 9), if it reports the method.
     pub paper: Option<[u64; 3]>,
 }
 
@@ -32,11 +32,11 @@ pub struct MethodRow {
     pub seeds: Vec<(u64, Score)>,
     /// Scores per task, all seeds together.
     pub tasks: Vec<TaskScore>,
-    /// All of it together.
+    /// Total score.
     pub total: Score,
     /// The paper's successes and trials, on a real robot.
     pub paper: Option<(u64, u64)>,
-    /// Against the first method: Fisher's exact p of the totals, and the same after Holm's correction.
+    /// Compared with the first method: Fisher's exact p of the totals, and the same after Holm's correction.
     pub against_first: Option<(f64, f64)>,
 }
 
@@ -45,7 +45,7 @@ pub struct MethodRow {
 pub struct ScenarioTable {
     /// Number of the scenario.
     pub scenario: u8,
-    /// What it is.
+    /// Its title.
     pub title: String,
     /// Rows, in the order of the methods; methods without a policy are left out.
     pub rows: Vec<MethodRow>,
@@ -98,7 +98,7 @@ impl ScenarioTable {
         Self { scenario: number, title: report.scenario.title().to_string(), rows }
     }
 
-    /// For a terminal.
+    /// As text for the terminal.
     pub fn text(&self) -> String {
         let mut out = format!("scenario {} ({})\n", self.scenario, self.title);
         let width = self.rows.iter().map(|row| row.label.chars().count()).max().unwrap_or(0);

@@ -1,5 +1,5 @@
-//! The real-robot results of V-PTR (table 1), to stand beside ours. They are not comparable one to one: another arm, a
-//! real kitchen, another training set.
+//! The real-robot results of V-PTR (table 1), shown next to ours. They are not directly comparable: another arm, a real
+//! kitchen, another training set.
 
 use serde::{Deserialize, Serialize};
 
@@ -58,7 +58,7 @@ pub fn total(scenario: Scenario) -> PaperScore {
     PaperScore { label: "total".into(), successes, trials: rows.iter().map(|row| row.3).sum() }
 }
 
-/// The paper's row that belongs to one of our tasks (scenario 3: objects), by name.
+/// The paper's row for one of our tasks (scenario 3: objects), by name.
 pub fn beside(scenario: Scenario, name: &str) -> Option<PaperScore> {
     rows(scenario).iter().find(|row| name.contains(row.0)).map(score)
 }

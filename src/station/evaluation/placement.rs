@@ -1,10 +1,10 @@
-//! Where an object lies relative to the starting gripper: below it, or shifted by a few inches (V-PTR appendix C.1).
+//! Placement of an object relative to the starting gripper: below it, or shifted by a few inches (V-PTR appendix C.1).
 
 use serde::{Deserialize, Serialize};
 
 use visuomotor_core::config::StartTransform;
 
-/// Where the object lies relative to the starting gripper.
+/// Placement of the object relative to the starting gripper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Placement {
     /// Directly below the gripper.
@@ -57,7 +57,7 @@ impl StartBox {
         [(self.low[0] + self.high[0]) / 2.0, (self.low[1] + self.high[1]) / 2.0]
     }
 
-    /// How far `place` lies outside the box, both axes added \[m\].
+    /// Distance of `place` outside the box, summed over both axes \[m\].
     fn overhang(&self, place: [f64; 2]) -> f64 {
         (0..2).map(|axis| (self.low[axis] - place[axis]).max(0.0) + (place[axis] - self.high[axis]).max(0.0)).sum()
     }
@@ -65,9 +65,9 @@ impl StartBox {
     /// The place of an object for a start transform, before jitter \[m\].
     ///
     /// The first shift goes `shift` meters toward the center of the box (along x for a start in the center). The second
-    /// is perpendicular to it. Seen from a corner of the box both perpendicular directions leave it; taken is the one
-    /// that ends less far outside, and in a square, where both end equally far, the one that ends nearer to the center
-    /// line in front of the arm (y of the center); if even that is equal, the one to the left of the first shift.
+    /// is perpendicular to it. From a corner of the box both perpendicular directions leave it. The one that ends less far
+    /// outside is used; in a square, where both end equally far, the one that ends nearer to the center line in front of the
+    /// arm (y of the center); if that is equal too, the one to the left of the first shift.
     pub(super) fn place(&self, start: [f64; 2], placement: Placement, shift: f64) -> [f64; 2] {
         let center = self.center();
         let toward = [center[0] - start[0], center[1] - start[1]];
@@ -83,7 +83,7 @@ impl StartBox {
                 let from_line = |place: [f64; 2]| (place[1] - center[1]).abs();
                 let outside = self.overhang(right) - self.overhang(left);
                 let nearer = from_line(right) - from_line(left);
-                // A tolerance far below the jitter: equal in exact arithmetic must not be decided by rounding.
+                // A tolerance far below the jitter: rounding must not decide ties.
                 if outside.abs() > 1e-9 {
                     if outside < 0.0 { right } else { left }
                 } else if nearer < -1e-9 {

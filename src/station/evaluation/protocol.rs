@@ -1,7 +1,7 @@
 //! The trials of the V-PTR paper (appendix C.1): four starting gripper transforms x three placements of the object.
 //!
 //! Scenario 1 is plain. Scenario 2 adds two distractors that change with the start transform and move every trial, so
-//! that each pair is seen three times. Scenario 3 swaps the target for objects never trained on.
+//! that each pair appears three times. Scenario 3 replaces the target by objects not seen in training.
 //!
 //! Choices the paper leaves open, made here: the order of the trials of a task is shuffled by the seed (a trial's number
 //! is its place in that order); object and container are moved by a small jitter; scenario 3 pairs the i-th novel object
@@ -17,15 +17,15 @@ pub use super::placement::Placement;
 use super::placement::StartBox;
 use visuomotor_core::config::{ContainerPlace, Scene, Task};
 
-/// Which of the paper's three test situations.
+/// One of the paper's three test scenarios.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(into = "u8", try_from = "u8")]
 pub enum Scenario {
-    /// 1: the trained objects alone.
+    /// 1: only the trained objects.
     Plain,
     /// 2: with two distractors.
     Distractors,
-    /// 3: with targets never trained on.
+    /// 3: with targets not seen in training.
     NovelTargets,
 }
 
@@ -39,7 +39,7 @@ impl Scenario {
         }
     }
 
-    /// What a reader calls it.
+    /// Display name.
     pub fn title(self) -> &'static str {
         match self {
             Scenario::Plain => "trained objects",
@@ -67,7 +67,7 @@ impl TryFrom<u8> for Scenario {
     }
 }
 
-/// Something that lies about.
+/// A distractor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Distractor {
@@ -79,14 +79,14 @@ pub struct Distractor {
     pub yaw: f64,
 }
 
-/// One trial, laid out completely: nothing about it is left to chance when it runs.
+/// The complete plan of one trial: nothing is random when it runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrialPlan {
     /// Scenario it belongs to.
     pub scenario: Scenario,
     /// Task name.
     pub task: String,
-    /// Counts from 1 in the order the trials of the task are run.
+    /// Number in the run order of the task's trials, from 1.
     pub trial: u32,
     /// Instruction in plain words.
     pub instruction: String,
@@ -94,7 +94,7 @@ pub struct TrialPlan {
     pub start: String,
     /// Tool at the start, base frame x and y \[m\].
     pub start_at: [f64; 2],
-    /// Where the object lies relative to the gripper.
+    /// Placement of the object relative to the gripper.
     pub placement: Placement,
     /// Object to move.
     pub object: String,
@@ -108,9 +108,9 @@ pub struct TrialPlan {
     /// Its place with jitter, base frame x and y \[m\]; the object's own for a task whose container stands around it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container_at: Option<[f64; 2]>,
-    /// What lies about (scenario 2).
+    /// Distractors (scenario 2).
     pub distractors: Vec<Distractor>,
-    /// Seed for everything random of this trial; below 2^53.
+    /// Random seed of this trial; below 2^53.
     pub seed: u64,
 }
 
@@ -121,7 +121,7 @@ impl TrialPlan {
     }
 }
 
-/// All trials of `tasks` in the order they are run; scenario 3 runs on the scene's novel task whatever `tasks` says.
+/// All trials of `tasks` in run order; scenario 3 uses the scene's novel task regardless of `tasks`.
 pub fn plans(scene: &Scene, scenario: Scenario, tasks: &[String], seed: u64) -> anyhow::Result<Vec<TrialPlan>> {
     ensure!(
         scene.shift.is_finite() && scene.shift > 0.0,
@@ -207,7 +207,7 @@ fn task_plans(scene: &Scene, scenario: Scenario, task: &Task, seed: u64) -> anyh
     Ok(plans)
 }
 
-/// Object and instruction of a trial: in scenario 3 the novel object takes the place of the task's, in words too.
+/// Object and instruction of a trial: in scenario 3 the novel object replaces the task's, also in the instruction.
 fn target(scene: &Scene, scenario: Scenario, task: &Task, start: usize) -> (String, String) {
     match (scenario, scene.novel_objects.get(start)) {
         (Scenario::NovelTargets, Some(novel)) => {
@@ -218,7 +218,7 @@ fn target(scene: &Scene, scenario: Scenario, task: &Task, start: usize) -> (Stri
     }
 }
 
-/// Lays a pair of distractors into the trials of one start transform.
+/// Adds a pair of distractors to the trials of one start transform.
 fn add_distractors(
     scene: &Scene,
     pair: &[String; 2],

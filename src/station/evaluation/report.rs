@@ -1,6 +1,6 @@
-//! `report.json`: what an evaluation found, with everything needed to repeat it; and the same as text for a terminal.
+//! `report.json`: results of an evaluation with everything needed to repeat it, also as text for a terminal.
 //!
-//! One file because a report is its rows, and how they are counted.
+//! One file because the rows and their counting belong together.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -21,14 +21,14 @@ use visuomotor_core::episode::OutcomeKind;
 /// File name within the results folder.
 pub const REPORT_FILE: &str = "report.json";
 
-/// Successes of trials that count, with their intervals.
+/// Successes of valid trials, with confidence intervals.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Score {
-    /// Trials in which the task was done.
+    /// Successful trials.
     pub successes: u64,
-    /// Trials that count.
+    /// Valid trials.
     pub trials: u64,
-    /// Attempts that were broken off and do not count.
+    /// Aborted attempts, which do not count.
     pub aborted: u64,
     /// Wilson's 95 % interval of the success rate.
     pub wilson95: Interval,
@@ -37,7 +37,7 @@ pub struct Score {
 }
 
 impl Score {
-    /// Several scores as one.
+    /// Sum of several scores.
     pub(super) fn together<'a>(scores: impl Iterator<Item = &'a Score>) -> Self {
         let (mut successes, mut trials, mut aborted) = (0, 0, 0);
         for score in scores {
@@ -82,7 +82,7 @@ pub struct ObjectScore {
     pub score: Score,
 }
 
-/// One trial in short; the journal has the rest.
+/// Summary of one trial; the journal has the rest.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrialRow {
@@ -98,13 +98,13 @@ pub struct TrialRow {
     pub placement: Placement,
     /// Object.
     pub object: String,
-    /// How it ended.
+    /// Outcome.
     pub outcome: OutcomeKind,
-    /// Who or what judged.
+    /// Judge.
     pub judge: String,
-    /// Why it is no success.
+    /// Reason if not a success.
     pub why: String,
-    /// Length \[s\]; for a success the time to success.
+    /// Duration \[s\]; for a success the time to success.
     pub seconds: f64,
     /// Number of policy steps.
     pub steps: u64,
@@ -114,7 +114,7 @@ pub struct TrialRow {
     pub episode: String,
 }
 
-/// Another policy scored by the same protocol: the upper (`expert`) or lower (`random`) end of what can be expected.
+/// Another policy scored by the same protocol: the upper (`expert`) or lower (`random`) reference.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Control {
@@ -126,7 +126,7 @@ pub struct Control {
     pub seed: u64,
     /// Digest of its settings.
     pub settings_digest: String,
-    /// Digest of its weights; empty without.
+    /// Digest of its weights; empty if it has none.
     pub weights_digest: String,
     /// Revision of the program.
     pub revision: String,
@@ -137,7 +137,7 @@ pub struct Control {
 }
 
 impl Control {
-    /// The part of a report that stands beside another one.
+    /// The control row from a report.
     pub fn from_report(report: &Report) -> Self {
         Self {
             policy: report.policy.clone(),
@@ -161,17 +161,17 @@ impl Control {
     }
 }
 
-/// How our total differs from another policy's.
+/// Comparison of our total with another policy's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Comparison {
     /// The other policy.
     pub policy: String,
-    /// Fisher's exact two-sided p of both totals: the chance of such a difference, were both equally good.
+    /// Fisher's exact two-sided p of both totals: the probability of such a difference if both were equally good.
     pub fisher_p: f64,
 }
 
-/// What it ran on.
+/// Machine it ran on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Machine {
@@ -179,13 +179,13 @@ pub struct Machine {
     pub cpu: String,
     /// Processor cores this program may use.
     pub cores: usize,
-    /// What the operating system granted the control loop, one line per wish; empty where nothing was asked for.
+    /// Result of each real-time setting requested for the control loop, one line each; empty if none was requested.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub realtime: Vec<String>,
 }
 
 impl Machine {
-    /// The machine this program runs on; what cannot be found out is marked unknown.
+    /// The machine this program runs on; unavailable values are marked unknown.
     pub fn this() -> Self {
         let cpu = std::fs::read_to_string("/proc/cpuinfo")
             .ok()
@@ -200,7 +200,7 @@ impl Machine {
 
 /// Git revision of the program's checkout `folder`, with `+changes` when files differ from it.
 ///
-/// Without git or a repository: what `VISUOMOTOR_REVISION` was when the program was built, else `unknown`.
+/// Without git or a repository: the value of `VISUOMOTOR_REVISION` at build time, else `unknown`.
 pub fn revision(folder: &Path) -> String {
     let git = |arguments: &[&str]| {
         let output = Command::new("git").arg("-C").arg(folder).args(arguments).output().ok()?;
@@ -215,7 +215,7 @@ pub fn revision(folder: &Path) -> String {
     }
 }
 
-/// All an evaluation found so far.
+/// Results of an evaluation so far.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// Who decided.
@@ -228,29 +228,29 @@ pub struct Report {
     pub scene: String,
     /// Trials planned.
     pub planned: u64,
-    /// Has every planned trial been run to an end that counts?
+    /// Does every planned trial have a valid result?
     pub complete: bool,
-    /// Scores per task, in the order they are run.
+    /// Scores per task, in run order.
     pub tasks: Vec<TaskScore>,
     /// Score of all tasks together.
     pub total: Score,
     /// Scores per object, sorted by name (the order of trials is shuffled).
     pub objects: Vec<ObjectScore>,
-    /// What the total can and cannot tell.
+    /// Statistical interpretation of the total.
     pub plain_words: String,
     /// Other policies scored by the same protocol.
     pub controls: Vec<Control>,
     /// Our total against theirs.
     pub comparisons: Vec<Comparison>,
-    /// The paper's real-robot results, not comparable one to one.
+    /// The paper's real-robot results, not directly comparable.
     pub paper: Vec<PaperScore>,
-    /// Every attempt, in the order they were run.
+    /// Every attempt, in run order.
     pub trials: Vec<TrialRow>,
     /// Timings over all attempts \[ms\].
     pub latency_ms: BTreeMap<String, LatencySummary>,
     /// Control ticks that missed their deadline, over all attempts.
     pub deadline_misses: u64,
-    /// What the record lacks and why, one line each; empty when it is whole.
+    /// Gaps in the record and their reasons, one line each; empty if complete.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
     /// SHA-256 of the resolved settings.
@@ -261,7 +261,7 @@ pub struct Report {
     pub revision: String,
     /// Command line to repeat it.
     pub command: String,
-    /// What it ran on.
+    /// Machine it ran on.
     pub machine: Machine,
     /// Resolved settings, TOML.
     pub settings: String,
@@ -402,7 +402,7 @@ fn row(record: &TrialRecord) -> TrialRow {
     }
 }
 
-/// The different values of `key`, in the order of first appearance.
+/// The distinct values of `key`, in order of first appearance.
 fn distinct(plans: &[TrialPlan], key: impl Fn(&TrialPlan) -> &String) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     for plan in plans {

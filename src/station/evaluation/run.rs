@@ -1,4 +1,4 @@
-//! Runs the trials that are not done yet, one by one, and writes down each before the next begins.
+//! Runs the remaining trials one by one, and journals each before the next begins.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,37 +17,37 @@ use visuomotor_core::protection::Protection;
 /// File name of the page within the results folder.
 pub const PAGE_FILE: &str = "report.html";
 
-/// What an evaluation is run with, and what its report says of it.
+/// Settings of an evaluation, and the metadata of its report.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EvaluationOptions {
-    /// Results folder; made when missing.
+    /// Results folder; created if missing.
     pub folder: PathBuf,
-    /// Scenario, the plans' one.
+    /// Scenario of the plans.
     pub scenario: Scenario,
     /// Seed of the plans.
     pub seed: u64,
-    /// Who decides (`expert`, `random`, a policy's name).
+    /// Decision source (`expert`, `random`, a policy's name).
     pub policy: String,
     /// Resolved settings, TOML.
     pub settings: String,
     /// SHA-256 of the resolved settings.
     pub settings_digest: String,
-    /// SHA-256 of the policy's weights; empty for a policy without.
+    /// SHA-256 of the policy's weights; empty if it has none.
     pub weights_digest: String,
     /// Git revision of the program ([`super::revision`]).
     pub revision: String,
     /// Command line to repeat it.
     pub command: String,
-    /// What it runs on ([`Machine::this`]).
+    /// Machine it runs on ([`Machine::this`]).
     pub machine: Machine,
-    /// Other policies scored by the same protocol, to stand beside.
+    /// Other policies scored by the same protocol, for comparison.
     pub controls: Vec<Control>,
 }
 
-/// What happens, for a progress bar or plain lines.
+/// Progress events, for a progress bar or plain lines.
 #[derive(Clone, Copy, Debug)]
 pub enum Progress<'a> {
-    /// The folder held trials of the same evaluation.
+    /// The folder contained trials of the same evaluation.
     Resumed {
         /// Trials done.
         done: usize,
@@ -65,16 +65,16 @@ pub enum Progress<'a> {
         /// Trials planned.
         planned: usize,
     },
-    /// A trial has ended and is on disk, but for what waits.
+    /// A trial has ended; it is on disk unless lines are waiting.
     Ended {
-        /// What is written of it.
+        /// Its record.
         record: &'a TrialRecord,
         /// Trials done.
         done: usize,
         /// Trials planned.
         planned: usize,
     },
-    /// Results could not be written yet; they are kept, and written as soon as there is room.
+    /// Results could not be written yet; they are kept, and written as soon as there is space.
     Waiting {
         /// Trials that wait.
         trials: usize,
@@ -90,16 +90,16 @@ pub enum Progress<'a> {
     },
     /// `report.json` and `report.html` are written.
     Reported {
-        /// What they say.
+        /// Their content.
         report: &'a Report,
     },
 }
 
-/// Runs the trials of `plans` that the journal in `options.folder` does not hold yet.
+/// Runs the trials of `plans` that are missing in the journal in `options.folder`.
 ///
-/// The reports are written after every task, and at the end, also when `stop` returns true
-/// (asked before each trial) or the runner fails: what was found so far is always on disk. An aborted trial is not run
-/// again here, but when the evaluation is started again.
+/// The reports are written after every task and at the end, also when `stop` returns true (polled before each trial) or
+/// the runner fails: results so far are always on disk. An aborted trial is run again only when the evaluation is
+/// restarted.
 pub fn evaluate(
     options: &EvaluationOptions,
     scene: &Scene,
@@ -125,7 +125,7 @@ pub fn evaluate(
     evaluation.finish(progress)
 }
 
-/// Writes the reports of an evaluation that was run again with what `options` say by now, its controls above all, and runs nothing.
+/// Rewrites the reports of an evaluation with the current `options`, mainly its controls, without running trials.
 pub fn report_again(
     options: &EvaluationOptions,
     scene: &Scene,
@@ -135,7 +135,7 @@ pub fn report_again(
     Evaluation::open(options, scene, plans)?.finish(progress)
 }
 
-/// One policy's trials: what is planned, and the journal of what was run.
+/// One policy's planned trials and its journal.
 pub(super) struct Evaluation<'a> {
     options: &'a EvaluationOptions,
     scene: &'a Scene,
@@ -144,7 +144,7 @@ pub(super) struct Evaluation<'a> {
 }
 
 impl<'a> Evaluation<'a> {
-    /// Opens the results folder, or begins it; results of another evaluation are refused.
+    /// Opens or creates the results folder; results of another evaluation are refused.
     pub fn open(options: &'a EvaluationOptions, scene: &'a Scene, plans: &'a [TrialPlan]) -> anyhow::Result<Self> {
         ensure!(
             plans.iter().all(|plan| plan.scenario == options.scenario),
@@ -173,7 +173,7 @@ impl<'a> Evaluation<'a> {
         Ok(Self { options, scene, plans, journal })
     }
 
-    /// Tells what was there already, if anything was.
+    /// Reports existing trials, if any.
     pub fn tell_resumed(&self, progress: &mut dyn FnMut(Progress<'_>)) {
         if !self.journal.records().is_empty() || self.journal.dropped_bytes() > 0 {
             let dropped_bytes = self.journal.dropped_bytes();
@@ -181,7 +181,7 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    /// The plans without a trial that counts, in their order.
+    /// The plans without a valid trial, in their order.
     pub fn remaining(&self) -> Vec<&'a TrialPlan> {
         self.journal.remaining(self.plans)
     }
@@ -195,7 +195,7 @@ impl<'a> Evaluation<'a> {
         self.plans.len() - self.remaining().len()
     }
 
-    /// Runs one trial and writes it down. False: it was not begun, and there shall be no more.
+    /// Runs and journals one trial. False: it was not begun, and no more are wanted.
     pub fn run(
         &mut self,
         plan: &TrialPlan,
@@ -212,7 +212,7 @@ impl<'a> Evaluation<'a> {
             Ok(None) => return Ok(false),
             Err(error) => {
                 self.write_waiting(progress);
-                // The runner's fault is what the reader must see, also when the disk is full on top of it.
+                // The runner's error must be reported, even if the disk is full too.
                 let error = match self.write_reports() {
                     Ok(_) => error,
                     Err(second) => error.context(format!("the report of what was found so far failed too: {second:#}")),
@@ -230,7 +230,7 @@ impl<'a> Evaluation<'a> {
         Ok(true)
     }
 
-    /// Writes what waits and the reports; what cannot be written is reported.
+    /// Writes waiting lines and the reports; failures are reported.
     pub fn finish(&mut self, progress: &mut dyn FnMut(Progress<'_>)) -> anyhow::Result<Report> {
         self.write_waiting(progress);
         self.report(progress)
@@ -243,16 +243,16 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    /// Writes the reports of what was found so far.
+    /// Writes the reports of the results so far.
     pub fn report(&self, progress: &mut dyn FnMut(Progress<'_>)) -> anyhow::Result<Report> {
         let report = self.write_reports()?;
         progress(Progress::Reported { report: &report });
         Ok(report)
     }
 
-    /// `report.json` and `report.html`, each under another name first so that no reader sees half of one.
+    /// Writes `report.json` and `report.html`, each under a temporary name first so that no reader sees a partial file.
     ///
-    /// Where they cannot be written the report says so itself; the results are in the journal.
+    /// If they cannot be written, the returned report says so; the results are in the journal.
     fn write_reports(&self) -> anyhow::Result<Report> {
         let mut report = Report::new(self.options, &self.scene.name, self.plans, self.journal.records());
         if let Some((lines, why)) = self.journal.waiting() {
@@ -274,14 +274,14 @@ impl<'a> Evaluation<'a> {
     }
 }
 
-/// `<task>-<trial>`, with the attempt when it is not the first.
+/// `<task>-<trial>`, with the attempt if it is not the first.
 fn episode_name(plan: &TrialPlan, attempt: u32) -> String {
     if attempt == 1 { plan.name() } else { format!("{}-attempt-{attempt}", plan.name()) }
 }
 
 /// Stores the images of a trial and makes its record.
 fn keep(folder: &Path, plan: &TrialPlan, attempt: u32, name: &str, run: TrialRun) -> anyhow::Result<TrialRecord> {
-    ensure!(run.seconds.is_finite() && run.seconds >= 0.0, "the runner says the trial took {} s", run.seconds);
+    ensure!(run.seconds.is_finite() && run.seconds >= 0.0, "the runner reported a duration of {} s", run.seconds);
     let mut missing = run.missing;
     let (pictures, stored) = store_pictures(folder, &format!("trials/{name}"), &run.pictures);
     match stored {
@@ -314,12 +314,12 @@ fn keep(folder: &Path, plan: &TrialPlan, attempt: u32, name: &str, run: TrialRun
     })
 }
 
-/// Stores the images of a trial in `folder/relative`: those that are whole, and what stopped the rest.
+/// Stores the images of a trial in `folder/relative`. Returns those that are complete, and the error that stopped the rest.
 fn store_pictures(folder: &Path, relative: &str, taken: &[(f64, Vec<u8>)]) -> (Vec<PictureFile>, anyhow::Result<()>) {
     let mut pictures = Vec::with_capacity(taken.len());
     let store = |pictures: &mut Vec<PictureFile>| -> anyhow::Result<()> {
         let place = folder.join(relative);
-        // Left there by an attempt that was killed before it was written down.
+        // Left by an attempt that was killed before it was journaled.
         if place.exists() {
             fs::remove_dir_all(&place).with_context(|| format!("{}: cannot be removed", place.display()))?;
         }
@@ -328,7 +328,7 @@ fn store_pictures(folder: &Path, relative: &str, taken: &[(f64, Vec<u8>)]) -> (V
             let file = format!("{relative}/{i:04}.jpg");
             fs::write(folder.join(&file), jpeg)
                 .inspect_err(|_| {
-                    // Half an image is none; what cannot be removed is not named anywhere.
+                    // A partial image is discarded; if it cannot be removed, nothing refers to it.
                     let _ = fs::remove_file(folder.join(&file));
                 })
                 .with_context(|| format!("{file}: cannot be written"))?;
@@ -340,14 +340,14 @@ fn store_pictures(folder: &Path, relative: &str, taken: &[(f64, Vec<u8>)]) -> (V
     (pictures, stored)
 }
 
-/// Writes a file under another name first, so that no reader sees half of it.
+/// Writes a file under a temporary name first, so that no reader sees a partial one.
 pub(super) fn replace(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let mut partial = file.as_os_str().to_owned();
     partial.push(".partial");
     fs::write(&partial, bytes)
         .and_then(|()| fs::rename(&partial, file))
         .inspect_err(|_| {
-            // It takes room that something else may need.
+            // It takes up disk space.
             let _ = fs::remove_file(&partial);
         })
         .with_context(|| format!("{}: cannot be written", file.display()))

@@ -1,5 +1,5 @@
-//! What counts can tell: Wilson and Clopper-Pearson 95 % intervals, Fisher's and McNemar's exact tests, Holm's correction,
-//! and what they mean in plain words.
+//! Statistics of success counts: Wilson and Clopper-Pearson 95 % intervals, Fisher's and McNemar's exact tests, Holm's
+//! correction, and their interpretation in plain words.
 
 use serde::{Deserialize, Serialize};
 use statrs::function::beta::beta_reg;
@@ -8,7 +8,7 @@ use statrs::function::factorial::ln_binomial;
 /// The two-sided 95 % point of the normal distribution.
 const Z95: f64 = 1.959_963_984_540_054;
 
-/// A closed interval of rates, 0..1; written as `[low, high]`.
+/// A closed interval of rates, 0..1; serialized as `[low, high]`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(from = "[f64; 2]", into = "[f64; 2]")]
 pub struct Interval {
@@ -30,7 +30,7 @@ impl From<Interval> for [f64; 2] {
     }
 }
 
-/// Wilson's score interval at 95 %: close to 95 % coverage on average. Nothing known (0 of 0) is \[0, 1\].
+/// Wilson's score interval at 95 %: close to 95 % coverage on average. 0 of 0 is \[0, 1\].
 pub fn wilson95(successes: u64, trials: u64) -> Interval {
     if trials == 0 {
         return Interval { low: 0.0, high: 1.0 };
@@ -46,7 +46,7 @@ pub fn wilson95(successes: u64, trials: u64) -> Interval {
     Interval { low, high }
 }
 
-/// Clopper and Pearson's exact interval at 95 %: never less than 95 % coverage, so wider. 0 of 0 is \[0, 1\].
+/// Clopper and Pearson's exact interval at 95 %: at least 95 % coverage, so wider. 0 of 0 is \[0, 1\].
 pub fn clopper_pearson95(successes: u64, trials: u64) -> Interval {
     if trials == 0 {
         return Interval { low: 0.0, high: 1.0 };
@@ -57,9 +57,9 @@ pub fn clopper_pearson95(successes: u64, trials: u64) -> Interval {
     Interval { low, high }
 }
 
-/// Fisher's exact test, two-sided: the chance, were both rates equal, of a table as unlikely as this one or more.
+/// Fisher's exact test, two-sided: the probability, if both rates were equal, of a table at most as likely as this one.
 ///
-/// `left` and `right` are (successes, trials). Nothing to compare gives 1.
+/// `left` and `right` are (successes, trials). Returns 1 if there is nothing to compare.
 pub fn fisher_exact(left: (u64, u64), right: (u64, u64)) -> f64 {
     let successes = left.0 + right.0;
     let total = left.1 + right.1;
@@ -68,13 +68,13 @@ pub fn fisher_exact(left: (u64, u64), right: (u64, u64)) -> f64 {
     let observed = ln_chance(left.0);
     let lowest = successes.saturating_sub(right.1);
     let highest = successes.min(left.1);
-    // The tolerance R's fisher.test uses: equal chances must not differ by rounding.
+    // The tolerance of R's fisher.test: equal probabilities must not differ by rounding.
     let sum: f64 = (lowest..=highest).map(ln_chance).filter(|&ln| ln <= observed + 1e-7).map(f64::exp).sum();
     sum.min(1.0)
 }
 
-/// McNemar's exact test, two-sided: the chance, were both equally good, that trials of the same layout in which only one
-/// of two succeeded split as unevenly as (`only_left`, `only_right`) or more. No such trial gives 1.
+/// McNemar's exact test, two-sided: the probability, if both were equally good, that trials of the same layout in which
+/// only one of two succeeded split at least as unevenly as (`only_left`, `only_right`). Returns 1 without such trials.
 pub fn mcnemar_exact(only_left: u64, only_right: u64) -> f64 {
     let split = only_left + only_right;
     let half = split as f64 * std::f64::consts::LN_2;
@@ -82,7 +82,7 @@ pub fn mcnemar_exact(only_left: u64, only_right: u64) -> f64 {
     (2.0 * tail).min(1.0)
 }
 
-/// Holm's step-down correction of several tests' chances, in their order.
+/// Holm's step-down correction of several p-values, in their order.
 pub fn holm(chances: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..chances.len()).collect();
     order.sort_by(|a, b| chances[*a].total_cmp(&chances[*b]));
@@ -95,10 +95,10 @@ pub fn holm(chances: &[f64]) -> Vec<f64> {
     corrected
 }
 
-/// What `trials` trials with `successes` can and cannot tell, computed from the intervals and Fisher's test.
+/// Interpretation of `successes` in `trials`, from the intervals and Fisher's test.
 pub fn plain_words(successes: u64, trials: u64) -> String {
     if trials == 0 {
-        return "No trial has counted yet: nothing can be said.".into();
+        return "No valid trial yet, so no conclusion.".into();
     }
     let interval = wilson95(successes, trials);
     let percent = |rate: f64| (rate * 100.0).round();

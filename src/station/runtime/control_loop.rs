@@ -1,7 +1,7 @@
-//! The control loop: read, accept, command, filter, write, report. Control rate; never allocates, locks or prints.
+//! The control loop: read, accept, command, filter, write, report. Runs at control rate; never allocates, locks or prints.
 //!
-//! It holds the measured position until a first action arrives. After a stop it holds until a *new* action arrives,
-//! and seeds control and safety from the measured state before it moves again.
+//! It holds the measured position until the first action arrives. After a stop it holds until a *new* action arrives,
+//! and seeds control and safety from the measurement before it moves again.
 
 use rtrb::Producer;
 
@@ -19,27 +19,27 @@ use visuomotor_core::observation::{JointVector, Proprioception};
 use visuomotor_core::protection::Protection;
 use visuomotor_core::time::{Clock, Timestamp};
 
-/// What the control loop counted.
+/// Counters of the control loop.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ControlCounts {
     /// Ticks run.
     pub ticks: u64,
     /// Ticks whose command the safety filter changed.
     pub limited: u64,
-    /// Times the arm was told to hold, by the filter, a refused or expired action or the deadline budget.
+    /// Times the arm was commanded to hold, by the filter, a refused or expired action or the deadline budget.
     pub stopped: u64,
-    /// Times a new action made the arm move again after that.
+    /// Times a new action resumed motion after that.
     pub resumed: u64,
-    /// Actions inverse kinematics had no solution for.
+    /// Actions without an inverse-kinematics solution.
     pub no_solution: u64,
-    /// Ticks that found the ring full and were not recorded.
+    /// Ticks not recorded because the ring was full.
     pub dropped: u64,
 }
 
-/// What the control loop drives with.
+/// Control and safety parts of the loop.
 pub type ControlParts<'a> = (&'a mut (dyn ArmDriver + 'static), &'a mut Controller, &'a mut SafetyFilter);
 
-/// The fast side: from the newest action to the arm.
+/// The fast loop, from the newest action to the arm.
 pub struct ControlLoop<'a> {
     pub(super) arm: HoldGuard<'a>,
     controller: &'a mut Controller,
@@ -54,7 +54,7 @@ pub struct ControlLoop<'a> {
 }
 
 impl<'a> ControlLoop<'a> {
-    /// A loop over these parts, at `now`; the slots and the ring are its only ties to the decision loop.
+    /// A loop over these parts, at `now`; only the slots and the ring connect it to the decision loop.
     pub fn new(
         (arm, controller, safety): ControlParts<'a>,
         actions: LatestReader<TimedAction>,
@@ -67,7 +67,7 @@ impl<'a> ControlLoop<'a> {
         Self { arm, controller, safety, actions, states, ticks, ledger, counts, action: None, held: None }
     }
 
-    /// One tick. `stopwatch` only measures how long it took. After an error the arm holds.
+    /// One tick. `stopwatch` only measures its duration. After an error the arm holds.
     pub fn tick(&mut self, due: Due, strain: Strain, stopwatch: &dyn Clock) -> Result<ControlTick, DriverError> {
         let (started, now) = (stopwatch.now(), due.now);
         let sensed = self.arm.read(now)?;
@@ -102,30 +102,30 @@ impl<'a> ControlLoop<'a> {
         Ok(tick)
     }
 
-    /// Starts control and safety from where the arm is, at rest.
+    /// Seeds control and safety from the measurement, at rest.
     fn seed(&mut self, now: Timestamp, sensed: &Proprioception) {
         self.controller.seed(now, sensed);
         self.safety.seed(now, sensed);
     }
 
-    /// Takes a new action out of the slot, if there is one; answers why it was refused.
+    /// Takes a new action from the slot, if there is one; returns the reason if it was refused.
     fn accept(&mut self, now: Timestamp, sensed: &Proprioception) -> Option<LimitReason> {
         let (newest, _) = self.actions.newest(now)?;
         let taken_back = |action: &&mut TimedAction| newest.paused || action.step_index == newest.step_index;
         if let Some(action) = self.action.as_mut().filter(taken_back) {
-            // The decision side takes an action back when its camera is at fault, or the run is paused: then also one that was
-            // replaced by an action which was not seen.
+            // The decision loop withdraws an action when a camera is at fault or the run is paused. The withdrawal also covers
+            // the action in force when its replacement was never seen here.
             action.expires_at = action.expires_at.min(newest.expires_at);
             action.paused |= newest.paused;
             return None;
         }
         if newest.is_expired(now) {
-            // It came after a stall, or was taken back before it was seen: the one before goes on until it expires itself.
+            // It expired in a stall, or was withdrawn before it was seen: the previous one continues until it expires.
             return None;
         }
         self.action = Some(newest);
         if self.held.is_some() || !self.arm.is_driven() {
-            // Not `seed`: the gripper keeps its target, so that a held object is not let go.
+            // Not `seed`: the gripper keeps its target, so that a held object is not released.
             self.controller.resume(now, sensed);
             self.safety.seed(now, sensed);
         }
@@ -150,7 +150,7 @@ impl<'a> ControlLoop<'a> {
         }
     }
 
-    /// The wished and the sent command, and what happened in between.
+    /// The desired and the sent command, and the filter's result.
     fn filter(
         &mut self,
         now: Timestamp,
@@ -159,7 +159,7 @@ impl<'a> ControlLoop<'a> {
     ) -> (JointCommand, JointCommand, Filtered) {
         let here = JointCommand::position(sensed.joint_positions, sensed.gripper);
         match (refused, self.held) {
-            // An action that cannot be followed leaves the last target in force.
+            // After an action that cannot be followed, the last target stays in force.
             (None | Some(LimitReason::NoSolution), None) => {}
             (None, Some((reason, still))) => return (still, still, Filtered::Stopped(reason)),
             (Some(reason), held) => {
@@ -186,7 +186,7 @@ impl<'a> ControlLoop<'a> {
         }
     }
 
-    /// Tells the arm to hold, once per stop: telling it at every tick would let it creep under load.
+    /// Commands the arm to hold, once per stop: repeating it at every tick would let the arm creep under load.
     fn stay(&mut self, now: Timestamp, reason: LimitReason, still: JointCommand) -> Result<(), DriverError> {
         if self.held.is_none() {
             self.arm.hold(now)?;
@@ -198,7 +198,7 @@ impl<'a> ControlLoop<'a> {
 
     /// Moves to a posture instead of following actions.
     ///
-    /// Answers where it leads to \[rad\]: the joints asked for, brought inside the usable limits.
+    /// Returns its goal \[rad\]: the requested joints, clamped to the usable limits.
     pub(super) fn move_to(&mut self, now: Timestamp, posture: &Posture) -> Result<JointVector, LimitReason> {
         match self.controller.move_to(now, &posture.joints, posture.duration, posture.gripper) {
             Accepted::Taken => Ok(self.controller.goal()),

@@ -1,4 +1,4 @@
-//! The control loop with a fake arm and time moved by hand.
+//! Tests of the control loop with a fake arm and a manual clock.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use visuomotor_core::config::{GripperPolicy, Robot};
 use visuomotor_core::kinematics::Chain;
 use visuomotor_core::time::ManualClock;
 
-/// A loop over the WidowX with a fake arm, driven by hand.
+/// A loop over a fake WidowX, driven tick by tick.
 struct Bench {
     arm: FakeArm,
     switches: Switches,
@@ -31,7 +31,7 @@ impl Bench {
         Self { arm, switches, controller, safety, period: Duration::from_millis(20) }
     }
 
-    /// Runs `ticks` ticks; `each` sees every tick's index and may publish an action before it.
+    /// Runs `ticks` ticks; `each` gets every tick's index and may publish an action before it.
     fn run(
         &mut self,
         ticks: u32,
@@ -76,7 +76,7 @@ fn filtered(results: &[Result<ControlTick, DriverError>]) -> Vec<Filtered> {
 }
 
 #[test]
-fn until_an_action_comes_the_measured_position_is_sent() {
+fn until_the_first_action_the_measured_position_is_sent() {
     let mut bench = Bench::new();
     let (results, counts) = bench.run(5, 16, |_, _| (None, Strain::None));
     for tick in results {
@@ -100,7 +100,7 @@ fn an_old_action_makes_the_arm_hold_once_and_a_new_one_moves_it_again() {
     assert!(filtered[40..].iter().all(|f| !matches!(f, Filtered::Stopped(_))), "{filtered:?}");
     assert_eq!((counts.stopped, counts.resumed), (1, 1));
     assert_eq!(bench.switches.hold_count(), 2, "one for the stop, one by the guard at the end");
-    // It goes on from where it was measured, not from an old target.
+    // It continues from the measured position, not from an old target.
     let resumed = results[40].unwrap();
     for (sent, measured) in resumed.sent.joints().iter().zip(resumed.measured.iter()) {
         assert!((sent - measured).abs() < 1e-9);
@@ -142,7 +142,7 @@ fn an_unreachable_target_keeps_the_last_one() {
     let (results, counts) = bench.run(100, 128, |index, now| {
         let mut action = (index % 10 == 0).then(|| lift(u64::from(index), now));
         if let Some(action) = &mut action {
-            // Ever more roll about the base x axis: the wrist runs into its limits.
+            // More and more roll about the base x axis: the wrist reaches its limits.
             action.action = Action { translation: [0.0; 3], rotation: [0.25, 0.25, 0.25], gripper: 1.0 };
         }
         (action, Strain::None)
@@ -154,9 +154,9 @@ fn an_unreachable_target_keeps_the_last_one() {
 }
 
 #[test]
-fn an_action_is_as_old_as_what_it_was_decided_on() {
+fn an_action_is_as_old_as_its_observation() {
     let mut bench = Bench::new();
-    // Decided just now on something that may move the arm until 0.1 s.
+    // Decided just now, on an observation that is valid until 0.1 s.
     let (results, counts) = bench.run(20, 64, |index, now| {
         let expires_at = Timestamp::from_nanos(100_000_000);
         ((index == 0).then(|| TimedAction { expires_at, ..lift(0, now) }), Strain::None)
@@ -164,7 +164,7 @@ fn an_action_is_as_old_as_what_it_was_decided_on() {
     let filtered = filtered(&results);
     assert!(filtered[..6].iter().all(|f| !matches!(f, Filtered::Stopped(_))), "{filtered:?}");
     assert!(filtered[6..].iter().all(|f| *f == Filtered::Stopped(LimitReason::ImageAge)), "{filtered:?}");
-    assert_eq!((counts.stopped, bench.switches.hold_count()), (1, 1), "told once, and the guard knows");
+    assert_eq!((counts.stopped, bench.switches.hold_count()), (1, 1), "commanded once, and the guard knows");
 }
 
 #[test]
@@ -184,13 +184,13 @@ fn a_result_that_comes_after_a_stall_is_not_executed_and_the_one_before_goes_on(
 }
 
 #[test]
-fn an_action_that_is_taken_back_holds_at_the_next_tick_and_a_new_one_moves_again() {
+fn a_withdrawn_action_holds_at_the_next_tick_and_a_new_one_moves_again() {
     let mut bench = Bench::new();
     let (results, counts) = bench.run(20, 64, |index, now| {
         let action = match index {
             0 => Some(lift(0, now)),
             5 => Some(lift(0, Timestamp::ZERO).taken_back()),
-            // Taken back before it was ever seen.
+            // Withdrawn before it was seen.
             8 => Some(lift(1, now).taken_back()),
             12 => Some(lift(2, now)),
             _ => None,
@@ -205,7 +205,7 @@ fn an_action_that_is_taken_back_holds_at_the_next_tick_and_a_new_one_moves_again
 }
 
 #[test]
-fn a_paused_run_holds_although_the_action_that_was_taken_back_was_never_seen() {
+fn a_paused_run_holds_although_the_withdrawn_action_was_never_seen() {
     let mut bench = Bench::new();
     let (results, counts) = bench.run(20, 64, |index, now| {
         let action = match index {
@@ -225,7 +225,7 @@ fn a_paused_run_holds_although_the_action_that_was_taken_back_was_never_seen() {
 #[test]
 fn after_a_jump_of_the_clock_nothing_old_moves_the_arm() {
     let mut bench = Bench::new();
-    // The process was stopped for 0.6 s between two ticks, as by SIGSTOP.
+    // The process was suspended for 0.6 s between two ticks, as by SIGSTOP.
     bench.period = Duration::from_millis(600);
     let (results, _) = bench.run(3, 8, |index, now| {
         let expires_at = now + Duration::from_millis(500);
@@ -247,7 +247,7 @@ fn a_full_ring_drops_ticks_and_counts_them() {
 }
 
 #[test]
-fn a_silent_arm_is_told_to_hold_at_once() {
+fn a_silent_arm_is_commanded_to_hold_at_once() {
     let mut bench = Bench::new();
     let switches = bench.switches.clone();
     let (results, counts) = bench.run(3, 16, |index, now| {

@@ -1,8 +1,8 @@
-//! The decision loop: look, decide, publish, tell. Policy rate; may allocate, and may be slow.
+//! The decision loop: observe, decide, publish, notify. Runs at policy rate; may allocate, and may be slow.
 //!
-//! Between two decisions it only looks whether the cameras are alive. A camera at fault makes the arm hold: the action in force
-//! is taken back, nothing is decided until the camera is well again. A run that is paused holds the same way. A decision that comes too long after what it was decided on
-//! is thrown away. A listener that fails is not called any more, and the arm goes on.
+//! Between two decisions it only checks that the cameras are alive. A camera fault makes the arm hold: the action in force
+//! is withdrawn, and nothing is decided until the camera recovers. A paused run holds the same way. A decision that is
+//! too much later than its observation is discarded. A listener that fails is not called again, and the arm goes on.
 
 use std::time::Duration;
 
@@ -19,19 +19,19 @@ use visuomotor_core::observation::{Image, Observation, Proprioception};
 use visuomotor_core::protection::Protection;
 use visuomotor_core::time::{Clock, Timestamp};
 
-/// How long decisions may come too late in a row before the episode ends.
+/// How long all decisions may be too late before the episode ends.
 const LATE: Duration = Duration::from_secs(5);
 
-/// What became of the episode's listeners and cameras, beside the steps.
+/// Report on the episode's listeners and cameras.
 #[derive(Debug, Default)]
 pub(super) struct Asides {
-    /// Decisions thrown away because they came too late.
+    /// Decisions discarded because they were too late.
     pub discarded: u64,
-    /// What was wrong with cameras, one line for each time the arm held.
+    /// Camera faults, one line for each time the arm held.
     pub camera_faults: Vec<String>,
 }
 
-/// The slow side: from images to the newest action, and everything that listens.
+/// The slow loop, from images to the newest action, with all listeners.
 pub struct DecisionLoop<'a> {
     pub(super) cameras: &'a mut [AgedCamera],
     /// One for each camera.
@@ -39,18 +39,18 @@ pub struct DecisionLoop<'a> {
     pub(super) chain: &'a Chain,
     pub(super) source: &'a mut dyn ActionSource,
     pub(super) sinks: Vec<&'a mut dyn StepSink>,
-    /// Why a listener is not called any more, one place for each.
+    /// The error of each listener that has failed.
     pub(super) lost: Vec<Option<anyhow::Error>>,
     pub(super) states: LatestReader<Proprioception>,
     pub(super) actions: LatestWriter<TimedAction>,
     pub(super) ticks: Consumer<ControlTick>,
-    /// Oldest proprioception a decision may use \[s\].
+    /// Maximum age of the proprioception used by a decision \[s\].
     pub(super) state_max_age: f64,
-    /// How long after its image (or its observation, where the source looks at none) an action may move the arm.
+    /// How long after its image (or its observation, if the source uses no images) an action may move the arm.
     pub(super) lifetime: Duration,
-    /// The action published last.
+    /// The last published action.
     pub(super) published: Option<TimedAction>,
-    /// Since when every decision came too late.
+    /// Time since which every decision has been too late.
     pub(super) late_since: Option<Timestamp>,
     pub(super) discarded: u64,
     pub(super) ledger: Ledger,
@@ -58,8 +58,8 @@ pub struct DecisionLoop<'a> {
 }
 
 impl DecisionLoop<'_> {
-    /// One decision at `now`. `clock` tells when it was published (the same moment in lockstep), `stopwatch` only how
-    /// long it took.
+    /// One decision at `now`. `clock` gives the time of publication (the same as `now` in lockstep), `stopwatch` only the
+    /// duration.
     pub fn tick(&mut self, now: Timestamp, clock: &dyn Clock, stopwatch: &dyn Clock) -> Result<(), RuntimeError> {
         let started = stopwatch.now();
         let Some(observation) = self.observe(now)? else {
@@ -78,7 +78,7 @@ impl DecisionLoop<'_> {
         let image = observation.images.first().filter(|_| self.source.looks_at_images());
         let image_captured_at = observation.images.first().map_or(now, |image| image.captured_at);
         let based_on = image.map_or(now, |image| image.captured_at);
-        // An action of a chunk is as old as its look, and lives as much longer as it was planned ahead.
+        // An action of a chunk is as old as its observation, and lives longer by the time it was planned ahead.
         let (image_captured_at, based_on, ahead) = match decision.planned {
             Some(planned) if image.is_some() => (planned.image_captured_at, planned.image_captured_at, planned.ahead),
             _ => (image_captured_at, based_on, Duration::ZERO),
@@ -103,7 +103,7 @@ impl DecisionLoop<'_> {
         self.tell(|sink| sink.step(&step))
     }
 
-    /// Between two decisions: are the cameras that bring images by themselves still alive, and was the run paused?
+    /// Checks between two decisions: are the streaming cameras still alive, and was the run paused?
     pub(super) fn watch(&mut self, now: Timestamp) -> Result<(), RuntimeError> {
         let Some((state, _)) = self.states.newest(now) else { return Ok(()) };
         let mut hold = false;
@@ -122,7 +122,7 @@ impl DecisionLoop<'_> {
     }
 
     /// The newest image of each camera and the newest proprioception, none of them too old. `None`: a camera is at fault, and
-    /// the arm is to hold.
+    /// the arm must hold.
     fn observe(&mut self, now: Timestamp) -> Result<Option<Observation>, RuntimeError> {
         let (proprioception, age) = self.states.newest(now).ok_or(RuntimeError::NoState)?;
         let (age, limit) = (age.as_secs_f64(), self.state_max_age);
@@ -132,7 +132,7 @@ impl DecisionLoop<'_> {
         }
         let mut images: Vec<Option<Image>> = Vec::with_capacity(self.cameras.len());
         for ((camera, _), watch) in self.cameras.iter_mut().zip(&mut self.watches) {
-            // Every camera is looked at, so that each gets well while another one holds the arm.
+            // Every camera is checked, so that each can recover while another one holds the arm.
             images.push(match watch.look(&mut **camera, now, &proprioception.joint_positions)? {
                 Sight::Image(image) => Some(image),
                 Sight::Hold => None,
@@ -142,14 +142,14 @@ impl DecisionLoop<'_> {
         Ok(Some(self.chain.observation(images, proprioception, now)))
     }
 
-    /// Makes the arm hold: the action in force, or still on its way, is taken back.
+    /// Makes the arm hold: withdraws the action in force or in the slot.
     fn take_back(&mut self, now: Timestamp, how: impl FnOnce(TimedAction) -> TimedAction) {
         if let Some(action) = self.published.take() {
             self.actions.publish(now, how(action));
         }
     }
 
-    /// Throws away a decision that came too late.
+    /// Discards a decision that was too late.
     fn discard(&mut self, based_on: Timestamp, decided_at: Timestamp) -> Result<(), RuntimeError> {
         self.discarded += 1;
         let since = *self.late_since.get_or_insert(decided_at);
@@ -163,19 +163,19 @@ impl DecisionLoop<'_> {
         Ok(())
     }
 
-    /// Reports on cameras and late decisions.
+    /// The report on listeners, cameras and late decisions.
     pub(super) fn asides(&self) -> Asides {
         let camera_faults = self.watches.iter().flat_map(CameraWatch::told).cloned().collect();
         Asides { discarded: self.discarded, camera_faults }
     }
 
-    /// Before the first step.
+    /// Call before the first step.
     pub(super) fn start(&mut self, start: &EpisodeStart) -> Result<(), RuntimeError> {
         self.source.reset();
         self.tell(|sink| sink.episode_started(start))
     }
 
-    /// Hands on the control ticks that have come in.
+    /// Passes on the control ticks that have arrived.
     pub(super) fn hand_on_ticks(&mut self) -> Result<(), RuntimeError> {
         while let Ok(tick) = self.ticks.pop() {
             self.tell(|sink| sink.control_tick(&tick))?;
@@ -183,7 +183,7 @@ impl DecisionLoop<'_> {
         Ok(())
     }
 
-    /// After the last step: every sink is called, even one that failed before; the first error counts.
+    /// Call after the last step: calls every sink, even one that failed before; the first error counts.
     pub(super) fn end(&mut self, end: &EpisodeEnd) -> Result<(), RuntimeError> {
         let ticks = self.hand_on_ticks();
         let mut first = None;
@@ -196,7 +196,7 @@ impl DecisionLoop<'_> {
         first.map_or(ticks, Err)
     }
 
-    /// Tells every listener that has not failed yet. One that fails now gets the end and nothing before it.
+    /// Notifies every listener that has not failed. One that fails now gets only the end of the episode.
     fn tell(&mut self, mut what: impl FnMut(&mut dyn StepSink) -> anyhow::Result<()>) -> Result<(), RuntimeError> {
         for (sink, lost) in self.sinks.iter_mut().zip(&mut self.lost).filter(|(_, lost)| lost.is_none()) {
             let Err(error) = what(*sink) else { continue };

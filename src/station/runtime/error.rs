@@ -1,4 +1,4 @@
-//! Why a run ends before its time.
+//! Errors that end an episode or a motion early.
 
 use std::time::Duration;
 
@@ -15,16 +15,16 @@ pub enum RuntimeError {
     /// No usable image.
     #[error(transparent)]
     Camera(#[from] CameraError),
-    /// The arm.
+    /// Driver error.
     #[error(transparent)]
     Driver(#[from] DriverError),
-    /// The arm reports a fault, in its driver's words.
+    /// The arm reports a fault, as the driver's text.
     #[error("the arm stopped: {0}")]
     Fault(String),
-    /// Who decides could not.
+    /// The action source failed.
     #[error(transparent)]
     Source(#[from] ActionError),
-    /// Decisions come too long after the images they were decided on, all of them for some time.
+    /// All decisions have been too late after their images for some time.
     #[error(
         "decisions come {took:.3} s after their image, the limit is {limit:.3} s (the camera's `max_age` and one policy \
          period): use a faster encoder or machine, or lower the policy's `rate_hz`; the arm holds"
@@ -35,10 +35,10 @@ pub enum RuntimeError {
         /// Limit \[s\].
         limit: f64,
     },
-    /// Who listens could not: a full disk, a closed window.
+    /// A listener failed: a full disk, a closed window.
     #[error("a listener of the episode failed: {0:#}")]
     Sink(anyhow::Error),
-    /// A bug somewhere below.
+    /// A bug.
     #[error("the program panicked: {0}; the arm was commanded to hold: please report this")]
     Panicked(String),
     /// The deadline budget is used up.
@@ -47,12 +47,12 @@ pub enum RuntimeError {
          machine, or give the control loop a real-time priority ([realtime] of the launch file)"
     )]
     Deadlines {
-        /// Time lost and not paid back \[s\].
+        /// Lost time not yet made up \[s\].
         lost: f64,
         /// Limit \[s\].
         limit: f64,
     },
-    /// The control loop has published nothing yet.
+    /// The control loop has not published yet.
     #[error("the control loop has not read the arm yet")]
     NoState,
     /// The control loop stopped publishing.
@@ -63,13 +63,13 @@ pub enum RuntimeError {
         /// Limit \[s\].
         limit: f64,
     },
-    /// The operating system gave no thread.
+    /// The operating system refused a thread.
     #[error("the control thread could not be started: {0}")]
     Thread(std::io::Error),
     /// The safety filter stopped a motion to a posture.
     #[error("the motion was stopped by the safety filter ({0:?}); the arm was commanded to hold")]
     Stopped(LimitReason),
-    /// A motion to a posture ended elsewhere.
+    /// A motion to a posture missed its goal.
     #[error("joint {joint} is {off:.3} rad from where it should be, the limit is {limit:.3} rad: is the arm blocked?")]
     NotReached {
         /// Joint, counted from 0.
@@ -79,7 +79,7 @@ pub enum RuntimeError {
         /// Limit \[rad\].
         limit: f64,
     },
-    /// The safety filter let a motion to a posture go no further: the way leads the tool out of its box.
+    /// The safety filter blocked a motion to a posture: its path leaves the workspace.
     #[error(
         "the workspace limit keeps joint {joint} {off:.3} rad from where it should be, the limit is {limit:.3} rad: the way \
          leads the tool out of the robot file's `workspace_low` and `workspace_high`; with the arm's torque off move it by \
@@ -93,7 +93,7 @@ pub enum RuntimeError {
         /// Limit \[rad\].
         limit: f64,
     },
-    /// An arm that was commanded to hold moves.
+    /// The arm moves after a command to hold.
     #[error(
         "joint {joint} moved by {moved:.3} rad after the arm was commanded to hold, the limit is {limit} rad: that it holds could \
          not be confirmed; use the hardware stop, support the arm and look at it"
@@ -101,33 +101,33 @@ pub enum RuntimeError {
     NotStanding {
         /// Joint, counted from 0.
         joint: usize,
-        /// How far \[rad\].
+        /// Distance \[rad\].
         moved: f64,
         /// Limit \[rad\].
         limit: f64,
     },
-    /// An arm that was commanded to hold sends no state.
+    /// The arm sends no state after a command to hold.
     #[error(
         "the arm's state did not come within {seconds} s after it was commanded to hold: that it holds could not be confirmed; use the \
          hardware stop, support the arm, and look at cable and power"
     )]
     HoldUnconfirmed {
-        /// How long it was waited for \[s\].
+        /// Time waited \[s\].
         seconds: f64,
     },
-    /// The arm failed, and there is no operator to let it recover.
+    /// The arm failed, and there is no operator to allow its recovery.
     #[error(
         "the arm failed ({0}) and there is no operator to let it recover: look at it, run `visuomotor recover`, then start this again \
          with the same --out, which goes on where it stopped (at a terminal or with --page it waits and asks)"
     )]
     NobodyToRecover(String),
-    /// The arm failed, and whoever was asked does not want it to recover.
+    /// The arm failed, and the operator did not allow its recovery.
     #[error(
         "the arm failed ({0}) and was not allowed to recover: run `visuomotor recover` when it may, then start this again with \
          the same --out, which goes on where it stopped"
     )]
     NotRecovered(String),
-    /// Someone raised the stop flag during a motion to a posture.
+    /// The stop flag was raised during a motion to a posture.
     #[error("stopped: {0}")]
     Interrupted(String),
 }

@@ -1,6 +1,6 @@
-//! An ideal arm and camera that can misbehave on demand: for tests, benches and dry runs without a simulator.
+//! An ideal arm and camera with injectable faults, for tests, benches and dry runs without a simulator.
 //!
-//! The arm is wherever it was last commanded to be. The switches may be thrown while a loop runs, from any thread.
+//! The arm follows commands at once. The switches may be changed from any thread while a loop runs.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
@@ -27,7 +27,7 @@ struct Shared {
     view: AtomicU8,
 }
 
-/// Faults to throw, and what the arm was commanded.
+/// Faults to inject, and counters of commands.
 #[derive(Clone, Debug, Default)]
 pub struct Switches(Arc<Shared>);
 
@@ -37,17 +37,17 @@ impl Switches {
         self.0.silent.store(on, Ordering::SeqCst);
     }
 
-    /// What the camera shows from now on.
+    /// Sets the content of the camera's images.
     pub fn show(&self, view: View) {
         self.0.view.store(view as u8, Ordering::SeqCst);
     }
 
-    /// How old the camera's images are from now on; its stamps say so.
+    /// Sets the age of the camera's images, as in their stamps.
     pub fn delay(&self, by: Duration) {
         self.0.delay_nanos.store(by.as_nanos() as u64, Ordering::SeqCst);
     }
 
-    /// How often the camera was opened again.
+    /// Number of times the camera was reopened.
     pub fn reopen_count(&self) -> u64 {
         self.0.reopen_count.load(Ordering::SeqCst)
     }
@@ -58,7 +58,7 @@ impl Switches {
         views.into_iter().find(|known| *known as u8 == view).unwrap_or_default()
     }
 
-    /// The camera keeps giving the image it has, under its old stamp.
+    /// The camera repeats its last image with the old stamp.
     pub fn freeze(&self, on: bool) {
         self.0.frozen.store(on, Ordering::SeqCst);
     }
@@ -68,7 +68,7 @@ impl Switches {
         self.0.faulty.store(on, Ordering::SeqCst);
     }
 
-    /// The arm takes commands and does not move.
+    /// The arm accepts commands and does not move.
     pub fn stick(&self, on: bool) {
         self.0.stuck.store(on, Ordering::SeqCst);
     }
@@ -83,12 +83,12 @@ impl Switches {
         self.0.holds.load(Ordering::SeqCst)
     }
 
-    /// How often it was commanded to hold.
+    /// Number of hold commands.
     pub fn hold_count(&self) -> u64 {
         self.0.hold_count.load(Ordering::SeqCst)
     }
 
-    /// How many commands it took.
+    /// Number of commands.
     pub fn write_count(&self) -> u64 {
         self.0.write_count.load(Ordering::SeqCst)
     }
@@ -98,7 +98,7 @@ impl Switches {
     }
 }
 
-/// An arm that is at once wherever it is commanded to be.
+/// An arm that follows commands at once.
 #[derive(Debug)]
 pub struct FakeArm {
     capabilities: Capabilities,
@@ -107,12 +107,12 @@ pub struct FakeArm {
 }
 
 impl FakeArm {
-    /// An arm of that many joints, at zero with the gripper open.
+    /// An arm with this many joints, at zero with the gripper open.
     pub fn new(joints: usize) -> (Self, Switches) {
         Self::at(JointVector::zeros(joints), 1.0)
     }
 
-    /// An arm that stands at these joint positions \[rad\] with this gripper fraction.
+    /// An arm at these joint positions \[rad\] with this gripper fraction.
     pub fn at(joint_positions: JointVector, gripper: f64) -> (Self, Switches) {
         let capabilities = Capabilities {
             robot: "fake".into(),
@@ -184,7 +184,7 @@ impl ArmDriver for FakeArm {
     }
 }
 
-/// What is asked of an arm.
+/// A call to an arm.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Call<'a> {
     /// [`ArmDriver::activate`].
@@ -199,7 +199,7 @@ pub enum Call<'a> {
     Recover,
 }
 
-/// An arm whose calls are seen before it gets them: to record them, to count, to be slow.
+/// An arm whose calls can be observed beforehand, to record, count or delay them.
 pub struct SeenArm<F> {
     arm: Box<dyn ArmDriver>,
     see: F,
@@ -247,24 +247,24 @@ impl<F: FnMut(Timestamp, Call<'_>) + Send> ArmDriver for SeenArm<F> {
     }
 }
 
-/// What a fake camera shows.
+/// Content of a fake camera's images.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u8)]
 pub enum View {
-    /// A scene, another one in each image.
+    /// A scene that differs in each image.
     #[default]
     Scene,
-    /// The image it has, as a new one: new stamp, new number.
+    /// The same image again with a new stamp and number.
     Still,
     /// Black, with some noise.
     Black,
     /// White.
     White,
-    /// Gray all over.
+    /// Uniform gray.
     Gray,
 }
 
-/// A camera that gives an image taken just now.
+/// A camera that returns a new image on each call.
 #[derive(Debug)]
 pub struct FakeCamera {
     newest: Image,
@@ -273,7 +273,7 @@ pub struct FakeCamera {
 }
 
 impl FakeCamera {
-    /// A camera of that size \[pixels\].
+    /// A camera of this image size \[pixels\].
     pub fn new(name: &str, width: u32, height: u32) -> (Self, Switches) {
         let switches = Switches::default();
         let newest = Image {
@@ -287,7 +287,7 @@ impl FakeCamera {
         (Self { newest, liveness: LivenessSettings::default(), switches: switches.clone() }, switches)
     }
 
-    /// With other promises.
+    /// With other camera properties.
     pub fn with_liveness(mut self, liveness: LivenessSettings) -> Self {
         self.liveness = liveness;
         self
@@ -298,7 +298,7 @@ impl FakeCamera {
         let bytes = 0..self.newest.pixels.len() as u64;
         Some(match self.switches.view() {
             View::Still => return None,
-            // A slope whose steps move by one for each image.
+            // A gradient that moves by one step for each image.
             View::Scene => bytes.map(|i| 20 + ((i * 37 + sequence * 3) % 200) as u8).collect(),
             View::Black => bytes.map(|i| ((i + sequence) % 7) as u8).collect(),
             View::White => bytes.map(|_| 255).collect(),

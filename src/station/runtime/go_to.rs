@@ -1,4 +1,4 @@
-//! Moves the arm to a posture through the same control, safety and driver as an episode, and waits until it is there.
+//! Moves the arm to a posture through the same control, safety and driver as an episode, and waits until it arrives.
 
 use std::time::Duration;
 
@@ -12,44 +12,44 @@ use visuomotor_core::episode::{Filtered, LimitReason};
 use visuomotor_core::observation::{JointVector, Proprioception};
 use visuomotor_core::time::Clock;
 
-/// Joint distance at which the arm counts as there \[rad\].
+/// Joint distance at which the arm counts as arrived \[rad\].
 const THERE: f64 = 0.02;
 /// Joint speed below which it counts as at rest \[rad/s\].
 const AT_REST: f64 = 0.02;
-/// Joint distance that is still taken after waiting: a servo without integral part sags under load \[rad\].
+/// Joint distance that is accepted after the wait: a servo without integral term sags under load \[rad\].
 const NEAR_ENOUGH: f64 = 0.1;
-/// How long it is waited for after the motion's planned end.
+/// Wait after the motion's planned end.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Where to go.
+/// Goal of a motion.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Posture {
-    /// Joint positions \[rad\], chain order; brought inside the usable limits.
+    /// Joint positions \[rad\], chain order; clamped to the usable limits.
     pub joints: JointVector,
     /// Gripper: 0 closed .. 1 open. Not waited for.
     pub gripper: f64,
-    /// Planned length of the motion; the safety filter's speed limits may stretch it.
+    /// Planned duration of the motion; the safety filter's speed limits may stretch it.
     pub duration: Duration,
 }
 
-/// How a motion to a posture went.
+/// Report of a motion to a posture.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Arrival {
     /// Largest distance of a joint from its target at the end \[rad\].
     pub off: f64,
-    /// Length \[s\].
+    /// Duration \[s\].
     pub seconds: f64,
     /// Control ticks whose command the safety filter changed.
     pub limited: u64,
-    /// What became of the real-time wishes for the thread that commanded it; none in lockstep.
+    /// Results of the real-time requests for the commanding thread; empty in lockstep.
     pub realtime: Vec<Granted>,
 }
 
 /// Moves to `posture` and waits until the arm is there and at rest, at most two seconds beyond the planned duration.
-/// Whatever happens, the arm is told to hold afterwards.
+/// Afterwards the arm is always commanded to hold.
 ///
-/// In real time a thread of its own commands the arm, with the same wishes to the operating system as the control loop of an
-/// episode: whoever calls is at leisure.
+/// In real time a separate thread commands the arm, with the same real-time requests as an episode's control loop: the
+/// caller's thread has normal priority.
 pub fn go_to(
     station: &mut Station,
     posture: &Posture,
@@ -61,7 +61,7 @@ pub fn go_to(
         Timing::Wall { clock, options } => (clock, clock, options.budget),
     };
     let period = station.control_period;
-    // Nobody publishes actions and nobody reads the ticks here.
+    // No actions are published and no ticks read here.
     let (_no_actions, actions) = latest();
     let (state_writer, states) = latest();
     let (ring, _no_reader) = rtrb::RingBuffer::new(1);
@@ -75,9 +75,9 @@ pub fn go_to(
             let granted = options.realtime.apply_to_thread();
             (motion.run(), granted)
         });
-        // Without a thread the closure was dropped, and the guard in it told the arm to hold.
+        // Without a thread the closure was dropped, and the guard in it commanded the arm to hold.
         let (arrived, granted) = commanding.map_err(RuntimeError::Thread)?.join().map_err(|panic| {
-            // What runs is guarded: only its end can panic.
+            // The body catches panics; only its end can panic.
             RuntimeError::Panicked(message(panic.as_ref()))
         })?;
         realtime.extend(granted);
@@ -85,7 +85,7 @@ pub fn go_to(
     })
 }
 
-/// A motion to a posture, as the thread that commands it has it.
+/// Data of the thread that commands a motion to a posture.
 struct Motion<'a> {
     control: ControlLoop<'a>,
     states: LatestReader<Proprioception>,

@@ -1,6 +1,6 @@
-//! The slot between the loops: one writer, one reader, and only the newest value counts. Neither side ever waits.
+//! The slot between the loops: one writer, one reader, only the newest value. Neither side ever waits.
 //!
-//! Built on `triple_buffer`; for values that are `Copy`, so that nothing is freed on the control thread.
+//! Built on `triple_buffer`, for `Copy` values, so that nothing is freed on the control thread.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use triple_buffer::{Input, Output};
 
 use visuomotor_core::time::Timestamp;
 
-/// The end that publishes.
+/// The writing end.
 pub struct LatestWriter<T: Copy + Send>(Input<Option<(Timestamp, T)>>);
 
-/// The end that looks.
+/// The reading end.
 pub struct LatestReader<T: Copy + Send>(Output<Option<(Timestamp, T)>>);
 
 /// An empty slot.
@@ -21,7 +21,7 @@ pub fn latest<T: Copy + Send>() -> (LatestWriter<T>, LatestReader<T>) {
 }
 
 impl<T: Copy + Send> LatestWriter<T> {
-    /// Replaces the value; `at` is the moment it stands for.
+    /// Replaces the value; `at` is its time stamp.
     pub fn publish(&mut self, at: Timestamp, value: T) {
         self.0.write(Some((at, value)));
     }

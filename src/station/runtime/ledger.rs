@@ -1,4 +1,4 @@
-//! Where the time goes: one histogram per named series, kept whole so that runs can be merged without losing the tail.
+//! Timings: one full histogram per named series, so that runs can be merged without losing the tail.
 //!
 //! Histograms are made at full size, so recording never allocates; values beyond 60 s count as 60 s.
 
@@ -9,7 +9,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
-/// Largest value kept apart from larger ones \[ns\].
+/// Largest distinguished value \[ns\].
 const CEILING: u64 = 60_000_000_000;
 
 /// A named series of durations.
@@ -17,20 +17,20 @@ const CEILING: u64 = 60_000_000_000;
 pub enum Series {
     /// Age of the image behind the action when a command was sent, for every command.
     ImageAge,
-    /// Turning images into embeddings, as the action source tells.
+    /// Encoding of images, as reported by the action source.
     Encoder,
-    /// Turning embeddings into an action, as the action source tells.
+    /// From embeddings to an action, as reported by the action source.
     Policy,
     /// A whole decision: images, observation, action, slot.
     Decision,
     /// A whole control tick: read, decide, filter, write.
     ControlTick,
-    /// How late a control tick started; nothing in lockstep.
+    /// Start lateness of a control tick; empty in lockstep.
     ControlJitter,
 }
 
 impl Series {
-    /// All of them, in the order of the path of the data.
+    /// All of them, in order of the data flow.
     pub const ALL: [Series; 6] = [
         Series::ImageAge,
         Series::Encoder,
@@ -64,7 +64,7 @@ impl Ledger {
     pub fn new() -> Self {
         Self {
             series: std::array::from_fn(|_| {
-                // It asks for a lowest value of at least 1, a highest of at least twice that, and at most 5 digits.
+                // It requires a lowest value of at least 1, a highest of at least twice that, and at most 5 digits.
                 Histogram::new_with_bounds(1, CEILING, 3).expect("the bounds are constants hdrhistogram accepts")
             }),
         }
@@ -76,7 +76,7 @@ impl Ledger {
         self.series[series as usize].saturating_record(nanos);
     }
 
-    /// Adds a duration in seconds; a number that is not finite or negative is left out. Does not allocate.
+    /// Adds a duration in seconds; non-finite and negative numbers are left out. Does not allocate.
     pub fn record_seconds(&mut self, series: Series, seconds: f64) {
         if let Ok(duration) = Duration::try_from_secs_f64(seconds) {
             self.record(series, duration);
@@ -86,7 +86,7 @@ impl Ledger {
     /// Adds all of `other`.
     pub fn merge(&mut self, other: &Ledger) {
         for (mine, theirs) in self.series.iter_mut().zip(&other.series) {
-            // It fails only where a recorded value does not fit, and all are made by `new` above.
+            // It fails only if a recorded value does not fit, and all are made by `new` above.
             mine.add(theirs).expect("all ledgers have the same bounds");
         }
     }
@@ -129,7 +129,7 @@ impl fmt::Debug for Ledger {
     }
 }
 
-/// Figures of every series by name; a series nothing was recorded in has count 0.
+/// Figures of every series by name; an empty series has count 0.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct LedgerSummary(pub BTreeMap<String, SeriesSummary>);
@@ -140,11 +140,11 @@ pub struct LedgerSummary(pub BTreeMap<String, SeriesSummary>);
 pub struct SeriesSummary {
     /// Median \[ms\].
     pub p50: f64,
-    /// 99 in 100 were at most this \[ms\].
+    /// 99th percentile \[ms\].
     pub p99: f64,
     /// Largest \[ms\].
     pub max: f64,
-    /// How many.
+    /// Number of samples.
     pub count: u64,
 }
 

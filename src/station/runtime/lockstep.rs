@@ -1,6 +1,6 @@
-//! Both loops on one thread with a clock moved by hand: as fast as it goes, and the same every time.
+//! Both loops on one thread with a manual clock: as fast as possible, and repeatable.
 //!
-//! At each control time the control tick runs; when a decision is due it runs right after, so that its action acts from
+//! At each control time the control tick runs; a due decision runs right after it, so that its action takes effect at
 //! the next control tick.
 
 use super::schedule::{Due, Schedule, Strain};

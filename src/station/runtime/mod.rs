@@ -7,13 +7,13 @@
 //!                 `----------- [newest state] <------'
 //! ```
 //!
-//! The two tick functions are the same in both ways of passing time: [`Timing::Lockstep`] runs them on one thread with a
-//! clock moved by hand, as fast as it goes and repeatably; [`Timing::Wall`] runs them on two threads in real time.
+//! The same two tick functions run in both timing modes: [`Timing::Lockstep`] runs them on one thread with a manual
+//! clock, as fast as possible and repeatably; [`Timing::Wall`] runs them on two threads in real time.
 //! Start reading at `lockstep.rs`, then `decision_loop.rs` and `control_loop.rs`.
 //!
-//! Seconds, radians, base frame. The runtime does not know who decides, who listens or which arm it is. It does not
-//! activate the arm and never releases it: whatever way an episode ends, the arm is commanded to hold, and in real time it is
-//! watched until its controller shows it standing ([`Hold`]).
+//! Seconds, radians, base frame. The runtime is independent of source, listeners and arm. It neither activates nor releases
+//! the arm: however an episode ends, the arm is commanded to hold, and in real time it is watched until its controller's
+//! states show it at rest ([`Hold`]).
 
 mod control_loop;
 mod decision_loop;
@@ -57,20 +57,20 @@ pub use standing::{Doubt, Hold, StandingWatch};
 pub use stop::{HoldGuard, StopFlag};
 pub use wall::WallOptions;
 
-/// A camera with the oldest image a decision may use \[s\].
+/// A camera with the maximum image age for a decision \[s\].
 pub type AgedCamera = (Box<dyn Camera>, f64);
 
-/// The parts of a running set-up. The arm is active.
+/// The parts of a running station. The arm is active.
 pub struct Station {
-    /// The arm; only the control loop talks to it.
+    /// The arm; used only by the control loop.
     pub arm: Box<dyn ArmDriver>,
-    /// Cameras in launch-file order, the policy's first, each with the oldest image a decision may use \[s\].
+    /// Cameras in launch-file order, the policy's first, each with the maximum image age for a decision \[s\].
     pub cameras: Vec<AgedCamera>,
     /// The arm's kinematics.
     pub chain: Chain,
-    /// Slow action to fast command.
+    /// From slow actions to fast commands.
     pub controller: Controller,
-    /// The one filter before the driver.
+    /// The filter before the driver.
     pub safety: SafetyFilter,
     /// Time between control ticks.
     pub control_period: Duration,
@@ -78,43 +78,42 @@ pub struct Station {
     pub policy_period: Duration,
 }
 
-/// What an episode is run with.
+/// Inputs of an episode.
 pub struct EpisodeRequest<'a> {
-    /// What is known before the first step.
+    /// Metadata known before the first step.
     pub start: EpisodeStart,
-    /// Length after which the judge learns that time ran out \[s\].
+    /// Duration after which the judge is told that time is up \[s\].
     pub seconds: f64,
-    /// Who decides.
+    /// Action source.
     pub source: &'a mut dyn ActionSource,
-    /// Who listens, called in this order.
+    /// Listeners, called in this order.
     pub sinks: Vec<&'a mut dyn StepSink>,
-    /// Who says how it ends.
+    /// Judge of the outcome.
     pub judge: &'a mut dyn Judge,
-    /// Who may stop it.
+    /// Stop flag.
     pub stop: &'a StopFlag,
 }
 
 /// How time passes.
 #[derive(Clone, Copy)]
 pub enum Timing<'a> {
-    /// Both loops on one thread, as fast as it goes, repeatable.
+    /// Both loops on one thread, as fast as possible, repeatable.
     Lockstep {
-        /// The clock the loops move; the simulation's time.
+        /// The clock that the loops advance; simulation time.
         clock: &'a ManualClock,
-        /// Measures durations for the ledger and nothing else; one that stands still makes recordings repeat to the
-        /// byte.
+        /// Only measures durations for the ledger; with a stopped one recordings are byte-identical.
         stopwatch: &'a dyn Clock,
     },
     /// Two threads in real time.
     Wall {
         /// The clock of all stamps.
         clock: &'a SystemClock,
-        /// Deadline budget and real-time wishes.
+        /// Deadline budget and real-time requests.
         options: &'a WallOptions,
     },
 }
 
-/// Deadlines that were missed: whole periods skipped.
+/// Missed deadlines: whole periods skipped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct DeadlineMisses {
     /// Control periods.
@@ -123,16 +122,16 @@ pub struct DeadlineMisses {
     pub decision: u64,
 }
 
-/// How an episode went.
+/// Report of an episode.
 #[derive(Debug)]
 pub struct EpisodeReport {
-    /// How it ended, as the sinks received it.
+    /// Outcome, as passed to the sinks.
     pub outcome: Outcome,
     /// Policy steps.
     pub steps: u64,
-    /// Length \[s\].
+    /// Duration \[s\].
     pub seconds: f64,
-    /// Where the time went.
+    /// Timings.
     pub ledger: Ledger,
     /// Deadlines missed.
     pub deadline_misses: DeadlineMisses,
@@ -140,29 +139,28 @@ pub struct EpisodeReport {
     pub limited: u64,
     /// Times the arm was commanded to hold before the end (safety filter, refused action, deadline budget).
     pub stopped: u64,
-    /// Times a new action made it move again after that.
+    /// Times a new action resumed motion after that.
     pub resumed: u64,
-    /// Actions inverse kinematics had no solution for.
+    /// Actions without an inverse-kinematics solution.
     pub no_solution: u64,
     /// Control ticks run.
     pub control_ticks: u64,
-    /// Control ticks the sinks did not get because the ring was full.
+    /// Control ticks lost because the ring was full.
     pub dropped_ticks: u64,
-    /// Decisions thrown away because they came too long after their image.
+    /// Decisions discarded because they were too late after their image.
     pub discarded: u64,
-    /// What was wrong with cameras, one line for each time the arm held for one.
+    /// Camera faults, one line for each time the arm held.
     pub camera_faults: Vec<String>,
-    /// What became of the real-time wishes.
+    /// Results of the real-time requests.
     pub realtime: Vec<Granted>,
-    /// What is known of the arm after it was commanded to hold at the end; none in lockstep, where the arm is part of the loop.
+    /// Result of watching the arm after the final hold; `None` in lockstep, where the arm is part of the loop.
     pub hold: Option<Hold>,
-    /// What went wrong with the machinery, if anything did; then the outcome is aborted, unless only a sink failed: the arm
-    /// went on without it.
+    /// The fault, if any. The outcome is then aborted, unless only a sink failed, without which the arm went on.
     pub fault: Option<RuntimeError>,
 }
 
-/// Runs one episode to its end. Whatever happens, the arm is commanded to hold and the sinks receive the outcome;
-/// [`EpisodeReport::hold`] says whether it was seen standing.
+/// Runs one episode to its end. In every case the arm is commanded to hold and the sinks receive the outcome;
+/// [`EpisodeReport::hold`] reports whether the arm was seen at rest.
 pub fn run_episode(station: &mut Station, request: EpisodeRequest<'_>, timing: Timing<'_>) -> EpisodeReport {
     match timing {
         Timing::Lockstep { clock, stopwatch } => lockstep::run(station, request, clock, stopwatch),
@@ -207,25 +205,25 @@ impl Station {
     }
 }
 
-/// Room for about four seconds of ticks: longer than any decision that is not a fault.
+/// Capacity for about four seconds of ticks: longer than any valid decision takes.
 fn ring_capacity(control_period: Duration) -> usize {
     ((4.0 / control_period.as_secs_f64().max(1e-4)) as usize).clamp(64, 8192)
 }
 
-/// What is left of the control side at the end.
+/// Result of the control loop.
 struct ControlEnd {
     result: Result<(), RuntimeError>,
     ledger: Ledger,
     counts: ControlCounts,
     missed: u64,
     realtime: Vec<Granted>,
-    /// The arm's last fault in words.
+    /// The arm's last fault as text.
     fault: Option<String>,
     hold: Option<Hold>,
 }
 
 impl ControlLoop<'_> {
-    /// Tells the arm to hold. In real time it is then watched until it is seen standing.
+    /// Commands the arm to hold. In real time it is then watched until it is seen at rest.
     fn end(mut self, timing: Timing<'_>, result: Result<(), RuntimeError>) -> ControlEnd {
         let (held, hold) = match timing {
             Timing::Lockstep { clock, .. } => (self.arm.hold(clock.now()), None),
@@ -242,8 +240,8 @@ impl ControlLoop<'_> {
 }
 
 impl ControlEnd {
-    /// What both sides came to; the control side's error comes first, because it is the cause. A fault code is put
-    /// into words.
+    /// Combines the results of both loops; the control loop's error comes first, because it is the cause. A fault code
+    /// becomes text.
     fn and<T>(&mut self, ended: Result<T, RuntimeError>) -> Result<T, RuntimeError> {
         std::mem::replace(&mut self.result, Ok(())).and(ended).map_err(|error| match (error, self.fault.take()) {
             (RuntimeError::Driver(DriverError::Fault(_)), Some(words)) => RuntimeError::Fault(words),
@@ -252,7 +250,7 @@ impl ControlEnd {
     }
 }
 
-/// Tells the sinks how it ended and writes the report. `ended` is the decision side's view.
+/// Passes the outcome to the sinks and makes the report. `ended` is the decision loop's result.
 fn close(
     mut decision: DecisionLoop<'_>,
     mut control: ControlEnd,
@@ -293,7 +291,7 @@ fn close(
     }
 }
 
-/// Length as a duration; nonsense (negative, NaN) is zero.
+/// Seconds as a duration; negative numbers and NaN become zero.
 fn length(seconds: f64) -> Duration {
     Duration::try_from_secs_f64(seconds).unwrap_or(Duration::ZERO)
 }

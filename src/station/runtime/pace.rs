@@ -1,4 +1,4 @@
-//! Waits for the next control time, in either way of passing time.
+//! Waits for the next control time, in either timing mode.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use visuomotor_core::time::{Clock, ManualClock, SystemClock, Timestamp};
 
 /// The next start of a loop.
 pub(super) enum Pacer<'a> {
-    /// Moves the clock to the next start.
+    /// Advances the clock to the next start.
     Lockstep { clock: &'a ManualClock, schedule: Schedule },
     /// Sleeps until the next start.
     Wall { clock: &'a SystemClock, schedule: Schedule, sleeper: Sleeper },
@@ -46,7 +46,7 @@ impl<'a> Pacer<'a> {
         }
     }
 
-    /// Notes how late this start was; nothing in lockstep, where it never is.
+    /// Records the lateness of this start; not in lockstep, where it is always zero.
     pub fn note(&self, due: &Due, ledger: &mut Ledger) {
         if matches!(self, Self::Wall { .. }) {
             ledger.record(Series::ControlJitter, due.lateness());

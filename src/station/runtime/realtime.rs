@@ -1,35 +1,34 @@
-//! Asking Linux for real-time treatment of the control thread. Every request is optional and its outcome is reported.
+//! Requests real-time scheduling of the control thread from Linux. Every request is optional and its outcome is reported.
 //!
-//! Nothing here is needed for correct work: a refused wish costs punctuality, and the deadlines are counted anyway.
+//! Nothing here is needed for correctness: a refused request costs punctuality, and deadlines are counted anyway.
 
 use std::io;
 
 use serde::{Deserialize, Serialize};
 
-/// What to ask for. The default asks for nothing.
+/// Requests. The default requests nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Realtime {
     /// `SCHED_FIFO` priority, 1..99; 50 to 80 is customary (below the kernel's own interrupt threads' needs).
     pub priority: Option<i32>,
-    /// Keep what the process has used of its memory, now and later, in RAM. Leave off beside CUDA, which maps far more than
-    /// RAM.
+    /// Lock the process's used memory, now and later, in RAM. Leave off with CUDA, which maps far more than RAM.
     pub lock_memory: bool,
     /// Run the control thread on this CPU only, counted from 0.
     pub cpu: Option<usize>,
 }
 
-/// What became of a wish.
+/// Result of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Granted {
-    /// What was asked for: `SCHED_FIFO priority 60`.
+    /// The request: `SCHED_FIFO priority 60`.
     pub wish: String,
     /// Was it granted?
     pub granted: bool,
-    /// The system's error where it refused; empty otherwise.
+    /// The system's error if it refused; empty otherwise.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub why: String,
-    /// What to do where it refused; empty otherwise.
+    /// The fix if it refused; empty otherwise.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub fix: String,
 }
@@ -44,14 +43,14 @@ impl std::fmt::Display for Granted {
 }
 
 impl Realtime {
-    /// Asks for what concerns the whole process: the memory.
+    /// Applies the requests for the whole process: memory.
     pub fn apply_to_process(&self) -> Vec<Granted> {
         let fix = "grant CAP_IPC_LOCK, or no limit on locked memory (ulimit -l unlimited; memlock in \
                    /etc/security/limits.conf)";
         self.lock_memory.then(|| told("memory lock".into(), lock_memory(), fix)).into_iter().collect()
     }
 
-    /// Asks for what concerns the calling thread: CPU and priority.
+    /// Applies the requests for the calling thread: CPU and priority.
     pub fn apply_to_thread(&self) -> Vec<Granted> {
         let mut outcomes = Vec::new();
         if let Some(cpu) = self.cpu {
@@ -64,17 +63,17 @@ impl Realtime {
         outcomes
     }
 
-    /// What would become of the wishes: tried on a thread that ends at once. The memory stays locked where that is granted.
+    /// Tries the requests on a short-lived thread. Memory stays locked if that is granted.
     pub fn try_out(self) -> Vec<Granted> {
         let mut outcomes = self.apply_to_process();
         let tried = std::thread::Builder::new().name("realtime".into()).spawn(move || self.apply_to_thread());
         match tried.map(std::thread::JoinHandle::join) {
             Ok(Ok(more)) => outcomes.extend(more),
-            // No thread to try it on: the control thread will be refused by the same system.
+            // No test thread: the system will refuse the control thread as well.
             Ok(Err(_)) | Err(_) => outcomes.push(Granted {
-                wish: "a thread to try it on".into(),
+                wish: "a test thread".into(),
                 granted: false,
-                why: "the system gave none".into(),
+                why: "the system refused it".into(),
                 fix: "close other programs".into(),
             }),
         }
@@ -103,8 +102,8 @@ fn choose_cpu(cpu: usize) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Pages are locked once they are used, so that stacks of which a thread uses little do not fill the RAM. Only without a
-/// limit: below one, the lock would be granted now and memory refused later, in the middle of a motion.
+/// Locks pages on first use, so that sparsely used stacks do not fill the RAM. Only without a limit: with one, the lock
+/// would be granted now and memory refused later, in the middle of a motion.
 fn lock_memory() -> io::Result<()> {
     if !may_lock_all() {
         return Err(io::Error::other("locked memory is limited"));
@@ -114,7 +113,7 @@ fn lock_memory() -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// No limit on locked memory, or the capability that knows none.
+/// Is locked memory unlimited, by its limit or by capability?
 fn may_lock_all() -> bool {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: `limit` is a live rlimit to write to.
@@ -136,7 +135,7 @@ fn choose_priority(priority: i32) -> io::Result<()> {
     let parameters = libc::sched_param { sched_priority: priority };
     // SAFETY: pthread_self is the calling thread, which is alive; `parameters` outlives the call.
     let error = unsafe { libc::pthread_setschedparam(libc::pthread_self(), libc::SCHED_FIFO, &parameters) };
-    // pthread functions answer the error instead of setting errno.
+    // pthread functions return the error instead of setting errno.
     if error == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(error)) }
 }
 
@@ -145,12 +144,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_asked_nothing_told() {
+    fn no_requests_give_no_results() {
         assert!(Realtime::default().try_out().is_empty());
     }
 
     #[test]
-    fn what_cannot_be_granted_is_told_with_what_to_do() {
+    fn refused_requests_are_reported_with_a_fix() {
         let outcomes = Realtime { priority: Some(1000), cpu: Some(1_000_000), lock_memory: false }.try_out();
         assert_eq!(outcomes.len(), 2);
         assert!(outcomes.iter().all(|one| !one.granted && !one.why.is_empty()), "{outcomes:?}");

@@ -1,7 +1,7 @@
 //! Absolute deadlines and the budget for missing them. Pure arithmetic: no clock is read and nothing sleeps here.
 //!
-//! The next start is the last planned start plus one period. After an overrun whole periods are skipped and counted,
-//! never made up for in a burst.
+//! The next start is the last planned start plus one period. After an overrun, whole periods are skipped and counted,
+//! never caught up in a burst.
 
 use std::time::Duration;
 
@@ -19,9 +19,9 @@ pub struct Schedule {
 /// One start of a loop's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Due {
-    /// When it was to start.
+    /// Planned start.
     pub planned: Timestamp,
-    /// When it did start.
+    /// Actual start.
     pub now: Timestamp,
     /// Whole periods skipped just before it.
     pub skipped: u64,
@@ -66,13 +66,13 @@ impl Schedule {
     }
 }
 
-/// How much time the control loop may lose before something is done about it, whatever its rate.
+/// How much time the control loop may lose before it reacts, independent of its rate.
 ///
-/// Lost time fills a bucket that empties slowly ([`DeadlineWatch`]): what counts is neither a single late start nor whole
-/// runs of them only.
+/// Lost time fills a bucket that empties slowly ([`DeadlineWatch`]), so that frequent late starts count as well as
+/// consecutive ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeadlineBudget {
-    /// From here on the log says so, after the episode.
+    /// From here on it is logged after the episode.
     pub warn: Duration,
     /// From here on the arm holds, until enough starts were on time and a new action arrives.
     pub hold: Duration,
@@ -88,29 +88,29 @@ impl Default for DeadlineBudget {
     }
 }
 
-/// What the budget says after a start.
+/// State of the budget after a start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Strain {
     /// On time.
     None,
-    /// Late enough to tell.
+    /// Late enough to report.
     Warn,
-    /// The arm is to hold.
+    /// The arm must hold.
     Hold,
-    /// The episode is to end.
+    /// The episode must end.
     Stop,
 }
 
-/// Punctual periods that pay back one that was missed.
+/// Punctual periods that make up for a missed one.
 ///
-/// A loop that loses more than one period in eleven fills its bucket and is ended; one that loses fewer runs on. A loop
-/// that is late now and then, on a desktop without a real-time kernel, loses one in hundreds.
+/// A loop that loses more than one period in eleven fills its bucket and is ended; one that loses fewer runs on. On a
+/// desktop without a real-time kernel, an occasionally late loop loses one in hundreds.
 pub const PAYBACK: u32 = 10;
 
-/// Keeps lost time against a [`DeadlineBudget`].
+/// Tracks lost time against a [`DeadlineBudget`].
 ///
-/// A leaky bucket: each period that was skipped goes in whole, each start on time takes a tenth of a period out. Four
-/// late starts and one good one, again and again, fill it as four late starts in five do.
+/// A leaky bucket: each skipped period is added, and each punctual start removes a tenth of a period. A repeating
+/// pattern of four late starts and one good one fills it.
 #[derive(Clone, Copy, Debug)]
 pub struct DeadlineWatch {
     budget: DeadlineBudget,
@@ -124,7 +124,7 @@ impl DeadlineWatch {
         Self { budget, period, lost: Duration::ZERO }
     }
 
-    /// The budget's answer to this start. No allocation, no lock.
+    /// State of the budget after this start. No allocation, no lock.
     pub fn after(&mut self, due: &Due) -> Strain {
         self.lost = if due.skipped == 0 {
             self.lost.saturating_sub(self.period / PAYBACK)
@@ -144,7 +144,7 @@ impl DeadlineWatch {
         }
     }
 
-    /// Time lost and not paid back yet.
+    /// Lost time not yet made up.
     pub fn lost(&self) -> Duration {
         self.lost
     }
@@ -183,7 +183,7 @@ mod tests {
 
     const MILLIS: fn(u64) -> Duration = Duration::from_millis;
 
-    /// What a watch says of starts that skip so many periods each, at a rate [Hz].
+    /// States of a watch for starts that skip these numbers of periods, at a rate [Hz].
     fn strains(rate: u32, skips: impl IntoIterator<Item = u64>) -> Vec<Strain> {
         let mut watch = DeadlineWatch::new(DeadlineBudget::default(), Duration::from_secs(1) / rate);
         skips.into_iter().map(|skipped| watch.after(&Due { planned: at(0), now: at(0), skipped })).collect()
@@ -197,7 +197,7 @@ mod tests {
         assert_eq!(watch.after(&due(0)), Strain::None);
         assert_eq!(watch.after(&due(1)), Strain::Warn);
         assert_eq!(watch.after(&due(2)), Strain::Hold);
-        // One start on time is not the end of it: ten pay for one.
+        // One punctual start is not enough: ten make up for one.
         assert_eq!((watch.after(&due(0)), watch.lost()), (Strain::Warn, MILLIS(58)));
         assert_eq!(watch.after(&due(1)), Strain::Hold);
         assert_eq!(watch.after(&due(2)), Strain::Stop);
@@ -213,7 +213,7 @@ mod tests {
         for rate in [10, 50, 100, 1000] {
             let pattern = [1, 1, 1, 1, 0].into_iter().cycle().take(20 * rate as usize);
             let strains = strains(rate, pattern);
-            let ended = strains.iter().position(|strain| *strain == Strain::Stop).expect("it runs for ever");
+            let ended = strains.iter().position(|strain| *strain == Strain::Stop).expect("it never stops");
             // 39 tenths of a period are lost in nine periods: half a second within 1.2 s of the pattern.
             assert!(ended * 9 / 5 <= rate as usize * 13 / 10 + 9, "{rate} Hz: after {ended} starts");
         }
@@ -248,7 +248,7 @@ mod tests {
             assert_eq!(watch.after(&schedule.begin(at(0))), Strain::None);
             let due = schedule.begin(at(2000));
             assert_eq!(watch.after(&due), Strain::Stop, "{rate} Hz");
-            // No burst of the starts that were missed: the next one is in the future.
+            // No burst of missed starts: the next one is in the future.
             assert_eq!((due.now, due.planned, schedule.next()), (at(2000), at(2000), at(2000) + period));
         }
     }

@@ -1,13 +1,13 @@
-//! Sleeping until an absolute moment. Linux.
+//! Sleeps until an absolute time. Linux.
 
 use std::time::Duration;
 
 use visuomotor_core::time::{Clock, SystemClock, Timestamp};
 
-/// Sleeps on `CLOCK_MONOTONIC`, counted in the stamps of a [`SystemClock`].
+/// Sleeps on `CLOCK_MONOTONIC`, by the stamps of a [`SystemClock`].
 #[derive(Clone, Copy, Debug)]
 pub struct Sleeper {
-    /// `CLOCK_MONOTONIC` when the system clock stood at zero \[ns\].
+    /// `CLOCK_MONOTONIC` at the system clock's zero \[ns\].
     origin: u64,
 }
 
@@ -17,7 +17,7 @@ impl Sleeper {
         Self { origin: monotonic_nanos().saturating_sub(clock.now().as_nanos()) }
     }
 
-    /// Sleeps until `at`; returns at once when that is over. No allocation, no lock.
+    /// Sleeps until `at`; returns at once if that is in the past. No allocation, no lock.
     pub fn until(&self, at: Timestamp) {
         let nanos = Duration::from_nanos(self.origin.saturating_add(at.as_nanos()));
         let target = libc::timespec { tv_sec: nanos.as_secs() as libc::time_t, tv_nsec: nanos.subsec_nanos().into() };
@@ -49,7 +49,7 @@ mod tests {
     fn it_never_wakes_early_and_does_not_wait_for_the_past() {
         let clock = SystemClock::new();
         let sleeper = Sleeper::new(&clock);
-        // The two readings in `new` are not one: allow for the time between them.
+        // `new` reads two clocks one after the other: allow for the time between.
         let slack = Duration::from_millis(1);
         let target = clock.now() + Duration::from_millis(5);
         sleeper.until(target);

@@ -1,8 +1,7 @@
-//! Does an arm that was commanded to hold stand? Reported only when its controller's states show it.
+//! Confirms from the controller's states that an arm stands still after a command to hold.
 //!
-//! A hold is a message; a message may be lost, and a controller may not act on it. So after the last command the states are
-//! watched until every joint has stayed in place for [`WINDOW`], or [`PATIENCE`] is over and the
-//! hold is reported as not confirmed.
+//! A hold is a message that may be lost or ignored. So the states after the last command are watched until every joint
+//! has stayed in place for [`WINDOW`], or until [`PATIENCE`] is over and the hold is reported as not confirmed.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,47 +10,47 @@ use visuomotor_arms::driver::{ArmDriver, DriverError, Motion, Standstill, Stilln
 use visuomotor_core::observation::Proprioception;
 use visuomotor_core::time::{Clock, SystemClock, Timestamp};
 
-/// What counts as standing: 5 mrad in a tenth of a second is 0.05 rad/s, above any encoder's noise.
+/// Tolerance for standing still: 5 mrad in a tenth of a second is 0.05 rad/s, above any encoder's noise.
 const STILLNESS: Stillness = Stillness { motion: 0.005, window: WINDOW, states: 3 };
 /// How long every joint must stay in place.
 const WINDOW: Duration = Duration::from_millis(100);
-/// Longest wait for that: the slowest arm brakes in less.
+/// Time-out: the slowest arm brakes in less.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Time between two looks.
+/// Polling interval.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// What is known of an arm after it was commanded to hold.
+/// Result of watching an arm after a command to hold.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Hold {
     /// Its controller's states show every joint in place.
     Standing {
-        /// How long after the command \[s\].
+        /// Time after the command \[s\].
         after: f64,
     },
-    /// They do not, or there are none.
+    /// They do not, or there are no states.
     Unconfirmed(Doubt),
 }
 
-/// Why a hold could not be confirmed.
+/// Reason why a hold could not be confirmed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Doubt {
-    /// No state that is newer than the hold.
+    /// No state newer than the hold.
     NoState,
     /// A joint still moves.
     Moving {
         /// Joint, counted from 0.
         joint: usize,
-        /// How far it went within the last window \[rad\].
+        /// Its motion within the last window \[rad\].
         by: f64,
     },
-    /// The driver could not pass the hold on.
+    /// The driver could not send the hold.
     NotSent(DriverError),
-    /// The thread that would have watched is gone.
+    /// The watching thread ended.
     NotWatched,
 }
 
 impl Hold {
-    /// Was the arm seen standing?
+    /// Was the arm seen at rest?
     pub fn is_confirmed(&self) -> bool {
         matches!(self, Hold::Standing { .. })
     }
@@ -79,7 +78,7 @@ impl fmt::Display for Hold {
     }
 }
 
-/// Judges the states that follow a hold, oldest first. Pure: time is an argument.
+/// Evaluates the states after a hold, oldest first. Pure: time is an argument.
 #[derive(Clone, Debug)]
 pub struct StandingWatch {
     told: Timestamp,
@@ -93,9 +92,9 @@ impl StandingWatch {
         Self { told, still: Standstill::new(STILLNESS), newest: None }
     }
 
-    /// Takes a state; returns the hold once it is confirmed, or given up at `now`.
+    /// Takes a state; returns the result once the hold is confirmed, or given up at `now`.
     pub fn see(&mut self, now: Timestamp, state: Option<&Proprioception>) -> Option<Hold> {
-        // A state from before the hold, or one that was seen already, shows nothing.
+        // A state from before the hold, or a repeated one, shows nothing.
         let new = state.filter(|s| s.measured_at > self.told && self.newest.is_none_or(|at| s.measured_at > at));
         if let Some(state) = new {
             self.newest = Some(state.measured_at);
@@ -116,7 +115,7 @@ impl StandingWatch {
     }
 }
 
-/// Watches an arm that was commanded to hold at `told`. Blocks for a tenth of a second, at most two seconds.
+/// Watches an arm that was commanded to hold at `told`. Blocks for at least a tenth of a second, at most two seconds.
 pub fn confirm(arm: &mut (dyn ArmDriver + 'static), told: Timestamp, clock: &SystemClock) -> Hold {
     let mut watch = StandingWatch::new(told);
     loop {
@@ -163,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn an_arm_is_said_to_stand_once_it_has_stood_for_the_window() {
+    fn a_hold_is_confirmed_after_standing_for_the_window() {
         assert_eq!(watched(|_| Some(0.3)), Hold::Standing { after: 0.11 });
         // Brakes until 1400 ms.
         let Hold::Standing { after } = watched(|ms| Some(0.001 * ms.min(1400) as f64)) else { panic!() };
@@ -171,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn an_arm_that_moves_on_or_says_nothing_is_never_said_to_hold() {
+    fn the_hold_of_a_moving_or_silent_arm_is_not_confirmed() {
         let moving = watched(|ms| Some(0.001 * ms as f64));
         assert!(matches!(moving, Hold::Unconfirmed(Doubt::Moving { joint: 1, .. })), "{moving:?}");
         assert!(moving.to_string().contains("hardware stop"));
@@ -180,11 +179,11 @@ mod tests {
     }
 
     #[test]
-    fn states_of_before_the_hold_and_repeated_ones_show_nothing() {
+    fn states_before_the_hold_and_repeated_ones_are_ignored() {
         let mut watch = StandingWatch::new(at(1000));
         let mut said = None;
         for ms in (1000..3200).step_by(10) {
-            // The link died at 1050 ms: the same state is read again and again.
+            // The link died at 1050 ms: the same state is read repeatedly.
             let old = state(ms.min(1050), 0.3);
             said = said.or(watch.see(at(ms), Some(&old)));
         }

@@ -6,7 +6,7 @@
 //! | SIGTSTP (Ctrl-Z) while an arm on a link moves | the same, instead of being suspended with the arm in motion |
 //! | SIGTSTP otherwise | suspended as usual; nothing moves, so nothing is replayed after `fg` |
 //! | SIGTTIN, SIGTTOU | ignored: in the background a read of the terminal fails instead of stopping the program |
-//! | SIGPIPE, SIGXFSZ | ignored: the write fails with EPIPE or EFBIG, and whoever wrote deals with it |
+//! | SIGPIPE, SIGXFSZ | ignored: the write fails with EPIPE or EFBIG, and the caller handles it |
 //! | SIGKILL, SIGSTOP, a crash | cannot be caught: the controller's own time-out or the guard (`driver::guard`) stops the arm |
 //!
 //! This is a program's stop, not an emergency stop: it needs the program, the computer and the cable to work. Keep the
@@ -27,17 +27,17 @@ use visuomotor_core::observation::Proprioception;
 use visuomotor_core::protection::Protection;
 use visuomotor_core::time::{Clock, SystemClock, Timestamp};
 
-/// Arms that were sent a command since they last held; the second Ctrl-C waits for zero.
+/// Number of arms commanded since they last held; the second Ctrl-C waits for zero.
 static MOVING_ARMS: AtomicUsize = AtomicUsize::new(0);
-/// Those of them that are not simulated in this process: they go on moving while it is suspended.
+/// Those not simulated in this process: they keep moving while it is suspended.
 static MOVING_ON_A_LINK: AtomicUsize = AtomicUsize::new(0);
-/// The first signal that arrived, 0 before.
+/// The first signal received, 0 before.
 static SIGNAL: AtomicI32 = AtomicI32::new(0);
-/// How many signals a person in a hurry sent.
+/// Number of SIGINT, SIGTERM and SIGQUIT received.
 static SIGNALS: AtomicUsize = AtomicUsize::new(0);
 
-/// Signals that end a program unless it catches them, and their names for the operator. A crash (SIGSEGV, SIGABRT and
-/// their like) is none of them: what is left of the program then cannot be trusted with an arm.
+/// Signals that end a program unless caught, and their names for the operator. Crashes (SIGSEGV, SIGABRT and the like)
+/// are excluded: a crashed program cannot be trusted with an arm.
 const ENDING: [(libc::c_int, &str); 13] = [
     (libc::SIGINT, "Ctrl-C"),
     (libc::SIGTERM, "SIGTERM"),
@@ -62,7 +62,7 @@ fn name_of(signal: libc::c_int) -> &'static str {
     ENDING.iter().find(|(number, _)| *number == signal).map_or("a real-time signal", |(_, name)| name)
 }
 
-/// Asks every loop that holds a clone to stop. Cheap to ask: the control thread does at every tick.
+/// Requests all loops with a clone to stop. Cheap to poll: the control thread does so at every tick.
 #[derive(Clone, Debug, Default)]
 pub struct StopFlag {
     raised: Arc<AtomicBool>,
@@ -71,13 +71,13 @@ pub struct StopFlag {
 }
 
 impl StopFlag {
-    /// A flag that only [`StopFlag::raise`] raises.
+    /// A flag raised only by [`StopFlag::raise`].
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A flag that every signal raises that would end or suspend the program under a moving arm, from now on and for the
-    /// whole process; the table at the top of this file says which.
+    /// A flag raised, from now on and for the whole process, by every signal that would end or suspend the program while an
+    /// arm moves; see the table at the top of this file.
     ///
     /// A second SIGINT, SIGTERM or SIGQUIT ends the process at once if no arm is moving (the first one made the loops
     /// hold), a third in any case. Others do not count: a closed terminal sends SIGHUP several times.
@@ -86,7 +86,7 @@ impl StopFlag {
         if Protection::Signals.is_on() {
             install(libc::SIGINT, raising)?;
             install(libc::SIGTERM, raising)?;
-            // A signal that is ignored already (`nohup`, a profiler) stays ignored: it ends nothing.
+            // A signal that is already ignored (`nohup`, a profiler) stays ignored.
             let (first, last) = (libc::SIGRTMIN(), libc::SIGRTMAX());
             for signal in ENDING.iter().map(|(signal, _)| *signal).chain(first..=last) {
                 if is_default(signal)? {
@@ -107,17 +107,17 @@ impl StopFlag {
 
     /// Raises the flag; the first reason stays. Not for the control thread (it allocates).
     pub fn raise(&self, reason: impl Into<String>) {
-        // A second reason is of no interest.
+        // Further reasons are dropped.
         let _ = self.reason.set(reason.into());
         self.raised.store(true, Ordering::Release);
     }
 
-    /// Has anyone asked to stop?
+    /// Has a stop been requested?
     pub fn is_raised(&self) -> bool {
         self.raised.load(Ordering::Acquire) || (self.signals && SIGNAL.load(Ordering::Acquire) != 0)
     }
 
-    /// Why, once raised.
+    /// The reason, once raised.
     pub fn reason(&self) -> Option<String> {
         if !self.is_raised() {
             return None;
@@ -125,7 +125,7 @@ impl StopFlag {
         Some(self.reason.get().cloned().unwrap_or_else(|| name_of(SIGNAL.load(Ordering::Acquire)).into()))
     }
 
-    /// The outcome of an episode that was stopped, once raised: aborted by the operator.
+    /// The outcome of a stopped episode, once raised: aborted by the operator.
     pub fn outcome(&self) -> Option<Outcome> {
         self.reason().map(|why| Outcome::Aborted { judge: "operator".into(), why })
     }
@@ -143,7 +143,7 @@ fn install(signal: libc::c_int, handler: libc::sighandler_t) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Would this signal do what it does to a program that never heard of it?
+/// Does this signal have its default action?
 fn is_default(signal: libc::c_int) -> io::Result<bool> {
     // SAFETY: nothing is installed; the struct that is filled in outlives the call.
     let (result, action) = unsafe {
@@ -165,7 +165,7 @@ extern "C" fn on_signal(signal: libc::c_int) {
     }
 }
 
-/// Ctrl-Z. A suspended program sends nothing, so an arm on a link would go on with its last command.
+/// Ctrl-Z. A suspended program sends nothing, so an arm on a link would continue with its last command.
 extern "C" fn on_suspend(signal: libc::c_int) {
     if MOVING_ON_A_LINK.load(Ordering::Acquire) > 0 {
         let _ = SIGNAL.compare_exchange(0, signal, Ordering::AcqRel, Ordering::Acquire);
@@ -185,14 +185,14 @@ extern "C" fn on_suspend(signal: libc::c_int) {
         libc::sigemptyset(&mut set);
         libc::sigaddset(&mut set, signal);
         libc::pthread_sigmask(libc::SIG_UNBLOCK, &set, &mut before);
-        // Here it was suspended, and was continued.
+        // Here the process was suspended and continued.
         libc::pthread_sigmask(libc::SIG_SETMASK, &before, std::ptr::null_mut());
         libc::sigaction(signal, &ours, std::ptr::null_mut());
         *libc::__errno_location() = errno;
     }
 }
 
-/// The only hand on an arm while a loop runs: whatever way the loop ends, dropping this makes the arm hold.
+/// Exclusive access to an arm while a loop runs: however the loop ends, dropping this makes the arm hold.
 pub struct HoldGuard<'a> {
     arm: &'a mut (dyn ArmDriver + 'static),
     now: Timestamp,
@@ -209,7 +209,7 @@ impl<'a> HoldGuard<'a> {
         Self { arm, now, holds: false, counted: false, on_a_link, fault: None }
     }
 
-    /// What the arm senses; an error makes it hold.
+    /// Reads the arm; an error makes it hold.
     pub fn read(&mut self, now: Timestamp) -> Result<Proprioception, DriverError> {
         self.now = now;
         let sensed = self.arm.read(now);
@@ -248,12 +248,12 @@ impl<'a> HoldGuard<'a> {
         result
     }
 
-    /// The way out of a loop in real time: holds, and watches until the arm is seen standing or that is given up.
+    /// End of a loop in real time: holds, and watches until the arm is seen at rest or the time-out is over.
     pub fn hold_and_confirm(&mut self, clock: &SystemClock) -> (Result<(), DriverError>, Hold) {
         let told = clock.now();
         let held = self.hold(told);
         let hold = match held {
-            // A driver that could not pass the hold on may still show that the arm stands: its own time-out may have acted.
+            // Even if the driver could not send the hold, the arm may be seen at rest: its own time-out may have acted.
             Err(error) => match confirm(self.arm, told, clock) {
                 standing @ Hold::Standing { .. } => standing,
                 Hold::Unconfirmed(_) => Hold::Unconfirmed(Doubt::NotSent(error)),
@@ -263,7 +263,7 @@ impl<'a> HoldGuard<'a> {
         (held, hold)
     }
 
-    /// The last fault the arm reported, in words; for after the loop, since it allocates.
+    /// The arm's last fault as text; for use after the loop, since it allocates.
     pub fn fault_text(&self) -> Option<String> {
         self.fault.map(|code| self.arm.fault_text(code))
     }
@@ -290,16 +290,16 @@ impl<'a> HoldGuard<'a> {
 impl Drop for HoldGuard<'_> {
     fn drop(&mut self) {
         if !self.holds && Protection::HoldAtTheEnd.is_on() {
-            // Nothing is left to tell it to: whoever drops the guard reports why.
+            // The error cannot be returned here; the caller that drops the guard reports the cause.
             let _ = self.arm.hold(self.now);
         }
         self.uncount();
     }
 }
 
-/// Runs one side of the runtime; a panic in it becomes an error, so that the way out is the same.
+/// Runs one loop of the runtime; a panic in it becomes an error, so that both end the same way.
 pub(super) fn guarded<T>(side: impl FnOnce() -> Result<T, RuntimeError>) -> Result<T, RuntimeError> {
-    // Unwind safety: after a panic the parts are only commanded to hold and to close, never run again in this episode.
+    // Unwind safety: after a panic the parts only hold and close, and never run again in this episode.
     catch_unwind(AssertUnwindSafe(side)).unwrap_or_else(|panic| Err(RuntimeError::Panicked(message(panic.as_ref()))))
 }
 
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn an_arm_that_holds_already_is_not_told_twice() {
+    fn an_arm_that_already_holds_is_not_commanded_twice() {
         let (mut arm, switches) = FakeArm::new(6);
         let mut guard = HoldGuard::new(&mut arm, Timestamp::ZERO);
         guard.hold(Timestamp::ZERO).unwrap();

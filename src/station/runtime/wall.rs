@@ -1,8 +1,8 @@
 //! The two loops on two threads in real time.
 //!
-//! The control loop has a thread of its own (the arm is `Send`); the decision loop with cameras, source, judge and sinks
+//! The control loop has its own thread (the arm is `Send`); the decision loop with cameras, source, judge and sinks
 //! stays on the calling thread (images and networks are not `Send`). The first control tick runs on the calling thread,
-//! so that the first decision finds a state.
+//! so that the first decision has a state.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -20,15 +20,15 @@ use super::{
 use visuomotor_core::episode::{Judge, Outcome};
 use visuomotor_core::time::{Clock, SystemClock, Timestamp};
 
-/// Longest sleep of the decision side: how soon it notices a stop and hands on control ticks.
+/// Longest sleep of the decision loop, within which it notices a stop and passes on control ticks.
 const NAP: Duration = Duration::from_millis(20);
 
 /// Settings of a run in real time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WallOptions {
-    /// How much time may be lost to missed control periods.
+    /// Budget for missed control periods.
     pub budget: DeadlineBudget,
-    /// What to ask the operating system for.
+    /// Real-time requests to the operating system.
     pub realtime: Realtime,
 }
 
@@ -40,7 +40,7 @@ pub(super) fn run(
 ) -> EpisodeReport {
     let EpisodeRequest { start: episode, seconds, source, sinks, judge, stop } = request;
     let (control_period, policy_period) = (station.control_period, station.policy_period);
-    // Of the whole process, and slow: before the first start is due.
+    // For the whole process, and slow: done before the first start is due.
     let mut realtime = options.realtime.apply_to_process();
     let (mut control, mut decision) = station.loops(source, sinks, clock.now());
 
@@ -83,7 +83,7 @@ pub(super) fn run(
                 stop.is_raised() || ended.load(Ordering::Acquire)
             })
         });
-        // The arm is then watched until it stands, which is not a part of the episode.
+        // Watching the arm until it stands is not part of the episode.
         let over = clock.now();
         quit.store(true, Ordering::Release);
         let control = thread.join();
@@ -99,7 +99,7 @@ pub(super) fn run(
     if control.missed > 0 && lost >= options.budget.warn {
         tracing::warn!(missed = control.missed, ticks = control.counts.ticks, "control deadlines were missed");
     }
-    // No outcome: the flag was raised, or the control side ended and tells why itself.
+    // No outcome: the flag was raised, or the control loop ended and returns the reason itself.
     let outcome = outcome.map(|outcome| outcome.or_else(|| stop.outcome()).unwrap_or_else(control_ended));
     close(decision, control, outcome, over.since(start).as_secs_f64(), decisions.missed())
 }
@@ -108,7 +108,7 @@ fn control_ended() -> Outcome {
     Outcome::Aborted { judge: "runtime".into(), why: "the control loop ended".into() }
 }
 
-/// Decides until the judge speaks or time runs out; `None` when asked to leave.
+/// Decides until the judge returns an outcome or time is up; `None` after a request to stop.
 fn decide(
     decision: &mut DecisionLoop<'_>,
     decisions: &mut Schedule,
@@ -144,7 +144,7 @@ fn decide(
     }
 }
 
-/// What the control thread owns.
+/// Data of the control thread.
 struct ControlSide<'a> {
     control: ControlLoop<'a>,
     pacer: Pacer<'a>,
@@ -173,14 +173,14 @@ impl ControlSide<'_> {
             }
             Ok(())
         });
-        // No decisions are made for an arm that is being stopped.
+        // No decisions while the arm is being stopped.
         drop(ended);
         let end = control.end(Timing::Wall { clock, options }, result);
         ControlEnd { missed: pacer.missed(), realtime, ..end }
     }
 }
 
-/// Tells the decision side that the control side is over, whatever way.
+/// Notifies the decision loop that the control loop has ended, for any reason.
 struct Finished<'a>(&'a AtomicBool);
 
 impl Drop for Finished<'_> {

@@ -1,6 +1,6 @@
 //! The order of the checks.
 //!
-//! One file because the order of the checks is what is to be read.
+//! One file so that the order of the checks can be read in one place.
 
 use std::time::Duration;
 
@@ -20,33 +20,33 @@ use visuomotor_core::observation::{JointVector, Proprioception};
 use visuomotor_core::protection::Protection;
 use visuomotor_core::time::Timestamp;
 
-/// What may be sent, and what was done to the wish.
+/// The command that may be sent, and the filter's intervention.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Verdict {
-    /// The command to send: finite, within every limit, of the wish's mode. After a stop: the position sent last, no
-    /// velocity, or no torque.
+    /// The command to send: finite, within every limit, in the mode of the desired one. After a stop: the last sent
+    /// position, zero velocity, or zero torque.
     ///
-    /// Before the first finite measurement there is nothing to hold: then it has no joints, and no arm moves on it.
+    /// Before the first finite measurement there is nothing to hold: the command then has no joints, and moves no arm.
     pub sent: JointCommand,
-    /// Passed, limited or stopped, and why.
+    /// Passed, limited or stopped, with the reason.
     pub filtered: Filtered,
 }
 
-/// Control periods that may count as elapsed between two commands: after a stall the arm must not jump.
+/// Maximum control periods counted as elapsed between two commands: after a stall the arm must not jump.
 const MOST_PERIODS: f64 = 2.0;
-/// The same for a stream of positions, where periods are shorter \[s\]: for so long a control box goes on by itself as the
-/// stream was going (20 cycles of 1 ms), and what goes on from there is no jump.
+/// The same for a stream of positions, where periods are shorter \[s\]: for this long a control box extrapolates the
+/// stream by itself (20 cycles of 1 ms), so that continuing from there is not a jump.
 const BRIDGED: f64 = 0.02;
-/// Accelerations and jerks beyond the limit times this are a jump \[1\].
+/// Accelerations and jerks beyond this multiple of the limit are a jump \[1\].
 const JUMP: f64 = 2.0;
-/// Share of the acceleration limit with which a commanded position brakes: the rest is for what else shortens a step \[1\].
+/// Share of the acceleration limit with which a commanded position brakes; the rest is for other limits on a step \[1\].
 const BRAKING: f64 = 0.8;
-/// Share of the speed limit with which the command of a blocked joint is taken back \[1\].
+/// Share of the speed limit with which a blocked joint's command is taken back \[1\].
 const TAKING_BACK: f64 = 0.25;
-/// Shortenings that find a step within the tool's speed; each is exact to second order.
+/// Iterations that scale a step to the tool's speed limit; each is exact to second order.
 const SHORTENINGS: u32 = 4;
 
-/// The last sent command, from which the next one is measured.
+/// The last sent command, to which the next one is compared.
 #[derive(Clone, Copy, Debug)]
 struct Sent {
     command: JointCommand,
@@ -68,10 +68,10 @@ struct Spacing {
     earlier: f64,
 }
 
-/// How a command goes on from those before it.
+/// How a command continues the previous ones.
 ///
-/// By divided differences, which are means of the line's second and third derivative over the times they span: a line within
-/// its limits is found within them however unevenly it is sampled.
+/// By divided differences, which are means of the curve's second and third derivatives over the times they span: a curve
+/// within its limits passes, however unevenly it is sampled.
 struct Line {
     /// Change since the command before, per second.
     slope: JointVector,
@@ -83,7 +83,7 @@ struct Line {
 }
 
 impl Sent {
-    /// Where a mode starts from: the measured positions, no velocity, no torque.
+    /// Start of a mode: the measured positions, zero velocity, or zero torque.
     fn start(mode: ControlMode, measured: &Proprioception, at: Timestamp) -> Self {
         let nothing = JointVector::zeros(measured.joint_positions.len());
         let joints = if mode == ControlMode::Position { measured.joint_positions } else { nothing };
@@ -111,7 +111,7 @@ impl Sent {
             let Line { slope, bend, spacing, .. } = self.line_to(&command.joints(), since);
             Self { command, at, slope, bend, spacing: Some(spacing) }
         } else {
-            // At the same moment nothing moves.
+            // No time elapsed, so nothing moves.
             Self { command, at, ..*self }
         }
     }
@@ -127,7 +127,7 @@ pub(super) struct Interval {
 impl Interval {
     pub(super) const ALL: Self = Self { low: f64::NEG_INFINITY, high: f64::INFINITY };
 
-    /// The number, brought inside.
+    /// The number, clamped.
     pub(super) fn bring(&self, value: f64) -> f64 {
         if !(value <= self.high) {
             self.high
@@ -142,9 +142,9 @@ impl Interval {
 /// Times of one tick \[s\].
 #[derive(Clone, Copy, Debug)]
 struct Elapsed {
-    /// Since the command before, as far as it counts: at most [`MOST_PERIODS`], or [`BRIDGED`] for a stream.
+    /// Counted time since the previous command: at most [`MOST_PERIODS`], or [`BRIDGED`] for a stream.
     counted: f64,
-    /// Since the command before.
+    /// Time since the previous command.
     since: f64,
 }
 
@@ -196,7 +196,7 @@ impl SafetyFilter {
         }
     }
 
-    /// Starts from what is measured, at the start and after every stop or reconnect: the arm is held where it is.
+    /// Seeds from the measurement, at the start and after every stop or reconnect: the arm is held where it is.
     ///
     /// A measurement that is not finite leaves nothing to hold; the first finite one given to
     /// [`SafetyFilter::filter`] is then taken.
@@ -207,11 +207,11 @@ impl SafetyFilter {
             .then(|| Sent::start(ControlMode::Position, measured, now));
     }
 
-    /// What may be sent of `wished` at `now`.
+    /// Filters the command `wished` at `now`.
     ///
-    /// `action_age` is the age of the action behind the wish, `None` while no action is expected. Filtering the answer
-    /// again at the same moment changes nothing. The first call after [`SafetyFilter::new`] without a seed seeds itself;
-    /// a wish of another mode than the one before starts that mode from the measurement, with no time elapsed.
+    /// `action_age` is the age of the action behind it, `None` while no action is expected. Filtering the result again at
+    /// the same time changes nothing. The first call after [`SafetyFilter::new`] without a seed seeds itself. A command of a
+    /// new mode starts that mode from the measurement, with zero time elapsed.
     pub fn filter(
         &mut self,
         now: Timestamp,
@@ -289,11 +289,11 @@ impl SafetyFilter {
         Verdict { sent, filtered: changes.verdict() }
     }
 
-    /// Positions: inside the usable range and never faster toward its end than can be braked, no faster than joints and
-    /// tool may be, on its side of every wall, and not far ahead of a joint that does not follow.
+    /// Positions: inside the usable range, able to brake before its end, within joint and tool speed limits, on the right
+    /// side of every wall, and not far ahead of a joint that does not follow.
     ///
-    /// Acceleration and jerk are left to the arm's servo, and to the jerk-limited law; an arm that takes a stream has no
-    /// such servo and stops itself at a jump, so there a jump is never sent.
+    /// Acceleration and jerk are left to the arm's servo and to the jerk-limited law. An arm that takes a stream has no such
+    /// servo and stops itself at a jump, so a jump is never sent there.
     fn position(
         &self,
         walls: &Walls<'_>,
@@ -320,7 +320,7 @@ impl SafetyFilter {
         let here = self.chain.place(&before);
         let mut there = self.chain.place(&sent);
         if let Some(reason) = walls.refuses_placed(&there, &here) {
-            // However far the wish was shortened before, this is why the arm stands.
+            // This reason overrides earlier limits, since it is why the arm stands still.
             (sent, there) = (before, here);
             changes.decide(reason);
         }
@@ -328,7 +328,7 @@ impl SafetyFilter {
         if Protection::JointVelocity.is_on() && !(there.longest_way(&here) <= most) {
             let fast = sent;
             for _ in 0..SHORTENINGS {
-                // A little more than needed, so that what was shortened once passes.
+                // A little more than needed, so that a scaled step passes when filtered again.
                 sent = part_of_the_way(&before, &sent, 0.999 * most / there.longest_way(&here));
                 there = self.chain.place(&sent);
                 if there.longest_way(&here) <= most {
@@ -365,10 +365,10 @@ impl SafetyFilter {
                 }
             }
             if Protection::JointPosition.is_on() {
-                // An arm that is measured out of its range is not followed there.
+                // A command does not follow an arm measured out of its range.
                 taken = within_positions(&taken, &before, self.chain.usable_limits());
             }
-            // A stream has no gentle way back; nor is there one through a wall.
+            // A stream cannot be taken back gently, nor can a command through a wall.
             if self.streams_positions || walls.refuses(&taken, &before).is_some() {
                 return Err(LimitReason::Residual);
             }
@@ -377,9 +377,9 @@ impl SafetyFilter {
         Ok(taken)
     }
 
-    /// A position is no jump from the ones before.
+    /// Is the position free of a jump from the previous ones?
     fn smooth(&self, sent: &JointVector, last: &Sent, since: f64) -> Result<(), LimitReason> {
-        // Over all the time since: an arm that heard nothing went on as it was going.
+        // Over the whole time since: without commands the arm extrapolated its motion.
         let line = last.line_to(sent, since);
         for joint in 0..sent.len() {
             if !(line.bend[joint].abs() <= JUMP * self.acceleration[joint]) {
@@ -393,8 +393,8 @@ impl SafetyFilter {
         Ok(())
     }
 
-    /// Holds the last sent position, or lets velocity and torque go. Whoever runs the arm tells its driver to hold, which
-    /// brakes within the arm's limits; what is sent here is what the next command starts from.
+    /// Holds the last sent position, or sets velocity and torque to zero. The caller commands the driver to hold, which
+    /// brakes within the arm's limits; the next command starts from the one sent here.
     fn stop(&mut self, now: Timestamp, last: JointCommand, reason: LimitReason) -> Verdict {
         let nothing = JointVector::zeros(last.joints().len());
         let held = if last.mode() == ControlMode::Position { last } else { last.with_joints(nothing) };
@@ -407,7 +407,7 @@ impl SafetyFilter {
     }
 }
 
-/// Which limit changed the command most.
+/// Finds the limit that changed the command most.
 #[derive(Default)]
 pub(super) struct Changes {
     largest: f64,
@@ -432,7 +432,7 @@ impl Changes {
     }
 }
 
-/// Largest difference of one joint, in the vectors' unit.
+/// Largest difference over the joints, in the vectors' unit.
 pub(super) fn distance(a: &JointVector, b: &JointVector) -> f64 {
     (*a - *b).max_abs()
 }

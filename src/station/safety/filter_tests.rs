@@ -61,7 +61,7 @@ fn the_first_tick_allows_no_motion() {
 }
 
 #[test]
-fn velocity_is_exact_at_the_limit_and_a_stall_does_not_make_a_jump() {
+fn velocity_is_exact_at_the_limit_and_a_stall_causes_no_jump() {
     for (ticks, allowed_ticks) in [(1, 1.0), (2, 2.0), (100, 2.0)] {
         let (mut filter, home) = seeded();
         let mut wished = wish(&home.joint_positions);
@@ -127,14 +127,14 @@ fn without_any_finite_measurement_no_joint_is_commanded() {
     let verdict = filter.filter(after(1), &wish(&[0.0; 6]), &blind, None);
     assert_eq!(verdict.filtered, Filtered::Stopped(LimitReason::NotFinite));
     assert!(verdict.sent.joints().is_empty());
-    // The first good measurement is what is held.
+    // The first good measurement is held.
     let home = measured(&robot.identity.home);
     let verdict = filter.filter(after(2), &wish(&[0.0; 6]), &home, None);
     assert_eq!(verdict.sent.joints(), home.joint_positions);
 }
 
 #[test]
-fn an_old_action_stops_and_a_fresh_one_goes_on_without_a_jump() {
+fn an_old_action_stops_and_a_fresh_one_continues_without_a_jump() {
     let (mut filter, home) = seeded();
     let mut wished = wish(&home.joint_positions);
     wished.joints_mut()[0] += 1.0;
@@ -153,7 +153,7 @@ fn an_old_action_stops_and_a_fresh_one_goes_on_without_a_jump() {
 #[test]
 fn the_tool_stops_at_the_floor_of_its_box() {
     let (mut filter, home) = seeded();
-    // Shoulder forward and elbow down: the tool goes through the counter, were it let.
+    // Shoulder forward and elbow down: without the filter the tool would go through the counter.
     let mut wished = wish(&home.joint_positions);
     wished.joints_mut()[1] = 1.2;
     let mut arm = home;
@@ -164,7 +164,7 @@ fn the_tool_stops_at_the_floor_of_its_box() {
         let tool = filter.chain.forward(&verdict.sent.joints()).translation.vector;
         assert!(filter.workspace.distance_outside(&tool) <= super::super::workspace::TOLERANCE);
     }
-    // Bent under, the hand comes to the table before the tool.
+    // Bent under, the hand reaches the table before the tool.
     let walls = [LimitReason::Workspace, LimitReason::Plane].map(Filtered::Limited);
     assert!(walls.contains(&verdict.filtered), "{verdict:?}");
     let back = filter.filter(after(200), &wish(&home.joint_positions), &arm, None);
@@ -194,10 +194,10 @@ fn an_arm_that_starts_outside_its_box_may_come_back() {
     assert_eq!(end, Verdict { sent: down, filtered: Filtered::Passed });
 }
 
-/// An arm without torque folds up with its tool behind the box; the straight way in joints to its home leads 6 mm further
-/// out before it leads in, and it stood there for ever.
+/// Regression: an arm without torque folds with its tool behind the box; the straight joint path to its home leads 6 mm
+/// further out before it leads in, and the arm was stuck there.
 #[test]
-fn an_arm_that_lay_folded_comes_home() {
+fn a_folded_arm_reaches_home() {
     let robot = robot();
     let mut arm = measured(&[0.0, -1.865, 1.585, 0.0, 1.5, 0.0]);
     let mut filter = SafetyFilter::new(&robot, Chain::from_robot(&robot).unwrap());
@@ -213,10 +213,10 @@ fn an_arm_that_lay_folded_comes_home() {
     assert!(arm.joint_positions.iter().zip(&home).all(|(a, b)| (a - b).abs() < 1e-9), "{:?}", arm.joint_positions);
 }
 
-/// With its wrist bent by 1.1 rad a folded arm has its tool 3 mm outside the box: too near for the way further out, and it
-/// stood there for ever. From every way to lie folded, and to every start of the kitchen, there is a way now.
+/// Regression: with its wrist bent by 1.1 rad a folded arm has its tool 3 mm outside the box, too near for the path further
+/// out, and was stuck there. Every folded posture must reach every start of the kitchen.
 #[test]
-fn wherever_a_limp_wrist_hangs_the_folded_arm_unfolds() {
+fn a_folded_arm_unfolds_from_any_wrist_angle() {
     let robot = robot();
     let starts = [
         [-0.029, 0.097, 0.094, 0.0, 1.248, 0.0],
@@ -302,7 +302,7 @@ fn any_wish() -> impl Strategy<Value = JointCommand> {
 
 proptest! {
     #[test]
-    fn whatever_is_wished_what_is_sent_keeps_every_limit(
+    fn every_sent_position_keeps_every_limit(
         wishes in proptest::collection::vec((any_wish(), 0u64..100), 1..40),
         acting in any::<bool>(),
     ) {
@@ -326,7 +326,7 @@ proptest! {
             let tool = filter.chain.forward(&sent.joints()).translation.vector;
             let mut allowed = filter.workspace;
             if !acting {
-                // On the way to a posture the tool may pass about the base.
+                // On the way to a posture the tool may pass around the base.
                 allowed.low[0] = -super::super::workspace::ABOUT_THE_BASE;
             }
             prop_assert!(allowed.distance_outside(&tool) <= super::super::workspace::TOLERANCE, "{tool}");

@@ -1,4 +1,4 @@
-//! Are all numbers numbers?
+//! Checks that all numbers are finite.
 
 use visuomotor_core::action::JointCommand;
 use visuomotor_core::observation::Proprioception;

@@ -3,12 +3,12 @@
 use visuomotor_core::kinematics::{JointLimit, braking_speed};
 use visuomotor_core::observation::JointVector;
 
-/// Motion too small to count \[rad\]: rounding, far below any encoder's step.
+/// Negligible motion \[rad\]: rounding, far below any encoder's resolution.
 pub(super) const NEGLIGIBLE: f64 = 1e-12;
 
-/// The wished positions brought inside the limits \[rad\].
+/// The desired positions clamped to the limits \[rad\].
 ///
-/// A joint whose last sent position is outside may stay there or come back, and goes no further out.
+/// A joint whose last sent position is outside may stay there or come back, but not go further out.
 pub(super) fn within_positions(wished: &JointVector, last_sent: &JointVector, limits: &[JointLimit]) -> JointVector {
     let mut out = *wished;
     for ((angle, last), limit) in out.iter_mut().zip(last_sent.iter()).zip(limits) {
@@ -22,11 +22,11 @@ pub(super) fn within_positions(wished: &JointVector, last_sent: &JointVector, li
     out
 }
 
-/// The wished positions, no joint nearer to the end of its range than it could brake in front of: `deceleration`
+/// The desired positions, limited so that every joint can still brake before the end of its range: `deceleration`
 /// \[rad/s2\], `elapsed` \[s\] since the last sent positions.
 ///
-/// The command itself is what brakes, and where it is is known, so no age of a measurement comes in. Where the speed limit
-/// is the lower one, that one is left to do its work; no time elapsed is left to it too.
+/// The command itself brakes, and its position is known exactly, so the measurement's age does not matter. Where the
+/// speed limit is lower, or no time has elapsed, the check of the speed limit applies instead.
 pub(super) fn within_braking(
     wished: &JointVector,
     last_sent: &JointVector,
@@ -42,7 +42,7 @@ pub(super) fn within_braking(
         let last = last_sent[joint];
         let speed = |room: f64| braking_speed(room, deceleration[joint], elapsed);
         let (up, down) = (speed(limit.upper - last), speed(last - limit.lower));
-        // Outside already, the last position is the end of the range.
+        // Already outside: the last position is the end of the range.
         if !(up >= velocity[joint]) && !(out[joint] <= last + up * elapsed) {
             out[joint] = last + up * elapsed;
         } else if !(down >= velocity[joint]) && !(out[joint] >= last - down * elapsed) {
@@ -52,10 +52,10 @@ pub(super) fn within_braking(
     out
 }
 
-/// The way from the last sent positions to the wished ones, shortened so that no joint is faster than its limit.
+/// The step from the last sent positions to the desired ones, scaled so that no joint exceeds its speed limit.
 ///
-/// The whole vector is scaled, so that the arm keeps its direction. `velocity` \[rad/s\], `elapsed` \[s\]; no time elapsed
-/// allows no motion.
+/// The whole vector is scaled, so that the arm keeps its direction. `velocity` \[rad/s\], `elapsed` \[s\]; zero elapsed
+/// time allows no motion.
 pub(super) fn within_velocities(
     wished: &JointVector,
     last_sent: &JointVector,

@@ -1,6 +1,6 @@
 //! Tests of the filter in velocity and torque mode, for six and for seven joints.
 //!
-//! One file because every mode is held to the same properties.
+//! One file because every mode must satisfy the same properties.
 
 use std::path::Path;
 
@@ -62,7 +62,7 @@ impl Rig {
         self.filter.filter(self.now, wished, &self.arm, Some(Duration::ZERO))
     }
 
-    /// One tick after which the arm has moved as the velocity command says.
+    /// One tick after which the arm has moved by the velocity command.
     fn move_with(&mut self, wished: &JointCommand) -> Verdict {
         let verdict = self.tick(wished);
         for (angle, velocity) in self.arm.joint_positions.iter_mut().zip(verdict.sent.joints().iter()) {
@@ -79,7 +79,7 @@ impl Rig {
 }
 
 #[test]
-fn a_mode_starts_from_nothing_and_a_change_of_mode_starts_over() {
+fn a_mode_starts_from_zero_and_a_change_of_mode_resets() {
     let mut rig = Rig::new("widowx");
     let velocity = JointCommand::velocity(rig.all(0.1), 0.5);
     let first = rig.tick(&velocity);
@@ -95,11 +95,11 @@ fn a_mode_starts_from_nothing_and_a_change_of_mode_starts_over() {
 
     let position = JointCommand::position(rig.arm.joint_positions, 0.5);
     assert_eq!(rig.tick(&position), Verdict { sent: position, filtered: Filtered::Passed });
-    assert_eq!(rig.tick(&velocity).sent.joints(), rig.all(0.0), "the velocity of before is forgotten");
+    assert_eq!(rig.tick(&velocity).sent.joints(), rig.all(0.0), "the previous velocity is forgotten");
 }
 
 #[test]
-fn a_stop_lets_velocity_and_torque_go() {
+fn a_stop_sets_velocity_and_torque_to_zero() {
     for make in [JointCommand::velocity as fn(JointVector, f64) -> JointCommand, JointCommand::torque] {
         for name in ["widowx", "panda"] {
             let mut rig = Rig::new(name);
@@ -146,7 +146,7 @@ fn too_fast_a_velocity_is_reached_at_the_acceleration_limit_and_keeps_its_direct
 fn a_joint_driven_at_its_limit_brakes_in_time_and_the_others_go_on() {
     for name in ["widowx", "panda"] {
         let mut rig = Rig::new(name);
-        // The last joint turns the tool about itself: no wall of the box in its way.
+        // The last joint turns the tool about itself, so no wall of the box is near.
         let last = rig.joints() - 1;
         let limit = rig.chain.usable_limits()[last];
         rig.arm.joint_positions[last] = limit.upper - 0.5;
@@ -214,13 +214,13 @@ fn torque_changes_with_exactly_the_rate_limit_and_ends_at_the_torque_limit() {
         for tick in 1..500 {
             let sent = rig.tick(&wished).sent.joints();
             for joint in 0..rig.joints() {
-                // At rest the whole torque is allowed, where no end of the range is near.
+                // At rest and away from the ends of the range the whole torque is allowed.
                 let slope = limits.joint_torque_rate[joint] * period * f64::from(tick);
                 let expected = slope.min(limits.joint_torque[joint]);
                 assert!((sent[joint] - expected).abs() < 1e-9, "{name} joint {joint} tick {tick}: {sent:?}");
             }
         }
-        // And down again with the same slope, through zero.
+        // And back down with the same slope, through zero.
         let down = rig.tick(&JointCommand::torque(rig.all(-1e3), 0.5)).sent.joints();
         for joint in 0..rig.joints() {
             let expected = limits.joint_torque[joint] - limits.joint_torque_rate[joint] * period;
@@ -239,7 +239,7 @@ fn a_joint_that_becomes_too_fast_is_braked_and_then_stopped() {
         (0..200).map(|_| rig.tick(&wished)).last().unwrap()
     };
     assert_eq!(settle(&mut rig, 0.5 * limit).sent.joints()[6], 5.0);
-    // At the limit nothing pushes on, beyond it the joint is braked, the sooner the harder.
+    // At the limit forward torque is zero; beyond it the joint is braked, harder with more excess.
     assert!(settle(&mut rig, limit).sent.joints()[6].abs() < 1e-9);
     let beyond = settle(&mut rig, 1.1 * limit);
     assert!((beyond.sent.joints()[6] + 0.5 * rig.robot.limits.joint_torque[6]).abs() < 1e-9, "{beyond:?}");
@@ -270,7 +270,7 @@ fn at_the_end_of_its_range_a_joint_is_not_pushed_on_and_beyond_it_stops() {
 #[test]
 fn a_tool_that_is_pushed_out_of_its_box_is_braked_and_stopped() {
     let mut rig = Rig::new("widowx");
-    // Points of mass without friction: nothing but the filter brakes them.
+    // Point masses without friction: only the filter brakes them.
     let inertia = 0.05;
     let mut wished = JointCommand::torque(rig.all(0.0), 0.5);
     wished.joints_mut()[0] = 0.5;
@@ -306,18 +306,18 @@ fn an_arm_that_takes_a_stream_is_never_sent_a_jump() {
         wished.joints_mut()[0] = rig.arm.joint_positions[0] + 0.5 * acceleration * seconds * seconds;
         assert_eq!(rig.tick(&wished).filtered, Filtered::Passed, "{tick}");
     }
-    // One milliradian at once is 1 rad/s within 1 ms: within the speed limit, and a jump.
+    // A step of one milliradian is 1 rad/s within 1 ms: within the speed limit, but a jump.
     wished.joints_mut()[0] += 1e-3;
     assert_eq!(rig.tick(&wished).filtered, Filtered::Stopped(LimitReason::JointAcceleration));
-    // An arm with a servo of its own smooths it.
+    // An arm with its own servo smooths it.
     let mut slow = Rig::new("widowx");
     let mut wished = JointCommand::position(slow.arm.joint_positions, 0.5);
     wished.joints_mut()[0] += 0.03;
     assert_eq!(slow.tick(&wished).filtered, Filtered::Passed);
 }
 
-/// A stream whose ticks come when a busy machine lets them, and what it wishes then: faster and slower with nine tenths of
-/// a joint's acceleration.
+/// A stream with irregular ticks, as on a busy machine, that speeds up and slows down with nine tenths of a joint's
+/// acceleration limit.
 struct Uneven {
     rig: Rig,
     home: JointVector,
@@ -330,7 +330,7 @@ impl Uneven {
         Self { home: rig.arm.joint_positions, rig, seconds: 0.0 }
     }
 
-    /// The tick `since` \[s\] after the one before, with a wish that is `off` its line \[rad\].
+    /// The tick `since` \[s\] after the previous one, with a command `off` its curve \[rad\].
     fn tick(&mut self, since: f64, off: f64) -> Filtered {
         self.seconds += since;
         self.rig.now = Timestamp::from_nanos((self.seconds * 1e9) as u64);
@@ -347,7 +347,7 @@ impl Uneven {
 }
 
 #[test]
-fn a_late_tick_of_a_stream_is_no_jump_nor_is_the_one_after_it() {
+fn a_late_tick_of_a_stream_and_the_next_one_are_not_jumps() {
     for late in [2e-3, 5e-3, 8e-3, 15e-3, 19e-3] {
         let mut stream = Uneven::new();
         for tick in 0..600 {
@@ -358,7 +358,7 @@ fn a_late_tick_of_a_stream_is_no_jump_nor_is_the_one_after_it() {
 }
 
 #[test]
-fn a_jump_at_a_late_tick_or_after_it_stops_a_stream_all_the_same() {
+fn a_jump_at_a_late_tick_or_after_it_still_stops_a_stream() {
     for at in [20, 21, 22, 30] {
         let mut stream = Uneven::new();
         for tick in 0..at {
@@ -383,7 +383,7 @@ fn any_number() -> impl Strategy<Value = f64> {
     ]
 }
 
-/// Numbers of a tick: wish, place in the range and speed of each joint, and whether anything may be nonsense.
+/// Numbers of a tick: command, position in the range and speed of each joint, and whether values may be invalid.
 fn any_tick() -> impl Strategy<Value = (Vec<f64>, Vec<f64>, Vec<f64>, u64, f64)> {
     let usual = proptest::collection::vec(-60.0..60.0f64, 7);
     let unusual = proptest::collection::vec(any_number(), 7);
@@ -399,7 +399,7 @@ fn any_tick() -> impl Strategy<Value = (Vec<f64>, Vec<f64>, Vec<f64>, u64, f64)>
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
     #[test]
-    fn whatever_is_wished_velocities_and_torques_keep_every_limit(
+    fn every_sent_velocity_and_torque_keeps_every_limit(
         name in proptest::sample::select(&["widowx", "panda", "fr3", "sawyer", "jaco_j2s7s300", "jaco_j2n7s300", "jaco_j2s6s300"][..]),
         torque in any::<bool>(),
         ticks in proptest::collection::vec(any_tick(), 1..20),
@@ -411,7 +411,7 @@ proptest! {
         for (numbers, shares, speeds, periods, gripper) in ticks {
             for joint in 0..rig.joints() {
                 let range = rig.chain.limits()[joint];
-                // Where no time passed nothing moved.
+                // Nothing moves in zero time.
                 if periods > 0 {
                     rig.arm.joint_positions[joint] = range.lower + shares[joint] * (range.upper - range.lower);
                 }
@@ -456,7 +456,7 @@ proptest! {
                 prop_assert!(tool.fixed_rows::<3>(0).norm() <= limits.tool_velocity * (1.0 + 1e-8));
                 prop_assert!(tool.fixed_rows::<3>(3).norm() <= limits.tool_rotation_velocity * (1.0 + 1e-8));
             }
-            // Filtering the answer again at the same moment sends the same.
+            // Filtering the result again at the same time sends the same.
             let again = rig.filter.filter(rig.now, &sent, &rig.arm, Some(Duration::ZERO));
             let same = again.sent.joints().iter().zip(sent.joints().iter()).all(|(a, b)| (a - b).abs() <= 1e-9);
             prop_assert!(same, "{:?} then {:?}", sent, again);

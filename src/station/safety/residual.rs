@@ -1,11 +1,11 @@
-//! Does the arm follow its commands? A joint that does not is blocked, and its command is taken back.
+//! Detects joints that do not follow their commands: such a joint is blocked, and its command is taken back.
 //!
-//! A servo that is held up pushes as hard as it can, and jumps when it comes free. So a command may run ahead of the
-//! measured joint only as far as the servo lags and sags (`limits.following_error`) and only so long
-//! (`limits.following_time`). For positions the distance between both is what runs ahead; then the command keeps within
-//! half of it, on the blocked side alone. For velocities it is the way that was commanded and not gone, forgotten over a
-//! second; then the joint is commanded no further that way until half is forgotten, and tried again. Torques have no
-//! place to be ahead of: in contact the maker's collision thresholds decide.
+//! A blocked servo pushes as hard as it can, and jumps when it comes free. So a command may lead the measured joint only as
+//! far as the servo lags and sags (`limits.following_error`), and only for a limited time (`limits.following_time`). For
+//! positions the lead is the following error; when blocked, the command stays within half of the limit, only on the blocked
+//! side. For velocities the lead is the commanded but not executed distance, which decays within a second; when blocked,
+//! the joint is not commanded in that direction until half has decayed, and then tried again. Torques have no position to
+//! lead: in contact the manufacturer's collision thresholds decide.
 
 use super::filter::Interval;
 use visuomotor_core::action::ControlMode;
@@ -13,21 +13,21 @@ use visuomotor_core::config::Robot;
 use visuomotor_core::observation::{JointVector, MAX_JOINTS};
 use visuomotor_core::protection::Protection;
 
-/// How fast a way that was commanded and not gone is forgotten \[s\].
+/// Decay time of a commanded but not executed distance \[s\].
 const FORGOTTEN: f64 = 1.0;
 
-/// What one joint is about.
+/// State of one joint.
 #[derive(Clone, Copy, Debug, Default)]
 struct Joint {
-    /// How far the command runs ahead, with its sign \[rad\].
+    /// Lead of the command, signed \[rad\].
     ahead: f64,
-    /// How long it has been too far \[s\].
+    /// How long the lead has been too large \[s\].
     seconds: f64,
     /// Blocked on this side: 1 up, -1 down, 0 free.
     side: f64,
 }
 
-/// What the arm has done with its commands so far.
+/// How the arm has followed its commands so far.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Residual {
     error: f64,
@@ -42,13 +42,13 @@ impl Residual {
         Self { error, time, joints: [Joint::default(); MAX_JOINTS], measured: JointVector::zeros(0) }
     }
 
-    /// Starts over: nothing runs ahead of anything.
+    /// Resets all leads to zero.
     pub(super) fn start(&mut self) {
         self.joints = [Joint::default(); MAX_JOINTS];
         self.measured = JointVector::zeros(0);
     }
 
-    /// Takes note of what became of the command sent before, `elapsed` \[s\] ago. No time elapsed, nothing is new.
+    /// Updates the leads from the previous command, sent `elapsed` \[s\] ago. Zero elapsed time changes nothing.
     pub(super) fn note(&mut self, mode: ControlMode, sent: &JointVector, measured: &JointVector, elapsed: f64) {
         if !(elapsed > 0.0) || mode == ControlMode::Torque {
             return;
@@ -79,7 +79,7 @@ impl Residual {
         self.measured = *measured;
     }
 
-    /// Where a command may be: `ramp` is how far it may be taken back from `before` at once, in the command's unit.
+    /// Limits a command: `ramp` is the largest step by which it may be taken back from `before`, in the command's unit.
     pub(super) fn allowed(
         &mut self,
         mode: ControlMode,
@@ -97,7 +97,7 @@ impl Residual {
             ControlMode::Position => measured + state.side * 0.5 * self.error,
             _ => 0.0,
         };
-        // Asked to come back, or to go no further than half the error: it is free again.
+        // Commanded back, or to no more than half the error: the joint is free again.
         if mode == ControlMode::Position && ramp > 0.0 && !((wished - lead) * state.side > 0.0) {
             state.side = 0.0;
             return allowed;

@@ -1,10 +1,10 @@
 //! Limits of torque commands, on top of gravity compensation.
 //!
-//! A torque says nothing of speed or place, so the arm's measured motion is guarded instead. In this order, later ones
-//! weigh more: motion that must stop at once (far too fast, out of its hard range and moving on, through a wall and
-//! moving on) is a stop; a joint near its speed limit or too fast for what is left of its range, and an arm about to run
-//! into a wall, are braked, both from the measurement's age and one period on; then the torque limit, and last its rate: the torque sent never changes faster, because arms
-//! answer a faster one by stopping.
+//! A torque does not determine speed or position, so the arm's measured motion is checked instead. In this order, later
+//! checks take precedence: motion that must stop at once (far too fast, or moving further out of the hard range or through
+//! a wall) is a stop; a joint near its speed limit or too fast for the rest of its range, and an arm about to hit a wall,
+//! are braked, both predicted over the measurement's age and one period; then the torque limit; and last its rate, which is
+//! never exceeded because arms stop themselves at a faster change.
 
 use super::filter::{Changes, distance};
 use super::walls::Walls;
@@ -14,9 +14,9 @@ use visuomotor_core::kinematics::{Chain, braking_speed};
 use visuomotor_core::observation::{JointVector, Proprioception};
 use visuomotor_core::protection::Protection;
 
-/// Share of the speed limit over which a joint's torque forward falls from its limit to zero, and beyond it to full braking.
+/// Share of the speed limit over which a joint's forward torque falls from its limit to zero, and then to full braking.
 const BRAKING_BAND: f64 = 0.2;
-/// Share of the speed limit at which braking has failed.
+/// Share of the speed limit at which braking counts as failed.
 const TOO_FAST: f64 = 1.5;
 /// Share of the speed limit that counts as moving.
 const MOVING: f64 = 0.02;
@@ -43,7 +43,7 @@ impl TorqueLimits {
         }
     }
 
-    /// The wished torques within every limit \[Nm\], or why the arm must stop; all numbers are finite.
+    /// The desired torques within every limit \[Nm\], or the reason why the arm must stop; all inputs are finite.
     pub(super) fn within(
         &self,
         walls: &Walls<'_>,
@@ -54,7 +54,7 @@ impl TorqueLimits {
         changes: &mut Changes,
     ) -> Result<JointVector, LimitReason> {
         let chain = walls.chain;
-        // What brakes comes to act after the measurement's age and one more period.
+        // Braking takes effect after the measurement's age and one more period.
         let delay = self.period + age;
         let (here, speed) = (&measured.joint_positions, &measured.joint_velocities);
         if speed.len() != wished.len() {
@@ -87,7 +87,7 @@ impl TorqueLimits {
             let room = |distance: f64| braking_speed(distance, self.acceleration[joint], delay);
             let fastest = room(limit.upper - here[joint]).min(self.velocity[joint]);
             let slowest = -room(here[joint] - limit.lower).min(self.velocity[joint]);
-            // Forward torque ends where the joint is as fast as it may be; beyond that it is braked.
+            // Forward torque reaches zero at the joint's speed limit; beyond it the joint is braked.
             let high = self.slope(joint) * (fastest - speed[joint]);
             let low = self.slope(joint) * (slowest - speed[joint]);
             if !(torque[joint] <= high) {
@@ -129,20 +129,19 @@ impl TorqueLimits {
         Ok(torque)
     }
 
-    /// Torque per speed with which a joint is braked \[Nm s/rad\].
+    /// Braking torque per speed of a joint \[Nm s/rad\].
     fn slope(&self, joint: usize) -> f64 {
         self.torque[joint] / (BRAKING_BAND * self.velocity[joint])
     }
 
-    /// Is the joint's speed bounded by the end of its range?
+    /// Does the end of its range limit the joint's speed?
     fn near_end(&self, chain: &Chain, here: &JointVector, joint: usize, delay: f64) -> bool {
         let limit = chain.usable_limits()[joint];
         let nearer = (limit.upper - here[joint]).min(here[joint] - limit.lower);
         braking_speed(nearer, self.acceleration[joint], delay) < self.velocity[joint]
     }
 
-    /// Which wall is the arm about to run into when every joint brakes from now on? Through it already and moving on is a
-    /// stop.
+    /// The wall that the arm would hit even if every joint brakes from now on. Moving further through a wall is a stop.
     fn leaves(
         &self,
         walls: &Walls<'_>,

@@ -1,9 +1,9 @@
-//! Where the arm is by now, when it was measured a while ago.
+//! Predicts the arm's current position from an older measurement.
 
 use visuomotor_core::observation::JointVector;
 use visuomotor_core::time::Timestamp;
 
-/// Commands that are remembered: two thirds of a second at 50 Hz, longer than any driver lets a measurement grow old.
+/// Number of remembered commands: two thirds of a second at 50 Hz, longer than the maximum measurement age of any driver.
 const REMEMBERED: usize = 32;
 
 /// A velocity and when it was commanded.
@@ -13,7 +13,7 @@ struct Leg {
     velocity: JointVector,
 }
 
-/// Where the arm was taken to be.
+/// Predicted position.
 #[derive(Clone, Copy, Debug)]
 struct Estimate {
     measured_at: Timestamp,
@@ -21,13 +21,13 @@ struct Estimate {
     joints: JointVector,
 }
 
-/// The velocities sent last, in a ring.
+/// Ring of the last sent velocities.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Travel {
     legs: [Leg; REMEMBERED],
     newest: usize,
     count: usize,
-    /// From a measurement that comes again the arm is moved on step by step, for as long as it takes.
+    /// While a measurement repeats, the prediction is advanced step by step.
     estimate: Option<Estimate>,
 }
 
@@ -46,8 +46,7 @@ impl Travel {
         self.legs[self.newest] = Leg { at, velocity: *velocity };
     }
 
-    /// Measured joints \[rad\] moved on by what was sent since \[rad\]. Older commands than are remembered count as the
-    /// oldest that is.
+    /// Measured joints \[rad\] advanced by the commands sent since. Times before the oldest remembered command use that command.
     pub(super) fn since(&mut self, measured: &JointVector, measured_at: Timestamp, now: Timestamp) -> JointVector {
         let known = self.estimate.filter(|estimate| estimate.measured_at == measured_at && estimate.at <= now);
         let (mut joints, begin) = known.map_or((*measured, measured_at), |estimate| (estimate.joints, estimate.at));
@@ -84,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_measurement_is_moved_on_by_what_was_sent_since_and_no_further_back() {
+    fn a_measurement_is_advanced_by_the_commands_sent_since() {
         let mut travel = Travel::none();
         assert_eq!(travel.since(&joint(0.5), at(0), at(100)), joint(0.5), "nothing was sent");
         travel.note(at(0), &joint(9.0));
@@ -97,7 +96,7 @@ mod tests {
         close(travel.since(&joint(0.0), at(30), at(60)), 0.02 - 0.02);
         close(travel.since(&joint(0.0), at(10), at(60)), 0.01 + 0.04 - 0.02);
         close(travel.since(&joint(0.0), at(70), at(60)), 0.0);
-        // The same measurement again, after another command and once more at the same time.
+        // The same measurement again, after another command, and a second time at the same time.
         close(travel.since(&joint(0.0), at(10), at(60)), 0.03);
         travel.note(at(60), &joint(3.0));
         close(travel.since(&joint(0.0), at(10), at(80)), 0.03 + 0.06);
@@ -105,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn before_what_is_remembered_the_oldest_command_counts() {
+    fn before_the_oldest_remembered_command_that_command_counts() {
         let mut travel = Travel::none();
         for tick in 0..100 {
             travel.note(at(tick * 10), &joint(1.0));

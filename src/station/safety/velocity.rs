@@ -1,11 +1,11 @@
 //! Limits of velocity commands.
 //!
-//! In this order, later ones weigh more: joint speed and tool speed (the whole vector is made shorter, so that the arm
-//! keeps its direction), acceleration and jerk (the whole change is made shorter), braking before a joint limit (that joint
-//! alone), braking before the walls (the whole vector), and once more the tool's speed. Where the arm is says what is
-//! measured, moved on by what was sent since.
+//! In this order, later checks take precedence: joint speed and tool speed (the whole vector is scaled, so that the arm
+//! keeps its direction), acceleration and jerk (the whole change is scaled), braking before a joint limit (only that
+//! joint), braking before the walls (the whole vector), and once more the tool's speed. The arm's position is the
+//! measurement advanced by the commands sent since.
 //!
-//! Jerk limits how suddenly a joint starts to speed up. Slowing down may begin at once: an arm that has to stop does.
+//! Jerk limits only how suddenly a joint speeds up. Slowing down may begin at once, so that an arm can always stop.
 
 use nalgebra::SVector;
 
@@ -19,17 +19,17 @@ use visuomotor_core::kinematics::{Jacobian, braking_speed};
 use visuomotor_core::observation::{JointVector, MAX_JOINTS};
 use visuomotor_core::protection::Protection;
 
-/// Halvings that find the largest share of a velocity that still stops inside the box: to a 64th, on the safe side.
+/// Bisection steps for the largest share of a velocity that still stops inside the walls: to a 64th, on the safe side.
 const HALVINGS: u32 = 6;
 
-/// The velocity sent before.
+/// The previously sent velocity.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SentBefore<'a> {
-    /// It \[rad/s\].
+    /// Velocity \[rad/s\].
     pub(super) joints: &'a JointVector,
-    /// The acceleration it came with \[rad/s2\].
+    /// Its acceleration \[rad/s2\].
     pub(super) slope: &'a JointVector,
-    /// Time since that counts \[s\].
+    /// Counted time since then \[s\].
     pub(super) elapsed: f64,
 }
 
@@ -57,7 +57,7 @@ impl VelocityLimits {
         }
     }
 
-    /// The wished velocities within every limit \[rad/s\], `here` is where the arm is by now \[rad\]; all numbers are finite.
+    /// The desired velocities within every limit \[rad/s\]; `here` is the arm's predicted position \[rad\]; all inputs are finite.
     pub(super) fn within(
         &self,
         walls: &Walls<'_>,
@@ -112,7 +112,7 @@ impl VelocityLimits {
             gentle = scaled(&gentle, share);
             changes.decide(reason);
         }
-        // Braking one joint can make the tool faster.
+        // Braking a single joint can make the tool faster.
         let share = self.share_of_tool_speed(&jacobian, &gentle);
         if !(share >= 1.0) {
             let slower = scaled(&gentle, share);
@@ -149,7 +149,7 @@ impl VelocityLimits {
         share_within(linear, self.tool_velocity).min(share_within(angular, self.tool_rotation_velocity))
     }
 
-    /// From the velocity sent before toward the wished one, no joint accelerating more than it may. No time elapsed allows
+    /// From the previous velocity toward the desired one, within the joints' acceleration limits. Zero elapsed time allows
     /// no change.
     fn toward(&self, wished: &JointVector, before: &JointVector, elapsed: f64) -> JointVector {
         let mut share: f64 = 1.0;
@@ -159,8 +159,8 @@ impl VelocityLimits {
         if share >= 1.0 { *wished } else { part_of_the_way(before, wished, share) }
     }
 
-    /// The same change, no joint speeding up more suddenly than its jerk limit lets acceleration grow from `slope`
-    /// \[rad/s2\], which the velocity sent before had.
+    /// The same change, with the acceleration growing within the jerk limit from `slope` \[rad/s2\], that of the previous
+    /// velocity.
     fn building_up(
         &self,
         wished: &JointVector,
@@ -171,7 +171,7 @@ impl VelocityLimits {
         let mut share: f64 = 1.0;
         for joint in 0..wished.len() {
             let change = wished[joint] - before[joint];
-            // From rest or on in its direction.
+            // From rest, or further in the same direction.
             if change * before[joint] >= 0.0 {
                 let already = slope[joint] * change.signum();
                 let already = if already > 0.0 { already } else { 0.0 };
@@ -181,8 +181,8 @@ impl VelocityLimits {
         if share >= 1.0 { *wished } else { part_of_the_way(before, wished, share) }
     }
 
-    /// Largest share of a velocity from which every joint can brake with the arm on its side of every wall, or no further
-    /// through it, and which wall that is; `None` where the whole is such.
+    /// Largest share of a velocity from which every joint can brake before every wall, or without going further through it,
+    /// and the limiting wall; `None` if the whole velocity qualifies.
     fn share_inside(
         &self,
         walls: &Walls<'_>,
@@ -212,8 +212,8 @@ impl VelocityLimits {
     }
 }
 
-/// Share of a size that keeps a limit: 1 within it, 0 where a number is none. A little beyond the limit counts as within,
-/// so that what was limited once passes.
+/// Share of a magnitude that keeps a limit: 1 within it, 0 for NaN. A small excess counts as within, so that a limited
+/// value passes when filtered again.
 fn share_within(size: f64, limit: f64) -> f64 {
     if size <= limit * (1.0 + 1e-9) {
         return 1.0;

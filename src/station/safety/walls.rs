@@ -1,4 +1,4 @@
-//! Where the arm may go: the tool's box, the planes, and every part of the arm apart from every other.
+//! Geometric limits: the tool's box, the planes, and self-collision.
 
 use super::workspace::{TOLERANCE, Workspace};
 use visuomotor_core::episode::LimitReason;
@@ -14,13 +14,13 @@ pub(super) struct Walls<'a> {
 }
 
 impl Walls<'_> {
-    /// Why the arm may not go to `next` from `last`: `None` where it may. Outside already, it may stay or come back.
+    /// Reason why the arm may not go from `last` to `next`; `None` if it may. An arm already outside may stay or come back.
     pub(super) fn refuses(&self, next: &JointVector, last: &JointVector) -> Option<LimitReason> {
         let there = self.chain.place(next);
         if self.is_free(&there) { None } else { self.refuses_placed(&there, &self.chain.place(last)) }
     }
 
-    /// The same, placed already.
+    /// The same, for already placed bodies.
     pub(super) fn refuses_placed(&self, there: &Placement, here: &Placement) -> Option<LimitReason> {
         if !Protection::Workspace.is_on() || self.is_free(there) {
             return None;
@@ -34,7 +34,7 @@ impl Walls<'_> {
         })
     }
 
-    /// Is the tool clearly out of its box, or a part of the arm in another or behind a plane?
+    /// Is the tool clearly out of its box, or a part of the arm inside another or behind a plane?
     pub(super) fn is_through(&self, here: &Placement) -> bool {
         let bodies = self.chain.bodies();
         !(self.workspace.distance_outside(&here.tool) <= 2.0 * TOLERANCE

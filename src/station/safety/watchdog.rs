@@ -1,4 +1,4 @@
-//! Is the newest action fresh enough to move the arm?
+//! Checks that the newest action is fresh enough to move the arm.
 
 use std::time::Duration;
 

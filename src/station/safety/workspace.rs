@@ -2,12 +2,12 @@
 
 use nalgebra::Vector3;
 
-/// Distance outside the box that is let pass \[m\]: the way between two poses inside is straight in joints, not in space.
+/// Tolerated distance outside the box \[m\]: the path between two poses inside is straight in joints, not in space.
 pub(super) const TOLERANCE: f64 = 0.005;
 
-/// Distance from the base's axis within which the tool of an arm that goes to a posture is free \[m\]: a WidowX that lies
-/// folded has its tool there or just before it, and turning its waist on the way leads past the corners between
-/// that and the box. Not a share of the box, whose near side may be far off because something else stands there.
+/// Distance from the base's axis within which the tool is free on the way to a posture \[m\]: a folded WidowX has its tool
+/// there or just in front of it, and turning its waist leads past the corners between there and the box. Not a share of
+/// the box, whose near side may be far away because of another object.
 pub(super) const ABOUT_THE_BASE: f64 = 0.12;
 
 /// A box in the base frame.
@@ -17,32 +17,32 @@ pub(super) struct Workspace {
     pub(super) low: [f64; 3],
     /// Upper corner \[m\].
     pub(super) high: [f64; 3],
-    /// Does the arm go to a posture, without actions to follow?
+    /// Is the arm going to a posture instead of following actions?
     pub(super) approaching: bool,
 }
 
 impl Workspace {
-    /// Distance from a point to the box \[m\]; zero inside, NaN when a number is.
+    /// Distance from a point to the box \[m\]; zero inside, NaN for NaN inputs.
     pub(super) fn distance_outside(&self, point: &Vector3<f64>) -> f64 {
         self.beyond(point).iter().map(|beyond| beyond * beyond).sum::<f64>().sqrt()
     }
 
-    /// How far a point lies beyond each of the box's six sides \[m\]; NaN when a number is.
+    /// Distance of a point beyond each of the box's six sides \[m\]; NaN for NaN inputs.
     fn beyond(&self, point: &Vector3<f64>) -> [f64; 6] {
         std::array::from_fn(|side| {
             let axis = side / 2;
             let beyond = if side % 2 == 0 { self.low[axis] - point[axis] } else { point[axis] - self.high[axis] };
-            // Zero only where the comparison holds, so that NaN does not read as inside.
+            // Zero only where the comparison holds, so that NaN does not count as inside.
             if beyond <= 0.0 { 0.0 } else { beyond }
         })
     }
 
-    /// May the tool go to `next` when the last sent command has it at `last`? It may inside the box and its tolerance, and
-    /// where it gets no further out beyond any side than it is.
+    /// May the tool go to `next` from `last`, its position by the last sent command? Allowed are positions inside the box and
+    /// its tolerance, and those no further out beyond any side than `last`.
     ///
-    /// An arm without torque folds up with its tool behind the box, or just inside. The way from there to a posture,
-    /// straight in joints, may lead a little further out before it leads in: that passes about the base's axis, where there
-    /// is nothing but the arm itself, and no lower and no higher.
+    /// An arm without torque folds with its tool behind the box, or just inside. The straight joint path from there to a
+    /// posture may lead a little further out before it leads in. This is allowed around the base's axis, where there is only
+    /// the arm itself, and at no lower or higher level.
     pub(super) fn allows(&self, next: &Vector3<f64>, last: &Vector3<f64>) -> bool {
         self.distance_outside(next) <= TOLERANCE
             || self.no_further_out(next, last)
@@ -55,7 +55,7 @@ impl Workspace {
 
     fn about_the_base(&self, next: &Vector3<f64>, last: &Vector3<f64>) -> bool {
         let level = next.z >= last.z.min(self.low[2]) && next.z <= last.z.max(self.high[2]);
-        // `min` and `max` pass over NaN: from an unknown place nothing is level.
+        // `min` and `max` skip NaN: from an unknown position nothing counts as level.
         next.x.hypot(next.y) <= ABOUT_THE_BASE && level && last.iter().all(|value| value.is_finite())
     }
 }
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn an_arm_that_unfolds_may_come_nearer_to_its_base_but_not_lower_and_nobody_else_may() {
+    fn only_an_unfolding_arm_may_approach_its_base_and_not_lower() {
         let at = |x: f64, z: f64| Vector3::new(x, 0.0, z);
         let folded = at(0.04, -0.01);
         let approaching = Workspace { approaching: true, ..BOX };
@@ -105,7 +105,7 @@ mod tests {
             "out of the box, beside"
         );
         assert!(!approaching.allows(&at(f64::NAN, 0.1), &folded) && !approaching.allows(&at(0.03, f64::NAN), &folded));
-        assert!(!approaching.allows(&at(0.03, 0.0), &at(f64::NAN, 0.0)), "nobody knows where it is");
+        assert!(!approaching.allows(&at(0.03, 0.0), &at(f64::NAN, 0.0)), "its position is unknown");
     }
 
     #[test]

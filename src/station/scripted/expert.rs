@@ -1,11 +1,11 @@
-//! The scripted expert: a person's stand-in for demonstrations and for the control row of an evaluation.
+//! The scripted expert: replaces a human for demonstrations and for the control row of an evaluation.
 //!
-//! It is given where the object was put and where it has to go ([`Assignment`], known to whoever set the scene up), and
-//! otherwise feels what the arm feels: tool pose and finger opening. It does not see the scene, so an object that was
-//! pushed away is lost to it, as it notices when its fingers close on nothing.
+//! It gets the object's position and destination ([`Assignment`], known to the stage that set up the scene), and otherwise
+//! only tool pose and finger opening. It does not see the scene, so it loses an object that was pushed away, and notices
+//! when its fingers close on nothing.
 //!
-//! Each answer depends on where the tool is, not on a plan in time, so that whatever disturbs the arm is recovered
-//! from and the answers can be imitated from an observation alone.
+//! Each action depends on the tool's pose, not on a plan in time, so that it recovers from disturbances and can be
+//! imitated from single observations.
 
 use nalgebra::Vector3;
 use rand::{Rng, SeedableRng};
@@ -25,19 +25,19 @@ const HOVER: f64 = 0.08;
 const STRIDE: f64 = 0.04;
 /// Fastest turn \[rad per decision\].
 const TURN: f64 = 0.15;
-/// Share of the remaining way asked for in one decision.
+/// Share of the remaining distance commanded in one decision.
 const GAIN: f64 = 0.7;
-/// Close to the grasp: within this horizontally \[m\], vertically \[m\], in yaw \[rad\]. As wide as the fingers forgive: a
-/// policy that imitates this must be able to tell inside from outside in a 128x128 image.
+/// Close to the grasp: within this horizontally \[m\], vertically \[m\], in yaw \[rad\]. As wide as the fingers tolerate,
+/// because an imitating policy must distinguish inside from outside in a 128x128 image.
 const AT_GRASP: (f64, f64, f64) = (0.012, 0.009, 0.18);
 /// Close to the release: within this horizontally and vertically \[m\].
 const AT_RELEASE: (f64, f64) = (0.03, 0.016);
-/// The grasp is aimed this much below the point the object's file names \[m\].
+/// The grasp is aimed this far below the point in the object's file \[m\].
 const DEEPER: f64 = 0.003;
-/// Gripper fraction below which the fingers met nothing.
+/// Gripper fraction below which the fingers grasped nothing.
 const EMPTY: f64 = 0.24;
 
-/// What the demonstrator is given before an episode.
+/// The demonstrator's assignment for an episode.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Assignment {
@@ -53,28 +53,28 @@ pub struct Assignment {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind", deny_unknown_fields)]
 pub enum Then {
-    /// What they hold is carried away and let go.
+    /// Carry the held object away and release it.
     Release {
         /// Tool position to release at, base frame \[m\].
         at: [f64; 3],
     },
-    /// They push down what lies under them.
+    /// Push down on what is below.
     Press {
         /// Height of the tool to push down to, base frame \[m\].
         height: f64,
     },
 }
 
-/// Noise added to the demonstrator's actions while its undisturbed wish is recorded as the label.
+/// Noise added to the demonstrator's actions; the undisturbed action is recorded as the label.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Disturbance {
     /// Standard deviation of slowly varying noise on each translation \[m per decision\].
     pub translation: f64,
     /// Standard deviation on each rotation \[rad per decision\].
     pub rotation: f64,
-    /// Chance per decision that a push of a few decisions begins.
+    /// Probability per decision that a push of a few decisions begins.
     pub push: f64,
-    /// Chance per decision that the gripper closes by mistake for a few decisions, away from the object.
+    /// Probability per decision that the gripper closes by mistake for a few decisions, away from the object.
     pub slip: f64,
 }
 
@@ -123,13 +123,13 @@ impl Demonstrator {
         }
     }
 
-    /// What the expert wishes for, undisturbed.
+    /// The expert's undisturbed action.
     fn wish(&mut self, state: &[f64; 7]) -> Action {
         let position = Vector3::new(state[0], state[1], state[2]);
         let gripper = state[6];
         let [x, y, z] = self.assignment.grasp;
         let grasp = Vector3::new(x, y, z - DEEPER);
-        // Of a press nothing is carried: the place is never asked for.
+        // A press carries nothing, so this position is never used.
         let (release, pressed) = match self.assignment.then {
             Then::Release { at } => (Vector3::from(at), grasp.z),
             Then::Press { height } => (grasp, height),
@@ -148,14 +148,14 @@ impl Demonstrator {
                 if settled && self.waited >= 2 {
                     self.phase = match self.assignment.then {
                         Then::Press { .. } if gripper < EMPTY => Phase::Press,
-                        // Still on their way.
+                        // Still closing.
                         Then::Press { .. } => Phase::Close,
                         Then::Release { .. } if gripper > EMPTY => Phase::Carry,
                         Then::Release { .. } => Phase::Reach,
                     };
                 }
             }
-            // Pushed aside: up again, so that the fingers do not drag what they are to press.
+            // Pushed aside: up again, so that the fingers do not drag the button.
             Phase::Press if across > 2.0 * AT_GRASP.0 => self.phase = Phase::Reach,
             Phase::Carry if gripper < EMPTY => self.phase = Phase::Reach,
             Phase::Carry => {
@@ -169,7 +169,7 @@ impl Demonstrator {
         self.last_gripper = gripper;
         match self.phase {
             Phase::Reach => {
-                // A funnel: down only when above the object and turned to it, up when not.
+                // A funnel: down only when above the object and aligned with it, else up.
                 let off = (across - 0.010).max(0.0) + 0.08 * (yaw_error.abs() - 0.15).max(0.0);
                 let height = grasp.z + (off * 4.0).min(HOVER);
                 let goal = Vector3::new(grasp.x, grasp.y, height);
@@ -209,13 +209,13 @@ impl Demonstrator {
         })
     }
 
-    /// The wish with noise, pushes and slips.
+    /// The action with noise, pushes and slips.
     fn disturb(&mut self, wish: &Action, state: &[f64; 7]) -> Action {
         let d = self.disturbance;
         if d == Disturbance::NONE {
             return *wish;
         }
-        // Quiet near the counter, where noise would push things about instead of being recovered from.
+        // Less noise near the counter, where it would push objects away instead of being recovered from.
         let height = ((state[2] - 0.02) / 0.08).clamp(0.15, 1.0);
         for (i, noise) in self.noise.iter_mut().enumerate() {
             let std = if i < 3 { d.translation } else { d.rotation };

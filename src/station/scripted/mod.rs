@@ -1,5 +1,5 @@
-//! Action sources without weights: the scripted expert, random actions and none, the control rows of an evaluation. They need
-//! neither the simulator nor libtorch.
+//! Action sources without weights, the control rows of an evaluation: the scripted expert, random actions and no motion.
+//! They need neither the simulator nor libtorch.
 
 mod expert;
 mod random;

@@ -1,4 +1,4 @@
-//! Random actions: the control row that shows what luck alone scores.
+//! Random actions: the control row that shows the score of pure chance.
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;

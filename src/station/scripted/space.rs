@@ -1,9 +1,9 @@
-//! What a source's decisions ask for.
+//! Action space of a source.
 
 use visuomotor_core::action::ActionBounds;
 use visuomotor_core::observation::JointVector;
 
-/// What a station takes.
+/// Action space of a station.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ActionSpace {
     /// Changes of the tool's pose within these bounds.
@@ -13,7 +13,7 @@ pub enum ActionSpace {
 }
 
 impl ActionSpace {
-    /// Limits of the torques, where torques are asked for \[Nm\].
+    /// Torque limits of a torque action space \[Nm\].
     pub fn torque_limits(&self) -> Option<&JointVector> {
         match self {
             ActionSpace::Pose(_) => None,

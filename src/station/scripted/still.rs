@@ -1,16 +1,16 @@
-//! No motion at all: the control row that shows what the arm does by itself, and under torque with every torque zero.
+//! No motion: the control row that shows what the arm does by itself, under torque control with all torques zero.
 
 use super::space::ActionSpace;
 use visuomotor_core::action::{Action, ActionError, ActionSource, AskedTorques, Decision};
 use visuomotor_core::observation::{JointVector, Observation};
 
-/// Asks for nothing, with the gripper open.
+/// Commands no motion, with the gripper open.
 pub struct Still {
     space: ActionSpace,
 }
 
 impl Still {
-    /// In an action space.
+    /// For an action space.
     pub fn new(space: ActionSpace) -> Self {
         Self { space }
     }

@@ -1,8 +1,8 @@
-//! The scripted expert for an arm that is commanded torques: what the [`Demonstrator`] wishes, on a spring.
+//! The scripted expert for a torque-controlled arm: a spring toward the [`Demonstrator`]'s action.
 //!
-//! `tau = J^T (K dx - D v) + posture + coriolis` ([`CartesianImpedance`]), `dx` the wished change of the pose: the spring
-//! pulls a hand's breadth ahead of the tool at most, so that the tool moves at a speed its damping settles. Torques follow
-//! from what is measured alone, so that they can be imitated from an observation.
+//! `tau = J^T (K dx - D v) + posture + coriolis` ([`CartesianImpedance`]), with `dx` the desired change of the pose. The
+//! spring leads the tool by at most a hand's breadth, so that damping determines the tool's speed. Torques depend only on
+//! the measurement, so that they can be imitated from an observation.
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -15,17 +15,17 @@ use visuomotor_core::geometry::{Pose, rotation_from_euler};
 use visuomotor_core::kinematics::{Chain, Dynamics};
 use visuomotor_core::observation::{JointVector, Observation};
 
-/// How the noise fades in one decision.
+/// Decay factor of the noise per decision.
 const FADES: f64 = 0.9;
 /// Longest push \[decisions\].
 const PUSH: u32 = 12;
 
-/// Noise on the torques, while the undisturbed wish is recorded as the label.
+/// Noise on the torques; the undisturbed ones are recorded as the label.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TorqueNoise {
     /// Standard deviation of slowly varying noise, as a share of each joint's torque limit.
     pub share: f64,
-    /// Chance per decision that a push begins.
+    /// Probability per decision that a push begins.
     pub push: f64,
     /// Largest torque of a push, as a share of each joint's torque limit.
     pub strength: f64,
@@ -50,7 +50,7 @@ pub struct TorqueDemonstrator {
 }
 
 impl TorqueDemonstrator {
-    /// An expert for one episode on this arm; its spring is the launch file's, or fits the arm.
+    /// An expert for one episode on this arm; its spring is the launch file's, or the arm's default.
     pub fn new(
         assignment: Assignment,
         robot: &Robot,
@@ -73,7 +73,7 @@ impl TorqueDemonstrator {
         })
     }
 
-    /// Torques that carry out a wish from where the arm is \[Nm\].
+    /// Torques that execute an action from the arm's current state \[Nm\].
     fn torques(&self, wish: &Action, observation: &Observation) -> JointVector {
         let (body, tool) = (&observation.proprioception, &observation.base_from_tool);
         let [roll, pitch, yaw] = wish.rotation;
@@ -102,7 +102,7 @@ impl TorqueDemonstrator {
             self.push = Some((push, self.rng.random_range(3..=PUSH)));
         }
         for joint in 0..out.len() {
-            // Uniform noise of this standard deviation, with what the drift loses in one decision made up for.
+            // Uniform noise of this standard deviation, compensating the decay of one decision.
             let white = self.rng.random_range(-1.0..1.0) * 3f64.sqrt() * (1.0 - FADES * FADES).sqrt();
             self.drift[joint] = FADES * self.drift[joint] + white * self.noise.share * self.limits[joint];
             out[joint] += self.drift[joint] + self.push.map_or(0.0, |(push, _)| push[joint]);

@@ -1,4 +1,4 @@
-//! What was asked for when an episode was recorded, and what is asked for now.
+//! Compares the actions of a shadow run with the recorded ones.
 
 use std::fmt;
 use std::fmt::Write as _;
@@ -14,10 +14,10 @@ use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart, Filtered, Step, Step
 use crate::geometry::{bridge_pose, rotation_from_euler};
 use crate::observation::JointVector;
 
-/// Names of an action's numbers.
+/// Names of an action's components.
 const PARTS: [&str; 7] = ["dx", "dy", "dz", "droll", "dpitch", "dyaw", "gripper"];
 
-/// What one decision asks for.
+/// Action of one decision.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Asked {
     action: Action,
@@ -38,7 +38,7 @@ impl Asked {
         }
     }
 
-    /// Where, or how far, the tool is to go \[m\], and how it is to turn.
+    /// The tool's target translation \[m\] and rotation, absolute or relative.
     fn tool(&self) -> ([f64; 3], UnitQuaternion<f64>) {
         if let Some(Motion::ToolPose(base_from_tool)) = self.motion {
             return (base_from_tool.translation.vector.into(), base_from_tool.rotation);
@@ -47,7 +47,7 @@ impl Asked {
         (self.action.translation, rotation_from_euler(roll, pitch, yaw))
     }
 
-    /// Names of the numbers that are asked for beside the action's.
+    /// Names of the motion's numbers, in addition to the action's.
     fn names(&self) -> Vec<String> {
         match self.motion {
             Some(Motion::ToolPose(_)) => ["x", "y", "z", "roll", "pitch", "yaw"].map(String::from).into(),
@@ -55,7 +55,7 @@ impl Asked {
         }
     }
 
-    /// Those numbers \[m, rad, rad/s or Nm\].
+    /// The motion's numbers \[m, rad, rad/s or Nm\].
     fn numbers(&self) -> Vec<f64> {
         match self.motion {
             Some(Motion::ToolPose(base_from_tool)) => bridge_pose(&base_from_tool).into(),
@@ -64,7 +64,7 @@ impl Asked {
     }
 }
 
-/// One decision beside the recorded one.
+/// One decision and the recorded one.
 #[derive(Clone, Debug)]
 struct Row {
     recorded: u64,
@@ -72,7 +72,7 @@ struct Row {
     decided_by: Option<Decider>,
     then: Asked,
     now: Asked,
-    /// The hardest that the safety filter did to its commands.
+    /// The safety filter's strongest intervention on its commands.
     filtered: Filtered,
 }
 
@@ -92,25 +92,25 @@ impl Row {
         (self.then.action.gripper - self.now.action.gripper).abs()
     }
 
-    /// The joint that differs most \[rad, rad/s or Nm\].
+    /// Largest difference over the joints \[rad, rad/s or Nm\].
     fn joint(&self) -> Option<f64> {
         Some((self.then.joints()? - self.now.joints()?).max_abs())
     }
 }
 
-/// All decisions of a shadow run beside the recorded ones.
+/// All decisions of a shadow run and the recorded ones.
 pub struct Differences {
     playback: Arc<Playback>,
     rows: Vec<Row>,
 }
 
 impl Differences {
-    /// Against the recording that is played.
+    /// Compares with this recording.
     pub fn new(playback: Arc<Playback>) -> Self {
         Self { playback, rows: Vec::new() }
     }
 
-    /// Writes a line for each decision.
+    /// Writes one line per decision.
     pub fn write(&self, path: &Path) -> anyhow::Result<()> {
         let mut out = String::from("step,recorded_step,seconds,decided_by");
         for (time, asked) in self.rows.first().iter().flat_map(|row| [("then", &row.then), ("now", &row.now)]) {
@@ -183,10 +183,10 @@ fn hardness(filtered: Filtered) -> u8 {
     }
 }
 
-/// Median and largest.
+/// Median and maximum.
 fn spread(values: impl Iterator<Item = f64>, scale: f64, unit: &str) -> String {
     let mut values: Vec<f64> = values.collect();
-    // NaN is the largest.
+    // NaN sorts last.
     values.sort_by(f64::total_cmp);
     match values.last() {
         Some(most) => format!("{:.3} / {:.3} {unit}", scale * values[values.len() / 2], scale * most),

@@ -1,4 +1,4 @@
-//! A shadow run: a recorded episode is played to policy, control and safety filter, at its times; no arm, no link.
+//! A shadow run plays a recorded episode to policy, control and safety filter at the recorded times; no arm, no link.
 
 mod difference;
 mod playback;
@@ -31,7 +31,7 @@ pub use difference::Differences;
 use playback::Playback;
 use played::{PlayedArm, PlayedCamera};
 
-/// Reads the episode, and says what is missing of it.
+/// Reads the episode, and reports what is missing.
 pub fn open(path: &Path) -> anyhow::Result<RecordedEpisode> {
     let recorded = read_episode_with(path, ReadOptions { images: true, control_ticks: true })?;
     if let Some(lost) = &recorded.lost {
@@ -104,7 +104,7 @@ fn fit_cameras(recorded: &RecordedEpisode, station: &StationSetting) -> anyhow::
     Ok(())
 }
 
-/// A recording in place of an arm.
+/// A recording instead of an arm.
 pub struct Shadow {
     playback: Arc<Playback>,
     /// Arm and cameras of the recording, control and safety filter.
@@ -118,7 +118,7 @@ pub struct Shadow {
 }
 
 impl Shadow {
-    /// Of an episode that fits.
+    /// Prepares an episode that fits.
     pub fn new(
         mut recorded: RecordedEpisode,
         job: &Job,
@@ -169,7 +169,7 @@ impl Shadow {
         if self.lockstep { Timestamp::ZERO } else { self.clock.now() }
     }
 
-    /// Does its time go as fast as it can?
+    /// Does its time run as fast as possible?
     pub fn is_lockstep(&self) -> bool {
         self.lockstep
     }

@@ -1,4 +1,4 @@
-//! A recorded episode on the clock of a run: what was seen and sensed, at the recorded times.
+//! Plays recorded images and arm states at the recorded times, on the clock of a run.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -7,28 +7,28 @@ use crate::observation::{JointVector, Proprioception};
 use crate::recording::{RecordedEpisode, RecordedStep};
 use crate::time::Timestamp;
 
-/// The run has not begun: the first step is shown.
+/// The run has not begun; the first step is shown.
 const IDLE: u64 = u64::MAX;
-/// The run begins when the arm is read next.
+/// The run begins at the next read of the arm.
 const READY: u64 = u64::MAX - 1;
 
-/// Share of the steps that are shown at the decision of their number; others were later than most.
+/// Share of the steps that are shown at the decision with their number; the others were recorded later than most.
 const IN_TIME: f64 = 0.9;
 
-/// Steps and states of an episode, to be played from the beginning of a run.
+/// Steps and states of an episode, played from the beginning of a run.
 pub struct Playback {
     /// Policy steps, in order; at least one.
     pub steps: Vec<RecordedStep>,
-    /// States at control rate, oldest first; those of the steps where nothing else was recorded.
+    /// States at control rate, oldest first; at policy rate if no ticks were recorded.
     states: Vec<Proprioception>,
-    /// The recorded moment at which the run begins.
+    /// The recorded time at which the run begins.
     from: Timestamp,
-    /// When the run began, in its clock's nanoseconds.
+    /// Start of the run, in nanoseconds of its clock.
     begin: AtomicU64,
 }
 
 impl Playback {
-    /// Of an episode with at least one step, read with images and control ticks; `period` is that of its decisions.
+    /// Takes an episode with at least one step, read with images and control ticks; `period` is its decision period.
     pub fn new(recorded: &mut RecordedEpisode, period: Duration) -> Self {
         let steps = std::mem::take(&mut recorded.steps);
         let first = steps.first().map_or(Timestamp::ZERO, |step| step.observed_at);
@@ -37,30 +37,30 @@ impl Playback {
         Self { from: first + delay(&steps, period), steps, states, begin: AtomicU64::new(IDLE) }
     }
 
-    /// The run begins when the arm is read next.
+    /// The run begins at the next read of the arm.
     pub fn make_ready(&self) {
         self.begin.store(READY, Ordering::Release);
     }
 
-    /// The arm is read at `now`.
+    /// The arm's state at `now`.
     pub fn read(&self, now: Timestamp) -> Proprioception {
-        // Only the first reading finds it ready.
+        // Only the first read starts the run.
         let _ = self.begin.compare_exchange(READY, now.as_nanos(), Ordering::AcqRel, Ordering::Acquire);
         let at = self.recorded(now);
         let seen = self.states.partition_point(|state| state.measured_at <= at);
         let state = self.states[seen.saturating_sub(1)];
-        // After the end the arm stands where it stood.
+        // After the end the arm stays where it was.
         let measured_at = if seen == self.states.len() { now } else { self.played(state.measured_at, now) };
         Proprioception { measured_at, ..state }
     }
 
-    /// The newest step whose moment has come.
+    /// The newest step at `now`.
     pub fn step(&self, now: Timestamp) -> &RecordedStep {
         let at = self.recorded(now);
         &self.steps[self.steps.partition_point(|step| step.observed_at <= at).saturating_sub(1)]
     }
 
-    /// Number in `steps` of the step that holds the newest image of one camera, which is the `place`th of each step.
+    /// Index in `steps` of the newest image of one camera; `place` is the camera's index in each step.
     pub fn image(&self, now: Timestamp, place: &[usize]) -> usize {
         let at = self.recorded(now);
         let taken = |number: usize| self.steps[number].images[place[number]].captured_at <= at;
@@ -72,7 +72,7 @@ impl Playback {
         low.saturating_sub(1)
     }
 
-    /// When something recorded happens in the run, whose clock shows `now`.
+    /// Converts a recorded time to the run's clock, which shows `now`.
     pub fn played(&self, recorded: Timestamp, now: Timestamp) -> Timestamp {
         let begin = self.begin(now).as_nanos();
         Timestamp::from_nanos((begin + recorded.as_nanos()).saturating_sub(self.from.as_nanos()))
@@ -95,10 +95,10 @@ impl Playback {
     }
 }
 
-/// The states of the control ticks, and of the steps, which are whole.
+/// The states of the steps, which are complete, and of the control ticks between them.
 fn states(recorded: &RecordedEpisode, steps: &[RecordedStep]) -> Vec<Proprioception> {
     let mut states: Vec<Proprioception> = steps.iter().map(|step| step.proprioception).collect();
-    // The tick that a step's state was measured at: stamps of ticks are when they were due.
+    // A tick within half a period is the step's own: tick stamps are due times.
     let half = Duration::try_from_secs_f64(0.5 / recorded.start.control_rate_hz).unwrap_or(Duration::ZERO);
     let whole = |at: Timestamp| {
         let next = states.partition_point(|state| state.measured_at < at);
@@ -109,7 +109,7 @@ fn states(recorded: &RecordedEpisode, steps: &[RecordedStep]) -> Vec<Propriocept
     let more: Vec<Proprioception> = missing
         .into_iter()
         .map(|(index, tick)| {
-            // What a tick does not hold is the newest step's.
+            // Values missing in a tick are taken from the newest step.
             let after = steps.partition_point(|step| step.proprioception.measured_at <= tick.at);
             let step = &steps[after.saturating_sub(1)].proprioception;
             let mut velocities = JointVector::zeros(tick.measured.len());
@@ -133,13 +133,13 @@ fn states(recorded: &RecordedEpisode, steps: &[RecordedStep]) -> Vec<Propriocept
     states
 }
 
-/// How much later than the first step's grid of decisions the recording is played, so that the run's decisions, which are in time,
-/// find the images of most steps.
+/// Offset of playback from the first step's decision grid, so that the run's punctual decisions see the images of most
+/// steps.
 fn delay(steps: &[RecordedStep], period: Duration) -> Duration {
     let Some(first) = steps.first() else { return Duration::ZERO };
     let period = period.as_nanos().max(1);
     let late = steps.iter().map(|step| step.observed_at.since(first.observed_at).as_nanos() % period);
-    // More than half a period late is early for the next decision.
+    // More than half a period late counts as early for the next decision.
     let mut late: Vec<u128> = late.map(|late| if late > period / 2 { 0 } else { late }).collect();
     late.sort_unstable();
     let most = late[((late.len() - 1) as f64 * IN_TIME).ceil() as usize];
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn each_decision_finds_the_step_of_its_number_although_decisions_were_not_recorded_to_the_moment() {
+    fn each_decision_finds_the_step_with_its_number_despite_recorded_jitter() {
         for late in [[0.0; 6], [0.0, 0.004, 0.001, 0.009, 0.0, 0.002]] {
             let played = playback(&late);
             played.make_ready();
@@ -223,14 +223,14 @@ mod tests {
                 assert!((0.0199..0.031).contains(&age), "{age} s old");
                 assert_eq!(played.read(now).joint_positions[0], f64::from(number));
             }
-            // After its end the arm stands, and says so.
+            // After the end the arm stands still, and its states stay fresh.
             let late = start + Duration::from_secs(60);
             assert_eq!((played.read(late).joint_positions[0], played.read(late).measured_at), (5.0, late));
         }
     }
 
     #[test]
-    fn before_the_run_the_first_step_is_shown_however_long_it_takes() {
+    fn before_the_run_the_first_step_is_shown() {
         let played = playback(&[0.0; 3]);
         for seconds in [0.5, 4.0, 90.0] {
             let now = at(seconds);

@@ -11,7 +11,7 @@ use crate::driver::{ArmDriver, Capabilities, ConnectError, DriverError};
 use crate::observation::{Image, Proprioception};
 use crate::time::Timestamp;
 
-/// Goes where the recorded arm went, whatever it is commanded.
+/// Follows the recorded arm and ignores its commands.
 pub struct PlayedArm {
     capabilities: Capabilities,
     playback: Arc<Playback>,
@@ -61,18 +61,18 @@ impl ArmDriver for PlayedArm {
     }
 }
 
-/// A camera whose images were recorded.
+/// A camera that returns recorded images.
 pub struct PlayedCamera {
     name: String,
     playback: Arc<Playback>,
-    /// Its place among the images of each step.
+    /// Its index among the images of each step.
     place: Vec<usize>,
     /// The newest image and its step.
     newest: Option<(usize, Image)>,
 }
 
 impl PlayedCamera {
-    /// `None` where a step has no image of it.
+    /// `None` if a step has no image of it.
     pub fn new(name: &str, playback: Arc<Playback>) -> Option<Self> {
         let place = playback.steps.iter().map(|step| step.images.iter().position(|image| *image.camera == *name));
         let place = place.collect::<Option<Vec<usize>>>()?;
@@ -102,7 +102,7 @@ impl Camera for PlayedCamera {
         Ok(Image { captured_at: self.playback.played(image.captured_at, now), ..image })
     }
 
-    /// Steps that are missing in a recording, as those of a pause, do not end it.
+    /// Missing steps in a recording, as during a pause, do not end it.
     fn liveness(&self) -> LivenessSettings {
         LivenessSettings { good_images: 1, patience: Duration::MAX, ..LivenessSettings::default() }
     }

@@ -10,9 +10,9 @@ use crate::config::ConfigError;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CameraSetting {
-    /// Name, as recorded.
+    /// Name, as in recordings.
     pub name: String,
-    /// ROS 2 image topic of an arm that is not simulated here; default the RealSense wrapper's.
+    /// ROS 2 image topic, for an arm that is not simulated in this process; default the RealSense wrapper's.
     #[serde(default = "default_topic")]
     pub topic: String,
     /// Calibration file.
@@ -20,41 +20,41 @@ pub struct CameraSetting {
     /// Size the simulated camera renders at.
     #[serde(default)]
     pub rendering: Rendering,
-    /// Oldest image a decision may use \[s\].
+    /// Maximum image age for a decision \[s\].
     #[serde(default = "default_max_age")]
     pub max_age: f64,
-    /// Images per second of a camera that is not simulated here \[Hz\]; learned when left out. It is silent after three of its
-    /// periods without an image.
+    /// Images per second of a camera that is not simulated in this process \[Hz\]; measured by default. The camera counts as
+    /// silent after three periods without an image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_hz: Option<f64>,
-    /// Noise of its sensor makes two images of a scene that stands still differ: then equal images are a fault at once, and not
-    /// only while the arm moves. True of a real sensor without much compression; never of a simulated one.
+    /// Does sensor noise make any two images of a static scene differ? Then equal images are always a fault, not only while
+    /// the arm moves. True for a real sensor without much compression; never for a simulated one.
     #[serde(default)]
     pub sensor_noise: bool,
-    /// Whose clock its stamps are of.
+    /// Clock of its stamps.
     #[serde(default)]
     pub clock: ImageClock,
-    /// How old an image is when it comes \[s\], where its stamp cannot tell: stamps of another clock, or none.
+    /// Age of an image on arrival \[s\], for images without a stamp or with one of another clock.
     #[serde(default = "default_latency")]
     pub latency: f64,
-    /// Good new images in a row after a fault before the arm moves again.
+    /// Consecutive good new images after a fault before the arm moves again.
     #[serde(default = "default_good_images")]
     pub good_images: u32,
-    /// How long the arm holds for a camera at fault before the episode ends \[s\].
+    /// How long the arm holds for a camera fault before the episode ends \[s\].
     #[serde(default = "default_patience")]
     pub patience: f64,
 }
 
-/// Whose clock an image's stamp is of.
+/// Clock of an image's stamp.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ImageClock {
-    /// Ours when the first stamp is within a minute of it, else another one's.
+    /// This computer's if the first stamp is within a minute of it, else another one's.
     #[default]
     Auto,
     /// This computer's wall clock, or one synchronized with it: the stamp is the capture time.
     Ours,
-    /// Another one's: the stamp tells only which images came later than others.
+    /// Another clock: stamps only give the order of images.
     Other,
 }
 
@@ -82,7 +82,7 @@ fn default_max_age() -> f64 {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Rendering {
-    /// At the camera's size, as the real one delivers; the policy's preprocessing makes it small.
+    /// At the camera's size, as from the real one; the policy's preprocessing scales it down.
     #[default]
     Camera,
     /// At the policy's size: faster, no preprocessing.
@@ -90,7 +90,7 @@ pub enum Rendering {
 }
 
 impl CameraSetting {
-    /// `i` is its place among the launch file's cameras.
+    /// `i` is its index in the launch file's cameras.
     pub(super) fn check(&self, path: &Path, i: usize) -> Result<(), ConfigError> {
         if !(self.max_age > 0.0 && self.max_age <= 10.0) {
             return Err(ConfigError::unfit(

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::ConfigError;
 
-/// What stops an arm whose controller goes on with its last command for ever, when this program is gone.
+/// The guard that stops an arm, after this program has ended, if its controller would repeat the last command forever.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GuardSetting {
@@ -21,7 +21,7 @@ pub struct GuardSetting {
     pub limit: f64,
 }
 
-/// As shipped, and the most there may be \[s\].
+/// Default and maximum \[s\].
 fn longest_silence() -> f64 {
     0.1
 }
@@ -38,7 +38,7 @@ impl GuardSetting {
     }
 
     pub(super) fn check(&self, path: &Path) -> Result<(), ConfigError> {
-        // Beats come every 20 ms; one may be late.
+        // Heartbeats come every 20 ms; one may be late.
         if !(self.limit >= 0.05 && self.limit <= longest_silence()) {
             return Err(ConfigError::unfit(
                 path,

@@ -1,4 +1,4 @@
-//! Which driver stands behind the arm, and where the arm is.
+//! Driver and link of the arm.
 
 use std::path::{Path, PathBuf};
 
@@ -6,22 +6,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::ConfigError;
 
-/// What stands behind the arm trait.
+/// Driver behind the arm trait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DriverKind {
-    /// The simulator in this process.
+    /// The in-process simulator.
     Mujoco,
     /// Dynamixel servos on a serial bus (WidowX).
     Dynamixel,
-    /// The maker's ROS 2 interface, or ROS 1 behind a bridge.
+    /// The manufacturer's ROS 2 interface, or ROS 1 behind a bridge.
     Ros2,
-    /// Franka's own 1 kHz interface (Panda, FR3).
+    /// Franka Control Interface, 1 kHz (Panda, FR3).
     Fci,
 }
 
 impl DriverKind {
-    /// As in launch files.
+    /// Name in launch files.
     pub fn name(self) -> &'static str {
         match self {
             DriverKind::Mujoco => "mujoco",
@@ -38,20 +38,20 @@ impl std::fmt::Display for DriverKind {
     }
 }
 
-/// Where the arm is.
+/// Link to the arm.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LinkSetting {
-    /// Serial port of `dynamixel`; default `/dev/ttyDXL` (the maker's udev rule).
+    /// Serial port of `dynamixel`; default `/dev/ttyDXL` (the manufacturer's udev rule).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<PathBuf>,
     /// Address of `fci`; default 172.16.0.2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
-    /// Namespace of the arm's `ros2` topics; default the maker's.
+    /// Namespace of the arm's `ros2` topics; default the manufacturer's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
-    /// `ros2` names of ours and what they are on this robot, `/joint_states = "/arm/joint_states"`.
+    /// `ros2`: remapping of our names to this robot's, `/joint_states = "/arm/joint_states"`.
     #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
     pub remap: std::collections::BTreeMap<String, String>,
     /// `ros2`: silence of the arm's state after which it is stopped \[s\]; default, and at most, the driver's own (two and a
@@ -62,7 +62,7 @@ pub struct LinkSetting {
     /// own (0.1 s).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command_timeout: Option<f64>,
-    /// Move an arm over `ros2` without a guard. Given at the command line each time, never in a file.
+    /// Move an arm over `ros2` without a guard. Only on the command line, never in a file.
     #[serde(skip)]
     pub unguarded: bool,
 }

@@ -1,4 +1,4 @@
-//! `launch/<job>.toml`: which parts run together. Nothing here that belongs to an arm or a camera.
+//! `launch/<job>.toml`: the parts that run together. Properties of an arm or a camera are in their own files.
 
 mod camera;
 mod guard;
@@ -31,12 +31,12 @@ pub use task::StationTask;
 pub struct Launch {
     /// Arm: a folder under `robots/`.
     pub robot: String,
-    /// What stands behind the arm trait.
+    /// Driver behind the arm trait.
     pub driver: DriverKind,
-    /// Where the arm is; every key has a default that fits the arm as its maker ships it.
+    /// Link to the arm; every key defaults to the manufacturer's setting.
     #[serde(default)]
     pub link: LinkSetting,
-    /// What stops the arm when this program is gone, where its controller would not.
+    /// The guard that stops the arm after this program has ended, if its controller would not.
     #[serde(default, skip_serializing_if = "GuardSetting::is_usual")]
     pub guard: GuardSetting,
     /// How time passes.
@@ -46,24 +46,24 @@ pub struct Launch {
     /// The simulated scene; a real station has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scene: Option<SceneSetting>,
-    /// Postures the arm may be brought to.
+    /// Start postures of the arm.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub start: Vec<StartPosture>,
-    /// Tasks of the station; those of a scene stand in its file.
+    /// Tasks of the station; those of a scene are in its file.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub task: Vec<StationTask>,
-    /// Who decides.
+    /// Decision source.
     pub policy: PolicySetting,
-    /// How actions become commands; without the table as the shipped policies were evaluated.
+    /// Conversion of actions to commands; the default is the one used to evaluate the shipped policies.
     #[serde(default)]
     pub control: ControlSetting,
     /// Limits that are tighter than the robot file's.
     #[serde(default, skip_serializing_if = "super::is_default")]
     pub limits: TighterLimits,
-    /// How the arm goes to the start of an episode.
+    /// Motion to the start of an episode.
     #[serde(default, skip_serializing_if = "super::is_default")]
     pub motion: MotionSetting,
-    /// What is asked of the operating system for the control loop.
+    /// Real-time settings of the control loop.
     #[serde(default, skip_serializing_if = "super::is_default")]
     pub realtime: RealtimeSetting,
     /// Settings for a Franka arm over FCI.
@@ -72,7 +72,7 @@ pub struct Launch {
     /// Settings for the WidowX's servos.
     #[serde(default, skip_serializing_if = "super::is_default")]
     pub dynamixel: DynamixelSetting,
-    /// How a person drives, where one does.
+    /// Teleoperation settings.
     #[serde(default)]
     pub teleop: TeleopSetting,
     /// Rules of an evaluation.
@@ -84,7 +84,7 @@ pub struct Launch {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ClockKind {
-    /// Both loops on one thread, clock moved by hand, as fast as it goes, repeatable.
+    /// Both loops on one thread with a manual clock, as fast as possible, repeatable.
     Lockstep,
     /// Real threads in real time.
     Wall,
@@ -105,7 +105,7 @@ pub struct SceneSetting {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProtocolSetting {
-    /// Length of a trial \[s\].
+    /// Duration of a trial \[s\].
     pub trial_seconds: f64,
     /// Tasks, names as in the scene file.
     pub tasks: Vec<String>,
@@ -145,8 +145,8 @@ impl Launch {
         digest(self.to_toml().as_bytes())
     }
 
-    /// Makes settings and description one: tightens the description's limits as the launch file says and fits to the arm what
-    /// was left out. Refuses what is looser, or what this arm cannot do. `path` is the launch file, for the message.
+    /// Resolves settings and description: tightens the description's limits by the launch file, and fills in defaults for the
+    /// arm. Refuses looser limits, and settings that this arm does not support. `path` is the launch file, for the message.
     pub fn fit(&mut self, path: &Path, robot: &mut Robot) -> Result<(), ConfigError> {
         let policy_period = 1.0 / self.policy.rate_hz;
         self.limits.tighten(path, robot, policy_period)?;
@@ -156,7 +156,7 @@ impl Launch {
         self.check_for(path, robot)
     }
 
-    /// Refuses what this arm cannot do. `path` is the launch file, for the message.
+    /// Refuses settings that this arm does not support. `path` is the launch file, for the message.
     pub fn check_for(&self, path: &Path, robot: &Robot) -> Result<(), ConfigError> {
         driver::check_for(path, robot, &self.fci, &self.dynamixel)?;
         self.motion.check_for(path, robot)?;
@@ -241,7 +241,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_guard_is_on_this_machine_unless_told_otherwise_and_its_limit_may_only_be_tighter() {
+    fn a_guard_is_local_by_default_and_its_limit_may_only_be_tighter() {
         let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
         let text = std::fs::read_to_string(root.join("launch/widowx_kitchen.toml")).unwrap();
         let folder = tempfile::tempdir().unwrap();
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn straight_lines_between_actions_are_refused_for_an_arm_that_follows_every_position() {
+    fn interpolate_is_refused_for_an_arm_that_follows_every_position() {
         let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
         let file = root.join("launch/widowx_kitchen.toml");
         let (mut launch, _) = Launch::load(&file).unwrap();

@@ -13,18 +13,18 @@ use crate::config::ConfigError;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PolicySetting {
-    /// Who it is.
+    /// Its source.
     pub source: PolicySource,
     /// Decision rate \[Hz\].
     pub rate_hz: f64,
-    /// How the gripper value becomes a gripper target.
+    /// Conversion of the gripper value to a gripper target.
     pub gripper: GripperPolicy,
-    /// Bounds asked actions are clipped to; default Bridge's, no wider than what the arm may do within a policy period.
+    /// Bounds to which actions are clipped; default Bridge's, limited to what the arm can do within a policy period.
     #[serde(default = "bridge_bounds")]
     pub bounds: ActionBounds,
 }
 
-/// Who decides: `expert`, `random`, `still`, or anything else, the folder of a policy.
+/// Decision source: `expert`, `random`, `still`, or otherwise the folder of a policy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum PolicySource {
@@ -39,7 +39,7 @@ pub enum PolicySource {
 }
 
 impl PolicySource {
-    /// What the settings of a comparison say: who decides is given for each policy and must not change what is compared.
+    /// Placeholder in the settings of a comparison, where the source is set per policy and must not differ.
     pub fn compared() -> Self {
         PolicySource::Folder("compared".into())
     }
@@ -56,7 +56,7 @@ impl fmt::Display for PolicySource {
     }
 }
 
-/// A policy's source is an empty text.
+/// The policy's source is empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("found an empty text, expected `expert`, `random`, `still` or the folder of a policy")]
 pub struct NoSource;
@@ -93,15 +93,15 @@ fn bridge_bounds() -> ActionBounds {
     ActionBounds::BRIDGE
 }
 
-/// How the policy's gripper value becomes a gripper target.
+/// Conversion of the policy's gripper value to a gripper target.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind", deny_unknown_fields)]
 pub enum GripperPolicy {
-    /// Sent as it is.
+    /// Sent unchanged.
     Direct,
     /// Bridge's: closed below one half, open above; toggles after `steps` decisions that differ from the present target.
     Sticky {
-        /// Decisions in a row that must ask for the other target.
+        /// Consecutive decisions for the other target that are required.
         steps: u32,
     },
     /// V-PTR's: on the normalized value (-1 closed, +1 open), at most `closing` down and `opening` up per decision.

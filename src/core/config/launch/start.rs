@@ -1,4 +1,4 @@
-//! A `[[start]]` table: a posture the arm may be brought to before it is driven.
+//! A `[[start]]` table: a start posture of the arm.
 
 use std::path::Path;
 
@@ -10,14 +10,14 @@ use crate::config::{ConfigError, Robot};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StartPosture {
-    /// Name, as on the command line and in tasks.
+    /// Name, used on the command line and in tasks.
     pub name: String,
     /// Joint positions, chain order \[rad\].
     pub joints: Vec<f64>,
 }
 
 impl StartPosture {
-    /// Refuses a posture that this arm does not have. `i` is its place among the launch file's starts.
+    /// Refuses a posture that this arm cannot take. `i` is its index in the launch file's starts.
     pub(super) fn check_for(&self, path: &Path, i: usize, robot: &Robot) -> Result<(), ConfigError> {
         let joints = &robot.joint;
         if self.joints.len() != joints.len() {

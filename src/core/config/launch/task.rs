@@ -1,4 +1,4 @@
-//! A `[[task]]` table: what a policy is to do at a station.
+//! A `[[task]]` table: a task of a station.
 
 use std::path::{Path, PathBuf};
 
@@ -6,21 +6,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::ConfigError;
 
-/// A task of a station: data, without a simulated scene.
+/// A task of a station, without a simulated scene.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StationTask {
-    /// Name, as policies know it.
+    /// Name, as in policies.
     pub name: String,
     /// Instruction in plain words.
     pub instruction: String,
-    /// Image of the task done, from the policy's camera.
+    /// Goal image, from the policy's camera.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub goal: Option<PathBuf>,
-    /// Name of the posture it begins from; without one, where the arm stands.
+    /// Name of its start posture; default: the arm's current posture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<String>,
-    /// How long it may take \[s\].
+    /// Time limit \[s\].
     #[serde(default = "usual_seconds")]
     pub seconds: f64,
 }
@@ -30,13 +30,13 @@ fn usual_seconds() -> f64 {
 }
 
 impl StationTask {
-    /// A task of which nothing but its name and an image of it done is known.
+    /// A task with only a name and a goal image.
     pub fn of_goal(name: &str, goal: &Path) -> Self {
         let (name, goal) = (name.to_string(), Some(goal.to_path_buf()));
         Self { name, instruction: String::new(), goal, start: None, seconds: usual_seconds() }
     }
 
-    /// `i` is its place among the launch file's tasks, `starts` the names of its postures.
+    /// `i` is its index in the launch file's tasks, `starts` the names of the start postures.
     pub(super) fn check(&self, path: &Path, i: usize, starts: &[&str]) -> Result<(), ConfigError> {
         if !(self.seconds > 0.0 && self.seconds <= 3600.0) {
             let (limit, fix) = ("more than 0 and at most 3600 s", "60 is a good choice");

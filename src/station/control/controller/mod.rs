@@ -1,4 +1,4 @@
-//! The target pose and the way to it.
+//! The target pose and the motion toward it.
 //!
 //! One file because target, segment and gripper move together.
 
@@ -19,12 +19,12 @@ use visuomotor_core::observation::{JointVector, Proprioception};
 use visuomotor_core::protection::Protection;
 use visuomotor_core::time::Timestamp;
 
-/// What became of an action.
+/// Result of an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Accepted {
-    /// The target moved and a new segment leads to it.
+    /// The target moved, and a new segment leads to it.
     Taken,
-    /// The arm cannot reach the new target: target and segment stay as they were; the gripper follows the action.
+    /// The arm cannot reach the new target: target and segment are unchanged; the gripper follows the action.
     NoSolution,
     /// The action is of a kind the law does not take ([`ControlLaw::takes`]): nothing changed.
     WrongAction,
@@ -49,12 +49,12 @@ pub struct Controller {
     segment: Segment,
     gripper: GripperFilter,
     gripper_target: f64,
-    /// Every law but `interpolate`.
+    /// Follower of every law but `interpolate`.
     follower: Option<Box<Follower>>,
 }
 
 impl Controller {
-    /// A controller for this arm with the law `interpolate`; actions are clipped to `bounds` and carried out over `policy_period`.
+    /// A controller for this arm with the law `interpolate`; actions are clipped to `bounds` and executed over `policy_period`.
     pub fn new(
         robot: &Robot,
         chain: Chain,
@@ -88,13 +88,13 @@ impl Controller {
         Ok(self)
     }
 
-    /// The law that is followed; its mode is the commands'.
+    /// The control law; it determines the mode of the commands.
     pub fn law(&self) -> ControlLaw {
         self.follower.as_ref().map_or(ControlLaw::Interpolate, |follower| follower.law())
     }
 
-    /// Starts afresh from what is measured: target = measured pose, command = measured positions and gripper until an
-    /// action comes. The gripper policy starts over from open.
+    /// Resets to the measurement: target = measured pose, command = measured positions and gripper until the next action.
+    /// The gripper policy is reset to open.
     pub fn seed(&mut self, now: Timestamp, measured: &Proprioception) {
         self.gripper.restart(1.0);
         self.gripper_target = measured.gripper.clamp(0.0, 1.0);
@@ -102,7 +102,7 @@ impl Controller {
     }
 
     /// After a stop or a reconnect within an episode: as [`Controller::seed`], but the gripper keeps its target and its
-    /// policy's state, so that a held object is not let go.
+    /// policy's state, so that a held object is not released.
     pub fn resume(&mut self, now: Timestamp, measured: &Proprioception) {
         self.target = self.chain.forward(&measured.joint_positions);
         self.segment = Segment::hold(measured.joint_positions, now);
@@ -118,7 +118,7 @@ impl Controller {
     /// clipped to the workspace box; its orientation is not.
     pub fn accept(&mut self, now: Timestamp, action: &Action, measured: &Proprioception) -> Accepted {
         let joints = &measured.joint_positions;
-        // A target that is not finite: never seeded, or seeded from numbers that were not.
+        // A non-finite target: not seeded, or seeded from non-finite numbers.
         let finite = action.is_finite() && joints.is_finite() && self.segment.to.is_finite();
         if joints.len() != self.chain.joints() || (!finite && Protection::Finite.is_on()) {
             return Accepted::NotFinite;
@@ -136,8 +136,8 @@ impl Controller {
 
     /// Starts a segment from the present command to a new target, with the arm measured at `joints`.
     fn lead_to(&mut self, now: Timestamp, target: Pose, joints: &JointVector) -> Accepted {
-        // Seeded from the joints of the present target: the commanded ones, and the nearest to the solution. A law that
-        // follows poses lets the joints go their own way.
+        // Inverse kinematics starts from the present target's joints: they are the commanded ones, and nearest to the
+        // solution. With a law that follows poses, the joints may differ from them.
         let strays = self.follower.as_ref().is_some_and(|follower| follower.follows_poses());
         let seed = if strays { joints } else { &self.segment.to };
         let Ok(to) = self.chain.inverse(seed, &target, &self.inverse) else {
@@ -153,8 +153,8 @@ impl Controller {
         Accepted::Taken
     }
 
-    /// Takes joint torques \[Nm\] and a gripper target (0 closed .. 1 open): the action of a torque policy, for the law
-    /// `torque`. They are applied until the next action, no faster than the arm's torque-rate limits allow.
+    /// Takes joint torques \[Nm\] and a gripper target (0 closed .. 1 open), the action of a torque policy, for the law
+    /// `torque`. They are applied until the next action, within the arm's torque-rate limits.
     pub fn accept_torques(&mut self, torques: &JointVector, gripper: f64) -> Accepted {
         if !torques.is_finite() || torques.len() != self.chain.joints() || !gripper.is_finite() {
             return Accepted::NotFinite;
@@ -170,10 +170,10 @@ impl Controller {
         Accepted::Taken
     }
 
-    /// Goes to a joint vector \[rad\] in one smooth motion (minimum jerk) of this length, gripper at once: for start poses.
+    /// Moves to joint positions \[rad\] in one minimum-jerk motion of this duration, gripper at once: for start poses.
     ///
-    /// Joints are brought inside the usable limits. Afterwards the target is the pose of those joints and the gripper
-    /// policy starts over from `gripper`. Numbers that are not finite change nothing.
+    /// Joints are clamped to the usable limits. Afterwards the target is the pose of those joints, and the gripper policy is
+    /// reset to `gripper`. Non-finite numbers change nothing.
     pub fn move_to(&mut self, now: Timestamp, joints: &JointVector, duration: Duration, gripper: f64) -> Accepted {
         if !joints.is_finite()
             || joints.len() != self.chain.joints()
@@ -195,7 +195,7 @@ impl Controller {
         Accepted::Taken
     }
 
-    /// The command at `now`, by the law; `interpolate` alone does not look at what is measured.
+    /// The command at `now` by the law; only `interpolate` ignores the measurement.
     pub fn command(&mut self, now: Timestamp, measured: &Proprioception) -> JointCommand {
         match &mut self.follower {
             None => JointCommand::position(self.segment.at(now), self.gripper_target),
@@ -206,12 +206,12 @@ impl Controller {
         }
     }
 
-    /// Has what is followed reached its end?
+    /// Has the motion reached its end?
     pub fn arrived(&self, now: Timestamp) -> bool {
         self.follower.as_ref().map_or_else(|| self.segment.ended(now), |follower| follower.arrived(now))
     }
 
-    /// Joints the last target leads to \[rad\]; a law that follows poses may get there with others.
+    /// Joint solution of the last target \[rad\]; a law that follows poses may reach it with other joints.
     pub fn goal(&self) -> JointVector {
         self.segment.to
     }
@@ -221,7 +221,7 @@ impl Controller {
         self.target
     }
 
-    /// Joints brought inside their usable ranges \[rad\].
+    /// Joints clamped to their usable ranges \[rad\].
     fn usable(&self, joints: &JointVector) -> JointVector {
         let mut inside = *joints;
         for (joint, limit) in inside.iter_mut().zip(self.chain.usable_limits()) {
@@ -241,7 +241,7 @@ impl Controller {
             }
             let (low, high) = (self.workspace_low[axis], self.workspace_high[axis]);
             let value = &mut pose.translation.vector[axis];
-            // Not `max` and `min`: they would turn NaN into a place.
+            // Not `max` and `min`: they would turn NaN into a position.
             if *value < low {
                 *value = low;
             } else if *value > high {
@@ -258,7 +258,7 @@ fn moved(target: &Pose, action: &Action, pivot: &Vector3<f64>) -> Pose {
     let turn = rotation_from_euler(roll, pitch, yaw);
     let position = turn * (target.translation.vector - pivot) + pivot + Vector3::from(action.translation);
     let mut rotation = turn * target.rotation;
-    // Thousands of products would let the norm drift.
+    // The norm would drift over thousands of products.
     rotation.renormalize();
     Pose::from_parts(position.into(), rotation)
 }

@@ -1,4 +1,4 @@
-//! What a policy may ask for in place of a change of the target pose: a pose, joint positions, joint velocities, torques.
+//! Actions other than pose changes: poses, joint positions, joint velocities, torques.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use visuomotor_core::protection::Protection;
 use visuomotor_core::time::Timestamp;
 
 impl Controller {
-    /// Takes what a policy asks for in place of a pose change, and a gripper target (0 closed .. 1 open).
+    /// Takes an action other than a pose change, and a gripper target (0 closed .. 1 open).
     ///
-    /// However far away it is, the commands go there within the arm's limits: a pose is approached by no more than the action
-    /// bounds with each decision, joint positions at no more than the joints' speed limits.
+    /// Commands approach a far target within the arm's limits: a pose by at most the action bounds per decision, joint
+    /// positions at most at the joints' speed limits.
     pub fn accept_motion(
         &mut self,
         now: Timestamp,
@@ -36,8 +36,8 @@ impl Controller {
         }
     }
 
-    /// A pose of the tool in the base frame, as the new target: the measured pose has no part in it, so that the pose itself
-    /// is reached and not one beside it. For every law but `torque`.
+    /// A pose of the tool in the base frame, as the new target, independent of the measured pose so that it is reached
+    /// exactly. For every law but `torque`.
     fn accept_pose(&mut self, now: Timestamp, pose: &Pose, gripper: f64, measured: &Proprioception) -> Accepted {
         let joints = &measured.joint_positions;
         if joints.len() != self.chain.joints() || (!joints.is_finite() && Protection::Finite.is_on()) {
@@ -53,8 +53,8 @@ impl Controller {
         self.lead_to(now, target, joints)
     }
 
-    /// Joint positions \[rad\], brought inside the usable range: the next target, reached in a policy period or, from farther
-    /// away, as soon as the joints' speed limits allow. For every law but `torque`.
+    /// Joint positions \[rad\], clamped to the usable range: the next target, reached in one policy period or as soon as the
+    /// joints' speed limits allow. For every law but `torque`.
     fn accept_positions(&mut self, now: Timestamp, joints: &JointVector, gripper: f64) -> Accepted {
         if joints.len() != self.chain.joints() {
             return Accepted::NotFinite;
@@ -72,13 +72,13 @@ impl Controller {
         self.target = self.chain.forward(&to);
         let way = to - self.segment.at(now);
         let fastest = way.zip_map(self.joint_velocity, |way, limit| way.abs() / limit).max_abs();
-        // A limit of 0 or a number that is none leaves the time to the safety filter.
+        // With a limit of 0 or NaN, the safety filter limits the speed.
         let needed = Duration::try_from_secs_f64(fastest).unwrap_or(Duration::ZERO);
         self.start(now, to, self.policy_period.max(needed), Pace::Even);
         Accepted::Taken
     }
 
-    /// Joint velocities \[rad/s\], kept until something else is asked for, within the joints' limits. For the law `velocity`.
+    /// Joint velocities \[rad/s\], kept until the next action, within the joints' limits. For the law `velocity`.
     fn accept_velocities(&mut self, velocities: &JointVector, gripper: f64) -> Accepted {
         if velocities.len() != self.chain.joints() {
             return Accepted::NotFinite;
@@ -91,7 +91,7 @@ impl Controller {
         Accepted::Taken
     }
 
-    /// While joint velocities were kept nothing moved the target: the next pose starts from where the arm is by then.
+    /// Joint velocities do not move the target, so the next pose starts from the arm's current pose.
     pub(super) fn take_over_from_velocities(&mut self, now: Timestamp, measured: &Proprioception) {
         if self.follower.as_ref().is_some_and(|follower| follower.keeps_velocities()) {
             self.target = self.chain.forward(&measured.joint_positions);
@@ -100,7 +100,7 @@ impl Controller {
     }
 }
 
-/// From `target` toward `goal`, no farther than one action may go: straight, and about one axis.
+/// From `target` toward `goal`, at most as far as one action may: straight, and about one axis.
 fn toward(target: &Pose, goal: &Pose, bounds: &ActionBounds) -> Pose {
     let (way, turn) = pose_error(target, goal);
     let share = |values: &[f64], first: usize| {
@@ -115,7 +115,7 @@ fn toward(target: &Pose, goal: &Pose, bounds: &ActionBounds) -> Pose {
     let mut rotation = goal.rotation;
     if about < 1.0 {
         rotation = nalgebra::UnitQuaternion::from_scaled_axis(about * turn) * target.rotation;
-        // Many products would let the norm drift.
+        // The norm would drift over many products.
         rotation.renormalize();
     }
     Pose::from_parts(place.into(), rotation)

@@ -57,7 +57,7 @@ fn the_target_turns_about_the_measured_tool_like_the_reference() {
     controller.workspace_high = [1.0; 3];
     controller.inverse = InverseSettings::reach();
     controller.seed(Timestamp::ZERO, &home);
-    // Measured somewhere else than the target: that is where the turn's axes pass.
+    // The measured position differs from the target: the rotation axes pass through it.
     let elsewhere = measured(&robot.fk_test[3].q);
     let asked = action([0.04, -0.02, 0.03, 0.1, -0.2, 0.15, 1.0]);
     assert_eq!(controller.accept(Timestamp::ZERO, &asked, &elsewhere), Accepted::Taken);
@@ -79,7 +79,7 @@ fn the_target_turns_about_the_measured_tool_like_the_reference() {
 }
 
 #[test]
-fn a_yaw_about_the_tool_itself_leaves_its_place() {
+fn a_yaw_about_the_tool_keeps_its_position() {
     let (mut controller, measured) = seeded();
     let before = controller.target();
     controller.accept(at(0), &action([0.0, 0.0, 0.0, 0.0, 0.0, 0.2, 1.0]), &measured);
@@ -91,7 +91,7 @@ fn a_yaw_about_the_tool_itself_leaves_its_place() {
 }
 
 #[test]
-fn deltas_add_up_on_the_target_and_not_on_what_the_arm_reached() {
+fn deltas_add_up_on_the_target_and_not_on_the_measured_pose() {
     let (mut controller, measured) = seeded();
     let before = controller.target().translation.vector;
     for step in 0..3 {
@@ -102,14 +102,14 @@ fn deltas_add_up_on_the_target_and_not_on_what_the_arm_reached() {
     }
     let moved = controller.target().translation.vector - before;
     assert!((moved - Vector3::new(0.0, 0.06, 0.0)).norm() < 1e-12, "{moved}");
-    // And the joints commanded in the end lead there.
+    // And the final joint command leads there.
     let reached = controller.command(at(10_000), &measured).joints();
     let end = controller.chain.forward(&reached);
     assert!((end.translation.vector - controller.target().translation.vector).norm() < 1e-4);
 }
 
 #[test]
-fn the_command_is_what_was_measured_until_an_action_comes() {
+fn the_command_is_the_measurement_until_the_first_action() {
     let (mut controller, measured) = seeded();
     for time in [0, 20, 5000] {
         let command = controller.command(at(time), &measured);
@@ -136,14 +136,14 @@ fn the_command_moves_evenly_holds_at_the_end_and_never_jumps() {
     }
     assert!(!controller.arrived(at(199)) && controller.arrived(at(200)));
     assert_eq!(controller.command(at(900), &measured), end);
-    // An action in the middle of a segment goes on from there.
+    // An action in mid-segment continues from there.
     let mut early = controller.clone();
     early.accept(at(100), &forward, &measured);
     assert_eq!(early.command(at(100), &measured).joints(), middle.joints());
 }
 
 #[test]
-fn what_is_asked_beyond_the_bounds_is_clipped() {
+fn actions_beyond_the_bounds_are_clipped() {
     let (mut controller, measured) = seeded();
     let before = controller.target().translation.vector;
     controller.accept(at(0), &action([0.0, 7.0, 0.0, 0.0, 0.0, 0.0, 9.0]), &measured);
@@ -176,7 +176,7 @@ fn a_target_out_of_reach_is_not_kept() {
     }
     assert!(refused > 5, "{refused}");
     assert_eq!(controller.command(at(100_000), &measured).gripper(), 0.3);
-    // Nothing has wound up: the first way back works at once.
+    // No wind-up: the first action back takes effect at once.
     let back = action([0.0, 0.0, 0.0, -0.25, 0.0, 0.0, 0.3]);
     assert_eq!(controller.accept(at(9000), &back, &measured), Accepted::Taken);
 }
@@ -201,7 +201,7 @@ fn a_number_that_is_not_finite_changes_nothing() {
 }
 
 #[test]
-fn without_a_seed_there_is_no_command_that_could_be_sent() {
+fn without_a_seed_the_command_is_nan() {
     let mut controller = controller(GripperPolicy::Direct);
     let home = measured(&robot().identity.home);
     assert!(!controller.command(at(0), &home).joints().is_finite());
@@ -263,7 +263,7 @@ fn torques_belong_to_the_torque_law_and_pose_changes_to_every_other() {
 }
 
 #[test]
-fn every_law_starts_by_keeping_the_arm_where_it_is_and_takes_no_nan() {
+fn every_law_first_holds_the_arm_and_refuses_nan() {
     for law in [
         ControlLaw::JerkLimited,
         ControlLaw::Velocity,
@@ -274,7 +274,7 @@ fn every_law_starts_by_keeping_the_arm_where_it_is_and_takes_no_nan() {
         let (plain, measured) = seeded();
         let setting = ControlSetting { law, ..ControlSetting::default() };
         let mut fresh = controller(GripperPolicy::Direct).with_law(&robot(), &setting).unwrap();
-        assert!(!fresh.command(at(0), &measured).joints().is_finite(), "{law:?} moves an arm it was never shown");
+        assert!(!fresh.command(at(0), &measured).joints().is_finite(), "{law:?} moves an arm without a measurement");
         let mut controller = plain.with_law(&robot(), &setting).unwrap();
         controller.seed(at(0), &measured);
         for time in [0, 20, 5000] {

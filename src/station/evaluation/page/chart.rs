@@ -1,4 +1,4 @@
-//! The drawings of the page as inline SVG. Colors come from the page's style sheet, so that dark and light both work.
+//! The page's charts as inline SVG. Colors come from the page's style sheet, so that dark and light both work.
 
 use std::fmt::Write as _;
 
@@ -68,12 +68,12 @@ pub(super) fn interval_axis() -> String {
     out
 }
 
-/// Values over time, `points` of moment \[s\] and value, the one that counts `marked`; empty without two points. `title` is
+/// Values over time: `points` of time \[s\] and value, one of them `marked`; empty with fewer than two points. `title` is
 /// HTML.
 pub(super) fn curve(title: &str, points: &[(f64, f64)], marked: Option<(f64, f64)>, seconds: f64) -> String {
     let last = points.iter().map(|point| point.0).fold(seconds, f64::max);
     let Some(marked) = marked.filter(|_| points.len() >= 2 && last > 0.0) else { return String::new() };
-    // Zero is on the axis: the distance of the goal image from itself, the value of nothing more to come.
+    // The axis includes zero: the goal image's distance to itself, or the value with no reward to come.
     let (low, high) = points.iter().fold((0.0, 0.0), |(low, high), (_, y)| (f64::min(low, *y), f64::max(high, *y)));
     let (low, high) = if high > low { (1.08 * low, 1.08 * high) } else { (0.0, 1.0) };
     let at = |(time, value): (f64, f64)| (30.0 + 282.0 * time / last, 70.0 - 62.0 * (value - low) / (high - low));
@@ -112,7 +112,7 @@ pub(super) fn curve(title: &str, points: &[(f64, f64)], marked: Option<(f64, f64
     )
 }
 
-/// How often which timing occurred, median and 99th percentile marked; everything beyond the axis is in the last bar.
+/// Histogram of timings with median and 99th percentile; everything beyond the axis is in the last bar.
 pub(super) fn histogram(name: &str, series: &LatencySeries) -> String {
     let samples = series.samples_ms();
     let (Some(p50), Some(p99), Some(max)) = (series.quantile(0.5), series.quantile(0.99), series.quantile(1.0)) else {
@@ -120,7 +120,7 @@ pub(super) fn histogram(name: &str, series: &LatencySeries) -> String {
     };
     const BINS: usize = 48;
     let low = f64::from(samples[0]).min(0.9 * p50);
-    // A single late sample must not squeeze all others into one bar.
+    // A single late sample must not compress all others into one bar.
     let high = max.min(low + 1.6 * (p99 - low)).max(low + 1e-3);
     let mut counts = [0u32; BINS];
     for &sample in samples {
@@ -131,7 +131,7 @@ pub(super) fn histogram(name: &str, series: &LatencySeries) -> String {
     let x = |value: f64| 4.0 + 312.0 * ((value - low) / (high - low)).clamp(0.0, 1.0);
     let mut out = format!(r#"<svg class="histogram" viewBox="0 0 320 96" role="img"><title>{}</title>"#, escape(name));
     for (i, &count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
-        // Square root: single late samples stay visible beside thousands.
+        // Square root: single late samples stay visible among thousands.
         let height = 66.0 * (f64::from(count) / f64::from(most)).sqrt();
         let _ = write!(
             out,

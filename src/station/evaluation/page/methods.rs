@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::{chart, escape, p_words, score_row, spoken, style};
 use crate::evaluation::methods::{MethodRow, ScenarioTable};
 
-/// The page of a table. `stages` are (name, its curves where it has some, seconds) of what was run for it.
+/// The page of a table. `stages` are (name, curves if any, duration in seconds) of the stages run for it.
 pub fn render_methods(
     name: &str,
     scale: &str,
@@ -26,7 +26,7 @@ pub fn render_methods(
         );
     }
     if tables.is_empty() {
-        parts.push_str("<p>Fewer than two policies are ready: nothing is compared yet.</p>");
+        parts.push_str("<p>Fewer than two policies are finished: no comparison yet.</p>");
     }
     let mut rows = String::new();
     for (stage, curves, seconds) in stages {
@@ -41,7 +41,7 @@ pub fn render_methods(
             "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n",
             "<title>{name}</title>\n<style>{style}</style>\n</head>\n<body>\n<main>\n",
             "<div class=\"kicker\">visuomotor pipeline, scale {scale}</div>\n<h1>{name}</h1>\n",
-            "<p class=\"muted\">All policies ran the same trials in turns. A row sums the training seeds of a method. p: ",
+            "<p class=\"muted\">All policies ran the same trials, interleaved. A row sums the training seeds of a method. p: ",
             "Fisher's exact test against the first row, in brackets after Holm's correction. The paper's figures are of a ",
             "real robot and not comparable one to one.</p>\n{parts}\n<h2>What was run</h2>\n<div class=\"panel\">",
             "<table class=\"numbers slim\"><tr><th>stage</th><th>time</th></tr>{rows}</table></div>\n</main>\n</body>\n</html>\n"

@@ -1,7 +1,7 @@
-//! `report.html`: the results as a page for people. One file, nothing fetched from anywhere, opens from disk.
+//! `report.html`: the results as a self-contained page that opens from disk.
 //!
-//! The frame of the page (style, player, order of sections) is `report.html` beside this module; here its gaps are
-//! filled.
+//! The template (style, player, order of sections) is `report.html` next to this module; this module fills its
+//! placeholders.
 
 mod chart;
 mod comparison;
@@ -21,10 +21,10 @@ use super::statistics::{self, plain_words};
 pub use comparison::render_comparison;
 pub use methods::render_methods;
 
-/// The frame of the page; gaps are `{{name}}`.
+/// The page's template; placeholders are `{{name}}`.
 const TEMPLATE: &str = include_str!("../report.html");
 
-/// The style that all pages share.
+/// The shared style of all pages.
 fn style() -> &'static str {
     TEMPLATE.split_once("<style>").and_then(|(_, rest)| rest.split_once("</style>")).map_or("", |(style, _)| style)
 }
@@ -64,7 +64,7 @@ pub fn render(report: &Report, plans: &[TrialPlan], records: &[TrialRecord], fol
     })
 }
 
-/// Replaces every `{{name}}` of the template; what is filled in is not searched again.
+/// Replaces every `{{name}}` of the template; inserted values are not searched again.
 fn fill(template: &str, value: impl Fn(&str) -> String) -> String {
     let mut out = String::with_capacity(template.len() * 4);
     let mut rest = template;
@@ -82,7 +82,7 @@ fn fill(template: &str, value: impl Fn(&str) -> String) -> String {
     out
 }
 
-/// What the record lacks.
+/// Gaps in the record.
 fn missing(report: &Report) -> String {
     if report.missing.is_empty() {
         return String::new();
@@ -107,7 +107,7 @@ pub(super) fn escape(text: &str) -> String {
     out
 }
 
-/// A name for people.
+/// A name as display text.
 fn spoken(name: &str) -> String {
     name.replace('_', " ")
 }
@@ -163,7 +163,7 @@ fn scores(report: &Report) -> String {
         }
     }
     let total = paper::total(report.scenario);
-    // The paper's total is of all its tasks: beside a part of them it would mislead.
+    // The paper's total covers all its tasks: next to only some of them it would mislead.
     let same_size = total.trials == report.planned;
     out.push_str(&score_row("total", "total", &report.total, same_size.then_some(&total), ""));
     for (control, comparison) in report.controls.iter().zip(&report.comparisons) {
@@ -173,7 +173,7 @@ fn scores(report: &Report) -> String {
     out
 }
 
-/// What the trials of each task (scenario 3: object) can and cannot tell.
+/// Statistical interpretation of each task's trials (scenario 3: object's).
 fn task_words(report: &Report) -> String {
     let named: Vec<(&str, &Score)> = if report.scenario == Scenario::NovelTargets {
         report.objects.iter().map(|object| (object.object.as_str(), &object.score)).collect()
@@ -184,7 +184,7 @@ fn task_words(report: &Report) -> String {
     named.iter().map(|(name, score)| format!("<dt>{}</dt><dd>{}</dd>", escape(&spoken(name)), words(score))).collect()
 }
 
-/// A chance with its sign of comparison.
+/// A probability with its comparison sign.
 fn p_words(p: f64) -> String {
     escape(&statistics::p_words(p))
 }
@@ -198,7 +198,7 @@ fn paper_rows(report: &Report) -> String {
         .collect()
 }
 
-/// A table and a histogram per kind of timing.
+/// Table and histograms of all timings.
 fn latency(records: &[TrialRecord]) -> String {
     let merged = merged_latency(records);
     if merged.is_empty() {
@@ -225,7 +225,7 @@ fn latency(records: &[TrialRecord]) -> String {
     format!("{table}</table></div>{charts}</div>")
 }
 
-/// What is needed to repeat the evaluation.
+/// Data needed to repeat the evaluation.
 fn facts(report: &Report) -> String {
     let weights = if report.weights_digest.is_empty() { "none" } else { &report.weights_digest };
     let mut rows = vec![
@@ -249,7 +249,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn filled_values_are_not_searched_for_gaps() {
+    fn inserted_values_are_not_searched_for_placeholders() {
         assert_eq!(fill("a{{x}}b{{y}}", |gap| format!("<{gap}{{{{y}}}}>")), "a<x{{y}}>b<y{{y}}>");
     }
 }

@@ -1,4 +1,4 @@
-//! Which images of a trial go into the page, and how: as data URIs, so that the file opens anywhere.
+//! Selects the images of a trial and embeds them in the page as data URIs, so that the file is self-contained.
 
 use std::fs;
 use std::path::Path;
@@ -6,9 +6,9 @@ use std::path::Path;
 use crate::evaluation::journal::TrialRecord;
 use visuomotor_core::untrusted;
 
-/// Bytes of base64 that all images of a page may take together; the rest of a page is below 3 MB.
+/// Maximum total of base64 bytes of a page's images; the rest of a page is below 3 MB.
 const PAGE_BYTES: usize = 20_000_000;
-/// Most frames a trial's player needs: 60 s at more than one a second.
+/// Maximum images in a trial's player: 60 s at more than one per second.
 const MOST_FRAMES: usize = 90;
 /// Images in the strip of a trial.
 const STRIP: usize = 6;
@@ -16,22 +16,22 @@ const STRIP: usize = 6;
 /// The images of one trial.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pictures {
-    /// For the strip: moment \[s\] and data URI.
+    /// For the strip: time \[s\] and data URI.
     pub(super) strip: Vec<(f64, String)>,
-    /// For the player: moment \[s\] and base64 of the JPEG.
+    /// For the player: time \[s\] and base64 of the JPEG.
     pub(super) frames: Vec<(f64, String)>,
 }
 
 impl Pictures {
-    /// Reads the images of `record` from `folder`, evenly spread in number, within the share of one of `attempts`
-    /// trials. An image that cannot be read is left out: a report must not fail for it.
+    /// Reads evenly spaced images of `record` from `folder`, within the size budget of one of `attempts` trials. Unreadable
+    /// images are left out: a report must not fail because of them.
     pub(super) fn read(folder: &Path, record: &TrialRecord, attempts: usize) -> Self {
         let sizes: Vec<usize> = record
             .pictures
             .iter()
             .map(|picture| fs::metadata(folder.join(&picture.file)).map_or(0, |file| file.len() as usize))
             .collect();
-        // The largest, not the mean: a bound, whatever frames are chosen.
+        // The largest, not the mean, as a bound for any choice of images.
         let largest = sizes.iter().copied().max().unwrap_or(0).max(1) * 4 / 3 + 4;
         let affordable = PAGE_BYTES / attempts.max(1) / largest;
         let strip = STRIP.min(affordable);
@@ -52,7 +52,7 @@ impl Pictures {
     }
 }
 
-/// Up to `count` different numbers of 0..length, first and last among them.
+/// Up to `count` distinct indices of 0..length, including the first and last.
 fn spread(length: usize, count: usize) -> impl Iterator<Item = usize> {
     let count = count.min(length);
     (0..count).map(move |i| if count < 2 { length - 1 } else { i * (length - 1) / (count - 1) })

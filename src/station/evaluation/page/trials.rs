@@ -9,7 +9,7 @@ use crate::evaluation::journal::TrialRecord;
 use crate::evaluation::protocol::{Placement, Scenario, TrialPlan};
 use visuomotor_core::episode::OutcomeKind;
 
-/// Sign and class of an outcome: distinguishable without color as well.
+/// Symbol and CSS class of an outcome; also distinguishable without color.
 fn sign(outcome: OutcomeKind) -> &'static str {
     match outcome {
         OutcomeKind::Success => "&#10003;",
@@ -46,7 +46,7 @@ pub(super) fn cards(plans: &[TrialPlan], records: &[TrialRecord], folder: &Path)
 fn card(record: &TrialRecord, pictures: &Pictures) -> String {
     let plan = &record.plan;
     let id = anchor(record);
-    // In the other scenarios the task's name says the object.
+    // In the other scenarios the task's name includes the object.
     let place = match plan.scenario {
         Scenario::NovelTargets => format!("{}, {}", spoken(&plan.object), spoken(&plan.start)),
         _ => spoken(&plan.start),
@@ -120,7 +120,7 @@ fn card(record: &TrialRecord, pictures: &Pictures) -> String {
     out
 }
 
-/// The rest of what is known of a trial.
+/// Further details of a trial.
 fn facts(record: &TrialRecord) -> String {
     let plan = &record.plan;
     let place = |at: [f64; 2]| format!("{:.3}, {:.3} m", at[0], at[1]);
@@ -143,7 +143,7 @@ fn facts(record: &TrialRecord) -> String {
     rows.iter().map(|(name, value)| format!("<dt>{name}</dt><dd>{}</dd>", escape(value))).collect()
 }
 
-/// Per task a field of start transforms and placements, each cell linking to its trial.
+/// Grid of start transforms and placements per task; each cell links to its trial.
 pub(super) fn fields(plans: &[TrialPlan], records: &[TrialRecord]) -> String {
     let mut out = String::new();
     for task in tasks(plans) {
@@ -186,7 +186,7 @@ pub(super) fn fields(plans: &[TrialPlan], records: &[TrialRecord]) -> String {
     out
 }
 
-/// Different start transforms with their object, sorted by name: the order of the run is shuffled.
+/// Distinct start transforms with their object, sorted by name, since the run order is shuffled.
 fn rows<'a>(plans: &[&'a TrialPlan]) -> Vec<(&'a str, &'a str)> {
     let mut rows: Vec<_> = plans.iter().map(|plan| (plan.start.as_str(), plan.object.as_str())).collect();
     rows.sort_unstable();
@@ -194,7 +194,7 @@ fn rows<'a>(plans: &[&'a TrialPlan]) -> Vec<(&'a str, &'a str)> {
     rows
 }
 
-/// Different tasks in the order they are run.
+/// Distinct tasks in run order.
 fn tasks(plans: &[TrialPlan]) -> Vec<&str> {
     let mut found: Vec<&str> = Vec::new();
     for plan in plans {

@@ -23,7 +23,7 @@ fn a_blocked_joint_s_position_is_taken_back_and_followed_again_when_it_is_free()
         assert!(farthest > error, "{name}: it did push first: {farthest}");
         assert!((sent[last] - home[last]).abs() <= 0.5 * error + 1e-9, "{name}: still pushing at {sent:?}");
         assert_eq!(rig.tick(&wished).filtered, Filtered::Limited(LimitReason::Residual), "{name}");
-        // The others go on.
+        // The others continue.
         assert_eq!(sent[0], home[0], "{name}");
         rig.blocked = false;
         let end = (0..ticks(way + 6.0, &rig)).map(|_| rig.tick(&wished)).last().unwrap();
@@ -47,12 +47,12 @@ fn a_blocked_stream_of_positions_is_stopped() {
             break;
         }
     }
-    let (tick, reason) = stopped.expect("it pushes for ever");
+    let (tick, reason) = stopped.expect("it never stops pushing");
     assert!(reason == LimitReason::Residual && (500..1500).contains(&tick), "{reason:?} at {tick}");
 }
 
 #[test]
-fn a_blocked_joint_is_commanded_no_speed_and_tried_again() {
+fn a_blocked_joint_gets_zero_velocity_and_is_tried_again() {
     for name in ARMS {
         let mut rig = Follower::new(load(name));
         let last = rig.joints() - 1;
@@ -69,9 +69,9 @@ fn a_blocked_joint_is_commanded_no_speed_and_tried_again() {
             }
             stood |= verdict.filtered == Filtered::Limited(LimitReason::Residual) && verdict.sent.joints()[last] == 0.0;
         }
-        assert!(stood, "{name}: it pushes for ever");
+        assert!(stood, "{name}: it never stops pushing");
         assert!(rested > 0.0 && pushed < 12.0, "{name}: {pushed} s pushed, {rested} s rested");
-        // The other way is free at once.
+        // The opposite direction is free at once.
         rig.blocked = false;
         let back = wish_last(&rig, ControlMode::Velocity, 0.5 * most);
         let sent = (0..(1.0 / seconds) as usize).map(|_| rig.tick(&back)).last().unwrap();
@@ -80,7 +80,7 @@ fn a_blocked_joint_is_commanded_no_speed_and_tried_again() {
 }
 
 #[test]
-fn an_arm_that_lags_at_full_speed_is_not_taken_for_blocked() {
+fn an_arm_that_lags_at_full_speed_does_not_count_as_blocked() {
     for name in ARMS {
         for mode in [ControlMode::Position, ControlMode::Velocity] {
             let mut rig = Follower::new(load(name));

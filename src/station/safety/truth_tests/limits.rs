@@ -1,9 +1,9 @@
-//! Speeds, torques and ranges: just inside their limit a command passes, just outside it is brought to it.
+//! Speeds, torques and ranges: a command just inside a limit passes, one just outside is limited.
 
 use super::*;
 
 #[test]
-fn velocities_just_inside_their_limit_pass_and_just_outside_are_brought_to_it() {
+fn velocities_just_inside_their_limit_pass_and_just_outside_are_limited() {
     for name in ARMS {
         let limits = load(name).limits;
         let last = limits.joint_velocity.len() - 1;
@@ -29,7 +29,7 @@ fn torques_and_their_steps_just_inside_pass_and_just_outside_are_limited() {
         let limits = load(name).limits;
         let period = 1.0 / load(name).identity.control_rate_hz;
         let step = |joint: usize| limits.joint_torque_rate[joint] * period;
-        // The WidowX's last joint reaches its whole torque within a tick.
+        // The WidowX's last joint reaches its full torque within a tick.
         let joint = (0..limits.joint_torque.len()).find(|joint| step(*joint) < limits.joint_torque[*joint]).unwrap();
         let (step, most) = (step(joint), limits.joint_torque[joint]);
         let ask = |rig: &Follower, torque: f64| {
@@ -76,7 +76,7 @@ fn a_step_just_inside_the_joint_speed_passes_and_just_outside_is_shortened() {
 }
 
 #[test]
-fn the_tool_is_no_faster_than_it_may_be_whatever_the_joints_may() {
+fn the_tool_keeps_its_speed_limit_whatever_the_joints_allow() {
     let mut robot = load("widowx");
     (robot.limits.tool_speed, robot.limits.tool_velocity) = (0.1, 0.1);
     let mut rig = Follower::new(robot);
@@ -92,7 +92,7 @@ fn the_tool_is_no_faster_than_it_may_be_whatever_the_joints_may() {
     }
 }
 
-/// A command that runs at the end of the range at full speed could not be braked there: it stood within one tick.
+/// Regression: a command at full speed was stopped within one tick at the end of the range, which no joint can do.
 #[test]
 fn a_commanded_position_brakes_before_the_end_of_its_range() {
     for name in ARMS.into_iter().filter(|name| !load(name).streams_positions()) {
@@ -128,7 +128,7 @@ fn a_stream_of_positions_brakes_before_the_end_of_its_range_and_a_jump_stops_it(
         let mut start = rig.here();
         start[last] = limit.upper - 0.3;
         rig.stand(start);
-        // A smooth start to 0.5 rad/s, then on and on.
+        // A smooth start to 0.5 rad/s, then constant.
         let (mut speed, mut at, mut acceleration) = (0.0_f64, start[last], 0.0_f64);
         let mut limited = false;
         for tick in 0..2000 {
@@ -153,7 +153,7 @@ fn a_stream_of_positions_brakes_before_the_end_of_its_range_and_a_jump_stops_it(
     }
 }
 
-/// Where a joint comes to at most, driven at its end at full speed while the measurement is `delay` ticks old.
+/// Farthest position of a joint driven at its end at full speed while the measurement is `delay` ticks old.
 fn farthest_of(name: &str, delay: usize, tells_the_age: bool) -> f64 {
     let mut rig = Follower::new(load(name));
     let last = rig.joints() - 1;
@@ -168,7 +168,7 @@ fn farthest_of(name: &str, delay: usize, tells_the_age: bool) -> f64 {
         if tells_the_age {
             rig.tick(&wished);
         } else {
-            // The same old place, under a new stamp.
+            // The same old position with a new stamp.
             rig.now = rig.now + rig.period;
             let lie = Proprioception { measured_at: rig.now, ..rig.measured() };
             let sent = rig.filter.filter(rig.now, &wished, &lie, Some(Duration::ZERO)).sent;
@@ -193,7 +193,7 @@ fn the_braking_distance_counts_the_age_of_the_measurement() {
 }
 
 #[test]
-fn an_arm_that_is_measured_no_more_brakes_before_the_end_of_its_range_all_the_same() {
+fn an_arm_without_new_measurements_still_brakes_before_the_end_of_its_range() {
     let mut rig = Follower::new(load("widowx"));
     let last = rig.joints() - 1;
     let limit = rig.chain.usable_limits()[last];
@@ -204,7 +204,7 @@ fn an_arm_that_is_measured_no_more_brakes_before_the_end_of_its_range_all_the_sa
     for _ in 0..20 {
         rig.tick(&wished);
     }
-    // From here on the old measurement comes again and again, under its old stamp.
+    // From here on the old measurement repeats with its old stamp.
     let old = rig.measured();
     for _ in 0..100 {
         rig.now = rig.now + rig.period;

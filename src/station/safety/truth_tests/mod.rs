@@ -60,7 +60,7 @@ impl Follower {
         rig
     }
 
-    /// Stands still at these joints.
+    /// At rest at these joints.
     fn stand(&mut self, joints: JointVector) {
         self.arm.joint_positions = joints;
         self.arm.measured_at = self.now;
@@ -76,12 +76,12 @@ impl Follower {
         JointVector::zeros(self.joints())
     }
 
-    /// Where the arm is.
+    /// The arm's actual state.
     fn here(&self) -> JointVector {
         *self.past.last().unwrap()
     }
 
-    /// What it tells.
+    /// The reported state.
     fn measured(&self) -> Proprioception {
         let told = self.past[self.past.len().saturating_sub(1 + self.delay)];
         let age = self.period * self.delay as u32;
@@ -113,14 +113,14 @@ impl Follower {
         verdict
     }
 
-    /// The command that asks for nothing.
+    /// The command for no motion.
     fn nothing(&self, mode: ControlMode) -> JointCommand {
         let joints = if mode == ControlMode::Position { self.here() } else { self.still() };
         JointCommand::of(mode, joints, 0.5)
     }
 }
 
-/// The last joint of every arm turns its tool about itself, so that no wall and no speed of the tool comes in.
+/// The last joint of every arm turns its tool about itself, so that neither walls nor tool speed matter.
 fn wish_last(rig: &Follower, mode: ControlMode, value: f64) -> JointCommand {
     let mut wished = rig.nothing(mode);
     let last = rig.joints() - 1;

@@ -1,9 +1,9 @@
-//! Numbers that are none stop, whatever else is asked for.
+//! Non-finite numbers stop, whatever else is commanded.
 
 use super::*;
 
 #[test]
-fn numbers_that_are_none_stop_and_the_smallest_and_negative_zero_pass() {
+fn non_finite_numbers_stop_and_the_smallest_and_negative_zero_pass() {
     for name in ARMS {
         for mode in MODES {
             for joint in 0..load(name).joint.len() {
@@ -42,9 +42,9 @@ fn numbers_that_are_none_stop_and_the_smallest_and_negative_zero_pass() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
-    /// Whatever is wished, in any mode, of any arm: a NaN stops, what is sent is finite and of the arm's length.
+    /// For any command, mode and arm: a NaN stops, and the sent command is finite and has the arm's number of joints.
     #[test]
-    fn no_number_that_is_none_passes(
+    fn no_non_finite_number_passes(
         name in any_arm(),
         mode in proptest::sample::select(&MODES[..]),
         numbers in proptest::collection::vec(

@@ -1,4 +1,4 @@
-//! Planes, the arm's own parts, and every limit from any posture to anywhere.
+//! Planes, self-collision, and every limit from any posture to any target.
 
 use super::*;
 
@@ -18,7 +18,7 @@ fn home_and_sleep_of_every_arm_are_clear_of_themselves_and_of_the_table() {
 
 #[test]
 fn the_elbow_does_not_go_through_the_table_while_the_tool_is_in_its_box() {
-    // A box as large as the arm: nothing but the plane holds it.
+    // A box as large as the arm: only the plane limits it.
     let mut robot = load("panda");
     (robot.limits.workspace_low, robot.limits.workspace_high) = ([-2.0; 3], [2.0; 3]);
     let mut rig = Follower::new(robot);
@@ -46,7 +46,7 @@ fn the_hand_does_not_meet_the_arm_s_own_base() {
     (robot.limits.workspace_low, robot.limits.workspace_high) = ([-2.0; 3], [2.0; 3]);
     robot.limits.plane.clear();
     let mut rig = Follower::new(robot);
-    // A place in which the hand is in the base: straight there, as fast as may be.
+    // A posture with the hand inside the base: straight there, as fast as allowed.
     let inside = [0.0, 1.39, 0.25, -2.48, 0.0, 1.22, 0.78];
     assert!(rig.chain.bodies().least_gap(&rig.chain.place(&inside)) < -0.1);
     let (mut least, mut met) = (f64::INFINITY, false);
@@ -67,7 +67,7 @@ fn the_hand_does_not_meet_the_arm_s_own_base() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
-    /// Positions of arms with a servo of their own: every limit, from any posture, to anywhere.
+    /// Positions of arms with their own servo: every limit, from any posture to any target.
     #[test]
     fn positions_keep_every_limit_and_never_bring_parts_nearer_than_they_may_be(
         name in proptest::sample::select(&["widowx", "sawyer", "jaco_j2s7s300", "jaco_j2n7s300", "jaco_j2s6s300"][..]),
@@ -114,7 +114,7 @@ proptest! {
         }
     }
 
-    /// Velocities of every arm: wherever it is driven, its parts and the table stay apart but for the curve of a tick.
+    /// Velocities of every arm: for any motion, its parts and the table stay apart, except for the curvature of one tick.
     #[test]
     fn velocities_keep_the_arm_s_parts_and_the_table_apart(
         name in any_arm(),
@@ -122,7 +122,7 @@ proptest! {
     ) {
         let mut robot = load(name);
         (robot.limits.workspace_low, robot.limits.workspace_high) = ([-2.0; 3], [2.0; 3]);
-        // Coarser ticks than an arm of 1 kHz has, so that it gets somewhere.
+        // Coarser ticks than those of a 1 kHz arm, so that it moves far enough.
         robot.identity.control_rate_hz = robot.identity.control_rate_hz.min(100.0);
         let mut rig = Follower::new(robot);
         let (margin, mut least) = (rig.robot.collision.margin, f64::INFINITY);
