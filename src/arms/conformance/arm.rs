@@ -193,7 +193,11 @@ mod tests {
     use crate::driver::{Capabilities, ConnectError};
 
     /// A toy that breaks one rule.
-    struct Broken(PointArm, Fault);
+    struct Broken {
+        arm: PointArm,
+        fault: Fault,
+        held_at: Option<Timestamp>,
+    }
 
     #[derive(Clone, Copy, PartialEq)]
     enum Fault {
@@ -208,40 +212,45 @@ mod tests {
 
     impl ArmDriver for Broken {
         fn capabilities(&self) -> &Capabilities {
-            self.0.capabilities()
+            self.arm.capabilities()
         }
         fn activate(&mut self, now: Timestamp, mode: ControlMode) -> Result<(), DriverError> {
-            self.0.activate(now, mode)?;
-            if self.1 == Fault::JumpsOnActivation {
-                self.0.write(now, &JointCommand::position(JointVector::from_slice(&[0.5, 0.5]), 1.0))?;
+            self.arm.activate(now, mode)?;
+            if self.fault == Fault::JumpsOnActivation {
+                self.arm.write(now, &JointCommand::position(JointVector::from_slice(&[0.5, 0.5]), 1.0))?;
             }
             Ok(())
         }
         fn read(&mut self, now: Timestamp) -> Result<Proprioception, DriverError> {
-            let mut state = self.0.read(now)?;
-            match self.1 {
+            let mut state = self.arm.read(now)?;
+            match self.fault {
                 Fault::StampsTheFuture => state.measured_at = now + Duration::from_millis(1),
                 Fault::NotFinite => state.joint_positions[1] = f64::NAN,
-                Fault::DriftsInHold => state.joint_positions[0] += 0.1 * now.as_secs_f64(),
+                Fault::DriftsInHold => {
+                    let held = self.held_at.map_or(0.0, |at| now.since(at).as_secs_f64());
+                    state.joint_positions[0] += 0.1 * held;
+                }
                 _ => {}
             }
             Ok(state)
         }
         fn write(&mut self, now: Timestamp, command: &JointCommand) -> Result<(), DriverError> {
-            match self.1 {
+            self.held_at = None;
+            match self.fault {
                 Fault::TakesEverything => Ok(()),
                 Fault::IgnoresCommands if command.mode() == ControlMode::Position && command.joints().is_finite() => {
-                    let at = self.0.read(now)?.joint_positions;
-                    self.0.write(now, &command.with_joints(at))
+                    let at = self.arm.read(now)?.joint_positions;
+                    self.arm.write(now, &command.with_joints(at))
                 }
-                _ => self.0.write(now, command),
+                _ => self.arm.write(now, command),
             }
         }
         fn hold(&mut self, now: Timestamp) -> Result<(), DriverError> {
-            self.0.hold(now)
+            self.held_at = Some(now);
+            self.arm.hold(now)
         }
         fn recover(&mut self, now: Timestamp) -> Result<(), ConnectError> {
-            self.0.recover(now)
+            self.arm.recover(now)
         }
     }
 
@@ -251,9 +260,12 @@ mod tests {
             clock.advance(duration);
             clock.now()
         };
-        check_arm(&mut Broken(PointArm::at("toy", JointVector::zeros(2), 50.0), fault), &mut pass)
-            .err()
-            .map(|violation| violation.rule)
+        check_arm(
+            &mut Broken { arm: PointArm::at("toy", JointVector::zeros(2), 50.0), fault, held_at: None },
+            &mut pass,
+        )
+        .err()
+        .map(|violation| violation.rule)
     }
 
     #[test]
