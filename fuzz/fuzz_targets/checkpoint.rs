@@ -7,11 +7,10 @@ use std::io::{Cursor, Write};
 use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
-use visuomotor::pickle;
 use zip::write::SimpleFileOptions;
 
 #[allow(dead_code, missing_docs)]
-#[path = "../../src/encoder/checkpoint/mod.rs"]
+#[path = "../../src/learning/encoder/checkpoint/mod.rs"]
 mod checkpoint;
 
 /// The archive torch.save would make around this pickle, with one storage.

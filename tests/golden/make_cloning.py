@@ -2,8 +2,8 @@
 
     .deps/reference/bin/python tests/golden/make_cloning.py
 
-(make_cql.py says how that environment is made.) Written from the formulas of `src/training/behavior_cloning.rs` and
-`src/training/reward_weighted.rs` in plain torch; weights and inputs come from the hash of `src/network/fill.rs`.
+(make_cql.py says how that environment is made.) Written from the formulas of `src/learning/training/behavior_cloning.rs` and
+`src/learning/training/reward_weighted.rs` in plain torch; weights and inputs come from the hash of `src/learning/network/fill.rs`.
 """
 
 import json

@@ -3,8 +3,8 @@
     python3 -m venv .deps/reference && .deps/reference/bin/pip install torch==2.11.0 torchvision==0.26.0 numpy pillow
     .deps/reference/bin/python tests/golden/make_cql.py
 
-Written from the formulas of `src/training/cql/mod.rs` in plain torch; the networks are small, and weights, embeddings and
-everything that is random in training come from the counter-based hash of `src/network/fill.rs`, so that neither weights
+Written from the formulas of `src/learning/training/cql/mod.rs` in plain torch; the networks are small, and weights, embeddings and
+everything that is random in training come from the counter-based hash of `src/learning/network/fill.rs`, so that neither weights
 nor inputs need to be stored.
 """
 

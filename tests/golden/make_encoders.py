@@ -5,7 +5,7 @@
 
 Writes `encoders.json` (embeddings), `preprocess.json` (resized images) and `checkpoints/*.pt` beside this file. The
 networks are written out here in plain torch.nn, from the papers' definitions and torchvision's names; weights and
-images come from the counter-based hash of `src/network/fill.rs`, so that none need to be stored.
+images come from the counter-based hash of `src/learning/network/fill.rs`, so that none need to be stored.
 """
 
 import json

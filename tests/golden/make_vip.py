@@ -4,7 +4,7 @@
 
 (make_encoders.py says how that environment is made.) Writes `vip.json` beside this file. The loss is written out from
 the released code's formulas, exponentiated as there; embeddings, weights and images come from the counter-based hash of
-`src/network/fill.rs`.
+`src/learning/network/fill.rs`.
 """
 
 import json

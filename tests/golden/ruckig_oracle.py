@@ -5,7 +5,7 @@
 
 Each case has a state, a goal at rest, limits and perhaps a least duration; the answer is the duration and the state at
 five fractions of it. Phase synchronization where the input allows it, time synchronization elsewhere, as
-src/control/trajectory.rs asks for. tests/motion/ruckig_oracle.rs reads the file.
+src/station/control/trajectory.rs asks for. tests/motion/ruckig_oracle.rs reads the file.
 """
 
 import json

@@ -110,7 +110,7 @@ fn the_table() {
          Data sets, recordings, checkpoints and images come from others. Each input below is made by a test \
          (`tests/hostile/`), given to the program as a child that may have 2 GiB of addresses and 120 s of processor time, \
          and must be refused in words, or read within its bounds. What a file takes is counted before it is taken: \
-         `src/untrusted.rs` opens files and keeps the budgets. What is too large or of a kind that is not read is not \
+         `src/core/untrusted.rs` opens files and keeps the budgets. What is too large or of a kind that is not read is not \
          called damaged, and no message quotes what a file holds.\n\n\
          Links: a file that a person names may be a link to one. Within a data set of others (LeRobot, Bridge) a link may \
          lead to another file of the data set and nowhere else; a cache of links into a store beside it, as Hugging Face \

@@ -1,4 +1,4 @@
-"""Makes the golden bytes in src/recording/messages.rs with mcap-ros2-support 0.6.0: prints one hexadecimal line each."""
+"""Makes the golden bytes in src/records/recording/messages.rs with mcap-ros2-support 0.6.0: prints one hexadecimal line each."""
 
 from types import SimpleNamespace as NS
 
