@@ -156,6 +156,19 @@ pub struct EncoderOptions {
 }
 
 /// A network with its weights, ready to turn images into embeddings on [`network::device`].
+///
+/// ```no_run
+/// use std::path::Path;
+///
+/// use visuomotor_core::observation::Image;
+/// use visuomotor_learning::encoder::{Encoder, EncoderError, EncoderKind};
+///
+/// fn embed(image: &Image) -> Result<usize, EncoderError> {
+///     let encoder = Encoder::load(EncoderKind::Small, Path::new("policies/kitchen/encoder.safetensors"))?;
+///     let embedding = encoder.encode(image)?;
+///     Ok(embedding.values.len())
+/// }
+/// ```
 pub struct Encoder {
     kind: EncoderKind,
     options: EncoderOptions,

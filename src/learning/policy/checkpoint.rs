@@ -225,6 +225,18 @@ impl Checkpoint {
     }
 
     /// Reads `policy.toml` and checks that the weight files are the ones it names.
+    ///
+    /// ```
+    /// use std::path::Path;
+    ///
+    /// use visuomotor_learning::policy::Checkpoint;
+    ///
+    /// # let checkout = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+    /// let checkpoint = Checkpoint::load(&checkout.join("policies/kitchen"))?;
+    /// assert!(checkpoint.tasks.iter().any(|task| task == "knife_in_pot"));
+    /// assert_eq!(checkpoint.rate_hz, 5.0);
+    /// # Ok::<(), visuomotor_learning::policy::PolicyError>(())
+    /// ```
     pub fn load(folder: &Path) -> Result<Self, PolicyError> {
         let path = Self::path(folder);
         let checkpoint: Self = load(&path)?;

@@ -37,6 +37,23 @@ enum Stage {
 /// A policy step and the control ticks before it are passed to the operating system before [`EpisodeWriter::step`] returns.
 /// The first failure is returned once; later steps and ticks are ignored (the arm continues, the runtime decides) and the end
 /// returns [`RecordingError::Stopped`].
+///
+/// ```no_run
+/// use std::path::Path;
+///
+/// use visuomotor_core::episode::{ControlTick, EpisodeEnd, EpisodeStart, Step};
+/// use visuomotor_records::recording::{EpisodeWriter, RecordingError, WriterOptions};
+///
+/// fn record(start: &EpisodeStart, ticks: &[ControlTick], step: &Step<'_>, end: &EpisodeEnd) -> Result<(), RecordingError> {
+///     let mut writer = EpisodeWriter::create(Path::new("results/episodes"), &start.name, WriterOptions::default())?;
+///     writer.start(start)?;
+///     for tick in ticks {
+///         writer.record_tick(tick)?;
+///     }
+///     writer.record_step(step)?;
+///     writer.end(end)
+/// }
+/// ```
 pub struct EpisodeWriter {
     output: Option<Output>,
     /// Second handle of the file, for `fdatasync`.

@@ -161,6 +161,18 @@ pub struct EpisodeReport {
 
 /// Runs one episode to its end. In every case the arm is commanded to hold and the sinks receive the outcome;
 /// [`EpisodeReport::hold`] reports whether the arm was seen at rest.
+///
+/// ```no_run
+/// use visuomotor_core::time::ManualClock;
+/// use visuomotor_station::runtime::{EpisodeRequest, Station, Timing, run_episode};
+///
+/// /// In lockstep, as fast as it goes. `examples/fake_arm.rs` makes the station and the request.
+/// fn run(station: &mut Station, request: EpisodeRequest<'_>) {
+///     let clock = ManualClock::new();
+///     let report = run_episode(station, request, Timing::Lockstep { clock: &clock, stopwatch: &clock });
+///     println!("{:?} after {} s", report.outcome, report.seconds);
+/// }
+/// ```
 pub fn run_episode(station: &mut Station, request: EpisodeRequest<'_>, timing: Timing<'_>) -> EpisodeReport {
     match timing {
         Timing::Lockstep { clock, stopwatch } => lockstep::run(station, request, clock, stopwatch),

@@ -149,6 +149,34 @@ struct Elapsed {
 }
 
 /// Keeps every command within the arm's limits.
+///
+/// ```
+/// use std::path::Path;
+/// use std::time::Duration;
+///
+/// use visuomotor_arms::driver::{Plant, PointPlant};
+/// use visuomotor_core::action::JointCommand;
+/// use visuomotor_core::config::Robot;
+/// use visuomotor_core::kinematics::Chain;
+/// use visuomotor_core::time::Timestamp;
+/// use visuomotor_station::safety::SafetyFilter;
+///
+/// # let checkout = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+/// let robot = Robot::load(Path::new(checkout), "widowx")?;
+/// let chain = Chain::from_robot(&robot)?;
+/// let measured = PointPlant::at(*chain.home()).sense();
+/// let mut filter = SafetyFilter::new(&robot, chain.clone());
+/// filter.seed(Timestamp::ZERO, &measured);
+///
+/// // A jump of 1 rad within one control period of 20 ms: the filter sends as much of it as the limits allow.
+/// let mut goal = *chain.home();
+/// goal[0] += 1.0;
+/// let now = Timestamp::ZERO + Duration::from_millis(20);
+/// let verdict = filter.filter(now, &JointCommand::position(goal, 1.0), &measured, Some(Duration::ZERO));
+/// let step = (verdict.sent.joints()[0] - chain.home()[0]).abs();
+/// assert!(step <= robot.limits.joint_velocity[0] * 0.02);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct SafetyFilter {
     pub(super) chain: Chain,
