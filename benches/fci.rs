@@ -21,7 +21,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use visuomotor::action::{ControlMode, JointCommand};
 use visuomotor::driver::ArmDriver;
-use visuomotor::driver::panda::driver::fci::{FciArm, FciSettings, Model, Phase};
+use visuomotor::driver::panda::fci::driver::{FciArm, FciSettings, Model, Phase};
 use visuomotor::driver::panda::limits::JOINTS;
 use visuomotor::observation::JointVector;
 use visuomotor::time::{Clock, SystemClock};

@@ -240,8 +240,8 @@ fn differential_kinematics_allocates_nothing() {
 #[test]
 fn a_cycle_on_the_servo_bus_allocates_nothing() {
     use visuomotor::action::ControlMode;
-    use visuomotor::driver::widowx::driver::DynamixelArm;
-    use visuomotor::driver::widowx::emulator::dynamixel::{BusEmulator, BusServer};
+    use visuomotor::driver::widowx::dynamixel::driver::DynamixelArm;
+    use visuomotor::driver::widowx::dynamixel::emulator::{BusEmulator, BusServer};
     use visuomotor::driver::{ArmDriver, PointPlant};
     use visuomotor::time::{Clock, SystemClock};
     use visuomotor::transport::{BAUD, SerialLink};

@@ -7,9 +7,9 @@ use std::sync::OnceLock;
 use libfuzzer_sys::fuzz_target;
 use visuomotor::config::Robot;
 use visuomotor::driver::PointPlant;
-use visuomotor::driver::widowx::emulator::dynamixel::BusEmulator;
+use visuomotor::driver::widowx::dynamixel::emulator::BusEmulator;
 use visuomotor::driver::widowx::limits::SERVOS;
-use visuomotor::driver::widowx::wire::dynamixel::{Instruction, Packet, registers};
+use visuomotor::driver::widowx::dynamixel::wire::{Instruction, Packet, registers};
 use visuomotor::observation::JointVector;
 use visuomotor::time::Timestamp;
 

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use visuomotor::driver::widowx::wire::dynamixel::{FastBlocks, Framer, Packet, Status};
+use visuomotor::driver::widowx::dynamixel::wire::{FastBlocks, Framer, Packet, Status};
 
 fuzz_target!(|input: (Vec<u8>, u8)| {
     let (bytes, piece) = input;

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use visuomotor::driver::panda::wire::fci::{Command, Header, Version, decode_connect, decode_move};
+use visuomotor::driver::panda::fci::wire::{Command, Header, Version, decode_connect, decode_move};
 
 fuzz_target!(|bytes: &[u8]| {
     if let Some(header) = Header::decode(bytes) {

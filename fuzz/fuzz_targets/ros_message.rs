@@ -10,7 +10,7 @@ use rustdds::{CDRDeserializerAdapter, RepresentationIdentifier};
 use visuomotor::camera::ros2::rgb;
 use visuomotor::camera::stamps::Stamps;
 use visuomotor::config::ImageClock;
-use visuomotor::driver::widowx::wire::xs_sdk::Order;
+use visuomotor::driver::widowx::xs_sdk::wire::Order;
 use visuomotor::driver::{panda, sawyer};
 use visuomotor::time::Timestamp;
 use visuomotor::transport::ros2::RosMessage;
@@ -46,7 +46,7 @@ fuzz_target!(|bytes: &[u8]| {
         }
         4 => {
             if let Some(state) = read::<franka::FrankaRobotState>(bytes) {
-                let _ = panda::wire::ros2::fault(&state).map(panda::wire::ros2::fault_text);
+                let _ = panda::ros2::wire::fault(&state).map(panda::ros2::wire::fault_text);
             }
         }
         5 => {

@@ -20,6 +20,8 @@ macro_rules! complain {
     }};
 }
 
+#[macro_use]
+mod absent;
 mod approach;
 mod check;
 mod compare;
@@ -79,6 +81,28 @@ mod values;
 #[cfg(feature = "mujoco")]
 mod videos;
 
+// In place of the commands that are not in this build.
+#[cfg(not(feature = "torch"))]
+absent!(convert, ConvertArguments, "torch");
+#[cfg(not(feature = "mujoco"))]
+absent!(demonstrate, DemonstrateArguments, "mujoco");
+#[cfg(not(feature = "torch"))]
+absent!(embed, EmbedArguments, "torch");
+#[cfg(not(feature = "ros2"))]
+absent!(guard, GuardArguments, "ros2");
+#[cfg(not(all(feature = "mujoco", feature = "torch")))]
+absent!(pipeline, PipelineArguments, "mujoco,torch");
+#[cfg(not(feature = "torch"))]
+absent!(policy, PolicyArguments, "torch");
+#[cfg(not(all(feature = "mujoco", feature = "ros2")))]
+absent!(simulate, SimulateArguments, "mujoco,ros2");
+#[cfg(not(feature = "torch"))]
+absent!(train, TrainArguments, "torch");
+#[cfg(not(feature = "torch"))]
+absent!(values, ValuesArguments, "torch");
+#[cfg(not(feature = "mujoco"))]
+absent!(videos, VideosArguments, "mujoco");
+
 use std::io::IsTerminal;
 
 use clap::{Parser, Subcommand};
@@ -100,47 +124,37 @@ enum Command {
     /// Clear an arm's faults and leave it holding where it is
     Recover(recover::RecoverArguments),
     /// Emulate an arm's controller in this process, with MuJoCo as the arm
-    #[cfg(all(feature = "mujoco", feature = "ros2"))]
     Simulate(simulate::SimulateArguments),
     /// Stop an arm whose program has ended; other commands start this themselves where it is needed
-    #[cfg(feature = "ros2")]
     Guard(guard::GuardArguments),
     /// Write shell completions and man pages
     #[command(hide = true)]
     Generate(generate::GenerateArguments),
     /// Let the scripted expert collect demonstrations in simulation
-    #[cfg(feature = "mujoco")]
     Demonstrate(demonstrate::DemonstrateArguments),
     /// Film hands at work: action-free videos to pre-train on
-    #[cfg(feature = "mujoco")]
     Videos(videos::VideosArguments),
     /// Drive the arm by hand and record demonstrations
     Teleoperate(teleoperate::TeleoperateArguments),
     /// Score a policy on the protocol's trials
     Evaluate(evaluate::EvaluateArguments),
     /// From data to scored policies and the table that compares them
-    #[cfg(all(feature = "mujoco", feature = "torch"))]
     Pipeline(pipeline::PipelineArguments),
     /// Describe a policy's inputs and outputs, or make a policy from an external module
-    #[cfg(feature = "torch")]
     Policy(policy::PolicyArguments),
     /// Score several policies, interleaved on the same trials
     Compare(compare::CompareArguments),
     /// Print embeddings of images and their distance to a goal image
-    #[cfg(feature = "torch")]
     Embed(embed::EmbedArguments),
     /// Convert a PyTorch checkpoint to safetensors without executing anything in it
-    #[cfg(feature = "torch")]
     Convert(convert::ConvertArguments),
     /// List recorded episodes, finish cut-off ones, exchange them with other programs
     Recordings(recordings::RecordingsArguments),
     /// Replay a recorded episode: in the simulator, on the arm, or through a policy
     Replay(replay::ReplayArguments),
     /// Train a policy from recorded episodes
-    #[cfg(feature = "torch")]
     Train(train::TrainArguments),
     /// Measure how an encoder's values rise along clips that end in success
-    #[cfg(feature = "torch")]
     Values(values::ValuesArguments),
 }
 
@@ -194,31 +208,21 @@ pub fn run() -> u8 {
         Command::Run(a) => run::run(&a),
         Command::Check(a) => check::check(&a),
         Command::Recover(a) => recover::recover(&a),
-        #[cfg(all(feature = "mujoco", feature = "ros2"))]
         Command::Simulate(a) => simulate::simulate(&a),
-        #[cfg(feature = "ros2")]
         Command::Guard(a) => guard::guard(&a),
         Command::Generate(a) => generate::generate(&a),
-        #[cfg(feature = "mujoco")]
         Command::Demonstrate(a) => demonstrate::demonstrate(&a),
-        #[cfg(feature = "mujoco")]
         Command::Videos(a) => videos::videos(&a),
         Command::Teleoperate(a) => teleoperate::teleoperate(&a),
         Command::Evaluate(a) => evaluate::evaluate(&a),
-        #[cfg(all(feature = "mujoco", feature = "torch"))]
         Command::Pipeline(a) => pipeline::pipeline(&a),
-        #[cfg(feature = "torch")]
         Command::Policy(a) => policy::policy(&a),
         Command::Compare(a) => compare::compare(&a),
-        #[cfg(feature = "torch")]
         Command::Embed(a) => embed::embed(&a).map(|_| 0),
-        #[cfg(feature = "torch")]
         Command::Convert(a) => convert::convert(&a).map(|_| 0),
         Command::Recordings(a) => recordings::recordings(&a),
         Command::Replay(a) => replay::replay(&a),
-        #[cfg(feature = "torch")]
         Command::Train(a) => train::train(&a),
-        #[cfg(feature = "torch")]
         Command::Values(a) => values::values(&a),
     };
     match answer {

@@ -2,9 +2,9 @@
 //! and limit.
 
 use visuomotor::action::{ControlMode, JointCommand};
-use visuomotor::driver::widowx::driver::check_bus;
-use visuomotor::driver::widowx::emulator::dynamixel::EmulatedBus;
-use visuomotor::driver::widowx::wire::dynamixel::{Instruction, Packet, Register, registers};
+use visuomotor::driver::widowx::dynamixel::driver::check_bus;
+use visuomotor::driver::widowx::dynamixel::emulator::EmulatedBus;
+use visuomotor::driver::widowx::dynamixel::wire::{Instruction, Packet, Register, registers};
 use visuomotor::driver::{ConnectError, Drive, DriverError, Grade, Plant};
 use visuomotor::observation::{JointVector, Proprioception};
 use visuomotor::time::Timestamp;
@@ -131,7 +131,8 @@ fn a_servo_that_holds_in_another_mode_is_refused_and_stays_under_torque() {
 fn a_description_of_another_arm_is_refused() {
     let mut other = robot();
     other.joint[0].name = "panda_joint1".into();
-    let error = visuomotor::driver::widowx::driver::DynamixelArm::connect(bus().link(), &other, Default::default());
+    let error =
+        visuomotor::driver::widowx::dynamixel::driver::DynamixelArm::connect(bus().link(), &other, Default::default());
     let text = error.err().unwrap().to_string();
     assert!(text.contains("panda_joint1") && text.contains("waist"), "{text}");
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use visuomotor::action::{ControlMode, JointCommand};
 use visuomotor::config::Robot;
-use visuomotor::driver::widowx::driver::{DynamixelArm, DynamixelOptions};
-use visuomotor::driver::widowx::emulator::dynamixel::{BusEmulator, EmulatedBus, EmulatedLink};
+use visuomotor::driver::widowx::dynamixel::driver::{DynamixelArm, DynamixelOptions};
+use visuomotor::driver::widowx::dynamixel::emulator::{BusEmulator, EmulatedBus, EmulatedLink};
 use visuomotor::driver::{ArmDriver, ConnectError, DriverError, PointPlant};
 use visuomotor::observation::{JointVector, Proprioception};
 use visuomotor::time::Timestamp;

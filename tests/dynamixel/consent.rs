@@ -4,9 +4,9 @@ use std::io::Write;
 use std::process::{Output, Stdio};
 
 use visuomotor::action::ControlMode;
-use visuomotor::driver::widowx::driver::{DynamixelArm, DynamixelOptions, FaultKind};
-use visuomotor::driver::widowx::emulator::dynamixel::{BusEmulator, BusServer};
-use visuomotor::driver::widowx::wire::dynamixel::registers;
+use visuomotor::driver::widowx::dynamixel::driver::{DynamixelArm, DynamixelOptions, FaultKind};
+use visuomotor::driver::widowx::dynamixel::emulator::{BusEmulator, BusServer};
+use visuomotor::driver::widowx::dynamixel::wire::registers;
 use visuomotor::driver::{ArmDriver, DriverError};
 
 use super::bench_station::*;

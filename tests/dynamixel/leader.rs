@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use visuomotor::driver::widowx::wire::dynamixel::registers;
+use visuomotor::driver::widowx::dynamixel::wire::registers;
 use visuomotor::teleop::{DeviceError, Leader, Motion, Reading, TeleopDevice};
 use visuomotor::time::{Clock, SystemClock, Timestamp};
 
 use super::bench_station::*;
 
 fn open(
-    bus: &visuomotor::driver::widowx::emulator::dynamixel::EmulatedBus,
+    bus: &visuomotor::driver::widowx::dynamixel::emulator::EmulatedBus,
     clutch: Arc<AtomicBool>,
 ) -> Result<Leader, DeviceError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use visuomotor::action::{ControlMode, JointCommand};
-use visuomotor::driver::widowx::driver::{DynamixelArm, FaultKind};
-use visuomotor::driver::widowx::emulator::dynamixel::EmulatedLink;
+use visuomotor::driver::widowx::dynamixel::driver::{DynamixelArm, FaultKind};
+use visuomotor::driver::widowx::dynamixel::emulator::EmulatedLink;
 use visuomotor::driver::{ArmDriver, DriverError};
 use visuomotor::observation::JointVector;
 use visuomotor::time::Timestamp;

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
-use visuomotor::driver::widowx::emulator::dynamixel::BusServer;
-use visuomotor::driver::widowx::wire::dynamixel::{Instruction, Packet, registers};
+use visuomotor::driver::widowx::dynamixel::emulator::BusServer;
+use visuomotor::driver::widowx::dynamixel::wire::{Instruction, Packet, registers};
 
 use super::bench_station::*;
 

@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use visuomotor::action::{ControlMode, JointCommand};
-use visuomotor::driver::widowx::driver::{
+use visuomotor::driver::widowx::dynamixel::driver::{
     DynamixelArm, DynamixelOptions, FaultKind, PositionServo, ServoFault, check_bus,
 };
-use visuomotor::driver::widowx::emulator::dynamixel::{BusEmulator, EmulatedBus};
-use visuomotor::driver::widowx::wire::dynamixel::registers;
+use visuomotor::driver::widowx::dynamixel::emulator::{BusEmulator, EmulatedBus};
+use visuomotor::driver::widowx::dynamixel::wire::registers;
 use visuomotor::driver::{ArmDriver, ConnectError, DriverError, Grade, PointPlant};
 use visuomotor::observation::JointVector;
 

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use visuomotor::action::{ControlMode, JointCommand};
-use visuomotor::driver::widowx::driver::{DynamixelArm, check_bus};
-use visuomotor::driver::widowx::emulator::dynamixel::BusServer;
+use visuomotor::driver::widowx::dynamixel::driver::{DynamixelArm, check_bus};
+use visuomotor::driver::widowx::dynamixel::emulator::BusServer;
 use visuomotor::driver::{ArmDriver, DriverError, Grade};
 use visuomotor::time::{Clock, SystemClock};
 use visuomotor::transport::{BAUD, SerialLink};

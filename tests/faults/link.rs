@@ -7,7 +7,7 @@ use visuomotor::action::ControlMode;
 use visuomotor::cli::link;
 use visuomotor::config::{ControlLaw, DriverKind, Launch, Robot};
 use visuomotor::driver::ArmDriver;
-use visuomotor::driver::panda::emulator::fci::{Emulator, EmulatorOptions};
+use visuomotor::driver::panda::fci::emulator::{Emulator, EmulatorOptions};
 use visuomotor::kinematics::Chain;
 use visuomotor::observation::JointVector;
 use visuomotor::simulation::{MujocoPlant, Pedestal};

@@ -16,7 +16,7 @@ use super::link::Link;
 pub fn run(link: Link, mode: ControlMode) -> anyhow::Result<()> {
     let mut settings = RosSettings::from_environment("somebody")?;
     match link {
-        Link::WidowxXsSdk => settings = settings.with_namespace(widowx::wire::xs_sdk::NAMESPACE),
+        Link::WidowxXsSdk => settings = settings.with_namespace(widowx::xs_sdk::wire::NAMESPACE),
         Link::Jaco => settings = settings.with_namespace(&jaco::wire::namespace("j2s7s300")),
         _ => {}
     }
@@ -30,7 +30,7 @@ pub fn run(link: Link, mode: ControlMode) -> anyhow::Result<()> {
                 Box::new(node.publisher::<interbotix::JointGroupCommand>("commands/joint_group", Qos::Command)?)
             }
             Link::PandaRos2Control => {
-                Box::new(node.publisher::<Float64MultiArray>(&panda::wire::ros2::commands(mode), Qos::Command)?)
+                Box::new(node.publisher::<Float64MultiArray>(&panda::ros2::wire::commands(mode), Qos::Command)?)
             }
             Link::Sawyer => Box::new(node.publisher::<intera::JointCommand>(sawyer::wire::COMMAND, Qos::Command)?),
             Link::Jaco if mode == ControlMode::Torque => {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use visuomotor::action::{ControlMode, JointCommand};
-use visuomotor::driver::panda::driver::fci::report::{COMMUNICATION, USER_STOPPED};
-use visuomotor::driver::panda::driver::fci::{FciArm, FciSettings, HandSettings, Model, Phase, check};
-use visuomotor::driver::panda::emulator::fci::{Emulator, EmulatorOptions, error};
+use visuomotor::driver::panda::fci::driver::report::{COMMUNICATION, USER_STOPPED};
+use visuomotor::driver::panda::fci::driver::{FciArm, FciSettings, HandSettings, Model, Phase, check};
+use visuomotor::driver::panda::fci::emulator::{Emulator, EmulatorOptions, error};
+use visuomotor::driver::panda::fci::wire::{Generator, Version};
 use visuomotor::driver::panda::limits::{FER, JOINTS};
-use visuomotor::driver::panda::wire::fci::{Generator, Version};
 use visuomotor::driver::{ArmDriver, ConnectError, DriverError, FaultCode, Grade, PointPlant};
 use visuomotor::observation::JointVector;
 use visuomotor::time::{Clock, SystemClock};

@@ -10,14 +10,14 @@ use franka::JointVelocityLimitsConfig;
 use proptest::prelude::*;
 use visuomotor::action::{ControlMode, JointCommand};
 use visuomotor::config::Robot;
-use visuomotor::driver::panda::driver::fci::envelope::Envelope;
-use visuomotor::driver::panda::driver::fci::report::COMMUNICATION;
-use visuomotor::driver::panda::driver::fci::{FciArm, FciSettings, Model};
-use visuomotor::driver::panda::emulator::fci::{Controller, Emulator, EmulatorOptions, Taken, error, robot_model};
-use visuomotor::driver::panda::limits::{FR3, FR3_CURVE, JOINTS};
-use visuomotor::driver::panda::wire::fci::{
+use visuomotor::driver::panda::fci::driver::envelope::Envelope;
+use visuomotor::driver::panda::fci::driver::report::COMMUNICATION;
+use visuomotor::driver::panda::fci::driver::{FciArm, FciSettings, Model};
+use visuomotor::driver::panda::fci::emulator::{Controller, Emulator, EmulatorOptions, Taken, error, robot_model};
+use visuomotor::driver::panda::fci::wire::{
     Command, Generator, HEADER, Header, MoveStatus, Regulator, RobotMode, Version,
 };
+use visuomotor::driver::panda::limits::{FR3, FR3_CURVE, JOINTS};
 use visuomotor::driver::{ArmDriver, ConnectError, DriverError, FaultCode, PointPlant};
 use visuomotor::observation::JointVector;
 use visuomotor::time::{Clock, SystemClock, Timestamp};

@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use visuomotor::action::{ControlMode, JointCommand};
-use visuomotor::driver::panda::driver::fci::report::COMMUNICATION;
-use visuomotor::driver::panda::driver::fci::{Cycle, FciArm, FciSettings, Model};
+use visuomotor::driver::panda::fci::driver::report::COMMUNICATION;
+use visuomotor::driver::panda::fci::driver::{Cycle, FciArm, FciSettings, Model};
 use visuomotor::driver::panda::limits::{FR3, JOINTS};
 use visuomotor::driver::{ArmDriver, DriverError, FaultCode};
 use visuomotor::observation::JointVector;

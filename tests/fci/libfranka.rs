@@ -7,8 +7,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use visuomotor::driver::PointPlant;
-use visuomotor::driver::panda::emulator::fci::{Emulator, EmulatorOptions};
-use visuomotor::driver::panda::wire::fci::{Generator, PORT, Version};
+use visuomotor::driver::panda::fci::emulator::{Emulator, EmulatorOptions};
+use visuomotor::driver::panda::fci::wire::{Generator, PORT, Version};
 use visuomotor::observation::JointVector;
 
 use super::emulated::LONG;

@@ -1,12 +1,12 @@
 //! Driver and emulated control box without sockets and clocks: every millisecond is a call, so every run is the same.
 
 use visuomotor::action::{ControlMode, JointCommand};
-use visuomotor::driver::panda::driver::fci::envelope::Envelope;
-use visuomotor::driver::panda::driver::fci::pilot::{Pilot, Seen};
-use visuomotor::driver::panda::driver::fci::{FciSettings, Model, Order, Wish};
-use visuomotor::driver::panda::emulator::fci::Controller;
+use visuomotor::driver::panda::fci::driver::envelope::Envelope;
+use visuomotor::driver::panda::fci::driver::pilot::{Pilot, Seen};
+use visuomotor::driver::panda::fci::driver::{FciSettings, Model, Order, Wish};
+use visuomotor::driver::panda::fci::emulator::Controller;
+use visuomotor::driver::panda::fci::wire::{Command, Generator, MoveStatus, Regulator, RobotMode, Version};
 use visuomotor::driver::panda::limits::JOINTS;
-use visuomotor::driver::panda::wire::fci::{Command, Generator, MoveStatus, Regulator, RobotMode, Version};
 use visuomotor::driver::{Plant, PointPlant};
 use visuomotor::observation::JointVector;
 use visuomotor::time::Timestamp;

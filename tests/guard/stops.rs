@@ -1,7 +1,7 @@
 //! The guard: what it does when the program is gone, suspended, in order, or when it goes itself.
 
 use visuomotor::driver::jaco::emulator::Inactivity;
-use visuomotor::driver::widowx::emulator::xs_sdk::Fault;
+use visuomotor::driver::widowx::xs_sdk::emulator::Fault;
 use visuomotor::driver::{DriverError, GuardFault};
 
 use super::*;

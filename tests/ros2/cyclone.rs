@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use visuomotor::action::{ControlMode, JointCommand};
 use visuomotor::driver::ArmDriver;
-use visuomotor::driver::widowx::driver::{XsSdkArm, XsSdkOptions};
+use visuomotor::driver::widowx::xs_sdk::driver::{XsSdkArm, XsSdkOptions};
 use visuomotor::observation::JointVector;
 use visuomotor::time::{Clock, SystemClock};
 use visuomotor::transport::ros2::messages::sensor::JointState;

@@ -12,8 +12,8 @@ use visuomotor::action::{ControlMode, JointCommand};
 use visuomotor::config::Robot;
 use visuomotor::driver::guard::Guarding;
 use visuomotor::driver::ros2::LinkOptions;
-use visuomotor::driver::widowx::driver::{XsSdkArm, XsSdkOptions};
-use visuomotor::driver::widowx::emulator::xs_sdk::XsSdk;
+use visuomotor::driver::widowx::xs_sdk::driver::{XsSdkArm, XsSdkOptions};
+use visuomotor::driver::widowx::xs_sdk::emulator::XsSdk;
 use visuomotor::driver::{ArmDriver, PointPlant, panda};
 use visuomotor::observation::JointVector;
 use visuomotor::time::{Clock, SystemClock};
@@ -142,7 +142,7 @@ fn drives_in_another_process() {
                 deadline: Duration::from_secs(5),
                 patience: Duration::from_secs(30),
             };
-            let arm = panda::driver::ros2::connect(&robot("panda"), settings, options, clock.clone()).unwrap();
+            let arm = panda::ros2::driver::connect(&robot("panda"), settings, options, clock.clone()).unwrap();
             Box::new(arm.guarded_by(Guarding::Waived))
         }
     };
@@ -233,7 +233,7 @@ fn commands_and_a_hold_reach_ros2_control_after_a_stop_and_continue() {
     let node = RosNode::start(RosSettings::loopback("stack", domain)).unwrap();
     let mut plant = PointPlant::at(JointVector::from_slice(&robot.identity.home));
     plant.speed = 1.2;
-    let stack = panda::emulator::ros2::start(&node, &robot, Box::new(plant), clock).unwrap();
+    let stack = panda::ros2::emulator::start(&node, &robot, Box::new(plant), clock).unwrap();
     let newest =
         |speed: f64| stack.log().all().last().is_some_and(|received| (received.joints[0] - speed).abs() < 1e-9);
     let mut driving = Driving::start("panda", domain, "");
@@ -258,7 +258,7 @@ fn event_loops_that_ended_are_a_fault_and_new_ones_stop_the_arm() {
     let (domain, clock, arm) = (domain(), Arc::new(SystemClock::new()), robot("panda"));
     let node = RosNode::start(RosSettings::loopback("stack", domain)).unwrap();
     let plant = PointPlant::at(JointVector::from_slice(&arm.identity.home));
-    let stack = panda::emulator::ros2::start(&node, &arm, Box::new(plant), clock.clone()).unwrap();
+    let stack = panda::ros2::emulator::start(&node, &arm, Box::new(plant), clock.clone()).unwrap();
     let mut driving = Driving::start("panda", domain, "EpollRetry");
     driving.says("ready");
     driving.told("0.1");

@@ -24,9 +24,9 @@ fn commands_nothing(arm: impl ArmDriver + 'static, clock: &dyn Clock, log: &Comm
 fn a_dry_run_of_panda_commands_nothing() {
     let (domain, clock, robot) = (domain(), clock(), robot("panda"));
     let stack =
-        panda::emulator::ros2::start(&node("stack", domain), &robot, plant(&robot, 0.0), clock.clone()).unwrap();
+        panda::ros2::emulator::start(&node("stack", domain), &robot, plant(&robot, 0.0), clock.clone()).unwrap();
     let settings = RosSettings::loopback("visuomotor", domain);
-    let arm = panda::driver::ros2::connect(&robot, settings, patient(), clock.clone()).unwrap();
+    let arm = panda::ros2::driver::connect(&robot, settings, patient(), clock.clone()).unwrap();
     commands_nothing(arm, &*clock, stack.log());
     assert!(stack.active().is_none(), "a controller was activated");
 }

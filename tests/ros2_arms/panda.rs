@@ -1,8 +1,8 @@
 //! Panda against an emulated ros2_control stack.
 
 use visuomotor::driver::guard::Guarding;
-use visuomotor::driver::panda::driver::ros2::{Panda, check, connect};
-use visuomotor::driver::panda::emulator::ros2::{PandaEmulator, start};
+use visuomotor::driver::panda::ros2::driver::{Panda, check, connect};
+use visuomotor::driver::panda::ros2::emulator::{PandaEmulator, start};
 use visuomotor::driver::{ConnectError, Grade};
 use visuomotor::transport::ros2::messages::std::Float64MultiArray;
 use visuomotor::transport::ros2::{Qos, RosSettings};

@@ -98,7 +98,7 @@ fn panda_is_driven_and_seen_as_ros_2_would() {
     robot.identity.control_rate_hz = 100.0;
     let peer = Peer::start("ros2_arms/peer.py", "panda", domain);
     let connected =
-        visuomotor::driver::panda::driver::ros2::connect(&robot, settings(domain), patient(), clock.clone());
+        visuomotor::driver::panda::ros2::driver::connect(&robot, settings(domain), patient(), clock.clone());
     let mut arm = connected.unwrap_or_else(|error| panic!("{error}"));
     let seen = move_and_look(peer, &mut arm, &clock, &robot);
     assert_eq!(seen["modes"]["position"], "active");

@@ -104,7 +104,7 @@ fn all(arm: &mut dyn ArmDriver, clock: &dyn Clock, robot: &Robot, emulator: &dyn
     }
 }
 
-impl Emulated for panda::emulator::ros2::PandaEmulator {
+impl Emulated for panda::ros2::emulator::PandaEmulator {
     fn mute(&self, muted: bool) {
         self.mute(muted);
     }
@@ -200,9 +200,9 @@ fn jaco_under_torque_is_told_to_leave_torque_mode_when_its_states_are_lost() {
 fn panda_comes_to_rest_whatever_is_lost_and_its_controller_is_stopped() {
     let (domain, clock, mut robot) = (domain(), clock(), robot("panda"));
     robot.identity.control_rate_hz = 200.0;
-    let stack = panda::emulator::ros2::start(&node("stack", domain), &robot, plant(&robot, 0.0), clock.clone());
+    let stack = panda::ros2::emulator::start(&node("stack", domain), &robot, plant(&robot, 0.0), clock.clone());
     let settings = RosSettings::loopback("visuomotor", domain);
-    let arm = panda::driver::ros2::connect(&robot, settings, options(), clock.clone()).unwrap();
+    let arm = panda::ros2::driver::connect(&robot, settings, options(), clock.clone()).unwrap();
     let mut arm = arm.guarded_by(Guarding::Waived);
     all(&mut arm, &*clock, &robot, &stack.unwrap());
 }

@@ -9,9 +9,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use visuomotor::config::{Launch, Robot};
-use visuomotor::driver::panda::emulator::fci::{Emulator, EmulatorOptions};
-use visuomotor::driver::widowx::emulator::dynamixel::{BusEmulator, BusServer};
-use visuomotor::driver::widowx::emulator::xs_sdk::XsSdk;
+use visuomotor::driver::panda::fci::emulator::{Emulator, EmulatorOptions};
+use visuomotor::driver::widowx::dynamixel::emulator::{BusEmulator, BusServer};
+use visuomotor::driver::widowx::xs_sdk::emulator::XsSdk;
 use visuomotor::driver::{Orders, Plant, PointPlant, jaco, panda, sawyer};
 use visuomotor::kinematics::Chain;
 use visuomotor::observation::JointVector;
@@ -112,7 +112,7 @@ fn emulate(link: Link, robot: &Robot, domain: u16) -> (Box<dyn Any>, Orders, Vec
         Link::Fci => {
             let chain = Some(Chain::from_robot(robot).unwrap());
             // The hand is at the usual port of the arm's host.
-            let options = EmulatorOptions { hand_port: panda::wire::fci::PORT + 1, chain, ..Default::default() };
+            let options = EmulatorOptions { hand_port: panda::fci::wire::PORT + 1, chain, ..Default::default() };
             let arm = Emulator::start(plant, options).unwrap();
             let place = vec!["--address".into(), arm.address().to_string()];
             let orders = arm.orders().clone();
@@ -120,7 +120,7 @@ fn emulate(link: Link, robot: &Robot, domain: u16) -> (Box<dyn Any>, Orders, Vec
         }
         Link::Ros2Control => {
             let node = node("stack", domain);
-            let arm = panda::emulator::ros2::start(&node, robot, plant, clock).unwrap();
+            let arm = panda::ros2::emulator::start(&node, robot, plant, clock).unwrap();
             let orders = arm.orders().clone();
             (Box::new((arm, node)), orders, nowhere)
         }

@@ -273,8 +273,8 @@ mod emulated {
 
     use visuomotor::config::Robot;
     use visuomotor::driver::PointPlant;
-    use visuomotor::driver::widowx::emulator::dynamixel::{BusEmulator, BusServer};
-    use visuomotor::driver::widowx::wire::dynamixel::registers;
+    use visuomotor::driver::widowx::dynamixel::emulator::{BusEmulator, BusServer};
+    use visuomotor::driver::widowx::dynamixel::wire::registers;
     use visuomotor::observation::JointVector;
 
     use super::*;

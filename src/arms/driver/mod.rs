@@ -1,4 +1,5 @@
-//! Arms behind one trait. Each arm has a folder with the same file names; the simulator implements the same trait.
+//! Arms behind one trait. Each arm has a folder with the same file names, one for each of its links where it has two; the simulator
+//! implements the same trait.
 //!
 //! - `limits`: what the arm's maker allows, and the check that a description stays within it
 //! - `wire`: bytes or messages, pure

@@ -11,9 +11,9 @@ use std::time::Duration;
 use super::stream::Listener;
 use super::{DeviceError, Motion, Reading, TeleopDevice};
 use crate::driver::widowx::crank;
-use crate::driver::widowx::driver::ServoBus;
+use crate::driver::widowx::dynamixel::driver::ServoBus;
+use crate::driver::widowx::dynamixel::wire::{registers, units};
 use crate::driver::widowx::limits::{GRIPPER_ID, JOINT_IDS, SERVOS};
-use crate::driver::widowx::wire::dynamixel::{registers, units};
 use crate::transport::{ByteLink, LinkError};
 use visuomotor_core::config::Gripper;
 use visuomotor_core::observation::JointVector;
@@ -108,7 +108,7 @@ fn read<L: ByteLink>(bus: &mut ServoBus<L>, gripper: &Gripper) -> Result<Option<
     let mut out = [[0u8; 4]; SERVOS_READ];
     let got = match bus.sync_read(false, registers::PRESENT_POSITION.address, &ids, &mut out) {
         Ok((got, _)) => got,
-        Err(crate::driver::widowx::driver::BusError::Link(error)) => return Err(error),
+        Err(crate::driver::widowx::dynamixel::driver::BusError::Link(error)) => return Err(error),
         Err(_) => return Ok(None),
     };
     if got.count_ones() as usize != SERVOS_READ {

@@ -7,8 +7,8 @@ use anyhow::bail;
 
 use super::{Emulated, Whereabouts};
 use crate::config::{Launch, Robot};
-use crate::driver::widowx::driver::{DynamixelArm, DynamixelOptions, PositionServo, check_bus};
-use crate::driver::widowx::emulator::dynamixel::{BusEmulator, BusServer};
+use crate::driver::widowx::dynamixel::driver::{DynamixelArm, DynamixelOptions, PositionServo, check_bus};
+use crate::driver::widowx::dynamixel::emulator::{BusEmulator, BusServer};
 use crate::driver::{ArmDriver, CheckReport, Plant};
 use crate::time::SystemClock;
 use crate::transport::{BAUD, SerialLink};

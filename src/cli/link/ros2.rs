@@ -15,8 +15,8 @@ use crate::config::{CameraCalibration, Launch, Robot};
 use crate::driver::guard::Guarding;
 use crate::driver::ros2::LinkOptions;
 use crate::driver::sawyer::driver::SawyerOptions;
-use crate::driver::widowx::driver::{XsSdkArm, XsSdkOptions, check_node};
-use crate::driver::widowx::emulator::xs_sdk::XsSdk;
+use crate::driver::widowx::xs_sdk::driver::{XsSdkArm, XsSdkOptions, check_node};
+use crate::driver::widowx::xs_sdk::emulator::XsSdk;
 use crate::driver::{ArmDriver, CheckReport, Plant, jaco, panda, sawyer};
 use crate::time::SystemClock;
 use crate::transport::ros2::{DiscoveryRange, RosNode, RosSettings};
@@ -126,8 +126,8 @@ pub fn connect(launch: &Launch, robot: &Robot, clock: &Arc<SystemClock>) -> anyh
             Box::new(XsSdkArm::connect(robot, options, clock)?)
         }
         Arm::Panda => {
-            let options = patience(launch, panda::driver::ros2::default_options())?;
-            let arm = panda::driver::ros2::connect(robot, settings, options, clock)?;
+            let options = patience(launch, panda::ros2::driver::default_options())?;
+            let arm = panda::ros2::driver::connect(robot, settings, options, clock)?;
             Box::new(arm.guarded_by(guarding(launch)?))
         }
         Arm::Sawyer => Box::new(sawyer::driver::connect(robot, settings, sawyer_options(launch)?, clock)?),
@@ -153,8 +153,8 @@ pub fn check(launch: &Launch, robot: &Robot, clock: &Arc<SystemClock>) -> anyhow
     Ok(match arm(robot)? {
         Arm::WidowX => check_node(robot, xs_sdk_options(launch, settings)?)?,
         Arm::Panda => {
-            let options = patience(launch, panda::driver::ros2::default_options())?;
-            panda::driver::ros2::check(robot, settings, options, clock)?
+            let options = patience(launch, panda::ros2::driver::default_options())?;
+            panda::ros2::driver::check(robot, settings, options, clock)?
         }
         Arm::Sawyer => sawyer::driver::check(robot, settings, sawyer_options(launch)?, clock)?,
         Arm::Jaco => {
@@ -178,7 +178,7 @@ pub fn emulate(
     Ok(match arm(robot)? {
         Arm::WidowX => Emulated::new(place, whereabouts, (XsSdk::start(&node, robot, plant, clock)?, node)),
         Arm::Panda => {
-            Emulated::new(place, whereabouts, (panda::emulator::ros2::start(&node, robot, plant, clock)?, node))
+            Emulated::new(place, whereabouts, (panda::ros2::emulator::start(&node, robot, plant, clock)?, node))
         }
         Arm::Sawyer => Emulated::new(place, whereabouts, (sawyer::emulator::start(&node, robot, plant, clock)?, node)),
         Arm::Jaco => Emulated::new(place, whereabouts, (jaco::emulator::start(&node, robot, plant, clock)?, node)),
@@ -214,7 +214,7 @@ mod tests {
         let ms = Duration::from_millis;
         let mut launch = launch();
         assert_eq!(patience(&launch, jaco::driver::default_options()).unwrap().stale, ms(250));
-        assert_eq!(patience(&launch, panda::driver::ros2::default_options()).unwrap().stale, ms(50));
+        assert_eq!(patience(&launch, panda::ros2::driver::default_options()).unwrap().stale, ms(50));
         assert_eq!(sawyer_options(&launch).unwrap().link.stale, ms(50));
         let xs_sdk = xs_sdk_options(&launch, RosSettings::loopback("test", 1)).unwrap();
         assert_eq!((xs_sdk.silence, xs_sdk.command_gap), (0.05, 0.1));

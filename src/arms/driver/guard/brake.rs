@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::message::{Controller, Hello};
 use crate::driver::jaco::brake::JacoBrake;
-use crate::driver::panda::driver::ros2::StackBrake;
-use crate::driver::widowx::driver::XsSdkBrake;
+use crate::driver::panda::ros2::driver::StackBrake;
+use crate::driver::widowx::xs_sdk::driver::XsSdkBrake;
 use crate::transport::ros2::{RosError, RosNode};
 use visuomotor_core::observation::JointVector;
 
