@@ -1,16 +1,16 @@
-//! What an image shows, in four numbers: enough to know the same image again and to tell that there is nothing to see.
+//! What an image shows, in four numbers: enough to recognize the same image again and to detect that nothing can be seen.
 
 /// Upper bound of the pixels sampled for brightness; the fingerprint takes all of them.
 const SAMPLES: usize = 16_384;
-/// A pixel whose colors are all this dark shows nothing; a covered lens with sensor noise stays below.
+/// A pixel whose colors are all this dark shows nothing; a covered lens with sensor noise stays below this.
 const DARK: u8 = 16;
 /// A pixel whose colors are all this bright is saturated.
 const BRIGHT: u8 = 250;
 
-/// What was found in an image.
+/// Content measures of an image.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Content {
-    /// Fingerprint of every byte: equal for equal images, and for others about once in 2^64.
+    /// Fingerprint of every byte: equal for equal images; two different images collide about once in 2^64.
     pub fingerprint: u64,
     /// Share of pixels whose colors are all nearly black \[1\].
     pub dark: f64,
@@ -21,10 +21,10 @@ pub struct Content {
 }
 
 impl Content {
-    /// Looks at an image's pixels (RGB). No pixels are wholly dark.
+    /// Measures an image's pixels (RGB). An image without pixels counts as fully dark.
     pub fn of(pixels: &[u8]) -> Self {
         let count = pixels.len() / 3;
-        // Odd, so that the samples do not stand in a few columns of an even width.
+        // Odd, so that the samples do not fall into a few columns of an even width.
         let stride = (count / SAMPLES) | 1;
         let (mut samples, mut dark, mut bright, mut sum, mut squares) = (0_u64, 0_u64, 0_u64, 0_u64, 0_u64);
         for pixel in pixels.chunks_exact(3).step_by(stride) {
@@ -48,7 +48,7 @@ impl Content {
     }
 }
 
-/// Four lanes of multiply and rotate, so that the multiplications overlap. Not for an adversary: a camera is none.
+/// Four lanes of multiply and rotate, so that the multiplications overlap. Not cryptographic.
 fn fingerprint(bytes: &[u8]) -> u64 {
     const ODD: u64 = 0x9E37_79B9_7F4A_7C15;
     let step = |state: u64, word: u64| (state ^ word).wrapping_mul(ODD).rotate_left(29);

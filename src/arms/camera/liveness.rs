@@ -1,18 +1,18 @@
-//! Is a camera alive? Told from what its images show, how they are numbered and when they were taken. Pure: time is an argument.
+//! Is a camera alive? Judged by what its images show, how they are numbered and when they were taken. Pure: time is an argument.
 //!
-//! A camera that hangs may go on sending its last image, with new stamps and new numbers. Two images of one scene are never
-//! equal to the byte where a sensor adds noise; where nothing adds noise (a simulated camera) equal images are a fault only when
-//! the arm moved meanwhile. What is looked at:
+//! A camera that hangs may go on sending its last image, with new stamps and new numbers. Where a sensor adds noise, two images of
+//! one scene are never equal to the byte. Where nothing adds noise (a simulated camera), equal images are a fault only when the arm
+//! moved meanwhile. The rules:
 //!
 //! | fault | rule |
 //! |---|---|
-//! | silent | a streaming camera brought nothing new for 3 of its periods, and never longer than the oldest usable image |
+//! | silent | a streaming camera sent nothing new for 3 of its periods, or for longer than the oldest usable image |
 //! | frozen | 3 images in a row are equal, and the sensor promises noise or a joint moved 0.05 rad since the first of them |
 //! | black, saturated, flat | nothing can be seen: nearly all pixels dark, nearly all saturated, or all alike |
-//! | size | another size than the camera's first image, or not the pixels it says |
-//! | back, future | the capture time is not after the image before, or lies ahead of now |
+//! | size | another size than the camera's first image, or fewer or more bytes than its size needs |
+//! | back, future | the capture time is not after the previous image's, or is later than now |
 //!
-//! How old an image may be is asked by [`super::check_age`].
+//! The age of an image is checked by [`super::check_age`].
 
 use std::time::Duration;
 
@@ -23,13 +23,13 @@ use visuomotor_core::time::Timestamp;
 
 /// Periods without a new image after which a camera is silent.
 const SILENT_PERIODS: u32 = 3;
-/// No camera is silent sooner: it is looked for images every 20 ms.
+/// Least silence limit: images are polled every 20 ms.
 const SILENT_SOONEST: Duration = Duration::from_millis(60);
 /// Images before the learned period is used.
 const LEARN: u32 = 8;
 /// Equal images in a row that are a fault.
 const FROZEN_IMAGES: u32 = 3;
-/// A joint that moved so far changes what the camera sees \[rad\].
+/// Joint motion that changes what the camera sees \[rad\].
 const MOVED: f64 = 0.05;
 /// Share of dark pixels from which an image is black \[1\].
 const BLACK: f64 = 0.98;
@@ -37,38 +37,38 @@ const BLACK: f64 = 0.98;
 const SATURATED: f64 = 0.9;
 /// Standard deviation of brightness below which an image shows nothing \[0..255\].
 const FLAT: f64 = 1.5;
-/// The arm's thread may stamp a snapshot after a decision began.
+/// Tolerance for a capture time after now: the arm's thread may stamp a snapshot after a decision began.
 const AHEAD: Duration = Duration::from_millis(100);
 
-/// Does noise of the sensor make two images of a scene that stands still differ?
+/// Does sensor noise make two images of a static scene differ?
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SensorNoise {
-    /// Not that anybody promised: equal images are a fault only while the arm moves.
+    /// Not guaranteed: equal images are a fault only while the arm moves.
     #[default]
     Unknown,
     /// Always: equal images are a fault.
     Promised,
 }
 
-/// How a camera's images come.
+/// How a camera delivers images.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Delivery {
-    /// One is made when it is asked for: asking costs, and it is never silent.
+    /// On request: each request renders one, and the camera is never silent.
     #[default]
     OnDemand,
-    /// They come by themselves, and asking for the newest costs nothing.
+    /// As a stream: requesting the newest costs nothing.
     Stream {
-        /// Time between two; learned where it is not set.
+        /// Time between two images; learned where it is not set.
         period: Option<Duration>,
     },
 }
 
-/// What a camera promises, and what is done when it breaks its word.
+/// What a camera guarantees, and the limits for recovering from its faults.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LivenessSettings {
-    /// About its noise.
+    /// Whether its sensor noise can be relied on.
     pub noise: SensorNoise,
-    /// How images come.
+    /// How images are delivered.
     pub delivery: Delivery,
     /// Good new images in a row before the arm moves again.
     pub good_images: u32,
@@ -88,7 +88,7 @@ impl Default for LivenessSettings {
 }
 
 impl LivenessSettings {
-    /// Of a camera that streams by itself, as the launch file says.
+    /// A streaming camera with the launch file's settings.
     pub fn streaming(setting: &CameraSetting) -> Self {
         let period = setting.rate_hz.map(|rate| Duration::from_secs_f64(1.0 / rate));
         Self {
@@ -100,36 +100,36 @@ impl LivenessSettings {
     }
 }
 
-/// Why an image must not be decided on.
+/// Why an image must not be used for a decision.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ImageFault {
-    /// Nothing new came.
+    /// No new image.
     #[error("no new image for {seconds:.3} s, the limit is {limit:.3} s; is its driver running, is its cable in?")]
     Silent {
-        /// Since the newest one came \[s\].
+        /// Time since the newest image \[s\].
         seconds: f64,
         /// Limit \[s\].
         limit: f64,
     },
-    /// The same image again and again.
+    /// The same image repeated.
     #[error(
         "{images} images in a row are the same to the last pixel, while a joint moved {moved:.3} rad: it is frozen; restart \
          its driver or plug it in again"
     )]
     Frozen {
-        /// Equal images.
+        /// Number of equal images.
         images: u32,
         /// Farthest a joint moved since the first of them \[rad\].
         moved: f64,
     },
-    /// Nothing but black.
+    /// Black image.
     #[error("{:.0} % of the image is black, the limit is {:.0} %; is the lens covered, is it dark?", .share * 100.0, BLACK * 100.0)]
     Black {
         /// Share of dark pixels \[1\].
         share: f64,
     },
-    /// Nothing but white.
+    /// Saturated image.
     #[error("{:.0} % of the image is saturated, the limit is {:.0} %; lower the exposure or the light", .share * 100.0, SATURATED * 100.0)]
     Saturated {
         /// Share of saturated pixels \[1\].
@@ -144,7 +144,7 @@ pub enum ImageFault {
         /// Standard deviation of brightness \[0..255\].
         contrast: f64,
     },
-    /// Not the size it had, or not the pixels it says.
+    /// Another size than the first image, or a number of bytes that does not fit the size.
     #[error("the image is {width}x{height} with {bytes} bytes, expected {}x{}; set the camera's profile", .expected.0, .expected.1)]
     Size {
         /// Columns \[pixels\].
@@ -156,13 +156,13 @@ pub enum ImageFault {
         /// Columns and rows of its first image \[pixels\].
         expected: (u32, u32),
     },
-    /// Taken no later than an image that came before.
+    /// Captured no later than an earlier image.
     #[error("a new image was taken {seconds:.3} s before the one that came earlier; restart the camera's driver")]
     Back {
         /// How far back \[s\].
         seconds: f64,
     },
-    /// Taken after now.
+    /// Captured after now.
     #[error("the image's capture time lies {seconds:.3} s in the future; its clock is wrong")]
     Future {
         /// How far ahead \[s\].
@@ -170,22 +170,22 @@ pub enum ImageFault {
     },
 }
 
-/// An image that may be decided on.
+/// An image that may be used for a decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Look {
-    /// Another one than at the last look.
+    /// Another image than at the last check.
     New,
-    /// The one of the last look.
+    /// The same image as at the last check.
     Same,
 }
 
-/// The newest image that was looked at.
+/// The newest image that was checked.
 #[derive(Clone, Copy, Debug)]
 struct Seen {
     sequence: u64,
     captured_at: Timestamp,
     at: Timestamp,
-    /// What was found in it; reported again at each look.
+    /// Result of its check; reported again at each call.
     fault: Option<ImageFault>,
 }
 
@@ -210,12 +210,12 @@ pub struct Liveness {
     size: Option<(u32, u32)>,
     learned: Duration,
     lessons: u32,
-    /// Opened again, and nothing new came since: numbers begin anew.
+    /// Opened again, and nothing new came since: image numbers restart.
     reopened: bool,
 }
 
 impl Liveness {
-    /// Nothing seen yet. `max_age` is the oldest image a decision may use \[s\].
+    /// No image checked yet. `max_age` is the oldest image a decision may use \[s\].
     pub fn new(settings: &LivenessSettings, max_age: f64) -> Self {
         Self {
             noise: settings.noise,
@@ -230,7 +230,7 @@ impl Liveness {
         }
     }
 
-    /// Looks at the camera's newest image at `now`; `joints` is where the arm is \[rad\].
+    /// Checks the camera's newest image at `now`; `joints` are the arm's joint positions \[rad\].
     pub fn look(&mut self, image: &Image, now: Timestamp, joints: &JointVector) -> Result<Look, ImageFault> {
         let numbered_anew = self.reopened;
         let same =
@@ -258,13 +258,13 @@ impl Liveness {
         Ok(Look::New)
     }
 
-    /// After the camera was opened again: its images are numbered anew. What the last one showed and when it was taken is
-    /// remembered, so that a camera which is frozen in its firmware is found again.
+    /// After the camera was opened again: image numbers restart. The last image's content and capture time are kept, so that a
+    /// camera whose firmware is frozen is detected again.
     pub fn reopened(&mut self) {
         self.reopened = true;
     }
 
-    /// How long nothing new may come; `None` before anything is known, and for a camera that is asked.
+    /// Longest allowed silence; `None` before the period is known, and for a camera that delivers on request.
     pub fn silence_limit(&self) -> Option<Duration> {
         let Delivery::Stream { period } = self.delivery else { return None };
         let period = period.or_else(|| (self.lessons >= LEARN).then_some(self.learned))?;
@@ -323,12 +323,12 @@ impl Liveness {
         }
     }
 
-    /// Learns the period from two images that came one after the other.
+    /// Learns the period from two consecutive images.
     fn learn(&mut self, before: &Seen, image: &Image) {
         let between = image.captured_at.since(before.captured_at);
         let count = image.sequence.saturating_sub(before.sequence).clamp(1, 1000) as u32;
         let period = between / count;
-        // A pause is not what is usual.
+        // A pause is not a usual period.
         if self.lessons >= LEARN && period > self.learned * SILENT_PERIODS {
             return;
         }

@@ -4,7 +4,7 @@ use super::*;
 
 const MAX_AGE: f64 = 0.3;
 
-/// A camera of 30 Hz whose images are made by hand.
+/// A 30 Hz camera with hand-made images.
 struct Bench {
     liveness: Liveness,
     joints: JointVector,
@@ -25,7 +25,7 @@ impl Bench {
         Self::new(SensorNoise::Unknown, Delivery::Stream { period: Some(Duration::from_millis(33)) })
     }
 
-    /// Looks at `ms` at a new image that was taken then.
+    /// Checks, at `ms`, a new image captured then.
     fn take(&mut self, ms: u64, pixels: &[u8]) -> Result<Look, ImageFault> {
         self.sequence += 1;
         self.look(ms, &image(ms, self.sequence, pixels))
@@ -44,7 +44,7 @@ fn image(ms: u64, sequence: u64, pixels: &[u8]) -> Image {
     Image { camera: "front".into(), width: 8, height: 6, pixels: pixels.into(), captured_at: at(ms), sequence }
 }
 
-/// A slope; another one for another number.
+/// A gradient; each number gives another one.
 fn scene(number: u64) -> Vec<u8> {
     (0..8 * 6 * 3).map(|i| 20 + ((i * 37 + number * 5) % 200) as u8).collect()
 }
@@ -57,7 +57,7 @@ fn a_frozen_image_under_new_stamps_is_a_fault_once_the_arm_has_moved() {
     bench.joints[2] += 0.06;
     let fault = bench.take(400, &scene(1)).unwrap_err();
     assert_eq!(fault, ImageFault::Frozen { images: 3, moved: 0.06 });
-    // It stays one while the arm holds, and is over with the first other image.
+    // The fault lasts while the arm holds, and ends with the first different image.
     assert!(matches!(bench.take(600, &scene(1)), Err(ImageFault::Frozen { images: 4, .. })));
     assert_eq!(bench.take(800, &scene(2)), Ok(Look::New));
 }
@@ -68,7 +68,7 @@ fn a_still_scene_before_an_arm_at_rest_is_none() {
     for number in 0..100 {
         assert_eq!(bench.take(200 * number, &scene(1)), Ok(Look::New));
     }
-    // Nor is one that changed before the arm had moved far.
+    // No fault either if the image changed before the arm had moved far.
     bench.joints[0] = 0.049;
     assert_eq!(bench.take(20_000, &scene(1)), Ok(Look::New));
 }
@@ -124,7 +124,7 @@ fn images_that_show_nothing_are_faults() {
     assert_eq!(bench.take(200, &overexposed), Err(ImageFault::Saturated { share: 1.0 }));
     assert!(matches!(bench.take(400, &gray), Err(ImageFault::Flat { .. })));
     assert_eq!(bench.take(600, &scene(1)), Ok(Look::New));
-    // A dark scene with something bright in it shows something.
+    // A dark scene with something bright in it is not black.
     let mut night = noise.clone();
     night[..9].fill(200);
     assert_eq!(bench.take(800, &night), Ok(Look::New));
@@ -158,7 +158,7 @@ fn stamps_that_go_back_stand_still_or_lie_ahead_are_faults() {
     bench.look(1400, &image(1400, 3, &scene(3))).unwrap();
     assert_eq!(bench.look(1600, &image(1400, 4, &scene(4))), Err(ImageFault::Back { seconds: 0.0 }));
     assert_eq!(bench.look(1800, &image(1950, 5, &scene(5))), Err(ImageFault::Future { seconds: 0.15 }));
-    // Another thread's stamp may be a little ahead of the decision that looks.
+    // Another thread's stamp may be slightly later than the start of the decision.
     let mut bench = Bench::asked();
     assert_eq!(bench.look(1000, &image(1020, 1, &scene(1))), Ok(Look::New));
 }
@@ -184,7 +184,7 @@ fn the_period_is_learned_from_the_images_that_come_and_never_longer_than_the_old
     let mut bench = Bench::new(SensorNoise::Unknown, Delivery::Stream { period: None });
     for number in 0..LEARN as u64 {
         assert_eq!(bench.liveness.silence_limit(), None, "after {number} images");
-        // Every other one is seen; they count.
+        // Only every other image is checked; the period counts the skipped ones too.
         bench.sequence += 1;
         bench.take(66 * number, &scene(number)).unwrap();
     }
@@ -192,7 +192,7 @@ fn the_period_is_learned_from_the_images_that_come_and_never_longer_than_the_old
     bench.take(66 * u64::from(LEARN), &scene(90)).unwrap();
     let limit = bench.liveness.silence_limit().unwrap();
     assert!((limit.as_secs_f64() - 0.099).abs() < 1e-6, "{limit:?}");
-    // A pause does not stretch it.
+    // A pause does not lengthen the learned period.
     bench.take(10_000, &scene(91)).unwrap();
     assert_eq!(bench.liveness.silence_limit(), Some(limit));
 
@@ -203,7 +203,7 @@ fn the_period_is_learned_from_the_images_that_come_and_never_longer_than_the_old
 }
 
 proptest! {
-    /// Whatever comes: good images that change pass, and equal ones pass only while the arm has not moved.
+    /// For any input: good images that change pass; equal ones pass only while the arm has not moved.
     #[test]
     fn frozen_means_equal_and_moved(steps in proptest::collection::vec((0u64..3, 0.0f64..0.04), 1..80)) {
         let mut bench = Bench::asked();

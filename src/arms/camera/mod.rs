@@ -1,8 +1,8 @@
 //! Cameras behind one trait: the newest image with its capture time.
 //!
-//! [`liveness`] says whether an image may be decided on, [`watch`] what is done when it may not, [`stamps`] when it was taken.
+//! [`liveness`] checks whether an image may be used, [`watch`] handles faults, [`stamps`] computes capture times.
 
-// `!(x < max)` is not `x >= max`: NaN fails the first and the second.
+// `!(x < max)` is not `x >= max`: both comparisons are false for NaN.
 #![allow(clippy::neg_cmp_op_on_partial_ord)]
 
 pub mod content;
@@ -28,10 +28,10 @@ pub enum CameraError {
     Silent {
         /// Camera name.
         camera: String,
-        /// What is known.
+        /// Details.
         why: String,
     },
-    /// The newest image is too old to decide on.
+    /// The newest image is too old to use.
     #[error("camera `{camera}`: the newest image is {age:.3} s old, the limit is {limit:.3} s")]
     Stale {
         /// Camera name.
@@ -41,7 +41,7 @@ pub enum CameraError {
         /// Limit \[s\].
         limit: f64,
     },
-    /// What came is no image to decide on.
+    /// The newest image failed the liveness checks.
     #[error("camera `{camera}`: {fault}")]
     Unusable {
         /// Camera name.
@@ -49,17 +49,17 @@ pub enum CameraError {
         /// What is wrong with it.
         fault: ImageFault,
     },
-    /// What comes is refused before it is an image.
+    /// Messages are rejected before they become images.
     #[error("camera `{camera}`: the last {count} messages were refused: {why}")]
     Refused {
         /// Camera name.
         camera: String,
         /// Messages in a row.
         count: u64,
-        /// Why the newest one was.
+        /// Why the newest message was rejected.
         why: String,
     },
-    /// The arm held for it as long as it may.
+    /// The arm held for the camera as long as it may.
     #[error(
         "{fault}; the arm held for camera `{camera}` for {held:.1} s, the limit is {limit:.1} s (`patience` of its \
          [[camera]]): mend the camera, then start again"
@@ -67,7 +67,7 @@ pub enum CameraError {
     Lost {
         /// Camera name.
         camera: String,
-        /// What was wrong last, in words.
+        /// The last fault, as text.
         fault: String,
         /// How long the arm held \[s\].
         held: f64,
@@ -86,13 +86,13 @@ impl Failing for CameraError {
 pub trait Camera {
     /// Name, as in the launch file.
     fn name(&self) -> &str;
-    /// The newest image at `now`; its own stamp tells how old it is.
+    /// The newest image at `now`; its capture time gives its age.
     fn newest(&mut self, now: Timestamp) -> Result<Image, CameraError>;
-    /// What may be expected of its images, and how long the arm waits for them. By default: made when asked for, without noise.
+    /// What its images guarantee, and how long the arm waits for them. Default: rendered on request, without noise.
     fn liveness(&self) -> LivenessSettings {
         LivenessSettings::default()
     }
-    /// Closes it and opens it again, after a fault that lasts; images are numbered anew. By default there is nothing to open.
+    /// Closes and reopens it, after a fault that lasts; image numbers restart. By default there is nothing to open.
     fn reopen(&mut self) -> Result<(), CameraError> {
         Ok(())
     }

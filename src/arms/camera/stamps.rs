@@ -1,17 +1,17 @@
-//! When an image was taken, on our clock, out of the stamp it came with.
+//! Capture times on our clock, from the stamps of messages.
 //!
-//! A constant delay cannot be seen in stamps of a clock that is not ours, so it is asked first whose clock they are:
+//! A constant delay does not show in stamps of another clock, so the first step is to find out which clock they are from:
 //!
 //! - **Ours** (the camera's driver runs on this computer, or on one synchronized with it): the stamp is within a minute of our
 //!   wall clock. Then it is the capture time, and a delay of any size is age.
-//! - **Another one's**: the stamp tells only how much later an image came than the quickest one. That quickest one is taken to
-//!   be `latency` old, which the launch file says. Its delay may be forgotten no faster than two clocks drift apart, so a delay
-//!   that grows is age as well.
-//! - **None's** (zero stamps, as Bridge's own streamer sends): an image is `latency` old when it comes.
+//! - **Another clock**: the stamp only shows how much later an image arrived than the quickest one. The quickest one is assumed to
+//!   be `latency` old (launch file). This estimate relaxes no faster than two clocks drift apart, so a growing delay counts as age
+//!   as well.
+//! - **None** (zero stamps, as Bridge's own streamer sends): an image is `latency` old on arrival.
 //!
-//! Whose clock it is is decided once, with the first stamped image. A capture time that does not go forward is refused: an
-//! image sent again under its old stamp is not a new one, however long it is sent. Our wall clock is used for the difference
-//! to a stamp alone: that it is set does not move a camera of this computer.
+//! The clock is determined once, with the first stamped image. A capture time that does not advance is rejected: an image resent
+//! under its old stamp never counts as new. Our wall clock is only used for the difference to a stamp, so setting it does not
+//! disturb a camera on this computer.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ const SAME_MOMENT: u64 = 500_000;
 /// How fast two clocks may drift apart \[1\].
 const DRIFT: f64 = 1e-4;
 
-/// Why a stamp cannot be believed.
+/// Why a stamp is rejected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StampError {
     /// The same stamp again, or an older one.
@@ -54,7 +54,7 @@ pub enum StampError {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Basis {
     Ours,
-    /// Our time minus theirs \[ns\] for the quickest image, and when that was last looked at.
+    /// Our time minus theirs \[ns\] for the quickest image, and when that was last updated.
     Other {
         offset: i128,
         at: Timestamp,
@@ -67,25 +67,25 @@ pub struct Stamps {
     clock: ImageClock,
     latency: Duration,
     basis: Option<Basis>,
-    /// Newest stamp of another's clock \[ns\], or newest capture time on ours.
+    /// Newest stamp of another clock \[ns\], or newest capture time on ours.
     newest: Option<i128>,
     /// When the first stamped image came, on our clock and on the wall clock \[ns\].
     first: Option<(Timestamp, i128)>,
 }
 
 impl Stamps {
-    /// Nothing heard yet. `latency` is how old an image is when it comes, where its stamp cannot tell.
+    /// No message yet. `latency` is the age of an image on arrival, where its stamp cannot give it.
     pub fn new(clock: ImageClock, latency: Duration) -> Self {
         Self { clock, latency, basis: None, newest: None, first: None }
     }
 
-    /// Are the stamps another clock's, so that a constant delay must be told by `latency`?
+    /// Are the stamps from another clock, so that a constant delay must be given as `latency`?
     pub fn are_of_another_clock(&self) -> bool {
         matches!(self.basis, Some(Basis::Other { .. }))
     }
 
-    /// When an image was taken that came at `now`, which is `wall` on the wall clock; `stamp` and `wall` are since 1970 \[ns\],
-    /// no stamp is `None`.
+    /// Capture time of an image that arrived at `now` (`wall` on the wall clock); `stamp` and `wall` are since 1970 \[ns\], no
+    /// stamp is `None`.
     pub fn captured(&mut self, stamp: Option<i128>, now: Timestamp, wall: i128) -> Result<Timestamp, StampError> {
         let Some(stamp) = stamp else { return Ok(earlier(now, self.latency.as_nanos() as i128)) };
         // The wall clock may be set at any time.
@@ -148,9 +148,9 @@ mod tests {
     use proptest::prelude::*;
 
     const MS: i128 = 1_000_000;
-    /// Some day on the wall clock \[ns\].
+    /// A day on the wall clock \[ns\].
     const WALL: i128 = 1_790_000_000_000 * MS;
-    /// Our clock when the wall clock showed that \[ms\].
+    /// Our clock at that wall time \[ms\].
     const START: u64 = 1_000_000;
 
     fn at(ms: u64) -> Timestamp {
@@ -181,7 +181,7 @@ mod tests {
     fn an_image_sent_again_under_its_old_stamp_is_never_new() {
         let mut stamps = auto();
         comes(&mut stamps, 30, 0).unwrap();
-        // Three minutes at 30 Hz: past every span in which a clock could be taken for another one.
+        // Three minutes at 30 Hz: longer than any time in which a clock could be mistaken for another one.
         for image in 1..5400 {
             let refused = comes(&mut stamps, 30 + 33 * image, 0);
             assert_eq!(refused, Err(StampError::NotNew { by_ms: 0 }), "image {image}");
@@ -229,10 +229,10 @@ mod tests {
             let captured = stamps.captured(stamp(sent), at(came), WALL + i128::from(came) * MS).unwrap();
             at(came).since(captured).as_millis()
         };
-        // They take 30, 10 and 50 ms; it cannot be known.
+        // The delays are 30, 10 and 50 ms; stamps alone cannot show them.
         assert_eq!(take(100, 130), 40);
         assert_eq!(take(200, 210), 40);
-        // Less what two clocks may have drifted apart meanwhile.
+        // Minus the drift that two clocks may have accumulated meanwhile.
         assert_eq!(take(300, 350), 79);
         assert!(stamps.are_of_another_clock());
         assert_eq!(stamps.captured(stamp(250), at(400), WALL + 400 * MS), Err(StampError::NotNew { by_ms: 50 }));
@@ -241,7 +241,7 @@ mod tests {
     #[test]
     fn a_delay_that_grows_is_not_forgotten() {
         let mut stamps = Stamps::new(ImageClock::Other, Duration::ZERO);
-        // 5 ms more each second for a minute, as a queue that fills up: the drift of clocks forgives 6 ms of 300.
+        // 5 ms more each second for a minute, like a queue that fills up: the drift allowance forgives 6 ms of 300.
         let ages = (0..60_u64).map(|second| {
             let came = 1000 * second + 5 * second;
             let captured = stamps.captured(Some(i128::from(1000 * second) * MS), at(came), WALL).unwrap();

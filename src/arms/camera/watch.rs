@@ -1,5 +1,5 @@
-//! What is done about a camera at fault: the arm holds, the camera is opened again with growing pauses, and the arm moves again
-//! after some good new images; when that takes too long the episode ends.
+//! Handling of a faulty camera: the arm holds, the camera is reopened with growing pauses, and the arm moves again after some good
+//! new images. When that takes too long the episode ends.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use visuomotor_core::time::Timestamp;
 /// How long a fault lasts before the camera is opened again; the pause doubles each time.
 const FIRST_REOPENING: Duration = Duration::from_secs(1);
 
-/// What a look at a camera came to.
+/// Result of a check.
 #[derive(Clone, Debug)]
 pub enum Sight {
-    /// An image that may be decided on.
+    /// An image that may be used for a decision.
     Image(Image),
-    /// None: the arm holds until the camera is well again.
+    /// No usable image: the arm holds until the camera has recovered.
     Hold,
 }
 
@@ -25,7 +25,7 @@ pub enum Sight {
 #[derive(Clone, Debug)]
 struct Trouble {
     since: Timestamp,
-    /// The newest reason in words.
+    /// The newest reason, as text.
     words: String,
     good: u32,
     reopen_at: Timestamp,
@@ -43,14 +43,14 @@ pub struct CameraWatch {
 }
 
 impl CameraWatch {
-    /// A camera that nothing is wrong with yet; `max_age` is the oldest image a decision may use \[s\].
+    /// A camera without faults so far; `max_age` is the oldest image a decision may use \[s\].
     pub fn new(camera: &dyn Camera, max_age: f64) -> Self {
         let settings = camera.liveness();
         let liveness = Liveness::new(&settings, max_age);
         Self { settings, max_age, liveness, trouble: None, told: Vec::new() }
     }
 
-    /// Looks at the camera at `now`; `joints` is where the arm is \[rad\]. An error ends the episode.
+    /// Checks the camera at `now`; `joints` are the joint positions \[rad\]. An error ends the episode.
     pub fn look(
         &mut self,
         camera: &mut dyn Camera,
@@ -114,7 +114,7 @@ impl CameraWatch {
         self.trouble.is_some()
     }
 
-    /// What was wrong so far, one line for each time the arm held.
+    /// Faults so far, one line for each time the arm held.
     pub fn told(&self) -> &[String] {
         &self.told
     }

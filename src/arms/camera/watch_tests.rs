@@ -47,7 +47,7 @@ fn at(ms: u64) -> Timestamp {
     Timestamp::from_nanos(ms * 1_000_000)
 }
 
-/// What a look at `ms` gives: may the arm move?
+/// Result of a check at `ms`: may the arm move?
 fn moves(watch: &mut CameraWatch, camera: &mut Told, ms: u64) -> bool {
     matches!(watch.look(camera, at(ms), &JointVector::zeros(6)).unwrap(), Sight::Image(_))
 }
@@ -60,7 +60,7 @@ fn a_silent_stream_holds_within_three_periods_and_moves_again_after_three_good_i
         camera.take(ms);
         assert!(moves(&mut watch, &mut camera, ms));
     }
-    // The last one came at 297 ms. Looked at every 20 ms, as in real time.
+    // The last image came at 297 ms. Checked every 20 ms, as in real time.
     let held_at = (300..).step_by(20).find(|&ms| !moves(&mut watch, &mut camera, ms)).unwrap();
     assert!(held_at - 297 <= 99 + 20, "{held_at}");
     for (image, moving) in [(500, false), (533, false), (566, true), (599, true)] {
@@ -102,7 +102,7 @@ fn a_camera_at_fault_is_opened_again_with_growing_pauses_and_lost_when_patience_
         Some((ms, error))
     });
     let (ms, error) = lost.unwrap();
-    // Held at 100 ms; at the first look after 5 s more it is lost.
+    // Held at 100 ms; lost at the first check more than 5 s later.
     assert_eq!(ms, 100 + 5000 + 20);
     assert_eq!(camera.reopened, [at(1100), at(3100)]);
     assert!(matches!(error, CameraError::Lost { .. }));

@@ -12,11 +12,11 @@ use crate::driver::{ArmDriver, DriverError, Standstill};
 /// How far joints are moved \[rad\], and for how long \[s\].
 const WAY: f64 = 0.06;
 const RAMP: f64 = 0.6;
-/// How far off they may end \[rad\]: a weak servo sags under its load.
+/// Allowed position error at the end \[rad\]: a weak servo sags under its load.
 const OFF: f64 = 0.025;
 /// How far a joint may move while it is activated \[rad\].
 const STILL: f64 = 0.02;
-/// How long the arm may take to arrive, or to stand \[s\].
+/// Longest time for the arm to arrive, or to come to rest \[s\].
 const PATIENCE: f64 = 3.0;
 
 const DESCRIBES: &str = "capabilities name the arm, its joints, its rate and at least one mode";
@@ -30,7 +30,7 @@ const MODE: &str = "a command of another mode than the activated one is refused"
 const FINITE: &str = "a command that is not finite is refused, and the arm stands";
 const LENGTH: &str = "a command with another number of joints is refused, and the arm stands";
 
-/// Puts an arm through every rule of [`ArmDriver`]; returns the first that it breaks.
+/// Checks an arm against every rule of [`ArmDriver`]; returns the first violation.
 ///
 /// **The arm moves**: every joint by 0.06 rad at most, from where it is, in each of its modes. It is for simulated and emulated arms; a
 /// real one needs an operator at its hardware stop and room around it.
@@ -80,7 +80,7 @@ impl Trial<'_> {
         Ok((now, state))
     }
 
-    /// The first state; an arm that was just connected may take a moment.
+    /// The first state; a newly connected arm may take a moment.
     fn wait(&mut self) -> Result<Proprioception, Violation> {
         let mut passed = 0.0;
         loop {
@@ -92,7 +92,7 @@ impl Trial<'_> {
         }
     }
 
-    /// What keeps the arm where it is, in this mode.
+    /// The command that keeps the arm where it is, in this mode.
     fn still(&self, mode: ControlMode, state: &Proprioception) -> JointVector {
         match mode {
             ControlMode::Position => state.joint_positions,
@@ -109,7 +109,7 @@ impl Trial<'_> {
         require(ACTIVATES, moved <= STILL, || format!("{mode}: a joint moved {moved:.3} rad"))
     }
 
-    /// Every joint goes by [`WAY`] together; under torque, where only the weight is known, none need go anywhere.
+    /// Every joint moves by [`WAY`] at the same time; under torque, where only the weight is known, no motion is required.
     fn follows(&mut self, mode: ControlMode) -> Result<(), Violation> {
         let (_, start) = self.read()?;
         let goal = start.joint_positions.map(|q| q + WAY);
@@ -192,7 +192,7 @@ mod tests {
     use super::*;
     use crate::driver::{Capabilities, ConnectError};
 
-    /// A toy that breaks one rule.
+    /// A fake arm that breaks one rule.
     struct Broken {
         arm: PointArm,
         fault: Fault,

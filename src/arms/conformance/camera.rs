@@ -8,11 +8,11 @@ use visuomotor_core::time::Timestamp;
 use super::{Pass, Violation, require, violation};
 use crate::camera::{Camera, Delivery};
 
-/// How many new images are looked at.
+/// Number of new images checked.
 const IMAGES: usize = 5;
 /// How long they may take together \[s\].
 const PATIENCE: f64 = 5.0;
-/// How often the camera is asked \[s\].
+/// Polling period \[s\].
 const LOOK: Duration = Duration::from_millis(10);
 
 const NAMED: &str = "a camera has a name, and its images carry it";
@@ -22,7 +22,7 @@ const NUMBERS: &str = "a newer image has a larger number, and the same image the
 const DELIVERS: &str = "new images come at the promised rate";
 const REOPENS: &str = "images come again after the camera was opened again";
 
-/// Puts a camera through every rule of [`Camera`]; returns the first that it breaks. What it sees need not move.
+/// Checks a camera against every rule of [`Camera`]; returns the first violation. The scene may be static.
 pub fn check_camera(camera: &mut dyn Camera, pass: Pass<'_>) -> Result<(), Violation> {
     require(NAMED, !camera.name().is_empty(), || "the name is empty".into())?;
     new_images(camera, pass, DELIVERS)?;
@@ -30,7 +30,7 @@ pub fn check_camera(camera: &mut dyn Camera, pass: Pass<'_>) -> Result<(), Viola
     new_images(camera, pass, REOPENS)
 }
 
-/// Waits for some new images and looks at each.
+/// Waits for some new images and checks each.
 fn new_images(camera: &mut dyn Camera, pass: Pass<'_>, rule: &'static str) -> Result<(), Violation> {
     let period = match camera.liveness().delivery {
         Delivery::Stream { period } => period,
@@ -45,7 +45,7 @@ fn new_images(camera: &mut dyn Camera, pass: Pass<'_>, rule: &'static str) -> Re
         passed += LOOK;
         let image = match camera.newest(now) {
             Ok(image) => image,
-            // A camera that was just opened may take a moment.
+            // A newly opened camera may take a moment.
             Err(error) => {
                 trouble = error.to_string();
                 continue;
@@ -67,7 +67,8 @@ fn new_images(camera: &mut dyn Camera, pass: Pass<'_>, rule: &'static str) -> Re
         newest = Some(image);
     }
     if let (Some(period), Some(first), Some(last)) = (period, first, newest.map(|image| image.captured_at)) {
-        // A tenth slower than promised is a rounded rate; images left out count, so this bounds the mean from above only.
+        // Ten percent slower than promised counts as a rounded rate. Skipped images count too, so this only bounds the mean from
+        // above.
         let most = period.mul_f64(1.1 * (IMAGES - 1) as f64 + 1.0);
         let took = last.since(first);
         require(DELIVERS, took <= most, || format!("{IMAGES} images took {took:?}, at most {most:?}"))?;
@@ -104,7 +105,7 @@ mod tests {
         ClosedForEver,
     }
 
-    /// A gray image every 20 ms, with one thing wrong.
+    /// A gray image every 20 ms, with one defect.
     struct Gray {
         fault: Fault,
         is_open: bool,

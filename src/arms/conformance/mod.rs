@@ -1,4 +1,4 @@
-//! What every arm driver and every camera must do, as a suite that any of them can be put through: ours are, and so can yours.
+//! The rules for every arm driver and camera, as a test suite. Ours pass it; run it on your own drivers too.
 //!
 //! ```no_run
 //! use visuomotor_arms::conformance::{Violation, check_arm};
@@ -14,7 +14,7 @@
 //! }
 //! ```
 //!
-//! Time passes by the caller's hand: a clock moved forward for a simulated arm, a sleep for an emulated one.
+//! The caller makes time pass: by advancing a clock for a simulated arm, by sleeping for an emulated one.
 
 mod arm;
 mod camera;
@@ -28,16 +28,16 @@ use visuomotor_core::time::Timestamp;
 pub use arm::check_arm;
 pub use camera::check_camera;
 
-/// Lets this much time pass; returns the time it is then.
+/// Lets this much time pass; returns the time afterwards.
 pub type Pass<'a> = &'a mut dyn FnMut(Duration) -> Timestamp;
 
-/// A rule that a driver or camera breaks.
+/// A rule that a driver or camera violates.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{rule}: {found}")]
 pub struct Violation {
-    /// What must hold.
+    /// The rule.
     pub rule: &'static str,
-    /// What was seen instead.
+    /// What was observed instead.
     pub found: String,
 }
 
@@ -45,7 +45,7 @@ fn violation(rule: &'static str, found: impl Into<String>) -> Violation {
     Violation { rule, found: found.into() }
 }
 
-/// `found` is made only where the rule is broken.
+/// `found` is only evaluated where the rule is violated.
 fn require(rule: &'static str, holds: bool, found: impl FnOnce() -> String) -> Result<(), Violation> {
     if holds { Ok(()) } else { Err(violation(rule, found())) }
 }

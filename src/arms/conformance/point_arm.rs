@@ -67,7 +67,7 @@ impl ArmDriver for PointArm {
 
     fn recover(&mut self, now: Timestamp) -> Result<(), ConnectError> {
         self.active = None;
-        // It is always there.
+        // It is always connected.
         let _ = self.hold(now);
         Ok(())
     }

@@ -17,10 +17,10 @@ use visuomotor_core::time::{Clock, Timestamp};
 /// Length of a joystick event \[bytes\]: time u32 \[ms\], value i16, type u8, number u8 (Linux, input/joydev/joystick-api).
 const EVENT: usize = 8;
 
-/// A thumb trembles: a pad that drives and tells no change for this long has lost its radio.
+/// A thumb trembles: a pad that drives and reports no change for this long has lost its radio.
 const TREMBLE: Duration = Duration::from_secs(2);
 
-/// A pad, whoever reads it: sticks -1..1, x to the right and y down, as pads count.
+/// Gamepad state, from either source: sticks -1..1, x to the right and y down, as pads count.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct PadState {
     /// Left stick.
@@ -43,7 +43,7 @@ pub struct PadState {
     pub start: bool,
 }
 
-/// Buttons that were pressed, gripper that was toggled: what a state alone does not tell.
+/// Button presses and the toggled gripper: what a single state does not show.
 #[derive(Clone, Debug)]
 pub struct Pad {
     operator: Operator,
@@ -53,7 +53,7 @@ pub struct Pad {
 }
 
 impl Pad {
-    /// Buttons go to `operator` as from `by`.
+    /// Button presses go to `operator`, attributed to `by`.
     pub fn new(operator: Operator, by: &'static str) -> Self {
         Self { operator, by, before: PadState::default(), gripper: 1.0 }
     }
@@ -63,7 +63,7 @@ impl Pad {
         self.gripper = 1.0;
     }
 
-    /// What the new state says.
+    /// Reading for the new state.
     pub fn reading(&mut self, state: PadState, now: Timestamp) -> Reading {
         let before = std::mem::replace(&mut self.before, state);
         if state.a && !before.a {
@@ -77,7 +77,7 @@ impl Pad {
         ];
         for (now_pressed, was_pressed, wish) in buttons {
             if now_pressed && !was_pressed {
-                // A full queue has 64 wishes that were not taken: one more changes nothing.
+                // A full queue holds 64 unread commands: dropping one more changes nothing.
                 let _ = self.operator.wish(wish, self.by);
             }
         }
@@ -89,17 +89,17 @@ impl Pad {
     }
 }
 
-/// Understands `/dev/input/js*`, axes and buttons as the kernel's xpad driver numbers them.
+/// Decodes `/dev/input/js*`, axes and buttons as the kernel's xpad driver numbers them.
 pub struct GamepadDecoder {
     pad: Pad,
     state: PadState,
-    /// Bytes of an event that is not whole.
+    /// Bytes of an incomplete event.
     rest: Vec<u8>,
     changed: Option<Timestamp>,
 }
 
 impl GamepadDecoder {
-    /// Buttons go to `operator`.
+    /// Button presses go to `operator`.
     pub fn new(operator: Operator) -> Self {
         let pad = Pad::new(operator, "gamepad");
         Self { pad, state: PadState::default(), rest: Vec::new(), changed: None }
@@ -140,7 +140,7 @@ impl Decoder for GamepadDecoder {
         let mut reading = None;
         for event in events.chunks_exact(EVENT) {
             self.event(event);
-            // Each event by itself: a button that was pressed and let go in one read was pressed.
+            // Each event by itself: a button pressed and released within one read counts as pressed.
             reading = Some(self.pad.reading(self.state, now));
             self.changed = Some(now);
         }
@@ -149,7 +149,7 @@ impl Decoder for GamepadDecoder {
 
     fn idle(&mut self, now: Timestamp) -> Option<Reading> {
         let changed = self.changed?;
-        // The kernel tells changes only, so a quiet pad is a pad that is held still.
+        // The kernel reports changes only, so a silent pad is one held still.
         (now.since(changed) < TREMBLE).then(|| self.pad.reading(self.state, now))
     }
 
@@ -197,7 +197,7 @@ mod tests {
         let stream =
             [event(0x81, 0, 0), event(1, 5, 1), event(2, 1, -32767), event(1, 0, 1), event(1, 0, 0), event(1, 3, 1)];
         let bytes = stream.concat();
-        // In two pieces that cut an event.
+        // In two pieces that split an event.
         pad.feed(&bytes[..21], at(1.0));
         let reading = pad.feed(&bytes[21..], at(1.0)).unwrap();
         assert!(reading.engaged && reading.gripper == Some(0.0), "{reading:?}");

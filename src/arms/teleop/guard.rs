@@ -1,26 +1,26 @@
-//! May a reading be believed? Silence, jumps and garbage end a grip, which then has to be let go and taken again.
+//! May a reading be used? Silence, jumps and invalid numbers end a grip; the operator must release it and grip again.
 
 use std::time::Duration;
 
 use super::{Motion, Reading};
 use visuomotor_core::time::Timestamp;
 
-/// Fastest believable motion of a tracked hand \[m/s\]; a lost controller comes back metres away.
+/// Fastest plausible motion of a tracked hand \[m/s\]; a lost controller comes back metres away.
 const HAND_SPEED: f64 = 3.0;
 
-/// Fastest believable turning of a tracked hand \[rad/s\].
+/// Fastest plausible turning of a tracked hand \[rad/s\].
 const HAND_TURN: f64 = 25.0;
 
-/// Fastest believable joint of a leader arm moved by hand \[rad/s\].
+/// Fastest plausible joint of a leader arm moved by hand \[rad/s\].
 const LEADER_SPEED: f64 = 8.0;
 
 /// A hand may always move this far between two readings \[m\], \[rad\]: stamps are those of receipt and come in bursts.
 const SLACK: f64 = 0.05;
 
-/// A deflection beyond this is garbage, not an eager push \[1\].
+/// A deflection beyond this is an invalid reading, not a strong push \[1\].
 const MOST: f64 = 1.5;
 
-/// Why a device is not believed.
+/// Why a device is not followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trouble {
     /// It was silent for too long.
@@ -32,7 +32,7 @@ pub enum Trouble {
 }
 
 impl Trouble {
-    /// In words, with what to do.
+    /// As text, with what to do.
     pub fn text(self) -> &'static str {
         match self {
             Trouble::Silent => "the device fell silent; let go and take it again",
@@ -58,21 +58,21 @@ impl Guard {
         Self { freshness: timeout.saturating_sub(policy_period), before: None, trouble: None }
     }
 
-    /// The reading, if the arm may follow it now. Its dead-man is not held otherwise.
+    /// The reading, if the arm may follow it now; otherwise `None`, as if the dead-man were released.
     pub fn follow(&mut self, reading: Option<Reading>, now: Timestamp) -> Option<Reading> {
         let Some(reading) = reading else {
             self.before = None;
             return None;
         };
         if !reading.engaged && now.since(reading.at) <= self.freshness {
-            // Let go: whatever was wrong is over.
+            // Released: any earlier fault is over.
             self.trouble = None;
             self.before = Some(reading);
             return None;
         }
         let found = self.doubt(&reading, now);
         if let Some(trouble) = found {
-            // A stick that fell silent while it was let go is no trouble.
+            // A stick that fell silent while released is no fault.
             if reading.engaged {
                 self.trouble.get_or_insert(trouble);
             }
@@ -86,7 +86,7 @@ impl Guard {
         self.trouble
     }
 
-    /// A new episode: what was wrong before is forgotten only when the device is let go.
+    /// A new episode: an earlier fault is cleared only when the device is released.
     pub fn reset(&mut self) {
         self.before = None;
     }
@@ -117,7 +117,7 @@ impl Guard {
     }
 }
 
-/// Are all numbers possible?
+/// Are all numbers plausible?
 fn sound(reading: &Reading) -> bool {
     let motion = match &reading.motion {
         Motion::Deflection { along, about } => along.iter().chain(about).all(|value| value.abs() <= MOST),
@@ -158,7 +158,7 @@ mod tests {
         // Begun at 1.16 it would act until 1.36.
         assert!(guard.follow(push(0.5, true, 1.0), at(1.16)).is_none());
         assert_eq!(guard.trouble(), Some(Trouble::Silent));
-        // It talks again, still held: not yet.
+        // It sends again, still held: not followed yet.
         assert!(guard.follow(push(0.5, true, 2.0), at(2.0)).is_none());
         assert!(guard.follow(push(0.0, false, 2.2), at(2.2)).is_none());
         assert!(guard.follow(push(0.5, true, 2.4), at(2.4)).is_some());

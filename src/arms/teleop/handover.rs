@@ -1,7 +1,7 @@
-//! A policy's run that can change hands: the operator pauses and resumes it, takes it over with a device and hands it back.
+//! A policy run that can change hands: the operator pauses and resumes it, takes over with a device and hands back.
 //!
-//! Every change holds the arm first, so that the next decision begins from where it is. After a pause or an intervention
-//! the policy looks anew; nothing it had planned is continued. A device that is lost while the operator drives pauses the run.
+//! Every change holds the arm first, so that the next decision begins from where it is. After a pause or an intervention the policy
+//! starts from a new observation and discards its plan. A device that is lost while the operator drives pauses the run.
 
 use std::fmt;
 
@@ -42,7 +42,7 @@ impl fmt::Display for Handovers {
     }
 }
 
-/// A policy, and the operator who may take its place.
+/// A policy, and the operator who may take over.
 pub struct Handover<'a> {
     policy: &'a mut dyn ActionSource,
     device: Option<TeleopSource<Box<dyn TeleopDevice>>>,
@@ -54,7 +54,7 @@ pub struct Handover<'a> {
 }
 
 impl<'a> Handover<'a> {
-    /// The policy decides first. Without a device the run can be paused and resumed alone.
+    /// The policy decides first. Without a device the run can only be paused and resumed.
     pub fn new(
         policy: &'a mut dyn ActionSource,
         device: Option<TeleopSource<Box<dyn TeleopDevice>>>,
@@ -63,19 +63,19 @@ impl<'a> Handover<'a> {
         Self { policy, device, operator, driving: Driving::Policy, gripper: None, handovers: Handovers::default() }
     }
 
-    /// How often the run changed hands; the operator's buttons for it mean nothing any more.
+    /// Ends the handovers and returns their counts; from then on the operator's buttons for them have no effect.
     pub fn finish(self) -> Handovers {
         self.operator.show(|panel| (panel.driving, panel.may_take_over) = (None, false));
         self.handovers
     }
 
-    /// Who drives after this wish; `None`: it changes nothing.
+    /// Who drives after this command; `None`: no change.
     fn after(&self, wish: &Wish) -> Option<Driving> {
         match (wish, self.driving) {
             (Wish::Pause, Driving::Policy | Driving::Operator) => Some(Driving::Paused),
             (Wish::Resume | Wish::HandBack, Driving::Paused) => Some(Driving::Policy),
             (Wish::HandBack | Wish::Begin, Driving::Operator) => Some(Driving::Policy),
-            // A device's own button begins: it takes over and hands back.
+            // The device's own begin button takes over and hands back.
             (Wish::TakeOver | Wish::Begin, Driving::Policy | Driving::Paused) if self.device.is_some() => {
                 Some(Driving::Operator)
             }
@@ -117,7 +117,7 @@ impl<'a> Handover<'a> {
         self.operator.show(|panel| panel.warning = warning);
     }
 
-    /// Takes the operator's wishes; did anything change?
+    /// Takes the operator's commands; returns whether anything changed.
     fn take_wishes(&mut self) -> bool {
         let ours =
             |wish: &Wish| matches!(wish, Wish::Pause | Wish::Resume | Wish::TakeOver | Wish::HandBack | Wish::Begin);
@@ -149,7 +149,7 @@ impl<'a> Handover<'a> {
                 if let Some(Err(error)) = lost {
                     self.lose(&error.to_string());
                 }
-                // It went after it was checked; what is paused now is taken back before long.
+                // The device was lost after the check: the arm stays until the pause takes effect.
                 Decision::plain(Action::stay(self.gripper.unwrap_or(observation.proprioception.gripper)))
             }
         }

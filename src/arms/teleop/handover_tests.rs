@@ -1,4 +1,4 @@
-//! Who decides after which button, with time moved by hand.
+//! Who decides after which button, on a manual clock.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -11,7 +11,7 @@ use visuomotor_core::config::{Robot, TeleopSetting};
 use visuomotor_core::kinematics::Chain;
 use visuomotor_core::observation::{JointVector, Proprioception};
 
-/// Moves up with a closed hand, and counts how often it looked anew.
+/// Moves up with a closed gripper, and counts its resets.
 #[derive(Default)]
 struct Policy {
     looks: u32,
@@ -30,7 +30,7 @@ impl ActionSource for Policy {
     }
 }
 
-/// Pushes forward with this gripper, as long as it is there.
+/// Pushes forward with this gripper value, while connected.
 #[derive(Clone, Copy)]
 struct Push {
     along: f64,
@@ -112,7 +112,7 @@ fn a_pause_lasts_until_it_is_resumed_and_the_policy_then_looks_anew() {
         assert!(run.is_paused(at(0.2 * f64::from(tick))));
     }
     assert_eq!(operator.panel().driving, Some(Driving::Paused));
-    // Nothing to take over with, and what is paused is not paused again.
+    // There is no device to take over with, and a paused run is not paused again.
     operator.wish(Wish::TakeOver, "page");
     operator.wish(Wish::Pause, "terminal");
     assert!(run.is_paused(at(11.0)));
@@ -137,7 +137,7 @@ fn the_operator_decides_between_take_over_and_hand_back_and_the_hand_stays_close
         let decision = run.decide(&seen(0.2 * f64::from(step))).unwrap();
         assert_eq!(decision.decided_by, Some(Decider::Operator));
         assert!(decision.action.translation[0] > 0.0 && decision.action.translation[2] == 0.0, "{decision:?}");
-        // The policy had closed the hand; the device, which was never touched, would open it.
+        // The policy had closed the gripper; the untouched device would open it.
         assert_eq!(decision.action.gripper, 0.2);
     }
     push.lock().unwrap().gripper = 0.0;
@@ -183,7 +183,7 @@ fn a_device_that_is_lost_pauses_the_run_and_is_no_matter_while_the_policy_decide
     assert!(run.is_paused(at(0.1)) && !run.is_paused(at(0.2)));
     run.decide(&seen(0.2)).unwrap();
     push.lock().unwrap().there = false;
-    // Found between two decisions; one that comes first asks for no motion.
+    // Detected between two decisions; a decision before that requests no motion.
     let decision = run.decide(&seen(0.4)).unwrap();
     assert_eq!(decision.action.translation, [0.0; 3]);
     assert!(run.is_paused(at(0.41)) && run.is_paused(at(5.0)));

@@ -26,12 +26,12 @@ use visuomotor_core::time::{Clock, Timestamp};
 /// A held key counts for this long after its last repetition \[s\]: terminals repeat 20 to 40 times a second.
 const HELD: f64 = 0.12;
 
-/// A key that means something here.
+/// What a key does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Key {
     /// Along (0, 1, 2) or about (3, 4, 5) x, y, z; true is backwards.
     Drive(usize, bool),
-    /// Opens a closed gripper and closes an open one; the clutch of a device that has none.
+    /// Opens a closed gripper and closes an open one; also the clutch of a device without one.
     Gripper,
     /// Accept the episode.
     Accept,
@@ -54,7 +54,7 @@ pub enum Key {
 }
 
 impl Key {
-    /// What a byte means; letters in either case.
+    /// Meaning of a byte; letters in either case.
     pub fn of(byte: u8) -> Option<Self> {
         Some(match byte.to_ascii_lowercase() {
             b'w' => Key::Drive(0, false),
@@ -84,12 +84,12 @@ impl Key {
     }
 }
 
-/// Understands the bytes of a terminal in raw mode.
+/// Decodes the bytes of a terminal in raw mode.
 pub struct KeyDecoder {
     operator: Operator,
-    /// Do motion keys drive, or is another device driving and this terminal has the buttons only?
+    /// Do motion keys drive, or does another device drive and this terminal has only the buttons?
     drives: bool,
-    /// When each axis was last pressed, and which way.
+    /// When each axis was last pressed, and in which direction.
     pressed: [Option<(Timestamp, bool)>; 6],
     gripper: f64,
     /// An escape that may be the beginning of a cursor key.
@@ -98,7 +98,7 @@ pub struct KeyDecoder {
 }
 
 impl KeyDecoder {
-    /// Buttons go to `operator`.
+    /// Button presses go to `operator`.
     pub fn new(operator: Operator, drives: bool) -> Self {
         Self { operator, drives, pressed: [None; 6], gripper: 1.0, escape: None, inside: false }
     }
@@ -108,7 +108,7 @@ impl KeyDecoder {
         match key {
             Key::Drive(axis, back) => self.pressed[axis] = Some((now, back)),
             Key::Gripper if self.drives => self.gripper = 1.0 - self.gripper,
-            // Another device drives: space is the clutch of one that has none.
+            // Another device drives: space is the clutch if it has none.
             Key::Gripper => drop(self.operator.clutch().fetch_not(Ordering::AcqRel)),
             Key::Stop => self.operator.stop(by),
             Key::Accept => drop(self.operator.wish(Wish::Accept, by)),
@@ -135,7 +135,7 @@ impl KeyDecoder {
         };
         let motion =
             Motion::Deflection { along: std::array::from_fn(held), about: std::array::from_fn(|i| held(i + 3)) };
-        // A terminal tells nothing of keys that are let go: the keys themselves are the dead-man, and no key is no motion.
+        // A terminal does not report key releases: the keys themselves are the dead-man, and no key is no motion.
         Reading { motion, engaged: self.drives, gripper: Some(self.gripper), at: now }
     }
 }
@@ -167,7 +167,7 @@ impl Decoder for KeyDecoder {
     }
 
     fn idle(&mut self, now: Timestamp) -> Option<Reading> {
-        // An Esc with nothing behind it was the key itself.
+        // An Esc with nothing after it was the key itself.
         if self.escape.take().is_some() {
             self.key(Key::Stop, now);
         }
@@ -181,7 +181,7 @@ impl Decoder for KeyDecoder {
     }
 }
 
-/// The terminal in raw mode; what it was is restored when this goes.
+/// The terminal in raw mode; its previous mode is restored on drop.
 pub struct Keyboard {
     terminal: DeviceFile,
     before: libc::termios,

@@ -1,8 +1,8 @@
 //! A leader arm: a second WidowX without torque, moved by hand; the follower's tool goes where the leader's is.
 //!
-//! The leader's joints become its tool pose and that becomes Bridge actions, so a demonstration reads like any other; the
-//! way to a far leader is taken in steps within the action bounds, never in one jump. A leader has no dead-man of its own,
-//! and one that is let go falls: its clutch is a key (space in the terminal), and it starts open.
+//! The leader's joints become its tool pose and that becomes Bridge actions, so a demonstration reads like any other. A distant
+//! leader is approached in steps within the action bounds, never in one jump. A leader has no dead-man of its own and falls when
+//! released, so its clutch is a key (space in the terminal) and starts disengaged.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,8 +32,8 @@ const LOST: u32 = 50;
 pub struct Leader(Listener);
 
 impl Leader {
-    /// Looks whether every servo answers and has no torque, then reads on. `clutch` is held while it is true; `gripper`
-    /// is the arm's.
+    /// Checks that every servo responds and has no torque, then keeps reading. The clutch is engaged while `clutch` is true;
+    /// `gripper` is the arm's.
     pub fn open(
         link: impl ByteLink + 'static,
         gripper: Gripper,
@@ -75,7 +75,7 @@ impl Leader {
     }
 }
 
-/// Refuses a leader that a hand cannot move.
+/// Refuses a leader that cannot be moved by hand.
 fn movable<L: ByteLink>(bus: &mut ServoBus<L>) -> Result<(), String> {
     let ids: [u8; SERVOS.len()] = SERVOS.map(|servo| servo.id);
     let (mut left, mut torque) = (ids.to_vec(), Vec::new());
@@ -101,7 +101,7 @@ fn movable<L: ByteLink>(bus: &mut ServoBus<L>) -> Result<(), String> {
     Ok(())
 }
 
-/// Joints \[rad\] and gripper fraction; `None` when not every servo answered.
+/// Joints \[rad\] and gripper fraction; `None` when a servo did not respond.
 fn read<L: ByteLink>(bus: &mut ServoBus<L>, gripper: &Gripper) -> Result<Option<(JointVector, f64)>, LinkError> {
     let mut ids = [GRIPPER_ID; SERVOS_READ];
     ids[..JOINT_IDS.len()].copy_from_slice(&JOINT_IDS);

@@ -1,8 +1,8 @@
-//! From what a device says to a Bridge action: a change of the tool's target pose, clipped as a policy's is.
+//! From a device reading to a Bridge action: a change of the tool's target pose, clipped as a policy's is.
 //!
-//! Deflections are speeds. A tracked hand and a leader arm are places: the tool's target is where it stood when the grip
-//! closed, moved as the hand has moved since (clutch), or the leader's tool pose itself. An action goes as far towards
-//! it as the bounds allow, so that a far leader is approached and never jumped to.
+//! Deflections are velocities. A tracked hand and a leader arm give poses. For a hand, the tool's target is its pose at the time
+//! the grip closed, moved as the hand has moved since (clutch). For a leader arm it is the leader's tool pose itself. An action
+//! goes as far towards it as the bounds allow, so that a distant leader is approached and never jumped to.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use visuomotor_core::kinematics::Chain;
 /// taken back to the tool, so that nothing winds up.
 const LAG: (f64, f64) = (0.12, 0.6);
 
-/// After the grip closes actions grow to their full length over this time \[s\].
+/// After the grip closes, actions ramp up to their full length over this time \[s\].
 const RAMP: f64 = 0.6;
 
 /// Where hand and tool target were when the grip closed.
@@ -54,7 +54,7 @@ impl Mapping {
         (self.target, self.grip, self.held) = (None, None, 0);
     }
 
-    /// The action of this reading, `None` when the device may not be followed; `gripper` is what it last asked for.
+    /// The action for this reading, `None` when the device may not be followed; `gripper` is the last gripper target.
     pub fn action(&mut self, reading: Option<&Reading>, base_from_tool: &Pose, gripper: f64) -> Action {
         let mut target = self.target.unwrap_or(*base_from_tool);
         if lags(&target, base_from_tool) {
@@ -90,7 +90,7 @@ impl Mapping {
         action
     }
 
-    /// What a deflection moves in one period, along and about the base axes.
+    /// Motion in one period for a deflection, along and about the base axes.
     fn step(&self, along: [f64; 3], about: [f64; 3], target: &Pose) -> (Vector3<f64>, Vector3<f64>) {
         let live = |values: [f64; 3]| values.map(|value| beyond(value, self.setting.deadzone));
         let (along, about) = (live(along), live(about));
@@ -104,7 +104,7 @@ impl Mapping {
         }
     }
 
-    /// Within the bounds, keeping the direction: a far leader is approached in a straight line.
+    /// Clips to the bounds, keeping the direction: a distant leader is approached in a straight line.
     fn shorten(&self, wished: &Action, ramp: f64) -> Action {
         let asked = wished.to_array();
         let mut share = [1.0f64; 2];
@@ -120,13 +120,13 @@ impl Mapping {
     }
 }
 
-/// Translation and Euler angles that lead from a target to a place.
+/// Translation and Euler angles from a target to a place.
 fn way(target: &Pose, to: &Vector3<f64>, rotation: &UnitQuaternion<f64>) -> (Vector3<f64>, Vector3<f64>) {
     let turned = euler_from_rotation(&(rotation * target.rotation.inverse()));
     (to - target.translation.vector, Vector3::from(turned))
 }
 
-/// What a deflection is beyond the dead zone, still from 0 to 1.
+/// The part of a deflection beyond the dead zone, rescaled to 0..1.
 fn beyond(value: f64, deadzone: f64) -> f64 {
     let value = value.clamp(-1.0, 1.0);
     let live = (value.abs() - deadzone).max(0.0) / (1.0 - deadzone);
@@ -135,7 +135,7 @@ fn beyond(value: f64, deadzone: f64) -> f64 {
 
 fn lags(target: &Pose, tool: &Pose) -> bool {
     let off = (target.translation.vector - tool.translation.vector).norm();
-    // Written so that NaN lags.
+    // Written so that NaN counts as lagging.
     !(off <= LAG.0 && target.rotation.angle_to(&tool.rotation) <= LAG.1)
 }
 
@@ -211,7 +211,7 @@ mod tests {
         let expected = rotation_from_euler(0.0, 0.0, 0.3) * start.rotation;
         assert!((tool.translation.x - start.translation.x - 0.08).abs() < 1e-9, "{tool}");
         assert!(tool.rotation.angle_to(&expected) < 1e-6);
-        // Let go, move back, take it again: the tool stays and goes on from there.
+        // Release, move back, grip again: the tool stays and goes on from there.
         mapping.action(None, &tool, 1.0);
         follow(&mut mapping, &hand(0.0, 0.0), &mut tool);
         assert!((tool.translation.x - start.translation.x - 0.08).abs() < 1e-9);

@@ -1,10 +1,9 @@
-//! A person drives: devices, what they say, and how that becomes Bridge actions.
+//! Teleoperation: devices, their readings, and how readings become Bridge actions.
 //!
-//! Start at [`TeleopSource`], the action source of a demonstration: it asks a [`TeleopDevice`] for its newest
-//! [`Reading`], lets [`Guard`] decide whether that may be believed, and [`Mapping`] turn it into an action like a
-//! policy's. Every device has a dead-man or a clutch (`Reading::engaged`); a device that falls silent, jumps or sends
-//! garbage leaves the arm standing within its time-out, and has to be let go and taken again. In a policy's run [`Handover`]
-//! pauses, takes over and hands back.
+//! Start at [`TeleopSource`], the action source of a demonstration: it takes the newest [`Reading`] of a [`TeleopDevice`], lets
+//! [`Guard`] decide whether it may be used, and [`Mapping`] turn it into an action like a policy's. Every device has a dead-man or
+//! a clutch (`Reading::engaged`). A device that falls silent, jumps or sends invalid numbers stops the arm within its time-out; the
+//! operator must release it and grip again. In a policy's run [`Handover`] pauses, takes over and hands back.
 //!
 //! | device | bytes come from | dead-man |
 //! |---|---|---|
@@ -13,7 +12,7 @@
 //! | SpaceMouse | `/dev/hidraw*` | the cap springs back |
 //! | Quest | adb's server, the log lines of oculus_reader | grip held (clutch) |
 //! | leader | a WidowX without torque on its own bus | space in the terminal toggles |
-//! | UDP, ROS 2 | JSON datagrams, `geometry_msgs/TwistStamped` | a field; talking itself |
+//! | UDP, ROS 2 | JSON datagrams, `geometry_msgs/TwistStamped` | a field; ROS 2: sending itself |
 
 mod gamepad;
 mod guard;
@@ -52,10 +51,10 @@ use visuomotor_core::geometry::Pose;
 use visuomotor_core::observation::{JointVector, Observation};
 use visuomotor_core::time::Timestamp;
 
-/// What a device's hand does.
+/// Motion part of a reading.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Motion {
-    /// Deflection of a stick, cap or key, -1..1 along and about x (forward), y (left), z (up) as its user sits: a speed.
+    /// Deflection of a stick, cap or key, -1..1 along and about x (forward), y (left), z (up) as its user sits: a velocity.
     Deflection {
         /// Along the axes.
         along: [f64; 3],
@@ -76,7 +75,7 @@ impl Motion {
 /// A device's newest reading.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Reading {
-    /// What its hand does.
+    /// Its motion part.
     pub motion: Motion,
     /// Is the dead-man or clutch held?
     pub engaged: bool,
@@ -102,7 +101,7 @@ pub enum DeviceError {
         /// What to do.
         fix: String,
     },
-    /// It was there and is gone.
+    /// It was connected and is lost.
     #[error("{device} is gone ({cause}); plug it in again, then start again")]
     Gone {
         /// Kind of device.
@@ -118,13 +117,13 @@ impl Failing for DeviceError {
     }
 }
 
-/// A device. Wishes of its buttons go to the [`visuomotor_core::operator::Operator`] it was opened with.
+/// A device. Its button presses go to the [`visuomotor_core::operator::Operator`] it was opened with.
 pub trait TeleopDevice: Send {
     /// Kind, as in launch files.
     fn name(&self) -> &'static str;
     /// Its newest reading; `None` before the first.
     fn newest(&mut self, now: Timestamp) -> Result<Option<Reading>, DeviceError>;
-    /// What the arm senses; for devices that look or push back.
+    /// Receives what the arm senses; for devices that display it or give force feedback.
     fn feel(&mut self, observation: &Observation) {
         let _ = observation;
     }
@@ -150,5 +149,5 @@ impl<D: TeleopDevice + ?Sized> TeleopDevice for Box<D> {
     }
 }
 
-/// How often the threads of devices look up from waiting.
+/// How often the threads of devices wake up to check whether to end.
 const NAP: Duration = Duration::from_millis(20);

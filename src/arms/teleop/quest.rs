@@ -1,4 +1,4 @@
-//! A Meta Quest controller, as the headset program of oculus_reader logs it and adb's server hands it on.
+//! A Meta Quest controller, as logged by oculus_reader's headset program and forwarded by adb's server.
 //!
 //! A line is `wE9ryARX: l:16 numbers|r:16 numbers&buttons`: row-major 4x4 poses in the headset's world (x right, y up, z
 //! towards the user), a comma list of what is pressed, and `rightTrig 0.3`, `rightGrip 1.0`. Lines carry no time; they
@@ -26,21 +26,21 @@ const TAG: &str = "wE9ryARX:";
 /// Longest line kept \[bytes\].
 const LONGEST: usize = 4096;
 
-/// A rotation's rows and columns are this close to orthonormal, or the tracking has lost it.
+/// A rotation's rows and columns must be this close to orthonormal; otherwise tracking is lost.
 const ORTHONORMAL: f64 = 0.02;
 
-/// Understands log lines.
+/// Decodes log lines.
 pub struct QuestDecoder {
     operator: Operator,
     base_from_world: UnitQuaternion<f64>,
     line: Vec<u8>,
-    /// The rest of a line that is too long is skipped.
+    /// Skips the rest of a line that is too long.
     skipping: bool,
     pressed: [bool; 3],
 }
 
 impl QuestDecoder {
-    /// Buttons go to `operator`.
+    /// Button presses go to `operator`.
     pub fn new(operator: Operator, stand: Stand) -> Self {
         let matrix = match stand {
             Stand::Facing => Matrix3::new(0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0),
@@ -77,7 +77,7 @@ impl QuestDecoder {
         }
         for (i, wish) in [Wish::Accept, Wish::Begin, Wish::Reject].into_iter().enumerate() {
             if pressed[i] && !self.pressed[i] {
-                // A full queue has 64 wishes that were not taken: one more changes nothing.
+                // A full queue holds 64 unread commands: dropping one more changes nothing.
                 let _ = self.operator.wish(wish, "quest");
             }
         }
@@ -90,7 +90,7 @@ impl QuestDecoder {
     }
 }
 
-/// 16 numbers, row by row; `None` for what is no pose.
+/// 16 numbers, row by row; `None` for an invalid pose.
 fn pose(text: &str) -> Option<Pose> {
     let mut m = [0.0; 16];
     let mut words = text.split_whitespace();
@@ -102,7 +102,7 @@ fn pose(text: &str) -> Option<Pose> {
     }
     let matrix = Matrix3::new(m[0], m[1], m[2], m[4], m[5], m[6], m[8], m[9], m[10]);
     let off = (matrix * matrix.transpose() - Matrix3::identity()).abs().max();
-    // Written so that NaN is no rotation; a mirror is none either.
+    // Written so that NaN is no rotation; a reflection is none either.
     if !(off <= ORTHONORMAL && matrix.determinant() > 0.0) {
         return None;
     }
@@ -133,7 +133,7 @@ impl Decoder for QuestDecoder {
     }
 }
 
-/// Connects to adb's server and asks for the log of the one device it has.
+/// Connects to adb's server and requests the log of its only device.
 pub fn connect_quest(
     address: Option<&str>,
     operator: Operator,
@@ -167,7 +167,7 @@ fn adb_log(address: &str) -> io::Result<TcpStream> {
         adb.read_exact(&mut answer)?;
         if &answer != b"OKAY" {
             let mut why = String::new();
-            // Its length and its words; whatever of it comes is reported.
+            // A length and a text; whatever arrives of it is reported.
             let _ = (&mut adb).take(256).read_to_string(&mut why);
             return Err(io::Error::other(format!("adb refused {request:?}: {}", why.get(4..).unwrap_or(&why))));
         }
@@ -197,13 +197,13 @@ mod tests {
         let operator = Operator::default();
         let mut quest = decoder(&operator);
         let text = line(STILL, "R,RG,RTr,A,rightJS 0.0 0.0,rightGrip 1.0,rightTrig 0.75");
-        // In two reads that cut the line.
+        // In two reads that split the line.
         assert!(quest.feed(&text.as_bytes()[..50], Timestamp::ZERO).is_none());
         let reading = quest.feed(&text.as_bytes()[50..], Timestamp::ZERO).unwrap();
         let Motion::Hand(hand) = reading.motion else { panic!("{reading:?}") };
         assert!((hand.translation.vector - Vector3::new(0.3, 0.1, 0.2)).norm() < 1e-12);
         assert!(reading.engaged && reading.gripper == Some(0.25));
-        // Held, A is pressed once.
+        // While held, A counts as pressed once.
         quest.feed(text.as_bytes(), Timestamp::ZERO);
         assert_eq!(operator.take(|_| true), Some((Wish::Accept, "quest".into())));
         assert_eq!(operator.take(|_| true), None);

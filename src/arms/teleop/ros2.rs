@@ -1,6 +1,6 @@
 //! A `geometry_msgs/TwistStamped` from anything on ROS 2: joystick nodes, MoveIt Servo's tools, a phone.
 //!
-//! Velocities in the base frame, \[m/s\] and \[rad/s\]; talking is the dead-man. The gripper (0 closed .. 1 open) is a
+//! Velocities in the base frame, \[m/s\] and \[rad/s\]; sending is the dead-man. The gripper (0 closed .. 1 open) is a
 //! `std_msgs/Float64` on `TOPIC/gripper`; buttons are those of the terminal or the page.
 
 use super::{DeviceError, Motion, Reading, TeleopDevice};
@@ -10,7 +10,7 @@ use crate::transport::ros2::{Qos, RosError, RosNode, RosSettings, RosSubscriber}
 use visuomotor_core::config::TeleopSetting;
 use visuomotor_core::time::Timestamp;
 
-/// The usual topic.
+/// The default topic.
 const TOPIC: &str = "/teleop/twist";
 
 /// A subscriber of twists.
@@ -26,7 +26,7 @@ pub struct RosTwist {
 }
 
 impl RosTwist {
-    /// Subscribes. Velocities are measured against the launch file's full speeds, and cut off there.
+    /// Subscribes. Velocities are scaled by the launch file's full speeds and clipped to them.
     pub fn open(settings: RosSettings, setting: &TeleopSetting) -> Result<Self, DeviceError> {
         let topic = setting.topic.as_deref().unwrap_or(TOPIC);
         let unusable = |error: RosError| DeviceError::Unusable {
@@ -62,7 +62,7 @@ impl TeleopDevice for RosTwist {
         }
         let said = self.subscriber.newest().map_err(gone)?;
         if let Some(TwistStamped { twist, .. }) = said {
-            // Garbage stays garbage: clamp keeps NaN, and the guard refuses it.
+            // NaN stays NaN through clamp, and the guard rejects it.
             let along = [twist.linear.x, twist.linear.y, twist.linear.z].map(|v| (v / self.speed).clamp(-1.0, 1.0));
             let about = [twist.angular.x, twist.angular.y, twist.angular.z].map(|w| (w / self.turn).clamp(-1.0, 1.0));
             let engaged = along.iter().chain(&about).any(|value| *value != 0.0);

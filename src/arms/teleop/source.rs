@@ -1,4 +1,4 @@
-//! The action source of a demonstration: a person at a device.
+//! The action source of a demonstration: an operator at a device.
 
 use std::time::Duration;
 
@@ -10,17 +10,17 @@ use visuomotor_core::observation::Observation;
 use visuomotor_core::operator::Operator;
 use visuomotor_core::time::Timestamp;
 
-/// The device's gripper counts from a change of this much after a run was taken over \[1\].
+/// After a takeover, the device's gripper value is used once it has changed by this much \[1\].
 const PICK_UP: f64 = 0.1;
 
-/// The gripper of a run that was taken over: it keeps its target until the operator moves it.
+/// The gripper after a takeover: it keeps its target until the operator moves it.
 struct PickUp {
     keeps: f64,
-    /// What the device asked for first.
+    /// The device's first gripper value.
     first: Option<f64>,
 }
 
-/// A person at a device, deciding at the policy rate as a policy would.
+/// An operator at a device, deciding at the policy rate as a policy would.
 pub struct TeleopSource<D> {
     device: D,
     guard: Guard,
@@ -29,12 +29,12 @@ pub struct TeleopSource<D> {
     name: String,
     /// The gripper's last target; `None` before the first decision.
     gripper: Option<f64>,
-    /// After a run was taken over.
+    /// Set after a takeover.
     pick_up: Option<PickUp>,
 }
 
 impl<D: TeleopDevice> TeleopSource<D> {
-    /// `chain` is the arm's, `operator` is shown the device's state.
+    /// `chain` is the arm's; `operator` shows the device's state.
     pub fn new(
         device: D,
         setting: &TeleopSetting,
@@ -54,7 +54,7 @@ impl<D: TeleopDevice> TeleopSource<D> {
         self.device
     }
 
-    /// Begins from where the arm is, in the middle of a run: the gripper keeps its target until the device's changes.
+    /// Begins from the arm's present pose, in the middle of a run: the gripper keeps its target until the device's value changes.
     pub fn take_over(&mut self, gripper: Option<f64>) {
         self.reset();
         self.gripper = gripper;
@@ -66,12 +66,12 @@ impl<D: TeleopDevice> TeleopSource<D> {
         self.device.name()
     }
 
-    /// Is its device still there?
+    /// Is its device still connected?
     pub fn check(&mut self, now: Timestamp) -> Result<(), DeviceError> {
         self.device.newest(now).map(drop)
     }
 
-    /// What the gripper is to do when the device asks for this.
+    /// Gripper target for this device value.
     fn picked_up(&mut self, asked: f64) -> f64 {
         let Some(PickUp { keeps, first }) = &mut self.pick_up else { return asked };
         if (asked - *first.get_or_insert(asked)).abs() < PICK_UP {
@@ -89,7 +89,7 @@ impl<D: TeleopDevice> TeleopSource<D> {
         let gripper = match (&followed, self.gripper) {
             (Some(Reading { gripper: Some(asked), .. }), _) => self.picked_up(asked.clamp(0.0, 1.0)),
             (_, Some(gripper)) => gripper,
-            // As it stands: taking the arm over must not open a hand that holds something.
+            // As measured: a takeover must not open a gripper that holds something.
             (_, None) => observation.proprioception.gripper.clamp(0.0, 1.0),
         };
         self.gripper = Some(gripper);

@@ -1,8 +1,8 @@
 //! 3Dconnexion SpaceMouse: raw HID reports, no driver.
 //!
-//! Report 1 carries x, y, z and on wireless models the three turns too, others send them as report 2; report 3 carries the
-//! buttons (layout after PySpaceMouse's device table). The device counts x to the right, y towards its user and z down;
-//! here x is forward, y left, z up. The signs were taken from that table and not tried on a device.
+//! Report 1 carries x, y, z and on wireless models the three rotations too; other models send those as report 2. Report 3 carries
+//! the buttons (layout after PySpaceMouse's device table). The device counts x to the right, y towards its user and z down; here x
+//! is forward, y left, z up. The signs are taken from that table and not tried on a device.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -23,13 +23,13 @@ const HELD: f64 = 0.02;
 /// A gripper button counts as holding the cap for this long \[s\]: longer than a policy period.
 const TOGGLED: f64 = 0.4;
 
-/// Vendors and products that are 6-axis caps.
+/// Vendor and product ids of 6-axis caps.
 const KNOWN: [(u16, &[u16]); 2] = [
     (0x256F, &[0xC635, 0xC62E, 0xC63A, 0xC652, 0xC632, 0xC638, 0xC633, 0xC641]),
     (0x046D, &[0xC626, 0xC62B, 0xC627, 0xC625]),
 ];
 
-/// Understands HID reports, one per read.
+/// Decodes HID reports, one per read.
 pub struct SpaceMouseDecoder {
     operator: Operator,
     along: [f64; 3],
@@ -55,7 +55,7 @@ impl SpaceMouseDecoder {
         }
         if pressed & 2 != 0 {
             let running = self.operator.panel().phase == visuomotor_core::operator::Phase::Running;
-            // A full queue has 64 wishes that were not taken: one more changes nothing.
+            // A full queue holds 64 unread commands: dropping one more changes nothing.
             let _ = self.operator.wish(if running { Wish::Accept } else { Wish::Begin }, "spacemouse");
         }
     }
@@ -101,7 +101,7 @@ impl Decoder for SpaceMouseDecoder {
     }
 
     fn idle(&mut self, now: Timestamp) -> Option<Reading> {
-        // A cap at rest says nothing, but the gripper has to be heard of.
+        // A cap at rest sends nothing, but the gripper change must still be reported.
         self.toggled(now).then(|| self.reading(now))
     }
 

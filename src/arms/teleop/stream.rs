@@ -1,4 +1,4 @@
-//! A device that is a stream of bytes: a thread reads, a decoder understands, the newest reading waits to be asked for.
+//! A device that is a byte stream: a thread reads, a decoder decodes, and the newest reading is kept.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
@@ -10,13 +10,13 @@ use std::thread::JoinHandle;
 use super::{DeviceError, NAP, Reading, TeleopDevice};
 use visuomotor_core::time::{Clock, Timestamp};
 
-/// Understands a device's bytes. Pure: no clock, no file.
+/// Decodes a device's bytes. Pure: no clock, no file.
 pub trait Decoder: Send + 'static {
     /// Kind of device, as in launch files.
     fn device(&self) -> &'static str;
-    /// Takes bytes that came at `now`; returns the newest reading they complete, if they complete one.
+    /// Takes bytes that came at `now`; returns the newest reading they complete, if any.
     fn feed(&mut self, bytes: &[u8], now: Timestamp) -> Option<Reading>;
-    /// Nothing came for a while although the device is there; a reading for devices that speak only of changes.
+    /// Nothing came for a while although the device is connected; returns a reading for devices that report only changes.
     fn idle(&mut self, now: Timestamp) -> Option<Reading> {
         let _ = now;
         None
@@ -28,11 +28,11 @@ pub trait Decoder: Send + 'static {
 #[derive(Default)]
 struct Slot {
     newest: Option<Reading>,
-    /// Why nothing more comes.
+    /// Why no more readings come.
     gone: Option<String>,
 }
 
-/// A thread that hears a device, and the newest of what it heard. Dropping it ends the thread at its next look up.
+/// A thread that reads a device, and its newest reading. Dropping it ends the thread at its next wake-up.
 pub(super) struct Listener {
     name: &'static str,
     slot: Arc<Mutex<Slot>>,
@@ -41,8 +41,8 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    /// Calls `hear` again and again, which must answer within a few tens of milliseconds: a reading, nothing new, or why
-    /// nothing more comes.
+    /// Calls `hear` repeatedly. It must return within a few tens of milliseconds: a reading, nothing new, or why no more readings
+    /// come.
     pub fn start(
         name: &'static str,
         mut hear: impl FnMut() -> Result<Option<Reading>, String> + Send + 'static,
@@ -87,20 +87,20 @@ impl Drop for Listener {
     fn drop(&mut self) {
         self.quit.store(true, Ordering::Release);
         if let Some(thread) = self.thread.take() {
-            // A panic in it was a bug there; the device is gone either way.
+            // A panic in it was a bug there; the device is lost either way.
             let _ = thread.join();
         }
     }
 }
 
-/// A decoder of a stream of bytes, heard on a thread of its own.
+/// A decoder of a byte stream, run on a thread of its own.
 pub struct StreamDevice<D> {
     listener: Listener,
     decoder: Arc<Mutex<D>>,
 }
 
 impl<D: Decoder> StreamDevice<D> {
-    /// Reads from `source`, which must answer within a few tens of milliseconds: bytes, or [`ErrorKind::WouldBlock`] or
+    /// Reads from `source`, which must return within a few tens of milliseconds: bytes, or [`ErrorKind::WouldBlock`] or
     /// [`ErrorKind::TimedOut`] when none came.
     pub fn start(mut source: impl Read + Send + 'static, decoder: D, clock: Arc<dyn Clock>) -> std::io::Result<Self> {
         let name = decoder.device();
@@ -138,7 +138,7 @@ impl<D: Decoder> TeleopDevice for StreamDevice<D> {
     }
 }
 
-/// A device file that tells of nothing to read within a nap.
+/// A device file that reports a time-out when nothing came within one wait.
 pub(super) struct DeviceFile(pub File);
 
 impl Read for DeviceFile {

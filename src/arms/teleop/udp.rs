@@ -8,8 +8,8 @@
 //!
 //! `along` and `about`: -1..1 along and about forward, left, up. `engaged`: the dead-man is held. `gripper`: 0 closed .. 1
 //! open. `press` (may be left out): `begin`, `accept`, `reject` or `abort`, once per press. `sequence` counts up; older
-//! ones are dropped. 20 or more a second; silence makes the arm stand. The first sender is listened to until it has
-//! been silent for a second; others are ignored.
+//! are dropped. Send 20 or more a second; on silence the arm stops. The first sender is used until it has been silent for a second;
+//! others are ignored.
 
 use std::io::{self, Read};
 use std::net::{SocketAddr, UdpSocket};
@@ -28,7 +28,7 @@ pub const LONGEST: usize = 512;
 /// The only version there is.
 const VERSION: u32 = 1;
 
-/// A sender that was silent for so long may be followed by another.
+/// After this silence another sender is accepted.
 const SILENCE: Duration = Duration::from_secs(1);
 
 #[derive(Deserialize)]
@@ -53,7 +53,7 @@ enum Press {
     Abort,
 }
 
-/// Understands datagrams, one per read.
+/// Decodes datagrams, one per read.
 pub struct UdpDecoder {
     operator: Operator,
     sequence: Option<u64>,
@@ -61,7 +61,7 @@ pub struct UdpDecoder {
 }
 
 impl UdpDecoder {
-    /// Presses go to `operator`.
+    /// Button presses go to `operator`.
     pub fn new(operator: Operator) -> Self {
         Self { operator, sequence: None, refused: 0 }
     }
@@ -99,7 +99,7 @@ impl Decoder for UdpDecoder {
             Press::Abort => Wish::Abort,
         });
         if let Some(wish) = wish {
-            // A full queue has 64 wishes that were not taken: one more changes nothing.
+            // A full queue holds 64 unread commands: dropping one more changes nothing.
             let _ = self.operator.wish(wish, "udp");
         }
         let motion = Motion::Deflection { along: packet.along, about: packet.about };
@@ -107,14 +107,14 @@ impl Decoder for UdpDecoder {
     }
 }
 
-/// The socket, which listens to one sender at a time.
+/// The socket, which receives from one sender at a time.
 pub struct UdpTwist {
     socket: UdpSocket,
     sender: Option<(SocketAddr, Instant)>,
 }
 
 impl UdpTwist {
-    /// Listens; without an address on 127.0.0.1:47800. Anything else than loopback is listened on only when named.
+    /// Opens the socket; without an address on 127.0.0.1:47800. Other than loopback is only used when given explicitly.
     pub fn open(
         address: Option<&str>,
         operator: Operator,

@@ -1,10 +1,10 @@
 //! A camera behind a `sensor_msgs/Image` topic: the newest image as RGB, with the time it was taken on our clock.
 //!
-//! Takes `rgb8`, `bgr8` and `mono8`; anything else, a wrong size or step, or truncated data is a [`PictureError`], counted,
-//! and never an image. A thread of its own receives; [`RosCamera::newest`] only looks.
+//! Accepts `rgb8`, `bgr8` and `mono8`. Anything else, a wrong size or step, or truncated data is counted as a [`PictureError`] and
+//! never becomes an image. Its own thread receives; [`RosCamera::newest`] only reads the result.
 //!
-//! Its stamp tells when an image was taken ([`super::stamps`]); one whose stamp does not go forward is refused as well.
-//! An image of another size, a wrong encoding or an old stamp three times in a row is a fault, however young the last good one.
+//! The capture time comes from the message's stamp ([`super::stamps`]); a message whose stamp does not advance is rejected as well.
+//! Three rejected messages in a row are a fault, however recent the last good image.
 
 mod pixels;
 mod receiver;
@@ -28,13 +28,13 @@ use receiver::{Receiving, lock};
 /// How a camera's images are read.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RosCameraOptions {
-    /// What images must have (columns, rows) \[pixels\], from the calibration; `None` takes any.
+    /// Required size of images (columns, rows) \[pixels\], from the calibration; `None` accepts any.
     pub size: Option<(u32, u32)>,
-    /// Whose clock the stamps are of.
+    /// Which clock the stamps are from.
     pub clock: ImageClock,
-    /// How old an image is when it comes, where its stamp cannot tell.
+    /// Age of an image on arrival, where its stamp cannot give it.
     pub latency: Duration,
-    /// What may be expected of the images.
+    /// What the images guarantee.
     pub liveness: LivenessSettings,
 }
 
@@ -50,7 +50,7 @@ impl Default for RosCameraOptions {
 }
 
 impl RosCameraOptions {
-    /// As the launch file says, for images of the calibration's size \[pixels\].
+    /// From the launch file, for images of the calibration's size \[pixels\].
     pub fn of(setting: &CameraSetting, size: (u32, u32)) -> Self {
         Self {
             size: Some(size),
@@ -61,7 +61,7 @@ impl RosCameraOptions {
     }
 }
 
-/// Messages refused in a row after which the last good image is not believed any more.
+/// Messages rejected in a row after which the last good image is no longer used.
 const REFUSED_IN_A_ROW: u64 = 3;
 
 /// A camera behind a topic.
@@ -71,7 +71,7 @@ pub struct RosCamera {
     topic: String,
     options: RosCameraOptions,
     clock: Arc<dyn Clock>,
-    /// Kept when the camera is opened again: an image that is old stays old.
+    /// Kept when the camera is opened again: an old image stays old.
     stamps: Arc<Mutex<Stamps>>,
     receiving: Receiving,
 }
@@ -91,7 +91,7 @@ impl RosCamera {
         Ok(Self { node: node.clone(), name, topic: topic.into(), options, clock, stamps, receiving })
     }
 
-    /// Messages refused so far, and why the last one was.
+    /// Messages rejected so far, and why the last one was.
     pub fn refused(&self) -> (u64, Option<PictureError>) {
         let latest = lock(&self.receiving.latest);
         (latest.refused, latest.last_refusal.clone())
@@ -123,7 +123,7 @@ impl Camera for RosCamera {
         self.options.liveness
     }
 
-    /// As another participant: what the old one was deaf to, the new one may hear.
+    /// With a new DDS participant: it may receive what the old one no longer could.
     fn reopen(&mut self) -> Result<(), CameraError> {
         let failed = |error: RosError| CameraError::Silent {
             camera: self.name.to_string(),
@@ -133,7 +133,7 @@ impl Camera for RosCamera {
         let receiving = Receiving::start(&node, &self.name, &self.topic, self.options.size, &self.clock, &self.stamps)
             .map_err(failed)?;
         let old = (std::mem::replace(&mut self.receiving, receiving), std::mem::replace(&mut self.node, node));
-        // Not waited for: a participant that does not answer any more may take long to end.
+        // Not waited for: a participant that does not respond may take long to end.
         let ended = std::thread::Builder::new().name("ros-camera-end".into()).spawn(move || drop(old));
         if let Err(error) = ended {
             tracing::warn!("the old participant of camera `{}` was ended at once: {error}", self.name);

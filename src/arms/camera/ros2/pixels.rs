@@ -9,7 +9,7 @@ const LARGEST_SIDE: u32 = 8192;
 /// Why a message is not an image, or not a new one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PictureError {
-    /// An encoding that is not a color or gray image of 8 bits.
+    /// An encoding other than 8-bit color or gray.
     #[error("the encoding is `{0}`, expected rgb8, bgr8 or mono8; publish color images on this topic")]
     Encoding(String),
     /// Not the size of the calibration.
@@ -33,25 +33,25 @@ pub enum PictureError {
     /// A row is declared with fewer bytes than its pixels.
     #[error("a row has {step} bytes, expected at least {expected}; the camera's driver is wrong")]
     Step {
-        /// What the message says \[bytes\].
+        /// Declared bytes per row \[bytes\].
         step: u32,
-        /// What its pixels need \[bytes\].
+        /// Bytes per row that its pixels need \[bytes\].
         expected: u32,
     },
     /// Fewer bytes than rows times step.
     #[error("the image has {bytes} bytes, expected {expected}; it was cut off on its way")]
     Truncated {
-        /// Bytes there are.
+        /// Bytes received.
         bytes: usize,
-        /// Bytes there must be.
+        /// Bytes required.
         expected: usize,
     },
-    /// A stamp that cannot be believed.
+    /// An implausible stamp.
     #[error(transparent)]
     Stamp(#[from] StampError),
 }
 
-/// The image's pixels as RGB, row-major from the top left; `size` is what it must have (columns, rows).
+/// The image's pixels as RGB, row-major from the top left; `size` is the required size (columns, rows).
 pub fn rgb(picture: &Picture, size: Option<(u32, u32)>) -> Result<Vec<u8>, PictureError> {
     let (width, height) = (picture.width, picture.height);
     let channels = match picture.encoding.as_str() {

@@ -1,4 +1,4 @@
-//! The camera's thread: takes messages as they come and leaves the newest image behind.
+//! The camera's thread: receives messages and keeps the newest image.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,10 +14,10 @@ use visuomotor_core::observation::Image;
 use visuomotor_core::protection::Protection;
 use visuomotor_core::time::Clock;
 
-/// How long the thread waits before it says why nothing comes.
+/// How long the thread waits before it reports why nothing comes.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// What the thread has made of the messages so far.
+/// Result of the messages so far.
 #[derive(Default)]
 pub(super) struct Latest {
     pub(super) image: Option<Image>,
@@ -27,7 +27,7 @@ pub(super) struct Latest {
     pub(super) silence: String,
 }
 
-/// The camera's thread and what it leaves behind.
+/// The camera's thread and its result.
 pub(super) struct Receiving {
     pub(super) latest: Arc<Mutex<Latest>>,
     stop: Arc<AtomicBool>,
@@ -130,7 +130,7 @@ impl Receiver {
     }
 
     fn image(&self, picture: &Picture, sequence: u64) -> Result<Image, PictureError> {
-        // One after the other: the wall clock is only for the difference to the stamp.
+        // Read one after the other: the wall clock is only used for the difference to the stamp.
         let (now, wall) = (self.clock.now(), wall_nanos());
         let captured_at = if !Protection::ImageLiveness.is_on() {
             now

@@ -11,13 +11,13 @@ pub(super) fn wall_nanos() -> i128 {
     since.map_or(0, |since| i128::try_from(since.as_nanos()).unwrap_or(0))
 }
 
-/// A stamp \[ns since 1970\]; `None` for the zero stamp and for one that cannot be.
+/// A stamp \[ns since 1970\]; `None` for the zero stamp and for an invalid one.
 pub(super) fn nanos(stamp: Time) -> Option<i128> {
     let usable = stamp != Time::default() && stamp.nanosec < 1_000_000_000;
     usable.then(|| i128::from(stamp.sec) * 1_000_000_000 + i128::from(stamp.nanosec))
 }
 
-/// The stamp of an image that was taken at `captured_at` on a clock that shows `now`: on the wall clock, as cameras send it.
+/// The wall-clock stamp, as cameras send it, of an image captured at `captured_at` on a clock that reads `now`.
 pub fn stamp(captured_at: Timestamp, now: Timestamp) -> Time {
     let taken = wall_nanos() - i128::try_from(now.since(captured_at).as_nanos()).unwrap_or(0);
     Time {
@@ -47,7 +47,7 @@ mod tests {
         let mut stamps = Stamps::new(ImageClock::Auto, Duration::ZERO);
         let wall = wall_nanos();
         let sent = nanos(stamp(captured, now)).unwrap();
-        // The wall clock went on between the two calls: at most that much younger.
+        // The wall clock advanced between the two calls: the image is younger by at most that much.
         let read = stamps.captured(Some(sent.min(wall - 250_000_000)), now, wall).unwrap();
         assert_eq!(read, captured);
     }
