@@ -1,4 +1,4 @@
-//! Is a link fit to move an arm? What `visuomotor check` prints.
+//! Is a link fit to move an arm? Printed by `visuomotor check`.
 
 use serde::Serialize;
 
@@ -8,35 +8,35 @@ use serde::Serialize;
 pub enum Grade {
     /// As it should be.
     Good,
-    /// It works, but a person should know.
+    /// It works, but the operator should know.
     Doubtful,
     /// The arm must not be moved like this.
     Bad,
 }
 
-/// One thing that was looked at.
+/// One item checked.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Finding {
-    /// What was looked at: `servo 4 temperature`.
+    /// What was checked: `servo 4 temperature`.
     pub what: String,
-    /// What was found, with its unit.
+    /// Value found, with its unit.
     pub found: String,
-    /// What is expected, with its unit.
+    /// Value expected, with its unit.
     pub expected: String,
     /// How good it is.
     pub grade: Grade,
-    /// What to do about it; empty when it is good.
+    /// What to do about it; empty when nothing is wrong.
     pub fix: String,
 }
 
 impl Finding {
-    /// A finding that is good.
+    /// A good finding.
     pub fn good(what: impl Into<String>, found: impl Into<String>, expected: impl Into<String>) -> Self {
         let (what, found, expected) = (what.into(), found.into(), expected.into());
         Self { what, found, expected, grade: Grade::Good, fix: String::new() }
     }
 
-    /// The same, worse.
+    /// The same finding with a worse grade.
     pub fn graded(mut self, grade: Grade, fix: impl Into<String>) -> Self {
         self.grade = grade;
         self.fix = if grade == Grade::Good { String::new() } else { fix.into() };
@@ -44,7 +44,7 @@ impl Finding {
     }
 }
 
-/// What a driver found out about its link without moving the arm.
+/// Results of checking a driver's link, without moving the arm.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct CheckReport {
     /// Arm name.
@@ -57,12 +57,12 @@ pub struct CheckReport {
     pub round_trips: Vec<f64>,
     /// State messages or read cycles per second measured \[Hz\]; `None` where there is no stream.
     pub rate_hz: Option<f64>,
-    /// Everything looked at.
+    /// All findings.
     pub findings: Vec<Finding>,
 }
 
 impl CheckReport {
-    /// The worst grade; nothing looked at is bad.
+    /// The worst grade; a report without findings is bad.
     pub fn verdict(&self) -> Grade {
         self.findings.iter().map(|finding| finding.grade).max().unwrap_or(Grade::Bad)
     }

@@ -1,24 +1,24 @@
-//! What can go wrong with an arm: before torque in words, on the control thread in numbers.
+//! Arm errors: as text before torque, as numbers on the control thread.
 
 use visuomotor_core::action::ControlMode;
 use visuomotor_core::failure::{Failing, FailureKind};
 
-/// A controller's own fault code; [`super::ArmDriver::fault_text`] says it in words.
+/// A controller's own fault code; [`super::ArmDriver::fault_text`] gives the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FaultCode(pub u32);
 
-/// What is wrong with the process that stops the arm when this one is gone (`driver::guard`).
+/// What is wrong with the guard, the process that stops the arm when this one is gone (`driver::guard`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GuardFault {
-    /// There is none, and nobody did without it.
+    /// There is none, and the operator did not waive it.
     Missing,
-    /// This program was suspended or hung for longer than the guard lets pass, which stopped the arm meanwhile.
+    /// This program was suspended or hung for longer than the guard's limit, so the guard stopped the arm.
     Late,
     /// It stopped the arm.
     Tripped,
     /// It is gone, or cannot be started.
     Ended,
-    /// It is there and says nothing.
+    /// It runs but sends nothing.
     Silent,
 }
 
@@ -49,13 +49,13 @@ impl std::fmt::Display for GuardFault {
     }
 }
 
-/// What an arm's driver reports while it runs. `Copy`, because the control thread hands it on.
+/// Errors of an arm's driver at run time. `Copy`, because the control thread passes them on.
 ///
-/// None of the texts says that the arm holds: only its state can show that, and whoever reads it says so.
+/// None of the messages claims that the arm holds: only its state can show that, and whoever reads the state reports it.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DriverError {
-    /// The arm did not answer in time.
+    /// The arm did not respond in time.
     #[error(
         "the arm's state is silent: it was commanded to stop, and whether it stands is not known; use the hardware stop if it \
          moves, check cable, power and its controller, then recover"
@@ -79,10 +79,10 @@ pub enum DriverError {
     /// A number in the command is not finite.
     #[error("a command that is not finite was refused, and the arm was commanded to stop")]
     NotFinite,
-    /// The arm cannot do, or is not in, the mode of the command.
+    /// The arm does not have, or is not in, the mode of the command.
     #[error("the arm is not in {0} mode; the command was refused")]
     Mode(ControlMode),
-    /// The arm says something of itself that cannot be.
+    /// The arm reports an impossible value.
     #[error(
         "joint {joint} reports {value}, which is not within {low} .. {high}; the arm was commanded to stop: use the hardware stop if \
          it moves, and check the encoder and its wiring"
@@ -90,14 +90,14 @@ pub enum DriverError {
     Implausible {
         /// Joint, counted from 0.
         joint: usize,
-        /// What it reports, rad, rad/s or Nm.
+        /// Reported value, rad, rad/s or Nm.
         value: f64,
         /// Least plausible value.
         low: f64,
         /// Largest plausible value.
         high: f64,
     },
-    /// The arm goes on although it is commanded otherwise: its commands are lost on the way.
+    /// The arm keeps moving against its commands: they are lost on the way.
     #[error(
         "joint {joint} goes on although it is commanded otherwise, so commands do not reach the arm's controller: it was commanded to \
          stop, and asked by its service to let go; use the hardware stop if it moves, check the network and the controller, \
@@ -107,7 +107,7 @@ pub enum DriverError {
         /// Joint, counted from 0.
         joint: usize,
     },
-    /// Somebody else commands the same arm.
+    /// Another program commands the same arm.
     #[error(
         "another program commands this arm, which was commanded to stop and may follow the other: use the hardware stop if it \
          moves, and stop the other program"
@@ -120,7 +120,7 @@ pub enum DriverError {
 
 impl Failing for DriverError {
     fn failure(&self) -> FailureKind {
-        // A mode that needs a guard, asked for without one.
+        // A mode that needs a guard, requested without one.
         if *self == Self::Guard(GuardFault::Missing) { FailureKind::Usage } else { FailureKind::Machine }
     }
 }
@@ -136,37 +136,37 @@ pub enum ConnectError {
         arm: String,
         /// Port, address or topic.
         link: String,
-        /// What the operating system or library said.
+        /// Error of the operating system or library.
         cause: String,
         /// What to do.
         fix: String,
     },
-    /// Nobody answers.
+    /// No response.
     #[error("{arm} on {link}: no reply from {who} within {seconds} s; {fix}")]
     Silent {
         /// Arm name.
         arm: String,
         /// Port, address or topic.
         link: String,
-        /// Who should have answered: a servo id, a node.
+        /// Which part did not respond: a servo id, a node.
         who: String,
-        /// How long it was waited for \[s\].
+        /// Time waited \[s\].
         seconds: f64,
         /// What to do.
         fix: String,
     },
-    /// Something on the wire is not what it must be: wrong arm, firmware, mode, limit, watchdog.
+    /// A check of the arm failed: wrong arm, firmware, mode, limit, watchdog.
     #[error("{arm} on {link}: {what} is {found}, expected {expected}; {fix}")]
     Unfit {
         /// Arm name.
         arm: String,
         /// Port, address or topic.
         link: String,
-        /// What was looked at.
+        /// What was checked.
         what: String,
-        /// What was found.
+        /// Value found.
         found: String,
-        /// What was expected, with the limit.
+        /// Value expected, with the limit.
         expected: String,
         /// What to do.
         fix: String,

@@ -3,10 +3,10 @@
 use super::ConnectError;
 use visuomotor_core::config::Robot;
 
-/// The maker's figures of one joint; a description may be tighter, never wider.
+/// The maker's limits of one joint; a description may be tighter, never wider.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MakerJoint {
-    /// Lower stop \[rad\]; -infinity where it turns on and on.
+    /// Lower stop \[rad\]; -infinity for a continuous joint.
     pub lower: f64,
     /// Upper stop \[rad\].
     pub upper: f64,

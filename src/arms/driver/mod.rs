@@ -36,49 +36,49 @@ use visuomotor_core::action::{ControlMode, JointCommand};
 use visuomotor_core::observation::Proprioception;
 use visuomotor_core::time::Timestamp;
 
-/// What an arm can do, readable before it is connected.
+/// Properties of an arm, readable before it is connected.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Capabilities {
     /// Arm name (`widowx`).
     pub robot: String,
-    /// What stands behind the trait (`mujoco`, `dynamixel`, `ros2`, `fci`).
+    /// The driver or backend (`mujoco`, `dynamixel`, `ros2`, `fci`).
     pub driver: String,
     /// Number of joints.
     pub joints: usize,
     /// Rate the arm wants commands at \[Hz\].
     pub control_rate_hz: f64,
-    /// Modes commands may have.
+    /// Supported command modes.
     pub modes: Vec<ControlMode>,
 }
 
 /// An arm. Called from the control thread only; no method blocks, prints or allocates once active.
 ///
-/// Concrete drivers are made by a `connect` of their own, which may block and allocate and returns [`ConnectError`]:
-/// wrong arm, missing servo, unsupported firmware, wrong mode, unarmed watchdog are all found there, before torque.
+/// Concrete drivers have their own `connect`, which may block and allocate and returns [`ConnectError`]: wrong arm, missing servo,
+/// unsupported firmware, wrong mode, unarmed watchdog are all found there, before torque.
 pub trait ArmDriver: Send {
-    /// What this arm can do.
+    /// This arm's properties.
     fn capabilities(&self) -> &Capabilities;
-    /// Torque on, holding the measured position, ready for commands of this mode. Returns when the arm is ready.
+    /// Turns torque on, holding the measured position, ready for commands of this mode. Returns when the arm is ready.
     fn activate(&mut self, now: Timestamp, mode: ControlMode) -> Result<(), DriverError>;
     /// What the arm senses at `now`.
     fn read(&mut self, now: Timestamp) -> Result<Proprioception, DriverError>;
-    /// The newest state whatever the arm complains of (a fault, another commander), for finding out whether it stands; none
-    /// where there is none. Changes nothing.
+    /// The newest state, even during a fault or with another commander, for detecting whether the arm stands still; `None` where
+    /// there is none. Changes nothing.
     fn observed(&mut self, now: Timestamp) -> Option<Proprioception> {
         self.read(now).ok()
     }
-    /// Sends a command; its mode is the one the arm was activated with.
+    /// Sends a command; its mode must be the one the arm was activated with.
     fn write(&mut self, now: Timestamp, command: &JointCommand) -> Result<(), DriverError>;
-    /// Stops where it is and stays there under torque; the way out of everything. May be called at any time.
+    /// Stops where it is and stays there under torque; the way out of every situation. May be called at any time.
     fn hold(&mut self, now: Timestamp) -> Result<(), DriverError>;
-    /// After a fault was cleared or a lost controller came back: connects again and clears what can be cleared, the arm
-    /// holding. May block. The caller activates afterwards and seeds control and safety from what is then measured.
+    /// After a fault was cleared or a lost controller came back: connects again and clears what can be cleared, while the arm
+    /// holds. May block. The caller activates afterwards and seeds control and safety from what is then measured.
     fn recover(&mut self, now: Timestamp) -> Result<(), ConnectError>;
-    /// Do commands reach it? Not in a dry run: then the arm stays where it is, whatever is sent.
+    /// Do commands reach it? Not in a dry run: the arm then stays where it is, whatever is sent.
     fn is_driven(&self) -> bool {
         true
     }
-    /// The newest fault in words for a person; may allocate; not for the control thread.
+    /// The newest fault as text for the operator; may allocate; not for the control thread.
     fn fault_text(&self, fault: FaultCode) -> String {
         format!("code {}", fault.0)
     }

@@ -1,9 +1,9 @@
-//! Orders that an emulated controller received, counted by kind: what shows that a dry run gave none.
+//! Orders that an emulated controller received, counted by kind: they prove that a dry run sent none.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// What was ordered.
+/// Kinds of orders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Order {
     /// Joint positions, velocities or torques, or the start of a motion.
@@ -16,28 +16,28 @@ pub enum Order {
     Gripper,
     /// A reset, a recovery or a reboot.
     Recovery,
-    /// Anything else that is written: limits, time-outs, gains, an emptied queue.
+    /// Any other write: limits, time-outs, gains, clearing a queue.
     Setting,
 }
 
-/// Orders received since the controller was started, whether they were obeyed or not; clones share them.
+/// Orders received since the controller was started, whether obeyed or not; clones share the counts.
 #[derive(Clone, Debug, Default)]
 pub struct Orders {
     counts: Arc<Mutex<BTreeMap<Order, u64>>>,
 }
 
 impl Orders {
-    /// Counts one.
+    /// Counts one order.
     pub fn note(&self, order: Order) {
         *self.lock().entry(order).or_default() += 1;
     }
 
-    /// How many of this kind.
+    /// The number of orders of this kind.
     pub fn count(&self, order: Order) -> u64 {
         self.lock().get(&order).copied().unwrap_or(0)
     }
 
-    /// All kinds that were received.
+    /// Kinds that were received.
     pub fn all(&self) -> BTreeMap<Order, u64> {
         self.lock().clone()
     }

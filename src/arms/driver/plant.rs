@@ -1,9 +1,9 @@
-//! What stands behind an emulated controller: MuJoCo, or for tests a point per joint.
+//! The mechanics behind an emulated controller: MuJoCo, or in tests one point mass per joint.
 
 use visuomotor_core::observation::{JointVector, Proprioception};
 use visuomotor_core::time::Timestamp;
 
-/// What the emulated controller lets its motors do.
+/// How the emulated controller drives its motors.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Drive {
     /// Torque off: the arm falls.
@@ -12,9 +12,9 @@ pub enum Drive {
     Position(JointVector),
     /// Servo to joint velocities \[rad/s\].
     Velocity(JointVector),
-    /// Apply joint torques on top of gravity compensation \[Nm\], as controllers do that compensate it.
+    /// Apply joint torques on top of gravity compensation \[Nm\], for controllers that compensate gravity.
     Floating(JointVector),
-    /// Apply motor torques \[Nm\] and nothing else: zero is limp.
+    /// Apply motor torques \[Nm\] alone: zero is limp.
     Torque(JointVector),
 }
 
@@ -22,15 +22,15 @@ pub enum Drive {
 pub trait Plant: Send {
     /// Number of joints.
     fn joints(&self) -> usize;
-    /// What the motors do from now on.
+    /// Sets the drive of the motors from now on.
     fn drive(&mut self, drive: Drive);
-    /// Where the gripper goes: 0 closed .. 1 open.
+    /// Sets the gripper target: 0 closed .. 1 open.
     fn drive_gripper(&mut self, fraction: f64);
-    /// Moves on to `now`; the first call starts its time.
+    /// Advances to `now`; the first call sets its start time.
     fn advance_to(&mut self, now: Timestamp);
     /// True joint state, measured at the time moved to.
     fn sense(&self) -> Proprioception;
-    /// The part of its joint efforts that carries its own weight where it is \[Nm\]; zero where nothing weighs anything.
+    /// The share of its joint efforts that carries its own weight at this pose \[Nm\]; zero for a plant without weight.
     fn weight(&mut self) -> JointVector {
         JointVector::zeros(self.joints())
     }

@@ -1,21 +1,21 @@
-//! Does an arm stand? Judged from joint positions alone: velocities are what a controller is least to be believed about.
+//! Does an arm stand still? Judged from joint positions alone: velocities are the least reliable part of a controller's report.
 //!
-//! A hold is a command, and a command may be lost or ignored. So whoever has commanded a hold watches the positions: the
-//! runtime after every run, `visuomotor recover`, the guard, and the drivers' workers before they let the guard go.
+//! A hold is a command, and a command may be lost or ignored. So everything that commands a hold watches the positions: the runtime
+//! after every run, `visuomotor recover`, the guard, and the drivers' workers before they release the guard.
 
 use std::time::Duration;
 
 use visuomotor_core::observation::JointVector;
 use visuomotor_core::time::Timestamp;
 
-/// What standing still means to a watch.
+/// Criteria for standing still.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Stillness {
     /// Largest joint motion within the window \[rad\].
     pub motion: f64,
     /// How long every joint must stay in place.
     pub window: Duration,
-    /// Fewest states within the window: one state shows nothing of motion.
+    /// Fewest states within the window: a single state cannot show motion.
     pub states: u32,
 }
 
@@ -32,18 +32,18 @@ pub struct Motion {
 #[derive(Clone, Debug)]
 pub struct Standstill {
     stillness: Stillness,
-    /// Where the arm was when it last moved, and when that was.
+    /// Reference positions since the last motion, and their time.
     reference: Option<(JointVector, Timestamp)>,
     /// States since then, that one included.
     states: u32,
     /// Farthest from the reference since then.
     farthest: Motion,
-    /// Newest motion that was too much.
+    /// Newest motion beyond the limit.
     moved: Option<Motion>,
 }
 
 impl Standstill {
-    /// A watch that has seen nothing yet.
+    /// A watch without states.
     pub fn new(stillness: Stillness) -> Self {
         Self { stillness, reference: None, states: 0, farthest: Motion { joint: 0, by: 0.0 }, moved: None }
     }
@@ -77,13 +77,13 @@ impl Standstill {
         self.farthest
     }
 
-    /// The newest motion that was not standing, if there was one.
+    /// The newest motion beyond the limit, if there was one.
     pub fn moved(&self) -> Option<Motion> {
         self.moved
     }
 }
 
-/// For the guard and the drivers' workers: long enough that a controller's own ramp does not pass for standing.
+/// For the guard and the drivers' workers: long enough that a controller's own ramp does not count as standing.
 impl Default for Standstill {
     fn default() -> Self {
         Self::new(Stillness { motion: 0.005, window: Duration::from_millis(300), states: 6 })
@@ -91,7 +91,7 @@ impl Default for Standstill {
 }
 
 impl Motion {
-    /// The joint that is farthest from where it was.
+    /// The joint farthest from its reference.
     fn between(then: &JointVector, now: &JointVector) -> Self {
         if then.len() != now.len() {
             return Self { joint: 0, by: f64::INFINITY };

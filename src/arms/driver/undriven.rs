@@ -1,17 +1,17 @@
-//! An arm that is read and never driven: what a dry run connects.
+//! An arm that is read but never driven: used by a dry run.
 
 use super::{ArmDriver, Capabilities, ConnectError, DriverError, FaultCode};
 use visuomotor_core::action::{ControlMode, JointCommand};
 use visuomotor_core::observation::Proprioception;
 use visuomotor_core::time::Timestamp;
 
-/// Passes states on. Torque, commands, holds and recoveries end here: the arm behind it gets none of them.
+/// Passes states on. Torque, commands, holds and recoveries end here: the arm behind it receives none of them.
 pub struct Undriven {
     arm: Box<dyn ArmDriver>,
 }
 
 impl Undriven {
-    /// Of an arm that is connected and not active.
+    /// Wraps an arm that is connected and not active.
     pub fn new(arm: Box<dyn ArmDriver>) -> Self {
         Self { arm }
     }
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
     use visuomotor_core::observation::JointVector;
 
-    /// Panics at everything but being read.
+    /// Panics at every call except reading.
     struct Untouchable(Capabilities);
 
     impl ArmDriver for Untouchable {

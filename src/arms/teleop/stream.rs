@@ -138,7 +138,7 @@ impl<D: Decoder> TeleopDevice for StreamDevice<D> {
     }
 }
 
-/// A device file that reports a time-out when nothing came within one wait.
+/// A device file whose reads fail with `WouldBlock` when nothing came within one wait.
 pub(super) struct DeviceFile(pub File);
 
 impl Read for DeviceFile {

@@ -6,9 +6,9 @@
 //! {"version":1,"sequence":17,"along":[0.5,0,0],"about":[0,0,0],"engaged":true,"gripper":1.0,"press":"accept"}
 //! ```
 //!
-//! `along` and `about`: -1..1 along and about forward, left, up. `engaged`: the dead-man is held. `gripper`: 0 closed .. 1
-//! open. `press` (may be left out): `begin`, `accept`, `reject` or `abort`, once per press. `sequence` counts up; older
-//! are dropped. Send 20 or more a second; on silence the arm stops. The first sender is used until it has been silent for a second;
+//! `along` and `about`: -1..1 along and about forward, left, up. `engaged`: the dead-man is held. `gripper`: 0 closed .. 1 open.
+//! `press` (may be left out): `begin`, `accept`, `reject` or `abort`, once per press. `sequence` counts up; older datagrams are
+//! dropped. Send 20 or more a second; on silence the arm stops. The first sender is used until it has been silent for a second;
 //! others are ignored.
 
 use std::io::{self, Read};

@@ -1,4 +1,4 @@
-//! What a guard can do to an arm.
+//! How a guard stops an arm.
 
 use std::time::Duration;
 
@@ -9,17 +9,17 @@ use crate::driver::widowx::xs_sdk::driver::XsSdkBrake;
 use crate::transport::ros2::{RosError, RosNode};
 use visuomotor_core::observation::JointVector;
 
-/// An arm's command topic in the hands of a guard. Nothing is sent until the guard trips. No method waits.
+/// A guard's access to an arm's command topic. Nothing is sent until the guard trips. No method waits.
 pub trait Brake {
-    /// Sends a command of the mode that is guarded, on the way from the last one to zero; or stops the arm better than that.
+    /// Sends a command of the guarded mode, on the ramp from the last one to zero; or stops the arm in a better way.
     fn send(&mut self, command: &JointVector);
-    /// Takes the controller off the arm, where it has one that can be taken off; called again and again once zero is reached.
+    /// Deactivates the arm's controller, where that is possible; called repeatedly once zero is reached.
     fn switch_off(&mut self);
     /// The newest joint positions \[rad\], if something new came.
     fn positions(&mut self) -> Option<JointVector>;
 }
 
-/// Makes the endpoints that `hello` asks for and waits until they are matched.
+/// Creates the endpoints that `hello` requires and waits until they are matched.
 pub fn open(node: &RosNode, hello: &Hello, patience: Duration) -> Result<Box<dyn Brake>, RosError> {
     Ok(match hello.controller {
         Controller::XsSdk => Box::new(XsSdkBrake::open(node, patience)?),

@@ -1,4 +1,4 @@
-//! The guard's side: one program, from its first line to the end of the guard's work.
+//! The guard process, from its first line to the end of its work.
 
 use std::io::{self, BufReader, ErrorKind, Read, Write};
 use std::os::fd::AsRawFd;
@@ -11,32 +11,32 @@ use crate::driver::Standstill;
 use crate::transport::ros2::{RosNode, RosSettings};
 use visuomotor_core::time::{Clock, SystemClock, Timestamp};
 
-/// How long it is waited for the arm's controller, and for a program that connected to go on.
+/// Longest wait for the arm's controller, and for a connected program's next message.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Longest sleep between two looks.
+/// Longest sleep between two polls.
 const NAP: Duration = Duration::from_millis(5);
-/// How often the guard says that it is alive.
+/// Period of the guard's own beats.
 const BEAT: Duration = Duration::from_millis(100);
 
-/// What became of it.
+/// How the guard ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Watched {
-    /// The program ended in order, or never moved the arm.
+    /// The program ended properly, or never moved the arm.
     Left,
-    /// The arm was stopped, and its state shows that it stands.
+    /// The arm was stopped, and its state shows that it stands still.
     Stopped,
-    /// The arm was commanded to stop; whether it stands could not be seen.
+    /// The arm was commanded to stop; its state did not confirm that it stands still.
     Unconfirmed,
 }
 
-/// Guards one program. `place` may change where on the graph the guard stands; `input` may not be read by others.
-/// Returns when the program is gone and the arm was commanded to stop, or when the program reports that it stands.
+/// Guards one program. `place` may change the guard's settings on the ROS 2 graph; `input` must not be read by others. Returns when
+/// the program is gone and the arm was commanded to stop, or when the program reports that it stands.
 pub fn watch(
     mut input: impl Read + AsRawFd,
     mut output: impl Write,
     place: impl FnOnce(RosSettings) -> RosSettings,
 ) -> io::Result<Watched> {
-    // One byte at a time: what follows the line belongs to the frames.
+    // One byte at a time: bytes after the line belong to the frames.
     let hello = match Hello::read(&mut BufReader::with_capacity(1, &mut input)) {
         Ok(hello) => hello,
         Err(error) => {
@@ -53,7 +53,7 @@ pub fn watch(
     say(&mut output, &Word::Here(node.participant()));
     let mut ears = Ears::new(input, &hello);
     let clock = SystemClock::new();
-    // The program must know whose endpoints they are before there are any: they would be a second commander's.
+    // The program must know whose endpoints these are before they exist: otherwise it would take them for a second commander's.
     let deadline = clock.now() + PATIENCE;
     while ears.frames == 0 && !ears.watch.gone() && clock.now() < deadline {
         ears.listen(&clock, NAP)?;
@@ -66,17 +66,17 @@ pub fn watch(
     Ok(Work { hello, ears, brake, output, clock }.run())
 }
 
-/// Says a word; a program that does not listen any more changes nothing.
+/// Sends a message; a program that no longer reads changes nothing.
 fn say(output: &mut (impl Write + ?Sized), word: &Word) {
     let _ = output.write_all(word.line().as_bytes()).and_then(|()| output.flush());
 }
 
-/// Hears the program.
+/// Receives from the program.
 struct Ears<R> {
     input: R,
     assembly: Frames,
     watch: Watch,
-    /// Frames heard.
+    /// Frames received.
     frames: u64,
     deaf: bool,
 }
@@ -100,7 +100,7 @@ impl<R: Read + AsRawFd> Ears<R> {
                 Ok(0) => self.hang_up(),
                 Ok(count) => self.take(&bytes[..count], clock.now()),
                 Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => {}
-                // A connection that was reset, or whose other end does not answer the kernel any more.
+                // A connection that was reset, or whose other end no longer responds to the kernel.
                 Err(_) => self.hang_up(),
             }
             wait = Duration::ZERO;
@@ -132,7 +132,7 @@ impl<R: Read + AsRawFd> Ears<R> {
     }
 }
 
-/// Is there something to read, or will there be within `wait`?
+/// Is there something to read now or within `wait`?
 fn readable(input: &impl AsRawFd, wait: Duration) -> io::Result<bool> {
     let mut of = libc::pollfd { fd: input.as_raw_fd(), events: libc::POLLIN, revents: 0 };
     // SAFETY: one pollfd that outlives the call, on a descriptor that the caller owns.
@@ -161,11 +161,11 @@ impl<R: Read + AsRawFd, W: Write> Work<R, W> {
         let mut said = self.clock.now();
         loop {
             if self.ears.listen(&self.clock, NAP).is_err() {
-                // A descriptor that cannot be waited for: the program is gone.
+                // A descriptor that cannot be polled: the program is gone.
                 self.ears.hang_up();
             }
             let now = self.clock.now();
-            // States are taken in all the time: an old one must not be the first that is seen after a trip.
+            // States are read all the time: the first one after a trip must not be an old one.
             self.brake.positions();
             match self.ears.watch.look(now) {
                 Duty::Watch if now.since(said) >= BEAT => {
@@ -179,14 +179,14 @@ impl<R: Read + AsRawFd, W: Write> Work<R, W> {
         }
     }
 
-    /// Stops the arm, and goes on telling it so while the program may still send.
+    /// Stops the arm, and keeps sending the stop while the program may still send.
     fn stop(mut self, trip: Trip) -> Watched {
         let arm = self.hello.arm.clone();
         let began = self.clock.now();
         let mut stopping = Stopping::new(began, self.ears.watch.last(), &self.hello.ramp);
         let mut still = Standstill::default();
         let (mut confirmed, mut told) = (false, false);
-        // The first command before the first word: words can wait.
+        // The first command before the first message: messages can wait.
         loop {
             let now = self.clock.now();
             if let Some(command) = stopping.command(now) {

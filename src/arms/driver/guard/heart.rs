@@ -1,7 +1,7 @@
-//! The program's end of a guard: beats, written by the thread that sends commands, and what is known of the guard.
+//! The program's end of a guard: beats, written by the thread that sends commands, and the guard's known status.
 //!
-//! No thread but the one that sends commands beats: beats that came from another one would say that all is well while
-//! commands stood still. Nothing here waits. Not for the control thread: it takes a lock.
+//! Only the thread that sends commands beats: beats from another thread would continue while commands had stopped. Nothing here
+//! waits. Not for the control thread: it takes a lock.
 
 use std::io::{self, Write};
 use std::net::{Shutdown, TcpStream};
@@ -20,10 +20,10 @@ use visuomotor_core::time::{Clock, Timestamp};
 /// Time between beats.
 const PERIOD: Duration = Duration::from_millis(20);
 
-/// A guard that says nothing for this long cannot be counted on. It says something every 100 ms.
+/// A guard that is silent for this long is taken for lost. It sends something every 100 ms.
 const DEAF: Duration = Duration::from_secs(2);
 
-/// Where beats go.
+/// Where beats are sent.
 pub(super) enum Line {
     /// A guard on this machine; the pipe does not block.
     Pipe(ChildStdin),
@@ -36,16 +36,16 @@ impl Line {
     fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Line::Pipe(pipe) => pipe.write_all(bytes),
-            // What a network loses was handed over all the same.
+            // Beats lost by a network still count as sent.
             Line::Tcp(_) if loss::network_is_lost() => Ok(()),
             Line::Tcp(stream) => stream.write_all(bytes),
         }
     }
 
-    /// The guard takes this for the end of the program.
+    /// Closes the connection, which the guard takes for the end of the program.
     fn close(self) {
         if let Line::Tcp(stream) = self {
-            // Whoever still reads from it must see the end too; a connection that is gone needs no closing.
+            // Another process that still holds the connection must see the end too; a connection that is gone needs no closing.
             let _ = stream.shutdown(Shutdown::Both);
         }
     }
@@ -57,7 +57,7 @@ const TRIPPED: u8 = 2;
 const ENDED: u8 = 3;
 const SILENT: u8 = 4;
 
-/// A beat's moment while none is due.
+/// Value of the last beat while none is due.
 const NEVER: u64 = u64::MAX;
 
 struct Shared {
@@ -65,17 +65,17 @@ struct Shared {
     limit: Duration,
     joints: usize,
     line: Mutex<Option<Line>>,
-    /// The first thing that went wrong; stays.
+    /// The first fault; stays.
     fault: AtomicU8,
     /// The last beat \[ns\]; [`NEVER`] while silence is fine.
     beaten: AtomicU64,
-    /// When the guard was last heard of \[ns\].
+    /// Time of the guard's last message \[ns\].
     heard: AtomicU64,
-    /// It was asked to stop the arm.
+    /// The guard was asked to stop the arm.
     called: AtomicBool,
 }
 
-/// Beats for one guard; clones are the same.
+/// Beats for one guard; clones share them.
 #[derive(Clone)]
 pub struct Heart {
     shared: Arc<Shared>,
@@ -95,21 +95,21 @@ impl Heart {
         Self { shared: Arc::new(Shared { clock, limit, joints, line: Mutex::new(line), fault, beaten, heard, called }) }
     }
 
-    /// One that beats into a connection, for tests of what feeds a guard.
+    /// A heart over any connection, for tests of the code that feeds a guard.
     #[cfg(test)]
     pub(in crate::driver) fn beating_into(stream: TcpStream, joints: usize, clock: Arc<dyn Clock>) -> Self {
         Self::new(Some(Line::Tcp(stream)), Duration::from_millis(100), joints, clock)
     }
 
-    /// From now on commands are sent, and the guard stops the arm when beats fail to come.
+    /// From now on commands are sent, and the guard stops the arm when beats stop.
     pub fn arm(&self) {
         let now = self.shared.clock.now();
         self.shared.heard.fetch_max(now.as_nanos(), Ordering::AcqRel);
         self.send(now, &Frame::Beat(JointVector::zeros(self.shared.joints)));
     }
 
-    /// Tells the guard that commands are sent, if it is time; `last` is the last one. A beat that comes too late is a
-    /// fault, and is not sent: what was decided before a long pause must not move the arm after it.
+    /// Reports to the guard that commands are sent, when a beat is due; `last` is the last command. A late beat is a fault and is
+    /// not sent: a command decided before a long pause must not move the arm after it.
     pub fn beat(&self, now: Timestamp, last: &JointVector) {
         let beaten = self.shared.beaten.load(Ordering::Acquire);
         if beaten == NEVER || self.fault(now).is_some() || now.since(Timestamp::from_nanos(beaten)) < PERIOD {
@@ -129,8 +129,8 @@ impl Heart {
         self.say(&Frame::Pause);
     }
 
-    /// Has the guard stop the arm, and feeds it no more: this program knows nothing of the arm, or is not heard by it. `last`
-    /// is the last command sent. That the guard trips then is no fault.
+    /// Has the guard stop the arm, and feeds it no more: this program does not receive the arm's state, or the arm does not receive
+    /// its commands. `last` is the last command sent. That the guard trips then is no fault.
     pub fn stop(&self, last: &JointVector) {
         self.shared.called.store(true, Ordering::Release);
         self.shared.beaten.store(NEVER, Ordering::Release);
@@ -138,23 +138,23 @@ impl Heart {
         self.say(&Frame::Stop);
     }
 
-    /// Was it asked to stop the arm? Then it guards nothing that comes later.
+    /// Was it asked to stop the arm? Then it guards nothing afterwards.
     pub fn was_called(&self) -> bool {
         self.shared.called.load(Ordering::Acquire)
     }
 
-    /// The arm's state shows that it stands: the guard may end.
+    /// The arm's state shows that it stands still: the guard may end.
     pub fn done(&self) {
         self.shared.beaten.store(NEVER, Ordering::Release);
         self.say(&Frame::Done);
         self.close();
     }
 
-    /// What is wrong with the guard, or with us; the first that was found stays.
+    /// What is wrong with the guard or with this program's timing; the first fault found stays.
     pub fn fault(&self, now: Timestamp) -> Option<GuardFault> {
         let since = |nanos: &AtomicU64| now.since(Timestamp::from_nanos(nanos.load(Ordering::Acquire)));
         if self.shared.beaten.load(Ordering::Acquire) != NEVER {
-            // A program that was suspended learns it here, before its guard's word is read.
+            // A program that was suspended finds out here, before it reads the guard's message.
             if since(&self.shared.beaten) > self.shared.limit {
                 self.note(LATE);
             } else if since(&self.shared.heard) > DEAF {
@@ -171,7 +171,7 @@ impl Heart {
         }
     }
 
-    /// Takes what the guard says.
+    /// Takes the guard's messages.
     pub(super) fn hear(&self, word: &Word) {
         self.shared.heard.fetch_max(self.shared.clock.now().as_nanos(), Ordering::AcqRel);
         if matches!(word, Word::Tripped(_)) && !self.was_called() {
@@ -184,7 +184,7 @@ impl Heart {
         self.note(ENDED);
     }
 
-    /// Closes the connection, which the guard takes for the end of the program unless a frame announced another.
+    /// Closes the connection. The guard takes that for the end of the program unless a frame announced another reason.
     pub(super) fn close(&self) {
         if let Some(line) = self.line().take() {
             line.close();
@@ -204,7 +204,7 @@ impl Heart {
             None => Err(io::ErrorKind::NotConnected.into()),
         };
         if sent.is_err() {
-            // Full is as bad as gone: a guard that does not read does not guard.
+            // A full pipe is as bad as a lost guard: a guard that does not read does not guard.
             self.note(ENDED);
         }
         sent.is_ok()
@@ -229,7 +229,7 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_millis(100);
 
-    /// A heart on a clock moved by hand, and what it beats into.
+    /// A heart on a manual clock, and its output.
     fn heart() -> (Heart, Arc<ManualClock>, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -245,7 +245,7 @@ mod tests {
 
     const LAST: [f64; 2] = [0.5, 0.0];
 
-    /// Everything that was sent before the heart was closed.
+    /// Everything sent before the heart was closed.
     fn said(heart: &Heart, mut theirs: TcpStream) -> Vec<u8> {
         heart.close();
         let mut bytes = Vec::new();
@@ -289,7 +289,7 @@ mod tests {
         assert_eq!(&said(&heart, theirs)[18..], b"P\x00");
     }
 
-    /// While the arm's state is silent the guard must not hear that all is well.
+    /// While the arm's state is silent the guard must not receive ordinary beats.
     #[test]
     fn a_guard_that_is_told_to_stop_the_arm_is_fed_no_more_and_its_trip_is_no_fault() {
         let (heart, clock, theirs) = heart();

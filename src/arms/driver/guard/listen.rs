@@ -1,4 +1,4 @@
-//! A guard on the controller's host: one program at a time, over TCP, after it showed the token.
+//! A guard on the controller's host: serves one program at a time, over TCP, after it has presented the token.
 
 use std::io::{self, BufReader, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -12,14 +12,14 @@ use super::message::{Word, read_line};
 use super::token::Token;
 use crate::transport::ros2::RosSettings;
 
-/// How long a connection may take to show the token.
+/// How long a connection may take to present the token.
 const SHOWING: Duration = Duration::from_secs(5);
-/// Connections that may be about to show it at the same time.
+/// Connections that may be presenting it at the same time.
 const MOST: usize = 8;
-/// Longest wait for a program to take a word.
+/// Longest wait for a program to receive a message.
 const WRITING: Duration = Duration::from_millis(100);
 
-/// Serves programs until `stop` says yes; `place` says where on the graph the guard stands for what a program asks.
+/// Serves programs until `stop` returns true; `place` gives the guard's settings on the graph for what a program asks.
 pub fn listen(
     listener: &TcpListener,
     token: &Token,
@@ -28,7 +28,7 @@ pub fn listen(
 ) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let (busy, showing) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-    // A guard that is at work ends it: once stopped, no new program is served.
+    // A guard at work ends too: once stopped, no new program is served.
     while !stop() || busy.load(Ordering::Acquire) {
         let (stream, peer) = match listener.accept() {
             Ok(accepted) => accepted,
@@ -36,7 +36,7 @@ pub fn listen(
                 std::thread::sleep(Duration::from_millis(50));
                 continue;
             }
-            // Out of descriptors, or a connection that was gone before it was accepted: the next may do better.
+            // Out of descriptors, or the connection was gone before it was accepted: the next one may succeed.
             Err(error) => {
                 tracing::warn!("a connection could not be accepted: {error}");
                 std::thread::sleep(Duration::from_millis(200));
@@ -61,7 +61,7 @@ pub fn listen(
     Ok(())
 }
 
-/// One place among those that show their token.
+/// One of the slots for connections that present their token.
 struct Counted(Arc<AtomicUsize>);
 
 impl Drop for Counted {
@@ -70,7 +70,7 @@ impl Drop for Counted {
     }
 }
 
-/// The only place for a program that is guarded.
+/// The only slot for a guarded program.
 struct Place<'a>(&'a AtomicBool);
 
 impl Drop for Place<'_> {
@@ -105,12 +105,12 @@ fn serve(
     drop(showing);
     keep_alive(&stream)?;
     let answers = stream.try_clone()?;
-    // Its first line is due as soon as its token was.
+    // Its first line has the same deadline as its token had.
     stream.set_read_timeout(Some(SHOWING))?;
     watch(stream, answers, place)
 }
 
-/// Reads until a moment, however slowly bytes come.
+/// Reads until a deadline, however slowly bytes come.
 struct Until<'a> {
     stream: &'a TcpStream,
     deadline: Instant,
@@ -127,7 +127,7 @@ impl Read for Until<'_> {
     }
 }
 
-/// Lets the kernel find a peer without power, also while the program need not say anything: within about 10 s.
+/// Enables TCP keepalive, so that the kernel detects a dead peer within about 10 s, also while the program need not send anything.
 fn keep_alive(stream: &TcpStream) -> io::Result<()> {
     let options = [
         (libc::SOL_SOCKET, libc::SO_KEEPALIVE, 1),
@@ -157,7 +157,7 @@ mod tests {
 
     const TOKEN: &str = "correct horse battery";
 
-    /// A listening guard, where it listens, and what ends it.
+    /// A listening guard, its address, and the handle that ends it.
     fn guard() -> (SocketAddr, Arc<AtomicBool>, std::thread::JoinHandle<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let (address, stop) = (listener.local_addr().unwrap(), Arc::new(AtomicBool::new(false)));
@@ -181,7 +181,7 @@ mod tests {
         assert_eq!(answer(address, b"wrong horse battery\n"), "refused the token is wrong");
         let right = format!("{TOKEN}\n{{}}\n");
         assert!(answer(address, right.as_bytes()).starts_with("refused what to guard"), "the first line is read then");
-        // Half-open connections take no place from those that come after them.
+        // Half-open connections do not block those that come after them.
         let _half: Vec<_> = (0..MOST - 1).map(|_| TcpStream::connect(address).unwrap()).collect();
         assert!(answer(address, right.as_bytes()).starts_with("refused what to guard"));
         stop.store(true, Ordering::Release);

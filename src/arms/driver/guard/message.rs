@@ -1,4 +1,4 @@
-//! What a program and its guard say to each other. Bytes to the guard, lines back; the same over a pipe and over TCP.
+//! The protocol between a program and its guard. Bytes to the guard, lines back; the same over a pipe and over TCP.
 //!
 //! ```text
 //! program                         guard
@@ -23,13 +23,13 @@ use crate::transport::ros2::RosSettings;
 use visuomotor_core::action::ControlMode;
 use visuomotor_core::observation::{JointVector, MAX_JOINTS};
 
-/// Version of this protocol; both ends are the same program, so another one is a mistake.
+/// Version of this protocol; both ends are the same program, so a different version is an error.
 pub const VERSION: u32 = 2;
 
-/// Longest line either end takes \[bytes\].
+/// Longest line either end accepts \[bytes\].
 pub const LONGEST_LINE: u64 = 64 * 1024;
 
-/// Which controller does not stop the arm when commands fail to come.
+/// Controllers that do not stop the arm when commands stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Controller {
@@ -41,13 +41,13 @@ pub enum Controller {
     Kinova,
 }
 
-/// What is to be guarded, the first line to a guard.
+/// What to guard: the first line to a guard.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hello {
     /// [`VERSION`].
     pub version: u32,
-    /// Arm name, for messages to people.
+    /// Arm name, for messages to the operator.
     pub arm: String,
     /// What executes commands.
     pub controller: Controller,
@@ -59,11 +59,11 @@ pub struct Hello {
     pub ramp: Vec<f64>,
     /// Longest silence of the program \[s\].
     pub limit: f64,
-    /// Where on the ROS 2 graph the arm is.
+    /// The arm's settings on the ROS 2 graph.
     pub place: RosSettings,
 }
 
-/// Longest silence a guard lets pass, whatever it is asked \[s\].
+/// Longest silence a guard allows, whatever is requested \[s\].
 const LONGEST_LIMIT: f64 = 10.0;
 
 impl Hello {
@@ -95,7 +95,7 @@ impl Hello {
         Ok(())
     }
 
-    /// As one line.
+    /// Encodes it as one line.
     pub fn line(&self) -> io::Result<String> {
         Ok(serde_json::to_string(self).map_err(io::Error::other)? + "\n")
     }
@@ -115,24 +115,24 @@ pub fn read_line(from: &mut impl BufRead) -> io::Result<String> {
     Ok(line)
 }
 
-/// What a program says to its guard after the first line.
+/// Frames from a program to its guard, after the first line.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Frame {
     /// It is alive; this was the last command sent.
     Beat(JointVector),
     /// It holds, and may be silent.
     Pause,
-    /// It cannot stop the arm, or cannot see that it did: the guard is to stop it too.
+    /// It cannot stop the arm, or cannot see that it did: the guard must stop it too.
     Stop,
-    /// The arm stands; the guard is not needed any more.
+    /// The arm stands still; the guard is not needed any more.
     Done,
 }
 
-/// Most bytes of a frame; less than a pipe takes at once or not at all (PIPE_BUF).
+/// Most bytes of a frame; below the size a pipe writes atomically (PIPE_BUF).
 pub const LONGEST_FRAME: usize = 2 + 8 * MAX_JOINTS;
 
 impl Frame {
-    /// Its bytes, and how many they are.
+    /// Its bytes, and their number.
     pub fn bytes(&self) -> ([u8; LONGEST_FRAME], usize) {
         let mut out = [0; LONGEST_FRAME];
         let (kind, values) = match self {
@@ -150,11 +150,11 @@ impl Frame {
     }
 }
 
-/// Bytes that no program of ours sends.
+/// Bytes that our programs never send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed;
 
-/// Puts frames together from bytes as they come.
+/// Assembles frames from bytes.
 #[derive(Debug)]
 pub struct Frames {
     joints: usize,
@@ -168,7 +168,7 @@ impl Frames {
         Self { joints, waiting: [0; LONGEST_FRAME], count: 0 }
     }
 
-    /// Takes one byte; returns the frame that it completes.
+    /// Takes one byte; returns the frame it completes.
     pub fn push(&mut self, byte: u8) -> Result<Option<Frame>, Malformed> {
         self.waiting[self.count] = byte;
         self.count += 1;
@@ -197,7 +197,7 @@ impl Frames {
     }
 }
 
-/// What a guard says.
+/// Messages from a guard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Word {
     /// Its participant on the graph, in hexadecimal digits.
@@ -210,14 +210,14 @@ pub enum Word {
     Beat,
     /// It stops the arm.
     Tripped(String),
-    /// The arm's state shows that it stands.
+    /// The arm's state shows that it stands still.
     Stands,
-    /// It could not be seen whether the arm stands.
+    /// The arm's state did not confirm that it stands still.
     Unconfirmed(String),
 }
 
 impl Word {
-    /// As a line.
+    /// Encodes it as a line.
     pub fn line(&self) -> String {
         let (word, rest) = match self {
             Word::Here(participant) => ("here", participant.as_str()),
@@ -231,7 +231,7 @@ impl Word {
         format!("{word} {}\n", rest.replace('\n', " "))
     }
 
-    /// From a line; none for one that no guard of ours says.
+    /// Decodes a line; `None` for one that our guards never send.
     pub fn of(line: &str) -> Option<Self> {
         let (word, rest) = line.trim_end().split_once(' ').unwrap_or((line.trim_end(), ""));
         Some(match word {

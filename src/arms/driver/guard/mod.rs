@@ -1,9 +1,9 @@
 //! A process that stops an arm when the program that drives it is gone.
 //!
-//! Some controllers go on with their last command for ever: Interbotix's `xs_sdk` turns at the last velocity, ros2_control's
+//! Some controllers execute their last command forever: Interbotix's `xs_sdk` keeps turning at the last velocity, ros2_control's
 //! forward controllers keep the last velocity or torque. A Jaco in torque mode floats after 250 ms and coasts, unless it is of
-//! inactivity type 0, which cannot be read back. A program that is killed (SIGKILL, out of memory, SIGSTOP) cannot
-//! tell them anything any more. So such commands are sent only while a [`Guard`] stands by:
+//! inactivity type 0, which cannot be read back. A program that is killed (SIGKILL, out of memory) or suspended (SIGSTOP) cannot
+//! send them anything. So such commands are sent only while a [`Guard`] stands by:
 //!
 //! ```text
 //! program --- commands (DDS) --------------------> controller --> arm
@@ -11,11 +11,11 @@
 //!    `------- beats (pipe, or TCP) ----> guard -------'   zero, and the controller off, when beats stop
 //! ```
 //!
-//! - It is a process of its own, in a process group of its own: Ctrl-C and Ctrl-Z reach it not.
-//! - It is started by the driver when such a mode is activated, and is matched with the controller before that succeeds.
-//! - Beats come from the thread that sends commands ([`Heart`]), every 20 ms. None for 100 ms, or a closed pipe, and it
-//!   stops the arm, and stays with it ([`Watch`]). A program that comes back finds that out and holds.
-//! - A program that hears nothing of the arm, or is not heard by it, has it stop the arm too: it has a link of its own.
+//! - It is a process of its own, in a process group of its own: Ctrl-C and Ctrl-Z do not reach it.
+//! - The driver starts it when such a mode is activated; activation succeeds only after it is matched with the controller.
+//! - Beats come from the thread that sends commands ([`Heart`]), every 20 ms. After 100 ms without one, or when the pipe closes, it
+//!   stops the arm and keeps it stopped ([`Watch`]). A program that resumes detects that and holds.
+//! - A program that receives no states, or whose commands do not arrive, has it stop the arm too: it has a link of its own.
 //! - Its end is a fault for the program: the arm is ramped to a hold.
 //! - On the program's machine it does not cover the loss of that machine or of the network. [`listen()`] on the
 //!   controller's host does.
@@ -51,16 +51,16 @@ use crate::transport::ros2::{RosSettings, count_as_ours};
 use visuomotor_core::action::ControlMode;
 use visuomotor_core::time::{Clock, Timestamp};
 
-/// An arm that needs a guard in some modes, and the guard it has.
+/// An arm that needs a guard in some modes, and its guard.
 pub struct Guarded {
     guarding: Guarding,
-    /// What the guard is given at its start; mode and ramp as for the first of `modes`.
+    /// The first message to the guard; mode and ramp as for the first of `modes`.
     hello: Hello,
     modes: Vec<EndlessMode>,
     guard: Option<Guard>,
 }
 
-/// A mode in which a controller does not stop the arm when commands fail to come.
+/// A mode in which a controller does not stop the arm when commands stop.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EndlessMode {
     /// The mode.
@@ -70,7 +70,7 @@ pub struct EndlessMode {
 }
 
 impl Guarded {
-    /// For commands to a controller that is at this place on the graph; nothing is started yet.
+    /// For commands to a controller with these settings on the graph; nothing is started yet.
     pub fn new(
         controller: Controller,
         arm: &str,
@@ -91,13 +91,13 @@ impl Guarded {
         Self { guarding: Guarding::None, hello, modes, guard: None }
     }
 
-    /// How it is guarded from now on.
+    /// Sets how it is guarded from now on.
     pub fn set(&mut self, guarding: Guarding) {
         self.guarding = guarding;
     }
 
-    /// The guard for a mode, started where it is needed and not there (any more); none where the mode needs none, or a
-    /// person did without. The one of another mode is let go. The arm must stand. Blocks.
+    /// The guard for a mode, started where it is needed and not running. `None` where the mode needs none, or the operator waived
+    /// it. A guard of another mode is released. The arm must stand still. Blocks.
     pub fn prepare(
         &mut self,
         mode: ControlMode,
@@ -125,13 +125,13 @@ impl Guarded {
         Ok(Some(heart))
     }
 
-    /// What is wrong with the guard, or with the pace of this program. Takes no lock.
+    /// What is wrong with the guard, or with this program's timing. Takes no lock.
     pub fn fault(&self, now: Timestamp) -> Option<GuardFault> {
         self.guard.as_ref().and_then(|guard| guard.heart().fault(now))
     }
 
-    /// Lets a faulty guard go; returns whether there was one. For a recovery: the arm was commanded to
-    /// hold, and another guard is started before it moves again.
+    /// Releases a faulty guard; returns whether there was one. For a recovery: the arm was commanded to hold, and another guard is
+    /// started before it moves again.
     pub fn forget_faulty(&mut self, now: Timestamp) -> bool {
         let faulty = self.guard.as_ref().is_some_and(|g| g.heart().fault(now).is_some() || g.heart().was_called());
         if let Some(guard) = self.guard.take_if(|_| faulty) {
@@ -140,7 +140,7 @@ impl Guarded {
         faulty
     }
 
-    /// Process of the guard, where there is one on this machine.
+    /// Process id of the guard, where it runs on this machine.
     pub fn process(&self) -> Option<u32> {
         self.guard.as_ref().and_then(Guard::process)
     }

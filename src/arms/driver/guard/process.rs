@@ -1,5 +1,4 @@
-//! Starting a guard and looking after it: a process of this program on this machine, or one that listens on the
-//! controller's host.
+//! Starting and supervising a guard: a process of this program on this machine, or one that listens on the controller's host.
 
 use std::io::{BufReader, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -19,10 +18,10 @@ use visuomotor_core::action::ControlMode;
 use visuomotor_core::failure::{Failing, FailureKind};
 use visuomotor_core::time::Clock;
 
-/// Longest silence of a program before its guard stops the arm, as shipped.
+/// Default of the longest silence of a program before its guard stops the arm.
 pub const LIMIT: Duration = Duration::from_millis(100);
 
-/// How an arm whose controller goes on for ever is guarded.
+/// How an arm is guarded whose controller executes its last command forever.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Guarding {
     /// Not at all: such commands are refused.
@@ -90,17 +89,17 @@ pub enum GuardError {
     Refused {
         /// Program or address.
         place: String,
-        /// In its words.
+        /// The guard's message.
         why: String,
     },
-    /// It is there and does not find the arm.
+    /// It runs but does not find the arm.
     #[error(
         "the guard at {place} was not ready within {seconds} s; does it see the arm's controller (`ros2 node list`)?"
     )]
     NotReady {
         /// Program or address.
         place: String,
-        /// How long it was waited for \[s\].
+        /// Time waited \[s\].
         seconds: f64,
     },
 }
@@ -125,8 +124,8 @@ impl Drop for Guard {
 }
 
 impl Guard {
-    /// Starts one, tells it what to guard, and waits until its endpoints are matched. `known` receives its participant on
-    /// the graph before it has any endpoints. The limit of `hello` is set here. Blocks.
+    /// Starts one, sends it the first message, and waits until its endpoints are matched. `known` receives its participant on the
+    /// graph before it has any endpoints. The limit of `hello` is set here. Blocks.
     pub fn start(
         guarding: &Guarding,
         mut hello: Hello,
@@ -187,7 +186,7 @@ impl Guard {
         }
     }
 
-    /// What beats.
+    /// The sender of beats.
     pub fn heart(&self) -> &Heart {
         &self.heart
     }
@@ -203,7 +202,7 @@ impl Guard {
     }
 }
 
-/// What a guard that could not be had is to the control thread; the words go to the log.
+/// A missing guard as an error for the control thread; the text goes to the log.
 pub fn fault_of(error: &GuardError) -> GuardFault {
     tracing::error!("{error}");
     match error {
@@ -273,7 +272,7 @@ fn dial(address: &str, token: &Token, hello: &Hello, patience: Duration) -> Resu
     Err(last.map_or_else(|| unusable(address, "no such host", fix), failed))
 }
 
-/// Reads what the guard says, until it ends.
+/// Reads the guard's messages, until it ends.
 fn listen(arm: &str, from: Box<dyn Read + Send>, heart: &Heart, to: &Sender<Word>, child: Option<Child>) {
     let mut from = BufReader::new(from);
     while let Ok(line) = read_line(&mut from) {
@@ -285,7 +284,7 @@ fn listen(arm: &str, from: Box<dyn Read + Send>, heart: &Heart, to: &Sender<Word
             Word::Unconfirmed(why) => tracing::error!("{arm}: its guard could not see that the arm stands: {why}"),
             _ => {}
         }
-        // Who started the guard may have given up.
+        // The starter of the guard may have given up.
         let _ = to.send(word);
     }
     heart.lost();

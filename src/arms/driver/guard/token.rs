@@ -1,4 +1,4 @@
-//! What a program shows a guard on another host, so that no other program can stop or keep the arm.
+//! The token a program presents to a guard on another host, so that no other program can stop or block the arm.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ impl std::fmt::Debug for Token {
 }
 
 impl Token {
-    /// From a text; white space around it does not count. Refuses one that is too short or more than a line.
+    /// From a text, without surrounding white space. Refuses one that is too short or longer than a line.
     pub fn new(text: &str) -> Result<Self, String> {
         let text = text.trim();
         let fit = text.len() >= SHORTEST && text.len() <= 4096 && !text.contains(['\n', '\r']);
@@ -54,7 +54,7 @@ impl Token {
         &self.0
     }
 
-    /// Is this the secret? Takes as long for a wrong one, wherever it differs.
+    /// Is this the secret? The time does not depend on where a wrong one differs.
     pub fn is(&self, shown: &str) -> bool {
         let (ours, theirs) = (Sha256::digest(self.0.as_bytes()), Sha256::digest(shown.trim().as_bytes()));
         ours.iter().zip(theirs.iter()).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0

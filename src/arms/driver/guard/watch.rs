@@ -1,4 +1,4 @@
-//! When a guard trips, and what it sends then. Pure: time is handed in.
+//! When a guard trips, and what it sends then. Pure: time is an argument.
 
 use std::time::Duration;
 
@@ -10,18 +10,18 @@ use visuomotor_core::time::Timestamp;
 /// Why a guard stops the arm.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Trip {
-    /// Nothing was heard of the program for longer than the limit: it hangs, or is suspended.
+    /// No message from the program for longer than the limit: it hangs, or is suspended.
     Silent(Duration),
     /// The program, or the connection to it, is gone.
     Gone,
-    /// The program says what cannot be.
+    /// The program sent an impossible frame.
     Malformed,
-    /// The program asks for it.
+    /// The program requested it.
     Asked,
 }
 
 impl Trip {
-    /// In words.
+    /// As text.
     pub fn text(&self) -> String {
         match self {
             Trip::Silent(for_long) => {
@@ -34,14 +34,14 @@ impl Trip {
     }
 }
 
-/// What a guard has to do now.
+/// What a guard must do now.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Duty {
     /// Listen.
     Watch,
-    /// Stop the arm; also after the program came back.
+    /// Stop the arm; also after the program resumed.
     Stop(Trip),
-    /// End: the arm was left standing.
+    /// End: the arm stands still.
     End,
 }
 
@@ -67,12 +67,13 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Trips when a program that began to command is silent for longer than `limit`. Until then it commands nothing.
+    /// Trips when a program that has begun to command is silent for longer than `limit`. Silence before its first command does not
+    /// trip it.
     pub fn new(limit: Duration, joints: usize) -> Self {
         Self { limit, phase: Phase::Idle, last: JointVector::zeros(joints), gone: false }
     }
 
-    /// Takes what the program says. Once tripped only its orderly end counts: a program that comes back is not trusted.
+    /// Takes a frame of the program. Once tripped, only its orderly end counts: a program that resumes is not trusted.
     pub fn hear(&mut self, now: Timestamp, frame: Frame) {
         match (frame, self.phase) {
             (Frame::Done, _) => self.phase = Phase::Over,
@@ -81,7 +82,7 @@ impl Watch {
                 self.last = last;
                 self.phase = Phase::Watching(now);
             }
-            // Whatever was commanded before: a guard that is asked does not ask back.
+            // Whatever was commanded before: a request to stop is not questioned.
             (Frame::Stop, _) => self.trip(Trip::Asked),
             (Frame::Pause, Phase::Idle) => {}
             (Frame::Pause, _) => self.phase = Phase::Paused,
@@ -108,7 +109,7 @@ impl Watch {
         }
     }
 
-    /// What is to be done at `now`. Everything that had arrived by then must have been handed in.
+    /// What to do at `now`. Everything that had arrived by then must have been passed in.
     pub fn look(&mut self, now: Timestamp) -> Duty {
         if let Phase::Watching(heard) = self.phase
             && now.since(heard) > self.limit
@@ -139,14 +140,14 @@ impl Watch {
 
 /// Period of commands while the arm is being stopped.
 const PERIOD: Duration = Duration::from_millis(10);
-/// How long commands go out at that period: a lossy link gets one of two hundred.
+/// How long commands are sent at that period: a lossy link delivers at least one of two hundred.
 const INSISTING: Duration = Duration::from_secs(2);
-/// Period afterwards, while a program that was only suspended may still send what it had begun to send.
+/// Period afterwards, while a program that was only suspended may still send pending commands.
 const LATER: Duration = Duration::from_millis(50);
-/// How long it is waited for the arm's state to show that it stands.
+/// Longest wait for the arm's state to show that it stands still.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The commands that stop an arm: from the last one to zero, and zero again and again.
+/// The commands that stop an arm: from the last one to zero, and then zero repeatedly.
 #[derive(Debug)]
 pub struct Stopping {
     began: Timestamp,
@@ -168,7 +169,7 @@ impl Stopping {
         if self.sent.is_some_and(|sent| now.since(sent) < period) {
             return None;
         }
-        // A guard that was itself late does not make up for it: the ramp is in commands, not in seconds.
+        // A guard that was itself late does not catch up: the ramp counts commands, not seconds.
         for (value, ramp) in self.command.iter_mut().zip(&self.ramp) {
             let step = ramp * PERIOD.as_secs_f64();
             *value -= value.clamp(-step, step);
@@ -177,12 +178,12 @@ impl Stopping {
         Some(self.command)
     }
 
-    /// Has the command come to zero?
+    /// Has the command reached zero?
     pub fn at_zero(&self) -> bool {
         self.command.iter().all(|value| *value == 0.0)
     }
 
-    /// The arm's state shows that it stands.
+    /// The arm's state shows that it stands still.
     pub fn confirm(&mut self) {
         self.confirmed = true;
     }
@@ -193,7 +194,7 @@ impl Stopping {
         gone && self.at_zero() && since >= INSISTING && (self.confirmed || since >= PATIENCE)
     }
 
-    /// Was it waited long enough for the arm's state?
+    /// Has the wait for the arm's state ended?
     pub fn in_vain(&self, now: Timestamp) -> bool {
         !self.confirmed && now.since(self.began) >= PATIENCE
     }
@@ -258,7 +259,7 @@ mod tests {
         let mut watch = watching();
         let silent = Duty::Stop(Trip::Silent(Duration::from_millis(500)));
         assert_eq!(watch.look(at(1500)), silent);
-        // The program was suspended and comes back.
+        // The program was suspended and resumes.
         for ms in (1510..3000).step_by(20) {
             watch.hear(at(ms), turning());
             watch.hear(at(ms), Frame::Pause);

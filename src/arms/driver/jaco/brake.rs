@@ -1,7 +1,7 @@
-//! What a guard does to a Jaco in torque mode: its own position mode, asked for until the node answers, and zero velocities. The
-//! arm then holds by itself.
+//! How a guard stops a Jaco in torque mode: it requests the arm's own position mode until the node responds, and sends zero
+//! velocities. The arm then holds by itself.
 //!
-//! No torque is sent: one that fades lets the arm coast.
+//! No torques are sent: with fading torques the arm coasts.
 
 use std::time::Duration;
 
@@ -12,29 +12,29 @@ use crate::transport::ros2::messages::kinova::{JointVelocity, SetTorqueControlMo
 use crate::transport::ros2::{Qos, RepeatedRequest, RosClient, RosError, RosNode, RosPublisher};
 use visuomotor_core::observation::JointVector;
 
-/// Zero velocities that are sent after the node answered: what ends a motion may be lost on the way, and each is a step of 10 ms
+/// Number of zero velocities sent after the node responded: the message that ends a motion may be lost, and each is a step of 10 ms
 /// in the arm's queue.
 const LAST_WORDS: u32 = 5;
 
-/// Asks a node for its own position mode, again and again; returns whether it answered. Its answer says only that it was asked.
+/// Requests position mode repeatedly; returns whether the node responded. Its response only confirms the request.
 pub(super) fn ask_for_position_mode(request: &mut RepeatedRequest, service: &RosClient<SetTorqueControlMode>) -> bool {
     request.go_on(service, || StateRequest { state: 0 }, |_| true).is_some()
 }
 
-/// Jaco's velocity topic and torque service in the hands of a guard.
+/// A guard's access to Jaco's velocity topic and torque service.
 pub struct JacoBrake {
     velocities: RosPublisher<JointVelocity>,
     states: JointStates,
     torque_mode: RosClient<SetTorqueControlMode>,
     request: RepeatedRequest,
-    /// The node answered.
+    /// The node responded.
     left: bool,
     /// Zero velocities sent since then.
     sent: u32,
 }
 
 impl JacoBrake {
-    /// Waits until the node takes our commands, its service is there, and the joints' states come.
+    /// Waits until the node takes our commands, its service is available, and joint states arrive.
     pub fn open(node: &RosNode, joints: &[String], patience: Duration) -> Result<Self, RosError> {
         let mut states = JointStates::of(node, "out/joint_state", joints)?;
         let velocities = node.publisher("in/joint_velocity", Qos::Command)?;
@@ -58,7 +58,7 @@ impl Brake for JacoBrake {
         }
     }
 
-    /// The first command did.
+    /// Nothing to do: `send` requests position mode.
     fn switch_off(&mut self) {}
 
     fn positions(&mut self) -> Option<JointVector> {

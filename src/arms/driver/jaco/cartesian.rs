@@ -1,7 +1,7 @@
 //! Tool velocities for Jaco, streamed at exactly 100 Hz: the node's own inverse kinematics moves the joints.
 //!
-//! Beside the arm trait, which commands joints: for teleoperation that wants the maker's Cartesian behavior. Do not run it
-//! together with an active [`super::driver::Jaco`]; each sees the other as a second commander only on its own topic.
+//! Separate from the arm trait, which commands joints: for teleoperation that needs the maker's Cartesian behavior. Do not run it
+//! together with an active [`super::driver::Jaco`]; each detects the other as a second commander only on its own topic.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,7 +34,7 @@ const DEADLINE: Duration = Duration::from_millis(100);
 const LAST_WORDS: u32 = 5;
 
 impl ToolVelocity {
-    /// Waits for the node to listen; sends nothing before the first [`ToolVelocity::send`].
+    /// Waits for the node to subscribe; sends nothing before the first [`ToolVelocity::send`].
     pub fn connect(
         robot: &Robot,
         settings: RosSettings,
@@ -56,8 +56,8 @@ impl ToolVelocity {
         Ok(Self { bridge })
     }
 
-    /// Goes on like this until another velocity comes or nothing more is heard for 0.1 s: x, y, z \[m/s\], about x, y, z \[rad/s\],
-    /// base axes. Each is cut to the arm's limit; a number that is not finite stops.
+    /// Continues at this velocity until another one comes or none comes for 0.1 s: x, y, z \[m/s\], about x, y, z \[rad/s\], base
+    /// axes. Each is clipped to the arm's limit; a number that is not finite stops the arm.
     pub fn send(&mut self, twist: [f64; 6]) {
         self.bridge.send(twist);
     }
@@ -92,7 +92,7 @@ impl BridgeWorker for Steps {
     fn request(&mut self, _: Timestamp, (): ()) {}
 
     fn ended(&mut self, _: Timestamp) {
-        // The last message may be lost on the way: it is sent several times, still one per step.
+        // The last message may be lost: it is sent several times, still one per step.
         for _ in 0..LAST_WORDS {
             if let Err(error) = self.topic.publish(wire::twist([0.0; 6])) {
                 tracing::warn!("{}: {error}", self.arm);

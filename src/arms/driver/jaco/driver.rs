@@ -1,22 +1,23 @@
 //! Jaco behind the arm trait.
 //!
-//! One file because an arm over ROS 2 is one link: its topics, and what each method of `ArmLink` does with them.
+//! One file because an arm over ROS 2 is one link: its topics, and the implementation of each `ArmLink` method with them.
 //!
-//! One message is one 10 ms step of the arm, taken from a queue 2000 deep: a stream slower than 100 Hz is slow motion, a
-//! faster one goes on after it ended. So exactly one message leaves every 10 ms on absolute deadlines, missed ones are never
-//! made up for, and a stop is explicit zeros.
+//! One message is one 10 ms step of the arm, taken from a queue of 2000. A stream slower than 100 Hz is slow motion; the arm
+//! continues after a faster one has ended. So exactly one message is sent every 10 ms on absolute deadlines, missed ones are never
+//! made up for, and a stop sends explicit zeros.
 //!
-//! - Positions: the node has no streamed position, so a servo here makes velocities of them:
-//!   `v = dq/dt of the target + GAIN (target - measured)`, each change within the acceleration limit.
-//! - Torques: torque mode is entered with every torque near zero at rest, and left by every stop, with states or without them,
-//!   and when the program ends. Silence of 250 ms ends it too where the arm's inactivity type is 0; with type 1, Kinova's
-//!   default for this generation, the arm then floats at zero torque and coasts. Which one it is cannot be read back, so torque
-//!   mode is activated only while a guard stands by ([`crate::driver::guard`]), which asks for position mode when this program is
-//!   gone. Between activation and the first command the arm floats as well.
-//! - Whether the node took it is nowhere told: it only logs. So what the torque sensors tell beside the weight is compared with
-//!   what is sent: a node that did not enter torque mode, or does not hear, is found by that.
-//! - The torques' zero is set by `in/set_zero_torques` in the candle pose (all joints 180 degrees), where no sensor carries
-//!   weight. A person does that, and sets the node to publish torques without the weight: with it no other pose is near zero.
+//! - Positions: the node has no streamed position mode, so a servo here converts them to velocities: `v = dq/dt of the target +
+//!   GAIN (target - measured)`, each change within the acceleration limit.
+//! - Torques: torque mode is entered with every torque near zero at rest, and left by every stop, with or without states, and when
+//!   the program ends. Silence of 250 ms ends it too where the arm's inactivity type is 0. With type 1, Kinova's default for this
+//!   generation, the arm then floats at zero torque and coasts. The type cannot be read back, so torque mode is activated only
+//!   while a guard stands by ([`crate::driver::guard`]), which requests position mode when this program is gone. Between activation
+//!   and the first command the arm floats as well.
+//! - The node only logs whether it took the mode. So the sensors' torques beyond the weight are compared with the commanded
+//!   torques. This detects a node that did not enter torque mode or does not receive commands.
+//! - The zero of the torque sensors is set by `in/set_zero_torques` in the candle pose (all joints 180 degrees), where no sensor
+//!   carries weight. The operator does that, and sets the node to publish torques without the weight: with it no other pose is near
+//!   zero.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -52,13 +53,13 @@ pub const GAIN: f64 = 2.0;
 /// The torques at rest are too far from zero to enter torque mode.
 const TORQUES_NOT_ZERO: FaultCode = FaultCode(1);
 
-/// How long a call of the node may take.
+/// Longest time for a service call of the node.
 const CALL: Duration = Duration::from_secs(3);
 
 /// How long torques may take to settle near zero before torque mode is entered.
 const SETTLING: Duration = Duration::from_secs(1);
 
-/// Patience with an arm whose state comes at 10 Hz.
+/// Time-outs for an arm whose state comes at 10 Hz.
 pub fn default_options() -> LinkOptions {
     LinkOptions::for_period(Duration::from_millis(100))
 }
@@ -88,7 +89,7 @@ pub struct JacoLink {
     position_mode: RepeatedRequest,
     /// For the arm's weight.
     dynamics: Option<Dynamics>,
-    /// Was a command followed since the arm was activated?
+    /// Has a command been executed since the arm was activated?
     followed: bool,
     fault: Option<FaultCode>,
     misfit: Option<ConnectError>,
@@ -131,7 +132,7 @@ pub fn check(
     check_arm(&robot.identity.name, connect(robot, settings, options, clock), Duration::from_secs(2))
 }
 
-/// The maker's namespace where none is given: also where an emulated arm is to be found.
+/// The maker's namespace where none is given: emulated arms use it too.
 pub fn in_namespace(robot: &Robot, settings: RosSettings) -> RosSettings {
     if settings.namespace.trim_end_matches('/').is_empty() {
         settings.with_namespace(&wire::namespace(limits::kind(robot)))
@@ -210,14 +211,14 @@ impl JacoLink {
         Ok(())
     }
 
-    /// Without waiting: who is asked may be gone.
+    /// Without waiting: the node may be gone.
     fn ask_for_position_mode(&mut self) {
         if let Err(error) = self.torque_mode.ask(StateRequest { state: 0 }) {
             tracing::warn!("{}: {error}", self.arm);
         }
     }
 
-    /// One step on the way out of torque mode, without waiting: beats must go on until the arm holds by itself.
+    /// One step of leaving torque mode, without waiting: beats must continue until the arm holds by itself.
     fn leave_torque_mode(&mut self) {
         if ask_for_position_mode(&mut self.position_mode, &self.torque_mode) {
             self.in_torque_mode = false;
@@ -236,8 +237,8 @@ impl JacoLink {
         }
     }
 
-    /// What the sensors tell beside the weight, and the weight: the efforts of `out/joint_state` may or may not have it in them,
-    /// as the node is set.
+    /// The sensors' torques beyond the weight, and the weight: the efforts of `out/joint_state` may or may not contain it,
+    /// depending on the node's settings.
     fn efforts(&self, positions: &JointVector) -> Option<JointVector> {
         let (mut efforts, weight) = (self.torque_reading?, self.dynamics.as_ref()?.gravity(positions));
         efforts.iter_mut().zip(weight.iter()).for_each(|(effort, weight)| *effort += weight);
@@ -251,11 +252,11 @@ impl JacoLink {
         }
     }
 
-    /// With every torque near zero, from zero torques on.
+    /// Enters torque mode with every torque near zero, starting from zero torques.
     fn enter_torque_mode(&mut self) -> Result<(), DriverError> {
         let arm = self.arm.clone();
         let near_zero = |reading: &JointVector| reading.iter().all(|torque| torque.abs() <= limits::TORQUE_AT_REST);
-        // Readings are old: those of a motion that just ended are waited out.
+        // Readings are old: wait until those of a motion that just ended are gone.
         let deadline = Instant::now() + SETTLING;
         while !self.torque_reading.as_ref().is_some_and(near_zero) {
             if Instant::now() >= deadline {
@@ -265,7 +266,7 @@ impl JacoLink {
             self.take_torques();
         }
         self.torque_parameters.call(Empty::default(), CALL).map_err(|error| refused(&arm, error))?;
-        // The first torques the mode finds are zero.
+        // The first torques in the mode are zero.
         self.torques.publish(wire::torque(&self.zeros())).map_err(|error| refused(&arm, error))?;
         self.set_torque_mode(true).map_err(|error| refused(&arm, error))
     }
@@ -292,7 +293,7 @@ impl ArmLink for JacoLink {
                 Err(misfit) => self.misfit = Some(misfit.error(&self.arm, self.joints.topic())),
             }
         }
-        // After the states: the node publishes the torques of each state just before it.
+        // Read after the states: the node publishes the torques of each state just before it.
         self.take_torques();
         let [mut positions, velocities, mut efforts] = newest?;
         self.misfit = None;
@@ -349,7 +350,7 @@ impl ArmLink for JacoLink {
             if self.in_torque_mode {
                 self.set_torque_mode(false).map_err(|error| refused(&arm, error))?;
             }
-            // What an earlier program left in the queue would be done first.
+            // Steps that an earlier program left in the queue would be executed first.
             self.clear.call(Empty::default(), CALL).map_err(|error| refused(&arm, error))?;
             return Ok(());
         }
@@ -362,7 +363,7 @@ impl ArmLink for JacoLink {
             && !self.in_torque_mode
             && let Err(DriverError::Fault(code)) = self.enter_torque_mode()
         {
-            // The arm stands in position mode and would not follow: that is a fault, not a silence.
+            // The arm stands in position mode and would not follow: that is a fault, not silence.
             self.fault = Some(code);
             return;
         }
@@ -388,13 +389,13 @@ impl ArmLink for JacoLink {
 
     fn blind(&mut self, stream: &Stream, _: bool) -> bool {
         if stream.mode() == ControlMode::Torque && self.in_torque_mode {
-            // Torques that fade let the arm coast; its own position mode stops it, and needs none of the states that are missing.
+            // With fading torques the arm coasts; its own position mode stops it, and needs none of the missing states.
             self.ask_for_position_mode();
             self.stand();
             return true;
         }
-        // The servo of positions needs to know where the arm is: without that its velocities go to zero. A velocity stream is
-        // on its way there already, and an arm that was not let into torque mode is at zero.
+        // The position servo needs the arm's position: without it, velocities go to zero. A velocity stream already goes there, and
+        // an arm that was not let into torque mode is at zero.
         let velocities = self.sent.toward(&self.zeros());
         self.publish(&velocities);
         velocities.iter().all(|velocity| *velocity == 0.0)
@@ -402,7 +403,7 @@ impl ArmLink for JacoLink {
 
     fn switch_off(&mut self, _: ControlMode) -> Off {
         if !self.in_torque_mode {
-            // No switch; velocities are steps, and none of them is nothing more to do.
+            // There is no switch; each velocity is one step, so without messages there is nothing left to execute.
             return Off::None;
         }
         self.ask_for_position_mode();
@@ -420,7 +421,7 @@ impl ArmLink for JacoLink {
         (new.sent, new.in_torque_mode, new.followed, new.fault) =
             (self.sent.clone(), self.in_torque_mode, self.followed, self.fault);
         std::mem::swap(&mut new.turns, &mut self.turns);
-        // The old hand may wait for an answer that never comes: not here.
+        // The old hand may wait for a response that never comes: do not wait for it here.
         let old = std::mem::replace(self, new);
         std::thread::spawn(move || drop(old));
         self.velocities.wait_for_subscriber(patience).map_err(|error| connect_error(&self.arm, error))
@@ -435,7 +436,7 @@ impl ArmLink for JacoLink {
         self.turns.restart();
         (self.misfit, self.fault) = (None, None);
         let zeros = self.zeros();
-        // The node may be another than the one that was told to enter torque mode.
+        // The node may not be the one that was commanded to enter torque mode.
         self.set_torque_mode(false).map_err(|error| connect_error(&arm, error))?;
         self.publish(&zeros);
         self.clear.call(Empty::default(), CALL).map_err(|error| connect_error(&arm, error))?;

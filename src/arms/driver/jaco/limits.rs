@@ -1,7 +1,7 @@
 //! What Kinova allows its second-generation arms, and the check that a description stays within it.
 //!
-//! Ranges and speeds: kinova_description; torques: the actuators' data-sheet peaks (30.5 and 6.8 Nm), because the URDF's 40 to
-//! 80 Nm are more than the motors give. The spherical wrist's sixth joint and a curved wrist differ in range.
+//! Ranges and speeds: kinova_description. Torques: the actuators' data-sheet peaks (30.5 and 6.8 Nm), because the URDF's 40 to 80
+//! Nm exceed the motors. The spherical wrist's sixth joint and a curved wrist differ in range.
 
 use std::f64::consts::PI;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use std::time::Duration;
 use crate::driver::{ConnectError, MakerJoint, check_limits};
 use visuomotor_core::config::Robot;
 
-/// The arm's own step: one velocity or torque message is what it does for so long.
+/// The arm's own step: one velocity or torque message acts for this long.
 pub const STEP: Duration = Duration::from_millis(10);
 
-/// Steps that the arm's queue takes \[messages\].
+/// Capacity of the arm's queue \[messages\].
 pub const QUEUE: usize = 2000;
 
 /// Silence after which torque mode ends by itself.
@@ -44,7 +44,7 @@ pub const J2S7S300: [MakerJoint; 7] = [
     joint(None, 48.0, 6.8),
 ];
 
-/// j2n7s300: the curved wrist turns on and on.
+/// j2n7s300: the curved wrist is continuous.
 pub const J2N7S300: [MakerJoint; 7] = [
     joint(None, 36.0, 30.5),
     joint(Some((30.0, 330.0)), 36.0, 30.5),

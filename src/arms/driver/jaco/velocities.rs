@@ -1,6 +1,6 @@
-//! The velocities that were sent, and what may follow them.
+//! The velocities that were sent, and which may follow.
 //!
-//! A message acts for one step of the arm: after a pause of ours the arm stands, and what is sent next begins at rest.
+//! A message acts for one step of the arm: after a pause in sending the arm stands still, and the next command starts from rest.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use super::limits::STEP;
 use visuomotor_core::config::Robot;
 use visuomotor_core::observation::JointVector;
 
-/// Silence after which the arm stands: two steps in which it did nothing.
+/// Silence after which the arm stands still: two steps without a message.
 const STANDS: Duration = Duration::from_millis(30);
 
-/// Of one arm.
+/// Velocities of one arm.
 #[derive(Clone)]
 pub(super) struct Velocities {
     /// Largest velocity of each joint \[rad/s\].
@@ -32,12 +32,12 @@ impl Velocities {
         }
     }
 
-    /// What was sent last \[rad/s\].
+    /// Velocities sent last \[rad/s\].
     pub fn sent(&self) -> &JointVector {
         &self.sent
     }
 
-    /// This is sent \[rad/s\].
+    /// Records velocities as sent \[rad/s\].
     pub fn send(&mut self, values: &JointVector) {
         self.sent = *values;
     }
@@ -47,7 +47,7 @@ impl Velocities {
         self.sent.fill(0.0);
     }
 
-    /// One step from what was sent towards these \[rad/s\]; NaN is a wish to stand.
+    /// One step from the last velocities towards these \[rad/s\]; NaN means zero.
     pub fn toward(&self, wish: &JointVector) -> JointVector {
         let mut out = self.sent;
         for joint in 0..out.len() {
@@ -58,7 +58,7 @@ impl Velocities {
         out
     }
 
-    /// Nothing was sent for so long. Does the arm stand by itself by now?
+    /// Nothing was sent for this long. Does the arm stand still by itself by now?
     pub fn paused(&mut self, pause: Duration) -> bool {
         let stands = pause > STANDS;
         if stands {

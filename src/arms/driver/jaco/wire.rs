@@ -16,7 +16,7 @@ pub fn namespace(kind: &str) -> String {
     format!("/{kind}_driver")
 }
 
-/// Numbers in the message's seven places, 0 where the arm has no joint.
+/// Numbers in the message's seven fields, 0 where the arm has no joint.
 fn seven(values: &JointVector, scale: f64) -> [f32; 7] {
     let mut out = [0.0; 7];
     for (to, value) in out.iter_mut().zip(values.iter()) {
@@ -25,7 +25,7 @@ fn seven(values: &JointVector, scale: f64) -> [f32; 7] {
     out
 }
 
-/// `joints` numbers of seven, none when one is not finite.
+/// `joints` numbers of seven, `None` when one is not finite.
 fn first(values: [f32; 7], joints: usize, scale: f64) -> Option<JointVector> {
     let mut out = JointVector::zeros(joints);
     for (to, value) in out.iter_mut().zip(values) {
@@ -78,7 +78,7 @@ pub fn twist(values: [f64; 6]) -> PoseVelocity {
     }
 }
 
-/// What a step asks of the tool: x, y, z \[m/s\], about x, y, z \[rad/s\]; none when a number is not finite.
+/// Tool velocity of a step: x, y, z \[m/s\], about x, y, z \[rad/s\]; none when a number is not finite.
 pub fn twist_asked(message: &PoseVelocity) -> Option<[f64; 6]> {
     let values = [
         message.twist_linear_x,

@@ -1,11 +1,11 @@
-//! What the maker allows the Franka Emika Robot (FER, "Panda") and the Franka Research 3 (FR3), as the Franka control
-//! interface (FCI) enforces it, and the check that a description stays within it.
+//! The maker's limits of the Franka Emika Robot (FER, "Panda") and the Franka Research 3 (FR3), as the Franka control interface
+//! (FCI) enforces them, and the check that a description stays within them.
 //!
 //! Sources: Franka's robot specifications page for both arms, libfranka's rate limiter for the margins it keeps. The two
 //! arms differ in every row; a number of one is never right for the other. The FER's Cartesian speed is the page's
 //! 1.7 m/s; libfranka 0.9's limiter constant of 2.0 m/s is not used. The FR3's joint speed also falls towards the end of
-//! a joint's range; the driver reads that curve from the connected robot's own model, and [`FR3_CURVE`] is what the emulated
-//! robot gives it.
+//! a joint's range; the driver reads that curve from the connected robot's own model, and [`FR3_CURVE`] is the one that the
+//! emulated robot reports.
 
 use crate::driver::ConnectError;
 use visuomotor_core::config::Robot;
@@ -19,23 +19,23 @@ pub const CYCLE: f64 = 1e-3;
 /// Commands lost in a row after which the robot stops with `communication_constraints_violation`.
 pub const LOST_IN_A_ROW: u32 = 20;
 
-/// Commands that the robot's success rate looks back on.
+/// Number of commands in the robot's success rate.
 pub const SUCCESS_WINDOW: usize = 100;
 
-/// Success rate below which a person should look at the link (libfranka's communication test).
+/// Success rate below which the operator should check the link (libfranka's communication test).
 pub const SUCCESS_DOUBTFUL: f64 = 0.95;
 
 /// Success rate below which the link is not fit (libfranka's communication test).
 pub const SUCCESS_UNFIT: f64 = 0.90;
 
-/// What both arms carry at most, their end effector included \[kg\] (data sheets).
+/// Largest payload of both arms, end effector included \[kg\] (data sheets).
 pub const PAYLOAD: f64 = 3.0;
 
 /// Largest stiffness of the robot's joint controller \[Nm/rad\] (libfranka's `setJointImpedance`).
 pub const JOINT_IMPEDANCE: f64 = 14250.0;
 
-/// Largest collision threshold \[Nm, N\]: the largest in use. The maker documents no bound; beyond it a collision may not be
-/// noticed at all.
+/// Largest collision threshold \[Nm, N\]: the largest in use. The maker documents no bound; above it a collision may not be
+/// detected at all.
 pub const COLLISION_THRESHOLD: f64 = 100.0;
 
 /// Largest speed, acceleration and jerk along one Cartesian quantity.
@@ -142,12 +142,12 @@ impl SpeedCurve {
 }
 
 impl MakerLimits {
-    /// The limits of the arm a description is of.
+    /// The limits of the arm in a description.
     pub fn of(robot: &str) -> Option<&'static MakerLimits> {
         [&FER, &FR3].into_iter().find(|limits| limits.robot == robot)
     }
 
-    /// Refuses a description that allows more than the maker does.
+    /// Refuses a description that exceeds the maker's limits.
     pub fn check(&self, robot: &Robot) -> Result<(), ConnectError> {
         let unfit = |what: String, found: String, expected: String| ConnectError::Unfit {
             arm: self.robot.into(),

@@ -1,13 +1,13 @@
-//! Kinova's node over a [`Plant`]: steps of 10 ms from a queue, torque mode with its rules, fingers in turns.
+//! Kinova's node over a [`Plant`]: steps of 10 ms from a queue, torque mode with its rules, fingers in motor turns.
 //!
-//! As kinova-ros and its users have it: each velocity message is one 10 ms step in a queue 2000 deep, so that an arm fed too
-//! fast goes on after the feed ended; an empty queue is standstill. Torque mode is entered only while every torque beside the
-//! arm's own weight is near zero, and answers nothing when it is refused. After 250 ms without a message the arm does what its
-//! [`Inactivity`] says; outside of torque mode torques are dropped. The state comes at 10 Hz.
+//! As documented by kinova-ros and its users: each velocity message is one 10 ms step in a queue of 2000, so that an arm fed too
+//! fast continues after the feed ended; with an empty queue the arm stands still. Torque mode is entered only while every torque
+//! beyond the arm's own weight is near zero; a refusal is not reported. After 250 ms without a message the arm does what its
+//! [`Inactivity`] says; outside torque mode torques are dropped. The state comes at 10 Hz.
 //!
-//! The torque sensors have a zero of their own, which drifts. `in/set_zero_torques` makes what they feel at that moment their
-//! zero, the weight that hangs on them included: it is right in the candle pose alone, where they carry none. A new one
-//! is as an operator leaves an arm for torque mode: zeroed there, its node set to publish torques without the weight
+//! The torque sensors have a zero of their own, which drifts. `in/set_zero_torques` sets their zero to what they measure at that
+//! moment, including the weight: that is right only in the candle pose, where they carry none. A new emulated arm is as an operator
+//! prepares it for torque mode: zeroed there, its node set to publish torques without the weight
 //! (`torque_parameters/publish_torque_with_gravity_compensation`, off by default).
 
 mod services;
@@ -94,7 +94,7 @@ impl JacoEmulator {
         &self.log
     }
 
-    /// What it was ordered to do.
+    /// The orders it received.
     pub fn orders(&self) -> &Orders {
         &self.orders
     }
@@ -104,17 +104,17 @@ impl JacoEmulator {
         self.shared.torque_mode.load(Ordering::Acquire)
     }
 
-    /// States are no longer published, or again: their way to us is lost while commands still arrive.
+    /// Stops or resumes publishing states: they are lost on their way while commands still arrive.
     pub fn mute(&self, muted: bool) {
         self.shared.asked().muted = muted;
     }
 
-    /// What it does when torques fail to come.
+    /// Sets what it does when torques stop coming.
     pub fn set_inactivity(&self, inactivity: Inactivity) {
         self.shared.asked().inactivity = inactivity;
     }
 
-    /// Every torque sensor's zero is off by this \[Nm\], as it is after long use.
+    /// Sets the zero offset of every torque sensor \[Nm\], as after long use.
     pub fn bias_torques(&self, bias: f64) {
         self.shared.asked().bias = Some(bias);
     }
@@ -139,20 +139,20 @@ struct Kinova {
     log: CommandLog,
     orders: Orders,
     shared: Arc<Shared>,
-    /// What each torque sensor tells of no torque \[Nm\].
+    /// Reading of each torque sensor at zero torque \[Nm\].
     zero: JointVector,
     /// Steps to come: velocities \[rad/s\].
     queue: VecDeque<JointVector>,
-    /// In torque mode: when it was entered, or a torque came last.
+    /// In torque mode: when it was entered, or the last torque arrived.
     torque_heard: Option<Timestamp>,
-    /// Where the arm stands while the queue is empty.
+    /// Position held while the queue is empty.
     held: Option<JointVector>,
     next_step: Option<Timestamp>,
     next_report: Timestamp,
 }
 
 impl Kinova {
-    /// What the torque sensors tell, the arm's weight in it or, by the controller's model of it, not \[Nm\].
+    /// Readings of the torque sensors, with the arm's weight or, by the controller's model, without it \[Nm\].
     fn readings(&mut self, weighed: bool) -> JointVector {
         let mut torques = self.plant.sense().joint_efforts;
         let weight = if weighed { JointVector::zeros(torques.len()) } else { self.plant.weight() };
@@ -195,7 +195,7 @@ impl Kinova {
                 self.queue.clear();
                 self.torque_heard = Some(now);
             }
-            // Refused without a word, as the node does.
+            // Refused without a report, as the node does.
             Some(true) => {}
             Some(false) => self.torque_heard = None,
             None => {}
@@ -309,7 +309,7 @@ impl Controller for Kinova {
     fn turn(&mut self, now: Timestamp) {
         self.take(now);
         let mut next = *self.next_step.get_or_insert(now);
-        // A late turn does the steps that were due: the arm's own clock does not wait.
+        // A late turn executes the steps that were due: the arm's own clock does not wait.
         while next <= now {
             self.plant.advance_to(next);
             self.step();

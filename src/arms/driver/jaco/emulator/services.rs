@@ -1,4 +1,4 @@
-//! The services and the action of Kinova's node, and what they ask of its loop.
+//! The services and the action of Kinova's node, and their requests to its loop.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,14 +13,14 @@ use crate::transport::ros2::messages::std::Empty;
 use crate::transport::ros2::{ActionEnd, RosError, RosNode, RosServer};
 use visuomotor_core::config::Gripper;
 
-/// What services and the loop both touch.
+/// State shared by services and the loop.
 #[derive(Default)]
 pub(super) struct Shared {
     asked: Mutex<Asked>,
     pub(super) torque_mode: AtomicBool,
 }
 
-/// What services asked of the loop, and what the loop says to them.
+/// Requests of the services to the loop, and its results.
 #[derive(Default)]
 pub(super) struct Asked {
     pub(super) torque_mode: Option<bool>,
@@ -28,9 +28,9 @@ pub(super) struct Asked {
     pub(super) stopped: bool,
     pub(super) fingers: Option<f64>,
     pub(super) zero: bool,
-    /// Every sensor's zero is off by this from now on \[Nm\].
+    /// Zero offset of every sensor from now on \[Nm\].
     pub(super) bias: Option<f64>,
-    /// Torques are published with the weight, as a node does without settings.
+    /// Torques are published with the weight, as a node does by default.
     pub(super) weighed: bool,
     /// Nothing is published.
     pub(super) muted: bool,
@@ -50,7 +50,7 @@ pub(super) fn start(
     shared: &Arc<Shared>,
     orders: &Orders,
 ) -> Result<Vec<RosServer>, RosError> {
-    /// Counts an order, and asks the loop for it.
+    /// Counts an order, and passes the request to the loop.
     fn order(shared: &Arc<Shared>, orders: &Orders, order: Order, change: fn(&mut Asked)) -> impl Fn() + Send + use<> {
         let (shared, orders) = (Arc::clone(shared), orders.clone());
         move || {

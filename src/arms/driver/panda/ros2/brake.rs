@@ -1,4 +1,4 @@
-//! What a guard does to an arm behind ros2_control: zero, again and again, and the forward controller off. The robot then
+//! How a guard stops an arm behind ros2_control: it sends zero repeatedly and deactivates the forward controller. The robot then
 //! holds by itself.
 
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::transport::ros2::{Qos, RepeatedRequest, RosClient, RosError, RosNode,
 use visuomotor_core::action::ControlMode;
 use visuomotor_core::observation::JointVector;
 
-/// The arm's command topic in the hands of a guard.
+/// A guard's access to the arm's command topic.
 pub struct StackBrake {
     controller: String,
     commands: RosPublisher<Float64MultiArray>,
@@ -24,7 +24,7 @@ pub struct StackBrake {
 }
 
 impl StackBrake {
-    /// Waits until the controller takes our commands, its manager can be asked, and the joints' states come.
+    /// Waits until the controller takes our commands, its manager responds, and joint states arrive.
     pub fn open(node: &RosNode, mode: ControlMode, joints: &[String], patience: Duration) -> Result<Self, RosError> {
         let mut states = JointStates::of(node, wire::JOINT_STATES, joints)?;
         let commands = node.publisher(&wire::commands(mode), Qos::Command)?;

@@ -1,16 +1,16 @@
-//! Panda (and FR3) behind the arm trait over ros2_control, as franka_ros2 lays its topics out.
+//! Panda (and FR3) behind the arm trait over ros2_control, with franka_ros2's topics.
 //!
-//! - One forward controller per mode. They take an array without names, ignore one of another size without a word and hold
-//!   the last one for ever. So their joints are compared with ours, name by name, before anything is sent; a controller is
-//!   restarted at every activation, which clears what it held; a stop is a ramp, and a silent control thread is answered by
-//!   one within 0.1 s from here. When the robot's state falls silent, velocities and torques are ramped to zero without it and
-//!   the controller is stopped.
-//! - A program that is killed would leave the last command standing: velocities go on, torques too. So these modes are
-//!   activated only while a guard stands by ([`crate::driver::guard`]); one more reason why `fci` is this arm's torque path.
+//! - One forward controller per mode. They take an array without names, silently ignore one of another size and hold the last one
+//!   forever. So their joints are compared with ours, name by name, before anything is sent. A controller is restarted at every
+//!   activation, which clears its held command. A stop is a ramp, and this driver starts one within 0.1 s when the control thread
+//!   falls silent. When the robot's state falls silent, velocities and torques are ramped to zero without it and the controller is
+//!   stopped.
+//! - A killed program would leave the last command active: velocities continue, torques too. So these modes are activated only
+//!   while a guard stands by ([`crate::driver::guard`]); one more reason why `fci` is this arm's torque path.
 //! - Commands cross a network without a clock: the hardware interface's own rate limiter must be on (franka_ros2's is off for
 //!   positions and velocities unless configured), or the robot stops itself for discontinuities.
 //!
-//! One file because an arm over ROS 2 is one link: its topics, and what each method of `ArmLink` does with them.
+//! One file because an arm over ROS 2 is one link: its topics, and the implementation of each `ArmLink` method with them.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -40,16 +40,16 @@ use visuomotor_core::time::{Clock, Timestamp};
 
 pub use super::brake::StackBrake;
 
-/// How long a call of the controller manager may take.
+/// Longest time for a service call of the controller manager.
 const CALL: Duration = Duration::from_secs(5);
 
-/// How long a recovery may take; users report up to 12 s.
+/// Longest time for a recovery; users report up to 12 s.
 const RECOVERY: Duration = Duration::from_secs(15);
 
 /// Oldest robot state that counts.
 const STATE_STALE: Duration = Duration::from_secs(1);
 
-/// Patience with a stack that runs at 1 kHz.
+/// Time-outs for a stack that runs at 1 kHz.
 pub fn default_options() -> LinkOptions {
     LinkOptions::for_period(Duration::from_millis(1))
 }
@@ -59,7 +59,7 @@ pub struct PandaLink {
     arm: String,
     node: RosNode,
     description: Robot,
-    /// Asked to stop the controller after a ramp without states.
+    /// Request to stop the controller after a ramp without states.
     stopping: Option<Asked>,
     order: JointOrder,
     topics: [RosPublisher<Float64MultiArray>; 3],
@@ -189,7 +189,7 @@ impl PandaLink {
         })
     }
 
-    /// Our controllers that run.
+    /// Our active controllers.
     fn running(&mut self) -> Result<Vec<String>, RosError> {
         let ours = wire::MODES.map(wire::controller);
         let all = self.controllers()?;
@@ -250,7 +250,7 @@ impl ArmLink for PandaLink {
         for mode in wire::MODES {
             let name = wire::controller(mode);
             let expected = wire::interfaces(mode, self.order.names());
-            // One that was not configured yet does not say what it wants.
+            // A controller that is not configured yet does not report its interfaces.
             let wants = loaded.iter().find(|c| c.name == name).map(|c| c.required_command_interfaces.clone());
             let fix = format!("load and configure {name} with the joints {}", self.order.names().join(", "));
             let found = match wants {
@@ -299,7 +299,7 @@ impl ArmLink for PandaLink {
         self.stopping = None;
         let refuse = |error: RosError| refused(&arm, error);
         let running = self.running().map_err(refuse)?;
-        // Stopping one clears what it holds; starting it again is at rest.
+        // Stopping a controller clears its held command; it starts again at rest.
         self.switch(Vec::new(), running).map_err(refuse)?;
         self.switch(vec![wire::controller(mode).into()], Vec::new()).map_err(refuse)?;
         let zeros = JointVector::zeros(at.len());
@@ -351,7 +351,7 @@ impl ArmLink for PandaLink {
     fn rebuild(&mut self, patience: Duration) -> Result<(), ConnectError> {
         let settings = self.node.settings().clone();
         let new = Self::new(&self.description, settings, Arc::clone(&self.clock))?;
-        // The old hand may wait for an answer that never comes: not here.
+        // The old hand may wait for a response that never comes: do not wait for it here.
         let old = std::mem::replace(self, new);
         std::thread::spawn(move || drop(old));
         let arm = self.arm.clone();
@@ -372,7 +372,7 @@ impl ArmLink for PandaLink {
         if faulty {
             self.recovery.execute(Empty::default(), RECOVERY).map_err(|error| connect_error(&arm, error))?;
         }
-        // The action's answer and the state come on different ways.
+        // The action's result and the state arrive independently.
         let deadline = Instant::now() + patience;
         let mut last = None;
         while Instant::now() < deadline {
@@ -396,7 +396,7 @@ impl ArmLink for PandaLink {
     }
 
     fn release(&mut self, _: &ArmState) {
-        // Without a controller the robot holds by itself; with one it would go on with the last command.
+        // Without a controller the robot holds by itself; with one it would continue at the last command.
         let stopped = self.running().and_then(|running| self.switch(Vec::new(), running));
         if let Err(error) = stopped {
             tracing::error!(

@@ -1,9 +1,9 @@
 //! A ros2_control stack with franka_ros2's names over a [`Plant`].
 //!
-//! As the controllers have it: a forward controller takes an array of the right size, ignores any other without a word and
-//! holds the last for ever; starting or stopping one clears it. The robot stops itself for a command that is not finite or
-//! jumps, its controllers go inactive, and nothing but the recovery action brings it back. Torques are on top of gravity
-//! compensation. Joint states come at 500 Hz and the robot's state, of which only mode and errors are filled, at 50 Hz.
+//! As the controllers do: a forward controller takes an array of the right size, silently ignores any other and holds the last
+//! forever; starting or stopping one clears it. On a command that is not finite or jumps, the robot stops itself and its
+//! controllers become inactive; only the recovery action reactivates it. Torques are on top of gravity compensation. Joint states
+//! come at 500 Hz and the robot's state, of which only mode and errors are filled, at 50 Hz.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -33,10 +33,10 @@ pub struct PandaEmulator {
     _servers: Vec<RosServer>,
 }
 
-/// What services and the loop both touch.
+/// State shared by services and the loop.
 struct Shared {
     active: Option<ControlMode>,
-    /// What the active controller holds.
+    /// The command held by the active controller.
     held: Option<JointVector>,
     state: FrankaRobotState,
     button: bool,
@@ -186,12 +186,12 @@ impl PandaEmulator {
         &self.log
     }
 
-    /// What it was ordered to do.
+    /// The orders it received.
     pub fn orders(&self) -> &Orders {
         &self.orders
     }
 
-    /// Presses the user's stop button, or turns it out.
+    /// Presses or releases the user's stop button.
     pub fn press_stop(&self, pressed: bool) {
         let mut shared = lock(&self.shared);
         shared.button = pressed;
@@ -201,12 +201,12 @@ impl PandaEmulator {
         }
     }
 
-    /// States are no longer published, or again: their way to us is lost while commands still arrive.
+    /// Stops or resumes publishing states: they are lost on their way while commands still arrive.
     pub fn mute(&self, muted: bool) {
         lock(&self.shared).muted = muted;
     }
 
-    /// Which forward controller runs.
+    /// The active forward controller.
     pub fn active(&self) -> Option<ControlMode> {
         lock(&self.shared).active
     }
@@ -226,7 +226,7 @@ struct Stack {
     shared: Arc<Mutex<Shared>>,
     /// When the held command last changed.
     changed_at: Option<Timestamp>,
-    /// Where the robot stands while no controller runs.
+    /// Position held while no controller runs.
     standing: Option<JointVector>,
     turn: u64,
 }
@@ -245,7 +245,7 @@ impl Stack {
                 ControlMode::Velocity => self.limits.acceleration[joint],
                 ControlMode::Torque => self.limits.torque_rate[joint],
             };
-            // NaN is a jump.
+            // NaN counts as a jump.
             !((to[joint] - from[joint]).abs() <= limit * since)
         })
     }

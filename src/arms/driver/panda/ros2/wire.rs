@@ -6,7 +6,7 @@ use crate::transport::ros2::messages::std::Float64MultiArray;
 use visuomotor_core::action::ControlMode;
 use visuomotor_core::observation::JointVector;
 
-/// The modes there are controllers for.
+/// The modes with a controller.
 pub const MODES: [ControlMode; 3] = [ControlMode::Position, ControlMode::Velocity, ControlMode::Torque];
 
 /// Joint states as franka_ros2's launch file names them: its joint_state_broadcaster is remapped, and plain `/joint_states`
@@ -58,7 +58,7 @@ pub fn command(values: &JointVector) -> Float64MultiArray {
     Float64MultiArray { data: values.to_vec(), ..Default::default() }
 }
 
-/// What a command asks; none when it has another size, which a forward controller ignores without a word.
+/// A command's values; `None` when it has another size, which a forward controller silently ignores.
 pub fn asked(message: &Float64MultiArray, joints: usize) -> Option<JointVector> {
     (message.data.len() == joints).then(|| JointVector::from_slice(&message.data))
 }
@@ -76,10 +76,10 @@ pub fn fault(state: &FrankaRobotState) -> Option<FaultCode> {
     (error != 0 || stopped).then_some(FaultCode(u32::from(state.robot_mode) << 8 | error))
 }
 
-/// Fault of a robot whose state is not heard of.
+/// Fault of a robot whose state is not received.
 pub const UNKNOWN: FaultCode = FaultCode(0xff00);
 
-/// What a fault means, for a person.
+/// Text of a fault, for the operator.
 pub fn fault_text(code: FaultCode) -> String {
     if code == UNKNOWN {
         return format!("nothing is heard on {ROBOT_STATE}: is its broadcaster active?");

@@ -1,7 +1,7 @@
 //! Is the link fit to move the arm? A communication test in which the arm stays where it is.
 //!
-//! It reads states, asks for a setting a few times (round trips over TCP), then holds the pose for a moment over the real
-//! 1 kHz exchange, which is the only way to get the robot's own success rate.
+//! It reads states, requests a setting a few times (round trips over TCP), then holds the pose for a moment over the real 1 kHz
+//! exchange, which is the only way to get the robot's own success rate.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,13 +14,13 @@ use crate::driver::{ArmDriver, CheckReport, ConnectError, Finding, Grade};
 use visuomotor_core::action::ControlMode;
 use visuomotor_core::time::Clock;
 
-/// How long states are read, and then the pose is held \[s\].
+/// Duration of reading states, and then of holding the pose \[s\].
 const SECONDS: f64 = 2.0;
 
-/// Share of states that may be missing before a person should know.
+/// Share of missing states above which the operator should know.
 const STATES_DOUBTFUL: f64 = 0.99;
 
-/// Runs the test. The robot may be in any mode; holding is left out where it cannot move.
+/// Runs the test. The robot may be in any mode; holding is skipped where it cannot move.
 pub fn check(
     address: &str,
     model: Model,

@@ -1,5 +1,5 @@
-//! How fast a joint may go where it is: the FR3's limit falls towards the ends of its range, and any joint must be able to
-//! stop before its end.
+//! Velocity limits by joint position: the FR3's limit falls towards the ends of its range, and any joint must be able to stop
+//! before its end.
 
 use franka::JointVelocityLimitsConfig;
 
@@ -21,15 +21,15 @@ pub struct Envelope {
     pub deceleration: [f64; JOINTS],
 }
 
-/// Share of the acceleration limit that an approach of a joint's end may need: the rest is for correcting on the way.
+/// Share of the acceleration limit that an approach of a joint's end may need: the rest is for corrections on the way.
 const APPROACH: f64 = 0.5;
 
-/// Share of the robot's own curve that is used, and the speed left at the last position that is commanded \[rad/s\]; the
-/// curve reaches 0 before the joint's end, and an arm at that place could not be moved at all.
+/// Share of the robot's own curve that is used, and the speed left at the last commanded position \[rad/s\]. The curve reaches 0
+/// before the joint's end, and an arm at that place could not be moved at all.
 const SHARE: f64 = 0.9;
 const LAST: f64 = 0.3;
 
-/// Room kept before the end of a range \[rad\]: correcting a speed that must fall all the time takes that much.
+/// Room kept before the end of a range \[rad\]: correcting a continuously falling speed takes that much.
 const ROOM: f64 = 2e-3;
 
 impl Envelope {
@@ -44,7 +44,7 @@ impl Envelope {
         }
     }
 
-    /// For an arm that tells its curve (FR3): the tighter of both.
+    /// For an arm that reports its curve (FR3): the tighter of both.
     pub fn of_robot(limits: &MotionLimits, curve: &JointVelocityLimitsConfig) -> Self {
         let mut out = Self::flat(limits);
         for (i, joint) in curve.joint_params().iter().enumerate() {
@@ -70,11 +70,11 @@ impl Envelope {
         (-self.towards(joint, q - self.lower[joint]), self.towards(joint, self.upper[joint] - q))
     }
 
-    /// Deceleration to plan with when a joint goes to `target`: the curve's near an end, else the limit's \[rad/s2\].
+    /// Deceleration to plan with when a joint moves to `target`: the curve's near an end, else the limit's \[rad/s2\].
     pub fn approach(&self, joint: usize, target: f64, limit: f64) -> f64 {
         let slow = SHARE * SHARE * SHARE * self.deceleration[joint];
         let distance = (self.upper[joint] - target).min(target - self.lower[joint]);
-        // From where full speed just fits under the curve, planning need not care.
+        // Above this distance full speed fits under the curve, and planning can ignore it.
         let free = (self.velocity[joint] / SHARE + self.offset[joint]).powi(2) / (2.0 * self.deceleration[joint]);
         if distance > free { limit } else { slow.min(limit) }
     }

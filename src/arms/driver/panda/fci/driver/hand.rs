@@ -1,7 +1,7 @@
 //! The Franka Hand on its own port (1338) and its own thread: its commands take seconds and must not hold up the arm.
 //!
-//! The control thread leaves the wanted fraction in an atomic; this thread goes there when it changed enough. Opening is a
-//! move, closing a grasp, as franka_ros2's gripper action does it: a grasp keeps its force on what it holds.
+//! The control thread leaves the target fraction in an atomic; this thread moves there when it changed enough. Opening is a move,
+//! closing a grasp, as in franka_ros2's gripper action: a grasp keeps its force on the object.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,13 +12,13 @@ use franka::Gripper;
 use super::settings::HandSettings;
 use crate::driver::ConnectError;
 
-/// Change of the wanted fraction below which the fingers stay.
+/// Change of the target fraction below which the fingers stay.
 const NOTICED: f64 = 0.02;
 
-/// A grasp succeeds at any width: whether something is held is for the policy to see, not for us to fail on \[m\].
+/// A grasp succeeds at any width: detecting a held object is the policy's task, and an empty grasp is no error \[m\].
 const ANY_WIDTH: f64 = 0.1;
 
-/// What both threads share.
+/// State shared by both threads.
 struct Shared {
     wanted: AtomicU64,
     measured: AtomicU64,
@@ -63,7 +63,7 @@ impl Hand {
         self.shared.wanted.store(fraction.clamp(0.0, 1.0).to_bits(), Ordering::Release);
     }
 
-    /// Where the fingers are: 0 closed .. 1 open. Wait-free.
+    /// Finger opening: 0 closed .. 1 open. Wait-free.
     pub fn measured(&self) -> f64 {
         f64::from_bits(self.shared.measured.load(Ordering::Acquire))
     }
@@ -95,7 +95,7 @@ fn run(gripper: &Gripper, settings: &HandSettings, shared: &Shared, start: f64) 
     let mut at = start;
     while !shared.leave.load(Ordering::Acquire) {
         let wanted = f64::from_bits(shared.wanted.load(Ordering::Acquire));
-        // NaN is not noticed.
+        // A NaN target is ignored.
         if (wanted - at).abs() > NOTICED {
             let width = settings.closed + wanted * (settings.open - settings.closed);
             let done = if wanted < at {

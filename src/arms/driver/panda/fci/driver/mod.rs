@@ -5,14 +5,14 @@
 //!                <-Report-- [newest value] <--  (thread)
 //! ```
 //!
-//! The FCI thread (`thread.rs`) owns the connection and is paced by the robot. [`FciArm`] never waits for it in `read`,
-//! `write` and `hold`; `activate` and `recover` do, within a stated time. Commands may come at any rate: positions and
-//! velocities are brought to 1 kHz within limits of speed, acceleration and jerk ([`shaper`]), torques within limits of
-//! torque and torque rate ([`torque`]). Nothing new for [`FciSettings::command_age`] is a hold.
+//! The FCI thread (`thread.rs`) owns the connection and is paced by the robot. [`FciArm`] never waits for it in `read`, `write` and
+//! `hold`; `activate` and `recover` do, within a stated time. Commands may come at any rate: positions and velocities are brought
+//! to 1 kHz within limits of speed, acceleration and jerk ([`shaper`]), torques within limits of torque and torque rate
+//! ([`torque`]). When no command comes for [`FciSettings::command_age`] the arm holds.
 //!
-//! Units: rad, rad/s, Nm on top of gravity and friction, which the robot compensates. What it refuses: another protocol
-//! version, numbers that are not finite, another mode than the active one, motion while the robot is in a fault.
-//! Its stop is a controlled halt in software and no emergency stop: keep the user stop at hand.
+//! Units: rad, rad/s, Nm on top of gravity and friction, which the robot compensates. It refuses another protocol version, numbers
+//! that are not finite, another mode than the active one, and motion while the robot is in a fault. Its stop is a controlled halt
+//! in software and no emergency stop: keep the user stop at hand.
 //! Start reading at [`FciArm`], then [`pilot`].
 
 mod check;
@@ -47,14 +47,14 @@ use visuomotor_core::action::{ControlMode, JointCommand};
 use visuomotor_core::observation::{JointVector, Proprioception};
 use visuomotor_core::time::{Clock, Timestamp};
 
-/// Cycles kept for whoever reads them: four seconds.
+/// Cycles kept for readers: four seconds.
 const CYCLES: usize = 4096;
 
-/// How far outside its range a joint may say it is before it is not believed \[rad\].
+/// How far outside its range a reported joint position may be and still be accepted \[rad\].
 const BELIEVED: f64 = 0.1;
 
-/// Longest time that leaving may take \[s\]: the arm is stopped first. A thread that still waits for a robot that stopped
-/// answering in the middle of a request is left behind; the robot stops by itself after 20 ms.
+/// Longest time for shutting down \[s\]: the arm is stopped first. A thread that still waits for a robot that stopped responding in
+/// the middle of a request is abandoned; the robot stops by itself after 20 ms.
 const LEAVING: Duration = Duration::from_secs(5);
 
 /// Name of this driver.
@@ -154,7 +154,7 @@ impl FciArm {
         })
     }
 
-    /// What the FCI thread got of a real-time system.
+    /// The real-time settings that the FCI thread obtained.
     pub fn realtime(&self) -> &Realtime {
         &self.realtime
     }
@@ -165,12 +165,12 @@ impl FciArm {
         self.last
     }
 
-    /// The last fault as the robot and franka-rs put it. May allocate.
+    /// The last fault in the words of the robot and franka-rs. May allocate.
     pub fn words(&self) -> String {
         self.words.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The oldest answered state not yet read, of the last four seconds; if none are read, the first four.
+    /// The oldest cycle not yet read, of the last four seconds; if none are read, the first four.
     pub fn next_cycle(&mut self) -> Option<Cycle> {
         self.cycles.pop().ok()
     }
@@ -186,27 +186,27 @@ impl FciArm {
         self.orders.write(Order { count: self.count, at, wish });
     }
 
-    /// Asks the thread and waits for its answer; `None` when it takes too long or is gone.
+    /// Sends a request to the thread and waits for its reply; `None` on time-out or when the thread is gone.
     fn ask(&mut self, request: Request, patience: Duration) -> Option<Answer> {
         self.asked += 1;
         self.requests.try_send((self.asked, request)).ok()?;
         loop {
             match self.answers.recv_timeout(patience) {
                 Ok((id, answer)) if id == self.asked => return Some(answer),
-                // An answer to a request that was given up.
+                // A reply to an abandoned request.
                 Ok(_) => continue,
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return None,
             }
         }
     }
 
-    /// What keeps the arm from being read or moved at `now`.
+    /// The fault that keeps the arm from being read or moved at `now`.
     fn trouble(&self, now: Timestamp) -> Option<DriverError> {
         let report = &self.last;
         if let Some(fault) = report.fault {
             return Some(DriverError::Fault(fault));
         }
-        // Written so that NaN in the settings is trouble.
+        // Written so that NaN in the settings is a fault.
         if !(now.since(report.received_at).as_secs_f64() <= self.settings.silence) {
             return Some(DriverError::Silent);
         }
@@ -219,7 +219,7 @@ impl FciArm {
         })
     }
 
-    /// The newest report as the trait has it.
+    /// The newest report in the trait's form.
     fn sensed(&self) -> Proprioception {
         let report = &self.last;
         let (gripper, finger_position) = match (&self.hand, &self.settings.hand) {
@@ -245,8 +245,7 @@ impl ArmDriver for FciArm {
         &self.capabilities
     }
 
-    /// Waits until the robot has taken the first answer, at most [`FciSettings::activation`]; brings a running motion to
-    /// its end first.
+    /// Waits until the robot has taken the first command, at most [`FciSettings::activation`]; ends a running motion first.
     fn activate(&mut self, now: Timestamp, mode: ControlMode) -> Result<(), DriverError> {
         if self.settings.watch_only {
             return Err(DriverError::Mode(mode));
@@ -274,7 +273,7 @@ impl ArmDriver for FciArm {
         Ok(self.sensed())
     }
 
-    /// The controller goes on telling where the arm is while it reports a fault.
+    /// The controller keeps reporting the arm's position during a fault.
     fn observed(&mut self, _now: Timestamp) -> Option<Proprioception> {
         self.refresh();
         Some(self.sensed())
@@ -313,7 +312,7 @@ impl ArmDriver for FciArm {
     fn recover(&mut self, now: Timestamp) -> Result<(), ConnectError> {
         self.active = None;
         self.order(now, Wish::Hold);
-        // One try may be running into its own time limits when the time is up.
+        // The last attempt may still be within its own time limits when the time is up.
         let patience = Duration::from_secs_f64(self.settings.recovery) + LEAVING;
         match self.ask(Request::Recover, patience) {
             Some(Answer::Recovered) => {
@@ -339,7 +338,7 @@ impl ArmDriver for FciArm {
 
 impl Drop for FciArm {
     fn drop(&mut self) {
-        // The thread brings the motion to its end and leaves; a full channel means it is about to look anyway.
+        // The thread ends the motion and exits; a full channel means it is about to check anyway.
         let _ = self.requests.try_send((u64::MAX, Request::Leave));
         let Some(thread) = self.thread.take() else { return };
         let step = Duration::from_millis(1);

@@ -1,12 +1,12 @@
-//! What is answered to a robot state: pure, so that tests run it by hand, millisecond by millisecond.
+//! The command for each robot state. Pure, so that tests step it millisecond by millisecond.
 //!
-//! [`Pilot::answer`] is on the way from the state to the command and only picks, clips and counts; planning is done by
-//! [`Pilot::prepare`] after the command is on its way, so that a new target acts one millisecond later and the answer
-//! leaves at once. Every motion starts at the robot's own last desired position (`q_d`), at rest.
+//! [`Pilot::answer`] runs between the state and its command and only selects, clips and counts. Planning is done by
+//! [`Pilot::prepare`] after the command was sent. So a new target acts one millisecond later and the command leaves at once. Every
+//! motion starts at the robot's own last desired position (`q_d`), at rest.
 //!
-//! - Nothing new for `command_age`, or a hold asked for: the arm brakes within its limits and stays.
-//! - The robot went on without us (lost packets, late answers): planning goes on from where the robot then is.
-//! - A command that is not finite, or of another mode, is not taken; nor is a state that is not finite.
+//! - No new command for `command_age`, or a hold requested: the arm brakes within its limits and stays.
+//! - The robot continued without us (lost packets, late commands): planning continues from where the robot then is.
+//! - A command that is not finite, or of another mode, is ignored; so is a state that is not finite.
 
 use super::envelope::Envelope;
 use super::report::{Order, Wish};
@@ -17,7 +17,7 @@ use crate::driver::panda::limits::{CYCLE, JOINTS};
 use visuomotor_core::action::ControlMode;
 use visuomotor_core::time::Timestamp;
 
-/// What a state says that an answer needs.
+/// The part of a state that a command needs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Seen {
     /// The robot's time \[ms\].
@@ -50,21 +50,20 @@ impl From<&franka::RobotState> for Seen {
     }
 }
 
-/// Commands that follow one another faster than this are a stream, whose targets move \[s\]; slower ones are goals.
+/// Commands with a shorter period than this are a stream, whose targets move \[s\]; slower ones are goals.
 const STREAM: f64 = 0.06;
 
-/// How long a stream's target moves on when the next command is late \[s\]: two cycles, for two loops of 1 kHz that are not
-/// in step.
+/// How long a stream's target keeps moving when the next command is late \[s\]: two cycles, for two unsynchronized loops of 1 kHz.
 const COAST: f64 = 0.002;
 
-/// Difference between what was sent and what the robot says it has been sent above which its word counts \[rad or rad/s\]:
-/// a jerk of 1 rad/s3 over 1 ms. FCI version 10 tells single precision, which is not a difference.
+/// Difference between what was sent and what the robot reports as received, above which its report is used \[rad or rad/s\]: a jerk
+/// of 1 rad/s3 over 1 ms. FCI version 10 reports single precision; rounding stays below this.
 const TOLD: f64 = 1e-9;
 
 /// The same for torques \[Nm\]: 1 Nm/s over 1 ms.
 const TOLD_TORQUE: f64 = 1e-3;
 
-/// Where a stream of position commands is at present.
+/// Present target of a stream of position commands.
 #[derive(Clone, Copy, Debug)]
 struct Target {
     from: [f64; JOINTS],
@@ -93,14 +92,14 @@ fn finite(values: &[f64; JOINTS]) -> bool {
     values.iter().all(|value| value.is_finite())
 }
 
-/// Makes answers to states for one motion.
+/// Computes the commands of one motion.
 pub struct Pilot {
     mode: ControlMode,
     velocity_limit: [f64; JOINTS],
     command_age_ms: f64,
     shaper: Shaper,
     torque: TorqueLaw,
-    /// Orders up to this one are of the past.
+    /// Orders up to this number are outdated.
     taken: u64,
     taken_at: Option<Timestamp>,
     age_ms: f64,
@@ -167,7 +166,7 @@ impl Pilot {
         answer
     }
 
-    /// Plans the next answer.
+    /// Plans the next command.
     pub fn prepare(&mut self) {
         if self.mode == ControlMode::Torque {
             return;
@@ -186,12 +185,12 @@ impl Pilot {
         }
     }
 
-    /// From now on the motion is brought to its end.
+    /// Starts ending the motion.
     pub fn end(&mut self) {
         self.ending = true;
     }
 
-    /// Is the motion at its end, so that it can be finished?
+    /// Has the motion come to its end, so that it can be finished?
     pub fn ended(&self) -> bool {
         self.ending
             && match self.mode {
@@ -205,12 +204,12 @@ impl Pilot {
         self.holding
     }
 
-    /// Plans that had to be replaced by braking.
+    /// Plans that were replaced by braking.
     pub fn replaced(&self) -> u64 {
         self.shaper.replaced
     }
 
-    /// Takes a new order, or lets the present one grow old.
+    /// Takes a new order, or ages the present one.
     fn take(&mut self, order: &Order, passed_ms: f64) {
         if order.count <= self.taken {
             self.age_ms += passed_ms;
@@ -243,7 +242,7 @@ impl Pilot {
         self.holding = false;
     }
 
-    /// The target that a new position command makes: moving in a stream, at rest otherwise.
+    /// The target for a new position command: moving in a stream, at rest otherwise.
     fn aim(&self, to: &[f64; JOINTS], interval: f64) -> Target {
         if self.holding || !(interval > 0.0 && interval <= STREAM) {
             return Target::at_rest(*to);
@@ -255,7 +254,7 @@ impl Pilot {
             if velocity.abs() <= self.velocity_limit[i] {
                 target.velocity[i] = velocity;
             } else {
-                // Faster than the joint may go: a goal to reach, not a line to follow.
+                // Faster than the joint may move: a goal to reach, not a line to follow.
                 target.from[i] = to[i];
             }
         }
@@ -267,9 +266,9 @@ impl Pilot {
         self.sent.is_some_and(|sent| sent.iter().zip(told).all(|(sent, told)| agree(*sent, *told)))
     }
 
-    /// Plans from where the robot says it is; at the start of a motion it stands there.
+    /// Plans from the robot's reported position; at the start of a motion it stands still there.
     fn go_on_from(&mut self, seen: &Seen) {
-        // A robot that says something that is no number is not believed; the plan so far goes on.
+        // A report that is not finite is ignored; the present plan continues.
         if !(finite(&seen.q_d) && finite(&seen.dq_d) && finite(&seen.ddq_d)) {
             return;
         }
@@ -278,8 +277,8 @@ impl Pilot {
             self.shaper.seed(&seen.q_d, &still, &still);
             return;
         }
-        // The robot takes differences: in a position motion its velocity is the mean of the last millisecond, and half a
-        // millisecond of acceleration lies between that and the velocity at its end. In a velocity motion it is a sample.
+        // The robot uses differences: in a position motion its velocity is the mean of the last millisecond, and half a millisecond
+        // of acceleration lies between that and the velocity at its end. In a velocity motion it is a sample.
         let half = if self.mode == ControlMode::Position { 0.5 * CYCLE } else { 0.0 };
         let velocity = std::array::from_fn(|i| seen.dq_d[i] + half * seen.ddq_d[i]);
         self.shaper.seed(&seen.q_d, &velocity, &seen.ddq_d);

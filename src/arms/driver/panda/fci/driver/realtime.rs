@@ -1,6 +1,6 @@
-//! What the FCI thread gets of a real-time system: tried, reported, not required.
+//! Real-time settings of the FCI thread: attempted and reported, not required.
 
-/// What was obtained.
+/// The settings obtained.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Realtime {
     /// Priority under `SCHED_FIFO`; none when the thread is scheduled like any other.
@@ -13,7 +13,7 @@ pub struct Realtime {
     pub refusals: Vec<String>,
 }
 
-/// Tries a priority for the calling thread and, where wanted, a memory lock.
+/// Requests a priority for the calling thread and, where wanted, a memory lock.
 pub fn try_for(priority: i32, lock_memory: bool) -> Realtime {
     let mut refusals = Vec::new();
     // franka-rs has asked for the highest priority while connecting; 99 starves the kernel's own threads.

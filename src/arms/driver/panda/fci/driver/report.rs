@@ -1,4 +1,4 @@
-//! What the FCI thread and the control thread tell each other: newest values, no queues, no locks.
+//! Values exchanged between the FCI thread and the control thread: newest values, no queues, no locks.
 
 use franka::{ERROR_NAMES, RobotMode, RobotState};
 
@@ -7,7 +7,7 @@ use crate::driver::{FaultCode, Grade};
 use visuomotor_core::action::{ControlMode, JointCommand};
 use visuomotor_core::time::Timestamp;
 
-/// What the control thread wants.
+/// Request of the control thread.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Wish {
     /// Stop and stay.
@@ -16,19 +16,19 @@ pub enum Wish {
     Follow(JointCommand),
 }
 
-/// The newest wish.
+/// The newest request.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Order {
-    /// Counts orders up from 1; 0 is none yet.
+    /// Order number from 1; 0 is none yet.
     pub count: u64,
     /// When it was given.
     pub at: Timestamp,
-    /// What is wished.
+    /// The request.
     pub wish: Wish,
 }
 
 impl Order {
-    /// Before the first.
+    /// Before the first order.
     pub const NONE: Order = Order { count: 0, at: Timestamp::ZERO, wish: Wish::Hold };
 }
 
@@ -50,7 +50,7 @@ pub enum Phase {
 pub struct Report {
     /// States received since connecting.
     pub count: u64,
-    /// When the state came.
+    /// Time of receipt.
     pub received_at: Timestamp,
     /// The robot's own time \[ms\].
     pub robot_ms: u64,
@@ -60,21 +60,21 @@ pub struct Report {
     pub dq: [f64; JOINTS],
     /// Measured joint torques \[Nm\].
     pub tau: [f64; JOINTS],
-    /// What the robot does.
+    /// Robot mode.
     pub mode: RobotMode,
-    /// Errors that hold, by number in `franka::ERROR_NAMES`.
+    /// Active errors, by number in `franka::ERROR_NAMES`.
     pub errors: u64,
     /// Errors that ended the last motion.
     pub last_errors: u64,
     /// Share of the last 100 commands that came in time; 0 outside motions.
     pub success_rate: f64,
-    /// States that never came since connecting.
+    /// States lost since connecting.
     pub lost: u64,
     /// What the thread is doing.
     pub phase: Phase,
     /// The fault that ended the last motion, or that keeps the arm from moving.
     pub fault: Option<FaultCode>,
-    /// The arm is held because commands are too old or a hold was asked for.
+    /// The arm is held because commands are too old or a hold was requested.
     pub held: bool,
 }
 
@@ -118,7 +118,7 @@ impl Report {
         self.success_rate = state.control_command_success_rate;
     }
 
-    /// How good the link is while a motion runs; libfranka's communication test draws the same lines.
+    /// Quality of the link during a motion; the thresholds are those of libfranka's communication test.
     pub fn grade(&self) -> Grade {
         match self.phase {
             Phase::Lost => Grade::Bad,
@@ -133,16 +133,16 @@ fn bits(flags: &[bool]) -> u64 {
     flags.iter().enumerate().fold(0, |bits, (i, set)| bits | (u64::from(*set) << i))
 }
 
-/// One answered state, for the recorder, benches and tests.
+/// One cycle, for the recorder, benches and tests.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Cycle {
-    /// The robot's time of the state answered \[ms\].
+    /// Robot time of the state \[ms\].
     pub robot_ms: u64,
-    /// What `sent` means.
+    /// Meaning of `sent`.
     pub mode: ControlMode,
-    /// What was sent: rad, rad/s or Nm.
+    /// Command sent: rad, rad/s or Nm.
     pub sent: [f64; JOINTS],
-    /// What the robot says it had been sent last, same unit.
+    /// The robot's report of the previous command, same unit.
     pub had: [f64; JOINTS],
     /// Measured joint positions \[rad\].
     pub q: [f64; JOINTS],
@@ -164,9 +164,9 @@ pub const GUIDED: FaultCode = FaultCode(101);
 pub const LOCKED: FaultCode = FaultCode(102);
 /// The robot would not start the motion.
 pub const REFUSED: FaultCode = FaultCode(103);
-/// The motion ended without an error that has a name.
+/// The motion ended without a named error.
 pub const ABORTED: FaultCode = FaultCode(104);
-/// The robot is in a reflex without an error that has a name.
+/// The robot is in a reflex without a named error.
 pub const REFLEX: FaultCode = FaultCode(105);
 /// The connection is gone.
 pub const LOST: FaultCode = FaultCode(106);
@@ -190,7 +190,7 @@ pub fn obstacle(mode: RobotMode, errors: u64) -> Option<FaultCode> {
     }
 }
 
-/// Names of errors, in words, with the code of each.
+/// Text and code of each error.
 pub fn names(errors: u64) -> String {
     let set: Vec<String> = ERROR_NAMES
         .iter()
@@ -201,7 +201,7 @@ pub fn names(errors: u64) -> String {
     if set.is_empty() { "no error that has a name".into() } else { set.join(", ") }
 }
 
-/// A fault in words, with what to do.
+/// A fault as text, with what to do.
 pub fn text(fault: FaultCode) -> String {
     match fault {
         USER_STOPPED => "the user stop is pressed: release it, then recover".into(),

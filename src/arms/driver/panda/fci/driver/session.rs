@@ -1,4 +1,4 @@
-//! A connected robot: opened, checked, set up; what franka-rs says turned into our errors.
+//! A connected robot: opened, checked, configured; errors of franka-rs converted to ours.
 
 use franka::{FciVersion, FrankaError, FrankaResult, JointVelocityLimitsConfig, RealtimeConfig, Robot, RobotMode};
 use franka::{RobotOptions, RobotState, VersionPolicy};
@@ -8,14 +8,14 @@ use super::report::{Report, names, obstacle, text};
 use super::settings::{FciSettings, Model};
 use crate::driver::ConnectError;
 
-/// Time that franka-rs gives a connection \[s\].
+/// Time-out given to franka-rs for a connection \[s\].
 const CONNECT_SECONDS: f64 = 1.0;
 
-/// Cut-off at which the FER's own filters let everything through \[Hz\].
+/// Cut-off at which the FER's own filters pass everything \[Hz\].
 const NO_FILTER: f64 = 1000.0;
 
-/// Opens a session. franka-rs raises the calling thread to the highest real-time priority where it may, so this runs on
-/// the FCI thread only.
+/// Opens a session. franka-rs raises the calling thread to the highest permitted real-time priority, so this runs on the FCI thread
+/// only.
 pub fn open(address: &str, model: Model) -> Result<Robot, ConnectError> {
     let version = match model {
         Model::Fer => FciVersion::V5,
@@ -26,10 +26,10 @@ pub fn open(address: &str, model: Model) -> Result<Robot, ConnectError> {
     Robot::with_options(address, options).map_err(|error| connect_error(address, model, error))
 }
 
-/// Tells the robot thresholds, stiffness, load and filters. Nothing moves.
+/// Sends thresholds, stiffness, load and filters to the robot. Nothing moves.
 ///
-/// A robot in a reflex is sent nothing: it takes no settings then, and there was no request to clear the reflex. Neither is one
-/// that is only watched.
+/// Nothing is sent to a robot in a reflex: it takes no settings then, and there was no request to clear the reflex. Nothing is sent
+/// either to a robot that is only watched.
 pub fn set_up(robot: &Robot, address: &str, model: Model, settings: &FciSettings) -> Result<RobotState, ConnectError> {
     let say = |what: &str, error: FrankaError| setting_error(address, model, what, error);
     let state = robot.read_once().map_err(|error| connect_error(address, model, error))?;
@@ -56,7 +56,7 @@ pub fn set_up(robot: &Robot, address: &str, model: Model, settings: &FciSettings
         robot.set_load(load.mass, load.center, load.inertia).map_err(|error| say("load", error))?;
     }
     if model == Model::Fer {
-        // Ours are the only filters: behind theirs the robot's `q_d` would lag what was sent, and planning with it.
+        // Ours are the only filters: behind the robot's own ones `q_d` would lag what was sent, and so would planning.
         robot
             .set_filters(NO_FILTER, NO_FILTER, NO_FILTER, NO_FILTER, NO_FILTER)
             .map_err(|error| say("filters", error))?;
@@ -106,7 +106,7 @@ fn setting_error(address: &str, model: Model, what: &str, error: FrankaError) ->
     }
 }
 
-/// What went wrong while connecting.
+/// The error of a failed connection.
 pub fn connect_error(address: &str, model: Model, error: FrankaError) -> ConnectError {
     let (arm, link) = (model.robot().to_string(), address.to_string());
     match error {
@@ -145,9 +145,9 @@ pub fn connect_error(address: &str, model: Model, error: FrankaError) -> Connect
     }
 }
 
-/// A motion's end in words.
+/// The end of a motion as text.
 pub fn end_text(error: &FrankaError, report: &Report) -> String {
-    // franka-rs's text has lines of its own about errors and success rate: one line, its first, is enough beside ours.
+    // franka-rs's text has further lines about errors and success rate: its first line is enough beside ours.
     let first = error.to_string();
     let first = first.lines().next().unwrap_or_default().to_string();
     format!("{first} [{}; success rate {:.2}]", names(report.last_errors | report.errors), report.success_rate)

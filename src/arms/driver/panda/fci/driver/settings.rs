@@ -1,10 +1,10 @@
-//! How the arm is reached, loaded and limited over FCI.
+//! Connection, payload and limits of the arm over FCI.
 
 use crate::driver::ConnectError;
 use crate::driver::panda::limits::{COLLISION_THRESHOLD, FER, FR3, JOINT_IMPEDANCE, JOINTS, MakerLimits, PAYLOAD};
 use visuomotor_core::config::{FciSetting, Payload, Robot};
 
-/// Which of Franka's arms, and with it which protocol.
+/// Franka arm type, which determines the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Model {
     /// Franka Emika Robot, "Panda": FCI version 5.
@@ -19,7 +19,7 @@ impl Model {
         [Model::Fer, Model::Fr3].into_iter().find(|model| model.robot() == name)
     }
 
-    /// The arm that speaks a protocol version.
+    /// The arm with this protocol version.
     pub fn from_version(version: u16) -> Option<Self> {
         [Model::Fer, Model::Fr3].into_iter().find(|model| model.version() == version)
     }
@@ -37,7 +37,7 @@ impl Model {
         }
     }
 
-    /// What the maker allows.
+    /// The maker's limits.
     pub fn maker(self) -> &'static MakerLimits {
         match self {
             Model::Fer => &FER,
@@ -55,7 +55,7 @@ impl std::fmt::Display for Model {
     }
 }
 
-/// A mass fixed to the flange behind the end effector that Desk knows.
+/// A mass fixed to the flange beyond the end effector configured in Desk.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Load {
     /// Mass \[kg\].
@@ -104,12 +104,12 @@ pub struct MotionLimits {
     pub torque_rate: [f64; JOINTS],
 }
 
-/// Share of the maker's limits used where no description says less: room for what the robot adds when packets get lost.
+/// Share of the maker's limits used where a description gives none: room for what the robot adds when packets get lost.
 const SHARE: f64 = 0.9;
 
 impl MotionLimits {
-    /// Nine tenths of what the maker allows; the whole torque range. libfranka's own limiter keeps 0.1 % on rates alone,
-    /// and users of it still meet discontinuity reflexes (franka_ros2 #127, #168).
+    /// Nine tenths of the maker's limits; the whole torque range. libfranka's own limiter keeps 0.1 % on rates alone, and its users
+    /// still meet discontinuity reflexes (franka_ros2 #127, #168).
     pub fn of(model: Model) -> Self {
         let maker = model.maker();
         let share = |values: [f64; JOINTS]| values.map(|value| SHARE * value);
@@ -127,44 +127,44 @@ impl MotionLimits {
     }
 }
 
-/// Everything about a connection that is not the address.
+/// Everything about a connection except the address.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FciSettings {
-    /// What is sent at most.
+    /// Limits of the commands sent.
     pub motion: MotionLimits,
-    /// Contact torques per joint above which a contact is told \[Nm\].
+    /// Contact torques per joint above which a contact is reported \[Nm\].
     pub contact_torque: [f64; JOINTS],
     /// Torques per joint above which the robot stops with a reflex \[Nm\].
     pub collision_torque: [f64; JOINTS],
-    /// Forces and torques at the end effector above which a contact is told \[N, Nm\].
+    /// Forces and torques at the end effector above which a contact is reported \[N, Nm\].
     pub contact_force: [f64; 6],
     /// Forces and torques at the end effector above which the robot stops with a reflex \[N, Nm\].
     pub collision_force: [f64; 6],
     /// Stiffness of the robot's joint controller, for positions and velocities \[Nm/rad\].
     pub joint_impedance: [f64; JOINTS],
-    /// What the arm carries beside the end effector that Desk knows; none leaves it as it is.
+    /// Payload beyond the end effector configured in Desk; `None` leaves it unchanged.
     pub load: Option<Load>,
-    /// The hand; none where the arm has none.
+    /// The hand; `None` where the arm has none.
     pub hand: Option<HandSettings>,
     /// Age of a command at which the arm is held \[s\].
     pub command_age: f64,
-    /// Age of a robot state at which the arm counts as silent \[s\]. The robot bears 0.02 s without us and stops by itself
-    /// after that, so a program that was stopped for less must not take the states it has yet to read for silence.
+    /// Age of a robot state at which the arm counts as silent \[s\]. The robot tolerates 0.02 s without us and then stops by
+    /// itself. So a program suspended for less must not take its unread states for silence.
     pub silence: f64,
     /// Longest time that an activation may take \[s\].
     pub activation: f64,
-    /// Longest time that a recovery may take, tries and pauses together \[s\]. Users saw up to 12 s (franka_ros #317).
+    /// Longest time for a recovery, attempts and pauses together \[s\]. Users saw up to 12 s (franka_ros #317).
     pub recovery: f64,
     /// Priority of the FCI thread under `SCHED_FIFO`, 1 to 99; used where the system grants it.
     pub priority: i32,
-    /// Lock the program's memory where the system grants it, so that the FCI thread waits for no page.
+    /// Lock the program's memory where the system permits it, so that the FCI thread has no page faults.
     pub lock_memory: bool,
     /// Is the robot only watched? Then it is sent nothing when it is connected, and is not activated.
     pub watch_only: bool,
 }
 
 impl FciSettings {
-    /// Usual values for an arm without a hand.
+    /// Defaults for an arm without a hand.
     pub fn of(model: Model) -> Self {
         Self {
             motion: MotionLimits::of(model),
@@ -186,8 +186,8 @@ impl FciSettings {
         }
     }
 
-    /// From a description, its limits checked against the maker's. A description may ask for gentler motion; a stop stays as
-    /// quick as the maker lets it be.
+    /// From a description, its limits checked against the maker's. A description may ask for gentler motion; a stop keeps the
+    /// maker's full limits.
     pub fn from_robot(robot: &Robot) -> Result<(Model, Self), ConnectError> {
         let model = Model::from_robot(&robot.identity.name).ok_or_else(|| ConnectError::Unfit {
             arm: robot.identity.name.clone(),
@@ -224,7 +224,7 @@ impl FciSettings {
 }
 
 impl FciSettings {
-    /// With what a launch file says, checked against what the maker allows.
+    /// With a launch file's settings, checked against the maker's limits.
     pub fn with(mut self, model: Model, setting: &FciSetting) -> Result<Self, ConnectError> {
         self.contact_torque = setting.contact_torque.unwrap_or(self.contact_torque);
         self.collision_torque = setting.collision_torque.unwrap_or(self.collision_torque);
@@ -273,10 +273,10 @@ fn unfit(model: Model, key: &str, found: String, expected: String) -> ConnectErr
     }
 }
 
-/// How far from the flange the center of a mass may be \[m\]: a slip of unit is farther.
+/// How far from the flange the center of a mass may be \[m\]: a unit error is farther.
 const FARTHEST: f64 = 0.5;
 
-/// A payload that can be: the robot compensates its weight, and one that is not there makes the arm rise.
+/// Checks that a payload is physically possible: the robot compensates its weight, and one that does not exist makes the arm rise.
 fn load_of(model: Model, payload: &Payload) -> Result<Load, ConnectError> {
     let Payload { mass, center, inertia } = *payload;
     if !(mass > 0.0 && mass <= PAYLOAD) {
@@ -293,7 +293,7 @@ fn load_of(model: Model, payload: &Payload) -> Result<Load, ConnectError> {
     }
     let [xx, yy, zz, xy, xz, yz] = inertia;
     let tensor = nalgebra::Matrix3::new(xx, xy, xz, xy, yy, yz, xz, yz, zz);
-    // Moments about the tensor's own axes: a body's are above zero, and none exceeds the sum of the others.
+    // Moments about the tensor's principal axes: a body's are above zero, and none exceeds the sum of the others.
     let fits = inertia.iter().all(|value| value.is_finite()) && {
         let moments = tensor.symmetric_eigenvalues();
         let (sum, largest) = (moments.sum(), moments.max());

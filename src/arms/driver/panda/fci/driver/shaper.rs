@@ -1,12 +1,11 @@
 //! Jerk-limited joint motion from slow commands: one step per millisecond, never beyond the limits, no overshoot of a
 //! target at rest.
-//!
-//! Each step plans anew with Ruckig (`rsruckig`; Berscheid and Kroeger, RSS 2021) from the present position, velocity and
-//! acceleration and follows the plan for one millisecond. `franka::otg` was the other choice: it knows targets at rest only,
-//! so a target that moves is chased by accelerating and braking in turns, which a policy's arm shows as shaking.
-//! A target that moves is planned for in the frame that moves with it, where it is at rest: a plan that had to meet it at a
-//! place with its speed would go back for a run-up wherever the joint is already too near.
-//! What is planned is then checked the way the robot checks it, by differences; a plan that fails is replaced by braking.
+//! Each step replans with Ruckig (`rsruckig`; Berscheid and Kroeger, RSS 2021) from the present position, velocity and acceleration
+//! and follows the plan for one millisecond. `franka::otg` was the alternative: it only supports targets at rest, so a moving
+//! target is chased by alternating acceleration and braking, and a policy's arm shakes. A moving target is planned for in the frame
+//! that moves with it, where it is at rest. A plan that had to meet it at a place with its speed would back up for a run-up
+//! wherever the joint is already too near. The plan is then checked the way the robot checks it, by differences; a plan that fails
+//! is replaced by braking.
 //! Start reading at [`Shaper::follow`].
 
 use rsruckig::prelude::*;
@@ -27,10 +26,10 @@ struct Effort {
     jerk: f64,
 }
 
-/// Smallest speed limit handed to the planner \[rad/s\]; it cannot plan with none.
+/// Smallest speed limit passed to the planner \[rad/s\]; it cannot plan with zero.
 const CREEP: f64 = 1e-3;
 
-/// Share of the speed limits up to which a target's own speed is planned with \[1\]: what is left is for catching up with it.
+/// Share of the speed limits allowed for a target's own speed in planning \[1\]: the rest is for catching up with it.
 const FOLLOWED: f64 = 0.95;
 
 struct Joint {
@@ -42,7 +41,7 @@ struct Joint {
     acceleration: f64,
 }
 
-/// Position, velocity, acceleration of every joint, moved on one millisecond at a time.
+/// Position, velocity, acceleration of every joint, advanced one millisecond at a time.
 pub struct Shaper {
     joints: [Joint; JOINTS],
     limits: MotionLimits,
@@ -70,7 +69,7 @@ impl Shaper {
         Self { joints, limits, envelope, replaced: 0 }
     }
 
-    /// Goes on from here: positions \[rad\], velocities \[rad/s\], accelerations \[rad/s2\].
+    /// Continues from here: positions \[rad\], velocities \[rad/s\], accelerations \[rad/s2\].
     pub fn seed(&mut self, q: &[f64; JOINTS], dq: &[f64; JOINTS], ddq: &[f64; JOINTS]) {
         for (i, joint) in self.joints.iter_mut().enumerate() {
             (joint.position, joint.velocity, joint.acceleration) = (q[i], dq[i], ddq[i]);
@@ -81,7 +80,7 @@ impl Shaper {
     pub fn follow(&mut self, q: &[f64; JOINTS], dq: &[f64; JOINTS]) {
         for i in 0..JOINTS {
             let target = self.envelope.usable(i, q[i]);
-            // A target held back at the end of the range does not move.
+            // A target clipped at the end of the range does not move.
             let velocity = if target == q[i] { dq[i] } else { 0.0 };
             self.step(i, Some(target), velocity, self.moving(i));
         }
@@ -112,7 +111,7 @@ impl Shaper {
         std::array::from_fn(|i| self.joints[i].velocity)
     }
 
-    /// Does every joint stand?
+    /// Does every joint stand still?
     pub fn still(&self) -> bool {
         self.joints.iter().all(|joint| joint.velocity.abs() < 1e-6 && joint.acceleration.abs() < 1e-3)
     }
@@ -127,7 +126,7 @@ impl Shaper {
         let joint = &mut self.joints[i];
         let (q, v, a) = (joint.position, joint.velocity, joint.acceleration);
         let input = &mut joint.input;
-        // Braking decelerates upwards when moving down: the limit in the direction against the motion is the approach's.
+        // Braking decelerates upwards when moving down: the limit against the motion is the approach's.
         let slow = target.map_or(limit, |target| self.envelope.approach(i, target, limit));
         let up = target.map_or(v, |target| target - q) >= 0.0;
         (input.max_acceleration[0], input.min_acceleration) = if up {
@@ -136,7 +135,7 @@ impl Shaper {
             (slow, Some(DataArrayOrVec::Stack([-limit])))
         };
         input.max_jerk[0] = effort.jerk;
-        // The frame's speed, and where it is after this millisecond: at the target.
+        // The frame's velocity, and its position after this millisecond: at the target.
         let (frame, place) =
             target.map_or((0.0, 0.0), |target| (velocity.clamp(FOLLOWED * low, FOLLOWED * high), target));
         input.max_velocity[0] = (high - frame).max(CREEP);
@@ -149,7 +148,7 @@ impl Shaper {
             Some(_) => (ControlInterface::Position, 0.0),
             None => (ControlInterface::Velocity, velocity.clamp(low, high)),
         };
-        // Anew each time: the present state is an input, and it may have been seeded.
+        // New each time: the present state is an input, and it may have been seeded.
         joint.planner.reset();
         let planned = joint.planner.update(&joint.input, &mut joint.output);
         let output = &joint.output;
@@ -165,8 +164,8 @@ impl Shaper {
         (joint.position, joint.velocity, joint.acceleration) = next;
     }
 
-    /// Would the robot accept this step? Written so that NaN fails. A speed above a limit that fell is accepted while it
-    /// does not grow.
+    /// Would the robot accept this step? Written so that NaN fails. A speed above a lowered limit is accepted while it does not
+    /// grow.
     fn is_allowed(&self, i: usize, (q, v, a): (f64, f64, f64), effort: Effort) -> bool {
         let joint = &self.joints[i];
         let speed = self.limits.velocity[i].max(joint.velocity.abs()) * SLACK;
@@ -253,7 +252,7 @@ mod tests {
         }
     }
 
-    /// Behind a moving target or ahead of it, as after lost packets: caught up with or waited for, and never by going back.
+    /// Behind a moving target or ahead of it, as after lost packets: it catches up or waits, and never moves backwards.
     #[test]
     fn a_moving_target_is_joined_without_a_run_up() {
         for off in [-5e-3, -3e-4, -1e-6, 1e-6, 3e-4, 5e-3] {
@@ -292,7 +291,7 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
-        /// Whatever is asked for, however often it changes: the limits hold, by differences as the robot takes them.
+        /// For any request, however often it changes: the limits hold, by differences as the robot computes them.
         #[test]
         fn limits_hold_for_any_stream(
             targets in proptest::collection::vec(proptest::array::uniform7(-4.0..4.0f64), 1..12),

@@ -1,15 +1,14 @@
-//! The FCI thread: it owns the robot, replies to each state within its millisecond, and hands states on.
+//! The FCI thread: it owns the robot, replies to each state within its millisecond, and passes states on.
 //!
-//! The robot paces it: every wait is for the next state, at most a second. While a motion runs it does nothing but read,
-//! answer, plan and publish; it allocates, locks and prints nothing then (franka-rs's own two locks, for the message id
-//! and the peer's address, are never contended: no other thread uses the robot). Requests come through a channel that is
-//! looked into after each answer.
+//! The robot paces it: every wait is for the next state, at most a second. During a motion it only reads, replies, plans and
+//! publishes; it then does not allocate, lock or print. (franka-rs's own two locks, for the message id and the peer's address, are
+//! never contended: no other thread uses the robot.) Requests come through a channel that is polled after each reply.
 //!
-//! franka-rs offers four ways to move a robot. Its callback loops filter and limit by themselves and hide when a state came;
-//! its target control has its own thread and planner and neither stale-command hold nor our limits. This uses the third,
-//! `read_once`/`write_once` ("active control"): the least code between state and answer.
+//! franka-rs offers four ways to move a robot. Its callback loops filter and limit by themselves and hide when a state came. Its
+//! target control has its own thread and planner but neither a stale-command hold nor our limits. This uses the third,
+//! `read_once`/`write_once` ("active control"): the least code between state and command.
 //!
-//! One file because the order of receiving, answering and planning is the thread.
+//! One file because the order of receiving, replying and planning is the thread's whole logic.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,13 +30,13 @@ use crate::driver::{ConnectError, DriverError, FaultCode};
 use visuomotor_core::action::ControlMode;
 use visuomotor_core::time::{Clock, Timestamp};
 
-/// What the arm asks of its thread.
+/// The arm's requests to its thread.
 pub enum Request {
-    /// Start a motion of this mode; orders up to the number are of the past.
+    /// Start a motion of this mode; orders up to the number are outdated.
     Activate(ControlMode, u64),
-    /// Clear faults, connect again where needed; the arm holds.
+    /// Clear faults, reconnect where needed; the arm holds.
     Recover,
-    /// Bring the motion to its end and leave.
+    /// End the motion and exit.
     Leave,
 }
 
@@ -49,20 +48,20 @@ pub enum Answer {
     Active,
     /// Not active.
     NotActive(DriverError),
-    /// Fit again.
+    /// Recovered.
     Recovered,
     /// Not connected, or still faulted.
     Failed(ConnectError),
 }
 
-/// How long the end of a motion may take before it is cut off \[cycles\].
+/// How long the end of a motion may take before it is aborted \[cycles\].
 const END_CYCLES: u32 = 3000;
 
-/// Pauses between tries of a recovery: the first, and what it doubles up to.
+/// Pauses between recovery attempts: the first, and the maximum it doubles up to.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// Everything the thread owns, the robot aside.
+/// Everything the thread owns except the robot.
 pub struct FciThread {
     pub address: String,
     pub model: Model,
@@ -71,10 +70,10 @@ pub struct FciThread {
     pub orders: Output<Order>,
     pub reports: Input<Option<Report>>,
     pub cycles: Producer<Cycle>,
-    /// Requests, numbered, so that a late answer is not taken for another's.
+    /// Requests, numbered, so that a late reply is not taken for another's.
     pub requests: Receiver<(u64, Request)>,
     pub answers: SyncSender<(u64, Answer)>,
-    /// The last fault in words; written between motions only.
+    /// The last fault as text; written between motions only.
     pub words: Arc<Mutex<String>>,
 }
 
@@ -128,7 +127,7 @@ impl<'a> Motion<'a> {
 }
 
 impl FciThread {
-    /// Connects, then serves requests until it is asked to leave or the driver is gone.
+    /// Connects, then serves requests until it is asked to exit or the driver is gone.
     pub fn run(mut self) {
         let (robot, envelope, mut report) = match self.connect() {
             Ok(connected) => connected,
@@ -276,13 +275,13 @@ impl FciThread {
                 return End::Fault(error);
             }
             let sent = self.clock.now();
-            // From here on time is free: the answer is on its way.
+            // From here on time is free: the command has been sent.
             report.take(&state, received);
             report.phase = if finish { Phase::Idle } else { Phase::Moving(mode) };
             report.held = pilot.holds();
             self.reports.write(Some(*report));
             let nanos = |from: Timestamp, to: Timestamp| to.since(from).as_nanos().min(u128::from(u32::MAX)) as u32;
-            // A full ring means that cycles are not read; states still go by `reports`.
+            // A full ring means that cycles are not read; states still go through `reports`.
             let _ = self.cycles.push(Cycle {
                 robot_ms: seen.ms,
                 mode,
@@ -327,7 +326,7 @@ impl FciThread {
         }
     }
 
-    /// Notes why a motion would not start.
+    /// Records why a motion would not start.
     fn refused(&self, error: &FrankaError, report: &mut Report) -> FaultCode {
         if matches!(error, FrankaError::Network(_)) {
             self.faulted(error, report);
@@ -340,7 +339,7 @@ impl FciThread {
         code
     }
 
-    /// Notes why a motion ended by itself.
+    /// Records why a motion ended by itself.
     fn faulted(&self, error: &FrankaError, report: &mut Report) {
         let code = match error {
             FrankaError::Network(_) => LOST,
@@ -364,7 +363,7 @@ impl FciThread {
         *self.words.lock().unwrap_or_else(PoisonError::into_inner) = session::end_text(error, report);
     }
 
-    /// Connects again where the connection is gone, clears reflexes; with pauses that grow, within the settings' time.
+    /// Reconnects where the connection is gone and clears reflexes; with growing pauses, within the settings' time.
     fn recover(
         &self,
         robot: &mut Option<Robot>,
@@ -418,7 +417,7 @@ impl FciThread {
                     fix: cleared.err().map_or("try again".into(), |error| error.to_string()),
                 });
             }
-            // It may have been connected in a reflex, and then was sent nothing.
+            // It may have been connected during a reflex, when no settings were sent.
             session::set_up(connected, &self.address, self.model, &self.settings)?;
         }
         report.phase = Phase::Idle;

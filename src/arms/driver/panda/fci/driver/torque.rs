@@ -1,8 +1,8 @@
 //! Joint torques within the arm's limits, and the hold that follows when commands stop.
 //!
-//! Torques are on top of gravity and friction, which the robot compensates. A hold first damps the motion, then keeps the
-//! place where the arm came to rest with a joint spring; every change goes through the torque-rate limit, so that a stale
-//! command ramps into the hold. Gains are those of Franka's joint impedance example.
+//! Torques are on top of gravity and friction, which the robot compensates. A hold first damps the motion, then keeps the position
+//! where the arm came to rest with a joint spring. Every change goes through the torque-rate limit, so that a stale command ramps
+//! into the hold. Gains are those of Franka's joint impedance example.
 
 use super::settings::MotionLimits;
 use crate::driver::panda::limits::{CYCLE, JOINTS};
@@ -11,12 +11,12 @@ use crate::driver::panda::limits::{CYCLE, JOINTS};
 const STIFFNESS: [f64; JOINTS] = [600.0, 600.0, 600.0, 600.0, 250.0, 150.0, 50.0];
 /// Damping of a hold \[Nm s/rad\].
 const DAMPING: [f64; JOINTS] = [50.0, 50.0, 50.0, 50.0, 30.0, 25.0, 15.0];
-/// Joint speed below which a hold keeps its place \[rad/s\].
+/// Joint speed below which a hold fixes its position \[rad/s\].
 const SLOW: f64 = 0.05;
-/// Longest time for which a hold only damps, so that an arm that sags does not sag for long \[ms\].
+/// Longest time for which a hold only damps, to limit how long a sagging arm sags \[ms\].
 const DAMPED: u32 = 300;
 
-/// What is sent, and where the arm is held.
+/// The torques sent, and the hold position.
 #[derive(Clone, Debug)]
 pub struct TorqueLaw {
     limit: [f64; JOINTS],
@@ -27,13 +27,13 @@ pub struct TorqueLaw {
 }
 
 impl TorqueLaw {
-    /// Starts from no torque.
+    /// Starts from zero torque.
     pub fn new(limits: &MotionLimits) -> Self {
         let still = [0.0; JOINTS];
         Self { limit: limits.torque, rate: limits.torque_rate, last: still, place: None, damped: 0 }
     }
 
-    /// Goes on from what the robot says it has \[Nm\].
+    /// Continues from the torque the robot reports \[Nm\].
     pub fn seed(&mut self, torque: &[f64; JOINTS]) {
         self.last = *torque;
     }
@@ -56,13 +56,13 @@ impl TorqueLaw {
         self.towards(&torque)
     }
 
-    /// One millisecond towards no torque; true once there is none.
+    /// One millisecond towards zero torque; returns true once it is zero.
     pub fn fade(&mut self) -> (bool, [f64; JOINTS]) {
         let torque = self.towards(&[0.0; JOINTS]);
         (torque.iter().all(|t| *t == 0.0), torque)
     }
 
-    /// Does the arm rest in a hold?
+    /// Is the arm at rest in a hold?
     pub fn rests(&self, dq: &[f64; JOINTS]) -> bool {
         self.place.is_some() && dq.iter().all(|v| v.abs() < SLOW)
     }

@@ -1,5 +1,5 @@
-//! A control box without sockets, the FER's or the FR3's: takes requests and commands, moves the plant, judges what it is
-//! told by the arm's own limits.
+//! A control box without sockets, the FER's or the FR3's: takes requests and commands, moves the plant, checks commands against the
+//! arm's own limits.
 //!
 //! One [`Controller::tick`] is one millisecond. Rules are those of Franka's documentation and libfranka 0.9's headers:
 //! commands are judged by differences over 1 ms against the maker's limits, a lost command is extrapolated with constant
@@ -7,7 +7,7 @@
 //! before the next motion, numbers that are not finite end the motion. The FR3 also judges commanded velocities by where the
 //! joint is, and takes torques without a motion.
 //!
-//! One file because the control box is one machine of states; its tests stand beside it.
+//! One file because the control box is one state machine; its tests are included.
 
 use std::collections::VecDeque;
 
@@ -43,14 +43,14 @@ pub mod error {
 
 /// Slack for rounding in differences over 1 ms, relative.
 const SLACK: f64 = 1.0 + 1e-6;
-/// Slack of a difference of positions taken three times, for the last digits of a double at 3 rad \[rad/s3\].
+/// Slack of a third difference of positions, for the last digits of a double at 3 rad \[rad/s3\].
 const ROUNDING: f64 = 1e-2;
 /// Farthest start of a position motion from where the arm is \[rad\].
 const START: f64 = 0.02;
 /// Joint speed above which a torque motion is stopped, as a share of the maker's.
 const RUNAWAY: f64 = 1.0;
 
-/// One command as it was taken, for whoever watches.
+/// One accepted command, for observers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Taken {
     /// The controller's time \[ms\].
@@ -63,7 +63,7 @@ pub struct Taken {
     pub command: Command,
 }
 
-/// How a motion ended, to be told over TCP.
+/// How a motion ended, to be reported over TCP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ended {
     /// The request that started it.
@@ -76,7 +76,7 @@ struct Motion {
     id: u32,
     generator: Generator,
     regulator: Regulator,
-    /// The client has answered a state: from now on a missing answer is a lost one.
+    /// The client has replied to a state: from now on a missing reply is a lost one.
     answered: bool,
     lost: u32,
     window: VecDeque<bool>,
@@ -123,12 +123,12 @@ impl Controller {
         &self.state
     }
 
-    /// Does the client owe an answer to each state?
+    /// Does the client owe a reply to each state?
     pub fn expects_answers(&self) -> bool {
         self.motion.as_ref().is_some_and(|motion| motion.answered)
     }
 
-    /// A client's request to move; the answer. When it is [`MoveStatus::MotionStarted`], [`Controller::tick`] later tells
+    /// A client's request to move; returns the reply. When it is [`MoveStatus::MotionStarted`], [`Controller::tick`] later reports
     /// how the motion ended.
     pub fn start(&mut self, id: u32, regulator: Regulator, generator: Generator) -> MoveStatus {
         if self.state.mode != RobotMode::Idle || self.motion.is_some() {
@@ -152,7 +152,7 @@ impl Controller {
         MoveStatus::MotionStarted
     }
 
-    /// A client's request to stop; is it possible?
+    /// A client's request to stop; returns whether it is possible.
     pub fn stop(&mut self) -> bool {
         if self.motion.is_some() {
             self.end(MoveStatus::Preempted, 0);
@@ -160,7 +160,7 @@ impl Controller {
         !matches!(self.state.mode, RobotMode::Reflex | RobotMode::UserStopped)
     }
 
-    /// A client's request to clear a reflex; is it possible?
+    /// A client's request to clear a reflex; returns whether it is possible.
     pub fn recover(&mut self) -> bool {
         if self.user_stop {
             return false;
@@ -175,7 +175,7 @@ impl Controller {
         self.state.mode == RobotMode::Idle
     }
 
-    /// Somebody presses or releases the user stop.
+    /// Presses or releases the user stop.
     pub fn user_stop(&mut self, pressed: bool) {
         self.user_stop = pressed;
         if pressed {
@@ -186,7 +186,7 @@ impl Controller {
         }
     }
 
-    /// Something stops the arm: a reflex with this error.
+    /// Stops the arm with a reflex of this error.
     pub fn reflex(&mut self, number: u32) {
         self.end(MoveStatus::ReflexAborted, 1 << number);
     }
@@ -202,7 +202,7 @@ impl Controller {
         self.ended.take()
     }
 
-    /// Closes this millisecond with the answer that came for its state, if any, and opens the next at `now`.
+    /// Ends this millisecond with the reply to its state, if any, and begins the next at `now`.
     pub fn tick(&mut self, now: Timestamp, answer: Option<&Command>) -> Option<Taken> {
         let answer = answer.filter(|command| command.message_id == self.state.message_id);
         let mut taken = None;
@@ -243,7 +243,7 @@ impl Controller {
             self.end(MoveStatus::InputErrorAborted, 0);
             return;
         }
-        // Torques alone end by a flag of their own; behind a generator that flag means nothing.
+        // A torque-only motion ends by a flag of its own; with a motion generator that flag has no meaning.
         let finished = if generator == Generator::None { command.torque_finished } else { command.finished };
         if finished {
             self.end(MoveStatus::Success, 0);
@@ -334,7 +334,7 @@ impl Controller {
             self.ended = Some(Ended { id: motion.id, status });
         }
         let q = seven(&self.plant.sense().joint_positions);
-        // A position motion ends where it was sent; anything else where the arm is.
+        // A position motion ends at its last command; any other where the arm is.
         let place = if self.state.generator == Generator::JointPosition { self.state.q_d } else { q };
         self.rest_at(place);
         if errors != 0 {
@@ -359,8 +359,8 @@ impl Controller {
         let motion = self.motion.as_ref().map(|motion| (motion.regulator, motion.generator));
         self.plant.drive(match motion {
             Some((Regulator::External, _)) => Drive::Floating(JointVector::from_slice(&self.state.tau_j_d)),
-            // A plain position servo damps the whole velocity and would trail the motion, by a tenth of a second in the
-            // simulated arm, and go on for as long after the commanded motion has stopped.
+            // A plain position servo damps the whole velocity and would trail the motion, by a tenth of a second in the simulated
+            // arm, and would keep moving for as long after the commanded motion has stopped.
             Some((_, Generator::JointVelocity)) => Drive::Velocity(JointVector::from_slice(&self.state.dq_d)),
             Some(_) => Drive::Position(JointVector::from_slice(&self.state.q_d)),
             None => Drive::Position(JointVector::from_slice(&self.place)),
@@ -380,12 +380,12 @@ impl Controller {
         }
     }
 
-    /// Where the fingers go: 0 closed .. 1 open.
+    /// Finger target: 0 closed .. 1 open.
     pub fn drive_gripper(&mut self, fraction: f64) {
         self.plant.drive_gripper(fraction);
     }
 
-    /// Where the fingers are: 0 closed .. 1 open.
+    /// Finger opening: 0 closed .. 1 open.
     pub fn gripper(&self) -> f64 {
         self.plant.sense().gripper
     }

@@ -1,5 +1,5 @@
-//! The URDF with which an FR3 describes itself: bodies and joints of our own description of the arm, ranges and speeds as its
-//! control box has them.
+//! The URDF with which an FR3 describes itself: bodies and joints of our own description of the arm, ranges and speeds as in its
+//! control box.
 //!
 //! The element `position_based_velocity_limits` is the maker's own; its clients read the joints' speed curves from it. Links
 //! and joints have the names that libfranka 0.21 looks for (`link0` to the flange `link8`, `joint1` to `joint8`): without them
@@ -25,7 +25,7 @@ fn write_robot(out: &mut String, robot: &Robot, curve: &SpeedCurve) -> Result {
     writeln!(out, "<?xml version=\"1.0\"?>")?;
     writeln!(out, "<robot name=\"{}\">", robot.identity.name)?;
     let name = |long: &str| long.strip_prefix(&format!("{}_", robot.identity.name)).unwrap_or(long).to_string();
-    // The joints' links alone: a body that no joint joins makes it no tree, and the maker's client refuses it.
+    // Only links with joints: an unconnected body makes it no tree, and the maker's client refuses it.
     let joined = |link: &&Link| robot.joint.iter().any(|joint| joint.parent == link.name || joint.child == link.name);
     for link in robot.link.iter().filter(joined) {
         write_link(out, link, &name(&link.name))?;
@@ -103,7 +103,7 @@ mod tests {
         assert_eq!(names("<child link=\""), numbered("link", 1, 8));
     }
 
-    /// franka-rs's reader is the maker's, ported; its curve is ours but for the thousandth it keeps from it.
+    /// franka-rs's reader is a port of the maker's; its curve equals ours except for the thousandth it subtracts.
     #[test]
     fn the_client_reads_the_joints_speed_curves_from_it() {
         let robot = Robot::load(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")), "fr3").unwrap();

@@ -18,7 +18,7 @@ const HEADER: usize = 10;
 const LONGEST: usize = 128;
 /// Time between states.
 const PERIOD: Duration = Duration::from_millis(20);
-/// Longest time that fingers may take before a command is answered.
+/// Longest time for the fingers before a command is replied to.
 const LONGEST_MOVE: Duration = Duration::from_secs(3);
 /// Opening from which a command counts as reached \[m\].
 const REACHED: f64 = 0.001;
@@ -38,12 +38,12 @@ impl Fingers {
         Self { wanted: AtomicU64::new(1f64.to_bits()), measured: AtomicU64::new(1f64.to_bits()), open }
     }
 
-    /// Where they are to go: 0 closed .. 1 open.
+    /// Target opening: 0 closed .. 1 open.
     pub fn wanted(&self) -> f64 {
         f64::from_bits(self.wanted.load(Ordering::Acquire))
     }
 
-    /// Where they are: 0 closed .. 1 open.
+    /// Present opening: 0 closed .. 1 open.
     pub fn moved_to(&self, fraction: f64) {
         self.measured.store(fraction.to_bits(), Ordering::Release);
     }
@@ -68,7 +68,7 @@ pub fn serve(listener: &TcpListener, fingers: &Fingers, leave: &AtomicBool, orde
     }
 }
 
-/// A command being carried out: its header's number and id, and the width to reach.
+/// A command in execution: its header's number and id, and the target width.
 struct Pending {
     command: u16,
     id: u32,
@@ -136,7 +136,7 @@ fn serve_client(mut tcp: TcpStream, udp: &UdpSocket, fingers: &Fingers, leave: &
         if let Some(going) = pending.take() {
             let there = (fingers.width() - going.width).abs() < REACHED;
             if there || going.left.is_zero() {
-                // A grasp that stopped on something is a success; the fingers' force is the plant's.
+                // A grasp that stopped on an object is a success; the fingers' force is the plant's.
                 if !answer(&mut tcp, going.command, going.id, &[0, 0]) {
                     return;
                 }
@@ -152,7 +152,7 @@ fn serve_client(mut tcp: TcpStream, udp: &UdpSocket, fingers: &Fingers, leave: &
             state.extend_from_slice(&fingers.open.to_le_bytes());
             state.push(0);
             state.extend_from_slice(&TEMPERATURE.to_le_bytes());
-            // A state that cannot be sent is a lost one.
+            // A state that cannot be sent counts as lost.
             let _ = udp.send_to(&state, to);
         }
         std::thread::sleep(PERIOD);

@@ -1,4 +1,4 @@
-//! What an arm's control box judges commands by.
+//! The limits by which an arm's control box checks commands.
 
 use crate::driver::panda::fci::wire::Version;
 use crate::driver::panda::limits::{FER, FR3, FR3_CURVE, MakerLimits, SpeedCurve};
@@ -11,7 +11,7 @@ const ROUNDING: f64 = 1e-9;
 pub struct Limits {
     /// The maker's.
     pub maker: &'static MakerLimits,
-    /// Ranges and speeds along them; none where the largest speed is the same everywhere.
+    /// Ranges and speeds along them; `None` where the largest speed is the same everywhere.
     curve: Option<&'static SpeedCurve>,
 }
 
@@ -52,7 +52,7 @@ mod tests {
         assert!(!fr3.reaches(0, f64::NAN));
         assert_eq!(fer.speed(0, 2.89, 1.0), FER.velocity[0]);
         assert_eq!(fr3.speed(0, 0.0, 1.0), FR3.velocity[0]);
-        // Out of the end a joint may go at full speed, into it not at all.
+        // Away from the end a joint may move at full speed, towards it not at all.
         assert_eq!((fr3.speed(0, 2.7501, 1.0), fr3.speed(0, 2.7501, -1.0)), (0.0, FR3.velocity[0]));
     }
 }

@@ -1,10 +1,10 @@
 //! The control box of the FER (FCI version 5) or of the FR3 (version 10) over real sockets, around a [`Plant`]: for tests and
 //! `visuomotor simulate`.
 //!
-//! One thread, one client at a time, loopback only: TCP requests, a state each millisecond by UDP, the answers judged by
-//! [`Controller`]. It ends when [`Emulator`] is dropped. The hand has a port of its own (`hand.rs`).
-//! A real control box does not wait; [`EmulatorOptions::patience`] makes this one wait for an answer that is late, so
-//! that tests on a busy computer lose no packets unless they mean to. Cartesian motions are refused.
+//! One thread, one client at a time, loopback only: TCP requests, a state each millisecond by UDP, the replies checked by
+//! [`Controller`]. It ends when [`Emulator`] is dropped. The hand has a port of its own (`hand.rs`). A real control box does not
+//! wait. [`EmulatorOptions::patience`] makes this one wait for a late reply, so that tests on a busy computer lose packets only on
+//! purpose. Cartesian motions are refused.
 
 mod controller;
 mod description;
@@ -34,7 +34,7 @@ use visuomotor_core::time::Timestamp;
 /// One cycle.
 const PERIOD: Duration = Duration::from_millis(1);
 
-/// Commands kept for whoever watches: a minute.
+/// Commands kept for observers: a minute.
 const KEPT: usize = 60_000;
 
 /// How the emulator is set up.
@@ -45,11 +45,11 @@ pub struct EmulatorOptions {
     pub hand_port: u16,
     /// Which arm's control box it is.
     pub version: Version,
-    /// What a client of version 10 gets as the robot's model ([`robot_model`]); without it that request is refused.
+    /// The robot's model for a client of version 10 ([`robot_model`]); without it that request is refused.
     pub robot_model: Option<String>,
     /// Makes the poses in the states.
     pub chain: Option<Chain>,
-    /// How long an answer may come late before it counts as lost; a real robot has none.
+    /// How late a reply may come before it counts as lost; a real robot allows none.
     pub patience: Duration,
     /// Gripper fraction 1 in \[m\] between the fingers; 0 is closed.
     pub hand_open: f64,
@@ -69,16 +69,16 @@ impl Default for EmulatorOptions {
     }
 }
 
-/// The URDF that an FR3 of this description gives its clients, with the speeds that its control box judges by.
+/// The URDF that an FR3 of this description gives its clients, with the speed limits of its control box.
 pub fn robot_model(robot: &Robot) -> String {
     description::urdf(robot, &FR3_CURVE)
 }
 
-/// What happens to the robot from outside, for tests.
+/// External events for tests.
 #[derive(Default)]
 struct Outside {
     user_stop: AtomicBool,
-    /// Error number plus one of a reflex to come; 0 is none.
+    /// Error number plus one of a pending reflex; 0 is none.
     reflex: AtomicU32,
     /// Replies to lose.
     lose: AtomicU32,
@@ -121,17 +121,17 @@ impl Emulator {
         Ok(emulator)
     }
 
-    /// Where the arm listens.
+    /// Address of the arm.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What it was ordered to do.
+    /// The orders it received.
     pub fn orders(&self) -> &Orders {
         &self.outside.orders
     }
 
-    /// Where the hand listens.
+    /// Address of the hand.
     pub fn hand_address(&self) -> SocketAddr {
         self.hand_address
     }
@@ -167,7 +167,7 @@ impl Drop for Emulator {
     }
 }
 
-/// What a request orders; none where it only asks.
+/// The order a request makes; `None` where it only reads.
 fn ordered(request: Request) -> Option<Order> {
     match request {
         Request::Connect | Request::GetCartesianLimit | Request::LoadModelLibrary | Request::GetRobotModel => None,
@@ -180,7 +180,7 @@ fn ordered(request: Request) -> Option<Order> {
 struct Client {
     tcp: TcpStream,
     bytes: Vec<u8>,
-    /// Where states go; none before Connect.
+    /// Where states are sent; `None` before Connect.
     states_to: Option<SocketAddr>,
 }
 
@@ -192,7 +192,7 @@ struct Server {
     options: EmulatorOptions,
     outside: Arc<Outside>,
     fingers: Arc<hand::Fingers>,
-    /// An answer that came for the present state.
+    /// A reply to the present state.
     late: Option<Command>,
 }
 
@@ -200,7 +200,7 @@ impl Server {
     fn run(mut self) {
         let begun = Instant::now();
         let mut due = begun;
-        // Physics time is counted in cycles: a computer that stalls stalls the robot too.
+        // Physics time is counted in cycles: when the computer stalls, so does the robot.
         let mut cycles: u64 = 0;
         while !self.outside.leave.load(Ordering::Acquire) {
             due += PERIOD;
@@ -235,7 +235,7 @@ impl Server {
             return;
         }
         if let Ok((tcp, _)) = self.listener.accept() {
-            // Requests are small and answered at once; a client that cannot be served is not kept.
+            // Requests are small and replied to at once; a client that cannot be served is dropped.
             if tcp.set_nonblocking(true).and_then(|()| tcp.set_nodelay(true)).is_ok() {
                 self.client = Some(Client { tcp, bytes: Vec::new(), states_to: None });
             }
@@ -286,7 +286,7 @@ impl Server {
         }
     }
 
-    /// The answer to a request; `None` for one that a client of this robot does not send.
+    /// The reply to a request; `None` for one that a client of this robot does not send.
     fn request(&mut self, header: Header, payload: &[u8]) -> Option<Vec<u8>> {
         let simple = |possible: bool| Some(vec![if possible { SUCCESS } else { NOT_POSSIBLE }]);
         let own = self.options.version;
@@ -332,11 +332,11 @@ impl Server {
 
     fn send(&mut self, message: &[u8]) -> bool {
         let Some(client) = self.client.as_mut() else { return false };
-        // Replies are a few bytes, the model a few thousand: they fit the socket's buffer or the client does not read.
+        // Replies are a few bytes, the model a few thousand: they fit the socket's buffer, or the client does not read.
         matches!(client.tcp.write(message), Ok(n) if n == message.len())
     }
 
-    /// The answer to the present state, waited for as long as patience lasts.
+    /// The reply to the present state, waited for up to the patience.
     fn answer(&mut self) -> Option<Command> {
         let expected = self.controller.state().message_id;
         let until = Instant::now() + self.options.patience;
@@ -354,7 +354,7 @@ impl Server {
             if !waits || Instant::now() >= until || self.outside.leave.load(Ordering::Acquire) {
                 break;
             }
-            // A client that stops or leaves instead of answering is seen here.
+            // A client that stops or exits instead of replying is detected here.
             self.serve_requests();
             std::thread::sleep(Duration::from_micros(50));
         }
@@ -374,7 +374,7 @@ impl Server {
         if loss::outgoing_is_lost() {
             return;
         }
-        // A state that cannot be sent is a lost one.
+        // A state that cannot be sent counts as lost.
         let _ = self.udp.send_to(&self.controller.state().encode(self.options.version), to);
     }
 

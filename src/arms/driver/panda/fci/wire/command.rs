@@ -3,12 +3,12 @@
 use super::{Version, WireError};
 use crate::driver::panda::limits::JOINTS;
 
-/// Where a motion's end stands in a command.
+/// Offset of the end-of-motion flag in a command.
 const FINISHED: usize = 313;
-/// Where the end of a motion by torques alone stands in a command of version 10.
+/// Offset of the flag that ends a torque-only motion, version 10.
 const TORQUE_FINISHED: usize = 370;
 
-/// What a client sends for each state. Both versions have the same fields, all of 8 bytes, but for the last.
+/// A client's command for each state. Both versions have the same fields, all of 8 bytes, except the last.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Command {
     /// Message id of the state it is for.
@@ -23,7 +23,7 @@ pub struct Command {
     pub finished: bool,
     /// Joint torques on top of gravity and friction \[Nm\].
     pub tau_j_d: [f64; JOINTS],
-    /// A motion by torques alone ends here; never in version 5, which has no such motion.
+    /// A torque-only motion ends here; never set in version 5, which has no such motion.
     pub torque_finished: bool,
 }
 

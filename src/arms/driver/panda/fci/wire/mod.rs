@@ -8,14 +8,14 @@
 //! | | version 5 | version 10 |
 //! |---|---|---|
 //! | state | 2373 bytes, numbers of 8 | 1377 bytes, numbers of 4, accelerometers before the modes |
-//! | command | 370 bytes | 371 bytes: the end of a motion by torques alone comes last |
+//! | command | 370 bytes | 371 bytes: the end of a torque-only motion comes last |
 //! | move | 56 bytes | 113 bytes: an asynchronous motion generator; torques need no generator |
 //! | model | a library | a URDF |
 //!
-//! The client's side is the crate `franka-rs`; this is the controller's side, for our emulator, written from the layout
-//! and not from that crate, so that each checks the other. Start reading at [`State::encode`] and [`Command::decode`].
-//! What it refuses: messages of another length ([`WireError`]); numbers that are not finite are handed on, because the
-//! controller must be able to refuse them itself.
+//! The client's side is the crate `franka-rs`; this is the controller's side, for our emulator, written from the layout and not
+//! from that crate, so that each checks the other. Start reading at [`State::encode`] and [`Command::decode`]. It refuses messages
+//! of another length ([`WireError`]). Numbers that are not finite are passed on, because the controller must be able to refuse them
+//! itself.
 
 mod command;
 mod requests;
@@ -90,11 +90,11 @@ impl Version {
     }
 }
 
-/// What the robot does, as states tell it.
+/// Robot modes, as reported in states.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u8)]
 pub enum RobotMode {
-    /// Locked, or something without a name.
+    /// Locked, or an unnamed mode.
     Other = 0,
     /// Ready.
     #[default]
@@ -111,7 +111,7 @@ pub enum RobotMode {
     AutomaticErrorRecovery = 6,
 }
 
-/// What makes the motion, as states tell it.
+/// Motion generators, as reported in states.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Generator {
@@ -130,7 +130,7 @@ pub enum Generator {
     None = 5,
 }
 
-/// What controls the motors, as states tell it. Requests use the first three numbers.
+/// Controllers of the motors, as reported in states. Requests use the first three numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Regulator {
@@ -151,15 +151,15 @@ pub enum WireError {
     /// Another length than the message has.
     #[error("a message of {found} bytes, expected {expected}")]
     Length {
-        /// Bytes that came.
+        /// Bytes received.
         found: usize,
-        /// Bytes it must have.
+        /// Bytes required.
         expected: usize,
     },
     /// A number without a meaning.
     #[error("{what} {found} is not known")]
     Unknown {
-        /// What the number stands for.
+        /// The field it belongs to.
         what: &'static str,
         /// The number.
         found: u32,
@@ -171,7 +171,7 @@ pub enum WireError {
 pub struct Header {
     /// Number of the request.
     pub command: u32,
-    /// Repeated in the answer.
+    /// Repeated in the reply.
     pub id: u32,
     /// Length with this header \[bytes\].
     pub size: u32,

@@ -91,10 +91,10 @@ impl Request {
     }
 }
 
-/// Replies to [`Request::Move`]: the first is [`MoveStatus::MotionStarted`], the last says how it ended.
+/// Replies to [`Request::Move`]: the first is [`MoveStatus::MotionStarted`], the last reports how it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MoveStatus {
-    /// Ended as asked.
+    /// Ended as requested.
     Success,
     /// Runs.
     MotionStarted,
@@ -150,7 +150,7 @@ pub fn decode_connect(payload: &[u8]) -> Result<(u16, u16), WireError> {
 /// Where version 10 asks for the asynchronous motion generator.
 const ASYNCHRONOUS: usize = 56;
 
-/// Payload of [`Request::Move`]: who controls, what makes the motion. The deviations that follow are read over, as are the
+/// Payload of [`Request::Move`]: the controller and the motion generator. The deviations that follow are ignored, and so are the
 /// speeds of version 10's asynchronous motion generator, which is refused.
 pub fn decode_move(version: Version, payload: &[u8]) -> Result<(Regulator, Generator), WireError> {
     let expected = version.move_length();
@@ -164,7 +164,7 @@ pub fn decode_move(version: Version, payload: &[u8]) -> Result<(Regulator, Gener
         2 => Regulator::External,
         found => return Err(WireError::Unknown { what: "controller mode", found }),
     };
-    // Requests count from 0 where states count from 1: nothing asks for an idle generator.
+    // Requests count from 0 where states count from 1: no request has an idle generator.
     let generator = match (word(4), version) {
         (0, _) => Generator::JointPosition,
         (1, _) => Generator::JointVelocity,

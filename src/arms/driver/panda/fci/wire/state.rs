@@ -1,9 +1,9 @@
-//! What the controller tells each millisecond.
+//! The controller's state, sent each millisecond.
 
 use super::{ERRORS, Generator, Regulator, RobotMode, Version};
 use crate::driver::panda::limits::JOINTS;
 
-/// What the controller tells each millisecond. Fields of the datagram that are not here are zero.
+/// The controller's state, sent each millisecond. Fields of the datagram that are not here are zero.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct State {
     /// Counts milliseconds.
@@ -24,15 +24,15 @@ pub struct State {
     pub dq_d: [f64; JOINTS],
     /// Commanded joint accelerations \[rad/s2\].
     pub ddq_d: [f64; JOINTS],
-    /// What makes the motion.
+    /// Motion generator.
     pub generator: Generator,
-    /// What controls the motors.
+    /// Controller of the motors.
     pub regulator: Regulator,
-    /// Errors that hold now, by number.
+    /// Active errors, by number.
     pub errors: u64,
     /// Errors that ended the last motion, by number.
     pub last_errors: u64,
-    /// What the robot does.
+    /// Robot mode.
     pub mode: RobotMode,
     /// Share of the last 100 commands that came in time, 0 outside motions.
     pub success_rate: f64,
@@ -64,7 +64,7 @@ impl Default for State {
 /// No displacement, no rotation.
 pub const IDENTITY: [f64; 16] = [1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0];
 
-/// Puts numbers behind one another, each as wide as the version has it.
+/// Appends numbers, each in the version's width.
 struct Writer {
     out: Vec<u8>,
     version: Version,
