@@ -194,7 +194,7 @@ impl Stopping {
         gone && self.at_zero() && since >= INSISTING && (self.confirmed || since >= PATIENCE)
     }
 
-    /// Has the wait for the arm's state ended?
+    /// Has the wait for the arm's state timed out?
     pub fn in_vain(&self, now: Timestamp) -> bool {
         !self.confirmed && now.since(self.began) >= PATIENCE
     }

@@ -26,14 +26,14 @@ pub struct RosArm<L: ArmLink> {
     robot: Robot,
     options: LinkOptions,
     bridge: Bridge<Worker<L>>,
-    /// After the bridge: its last word must come first.
+    /// Dropped after the bridge, whose last message must be sent first.
     guarded: Option<Guarded>,
     clock: Arc<dyn Clock>,
     active: Option<ControlMode>,
     hearing: Hearing,
 }
 
-/// A fault in words: the common code, or the link's.
+/// A fault as text: the common code, or the link's.
 pub(super) fn text<L: ArmLink>(fault: FaultCode) -> String {
     if fault == REFUSED {
         return "a service or action of the arm refused or did not reply; the log says which".into();
@@ -84,7 +84,7 @@ impl<L: ArmLink> RosArm<L> {
         Ok(arm)
     }
 
-    /// The same arm, guarded like this in the modes that need it. Without it they are refused.
+    /// Sets how the arm is guarded in the modes that need it. Without a guard those modes are refused.
     pub fn guarded_by(mut self, guarding: Guarding) -> Self {
         if let Some(guarded) = &mut self.guarded {
             guarded.set(guarding);
@@ -92,7 +92,7 @@ impl<L: ArmLink> RosArm<L> {
         self
     }
 
-    /// Process of the arm's guard, where there is one on this machine.
+    /// Process id of the arm's guard, where it runs on this machine.
     pub fn guard_process(&self) -> Option<u32> {
         self.guarded.as_ref().and_then(Guarded::process)
     }
@@ -108,7 +108,7 @@ impl<L: ArmLink> RosArm<L> {
         }
     }
 
-    /// Slow calls wait for their own patience, several times: this is the bound on all of them together.
+    /// Slow calls wait for their own time-outs, several times: this bounds all of them together.
     fn longest_call(&self) -> Duration {
         self.options.patience * 6
     }
@@ -129,7 +129,7 @@ impl<L: ArmLink> RosArm<L> {
         self.bridge.send(Order::Hold);
     }
 
-    /// What is found out without moving the arm, in `seconds` of listening.
+    /// Findings without moving the arm, from listening for `seconds`.
     pub fn survey(&mut self, listening: Duration) -> CheckReport {
         let name = self.capabilities.robot.clone();
         let mut findings = Vec::new();
@@ -206,7 +206,7 @@ fn first_state<L: ArmLink>(link: &mut L, patience: Duration, clock: &dyn Clock) 
     }
 }
 
-/// The report on an arm; one that is there and cannot be connected gets a report too. An arm that does not reply gets none.
+/// The report on an arm; also for one that responds and cannot be connected. An arm that does not respond gets none.
 pub fn check_arm<L: ArmLink>(
     name: &str,
     connected: Result<RosArm<L>, ConnectError>,
@@ -259,7 +259,7 @@ impl<L: ArmLink> ArmDriver for RosArm<L> {
     fn read(&mut self, now: Timestamp) -> Result<Proprioception, DriverError> {
         self.hearing.look(now);
         let newest = self.bridge.state();
-        // Before the age of the state: a program that was suspended has none that is new, and that is not the arm's fault.
+        // Checked before the age of the state: a program that was suspended has no new state, and that is not the arm's fault.
         let guard = self.guarded.as_ref().and_then(|guarded| guarded.fault(now));
         let checked = Protection::StateCheck.is_on();
         let error = match (guard, newest) {

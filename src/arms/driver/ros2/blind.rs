@@ -1,4 +1,4 @@
-//! The ramp to rest of an arm of which nothing is known, or of what follows it.
+//! The ramp to rest of an arm whose state is unknown, and what follows it.
 
 use std::time::Duration;
 
@@ -7,31 +7,31 @@ use super::worker::{LAST_WORDS, Worker};
 use visuomotor_core::action::ControlMode;
 use visuomotor_core::time::Timestamp;
 
-/// How long a controller may take to say that it is off.
+/// How long a controller may take to confirm that it is off.
 const SWITCHING: Duration = Duration::from_secs(2);
 
-/// How often a new link is tried after the old one died, and how long each trial may take.
+/// How often a new link is tried after the old one died, and the time-out of each attempt.
 const REBUILD: Duration = Duration::from_secs(2);
 
 /// A ramp to rest without the arm's state.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Ramp {
-    /// How often the command of rest was said.
+    /// How often the command of rest was sent.
     pub said: u32,
-    /// Since when the controller is asked to switch off.
+    /// When the controller was first requested to switch off.
     pub asked: Option<Timestamp>,
-    /// It does not answer, or has no switch.
+    /// It does not respond, or has no switch.
     pub stays_on: bool,
     /// When a new link was last tried.
     pub rebuilt: Option<Timestamp>,
 }
 
 impl<L: ArmLink> Worker<L> {
-    /// One step of the ramp to rest of an arm of which nothing is known, or of what follows it.
+    /// One step of the ramp to rest of an arm whose state is unknown, and of what follows it.
     ///
-    /// Velocities and torques: zero is repeated until the controller is off. Positions: once they are braked the controller
-    /// holds the last one by itself, and nothing more is said, since a controller that comes back from elsewhere must not be
-    /// sent to where the arm was.
+    /// Velocities and torques: zero is repeated until the controller is off. Positions: once they are braked the controller holds
+    /// the last one by itself, and nothing more is sent, because a controller that comes back in another pose must not move to the
+    /// old one.
     pub(super) fn ramp_blind(&mut self, now: Timestamp, mode: ControlMode) {
         if self.dead {
             if self.ramp.rebuilt.is_some_and(|at| now.since(at) < REBUILD) {
@@ -39,7 +39,7 @@ impl<L: ArmLink> Worker<L> {
             }
             self.ramp.rebuilt = Some(now);
             if let (true, Some((state, _))) = (self.call_the_guard(), self.state) {
-                // It ramps down meanwhile: what is sent afterwards must not begin where that began.
+                // It ramps down meanwhile: later commands must not begin at the old values.
                 self.stream.seed(mode, &state.positions);
             }
             let arm = &self.robot.identity.name;
@@ -61,7 +61,7 @@ impl<L: ArmLink> Worker<L> {
                 self.call_the_guard();
             }
         }
-        // What is said to an arm that hears nothing is not waited for.
+        // Messages to an arm that receives nothing are not waited for.
         let deaf = self.runaway.astray().is_some();
         if (self.ramp.said < LAST_WORDS && !deaf) || self.ramp.stays_on {
             return;

@@ -14,7 +14,7 @@ use visuomotor_core::time::{Clock, Timestamp};
 pub trait Controller: Send + 'static {
     /// Time between turns.
     const PERIOD: Duration;
-    /// Takes what was sent, moves the plant on to `now`, publishes what is due.
+    /// Takes new commands, advances the plant to `now`, publishes what is due.
     fn turn(&mut self, now: Timestamp);
 }
 
@@ -38,7 +38,7 @@ impl Emulation {
                     due += C::PERIOD;
                     let now = Instant::now();
                     if due < now {
-                        // Late turns are skipped; the plant moves on by the time that passed.
+                        // Late turns are skipped; the plant advances by the elapsed time.
                         due = now;
                     }
                     std::thread::sleep(due - now);
@@ -66,9 +66,9 @@ impl Drop for Emulation {
 /// One command as it arrived.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Received {
-    /// When.
+    /// Time of arrival.
     pub at: Timestamp,
-    /// What the numbers mean.
+    /// Meaning of the numbers.
     pub mode: ControlMode,
     /// rad, rad/s or Nm, by mode, chain order.
     pub joints: JointVector,
@@ -84,7 +84,7 @@ impl CommandLog {
     /// Commands kept \[messages\].
     pub const LENGTH: usize = 200_000;
 
-    /// Adds one.
+    /// Adds a command.
     pub fn push(&self, received: Received) {
         let mut entries = self.lock();
         if entries.len() >= Self::LENGTH {
@@ -93,12 +93,12 @@ impl CommandLog {
         entries.push(received);
     }
 
-    /// A copy of all.
+    /// A copy of all commands.
     pub fn all(&self) -> Vec<Received> {
         self.lock().clone()
     }
 
-    /// Forgets all.
+    /// Clears the log.
     pub fn clear(&self) {
         self.lock().clear();
     }

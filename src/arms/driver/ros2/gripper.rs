@@ -1,5 +1,4 @@
-//! Grippers that are actions take seconds: a thread of its own sends the newest target and waits, so that the bridge never
-//! does.
+//! Grippers that are actions take seconds: a separate thread sends the newest target and waits, so that the bridge does not.
 
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread::JoinHandle;
@@ -7,17 +6,17 @@ use std::time::Duration;
 
 use crate::transport::ros2::RosError;
 
-/// Sends the newest gripper target; targets asked for meanwhile are overtaken.
+/// Sends the newest gripper target; older targets that were not sent yet are dropped.
 pub struct SlowGripper {
     targets: Option<SyncSender<f64>>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// Targets waiting; more than this are of a gripper that does not reply.
+/// Targets waiting; more than this means that the gripper does not respond.
 const WAITING: usize = 64;
 
 impl SlowGripper {
-    /// `go` takes a fraction (0 closed .. 1 open), moves the gripper there and returns how that went, within `bound`.
+    /// `go` takes a fraction (0 closed .. 1 open), moves the gripper there and returns the result, within `bound`.
     pub fn start(
         name: &str,
         mut go: impl FnMut(f64) -> Result<(), RosError> + Send + 'static,
@@ -67,5 +66,5 @@ impl Drop for SlowGripper {
     }
 }
 
-/// Longest a gripper may take for one target.
+/// Time-out of the gripper for one target.
 pub const GRIPPER_PATIENCE: Duration = Duration::from_secs(5);

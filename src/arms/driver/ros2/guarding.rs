@@ -1,4 +1,4 @@
-//! The arm's guard as the bridge thread has to do with it: beats, pauses, calls for help, and letting it go.
+//! The bridge thread's side of the arm's guard: beats, pauses, calls for help, and release.
 
 use std::time::{Duration, Instant};
 
@@ -7,33 +7,34 @@ use super::worker::Worker;
 use crate::driver::{GuardFault, Standstill};
 use visuomotor_core::time::Timestamp;
 
-/// How long it is looked, at the end, whether the arm came to rest.
+/// How long the positions are watched, at the end, for the arm to come to rest.
 const LAST_LOOK: Duration = Duration::from_secs(2);
 
-/// Without a state for this long nothing is seen: the guard, which has threads and a link of its own, takes over at once.
+/// Without a state for this long the guard, which has threads and a link of its own, takes over at once.
 const NO_NEWS: Duration = Duration::from_millis(250);
 
 impl<L: ArmLink> Worker<L> {
-    /// What is wrong with the guard, or with this thread's own pace.
+    /// What is wrong with the guard, or with this thread's timing.
     pub(super) fn guard_fault(&self, now: Timestamp) -> Option<GuardFault> {
         self.heart.as_ref().and_then(|heart| heart.fault(now))
     }
 
-    /// Tells the guard that this thread is alive and what it sent last.
+    /// Reports to the guard that this thread is alive, and the last command sent.
     pub(super) fn beat(&self, now: Timestamp) {
         if let Some(heart) = &self.heart {
             heart.beat(now, self.stream.last());
         }
     }
 
-    /// Has the guard stop the arm too, over a link of its own, once the last command is one of rest, so that both say the same.
-    /// It is no longer fed. Answers whether there is one.
+    /// Has the guard stop the arm too, over a link of its own, once the last command is one of rest, so that both send the same. It
+    /// is no longer fed. Returns whether there is one.
     pub(super) fn call_the_guard(&mut self) -> bool {
         let heart = self.heart.take();
         heart.inspect(|heart| heart.stop(self.stream.last())).is_some()
     }
 
-    /// Before a slow call this thread will not beat. An arm at rest needs none; one that is not is the guard's to stop.
+    /// Before a slow call, during which this thread does not beat. An arm at rest needs no beats; one that moves is left to the
+    /// guard to stop.
     pub(super) fn pause(&self) {
         if let Some(heart) = &self.heart
             && self.stream.last().iter().all(|value| *value == 0.0)
@@ -42,7 +43,7 @@ impl<L: ArmLink> Worker<L> {
         }
     }
 
-    /// The guard may go once the arm's state shows that it stands; otherwise it takes over when this program is gone.
+    /// Releases the guard once the arm's state shows that it stands still; otherwise it takes over when this program is gone.
     pub(super) fn let_guard_go(&mut self) {
         let Some(heart) = self.heart.take() else { return };
         let (mut still, deadline) = (Standstill::default(), Instant::now() + LAST_LOOK);
@@ -60,7 +61,7 @@ impl<L: ArmLink> Worker<L> {
         }
     }
 
-    /// Silence of ours is fine while the arm's own hold has it.
+    /// Pauses the beats while the arm holds by itself.
     pub(super) fn spare_guard(&self) {
         if let Some(heart) = &self.heart
             && self.link.own_hold() == OwnHold::Yes
@@ -70,7 +71,7 @@ impl<L: ArmLink> Worker<L> {
         }
     }
 
-    /// Beats again once commands have the arm again.
+    /// Beats again once the arm follows commands again.
     pub(super) fn wake_guard(&self) {
         if let Some(heart) = &self.heart
             && self.link.own_hold() == OwnHold::No

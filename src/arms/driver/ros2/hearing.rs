@@ -1,16 +1,17 @@
-//! How long an arm was silent, as far as this program could have heard it.
+//! How long an arm was silent, counting only the time in which this program could receive.
 //!
-//! A program that was suspended (Ctrl-Z, a debugger, a paused container) finds its newest state old when it comes back, before
-//! the threads that receive have had a turn. That says nothing of the arm, so its silence counts from then, but never for long.
+//! A program that was suspended (Ctrl-Z, a debugger, a paused container) finds its newest state old when it resumes, before the
+//! receiving threads have run. That is no evidence of the arm's silence, so its silence counts from the resumption. The excuse is
+//! bounded.
 
 use std::time::Duration;
 
 use visuomotor_core::time::Timestamp;
 
-/// Longest excuse: an arm that was not heard for longer than this beyond its limit is silent, whosever fault it is.
+/// Longest excuse: an arm not heard for longer than this beyond its limit counts as silent, whatever the cause.
 const LONGEST_EXCUSE: Duration = Duration::from_millis(150);
 
-/// One thread's looks at an arm's state.
+/// One thread's polls of an arm's state.
 #[derive(Clone, Copy, Debug)]
 pub struct Hearing {
     period: Duration,
@@ -20,14 +21,14 @@ pub struct Hearing {
 }
 
 impl Hearing {
-    /// Of a thread that looks this often.
+    /// For a thread that polls with this period.
     pub fn new(period: Duration) -> Self {
-        // A turn that is late by a period is ordinary; this program stood still when two are missing.
+        // A turn late by one period is normal; when two are missing this program stood still.
         let gap = (period * 2).max(Duration::from_millis(25));
         Self { period, gap, looked: None, resumed: Timestamp::ZERO }
     }
 
-    /// The thread looks at `now`.
+    /// The thread polls at `now`.
     pub fn look(&mut self, now: Timestamp) {
         if self.looked.is_some_and(|at| now.since(at) > self.gap) {
             self.resumed = now;
@@ -35,15 +36,14 @@ impl Hearing {
         self.looked = Some(now);
     }
 
-    /// How long nothing came at `now`, where the newest state was received `at`.
+    /// Duration of the silence at `now`, where the newest state was received `at`.
     pub fn silence(&self, now: Timestamp, at: Timestamp) -> Duration {
         let whole = now.since(at);
         let heard = now.since(at.max(self.resumed));
         heard.max(whole.saturating_sub(LONGEST_EXCUSE))
     }
 
-    /// Is the arm silent? A silence counts that would be longer than `limit` at the next look, since nothing is done about it in
-    /// between.
+    /// Is the arm silent? Silence is reported when it would exceed `limit` by the next poll, because nothing reacts in between.
     pub fn is_silent(&self, now: Timestamp, at: Timestamp, limit: Duration) -> bool {
         self.silence(now, at) + self.period > limit
     }
@@ -65,12 +65,12 @@ mod tests {
             hearing.look(at(now));
         }
         assert_eq!(hearing.silence(at(120), at(118)), ms(2));
-        // Suspended for 55 ms: the state that was received before is no sign of silence, until it was listened for again.
+        // Suspended for 55 ms: the state received before is no sign of silence until the program has listened again.
         hearing.look(at(175));
         assert_eq!(hearing.silence(at(175), at(118)), ms(0));
         hearing.look(at(185));
         assert_eq!(hearing.silence(at(185), at(118)), ms(10));
-        // A longer sleep excuses no more.
+        // A longer suspension excuses no more.
         hearing.look(at(1000));
         assert_eq!(hearing.silence(at(1000), at(118)), ms(882 - 150));
     }

@@ -1,4 +1,4 @@
-//! Joint positions as a guard receives them: only whether the arm stands is asked of them.
+//! Joint positions for a guard, which only needs to know whether the arm stands still.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ pub struct JointStates {
 }
 
 impl JointStates {
-    /// Listens for these joints.
+    /// Subscribes for these joints.
     pub fn of(node: &RosNode, topic: &str, joints: &[String]) -> Result<Self, RosError> {
         Ok(Self { states: node.subscriber(topic, Qos::State)?, order: JointOrder::new(joints.to_vec()) })
     }

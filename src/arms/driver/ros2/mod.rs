@@ -1,20 +1,20 @@
-//! What drivers over ROS 2 have in common: one [`ArmDriver`](super::ArmDriver) over any [`ArmLink`], the thread's work
-//! between them, and the loop of an emulated controller.
+//! Common parts of drivers over ROS 2: one [`ArmDriver`](super::ArmDriver) over any [`ArmLink`], the bridge thread's work between
+//! them, and the loop of an emulated controller.
 //!
-//! An arm's own `driver.rs` implements [`ArmLink`]: which topics say its state, which message is a command of each mode,
-//! how it is enabled, held and recovered. Everything that must be the same for every arm is here:
+//! An arm's own `driver.rs` implements [`ArmLink`]: its state topics, its command message for each mode, how it is enabled, held
+//! and recovered. Everything that must be the same for every arm is here:
 //!
 //! - commands go out at the link's pace, each at most one control period's limit away from the one before ([`Stream`]);
-//! - a control thread that falls silent for [`LinkOptions::deadline`] is answered by a ramp to a hold;
+//! - when the control thread falls silent for [`LinkOptions::deadline`], the arm is ramped to a hold;
 //! - a second publisher on the command topic, a state that is old, not finite or impossible ends the motion;
-//! - once nothing is known of the arm it is ramped to rest without its state, that is said several times, and its controller
-//!   is switched off where that can be ([`Off`]): a forward controller would go on with the last velocity or torque;
-//! - an arm that goes on although it is commanded otherwise ([`Runaway`]) does not hear its commands: its controller is switched off
-//!   by its service at once;
+//! - once the arm's state is unknown it is ramped to rest without it, the command of rest is sent several times, and its controller
+//!   is switched off where that is possible ([`Off`]): a forward controller would keep the last velocity or torque;
+//! - an arm that keeps moving against its commands ([`Runaway`]) does not receive them: its controller is switched off by its
+//!   service at once;
 //! - times are times of receipt: a remote clock is never trusted.
 //!
-//! Start reading at [`ArmLink`], then `worker.rs`; `blind.rs` and `guarding.rs` are its parts for an arm that is not heard and for
-//! its guard.
+//! Start reading at [`ArmLink`], then `worker.rs`; `blind.rs` and `guarding.rs` are its parts for an arm without states and for its
+//! guard.
 
 mod arm;
 mod blind;
@@ -48,19 +48,19 @@ use std::time::Duration;
 use crate::driver::{ConnectError, FaultCode};
 use crate::transport::ros2::RosError;
 
-/// How patient a driver is.
+/// Time limits of a driver.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LinkOptions {
-    /// Oldest state that counts: an arm that says nothing new for longer is silent.
+    /// Oldest state that counts: an arm that sends nothing new for longer is silent.
     pub stale: Duration,
     /// Longest silence of the control thread before the arm is ramped to a hold.
     pub deadline: Duration,
-    /// Longest wait for the arm's nodes to be found and to answer.
+    /// Longest wait for the arm's nodes to be found and to respond.
     pub patience: Duration,
 }
 
 impl LinkOptions {
-    /// For an arm whose state comes with this period: it is silent after two and a half of them, at least 50 ms.
+    /// For an arm whose state comes with this period: it is silent after two and a half periods, at least 50 ms.
     pub fn for_period(period: Duration) -> Self {
         Self {
             stale: period.mul_f64(2.5).max(Duration::from_millis(50)),
@@ -70,10 +70,10 @@ impl LinkOptions {
     }
 }
 
-/// A code of [`FaultCode`] that every arm over ROS 2 may report: a service or action refused or did not answer.
+/// A code of [`FaultCode`] that every arm over ROS 2 may report: a service or action refused or did not respond.
 pub const REFUSED: FaultCode = FaultCode(0x8000_0000);
 
-/// A complaint of ROS 2 as one of an arm.
+/// A ROS 2 error as an arm's error.
 pub fn connect_error(arm: &str, error: RosError) -> ConnectError {
     let arm = arm.to_string();
     match error {

@@ -1,18 +1,18 @@
-//! Does an arm go on although it is commanded otherwise? Commands may be lost on their way while states arrive, and a controller
-//! without a time-out then goes on with the last one for ever. Nothing but its states can show that. Pure: times are handed in.
+//! Does an arm keep moving against its commands? Commands may be lost on their way while states arrive, and a controller without a
+//! time-out then executes the last one forever. Only its states can show that. Pure: times are arguments.
 //!
-//! States are looked at in blocks of [`LOOK`], by positions: what a controller says of velocities it may say wrongly.
+//! States are evaluated in blocks of [`LOOK`], by positions: a controller's velocities may be wrong.
 //!
-//! - Velocities: a joint may be anywhere between standing still and what was sent within the block, since it may be blocked. What
-//!   it goes beyond that is against its command. A servo lags, so only more than `limits.following_error` in a row counts, or
-//!   half of its way for `limits.following_time`: a joint that is as fast as `v` and commanded to stand is found after about the shorter of
-//!   `following_error / v` and `following_time` ([`found_within`]).
-//! - Torques have no place to be: what the controller says of efforts must change with what is sent. It is compared with
-//!   everything that was sent within the block: a Jaco says it once in ten commands. The weight is taken off, and what the
-//!   description does not know of it, a payload, is learned within a second, while what is sent stays about the same: what
-//!   changes with commands alone is no payload. Farther off than [`SHARE`] of the joint's limit for `limits.following_time`, and
-//!   commands have no effect.
-//! - Positions: a controller goes to the last one and stays; one that is blocked is the safety filter's (`safety/residual.rs`).
+//! - Velocities: a joint may be anywhere between standing still and what was sent within the block, since it may be blocked. Motion
+//!   beyond that is against its command. A servo lags, so it counts only when its sum over consecutive blocks exceeds
+//!   `limits.following_error`, or when it makes up half of the joint's motion for `limits.following_time`. A joint that moves at
+//!   `v` and is commanded to stand still is detected after about the shorter of `following_error / v` and `following_time`
+//!   ([`found_within`]).
+//! - Torques have no position to compare: the reported efforts must change with what is sent. They are compared with everything
+//!   sent within the block: a Jaco reports once in ten commands. The weight is subtracted. The unknown part of it, a payload, is
+//!   learned within a second while the commands stay about the same: an effort that changes only with commands is no payload. When
+//!   efforts are off by more than [`SHARE`] of the joint's limit for `limits.following_time`, commands have no effect.
+//! - Positions: a controller goes to the last one and stays; a blocked one is handled by the safety filter (`safety/residual.rs`).
 
 use visuomotor_core::action::ControlMode;
 use visuomotor_core::config::Robot;
@@ -21,20 +21,22 @@ use visuomotor_core::observation::{JointVector, MAX_JOINTS};
 use visuomotor_core::protection::Protection;
 use visuomotor_core::time::Timestamp;
 
-/// Length of a block \[s\]: an encoder's step of 0.0015 rad is a small part of what a joint goes meanwhile.
+/// Length of a block \[s\]: an encoder's step of 0.0015 rad is a small part of a joint's motion in it.
 const LOOK: f64 = 0.05;
-/// Motion within a block that is no motion \[rad\]: 0.05 rad/s.
+/// Motion within a block that counts as none \[rad\]: 0.05 rad/s.
 const NOISE: f64 = 0.0025;
-/// Share of a way that must be against the command for its time to count \[1\]: a joint that slows down late is somewhat too fast.
+/// Share of the motion that must be against the command for its time to count \[1\]: a joint that slows down late is somewhat too
+/// fast.
 const HALF: f64 = 0.5;
 /// Share of the torque limit by which efforts may be off \[1\].
 pub const SHARE: f64 = 0.25;
-/// How fast what is not known of the weight is learned \[s\].
+/// Time constant for learning the unknown part of the weight \[s\].
 const LEARNED: f64 = 1.0;
-/// Change of what is sent up to which it stays about the same, as a share of the torque limit \[1/s\].
+/// Change of the commands up to which they count as constant, as a share of the torque limit \[1/s\].
 const STEADY: f64 = 0.1;
 
-/// Longest time until a joint is found that goes on at `speed` \[rad/s\] although it is commanded to stand or to turn back \[s\].
+/// Longest time until a joint is detected that keeps moving at `speed` \[rad/s\] against a command to stand still or to turn back
+/// \[s\].
 pub fn found_within(robot: &Robot, mode: ControlMode, speed: f64) -> f64 {
     let (error, time) = (robot.limits.following_error, robot.limits.following_time);
     // In the first block the joint was still commanded to move, and time is counted in whole blocks.
@@ -45,7 +47,7 @@ pub fn found_within(robot: &Robot, mode: ControlMode, speed: f64) -> f64 {
     }
 }
 
-/// Least and largest of what was sent.
+/// Least and largest value sent.
 #[derive(Clone, Copy, Debug, Default)]
 struct Range {
     least: f64,
@@ -65,37 +67,37 @@ impl Range {
         self.most - self.least
     }
 
-    /// How far `value` is outside; NaN for one that is none.
+    /// How far `value` is outside; NaN for NaN.
     fn beyond(self, value: f64) -> f64 {
         value - value.clamp(self.least, self.most)
     }
 }
 
-/// What one joint is about.
+/// Record of one joint.
 #[derive(Clone, Copy, Debug, Default)]
 struct Joint {
-    /// What it was commanded within the block, and when it began.
+    /// Commands within the block, and the position at its start.
     told: Range,
-    /// How far it went against that \[rad\], block by block.
+    /// Motion against the commands \[rad\], summed over blocks.
     against: f64,
-    /// For how long \[s\].
+    /// Its duration \[s\].
     seconds: f64,
-    /// Effort beside the weight, summed over the block's states \[Nm\].
+    /// Effort beyond the weight, summed over the block's states \[Nm\].
     effort: f64,
-    /// Effort beyond what was sent, while commands had their effect \[Nm\].
+    /// Effort beyond the commands, while commands had their effect \[Nm\].
     usual: f64,
 }
 
 impl Joint {
-    /// Are the efforts of a block of this many states, which took `elapsed` seconds, off what was sent by more than the [`SHARE`] of
-    /// `limit` \[Nm\]? Learns what is usual.
+    /// Are the efforts of a block of this many states, which took `elapsed` seconds, off the commands by more than the [`SHARE`] of
+    /// `limit` \[Nm\]? Learns the usual difference.
     fn is_off(&mut self, states: f64, is_first: bool, limit: f64, elapsed: f64) -> bool {
         let (effort, told) = (self.effort / states, self.told);
         if is_first && effort.is_finite() {
             self.usual = told.beyond(effort);
         }
         let off = told.beyond(effort - self.usual);
-        // An arm that says nothing of efforts, or no number, says nothing here.
+        // An arm that reports no efforts, or NaN, gives no evidence here.
         let is_off = off.abs() > SHARE * limit;
         let is_steady = told.width() <= STEADY * limit * elapsed;
         if !is_off && is_steady && off.is_finite() {
@@ -105,7 +107,7 @@ impl Joint {
     }
 }
 
-/// What an arm has done with its commands so far.
+/// Record of an arm's motion against its commands.
 #[derive(Clone, Debug)]
 pub struct Runaway {
     mode: ControlMode,
@@ -115,18 +117,18 @@ pub struct Runaway {
     dynamics: Option<Dynamics>,
     joints: [Joint; MAX_JOINTS],
     sent: JointVector,
-    /// When the block began, and where the joints were then.
+    /// Start of the block, and the joint positions then.
     began: Option<(Timestamp, JointVector)>,
     /// States within the block.
     states: u32,
     /// Blocks since the start.
     blocks: u32,
-    /// The first joint that was found.
+    /// The first joint that was detected.
     astray: Option<usize>,
 }
 
 impl Runaway {
-    /// For this arm; it was commanded nothing yet.
+    /// For this arm, without commands so far.
     pub fn of(robot: &Robot) -> Self {
         let count = robot.joint.len();
         Self {
@@ -144,7 +146,7 @@ impl Runaway {
         }
     }
 
-    /// Starts over at rest, with commands of this mode.
+    /// Restarts at rest, with commands of this mode.
     pub fn start(&mut self, mode: ControlMode) {
         self.mode = mode;
         self.joints = [Joint::default(); MAX_JOINTS];
@@ -152,12 +154,12 @@ impl Runaway {
         (self.began, self.states, self.blocks, self.astray) = (None, 0, 0, None);
     }
 
-    /// Which joint went on against its command since the start?
+    /// Which joint moved against its command since the start?
     pub fn astray(&self) -> Option<usize> {
         self.astray
     }
 
-    /// This was sent.
+    /// Records a command as sent.
     pub fn sent(&mut self, command: &JointVector) {
         if command.len() != self.sent.len() || !command.is_finite() {
             return;
@@ -168,7 +170,7 @@ impl Runaway {
         }
     }
 
-    /// Takes a state, received at `now`; returns which joint went on against its command.
+    /// Takes a state, received at `now`; returns the joint that moved against its command.
     pub fn see(&mut self, now: Timestamp, positions: &JointVector, efforts: &JointVector) -> Option<usize> {
         let usable = positions.len() == self.sent.len() && positions.is_finite();
         if self.mode == ControlMode::Position || !usable || !Protection::Runaway.is_on() {
@@ -240,7 +242,7 @@ mod tests {
         Robot::load(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")), name).unwrap()
     }
 
-    /// A joint that turns at `speed(ms)` while `told(ms)` is sent, a state every 10 ms: when it is found \[ms\].
+    /// A joint that turns at `speed(ms)` while `told(ms)` is sent, a state every 10 ms: time of detection \[ms\].
     fn found(robot: &Robot, told: impl Fn(u64) -> f64, speed: impl Fn(u64) -> f64) -> Option<u64> {
         let mut runaway = Runaway::of(robot);
         runaway.start(ControlMode::Velocity);
@@ -250,7 +252,7 @@ mod tests {
             command[1] = told(ms);
             runaway.sent(&command);
             at[1] += speed(ms) * 0.01;
-            // What an encoder of 4096 steps makes of it.
+            // As read by an encoder of 4096 steps.
             let mut read = at;
             read[1] = (read[1] / 0.001534).round() * 0.001534;
             if let Some(joint) = runaway.see(Timestamp::from_nanos(ms * 1_000_000), &read, &still) {
@@ -271,7 +273,7 @@ mod tests {
                         let seen = found(&robot, |ms| if ms < when { speed } else { then }, |_| speed);
                         let bound = found_within(&robot, ControlMode::Velocity, speed);
                         let took = (seen.unwrap_or(9999) - when) as f64 * 1e-3;
-                        // And one state.
+                        // Plus one state.
                         assert!(took <= bound + 0.0101, "{name} at {speed} rad/s: {took} s, at most {bound} s");
                     }
                 }
@@ -285,7 +287,7 @@ mod tests {
             let robot = robot(name);
             let most = robot.limits.joint_velocity[1];
             let acceleration = robot.limits.joint_acceleration[1];
-            // To and fro as fast as may be.
+            // Back and forth as fast as possible.
             let told = |ms: u64| {
                 let (whole, turn) = (2.0 * most / acceleration, ms as f64 * 1e-3 % 2.0);
                 let ramp = |since: f64| most - (since * acceleration).min(whole * acceleration);
@@ -297,8 +299,8 @@ mod tests {
         }
     }
 
-    /// An arm whose efforts are the weight, what the description does not know of it, and `applied(ms)`, while `told(ms)` is
-    /// sent: when it is found \[ms\].
+    /// An arm whose efforts are the weight, the unknown part of it, and `applied(ms)`, while `told(ms)` is sent: time of detection
+    /// \[ms\].
     fn torque_found(told: impl Fn(u64) -> f64, applied: impl Fn(u64) -> f64) -> Option<u64> {
         let robot = robot("panda");
         let dynamics = Dynamics::from_robot(&robot).unwrap();
@@ -329,8 +331,8 @@ mod tests {
         assert!(took as f64 <= bound, "{took} ms, at most {bound} ms");
     }
 
-    /// A Jaco tells its state every 100 ms: what is sent has changed ten times since, and an arm that did as it was commanded was
-    /// stopped for it, being compared with the last command alone.
+    /// A Jaco reports its state every 100 ms, in which its commands change ten times. Compared with the last command alone, an arm
+    /// that followed its commands was stopped.
     #[test]
     fn torques_read_rarely_are_compared_with_all_that_was_sent_since() {
         let robot = robot("jaco_j2n7s300");
@@ -347,7 +349,7 @@ mod tests {
                     continue;
                 }
                 let mut efforts = dynamics.gravity(&at);
-                // On their way for up to 30 ms.
+                // In transit for up to 30 ms.
                 efforts[1] += applied(ms.saturating_sub(30));
                 if let Some(joint) = runaway.see(Timestamp::from_nanos(ms * 1_000_000), &at, &efforts) {
                     assert_eq!(joint, 1);
@@ -356,14 +358,14 @@ mod tests {
             }
             None
         };
-        // Half of its limit at once, then to and fro within 0.8 s.
+        // Half of its limit at once, then back and forth within 0.8 s.
         let most = 0.5 * robot.limits.joint_torque[1];
         let swing = |ms: u64| {
             let phase = ms.saturating_sub(1000) as f64 * 1e-3 * std::f64::consts::TAU / 0.8;
             most * (ms as f64 * 1e-2).min(1.0) * phase.cos()
         };
         assert_eq!(found(&swing, &swing), None);
-        // What was sent at 3000 ms goes on for ever.
+        // The command of 3000 ms is executed forever.
         let gone_on = |ms: u64| if ms < 3000 { swing(ms) } else { -swing(3000) };
         let took = found(&|ms| swing(ms.min(3000)), &gone_on).unwrap() - 3000;
         // In whole blocks of 100 ms.
@@ -371,7 +373,7 @@ mod tests {
         assert!(took as f64 <= bound, "{took} ms, at most {bound} ms");
     }
 
-    /// What was sent slowly away from what is applied used to be learned as a payload: nothing was ever found.
+    /// A slow drift of the commands away from the applied torques used to be learned as a payload and was never detected.
     #[test]
     fn torques_that_depart_slowly_are_found_too() {
         let braking = |ms: u64| 2.0 - 1e-2 * ms.saturating_sub(1000).min(1400) as f64;

@@ -1,4 +1,4 @@
-//! What an arm says of itself: a message's joints in chain order, and whether it can be believed.
+//! An arm's reported state: a message's joints in chain order, and whether they are plausible.
 
 use crate::driver::{ConnectError, DriverError, FaultCode};
 use crate::transport::ros2::messages::sensor::JointState;
@@ -15,18 +15,18 @@ pub enum Condition {
     Fault(FaultCode),
     /// Another program publishes on its command topic.
     SecondCommander,
-    /// The bridge stopped commanding it for this reason, which may have passed; it is commanded again once it is activated.
+    /// The bridge stopped commanding it for this reason, which may be over; it is commanded again after an activation.
     Lost(DriverError),
 }
 
-/// What the arm says of itself; crosses from the bridge thread to the control thread.
+/// An arm's reported state; crosses from the bridge thread to the control thread.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ArmState {
     /// Joint positions \[rad\], chain order; not checked yet.
     pub positions: JointVector,
-    /// Joint velocities \[rad/s\], chain order; zero where the arm does not tell.
+    /// Joint velocities \[rad/s\], chain order; zero where the arm does not report them.
     pub velocities: JointVector,
-    /// Joint efforts \[Nm\], chain order; zero where the arm does not tell.
+    /// Joint efforts \[Nm\], chain order; zero where the arm does not report them.
     pub efforts: JointVector,
     /// Finger position as in the arm's description \[m\] or \[rad\].
     pub finger: f64,
@@ -35,15 +35,15 @@ pub struct ArmState {
 }
 
 impl ArmState {
-    /// The first number that cannot be: not finite, more than a tenth of a radian outside the range, or more than twice
-    /// the maker's speed.
+    /// The first impossible number: not finite, more than a tenth of a radian outside the range, or more than twice the maker's
+    /// speed.
     pub fn implausible(&self, robot: &Robot) -> Option<DriverError> {
         let beyond = |joint: usize, value: f64, low: f64, high: f64| {
             (!(value >= low && value <= high)).then_some(DriverError::Implausible { joint, value, low, high })
         };
         for (index, joint) in robot.joint.iter().enumerate() {
             let (lower, upper) = if joint.continuous {
-                // Any number of turns, as long as it is a number.
+                // Any number of turns, as long as it is finite.
                 (-1e4, 1e4)
             } else {
                 (joint.lower - 0.1, joint.upper + 0.1)
@@ -61,7 +61,7 @@ impl ArmState {
     }
 }
 
-/// Finds an arm's joints in messages by name: their order is the sender's, and others may stand between them.
+/// Finds an arm's joints in messages by name: their order is the sender's, and other joints may be among them.
 #[derive(Clone, Debug)]
 pub struct JointOrder {
     names: Vec<String>,
@@ -70,7 +70,7 @@ pub struct JointOrder {
 /// A message that names some but not all of the joints, or whose lists do not fit its names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Misfit {
-    /// What it has.
+    /// What the message has.
     pub found: String,
     /// What it must have.
     pub expected: String,
@@ -91,7 +91,7 @@ impl Misfit {
 }
 
 impl JointOrder {
-    /// Of these joints, chain order.
+    /// For these joints, chain order.
     pub fn new(names: Vec<String>) -> Self {
         Self { names }
     }
@@ -101,8 +101,8 @@ impl JointOrder {
         &self.names
     }
 
-    /// Positions, velocities and efforts in chain order. `None` when the message is about other joints altogether (a head,
-    /// a gripper); an error when it is about another arm.
+    /// Positions, velocities and efforts in chain order. `None` when the message is about other joints altogether (a head, a
+    /// gripper); an error when it is about another arm.
     pub fn read(&self, message: &JointState) -> Result<Option<[JointVector; 3]>, Misfit> {
         let count = message.name.len();
         let full = |list: &[f64]| list.len() == count;
@@ -137,21 +137,21 @@ impl JointOrder {
         }
     }
 
-    /// Why messages that name none of our joints are no news.
+    /// Why messages without any of our joints are no states.
     pub fn wrong_arm(&self, arm: &str, topic: &str, message: &JointState) -> ConnectError {
         Misfit { found: message.name.join(", "), expected: self.names.join(", ") }.error(arm, topic)
     }
 }
 
-/// Joints that turn on and on report any number of turns; this keeps each within one turn of where it started.
+/// Continuous joints report any number of turns; this keeps each within one turn of where it started.
 #[derive(Clone, Debug)]
 pub struct Turns {
-    /// None is a joint with ends.
+    /// `None` for a joint with ends.
     joints: Vec<Option<Turning>>,
     offsets: Option<Vec<f64>>,
 }
 
-/// A joint that turns on and on.
+/// A continuous joint.
 #[derive(Clone, Copy, Debug)]
 struct Turning {
     /// Its home pose \[rad\].
@@ -160,8 +160,8 @@ struct Turning {
 }
 
 impl Turning {
-    /// The whole turns \[rad\] that `reading` is from the home pose; from the middle of the range, where the home pose is so near an
-    /// end that the joint would be beyond it.
+    /// The whole turns \[rad\] from the home pose to `reading`; from the middle of the range, where the home pose is so near an end
+    /// that the joint would be beyond it.
     fn turns(&self, reading: f64) -> f64 {
         let middle = 0.5 * (self.range.lower + self.range.upper);
         let inside = [self.home, middle].iter().find_map(|from| self.range.nearest_turn(reading, *from));
@@ -179,13 +179,13 @@ impl Turns {
         Self { joints: joints.collect(), offsets: None }
     }
 
-    /// The next reading starts anew.
+    /// The next reading starts over.
     pub fn restart(&mut self) {
         self.offsets = None;
     }
 
-    /// Takes the whole turns off that bring the first reading nearest to the home pose and inside the joint's range \[rad\], and the
-    /// same ever after: a reading never jumps because of it.
+    /// Subtracts the whole turns that bring the first reading nearest to the home pose and inside the joint's range \[rad\], and
+    /// the same number from then on: a reading never jumps because of it.
     pub fn unwind(&mut self, positions: &mut JointVector) {
         let offsets = self.offsets.get_or_insert_with(|| {
             let turns = |(reading, joint): (&f64, &Option<Turning>)| joint.map_or(0.0, |joint| joint.turns(*reading));
@@ -246,7 +246,8 @@ mod tests {
         assert!((q[0] - 8.0).abs() < 1e-12);
     }
 
-    /// Near a home pose of 4.7 rad a joint at 7.5 rad was left there, beyond its range of one turn each way: no arm moves from there.
+    /// Near a home pose of 4.7 rad a joint at 7.5 rad was left there, beyond its range of one turn each way: no arm moves from
+    /// there.
     #[test]
     fn a_turning_joint_is_read_inside_its_range() {
         for reading in [7.5, 7.5 - TAU, 7.5 + TAU] {

@@ -1,7 +1,7 @@
-//! The commands that really go out: each at most one control period's limit away from the one before, and a stop that
-//! ramps. Pure; steps are commands, not seconds.
+//! The commands that are actually sent: each at most one control period's limit away from the previous one, and a stop that ramps.
+//! Pure; steps are commands, not seconds.
 //!
-//! The safety filter before every driver keeps the same limits in time. This keeps them where the filter cannot: when the
+//! The safety filter before every driver enforces the same limits in time. This enforces them where the filter cannot: when the
 //! control thread falls silent, when a command was overwritten before it was sent, when a program ends in mid-motion.
 
 use visuomotor_core::action::{ControlMode, JointCommand};
@@ -17,7 +17,7 @@ const HOLD_SOFTNESS: f64 = 0.25;
 /// Damping of the hold under torque, as a share of its stiffness \[s\].
 const HOLD_DAMPING: f64 = 0.2;
 
-/// The last command sent and what may follow it.
+/// The last command sent and the limits of the next.
 #[derive(Clone, Debug)]
 pub struct Stream {
     mode: ControlMode,
@@ -58,7 +58,7 @@ impl Stream {
         self.resting = *positions;
     }
 
-    /// Starts at these positions \[rad\] with the arm moving like this \[rad/s\]: a stop then brakes from that speed.
+    /// Starts at these positions \[rad\] with the arm moving at these velocities \[rad/s\]: a stop then brakes from that speed.
     pub fn seed_moving(&mut self, positions: &JointVector, velocities: &JointVector) {
         self.seed(ControlMode::Position, positions);
         for joint in 0..positions.len() {
@@ -104,8 +104,8 @@ impl Stream {
         self.last
     }
 
-    /// One step towards standing still, from what is measured. Positions slow down, velocities go to zero, torques become
-    /// those of a spring to where the arm is when the stop begins. The second answer says whether it has come to rest.
+    /// One step towards standing still, from the measured state. Positions slow down, velocities go to zero, torques become those
+    /// of a spring to where the arm is when the stop begins. The second value returned is whether it has come to rest.
     pub fn stop(&mut self, positions: &JointVector, velocities: &JointVector) -> (JointVector, bool) {
         match self.mode {
             ControlMode::Position => {
@@ -133,8 +133,8 @@ impl Stream {
         }
     }
 
-    /// One step towards rest while nothing is known of the arm: positions slow down, velocities and torques go to zero, which
-    /// is no torque beyond the weight where the controller carries that. Says whether the last command is one of rest.
+    /// One step towards rest while the arm's state is unknown: positions slow down, velocities and torques go to zero, which is no
+    /// torque beyond the weight where the controller carries that. Returns whether the last command is one of rest.
     pub fn stop_blind(&mut self) -> bool {
         self.resting_is(None);
         match self.mode {
@@ -143,7 +143,7 @@ impl Stream {
         }
     }
 
-    /// One step of braking off the last step of positions; says whether none is left.
+    /// One step of braking that reduces the last step of positions; returns whether it is zero.
     fn brake(&mut self) -> bool {
         let mut target = self.last;
         let mut rest = true;
@@ -158,7 +158,7 @@ impl Stream {
         rest
     }
 
-    /// One step of the command towards zero; says whether it is zero.
+    /// One step of the command towards zero; returns whether it is zero.
     fn fade(&mut self) -> bool {
         self.advance(&JointVector::zeros(self.last.len()));
         self.last.iter().all(|value| *value == 0.0)

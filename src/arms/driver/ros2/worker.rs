@@ -1,4 +1,4 @@
-//! What the bridge thread of an arm does, the same for every arm: pace, ramps, silence, second commanders.
+//! The bridge thread's work for an arm, the same for every arm: pace, ramps, silence, second commanders.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ use visuomotor_core::config::Robot;
 use visuomotor_core::protection::Protection;
 use visuomotor_core::time::{Clock, Timestamp};
 
-/// What the control thread asks.
+/// Requests of the control thread.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Order {
     /// Follow this command.
@@ -36,24 +36,24 @@ pub(super) enum Ask {
     Survey,
 }
 
-/// Their answers.
+/// Their replies.
 pub(super) enum Answer {
     Activated(Result<(), DriverError>),
     Recovered(Result<(), ConnectError>),
     Survey(Vec<Finding>, Vec<f64>),
 }
 
-/// How often it is looked for a second commander.
+/// How often a second commander is looked for.
 const LOOK_FOR_RIVALS: Duration = Duration::from_millis(200);
 
 /// Longest ramp when the program ends.
 const LAST_RAMP: Duration = Duration::from_secs(2);
 
-/// How often the command of standing still is said when the program ends, and after a ramp without states: messages that end
-/// a motion may be lost on the way.
+/// How often the command of standing still is sent when the program ends, and after a ramp without states: messages that end a
+/// motion may be lost.
 pub(super) const LAST_WORDS: u32 = 5;
 
-/// How often a silent arm's link is looked at.
+/// How often a silent arm's link is checked.
 const LOOK_AT_LINK: Duration = Duration::from_millis(10);
 
 pub(super) struct Worker<L: ArmLink> {
@@ -66,15 +66,15 @@ pub(super) struct Worker<L: ArmLink> {
     pub(super) state: Option<(ArmState, Timestamp)>,
     /// Mode the arm was activated in; none while nothing is sent.
     pub(super) mode: Option<ControlMode>,
-    /// Holding until activated again, whatever is asked.
+    /// Holding until activated again, whatever is requested.
     latched: bool,
     /// Why the arm is not commanded although it was activated.
     lost: Option<DriverError>,
-    /// How far the ramp to rest is that this began.
+    /// Progress of the ramp to rest that this began.
     pub(super) ramp: Ramp,
     /// The link's threads are gone.
     pub(super) dead: bool,
-    /// When the link was last looked at.
+    /// When the link was last checked.
     checked: Option<Timestamp>,
     /// The last turn in which the arm was commanded.
     commanded_at: Option<Timestamp>,
@@ -144,7 +144,7 @@ impl<L: ArmLink> Worker<L> {
             return Err(error);
         }
         self.link.activate(mode, &state.positions)?;
-        // Switching took time: what is held is what is measured now.
+        // Switching took time: it holds the present measurement.
         let state = self.wait_for_state(self.clock.now()).ok_or(DriverError::Silent)?;
         if let Some(error) = state.implausible(&self.robot) {
             return Err(error);
@@ -156,7 +156,7 @@ impl<L: ArmLink> Worker<L> {
         Ok(())
     }
 
-    /// Why the arm can no longer be commanded by what is known of it.
+    /// Why the arm can no longer be commanded, given its known state.
     fn trouble(&self, now: Timestamp, state: &ArmState, at: Timestamp) -> Option<DriverError> {
         match state.condition {
             _ if self.dead => Some(DriverError::LinkDied),
@@ -168,7 +168,7 @@ impl<L: ArmLink> Worker<L> {
         }
     }
 
-    /// Looks whether the link's threads are there: now and then, and more often while the arm is silent.
+    /// Checks whether the link's threads are alive: now and then, and more often while the arm is silent.
     fn look_at_link(&mut self, now: Timestamp) {
         let silent = self.state.is_some_and(|(_, at)| now.since(at) > self.options.stale / 2);
         let often = if silent { LOOK_AT_LINK } else { LOOK_FOR_RIVALS };
@@ -210,14 +210,14 @@ impl<L: ArmLink> BridgeWorker for Worker<L> {
         self.hearing.look(now);
         self.look_at_link(now);
         if self.dead {
-            // Said by what was last known, which nobody may take for news: the condition goes before it.
+            // The state is the last known one and must not be taken for new: the condition goes before it.
             let (mut state, _) = self.state?;
             state.condition = Condition::Lost(DriverError::LinkDied);
             return Some(state);
         }
         let judged = self.lost.is_none() && self.mode.is_some_and(|mode| self.link.endless(mode));
         if judged {
-            // Between states too: an effort is compared with all that was sent since the last ones.
+            // Between states too: an effort is compared with everything sent since the last states.
             self.runaway.sent(self.stream.last());
         }
         let mut state = self.link.poll(now)?;
@@ -246,7 +246,7 @@ impl<L: ArmLink> BridgeWorker for Worker<L> {
         if fresh {
             self.heard = now;
         }
-        // A program that was suspended goes on with an arm that stands: at its old velocity that would be a jump.
+        // A program that was suspended resumes with an arm that stands still: its old velocity would be a jump.
         let pause = self.commanded_at.replace(now).map_or(Duration::ZERO, |at| now.since(at));
         if self.link.paused(pause) && mode == ControlMode::Velocity {
             self.stream.seed(mode, &state.positions);
@@ -257,22 +257,22 @@ impl<L: ArmLink> BridgeWorker for Worker<L> {
                 self.ramp = Ramp::default();
                 tracing::error!("{}: {error}", self.robot.identity.name);
                 if self.settled || !Protection::BlindRamp.is_on() {
-                    // Its own hold has it already.
+                    // The arm already holds by itself.
                     self.mode = None;
                     return;
                 }
             }
         }
         if self.lost.is_some() {
-            // It is commanded again once it was activated again. The control thread sees newest states only and may have
-            // missed this one, so the reason is kept for it.
+            // It is commanded again after another activation. The control thread sees newest states only and may have missed this
+            // one, so the reason is kept for it.
             self.ramp_blind(now, mode);
             return;
         }
         self.latched |= state.condition == Condition::SecondCommander;
         match self.guard_fault(now) {
             None => {}
-            // It stopped the arm, or is about to: what it sends is sent, and nothing that was decided before.
+            // The guard stopped the arm, or is about to: only the guard's commands count, and nothing decided earlier.
             Some(GuardFault::Late | GuardFault::Tripped) => {
                 self.latched = true;
                 self.stream.seed(mode, &state.positions);
@@ -296,7 +296,7 @@ impl<L: ArmLink> BridgeWorker for Worker<L> {
                 self.stream.toward(command);
                 self.link.send(&self.stream, &state);
                 self.wake_guard();
-                // Grippers are slow and their topics slower: only a change of one percent is news.
+                // Grippers are slow and their topics slower: only a change of one percent is sent.
                 if command.gripper().is_finite()
                     && self.gripper.is_none_or(|last| (last - command.gripper()).abs() > 0.01)
                 {
@@ -392,7 +392,7 @@ impl<L: ArmLink> BridgeWorker for Worker<L> {
     }
 }
 
-/// A refused call as what the control thread is told; the words go to the log.
+/// A refused call as an error for the control thread; the text goes to the log.
 pub fn refused(arm: &str, what: impl std::fmt::Display) -> DriverError {
     tracing::error!("{arm}: {what}");
     DriverError::Fault(REFUSED)

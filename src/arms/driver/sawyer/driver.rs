@@ -1,17 +1,17 @@
 //! Sawyer behind the arm trait.
 //!
-//! - Position commands are sent in Intera's position mode (filtered, no time-out) or, with [`PositionFeed::Raw`], in its
-//!   trajectory mode with velocities along. Neither lapses: when the program dies the arm goes to the last position and
-//!   stays. Velocity and torque commands lapse after [`SawyerOptions::command_timeout`]; the arm then holds its position.
-//! - A stop under torque goes over to position mode at once, as the maker's own `exit_control_mode` does: positions that
-//!   brake from where the arm is. With states that are silent the same is sent from where it must be by now, since torques
-//!   that fade let it coast; commands that lapsed already are not repeated, the arm's own hold has it then.
-//! - The time-out has no topic to read it back. It is sent at every activation, and what the arm does without commands is
-//!   the only proof; `check` says so.
-//! - The arm is enabled by [`activate`](crate::driver::ArmDriver::activate), but never after a stop: that takes
-//!   [`recover`](crate::driver::ArmDriver::recover), which a person asks for.
+//! - Position commands are sent in Intera's position mode (filtered, no time-out) or, with [`PositionFeed::Raw`], in its trajectory
+//!   mode together with velocities. Neither expires: when the program dies the arm goes to the last position and stays. Velocity
+//!   and torque commands expire after [`SawyerOptions::command_timeout`]; the arm then holds its position.
+//! - A stop under torque switches to position mode at once, as the maker's own `exit_control_mode` does: positions that brake from
+//!   where the arm is. When states are silent, the same is sent from its extrapolated position, since the arm coasts on fading
+//!   torques. Expired commands are not repeated: the arm's own hold is active then.
+//! - The time-out cannot be read back. It is sent at every activation, and the only proof is the arm's behavior without commands;
+//!   `check` reports that.
+//! - The arm is enabled by [`activate`](crate::driver::ArmDriver::activate), but never after a stop: that needs
+//!   [`recover`](crate::driver::ArmDriver::recover), which the operator requests.
 //!
-//! One file because an arm over ROS 2 is one link: its topics, and what each method of `ArmLink` does with them.
+//! One file because an arm over ROS 2 is one link: its topics, and the implementation of each `ArmLink` method with them.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -34,16 +34,16 @@ use visuomotor_core::config::Robot;
 use visuomotor_core::observation::JointVector;
 use visuomotor_core::time::{Clock, Timestamp};
 
-/// How Sawyer is driven.
+/// Settings for driving Sawyer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SawyerOptions {
     /// How positions are streamed.
     pub feed: PositionFeed,
-    /// Silence after which velocity and torque commands lapse \[s\].
+    /// Silence after which velocity and torque commands expire \[s\].
     pub command_timeout: f64,
     /// Share of full speed that position mode may use, 0 .. 1; the safety filter's limits are lower still.
     pub speed_ratio: f64,
-    /// Patience.
+    /// Time limits.
     pub link: LinkOptions,
 }
 
@@ -56,10 +56,10 @@ impl Default for SawyerOptions {
     }
 }
 
-/// Oldest assembly state that counts; the arm sends it at 100 Hz, bridges thin it out.
+/// Oldest assembly state that counts; the arm sends it at 100 Hz, bridges reduce the rate.
 const ASSEMBLY_STALE: Duration = Duration::from_secs(2);
 
-/// How often enable and reset are repeated until they are seen to act.
+/// How often enable and reset are repeated until they take effect.
 const REPEAT: Duration = Duration::from_millis(100);
 
 /// Sawyer's topics.
@@ -95,7 +95,7 @@ pub struct SawyerLink {
     clock: Arc<dyn Clock>,
 }
 
-/// How the arm was last seen.
+/// The arm's last known state.
 #[derive(Clone, Copy)]
 struct Seen {
     positions: JointVector,
@@ -195,7 +195,7 @@ impl SawyerLink {
         }
     }
 
-    /// Repeats `ask` until the assembly state is as wished.
+    /// Repeats `ask` until the assembly state is as required.
     fn until(&mut self, patience: Duration, wished: impl Fn(&RobotAssemblyState) -> bool, ask: impl Fn(&Self)) -> bool {
         let (deadline, mut next) = (Instant::now() + patience, Instant::now());
         loop {
@@ -225,13 +225,13 @@ impl SawyerLink {
         }
     }
 
-    /// Are the last velocities or torques still followed, or did they lapse?
+    /// Are the last velocities or torques still executed, or have they expired?
     fn followed(&self) -> bool {
         self.sent.is_some_and(|at| self.clock.now().since(at).as_secs_f64() <= self.options.command_timeout)
     }
 
-    /// One step of a hold in position mode: it brakes from where the arm is by now and from its speed, both by its newest
-    /// state. Says whether it is braked; none where that state is too old to know.
+    /// One step of a hold in position mode: it brakes from the arm's present position and its speed, both by its newest state.
+    /// Returns whether it is braked; `None` where that state is too old.
     fn brake(&mut self) -> Option<bool> {
         if self.braking.is_none() {
             let seen = self.seen?;
@@ -322,7 +322,7 @@ impl ArmLink for SawyerLink {
             return Err(DriverError::Fault(FaultCode(fault::NOT_ENABLED)));
         }
         let zeros = JointVector::zeros(at.len());
-        // The first command of a mode is where the arm is, or no motion.
+        // The first command of a mode is the present position, or no motion.
         self.publish(mode, if mode == ControlMode::Position { at } else { &zeros }, &zeros);
         Ok(())
     }
@@ -334,7 +334,7 @@ impl ArmLink for SawyerLink {
 
     fn rest(&mut self, stream: &Stream, _: &ArmState, at_rest: bool) -> bool {
         let slowing = stream.mode() == ControlMode::Velocity && !at_rest && self.braking.is_none() && self.followed();
-        // Position mode holds by itself, with the arm's own stiffness; so does the arm whose commands lapsed.
+        // Position mode holds by itself, with the arm's own stiffness; so does an arm whose commands expired.
         if stream.mode() != ControlMode::Position && !slowing && (self.brake().is_some() || !self.followed()) {
             return true;
         }
@@ -344,7 +344,7 @@ impl ArmLink for SawyerLink {
 
     fn blind(&mut self, stream: &Stream, at_rest: bool) -> bool {
         if stream.mode() != ControlMode::Position && !self.followed() {
-            // Its own hold has it: whatever is said now would take it out of that.
+            // Its own hold is active: any message now would end it.
             return true;
         }
         if stream.mode() == ControlMode::Torque
@@ -357,7 +357,7 @@ impl ArmLink for SawyerLink {
     }
 
     fn switch_off(&mut self, mode: ControlMode) -> Off {
-        // Disabling it would drop the arm into its brakes; its own hold is softer and needs nothing but our silence.
+        // Disabling it would drop the arm into its brakes; its own hold is softer and only needs silence.
         match mode {
             ControlMode::Position => Off::None,
             ControlMode::Velocity | ControlMode::Torque => {
@@ -376,7 +376,7 @@ impl ArmLink for SawyerLink {
         (new.wanted, new.told) = (self.wanted, self.told);
         (new.seen, new.sent) = (self.seen, self.sent);
         std::mem::swap(&mut new.braking, &mut self.braking);
-        // The old threads may be waited for in vain: not here.
+        // The old threads may never end: do not wait for them here.
         let old = std::mem::replace(self, new);
         std::thread::spawn(move || drop(old));
         self.commands.wait_for_subscriber(patience).map_err(|error| connect_error(&self.arm, error))
@@ -384,7 +384,7 @@ impl ArmLink for SawyerLink {
 
     fn gripper(&mut self, fraction: f64) {
         self.told = self.told.wrapping_add(1);
-        // Only different from one command to the next: the arm's clock is not ours.
+        // Only has to differ from one command to the next: the arm's clock is not ours.
         let time = Time { sec: 0, nanosec: self.told };
         if let Err(error) = self.fingers.publish(wire::gripper_command(time, 2.0 * self.stroke * fraction)) {
             tracing::warn!("{}: {error}", self.arm);

@@ -1,8 +1,8 @@
 //! Intera's controller over a [`Plant`]: enabling, the stop button, command time-outs, the gripper's JSON.
 //!
-//! As the maker's SDK and simulator have it: velocity and torque commands lapse after `joint_command_timeout` (0.2 s unless
-//! set, clamped to 0 .. 1 s) and the arm then holds its position; position and trajectory commands never lapse. While
-//! stopped or disabled the arm is held by its brakes and commands are dropped. Torques are on top of gravity compensation.
+//! As the maker's SDK and simulator do: velocity and torque commands expire after `joint_command_timeout` (0.2 s unless set,
+//! clamped to 0 .. 1 s) and the arm then holds its position; position and trajectory commands never expire. While stopped or
+//! disabled the arm is held by its brakes and commands are dropped. Torques are on top of gravity compensation.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -85,17 +85,17 @@ impl SawyerEmulator {
         &self.log
     }
 
-    /// What it was ordered to do.
+    /// The orders it received.
     pub fn orders(&self) -> &Orders {
         &self.orders
     }
 
-    /// Presses the stop button, or turns it out.
+    /// Presses or releases the stop button.
     pub fn press_stop(&self, pressed: bool) {
         self.button.store(pressed, Ordering::Release);
     }
 
-    /// States are no longer published, or again: their way to us is lost while commands still arrive.
+    /// Stops or resumes publishing states: they are lost on their way while commands still arrive.
     pub fn mute(&self, muted: bool) {
         self.muted.store(muted, Ordering::Release);
     }
@@ -130,7 +130,7 @@ struct Intera {
     state: RobotAssemblyState,
     /// Mode and time of the last command.
     following: Option<(ControlMode, Timestamp)>,
-    /// Where the arm is held while nothing is followed.
+    /// Position held while no command is executed.
     held: Option<JointVector>,
     timeout: Duration,
     turn: u64,
@@ -217,7 +217,7 @@ impl Intera {
     fn publish(&mut self, now: Timestamp) {
         let sensed = self.plant.sense();
         let header = Header { stamp: now.into(), frame_id: String::new() };
-        // The head's joint comes first, as on the arm: who counts instead of looking for names is wrong.
+        // The head's joint comes first, as on the arm: a reader that counts instead of matching names is wrong.
         let list =
             |first: f64, joints: &JointVector| [first].iter().chain(joints.iter()).copied().collect::<Vec<f64>>();
         let name = std::iter::once("head_pan".to_string()).chain(self.names.iter().cloned()).collect();

@@ -12,7 +12,7 @@ use visuomotor_core::observation::JointVector;
 
 /// Topic of commands.
 pub const COMMAND: &str = "/robot/limb/right/joint_command";
-/// Topic of the time after which velocity and torque commands lapse.
+/// Topic of the time after which velocity and torque commands expire.
 pub const TIMEOUT: &str = "/robot/limb/right/joint_command_timeout";
 /// Topic of the position mode's speed.
 pub const SPEED_RATIO: &str = "/robot/limb/right/set_speed_ratio";
@@ -37,7 +37,7 @@ pub const GRIPPER_COMMAND: &str = "/io/end_effector/right_gripper/command";
 pub mod fault {
     /// The stop button is in.
     pub const BUTTON_PRESSED: u32 = 1;
-    /// The stop button was let out again, and nothing was reset yet.
+    /// The stop button was released, and nothing was reset yet.
     pub const BUTTON_RELEASED: u32 = 1 << 1;
     /// The arm is stopped.
     pub const STOPPED: u32 = 1 << 2;
@@ -49,10 +49,10 @@ pub mod fault {
     pub const NOT_HOMED: u32 = 1 << 5;
     /// The motors are off.
     pub const NOT_ENABLED: u32 = 1 << 6;
-    /// The assembly state has not been heard of for long.
+    /// The assembly state is too old.
     pub const UNKNOWN: u32 = 1 << 7;
 
-    /// Bits and their words for the operator.
+    /// Bits and their texts for the operator.
     pub const TEXTS: [(u32, &str); 8] = [
         (BUTTON_PRESSED, "the emergency stop is pressed: clear the danger and turn it out"),
         (BUTTON_RELEASED, "the emergency stop was let out: the arm waits for a reset"),
@@ -65,7 +65,7 @@ pub mod fault {
     ];
 }
 
-/// Why the arm may not be moved; none when it may. Motors that are off count as a fault only once they were asked for.
+/// Why the arm may not be moved; `None` when it may. Motors that are off count as a fault only once they were requested on.
 pub fn assembly_fault(state: &RobotAssemblyState, wanted: bool) -> Option<FaultCode> {
     let bits = [
         (state.estop_button == RobotAssemblyState::BUTTON_PRESSED, fault::BUTTON_PRESSED),
@@ -80,7 +80,7 @@ pub fn assembly_fault(state: &RobotAssemblyState, wanted: bool) -> Option<FaultC
     (code != 0).then_some(FaultCode(code))
 }
 
-/// What a fault means, for a person.
+/// Text of a fault, for the operator.
 pub fn fault_text(code: FaultCode) -> String {
     let told: Vec<_> = fault::TEXTS.iter().filter(|(bit, _)| code.0 & bit != 0).map(|(_, text)| *text).collect();
     if told.is_empty() { format!("code {}", code.0) } else { told.join("; ") }
@@ -123,7 +123,7 @@ pub fn command(
     }
 }
 
-/// What a command asks, in the order of `names`: the mode and its numbers, none when it is malformed.
+/// A command's mode and its numbers, in the order of `names`; `None` when it is malformed.
 pub fn asked(command: &JointCommand, names: &[String]) -> Option<(ControlMode, JointVector)> {
     let (mode, list) = match command.mode {
         JointCommand::POSITION_MODE | JointCommand::TRAJECTORY_MODE => (ControlMode::Position, &command.position),
@@ -144,14 +144,14 @@ pub fn asked(command: &JointCommand, names: &[String]) -> Option<(ControlMode, J
 /// Signal of the gripper's opening between the fingers \[m\].
 const OPENING: &str = "position_m";
 
-/// Sends the gripper's fingers this far apart \[m\]. `time` tells commands apart.
+/// Sets the gripper's opening between the fingers \[m\]. `time` distinguishes commands.
 pub fn gripper_command(time: Time, opening: f64) -> IOComponentCommand {
     let signal = json!({ "format": { "type": "float" }, "data": [opening] });
     let args = json!({ "signals": { OPENING: signal } });
     IOComponentCommand { time, op: "set".into(), args: args.to_string() }
 }
 
-/// How far apart a command sends the fingers \[m\].
+/// The opening that a command sets \[m\].
 pub fn gripper_asked(command: &IOComponentCommand) -> Option<f64> {
     if command.op != "set" {
         return None;
@@ -160,7 +160,7 @@ pub fn gripper_asked(command: &IOComponentCommand) -> Option<f64> {
     args["signals"][OPENING]["data"][0].as_f64().filter(|opening| opening.is_finite())
 }
 
-/// The gripper's state, as its node tells it.
+/// The gripper's state, as its node reports it.
 pub fn gripper_status(time: Time, opening: f64) -> IODeviceStatus {
     let format = json!({ "type": "float", "role": "output", "dimensions": [1] }).to_string();
     let signal =
@@ -168,7 +168,7 @@ pub fn gripper_status(time: Time, opening: f64) -> IODeviceStatus {
     IODeviceStatus { time, signals: vec![signal], ..Default::default() }
 }
 
-/// How far apart the fingers are \[m\].
+/// The opening between the fingers \[m\].
 pub fn gripper_opening(status: &IODeviceStatus) -> Option<f64> {
     let signal = status.signals.iter().find(|signal| signal.name == OPENING)?;
     let data: Value = serde_json::from_str(&signal.data).ok()?;

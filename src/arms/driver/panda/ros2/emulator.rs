@@ -231,8 +231,8 @@ struct Stack {
     turn: u64,
 }
 
-/// A jump is what could not be reached at the maker's limit since the last command and this much longer: messages of a
-/// network come late and together.
+/// A jump is a change that could not be reached at the maker's limit since the last command plus this time: messages on a network
+/// arrive late and in bursts.
 const JITTER: f64 = 0.02;
 
 impl Stack {

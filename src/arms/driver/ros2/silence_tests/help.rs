@@ -1,9 +1,9 @@
-//! Other ways to an arm that does not hear: its controller's service, its guard, a link made anew.
+//! Other ways to an arm that does not receive commands: its controller's service, its guard, a new link.
 
 use super::*;
 
-/// States arrive and commands do not: an arm that goes on with the last one although it is commanded otherwise is switched off by its
-/// controller's service, which goes another way.
+/// States arrive and commands do not: an arm that keeps moving against its commands is switched off by its controller's service,
+/// which uses another path.
 #[test]
 fn an_arm_that_does_not_hear_is_switched_off_by_its_service() {
     for mode in [ControlMode::Velocity, ControlMode::Torque] {
@@ -22,14 +22,14 @@ fn an_arm_that_does_not_hear_is_switched_off_by_its_service() {
         assert_eq!(condition, Some(Condition::Lost(DriverError::Runaway { joint: 0 })), "{mode}");
         assert!(!bench.link.wire().on, "{mode}: its controller runs");
         let found = found_within(&bench.robot, mode, speed) + 2.0 * bench.period.as_secs_f64();
-        // Under torque it gets faster on the way.
+        // Under torque it accelerates meanwhile.
         let faster = if mode == ControlMode::Torque { 0.5 * PUSH / 5.0 * found * found } else { 0.0 };
         let (way, most) = (bench.at() - before, speed * found + faster);
         assert!(way <= most, "{mode}: {way} rad, at most {most}");
     }
 }
 
-/// The same arm hears: nothing is noticed, whatever it is commanded.
+/// The same arm receives its commands: nothing is detected, whatever it is commanded.
 #[test]
 fn an_arm_that_hears_is_commanded_on() {
     for mode in [ControlMode::Velocity, ControlMode::Torque] {
@@ -43,7 +43,7 @@ fn an_arm_that_hears_is_commanded_on() {
     }
 }
 
-/// A guard that is fed while nothing is heard of the arm would let it be.
+/// A guard that is fed while no states arrive would not stop the arm.
 #[test]
 fn a_guard_is_told_to_stop_an_arm_of_which_nothing_is_heard_and_is_fed_no_more() {
     use std::io::Read;
@@ -71,7 +71,7 @@ fn a_guard_is_told_to_stop_an_arm_of_which_nothing_is_heard_and_is_fed_no_more()
     }
 }
 
-/// The way back from an arm's own hold may take longer than its guard lets pass; until that hold has the arm the guard counts.
+/// The way back from an arm's own hold may take longer than its guard allows; until that hold is active the guard counts.
 #[test]
 fn a_guard_is_fed_until_the_arms_own_hold_has_it_and_again_once_it_is_commanded() {
     let mut bench = Bench::new("jaco_j2s7s300", Duration::from_millis(100), ControlMode::Torque);

@@ -1,4 +1,4 @@
-//! Whatever is lost: how far the arm goes, and what is sent afterwards.
+//! For each kind of loss: how far the arm moves, and what is sent afterwards.
 
 use super::*;
 
@@ -40,7 +40,7 @@ fn whatever_is_lost_torques_go_to_rest_within_their_rate() {
             let most = 1.25 * bench.robot.limits.joint_torque_rate[0] * bench.period.as_secs_f64() + 1e-9;
             assert!(sent.windows(2).all(|pair| (pair[1] - pair[0]).abs() <= most), "{robot} {loss:?}: a jump");
             if loss != Loss::Commands {
-                // Without states there is nothing to pull back to: nothing but the weight is carried until it is off.
+                // Without states there is no position to pull back to: only the weight is carried until it is off.
                 let zeros = sent.iter().rev().take_while(|torque| **torque == 0.0).count();
                 assert!(zeros >= 5, "{robot} {loss:?}: {zeros} zeros");
                 assert!(!bench.link.wire().on, "{robot} {loss:?}: its controller runs");
@@ -77,7 +77,7 @@ fn a_controller_that_does_not_answer_gets_zeros_for_ever_and_no_old_place() {
         bench.go(60);
         bench.lose(Loss::States);
         bench.link.wire().sent.clear();
-        // It comes back, somewhere else.
+        // It comes back in another pose.
         bench.link.wire().muted = false;
         bench.go(300);
         let sent = bench.link.wire().sent.clone();
@@ -124,7 +124,7 @@ fn a_fault_ramps_to_rest_too() {
     assert!(sent.windows(2).all(|pair| (pair[1][0] - pair[0][0]).abs() <= most));
 }
 
-/// A program that is suspended for 50 ms finds an arm that stood by itself meanwhile, and goes on.
+/// A program that is suspended for 50 ms finds an arm that stood still by itself meanwhile, and continues.
 #[test]
 fn an_arm_that_stood_during_a_pause_begins_at_rest() {
     for stands in [false, true] {

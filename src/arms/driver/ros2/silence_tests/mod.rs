@@ -1,5 +1,5 @@
-//! States lost, commands lost, both: for each arm and mode, over a link of numbers and on a clock moved by hand. What counts is
-//! what was sent and how far the arm went.
+//! States lost, commands lost, both: for each arm and mode, over a link of numbers and on a manual clock. The tests check what was
+//! sent and how far the arm moved.
 
 mod help;
 mod losses;
@@ -24,20 +24,20 @@ struct Wire {
     clock: Arc<ManualClock>,
     plant: PointPlant,
     muted: bool,
-    /// What is sent is lost; services are not.
+    /// Commands are lost; services are not.
     deaf: bool,
     endless: bool,
     dead: bool,
     rebuilt: u32,
-    /// What the controller says when it is asked to switch off.
+    /// The controller's response to a request to switch off.
     off: Off,
-    /// The controller follows what is sent.
+    /// The controller executes what is sent.
     on: bool,
     fault: Option<FaultCode>,
-    /// A hold is handed over to the arm's own, and what leads back from there takes so long.
+    /// A hold is handed over to the arm's own hold, and the way back takes this long.
     hands_over: Option<Duration>,
     own_hold: OwnHold,
-    /// Without commands the arm stands by itself after this.
+    /// Without commands the arm stands still by itself after this time.
     stands_after: Option<Duration>,
     sent: Vec<JointVector>,
 }
@@ -166,9 +166,9 @@ enum Loss {
 
 const LOSSES: [Loss; 3] = [Loss::States, Loss::Commands, Loss::Both];
 const MODES: [ControlMode; 3] = [ControlMode::Position, ControlMode::Velocity, ControlMode::Torque];
-/// Speed of the first joint when something is lost \[rad/s\].
+/// Speed of the first joint at the loss \[rad/s\].
 const SPEED: f64 = 0.4;
-/// Torque of the first joint then \[Nm\].
+/// Torque of the first joint at the loss \[Nm\].
 const PUSH: f64 = 2.0;
 
 struct Bench {
@@ -180,14 +180,14 @@ struct Bench {
     period: Duration,
     mode: ControlMode,
     target: JointVector,
-    /// It is commanded to stand, or pushed back.
+    /// It is commanded to stand still, or pushed back.
     back: bool,
-    /// What the control thread left last.
+    /// The control thread's last order.
     left: Order,
 }
 
 impl Bench {
-    /// An arm that was activated in this mode; its states come with this period.
+    /// An arm activated in this mode; its states come with this period.
     fn new(robot: &str, states: Duration, mode: ControlMode) -> Self {
         let mut robot =
             Robot::load(std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")), robot).unwrap();
@@ -265,7 +265,7 @@ impl Bench {
         self.link.wire().plant.sense().joint_velocities[0].abs()
     }
 
-    /// Loses what is to be lost for two seconds; what was sent meanwhile.
+    /// Applies the loss for two seconds; returns what was sent meanwhile.
     fn lose(&mut self, loss: Loss) -> Vec<f64> {
         self.link.wire().sent.clear();
         self.link.wire().muted = loss != Loss::Commands;
@@ -276,7 +276,7 @@ impl Bench {
         self.link.wire().sent.iter().map(|joints| joints[0]).collect()
     }
 
-    /// Longest way after a loss \[rad\]: at the speed of then for as long as it takes to be noticed, and braking.
+    /// Longest motion after a loss \[rad\]: at the present speed until it is detected, and braking.
     fn longest_way(&self, loss: Loss) -> f64 {
         let noticed = if loss == Loss::Commands { self.options.deadline } else { self.options.stale };
         let turns = 2.0 * self.period.as_secs_f64();
@@ -284,7 +284,7 @@ impl Bench {
     }
 }
 
-/// Arms, and the time between their states.
+/// Arms, and the period of their states.
 fn arms() -> [(&'static str, Duration); 3] {
     [
         ("panda", Duration::from_millis(1)),

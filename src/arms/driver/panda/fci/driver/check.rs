@@ -90,7 +90,7 @@ fn realtime_findings(arm: &FciArm, report: &mut CheckReport) {
         .push(Finding::good("kernel", found, "real-time").graded(grade, "Franka asks for a PREEMPT_RT kernel"));
 }
 
-/// Holds the pose and looks at what the robot made of our answers.
+/// Holds the pose and evaluates the robot's reports on our commands.
 fn hold_findings(arm: &mut FciArm, clock: &dyn Clock, report: &mut CheckReport) {
     if let Err(error) = arm.activate(clock.now(), ControlMode::Position) {
         let finding = Finding::good("holding the pose", error.to_string(), "active").graded(Grade::Bad, arm.words());

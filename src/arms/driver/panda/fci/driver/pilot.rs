@@ -57,7 +57,7 @@ const STREAM: f64 = 0.06;
 const COAST: f64 = 0.002;
 
 /// Difference between what was sent and what the robot reports as received, above which its report is used \[rad or rad/s\]: a jerk
-/// of 1 rad/s3 over 1 ms. FCI version 10 reports single precision; rounding stays below this.
+/// of 1 rad/s3 over 1 ms. FCI version 10 reports single precision; that rounding does not count as a difference.
 const TOLD: f64 = 1e-9;
 
 /// The same for torques \[Nm\]: 1 Nm/s over 1 ms.
