@@ -272,7 +272,7 @@ impl<L: ArmLink> BridgeWorker for Worker<L> {
         self.latched |= state.condition == Condition::SecondCommander;
         match self.guard_fault(now) {
             None => {}
-            // The guard stopped the arm, or is about to: only the guard's commands count, and nothing decided earlier.
+            // The guard stopped the arm, or is about to: a stop from the measured state is sent, and nothing decided earlier.
             Some(GuardFault::Late | GuardFault::Tripped) => {
                 self.latched = true;
                 self.stream.seed(mode, &state.positions);

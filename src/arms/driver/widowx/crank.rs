@@ -17,7 +17,8 @@ pub fn finger_from_angle(angle: f64) -> f64 {
     HORN * angle.sin() + (ROD * ROD - across * across).sqrt()
 }
 
-/// Motor angle \[rad\], -pi/2..pi/2, at a finger's distance from the center \[m\]; beyond the crank's reach the nearest.
+/// Motor angle \[rad\], -pi/2..pi/2, at a finger's distance from the center \[m\]; the nearest reachable one beyond the crank's
+/// range.
 pub fn angle_from_finger(finger: f64) -> f64 {
     let finger = finger.clamp(ROD - HORN, ROD + HORN);
     let cosine = (HORN * HORN + finger * finger - ROD * ROD) / (2.0 * HORN * finger);

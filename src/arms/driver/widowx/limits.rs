@@ -1,4 +1,4 @@
-//! The nine servos as Interbotix sets them up, and what may not be exceeded.
+//! The nine servos as configured by Interbotix, and their limits.
 //!
 //! Sources: Interbotix wx250s.yaml (drive mode, secondary id, position limits), the servo list of the maker's manual
 //! (models), ROBOTIS e-manual (temperatures, voltages). A description (`robots/widowx/robot.toml`) must stay within them.
@@ -14,7 +14,7 @@ pub const JOINTS: [&str; 6] = ["waist", "shoulder", "elbow", "forearm_roll", "wr
 /// The maker's largest joint speed \[rad/s\]; the servos' velocity limit of 131 units is the same.
 pub const TOP_SPEED: f64 = std::f64::consts::PI;
 
-/// A servo's kind; the numbers are those of the register Model Number.
+/// A servo model; the numbers are those of the register Model Number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServoModel {
     /// XM430-W350.
@@ -23,7 +23,7 @@ pub enum ServoModel {
     Xl430,
 }
 
-/// What a servo is for.
+/// A servo's role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Moves this joint, counted from 0.
@@ -34,7 +34,7 @@ pub enum Role {
     Gripper,
 }
 
-/// One servo as the maker sets it up.
+/// One servo with the maker's configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Servo {
     /// Own id.
@@ -43,7 +43,7 @@ pub struct Servo {
     pub name: &'static str,
     /// Kind.
     pub model: ServoModel,
-    /// What it is for.
+    /// Its role.
     pub role: Role,
     /// Does it turn the other way round (drive mode bit 0)?
     pub reversed: bool,
@@ -95,7 +95,7 @@ pub fn servo_of_joint(joint: usize) -> &'static Servo {
 }
 
 impl ServoModel {
-    /// As in the register Model Number.
+    /// Value of the register Model Number.
     pub fn number(self) -> u16 {
         match self {
             Xm430 => 1020,
@@ -103,7 +103,7 @@ impl ServoModel {
         }
     }
 
-    /// Name of any X-series model number that may be met.
+    /// Name of an X-series model number that may be found on a bus.
     pub fn name_of(number: u16) -> String {
         match number {
             1020 => "XM430-W350".into(),
@@ -115,7 +115,7 @@ impl ServoModel {
         }
     }
 
-    /// Does it have this operating mode (0 current, 1 velocity, 3 position, 4 extended, 5 current-based, 16 PWM)?
+    /// Does it support this operating mode (0 current, 1 velocity, 3 position, 4 extended, 5 current-based, 16 PWM)?
     pub fn has_mode(self, mode: u8) -> bool {
         match self {
             Xm430 => matches!(mode, 0 | 1 | 3 | 4 | 5 | 16),
@@ -132,7 +132,7 @@ impl ServoModel {
     }
 }
 
-/// Refuses a description that is not this arm's or wants more than its servos are set up for.
+/// Refuses a description of another arm or one that exceeds the servos' configuration.
 pub fn fits(robot: &Robot, link: &str) -> Result<(), ConnectError> {
     let unfit = |what: String, found: String, expected: String, fix: &str| ConnectError::Unfit {
         arm: robot.identity.name.clone(),

@@ -5,8 +5,8 @@
 //! - [`dynamixel`]: the arm on its own servo bus; [`xs_sdk`]: through the maker's ROS 2 node. Each has `wire` (bytes or messages,
 //!   pure), `driver`, and `emulator` (the bus of servos, or the node, over a [`super::Plant`])
 //!
-//! Radians, meters, seconds. Two joints (shoulder, elbow) have two servos on one shaft: the second one ("shadow") obeys
-//! the first one's id without answering.
+//! Radians, meters, seconds. Two joints (shoulder, elbow) have two servos on one shaft: the second one ("shadow") obeys the first
+//! one's id without replying.
 
 pub mod crank;
 #[cfg(feature = "dynamixel")]

@@ -34,7 +34,7 @@ const TORQUE_PER_AMPERE: [f64; 6] = [1.793, 1.793, 1.793, 0.897, 0.897, 0.0];
 /// How far beyond a joint's hard limit an encoder may read \[rad\]: the maker's assembly tolerance is a few degrees.
 const BEYOND: f64 = 0.15;
 
-/// Where each joint stands in the node's messages.
+/// Index of each joint in the node's messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Order {
     joints: [usize; 6],
@@ -42,7 +42,7 @@ pub struct Order {
     count: usize,
 }
 
-/// What the arm says.
+/// The arm's state.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ArmState {
     /// Positions \[rad\], chain order.
@@ -64,12 +64,12 @@ pub enum BadState {
     Names,
     /// A failed read: -pi on all joints.
     FailedRead,
-    /// A joint (counted from 0) reports this, which cannot be.
+    /// A joint (counted from 0) reports this impossible value.
     Value(usize, f64),
 }
 
 impl Order {
-    /// From the names of a message; the answer is what is wrong with them.
+    /// From the names of a message; the error is what is wrong with them.
     pub fn of(names: &[String]) -> Result<Self, String> {
         let mut wanted: Vec<&str> = JOINTS.to_vec();
         wanted.extend([GRIPPER, FINGER, OTHER_FINGER]);
@@ -84,7 +84,7 @@ impl Order {
         Ok(Self { joints: JOINTS.map(at), finger: at(FINGER), count: names.len() })
     }
 
-    /// What the message says, or why it says nothing. `range` is each joint's hard limits \[rad\].
+    /// The message's state, or why it is none. `range` is each joint's hard limits \[rad\].
     pub fn read(&self, message: &JointState, range: &[(f64, f64); 6]) -> Result<ArmState, BadState> {
         let lengths = [message.name.len(), message.position.len(), message.velocity.len(), message.effort.len()];
         if lengths != [self.count; 4] {
@@ -124,7 +124,7 @@ impl Order {
 }
 
 impl BadState {
-    /// In words.
+    /// As text.
     pub fn text(&self) -> String {
         match self {
             BadState::Counts => "a message with another number of values than names".into(),
@@ -151,7 +151,7 @@ pub fn watchdog_counts(seconds: f64) -> i32 {
     (seconds / 0.02).round().clamp(1.0, 127.0) as i32
 }
 
-/// Hardware error bits in words (register Hardware_Error_Status).
+/// Hardware error bits as text (register Hardware_Error_Status).
 pub fn hardware_words(bits: u32) -> String {
     let names = [(0, "input voltage"), (2, "overheating"), (3, "encoder"), (4, "electrical shock"), (5, "overload")];
     let found: Vec<&str> = names.iter().filter(|(bit, _)| bits & (1 << bit) != 0).map(|(_, name)| *name).collect();

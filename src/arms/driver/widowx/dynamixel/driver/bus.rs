@@ -1,8 +1,8 @@
-//! Transactions on the servo bus: ask, wait for the right answer, give up in time.
+//! Transactions on the servo bus: request, wait for the right reply, time out.
 //!
-//! A transaction ends at a deadline on the link's clock: the wire time of both packets plus a slack for adapter,
-//! kernel and servo. The maker's SDK waits 34 ms for a lost answer; at 50 Hz that is more than a control period. Only
-//! an answer from the servo that was asked, with the length that was asked for, is taken. Nothing allocates.
+//! A transaction ends at a deadline on the link's clock: the wire time of both packets plus a slack for adapter, kernel and servo.
+//! The maker's SDK waits 34 ms for a lost reply; at 50 Hz that is more than a control period. Only a reply from the requested
+//! servo, with the requested length, is accepted. Nothing allocates.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ pub enum BusError {
     /// No reply.
     #[error("no reply")]
     Silent,
-    /// Something came, but no whole answer.
+    /// Something came, but no whole reply.
     #[error("a garbled reply")]
     Garbled,
     /// More than one servo answered.
@@ -41,14 +41,14 @@ pub enum BusError {
     Refused(u8),
 }
 
-/// What the bus has counted since it was opened.
+/// Counters since the bus was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BusCounters {
-    /// Packets sent that ask for an answer.
+    /// Packets sent that require a reply.
     pub asked: u64,
-    /// Of them repeated ones.
+    /// How many of them were repetitions.
     pub retries: u64,
-    /// Answers that never came or were broken.
+    /// Replies that never came or were broken.
     pub misses: u64,
 }
 
@@ -58,11 +58,11 @@ pub struct ServoBus<L> {
     framer: Framer,
     packet: Packet,
     chunk: [u8; 256],
-    /// No transaction goes on beyond this.
+    /// Deadline of all transactions.
     limit: Option<Timestamp>,
-    /// How many times the slack is waited for.
+    /// Factor on the slack.
     stretch: u32,
-    /// What was counted.
+    /// The counters.
     pub counters: BusCounters,
 }
 
@@ -73,7 +73,7 @@ impl<L: ByteLink> ServoBus<L> {
         Self { link, framer, packet, chunk: [0; 256], limit: None, stretch: 1, counters: BusCounters::default() }
     }
 
-    /// Broken packets and bytes of none so far: a count that grows says that the bus is noisy, not dead.
+    /// Broken packets and stray bytes so far: a growing count means that the bus is noisy, not dead.
     pub fn garbled(&self) -> u64 {
         self.framer.broken() + self.framer.noise()
     }
@@ -96,18 +96,18 @@ impl<L: ByteLink> ServoBus<L> {
         self.link.reopen()
     }
 
-    /// Transactions end by then, whatever they would be worth; `None` lifts it.
+    /// Sets the deadline of all transactions, whatever their own would be; `None` removes it.
     pub(super) fn limit(&mut self, until: Option<Timestamp>) {
         self.limit = until;
     }
 
-    /// When an exchange of so many bytes has failed.
+    /// Deadline of an exchange of this many bytes.
     fn deadline(&self, bytes: usize) -> Timestamp {
         let until = self.link.now() + self.patience(bytes);
         self.limit.map_or(until, |limit| limit.min(until))
     }
 
-    /// How long an exchange of so many bytes may take.
+    /// How long an exchange of this many bytes may take.
     fn patience(&self, bytes: usize) -> Duration {
         let adapter = match self.link.latency_timer() {
             LatencyTimer::Milliseconds(ms) => Duration::from_millis(u64::from(ms)),
@@ -135,7 +135,7 @@ impl<L: ByteLink> ServoBus<L> {
     }
 
     fn ask(&mut self, instruction: Instruction<'_>) -> Result<usize, BusError> {
-        // What came too late for an earlier question is not an answer to this one.
+        // A late reply to an earlier request is no reply to this one.
         self.link.discard_input()?;
         self.framer.clear();
         let bytes = instruction.encode(&mut self.packet).map_err(|_| BusError::Garbled)?;
@@ -144,8 +144,8 @@ impl<L: ByteLink> ServoBus<L> {
         Ok(bytes.len())
     }
 
-    /// One question to one servo. Its answer's parameters go to `out`, whose length they must have; returns the error
-    /// byte, of which only the alert bit may be set.
+    /// One request to one servo. The reply's parameters go to `out`, whose length they must have; returns the error byte, of which
+    /// only the alert bit may be set.
     pub(super) fn transact(&mut self, id: u8, instruction: Instruction<'_>, out: &mut [u8]) -> Result<u8, BusError> {
         let sent = self.ask(instruction)?;
         let until = self.deadline(sent + STATUS_OVERHEAD + out.len());
@@ -176,11 +176,10 @@ impl<L: ByteLink> ServoBus<L> {
         }
     }
 
-    /// The same, up to `tries` times and more patiently each time; refusals and a lost link are not repeated.
+    /// The same, up to `tries` times with a longer time-out each time; refusals and a lost link are not repeated.
     ///
-    /// On a loaded computer the answer to an earlier question may come after the next one was asked. So two answers
-    /// count only when they came to a question asked of a bus that had fallen silent, and nothing that is still owed is
-    /// left for the question that follows.
+    /// On a loaded computer the reply to an earlier request may come after the next one was sent. So two replies count only when
+    /// they answer a request on a bus that had fallen silent, and nothing still owed is left for the next request.
     pub(super) fn insist(
         &mut self,
         tries: u32,
@@ -192,7 +191,7 @@ impl<L: ByteLink> ServoBus<L> {
         let mut quiet = true;
         for attempt in 0..tries {
             self.counters.retries += u64::from(attempt > 0);
-            // A loaded computer wakes up late; outside of the control path there is time to wait longer and longer.
+            // A loaded computer wakes up late; outside the control path there is time for longer waits.
             self.stretch = 4u32.pow(attempt.min(3));
             last = self.transact(id, instruction, out);
             match last {
@@ -211,7 +210,7 @@ impl<L: ByteLink> ServoBus<L> {
         last
     }
 
-    /// Model and firmware of a servo; two answers mean two servos with this id.
+    /// Model and firmware of a servo; two replies mean two servos with this id.
     pub(super) fn ping(&mut self, id: u8) -> Result<(u16, u8), BusError> {
         let mut answer = self.ping_once(TRIES, id);
         for _ in 0..TRIES {
@@ -239,7 +238,7 @@ impl<L: ByteLink> ServoBus<L> {
         Ok(())
     }
 
-    /// Asks up to `tries` times and listens on after the answer.
+    /// Requests up to `tries` times and keeps listening after the reply.
     fn ping_once(&mut self, tries: u32, id: u8) -> Result<(u16, u8), BusError> {
         let mut out = [0; 3];
         self.insist(tries, id, Instruction::Ping { id }, &mut out)?;
@@ -273,14 +272,14 @@ impl<L: ByteLink> ServoBus<L> {
         register.within(register.address, bytes).ok_or(BusError::Garbled)
     }
 
-    /// Writes one register and waits for the servo's word.
+    /// Writes one register and waits for the servo's acknowledgement.
     pub(super) fn set(&mut self, id: u8, register: &Register, value: i32) -> Result<u8, BusError> {
         let bytes = value.to_le_bytes();
         let data = &bytes[..usize::from(register.size.min(4))];
         self.insist(TRIES, id, Instruction::Write { id, address: register.address, data }, &mut [])
     }
 
-    /// One sync read of servos without repetition. `out[k]` gets what `ids[k]` answered; answers who did, bit k for
+    /// One sync read of servos without repetition. `out[k]` gets the reply of `ids[k]`; returns which servos replied, bit k for
     /// `ids[k]`, and whose alert bit was set.
     pub fn sync_read<const N: usize>(
         &mut self,
@@ -324,7 +323,7 @@ impl<L: ByteLink> ServoBus<L> {
             framer.feed(&chunk[..count], &mut whole);
             bytes += count;
             if bytes >= expected {
-                // All have spoken, some were garbled; only stuffing may still come.
+                // All have replied, some garbled; only stuffing may still come.
                 until = until.min(self.link.now() + 20 * BYTE);
             }
         }
@@ -333,20 +332,20 @@ impl<L: ByteLink> ServoBus<L> {
         Ok((got, alerts))
     }
 
-    /// Wire time of asking one servo for `length` bytes and its answer, with half of the slack: what has to be left of
-    /// a budget to try.
+    /// Wire time of a request to one servo for `length` bytes and its reply, with half of the slack: the least remaining budget for
+    /// an attempt.
     pub(super) fn exchange_time(&self, length: usize) -> Duration {
         BYTE * (OVERHEAD + 4 + STATUS_OVERHEAD + length) as u32 + SLACK / 2
     }
 }
 
-/// Silence after which nothing more is expected.
+/// Silence after which no more bytes are expected.
 const QUIET: Duration = Duration::from_millis(50);
 
-/// Tries outside of the control path.
+/// Attempts outside the control path.
 pub(super) const TRIES: u32 = 4;
 
-/// What came of the servo that was asked.
+/// The result for the requested servo.
 #[derive(Default)]
 struct Answer {
     count: u32,
@@ -356,7 +355,7 @@ struct Answer {
 impl Answer {
     fn take(&mut self, id: u8, out: &mut [u8], status: Option<Status<'_>>) {
         let Some(status) = status.filter(|status| status.id == id) else { return };
-        // A refusal carries nothing but its reason.
+        // A refusal carries only its reason.
         let refusal = status.parameters.is_empty() && status.error & 0x7F != 0;
         if !refusal && status.parameters.len() != out.len() {
             return;

@@ -15,7 +15,7 @@ const CYCLES: usize = 200;
 /// Ids of a control read.
 const IDS: [u8; 7] = [1, 2, 4, 6, 7, 8, GRIPPER_ID];
 
-/// Looks at the link and every servo. The bus watchdog is armed, read back and disarmed on servos without torque.
+/// Checks the link and every servo. The bus watchdog is armed, read back and disarmed on servos without torque.
 pub fn check_bus<L: ByteLink>(link: L, robot: &Robot) -> CheckReport {
     let mut bus = ServoBus::new(link);
     let mut report = CheckReport {
@@ -78,7 +78,7 @@ fn watchdog<L: ByteLink>(bus: &mut ServoBus<L>, facts: &Facts) -> Finding {
     let expected = "can be armed at 200 ms";
     let before = facts.byte(&registers::BUS_WATCHDOG);
     if facts.torque_on() {
-        // Clearing one could let an old goal come true.
+        // Clearing one could activate an old goal.
         let found =
             format!("{}, torque on: left as it is", if before > 127 { "expired".into() } else { before.to_string() });
         return Finding::good(what, found, expected);

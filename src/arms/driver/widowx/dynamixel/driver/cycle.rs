@@ -1,4 +1,4 @@
-//! What happens at every control tick: `read_cycle`, `write_cycle`, and `stay`, the way out.
+//! The work of each control tick: `read_cycle`, `write_cycle`, and `stay`, the stop.
 
 use std::time::Duration;
 
@@ -24,19 +24,18 @@ const READ_IDS: [u8; N + 1] = [1, 2, 4, 6, 7, 8, GRIPPER_ID];
 /// Profile and goal of one servo: registers 108..120.
 const GOAL: usize = 12;
 
-/// A joint may stand this far outside its limits before that is called impossible \[rad\]: a push against the stop.
+/// How far outside its limits a joint may stand before that counts as impossible \[rad\]: a push against the stop.
 const OUTSIDE: f64 = 0.1;
 
-/// A holding goal is at most this far from where the joint is \[rad\]: what the maker's top speed covers in one
-/// profile. Not at zero: a servo without integral gain stands off its goal by its load, and re-reading that as the new
-/// goal at every hold would let the arm sink.
+/// A holding goal is at most this far from where the joint is \[rad\]: the distance at the maker's top speed in one profile. Not
+/// zero: a servo without integral gain stands off its goal by its load, and re-reading that as the new goal at every hold would let
+/// the arm sink.
 const HOLD_WITHIN: f64 = 0.08;
 
-/// A velocity goal runs at most this far ahead of where the joint is \[rad\], so that a blocked joint does not store up
-/// a jump.
+/// A velocity goal runs at most this far ahead of where the joint is \[rad\], so that a blocked joint does not accumulate a jump.
 const LEAD: f64 = 0.15;
 
-/// Longest time a hold may take, its proof included.
+/// Longest time of a hold, its verification included.
 const HOLD_BUDGET: Duration = Duration::from_millis(8);
 
 /// Profile of a hold \[ms\]: whole time and acceleration.
@@ -46,7 +45,7 @@ impl<L: ByteLink> DynamixelArm<L> {
     pub(super) fn read_cycle(&mut self, now: Timestamp) -> Result<Proprioception, DriverError> {
         let until = self.bus.now() + READ_BUDGET;
         if let Some(fault) = self.fault {
-            // It holds on; keeping its watchdogs fed is all that is left to do.
+            // It still holds; only its watchdogs need feeding.
             self.feed(now);
             return Err(DriverError::Fault(fault));
         }
@@ -62,7 +61,7 @@ impl<L: ByteLink> DynamixelArm<L> {
         sensed
     }
 
-    /// Where the servos say they are, also while one of them reports an error or the bus was given up.
+    /// The servos' reported positions, also while one of them reports an error or after the bus failed.
     pub(super) fn observe(&mut self, now: Timestamp) -> Option<Proprioception> {
         if self.fault.is_none() && !self.lost {
             return self.read_cycle(now).ok();
@@ -91,8 +90,8 @@ impl<L: ByteLink> DynamixelArm<L> {
         Ok(sensed)
     }
 
-    /// Have we been silent for so long that the watchdogs have expired? Then the arm stands, and what was commanded
-    /// before is history: while it was to hold the watchdogs are armed again, else it is a fault.
+    /// Have we been silent for so long that the watchdogs have expired? Then the arm stands still, and earlier commands are void.
+    /// If it was to hold, the watchdogs are armed again; otherwise that is a fault.
     fn watch_own_silence(&mut self) -> Result<(), DriverError> {
         if self.mode.is_none() || self.bus.now().since(self.spoken_at) < WATCHDOG_TIME {
             return Ok(());
@@ -103,7 +102,7 @@ impl<L: ByteLink> DynamixelArm<L> {
         self.rearm().map_err(|error| self.bus_failure(error))
     }
 
-    /// Clears and arms every watchdog without waiting for answers; polls find out whether it worked.
+    /// Clears and arms every watchdog without waiting for replies; polls find out whether it worked.
     fn rearm(&mut self) -> Result<(), BusError> {
         let block =
             |value: u8| -> [u8; 18] { std::array::from_fn(|i| if i % 2 == 0 { SERVOS[i / 2].id } else { value }) };
@@ -113,8 +112,8 @@ impl<L: ByteLink> DynamixelArm<L> {
         self.bus.tell(Instruction::SyncWrite { address, length: 1, blocks: &block(WATCHDOG as u8) })
     }
 
-    /// Sends the goals in force again when none were written since the last read: a holding arm's watchdogs want to hear
-    /// something, and the gripper's loop runs here.
+    /// Sends the goals in force again when none were written since the last read: a holding arm's watchdogs need traffic, and the
+    /// gripper's loop runs here.
     fn feed(&mut self, now: Timestamp) {
         if self.mode.is_some() && !self.fed {
             let pwm = self.grip_step(now);
@@ -124,8 +123,8 @@ impl<L: ByteLink> DynamixelArm<L> {
         }
     }
 
-    /// One read of all servos, repeated for those that did not answer while the budget lasts; returns a bit for each servo, by
-    /// its place in [`READ_IDS`], that did not answer all the same.
+    /// One read of all servos, repeated for those that did not reply while the budget lasts; returns a bit for each servo that
+    /// still did not reply, by its place in [`READ_IDS`].
     fn ask_states(&mut self, states: &mut [[u8; STATE]; N + 1], until: Timestamp) -> Result<u8, DriverError> {
         let address = registers::PRESENT_CURRENT.address;
         let mut fast = self.fast;
@@ -134,7 +133,7 @@ impl<L: ByteLink> DynamixelArm<L> {
         let mut count = missing.len();
         let mut first = true;
         while count > 0 {
-            // A broken answer is repeated as long as there is time for a whole one.
+            // A broken reply is repeated as long as there is time for a whole one.
             if !first && until.since(self.bus.now()) < self.bus.exchange_time(STATE) {
                 return Ok(unheard);
             }
@@ -143,7 +142,7 @@ impl<L: ByteLink> DynamixelArm<L> {
             let asked = &missing[..count];
             let got = self.bus.sync_read(fast, address, asked, &mut part[..count]);
             let (got, alerts) = got.map_err(|error| self.bus_failure(error))?;
-            // One broken byte loses a whole fast answer; single answers lose less.
+            // One broken byte loses a whole fast reply; single replies lose less.
             (first, fast) = (false, false);
             let mut left = 0;
             for k in 0..count {
@@ -165,7 +164,7 @@ impl<L: ByteLink> DynamixelArm<L> {
         Ok(unheard)
     }
 
-    /// Not every joint is known this time; `unheard` says which servos sent nothing, where no noise could have hidden them.
+    /// Not every joint is known this time; `unheard` is the set of servos that sent nothing, where no noise could have hidden them.
     fn miss(&mut self, unheard: u8) -> Result<Proprioception, DriverError> {
         let found = self.misses.count(unheard);
         match self.measured {
@@ -188,7 +187,7 @@ impl<L: ByteLink> DynamixelArm<L> {
         DriverError::Silent
     }
 
-    /// Registers to what the arm senses; refuses what cannot be.
+    /// Converts registers to the arm's proprioception; refuses impossible values.
     fn sense(&mut self, now: Timestamp, states: &[[u8; STATE]; N + 1]) -> Result<Proprioception, DriverError> {
         let start = registers::PRESENT_CURRENT.address;
         let get = |k: usize, register: &registers::Register| register.within(start, &states[k]).unwrap_or(0);
@@ -209,7 +208,7 @@ impl<L: ByteLink> DynamixelArm<L> {
                 return Err(DriverError::Implausible { joint, value: position, low, high });
             }
             let servo = servo_of_joint(joint);
-            // Of two servos on a shaft only the first one answers; the other does the same work.
+            // Of two servos on a shaft only the first one replies; the other does the same work.
             let servos = if SERVOS.iter().any(|other| other.secondary == servo.id) { 2.0 } else { 1.0 };
             positions[joint] = position;
             velocities[joint] = units::velocity_from_raw(get(joint, &registers::PRESENT_VELOCITY));
@@ -250,7 +249,7 @@ impl<L: ByteLink> DynamixelArm<L> {
                 ControlMode::Velocity => {
                     let here = measured.joint_positions[joint];
                     let ahead = goal + command.joints()[joint] * elapsed.as_secs_f64();
-                    // Only what leads farther ahead is cut off, so that a joint that was pushed away may come back.
+                    // Only a goal that leads farther ahead is clipped, so that a joint that was pushed away may come back.
                     if (ahead - here).abs() > (goal - here).abs().max(LEAD) { goal } else { ahead }
                 }
                 _ => command.joints()[joint],
@@ -264,7 +263,7 @@ impl<L: ByteLink> DynamixelArm<L> {
         sent.map_err(|error| self.bus_failure(error))
     }
 
-    /// Sets a joint's goal \[rad\], kept within its limits.
+    /// Sets a joint's goal \[rad\], clipped to its limits.
     pub(super) fn aim(&mut self, joint: usize, angle: f64) {
         let (low, high) = (self.lowest[joint], self.highest[joint]);
         self.goals[joint] = units::ticks_from_angle(angle).clamp(low, high);
@@ -281,8 +280,8 @@ impl<L: ByteLink> DynamixelArm<L> {
         self.grip.step(&self.gripper, angle, speed, elapsed)
     }
 
-    /// Profile of a stream of goals \[ms\]: straight from goal to goal in a period and a quarter, as Bridge's ratio of
-    /// profile to move duration; acceleration zero, because easing in and out of every goal would make the speed ripple.
+    /// Profile of a stream of goals \[ms\]: straight from goal to goal in a period and a quarter, as Bridge's ratio of profile to
+    /// move duration. Acceleration is zero, because easing in and out of every goal would make the speed ripple.
     fn profile(&self) -> [u32; 2] {
         [(1.25e3 / self.capabilities.control_rate_hz).ceil() as u32, 0]
     }
@@ -314,7 +313,7 @@ impl<L: ByteLink> DynamixelArm<L> {
         )
     }
 
-    /// Stops where it is and stays there. Nothing to do for an arm that was not activated: it stands or lies as it did.
+    /// Stops where it is and stays there. Does nothing for an arm that was not activated.
     pub(super) fn stay(&mut self) -> Result<(), DriverError> {
         if self.mode.is_none() {
             return Ok(());
@@ -339,7 +338,7 @@ impl<L: ByteLink> DynamixelArm<L> {
         held
     }
 
-    /// A sync write is not acknowledged; a hold must have arrived.
+    /// A sync write is not acknowledged, but a hold must be confirmed.
     fn say_stay(&mut self, pwm: i16) -> Result<(), DriverError> {
         for _ in 0..3 {
             self.send_goals(HOLD_PROFILE, pwm).map_err(|error| self.bus_failure(error))?;

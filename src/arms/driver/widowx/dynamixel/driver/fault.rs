@@ -11,38 +11,38 @@ use crate::driver::widowx::limits::servo_of;
 pub enum FaultKind {
     /// A servo reports a hardware error and has switched its torque off, or is about to.
     Hardware = 1,
-    /// A servo heard nothing for 200 ms and stopped.
+    /// A servo received nothing for 200 ms and stopped.
     Watchdog = 2,
     /// A servo has torque off although the arm is active.
     TorqueLost = 3,
-    /// A servo that others answer beside does not answer any more.
+    /// A servo no longer replies although others do.
     ServoSilent = 4,
     /// A servo is about to shut down because of its temperature.
     TooHot = 5,
-    /// A servo refuses what every start needs.
+    /// A servo refuses a write that every start needs.
     Refused = 6,
-    /// Connected to be recovered: the servos were not looked at yet.
+    /// Connected for recovery: the servos were not checked yet.
     NotLookedAt = 7,
 }
 
-/// What a code of this driver says.
+/// Contents of a fault code of this driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServoFault {
     /// What went wrong.
     pub kind: FaultKind,
-    /// Servo.
+    /// Servo id.
     pub id: u8,
     /// Bits of its error register.
     pub bits: u8,
 }
 
 impl FaultKind {
-    /// With servo and bits.
+    /// A code with servo and bits.
     pub fn code(self, id: u8, bits: u8) -> FaultCode {
         FaultCode(u32::from(self as u8) << 16 | u32::from(id) << 8 | u32::from(bits))
     }
 
-    /// What a code of this driver says.
+    /// Decodes a code of this driver.
     pub fn of(code: FaultCode) -> Option<ServoFault> {
         let [kind, id, bits] = [code.0 >> 16, code.0 >> 8, code.0].map(|word| (word & 0xFF) as u8);
         let all = [
@@ -58,7 +58,7 @@ impl FaultKind {
     }
 }
 
-/// A fault code in words, with what to do.
+/// A fault code as text, with what to do.
 pub fn explain(code: FaultCode) -> String {
     let Some(ServoFault { kind, id, bits }) = FaultKind::of(code) else { return format!("code {}", code.0) };
     let who = servo_of(id).map_or_else(|| "a servo".into(), |servo| format!("servo {id} ({})", servo.name));

@@ -2,10 +2,9 @@
 //!
 //! In position mode a gripper that closes on an object stalls at full PWM and shuts down with an overload within seconds
 //! (Interbotix's manual); the XL430 has no current mode to limit it. So, as Bridge's robot code does, the servo runs in
-//! PWM mode and the loop is closed on the finger position: `PWM = clip(300/m * (target - finger), 1) * 350`, of 885.
-//! 350 is what it bears for a while; a grip that has not moved for a second is eased to 200, above the 150 at which it
-//! still moves. A lost link opens nothing at once, but when the bus watchdog expires the PWM goes to zero and the
-//! gripper's gears alone hold the object.
+//! PWM mode and the loop is closed on the finger position: `PWM = clip(300/m * (target - finger), 1) * 350`, of 885. The motor
+//! tolerates 350 for a while; a grip that has not moved for a second is eased to 200, above the 150 at which it still moves. A lost
+//! link opens nothing at once, but when the bus watchdog expires the PWM goes to zero and only the gripper's gears hold the object.
 
 use std::time::Duration;
 
@@ -21,29 +20,29 @@ const MOVING: f64 = 350.0;
 /// Largest PWM of a grip that stands still \[1/885\].
 const RESTING: f64 = 200.0;
 
-/// A grip that pushes and moves slower than this stands still \[m/s\].
+/// A pushing grip that moves slower than this stands still \[m/s\].
 const STILL: f64 = 0.002;
 
-/// How long it may push with all force.
+/// How long it may push with full force.
 const PUSH: Duration = Duration::from_secs(1);
 
-/// What the gripper does.
+/// State of the gripper's loop.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Grip {
-    /// Where it shall be: 0 closed .. 1 open.
+    /// Target: 0 closed .. 1 open.
     pub target: f64,
-    /// PWM last asked for \[1/885\], positive opens.
+    /// Last PWM \[1/885\], positive opens.
     pub pwm: i16,
     pushed: Duration,
 }
 
 impl Grip {
-    /// At rest, without a force.
+    /// At rest, without force.
     pub fn at(target: f64) -> Self {
         Self { target, pwm: 0, pushed: Duration::ZERO }
     }
 
-    /// The PWM for a motor at this angle \[rad\] and speed \[rad/s\], `elapsed` after the last.
+    /// The PWM for a motor at this angle \[rad\] and speed \[rad/s\], `elapsed` after the last one.
     pub fn step(&mut self, gripper: &Gripper, angle: f64, speed: f64, elapsed: Duration) -> i16 {
         let error = gripper.finger_from_fraction(self.target) - crank::finger_from_angle(angle);
         let effort = (GAIN * error).clamp(-1.0, 1.0);
@@ -51,7 +50,7 @@ impl Grip {
         self.pushed = if effort.abs() * MOVING > RESTING && still { self.pushed + elapsed } else { Duration::ZERO };
         let most = if self.pushed > PUSH { RESTING } else { MOVING };
         let pwm = (effort * MOVING).clamp(-most, most);
-        // NaN asks for nothing.
+        // NaN gives no force.
         self.pwm = if pwm.is_finite() { pwm.round() as i16 } else { 0 };
         self.pwm
     }

@@ -17,14 +17,14 @@ use visuomotor_core::time::Timestamp;
 /// Bytes of the health read.
 pub(super) const LENGTH: usize = TABLE_LENGTH - RAM_START as usize;
 
-/// Polls in a row without any answer after which a servo counts as gone. A servo that is silent is asked again at once,
-/// so this is 100 ms; garbled replies do not count: a servo sent them.
+/// Polls in a row without any reply after which a servo counts as lost. A silent servo is polled again at once, so this is 100 ms;
+/// garbled replies do not count: a servo sent them.
 const GONE: u8 = 5;
 
-/// This far below its shut-down temperature the arm is stopped \[degC\].
+/// The arm is stopped this far below a servo's shut-down temperature \[degC\].
 const STOP_BELOW: i32 = 2;
 
-/// Goals that are not ours, after which another program commands the arm.
+/// Foreign goals after which another program is considered to command the arm.
 const FOREIGN: u32 = 2;
 
 /// A servo's newest status.
@@ -36,24 +36,24 @@ pub struct ServoHealth {
     pub voltage: f64,
     /// Hardware error bits.
     pub error: u8,
-    /// Polls in a row without an answer.
+    /// Polls in a row without a reply.
     pub missed: u8,
-    /// When it last answered a poll; `None` before the first.
+    /// When it last replied to a poll; `None` before the first.
     pub polled_at: Option<Timestamp>,
 }
 
-/// What one poll found.
+/// Result of one poll.
 fn value(bytes: &[u8; LENGTH], register: &Register) -> i32 {
     register.within(RAM_START, bytes).unwrap_or(0)
 }
 
 impl<L: ByteLink> DynamixelArm<L> {
-    /// The next servo to ask is this one.
+    /// Sets the next servo to poll.
     pub(super) fn poll_next(&mut self, id: u8) {
         self.next_poll = usize::from(id.clamp(1, 9)) - 1;
     }
 
-    /// Asks the next servo, if the time left allows.
+    /// Polls the next servo, if the time left allows.
     pub(super) fn poll_health(&mut self, now: Timestamp, until: Timestamp) -> Result<(), DriverError> {
         if until.since(self.bus.now()) < self.bus.exchange_time(LENGTH) {
             return Ok(());
@@ -103,7 +103,7 @@ impl<L: ByteLink> DynamixelArm<L> {
         }
         let Role::Joint(joint) = servo.role else { return Ok(()) };
         let goal = value(&bytes, &registers::GOAL_POSITION);
-        // A lost packet leaves an older goal of ours in force, so all of the last ones count as ours.
+        // A lost packet leaves an older goal of ours in force, so all recent ones count as ours.
         if self.remembered.iter().take(REMEMBERED).any(|goals| goals[joint] == goal) {
             self.foreign_goals = 0;
             return Ok(());
@@ -113,7 +113,7 @@ impl<L: ByteLink> DynamixelArm<L> {
             let _ = self.stay();
             return Err(DriverError::SecondCommander);
         }
-        // Ask the same servo again: ours will have overwritten a goal that was no more than a broken packet.
+        // Poll the same servo again: our next goal overwrites one that was only a broken packet.
         self.poll_next(servo.id);
         Ok(())
     }
@@ -122,7 +122,7 @@ impl<L: ByteLink> DynamixelArm<L> {
     pub(super) fn fail<T>(&mut self, kind: FaultKind, id: u8, bits: u8) -> Result<T, DriverError> {
         let code = kind.code(id, bits);
         self.fault = Some(code);
-        // Whatever still answers shall stand; the fault is what matters to the caller.
+        // Servos that still reply must stop; only the fault matters to the caller.
         let _ = self.stay();
         Err(DriverError::Fault(code))
     }

@@ -1,23 +1,23 @@
-//! When a servo bus is silent: the same servo was not heard in two reads that no noise disturbed, or three reads in a row were
+//! When a servo bus counts as silent: the same servo did not reply in two reads without noise, or three reads in a row were
 //! incomplete.
 //!
-//! A cable or servo that is dead sends nothing: that is known 46 ms after the last state at 50 Hz, the time of the second read
-//! included. A noisy bus is given 66 ms.
+//! A dead cable or servo sends nothing: at 50 Hz that is detected 46 ms after the last state, the time of the second read included.
+//! On a noisy bus it takes 66 ms.
 
-/// Incomplete reads in a row after which the arm counts as silent, whatever made them so.
+/// Incomplete reads in a row after which the arm counts as silent, whatever the cause.
 const MISSES: u32 = 3;
 
 /// Incomplete reads since the last whole one.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Misses {
     in_a_row: u32,
-    /// Servos that the last read did not hear, a bit each; none where it was disturbed.
+    /// Servos without a reply in the last read, a bit each; none where it was disturbed.
     unheard: u8,
     pub silent: bool,
 }
 
 impl Misses {
-    /// One more incomplete read, and which servos were not heard in it. Is that when the bus became silent?
+    /// Records an incomplete read and the servos that did not reply; returns whether the bus became silent with it.
     pub fn count(&mut self, unheard: u8) -> bool {
         let twice = self.unheard & unheard != 0;
         (self.in_a_row, self.unheard) = (self.in_a_row.saturating_add(1), unheard);

@@ -14,12 +14,12 @@
 //! a period of latency and no safety. `read` takes at most [`READ_BUDGET`], repetitions included, `write` the time to
 //! hand 110 bytes to the kernel.
 //!
-//! **Silence.** A servo that did not answer is unknown: `read` then repeats the last whole measurement with its old
-//! time stamp. When two undisturbed reads did not hear the same servo, or three in a row were incomplete, it returns
-//! [`DriverError::Silent`]. The servos' bus watchdogs (200 ms) stop the arm where it is if this process stalls or dies.
-//! Between runs the bus is silent and the watchdogs expire on a holding arm; the next `read` re-arms them.
+//! **Silence.** A servo that did not reply is unknown: `read` then repeats the last whole measurement with its old time stamp. When
+//! the same servo did not reply in two undisturbed reads, or three reads in a row were incomplete, it returns
+//! [`DriverError::Silent`]. The servos' bus watchdogs (200 ms) stop the arm where it is if this process stalls or dies. Between
+//! runs the bus is silent and the watchdogs expire on a holding arm; the next `read` re-arms them.
 //!
-//! **Torque** is never switched off here. A program that ends leaves the arm standing.
+//! **Torque** is never switched off here. A program that ends leaves the arm holding.
 
 mod bus;
 mod check;
@@ -121,24 +121,24 @@ pub struct DynamixelArm<L: ByteLink> {
 }
 
 impl<L: ByteLink> DynamixelArm<L> {
-    /// Looks at every servo, refuses what is not this arm or not fit, and prepares what may be prepared: operating modes
-    /// of servos without torque. Torque stays as it was. Blocks for about a quarter of a second.
+    /// Checks every servo, refuses another arm or an unfit one, and sets the operating modes of servos without torque. Torque stays
+    /// as it was. Blocks for about a quarter of a second.
     pub fn connect(link: L, robot: &Robot, options: DynamixelOptions) -> Result<Self, ConnectError> {
         let mut arm = Self::new(link, robot, options)?;
         arm.prepare()?;
         Ok(arm)
     }
 
-    /// An arm to be read and not driven: looks at every servo as [`DynamixelArm::connect`] does, and writes nothing. It must not
-    /// be activated.
+    /// An arm to be read but not driven: checks every servo as [`DynamixelArm::connect`] does, and writes nothing. It must not be
+    /// activated.
     pub fn connect_to_watch(link: L, robot: &Robot, options: DynamixelOptions) -> Result<Self, ConnectError> {
         let mut arm = Self::new(link, robot, options)?;
         arm.look()?;
         Ok(arm)
     }
 
-    /// An arm that [`DynamixelArm::connect`] refuses for the errors of its servos: nothing is looked at and nothing can be
-    /// activated until [`ArmDriver::recover`] has cleared them and looked at everything.
+    /// An arm that [`DynamixelArm::connect`] refuses for the errors of its servos: nothing is checked and it cannot be activated
+    /// until [`ArmDriver::recover`] has cleared them and checked everything.
     pub fn connect_faulted(link: L, robot: &Robot, options: DynamixelOptions) -> Result<Self, ConnectError> {
         let mut arm = Self::new(link, robot, options)?;
         arm.fault = Some(FaultKind::NotLookedAt.code(0, 0));
@@ -209,7 +209,7 @@ impl<L: ByteLink> DynamixelArm<L> {
         &self.health
     }
 
-    /// What the bus has counted.
+    /// The bus's counters.
     pub fn counters(&self) -> BusCounters {
         self.bus.counters
     }

@@ -1,4 +1,4 @@
-//! After a fault or a lost link: hold what holds, reboot what must be rebooted, look at everything again.
+//! After a fault or a lost link: hold where possible, reboot where needed, check everything again.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use visuomotor_core::time::Timestamp;
 /// Longest time a servo may take to come back from a reboot.
 const REBOOT: Duration = Duration::from_secs(2);
 
-/// How long to wait between two looks at a rebooting servo.
+/// Pause between polls of a rebooting servo.
 const PAUSE: Duration = Duration::from_millis(50);
 
 impl<L: ByteLink> DynamixelArm<L> {
@@ -29,7 +29,7 @@ impl<L: ByteLink> DynamixelArm<L> {
             })?;
             self.lost = false;
         }
-        // A rebooted servo hangs on the others meanwhile; those that answer stand where they are.
+        // A rebooted servo is carried by the others meanwhile; those that reply hold where they are.
         let _ = self.stay();
         let mut rebooted = Vec::new();
         for servo in &SERVOS {
@@ -62,7 +62,7 @@ impl<L: ByteLink> DynamixelArm<L> {
         }
     }
 
-    /// Reboots one servo and waits until it answers without an error.
+    /// Reboots one servo and waits until it replies without an error.
     fn reboot(&mut self, servo: &Servo) -> Result<(), ConnectError> {
         // The acknowledgement may be lost with the servo's power-up.
         let _ = self.bus.insist(2, servo.id, Instruction::Reboot { id: servo.id }, &mut []);
@@ -94,7 +94,7 @@ impl<L: ByteLink> DynamixelArm<L> {
         SERVOS.iter().any(|servo| self.bus.get(servo.id, &registers::TORQUE_ENABLE) == Ok(1))
     }
 
-    /// A rebooted servo of a standing arm takes its load again, where it is.
+    /// A rebooted servo of a holding arm takes its load again, where it is.
     fn take_load(&mut self, rebooted: &[u8]) -> Result<(), ConnectError> {
         for servo in SERVOS.iter().filter(|servo| rebooted.contains(&servo.id)) {
             let here = match self.bus.get(servo.id, &registers::PRESENT_POSITION) {

@@ -1,4 +1,4 @@
-//! What must be true before torque goes on, and how it goes on: `prepare` (connect) and `start` (activate).
+//! Conditions for turning torque on, and the steps: `prepare` (connect) and `start` (activate).
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ const TIME_PROFILE: u8 = 4;
 /// Current limit of the XM430 as shipped \[2.69 mA\]: 3.2 A.
 const FULL_CURRENT: f64 = 1193.0;
 
-/// How often a complete measurement is tried for at a start.
+/// Number of attempts for a complete measurement at a start.
 const START_TRIES: u32 = 50;
 
 impl<L: ByteLink> DynamixelArm<L> {
@@ -36,7 +36,7 @@ impl<L: ByteLink> DynamixelArm<L> {
         }
     }
 
-    /// Looks at everything and sets operating modes where torque is off.
+    /// Checks everything and sets operating modes where torque is off.
     pub(super) fn prepare(&mut self) -> Result<(), ConnectError> {
         for facts in self.look()? {
             self.prepare_mode(&facts)?;
@@ -46,7 +46,7 @@ impl<L: ByteLink> DynamixelArm<L> {
         Ok(())
     }
 
-    /// Every servo as it is; refuses what is not this arm or not fit. Writes nothing.
+    /// Every servo as it is; refuses another arm or an unfit one. Writes nothing.
     pub(super) fn look(&mut self) -> Result<Vec<Facts>, ConnectError> {
         let link = self.bus.name().to_owned();
         let timer = judge_timer(&self.bus.link().latency_timer());
@@ -124,7 +124,7 @@ impl<L: ByteLink> DynamixelArm<L> {
         let servo = facts.servo;
         self.set_checked(servo, &registers::BUS_WATCHDOG, 0)?;
         if facts.torque_on() && matches!(servo.role, Role::Joint(_)) {
-            // Goals are taken again from here on; whatever was asked for before the silence shall not come true.
+            // Goals are accepted again from here on; one from before the silence must not become active.
             let here = self.bus.get(servo.id, &registers::PRESENT_POSITION).map_err(|error| self.told(servo, error))?;
             let goal = here.clamp(servo.min_position, servo.max_position);
             self.set_checked(servo, &registers::GOAL_POSITION, goal)?;
@@ -133,7 +133,7 @@ impl<L: ByteLink> DynamixelArm<L> {
         self.set_checked(servo, &registers::BUS_WATCHDOG, 0)
     }
 
-    /// Firmware that does not know fast sync read stays silent.
+    /// Firmware without fast sync read does not reply.
     fn probe_fast(&mut self) -> bool {
         let ids = [1, 2, 4, 6, 7, 8, GRIPPER_ID];
         let mut out = [[0; 10]; N + 1];
@@ -173,7 +173,7 @@ impl<L: ByteLink> DynamixelArm<L> {
             self.set_or_fail(id, &registers::GOAL_POSITION, self.goals[joint])?;
         }
         for servo in &SERVOS {
-            // Shadows obey their first servo's torque too; each one is asked by its own id.
+            // Shadows follow their first servo's torque too; each one is read by its own id.
             self.set_or_fail(servo.id, &registers::TORQUE_ENABLE, 1)?;
         }
         for servo in &SERVOS {
@@ -181,8 +181,8 @@ impl<L: ByteLink> DynamixelArm<L> {
                 return self.fail(FaultKind::TorqueLost, servo.id, 0);
             }
         }
-        // That they can be armed was proven by `prepare`; polls find out whether they are. From here on each servo has
-        // to hear something in time: if that was too late, the next read arms them again.
+        // `prepare` proved that they can be armed; polls find out whether they are. From here on each servo must receive something
+        // in time: if that was too late, the next read arms them again.
         let armed_from = self.bus.now();
         for servo in &SERVOS {
             self.set_or_fail(servo.id, &registers::BUS_WATCHDOG, WATCHDOG)?;
@@ -193,7 +193,7 @@ impl<L: ByteLink> DynamixelArm<L> {
         Ok(())
     }
 
-    /// A whole measurement, tried for longer than a cycle may take.
+    /// A whole measurement, with more time than in a cycle.
     fn measure_whole(&mut self, now: Timestamp) -> Result<visuomotor_core::observation::Proprioception, DriverError> {
         for _ in 0..START_TRIES {
             self.misses = Misses::default();
@@ -238,7 +238,7 @@ impl<L: ByteLink> DynamixelArm<L> {
                 let _ = self.send_goals([100, 50], self.grip.pwm);
             }
             let mut out = [0; 3];
-            // An id that surely is not there: this waits a transaction's time on the link's own clock.
+            // An id that does not exist: this waits a transaction's time on the link's own clock.
             let _ = self.bus.insist(1, 252, Instruction::Ping { id: 252 }, &mut out);
         }
     }

@@ -1,4 +1,4 @@
-//! Is this the arm, and is each servo set up as it must be? Reads only; used before a start and by `visuomotor check`.
+//! Is this the right arm, and is each servo configured correctly? Reads only; used before a start and by `visuomotor check`.
 
 use super::bus::{BusError, ServoBus, TRIES};
 use crate::driver::widowx::dynamixel::wire::registers::{self, RAM_START, Register, TABLE_LENGTH};
@@ -49,7 +49,7 @@ impl Facts {
     }
 }
 
-/// Asks one servo who it is and for its whole table.
+/// Reads one servo's model and its whole table.
 fn facts<L: ByteLink>(bus: &mut ServoBus<L>, servo: &'static Servo) -> Result<Facts, BusError> {
     let (model, firmware) = bus.ping(servo.id)?;
     let mut table = [0; TABLE_LENGTH];
@@ -59,12 +59,12 @@ fn facts<L: ByteLink>(bus: &mut ServoBus<L>, servo: &'static Servo) -> Result<Fa
     Ok(Facts { servo, model, firmware, table })
 }
 
-/// Asks every servo of the arm.
+/// Reads every servo of the arm.
 pub(super) fn survey<L: ByteLink>(bus: &mut ServoBus<L>) -> Vec<(&'static Servo, Result<Facts, BusError>)> {
     SERVOS.iter().map(|servo| (servo, facts(bus, servo))).collect()
 }
 
-/// Why a servo that did not answer well keeps the arm from being used.
+/// Why a servo that did not reply properly makes the arm unusable.
 pub(super) fn absence(robot: &Robot, link: &str, servo: &Servo, error: BusError) -> ConnectError {
     let arm = robot.identity.name.clone();
     let (link, who) = (link.to_owned(), format!("servo {} ({})", servo.id, servo.name));
@@ -141,7 +141,7 @@ pub(super) fn judge_timer(timer: &LatencyTimer) -> Finding {
     }
 }
 
-/// Everything about one servo.
+/// All findings about one servo.
 pub(super) fn judge(facts: &Facts, robot: &Robot) -> Vec<Finding> {
     let servo = facts.servo;
     let about = |what: &str| format!("servo {} ({}) {what}", servo.id, servo.name);
@@ -220,8 +220,8 @@ pub(super) fn judge(facts: &Facts, robot: &Robot) -> Vec<Finding> {
     findings
 }
 
-/// Do the two servos on one shaft stand at the same angle? If not they work against each other and overload. Their
-/// homing offsets are never written here: sources disagree on the sign, and a wrong one bends the arm.
+/// Do the two servos on one shaft stand at the same angle? If not they work against each other and overload. Their homing offsets
+/// are never written here: sources disagree on the sign, and a wrong one bends the arm.
 pub(super) fn judge_pairs<L: ByteLink>(bus: &mut ServoBus<L>, all: &[Facts]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for shadow in all {
@@ -241,8 +241,8 @@ pub(super) fn judge_pairs<L: ByteLink>(bus: &mut ServoBus<L>, all: &[Facts]) -> 
     findings
 }
 
-/// Positions of two servos \[ticks\] by one question: the survey asked them one after the other, and an arm that falls or is
-/// led by hand moves on meanwhile. The survey's where not both answer.
+/// Positions of two servos \[ticks\] from one request: the survey read them one after the other, and an arm that falls or is guided
+/// by hand moves meanwhile. Returns the survey's where not both reply.
 fn positions<L: ByteLink>(bus: &mut ServoBus<L>, servos: [&Facts; 2]) -> [i32; 2] {
     let mut out = [[0; 4]; 2];
     let ids = servos.map(|facts| facts.servo.id);

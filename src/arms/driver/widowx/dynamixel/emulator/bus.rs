@@ -1,4 +1,4 @@
-//! Who answers what, and when.
+//! Which servo replies, and when.
 //!
 //! Replies are due after the request's and their own time on the wire (10 us a byte at 1 Mbaud) and the servos' return
 //! delays; [`BusEmulator::take_due`] hands them out. Without pacing everything is due at once.
@@ -20,7 +20,7 @@ use visuomotor_core::time::Timestamp;
 /// Time of one byte on the wire at 1 Mbaud, 8N1.
 const BYTE: Duration = Duration::from_micros(10);
 
-/// Answers of one request that are kept; a flood of requests whose replies are not read does not grow without bound.
+/// Most replies kept for one request: a flood of requests whose replies are not read must not grow without bound.
 const MOST_REPLIES: usize = 1024;
 
 /// The arm's bus.
@@ -30,7 +30,7 @@ pub struct BusEmulator {
     framer: Framer,
     packet: Packet,
     replies: VecDeque<(Timestamp, Vec<u8>)>,
-    /// When the wire is free.
+    /// When the wire becomes free.
     free_at: Timestamp,
     paced: bool,
     fast: bool,
@@ -39,12 +39,12 @@ pub struct BusEmulator {
     orders: Orders,
 }
 
-/// Who is meant, and does it answer?
+/// Which servos are addressed, and do they reply?
 fn is_for(servo: &EmulatedServo, id: u8) -> bool {
     id == BROADCAST || servo.id() == id
 }
 
-/// What an instruction orders; none where nothing is written.
+/// The order an instruction makes; `None` where nothing is written.
 fn ordered(instruction: &Instruction<'_>) -> Option<Order> {
     let (address, length) = match *instruction {
         Instruction::Write { address, data, .. } | Instruction::RegWrite { address, data, .. } => (address, data.len()),
@@ -68,7 +68,7 @@ fn ordered(instruction: &Instruction<'_>) -> Option<Order> {
 }
 
 impl BusEmulator {
-    /// The nine servos as shipped, torque off, over this plant. Refuses what is not a WidowX.
+    /// The nine servos as shipped, torque off, over this plant. Refuses any other arm than a WidowX.
     pub fn new(robot: &Robot, plant: Box<dyn Plant>) -> Result<Self, ConnectError> {
         crate::driver::widowx::limits::fits(robot, "emulated bus")?;
         let mut this = Self {
@@ -90,17 +90,17 @@ impl BusEmulator {
         Ok(this)
     }
 
-    /// Answers take their time on the wire (the default), or none.
+    /// Replies take their time on the wire (the default), or none.
     pub fn set_paced(&mut self, paced: bool) {
         self.paced = paced;
     }
 
-    /// Does the firmware know fast sync read? Silent if not, as old firmware.
+    /// Does the firmware support fast sync read? Silent if not, as old firmware.
     pub fn set_fast_sync_read(&mut self, known: bool) {
         self.fast = known;
     }
 
-    /// Keeps every set of goal positions that is written from now on.
+    /// Records every set of goal positions written from now on.
     pub fn record_goals(&mut self) {
         self.goals = Some(Vec::new());
     }
@@ -110,12 +110,12 @@ impl BusEmulator {
         self.goals.as_deref().unwrap_or_default()
     }
 
-    /// What it was ordered to do.
+    /// The orders it received.
     pub fn orders(&self) -> &Orders {
         &self.orders
     }
 
-    /// Instructions understood so far.
+    /// Number of instructions understood so far.
     pub fn instructions(&self) -> u64 {
         self.instructions
     }
@@ -125,26 +125,26 @@ impl BusEmulator {
         self.servos.iter().find(|servo| servo.id() == id)
     }
 
-    /// The same, to change it behind the bus's back.
+    /// The same, for changing it without bus traffic.
     pub fn servo_mut(&mut self, id: u8) -> Option<&mut EmulatedServo> {
         self.servos.iter_mut().find(|servo| servo.id() == id)
     }
 
-    /// Sets a register of a servo behind the bus's back.
+    /// Sets a register of a servo without bus traffic.
     pub fn set(&mut self, id: u8, register: &Register, value: i32) {
         if let Some(servo) = self.servo_mut(id) {
             servo.set(register, value);
         }
     }
 
-    /// Takes a servo's cable out, or puts it back.
+    /// Unplugs a servo's cable, or plugs it in again.
     pub fn unplug_servo(&mut self, id: u8, out: bool) {
         if let Some(servo) = self.servo_mut(id) {
             servo.unplugged = out;
         }
     }
 
-    /// A servo breaks down with these hardware error bits; `lasting` ones are there again after a reboot.
+    /// A servo fails with these hardware error bits; `lasting` ones return after a reboot.
     pub fn break_down(&mut self, id: u8, bits: u8, lasting: bool) {
         if let Some(servo) = self.servo_mut(id) {
             servo.lasting_error = if lasting { bits } else { 0 };
@@ -152,24 +152,24 @@ impl BusEmulator {
         }
     }
 
-    /// The supply goes off and on: RAM is as at power-up, torque off.
+    /// Power cycle: RAM is as at power-up, torque off.
     pub fn power_cycle(&mut self) {
         self.servos.iter_mut().for_each(EmulatedServo::power_cycle);
         self.replies.clear();
         self.framer.clear();
     }
 
-    /// What stands behind the motors.
+    /// The mechanics behind the motors.
     pub fn plant(&self) -> &dyn Plant {
         self.motion.plant()
     }
 
-    /// Puts other mechanics behind the motors.
+    /// Replaces the mechanics behind the motors.
     pub fn replace_plant(&mut self, plant: Box<dyn Plant>) {
         self.motion.replace_plant(plant);
     }
 
-    /// Moves servos and plant on to `now`.
+    /// Advances servos and plant to `now`.
     pub fn advance(&mut self, now: Timestamp) {
         self.motion.advance(now, &mut self.servos);
     }
@@ -191,7 +191,7 @@ impl BusEmulator {
                 }
                 self.execute(now, instruction);
             }
-            // Our own answers do not come back here; what another master sent as a status is ignored.
+            // Our own replies do not come back here; a status sent by another master is ignored.
             Err(InstructionError::Unknown(0x55)) => {}
             Err(error) => self.complain(now, frame.id, error),
         });
@@ -199,7 +199,7 @@ impl BusEmulator {
         self.advance(now);
     }
 
-    /// Answers that are due by now, appended.
+    /// Appends replies that are due by now.
     pub fn take_due(&mut self, now: Timestamp, out: &mut Vec<u8>) {
         while self.replies.front().is_some_and(|(due, _)| *due <= now) {
             if let Some((_, bytes)) = self.replies.pop_front() {
@@ -208,7 +208,7 @@ impl BusEmulator {
         }
     }
 
-    /// When the next answer is due.
+    /// When the next reply is due.
     pub fn next_due(&self) -> Option<Timestamp> {
         self.replies.front().map(|(due, _)| *due)
     }
@@ -221,7 +221,7 @@ impl BusEmulator {
         self.each(now, id, |servo| (servo.level() == 2).then(|| (code as u8 | servo.alert(), Vec::new())));
     }
 
-    /// Lets every servo that `id` means do something; what it answers is sent.
+    /// Executes an instruction on every servo addressed by `id`; its replies are sent.
     fn each(&mut self, now: Timestamp, id: u8, mut act: impl FnMut(&mut EmulatedServo) -> Option<(u8, Vec<u8>)>) {
         let mut answers: Vec<(Duration, Vec<u8>)> = Vec::new();
         for servo in &mut self.servos {
@@ -235,8 +235,8 @@ impl BusEmulator {
                 answers.push((servo.return_delay(), bytes.to_vec()));
             }
         }
-        // Broadcast answers come one after the other; two servos with one id speak at once, and a driver that pulls the
-        // line low wins.
+        // Broadcast replies come one after the other; two servos with one id reply at once, and a driver that pulls the line low
+        // wins.
         if id != BROADCAST
             && let [(delay, first), (other, second)] = &mut answers[..]
             && delay == other
@@ -324,7 +324,7 @@ impl BusEmulator {
         self.keep_goals(now, instruction);
     }
 
-    /// Servos that obey `id` without answering.
+    /// Servos that obey `id` without replying.
     fn shadows(&mut self, now: Timestamp, id: u8, address: u16, data: &[u8]) {
         for servo in &mut self.servos {
             if servo.secondary() == Some(id) && servo.listens(now) {
@@ -334,7 +334,7 @@ impl BusEmulator {
         }
     }
 
-    /// One packet for all; a servo that is missing breaks the chain and no servo hears anything.
+    /// One packet for all; a missing servo breaks the chain, and the packet never completes.
     fn fast_read(&mut self, now: Timestamp, address: u16, length: u16, ids: &[u8]) {
         let mut blocks: Vec<(u8, u8, Vec<u8>)> = Vec::new();
         if !self.fast {

@@ -1,5 +1,5 @@
-//! The emulated bus behind a link in memory, in one thread and on a clock that waiting moves: what the driver does on it
-//! is the same every time.
+//! The emulated bus behind a link in memory, in one thread and on a clock that advances by waiting: a driver's run on it is
+//! reproducible.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,7 +15,7 @@ struct Shared {
     pending: Vec<u8>,
 }
 
-/// A handle on the emulated bus: to look behind it, to break it, to move its time.
+/// A handle on the emulated bus: to inspect it, to inject faults, to advance its time.
 #[derive(Clone)]
 pub struct EmulatedBus {
     shared: Arc<Mutex<Shared>>,
@@ -42,7 +42,7 @@ impl EmulatedBus {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Looks at the bus, or changes it.
+    /// Inspects or changes the bus.
     pub fn with<T>(&self, look: impl FnOnce(&mut BusEmulator) -> T) -> T {
         look(&mut self.lock().bus)
     }
@@ -52,7 +52,7 @@ impl EmulatedBus {
         self.lock().now
     }
 
-    /// Time passes on the bus without anybody talking.
+    /// Time passes on the bus without traffic.
     pub fn pass(&self, time: Duration) {
         let mut shared = self.lock();
         let now = shared.now + time;
@@ -60,7 +60,7 @@ impl EmulatedBus {
         shared.bus.advance(now);
     }
 
-    /// The adapter's cable is out, or in again.
+    /// Unplugs the adapter's cable, or plugs it in again.
     pub fn plug(&self, plugged: bool) {
         self.lock().plugged = plugged;
     }

@@ -1,8 +1,8 @@
-//! The arm's nine servos on one bus, emulated: [`BusEmulator`] takes bytes and gives bytes, over a [`Plant`].
+//! The arm's nine servos on one bus, emulated: [`BusEmulator`] takes bytes and returns bytes, over a [`Plant`].
 //!
-//! Start at `bus.rs` (who answers what, and when), then `servo.rs` (one servo's control table and its rules) and
-//! `motion.rs` (profiles, setpoints, the plant). [`EmulatedBus`] and [`EmulatedLink`] put it behind a link in memory on
-//! a clock of its own, moved by waiting; [`BusServer`] serves a pseudo-terminal in real time.
+//! Start at `bus.rs` (which servo replies, and when), then `servo.rs` (one servo's control table and its rules) and `motion.rs`
+//! (profiles, setpoints, the plant). [`EmulatedBus`] and [`EmulatedLink`] put it behind a link in memory on its own clock, which
+//! advances by waiting; [`BusServer`] serves a pseudo-terminal in real time.
 //!
 //! Emulated: stuffing and CRC, status return level and return delay, wire time, shadows through Secondary ID (obeying
 //! without an answer, RAM only), registers locked under torque, ranges and limits, the bus watchdog, hardware errors

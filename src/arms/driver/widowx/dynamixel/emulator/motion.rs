@@ -1,5 +1,4 @@
-//! What the servos make their joints do: goals through profiles to setpoints, setpoints to the plant, the plant's state
-//! back to the registers.
+//! The servos' motion: goals through profiles to setpoints, setpoints to the plant, the plant's state back to the registers.
 
 use std::time::Duration;
 
@@ -29,7 +28,7 @@ struct Profile {
     start: Timestamp,
     /// Whole time \[s\].
     time: f64,
-    /// Of it, speeding up and, as long, slowing down \[s\].
+    /// Duration of the acceleration, and of the equally long deceleration \[s\].
     ramp: f64,
 }
 
@@ -59,7 +58,7 @@ pub(super) struct Motion {
     profiles: [Option<Profile>; MAX_JOINTS],
     /// Positions the joints' servos are held at \[ticks\].
     setpoints: [f64; MAX_JOINTS],
-    /// Where the gripper's motor pushes a finger to \[m from center\].
+    /// Position to which the gripper's motor pushes a finger \[m from center\].
     finger: f64,
     now: Option<Timestamp>,
 }
@@ -79,7 +78,7 @@ impl Motion {
         self.plant = plant;
     }
 
-    /// Moves on to `now`.
+    /// Advances to `now`.
     pub fn advance(&mut self, now: Timestamp, servos: &mut [EmulatedServo]) {
         let mut at = self.now.unwrap_or(now);
         if self.now.is_none() {
@@ -125,12 +124,12 @@ impl Motion {
         self.plant.drive(if any { Drive::Position(positions) } else { Drive::Limp });
     }
 
-    /// Where the joint's servo is held from now on.
+    /// Sets the position at which the joint's servo is held from now on.
     fn plan(&mut self, joint: usize, here: f64, now: Timestamp, seconds: f64, servo: &mut EmulatedServo) {
         let setpoint = &mut self.setpoints[joint];
         let profile = &mut self.profiles[joint];
         if std::mem::take(&mut servo.stopped) {
-            // The watchdog's time is up: it stays where its profile has come to.
+            // The watchdog expired: it stays at its profile's present position.
             *profile = None;
             servo.set(&registers::GOAL_VELOCITY, 0);
         }
@@ -164,9 +163,9 @@ impl Motion {
         }
     }
 
-    /// PWM makes the motor turn as fast as it is high and, where the fingers are stopped, push as hard: the plant's finger
-    /// servo is given a target that runs ahead at that speed, and no farther ahead than makes that force. Calibrated so
-    /// that [`MOVING_PWM`] does what the arm's description says of its gripper.
+    /// PWM sets the motor's speed and, where the fingers are stopped, its force: the plant's finger servo is given a target that
+    /// runs ahead at that speed, and no farther ahead than gives that force. Calibrated so that [`MOVING_PWM`] gives the speed and
+    /// force in the arm's description of its gripper.
     fn push(&mut self, seconds: f64, servo: &mut EmulatedServo) {
         servo.new_goal = false;
         if std::mem::take(&mut servo.stopped) {
@@ -189,7 +188,7 @@ impl Motion {
         self.plant.drive_gripper(self.gripper.fraction_from_finger(self.finger));
     }
 
-    /// What the plant senses, in the servos' registers.
+    /// Writes the plant's state to the servos' registers.
     fn report(&self, now: Timestamp, servos: &mut [EmulatedServo]) {
         let sensed = self.plant.sense();
         let tick = (now.as_nanos() / 1_000_000 % 32_768) as i32;

@@ -12,7 +12,7 @@ use crate::transport::{ByteLink, LinkError, Pty, loss};
 /// Longest sleep: the servos' own loop goes on while the bus is silent.
 const IDLE: Duration = Duration::from_millis(2);
 
-/// Answers due sooner than this are waited for awake: a sleeping thread wakes up some 50 us late.
+/// Replies due sooner than this are waited for without sleeping: a sleeping thread wakes up some 50 us late.
 const AWAKE: Duration = Duration::from_micros(150);
 
 /// Serves the bus on this link until it is stopped. The servos live on the link's clock.
@@ -65,7 +65,7 @@ impl BusServer {
         Self::start_on(bus, pty, path)
     }
 
-    /// Starts serving on a link of the caller's choice, a faulty one for instance; `path` is what a program opens.
+    /// Starts serving on a given link, for instance a faulty one; `path` is the path that programs open.
     pub fn start_on(mut bus: BusEmulator, mut link: impl ByteLink + 'static, path: String) -> Result<Self, LinkError> {
         let stop = Arc::new(AtomicBool::new(false));
         let told = stop.clone();
@@ -83,7 +83,7 @@ impl BusServer {
         &self.path
     }
 
-    /// Stops serving; returns the bus as it was left, or why serving had ended; `None` if its thread panicked.
+    /// Stops serving; returns the final bus, or why serving had ended; `None` if its thread panicked.
     pub fn finish(mut self) -> Option<(BusEmulator, Result<(), LinkError>)> {
         self.stop.store(true, Ordering::Release);
         self.thread.take().and_then(|thread| thread.join().ok())

@@ -24,16 +24,16 @@ pub struct EmulatedServo {
     servo: Servo,
     table: [u8; TABLE_LENGTH],
     registered: Option<(u16, Vec<u8>)>,
-    /// When it last heard something for it.
+    /// When it last received something addressed to it.
     pub(super) heard_at: Timestamp,
     away_until: Option<Timestamp>,
-    /// Off the bus: its cable is out.
+    /// Off the bus: its cable is unplugged.
     pub(super) unplugged: bool,
-    /// Errors that come back after a reboot.
+    /// Errors that return after a reboot.
     pub(super) lasting_error: u8,
-    /// Was the goal position written since motion last looked?
+    /// Was the goal position written since motion last checked?
     pub(super) new_goal: bool,
-    /// Was the watchdog's time up since motion last looked?
+    /// Did the watchdog expire since motion last checked?
     pub(super) stopped: bool,
 }
 
@@ -82,7 +82,7 @@ impl EmulatedServo {
         this
     }
 
-    /// What a power-up makes of the RAM area; sensors keep their values.
+    /// Resets the RAM area as a power-up does; sensors keep their values.
     fn ram_defaults(&mut self) {
         let xm = self.servo.model == ServoModel::Xm430;
         for (register, value) in [
@@ -107,7 +107,7 @@ impl EmulatedServo {
         self.registered = None;
     }
 
-    /// What a change of mode makes of profiles and goals.
+    /// Effects of a mode change on profiles and goals.
     fn mode_defaults(&mut self) {
         let pwm = if self.get(&registers::OPERATING_MODE) == 16 { 0 } else { FULL_PWM };
         let current = self.get(&registers::CURRENT_LIMIT);
@@ -135,7 +135,7 @@ impl EmulatedServo {
         register.within(0, &self.table).unwrap_or(0)
     }
 
-    /// Sets a register past all rules: the world changed it, or a test did.
+    /// Sets a register without any checks, as a sensor or a test does.
     pub fn set(&mut self, register: &Register, value: i32) {
         let bytes = value.to_le_bytes();
         let at = usize::from(register.address);
@@ -148,7 +148,7 @@ impl EmulatedServo {
         self.get(&registers::ID) as u8
     }
 
-    /// Id it obeys beside its own.
+    /// The second id it obeys.
     pub(super) fn secondary(&self) -> Option<u8> {
         Some(self.get(&registers::SECONDARY_ID) as u8).filter(|id| *id < 253 && *id != self.id())
     }
@@ -163,7 +163,7 @@ impl EmulatedServo {
         POSITION_MODES.contains(&self.get(&registers::OPERATING_MODE))
     }
 
-    /// Is it there and awake?
+    /// Is it connected and awake?
     pub(super) fn listens(&mut self, now: Timestamp) -> bool {
         if self.away_until.is_some_and(|until| now >= until) {
             self.away_until = None;
@@ -171,17 +171,17 @@ impl EmulatedServo {
         self.away_until.is_none() && !self.unplugged
     }
 
-    /// The alert bit of its answers.
+    /// The alert bit of its replies.
     pub(super) fn alert(&self) -> u8 {
         if self.get(&registers::HARDWARE_ERROR) != 0 { 0x80 } else { 0 }
     }
 
-    /// Time between a packet and its answer.
+    /// Time between a packet and its reply.
     pub(super) fn return_delay(&self) -> Duration {
         Duration::from_micros(2 * u64::from(self.get(&registers::RETURN_DELAY) as u8))
     }
 
-    /// A hardware error occurs; those that the register Shutdown names switch torque off.
+    /// A hardware error occurs; those enabled in the register Shutdown switch torque off.
     pub(super) fn break_down(&mut self, bits: u8) {
         let all = self.get(&registers::HARDWARE_ERROR) | i32::from(bits);
         self.set(&registers::HARDWARE_ERROR, all);
@@ -190,7 +190,7 @@ impl EmulatedServo {
         }
     }
 
-    /// Starts over; answers nothing for a while.
+    /// Restarts; does not reply for a while.
     pub(super) fn reboot(&mut self, now: Timestamp) {
         self.ram_defaults();
         self.away_until = Some(now + REBOOT);
@@ -202,7 +202,7 @@ impl EmulatedServo {
         self.away_until = None;
     }
 
-    /// It hears something that is for it.
+    /// It receives a packet addressed to it.
     pub(super) fn hear(&mut self, now: Timestamp) {
         self.heard_at = now;
     }
@@ -232,7 +232,7 @@ impl EmulatedServo {
         self.servo.model == ServoModel::Xm430 || !current.contains(&register.address)
     }
 
-    /// Registers that a write of so many bytes covers; every one whole.
+    /// Registers that a write of this many bytes covers; each of them whole.
     fn covered(&self, address: u16, length: usize) -> Result<Vec<Register>, StatusError> {
         let end = u32::from(address) + length as u32;
         if end > TABLE_LENGTH as u32 {
@@ -317,7 +317,7 @@ impl EmulatedServo {
         }
     }
 
-    /// Keeps a write for later.
+    /// Stores a registered write.
     pub(super) fn register_write(&mut self, address: u16, data: &[u8]) -> Result<(), StatusError> {
         self.covered(address, data.len())?;
         self.registered = Some((address, data.to_vec()));
@@ -325,7 +325,7 @@ impl EmulatedServo {
         Ok(())
     }
 
-    /// Does what was kept.
+    /// Executes the stored write.
     pub(super) fn action(&mut self) -> Result<(), StatusError> {
         self.set(&registers::REGISTERED, 0);
         match self.registered.take() {
@@ -341,7 +341,7 @@ impl EmulatedServo {
         }
     }
 
-    /// What it is for.
+    /// Its role.
     pub(super) fn role(&self) -> Role {
         self.servo.role
     }
@@ -372,7 +372,7 @@ mod tests {
         assert_eq!(shoulder.write(116, &800i32.to_le_bytes()), Err(StatusError::DataLimit));
         assert_eq!(shoulder.write(116, &[0, 8]), Err(StatusError::DataLength));
         assert_eq!(shoulder.write(98, &[200]), Err(StatusError::DataRange));
-        // Profile and goal at once: a bad goal refuses the profile too.
+        // Profile and goal at once: an invalid goal refuses the profile too.
         let both = [[9u8, 0, 0, 0], [9, 0, 0, 0], 4000i32.to_le_bytes()].concat();
         assert_eq!(shoulder.write(108, &both), Err(StatusError::DataLimit));
         assert_eq!(shoulder.get(&registers::PROFILE_VELOCITY), 0);

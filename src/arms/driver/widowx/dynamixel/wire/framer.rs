@@ -1,14 +1,14 @@
-//! Finds whole packets in a stream of bytes that may be cut, corrupted or mixed with noise.
+//! Finds whole packets in a byte stream that may be cut, corrupted or mixed with noise.
 //!
-//! A packet is a header, a length that can be, and a CRC that fits. Whatever fails goes: one byte is skipped and the
-//! search starts again behind it, so that a good packet behind a broken one is found. A length that noise made up can
-//! keep the framer waiting; [`Framer::give_up`] at a time-out looks behind it.
+//! A packet is a header, a plausible length, and a matching CRC. On any failure one byte is skipped and the search restarts after
+//! it, so that a good packet after a broken one is found. A length made up by noise can keep the framer waiting;
+//! [`Framer::give_up`] at a time-out searches behind it.
 
 use super::packet::MAX_PACKET;
 use super::{HEADER, crc16};
 use visuomotor_core::protection::Protection;
 
-/// Room for a packet that is not whole yet and for what came behind it \[bytes\].
+/// Room for an incomplete packet and the bytes after it \[bytes\].
 const CAPACITY: usize = 2 * MAX_PACKET;
 
 /// A whole packet with the right CRC.
@@ -18,9 +18,9 @@ pub struct Frame<'a> {
     pub id: u8,
     /// Instruction byte.
     pub instruction: u8,
-    /// What follows the instruction byte, without stuffing.
+    /// Bytes after the instruction byte, without stuffing.
     pub parameters: &'a [u8],
-    /// The same as it came; replies to fast sync read are not stuffed.
+    /// The same as received; replies to fast sync read are not stuffed.
     pub raw: &'a [u8],
 }
 
@@ -58,12 +58,12 @@ impl Framer {
         self.length
     }
 
-    /// Forgets what waits.
+    /// Drops the waiting bytes.
     pub fn clear(&mut self) {
         self.length = 0;
     }
 
-    /// Takes bytes in; `packet` sees every packet that becomes whole.
+    /// Takes bytes; calls `packet` with every packet they complete.
     pub fn feed(&mut self, mut bytes: &[u8], mut packet: impl FnMut(Frame<'_>)) {
         while !bytes.is_empty() {
             // A packet is at most half of the buffer and is taken out as soon as it is whole: there is always room.
@@ -76,7 +76,7 @@ impl Framer {
         }
     }
 
-    /// Nothing more will come: skips what looked like a packet's start and takes what is whole behind it.
+    /// No more bytes will come: skips an incomplete packet and takes whole ones behind it.
     pub fn give_up(&mut self, mut packet: impl FnMut(Frame<'_>)) {
         while self.length >= HEADER.len() {
             self.broken += 1;
@@ -92,7 +92,7 @@ impl Framer {
         self.noise += count as u64;
     }
 
-    /// Bytes before the first place where a header stands or may still come to stand.
+    /// Bytes before the first position of a header or of the beginning of one.
     fn before_header(&self) -> usize {
         let held = &self.buffer[..self.length];
         (0..held.len())
@@ -138,7 +138,7 @@ impl Framer {
     }
 }
 
-/// Takes the `FD` out that follows each `FF FF FD`; returns how many bytes are left. `plain` is at least as long.
+/// Removes the `FD` that follows each `FF FF FD`; returns the number of bytes left. `plain` is at least as long.
 fn unstuff(raw: &[u8], plain: &mut [u8; MAX_PACKET]) -> usize {
     let (mut count, mut skip) = (0, false);
     for byte in raw {
@@ -196,7 +196,7 @@ mod tests {
             let noise = [&HEADER[..], &[1], &length].concat();
             assert_eq!(ids(&mut Framer::default(), &[noise, ping(5)].concat()), [5], "{length:?}");
         }
-        // A length that can be, but whose packet never comes.
+        // A plausible length whose packet never comes.
         let mut framer = Framer::default();
         let noise = [&HEADER[..], &[1, 100, 0]].concat();
         assert_eq!(ids(&mut framer, &[noise, ping(6)].concat()), [0u8; 0]);

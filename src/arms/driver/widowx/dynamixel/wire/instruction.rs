@@ -1,4 +1,4 @@
-//! What the computer sends: [`Instruction`], written by the driver and read by the emulator.
+//! Packets from the computer: [`Instruction`], written by the driver and read by the emulator.
 
 use super::packet::{Packet, TooLong};
 use super::{BROADCAST, Frame};
@@ -16,7 +16,7 @@ const FAST_SYNC_READ: u8 = 0x8A;
 /// An instruction packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Instruction<'a> {
-    /// Who are you?
+    /// Request model and firmware.
     Ping {
         /// Servo, or [`BROADCAST`].
         id: u8,
@@ -48,7 +48,7 @@ pub enum Instruction<'a> {
         /// The bytes.
         data: &'a [u8],
     },
-    /// Do what was registered.
+    /// Execute the registered write.
     Action {
         /// Servo, or [`BROADCAST`].
         id: u8,
@@ -58,9 +58,9 @@ pub enum Instruction<'a> {
         /// Servo.
         id: u8,
     },
-    /// Read the same registers of several servos; each answers for itself, in this order.
+    /// Read the same registers of several servos; each replies for itself, in this order.
     SyncRead {
-        /// All in one answer instead of one each.
+        /// All in one reply instead of one each.
         fast: bool,
         /// First address.
         address: u16,
@@ -80,7 +80,7 @@ pub enum Instruction<'a> {
     },
 }
 
-/// A packet that is no instruction we know or has the wrong number of parameters.
+/// A packet with an unknown instruction or the wrong number of parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InstructionError {
     /// Not an instruction of this protocol, or one that is not needed here.

@@ -17,7 +17,7 @@ pub struct Packet {
     bytes: [u8; MAX_PACKET],
     length: usize,
     too_long: bool,
-    /// How much of `FF FF FD` the body ends with.
+    /// Number of bytes of `FF FF FD` at the end of the body.
     matched: u8,
     stuffing: bool,
 }

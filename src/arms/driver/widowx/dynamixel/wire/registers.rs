@@ -3,11 +3,11 @@
 /// Who may write a register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Nobody.
+    /// Read only.
     Read,
-    /// Anybody, kept without power, locked while torque is on.
+    /// Writable, kept without power, locked while torque is on.
     Eeprom,
-    /// Anybody.
+    /// Writable.
     Ram,
 }
 
@@ -45,13 +45,13 @@ registers! {
     ID = "ID", 7, 1, Eeprom;
     /// Baud rate, 3 is 1 Mbaud.
     BAUD_RATE = "Baud Rate", 8, 1, Eeprom;
-    /// Wait before an answer \[2 us\].
+    /// Delay before a reply \[2 us\].
     RETURN_DELAY = "Return Delay Time", 9, 1, Eeprom;
     /// Bit 0 reverse, bit 2 profiles by time (firmware 42), bit 3 torque on by goal.
     DRIVE_MODE = "Drive Mode", 10, 1, Eeprom;
     /// 0 current, 1 velocity, 3 position, 4 extended position, 5 current-based position, 16 PWM.
     OPERATING_MODE = "Operating Mode", 11, 1, Eeprom;
-    /// Second id that is obeyed without an answer; 255 none.
+    /// Second id that is obeyed without a reply; 255 none.
     SECONDARY_ID = "Secondary(Shadow) ID", 12, 1, Eeprom;
     /// Protocol, 2.
     PROTOCOL = "Protocol Type", 13, 1, Eeprom;
@@ -81,7 +81,7 @@ registers! {
     TORQUE_ENABLE = "Torque Enable", 64, 1, Ram;
     /// 1: light on.
     LED = "LED", 65, 1, Ram;
-    /// 0 answers to ping only, 1 to ping and reads, 2 to everything.
+    /// 0 replies to ping only, 1 to ping and reads, 2 to everything.
     STATUS_RETURN_LEVEL = "Status Return Level", 68, 1, Ram;
     /// A write is registered.
     REGISTERED = "Registered Instruction", 69, 1, Read;
@@ -103,23 +103,23 @@ registers! {
     FEEDFORWARD_1 = "Feedforward 1st Gain", 90, 2, Ram;
     /// Longest silence on the bus \[20 ms\]; 0 off, 255 (-1) expired.
     BUS_WATCHDOG = "Bus Watchdog", 98, 1, Ram;
-    /// PWM asked for \[1/885\].
+    /// Goal PWM \[1/885\].
     GOAL_PWM = "Goal PWM", 100, 2, Ram;
-    /// Current asked for or allowed \[2.69 mA\]; XM430 only.
+    /// Goal current, or its limit \[2.69 mA\]; XM430 only.
     GOAL_CURRENT = "Goal Current", 102, 2, Ram;
-    /// Velocity asked for \[0.229 rpm\].
+    /// Goal velocity \[0.229 rpm\].
     GOAL_VELOCITY = "Goal Velocity", 104, 4, Ram;
     /// Profile: acceleration time \[ms\] (drive mode bit 2).
     PROFILE_ACCELERATION = "Profile Acceleration", 108, 4, Ram;
     /// Profile: time span \[ms\] (drive mode bit 2).
     PROFILE_VELOCITY = "Profile Velocity", 112, 4, Ram;
-    /// Position asked for \[ticks\].
+    /// Goal position \[ticks\].
     GOAL_POSITION = "Goal Position", 116, 4, Ram;
     /// Its clock \[ms\], 0..32767.
     REALTIME_TICK = "Realtime Tick", 120, 2, Read;
     /// 1 while it moves.
     MOVING = "Moving", 122, 1, Read;
-    /// Bits about the profile.
+    /// Profile status bits.
     MOVING_STATUS = "Moving Status", 123, 1, Read;
     /// PWM in force \[1/885\].
     PRESENT_PWM = "Present PWM", 124, 2, Read;
@@ -129,9 +129,9 @@ registers! {
     PRESENT_VELOCITY = "Present Velocity", 128, 4, Read;
     /// Position \[ticks\].
     PRESENT_POSITION = "Present Position", 132, 4, Read;
-    /// Velocity the profile asks for.
+    /// Velocity set by the profile.
     VELOCITY_TRAJECTORY = "Velocity Trajectory", 136, 4, Read;
-    /// Position the profile asks for \[ticks\].
+    /// Position set by the profile \[ticks\].
     POSITION_TRAJECTORY = "Position Trajectory", 140, 4, Read;
     /// Input voltage \[0.1 V\].
     PRESENT_VOLTAGE = "Present Input Voltage", 144, 2, Read;

@@ -1,8 +1,7 @@
-//! What a servo answers: [`Status`], written by the emulator and read by the driver.
+//! A servo's reply: [`Status`], written by the emulator and read by the driver.
 //!
-//! An answer is taken only from the servo that was asked and with the length that was asked for. With that, a packet
-//! with one wrong byte is never taken: header and length must be the expected ones, and the CRC finds every error of
-//! up to 16 bits in a row at equal length.
+//! A reply is accepted only from the requested servo and with the requested length. So a packet with one wrong byte is never
+//! accepted: header and length must be the expected ones, and the CRC finds every error of up to 16 bits in a row at equal length.
 
 use super::packet::{Packet, TooLong};
 use super::{BROADCAST, Frame, STATUS};
@@ -10,19 +9,19 @@ use super::{BROADCAST, Frame, STATUS};
 /// A status packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Status<'a> {
-    /// Servo that answers.
+    /// Servo that replies.
     pub id: u8,
     /// Bit 7: it has a hardware error. Low bits: what was wrong with the instruction, see [`StatusError`].
     pub error: u8,
-    /// What was asked for.
+    /// The requested data.
     pub parameters: &'a [u8],
 }
 
-/// What a servo finds wrong with an instruction (low bits of the error byte).
+/// Errors a servo reports for an instruction (low bits of the error byte).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum StatusError {
-    /// It could not be done.
+    /// Execution failed.
     ResultFail = 1,
     /// Unknown instruction.
     Instruction = 2,
@@ -38,7 +37,7 @@ pub enum StatusError {
     Access = 7,
 }
 
-/// Bit of the error byte that tells of a hardware error.
+/// Bit of the error byte for a hardware error.
 pub(crate) const ALERT: u8 = 0x80;
 
 impl<'a> Status<'a> {
@@ -67,18 +66,18 @@ impl<'a> Status<'a> {
     }
 }
 
-/// One servo's part of the answer to a fast sync read.
+/// One servo's part of the reply to a fast sync read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FastBlock<'a> {
     /// Servo.
     pub id: u8,
     /// As in [`Status::error`].
     pub error: u8,
-    /// What was asked for.
+    /// The requested data.
     pub data: &'a [u8],
 }
 
-/// The blocks of an answer to a fast sync read.
+/// The blocks of a reply to a fast sync read.
 #[derive(Clone, Debug)]
 pub struct FastBlocks<'a> {
     rest: &'a [u8],
@@ -86,7 +85,7 @@ pub struct FastBlocks<'a> {
 }
 
 impl<'a> FastBlocks<'a> {
-    /// Of this packet, `count` servos with `length` bytes each; `None` when it is no such answer.
+    /// For this packet, `count` servos with `length` bytes each; `None` when it is no such reply.
     pub fn parse(frame: Frame<'a>, count: usize, length: usize) -> Option<Self> {
         // error, id, data and a running CRC each; the last one is the packet's own CRC.
         let whole = frame.raw.len() + 2 == count * (length + 4);
@@ -104,7 +103,7 @@ impl<'a> Iterator for FastBlocks<'a> {
     }
 }
 
-/// Writes the answer to a fast sync read: one packet, each block followed by the CRC up to there.
+/// Writes the reply to a fast sync read: one packet, each block followed by the CRC up to there.
 pub(crate) fn encode_fast<'p, 'd>(
     packet: &'p mut Packet,
     count: usize,
@@ -184,7 +183,7 @@ mod tests {
             prop_assert_eq!(count, 1);
         }
 
-        /// Taken is what came from the servo that was asked, with the length that was asked for.
+        /// Only data from the requested servo with the requested length is accepted.
         #[test]
         fn one_wrong_byte_is_never_taken_for_another_answer(
             id in 0u8..253,

@@ -28,8 +28,8 @@ pub const WATCHDOG_UNIT: f64 = 0.020;
 /// One unit of the return delay \[s\].
 pub const RETURN_DELAY_UNIT: f64 = 2e-6;
 
-/// Torque of an XM430-W350 per ampere \[Nm/A\]: 4.1 Nm at 2.3 A (data sheet, 12 V, stall). Good for an estimate only: gears
-/// with friction stand between.
+/// Torque of an XM430-W350 per ampere \[Nm/A\]: 4.1 Nm at 2.3 A (data sheet, 12 V, stall). Only an estimate, because of gear
+/// friction.
 pub const XM430_TORQUE_PER_AMPERE: f64 = 4.1 / 2.3;
 
 /// Stall torque of an XL430-W250 at 12 V \[Nm\]: its load register is a share of this.
@@ -43,7 +43,7 @@ pub fn angle_from_ticks(ticks: i32) -> f64 {
     f64::from(ticks.saturating_sub(CENTER)) * TAU / TICKS_PER_TURN
 }
 
-/// Position register nearest to an angle \[rad\]; NaN becomes the center, so callers refuse it before.
+/// Position register nearest to an angle \[rad\]; NaN becomes the center, so callers must reject it first.
 pub fn ticks_from_angle(angle: f64) -> i32 {
     CENTER.saturating_add((angle * TICKS_PER_TURN / TAU).round() as i32)
 }

@@ -1,8 +1,8 @@
-//! What a guard does to an arm behind `xs_sdk`: zero velocity, again and again, on the command topic and by service. The node
+//! How a guard stops an arm behind `xs_sdk`: it sends zero velocity repeatedly, on the command topic and by service. The node
 //! cannot be switched off without dropping the arm.
 //!
-//! The topic does not say what its numbers mean: a node that was started again is in position mode, where zeros are a place to
-//! go to. So nothing is sent on it any more once no state came for [`GONE`]; the service's word means the same in every mode.
+//! The meaning of the topic's numbers depends on the node's mode: a restarted node is in position mode, where zeros are a goal
+//! pose. So nothing is sent on it once no state came for [`GONE`]; the service's command means the same in every mode.
 
 use std::time::{Duration, Instant};
 
@@ -15,10 +15,10 @@ use crate::transport::ros2::{Qos, RosError, RosNode, RosPublisher, RosSubscriber
 use visuomotor_core::observation::JointVector;
 use visuomotor_core::time::Timestamp;
 
-/// Silence after which the node may have been started again: it takes more than a second to start.
+/// Silence after which the node may have been restarted: it takes more than a second to start.
 const GONE: Duration = Duration::from_millis(500);
 
-/// The arm's command topic and register service in the hands of a guard.
+/// A guard's access to the arm's command topic and register service.
 pub struct XsSdkBrake {
     group: RosPublisher<JointGroupCommand>,
     states: RosSubscriber<JointState>,
@@ -31,11 +31,11 @@ pub struct XsSdkBrake {
     stopping: bool,
 }
 
-/// Any position: whether the arm stands is all that is asked.
+/// Accepts any position: it only matters whether the arm stands still.
 const ANYWHERE: [(f64, f64); 6] = [(-1e3, 1e3); 6];
 
 impl XsSdkBrake {
-    /// Waits until the node takes our commands and its states are heard.
+    /// Waits until the node takes our commands and its states arrive.
     pub fn open(node: &RosNode, patience: Duration) -> Result<Self, RosError> {
         let began = Instant::now();
         let mut states = node.subscriber::<JointState>("joint_states", Qos::State)?;

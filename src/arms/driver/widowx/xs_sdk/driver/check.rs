@@ -14,7 +14,7 @@ const LISTEN: Duration = Duration::from_secs(2);
 /// Service calls timed.
 const CALLS: usize = 20;
 
-/// Looks at a node without changing anything. Blocks for some seconds.
+/// Checks a node without changing anything. Blocks for some seconds.
 pub fn check_node(robot: &Robot, options: XsSdkOptions) -> Result<CheckReport, ConnectError> {
     let mut session = Session::open(robot, options)?;
     let mut findings = Vec::new();
@@ -35,7 +35,7 @@ pub fn check_node(robot: &Robot, options: XsSdkOptions) -> Result<CheckReport, C
     servos(&mut session, &mut findings)?;
     let info = session.info()?;
     findings.push(Finding::good("operating mode of the arm", info.mode, "set when the arm is activated"));
-    // Not a defect of this arm but of every xs_sdk: a person should know each time.
+    // Not a defect of this arm but of every xs_sdk: the operator should know each time.
     findings.push(Finding::good("command time-out of the node", "none", "none: xs_sdk has none").graded(
         Grade::Doubtful,
         "if this program is killed the node holds the last position; in velocity mode a guard process stops the arm, and \
@@ -88,7 +88,7 @@ fn listen(session: &mut Session, findings: &mut Vec<Finding>) -> Result<f64, Con
     Ok(rate)
 }
 
-/// Temperature, errors and torque of each servo the node lists (the second servos of shoulder and elbow it hides).
+/// Temperature, errors and torque of each servo the node lists (it hides the second servos of shoulder and elbow).
 fn servos(session: &mut Session, findings: &mut Vec<Finding>) -> Result<(), ConnectError> {
     let errors = session.registers(("group", ALL), "Hardware_Error_Status")?;
     let temperatures = session.registers(("group", ALL), "Present_Temperature")?;

@@ -1,17 +1,17 @@
-//! Which servo is asked for hardware errors, and when. Pure: times are handed in.
+//! Which servo is polled for hardware errors, and when. Pure: times are arguments.
 //!
-//! A servo that shuts down stops following, and only `Hardware_Error_Status` says why. The node has one bus and one thread: it
-//! reads a register servo by servo, and publishes no states meanwhile. At the USB adapter's latency timer of 16 ms a servo takes
-//! 17 ms; all seven at once would keep the states back for 0.12 s, so that they could be asked only now and then. So one servo is
-//! asked at a time, between two states:
+//! A servo that shuts down stops following, and only `Hardware_Error_Status` gives the reason. The node has one bus and one thread:
+//! it reads a register servo by servo, and publishes no states meanwhile. At the USB adapter's latency timer of 16 ms a servo takes
+//! 17 ms. Polling all seven at once would delay the states by 0.12 s, so it could only be done rarely. So one servo is polled at a
+//! time, between two states:
 //!
-//! - one that looks dead at once: it does not follow its goal, or carries nothing where it carried something;
-//! - else the one of which it is longest unknown that it is alive: a servo whose current is not zero has not shut down;
-//! - every fourth time the one that was not asked for longest: some errors (input voltage, encoder) do not shut a servo down.
+//! - at once, one that looks dead: it does not follow its goal, or carries nothing where it carried something;
+//! - else the one that has been known to be alive least recently: a servo whose current is not zero has not shut down;
+//! - every fourth time the one polled least recently: some errors (input voltage, encoder) do not shut a servo down.
 //!
-//! How long until an error is known, by the simulation below, with the arm's weight on shoulder and elbow: at a latency of 1 ms
-//! 0.11 s; at 16 ms 0.14 s for a servo that carries or moves, 0.23 s for one that does neither, where nothing shows but the
-//! register. The gripper, whose servo cannot let the arm fall, takes up to half a second then.
+//! Time until an error is known, by the simulation below, with the arm's weight on shoulder and elbow: 0.11 s at a latency of 1 ms.
+//! At 16 ms it is 0.14 s for a servo that carries or moves, and 0.23 s for one that does neither, where only the register shows it.
+//! The gripper, whose servo cannot let the arm fall, then takes up to half a second.
 
 use std::time::Duration;
 
@@ -22,55 +22,55 @@ use visuomotor_core::time::Timestamp;
 
 /// Servos: six joints, then the gripper.
 pub(super) const SERVOS: usize = 7;
-/// Place of the gripper among them.
+/// Index of the gripper among them.
 const GRIPPER: usize = 6;
-/// Every so many reads go around, whatever is known.
+/// After this many reads the least recently polled servo is read, whatever is known.
 const ROUND: u32 = 4;
-/// The gripper is taken for alive this long after it was asked.
+/// The gripper counts as alive for this long after a poll.
 const GRIPPER_LIVES: Duration = Duration::from_millis(500);
 /// Longest read: one servo at the adapter's slowest latency, a state before it, and what the network adds.
 const LONGEST_READ: Duration = Duration::from_millis(200);
-/// Silence that is ordinary between two states, whatever is read: three states.
+/// Normal silence between two states: three periods.
 const STATES_APART: Duration = Duration::from_millis(30);
-/// When an answer counts as lost.
+/// Time after which a reply counts as lost.
 const LOST: Duration = Duration::from_secs(2);
-/// States in a row that make a symptom, at least, and the time they take.
+/// Least number of states in a row that make a symptom, and their least duration.
 const STATES: u32 = 2;
 const LASTING: Duration = Duration::from_millis(30);
-/// Farther than this behind its goal, a servo does not follow: at 1 rad/s it is some 0.06 rad behind \[rad\].
+/// A servo farther than this from its goal does not follow: at 1 rad/s it lags by some 0.06 rad \[rad\].
 const BEHIND: f64 = 0.15;
-/// The same of a velocity \[rad/s\].
+/// The same for a velocity \[rad/s\].
 const SLOWER: f64 = 0.25;
 /// Torque that a joint does not lose between two states unless its motor is off \[Nm\].
 const LOAD: f64 = 0.3;
 /// Torque that a motor without torque does not show \[Nm\]: some ten counts of its current.
 const ALIVE: f64 = 0.05;
 
-/// What is known of a servo.
+/// Record of one servo.
 #[derive(Clone, Copy, Debug, Default)]
 struct Servo {
-    /// When it was known to be alive.
+    /// When it was last known to be alive.
     alive: Option<Timestamp>,
-    /// When it was asked.
+    /// When it was last polled.
     read: Option<Timestamp>,
     /// Since when, and in how many states, it has looked dead.
     odd: Option<(Timestamp, u32)>,
-    /// What it carried when it last carried something \[Nm\].
+    /// Its last torque that was not zero \[Nm\].
     load: f64,
 }
 
-/// The schedule of reads, and what makes one urgent.
+/// The schedule of reads, and the symptoms that make one urgent.
 #[derive(Clone, Debug)]
 pub(super) struct Health {
     /// Shortest time between two reads.
     pause: Duration,
     servos: [Servo; SERVOS],
     reads: u32,
-    /// How long the last read took.
+    /// Duration of the last read.
     took: Option<Duration>,
     asked: Option<(usize, Timestamp)>,
     ended: Option<Timestamp>,
-    /// A state came since the last read was asked for: reads must not push states aside.
+    /// A state came since the last read was requested: reads must not displace states.
     heard: bool,
     /// When the newest state came.
     heard_at: Timestamp,
@@ -78,14 +78,14 @@ pub(super) struct Health {
     faulty: Option<usize>,
     /// Longest silence without a read.
     silence: Duration,
-    /// Until when a read excuses that no state comes.
+    /// Until when a read excuses missing states.
     excuse: Timestamp,
-    /// Does the read under way excuse silence?
+    /// Does the pending read excuse silence?
     excuses: bool,
 }
 
 impl Health {
-    /// Each servo is asked once in `period` at most; `silence` is how long no state may come without a read.
+    /// Each servo is polled at most once per `period`; `silence` is the longest allowed silence without a read.
     pub fn new(period: Duration, silence: Duration) -> Self {
         Self {
             pause: period / SERVOS as u32,
@@ -103,11 +103,11 @@ impl Health {
         }
     }
 
-    /// A new state, and what the arm was told last.
+    /// Takes a new state and the last command.
     pub fn state(&mut self, now: Timestamp, state: &ArmState, told: Option<(ControlMode, JointVector)>) {
         (self.heard, self.heard_at) = (true, now);
         for (joint, servo) in self.servos[..GRIPPER].iter_mut().enumerate() {
-            // NaN is far.
+            // NaN counts as far.
             let behind = match told {
                 Some((ControlMode::Position, goal)) => !((goal[joint] - state.positions[joint]).abs() <= BEHIND),
                 Some((ControlMode::Velocity, goal)) => !((goal[joint] - state.velocities[joint]).abs() <= SLOWER),
@@ -117,7 +117,7 @@ impl Health {
             if torque.abs() > ALIVE {
                 servo.alive = Some(now);
             }
-            // Exactly nothing is what a motor without torque reports.
+            // Exactly zero is the report of a motor without torque.
             let dropped = servo.load.abs() > LOAD && torque == 0.0;
             if !dropped {
                 servo.load = torque;
@@ -130,19 +130,19 @@ impl Health {
         }
     }
 
-    /// The servo that looks dead, if one does.
+    /// The servo that looks dead, if any.
     fn suspect(&self, now: Timestamp) -> Option<usize> {
         let dead = |servo: &Servo| servo.odd.is_some_and(|(at, n)| n >= STATES && now.since(at) >= LASTING);
         self.servos.iter().position(dead)
     }
 
-    /// The servo to ask now, if it is time to ask one.
+    /// The servo to poll now, if a poll is due.
     pub fn due(&mut self, now: Timestamp) -> Option<usize> {
         if self.asked.is_some_and(|(_, at)| now.since(at) < LOST) || !self.heard {
             return None;
         }
         let suspect = self.suspect(now);
-        // A read that takes long by itself is followed by the next: the node publishes a state in between.
+        // A slow read is followed by the next at once: the node publishes a state in between.
         let pause = self.pause.saturating_sub(self.took.unwrap_or_default());
         if suspect.is_none() && self.ended.is_some_and(|at| now.since(at) < pause) {
             return None;
@@ -163,12 +163,12 @@ impl Health {
         suspect.or(self.faulty).or(turn)
     }
 
-    /// This servo was asked.
+    /// Records that this servo was polled.
     pub fn asked(&mut self, now: Timestamp, servo: usize) {
         self.asked = Some((servo, now));
         self.reads = self.reads.wrapping_add(1);
-        // A read without a state since the last one excuses nothing, or a node that answers and says nothing else would never
-        // be silent.
+        // A read without a state since the last one excuses nothing. Otherwise a node that replies but publishes no states would
+        // never count as silent.
         self.excuses = std::mem::take(&mut self.heard);
         if self.excuses {
             self.excuse = match self.took {
@@ -178,12 +178,12 @@ impl Health {
         }
     }
 
-    /// The answer came: is there an error?
+    /// The reply came: is there an error?
     pub fn answered(&mut self, now: Timestamp, error: bool) {
         if let Some((index, asked)) = self.asked.take() {
             let took = now.since(asked);
             self.took = Some(took);
-            // The node was busy for so long, and no longer: the rest of its silence is its own.
+            // The node was busy for this long, and no longer: further silence is its own.
             if std::mem::take(&mut self.excuses) {
                 self.excuse = self.heard_at + (STATES_APART + took).min(self.silence + LONGEST_READ);
             }
@@ -199,13 +199,13 @@ impl Health {
         self.ended = Some(now);
     }
 
-    /// No answer will come.
+    /// No reply will come.
     pub fn failed(&mut self, now: Timestamp) {
         self.asked = None;
         self.ended = Some(now);
     }
 
-    /// Until when the read under way, or the one that just ended, excuses that no state came.
+    /// Until when the pending read, or the one that just ended, excuses missing states.
     pub fn excused_until(&self) -> Timestamp {
         self.excuse
     }
@@ -226,7 +226,7 @@ mod tests {
         ArmState { positions: still, velocities: still, torques: JointVector::from_slice(&torques), finger: 0.03 }
     }
 
-    /// A node with one bus: a register takes so long \[ms\], and a state.
+    /// A node with one bus: a register takes this long \[ms\], and a state too.
     #[derive(Clone, Copy)]
     struct Node {
         register: u64,
@@ -237,7 +237,7 @@ mod tests {
     const FAST: Node = Node { register: 2, state: 2 };
     const SLOW: Node = Node { register: 17, state: 19 };
 
-    /// A servo dies at `died`; when is that known \[ms later\]? Joints in `loaded` carry 1 Nm while they are alive. `follows`: the
+    /// A servo dies at `died`; returns when that is known \[ms later\]. Joints in `loaded` carry 1 Nm while alive. `follows`: the
     /// dead one does not have to move.
     fn known_after(node: Node, dead: usize, died: u64, loaded: &[usize], follows: bool) -> u64 {
         let mut health = Health::new(Duration::from_millis(100), SILENCE);
@@ -284,7 +284,7 @@ mod tests {
         let loaded = [1, 2];
         for (name, node) in [("fast", FAST), ("slow", SLOW)] {
             for dead in 0..6 {
-                // A servo that carries shows its death.
+                // The death of a servo that carries shows in its torque.
                 let still = longest(node, dead, &loaded, true);
                 let moving = longest(node, dead, &loaded, false);
                 println!("{name} adapter, servo {dead}: {still} ms at rest, {moving} ms in motion");
@@ -387,7 +387,7 @@ mod tests {
                 &state([0.0, torque, 0.0, 0.0, 0.0, 0.0]),
                 Some((ControlMode::Velocity, JointVector::zeros(6))),
             );
-            // From 0.5 to nothing is a symptom only as long as it stays; 0.2 to nothing is none.
+            // From 0.5 to zero is a symptom only as long as it stays; 0.2 to zero is none.
             assert_eq!(health.suspect(now), None);
         }
     }

@@ -1,13 +1,12 @@
 //! A WidowX behind Interbotix's node `xs_sdk`. Start at [`XsSdkArm::connect`].
 //!
-//! The node checks no limits, has no command time-out and holds the last goal forever; a mode change drops the torque for a
-//! moment. So everything that must be right is read back here, before torque where it can be, and the bridge thread stops
-//! the arm when the control loop falls silent. If this whole program is killed, the node goes on holding the last goal, and
-//! would turn on at the last velocity: the servos' bus watchdog, which is armed here, only sees the bus, which the node keeps
-//! busy. So velocities are sent only while a guard stands by ([`crate::driver::guard`]); [`check_node`] says so. When no states
-//! come any more, or show that the arm goes on although it is commanded otherwise, in velocity mode zeros are sent without them, by topic
-//! and by service; what is sent afterwards waits for a new activation, since a node
-//! that was started again is in another mode and elsewhere.
+//! The node checks no limits, has no command time-out and holds the last goal forever; a mode change drops the torque for a moment.
+//! So every required setting is read back here, before torque where possible, and the bridge thread stops the arm when the control
+//! loop falls silent. If this whole program is killed, the node keeps holding the last goal, and would keep turning at the last
+//! velocity: the servos' bus watchdog, which is armed here, only monitors the bus, which the node keeps busy. So velocities are
+//! sent only while a guard stands by ([`crate::driver::guard`]); [`check_node`] reports that. When states stop coming, or show that
+//! the arm moves against its commands, zeros are sent in velocity mode without states, by topic and by service. Later commands wait
+//! for a new activation, since a restarted node is in another mode and the arm in another pose.
 
 mod brake;
 mod check;
@@ -43,22 +42,22 @@ pub struct XsSdkArm {
     capabilities: Capabilities,
     session: Session,
     bridge: Bridge<Worker>,
-    /// After the bridge: its last word must come first.
+    /// Dropped after the bridge, whose last message must be sent first.
     guarded: Guarded,
-    /// What the bridge thread beats into.
+    /// The bridge thread's heart.
     heart: Arc<Mutex<Option<Heart>>>,
     clock: Arc<dyn Clock>,
     active: Option<ControlMode>,
     hearing: Hearing,
     activation: u32,
-    /// Where it holds; set at the first hold and kept, so that it does not creep.
+    /// Its hold position; set at the first hold and kept, so that it does not creep.
     holding: Option<JointVector>,
     newest: Option<WorkerState>,
     gripper: f64,
 }
 
 impl XsSdkArm {
-    /// Connects and checks everything that can be checked without torque. Blocks.
+    /// Connects and makes every check that needs no torque. Blocks.
     pub fn connect(robot: &Robot, options: XsSdkOptions, clock: Arc<dyn Clock>) -> Result<Self, ConnectError> {
         let mut session = Session::open(robot, options)?;
         let heart = Arc::new(Mutex::new(None));
@@ -102,7 +101,7 @@ impl XsSdkArm {
         self.newest.map_or(0, |state| state.bad_states)
     }
 
-    /// Process of the arm's guard, where there is one on this machine.
+    /// Process id of the arm's guard, where it runs on this machine.
     pub fn guard_process(&self) -> Option<u32> {
         self.guarded.process()
     }
@@ -128,7 +127,7 @@ impl XsSdkArm {
         }
     }
 
-    /// Waits for a good state that is fresher than this call, and looks at everything the node answers.
+    /// Waits for a good state that is newer than this call, and checks everything the node reports.
     fn settle(&mut self) -> Result<(), ConnectError> {
         let asked = self.clock.now();
         let patience = self.session.options.patience;
@@ -155,7 +154,7 @@ impl XsSdkArm {
         self.session.survey()
     }
 
-    /// Waits until the bridge sees the guard of now and not the one before.
+    /// Waits until the bridge uses the present guard and not the previous one.
     fn await_guarded(&mut self) {
         let deadline = self.clock.now() + Duration::from_secs_f64(self.session.options.patience);
         loop {
@@ -167,7 +166,7 @@ impl XsSdkArm {
         }
     }
 
-    /// No more commands are sent once this returns, but what was sent before: services may change what numbers mean.
+    /// No more commands are sent once this returns, only those sent before: services may change the meaning of the numbers.
     fn quiet(&mut self) -> Result<RosNode, RosError> {
         let patience = Duration::from_secs_f64(self.session.options.patience);
         self.bridge.request(Call::Turn, patience)?;
@@ -175,7 +174,7 @@ impl XsSdkArm {
         self.bridge.request(Call::Quiet, patience)
     }
 
-    /// Waits for a good state that is fresher than this call: services keep the node from publishing.
+    /// Waits for a good state that is newer than this call: services keep the node from publishing.
     fn fresh_state(&mut self) -> Result<WorkerState, DriverError> {
         let asked = self.clock.now();
         let deadline = asked + Duration::from_secs_f64(self.session.options.patience);
@@ -207,11 +206,11 @@ impl XsSdkArm {
         if let Some(joint) = state.astray {
             return Err(DriverError::Runaway { joint });
         }
-        // Before the age of the state: a program that was suspended has none that is new, and that is not the arm's fault.
+        // Checked before the age of the state: a program that was suspended has no new state, and that is not the arm's fault.
         if let Some(fault) = state.guard.or_else(|| self.guarded.fault(now)) {
             return Err(DriverError::Guard(fault));
         }
-        // The bridge thread looks more often and finds it first, unless it hangs.
+        // The bridge thread polls more often and detects it first, unless it hangs.
         let silence = Duration::from_secs_f64(self.session.options.silence.max(0.0));
         let silent = state.lost || (self.hearing.silence(now, state.good_at) > silence && !state.excused(now));
         if !silent || !Protection::StateCheck.is_on() {
@@ -236,7 +235,7 @@ impl ArmDriver for XsSdkArm {
         if mode == ControlMode::Torque {
             return Err(DriverError::Mode(mode));
         }
-        // What was wrong with the last guard is over once there is another.
+        // A fault of the last guard is over once there is another.
         match self.state(now) {
             Err(DriverError::Guard(_)) => {}
             state => drop(state?),
@@ -315,7 +314,7 @@ impl ArmDriver for XsSdkArm {
 
     fn recover(&mut self, now: Timestamp) -> Result<(), ConnectError> {
         if self.active.is_some() {
-            // A silent arm takes no commands; what matters is that nothing but a hold is on its way.
+            // A silent arm takes no commands; only a hold may be pending.
             let _ = self.hold(now);
         }
         let node = self.quiet().map_err(|error| self.session.link_error(&error))?;

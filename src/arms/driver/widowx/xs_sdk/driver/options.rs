@@ -33,21 +33,21 @@ pub struct XsSdkOptions {
     /// Longest wait for the node when connecting, and for each of its answers \[s\].
     pub patience: f64,
     /// State older than this is silence \[s\]: five states. A register read stalls the node's 100 Hz (a servo takes 17 ms at the
-    /// USB adapter's 16 ms latency): while one is under way, three states and twice the last one's time are granted where that is
-    /// more, never more than 0.2 s on top.
+    /// USB adapter's 16 ms latency). During a read the limit is three states and twice the last read's duration where that is more,
+    /// never more than 0.2 s on top.
     pub silence: f64,
     /// Bus watchdog of the servos \[s\]: they stop when the node or its cable dies.
     pub watchdog: f64,
     /// In velocity mode the arm is stopped when no command came for this long \[s\].
     pub command_gap: f64,
-    /// How often each servo is asked for hardware errors at most \[s\]; one that looks dead is asked at once.
+    /// Shortest period of polling each servo for hardware errors \[s\]; one that looks dead is polled at once.
     pub health_period: f64,
     /// What stops the arm in velocity mode when this program is gone.
     pub guarding: Guarding,
 }
 
 impl XsSdkOptions {
-    /// As shipped.
+    /// Defaults.
     pub fn new(settings: RosSettings) -> Self {
         Self {
             settings,

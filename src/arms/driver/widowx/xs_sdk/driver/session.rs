@@ -1,4 +1,4 @@
-//! Everything that is asked of the node by service, on the caller's thread: who it is, modes, profiles, registers.
+//! All service calls of the node, on the caller's thread: identity, modes, profiles, registers.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use crate::transport::ros2::{Qos, RosClient, RosError, RosNode, RosPublisher, Ro
 use visuomotor_core::action::ControlMode;
 use visuomotor_core::config::{Gripper, Robot};
 
-/// Our node, the node's services, and what was found out.
+/// Our node, the arm node's services, and the information read from them.
 pub(super) struct Session {
     pub arm: String,
     pub link: String,
@@ -87,12 +87,12 @@ impl Session {
         })
     }
 
-    /// What the bridge thread works with; there is one bridge per session.
+    /// Parts for the bridge thread; there is one bridge per session.
     pub fn topics(&mut self) -> Option<Topics> {
         self.topics.take()
     }
 
-    /// Goes on with the services of another node of ours, where the threads of the first ended.
+    /// Switches to the services of another node of ours, when the threads of the first have ended.
     pub fn move_to(&mut self, node: RosNode) -> Result<(), ConnectError> {
         let failed = self.failure();
         let old = (
@@ -104,12 +104,12 @@ impl Session {
             std::mem::replace(&mut self.get, node.client("get_motor_registers").map_err(&failed)?),
             std::mem::replace(&mut self.node, node),
         );
-        // The old threads may be waited for in vain: not here.
+        // The old threads may never end: do not wait for them here.
         std::thread::spawn(move || drop(old));
         Ok(())
     }
 
-    /// Looks at what the node says of itself, without changing anything.
+    /// Checks the node's own description, without changing anything.
     pub fn survey(&mut self) -> Result<(), ConnectError> {
         let info = self.info()?;
         if info.joint_names != limits::JOINTS || info.num_joints != 6 {
@@ -158,7 +158,7 @@ impl Session {
         )
     }
 
-    /// What the node says of the group `arm`.
+    /// The node's description of the group `arm`.
     pub fn info(&mut self) -> Result<RobotInfoResponse, ConnectError> {
         let request = RobotInfoRequest { cmd_type: "group".into(), name: ARM.into() };
         let (patience, failure) = (self.patience(), self.failure());
@@ -168,8 +168,8 @@ impl Session {
     /// Sets operating modes and profiles where they differ, and reads them back. A mode change drops the torque for a moment.
     pub fn set_modes(&mut self, mode: ControlMode) -> Result<(), ConnectError> {
         let wanted = mode.to_string();
-        // A new goal comes every control period and is interpolated by the control loop; the servo's own profile only
-        // rounds the steps off. Time based profile, acceleration at most half of it (ROBOTIS e-manual, register 108).
+        // A new goal comes every control period and is interpolated by the control loop; the servo's own profile only smooths the
+        // steps. Time-based profile, acceleration at most half of it (ROBOTIS e-manual, register 108).
         let velocity = (2e3 * self.control_period).round() as i32;
         let acceleration = velocity / 2;
         let info = self.info()?;
@@ -202,7 +202,7 @@ impl Session {
         Ok(())
     }
 
-    /// Arms the servos' bus watchdog and reads it back; 0 first, because one that tripped refuses goals until then.
+    /// Arms the servos' bus watchdog and reads it back; writes 0 first, because one that tripped refuses goals until then.
     pub fn arm_watchdog(&mut self) -> Result<(), ConnectError> {
         self.set_verified(("group", ALL), "Bus_Watchdog", 0)?;
         self.set_verified(("group", ALL), "Bus_Watchdog", watchdog_counts(self.options.watchdog))
@@ -231,7 +231,7 @@ impl Session {
         let request = RebootRequest { cmd_type: "group".into(), name: ALL.into(), enable: true, smart_reboot: true };
         let (patience, failure) = (self.patience(), self.failure());
         self.reboot.call(request, patience).map_err(failure)?;
-        // A servo answers again about half a second after its reboot (ROBOTIS e-manual).
+        // A servo replies again about half a second after its reboot (ROBOTIS e-manual).
         let deadline = Instant::now() + patience;
         loop {
             let found = self.registers(("group", ALL), "Hardware_Error_Status")?;
@@ -272,7 +272,7 @@ impl Session {
         ))
     }
 
-    /// What the node says of the gripper.
+    /// The node's description of the gripper.
     fn gripper_info(&mut self) -> Result<RobotInfoResponse, ConnectError> {
         let request = RobotInfoRequest { cmd_type: "single".into(), name: GRIPPER.into() };
         let (patience, failure) = (self.patience(), self.failure());
@@ -314,7 +314,7 @@ impl Session {
         Duration::from_secs_f64(self.options.patience)
     }
 
-    /// Makes a connect error of a ROS error, without borrowing the session.
+    /// Converts a ROS error to a connect error, without borrowing the session.
     fn failure(&self) -> impl Fn(RosError) -> ConnectError + use<> {
         let (arm, link) = (self.arm.clone(), self.link.clone());
         move |error| link_error(&arm, &link, &error)
@@ -347,7 +347,7 @@ impl Session {
     }
 }
 
-/// What the bridge thread works with.
+/// Parts for the bridge thread.
 pub(super) struct Topics {
     pub states: RosSubscriber<JointState>,
     pub group: RosPublisher<JointGroupCommand>,

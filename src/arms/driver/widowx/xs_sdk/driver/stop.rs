@@ -1,6 +1,6 @@
-//! Stopping the servos by the node's service for registers: another way than the command topic, and one that does not depend on
-//! what the topic's numbers mean. `Goal_Velocity` of zero stops a servo in velocity mode and is of no effect in any other; it
-//! takes no torque, and the servos are written one after the other (about 0.1 s at the USB adapter's 16 ms latency).
+//! Stopping the servos by the node's service for registers: a second path besides the command topic, independent of the meaning of
+//! the topic's numbers. A `Goal_Velocity` of zero stops a servo in velocity mode and has no effect in any other. It removes no
+//! torque. The servos are written one after the other (about 0.1 s at the USB adapter's 16 ms latency).
 
 use std::time::Duration;
 
@@ -9,19 +9,19 @@ use crate::transport::ros2::messages::interbotix::{RegisterValues, RegisterValue
 use crate::transport::ros2::{RepeatedRequest, RosClient, RosError, RosNode};
 use visuomotor_core::time::Timestamp;
 
-/// How long it may take to answer.
+/// Time-out of a reply.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// A stop by service: begun once, then looked after until it is answered. No method waits.
+/// A stop by service: started once, then polled until it is confirmed. No method waits.
 pub(super) struct ServiceStop {
     set: RosClient<RegisterValues>,
-    /// Since when; none while nothing is to be stopped.
+    /// Start of the stop; `None` while nothing is to be stopped.
     began: Option<Timestamp>,
     request: RepeatedRequest,
 }
 
 impl ServiceStop {
-    /// By this node.
+    /// For this node.
     pub fn of(node: &RosNode) -> Result<Self, RosError> {
         Ok(Self { set: node.client("set_motor_registers")?, began: None, request: RepeatedRequest::default() })
     }
@@ -31,12 +31,12 @@ impl ServiceStop {
         self.set.wait_for_server(patience)
     }
 
-    /// From now on.
+    /// Starts the stop.
     pub fn begin(&mut self, now: Timestamp) {
         (self.began, self.request) = (Some(now), RepeatedRequest::default());
     }
 
-    /// Asks, or asks again, or takes the answer; says in the log what became of it.
+    /// Sends or repeats the request, or takes the reply; logs the result.
     pub fn go_on(&mut self, now: Timestamp) {
         let Some(began) = self.began else { return };
         let request = || RegisterValuesRequest {

@@ -28,33 +28,33 @@ const PUSH: f64 = 350.0;
 const KEEP: f64 = 210.0;
 /// Gain of the gripper's loop \[1/m\] (Bridge): full push beyond 3.3 mm of error.
 const GAIN: f64 = 300.0;
-/// How long the gripper may push without moving before it only keeps \[s\].
+/// How long the gripper may push without moving before its force is reduced \[s\].
 const PUSHING: Duration = Duration::from_secs(1);
-/// How often it is looked who else publishes commands.
+/// How often other publishers of commands are looked for.
 const LOOK_AROUND: Duration = Duration::from_millis(250);
-/// How often it is looked at the link's threads while no states come.
+/// How often the link's threads are checked while no states come.
 const LOOK_AT_LINK: Duration = Duration::from_millis(10);
-/// How often a stop is said once no states come. Not for ever: the topic does not say what its numbers mean, and a node that
-/// was started again is in position mode, where zeros are a place to go to. It takes more than a second to start.
+/// How often a stop is sent once no states come. Not forever: the meaning of the topic's numbers depends on the node's mode, and a
+/// restarted node is in position mode, where zeros are a goal pose. It takes more than a second to start.
 const LAST_WORDS: u32 = 25;
-/// How often a new link is tried after the old one died, and how long each trial may take.
+/// How often a new link is tried after the old one died, and the time-out of each attempt.
 const REBUILD: Duration = Duration::from_secs(2);
 /// How often the gripper is commanded (Bridge: 50 Hz).
 const GRIP_PERIOD: Duration = Duration::from_millis(20);
 
-/// How long it is looked, at the end, whether the arm comes to rest.
+/// How long the positions are watched, at the end, for the arm to come to rest.
 const LAST_LOOK: Duration = Duration::from_secs(2);
-/// Without a state for this long nothing is seen: the guard, which has threads and a link of its own, takes over at once.
+/// Without a state for this long the guard, which has threads and a link of its own, takes over at once.
 const NO_NEWS: Duration = Duration::from_millis(250);
 
-/// What the control thread sees.
+/// State shared with the control thread.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct WorkerState {
     /// The newest good state.
     pub arm: ArmState,
     /// When it was received.
     pub good_at: Timestamp,
-    /// What was wrong with the newest message, if it was.
+    /// What was wrong with the newest message, if anything.
     pub bad: Option<BadState>,
     /// Bad messages so far.
     pub bad_states: u64,
@@ -64,13 +64,14 @@ pub(super) struct WorkerState {
     pub fault: Option<FaultCode>,
     /// What is wrong with the guard of velocity mode.
     pub guard: Option<GuardFault>,
-    /// Until when a register read excuses that no state comes.
+    /// Until when a register read excuses missing states.
     pub excused_until: Timestamp,
     /// The threads that send and receive ended since the arm was activated.
     pub link_died: bool,
-    /// No states come, or none that can be trusted: the arm was commanded to stop, and gets nothing else until it is activated again.
+    /// No states come, or none that can be trusted: the arm was commanded to stop, and gets nothing else until it is activated
+    /// again.
     pub lost: bool,
-    /// A joint that goes on although it is commanded otherwise, since the arm was activated.
+    /// A joint that moved against its commands since the arm was activated.
     pub astray: Option<usize>,
 }
 
@@ -84,7 +85,7 @@ impl WorkerState {
 /// Longest time between two turns of the bridge thread.
 pub(super) const PERIOD: Duration = Duration::from_millis(10);
 
-/// What the control thread asks.
+/// Requests of the control thread.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Target {
     /// Which activation it belongs to, counted from 1.
@@ -102,12 +103,12 @@ impl Target {
     }
 }
 
-/// What the worker is asked in between.
+/// Other calls to the worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Call {
-    /// Answers once whatever was sent before has its turn.
+    /// Replies once everything sent before has been processed.
     Turn,
-    /// Says nothing more to the arm until there is a new target.
+    /// Sends nothing more to the arm until there is a new target.
     Quiet,
 }
 
@@ -115,7 +116,7 @@ pub(super) struct Worker {
     topics: Topics,
     node: RosNode,
     health: RosClient<RegisterValues>,
-    /// Another way to stop the servos than the command topic.
+    /// The path to the servos besides the command topic.
     stop: ServiceStop,
     runaway: Runaway,
     order: Order,
@@ -129,9 +130,9 @@ pub(super) struct Worker {
     seen: Option<WorkerState>,
     changed: bool,
     looked: Option<Timestamp>,
-    /// The servo that was asked for errors.
+    /// The servo polled for errors.
     asked: Option<(usize, Asked)>,
-    /// When the link's threads were last looked at.
+    /// When the link's threads were last checked.
     checked: Option<Timestamp>,
     dead: bool,
     rebuilt: Option<Timestamp>,
@@ -140,7 +141,7 @@ pub(super) struct Worker {
     stopped: bool,
     /// The activation in which the states were lost; nothing of it is sent any more.
     lost: Option<u32>,
-    /// How often a stop was said since.
+    /// How often a stop was sent since.
     said: u32,
     gripped: Option<Timestamp>,
     grip_goal: f64,
@@ -226,7 +227,7 @@ impl Worker {
         }
     }
 
-    /// Which joint goes on although it is commanded otherwise? Asked until nothing is sent any more.
+    /// Which joint moves against its commands? Checked until nothing is sent any more.
     fn strays(&mut self, now: Timestamp, arm: &ArmState) -> Option<usize> {
         let (target, _) = self.target?;
         if target.mode != ControlMode::Velocity || self.lost == Some(target.activation) {
@@ -251,7 +252,7 @@ impl Worker {
         }
     }
 
-    /// Asks a servo for hardware errors; the answer is picked up in a later turn, so commands never wait for it.
+    /// Polls a servo for hardware errors; the reply is picked up in a later turn, so commands never wait for it.
     fn look_after(&mut self, now: Timestamp) {
         if let Some((servo, asked)) = self.asked {
             match self.health.answer(asked) {
@@ -261,7 +262,7 @@ impl Worker {
                     self.schedule.answered(now, bits != 0);
                     // Few servos, eight bits.
                     let fault = (bits != 0).then_some(FaultCode(((servo as u32) << 8) | (bits as u32 & 0xff)));
-                    // A fault of another servo stays until that one was asked again.
+                    // A fault of another servo stays until that one was polled again.
                     let of_it = |fault: FaultCode| (fault.0 >> 8) as usize == servo;
                     self.excuse(|state| match state.fault {
                         Some(known) if !of_it(known) => {}
@@ -275,7 +276,7 @@ impl Worker {
                 }
             }
         }
-        // One that is not answered is lost: the node died or was restarted in between.
+        // A poll without a reply is lost: the node died or was restarted in between.
         let Some(servo) = self.schedule.due(now) else { return };
         let request = RegisterValuesRequest {
             cmd_type: "single".into(),
@@ -290,12 +291,12 @@ impl Worker {
         }
     }
 
-    /// Tells the guard that this thread is alive; answers what is wrong with it, or with this thread's own pace.
+    /// Reports to the guard that this thread is alive; returns what is wrong with it, or with this thread's timing.
     fn beat(&mut self, now: Timestamp) -> Option<GuardFault> {
         let heart = self.heart.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let fault = heart.as_ref().and_then(|heart| heart.fault(now));
         if let Some(heart) = &heart {
-            // Until the first velocity was sent the last command was a position, which is none to ramp down from.
+            // Until the first velocity was sent the last command was a position, from which there is no ramp down.
             let velocity = self.target.is_some_and(|(target, _)| target.mode == ControlMode::Velocity);
             heart.beat(now, &if velocity { self.sent } else { JointVector::zeros(6) });
         }
@@ -308,7 +309,7 @@ impl Worker {
         fault
     }
 
-    /// Says anew until when a register read excuses silence, and what else is new.
+    /// Publishes until when a register read excuses silence, and the other shared values.
     fn excuse(&mut self, news: impl FnOnce(&mut WorkerState)) {
         let until = self.schedule.excused_until();
         if let Some(state) = &mut self.seen {
@@ -322,7 +323,7 @@ impl Worker {
         self.seen.is_some_and(|state| self.hearing.is_silent(now, state.good_at, self.silence) && !state.excused(now))
     }
 
-    /// Are the threads there that send and receive? Without them a new node takes over, through which a stop can be said.
+    /// Are the threads alive that send and receive? If not, a new node takes over, through which a stop can be sent.
     fn look_at_link(&mut self, now: Timestamp) {
         let quiet = self.seen.is_some_and(|state| now.since(state.good_at) > self.silence / 2);
         let often = if quiet { LOOK_AT_LINK } else { LOOK_AROUND };
@@ -338,7 +339,7 @@ impl Worker {
             self.excuse(|state| state.link_died = true);
             self.lose(now);
         } else if self.rebuilt.is_none_or(|at| now.since(at) >= REBUILD) {
-            // In the turn after the one that told the control thread.
+            // In the turn after the one that reported it to the control thread.
             self.rebuilt = Some(now);
             match self.rebuild() {
                 Ok(()) => tracing::warn!("widowx: new ROS 2 threads reach its node; it is commanded to stop"),
@@ -358,13 +359,13 @@ impl Worker {
             std::mem::replace(&mut self.health, health),
             std::mem::replace(&mut self.node, node),
         );
-        // The old threads may be waited for in vain: not here.
+        // The old threads may never end: do not wait for them here.
         std::thread::spawn(move || drop(old));
         (self.asked, self.dead) = (None, false);
         self.topics.group.wait_for_subscriber(REBUILD)
     }
 
-    /// Nothing is known of the arm any more, or it does not hear: what belongs to this activation is not sent, but for a stop.
+    /// The arm's state is unknown, or it does not receive commands: of this activation only a stop is sent.
     fn lose(&mut self, now: Timestamp) {
         let Some((target, _)) = self.target else { return };
         if self.lost == Some(target.activation) {
@@ -393,7 +394,7 @@ impl Worker {
         self.sent = *joints;
         if let Err(error) = self.topics.group.publish(group_command(joints)) {
             self.full += 1;
-            // Once, and then at every power of two: a flood of lines helps nobody.
+            // Logged once, and then at every power of two, to avoid a flood of lines.
             if self.full.is_power_of_two() {
                 tracing::warn!("{error} ({} commands lost so far)", self.full);
             }
@@ -406,7 +407,7 @@ impl Worker {
         }
     }
 
-    /// Says zero until the arm's state shows that it stands, for as long as a hold may take.
+    /// Sends zero until the arm's state shows that it stands still, for as long as a hold may take.
     fn comes_to_rest(&mut self, heart: &Heart) -> bool {
         heart.pause();
         let (mut still, deadline) = (Standstill::default(), Instant::now() + LAST_LOOK);
@@ -481,7 +482,7 @@ fn nothing_yet() -> WorkerState {
 
 impl BridgeWorker for Worker {
     type State = WorkerState;
-    /// None: nothing is said to the arm.
+    /// `None`: nothing is sent to the arm.
     type Command = Option<Target>;
     type Request = Call;
     /// The node that the worker works with.
@@ -502,7 +503,7 @@ impl BridgeWorker for Worker {
         let turns = command.is_some_and(|target| target.mode == ControlMode::Velocity);
         let lost = self.target.is_some_and(|(target, _)| self.lost == Some(target.activation));
         if turns && self.beat(now).is_some() && !lost {
-            // Without its guard the arm stands, whatever is asked, and after the guard stopped it, it is not moved again.
+            // Without its guard the arm stands still, whatever is requested; after the guard stopped it, it is not moved again.
             self.publish_joints(&JointVector::zeros(6));
             return;
         }
@@ -519,13 +520,13 @@ impl BridgeWorker for Worker {
             self.lose(now);
         }
         if self.lost == Some(target.activation) && Protection::BlindRamp.is_on() {
-            // Velocities are turned on at for ever; positions are gone to and held, and there is nothing better to go to.
+            // Velocities are executed forever. Positions are reached and held, and there is no better goal.
             if target.mode == ControlMode::Velocity && !self.dead {
                 if self.said < LAST_WORDS {
                     self.said += 1;
                     self.publish_joints(&JointVector::zeros(6));
                 }
-                // The same on another way: a topic may be lost alone.
+                // The same on another path: a topic alone may be lost.
                 self.stop.go_on(now);
             }
             return;
@@ -534,7 +535,7 @@ impl BridgeWorker for Worker {
             self.publish_joints(&target.joints);
             return;
         }
-        // The node turns on at the last velocity forever: a silent control loop is a stop, once.
+        // The node keeps turning at the last velocity forever: on a silent control loop a stop is sent, once.
         if target.mode == ControlMode::Velocity
             && !self.stopped
             && now.since(at) > self.command_gap
@@ -561,7 +562,7 @@ impl BridgeWorker for Worker {
             self.publish_joints(&JointVector::zeros(6));
         }
         if self.drive == GripperDrive::Pwm {
-            // No one is left to ease the push; the gear holds by friction.
+            // Nothing will reduce the force later; the gear holds by friction.
             self.publish_gripper(0.0);
         }
         // Dropping the publishers would take back what was not delivered yet.
@@ -571,6 +572,6 @@ impl BridgeWorker for Worker {
         {
             heart.done();
         }
-        // A guard that is not told so takes the end of this program for what it is, and goes on where we stop.
+        // Without this message a guard takes the end of this program for a crash, and continues the stop.
     }
 }

@@ -1,4 +1,4 @@
-//! Interbotix's node `xs_sdk` as it behaves, over a [`Plant`]: topics, services, joint order, and its bad manners.
+//! Interbotix's node `xs_sdk`, emulated over a [`Plant`]: topics, services, joint order, and its flaws.
 //!
 //! 100 Hz `joint_states` with the fingers as pseudo-joints and efforts in mA; no limit checks; no command time-out, so the
 //! last goal is held and the last velocity turned forever; a mode change drops the torque for a moment; a failed read is
@@ -33,7 +33,7 @@ type Shared = Arc<Mutex<Servos>>;
 /// Register services that wait for the bus: the node serves one between two states.
 type Waiting = Arc<AtomicU32>;
 
-/// How often it is looked whether a service that waits had its turn.
+/// How often a waiting service checks whether its turn has come.
 const YIELD: Duration = Duration::from_micros(200);
 
 /// A running node.
@@ -81,12 +81,12 @@ impl XsSdk {
         Ok(Self { shared, orders, stop, thread: Some(thread), _services: services })
     }
 
-    /// Lets something break, or mends it.
+    /// Injects a fault, or removes it.
     pub fn inject(&self, fault: Fault) {
         lock(&self.shared).inject(fault);
     }
 
-    /// What it was ordered to do.
+    /// The orders it received.
     pub fn orders(&self) -> &Orders {
         &self.orders
     }
@@ -101,8 +101,8 @@ impl XsSdk {
         lock(&self.shared).positions()
     }
 
-    /// Each register of each servo, and each state, takes this long to read from now on, and keeps everything else waiting, as
-    /// the one bus does: 17 ms where the USB adapter's latency timer is 16 ms.
+    /// Sets how long each register of each servo, and each state, takes to read from now on; everything else waits, as on the one
+    /// real bus. 17 ms where the USB adapter's latency timer is 16 ms.
     pub fn slow_bus(&self, each: Duration) {
         lock(&self.shared).register_time = each;
     }
@@ -135,7 +135,7 @@ impl Drop for XsSdk {
     }
 }
 
-/// Has the bus for a register of this many servos.
+/// Occupies the bus for a register of this many servos.
 fn on_the_bus<T>(
     shared: &Shared,
     waiting: &Waiting,
@@ -150,7 +150,7 @@ fn on_the_bus<T>(
     work(&mut servos)
 }
 
-/// What writing this register orders.
+/// The order that writing this register makes.
 fn written(register: &str) -> Order {
     match register {
         "Torque_Enable" => Order::Torque,

@@ -1,6 +1,6 @@
 //! The nine servos behind the node, as the node sees them: seven, in the order of its configuration.
 //!
-//! One file because a servo is its registers and what they make it do.
+//! One file because a servo is its registers and their effects.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use visuomotor_core::config::Robot;
 use visuomotor_core::observation::JointVector;
 use visuomotor_core::time::Timestamp;
 
-/// Commands kept for whoever asks what was received.
+/// Commands kept for observers.
 pub const KEPT: usize = 100_000;
 /// How long a mode change leaves the servos without torque.
 const LIMP: Duration = Duration::from_millis(20);
@@ -28,7 +28,7 @@ const TORQUE_PER_AMPERE: [f64; 6] = [1.793, 1.793, 1.793, 0.897, 0.897, 1.0];
 /// A count of `Goal_Velocity` \[rad/s\]: 0.229 turns in a minute (ROBOTIS e-manual, address 104).
 const VELOCITY_UNIT: f64 = 0.229 * std::f64::consts::TAU / 60.0;
 
-/// Something that breaks.
+/// A fault to inject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// The bus cannot be read: -pi on all joints is published.
@@ -48,7 +48,7 @@ pub enum Fault {
 /// A command as it arrived.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReceivedCommand {
-    /// When.
+    /// Time of arrival.
     pub at: Timestamp,
     /// Operating mode it was taken in.
     pub mode: String,
@@ -109,7 +109,7 @@ pub struct Servos {
     lost_commands: bool,
     deaf_watchdog: bool,
     received: VecDeque<ReceivedCommand>,
-    /// How long a register of a servo takes, or a state.
+    /// Time to read a register of a servo, or a state.
     pub register_time: Duration,
     /// Registers read by service.
     pub register_reads: u64,
@@ -185,7 +185,7 @@ impl Servos {
         }
     }
 
-    /// Indices of the servos that are meant.
+    /// Indices of the addressed servos.
     pub fn those(kind: &str, name: &str) -> Vec<usize> {
         match (kind, name) {
             ("group", ALL) => (0..7).collect(),
@@ -334,7 +334,7 @@ impl Servos {
         }
     }
 
-    /// Moves on to `now`.
+    /// Advances to `now`.
     pub fn advance(&mut self, now: Timestamp) {
         let sensed = self.plant.sense();
         let limp = !self.registers[..6].iter().any(|servo| servo.torque) || now < self.limp_until;
@@ -368,7 +368,7 @@ impl Servos {
             return;
         }
         let fraction = match self.grip_mode.as_str() {
-            // Pushed by force: it goes on until something stops it; the gear holds against small ones.
+            // Pushed by force: it moves until something stops it; the gear holds against small forces.
             "pwm" if self.grip > STICTION => self.gripper.fraction_from_finger(self.gripper.finger_max),
             "pwm" if self.grip < -STICTION => self.gripper.fraction_from_finger(self.gripper.finger_min).min(0.0),
             "pwm" => self.gripper.fraction_from_finger(finger),
@@ -377,7 +377,7 @@ impl Servos {
         self.plant.drive_gripper(fraction);
     }
 
-    /// What is published now; an empty message when nothing is.
+    /// The state to publish now; an empty message when none is.
     pub fn state(&self, header: Header) -> Option<JointState> {
         if self.silent {
             return None;
