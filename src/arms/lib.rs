@@ -1,4 +1,4 @@
-//! The edges to the world: wires, cameras, arms with the emulators of their controllers, devices that a person drives with.
+//! Hardware interfaces: links, cameras, arms with the emulators of their controllers, teleoperation devices.
 //!
 //! Modules are listed in reading order; each uses only modules above it.
 

@@ -18,10 +18,10 @@ use std::process::Command;
 
 const SOURCE: &str = "src/learning/network/cuda_graph.cpp";
 const LIBRARY: &str = "libvisuomotor_cuda.so";
-/// The compiler's options. What the library calls is in the process when it is opened: the program is not to need CUDA.
+/// The compiler's options. The symbols that the library calls are in the process when it is opened: the program must not need CUDA.
 const OPTIONS: [&str; 5] = ["-std=c++17", "-O2", "-shared", "-fPIC", "-w"];
 
-/// Compiles the library into `deps`, where libtorch's headers are; quick where it is there already.
+/// Compiles the library into `deps`, where libtorch's headers are; quick if it is already there.
 pub fn compile(root: &Path, deps: &Path) -> Result<(), Failure> {
     let (source, folder) = (root.join(SOURCE), deps.join("cuda"));
     let (library, stamp) = (folder.join(LIBRARY), folder.join("stamp"));
@@ -56,7 +56,7 @@ pub fn compile(root: &Path, deps: &Path) -> Result<(), Failure> {
     attempt(fs::write(&stamp, made_of))
 }
 
-/// Of the source, the options and the versions of all headers.
+/// Digest of the source, the options and the versions of all headers.
 fn digest(source: &Path) -> Result<String, Failure> {
     let text = fs::read_to_string(source)
         .map_err(|error| Failure::setup(format!("{} cannot be read: {error}", source.display())))?;

@@ -1,4 +1,4 @@
-//! `cargo xtask dist`: one archive with the program, its libraries and everything that it reads, for a computer with neither Rust nor
+//! `cargo xtask dist`: one archive with the program, its libraries and all files that it reads, for a computer without Rust or
 //! Python.
 //!
 //! ```text
@@ -32,7 +32,7 @@ const LIBRARIES: [(&str, &str); 6] = [
     ("mujoco", "libmujoco.so.3.17.0"),
 ];
 
-/// Single files and where they stand in the archive.
+/// Single files and their places in the archive.
 const FILES: [(&str, &str); 6] = [
     ("xtask/dist/60-visuomotor.rules", "share/60-visuomotor.rules"),
     ("xtask/dist/visuomotor-limits.conf", "share/visuomotor-limits.conf"),
@@ -42,7 +42,7 @@ const FILES: [(&str, &str); 6] = [
     ("LICENSE-APACHE", "LICENSE-APACHE"),
 ];
 
-/// Puts the archive together from a release build; returns its path.
+/// Builds the archive from a release build; returns its path.
 pub fn pack(root: &Path, deps: &Path) -> Result<PathBuf, Failure> {
     let target = root.join(env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()));
     let program = target.join("release/visuomotor");
@@ -67,7 +67,7 @@ pub fn pack(root: &Path, deps: &Path) -> Result<PathBuf, Failure> {
     run(Command::new("objcopy").arg("--strip-all").arg(&program).arg(&stripped))?;
     run(Command::new(&program).args(["generate", "--into"]).arg(folder.join("share")))?;
     let archive = out.join(format!("{name}.tar.gz"));
-    // The same bytes for the same content, whoever packs it.
+    // The same bytes for the same content, on any machine.
     let sorted = ["--sort=name", "--owner=0", "--group=0", "--numeric-owner", "--mtime=@0", "-czf"];
     run(Command::new("tar").args(sorted).arg(&archive).arg("-C").arg(&out).arg(&name))?;
     for (what, path) in [("program", &stripped), ("debug information", &debug), ("archive", &archive)] {

@@ -1,9 +1,9 @@
-//! The one way this program ends badly: a message that names what is missing and the fix, and an exit code.
+//! The error of this program: a message with the problem and the fix, and an exit code.
 
 /// Why the program stops.
 #[derive(Debug)]
 pub struct Failure {
-    /// For people: what is missing or went wrong, and what to do.
+    /// For people: the problem and the fix.
     pub message: String,
     /// For scripts: 1 a stage failed, 2 wrong usage or no set-up.
     pub exit_code: u8,

@@ -1,4 +1,4 @@
-//! What the machine must be before anything is downloaded: platform, C library, room on the disk.
+//! Requirements on the machine before anything is downloaded: platform, C library, disk space.
 
 use crate::failure::Failure;
 use crate::process::answer;
@@ -7,7 +7,7 @@ use std::path::Path;
 /// The C library the wheels were built for (their `manylinux_2_28` tag).
 const GLIBC: (u32, u32) = (2, 28);
 
-/// Refuses platforms that the wheels do not exist for.
+/// Refuses platforms without wheels.
 pub fn require_platform() -> Result<(), Failure> {
     if !cfg!(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu")) {
         return Err(Failure::setup(format!(
@@ -17,7 +17,7 @@ pub fn require_platform() -> Result<(), Failure> {
             std::env::consts::OS
         )));
     }
-    // Without `getconf` there is nothing to compare; the loader would say it later.
+    // Without `getconf` there is nothing to compare; the loader would report it later.
     let Some(found) = answer("getconf", &["GNU_LIBC_VERSION"]) else {
         return Ok(());
     };
@@ -57,7 +57,7 @@ fn free_bytes(table: &str) -> Option<u64> {
     Some(free.parse::<u64>().ok()? * 1024)
 }
 
-/// Bytes for people.
+/// Bytes in readable units.
 pub fn size(bytes: u64) -> String {
     let bytes = bytes as f64;
     if bytes >= 1e9 {

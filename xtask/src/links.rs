@@ -7,9 +7,9 @@ use std::io;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-/// What torch-sys may see. Not more, even when CUDA is there: it links `libtorch_cuda.so` as soon as that lies beside
-/// these, and the program would then not start on a machine without CUDA. It opens that library itself when asked to,
-/// from the wheel's own folder, which is its run path.
+/// The libraries visible to torch-sys. No others, even with CUDA: it links `libtorch_cuda.so` as soon as that lies beside these,
+/// and the program would then not start on a machine without CUDA. The program opens that library itself on request, from the
+/// wheel's own folder, which is its run path.
 const LIBTORCH: [&str; 5] = ["libtorch_cpu.so", "libc10.so", "libgomp.so.1", "libshm.so", "libtorch_global_deps.so"];
 
 /// torch-sys links `-ltorch`. The library of that name does nothing but pull in CUDA; this stands in for it.
@@ -39,7 +39,7 @@ pub fn make(deps: &Path) -> Result<(), Failure> {
     require_targets(deps)
 }
 
-/// A wheel of another build may name its files differently: better said now than by the linker.
+/// A wheel of another build may name its files differently: an error here is clearer than the linker's.
 fn require_targets(deps: &Path) -> Result<(), Failure> {
     let libtorch = LIBTORCH.map(|name| format!("libtorch/lib/{name}"));
     let mujoco = LIBMUJOCO.map(|name| format!("mujoco/{name}"));

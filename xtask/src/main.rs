@@ -63,7 +63,7 @@ usage: cargo xtask TASK [OPTIONS]
 
 example: cargo xtask demo";
 
-/// What the caller asked for.
+/// The requested command.
 #[derive(Debug, PartialEq)]
 enum Task {
     Setup { cuda: bool, onnx: bool, skip_system_packages: bool, deps_dir: Option<PathBuf> },

@@ -15,12 +15,12 @@ use std::path::Path;
 
 /// The folder of the library within the wheel.
 const IN_WHEEL: &str = "onnxruntime/capi";
-/// How the library's name begins.
+/// Prefix of the library's name.
 const LIBRARY: &str = "libonnxruntime.so";
-/// What the library's licence asks to be passed on with it.
+/// Files that the library's licence requires to be distributed with it.
 const NOTICES: [&str; 2] = ["LICENSE", "ThirdPartyNotices.txt"];
 
-/// Fetches the library into `deps`; quick where it is there already.
+/// Fetches the library into `deps`; quick if it is already there.
 pub fn fetch(deps: &Path) -> Result<(), Failure> {
     let folder = deps.join("onnx");
     if is_complete(&folder) {
@@ -46,7 +46,7 @@ fn stamp() -> String {
     format!("{} {}\n", ONNX_RUNTIME.name, ONNX_RUNTIME.version)
 }
 
-/// Is the version that is wanted in `folder`?
+/// Is the required version in `folder`?
 fn is_complete(folder: &Path) -> bool {
     fs::read_to_string(folder.join("stamp")).is_ok_and(|found| found == stamp())
         && names(folder).is_ok_and(|names| names.iter().any(|name| name.starts_with(LIBRARY)))
@@ -59,7 +59,7 @@ fn clear(folder: &Path) -> io::Result<()> {
     old.map(|name| folder.join(name)).try_for_each(|path| remove(&path))
 }
 
-/// Moves what is kept of the unpacked wheel into `folder`.
+/// Moves the required files of the unpacked wheel into `folder`.
 fn keep(site: &Path, folder: &Path) -> io::Result<()> {
     let capi = site.join(IN_WHEEL);
     for name in names(&capi)?.into_iter().filter(|name| name.starts_with(LIBRARY)) {

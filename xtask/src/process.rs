@@ -1,19 +1,19 @@
-//! Running other programs: quietly for their answer, or in view with the end of their complaint kept.
+//! Running other programs: quietly for their output, or visibly with the end of their error output kept.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-/// How many lines of a failed program's complaint go into our own message.
+/// Most lines of a failed program's error output in our own message.
 const KEPT_LINES: usize = 12;
 
-/// What `program` printed, or nothing if it is not there or failed.
+/// The output of `program`, or nothing if it is missing or failed.
 pub fn answer(program: &str, arguments: &[&str]) -> Option<String> {
     let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// Runs a command in view of the caller; the error is the last lines it wrote to its standard error.
+/// Runs a command visibly; the error is the last lines of its standard error.
 ///
 /// Its standard output is the caller's own, so that a progress bar stays a progress bar.
 pub fn run_in_view(command: &mut Command) -> Result<(), String> {
@@ -42,7 +42,7 @@ pub fn run_in_view(command: &mut Command) -> Result<(), String> {
     Err(format!("`{program}` ended with {status}:\n{}", last.join("\n")))
 }
 
-/// A command line as one would type it.
+/// A command line as typed in a shell.
 pub fn line_of(command: &Command) -> String {
     let program = command.get_program();
     let program = std::path::Path::new(program).file_name().unwrap_or(program).to_string_lossy().into_owned();

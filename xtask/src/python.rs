@@ -1,9 +1,7 @@
-//! The host's Python: it downloads and unpacks the wheels, and in environments of its own (`.deps/python`,
-//! `.deps/franka`) reads back what we write and speaks the controllers' protocols, so that tests compare with
-//! implementations that are not ours.
+//! The host's Python. It downloads and unpacks the wheels. In separate environments (`.deps/python`, `.deps/franka`) it reads our
+//! files and speaks the controllers' protocols, so that tests compare with independent implementations.
 //!
-//! Any `python3` from 3.8 on will do; which Python the wheels themselves are for does not matter, because nobody
-//! imports them.
+//! Any `python3` from 3.8 on will do; the Python version of the wheels themselves does not matter, because they are never imported.
 
 use crate::failure::Failure;
 use crate::process::{answer, run_in_view};
@@ -12,11 +10,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Programs that share no code with ours and that the tests talk to: a folder of `.deps` and what it holds.
+/// Independent programs that the tests communicate with: a folder of `.deps` and its packages.
 struct Peers {
     folder: &'static str,
     packages: &'static [&'static str],
-    /// Packages of which only the files are wanted, not what they depend on.
+    /// Packages of which only the files are needed, not their dependencies.
     files: &'static [&'static str],
 }
 
@@ -42,7 +40,7 @@ const PEERS: [Peers; 2] = [
         ],
         files: &[],
     },
-    // The last one brings the arm's meshes; the rest of it would pull in a second simulator.
+    // The last one contains the arm's meshes; its dependencies would include a second simulator.
     Peers { folder: "franka", packages: &["franka-sim==1.1.7", "pylibfranka==0.21.3"], files: &["franky-sim==1.0.4"] },
 ];
 
@@ -80,18 +78,18 @@ pub fn with_pip(deps: &Path) -> Result<PathBuf, Failure> {
     environment(&deps.join(PEERS[0].folder))
 }
 
-/// Makes sure that the environments with the tests' peers are there.
+/// Makes sure that the environments of the tests exist.
 pub fn require_test_peers(deps: &Path) -> Result<(), Failure> {
     PEERS.iter().try_for_each(|peers| require_peers(deps, peers))?;
     link_ffmpeg(deps)
 }
 
-/// Makes sure that LeRobot is there.
+/// Makes sure that LeRobot is installed.
 pub fn require_lerobot(deps: &Path) -> Result<(), Failure> {
     require_peers(deps, &LEROBOT)
 }
 
-/// Makes sure that the loop whose start is compared can run; its Python.
+/// Makes sure that the loop for the start-up comparison can run; returns its Python.
 pub fn require_start_up(deps: &Path) -> Result<PathBuf, Failure> {
     require_peers(deps, &START_UP)?;
     Ok(deps.join(START_UP.folder).join("bin/python"))
@@ -102,7 +100,7 @@ pub fn lerobot(deps: &Path) -> PathBuf {
     deps.join(LEROBOT.folder).join("bin/python")
 }
 
-/// Puts the ffmpeg that came with a package where `visuomotor recordings export` looks for one: `.deps/ffmpeg/ffmpeg`.
+/// Links the ffmpeg of a package to where `visuomotor recordings export` looks for one: `.deps/ffmpeg/ffmpeg`.
 fn link_ffmpeg(deps: &Path) -> Result<(), Failure> {
     let folder = deps.join("ffmpeg");
     let link = folder.join("ffmpeg");
@@ -152,14 +150,14 @@ fn require_peers(deps: &Path, peers: &Peers) -> Result<(), Failure> {
     fs::write(&stamp, wanted).map_err(|error| Failure::setup(format!("{} cannot be written: {error}", stamp.display())))
 }
 
-/// `python -m pip` with what every call of ours wants.
+/// `python -m pip` with the options common to all our calls.
 pub fn pip(python: &Path) -> Command {
     let mut command = Command::new(python);
     command.args(["-m", "pip", "--disable-pip-version-check", "--no-input"]);
     command
 }
 
-/// The Python of an environment, made if it is missing or its host Python is gone.
+/// The Python of an environment, created if it is missing or its host Python is gone.
 fn environment(folder: &Path) -> Result<PathBuf, Failure> {
     let python = folder.join("bin/python");
     if has_pip(&python) {
@@ -202,7 +200,7 @@ mod tests {
         fs::create_dir_all(deps.join("python/bin")).unwrap();
         fs::create_dir_all(deps.join("python/site")).unwrap();
         fs::write(&program, "").unwrap();
-        // A stand-in that answers with the program's path whatever it is asked.
+        // A stand-in that prints the program's path whatever its arguments.
         let python = deps.join("python/bin/python");
         fs::write(&python, format!("#!/bin/sh\necho {}\n", program.display())).unwrap();
         fs::set_permissions(&python, fs::Permissions::from_mode(0o755)).unwrap();
@@ -211,7 +209,7 @@ mod tests {
         assert_eq!(fs::read_link(&link).unwrap(), Path::new("../python/site/ffmpeg-v1"));
         fs::remove_file(&python).unwrap();
         link_ffmpeg(&deps).unwrap();
-        // A link that leads nowhere is made again.
+        // A broken link is created again.
         fs::remove_file(&program).unwrap();
         assert!(link_ffmpeg(&deps).unwrap_err().message.contains("imageio-ffmpeg"));
         fs::remove_dir_all(&deps).unwrap();

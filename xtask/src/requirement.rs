@@ -19,7 +19,7 @@ pub struct Requirement {
 }
 
 impl Requirement {
-    /// As pip takes it on its command line.
+    /// As an argument for pip.
     pub fn for_pip(&self) -> String {
         format!("{}{}", self.name, self.version)
     }

@@ -1,4 +1,4 @@
-//! The set-up: libtorch and MuJoCo into `.deps`, from nothing or from whatever an earlier run left.
+//! The set-up: libtorch and MuJoCo into `.deps`, from nothing or from the remains of an earlier run.
 //!
 //! ```text
 //! .deps/site/{torch,nvidia,mujoco}   unpacked wheels, laid out as pip would
@@ -21,28 +21,28 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// Room for the downloads, pip's own copy of them and what is unpacked: 0.57 + 0.57 + 0.57 GB.
+/// Disk space for the downloads, pip's own copy of them and the unpacked files: 0.57 + 0.57 + 0.57 GB.
 const NEEDED: u64 = 2_000_000_000;
 /// The same with CUDA: about 2.5 GB of wheels, twice, and 4.5 GB unpacked.
 const NEEDED_WITH_CUDA: u64 = 10_000_000_000;
 
-/// One call of the set-up.
+/// Options of the set-up.
 pub struct Setup {
-    /// Where it all goes.
+    /// Target folder.
     pub deps: PathBuf,
     /// The CUDA half of libtorch too.
     pub cuda: bool,
-    /// Leave apt-get alone.
+    /// Do not call apt-get.
     pub skip_system_packages: bool,
 }
 
 impl Setup {
-    /// What `demo`, `check` and `test` begin with.
+    /// The set-up that `demo`, `check` and `test` begin with.
     pub fn usual(root: &Path) -> Self {
         Self { deps: root.join(".deps"), cuda: false, skip_system_packages: false }
     }
 
-    /// Brings `deps` into the state asked for; quick when it is in it already.
+    /// Brings `deps` into the requested state; quick if it already is.
     pub fn run(&self) -> Result<(), Failure> {
         let started = Instant::now();
         host::require_platform()?;
@@ -106,7 +106,7 @@ impl Setup {
     }
 }
 
-/// Removes a folder with all in it, or a link that stands in its place; fine if there is nothing.
+/// Removes a folder with its contents, or a link in its place; succeeds if there is nothing.
 pub fn remove(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Ok(found) if found.is_dir() => fs::remove_dir_all(path),

@@ -54,7 +54,7 @@ pub fn check(root: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Everything that must hold before a change goes in.
+/// Every check required before a change is merged.
 pub fn test(root: &Path) -> Result<(), Failure> {
     let mut stages = Stages::new(root);
     stages.run("set-up", || {
@@ -62,7 +62,7 @@ pub fn test(root: &Path) -> Result<(), Failure> {
         system_packages::require_browser()?;
         python::require_test_peers(&root.join(".deps"))?;
         onnx::fetch(&root.join(".deps"))?;
-        // It must compile also where nothing can run it.
+        // It must compile also on machines that cannot run it.
         cuda_graphs::compile(root, &root.join(".deps"))
     })?;
     read_over(&mut stages)?;
@@ -80,7 +80,7 @@ pub fn test(root: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The whole fault matrix with its controls; with words, the rows whose names contain them all.
+/// The whole fault matrix with its controls; with arguments, only the rows whose names contain all of them.
 pub fn faults(root: &Path, words: &[String]) -> Result<(), Failure> {
     let mut stages = Stages::new(root);
     stages.run("set-up", || Setup::usual(root).run())?;
@@ -121,7 +121,7 @@ pub fn stations(root: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// How long a start takes, by part, beside a minimal Python loop.
+/// Start-up times by part, compared with a minimal Python loop.
 pub fn start_up(root: &Path) -> Result<(), Failure> {
     let mut stages = Stages::new(root);
     let setup = Setup::usual(root);
@@ -149,7 +149,7 @@ pub fn button(root: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The rows that LeRobot's loop can be put through, beside this program's.
+/// The rows of the fault matrix that LeRobot's loop supports, beside this program's.
 pub fn faults_lerobot(root: &Path) -> Result<(), Failure> {
     let mut stages = Stages::new(root);
     let setup = Setup::usual(root);
@@ -180,7 +180,7 @@ pub fn dist(root: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Removes what can be fetched and built again. Results are kept: they cannot.
+/// Removes everything that can be fetched and built again. Results are kept, because they cannot.
 pub fn clean(root: &Path) -> Result<(), Failure> {
     for folder in [".deps", "target"] {
         println!("removing {folder}");
@@ -192,7 +192,7 @@ pub fn clean(root: &Path) -> Result<(), Failure> {
 fn read_over(stages: &mut Stages) -> Result<(), Failure> {
     stages.cargo("format", "fmt --all --check")?;
     stages.cargo("lints", "clippy --workspace --all-targets --release --features visuomotor/onnx -- -D warnings")?;
-    // As most build it.
+    // The usual build.
     stages.cargo("documentation", "doc --workspace --no-deps --release")
 }
 
@@ -216,11 +216,11 @@ impl<'a> Stages<'a> {
         self.command(name, cargo)
     }
 
-    /// Runs tests and takes down how long each took.
+    /// Runs tests and records each one's duration.
     fn timed_tests(&mut self, arguments: &str, times: &mut TestTimes) -> Result<(), Failure> {
         let mut cargo = cargo();
         cargo.args(arguments.split(' ')).args(["--", "-Zunstable-options", "--report-time"]);
-        // The test programs alone: for Cargo this variable would mean another compiler.
+        // For the test programs only: to Cargo this variable would mean another compiler.
         cargo.env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER", "env RUSTC_BOOTSTRAP=1").current_dir(self.root);
         self.run("tests", || times.run(cargo))
     }

@@ -1,7 +1,7 @@
-//! The list of what a finished set-up left in `.deps`, by which the next one knows in a moment that it has nothing to do.
+//! The list of files that a finished set-up left in `.deps`, by which the next one detects at once that nothing is to be done.
 //!
-//! Written last: a set-up that was interrupted has no stamp and starts again. It holds what was asked for (one line
-//! per wheel) and every file with its size, so that a file cut short or removed by hand is noticed.
+//! Written last: a set-up that was interrupted has no stamp and starts again. It holds the request (one line per wheel) and every
+//! file with its size, so that a truncated or removed file is detected.
 
 use crate::wheels::WHEELS;
 use std::fmt::Write;
@@ -15,7 +15,7 @@ const FILE: &str = "stamp";
 /// The folders that the set-up fills.
 pub const FOLDERS: [&str; 3] = ["site", "libtorch", "mujoco"];
 
-/// Whether `deps` holds what is wanted, complete. One with CUDA serves those who need none.
+/// Whether `deps` holds everything required. A set-up with CUDA also serves those without.
 pub fn is_complete(deps: &Path, cuda: bool) -> bool {
     let Ok(stamp) = fs::read_to_string(deps.join(FILE)) else {
         return false;
@@ -35,7 +35,7 @@ pub fn write(deps: &Path, cuda: bool) -> io::Result<()> {
     fs::write(deps.join(FILE), stamp)
 }
 
-/// Takes the stamp away before anything under it changes.
+/// Removes the stamp before anything under it changes.
 pub fn remove(deps: &Path) -> io::Result<()> {
     match fs::remove_file(deps.join(FILE)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -52,17 +52,17 @@ fn head(cuda: bool) -> String {
     head
 }
 
-/// The files of a stamp with that head, or nothing if the head is another one.
+/// The files of a stamp with that head, or nothing if the head differs.
 fn content<'a>(stamp: &'a str, head: &str) -> Option<impl Iterator<Item = (&'a str, u64)>> {
     let files = stamp.strip_prefix(head)?;
-    // A line that cannot be read is a file that is not there.
+    // A line that cannot be parsed is a missing file.
     Some(files.lines().map(|line| {
         let (size, path) = line.split_once(' ').unwrap_or(("", ""));
         (path, size.parse().unwrap_or(u64::MAX))
     }))
 }
 
-/// Follows links, so that one without its target counts as missing; the empty path stands for a line that is no file.
+/// Follows links, so that one without its target counts as missing; the empty path stands for an invalid line.
 fn is_there(deps: &Path, path: &str, size: u64) -> bool {
     !path.is_empty() && fs::metadata(deps.join(path)).is_ok_and(|found| found.is_dir() || found.len() == size)
 }

@@ -1,7 +1,7 @@
 //! The system packages: Mesa's software renderer behind EGL (the simulation draws its camera images without a screen)
 //! and a C++ compiler (torch-sys compiles a file of C++ against libtorch's headers); for tests, a browser.
 //!
-//! Looked up first, so that a machine that has them is not touched and needs no rights.
+//! Checked first, so that a machine that has them is not changed and needs no privileges.
 
 use crate::failure::Failure;
 use crate::process::{answer, run_in_view};
@@ -12,7 +12,7 @@ use std::process::Command;
 /// The loader of EGL, Mesa's side of it, and llvmpipe.
 const RENDERER: [&str; 3] = ["libegl1", "libegl-mesa0", "libgl1-mesa-dri"];
 
-/// Installs what is missing of the renderer and the compiler.
+/// Installs the missing parts of the renderer and the compiler.
 pub fn require_renderer_and_compiler() -> Result<(), Failure> {
     let mut missing = Vec::new();
     let compiler = compiler()?;
@@ -30,8 +30,8 @@ pub fn require_renderer_and_compiler() -> Result<(), Failure> {
     install(&missing)
 }
 
-/// Installs Chromium if it is missing: the tests of the web page look at it as a person does. Only `cargo xtask test`
-/// asks for it; a robot needs none.
+/// Installs Chromium if it is missing: the tests of the web page render it as a user sees it. Only `cargo xtask test` needs it; a
+/// robot does not.
 pub fn require_browser() -> Result<(), Failure> {
     let program = env::var("CHROMIUM").ok().filter(|name| !name.trim().is_empty());
     if let Some(program) = program {
@@ -55,7 +55,7 @@ pub fn require_browser() -> Result<(), Failure> {
     install(&["chromium"])
 }
 
-/// Installs Debian packages with apt-get, as root or by a sudo that asks no password.
+/// Installs Debian packages with apt-get, as root or with a passwordless sudo.
 pub fn install(packages: &[&str]) -> Result<(), Failure> {
     let by_hand = format!("apt-get update && apt-get install -y --no-install-recommends {}", packages.join(" "));
     if answer("apt-get", &["--version"]).is_none() {
@@ -94,7 +94,7 @@ fn apt_get(is_root: bool) -> Command {
     command
 }
 
-/// Other distributions name their packages differently: look for the one library that matters and say what it is.
+/// Other distributions name their packages differently: check for the one required library and report its name.
 fn without_dpkg(has_compiler: bool) -> Result<(), Failure> {
     if !has_compiler {
         return Err(Failure::setup(
@@ -117,11 +117,11 @@ fn is_installed(package: &str) -> bool {
         .is_some_and(|status| status.contains("installed") && !status.contains("not-installed"))
 }
 
-/// The C++ compiler that torch-sys will call, if it is there: `$CXX` if set, else `c++`.
+/// The C++ compiler that torch-sys will call, if there is one: `$CXX` if set, else `c++`.
 pub fn compiler() -> Result<Option<String>, Failure> {
     match env::var("CXX").ok().filter(|name| !name.trim().is_empty()) {
         None => Ok(is_on_path("c++").then(|| "c++".to_owned())),
-        // It may carry arguments (`ccache g++`); the first word is the program.
+        // It may carry arguments (`ccache g++`); the program comes first.
         Some(name) if name.split_whitespace().next().is_some_and(is_on_path) => Ok(Some(name)),
         Some(name) => Err(Failure::setup(format!("CXX is `{name}`, which is not there: install it or unset CXX."))),
     }

@@ -1,4 +1,4 @@
-//! How long each test takes, from the test programs' own words.
+//! Duration of each test, from the test programs' output.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use crate::failure::Failure;
 use crate::process::line_of;
 
-/// How many are shown.
+/// Number of tests shown.
 const SHOWN: usize = 10;
 
 /// Tests with their times, in the order they ended.
@@ -22,7 +22,7 @@ struct Test {
 }
 
 impl TestTimes {
-    /// Runs the command in view, and takes down the times that it prints.
+    /// Runs the command visibly, and records the times that it prints.
     pub fn run(&mut self, mut command: Command) -> Result<(), Failure> {
         let line = line_of(&command);
         println!("$ {line}");
@@ -48,7 +48,7 @@ impl TestTimes {
         }
     }
 
-    /// The slowest, one a line.
+    /// The slowest, one per line.
     pub fn slowest(&self) -> String {
         let mut tests: Vec<&Test> = self.tests.iter().collect();
         tests.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));

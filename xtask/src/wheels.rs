@@ -1,4 +1,4 @@
-//! The Python wheels that carry libtorch and MuJoCo: which, their digests, how they are fetched and what of them is kept.
+//! The Python wheels that carry libtorch and MuJoCo: their versions, digests, download and the files kept.
 //!
 //! They are the one place both libraries are published in a package registry. The versions are those that tch 0.24 and
 //! mujoco-rs 7.0 bind to: all three change together.
@@ -45,7 +45,7 @@ const CUDA_RUNTIME: Wheel = Wheel {
     kept: &NVIDIA_KEPT,
 };
 
-/// All that the set-up fetches; `torch` first, because it takes longest and fails first.
+/// Everything that the set-up fetches; `torch` first, because it takes longest and fails first.
 pub const WHEELS: [Wheel; 4] = [
     TORCH,
     CUDA_RUNTIME,
@@ -63,7 +63,7 @@ pub const WHEELS: [Wheel; 4] = [
     },
 ];
 
-/// What CUDA's headers come in, of the versions that torch was built with.
+/// The wheels with CUDA's headers, in the versions that torch was built with.
 pub const CUDA_HEADERS: [Wheel; 2] = [
     Wheel { kept: &["nvidia/*/include/*"], ..CUDA_RUNTIME },
     Wheel {
@@ -74,7 +74,7 @@ pub const CUDA_HEADERS: [Wheel; 2] = [
     },
 ];
 
-/// What runs policies in ONNX. The version is the newest that was tried: `ort` opens this one and older ones.
+/// Runs policies in ONNX. The version is the newest that was tested: `ort` opens this one and older ones.
 pub const ONNX_RUNTIME: Wheel = Wheel {
     name: "onnxruntime",
     version: "1.32.0",
@@ -110,12 +110,12 @@ struct Download {
 pub struct Fetcher {
     /// Python with pip.
     pub python: PathBuf,
-    /// Where downloads lie until they are unpacked; kept after a failure, so that a repetition goes on from there.
+    /// Folder of the downloads until they are unpacked; kept after a failure, so that the next attempt continues from there.
     pub downloads: PathBuf,
 }
 
 impl Fetcher {
-    /// Downloads every wheel and unpacks what is kept of it into `site`.
+    /// Downloads every wheel and unpacks the kept files into `site`.
     pub fn fetch(&self, site: &Path, cuda: bool) -> Result<(), Failure> {
         self.download_pinned(&WHEELS)?;
         for wheel in &WHEELS {
@@ -128,7 +128,7 @@ impl Fetcher {
         Ok(())
     }
 
-    /// Downloads `wheels` and unpacks what is kept of each into `site`.
+    /// Downloads `wheels` and unpacks the kept files of each into `site`.
     pub fn fetch_pinned(&self, wheels: &[Wheel], site: &Path) -> Result<(), Failure> {
         self.download_pinned(wheels)?;
         wheels.iter().try_for_each(|wheel| self.unpack_wheel(wheel, wheel.kept, site))
@@ -148,7 +148,7 @@ impl Fetcher {
         self.download(&["--require-hashes", "-r", &list.to_string_lossy()])
     }
 
-    /// The rest of CUDA as the torch wheel pins it.
+    /// The rest of CUDA as pinned by the torch wheel.
     fn fetch_cuda(&self, site: &Path) -> Result<(), Failure> {
         let (mut wanted, toolkit) = of_nvidia(&metadata(site, TORCH.name)?);
         if let Some(toolkit) = toolkit {
@@ -175,7 +175,7 @@ impl Fetcher {
             command.args(["--platform", &platform]);
         }
         command.arg("--dest").arg(&self.downloads).args(what);
-        // pip gathers a wheel in the temporary folder first; /tmp is often small and in memory.
+        // pip collects a wheel in the temporary folder first; /tmp is often small and in memory.
         command.env("TMPDIR", &self.downloads);
         run_in_view(&mut command).map_err(|complaint| {
             Failure::setup(format!(
@@ -208,7 +208,7 @@ impl Fetcher {
         let name = download.file.file_name().unwrap_or_default().to_string_lossy();
         let counted = answer(&self.python.to_string_lossy(), &arguments);
         let Some((files, bytes)) = counted.as_deref().and_then(files_and_bytes) else {
-            // A damaged file would be met again at the next try.
+            // A damaged file would be used again by the next attempt.
             let _ = fs::remove_file(&download.file);
             return Err(Failure::setup(format!(
                 "{name} could not be unpacked into {}: the download is damaged (now removed) or the disk is full. Repeat.",
@@ -220,12 +220,12 @@ impl Fetcher {
     }
 }
 
-/// A wheel's file begins with its name, dashes written as underscores.
+/// Prefix of a wheel's file: its name, dashes written as underscores.
 fn file_name(name: &str) -> String {
     name.replace(['-', '.'], "_")
 }
 
-/// How a wheel's file begins, given its version or the clause that asks for it (`==13.1.0.3.*`).
+/// Prefix of a wheel's file, given its version or the clause that requires it (`==13.1.0.3.*`).
 fn file_start(name: &str, version: &str) -> String {
     format!("{}-{}", file_name(name), version.trim_start_matches("==").trim_end_matches(".*"))
 }

@@ -1,20 +1,20 @@
-//! A link that carries bytes both ways: what a servo bus driver needs of a serial port and nothing more.
+//! A bidirectional byte link: the part of a serial port that a servo bus driver needs.
 //!
-//! A link owns a clock, because it is the place that waits: [`ByteLink::now`] is its time and deadlines are given on
-//! it, so that links in memory can run on a clock moved by hand. Reading and writing never allocate.
+//! A link owns a clock, because it is the part that waits: [`ByteLink::now`] is its time and deadlines are given on it, so that
+//! links in memory can run on a manual clock. Reading and writing never allocate.
 
 use super::LatencyTimer;
 use visuomotor_core::failure::{Failing, FailureKind};
 use visuomotor_core::time::Timestamp;
 
-/// Why a link could not be used. `Copy`, because the control thread hands it on.
+/// Why a link could not be used. `Copy`, because the control thread passes it on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LinkError {
-    /// The device went away: cable pulled, adapter without power, the other end of a pty closed.
+    /// The device is gone: cable unplugged, adapter without power, the other end of a pty closed.
     #[error("the device is gone: unplugged or without power")]
     Unplugged,
-    /// Nothing has this path.
+    /// No device has this path.
     #[error("there is no such device")]
     Missing,
     /// The operating system forbids it.
@@ -26,7 +26,7 @@ pub enum LinkError {
     /// The path is no serial port.
     #[error("it is not a serial port")]
     NotSerial,
-    /// What is written does not leave in time.
+    /// A write did not complete in time.
     #[error("bytes cannot be sent: the device takes no more")]
     Stuck,
     /// Any other error of the operating system.
@@ -58,7 +58,7 @@ impl LinkError {
         Self::from_errno(std::io::Error::last_os_error().raw_os_error().unwrap_or(0))
     }
 
-    /// What a person should do.
+    /// What the operator should do.
     pub fn fix(self) -> &'static str {
         match self {
             Self::Unplugged | Self::Stuck => "check the USB cable and the adapter, then start again",
@@ -78,13 +78,13 @@ pub trait ByteLink: Send {
     fn now(&self) -> Timestamp;
     /// Sends all bytes; a partly sent packet is an error.
     fn write_all(&mut self, bytes: &[u8]) -> Result<(), LinkError>;
-    /// Reads what is there, waiting for the first byte until the link's clock shows `until`; 0 is nothing in time.
+    /// Reads available bytes, waiting for the first one until the link's clock shows `until`; 0 means none in time.
     fn read(&mut self, into: &mut [u8], until: Timestamp) -> Result<usize, LinkError>;
-    /// Throws away what came and was not read.
+    /// Discards received bytes that were not read.
     fn discard_input(&mut self) -> Result<(), LinkError>;
-    /// Closes and opens it again; for a device that went away and came back. May block and allocate.
+    /// Closes and reopens it, for a device that was gone and came back. May block and allocate.
     fn reopen(&mut self) -> Result<(), LinkError>;
-    /// How long the adapter holds received bytes back; most links have no such timer.
+    /// How long the adapter delays received bytes; most links have no such timer.
     fn latency_timer(&self) -> LatencyTimer {
         LatencyTimer::Absent
     }

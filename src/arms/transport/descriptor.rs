@@ -1,6 +1,6 @@
 //! Reads and writes of a file descriptor with a deadline, without allocating: `serial` and `pty` share it.
 //!
-//! The serial crate's own reads answer a time-out with an allocated error; on a bus a time-out is an everyday event.
+//! The serial crate's own reads return an allocated error on a time-out; on a bus time-outs are frequent.
 
 use std::os::fd::RawFd;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::LinkError;
 use visuomotor_core::time::{Clock, SystemClock, Timestamp};
 
-/// The longest a write may take \[ms\]: a full 4 KiB buffer at 57 600 baud is gone in 0.7 s.
+/// Longest time of a write \[ms\]: a full 4 KiB buffer at 57 600 baud is sent in 0.7 s.
 const WRITE_PATIENCE: Duration = Duration::from_millis(50);
 
 fn wait(fd: RawFd, events: libc::c_short, patience: Duration) -> Result<libc::c_short, LinkError> {
@@ -21,14 +21,14 @@ fn wait(fd: RawFd, events: libc::c_short, patience: Duration) -> Result<libc::c_
         0 => Ok(0),
         1 => Ok(poll.revents),
         _ => match LinkError::last_os_error() {
-            // A signal: the caller looks at its deadline and waits again.
+            // A signal: the caller checks its deadline and waits again.
             LinkError::System(libc::EINTR) => Ok(0),
             error => Err(error),
         },
     }
 }
 
-/// Reads what is there, waiting for the first byte until `until`; 0 is nothing in time.
+/// Reads available bytes, waiting for the first one until `until`; 0 means none in time.
 pub(super) fn read(fd: RawFd, clock: &SystemClock, into: &mut [u8], until: Timestamp) -> Result<usize, LinkError> {
     if into.is_empty() {
         return Ok(0);
@@ -85,7 +85,7 @@ pub(super) fn write_all(fd: RawFd, clock: &SystemClock, mut bytes: &[u8]) -> Res
     Ok(())
 }
 
-/// Throws away what came and was not read.
+/// Discards received bytes that were not read.
 pub(super) fn discard_input(fd: RawFd) -> Result<(), LinkError> {
     // SAFETY: takes no pointers.
     if unsafe { libc::tcflush(fd, libc::TCIFLUSH) } == 0 { Ok(()) } else { Err(LinkError::last_os_error()) }

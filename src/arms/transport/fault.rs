@@ -1,4 +1,4 @@
-//! A bad cable: wraps any link and, from a seed, corrupts, loses and cuts bytes both ways.
+//! A faulty cable: wraps any link and, from a seed, corrupts, loses and cuts bytes both ways.
 //!
 //! Corruption and loss are per byte, a cut is per call and loses the rest of what was written or read. The same seed
 //! gives the same faults for the same calls. Nothing allocates.
@@ -9,16 +9,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::{ByteLink, LatencyTimer, LinkError};
 use visuomotor_core::time::Timestamp;
 
-/// How often which fault happens; probabilities 0..1.
+/// Fault probabilities, 0..1.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct FaultRates {
-    /// Of a byte to be changed.
+    /// That a byte is changed.
     pub corrupt: f64,
-    /// Of a byte to be lost.
+    /// That a byte is lost.
     pub drop: f64,
-    /// Of a call's bytes to be cut at a random place.
+    /// That a call's bytes are cut at a random place.
     pub cut: f64,
-    /// Of a reading call to answer nothing in time although bytes are there; they come with the next call.
+    /// That a read returns nothing in time although bytes are available; they come with the next call.
     pub delay: f64,
 }
 
@@ -59,7 +59,7 @@ impl<L: ByteLink> FaultyLink<L> {
         z ^ (z >> 31)
     }
 
-    /// Does an event of this probability happen?
+    /// Samples an event of this probability.
     fn strikes(&mut self, probability: f64) -> bool {
         let possible = probability > 0.0 && self.on.load(Ordering::Relaxed);
         let strikes = possible && ((self.bits() >> 11) as f64) / ((1u64 << 53) as f64) < probability;
@@ -116,7 +116,7 @@ impl<L: ByteLink> ByteLink for FaultyLink<L> {
         loop {
             let got = self.inner.read(into, until)?;
             let kept = self.spoil(&mut into[..got]);
-            // Everything that came was lost: the caller goes on waiting as if it had never come.
+            // Everything that came was lost: the caller keeps waiting as if nothing had come.
             if kept > 0 || got == 0 {
                 return Ok(kept);
             }

@@ -1,4 +1,4 @@
-//! FTDI's latency timer: how long the adapter keeps received bytes before it hands a short packet to the computer.
+//! FTDI's latency timer: how long the adapter keeps received bytes before it sends a short packet to the computer.
 //!
 //! The kernel's default of 16 ms caps a read-write cycle at about 60 Hz; 1 ms is what Interbotix's udev rule sets. Read
 //! and set through `/sys/bus/usb-serial/devices/<tty>/latency_timer`; adapters that are not FTDI's, and pseudo-
@@ -6,10 +6,10 @@
 
 use std::path::{Path, PathBuf};
 
-/// What is known of a port's latency timer.
+/// State of a port's latency timer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LatencyTimer {
-    /// It holds bytes back for so long \[ms\].
+    /// It delays bytes by this long \[ms\].
     Milliseconds(u8),
     /// The port has none: not an FTDI adapter.
     Absent,
@@ -23,7 +23,7 @@ pub enum LatencyTimer {
 pub struct LatencyTimerError {
     /// File of the timer.
     pub path: String,
-    /// Value that was to be written \[ms\].
+    /// Value to be written \[ms\].
     pub wanted: u8,
     /// The operating system's error.
     pub cause: String,

@@ -1,7 +1,7 @@
-//! Two ends in memory: what one writes the other reads. For tests of what stands on a link.
+//! Two ends in memory: each reads what the other writes. For tests of code that uses a link.
 //!
-//! Reading never waits: nothing there is nothing in time, and moves the shared clock to the deadline. A dropped end is
-//! an unplugged one. Bounded: a writer without a reader gets stuck, as on a real port.
+//! Reading never waits: when nothing is there it returns 0 and moves the shared clock to the deadline. A dropped end is an
+//! unplugged one. Bounded: a writer without a reader blocks until its time-out, as on a real port.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::{ByteLink, LinkError};
 use visuomotor_core::time::{Clock, ManualClock, Timestamp};
 
-/// Bytes a direction can hold.
+/// Capacity of a direction \[bytes\].
 const CAPACITY: usize = 4096;
 
 /// One end.
@@ -20,7 +20,7 @@ pub struct Loopback {
     clock: Arc<ManualClock>,
 }
 
-/// Two ends on one clock, which is handed back to be moved by hand.
+/// Two ends on one manual clock, which is returned too.
 pub fn loopback() -> (Loopback, Loopback, Arc<ManualClock>) {
     let (there, back) = (queue(), queue());
     let clock = Arc::new(ManualClock::new());
@@ -33,7 +33,7 @@ fn queue() -> Arc<Mutex<VecDeque<u8>>> {
     Arc::new(Mutex::new(VecDeque::with_capacity(CAPACITY)))
 }
 
-/// A queue of bytes is whole whenever its lock is free, also after a panic elsewhere.
+/// A byte queue is consistent whenever its lock is free, also after a panic elsewhere.
 fn lock(queue: &Mutex<VecDeque<u8>>) -> MutexGuard<'_, VecDeque<u8>> {
     queue.lock().unwrap_or_else(PoisonError::into_inner)
 }

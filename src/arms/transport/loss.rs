@@ -1,7 +1,7 @@
-//! Messages lost on purpose, each direction apart, and bytes changed: how the fault matrix makes an emulated controller deaf,
-//! mute or hard to understand on its topics, or cuts a driving program off.
+//! Deliberate loss of messages, each direction separately, and corruption of bytes: how the fault matrix stops an emulated
+//! controller from receiving or sending on its topics, corrupts its bytes, or disconnects a driving program.
 //!
-//! Only a build with the feature `fault-controls` has the switches; in every other nothing is ever lost here.
+//! Only a build with the feature `fault-controls` has the switches; in any other build nothing is ever lost here.
 
 #[cfg(feature = "fault-controls")]
 mod switches {
@@ -9,14 +9,14 @@ mod switches {
 
     static INCOMING: AtomicBool = AtomicBool::new(false);
     static OUTGOING: AtomicBool = AtomicBool::new(false);
-    /// State of the generator that says which bytes are changed; 0 while none is.
+    /// State of the generator that selects the bytes to change; 0 while none are changed.
     static CHANGING: AtomicU64 = AtomicU64::new(0);
     /// One byte in so many is changed: a quarter of the replies of seven servos. In half of them, three reads in a row were broken in one
     /// run of five, which is a bus that an arm rightly holds for.
     const ONE_IN: u64 = 400;
     static NETWORK: AtomicBool = AtomicBool::new(false);
 
-    /// Throws away what this process receives over ROS 2, FCI and the servo bus, and what it sends, from now on.
+    /// Discards everything this process receives over ROS 2, FCI and the servo bus, and everything it sends, from now on.
     pub fn lose(incoming: bool, outgoing: bool) {
         INCOMING.store(incoming, Ordering::Release);
         OUTGOING.store(outgoing, Ordering::Release);
@@ -42,8 +42,8 @@ mod switches {
         CHANGING.store(state | 1, Ordering::Release);
     }
 
-    /// Throws away everything of this process that would go over a network, services and a guard's beats included, from now on
-    /// and for ever.
+    /// Discards everything of this process that would go over a network, services and a guard's beats included, from now on and
+    /// forever.
     pub fn lose_network() {
         NETWORK.store(true, Ordering::Release);
     }

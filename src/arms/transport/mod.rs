@@ -1,7 +1,7 @@
-//! Bytes and messages to and from controllers: serial ports, ROS 2, and what stands in for them.
+//! Bytes and messages to and from controllers: serial ports, ROS 2, and their stand-ins.
 //!
-//! Nothing here knows an arm. Each link is a feature of its own. Bytes: start at [`ByteLink`]; `serial` is a real port,
-//! `pty` a port without hardware, `loopback` two ends in memory; `fault` and `trace` wrap any of them.
+//! Nothing here depends on an arm. Each link is a feature of its own. Bytes: start at [`ByteLink`]; `serial` is a real port, `pty`
+//! a port without hardware, `loopback` two ends in memory; `fault` and `trace` wrap any of them.
 
 #[cfg(feature = "dynamixel")]
 mod byte_link;

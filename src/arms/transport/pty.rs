@@ -70,8 +70,8 @@ impl Pty {
         &self.path
     }
 
-    /// A program that was killed leaves the terminal exclusive, and our handle keeps that alive; the lock that it took
-    /// beside it died with it, so nothing is lost by clearing this.
+    /// A killed program leaves the terminal exclusive, and our handle keeps that setting alive. The lock that the program took
+    /// besides was released at its death, so clearing this loses nothing.
     fn lift_exclusion(&self) {
         // SAFETY: takes no pointers; a failure leaves things as they are.
         unsafe { libc::ioctl(self.terminal.as_raw_fd(), libc::TIOCNXCL) };

@@ -41,7 +41,7 @@ impl SerialLink {
     }
 }
 
-/// What `serialport` says when it opens a port, in our words; it keeps no `errno`.
+/// Converts `serialport`'s open error to ours; it keeps no `errno`.
 fn cause(path: &str, error: &serialport::Error) -> LinkError {
     use serialport::ErrorKind;
     use std::io::ErrorKind as Io;
@@ -80,11 +80,11 @@ impl ByteLink for SerialLink {
     }
 
     fn reopen(&mut self) -> Result<(), LinkError> {
-        // Closed first: the lock is ours and would keep us out.
+        // Closed first: our own lock would prevent reopening.
         self.port = None;
         let settings = serialport::new(&self.path, self.baud).timeout(Duration::from_millis(100));
         self.port = Some(settings.open_native().map_err(|error| cause(&self.path, &error))?);
-        // A plugged-in adapter starts at the kernel's 16 ms. Whether setting it worked shows when it is read.
+        // A newly connected adapter starts at the kernel's 16 ms. Whether setting it worked shows when it is read.
         let path = std::path::Path::new(&self.path);
         let _ = LatencyTimer::set(path, LATENCY_MS);
         self.latency = LatencyTimer::read(path);

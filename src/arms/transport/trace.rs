@@ -1,4 +1,4 @@
-//! Remembers the last packets that went both ways: wraps any link, for the message after something went wrong.
+//! Records the last packets in both directions: wraps any link, for the message after an error.
 //!
 //! Keeps the newest [`KEPT`] calls and at most [`LENGTH`] bytes of each in memory taken once; nothing allocates after
 //! that.
@@ -15,7 +15,7 @@ pub const KEPT: usize = 64;
 /// Bytes kept of each call.
 pub const LENGTH: usize = 200;
 
-/// Which way bytes went.
+/// Direction of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// To the device.
@@ -32,7 +32,7 @@ struct Entry {
     length: usize,
 }
 
-/// A link that remembers.
+/// A link that records its traffic.
 pub struct TracedLink<L> {
     inner: L,
     entries: VecDeque<Entry>,
@@ -54,7 +54,7 @@ impl<L: ByteLink> TracedLink<L> {
         self.entries.push_back(entry);
     }
 
-    /// What went both ways, oldest first: time \[s\], direction, length, bytes in hexadecimal.
+    /// The recorded traffic, oldest first: time \[s\], direction, length, bytes in hexadecimal.
     pub fn report(&self) -> String {
         let mut out = String::new();
         for entry in &self.entries {

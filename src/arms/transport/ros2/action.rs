@@ -33,7 +33,7 @@ pub enum ActionEnd {
     Aborted,
 }
 
-/// How often it is looked whether the server is there.
+/// How often the server's presence is checked.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 impl RosNode {
@@ -56,8 +56,8 @@ impl RosNode {
         Ok(RosActionClient { inner, node: self.clone(), action })
     }
 
-    /// Serves an action on a thread of its own until the answer is dropped, one goal after the other: `accept` looks at a
-    /// goal, `run` does it and may take its time. The name is resolved by the settings.
+    /// Serves an action on a thread of its own until the returned server is dropped, one goal after the other: `accept` checks a
+    /// goal, `run` executes it and may take its time. The name is resolved by the settings.
     pub fn serve_action<A: RosAction>(
         &self,
         action: &str,

@@ -1,7 +1,7 @@
-//! The thread between the control loop and ROS 2. The control thread never publishes, takes or calls: it leaves its newest
-//! command in a slot and reads the newest state from another; both are wait-free.
+//! The thread between the control loop and ROS 2. The control thread never publishes, takes or calls: it writes its newest command
+//! to a slot and reads the newest state from another; both are wait-free.
 //!
-//! A [`BridgeWorker`] says how states become of subscriptions and messages of commands; a [`Bridge`] runs it.
+//! A [`BridgeWorker`] converts subscriptions to states and commands to messages; a [`Bridge`] runs it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,20 +12,20 @@ use std::time::{Duration, Instant};
 use super::RosError;
 use visuomotor_core::time::{Clock, Timestamp};
 
-/// What a bridge does between the slots and ROS 2. Runs on the bridge thread only.
+/// The work of a bridge between the slots and ROS 2. Runs on the bridge thread only.
 pub trait BridgeWorker: Send + 'static {
-    /// What the arm's messages say, newest first and only.
+    /// The arm's state; only the newest counts.
     type State: Copy + Send + 'static;
-    /// What the control loop asks.
+    /// Command of the control loop.
     type Command: Copy + Send + 'static;
     /// A slow call (a service), made while connecting, activating, recovering; `()` where there is none.
     type Request: Send + 'static;
-    /// Its answer.
+    /// Its reply.
     type Response: Send + 'static;
 
     /// The newest state, if something new came. Called in every turn of the thread; a turn comes when a message arrives.
     fn poll(&mut self, now: Timestamp) -> Option<Self::State>;
-    /// The newest command; `fresh` when it was not handed over before. Called as [`Pacing`] says, once there is one.
+    /// Handles the newest command; `fresh` when it was not passed before. Called as [`Pacing`] specifies, once there is one.
     fn command(&mut self, now: Timestamp, command: &Self::Command, fresh: bool);
     /// A slow call. States are not polled and commands not sent meanwhile.
     fn request(&mut self, now: Timestamp, request: Self::Request) -> Self::Response;
@@ -38,7 +38,7 @@ pub trait BridgeWorker: Send + 'static {
 pub enum Pacing {
     /// At exactly this period, on absolute deadlines: whole periods that were missed are skipped, never made up for.
     Exact(Duration),
-    /// At once for a fresh command, and again with the old one whenever this long passed without a fresh one.
+    /// At once for a fresh command, and again with the old one after each such time without a fresh one.
     Prompt(Duration),
 }
 
@@ -67,7 +67,7 @@ impl<W: BridgeWorker> Bridge<W> {
     pub fn spawn(name: &str, worker: W, pacing: Pacing, clock: Arc<dyn Clock>) -> Result<Self, RosError> {
         let (states_in, states) = triple_buffer::triple_buffer(&None);
         let (commands, commands_out) = triple_buffer::triple_buffer(&None);
-        // One slot: callers wait for their answer, so there is never more than one call under way per caller.
+        // One slot: callers wait for their reply, so each caller has at most one pending call.
         let (calls, calls_out) = sync_channel(1);
         let stop = Arc::new(AtomicBool::new(false));
         let turns = Turns {
@@ -94,7 +94,7 @@ impl<W: BridgeWorker> Bridge<W> {
         *self.states.read()
     }
 
-    /// Leaves a command for the bridge thread and wakes it. Takes no lock and does not allocate.
+    /// Writes a command for the bridge thread and wakes it. Takes no lock and does not allocate.
     pub fn send(&mut self, command: W::Command) {
         self.commands.write(Some(command));
         if let Some(thread) = &self.thread {
@@ -102,12 +102,12 @@ impl<W: BridgeWorker> Bridge<W> {
         }
     }
 
-    /// Is the thread still there? It ends by itself only when the worker panicked.
+    /// Is the thread alive? It ends by itself only when the worker panicked.
     pub fn alive(&self) -> bool {
         self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
     }
 
-    /// A slow call; waits for its answer. Not for the control thread while the arm is active.
+    /// A slow call; waits for its reply. Not for the control thread while the arm is active.
     pub fn request(&self, request: W::Request, timeout: Duration) -> Result<W::Response, RosError> {
         let ended = || RosError::Ended { name: self.name.clone() };
         let (answer, answered) = sync_channel(1);
@@ -174,7 +174,7 @@ impl<W: BridgeWorker> Turns<W> {
                     self.worker.command(self.clock.now(), &command, waiting);
                 }
             }
-            // Woken early by a command, a call, or a message the worker polled for in vain.
+            // Woken early by a command, a call, or a message for which the worker had polled without result.
             std::thread::park_timeout(due.saturating_duration_since(Instant::now()));
         }
         self.worker.ended(self.clock.now());
@@ -185,7 +185,7 @@ impl<W: BridgeWorker> Turns<W> {
             match self.calls.try_recv() {
                 Ok((request, answer)) => {
                     let response = self.worker.request(self.clock.now(), request);
-                    // Who asked may have given up.
+                    // The caller may have given up.
                     let _ = answer.try_send(response);
                 }
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => return,
@@ -194,7 +194,7 @@ impl<W: BridgeWorker> Turns<W> {
     }
 }
 
-/// The first start after `now` on the grid that `due` is on.
+/// The first start after `now` on the time grid of `due`.
 fn next_due(due: Instant, now: Instant, period: Duration) -> Instant {
     let late = now.saturating_duration_since(due);
     let skipped = (late.as_nanos() / period.as_nanos().max(1)) as u32;

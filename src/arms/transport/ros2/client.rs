@@ -1,4 +1,4 @@
-//! Calling services. A call waits, so it belongs to connecting, activating and recovering, never to the control thread.
+//! Calling services. A call waits, so it is for connecting, activating and recovering, never for the control thread.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use super::wait::{poll_once, wait_for};
 use super::{RosError, RosService};
 use crate::transport::loss;
 
-/// Any struct as ros2-client wants requests and answers.
+/// Wraps any struct as ros2-client requires for requests and responses.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(super) struct Body<T>(pub T);
@@ -25,11 +25,11 @@ pub struct RosClient<S: RosService> {
     service: String,
 }
 
-/// A question under way.
+/// A pending request.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked(ros2_client::RmwRequestId);
 
-/// How often it is looked whether the server is there.
+/// How often the server's presence is checked.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 impl<S: RosService> RosClient<S> {
@@ -48,7 +48,7 @@ impl<S: RosService> RosClient<S> {
             && self.node.with(|node| Ok(poll_once(self.inner.wait_for_service(node)).is_some())).unwrap_or(false)
     }
 
-    /// Asks without waiting; the answer is picked up with [`RosClient::answer`]. `None` without a server.
+    /// Sends a request without waiting; the response is picked up with [`RosClient::answer`]. `None` without a server.
     pub fn ask(&self, request: S::Request) -> Result<Option<Asked>, RosError> {
         if !self.available() {
             return Ok(None);
@@ -58,7 +58,7 @@ impl<S: RosService> RosClient<S> {
             .map_err(|error| RosError::Send { topic: self.service.clone(), cause: error.to_string() })
     }
 
-    /// The answer to what was asked, if it came.
+    /// The response to the request, if it came.
     pub fn answer(&self, asked: Asked) -> Result<Option<S::Response>, RosError> {
         match poll_once(self.inner.async_receive_response(asked.0)) {
             None => Ok(None),
@@ -84,7 +84,7 @@ impl<S: RosService> RosClient<S> {
         Ok(())
     }
 
-    /// Asks and waits for the answer; waiting for a server to appear counts.
+    /// Sends a request and waits for the response; the time-out includes waiting for a server to appear.
     pub fn call(&mut self, request: S::Request, timeout: Duration) -> Result<S::Response, RosError> {
         let deadline = Instant::now() + timeout;
         self.wait_for_server(timeout)?;

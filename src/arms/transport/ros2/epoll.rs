@@ -1,24 +1,24 @@
-//! The `epoll_wait` of this program, which goes on waiting after a signal.
+//! This program's own `epoll_wait`, which continues waiting after a signal.
 //!
 //! A stop and continue (Ctrl-Z and `fg`, a debugger, a paused container) interrupts `epoll_wait` whatever signals are masked
-//! (signal(7)), and the middleware's event loops end at the first error of a wait: nothing would be received or sent any
-//! more. A symbol that a program defines goes before the C library's, so the event loops call this one.
+//! (signal(7)), and the middleware's event loops end at the first error of a wait: nothing would be received or sent any more. A
+//! symbol defined in a program takes precedence over the C library's, so the event loops call this one.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use visuomotor_core::protection::Protection;
 
-/// Waits that were interrupted and taken up again.
+/// Waits that were interrupted and resumed.
 static REPEATED: AtomicU64 = AtomicU64::new(0);
 
-/// How often a wait for the network was interrupted by a signal and taken up again, in the whole program.
+/// How often a wait for the network was interrupted by a signal and resumed, in the whole program.
 pub fn repeated_waits() -> u64 {
     REPEATED.load(Ordering::Relaxed)
 }
 
-/// `epoll_wait(2)`, but interrupted by nothing: what is left of the time is waited for, by the monotonic clock. Unlike
-/// the C library's it is no place where a thread can be cancelled.
+/// `epoll_wait(2)`, not interruptible: it waits for the rest of the time, by the monotonic clock. Unlike the C library's it is no
+/// thread cancellation point.
 ///
 /// # Safety
 ///
@@ -30,7 +30,7 @@ pub unsafe extern "C" fn epoll_wait(
     most: libc::c_int,
     timeout: libc::c_int,
 ) -> libc::c_int {
-    // Negative is for ever.
+    // Negative means forever.
     let deadline = u64::try_from(timeout).ok().map(|ms| Instant::now() + Duration::from_millis(ms));
     let mut left = timeout;
     loop {
@@ -61,7 +61,7 @@ fn milliseconds(left: Duration) -> libc::c_int {
 mod tests {
     use super::*;
 
-    /// Waits on nothing for so long \[ms\], and says what came of it.
+    /// Waits on nothing for this long \[ms\]; returns the result.
     fn wait(timeout: libc::c_int) -> libc::c_int {
         // SAFETY: a new descriptor of our own, closed below; no pointers.
         let epoll = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };

@@ -1,4 +1,4 @@
-//! Messages of any kind as one type: the middleware's readers and writers are some ten thousand lines to compile for each type they
+//! Messages of any kind as one type: the middleware's readers and writers compile to some ten thousand lines for each type they
 //! carry.
 
 use std::any::Any;

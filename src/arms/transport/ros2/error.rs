@@ -1,19 +1,19 @@
-//! What can go wrong between us and ROS 2, in words for the person who set it up.
+//! Errors between this program and ROS 2, as text for the operator.
 
 use visuomotor_core::failure::{Failing, FailureKind};
 
-/// Why ROS 2 did not do what was asked.
+/// Why a ROS 2 operation failed.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RosError {
-    /// A setting or an environment variable that cannot be followed.
+    /// A setting or an environment variable that is not supported.
     #[error("{what} is {found}, expected {expected}; {fix}")]
     Setting {
         /// Variable or setting.
         what: String,
         /// Its value.
         found: String,
-        /// What it may be.
+        /// Allowed values.
         expected: String,
         /// What to do.
         fix: String,
@@ -55,19 +55,19 @@ pub enum RosError {
     /// There is no participant on the other side.
     #[error("no node {what} within {seconds} s; {fix}")]
     NoPeer {
-        /// What was waited for: `serves /wx250s/torque_enable`.
+        /// The condition waited for: `serves /wx250s/torque_enable`.
         what: String,
-        /// How long it was waited \[s\].
+        /// Time waited \[s\].
         seconds: f64,
         /// What to do.
         fix: String,
     },
-    /// A service or action took the request and never answered.
+    /// A service or action took the request and never responded.
     #[error("{service} did not reply within {seconds} s; {fix}")]
     Unanswered {
         /// Service or action.
         service: String,
-        /// How long it was waited \[s\].
+        /// Time waited \[s\].
         seconds: f64,
         /// What to do.
         fix: String,
@@ -77,7 +77,7 @@ pub enum RosError {
     Goal {
         /// Action.
         action: String,
-        /// What it answered.
+        /// Its response.
         found: String,
         /// What to do.
         fix: String,

@@ -1,16 +1,15 @@
-//! Are the middleware's own threads still there? Without its event loop nothing is sent or received any more, and nothing
-//! says so.
+//! Are the middleware's own threads alive? Without its event loop nothing is sent or received any more, and no error is reported.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How the middleware's threads are called; the kernel keeps 15 letters.
+/// Names of the middleware's threads; the kernel keeps 15 letters.
 const NAMES: [&str; 2] = ["RustDDS Partici", "RustDDS discove"];
 
-/// How long a thread may take to give itself its name.
+/// How long a thread may take to set its name.
 const NAMING: Duration = Duration::from_secs(2);
 
-/// A thread of this process. Its number is given to another one when it ended; its start time is not.
+/// A thread of this process. Its id may be reused after it ended; its start time is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct LoopThread {
     id: u32,
@@ -24,16 +23,16 @@ pub(super) struct Loops {
 }
 
 impl Loops {
-    /// Runs `start`, which makes a participant, and remembers the threads that came to be with it.
+    /// Runs `start`, which creates a participant, and records the threads that it started.
     pub fn of<T, E>(start: impl FnOnce() -> Result<T, E>) -> Result<(T, Self), E> {
         Self::with_names(&NAMES, start)
     }
 
     fn with_names<T, E>(names: &[&str], start: impl FnOnce() -> Result<T, E>) -> Result<(T, Self), E> {
-        // One at a time: threads that two participants start at once could not be distinguished.
+        // One at a time: threads started by two participants at once could not be distinguished.
         static STARTING: Mutex<()> = Mutex::new(());
         let _alone = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
-        // Whatever they are called: a new thread gives itself its name a moment later.
+        // Whatever their names: a new thread sets its name a moment later.
         let before = threads(|_| true);
         let started = start()?;
         let deadline = Instant::now() + NAMING;
@@ -55,13 +54,13 @@ impl Loops {
         }
     }
 
-    /// Are they all there? Reads some small files: not for the control thread.
+    /// Are they all alive? Reads some small files: not for the control thread.
     pub fn alive(&self) -> bool {
         self.threads.iter().all(|thread| start_time(thread.id) == Some(thread.started))
     }
 }
 
-/// The threads of this process with names like these.
+/// The threads of this process with such names.
 fn threads(like: impl Fn(&str) -> bool) -> Vec<LoopThread> {
     let Ok(tasks) = std::fs::read_dir("/proc/self/task") else { return Vec::new() };
     tasks
@@ -72,7 +71,7 @@ fn threads(like: impl Fn(&str) -> bool) -> Vec<LoopThread> {
         .collect()
 }
 
-/// When a thread of this process started, in clock ticks since boot; none when it ended.
+/// When a thread of this process started, in clock ticks since boot; `None` when it ended.
 fn start_time(id: u32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/self/task/{id}/stat")).ok()?;
     // The name may have spaces and brackets in it; after its last bracket come the state and 18 more before the start time
@@ -111,7 +110,7 @@ mod tests {
         let [(end_first, first), (end_second, second)] = threads;
         drop(end_first);
         first.join().unwrap();
-        // A thread that was joined may be seen for a moment more.
+        // A joined thread may remain visible for a moment.
         let deadline = Instant::now() + Duration::from_secs(30);
         while loops.alive() {
             assert!(Instant::now() < deadline, "its end was not noticed");

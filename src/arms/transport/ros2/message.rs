@@ -19,9 +19,9 @@ pub trait RosService: 'static {
     const PACKAGE: &'static str;
     /// Name (`TorqueEnable`).
     const NAME: &'static str;
-    /// What is asked. A request without fields has one `structure_needs_at_least_one_member: u8`.
+    /// The request. One without fields has one `structure_needs_at_least_one_member: u8`.
     type Request: Serialize + DeserializeOwned + Clone + std::fmt::Debug + Send + 'static;
-    /// What is answered; the same rule.
+    /// The response; the same rule.
     type Response: Serialize + DeserializeOwned + Clone + std::fmt::Debug + Send + 'static;
 }
 
@@ -31,15 +31,15 @@ pub trait RosAction: 'static {
     const PACKAGE: &'static str;
     /// Name (`GripperCommand`).
     const NAME: &'static str;
-    /// What is to be reached. A goal without fields has one `structure_needs_at_least_one_member: u8`.
+    /// The goal. One without fields has one `structure_needs_at_least_one_member: u8`.
     type Goal: Serialize + DeserializeOwned + Clone + std::fmt::Debug + Send + 'static;
-    /// What was reached; the same rule.
+    /// The result; the same rule.
     type Result: Serialize + DeserializeOwned + Clone + std::fmt::Debug + Send + 'static;
     /// Feedback; the same rule.
     type Feedback: Serialize + DeserializeOwned + Clone + std::fmt::Debug + Send + 'static;
 }
 
-/// Names the package and type of messages; `up to N` raises the largest size taken \[bytes\].
+/// Names the package and type of messages; `up to N` raises the largest accepted size \[bytes\].
 macro_rules! ros_messages {
     ($package:literal: $($message:ident $(up to $bytes:expr)?),+ $(,)?) => {
         $(impl $crate::transport::ros2::RosMessage for $message {

@@ -20,9 +20,9 @@
 //! A driver puts its publishers and subscribers into a [`BridgeWorker`] and keeps the [`Bridge`]; the control thread then
 //! calls only [`Bridge::state`] and [`Bridge::send`].
 //!
-//! What is known about the middleware: RustDDS does not announce type hashes, so peers from Iron on log one line about it
-//! and work; its event loops end at the first signal unless `epoll_wait` is ours (`epoll.rs`), and [`RosNode::loops_alive`]
-//! says whether they are there; services of different `RMW_IMPLEMENTATION`s do not understand each other ([`ServiceLayout`]).
+//! Known properties of the middleware: RustDDS does not announce type hashes, so peers from Iron on log one line about it and work.
+//! Its event loops end at the first signal unless `epoll_wait` is ours (`epoll.rs`), and [`RosNode::loops_alive`] reports whether
+//! they are alive. Services of different `RMW_IMPLEMENTATION`s are incompatible ([`ServiceLayout`]).
 
 mod action;
 mod bridge;

@@ -41,8 +41,8 @@ struct Shared {
 /// Participants of other processes whose endpoints count as ours; for all nodes of this process, the later ones too.
 static OURS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// From now on the endpoints of this participant ([`RosNode::participant`]) are not among those of others, for any node of
-/// this process.
+/// From now on the endpoints of this participant ([`RosNode::participant`]) are not among those of others, for any node of this
+/// process.
 pub fn count_as_ours(participant: &str) {
     OURS.lock().unwrap_or_else(PoisonError::into_inner).push(participant.into());
 }
@@ -70,7 +70,7 @@ pub struct Endpoint {
     pub type_name: String,
     /// Does it offer (publisher) or ask for (subscriber) delivery of every message?
     pub reliable: bool,
-    /// Does it offer or ask for messages of before it was there?
+    /// Does it offer or ask for messages from before it joined?
     pub latched: bool,
 }
 
@@ -121,18 +121,18 @@ impl RosNode {
         Ok(Self { shared: Arc::new(Shared { settings, context, loops, node, spinner }) })
     }
 
-    /// Where the node stands.
+    /// The node's settings on the graph.
     pub fn settings(&self) -> &RosSettings {
         &self.shared.settings
     }
 
-    /// Our participant, in hexadecimal digits: all our endpoints begin with it, and no others do.
+    /// Our participant, in hexadecimal digits: the ids of all our endpoints, and only those, begin with it.
     pub fn participant(&self) -> String {
         participant(&self.shared.context.domain_participant().guid())
     }
 
-    /// Are the threads still there that send, receive and follow the graph? Without them everything made from this node is
-    /// deaf and dumb, and a new node is needed. Reads some small files: not for the control thread.
+    /// Are the threads alive that send, receive and follow the graph? Without them everything made from this node neither sends nor
+    /// receives, and a new node is needed. Reads some small files: not for the control thread.
     pub fn loops_alive(&self) -> bool {
         let spinner = self.shared.spinner.lock().unwrap_or_else(PoisonError::into_inner);
         self.shared.loops.alive() && spinner.as_ref().is_some_and(|spinner| !spinner.is_finished())
@@ -187,7 +187,7 @@ impl RosNode {
         Ok(RosClient::new(client, self.clone(), service))
     }
 
-    /// Serves a service on a thread of its own until the answer is dropped; the name is resolved by the settings.
+    /// Serves a service on a thread of its own until the returned server is dropped; the name is resolved by the settings.
     pub fn serve<S: RosService>(
         &self,
         service: &str,
@@ -218,7 +218,7 @@ impl RosNode {
             .filter(|writer| !is_ours(&writer.key))
             .map(|writer| Endpoint {
                 type_name: writer.type_name.clone(),
-                // What is left out of an announcement is the default; a writer's is reliable.
+                // What an announcement omits is the default; a writer's is reliable.
                 reliable: !matches!(writer.reliability, Some(Reliability::BestEffort)),
                 latched: writer.durability.is_some_and(|d| d != Durability::Volatile),
             })
@@ -239,7 +239,7 @@ impl RosNode {
             .collect()
     }
 
-    /// Runs `work` on the node; it is there as long as a handle to it is.
+    /// Runs `work` on the node; it exists as long as a handle to it does.
     pub(super) fn with<T>(&self, work: impl FnOnce(&mut Node) -> Result<T, RosError>) -> Result<T, RosError> {
         let mut guard: MutexGuard<Option<Node>> = self.shared.node.lock().unwrap_or_else(PoisonError::into_inner);
         match guard.as_mut() {

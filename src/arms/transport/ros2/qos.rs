@@ -10,20 +10,19 @@ use ros2_client::qos::{Durability, History, WhenFull};
 pub enum Qos {
     /// Commands: reliable both ways; publishing never waits.
     Command,
-    /// States: a subscriber takes best effort and only the newest; a publisher is reliable, so that it serves everybody.
+    /// States: a subscriber takes best effort and only the newest; a publisher is reliable, so that it serves every subscriber.
     State,
     /// Images: best effort, only the newest, both ways.
     Sensor,
     /// Reliable both ways.
     Reliable,
-    /// Reliable, and who comes late gets the last message (`robot_description`).
+    /// Reliable, and late subscribers get the last message (`robot_description`).
     Latched,
 }
 
-/// Samples a reliable publisher keeps for a subscriber that has not acknowledged them. RustDDS stops accepting samples
-/// when it is reached, where ROS 2's own middlewares forget the oldest; so one listener that died (`ros2 topic echo` killed)
-/// could stop our commands after ten. This many outlast the time after which a dead listener is forgotten (10 to 60 s)
-/// at up to 100 Hz.
+/// Samples a reliable publisher keeps for a subscriber that has not acknowledged them. RustDDS stops accepting samples at this
+/// limit, where ROS 2's own middlewares drop the oldest. So one dead subscriber (`ros2 topic echo` killed) could stop our commands
+/// after ten. At up to 100 Hz this many outlast the time after which a dead subscriber is removed (10 to 60 s).
 const UNACKNOWLEDGED: usize = 8192;
 
 impl Qos {

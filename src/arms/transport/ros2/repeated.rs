@@ -1,22 +1,22 @@
-//! A request that is sent again and again until its answer is good. Nothing here waits.
+//! A request that is repeated until its response is good. Nothing here waits.
 
 use std::time::{Duration, Instant};
 
 use super::client::{Asked, RosClient};
 use super::message::RosService;
 
-/// How long an answer may take before the request is sent again.
+/// How long a response may take before the request is sent again.
 const AGAIN: Duration = Duration::from_millis(300);
 
-/// The request under way, if one is.
+/// The pending request, if any.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RepeatedRequest {
-    /// None for the request: there was no server, or it could not be sent.
+    /// `None` for the request: there was no server, or it could not be sent.
     sent: Option<(Option<Asked>, Instant)>,
 }
 
 impl RepeatedRequest {
-    /// Sends the request, takes its answer, or sends it again; returns the first answer that is `good`.
+    /// Sends the request, takes its response, or sends it again; returns the first response that is `good`.
     pub fn go_on<S: RosService>(
         &mut self,
         service: &RosClient<S>,
@@ -37,7 +37,7 @@ impl RepeatedRequest {
         None
     }
 
-    /// Was it sent without a good answer yet?
+    /// Is it pending without a good response yet?
     pub fn is_pending(&self) -> bool {
         self.sent.is_some()
     }

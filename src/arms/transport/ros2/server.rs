@@ -18,7 +18,7 @@ pub struct RosServer {
 }
 
 impl RosServer {
-    /// Runs `work` on a thread of its own; it must return soon after its argument says yes.
+    /// Runs `work` on a thread of its own; it must return soon after its argument returns true.
     pub(super) fn spawn(name: String, work: impl FnOnce(&dyn Fn() -> bool) + Send + 'static) -> Result<Self, RosError> {
         let stop = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&stop);

@@ -1,5 +1,5 @@
-//! Where on the ROS 2 graph we stand: domain, reach, namespace, remaps. ros2-client reads no environment variable, so
-//! that is done here, and what cannot be followed is refused in words instead of being ignored.
+//! A node's settings on the ROS 2 graph: domain, reach, namespace, remaps. ros2-client reads no environment variable, so that is
+//! done here, and unsupported values are rejected with a message instead of being ignored.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::RosError;
 
-/// How far other nodes are looked for.
+/// How far discovery reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum DiscoveryRange {
     /// No discovery.
@@ -38,7 +38,7 @@ impl ServiceLayout {
     }
 }
 
-/// Where on the ROS 2 graph a node stands.
+/// A node's settings on the ROS 2 graph.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RosSettings {
     /// Node name without namespace.
@@ -47,11 +47,11 @@ pub struct RosSettings {
     pub namespace: String,
     /// DDS domain, 0 to 232.
     pub domain: u16,
-    /// How far other nodes are looked for.
+    /// How far discovery reaches.
     pub range: DiscoveryRange,
-    /// Names of ours and what they are on this robot; relative ones are within the namespace.
+    /// Our names and their remapped names on this robot; relative ones are within the namespace.
     pub remap: BTreeMap<String, String>,
-    /// How services are laid on DDS.
+    /// How services are mapped to DDS.
     pub services: ServiceLayout,
 }
 
@@ -63,14 +63,14 @@ fn refuse(what: &str, found: &str, expected: impl Into<String>, fix: impl Into<S
 }
 
 impl RosSettings {
-    /// As the environment says, like any ROS 2 node: `ROS_DOMAIN_ID`, `ROS_AUTOMATIC_DISCOVERY_RANGE`,
-    /// `ROS_LOCALHOST_ONLY`, `RMW_IMPLEMENTATION`; `ROS_DISTRO` is checked against the distribution built for.
-    /// `ROS_STATIC_PEERS` and `ROS_SECURITY_ENABLE` cannot be followed and are refused.
+    /// From the environment, like any ROS 2 node: `ROS_DOMAIN_ID`, `ROS_AUTOMATIC_DISCOVERY_RANGE`, `ROS_LOCALHOST_ONLY`,
+    /// `RMW_IMPLEMENTATION`; `ROS_DISTRO` is checked against the distribution built for. `ROS_STATIC_PEERS` and
+    /// `ROS_SECURITY_ENABLE` are not supported and rejected.
     pub fn from_environment(node: &str) -> Result<Self, RosError> {
         Self::from_variables(node, |name| std::env::var(name).ok())
     }
 
-    /// [`RosSettings::from_environment`] with the variables handed in.
+    /// [`RosSettings::from_environment`] with the variables as an argument.
     pub fn from_variables(node: &str, variable: impl Fn(&str) -> Option<String>) -> Result<Self, RosError> {
         let get = |name: &str| variable(name).map(|value| value.trim().to_string()).filter(|value| !value.is_empty());
         let mut settings = Self::loopback(node, 0);
@@ -162,7 +162,7 @@ impl RosSettings {
         self
     }
 
-    /// The same with another layout of services.
+    /// The same with another mapping of services.
     pub fn with_services(mut self, services: ServiceLayout) -> Self {
         self.services = services;
         self

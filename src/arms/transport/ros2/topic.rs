@@ -1,7 +1,7 @@
-//! Topics: what is published, and what is taken without waiting or with a deadline.
+//! Topics: publishing, and taking messages without waiting or with a deadline.
 //!
-//! A thread that took from a subscriber and found nothing is unparked when something arrives, so a loop may
-//! `park_timeout` between its turns and loses no time. Malformed and oversized messages are counted and dropped.
+//! A thread that polled a subscriber and found nothing is unparked when something arrives, so a loop may `park_timeout` between its
+//! turns without added latency. Malformed and oversized messages are counted and dropped.
 
 use std::marker::PhantomData;
 use std::time::{Duration, Instant};
@@ -34,7 +34,7 @@ impl<M: RosMessage> RosPublisher<M> {
         &self.topic
     }
 
-    /// Hands a message to the middleware; [`Qos::Command`] and [`Qos::State`] never wait.
+    /// Passes a message to the middleware; [`Qos::Command`] and [`Qos::State`] never wait.
     pub fn publish(&self, message: M) -> Result<(), RosError> {
         if loss::outgoing_is_lost() {
             return Ok(());
@@ -45,12 +45,12 @@ impl<M: RosMessage> RosPublisher<M> {
         })
     }
 
-    /// Subscribers that get what is published: same type, and no more asked for than is offered.
+    /// Matched subscribers: same type, and they request no more than is offered.
     pub fn subscribers(&self) -> usize {
         self.node.subscribers_of(&self.topic).iter().filter(|endpoint| self.serves(endpoint)).count()
     }
 
-    /// Others who publish on the same topic, of whatever type.
+    /// Other publishers on the same topic, of any type.
     pub fn rivals(&self) -> usize {
         self.node.publishers_of(&self.topic).len()
     }
@@ -90,10 +90,10 @@ pub struct RosSubscriber<M: RosMessage> {
     kind: PhantomData<fn() -> M>,
 }
 
-/// How often it is looked whether a subscriber is there.
+/// How often the presence of a subscriber is checked.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
-/// Malformed messages thrown away in one call; a flood of them must not hold the caller.
+/// Most malformed messages discarded in one call; a flood of them must not block the caller.
 const DROPPED_AT_ONCE: usize = 64;
 
 impl<M: RosMessage> RosSubscriber<M> {
@@ -127,7 +127,7 @@ impl<M: RosMessage> RosSubscriber<M> {
         Ok(None)
     }
 
-    /// The newest message, if one is there; older ones are thrown away.
+    /// The newest message, if one is there; older ones are discarded.
     pub fn newest(&mut self) -> Result<Option<M>, RosError> {
         let mut newest = None;
         while let Some(message) = self.take()? {
@@ -151,7 +151,7 @@ impl<M: RosMessage> RosSubscriber<M> {
         }
     }
 
-    /// Publishers whose messages arrive here: same type, and no less offered than is asked for.
+    /// Matched publishers: same type, and they offer no less than is requested.
     pub fn publishers(&self) -> usize {
         self.node.publishers_of(&self.topic).iter().filter(|endpoint| self.hears(endpoint)).count()
     }
@@ -182,7 +182,7 @@ impl<M: RosMessage> RosSubscriber<M> {
     }
 }
 
-/// What to do about a topic with no other participant, or only unfit ones.
+/// What to do about a topic with no other participant, or only incompatible ones.
 fn advice<M: RosMessage>(node: &RosNode, unfit: &[Endpoint]) -> String {
     let settings = node.settings();
     match unfit.first() {

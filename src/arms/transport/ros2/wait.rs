@@ -21,11 +21,11 @@ impl Wake for Unpark {
 }
 
 thread_local! {
-    /// Made once per thread: polling allocates nothing.
+    /// Created once per thread: polling allocates nothing.
     static WAKER: Waker = Waker::from(Arc::new(Unpark(std::thread::current())));
 }
 
-/// Polls once. When the answer is not there yet, this thread is unparked once it may be.
+/// Polls once. If it is pending, this thread is unparked once it may be ready.
 pub(super) fn poll_once<F: Future>(future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     WAKER.with(|waker| match future.as_mut().poll(&mut Context::from_waker(waker)) {
@@ -34,8 +34,7 @@ pub(super) fn poll_once<F: Future>(future: F) -> Option<F::Output> {
     })
 }
 
-/// Waits for the future, until `deadline` if there is one, and not after `stop` says yes (unpark the thread to make it
-/// look).
+/// Waits for the future, until `deadline` if there is one, and not after `stop` returns true (unpark the thread to make it check).
 pub(super) fn wait_for<F: Future>(future: F, deadline: Option<Instant>, stop: impl Fn() -> bool) -> Option<F::Output> {
     let mut future = pin!(future);
     WAKER.with(|waker| {

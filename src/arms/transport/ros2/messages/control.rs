@@ -1,4 +1,4 @@
-//! `control_msgs`, what is the same in every distribution; [`super::control_state`] has the rest.
+//! `control_msgs`, the part common to all distributions; [`super::control_state`] has the rest.
 
 use serde::{Deserialize, Serialize};
 

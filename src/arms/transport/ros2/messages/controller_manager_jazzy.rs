@@ -50,14 +50,14 @@ pub struct ControllerState {
 
 ros_messages!("controller_manager_msgs": ChainConnection, ControllerState);
 
-/// Reply to [`ListControllers`].
+/// Response of [`ListControllers`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListControllersResponse {
     /// The controllers loaded.
     pub controller: Vec<ControllerState>,
 }
 
-/// Asks [`SwitchController`].
+/// Request of [`SwitchController`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SwitchControllerRequest {
     /// Controllers to start.
@@ -68,7 +68,7 @@ pub struct SwitchControllerRequest {
     pub strictness: i32,
     /// Without waiting for all interfaces?
     pub activate_asap: bool,
-    /// Longest wait; zero is for ever.
+    /// Longest wait; zero is forever.
     pub timeout: Duration,
 }
 
@@ -88,7 +88,7 @@ impl SwitchControllerRequest {
     }
 }
 
-/// Reply to [`SwitchController`].
+/// Response of [`SwitchController`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SwitchControllerResponse {
     /// Were they switched?

@@ -32,7 +32,7 @@ pub struct CollisionIndicators {
 pub struct Elbow {
     /// Measured \[rad\].
     pub position: Array<f64, 2>,
-    /// Wished \[rad\].
+    /// Desired \[rad\].
     pub desired_position: Array<f64, 2>,
     /// Commanded \[rad\].
     pub commanded_position: Array<f64, 2>,
@@ -44,7 +44,7 @@ pub struct Elbow {
 
 macro_rules! errors {
     ($($field:ident),+ $(,)?) => {
-        /// `franka_msgs/msg/Errors`: the maker's names say what each is.
+        /// `franka_msgs/msg/Errors`: the field names are the maker's.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
         pub struct Errors {
             $(
@@ -113,11 +113,11 @@ pub struct FrankaRobotState {
     pub collision_indicators: CollisionIndicators,
     /// Joints as measured.
     pub measured_joint_state: JointState,
-    /// Joints as wished.
+    /// Desired joint state.
     pub desired_joint_state: JointState,
     /// Motors as measured.
     pub measured_joint_motor_state: JointState,
-    /// Wished accelerations \[rad/s2\].
+    /// Desired accelerations \[rad/s2\].
     pub ddq_d: Array<f64, 7>,
     /// Change of the measured torques \[Nm/s\].
     pub dtau_j: Array<f64, 7>,
@@ -137,7 +137,7 @@ pub struct FrankaRobotState {
     pub inertia_total: InertiaStamped,
     /// Tool in base, measured.
     pub o_t_ee: PoseStamped,
-    /// Tool in base, wished.
+    /// Tool in base, desired.
     pub o_t_ee_d: PoseStamped,
     /// Tool in base, commanded.
     pub o_t_ee_c: PoseStamped,
@@ -145,7 +145,7 @@ pub struct FrankaRobotState {
     pub f_t_ee: PoseStamped,
     /// Stiffness frame in tool.
     pub ee_t_k: PoseStamped,
-    /// Tool's motion, wished.
+    /// Tool's motion, desired.
     pub o_dp_ee_d: TwistStamped,
     /// Tool's motion, commanded.
     pub o_dp_ee_c: TwistStamped,
@@ -245,21 +245,21 @@ ros_actions!(
     Homing(Empty, Outcome, Width),
 );
 
-/// Asks [`SetJointStiffness`].
+/// Request of [`SetJointStiffness`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SetJointStiffnessRequest {
     /// \[Nm/rad\].
     pub joint_stiffness: Array<f64, 7>,
 }
 
-/// Asks [`SetCartesianStiffness`].
+/// Request of [`SetCartesianStiffness`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SetCartesianStiffnessRequest {
     /// \[N/m\] and \[Nm/rad\].
     pub cartesian_stiffness: Array<f64, 6>,
 }
 
-/// Asks [`SetLoad`].
+/// Request of [`SetLoad`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SetLoadRequest {
     /// \[kg\].
@@ -270,14 +270,14 @@ pub struct SetLoadRequest {
     pub load_inertia: Array<f64, 9>,
 }
 
-/// Asks [`SetTCPFrame`] and [`SetStiffnessFrame`].
+/// Request of [`SetTCPFrame`] and [`SetStiffnessFrame`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct FrameRequest {
     /// 4x4, columns first; translation \[m\].
     pub transformation: Array<f64, 16>,
 }
 
-/// Asks [`SetForceTorqueCollisionBehavior`].
+/// Request of [`SetForceTorqueCollisionBehavior`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SetForceTorqueCollisionBehaviorRequest {
     /// Contact \[Nm\].
@@ -290,7 +290,7 @@ pub struct SetForceTorqueCollisionBehaviorRequest {
     pub upper_force_thresholds_nominal: Array<f64, 6>,
 }
 
-/// Asks [`SetFullCollisionBehavior`].
+/// Request of [`SetFullCollisionBehavior`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SetFullCollisionBehaviorRequest {
     /// Contact while accelerating \[Nm\].

@@ -295,7 +295,7 @@ ros_messages!(
     IOComponentStatus, IODataStatus, IODeviceConfiguration, IODeviceStatus, IONodeConfiguration, IONodeStatus
 );
 
-/// Asks [`SolvePositionIK`].
+/// Request of [`SolvePositionIK`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SolvePositionIKRequest {
     /// Poses wanted.
@@ -314,7 +314,7 @@ pub struct SolvePositionIKRequest {
     pub tip_names: Vec<String>,
 }
 
-/// Reply to [`SolvePositionIK`].
+/// Response of [`SolvePositionIK`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SolvePositionIKResponse {
     /// Solutions.
@@ -323,7 +323,7 @@ pub struct SolvePositionIKResponse {
     pub result_type: Vec<i8>,
 }
 
-/// Asks [`SolvePositionFK`].
+/// Request of [`SolvePositionFK`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SolvePositionFKRequest {
     /// Joint positions.
@@ -332,7 +332,7 @@ pub struct SolvePositionFKRequest {
     pub tip_names: Vec<String>,
 }
 
-/// Reply to [`SolvePositionFK`].
+/// Response of [`SolvePositionFK`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SolvePositionFKResponse {
     /// Poses.

@@ -80,7 +80,7 @@ ros_messages!(
     "interbotix_xs_msgs": JointGroupCommand, JointSingleCommand, JointTrajectoryCommand, JointTemps, ArmJoy
 );
 
-/// Asks [`TorqueEnable`].
+/// Request of [`TorqueEnable`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TorqueEnableRequest {
     /// `group` or `single`.
@@ -91,7 +91,7 @@ pub struct TorqueEnableRequest {
     pub enable: bool,
 }
 
-/// Asks [`Reboot`].
+/// Request of [`Reboot`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RebootRequest {
     /// `group` or `single`.
@@ -104,7 +104,7 @@ pub struct RebootRequest {
     pub smart_reboot: bool,
 }
 
-/// Asks [`OperatingModes`].
+/// Request of [`OperatingModes`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OperatingModesRequest {
     /// `group` or `single`.
@@ -121,7 +121,7 @@ pub struct OperatingModesRequest {
     pub profile_acceleration: i32,
 }
 
-/// Asks [`MotorGains`].
+/// Request of [`MotorGains`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MotorGainsRequest {
     /// `group` or `single`.
@@ -144,7 +144,7 @@ pub struct MotorGainsRequest {
     pub ki_vel: i32,
 }
 
-/// Asks [`RegisterValues`].
+/// Request of [`RegisterValues`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RegisterValuesRequest {
     /// `group` or `single`.
@@ -157,14 +157,14 @@ pub struct RegisterValuesRequest {
     pub value: i32,
 }
 
-/// Reply to [`RegisterValues`].
+/// Response of [`RegisterValues`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RegisterValuesResponse {
     /// One per joint, register counts; empty after writing.
     pub values: Vec<i32>,
 }
 
-/// Asks [`RobotInfo`].
+/// Request of [`RobotInfo`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RobotInfoRequest {
     /// `group` or `single`.
@@ -173,7 +173,7 @@ pub struct RobotInfoRequest {
     pub name: String,
 }
 
-/// Reply to [`RobotInfo`].
+/// Response of [`RobotInfo`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RobotInfoResponse {
     /// Operating mode.

@@ -179,24 +179,24 @@ macro_rules! told {
 }
 
 told! {
-    /// Reply to [`ZeroTorques`], [`ClearTrajectories`], [`RunCOMParametersEstimation`], [`SetTorqueControlParameters`].
+    /// Response of [`ZeroTorques`], [`ClearTrajectories`], [`RunCOMParametersEstimation`], [`SetTorqueControlParameters`].
     Told { result },
-    /// Reply to [`Start`].
+    /// Response of [`Start`].
     StartResponse { start_result },
-    /// Reply to [`Stop`].
+    /// Response of [`Stop`].
     StopResponse { stop_result },
-    /// Reply to [`HomeArm`].
+    /// Response of [`HomeArm`].
     HomeArmResponse { homearm_result },
 }
 
-/// Asks [`SetTorqueControlMode`] (1 torque, 0 position) and [`SetNullSpaceModeState`].
+/// Request of [`SetTorqueControlMode`] (1 torque, 0 position) and [`SetNullSpaceModeState`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StateRequest {
     /// Code.
     pub state: u16,
 }
 
-/// Asks [`SetEndEffectorOffset`].
+/// Request of [`SetEndEffectorOffset`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SetEndEffectorOffsetRequest {
     /// 1 on, 0 off, code.
@@ -205,7 +205,7 @@ pub struct SetEndEffectorOffsetRequest {
     pub offset: Vector3,
 }
 
-/// Asks [`SetForceControlParams`].
+/// Request of [`SetForceControlParams`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SetForceControlParamsRequest {
     /// \[kg\].

@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 use super::ros_services;
 use super::std::{Bool, Empty as Nothing};
 
-/// Did it work, and what has it to say: the answer of [`Trigger`] and [`SetBool`].
+/// Success and message: the response of [`Trigger`] and [`SetBool`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
-    /// Did it work?
+    /// Success.
     pub success: bool,
-    /// Why not, or more.
+    /// Reason of a failure, or further information.
     pub message: String,
 }
 

@@ -334,7 +334,7 @@ impl BusEmulator {
         }
     }
 
-    /// One packet for all; a missing servo breaks the chain, and the packet never completes.
+    /// One packet for all; a missing servo breaks the chain, and no servo receives anything.
     fn fast_read(&mut self, now: Timestamp, address: u16, length: u16, ids: &[u8]) {
         let mut blocks: Vec<(u8, u8, Vec<u8>)> = Vec::new();
         if !self.fast {

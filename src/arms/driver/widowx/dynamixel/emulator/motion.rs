@@ -20,7 +20,7 @@ const TIME_PROFILE: i32 = 4;
 /// PWM that moves the fingers at their full speed \[1/885\]: what Bridge's robot code uses.
 const MOVING_PWM: f64 = 350.0;
 
-/// A way from one position to another \[ticks\]: speeding up, straight, slowing down.
+/// A profile from one position to another \[ticks\]: accelerating, constant speed, decelerating.
 #[derive(Clone, Copy, Debug)]
 struct Profile {
     from: f64,

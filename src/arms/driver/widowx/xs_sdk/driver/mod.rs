@@ -329,7 +329,7 @@ impl ArmDriver for XsSdkArm {
         }
         self.session.reboot_faulted()?;
         self.settle()?;
-        // The bridge reports a fault until it has asked again.
+        // The bridge reports a fault until it has polled again.
         let patience = self.session.options.patience;
         let deadline = self.clock.now() + Duration::from_secs_f64(patience);
         loop {
