@@ -1,5 +1,5 @@
-//! The library of CUDA graphs (`src/learning/network/cuda_graph.cpp`): compiled against libtorch's headers and CUDA's, which two small
-//! wheels carry. It needs neither a GPU nor CUDA's libraries until it is opened.
+//! The library of CUDA graphs (`src/learning/network/cuda_graph.cpp`): compiled against libtorch's headers and CUDA's, which two
+//! small wheels carry. It needs neither a GPU nor CUDA's libraries until it is opened.
 //!
 //! ```text
 //! .deps/cuda/libvisuomotor_cuda.so   looked for here, beside the program and in LD_LIBRARY_PATH

@@ -154,7 +154,7 @@ fn parse(words: impl Iterator<Item = String>) -> Result<Task, Failure> {
     }
 }
 
-/// What follows two dashes.
+/// The arguments after two dashes.
 fn passed_on(words: &mut impl Iterator<Item = String>) -> Result<Vec<String>, Failure> {
     match words.next().as_deref() {
         None => Ok(Vec::new()),

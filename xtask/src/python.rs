@@ -18,8 +18,8 @@ struct Peers {
     files: &'static [&'static str],
 }
 
-/// Readers of recordings and of exported data sets, a DDS implementation, the servo maker's kit; and, apart because it pins an older MuJoCo and numpy,
-/// a simulated Franka controller with the maker's client.
+/// Readers of recordings and of exported data sets, a DDS implementation, the servo maker's kit; and, apart because it pins an
+/// older MuJoCo and numpy, a simulated Franka controller with the maker's client.
 const PEERS: [Peers; 2] = [
     Peers {
         folder: "python",
@@ -68,7 +68,7 @@ pub fn require() -> Result<(), Failure> {
     }
 }
 
-/// A Python that has pip: the host's own, else the one of our environment, which is then made.
+/// A Python that has pip: the host's own, else the one of our environment, which is then created.
 pub fn with_pip(deps: &Path) -> Result<PathBuf, Failure> {
     let host = PathBuf::from("python3");
     if has_pip(&host) {

@@ -64,7 +64,7 @@ pub fn requirements(metadata: &str) -> Vec<Requirement> {
         .collect()
 }
 
-/// What torch asks of NVIDIA on Linux: wheels with libraries, and the toolkit with its extras.
+/// Torch's requirements on NVIDIA's wheels on Linux: wheels with libraries, and the toolkit with its extras.
 pub fn of_nvidia(torch: &str) -> (Vec<Requirement>, Option<Requirement>) {
     let (toolkit, libraries): (Vec<_>, Vec<_>) = requirements(torch)
         .into_iter()
@@ -74,7 +74,7 @@ pub fn of_nvidia(torch: &str) -> (Vec<Requirement>, Option<Requirement>) {
     (libraries, toolkit.into_iter().next())
 }
 
-/// What the toolkit's METADATA asks for under the given extras on Linux.
+/// The toolkit's requirements under the given extras on Linux.
 pub fn of_toolkit(toolkit: &str, extras: &[String]) -> Vec<Requirement> {
     requirements(toolkit)
         .into_iter()

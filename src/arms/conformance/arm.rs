@@ -32,8 +32,8 @@ const LENGTH: &str = "a command with another number of joints is refused, and th
 
 /// Checks an arm against every rule of [`ArmDriver`]; returns the first violation.
 ///
-/// **The arm moves**: every joint by 0.06 rad at most, from where it is, in each of its modes. It is for simulated and emulated arms; a
-/// real one needs an operator at its hardware stop and room around it.
+/// **The arm moves**: every joint by 0.06 rad at most, from where it is, in each of its modes. It is for simulated and emulated
+/// arms; a real one needs an operator at its hardware stop and room around it.
 pub fn check_arm(arm: &mut dyn ArmDriver, pass: Pass<'_>) -> Result<(), Violation> {
     let capabilities = arm.capabilities().clone();
     let (joints, rate) = (capabilities.joints, capabilities.control_rate_hz);

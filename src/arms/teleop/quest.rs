@@ -5,7 +5,7 @@
 //! are stamped on receipt (72 or 90 a second).
 //!
 //! Right hand: grip button is the clutch, trigger closes the gripper (1 - trigger), A accepts, B begins, the stick's
-//! button rejects. The two ways a person may stand are Bridge's: facing the arm (x = z', y = x', z = y') or behind it.
+//! button rejects. The two places where the operator may stand are Bridge's: facing the arm (x = z', y = x', z = y') or behind it.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;

@@ -45,7 +45,7 @@ impl<L: ByteLink> FaultyLink<L> {
         self.faults
     }
 
-    /// Switches faults off and on again from elsewhere; they start on.
+    /// Turns faults on and off from elsewhere; they start on.
     pub fn switch(&self) -> Arc<AtomicBool> {
         self.on.clone()
     }

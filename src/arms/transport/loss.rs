@@ -11,8 +11,8 @@ mod switches {
     static OUTGOING: AtomicBool = AtomicBool::new(false);
     /// State of the generator that selects the bytes to change; 0 while none are changed.
     static CHANGING: AtomicU64 = AtomicU64::new(0);
-    /// One byte in so many is changed: a quarter of the replies of seven servos. In half of them, three reads in a row were broken in one
-    /// run of five, which is a bus that an arm rightly holds for.
+    /// One byte in this many is changed: a quarter of the replies of seven servos. At half this number, three reads in a row were
+    /// broken in one run of five; on such a bus an arm rightly holds.
     const ONE_IN: u64 = 400;
     static NETWORK: AtomicBool = AtomicBool::new(false);
 

@@ -19,7 +19,7 @@ const MOST: usize = 8;
 /// Longest wait for a program to receive a message.
 const WRITING: Duration = Duration::from_millis(100);
 
-/// Serves programs until `stop` returns true; `place` gives the guard's settings on the graph for what a program asks.
+/// Serves programs until `stop` returns true; `place` gives the guard's settings on the graph from the program's request.
 pub fn listen(
     listener: &TcpListener,
     token: &Token,

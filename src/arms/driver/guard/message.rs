@@ -8,7 +8,7 @@
 //!                       <-------  ready        they are matched
 //! B n v1 .. vn          ------->               alive, and this was the last command; every 20 ms
 //!                       <-------  beat         alive too; every 100 ms
-//! P 0                   ------->               silence is fine from now on: the arm was told to hold
+//! P 0                   ------->               silence is fine from now on: the arm was commanded to hold
 //! S 0                   ------->               stop the arm, and stay with it: it is not heard of, or does not hear
 //! D 0                   ------->               done: the arm stands, the guard ends
 //!                       <-------  tripped ...  it stops the arm

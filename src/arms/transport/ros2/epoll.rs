@@ -84,7 +84,7 @@ mod tests {
         let before = repeated_waits();
         let (id, known) = std::sync::mpsc::channel();
         let waiting = std::thread::spawn(move || {
-            // SAFETY: it only answers who this thread is.
+            // SAFETY: it only returns the id of this thread.
             id.send(unsafe { libc::pthread_self() }).unwrap();
             let began = Instant::now();
             (wait(300), began.elapsed())

@@ -19,7 +19,7 @@ pub enum DiscoveryRange {
     Subnet,
 }
 
-/// How services are laid on DDS: the middlewares of ROS 2 do it in different ways that do not understand each other.
+/// How services are mapped to DDS: the middlewares of ROS 2 use different, incompatible mappings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ServiceLayout {
     /// `rmw_fastrtps_cpp` (the default of ROS 2) and `rmw_connextdds`.

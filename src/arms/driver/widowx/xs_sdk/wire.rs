@@ -28,7 +28,7 @@ pub const OTHER_FINGER: &str = "right_finger";
 pub const STATE_RATE: f64 = 100.0;
 
 /// Torque per motor current \[Nm/A\], chain order, as Interbotix's gravity compensation has it. The wrist's XL430 reports
-/// load and not current, so nothing can be said about its torque.
+/// load and not current, so its torque is unknown.
 const TORQUE_PER_AMPERE: [f64; 6] = [1.793, 1.793, 1.793, 0.897, 0.897, 0.0];
 
 /// How far beyond a joint's hard limit an encoder may read \[rad\]: the maker's assembly tolerance is a few degrees.

@@ -78,7 +78,7 @@ ros_messages!("action_msgs": GoalInfo, GoalStatus, GoalStatusArray);
 pub struct SendGoalRequest<G> {
     /// Chosen by the client.
     pub goal_id: Uuid,
-    /// What is asked for.
+    /// The goal.
     pub goal: G,
 }
 

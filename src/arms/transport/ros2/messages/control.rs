@@ -66,7 +66,7 @@ ros_messages!("control_msgs": GripperCommand, JointJog, JointTolerance, JointCom
 /// Goal of [`GripperCommandAction`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct GripperCommandGoal {
-    /// What is asked for.
+    /// The goal.
     pub command: GripperCommand,
 }
 
@@ -98,7 +98,7 @@ impl crate::transport::ros2::RosAction for GripperCommandAction {
 /// Goal of [`ParallelGripperCommand`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ParallelGripperCommandGoal {
-    /// What is asked for.
+    /// The goal.
     pub command: JointState,
 }
 

@@ -75,7 +75,7 @@ pub struct RobotAssemblyState {
     pub ready: bool,
     /// Torque on?
     pub enabled: bool,
-    /// Stopped by a person or a fault?
+    /// Stopped by the operator or a fault?
     pub stopped: bool,
     /// Is there a fault?
     pub error: bool,
@@ -203,7 +203,7 @@ pub struct IOStatus {
     pub tag: String,
     /// Machine-readable name.
     pub id: String,
-    /// For a person.
+    /// For the operator.
     pub detail: String,
 }
 
@@ -234,7 +234,7 @@ pub struct IODataStatus {
 pub struct IODeviceConfiguration {
     /// When.
     pub time: Time,
-    /// Firmware asked for.
+    /// Firmware required.
     pub commanded: String,
     /// Firmware there.
     pub upgraded: String,
@@ -259,7 +259,7 @@ pub struct IODeviceStatus {
     pub signals: Vec<IODataStatus>,
     /// Commands done, by their `time`.
     pub commands: Vec<Time>,
-    /// Their answers.
+    /// Their responses.
     pub responses: Vec<String>,
 }
 

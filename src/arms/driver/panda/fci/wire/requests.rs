@@ -147,7 +147,7 @@ pub fn decode_connect(payload: &[u8]) -> Result<(u16, u16), WireError> {
     }
 }
 
-/// Where version 10 asks for the asynchronous motion generator.
+/// Where version 10 requests the asynchronous motion generator.
 const ASYNCHRONOUS: usize = 56;
 
 /// Payload of [`Request::Move`]: the controller and the motion generator. The deviations that follow are ignored, and so are the

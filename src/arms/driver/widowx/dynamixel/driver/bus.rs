@@ -33,7 +33,7 @@ pub enum BusError {
     /// Something came, but no whole reply.
     #[error("a garbled reply")]
     Garbled,
-    /// More than one servo answered.
+    /// More than one servo replied.
     #[error("{0} replies")]
     Several(u32),
     /// The servo refused (error byte).

@@ -30,7 +30,7 @@ pub struct XsSdkOptions {
     pub settings: RosSettings,
     /// How the gripper motor is driven.
     pub gripper: GripperDrive,
-    /// Longest wait for the node when connecting, and for each of its answers \[s\].
+    /// Longest wait for the node when connecting, and for each of its responses \[s\].
     pub patience: f64,
     /// State older than this is silence \[s\]: five states. A register read stalls the node's 100 Hz (a servo takes 17 ms at the
     /// USB adapter's 16 ms latency). During a read the limit is three states and twice the last read's duration where that is more,
