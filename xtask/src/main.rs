@@ -57,6 +57,7 @@ usage: cargo xtask TASK [OPTIONS]
   faults-lerobot
           set up (with LeRobot 0.4.4, about 8 GB), and put LeRobot's loop and this program through the same faults over the
           same emulated servo bus (4 minutes of a quiet machine): writes docs/faults-lerobot.md and .json
+  deny    install cargo-deny into .deps/tools where it is missing (some minutes), and check licenses, bans and sources (deny.toml)
   dist    set up, build, and pack one archive with the program, its libraries and all that it reads (target/dist): for a
           computer with neither Rust nor Python
   clean   remove .deps and target (results stay)
@@ -76,6 +77,7 @@ enum Task {
     Stations,
     StartUp,
     Button,
+    Deny,
     Dist,
     Clean,
     Help,
@@ -116,6 +118,7 @@ fn run(task: Task) -> Result<(), Failure> {
         Task::Stations => stages::stations(&root),
         Task::StartUp => stages::start_up(&root),
         Task::Button => stages::button(&root),
+        Task::Deny => stages::deny(&root),
         Task::Dist => stages::dist(&root),
         Task::Clean => stages::clean(&root),
     }
@@ -140,6 +143,7 @@ fn parse(words: impl Iterator<Item = String>) -> Result<Task, Failure> {
         "stations" => Task::Stations,
         "start-up" => Task::StartUp,
         "button" => Task::Button,
+        "deny" => Task::Deny,
         "dist" => Task::Dist,
         "cuda-graphs" => Task::CudaGraphs,
         "check" => Task::Check,

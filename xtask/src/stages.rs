@@ -169,6 +169,23 @@ fn cargo() -> Command {
     Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
+/// Licenses, bans and sources of what is depended on.
+pub fn deny(root: &Path) -> Result<(), Failure> {
+    const VERSION: &str = "0.20.2";
+    let tools = root.join(".deps/tools");
+    let program = tools.join("bin/cargo-deny");
+    let mut stages = Stages::new(root);
+    if !program.exists() {
+        let install = format!("install --locked --root {} cargo-deny@{VERSION}", tools.display());
+        stages.cargo("install cargo-deny", &install)?;
+    }
+    let mut check = Command::new(program);
+    check.args(["--offline", "check", "licenses", "bans", "sources"]);
+    stages.command("licenses, bans, sources", check)?;
+    stages.summary();
+    Ok(())
+}
+
 /// One archive to copy to another computer.
 pub fn dist(root: &Path) -> Result<(), Failure> {
     let mut stages = Stages::new(root);
