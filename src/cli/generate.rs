@@ -24,7 +24,8 @@ pub fn generate(arguments: &GenerateArguments) -> anyhow::Result<u8> {
     for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
         clap_complete::generate_to(shell, &mut command, "visuomotor", &arguments.into).with_context(failed)?;
     }
-    clap_mangen::generate_to(command, &man).with_context(failed)?;
+    // No page for each `help COMMAND`.
+    clap_mangen::generate_to(command.disable_help_subcommand(true), &man).with_context(failed)?;
     Ok(0)
 }
 

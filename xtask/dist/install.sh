@@ -62,14 +62,14 @@ fi
 if [ "$here" != "$opt" ]; then
     step mkdir -p "$opt"
     for part in bin lib share launch robots calibration scenes policies LICENSE-MIT LICENSE-APACHE README install.sh; do
-        step rm -rf "$opt/$part"
+        [ ! -e "$opt/$part" ] || step rm -rf "$opt/$part"
         step cp -a "$here/$part" "$opt/$part"
     done
 fi
 step mkdir -p "$root/usr/local/bin"
 step ln -sfn /opt/visuomotor/bin/visuomotor "$root/usr/local/bin/visuomotor"
 files | while read -r source place; do
-    step mkdir -p "$(dirname "$place")"
+    [ -d "$(dirname "$place")" ] || step mkdir -p "$(dirname "$place")"
     step cp "$source" "$place"
 done
 if [ -z "$root" ] && command -v groupadd >/dev/null 2>&1; then
