@@ -69,8 +69,13 @@ fn main() -> anyhow::Result<()> {
         seed: 0,
         settings: String::new(),
     };
-    std::fs::create_dir_all("results/fake")?;
-    let mut recorder = Recorder::create(Path::new("results/fake"), "wave", WriterOptions::default())?;
+    let folder = Path::new("results/fake");
+    std::fs::create_dir_all(folder)?;
+    // A recording is never written over; this one is the last call's.
+    if folder.join("wave.mcap").exists() {
+        std::fs::remove_file(folder.join("wave.mcap"))?;
+    }
+    let mut recorder = Recorder::create(folder, "wave", WriterOptions::default())?;
     let request = EpisodeRequest {
         start,
         seconds: 4.0,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use nalgebra::{Matrix3, Rotation3, Vector3};
 use visuomotor::cli::kitchen::KitchenSetting;
 use visuomotor::cli::set_up::SetUp;
-use visuomotor::conformance::check_arm;
+use visuomotor::conformance::{check_arm, check_camera};
 use visuomotor::episode::{EpisodeStart, Judge, Outcome};
 use visuomotor::runtime::{EpisodeRequest, StopFlag, Timing, run_episode};
 use visuomotor::scripted::{Demonstrator, Disturbance};
@@ -207,16 +207,25 @@ fn a_varied_picture_keeps_the_colors_of_the_materials() {
 }
 
 #[test]
-fn the_simulated_arm_conforms() {
+fn the_simulated_arm_and_its_camera_conform() {
     let setting = setting();
     let set_up = set_up(&setting, "knife_in_pot", [0.28, 0.07]);
     let prepared = setting.prepare(&set_up).unwrap();
-    let (arm, _for_camera, _for_judge) = SimulatedArm::new(&setting.station.robot, &prepared.kitchen).unwrap();
+    let (mut arm, _for_camera, _for_judge) = SimulatedArm::new(&setting.station.robot, &prepared.kitchen).unwrap();
     let clock = ManualClock::new();
     let mut pass = |duration| {
         clock.advance(duration);
         clock.now()
     };
-    let mut arm = arm;
     check_arm(&mut arm, &mut pass).unwrap_or_else(|violation| panic!("{violation}"));
+
+    let (mut station, _judge) = setting.running(&set_up, &prepared).unwrap();
+    let (clock, arm, camera) = (ManualClock::new(), &mut station.arm, &mut station.cameras[0].0);
+    // What the camera sees moves on with the arm.
+    let mut pass = |duration| {
+        clock.advance(duration);
+        arm.read(clock.now()).unwrap();
+        clock.now()
+    };
+    check_camera(camera.as_mut(), &mut pass).unwrap_or_else(|violation| panic!("{violation}"));
 }

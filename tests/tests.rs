@@ -89,6 +89,16 @@ mod shipped_policy;
 #[cfg(feature = "torch")]
 mod training;
 
+/// Puts an arm through everything that any driver must do, in real time.
+#[cfg(any(feature = "fci", feature = "ros2"))]
+fn conforms(arm: &mut dyn visuomotor::driver::ArmDriver, clock: &dyn visuomotor::time::Clock) {
+    let mut pass = |duration| {
+        std::thread::sleep(duration);
+        clock.now()
+    };
+    visuomotor::conformance::check_arm(arm, &mut pass).unwrap_or_else(|violation| panic!("{violation}"));
+}
+
 /// libtorch's generator is the process's: tests that draw weights from it and compare them take turns.
 #[cfg(feature = "torch")]
 fn alone() -> std::sync::MutexGuard<'static, ()> {

@@ -7,3 +7,7 @@ pub mod camera;
 pub mod driver;
 pub mod conformance;
 pub mod teleop;
+
+/// The checkout, where tests find arms and launch files.
+#[cfg(test)]
+const CHECKOUT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");

@@ -185,7 +185,9 @@ pub fn evaluate(arguments: &EvaluateArguments) -> anyhow::Result<u8> {
     if runner.faulted() {
         return Ok(super::exit::FAULT);
     }
-    Ok(u8::from(!report.complete || report.total.aborted > 0 || !report.missing.is_empty()))
+    let is_whole = report.complete && report.total.aborted == 0 && report.missing.is_empty();
+    // Stopped before its control rows: started again with the same folder it goes on with them.
+    Ok(u8::from(!is_whole || stop.is_raised()))
 }
 
 /// Scores the control rows that are not there yet: the same trials by the scripted expert, by random actions and, under torque, by

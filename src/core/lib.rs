@@ -18,3 +18,7 @@ pub mod onnx;
 // Descriptions of the set-up.
 pub mod config;
 pub mod kinematics;
+
+/// The checkout, where tests find arms and launch files.
+#[cfg(test)]
+const CHECKOUT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");

@@ -6,3 +6,7 @@ pub mod network;
 pub mod encoder;
 pub mod policy;
 pub mod training;
+
+/// The checkout, where tests find arms and launch files, and onnxruntime is fetched to.
+#[cfg(any(test, feature = "onnx"))]
+const CHECKOUT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");

@@ -7,3 +7,7 @@ pub mod safety;
 pub mod scripted;
 pub mod runtime;
 pub mod evaluation;
+
+/// The checkout, where tests find arms and launch files.
+#[cfg(test)]
+const CHECKOUT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");

@@ -95,11 +95,7 @@ fn it_conforms() {
     let emulator = emulator(EmulatorOptions::default());
     let clock = Arc::new(SystemClock::new());
     let mut arm = connect(&emulator, &clock);
-    let mut pass = |duration| {
-        std::thread::sleep(duration);
-        clock.now()
-    };
-    visuomotor::conformance::check_arm(&mut arm, &mut pass).unwrap_or_else(|violation| panic!("{violation}"));
+    crate::conforms(&mut arm, &*clock);
 }
 
 /// The robot bears 20 ms without the program; states that wait to be read meanwhile are not silence.

@@ -118,3 +118,24 @@ fn an_image_sent_again_is_a_fault_a_delay_is_age_and_an_opened_camera_hears_agai
     assert!(camera.newest(clock.now()).is_err());
     send(&delayed, &mut || camera.newest(clock.now()).is_ok());
 }
+
+#[test]
+fn it_conforms() {
+    let domain = domain();
+    let (sender, receiver) = (node("realsense", domain), node("visuomotor", domain));
+    let clock = Arc::new(SystemClock::new());
+    let publisher = sender.publisher::<Image>("/image_raw", Qos::Sensor).unwrap();
+    let options = RosCameraOptions { size: Some((64, 48)), ..Default::default() };
+    let mut camera = RosCamera::open(&receiver, "front", "/image_raw", options, clock.clone()).unwrap();
+    publisher.wait_for_subscriber(LONG).unwrap();
+    let mut shade = 0_u8;
+    let mut pass = |duration| {
+        shade = shade.wrapping_add(1);
+        let (encoding, data) = ("rgb8".into(), vec![shade; 64 * 48 * 3]);
+        let image = Image { height: 48, width: 64, encoding, step: 192, data, ..Image::default() };
+        publisher.publish(image).unwrap();
+        std::thread::sleep(duration);
+        clock.now()
+    };
+    visuomotor::conformance::check_camera(&mut camera, &mut pass).unwrap_or_else(|violation| panic!("{violation}"));
+}

@@ -24,6 +24,7 @@ use visuomotor::driver::{ArmDriver, DriverError, PointPlant};
 use visuomotor::observation::{JointVector, Proprioception};
 use visuomotor::time::{Clock, SystemClock};
 
+use crate::conforms;
 use crate::ros2::{LONG, domain, node};
 
 /// Patience that a busy machine does not exhaust.
@@ -62,15 +63,6 @@ fn until(what: &str, mut done: impl FnMut() -> bool) {
 
 fn read(arm: &mut dyn ArmDriver, clock: &dyn Clock) -> Proprioception {
     arm.read(clock.now()).unwrap_or_else(|error| panic!("{error}"))
-}
-
-/// Puts an arm through everything that any driver must do.
-fn conforms(arm: &mut dyn ArmDriver, clock: &dyn Clock) {
-    let mut pass = |duration| {
-        std::thread::sleep(duration);
-        clock.now()
-    };
-    visuomotor::conformance::check_arm(arm, &mut pass).unwrap_or_else(|violation| panic!("{violation}"));
 }
 
 /// Reads until that fails.

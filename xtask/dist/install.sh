@@ -63,7 +63,8 @@ if [ "$here" != "$opt" ]; then
     step mkdir -p "$opt"
     for part in bin lib share launch robots calibration scenes policies LICENSE-MIT LICENSE-APACHE README install.sh; do
         [ ! -e "$opt/$part" ] || step rm -rf "$opt/$part"
-        step cp -a "$here/$part" "$opt/$part"
+        # Owned by who installs: not by the user who unpacked the archive.
+        step cp -R --no-dereference --preserve=mode,timestamps "$here/$part" "$opt/$part"
     done
 fi
 step mkdir -p "$root/usr/local/bin"

@@ -66,11 +66,12 @@ pub fn test(root: &Path) -> Result<(), Failure> {
         cuda_graphs::compile(root, &root.join(".deps"))
     })?;
     read_over(&mut stages)?;
-    let features = "--workspace --release --features visuomotor/onnx";
-    stages.cargo("test build", &format!("test {features} --no-run --lib --bins --tests --examples"))?;
+    let all = "test --workspace --release --features visuomotor/onnx";
+    let programs = format!("{all} --lib --bins --tests --examples");
+    stages.cargo("test build", &format!("{programs} --no-run"))?;
     let mut times = TestTimes::default();
-    stages.timed_tests(&format!("test {features} --lib --bins --tests --examples"), &mut times)?;
-    stages.cargo("documentation's tests", &format!("test {features} --doc"))?;
+    stages.timed_tests(&programs, &mut times)?;
+    stages.cargo("documentation's tests", &format!("{all} --doc"))?;
     // Loops, drivers, safety and recording must not need libtorch.
     let layers = ["", "-core", "-arms", "-records", "-station"].map(|layer| format!(" -p visuomotor{layer}")).concat();
     stages

@@ -10,8 +10,8 @@ use crate::camera::{Camera, Delivery};
 
 /// Number of new images checked.
 const IMAGES: usize = 5;
-/// How long they may take together \[s\].
-const PATIENCE: f64 = 5.0;
+/// How long they may take together \[s\]: a camera that was opened again may be slow.
+const PATIENCE: f64 = 30.0;
 /// Polling period \[s\].
 const LOOK: Duration = Duration::from_millis(10);
 

@@ -67,7 +67,7 @@ impl Bench {
     }
 
     fn handover(&mut self, device: bool) -> Handover<'_> {
-        let robot = Robot::load(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")), "widowx").unwrap();
+        let robot = Robot::load(Path::new(crate::CHECKOUT), "widowx").unwrap();
         let chain = Chain::from_robot(&robot).unwrap();
         let device = device.then(|| {
             let stick: Box<dyn TeleopDevice> = Box::new(Stick(self.push.clone()));
@@ -85,7 +85,7 @@ fn at(seconds: f64) -> Timestamp {
 }
 
 fn seen(seconds: f64) -> Observation {
-    let robot = Robot::load(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")), "widowx").unwrap();
+    let robot = Robot::load(Path::new(crate::CHECKOUT), "widowx").unwrap();
     let chain = Chain::from_robot(&robot).unwrap();
     let still = JointVector::zeros(6);
     let body = Proprioception {

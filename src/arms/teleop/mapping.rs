@@ -150,7 +150,7 @@ mod tests {
     use visuomotor_core::time::Timestamp;
 
     fn robot() -> Robot {
-        Robot::load(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")), "widowx").unwrap()
+        Robot::load(Path::new(crate::CHECKOUT), "widowx").unwrap()
     }
 
     fn mapping(setting: &TeleopSetting) -> Mapping {

@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn tables_of_another_arm_and_unknown_keys_are_refused() {
-        let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+        let root = Path::new(crate::CHECKOUT);
         let [widowx, panda] = ["widowx", "panda"].map(|name| Robot::load(root, name).unwrap());
         let path = Path::new("launch/a.toml");
         let (fci, none) = (FciSetting { joint_impedance: Some([2000.0; 7]), ..Default::default() }, Default::default());

@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn a_start_is_approached_slowly_and_within_the_arms_speed_limits() {
-        let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+        let root = Path::new(crate::CHECKOUT);
         let [widowx, mut jaco] = ["widowx", "jaco_j2n7s300"].map(|name| Robot::load(root, name).unwrap());
         let of = |speed| MotionSetting { approach_speed: speed };
         assert_eq!(of(None).approach_speed(&widowx), 0.25);

@@ -564,7 +564,7 @@ mod tests {
 
     #[test]
     fn the_widowx_description_is_complete() {
-        let robot = Robot::load(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")), "widowx").unwrap();
+        let robot = Robot::load(Path::new(crate::CHECKOUT), "widowx").unwrap();
         assert_eq!(robot.joint.len(), 6);
         assert_eq!(robot.gripper.finger_from_fraction(0.0), 0.010);
         assert!(robot.fk_test.len() >= 4);
@@ -573,7 +573,7 @@ mod tests {
 
     #[test]
     fn every_arm_in_the_repository_is_complete() {
-        let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+        let root = Path::new(crate::CHECKOUT);
         for (name, joints, fingers) in [
             ("widowx", 6, 2),
             ("panda", 7, 2),
@@ -591,7 +591,7 @@ mod tests {
     }
 
     fn refusal(change: impl FnOnce(&mut Robot)) -> String {
-        let mut robot = Robot::load(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")), "panda").unwrap();
+        let mut robot = Robot::load(Path::new(crate::CHECKOUT), "panda").unwrap();
         change(&mut robot);
         robot.check(Path::new("panda.toml")).unwrap_err().to_string()
     }

@@ -145,7 +145,7 @@ mod tests {
     const FILE: &str = "launch/a.toml";
 
     fn robot(name: &str) -> Robot {
-        Robot::load(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")), name).unwrap()
+        Robot::load(Path::new(crate::CHECKOUT), name).unwrap()
     }
 
     fn refusal(limits: &TighterLimits) -> String {

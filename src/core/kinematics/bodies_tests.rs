@@ -54,7 +54,7 @@ fn segments_that_cross_touch_and_parallel_ones_keep_their_distance() {
 }
 
 fn widowx() -> Robot {
-    Robot::load(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")), "widowx").unwrap()
+    Robot::load(Path::new(crate::CHECKOUT), "widowx").unwrap()
 }
 
 /// Two balls: one on the base, one on the tool's link.

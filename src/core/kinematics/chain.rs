@@ -287,12 +287,12 @@ mod tests {
     use super::*;
 
     fn widowx() -> Robot {
-        Robot::load(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")), "widowx").unwrap()
+        Robot::load(Path::new(crate::CHECKOUT), "widowx").unwrap()
     }
 
     #[test]
     fn forward_agrees_with_every_independent_vector() {
-        let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+        let root = Path::new(crate::CHECKOUT);
         for name in ["widowx", "panda", "fr3", "sawyer", "jaco_j2s7s300", "jaco_j2n7s300", "jaco_j2s6s300"] {
             agrees_with_its_vectors(&Robot::load(root, name).unwrap());
         }

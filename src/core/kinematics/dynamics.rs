@@ -7,8 +7,8 @@
 //!
 //! All quantities are spatial vectors about the base frame's origin (Featherstone, "Rigid Body Dynamics Algorithms",
 //! 2008: composite rigid bodies in section 6.2, recursive Newton-Euler in section 5.3). With one reference point, the
-//! bodies behind a joint are summed without transforms. Nothing allocates; non-finite numbers propagate. The file is long
-//! because a third of it is tests; the terms share one placement of the bodies.
+//! bodies behind a joint are summed without transforms. Nothing allocates; non-finite numbers propagate. One file
+//! because the terms share one placement of the bodies; a third of it is tests.
 //! Start reading at [`Dynamics::terms`].
 
 use nalgebra::{Matrix3, SMatrix, Vector3};
@@ -421,7 +421,7 @@ mod tests {
     const ARMS: [&str; 7] = ["widowx", "panda", "fr3", "sawyer", "jaco_j2s7s300", "jaco_j2n7s300", "jaco_j2s6s300"];
 
     fn robot(name: &str) -> Robot {
-        Robot::load(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")), name).unwrap()
+        Robot::load(Path::new(crate::CHECKOUT), name).unwrap()
     }
 
     #[test]

@@ -234,8 +234,7 @@ mod tests {
     use crate::config::Robot;
 
     fn chain() -> Chain {
-        Chain::from_robot(&Robot::load(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")), "widowx").unwrap())
-            .unwrap()
+        Chain::from_robot(&Robot::load(Path::new(crate::CHECKOUT), "widowx").unwrap()).unwrap()
     }
 
     fn joints_from_shares(chain: &Chain, shares: &[f64]) -> JointVector {
@@ -297,7 +296,7 @@ mod tests {
     #[test]
     fn a_start_that_a_restart_finds_is_not_whole_turns_away() {
         for name in ["jaco_j2s6s300", "jaco_j2n7s300", "jaco_j2s7s300"] {
-            let robot = Robot::load(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")), name).unwrap();
+            let robot = Robot::load(Path::new(crate::CHECKOUT), name).unwrap();
             let chain = Chain::from_robot(&robot).unwrap();
             for (x, y) in [(0.13, -0.54), (0.13, -0.4), (-0.07, -0.54), (-0.07, -0.4)] {
                 let goal = chain.pose_from_bridge([x, y, 0.22, 0.0, 0.0, 0.0]);

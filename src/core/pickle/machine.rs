@@ -1,4 +1,4 @@
-//! The pickle machine. One file so that the instructions and their effects can be audited in one place.
+//! The pickle machine. One file because the instructions and their effects are audited together.
 
 use std::collections::HashMap;
 

@@ -12,7 +12,7 @@ use crate::network::{Layout, filled, splitmix64};
 use visuomotor_core::time::Timestamp;
 
 fn golden(name: &str) -> Value {
-    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join("tests/golden").join(name);
+    let path = PathBuf::from(crate::CHECKOUT).join("tests/golden").join(name);
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 

@@ -25,7 +25,7 @@ fn golden() -> Golden {
 }
 
 fn settings() -> Settings {
-    let file = concat!(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."), "/launch/smoke/behavior_cloning.toml");
+    let file = Path::new(crate::CHECKOUT).join("launch/smoke/behavior_cloning.toml");
     Settings {
         steps: 10,
         learning_rate: 1e-3,
@@ -35,7 +35,7 @@ fn settings() -> Settings {
         clip: 1.0,
         weights: [1.0, 1.0, 1.0, 0.3, 0.3, 1.0, 0.5],
         places: 0.2,
-        ..visuomotor_core::config::load(Path::new(file)).unwrap()
+        ..visuomotor_core::config::load(&file).unwrap()
     }
 }
 

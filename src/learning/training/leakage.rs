@@ -212,7 +212,7 @@ mod tests {
 
     #[test]
     fn the_shipped_kitchen_is_known_by_scene_objects_and_tasks() {
-        let launch = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join("launch/widowx_kitchen.toml");
+        let launch = Path::new(crate::CHECKOUT).join("launch/widowx_kitchen.toml");
         let target = Shown::of_launch(&launch).unwrap();
         assert!(target.scenes.contains("scenes/kitchen.toml"));
         assert!(["knife", "pot", "ice_cream", "soap"].iter().all(|name| target.objects.contains(*name)), "{target:?}");

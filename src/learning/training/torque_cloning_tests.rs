@@ -8,14 +8,14 @@ const JOINTS: usize = 2;
 const STEPS: i64 = 512;
 
 fn settings(steps: u64) -> Settings {
-    let file = concat!(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."), "/launch/button/torque_cloning.toml");
+    let file = Path::new(crate::CHECKOUT).join("launch/button/torque_cloning.toml");
     Settings {
         steps,
         batch: 64,
         warm_up: 10,
         average: 0.99,
         hidden: vec![64],
-        ..visuomotor_core::config::load(Path::new(file)).unwrap()
+        ..visuomotor_core::config::load(&file).unwrap()
     }
 }
 

@@ -200,7 +200,7 @@ fn walks() -> Walks {
 }
 
 fn settings() -> Settings {
-    let file = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join("launch/smoke/vip.toml");
+    let file = Path::new(crate::CHECKOUT).join("launch/smoke/vip.toml");
     let settings: Settings = visuomotor_core::config::load(&file).unwrap();
     Settings { steps: 6, batch: 3, validation: 3, checkpoint_every: 2, validate_every: 3, ..settings }
 }
@@ -352,7 +352,7 @@ fn short_clips_are_reported_with_a_name() {
 #[test]
 fn every_settings_file_is_valid() {
     for scale in ["smoke", "small", "paper"] {
-        let file = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join(format!("launch/{scale}/vip.toml"));
+        let file = Path::new(crate::CHECKOUT).join(format!("launch/{scale}/vip.toml"));
         let settings: Settings = visuomotor_core::config::load(&file).unwrap();
         settings.check().unwrap();
     }

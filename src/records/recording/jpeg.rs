@@ -8,7 +8,7 @@ use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
 /// Most pixels of an image that is read: 8192 x 4096, four times a 4K camera.
-pub const MOST_PIXELS: u64 = 1 << 25;
+pub(crate) const MOST_PIXELS: u64 = 1 << 25;
 
 /// An image from a file or a video, without camera and time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub fn decode(bytes: &[u8], strict: bool) -> Result<Decoded, String> {
 }
 
 /// Checked before memory is allocated: a file of a few bytes can claim any size.
-pub fn check_size(width: u32, height: u32) -> Result<(), String> {
+pub(crate) fn check_size(width: u32, height: u32) -> Result<(), String> {
     match u64::from(width) * u64::from(height) <= MOST_PIXELS {
         true => Ok(()),
         false => Err(format!("an image of {width}x{height} pixels, at most {MOST_PIXELS} are read")),

@@ -101,8 +101,7 @@ mod tests {
     use visuomotor_core::time::Timestamp;
 
     fn widowx() -> Chain {
-        Chain::from_robot(&Robot::load(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")), "widowx").unwrap())
-            .unwrap()
+        Chain::from_robot(&Robot::load(Path::new(crate::CHECKOUT), "widowx").unwrap()).unwrap()
     }
 
     fn measured(chain: &Chain, speed: f64) -> Proprioception {

@@ -7,7 +7,7 @@ use super::*;
 const TICK: f64 = 0.02;
 
 fn arm() -> (Robot, Chain) {
-    let robot = Robot::load(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")), "widowx").unwrap();
+    let robot = Robot::load(Path::new(crate::CHECKOUT), "widowx").unwrap();
     let chain = Chain::from_robot(&robot).unwrap();
     (robot, chain)
 }
@@ -186,7 +186,7 @@ fn non_finite_numbers_and_missing_joints_give_no_motion() {
 }
 
 fn panda() -> (Differential, Chain) {
-    let robot = Robot::load(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")), "panda").unwrap();
+    let robot = Robot::load(Path::new(crate::CHECKOUT), "panda").unwrap();
     let chain = Chain::from_robot(&robot).unwrap();
     (Differential::new(&robot, chain.clone(), DifferentialSettings::default()), chain)
 }

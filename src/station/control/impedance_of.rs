@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn default_springs_reach_the_torque_limit_at_their_distance_and_are_damped() {
         for (name, first) in [("widowx", 2.0 / FULL_TORQUE_AT), ("panda", 40.0 / FULL_TORQUE_AT)] {
-            let robot = Robot::load(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")), name).unwrap();
+            let robot = Robot::load(Path::new(crate::CHECKOUT), name).unwrap();
             let chain = Chain::from_robot(&robot).unwrap();
             let dynamics = Dynamics::from_robot(&robot).unwrap();
             let (joints, tool) = springs(&robot, &chain, &dynamics, &ControlSetting::default()).unwrap();
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn the_launch_files_values_are_used() {
-        let robot = Robot::load(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")), "panda").unwrap();
+        let robot = Robot::load(Path::new(crate::CHECKOUT), "panda").unwrap();
         let chain = Chain::from_robot(&robot).unwrap();
         let dynamics = Dynamics::from_robot(&robot).unwrap();
         let setting = ControlSetting {

@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     fn ramp() -> (TorqueRamp, Robot) {
-        let robot = Robot::load(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")), "widowx").unwrap();
+        let robot = Robot::load(Path::new(crate::CHECKOUT), "widowx").unwrap();
         (TorqueRamp::new(&robot), robot)
     }
 

@@ -22,7 +22,7 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let robot = Robot::load(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")), "widowx").unwrap();
+        let robot = Robot::load(Path::new(crate::CHECKOUT), "widowx").unwrap();
         let chain = Chain::from_robot(&robot).unwrap();
         let (arm, switches) = FakeArm::at(*chain.home(), 1.0);
         let (bounds, period) = (ActionBounds::BRIDGE, Duration::from_millis(200));

@@ -82,7 +82,7 @@ pub struct Station {
 pub struct EpisodeRequest<'a> {
     /// Metadata known before the first step.
     pub start: EpisodeStart,
-    /// Duration after which the judge is told that time is up \[s\].
+    /// Longest duration \[s\]; the judge then decides that time is up.
     pub seconds: f64,
     /// Action source.
     pub source: &'a mut dyn ActionSource,

@@ -1,6 +1,6 @@
 //! The order of the checks.
 //!
-//! One file so that the order of the checks can be read in one place.
+//! One file because the order of the checks must be read in one place.
 
 use std::time::Duration;
 

@@ -9,7 +9,7 @@ use super::*;
 const TICK: Duration = Duration::from_millis(20);
 
 fn robot() -> Robot {
-    Robot::load(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")), "widowx").unwrap()
+    Robot::load(Path::new(crate::CHECKOUT), "widowx").unwrap()
 }
 
 fn measured(joints: &[f64]) -> Proprioception {

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn robot(name: &str) -> (Robot, Chain) {
-    let robot = Robot::load(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")), name).unwrap();
+    let robot = Robot::load(Path::new(crate::CHECKOUT), name).unwrap();
     let chain = Chain::from_robot(&robot).unwrap();
     (robot, chain)
 }

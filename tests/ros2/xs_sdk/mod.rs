@@ -170,6 +170,12 @@ fn no_jump<'a>(commands: impl IntoIterator<Item = &'a ReceivedCommand>) -> usize
 }
 
 #[test]
+fn it_conforms() {
+    let bench = Bench::new(START);
+    crate::conforms(&mut bench.connect(), &*bench.clock);
+}
+
+#[test]
 fn connects_moves_holds_recovers_from_a_fault_and_reconnects() {
     for mode in [ControlMode::Position, ControlMode::Velocity] {
         let mut bench = Bench::new(START);

@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn three_arms_stay_within_the_makers_limits_and_others_are_none_of_his() {
-        let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+        let root = Path::new(crate::CHECKOUT);
         for name in ["jaco_j2s7s300", "jaco_j2n7s300", "jaco_j2s6s300"] {
             check(&Robot::load(root, name).unwrap()).unwrap();
         }

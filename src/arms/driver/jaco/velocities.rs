@@ -74,8 +74,7 @@ mod tests {
 
     #[test]
     fn after_a_pause_the_arm_begins_at_rest() {
-        let robot =
-            Robot::load(std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")), "jaco_j2s7s300").unwrap();
+        let robot = Robot::load(std::path::Path::new(crate::CHECKOUT), "jaco_j2s7s300").unwrap();
         let mut velocities = Velocities::new(&robot);
         let wish = JointVector::from_slice(&[0.3; 7]);
         for _ in 0..50 {

@@ -220,8 +220,7 @@ mod tests {
     #[test]
     fn both_descriptions_are_within_and_a_wider_one_is_refused() {
         for limits in [&FER, &FR3] {
-            let mut robot =
-                Robot::load(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")), limits.robot).unwrap();
+            let mut robot = Robot::load(Path::new(crate::CHECKOUT), limits.robot).unwrap();
             limits.check(&robot).unwrap();
             robot.limits.joint_jerk[2] = limits.jerk[2] + 1.0;
             let message = limits.check(&robot).unwrap_err().to_string();

@@ -41,10 +41,7 @@ pub fn found_within(robot: &Robot, mode: ControlMode, speed: f64) -> f64 {
     let (error, time) = (robot.limits.following_error, robot.limits.following_time);
     // In the first block the joint was still commanded to move, and time is counted in whole blocks.
     let long = 2.0 * LOOK + time;
-    match mode {
-        ControlMode::Velocity => (LOOK + error / speed.abs()).min(long),
-        _ => long,
-    }
+    if mode == ControlMode::Velocity { (LOOK + error / speed.abs()).min(long) } else { long }
 }
 
 /// Least and largest value sent.
@@ -92,14 +89,14 @@ impl Joint {
     /// Are the efforts of a block of this many states, which took `elapsed` seconds, off the commands by more than the [`SHARE`] of
     /// `limit` \[Nm\]? Learns the usual difference.
     fn is_off(&mut self, states: f64, is_first: bool, limit: f64, elapsed: f64) -> bool {
-        let (effort, told) = (self.effort / states, self.told);
+        let effort = self.effort / states;
         if is_first && effort.is_finite() {
-            self.usual = told.beyond(effort);
+            self.usual = self.told.beyond(effort);
         }
-        let off = told.beyond(effort - self.usual);
+        let off = self.told.beyond(effort - self.usual);
         // An arm that reports no efforts, or NaN, gives no evidence here.
         let is_off = off.abs() > SHARE * limit;
-        let is_steady = told.width() <= STEADY * limit * elapsed;
+        let is_steady = self.told.width() <= STEADY * limit * elapsed;
         if !is_off && is_steady && off.is_finite() {
             self.usual += off * (elapsed / LEARNED).min(1.0);
         }
@@ -239,7 +236,7 @@ mod tests {
     use super::*;
 
     fn robot(name: &str) -> Robot {
-        Robot::load(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")), name).unwrap()
+        Robot::load(Path::new(crate::CHECKOUT), name).unwrap()
     }
 
     /// A joint that turns at `speed(ms)` while `told(ms)` is sent, a state every 10 ms: time of detection \[ms\].

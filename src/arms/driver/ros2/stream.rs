@@ -190,7 +190,7 @@ mod tests {
     use std::path::Path;
 
     fn stream(mode: ControlMode) -> (Stream, JointVector) {
-        let robot = Robot::load(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")), "sawyer").unwrap();
+        let robot = Robot::load(Path::new(crate::CHECKOUT), "sawyer").unwrap();
         let home = JointVector::from_slice(&robot.identity.home);
         let mut stream = Stream::new(&robot, 100.0);
         stream.seed(mode, &home);

@@ -36,7 +36,7 @@ mod tests {
 
     #[test]
     fn the_description_stays_within_the_makers_limits_and_another_arm_does_not() {
-        let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+        let root = Path::new(crate::CHECKOUT);
         let mut robot = Robot::load(root, "sawyer").unwrap();
         check(&robot).unwrap();
         robot.limits.joint_velocity[1] = f64::NAN;

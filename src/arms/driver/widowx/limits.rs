@@ -183,7 +183,7 @@ mod tests {
     use std::path::Path;
 
     fn widowx() -> Robot {
-        Robot::load(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")), "widowx").unwrap()
+        Robot::load(Path::new(crate::CHECKOUT), "widowx").unwrap()
     }
 
     #[test]

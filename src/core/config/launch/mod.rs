@@ -242,7 +242,7 @@ mod tests {
 
     #[test]
     fn a_guard_is_local_by_default_and_its_limit_may_only_be_tighter() {
-        let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+        let root = Path::new(crate::CHECKOUT);
         let text = std::fs::read_to_string(root.join("launch/widowx_kitchen.toml")).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("job.toml");
@@ -265,7 +265,7 @@ mod tests {
 
     #[test]
     fn a_station_needs_neither_scene_nor_protocol_and_its_tasks_name_its_postures() {
-        let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+        let root = Path::new(crate::CHECKOUT);
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("station.toml");
         let load = |more: &str| {
@@ -301,7 +301,7 @@ mod tests {
 
     #[test]
     fn interpolate_is_refused_for_an_arm_that_follows_every_position() {
-        let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+        let root = Path::new(crate::CHECKOUT);
         let file = root.join("launch/widowx_kitchen.toml");
         let (mut launch, _) = Launch::load(&file).unwrap();
         let [widowx, panda] = ["widowx", "panda"].map(|name| Robot::load(root, name).unwrap());

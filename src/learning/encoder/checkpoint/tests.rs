@@ -6,8 +6,7 @@ use super::*;
 use crate::network::filled;
 
 fn file(name: &str) -> Vec<u8> {
-    std::fs::read(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join("tests/golden/checkpoints").join(name))
-        .unwrap()
+    std::fs::read(Path::new(crate::CHECKOUT).join("tests/golden/checkpoints").join(name)).unwrap()
 }
 
 fn read_file(name: &str, key: Option<&str>) -> Result<BTreeMap<String, CheckpointTensor>, CheckpointError> {

@@ -56,9 +56,7 @@ fn a_pose_is_read_in_bridges_frame_and_a_quaternion_in_the_arms_own() {
     let row = [0.3, 0.1, 0.2, 0.1, -0.2, 0.3, 1.0];
     let mut poses = Vec::new();
     for (name, approach) in [("widowx", Approach::X), ("panda", Approach::Z)] {
-        let robot =
-            visuomotor_core::config::Robot::load(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")), name)
-                .unwrap();
+        let robot = visuomotor_core::config::Robot::load(Path::new(crate::CHECKOUT), name).unwrap();
         assert_eq!(robot.identity.tool.approach, approach);
         let decision = decide(&output(ActionKind::ToolPose), approach, &row).unwrap();
         let Some(Motion::ToolPose(pose)) = decision.motion else { panic!("{decision:?}") };

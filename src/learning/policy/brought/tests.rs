@@ -19,7 +19,7 @@ pub(super) struct Expected {
 }
 
 pub(super) fn golden() -> PathBuf {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join("tests/golden/brought")
+    Path::new(crate::CHECKOUT).join("tests/golden/brought")
 }
 
 pub(super) fn golden_actions() -> Expected {

@@ -223,11 +223,7 @@ impl Settings {
 /// The settings of the smallest run, for tests.
 #[cfg(test)]
 pub(super) fn smoke() -> Settings {
-    visuomotor_core::config::load(std::path::Path::new(concat!(
-        concat!(env!("CARGO_MANIFEST_DIR"), "/../.."),
-        "/launch/smoke/cql.toml"
-    )))
-    .unwrap()
+    visuomotor_core::config::load(&std::path::Path::new(crate::CHECKOUT).join("launch/smoke/cql.toml")).unwrap()
 }
 
 #[cfg(test)]

@@ -77,7 +77,7 @@ impl Clips for Numbered {
 
 /// The settings of the smoke test, without augmentation.
 pub(crate) fn settings() -> Settings {
-    let file = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join("launch/smoke/icvf.toml");
+    let file = PathBuf::from(crate::CHECKOUT).join("launch/smoke/icvf.toml");
     let mut settings: Settings = load(&file).unwrap();
     (settings.shift, settings.color) = (0, crate::training::ColorJitter::NONE);
     settings.bf16 = false;
@@ -86,7 +86,7 @@ pub(crate) fn settings() -> Settings {
 }
 
 pub(crate) fn golden(name: &str) -> Value {
-    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join("tests/golden").join(name);
+    let path = PathBuf::from(crate::CHECKOUT).join("tests/golden").join(name);
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
@@ -304,8 +304,7 @@ fn invalid_settings_are_refused_by_key() {
 #[test]
 fn every_shipped_settings_file_is_valid() {
     for scale in ["smoke", "small", "paper"] {
-        let file =
-            PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join(format!("launch/{scale}/icvf.toml"));
+        let file = PathBuf::from(crate::CHECKOUT).join(format!("launch/{scale}/icvf.toml"));
         let settings: Settings = load(&file).unwrap();
         settings.check().unwrap();
         if scale == "paper" {

@@ -15,7 +15,7 @@ const ARMS: [&str; 7] = ["widowx", "panda", "fr3", "sawyer", "jaco_j2s7s300", "j
 const MODES: [ControlMode; 3] = [ControlMode::Position, ControlMode::Velocity, ControlMode::Torque];
 
 fn load(name: &str) -> Robot {
-    Robot::load(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")), name).unwrap()
+    Robot::load(Path::new(crate::CHECKOUT), name).unwrap()
 }
 
 /// An arm that follows at once, and reports where it was `delay` ticks ago.

@@ -189,8 +189,7 @@ struct Bench {
 impl Bench {
     /// An arm activated in this mode; its states come with this period.
     fn new(robot: &str, states: Duration, mode: ControlMode) -> Self {
-        let mut robot =
-            Robot::load(std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")), robot).unwrap();
+        let mut robot = Robot::load(std::path::Path::new(crate::CHECKOUT), robot).unwrap();
         // A tenth of Panda's turns shows the same.
         robot.identity.control_rate_hz = robot.identity.control_rate_hz.min(100.0);
         let clock = Arc::new(ManualClock::new());

@@ -61,9 +61,9 @@ fn environment() -> Result<Environment, Refusal> {
 fn folders() -> Vec<PathBuf> {
     let program = env::current_exe().and_then(|program| program.canonicalize()).unwrap_or_default();
     let beside = program.parent().map(Path::to_path_buf);
-    // From `target/release` and `target/release/deps`, then the checkout it was built in, as the run paths in build.rs.
+    // From `target/release` and `target/release/deps`, then the checkout it was built in, as the run paths (`native_library.rs`).
     let built = beside.iter().flat_map(|folder| ["../..", "../../.."].map(|up| folder.join(up).join(FETCHED)));
-    let checkout = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join(FETCHED);
+    let checkout = Path::new(crate::CHECKOUT).join(FETCHED);
     beside.clone().into_iter().chain(built).chain([checkout]).collect()
 }
 

@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn it_is_one_chain_under_the_maker_s_names_without_the_fingers() {
-        let robot = Robot::load(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")), "fr3").unwrap();
+        let robot = Robot::load(Path::new(crate::CHECKOUT), "fr3").unwrap();
         let text = urdf(&robot, &FR3_CURVE);
         let names = |before: &str| -> Vec<String> {
             text.split(before).skip(1).filter_map(|rest| rest.split('"').next()).map(String::from).collect()
@@ -106,7 +106,7 @@ mod tests {
     /// franka-rs's reader is a port of the maker's; its curve equals ours except for the thousandth it subtracts.
     #[test]
     fn the_client_reads_the_joints_speed_curves_from_it() {
-        let robot = Robot::load(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")), "fr3").unwrap();
+        let robot = Robot::load(Path::new(crate::CHECKOUT), "fr3").unwrap();
         let read = JointVelocityLimitsConfig::from_urdf(&urdf(&robot, &FR3_CURVE)).unwrap();
         for share in [0.0, 0.02, 0.5, 0.97, 1.0] {
             let q = std::array::from_fn(|i| FR3_CURVE.lower[i] + share * (FR3_CURVE.upper[i] - FR3_CURVE.lower[i]));

@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn a_grip_pushes_then_eases_and_pushes_again_after_it_moved() {
-        let gripper = Robot::load(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")), "widowx").unwrap().gripper;
+        let gripper = Robot::load(Path::new(crate::CHECKOUT), "widowx").unwrap().gripper;
         let angle = crank::angle_from_finger(0.02);
         let mut grip = Grip::at(0.0);
         let tick = Duration::from_millis(20);
