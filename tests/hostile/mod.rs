@@ -106,19 +106,19 @@ fn settings_and_images_are_read_within_their_bounds() {
 #[ignore = "writes a page of the documentation"]
 fn the_table() {
     let mut page = String::from(
-        "# Inputs of strangers\n\n\
-         Data sets, recordings, checkpoints and images come from others. Each input below is made by a test \
-         (`tests/hostile/`), given to the program as a child that may have 2 GiB of addresses and 120 s of processor time, \
-         and must be refused in words, or read within its bounds. What a file takes is counted before it is taken: \
-         `src/core/untrusted.rs` opens files and keeps the budgets. What is too large or of a kind that is not read is not \
-         called damaged, and no message quotes what a file holds.\n\n\
-         Links: a file that a person names may be a link to one. Within a data set of others (LeRobot, Bridge) a link may \
-         lead to another file of the data set and nowhere else; a cache of links into a store beside it, as Hugging Face \
-         keeps one, is copied with `cp -rL` first. Devices, pipes, sockets and folders are refused before they are opened.\n\n\
-         Not among them: `.npz` files and HDF5 files are not read by this program (HDF5 is only written). Videos are \
-         decoded by ffmpeg, a process of its own, whose memory is not bounded here.\n\n\
+        "# Hostile inputs\n\n\
+         Data sets, recordings, checkpoints and images are untrusted. A test makes each input below (`tests/hostile/`) and \
+         gives it to the program as a child process limited to 2 GiB of address space and 120 s of processor time; the \
+         program must refuse it with a message or read it within its bounds. Sizes are checked before memory is allocated: \
+         `src/core/untrusted.rs` opens files and holds the budgets. A file that is too large or of an unsupported kind is not \
+         called damaged, and no message quotes file contents.\n\n\
+         Links: a file named by the user may be a link to one. Within a data set from others (LeRobot, Bridge) a link may \
+         only lead to another file of the data set; a cache of links into a store beside it, as Hugging Face keeps one, must \
+         be copied with `cp -rL` first. Devices, pipes, sockets and folders are refused before they are opened.\n\n\
+         Not covered: this program does not read `.npz` and HDF5 files (HDF5 is only written). The separate program ffmpeg \
+         decodes videos; its memory is not bounded here.\n\n\
          This page is written by `cargo test --release --test tests -- --ignored --exact hostile::the_table`. Peak memory is \
-         the child's largest resident size; the program itself takes what the smallest rows show.\n",
+         the child's largest resident size; the smallest rows show what the program itself takes.\n",
     );
     for (title, inputs) in [
         ("Bridge's trajectories", bridge::inputs()),
@@ -127,7 +127,7 @@ fn the_table() {
         ("Checkpoints and weights", weights::inputs()),
         ("Settings and images", named::inputs()),
     ] {
-        write!(page, "\n## {title}\n\n| input | on the disk | what the program says | exit | peak memory |\n").unwrap();
+        write!(page, "\n## {title}\n\n| input | on disk | message | exit | peak memory |\n").unwrap();
         page.push_str("|---|---:|---|---:|---:|\n");
         for input in inputs {
             let (ended, on_disk) = give(&input);
