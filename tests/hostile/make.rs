@@ -76,7 +76,7 @@ pub fn with_picture(folder: &Path, picture: &[u8]) {
     }
 }
 
-/// A JPEG file of 16x16 pixels that says it has others.
+/// A JPEG file of 16x16 pixels that claims to have others.
 pub fn jpeg(width: u16, height: u16) -> Vec<u8> {
     let mut bytes = Vec::new();
     let gray = [128; 16 * 16 * 3];
@@ -130,7 +130,7 @@ pub fn recording() -> Vec<u8> {
     [mcap::MAGIC.to_vec(), record(1, &[text("ros2"), text("nobody")].concat()), record(0x0c, &metadata)].concat()
 }
 
-/// A chunk that says it unfolds to `size` bytes.
+/// A chunk that claims to unfold to `size` bytes.
 pub fn chunk(compression: &str, size: u64, inside: &[u8]) -> Vec<u8> {
     let head = [0u64.to_le_bytes(), 0u64.to_le_bytes(), size.to_le_bytes()].concat();
     let inside = [&(inside.len() as u64).to_le_bytes()[..], inside].concat();
@@ -148,7 +148,7 @@ pub fn zeros(size: u64) -> Vec<u8> {
     chunk("zstd", size, &squeezed.finish().unwrap())
 }
 
-/// A message of joint states that says it has four thousand million names.
+/// A message of joint states that claims to have four thousand million names.
 pub fn endless_names() -> Vec<u8> {
     let channel = [
         &7u16.to_le_bytes()[..],
