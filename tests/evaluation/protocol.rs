@@ -30,7 +30,7 @@ fn every_task_has_each_start_and_placement_exactly_once() {
     }
 }
 
-/// A golden list: published results name their seed, so a seed must keep its meaning for ever.
+/// A golden list: published results name their seed, so a seed must keep its meaning forever.
 #[test]
 fn the_order_for_seed_7_stays() {
     let all = plans(&scene(), Scenario::Plain, &tasks(), 7).unwrap();

@@ -1,4 +1,4 @@
-//! The guard: what it does when the program is gone, suspended, in order, or when it goes itself.
+//! The guard: its reaction when the program is dead, suspended or well, and when the guard itself dies.
 
 use visuomotor::driver::jaco::emulator::Inactivity;
 use visuomotor::driver::widowx::xs_sdk::emulator::Fault;
@@ -6,10 +6,10 @@ use visuomotor::driver::{DriverError, GuardFault};
 
 use super::*;
 
-/// What a guard on another host would be started with.
+/// Token and address for a guard on another host.
 pub const TOKEN: &str = "0123456789abcdef";
 
-/// The arm stands soon after the program was killed, and the guard is gone once it has seen to that.
+/// The arm stops soon after the program was killed, and the guard then ends.
 fn killed(arm: Arm, mode: ControlMode) {
     let bench = Bench::new(arm);
     let mut driver = bench.drive(mode, "process");
@@ -45,7 +45,7 @@ fn kill_9_in_torque_mode_leaves_a_jaco_of_inactivity_type_1_standing() {
     killed(Arm::Jaco, ControlMode::Torque);
 }
 
-/// What the guard is there for: the same without it, and with an arm that was set to stop by itself.
+/// Why the guard is needed: the same without it, and with an arm set to stop by itself.
 #[test]
 fn a_jaco_whose_guard_was_waived_coasts_when_its_program_is_killed_unless_its_inactivity_type_is_0() {
     for inactivity in [Inactivity::Float, Inactivity::Hold] {
@@ -79,7 +79,7 @@ fn kill_9_while_commands_are_lost_leaves_a_widowx_standing() {
     assert!(far < FAR, "it went on for {far} rad");
 }
 
-/// What the guard is there for: the same without it.
+/// Why the guard is needed: the same without it.
 #[test]
 fn an_arm_whose_guard_was_waived_moves_on_when_its_program_is_killed() {
     for arm in [Arm::WidowX, Arm::Panda] {
@@ -181,7 +181,7 @@ fn without_a_guard_endless_modes_are_refused_in_words_and_position_mode_is_not()
     assert_eq!(refused, Err(DriverError::Guard(GuardFault::Missing)));
     assert_eq!(jaco.controller(), None, "nothing is switched on before it is guarded");
     floating.activate(clock.now(), ControlMode::Velocity).unwrap();
-    // A guard that cannot be started is no guard.
+    // A guard that cannot be started does not count as one.
     let nothing = Guarding::Process { program: "/no/such/program".into(), limit: LIMIT };
     let mut arm = arm.guarded_by(nothing);
     assert_eq!(arm.activate(clock.now(), ControlMode::Velocity), Err(DriverError::Guard(GuardFault::Ended)));
@@ -220,7 +220,7 @@ fn an_arm_that_was_stopped_by_its_guard_is_activated_again_with_another() {
     assert_eq!(arm.guard_process(), None);
 }
 
-/// A hold hands a Jaco to its own position mode, and the way back into torque mode takes longer than a beat.
+/// A hold returns a Jaco to its own position mode, and re-entering torque mode takes longer than a heartbeat.
 #[test]
 fn a_jaco_that_holds_for_long_and_is_commanded_on_keeps_its_guard() {
     let (bench, clock) = (Bench::new(Arm::Jaco), Arc::new(SystemClock::new()));
