@@ -1,4 +1,4 @@
-//! Cargo keeps the packages apart. Within one, a module uses only those that its `lib.rs` lists above it.
+//! Cargo keeps the packages apart. Within a package, a module uses only those that its `lib.rs` lists above it.
 
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,5 @@
-//! Inputs of strangers that would take all memory, never end, or say what they must not: each is given to the program as a
-//! child with little memory, and is refused in words, or read within its bounds.
+//! Hostile inputs that would take all memory, never end, or inject text into messages: each is given to the program as a
+//! child with little memory, which must refuse it with a message or read it within its bounds.
 //!
 //! `docs/hostile-inputs.md` is written by
 //! `cargo test --release --test tests -- --ignored --exact hostile::the_table`.
@@ -21,14 +21,14 @@ use make::*;
 
 /// One input.
 struct Input {
-    /// What it is, for the table.
+    /// Description, for the table.
     what: &'static str,
-    /// The command that is given it; `WEIGHTS` stands for the shipped encoder.
+    /// The command that reads it; `WEIGHTS` stands for the shipped encoder.
     command: &'static str,
     make: fn(&Path),
-    /// What the program must say.
+    /// Words that the message must contain.
     words: &'static [&'static str],
-    /// May the program call it damaged?
+    /// May the message call it damaged?
     damaged: bool,
 }
 
@@ -43,7 +43,7 @@ fn damaged(what: &'static str, command: &'static str, make: fn(&Path), words: &'
     Input { what, command, make, words, damaged: true }
 }
 
-/// Makes an input, gives it to the program and looks at what comes of it; also how much of it was on the disk \[bytes\].
+/// Makes an input, gives it to the program and checks the result; also returns its size on disk \[bytes\].
 fn give(input: &Input) -> (Ended, u64) {
     let folder = tempfile::tempdir().unwrap();
     (input.make)(folder.path());
@@ -65,7 +65,7 @@ fn give(input: &Input) -> (Ended, u64) {
     (ended, on_disk)
 }
 
-/// Room on the disk of all in a folder \[bytes\].
+/// Size on disk of a folder's contents \[bytes\].
 fn room(folder: &Path) -> u64 {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     entries

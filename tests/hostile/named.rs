@@ -1,4 +1,4 @@
-//! Settings and images that are named on the command line.
+//! Settings and images named on the command line.
 
 use super::*;
 

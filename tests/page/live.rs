@@ -1,4 +1,4 @@
-//! What arrives, and what gets through.
+//! Live data and their delivery.
 
 use std::sync::atomic::Ordering;
 

@@ -1,4 +1,4 @@
-//! What is written comes back: every number, and the image within JPEG's error.
+//! What is written is read back: every number, and the image within JPEG's error.
 
 use visuomotor::action::AskedTorques;
 use visuomotor::episode::StepSink;
@@ -103,7 +103,7 @@ fn pictures_are_scaled_when_asked_and_all_cameras_are_kept_in_order() {
     assert_eq!(images[0].camera_size, (64, 48));
     let small = images[0].decode().unwrap();
     assert_eq!((small.width, small.height), (32, 24));
-    // Scaled down, the scene is the same one.
+    // Scaled down, the scene is the same.
     let (_, mean) = difference(&images[1].decode().unwrap(), &small);
     assert!(mean < 6.0, "mean {mean}");
 }

@@ -1,4 +1,4 @@
-//! A run that changes hands, through the real loops: the arm holds during a pause and begins again from where it is.
+//! A run that changes hands, through the real loops: the arm holds during a pause and continues from where it is.
 
 use std::path::Path;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use visuomotor::time::{ManualClock, Timestamp};
 
 use crate::station::{Clockwatcher, Listener, request, station};
 
-/// Presses buttons at set times, once each, when the device or the policy is asked.
+/// Presses buttons at set times, once each, when the device or the policy is polled.
 struct Presses {
     operator: Operator,
     left: Vec<(f64, Wish)>,
@@ -30,7 +30,7 @@ impl Presses {
     }
 }
 
-/// Turns the waist with chunks of eight actions, longer than any pause here; only a new look plans anew.
+/// Turns the waist with chunks of eight actions, longer than any pause here; only a new observation plans again.
 #[derive(Default)]
 struct Chunks {
     planned: Option<(Timestamp, u32)>,
@@ -60,7 +60,7 @@ impl ActionSource for Chunks {
     }
 }
 
-/// Pushes up; gone after some time.
+/// Pushes up; disappears after some time.
 struct Stick {
     gone: f64,
 }
@@ -140,7 +140,7 @@ impl Ran {
         ticks
     }
 
-    /// How far the waist and the shoulder went within this time \[rad\].
+    /// How far the waist and the shoulder moved within this time \[rad\].
     fn way(&self, from: f64, to: f64) -> [f64; 2] {
         let ticks = self.ticks(from, to);
         let (first, last) = (ticks[0].measured, ticks[ticks.len() - 1].measured);
@@ -150,7 +150,7 @@ impl Ran {
 
 #[test]
 fn a_pause_holds_the_arm_within_a_tick_and_the_policy_looks_anew_afterwards() {
-    // In the middle of a chunk, and so short that no decision is due meanwhile: it looks anew all the same.
+    // In the middle of a chunk, and so short that no decision is due meanwhile: it observes again all the same.
     for (pause, resume) in [(1.1, 3.5), (1.1, 1.16)] {
         let ran = drive(&[(pause, Wish::Pause), (resume, Wish::Resume)], 9e9, 5.0);
         assert!(ran.report.fault.is_none(), "{:?}", ran.report.fault);
