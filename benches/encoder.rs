@@ -90,7 +90,7 @@ fn on_gpu(variant: &str) -> Run {
     let off = f64::try_from((recording.run(&images).unwrap() - &expected).abs().max()).unwrap();
     let most = f64::try_from(expected.abs().max()).unwrap();
     eprintln!("{variant}: off by {off:.2e} of {most:.2e}");
-    assert!(off <= 0.02 * most, "{variant}: the graph gives another embedding");
+    assert!(off <= 0.02 * most, "{variant}: the graph returns another embedding");
     Box::new(move || {
         // The recorded work reads the network's weights.
         let _ = &network;

@@ -274,5 +274,5 @@ fn a_cycle_on_the_servo_bus_allocates_nothing() {
             break;
         }
     }
-    assert!(answered >= 20 && sent >= 20, "{answered} reads answered, {sent} commands sent");
+    assert!(answered >= 20 && sent >= 20, "{answered} replies to reads, {sent} commands sent");
 }

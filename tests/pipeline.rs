@@ -49,7 +49,7 @@ fn a_pipeline_that_was_stopped_goes_on_and_ends_in_a_table() {
     let scored = run(&project, &["--without-training"]);
     assert_eq!(scored.status.code(), Some(0), "{scored:?}");
     let again = std::fs::read(project.path("table/cloning-1/checkpoint.safetensors")).unwrap();
-    assert!(kept == again, "what was done was done again");
+    assert!(kept == again, "finished stages ran again");
     let table: Value = serde_json::from_slice(&std::fs::read(project.path("table/table.json")).unwrap()).unwrap();
     let scenarios = table["scenarios"].as_array().unwrap();
     assert_eq!(scenarios.len(), 3);

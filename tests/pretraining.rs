@@ -84,7 +84,7 @@ fn nothing_of_the_target_is_in_pre_training() {
     assert!(kitchens.len() >= 3);
     for other in &kitchens {
         let shared: Vec<_> = geometry(other).into_iter().filter(|geom| kitchen.contains(geom)).collect();
-        assert!(shared.len() <= 1, "{} stands as the target does: {shared:?}", other.display());
+        assert!(shared.len() <= 1, "{} is arranged like the target: {shared:?}", other.display());
     }
 }
 
@@ -243,7 +243,7 @@ fn videos_repeat_go_on_after_a_cut_and_lie_as_their_manifest_says() {
         }
         frames += len;
     }
-    assert_eq!(first.len(), frames + 1, "files that the manifest does not know");
+    assert_eq!(first.len(), frames + 1, "files that the manifest does not list");
 
     // Cut off while the third clip was written: no manifest, and an incomplete clip.
     std::fs::remove_file(project.path("b/manifest.csv")).unwrap();

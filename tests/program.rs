@@ -239,7 +239,7 @@ fn killed_during_trial_seven_it_resumes_to_twelve_distinct_trials_and_the_killed
     let mut child = project.command(&arguments).stdout(Stdio::null()).spawn().unwrap();
     // One line for the header and one for each of six finished trials, then some steps of the seventh.
     let partial = loop {
-        assert!(child.try_wait().unwrap().is_none(), "it ended before it could be killed");
+        assert!(child.try_wait().unwrap().is_none(), "the program ended before it could be killed");
         if journal_lines(&project) == 7 {
             let partial = list_partial(&project.path("out/episodes")).unwrap();
             if partial.first().is_some_and(|p| std::fs::metadata(p).is_ok_and(|m| m.len() > 60_000)) {
@@ -280,7 +280,7 @@ fn interrupted_it_leaves_a_report_of_what_is_done() {
         ["evaluate", "launch/widowx_kitchen.toml", "--out", "out", "--policy", "random", "--task", "knife_in_pot"];
     let mut child = project.command(&arguments).stdout(Stdio::null()).spawn().unwrap();
     while journal_lines(&project) < 3 {
-        assert!(child.try_wait().unwrap().is_none(), "it ended before it could be interrupted");
+        assert!(child.try_wait().unwrap().is_none(), "the program ended before it could be interrupted");
         std::thread::yield_now();
     }
     // SAFETY: the process is our child and still running.

@@ -197,7 +197,7 @@ fn page(rows: &Rows) -> String {
 }
 
 #[test]
-#[ignore = "half an hour of a quiet machine; writes a page of the documentation"]
+#[ignore = "half an hour on a quiet machine; writes a page of the documentation"]
 fn every_arm() {
     let file = root().join("docs/button.json");
     let mut rows: Rows =

@@ -75,7 +75,7 @@ fn the_program_says_what_recovering_does_and_does_it_only_when_told() {
     let server = BusServer::start(bus, None).unwrap();
     let port = server.path().to_string();
     let mut tries = (0..8).map(|_| recover(&project, &port, &[], "y\n"));
-    let output = tries.find(|output| output.status.code() != Some(3)).expect("it never recovered");
+    let output = tries.find(|output| output.status.code() != Some(3)).expect("the arm never recovered");
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert!(said(&output).contains("the arm holds: its state shows"), "{output:?}");
     let (mut bus, _) = server.finish().unwrap();
@@ -110,7 +110,7 @@ fn a_real_arm_is_told_apart_from_an_emulated_one_and_moves_only_after_the_scene_
     };
     let mut simulate = command(&["simulate", "--robot", "widowx", "--driver", "dynamixel", "--port", "arm"]);
     simulate.args(["--stage", "arm.stage"]);
-    let _simulated = Simulated::start(simulate).expect("it ended before it was ready");
+    let _simulated = Simulated::start(simulate).expect("the program ended before it was ready");
     let evaluate = |port: &str, more: &[&str]| {
         let mut command = command(&["evaluate", "launch/widowx_kitchen.toml", "--out", "out", "--policy", "random"]);
         command
@@ -150,7 +150,7 @@ fn a_real_arm_is_told_apart_from_an_emulated_one_and_moves_only_after_the_scene_
         let mut typed = child.stdin.take().unwrap();
         let (mut allowed, mut asked) = (false, false);
         for line in BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok) {
-            assert!(!line.contains("(allowed: terminal)") || asked, "it was not asked: {line}");
+            assert!(!line.contains("(allowed: terminal)") || asked, "no consent was requested: {line}");
             allowed |= line.contains("no joint faster than 0.25 rad/s") && line.contains("(allowed: terminal)");
             if line.starts_with("Enter: the scene is set and clear of the arm") {
                 asked = true;

@@ -26,7 +26,7 @@ fn await_reading(leader: &mut Leader, wanted: impl Fn(&Reading) -> bool) -> Read
         }
         std::thread::sleep(Duration::from_millis(5));
     }
-    panic!("it never did");
+    panic!("no such reading came");
 }
 
 #[test]

@@ -36,7 +36,7 @@ fn run(rates: FaultRates, seed: u64) -> (u32, u32, u64) {
             Ok(sensed) if sensed.measured_at == next => {
                 fresh += 1;
                 for (a, b) in sensed.joint_positions.iter().zip(truth.iter()) {
-                    assert!((a - b).abs() < 0.02, "a corrupted position was taken: {a} instead of {b}");
+                    assert!((a - b).abs() < 0.02, "a corrupted position was accepted: {a} instead of {b}");
                 }
             }
             Ok(_) | Err(DriverError::Silent) => stale += 1,
@@ -142,7 +142,7 @@ fn late_answers_at_a_start_are_not_taken_for_a_fault_nor_for_the_next_answer() {
                 panic!("every {every}, paced {paced}: {error}, {error:?}");
             }
             if late.load(Ordering::Relaxed) == 0 {
-                assert!(every > 100, "a start has {every} questions");
+                assert!(every > 100, "a start has {every} requests");
                 break;
             }
             // Every servo's health is read.

@@ -188,7 +188,7 @@ fn a_killed_and_restarted_peer_is_met_again_without_a_jump() {
     station.arm.recover(station.next).unwrap();
     let command = JointCommand::position(JointVector::from_slice(&POSES[0]), 1.0);
     assert_eq!(station.arm.write(station.next, &command), Err(DriverError::Inactive));
-    assert!(!station.bus.with(|bus| bus.servo(1).unwrap().torque_on()), "torque stays off until it is asked for");
+    assert!(!station.bus.with(|bus| bus.servo(1).unwrap().torque_on()), "torque stays off until it is requested");
     station.activate(ControlMode::Position).unwrap();
     let sensed = station.move_to(POSES[1], 0.5, 2.0);
     assert_near(&sensed.joint_positions, &POSES[1]);
@@ -201,7 +201,7 @@ fn a_silent_bus_is_unknown_then_silent_and_never_an_invented_position() {
     let last = station.move_to(POSES[0], 1.0, 2.0);
     station.bus.with(|bus| bus.unplug_servo(6, true));
     let told = station.read().unwrap();
-    assert_eq!(told, last, "the last whole measurement, with its own time");
+    assert_eq!(told, last, "the last complete measurement, with its own time");
     // Two reads in a row without the same servo: 40 ms at 50 Hz.
     assert_eq!(station.read(), Err(DriverError::Silent));
     station.bus.with(|bus| bus.unplug_servo(6, false));

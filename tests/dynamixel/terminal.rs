@@ -20,7 +20,7 @@ fn patiently<T>(mut call: impl FnMut() -> Result<T, DriverError>) -> T {
             Err(_) => std::thread::sleep(Duration::from_millis(20)),
         }
     }
-    panic!("no answer in ten seconds");
+    panic!("no reply in ten seconds");
 }
 
 #[test]

@@ -100,7 +100,7 @@ fn distractors_change_with_the_start_and_move_every_trial() {
         for task in TASKS {
             for (i, start) in scene.start.iter().enumerate() {
                 let trials: Vec<_> = of_task(&all, task).into_iter().filter(|plan| plan.start == start.name).collect();
-                assert_eq!(trials.len(), 3, "each pair is seen three times");
+                assert_eq!(trials.len(), 3, "each pair occurs three times");
                 for which in 0..2 {
                     let places: BTreeSet<_> =
                         trials.iter().map(|plan| plan.distractors[which].at.map(f64::to_bits)).collect();

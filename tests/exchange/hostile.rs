@@ -25,7 +25,7 @@ fn attempt(import: Import, source: &Path, folder: &Path) -> Option<String> {
 }
 
 fn refused(import: Import, source: &Path, folder: &Path, words: &[&str]) {
-    let said = attempt(import, source, folder).expect("was taken");
+    let said = attempt(import, source, folder).expect("was accepted");
     for word in words {
         assert!(said.contains(word), "`{word}` is not in: {said}");
     }

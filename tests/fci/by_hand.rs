@@ -57,8 +57,10 @@ fn slow_policies_are_brought_to_1_khz_within_the_limits() {
             assert_eq!(line.mode(), RobotMode::Move);
         }
         let [v, a, j] = shares_of_positions(&line.sent, &FER);
-        assert!(v < 0.9 && a < 0.91 && j < 0.91, "each {every_ms} ms: {v} {a} {j} of the maker's limits");
-        println!("a command each {every_ms} ms: speed {v:.3}, acceleration {a:.3}, jerk {j:.3} of the maker's limits");
+        assert!(v < 0.9 && a < 0.91 && j < 0.91, "each {every_ms} ms: {v} {a} {j} of the manufacturer's limits");
+        println!(
+            "a command each {every_ms} ms: speed {v:.3}, acceleration {a:.3}, jerk {j:.3} of the manufacturer's limits"
+        );
     }
 }
 
@@ -161,7 +163,7 @@ fn an_emulated_arm_that_moved_by_velocities_has_nothing_to_catch_up_when_they_en
     }
     let after = *line.controller.state();
     let (told, went) = (after.q_d[0] - before.q_d[0], after.q[0] - before.q[0]);
-    assert!(told < 0.006 && (went - told).abs() < 0.004, "told {told} rad, went {went} rad");
+    assert!(told < 0.006 && (went - told).abs() < 0.004, "commanded {told} rad, moved {went} rad");
 }
 
 /// A program that is stopped for 15 ms in the middle of a stream of positions continues it: neither the filter nor

@@ -56,7 +56,7 @@ pub fn wait_for_trouble(arm: &mut FciArm, clock: &SystemClock) -> DriverError {
     loop {
         match arm.read(clock.now()) {
             Err(trouble) => return trouble,
-            Ok(_) => assert!(clock.now() < until, "no trouble within a minute"),
+            Ok(_) => assert!(clock.now() < until, "no error within a minute"),
         }
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -87,7 +87,7 @@ fn three_poses_in_each_mode_then_leaving_without_a_jump() {
         .collect();
     assert!(distance(&HOME, &positions[0]) < 1e-12, "a motion starts where the arm is");
     let [v, a, j] = shares_of_positions(&positions, &FER);
-    assert!(v <= 0.91 && a <= 0.91 && j <= 0.91, "{v} {a} {j} of the maker's limits");
+    assert!(v <= 0.91 && a <= 0.91 && j <= 0.91, "{v} {a} {j} of the manufacturer's limits");
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn a_reflex_is_named_recovered_from_and_followed_by_no_jump() {
     let trouble = wait_for_trouble(&mut arm, &clock);
     assert_eq!(trouble, DriverError::Fault(FaultCode(error::JOINT_VELOCITY + 1)));
     assert!(arm.fault_text(FaultCode(error::JOINT_VELOCITY + 1)).contains("joint velocity violation"));
-    assert!(arm.activate(clock.now(), ControlMode::Position).is_err(), "a fault is recovered from first");
+    assert!(arm.activate(clock.now(), ControlMode::Position).is_err(), "a fault needs a recovery first");
     arm.recover(clock.now()).unwrap();
     emulator.taken();
     arm.activate(clock.now(), ControlMode::Velocity).unwrap();
@@ -164,7 +164,7 @@ fn a_communication_fault_is_recovered_from_without_a_new_connection() {
     go(&mut arm, &clock, ControlMode::Torque, &poses()[0]).unwrap();
     emulator.lose(15);
     go(&mut arm, &clock, ControlMode::Torque, &poses()[1]).unwrap();
-    assert_eq!(arm.health().fault, None, "15 lost replies are borne");
+    assert_eq!(arm.health().fault, None, "15 lost replies are tolerated");
     emulator.lose(50);
     assert_eq!(wait_for_trouble(&mut arm, &clock), DriverError::Fault(COMMUNICATION));
     emulator.lose(0);
@@ -239,7 +239,7 @@ fn a_controller_that_is_killed_and_started_again_is_found_again_without_a_jump()
     go(&mut arm, &clock, ControlMode::Position, &poses()[1]).unwrap();
     let positions: Vec<_> = second.taken().iter().map(|taken| taken.command.q_c).collect();
     let [v, a, j] = shares_of_positions(&positions, &FER);
-    assert!(v <= 0.91 && a <= 0.91 && j <= 0.91, "{v} {a} {j} of the maker's limits");
+    assert!(v <= 0.91 && a <= 0.91 && j <= 0.91, "{v} {a} {j} of the manufacturer's limits");
 }
 
 #[test]

@@ -203,7 +203,7 @@ fn over_sockets_three_poses_in_each_mode_and_each_motion_ends_by_itself() {
     // Single precision at 3 rad.
     assert!(distance(&HOME, &positions[0]) < 1.3e-7, "a motion starts where the arm is");
     let [v, a, j] = shares_of_positions(&positions, &FR3);
-    assert!(v <= 0.91 && a <= 0.91 && j <= 0.91, "{v} {a} {j} of the maker's limits");
+    assert!(v <= 0.91 && a <= 0.91 && j <= 0.91, "{v} {a} {j} of the manufacturer's limits");
 }
 
 #[test]

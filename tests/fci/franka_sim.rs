@@ -38,8 +38,8 @@ pub fn python() -> Result<PathBuf, String> {
     let python = Path::new(env!("CARGO_MANIFEST_DIR")).join(".deps/franka/bin/python");
     assert!(
         python.exists(),
-        "{} is missing: run `cargo xtask setup`, or make it as tests/fci/serve_franka_sim.py says, or set \
-         VISUOMOTOR_WITHOUT_FRANKA_SIM to the reason why it cannot be had here",
+        "{} is missing: run `cargo xtask setup`, or make it as described in tests/fci/serve_franka_sim.py, or set \
+         VISUOMOTOR_WITHOUT_FRANKA_SIM to the reason why it is not available",
         python.display()
     );
     Ok(python)
@@ -178,7 +178,7 @@ fn assert_no_jumps(cycles: &[Cycle]) {
         }
         let lines: Vec<_> = run.iter().map(|cycle| cycle.sent).collect();
         let [v, a, j] = shares_of_positions(&lines, &FR3);
-        assert!(v <= 1.0 && a <= 1.0 && j <= 1.0, "{v} {a} {j} of the maker's limits");
+        assert!(v <= 1.0 && a <= 1.0 && j <= 1.0, "{v} {a} {j} of the manufacturer's limits");
     }
 }
 

@@ -15,9 +15,9 @@ fn holds(bench: &Bench, signal: libc::c_int, said: &str) {
     let reason = driver.expect("stopped: ");
     assert!(reason.contains(said), "{reason}");
     driver.expect("ended");
-    assert_eq!(driver.ends().code(), Some(7), "it ended as it wanted to");
+    assert_eq!(driver.ends().code(), Some(7), "the driving program chose its own exit code");
     let far = bench.comes_to_rest(from);
-    assert!(far < FAR, "{said}: it went on for {far} rad");
+    assert!(far < FAR, "{said}: the joint moved on by {far} rad");
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn an_evaluation_whose_terminal_is_closed_ends_in_order_and_panics_nowhere() {
         status = child.try_wait().unwrap();
         status.is_some()
     });
-    assert_eq!(status.unwrap().code(), Some(1), "stopped by a person, and nothing else was wrong");
+    assert_eq!(status.unwrap().code(), Some(1), "stopped by the operator, with no other error");
     let journal = std::fs::read_dir(project.path("out")).unwrap().count();
-    assert!(journal > 0, "what was done is kept");
+    assert!(journal > 0, "finished trials are kept");
 }

@@ -18,7 +18,7 @@ fn killed(arm: Arm, mode: ControlMode) {
     let from = bench.at();
     driver.signal(libc::SIGKILL);
     let far = bench.comes_to_rest(from);
-    assert!(far < FAR, "{arm:?} in {mode} mode went on for {far} rad");
+    assert!(far < FAR, "{arm:?} in {mode} mode moved on by {far} rad");
     assert_eq!(bench.controller(), None, "the controller is switched off");
     driver.ends();
     until("the guard ends", || !exists(guard));
@@ -60,7 +60,7 @@ fn a_jaco_whose_guard_was_waived_coasts_when_its_program_is_killed_unless_its_in
             assert_eq!(bench.controller(), Some(ControlMode::Torque));
         } else {
             let far = bench.comes_to_rest(from);
-            assert!(far < FAR, "it went on for {far} rad");
+            assert!(far < FAR, "it moved on by {far} rad");
             assert_eq!(bench.controller(), None);
         }
     }
@@ -76,7 +76,7 @@ fn kill_9_while_commands_are_lost_leaves_a_widowx_standing() {
     let from = bench.at();
     driver.signal(libc::SIGKILL);
     let far = bench.comes_to_rest(from);
-    assert!(far < FAR, "it went on for {far} rad");
+    assert!(far < FAR, "it moved on by {far} rad");
 }
 
 /// Why the guard is needed: the same without it.
@@ -102,7 +102,7 @@ fn a_suspended_program_finds_its_arm_standing_and_does_not_move_it_again() {
         let from = bench.at();
         driver.signal(libc::SIGSTOP);
         let far = bench.comes_to_rest(from);
-        assert!(far < FAR, "{arm:?} went on for {far} rad");
+        assert!(far < FAR, "{arm:?} moved on by {far} rad");
         let stood = bench.at();
         driver.signal(libc::SIGCONT);
         let said = driver.expect("error: ");
@@ -132,7 +132,7 @@ fn a_killed_guard_is_a_fault_and_the_program_holds_the_arm() {
         let said = driver.expect("error: ");
         assert!(said.contains("the guard is gone"), "{said}");
         let far = bench.comes_to_rest(from);
-        assert!(far < FAR, "{arm:?} in {mode} mode went on for {far} rad");
+        assert!(far < FAR, "{arm:?} in {mode} mode moved on by {far} rad");
         driver.signal(libc::SIGINT);
         assert_eq!(driver.ends().code(), Some(7));
     }
@@ -148,7 +148,7 @@ fn ctrl_c_and_hang_up_spare_the_guard_and_an_orderly_end_takes_it_along() {
     }
     let from = bench.at();
     until("it turns on", || (bench.at() - from).abs() > 0.1);
-    assert!(exists(guard), "only its program ends a guard");
+    assert!(exists(guard), "only its program may end a guard");
     driver.signal(libc::SIGTERM);
     driver.expect("ended");
     let far = bench.comes_to_rest(bench.at());
@@ -263,9 +263,9 @@ fn a_guard_that_listens_stops_the_arm_of_a_program_that_shows_its_token() {
     let from = bench.at();
     driver.signal(libc::SIGKILL);
     let far = bench.comes_to_rest(from);
-    assert!(far < FAR, "it went on for {far} rad");
+    assert!(far < FAR, "it moved on by {far} rad");
     driver.ends();
-    assert!(guard.try_wait().unwrap().is_none(), "it waits for the next program");
+    assert!(guard.try_wait().unwrap().is_none(), "the guard waits for the next program");
     send(guard.id(), libc::SIGTERM);
     until("the listening guard ends", || guard.try_wait().unwrap().is_some());
 }

@@ -58,10 +58,10 @@ fn give(input: &Input) -> (Ended, u64) {
         assert!(said.contains(words), "{what}: `{words}` is not in: {said}");
     }
     assert!(!said.contains("panicked"), "{what}: {said}");
-    assert!(!said.contains("XYZZY"), "{what}: it quotes what it read: {said}");
+    assert!(!said.contains("XYZZY"), "{what}: it quotes file contents: {said}");
     assert!(input.damaged || !said.contains("damaged"), "{what}: {said}");
     assert!(said.len() < 4000, "{what}: {} bytes: {}...", said.len(), said.chars().take(500).collect::<String>());
-    assert!(!folder.path().join("out.partial").exists(), "{what}: half of it is left");
+    assert!(!folder.path().join("out.partial").exists(), "{what}: partial output is left");
     (ended, on_disk)
 }
 

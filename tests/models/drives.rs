@@ -63,7 +63,7 @@ fn a_limp_arm_falls() {
         plant.drive(Drive::Limp);
         plant.advance_to(at(1000));
         let off = furthest(&plant, &home);
-        assert!(off > 0.05, "{name}: {off} rad: held by something else than its motors");
+        assert!(off > 0.05, "{name}: {off} rad: held by something other than its motors");
     }
 }
 
@@ -121,7 +121,7 @@ fn velocities_are_kept_and_zero_stops() {
         plant.advance_to(at(1300));
         let stopped = plant.positions();
         plant.advance_to(at(2000));
-        assert!(furthest(&plant, &stopped) < 2e-3, "{name} goes on by {} rad", furthest(&plant, &stopped));
+        assert!(furthest(&plant, &stopped) < 2e-3, "{name} moves on by {} rad", furthest(&plant, &stopped));
         assert!(furthest(&plant, &sensed.joint_positions) < 0.03, "{name} overshot");
     }
 }

@@ -94,7 +94,7 @@ impl Rig {
                 }
             }
         }
-        assert!(self.steepest <= 1.0 + 1e-6, "{} of what a tick may change", self.steepest);
+        assert!(self.steepest <= 1.0 + 1e-6, "{} of the allowed change in a tick", self.steepest);
     }
 
     fn tool(&self) -> Pose {
@@ -134,7 +134,7 @@ fn joint_positions_take_a_policy_period_or_what_the_speed_limit_needs() {
         rig.run(ticks - 1);
         assert!(!rig.controller.arrived(rig.now) && (rig.arm.joint_positions - goal).max_abs() > 1e-3);
         rig.run(1);
-        assert!((rig.arm.joint_positions - goal).max_abs() < 1e-9, "{way} rad are not gone in {ticks} ticks");
+        assert!((rig.arm.joint_positions - goal).max_abs() < 1e-9, "{way} rad take more than {ticks} ticks");
         assert_eq!(rig.ask(Motion::JointPositions(start)), Accepted::Taken);
         rig.run(50);
     }

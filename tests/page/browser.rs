@@ -114,7 +114,7 @@ fn a_person_watches_presses_and_is_told_when_the_connection_is_lost() {
     browser.key("y", "KeyY");
     browser.until(&enabled("begin"));
     browser.key("b", "KeyB");
-    assert_eq!(next(&operator), Some(Wish::Begin), "accept means nothing before an episode");
+    assert_eq!(next(&operator), Some(Wish::Begin), "accept has no effect before an episode");
     browser.until("view.controls === 'yours'");
     shown(Phase::Running, &operator);
     browser.until(&enabled("accept"));
@@ -134,7 +134,7 @@ fn a_person_watches_presses_and_is_told_when_the_connection_is_lost() {
     browser.until("document.querySelector('#notice').textContent.includes('the arm holds')");
     assert!(stops.load(Ordering::SeqCst) >= 1);
     browser.key("n", "KeyN");
-    assert_eq!(next(&operator), Some(Wish::Reject), "and presses nothing else");
+    assert_eq!(next(&operator), Some(Wish::Reject), "space presses no other button");
     assert_eq!(operator.take(|_| true), None);
 
     // A failed arm recovers only after a button that appears then, and a second one that states the effect.
@@ -145,7 +145,7 @@ fn a_person_watches_presses_and_is_told_when_the_connection_is_lost() {
     browser.key("b", "KeyB");
     browser.key("c", "KeyC");
     browser.until("document.querySelector('#ask').open");
-    assert_eq!(operator.take(|_| true), None, "it is asked first");
+    assert_eq!(operator.take(|_| true), None, "the page asks first");
     browser.click("#ask-yes");
     assert_eq!(next(&operator), Some(Wish::Recover));
     shown(Phase::Running, &operator);
@@ -160,7 +160,7 @@ fn a_person_watches_presses_and_is_told_when_the_connection_is_lost() {
         std::thread::sleep(Duration::from_millis(25));
         slot.newest().is_some_and(|(gamepad, _)| gamepad.axes[1] == -1.0)
     });
-    assert!(driven, "W is no stick");
+    assert!(driven, "W does not act as a stick");
     browser.call("Input.dispatchKeyEvent", json!({ "type": "keyUp", "key": "w", "code": "KeyW" }));
     browser.screenshot(&picture("running.png"));
     browser.scheme("dark");
@@ -236,7 +236,7 @@ fn recordings_are_listed_and_played() {
     browser.key(" ", "Space");
     browser.until("document.querySelector('#played-time').textContent.startsWith('step 6 of 6')");
     browser.until("document.querySelector('#play').textContent === 'Play'");
-    assert_eq!(stops.load(Ordering::SeqCst), 0, "nothing runs that could be stopped");
+    assert_eq!(stops.load(Ordering::SeqCst), 0, "no run can be stopped");
     browser.screenshot(&picture("playback.png"));
     assert_eq!(browser.value("JSON.stringify(faults)"), "[]");
 }

@@ -75,7 +75,7 @@ fn only_the_holder_drives() {
     holder.send(&pad(1));
     holder.send(TAKE);
     holder.state("the controls", |value| value["view"]["controls"] == "yours");
-    assert!(slot.newest().is_none(), "driving takes no controls by itself");
+    assert!(slot.newest().is_none(), "driving does not take the controls by itself");
     holder.send(&pad(2));
     other.send(&pad(3));
     // A reply to a later message shows that the gamepad before it was read.
@@ -87,7 +87,7 @@ fn only_the_holder_drives() {
     assert_eq!((gamepad.sequence, gamepad.axes, gamepad.buttons), (2, vec![0.5, -1.0], vec![true, false]));
     other.send(TAKE_OVER);
     other.state("the controls", |value| value["view"]["controls"] == "yours");
-    assert!(slot.newest().is_none(), "the gamepad of the one before is forgotten");
+    assert!(slot.newest().is_none(), "the previous browser's gamepad is forgotten");
 }
 
 #[test]

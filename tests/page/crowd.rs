@@ -116,7 +116,7 @@ fn a_stop_needs_no_free_place() {
         std::thread::sleep(Duration::from_millis(25));
         ask_text(page.address(), "GET", "/", &[]).0 == 200
     });
-    assert!(room, "no room came back");
+    assert!(room, "no place became free");
 }
 
 #[test]

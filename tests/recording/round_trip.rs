@@ -139,6 +139,6 @@ fn a_trimmed_episode_has_its_steps_byte_for_byte_and_says_where_they_come_from()
     }
     assert_eq!(short.ticks.len(), 4 * TICKS_PER_STEP as usize);
     assert!(short.notes[0].text.contains("steps 3 to 6 of long.mcap"), "{:?}", short.notes);
-    assert!(trim(&long, 3, 7, folder.path(), "short").is_err(), "it was written over");
+    assert!(trim(&long, 3, 7, folder.path(), "short").is_err(), "the file was overwritten");
     assert!(trim(&long, 8, 8, folder.path(), "none").is_err());
 }

@@ -102,9 +102,9 @@ fn until(what: &str, mut done: impl FnMut() -> bool) {
 
 /// The driving process: turns the first joint until it is sent a hold, then prints its link's state.
 #[test]
-#[ignore = "a role that the other tests of this file play in a process of their own"]
+#[ignore = "child process of the other tests in this file"]
 fn drives_in_another_process() {
-    let role = std::env::var(ROLE).expect("this is no test but a role of one");
+    let role = std::env::var(ROLE).expect("only run as a child process of a test");
     let (role, domain) = role.split_once(' ').unwrap();
     let domain = domain.parse().unwrap();
     let clock = Arc::new(SystemClock::new());
@@ -224,7 +224,7 @@ fn commands_and_a_hold_reach_xs_sdk_after_a_stop_and_continue() {
     until("the hold", || newest() == Some(0.0));
     let (there, states) = (xs_sdk.positions()[0], xs_sdk.published());
     until("states after the hold", || xs_sdk.published() >= states + 10);
-    assert_eq!(xs_sdk.positions()[0], there, "it turns on");
+    assert_eq!(xs_sdk.positions()[0], there, "the joint keeps turning");
 }
 
 #[test]

@@ -34,7 +34,7 @@ fn a_twist_is_a_deflection_and_its_silence_is_kept_old() {
                 return reading;
             }
         }
-        panic!("nothing was heard");
+        panic!("no twist was received");
     };
     // Half the full speed forward; a turn that is too fast is clipped.
     let reading = hear(Vector3 { x: 0.5 * setting.speed, y: 0.0, z: 0.0 }, 0.25, &|reading| reading.gripper.is_some());
@@ -50,7 +50,7 @@ fn a_twist_is_a_deflection_and_its_silence_is_kept_old() {
     // Nothing new: the reading keeps its time, and ages.
     let mut last = None;
     for second in 50.. {
-        assert!(began.elapsed() < LONG, "the last twist never grows old");
+        assert!(began.elapsed() < LONG, "the last twist never ages");
         let reading = device.newest(Timestamp::from_secs_f64(f64::from(second))).unwrap();
         // Messages that were on their way may still come.
         let again = last.replace(reading).flatten();

@@ -226,7 +226,7 @@ fn torques_are_zeroed_by_a_person_in_the_candle_pose_and_never_by_a_recovery() {
     let mut arm = connected(domain, &robot, &clock);
     until("a refusal", || refusal(&mut arm, &*clock).contains("candle pose"));
     arm.recover(clock.now()).unwrap_or_else(|error| panic!("{error}"));
-    assert!(refusal(&mut arm, &*clock).contains("candle pose"), "nobody asked for a new zero");
+    assert!(refusal(&mut arm, &*clock).contains("candle pose"), "a new zero was requested");
     zero_torques(domain, &robot);
     until("torque mode", || arm.activate(clock.now(), ControlMode::Torque).is_ok() && emulator.torque_mode());
 }

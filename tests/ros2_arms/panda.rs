@@ -38,7 +38,7 @@ fn it_moves_in_every_mode_and_never_jumps() {
     assert_eq!(emulator.active(), Some(ControlMode::Torque));
     until("the gripper", || (read(&mut arm, &*clock).gripper - 0.5).abs() < 0.02);
     drop(arm);
-    assert_eq!(emulator.active(), None, "a forward controller left running holds its last command for ever");
+    assert_eq!(emulator.active(), None, "a forward controller left running holds its last command forever");
 }
 
 #[test]

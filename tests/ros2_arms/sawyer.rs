@@ -71,7 +71,7 @@ fn an_emergency_stop_is_a_fault_that_only_a_person_clears() {
         || matches!(arm.read(clock.now()), Err(DriverError::Fault(FaultCode(code))) if code & fault::BUTTON_RELEASED != 0),
     );
     assert!(matches!(arm.activate(clock.now(), ControlMode::Position), Err(DriverError::Fault(_))));
-    assert!(!emulator.enabled(), "enabled after a stop without anybody asking");
+    assert!(!emulator.enabled(), "enabled after a stop without a request");
     arm.recover(clock.now()).unwrap();
     assert!(!emulator.enabled());
     emulator.log().clear();
@@ -138,8 +138,8 @@ fn only_positions_follow(log: &CommandLog, commanded: &JointCommand) {
     let all = log.all();
     let first = all.iter().position(|received| received.mode == ControlMode::Position).unwrap();
     let before = all[..first].iter().all(|received| received.joints == commanded.joints());
-    assert!(before, "something else was tried first: {:?}", &all[..first]);
-    assert!(all[first..].iter().all(|received| received.mode == ControlMode::Position), "it changed its mind");
+    assert!(before, "another command came first: {:?}", &all[..first]);
+    assert!(all[first..].iter().all(|received| received.mode == ControlMode::Position), "the commands changed");
 }
 
 /// A spring of torques took 0.8 s to stop it and let it travel a fifth farther than its braking distance allowed.

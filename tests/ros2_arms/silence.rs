@@ -88,7 +88,7 @@ fn lose(arm: &mut dyn ArmDriver, clock: &dyn Clock, emulator: &dyn Emulated, mod
     });
     emulator.mute(false);
     if loss != Loss::Commands {
-        assert!(!emulator.follows(mode), "{what}: its controller goes on with its last command");
+        assert!(!emulator.follows(mode), "{what}: its controller keeps executing its last command");
     }
     // In every case it is over: the arm stands, is recovered and moves again.
     until("a recovery", || arm.recover(clock.now()).is_ok());
@@ -240,6 +240,6 @@ fn jaco_is_fit_at_its_own_ten_states_a_second() {
     let options = LinkOptions { patience: LONG, ..jaco::driver::default_options() };
     let report =
         jaco::driver::check(&robot, RosSettings::loopback("visuomotor", domain), options, clock.clone()).unwrap();
-    let rate = report.findings.iter().find(|finding| finding.what == "state messages").expect("it was not looked at");
-    assert_eq!(rate.grade, Grade::Good, "{} where {} is asked for", rate.found, rate.expected);
+    let rate = report.findings.iter().find(|finding| finding.what == "state messages").expect("it was not observed");
+    assert_eq!(rate.grade, Grade::Good, "{} instead of the requested {}", rate.found, rate.expected);
 }

@@ -30,10 +30,10 @@ fn a_dry_run_of_every_station_orders_nothing_and_a_run_does() {
             told.push_str(&format!("{said}{}\n", String::from_utf8_lossy(&output.stderr)));
             output.status.code() == Some(0) && said.contains("none sent") && said.contains("time is up")
         });
-        assert!(dry, "{link:?}: no dry run came to its end: {told}");
+        assert!(dry, "{link:?}: no dry run reached its end: {told}");
         // Also of those that ended early.
         let orders = bench.orders.all();
-        assert!(orders.is_empty(), "{link:?}: a dry run ordered {orders:?}: {told}");
+        assert!(orders.is_empty(), "{link:?}: a dry run sent {orders:?}: {told}");
         let driven = (0..TRIES).any(|_| {
             let output = bench.run(folder.path(), &["--seconds", "1"]).output().unwrap();
             told.push_str(&format!("{output:?}\n"));

@@ -108,7 +108,7 @@ fn a_run_is_paused_taken_over_and_handed_back_and_its_recording_says_who_decided
     assert!(recorded.steps.iter().zip(0..).all(|(step, index)| step.index == index), "steps are missing");
     let held = pause(&recorded);
     let length = held[held.len() - 1].at.since(held[0].at).as_secs_f64();
-    assert!(length > 1.9, "it held for {length} s");
+    assert!(length > 1.9, "the arm held for {length} s");
     // At rest no joint moves: the tolerance of a residual is ten times as wide.
     let rest = held.iter().find(|tick| tick.at.since(held[0].at).as_secs_f64() > 0.5).unwrap().measured;
     let still = held.iter().filter(|tick| tick.at.since(held[0].at).as_secs_f64() > 0.5);

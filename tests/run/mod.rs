@@ -291,7 +291,7 @@ mod emulated {
         };
         let mut simulate = command(&["simulate", "--robot", "widowx", "--driver", "dynamixel", "--port", port]);
         simulate.args(["--stage", &format!("{port}.stage")]);
-        (Simulated::start(simulate).expect("it ended before it was ready"), command)
+        (Simulated::start(simulate).expect("the program ended before it was ready"), command)
     }
 
     /// Random actions on the arm at this port.
@@ -353,7 +353,7 @@ mod emulated {
             output.status.code() == Some(0) && said.contains("none sent") && said.contains("time is up")
         });
         let (bus, _) = server.finish().unwrap();
-        assert!(dry, "no dry run came to its end");
+        assert!(dry, "no dry run reached its end");
         assert!(bus.instructions() > 100, "the arm was not read");
         assert!(bus.recorded_goals().is_empty(), "{:?}", bus.recorded_goals());
         assert!((1..=9).all(|id| bus.servo(id).unwrap().torque_on()), "torque was turned off");

@@ -11,7 +11,7 @@ const EPISODE: &str = "runs/cucumber_in_pot-0000.mcap";
 fn recorded(project: &Project) {
     let run = ["run", LAUNCH, "--task", "cucumber_in_pot", "--policy", "expert", "--seconds", "4", "--record", "runs"];
     let output = project.call(&run);
-    assert_eq!(output.status.code(), Some(1), "time is a failure by the rule: {output:?}");
+    assert_eq!(output.status.code(), Some(1), "running out of time is a failure by the rule: {output:?}");
     assert_eq!(read_episode(&project.path(EPISODE)).unwrap().steps.len(), 20);
 }
 

@@ -207,7 +207,7 @@ impl Station {
 }
 
 #[test]
-#[ignore = "minutes of a quiet machine; writes a page of the documentation"]
+#[ignore = "minutes on a quiet machine; writes a page of the documentation"]
 fn every_signal() {
     let mut page = String::from(
         "# Arms under a policy's torques, stopped\n\nWritten by `cargo xtask stations`, not by hand. `visuomotor run launch/button/<station>.toml` drives an arm that another process \

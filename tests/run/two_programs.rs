@@ -71,7 +71,7 @@ fn the_second_is_refused(link: Link, words: &[&str], went_right: impl Fn(&Two) -
     let bench = Bench::start(link);
     let folder = tempfile::tempdir().unwrap();
     let mut runs = (0..TRIES).filter_map(|_| Two::run(&bench, folder.path()));
-    assert!(runs.any(|two| two.is_refused(words) && went_right(&two)), "what they said stands above");
+    assert!(runs.any(|two| two.is_refused(words) && went_right(&two)), "their output is above");
     assert!(is_recorded_whole(folder.path()));
 }
 

@@ -72,7 +72,7 @@ fn an_image_frozen_under_new_stamps_holds_a_moving_arm_and_the_episode_ends_when
     let (report, listener, arm) = shown(View::Still, 60.0);
     // The camera freezes after the image of the decision at 0.8 s; the two after it are still decided on.
     assert_eq!(report.steps, 6);
-    assert_eq!(held_since(&listener), 1.22, "two ticks after the decision at 1.2 s looked");
+    assert_eq!(held_since(&listener), 1.22, "two ticks after the decision at 1.2 s observed");
     let Some(RuntimeError::Camera(CameraError::Lost { camera, fault, held, limit })) = &report.fault else {
         panic!("{:?}", report.fault)
     };
@@ -200,11 +200,7 @@ fn a_decision_that_comes_after_a_stall_is_thrown_away_and_the_next_one_moves_the
     assert_eq!(at(1.2).filtered, HELD);
     let later: Vec<_> = listener.ticks.iter().filter(|tick| tick.at.as_secs_f64() >= 1.2).collect();
     let first_moving = later.iter().find(|tick| tick.filtered != HELD).unwrap();
-    assert_eq!(
-        first_moving.step_index,
-        Some(3),
-        "the next decision, which is numbered as if the late one had not been"
-    );
+    assert_eq!(first_moving.step_index, Some(3), "the next decision, numbered as if the late one had not happened");
 }
 
 #[test]

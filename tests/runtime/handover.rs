@@ -154,15 +154,15 @@ fn a_pause_holds_the_arm_within_a_tick_and_the_policy_looks_anew_afterwards() {
     for (pause, resume) in [(1.1, 3.5), (1.1, 1.16)] {
         let ran = drive(&[(pause, Wish::Pause), (resume, Wish::Resume)], 9e9, 5.0);
         assert!(ran.report.fault.is_none(), "{:?}", ran.report.fault);
-        assert!(ran.way(0.3, pause)[0] > 0.02, "it did not move before");
+        assert!(ran.way(0.3, pause)[0] > 0.02, "the arm did not move before");
         // The decision after the resumption acts from the next tick on.
         let again = (resume / 0.2).ceil() * 0.2;
         for tick in ran.ticks(pause + 0.02, again) {
             assert_eq!(tick.filtered, Filtered::Stopped(LimitReason::Paused), "{:?}", tick.at);
         }
         assert_eq!(ran.way(pause + 0.02, again), [0.0; 2]);
-        assert!(ran.way(again + 0.1, again + 1.0)[0] > 0.02, "it did not go on");
-        assert!((ran.looks[1] - again).abs() < 1e-6, "it looked at {:?}", ran.looks);
+        assert!(ran.way(again + 0.1, again + 1.0)[0] > 0.02, "the arm did not move on");
+        assert!((ran.looks[1] - again).abs() < 1e-6, "it observed at {:?}", ran.looks);
         assert_eq!(ran.handovers, Handovers { pauses: 1, interventions: 0, operator_steps: 0 });
         assert_eq!((ran.report.stopped, ran.report.resumed), (1, 1));
     }
@@ -178,7 +178,7 @@ fn the_operator_drives_between_take_over_and_hand_back() {
     let [waist, shoulder] = ran.way(1.4, 3.1);
     assert!(waist < 1e-3 && shoulder > 0.02, "the stick pushes up: {waist} {shoulder}");
     let [waist, _] = ran.way(3.4, 4.4);
-    assert!(waist > 0.02, "the policy did not go on");
+    assert!(waist > 0.02, "the policy did not continue");
     assert_eq!(ran.handovers, Handovers { pauses: 0, interventions: 1, operator_steps: 10 });
     assert_eq!(ran.report.steps, 25);
 }
@@ -187,7 +187,7 @@ fn the_operator_drives_between_take_over_and_hand_back() {
 fn a_device_that_is_unplugged_while_it_drives_leaves_the_arm_holding_and_the_run_paused() {
     let ran = drive(&[(1.1, Wish::TakeOver)], 2.5, 5.0);
     assert!(ran.report.fault.is_none(), "{:?}", ran.report.fault);
-    assert!(ran.way(1.4, 2.4)[1] > 0.01, "it did not move before");
+    assert!(ran.way(1.4, 2.4)[1] > 0.01, "the arm did not move before");
     assert_eq!(ran.way(2.52, 5.0), [0.0; 2]);
     assert_eq!(ran.handovers, Handovers { pauses: 1, interventions: 1, operator_steps: 7 });
     assert!(ran.operator.panel().warning.contains("unplugged"), "{}", ran.operator.panel().warning);

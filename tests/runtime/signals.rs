@@ -47,7 +47,7 @@ fn child() {
         std::process::exit(42);
     }
     raise(if role == "terminated" { libc::SIGTERM } else { libc::SIGINT });
-    assert!(flag.is_raised() && !other.is_raised(), "only the flag that asked for it listens to signals");
+    assert!(flag.is_raised() && !other.is_raised(), "only the flag that registered listens to signals");
     assert_eq!(flag.reason().as_deref(), Some(if role == "terminated" { "SIGTERM" } else { "Ctrl-C" }));
     // A second one while the arm still moves does not end the process before the arm holds.
     if role == "held" {
@@ -129,7 +129,7 @@ fn ctrl_z_suspends_as_usual_while_no_arm_moves() {
         let mut status = 0;
         // SAFETY: the status outlives the call; the process is this test's child.
         assert_eq!(unsafe { libc::waitpid(process, &mut status, libc::WUNTRACED) }, process);
-        assert!(libc::WIFSTOPPED(status), "it should have been suspended, status {status:#x}");
+        assert!(libc::WIFSTOPPED(status), "the process should have been suspended, status {status:#x}");
         // SAFETY: kill takes no pointers.
         unsafe { libc::kill(process, libc::SIGCONT) };
     }

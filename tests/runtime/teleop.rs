@@ -94,10 +94,10 @@ fn whatever_becomes_of_the_device_the_arm_stands_within_its_time_out() {
         let operator = Operator::default();
         let (report, listener) = drive(Stick { fate, last: None, back: None }, 3.0, &operator);
         assert!(report.fault.is_none(), "{:?}", report.fault);
-        assert!(sent_way(&listener, 0.3, 0.9) > 0.01, "it did not move before");
+        assert!(sent_way(&listener, 0.3, 0.9) > 0.01, "the arm did not move before");
         // The last good reading was at 0.8 s, the time-out of a keyboard is 0.4 s.
         let after = sent_way(&listener, 1.0 + 0.4, 3.0);
-        assert_eq!(after, 0.0, "it moved on");
+        assert_eq!(after, 0.0, "the arm moved on");
         let said = operator.panel().device;
         let expected = match fate {
             Fate::Silent => "fell silent",

@@ -68,10 +68,10 @@ fn a_servo_error_is_known_within_a_quarter_of_a_second_at_either_latency() {
             }
             known.is_some()
         });
-        let (then, at) = died.expect("a fault before one was made");
+        let (then, at) = died.expect("a fault before one was injected");
         let (states, ms) = (known.unwrap() - then, at.elapsed().as_millis());
-        println!("{bus} ms bus, servo {servo}, {mode} mode: known after {states} states, {ms} ms");
-        assert!(states <= most, "{bus} ms bus, servo {servo}, {mode} mode: known after {states} states, {ms} ms");
+        println!("{bus} ms bus, servo {servo}, {mode} mode: detected after {states} states, {ms} ms");
+        assert!(states <= most, "{bus} ms bus, servo {servo}, {mode} mode: detected after {states} states, {ms} ms");
     }
 }
 
@@ -134,5 +134,5 @@ fn a_register_read_is_no_silence() {
         silent += u32::from(arm.read(bench.clock.now()) == Err(DriverError::Silent));
         bench.node().register_reads() >= reads + 30
     });
-    assert!(silent * 20 <= turns, "{silent} of {turns} looks found silence");
+    assert!(silent * 20 <= turns, "{silent} of {turns} checks found silence");
 }

@@ -91,7 +91,7 @@ fn a_node_that_was_started_again_in_another_mode_is_told_nothing() {
     arm.recover(bench.clock.now()).unwrap_or_else(|error| panic!("{error}"));
     drop(arm);
     let commands = bench.node().commands();
-    assert!(commands.is_empty(), "in position mode it was told {commands:?}");
+    assert!(commands.is_empty(), "in position mode it received {commands:?}");
 }
 
 /// Another mode means other numbers: the last command of the old mode must not be sent in the new one.
