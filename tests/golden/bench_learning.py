@@ -116,7 +116,7 @@ def main():
         if os.access(p, os.X_OK) and "." not in pathlib.Path(p).name
     ]
     program = max(programs, key=os.path.getmtime)
-    # What `visuomotor train` tells the allocator itself: to keep freed memory.
+    # The setting that `visuomotor train` makes itself: the allocator keeps freed memory.
     kept = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1), "MALLOC_TOP_PAD_": str(256 << 20)}
     contenders = {"ours": {}, "ours as train": kept}
     ours = {
