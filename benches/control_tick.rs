@@ -1,4 +1,4 @@
-//! Time of one control tick, everything but the arm itself: slot, control, safety, ledger, ring; and of each law.
+//! Time of one control tick without the arm: slot, control, safety, ledger, ring; and of each law.
 //!
 //! `cargo bench --no-default-features --bench control_tick`
 
@@ -40,7 +40,7 @@ fn control_tick(c: &mut Criterion) {
         c.bench_function(name, |b| {
             b.iter(|| {
                 if with_actions && count % TICKS_PER_ACTION == 0 {
-                    // To and fro, so that the arm stays inside its workspace however long this runs.
+                    // Back and forth, so that the arm stays inside its workspace however long this runs.
                     let step = count / TICKS_PER_ACTION;
                     let dy = if step.is_multiple_of(2) { 0.02 } else { -0.02 };
                     let action = Action { translation: [0.0, dy, 0.0], rotation: [0.0; 3], gripper: 1.0 };

@@ -1,4 +1,4 @@
-//! A whole decision in simulation: render 640x480, bring it to 128x128, encode, act; and the parts alone.
+//! A whole decision in simulation: render 640x480, resize to 128x128, encode, act; and each part alone.
 //!
 //! `cargo bench --bench decide`
 
@@ -44,7 +44,7 @@ fn decide(criterion: &mut Criterion) {
     };
     let mut at = Timestamp::ZERO;
     let mut picture = |station: &mut visuomotor::runtime::Station| {
-        // The arm publishes a new snapshot, so that the camera has something new to draw.
+        // The arm publishes a new snapshot, so that the camera renders a new image.
         at = at + station.control_period;
         station.arm.read(at).unwrap();
         station.cameras[0].0.newest(at).unwrap()

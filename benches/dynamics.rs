@@ -1,4 +1,4 @@
-//! Time of gravity, mass matrix and Coriolis torques, alone and together, on seven joints; to be held against 5 us.
+//! Time of gravity, mass matrix and Coriolis torques, alone and together, on seven joints; the budget is 5 us.
 //!
 //! `cargo bench --no-default-features --bench dynamics`
 

@@ -1,11 +1,11 @@
 //! A servo bus at 1 Mbaud: cycles per second of one sync read of all joints and one sync write, with and without
-//! corrupted bytes, beside the maker's own SDK (Python) on the same emulated bus in the same run.
+//! corrupted bytes, beside the manufacturer's own SDK (Python) on the same emulated bus in the same run.
 //!
 //! `cargo bench --no-default-features --features dynamixel --bench dynamixel -- [--seconds S] [--rounds N] [--out FILE]`
 //!
-//! The bus is on a real pseudo-terminal, in a thread of this process; answers leave it no earlier than 10 us per byte of
-//! question and answer allow ("paced"), once without that wire time. Corruption strikes every byte both ways, on the
-//! bus's side, so that all three clients meet the same. Three clients take turns, `rounds` times:
+//! The bus is on a real pseudo-terminal, in a thread of this process; it sends replies no earlier than 10 us per byte of
+//! request and reply allow ("paced"), and once without that wire time. Corruption affects every byte both ways, on the
+//! bus's side, so that all three clients get the same. Three clients take turns, `rounds` times:
 //! `bus` (read and write, as the SDK does it), `arm` (the driver at work: as `bus`, plus one health poll per cycle and
 //! at most 6 ms for repetitions) and `sdk` (dynamixel-sdk, GroupSyncRead and GroupSyncWrite, at most 2 repetitions).
 //! Writes every cycle time to FILE (default `results/dynamixel.json`).
@@ -29,10 +29,10 @@ use visuomotor::transport::{BAUD, FaultRates, FaultyLink, Pty, SerialLink};
 const SLEEP: [f64; 6] = [0.0, -1.8, 1.55, 0.0, 0.8, 0.0];
 const IDS: [u8; 7] = [1, 2, 4, 6, 7, 8, 9];
 
-/// Most questions per cycle.
+/// Most requests per cycle.
 const TRIES: u32 = 3;
 
-/// What one client did in one round.
+/// Results of one client in one round.
 #[derive(Default)]
 struct Round {
     cycle_seconds: Vec<f64>,
@@ -87,7 +87,7 @@ fn bus_round(path: &str, seconds: f64) -> Round {
 }
 
 fn arm_round(path: &str, robot: &Robot, seconds: f64, faults: &std::sync::atomic::AtomicBool) -> Round {
-    // A start insists on a good cable.
+    // A start requires a good cable.
     faults.store(false, Ordering::Relaxed);
     let clock = SystemClock::new();
     let mut arm = DynamixelArm::connect(open(path), robot, Default::default()).expect("the emulated arm is fit");
@@ -101,7 +101,7 @@ fn arm_round(path: &str, robot: &Robot, seconds: f64, faults: &std::sync::atomic
         let fresh = matches!(arm.read(started), Ok(sensed) if sensed.measured_at == started);
         round.incomplete += u64::from(!fresh);
         if arm.write(started, &command).is_err() {
-            // So many bytes are lost that a watchdog expired: met as a run would meet it, off the clock.
+            // So many bytes are lost that a watchdog expired: handled as a run would, outside the measured time.
             faults.store(false, Ordering::Relaxed);
             arm.recover(clock.now()).expect("the emulated arm recovers");
             arm.activate(clock.now(), ControlMode::Position).expect("the emulated arm starts");

@@ -1,4 +1,4 @@
-"""The maker's SDK's turn in `cargo bench --bench dynamixel`: one sync read of all servos and one sync write per cycle.
+"""The manufacturer's SDK in its turn of `cargo bench --bench dynamixel`: one sync read of all servos and one sync write per cycle.
 
     python dynamixel_peer.py PORT SECONDS
 """

@@ -1,5 +1,5 @@
-//! How long the image networks take. `cargo bench --bench encoder` prints a table; with `-- --serve` it answers each
-//! line of standard input (`VARIANT`) with the seconds one run took, so that another program can take turns with it
+//! Inference times of the image networks. `cargo bench --bench encoder` prints a table; with `-- --serve` it returns, for each
+//! line of standard input (`VARIANT`), the seconds of one run, so that another program can take turns with it
 //! (`tests/golden/bench_resnet50.py`, `bench_gpu.py`). `VISUOMOTOR_THREADS` sets the threads (2).
 //!
 //! `gpu` variants go from an image on the host to an embedding on the host, layer by layer, `graph` ones in one launch.
@@ -35,7 +35,7 @@ const VARIANTS: [&str; 13] = [
     "policy-image",
 ];
 
-/// What only a GPU runs.
+/// Variants that need a GPU.
 const ON_GPU: [&str; 6] = ["vip-gpu", "vip-graph", "vip-gpu-bf16", "vip-graph-bf16", "vptr-gpu", "vptr-graph"];
 
 fn inference(variant: &str) -> Option<Inference> {
@@ -66,7 +66,7 @@ fn resize() -> Run {
     Box::new(move || drop(std::hint::black_box(policy_image(&image, 128).unwrap())))
 }
 
-/// Host to host on the GPU. What the graph gives is compared with what the layers give first.
+/// Host to host on the GPU. The graph's output is first compared with that of the layers.
 fn on_gpu(variant: &str) -> Run {
     let device = network::device();
     assert!(device != Device::Cpu, "{variant}: {}", describe_device());
@@ -90,7 +90,7 @@ fn on_gpu(variant: &str) -> Run {
     let off = f64::try_from((recording.run(&images).unwrap() - &expected).abs().max()).unwrap();
     let most = f64::try_from(expected.abs().max()).unwrap();
     eprintln!("{variant}: off by {off:.2e} of {most:.2e}");
-    assert!(off <= 0.02 * most, "{variant}: the graph gives another embedding");
+    assert!(off <= 0.02 * most, "{variant}: the graph returns another embedding");
     Box::new(move || {
         // The recorded work reads the network's weights.
         let _ = &network;
@@ -153,7 +153,7 @@ fn main() {
         run();
         runs.insert(variant, run);
     }
-    // Taking turns: a busy moment of the machine hits all variants alike.
+    // Taking turns: a busy moment of the machine affects all variants alike.
     for _ in 0..30 {
         for (variant, run) in &mut runs {
             let start = Instant::now();

@@ -6,12 +6,12 @@
 //! ```
 //!
 //! Measured the same way on both sides, with the same monotonic clock: from the state having been read to the command
-//! having been written, and from one state to the next; and, where the system lets us look at packets (CAP_NET_RAW), from
-//! the state passing on the wire to its answer passing (kernel stamps of both, `tests/fci/wire_times.py`).
-//! `--load` is a shell command that runs beside every cell (the encoder and the policy, say); without it a loop keeps one
-//! processor busy. The port is 1337, because libfranka takes no other: nothing else may listen there.
+//! having been written, and from one state to the next; and, where the system permits packet capture (CAP_NET_RAW), from
+//! the state passing on the wire to its reply passing (kernel timestamps of both, `tests/fci/wire_times.py`).
+//! `--load` is a shell command that runs beside every cell (for example the encoder and the policy); without it a loop keeps one
+//! processor busy. The port is 1337, because libfranka supports no other: nothing else may listen there.
 //! The environment is `.deps/franka`, see `tests/fci/serve_franka_sim.py`.
-//! To print beside every number: this is a computer shared by robot, client and load, and no real-time kernel.
+//! Valid for every number: one computer shared by robot, client and load, without a real-time kernel.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -100,11 +100,11 @@ fn python() -> PathBuf {
 fn simulator() -> Result<Beside, String> {
     let mut command = Command::new(python());
     command.arg(script("serve_franka_sim.py")).args(["--no-gripper", "--port", "1337"]);
-    // Nobody reads what it says: a full pipe would stop it, a closed one end it.
+    // Its output is not read: a full pipe would stop it, a closed one end it.
     use std::os::unix::process::CommandExt;
     command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
     let simulator = command.spawn().map(Beside).map_err(|error| format!("franka-sim: {error}"))?;
-    // It is up once it takes a client; the first one it loses at once does not disturb it.
+    // It is up once it accepts a client; losing the first one at once does not disturb it.
     for _ in 0..300 {
         if std::net::TcpStream::connect(ADDRESS).is_ok() {
             std::thread::sleep(Duration::from_secs(3));
@@ -125,7 +125,7 @@ fn load(options: &Options) -> Result<Option<Beside>, String> {
     Ok(Some(load))
 }
 
-/// What a process wrote, as JSON, once it ended.
+/// A process's output, as JSON, once it ended.
 fn answer_of(mut process: Beside) -> Result<Value, String> {
     use std::io::Read;
     let mut text = String::new();

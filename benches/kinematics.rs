@@ -17,7 +17,7 @@ fn kinematics(c: &mut Criterion) {
     c.bench_function("kinematics/forward", |b| b.iter(|| chain.forward(black_box(&q))));
     c.bench_function("kinematics/jacobian", |b| b.iter(|| chain.jacobian(black_box(&q))));
 
-    // One policy step of the size Bridge data has most: 2 cm and 0.05 rad.
+    // One policy step of the size most common in Bridge data: 2 cm and 0.05 rad.
     let mut goal = chain.forward(&q);
     goal.translation.vector.x += 0.02;
     goal.rotation = visuomotor::geometry::rotation_from_euler(0.0, 0.0, 0.05) * goal.rotation;
@@ -27,7 +27,7 @@ fn kinematics(c: &mut Criterion) {
         b.iter(|| chain.inverse(black_box(&q), black_box(&goal), &tracking))
     });
 
-    // The longest a tracking step can take: a pose nobody reaches.
+    // The longest possible tracking step: an unreachable pose.
     goal.translation.vector.x = 2.0;
     c.bench_function("kinematics/inverse_tracking_no_solution", |b| {
         b.iter(|| chain.inverse(black_box(&q), black_box(&goal), &tracking))

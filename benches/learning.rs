@@ -1,5 +1,5 @@
-//! How long training steps take. `cargo bench --bench learning` prints a table; with `-- --serve` it answers each line of
-//! standard input (`VARIANT`) with the seconds one step took and its loss, so that PyTorch can take turns with it
+//! Times of training steps. `cargo bench --bench learning` prints a table; with `-- --serve` it returns, for each line of
+//! standard input (`VARIANT`), the seconds of one step and its loss, so that PyTorch can take turns with it
 //! (`tests/golden/bench_learning.py`). `VISUOMOTOR_THREADS` sets the threads (2).
 
 use std::collections::BTreeMap;
@@ -17,11 +17,11 @@ use visuomotor::training::transitions::TransitionBatch;
 use visuomotor::training::vip::{Objective, loss};
 use visuomotor::training::{Adam, Learner, Places, TrainedEncoder};
 
-/// One step; answers its loss.
+/// One step; returns its loss.
 type Step = Box<dyn FnMut() -> f64>;
 
 const VARIANTS: [&str; 4] = ["vip-f32", "vip-bf16", "cql-f32", "cql-bf16"];
-/// Samples of a step: VIP's have four images, CQL's are seen by four encoders.
+/// Samples of a step: VIP's have four images, CQL's are encoded four times.
 const BATCH: i64 = 32;
 /// Of the weights, as in the script.
 const SEED: u64 = 7;
@@ -35,7 +35,7 @@ fn images(name: &str, count: i64) -> Tensor {
     ((Tensor::from_slice(&values).reshape(shape) / f64::from(most) + 1.0) / 2.0).to_device(device())
 }
 
-/// VIP's step: encode four frames of each sample, loss with three permutations, gradient, Adam.
+/// VIP's step: encode four images of each sample, loss with three permutations, gradient, Adam.
 fn vip(bf16: bool) -> Step {
     let encoder = TrainedEncoder::new(EncoderKind::Small, None, bf16).unwrap();
     fill(&encoder.variables, SEED).unwrap();
@@ -117,7 +117,7 @@ fn main() {
         step();
         steps.insert(variant, step);
     }
-    // Taking turns: a busy moment of the machine hits all variants alike.
+    // Taking turns: a busy moment of the machine affects all variants alike.
     for _ in 0..15 {
         for (variant, step) in &mut steps {
             times.entry(variant).or_default().push(timed(step).0);

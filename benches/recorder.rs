@@ -4,10 +4,10 @@
 //! cargo bench --no-default-features --bench recorder -- --kills 200 --peers 50 --minutes 10 --out results/recorder
 //! ```
 //!
-//! Kills: a process records 30 steps a second with two 320x240 images and is killed (SIGKILL) at a random moment; what it
-//! said it had handed over is compared with what our ordinary reader finds after recovery. The same for PyPI `mcap`, `h5py`
+//! Kills: a process records 30 steps a second with two 320x240 images and is killed (SIGKILL) at a random moment; the steps that it
+//! reported as handed over are compared with those that our reader finds after recovery. The same for PyPI `mcap`, `h5py`
 //! and `pyarrow`, each read by its own ordinary reader. Minutes: two 640x480 images 30 times a second and the arm at 50 Hz;
-//! how long the producer was kept, what was dropped, and a plain fsynced write of the same bytes in the same run.
+//! how long the producer was blocked, how much was dropped, and a plain fsynced write of the same bytes in the same run.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -109,7 +109,7 @@ fn tick(index: u64) -> ControlTick {
     }
 }
 
-/// Feeds `steps` steps in real time and control ticks between them; `told` hears how long each step kept the producer.
+/// Feeds `steps` steps in real time and control ticks between them; calls `told` with the time each step blocked the producer.
 fn feed(
     recorder: &mut Recorder,
     cameras: &Cameras,
@@ -145,7 +145,7 @@ fn child(folder: &Path) -> anyhow::Result<()> {
     })
 }
 
-/// Kills it at a random moment; the last step it said it had handed over.
+/// Kills it at a random moment; returns the last step that it reported as handed over.
 fn kill(mut process: Child, rng: &mut impl Rng) -> anyhow::Result<u64> {
     let said = BufReader::new(process.stdout.take().ok_or_else(|| anyhow::anyhow!("no output"))?);
     let mut lines = said.lines();
@@ -173,7 +173,7 @@ fn kill(mut process: Child, rng: &mut impl Rng) -> anyhow::Result<u64> {
     process.kill()?;
     process.wait()?;
     drop(reader.join());
-    // What it said before it died and we had not read yet.
+    // Output from before it died that we had not read yet.
     while let Ok(line) = heard.try_recv() {
         last = line.strip_prefix("step ").and_then(|n| n.parse().ok()).or(last);
     }
@@ -249,10 +249,10 @@ fn sustained(minutes: f64, out: &Path) -> anyhow::Result<Value> {
     let took = began.elapsed().as_secs_f64();
     let state = recorder.state();
     let bytes = std::fs::metadata(recorder.path())?.len();
-    // The same bytes plainly: a step's worth at a time, on the disk as often as the recorder's.
+    // Plain writes of the same bytes: a step's worth at a time, synced as often as the recorder's.
     let per_step = (bytes / steps.max(1)) as usize;
     let block = noisy(1024, 1024, 9).into_iter().cycle().take(per_step).collect::<Vec<u8>>();
-    // At most a minute of it at the recorder's pace: its rate does not depend on how long it goes on.
+    // At most a minute at the recorder's pace: the rate does not depend on the duration.
     let paced = steps.min(1800);
     let (plain_paced, plain_busy) = plain(&folder.path().join("plain"), &block, paced, true)?;
     let (_, plain_unpaced) = plain(&folder.path().join("plain2"), &block, steps.min(3000), false)?;

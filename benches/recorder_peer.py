@@ -1,6 +1,6 @@
-"""Other recorders writing what ours writes, to be killed: `write FORMAT FILE JPEG` and `read FORMAT FILE`.
+"""Other recorders that write the same data as ours, to be killed: `write FORMAT FILE JPEG` and `read FORMAT FILE`.
 
-30 steps a second, each two pictures (the given JPEG) and 64 numbers; "step N" is printed when the library has taken it.
+30 steps a second, each two images (the given JPEG) and 64 numbers; "step N" is printed when the library has accepted it.
 """
 
 import struct
@@ -97,7 +97,7 @@ def main():
         return
     try:
         print(globals()[f"read_{kind}"](path))
-    except Exception as error:  # Whatever the library raises is its answer.
+    except Exception as error:  # Any exception of the library is its result.
         words = str(error).replace(path, "FILE").splitlines() or [""]
         print("cannot be opened:", type(error).__name__, words[0][:120])
 

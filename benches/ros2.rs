@@ -30,7 +30,7 @@ fn python() -> PathBuf {
     python
 }
 
-/// Another process that says `ready`.
+/// Another process that prints `ready`.
 struct Peer(Child);
 
 impl Peer {
@@ -99,7 +99,7 @@ fn ping<M: Numbered>(domain: u16, mut message: M, count: usize) -> (Vec<f64>, us
         }
         match answered {
             true => seconds.push(started.elapsed().as_secs_f64()),
-            // Before the echo has found us nothing comes back.
+            // Before the echo has discovered us nothing comes back.
             false if seconds.is_empty() => {}
             false => lost += 1,
         }
@@ -122,7 +122,7 @@ fn echo(domain: u16) {
     let publisher = node.publisher::<Image>("/pong", Qos::Reliable).expect("a publisher");
     let mut subscriber = node.subscriber::<Image>("/ping", Qos::Reliable).expect("a subscriber");
     println!("ready");
-    // Killed by the one who started it.
+    // Killed by its parent.
     loop {
         if let Some(image) = subscriber.wait(Duration::from_millis(500)).expect("it is received") {
             let _ = publisher.publish(image);
@@ -169,7 +169,7 @@ fn main() {
     let names = ["state: ours, Python echo", "state: Python, Python echo", "image: ours", "image: Python"];
     let mut cells: [(Vec<f64>, usize); 4] = Default::default();
     for round in 0..rounds {
-        // Each round turns the order round.
+        // Each round reverses the order.
         let order = if round % 2 == 0 { [0, 1, 2, 3] } else { [3, 2, 1, 0] };
         for cell in order {
             let (seconds, lost) = match cell {

@@ -57,7 +57,7 @@ fn safety(c: &mut Criterion) {
         })
     });
 
-    // Half a wish beyond the limits, so that every check has something to do.
+    // Half of the joints beyond their limits, so that every check is active.
     for (name, wished) in [
         (
             "safety/velocity_mode",
@@ -85,20 +85,20 @@ fn safety(c: &mut Criterion) {
     });
 }
 
-/// An arm of seven joints that does as it is told, and what is wished of it.
+/// An arm of seven joints that follows its commands exactly, and the desired commands.
 struct Case {
     name: &'static str,
     robot: Robot,
     start: JointVector,
-    /// From where the arm is.
+    /// The command, from the arm's joints.
     wish: Box<dyn Fn(&JointVector) -> JointCommand>,
-    /// The arm is put back to its start after so many calls; otherwise it stays where it gets to.
+    /// The arm is put back to its start after so many calls; otherwise it stays where it ended.
     calls: usize,
-    /// What most calls come to.
+    /// Result of most calls.
     ends: Filtered,
 }
 
-/// Free, at the speed limit, and pressing against the table and against the arm's own base, where every halving is needed.
+/// Free, at the speed limit, and pressing against the table and against the arm's own base, which needs every halving.
 fn cases() -> Vec<Case> {
     let robot = Robot::load(Path::new(env!("CARGO_MANIFEST_DIR")), "panda").expect("robots/panda is in the repository");
     let mut open = robot.clone();
@@ -183,7 +183,7 @@ fn seven_joints(c: &mut Criterion) {
             call();
         }
         c.bench_function(&format!("safety/seven_joints/{name}"), |b| b.iter(&mut call));
-        // What criterion does not tell: the spread of single calls, the clock's own two readings included.
+        // Not reported by criterion: the spread of single calls, the clock's two readings included.
         let (mut times, mut as_named) = (Vec::with_capacity(200_000), 0);
         for _ in 0..200_000 {
             let (took, filtered) = call();

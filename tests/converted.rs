@@ -1,4 +1,4 @@
-//! `visuomotor convert --to onnx`: what is written, what is refused, and, with onnxruntime, that nothing changed.
+//! `visuomotor convert --to onnx`: the output, the refusals, and, with onnxruntime, that results are unchanged.
 
 use crate::program::{Project, refused, root};
 
@@ -17,7 +17,7 @@ fn a_policy_becomes_a_folder_that_says_what_goes_in() {
     for word in ["panda at 50 Hz", "(ONNX)", "camera `front`, 128x128", "joint positions", "joint torques"] {
         assert!(said.contains(word), "{word}: {said}");
     }
-    // What is there is not overwritten, and what was made elsewhere is not converted.
+    // Existing files are not overwritten, and policies made elsewhere are not converted.
     refused(&project.call(&convert), &["converted", "--out"]);
     let again = ["convert", "converted", "--to", "onnx", "--camera", "front", "--out", "again"];
     refused(&project.call(&again), &["converted", "made elsewhere"]);
@@ -120,7 +120,7 @@ mod with_onnxruntime {
         decision.action.to_array().into_iter().chain(torques).collect()
     }
 
-    /// Largest difference between a policy and what became of it, over observations, and the largest number.
+    /// Largest difference between a policy and its conversion over observations, and the largest number.
     fn compare(folder: &Path, joints: usize) -> (f64, f64) {
         let checkpoint = Checkpoint::load(folder).unwrap();
         let clock = || Arc::new(SystemClock::new());

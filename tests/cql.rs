@@ -40,7 +40,7 @@ pub fn write(folder: &Path, name: &str, word: &str, steps: u64, size: u32) -> Pa
         let shown = index + name.len() as u64 * 7 + u64::from(name.as_bytes()[0]);
         let seen = observation(vec![image("front", size, size, shown)], index);
         let mut decided = decision(shown);
-        // Noise took the demonstrator from where it meant to go, 2 cm to the left.
+        // Noise displaced the demonstrator 2 cm to the left of where it meant to go.
         decided.label.translation[1] = 0.02;
         let step = Step { index, observation: &seen, decision: &decided, decided_at: seen.observed_at };
         writer.record_step(&step).unwrap();
@@ -105,7 +105,7 @@ fn successes_and_failures_become_transitions() {
     write(folder.path(), "z", "aborted", 5, 128);
     let data = read(folder.path()).unwrap();
     assert_eq!((data.episodes(), data.successes(), data.len(), data.passed_over), (3, 2, 15, 1));
-    // The failure's last step (10) leads nowhere; the successes' last ones are their own successors.
+    // The failure's last step (10) has no successor; the successes' last ones are their own successors.
     let (all, none) = data.split(0);
     assert_eq!(all, (0..10).chain(11..15).collect::<Vec<_>>());
     assert!(none.is_empty());
@@ -130,7 +130,7 @@ fn successes_and_failures_become_transitions() {
     let plain = assemble(&[(&data, 14)], &checkpoint, &ClipAugmentation::NONE, 0.0, &mut rng).unwrap();
     assert!(plain.images.equal(&plain.next_images) && plain.images.equal(&data.images(&[14]).unwrap()));
 
-    // Step 0 is a success's, step 6 a failure's: only the one is imitated, and as it was meant.
+    // Step 0 is a success's, step 6 a failure's: only the first is imitated, with its noise-free action.
     let both = assemble(&[(&data, 0), (&data, 6)], &checkpoint, &ClipAugmentation::NONE, 0.0, &mut rng).unwrap();
     assert_eq!(floats(&both.imitated), [1.0, 0.0]);
     let (shown, asked) = (floats(&both.shown), floats(&both.actions));
@@ -201,7 +201,7 @@ fn a_share_of_the_prior_data_is_of_successes() {
     let checkpoint = cql::described(&stratified, &prior.robot, prior.rate_hz, prior.state_scale());
     let line = Mixture::new(&stratified, &checkpoint, &prior, None).unwrap().describe();
     assert!(line.ends_with("all of prior data, 0.75 of it of successes"), "{line}");
-    // Where nothing failed the key says nothing.
+    // Without failures the key has no effect.
     let demonstrations = folder.path().join("demonstrations");
     write(&demonstrations, "b", "success", 3, 128);
     let demonstrations = read(&demonstrations).unwrap();
@@ -262,7 +262,7 @@ fn data_that_does_not_fit_is_refused_by_name() {
     assert!(said.contains("validation: found 1"), "{said}");
 }
 
-/// Learns at most `most` further steps; returns whether it came to the end.
+/// Learns at most `most` further steps; returns whether it reached the end.
 fn run<L: Learner>(
     learner: &mut L,
     batches: &dyn Batches<Batch = L::Batch>,
@@ -303,7 +303,7 @@ fn both_phases_resume_to_the_last_bit() {
     let settings = Settings { validation: 3, ..settings() };
     let checkpoint = cql::described(&settings, &prior.robot, prior.rate_hz, prior.state_scale());
 
-    // Phases 2 and 3 in one run: prior data alone up to step 3, then both.
+    // Phases 2 and 3 in one run: only prior data up to step 3, then both.
     let mixture = Mixture::new(&settings, &checkpoint, &prior, Some(&target)).unwrap();
     let new = || Cql::new(&settings, &checkpoint, mixture.held_out().unwrap()).unwrap();
     assert!(run(&mut new(), &mixture, "cql", &at("whole"), false, 100));
@@ -311,7 +311,7 @@ fn both_phases_resume_to_the_last_bit() {
     assert!(run(&mut new(), &mixture, "cql", &at("broken"), true, 100));
     same(&at("whole"), &at("broken"), &CQL_FILES);
 
-    // Phase 3 apart, from the folder of a phase 2.
+    // Phase 3 separately, from the folder of a phase 2.
     let later = Settings { switch_at: 0, name: "later".into(), average: 0.9, ..settings.clone() };
     let continued = cql::continued(&later, &at("whole")).unwrap();
     assert_eq!((continued.state, continued.name.as_str()), (checkpoint.state, "later"));
@@ -351,7 +351,7 @@ fn a_policys_critic_is_asked_along_successes() {
     assert!(std::fs::read_to_string(project.path("values/values.svg")).unwrap().contains("V(s_t)"));
     refused(&asked("failures"), &["failures", "no successful episode"]);
 
-    // And along trials, of each task the first.
+    // And along trials, the first of each task.
     project.edit("launch/table_kitchen.toml", |text| text.replace("trial_seconds = 60.0", "trial_seconds = 1.0"));
     let (kitchen, scored) = ("launch/table_kitchen.toml", project.path("scored"));
     let words = ["--policy", "policy", "--task", TASK, "--trials", "2", "--without-controls", "--out", "scored"];
@@ -384,7 +384,7 @@ fn reward_weighted_regression_resumes_to_the_last_bit_and_needs_a_goal() {
     assert!(!run(&mut new(), &weighted, "reward-weighted", &at("broken"), false, 4));
     assert!(run(&mut new(), &weighted, "reward-weighted", &at("broken"), true, 100));
     same(&at("whole"), &at("broken"), &["encoder.safetensors", "head.safetensors", "policy.toml"]);
-    // The encoder was frozen: the weights that come out are the ones that went in.
+    // The encoder was frozen: the saved weights equal the initial ones.
     let weights = |file: &Path| {
         let mut tensors = Tensor::read_safetensors(file).unwrap();
         tensors.sort_by(|a, b| a.0.cmp(&b.0));

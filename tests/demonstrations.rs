@@ -33,7 +33,7 @@ fn scripted_demonstrations_are_collected_verified_and_replayed() {
         let names: Vec<&str> = episode.attachments.iter().map(|file| file.name.as_str()).collect();
         assert_eq!(names, ["settings.toml", "robot.toml", "calibration.toml", "set_up.json"]);
     }
-    // More of them go on after the last number; nothing is written over.
+    // Further episodes continue the numbering; nothing is overwritten.
     let before = std::fs::read(&files[0]).unwrap();
     assert_eq!(collect(&project, &["--task", "knife_in_pot", "--episodes", "1"]).status.code(), Some(0));
     assert_eq!(std::fs::read(&files[0]).unwrap(), before);
@@ -81,7 +81,7 @@ fn wrong_words_are_refused_before_anything_moves() {
     let with = |more: &[&str]| project.call(&[&base[..], more].concat());
     refused(&with(&["--lockstep", "--device", "udp"]), &["--lockstep"]);
     for (device, place) in [("gamepad", "no/such/pad"), ("leader", "no/such/port")] {
-        // A device that is not there is hardware, as an arm would be.
+        // A missing device is a hardware fault, like a missing arm.
         let output = with(&["--device", device, "--device-path", place]);
         let text = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(3), "{text}");
@@ -121,7 +121,7 @@ fn a_person_at_a_terminal_drives_accepts_and_quits() {
     assert!(moved > 0.05, "the tool moved {moved} m forward");
 }
 
-/// The program with a page of its own, ended with it.
+/// The program with its own page; dropping it ends it.
 #[cfg(feature = "page")]
 struct Paged {
     program: std::process::Child,
@@ -137,7 +137,7 @@ impl Paged {
         Self { program, lines }
     }
 
-    /// The first line that contains `words`; the program's end is a failure.
+    /// The first line that contains `words`; fails if the program ends.
     fn until(&mut self, words: &str) -> String {
         self.lines.by_ref().map_while(Result::ok).find(|line| line.contains(words)).unwrap_or_else(|| {
             panic!("the program ended without `{words}`");
@@ -228,7 +228,7 @@ fn a_gamepad_in_a_browser_drives_and_a_browser_that_leaves_lets_go() {
     client.send(r#"{"wish":"begin"}"#);
     phase(&mut client, "running");
     pad(&mut client, 0.0, false);
-    // Driven by what the page shows, not by time: forward until ten steps have gone by.
+    // Driven by the page's state, not by time: forward until ten steps have passed.
     let steps = |value: &Value| value["state"]["episode"]["steps"].as_u64().unwrap_or(0);
     let from = steps(&client.state("a step", |value| steps(value) > 0));
     while steps(&client.state("steps", |_| true)) < from + 10 {
@@ -260,7 +260,7 @@ fn a_gamepad_in_a_browser_drives_and_a_browser_that_leaves_lets_go() {
     let (first, last) = (&episodes[0].steps[0], episodes[0].steps.last().unwrap());
     let moved = last.base_from_tool.translation.x - first.base_from_tool.translation.x;
     assert!(moved > 0.03, "the tool moved {moved} m forward");
-    // No motion was asked for in the last steps, and there was none.
+    // No motion was requested in the last steps, and there was none.
     let after = &episodes[1].steps[episodes[1].steps.len() - 5..];
     let asked = after.iter().all(|step| step.action.to_array()[..6].iter().all(|value| *value == 0.0));
     let drift = after[4].base_from_tool.translation.x - after[0].base_from_tool.translation.x;

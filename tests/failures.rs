@@ -12,7 +12,7 @@ const USAGE: i32 = 2;
 /// Hardware or runtime fault.
 const MACHINE: i32 = 3;
 
-/// A command line, and words that its message must have.
+/// A command line, and words that its message must contain.
 type Case<'a> = (&'a [&'a str], &'a [&'a str]);
 
 /// Everything in a folder; links are not followed.
@@ -28,7 +28,7 @@ fn listed(folder: &Path) -> BTreeSet<String> {
     all
 }
 
-/// Calls the program in a DDS domain in which there is nothing.
+/// Runs the program in an empty DDS domain.
 fn fails(project: &Project, code: i32, (arguments, words): Case<'_>) {
     let before = listed(&project.path(""));
     let mut command = project.command(arguments);

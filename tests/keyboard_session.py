@@ -1,8 +1,8 @@
-"""A person at a terminal: drives the program through a pseudo-terminal and prints what it showed as JSON.
+"""The operator at a terminal: drives the program through a pseudo-terminal and prints its output as JSON.
 
     keyboard_session.py PROGRAM ARGUMENT...
 
-Each line of standard input is one thing to do: `type TEXT`, `hold KEY SECONDS`, `await TEXT`.
+Each line of standard input is one step: `type TEXT`, `hold KEY SECONDS`, `await TEXT`.
 """
 
 import json

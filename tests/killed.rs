@@ -1,4 +1,4 @@
-//! Every `train` at smoke scale, killed (SIGKILL) again and again and gone on with: the weights of an unbroken run, byte by
+//! Every `train` at smoke scale, repeatedly killed (SIGKILL) and resumed: its weights equal those of an unbroken run, byte by
 //! byte.
 
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use super::cql::{data_set, write};
 use super::program::Project;
 
-/// Longer than any run here takes on any machine.
+/// Longer than any run here on any machine.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A project with videos, robot data of many tasks and a target's demonstrations, all few and small.
@@ -34,7 +34,7 @@ fn ended(project: &Project, words: &[&str]) {
     assert_eq!(output.status.code(), Some(0), "{words:?}: {output:?}");
 }
 
-/// Starts, and kills once `until` says so; whether it had ended before.
+/// Starts, and kills once `until` returns true; returns whether it had ended before.
 fn killed(project: &Project, words: &[&str], until: impl Fn(Instant) -> bool) -> bool {
     let log = std::fs::File::create(project.path("killed.log")).unwrap();
     let mut child = project.command(words).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
@@ -48,7 +48,7 @@ fn killed(project: &Project, words: &[&str], until: impl Fn(Instant) -> bool) ->
         }
         std::thread::sleep(Duration::from_millis(2));
     };
-    // Of one that has ended this is an error, which does not matter.
+    // An error if it has ended, which does not matter.
     let _ = child.kill();
     child.wait().unwrap();
     assert!(begun.elapsed() < PATIENCE, "{words:?} does not end");
@@ -63,7 +63,7 @@ fn weights(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     weights.map(|file| (file.file_name().unwrap().into(), std::fs::read(file).unwrap())).collect()
 }
 
-/// The run `words` into `out`, and another, killed at its first checkpoint and twice at moments drawn from `seed`.
+/// The run `words` into `out`, and another, killed at its first checkpoint and twice at random moments from `seed`.
 fn same_after_kills(project: &Project, words: &[&str], out: &str, seed: u64) {
     let begun = Instant::now();
     ended(project, &[words, &["--out", out]].concat());

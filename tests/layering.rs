@@ -1,4 +1,4 @@
-//! Cargo keeps the packages apart. Within one, a module uses only those that its `lib.rs` lists above it.
+//! Cargo keeps the packages apart. Within a package, a module uses only those that its `lib.rs` lists above it.
 
 use std::path::{Path, PathBuf};
 
@@ -75,7 +75,7 @@ fn modules_use_only_what_stands_above_them() {
                 for other in used(&text) {
                     let Some(at) = modules.iter().position(|name| *name == other) else { continue };
                     uses += 1;
-                    assert!(at <= place, "{}: `{module}` uses `{other}`, which stands below it", path.display());
+                    assert!(at <= place, "{}: `{module}` uses `{other}`, which is listed below it", path.display());
                 }
             }
         }

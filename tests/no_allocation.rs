@@ -1,6 +1,6 @@
-//! The control thread's path allocates nothing: kinematics, control and safety under an allocator that counts.
+//! The control thread's path allocates nothing: kinematics, control and safety under a counting allocator.
 //!
-//! One path does, once: a jerk-limited motion that cannot be found makes its solver format a message that is not used.
+//! One path allocates once: if no jerk-limited motion is found, its solver formats a message that is not used.
 //! `tests/motion/ruckig_oracle.rs` counts how often that happens.
 
 #[path = "runtime/counting.rs"]
@@ -102,7 +102,7 @@ fn control_and_safety_allocate_nothing() {
             filter.seed(Timestamp::ZERO, &measured);
             let mut now = Timestamp::ZERO;
             for step in 0..50 {
-                // Turns on and on, so that some targets are out of reach.
+                // Keeps turning, so that some targets are out of reach.
                 let action = Action { translation: [0.03, 0.0, -0.03], rotation: [0.25, 0.0, 0.1], gripper: 0.0 };
                 std::hint::black_box(controller.accept(now, &action, &measured));
                 for _ in 0..10 {
@@ -190,7 +190,7 @@ fn every_law_and_every_mode_of_the_filter_allocate_nothing() {
     }
 }
 
-/// Every arm, with its capsules and planes: at the table, in itself, blocked, and asked for too much.
+/// Every arm, with its capsules and planes: at the table, in itself, blocked, and commanded beyond its limits.
 #[test]
 fn walls_and_blocked_joints_allocate_nothing() {
     for name in ["widowx", "panda", "fr3", "sawyer", "jaco_j2s7s300", "jaco_j2n7s300", "jaco_j2s6s300"] {
@@ -235,7 +235,7 @@ fn differential_kinematics_allocates_nothing() {
     }
 }
 
-/// The servo bus of a WidowX, the emulated one in a thread of its own behind a terminal.
+/// The servo bus of a WidowX, the emulated one in a separate thread behind a terminal.
 #[cfg(feature = "dynamixel")]
 #[test]
 fn a_cycle_on_the_servo_bus_allocates_nothing() {
@@ -254,7 +254,7 @@ fn a_cycle_on_the_servo_bus_allocates_nothing() {
     let mut arm = DynamixelArm::connect(link, &robot, Default::default()).unwrap();
     let clock = SystemClock::new();
     let (mut answered, mut sent) = (0, 0);
-    // A loaded machine may let the watchdogs expire in between; then it starts anew.
+    // A loaded machine may let the watchdogs expire in between; then it is restarted.
     for _ in 0..50 {
         if arm.activate(clock.now(), ControlMode::Position).is_err() {
             arm.recover(clock.now()).unwrap();
@@ -274,5 +274,5 @@ fn a_cycle_on_the_servo_bus_allocates_nothing() {
             break;
         }
     }
-    assert!(answered >= 20 && sent >= 20, "{answered} reads answered, {sent} commands sent");
+    assert!(answered >= 20 && sent >= 20, "{answered} replies to reads, {sent} commands sent");
 }

@@ -1,4 +1,4 @@
-//! The pipeline as a user calls it, at smoke scale: stopped, gone on with, scored, and its table.
+//! The pipeline as a user runs it, at smoke scale: stopped, resumed, scored, and its table.
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ use crate::program::{Project, refused};
 
 const FILE: &str = "launch/vptr_kitchen.toml";
 
-/// A project with what the pipeline's stages read.
+/// A project with the inputs of the pipeline's stages.
 fn project() -> Project {
     let project = Project::new();
     std::fs::create_dir(project.path("launch/smoke")).unwrap();
@@ -30,7 +30,7 @@ fn run(project: &Project, more: &[&str]) -> std::process::Output {
 #[test]
 fn a_pipeline_that_was_stopped_goes_on_and_ends_in_a_table() {
     let project = project();
-    // Stopped at once: nothing is done, and it says what there is to do.
+    // Stopped at once: nothing is done, and it lists the remaining stages.
     let stopped = run(&project, &["--minutes", "0"]);
     assert_eq!(stopped.status.code(), Some(1), "{stopped:?}");
     assert!(String::from_utf8_lossy(&stopped.stdout).contains("not ready: vip_reward-1, bc-1"), "{stopped:?}");
@@ -49,7 +49,7 @@ fn a_pipeline_that_was_stopped_goes_on_and_ends_in_a_table() {
     let scored = run(&project, &["--without-training"]);
     assert_eq!(scored.status.code(), Some(0), "{scored:?}");
     let again = std::fs::read(project.path("table/cloning-1/checkpoint.safetensors")).unwrap();
-    assert!(kept == again, "what was done was done again");
+    assert!(kept == again, "finished stages ran again");
     let table: Value = serde_json::from_slice(&std::fs::read(project.path("table/table.json")).unwrap()).unwrap();
     let scenarios = table["scenarios"].as_array().unwrap();
     assert_eq!(scenarios.len(), 3);
@@ -61,7 +61,7 @@ fn a_pipeline_that_was_stopped_goes_on_and_ends_in_a_table() {
     let page = std::fs::read_to_string(project.path("table/table.html")).unwrap();
     assert!(page.contains("behavior cloning") && page.contains("VIP reward"));
 
-    // Other settings than what is there was made with.
+    // Settings that differ from those of the existing results.
     project.edit("launch/smoke/vip.toml", |text| text.replace("seed = 1", "seed = 2"));
     refused(&run(&project, &[]), &["vip", "other settings"]);
 }

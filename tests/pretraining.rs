@@ -1,4 +1,4 @@
-//! Data to pre-train on: made the same each time, failing as often as asked, and without anything of the target's.
+//! Data for pre-training: reproducible, with the requested share of failures, and without anything of the target's.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ fn project() -> Project {
     project
 }
 
-/// Everything a scene can show: its name and its fixtures', its tasks, its objects.
+/// Everything that a scene can show: its name and its fixtures', its tasks, its objects.
 fn names(setting: &KitchenSetting) -> BTreeSet<String> {
     let scene = &setting.scene;
     let fixtures = scene.task.iter().map(|task| scene.fixtures_of(task).display().to_string());
@@ -35,7 +35,7 @@ fn names(setting: &KitchenSetting) -> BTreeSet<String> {
     [scene.name.clone()].into_iter().chain(fixtures).chain(tasks).chain(setting.objects.keys().cloned()).collect()
 }
 
-/// Type and size of each geom of an MJCF file, and where it is, sorted.
+/// Type, size and position of each geom of an MJCF file, sorted.
 fn geometry(file: &Path) -> Vec<[String; 3]> {
     let text = std::fs::read_to_string(file).unwrap();
     let attribute = |line: &str, key: &str| {
@@ -62,7 +62,7 @@ fn files(folder: &str) -> Vec<PathBuf> {
 #[test]
 fn nothing_of_the_target_is_in_pre_training() {
     let (target, robot) = (setting("launch/widowx_kitchen.toml"), setting(ROBOT));
-    // All objects of the target, in its scene file or not.
+    // All objects of the target, whether in its scene file or not.
     let mut targets = names(&target);
     targets.extend(files("scenes/objects").iter().map(|file| file.file_stem().unwrap().to_string_lossy().into_owned()));
     let mut seen = names(&robot);
@@ -84,7 +84,7 @@ fn nothing_of_the_target_is_in_pre_training() {
     assert!(kitchens.len() >= 3);
     for other in &kitchens {
         let shared: Vec<_> = geometry(other).into_iter().filter(|geom| kitchen.contains(geom)).collect();
-        assert!(shared.len() <= 1, "{} stands as the target does: {shared:?}", other.display());
+        assert!(shared.len() <= 1, "{} is arranged like the target: {shared:?}", other.display());
     }
 }
 
@@ -243,15 +243,15 @@ fn videos_repeat_go_on_after_a_cut_and_lie_as_their_manifest_says() {
         }
         frames += len;
     }
-    assert_eq!(first.len(), frames + 1, "files that the manifest does not know");
+    assert_eq!(first.len(), frames + 1, "files that the manifest does not list");
 
-    // Cut off while the third clip was written: no manifest, a clip half done.
+    // Cut off while the third clip was written: no manifest, and an incomplete clip.
     std::fs::remove_file(project.path("b/manifest.csv")).unwrap();
     std::fs::rename(project.path("b/clips/000002"), project.path("b/clips/000002.partial")).unwrap();
     std::fs::remove_file(project.path("b/clips/000002.partial/000003.jpg")).unwrap();
     std::fs::remove_dir_all(project.path("b/clips/000005")).unwrap();
     assert_eq!(made("b", "6", "2").0, first);
-    // More of them leave the first as they are.
+    // Additional clips leave the first ones unchanged.
     let (more, _) = made("b", "7", "1");
     assert!(first.iter().filter(|(name, _)| name.starts_with("clips")).all(|(name, jpeg)| more[name] == *jpeg));
     let larger = project.call(&["videos", "--clips", "7", "--seed", "3", "--out", "b", "--size", "96"]);

@@ -1,6 +1,6 @@
-//! The program as a user calls it, each time in a fresh folder: exit codes, messages, kill and resume.
+//! The program as a user runs it, each time in a fresh folder: exit codes, messages, kill and resume.
 //!
-//! One file because the program is one, and each story starts it.
+//! One file because the program is one, and each scenario starts it.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 use visuomotor::recording::{list_partial, read_episode};
 
-/// A project folder of links to this one, with a launch file (and copies of what a test wants to spoil).
+/// A project folder of links to this one, with a launch file (and copies of files that a test modifies).
 pub struct Project {
     folder: tempfile::TempDir,
 }
@@ -30,7 +30,7 @@ impl Project {
         self.folder.path().join(name)
     }
 
-    /// Copies a file of the real project here, changed. Links on the way become folders.
+    /// Copies a file of the real project here, modified. Links on the way become folders.
     pub fn edit(&self, name: &str, change: impl FnOnce(String) -> String) {
         let to = self.path(name);
         let top = self.path(name.split('/').next().unwrap());
@@ -76,7 +76,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Exit code 2, one message that has all of `words`, and no panic.
+/// Exit code 2, one message that contains all of `words`, and no panic.
 pub fn refused(output: &Output, words: &[&str]) {
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{text}");
@@ -163,7 +163,7 @@ fn a_disk_that_runs_full_during_an_evaluation_does_not_end_it_and_the_report_say
     project.edit("launch/widowx_kitchen.toml", |t| t.replace("trial_seconds = 60.0", "trial_seconds = 3.0"));
     let mut command = project.command(&["evaluate", "launch/widowx_kitchen.toml", "--out", "out"]);
     command.args(["--policy", "random", "--task", "knife_in_pot", "--trials", "2"]);
-    // Files may be 12 kB long: enough to begin a recording, too little for any of it to be whole.
+    // Files may be 12 kB long: enough to begin a recording, too little for a complete one.
     let limit = libc::rlimit { rlim_cur: 12_000, rlim_max: libc::RLIM_INFINITY };
     // SAFETY: between fork and exec only setrlimit is called, which signal-safety(7) does not forbid and which takes no lock;
     // the struct is a copy of its own.
@@ -180,11 +180,11 @@ fn a_disk_that_runs_full_during_an_evaluation_does_not_end_it_and_the_report_say
     for word in ["[ 2/2]", "missing in the record", "knife_in_pot-01, attempt 1: recording", "File too large"] {
         assert!(said.contains(word), "{word}: {said}{complained}");
     }
-    // What was safe of the recordings is kept.
+    // The parts of the recordings that were safe are kept.
     assert_eq!(list_partial(&project.path("out/episodes")).unwrap().len(), 2, "{said}");
     // Each trial's results are in the journal, or were printed for it.
     assert_eq!(journal_lines(&project) - 1 + said.lines().filter(|line| line.starts_with('{')).count(), 2, "{said}");
-    // With room again it goes on from what the journal holds.
+    // With room again it continues from the journal.
     project.evaluate(&["--policy", "random", "--task", "knife_in_pot", "--trials", "2"]);
     let report = std::fs::read_to_string(project.path("out/report.json")).unwrap();
     let report: Value = serde_json::from_str(&report).unwrap();
@@ -196,7 +196,7 @@ fn missing_graphics_is_one_message() {
     let project = Project::new();
     let mut command =
         project.command(&["evaluate", "launch/widowx_kitchen.toml", "--out", "out", "--policy", "expert"]);
-    // A driver list that is empty: EGL finds no device to draw with.
+    // An empty driver list: EGL finds no device for rendering.
     let output = command
         .env("__EGL_VENDOR_LIBRARY_FILENAMES", "/dev/null")
         .env("__EGL_VENDOR_LIBRARY_DIRS", "/nonexistent")
@@ -232,14 +232,14 @@ fn journal_lines(project: &Project) -> usize {
 #[test]
 fn killed_during_trial_seven_it_resumes_to_twelve_distinct_trials_and_the_killed_episode_opens() {
     let project = Project::new();
-    // Random actions use the whole time, so that trial 7 lasts long enough to be hit.
+    // Random actions use the whole time, so that trial 7 lasts long enough to be killed.
     project.edit("launch/widowx_kitchen.toml", |t| t.replace("trial_seconds = 60.0", "trial_seconds = 8.0"));
     let arguments =
         ["evaluate", "launch/widowx_kitchen.toml", "--out", "out", "--policy", "random", "--task", "knife_in_pot"];
     let mut child = project.command(&arguments).stdout(Stdio::null()).spawn().unwrap();
     // One line for the header and one for each of six finished trials, then some steps of the seventh.
     let partial = loop {
-        assert!(child.try_wait().unwrap().is_none(), "it ended before it could be killed");
+        assert!(child.try_wait().unwrap().is_none(), "the program ended before it could be killed");
         if journal_lines(&project) == 7 {
             let partial = list_partial(&project.path("out/episodes")).unwrap();
             if partial.first().is_some_and(|p| std::fs::metadata(p).is_ok_and(|m| m.len() > 60_000)) {
@@ -262,7 +262,7 @@ fn killed_during_trial_seven_it_resumes_to_twelve_distinct_trials_and_the_killed
     let distinct: BTreeSet<String> = trials.iter().map(|t| format!("{} {}", t["start"], t["placement"])).collect();
     let numbers: BTreeSet<u64> = trials.iter().filter_map(|t| t["trial"].as_u64()).collect();
     assert_eq!((trials.len(), distinct.len(), numbers.len()), (12, 12, 12));
-    // What was recorded of the killed trial is kept, finished, beside the trial that replaced it.
+    // The recording of the killed trial is kept, repaired, beside the trial that replaced it.
     let kept: Vec<PathBuf> = std::fs::read_dir(project.path("out/episodes"))
         .unwrap()
         .map(|e| e.unwrap().path())
@@ -280,7 +280,7 @@ fn interrupted_it_leaves_a_report_of_what_is_done() {
         ["evaluate", "launch/widowx_kitchen.toml", "--out", "out", "--policy", "random", "--task", "knife_in_pot"];
     let mut child = project.command(&arguments).stdout(Stdio::null()).spawn().unwrap();
     while journal_lines(&project) < 3 {
-        assert!(child.try_wait().unwrap().is_none(), "it ended before it could be interrupted");
+        assert!(child.try_wait().unwrap().is_none(), "the program ended before it could be interrupted");
         std::thread::yield_now();
     }
     // SAFETY: the process is our child and still running.
@@ -357,13 +357,13 @@ fn embed_says_what_it_cannot_read() {
     refused(&project.call(&["embed", "--encoder", "vip", "--weights", weights, "a.png"]), &["encoder.safetensors"]);
 }
 
-/// `visuomotor simulate` in a process of its own; it ends with this value.
+/// `visuomotor simulate` in a separate process; it ends with this value.
 #[cfg(all(feature = "dynamixel", feature = "ros2"))]
 pub struct Simulated(pub std::process::Child);
 
 #[cfg(all(feature = "dynamixel", feature = "ros2"))]
 impl Simulated {
-    /// Starts it and waits until it is ready; none where it ends before.
+    /// Starts it and waits until it is ready; `None` if it ends before.
     pub fn start(mut command: Command) -> Option<Self> {
         use std::io::{BufRead, BufReader};
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
@@ -407,7 +407,7 @@ fn a_servo_bus_in_another_process_is_checked_and_scored_like_an_arm() {
     let report: Value = serde_json::from_str(&std::fs::read_to_string(project.path("check.json")).unwrap()).unwrap();
     let findings = report["findings"].as_array().unwrap();
     assert!(findings.len() > 50);
-    // How fast the wire is depends on who else uses the processor; nothing else may be wrong.
+    // The wire's speed depends on other users of the processor; nothing else may be wrong.
     let timing = ["incomplete read cycles", "read cycles of all joints"];
     let bad: Vec<_> = findings.iter().filter(|f| f["grade"] == "bad").collect();
     assert!(bad.iter().all(|f| timing.iter().any(|what| f["what"] == **what)), "{check:?}");
@@ -420,7 +420,7 @@ fn a_servo_bus_in_another_process_is_checked_and_scored_like_an_arm() {
             .output()
             .unwrap()
     };
-    // Two processes that share two cores with other tests: a stall of 60 ms breaks a trial off, as it shall, or the way to
+    // Two processes share two cores with other tests: a stall of 60 ms rightly ends a trial, or the motion to
     // its start; starting the evaluation again runs it again.
     let mut scored = score();
     let complete = || {
@@ -429,7 +429,7 @@ fn a_servo_bus_in_another_process_is_checked_and_scored_like_an_arm() {
     };
     let stalled = |scored: &Output| {
         let said = String::from_utf8_lossy(&scored.stderr);
-        // 3: something was wrong with the link.
+        // 3: the link failed.
         matches!(scored.status.code(), Some(1 | 3))
             || said.contains("the arm's state is silent")
             || said.contains("control periods of")

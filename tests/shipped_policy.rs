@@ -1,4 +1,4 @@
-//! The policy in `policies/kitchen`: fits its files, repeats itself, is refused where it does not fit.
+//! The policy in `policies/kitchen`: matches its files, is reproducible, and is refused where it does not fit.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ fn shipped() -> PathBuf {
     root().join("policies/kitchen")
 }
 
-/// A copy of the shipped policy that a test may spoil.
+/// A copy of the shipped policy that a test may modify.
 fn copied() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for name in ["policy.toml", "encoder.safetensors", "head.safetensors"] {
@@ -84,7 +84,7 @@ fn nan_weights_are_refused_by_name() {
     let end = bytes.len();
     bytes[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
     std::fs::write(&file, &bytes).unwrap();
-    // The digest is made to fit: this is about what is in the file, not about which file it is.
+    // The digest is made to match: this tests the file's contents, not its identity.
     let toml = folder.path().join("policy.toml");
     let text = std::fs::read_to_string(&toml).unwrap();
     let old = Checkpoint::load(&shipped()).unwrap().encoder_digest;

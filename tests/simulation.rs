@@ -32,7 +32,7 @@ fn set_up(setting: &KitchenSetting, task: &str, at: [f64; 2]) -> SetUp {
     }
 }
 
-/// Runs the expert, given `assignment_of`'s object where `set_up` says plus `lie`.
+/// Runs the expert, given `assignment_of`'s object at its place in `set_up` plus `lie`.
 fn run(setting: &KitchenSetting, set_up: &SetUp, lie: [f64; 2]) -> (Outcome, f64) {
     let prepared = setting.prepare(set_up).unwrap();
     let (mut station, mut judge) = setting.running(set_up, &prepared).unwrap();
@@ -192,7 +192,7 @@ fn a_varied_picture_keeps_the_colors_of_the_materials() {
         let prepared = setting.prepare(&set_up).unwrap();
         let (mut station, _) = setting.running(&set_up, &prepared).unwrap();
         let image = station.cameras[0].0.newest(Default::default()).unwrap();
-        // Pixels whose channels lie far apart: the reds and yellows of the kitchen. Gray tinted by 12 % stays below 40.
+        // Pixels whose channels differ a lot: the reds and yellows of the kitchen. Gray tinted by 12 % stays below 40.
         let strong = |p: &&[u8]| {
             let (low, high) = (p.iter().min().copied().unwrap_or(0), p.iter().max().copied().unwrap_or(0));
             high - low > 50
@@ -221,7 +221,7 @@ fn the_simulated_arm_and_its_camera_conform() {
 
     let (mut station, _judge) = setting.running(&set_up, &prepared).unwrap();
     let (clock, arm, camera) = (ManualClock::new(), &mut station.arm, &mut station.cameras[0].0);
-    // What the camera sees moves on with the arm.
+    // The camera's view moves on with the arm.
     let mut pass = |duration| {
         clock.advance(duration);
         arm.read(clock.now()).unwrap();

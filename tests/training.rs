@@ -114,7 +114,7 @@ fn a_frozen_encoder_stays_as_it_was_while_the_head_learns() {
     assert!(losses.last().unwrap().1 < losses[0].1, "{losses:?}");
 }
 
-/// With ten demonstrations and `validation = 1` training once ended in an error of libtorch's.
+/// Named after a bug: with ten demonstrations and `validation = 1` training ended in an error of libtorch's.
 #[test]
 fn settings_that_leave_nothing_to_train_on_are_refused_in_words() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,6 +1,6 @@
 //! Any bytes as a checkpoint of torch.save, and as the pickle in one: refused, or tensors no larger than the file allows.
 //!
-//! The reader needs nothing of the crate but `pickle`, so it is taken in by itself: no libtorch here.
+//! The reader needs only `pickle` of the crate, so it is included by itself: no libtorch here.
 #![no_main]
 
 use std::io::{Cursor, Write};

@@ -37,7 +37,7 @@ fuzz_target!(|input: (Vec<(u8, u16, Vec<u8>)>, Vec<u8>)| {
     }
     say(&mut bus, &noise);
     for servo in &SERVOS {
-        // Its id may have been changed, and then found elsewhere.
+        // Its id may have been changed.
         let Some(found) = bus.servo(servo.id) else { continue };
         assert_eq!(found.get(&registers::MODEL_NUMBER), i32::from(found.servo().model.number()));
     }

@@ -1,4 +1,4 @@
-//! Any bytes as a recorded episode: an error or an episode, never a panic, never memory beyond the file's own measure.
+//! Any bytes as a recorded episode: an error or an episode, never a panic, never memory out of proportion to the file.
 #![no_main]
 
 use std::path::Path;

@@ -1,10 +1,10 @@
-//! Any bytes as a pickle of numpy arrays: refused, or numbers no more than asked for.
+//! Any bytes as a pickle of numpy arrays: refused, or no more numbers than requested.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use visuomotor::pickle::{Vocabulary, run};
 
-/// Numbers asked for at most.
+/// Most numbers requested.
 const LIMIT: usize = 4096;
 
 fuzz_target!(|bytes: &[u8]| {

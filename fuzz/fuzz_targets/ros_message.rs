@@ -1,5 +1,5 @@
-//! Any bytes as each message that an arm's driver or a camera takes: nothing panics, what is read is no longer than what
-//! came allows, and whatever passes the drivers' own checks is finite.
+//! Any bytes as each message that an arm's driver or a camera accepts: nothing panics, the decoded value is no larger than the
+//! bytes allow, and whatever passes the drivers' own checks is finite.
 #![no_main]
 
 use std::time::Duration;

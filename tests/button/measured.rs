@@ -1,7 +1,7 @@
-//! The policies of `launch/button` on 12 trials each: in the simulator of one process, and through their emulated controllers.
+//! The policies of `launch/button` on 12 trials each: in the in-process simulator, and through their emulated controllers.
 //!
-//! `cargo xtask button` (half an hour of a quiet machine) writes `docs/button.json` and the page made of it. With `BUTTON` set to names of its
-//! rows, with commas between, only those are measured again.
+//! `cargo xtask button` (half an hour on a quiet machine) writes `docs/button.json` and the page made from it. With `BUTTON` set to
+//! row names separated by commas, only those rows are measured again.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -17,14 +17,14 @@ use visuomotor::recording::{ReadOptions, list_episodes, read_episode_with};
 
 use crate::program::{Simulated, root};
 
-/// A policy, and the links its arm is driven over.
+/// A policy, and the links that drive its arm.
 struct Arm {
     launch: &'static str,
     robot: &'static str,
     links: &'static [Link],
 }
 
-/// A driver, and where the emulated arm is.
+/// A driver, and the emulated arm's address.
 struct Link {
     driver: &'static str,
     place: &'static [&'static str],
@@ -45,7 +45,7 @@ const ARMS: [Arm; 9] = [
     Arm { launch: "jaco_j2n7s300_torque", robot: "jaco_j2n7s300", links: &[ROS2] },
 ];
 
-/// What came of 12 trials.
+/// Results of 12 trials.
 #[derive(Debug, Serialize, Deserialize)]
 struct Score {
     successes: u64,
@@ -57,11 +57,11 @@ struct Score {
     load: Option<Load>,
 }
 
-/// The hardest moments of the trials, each as a share of what the maker allows, and what the filter did.
+/// Peaks of the trials, each as a share of the manufacturer's limit, and the safety filter's interventions.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Load {
     torque: f64,
-    /// In shares of the description's limit, half of the maker's or less.
+    /// In shares of the description's limit, half of the manufacturer's or less.
     torque_rate: f64,
     speed: f64,
     ticks: u64,
@@ -83,7 +83,7 @@ impl Arm {
         format!("launch/button/{}.toml", self.launch)
     }
 
-    /// In the simulator of one process, with the control rows.
+    /// In the in-process simulator, with the control rows.
     fn here(&self, folder: &Path) -> Result<Score, String> {
         self.score(folder, command(0, &["evaluate", &self.file(), "--out", &folder.display().to_string()]))
     }
@@ -116,7 +116,7 @@ impl Arm {
         })
     }
 
-    /// What the recorded commands and joints say.
+    /// From the recorded commands and joints.
     fn load(&self, episodes: &Path) -> Result<Load, String> {
         let robot = Robot::load(root(), self.robot).map_err(|error| error.to_string())?;
         let options = ReadOptions { images: false, control_ticks: true };
@@ -162,7 +162,7 @@ impl Arm {
 /// Measured before, or now, by launch file and link.
 type Rows = BTreeMap<String, Score>;
 
-/// The page made of all rows.
+/// The page made from all rows.
 fn page(rows: &Rows) -> String {
     let mut page = String::from(
         "# The button, pressed by every arm\n\nWritten by `cargo xtask button`, not by hand. Each policy of `launch/button` presses the button in 12 trials: in the \
@@ -197,7 +197,7 @@ fn page(rows: &Rows) -> String {
 }
 
 #[test]
-#[ignore = "half an hour of a quiet machine; writes a page of the documentation"]
+#[ignore = "half an hour on a quiet machine; writes a page of the documentation"]
 fn every_arm() {
     let file = root().join("docs/button.json");
     let mut rows: Rows =
@@ -232,7 +232,7 @@ fn every_arm() {
         for (name, score) in rows.iter().filter(|(name, _)| name.starts_with(&format!("{} ", arm.launch))) {
             let least = if score.load.is_some() || *name != here { 8 } else { 10 };
             let near = rows.get(&here).is_none_or(|here| here.successes.abs_diff(score.successes) <= 2);
-            // Random actions touch a button below them now and then; without any it stays up.
+            // Random actions sometimes touch a button below them; without any actions it stays up.
             let idle = score.controls.iter().all(|(name, successes)| match name.as_str() {
                 "still" => *successes == 0,
                 "random" => 2 * successes <= score.successes,

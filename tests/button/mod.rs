@@ -1,4 +1,4 @@
-//! The button on the arm: every arm's scripted expert, in both action spaces, and what must not press it.
+//! The button on each arm: every arm's scripted expert in both action spaces, and the controls that must not press it.
 
 #[cfg(all(feature = "torch", feature = "fci", feature = "ros2", feature = "dynamixel"))]
 mod measured;
@@ -56,7 +56,7 @@ impl StepSink for Peak {
     }
 
     fn control_tick(&mut self, tick: &ControlTick) -> anyhow::Result<()> {
-        // Where the arm was told to hold, the numbers are positions.
+        // Where the arm was commanded to hold, the numbers are positions.
         if tick.sent.mode() != ControlMode::Torque {
             return Ok(());
         }
@@ -150,7 +150,7 @@ fn a_task_has_a_container_where_its_rule_asks_for_one_and_only_there() {
     assert!(unpressable.contains("task.press_button.object") && unpressable.contains("stroke"), "{unpressable}");
 }
 
-/// In Bridge's words a gripper that points down reads zero, whichever axis of its tool points out of the fingers.
+/// In Bridge's convention a gripper that points down reads zero, whichever axis of its tool points out of the fingers.
 #[test]
 fn a_gripper_that_points_down_reads_zero_on_every_arm() {
     for arm in POSES {

@@ -1,4 +1,4 @@
-//! Ego4D as R3M and VIP prepared it: a manifest and numbered frames.
+//! Ego4D as R3M and VIP prepared it: a manifest and numbered images.
 
 use super::*;
 
@@ -8,7 +8,7 @@ fn manifest(folder: &Path, text: &str) -> PathBuf {
     path
 }
 
-/// Two clips of 5 and 3 frames below `clips/`.
+/// Two clips of 5 and 3 images below `clips/`.
 fn ego4d(folder: &Path) {
     frames(&folder.join("clips/a"), 0, 5, six);
     frames(&folder.join("clips/b"), 1, 3, six);
@@ -81,7 +81,7 @@ fn a_hostile_or_wrong_manifest_is_refused_with_line_value_and_fix() {
         assert!(error.contains("manifest.csv"), "{error}");
         assert!(words.iter().all(|word| error.contains(word)), "{text:?}: {error}");
     }
-    // The user may name the folder that a manifest leads into; it stays the only other one.
+    // The user may name the folder that a manifest leads into; no other folder is allowed.
     manifest(&inner, "path,len\n../private/,3\n");
     let named = Opening { root: Some(outside), ..opening() };
     assert_colored(&opened(&inner, &named).clips.frame(0, 2).unwrap(), color(2, 2));
@@ -98,7 +98,7 @@ fn what_a_manifest_says_twice_or_of_nothing_is_left_out_and_told() {
         assert!(set.remarks.iter().any(|r| words.iter().all(|word| r.contains(word))), "{words:?} {:?}", set.remarks);
     }
     assert_eq!(set.remarks.len(), 3);
-    // A frame missing from the middle is found when all are decoded, or when it is asked for.
+    // An image missing from the middle is found when all are decoded, or when it is requested.
     std::fs::remove_file(folder.path().join("clips/a/000002.jpg")).unwrap();
     let error = refused(folder.path(), &opening());
     assert!(error.contains("manifest.csv:2") && error.contains("000002.jpg") && error.contains("restore"), "{error}");

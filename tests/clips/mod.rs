@@ -1,4 +1,4 @@
-//! Clips for pre-training out of small files in exactly the layouts people have, and what is refused in them.
+//! Clips for pre-training from small files in all common layouts, and the files that are refused.
 
 mod ego4d;
 #[cfg(feature = "exchange")]
@@ -16,7 +16,7 @@ use visuomotor::training::leakage::{Shown, check};
 use crate::recording::episodes::{end, image, start, tell, told};
 
 const SIZE: u32 = 16;
-/// Frames of 16 pixels that fit the small cache.
+/// Images of 16 pixels that fit the small cache.
 const FEW: u64 = 4;
 
 type Rgb = [u8; 3];
@@ -41,7 +41,7 @@ fn png(image: &Image) -> Vec<u8> {
     file
 }
 
-/// The color of frame `index` of clip `clip`.
+/// The color of image `index` of clip `clip`.
 fn color(clip: usize, index: usize) -> Rgb {
     let [r, g, b] = COLORS[clip % 4];
     [r, g, b.saturating_add(index as u8 * 8)]
@@ -52,7 +52,7 @@ fn write(path: &Path, bytes: &[u8]) {
     std::fs::write(path, bytes).unwrap();
 }
 
-/// Frames of one color each, of a clip, under names made of their numbers.
+/// Images of one color each, of a clip, named by their numbers.
 fn frames(folder: &Path, clip: usize, count: usize, name: impl Fn(usize) -> String) {
     for index in 0..count {
         write(&folder.join(name(index)), &jpeg(24, 18, color(clip, index)));
@@ -67,7 +67,7 @@ fn opening() -> Opening {
     Opening::new(SIZE, Cache { bytes: 1 << 20 })
 }
 
-/// A cache for [`FEW`] frames.
+/// A cache for [`FEW`] images.
 fn small() -> Opening {
     Opening::new(SIZE, Cache { bytes: FEW * u64::from(SIZE * SIZE * 3) })
 }
@@ -86,7 +86,7 @@ fn assert_colored(frame: &[u8], expected: Rgb) {
     assert!(frame.chunks_exact(3).all(near), "{:?}, expected {expected:?}", &frame[..3]);
 }
 
-/// Has the set these lengths, and each frame its color?
+/// Does the set have these lengths, and each image its color?
 fn assert_clips(clips: &dyn Clips, lengths: &[usize]) {
     assert_eq!((0..clips.len()).map(|clip| clips.frames(clip)).collect::<Vec<_>>(), lengths);
     for clip in 0..clips.len() {
@@ -257,7 +257,7 @@ fn recorded_episodes_are_clips_of_the_camera_asked_for() {
     assert_colored(&side.clips.frame(1, 1).unwrap(), [20, 200, 200]);
     let error = refused(folder.path(), &Opening { camera: Camera::Name("top".into()), ..opening() });
     assert!(error.contains("a.mcap") && error.contains("`top`") && error.contains("front, side"), "{error}");
-    // Recordings are decoded as wholes; one that cannot be held is refused before training.
+    // Recordings are decoded as a whole; one that does not fit is refused before training.
     let tiny = Opening::new(SIZE, Cache { bytes: 3 * u64::from(SIZE * SIZE * 3) });
     let error = refused(folder.path(), &tiny);
     assert!(error.contains("a.mcap") && error.contains("cache_bytes = 2304"), "{error}");

@@ -7,7 +7,7 @@ use visuomotor::exchange::{LerobotPictures, find_ffmpeg};
 use super::*;
 use crate::exchange::fixture::{Bench, video};
 
-/// A video of clip `clip` that begins with frame `first`, by ffmpeg from images.
+/// A video of clip `clip` that begins with image `first`, by ffmpeg from images.
 fn film(path: &Path, clip: usize, count: usize, codec: &[&str]) {
     let pictures = tempfile::tempdir().unwrap();
     frames(pictures.path(), clip, count, six);
@@ -35,7 +35,7 @@ fn a_folder_of_videos_is_a_set_of_clips() {
     }
     let one = opened(&folder.path().join("10.AVI"), &opening());
     assert_eq!((one.clips.len(), one.clips.frames(0)), (1, 3));
-    // An image under another name is not opened as what it is.
+    // An image with another extension is not opened as an image.
     std::fs::copy(folder.path().join("10.AVI"), folder.path().join("3.mp4")).unwrap();
     let error = refused(folder.path(), &opening());
     assert!(error.contains("3.mp4") && error.contains("cannot read it as a video"), "{error}");
@@ -65,7 +65,7 @@ fn a_lerobot_data_set_shows_what_its_episodes_show() {
         for camera in [Camera::Index(0), Camera::Name("arm".into())] {
             let with = |bytes| Opening { camera: camera.clone(), ..Opening::new(SIZE, Cache { bytes }) };
             let expected = opened(&episodes, &with(1 << 20));
-            // All at once, and the second episode alone out of the middle of the files.
+            // All at once, and the second episode alone from the middle of the files.
             for bytes in [1 << 20, 9 * 768] {
                 let set = opened(&root, &with(bytes));
                 assert_eq!((set.layout, set.clips.len()), (Layout::Lerobot, 2));

@@ -1,4 +1,4 @@
-//! Each wrong thing on the bus is refused before torque, or makes the arm hold, with words that name arm, link, value
+//! Each wrong condition on the bus is refused before torque, or makes the arm hold, with a message that names arm, link, value
 //! and limit.
 
 use visuomotor::action::{ControlMode, JointCommand};
@@ -12,7 +12,7 @@ use visuomotor::transport::ByteLink;
 
 use super::bench_station::*;
 
-/// Connecting is refused with these words, torque stays off, and `check` says bad.
+/// Connecting is refused with this message, torque stays off, and `check` reports it as bad.
 fn refused(bus: &EmulatedBus, words: &[&str]) -> ConnectError {
     let error = connect(bus).err().expect("refused");
     let text = error.to_string();
@@ -24,7 +24,7 @@ fn refused(bus: &EmulatedBus, words: &[&str]) -> ConnectError {
     error
 }
 
-/// An arm that is led by the hand: joint 1 turns at a speed \[rad/s\], whatever the motors do.
+/// An arm moved by hand: joint 1 turns at a speed \[rad/s\], whatever the motors do.
 struct Led {
     joints: JointVector,
     speed: f64,
@@ -69,7 +69,7 @@ fn a_missing_servo_is_named_shadows_too() {
     }
 }
 
-/// Named for what went wrong: servos were asked one after the other, and an arm that fell was refused for servos that fight.
+/// Named after a bug: servos were read one after the other, and a falling arm was refused because its servos seemed to disagree.
 #[test]
 fn an_arm_that_moves_while_it_is_looked_at_has_no_fighting_servos() {
     let bus = bus();
@@ -84,13 +84,13 @@ fn an_arm_that_moves_while_it_is_looked_at_has_no_fighting_servos() {
 
 #[test]
 fn a_duplicated_id_is_found_whether_answers_collide_or_follow_each_other() {
-    // Servo 8 answers as 7 too: another model, so the bits collide; its own id is then missing, but 7 comes first.
+    // Servo 8 replies as 7 too: another model, so the bits collide; its own id is then missing, but 7 comes first.
     refused(&with(8, &registers::ID, 7), &["servo 7 (wrist_angle)", "garbled", "own id"]);
-    // Same, but it waits a little longer: two whole answers.
+    // Same, but it waits a little longer: two whole replies.
     let bus = with(8, &registers::RETURN_DELAY, 100);
     bus.with(|bus| bus.set(8, &registers::ID, 7));
     refused(&bus, &["servo 7 (wrist_angle)", "2 replies"]);
-    // Two of the same model and firmware: the answers to a ping are alike, those to reads are not.
+    // Two of the same model and firmware: their replies to a ping are equal, those to reads are not.
     let bus = with(7, &registers::ID, 6);
     bus.with(|bus| bus.set(7, &registers::PRESENT_TEMPERATURE, 41));
     refused(&bus, &["servo 6 (forearm_roll)", "garbled"]);
@@ -116,7 +116,7 @@ fn another_arm_or_a_wrongly_set_up_one_is_refused() {
 #[test]
 fn a_servo_that_holds_in_another_mode_is_refused_and_stays_under_torque() {
     let bus = with(1, &registers::OPERATING_MODE, 1);
-    // Time-based profiles as an earlier run left them: what is in the way is the mode alone.
+    // Time-based profiles as an earlier run left them: only the mode prevents a start.
     bus.with(|bus| bus.set(1, &registers::DRIVE_MODE, 4));
     bus.with(|bus| bus.set(1, &registers::TORQUE_ENABLE, 1));
     let text = connect(&bus).err().unwrap().to_string();
@@ -149,7 +149,7 @@ fn commands_that_are_not_finite_or_too_far_never_reach_the_servos() {
     assert_eq!(station.tick(JointCommand::position(here, f64::NAN)), Err(DriverError::NotFinite));
     let short = JointCommand::position(JointVector::zeros(5), 1.0);
     assert_eq!(station.tick(short), Err(DriverError::Mode(ControlMode::Position)));
-    // A goal across the room is walked to at the maker's top speed, within the limits.
+    // A goal far away is approached at the manufacturer's top speed, within the limits.
     let far = JointCommand::position(JointVector::from_slice(&[1e9, -1e9, 9.0, 9.0, 9.0, -9.0]), 7.0);
     for _ in 0..300 {
         station.tick(far).unwrap();
@@ -166,7 +166,7 @@ fn commands_that_are_not_finite_or_too_far_never_reach_the_servos() {
 fn a_position_that_cannot_be_is_refused_with_its_range() {
     let mut station = Station::active(ControlMode::Position);
     station.read().unwrap();
-    // The encoder of joint 1 loses its place: the emulated motor is moved by hand between two ticks.
+    // The encoder of joint 1 loses its zero: the emulated motor is displaced between two ticks.
     let link = station.bus.clone();
     let mut wrong = JointVector::from_slice(&SLEEP);
     wrong[0] = 1.0;
@@ -188,7 +188,7 @@ fn a_second_commander_is_found_and_the_arm_holds() {
             found = Some(error);
             break;
         }
-        // Another program moves the waist a little, all the time.
+        // Another program moves the waist slightly, all the time.
         let write = Instruction::SyncWrite { address: 116, length: 4, blocks: &[1, 0x10, 0x09, 0, 0] };
         other.write_all(write.encode(&mut packet).unwrap()).unwrap();
     }

@@ -1,4 +1,4 @@
-//! An emulated arm on a bus in memory, with time moved by hand.
+//! An emulated arm on a bus in memory, with a manual clock.
 
 use std::path::Path;
 use std::time::Duration;

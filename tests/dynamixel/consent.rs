@@ -1,4 +1,4 @@
-//! Nothing recovers or moves without consent: the driver against servos in error, and the program as a user calls it.
+//! Nothing recovers or moves without consent: the driver against servos in error, and the program's commands.
 
 use std::io::Write;
 use std::process::{Output, Stdio};
@@ -30,7 +30,7 @@ fn an_arm_with_servos_in_error_can_be_connected_for_its_recovery_and_nothing_els
     assert_near(&arm.read(bus.now()).unwrap().joint_positions, &SLEEP);
 }
 
-/// `visuomotor recover` of the arm at `port`, answered with `typed`.
+/// `visuomotor recover` of the arm at `port`, with `typed` as input.
 fn recover(project: &Project, port: &str, more: &[&str], typed: &str) -> Output {
     let mut child = project
         .command(&["recover", "--robot", "widowx", "--driver", "dynamixel", "--port", port])
@@ -40,7 +40,7 @@ fn recover(project: &Project, port: &str, more: &[&str], typed: &str) -> Output 
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // Whoever needs no answer may be gone already.
+    // A program that needs no input may have ended already.
     let _ = child.stdin.take().unwrap().write_all(typed.as_bytes());
     child.wait_with_output().unwrap()
 }
@@ -71,16 +71,16 @@ fn the_program_says_what_recovering_does_and_does_it_only_when_told() {
         bus = server.finish().unwrap().0;
         assert_eq!(elbow(&bus), (i32::from(OVERLOAD), false), "{typed:?}");
     }
-    // On a machine that is busy with other tests answers are missed: then it says so, and is asked again.
+    // On a machine busy with other tests replies are missed: then the command reports it, and is repeated.
     let server = BusServer::start(bus, None).unwrap();
     let port = server.path().to_string();
     let mut tries = (0..8).map(|_| recover(&project, &port, &[], "y\n"));
-    let output = tries.find(|output| output.status.code() != Some(3)).expect("it never recovered");
+    let output = tries.find(|output| output.status.code() != Some(3)).expect("the arm never recovered");
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert!(said(&output).contains("the arm holds: its state shows"), "{output:?}");
     let (mut bus, _) = server.finish().unwrap();
     assert_eq!(elbow(&bus), (0, true));
-    // An error that lasts: it is tried without asking, announced all the same, and never reported as holding.
+    // A persistent error: recovery is tried without asking, but announced, and never reported as holding.
     bus.break_down(2, 4, true);
     let server = BusServer::start(bus, None).unwrap();
     let named = (0..8).any(|_| {
@@ -110,7 +110,7 @@ fn a_real_arm_is_told_apart_from_an_emulated_one_and_moves_only_after_the_scene_
     };
     let mut simulate = command(&["simulate", "--robot", "widowx", "--driver", "dynamixel", "--port", "arm"]);
     simulate.args(["--stage", "arm.stage"]);
-    let _simulated = Simulated::start(simulate).expect("it ended before it was ready");
+    let _simulated = Simulated::start(simulate).expect("the program ended before it was ready");
     let evaluate = |port: &str, more: &[&str]| {
         let mut command = command(&["evaluate", "launch/widowx_kitchen.toml", "--out", "out", "--policy", "random"]);
         command
@@ -119,14 +119,14 @@ fn a_real_arm_is_told_apart_from_an_emulated_one_and_moves_only_after_the_scene_
         command
     };
 
-    // A stage beside another arm than the one it emulates does not make that one pass for emulated.
+    // A stage beside another arm than the one it emulates does not make that arm count as emulated.
     let other = BusServer::start(emulator(), None).unwrap();
     let output = evaluate(other.path(), &["--stage", "arm.stage"]).output().unwrap();
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success() && error.contains("it emulates dynamixel at"), "{error}");
     assert!(error.contains(other.path()) && error.contains("--stage person"), "{error}");
     drop(other);
-    // Where nothing shows that the arm is emulated, `--yes` is refused and a closed terminal allows nothing.
+    // If nothing shows that the arm is emulated, `--yes` is refused and a closed terminal gives no consent.
     let output = evaluate("arm", &["--stage", "person", "--yes"]).stdin(Stdio::null()).output().unwrap();
     assert!(String::from_utf8_lossy(&output.stderr).contains("--yes: nothing shows"), "{output:?}");
     let output = evaluate("arm", &["--stage", "person"]).stdin(Stdio::null()).output().unwrap();
@@ -137,8 +137,8 @@ fn a_real_arm_is_told_apart_from_an_emulated_one_and_moves_only_after_the_scene_
     );
     assert!(String::from_utf8_lossy(&output.stderr).contains("the terminal is closed"), "{output:?}");
 
-    // Enter allows the motion that was announced, and the recording keeps who consented. Two processes share two cores with
-    // other tests: a stall breaks a trial off, or the way to its start, and it is run again.
+    // Enter allows the announced motion, and the recording names who consented. Two processes share two cores with
+    // other tests: a stall ends a trial, or the motion to its start, and it is run again.
     let kept = || std::fs::read_dir(project.path("out/episodes")).into_iter().flatten().flatten().next().is_some();
     for _ in 0..7 {
         let mut child = evaluate("arm", &["--stage", "person"])
@@ -150,13 +150,13 @@ fn a_real_arm_is_told_apart_from_an_emulated_one_and_moves_only_after_the_scene_
         let mut typed = child.stdin.take().unwrap();
         let (mut allowed, mut asked) = (false, false);
         for line in BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok) {
-            assert!(!line.contains("(allowed: terminal)") || asked, "it was not asked: {line}");
+            assert!(!line.contains("(allowed: terminal)") || asked, "no consent was requested: {line}");
             allowed |= line.contains("no joint faster than 0.25 rad/s") && line.contains("(allowed: terminal)");
             if line.starts_with("Enter: the scene is set and clear of the arm") {
                 asked = true;
                 typed.write_all(b"\n").unwrap();
             }
-            // A stall on the way to the start is a fault of the arm, and asked about.
+            // A stall during the motion to the start is an arm fault, and needs consent.
             if line.starts_with("y and Enter: recover") {
                 typed.write_all(b"y\n").unwrap();
             }

@@ -18,7 +18,7 @@ fn open(
     Leader::open(bus.link(), robot().gripper, clutch, clock)
 }
 
-/// What it says until that is what is waited for; long, so that a busy machine fails nothing.
+/// Waits for a reading that matches; long, so that a busy machine fails nothing.
 fn await_reading(leader: &mut Leader, wanted: impl Fn(&Reading) -> bool) -> Reading {
     for _ in 0..2000 {
         if let Some(reading) = leader.newest(Timestamp::ZERO).unwrap().filter(&wanted) {
@@ -26,7 +26,7 @@ fn await_reading(leader: &mut Leader, wanted: impl Fn(&Reading) -> bool) -> Read
         }
         std::thread::sleep(Duration::from_millis(5));
     }
-    panic!("it never did");
+    panic!("no such reading came");
 }
 
 #[test]
@@ -34,7 +34,7 @@ fn a_leader_tells_its_joints_and_its_clutch_until_it_is_unplugged() {
     let bus = bus();
     let clutch = Arc::new(AtomicBool::new(true));
     let mut leader = open(&bus, clutch.clone()).unwrap();
-    // Whatever the clutch was, a leader starts let go.
+    // Whatever the clutch's state was, a leader starts disengaged.
     let reading = await_reading(&mut leader, |_| true);
     let Motion::Leader(joints) = reading.motion else { panic!("{reading:?}") };
     assert_near(&joints, &SLEEP);

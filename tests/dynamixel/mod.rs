@@ -1,4 +1,4 @@
-//! The WidowX on its servo bus: driver against emulated servos in memory, and the maker's own SDK against them on a
+//! The WidowX on its servo bus: driver against emulated servos in memory, and the manufacturer's own SDK against them on a
 //! pseudo-terminal.
 
 mod bad_input;

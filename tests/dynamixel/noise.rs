@@ -1,4 +1,4 @@
-//! A bad cable: what is corrupted is repeated or unknown, never taken for something else.
+//! A bad cable: corrupted packets are repeated or dropped, never misread.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,12 +13,12 @@ use visuomotor::transport::{ByteLink, FaultRates, FaultyLink, LinkError};
 
 use super::bench_station::*;
 
-/// 400 ticks with these faults: how many brought a fresh measurement, how many not, and how often was asked again.
+/// 400 ticks with these faults: how many got a fresh measurement, how many did not, and the number of repetitions.
 fn run(rates: FaultRates, seed: u64) -> (u32, u32, u64) {
     let bus = bus();
     let link = FaultyLink::new(bus.link(), rates, seed);
     let switch = link.switch();
-    // A start insists on a good cable.
+    // A start requires a good cable.
     switch.store(false, Ordering::Relaxed);
     let mut arm = DynamixelArm::connect(link, &robot(), Default::default()).unwrap();
     arm.activate(bus.now(), ControlMode::Position).unwrap();
@@ -36,11 +36,11 @@ fn run(rates: FaultRates, seed: u64) -> (u32, u32, u64) {
             Ok(sensed) if sensed.measured_at == next => {
                 fresh += 1;
                 for (a, b) in sensed.joint_positions.iter().zip(truth.iter()) {
-                    assert!((a - b).abs() < 0.02, "a corrupted position was taken: {a} instead of {b}");
+                    assert!((a - b).abs() < 0.02, "a corrupted position was accepted: {a} instead of {b}");
                 }
             }
             Ok(_) | Err(DriverError::Silent) => stale += 1,
-            // So much is lost that servos heard nothing for 200 ms.
+            // So much is lost that servos received nothing for 200 ms.
             Err(DriverError::Fault(code))
                 if FaultKind::of(code).is_some_and(|fault| fault.kind == FaultKind::Watchdog) =>
             {
@@ -75,12 +75,12 @@ fn corrupted_lost_and_cut_bytes_are_repeated_within_the_budget_and_never_believe
         assert_eq!(fresh + stale, 400);
         assert!(fresh >= 360 && retries > 10, "{rates:?}: {fresh} fresh, {stale} stale, {retries} repeated");
     }
-    // One byte in a hundred: most whole cycles fail, yet whatever is taken is true.
+    // One byte in a hundred: most whole cycles fail, yet every accepted value is correct.
     let (fresh, _, retries) = run(FaultRates { corrupt: 0.01, ..Default::default() }, 9);
     assert!(fresh > 20 && retries > 20, "{fresh} fresh, {retries} repeated");
 }
 
-/// The other end is starved of processor time: what is written at times arrives only together with what follows it.
+/// The other end is starved of processor time: some writes arrive only together with the next one.
 struct StarvedLink {
     inner: EmulatedLink,
     held: Vec<u8>,
@@ -125,8 +125,8 @@ impl ByteLink for StarvedLink {
     }
 }
 
-/// A test run on a loaded computer once ended with "wrist_rotate has torque off": the answer had come after its question
-/// was repeated, and two answers to one question counted as none. Every place of a start is tried.
+/// A test run on a loaded computer once ended with "wrist_rotate has torque off": the reply had come after its request
+/// was repeated, and two replies to one request were discarded. Every position within a start is tried.
 #[test]
 fn late_answers_at_a_start_are_not_taken_for_a_fault_nor_for_the_next_answer() {
     for paced in [true, false] {
@@ -142,10 +142,10 @@ fn late_answers_at_a_start_are_not_taken_for_a_fault_nor_for_the_next_answer() {
                 panic!("every {every}, paced {paced}: {error}, {error:?}");
             }
             if late.load(Ordering::Relaxed) == 0 {
-                assert!(every > 100, "a start has {every} questions");
+                assert!(every > 100, "a start has {every} requests");
                 break;
             }
-            // Every servo is asked for its health.
+            // Every servo's health is read.
             for _ in 0..20 {
                 bus.pass(TICK);
                 let read = arm.read(bus.now());

@@ -1,4 +1,4 @@
-//! The maker's own SDK (Python, `dynamixel-sdk`): its packets are ours byte for byte, and it commands our bus.
+//! The manufacturer's own SDK (Python, `dynamixel-sdk`): its packets are ours byte for byte, and it commands our bus.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,4 +1,4 @@
-"""The maker's SDK commands a bus: what it saw goes to standard output as JSON.
+"""The manufacturer's SDK commands a bus and prints its readings as JSON.
 
     python sdk_session.py /dev/pts/3
 """
@@ -36,7 +36,7 @@ found, result = handler.broadcastPing(port)
 good(result)
 seen["broadcast"] = {servo: answer[:2] for servo, answer in found.items()}
 
-# Read and write, torque, and what is locked under it.
+# Read and write, torque, and the registers it locks.
 seen["watchdog"], result, error = handler.read1ByteTxRx(port, 3, 98)
 good(result, error)
 for servo in range(1, 10):
@@ -48,7 +48,7 @@ good(*handler.write2ByteTxRx(port, 1, 84, 640))
 seen["gain"], result, error = handler.read2ByteTxRx(port, 1, 84)
 good(result, error)
 
-# Goals for all joints in one packet; positions of all joints in one question.
+# Goals for all joints in one packet; positions of all joints in one request.
 read = sdk.GroupSyncRead(port, handler, 132, 4)
 for servo in ARM:
     assert read.addParam(servo)
@@ -79,7 +79,7 @@ good(handler.action(port, 254))
 after, _, _ = handler.read1ByteTxRx(port, 1, 65)
 seen["light"] = [before, after]
 
-# A reboot forgets RAM and answers nothing for a while.
+# A reboot clears RAM and sends no replies for a while.
 good(*handler.reboot(port, 1))
 deadline = time.monotonic() + 20
 while handler.ping(port, 1)[1] != sdk.COMM_SUCCESS and time.monotonic() < deadline:

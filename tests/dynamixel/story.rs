@@ -1,5 +1,5 @@
-//! Connect, activate, move to three poses in each mode, stop, fault and recover, peer killed and restarted; no goal
-//! ever jumps.
+//! Connect, activate, move to three poses in each mode, stop, fault and recover, peer killed and restarted; goals
+//! never jump.
 
 use std::time::Duration;
 
@@ -66,14 +66,14 @@ fn it_moves_to_three_poses_in_velocity_mode_and_a_blocked_joint_stores_up_no_jum
         assert_near(&sensed.joint_positions, &pose);
     }
     station.assert_no_jump();
-    // On towards a limit for ten seconds: the goal stops there.
+    // Toward a limit for ten seconds: the goal stops there.
     let up = JointVector::from_slice(&[0.0, 1.0, 0.0, 0.0, 0.0, 0.0]);
     for _ in 0..500 {
         sensed = station.tick(JointCommand::velocity(up, 1.0)).unwrap();
     }
     assert!((sensed.joint_positions[1] - robot().joint[1].upper).abs() < 0.002);
     station.assert_no_jump();
-    // What comes in another mode is refused.
+    // Commands of another mode are refused.
     let other = JointCommand::position(sensed.joint_positions, 1.0);
     assert_eq!(station.arm.write(station.next, &other), Err(DriverError::Mode(ControlMode::Position)));
     assert_eq!(station.arm.activate(station.next, ControlMode::Torque), Err(DriverError::Mode(ControlMode::Torque)));
@@ -116,7 +116,7 @@ fn a_stop_in_full_motion_holds_near_by_and_outlasts_any_silence() {
     }
     assert!((after.joint_positions[0] - before.joint_positions[0]).abs() < 0.08 + 0.002);
     assert!(after.joint_velocities[0].abs() < 0.05);
-    // Between two runs there are no calls for minutes; the watchdogs expire, the arm stands, and goes on from there.
+    // Between two runs there are no calls for minutes; the watchdogs expire, the arm stands, and continues from there.
     station.bus.pass(Duration::from_secs(60));
     assert_eq!(station.bus.with(|bus| bus.servo(5).unwrap().get(&registers::BUS_WATCHDOG)), 255);
     let later = station.read().unwrap();
@@ -149,7 +149,7 @@ fn an_overloaded_servo_is_named_and_rebooted_only_after_the_arm_holds() {
             assert!(others.clone().all(|other| bus.servo(other).unwrap().torque_on()));
             assert!(bus.servo(id).unwrap().torque_on(), "servo {id} carries its load again");
             assert_eq!(bus.servo(id).unwrap().get(&registers::HARDWARE_ERROR), 0);
-            // Only the broken one was rebooted: that would have switched the light off.
+            // Only the faulty one was rebooted: a reboot would have switched the light off.
             assert_eq!(bus.servo(1).unwrap().get(&registers::LED), 1);
         });
         station.activate(ControlMode::Position).unwrap();
@@ -175,7 +175,7 @@ fn a_servo_whose_error_lasts_is_not_recovered() {
 fn a_killed_and_restarted_peer_is_met_again_without_a_jump() {
     let mut station = Station::active(ControlMode::Position);
     station.move_to(POSES[0], 1.0, 2.0);
-    // The adapter is pulled, the supply goes off and on, the arm sinks back to where it rests.
+    // The adapter is unplugged, the supply goes off and on, the arm sinks back to its rest pose.
     station.bus.plug(false);
     assert_eq!(station.read(), Err(DriverError::Silent));
     assert_eq!(station.arm.hold(station.next), Err(DriverError::Silent));
@@ -188,7 +188,7 @@ fn a_killed_and_restarted_peer_is_met_again_without_a_jump() {
     station.arm.recover(station.next).unwrap();
     let command = JointCommand::position(JointVector::from_slice(&POSES[0]), 1.0);
     assert_eq!(station.arm.write(station.next, &command), Err(DriverError::Inactive));
-    assert!(!station.bus.with(|bus| bus.servo(1).unwrap().torque_on()), "torque stays off until it is asked for");
+    assert!(!station.bus.with(|bus| bus.servo(1).unwrap().torque_on()), "torque stays off until it is requested");
     station.activate(ControlMode::Position).unwrap();
     let sensed = station.move_to(POSES[1], 0.5, 2.0);
     assert_near(&sensed.joint_positions, &POSES[1]);
@@ -201,7 +201,7 @@ fn a_silent_bus_is_unknown_then_silent_and_never_an_invented_position() {
     let last = station.move_to(POSES[0], 1.0, 2.0);
     station.bus.with(|bus| bus.unplug_servo(6, true));
     let told = station.read().unwrap();
-    assert_eq!(told, last, "the last whole measurement, with its own time");
+    assert_eq!(told, last, "the last complete measurement, with its own time");
     // Two reads in a row without the same servo: 40 ms at 50 Hz.
     assert_eq!(station.read(), Err(DriverError::Silent));
     station.bus.with(|bus| bus.unplug_servo(6, false));
@@ -264,7 +264,7 @@ fn a_check_of_a_good_bus_is_good_and_changes_nothing() {
         report.findings.iter().filter(|f| f.grade != Grade::Good).map(|f| f.what.as_str()).collect();
     assert_eq!(doubtful, ["servo 9 (gripper) operating mode"]);
     assert_eq!(report.round_trips.len(), 200);
-    // 14 + 7 bytes there, 7 * 21 back, at 10 us each: 1.64 ms and no more, for the emulated bus keeps wire time.
+    // 14 + 7 bytes one way, 7 * 21 back, at 10 us each: 1.64 ms and no more, for the emulated bus simulates wire time.
     let rate = report.rate_hz.unwrap();
     assert!((500.0..700.0).contains(&rate), "{rate}");
     assert!(report.round_trips.iter().all(|t| (0.0015..0.0020).contains(t)));

@@ -12,7 +12,7 @@ use visuomotor::transport::{BAUD, SerialLink};
 
 use super::bench_station::*;
 
-/// Calls at 50 Hz until it answers; a loaded machine may miss cycles.
+/// Calls at 50 Hz until it replies; a loaded machine may miss cycles.
 fn patiently<T>(mut call: impl FnMut() -> Result<T, DriverError>) -> T {
     for _ in 0..500 {
         match call() {
@@ -20,7 +20,7 @@ fn patiently<T>(mut call: impl FnMut() -> Result<T, DriverError>) -> T {
             Err(_) => std::thread::sleep(Duration::from_millis(20)),
         }
     }
-    panic!("no answer in ten seconds");
+    panic!("no reply in ten seconds");
 }
 
 #[test]
@@ -44,7 +44,7 @@ fn it_connects_moves_loses_its_peer_and_finds_the_next() {
         let _ = arm.write(now, &JointCommand::position(goal, 1.0));
     }
     let _ = arm.hold(clock.now());
-    // A stalled machine lets the watchdogs expire on the way; the arm then stood still earlier, which is right.
+    // A stalled machine lets the watchdogs expire during the motion; the arm then stopped earlier, which is right.
     let here = match arm.read(clock.now()) {
         Ok(sensed) => sensed.joint_positions[0],
         Err(_) => 0.1,

@@ -1,4 +1,4 @@
-//! Several policies in turns: order, letters, resumption, and what the pairs tell.
+//! Several policies interleaved: order, letters, resumption, and pairwise tests.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use visuomotor::evaluation::{
 
 use super::fixture::{Scripted, options, scene, tasks};
 
-/// The first policy succeeds always, the second in every second trial, the third never.
+/// The first policy always succeeds, the second in every second trial, the third never.
 struct Three {
     ran: Vec<(usize, String)>,
     fails_after: usize,
@@ -103,7 +103,7 @@ fn a_comparison_that_broke_off_goes_on_where_it_stopped() {
     assert_eq!(all.len(), 3 * 48, "nothing ran twice");
 }
 
-/// An operator who ends after so many trials.
+/// An operator who ends the evaluation after so many trials.
 struct Tired {
     inner: Three,
     after: usize,

@@ -141,7 +141,7 @@ impl TrialRunner for Scripted {
                     (seconds * share, if i == 5 { f64::NAN } else { 9.0 - fall + 0.2 * wave(i as u64) })
                 })
                 .collect(),
-            // The first trial of a task; the critic sinks into doubt and rises to the reward.
+            // The first trial of a task; the critic's value falls, then rises to the reward.
             state_value: (0..if plan.trial == 1 { 60 } else { 0 })
                 .map(|i| (seconds * f64::from(i) / 59.0, if i == 5 { f64::NAN } else { 0.3 * f64::from(i) - 8.0 }))
                 .collect(),

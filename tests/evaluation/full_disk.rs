@@ -1,6 +1,6 @@
-//! A disk that runs full during an evaluation: the trials go on, and the report says what is missing.
+//! The disk becomes full during an evaluation: the trials continue, and the report names what is missing.
 //!
-//! The disk is a limit of file sizes, which is the whole process's: each test runs in a child of its own.
+//! The full disk is a limit of file sizes, which applies to a whole process: each test runs in its own child process.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ use visuomotor::evaluation::{
     Progress, Report, Scenario, TrialPlan, TrialRecord, TrialRun, TrialRunner, evaluate, plans,
 };
 
-/// Where a child works.
+/// The child's working folder.
 const FOLDER: &str = "FULL_DISK_FOLDER";
 
 /// Runs `act` in a child process; `name` is the test that calls.
@@ -42,7 +42,7 @@ fn limit(bytes: u64) {
     }
 }
 
-/// A runner whose disk is full from one trial to another.
+/// A runner whose disk is full during some trials.
 struct FullDisk {
     runner: Scripted,
     full: std::ops::Range<usize>,
@@ -90,7 +90,7 @@ fn results_wait_while_the_disk_is_full_and_are_written_in_order_when_there_is_ro
         let (report, heard) = run(folder, 3..7);
         assert_eq!((heard.ended, heard.waited, heard.unwritten.len()), (12, 4, 0));
         assert!(report.complete && report.total.trials == 12);
-        // The images of the four trials are gone for good, and the report on the disk says so.
+        // The images of the four trials are lost, and the report on disk says so.
         assert_eq!(report.missing.len(), 4, "{:?}", report.missing);
         assert!(report.missing.iter().all(|line| line.contains("images") && line.contains("File too large")));
         let text = fs::read_to_string(folder.join("report.json")).unwrap();
@@ -104,7 +104,7 @@ fn results_wait_while_the_disk_is_full_and_are_written_in_order_when_there_is_ro
         assert_eq!(trials, report.trials.iter().map(|row| row.trial).collect::<Vec<_>>(), "in the order they were run");
         assert_eq!(lines.iter().filter(|record| !record.missing.is_empty()).count(), 4);
         assert!(lines.iter().filter(|record| record.missing.is_empty()).all(|record| record.pictures.len() == 8));
-        // No half images and no half reports lie about.
+        // No partial images or reports are left behind.
         assert!(!folder.join("report.html.partial").exists());
     });
 }
@@ -117,7 +117,7 @@ fn results_that_can_never_be_written_are_told_line_by_line() {
         assert!(report.complete, "all twelve were run");
         let words = report.missing.join("\n");
         assert!(words.contains("3 trials in the journal") && words.contains("this report"), "{words}");
-        // Appended by hand they are as good as written: the evaluation is complete, and only its report is written again.
+        // Appended by hand they count as written: the evaluation is complete, and only its report is written again.
         let mut journal = fs::read_to_string(folder.join(JOURNAL_FILE)).unwrap();
         assert_eq!(journal.lines().count(), 1 + 9);
         for record in &heard.unwritten {

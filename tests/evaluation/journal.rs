@@ -28,7 +28,7 @@ fn killed_after_trial_7_it_resumes_to_twelve_different_trials() {
     assert!(error.contains("the arm is silent") && error.contains("croissant_out_of_bowl-08"), "{error}");
     let so_far: serde_json::Value =
         serde_json::from_str(&fs::read_to_string(folder.path().join("report.json")).unwrap()).unwrap();
-    assert_eq!(so_far["total"]["trials"], 7, "what was found so far is on disk");
+    assert_eq!(so_far["total"]["trials"], 7, "results so far are on disk");
     assert_eq!(so_far["complete"], false);
 
     let mut second = Scripted::new();
@@ -87,7 +87,7 @@ fn an_aborted_trial_does_not_count_and_runs_again_on_resume() {
     let report = run(&options, &plans, &mut again).unwrap();
     assert_eq!(again.ran, ["croissant_out_of_bowl-05-attempt-2"]);
     assert_eq!((report.total.trials, report.total.aborted, report.complete), (12, 1, true));
-    assert_eq!(report.trials.len(), 13, "both attempts are written down");
+    assert_eq!(report.trials.len(), 13, "both attempts are recorded");
 }
 
 #[test]

@@ -30,7 +30,7 @@ fn every_task_has_each_start_and_placement_exactly_once() {
     }
 }
 
-/// A golden list: published results name their seed, so a seed must keep its meaning for ever.
+/// A golden list: published results name their seed, so a seed must keep its meaning forever.
 #[test]
 fn the_order_for_seed_7_stays() {
     let all = plans(&scene(), Scenario::Plain, &tasks(), 7).unwrap();
@@ -100,7 +100,7 @@ fn distractors_change_with_the_start_and_move_every_trial() {
         for task in TASKS {
             for (i, start) in scene.start.iter().enumerate() {
                 let trials: Vec<_> = of_task(&all, task).into_iter().filter(|plan| plan.start == start.name).collect();
-                assert_eq!(trials.len(), 3, "each pair is seen three times");
+                assert_eq!(trials.len(), 3, "each pair occurs three times");
                 for which in 0..2 {
                     let places: BTreeSet<_> =
                         trials.iter().map(|plan| plan.distractors[which].at.map(f64::to_bits)).collect();

@@ -132,7 +132,7 @@ fn the_page_shows_every_trial_and_is_well_formed() {
         }
         assert!(html.contains("data:image/jpeg;base64,/9j/"));
         assert!(html.contains("real-robot numbers from the paper"));
-        // V(s_t) of each task's first trial, from below zero to the reward; what is not finite is left out.
+        // V(s_t) of each task's first trial, from below zero to the reward; non-finite values are left out.
         let tasks = if scenario == Scenario::NovelTargets { 1 } else { 4 };
         assert_eq!(html.matches("<p class=\"label\">V(s<sub>t</sub>)").count(), tasks);
         assert!(html.contains(">-8.6</text>") && html.contains(">10.5</text>") && html.contains(">9.70</text>"));

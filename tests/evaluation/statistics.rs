@@ -58,7 +58,7 @@ fn plain_words_are_computed_from_the_numbers() {
         "12 trials: 6/12 is compatible with a true rate between 25 % and 75 %; a rival needs at least 12/12 or at most \
          0/12 to differ at the 5 % level."
     );
-    // 11/12 would not do: the chance is 0.069.
+    // 11/12 is not significant: its probability is 0.069.
     assert!(fisher_exact((6, 12), (11, 12)) > 0.05);
     assert!(plain_words(0, 12).contains("at least 5/12"), "{}", plain_words(0, 12));
     assert!(plain_words(0, 12).contains("no rival can be shown to be worse"));

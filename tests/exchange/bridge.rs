@@ -1,4 +1,4 @@
-//! Bridge's raw folders: what we write is read by Python, what Python writes is read by us.
+//! Bridge's raw folders: Python reads our exports, and we import what Python writes.
 
 use visuomotor::exchange::*;
 

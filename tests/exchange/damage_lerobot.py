@@ -1,4 +1,4 @@
-"""Makes data sets that contradict themselves out of a sound one.
+"""Makes self-contradictory data sets from a valid one.
 
 Usage: python damage_lerobot.py DATA_SET OUT
 Writes OUT/WHAT for every kind of damage.

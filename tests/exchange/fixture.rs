@@ -1,4 +1,4 @@
-//! Episodes to export, and the Python programs that read what became of them.
+//! Episodes to export, and the Python programs that read the exports.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use visuomotor::recording::*;
 
 use crate::recording::episodes::{image, start, tell, told};
 
-/// What a camera is called and its image's size.
+/// A camera's name and image size.
 pub type Camera = (&'static str, (u32, u32));
 
 pub const CAMERAS: [Camera; 2] = [("front", (96, 64)), ("arm", (64, 48))];
@@ -34,7 +34,7 @@ pub fn record(folder: &Path, name: &str, steps: u64, cameras: &[Camera], outcome
             cameras.iter().map(|(camera, (width, height))| image(camera, *width, *height, index * 7)).collect();
         let mut told = told(index, images);
         if name.ends_with('b') {
-            // Another motion, not the same one twice.
+            // Different motions, so that no two are equal.
             told.decision.action.translation = told.decision.action.translation.map(|v| 0.5 - v * v);
         }
         for (number, image) in told.observation.images.iter_mut().enumerate() {
@@ -60,7 +60,7 @@ pub fn demonstrations(folder: &Path) {
     std::fs::write(folder.join("c.mcap.partial"), &bytes[..bytes.len() / 2]).unwrap();
 }
 
-/// A folder with the demonstrations, and a place for what is made of them.
+/// A folder with the demonstrations, and one for the exports.
 pub struct Bench {
     folder: tempfile::TempDir,
     pub selection: Selection,
@@ -99,7 +99,7 @@ pub fn options() -> ImportOptions {
     ImportOptions { outcome: Outcome::Success { judge: "import".into() }, ffmpeg: None }
 }
 
-/// The whole episodes of a folder, with images.
+/// The complete episodes of a folder, with images.
 pub fn read(folder: &Path) -> Vec<RecordedEpisode> {
     let episodes = list_episodes(folder).unwrap();
     episodes.iter().map(|path| read_episode(path).unwrap()).inspect(|episode| assert!(episode.complete)).collect()
@@ -112,7 +112,7 @@ pub fn python_program(name: &str) -> PathBuf {
     path
 }
 
-/// Runs a script below `tests/`; gives what it prints.
+/// Runs a script below `tests/`; returns its output.
 pub fn python_script(script: &str, arguments: &[&OsStr]) -> Vec<u8> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(script);
     let output = Command::new(python_program("python"))
@@ -136,7 +136,7 @@ pub fn numbers(value: &Value) -> Vec<f64> {
     value.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect()
 }
 
-/// Are all numbers the same but for the rounding to 32 bits and of angles there and back?
+/// Are all numbers equal up to the rounding to 32 bits and of angles there and back?
 pub fn assert_close(a: &[f64], b: &[f64]) {
     assert_eq!(a.len(), b.len());
     assert!(a.iter().zip(b).all(|(a, b)| (a - b).abs() <= 1e-6), "{a:?}\n{b:?}");

@@ -1,4 +1,4 @@
-//! Sources of strangers: damaged, lying, or meant to do harm. Each is refused in words, and nothing is left behind.
+//! Untrusted sources: damaged, inconsistent, or malicious. Each is refused with a message, and nothing is left behind.
 
 use std::path::{Path, PathBuf};
 
@@ -25,7 +25,7 @@ fn attempt(import: Import, source: &Path, folder: &Path) -> Option<String> {
 }
 
 fn refused(import: Import, source: &Path, folder: &Path, words: &[&str]) {
-    let said = attempt(import, source, folder).expect("was taken");
+    let said = attempt(import, source, folder).expect("was accepted");
     for word in words {
         assert!(said.contains(word), "`{word}` is not in: {said}");
     }
@@ -117,7 +117,7 @@ fn a_video_that_is_none_or_too_short_is_refused() {
     let source = lerobot(at, "video");
     let path = source.join("videos/observation.images.top/chunk-000/file-000.mp4");
     let sound = std::fs::read(&path).unwrap();
-    // A list of other files to play, under a video's name: it is not played.
+    // A playlist of other files, under a video's name: it is not played.
     for bytes in
         [b"#EXTM3U\n#EXTINF:1,\nfile:///etc/hostname\n".to_vec(), Vec::new(), sound[..sound.len() / 2].to_vec()]
     {
@@ -141,7 +141,7 @@ fn damaged_bytes_of_a_lerobot_data_set_never_panic() {
         let sound = std::fs::read(&path).unwrap();
         for place in 0..60 {
             let mut bytes = sound.clone();
-            // Densely at the end, where parquet keeps its description.
+            // Densely at the end, where parquet stores its metadata.
             let from_end = if place < 30 { place * 13 } else { place * sound.len() / 60 };
             let place = sound.len() - 1 - from_end % sound.len();
             bytes[place] ^= 0x55;
@@ -222,7 +222,7 @@ fn a_bridge_trajectory_that_lies_is_refused() {
     let imported = import_bridge(&one, &out, &options(), &mut |_, _| {}).unwrap();
     assert!(imported.notes.contains("images: none, the source has no images0"));
     assert!(read(&out)[0].steps[0].images.is_empty());
-    // What is there is not written over.
+    // Existing output is not overwritten.
     let said = import_bridge(&one, &out, &options(), &mut |_, _| {}).unwrap_err().to_string();
     assert!(said.contains("is there already"), "{said}");
     refused(import_bridge, &at.join("one/images1"), &at.join("elsewhere"), &["holds no trajectory"]);

@@ -1,4 +1,4 @@
-//! LeRobot v3.0: what we write is read by others and by ourselves.
+//! LeRobot v3.0: our exports are read by other programs and by us.
 
 use std::process::Command;
 
@@ -9,7 +9,7 @@ use visuomotor::recording::RecordedEpisode;
 use super::fixture::*;
 use crate::recording::episodes::difference;
 
-/// Compares a data set with the recordings it was made of, through Python's eyes.
+/// Compares a data set with the recordings it was made from, using Python.
 fn check_with_python(bench: &Bench, set: &std::path::Path, most: f64) {
     let frames = tempfile::tempdir().unwrap();
     let seen = python("exchange/read_lerobot.py", &[set, frames.path()]);
@@ -65,7 +65,7 @@ fn embedded_pictures_are_read_by_others() {
 #[test]
 fn lerobot_doctor_finds_nothing_wrong() {
     let folder = tempfile::tempdir().unwrap();
-    // Shorter ones it warns of: they do not fill the usual prediction horizons.
+    // lerobot-doctor warns of shorter ones: they do not fill the usual prediction horizons.
     for name in ["a", "b"] {
         record(folder.path(), name, 110, &CAMERAS, success());
     }
@@ -88,7 +88,7 @@ fn lerobot_doctor_finds_nothing_wrong() {
     }
 }
 
-/// Compares an imported folder with what was exported, up to what `lossy` images lose.
+/// Compares an imported folder with what was exported, up to the losses of `lossy` images.
 pub fn check_back(bench: &Bench, back: &[RecordedEpisode], lossy: Option<f64>) {
     assert_eq!(back.len(), bench.selection.episodes.len());
     for (was, is) in bench.selection.episodes.iter().zip(back) {
@@ -172,7 +172,7 @@ fn data_sets_of_lerobots_own_writer_are_read() {
     }
 }
 
-/// Imports what either script made and compares it with what the scripts say they write.
+/// Imports either script's output and compares it with what the scripts should write.
 fn check_made_by_others(source: &std::path::Path) {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("episodes");

@@ -1,4 +1,4 @@
-//! Episodes to and from the formats of others: independent programs read what we write and write what we read.
+//! Exchange of episodes with other formats: independent programs read our exports and write our imports.
 
 mod bridge;
 pub mod fixture;

@@ -1,4 +1,4 @@
-//! The commands as a user calls them.
+//! The commands as run by a user.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

@@ -1,5 +1,5 @@
 """Reads Bridge's raw folders with Python's own pickle, numpy and PIL, as Bridge's converters to numpy files do, and prints
-what is in them as JSON.
+their contents as JSON.
 
 Usage: python read_bridge.py ROOT     (ROOT/TASK/NN/DATE/raw/traj_group*/traj*)
 """
@@ -16,7 +16,7 @@ from PIL import Image
 
 out = []
 for dated in sorted(glob.glob(os.path.join(sys.argv[1], "*", "*", "*"))):
-    # Pictures lagged by a step before this day, and converters shift them.
+    # Images lagged by a step before this day, and converters shift them.
     day = datetime.datetime.strptime(os.path.basename(dated), "%Y-%m-%d_%H-%M-%S")
     assert day > datetime.datetime(2021, 7, 23)
     assert json.load(open(os.path.join(dated, "collection_metadata.json")))["robot"]

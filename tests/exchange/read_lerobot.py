@@ -1,8 +1,8 @@
-"""Reads a LeRobot v3.0 data set with pyarrow, pandas, `datasets` and PyAV, as LeRobot's own reader would, and prints what
-is in it as JSON. Shares no code with the program that wrote it.
+"""Reads a LeRobot v3.0 data set with pyarrow, pandas, `datasets` and PyAV, as LeRobot's own reader would, and prints its
+contents as JSON. Shares no code with the program that wrote it.
 
 Usage: python read_lerobot.py DATA_SET FOLDER_FOR_FRAMES
-Writes the decoded pictures as raw RGB: FOLDER/CAMERA-EPISODE-FRAME.rgb
+Writes the decoded images as raw RGB: FOLDER/CAMERA-EPISODE-FRAME.rgb
 """
 
 import io
@@ -51,7 +51,7 @@ assert numpy.allclose(data["timestamp"][:], numpy.array(data["frame_index"][:]) 
 
 
 def pictures(key):
-    """All pictures of a camera, decoded."""
+    """All images of a camera, decoded."""
     if cameras[key]["dtype"] == "image":
         return [numpy.asarray(one.convert("RGB")) for one in data[key][:]]
     path = root / info["video_path"].format(video_key=key, chunk_index=0, file_index=0)
@@ -67,7 +67,7 @@ def pictures(key):
             assert abs(frame.time - number / info["fps"]) < 1e-4, (number, frame.time)
             keys += frame.key_frame
             out.append(frame.to_ndarray(format="rgb24"))
-        # One at every second picture, and wherever the scene changes.
+        # One at every second image, and wherever the scene changes.
         assert keys >= (len(out) + 1) // 2
         return out
 

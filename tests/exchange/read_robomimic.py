@@ -1,4 +1,4 @@
-"""Reads a robomimic file with h5py the way robomimic's SequenceDataset does, and prints what is in it as JSON.
+"""Reads a robomimic file with h5py the way robomimic's SequenceDataset does, and prints its contents as JSON.
 
 Usage: python read_robomimic.py FILE
 """

@@ -1,7 +1,7 @@
-"""Opens a data set with LeRobot's own reader and compares every value with what pyarrow finds in the tables.
+"""Opens a data set with LeRobot's own reader and compares every value with those that pyarrow reads from the tables.
 
 Usage: python read_with_lerobot.py DATA_SET        (pip install "lerobot[dataset]"; several gigabytes)
-Ends with one line: what was read. Not part of the test run; docs/exchange.md has what it said.
+Ends with one line: a summary of what was read. Not part of the test run; docs/exchange.md has its output.
 """
 
 import pathlib
@@ -25,7 +25,7 @@ spread = {key: [1.0, 0.0] for key in cameras}
 for i in range(len(data)):
     frame = data[i]
     for key in numeric:
-        # Its tensors are f32 whatever the table holds.
+        # Its tensors are always f32.
         found, expected = numpy.array(frame[key]).reshape(-1), columns[key][i].reshape(-1)
         assert numpy.array_equal(found, expected.astype(found.dtype), equal_nan=True), (i, key, found, expected)
     for key in cameras:

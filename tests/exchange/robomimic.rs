@@ -1,4 +1,4 @@
-//! robomimic: what we write is read by h5py.
+//! robomimic: h5py reads our exports.
 
 use visuomotor::exchange::*;
 

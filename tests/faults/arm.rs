@@ -1,4 +1,4 @@
-//! The process that plays an arm's controller. Lines on its standard input make it deaf or mute.
+//! The process that emulates an arm's controller. Lines on its standard input stop it from receiving or sending.
 
 use std::io::BufRead;
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! The process that drives: the runtime's two loops over a driver, a made-up camera and a policy that sways the tool to and
-//! fro, both of which misbehave on cue. What it notices is printed, a line an event.
+//! The driving process: the runtime's two loops over a driver, a made-up camera and a policy that sways the tool back and
+//! forth, which both misbehave on cue. Prints one line per event that it notices.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -29,22 +29,22 @@ use super::witness::Witness;
 /// Time between decisions.
 const POLICY_PERIOD: Duration = Duration::from_millis(200);
 
-/// Where the tool goes per decision, at most \[m\].
+/// Motion of the tool per decision, at most \[m\].
 const STRIDE: f64 = 0.03;
 
 /// Name of the recording, beside the arm's port.
 pub const RECORDING: &str = "episode";
 
-/// The next decision takes long.
+/// The next decision is slow.
 static SLOW: AtomicBool = AtomicBool::new(false);
-/// Every decision from now on is not a number, or asks for a quarter turn.
+/// Every decision from now on is NaN, or a quarter turn.
 static NAN: AtomicBool = AtomicBool::new(false);
 static JUMP: AtomicBool = AtomicBool::new(false);
 
-/// The arm is recovered when an episode ended, and driven on.
+/// The arm is recovered after an episode ended, and driven on.
 static RECOVER: AtomicBool = AtomicBool::new(false);
 
-/// Stamps warnings as events, so that it is known when they were said.
+/// Timestamps warnings as events.
 struct Warns;
 
 impl tracing_subscriber::fmt::time::FormatTime for Warns {
@@ -86,21 +86,21 @@ impl ActionSource for Sway {
     }
 }
 
-/// It is watched when the arm is commanded otherwise than it does.
+/// Set while a motion against the commands is looked for.
 static WATCHED: AtomicBool = AtomicBool::new(false);
 
-/// Control ticks over which it is looked which way the arm goes.
+/// Control ticks from which the direction of motion is measured.
 const BEFORE: usize = 5;
 
 /// Prints what the control loop did about a fault, once each time it changes.
 pub struct Noticing {
     last: Option<LimitReason>,
     said: bool,
-    /// Where the arm was at the last ticks.
+    /// Joint positions at the last ticks.
     way: std::collections::VecDeque<JointVector>,
-    /// The fastest joint when commands were lost, and which way it went.
+    /// The fastest joint when commands were lost, and its direction.
     going: Option<(usize, f64)>,
-    /// Torques that count \[Nm\].
+    /// Torques above this count \[Nm\].
     torque: Vec<f64>,
     /// Machine's time at the start of the loops' clock \[s\].
     origin: f64,
@@ -115,7 +115,7 @@ impl Noticing {
         Self { last: None, said: false, way: Default::default(), going: None, torque, origin }
     }
 
-    /// Says once when an arm that does not hear any more is told to stand or to turn back.
+    /// Prints once when an arm that no longer receives commands is commanded to stop or turn back.
     fn look(&mut self, tick: &ControlTick) {
         self.way.push_back(tick.measured);
         if self.way.len() > BEFORE {
@@ -176,7 +176,7 @@ impl StepSink for Noticing {
     }
 }
 
-/// A line with the machine's time. A closed terminal is no reason to fall over.
+/// Prints a line with the machine's time; a closed terminal is ignored.
 pub fn event(what: &str) {
     event_at(monotonic() as f64 * 1e-9, what);
 }
@@ -184,7 +184,7 @@ pub fn event(what: &str) {
 fn event_at(at: f64, what: &str) {
     use std::io::Write;
     let mut out = std::io::stdout();
-    // Whoever reads may be gone: that is one of the faults.
+    // The reader may have ended: that is one of the faults.
     let _ = writeln!(out, "{at:.6} {what}");
     let _ = out.flush();
 }
@@ -227,7 +227,7 @@ fn station_and_camera(link: Link, mode: ControlMode, arm: Box<dyn ArmDriver>) ->
     Ok((station, switches))
 }
 
-/// What is known before the first step.
+/// The episode's data before its first step.
 pub fn start(link: Link) -> EpisodeStart {
     let robot = link.robot();
     EpisodeStart {
@@ -246,7 +246,7 @@ pub fn start(link: Link) -> EpisodeStart {
 
 /// Drives until it is stopped, a fault ends it, or `seconds` are over.
 pub fn run(link: Link, mode: ControlMode, port: &Path, seconds: f64) -> anyhow::Result<()> {
-    // A person's terminal shows warnings.
+    // The operator's terminal shows warnings.
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_env_filter(visuomotor::cli::USUAL_LOG)

@@ -1,5 +1,5 @@
-//! The faults of rows in real time: what each is called, which links have it, within which time it must be noticed, and what
-//! protects against it.
+//! The faults of rows in real time: their names, the links that have them, the time within which each must be noticed, and the
+//! protections against it.
 
 use visuomotor::action::ControlMode;
 use visuomotor::driver::ros2::found_within;
@@ -10,15 +10,15 @@ use super::link::Link;
 /// A fault of processes, messages or machine.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Fault {
-    /// The driving program is stopped for so long \[ms\], then goes on.
+    /// The driving program is stopped for this long \[ms\], then continued.
     Paused(u64),
     /// It gets this signal.
     Signal(i32, &'static str),
-    /// It is killed: nothing of it runs any more.
+    /// It is killed: no part of it runs any more.
     Killed,
     /// The watchdog process is killed.
     GuardKilled,
-    /// The controller is killed: the arm does what its mechanics do.
+    /// The controller is killed: only the arm's mechanics remain.
     ControllerKilled,
     /// The arm's states no longer arrive; commands do.
     StatesLost,
@@ -28,20 +28,20 @@ pub enum Fault {
     CommandsLost,
     /// Neither arrives.
     BothLost,
-    /// The driving program's machine has no network any more: nothing of it arrives, services and beats neither. Where the
-    /// controller has no time-out of its own, a guard on its host stands by (`visuomotor guard --listen`).
+    /// The driving program's machine loses its network: nothing of it arrives, neither services nor heartbeats. If the
+    /// controller has no time-out, a guard runs on its host (`visuomotor guard --listen`).
     NetworkLost,
-    /// A decision takes 1.2 s: the control loop goes on with the last action.
+    /// A decision takes 1.2 s: the control loop continues with the last action.
     PolicySlow,
-    /// Every processor is taken by a thread of the highest real-time priority for so long \[ms\].
+    /// A thread of the highest real-time priority takes every processor for this long \[ms\].
     Hogged(u64),
     /// Each write of the recording takes 1 s from now on.
     DiskSlow,
-    /// Bytes that are no message, and messages that were cut, come in by the thousand.
+    /// Bytes that are not a message, and truncated messages, arrive by the thousand.
     Malformed,
     /// Another program begins to publish commands.
     SecondCommander,
-    /// The computer of the program is gone, or the network to it: a watchdog on the controller's side is left.
+    /// The program's computer, or the network to it, is lost: a watchdog on the controller's side remains.
     HostLost,
 }
 
@@ -94,7 +94,7 @@ impl Fault {
         }
     }
 
-    /// What protects against it, for the control row.
+    /// The protections against it, for the control row.
     pub fn protections(self, link: Link, mode: ControlMode) -> &'static [Protection] {
         use Protection::*;
         match self {
@@ -103,9 +103,9 @@ impl Fault {
             Fault::Paused(_) | Fault::Killed | Fault::HostLost => &[Guard],
             Fault::NetworkLost if link.is_endless(mode) => &[Guard],
             Fault::Signal(..) => &[Signals],
-            // The guard is asked to stop the arm, and an arm that goes on is stopped by service.
+            // The guard is asked to stop the arm, and an arm that keeps moving is stopped by service.
             Fault::BothLost if link.is_endless(mode) => &[BlindRamp, StateCheck, Guard, Runaway],
-            // The gauge of jumps is tried on every trace; what protects when states are lost has its own row.
+            // The gauge of jumps is tested on every trace; the protection against lost states has its own row.
             Fault::Recovered => &[],
             Fault::StatesLost | Fault::BothLost => &[BlindRamp, StateCheck],
             Fault::CommandsLost => &[Residual],
@@ -121,11 +121,11 @@ impl Fault {
 
     /// Longest time within which the fault must have been noticed \[s\]; `speed` is the arm's then \[rad/s\].
     ///
-    /// Commands that are lost while states arrive show only by an arm that goes on although it is commanded otherwise. Until then it
-    /// does what it is told, and nobody can see anything, so the time counts from then. A servo may lag and
-    /// sag by `limits.following_error` and be that far off for `limits.following_time`: a joint that goes on at `v` is found
-    /// after the shorter of `following_error / v` and `following_time`, each with the blocks of 50 ms in which states are looked
-    /// at; then its controller is asked by service, which may take as long as any of its states.
+    /// If commands are lost while states arrive, only an arm that moves against its commands shows it. Until its command changes it
+    /// does what it was commanded, so the time counts from that change. A servo may lag and
+    /// sag by `limits.following_error` and be that far off for `limits.following_time`: a joint that keeps moving at `v` is
+    /// detected after the shorter of `following_error / v` and `following_time`, each with the blocks of 50 ms of states;
+    /// then its controller is stopped by a service call, which may take as long as any of its states.
     pub fn detection(self, link: Link, mode: ControlMode, speed: f64) -> f64 {
         let states: f64 = match link {
             // 10 Hz states.
@@ -140,22 +140,22 @@ impl Fault {
             Fault::CommandsLost if link.is_endless(mode) => found_within(&link.robot(), mode, speed) + states,
             // The camera's oldest image and one policy period.
             Fault::PolicySlow => 0.5,
-            // Looked for five times a second, after it was discovered.
+            // Checked five times a second, after it was discovered.
             Fault::SecondCommander => 0.6,
             Fault::DiskSlow | Fault::Malformed => f64::INFINITY,
-            // A controller that hears nothing is stopped by its own time-out, else by the guard, or switched off by a service.
+            // A controller that receives nothing is stopped by its own time-out, else by the guard, or switched off by a service.
             _ => match link {
                 Link::PandaFci => 0.05,
                 Link::PandaRos2Control | Link::WidowxXsSdk => 0.15,
                 Link::WidowxDynamixel | Link::Sawyer => 0.25,
-                // The guard's, as for the others that have one; the program itself waits for states that come at 10 Hz.
+                // The guard's, as for others with a guard; the program itself waits for states at 10 Hz.
                 Link::Jaco if link.is_endless(mode) && self != Fault::BothLost => 0.15,
                 Link::Jaco => 0.35,
             },
         }
     }
 
-    /// Do no states arrive, so that the driver's own thread has to find it?
+    /// Do states stop arriving, so that the driver's own thread must detect it?
     pub fn loses_states(self) -> bool {
         matches!(
             self,
@@ -163,7 +163,7 @@ impl Fault {
         )
     }
 
-    /// May the arm go on after it?
+    /// May the arm keep moving after it?
     pub fn may_go_on(self) -> bool {
         matches!(
             self,
@@ -177,7 +177,7 @@ impl Fault {
     }
 }
 
-/// Does the link have this row at all? Otherwise why not.
+/// Why the link has no such row; `None` if it has one.
 pub fn left_out(fault: Fault, link: Link, mode: ControlMode) -> Option<&'static str> {
     let own_timeout = link.times_out(mode);
     match fault {
@@ -210,7 +210,7 @@ pub fn left_out(fault: Fault, link: Link, mode: ControlMode) -> Option<&'static 
     }
 }
 
-/// Why a row has no control: the arm is safe without any protection of ours, or what protects is not ours.
+/// Why a row has no control: the arm is safe without our protections, or the protection is not ours.
 pub fn no_control(fault: Fault, link: Link, mode: ControlMode) -> Option<&'static str> {
     let own_timeout = link.times_out(mode);
     match fault {

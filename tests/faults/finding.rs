@@ -1,17 +1,17 @@
-//! What a row found, and the constants that rows are judged by.
+//! The result of a row, and the constants by which rows are judged.
 
 use serde::{Deserialize, Serialize};
 use visuomotor::action::ControlMode;
 use visuomotor::protection::Protection;
 
-/// Joint speed that counts as standing \[rad/s\].
+/// Joint speed that counts as standing still \[rad/s\].
 pub const STANDING: f64 = 0.02;
-/// What the gauge cannot tell from rest: sag under gravity, settling of the simulated servo \[rad\].
+/// What the gauge cannot distinguish from rest: sag under gravity, settling of the simulated servo \[rad\].
 pub const FLOOR: f64 = 0.015;
-/// Control periods between noticing a fault and telling the arm to hold.
+/// Control periods between noticing a fault and commanding a hold.
 pub const MOST_TICKS: f64 = 2.0;
 
-/// What a row found.
+/// The result of a row.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Finding {
     /// The fault in words.
@@ -24,9 +24,9 @@ pub struct Finding {
     pub without: Option<String>,
     /// Within the bounds?
     pub green: bool,
-    /// Why it was not run, where it was not.
+    /// Why it was not run, if so.
     pub skipped: Option<String>,
-    /// What was judged, in words.
+    /// The criteria, in words.
     #[serde(default)]
     pub judged: String,
     /// Largest joint speed at the fault \[rad/s\].
@@ -38,7 +38,7 @@ pub struct Finding {
     /// The program first noticed \[s after the fault\].
     #[serde(default)]
     pub detected_after: Option<f64>,
-    /// It told the arm to hold \[s after the fault\].
+    /// It commanded a hold \[s after the fault\].
     #[serde(default)]
     pub held_after: Option<f64>,
     /// Control periods between both.
@@ -51,10 +51,10 @@ pub struct Finding {
     /// Largest joint speed after the fault \[rad/s\].
     #[serde(deserialize_with = "number")]
     pub peak_speed: f64,
-    /// Hardest acceleration of a joint once the arm goes on, in shares of the joint's limit \[1\].
+    /// Highest acceleration of a joint once the arm moves on, in shares of the joint's limit \[1\].
     #[serde(default = "none", deserialize_with = "number")]
     pub rejoins: f64,
-    /// Farthest a joint travelled after the fault \[rad\], and how far that joint might \[rad\].
+    /// Farthest a joint travelled after the fault \[rad\].
     #[serde(deserialize_with = "number")]
     pub travelled: f64,
     /// Bound of that joint \[rad\].
@@ -63,19 +63,19 @@ pub struct Finding {
     /// Longest stall of the arm's process within the time judged \[s\].
     #[serde(deserialize_with = "number")]
     pub stall: f64,
-    /// The line for the operator that says most about the fault.
+    /// The most informative line for the operator.
     #[serde(default)]
     pub operator: String,
     /// Everything the operator saw.
     pub seen: Vec<String>,
-    /// What the record kept.
+    /// Contents of the recording.
     #[serde(default)]
     pub kept: String,
     /// What failed, in words.
     pub why: String,
 }
 
-/// As the environment variable has them.
+/// By the names of the environment variable.
 pub fn names(protections: &[Protection]) -> String {
     protections.iter().map(|off| format!("{off:?}")).collect::<Vec<_>>().join(",")
 }
@@ -84,13 +84,13 @@ fn none() -> f64 {
     f64::NAN
 }
 
-/// A number; JSON has null for what is none.
+/// A number; JSON has null for a non-finite one.
 fn number<'de, D: serde::Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
     Ok(Option::<f64>::deserialize(from)?.unwrap_or(f64::NAN))
 }
 
 impl Finding {
-    /// Nothing found yet.
+    /// An empty result.
     pub fn new(fault: &str, link: &str, mode: ControlMode, detection_bound: f64) -> Self {
         Self {
             fault: fault.into(),

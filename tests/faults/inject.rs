@@ -1,4 +1,4 @@
-//! How a fault of processes, messages or machine is made to happen.
+//! Injects faults of processes, messages or the machine.
 
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use super::malformed;
 use super::processes;
 use super::wall::{SetUp, now, watch};
 
-/// Makes the fault happen; returns when \[s, monotonic\].
+/// Injects the fault; returns when \[s, monotonic\].
 pub fn inject(fault: Fault, set_up: &mut SetUp) -> anyhow::Result<f64> {
     let SetUp { arm, drive, rival, .. } = set_up;
     Ok(match fault {
@@ -62,7 +62,7 @@ fn hog(length: Duration) -> anyhow::Result<f64> {
         .map(|processor| {
             let ready = Arc::clone(&ready);
             std::thread::spawn(move || {
-                // Each on its own: one that starts first would keep the others from being started beside it.
+                // Each on its own: the first to start would keep the others from being started beside it.
                 let kept = stay_on(processor);
                 ready.wait();
                 let begun = now();

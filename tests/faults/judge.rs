@@ -1,4 +1,4 @@
-//! What a row in real time is judged by: how far and how fast the emulated arm went, as its own process saw it.
+//! Judges a row in real time: how far and how fast the emulated arm moved, as recorded by its own process.
 
 use visuomotor::action::ControlMode;
 use visuomotor::config::Robot;
@@ -8,13 +8,13 @@ use super::finding::{FLOOR, Finding, STANDING};
 use super::link::Link;
 use super::trace::Turn;
 
-/// How much faster than its limit a measured joint may be: a servo's own swing, and a joint under torque is braked, not cut
+/// Factor by which a measured joint may exceed its speed limit: servos overshoot, and a joint under torque is braked, not cut
 /// off \[1\].
 const OVER: f64 = 1.3;
 
 /// Length of the windows that accelerations are taken from \[s\].
 const WINDOW: f64 = 0.03;
-/// Share of its acceleration limit that a joint may show when the arm goes on \[1\], as in simulated time: a servo swings a little.
+/// Share of its acceleration limit that a joint may show when the arm moves on \[1\], as in simulated time: a servo overshoots.
 const HARDEST: f64 = 2.0;
 /// The jump that the gauge must find \[rad\].
 const JUMP: f64 = 0.05;
@@ -39,10 +39,10 @@ pub fn judge(
     finding.speed_before = fastest(before);
     finding.detection_bound = fault.detection(link, mode, finding.speed_before);
     finding.peak_speed = after.iter().map(fastest).fold(0.0, f64::max);
-    // Where a pause may be survived, only what happens until the program runs again is the fault's doing.
+    // If a pause may be survived, only what happens until the program runs again is due to the fault.
     let end = match fault {
         Fault::Paused(ms) => at + ms as f64 * 1e-3,
-        // Nobody runs meanwhile, the arm's controller neither: what it does right after counts too.
+        // Nothing runs meanwhile, not even the arm's controller: what it does right after counts too.
         Fault::Hogged(ms) => at + ms as f64 * 1e-3 + 0.3,
         // The sleep begins with the next decision.
         Fault::PolicySlow => at + 1.2,
@@ -69,7 +69,7 @@ pub fn judge(
     finding.allowed = f64::INFINITY;
     let mut share = f64::NEG_INFINITY;
     for joint in 0..before.positions.len() {
-        // A sway may be gaining speed: within the detection time the arm is as fast as it was wished to be.
+        // A sway may be speeding up: within the detection time the arm is as fast as its commands.
         let detected = judged.iter().take_while(|turn| turn.at <= at + finding.detection_bound);
         let speed = detected.map(|turn| turn.velocities[joint].abs()).fold(before.velocities[joint].abs(), f64::max);
         let deceleration = robot.limits.joint_acceleration[joint];
@@ -93,7 +93,7 @@ pub fn judge(
     let jumps = jump(fault, &robot, turns, at, finding)?;
     let limit = |joint: usize| OVER * robot.limits.joint_velocity[joint];
     let too_fast = after.iter().any(|turn| (0..turn.velocities.len()).any(|j| !(turn.velocities[j].abs() <= limit(j))));
-    // Where the arm may go on and nobody had to notice, no way is judged that it travels.
+    // If the arm may keep moving and the fault need not be noticed, its distance is not judged.
     let judges_way = !(fault.may_go_on() && finding.detection_bound >= end - at);
     if !judges_way {
         (finding.travelled, finding.allowed) = (f64::NAN, f64::NAN);
@@ -118,13 +118,13 @@ pub fn judge(
     Ok(())
 }
 
-/// When it was last said by the driving program \[s\].
+/// When the driving program last printed it \[s\].
 fn said(finding: &Finding, what: &str) -> Option<f64> {
     let events = finding.seen.iter().rev().filter_map(|line| line.split_once(' '));
     events.filter(|(_, event)| *event == what).find_map(|(at, _)| at.parse().ok())
 }
 
-/// Once the arm goes on, did it jump? It is judged by the acceleration of the emulated joints, which no program's word enters.
+/// Did the arm jump when it moved on? Judged by the acceleration of the emulated joints alone, not by any program's output.
 fn jump(fault: Fault, robot: &Robot, turns: &[Turn], at: f64, finding: &mut Finding) -> anyhow::Result<bool> {
     let from = match fault {
         Fault::Recovered => said(finding, "recovered"),
@@ -137,7 +137,7 @@ fn jump(fault: Fault, robot: &Robot, turns: &[Turn], at: f64, finding: &mut Find
     let Some(from) = from else { return Ok(false) };
     let after = turns.partition_point(|turn| turn.at <= from);
     finding.rejoins = hardest(robot, &turns[after..]);
-    // A gauge that finds no jump where one is put in would say nothing.
+    // A gauge that misses an injected jump would prove nothing.
     let mut jumped = turns[after..].to_vec();
     let half = jumped.len() / 2;
     for turn in &mut jumped[half..] {
@@ -147,7 +147,7 @@ fn jump(fault: Fault, robot: &Robot, turns: &[Turn], at: f64, finding: &mut Find
     Ok(!(finding.rejoins <= HARDEST))
 }
 
-/// The hardest acceleration of a joint, in shares of its limit: from the mean speeds of windows that follow one another, so that a
+/// The highest acceleration of a joint, in shares of its limit: from the mean speeds of consecutive windows, so that a
 /// step of the position counts, and a servo's ripple of a few milliseconds does not.
 fn hardest(robot: &Robot, turns: &[Turn]) -> f64 {
     let mut most: f64 = 0.0;
@@ -169,8 +169,8 @@ fn hardest(robot: &Robot, turns: &[Turn]) -> f64 {
     most
 }
 
-/// With its controller the emulated arm's mechanics end too: what is left to judge is that the program notices in time, ends, and
-/// says of no arm that it holds.
+/// The emulated arm's mechanics end with its controller: what is left to judge is that the program notices in time, ends, and
+/// does not report a hold.
 pub fn judge_words(link: Link, at: f64, ended: bool, finding: &mut Finding) -> anyhow::Result<()> {
     notice(Fault::ControllerKilled, &link.robot(), at, finding);
     finding.judged = "words".into();
@@ -184,7 +184,7 @@ pub fn judge_words(link: Link, at: f64, ended: bool, finding: &mut Finding) -> a
     Ok(())
 }
 
-/// When the program noticed, when it told the arm to hold, and which of its lines says most about the fault.
+/// When the program noticed, when it commanded a hold, and which of its lines is the most informative about the fault.
 fn notice(fault: Fault, robot: &Robot, at: f64, finding: &mut Finding) {
     let stamped = |line: &String| {
         let (stamp, what) = line.split_once(' ')?;
@@ -198,7 +198,7 @@ fn notice(fault: Fault, robot: &Robot, at: f64, finding: &mut Finding) {
             .min_by(|a, b| a.0.total_cmp(&b.0))
     };
     let by_loop = ["stopped", "complained", "told to hold", "ended"];
-    // Lost states are found by the driver's own thread, which warns; of other warnings nothing follows.
+    // The driver's own thread detects lost states and warns; other warnings prove nothing.
     let by_driver = ["stopped", "complained", "told to hold", "ended", "warns"];
     let noticed = first(if fault.loses_states() { &by_driver } else { &by_loop }).map(|(when, _)| *when);
     let held = first(&["told to hold"]).map(|(when, _)| *when);

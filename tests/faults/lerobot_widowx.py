@@ -1,9 +1,9 @@
-"""LeRobot 0.4.4 drives an emulated WidowX 250 over its serial port, to see what the same faults do there.
+"""LeRobot 0.4.4 drives an emulated WidowX 250 over its serial port, to show the effect of the same faults there.
 
 Arguments: the port. The arm is LeRobot's Koch follower with the WidowX's servo list, as a lab would add it; its loop is
 `lerobot-teleoperate`'s own `teleop_loop` within the same `try` and `finally`; its camera is LeRobot's OpenCV camera over a
 capture that this file makes up. Settings are LeRobot's defaults. The waist sways at 1.1 rad/s. Lines on the standard input
-bring a fault: `nan`, `jump`, `slow`, `camera silent`, `camera frozen`.
+inject a fault: `nan`, `jump`, `slow`, `camera silent`, `camera frozen`.
 """
 
 import logging
@@ -96,7 +96,7 @@ class WidowX(KochFollower):
         self.bus = DynamixelMotorsBus(port=config.port, motors=motors, calibration=self.calibration)
 
     def connect(self, calibrate=True):
-        # The maker calibrated the servos: what they say is the calibration.
+        # The manufacturer calibrated the servos: their readings are the calibration.
         self.bus.connect()
         self.bus.calibration = self.calibration = self.bus.read_calibration()
         for camera in self.cameras.values():
@@ -111,7 +111,7 @@ class WidowX(KochFollower):
 
 
 class Sway(Teleoperator):
-    """Turns the waist to and fro, half a second one way first, then a second each way, and keeps the other joints."""
+    """Turns the waist back and forth, half a second one way first, then a second each way, and keeps the other joints."""
 
     config_class = TeleoperatorConfig
     name = "sway"
@@ -145,7 +145,7 @@ class Sway(Teleoperator):
         if fault["policy"] == "slow":
             fault["policy"] = None
             time.sleep(1.2)
-        # A step a call: what a stall costs is not caught up.
+        # One step per call: a stall is not made up for.
         direction = 1 if (self.step + FPS // 2) // FPS % 2 == 0 else -1
         self.step += 1
         self.units += direction * SPEED / FPS / math.pi * 100  # of the range -100 .. 100 over a turn

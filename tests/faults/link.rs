@@ -74,7 +74,7 @@ impl Link {
     /// The law that makes commands of this mode.
     pub fn law(self, mode: ControlMode) -> ControlLaw {
         match mode {
-            // An arm with a servo of its own takes straight lines; one that follows each position does not.
+            // An arm with its own servo accepts straight lines; one that follows each position does not.
             ControlMode::Position if !self.robot().streams_positions() => ControlLaw::Interpolate,
             ControlMode::Position => ControlLaw::JerkLimited,
             ControlMode::Velocity => ControlLaw::Velocity,
@@ -82,7 +82,7 @@ impl Link {
         }
     }
 
-    /// A launch file's settings for this link; `port` is where the serial port's name is made.
+    /// A launch file's settings for this link; `port` is where the serial port's link is created.
     pub fn launch(self, mode: ControlMode, port: &Path) -> Launch {
         let (mut launch, _) = Launch::load(&root().join("launch/widowx_kitchen.toml")).expect("a shipped launch file");
         launch.robot = self.robot().identity.name;
@@ -99,7 +99,7 @@ impl Link {
         launch
     }
 
-    /// Does the arm's controller go on with the last command of this mode for ever, or let the arm coast?
+    /// Does the arm's controller execute the last command of this mode forever, or let the arm coast?
     pub fn is_endless(self, mode: ControlMode) -> bool {
         match self {
             Link::WidowxXsSdk | Link::PandaRos2Control => mode != ControlMode::Position,
@@ -109,7 +109,7 @@ impl Link {
         }
     }
 
-    /// Does the arm's controller itself stop when it hears nothing for its time-out?
+    /// Does the arm's controller stop by its own time-out when it receives nothing?
     pub fn times_out(self, mode: ControlMode) -> bool {
         !matches!(self, Link::WidowxXsSdk | Link::PandaRos2Control) && !self.is_endless(mode)
     }
@@ -119,7 +119,7 @@ impl Link {
         self.robot().joint.len()
     }
 
-    /// Plays the controller over MuJoCo; what the arm does is written to `trace`.
+    /// Emulates the controller over MuJoCo; the arm's motion is written to `trace`.
     pub fn emulate(
         self,
         port: &Path,
@@ -131,7 +131,7 @@ impl Link {
         let (plant, _) = MujocoPlant::on_pedestal(&robot, &pedestal)?;
         let plant = Box::new(Watched::new(plant, trace)?);
         if self == Link::PandaFci {
-            // It waits a little for answers of a busy computer, so that only the losses that are meant happen.
+            // It waits a little for replies of a busy computer, so that only intended losses happen.
             let options = EmulatorOptions {
                 port: 1337,
                 hand_port: 1338,

@@ -1,4 +1,4 @@
-//! The fault matrix: faults x arms, links and modes, each with what the emulated arm did, and a control without its
+//! The fault matrix: faults x arms, links and modes, each with the emulated arm's reaction, and a control without its
 //! protection.
 //!
 //! `cargo test --test faults` runs the rows in simulated time; `-- page OUT PIECE.json ...` joins a matrix made in pieces.
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let result = match words.as_slice() {
-        // The watchdog process is the program itself.
+        // The watchdog process is this program too.
         ["guard", ..] => return ExitCode::from(visuomotor::cli::run()),
         ["arm", link, port, trace] => arm::run(Link::named(link), Path::new(port), Path::new(trace)),
         ["drive", link, mode, port, seconds] => {
@@ -44,10 +44,10 @@ fn main() -> ExitCode {
         ["rival", link, mode] => rival::run(Link::named(link), mode_named(mode)),
         ["row", fault, mode] => report::row(fault, mode_named(mode)),
         ["matrix", filter @ ..] => rows(filter),
-        // A matrix that was made in pieces, on one page.
+        // A matrix made in pieces, on one page.
         ["page", out, pieces @ ..] => report::join(Path::new(out), pieces),
         ["lerobot", python, out] => peer::run(Path::new(python), Path::new(out)),
-        // What every test run has: no process, no clock but the one moved by hand.
+        // Part of every test run: no process, and a manual clock.
         filter => rows(&[&["--simulated"], filter].concat()),
     };
     match result {
@@ -70,7 +70,7 @@ fn rows(arguments: &[&str]) -> anyhow::Result<()> {
             "--simulated" => selection.wall = false,
             "--wall" => selection.simulated = false,
             "--out" => selection.out = words.next().map(Into::into),
-            // Of cargo's harness: nothing to say to them here.
+            // Arguments of cargo's harness: ignored here.
             option if option.starts_with('-') => {}
             word => selection.words.push(word.into()),
         }
@@ -106,7 +106,7 @@ fn rows(arguments: &[&str]) -> anyhow::Result<()> {
     report::end(&findings, selection.out.as_deref())
 }
 
-/// Which rows are run.
+/// Which rows to run.
 struct Selection {
     words: Vec<String>,
     controls: bool,

@@ -1,5 +1,5 @@
-//! Packets that are no message: bytes by chance, messages that were cut, and headers that lie, to every port the driving
-//! program listens at; on a servo bus bytes that were changed on the way.
+//! Malformed packets: random bytes, truncated messages, and headers with wrong lengths, to every port the driving
+//! program listens on; on a servo bus, bytes changed on the way.
 
 use std::collections::HashSet;
 use std::net::UdpSocket;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::processes::Process;
 use super::wall::now;
 
-/// Packets a port gets, and the time between two of them: they are to be wrong, not too many.
+/// Packets per port, and the time between two of them: they shall be malformed, not too many.
 const PACKETS: u64 = 200;
 const APART: Duration = Duration::from_millis(3);
 
@@ -52,7 +52,7 @@ fn ports(process: u32) -> anyhow::Result<Vec<u16>> {
     Ok(ports)
 }
 
-/// Bits by chance, the same each time (SplitMix64).
+/// Random bits, the same each time (SplitMix64).
 struct Chance(u64);
 
 impl Chance {
@@ -65,7 +65,7 @@ impl Chance {
     }
 }
 
-/// One packet: a third bytes by chance, a third an RTPS header and submessages whose lengths lie, a third one cut anywhere.
+/// One packet: a third random bytes, a third an RTPS header and submessages with wrong lengths, a third truncated anywhere.
 fn packet(number: u64, chance: &mut Chance) -> Vec<u8> {
     let length = (chance.bits() % 1400) as usize;
     let mut bytes: Vec<u8> = (0..length).map(|_| chance.bits() as u8).collect();

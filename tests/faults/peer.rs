@@ -2,7 +2,7 @@
 //!
 //! `-- lerobot PYTHON OUT`, where PYTHON is that of an environment with `lerobot[dynamixel]==0.4.4`, writes
 //! `faults-lerobot.json` and `faults-lerobot.md`. Only what the emulated arm does is compared; both sides get the bound that
-//! this program sets itself.
+//! this program sets for itself.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -22,22 +22,22 @@ const LINK: Link = Link::WidowxDynamixel;
 /// How long the arm is watched \[s\].
 const WATCHED: f64 = 3.0;
 
-/// What happens, and the bound within which it has to be noticed \[s\].
+/// The fault, and the bound within which it must be noticed \[s\].
 #[derive(Clone, Copy)]
 enum Fault {
     Signal(i32),
-    /// Stopped for so long \[ms\].
+    /// Stopped for this long \[ms\].
     Paused(u64),
     /// A line to the driving program.
     Cue(&'static str),
 }
 
-/// What is judged.
+/// The criterion.
 #[derive(Clone, Copy, PartialEq)]
 enum Bound {
-    /// The arm stands after its detection time \[s\] and braking distance, and does not fall.
+    /// The arm stops within its detection time \[s\] and braking distance, and does not fall.
     Stands(f64),
-    /// No joint goes faster than its limit.
+    /// No joint exceeds its speed limit.
     Speed,
 }
 
@@ -65,7 +65,7 @@ const ROWS: [Row; 10] = [
     row("camera repeats one image under new stamps", Fault::Cue("camera frozen"), Bound::Stands(0.55)),
 ];
 
-/// What one program's arm did.
+/// Reaction of one program's arm.
 #[derive(Debug, Serialize)]
 struct Finding {
     fault: &'static str,
@@ -74,12 +74,12 @@ struct Finding {
     /// Fastest joint at the fault, and afterwards \[rad/s\].
     speed_before: f64,
     peak_speed: f64,
-    /// Farthest any joint went after the fault, and how far it might have gone, where the arm has to stand \[rad\].
+    /// Farthest any joint moved after the fault, and its bound if the arm must stop \[rad\].
     travelled: f64,
     allowed: Option<f64>,
     /// Every joint stood still from then on \[s after the fault\].
     rest_after: Option<f64>,
-    /// Torque was off at the end: what stands then lies on its stops or on the table.
+    /// Torque was off at the end: such an arm lies on its stops or on the table.
     torque_off: bool,
     seen: Vec<String>,
     why: String,
@@ -162,7 +162,7 @@ fn judge(
     };
     let joints = 0..before.positions.len();
     let worst = joints.clone().max_by(|&a, &b| distance(a).total_cmp(&distance(b))).unwrap_or_default();
-    // The joint that went farthest, with the speed of the fastest: generous to both programs.
+    // The joint that moved farthest, with the speed of the fastest: generous to both programs.
     let speed = fastest(before);
     let allowed = match row.bound {
         Bound::Stands(detection) => {
@@ -192,7 +192,7 @@ fn judge(
     } else {
         ""
     };
-    // The loop's own clock lines say nothing about the fault.
+    // The loop's own clock lines are unrelated to the fault.
     seen.retain(|line| !line.contains("Teleop loop time"));
     let seen: Vec<String> = seen.iter().map(|line| plain(line)).filter(|line| !line.trim().is_empty()).collect();
     Finding {
@@ -210,7 +210,7 @@ fn judge(
     }
 }
 
-/// A printed line without the terminal's control characters, and of LeRobot's files only where they are in LeRobot.
+/// A printed line without the terminal's control characters, and LeRobot's file paths only from LeRobot on.
 fn plain(line: &str) -> String {
     let line = line.replace("\u{1b}[1A", "");
     match (line.find("File \""), line.find("site-packages/")) {
@@ -221,7 +221,7 @@ fn plain(line: &str) -> String {
     }
 }
 
-/// The line that says most: an error, what became of the arm, what stopped it.
+/// The most informative line: an error, the arm's final state, the reason of the stop.
 fn last_words(seen: &[String]) -> &str {
     let says = |word: &str| seen.iter().rev().find(|line| line.contains(word));
     let line = ["Error: ", " fault ", " hold ", " ended ", " stopped "].iter().find_map(|word| says(word));

@@ -45,7 +45,7 @@ impl Process {
 
     fn spawn(mut command: Command) -> anyhow::Result<Self> {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // A terminal's signals are sent on purpose here, never by the terminal the matrix runs in.
+        // A terminal's signals are sent here on purpose, never by the terminal that runs the matrix.
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let mut child = command.spawn()?;
         let lines = Arc::new(Mutex::new(Vec::new()));
@@ -63,7 +63,7 @@ impl Process {
         Ok(Self { child, lines })
     }
 
-    /// Everything printed so far, standard output and error as they came.
+    /// Everything printed so far, standard output and error in order.
     pub fn lines(&self) -> Vec<String> {
         self.lines.lock().expect("readers do not panic").clone()
     }
@@ -139,7 +139,7 @@ impl Scratch {
         self.folder.path().join("port")
     }
 
-    /// What the recording of the driving program holds, in words: whole where it `ended`, so far otherwise.
+    /// Contents of the driving program's recording, in words: complete if it `ended`, so far otherwise.
     pub fn kept(&self, ended: bool) -> String {
         let whole = self.folder.path().join(format!("{RECORDING}.mcap"));
         let partial = self.folder.path().join(format!("{RECORDING}.mcap.partial"));
@@ -167,7 +167,7 @@ fn text(path: &Path) -> &str {
     path.to_str().expect("temporary folders have plain names")
 }
 
-/// Starts the emulated arm and waits until it is there.
+/// Starts the emulated arm and waits until it is ready.
 pub fn arm(link: Link, scratch: &Scratch, domain: u16) -> anyhow::Result<Process> {
     let (port, trace) = (scratch.port(), scratch.trace());
     let mut arm = Process::start("arm", &[link.name(), text(&port), text(&trace)], domain, &[], &[])?;
@@ -175,12 +175,12 @@ pub fn arm(link: Link, scratch: &Scratch, domain: u16) -> anyhow::Result<Process
     Ok(arm)
 }
 
-/// What a program shows a watchdog on the controller's side.
+/// The token that a program shows a watchdog on the controller's side.
 const TOKEN: (&str, &str) = ("VISUOMOTOR_GUARD_TOKEN", "0123456789abcdef");
-/// Where that watchdog is, for the driving program.
+/// That watchdog's address, for the driving program.
 pub const GUARD: &str = "VISUOMOTOR_FAULTS_GUARD";
 
-/// Starts the program that drives it and waits until the arm moves.
+/// Starts the driving program and waits until the arm moves.
 pub fn drive(
     link: Link,
     mode: ControlMode,
@@ -205,7 +205,7 @@ pub fn drive(
 pub fn lerobot(python: &Path, scratch: &Scratch) -> anyhow::Result<Process> {
     let mut command = Command::new(python);
     command.arg(super::link::root().join("tests/faults/lerobot_widowx.py")).arg(scratch.port());
-    // Its own folder for calibrations and caches; nothing is fetched.
+    // Its own folder for calibrations and caches; nothing is downloaded.
     command.env("HF_HOME", scratch.folder.path().join("hf")).env("HF_HUB_OFFLINE", "1");
     let mut drive = Process::spawn(command)?;
     drive.wait_for("moving")?;
@@ -219,13 +219,13 @@ pub fn guard(domain: u16, off: &[Protection]) -> anyhow::Result<Process> {
     Ok(guard)
 }
 
-/// Where a watchdog says that it listens.
+/// The address on which a watchdog reports that it listens.
 fn address(line: &str) -> Option<String> {
     let (_, rest) = line.split_once("guard at ")?;
     Some(rest.split(';').next()?.to_owned())
 }
 
-/// Starts the program that will command too, when it is told.
+/// Starts the program that will also command, on request.
 pub fn rival(link: Link, mode: ControlMode, domain: u16) -> anyhow::Result<Process> {
     let mut rival = Process::start("rival", &[link.name(), &mode.to_string()], domain, &[], &[])?;
     rival.wait_for("ready")?;

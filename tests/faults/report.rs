@@ -1,4 +1,4 @@
-//! What the rows found: a line each while they run, `faults.json` and `faults.md` at the end.
+//! Results of the rows: one line each while they run, `faults.json` and `faults.md` at the end.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -9,7 +9,7 @@ use visuomotor::action::ControlMode;
 use super::finding::Finding;
 use super::simulated;
 
-/// A line for whoever watches.
+/// Prints a line for the operator.
 pub fn show(finding: Finding) -> Finding {
     let name = format!("{} {}: {}", finding.link, finding.mode, finding.fault);
     match (&finding.skipped, &finding.without) {
@@ -56,12 +56,12 @@ fn rejoins(finding: &Finding) -> String {
     format!(", went on with {:.2} of its acceleration limit", finding.rejoins)
 }
 
-/// How far of how far, where that was judged.
+/// Travelled and allowed distance, if judged.
 fn way(finding: &Finding) -> Option<String> {
     (!finding.travelled.is_nan()).then(|| format!("{:.3} / {:.3}", finding.travelled, finding.allowed))
 }
 
-/// A control of a row in simulated time: which protection is off is read once a process.
+/// A control of a row in simulated time: the protection that is off is read once per process.
 pub fn in_a_process_of_its_own(fault: simulated::Fault, mode: ControlMode) -> anyhow::Result<Finding> {
     if cfg!(not(feature = "fault-controls")) {
         let mut finding = Finding::new(fault.words(), "simulated", mode, f64::NAN);
@@ -87,7 +87,7 @@ pub fn row(fault: &str, mode: ControlMode) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Counts, writes, and fails when a row is red, or a control is safe and nobody says why.
+/// Counts, writes, and fails if a row is red, or a control is safe without a stated reason.
 pub fn end(findings: &[Finding], out: Option<&Path>) -> anyhow::Result<()> {
     let rows: Vec<&Finding> = findings.iter().filter(|f| f.without.is_none()).collect();
     let skipped = rows.iter().filter(|f| f.skipped.is_some()).count();
@@ -111,14 +111,14 @@ pub fn end(findings: &[Finding], out: Option<&Path>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What became of the controls.
+/// Counts of the controls' results.
 #[derive(Default)]
 struct Controls {
     red: usize,
     safe_for_a_reason: usize,
     safe: usize,
     none: usize,
-    /// The row did not come to its fault: that it is red shows nothing.
+    /// The row did not reach its fault: that it is red shows nothing.
     unmeasured: usize,
 }
 
@@ -157,13 +157,13 @@ fn write(folder: &Path, findings: &[Finding]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// One page of pieces that were run apart.
+/// One page from pieces that were run separately.
 pub fn join(folder: &Path, pieces: &[&str]) -> anyhow::Result<()> {
     let mut findings: Vec<Finding> = Vec::new();
     let name = |f: &Finding| (f.link.clone(), f.mode.clone(), f.fault.clone(), f.without.is_some());
     for piece in pieces {
         for finding in serde_json::from_str::<Vec<Finding>>(&std::fs::read_to_string(piece)?)? {
-            // A row that was run again takes the place of its first run.
+            // A row that was run again replaces its first run.
             match findings.iter_mut().find(|known| name(known) == name(&finding)) {
                 Some(known) => *known = finding,
                 None => findings.push(finding),
@@ -240,7 +240,7 @@ fn page(findings: &[Finding]) -> Result<String, std::fmt::Error> {
     Ok(page)
 }
 
-/// What became of a row's control.
+/// Result of a row's control.
 fn control(finding: Option<&Finding>) -> String {
     let Some(Finding { without: Some(off), green, skipped, speed_before, .. }) = finding else { return "-".into() };
     match (skipped, green) {

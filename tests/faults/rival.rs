@@ -1,5 +1,5 @@
-//! The process that becomes a second commander: a node of its own that, on a line of its standard input, announces a publisher
-//! of the arm's commands. It sends nothing: that it could is enough.
+//! The process of a second commander: a separate node that, on a line of its standard input, announces a publisher
+//! of the arm's commands. It sends nothing: announcing is enough.
 
 use std::any::Any;
 use std::io::BufRead;

@@ -1,4 +1,4 @@
-//! What the emulated arm did, written by its process and read by the one that judges: one line of numbers a physics turn.
+//! The emulated arm's motion, written by its process and read by the judge: one line of numbers per physics turn.
 //!
 //! Stamps are `CLOCK_MONOTONIC`, which all processes of a machine share.
 
@@ -19,7 +19,7 @@ pub fn monotonic() -> u64 {
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
-/// A plant whose every turn is written down.
+/// A plant that writes down every turn.
 pub struct Watched<P> {
     plant: P,
     drive: Option<Drive>,
@@ -94,19 +94,19 @@ impl<P: Plant> Plant for Watched<P> {
 pub struct Turn {
     /// When \[s\].
     pub at: f64,
-    /// The same by the clock that the mechanics follow: a process that stalls catches up, and its stamps are late \[s\].
+    /// The same by the clock of the mechanics: a process that stalls catches up, and its timestamps are late \[s\].
     pub mechanics_at: f64,
     /// Joint positions \[rad\].
     pub positions: Vec<f64>,
     /// Joint velocities \[rad/s\].
     pub velocities: Vec<f64>,
-    /// What the motors were told: 0 nothing, 1 positions, 2 velocities, 3 torques.
+    /// Kind of motor command: 0 nothing, 1 positions, 2 velocities, 3 torques.
     pub mode: u8,
-    /// The numbers of that \[rad, rad/s or Nm\].
+    /// Its numbers \[rad, rad/s or Nm\].
     pub goal: Vec<f64>,
 }
 
-/// All turns so far; an unfinished last one is left out.
+/// All turns so far, without an unfinished last one.
 pub fn read(path: &Path, joints: usize) -> Vec<Turn> {
     turns(&std::fs::read(path).unwrap_or_default(), joints)
 }

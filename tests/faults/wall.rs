@@ -1,7 +1,7 @@
-//! Rows in real time: a fault happens to real processes, and what the emulated arm does after it is measured.
+//! Rows in real time: a fault happens to real processes, and the emulated arm's reaction is measured.
 //!
 //! Distances are judged, never durations. A joint may travel as far as its speed at the fault carries it within the row's
-//! detection bound and one control period, plus its braking distance, plus what its controller had already been told. The
+//! detection bound and one control period, plus its braking distance, plus what its controller was already commanded. The
 //! longest stall of the arm's own process counts as detection time, because nothing on the machine ran then.
 
 use std::time::{Duration, Instant};
@@ -55,7 +55,7 @@ fn measure(
         at = told_otherwise(&mut set_up.drive, at)?;
     }
     if fault == Fault::Recovered {
-        // It looks for a while whether the arm stands, connects what has to be connected, and sways for some time.
+        // It first checks whether the arm stands, connects, and sways for some time.
         set_up.drive.wait_for("recovered")?;
         watch(now() + 4.0);
     }
@@ -63,7 +63,7 @@ fn measure(
     finding.seen = set_up.drive.lines().split_off(said_before);
     finding.seen.extend(set_up.guard.iter().flat_map(Process::lines));
     if fault == Fault::ControllerKilled {
-        // It asks the controller that is gone to switch off, and waits for that a while.
+        // It asks the dead controller to switch off, and waits for that a while.
         while set_up.drive.ended().is_none() && now() < at + 12.0 {
             watch(now() + 0.05);
         }
@@ -72,7 +72,7 @@ fn measure(
     }
     let turns = trace::read(&set_up.scratch.trace(), link.joints());
     judge(fault, link, mode, &turns, at, finding)?;
-    // It ends before its recording is looked at, and may be stopped: then it must not hear of a signal.
+    // It ends before its recording is read, and may be stopped: then it must not get a signal.
     let ended = set_up.drive.ended().is_some();
     drop(set_up.arm);
     finding.kept = set_up.scratch.kept(ended);
@@ -85,7 +85,7 @@ fn measure(
     if matches!(fault, Fault::Hogged(_) | Fault::PolicySlow) {
         anyhow::ensure!(finding.held_after.is_some(), "the arm was not told to hold");
     }
-    // What is thrown away, and what somebody else waits for, holds up nobody. Packets for a control box end its motion.
+    // Neither a slow disk nor malformed packets may hold the arm; but malformed packets end a control box's motion.
     if fault == Fault::DiskSlow || (fault == Fault::Malformed && link != Link::PandaFci) {
         anyhow::ensure!(finding.detected_after.is_none(), "the arm held for it");
     }
@@ -105,16 +105,16 @@ pub struct SetUp {
     pub drive: Process,
     /// The watchdog on the controller's side, where the row has one.
     pub guard: Option<Process>,
-    /// Who may publish commands too, where the row has one.
+    /// The other commander, where the row has one.
     pub rival: Option<Process>,
     pub scratch: Scratch,
 }
 
 impl SetUp {
-    /// Starts everything and waits for a steady motion. Nothing is judged before the fault, so a set-up that a busy machine
-    /// made hold or end is made again.
+    /// Starts everything and waits for a steady motion. Nothing is judged before the fault, so a set-up that failed on a busy
+    /// machine is repeated.
     fn moving(fault: Fault, link: Link, mode: ControlMode, domain: u16, off: &[Protection]) -> anyhow::Result<Self> {
-        // In another domain each time: a watchdog may still stay with the arm that was left.
+        // In another domain each time: a watchdog may still serve the previous arm.
         let again = |domain: u16| Self::start(fault, link, mode, domain, off);
         again(domain).or_else(|_| again(100 + domain)).or_else(|_| again(200 + domain % 33))
     }
@@ -137,8 +137,8 @@ impl SetUp {
     }
 }
 
-/// When the driving program, which is not heard any more, told the arm to stand or to turn back; at the latest when it ended,
-/// since it tells the arm to hold then. Until then the arm did as it was told.
+/// When the driving program, whose commands no longer arrive, commanded the arm to stop or to turn back; at the latest when it
+/// ended, since it then commands a hold. Until then the arm did as commanded.
 fn told_otherwise(drive: &mut Process, lost: f64) -> anyhow::Result<f64> {
     let end = lost + 6.0;
     drive.tell("watch")?;
@@ -167,16 +167,16 @@ pub fn watch(until: f64) {
     }
 }
 
-/// Newest physics turns that a motion is told from \[s\].
+/// Newest physics turns from which a motion is determined \[s\].
 const RECENT: f64 = 0.25;
 /// Slowest steady motion \[rad/s\].
 const STEADY: f64 = 0.06;
 
-/// Waits until the arm sways at a steady speed: a joint went one way over the newest quarter of a second and still goes.
+/// Waits until the arm sways at a steady speed: a joint moved one way over the newest quarter of a second and still moves.
 pub fn wait_for_motion(scratch: &Scratch, joints: usize, drive: &mut Process) -> anyhow::Result<()> {
     let end = Instant::now() + Duration::from_secs(15);
     loop {
-        // The newest turns only: reading all of them again and again would be a load of its own.
+        // The newest turns only: reading all of them repeatedly would itself load the machine.
         let turns = trace::newest(&scratch.trace(), joints);
         if let Some(last) = turns.last()
             && now() - last.at < RECENT

@@ -1,4 +1,4 @@
-//! An arm's driver with somebody who writes down when it first complained and when it was told to hold.
+//! An arm's driver that records when it first complained and when it was commanded to hold.
 
 use visuomotor::action::{ControlMode, JointCommand};
 use visuomotor::driver::{ArmDriver, Capabilities, ConnectError, DriverError, FaultCode};

@@ -40,7 +40,7 @@ fn three_poses_in_each_mode_from_a_50_hz_and_a_1_khz_loop() {
     }
 }
 
-/// A policy at 5 Hz and one at 50 Hz: what is sent at 1 kHz stays within the limits with room to spare, and a stream of
+/// A policy at 5 Hz and one at 50 Hz: the output at 1 kHz stays well within the limits, and a stream of
 /// commands is followed without stopping at each.
 #[test]
 fn slow_policies_are_brought_to_1_khz_within_the_limits() {
@@ -48,7 +48,7 @@ fn slow_policies_are_brought_to_1_khz_within_the_limits() {
         let mut line = Line::start(ControlMode::Position);
         for step in 0..4000 {
             if step % every_ms == 0 {
-                // To and fro, at most `speed` rad/s.
+                // Back and forth, at most `speed` rad/s.
                 let phase = step as f64 * 1e-3;
                 let pose: [f64; JOINTS] = std::array::from_fn(|i| HOME[i] + 0.25 * speed * (2.0 * phase).sin());
                 line.follow(JointCommand::position(JointVector::from_slice(&pose), 1.0));
@@ -57,8 +57,10 @@ fn slow_policies_are_brought_to_1_khz_within_the_limits() {
             assert_eq!(line.mode(), RobotMode::Move);
         }
         let [v, a, j] = shares_of_positions(&line.sent, &FER);
-        assert!(v < 0.9 && a < 0.91 && j < 0.91, "each {every_ms} ms: {v} {a} {j} of the maker's limits");
-        println!("a command each {every_ms} ms: speed {v:.3}, acceleration {a:.3}, jerk {j:.3} of the maker's limits");
+        assert!(v < 0.9 && a < 0.91 && j < 0.91, "each {every_ms} ms: {v} {a} {j} of the manufacturer's limits");
+        println!(
+            "a command each {every_ms} ms: speed {v:.3}, acceleration {a:.3}, jerk {j:.3} of the manufacturer's limits"
+        );
     }
 }
 
@@ -103,7 +105,7 @@ fn panda() -> Robot {
     Robot::load(std::path::Path::new(env!("CARGO_MANIFEST_DIR")), "panda").unwrap()
 }
 
-/// A description may ask for gentler motion than the maker allows, and not for a longer way to a stop.
+/// A description may request gentler motion than the manufacturer allows, but not a longer stopping distance.
 #[test]
 fn a_hold_stops_a_velocity_motion_as_fast_as_nine_tenths_of_the_maker_s_limits_allow_and_no_faster() {
     let (_, settings) = FciSettings::from_robot(&panda()).unwrap();
@@ -125,7 +127,7 @@ fn a_hold_stops_a_velocity_motion_as_fast_as_nine_tenths_of_the_maker_s_limits_a
     for i in 0..JOINTS {
         let (acceleration, jerk) = (0.9 * FER.acceleration[i], 0.9 * FER.jerk[i]);
         let braking = speed * speed / (2.0 * acceleration) + speed * acceleration / (2.0 * jerk);
-        // The order waits for a state, and is planned with for the next.
+        // The command waits for one state, and its plan starts from the next.
         let allowed = 2e-3 * speed + braking;
         let way = after.q_d[i] - before.q_d[i];
         assert!(after.dq_d[i].abs() < 1e-6 && way <= allowed + 1e-6, "joint {i}: {way} rad, {allowed} allowed");
@@ -137,7 +139,7 @@ fn a_hold_stops_a_velocity_motion_as_fast_as_nine_tenths_of_the_maker_s_limits_a
     }
 }
 
-/// The emulated arm follows velocities as they are told; a servo's lag would carry it on after the commanded stop.
+/// The emulated arm follows velocities exactly; a servo's lag would move it on after the commanded stop.
 #[cfg(feature = "mujoco")]
 #[test]
 fn an_emulated_arm_that_moved_by_velocities_has_nothing_to_catch_up_when_they_end() {
@@ -161,11 +163,11 @@ fn an_emulated_arm_that_moved_by_velocities_has_nothing_to_catch_up_when_they_en
     }
     let after = *line.controller.state();
     let (told, went) = (after.q_d[0] - before.q_d[0], after.q[0] - before.q[0]);
-    assert!(told < 0.006 && (went - told).abs() < 0.004, "told {told} rad, went {went} rad");
+    assert!(told < 0.006 && (went - told).abs() < 0.004, "commanded {told} rad, moved {went} rad");
 }
 
-/// A program that is stopped for 15 ms in the middle of a stream of positions goes on with it: the filter finds no jump, nor
-/// does the robot, whose own extrapolation has moved the arm on.
+/// A program that is stopped for 15 ms in the middle of a stream of positions continues it: neither the filter nor
+/// the robot, whose own extrapolation has moved the arm on, finds a jump.
 #[test]
 fn a_stream_of_positions_outlasts_a_pause_of_15_ms() {
     let robot = panda();
@@ -173,7 +175,7 @@ fn a_stream_of_positions_outlasts_a_pause_of_15_ms() {
     let plant = Box::new(PointPlant::at(JointVector::from_slice(&HOME)));
     let mut line = Line::over(plant, ControlMode::Position, &settings);
     let mut filter = SafetyFilter::new(&robot, Chain::from_robot(&robot).unwrap());
-    // To and fro, up to 0.75 rad/s and 3 rad/s2.
+    // Back and forth, up to 0.75 rad/s and 3 rad/s2.
     let wished = |ms: u64| {
         let mut joints = HOME;
         joints[6] += 0.1875 * (1.0 - (4e-3 * ms as f64).cos());
@@ -238,7 +240,7 @@ fn two_hundred_newton_meters_become_a_ramp() {
     assert!((last - 9.0).abs() < 1e-9, "{last} Nm after 10 ms at 900 Nm/s");
 }
 
-/// Franka's own numbers: 15 ms are borne, 50 ms are not (20 lost commands).
+/// Franka's own numbers: 15 ms are tolerated, 50 ms are not (20 lost commands).
 #[test]
 fn a_stall_of_15_ms_is_borne_and_one_of_50_ms_is_a_communication_fault() {
     for mode in [ControlMode::Position, ControlMode::Velocity, ControlMode::Torque] {
@@ -268,7 +270,7 @@ fn a_stall_of_15_ms_is_borne_and_one_of_50_ms_is_a_communication_fault() {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
-    /// Commands get lost in any pattern short of 20 in a row: the robot never finds a jump in what arrives.
+    /// Commands get lost in any pattern short of 20 in a row: the robot never finds a jump in those that arrive.
     #[test]
     fn lost_commands_never_make_a_jump(
         runs in proptest::collection::vec((1u64..60, 0u64..19), 1..14),

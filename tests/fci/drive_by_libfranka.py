@@ -1,6 +1,6 @@
-"""Drives an FR3 at 127.0.0.1 by the maker's own client, libfranka (PyPI's pylibfranka), and prints what became of it.
+"""Drives an FR3 at 127.0.0.1 by the manufacturer's own client, libfranka (PyPI's pylibfranka), and prints the result.
 
-Needs pylibfranka==0.21.3, which `serve_franka_sim.py` needs too. libfranka knows no other port than 1337.
+Needs pylibfranka==0.21.3, which `serve_franka_sim.py` needs too. libfranka supports only port 1337.
 """
 
 import math
@@ -10,14 +10,14 @@ from pylibfranka import ControllerMode, JointPositions, JointVelocities, Realtim
 
 SECONDS = 0.5
 
-# Cycles at rest first: the robot waits for late answers only once it has had one, and a computer may stall before that.
+# Cycles at rest first: the robot waits for late replies only once it has had one, and a computer may stall before that.
 AT_REST = 50
 
 
 def move(start, command):
     """Runs one motion to its end: `command` is given the time since rest [s] and the first desired positions [rad].
 
-    Time is counted in commands, so that a stall before the first answer makes no jump.
+    Time is counted in commands, so that a stall before the first reply makes no jump.
     """
     motion = start()
     state, _ = motion.readOnce()

@@ -1,5 +1,5 @@
 //! The whole driver against the emulated FER over loopback sockets, both in real time; the emulator waits for replies that
-//! a busy computer brings late, so that only losses that are meant happen.
+//! a busy computer delays, so that only intended losses happen.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,13 +50,13 @@ pub fn go(arm: &mut FciArm, clock: &SystemClock, mode: ControlMode, pose: &[f64;
     }
 }
 
-/// Waits until reading says something is wrong.
+/// Waits until reading returns an error.
 pub fn wait_for_trouble(arm: &mut FciArm, clock: &SystemClock) -> DriverError {
     let until = clock.now() + LONG;
     loop {
         match arm.read(clock.now()) {
             Err(trouble) => return trouble,
-            Ok(_) => assert!(clock.now() < until, "no trouble within a minute"),
+            Ok(_) => assert!(clock.now() < until, "no error within a minute"),
         }
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -87,7 +87,7 @@ fn three_poses_in_each_mode_then_leaving_without_a_jump() {
         .collect();
     assert!(distance(&HOME, &positions[0]) < 1e-12, "a motion starts where the arm is");
     let [v, a, j] = shares_of_positions(&positions, &FER);
-    assert!(v <= 0.91 && a <= 0.91 && j <= 0.91, "{v} {a} {j} of the maker's limits");
+    assert!(v <= 0.91 && a <= 0.91 && j <= 0.91, "{v} {a} {j} of the manufacturer's limits");
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn it_conforms() {
     crate::conforms(&mut arm, &*clock);
 }
 
-/// The robot bears 20 ms without the program; states that wait to be read meanwhile are not silence.
+/// The robot tolerates 20 ms without the program; states that wait to be read meanwhile are not silence.
 #[test]
 fn states_as_old_as_a_borne_pause_are_read_and_a_second_without_any_is_silence() {
     let emulator = emulator(EmulatorOptions::default());
@@ -122,7 +122,7 @@ fn a_reflex_is_named_recovered_from_and_followed_by_no_jump() {
     let trouble = wait_for_trouble(&mut arm, &clock);
     assert_eq!(trouble, DriverError::Fault(FaultCode(error::JOINT_VELOCITY + 1)));
     assert!(arm.fault_text(FaultCode(error::JOINT_VELOCITY + 1)).contains("joint velocity violation"));
-    assert!(arm.activate(clock.now(), ControlMode::Position).is_err(), "a fault is recovered from first");
+    assert!(arm.activate(clock.now(), ControlMode::Position).is_err(), "a fault needs a recovery first");
     arm.recover(clock.now()).unwrap();
     emulator.taken();
     arm.activate(clock.now(), ControlMode::Velocity).unwrap();
@@ -142,7 +142,7 @@ fn a_robot_in_a_reflex_connects_as_it_is_and_only_recover_clears_it() {
     emulator.reflex(error::JOINT_VELOCITY);
     wait_for_trouble(&mut arm, &clock);
     drop(arm);
-    // Whoever connects next, or only checks the link, was not asked whether the arm may recover.
+    // A later connection or link check must not recover the arm without consent.
     let report = check(&emulator.address().to_string(), Model::Fer, patient(), clock.clone()).unwrap();
     let mode = report.findings.iter().find(|finding| finding.what == "robot mode").unwrap();
     assert_eq!((mode.grade, mode.found.as_str()), (Grade::Bad, "Reflex"), "{mode:?}");
@@ -164,7 +164,7 @@ fn a_communication_fault_is_recovered_from_without_a_new_connection() {
     go(&mut arm, &clock, ControlMode::Torque, &poses()[0]).unwrap();
     emulator.lose(15);
     go(&mut arm, &clock, ControlMode::Torque, &poses()[1]).unwrap();
-    assert_eq!(arm.health().fault, None, "15 lost replies are borne");
+    assert_eq!(arm.health().fault, None, "15 lost replies are tolerated");
     emulator.lose(50);
     assert_eq!(wait_for_trouble(&mut arm, &clock), DriverError::Fault(COMMUNICATION));
     emulator.lose(0);
@@ -221,7 +221,7 @@ fn a_controller_that_is_killed_and_started_again_is_found_again_without_a_jump()
     drop(first);
     let trouble = wait_for_trouble(&mut arm, &clock);
     assert!(matches!(trouble, DriverError::Fault(_) | DriverError::Silent), "{trouble:?}");
-    // The arm stood still somewhere else meanwhile; what was wished before must not pull it back.
+    // The arm stood still somewhere else meanwhile; the previous command must not pull it back.
     let moved: [f64; JOINTS] = std::array::from_fn(|i| HOME[i] - 0.1);
     let plant = Box::new(PointPlant::at(JointVector::from_slice(&moved)));
     let options = EmulatorOptions { port, patience: Duration::from_secs(1), ..EmulatorOptions::default() };
@@ -239,7 +239,7 @@ fn a_controller_that_is_killed_and_started_again_is_found_again_without_a_jump()
     go(&mut arm, &clock, ControlMode::Position, &poses()[1]).unwrap();
     let positions: Vec<_> = second.taken().iter().map(|taken| taken.command.q_c).collect();
     let [v, a, j] = shares_of_positions(&positions, &FER);
-    assert!(v <= 0.91 && a <= 0.91 && j <= 0.91, "{v} {a} {j} of the maker's limits");
+    assert!(v <= 0.91 && a <= 0.91 && j <= 0.91, "{v} {a} {j} of the manufacturer's limits");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Our driver against the emulated FR3 (FCI version 10): by hand, and over loopback sockets; and that box by its bytes.
+//! Our driver against the emulated FR3 (FCI version 10): call by call, and over loopback sockets; and its control box, by bytes.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -101,8 +101,8 @@ fn joints_are_driven_to_both_ends_of_their_ranges_within_the_robot_s_own_curve()
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
-    /// Commands get lost in any pattern short of 20 in a row, and states are in single precision: what is planned from them
-    /// is no jump for the robot.
+    /// Commands get lost in any pattern short of 20 in a row, and states are in single precision: the robot finds no
+    /// jump in the motion planned from them.
     #[test]
     fn lost_commands_never_make_a_jump(
         runs in proptest::collection::vec((1u64..60, 0u64..19), 1..14),
@@ -203,7 +203,7 @@ fn over_sockets_three_poses_in_each_mode_and_each_motion_ends_by_itself() {
     // Single precision at 3 rad.
     assert!(distance(&HOME, &positions[0]) < 1.3e-7, "a motion starts where the arm is");
     let [v, a, j] = shares_of_positions(&positions, &FR3);
-    assert!(v <= 0.91 && a <= 0.91 && j <= 0.91, "{v} {a} {j} of the maker's limits");
+    assert!(v <= 0.91 && a <= 0.91 && j <= 0.91, "{v} {a} {j} of the manufacturer's limits");
 }
 
 #[test]
@@ -262,7 +262,7 @@ impl Client {
         Self(tcp)
     }
 
-    /// The payload of the answer.
+    /// The payload of the reply.
     fn ask(&mut self, command: u32, id: u32, payload: &[u8]) -> Vec<u8> {
         self.0.write_all(&Header::message(command, id, payload)).unwrap();
         let mut bytes = [0; HEADER];
@@ -283,7 +283,7 @@ fn requests_have_version_10_s_numbers_lengths_and_statuses() {
     assert_eq!(client.ask(0, 2, &[10, 0, 1, 2]), [0, 10, 0]);
     let given = client.ask(11, 3, &[]);
     assert_eq!((given[0], std::str::from_utf8(&given[1..]).unwrap()), (0, model().as_str()));
-    // Collision thresholds, then a load that is no number.
+    // Collision thresholds, then a NaN load.
     assert_eq!(client.ask(3, 4, &[0; 416]), [0]);
     let mut load = [0; 104];
     load[..8].copy_from_slice(&f64::NAN.to_le_bytes());

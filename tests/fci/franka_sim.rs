@@ -1,8 +1,8 @@
-//! Our driver against PyPI's franka-sim: an FR3 on FCI version 10 that none of us wrote, with the FCI's own rules for lost
+//! Our driver against PyPI's franka-sim: an independent FR3 on FCI version 10, with the FCI's own rules for lost
 //! packets and discontinuities switched on.
 //!
-//! The environment is `.deps/franka` (`cargo xtask setup`; by hand: see `serve_franka_sim.py`). On a machine that cannot
-//! have it, set `VISUOMOTOR_WITHOUT_FRANKA_SIM` to the reason: these tests then say that they were left out, and why.
+//! The environment is `.deps/franka` (`cargo xtask setup`; manually: see `serve_franka_sim.py`). On a machine that cannot
+//! have it, set `VISUOMOTOR_WITHOUT_FRANKA_SIM` to the reason: these tests then print that they were skipped, and why.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ use super::laws::{distance, shares_of_positions, towards};
 /// Longest wait for anything; only a failing test takes it.
 const LONG: Duration = Duration::from_secs(90);
 
-/// The simulator and its client want a processor each: one such test at a time.
+/// The simulator and its client need a processor each: one such test at a time.
 static ALONE: Mutex<()> = Mutex::new(());
 
 pub fn alone() -> MutexGuard<'static, ()> {
@@ -38,8 +38,8 @@ pub fn python() -> Result<PathBuf, String> {
     let python = Path::new(env!("CARGO_MANIFEST_DIR")).join(".deps/franka/bin/python");
     assert!(
         python.exists(),
-        "{} is missing: run `cargo xtask setup`, or make it as tests/fci/serve_franka_sim.py says, or set \
-         VISUOMOTOR_WITHOUT_FRANKA_SIM to the reason why it cannot be had here",
+        "{} is missing: run `cargo xtask setup`, or make it as described in tests/fci/serve_franka_sim.py, or set \
+         VISUOMOTOR_WITHOUT_FRANKA_SIM to the reason why it is not available",
         python.display()
     );
     Ok(python)
@@ -71,7 +71,7 @@ impl Simulator {
         if rules {
             command.args(["--enforce-comm-constraints", "--enforce-motion-limits"]);
         }
-        // It leaves when its standard input closes, also when this test is killed.
+        // It ends when its standard input closes, also when this test is killed.
         let process = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         Self { process, port }
     }
@@ -84,13 +84,13 @@ impl Simulator {
 
 impl Drop for Simulator {
     fn drop(&mut self) {
-        // It may be stopped or gone already.
+        // It may be stopped or dead already.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
-/// The robot's own errors: velocities, or accelerations, of positions in a row that jump.
+/// The robot's own errors: velocities, or accelerations, of consecutive positions that jump.
 const JUMPS: [FaultCode; 2] = [FaultCode(15), FaultCode(16)];
 
 /// A computer that runs many tests at once may be silent for long.
@@ -111,8 +111,8 @@ fn connect(simulator: &Simulator, settings: &FciSettings, clock: &Arc<SystemCloc
     }
 }
 
-/// A run may be spoiled by a computer that stops both sides for 20 ms; the robot then says so, and the motion is taken up
-/// again. Anything else is an error of ours.
+/// A busy computer may spoil a run by stopping both sides for 20 ms; the robot then reports it, and the motion is resumed.
+/// Anything else is our error.
 fn go(arm: &mut FciArm, clock: &SystemClock, mode: ControlMode, pose: &[f64; JOINTS]) -> Vec<Cycle> {
     let until = clock.now() + LONG;
     let mut cycles = Vec::new();
@@ -148,7 +148,7 @@ fn go(arm: &mut FciArm, clock: &SystemClock, mode: ControlMode, pose: &[f64; JOI
             }
             Err(error) => panic!("{mode}: {error}: {}", arm.words()),
         };
-        // franka-sim's velocity servo lets joint 7 swing by some 0.08 rad/s while 0.02 are asked for.
+        // franka-sim's velocity servo lets joint 7 swing by some 0.08 rad/s while 0.02 are commanded.
         let slow = state.joint_velocities.iter().all(|v| v.abs() < 0.15);
         if slow && distance(pose, &state.joint_positions) < 0.02 {
             return cycles;
@@ -168,17 +168,17 @@ fn around(home: &[f64; JOINTS]) -> [[f64; JOINTS]; 3] {
     steps.map(|step| std::array::from_fn(|i| home[i] + step[i]))
 }
 
-/// Positions sent one after another within one undisturbed run of milliseconds, as shares of the maker's limits.
+/// Positions sent one after another within one undisturbed run of milliseconds, as shares of the manufacturer's limits.
 fn assert_no_jumps(cycles: &[Cycle]) {
     for run in cycles.chunk_by(|a, b| b.robot_ms == a.robot_ms + 1 && b.mode == a.mode) {
-        // After a lost packet planning goes on from the robot's own word; runs start there.
+        // After a lost packet planning continues from the robot's reported state; runs start there.
         let undisturbed = run.windows(2).all(|w| distance(&w[0].sent, &w[1].had) < 1e-5);
         if run.len() < 5 || !undisturbed {
             continue;
         }
         let lines: Vec<_> = run.iter().map(|cycle| cycle.sent).collect();
         let [v, a, j] = shares_of_positions(&lines, &FR3);
-        assert!(v <= 1.0 && a <= 1.0 && j <= 1.0, "{v} {a} {j} of the maker's limits");
+        assert!(v <= 1.0 && a <= 1.0 && j <= 1.0, "{v} {a} {j} of the manufacturer's limits");
     }
 }
 
@@ -272,7 +272,7 @@ fn a_killed_simulator_is_found_again_without_a_jump() {
         cycles.extend(std::iter::from_fn(|| arm.next_cycle()));
         std::thread::sleep(Duration::from_millis(1));
     }
-    // The new simulator starts at its own home; what was wished before must not pull the arm.
+    // The new simulator starts at its own home; the previous command must not pull the arm.
     assert!(!cycles.is_empty() && cycles.iter().all(|cycle| distance(&fresh, &cycle.sent) < 0.01));
     let cycles = go(&mut arm, &clock, ControlMode::Position, &around(&home)[1]);
     assert_no_jumps(&cycles);

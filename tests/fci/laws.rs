@@ -33,7 +33,7 @@ pub fn distance(pose: &[f64; JOINTS], q: &[f64]) -> f64 {
     pose.iter().zip(q).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
 }
 
-/// The largest shares of speed, acceleration and jerk that lines of positions over 1 ms take of the maker's limits.
+/// The largest shares of the manufacturer's limits of speed, acceleration and jerk in lines of positions over 1 ms.
 pub fn shares_of_positions(lines: &[[f64; JOINTS]], maker: &MakerLimits) -> [f64; 3] {
     let mut shares = [0.0f64; 3];
     for i in 0..JOINTS {

@@ -1,6 +1,6 @@
-//! The emulated FR3 driven by the maker's own client: PyPI's pylibfranka, which is libfranka 0.21 itself.
+//! The emulated FR3 driven by the manufacturer's own client: PyPI's pylibfranka, which is libfranka 0.21 itself.
 //!
-//! It is in franka-sim's environment (`franka_sim.rs`), and left out where that is.
+//! It is in franka-sim's environment (`franka_sim.rs`), and skipped where that is.
 
 use std::path::Path;
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! Driver and emulated control box without sockets and clocks: every millisecond is a call, so every run is the same.
+//! Driver and emulated control box without sockets and clocks: every millisecond is a call, so all runs are equal.
 
 use visuomotor::action::{ControlMode, JointCommand};
 use visuomotor::driver::panda::fci::driver::envelope::Envelope;
@@ -54,7 +54,7 @@ impl Line {
         Self { controller, pilot, version, mode, order: Order::NONE, ms: 0, sent: Vec::new() }
     }
 
-    /// What the client makes of the state: version 10 has its numbers in single precision.
+    /// The client's view of the state: version 10 has its numbers in single precision.
     fn seen(&self) -> Seen {
         let rounded = |values: [f64; JOINTS]| match self.version {
             Version::V5 => values,
@@ -134,7 +134,7 @@ impl Line {
         }
     }
 
-    /// Goes for a pose while commands get lost in a row between those that arrive, `(arriving, lost)` in turn: no jump for the robot.
+    /// Moves to a pose while runs of commands get lost between those that arrive, `(arriving, lost)` in turn: no jump for the robot.
     pub fn bears_losses(&mut self, runs: Vec<(u64, u64)>) {
         let pose = poses()[0];
         self.go(&pose, 20, 20);

@@ -1,5 +1,5 @@
-//! Panda and FR3 over the Franka control interface: by hand against the emulated control boxes without sockets, over sockets,
-//! and against `franka-sim` and the maker's libfranka, which none of us wrote.
+//! Panda and FR3 over the Franka control interface: call by call against the emulated control boxes without sockets, over sockets,
+//! and against the independent `franka-sim` and the manufacturer's libfranka.
 
 mod by_hand;
 mod emulated;

@@ -3,7 +3,7 @@
 Usage: pylibfranka_cell.py HOST SECONDS > cell.json
 
 Measured as in benches/fci.rs: from readOnce having returned to writeOnce having returned, and from one return of readOnce
-to the next, with the same monotonic clock. libfranka takes no port: the robot must listen on 1337.
+to the next, with the same monotonic clock. libfranka has no port option: the robot must listen on 1337.
 """
 
 import gc
@@ -19,7 +19,7 @@ def main():
     robot = pylibfranka.Robot(host, pylibfranka.RealtimeConfig.kIgnore)
     control = robot.start_torque_control()
     turnarounds, intervals, rates = [], [], []
-    # The collector's pauses are Python's, not libfranka's.
+    # Pauses of Python's garbage collector would be counted as libfranka's.
     gc.disable()
     torques = pylibfranka.Torques([0.0] * 7)
     clock = time.perf_counter_ns

@@ -2,10 +2,10 @@
 
 Usage: serve_franka_sim.py --port N [options of run-franka-sim-server]
 
-Needs, in an environment of its own (franka-sim pins numpy 1 and mujoco 3.2):
+Needs, in a separate environment (franka-sim pins numpy 1 and mujoco 3.2):
     pip install franka-sim==1.1.7 pylibfranka==0.21.3
     pip install --no-deps franky-sim==1.0.4
-The arm's meshes ship in franky-sim, under another folder name than its model asks for.
+The arm's meshes ship in franky-sim, under another folder name than its model expects.
 """
 
 import importlib.util
@@ -16,7 +16,7 @@ import threading
 
 
 def model(folder):
-    """The FR3's model file with its meshes where it looks for them."""
+    """The FR3's model file, with its meshes in the expected folder."""
     found = importlib.util.find_spec("franky_sim")
     if found is None or not found.submodule_search_locations:
         sys.exit("franky-sim is missing: pip install --no-deps franky-sim==1.0.4")
@@ -27,7 +27,7 @@ def model(folder):
 
 
 def leave_with(stream):
-    """Ends this process when whoever started it is gone."""
+    """Ends this process when its parent has ended."""
     while stream.read(1):
         pass
     os._exit(0)

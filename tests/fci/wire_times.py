@@ -1,9 +1,9 @@
-"""Times on the wire: for each state datagram on loopback, when the command that answers it passed.
+"""Times on the wire: for each state datagram on loopback, when the command in reply to it passed.
 
 Usage: wire_times.py SECONDS > wire.json      (needs CAP_NET_RAW)
 
-Both stamps are the kernel's (SO_TIMESTAMPNS), so the client's way through the kernel, its waking up and its work are all in
-the difference, and neither client is slowed by it. A state of FCI version 10 has 1377 bytes, a command 371; version 5: 2373
+Both timestamps are the kernel's (SO_TIMESTAMPNS), so the difference contains the client's path through the kernel, its wake-up and its work,
+and neither client is slowed by it. A state of FCI version 10 has 1377 bytes, a command 371; version 5: 2373
 and 370. Both start with the same message id, u64.
 """
 

@@ -5,7 +5,7 @@
     LD_LIBRARY_PATH=<torch>/lib:$PWD/.deps/cuda python tests/golden/bench_gpu.py [ROUNDS]      # a Python with torch 2.11
 
 Every round times each contender ten times in a row. A ratio is the median over rounds of (mean time / PyTorch eager's in the same
-round). Writes docs/encoder-speed-gpu.json with every sample; without a GPU it says so and ends with 1.
+round). Writes docs/encoder-speed-gpu.json with every sample; without a GPU it reports that and exits with 1.
 """
 
 import glob

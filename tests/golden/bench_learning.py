@@ -4,7 +4,7 @@
     .deps/reference/bin/pip install torch==2.11.0 torchvision==0.26.0 numpy pillow
     .deps/reference/bin/python tests/golden/bench_learning.py [ROUNDS [THREADS]]
 
-The first losses of VIP's steps are compared before anything is timed (CQL's depend on what is drawn; `make_cql.py` compares
+The first losses of VIP's steps are compared before anything is timed (CQL's depend on random draws; `make_cql.py` compares
 those). Every round times each contender once. A ratio is the median over rounds of time / PyTorch's time in the same round
 and number format. PyTorch's bf16 is `torch.autocast`. Writes docs/learning-speed.json and docs/learning-speed.md.
 """
@@ -21,7 +21,7 @@ import time
 ROUNDS = int(sys.argv[1]) if len(sys.argv) > 1 else 30
 THREADS = sys.argv[2] if len(sys.argv) > 2 else "2"
 os.environ["OMP_NUM_THREADS"] = THREADS
-# On a shared machine waiting threads must not spin: they would take the processor from whoever's turn it is.
+# On a shared machine waiting threads must not spin: they would take the processor from the contender that is being timed.
 os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 import torch
 
@@ -116,7 +116,7 @@ def main():
         if os.access(p, os.X_OK) and "." not in pathlib.Path(p).name
     ]
     program = max(programs, key=os.path.getmtime)
-    # What `visuomotor train` tells the allocator itself: to keep freed memory.
+    # The setting that `visuomotor train` makes itself: the allocator keeps freed memory.
     kept = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1), "MALLOC_TOP_PAD_": str(256 << 20)}
     contenders = {"ours": {}, "ours as train": kept}
     ours = {
@@ -162,19 +162,19 @@ def main():
     (ROOT / "docs/learning-speed.md").write_text(PAGE.format(threads=THREADS, torch=torch.__version__, table=table))
 
 
-PAGE = """# How fast training is
+PAGE = """# Training speed
 
-Written by `tests/golden/bench_learning.py`, which says how to run it; every sample is in `learning-speed.json`.
+Written by `tests/golden/bench_learning.py`, whose docstring has the commands; every sample is in `learning-speed.json`.
 
 One step of VIP (32 samples of four images) and of multi-task CQL (32 transitions, four encodings) with the small encoder on a
 CPU, {threads} threads, against PyTorch {torch} with the same networks, batches and optimizers, in turns. VIP's first losses
 are equal to 1e-5 in f32 and to 1e-4 in bf16; CQL's losses are compared by the golden files. PyTorch's bf16 is
-`torch.autocast`. "As train": with the allocator set to keep freed memory, as `visuomotor train` sets it; PyTorch's is as
-it comes. A ratio is the median over rounds; with so few rounds p99 is the slowest.
+`torch.autocast`. "As train": with the allocator set to keep freed memory, as `visuomotor train` sets it; PyTorch's has its
+default. A ratio is the median over rounds; with so few rounds p99 is the slowest.
 
 {table}
 
-On a GPU nothing has been measured.
+Nothing was measured on a GPU.
 """
 
 

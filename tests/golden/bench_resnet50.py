@@ -4,7 +4,7 @@
     .deps/reference/bin/pip install torch==2.11.0 torchvision==0.26.0 numpy pillow onnxruntime onnx onnxscript
     .deps/reference/bin/python tests/golden/bench_resnet50.py [ROUNDS [SECONDS]]
 
-Every round times each contender once, so that a busy moment of the machine hits all alike. A ratio is the median over
+Every round times each contender once, so that a busy moment of the machine affects all alike. A ratio is the median over
 rounds of (time / PyTorch eager's time in the same round). Writes docs/encoder-speed.json with every sample.
 """
 
@@ -19,7 +19,7 @@ import tempfile
 import time
 
 os.environ["OMP_NUM_THREADS"] = "2"
-# On a shared machine waiting threads must not spin: they would take the processor from whoever's turn it is.
+# On a shared machine waiting threads must not spin: they would take the processor from the contender that is being timed.
 os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 import torch
 

@@ -1,11 +1,11 @@
-"""What torchvision makes of crops and colors -> augmentations.json.
+"""Crops and color changes by torchvision -> augmentations.json.
 
     python tests/golden/make_augmentations.py > tests/golden/augmentations.json
 
-Made with torch 2.11.0 and torchvision 0.26.0. The picture has 10 x 10 pixels; byte i of (height, width, channel) is
+Made with torch 2.11.0 and torchvision 0.26.0. The image has 10 x 10 pixels; byte i of (height, width, channel) is
 (31 i i + 7 i) mod 251. Crops are those of `RandomResizedCrop` with the box given; hue and saturation change HSV by
 torchvision's own conversion, contrast stretches each channel about its mean (torchvision's own contrast takes the mean of
-the gray picture, PTR's takes each channel's).
+the gray image, PTR's takes each channel's).
 """
 
 import json

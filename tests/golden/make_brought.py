@@ -1,13 +1,13 @@
-"""Writes tests/golden/brought/: TorchScript modules, ONNX files and what they say, for the tests of policies that were made elsewhere.
+"""Writes tests/golden/brought/: TorchScript modules, ONNX files and their outputs, for the tests of policies made elsewhere.
 
     python tests/golden/make_brought.py        (torch 2.11.0, onnx 1.23.2, onnxscript 0.7.2)
 
 `policy.pt` and `policy.onnx` are the example's export, `reads_files.pt` calls an operator that maps a file, `forgets.pt` returns
-another shape than it should, `nan.pt` and `nan.onnx` return a number that is none, `instructed.pt` and `instructed.onnx` return the
-numbers of the instruction, `joint_positions.pt` goes to a posture in scaled joint positions. The next go wrong after some calls:
-`nan_later.pt` and `short_later.pt` as the two before, `slow_later.pt` takes seconds, and `jumps.pt` returns a chunk that goes back and
+a wrong shape, `nan.pt` and `nan.onnx` return a NaN, `instructed.pt` and `instructed.onnx` return the
+instruction's embedding, `joint_positions.pt` moves to a posture in scaled joint positions. The next ones fail after some calls:
+`nan_later.pt` and `short_later.pt` like the two above, `slow_later.pt` takes seconds, and `jumps.pt` returns a chunk that goes back and
 forth. `beside.onnx` keeps its weights in `beside.data`, `custom.onnx` calls an operator of a made-up library. `expected.json` and
-`joint_positions.json` are what PyTorch says of the inputs named in them.
+`joint_positions.json` hold PyTorch's outputs for the inputs named in them.
 """
 
 import json
@@ -27,7 +27,7 @@ os.makedirs(folder, exist_ok=True)
 
 
 def save(module: torch.nn.Module, name: str) -> None:
-    """As TorchScript, without where in the sources it comes from, which lie elsewhere on every machine."""
+    """As TorchScript, without source paths, which differ on every machine."""
     path = os.path.join(folder, name)
     torch.jit.script(module.eval()).save(path)
     with zipfile.ZipFile(path) as file:
@@ -62,12 +62,12 @@ class Forgets(torch.nn.Module):
 
 class Nan(torch.nn.Module):
     def forward(self, image: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
-        # Not of what a policy is tried out with: there the gripper's number is 0.
+        # Not for the inputs that a policy is tried with: there the gripper's number is 0.
         return state / (1.0 - state[:, 6:])
 
 
 class Later(torch.nn.Module):
-    """Stays where it is, counts its calls, and lets `wrong` have the later ones."""
+    """Stays where it is, counts its calls, and passes the later ones to `wrong`."""
 
     def __init__(self):
         super().__init__()
@@ -105,7 +105,7 @@ class Jumps(torch.nn.Module):
 
 
 class JointPositions(torch.nn.Module):
-    """Goes on from the scaled joint positions (1, 6) to a posture, with the gripper open (1 after scaling)."""
+    """Moves from the scaled joint positions (1, 6) to a posture, with the gripper open (1 after scaling)."""
 
     def __init__(self):
         super().__init__()
@@ -144,7 +144,7 @@ with open(os.path.join(folder, "joint_positions.json"), "w") as file:
 
 
 def keep(name: str, model: onnx.ModelProto) -> None:
-    """Without what the exporter notes of the sources, which lie elsewhere on every machine."""
+    """Without the exporter's source paths, which differ on every machine."""
     graph = model.graph
     for part in [model, graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer]:
         part.ClearField("metadata_props")
@@ -186,7 +186,7 @@ keep("instructed.onnx", model(
     [made.make_tensor("zeros", onnx.TensorProto.FLOAT, [1, 3], [0.0] * 3)],
 ))
 beside = model([made.make_node("Mul", ["state", "factor"], ["actions"])], [row("state", 7)], [numbers("factor", *[2.0] * 7)])
-# The helper keeps small constants inside unless they are raw bytes.
+# The helper keeps small constants in the graph unless they are raw bytes.
 beside.graph.initializer[0].CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(beside.graph.initializer[0]), "factor"))
 if os.path.exists(os.path.join(folder, "beside.data")):
     os.remove(os.path.join(folder, "beside.data"))  # it would be appended to

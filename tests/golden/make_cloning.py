@@ -2,7 +2,7 @@
 
     .deps/reference/bin/python tests/golden/make_cloning.py
 
-(make_cql.py says how that environment is made.) Written from the formulas of `src/learning/training/behavior_cloning.rs` and
+(make_cql.py has the commands for that environment.) Written from the formulas of `src/learning/training/behavior_cloning.rs` and
 `src/learning/training/reward_weighted.rs` in plain torch; weights and inputs come from the hash of `src/learning/network/fill.rs`.
 """
 
@@ -78,7 +78,7 @@ def cloning():
     terms[0].backward()
     gradients = flat([(n, p.grad) for n, p in head.named_parameters()] + [("embedding", x["embedding"].grad)])
 
-    # AdamW decays the matrices alone; warm-up, then a cosine; gradients cut at a norm.
+    # AdamW decays the matrices alone; warm-up, then a cosine; gradients clipped at a norm.
     head = fill(ActionHead(), 4)
     matrices = [p for p in head.parameters() if p.dim() > 1]
     vectors = [p for p in head.parameters() if p.dim() == 1]
@@ -109,7 +109,7 @@ def regression_loss(actor, x, weights):
 
 
 def reward_weighted():
-    # An episode of six pictures and its goal.
+    # An episode of six images and its goal.
     embeddings, goal = filled("episode", [6, EMBEDDING], 5).double(), filled("goal", [EMBEDDING], 5).double()
     distances = torch.linalg.norm(embeddings - goal, dim=-1)
     relative = distances / distances[0]

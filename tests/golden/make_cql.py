@@ -82,7 +82,7 @@ class Actor(nn.Module):
         for i in range(len(HIDDEN)):
             x = F.relu(getattr(self, f"hidden{i}")(x))
         self.log_deviation = self.log_std(x).clamp(-5, 2)
-        # What imitation's spread is trained by: its gradient stays in its own layer.
+        # For the training of imitation's spread: its gradient stays in its own layer.
         self.log_deviation_alone = self.log_std(x.detach()).clamp(-5, 2)
         mean, deviation = self.mean(x).unsqueeze(1), self.log_deviation.exp().unsqueeze(1)
         u = mean + deviation * normals

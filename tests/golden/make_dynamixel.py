@@ -1,9 +1,9 @@
-"""Instruction packets as the maker's SDK writes them -> dynamixel.json.
+"""Instruction packets as the manufacturer's SDK writes them -> dynamixel.json.
 
     cargo xtask setup
     .deps/python/bin/python tests/golden/make_dynamixel.py > tests/golden/dynamixel.json
 
-The SDK writes to a port; this one keeps what is written and answers nothing.
+The SDK writes to a port; this one keeps what is written and sends no replies.
 """
 
 import json
@@ -12,7 +12,7 @@ import dynamixel_sdk as sdk
 
 
 class Port:
-    """What PacketHandler needs of a port."""
+    """The part of a port that PacketHandler needs."""
 
     is_using = False
     baudrate = 1_000_000

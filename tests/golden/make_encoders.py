@@ -281,7 +281,7 @@ def write_embeddings():
 
 
 def write_preprocessing():
-    """Rows and columns of prepared images: enough to tell a wrong filter, a shifted crop or swapped colors."""
+    """Rows and columns of prepared images: enough to detect a wrong filter, a shifted crop or swapped colors."""
     out = []
     for width, height, number in [*IMAGES, (300, 500, 3)]:
         pixels = image(width, height, number)
@@ -294,7 +294,7 @@ def write_preprocessing():
 
 
 class Hostile:
-    """What a pickle may do to whoever unpickles it."""
+    """A pickle that runs code when it is unpickled."""
 
     def __reduce__(self):
         return os.system, ("touch visuomotor-was-here",)
@@ -326,7 +326,7 @@ def write_checkpoints():
     torch.save({"x": torch.zeros(1, dtype=torch.complex64)}, folder / "complex.pt")
     torch.save({"x": torch.zeros(2)}, folder / "legacy.pt", _use_new_zipfile_serialization=False)
     torch.save({"x": torch.zeros(1), "y": Hostile()}, folder / "hostile.pt")
-    # By hand: a tensor that repeats one value 2^40 times, and one that reaches out of its storage.
+    # Hand-made: a tensor that repeats one value 2^40 times, and one that reaches out of its storage.
     for name, size, stride in [("repeated", (1 << 20, 1 << 20), (0, 0)), ("outside", (4, 4), (8, 1))]:
         class Storage:
             pass

@@ -1,7 +1,7 @@
 """Writes a LeRobot v3.0 data set with pyarrow and PyAV, from the format's description alone: input for the import's tests.
 
 Usage: python make_lerobot.py FOLDER video|image
-Two episodes of 4 and 6 steps at 10 Hz in one file; number i of step n (counted over all) is sin(7 n + i) * 0.3. The picture
+Two episodes of 4 and 6 steps at 10 Hz in one file; number i of step n (counted over all) is sin(7 n + i) * 0.3. The image
 of step n is black with a white bar that begins at column 8 n.
 """
 

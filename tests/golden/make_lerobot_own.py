@@ -2,7 +2,7 @@
 
 Usage: python make_lerobot_own.py FOLDER video|image      (pip install "lerobot[dataset]"; 0.6.1 wrote the files kept here)
 Two episodes of 4 and 6 steps at 10 Hz in one file; number i of step n (counted over all) is sin(7 n + i) * 0.3, actions a
-tenth of it. The picture of step n is black with a white bar that begins at column 8 n.
+tenth of it. The image of step n is black with a white bar that begins at column 8 n.
 """
 
 import sys

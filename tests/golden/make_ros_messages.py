@@ -1,7 +1,7 @@
 """Writes tests/golden/ros_messages.json: for every ROS 2 message type of ours one instance as JSON and as CDR bytes.
 
 The bytes come from `rosbags` (pure Python, shares no code with us or with DDS). Standard types are the ones it ships
-for the distribution; the makers' types are declared below by their fields. Every field gets another value, so that a
+for the distribution; the manufacturers' types are declared below by their fields. Every field gets a different value, so that a
 swapped or missing field shows. Numbers are multiples of 1/8 and exact in JSON and in float32.
 
     python3 -m venv target/rosbags && target/rosbags/bin/pip install rosbags==0.11.9
@@ -309,7 +309,7 @@ def definition(fields):
 
 
 class Filler:
-    """Makes instances in which every number and text is another."""
+    """Makes instances in which every number and text is different."""
 
     def __init__(self, store):
         self.store, self.count = store, 0

@@ -2,7 +2,7 @@
 
     .deps/reference/bin/python tests/golden/make_vip.py
 
-(make_encoders.py says how that environment is made.) Writes `vip.json` beside this file. The loss is written out from
+(make_encoders.py has the commands for that environment.) Writes `vip.json` beside this file. The loss is written out from
 the released code's formulas, exponentiated as there; embeddings, weights and images come from the counter-based hash of
 `src/learning/network/fill.rs`.
 """

@@ -3,9 +3,9 @@
     pip install ruckig==0.19.4
     python tests/golden/ruckig_oracle.py
 
-Each case has a state, a goal at rest, limits and perhaps a least duration; the answer is the duration and the state at
+Each case has a state, a goal at rest, limits and optionally a minimum duration; the result is the duration and the state at
 five fractions of it. Phase synchronization where the input allows it, time synchronization elsewhere, as
-src/station/control/trajectory.rs asks for. tests/motion/ruckig_oracle.rs reads the file.
+src/station/control/trajectory.rs requests. tests/motion/ruckig_oracle.rs reads the file.
 """
 
 import json

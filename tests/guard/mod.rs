@@ -1,6 +1,6 @@
-//! A program that drives an arm in another process is ended, suspended, or loses its guard: judged by what the arm did.
+//! A program that drives an arm in another process is ended, suspended, or loses its guard: judged by the arm's motion.
 //!
-//! The emulated arm is in this process; who drives it is this test program again, as a child ([`driver`]); its guard is the
+//! The emulated arm is in this process; the driving process is this test program again, as a child ([`driver`]); its guard is the
 //! `visuomotor` that was built beside it.
 
 mod signals;
@@ -35,10 +35,10 @@ use crate::ros2::{LONG, domain};
 const SPEED: f64 = 0.3;
 /// Torque on the turning joint of a point of 1 kg m2 \[Nm\].
 const PUSH: f64 = 0.2;
-/// Longest silence the guard lets pass: longer than as shipped, for a machine that does other things meanwhile.
+/// Longest silence the guard allows: longer than as shipped, for a busy machine.
 const LIMIT: Duration = Duration::from_millis(400);
-/// Farthest an arm may go after its program is gone \[rad\]: more than a second of turning. Without a guard it would go
-/// on for as long as it is watched, which is several times as far.
+/// Farthest an arm may move after its program died \[rad\]: more than a second of turning. Without a guard it would keep moving
+/// for as long as it is watched, which is several times as far.
 const FAR: f64 = 0.5;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_visuomotor");
@@ -46,7 +46,7 @@ const ROLE: &str = "VISUOMOTOR_TEST_DRIVER";
 
 fn robot(name: &str) -> Robot {
     let mut robot = Robot::load(Path::new(env!("CARGO_MANIFEST_DIR")), name).unwrap();
-    // The stack's 1000 commands a second are too many for a machine that does other things meanwhile.
+    // The stack's 1000 commands a second are too many for a busy machine.
     robot.identity.control_rate_hz = robot.identity.control_rate_hz.min(200.0);
     robot
 }
@@ -59,7 +59,7 @@ fn until(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
-/// Mechanics that a test can look at while a controller drives them.
+/// Mechanics that a test can read while a controller drives them.
 #[derive(Clone)]
 struct Watched(Arc<Mutex<PointPlant>>);
 
@@ -127,7 +127,7 @@ impl Bench {
         Self { arm, domain, plant, emulator, _node: node }
     }
 
-    /// Where the turning joint is \[rad\].
+    /// Position of the turning joint \[rad\].
     fn at(&self) -> f64 {
         self.plant.sense().joint_positions[0]
     }
@@ -171,7 +171,7 @@ impl Bench {
         Driver { child, lines }
     }
 
-    /// The joint comes to a stop, and how far it went from `from` until then.
+    /// The joint comes to a stop; returns how far it moved from `from` until then.
     fn comes_to_rest(&self, from: f64) -> f64 {
         let (mut last, mut since) = (self.at(), Instant::now());
         until("the arm stands", || {
@@ -179,7 +179,7 @@ impl Bench {
             if (now - last).abs() > 1e-4 {
                 (last, since) = (now, Instant::now());
             }
-            // So long that a controller that only was not served for a while would have moved on.
+            // Long enough that a controller that was only delayed for a while would have moved on.
             since.elapsed() > Duration::from_millis(1500)
         });
         (self.at() - from).abs()
@@ -239,7 +239,7 @@ fn send(process: u32, signal: libc::c_int) {
 
 /// Does a process of this number exist?
 fn exists(process: u32) -> bool {
-    // A zombie is one whose parent has not looked yet.
+    // A zombie has ended, but its parent has not waited for it.
     std::fs::read_to_string(format!("/proc/{process}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
 }
 
@@ -276,7 +276,7 @@ fn connect_jaco(domain: u16, guarding: Guarding, clock: &Arc<SystemClock>) -> ja
     connected.unwrap_or_else(|error| panic!("{error}")).guarded_by(guarding)
 }
 
-/// Not a test of its own: what the child process of the tests drives.
+/// Not a test of its own: the driving child process of the tests.
 #[test]
 fn driver() {
     let Ok(role) = std::env::var(ROLE) else { return };
@@ -349,7 +349,7 @@ fn turn(arm: &mut (dyn ArmDriver + 'static), mode: ControlMode, clock: &SystemCl
     if let Some(reason) = stop.reason() {
         println!("stopped: {reason}");
     }
-    // An error is followed by waiting, so that the test sees what the arm does under a program that goes on living.
+    // After an error it waits, so that the test sees the arm's reaction under a program that still lives.
     while !stop.is_raised() {
         std::thread::sleep(Duration::from_millis(10));
     }

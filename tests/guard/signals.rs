@@ -1,4 +1,4 @@
-//! Every end of a program that can be caught holds the arm first. Nothing stands by here: the program does it itself.
+//! Every end of a program that can be caught holds the arm first. No guard runs here: the program does it itself.
 
 use std::io::Read;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -7,7 +7,7 @@ use std::ptr::null_mut;
 
 use super::*;
 
-/// What a driving program that gets this signal says and does.
+/// Output and reaction of a driving program that gets this signal.
 fn holds(bench: &Bench, signal: libc::c_int, said: &str) {
     let mut driver = bench.drive(ControlMode::Velocity, "waived");
     let from = bench.at();
@@ -15,9 +15,9 @@ fn holds(bench: &Bench, signal: libc::c_int, said: &str) {
     let reason = driver.expect("stopped: ");
     assert!(reason.contains(said), "{reason}");
     driver.expect("ended");
-    assert_eq!(driver.ends().code(), Some(7), "it ended as it wanted to");
+    assert_eq!(driver.ends().code(), Some(7), "the driving program chose its own exit code");
     let far = bench.comes_to_rest(from);
-    assert!(far < FAR, "{said}: it went on for {far} rad");
+    assert!(far < FAR, "{said}: the joint moved on by {far} rad");
 }
 
 #[test]
@@ -37,10 +37,10 @@ fn signals_of_other_programs_hold_the_arm_first() {
     holds(&bench, libc::SIGRTMIN() + 3, "real-time signal");
 }
 
-/// A terminal: the end that a person looks at, and the one a program runs on.
+/// A terminal: the operator's end, and the one a program runs on.
 fn terminal() -> (std::fs::File, OwnedFd) {
     let (mut ours, mut theirs) = (0, 0);
-    // SAFETY: the two numbers outlive the call; names and settings are not asked for; both descriptors are ours alone.
+    // SAFETY: the two numbers outlive the call; names and settings are not requested; both descriptors are ours alone.
     unsafe {
         assert_eq!(libc::openpty(&mut ours, &mut theirs, null_mut(), null_mut(), null_mut()), 0);
         libc::fcntl(ours, libc::F_SETFD, libc::FD_CLOEXEC);
@@ -80,14 +80,14 @@ fn an_evaluation_whose_terminal_is_closed_ends_in_order_and_panics_nowhere() {
         assert!(count > 0, "it ended: {}", String::from_utf8_lossy(&said));
         said.extend(&bytes[..count]);
     }
-    // From here on every write to the terminal fails, and there is much to write.
+    // From here on every write to the terminal fails, and there are many.
     drop(ours);
     let mut status = None;
     until("the evaluation ends", || {
         status = child.try_wait().unwrap();
         status.is_some()
     });
-    assert_eq!(status.unwrap().code(), Some(1), "stopped by a person, and nothing else was wrong");
+    assert_eq!(status.unwrap().code(), Some(1), "stopped by the operator, with no other error");
     let journal = std::fs::read_dir(project.path("out")).unwrap().count();
-    assert!(journal > 0, "what was done is kept");
+    assert!(journal > 0, "finished trials are kept");
 }

@@ -1,4 +1,4 @@
-//! The guard: what it does when the program is gone, suspended, in order, or when it goes itself.
+//! The guard: its reaction when the program is dead, suspended or well, and when the guard itself dies.
 
 use visuomotor::driver::jaco::emulator::Inactivity;
 use visuomotor::driver::widowx::xs_sdk::emulator::Fault;
@@ -6,10 +6,10 @@ use visuomotor::driver::{DriverError, GuardFault};
 
 use super::*;
 
-/// What a guard on another host would be started with.
+/// Token and address for a guard on another host.
 pub const TOKEN: &str = "0123456789abcdef";
 
-/// The arm stands soon after the program was killed, and the guard is gone once it has seen to that.
+/// The arm stops soon after the program was killed, and the guard then ends.
 fn killed(arm: Arm, mode: ControlMode) {
     let bench = Bench::new(arm);
     let mut driver = bench.drive(mode, "process");
@@ -18,7 +18,7 @@ fn killed(arm: Arm, mode: ControlMode) {
     let from = bench.at();
     driver.signal(libc::SIGKILL);
     let far = bench.comes_to_rest(from);
-    assert!(far < FAR, "{arm:?} in {mode} mode went on for {far} rad");
+    assert!(far < FAR, "{arm:?} in {mode} mode moved on by {far} rad");
     assert_eq!(bench.controller(), None, "the controller is switched off");
     driver.ends();
     until("the guard ends", || !exists(guard));
@@ -45,7 +45,7 @@ fn kill_9_in_torque_mode_leaves_a_jaco_of_inactivity_type_1_standing() {
     killed(Arm::Jaco, ControlMode::Torque);
 }
 
-/// What the guard is there for: the same without it, and with an arm that was set to stop by itself.
+/// Why the guard is needed: the same without it, and with an arm set to stop by itself.
 #[test]
 fn a_jaco_whose_guard_was_waived_coasts_when_its_program_is_killed_unless_its_inactivity_type_is_0() {
     for inactivity in [Inactivity::Float, Inactivity::Hold] {
@@ -60,7 +60,7 @@ fn a_jaco_whose_guard_was_waived_coasts_when_its_program_is_killed_unless_its_in
             assert_eq!(bench.controller(), Some(ControlMode::Torque));
         } else {
             let far = bench.comes_to_rest(from);
-            assert!(far < FAR, "it went on for {far} rad");
+            assert!(far < FAR, "it moved on by {far} rad");
             assert_eq!(bench.controller(), None);
         }
     }
@@ -76,10 +76,10 @@ fn kill_9_while_commands_are_lost_leaves_a_widowx_standing() {
     let from = bench.at();
     driver.signal(libc::SIGKILL);
     let far = bench.comes_to_rest(from);
-    assert!(far < FAR, "it went on for {far} rad");
+    assert!(far < FAR, "it moved on by {far} rad");
 }
 
-/// What the guard is there for: the same without it.
+/// Why the guard is needed: the same without it.
 #[test]
 fn an_arm_whose_guard_was_waived_moves_on_when_its_program_is_killed() {
     for arm in [Arm::WidowX, Arm::Panda] {
@@ -102,7 +102,7 @@ fn a_suspended_program_finds_its_arm_standing_and_does_not_move_it_again() {
         let from = bench.at();
         driver.signal(libc::SIGSTOP);
         let far = bench.comes_to_rest(from);
-        assert!(far < FAR, "{arm:?} went on for {far} rad");
+        assert!(far < FAR, "{arm:?} moved on by {far} rad");
         let stood = bench.at();
         driver.signal(libc::SIGCONT);
         let said = driver.expect("error: ");
@@ -132,7 +132,7 @@ fn a_killed_guard_is_a_fault_and_the_program_holds_the_arm() {
         let said = driver.expect("error: ");
         assert!(said.contains("the guard is gone"), "{said}");
         let far = bench.comes_to_rest(from);
-        assert!(far < FAR, "{arm:?} in {mode} mode went on for {far} rad");
+        assert!(far < FAR, "{arm:?} in {mode} mode moved on by {far} rad");
         driver.signal(libc::SIGINT);
         assert_eq!(driver.ends().code(), Some(7));
     }
@@ -148,7 +148,7 @@ fn ctrl_c_and_hang_up_spare_the_guard_and_an_orderly_end_takes_it_along() {
     }
     let from = bench.at();
     until("it turns on", || (bench.at() - from).abs() > 0.1);
-    assert!(exists(guard), "only its program ends a guard");
+    assert!(exists(guard), "only its program may end a guard");
     driver.signal(libc::SIGTERM);
     driver.expect("ended");
     let far = bench.comes_to_rest(bench.at());
@@ -181,7 +181,7 @@ fn without_a_guard_endless_modes_are_refused_in_words_and_position_mode_is_not()
     assert_eq!(refused, Err(DriverError::Guard(GuardFault::Missing)));
     assert_eq!(jaco.controller(), None, "nothing is switched on before it is guarded");
     floating.activate(clock.now(), ControlMode::Velocity).unwrap();
-    // A guard that cannot be started is no guard.
+    // A guard that cannot be started does not count as one.
     let nothing = Guarding::Process { program: "/no/such/program".into(), limit: LIMIT };
     let mut arm = arm.guarded_by(nothing);
     assert_eq!(arm.activate(clock.now(), ControlMode::Velocity), Err(DriverError::Guard(GuardFault::Ended)));
@@ -220,7 +220,7 @@ fn an_arm_that_was_stopped_by_its_guard_is_activated_again_with_another() {
     assert_eq!(arm.guard_process(), None);
 }
 
-/// A hold hands a Jaco to its own position mode, and the way back into torque mode takes longer than a beat.
+/// A hold returns a Jaco to its own position mode, and re-entering torque mode takes longer than a heartbeat.
 #[test]
 fn a_jaco_that_holds_for_long_and_is_commanded_on_keeps_its_guard() {
     let (bench, clock) = (Bench::new(Arm::Jaco), Arc::new(SystemClock::new()));
@@ -263,9 +263,9 @@ fn a_guard_that_listens_stops_the_arm_of_a_program_that_shows_its_token() {
     let from = bench.at();
     driver.signal(libc::SIGKILL);
     let far = bench.comes_to_rest(from);
-    assert!(far < FAR, "it went on for {far} rad");
+    assert!(far < FAR, "it moved on by {far} rad");
     driver.ends();
-    assert!(guard.try_wait().unwrap().is_none(), "it waits for the next program");
+    assert!(guard.try_wait().unwrap().is_none(), "the guard waits for the next program");
     send(guard.id(), libc::SIGTERM);
     until("the listening guard ends", || guard.try_wait().unwrap().is_some());
 }

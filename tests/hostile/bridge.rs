@@ -31,7 +31,7 @@ pub fn inputs() -> Vec<Input> {
             &["9223372036854775807 bytes are announced, 0 are left"],
         ),
         input(
-            "pickle: 1 TiB, of which nothing is on the disk",
+            "pickle: 1 TiB, sparse on disk",
             BRIDGE,
             |at| {
                 trajectory(at, 2);
@@ -84,13 +84,13 @@ pub fn inputs() -> Vec<Input> {
             &["im_1.jpg", "it is a folder, not a file"],
         ),
         input(
-            "image: a JPEG of 1 kB that says 65,500 x 65,500 pixels",
+            "image: a JPEG of 1 kB that claims 65,500 x 65,500 pixels",
             BRIDGE,
             |at| with_picture(at, &jpeg(65_500, 65_500)),
             &["an image of 65500x65500 pixels, at most 33554432 are read"],
         ),
         input(
-            "image: a PNG of 57 bytes that says 2,000,000 x 2,000,000 pixels",
+            "image: a PNG of 57 bytes that claims 2,000,000 x 2,000,000 pixels",
             BRIDGE,
             |at| with_picture(at, &png_head(2_000_000, 2_000_000)),
             &["image 0 of `images0`", "at most 33554432 are read"],

@@ -1,4 +1,4 @@
-//! The program as a child with little memory and little time.
+//! The program as a child process with little memory and little time.
 
 use std::fs::File;
 use std::os::unix::process::CommandExt;
@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 const ADDRESSES: u64 = 2 << 30;
 /// Processor time of the child \[s\].
 const PROCESSOR: u64 = 120;
-/// A child that waits for something that never comes takes no processor time: this ends it \[s\].
+/// A child that waits forever takes no processor time: this ends it \[s\].
 const LONGEST: u32 = 300;
 
 /// How a child ended.
@@ -18,7 +18,7 @@ pub struct Ended {
     pub code: Option<i32>,
     /// The signal that ended it.
     pub signal: Option<i32>,
-    /// What it printed.
+    /// Its output.
     pub said: String,
     /// Most memory it had \[MiB\].
     pub peak: u64,

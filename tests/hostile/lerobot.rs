@@ -13,7 +13,7 @@ pub fn inputs() -> Vec<Input> {
             &["more than 768 MiB for the images of an episode"],
         ),
         input(
-            "a page of 1 kB that says it unfolds to 2 GiB",
+            "a page of 1 kB that claims to unfold to 2 GiB",
             LEROBOT,
             lying_page,
             &["a page that unfolds to 2147483647 bytes"],
@@ -30,7 +30,7 @@ pub fn inputs() -> Vec<Input> {
             &["a page that unfolds to", "pages of at most 64 MiB and 4194304 values"],
         ),
         input(
-            "an episode with 4 million times the same task of 1 kB",
+            "an episode that repeats the same 1 kB task 4 million times",
             LEROBOT,
             |at| long_tasks(at, 4_000_000, 1000),
             &["lists of 4000001 texts of up to 1000 bytes"],
@@ -45,7 +45,7 @@ pub fn inputs() -> Vec<Input> {
             &["info.json", "it is a device"],
         ),
         input(
-            "info.json: 1 TiB, of which nothing is on the disk",
+            "info.json: 1 TiB, sparse on disk",
             LEROBOT,
             |at| {
                 pictures(at, &jpeg(16, 16), 8);
@@ -73,7 +73,7 @@ pub fn inputs() -> Vec<Input> {
             &["file-000.parquet", "leads out of its folder"],
         ),
         input(
-            "a sound data set, its table a link within it",
+            "a valid data set whose table is a link within it",
             LEROBOT,
             |at| {
                 pictures(at, &jpeg(16, 16), 8);

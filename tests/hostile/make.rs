@@ -1,4 +1,4 @@
-//! Makes the inputs: small programs, for most of the files would be large.
+//! Makes the inputs: generated, because most of the files would be large.
 
 use std::fs::File;
 use std::io::Write;
@@ -42,7 +42,7 @@ pub fn pipe(folder: &Path, name: &str) {
     assert_eq!(unsafe { libc::mkfifo(path.as_ptr(), 0o600) }, 0);
 }
 
-/// A file that is long and takes no room on the disk; it begins with `head`.
+/// A long file that takes no room on disk; it begins with `head`.
 pub fn hole(folder: &Path, name: &str, head: &[u8], length: u64) {
     let path = folder.join(name);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -53,7 +53,7 @@ pub fn hole(folder: &Path, name: &str, head: &[u8], length: u64) {
 
 // ---- Bridge
 
-/// A sound trajectory of `steps` steps without images.
+/// A valid trajectory of `steps` steps without images.
 pub fn trajectory(folder: &Path, steps: usize) {
     let states = Pickle::rows(&vec![[0.25; 7]; steps + 1]);
     put(folder, "set/obs_dict.pkl", write(&Pickle::dict([("full_state", states)])));
@@ -68,7 +68,7 @@ pub fn observations(folder: &Path, before: &[u8], again: &[u8]) {
     put(folder, "set/obs_dict.pkl", [before, &again.repeat(count)].concat());
 }
 
-/// A sound trajectory of two steps whose first image is `picture`.
+/// A valid trajectory of two steps whose first image is `picture`.
 pub fn with_picture(folder: &Path, picture: &[u8]) {
     trajectory(folder, 2);
     for name in ["set/images0/im_0.jpg", "set/images0/im_1.jpg"] {
@@ -76,7 +76,7 @@ pub fn with_picture(folder: &Path, picture: &[u8]) {
     }
 }
 
-/// A JPEG file of 16x16 pixels that says it has others.
+/// A JPEG file of 16x16 pixels that claims to have others.
 pub fn jpeg(width: u16, height: u16) -> Vec<u8> {
     let mut bytes = Vec::new();
     let gray = [128; 16 * 16 * 3];
@@ -103,7 +103,7 @@ pub fn png(width: u32, height: u32) -> Vec<u8> {
     file
 }
 
-/// A PNG file that says any size and holds nothing.
+/// A PNG file that claims any size and holds nothing.
 pub fn png_head(width: u32, height: u32) -> Vec<u8> {
     let chunk = |kind: &[u8], data: &[u8]| {
         let body = [kind, data].concat();
@@ -123,14 +123,14 @@ pub fn record(opcode: u8, body: &[u8]) -> Vec<u8> {
     [&[opcode][..], &(body.len() as u64).to_le_bytes(), body].concat()
 }
 
-/// The beginning of a recording of ours: magic, header, metadata.
+/// The beginning of one of our recordings: magic, header, metadata.
 pub fn recording() -> Vec<u8> {
     let pairs = [text("format_version"), text("1")].concat();
     let metadata = [text("visuomotor"), (pairs.len() as u32).to_le_bytes().to_vec(), pairs].concat();
     [mcap::MAGIC.to_vec(), record(1, &[text("ros2"), text("nobody")].concat()), record(0x0c, &metadata)].concat()
 }
 
-/// A chunk that says it unfolds to `size` bytes.
+/// A chunk that claims to unfold to `size` bytes.
 pub fn chunk(compression: &str, size: u64, inside: &[u8]) -> Vec<u8> {
     let head = [0u64.to_le_bytes(), 0u64.to_le_bytes(), size.to_le_bytes()].concat();
     let inside = [&(inside.len() as u64).to_le_bytes()[..], inside].concat();
@@ -148,7 +148,7 @@ pub fn zeros(size: u64) -> Vec<u8> {
     chunk("zstd", size, &squeezed.finish().unwrap())
 }
 
-/// A message of joint states that says it has four thousand million names.
+/// A message of joint states that claims to have four thousand million names.
 pub fn endless_names() -> Vec<u8> {
     let channel = [
         &7u16.to_le_bytes()[..],
@@ -163,7 +163,7 @@ pub fn endless_names() -> Vec<u8> {
     [recording(), record(4, &channel), record(5, &message)].concat()
 }
 
-/// A whole recording of two steps whose index says that every chunk is the first, 1000 times over.
+/// A complete recording of two steps whose index lists the first chunk 1000 times.
 pub fn looping_index(folder: &Path) {
     std::fs::create_dir_all(folder.join("set")).unwrap();
     crate::exchange::fixture::record(
@@ -175,7 +175,7 @@ pub fn looping_index(folder: &Path) {
     );
     let path = folder.join("set/a.mcap");
     let bytes = std::fs::read(&path).unwrap();
-    // Footer (opcode 2, 20 bytes) and the closing magic; its first number is where the summary begins.
+    // Footer (opcode 2, 20 bytes) and the closing magic; its first number is the start of the summary.
     let footer = bytes.len() - 8 - 29;
     let summary = u64::from_le_bytes(bytes[footer + 9..footer + 17].try_into().unwrap()) as usize;
     let index = [
@@ -246,14 +246,14 @@ pub fn table(path: &Path, times: usize, columns: &[Column]) {
         .set_data_page_size_limit(1 << 30)
         .set_statistics_enabled(parquet::file::properties::EnabledStatistics::None)
         .build();
-    // Without, a reader would see how the arrays were kept here.
+    // Otherwise a reader would see the layout of the arrays here.
     let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
     let mut writer = ArrowWriter::try_new_with_options(File::create(path).unwrap(), schema, options).unwrap();
     (0..times).for_each(|_| writer.write(&batch).unwrap());
     writer.close().unwrap();
 }
 
-/// A data set of one episode of `count` steps with images in the table, but for the table.
+/// A data set of one episode of `count` steps with images in the table, without the table.
 pub fn lerobot(folder: &Path, count: usize) {
     let seven = json!({"dtype": "float32", "shape": [7], "names": null});
     let info = json!({
@@ -281,7 +281,7 @@ pub fn lerobot(folder: &Path, count: usize) {
     table(&folder.join("set/meta/episodes/chunk-000/file-000.parquet"), 1, &columns);
 }
 
-/// A sound data set but for its one task's name, which is a list of `count` times the same text of `length` bytes.
+/// A data set that is valid but for its one task's name, which is a list of `count` times the same text of `length` bytes.
 pub fn long_tasks(folder: &Path, count: usize, length: usize) {
     pictures(folder, &jpeg(16, 16), 8);
     let text: ArrayRef = Arc::new(StringArray::from(vec!["x".repeat(length)]));
@@ -302,7 +302,7 @@ pub fn long_tasks(folder: &Path, count: usize, length: usize) {
 /// Where the steps of the data set are.
 pub const DATA: &str = "set/data/chunk-000/file-000.parquet";
 
-/// A sound data set of `count` steps with this image in every row.
+/// A valid data set of `count` steps with this image in every row.
 pub fn pictures(folder: &Path, file: &[u8], count: usize) {
     lerobot(folder, count);
     let at_once = 8;
@@ -311,12 +311,12 @@ pub fn pictures(folder: &Path, file: &[u8], count: usize) {
     table(&folder.join(DATA), count / at_once, &columns);
 }
 
-/// A data set whose first page says that it unfolds to 2 GiB.
+/// A data set whose first page claims to unfold to 2 GiB.
 pub fn lying_page(folder: &Path) {
     pictures(folder, &jpeg(16, 16), 8);
     let path = folder.join(DATA);
     let mut bytes = std::fs::read(&path).unwrap();
-    // Behind `PAR1`: field 1 (type), field 2 (unfolded size), whose number grows to five bytes at the cost of what follows.
+    // Behind `PAR1`: field 1 (type), field 2 (unfolded size), whose number grows to five bytes and displaces what follows.
     assert_eq!((bytes[4], bytes[6]), (0x15, 0x15));
     let mut end = 7;
     while bytes[end] & 0x80 != 0 {
@@ -328,7 +328,7 @@ pub fn lying_page(folder: &Path) {
 
 // ---- checkpoints and weights
 
-/// A zip file of stored entries, as `torch.save` writes it, whose directory names the same bytes `times` over.
+/// A zip file of stored entries, as `torch.save` writes it, whose directory lists the same bytes `times` over.
 pub fn checkpoint(pickle: &[u8], times: usize) -> Vec<u8> {
     let crc = crc32fast::hash(pickle);
     let sizes = [crc.to_le_bytes(), (pickle.len() as u32).to_le_bytes(), (pickle.len() as u32).to_le_bytes()].concat();

@@ -1,5 +1,5 @@
-//! Inputs of strangers that would take all memory, never end, or say what they must not: each is given to the program as a
-//! child with little memory, and is refused in words, or read within its bounds.
+//! Hostile inputs that would take all memory, never end, or inject text into messages: each is given to the program as a
+//! child with little memory, which must refuse it with a message or read it within its bounds.
 //!
 //! `docs/hostile-inputs.md` is written by
 //! `cargo test --release --test tests -- --ignored --exact hostile::the_table`.
@@ -21,14 +21,14 @@ use make::*;
 
 /// One input.
 struct Input {
-    /// What it is, for the table.
+    /// Description, for the table.
     what: &'static str,
-    /// The command that is given it; `WEIGHTS` stands for the shipped encoder.
+    /// The command that reads it; `WEIGHTS` stands for the shipped encoder.
     command: &'static str,
     make: fn(&Path),
-    /// What the program must say.
+    /// Words that the message must contain.
     words: &'static [&'static str],
-    /// May the program call it damaged?
+    /// May the message call it damaged?
     damaged: bool,
 }
 
@@ -43,7 +43,7 @@ fn damaged(what: &'static str, command: &'static str, make: fn(&Path), words: &'
     Input { what, command, make, words, damaged: true }
 }
 
-/// Makes an input, gives it to the program and looks at what comes of it; also how much of it was on the disk \[bytes\].
+/// Makes an input, gives it to the program and checks the result; also returns its size on disk \[bytes\].
 fn give(input: &Input) -> (Ended, u64) {
     let folder = tempfile::tempdir().unwrap();
     (input.make)(folder.path());
@@ -58,14 +58,14 @@ fn give(input: &Input) -> (Ended, u64) {
         assert!(said.contains(words), "{what}: `{words}` is not in: {said}");
     }
     assert!(!said.contains("panicked"), "{what}: {said}");
-    assert!(!said.contains("XYZZY"), "{what}: it quotes what it read: {said}");
+    assert!(!said.contains("XYZZY"), "{what}: it quotes file contents: {said}");
     assert!(input.damaged || !said.contains("damaged"), "{what}: {said}");
     assert!(said.len() < 4000, "{what}: {} bytes: {}...", said.len(), said.chars().take(500).collect::<String>());
-    assert!(!folder.path().join("out.partial").exists(), "{what}: half of it is left");
+    assert!(!folder.path().join("out.partial").exists(), "{what}: partial output is left");
     (ended, on_disk)
 }
 
-/// Room on the disk of all in a folder \[bytes\].
+/// Size on disk of a folder's contents \[bytes\].
 fn room(folder: &Path) -> u64 {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     entries
@@ -106,19 +106,19 @@ fn settings_and_images_are_read_within_their_bounds() {
 #[ignore = "writes a page of the documentation"]
 fn the_table() {
     let mut page = String::from(
-        "# Inputs of strangers\n\n\
-         Data sets, recordings, checkpoints and images come from others. Each input below is made by a test \
-         (`tests/hostile/`), given to the program as a child that may have 2 GiB of addresses and 120 s of processor time, \
-         and must be refused in words, or read within its bounds. What a file takes is counted before it is taken: \
-         `src/core/untrusted.rs` opens files and keeps the budgets. What is too large or of a kind that is not read is not \
-         called damaged, and no message quotes what a file holds.\n\n\
-         Links: a file that a person names may be a link to one. Within a data set of others (LeRobot, Bridge) a link may \
-         lead to another file of the data set and nowhere else; a cache of links into a store beside it, as Hugging Face \
-         keeps one, is copied with `cp -rL` first. Devices, pipes, sockets and folders are refused before they are opened.\n\n\
-         Not among them: `.npz` files and HDF5 files are not read by this program (HDF5 is only written). Videos are \
-         decoded by ffmpeg, a process of its own, whose memory is not bounded here.\n\n\
+        "# Hostile inputs\n\n\
+         Data sets, recordings, checkpoints and images are untrusted. A test makes each input below (`tests/hostile/`) and \
+         gives it to the program as a child process limited to 2 GiB of address space and 120 s of processor time; the \
+         program must refuse it with a message or read it within its bounds. Sizes are checked before memory is allocated: \
+         `src/core/untrusted.rs` opens files and holds the budgets. A file that is too large or of an unsupported kind is not \
+         called damaged, and no message quotes file contents.\n\n\
+         Links: a file named by the user may be a link to one. Within a data set from others (LeRobot, Bridge) a link may \
+         only lead to another file of the data set; a cache of links into a store beside it, as Hugging Face keeps one, must \
+         be copied with `cp -rL` first. Devices, pipes, sockets and folders are refused before they are opened.\n\n\
+         Not covered: this program does not read `.npz` and HDF5 files (HDF5 is only written). The separate program ffmpeg \
+         decodes videos; its memory is not bounded here.\n\n\
          This page is written by `cargo test --release --test tests -- --ignored --exact hostile::the_table`. Peak memory is \
-         the child's largest resident size; the program itself takes what the smallest rows show.\n",
+         the child's largest resident size; the smallest rows show what the program itself takes.\n",
     );
     for (title, inputs) in [
         ("Bridge's trajectories", bridge::inputs()),
@@ -127,7 +127,7 @@ fn the_table() {
         ("Checkpoints and weights", weights::inputs()),
         ("Settings and images", named::inputs()),
     ] {
-        write!(page, "\n## {title}\n\n| input | on the disk | what the program says | exit | peak memory |\n").unwrap();
+        write!(page, "\n## {title}\n\n| input | on disk | message | exit | peak memory |\n").unwrap();
         page.push_str("|---|---:|---|---:|---:|\n");
         for input in inputs {
             let (ended, on_disk) = give(&input);

@@ -1,4 +1,4 @@
-//! Settings and images that are named on the command line.
+//! Settings and images named on the command line.
 
 use super::*;
 
@@ -40,13 +40,13 @@ pub fn inputs() -> Vec<Input> {
         input("an image: a pipe", EMBED, |at| pipe(at, "picture"), &["picture", "it is a pipe, not a file"]),
         input("an image: a link to /dev/zero", EMBED, |at| link(at, "picture", "/dev/zero"), &["it is a device"]),
         input(
-            "an image: a PNG of 57 bytes that says 100,000 x 100,000 pixels",
+            "an image: a PNG of 57 bytes that claims 100,000 x 100,000 pixels",
             EMBED,
             |at| put(at, "picture", png_head(100_000, 100_000)),
             &["picture", "at most 33554432 are read"],
         ),
         input(
-            "an image: a JPEG of 1 kB that says 65,500 x 65,500 pixels",
+            "an image: a JPEG of 1 kB that claims 65,500 x 65,500 pixels",
             EMBED,
             |at| put(at, "picture", jpeg(65_500, 65_500)),
             &["an image of 65500x65500 pixels"],

@@ -19,7 +19,7 @@ pub fn inputs() -> Vec<Input> {
             &["too large to be read: more than 68 MiB for what the chunks unfold to"],
         ),
         input(
-            "the same, cut off, to be finished",
+            "the same, cut off, to be recovered",
             "recordings recover set/a.mcap.partial",
             |at| put(at, "set/a.mcap.partial", [recording(), zeros(60 << 20).repeat(64)].concat()),
             &["too large to be read: more than 68 MiB for what the chunks unfold to"],
@@ -31,7 +31,7 @@ pub fn inputs() -> Vec<Input> {
             &["a chunk compressed by `lz4` is not read by this program"],
         ),
         damaged(
-            "a record that says it has 2^63 bytes",
+            "a record that claims to have 2^63 bytes",
             VERIFY,
             |at| {
                 let endless = [&[5][..], &(u64::MAX >> 1).to_le_bytes()].concat();
@@ -40,20 +40,20 @@ pub fn inputs() -> Vec<Input> {
             &["bad       a.mcap"],
         ),
         input(
-            "a message that says it has 4,294,967,295 names",
+            "a message that claims to have 4,294,967,295 names",
             VERIFY,
             |at| put(at, "set/a.mcap", endless_names()),
             &["/observed_joint_states", "bytes were expected"],
         ),
         input("an index of 1000 entries that all lead to the first chunk", VERIFY, looping_index, &["a.mcap", "0 bad"]),
         input(
-            "1 TiB, of which nothing is on the disk",
+            "1 TiB, sparse on disk",
             VERIFY,
             |at| hole(at, "set/a.mcap", &recording(), 1 << 40),
             &["it has 1099511627776 bytes, at most 17179869184 are read"],
         ),
         input(
-            "8 GiB, of which nothing but the beginning is on the disk",
+            "8 GiB, sparse on disk after the beginning",
             VERIFY,
             |at| hole(at, "set/a.mcap", &recording(), 8 << 30),
             &["cut off after 8589934592 bytes, before the episode started"],
@@ -67,7 +67,7 @@ pub fn inputs() -> Vec<Input> {
             &["bad       a\\ngood b.mcap", "it is a folder, not a file"],
         ),
         input(
-            "a link to a file outside that is none",
+            "a link to a file outside that is not a recording",
             VERIFY,
             |at| {
                 put(at, "secret", SECRET);

@@ -30,7 +30,7 @@ pub fn inputs() -> Vec<Input> {
             &["its entry `m/data.pkl` unfolds to more than 8388608 bytes"],
         ),
         input(
-            "a checkpoint: 1 TiB, of which nothing is on the disk",
+            "a checkpoint: 1 TiB, sparse on disk",
             CONVERT,
             |at| hole(at, "model.pt", b"PK\x03\x04", 1 << 40),
             &["it has 1099511627776 bytes, at most 8589934592 are read"],
@@ -53,7 +53,7 @@ pub fn inputs() -> Vec<Input> {
             &["model.safetensors", "not a safetensors file"],
         ),
         input(
-            "weights: a description of 84 MB: a million tensors without numbers",
+            "weights: a description of 84 MB: a million empty tensors",
             WEIGHTS,
             |at| {
                 put(at, "picture", jpeg(16, 16));

@@ -11,9 +11,9 @@ use visuomotor::simulation::mujoco_rs::prelude::*;
 use super::{ARMS, at_home, robot};
 
 const CONFIGURATIONS: usize = 1000;
-/// Of positions \[m\], directions and Jacobian entries.
+/// Tolerance of positions \[m\], directions and Jacobian entries.
 const GEOMETRY: f64 = 1e-9;
-/// Of torques \[Nm\] and inertias \[kg m2\]; relative where they are above 1.
+/// Tolerance of torques \[Nm\] and inertias \[kg m2\]; relative where they are above 1.
 const DYNAMICS: f64 = 1e-8;
 
 /// Largest differences seen, for the report `--nocapture` prints.
@@ -103,7 +103,7 @@ fn compare(name: &str) -> Worst {
     worst
 }
 
-/// Were the vectors of the description blind to one joint, MuJoCo and we could agree on something wrong together.
+/// If the description's vectors ignored one joint, MuJoCo and we could agree on the same error.
 #[test]
 fn every_joint_matters_somewhere() {
     for name in ARMS {

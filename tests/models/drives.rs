@@ -1,7 +1,7 @@
-//! MuJoCo held by our own gravity, and under each drive of a plant.
+//! MuJoCo held by our gravity compensation, and under each drive of a plant.
 //!
 //! Joints have the passive damping of their descriptions (WidowX 0.1, Panda 1, Sawyer 1 to 10, Jaco 0.01 to 0.1 Nm s/rad)
-//! and no Coulomb friction: nothing but the right torque keeps a floating arm where it is.
+//! and no Coulomb friction: only the right torque keeps a floating arm in place.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ fn furthest(plant: &MujocoPlant, from: &JointVector) -> f64 {
     plant.positions().iter().zip(from.iter()).map(|(q, from)| (q - from).abs()).fold(0.0, f64::max)
 }
 
-/// An emulated control box counts its own milliseconds and falls behind on a busy computer; its images looked older and older.
+/// Named after a bug: an emulated control box counts its own milliseconds and falls behind on a busy computer; its images aged.
 #[test]
 fn snapshots_are_stamped_by_the_clock_and_not_by_a_controllers_own_time() {
     let robot = robot("panda");
@@ -63,7 +63,7 @@ fn a_limp_arm_falls() {
         plant.drive(Drive::Limp);
         plant.advance_to(at(1000));
         let off = furthest(&plant, &home);
-        assert!(off > 0.05, "{name}: {off} rad: held by something else than its motors");
+        assert!(off > 0.05, "{name}: {off} rad: held by something other than its motors");
     }
 }
 
@@ -121,7 +121,7 @@ fn velocities_are_kept_and_zero_stops() {
         plant.advance_to(at(1300));
         let stopped = plant.positions();
         plant.advance_to(at(2000));
-        assert!(furthest(&plant, &stopped) < 2e-3, "{name} goes on by {} rad", furthest(&plant, &stopped));
+        assert!(furthest(&plant, &stopped) < 2e-3, "{name} moves on by {} rad", furthest(&plant, &stopped));
         assert!(furthest(&plant, &sensed.joint_positions) < 0.03, "{name} overshot");
     }
 }
@@ -150,7 +150,7 @@ fn grippers_close_and_open() {
         plant.drive_gripper(0.0);
         plant.advance_to(at(3000));
         let closed = plant.sense().gripper;
-        // The WidowX's fingers meet their stops before what Bridge calls closed.
+        // The WidowX's fingers meet their stops before Bridge's closed position.
         let (low, high) = if name == "widowx" { (0.1, 0.3) } else { (-0.05, 0.05) };
         assert!(closed > low && closed < high, "{name}: {closed}");
         plant.drive_gripper(1.0);
@@ -185,7 +185,7 @@ fn nothing_touches_at_home() {
     }
 }
 
-/// The scores of the kitchen were measured with controls written straight into the model: a position drive must be
+/// The kitchen's results were measured with controls written straight into the model: a position drive must equal
 /// that to the last bit, also after the arm was limp.
 #[test]
 fn a_position_drive_is_the_bare_servo_to_the_last_bit() {
@@ -204,7 +204,7 @@ fn a_position_drive_is_the_bare_servo_to_the_last_bit() {
         goal.iter_mut().enumerate().for_each(|(i, q)| *q += 0.2 * (tick as f64 * 0.1 + i as f64).sin());
         let fraction = if tick % 40 < 20 { 0.0 } else { 1.0 };
         if tick == 50 {
-            // Passing through another drive without a step in between leaves no trace.
+            // Switching to another drive and back without a step in between has no effect.
             plant.drive(Drive::Limp);
         }
         plant.drive(Drive::Position(goal));

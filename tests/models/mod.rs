@@ -8,7 +8,7 @@ use visuomotor::simulation::Pedestal;
 
 /// Our formulas against MuJoCo's.
 mod agreement;
-/// MuJoCo held by our gravity, and driven.
+/// MuJoCo held by our gravity compensation, and driven.
 mod drives;
 
 const ARMS: [&str; 7] = ["widowx", "panda", "fr3", "sawyer", "jaco_j2s7s300", "jaco_j2n7s300", "jaco_j2s6s300"];

@@ -1,4 +1,4 @@
-//! Poses of the tool, joint positions and joint velocities as a policy asks for them, behind the safety filter of an ideal arm.
+//! Tool poses, joint positions and joint velocities from a policy, behind the safety filter of an ideal arm.
 
 use std::path::Path;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use visuomotor::time::Timestamp;
 const POLICY_PERIOD: Duration = Duration::from_millis(200);
 const TICK: Duration = Duration::from_millis(20);
 
-/// An arm that does at once what is sent, over the middle of the counter.
+/// An arm that executes commands at once, over the middle of the counter.
 struct Rig {
     robot: Robot,
     chain: Chain,
@@ -26,7 +26,7 @@ struct Rig {
     arm: Proprioception,
     now: Timestamp,
     last: JointCommand,
-    /// Largest change of a command in one tick, in shares of what a tick may change.
+    /// Largest change of a command in one tick, in shares of the allowed change.
     steepest: f64,
 }
 
@@ -62,7 +62,7 @@ impl Rig {
         self.controller.accept_motion(self.now, &motion, 1.0, &self.arm)
     }
 
-    /// Asks for the same with each decision.
+    /// Requests the same with each decision.
     fn go(&mut self, motion: Motion, decisions: usize) {
         for _ in 0..decisions {
             assert_eq!(self.ask(motion), Accepted::Taken, "{motion:?}");
@@ -94,7 +94,7 @@ impl Rig {
                 }
             }
         }
-        assert!(self.steepest <= 1.0 + 1e-6, "{} of what a tick may change", self.steepest);
+        assert!(self.steepest <= 1.0 + 1e-6, "{} of the allowed change in a tick", self.steepest);
     }
 
     fn tool(&self) -> Pose {
@@ -102,7 +102,7 @@ impl Rig {
     }
 }
 
-/// Laws that take joint positions and poses, and how near \[rad\] they come.
+/// Laws that accept joint positions and poses, and how near \[rad\] they come.
 const LAWS: [(ControlLaw, f64); 3] =
     [(ControlLaw::Interpolate, 1e-9), (ControlLaw::JerkLimited, 1e-6), (ControlLaw::Velocity, 1e-3)];
 
@@ -115,7 +115,7 @@ fn joint_positions_are_reached_from_near_and_from_a_jump_within_each_ticks_limit
             rig.go(Motion::JointPositions(goal), 25);
             let off = (rig.arm.joint_positions - goal).max_abs();
             assert!(off < near, "{law:?}: {off} rad from {way:?}");
-            // What comes next starts there.
+            // The next action starts there.
             let (place, target) = (rig.tool(), rig.controller.target());
             assert!((place.translation.vector - target.translation.vector).norm() < 2e-3, "{law:?}");
         }
@@ -134,7 +134,7 @@ fn joint_positions_take_a_policy_period_or_what_the_speed_limit_needs() {
         rig.run(ticks - 1);
         assert!(!rig.controller.arrived(rig.now) && (rig.arm.joint_positions - goal).max_abs() > 1e-3);
         rig.run(1);
-        assert!((rig.arm.joint_positions - goal).max_abs() < 1e-9, "{way} rad are not gone in {ticks} ticks");
+        assert!((rig.arm.joint_positions - goal).max_abs() < 1e-9, "{way} rad take more than {ticks} ticks");
         assert_eq!(rig.ask(Motion::JointPositions(start)), Accepted::Taken);
         rig.run(50);
     }
@@ -154,11 +154,11 @@ fn joint_positions_beyond_the_range_end_inside_it() {
 fn a_pose_of_the_tool_is_reached_and_not_one_beside_it() {
     for (law, _) in LAWS {
         let mut rig = Rig::new(law);
-        // The target is elsewhere than the arm: the pose is of the base, and neither matters.
+        // The target is elsewhere than the arm: the pose is in the base frame, so it does not matter.
         rig.controller.accept(rig.now, &Action::from_array([0.02, 0.02, 0.0, 0.0, 0.0, 0.1, 1.0]), &rig.arm);
         rig.run(3);
         let goal = pose_from_bridge([0.26, -0.09, 0.2, 0.0, 0.1, 0.6]);
-        // Farther than one decision may go: 0.05 m and 0.25 rad.
+        // Farther than one decision may move: 0.05 m and 0.25 rad.
         assert_eq!(rig.ask(Motion::ToolPose(goal)), Accepted::Taken);
         let (way, turn) = pose_error(&rig.controller.target(), &goal);
         assert!(way.norm() > 0.03 && turn.norm() > 0.2, "{way:?} {turn:?}");
@@ -180,7 +180,7 @@ fn joint_velocities_are_kept_and_slowed_alike_and_what_follows_starts_where_the_
     assert!((rig.last.joints() - asked).max_abs() < 1e-6, "{:?}", rig.last);
     let gone = rig.arm.joint_positions - before;
     assert!((gone[0] - 0.6).abs() < 0.06 && (gone[5] + 0.4).abs() < 0.04, "{gone:?}");
-    // Ten times as fast as the arm may: the direction stays.
+    // Ten times the arm's limit: the direction stays.
     let limit = rig.robot.limits.joint_velocity[5];
     (asked[0], asked[5]) = (-limit, -10.0 * limit);
     assert_eq!(rig.ask(Motion::JointVelocities(asked)), Accepted::Taken);
@@ -190,7 +190,7 @@ fn joint_velocities_are_kept_and_slowed_alike_and_what_follows_starts_where_the_
     assert!((sent[0] - 0.1 * sent[5]).abs() < 1e-6, "{sent:?}");
     rig.go(Motion::JointVelocities(JointVector::zeros(6)), 5);
     assert!(rig.last.joints().max_abs() < 1e-6);
-    // A person takes over with pose changes.
+    // The operator takes over with pose changes.
     let place = rig.tool();
     let up = Action::from_array([0.0, 0.0, 0.02, 0.0, 0.0, 0.0, 1.0]);
     assert_eq!(rig.controller.accept(rig.now, &up, &rig.arm), Accepted::Taken);

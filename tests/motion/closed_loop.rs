@@ -65,7 +65,7 @@ impl Rig {
         self.chain.forward(&self.arm.joint_positions).translation.vector.into()
     }
 
-    /// Goes to a place over the counter, gripper down.
+    /// Moves to a place over the counter, gripper down.
     fn go_to(&mut self, x: f64, y: f64, z: f64) {
         let pose = pose_from_bridge([x, y, z, 0.0, 0.0, 0.0]);
         let joints = self.chain.inverse(self.chain.home(), &pose, &InverseSettings::reach()).unwrap();

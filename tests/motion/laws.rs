@@ -31,7 +31,7 @@ impl Plant for RigidPlant {
     }
 
     fn drive(&mut self, drive: Drive) {
-        let Drive::Floating(torque) = drive else { panic!("a rigid plant takes torques only: {drive:?}") };
+        let Drive::Floating(torque) = drive else { panic!("a rigid plant accepts torques only: {drive:?}") };
         self.torque = torque;
     }
 
@@ -212,7 +212,7 @@ fn reaches_three_poses(rig: &mut Rig, tolerance: f64, settle: f64) {
         println!("leg {index}: {:.2e} m, {:.2e} rad off; limited {} ticks", distance, angle, rig.limited);
         assert!(distance < tolerance && angle < 3.0 * tolerance, "leg {index}: {distance} m, {angle} rad");
     }
-    assert!(rig.steepest <= 1.0 + 1e-6, "a command stepped by {} of what a tick allows", rig.steepest);
+    assert!(rig.steepest <= 1.0 + 1e-6, "a command stepped by {} of the allowed change in a tick", rig.steepest);
 }
 
 #[test]

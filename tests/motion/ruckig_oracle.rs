@@ -44,7 +44,7 @@ struct Sample {
     acceleration: JointVector,
 }
 
-/// Wide enough that no motion turns beyond it.
+/// Wide enough that no motion reverses beyond it.
 const FREE: JointLimit = JointLimit { lower: -1e3, upper: 1e3 };
 
 #[test]
@@ -67,7 +67,7 @@ fn durations_and_samples_are_the_originals() {
         worst[0] = worst[0].max(off);
         assert!(off < 1e-6, "case {index} ({}): {} s, the original {} s", case.kind, motion.duration(), case.duration);
         for (fraction, sample) in oracle.fractions.iter().zip(&case.samples) {
-            // A stamp counts nanoseconds: at 25 rad/s2 that is 1e-8 rad/s, at 8000 rad/s3 1e-5 rad/s2.
+            // Timestamps are in nanoseconds: at 25 rad/s2 that is 1e-8 rad/s, at 8000 rad/s3 1e-5 rad/s2.
             let state = motion.state(Timestamp::from_secs_f64(fraction * case.duration));
             for joint in 0..7 {
                 let offs = [

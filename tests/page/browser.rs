@@ -1,4 +1,4 @@
-//! What a person sees and presses, in Chromium.
+//! The page in Chromium, as the operator sees and uses it.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::client::{page_with, settings};
 use super::devtools::Browser;
 use super::synthetic::{self, Feed};
 
-/// Collects what a page must not do, from its first line on.
+/// Collects forbidden actions of the page, from its first line on.
 const WATCH: &str = "window.faults = []; \
      addEventListener('error', (event) => faults.push(String(event.message))); \
      addEventListener('unhandledrejection', (event) => faults.push(String(event.reason))); \
@@ -63,7 +63,7 @@ fn shown(phase: Phase, operator: &Operator) {
     });
 }
 
-/// The next wish, for which the page may need a moment.
+/// The next wish; the page may need a moment.
 fn next(operator: &Operator) -> Option<Wish> {
     for _ in 0..400 {
         if let Some((wish, by)) = operator.take(|_| true) {
@@ -110,11 +110,11 @@ fn a_person_watches_presses_and_is_told_when_the_connection_is_lost() {
     browser.until("!document.body.innerText.includes('vptr_finetuned_secretly')");
     browser.screenshot(&picture("waiting.png"));
 
-    // Keys, in the phase they mean something in.
+    // Keys, in the phases in which they apply.
     browser.key("y", "KeyY");
     browser.until(&enabled("begin"));
     browser.key("b", "KeyB");
-    assert_eq!(next(&operator), Some(Wish::Begin), "accept means nothing before an episode");
+    assert_eq!(next(&operator), Some(Wish::Begin), "accept has no effect before an episode");
     browser.until("view.controls === 'yours'");
     shown(Phase::Running, &operator);
     browser.until(&enabled("accept"));
@@ -134,10 +134,10 @@ fn a_person_watches_presses_and_is_told_when_the_connection_is_lost() {
     browser.until("document.querySelector('#notice').textContent.includes('the arm holds')");
     assert!(stops.load(Ordering::SeqCst) >= 1);
     browser.key("n", "KeyN");
-    assert_eq!(next(&operator), Some(Wish::Reject), "and presses nothing else");
+    assert_eq!(next(&operator), Some(Wish::Reject), "space presses no other button");
     assert_eq!(operator.take(|_| true), None);
 
-    // An arm that failed recovers only after a button that is there then, and a second one that says what it does.
+    // A failed arm recovers only after a button that appears then, and a second one that states the effect.
     assert_eq!(browser.value("document.querySelector('[data-wish=recover]').hidden"), true);
     browser.key("c", "KeyC");
     shown(Phase::Failed, &operator);
@@ -145,7 +145,7 @@ fn a_person_watches_presses_and_is_told_when_the_connection_is_lost() {
     browser.key("b", "KeyB");
     browser.key("c", "KeyC");
     browser.until("document.querySelector('#ask').open");
-    assert_eq!(operator.take(|_| true), None, "it is asked first");
+    assert_eq!(operator.take(|_| true), None, "the page asks first");
     browser.click("#ask-yes");
     assert_eq!(next(&operator), Some(Wish::Recover));
     shown(Phase::Running, &operator);
@@ -160,7 +160,7 @@ fn a_person_watches_presses_and_is_told_when_the_connection_is_lost() {
         std::thread::sleep(Duration::from_millis(25));
         slot.newest().is_some_and(|(gamepad, _)| gamepad.axes[1] == -1.0)
     });
-    assert!(driven, "W is no stick");
+    assert!(driven, "W does not act as a stick");
     browser.call("Input.dispatchKeyEvent", json!({ "type": "keyUp", "key": "w", "code": "KeyW" }));
     browser.screenshot(&picture("running.png"));
     browser.scheme("dark");
@@ -177,7 +177,7 @@ fn a_person_watches_presses_and_is_told_when_the_connection_is_lost() {
         "performance.getEntriesByType('resource').filter((each) => !each.name.startsWith(location.origin)).length";
     assert_eq!(browser.value(elsewhere), 0);
 
-    // The program ends; then it is there again.
+    // The program ends, and is started again.
     let address = page.address();
     page.stop();
     browser.until("!document.querySelector('#lost').hidden");
@@ -188,7 +188,7 @@ fn a_person_watches_presses_and_is_told_when_the_connection_is_lost() {
     browser.until("document.querySelector('#lost').hidden && !gone");
     drop(feeding);
 
-    // Started once more it has another token, and the page that is still open says what to do.
+    // Restarted, it has another token, and the page that is still open tells the operator what to do.
     drop(_page);
     let another = PageSettings { address, token: Some("another-token".into()), ..settings() };
     let (_page, _, _) = page_with(another);
@@ -236,7 +236,7 @@ fn recordings_are_listed_and_played() {
     browser.key(" ", "Space");
     browser.until("document.querySelector('#played-time').textContent.startsWith('step 6 of 6')");
     browser.until("document.querySelector('#play').textContent === 'Play'");
-    assert_eq!(stops.load(Ordering::SeqCst), 0, "nothing runs that could be stopped");
+    assert_eq!(stops.load(Ordering::SeqCst), 0, "no run can be stopped");
     browser.screenshot(&picture("playback.png"));
     assert_eq!(browser.value("JSON.stringify(faults)"), "[]");
 }

@@ -15,10 +15,10 @@ use tungstenite::{Message, WebSocket, client};
 use visuomotor::operator::Operator;
 use visuomotor::page::{Page, PageSettings};
 
-/// Bounds every wait: far more than anything here takes.
+/// Limit of every wait: far more than anything here takes.
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
 
-/// The token of [`settings`], which [`ask`] and [`Client`] show.
+/// The token of [`settings`], which [`ask`] and [`Client`] send.
 pub const TOKEN: &str = "the-token-of-the-tests";
 
 /// Settings of a page for a test: any free port, a known token, controls are never lost.
@@ -27,13 +27,13 @@ pub fn settings() -> PageSettings {
     PageSettings { address, token, silent_after: Duration::from_secs(3600), ..PageSettings::default() }
 }
 
-/// A header that shows a token, unless one of `headers` does.
+/// A header with a token, unless one of `headers` has it.
 fn bearer(headers: &[(&str, &str)]) -> Option<String> {
     let shows = headers.iter().any(|(name, _)| ["Authorization", "Cookie"].contains(name));
     (!shows).then(|| format!("Bearer {TOKEN}"))
 }
 
-/// For [`ask`] and [`Client`]: no token is shown.
+/// For [`ask`] and [`Client`]: no token is sent.
 pub const NO_TOKEN: (&str, &str) = ("Authorization", "none");
 
 /// A page, its operator, and how often stop was called.
@@ -60,7 +60,7 @@ pub fn stream(address: SocketAddr) -> std::io::Result<TcpStream> {
 
 pub struct Client {
     socket: WebSocket<TcpStream>,
-    /// The newest image that came while a text was waited for: an image may come before the state it belongs to, or after.
+    /// The newest image that arrived while waiting for a text: an image may come before the state it belongs to, or after.
     image: Option<Vec<u8>>,
 }
 
@@ -74,7 +74,7 @@ impl Client {
         Self::at(page.address(), headers)
     }
 
-    /// The same of a page in another process.
+    /// The same for a page in another process.
     pub fn at(address: SocketAddr, headers: &[(&str, &str)]) -> Result<Self, u16> {
         let mut request = format!("ws://{address}/live").into_client_request().unwrap();
         if let Some(bearer) = bearer(headers) {
@@ -95,7 +95,7 @@ impl Client {
         self.socket.send(Message::text(text)).unwrap();
     }
 
-    /// Sends what may be too much for the other side.
+    /// Sends data that may be too much for the other side.
     pub fn try_send(&mut self, text: String) {
         let _ = self.socket.send(Message::text(text));
     }
@@ -122,12 +122,12 @@ impl Client {
         self.until(what, |value| value.get("state").is_some() && wanted(value))
     }
 
-    /// The next answer of this kind, in words.
+    /// The next reply of this kind, as text.
     pub fn answer(&mut self, kind: &str) -> String {
         self.until(kind, |value| value.get(kind).is_some())[kind].as_str().unwrap().to_string()
     }
 
-    /// The next image, or one that came while a text was waited for.
+    /// The next image, or one that arrived while waiting for a text.
     pub fn picture(&mut self) -> Vec<u8> {
         if let Some(bytes) = self.image.take() {
             return bytes;
@@ -135,7 +135,7 @@ impl Client {
         for _ in 0..400 {
             match self.socket.read().unwrap() {
                 Message::Binary(bytes) => return bytes.to_vec(),
-                // A page that says nothing of the states it got is sent no images after a while.
+                // A page that does not confirm states is sent no images after a while.
                 Message::Text(text) => {
                     let value: Value = serde_json::from_str(&text).unwrap();
                     if let Some(sequence) = value["view"]["sequence"].as_u64() {
@@ -188,7 +188,7 @@ pub fn ask_text(address: SocketAddr, method: &str, path: &str, headers: &[(&str,
     (status, String::from_utf8(answer).unwrap())
 }
 
-/// The JSON of an answer.
+/// The JSON of a reply.
 pub fn ask_json(page: &Page, path: &str) -> Value {
     let (status, answer) = ask_text(page.address(), "GET", path, &[]);
     assert_eq!(status, 200, "{answer}");

@@ -58,7 +58,7 @@ fn a_silent_holder_loses_the_controls_and_its_gamepad_is_forgotten() {
     silent.send(TAKE);
     silent.send(&pad(1));
     silent.state("the controls", |value| value["view"]["controls"] == "yours");
-    // It says nothing more, with its connection still open.
+    // It sends nothing more, with its connection still open.
     assert!(silent.answer("notice").contains("silent"));
     assert!(page.gamepad().newest().is_none());
     other.state("free controls", |value| value["view"]["controls"] == "free");
@@ -75,10 +75,10 @@ fn only_the_holder_drives() {
     holder.send(&pad(1));
     holder.send(TAKE);
     holder.state("the controls", |value| value["view"]["controls"] == "yours");
-    assert!(slot.newest().is_none(), "driving takes no controls by itself");
+    assert!(slot.newest().is_none(), "driving does not take the controls by itself");
     holder.send(&pad(2));
     other.send(&pad(3));
-    // An answered message after it says that the gamepad before it was taken in.
+    // A reply to a later message shows that the gamepad before it was read.
     holder.send(r#"{"wish":"begin"}"#);
     holder.answer("accepted");
     other.send(r#"{"wish":"begin"}"#);
@@ -87,7 +87,7 @@ fn only_the_holder_drives() {
     assert_eq!((gamepad.sequence, gamepad.axes, gamepad.buttons), (2, vec![0.5, -1.0], vec![true, false]));
     other.send(TAKE_OVER);
     other.state("the controls", |value| value["view"]["controls"] == "yours");
-    assert!(slot.newest().is_none(), "the gamepad of the one before is forgotten");
+    assert!(slot.newest().is_none(), "the previous browser's gamepad is forgotten");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! A stop gets through to the arm whoever else has connected.
+//! A stop reaches the arm however many others have connected.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -9,10 +9,10 @@ use visuomotor::page::PageSettings;
 
 use super::client::{Client, NO_TOKEN, TOKEN, ask_text, page, page_with, settings, stream};
 
-/// Connections with the token that one address may have, as the page promises.
+/// Connections with the token that one address may have, as the page documents.
 const MOST_OF_ONE_PEER: usize = 96;
 
-/// Tests have more files open than the 1024 that are usual.
+/// Tests open more files than the usual limit of 1024.
 fn many_files() {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: `limit` is room for one `rlimit` and lives through both calls.
@@ -29,14 +29,14 @@ fn many_files() {
 fn half_open(address: SocketAddr, count: usize, said: &str) -> Vec<TcpStream> {
     let open = |_| {
         let mut stream = stream(address).unwrap();
-        // One that was closed already takes none.
+        // One that was closed already accepts none.
         let _ = stream.write_all(said.as_bytes());
         stream
     };
     (0..count).map(open).collect()
 }
 
-/// Stops by both ways while others do what they do.
+/// Stops by both ways while others are connected.
 fn stop_gets_through(count: usize, said: &str) {
     many_files();
     let (page, _, stops) = page();
@@ -48,12 +48,12 @@ fn stop_gets_through(count: usize, said: &str) {
     watching.send(r#"{"stop":true}"#);
     watching.until("an answer", |value| value["stopped"] == true);
     assert_eq!(stops.load(Ordering::SeqCst), 2);
-    // Who comes now is served as well.
+    // New connections are served as well.
     Client::connect(&page).state("a state", |_| true);
     drop(held);
 }
 
-/// As many silent connections as there were places locked the stop out.
+/// As many silent connections as there were places once locked out the stop.
 #[test]
 fn a_stop_gets_through_128_half_open_connections() {
     stop_gets_through(128, "");
@@ -83,7 +83,7 @@ fn a_body_is_not_waited_for() {
         let mut slow = stream(page.address()).unwrap();
         slow.write_all(format!("{head}Content-Length: 100000\r\n\r\na").as_bytes()).unwrap();
         let mut answer = Vec::new();
-        // Ends with the connection; what was not read of the body may end it abruptly.
+        // Ends with the connection; unread parts of the body may end it abruptly.
         let _ = slow.read_to_end(&mut answer);
         String::from_utf8_lossy(&answer).into_owned()
     };
@@ -100,7 +100,7 @@ fn a_stop_needs_no_free_place() {
     let placed: Vec<_> = (0..MOST_OF_ONE_PEER)
         .map(|_| {
             let mut stream = half_open(page.address(), 1, &head).remove(0);
-            // Answered: it has a place, and keeps it.
+            // It got a reply: it has a place, and keeps it.
             assert!(stream.read(&mut [0; 16]).unwrap() > 0);
             stream
         })
@@ -116,7 +116,7 @@ fn a_stop_needs_no_free_place() {
         std::thread::sleep(Duration::from_millis(25));
         ask_text(page.address(), "GET", "/", &[]).0 == 200
     });
-    assert!(room, "no room came back");
+    assert!(room, "no place became free");
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn who_does_not_show_the_token_in_time_is_closed_whatever_it_sends() {
     let closed = (0..1000).any(|_| {
         let written = slow.write_all(b"a").is_err();
         let read = slow.read(&mut [0; 64]);
-        // Nothing within the time-out is the one sign of an open connection.
+        // Nothing within the time-out is the only sign of an open connection.
         let open = matches!(&read, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock);
         written || !open
     });
@@ -138,7 +138,7 @@ fn who_does_not_show_the_token_in_time_is_closed_whatever_it_sends() {
     let mut silent = silent;
     let said = silent.read(&mut [0; 64]);
     assert!(matches!(said, Ok(0)) || said.is_err_and(|error| error.kind() != std::io::ErrorKind::WouldBlock));
-    // Who has shown it stays.
+    // A connection that has sent it stays.
     watching.state("a state", |_| true);
     watching.state("another", |_| true);
 }

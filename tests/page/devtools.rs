@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tungstenite::{Message, WebSocket, client};
 
-/// Waits are counted in looks of this distance.
+/// Time between two polls.
 const LOOK: Duration = Duration::from_millis(50);
 const MOST_LOOKS: usize = 600;
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
@@ -36,7 +36,7 @@ pub struct Browser {
     child: Child,
     socket: WebSocket<TcpStream>,
     calls: u64,
-    /// Its settings and cache, gone with it.
+    /// Its settings and cache, deleted with it.
     _profile: tempfile::TempDir,
 }
 
@@ -71,7 +71,7 @@ impl Browser {
         browser
     }
 
-    /// Calls a method of the protocol and gives its result.
+    /// Calls a method of the protocol and returns its result.
     pub fn call(&mut self, method: &str, params: Value) -> Value {
         self.calls += 1;
         let text = json!({ "id": self.calls, "method": method, "params": params }).to_string();
@@ -146,7 +146,7 @@ impl Browser {
         }
     }
 
-    /// Writes what is shown as a PNG.
+    /// Writes a screenshot as PNG.
     pub fn screenshot(&mut self, file: &Path) {
         let answer = self.call("Page.captureScreenshot", json!({ "format": "png" }));
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
@@ -161,7 +161,7 @@ impl Drop for Browser {
     }
 }
 
-/// Ends a browser that did not come up.
+/// Ends a browser that did not start.
 struct Ending(Option<Child>);
 
 impl Drop for Ending {
@@ -189,7 +189,7 @@ fn get(port: u16, path: &str) -> Option<String> {
     stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n").as_bytes()).ok()?;
     let mut answer = Vec::new();
     let mut part = [0; 4096];
-    // Chromium keeps the connection open: as much as the head announces is enough.
+    // Chromium keeps the connection open: the length announced in the head is enough.
     loop {
         let text = String::from_utf8_lossy(&answer).into_owned();
         if let Some((head, body)) = text.split_once("\r\n\r\n") {

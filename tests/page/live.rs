@@ -1,4 +1,4 @@
-//! What arrives, and what gets through.
+//! Live data and their delivery.
 
 use std::sync::atomic::Ordering;
 
@@ -101,7 +101,7 @@ fn dropping_the_page_ends_its_threads_and_connections() {
     client.state("a state", |_| true);
     page.stop();
     client.until_closed();
-    assert!(std::net::TcpStream::connect(address).is_err(), "somebody still listens");
+    assert!(std::net::TcpStream::connect(address).is_err(), "the page still listens");
     // A loop that still runs does not notice.
     sink.episode_started(&synthetic::start("late")).unwrap();
     Feed::default().step(&mut sink).unwrap();

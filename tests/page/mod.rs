@@ -1,4 +1,4 @@
-//! The page as a browser sees it: a plain websocket client for what goes over the wire, Chromium for what a person sees.
+//! The page as a browser sees it: a plain websocket client for the protocol, Chromium for the operator's view.
 
 mod browser;
 pub mod client;

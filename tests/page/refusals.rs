@@ -1,4 +1,4 @@
-//! Who is kept out.
+//! Refused clients.
 
 use std::sync::atomic::Ordering;
 
@@ -77,7 +77,7 @@ fn an_open_page_asks_for_no_token_and_is_for_this_machine_alone() {
     assert!(!page.url().contains("token"), "{}", page.url());
     assert_eq!(ask_text(page.address(), "POST", "/stop", &[NO_TOKEN]).0, 200);
     Client::with_headers(&page, &[NO_TOKEN]).unwrap().state("a state", |_| true);
-    // Other sites and other names are refused as ever.
+    // Other sites and other names are still refused.
     assert_eq!(ask_text(page.address(), "POST", "/stop", &[NO_TOKEN, ("Origin", "http://evil.example")]).0, 403);
     assert_eq!(ask_text(page.address(), "POST", "/stop", &[NO_TOKEN, ("Host", "evil.example")]).0, 403);
     assert_eq!(stops.load(Ordering::SeqCst), 1);

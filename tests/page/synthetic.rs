@@ -1,4 +1,4 @@
-//! An arm over a table, drawn and moved by formulas: data for the page that looks like a lab's.
+//! An arm over a table, drawn and moved by formulas: data for the page that look like a lab's.
 
 use std::f64::consts::PI;
 use std::path::Path;
@@ -11,7 +11,7 @@ use visuomotor::observation::{Image, JointVector, Observation, Proprioception};
 use visuomotor::recording::{EpisodeWriter, WriterOptions};
 use visuomotor::time::Timestamp;
 
-/// Who decides in these episodes; a blinded page must not say it.
+/// The policy of these episodes; a blinded page must not show it.
 pub const ACTION_SOURCE: &str = "vptr_finetuned_secretly";
 /// Names and ranges of the joints \[rad\].
 pub const JOINTS: [(&str, f64, f64); 6] = [
@@ -56,7 +56,7 @@ pub fn record(folder: &Path, name: &str, steps: u64) -> anyhow::Result<()> {
     writer.episode_ended(&end(steps))
 }
 
-/// Something between -1 and 1 that looks accidental and repeats.
+/// A number between -1 and 1 that looks random and repeats.
 fn jitter(seed: f64) -> f64 {
     let value = (seed * 12.9898).sin() * 43758.5453;
     2.0 * (value - value.floor()) - 1.0
@@ -96,7 +96,7 @@ pub struct Feed {
 }
 
 impl Feed {
-    /// What the robot sees and senses now.
+    /// The robot's observation now.
     pub fn observation(&self) -> Observation {
         let t = self.index as f64 * STEP_SECONDS;
         let captured_at = Timestamp::from_secs_f64(1.0 + t);

@@ -59,7 +59,7 @@ fn a_cut_file_recovers_into_a_whole_one() {
         let after = read_episode_with(&recovered.path, ALL).unwrap();
         assert_eq!((after.steps, after.ticks, &after.end), (before.steps, before.ticks, &before.end), "cut at {cut}");
         assert_eq!(after.complete, after.end.is_some(), "cut at {cut}");
-        // Whole now: recovering again changes nothing.
+        // Complete now: recovering again changes nothing.
         let again = std::fs::read(&recovered.path).unwrap();
         if after.complete {
             recover(&recovered.path).unwrap();
@@ -105,7 +105,7 @@ fn a_recording_still_being_written_is_read_but_not_recovered() {
     assert!(matches!(recover(writer.partial_path()), Err(RecordingError::Busy { .. })));
 }
 
-/// Names the folder to record into, in the process that is to be killed.
+/// The folder to record into, for the process that is to be killed.
 const FOLDER: &str = "VISUOMOTOR_TEST_FOLDER";
 
 fn record_without_end(folder: &Path) -> ! {

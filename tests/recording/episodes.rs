@@ -43,7 +43,7 @@ fn joints(seed: u64) -> JointVector {
     JointVector::from_slice(&std::array::from_fn::<f64, 6, _>(|i| awkward(seed * 11 + i as u64)))
 }
 
-/// A smooth image with an object that moves: what a camera sees, roughly.
+/// A smooth image with a moving object, like a camera's.
 pub fn image(camera: &str, width: u32, height: u32, index: u64) -> Image {
     let mut pixels = Vec::with_capacity((width * height * 3) as usize);
     for y in 0..height {
@@ -103,7 +103,7 @@ pub fn decision(index: u64) -> Decision {
     }
 }
 
-/// One of each kind of what may be asked for beside an action that is left at zero.
+/// One of each kind of request beside an action of zeros.
 pub fn motions() -> [Motion; 4] {
     let turned = rotation_from_euler(0.1, -0.2, 0.3);
     [
@@ -114,7 +114,7 @@ pub fn motions() -> [Motion; 4] {
     ]
 }
 
-/// What a torque policy asks beside an action that is left at zero.
+/// A torque policy's request beside an action of zeros.
 pub fn torques(index: u64) -> AskedTorques {
     AskedTorques { asked: joints(index + 300), label: joints(index + 301) }
 }
@@ -139,7 +139,7 @@ pub fn tick(index: u64) -> ControlTick {
     }
 }
 
-/// What one step shows the sinks; kept to compare.
+/// What one step passes to the sinks; kept to compare.
 pub struct Told {
     pub observation: Observation,
     pub decision: Decision,
@@ -163,7 +163,7 @@ pub fn tell(sink: &mut dyn StepSink, index: u64, told: &Told) -> anyhow::Result<
     Ok(())
 }
 
-/// Records an episode of small images and returns what the recorder was given.
+/// Records an episode of small images and returns the recorder's input.
 pub fn record(writer: &mut EpisodeWriter, name: &str, steps: u64, size: (u32, u32)) -> Vec<Told> {
     writer.episode_started(&start(name)).unwrap();
     let all: Vec<Told> = (0..steps).map(|index| told(index, vec![image("front", size.0, size.1, index)])).collect();
@@ -182,12 +182,12 @@ pub fn difference(a: &Image, b: &Image) -> (u8, f64) {
     (differences.into_iter().max().unwrap_or(0), mean)
 }
 
-/// A plain-colored image of any length of pixels, for refusals.
+/// A plain-colored image of any number of pixels, for refusals.
 pub fn wrong_image() -> Image {
     Image { pixels: Arc::from(vec![0; 5]), ..image("front", 8, 8, 0) }
 }
 
-/// Records an episode that has no pose changes to learn from.
+/// Records an episode without pose changes to learn from.
 pub fn record_motion(folder: &Path, name: &str, motion: Motion, steps: u64, size: (u32, u32)) {
     let mut writer = EpisodeWriter::create(folder, name, WriterOptions::default()).unwrap();
     writer.episode_started(&start(name)).unwrap();

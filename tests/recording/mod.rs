@@ -1,4 +1,4 @@
-//! Recordings: what goes in comes out, whatever happens in between.
+//! Recordings: what is written is read back, whatever happens in between.
 
 mod cut_off;
 pub mod episodes;

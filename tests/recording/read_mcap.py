@@ -1,4 +1,4 @@
-"""Reads a recorded episode with the `mcap` and `mcap-ros2-support` packages and prints what it holds as JSON.
+"""Reads a recorded episode with the `mcap` and `mcap-ros2-support` packages and prints its contents as JSON.
 
 An implementation that shares no code with ours: every ROS message is decoded from the schema text in the file.
 Usage: python read_mcap.py EPISODE.mcap

@@ -1,4 +1,4 @@
-//! The recorder's thread: what is dropped is counted and reported, a disk at its floor stops the recording and nothing else.
+//! The recorder's thread: dropped data are counted and reported; a disk at its floor stops only the recording.
 
 use std::process::Command;
 
@@ -83,7 +83,7 @@ fn room_is_taken_before_the_episode_and_given_back_after_it() {
     tell(&mut recorder, 0, &told(0, vec![])).unwrap();
     recorder.episode_ended(&end(1)).unwrap();
     let left = std::fs::metadata(recorder.path()).unwrap().blocks() * 512;
-    // A file system without fallocate takes nothing, and has nothing to give back.
+    // A file system without fallocate reserves nothing, and has nothing to give back.
     assert!(taken == 0 || taken >= 8 << 20, "{taken}");
     assert!(left < 1 << 20, "{left}");
     let endless = WriterOptions { reserve_bytes: 1 << 60, ..WriterOptions::default() };
@@ -132,8 +132,8 @@ fn a_folder_with_a_cut_off_recording_is_mended_by_whoever_meets_it() {
 /// Set in the process that runs out of room.
 const FOLDER: &str = "VISUOMOTOR_TEST_FULL_FOLDER";
 
-/// Writing fails at every length of the file, in a process that may not write more: all steps that were reported as safe
-/// are there afterwards.
+/// Writing fails at every length of the file, in a process with a limit: all steps that were reported as safe
+/// are in the file afterwards.
 #[test]
 fn a_write_that_fails_anywhere_loses_no_step_that_was_safe() {
     if let Some(folder) = std::env::var_os(FOLDER) {
@@ -151,7 +151,7 @@ fn a_write_that_fails_anywhere_loses_no_step_that_was_safe() {
 }
 
 fn limit(bytes: u64) {
-    // SAFETY: plain calls with values; a signal that is ignored turns into an error of the write.
+    // SAFETY: plain calls with values; an ignored signal becomes an error of the write.
     unsafe {
         libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
         let mut now = std::mem::zeroed::<libc::rlimit>();

@@ -1,4 +1,4 @@
-//! What is refused, before motion where that can be known, and files under their right names.
+//! Refusals, before motion where possible, and files under their right names.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! What is written comes back: every number, and the image within JPEG's error.
+//! What is written is read back: every number, and the image within JPEG's error.
 
 use visuomotor::action::AskedTorques;
 use visuomotor::episode::StepSink;
@@ -103,7 +103,7 @@ fn pictures_are_scaled_when_asked_and_all_cameras_are_kept_in_order() {
     assert_eq!(images[0].camera_size, (64, 48));
     let small = images[0].decode().unwrap();
     assert_eq!((small.width, small.height), (32, 24));
-    // Scaled down, the scene is the same one.
+    // Scaled down, the scene is the same.
     let (_, mean) = difference(&images[1].decode().unwrap(), &small);
     assert!(mean < 6.0, "mean {mean}");
 }
@@ -139,6 +139,6 @@ fn a_trimmed_episode_has_its_steps_byte_for_byte_and_says_where_they_come_from()
     }
     assert_eq!(short.ticks.len(), 4 * TICKS_PER_STEP as usize);
     assert!(short.notes[0].text.contains("steps 3 to 6 of long.mcap"), "{:?}", short.notes);
-    assert!(trim(&long, 3, 7, folder.path(), "short").is_err(), "it was written over");
+    assert!(trim(&long, 3, 7, folder.path(), "short").is_err(), "the file was overwritten");
     assert!(trim(&long, 8, 8, folder.path(), "none").is_err());
 }

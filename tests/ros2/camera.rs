@@ -80,7 +80,7 @@ fn an_image_sent_again_is_a_fault_a_delay_is_age_and_an_opened_camera_hears_agai
         data: vec![77; 64 * 48 * 3],
         ..Image::default()
     };
-    // As a driver on this computer stamps; everything is 400 ms late.
+    // Stamped like a driver on this computer; everything is 400 ms late.
     let late = Duration::from_millis(400);
     // Nothing is older than our clock.
     while clock.now() < Timestamp::ZERO + late {
@@ -111,7 +111,7 @@ fn an_image_sent_again_is_a_fault_a_delay_is_age_and_an_opened_camera_hears_agai
     let (_, why) = camera.refused();
     assert!(matches!(why, Some(PictureError::Stamp(StampError::NotNew { .. }))), "{why:?}");
 
-    // Opened again, as another participant: an old image stays old, a new one is heard.
+    // Opened again, as another participant: an old image stays old, a new one is received.
     camera.reopen().unwrap();
     assert!(matches!(camera.newest(clock.now()), Err(CameraError::Silent { .. })));
     send(&|| old.clone(), &mut || camera.refused().0 >= 3);

@@ -1,4 +1,4 @@
-//! Cyclone DDS plays the node of a WidowX and looks at us from outside: names, types, quality of service, bytes.
+//! Cyclone DDS in the role of a WidowX's node, and our names, types, quality of service and bytes as it sees them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -78,7 +78,7 @@ fn the_driver_moves_an_arm_played_by_cyclone_dds_and_is_seen_as_ros_2_would() {
     let graph = ("rmw_dds_common::msg::dds_::ParticipantEntitiesInfo_".to_string(), true);
     assert_eq!(published["ros_discovery_info"], graph);
     assert_eq!(published["rt/rosout"].0, "rcl_interfaces::msg::dds_::Log_");
-    // Every name is one that ROS 2 makes: no doubled slash, no relative name.
+    // Every name is a valid ROS 2 name: no doubled slash, no relative name.
     assert!(published.keys().all(|topic| !topic.contains("//")), "{published:?}");
     // Both sides subscribe here; the peer's own reader of this topic does not exist, so this one is ours.
     let subscribed = by_topic(&seen["subscriptions"]);

@@ -1,12 +1,12 @@
 //! ROS 2 between two nodes on loopback: topics, services, actions, names, quality of service.
 //!
-//! Every test has a DDS domain of its own and talks on loopback only.
+//! Every test has its own DDS domain, on loopback only.
 
 mod camera;
 mod cyclone;
 mod node;
 pub mod peer;
-/// The driving process is stopped and goes on.
+/// The driving process is suspended and resumed.
 mod stopped;
 mod twist;
 mod xs_sdk;

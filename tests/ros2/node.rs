@@ -167,7 +167,7 @@ fn call_through(services: ServiceLayout) {
     for value in 0..20 {
         assert_eq!(client.call(Number { value }, LONG).unwrap(), Number { value: 2 * value });
     }
-    // A second client gets its own answers.
+    // A second client gets its own replies.
     let mut second = b.client::<Double>("/double").unwrap();
     assert_eq!(second.call(Number { value: 21 }, LONG).unwrap(), Number { value: 42 });
     drop(server);

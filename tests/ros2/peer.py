@@ -1,4 +1,4 @@
-"""Cyclone DDS (PyPI `cyclonedds`), which shares no code with ours, plays nodes of a ROS 2 graph on loopback.
+"""Cyclone DDS (PyPI `cyclonedds`), which shares no code with ours, in the role of nodes of a ROS 2 graph on loopback.
 
     peer.py xs_sdk DOMAIN            the node of a WidowX: joint_states at 100 Hz, commands, services
     peer.py echo-state DOMAIN        /ping (sensor_msgs/JointState) back on /pong
@@ -7,7 +7,7 @@
     peer.py ping-image DOMAIN N
     peer.py malformed DOMAIN         other fields under the name of sensor_msgs/JointState
 
-Prints `ready` when it is, ends at the end of standard input, and then prints what it saw as one line of JSON.
+Prints `ready` when it is, ends at the end of standard input, and then prints what it received as one line of JSON.
 Services are laid out as rmw_cyclonedds does: a 64-bit client id and a 64-bit sequence number before the fields.
 """
 
@@ -249,7 +249,7 @@ def image(i):
     return Image(Header(Time(i, 0), "camera"), 480, 640, "rgb8", 0, 1920, PIXELS)
 
 
-# A list: the quickest of what a sequence of octets may be here (bytes and bytearray are converted).
+# A list: the fastest type of a sequence of octets here (bytes and bytearray are converted).
 PIXELS = [i % 251 for i in range(640 * 480 * 3)] if "image" in sys.argv[1] else []
 
 

@@ -1,4 +1,4 @@
-//! Programs that speak DDS through an implementation that shares nothing with ours.
+//! Programs that use a DDS implementation independent of ours.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -36,7 +36,7 @@ impl Peer {
         Self { process, output }
     }
 
-    /// Ends it and returns what it saw.
+    /// Ends it and returns what it received.
     pub fn end(mut self) -> Value {
         drop(self.process.stdin.take());
         let mut text = String::new();

@@ -1,4 +1,4 @@
-//! The driving process is stopped and goes on, as with Ctrl-Z and `fg`, a debugger or a paused container. The emulated
+//! The driving process is suspended and resumed, as with Ctrl-Z and `fg`, a debugger or a paused container. The emulated
 //! controllers are in this process; the driving one is this test program once more, in another role.
 
 use std::io::{BufRead, BufReader, Lines, Write};
@@ -25,7 +25,7 @@ use super::{LONG, domain};
 /// Names the role of the other process, and its domain.
 const ROLE: &str = "VISUOMOTOR_TEST_DRIVING_PROCESS";
 
-/// What it is stopped for.
+/// Time for which it is suspended.
 const STOPPED: Duration = Duration::from_millis(50);
 
 fn robot(name: &str) -> Robot {
@@ -57,7 +57,7 @@ impl Driving {
         Self { process, input, output }
     }
 
-    /// What it says next that begins like this.
+    /// Its next line with this beginning.
     fn says(&mut self, beginning: &str) -> String {
         loop {
             let line = self.output.next().expect("the driving process ended").unwrap();
@@ -100,16 +100,16 @@ fn until(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
-/// The driving process: turns the first joint until it is sent a hold, then prints what it knows of its link.
+/// The driving process: turns the first joint until it is sent a hold, then prints its link's state.
 #[test]
-#[ignore = "a role that the other tests of this file play in a process of their own"]
+#[ignore = "child process of the other tests in this file"]
 fn drives_in_another_process() {
-    let role = std::env::var(ROLE).expect("this is no test but a role of one");
+    let role = std::env::var(ROLE).expect("only run as a child process of a test");
     let (role, domain) = role.split_once(' ').unwrap();
     let domain = domain.parse().unwrap();
     let clock = Arc::new(SystemClock::new());
     let waiting = Duration::from_secs(20);
-    // No link at all: only the middleware, and what the network's threads do when they are interrupted.
+    // No link at all: only the middleware, and its network threads when they are interrupted.
     if role == "listener" {
         let node = RosNode::start(RosSettings::loopback("listener", domain)).unwrap();
         let mut states = node.subscriber::<JointState>("numbers", Qos::State).unwrap();
@@ -125,7 +125,7 @@ fn drives_in_another_process() {
     let mut arm: Box<dyn ArmDriver> = match role {
         "widowx" => {
             let settings = RosSettings::loopback("visuomotor", domain).with_namespace("wx250s");
-            // That the states are late is not what is tested here, but that they come.
+            // Late states are not tested here, only that they come.
             let options = XsSdkOptions {
                 patience: 30.0,
                 silence: 5.0,
@@ -165,7 +165,7 @@ fn drives_in_another_process() {
         }
         match arm.read(clock.now()) {
             Ok(_) => {
-                // What is wrong with it the next reading says.
+                // The next reading shows any error.
                 let _ = arm.write(clock.now(), &JointCommand::velocity(speed, 0.5));
             }
             Err(error) => println!("\nerror {error:?}"),
@@ -189,7 +189,7 @@ fn the_middleware_waits_with_our_epoll_wait_and_outlives_a_stop_and_continue() {
         other.stop_and_continue();
     }
     other.told("count");
-    // It waits for news that its event loop must bring.
+    // It waits for events that its event loop must bring.
     let (heard, hears) = std::sync::mpsc::channel::<()>();
     let speaking = std::thread::spawn(move || {
         // Until the other end is dropped.
@@ -224,7 +224,7 @@ fn commands_and_a_hold_reach_xs_sdk_after_a_stop_and_continue() {
     until("the hold", || newest() == Some(0.0));
     let (there, states) = (xs_sdk.positions()[0], xs_sdk.published());
     until("states after the hold", || xs_sdk.published() >= states + 10);
-    assert_eq!(xs_sdk.positions()[0], there, "it turns on");
+    assert_eq!(xs_sdk.positions()[0], there, "the joint keeps turning");
 }
 
 #[test]
@@ -248,7 +248,7 @@ fn commands_and_a_hold_reach_ros2_control_after_a_stop_and_continue() {
     until("the hold", || newest(0.0));
 }
 
-/// Where waits are not repeated, the event loops end: that is a fault with a name, and new ones tell the arm to stop.
+/// Where waits are not repeated, the event loops end: that is a named fault, and new ones command the arm to stop.
 #[test]
 #[cfg_attr(
     not(feature = "fault-controls"),

@@ -34,23 +34,23 @@ fn a_twist_is_a_deflection_and_its_silence_is_kept_old() {
                 return reading;
             }
         }
-        panic!("nothing was heard");
+        panic!("no twist was received");
     };
-    // Half the full speed forward; far too fast a turn is cut off.
+    // Half the full speed forward; a turn that is too fast is clipped.
     let reading = hear(Vector3 { x: 0.5 * setting.speed, y: 0.0, z: 0.0 }, 0.25, &|reading| reading.gripper.is_some());
     assert_eq!(reading.motion, Motion::Deflection { along: [0.5, 0.0, 0.0], about: [0.0, 0.0, -1.0] });
     assert!(reading.engaged && reading.gripper == Some(0.25));
-    // A number that cannot be stays one: the guard refuses it.
+    // A non-finite number is passed on: the guard refuses it.
     let garbage = hear(
         Vector3 { x: f64::NAN, y: 0.0, z: 0.0 },
         0.25,
         &|reading| matches!(reading.motion, Motion::Deflection { along: [x, ..], .. } if x.is_nan()),
     );
     assert!(garbage.engaged);
-    // Nothing new: the reading keeps its time, and grows old.
+    // Nothing new: the reading keeps its time, and ages.
     let mut last = None;
     for second in 50.. {
-        assert!(began.elapsed() < LONG, "the last twist never grows old");
+        assert!(began.elapsed() < LONG, "the last twist never ages");
         let reading = device.newest(Timestamp::from_secs_f64(f64::from(second))).unwrap();
         // Messages that were on their way may still come.
         let again = last.replace(reading).flatten();

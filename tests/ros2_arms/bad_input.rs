@@ -15,7 +15,7 @@ use visuomotor::transport::ros2::{Qos, RosSettings};
 
 use super::*;
 
-/// Publishes whatever joint state it is given, as a Sawyer that is ready and enabled.
+/// Publishes any joint state it is given, as a Sawyer that is ready and enabled.
 struct Feed {
     state: Arc<Mutex<JointState>>,
     stop: Arc<AtomicBool>,
@@ -123,7 +123,7 @@ fn numbers_that_cannot_be_are_refused_before_torque_and_end_the_motion_after() {
     let still = JointCommand::velocity(JointVector::zeros(7), 0.5);
     assert_eq!(arm.write(clock.now(), &still), Err(DriverError::Inactive));
     feed.set(|state| state.velocity[1] = 0.0);
-    // Good numbers do not bring the motion back; a caller has to.
+    // Valid numbers do not resume the motion; a caller must.
     until(
         "the reason to be kept",
         || matches!(arm.read(clock.now()), Err(DriverError::Implausible { joint: 1, value, .. }) if value.is_infinite()),

@@ -5,7 +5,7 @@ use visuomotor::transport::ros2::{RosNode, RosSettings};
 
 use super::*;
 
-/// All that a run does with an arm; then it ends.
+/// Everything that a run does with an arm, until its end.
 fn commands_nothing(arm: impl ArmDriver + 'static, clock: &dyn Clock, log: &CommandLog) {
     let mut arm = Undriven::new(Box::new(arm));
     let mode = arm.capabilities().modes[0];

@@ -16,12 +16,12 @@ use visuomotor::transport::ros2::messages::{
 };
 use visuomotor::transport::ros2::{RosAction, RosMessage, RosService};
 
-/// What the tests do with one type.
+/// The tests' view of one type.
 struct Case {
     name: &'static str,
     /// The value as JSON -> bytes, and the bytes -> the same value.
     agrees: fn(&Value, &[u8]) -> Result<(), String>,
-    /// Does it read these bytes? Answers how many bytes it would write again.
+    /// Reads these bytes; returns how many bytes it would write again.
     reads: fn(&[u8]) -> Option<usize>,
 }
 

@@ -31,7 +31,7 @@ fn connected(domain: u16, robot: &Robot, clock: &Arc<SystemClock>) -> Jaco {
     arm.guarded_by(Guarding::Waived)
 }
 
-/// Joints that carry weight in every pose but the candle pose, and controllers that carry it for them.
+/// Joints that carry weight in every pose but the candle pose, and controllers that compensate it.
 struct Heavy(PointPlant);
 
 impl Heavy {
@@ -71,7 +71,7 @@ impl Plant for Heavy {
     }
 }
 
-/// What a person does about torques that are not near zero.
+/// The operator's fix for torques that are not near zero.
 fn zero_torques(domain: u16, robot: &Robot) {
     let settings = RosSettings::loopback("person", domain).with_namespace(&namespace(kind(robot)));
     let mut zero = RosNode::start(settings).unwrap().client::<ZeroTorques>("in/set_zero_torques").unwrap();
@@ -140,7 +140,7 @@ fn a_stop_is_explicit_zeros() {
     never_faster_than_the_arm(emulator.log());
 }
 
-/// Turns the first joint by torques until it is fast, then says nothing more: how far it goes in a second once that is known.
+/// Turns the first joint by torques until it is fast, then sends nothing; returns how far it moves in a second after detection.
 fn falls_silent(emulator: &JacoEmulator, domain: u16, robot: &Robot) -> f64 {
     let settings = RosSettings::loopback("torques", domain).with_namespace(&namespace(kind(robot)));
     let node = RosNode::start(settings).unwrap();
@@ -167,7 +167,7 @@ fn falls_silent(emulator: &JacoEmulator, domain: u16, robot: &Robot) -> f64 {
     newer(&mut states) - from
 }
 
-/// Type 1 is the default. An emulated arm used to hold, so that no test saw what a real one does without commands.
+/// Type 1 is the default. An emulated arm once held, so that no test saw a real one's reaction without commands.
 #[test]
 fn without_torques_an_arm_of_inactivity_type_1_coasts_and_one_of_type_0_holds() {
     let (clock, robot) = (clock(), robot("jaco_j2s7s300"));
@@ -177,7 +177,7 @@ fn without_torques_an_arm_of_inactivity_type_1_coasts_and_one_of_type_0_holds() 
         emulator.set_inactivity(inactivity);
         let went = falls_silent(&emulator, domain, &robot);
         assert_eq!(emulator.torque_mode(), !holds);
-        // A point without friction, seen for a second.
+        // A point without friction, observed for a second.
         assert!(if holds { went == 0.0 } else { went > 0.05 }, "{inactivity:?}: {went} rad");
     }
 }
@@ -196,7 +196,7 @@ fn torque_mode_is_not_entered_with_torques_that_were_not_zeroed() {
     until("torque mode", || emulator.torque_mode());
 }
 
-/// An emulated arm felt its own weight in every bent pose and refused torque mode there, which a real one does not.
+/// An emulated arm once felt its own weight in every bent pose and refused torque mode there, which a real one does not.
 #[test]
 fn an_arm_is_let_into_torque_mode_under_its_own_weight() {
     let (domain, clock, robot) = (domain(), clock(), robot("jaco_j2s7s300"));
@@ -226,7 +226,7 @@ fn torques_are_zeroed_by_a_person_in_the_candle_pose_and_never_by_a_recovery() {
     let mut arm = connected(domain, &robot, &clock);
     until("a refusal", || refusal(&mut arm, &*clock).contains("candle pose"));
     arm.recover(clock.now()).unwrap_or_else(|error| panic!("{error}"));
-    assert!(refusal(&mut arm, &*clock).contains("candle pose"), "nobody asked for a new zero");
+    assert!(refusal(&mut arm, &*clock).contains("candle pose"), "a new zero was requested");
     zero_torques(domain, &robot);
     until("torque mode", || arm.activate(clock.now(), ControlMode::Torque).is_ok() && emulator.torque_mode());
 }
@@ -240,7 +240,7 @@ fn torques_that_were_zeroed_under_weight_are_not_zero() {
     until("a refusal", || refusal(&mut arm, &*clock).contains("candle pose"));
 }
 
-/// An arm that turns its first joint and feels a torque there that tells its angle from home.
+/// An arm that turns its first joint and reports its angle from home as the torque there.
 struct Telling(PointPlant, f64);
 
 impl Plant for Telling {
@@ -260,8 +260,8 @@ impl Plant for Telling {
     }
 }
 
-/// Torques were taken before the states they came with: an arm's efforts were those of 0.1 s before, and commands that had an
-/// effect looked as if they had none.
+/// Named after a bug: torques were read before the states they came with, so efforts were 0.1 s old, and commands with an
+/// effect appeared to have none.
 #[test]
 fn a_state_comes_with_its_own_torques() {
     let (domain, clock, robot) = (domain(), clock(), robot("jaco_j2s7s300"));
@@ -269,7 +269,7 @@ fn a_state_comes_with_its_own_torques() {
     let emulator = emulated_over(domain, &robot, Box::new(plant), &clock);
     let mut arm = connected(domain, &robot, &clock);
     until("torque mode", || arm.activate(clock.now(), ControlMode::Torque).is_ok() && emulator.torque_mode());
-    // The first joint is upright and carries no weight, so its efforts are what its sensor says.
+    // The first joint is upright and carries no weight, so its efforts equal its sensor's.
     let mut off = Vec::new();
     let mut before = read(&mut arm, &*clock).joint_positions[0];
     until("ten states", || {
@@ -281,7 +281,7 @@ fn a_state_comes_with_its_own_torques() {
         }
         off.len() == 10
     });
-    // A state later is 0.002 away. A machine that stands still may part a pair.
+    // One state later is 0.002 away. A machine that stalls may part a pair.
     let apart = off.iter().filter(|off| **off > 1e-4).count();
     assert!(apart <= 2, "{apart} of 10 states: {off:?}");
 }
@@ -298,7 +298,7 @@ fn a_node_that_was_restarted_elsewhere_is_met_where_it_is() {
     let emulator = emulated(domain, &robot, 0.3, &clock);
     arm.recover(clock.now()).unwrap_or_else(|error| panic!("{error}"));
     arm.activate(clock.now(), ControlMode::Position).unwrap();
-    // Nothing pulls back to where the arm was before.
+    // Nothing pulls back to the arm's earlier position.
     until("commands", || emulator.log().all().len() >= 20);
     assert!(emulator.log().all().iter().all(|received| received.joints.iter().all(|v| v.abs() < 1e-3)));
     go_to(&mut arm, &*clock, &robot, ControlMode::Position, &near_home(&robot, 0.25));

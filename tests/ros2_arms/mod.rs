@@ -1,13 +1,13 @@
 //! Drivers of Sawyer, Jaco and Panda against emulated controllers, on loopback, each test in a DDS domain of its own.
 
-/// What must be refused, and in which words.
+/// Refusals and their messages.
 mod bad_input;
 /// Every message against bytes that another implementation wrote.
 mod golden;
 mod dry_run;
 mod jaco;
 mod panda;
-/// Cyclone DDS plays the makers' nodes.
+/// Cyclone DDS in the role of the manufacturers' nodes.
 mod peer;
 mod sawyer;
 /// States lost, commands lost, both.
@@ -27,7 +27,7 @@ use visuomotor::time::{Clock, SystemClock};
 use crate::conforms;
 use crate::ros2::{LONG, domain, node};
 
-/// Patience that a busy machine does not exhaust.
+/// Time-outs that a busy machine does not exhaust.
 fn patient() -> LinkOptions {
     LinkOptions { stale: Duration::from_secs(3), deadline: Duration::from_secs(2), patience: LONG }
 }
@@ -46,13 +46,13 @@ fn near_home(robot: &Robot, by: f64) -> JointVector {
 }
 
 fn plant(robot: &Robot, by: f64) -> Box<PointPlant> {
-    // Slower than twice any joint's limit, over which a reading is not believed, and faster than any test moves.
+    // Slower than twice any joint's limit, beyond which a reading is refused, and faster than any test moves.
     let mut plant = PointPlant::at(near_home(robot, by));
     plant.speed = 1.2;
     Box::new(plant)
 }
 
-/// Calls `done` every few milliseconds until it says yes.
+/// Calls `done` every few milliseconds until it returns true.
 fn until(what: &str, mut done: impl FnMut() -> bool) {
     let deadline = Instant::now() + LONG;
     while !done() {
@@ -75,7 +75,7 @@ fn first_error(arm: &mut dyn ArmDriver, clock: &dyn Clock) -> DriverError {
     error.unwrap()
 }
 
-/// Moves to a pose in a mode with the simplest controller there is, and stops there.
+/// Moves to a pose in a mode with the simplest possible controller, and stops there.
 fn go_to(arm: &mut dyn ArmDriver, clock: &dyn Clock, robot: &Robot, mode: ControlMode, goal: &JointVector) {
     let mut target = read(arm, clock).joint_positions;
     let mut before = clock.now();
@@ -125,8 +125,8 @@ fn three_poses_in_every_mode(arm: &mut dyn ArmDriver, clock: &dyn Clock, robot: 
     }
 }
 
-/// No command differs from the one before by more than one control period's limit and the quarter of it that the drivers
-/// take to catch up. Where the emulated controller was away for several periods, messages between were overtaken.
+/// No command differs from the previous one by more than one control period's limit and the quarter of it that the drivers
+/// take to catch up. Where the emulated controller was delayed by several periods, messages in between were overtaken.
 fn no_jump(robot: &Robot, log: &CommandLog) {
     let all = log.all();
     assert!(!all.is_empty(), "nothing was commanded");
@@ -152,7 +152,7 @@ fn no_jump(robot: &Robot, log: &CommandLog) {
     }
 }
 
-/// The first position command is where the arm is.
+/// The first position command is the arm's position.
 fn starts_at(log: &CommandLog, at: &JointVector) {
     until("a command", || log.all().iter().any(|received| received.mode == ControlMode::Position));
     let first = log.all().into_iter().find(|received| received.mode == ControlMode::Position).unwrap();

@@ -9,7 +9,7 @@ use visuomotor::transport::ros2::{Qos, RosSettings};
 
 use super::*;
 
-/// At 200 commands a second: the stack's 1000 are too many for a machine that does other things meanwhile.
+/// At 200 commands a second: the stack's 1000 are too many for a busy machine.
 fn panda() -> Robot {
     let mut robot = robot("panda");
     robot.identity.control_rate_hz = 200.0;
@@ -24,7 +24,7 @@ fn emulated(domain: u16, by: f64, clock: &Arc<SystemClock>) -> PandaEmulator {
 fn connected(domain: u16, clock: &Arc<SystemClock>) -> Panda {
     let settings = RosSettings::loopback("visuomotor", domain);
     let arm = connect(&panda(), settings, patient(), clock.clone()).unwrap_or_else(|error| panic!("{error}"));
-    // What happens when this program dies is tested elsewhere.
+    // The death of this program is tested elsewhere.
     arm.guarded_by(Guarding::Waived)
 }
 
@@ -38,7 +38,7 @@ fn it_moves_in_every_mode_and_never_jumps() {
     assert_eq!(emulator.active(), Some(ControlMode::Torque));
     until("the gripper", || (read(&mut arm, &*clock).gripper - 0.5).abs() < 0.02);
     drop(arm);
-    assert_eq!(emulator.active(), None, "a forward controller left running holds its last command for ever");
+    assert_eq!(emulator.active(), None, "a forward controller left running holds its last command forever");
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn a_second_commander_that_jumps_ends_in_a_hold_and_is_recovered_from() {
     let other = node("somebody", domain);
     let topic = other.publisher::<Float64MultiArray>("/forward_position_controller/commands", Qos::Command).unwrap();
     topic.wait_for_subscriber(LONG).unwrap();
-    // One of six numbers is ignored by the controller without a word; one that jumps is a reflex.
+    // One of six numbers is silently ignored by the controller; one that jumps is a reflex.
     topic.publish(Float64MultiArray { data: vec![0.0; 6], ..Default::default() }).unwrap();
     topic.publish(Float64MultiArray { data: vec![0.0; 7], ..Default::default() }).unwrap();
     let mut reflex = None;

@@ -1,8 +1,8 @@
-"""Cyclone DDS (PyPI `cyclonedds`), which shares no code with ours, plays the makers' nodes on loopback.
+"""Cyclone DDS (PyPI `cyclonedds`), which shares no code with ours, in the role of the manufacturers' nodes on loopback.
 
     peer.py sawyer|jaco|panda DOMAIN
 
-Prints `ready` when it is, ends at the end of standard input, and then prints what it saw as one line of JSON. Services are
+Prints `ready` when it is, ends at the end of standard input, and then prints what it received as one line of JSON. Services are
 laid out as rmw_cyclonedds does: a 64-bit client id and a 64-bit sequence number before the fields.
 """
 
@@ -123,7 +123,7 @@ class Peer:
 
     @staticmethod
     def wait_for_a_reader(writer):
-        """As rmw does: an answer that is written before the asker's reader was found is lost."""
+        """As rmw does: a reply that is written before the client's reader was discovered is lost."""
         give_up = time.monotonic() + 1
         while not writer.get_matched_subscriptions() and time.monotonic() < give_up:
             time.sleep(0.001)
@@ -189,7 +189,7 @@ def sawyer(peer):
                 for name, position in zip(ask.names, ask.position):
                     here[names.index(name)] = position
         if due:
-            # In another order than the arm's chain: who counts is wrong.
+            # In another order than the arm's chain: readers that rely on the order are wrong.
             joints.write(joint_state(names[::-1], here[::-1], [0.0] * 8))
             states.write(assembly(True, True, enabled, False, False, False, 0, 0))
 

@@ -1,5 +1,5 @@
-//! Cyclone DDS plays each maker's node: an implementation that shares nothing with ours moves, and says from outside how we
-//! look.
+//! Cyclone DDS in the role of each manufacturer's node: an independent implementation moves, and reports how our side
+//! appears from outside.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ fn by_topic(list: &Value) -> BTreeMap<String, (String, bool, bool)> {
     list.iter().map(|e| (text(&e["topic"]), (text(&e["type"]), flags(e).0, flags(e).1))).collect()
 }
 
-/// Moves by 0.1 rad in position mode, and returns what the peer saw of it.
+/// Moves by 0.1 rad in position mode, and returns what the peer received.
 fn move_and_look(peer: Peer, arm: &mut dyn ArmDriver, clock: &SystemClock, robot: &Robot) -> Value {
     arm.activate(clock.now(), ControlMode::Position).unwrap();
     let goal = near_home(robot, 0.1);

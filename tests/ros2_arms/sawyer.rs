@@ -64,14 +64,14 @@ fn an_emergency_stop_is_a_fault_that_only_a_person_clears() {
     assert!(code.0 & fault::BUTTON_PRESSED != 0 && arm.fault_text(code).contains("emergency stop"));
     let command = JointCommand::position(near_home(&robot, 0.0), 0.5);
     assert_eq!(arm.write(clock.now(), &command), Err(DriverError::Inactive));
-    // Letting the button out is not enough, and neither is activating.
+    // Turning the button out is not enough, and neither is activating.
     emulator.press_stop(false);
     until(
         "the button to be seen",
         || matches!(arm.read(clock.now()), Err(DriverError::Fault(FaultCode(code))) if code & fault::BUTTON_RELEASED != 0),
     );
     assert!(matches!(arm.activate(clock.now(), ControlMode::Position), Err(DriverError::Fault(_))));
-    assert!(!emulator.enabled(), "enabled after a stop without anybody asking");
+    assert!(!emulator.enabled(), "enabled after a stop without a request");
     arm.recover(clock.now()).unwrap();
     assert!(!emulator.enabled());
     emulator.log().clear();
@@ -119,7 +119,7 @@ fn velocities_lapse_when_the_program_ends_and_the_arm_stands() {
     no_jump(&robot, emulator.log());
 }
 
-/// Sets the first joint in motion; what it is commanded.
+/// Sets the first joint in motion; returns its command.
 fn set_in_motion(arm: &mut Sawyer, clock: &dyn Clock, mode: ControlMode) -> JointCommand {
     arm.activate(clock.now(), mode).unwrap_or_else(|error| panic!("{error}"));
     let mut joints = JointVector::zeros(7);
@@ -132,14 +132,14 @@ fn set_in_motion(arm: &mut Sawyer, clock: &dyn Clock, mode: ControlMode) -> Join
     command
 }
 
-/// Waits for a position; whatever else was said since the log was cleared must be what was commanded before.
+/// Waits for a position; everything else sent since the log was cleared must be the earlier commands.
 fn only_positions_follow(log: &CommandLog, commanded: &JointCommand) {
     until("a position", || log.all().iter().any(|received| received.mode == ControlMode::Position));
     let all = log.all();
     let first = all.iter().position(|received| received.mode == ControlMode::Position).unwrap();
     let before = all[..first].iter().all(|received| received.joints == commanded.joints());
-    assert!(before, "something else was tried first: {:?}", &all[..first]);
-    assert!(all[first..].iter().all(|received| received.mode == ControlMode::Position), "it changed its mind");
+    assert!(before, "another command came first: {:?}", &all[..first]);
+    assert!(all[first..].iter().all(|received| received.mode == ControlMode::Position), "the commands changed");
 }
 
 /// A spring of torques took 0.8 s to stop it and let it travel a fifth farther than its braking distance allowed.
@@ -152,14 +152,14 @@ fn a_stop_under_torque_goes_over_to_position_mode_at_once() {
     emulator.log().clear();
     stop(&mut arm, &*clock);
     only_positions_follow(emulator.log(), &command);
-    // It is braked in the direction it went, and nothing pulls it back.
+    // It is braked in the direction of its motion, and nothing pulls it back.
     let all = emulator.log().all();
     let positions = all.iter().filter(|received| received.mode == ControlMode::Position).map(|it| it.joints[0]);
     assert!(positions.collect::<Vec<_>>().is_sorted(), "{all:?}");
     no_jump(&robot, emulator.log());
 }
 
-/// The system's clock, which a test sets forward: for a program, that is what being suspended looks like.
+/// The system's clock, which a test sets forward: to a program this looks like a suspension.
 struct Suspended {
     clock: SystemClock,
     slept: AtomicU64,
@@ -171,7 +171,7 @@ impl Clock for Suspended {
     }
 }
 
-/// Fading from the last velocity took an arm that already held its position out of that, and moved it on.
+/// Fading from the last velocity once took an arm that already held its position out of that, and moved it on.
 #[test]
 fn commands_that_lapsed_while_the_program_was_suspended_are_not_repeated() {
     for mode in [ControlMode::Velocity, ControlMode::Torque] {
@@ -183,7 +183,7 @@ fn commands_that_lapsed_while_the_program_was_suspended_are_not_repeated() {
         let options = SawyerOptions { link, command_timeout: 1.0, ..options() };
         let mut arm = connect(&robot("sawyer"), settings, options, clock.clone()).unwrap();
         let command = set_in_motion(&mut arm, &*clock, mode);
-        // The newest command was taken before the program sleeps.
+        // The newest command is sent before the program sleeps.
         emulator.log().clear();
         until("a few turns", || emulator.log().all().len() > 4);
         emulator.log().clear();

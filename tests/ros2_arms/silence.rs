@@ -1,5 +1,5 @@
-//! States lost, commands lost, both, in every mode of every arm, as measured at the emulated controllers. The pace of it on a
-//! clock moved by hand is in the driver's own tests; here it is the real links, topics and switches.
+//! States lost, commands lost, both, in every mode of every arm, as measured at the emulated controllers. The timing on a
+//! manual clock is in the driver's own tests; here it is the real links, topics and switches.
 
 use visuomotor::driver::Grade;
 use visuomotor::driver::guard::Guarding;
@@ -11,7 +11,7 @@ use visuomotor::transport::ros2::{RosNode, RosSettings};
 
 use super::*;
 
-/// Patience that a busy machine does not exhaust, and a test has.
+/// A time-out that a busy machine does not exhaust, and a test has.
 fn options() -> LinkOptions {
     LinkOptions { stale: Duration::from_millis(500), deadline: Duration::from_millis(400), patience: LONG }
 }
@@ -23,11 +23,11 @@ enum Loss {
     Both,
 }
 
-/// What an emulated controller lets a test see and break.
+/// What an emulated controller lets a test read and break.
 trait Emulated {
     fn mute(&self, muted: bool);
     fn log(&self) -> &CommandLog;
-    /// Does it follow commands of this mode for ever, should no more come?
+    /// Does it execute commands of this mode forever when no more come?
     fn follows(&self, mode: ControlMode) -> bool;
 }
 
@@ -45,7 +45,7 @@ fn motion(mode: ControlMode, target: &mut JointVector) -> JointCommand {
     JointCommand::of(mode, joints, 0.5)
 }
 
-/// Moves, loses, and waits until what is sent is rest. What happened is judged by what arrived.
+/// Moves, loses, and waits until the commands are at rest. Judged by what arrived.
 fn lose(arm: &mut dyn ArmDriver, clock: &dyn Clock, emulator: &dyn Emulated, mode: ControlMode, loss: Loss) {
     let what = format!("{mode}, {loss:?} lost");
     arm.activate(clock.now(), mode).unwrap_or_else(|error| panic!("{what}: {error}"));
@@ -74,7 +74,7 @@ fn lose(arm: &mut dyn ArmDriver, clock: &dyn Clock, emulator: &dyn Emulated, mod
         let Some(newest) = emulator.log().all().last().map(|received| (received.mode, received.joints)) else {
             return false;
         };
-        // A hold that knows where the arm is pulls on, ever more gently; one that does not is at rest.
+        // A hold with a known position keeps pulling, ever more gently; one without is at rest.
         let still = if loss == Loss::Commands { 0.02 } else { 0.0 };
         let same = |last: &(ControlMode, JointVector)| {
             last.0 == newest.0 && last.1.iter().zip(newest.1.iter()).all(|(a, b)| (a - b).abs() <= 0.1 * still)
@@ -88,9 +88,9 @@ fn lose(arm: &mut dyn ArmDriver, clock: &dyn Clock, emulator: &dyn Emulated, mod
     });
     emulator.mute(false);
     if loss != Loss::Commands {
-        assert!(!emulator.follows(mode), "{what}: its controller goes on with its last command");
+        assert!(!emulator.follows(mode), "{what}: its controller keeps executing its last command");
     }
-    // Whatever it was, it is over: the arm stands, is recovered and moves again.
+    // In every case it is over: the arm stands, is recovered and moves again.
     until("a recovery", || arm.recover(clock.now()).is_ok());
     until("standstill", || read(arm, clock).joint_velocities.iter().all(|v| v.abs() < 1e-3));
 }
@@ -124,7 +124,7 @@ impl Emulated for sawyer::emulator::SawyerEmulator {
         self.log()
     }
     fn follows(&self, _: ControlMode) -> bool {
-        // Its velocities and torques lapse; a position is a place to stay at.
+        // Its velocities and torques expire; a position is held.
         false
     }
 }
@@ -141,7 +141,7 @@ impl Emulated for jaco::emulator::JacoEmulator {
     }
 }
 
-/// Under torque, loses the arm's states: what is sent until the driver knows must be the command, and then no torque at all.
+/// Under torque, loses the arm's states: the command is sent until the driver knows, and then no torque at all.
 /// Torques that fade let an arm coast twice as far as it may.
 fn no_torque_fades(arm: &mut dyn ArmDriver, clock: &dyn Clock, emulator: &dyn Emulated, left: impl Fn() -> bool) {
     arm.activate(clock.now(), ControlMode::Torque).unwrap_or_else(|error| panic!("{error}"));
@@ -175,7 +175,7 @@ fn sawyer_under_torque_is_held_in_position_mode_when_its_states_are_lost() {
     let mut arm = sawyer::driver::connect(&robot, settings, options, clock.clone()).unwrap();
     let last = || intera.log().all().last().copied().filter(|received| received.mode == ControlMode::Position);
     no_torque_fades(&mut arm, &*clock, &intera, || last().is_some());
-    // Where it must be by then, not where it was last seen.
+    // Its predicted position, not the last measured one.
     intera.mute(false);
     until("a state", || arm.observed(clock.now()).is_some_and(|state| state.joint_velocities[0].abs() < 1e-3));
     let stands = arm.observed(clock.now()).unwrap().joint_positions[0];
@@ -240,6 +240,6 @@ fn jaco_is_fit_at_its_own_ten_states_a_second() {
     let options = LinkOptions { patience: LONG, ..jaco::driver::default_options() };
     let report =
         jaco::driver::check(&robot, RosSettings::loopback("visuomotor", domain), options, clock.clone()).unwrap();
-    let rate = report.findings.iter().find(|finding| finding.what == "state messages").expect("it was not looked at");
-    assert_eq!(rate.grade, Grade::Good, "{} where {} is asked for", rate.found, rate.expected);
+    let rate = report.findings.iter().find(|finding| finding.what == "state messages").expect("it was not observed");
+    assert_eq!(rate.grade, Grade::Good, "{} instead of the requested {}", rate.found, rate.expected);
 }

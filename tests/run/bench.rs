@@ -1,4 +1,4 @@
-//! An emulated arm of this process, its orders counted, beside a camera's images, for `visuomotor run` as another process.
+//! An emulated arm of this process with a count of its commands, and a camera's images, for `visuomotor run` as another process.
 
 use std::any::Any;
 use std::path::Path;
@@ -63,7 +63,7 @@ pub struct Bench {
 }
 
 impl Bench {
-    /// An arm at its home posture, not under torque where a link can leave it so.
+    /// An arm at its home posture, without torque if the link allows it.
     pub fn start(link: Link) -> Self {
         let domain = domain();
         let (launch, _) = Launch::load(&launch(link)).unwrap();
@@ -73,7 +73,7 @@ impl Bench {
         Self { link, orders, domain, place, _arm: arm, _camera: camera }
     }
 
-    /// `visuomotor run` of this station with random actions, as on a real arm: nothing says that it is emulated.
+    /// `visuomotor run` of this station with random actions, as on a real arm: nothing shows that it is emulated.
     pub fn run(&self, folder: &Path, more: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_visuomotor"));
         command.current_dir(folder).env("ROS_DOMAIN_ID", self.domain.to_string()).stdin(Stdio::null());
@@ -87,10 +87,10 @@ fn launch(link: Link) -> std::path::PathBuf {
     root().join(format!("launch/stations/{}.toml", link.station()))
 }
 
-/// The controller, what it was ordered to do, and where it is found.
+/// The controller, its commands so far, and its address.
 fn emulate(link: Link, robot: &Robot, domain: u16) -> (Box<dyn Any>, Orders, Vec<String>) {
     let mut plant = PointPlant::at(JointVector::from_slice(&robot.identity.home));
-    // Slower than twice any joint's limit, over which a reading is not believed.
+    // Slower than twice any joint's limit, beyond which a reading is refused.
     plant.speed = 1.2;
     let plant: Box<dyn Plant> = Box::new(plant);
     let clock = Arc::new(SystemClock::new());
@@ -140,7 +140,7 @@ fn emulate(link: Link, robot: &Robot, domain: u16) -> (Box<dyn Any>, Orders, Vec
     }
 }
 
-/// Publishes images that differ, as a camera's do.
+/// Publishes images that differ, like a camera's.
 struct Images {
     quit: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,

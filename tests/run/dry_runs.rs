@@ -1,11 +1,11 @@
-//! A dry run of every station by its emulated controller's own count of what it was ordered to do: nothing that turns torque on,
+//! A dry run of every station, by its emulated controller's own count of commands: nothing that turns torque on,
 //! changes a mode or moves anything; and a short run over the same link, by the same count.
 
 use visuomotor::driver::Order;
 
 use super::bench::{Bench, Link};
 
-/// What a run over each link orders beside motions, so that a count that counts nothing is found.
+/// Commands of a run over each link beside motions, so that a broken count is found.
 const LINKS: [(Link, &[Order]); 6] = [
     (Link::Servos, &[Order::Torque]),
     (Link::XsSdk, &[Order::Torque]),
@@ -30,10 +30,10 @@ fn a_dry_run_of_every_station_orders_nothing_and_a_run_does() {
             told.push_str(&format!("{said}{}\n", String::from_utf8_lossy(&output.stderr)));
             output.status.code() == Some(0) && said.contains("none sent") && said.contains("time is up")
         });
-        assert!(dry, "{link:?}: no dry run came to its end: {told}");
-        // Also of those that did not come to their end.
+        assert!(dry, "{link:?}: no dry run reached its end: {told}");
+        // Also of those that ended early.
         let orders = bench.orders.all();
-        assert!(orders.is_empty(), "{link:?}: a dry run ordered {orders:?}: {told}");
+        assert!(orders.is_empty(), "{link:?}: a dry run sent {orders:?}: {told}");
         let driven = (0..TRIES).any(|_| {
             let output = bench.run(folder.path(), &["--seconds", "1"]).output().unwrap();
             told.push_str(&format!("{output:?}\n"));

@@ -1,4 +1,4 @@
-//! A disk that runs full under `--record`: the arm goes on, and the program says what is missing.
+//! The disk becomes full under `--record`: the arm continues, and the program reports what is missing.
 
 use std::os::unix::process::CommandExt;
 
@@ -28,13 +28,13 @@ fn a_disk_that_runs_full_does_not_stop_the_arm_and_the_run_says_what_is_missing(
     .unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
-    // All of its decisions were made and carried out.
+    // All of its decisions were made and executed.
     assert!(said.contains("40 in 8.0 s") && said.contains("400 ticks"), "{said}");
     let line = said.lines().find(|line| line.starts_with("recorded")).unwrap();
     assert!(line.contains("File too large") && said.matches("File too large").count() == 1, "{said}");
     let left = list_partial(&project.path("runs")).unwrap();
     let recorded = read_episode(&left[0]).unwrap();
-    // What had been written before is kept and opens; of the step that did not fit it may hold all but the end.
+    // What was written before is kept and opens; of the incomplete step it may hold all but the end.
     let counted = line.split_once(".mcap: ").and_then(|(_, rest)| rest.split(' ').next()?.parse::<usize>().ok());
     let kept = recorded.steps.len();
     assert!(!recorded.complete && kept < 40, "{kept} steps: {said}");

@@ -1,4 +1,4 @@
-//! A run in real time that changes hands by the page's buttons: what the arm does meanwhile, and what is recorded.
+//! A run in real time that changes hands by the page's buttons: the arm's behavior, and the recording.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Stdio};
@@ -12,7 +12,7 @@ use super::LAUNCH;
 use crate::page::client::Client;
 use crate::program::{Project, refused};
 
-/// A run whose page is watched.
+/// A run with a client of its page.
 struct Run {
     child: Child,
     out: BufReader<std::process::ChildStdout>,
@@ -46,7 +46,7 @@ impl Run {
         assert_eq!(self.client.answer("accepted"), wish);
     }
 
-    /// Its exit code and everything it said.
+    /// Its exit code and output.
     fn finish(mut self) -> (Option<i32>, String) {
         self.out.read_to_string(&mut self.said).unwrap();
         (self.child.wait().unwrap().code(), self.said)
@@ -72,7 +72,7 @@ fn pause(recorded: &RecordedEpisode) -> Vec<ControlTick> {
 #[test]
 fn a_run_is_paused_taken_over_and_handed_back_and_its_recording_says_who_decided() {
     let project = Project::new();
-    // Of a machine that is busy with other tests nothing is asked but that it goes on.
+    // On a machine busy with other tests only its continuation is checked.
     let patient = "\n[realtime]\nbudget = { warn = 3.0, hold = 4.0, stop = 5.0 }\n";
     project.edit(LAUNCH, |text| {
         text.replace("rendering = \"camera\"", "rendering = \"policy\"").replace("max_age = 0.3", "max_age = 5.0")
@@ -87,7 +87,7 @@ fn a_run_is_paused_taken_over_and_handed_back_and_its_recording_says_who_decided
     run.client.state("a pause of two seconds", |value| seconds(value) > then + 2.0);
     run.press("take_over");
     let state = run.until("operator", decided + 5);
-    // Nothing was decided in the pause, and it says what drives.
+    // Nothing was decided in the pause, and the state shows who drives.
     assert!(state["state"]["panel"]["device"].as_str().unwrap().contains("scripted"), "{state}");
     run.press("hand_back");
     let state = run.until("policy", 0);
@@ -108,8 +108,8 @@ fn a_run_is_paused_taken_over_and_handed_back_and_its_recording_says_who_decided
     assert!(recorded.steps.iter().zip(0..).all(|(step, index)| step.index == index), "steps are missing");
     let held = pause(&recorded);
     let length = held[held.len() - 1].at.since(held[0].at).as_secs_f64();
-    assert!(length > 1.9, "it held for {length} s");
-    // Once it came to rest no joint moves: the tolerance of a residual is ten times as wide.
+    assert!(length > 1.9, "the arm held for {length} s");
+    // At rest no joint moves: the tolerance of a residual is ten times as wide.
     let rest = held.iter().find(|tick| tick.at.since(held[0].at).as_secs_f64() > 0.5).unwrap().measured;
     let still = held.iter().filter(|tick| tick.at.since(held[0].at).as_secs_f64() > 0.5);
     for tick in still {
@@ -122,7 +122,7 @@ fn a_run_is_paused_taken_over_and_handed_back_and_its_recording_says_who_decided
     exported(&project, taken);
 }
 
-/// Interventions are a column of their own.
+/// Interventions are a separate column.
 #[cfg(feature = "exchange")]
 fn exported(project: &Project, taken: usize) {
     let output = project.call(&["recordings", "export", "--format", "lerobot", "--images", "runs", "lerobot"]);

@@ -1,4 +1,4 @@
-//! `visuomotor run`: what does not fit is refused before anything moves, the simulator and an emulated arm are driven, and a
+//! `visuomotor run`: mismatches are refused before anything moves, the simulator and an emulated arm are driven, and a
 //! dry run commands nothing.
 
 use visuomotor::recording::{list_partial, read_episode};
@@ -121,7 +121,7 @@ fn the_simulator_is_driven_recorded_and_judged_by_the_rule() {
     let recorded = read_episode(&project.path("started/cucumber_in_pot-0000.mcap")).unwrap();
     let [waist, shoulder, ..] = *recorded.steps[0].proprioception.joint_positions else { panic!("no joints") };
     assert!((waist - 0.2).abs() < 0.05 && (shoulder + 0.8).abs() < 0.1, "{waist} {shoulder}");
-    // What a dry run would send goes nowhere: the arm stays, and the rule sees a failure.
+    // A dry run's commands are discarded: the arm stays, and the rule sees a failure.
     let dry = [
         "run",
         LAUNCH,
@@ -161,7 +161,7 @@ fn a_policy_that_was_made_elsewhere_is_inspected_and_driven() {
             &[&["policy", "new", &module, "--robot", "widowx", "--rate", "5"], &input[..], &output, more].concat(),
         )
     };
-    // One action is not what it returns: found now, and nothing is left behind.
+    // It does not return one action: found now, and nothing is left behind.
     let wrong = ["policy", "new", &module, "--robot", "widowx", "--rate", "5", "--input", "state"];
     let output = project.call(&[&wrong[..], &["--actions", "twist", "--out", "wrong"]].concat());
     refused(&output, &["policy.pt", "[[input]]"]);
@@ -180,12 +180,12 @@ fn a_policy_that_was_made_elsewhere_is_inspected_and_driven() {
     assert!(said.contains("mine (weights ") && said.contains("not lifted"), "{said}");
     let recorded = read_episode(&project.path("runs/cucumber_in_pot-0000.mcap")).unwrap();
     assert_eq!(recorded.steps.len(), 15);
-    // Another camera's policy is refused by the camera's name.
+    // A policy for another camera is refused by the camera's name.
     project.edit(LAUNCH, |text| text.replace("over_shoulder\"", "side\""));
     refused(&project.call(&run), &["over_shoulder", "side"]);
 }
 
-/// A TorchScript module that returns joint positions drives the simulated arm to its posture, from a jump.
+/// A TorchScript module that returns joint positions drives the simulated arm to its posture, in spite of the jump.
 #[cfg(all(feature = "mujoco", feature = "torch"))]
 #[test]
 fn joint_positions_of_a_policy_made_elsewhere_are_reached_within_each_ticks_limit() {
@@ -219,7 +219,7 @@ fn joint_positions_of_a_policy_made_elsewhere_are_reached_within_each_ticks_limi
     let goal = JointVector::from_slice(&[0.5, -0.7, 0.3, 0.1, 1.5, 0.4]);
     let off = |joints: JointVector| (joints - goal).max_abs();
     let (first, last) = (&recorded.steps[0], &recorded.steps[19]);
-    // Farther than a policy period takes the arm.
+    // Farther than the arm moves in a policy period.
     let robot = Robot::load(crate::program::root(), "widowx").unwrap();
     assert!(off(first.proprioception.joint_positions) > 0.2 * robot.limits.joint_velocity[0]);
     assert!(off(asked(first)) > 0.02 && off(asked(last)) < 0.02, "{:?}", asked(last));
@@ -233,7 +233,7 @@ fn joint_positions_of_a_policy_made_elsewhere_are_reached_within_each_ticks_limi
     }
     let said = project.call(&["recordings", "list", "runs"]);
     assert!(String::from_utf8_lossy(&said.stdout).contains("joint positions"), "{said:?}");
-    // The same again without the policy, and not under a law that takes none.
+    // Repeated without the policy, and refused under a law that accepts none.
     let path = path.display().to_string();
     let again = project.call(&["replay", &path, "--launch", LAUNCH]);
     let said = String::from_utf8_lossy(&again.stdout).into_owned();
@@ -243,7 +243,7 @@ fn joint_positions_of_a_policy_made_elsewhere_are_reached_within_each_ticks_limi
     refused(&project.call(&run), &["output.actions", "joint positions", "control.law"]);
 }
 
-/// A network that is given the numbers of an instruction moves the arm for one it knows, and is refused for another one.
+/// A network that takes an instruction's embedding moves the arm for a known instruction, and is refused for another one.
 #[cfg(all(feature = "mujoco", feature = "torch"))]
 #[test]
 fn an_instruction_is_one_that_the_policy_knows() {
@@ -280,7 +280,7 @@ mod emulated {
     use super::*;
     use crate::program::{Simulated, root};
 
-    /// A simulated arm with its camera in a process of its own, and commands in its DDS domain.
+    /// A simulated arm with its camera in a separate process, and commands in its DDS domain.
     fn simulated(project: &Project, port: &str, base: u32) -> (Simulated, impl Fn(&[&str]) -> Command) {
         let domain = (base + std::process::id() % 20).to_string();
         let folder = project.path("");
@@ -291,7 +291,7 @@ mod emulated {
         };
         let mut simulate = command(&["simulate", "--robot", "widowx", "--driver", "dynamixel", "--port", port]);
         simulate.args(["--stage", &format!("{port}.stage")]);
-        (Simulated::start(simulate).expect("it ended before it was ready"), command)
+        (Simulated::start(simulate).expect("the program ended before it was ready"), command)
     }
 
     /// Random actions on the arm at this port.
@@ -304,9 +304,9 @@ mod emulated {
     fn an_emulated_arm_is_driven_from_its_images_and_holds_when_the_terminal_closes() {
         let project = Project::new();
         let (_simulated, command) = simulated(&project, "arm", 160);
-        // A machine that is busy with other tests stalls: what fails on the way to the start recovers by itself.
+        // A machine busy with other tests stalls: a failure during the motion to the start recovers by itself.
         let run = [&random("arm")[..], &["--stage", "arm.stage", "--record", "runs", "--yes"]].concat();
-        // A machine that is busy with other tests stalls: the run ends then, holding, and is made again.
+        // A machine busy with other tests stalls: the run then ends holding, and is repeated.
         let mut told = String::new();
         let driven = (0..12).any(|_| {
             let mut child = command(&run).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -345,7 +345,7 @@ mod emulated {
         bus.record_goals();
         let server = BusServer::start(bus, None).unwrap();
         let port = server.path().to_string();
-        // Not the arm that is simulated: for all the program knows, a real one.
+        // Not the simulated arm: for all the program knows, a real one.
         let run = [&random(&port)[..], &["--stage", "person", "--seconds", "2", "--dry-run"]].concat();
         let dry = (0..8).any(|_| {
             let output = command(&run).output().unwrap();
@@ -353,7 +353,7 @@ mod emulated {
             output.status.code() == Some(0) && said.contains("none sent") && said.contains("time is up")
         });
         let (bus, _) = server.finish().unwrap();
-        assert!(dry, "no dry run came to its end");
+        assert!(dry, "no dry run reached its end");
         assert!(bus.instructions() > 100, "the arm was not read");
         assert!(bus.recorded_goals().is_empty(), "{:?}", bus.recorded_goals());
         assert!((1..=9).all(|id| bus.servo(id).unwrap().torque_on()), "torque was turned off");

@@ -11,7 +11,7 @@ const EPISODE: &str = "runs/cucumber_in_pot-0000.mcap";
 fn recorded(project: &Project) {
     let run = ["run", LAUNCH, "--task", "cucumber_in_pot", "--policy", "expert", "--seconds", "4", "--record", "runs"];
     let output = project.call(&run);
-    assert_eq!(output.status.code(), Some(1), "time is a failure by the rule: {output:?}");
+    assert_eq!(output.status.code(), Some(1), "running out of time is a failure by the rule: {output:?}");
     assert_eq!(read_episode(&project.path(EPISODE)).unwrap().steps.len(), 20);
 }
 
@@ -57,9 +57,9 @@ fn the_policy_that_was_recorded_asks_for_the_same_again_and_another_one_does_not
             assert!((of("then") - of("now")).abs() < 1e-5, "{part} of step {number}: {} {}", of("then"), of("now"));
         }
     }
-    // The filter ran over what was wished for, from where the recorded arm was.
+    // The filter ran over the policy's commands, from the recorded arm's position.
     assert!(said.contains("200 ticks"), "{said}");
-    // What the shadow saw is what was recorded, and its recording says whose shadow it is.
+    // The shadow saw the recorded data, and its recording names the original.
     let (then, now) =
         (read_episode(&project.path(EPISODE)), read_episode(&project.path("shadows/cucumber_in_pot-0000.mcap")));
     let (then, now) = (then.unwrap(), now.unwrap());
@@ -109,7 +109,7 @@ fn a_recording_that_does_not_fit_is_refused_with_what_it_is() {
         refused(&shadow(LAUNCH, &[]), &[&[EPISODE], words].concat());
         project.edit(LAUNCH, |text| text);
     }
-    // A recording of another program is no damaged one; one that was cut off is played as far as it goes.
+    // A recording of another program is not called damaged; one that was cut off is played to its end.
     let whole = std::fs::read(project.path(EPISODE)).unwrap();
     std::fs::write(project.path("other.mcap"), b"hello, I am no recording").unwrap();
     refused(

@@ -1,7 +1,7 @@
-//! Every station of `launch/stations` driven from its camera's images, each arm emulated by a process of its own, and each way out.
+//! Every station of `launch/stations` driven from its camera's images, each arm emulated by a separate process, and every end of a run.
 //!
-//! `cargo xtask stations` (9 minutes of a quiet machine) writes `docs/stations.md`. With `VISUOMOTOR` set, that program is driven instead of the one under test: a build without MuJoCo. With
-//! `STATIONS` set, only those whose names it holds, and no page is written.
+//! `cargo xtask stations` (9 minutes on a quiet machine) writes `docs/stations.md`. With `VISUOMOTOR` set, that program, a build without
+//! MuJoCo, is driven instead of the one under test. With `STATIONS` set, only stations named in it are run, and no page is written.
 
 use std::fmt::Write;
 use std::io::{BufRead, BufReader, Read};
@@ -16,7 +16,7 @@ use visuomotor::recording::{ReadOptions, RecordedEpisode, read_episode_with};
 use super::await_steps;
 use crate::program::{Simulated, root};
 
-/// A station, and where its emulated arm is.
+/// A station, and its emulated arm's address.
 struct Station {
     name: &'static str,
     robot: &'static str,
@@ -33,10 +33,10 @@ const STATIONS: [Station; 6] = [
     Station { name: "jaco", robot: "jaco_j2s7s300", driver: "ros2", place: &[] },
 ];
 
-/// Steps after which a run is ended otherwise than by its time.
+/// Steps after which a run is ended, unless its time ends it.
 const STEPS: usize = 20;
 
-/// How a run is ended.
+/// What ends a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Ending {
     Time,
@@ -54,14 +54,14 @@ const ENDINGS: [Ending; 6] = [
     Ending::PeerLost,
 ];
 
-/// What came of a run.
+/// Results of a run.
 struct Row {
     steps: usize,
     ticks: usize,
     code: Option<i32>,
-    /// Largest change from one command to the next, as a share of what the limits allow in that time.
+    /// Largest change from one command to the next, as a share of the limit for that time.
     hardest: f64,
-    /// What it said of the arm at the end.
+    /// Its last line about the arm.
     held: &'static str,
     outcome: String,
 }
@@ -113,7 +113,7 @@ impl Station {
         let held = match (everything.contains("stands and holds"), everything.contains("COULD NOT BE CONFIRMED")) {
             (_, true) => "not confirmed, and said so",
             (true, _) => "seen standing",
-            // A run that ends by its time says it only when it is not so.
+            // A run that ends by its time reports this only if it is not standing.
             (false, false) if ending == Ending::Time => "seen standing",
             (false, false) => "nothing said",
         };
@@ -131,8 +131,8 @@ impl Station {
     }
 }
 
-/// Time over which changes of commands are looked at \[s\]: ticks are recorded with the time they were planned for, and one that is late
-/// by some tenths of a millisecond may change its command by as much more.
+/// Time over which changes of commands are measured \[s\]: ticks are recorded with their planned time, and one that is late
+/// by some tenths of a millisecond may change its command by correspondingly more.
 const SPAN: f64 = 0.02;
 
 /// The largest change of a command in shares of its limit: velocities of positions, accelerations of velocities.
@@ -142,7 +142,7 @@ fn hardest(robot: &Robot, recorded: &RecordedEpisode) -> f64 {
     let ends = |first: usize| {
         (first + 1..ticks.len()).find(|&last| ticks[last].at.since(ticks[first].at).as_secs_f64() >= SPAN)
     };
-    // While the arm holds nothing is sent; it goes on from where it then stands.
+    // While the arm holds nothing is sent; it continues from where it then stands.
     let held = |tick: &ControlTick| matches!(tick.filtered, Filtered::Stopped(_));
     let sent = |first: usize, last: usize| !ticks[first..=last].iter().any(held);
     let moves = (0..ticks.len()).filter_map(|first| Some((first, ends(first)?)));

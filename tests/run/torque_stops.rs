@@ -1,8 +1,8 @@
-//! Arms under a policy's own torques whose program is stopped, suspended or killed: how far the emulated joints go, and that they
-//! stand in the end.
+//! Arms under a policy's own torques whose program is stopped, suspended or killed: how far the emulated joints move, and that they
+//! stop in the end.
 //!
-//! Part of `cargo xtask stations` (3 minutes of a quiet machine), which writes `docs/torque_stops.md`. With `STATIONS` set, only those
-//! whose names it holds, and no page is written. With `VISUOMOTOR` set, that program is driven instead of the one under test.
+//! Part of `cargo xtask stations` (3 minutes on a quiet machine), which writes `docs/torque_stops.md`. With `STATIONS` set, only
+//! stations named in it are run, and no page is written. With `VISUOMOTOR` set, that program is driven instead of the one under test.
 
 use std::fmt::Write;
 use std::io::{BufRead, BufReader, Read};
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::program::{Simulated, root};
 
-/// A launch file whose policy returns torques, and where its emulated arm is.
+/// A launch file whose policy returns torques, and its emulated arm's address.
 struct Station {
     name: &'static str,
     robot: &'static str,
@@ -24,13 +24,13 @@ const STATIONS: [Station; 2] = [
     Station { name: "sawyer_torque", robot: "sawyer", place: &["--driver", "ros2"] },
 ];
 
-/// What happens to the program.
+/// What is done to the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stop {
     Interrupted,
     Terminated,
     TerminalClosed,
-    /// For [`PAUSE`], then it goes on.
+    /// For [`PAUSE`], then it is continued.
     Suspended,
     Killed,
 }
@@ -72,16 +72,16 @@ const PAUSE: Duration = Duration::from_secs(2);
 const MOVING: f64 = 0.1;
 /// How long the joints are watched afterwards.
 const WATCHED: Duration = Duration::from_secs(4);
-/// Farthest a joint may go after the stop \[rad\].
+/// Farthest a joint may move after the stop \[rad\].
 const FAR: f64 = 0.3;
-/// A joint that went less than this within the last second stands \[rad\].
+/// A joint that moved less than this within the last second stands \[rad\].
 const STILL: f64 = 2e-3;
 /// Longest wait for the arm to move, and for the program to end.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Runs that may end by themselves before they are stopped, on a machine that stalls.
 const TRIES: usize = 6;
 
-/// A moment of the emulated arm.
+/// State of the emulated arm at one time.
 #[derive(Clone, Debug)]
 struct Moment {
     /// On the clock of the process that emulates it \[s\].
@@ -91,13 +91,13 @@ struct Moment {
 }
 
 impl Moment {
-    /// Largest distance of a joint between two moments \[rad\].
+    /// Largest distance of a joint between two times \[rad\].
     fn distance(&self, other: &Self) -> f64 {
         self.joints.iter().zip(&other.joints).map(|(one, two)| (one - two).abs()).fold(0.0, f64::max)
     }
 }
 
-/// What `simulate --trace` wrote so far; a line that is not whole yet is left out.
+/// Output of `simulate --trace` so far, without an incomplete last line.
 fn trace(file: &Path) -> Vec<Moment> {
     let text = std::fs::read_to_string(file).unwrap_or_default();
     let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
@@ -115,15 +115,15 @@ fn speed(trace: &[Moment]) -> f64 {
     last.distance(before) / (last.at - before.at)
 }
 
-/// What came of a stop.
+/// Result of a stop.
 struct Row {
     /// Fastest joint when it was stopped \[rad/s\].
     speed: f64,
-    /// Farthest that a joint was from where it then was \[rad\].
+    /// Farthest that a joint moved from where it then was \[rad\].
     travel: f64,
-    /// After how long it was where it stayed \[s\].
+    /// Time until it reached its final position \[s\].
     standing_after: f64,
-    /// How far a joint went in the last second that was watched \[rad\].
+    /// How far a joint moved in the last second that was watched \[rad\].
     drift: f64,
     code: Option<i32>,
     said: &'static str,
@@ -149,7 +149,7 @@ impl Station {
         command
     }
 
-    /// None where the run ended before it was stopped.
+    /// `None` if the run ended before it was stopped.
     fn run(&self, stop: Stop, domain: u32, folder: &Path) -> Result<Row, String> {
         let launch = root().join(format!("launch/button/{}.toml", self.name)).display().to_string();
         let ours = Path::new(env!("CARGO_BIN_EXE_visuomotor"));
@@ -185,7 +185,7 @@ impl Station {
         let code = run.wait().unwrap().code();
         std::thread::sleep(WATCHED);
         let all = trace(&joints);
-        // The row that was newest when the signal was sent, and all from there on.
+        // The newest row when the signal was sent, and all after it.
         let after = &all[before.len() - 1..];
         let (first, last) = (&after[0], &after[after.len() - 1]);
         let farthest = after.iter().map(|moment| moment.distance(first)).fold(0.0, f64::max);
@@ -207,7 +207,7 @@ impl Station {
 }
 
 #[test]
-#[ignore = "minutes of a quiet machine; writes a page of the documentation"]
+#[ignore = "minutes on a quiet machine; writes a page of the documentation"]
 fn every_signal() {
     let mut page = String::from(
         "# Arms under a policy's torques, stopped\n\nWritten by `cargo xtask stations`, not by hand. `visuomotor run launch/button/<station>.toml` drives an arm that another process \

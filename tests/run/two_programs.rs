@@ -1,4 +1,4 @@
-//! Two programs that would command one arm: the second is refused in words, and the arm holds or goes on under the first.
+//! Two programs that would command one arm: the second is refused with a message, and the arm holds or continues under the first.
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
@@ -12,7 +12,7 @@ use super::bench::{Bench, Link};
 /// Runs that may stall on a machine that is busy with other tests.
 const TRIES: usize = 8;
 
-/// What came of the first program, which drove the arm, and of the second, which was started meanwhile.
+/// Result of the first program, which drove the arm, and of the second, which was started meanwhile.
 struct Two {
     code: Option<i32>,
     said: String,
@@ -20,7 +20,7 @@ struct Two {
 }
 
 impl Two {
-    /// None where the first ended before it drove the arm.
+    /// `None` if the first ended before it drove the arm.
     fn run(bench: &Bench, folder: &Path) -> Option<Self> {
         let mut first = bench.run(folder, &["--seconds", "4", "--record", "runs"]);
         let mut first = first.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -36,7 +36,7 @@ impl Two {
         Some(Self { code, said, second: second? })
     }
 
-    /// Was the second refused with exit code 3, in one message that has all of these words?
+    /// Was the second refused with exit code 3, in one message that contains all of these words?
     fn is_refused(&self, words: &[&str]) -> bool {
         let text = String::from_utf8_lossy(&self.second.stderr);
         let refused = self.second.status.code() == Some(3) && text.matches("error:").count() == 1;
@@ -44,7 +44,7 @@ impl Two {
     }
 }
 
-/// A program whose start leaves the processors to the one that drives.
+/// A program whose start leaves the processors to the driving one.
 fn politely(mut command: Command) -> Command {
     // SAFETY: between fork and exec only setpriority is called, a plain system call with values.
     unsafe {
@@ -56,7 +56,7 @@ fn politely(mut command: Command) -> Command {
     command
 }
 
-/// The newest recording in this folder is whole.
+/// The newest recording in this folder is complete.
 fn is_recorded_whole(folder: &Path) -> bool {
     let files = std::fs::read_dir(folder.join("runs")).unwrap().flatten().map(|entry| entry.path());
     let newest = files.filter(|path| path.extension().is_some_and(|kind| kind == "mcap")).max();
@@ -65,13 +65,13 @@ fn is_recorded_whole(folder: &Path) -> bool {
         .is_some_and(|episode| episode.complete && !episode.steps.is_empty())
 }
 
-/// The second is refused in these words, and the recording of the first is whole. `went_right` judges the first.
+/// The second is refused with these words, and the recording of the first is complete. `went_right` judges the first.
 fn the_second_is_refused(link: Link, words: &[&str], went_right: impl Fn(&Two) -> bool) {
     let _processor = super::processor();
     let bench = Bench::start(link);
     let folder = tempfile::tempdir().unwrap();
     let mut runs = (0..TRIES).filter_map(|_| Two::run(&bench, folder.path()));
-    assert!(runs.any(|two| two.is_refused(words) && went_right(&two)), "what they said stands above");
+    assert!(runs.any(|two| two.is_refused(words) && went_right(&two)), "their output is above");
     assert!(is_recorded_whole(folder.path()));
 }
 
@@ -86,7 +86,7 @@ fn a_second_program_on_a_servo_bus_is_refused_and_the_first_goes_on() {
     the_second_is_refused(Link::Servos, &words, went_on);
 }
 
-/// The first looks for other programs now and then: it goes on, or it saw the second and holds.
+/// The first checks for other programs now and then: it continues, or it detected the second and holds.
 #[test]
 fn a_second_program_over_ros_is_refused_and_the_first_goes_on_or_holds() {
     let words = ["sawyer", "publishers of commands", "stop the other program"];

@@ -1,5 +1,5 @@
-//! Policies that go wrong once the arm moves: what was decided before is recorded whole, the arm holds, and one message says why.
-//! A chunk that jumps is limited to what the arm may do in a tick.
+//! Policies that fail once the arm moves: earlier decisions are recorded completely, the arm holds, and one message says why.
+//! A chunk that jumps is limited to the arm's limits per tick.
 
 use std::path::Path;
 use std::process::Output;
@@ -37,7 +37,7 @@ fn recorded(project: &Project) -> RecordedEpisode {
     read_episode_with(file, options).unwrap()
 }
 
-/// The run ended for this reason, in one message, and its recording is whole.
+/// The run ended for this reason, in one message, and its recording is complete.
 fn ends_with(output: &Output, recorded: &RecordedEpisode, words: &[&str]) {
     let said = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(3), "{output:?}");
@@ -67,14 +67,14 @@ fn a_policy_that_returns_another_length_ends_in_a_hold_and_nothing_recorded_is_l
     ends_with(&output, &recorded(&project), &["shape [1, 6]", "expected (1, 1, 7)"]);
 }
 
-/// In real time: what comes too late is thrown away, and the arm holds meanwhile.
+/// In real time: late decisions are discarded, and the arm holds meanwhile.
 #[test]
 fn a_policy_that_is_too_late_makes_the_arm_hold() {
     let project = with_policy("slow_later.pt", &[]);
     project.edit(LAUNCH, |text| text.replace("clock = \"lockstep\"", "clock = \"wall\""));
     let output = run(&project, "4");
     let said = String::from_utf8_lossy(&output.stdout);
-    // A machine that takes longer than some seconds for one of its decisions ends the run for it, in words.
+    // A machine that takes some seconds for one of its decisions ends the run for it, with a message.
     let ended = match output.status.code() {
         Some(1) => said.contains("success_rule"),
         Some(3) => said.contains("decisions come") || said.contains("control periods"),
@@ -85,7 +85,7 @@ fn a_policy_that_is_too_late_makes_the_arm_hold() {
     assert!(decisions.contains("discarded as too late") && !decisions.contains(" 0 discarded"), "{said}");
     let recorded = recorded(&project);
     assert!(recorded.complete && !recorded.steps.is_empty(), "{said}");
-    // What a fast machine decides in time is carried out: an image's age of 0.3 s and a policy period.
+    // What a fast machine decides in time is executed: an image's age of 0.3 s and a policy period.
     let took = |step: &RecordedStep| step.decided_at.since(step.images[0].captured_at).as_secs_f64();
     assert!(recorded.steps.iter().all(|step| took(step) <= 0.5), "{said}");
     let held =

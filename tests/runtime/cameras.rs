@@ -1,4 +1,4 @@
-//! Cameras at fault and decisions that come too late: the arm holds, and moves again only on what is fresh. Time is moved by hand.
+//! Camera faults and late decisions: the arm holds, and moves again only on fresh data. The clock is manual.
 
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ fn lockstep(
     (report, listener)
 }
 
-/// Shows `view` from the decision at `from` on, for good.
+/// Shows `view` from the decision at `from` on, permanently.
 fn shown(view: View, seconds: f64) -> (EpisodeReport, Listener, Switches) {
     let (mut station, arm, camera) = station();
     let mut source = Sweep(0, move |step, _| {
@@ -72,7 +72,7 @@ fn an_image_frozen_under_new_stamps_holds_a_moving_arm_and_the_episode_ends_when
     let (report, listener, arm) = shown(View::Still, 60.0);
     // The camera freezes after the image of the decision at 0.8 s; the two after it are still decided on.
     assert_eq!(report.steps, 6);
-    assert_eq!(held_since(&listener), 1.22, "two ticks after the decision at 1.2 s looked");
+    assert_eq!(held_since(&listener), 1.22, "two ticks after the decision at 1.2 s observed");
     let Some(RuntimeError::Camera(CameraError::Lost { camera, fault, held, limit })) = &report.fault else {
         panic!("{:?}", report.fault)
     };
@@ -144,7 +144,7 @@ fn a_camera_that_gets_well_moves_the_arm_again_after_three_good_images_and_the_e
         ticks: u64,
     }
     impl visuomotor::episode::Judge for Healing {
-        // Asked once per decision, also while the arm holds.
+        // Polled once per decision, also while the arm holds.
         fn judge(&mut self, _: Timestamp) -> Option<visuomotor::episode::Outcome> {
             self.ticks += 1;
             match self.ticks {
@@ -172,9 +172,9 @@ fn a_camera_that_gets_well_moves_the_arm_again_after_three_good_images_and_the_e
     assert_eq!(report.steps, 50 - 17);
     let held: Vec<f64> = listener.ticks.iter().filter(|t| t.filtered == HELD).map(|t| t.at.as_secs_f64()).collect();
     assert_eq!((held[0], held[held.len() - 1]), (1.02, 4.4));
-    // Opened again after one second and two more; the camera got well before the third time.
+    // Opened again after one second and two more; the camera recovered before the third time.
     assert_eq!(switches.reopen_count(), 1);
-    // No jump: it goes on from where it stood.
+    // No jump: it continues from where it stood.
     let resumed = listener.ticks.iter().position(|tick| tick.at.as_secs_f64() == 4.42).unwrap();
     let (before, after) = (&listener.ticks[resumed - 1], &listener.ticks[resumed]);
     assert!(travelled(&[*before, *after]) == 0.0 && after.filtered != HELD);
@@ -184,7 +184,7 @@ fn a_camera_that_gets_well_moves_the_arm_again_after_three_good_images_and_the_e
 
 #[test]
 fn a_decision_that_comes_after_a_stall_is_thrown_away_and_the_next_one_moves_the_arm() {
-    // An encoder that hangs once, or the whole process: between the look and the answer the clock goes on by 0.6 s.
+    // An encoder that hangs once, or the whole process: between observation and decision the clock advances by 0.6 s.
     let (mut station, _, _) = station();
     let clock = ManualClock::new();
     let mut source = Sweep(0, |step, _| {
@@ -195,16 +195,12 @@ fn a_decision_that_comes_after_a_stall_is_thrown_away_and_the_next_one_moves_the
     let (report, listener) = lockstep(&mut station, 4.0, &clock, &mut source);
     assert_eq!((report.discarded, report.stopped, report.resumed), (1, 1, 1));
     assert!(report.fault.is_none(), "{:?}", report.fault);
-    // Looked at 0.6 s, answered at 1.2 s: the action in force is of the image of 0.4 s, and too old since 0.9 s.
+    // Observed at 0.6 s, decided at 1.2 s: the action in force is of the image of 0.4 s, and too old since 0.9 s.
     let at = |seconds: f64| listener.ticks.iter().find(|tick| tick.at.as_secs_f64() >= seconds - 1e-9).unwrap();
     assert_eq!(at(1.2).filtered, HELD);
     let later: Vec<_> = listener.ticks.iter().filter(|tick| tick.at.as_secs_f64() >= 1.2).collect();
     let first_moving = later.iter().find(|tick| tick.filtered != HELD).unwrap();
-    assert_eq!(
-        first_moving.step_index,
-        Some(3),
-        "the next decision, which is numbered as if the late one had not been"
-    );
+    assert_eq!(first_moving.step_index, Some(3), "the next decision, numbered as if the late one had not happened");
 }
 
 #[test]
@@ -221,7 +217,7 @@ fn decisions_that_always_come_too_late_never_move_the_arm_and_end_the_episode() 
     assert!(report.discarded > 9, "{}", report.discarded);
 }
 
-/// Decides with another source, and does not look at images.
+/// Decides with another source, and ignores images.
 struct Blind<S>(S);
 
 impl<S: ActionSource> ActionSource for Blind<S> {
@@ -239,7 +235,7 @@ impl<S: ActionSource> ActionSource for Blind<S> {
 
 #[test]
 fn whoever_does_not_look_at_images_is_bound_by_when_it_was_asked() {
-    // Images are 0.25 s old, and answers take 0.3 s: together more than the limit of 0.5 s.
+    // Images are 0.25 s old, and decisions take 0.3 s: together more than the limit of 0.5 s.
     let run = |blind: bool| {
         let (mut station, _, camera) = station();
         camera.delay(Duration::from_millis(250));
@@ -264,7 +260,7 @@ fn a_stream_that_falls_silent_between_two_decisions_holds_the_arm_before_the_nex
     let (camera, switches) = FakeCamera::new("over_shoulder", 8, 6);
     let delivery = Delivery::Stream { period: Some(Duration::from_millis(33)) };
     let camera = camera.with_liveness(LivenessSettings { delivery, ..LivenessSettings::default() });
-    // Decisions are far apart, and images may be old: only the watch between decisions can see it.
+    // Decisions are far apart, and images may be old: only the watch between decisions can detect it.
     station.cameras = vec![(Box::new(camera), 60.0)];
     station.policy_period = Duration::from_secs(60);
     let mut listener = Listener::at_step(move |_| {

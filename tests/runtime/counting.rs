@@ -1,4 +1,4 @@
-//! An allocator that counts, per thread: for the tests of what must not allocate.
+//! An allocator that counts, per thread: for the tests of code that must not allocate.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -11,11 +11,11 @@ thread_local! {
 struct Counting;
 
 fn count() {
-    // While a thread ends its counter may be gone; nothing is measured then.
+    // While a thread ends its counter may have been destroyed; nothing is measured then.
     let _ = ALLOCATIONS.try_with(|n| n.set(n.get() + 1));
 }
 
-// SAFETY: every call is handed unchanged to the system allocator, which keeps the contract; counting touches a
+// SAFETY: every call is passed unchanged to the system allocator, which keeps the contract; counting touches a
 // thread-local cell that needs no allocation and no destructor.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {

@@ -1,4 +1,4 @@
-//! A run that changes hands, through the real loops: the arm holds during a pause and begins again from where it is.
+//! A run that changes hands, through the real loops: the arm holds during a pause and continues from where it is.
 
 use std::path::Path;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use visuomotor::time::{ManualClock, Timestamp};
 
 use crate::station::{Clockwatcher, Listener, request, station};
 
-/// Presses buttons at set times, once each, when the device or the policy is asked.
+/// Presses buttons at set times, once each, when the device or the policy is polled.
 struct Presses {
     operator: Operator,
     left: Vec<(f64, Wish)>,
@@ -30,7 +30,7 @@ impl Presses {
     }
 }
 
-/// Turns the waist with chunks of eight actions, longer than any pause here; only a new look plans anew.
+/// Turns the waist with chunks of eight actions, longer than any pause here; only a new observation plans again.
 #[derive(Default)]
 struct Chunks {
     planned: Option<(Timestamp, u32)>,
@@ -60,7 +60,7 @@ impl ActionSource for Chunks {
     }
 }
 
-/// Pushes up; gone after some time.
+/// Pushes up; disappears after some time.
 struct Stick {
     gone: f64,
 }
@@ -140,7 +140,7 @@ impl Ran {
         ticks
     }
 
-    /// How far the waist and the shoulder went within this time \[rad\].
+    /// How far the waist and the shoulder moved within this time \[rad\].
     fn way(&self, from: f64, to: f64) -> [f64; 2] {
         let ticks = self.ticks(from, to);
         let (first, last) = (ticks[0].measured, ticks[ticks.len() - 1].measured);
@@ -150,19 +150,19 @@ impl Ran {
 
 #[test]
 fn a_pause_holds_the_arm_within_a_tick_and_the_policy_looks_anew_afterwards() {
-    // In the middle of a chunk, and so short that no decision is due meanwhile: it looks anew all the same.
+    // In the middle of a chunk, and so short that no decision is due meanwhile: it observes again all the same.
     for (pause, resume) in [(1.1, 3.5), (1.1, 1.16)] {
         let ran = drive(&[(pause, Wish::Pause), (resume, Wish::Resume)], 9e9, 5.0);
         assert!(ran.report.fault.is_none(), "{:?}", ran.report.fault);
-        assert!(ran.way(0.3, pause)[0] > 0.02, "it did not move before");
+        assert!(ran.way(0.3, pause)[0] > 0.02, "the arm did not move before");
         // The decision after the resumption acts from the next tick on.
         let again = (resume / 0.2).ceil() * 0.2;
         for tick in ran.ticks(pause + 0.02, again) {
             assert_eq!(tick.filtered, Filtered::Stopped(LimitReason::Paused), "{:?}", tick.at);
         }
         assert_eq!(ran.way(pause + 0.02, again), [0.0; 2]);
-        assert!(ran.way(again + 0.1, again + 1.0)[0] > 0.02, "it did not go on");
-        assert!((ran.looks[1] - again).abs() < 1e-6, "it looked at {:?}", ran.looks);
+        assert!(ran.way(again + 0.1, again + 1.0)[0] > 0.02, "the arm did not move on");
+        assert!((ran.looks[1] - again).abs() < 1e-6, "it observed at {:?}", ran.looks);
         assert_eq!(ran.handovers, Handovers { pauses: 1, interventions: 0, operator_steps: 0 });
         assert_eq!((ran.report.stopped, ran.report.resumed), (1, 1));
     }
@@ -178,7 +178,7 @@ fn the_operator_drives_between_take_over_and_hand_back() {
     let [waist, shoulder] = ran.way(1.4, 3.1);
     assert!(waist < 1e-3 && shoulder > 0.02, "the stick pushes up: {waist} {shoulder}");
     let [waist, _] = ran.way(3.4, 4.4);
-    assert!(waist > 0.02, "the policy did not go on");
+    assert!(waist > 0.02, "the policy did not continue");
     assert_eq!(ran.handovers, Handovers { pauses: 0, interventions: 1, operator_steps: 10 });
     assert_eq!(ran.report.steps, 25);
 }
@@ -187,7 +187,7 @@ fn the_operator_drives_between_take_over_and_hand_back() {
 fn a_device_that_is_unplugged_while_it_drives_leaves_the_arm_holding_and_the_run_paused() {
     let ran = drive(&[(1.1, Wish::TakeOver)], 2.5, 5.0);
     assert!(ran.report.fault.is_none(), "{:?}", ran.report.fault);
-    assert!(ran.way(1.4, 2.4)[1] > 0.01, "it did not move before");
+    assert!(ran.way(1.4, 2.4)[1] > 0.01, "the arm did not move before");
     assert_eq!(ran.way(2.52, 5.0), [0.0; 2]);
     assert_eq!(ran.handovers, Handovers { pauses: 1, interventions: 1, operator_steps: 7 });
     assert!(ran.operator.panel().warning.contains("unplugged"), "{}", ran.operator.panel().warning);

@@ -1,4 +1,4 @@
-//! Lockstep: order, repeatability, and every way out with the arm holding.
+//! Lockstep: order, repeatability, and every end of a run with the arm holding.
 
 use visuomotor::action::{Action, ActionError};
 use visuomotor::camera::CameraError;

@@ -1,4 +1,4 @@
-//! Going to a posture.
+//! Moving to a posture.
 
 use std::time::Duration;
 

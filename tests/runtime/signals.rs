@@ -1,4 +1,4 @@
-//! Signals, in a process of its own: handlers are process-wide.
+//! Signals, in a separate process: handlers are process-wide.
 
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::Command;
@@ -13,7 +13,7 @@ fn raise(signal: libc::c_int) {
     unsafe { libc::raise(signal) };
 }
 
-/// Not a test of its own: what the child process of the tests below does.
+/// Not a test of its own: the body of the child process of the tests below.
 #[test]
 fn child() {
     let Ok(role) = std::env::var(ROLE) else { return };
@@ -23,7 +23,7 @@ fn child() {
     let (mut arm, switches) = FakeArm::new(6);
     let mut guard = HoldGuard::new(&mut arm, Timestamp::ZERO);
     if role == "suspended" {
-        // Nothing moves: suspended like any program, and nothing is different afterwards.
+        // Nothing moves: suspended like any program, and unchanged afterwards.
         raise(libc::SIGTSTP);
         assert!(!flag.is_raised());
         raise(libc::SIGTSTP);
@@ -33,7 +33,7 @@ fn child() {
     let command = visuomotor::action::JointCommand::position(still.joint_positions, still.gripper);
     guard.write(Timestamp::ZERO, &command).unwrap();
     if let Ok(signal) = role.parse::<libc::c_int>() {
-        // Closing a terminal sends several; none of them is a person in a hurry.
+        // Closing a terminal sends several; none of them is an impatient operator.
         for _ in 0..4 {
             raise(signal);
         }
@@ -47,7 +47,7 @@ fn child() {
         std::process::exit(42);
     }
     raise(if role == "terminated" { libc::SIGTERM } else { libc::SIGINT });
-    assert!(flag.is_raised() && !other.is_raised(), "only the flag that asked for it listens to signals");
+    assert!(flag.is_raised() && !other.is_raised(), "only the flag that registered listens to signals");
     assert_eq!(flag.reason().as_deref(), Some(if role == "terminated" { "SIGTERM" } else { "Ctrl-C" }));
     // A second one while the arm still moves does not end the process before the arm holds.
     if role == "held" {
@@ -129,7 +129,7 @@ fn ctrl_z_suspends_as_usual_while_no_arm_moves() {
         let mut status = 0;
         // SAFETY: the status outlives the call; the process is this test's child.
         assert_eq!(unsafe { libc::waitpid(process, &mut status, libc::WUNTRACED) }, process);
-        assert!(libc::WIFSTOPPED(status), "it should have been suspended, status {status:#x}");
+        assert!(libc::WIFSTOPPED(status), "the process should have been suspended, status {status:#x}");
         // SAFETY: kill takes no pointers.
         unsafe { libc::kill(process, libc::SIGCONT) };
     }

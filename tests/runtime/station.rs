@@ -1,4 +1,4 @@
-//! A set-up without hardware, an episode request and things to listen with.
+//! A set-up without hardware, an episode request and listeners.
 
 use std::path::Path;
 use std::time::Duration;
@@ -67,7 +67,7 @@ pub fn request<'a>(
     EpisodeRequest { start: start(), seconds, source, sinks: vec![listener], judge, stop }
 }
 
-/// Decides with a function of the step.
+/// Decides by a function of the step.
 pub struct Script<F>(pub F, pub u64);
 
 impl<F: FnMut(u64) -> Result<Action, ActionError>> Script<F> {
@@ -90,13 +90,13 @@ impl<F: FnMut(u64) -> Result<Action, ActionError>> ActionSource for Script<F> {
     }
 }
 
-/// A small wave of the tool.
+/// A small motion of the tool back and forth.
 pub fn wave(step: u64) -> Result<Action, ActionError> {
     let z = if step.is_multiple_of(2) { 0.01 } else { -0.01 };
     Ok(Action { translation: [0.0, 0.005, z], rotation: [0.0, 0.0, 0.02], gripper: 1.0 })
 }
 
-/// Writes down what it hears, and can fail or act at a step.
+/// Records its calls, and can fail or act at a step.
 #[derive(Default)]
 pub struct Listener {
     pub events: String,
@@ -135,7 +135,7 @@ impl StepSink for Listener {
     }
 }
 
-/// Calls it a success after so many questions, a failure when time runs out.
+/// Returns a success after so many calls, a failure when time runs out.
 #[derive(Default)]
 pub struct Clockwatcher {
     pub success_after: Option<u64>,

@@ -1,4 +1,4 @@
-//! A person drives through the real loops: whatever becomes of the device, the arm stands within its time-out.
+//! The operator drives through the real loops: whatever happens to the device, the arm stops within its time-out.
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use visuomotor::time::{ManualClock, Timestamp};
 
 use crate::station::{Listener, start, station};
 
-/// What becomes of the device.
+/// What happens to the device.
 #[derive(Clone, Copy, PartialEq)]
 enum Fate {
     Fine,
@@ -25,7 +25,7 @@ enum Fate {
     Gone,
 }
 
-/// Pushes forward; after a second its fate is met.
+/// Pushes forward; after a second this happens.
 struct Stick {
     fate: Fate,
     last: Option<Reading>,
@@ -76,7 +76,7 @@ fn drive(stick: Stick, seconds: f64, operator: &Operator) -> (EpisodeReport, Lis
     (report, listener)
 }
 
-/// How far joint 1 (shoulder) and 2 (elbow) were sent over a stretch of time.
+/// How far joint 1 (shoulder) and 2 (elbow) were commanded over a stretch of time.
 fn sent_way(listener: &Listener, from: f64, to: f64) -> f64 {
     let within: Vec<_> = listener
         .ticks
@@ -94,10 +94,10 @@ fn whatever_becomes_of_the_device_the_arm_stands_within_its_time_out() {
         let operator = Operator::default();
         let (report, listener) = drive(Stick { fate, last: None, back: None }, 3.0, &operator);
         assert!(report.fault.is_none(), "{:?}", report.fault);
-        assert!(sent_way(&listener, 0.3, 0.9) > 0.01, "it did not move before");
-        // The last good word was at 0.8 s, the time-out of a keyboard is 0.4 s.
+        assert!(sent_way(&listener, 0.3, 0.9) > 0.01, "the arm did not move before");
+        // The last good reading was at 0.8 s, the time-out of a keyboard is 0.4 s.
         let after = sent_way(&listener, 1.0 + 0.4, 3.0);
-        assert_eq!(after, 0.0, "it moved on");
+        assert_eq!(after, 0.0, "the arm moved on");
         let said = operator.panel().device;
         let expected = match fate {
             Fate::Silent => "fell silent",

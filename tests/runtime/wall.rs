@@ -1,4 +1,4 @@
-//! Real time: counts and order only, never how long something took.
+//! Real time: only counts and order, never durations.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use visuomotor::time::{SystemClock, Timestamp};
 
 use crate::station::{Clockwatcher, Listener, Script, request, station, wave, wrap};
 
-/// A machine that is busy with other tests may miss deadlines for a long time.
+/// A machine busy with other tests may miss deadlines for a long time.
 pub const PATIENT: WallOptions = WallOptions {
     budget: DeadlineBudget {
         warn: Duration::from_millis(20),
@@ -162,7 +162,7 @@ fn processors() -> usize {
     }
 }
 
-/// A motion to a start posture used to run on the calling thread, as if nothing had been asked of the operating system.
+/// Named after a bug: a motion to a start posture ran on the calling thread, without the requested scheduling.
 #[test]
 fn a_motion_to_a_posture_has_the_control_loops_real_time_wishes_and_says_what_became_of_them() {
     let (mut station, _, _) = station();
@@ -176,7 +176,7 @@ fn a_motion_to_a_posture_has_the_control_loops_real_time_wishes_and_says_what_be
     wrap(&mut station, |arm| Box::new(SeenArm::new(arm, note)));
     let joints = *station.chain.home();
     let posture = Posture { joints, gripper: 1.0, duration: Duration::from_millis(100) };
-    // Every process may choose among its processors; priorities are for few.
+    // Every process may choose among its processors; few may choose priorities.
     let realtime = Realtime { cpu: Some(0), ..Default::default() };
     let options = WallOptions { realtime, ..PATIENT };
     let timing = Timing::Wall { clock: &SystemClock::new(), options: &options };
@@ -184,7 +184,7 @@ fn a_motion_to_a_posture_has_the_control_loops_real_time_wishes_and_says_what_be
     let arrival = go_to(&mut station, &posture, timing, &StopFlag::new()).unwrap();
     let noted = noted.lock().unwrap();
     assert!(!noted.is_empty() && noted.iter().all(|processors| *processors == 1), "{noted:?}");
-    assert_eq!(processors(), before, "who calls stays as it was");
+    assert_eq!(processors(), before, "the calling thread is unchanged");
     assert_eq!(arrival.realtime.len(), 1);
     assert!(arrival.realtime[0].granted && arrival.realtime[0].wish == "CPU 0", "{:?}", arrival.realtime);
 }

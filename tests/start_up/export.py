@@ -1,4 +1,4 @@
-"""Writes the policy that a start is timed with: a ResNet-18 and a head of one hidden layer, 45 MB, weights from a seed.
+"""Writes the policy for the timing of a start: a ResNet-18 and a head of one hidden layer, 45 MB, weights from a seed.
 
     python tests/start_up/export.py policy.pt
 """

@@ -1,7 +1,7 @@
-//! From a program's call to its first command, by part: `visuomotor run` beside a minimal Python loop around the same policy, the
-//! same camera and the same arm.
+//! From a program's start to its first command, by part: `visuomotor run` beside a minimal Python loop around the same policy,
+//! camera and arm.
 //!
-//! `cargo xtask start-up` writes `docs/start_up.md` and `docs/start_up.json`; it names the Python with PyTorch and Cyclone DDS in
+//! `cargo xtask start-up` writes `docs/start_up.md` and `docs/start_up.json`; it passes the Python with PyTorch and Cyclone DDS in
 //! `START_UP_PYTHON`. With `START_UP_PAIRS` set, that many pairs are run instead of 20, and nothing is written.
 
 mod page;
@@ -16,12 +16,12 @@ use visuomotor::config::Launch;
 
 use crate::program::{Simulated, root};
 
-/// The station that both start on. Its controller takes 100 commands a second, so that two processors suffice for everything.
+/// The station of both. Its controller takes 100 commands a second, so that two processors suffice for everything.
 const STATION: &str = "launch/stations/sawyer.toml";
 const ROBOT: &str = "sawyer";
-/// Pairs that are measured, after one that is not: it brings every file into memory.
+/// Pairs that are measured, after an unmeasured one: it loads every file into memory.
 const PAIRS: usize = 20;
-/// Starts in a row that may fail on a machine that is busy.
+/// Consecutive starts that may fail on a busy machine.
 const TRIES: usize = 5;
 
 /// Parts of a start by name \[s\].
@@ -34,7 +34,7 @@ pub struct Pair {
     pub python: Parts,
 }
 
-/// All starts, and what they ran on.
+/// All starts, and the machine.
 #[derive(Debug, Serialize)]
 pub struct Measured {
     pub processors: usize,
@@ -42,12 +42,12 @@ pub struct Measured {
     pub threads: u64,
     pub torch_of_python: String,
     pub module_bytes: u64,
-    /// Starts that were made again: a stall of the machine ended them before their first command.
+    /// Starts that were repeated: a stall of the machine ended them before their first command.
     pub repeated: usize,
     pub pairs: Vec<Pair>,
 }
 
-/// What is started, and where.
+/// Paths of the programs and files.
 struct Bench<'a> {
     folder: &'a Path,
     python: &'a str,
@@ -55,7 +55,7 @@ struct Bench<'a> {
     topic: String,
 }
 
-/// What Python said of one start.
+/// Python's output for one start.
 struct Said {
     parts: Parts,
     threads: u64,
@@ -80,13 +80,13 @@ impl Bench<'_> {
         let new = ["policy", "new", &module, "--robot", ROBOT, "--rate", "5", "--out", &out];
         let inputs = ["--input", "image:front:224", "--input", "joint-positions"];
         let output = ["--actions", "pose-change", "--normalized"];
-        // The arm's description is found from there.
+        // The arm's description is found relative to it.
         let mut make = self.program(&[&new[..], &inputs, &output].concat());
         let made = make.current_dir(root()).output().unwrap();
         assert!(made.status.success(), "{made:?}");
     }
 
-    /// One start of `visuomotor run`, with the threads of its libtorch; none where it made no command.
+    /// One start of `visuomotor run`, with the threads of its libtorch; `None` if it sent no command.
     fn run(&self) -> Option<(Parts, u64)> {
         let launch = root().join(STATION).display().to_string();
         let policy = self.folder.join("mine").display().to_string();
@@ -130,7 +130,7 @@ fn parts(line: &str) -> Option<Parts> {
     parts.collect()
 }
 
-/// Starts until one makes its first command; how many did not.
+/// Starts until one sends its first command; returns how many did not.
 fn start<T>(mut once: impl FnMut() -> Option<T>) -> (T, usize) {
     for failed in 0..TRIES {
         if let Some(started) = once() {
@@ -172,7 +172,7 @@ fn measured() {
         let (said, more) = start(|| bench.peer());
         assert_eq!(threads, said.threads, "the programs compute on different numbers of threads");
         println!("run {run:?}\npython {:?}", said.parts);
-        // The first pair brings every file into memory.
+        // The first pair loads every file into memory.
         if pair > 0 {
             measured.pairs.push(Pair { run, python: said.parts });
             measured.repeated += again + more;

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::{Measured, Pair, Parts};
 
-/// A part of a start, what each program calls it, and what it is.
+/// A part of a start, its name in each program, and its description.
 struct Row {
     name: &'static str,
     run: &'static [&'static str],
@@ -71,7 +71,7 @@ struct Spread {
 impl Spread {
     fn of(mut values: Vec<f64>) -> Self {
         values.sort_by(f64::total_cmp);
-        // The nearest rank: a value that was measured.
+        // The nearest rank: a measured value.
         let at = |share: f64| values[((share * values.len() as f64).ceil() as usize).clamp(1, values.len()) - 1];
         Self { p50: at(0.5), p90: at(0.9), max: at(1.0) }
     }

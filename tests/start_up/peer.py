@@ -2,7 +2,7 @@
 
     peer.py MODULE DOMAIN IMAGE_TOPIC
 
-Loads the module, waits for the arm's joint states and then for an image that was taken from there on, runs one inference, publishes
+Loads the module, waits for the arm's joint states and then for an image taken after that, runs one inference, publishes
 one command, and prints how long each part took as one line of JSON.
 """
 
@@ -11,7 +11,7 @@ import time
 
 
 def age():
-    """How long this process has been there [s]."""
+    """Age of this process [s]."""
     with open("/proc/self/stat") as stat:
         started = int(stat.read().rsplit(")", 1)[1].split()[19])
     with open("/proc/uptime") as uptime:
@@ -95,7 +95,7 @@ class JointCommand(IdlStruct, typename="intera_core_msgs::msg::dds_::JointComman
 
 
 def newest(reader, fits):
-    """Waits for a sample that fits."""
+    """Waits for a matching sample."""
     give_up = time.monotonic() + 30
     while time.monotonic() < give_up:
         for sample in reader.take(16):
@@ -136,6 +136,6 @@ commands.write(JointCommand(Header(Time(0, 0), ""), 1, names, here, [], [], []))
 mark("first command")
 
 print(json.dumps({"parts": parts, "threads": torch.get_num_threads(), "torch": torch.__version__, "action": action}), flush=True)
-# Leaves the graph in words: the next `run` refuses an arm that another program still commands.
+# Leaves the graph explicitly: the next `run` refuses an arm that another program still commands.
 del commands, joints, images
 del participant

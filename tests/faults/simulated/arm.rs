@@ -1,4 +1,4 @@
-//! An arm over a point per joint, which is held by its drive when it is told to hold; what happened to it is kept.
+//! An arm of one point per joint, held by its drive when commanded to hold; its history is kept.
 
 use std::sync::{Arc, Mutex};
 
@@ -10,26 +10,26 @@ use visuomotor::time::Timestamp;
 
 use super::fault::Fault;
 
-/// Friction of a gear, so that zero torque comes to rest as a real arm does \[Nm s/rad\].
+/// Friction of a gear, so that an arm at zero torque comes to rest like a real one \[Nm s/rad\].
 const DAMPING: f64 = 8.0;
 
-/// One turn of the arm as it happened.
+/// State of the arm at one control period.
 #[derive(Clone, Copy)]
 pub struct Moment {
     pub at: Timestamp,
     pub positions: JointVector,
     pub velocities: JointVector,
-    /// What the motors were told, by mode.
+    /// Command of the motors, by mode.
     pub told: Option<JointCommand>,
     /// Was that a hold?
     pub held: bool,
 }
 
-/// Everything that happened to the arm.
+/// History of the arm.
 #[derive(Clone, Default)]
 pub struct Story {
     pub moments: Vec<Moment>,
-    /// When it was told to hold.
+    /// When it was commanded to hold.
     pub holds: Vec<Timestamp>,
 }
 
@@ -39,22 +39,22 @@ pub struct PlantArm {
     fault: Fault,
     told: Option<JointCommand>,
     held: bool,
-    /// Where a torque drive's hold pulls to.
+    /// Position to which a torque drive's hold pulls.
     resting: Option<JointVector>,
     story: Arc<Mutex<Story>>,
 }
 
 impl PlantArm {
-    /// At this robot's home; what happens is kept in the second.
+    /// At this robot's home; the history is the second value.
     pub fn new(robot: &Robot, mode: ControlMode, fault: Fault) -> (Self, Arc<Mutex<Story>>) {
         let home = JointVector::from_slice(&robot.identity.home);
         let story = Arc::new(Mutex::new(Story::default()));
         let mut plant = PointPlant::at(home);
         let limits = robot.limits.joint_velocity.iter().copied();
         plant.speed = match fault {
-            // A servo that comes free is as fast as it can.
+            // A servo that comes free moves as fast as it can.
             Fault::ArmBlocked => 1.2 * limits.fold(f64::INFINITY, f64::min),
-            // Otherwise it is where it is told to be, however far that is, so that a jump shows.
+            // Otherwise it reaches its command at once, however far, so that a jump shows.
             _ => 3.0 * limits.fold(0.0, f64::max),
         };
         plant.inertia = 3.0;

@@ -1,4 +1,4 @@
-//! A camera at 15 images a second with the noise of a sensor, its stamps turned into capture times as those of a ROS 2 camera.
+//! A camera at 15 images a second with sensor noise; its timestamps become capture times like those of a ROS 2 camera.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use visuomotor::time::Timestamp;
 
 use super::fault::{BEGIN, Fault, IMAGE_PERIOD};
 
-/// What the wall clock shows at the start of the row \[ns since 1970\].
+/// The wall clock at the start of the row \[ns since 1970\].
 const WALL: i128 = 1_700_000_000_000_000_000;
 /// How far it is set \[ns\].
 const HOUR: i128 = 3_600_000_000_000;
@@ -54,7 +54,7 @@ impl Camera for Camera15 {
             }
             match self.stamps.captured(Some(self.wall(taken)), now, self.wall(now)) {
                 Ok(captured) => taken = captured,
-                // The receiver of a ROS 2 camera refuses it: the one before stays the newest.
+                // The receiver of a ROS 2 camera refuses it: the previous one stays the newest.
                 Err(error) => {
                     let silent = CameraError::Silent { camera: "camera".into(), why: error.to_string() };
                     return self.newest.clone().ok_or(silent);
@@ -65,7 +65,7 @@ impl Camera for Camera15 {
         let mut noise = sequence;
         let mut pixels: Vec<u8> = (0..width * height * 3)
             .map(|i| {
-                // A gradient, and a little of a generator's noise.
+                // A gradient, and a little random noise.
                 noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
                 60 + (i % 97) as u8 + (noise >> 61) as u8
             })

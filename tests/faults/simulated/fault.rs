@@ -1,4 +1,4 @@
-//! The faults of the rows in simulated time, what stands against each, and when it must have been noticed.
+//! The faults of rows in simulated time, the protections against each, and when each must have been noticed.
 
 use visuomotor::action::ControlMode;
 use visuomotor::protection::Protection;
@@ -6,16 +6,16 @@ use visuomotor::time::Timestamp;
 
 /// The fault begins in the middle of a sway \[s\]...
 pub const BEGIN: f64 = 1.9;
-/// ... and lasts so long \[s\].
+/// ... and lasts this long \[s\].
 const LASTS: f64 = 1.2;
 /// Time between two images of the made-up camera \[s\].
 pub const IMAGE_PERIOD: f64 = 1.0 / 15.0;
 /// Time between two decisions \[s\].
 const POLICY_PERIOD: f64 = 0.2;
-/// How old the image behind an action may be: what the camera promises and one policy period \[s\].
+/// Maximum age of the image behind an action: the camera's bound and one policy period \[s\].
 pub const ACTION_LIFE: f64 = 0.3 + POLICY_PERIOD;
 
-/// What goes wrong.
+/// The fault.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Fault {
     CameraSilent,
@@ -101,7 +101,7 @@ impl Fault {
         }
     }
 
-    /// Everything that stands against it, for the control row: where one protection stands in for another, all of them.
+    /// All protections against it, for the control row: if one backs up another, both.
     pub fn protections(self) -> &'static [Protection] {
         use Protection::*;
         match self {
@@ -114,7 +114,7 @@ impl Fault {
             | Fault::CameraFlat
             | Fault::CameraWrongSize
             | Fault::CameraStampsAhead => &[ImageLiveness],
-            // A number that is none fails every limit.
+            // NaN fails every limit.
             Fault::PolicyNan | Fault::PolicyInfinite => {
                 &[Finite, ActionBounds, Reach, JointPosition, JointVelocity, Torque, Workspace, Residual]
             }
@@ -151,7 +151,7 @@ impl Fault {
             | Fault::CameraStampsAhead => IMAGE_PERIOD + POLICY_PERIOD,
             // The image in force grows old.
             Fault::CameraLate => ACTION_LIFE,
-            // The next decision is refused; the one before is followed until then.
+            // The next decision is refused; the previous one is followed until then.
             Fault::PolicyNan
             | Fault::PolicyInfinite
             | Fault::PolicyWrongKind
@@ -162,12 +162,12 @@ impl Fault {
         }
     }
 
-    /// Does the arm go on in spite of it, within its limits? Then no way is judged that it travels.
+    /// Does the arm keep moving within its limits? Then its distance is not judged.
     pub fn goes_on(self) -> bool {
         self.detection().is_infinite()
     }
 
-    /// Is the arm's work to go on as if nothing had happened?
+    /// Must the arm's work continue unaffected?
     pub fn is_none_of_the_arms(self) -> bool {
         matches!(self, Fault::DiskFull | Fault::WallClockForward | Fault::WallClockBack)
     }
@@ -175,7 +175,7 @@ impl Fault {
     /// How long it lasts \[s\].
     pub fn lasts(self) -> f64 {
         match self {
-            // A command has to run ahead of the arm before it is noticed.
+            // A command must run ahead of the arm before it is noticed.
             Fault::ArmBlocked => 2.5,
             // The next thing the loops do is what counts.
             Fault::LoopsStall => 3.0,

@@ -1,4 +1,4 @@
-//! What a row in simulated time is judged by. Everything is exact: the clock is moved by hand.
+//! Judges a row in simulated time. Everything is exact: the clock is manual.
 
 use visuomotor::action::ControlMode;
 use visuomotor::config::Robot;
@@ -10,16 +10,16 @@ use super::arm::{Moment, Story};
 use super::fault::{ACTION_LIFE, BEGIN, Fault};
 use crate::finding::{FLOOR, Finding, MOST_TICKS, STANDING};
 
-/// How much faster than its limit a measured joint may be: a joint under torque is braked, not cut off \[1\].
+/// Factor by which a measured joint may exceed its limit: a joint under torque is braked, not cut off \[1\].
 const OVER: f64 = 1.3;
-/// How far the tool may be out of its box: it is measured, and brakes \[m\].
+/// How far the tool may be outside its box: it is measured, and brakes \[m\].
 const OUT: f64 = 0.02;
 /// Rounding of a step of a command \[1\].
 const ROUNDING: f64 = 1.01;
-/// Jumps of acceleration that a stream may have at most: the filter's own bound for positions \[1\].
+/// Most that the acceleration of a stream may jump: the filter's own bound for positions \[1\].
 const JUMP: f64 = 2.0;
 
-/// What is known of a row.
+/// A row's data.
 pub struct Row<'a> {
     pub fault: Fault,
     pub mode: ControlMode,
@@ -27,14 +27,14 @@ pub struct Row<'a> {
     pub chain: &'a Chain,
     pub story: &'a Story,
     pub ticks: &'a [ControlTick],
-    /// Why the episode ended, where it did.
+    /// Why the episode ended, if it did.
     pub ended: Option<String>,
-    /// What the terminal showed.
+    /// Lines on the terminal.
     pub lines: &'a [(Timestamp, String)],
 }
 
 fn speed(moment: &Moment) -> f64 {
-    // A speed that is none is above every limit.
+    // A NaN speed is above every limit.
     moment.velocities.iter().fold(0.0, |most, v| if v.abs() <= most { most } else { v.abs() })
 }
 
@@ -60,7 +60,7 @@ pub fn judge(row: &Row<'_>, finding: &mut Finding) {
     let slower = |moment: &&Moment| moment.velocities[fastest].abs() < 0.9 * before.velocities[fastest].abs();
     finding.slower_after = after.iter().find(slower).map(|moment| seconds(moment.at));
     notice(row, finding);
-    // Until the fault is over the arm must have stood; what follows is a recovery, which must not jump.
+    // The arm must have stopped before the fault is over; what follows is a recovery, which must not jump.
     let during: Vec<&Moment> = after.iter().take_while(|moment| seconds(moment.at) < row.fault.lasts()).collect();
     let moving = during.iter().rposition(|moment| !(speed(moment) <= STANDING));
     let stood = moving.is_none_or(|last| last + 1 < during.len());
@@ -103,11 +103,11 @@ pub fn judge(row: &Row<'_>, finding: &mut Finding) {
     finding.green = finding.why.is_empty();
 }
 
-/// When the program noticed, and when it told the arm to hold.
+/// When the program noticed, and when it commanded a hold.
 fn notice(row: &Row<'_>, finding: &mut Finding) {
     let within = |at: Timestamp| (0.0..row.fault.lasts()).contains(&seconds(at));
     let told = row.lines.iter().find(|(at, _)| within(*at));
-    // An arm that goes on within its limits is limited, not stopped.
+    // An arm that keeps moving within its limits is limited, not stopped.
     let acts = |tick: &&ControlTick| match tick.filtered {
         Filtered::Stopped(_) => true,
         Filtered::Limited(reason) => match row.fault {
@@ -124,7 +124,7 @@ fn notice(row: &Row<'_>, finding: &mut Finding) {
     finding.held_after = held.map(seconds);
     let period = 1.0 / row.robot.identity.control_rate_hz;
     finding.ticks_to_hold = first.zip(held).map(|(first, held)| (held.since(first).as_secs_f64() / period).round());
-    // The end of an episode says most, then a warning, then what the page shows of the control loop.
+    // Most informative: the end of an episode, then a warning, then the control loop's state on the page.
     let stopped = stopped.and_then(|tick| match tick.filtered {
         Filtered::Stopped(reason) => Some(format!("the arm holds: {reason:?}")),
         Filtered::Limited(reason) => Some(format!("limited: {reason:?}")),
@@ -172,7 +172,7 @@ fn old_images(row: &Row<'_>) -> Option<String> {
     (!(oldest <= most)).then(|| format!("the arm was moved on an image {oldest:.2} s old, {most:.2} are allowed"))
 }
 
-/// From tick to tick a command changes no more than the arm's limits let it, also when the arm goes on after a hold.
+/// From tick to tick a command changes no more than the arm's limits allow, also when the arm moves on after a hold.
 fn jumps(row: &Row<'_>, moments: &[Moment]) -> Option<String> {
     let (limits, period) = (&row.robot.limits, 1.0 / row.robot.identity.control_rate_hz);
     let mut slope: Option<Vec<f64>> = None;
@@ -182,7 +182,7 @@ fn jumps(row: &Row<'_>, moments: &[Moment]) -> Option<String> {
             slope = None;
             continue;
         }
-        // The first command after a hold starts from rest; a stall of the loops is a hold that nobody told.
+        // The first command after a hold starts from rest; a stall of the loops is a hold that was not commanded.
         let late = pair[1].at.since(pair[0].at).as_secs_f64() > 1.5 * period;
         if pair[0].held || late {
             slope = Some(vec![0.0; to.joints().len()]);
@@ -190,7 +190,7 @@ fn jumps(row: &Row<'_>, moments: &[Moment]) -> Option<String> {
         let change: Vec<f64> = (0..to.joints().len()).map(|j| (to.joints()[j] - from.joints()[j]) / period).collect();
         for (joint, &now) in change.iter().enumerate() {
             let (found, limit) = match row.mode {
-                // A servo of its own makes the way to a position smooth; one that follows a stream does not.
+                // A servo smooths the way to a position; an arm that follows a stream does not.
                 ControlMode::Position if !row.robot.streams_positions() => {
                     (now.abs(), ROUNDING * limits.joint_velocity[joint])
                 }
@@ -203,7 +203,7 @@ fn jumps(row: &Row<'_>, moments: &[Moment]) -> Option<String> {
                         (fast, limit)
                     }
                 }
-                // Braking in front of the end of a range may be harder than speeding up.
+                // Braking before the end of a range may be harder than accelerating.
                 ControlMode::Velocity if now * from.joints()[joint] < 0.0 => continue,
                 ControlMode::Velocity => (now.abs(), ROUNDING * limits.joint_acceleration[joint]),
                 ControlMode::Torque => (now.abs(), ROUNDING * limits.joint_torque_rate[joint]),
@@ -224,7 +224,7 @@ fn travel(row: &Row<'_>, before: &Moment, during: &[&Moment], finding: &mut Find
     let period = 1.0 / row.robot.identity.control_rate_hz;
     let mut share = f64::NEG_INFINITY;
     for joint in 0..before.positions.len() {
-        // Within the detection time it is as fast as it was wished to be.
+        // Within the detection time it is as fast as commanded.
         let detected = during.iter().take_while(|moment| seconds(moment.at) <= row.fault.detection());
         let speed =
             detected.map(|moment| moment.velocities[joint].abs()).fold(before.velocities[joint].abs(), f64::max);
@@ -248,7 +248,7 @@ fn travel(row: &Row<'_>, before: &Moment, during: &[&Moment], finding: &mut Find
 }
 
 /// A blocked arm must not be pushed ever harder: a position runs ahead no farther than the description allows; a velocity is
-/// tried again only now and then, so the way that is commanded in vain stays small.
+/// only retried now and then, so the distance commanded in vain stays small.
 fn pushed(row: &Row<'_>, during: &[&Moment]) -> Option<String> {
     let Some(last) = during.last() else { return Some("no moment while it was blocked".into()) };
     let (error, time) = (row.robot.limits.following_error, row.robot.limits.following_time);
@@ -260,7 +260,7 @@ fn pushed(row: &Row<'_>, during: &[&Moment]) -> Option<String> {
             ControlMode::Velocity => {
                 let way = during.iter().map(|moment| told(moment).abs() * period).sum();
                 let fastest = during.iter().map(|moment| told(moment).abs()).fold(0.0, f64::max);
-                // Noticed, let go, and tried again once.
+                // Noticed, released, and tried again once.
                 (way, 2.5 * error + 2.0 * fastest * (time + 0.1))
             }
             ControlMode::Torque => return None,

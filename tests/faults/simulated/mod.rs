@@ -1,7 +1,7 @@
 //! Rows in simulated time: cameras, policies, clocks and disks that misbehave, over the real loops and a point-mass arm, with
-//! the clock moved by hand. The same every time, and fast enough for every test run.
+//! a manual clock. The same every time, and fast enough for every test run.
 //!
-//! A row is `fault.rs` (what goes wrong, what stands against it), `arm.rs`, `camera.rs`, `policy.rs`, `record.rs` (the parts,
+//! A row is `fault.rs` (the fault and the protections against it), `arm.rs`, `camera.rs`, `policy.rs`, `record.rs` (the parts,
 //! which misbehave on cue) and `judge.rs`.
 
 mod arm;
@@ -29,12 +29,12 @@ use super::link::Link;
 /// Length of a row \[s\].
 const LENGTH: f64 = 6.0;
 
-/// The protections that a control of this row goes without.
+/// The protections switched off in a control of this row.
 pub fn without(fault: Fault) -> String {
     names(fault.protections())
 }
 
-/// Runs one row; with `control`, a build with the feature `fault-controls` is told which protections are off by its
+/// Runs one row; with `control`, a build with the feature `fault-controls` reads the protections that are off from its
 /// environment.
 pub fn run(fault: Fault, mode: ControlMode, control: bool) -> Finding {
     let mut finding = Finding::new(fault.words(), "simulated", mode, fault.detection());
@@ -56,7 +56,7 @@ fn measure(fault: Fault, mode: ControlMode, finding: &mut Finding) -> anyhow::Re
     let link = Link::Sawyer;
     let robot = link.robot();
     let (arm, story) = PlantArm::new(&robot, mode, fault);
-    // It lives as long as the process: what writes to the terminal is handed around.
+    // It lives as long as the process: the terminal's writer is passed around.
     let clock: &'static ManualClock = Box::leak(Box::new(ManualClock::new()));
     let mut station = station(link, mode, Box::new(arm))?;
     station.cameras = vec![(Box::new(Camera15::new(fault)), 0.3)];
@@ -84,11 +84,11 @@ fn measure(fault: Fault, mode: ControlMode, finding: &mut Finding) -> anyhow::Re
             Timing::Lockstep { clock, stopwatch: &ManualClock::new() },
         )
     });
-    // The loops are over: the arm goes on by what it was last told.
+    // The loops are over: the arm continues with its last command.
     let mut now = clock.now();
     for _ in 0..150 {
         now = now + station.control_period;
-        // What it says does not matter any more.
+        // Its errors no longer matter.
         let _ = station.arm.read(now);
     }
     let story = story.lock().expect("nothing panics with it").clone();
@@ -116,7 +116,7 @@ fn measure(fault: Fault, mode: ControlMode, finding: &mut Finding) -> anyhow::Re
     Ok(())
 }
 
-/// What is left of the work of an arm that should have gone on as if nothing had happened.
+/// Why the work of an arm that should continue unaffected is incomplete.
 fn unfinished(report: &EpisodeReport) -> Option<String> {
     if report.stopped > 0 {
         return Some(format!("the arm held {} times", report.stopped));
@@ -124,7 +124,7 @@ fn unfinished(report: &EpisodeReport) -> Option<String> {
     (report.seconds < LENGTH - 0.1).then(|| format!("the arm's work ended after {:.1} s", report.seconds))
 }
 
-/// What the record kept, in words.
+/// Contents of the record, in words.
 fn kept(record: &Record, report: &EpisodeReport) -> String {
     let end = if record.ended { "and how it ended" } else { "not how it ended" };
     format!(

@@ -37,7 +37,7 @@ impl ActionSource for Policy<'_> {
             return Ok(decision);
         }
         match self.fault {
-            // One way only: against what blocks it.
+            // One way only: against the obstacle.
             Fault::ArmBlocked => decision.action.translation[1] = -decision.action.translation[1].abs(),
             Fault::PolicyNan => decision.action.translation[1] = f64::NAN,
             Fault::PolicyInfinite => decision.action.rotation[2] = f64::INFINITY,

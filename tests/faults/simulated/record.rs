@@ -1,4 +1,4 @@
-//! What listens: a recorder whose disk may be full, and what the control loop did, tick by tick.
+//! Listeners: a recorder whose disk may be full, and the control loop's ticks.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -9,7 +9,7 @@ use visuomotor::time::{Clock, ManualClock, Timestamp};
 
 use super::fault::Fault;
 
-/// A recorder that keeps what it is told.
+/// A recorder that keeps everything in memory.
 pub struct Record {
     disk_full: bool,
     pub steps: u64,
@@ -45,7 +45,7 @@ impl StepSink for Record {
     }
 }
 
-/// What a terminal would have shown, with the time of the row.
+/// Lines for a terminal, with the row's time.
 #[derive(Clone)]
 pub struct Terminal<'a> {
     clock: &'a ManualClock,

@@ -1,4 +1,4 @@
-//! Servo errors, commands that the node does not hear, and reads that keep states back.
+//! Servo errors, commands that the node does not receive, and register reads that delay states.
 
 use super::*;
 
@@ -25,7 +25,7 @@ impl Plant for Loaded {
     }
 }
 
-/// A servo dies: how many states later is it known? They come at 100 Hz while the USB adapter's latency is 1 ms; at 16 ms, where a
+/// A servo fails: how many states later is it detected? They come at 100 Hz while the adapter's latency is 1 ms; at 16 ms, where a
 /// register and a state take 17 ms each and alternate, seven of them are a quarter of a second.
 #[test]
 fn a_servo_error_is_known_within_a_quarter_of_a_second_at_either_latency() {
@@ -35,7 +35,7 @@ fn a_servo_error_is_known_within_a_quarter_of_a_second_at_either_latency() {
         (fast, 0, ControlMode::Velocity),
         (slow, 1, ControlMode::Velocity),
         (slow, 1, ControlMode::Position),
-        // It carries nothing and does not move: nothing but its register says so.
+        // It carries no load and does not move: only its register shows it.
         (slow, 0, ControlMode::Position),
         (slow, 3, ControlMode::Velocity),
     ] {
@@ -68,14 +68,14 @@ fn a_servo_error_is_known_within_a_quarter_of_a_second_at_either_latency() {
             }
             known.is_some()
         });
-        let (then, at) = died.expect("a fault before one was made");
+        let (then, at) = died.expect("a fault before one was injected");
         let (states, ms) = (known.unwrap() - then, at.elapsed().as_millis());
-        println!("{bus} ms bus, servo {servo}, {mode} mode: known after {states} states, {ms} ms");
-        assert!(states <= most, "{bus} ms bus, servo {servo}, {mode} mode: known after {states} states, {ms} ms");
+        println!("{bus} ms bus, servo {servo}, {mode} mode: detected after {states} states, {ms} ms");
+        assert!(states <= most, "{bus} ms bus, servo {servo}, {mode} mode: detected after {states} states, {ms} ms");
     }
 }
 
-/// Commands are lost on their topic while states arrive, and the node turns on at the last velocity: the arm is stopped by service.
+/// Commands are lost while states arrive, and the node keeps executing the last velocity: the arm is stopped by service.
 #[test]
 fn an_arm_that_does_not_hear_its_topic_is_stopped_by_service() {
     let bench = Bench::new(START);
@@ -85,7 +85,7 @@ fn an_arm_that_does_not_hear_its_topic_is_stopped_by_service() {
     turning[0] = 0.5;
     bench.send(&mut arm, &JointCommand::velocity(turning, 1.0));
     bench.node().inject(Fault::LostCommands(true));
-    // It does what it was told last, which is what it is told: nothing can be seen of the loss.
+    // It executes its last command, which is the current one: the loss cannot be seen.
     let begun = bench.node().positions()[0];
     until("it turns on", || {
         arm.write(bench.clock.now(), &JointCommand::velocity(turning, 1.0)).unwrap();
@@ -108,7 +108,7 @@ fn an_arm_that_does_not_hear_its_topic_is_stopped_by_service() {
         since.elapsed() > Duration::from_millis(500)
     });
     assert!(bench.node().torque(), "an arm without torque falls");
-    // Heard again, it is commanded again once it recovered and was activated.
+    // Once commands arrive again, it accepts them after recovery and activation.
     bench.node().inject(Fault::LostCommands(false));
     arm.recover(bench.clock.now()).unwrap_or_else(|error| panic!("{error}"));
     arm.activate(bench.clock.now(), ControlMode::Velocity).unwrap();
@@ -116,11 +116,11 @@ fn an_arm_that_does_not_hear_its_topic_is_stopped_by_service() {
     until("it turns", || bench.node().positions()[0] > last + 0.05);
 }
 
-/// The states that a register read keeps back are no silence; those that nothing keeps back are.
+/// States delayed by a register read are no silence; states delayed by nothing are.
 #[test]
 fn a_register_read_is_no_silence() {
     let bench = Bench::new(START);
-    // Without the read's excuse a quarter of all looks would find silence; what a busy machine adds is granted.
+    // Without the read's allowance a quarter of all checks would find silence; a busy machine's delays are tolerated.
     let options = XsSdkOptions { silence: 0.03, health_period: 0.1, ..bench.options() };
     let mut arm = XsSdkArm::connect(&widowx(), options, bench.clock.clone()).unwrap();
     bench.node().slow_bus(Duration::from_millis(20));
@@ -134,5 +134,5 @@ fn a_register_read_is_no_silence() {
         silent += u32::from(arm.read(bench.clock.now()) == Err(DriverError::Silent));
         bench.node().register_reads() >= reads + 30
     });
-    assert!(silent * 20 <= turns, "{silent} of {turns} looks found silence");
+    assert!(silent * 20 <= turns, "{silent} of {turns} checks found silence");
 }

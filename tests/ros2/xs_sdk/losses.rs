@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// States lost, commands lost, both, in both modes: the arm stands, and what is sent afterwards waits for an activation.
+/// States lost, commands lost, both, in both modes: the arm stops, and later commands wait for an activation.
 #[test]
 fn whatever_is_lost_the_arm_comes_to_rest() {
     for mode in [ControlMode::Position, ControlMode::Velocity] {
@@ -55,13 +55,13 @@ fn whatever_is_lost_the_arm_comes_to_rest() {
             no_jump(&commands);
             if states_lost {
                 assert_eq!(arm.read(bench.clock.now()), Err(DriverError::Silent), "{what}");
-                // Nothing more is said, whatever is asked, until it is activated again.
+                // Nothing more is sent, whatever is commanded, until it is activated again.
                 bench.node().inject(Fault::Silence(false));
                 let said = bench.node().commands().len();
                 until("states come again", || arm.read(bench.clock.now()).is_ok());
                 arm.write(bench.clock.now(), &motion(turn + 1)).unwrap();
                 arm.hold(bench.clock.now()).unwrap();
-                // The thread ends behind whatever it still had to say.
+                // The thread ends after its last messages.
                 drop(arm);
                 let after: Vec<_> = bench.node().commands().into_iter().skip(said).collect();
                 assert!(after.iter().all(|command| command.values == [0.0; 6]), "{what}: {after:?}");
@@ -71,7 +71,7 @@ fn whatever_is_lost_the_arm_comes_to_rest() {
     }
 }
 
-/// The node is in position mode after a restart: zeros that were velocities would be a place to go to.
+/// The node is in position mode after a restart: zero velocities would be read as positions.
 #[test]
 fn a_node_that_was_started_again_in_another_mode_is_told_nothing() {
     let mut bench = Bench::new(START);
@@ -83,7 +83,7 @@ fn a_node_that_was_started_again_in_another_mode_is_told_nothing() {
     bench.power_off();
     until("silence is noticed", || arm.read(bench.clock.now()) == Err(DriverError::Silent));
     arm.hold(bench.clock.now()).unwrap();
-    // All that is said blindly was said before a node could start again.
+    // All blind stops were sent before a node could start again.
     std::thread::sleep(Duration::from_secs(1));
     bench.power_on(POSES[0]);
     until("states come again", || arm.read(bench.clock.now()).is_ok());
@@ -91,10 +91,10 @@ fn a_node_that_was_started_again_in_another_mode_is_told_nothing() {
     arm.recover(bench.clock.now()).unwrap_or_else(|error| panic!("{error}"));
     drop(arm);
     let commands = bench.node().commands();
-    assert!(commands.is_empty(), "in position mode it was told {commands:?}");
+    assert!(commands.is_empty(), "in position mode it received {commands:?}");
 }
 
-/// Another mode means other numbers: what was said last in the old one must not be said in the new one.
+/// Another mode means other numbers: the last command of the old mode must not be sent in the new one.
 #[test]
 fn changing_the_mode_says_nothing_of_the_old_one_in_the_new_one() {
     let bench = Bench::new(START);

@@ -72,13 +72,13 @@ impl Bench {
     }
 
     fn options(&self) -> XsSdkOptions {
-        // A stall of this machine is not what is tested here.
+        // A stall of this machine is not tested here.
         XsSdkOptions {
             patience: 30.0,
             silence: 2.0,
             command_gap: 5.0,
             health_period: 0.2,
-            // What happens when this program dies is tested elsewhere.
+            // The death of this program is tested elsewhere.
             guarding: Guarding::Waived,
             ..XsSdkOptions::new(self.settings("visuomotor"))
         }
@@ -91,7 +91,7 @@ impl Bench {
     /// Sends a command and waits until the node has it: ticks follow each other exactly, however slow this machine is.
     fn send(&self, arm: &mut XsSdkArm, command: &JointCommand) {
         arm.write(self.clock.now(), command).unwrap();
-        // This very one: a hold's last word may still be on its way.
+        // Exactly this one: a hold's last message may still be on its way.
         until("the command arrives", || {
             self.node().commands().back().is_some_and(|newest| {
                 newest.values.iter().zip(command.joints().iter()).all(|(got, sent)| *got == *sent as f32)
@@ -128,7 +128,7 @@ impl Bench {
         });
         arm.hold(self.clock.now()).unwrap();
         if mode == ControlMode::Velocity {
-            // The newest word wins: a command right behind the stop would replace it.
+            // The newest message wins: a command right after the stop would replace it.
             until("the stop arrives", || {
                 self.node().commands().back().is_some_and(|newest| newest.values.iter().all(|value| *value == 0.0))
             });
@@ -144,7 +144,7 @@ fn until(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
-/// No command is further from the one before it, or a first one from where the arm is, than a tick may go.
+/// Each command differs from the previous one, or the first one from the arm's position, by at most a tick's limit.
 fn no_jump<'a>(commands: impl IntoIterator<Item = &'a ReceivedCommand>) -> usize {
     let (mut last, mut count): (Option<&ReceivedCommand>, usize) = (None, 0);
     for command in commands {
@@ -190,7 +190,7 @@ fn connects_moves_holds_recovers_from_a_fault_and_reconnects() {
         for pose in &POSES {
             bench.go(&mut arm, mode, pose);
         }
-        // A servo overloads: a fault by name, a hold, a reboot, and on.
+        // A servo overloads: a named fault, a hold, a reboot, and on.
         bench.node().inject(Fault::Hardware(1, 1 << 5));
         let mut found = None;
         until("the fault is reported", || {

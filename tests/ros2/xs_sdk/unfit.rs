@@ -1,4 +1,4 @@
-//! Nodes that are refused, and what `check` says of them.
+//! Nodes that are refused, and what `check` reports about them.
 
 use super::*;
 
@@ -51,7 +51,7 @@ fn a_second_commander_is_noticed_before_and_after() {
     arm.hold(bench.clock.now()).unwrap();
 }
 
-/// A domain in which somebody else than an arm is at the arm's place.
+/// A domain in which something other than an arm is at the arm's place.
 fn instead<M: visuomotor::transport::ros2::RosMessage>(qos: Qos, message: M, patience: f64) -> ConnectError {
     let mut bench = Bench::new(START);
     bench.power_off();
