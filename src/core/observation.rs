@@ -24,11 +24,13 @@ pub struct JointVector {
 
 impl JointVector {
     /// `len` zeros; `len` is cut to [`MAX_JOINTS`].
+    #[inline]
     pub fn zeros(len: usize) -> Self {
         Self { len: len.min(MAX_JOINTS), values: [0.0; MAX_JOINTS] }
     }
 
     /// From a slice; values beyond [`MAX_JOINTS`] are a caller's error and cut off.
+    #[inline]
     pub fn from_slice(values: &[f64]) -> Self {
         let mut out = Self::zeros(values.len());
         for (to, from) in out.iter_mut().zip(values) {
@@ -38,17 +40,20 @@ impl JointVector {
     }
 
     /// `len` times the same value; `len` is cut to [`MAX_JOINTS`].
+    #[inline]
     pub fn filled(len: usize, value: f64) -> Self {
         Self::zeros(len).map(|_| value)
     }
 
     /// Applies a function to each value.
+    #[inline]
     pub fn map(mut self, mut change: impl FnMut(f64) -> f64) -> Self {
         self.iter_mut().for_each(|value| *value = change(*value));
         self
     }
 
     /// Combines both vectors joint by joint; all NaN if the lengths differ.
+    #[inline]
     pub fn zip_map(self, other: Self, mut combine: impl FnMut(f64, f64) -> f64) -> Self {
         if self.len != other.len {
             return Self::filled(self.len.max(other.len), f64::NAN);
@@ -61,12 +66,14 @@ impl JointVector {
     }
 
     /// Largest absolute value; 0 without joints, NaN if one is NaN.
+    #[inline]
     pub fn max_abs(&self) -> f64 {
         // Not `f64::max`, which drops NaN.
         self.iter().fold(0.0, |most, value| if most.is_nan() || value.abs() <= most { most } else { value.abs() })
     }
 
     /// Is every value finite?
+    #[inline]
     pub fn is_finite(&self) -> bool {
         self.iter().all(|v| v.is_finite())
     }
@@ -74,12 +81,14 @@ impl JointVector {
 
 impl Deref for JointVector {
     type Target = [f64];
+    #[inline]
     fn deref(&self) -> &[f64] {
         &self.values[..self.len]
     }
 }
 
 impl DerefMut for JointVector {
+    #[inline]
     fn deref_mut(&mut self) -> &mut [f64] {
         &mut self.values[..self.len]
     }
@@ -87,6 +96,7 @@ impl DerefMut for JointVector {
 
 impl Add for JointVector {
     type Output = Self;
+    #[inline]
     fn add(self, other: Self) -> Self {
         self.zip_map(other, |a, b| a + b)
     }
@@ -94,18 +104,21 @@ impl Add for JointVector {
 
 impl Sub for JointVector {
     type Output = Self;
+    #[inline]
     fn sub(self, other: Self) -> Self {
         self.zip_map(other, |a, b| a - b)
     }
 }
 
 impl AddAssign for JointVector {
+    #[inline]
     fn add_assign(&mut self, other: Self) {
         *self = *self + other;
     }
 }
 
 impl SubAssign for JointVector {
+    #[inline]
     fn sub_assign(&mut self, other: Self) {
         *self = *self - other;
     }
@@ -113,6 +126,7 @@ impl SubAssign for JointVector {
 
 impl Neg for JointVector {
     type Output = Self;
+    #[inline]
     fn neg(self) -> Self {
         self.map(|value| -value)
     }
@@ -120,6 +134,7 @@ impl Neg for JointVector {
 
 impl Mul<f64> for JointVector {
     type Output = Self;
+    #[inline]
     fn mul(self, factor: f64) -> Self {
         self.map(|value| value * factor)
     }
@@ -127,6 +142,7 @@ impl Mul<f64> for JointVector {
 
 impl Mul<JointVector> for f64 {
     type Output = JointVector;
+    #[inline]
     fn mul(self, vector: JointVector) -> JointVector {
         vector * self
     }
@@ -134,6 +150,7 @@ impl Mul<JointVector> for f64 {
 
 impl Div<f64> for JointVector {
     type Output = Self;
+    #[inline]
     fn div(self, divisor: f64) -> Self {
         self.map(|value| value / divisor)
     }
@@ -142,6 +159,7 @@ impl Div<f64> for JointVector {
 impl<'a> IntoIterator for &'a JointVector {
     type Item = &'a f64;
     type IntoIter = std::slice::Iter<'a, f64>;
+    #[inline]
     fn into_iter(self) -> Self::IntoIter {
         self.iter()
     }
@@ -150,12 +168,14 @@ impl<'a> IntoIterator for &'a JointVector {
 impl<'a> IntoIterator for &'a mut JointVector {
     type Item = &'a mut f64;
     type IntoIter = std::slice::IterMut<'a, f64>;
+    #[inline]
     fn into_iter(self) -> Self::IntoIter {
         self.iter_mut()
     }
 }
 
 impl From<JointVector> for Vec<f64> {
+    #[inline]
     fn from(joints: JointVector) -> Self {
         joints.to_vec()
     }
@@ -163,6 +183,7 @@ impl From<JointVector> for Vec<f64> {
 
 impl TryFrom<Vec<f64>> for JointVector {
     type Error = String;
+    #[inline]
     fn try_from(values: Vec<f64>) -> Result<Self, String> {
         if values.len() > MAX_JOINTS {
             return Err(format!("{} joints, at most {MAX_JOINTS} are supported", values.len()));

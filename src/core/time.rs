@@ -22,26 +22,31 @@ impl Timestamp {
     pub const NEVER: Timestamp = Timestamp(u64::MAX);
 
     /// From nanoseconds since the clock's start.
+    #[inline]
     pub const fn from_nanos(nanos: u64) -> Self {
         Self(nanos)
     }
 
     /// Nanoseconds since the clock's start.
+    #[inline]
     pub const fn as_nanos(self) -> u64 {
         self.0
     }
 
     /// From seconds since the clock's start; negative and NaN become zero.
+    #[inline]
     pub fn from_secs_f64(seconds: f64) -> Self {
         Self((seconds.max(0.0) * 1e9).round() as u64)
     }
 
     /// Seconds since the clock's start \[s\].
+    #[inline]
     pub fn as_secs_f64(self) -> f64 {
         self.0 as f64 * 1e-9
     }
 
     /// Time from `earlier` to `self`; zero if `earlier` is later (a stamp from the future has age zero).
+    #[inline]
     pub fn since(self, earlier: Timestamp) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
@@ -49,6 +54,7 @@ impl Timestamp {
 
 impl Add<Duration> for Timestamp {
     type Output = Timestamp;
+    #[inline]
     fn add(self, duration: Duration) -> Timestamp {
         Timestamp(self.0.saturating_add(duration.as_nanos() as u64))
     }

@@ -25,11 +25,13 @@ pub struct Action {
 
 impl Action {
     /// No motion, with this gripper target.
+    #[inline]
     pub fn stay(gripper: f64) -> Self {
         Self { translation: [0.0; 3], rotation: [0.0; 3], gripper }
     }
 
     /// dx, dy, dz, droll, dpitch, dyaw, gripper.
+    #[inline]
     pub fn to_array(self) -> [f64; 7] {
         let [x, y, z] = self.translation;
         let [roll, pitch, yaw] = self.rotation;
@@ -37,11 +39,13 @@ impl Action {
     }
 
     /// From dx, dy, dz, droll, dpitch, dyaw, gripper.
+    #[inline]
     pub fn from_array(a: [f64; 7]) -> Self {
         Self { translation: [a[0], a[1], a[2]], rotation: [a[3], a[4], a[5]], gripper: a[6] }
     }
 
     /// Is every number finite?
+    #[inline]
     pub fn is_finite(&self) -> bool {
         self.to_array().iter().all(|v| v.is_finite())
     }
@@ -65,6 +69,7 @@ impl ActionBounds {
     };
 
     /// The action clipped into the bounds. NaN stays NaN (`safety` refuses it).
+    #[inline]
     pub fn clip(&self, action: &Action) -> Action {
         let mut a = action.to_array();
         for (v, (low, high)) in a.iter_mut().zip(self.low.iter().zip(&self.high)) {
@@ -75,12 +80,14 @@ impl ActionBounds {
     }
 
     /// Linear map of the bounds to \[-1, 1\].
+    #[inline]
     pub fn normalize(&self, action: &Action) -> [f64; 7] {
         let a = action.to_array();
         std::array::from_fn(|i| 2.0 * (a[i] - self.low[i]) / (self.high[i] - self.low[i]) - 1.0)
     }
 
     /// Inverse of [`ActionBounds::normalize`].
+    #[inline]
     pub fn denormalize(&self, normalized: [f64; 7]) -> Action {
         Action::from_array(std::array::from_fn(|i| {
             self.low[i] + (normalized[i] + 1.0) * 0.5 * (self.high[i] - self.low[i])
@@ -142,21 +149,25 @@ pub enum JointCommand {
 
 impl JointCommand {
     /// Positions to go to \[rad\].
+    #[inline]
     pub fn position(joints: JointVector, gripper: f64) -> Self {
         Self::Position { joints, gripper }
     }
 
     /// Velocities to keep \[rad/s\].
+    #[inline]
     pub fn velocity(joints: JointVector, gripper: f64) -> Self {
         Self::Velocity { joints, gripper }
     }
 
     /// Torques to apply on top of gravity compensation \[Nm\].
+    #[inline]
     pub fn torque(joints: JointVector, gripper: f64) -> Self {
         Self::Torque { joints, gripper }
     }
 
     /// A command of this mode; `joints` are in its unit.
+    #[inline]
     pub fn of(mode: ControlMode, joints: JointVector, gripper: f64) -> Self {
         match mode {
             ControlMode::Position => Self::Position { joints, gripper },
@@ -166,6 +177,7 @@ impl JointCommand {
     }
 
     /// Meaning of [`JointCommand::joints`].
+    #[inline]
     pub fn mode(&self) -> ControlMode {
         match self {
             Self::Position { .. } => ControlMode::Position,
@@ -175,6 +187,7 @@ impl JointCommand {
     }
 
     /// One number per joint in chain order: rad, rad/s or Nm, by [`JointCommand::mode`].
+    #[inline]
     pub fn joints(&self) -> JointVector {
         match *self {
             Self::Position { joints, .. } | Self::Velocity { joints, .. } | Self::Torque { joints, .. } => joints,
@@ -182,6 +195,7 @@ impl JointCommand {
     }
 
     /// Gripper target: 0 closed .. 1 open.
+    #[inline]
     pub fn gripper(&self) -> f64 {
         match *self {
             Self::Position { gripper, .. } | Self::Velocity { gripper, .. } | Self::Torque { gripper, .. } => gripper,
@@ -189,16 +203,19 @@ impl JointCommand {
     }
 
     /// The same command with other numbers for the joints, in the same unit.
+    #[inline]
     pub fn with_joints(self, joints: JointVector) -> Self {
         Self::of(self.mode(), joints, self.gripper())
     }
 
     /// The same command with another gripper target.
+    #[inline]
     pub fn with_gripper(self, gripper: f64) -> Self {
         Self::of(self.mode(), self.joints(), gripper)
     }
 
     /// The numbers of the joints, mutable.
+    #[inline]
     pub fn joints_mut(&mut self) -> &mut JointVector {
         match self {
             Self::Position { joints, .. } | Self::Velocity { joints, .. } | Self::Torque { joints, .. } => joints,
@@ -249,6 +266,7 @@ pub struct Decision {
 
 impl Decision {
     /// A decision with negligible computation time and without noise.
+    #[inline]
     pub fn plain(action: Action) -> Self {
         Self {
             action,
@@ -263,6 +281,7 @@ impl Decision {
     }
 
     /// A decision for this motion instead of a pose change, with a gripper target (0 closed .. 1 open).
+    #[inline]
     pub fn moving(motion: impl Into<Motion>, gripper: f64) -> Self {
         Self { motion: Some(motion.into()), ..Self::plain(Action::stay(gripper)) }
     }
@@ -288,22 +307,28 @@ pub enum ActionError {
 /// A source of actions: a policy, an operator at a device, a script, a recording. The runtime treats all alike.
 pub trait ActionSource {
     /// Name for records and reports.
+    #[inline]
     fn name(&self) -> &str;
     /// Resets all state of the last episode.
+    #[inline]
     fn reset(&mut self);
     /// The action for this observation; called at the policy rate.
+    #[inline]
     fn decide(&mut self, observation: &Observation) -> Result<Decision, ActionError>;
     /// Does it use the images? Then its actions are as old as their image. An operator who watches the scene, a script and a
     /// recording do not.
+    #[inline]
     fn looks_at_images(&self) -> bool {
         true
     }
     /// Must the arm hold at `now` instead of following decisions? Polled before every decision and, more often, in between.
+    #[inline]
     fn is_paused(&mut self, now: Timestamp) -> bool {
         let _ = now;
         false
     }
     /// Decisions were skipped, or another source decided: plans and memory from earlier observations are out of date.
+    #[inline]
     fn look_anew(&mut self) {}
 }
 
@@ -328,16 +353,19 @@ pub struct TimedAction {
 
 impl TimedAction {
     /// May it no longer move the arm?
+    #[inline]
     pub fn is_expired(&self, now: Timestamp) -> bool {
         Protection::ActionAge.is_on() && now > self.expires_at
     }
 
     /// The same action, withdrawn: expired at any time after the clock's start.
+    #[inline]
     pub fn taken_back(self) -> Self {
         Self { expires_at: Timestamp::ZERO, ..self }
     }
 
     /// The same action, withdrawn because the run was paused.
+    #[inline]
     pub fn paused(self) -> Self {
         Self { paused: true, ..self.taken_back() }
     }

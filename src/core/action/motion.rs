@@ -16,6 +16,7 @@ pub struct AskedTorques {
 
 impl AskedTorques {
     /// Torques of a source without added noise.
+    #[inline]
     pub fn plain(asked: JointVector) -> Self {
         Self { asked, label: asked }
     }
@@ -36,6 +37,7 @@ pub enum Motion {
 
 impl Motion {
     /// Its kind.
+    #[inline]
     pub fn kind(&self) -> MotionKind {
         match self {
             Motion::ToolPose(_) => MotionKind::ToolPose,
@@ -46,6 +48,7 @@ impl Motion {
     }
 
     /// The torques, if it is a torque motion.
+    #[inline]
     pub fn torques(&self) -> Option<AskedTorques> {
         match self {
             Motion::JointTorques(torques) => Some(*torques),
@@ -54,6 +57,7 @@ impl Motion {
     }
 
     /// Is every number finite?
+    #[inline]
     pub fn is_finite(&self) -> bool {
         match self {
             Motion::ToolPose(pose) => is_finite(pose),
@@ -64,6 +68,7 @@ impl Motion {
 }
 
 impl From<AskedTorques> for Motion {
+    #[inline]
     fn from(torques: AskedTorques) -> Self {
         Motion::JointTorques(torques)
     }
@@ -91,6 +96,7 @@ pub enum MotionKind {
 
 impl MotionKind {
     /// The kind of motion of a decision or a step.
+    #[inline]
     pub fn of(motion: Option<&Motion>) -> Self {
         motion.map_or(MotionKind::PoseChange, Motion::kind)
     }
