@@ -16,7 +16,7 @@ use super::set_up::SetUp;
 use super::stage::{Person, Stage, StageJudge};
 use crate::action::{ActionError, ActionSource, Decision, MotionKind};
 use crate::config::{ControlLaw, DriverKind};
-use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart, Judge, Outcome, Step, StepSink};
+use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart, Judge, Outcome, SinkError, Step, StepSink};
 use crate::observation::Observation;
 use crate::recording::{RecordedEpisode, RecordedStep, read_episode};
 use crate::runtime::{EpisodeReport, EpisodeRequest, Station, StopFlag, Timing, run_episode};
@@ -114,20 +114,20 @@ impl ActionSource for Replay<'_> {
 struct Course(Vec<[f64; 3]>);
 
 impl StepSink for Course {
-    fn episode_started(&mut self, _start: &EpisodeStart) -> anyhow::Result<()> {
+    fn episode_started(&mut self, _start: &EpisodeStart) -> Result<(), SinkError> {
         Ok(())
     }
 
-    fn step(&mut self, step: &Step<'_>) -> anyhow::Result<()> {
+    fn step(&mut self, step: &Step<'_>) -> Result<(), SinkError> {
         self.0.push(step.observation.base_from_tool.translation.vector.into());
         Ok(())
     }
 
-    fn control_tick(&mut self, _tick: &ControlTick) -> anyhow::Result<()> {
+    fn control_tick(&mut self, _tick: &ControlTick) -> Result<(), SinkError> {
         Ok(())
     }
 
-    fn episode_ended(&mut self, _end: &EpisodeEnd) -> anyhow::Result<()> {
+    fn episode_ended(&mut self, _end: &EpisodeEnd) -> Result<(), SinkError> {
         Ok(())
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::server::Shared;
-use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart, Step, StepSink};
+use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart, SinkError, Step, StepSink};
 use crate::observation::Observation;
 
 /// Passes an episode to the page; never waits for a browser. Clones share the page.
@@ -45,12 +45,12 @@ impl PageSink {
 }
 
 impl StepSink for PageSink {
-    fn episode_started(&mut self, start: &EpisodeStart) -> anyhow::Result<()> {
+    fn episode_started(&mut self, start: &EpisodeStart) -> Result<(), SinkError> {
         self.shared.live().start(start);
         Ok(())
     }
 
-    fn step(&mut self, step: &Step<'_>) -> anyhow::Result<()> {
+    fn step(&mut self, step: &Step<'_>) -> Result<(), SinkError> {
         self.observe(step.observation);
         let mut live = self.shared.live();
         live.steps = step.index + 1;
@@ -60,17 +60,17 @@ impl StepSink for PageSink {
         Ok(())
     }
 
-    fn paused(&mut self, observation: &Observation) -> anyhow::Result<()> {
+    fn paused(&mut self, observation: &Observation) -> Result<(), SinkError> {
         self.observe(observation);
         Ok(())
     }
 
-    fn control_tick(&mut self, tick: &ControlTick) -> anyhow::Result<()> {
+    fn control_tick(&mut self, tick: &ControlTick) -> Result<(), SinkError> {
         self.shared.live().tick(tick, Instant::now());
         Ok(())
     }
 
-    fn episode_ended(&mut self, end: &EpisodeEnd) -> anyhow::Result<()> {
+    fn episode_ended(&mut self, end: &EpisodeEnd) -> Result<(), SinkError> {
         let mut live = self.shared.live();
         live.running = false;
         live.ended = Some(end.clone());

@@ -13,7 +13,7 @@ use super::ledger::{Ledger, Series};
 use super::{AgedCamera, RuntimeError};
 use visuomotor_arms::camera::{CameraWatch, Delivery, Sight};
 use visuomotor_core::action::{ActionSource, TimedAction};
-use visuomotor_core::episode::{ControlTick, EpisodeEnd, EpisodeStart, Step, StepSink};
+use visuomotor_core::episode::{ControlTick, EpisodeEnd, EpisodeStart, SinkError, Step, StepSink};
 use visuomotor_core::kinematics::Chain;
 use visuomotor_core::observation::{Image, Observation, Proprioception};
 use visuomotor_core::protection::Protection;
@@ -40,7 +40,7 @@ pub struct DecisionLoop<'a> {
     pub(super) source: &'a mut dyn ActionSource,
     pub(super) sinks: Vec<&'a mut dyn StepSink>,
     /// The error of each listener that has failed.
-    pub(super) lost: Vec<Option<anyhow::Error>>,
+    pub(super) lost: Vec<Option<SinkError>>,
     pub(super) states: LatestReader<Proprioception>,
     pub(super) actions: LatestWriter<TimedAction>,
     pub(super) ticks: Consumer<ControlTick>,
@@ -197,7 +197,7 @@ impl DecisionLoop<'_> {
     }
 
     /// Notifies every listener that has not failed. One that fails now gets only the end of the episode.
-    fn tell(&mut self, mut what: impl FnMut(&mut dyn StepSink) -> anyhow::Result<()>) -> Result<(), RuntimeError> {
+    fn tell(&mut self, mut what: impl FnMut(&mut dyn StepSink) -> Result<(), SinkError>) -> Result<(), RuntimeError> {
         for (sink, lost) in self.sinks.iter_mut().zip(&mut self.lost).filter(|(_, lost)| lost.is_none()) {
             let Err(error) = what(*sink) else { continue };
             if !Protection::Recording.is_on() {
