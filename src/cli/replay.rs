@@ -224,7 +224,7 @@ fn again(
         stop,
     };
     let report = run_episode(station, request, timing);
-    super::say_hold(&report);
+    super::last_words::say_hold(&report);
     report
 }
 

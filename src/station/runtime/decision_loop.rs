@@ -8,16 +8,19 @@ use std::time::Duration;
 
 use rtrb::Consumer;
 
+use super::error::RuntimeError;
 use super::latest::{LatestReader, LatestWriter};
 use super::ledger::{Ledger, Series};
-use super::{AgedCamera, RuntimeError};
-use visuomotor_arms::camera::{CameraWatch, Delivery, Sight};
+use visuomotor_arms::camera::{Camera, CameraWatch, Delivery, Sight};
 use visuomotor_core::action::{ActionSource, TimedAction};
 use visuomotor_core::episode::{ControlTick, EpisodeEnd, EpisodeStart, SinkError, Step, StepSink};
 use visuomotor_core::kinematics::Chain;
 use visuomotor_core::observation::{Image, Observation, Proprioception};
 use visuomotor_core::protection::Protection;
 use visuomotor_core::time::{Clock, Timestamp};
+
+/// A camera with the maximum image age for a decision \[s\].
+pub type AgedCamera = (Box<dyn Camera>, f64);
 
 /// How long all decisions may be too late before the episode ends.
 const LATE: Duration = Duration::from_secs(5);

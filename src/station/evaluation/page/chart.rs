@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::escape;
 use crate::evaluation::latency::LatencySeries;
-use crate::evaluation::report::Score;
+use crate::evaluation::score::Score;
 
 /// A success rate with its intervals on an axis from 0 to 100 %: Wilson's as a bar, the exact one as a line, the rate as
 /// a dot, the paper's rate as a hollow diamond.

@@ -15,7 +15,8 @@ use std::path::Path;
 use super::journal::TrialRecord;
 use super::paper::{self, PaperScore};
 use super::protocol::{Scenario, TrialPlan};
-use super::report::{Report, Score, merged_latency};
+use super::report::{Report, merged_latency};
+use super::score::Score;
 use super::statistics::{self, plain_words};
 
 pub use comparison::render_comparison;
