@@ -1,9 +1,8 @@
 //! Passes data of the loops to the page.
 
 use std::sync::Arc;
-use std::time::Instant;
 
-use super::server::Shared;
+use super::shared::Shared;
 use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart, SinkError, Step, StepSink};
 use crate::observation::Observation;
 
@@ -27,7 +26,7 @@ impl PageSink {
 
     /// Shows images and arm state outside an episode: while the scene is set up, or the arm moves to its start.
     pub fn observe(&self, observation: &Observation) {
-        let now = Instant::now();
+        let now = self.shared.now();
         for image in &observation.images {
             self.shared.pictures.put(image, now);
         }
@@ -66,7 +65,8 @@ impl StepSink for PageSink {
     }
 
     fn control_tick(&mut self, tick: &ControlTick) -> Result<(), SinkError> {
-        self.shared.live().tick(tick, Instant::now());
+        let now = self.shared.now();
+        self.shared.live().tick(tick, now);
         Ok(())
     }
 
