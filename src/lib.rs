@@ -13,8 +13,8 @@
 //! command line and the page, and offers the modules of all.
 
 pub use visuomotor_core::{
-    action, config, embedding, episode, failure, geometry, kinematics, observation, onnx, operator, pickle, protection,
-    time, untrusted,
+    action, chart, config, embedding, episode, failure, geometry, kinematics, observation, onnx, operator, pickle,
+    protection, time, untrusted,
 };
 
 pub use visuomotor_arms::{camera, conformance, driver, teleop, transport};

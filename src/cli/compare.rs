@@ -12,8 +12,11 @@ use super::kitchen::KitchenSetting;
 use super::new_folder::NewFolder;
 use super::trial::Runner;
 use crate::config::PolicySource;
-use crate::evaluation::comparison::{COMPARISON_PAGE, Contest, compare as run_trials, letters};
-use crate::evaluation::{ComparisonReport, EvaluationOptions, Progress, TrialPlan, TrialRun, TrialRunner};
+use crate::evaluation::comparison::COMPARISON_PAGE;
+use crate::evaluation::{
+    ComparisonReport, Contest, EvaluationOptions, Progress, TrialPlan, TrialRun, TrialRunner, compare as run_trials,
+    letters,
+};
 use crate::operator::Phase;
 use crate::runtime::StopFlag;
 
@@ -70,7 +73,7 @@ pub fn compare(arguments: &CompareArguments) -> anyhow::Result<u8> {
     turns.runner.connect(&trial.page, &trial.link, trial.consent, None)?;
     let report = turns.play(&trial.out, options, &plans, &|| stop.is_raised())?;
     say!("{}", report.table());
-    super::say_where(&trial.out.join(COMPARISON_PAGE));
+    super::last_words::say_where(&trial.out.join(COMPARISON_PAGE));
     if turns.runner.faulted() {
         return Ok(super::exit::FAULT);
     }

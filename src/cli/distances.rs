@@ -3,7 +3,7 @@
 use super::live::Live;
 use crate::action::Decision;
 use crate::embedding::Embedding;
-use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart, Step, StepSink};
+use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart, SinkError, Step, StepSink};
 use crate::time::Timestamp;
 
 /// Embedding distance to the goal image over a trial.
@@ -25,11 +25,11 @@ impl Distances<'_> {
 }
 
 impl StepSink for Distances<'_> {
-    fn episode_started(&mut self, _start: &EpisodeStart) -> anyhow::Result<()> {
+    fn episode_started(&mut self, _start: &EpisodeStart) -> Result<(), SinkError> {
         Ok(())
     }
 
-    fn step(&mut self, step: &Step<'_>) -> anyhow::Result<()> {
+    fn step(&mut self, step: &Step<'_>) -> Result<(), SinkError> {
         if let Some(distance) = self.of(step.decision) {
             // The clock runs on from trial to trial; a curve counts from the start of its trial.
             let at = step.observation.observed_at;
@@ -42,11 +42,11 @@ impl StepSink for Distances<'_> {
         Ok(())
     }
 
-    fn control_tick(&mut self, _tick: &ControlTick) -> anyhow::Result<()> {
+    fn control_tick(&mut self, _tick: &ControlTick) -> Result<(), SinkError> {
         Ok(())
     }
 
-    fn episode_ended(&mut self, _end: &EpisodeEnd) -> anyhow::Result<()> {
+    fn episode_ended(&mut self, _end: &EpisodeEnd) -> Result<(), SinkError> {
         Ok(())
     }
 }

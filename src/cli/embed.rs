@@ -4,15 +4,16 @@
 //! PNG files, or folders of them in the order of their numbers; EXIF rotation is not applied.
 //! Missing files, files that are not images and folders without images are errors that name the file and the fix.
 
-use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::Args;
+use maud::html;
 use serde_json::json;
 
 use super::image_file::read_image;
+use crate::chart::{Scale, document, points, tenth};
 use crate::encoder::{Encoder, EncoderKind};
 use crate::training::diagnostics::rising_share;
 
@@ -123,48 +124,34 @@ fn order(file: &Path) -> (String, u64, PathBuf) {
 
 /// SVG plot of the distances over the image number. The right axis is relative to the first distance.
 fn curve(title: &str, distances: &[f64]) -> String {
-    let (left, right, top, bottom) = (70.0, 650.0, 50.0, 300.0);
     let largest = distances.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
-    let x = |i: usize| left + (right - left) * i as f64 / distances.len().saturating_sub(1).max(1) as f64;
-    let y = |distance: f64| bottom - (bottom - top) * distance / largest;
-    let mut out = String::from(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 720 350\" font-family=\"sans-serif\" font-size=\"12\">\n\
-         <rect width=\"720\" height=\"350\" fill=\"#fff\"/>\n",
-    );
-    // Writing to a String cannot fail.
-    let mut line = |text: std::fmt::Arguments| _ = out.write_fmt(text);
-    line(format_args!("<text x=\"{left}\" y=\"28\" font-size=\"15\" fill=\"#222\">{title}</text>\n"));
-    for i in 0..=4 {
-        let value = largest * f64::from(i) / 4.0;
-        let at = y(value);
-        line(format_args!("<path d=\"M{left} {at:.1}H{right}\" stroke=\"#e3e3e3\"/>\n"));
-        line(format_args!(
-            "<text x=\"62\" y=\"{:.1}\" text-anchor=\"end\" fill=\"#555\">{value:.3}</text>\n",
-            at + 4.0
-        ));
-        if let Some(first) = distances.first().filter(|first| **first > 0.0) {
-            let share = value / first;
-            line(format_args!("<text x=\"658\" y=\"{:.1}\" fill=\"#555\">{share:.2}</text>\n", at + 4.0));
-        }
-    }
     let last = distances.len().saturating_sub(1);
-    for i in [0, last / 2, last] {
-        line(format_args!("<text x=\"{:.1}\" y=\"318\" text-anchor=\"middle\" fill=\"#555\">{i}</text>\n", x(i)));
-    }
-    line(format_args!("<text x=\"360\" y=\"340\" text-anchor=\"middle\" fill=\"#555\">image</text>\n"));
-    line(format_args!(
-        "<text x=\"650\" y=\"340\" text-anchor=\"end\" fill=\"#999\">right: in first distances</text>\n"
-    ));
-    line(format_args!("<polyline fill=\"none\" stroke=\"#2a6fb0\" stroke-width=\"2\" points=\""));
-    for (i, distance) in distances.iter().enumerate() {
-        line(format_args!("{:.1},{:.1} ", x(i), y(*distance)));
-    }
-    line(format_args!("\"/>\n"));
-    for (i, distance) in distances.iter().enumerate() {
-        line(format_args!("<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"2.5\" fill=\"#2a6fb0\"/>\n", x(i), y(*distance)));
-    }
-    out.push_str("</svg>\n");
-    out
+    let (across, y) = (Scale::new((0.0, last.max(1) as f64), (70.0, 650.0)), Scale::new((0.0, largest), (300.0, 50.0)));
+    let x = |image: usize| across.at(image as f64);
+    let first = distances.first().filter(|first| **first > 0.0);
+    let marks = html! {
+        text x="70" y="28" font-size="15" fill="#222" { (title) }
+        @for quarter in 0..=4 {
+            @let (value, at) = (largest * f64::from(quarter) / 4.0, 300.0 - 62.5 * f64::from(quarter));
+            @let label = tenth(at + 4.0);
+            path d={ "M70 " (tenth(at)) "H650" } stroke="#e3e3e3" {}
+            text x="62" y=(label) text-anchor="end" fill="#555" { (format!("{value:.3}")) }
+            @if let Some(first) = first {
+                text x="658" y=(label) fill="#555" { (format!("{:.2}", value / first)) }
+            }
+        }
+        @for image in [0, last / 2, last] {
+            text x=(tenth(x(image))) y="318" text-anchor="middle" fill="#555" { (image) }
+        }
+        text x="360" y="340" text-anchor="middle" fill="#555" { "image" }
+        text x="650" y="340" text-anchor="end" fill="#999" { "right: in first distances" }
+        polyline fill="none" stroke="#2a6fb0" stroke-width="2"
+            points=(points(distances.iter().enumerate().map(|(image, distance)| (x(image), y.at(*distance))))) {}
+        @for (image, distance) in distances.iter().enumerate() {
+            circle cx=(tenth(x(image))) cy=(tenth(y.at(*distance))) r="2.5" fill="#2a6fb0" {}
+        }
+    };
+    document(720.0, 350.0, 12, &marks)
 }
 
 #[cfg(test)]

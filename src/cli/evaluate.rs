@@ -181,7 +181,7 @@ pub fn evaluate(arguments: &EvaluateArguments) -> anyhow::Result<u8> {
         report = report_again(&options, &runner.setting.scene, &plans, &mut |progress| told("", progress))?;
         say!("{}", report.table());
     }
-    super::say_where(&trial.out.join("report.html"));
+    super::last_words::say_where(&trial.out.join("report.html"));
     if runner.faulted() {
         return Ok(super::exit::FAULT);
     }

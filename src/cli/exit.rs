@@ -65,8 +65,19 @@ impl Failing for Failure {
 
 impl From<&anyhow::Error> for Failure {
     fn from(error: &anyhow::Error) -> Self {
-        Self { kind: error.chain().find_map(kind).unwrap_or(FailureKind::Usage), text: super::told(error) }
+        Self { kind: error.chain().find_map(kind).unwrap_or(FailureKind::Usage), text: told(error) }
     }
+}
+
+/// An error and its causes, each once: most of our errors already include their cause.
+fn told(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(|cause| cause.to_string()) {
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    crate::untrusted::printable_lines(&text)
 }
 
 /// The kind of one error, if its type has one.

@@ -30,8 +30,6 @@ pub use unserved::Live;
 
 #[cfg(feature = "page")]
 mod served {
-    use std::time::Instant;
-
     use super::*;
     use crate::page::{GamepadSlot, JointRange, Page, PageSettings, PageSink};
     use crate::teleop::{DeviceError, Pad, PadState, Reading};
@@ -103,7 +101,7 @@ mod served {
         }
 
         fn newest(&mut self, now: Timestamp) -> Result<Option<Reading>, DeviceError> {
-            let Some((said, heard)) = self.slot.newest() else {
+            let Some((said, age)) = self.slot.newest() else {
                 self.newest = None;
                 return Ok(None);
             };
@@ -123,7 +121,6 @@ mod served {
                     start: button(9),
                 };
                 // Time of receipt, on this clock.
-                let age = Instant::now().saturating_duration_since(heard);
                 let at = Timestamp::from_nanos(now.as_nanos().saturating_sub(age.as_nanos() as u64));
                 self.newest = Some((said.sequence, self.pad.reading(state, at)));
             }

@@ -46,6 +46,7 @@ mod guard;
 #[cfg(feature = "torch")]
 mod image_file;
 pub mod kitchen;
+mod last_words;
 mod layout;
 pub mod link;
 mod live;
@@ -158,36 +159,9 @@ enum Command {
     Values(values::ValuesArguments),
 }
 
-/// Reports whether the arm was seen standing: always if it was not, and after an abnormal end also if it was.
-fn say_hold(report: &crate::runtime::EpisodeReport) {
-    match report.hold {
-        Some(hold) if !hold.is_confirmed() => tracing::error!("{hold}"),
-        Some(hold) if matches!(report.outcome, crate::episode::Outcome::Aborted { .. }) => say!("{hold}"),
-        _ => {}
-    }
-}
-
 /// Log filter without RUST_LOG. RustDDS warns about every reader without a known address, and about the multicast group
 /// that a loopback interface lacks.
 pub const USUAL_LOG: &str = "warn,rustdds=error,rustdds::network=off,ros2_client=error";
-
-/// An error and its causes, each once: most of our errors already include their cause.
-fn told(error: &anyhow::Error) -> String {
-    let mut text = error.to_string();
-    for cause in error.chain().skip(1).map(|cause| cause.to_string()) {
-        if !text.contains(&cause) {
-            text = format!("{text}: {cause}");
-        }
-    }
-    crate::untrusted::printable_lines(&text)
-}
-
-/// Prints the report's path, if it could be written.
-fn say_where(report: &std::path::Path) {
-    if report.exists() {
-        say!("report: {}", report.display());
-    }
-}
 
 /// Runs the program; returns the exit code.
 pub fn run() -> u8 {

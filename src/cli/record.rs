@@ -6,7 +6,7 @@ use anyhow::Context;
 
 use super::station::StationSetting;
 use crate::config::Robot;
-use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart, Outcome, Step, StepSink};
+use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart, Outcome, SinkError, Step, StepSink};
 use crate::observation::Observation;
 use crate::operator::{Operator, Wish};
 use crate::recording::{Attachment, Note, Recorder};
@@ -69,11 +69,11 @@ pub struct Notes {
 }
 
 impl StepSink for Notes {
-    fn episode_started(&mut self, start: &EpisodeStart) -> anyhow::Result<()> {
+    fn episode_started(&mut self, start: &EpisodeStart) -> Result<(), SinkError> {
         self.recorder.episode_started(start)
     }
 
-    fn step(&mut self, step: &Step<'_>) -> anyhow::Result<()> {
+    fn step(&mut self, step: &Step<'_>) -> Result<(), SinkError> {
         while let Some((Wish::Note { text }, by)) = self.operator.take(|wish| matches!(wish, Wish::Note { .. })) {
             self.recorder.note(Note { at_ns: step.decided_at.as_nanos(), by, text });
         }
@@ -83,15 +83,15 @@ impl StepSink for Notes {
         self.recorder.step(step)
     }
 
-    fn paused(&mut self, observation: &Observation) -> anyhow::Result<()> {
+    fn paused(&mut self, observation: &Observation) -> Result<(), SinkError> {
         self.recorder.paused(observation)
     }
 
-    fn control_tick(&mut self, tick: &ControlTick) -> anyhow::Result<()> {
+    fn control_tick(&mut self, tick: &ControlTick) -> Result<(), SinkError> {
         self.recorder.control_tick(tick)
     }
 
-    fn episode_ended(&mut self, end: &EpisodeEnd) -> anyhow::Result<()> {
+    fn episode_ended(&mut self, end: &EpisodeEnd) -> Result<(), SinkError> {
         self.recorder.episode_ended(end)
     }
 }

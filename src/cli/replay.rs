@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
+use maud::html;
 
 use super::consent::ConsentArguments;
 use super::kitchen::KitchenSetting;
@@ -15,8 +16,9 @@ use super::rig::{Begun, Rig, Watch};
 use super::set_up::SetUp;
 use super::stage::{Person, Stage, StageJudge};
 use crate::action::{ActionError, ActionSource, Decision, MotionKind};
+use crate::chart::{Scale, points, range};
 use crate::config::{ControlLaw, DriverKind};
-use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart, Judge, Outcome, Step, StepSink};
+use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart, Judge, Outcome, SinkError, Step, StepSink};
 use crate::observation::Observation;
 use crate::recording::{RecordedEpisode, RecordedStep, read_episode};
 use crate::runtime::{EpisodeReport, EpisodeRequest, Station, StopFlag, Timing, run_episode};
@@ -114,20 +116,20 @@ impl ActionSource for Replay<'_> {
 struct Course(Vec<[f64; 3]>);
 
 impl StepSink for Course {
-    fn episode_started(&mut self, _start: &EpisodeStart) -> anyhow::Result<()> {
+    fn episode_started(&mut self, _start: &EpisodeStart) -> Result<(), SinkError> {
         Ok(())
     }
 
-    fn step(&mut self, step: &Step<'_>) -> anyhow::Result<()> {
+    fn step(&mut self, step: &Step<'_>) -> Result<(), SinkError> {
         self.0.push(step.observation.base_from_tool.translation.vector.into());
         Ok(())
     }
 
-    fn control_tick(&mut self, _tick: &ControlTick) -> anyhow::Result<()> {
+    fn control_tick(&mut self, _tick: &ControlTick) -> Result<(), SinkError> {
         Ok(())
     }
 
-    fn episode_ended(&mut self, _end: &EpisodeEnd) -> anyhow::Result<()> {
+    fn episode_ended(&mut self, _end: &EpisodeEnd) -> Result<(), SinkError> {
         Ok(())
     }
 }
@@ -224,7 +226,7 @@ fn again(
         stop,
     };
     let report = run_episode(station, request, timing);
-    super::say_hold(&report);
+    super::last_words::say_hold(&report);
     report
 }
 
@@ -277,38 +279,35 @@ fn through_policy(_recorded: &RecordedEpisode, folder: &Path, _plot: Option<&Pat
 
 /// SVG plot with one row per component, two courses each.
 fn draw_plots(path: &Path, first: &str, second: &str, plots: &[(String, Vec<f64>, Vec<f64>)]) -> anyhow::Result<()> {
-    use std::fmt::Write;
+    const COLORS: [&str; 2] = ["#3b7dd8", "#d8643b"];
     let (width, row) = (760.0, 90.0);
     let height = row * plots.len() as f64 + 30.0;
-    let mut out = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" font-family=\"sans-serif\" font-size=\"12\">\
-         <rect width=\"100%\" height=\"100%\" fill=\"white\"/><text x=\"90\" y=\"16\" fill=\"#3b7dd8\">{first}</text>\
-         <text x=\"190\" y=\"16\" fill=\"#d8643b\">{second}</text>"
-    );
-    for (k, (name, a, b)) in plots.iter().enumerate() {
+    let component = |k: usize, (name, a, b): &(String, Vec<f64>, Vec<f64>)| {
         let top = 24.0 + row * k as f64;
-        let finite = || a.iter().chain(b).copied().filter(|value| value.is_finite());
-        let (low, high) = finite().fold((f64::MAX, f64::MIN), |(low, high), v| (low.min(v), high.max(v)));
-        let span = (high - low).max(1e-9);
-        // Writing into a String cannot fail.
-        let _ = write!(
-            out,
-            "<text x=\"6\" y=\"{:.0}\">{name}</text><text x=\"6\" y=\"{:.0}\" fill=\"#777\">{low:.3} .. {high:.3}</text>",
-            top + 30.0,
-            top + 48.0
-        );
-        for (values, color) in [(a, "#3b7dd8"), (b, "#d8643b")] {
-            let step = (width - 140.0) / (a.len().max(b.len()).max(2) - 1) as f64;
-            let points = values.iter().enumerate().filter(|(_, value)| value.is_finite()).map(|(i, value)| {
-                format!("{:.1},{:.1}", 130.0 + i as f64 * step, top + 76.0 - (value - low) / span * 68.0)
-            });
-            let points = points.collect::<Vec<_>>().join(" ");
-            let _ =
-                write!(out, "<polyline fill=\"none\" stroke=\"{color}\" stroke-width=\"1.5\" points=\"{points}\"/>");
+        let (low, high) = range(a.iter().chain(b).copied()).unwrap_or((0.0, 0.0));
+        let x = Scale::new((0.0, (a.len().max(b.len()).max(2) - 1) as f64), (130.0, width - 10.0));
+        let y = Scale::new((low, high), (top + 76.0, top + 8.0));
+        let line = |values: &[f64]| {
+            let finite = values.iter().enumerate().filter(|(_, value)| value.is_finite());
+            points(finite.map(|(i, value)| (x.at(i as f64), y.at(*value))))
+        };
+        html! {
+            text x="6" y=(top + 30.0) { (name) }
+            text x="6" y=(top + 48.0) fill="#777" { (format!("{low:.3} .. {high:.3}")) }
+            @for (values, color) in [a, b].into_iter().zip(COLORS) {
+                polyline fill="none" stroke=(color) stroke-width="1.5" points=(line(values)) {}
+            }
         }
-    }
-    out.push_str("</svg>");
-    std::fs::write(path, out)
+    };
+    let drawing = html! {
+        svg xmlns="http://www.w3.org/2000/svg" width=(width) height=(height) font-family="sans-serif" font-size="12" {
+            rect width="100%" height="100%" fill="white" {}
+            text x="90" y="16" fill=(COLORS[0]) { (first) }
+            text x="190" y="16" fill=(COLORS[1]) { (second) }
+            @for (k, plot) in plots.iter().enumerate() { (component(k, plot)) }
+        }
+    };
+    std::fs::write(path, drawing.into_string())
         .with_context(|| format!("{}: cannot be written; choose another --plot", path.display()))?;
     say!("{}", path.display());
     Ok(())

@@ -8,7 +8,7 @@ use crate::action::{ActionBounds, JointCommand};
 use crate::config::{GripperPolicy, Robot};
 use crate::control::Controller;
 use crate::driver::{Capabilities, ConnectError, FaultCode};
-use crate::episode::Outcome;
+use crate::episode::{Outcome, SinkError};
 use crate::kinematics::Chain;
 use crate::observation::Proprioception;
 use crate::runtime::fake::{FakeArm, FakeCamera, Switches};
@@ -198,7 +198,7 @@ fn an_arm_whose_fault_has_gone_still_waits_for_consent() {
     bench.rig.failed.as_mut().unwrap().push_str(" (7 cups)");
     assert!(matches!(bench.trouble(), RuntimeError::NobodyToRecover(_)));
     // A failure that is not the arm's does not need a recovery.
-    bench.rig.note(Some(&RuntimeError::Sink(anyhow::anyhow!("the disk is full"))));
+    bench.rig.note(Some(&RuntimeError::Sink(SinkError::new("the disk is full"))));
     bench.rig.note(None);
     bench.rig.ready().unwrap();
     assert_eq!(told(&bench.log), ["asked to recover"]);

@@ -317,7 +317,7 @@ impl Session<'_> {
             stop: &self.stop,
         };
         let report = run_episode(station, request, timing);
-        super::say_hold(&report);
+        super::last_words::say_hold(&report);
         if !scripted {
             self.device = Some(source.into_device());
         }

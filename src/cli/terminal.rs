@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal, Write};
 
-use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart, Filtered, Step, StepSink};
+use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart, Filtered, SinkError, Step, StepSink};
 use crate::observation::Observation;
 use crate::operator::Operator;
 
@@ -41,12 +41,12 @@ fn words(filtered: Filtered) -> String {
 }
 
 impl StepSink for TerminalView {
-    fn episode_started(&mut self, _start: &EpisodeStart) -> anyhow::Result<()> {
+    fn episode_started(&mut self, _start: &EpisodeStart) -> Result<(), SinkError> {
         self.began = None;
         Ok(())
     }
 
-    fn step(&mut self, step: &Step<'_>) -> anyhow::Result<()> {
+    fn step(&mut self, step: &Step<'_>) -> Result<(), SinkError> {
         let seen = step.observation;
         let now = seen.observed_at.as_secs_f64();
         let began = *self.began.get_or_insert(now);
@@ -71,7 +71,7 @@ impl StepSink for TerminalView {
         Ok(())
     }
 
-    fn paused(&mut self, _observation: &Observation) -> anyhow::Result<()> {
+    fn paused(&mut self, _observation: &Observation) -> Result<(), SinkError> {
         let warning = self.operator.panel().warning;
         self.line(&format!(
             "paused, the arm holds{}",
@@ -80,14 +80,14 @@ impl StepSink for TerminalView {
         Ok(())
     }
 
-    fn control_tick(&mut self, tick: &ControlTick) -> anyhow::Result<()> {
+    fn control_tick(&mut self, tick: &ControlTick) -> Result<(), SinkError> {
         if tick.filtered != Filtered::Passed {
             self.filtered = tick.filtered;
         }
         Ok(())
     }
 
-    fn episode_ended(&mut self, _end: &EpisodeEnd) -> anyhow::Result<()> {
+    fn episode_ended(&mut self, _end: &EpisodeEnd) -> Result<(), SinkError> {
         self.line("");
         Ok(())
     }

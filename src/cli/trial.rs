@@ -257,7 +257,7 @@ impl Runner {
             stop: &self.stop,
         };
         let report = run_episode(station, request, timing);
-        super::say_hold(&report);
+        super::last_words::say_hold(&report);
         if let Some(fault) = &report.fault {
             tracing::warn!("{episode_name}: {fault}");
             // A failed recording is reported as missing; arm and link are fine.

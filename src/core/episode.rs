@@ -1,5 +1,6 @@
 //! An episode: uninterrupted from reset to end; made of steps (policy rate) and control ticks (control rate).
 
+use std::error::Error;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -212,22 +213,61 @@ pub struct EpisodeEnd {
     pub seconds: f64,
 }
 
+/// Why a listener failed: the listener's own error, whatever its type.
+///
+/// `{}` prints that error alone, `{:#}` that error and its causes, each after a colon.
+#[derive(Debug)]
+pub struct SinkError(Box<dyn Error + Send + Sync>);
+
+impl SinkError {
+    /// From an error, or from a text.
+    pub fn new(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self(error.into())
+    }
+
+    /// The listener's own error.
+    pub fn into_inner(self) -> Box<dyn Error + Send + Sync> {
+        self.0
+    }
+}
+
+impl fmt::Display for SinkError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        if f.alternate() {
+            let mut next = self.source();
+            while let Some(cause) = next {
+                write!(f, ": {cause}")?;
+                next = cause.source();
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Prints as the error inside does, so its source is that error's.
+impl Error for SinkError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
+}
+
 /// Listener of an episode: a recorder, a display, a trial's judge. Called only from the decision loop, so it may be slow,
 /// but in lockstep the loops wait for it.
 pub trait StepSink {
     /// Before the first step.
-    fn episode_started(&mut self, start: &EpisodeStart) -> anyhow::Result<()>;
+    fn episode_started(&mut self, start: &EpisodeStart) -> Result<(), SinkError>;
     /// After each policy step.
-    fn step(&mut self, step: &Step<'_>) -> anyhow::Result<()>;
+    fn step(&mut self, step: &Step<'_>) -> Result<(), SinkError>;
     /// Instead of each policy step while the run is paused: the current observation.
-    fn paused(&mut self, observation: &Observation) -> anyhow::Result<()> {
+    fn paused(&mut self, observation: &Observation) -> Result<(), SinkError> {
         let _ = observation;
         Ok(())
     }
     /// For each control tick, in order, some time after it happened.
-    fn control_tick(&mut self, tick: &ControlTick) -> anyhow::Result<()>;
+    fn control_tick(&mut self, tick: &ControlTick) -> Result<(), SinkError>;
     /// After the last step.
-    fn episode_ended(&mut self, end: &EpisodeEnd) -> anyhow::Result<()>;
+    fn episode_ended(&mut self, end: &EpisodeEnd) -> Result<(), SinkError>;
 }
 
 /// Judge of an episode: a success rule in simulation, or the operator at a button.
@@ -236,4 +276,22 @@ pub trait Judge {
     fn judge(&mut self, now: Timestamp) -> Option<Outcome>;
     /// The verdict when time is up.
     fn time_out(&mut self, now: Timestamp) -> Outcome;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot write")]
+    struct Write(#[source] std::io::Error);
+
+    #[test]
+    fn a_listeners_error_prints_as_its_own_and_once() {
+        let error = SinkError::new(Write(std::io::Error::other("no space")));
+        assert_eq!((error.to_string(), format!("{error:#}")), ("cannot write".into(), "cannot write: no space".into()));
+        assert_eq!(error.source().map(ToString::to_string), Some("no space".into()));
+        assert!(error.into_inner().downcast_ref::<Write>().is_some());
+        assert_eq!(format!("{:#}", SinkError::new("no space")), "no space");
+    }
 }

@@ -7,6 +7,7 @@ pub mod failure;
 pub mod time;
 pub mod protection;
 pub mod untrusted;
+pub mod chart;
 pub mod geometry;
 pub mod embedding;
 pub mod observation;

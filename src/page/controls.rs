@@ -1,6 +1,8 @@
 //! Tracks which browser has the controls. Time is an argument.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use crate::time::Timestamp;
 
 /// One connected browser.
 pub(super) type BrowserId = u64;
@@ -18,7 +20,7 @@ pub(super) enum Lost {
 #[derive(Debug)]
 pub(super) struct Controls {
     silent_after: Duration,
-    holder: Option<(BrowserId, Instant)>,
+    holder: Option<(BrowserId, Timestamp)>,
     /// The last browser to lose them, and the reason.
     lost: Option<(BrowserId, Lost)>,
 }
@@ -30,9 +32,9 @@ impl Controls {
     }
 
     /// Who has them at `now`.
-    pub fn holder(&mut self, now: Instant) -> Option<BrowserId> {
+    pub fn holder(&mut self, now: Timestamp) -> Option<BrowserId> {
         let (id, heard) = self.holder?;
-        if now.saturating_duration_since(heard) > self.silent_after {
+        if now.since(heard) > self.silent_after {
             self.holder = None;
             self.lost = Some((id, Lost::Silent));
             return None;
@@ -46,7 +48,7 @@ impl Controls {
     }
 
     /// Takes them if they are free; false otherwise.
-    pub fn take(&mut self, id: BrowserId, now: Instant) -> bool {
+    pub fn take(&mut self, id: BrowserId, now: Timestamp) -> bool {
         match self.holder(now) {
             Some(other) if other != id => false,
             _ => {
@@ -57,7 +59,7 @@ impl Controls {
     }
 
     /// Takes them from any holder.
-    pub fn take_over(&mut self, id: BrowserId, now: Instant) {
+    pub fn take_over(&mut self, id: BrowserId, now: Timestamp) {
         if let Some(other) = self.holder(now).filter(|other| *other != id) {
             self.lost = Some((other, Lost::TakenOver));
         }
@@ -65,7 +67,7 @@ impl Controls {
     }
 
     /// A heartbeat of a browser arrived.
-    pub fn heard(&mut self, id: BrowserId, now: Instant) {
+    pub fn heard(&mut self, id: BrowserId, now: Timestamp) {
         if self.holder(now) == Some(id) {
             self.holder = Some((id, now));
         }
@@ -90,7 +92,7 @@ mod tests {
 
     #[test]
     fn the_first_browser_keeps_them_until_another_takes_over() {
-        let (mut controls, now) = (Controls::new(Duration::from_secs(3)), Instant::now());
+        let (mut controls, now) = (Controls::new(Duration::from_secs(3)), Timestamp::ZERO);
         assert_eq!(controls.holder(now), None);
         assert!(controls.take(1, now) && controls.take(1, now));
         assert!(!controls.take(2, now));
@@ -104,7 +106,7 @@ mod tests {
 
     #[test]
     fn a_silent_holder_loses_them_and_a_heartbeat_too_late_does_not_bring_them_back() {
-        let (mut controls, start) = (Controls::new(Duration::from_secs(3)), Instant::now());
+        let (mut controls, start) = (Controls::new(Duration::from_secs(3)), Timestamp::ZERO);
         let at = |seconds| start + Duration::from_secs(seconds);
         assert!(controls.take(1, start));
         controls.heard(1, at(2));

@@ -1,9 +1,11 @@
 //! The newest gamepad state of the browser that has the controls.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+use crate::time::{Clock, Timestamp};
 
 /// Maximum numbers of axes and buttons.
 const MOST: (usize, usize) = (16, 64);
@@ -24,24 +26,36 @@ pub struct PageGamepad {
 }
 
 /// Slot for the newest gamepad message; clones share it. Empty unless a browser has the controls and drives.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone)]
 pub struct GamepadSlot {
-    newest: Arc<Mutex<Option<(PageGamepad, Instant)>>>,
+    newest: Arc<Mutex<Option<(PageGamepad, Timestamp)>>>,
+    clock: Arc<dyn Clock>,
+}
+
+impl std::fmt::Debug for GamepadSlot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GamepadSlot").field("newest", &self.newest).finish_non_exhaustive()
+    }
 }
 
 impl GamepadSlot {
-    fn lock(&self) -> MutexGuard<'_, Option<(PageGamepad, Instant)>> {
+    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { newest: Arc::default(), clock }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<(PageGamepad, Timestamp)>> {
         // Values are replaced as a whole, so a panic leaves no partial update.
         self.newest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The newest message and when it was received; the reader judges its age.
-    pub fn newest(&self) -> Option<(PageGamepad, Instant)> {
-        self.lock().clone()
+    /// The newest message and the time since it was received; the reader judges that.
+    pub fn newest(&self) -> Option<(PageGamepad, Duration)> {
+        let (gamepad, received) = self.lock().clone()?;
+        Some((gamepad, self.clock.now().since(received)))
     }
 
     /// Stores a message; false if it is invalid or older than the newest.
-    pub(super) fn put(&self, mut gamepad: PageGamepad, now: Instant) -> bool {
+    pub(super) fn put(&self, mut gamepad: PageGamepad, now: Timestamp) -> bool {
         let sound = gamepad.axes.len() <= MOST.0
             && gamepad.buttons.len() <= MOST.1
             && gamepad.axes.iter().all(|axis| axis.is_finite());
@@ -65,6 +79,7 @@ impl GamepadSlot {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::ManualClock;
 
     fn gamepad(sequence: u64, axis: f64) -> PageGamepad {
         PageGamepad { axes: vec![axis], buttons: vec![true], sequence }
@@ -72,9 +87,12 @@ mod tests {
 
     #[test]
     fn only_newer_and_valid_messages_are_taken() {
-        let (slot, now) = (GamepadSlot::default(), Instant::now());
+        let clock = Arc::new(ManualClock::new());
+        let (slot, now) = (GamepadSlot::new(clock.clone()), clock.now());
         assert!(slot.put(gamepad(2, 7.0), now));
-        assert_eq!(slot.newest().unwrap().0.axes, [1.0]);
+        clock.advance(Duration::from_millis(40));
+        let (newest, age) = slot.newest().unwrap();
+        assert_eq!((newest.axes.as_slice(), age), ([1.0].as_slice(), Duration::from_millis(40)));
         assert!(!slot.put(gamepad(2, 0.0), now));
         assert!(!slot.put(gamepad(3, f64::NAN), now));
         assert!(!slot.put(PageGamepad { axes: vec![0.0; 17], ..gamepad(4, 0.0) }, now));

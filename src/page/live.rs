@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
@@ -15,7 +15,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::controls::{BrowserId, Lost};
 use super::message::{Answer, Change, LONGEST_MESSAGE, Request, Whose};
-use super::server::Shared;
+use super::shared::Shared;
 
 /// Browsers that may watch at a time.
 pub const MOST_BROWSERS: usize = 16;
@@ -148,10 +148,11 @@ async fn watch(socket: WebSocket, seat: Seat) {
 }
 
 async fn read(mut messages: SplitStream<WebSocket>, seat: &Seat, answers: mpsc::Sender<Answer>) {
-    let (mut second, mut count) = (Instant::now(), 0);
+    let (mut second, mut count) = (seat.shared.now(), 0);
     while let Some(Ok(message)) = messages.next().await {
-        if second.elapsed() >= Duration::from_secs(1) {
-            (second, count) = (Instant::now(), 0);
+        let now = seat.shared.now();
+        if now.since(second) >= Duration::from_secs(1) {
+            (second, count) = (now, 0);
         }
         count += 1;
         match message {

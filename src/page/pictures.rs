@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::observation::Image;
 use crate::recording::JpegMaker;
+use crate::time::Timestamp;
 
 /// Largest width shown \[pixels\].
 const LARGEST_WIDTH: u32 = 640;
@@ -47,7 +48,7 @@ struct Camera {
     name: Arc<str>,
     size: (u32, u32),
     newest: Option<Image>,
-    heard_at: Instant,
+    heard_at: Timestamp,
     dropped: u64,
     picture: Option<Picture>,
 }
@@ -75,7 +76,7 @@ pub(super) struct PictureDesk {
 
 impl PictureDesk {
     /// Stores an image; an older one that was not shown counts as dropped. Pixels are shared, not copied.
-    pub fn put(&self, image: &Image, now: Instant) {
+    pub fn put(&self, image: &Image, now: Timestamp) {
         let watched = self.inner.watchers.load(Ordering::Relaxed) > 0;
         let mut cameras = self.inner.lock();
         let at = match cameras.iter().position(|camera| camera.name == image.camera) {
@@ -97,13 +98,13 @@ impl PictureDesk {
     }
 
     /// The page's camera list.
-    pub fn cameras(&self, now: Instant) -> Vec<CameraView> {
+    pub fn cameras(&self, now: Timestamp) -> Vec<CameraView> {
         let view = |camera: &Camera| CameraView {
             name: camera.name.to_string(),
             width: camera.size.0,
             height: camera.size.1,
             dropped: camera.dropped,
-            age_seconds: now.saturating_duration_since(camera.heard_at).as_secs_f64(),
+            age_seconds: now.since(camera.heard_at).as_secs_f64(),
         };
         self.inner.lock().iter().map(view).collect()
     }
@@ -201,7 +202,6 @@ fn fit((width, height): (u32, u32)) -> (u32, u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::Timestamp;
 
     fn image(sequence: u64) -> Image {
         let pixels = vec![90; 800 * 60 * 3].into();
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn images_are_encoded_only_for_watchers_and_missed_ones_are_counted() {
-        let (desk, now) = (PictureDesk::default(), Instant::now());
+        let (desk, now) = (PictureDesk::default(), Timestamp::ZERO);
         desk.put(&image(0), now);
         desk.put(&image(1), now);
         assert_eq!(desk.cameras(now)[0].dropped, 0, "nobody watched");

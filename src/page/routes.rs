@@ -12,13 +12,10 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde::{Deserialize, Serialize};
 
-use super::guard::guard;
+use super::gate::{STOP, guard};
 use super::live;
 use super::playback::{Playback, PlaybackError};
-use super::server::Shared;
-
-/// Accepted while every place is taken.
-pub(super) const STOP: &str = "/stop";
+use super::shared::Shared;
 
 /// All routes of the page.
 pub(super) fn router(shared: Arc<Shared>) -> Router {

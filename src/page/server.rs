@@ -1,80 +1,21 @@
-//! The page's threads and shared state.
+//! The page's threads.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
-use std::sync::atomic::{AtomicU64, AtomicUsize};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
 use super::connections::{Connections, Place};
-use super::controls::{BrowserId, Controls};
 use super::gamepad::GamepadSlot;
 use super::guard::Guard;
-use super::pictures::PictureDesk;
 use super::playback::Playback;
 use super::settings::{JointRange, PageSettings};
+use super::shared::Shared;
 use super::sink::PageSink;
-use super::state::Live;
 use super::{PageError, routes};
 use crate::operator::Operator;
-
-/// A state younger than this is reused, so that many browsers cost as much as one.
-const FRESH: Duration = Duration::from_millis(50);
-
-/// Shared by browsers, sinks and the program.
-pub(super) struct Shared {
-    pub operator: Operator,
-    pub guard: Guard,
-    pub pictures: PictureDesk,
-    pub playback: Option<Playback>,
-    pub gamepad: GamepadSlot,
-    pub browsers: AtomicUsize,
-    pub next_browser: AtomicU64,
-    live: Mutex<Live>,
-    controls: Mutex<Controls>,
-    snapshot: Mutex<Option<(Instant, Arc<str>)>>,
-}
-
-impl Shared {
-    /// Data from the sink.
-    pub fn live(&self) -> MutexGuard<'_, Live> {
-        // Newest values are replaced as a whole, so a panic leaves no partial update.
-        self.live.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Reads or changes the holder of the controls; on a change, the previous holder's gamepad is cleared.
-    pub fn controls<T>(&self, change: impl FnOnce(&mut Controls, Instant) -> T) -> (T, Option<BrowserId>) {
-        let mut controls = self.controls.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        let before = controls.last_holder();
-        let answer = change(&mut controls, now);
-        let holder = controls.holder(now);
-        if holder != before {
-            self.gamepad.clear();
-        }
-        (answer, holder)
-    }
-
-    /// The state as JSON.
-    pub fn snapshot(&self) -> Arc<str> {
-        let mut kept = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        if let Some((at, text)) = &*kept
-            && now.saturating_duration_since(*at) < FRESH
-        {
-            return text.clone();
-        }
-        // Copied out, so that no thread that updates the page waits for the JSON.
-        let live = self.live().clone();
-        let snapshot = live.snapshot(self.operator.panel(), self.pictures.cameras(now), self.playback.is_some(), now);
-        // Plain structures with text keys always serialize to JSON.
-        let text: Arc<str> = serde_json::to_string(&snapshot).unwrap_or_else(|_| "{}".into()).into();
-        *kept = Some((now, text.clone()));
-        text
-    }
-}
+use crate::time::{Clock, SystemClock};
 
 /// A running page; dropping it ends it.
 pub struct Page {
@@ -95,6 +36,16 @@ impl std::fmt::Debug for Page {
 impl Page {
     /// Listens and serves on its own threads; wishes and stops go to `operator`.
     pub fn start(settings: PageSettings, operator: Operator) -> Result<Self, PageError> {
+        Self::start_with_clock(settings, operator, Arc::new(SystemClock::new()))
+    }
+
+    /// The same with a clock for the ages it shows and for the silence of browsers. Connections time out on the system's
+    /// clock.
+    pub fn start_with_clock(
+        settings: PageSettings,
+        operator: Operator,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, PageError> {
         let token = settings.token_in_force()?;
         let playback = match &settings.episodes {
             Some(path) if !path.is_dir() => return Err(PageError::Episodes { path: path.clone() }),
@@ -104,18 +55,8 @@ impl Page {
         let listener = listen(settings.address)?;
         let address = listener.local_addr()?;
         let url = url(address, token.as_deref());
-        let shared = Arc::new(Shared {
-            operator,
-            guard: Guard::new(address, token),
-            pictures: PictureDesk::default(),
-            playback,
-            gamepad: GamepadSlot::default(),
-            browsers: AtomicUsize::new(0),
-            next_browser: AtomicU64::new(1),
-            live: Mutex::default(),
-            controls: Mutex::new(Controls::new(settings.silent_after)),
-            snapshot: Mutex::default(),
-        });
+        let guard = Guard::new(address, token);
+        let shared = Arc::new(Shared::new(operator, guard, playback, settings.silent_after, clock));
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .enable_time()

@@ -1,10 +1,9 @@
 //! Passes data of the loops to the page.
 
 use std::sync::Arc;
-use std::time::Instant;
 
-use super::server::Shared;
-use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart, Step, StepSink};
+use super::shared::Shared;
+use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart, SinkError, Step, StepSink};
 use crate::observation::Observation;
 
 /// Passes an episode to the page; never waits for a browser. Clones share the page.
@@ -27,7 +26,7 @@ impl PageSink {
 
     /// Shows images and arm state outside an episode: while the scene is set up, or the arm moves to its start.
     pub fn observe(&self, observation: &Observation) {
-        let now = Instant::now();
+        let now = self.shared.now();
         for image in &observation.images {
             self.shared.pictures.put(image, now);
         }
@@ -45,12 +44,12 @@ impl PageSink {
 }
 
 impl StepSink for PageSink {
-    fn episode_started(&mut self, start: &EpisodeStart) -> anyhow::Result<()> {
+    fn episode_started(&mut self, start: &EpisodeStart) -> Result<(), SinkError> {
         self.shared.live().start(start);
         Ok(())
     }
 
-    fn step(&mut self, step: &Step<'_>) -> anyhow::Result<()> {
+    fn step(&mut self, step: &Step<'_>) -> Result<(), SinkError> {
         self.observe(step.observation);
         let mut live = self.shared.live();
         live.steps = step.index + 1;
@@ -60,17 +59,18 @@ impl StepSink for PageSink {
         Ok(())
     }
 
-    fn paused(&mut self, observation: &Observation) -> anyhow::Result<()> {
+    fn paused(&mut self, observation: &Observation) -> Result<(), SinkError> {
         self.observe(observation);
         Ok(())
     }
 
-    fn control_tick(&mut self, tick: &ControlTick) -> anyhow::Result<()> {
-        self.shared.live().tick(tick, Instant::now());
+    fn control_tick(&mut self, tick: &ControlTick) -> Result<(), SinkError> {
+        let now = self.shared.now();
+        self.shared.live().tick(tick, now);
         Ok(())
     }
 
-    fn episode_ended(&mut self, end: &EpisodeEnd) -> anyhow::Result<()> {
+    fn episode_ended(&mut self, end: &EpisodeEnd) -> Result<(), SinkError> {
         let mut live = self.shared.live();
         live.running = false;
         live.ended = Some(end.clone());

@@ -1,7 +1,6 @@
 //! State of an episode for the page, and its JSON.
 
 use std::collections::VecDeque;
-use std::time::Instant;
 
 use serde::Serialize;
 
@@ -12,6 +11,7 @@ use crate::action::{Action, ControlMode};
 use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart, Filtered, Outcome};
 use crate::evaluation::LatencySeries;
 use crate::operator::Panel;
+use crate::time::Timestamp;
 
 /// Samples in a gauge's window.
 const SAMPLES: usize = 512;
@@ -110,10 +110,10 @@ pub(super) struct Live {
     pub asked: Option<Action>,
     pub tick: Option<ControlTick>,
     /// The filter's last intervention, and when the page received it.
-    pub acted: Option<(Instant, Filtered)>,
+    pub acted: Option<(Timestamp, Filtered)>,
     pub limited: u64,
     pub stopped: u64,
-    pub heard_at: Option<Instant>,
+    pub heard_at: Option<Timestamp>,
     pub image_age: Gauge,
     pub tick_time: Gauge,
     pub encoder: Gauge,
@@ -144,7 +144,7 @@ impl Live {
     }
 
     /// Adds one control tick.
-    pub fn tick(&mut self, tick: &ControlTick, now: Instant) {
+    pub fn tick(&mut self, tick: &ControlTick, now: Timestamp) {
         self.joints = tick.measured.to_vec();
         self.gripper = Some(tick.measured_gripper);
         self.image_age.add(tick.image_age_seconds);
@@ -164,12 +164,10 @@ impl Live {
     }
 
     /// The filter's current or recent intervention.
-    fn safety(&self, now: Instant) -> SafetyView {
+    fn safety(&self, now: Timestamp) -> SafetyView {
         let newest = self.tick.map(|tick| tick.filtered);
-        let recent = self
-            .acted
-            .filter(|(at, _)| now.saturating_duration_since(*at).as_secs_f64() < SHOWN_SECONDS)
-            .map(|(_, filtered)| filtered);
+        let recent =
+            self.acted.filter(|(at, _)| now.since(*at).as_secs_f64() < SHOWN_SECONDS).map(|(_, filtered)| filtered);
         let shown = match newest {
             Some(stopped @ Filtered::Stopped(_)) => Some(stopped),
             Some(_) => recent.or(newest),
@@ -184,7 +182,7 @@ impl Live {
     }
 
     /// The state as the browsers get it.
-    pub fn snapshot(&self, panel: Panel, cameras: Vec<CameraView>, playback: bool, now: Instant) -> Snapshot {
+    pub fn snapshot(&self, panel: Panel, cameras: Vec<CameraView>, playback: bool, now: Timestamp) -> Snapshot {
         let tick = self.tick.as_ref();
         let names = self.start.as_ref().map(|start| start.joint_names.as_slice()).unwrap_or_default();
         let joints = (0..self.joints.len())
@@ -226,7 +224,7 @@ impl Live {
                 self.policy.view("policy"),
                 self.tick_time.view("control tick"),
             ],
-            age_seconds: self.heard_at.map(|at| now.saturating_duration_since(at).as_secs_f64()),
+            age_seconds: self.heard_at.map(|at| now.since(at).as_secs_f64()),
             cameras,
         }
     }
@@ -320,7 +318,7 @@ mod tests {
 
     #[test]
     fn a_limit_that_acted_for_one_tick_stays_readable_for_a_second() {
-        let (mut live, now) = (Live::default(), Instant::now());
+        let (mut live, now) = (Live::default(), Timestamp::ZERO);
         assert_eq!(live.safety(now).word, "none");
         live.tick(&tick(Filtered::Limited(LimitReason::Workspace)), now);
         live.tick(&tick(Filtered::Passed), now);

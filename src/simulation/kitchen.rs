@@ -11,7 +11,7 @@ use nalgebra::{Quaternion, UnitQuaternion, Vector3};
 use super::SimulationError;
 use super::appearance::Appearance;
 use super::arm_model::{ArmPlaces, TOOL_SITE, arm_mjcf};
-use super::camera::{POLICY_CAMERA, camera_mjcf};
+use super::camera_mjcf::{POLICY_CAMERA, camera_mjcf};
 use visuomotor_core::config::{CameraCalibration, Gripper, Object, Robot};
 use visuomotor_core::geometry::Pose;
 use visuomotor_core::observation::JointVector;

@@ -9,6 +9,7 @@ mod appearance;
 mod arm;
 mod arm_model;
 mod camera;
+mod camera_mjcf;
 mod hand;
 mod judge;
 mod kitchen;

@@ -7,7 +7,7 @@ use mujoco_rs::wrappers::mj_model::MjtObjBase;
 
 use super::SimulationError;
 use super::arm_model::{ArmPlaces, TOOL_SITE, arm_mjcf};
-use super::camera::{POLICY_CAMERA, camera_mjcf};
+use super::camera_mjcf::{POLICY_CAMERA, camera_mjcf};
 use visuomotor_core::config::{CameraCalibration, Robot};
 use visuomotor_core::observation::JointVector;
 

@@ -9,7 +9,7 @@ use visuomotor::action::{ActionSource, ControlMode};
 use visuomotor::cli::kitchen::KitchenSetting;
 use visuomotor::cli::set_up::SetUp;
 use visuomotor::config::ConfigError;
-use visuomotor::episode::{ControlTick, EpisodeEnd, EpisodeStart, Judge, Outcome, Step, StepSink};
+use visuomotor::episode::{ControlTick, EpisodeEnd, EpisodeStart, Judge, Outcome, SinkError, Step, StepSink};
 use visuomotor::runtime::{EpisodeRequest, StopFlag, Timing, run_episode};
 use visuomotor::scripted::{RandomActions, Still};
 use visuomotor::time::ManualClock;
@@ -47,15 +47,15 @@ struct Peak {
 }
 
 impl StepSink for Peak {
-    fn episode_started(&mut self, _start: &EpisodeStart) -> anyhow::Result<()> {
+    fn episode_started(&mut self, _start: &EpisodeStart) -> Result<(), SinkError> {
         Ok(())
     }
 
-    fn step(&mut self, _step: &Step<'_>) -> anyhow::Result<()> {
+    fn step(&mut self, _step: &Step<'_>) -> Result<(), SinkError> {
         Ok(())
     }
 
-    fn control_tick(&mut self, tick: &ControlTick) -> anyhow::Result<()> {
+    fn control_tick(&mut self, tick: &ControlTick) -> Result<(), SinkError> {
         // Where the arm was commanded to hold, the numbers are positions.
         if tick.sent.mode() != ControlMode::Torque {
             return Ok(());
@@ -66,7 +66,7 @@ impl StepSink for Peak {
         Ok(())
     }
 
-    fn episode_ended(&mut self, _end: &EpisodeEnd) -> anyhow::Result<()> {
+    fn episode_ended(&mut self, _end: &EpisodeEnd) -> Result<(), SinkError> {
         Ok(())
     }
 }

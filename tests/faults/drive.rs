@@ -12,7 +12,7 @@ use visuomotor::control::Controller;
 use visuomotor::driver::ArmDriver;
 use visuomotor::driver::ros2::TORQUE_SHARE;
 use visuomotor::episode::{
-    ControlTick, EpisodeEnd, EpisodeStart, Filtered, Judge, LimitReason, Outcome, Step, StepSink,
+    ControlTick, EpisodeEnd, EpisodeStart, Filtered, Judge, LimitReason, Outcome, SinkError, Step, StepSink,
 };
 use visuomotor::kinematics::Chain;
 use visuomotor::observation::{JointVector, Observation};
@@ -142,11 +142,11 @@ impl Noticing {
 }
 
 impl StepSink for Noticing {
-    fn episode_started(&mut self, _: &EpisodeStart) -> anyhow::Result<()> {
+    fn episode_started(&mut self, _: &EpisodeStart) -> Result<(), SinkError> {
         Ok(())
     }
 
-    fn step(&mut self, step: &Step<'_>) -> anyhow::Result<()> {
+    fn step(&mut self, step: &Step<'_>) -> Result<(), SinkError> {
         if !self.said && step.index >= 2 {
             self.said = true;
             event("moving");
@@ -154,7 +154,7 @@ impl StepSink for Noticing {
         Ok(())
     }
 
-    fn control_tick(&mut self, tick: &ControlTick) -> anyhow::Result<()> {
+    fn control_tick(&mut self, tick: &ControlTick) -> Result<(), SinkError> {
         self.look(tick);
         let now = match tick.filtered {
             Filtered::Stopped(reason) => Some(reason),
@@ -171,7 +171,7 @@ impl StepSink for Noticing {
         Ok(())
     }
 
-    fn episode_ended(&mut self, _: &EpisodeEnd) -> anyhow::Result<()> {
+    fn episode_ended(&mut self, _: &EpisodeEnd) -> Result<(), SinkError> {
         Ok(())
     }
 }

@@ -1,11 +1,14 @@
 //! One browser has the controls.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use visuomotor::page::{MOST_BROWSERS, PageSettings};
+use visuomotor::operator::Operator;
+use visuomotor::page::{MOST_BROWSERS, Page, PageSettings};
+use visuomotor::time::ManualClock;
 
-use super::client::{Client, page, page_with, settings};
+use super::client::{Client, page, settings};
 
 const TAKE: &str = r#"{"controls":"take"}"#;
 const TAKE_OVER: &str = r#"{"controls":"take_over"}"#;
@@ -52,13 +55,17 @@ fn the_first_to_press_has_the_controls_and_leaving_gives_them_back() {
 
 #[test]
 fn a_silent_holder_loses_the_controls_and_its_gamepad_is_forgotten() {
-    let silent_after = Duration::from_millis(300);
-    let (page, operator, _) = page_with(PageSettings { silent_after, ..settings() });
+    let silent_after = Duration::from_secs(3);
+    let clock = Arc::new(ManualClock::new());
+    let operator = Operator::new(|_| {});
+    let settings = PageSettings { silent_after, ..settings() };
+    let page = Page::start_with_clock(settings, operator.clone(), clock.clone()).unwrap();
     let (mut silent, mut other) = (Client::connect(&page), Client::connect(&page));
     silent.send(TAKE);
     silent.send(&pad(1));
     silent.state("the controls", |value| value["view"]["controls"] == "yours");
     // It sends nothing more, with its connection still open.
+    clock.advance(silent_after + Duration::from_millis(1));
     assert!(silent.answer("notice").contains("silent"));
     assert!(page.gamepad().newest().is_none());
     other.state("free controls", |value| value["view"]["controls"] == "free");

@@ -53,7 +53,7 @@ pub fn record(folder: &Path, name: &str, steps: u64) -> anyhow::Result<()> {
     for _ in 0..steps {
         feed.step(&mut writer)?;
     }
-    writer.episode_ended(&end(steps))
+    Ok(writer.episode_ended(&end(steps))?)
 }
 
 /// A number between -1 and 1 that looks random and repeats.

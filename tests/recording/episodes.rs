@@ -1,6 +1,5 @@
 //! Made-up episodes with awkward numbers.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use visuomotor::action::{Action, AskedTorques, Decider, Decision, JointCommand, Motion};
@@ -8,7 +7,7 @@ use visuomotor::embedding::Embedding;
 use visuomotor::episode::{ControlTick, EpisodeEnd, EpisodeStart, Filtered, LimitReason, Outcome, Step, StepSink};
 use visuomotor::geometry::{Pose, bridge_pose, pose_from_bridge, rotation_from_euler};
 use visuomotor::observation::{Image, JointVector, Observation, Proprioception};
-use visuomotor::recording::{EpisodeWriter, WriterOptions};
+use visuomotor::recording::EpisodeWriter;
 use visuomotor::time::Timestamp;
 
 pub const TICKS_PER_STEP: u64 = 10;
@@ -188,8 +187,9 @@ pub fn wrong_image() -> Image {
 }
 
 /// Records an episode without pose changes to learn from.
-pub fn record_motion(folder: &Path, name: &str, motion: Motion, steps: u64, size: (u32, u32)) {
-    let mut writer = EpisodeWriter::create(folder, name, WriterOptions::default()).unwrap();
+#[cfg(any(feature = "exchange", all(feature = "mujoco", feature = "torch")))]
+pub fn record_motion(folder: &std::path::Path, name: &str, motion: Motion, steps: u64, size: (u32, u32)) {
+    let mut writer = EpisodeWriter::create(folder, name, visuomotor::recording::WriterOptions::default()).unwrap();
     writer.episode_started(&start(name)).unwrap();
     for index in 0..steps {
         let mut told = told(index, vec![image("front", size.0, size.1, index)]);

@@ -7,7 +7,7 @@ use visuomotor::action::{Action, ActionBounds, ActionError, ActionSource, Decisi
 use visuomotor::config::{GripperPolicy, Robot};
 use visuomotor::control::Controller;
 use visuomotor::driver::ArmDriver;
-use visuomotor::episode::{ControlTick, EpisodeEnd, EpisodeStart, Judge, Outcome, Step, StepSink};
+use visuomotor::episode::{ControlTick, EpisodeEnd, EpisodeStart, Judge, Outcome, SinkError, Step, StepSink};
 use visuomotor::kinematics::Chain;
 use visuomotor::observation::Observation;
 use visuomotor::runtime::fake::{FakeArm, FakeCamera, Switches};
@@ -113,22 +113,22 @@ impl Listener {
 }
 
 impl StepSink for Listener {
-    fn episode_started(&mut self, _: &EpisodeStart) -> anyhow::Result<()> {
+    fn episode_started(&mut self, _: &EpisodeStart) -> Result<(), SinkError> {
         self.events.push('<');
         Ok(())
     }
-    fn step(&mut self, step: &Step<'_>) -> anyhow::Result<()> {
+    fn step(&mut self, step: &Step<'_>) -> Result<(), SinkError> {
         assert_eq!(step.index, self.steps);
         self.events.push('S');
         self.steps += 1;
-        self.at_step.as_mut().map_or(Ok(()), |act| act(step.index))
+        self.at_step.as_mut().map_or(Ok(()), |act| act(step.index).map_err(SinkError::new))
     }
-    fn control_tick(&mut self, tick: &ControlTick) -> anyhow::Result<()> {
+    fn control_tick(&mut self, tick: &ControlTick) -> Result<(), SinkError> {
         self.events.push('t');
         self.ticks.push(*tick);
         Ok(())
     }
-    fn episode_ended(&mut self, end: &EpisodeEnd) -> anyhow::Result<()> {
+    fn episode_ended(&mut self, end: &EpisodeEnd) -> Result<(), SinkError> {
         self.events.push('>');
         self.end = Some(end.clone());
         Ok(())

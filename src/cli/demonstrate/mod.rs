@@ -227,7 +227,9 @@ fn attempt_episode(
     );
     match report.fault {
         // A demonstration that was not recorded is an error.
-        Some(RuntimeError::Sink(error)) => Err(error.context(format!("{name}: it could not be recorded"))),
+        Some(RuntimeError::Sink(error)) => {
+            Err(anyhow::Error::from_boxed(error.into_inner()).context(format!("{name}: it could not be recorded")))
+        }
         _ => Ok(report.outcome),
     }
 }

@@ -2,13 +2,22 @@
 //!
 //! One file per link; `absent.rs` replaces a link that this program was built without.
 
-#[cfg_attr(not(feature = "dynamixel"), path = "absent.rs")]
+#[cfg(not(all(feature = "dynamixel", feature = "fci", feature = "ros2")))]
+mod absent;
+#[cfg(feature = "dynamixel")]
 mod dynamixel;
-#[cfg_attr(not(feature = "fci"), path = "absent.rs")]
+#[cfg(feature = "fci")]
 mod fci;
-#[cfg_attr(not(feature = "ros2"), path = "absent.rs")]
+#[cfg(feature = "ros2")]
 mod ros2;
 mod whereabouts;
+
+#[cfg(not(feature = "dynamixel"))]
+use absent as dynamixel;
+#[cfg(not(feature = "fci"))]
+use absent as fci;
+#[cfg(not(feature = "ros2"))]
+use absent as ros2;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
+use super::difference::Differences;
 use super::ending::Ended;
 use super::job::Job;
-use super::shadow::Differences;
 use super::start_up::StartUp;
 use super::take_over::TakeOver;
 use super::tally::Tally;
@@ -136,7 +136,7 @@ impl<'a> Drive<'a> {
         let handovers = source.finish();
         self.start.first(begin, tally.first_decision, tally.first_command);
         if !self.dry_run {
-            crate::cli::say_hold(&report);
+            crate::cli::last_words::say_hold(&report);
         }
         let recorded = notes.map(|notes| (notes.recorder.path().to_path_buf(), notes.recorder.state()));
         let start = real.then_some(self.start);

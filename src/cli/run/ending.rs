@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::shadow::Differences;
+use super::difference::Differences;
 use super::start_up::StartUp;
 use super::tally::Tally;
 use crate::cli::exit;

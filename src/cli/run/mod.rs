@@ -1,11 +1,13 @@
 //! `visuomotor run`: drives a station by a policy from camera images until the time, the operator or a rule ends it.
 
 mod announcement;
+mod difference;
 mod drive;
 mod ending;
 mod ground;
 mod inside;
 mod job;
+mod playback;
 mod shadow;
 mod start_up;
 mod take_over;

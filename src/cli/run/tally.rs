@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart, Filtered, Step, StepSink};
+use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart, Filtered, SinkError, Step, StepSink};
 use crate::time::Timestamp;
 
 /// Control ticks by the safety filter's result.
@@ -19,16 +19,16 @@ pub struct Tally {
 }
 
 impl StepSink for Tally {
-    fn episode_started(&mut self, _start: &EpisodeStart) -> anyhow::Result<()> {
+    fn episode_started(&mut self, _start: &EpisodeStart) -> Result<(), SinkError> {
         Ok(())
     }
 
-    fn step(&mut self, step: &Step<'_>) -> anyhow::Result<()> {
+    fn step(&mut self, step: &Step<'_>) -> Result<(), SinkError> {
         self.first_decision.get_or_insert(step.decided_at);
         Ok(())
     }
 
-    fn control_tick(&mut self, tick: &ControlTick) -> anyhow::Result<()> {
+    fn control_tick(&mut self, tick: &ControlTick) -> Result<(), SinkError> {
         if tick.step_index.is_some() {
             self.first_command.get_or_insert(tick.at);
         }
@@ -41,7 +41,7 @@ impl StepSink for Tally {
         Ok(())
     }
 
-    fn episode_ended(&mut self, _end: &EpisodeEnd) -> anyhow::Result<()> {
+    fn episode_ended(&mut self, _end: &EpisodeEnd) -> Result<(), SinkError> {
         Ok(())
     }
 }

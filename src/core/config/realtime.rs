@@ -21,7 +21,7 @@ pub struct RealtimeSetting {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu: Option<usize>,
     /// Deadline budget of the control loop.
-    #[serde(skip_serializing_if = "super::is_default")]
+    #[serde(skip_serializing_if = "super::file::is_default")]
     pub budget: BudgetSetting,
 }
 

@@ -5,7 +5,7 @@
 
 use nalgebra::Vector3;
 
-use super::chain::KinematicsError;
+use super::error::KinematicsError;
 use crate::config::{MAX_CAPSULES, MAX_PLANES, Robot};
 use crate::geometry::Pose;
 use crate::observation::MAX_JOINTS;

@@ -13,7 +13,8 @@
 
 use nalgebra::{Matrix3, SMatrix, Vector3};
 
-use super::chain::{Chain, KinematicsError};
+use super::chain::Chain;
+use super::error::KinematicsError;
 use crate::config::{FingerJoint, Link, Robot};
 use crate::geometry::rotation_from_euler;
 use crate::observation::{JointVector, MAX_JOINTS};

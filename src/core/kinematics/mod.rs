@@ -13,10 +13,12 @@ mod braking;
 mod bridge;
 mod chain;
 mod dynamics;
+mod error;
 mod inverse;
 
 pub use bodies::{Bodies, Contact, Placement};
 pub use braking::braking_speed;
-pub use chain::{Chain, Jacobian, JointLimit, KinematicsError};
+pub use chain::{Chain, Jacobian, JointLimit};
 pub use dynamics::{Dynamics, GRAVITY, MassMatrix, Payload, Terms};
+pub use error::KinematicsError;
 pub use inverse::{InverseSettings, NoSolution, pose_error};

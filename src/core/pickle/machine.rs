@@ -2,8 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::array::{ArrayReference, NumberFormat};
-use super::value::{Callable, Id, Storage, TensorReference, Value, Values};
+use super::value::{ArrayReference, Callable, Id, NumberFormat, Storage, TensorReference, Value, Values};
 use super::{PickleError, Vocabulary};
 use crate::untrusted::Budget;
 

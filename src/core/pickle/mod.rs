@@ -15,10 +15,9 @@ mod machine;
 mod value;
 mod writer;
 
-pub use array::{ArrayReference, NumberFormat};
 pub use error::PickleError;
 pub use machine::run;
-pub use value::{Callable, Element, Id, Storage, TensorReference, Value, Values};
+pub use value::{ArrayReference, Callable, Element, Id, NumberFormat, Storage, TensorReference, Value, Values};
 pub use writer::{Pickle, write};
 
 /// Names that a pickle may use.

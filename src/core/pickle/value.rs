@@ -1,7 +1,5 @@
 //! Values of a pickle.
 
-use super::{ArrayReference, NumberFormat};
-
 /// Index of a value in [`Values`].
 pub type Id = usize;
 
@@ -169,4 +167,67 @@ impl Values {
             _ => None,
         }
     }
+}
+
+/// A dtype of plain numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NumberFormat {
+    /// numpy's kind `f`, `i`, `u` or `b`; anything else is kept but has no numbers.
+    pub kind: u8,
+    /// Size of one value \[bytes\].
+    pub size: usize,
+    /// Most significant byte first?
+    pub big_endian: bool,
+}
+
+impl NumberFormat {
+    /// Parses `f8`, `<f4`, `b1`; types other than plain numbers (`O8`, `U5`, records) become kind `?`.
+    pub(super) fn parse(text: &str) -> Self {
+        let (big_endian, rest) = match text.as_bytes() {
+            [b'>', rest @ ..] => (true, rest),
+            [b'<' | b'|' | b'=', rest @ ..] => (false, rest),
+            rest => (false, rest),
+        };
+        let (kind, size) = match rest {
+            [kind @ (b'f' | b'i' | b'u'), size @ (b'1' | b'2' | b'4' | b'8')] => (*kind, usize::from(size - b'0')),
+            b"b1" => (b'b', 1),
+            _ => (b'?', 0),
+        };
+        Self { kind, size, big_endian }
+    }
+
+    /// The number in [`NumberFormat::size`] `bytes`; `None` for other types (16-bit floats too).
+    pub(super) fn number(self, bytes: &[u8]) -> Option<f64> {
+        let mut wide = [0; 8];
+        let size = self.size;
+        wide.get_mut(..size)?.copy_from_slice(bytes.get(..size)?);
+        if self.big_endian {
+            wide[..size].reverse();
+        }
+        let unsigned = u64::from_le_bytes(wide);
+        Some(match (self.kind, size) {
+            (b'f', 8) => f64::from_le_bytes(wide),
+            (b'f', 4) => f64::from(f32::from_bits(unsigned as u32)),
+            (b'u', _) => unsigned as f64,
+            (b'i', _) => {
+                let unused = 64 - 8 * size as u32;
+                ((unsigned << unused) as i64 >> unused) as f64
+            }
+            (b'b', _) => f64::from(u8::from(unsigned != 0)),
+            _ => return None,
+        })
+    }
+}
+
+/// An array, its bytes as in the pickle.
+#[derive(Clone, Debug)]
+pub struct ArrayReference {
+    /// Number format.
+    pub format: NumberFormat,
+    /// Size of each dimension; none for a scalar.
+    pub shape: Vec<usize>,
+    /// Column-major?
+    pub fortran: bool,
+    /// The value with the bytes.
+    pub data: Id,
 }

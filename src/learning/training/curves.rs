@@ -1,9 +1,11 @@
 //! Training curves: named series over steps, saved as JSON and drawn as SVG.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
+use maud::html;
 use serde::{Deserialize, Serialize};
+
+use visuomotor_core::chart::{COLORS, Scale, course, document};
 
 /// Series by name: (step, value) pairs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -19,45 +21,31 @@ impl Curves {
     }
 }
 
-const COLORS: [&str; 5] = ["#2f6fde", "#d9622b", "#2a9d5c", "#8b5bd6", "#c23b6b"];
-
 /// The chosen series as one SVG chart, each scaled to its own range, which its label gives.
 pub fn curves_svg(curves: &Curves, names: &[&str]) -> String {
     let (width, height, left, bottom) = (640.0, 260.0, 40.0, 30.0);
     let last = curves.series.values().flatten().map(|p| p.0).max().unwrap_or(1).max(1) as f64;
-    let mut out = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" font-family=\"sans-serif\" font-size=\"11\">\
-         <rect width=\"{width}\" height=\"{height}\" fill=\"#fff\"/>"
-    );
-    let _ = write!(
-        out,
-        "<path d=\"M{left} 20V{0}H{1}\" fill=\"none\" stroke=\"#999\"/><text x=\"{1}\" y=\"{2}\" text-anchor=\"end\" fill=\"#555\">step {last}</text>",
-        height - bottom,
-        width - 10.0,
-        height - 12.0
-    );
-    for (i, name) in names.iter().enumerate() {
-        let Some(points) = curves.series.get(*name).filter(|p| !p.is_empty()) else { continue };
+    let x = Scale::new((0.0, last), (left, width - 10.0));
+    let line = |i: usize, name: &str, points: &[(u64, f64)]| {
         // From 0, or from below it, to the largest value.
         let (low, high) = points.iter().fold((0.0f64, 0.0f64), |(low, high), p| (low.min(p.1), high.max(p.1)));
-        let range = (high - low).max(1e-9);
-        let scale = if low < 0.0 { format!("{low:.4} to {high:.4}") } else { format!("top {high:.4}") };
+        let y = Scale::new((low, high), (height - bottom, 20.0));
+        let range = if low < 0.0 { format!("{low:.4} to {high:.4}") } else { format!("top {high:.4}") };
         let color = COLORS[i % COLORS.len()];
-        let mut path = String::new();
-        for (k, (step, value)) in points.iter().enumerate() {
-            let x = left + *step as f64 / last * (width - left - 10.0);
-            let y = height - bottom - (value - low) / range * (height - bottom - 20.0);
-            let _ = write!(path, "{}{x:.1} {y:.1}", if k == 0 { "M" } else { "L" });
+        html! {
+            path d=(course(points.iter().map(|(step, value)| Some((x.at(*step as f64), y.at(*value)))))) fill="none"
+                stroke=(color) stroke-width="1.5" {}
+            text x=(width - 12.0) y=(18.0 + 14.0 * i as f64) text-anchor="end" fill=(color) { (name) " (" (range) ")" }
         }
-        let _ = write!(
-            out,
-            "<path d=\"{path}\" fill=\"none\" stroke=\"{color}\" stroke-width=\"1.5\"/><text x=\"{}\" y=\"{}\" text-anchor=\"end\" fill=\"{color}\">{name} ({scale})</text>",
-            width - 12.0,
-            18.0 + 14.0 * i as f64
-        );
-    }
-    out.push_str("</svg>\n");
-    out
+    };
+    let marks = html! {
+        path d={ "M" (left) " 20V" (height - bottom) "H" (width - 10.0) } fill="none" stroke="#999" {}
+        text x=(width - 10.0) y=(height - 12.0) text-anchor="end" fill="#555" { "step " (last) }
+        @for (i, name) in names.iter().enumerate() {
+            @if let Some(points) = curves.series.get(*name).filter(|points| !points.is_empty()) { (line(i, name, points)) }
+        }
+    };
+    document(width, height, 11, &marks)
 }
 
 #[cfg(test)]

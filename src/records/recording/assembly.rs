@@ -9,7 +9,7 @@ use super::RecordingError;
 use super::events::{Gap, Note, SafetyEvent, StepEvent};
 use super::messages::{CompressedImage, JointState, decode_f32_array, decode_f64_array, decode_pose};
 use super::picture::RecordedImage;
-use super::reader::{ReadOptions, RecordedStep, damaged};
+use super::recorded::{ReadOptions, RecordedStep};
 use super::schemas as topic;
 use visuomotor_core::action::{Action, JointCommand};
 use visuomotor_core::embedding::Embedding;
@@ -142,6 +142,16 @@ impl<'a> Assembly<'a> {
             _ => {}
         }
         Ok(())
+    }
+}
+
+/// The message with this header cannot be read.
+pub(super) fn damaged(path: &Path, topic: &str, header: &MessageHeader, why: impl ToString) -> RecordingError {
+    RecordingError::Message {
+        path: path.to_path_buf(),
+        topic: topic.to_string(),
+        at_seconds: Timestamp::from_nanos(header.log_time).as_secs_f64(),
+        why: why.to_string(),
     }
 }
 

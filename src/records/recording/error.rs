@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::FORMAT_VERSION;
+use visuomotor_core::episode::SinkError;
 use visuomotor_core::failure::{Failing, FailureKind};
 use visuomotor_core::untrusted::shown;
 
@@ -175,6 +176,12 @@ pub enum RecordingError {
         /// The file.
         path: PathBuf,
     },
+}
+
+impl From<RecordingError> for SinkError {
+    fn from(error: RecordingError) -> Self {
+        Self::new(error)
+    }
 }
 
 impl Failing for RecordingError {

@@ -46,6 +46,7 @@ mod picture;
 mod pictures;
 pub mod png;
 mod reader;
+mod recorded;
 mod recorder;
 mod recovery;
 mod scan;
@@ -64,7 +65,8 @@ pub use jpeg::Decoded;
 pub use options::{Attachment, WriterOptions};
 pub use picture::{JpegMaker, RecordedImage};
 pub use pictures::Pictures;
-pub use reader::{ReadOptions, RecordedEpisode, RecordedStep, parse_episode, read_episode, read_episode_with};
+pub use reader::{parse_episode, read_episode, read_episode_with};
+pub use recorded::{ReadOptions, RecordedEpisode, RecordedStep};
 pub use recorder::{Recorder, RecorderState};
 pub use recovery::{Recovered, finish_partial, recover};
 #[cfg(feature = "fault-controls")]

@@ -1,7 +1,8 @@
 //! Thumbnails of an episode for reports, in memory.
 
+use super::RecordingError;
 use super::picture::JpegMaker;
-use visuomotor_core::episode::{ControlTick, EpisodeEnd, EpisodeStart, Step, StepSink};
+use visuomotor_core::episode::{ControlTick, EpisodeEnd, EpisodeStart, SinkError, Step, StepSink};
 use visuomotor_core::observation::Image;
 use visuomotor_core::time::Timestamp;
 
@@ -48,7 +49,7 @@ impl Pictures {
         self.kept
     }
 
-    fn keep(&mut self, image: &Image) -> anyhow::Result<()> {
+    fn keep(&mut self, image: &Image) -> Result<(), RecordingError> {
         let began = *self.began.get_or_insert(image.captured_at);
         let (quality, size) = (self.quality, fit((image.width, image.height), self.largest));
         let jpeg = self.maker.get_or_insert_with(|| JpegMaker::new(quality, Some(size))).encode(image)?;
@@ -66,29 +67,29 @@ fn fit(size: (u32, u32), largest: (u32, u32)) -> (u32, u32) {
 }
 
 impl StepSink for Pictures {
-    fn episode_started(&mut self, _: &EpisodeStart) -> anyhow::Result<()> {
+    fn episode_started(&mut self, _: &EpisodeStart) -> Result<(), SinkError> {
         *self = Self::with_size(self.every, self.largest, self.quality);
         Ok(())
     }
 
-    fn step(&mut self, step: &Step<'_>) -> anyhow::Result<()> {
+    fn step(&mut self, step: &Step<'_>) -> Result<(), SinkError> {
         let Some(image) = step.observation.images.first() else { return Ok(()) };
         if step.index.is_multiple_of(self.every) || self.kept.is_empty() {
             self.newest = None;
-            return self.keep(image);
+            return Ok(self.keep(image)?);
         }
         // Pixels are shared, not copied.
         self.newest = Some(image.clone());
         Ok(())
     }
 
-    fn control_tick(&mut self, _: &ControlTick) -> anyhow::Result<()> {
+    fn control_tick(&mut self, _: &ControlTick) -> Result<(), SinkError> {
         Ok(())
     }
 
-    fn episode_ended(&mut self, _: &EpisodeEnd) -> anyhow::Result<()> {
+    fn episode_ended(&mut self, _: &EpisodeEnd) -> Result<(), SinkError> {
         match self.newest.take() {
-            Some(image) => self.keep(&image),
+            Some(image) => Ok(self.keep(&image)?),
             None => Ok(()),
         }
     }

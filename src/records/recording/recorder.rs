@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 use super::storage::free_bytes;
 use super::{EpisodeWriter, Gap, Note, RecordingError, WriterOptions};
 use visuomotor_core::action::Decision;
-use visuomotor_core::episode::{ControlTick, EpisodeEnd, EpisodeStart, Step, StepSink};
+use visuomotor_core::episode::{ControlTick, EpisodeEnd, EpisodeStart, SinkError, Step, StepSink};
 use visuomotor_core::observation::Observation;
 use visuomotor_core::protection::Protection;
 use visuomotor_core::time::Timestamp;
@@ -151,7 +151,7 @@ impl Recorder {
 }
 
 impl StepSink for Recorder {
-    fn episode_started(&mut self, start: &EpisodeStart) -> anyhow::Result<()> {
+    fn episode_started(&mut self, start: &EpisodeStart) -> Result<(), SinkError> {
         if let Some(queue) = &self.queue {
             // A thread that ended has stored its error in the state, and reports it again at the end.
             let _ = queue.send(Piece::Start(Box::new(start.clone())));
@@ -159,14 +159,14 @@ impl StepSink for Recorder {
         Ok(())
     }
 
-    fn step(&mut self, step: &Step<'_>) -> anyhow::Result<()> {
+    fn step(&mut self, step: &Step<'_>) -> Result<(), SinkError> {
         self.offer(step);
         Ok(())
     }
 
     /// Queues the ticks of a pause, so that a long one does not fill the memory; if the queue is full they stay for the next
     /// call.
-    fn paused(&mut self, _observation: &Observation) -> anyhow::Result<()> {
+    fn paused(&mut self, _observation: &Observation) -> Result<(), SinkError> {
         let ticks = std::mem::take(&mut self.ticks);
         if let Some(queue) = &self.queue
             && let Err(TrySendError::Full(Piece::Ticks(ticks))) = queue.try_send(Piece::Ticks(ticks))
@@ -176,12 +176,12 @@ impl StepSink for Recorder {
         Ok(())
     }
 
-    fn control_tick(&mut self, tick: &ControlTick) -> anyhow::Result<()> {
+    fn control_tick(&mut self, tick: &ControlTick) -> Result<(), SinkError> {
         self.ticks.push(*tick);
         Ok(())
     }
 
-    fn episode_ended(&mut self, end: &EpisodeEnd) -> anyhow::Result<()> {
+    fn episode_ended(&mut self, end: &EpisodeEnd) -> Result<(), SinkError> {
         let (gap, ticks) = (self.gap.take(), std::mem::take(&mut self.ticks));
         if let Some(queue) = &self.queue {
             // As in `episode_started`.

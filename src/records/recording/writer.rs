@@ -20,7 +20,7 @@ use super::schemas::{self as topic, SchemaText};
 use super::storage::{self, Output};
 use super::{FORMAT_VERSION, METADATA_NAME, RecordingError, SETTINGS_ATTACHMENT, WriterOptions};
 use visuomotor_core::action::JointCommand;
-use visuomotor_core::episode::{ControlTick, EpisodeEnd, EpisodeStart, Filtered, Step, StepSink};
+use visuomotor_core::episode::{ControlTick, EpisodeEnd, EpisodeStart, Filtered, SinkError, Step, StepSink};
 use visuomotor_core::time::Timestamp;
 
 #[derive(Debug, PartialEq)]
@@ -428,19 +428,19 @@ impl std::fmt::Debug for EpisodeWriter {
 }
 
 impl StepSink for EpisodeWriter {
-    fn episode_started(&mut self, start: &EpisodeStart) -> anyhow::Result<()> {
+    fn episode_started(&mut self, start: &EpisodeStart) -> Result<(), SinkError> {
         Ok(self.start(start)?)
     }
 
-    fn step(&mut self, step: &Step<'_>) -> anyhow::Result<()> {
+    fn step(&mut self, step: &Step<'_>) -> Result<(), SinkError> {
         Ok(self.record_step(step)?)
     }
 
-    fn control_tick(&mut self, tick: &ControlTick) -> anyhow::Result<()> {
+    fn control_tick(&mut self, tick: &ControlTick) -> Result<(), SinkError> {
         Ok(self.record_tick(tick)?)
     }
 
-    fn episode_ended(&mut self, end: &EpisodeEnd) -> anyhow::Result<()> {
+    fn episode_ended(&mut self, end: &EpisodeEnd) -> Result<(), SinkError> {
         Ok(self.end(end)?)
     }
 }

@@ -6,11 +6,8 @@
 
 use nalgebra::{Matrix6, SVector, Vector6};
 
-use super::follower::ControlError;
-use super::impedance_of::springs;
-use visuomotor_core::config::{ControlSetting, Robot};
 use visuomotor_core::geometry::Pose;
-use visuomotor_core::kinematics::{Chain, Dynamics, pose_error};
+use visuomotor_core::kinematics::{Chain, pose_error};
 use visuomotor_core::observation::{JointVector, MAX_JOINTS, Proprioception};
 
 /// Damping of the projector near singularities.
@@ -34,12 +31,6 @@ pub struct CartesianImpedance {
 }
 
 impl CartesianImpedance {
-    /// The launch file's springs and dampers, or the arm's defaults.
-    pub fn fitting(robot: &Robot, chain: &Chain, setting: &ControlSetting) -> Result<Self, ControlError> {
-        let (_, tool) = springs(robot, chain, &Dynamics::from_robot(robot)?, setting)?;
-        Ok(tool)
-    }
-
     /// Torques \[Nm\] that pull the tool toward `reference`; `coriolis` \[Nm\] as in [`super::JointImpedance::torque`].
     pub fn torque(
         &self,
@@ -98,6 +89,7 @@ mod tests {
     use nalgebra::{Translation3, UnitQuaternion, Vector3};
 
     use super::*;
+    use visuomotor_core::config::Robot;
     use visuomotor_core::time::Timestamp;
 
     fn widowx() -> Chain {

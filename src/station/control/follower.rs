@@ -19,6 +19,7 @@ use nalgebra::UnitQuaternion;
 
 use super::cartesian_impedance::CartesianImpedance;
 use super::differential::{Differential, DifferentialSettings};
+use super::error::ControlError;
 use super::impedance_of::springs;
 use super::joint_impedance::JointImpedance;
 use super::torque::TorqueRamp;
@@ -26,7 +27,7 @@ use super::trajectory::{JerkLimited, MotionLimits, NoMotion, VelocityRamp};
 use visuomotor_core::action::ControlMode;
 use visuomotor_core::config::{ControlLaw, ControlSetting, Robot};
 use visuomotor_core::geometry::{Pose, Twist};
-use visuomotor_core::kinematics::{Chain, Dynamics, KinematicsError, pose_error};
+use visuomotor_core::kinematics::{Chain, Dynamics, pose_error};
 use visuomotor_core::observation::{JointVector, Proprioception};
 use visuomotor_core::time::Timestamp;
 
@@ -34,28 +35,6 @@ use visuomotor_core::time::Timestamp;
 const JOINT_GAIN: f64 = 5.0;
 /// Maximum control periods counted as elapsed between two commands: nothing may jump after a stall.
 const MOST_PERIODS: f64 = 2.0;
-
-/// Why a control law cannot be set up for an arm.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum ControlError {
-    /// The length of a list differs from the number of joints.
-    #[error(
-        "control.{key} has {found} values and {robot} has {expected} joints: give one per joint, or leave the key out"
-    )]
-    Count {
-        /// Key of the `[control]` table.
-        key: &'static str,
-        /// Arm name.
-        robot: String,
-        /// Values given.
-        found: usize,
-        /// Joints of the arm.
-        expected: usize,
-    },
-    /// The description lacks what the law needs.
-    #[error(transparent)]
-    Dynamics(#[from] KinematicsError),
-}
 
 /// A pose that moves evenly from one to another.
 #[derive(Clone, Copy, Debug)]

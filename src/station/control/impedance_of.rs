@@ -7,7 +7,7 @@
 use nalgebra::SMatrix;
 
 use super::cartesian_impedance::CartesianImpedance;
-use super::follower::ControlError;
+use super::error::ControlError;
 use super::joint_impedance::JointImpedance;
 use visuomotor_core::config::{ControlSetting, Robot};
 use visuomotor_core::kinematics::{Chain, Dynamics};
@@ -84,6 +84,14 @@ pub(super) fn springs(
         posture_damping: share(&joints.damping, POSTURE_SHARE.sqrt()),
     };
     Ok((joints, tool))
+}
+
+impl CartesianImpedance {
+    /// The launch file's springs and dampers, or the arm's defaults.
+    pub fn fitting(robot: &Robot, chain: &Chain, setting: &ControlSetting) -> Result<Self, ControlError> {
+        let (_, tool) = springs(robot, chain, &Dynamics::from_robot(robot)?, setting)?;
+        Ok(tool)
+    }
 }
 
 /// Effective mass along \[kg\] and inertia about \[kg m2\] the base axes at the tool in the home posture, pushed along one

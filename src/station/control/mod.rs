@@ -13,6 +13,7 @@
 mod cartesian_impedance;
 mod controller;
 mod differential;
+mod error;
 mod follower;
 mod gripper;
 mod impedance_of;
@@ -24,7 +25,7 @@ mod trajectory;
 pub use cartesian_impedance::CartesianImpedance;
 pub use controller::{Accepted, Controller};
 pub use differential::{Differential, DifferentialSettings, JointMotion, TwistFrame};
-pub use follower::ControlError;
+pub use error::ControlError;
 pub use joint_impedance::JointImpedance;
 pub use torque::TorqueRamp;
 pub use trajectory::{JerkLimited, MotionLimits, MotionState, NoMotion, VelocityRamp};

@@ -1,32 +1,25 @@
-//! Several policies on the same trials, interleaved: each layout is run by all policies before the next one, in an order
-//! drawn for each layout, so that drift (light, wear, a judge's mood) affects all alike.
+//! Results of several policies on the same trials.
 //!
-//! Each policy has an uninformative letter. Each has its own folder with a journal, so that a stopped comparison
-//! resumes. Because the layouts are the same, a pair of policies is compared by McNemar's exact test on the trials in
-//! which only one of them succeeded; Holm's correction accounts for the number of pairs.
+//! Each policy has an uninformative letter. Because the layouts are the same, a pair of policies is compared by McNemar's
+//! exact test on the trials in which only one of them succeeded; Holm's correction accounts for the number of pairs.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::ensure;
 use serde::{Deserialize, Serialize};
 
-use super::draw::{Draw, derived_seed};
-use super::page;
-use super::protocol::{Scenario, TrialPlan};
-use super::report::{Machine, Report, Score, TaskScore};
-use super::run::{Evaluation, EvaluationOptions, Progress, replace};
+use super::draw::Draw;
+use super::journal::TrialRecord;
+use super::options::Machine;
+use super::protocol::Scenario;
+use super::report::Report;
+use super::score::{Score, TaskScore};
 use super::statistics::{fisher_exact, holm, mcnemar_exact};
-use super::{TrialRecord, TrialRun, TrialRunner};
-use visuomotor_core::config::Scene;
-use visuomotor_core::protection::Protection;
 
 /// File name of the comparison within its folder.
 pub const COMPARISON_FILE: &str = "comparison.json";
 /// File name of its page.
 pub const COMPARISON_PAGE: &str = "comparison.html";
-/// Most policies of one comparison: one letter each.
-const MOST: usize = 26;
 
 /// Results of one policy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -95,12 +88,6 @@ pub struct ComparisonReport {
     pub machine: Machine,
 }
 
-/// Runs one trial of one of several policies.
-pub trait Contest {
-    /// Runs `plan` with policy number `policy`, as [`TrialRunner::run`].
-    fn run(&mut self, policy: usize, plan: &TrialPlan, episode_name: &str) -> anyhow::Result<Option<TrialRun>>;
-}
-
 /// The letters of the policies, in their order; drawn at random, so that a letter does not reveal the order of naming.
 pub fn letters(seed: u64, policies: &[String]) -> Vec<char> {
     let mut order: Vec<usize> = (0..policies.len()).collect();
@@ -112,89 +99,8 @@ pub fn letters(seed: u64, policies: &[String]) -> Vec<char> {
     letters
 }
 
-/// Runs the trials of `plans` that are missing in the journals, for each policy of `entrants` in turn.
-///
-/// `entrants` share scenario and seed; their folders lie under `folder`. `progress` receives the policy's number.
-pub fn compare(
-    folder: &Path,
-    entrants: &[EvaluationOptions],
-    scene: &Scene,
-    plans: &[TrialPlan],
-    contest: &mut dyn Contest,
-    progress: &mut dyn FnMut(usize, Progress<'_>),
-    stop: &dyn Fn() -> bool,
-) -> anyhow::Result<ComparisonReport> {
-    ensure!(
-        (2..=MOST).contains(&entrants.len()),
-        "--policy: found {} policies, a comparison takes 2 to {MOST}; name each with its own --policy",
-        entrants.len()
-    );
-    let seed = entrants[0].seed;
-    ensure!(
-        entrants.iter().all(|e| e.seed == seed && e.scenario == entrants[0].scenario),
-        "all policies of a comparison must run the same scenario and seed"
-    );
-    let mut evaluations =
-        entrants.iter().map(|options| Evaluation::open(options, scene, plans)).collect::<anyhow::Result<Vec<_>>>()?;
-    for (i, evaluation) in evaluations.iter().enumerate() {
-        evaluation.tell_resumed(&mut |p| progress(i, p));
-    }
-    'trials: for plan in plans {
-        for policy in turns(seed, plan, entrants.len()) {
-            let evaluation = &mut evaluations[policy];
-            if !evaluation.remaining().contains(&plan) {
-                continue;
-            }
-            if stop() {
-                break 'trials;
-            }
-            let mut one = One { contest, policy };
-            if !evaluation.run(plan, &mut one, &mut |p| progress(policy, p))? {
-                break 'trials;
-            }
-        }
-    }
-    let mut parts = Vec::new();
-    for (i, evaluation) in evaluations.iter_mut().enumerate() {
-        let report = evaluation.finish(&mut |p| progress(i, p))?;
-        parts.push((&entrants[i].folder, report, evaluation.records()));
-    }
-    let mut report = ComparisonReport::new(folder, &parts);
-    match write(folder, &report) {
-        Err(error) if Protection::Recording.is_on() => report.missing.push(format!("this comparison: {error:#}")),
-        written => written?,
-    }
-    Ok(report)
-}
-
-fn write(folder: &Path, report: &ComparisonReport) -> anyhow::Result<()> {
-    let mut json = serde_json::to_string_pretty(report)?;
-    json.push('\n');
-    replace(&folder.join(COMPARISON_FILE), json.as_bytes())?;
-    replace(&folder.join(COMPARISON_PAGE), page::render_comparison(report).as_bytes())
-}
-
-/// The order in which the policies run a trial.
-fn turns(seed: u64, plan: &TrialPlan, policies: usize) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..policies).collect();
-    Draw::new(derived_seed(seed, &["turns"]), &[&plan.name()]).shuffle(&mut order);
-    order
-}
-
-/// One policy of a contest, as an evaluation sees it.
-struct One<'a> {
-    contest: &'a mut dyn Contest,
-    policy: usize,
-}
-
-impl TrialRunner for One<'_> {
-    fn run(&mut self, plan: &TrialPlan, episode_name: &str) -> anyhow::Result<Option<TrialRun>> {
-        self.contest.run(self.policy, plan, episode_name)
-    }
-}
-
 impl ComparisonReport {
-    fn new(folder: &Path, parts: &[(&PathBuf, Report, &[TrialRecord])]) -> Self {
+    pub(super) fn new(folder: &Path, parts: &[(&PathBuf, Report, &[TrialRecord])]) -> Self {
         let first = &parts[0].1;
         let names: Vec<String> = parts.iter().map(|(_, report, _)| report.policy.clone()).collect();
         let letters = letters(first.seed, &names);

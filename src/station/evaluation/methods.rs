@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 
 use super::comparison::ComparisonReport;
-use super::report::{Score, TaskScore};
+use super::score::{Score, TaskScore};
 use super::statistics::{fisher_exact, holm};
 
 /// A method of the table.

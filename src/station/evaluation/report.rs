@@ -1,86 +1,23 @@
 //! `report.json`: results of an evaluation with everything needed to repeat it, also as text for a terminal.
-//!
-//! One file because the rows and their counting belong together.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use super::journal::TrialRecord;
 use super::latency::{LatencySeries, LatencySummary};
+use super::options::{EvaluationOptions, Machine};
 use super::paper::{self, PaperScore};
 use super::protocol::{Placement, Scenario, TrialPlan};
-use super::run::EvaluationOptions;
-use super::statistics::{Interval, clopper_pearson95, fisher_exact, p_words, plain_words, wilson95};
+use super::score::{Control, ObjectScore, Score, TaskScore};
+use super::statistics::{fisher_exact, p_words, plain_words};
 use visuomotor_core::episode::OutcomeKind;
 
 /// File name within the results folder.
 pub const REPORT_FILE: &str = "report.json";
-
-/// Successes of valid trials, with confidence intervals.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Score {
-    /// Successful trials.
-    pub successes: u64,
-    /// Valid trials.
-    pub trials: u64,
-    /// Aborted attempts, which do not count.
-    pub aborted: u64,
-    /// Wilson's 95 % interval of the success rate.
-    pub wilson95: Interval,
-    /// Clopper and Pearson's exact 95 % interval of the success rate.
-    pub clopper_pearson95: Interval,
-}
-
-impl Score {
-    /// Sum of several scores.
-    pub(super) fn together<'a>(scores: impl Iterator<Item = &'a Score>) -> Self {
-        let (mut successes, mut trials, mut aborted) = (0, 0, 0);
-        for score in scores {
-            successes += score.successes;
-            trials += score.trials;
-            aborted += score.aborted;
-        }
-        let (wilson95, clopper_pearson95) = (wilson95(successes, trials), clopper_pearson95(successes, trials));
-        Self { successes, trials, aborted, wilson95, clopper_pearson95 }
-    }
-
-    /// Counts records.
-    fn of<'a>(records: impl Iterator<Item = &'a TrialRecord>) -> Self {
-        let (mut successes, mut trials, mut aborted) = (0, 0, 0);
-        for record in records {
-            successes += u64::from(record.is_success());
-            trials += u64::from(record.counts());
-            aborted += u64::from(!record.counts());
-        }
-        let (wilson95, clopper_pearson95) = (wilson95(successes, trials), clopper_pearson95(successes, trials));
-        Self { successes, trials, aborted, wilson95, clopper_pearson95 }
-    }
-}
-
-/// Score of one task.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct TaskScore {
-    /// Task name.
-    pub task: String,
-    /// Its score.
-    #[serde(flatten)]
-    pub score: Score,
-}
-
-/// Score of one object: in scenario 3 a task has several.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ObjectScore {
-    /// Object name.
-    pub object: String,
-    /// Its score.
-    #[serde(flatten)]
-    pub score: Score,
-}
 
 /// Summary of one trial; the journal has the rest.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -112,28 +49,6 @@ pub struct TrialRow {
     pub deadline_misses: u64,
     /// File of the recorded episode.
     pub episode: String,
-}
-
-/// Another policy scored by the same protocol: the upper (`expert`) or lower (`random`) reference.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Control {
-    /// Who decided.
-    pub policy: String,
-    /// Scenario it was scored in.
-    pub scenario: Scenario,
-    /// Seed of its layout.
-    pub seed: u64,
-    /// Digest of its settings.
-    pub settings_digest: String,
-    /// Digest of its weights; empty if it has none.
-    pub weights_digest: String,
-    /// Revision of the program.
-    pub revision: String,
-    /// Scores per task.
-    pub tasks: Vec<TaskScore>,
-    /// Score of all tasks together.
-    pub total: Score,
 }
 
 impl Control {
@@ -169,50 +84,6 @@ pub struct Comparison {
     pub policy: String,
     /// Fisher's exact two-sided p of both totals: the probability of such a difference if both were equally good.
     pub fisher_p: f64,
-}
-
-/// Machine it ran on.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Machine {
-    /// Processor model.
-    pub cpu: String,
-    /// Processor cores this program may use.
-    pub cores: usize,
-    /// Result of each real-time setting requested for the control loop, one line each; empty if none was requested.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub realtime: Vec<String>,
-}
-
-impl Machine {
-    /// The machine this program runs on; unavailable values are marked unknown.
-    pub fn this() -> Self {
-        let cpu = std::fs::read_to_string("/proc/cpuinfo")
-            .ok()
-            .and_then(|text| {
-                let line = text.lines().find(|line| line.starts_with("model name"))?;
-                Some(line.split_once(':')?.1.trim().to_string())
-            })
-            .unwrap_or_else(|| format!("unknown ({})", std::env::consts::ARCH));
-        Self { cpu, cores: std::thread::available_parallelism().map_or(0, usize::from), realtime: Vec::new() }
-    }
-}
-
-/// Git revision of the program's checkout `folder`, with `+changes` when files differ from it.
-///
-/// Without git or a repository: the value of `VISUOMOTOR_REVISION` at build time, else `unknown`.
-pub fn revision(folder: &Path) -> String {
-    let git = |arguments: &[&str]| {
-        let output = Command::new("git").arg("-C").arg(folder).args(arguments).output().ok()?;
-        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_string())
-    };
-    match git(&["rev-parse", "HEAD"]) {
-        Some(head) if !head.is_empty() => match git(&["status", "--porcelain", "--untracked-files=no"]) {
-            Some(changes) if changes.is_empty() => head,
-            _ => format!("{head}+changes"),
-        },
-        _ => option_env!("VISUOMOTOR_REVISION").unwrap_or("unknown").into(),
-    }
 }
 
 /// Results of an evaluation so far.

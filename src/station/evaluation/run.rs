@@ -1,48 +1,22 @@
 //! Runs the remaining trials one by one, and journals each before the next begins.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, ensure};
 
 use super::journal::{Journal, JournalError, JournalHeader, PictureFile, TrialRecord};
+use super::options::EvaluationOptions;
 use super::page;
-use super::protocol::{Scenario, TrialPlan};
-use super::report::{Control, Machine, REPORT_FILE, Report};
-use super::{TrialRun, TrialRunner};
+use super::protocol::TrialPlan;
+use super::report::{REPORT_FILE, Report};
+use super::trial::{TrialRun, TrialRunner};
 use visuomotor_core::config::{Scene, digest};
 use visuomotor_core::episode::Outcome;
 use visuomotor_core::protection::Protection;
 
 /// File name of the page within the results folder.
 pub const PAGE_FILE: &str = "report.html";
-
-/// Settings of an evaluation, and the metadata of its report.
-#[derive(Clone, Debug, PartialEq)]
-pub struct EvaluationOptions {
-    /// Results folder; created if missing.
-    pub folder: PathBuf,
-    /// Scenario of the plans.
-    pub scenario: Scenario,
-    /// Seed of the plans.
-    pub seed: u64,
-    /// Decision source (`expert`, `random`, a policy's name).
-    pub policy: String,
-    /// Resolved settings, TOML.
-    pub settings: String,
-    /// SHA-256 of the resolved settings.
-    pub settings_digest: String,
-    /// SHA-256 of the policy's weights; empty if it has none.
-    pub weights_digest: String,
-    /// Git revision of the program ([`super::revision`]).
-    pub revision: String,
-    /// Command line to repeat it.
-    pub command: String,
-    /// Machine it runs on ([`Machine::this`]).
-    pub machine: Machine,
-    /// Other policies scored by the same protocol, for comparison.
-    pub controls: Vec<Control>,
-}
 
 /// Progress events, for a progress bar or plain lines.
 #[derive(Clone, Copy, Debug)]

@@ -5,9 +5,9 @@
 
 use rtrb::Producer;
 
-use super::go_to::Posture;
 use super::latest::{LatestReader, LatestWriter};
 use super::ledger::{Ledger, Series};
+use super::posture::Posture;
 use super::schedule::{Due, Strain};
 use super::stop::HoldGuard;
 use crate::control::{Accepted, Controller};

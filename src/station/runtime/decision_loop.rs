@@ -8,16 +8,19 @@ use std::time::Duration;
 
 use rtrb::Consumer;
 
+use super::error::RuntimeError;
 use super::latest::{LatestReader, LatestWriter};
 use super::ledger::{Ledger, Series};
-use super::{AgedCamera, RuntimeError};
-use visuomotor_arms::camera::{CameraWatch, Delivery, Sight};
+use visuomotor_arms::camera::{Camera, CameraWatch, Delivery, Sight};
 use visuomotor_core::action::{ActionSource, TimedAction};
-use visuomotor_core::episode::{ControlTick, EpisodeEnd, EpisodeStart, Step, StepSink};
+use visuomotor_core::episode::{ControlTick, EpisodeEnd, EpisodeStart, SinkError, Step, StepSink};
 use visuomotor_core::kinematics::Chain;
 use visuomotor_core::observation::{Image, Observation, Proprioception};
 use visuomotor_core::protection::Protection;
 use visuomotor_core::time::{Clock, Timestamp};
+
+/// A camera with the maximum image age for a decision \[s\].
+pub type AgedCamera = (Box<dyn Camera>, f64);
 
 /// How long all decisions may be too late before the episode ends.
 const LATE: Duration = Duration::from_secs(5);
@@ -40,7 +43,7 @@ pub struct DecisionLoop<'a> {
     pub(super) source: &'a mut dyn ActionSource,
     pub(super) sinks: Vec<&'a mut dyn StepSink>,
     /// The error of each listener that has failed.
-    pub(super) lost: Vec<Option<anyhow::Error>>,
+    pub(super) lost: Vec<Option<SinkError>>,
     pub(super) states: LatestReader<Proprioception>,
     pub(super) actions: LatestWriter<TimedAction>,
     pub(super) ticks: Consumer<ControlTick>,
@@ -197,7 +200,7 @@ impl DecisionLoop<'_> {
     }
 
     /// Notifies every listener that has not failed. One that fails now gets only the end of the episode.
-    fn tell(&mut self, mut what: impl FnMut(&mut dyn StepSink) -> anyhow::Result<()>) -> Result<(), RuntimeError> {
+    fn tell(&mut self, mut what: impl FnMut(&mut dyn StepSink) -> Result<(), SinkError>) -> Result<(), RuntimeError> {
         for (sink, lost) in self.sinks.iter_mut().zip(&mut self.lost).filter(|(_, lost)| lost.is_none()) {
             let Err(error) = what(*sink) else { continue };
             if !Protection::Recording.is_on() {

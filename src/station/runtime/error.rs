@@ -5,7 +5,7 @@ use std::time::Duration;
 use visuomotor_arms::camera::CameraError;
 use visuomotor_arms::driver::DriverError;
 use visuomotor_core::action::ActionError;
-use visuomotor_core::episode::LimitReason;
+use visuomotor_core::episode::{LimitReason, SinkError};
 use visuomotor_core::failure::{Failing, FailureKind};
 
 /// Why an episode or a motion could not go on. The arm was commanded to hold.
@@ -37,7 +37,7 @@ pub enum RuntimeError {
     },
     /// A listener failed: a full disk, a closed window.
     #[error("a listener of the episode failed: {0:#}")]
-    Sink(anyhow::Error),
+    Sink(SinkError),
     /// A bug.
     #[error("the program panicked: {0}; the arm was commanded to hold: please report this")]
     Panicked(String),

@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use super::control_loop::ControlLoop;
-use super::latest::LatestReader;
+use super::error::RuntimeError;
+use super::latest::{LatestReader, latest};
 use super::pace::Pacer;
+use super::posture::Posture;
+use super::realtime::Granted;
 use super::schedule::{DeadlineBudget, DeadlineWatch, Strain};
-use super::stop::{guarded, message};
-use super::{Granted, RuntimeError, Station, StopFlag, Timing, latest};
+use super::station::{Station, Timing};
+use super::stop::{StopFlag, guarded, message};
 use visuomotor_core::episode::{Filtered, LimitReason};
 use visuomotor_core::observation::{JointVector, Proprioception};
 use visuomotor_core::time::Clock;
@@ -20,17 +23,6 @@ const AT_REST: f64 = 0.02;
 const NEAR_ENOUGH: f64 = 0.1;
 /// Wait after the motion's planned end.
 const PATIENCE: Duration = Duration::from_secs(2);
-
-/// Goal of a motion.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Posture {
-    /// Joint positions \[rad\], chain order; clamped to the usable limits.
-    pub joints: JointVector,
-    /// Gripper: 0 closed .. 1 open. Not waited for.
-    pub gripper: f64,
-    /// Planned duration of the motion; the safety filter's speed limits may stretch it.
-    pub duration: Duration,
-}
 
 /// Report of a motion to a posture.
 #[derive(Clone, Debug, PartialEq)]

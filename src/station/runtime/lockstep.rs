@@ -3,9 +3,10 @@
 //! At each control time the control tick runs; a due decision runs right after it, so that its action takes effect at
 //! the next control tick.
 
+use super::report::{EpisodeReport, close};
 use super::schedule::{Due, Schedule, Strain};
+use super::station::{EpisodeRequest, Station, Timing, length};
 use super::stop::guarded;
-use super::{EpisodeReport, EpisodeRequest, Station, Timing, close, length};
 use visuomotor_core::time::{Clock, ManualClock};
 
 pub(super) fn run(

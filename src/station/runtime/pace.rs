@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use super::ledger::{Ledger, Series};
 use super::schedule::{Due, Schedule};
 use super::sleep::Sleeper;
-use super::{Timing, ledger::Ledger, ledger::Series};
+use super::station::Timing;
 use visuomotor_core::time::{Clock, ManualClock, SystemClock, Timestamp};
 
 /// The next start of a loop.

@@ -18,7 +18,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use super::RuntimeError;
+use super::error::RuntimeError;
 use super::standing::{Doubt, Hold, confirm};
 use visuomotor_arms::driver::{ArmDriver, DriverError, FaultCode};
 use visuomotor_core::action::JointCommand;

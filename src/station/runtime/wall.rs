@@ -9,28 +9,18 @@ use std::time::Duration;
 
 use super::control_loop::ControlLoop;
 use super::decision_loop::DecisionLoop;
+use super::error::RuntimeError;
 use super::pace::Pacer;
-use super::schedule::{DeadlineBudget, DeadlineWatch, Due, Schedule, Strain};
+use super::report::{ControlEnd, EpisodeReport, close};
+use super::schedule::{DeadlineWatch, Due, Schedule, Strain};
 use super::sleep::Sleeper;
-use super::stop::{guarded, message};
-use super::{
-    ControlCounts, ControlEnd, Doubt, EpisodeReport, EpisodeRequest, Hold, Ledger, Realtime, RuntimeError, Station,
-    StopFlag, Timing, close, length,
-};
+use super::station::{EpisodeRequest, Station, Timing, WallOptions, length};
+use super::stop::{StopFlag, guarded, message};
 use visuomotor_core::episode::{Judge, Outcome};
 use visuomotor_core::time::{Clock, SystemClock, Timestamp};
 
 /// Longest sleep of the decision loop, within which it notices a stop and passes on control ticks.
 const NAP: Duration = Duration::from_millis(20);
-
-/// Settings of a run in real time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct WallOptions {
-    /// Budget for missed control periods.
-    pub budget: DeadlineBudget,
-    /// Real-time requests to the operating system.
-    pub realtime: Realtime,
-}
 
 pub(super) fn run(
     station: &mut Station,
@@ -186,19 +176,5 @@ struct Finished<'a>(&'a AtomicBool);
 impl Drop for Finished<'_> {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Release);
-    }
-}
-
-impl ControlEnd {
-    fn without_loop(error: RuntimeError) -> Self {
-        Self {
-            result: Err(error),
-            ledger: Ledger::new(),
-            counts: ControlCounts::default(),
-            missed: 0,
-            realtime: Vec::new(),
-            fault: None,
-            hold: Some(Hold::Unconfirmed(Doubt::NotWatched)),
-        }
     }
 }

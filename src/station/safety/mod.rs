@@ -27,6 +27,7 @@
 // `!(x <= max)` is not `x > max`: NaN fails the first and passes the second.
 #![allow(clippy::neg_cmp_op_on_partial_ord)]
 
+mod changes;
 mod filter;
 mod finite;
 mod joint_limits;

@@ -7,7 +7,7 @@
 //! the joint is not commanded in that direction until half has decayed, and then tried again. Torques have no position to
 //! lead: in contact the manufacturer's collision thresholds decide.
 
-use super::filter::Interval;
+use super::changes::Interval;
 use visuomotor_core::action::ControlMode;
 use visuomotor_core::config::Robot;
 use visuomotor_core::observation::{JointVector, MAX_JOINTS};

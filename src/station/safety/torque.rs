@@ -6,7 +6,7 @@
 //! are braked, both predicted over the measurement's age and one period; then the torque limit; and last its rate, which is
 //! never exceeded because arms stop themselves at a faster change.
 
-use super::filter::{Changes, distance};
+use super::changes::{Changes, distance};
 use super::walls::Walls;
 use visuomotor_core::config::Robot;
 use visuomotor_core::episode::LimitReason;

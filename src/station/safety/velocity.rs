@@ -9,7 +9,7 @@
 
 use nalgebra::SVector;
 
-use super::filter::{Changes, distance, part_of_the_way};
+use super::changes::{Changes, distance, part_of_the_way};
 use super::residual::Residual;
 use super::walls::Walls;
 use visuomotor_core::action::ControlMode;

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use tracing_subscriber::fmt::MakeWriter;
-use visuomotor::episode::{ControlTick, EpisodeEnd, EpisodeStart, Step, StepSink};
+use visuomotor::episode::{ControlTick, EpisodeEnd, EpisodeStart, SinkError, Step, StepSink};
 use visuomotor::time::{Clock, ManualClock, Timestamp};
 
 use super::fault::Fault;
@@ -24,22 +24,24 @@ impl Record {
 }
 
 impl StepSink for Record {
-    fn episode_started(&mut self, _: &EpisodeStart) -> anyhow::Result<()> {
+    fn episode_started(&mut self, _: &EpisodeStart) -> Result<(), SinkError> {
         Ok(())
     }
 
-    fn step(&mut self, step: &Step<'_>) -> anyhow::Result<()> {
-        anyhow::ensure!(!(self.disk_full && Fault::DiskFull.on(step.decided_at)), "no space left on device");
+    fn step(&mut self, step: &Step<'_>) -> Result<(), SinkError> {
+        if self.disk_full && Fault::DiskFull.on(step.decided_at) {
+            return Err(SinkError::new("no space left on device"));
+        }
         self.steps += 1;
         Ok(())
     }
 
-    fn control_tick(&mut self, tick: &ControlTick) -> anyhow::Result<()> {
+    fn control_tick(&mut self, tick: &ControlTick) -> Result<(), SinkError> {
         self.ticks.push(*tick);
         Ok(())
     }
 
-    fn episode_ended(&mut self, _: &EpisodeEnd) -> anyhow::Result<()> {
+    fn episode_ended(&mut self, _: &EpisodeEnd) -> Result<(), SinkError> {
         self.ended = true;
         Ok(())
     }

@@ -1,7 +1,5 @@
 //! A shadow run plays a recorded episode to policy, control and safety filter at the recorded times; no arm, no link.
 
-mod difference;
-mod playback;
 mod played;
 
 use std::path::{Path, PathBuf};
@@ -11,9 +9,11 @@ use std::time::Duration;
 use anyhow::Context;
 
 use super::RunArguments;
+use super::difference::Differences;
 use super::drive::{Drive, Watchers};
 use super::ending::Ended;
 use super::job::{Job, Place};
+use super::playback::Playback;
 use super::start_up::StartUp;
 use super::until::Until;
 use crate::camera::Camera;
@@ -27,8 +27,6 @@ use crate::runtime::{Station, Timing, WallOptions};
 use crate::scripted::{ActionSpace, Assignment};
 use crate::time::{Clock, ManualClock, SystemClock, Timestamp};
 
-pub use difference::Differences;
-use playback::Playback;
 use played::{PlayedArm, PlayedCamera};
 
 /// Reads the episode, and reports what is missing.

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::playback::Playback;
 use crate::action::{ControlMode, JointCommand};
 use crate::camera::{Camera, CameraError, LivenessSettings};
+use crate::cli::run::playback::Playback;
 use crate::config::Robot;
 use crate::driver::{ArmDriver, Capabilities, ConnectError, DriverError};
 use crate::observation::{Image, Proprioception};

@@ -58,19 +58,19 @@ pub struct Launch {
     #[serde(default)]
     pub control: ControlSetting,
     /// Limits that are tighter than the robot file's.
-    #[serde(default, skip_serializing_if = "super::is_default")]
+    #[serde(default, skip_serializing_if = "super::file::is_default")]
     pub limits: TighterLimits,
     /// Motion to the start of an episode.
-    #[serde(default, skip_serializing_if = "super::is_default")]
+    #[serde(default, skip_serializing_if = "super::file::is_default")]
     pub motion: MotionSetting,
     /// Real-time settings of the control loop.
-    #[serde(default, skip_serializing_if = "super::is_default")]
+    #[serde(default, skip_serializing_if = "super::file::is_default")]
     pub realtime: RealtimeSetting,
     /// Settings for a Franka arm over FCI.
-    #[serde(default, skip_serializing_if = "super::is_default")]
+    #[serde(default, skip_serializing_if = "super::file::is_default")]
     pub fci: FciSetting,
     /// Settings for the WidowX's servos.
-    #[serde(default, skip_serializing_if = "super::is_default")]
+    #[serde(default, skip_serializing_if = "super::file::is_default")]
     pub dynamixel: DynamixelSetting,
     /// Teleoperation settings.
     #[serde(default)]

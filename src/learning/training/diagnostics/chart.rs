@@ -1,6 +1,8 @@
 //! A chart of values along clips: V(s_t) over the elapsed share of the clip.
 
-use std::fmt::Write;
+use maud::html;
+
+use visuomotor_core::chart::{COLORS, Scale, course, document, range, tenth};
 
 /// One line of the chart.
 #[derive(Clone, Debug, PartialEq)]
@@ -11,7 +13,6 @@ pub struct ValueCurve {
     pub values: Vec<f64>,
 }
 
-const COLORS: [&str; 5] = ["#2f6fde", "#d9622b", "#2a9d5c", "#8b5bd6", "#c23b6b"];
 /// Width and height of the chart, and its margins.
 const SIZE: (f64, f64) = (640.0, 300.0);
 const LEFT: f64 = 56.0;
@@ -22,72 +23,46 @@ const BOTTOM: f64 = 30.0;
 /// The curves in one SVG over one axis; steps on which a value falls are drawn thick. Values that are not finite are
 /// left out.
 pub fn value_chart(title: &str, curves: &[ValueCurve]) -> String {
-    let values = || curves.iter().flat_map(|curve| &curve.values).copied().filter(|value| value.is_finite());
-    let (low, high) = values().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
     // A margin around a single value; an empty chart has an axis, too.
-    let (low, high) = if low < high {
-        (low, high)
-    } else if low.is_finite() {
-        (low - 0.5, low + 0.5)
-    } else {
-        (0.0, 1.0)
+    let (low, high) = match range(curves.iter().flat_map(|curve| &curve.values).copied()) {
+        Some((low, high)) if low < high => (low, high),
+        Some((low, _)) => (low - 0.5, low + 0.5),
+        None => (0.0, 1.0),
     };
     let (width, height) = SIZE;
-    let x = |share: f64| LEFT + share * (width - LEFT - RIGHT);
-    let y = |value: f64| height - BOTTOM - (value - low) / (high - low) * (height - TOP - BOTTOM);
-    let mut out = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" font-family=\"sans-serif\" \
-         font-size=\"11\"><rect width=\"{width}\" height=\"{height}\" fill=\"#fff\"/>\
-         <text x=\"{LEFT}\" y=\"16\" fill=\"#333\">{}</text>\
-         <path d=\"M{LEFT} {TOP}V{}H{}\" fill=\"none\" stroke=\"#999\"/>\
-         <text x=\"{}\" y=\"{}\" text-anchor=\"end\" fill=\"#555\">end of the clip</text>",
-        escaped(title),
-        height - BOTTOM,
-        width - RIGHT,
-        width - RIGHT,
-        height - 10.0
-    );
-    for value in [low, high] {
-        let _ = write!(
-            out,
-            "<text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\" fill=\"#555\">{value:.2}</text>",
-            LEFT - 4.0,
-            y(value) + 4.0
-        );
-    }
-    for (i, curve) in curves.iter().enumerate() {
-        let color = COLORS[i % COLORS.len()];
+    let (right, ground) = (width - RIGHT, height - BOTTOM);
+    let (x, y) = (Scale::new((0.0, 1.0), (LEFT, right)), Scale::new((low, high), (ground, TOP)));
+    let line = |i: usize, curve: &ValueCurve| {
         let last = curve.values.len().saturating_sub(1).max(1) as f64;
-        let at = |t: usize| (x(t as f64 / last), y(curve.values[t]));
-        let (mut line, mut falls) = (String::new(), String::new());
-        for t in 0..curve.values.len() {
-            if !curve.values[t].is_finite() {
-                continue;
-            }
-            let here = at(t);
-            let after = t > 0 && curve.values[t - 1].is_finite();
-            let _ = write!(line, "{}{:.1} {:.1}", if after { "L" } else { "M" }, here.0, here.1);
-            if after && curve.values[t] < curve.values[t - 1] {
-                let before = at(t - 1);
-                let _ = write!(falls, "M{:.1} {:.1}L{:.1} {:.1}", before.0, before.1, here.0, here.1);
-            }
+        let places: Vec<Option<(f64, f64)>> = curve
+            .values
+            .iter()
+            .enumerate()
+            .map(|(t, value)| value.is_finite().then(|| (x.at(t as f64 / last), y.at(*value))))
+            .collect();
+        // NaN and infinity have no place, so that they begin or end no step.
+        let steps = places.windows(2).zip(curve.values.windows(2));
+        let falls = steps.filter(|(_, values)| values[1] < values[0]).flat_map(|(step, _)| match *step {
+            [Some(before), Some(here)] => [Some(before), Some(here), None],
+            _ => [None; 3],
+        });
+        let color = COLORS[i % COLORS.len()];
+        html! {
+            path d=(course(places.iter().copied())) fill="none" stroke=(color) stroke-width="1.3" {}
+            path class="falls" d=(course(falls)) fill="none" stroke=(color) stroke-width="3.2" {}
+            text x=(right) y=(16.0 + 13.0 * i as f64) text-anchor="end" fill=(color) { (curve.name) }
         }
-        let _ = write!(
-            out,
-            "<path d=\"{line}\" fill=\"none\" stroke=\"{color}\" stroke-width=\"1.3\"/>\
-             <path class=\"falls\" d=\"{falls}\" fill=\"none\" stroke=\"{color}\" stroke-width=\"3.2\"/>\
-             <text x=\"{}\" y=\"{}\" text-anchor=\"end\" fill=\"{color}\">{}</text>",
-            width - RIGHT,
-            16.0 + 13.0 * i as f64,
-            escaped(&curve.name)
-        );
-    }
-    out.push_str("</svg>\n");
-    out
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    };
+    let marks = html! {
+        text x=(LEFT) y="16" fill="#333" { (title) }
+        path d={ "M" (LEFT) " " (TOP) "V" (ground) "H" (right) } fill="none" stroke="#999" {}
+        text x=(right) y=(height - 10.0) text-anchor="end" fill="#555" { "end of the clip" }
+        @for value in [low, high] {
+            text x=(LEFT - 4.0) y=(tenth(y.at(value) + 4.0)) text-anchor="end" fill="#555" { (format!("{value:.2}")) }
+        }
+        @for (i, curve) in curves.iter().enumerate() { (line(i, curve)) }
+    };
+    document(width, height, 11, &marks)
 }
 
 #[cfg(test)]

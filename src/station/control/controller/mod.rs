@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use nalgebra::Vector3;
 
-use super::follower::{ControlError, Follower};
+use super::error::ControlError;
+use super::follower::Follower;
 use super::gripper::GripperFilter;
 use super::segment::{Pace, Segment};
 use visuomotor_core::action::{Action, ActionBounds, JointCommand};

@@ -10,7 +10,7 @@ use nalgebra::UnitQuaternion;
 
 use super::playback::Playback;
 use crate::action::{Action, Decider, Motion, MotionKind};
-use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart, Filtered, Step, StepSink};
+use crate::episode::{ControlTick, EpisodeEnd, EpisodeStart, Filtered, SinkError, Step, StepSink};
 use crate::geometry::{bridge_pose, rotation_from_euler};
 use crate::observation::JointVector;
 
@@ -142,11 +142,11 @@ impl Differences {
 }
 
 impl StepSink for Differences {
-    fn episode_started(&mut self, _start: &EpisodeStart) -> anyhow::Result<()> {
+    fn episode_started(&mut self, _start: &EpisodeStart) -> Result<(), SinkError> {
         Ok(())
     }
 
-    fn step(&mut self, step: &Step<'_>) -> anyhow::Result<()> {
+    fn step(&mut self, step: &Step<'_>) -> Result<(), SinkError> {
         let at = step.observation.observed_at;
         let recorded = self.playback.step(at);
         self.rows.push(Row {
@@ -160,7 +160,7 @@ impl StepSink for Differences {
         Ok(())
     }
 
-    fn control_tick(&mut self, tick: &ControlTick) -> anyhow::Result<()> {
+    fn control_tick(&mut self, tick: &ControlTick) -> Result<(), SinkError> {
         let index = tick.step_index.and_then(|index| usize::try_from(index).ok());
         if let Some(row) = index.and_then(|index| self.rows.get_mut(index))
             && hardness(tick.filtered) > hardness(row.filtered)
@@ -170,7 +170,7 @@ impl StepSink for Differences {
         Ok(())
     }
 
-    fn episode_ended(&mut self, _end: &EpisodeEnd) -> anyhow::Result<()> {
+    fn episode_ended(&mut self, _end: &EpisodeEnd) -> Result<(), SinkError> {
         Ok(())
     }
 }
