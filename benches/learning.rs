@@ -56,7 +56,8 @@ fn vip(bf16: bool) -> Step {
 /// CQL's step at the scale `small`, whole.
 fn cql(bf16: bool) -> Step {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("launch/small/cql.toml");
-    let settings = Settings { bf16, batch: BATCH as usize, places: 0.0, ..load(&file).unwrap() };
+    let settings =
+        Settings { bf16, batch_size: BATCH as usize, places_weight: 0.0.try_into().unwrap(), ..load(&file).unwrap() };
     let checkpoint = described(&settings, "widowx", 5.0, StateScale { mean: [0.0; 7], std: [1.0; 7] });
     let here = |values: &[f32], shape: &[i64]| Tensor::from_slice(values).reshape(shape).to_device(device());
     let of = |name: &str, width: i64| here(&filled(name, &[BATCH, width], SEED), &[BATCH, width]);

@@ -160,7 +160,7 @@ fn from_the_switch_on_57_of_64_are_of_prior_data() {
     write(&prior, "a", "failure", 6, 128);
     write(&target, "b", "success", 3, 128);
     let (prior, target) = (read(&prior).unwrap(), read(&target).unwrap());
-    let settings = Settings { batch: 64, mixing: 0.9, switch_at: 10, ..settings() };
+    let settings = Settings { batch_size: 64, mixing: 0.9, switch_at: 10, ..settings() };
     let checkpoint = cql::described(&settings, &prior.robot, prior.rate_hz, prior.state_scale());
     let mixture = Mixture::new(&settings, &checkpoint, &prior, Some(&target)).unwrap();
     let line = mixture.describe();
@@ -171,7 +171,7 @@ fn from_the_switch_on_57_of_64_are_of_prior_data() {
     assert_eq!((rewarded(9), rewarded(10), rewarded(11)), (0, 7, 7));
     let alone = Mixture::new(&settings, &checkpoint, &prior, None).unwrap();
     assert_eq!(alone.parts(u64::MAX), (64, 0));
-    let even = Settings { batch: 10, mixing: 0.7, ..settings.clone() };
+    let even = Settings { batch_size: 10, mixing: 0.7, ..settings.clone() };
     assert_eq!(Mixture::new(&even, &checkpoint, &prior, Some(&target)).unwrap().parts(10), (7, 3));
 }
 
@@ -181,7 +181,7 @@ fn a_share_of_the_prior_data_is_of_successes() {
     write(folder.path(), "a", "failure", 30, 128);
     write(folder.path(), "b", "success", 3, 128);
     let prior = read(folder.path()).unwrap();
-    let settings = |successes| Settings { batch: 16, validation: 0, successes, ..settings() };
+    let settings = |successes| Settings { batch_size: 16, validation: 0, successes, ..settings() };
     let of = |settings: &Settings| {
         let checkpoint = cql::described(settings, &prior.robot, prior.rate_hz, prior.state_scale());
         let batch = Mixture::new(settings, &checkpoint, &prior, None)?.batch(3)?;
@@ -312,7 +312,7 @@ fn both_phases_resume_to_the_last_bit() {
     same(&at("whole"), &at("broken"), &CQL_FILES);
 
     // Phase 3 apart, from the folder of a phase 2.
-    let later = Settings { switch_at: 0, name: "later".into(), average: 0.9, ..settings.clone() };
+    let later = Settings { switch_at: 0, name: "later".into(), ema_decay: 0.9.try_into().unwrap(), ..settings.clone() };
     let continued = cql::continued(&later, &at("whole")).unwrap();
     assert_eq!((continued.state, continued.name.as_str()), (checkpoint.state, "later"));
     let mixture = Mixture::new(&later, &continued, &prior, Some(&target)).unwrap();

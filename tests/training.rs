@@ -37,8 +37,8 @@ fn settings() -> Settings {
     let mut settings: Settings =
         load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("launch/behavior_cloning.toml")).unwrap();
     settings.steps = 12;
-    settings.batch = 8;
-    settings.warm_up = 1;
+    settings.batch_size = 8;
+    settings.warmup_steps = 1;
     settings.checkpoint_every = 4;
     settings.validation = 3;
     settings.bf16 = false;

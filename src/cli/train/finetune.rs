@@ -26,8 +26,8 @@ pub(super) struct Arguments {
     #[arg(long, required = true)]
     prior: Vec<PathBuf>,
     /// Reinitialize the actor and keep only the critic of --from, overriding the settings file
-    #[arg(long)]
-    actor_anew: bool,
+    #[arg(long, alias = "actor-anew")]
+    reinit_actor: bool,
     /// Initial encoder weights of a reinitialized actor (phase 1's); default: the encoder of --from
     #[arg(long)]
     encoder_weights: Option<PathBuf>,
@@ -43,8 +43,8 @@ pub(super) fn train(a: &Arguments) -> anyhow::Result<u8> {
     let mut settings: Settings = load(&shared.settings)?;
     shared.decide(&mut settings.steps, &mut settings.seed, &mut settings.bf16);
     settings.freeze_encoders |= a.freeze_encoders;
-    settings.actor_anew |= a.actor_anew;
-    let (from, encoder_begins) = (a.from.display(), settings.actor_anew && !settings.freeze_encoders);
+    settings.reinit_actor |= a.reinit_actor;
+    let (from, encoder_begins) = (a.from.display(), settings.reinit_actor && !settings.freeze_encoders);
     match &a.encoder_weights {
         Some(weights) if encoder_begins => settings.encoder_weights = Some(weights.clone()),
         Some(weights) => say!("{} is not needed: the actor's encoder is that of {from}", weights.display()),
@@ -59,7 +59,7 @@ pub(super) fn train(a: &Arguments) -> anyhow::Result<u8> {
     ensure!(
         settings.encoder_weights.is_none() || encoder_begins,
         "{file}: key `encoder_weights`: found {:?}, expected none: the encoders are those of --from; remove it, or set \
-         `actor_anew` and no `freeze_encoders`",
+         `reinit_actor` and no `freeze_encoders`",
         settings.encoder_weights
     );
     ensure!(

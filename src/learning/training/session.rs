@@ -16,6 +16,7 @@ use tch::Tensor;
 
 use super::checkpoint::{check_fit, encode, find, read_state, write_files};
 use super::prefetch::{Prefetch, threads};
+use super::settings::recorded;
 use super::{Curves, curves_svg};
 use crate::network::splitmix64;
 use visuomotor_core::untrusted;
@@ -257,8 +258,9 @@ impl<'a> Session<'a> {
         for part in ["settings", "data"] {
             let (Some(old), Some(new)) = (old[part].as_object(), self.record[part].as_object()) else { continue };
             for (key, now) in new {
-                let then = old.get(key).unwrap_or(&Value::Null);
-                if then != now {
+                let then =
+                    if part == "settings" { recorded(old, key) } else { old.get(key).cloned().unwrap_or_default() };
+                if then != *now {
                     (self.run.tell)(&format!("{part}: `{key}` is {now}, the checkpoint was made with {then}"));
                 }
             }

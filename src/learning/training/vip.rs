@@ -23,15 +23,15 @@ use rand::Rng;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
-use serde::{Deserialize, Serialize};
 use tch::{Kind, TchError, Tensor};
 
 use super::checkpoint::{named, restore_named};
 use super::clips::{at_least, names_digest, split};
 use super::diagnostics::{Spread, bumps, clip_images, rows};
+use super::settings::settings;
 use super::{
-    Adam, Batches, ClipAugmentation, Clips, ColorJitter, Crop, Learner, Run, Schedule, Terms, TrainedEncoder, learn,
-    step_seed,
+    Adam, Batches, ClipAugmentation, Clips, ColorJitter, Crop, Learner, NonNegative, Positive, Run, Terms,
+    TrainedEncoder, learn, step_seed,
 };
 use crate::encoder::EncoderKind;
 
@@ -47,59 +47,42 @@ const VALIDATION_BATCHES: u64 = 4;
 const BUMP_CLIPS: usize = 16;
 const BUMP_FRAMES: usize = 50;
 
-/// Settings, one flat file.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Settings {
-    // --- what is made
-    /// Encoder kind: `small`, `vip`, `vptr`.
-    pub encoder: EncoderKind,
-    /// Weights the encoder starts from; without them: from the seed.
-    #[serde(default)]
-    pub encoder_weights: Option<PathBuf>,
-    /// Side of the frames \[pixels\]: 128 for `small`, 224 for `vip`.
-    pub image_size: u32,
-    /// Encoder `vip`: enlarge to 256 and crop the central 224, as the release does after its random crop.
-    #[serde(default)]
-    pub zoom: bool,
-    // --- loss
-    /// Discount gamma.
-    pub discount: f64,
-    /// How often the pairs (o_k, o_k+1) are permuted over the batch for the second logarithm; 0 leaves it out.
-    pub negatives: usize,
-    /// Weight of the embeddings' mean L2 norm.
-    pub l2_penalty: f64,
-    /// Weight of the embeddings' mean L1 norm.
-    pub l1_penalty: f64,
-    // --- optimization
-    /// Seed of everything random.
-    pub seed: u64,
-    /// Gradient steps.
-    pub steps: u64,
-    /// Samples of four frames per batch.
-    pub batch: usize,
-    /// Learning rate.
-    pub learning_rate: f64,
-    /// Run the encoder's activations in bf16 while training.
-    #[serde(default)]
-    pub bf16: bool,
-    // --- data
-    /// Random crops: `none`, `rc` (one for each frame), `rctraj` (one for the four frames).
-    pub crop: Crop,
-    /// Least and largest share of the area in a crop.
-    pub crop_scale: (f64, f64),
-    /// Every n-th clip is kept for validation; 0 keeps none.
-    pub validation: usize,
-    // --- reporting
-    /// Gradient steps between checkpoints.
-    pub checkpoint_every: u64,
-    /// Gradient steps between validations.
-    pub validate_every: u64,
+settings! {
+    /// Settings, one flat file.
+    pub struct Settings {
+        // --- what is made
+        /// Encoder kind: `small`, `vip`, `vptr`.
+        pub encoder: EncoderKind,
+        /// Weights the encoder starts from; without them: from the seed.
+        #[serde(default)]
+        pub encoder_weights: Option<PathBuf>,
+        /// Side of the frames \[pixels\]: 128 for `small`, 224 for `vip`.
+        pub image_size: u32,
+        /// Encoder `vip`: enlarge to 256 and crop the central 224, as the release does after its random crop.
+        #[serde(default)]
+        pub zoom: bool,
+        // --- loss
+        /// Discount gamma.
+        pub discount: f64,
+        /// How often the pairs (o_k, o_k+1) are permuted over the batch for the second logarithm; 0 leaves it out.
+        pub negatives: usize,
+        /// Weight of the embeddings' mean L2 norm.
+        pub l2_penalty: NonNegative,
+        /// Weight of the embeddings' mean L1 norm.
+        pub l1_penalty: NonNegative,
+        /// Largest learning rate; the release's is constant.
+        pub learning_rate: Positive,
+        // --- data
+        /// Random crops: `none`, `rc` (one for each frame), `rctraj` (one for the four frames).
+        pub crop: Crop,
+        /// Least and largest share of the area in a crop.
+        pub crop_scale: (f64, f64),
+    }
 }
 
 impl Settings {
     fn check(&self) -> anyhow::Result<()> {
-        ensure!(self.batch > 0, "batch: found 0, expected at least 1");
+        ensure!(self.batch_size > 0, "batch_size: found 0, expected at least 1");
         // Written so that NaN fails it.
         ensure!(
             self.discount > 0.0 && self.discount < 1.0,
@@ -111,19 +94,11 @@ impl Settings {
             least > 0.0 && least <= largest && largest <= 1.0,
             "crop_scale: found [{least}, {largest}], expected two shares above 0, at most 1, the smaller one first"
         );
-        for (key, value) in [("l2_penalty", self.l2_penalty), ("l1_penalty", self.l1_penalty)] {
-            ensure!(value >= 0.0 && value.is_finite(), "{key}: found {value}, expected a number of at least 0");
-        }
-        ensure!(
-            self.learning_rate > 0.0 && self.learning_rate.is_finite(),
-            "learning_rate: found {}, expected a number above 0",
-            self.learning_rate
-        );
         Ok(())
     }
 
     fn objective(&self) -> Objective {
-        Objective { discount: self.discount, l2_penalty: self.l2_penalty, l1_penalty: self.l1_penalty }
+        Objective { discount: self.discount, l2_penalty: self.l2_penalty.get(), l1_penalty: self.l1_penalty.get() }
     }
 }
 
@@ -282,7 +257,7 @@ pub fn train(settings: &Settings, clips: &dyn Clips, run: &Run<'_>) -> anyhow::R
             "digest_of_names_and_lengths": names_digest(clips),
         },
     });
-    let (batch, negatives, seed) = (settings.batch, settings.negatives, settings.seed);
+    let (batch, negatives, seed) = (settings.batch_size, settings.negatives, settings.seed);
     let batches = Samples { clips: &learned, batch, negatives, seed, augmentation };
     // All seeds use the same validation data.
     let unvaried = Samples { clips: &held_out, seed: 0, augmentation: ClipAugmentation::NONE, ..batches };
@@ -295,8 +270,7 @@ pub fn train(settings: &Settings, clips: &dyn Clips, run: &Run<'_>) -> anyhow::R
         clips.size(),
         settings.encoder
     );
-    let Settings { seed, steps, checkpoint_every, validate_every, .. } = *settings;
-    learn(&mut learner, &batches, &Schedule { seed, steps, checkpoint_every, validate_every }, record, run)
+    learn(&mut learner, &batches, &settings.schedule(), record, run)
 }
 
 struct Vip<'a> {
@@ -328,11 +302,12 @@ impl<'a> Vip<'a> {
 impl Learner for Vip<'_> {
     type Batch = VipBatch;
 
-    fn update(&mut self, batch: &VipBatch, _step: u64) -> anyhow::Result<Terms> {
+    fn update(&mut self, batch: &VipBatch, step: u64) -> anyhow::Result<Terms> {
         self.adam.zero_grad();
         let loss = self.loss(batch, true)?;
         loss.total.f_backward()?;
-        let gradient_norm = self.adam.step(self.settings.learning_rate, f64::INFINITY)?;
+        let rate = self.settings.learning_rate.get() * self.settings.lr_factor(step);
+        let gradient_norm = self.adam.step(rate, self.settings.gradient_limit())?;
         Ok(vec![
             ("loss", f64::try_from(&loss.total)?),
             ("size", f64::try_from(&loss.size)?),

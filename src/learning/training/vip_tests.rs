@@ -126,7 +126,8 @@ fn frame(number: u64) -> Vec<f32> {
 #[test]
 fn ten_steps_of_training_are_pytorchs() {
     let golden = &golden()["training"];
-    let settings = Settings { l2_penalty: 1e-3, l1_penalty: 1e-3, learning_rate: 1e-4, ..settings() };
+    let settings =
+        Settings { l2_penalty: within(1e-3), l1_penalty: within(1e-3), learning_rate: within(1e-4), ..settings() };
     let mut learner = Vip::new(&settings, None).unwrap();
     network::fill(&learner.encoder.variables, 11).unwrap();
     let images: Vec<f32> = (0..16).flat_map(frame).collect();
@@ -202,7 +203,7 @@ fn walks() -> Walks {
 fn settings() -> Settings {
     let file = Path::new(crate::CHECKOUT).join("launch/smoke/vip.toml");
     let settings: Settings = visuomotor_core::config::load(&file).unwrap();
-    Settings { steps: 6, batch: 3, validation: 3, checkpoint_every: 2, validate_every: 3, ..settings }
+    Settings { steps: 6, batch_size: 3, validation: 3, checkpoint_every: 2, validate_every: Some(3), ..settings }
 }
 
 fn run(settings: &Settings, clips: &Walks, out: &Path, resume: bool, most: u64) -> anyhow::Result<bool> {
@@ -259,7 +260,7 @@ fn a_run_stopped_or_killed_between_checkpoints_ends_as_an_unbroken_one() {
 #[test]
 fn training_lowers_the_loss_of_held_out_clips() {
     let folder = tempfile::tempdir().unwrap();
-    let settings = Settings { steps: 24, batch: 6, validate_every: 4, crop: Crop::None, ..settings() };
+    let settings = Settings { steps: 24, batch_size: 6, validate_every: Some(4), crop: Crop::None, ..settings() };
     assert!(run(&settings, &walks(), folder.path(), false, 100).unwrap());
     let curves: Curves = serde_json::from_slice(&std::fs::read(folder.path().join("curves.json")).unwrap()).unwrap();
     let losses = &curves.series["validation_loss"];

@@ -9,6 +9,7 @@ use super::{ActorCritic, Draws, Embedded, Settings, losses};
 use crate::network::{device, fill, filled};
 use crate::policy::Reappended;
 use crate::training::golden::{agree, close, places, row};
+use crate::training::range::within;
 use crate::training::transitions::TransitionBatch;
 
 const BATCH: i64 = 4;
@@ -52,19 +53,19 @@ fn networks(bound_with_returns: bool, (cloning, spread): (f64, f64)) -> ActorCri
         hidden: vec![8, 8],
         reappend: vec![Reappended::Actions, Reappended::Latent],
         tasks: vec!["a".into(), "b".into()],
-        samples: SAMPLES,
-        actor_rate: 1e-4,
-        critic_rate: 3e-4,
-        temperature_rate: 3e-4,
+        cql_n_actions: SAMPLES,
+        actor_lr: within(1e-4),
+        critic_lr: within(3e-4),
+        temperature_lr: within(3e-4),
         discount: 0.96,
-        target_rate: 0.005,
-        alpha: 5.0,
+        tau: within(0.005),
+        cql_alpha: 5.0,
         target_entropy: -7.0,
-        temperature: 1.0,
+        init_temperature: within(1.0),
         bound_with_returns,
-        cloning,
-        spread,
-        clip: None,
+        bc_weight: within(cloning),
+        bc_std_weight: spread,
+        max_grad_norm: None,
         ..super::settings::smoke()
     };
     let networks = ActorCritic::new(&settings, EMBEDDING, None).unwrap();

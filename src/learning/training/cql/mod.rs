@@ -24,10 +24,10 @@
 //! ([`Settings::encode_again`]).
 //!
 //! Deviations from the release, for runs that are a hundred times shorter: the weights w and v of imitation
-//! ([`Settings::cloning`], [`Settings::spread`]), as in TD3+BC (Fujimoto & Gu 2021), and p of locating
-//! ([`Settings::places`], with the h of [`Places::error`](super::Places::error)), another number of actions in the backup
-//! ([`Settings::backup_samples`]), a share of successes in the prior data ([`Settings::successes`]), and a moving average of
-//! the actor's weights as what is saved ([`Settings::average`]). Always: the state is scaled; angles of relabelled actions are
+//! ([`Settings::bc_weight`], [`Settings::bc_std_weight`]), as in TD3+BC (Fujimoto & Gu 2021), and p of locating
+//! ([`Settings::places_weight`], with the h of [`Places::error`](super::Places::error)), another number of actions in the backup
+//! ([`Settings::backup_n_actions`]), a share of successes in the prior data ([`Settings::successes`]), and a moving average of
+//! the actor's weights as what is saved ([`Settings::ema_decay`]). Always: the state is scaled; angles of relabelled actions are
 //! wrapped ([`Labels`](super::transitions::Labels)).
 //!
 //! [`losses`] defines the losses, [`Cql`] the encoders and the saved files, [`Settings`] every number.
@@ -137,14 +137,17 @@ impl ActorCritic {
             settings.latent,
             tasks,
             &settings.hidden,
-            settings.places > 0.0,
+            settings.places_weight.get() > 0.0,
         )?;
         let critic = Critic::new(&critic_variables.root(), dimension, tasks, &shape)?;
         let target = Critic::new(&target_variables.root(), dimension, tasks, &shape)?;
         soft_update(&target_variables, &critic_variables, 1.0)?;
         target_variables.freeze();
-        let log_temperature =
-            temperature_variables.root().f_var("log_temperature", &[1], nn::Init::Const(settings.temperature.ln()))?;
+        let log_temperature = temperature_variables.root().f_var(
+            "log_temperature",
+            &[1],
+            nn::Init::Const(settings.init_temperature.get().ln()),
+        )?;
         let mut actor_group = vec![("actor", &actor_variables)];
         let mut critic_group = vec![("critic", &critic_variables)];
         if let Some((of_actor, of_critic)) = encoders {
@@ -179,7 +182,7 @@ impl ActorCritic {
         factor: f64,
         follow: impl FnOnce() -> anyhow::Result<Option<Tensor>>,
     ) -> anyhow::Result<Terms> {
-        let clip = self.settings.clip.unwrap_or(f64::INFINITY);
+        let clip = self.settings.gradient_limit();
         let task = task_of(&batch.conditions)?;
         // pi(. | s): without gradient for the CQL term, with it for the actor, whose weights change last.
         let policy = self.actor.forward(&seen.actor, &batch.conditions)?;
@@ -191,13 +194,13 @@ impl ActorCritic {
         let (actions, log_density) = policy.detached()?.sample(&draws.policy)?;
         let sampled = [&actions, &draws.uniform];
         let critic = self.critic_loss(&seen.critic, batch, sampled, &log_density, &y)?;
-        finite("critic_loss", &critic.loss, "critic_rate")?;
+        finite("critic_loss", &critic.loss, "critic_lr")?;
         self.critic_adam.zero_grad();
         critic.loss.f_backward()?;
-        self.critic_adam.step(factor * self.settings.critic_rate, clip)?;
+        self.critic_adam.step(factor * self.settings.critic_lr.get(), clip)?;
 
         // 3. The target follows.
-        soft_update(&self.target_variables, &self.critic_variables, self.settings.target_rate)?;
+        soft_update(&self.target_variables, &self.critic_variables, self.settings.tau.get())?;
         let again = follow()?;
 
         // 4. Actor, against the new critic: the gradient goes through b alone, the latent is a constant.
@@ -211,25 +214,25 @@ impl ActorCritic {
         let log_std = self.actor.log_std_alone(&policy)?;
         let spread = spread(&mode, &log_std, &batch.shown)?.f_mul(&batch.imitated)?.f_mean(Kind::Float)?;
         let cloning = squared_error(&mode, &batch.shown, &batch.imitated)?;
-        let imitation = cloning.f_add(&spread.f_mul_scalar(self.settings.spread)?)?;
+        let imitation = cloning.f_add(&spread.f_mul_scalar(self.settings.bc_std_weight)?)?;
         let places = match &policy.places {
             Some(places) => batch.places.error(places)?,
             None => cloning.f_zeros_like()?,
         };
         let actor_loss = greedy
-            .f_add(&imitation.f_mul_scalar(self.settings.cloning)?)?
-            .f_add(&places.f_mul_scalar(self.settings.places)?)?;
-        finite("actor_loss", &actor_loss, "actor_rate")?;
+            .f_add(&imitation.f_mul_scalar(self.settings.bc_weight.get())?)?
+            .f_add(&places.f_mul_scalar(self.settings.places_weight.get())?)?;
+        finite("actor_loss", &actor_loss, "actor_lr")?;
         self.actor_adam.zero_grad();
         actor_loss.f_backward()?;
-        self.actor_adam.step(factor * self.settings.actor_rate, clip)?;
+        self.actor_adam.step(factor * self.settings.actor_lr.get(), clip)?;
 
         // 5. Temperature.
         let entropy = log_density.f_detach()?.f_neg()?.f_mean(Kind::Float)?;
         let temperature_loss = losses::temperature(&self.log_temperature, &entropy, self.settings.target_entropy)?;
         self.temperature_adam.zero_grad();
         temperature_loss.f_backward()?;
-        self.temperature_adam.step(factor * self.settings.temperature_rate, clip)?;
+        self.temperature_adam.step(factor * self.settings.temperature_lr.get(), clip)?;
 
         numbers(&[
             ("critic_loss", &critic.loss),
@@ -305,7 +308,7 @@ impl ActorCritic {
             policy_q.shallow_clone()
         };
         let conservative = losses::conservative(&weighed, log_density, &uniform_q, &data_q)?;
-        let loss = bellman.f_add(&conservative.f_mul_scalar(self.settings.alpha)?)?;
+        let loss = bellman.f_add(&conservative.f_mul_scalar(self.settings.cql_alpha)?)?;
         Ok(CriticLoss { bellman, conservative, loss, data_q, policy_q })
     }
 
@@ -360,7 +363,7 @@ fn task_of(conditions: &Tensor) -> Result<Tensor, TchError> {
 fn finite(term: &str, value: &Tensor, rate: &str) -> anyhow::Result<()> {
     let value = f64::try_from(value)?;
     if !value.is_finite() {
-        bail!("`{term}` became {value}; lower {rate}, or set clip");
+        bail!("`{term}` became {value}; lower {rate}, or set max_grad_norm");
     }
     Ok(())
 }

@@ -59,9 +59,9 @@ impl<'a> Icvf<'a> {
         target_variables.copy(&variables)?;
         target_variables.freeze();
         let stores = [("encoder", &encoder.variables), ("values", &variables)];
-        let adam = Adam::new(&stores, settings.weight_decay)
-            .with_epsilon(settings.epsilon)
-            .with_share("encoder", settings.encoder_rate);
+        let adam = Adam::new(&stores, settings.weight_decay.get())
+            .with_epsilon(settings.adam_epsilon.get())
+            .with_share("encoder", settings.encoder_lr_fraction.get());
         Ok(Self {
             settings: settings.clone(),
             online: Network { encoder, variables, values },
@@ -88,7 +88,7 @@ impl<'a> Icvf<'a> {
     fn begin_alike(&mut self, batch: &Batch) -> anyhow::Result<()> {
         let images = batch.images.f_to_device(device())?;
         let sample = tch::no_grad(|| self.online.encoder.embed(&images, false))?;
-        self.online.values.begin_alike(self.settings.alike, &sample)?;
+        self.online.values.begin_alike(self.settings.tied_init_scale.get(), &sample)?;
         Ok(self.target.variables.copy(&self.online.variables)?)
     }
 
@@ -108,11 +108,11 @@ impl Learner for Icvf<'_> {
     type Batch = Batch;
 
     fn update(&mut self, batch: &Batch, step: u64) -> anyhow::Result<Terms> {
-        if step == 0 && self.settings.alike > 0.0 {
+        if step == 0 && self.settings.tied_init_scale.get() > 0.0 {
             self.begin_alike(batch)?;
         }
         self.adam.zero_grad();
-        let loss = self.loss(batch, true, step >= self.settings.encoder_from)?;
+        let loss = self.loss(batch, true, step >= self.settings.encoder_start_step)?;
         let terms = numbers(&loss)?;
         if terms.iter().any(|(_, value)| !value.is_finite()) {
             // The session stops here and names the term; the weights are unchanged.
@@ -120,9 +120,8 @@ impl Learner for Icvf<'_> {
         }
         loss.total.f_backward()?;
         // The target follows the parameters from before this step's descent.
-        self.target.follow(&self.online, self.settings.target_rate)?;
-        // No clipping: the published code has none.
-        self.adam.step(self.settings.rate(step), f64::INFINITY)?;
+        self.target.follow(&self.online, self.settings.tau.get())?;
+        self.adam.step(self.settings.rate(step), self.settings.gradient_limit())?;
         Ok(terms)
     }
 
@@ -195,6 +194,7 @@ mod tests {
     use crate::network::{fill, splitmix64};
     use crate::training::icvf::loss::Reached;
     use crate::training::icvf::tests::{Blank, Numbered, golden, numbers, settings};
+    use crate::training::range::within;
     use tch::Kind;
 
     /// The images of the golden run; `first`: number of the first one.
@@ -214,9 +214,9 @@ mod tests {
         let settings = Settings {
             hidden: vec![8, 6],
             steps: 10,
-            learning_rate: run["learning_rate"].as_f64().unwrap(),
-            target_rate: run["target_rate"].as_f64().unwrap(),
-            cosine: true,
+            learning_rate: within(run["learning_rate"].as_f64().unwrap()),
+            tau: within(run["target_rate"].as_f64().unwrap()),
+            final_lr_fraction: within(0.0),
             ..settings()
         };
         let nothing = Blank { frames: vec![] };
@@ -253,7 +253,7 @@ mod tests {
     fn a_restored_learner_goes_on_to_the_same_weights() {
         let clips = Numbered::sized(&[4, 3], 128);
         // Nothing may come from libtorch's generator, which tests share: no dropout, and initial weights are copied.
-        let settings = Settings { batch: 2, hidden: vec![8], dropout: 0.0, bf16: false, ..settings() };
+        let settings = Settings { batch_size: 2, hidden: vec![8], dropout: 0.0, bf16: false, ..settings() };
         let batches = settings.batches(&clips);
         let go = |icvf: &mut Icvf, steps: std::ops::Range<u64>| {
             for step in steps {
@@ -282,15 +282,15 @@ mod tests {
     fn the_encoder_waits_for_its_heads_and_both_go_on_from_a_checkpoint() {
         let clips = Numbered::sized(&[40, 30], 128);
         let settings = Settings {
-            batch: 4,
+            batch_size: 4,
             images_per_clip: 2,
             goals_per_image: 3,
             stride: 2,
             hidden: vec![8],
             layer_norm: true,
-            alike: 0.2,
-            encoder_from: 1,
-            encoder_rate: 0.1,
+            tied_init_scale: within(0.2),
+            encoder_start_step: 1,
+            encoder_lr_fraction: within(0.1),
             ..settings()
         };
         let batches = settings.batches(&clips);
