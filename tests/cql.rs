@@ -10,6 +10,7 @@ use serde_json::Value;
 use tch::{Kind, Tensor};
 use visuomotor::config::load;
 use visuomotor::episode::{EpisodeEnd, Outcome, Step};
+use visuomotor::network::choose_device;
 use visuomotor::recording::{EpisodeWriter, WriterOptions};
 use visuomotor::training::behavior_cloning;
 use visuomotor::training::cql::{self, Cql, Settings};
@@ -278,7 +279,15 @@ fn run<L: Learner>(
         now == 0
     };
     let schedule = Schedule { seed: 1, steps: 6, checkpoint_every: 2, validate_every: 3 };
-    let run = Run { out, resume, command: "test".into(), stop: &stop, tell: &|_| {}, score: &|_| Ok(None) };
+    let run = Run {
+        out,
+        resume,
+        device: choose_device(),
+        command: "test".into(),
+        stop: &stop,
+        tell: &|_| {},
+        score: &|_| Ok(None),
+    };
     learn(learner, batches, &schedule, serde_json::json!({ "algorithm": algorithm }), &run).unwrap()
 }
 
@@ -305,7 +314,7 @@ fn both_phases_resume_to_the_last_bit() {
 
     // Phases 2 and 3 in one run: prior data alone up to step 3, then both.
     let mixture = Mixture::new(&settings, &checkpoint, &prior, Some(&target)).unwrap();
-    let new = || Cql::new(&settings, &checkpoint, mixture.held_out().unwrap()).unwrap();
+    let new = || Cql::new(&settings, &checkpoint, mixture.held_out().unwrap(), choose_device()).unwrap();
     assert!(run(&mut new(), &mixture, "cql", &at("whole"), false, 100));
     assert!(!run(&mut new(), &mixture, "cql", &at("broken"), false, 3));
     assert!(run(&mut new(), &mixture, "cql", &at("broken"), true, 100));
@@ -317,7 +326,7 @@ fn both_phases_resume_to_the_last_bit() {
     assert_eq!((continued.state, continued.name.as_str()), (checkpoint.state, "later"));
     let mixture = Mixture::new(&later, &continued, &prior, Some(&target)).unwrap();
     let new = || {
-        let mut learner = Cql::new(&later, &continued, mixture.held_out().unwrap()).unwrap();
+        let mut learner = Cql::new(&later, &continued, mixture.held_out().unwrap(), choose_device()).unwrap();
         learner.go_on_from(&at("whole")).unwrap();
         learner
     };
@@ -337,7 +346,7 @@ fn a_policys_critic_is_asked_along_successes() {
     let settings = Settings { steps: 1, switch_at: 1, ..settings() };
     let checkpoint = cql::described(&settings, "widowx", 5.0, data.state_scale());
     let mixture = Mixture::new(&settings, &checkpoint, &data, None).unwrap();
-    let mut learner = Cql::new(&settings, &checkpoint, Vec::new()).unwrap();
+    let mut learner = Cql::new(&settings, &checkpoint, Vec::new(), choose_device()).unwrap();
     assert!(run(&mut learner, &mixture, "cql", &project.path("policy"), false, 100));
 
     let asked = |clips| project.call(&["values", "--policy", "policy", "--clips", clips, "--out", "values"]);
@@ -377,9 +386,9 @@ fn reward_weighted_regression_resumes_to_the_last_bit_and_needs_a_goal() {
     let data = |name: &str| Transitions::read(&[at(name)], &settings.tasks, 128, &settings.labels()).unwrap();
     let whole = data("data");
     let checkpoint = settings.described(&whole);
-    let weighted = Weighted::new(&settings, &checkpoint, &whole).unwrap();
+    let weighted = Weighted::new(&settings, &checkpoint, &whole, choose_device()).unwrap();
     assert!(weighted.describe().contains("weights of 15 steps"), "{}", weighted.describe());
-    let new = || RewardWeighted::new(&settings, &checkpoint, weighted.held_out().unwrap()).unwrap();
+    let new = || RewardWeighted::new(&settings, &checkpoint, weighted.held_out().unwrap(), choose_device()).unwrap();
     assert!(run(&mut new(), &weighted, "reward-weighted", &at("whole"), false, 100));
     assert!(!run(&mut new(), &weighted, "reward-weighted", &at("broken"), false, 4));
     assert!(run(&mut new(), &weighted, "reward-weighted", &at("broken"), true, 100));
@@ -394,6 +403,6 @@ fn reward_weighted_regression_resumes_to_the_last_bit_and_needs_a_goal() {
 
     write(&at("failed"), "f", "failure", 4, 128);
     let failed = data("failed");
-    let said = format!("{:#}", Weighted::new(&settings, &checkpoint, &failed).err().unwrap());
+    let said = format!("{:#}", Weighted::new(&settings, &checkpoint, &failed, choose_device()).err().unwrap());
     assert!(said.contains(TASK) && said.contains("no episode of it succeeded"), "{said}");
 }

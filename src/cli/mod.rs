@@ -189,6 +189,12 @@ fn say_where(report: &std::path::Path) {
     }
 }
 
+/// Where every network of this program runs. The one place that chooses it; the library takes it as an argument.
+#[cfg(feature = "torch")]
+fn compute_device() -> tch::Device {
+    crate::network::choose_device()
+}
+
 /// Runs the program; returns the exit code.
 pub fn run() -> u8 {
     #[cfg(feature = "mujoco")]

@@ -22,7 +22,7 @@ use anyhow::ensure;
 use rand::SeedableRng;
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
-use tch::{Kind, TchError, Tensor, nn};
+use tch::{Device, Kind, TchError, Tensor, nn};
 
 use super::average::MovingAverage;
 use super::checkpoint::{named, restore_named, write_files};
@@ -33,7 +33,6 @@ use super::{
     imitation, learn,
 };
 use crate::encoder::EncoderKind;
-use crate::network;
 use crate::policy::{ActionHead, Checkpoint, HeadKind, Output};
 use visuomotor_core::action::ActionBounds;
 use visuomotor_core::config::digest;
@@ -120,7 +119,7 @@ pub fn train(settings: &Settings, data: &Dataset, run: &Run<'_>) -> anyhow::Resu
     );
     let checkpoint = describe(settings, data);
     let batches = Draws { settings, data, training, checkpoint: checkpoint.clone() };
-    let mut learner = BehaviorCloning::new(settings, data, checkpoint, validation)?;
+    let mut learner = BehaviorCloning::new(settings, data, checkpoint, validation, run.device)?;
     let record = serde_json::json!({
         "algorithm": "behavior-cloning",
         "settings": settings,
@@ -224,14 +223,16 @@ impl<'a> BehaviorCloning<'a> {
         data: &'a Dataset,
         checkpoint: Checkpoint,
         validation: Vec<usize>,
+        device: Device,
     ) -> anyhow::Result<Self> {
         // The sign is irrelevant for a seed.
         tch::manual_seed(settings.seed as i64);
-        let mut encoder = TrainedEncoder::new(settings.encoder, settings.encoder_weights.as_deref(), settings.bf16)?;
+        let weights = settings.encoder_weights.as_deref();
+        let mut encoder = TrainedEncoder::new(settings.encoder, weights, settings.bf16, device)?;
         if settings.freeze_encoder {
             encoder.freeze();
         }
-        let head_variables = nn::VarStore::new(network::device());
+        let head_variables = nn::VarStore::new(device);
         let tasks = settings.tasks.len() as i64;
         let head = ActionHead::new(&head_variables.root(), encoder.dimension(), tasks, &settings.hidden);
         // Only trainable variables get moments.

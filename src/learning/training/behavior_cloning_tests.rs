@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde::Deserialize;
 
 use super::*;
-use crate::network::{device, fill, filled};
+use crate::network::{choose_device, fill, filled};
 use crate::training::golden::{agree, close, numbers, part, row};
 use crate::training::hindsight::Places;
 use crate::training::range::within;
@@ -41,7 +41,7 @@ fn settings() -> Settings {
 }
 
 fn head() -> (nn::VarStore, ActionHead) {
-    let variables = nn::VarStore::new(device());
+    let variables = nn::VarStore::new(choose_device());
     let head = ActionHead::new(&variables.root(), EMBEDDING, 2, &[8, 8]);
     fill(&variables, 4).unwrap();
     (variables, head)

@@ -37,12 +37,15 @@ macro_rules! ranges {
 // NaN is within none of them.
 ranges! {
     /// A number from 0 to 1.
+    #[derive(Default)]
     Fraction: |value| (0.0..=1.0).contains(&value), "a fraction from 0 to 1";
     /// A fraction below 1: the share of an average that each step keeps. 0 keeps nothing.
+    #[derive(Default)]
     Decay: |value| (0.0..1.0).contains(&value), "at least 0 and less than 1";
     /// A finite number above 0.
     Positive: |value| value > 0.0 && value.is_finite(), "a number above 0";
     /// A finite number of at least 0.
+    #[derive(Default)]
     NonNegative: |value| value >= 0.0 && value.is_finite(), "a number of at least 0";
 }
 

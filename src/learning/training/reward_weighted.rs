@@ -19,7 +19,7 @@ use anyhow::{Context, ensure};
 use rand::SeedableRng;
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
-use tch::{Kind, TchError, Tensor, nn};
+use tch::{Device, Kind, TchError, Tensor, nn};
 
 use super::checkpoint::{named, restore_named, write_files};
 use super::diagnostics::{mean_goal, potential_rewards, rows};
@@ -27,10 +27,10 @@ use super::imitation::squared_error;
 use super::settings::settings;
 use super::transitions::{Labels, TransitionBatch, Transitions, assemble};
 use super::{
-    Adam, Batches, ClipAugmentation, Learner, NonNegative, Positive, Terms, TrainedEncoder, step_seed, weights_bytes,
+    Adam, Batches, ClipAugmentation, Learner, NonNegative, Positive, Run, Terms, TrainedEncoder, learn, step_seed,
+    weights_bytes,
 };
 use crate::encoder::EncoderKind;
-use crate::network;
 use crate::policy::{Actor, Checkpoint, HeadKind, TanhGaussian};
 use visuomotor_core::action::ActionBounds;
 use visuomotor_core::config::digest;
@@ -123,6 +123,20 @@ impl Settings {
     }
 }
 
+/// Trains to the end, or until asked to stop. Returns whether it came to the end.
+pub fn train(settings: &Settings, data: &Transitions, run: &Run<'_>) -> anyhow::Result<bool> {
+    let checkpoint = settings.described(data);
+    let weighted = Weighted::new(settings, &checkpoint, data, run.device)?;
+    (run.tell)(&weighted.describe());
+    let mut learner = RewardWeighted::new(settings, &checkpoint, weighted.held_out()?, run.device)?;
+    let record = serde_json::json!({
+        "algorithm": "reward-weighted",
+        "settings": settings,
+        "data": data.record(),
+    });
+    learn(&mut learner, &weighted, &settings.schedule(), record, run)
+}
+
 /// min(exp(tau R), w_max), normalized to a mean of 1.
 pub fn weights(rewards: &[f64], temperature: f64, largest: f64) -> Vec<f32> {
     let raw: Vec<f64> = rewards.iter().map(|r| (temperature * r).exp().min(largest)).collect();
@@ -151,8 +165,14 @@ pub struct WeightedBatch {
 
 impl<'a> Weighted<'a> {
     /// Embeds every image of `data` with the pretrained encoder and weights its steps.
-    pub fn new(settings: &'a Settings, checkpoint: &'a Checkpoint, data: &'a Transitions) -> anyhow::Result<Self> {
-        let mut encoder = TrainedEncoder::new(settings.encoder, Some(&settings.encoder_weights), settings.bf16)?;
+    pub fn new(
+        settings: &'a Settings,
+        checkpoint: &'a Checkpoint,
+        data: &'a Transitions,
+        device: Device,
+    ) -> anyhow::Result<Self> {
+        let mut encoder =
+            TrainedEncoder::new(settings.encoder, Some(&settings.encoder_weights), settings.bf16, device)?;
         encoder.freeze();
         let all: Vec<usize> = (0..data.len()).collect();
         let mut embeddings = Vec::with_capacity(data.len());
@@ -257,13 +277,19 @@ pub struct RewardWeighted {
 
 impl RewardWeighted {
     /// A learner whose encoder starts from the pretrained weights and whose actor starts from the seed.
-    pub fn new(settings: &Settings, checkpoint: &Checkpoint, held_out: Vec<WeightedBatch>) -> anyhow::Result<Self> {
+    pub fn new(
+        settings: &Settings,
+        checkpoint: &Checkpoint,
+        held_out: Vec<WeightedBatch>,
+        device: Device,
+    ) -> anyhow::Result<Self> {
         tch::manual_seed(settings.seed as i64);
-        let mut encoder = TrainedEncoder::new(settings.encoder, Some(&settings.encoder_weights), settings.bf16)?;
+        let mut encoder =
+            TrainedEncoder::new(settings.encoder, Some(&settings.encoder_weights), settings.bf16, device)?;
         if settings.freeze_encoder {
             encoder.freeze();
         }
-        let actor_variables = nn::VarStore::new(network::device());
+        let actor_variables = nn::VarStore::new(device);
         let tasks = settings.tasks.len() as i64;
         let (dimension, locates) = (encoder.dimension(), settings.places_weight.get() > 0.0);
         let root = actor_variables.root();
@@ -273,10 +299,14 @@ impl RewardWeighted {
         Ok(Self { settings, checkpoint, encoder, actor_variables, actor, adam, held_out })
     }
 
+    fn here(&self, tensor: &Tensor) -> Result<Tensor, TchError> {
+        tensor.f_to_device(self.actor_variables.device())
+    }
+
     /// pi(. | s). BatchNorm statistics stay as they were pretrained.
     fn act(&self, batch: &TransitionBatch) -> Result<TanhGaussian, TchError> {
         let embedding = self.encoder.embed(&batch.images, false)?;
-        self.actor.forward(&embedding, &batch.conditions.f_to_device(network::device())?)
+        self.actor.forward(&embedding, &self.here(&batch.conditions)?)
     }
 }
 
@@ -285,7 +315,7 @@ impl Learner for RewardWeighted {
 
     fn update(&mut self, batch: &WeightedBatch, step: u64) -> anyhow::Result<Terms> {
         let policy = self.act(&batch.steps)?;
-        let mut loss = squared_error(&policy.mode()?, &here(&batch.steps.shown)?, &here(&batch.weights)?)?;
+        let mut loss = squared_error(&policy.mode()?, &self.here(&batch.steps.shown)?, &self.here(&batch.weights)?)?;
         if let Some(places) = &policy.places {
             loss = loss.f_add(&batch.steps.places.error(places)?.f_mul_scalar(self.settings.places_weight.get())?)?;
         }
@@ -326,9 +356,9 @@ impl Learner for RewardWeighted {
         let (mut weighted, mut plain, mut count) = (0.0, 0.0, 0.0);
         for batch in &self.held_out {
             let mode = tch::no_grad(|| self.act(&batch.steps)?.mode())?;
-            let actions = here(&batch.steps.shown)?;
+            let actions = self.here(&batch.steps.shown)?;
             let size = actions.size()[0] as f64;
-            weighted += size * f64::try_from(squared_error(&mode, &actions, &here(&batch.weights)?)?)?;
+            weighted += size * f64::try_from(squared_error(&mode, &actions, &self.here(&batch.weights)?)?)?;
             plain += size * f64::try_from(mode.f_sub(&actions)?.f_square()?.f_mean(Kind::Double)?)?;
             count += size;
         }
@@ -337,10 +367,6 @@ impl Learner for RewardWeighted {
         }
         Ok(vec![("loss", weighted / count), ("action_error", plain / count)])
     }
-}
-
-fn here(tensor: &Tensor) -> Result<Tensor, TchError> {
-    tensor.f_to_device(network::device())
 }
 
 #[cfg(test)]

@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 
+use serde::Deserialize;
+
 use super::*;
-use crate::network::{device, fill, filled};
+use crate::network::{choose_device, fill, filled};
 use crate::training::golden::{agree, close, numbers, part, row};
 
 #[derive(Deserialize)]
@@ -21,7 +23,7 @@ fn golden() -> Golden {
 }
 
 fn actor() -> (nn::VarStore, Actor) {
-    let variables = nn::VarStore::new(device());
+    let variables = nn::VarStore::new(choose_device());
     let actor = Actor::new(&variables.root(), 5, 6, 2, &[8, 8], false).unwrap();
     fill(&variables, 3).unwrap();
     (variables, actor)

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 use super::checkpoint::{check_fit, encode, find, read_state, write_files};
 use super::prefetch::{Prefetch, threads};
@@ -75,6 +75,8 @@ pub struct Run<'a> {
     pub out: &'a Path,
     /// Resume from the checkpoint in `out`.
     pub resume: bool,
+    /// Where networks run.
+    pub device: Device,
     /// The command line, for the record.
     pub command: String,
     /// Called between steps: stop now?

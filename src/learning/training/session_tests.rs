@@ -109,7 +109,8 @@ fn run_with_lines(
     };
     let tell = |line: &str| lines.borrow_mut().push(line.to_string());
     let score = |_: &Path| Ok(Some(0.25));
-    let run = Run { out, resume, command: "test".into(), stop: &stop, tell: &tell, score: &score };
+    let run =
+        Run { out, resume, device: tch::Device::Cpu, command: "test".into(), stop: &stop, tell: &tell, score: &score };
     let answer = learn(toy, data, &SCHEDULE, record, &run);
     (answer, lines.into_inner())
 }

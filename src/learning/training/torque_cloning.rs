@@ -105,7 +105,7 @@ pub fn train(settings: &Settings, data: &Dataset, encoder_weights: &Path, run: &
     );
     let scale = data.joint_scale()?;
     let checkpoint = describe(settings, data, &scale);
-    let mut encoder = TrainedEncoder::new(settings.encoder, Some(encoder_weights), settings.bf16)?;
+    let mut encoder = TrainedEncoder::new(settings.encoder, Some(encoder_weights), settings.bf16, run.device)?;
     encoder.freeze();
     let table = Table::new(settings, data, &checkpoint, &encoder)?;
     // The head is small: with more threads, waiting would take longer than the work.

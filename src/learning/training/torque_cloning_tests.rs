@@ -65,7 +65,7 @@ fn table(dimension: i64) -> Table {
 }
 
 fn learner(settings: &Settings) -> TorqueCloning<'_> {
-    let mut encoder = TrainedEncoder::new(settings.encoder, None, false).unwrap();
+    let mut encoder = TrainedEncoder::new(settings.encoder, None, false, Device::Cpu).unwrap();
     encoder.freeze();
     let table = table(encoder.dimension());
     let kept = [1, 2, 3].map(|step| Pick::late(step, 0, &[0]));
@@ -137,6 +137,7 @@ fn what_is_saved_is_a_policy_of_torques() {
     crate::policy::VisualPolicy::load(
         folder.path(),
         "press_button",
+        Device::Cpu,
         std::sync::Arc::new(visuomotor_core::time::SystemClock::new()),
     )
     .unwrap();

@@ -23,7 +23,7 @@ use rand::Rng;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
-use tch::{Kind, TchError, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 use super::checkpoint::{named, restore_named};
 use super::clips::{at_least, names_digest, split};
@@ -262,7 +262,7 @@ pub fn train(settings: &Settings, clips: &dyn Clips, run: &Run<'_>) -> anyhow::R
     // All seeds use the same validation data.
     let unvaried = Samples { clips: &held_out, seed: 0, augmentation: ClipAugmentation::NONE, ..batches };
     let held_out = (!unvaried.clips.is_empty()).then_some(unvaried);
-    let mut learner = Vip::new(settings, held_out)?;
+    let mut learner = Vip::new(settings, held_out, run.device)?;
     let expected = learner.encoder.image_size();
     ensure!(
         i64::from(clips.size()) == expected || learner.encoder.kind() != EncoderKind::Small,
@@ -281,11 +281,11 @@ struct Vip<'a> {
 }
 
 impl<'a> Vip<'a> {
-    fn new(settings: &'a Settings, held_out: Option<Samples<'a>>) -> anyhow::Result<Self> {
+    fn new(settings: &'a Settings, held_out: Option<Samples<'a>>, device: Device) -> anyhow::Result<Self> {
         // The sign is irrelevant for a seed.
         tch::manual_seed(settings.seed as i64);
         let weights = settings.encoder_weights.as_deref();
-        let encoder = TrainedEncoder::new(settings.encoder, weights, settings.bf16)?.with_zoom(settings.zoom);
+        let encoder = TrainedEncoder::new(settings.encoder, weights, settings.bf16, device)?.with_zoom(settings.zoom);
         let adam = Adam::new(&[("encoder", &encoder.variables)], 0.0);
         Ok(Self { settings, encoder, adam, held_out })
     }

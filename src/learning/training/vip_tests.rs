@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::cell::Cell;
 
 use serde_json::Value;
-use tch::{Device, nn};
+use tch::nn;
 
 use super::*;
-use crate::network::{self, filled, splitmix64};
+use crate::network::{self, choose_device, filled, splitmix64};
 use crate::training::Curves;
 use crate::training::checkpoint::read_state;
 
@@ -128,7 +128,7 @@ fn ten_steps_of_training_are_pytorchs() {
     let golden = &golden()["training"];
     let settings =
         Settings { l2_penalty: within(1e-3), l1_penalty: within(1e-3), learning_rate: within(1e-4), ..settings() };
-    let mut learner = Vip::new(&settings, None).unwrap();
+    let mut learner = Vip::new(&settings, None, choose_device()).unwrap();
     network::fill(&learner.encoder.variables, 11).unwrap();
     let images: Vec<f32> = (0..16).flat_map(frame).collect();
     let batch = VipBatch {
@@ -213,7 +213,15 @@ fn run(settings: &Settings, clips: &Walks, out: &Path, resume: bool, most: u64) 
         left.set(now.saturating_sub(1));
         now == 0
     };
-    let run = Run { out, resume, command: "test".into(), stop: &stop, tell: &|_| {}, score: &|_| Ok(None) };
+    let run = Run {
+        out,
+        resume,
+        device: choose_device(),
+        command: "test".into(),
+        stop: &stop,
+        tell: &|_| {},
+        score: &|_| Ok(None),
+    };
     train(settings, clips, &run)
 }
 
@@ -223,7 +231,7 @@ fn a_run_stopped_or_killed_between_checkpoints_ends_as_an_unbroken_one() {
     let (whole, broken) = (folder.path().join("whole"), folder.path().join("broken"));
     // Weights from a file: tests run in parallel and share the generator that would draw them.
     let weights = folder.path().join("weights.safetensors");
-    let encoder = TrainedEncoder::new(EncoderKind::Small, None, false).unwrap();
+    let encoder = TrainedEncoder::new(EncoderKind::Small, None, false, choose_device()).unwrap();
     network::fill(&encoder.variables, 2).unwrap();
     encoder.save(&weights).unwrap();
     let settings = Settings { encoder_weights: Some(weights), ..settings() };
@@ -242,8 +250,15 @@ fn a_run_stopped_or_killed_between_checkpoints_ends_as_an_unbroken_one() {
         assert!(steps.replace(steps.get() + 1) < 5, "killed");
         false
     };
-    let fatal =
-        Run { out: &killed, resume: false, command: "test".into(), stop: &stop, tell: &|_| {}, score: &|_| Ok(None) };
+    let fatal = Run {
+        out: &killed,
+        resume: false,
+        device: choose_device(),
+        command: "test".into(),
+        stop: &stop,
+        tell: &|_| {},
+        score: &|_| Ok(None),
+    };
     assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| train(&settings, &walks(), &fatal))).is_err());
     assert!(run(&settings, &walks(), &killed, true, 100).unwrap());
     assert!(read(&whole, "checkpoint.safetensors") == read(&killed, "checkpoint.safetensors"));
@@ -340,6 +355,7 @@ fn short_clips_are_reported_with_a_name() {
     let run = Run {
         out: folder.path(),
         resume: false,
+        device: choose_device(),
         command: "test".into(),
         stop: &|| true,
         tell: &tell,

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use tch::{Kind, Tensor, nn};
 
 use super::{ActorCritic, Draws, Embedded, Settings, losses};
-use crate::network::{device, fill, filled};
+use crate::network::{choose_device, fill, filled};
 use crate::policy::Reappended;
 use crate::training::golden::{agree, close, places, row};
 use crate::training::range::within;
@@ -68,7 +68,7 @@ fn networks(bound_with_returns: bool, (cloning, spread): (f64, f64)) -> ActorCri
         max_grad_norm: None,
         ..super::settings::smoke()
     };
-    let networks = ActorCritic::new(&settings, EMBEDDING, None).unwrap();
+    let networks = ActorCritic::new(&settings, EMBEDDING, None, choose_device()).unwrap();
     for (store, seed) in
         [(&networks.critic_variables, 1), (&networks.target_variables, 2), (&networks.actor_variables, 3)]
     {
@@ -80,7 +80,7 @@ fn networks(bound_with_returns: bool, (cloning, spread): (f64, f64)) -> ActorCri
 /// What the reference calls `name` at a step.
 fn input(name: &str, step: usize, shape: &[i64], factor: f32) -> Tensor {
     let values: Vec<f32> = filled(&format!("{name}{step}"), shape, 9).iter().map(|v| factor * v).collect();
-    Tensor::from_slice(&values).reshape(shape).to_device(device())
+    Tensor::from_slice(&values).reshape(shape).to_device(choose_device())
 }
 
 fn inputs(step: usize) -> (Embedded, TransitionBatch, Draws) {
@@ -93,7 +93,7 @@ fn inputs(step: usize) -> (Embedded, TransitionBatch, Draws) {
     };
     let task = row(&[1.0, 0.0, 0.0, 1.0, 0.0, 1.0, 1.0, 0.0]).reshape([BATCH, 2]);
     let condition = |name| Tensor::cat(&[&of(name, &[BATCH, 7], 1.0), &task], 1);
-    let images = Tensor::zeros([1], (Kind::Float, device()));
+    let images = Tensor::zeros([1], (Kind::Float, choose_device()));
     let batch = TransitionBatch {
         images: images.shallow_clone(),
         next_images: images,

@@ -4,11 +4,10 @@ use std::cell::Cell;
 use std::path::Path;
 
 use anyhow::{Context, ensure};
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::{ActorCritic, Draws, Embedded, Settings};
 use crate::encoder::weights;
-use crate::network;
 use crate::policy::{Checkpoint, CriticRecord, HeadKind, StateScale};
 use crate::training::average::{self, MovingAverage};
 use crate::training::checkpoint::{check_fit, named, read_state, restore_named, write_files};
@@ -52,8 +51,9 @@ pub struct Cql {
 }
 
 impl Encoders {
-    fn new(settings: &Settings) -> anyhow::Result<Self> {
-        let new = || TrainedEncoder::new(settings.encoder, settings.encoder_weights.as_deref(), settings.bf16);
+    fn new(settings: &Settings, device: Device) -> anyhow::Result<Self> {
+        let weights = settings.encoder_weights.as_deref();
+        let new = || TrainedEncoder::new(settings.encoder, weights, settings.bf16, device);
         let mut critic = new()?;
         let apart = if settings.freeze_encoders {
             critic.freeze();
@@ -118,11 +118,16 @@ impl Encoders {
 impl Cql {
     /// A learner with the weights its settings name; those from the seed depend on it alone. [`Learner::validate`] uses
     /// `held_out`.
-    pub fn new(settings: &Settings, checkpoint: &Checkpoint, held_out: Vec<TransitionBatch>) -> anyhow::Result<Self> {
+    pub fn new(
+        settings: &Settings,
+        checkpoint: &Checkpoint,
+        held_out: Vec<TransitionBatch>,
+        device: Device,
+    ) -> anyhow::Result<Self> {
         tch::manual_seed(settings.seed as i64);
-        let encoders = Encoders::new(settings)?;
+        let encoders = Encoders::new(settings, device)?;
         let stores = encoders.apart.as_ref().map(|apart| (&apart.actor.variables, &encoders.critic.variables));
-        let networks = ActorCritic::new(settings, encoders.critic.dimension(), stores)?;
+        let networks = ActorCritic::new(settings, encoders.critic.dimension(), stores, device)?;
         let (settings, checkpoint) = (settings.clone(), checkpoint.clone());
         let average = encoders.average(&networks, settings.ema_decay);
         Ok(Self { settings, checkpoint, encoders, networks, average, held_out })
@@ -171,7 +176,7 @@ impl Cql {
 
     /// Means over the held-out data.
     fn judge_held_out(&self) -> anyhow::Result<Terms> {
-        let device = network::device();
+        let device = self.encoders.critic.variables.device();
         let (mut means, mut count) = (Terms::new(), 0.0);
         for batch in &self.held_out {
             let batch = batch.to_device(device)?;
@@ -225,7 +230,7 @@ impl Learner for Cql {
 
     fn update(&mut self, batch: &TransitionBatch, step: u64) -> anyhow::Result<Terms> {
         let Self { settings, encoders, networks, average, .. } = self;
-        let device = network::device();
+        let device = encoders.critic.variables.device();
         encoders.passes.set(Passes::default());
         let batch = batch.to_device(device)?;
         let seed = step_seed(settings.seed, step);
@@ -269,7 +274,7 @@ impl Learner for Cql {
         for (prefix, store) in [("encoder", &self.encoders.critic.variables), ("head", &self.networks.critic_variables)]
         {
             for (name, variable) in named(prefix, store) {
-                let flat = variable.f_detach()?.f_to_device(tch::Device::Cpu)?.f_to_kind(Kind::Float)?;
+                let flat = variable.f_detach()?.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?;
                 arrays.push((name, variable.size(), Vec::<f32>::try_from(flat.f_reshape([-1])?)?));
             }
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tch::{Kind, Tensor};
 
 use super::{Cql, Draws, Passes, Settings};
-use crate::network::{filled, uniforms};
+use crate::network::{choose_device, filled, uniforms};
 use crate::policy::{Checkpoint, HeadKind, StateScale, StateValue, VisualPolicy};
 use crate::training::Places;
 use crate::training::checkpoint::write_state;
@@ -39,7 +39,7 @@ fn checkpoint(settings: &Settings) -> Checkpoint {
 
 /// A learner with equal weights every time: a seed's weights come from libtorch's generator, which tests share.
 fn cql(settings: &Settings) -> Cql {
-    let mut learner = Cql::new(settings, &checkpoint(settings), vec![batch(9)]).unwrap();
+    let mut learner = Cql::new(settings, &checkpoint(settings), vec![batch(9)], choose_device()).unwrap();
     let state: Vec<(String, Tensor)> = learner
         .state()
         .unwrap()
@@ -220,7 +220,7 @@ fn an_actor_that_imitates_and_locates_learns_both_and_its_folder_records_it() {
     let settings =
         Settings { bc_weight: within(20.0), places_weight: within(4.0), actor_lr: within(3e-3), ..settings() };
     let mut learner = cql(&settings);
-    let (mut batch, ones) = (batch(1), |shape: &[i64]| Tensor::ones(shape, (Kind::Float, crate::network::device())));
+    let (mut batch, ones) = (batch(1), |shape: &[i64]| Tensor::ones(shape, (Kind::Float, choose_device())));
     batch.places = Places { places: ones(&[BATCH, 5]), units: ones(&[5]), ahead: ones(&[BATCH, 5]) };
     let mut terms = Vec::new();
     for number in 0..40 {
@@ -236,9 +236,9 @@ fn an_actor_that_imitates_and_locates_learns_both_and_its_folder_records_it() {
 
     let folder = tempfile::tempdir().unwrap();
     learner.save(folder.path()).unwrap();
-    let policy = VisualPolicy::load(folder.path(), "a", Arc::new(SystemClock::new())).unwrap();
+    let policy = VisualPolicy::load(folder.path(), "a", choose_device(), Arc::new(SystemClock::new())).unwrap();
     assert!(policy.checkpoint().locates);
-    StateValue::load(folder.path()).unwrap();
+    StateValue::load(folder.path(), choose_device()).unwrap();
     let error =
         super::continued(&Settings { places_weight: within(0.0), ..settings }, folder.path()).unwrap_err().to_string();
     assert!(error.contains("`places`") && error.contains("true") && error.contains("false"), "{error}");
@@ -267,7 +267,7 @@ fn the_backup_may_use_fewer_actions_than_the_conservative_term() {
     let one = Settings { backup_n_actions: Some(1), ..settings() };
     let draws = |settings: &Settings| Draws::new(3, BATCH, settings.sample_counts(), tch::Device::Cpu).unwrap();
     let (a, b) = (draws(&usual), draws(&one));
-    assert_eq!((a.next.size()[1], b.next.size()[1]), (usual.samples, 1));
+    assert_eq!((a.next.size()[1], b.next.size()[1]), (usual.cql_n_actions, 1));
     assert!(a.policy.equal(&b.policy) && a.uniform.equal(&b.uniform) && a.actor.equal(&b.actor));
     // The best of several exceeds any single one, here also on average.
     let target = |settings: &Settings| {
@@ -348,14 +348,17 @@ fn what_is_saved_runs_as_a_policy_and_returns_state_values() {
     let mut learner = cql(&settings());
     step(&mut learner, 0);
     learner.save(folder.path()).unwrap();
-    let policy = VisualPolicy::load(folder.path(), "b", Arc::new(SystemClock::new())).unwrap();
+    let policy = VisualPolicy::load(folder.path(), "b", choose_device(), Arc::new(SystemClock::new())).unwrap();
     assert_eq!(policy.checkpoint().head, HeadKind::Actor);
 
-    let critic = StateValue::load(folder.path()).unwrap();
+    let critic = StateValue::load(folder.path(), choose_device()).unwrap();
     let of = |task: &str| critic.value(task, &test_image(), &[0.1; 7], 8, 1);
     let value = of("a").unwrap();
     assert!(value.is_finite());
-    assert_eq!(value, StateValue::load(folder.path()).unwrap().value("a", &test_image(), &[0.1; 7], 8, 1).unwrap());
+    assert_eq!(
+        value,
+        StateValue::load(folder.path(), choose_device()).unwrap().value("a", &test_image(), &[0.1; 7], 8, 1).unwrap()
+    );
     assert_ne!(value, of("b").unwrap());
     let error = of("c").unwrap_err().to_string();
     assert!(error.contains("a, b"), "{error}");
@@ -363,7 +366,7 @@ fn what_is_saved_runs_as_a_policy_and_returns_state_values() {
     let toml = std::fs::read_to_string(Checkpoint::path(folder.path())).unwrap();
     assert!(toml.contains("head = \"actor\"") && toml.contains("latent = 16"), "{toml}");
     spoil(&folder.path().join(Checkpoint::CRITIC));
-    let error = StateValue::load(folder.path()).err().unwrap().to_string();
+    let error = StateValue::load(folder.path(), choose_device()).err().unwrap().to_string();
     assert!(error.contains("critic.safetensors") && error.contains("digest"), "{error}");
 }
 

@@ -30,11 +30,12 @@
 //! the actor's weights as what is saved ([`Settings::ema_decay`]). Always: the state is scaled; angles of relabelled actions are
 //! wrapped ([`Labels`](super::transitions::Labels)).
 //!
-//! [`losses`] defines the losses, [`Cql`] the encoders and the saved files, [`Settings`] every number.
+//! [`train()`] and [`finetune`] go from data to a policy folder. [`losses`] defines the losses, [`Cql`] the encoders and the saved files, [`Settings`] every number.
 
 mod learner;
 pub mod losses;
 mod settings;
+mod train;
 
 use anyhow::bail;
 use tch::{Device, Kind, TchError, Tensor, nn};
@@ -43,11 +44,12 @@ use super::checkpoint::{named, restore_named};
 use super::imitation::{spread, squared_error};
 use super::transitions::TransitionBatch;
 use super::{Adam, Terms, soft_update};
-use crate::network::{self, normals, splitmix64, uniforms};
+use crate::network::{normals, splitmix64, uniforms};
 use crate::policy::{Actor, Critic};
 
 pub use learner::{Cql, Passes, continued, described};
 pub use settings::Settings;
+pub use train::{finetune, train};
 
 /// Length of an action, and of a state at the start of a condition.
 const SEVEN: i64 = 7;
@@ -120,14 +122,15 @@ struct CriticLoss {
 }
 
 impl ActorCritic {
-    /// Networks for embeddings of `dimension` numbers. `encoders` are the variables of the actor's and the critic's encoder,
+    /// Networks on `device` for embeddings of `dimension` numbers. `encoders` are the variables of the actor's and the critic's encoder,
     /// where they are trained.
     pub fn new(
         settings: &Settings,
         dimension: i64,
         encoders: Option<(&nn::VarStore, &nn::VarStore)>,
+        device: Device,
     ) -> anyhow::Result<Self> {
-        let store = || nn::VarStore::new(network::device());
+        let store = || nn::VarStore::new(device);
         let (actor_variables, critic_variables, mut target_variables) = (store(), store(), store());
         let temperature_variables = store();
         let (tasks, shape) = (settings.tasks.len() as i64, settings.critic_shape());

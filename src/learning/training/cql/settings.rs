@@ -171,6 +171,41 @@ impl Settings {
         Ok(())
     }
 
+    /// Refuses a switch to the target's data that never comes; `file` is for messages.
+    pub fn check_switch(&self, file: &std::path::Path) -> anyhow::Result<()> {
+        ensure!(
+            self.switch_at < self.steps,
+            "{}: key `switch_at`: found {}, expected less than the {} steps, or the target's data is never seen; lower it \
+             or leave out --target",
+            file.display(),
+            self.switch_at,
+            self.steps
+        );
+        Ok(())
+    }
+
+    /// Does a phase 3 begin with new encoder weights for its actor?
+    pub fn encoder_begins(&self) -> bool {
+        self.reinit_actor && !self.freeze_encoders
+    }
+
+    /// Refuses settings that a phase 3 cannot follow; `file` is for messages.
+    pub fn check_continuing(&self, file: &std::path::Path) -> anyhow::Result<()> {
+        let file = file.display();
+        ensure!(
+            self.encoder_weights.is_none() || self.encoder_begins(),
+            "{file}: key `encoder_weights`: found {:?}, expected none: the encoders are those of --from; remove it, or set \
+             `reinit_actor` and no `freeze_encoders`",
+            self.encoder_weights
+        );
+        ensure!(
+            self.switch_at == 0,
+            "{file}: key `switch_at`: found {}, expected 0: phase 2 is over when phase 3 begins",
+            self.switch_at
+        );
+        Ok(())
+    }
+
     /// n and k: policy actions in the CQL term and in the backup.
     pub fn sample_counts(&self) -> (i64, i64) {
         (self.cql_n_actions, self.backup_n_actions.unwrap_or(self.cql_n_actions))

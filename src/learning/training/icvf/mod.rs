@@ -56,7 +56,7 @@ pub fn train(settings: &Settings, clips: &dyn Clips, run: &Run<'_>) -> anyhow::R
             "digest_of_names_and_lengths": names_digest(clips),
         },
     });
-    let mut learner = Icvf::new(settings, &held_out)?;
+    let mut learner = Icvf::new(settings, &held_out, run.device)?;
     learn(&mut learner, &settings.batches(&learned), &settings.schedule(), record, run)
 }
 

@@ -248,7 +248,19 @@ fn run(clips: &dyn Clips, out: &Path, resume: bool, most: u32) -> anyhow::Result
     let (nobody, silent) = (|_: &Path| Ok(None), |_: &str| {});
     let settings =
         Settings { steps: 5, batch_size: 2, checkpoint_every: 2, validate_every: Some(5), validation: 3, ..settings() };
-    train(&settings, clips, &Run { out, resume, command: "test".into(), stop: &stop, tell: &silent, score: &nobody })
+    train(
+        &settings,
+        clips,
+        &Run {
+            out,
+            resume,
+            device: crate::network::choose_device(),
+            command: "test".into(),
+            stop: &stop,
+            tell: &silent,
+            score: &nobody,
+        },
+    )
 }
 
 #[test]
