@@ -205,14 +205,13 @@ impl Loss {
         // The mean.
         let actions = here(&batch.actions)?;
         let weights = here(&Tensor::f_from_slice(&settings.action_weights.map(|w| w as f32))?)?;
-        let squared = mean.f_sub(&actions)?.f_square()?.f_mul(&weights)?.f_sum_dim_intlist(-1, false, Kind::Float)?;
+        let squared = ((mean - &actions).square() * weights).sum_dim_intlist(-1, false, Kind::Float);
         // The spread, with the mean held fixed.
-        let spread = imitation::spread(mean, log_std, &actions)?.f_mean(Kind::Float)?;
+        let spread = imitation::spread(mean, log_std, &actions).mean(Kind::Float);
         // The places, where they lie ahead.
         let places = batch.places.error(places)?;
-        let mean = squared.f_mean(Kind::Float)?;
-        let total =
-            mean.f_add(&spread.f_mul_scalar(0.01)?)?.f_add(&places.f_mul_scalar(settings.places_weight.get())?)?;
+        let mean = squared.mean(Kind::Float);
+        let total = &mean + &spread * 0.01 + &places * settings.places_weight.get();
         Ok(Self { total, mean, spread, places })
     }
 }
@@ -257,9 +256,9 @@ impl Learner for BehaviorCloning<'_> {
     fn update(&mut self, batch: &Batch, step: u64) -> anyhow::Result<Terms> {
         self.adam.zero_grad();
         let loss = self.loss(batch, true)?;
-        loss.total.f_backward()?;
+        loss.total.backward();
         let gradient_norm = self.adam.step(self.settings.learning_rate_at(step), self.settings.gradient_limit())?;
-        self.average.follow(step)?;
+        self.average.follow(step);
         Ok(vec![
             ("loss", f64::try_from(&loss.total)?),
             ("mean", f64::try_from(&loss.mean)?),

@@ -315,14 +315,15 @@ impl Learner for RewardWeighted {
 
     fn update(&mut self, batch: &WeightedBatch, step: u64) -> anyhow::Result<Terms> {
         let policy = self.act(&batch.steps)?;
-        let mut loss = squared_error(&policy.mode()?, &self.here(&batch.steps.shown)?, &self.here(&batch.weights)?)?;
-        if let Some(places) = &policy.places {
-            loss = loss.f_add(&batch.steps.places.error(places)?.f_mul_scalar(self.settings.places_weight.get())?)?;
-        }
+        let imitation = squared_error(&policy.mode()?, &self.here(&batch.steps.shown)?, &self.here(&batch.weights)?);
+        let loss = match &policy.places {
+            Some(places) => imitation + batch.steps.places.error(places)? * self.settings.places_weight.get(),
+            None => imitation,
+        };
         let value = f64::try_from(&loss)?;
         ensure!(value.is_finite(), "`loss` became {value}; lower learning_rate, or set max_grad_norm");
         self.adam.zero_grad();
-        loss.f_backward()?;
+        loss.backward();
         let rate = self.settings.learning_rate.get() * self.settings.lr_factor(step);
         self.adam.step(rate, self.settings.gradient_limit())?;
         Ok(vec![("loss", value)])
@@ -358,8 +359,8 @@ impl Learner for RewardWeighted {
             let mode = tch::no_grad(|| self.act(&batch.steps)?.mode())?;
             let actions = self.here(&batch.steps.shown)?;
             let size = actions.size()[0] as f64;
-            weighted += size * f64::try_from(squared_error(&mode, &actions, &self.here(&batch.weights)?)?)?;
-            plain += size * f64::try_from(mode.f_sub(&actions)?.f_square()?.f_mean(Kind::Double)?)?;
+            weighted += size * f64::try_from(squared_error(&mode, &actions, &self.here(&batch.weights)?))?;
+            plain += size * f64::try_from((mode - &actions).square().mean(Kind::Double))?;
             count += size;
         }
         if count == 0.0 {

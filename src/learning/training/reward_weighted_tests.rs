@@ -52,7 +52,7 @@ fn rewards_weights_loss_and_gradients_are_pytorchs() {
     let [embedding, conditions, actions] = inputs(0);
     let embedding = embedding.set_requires_grad(true);
     let mode = actor.forward(&embedding, &conditions).unwrap().mode().unwrap();
-    let loss = squared_error(&mode, &actions, &row(&weights[..4])).unwrap();
+    let loss = squared_error(&mode, &actions, &row(&weights[..4]));
     agree("loss", numbers(&loss)[0], golden.loss);
     loss.backward();
     close("embedding", &embedding.grad(), &golden.gradients["embedding"], 1e-4);
@@ -73,7 +73,7 @@ fn ten_steps_end_where_pytorchs_do() {
     for (step, expected) in golden.losses.iter().enumerate() {
         let [embedding, conditions, actions] = inputs(step);
         let mode = actor.forward(&embedding, &conditions).unwrap().mode().unwrap();
-        let loss = squared_error(&mode, &actions, &row(&weights)).unwrap();
+        let loss = squared_error(&mode, &actions, &row(&weights));
         agree(&format!("step {step}"), numbers(&loss)[0], *expected);
         adam.zero_grad();
         loss.backward();

@@ -6,6 +6,7 @@
 //! step, writes curves and checkpoints, resumes and stops. It checks every number that an algorithm returns: one that is not
 //! finite ends the training at that step, and the last good checkpoint stays.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -137,8 +138,7 @@ pub fn learn<L: Learner>(
             session.waited += asked.elapsed().as_secs_f64();
             // The sign is irrelevant for a seed.
             tch::manual_seed(step_seed(schedule.seed, session.step) as i64);
-            let terms = learner
-                .update(&batch, session.step)
+            let terms = caught(|| learner.update(&batch, session.step))
                 .with_context(|| session.failure_at_step("the step could not be taken"))?;
             session.take(&terms)?;
             if session.reports() {
@@ -148,6 +148,29 @@ pub fn learn<L: Learner>(
         session.bar.finish_and_clear();
         Ok(true)
     })
+}
+
+/// What tch's methods without `f_` panic with: their `unwrap` of a `TchError`.
+const OF_TCH: &str = "called `Result::unwrap()` on an `Err` value: ";
+
+/// Runs a part of an algorithm, whose equations are written with tch's operators: a panic of theirs becomes an error,
+/// and gradients are computed again afterwards. Other panics go on.
+fn caught<T>(work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let result = {
+        // A panic within `tch::no_grad` leaves gradients off on this thread; the guard sets them as they are now.
+        let _gradients = tch::no_grad_guard();
+        // What a panic leaves half done is only dropped: the training ends, and the last checkpoint stays.
+        catch_unwind(AssertUnwindSafe(|| tch::with_grad(work)))
+    };
+    let panic = match result {
+        Ok(result) => return result,
+        Err(panic) => panic,
+    };
+    match panic.downcast_ref::<String>().and_then(|text| text.strip_prefix(OF_TCH)) {
+        // libtorch appends a C++ backtrace, whose lines this form of the text escapes.
+        Some(error) => bail!("libtorch: {}", error.split("\\n").next().unwrap_or_default()),
+        None => resume_unwind(panic),
+    }
 }
 
 /// Mean of a term since the last report.
@@ -336,7 +359,9 @@ impl<'a> Session<'a> {
         let seconds = self.before.1 + self.began.elapsed().as_secs_f64();
         self.curves.push("seconds", step, seconds);
         if self.due(self.schedule.validate_every) {
-            for (name, value) in learner.validate().with_context(|| self.failure_at_step("validation failed"))? {
+            for (name, value) in
+                caught(|| learner.validate()).with_context(|| self.failure_at_step("validation failed"))?
+            {
                 ensure!(value.is_finite(), self.failure_at_step(&format!("validation's `{name}` became {value}")));
                 line.push_str(&format!(", validation {name} {value:.4}"));
                 self.curves.push(&format!("validation_{name}"), step, value);

@@ -278,19 +278,17 @@ impl<'a> TorqueCloning<'a> {
         let rows = |of: fn(&Pick) -> i64| Tensor::f_from_slice(&picks.iter().map(of).collect::<Vec<_>>());
         let (steps, sensed) = (rows(|pick| pick.step)?, rows(|pick| pick.sensed)?);
         let Table { embeddings, conditions, bodies, labels, places } = &self.table;
-        let seen = embeddings.f_index_select(0, &steps)?;
-        let (condition, body) = (conditions.f_index_select(0, &sensed)?, bodies.f_index_select(0, &sensed)?);
+        let seen = embeddings.index_select(0, &steps);
+        let (condition, body) = (conditions.index_select(0, &sensed), bodies.index_select(0, &sensed));
         let output = self.head.forward(&seen, &condition, &body)?;
-        let label = labels.f_index_select(0, &steps)?;
-        let squared = output.torques.f_sub(&label)?.f_square()?.f_mean_dim([0i64].as_slice(), false, Kind::Float)?;
+        let label = labels.index_select(0, &steps);
+        let squared = (output.torques - label).square().mean_dim([0i64].as_slice(), false, Kind::Float);
         let joints = squared.size()[0] - 1;
-        let torques = squared.f_narrow(0, 0, joints)?.f_mean(Kind::Float)?;
-        let gripper = squared.f_narrow(0, joints, 1)?.f_mean(Kind::Float)?;
+        let torques = squared.narrow(0, 0, joints).mean(Kind::Float);
+        let gripper = squared.narrow(0, joints, 1).mean(Kind::Float);
         let places = places.of_steps(&steps)?.error(&output.places)?;
         let s = self.settings;
-        let total = torques
-            .f_add(&gripper.f_mul_scalar(s.gripper_weight.get())?)?
-            .f_add(&places.f_mul_scalar(s.places_weight.get())?)?;
+        let total = &torques + &gripper * s.gripper_weight.get() + &places * s.places_weight.get();
         Ok(Loss { total, torques, gripper, places })
     }
 
@@ -316,9 +314,9 @@ impl Learner for TorqueCloning<'_> {
     fn update(&mut self, batch: &Vec<Pick>, step: u64) -> anyhow::Result<Terms> {
         self.adam.zero_grad();
         let loss = self.loss(batch)?;
-        loss.total.f_backward()?;
+        loss.total.backward();
         let gradient_norm = self.adam.step(self.learning_rate_at(step), self.settings.gradient_limit())?;
-        self.average.follow(step)?;
+        self.average.follow(step);
         let mut terms = loss.terms()?;
         terms.push(("gradient_norm", gradient_norm));
         Ok(terms)

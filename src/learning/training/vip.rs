@@ -133,42 +133,39 @@ pub fn loss(embeddings: &Tensor, permutations: &[Vec<i64>], objective: &Objectiv
         return Err(TchError::Shape(format!("embeddings of shape {shape:?} were given, (B, 4, D) is expected")));
     };
     // |.|_p over D; the gradient of |0|_2 is 0.
-    let length = |x: &Tensor, p: i64| x.f_norm_scalaropt_dim(p, &[-1i64][..], false);
-    let mean = |x: &Tensor| x.f_mean(Kind::Float);
+    let length = |x: &Tensor, p: i64| x.norm_scalaropt_dim(p, &[-1i64][..], false);
+    let mean = |x: Tensor| x.mean(Kind::Float);
+    let gamma = objective.discount;
     // The embeddings' size.
-    let l2 = mean(&length(embeddings, 2)?)?.f_mul_scalar(objective.l2_penalty)?;
-    let l1 = mean(&length(embeddings, 1)?)?.f_mul_scalar(objective.l1_penalty)?;
-    let size = l2.f_add(&l1)?;
+    let size = mean(length(embeddings, 2)) * objective.l2_penalty + mean(length(embeddings, 1)) * objective.l1_penalty;
     // d(.), each (B).
-    let frame = |i: i64| embeddings.f_select(1, i);
-    let (start, goal, now, next) = (frame(0)?, frame(1)?, frame(2)?, frame(3)?);
-    let distance = |x: &Tensor, goal: &Tensor| length(&x.f_sub(goal)?, 2);
+    let frame = |i: i64| embeddings.select(1, i);
+    let (start, goal, now, next) = (frame(0), frame(1), frame(2), frame(3));
+    let distance = |x: &Tensor, goal: &Tensor| length(&(x - goal), 2);
     // -(r + gamma V(o_k+1) - V(o_k)) with r = -1, (N).
-    let exponent = |now: &Tensor, next: &Tensor, goal: &Tensor| {
-        distance(next, goal)?.f_mul_scalar(objective.discount)?.f_add_scalar(1.0)?.f_sub(&distance(now, goal)?)
-    };
-    let first = mean(&distance(&start, &goal)?)?.f_mul_scalar(1.0 - objective.discount)?;
-    let main = first.f_add(&log_mean_exp(&exponent(&now, &next, &goal)?)?)?;
+    let exponent =
+        |now: &Tensor, next: &Tensor, goal: &Tensor| distance(next, goal) * gamma + 1.0 - distance(now, goal);
+    let main = mean(distance(&start, &goal)) * (1.0 - gamma) + log_mean_exp(&exponent(&now, &next, &goal));
     // Pairs of other clips, all permutations at once.
     let negatives = if permutations.is_empty() {
-        main.f_zeros_like()?
+        main.zeros_like()
     } else {
         if let Some(odd) = permutations.iter().find(|permutation| permutation.len() as i64 != batch) {
             return Err(TchError::Shape(format!("a permutation of {} was given, {batch} are expected", odd.len())));
         }
-        let order = Tensor::f_from_slice(&permutations.concat())?.f_to_device(embeddings.device())?;
-        let permuted = |x: &Tensor| x.f_index_select(0, &order);
-        let goals = goal.f_repeat([permutations.len() as i64, 1])?;
-        log_mean_exp(&exponent(&permuted(&now)?, &permuted(&next)?, &goals)?)?
+        let order = Tensor::from_slice(&permutations.concat()).to_device(embeddings.device());
+        let permuted = |x: &Tensor| x.index_select(0, &order);
+        let goals = goal.repeat([permutations.len() as i64, 1]);
+        log_mean_exp(&exponent(&permuted(&now), &permuted(&next), &goals))
     };
-    let total = size.f_add(&main)?.f_add(&negatives)?;
+    let total = &size + &main + &negatives;
     Ok(Loss { total, size, main, negatives })
 }
 
 /// log(1e-8 + E exp x) of (N), without overflow.
-fn log_mean_exp(x: &Tensor) -> Result<Tensor, TchError> {
-    let log_mean = x.f_logsumexp(&[0i64][..], false)?.f_sub_scalar((x.numel() as f64).ln())?;
-    log_mean.f_logaddexp(&log_mean.f_full_like(EPSILON.ln())?)
+fn log_mean_exp(x: &Tensor) -> Tensor {
+    let log_mean = x.logsumexp(&[0i64][..], false) - (x.numel() as f64).ln();
+    log_mean.logaddexp(&log_mean.full_like(EPSILON.ln()))
 }
 
 /// One batch of B samples.
@@ -305,7 +302,7 @@ impl Learner for Vip<'_> {
     fn update(&mut self, batch: &VipBatch, step: u64) -> anyhow::Result<Terms> {
         self.adam.zero_grad();
         let loss = self.loss(batch, true)?;
-        loss.total.f_backward()?;
+        loss.total.backward();
         let rate = self.settings.learning_rate.get() * self.settings.lr_factor(step);
         let gradient_norm = self.adam.step(rate, self.settings.gradient_limit())?;
         Ok(vec![

@@ -10,6 +10,7 @@ use super::*;
 use crate::network::{self, choose_device, filled, splitmix64};
 use crate::training::Curves;
 use crate::training::checkpoint::read_state;
+use crate::training::range::within;
 
 fn golden() -> Value {
     serde_json::from_str(include_str!("../../../tests/golden/vip.json")).unwrap()

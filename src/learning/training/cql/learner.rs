@@ -245,7 +245,7 @@ impl Learner for Cql {
             encoders.encode(&encoders.critic, &batch.images, false).map(Some)
         })?;
         if let Some(average) = average {
-            average.follow(step)?;
+            average.follow(step);
         }
         Ok(terms)
     }

@@ -199,7 +199,7 @@ impl ActorCritic {
         let critic = self.critic_loss(&seen.critic, batch, sampled, &log_density, &y)?;
         finite("critic_loss", &critic.loss, "critic_lr")?;
         self.critic_adam.zero_grad();
-        critic.loss.f_backward()?;
+        critic.loss.backward();
         self.critic_adam.step(factor * self.settings.critic_lr.get(), clip)?;
 
         // 3. The target follows.
@@ -209,32 +209,31 @@ impl ActorCritic {
         // 4. Actor, against the new critic: the gradient goes through b alone, the latent is a constant.
         let (action, log_density) = policy.sample(&draws.actor)?;
         let latent = tch::no_grad(|| self.critic.latent(again.as_ref().unwrap_or(&seen.critic)))?;
-        let q = self.critic.q(&latent, &action, &task)?.f_squeeze_dim(-1)?;
-        let log_density = log_density.f_squeeze_dim(-1)?;
-        let temperature = self.log_temperature.f_detach()?.f_exp()?;
-        let greedy = losses::actor(&temperature, &log_density, &q)?;
+        let q = self.critic.q(&latent, &action, &task)?.squeeze_dim(-1);
+        let log_density = log_density.squeeze_dim(-1);
+        let temperature = self.log_temperature.detach().exp();
+        let greedy = losses::actor(&temperature, &log_density, &q);
         let mode = policy.mode()?;
         let log_std = self.actor.log_std_alone(&policy)?;
-        let spread = spread(&mode, &log_std, &batch.shown)?.f_mul(&batch.imitated)?.f_mean(Kind::Float)?;
-        let cloning = squared_error(&mode, &batch.shown, &batch.imitated)?;
-        let imitation = cloning.f_add(&spread.f_mul_scalar(self.settings.bc_std_weight)?)?;
+        let spread = (spread(&mode, &log_std, &batch.shown) * &batch.imitated).mean(Kind::Float);
+        let cloning = squared_error(&mode, &batch.shown, &batch.imitated);
+        let imitation = &cloning + &spread * self.settings.bc_std_weight;
         let places = match &policy.places {
             Some(places) => batch.places.error(places)?,
-            None => cloning.f_zeros_like()?,
+            None => cloning.zeros_like(),
         };
-        let actor_loss = greedy
-            .f_add(&imitation.f_mul_scalar(self.settings.bc_weight.get())?)?
-            .f_add(&places.f_mul_scalar(self.settings.places_weight.get())?)?;
+        let (bc_weight, places_weight) = (self.settings.bc_weight.get(), self.settings.places_weight.get());
+        let actor_loss = greedy + imitation * bc_weight + &places * places_weight;
         finite("actor_loss", &actor_loss, "actor_lr")?;
         self.actor_adam.zero_grad();
-        actor_loss.f_backward()?;
+        actor_loss.backward();
         self.actor_adam.step(factor * self.settings.actor_lr.get(), clip)?;
 
         // 5. Temperature.
-        let entropy = log_density.f_detach()?.f_neg()?.f_mean(Kind::Float)?;
-        let temperature_loss = losses::temperature(&self.log_temperature, &entropy, self.settings.target_entropy)?;
+        let entropy = (-log_density.detach()).mean(Kind::Float);
+        let temperature_loss = losses::temperature(&self.log_temperature, &entropy, self.settings.target_entropy);
         self.temperature_adam.zero_grad();
-        temperature_loss.f_backward()?;
+        temperature_loss.backward();
         self.temperature_adam.step(factor * self.settings.temperature_lr.get(), clip)?;
 
         numbers(&[
@@ -262,7 +261,7 @@ impl ActorCritic {
             let (actions, log_density) = policy.sample(&draws.policy)?;
             let y = self.backup(seen, batch, draws)?;
             let critic = self.critic_loss(&seen.critic, batch, [&actions, &draws.uniform], &log_density, &y)?;
-            let error = policy.mode()?.f_sub(&batch.shown)?.f_square()?;
+            let error = (policy.mode()? - &batch.shown).square();
             let places = policy.places.as_ref().map(|places| batch.places.error(places)).transpose()?;
             let mut terms = vec![
                 ("bellman", &critic.bellman),
@@ -283,7 +282,7 @@ impl ActorCritic {
             let (actions, _) = next.sample(&draws.next)?;
             let latent = self.target.latent(&seen.target_next)?;
             let q = self.target.q(&latent, &actions, &task_of(&batch.next_conditions)?)?;
-            losses::backup(&batch.rewards, &batch.masks, &q, self.settings.discount)
+            Ok(losses::backup(&batch.rewards, &batch.masks, &q, self.settings.discount))
         })
     }
 
@@ -298,20 +297,20 @@ impl ActorCritic {
         y: &Tensor,
     ) -> Result<CriticLoss, TchError> {
         let [policy, uniform] = sampled;
-        let actions = Tensor::f_cat(&[&batch.actions.f_unsqueeze(1)?, policy, uniform], 1)?;
+        let actions = Tensor::cat(&[&batch.actions.unsqueeze(1), policy, uniform], 1);
         let latent = self.critic.latent(embedding)?;
         let q = self.critic.q(&latent, &actions, &task_of(&batch.conditions)?)?;
         let n = policy.size()[1];
-        let (data_q, policy_q) = (q.f_select(-1, 0)?, q.f_narrow(-1, 1, n)?);
-        let uniform_q = q.f_narrow(-1, 1 + n, n)?;
-        let bellman = losses::bellman(&data_q, y)?;
+        let (data_q, policy_q) = (q.select(-1, 0), q.narrow(-1, 1, n));
+        let uniform_q = q.narrow(-1, 1 + n, n);
+        let bellman = losses::bellman(&data_q, y);
         let weighed = if self.settings.bound_with_returns {
-            losses::bounded(&policy_q, &batch.returns)?
+            losses::bounded(&policy_q, &batch.returns)
         } else {
             policy_q.shallow_clone()
         };
-        let conservative = losses::conservative(&weighed, log_density, &uniform_q, &data_q)?;
-        let loss = bellman.f_add(&conservative.f_mul_scalar(self.settings.cql_alpha)?)?;
+        let conservative = losses::conservative(&weighed, log_density, &uniform_q, &data_q);
+        let loss = &bellman + &conservative * self.settings.cql_alpha;
         Ok(CriticLoss { bellman, conservative, loss, data_q, policy_q })
     }
 

@@ -119,7 +119,7 @@ impl Learner for Icvf<'_> {
             // The session stops here and names the term; the weights are unchanged.
             return Ok(terms);
         }
-        loss.total.f_backward()?;
+        loss.total.backward();
         // The target follows the parameters from before this step's descent.
         self.target.follow(&self.online, self.settings.tau.get())?;
         self.adam.step(self.settings.rate(step), self.settings.gradient_limit())?;
