@@ -241,7 +241,7 @@ fn an_actor_that_imitates_and_locates_learns_both_and_its_folder_records_it() {
     StateValue::load(folder.path(), choose_device()).unwrap();
     let error =
         super::continued(&Settings { places_weight: within(0.0), ..settings }, folder.path()).unwrap_err().to_string();
-    assert!(error.contains("`places`") && error.contains("true") && error.contains("false"), "{error}");
+    assert!(error.contains("`places_weight`") && error.contains("true") && error.contains("false"), "{error}");
 }
 
 #[test]
