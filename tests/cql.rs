@@ -1,5 +1,5 @@
 //! Episodes to transitions, transitions to batches, batches to policies: CQL in both phases and reward-weighted regression on
-//! a tiny made-up data set.
+//! a tiny made-up data set. One file because all of it learns from the same few episodes.
 
 use std::cell::Cell;
 use std::path::{Path, PathBuf};

@@ -10,6 +10,7 @@ mod adam;
 mod augment;
 mod average;
 pub mod behavior_cloning;
+mod caught;
 pub mod checkpoint;
 mod clip_augmentation;
 pub mod clips;

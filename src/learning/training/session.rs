@@ -1,12 +1,13 @@
 //! Training loop and the [`Learner`] trait.
 //!
+//! One file because a step, its curves and its checkpoint are only ever right together.
+//!
 //! An algorithm is a [`Learner`]: it takes one optimizer step at a time on a batch, and its state contains everything needed
 //! to resume. [`Batches`] returns batches; a batch depends on the step's number only, so that a resumed run draws the same
 //! batches as an unbroken one. [`learn`] is the loop: it prepares batches ahead of time, seeds libtorch's generator at each
 //! step, writes curves and checkpoints, resumes and stops. It checks every number that an algorithm returns: one that is not
 //! finite ends the training at that step, and the last good checkpoint stays.
 
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 use tch::{Device, Tensor};
 
+use super::caught::caught;
 use super::checkpoint::{check_fit, encode, find, read_state, write_files};
 use super::prefetch::{Prefetch, threads};
 use super::settings::recorded;
@@ -148,29 +150,6 @@ pub fn learn<L: Learner>(
         session.bar.finish_and_clear();
         Ok(true)
     })
-}
-
-/// What tch's methods without `f_` panic with: their `unwrap` of a `TchError`.
-const OF_TCH: &str = "called `Result::unwrap()` on an `Err` value: ";
-
-/// Runs a part of an algorithm, whose equations are written with tch's operators: a panic of theirs becomes an error,
-/// and gradients are computed again afterwards. Other panics go on.
-fn caught<T>(work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
-    let result = {
-        // A panic within `tch::no_grad` leaves gradients off on this thread; the guard sets them as they are now.
-        let _gradients = tch::no_grad_guard();
-        // What a panic leaves half done is only dropped: the training ends, and the last checkpoint stays.
-        catch_unwind(AssertUnwindSafe(|| tch::with_grad(work)))
-    };
-    let panic = match result {
-        Ok(result) => return result,
-        Err(panic) => panic,
-    };
-    match panic.downcast_ref::<String>().and_then(|text| text.strip_prefix(OF_TCH)) {
-        // libtorch appends a C++ backtrace, whose lines this form of the text escapes.
-        Some(error) => bail!("libtorch: {}", error.split("\\n").next().unwrap_or_default()),
-        None => resume_unwind(panic),
-    }
 }
 
 /// Mean of a term since the last report.
