@@ -10,6 +10,7 @@ use visuomotor::action::ActionSource;
 use visuomotor::cli::kitchen::KitchenSetting;
 use visuomotor::cli::set_up::SetUp;
 use visuomotor::encoder::policy_image;
+use visuomotor::network::choose_device;
 use visuomotor::observation::{JointVector, Proprioception};
 use visuomotor::policy::VisualPolicy;
 use visuomotor::time::{SystemClock, Timestamp};
@@ -31,8 +32,13 @@ fn decide(criterion: &mut Criterion) {
     };
     let prepared = setting.prepare(&set_up).unwrap();
     let (mut station, _) = setting.running(&set_up, &prepared).unwrap();
-    let mut policy =
-        VisualPolicy::load(&root.join("policies/kitchen"), "knife_in_pot", Arc::new(SystemClock::new())).unwrap();
+    let mut policy = VisualPolicy::load(
+        &root.join("policies/kitchen"),
+        "knife_in_pot",
+        choose_device(),
+        Arc::new(SystemClock::new()),
+    )
+    .unwrap();
     let joints = prepared.joints;
     let proprioception = Proprioception {
         joint_positions: joints,

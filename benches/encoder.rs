@@ -68,7 +68,7 @@ fn resize() -> Run {
 
 /// Host to host on the GPU. The graph's output is first compared with that of the layers.
 fn on_gpu(variant: &str) -> Run {
-    let device = network::device();
+    let device = network::choose_device();
     assert!(device != Device::Cpu, "{variant}: {}", describe_device());
     tch::Cuda::cudnn_set_benchmark(true);
     let precision = if variant.ends_with("bf16") { Precision::Bf16 } else { Precision::F32 };
@@ -147,7 +147,7 @@ fn main() {
         return;
     }
     let mut times: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
-    let gpu: &[&str] = if network::device() == Device::Cpu { &[] } else { &ON_GPU };
+    let gpu: &[&str] = if network::choose_device() == Device::Cpu { &[] } else { &ON_GPU };
     for variant in VARIANTS.into_iter().chain(gpu.iter().copied()) {
         let mut run = prepare(variant);
         run();

@@ -10,7 +10,7 @@ use std::time::Instant;
 use tch::{Kind, Tensor};
 use visuomotor::config::load;
 use visuomotor::encoder::EncoderKind;
-use visuomotor::network::{self, describe_device, device, fill, filled};
+use visuomotor::network::{self, choose_device, describe_device, fill, filled};
 use visuomotor::policy::StateScale;
 use visuomotor::training::cql::{Cql, Settings, described};
 use visuomotor::training::transitions::TransitionBatch;
@@ -32,12 +32,12 @@ fn images(name: &str, count: i64) -> Tensor {
     let shape = [count, 3, 128, 128];
     let values = filled(name, &shape, SEED);
     let most = values.iter().fold(0.0f32, |most, value| most.max(value.abs()));
-    ((Tensor::from_slice(&values).reshape(shape) / f64::from(most) + 1.0) / 2.0).to_device(device())
+    ((Tensor::from_slice(&values).reshape(shape) / f64::from(most) + 1.0) / 2.0).to_device(choose_device())
 }
 
 /// VIP's step: encode four images of each sample, loss with three permutations, gradient, Adam.
 fn vip(bf16: bool) -> Step {
-    let encoder = TrainedEncoder::new(EncoderKind::Small, None, bf16).unwrap();
+    let encoder = TrainedEncoder::new(EncoderKind::Small, None, bf16, choose_device()).unwrap();
     fill(&encoder.variables, SEED).unwrap();
     let frames = images("frames", 4 * BATCH);
     let shifted = |by: i64| (0..BATCH).map(|i| (i + by) % BATCH).collect::<Vec<_>>();
@@ -56,11 +56,12 @@ fn vip(bf16: bool) -> Step {
 /// CQL's step at the scale `small`, whole.
 fn cql(bf16: bool) -> Step {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("launch/small/cql.toml");
-    let settings = Settings { bf16, batch: BATCH as usize, places: 0.0, ..load(&file).unwrap() };
+    let settings =
+        Settings { bf16, batch_size: BATCH as usize, places_weight: 0.0.try_into().unwrap(), ..load(&file).unwrap() };
     let checkpoint = described(&settings, "widowx", 5.0, StateScale { mean: [0.0; 7], std: [1.0; 7] });
-    let here = |values: &[f32], shape: &[i64]| Tensor::from_slice(values).reshape(shape).to_device(device());
+    let here = |values: &[f32], shape: &[i64]| Tensor::from_slice(values).reshape(shape).to_device(choose_device());
     let of = |name: &str, width: i64| here(&filled(name, &[BATCH, width], SEED), &[BATCH, width]);
-    let all = |value: f64, shape: &[i64]| Tensor::full(shape, value, (Kind::Float, device()));
+    let all = |value: f64, shape: &[i64]| Tensor::full(shape, value, (Kind::Float, choose_device()));
     let conditions = 7 + settings.tasks.len() as i64;
     let batch = TransitionBatch {
         images: images("now", BATCH),
@@ -75,7 +76,7 @@ fn cql(bf16: bool) -> Step {
         masks: all(1.0, &[BATCH]),
         returns: all(-10.0, &[BATCH]),
     };
-    let mut learner = Cql::new(&settings, &checkpoint, Vec::new()).unwrap();
+    let mut learner = Cql::new(&settings, &checkpoint, Vec::new(), choose_device()).unwrap();
     let mut number = 0;
     Box::new(move || {
         number += 1;

@@ -126,7 +126,7 @@ mod with_onnxruntime {
         let clock = || Arc::new(SystemClock::new());
         let (mut worst, mut largest) = (0.0f64, 0.0f64);
         for task in &checkpoint.tasks {
-            let mut own = VisualPolicy::load(folder, task, clock()).unwrap();
+            let mut own = VisualPolicy::load(folder, task, visuomotor::network::choose_device(), clock()).unwrap();
             let converted = tempfile::tempdir().unwrap();
             own.to_onnx("front").unwrap().write(converted.path()).unwrap();
             let offer = Offer {

@@ -1,5 +1,5 @@
 //! Episodes to transitions, transitions to batches, batches to policies: CQL in both phases and reward-weighted regression on
-//! a tiny made-up data set.
+//! a tiny made-up data set. One file because all of it learns from the same few episodes.
 
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use serde_json::Value;
 use tch::{Kind, Tensor};
 use visuomotor::config::load;
 use visuomotor::episode::{EpisodeEnd, Outcome, Step};
+use visuomotor::network::choose_device;
 use visuomotor::recording::{EpisodeWriter, WriterOptions};
 use visuomotor::training::behavior_cloning;
 use visuomotor::training::cql::{self, Cql, Settings};
@@ -160,7 +161,7 @@ fn from_the_switch_on_57_of_64_are_of_prior_data() {
     write(&prior, "a", "failure", 6, 128);
     write(&target, "b", "success", 3, 128);
     let (prior, target) = (read(&prior).unwrap(), read(&target).unwrap());
-    let settings = Settings { batch: 64, mixing: 0.9, switch_at: 10, ..settings() };
+    let settings = Settings { batch_size: 64, mixing: 0.9, switch_at: 10, ..settings() };
     let checkpoint = cql::described(&settings, &prior.robot, prior.rate_hz, prior.state_scale());
     let mixture = Mixture::new(&settings, &checkpoint, &prior, Some(&target)).unwrap();
     let line = mixture.describe();
@@ -171,7 +172,7 @@ fn from_the_switch_on_57_of_64_are_of_prior_data() {
     assert_eq!((rewarded(9), rewarded(10), rewarded(11)), (0, 7, 7));
     let alone = Mixture::new(&settings, &checkpoint, &prior, None).unwrap();
     assert_eq!(alone.parts(u64::MAX), (64, 0));
-    let even = Settings { batch: 10, mixing: 0.7, ..settings.clone() };
+    let even = Settings { batch_size: 10, mixing: 0.7, ..settings.clone() };
     assert_eq!(Mixture::new(&even, &checkpoint, &prior, Some(&target)).unwrap().parts(10), (7, 3));
 }
 
@@ -181,7 +182,7 @@ fn a_share_of_the_prior_data_is_of_successes() {
     write(folder.path(), "a", "failure", 30, 128);
     write(folder.path(), "b", "success", 3, 128);
     let prior = read(folder.path()).unwrap();
-    let settings = |successes| Settings { batch: 16, validation: 0, successes, ..settings() };
+    let settings = |successes| Settings { batch_size: 16, validation: 0, successes, ..settings() };
     let of = |settings: &Settings| {
         let checkpoint = cql::described(settings, &prior.robot, prior.rate_hz, prior.state_scale());
         let batch = Mixture::new(settings, &checkpoint, &prior, None)?.batch(3)?;
@@ -278,7 +279,15 @@ fn run<L: Learner>(
         now == 0
     };
     let schedule = Schedule { seed: 1, steps: 6, checkpoint_every: 2, validate_every: 3 };
-    let run = Run { out, resume, command: "test".into(), stop: &stop, tell: &|_| {}, score: &|_| Ok(None) };
+    let run = Run {
+        out,
+        resume,
+        device: choose_device(),
+        command: "test".into(),
+        stop: &stop,
+        tell: &|_| {},
+        score: &|_| Ok(None),
+    };
     learn(learner, batches, &schedule, serde_json::json!({ "algorithm": algorithm }), &run).unwrap()
 }
 
@@ -305,19 +314,19 @@ fn both_phases_resume_to_the_last_bit() {
 
     // Phases 2 and 3 in one run: only prior data up to step 3, then both.
     let mixture = Mixture::new(&settings, &checkpoint, &prior, Some(&target)).unwrap();
-    let new = || Cql::new(&settings, &checkpoint, mixture.held_out().unwrap()).unwrap();
+    let new = || Cql::new(&settings, &checkpoint, mixture.held_out().unwrap(), choose_device()).unwrap();
     assert!(run(&mut new(), &mixture, "cql", &at("whole"), false, 100));
     assert!(!run(&mut new(), &mixture, "cql", &at("broken"), false, 3));
     assert!(run(&mut new(), &mixture, "cql", &at("broken"), true, 100));
     same(&at("whole"), &at("broken"), &CQL_FILES);
 
     // Phase 3 separately, from the folder of a phase 2.
-    let later = Settings { switch_at: 0, name: "later".into(), average: 0.9, ..settings.clone() };
+    let later = Settings { switch_at: 0, name: "later".into(), ema_decay: 0.9.try_into().unwrap(), ..settings.clone() };
     let continued = cql::continued(&later, &at("whole")).unwrap();
     assert_eq!((continued.state, continued.name.as_str()), (checkpoint.state, "later"));
     let mixture = Mixture::new(&later, &continued, &prior, Some(&target)).unwrap();
     let new = || {
-        let mut learner = Cql::new(&later, &continued, mixture.held_out().unwrap()).unwrap();
+        let mut learner = Cql::new(&later, &continued, mixture.held_out().unwrap(), choose_device()).unwrap();
         learner.go_on_from(&at("whole")).unwrap();
         learner
     };
@@ -337,7 +346,7 @@ fn a_policys_critic_is_asked_along_successes() {
     let settings = Settings { steps: 1, switch_at: 1, ..settings() };
     let checkpoint = cql::described(&settings, "widowx", 5.0, data.state_scale());
     let mixture = Mixture::new(&settings, &checkpoint, &data, None).unwrap();
-    let mut learner = Cql::new(&settings, &checkpoint, Vec::new()).unwrap();
+    let mut learner = Cql::new(&settings, &checkpoint, Vec::new(), choose_device()).unwrap();
     assert!(run(&mut learner, &mixture, "cql", &project.path("policy"), false, 100));
 
     let asked = |clips| project.call(&["values", "--policy", "policy", "--clips", clips, "--out", "values"]);
@@ -377,9 +386,9 @@ fn reward_weighted_regression_resumes_to_the_last_bit_and_needs_a_goal() {
     let data = |name: &str| Transitions::read(&[at(name)], &settings.tasks, 128, &settings.labels()).unwrap();
     let whole = data("data");
     let checkpoint = settings.described(&whole);
-    let weighted = Weighted::new(&settings, &checkpoint, &whole).unwrap();
+    let weighted = Weighted::new(&settings, &checkpoint, &whole, choose_device()).unwrap();
     assert!(weighted.describe().contains("weights of 15 steps"), "{}", weighted.describe());
-    let new = || RewardWeighted::new(&settings, &checkpoint, weighted.held_out().unwrap()).unwrap();
+    let new = || RewardWeighted::new(&settings, &checkpoint, weighted.held_out().unwrap(), choose_device()).unwrap();
     assert!(run(&mut new(), &weighted, "reward-weighted", &at("whole"), false, 100));
     assert!(!run(&mut new(), &weighted, "reward-weighted", &at("broken"), false, 4));
     assert!(run(&mut new(), &weighted, "reward-weighted", &at("broken"), true, 100));
@@ -394,6 +403,6 @@ fn reward_weighted_regression_resumes_to_the_last_bit_and_needs_a_goal() {
 
     write(&at("failed"), "f", "failure", 4, 128);
     let failed = data("failed");
-    let said = format!("{:#}", Weighted::new(&settings, &checkpoint, &failed).err().unwrap());
+    let said = format!("{:#}", Weighted::new(&settings, &checkpoint, &failed, choose_device()).err().unwrap());
     assert!(said.contains(TASK) && said.contains("no episode of it succeeded"), "{said}");
 }

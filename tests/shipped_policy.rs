@@ -7,6 +7,7 @@ use visuomotor::action::ActionBounds;
 use visuomotor::cli::kitchen::KitchenSetting;
 use visuomotor::config::ControlLaw;
 use visuomotor::geometry::Approach;
+use visuomotor::network::choose_device;
 use visuomotor::policy::{Checkpoint, Offer, PolicyError, VisualPolicy};
 use visuomotor::recording::read_episode;
 use visuomotor::time::SystemClock;
@@ -40,7 +41,7 @@ fn the_shipped_policy_fits_the_shipped_launch_file() {
         let policy = &setting.station.launch.policy;
         let (rate, size) = (policy.rate_hz, setting.station.image_size());
         checkpoint.check(&shipped(), &offer("widowx", rate, &policy.bounds, size), task).unwrap();
-        VisualPolicy::load(&shipped(), task, Arc::new(SystemClock::new())).unwrap();
+        VisualPolicy::load(&shipped(), task, choose_device(), Arc::new(SystemClock::new())).unwrap();
     }
 }
 
@@ -89,7 +90,7 @@ fn nan_weights_are_refused_by_name() {
     let text = std::fs::read_to_string(&toml).unwrap();
     let old = Checkpoint::load(&shipped()).unwrap().encoder_digest;
     std::fs::write(&toml, text.replace(&old, &visuomotor::config::digest(&bytes))).unwrap();
-    let loaded = VisualPolicy::load(folder.path(), "knife_in_pot", Arc::new(SystemClock::new()));
+    let loaded = VisualPolicy::load(folder.path(), "knife_in_pot", choose_device(), Arc::new(SystemClock::new()));
     let error = loaded.err().unwrap().to_string();
     assert!(error.contains("encoder.safetensors") && error.to_lowercase().contains("finite"), "{error}");
 }
@@ -106,7 +107,7 @@ fn another_image_size_or_encoder_in_the_file_is_refused() {
         let text = std::fs::read_to_string(&toml).unwrap();
         assert!(text.contains(from));
         std::fs::write(&toml, text.replace(from, to)).unwrap();
-        let loaded = VisualPolicy::load(folder.path(), "knife_in_pot", Arc::new(SystemClock::new()));
+        let loaded = VisualPolicy::load(folder.path(), "knife_in_pot", choose_device(), Arc::new(SystemClock::new()));
         let error = loaded.err().unwrap().to_string();
         assert!(error.contains(word), "{error}");
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use visuomotor::config::load;
 use visuomotor::encoder::EncoderKind;
-use visuomotor::network::fill;
+use visuomotor::network::{choose_device, fill};
 use visuomotor::policy::Checkpoint;
 use visuomotor::recording::{EpisodeWriter, WriterOptions};
 use visuomotor::training::behavior_cloning::{Settings, train};
@@ -37,8 +37,8 @@ fn settings() -> Settings {
     let mut settings: Settings =
         load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("launch/behavior_cloning.toml")).unwrap();
     settings.steps = 12;
-    settings.batch = 8;
-    settings.warm_up = 1;
+    settings.batch_size = 8;
+    settings.warmup_steps = 1;
     settings.checkpoint_every = 4;
     settings.validation = 3;
     settings.bf16 = false;
@@ -55,8 +55,20 @@ fn run(data: &Dataset, out: &Path, resume: bool, most: u32) -> bool {
     };
     let nobody = |_: &Path| Ok(None);
     let silent = |_: &str| {};
-    train(&settings(), data, &Run { out, resume, command: "test".into(), stop: &stop, tell: &silent, score: &nobody })
-        .unwrap()
+    train(
+        &settings(),
+        data,
+        &Run {
+            out,
+            resume,
+            device: choose_device(),
+            command: "test".into(),
+            stop: &stop,
+            tell: &silent,
+            score: &nobody,
+        },
+    )
+    .unwrap()
 }
 
 #[test]
@@ -97,14 +109,21 @@ fn a_frozen_encoder_stays_as_it_was_while_the_head_learns() {
     let (episodes, weights) = (folder.path().join("d"), folder.path().join("weights.safetensors"));
     std::fs::create_dir(&episodes).unwrap();
     data_set(&episodes);
-    let encoder = TrainedEncoder::new(EncoderKind::Small, None, false).unwrap();
+    let encoder = TrainedEncoder::new(EncoderKind::Small, None, false, choose_device()).unwrap();
     fill(&encoder.variables, 4).unwrap();
     encoder.save(&weights).unwrap();
     let settings = Settings { freeze_encoder: true, encoder_weights: Some(weights.clone()), ..settings() };
     let data = Dataset::read(&episodes, &settings.tasks, 128).unwrap();
     let out = folder.path().join("out");
-    let run =
-        Run { out: &out, resume: false, command: "test".into(), stop: &|| false, tell: &|_| {}, score: &|_| Ok(None) };
+    let run = Run {
+        out: &out,
+        resume: false,
+        device: choose_device(),
+        command: "test".into(),
+        stop: &|| false,
+        tell: &|_| {},
+        score: &|_| Ok(None),
+    };
     assert!(train(&settings, &data, &run).unwrap());
     let read = |file: &Path| std::fs::read(file).unwrap();
     assert!(read(&out.join("encoder.safetensors")) == read(&weights));
@@ -122,8 +141,15 @@ fn settings_that_leave_nothing_to_train_on_are_refused_in_words() {
     let settings = Settings { validation: 1, ..settings() };
     let data = Dataset::read(folder.path(), &settings.tasks, 128).unwrap();
     let out = folder.path().join("out");
-    let run =
-        Run { out: &out, resume: false, command: "test".into(), stop: &|| false, tell: &|_| {}, score: &|_| Ok(None) };
+    let run = Run {
+        out: &out,
+        resume: false,
+        device: choose_device(),
+        command: "test".into(),
+        stop: &|| false,
+        tell: &|_| {},
+        score: &|_| Ok(None),
+    };
     let error = train(&settings, &data, &run).unwrap_err().to_string();
     assert!(error.contains("validation: found 1"), "{error}");
 }

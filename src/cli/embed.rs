@@ -45,7 +45,7 @@ pub struct EmbedArguments {
 /// Encodes, prints JSON, draws.
 pub fn embed(arguments: &EmbedArguments) -> anyhow::Result<ExitCode> {
     let files = list(&arguments.images)?;
-    let encoder = Encoder::load(arguments.encoder, &arguments.weights)?;
+    let encoder = Encoder::load(arguments.encoder, &arguments.weights, super::compute_device())?;
     let mut embeddings = Vec::new();
     for files in files.chunks(BATCH) {
         let images = files.iter().map(|file| read_image(file)).collect::<anyhow::Result<Vec<_>>>()?;

@@ -127,7 +127,7 @@ impl Entrant {
         }
         if let Some(task) = tasks.first() {
             // Weights that do not fit the network, or are not finite, are an error here.
-            let policy = VisualPolicy::load(folder, task, Arc::new(SystemClock::new()))?;
+            let policy = VisualPolicy::load(folder, task, super::compute_device(), Arc::new(SystemClock::new()))?;
             self.loaded.replace(Some(Source::Policy(Box::new(policy))));
         }
         if checkpoint.encoder == EncoderKind::Small {
@@ -186,7 +186,10 @@ impl Entrant {
             _ if BroughtPolicy::is_in(folder) => {
                 Source::Brought(Box::new(brought(station, folder, task, instruction)?))
             }
-            _ => Source::Policy(Box::new(VisualPolicy::load(folder, task, Arc::new(SystemClock::new()))?)),
+            _ => {
+                let policy = VisualPolicy::load(folder, task, super::compute_device(), Arc::new(SystemClock::new()))?;
+                Source::Policy(Box::new(policy))
+            }
         })
     }
 
@@ -217,7 +220,8 @@ impl Entrant {
         let Some(policy) = self.policy.as_ref().filter(|_| self.critic) else { return Ok(Vec::new()) };
         let file = self.folder.join(episode);
         let recorded = crate::recording::read_episode(&file)?;
-        let values = super::values::values_along(&crate::policy::StateValue::load(policy)?, &file, &recorded)?;
+        let critic = crate::policy::StateValue::load(policy, super::compute_device())?;
+        let values = super::values::values_along(&critic, &file, &recorded)?;
         let start = recorded.steps.first().map_or(0.0, |step| step.observed_at.as_secs_f64());
         let at = recorded.steps.iter().map(|step| step.observed_at.as_secs_f64() - start);
         Ok(at.zip(values).collect())

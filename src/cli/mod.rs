@@ -163,6 +163,12 @@ enum Command {
 /// that a loopback interface lacks.
 pub const USUAL_LOG: &str = "warn,rustdds=error,rustdds::network=off,ros2_client=error";
 
+/// Where every network of this program runs. The one place that chooses it; the library takes it as an argument.
+#[cfg(feature = "torch")]
+fn compute_device() -> tch::Device {
+    crate::network::choose_device()
+}
+
 /// Runs the program; returns the exit code.
 pub fn run() -> u8 {
     #[cfg(feature = "mujoco")]

@@ -31,7 +31,7 @@ pub fn wall_options(launch: &Launch) -> WallOptions {
 /// Do networks run on a GPU? If so, memory is not locked.
 #[cfg(feature = "torch")]
 fn on_gpu() -> bool {
-    crate::network::device().is_cuda()
+    super::compute_device().is_cuda()
 }
 
 #[cfg(not(feature = "torch"))]

@@ -243,7 +243,8 @@ pub(super) fn set_up(recorded: &RecordedEpisode, setting: &KitchenSetting) -> an
 
 #[cfg(feature = "torch")]
 fn through_policy(recorded: &RecordedEpisode, folder: &Path, plot: Option<&Path>) -> anyhow::Result<u8> {
-    let mut policy = crate::policy::VisualPolicy::load(folder, &recorded.start.task, Arc::new(SystemClock::new()))?;
+    let (task, device) = (&recorded.start.task, super::compute_device());
+    let mut policy = crate::policy::VisualPolicy::load(folder, task, device, Arc::new(SystemClock::new()))?;
     let (mut then, mut now) = (Vec::new(), Vec::new());
     for step in &recorded.steps {
         let decision = policy.decide(&step.observation()?)?;

@@ -8,6 +8,7 @@ use anyhow::{Context, bail, ensure};
 use serde_json::json;
 
 use super::ConvertArguments;
+use crate::cli::compute_device;
 use crate::config::digest;
 use crate::encoder::{Encoder, EncoderKind, weights};
 use crate::onnx::Graph;
@@ -49,7 +50,7 @@ fn policy(folder: &Path, output: &Path, camera: Option<&str>) -> anyhow::Result<
     let task = checkpoint.tasks.first().with_context(|| {
         format!("{}: tasks: found none, expected at least one; restore the file", Checkpoint::path(folder).display())
     })?;
-    let converted = VisualPolicy::load(folder, task, Arc::new(SystemClock::new()))?
+    let converted = VisualPolicy::load(folder, task, compute_device(), Arc::new(SystemClock::new()))?
         .to_onnx(camera)
         .with_context(|| format!("{}: it cannot be converted", folder.display()))?;
     converted
@@ -67,7 +68,7 @@ fn policy(folder: &Path, output: &Path, camera: Option<&str>) -> anyhow::Result<
 
 fn encoder(kind: EncoderKind, file: &Path, output: &Path) -> anyhow::Result<serde_json::Value> {
     ensure!(file != output, "{}: the output is the weights file itself; name another file", output.display());
-    let encoder = Encoder::load(kind, file)?;
+    let encoder = Encoder::load(kind, file, compute_device())?;
     let (side, mut graph) = (kind.graph_size(), Graph::default());
     let image = graph.input("image", &[1, 3, i64::from(side), i64::from(side)]);
     let embedding = encoder.write(&mut graph, &image, side)?;

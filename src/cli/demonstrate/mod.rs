@@ -244,7 +244,8 @@ pub(super) fn success_rate(launch: &std::path::Path, policy: &std::path::Path, e
     for task in &setting.protocol.tasks {
         let task = setting.scene.task(&setting.scene_file, task)?.clone();
         let stopwatch = std::sync::Arc::new(SystemClock::new());
-        let mut source = crate::policy::VisualPolicy::load(policy, &task.name, stopwatch.clone())?;
+        let device = crate::cli::compute_device();
+        let mut source = crate::policy::VisualPolicy::load(policy, &task.name, device, stopwatch.clone())?;
         for number in 0..episodes {
             let mut set_up = draw(&setting, &task, derived_seed(&format!("try {} {number}", task.name)));
             set_up.others.clear();

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::config::{ConfigError, digest, load};
+use crate::training::under_former_names;
 
 /// A pipeline file.
 #[derive(Clone, Debug, Deserialize)]
@@ -258,16 +259,31 @@ impl Job {
     /// Digest of the job's inputs: its words, the values in the settings files they name, and the digests of the jobs it
     /// needs. Comments in settings files do not count.
     pub fn digest(&self, root: &Path, needed: &[String]) -> String {
-        let mut text = format!("{:?}{:?}", self.words, needed);
+        // Under the names of earlier versions, so that what those made is known on.
+        let former = |word: &String| match (self.words.first().map(String::as_str), word.as_str()) {
+            (Some("train"), "--reinit-actor") => "--actor-anew".into(),
+            (Some("train"), "--max-state-age") => "--stale".into(),
+            _ => word.clone(),
+        };
+        let words: Vec<String> = self.words.iter().map(former).collect();
+        let mut text = format!("{words:?}{needed:?}");
         // Settings files only; outputs of other jobs count by their digests.
         for word in self.words.iter().filter(|word| word.ends_with(".toml")) {
             if let Ok(settings) = crate::untrusted::read_text(&root.join(word), crate::untrusted::LARGEST_TEXT) {
                 // The job itself refuses invalid TOML.
-                let values = settings.parse::<toml::Table>().map_or(settings, |table| table.to_string());
+                let values = settings.parse::<toml::Table>().map_or(settings, |table| self.former(table).to_string());
                 text.push_str(&digest(values.as_bytes()));
             }
         }
         digest(text.as_bytes())
+    }
+
+    /// A settings file under the names of earlier versions.
+    fn former(&self, settings: toml::Table) -> toml::Table {
+        match &self.words[..] {
+            [train, algorithm, ..] if train == "train" => under_former_names(algorithm, settings),
+            _ => settings,
+        }
     }
 }
 

@@ -3,14 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use serde_json::json;
 
 use super::trials::Trials;
 use super::{Shared, episodes};
 use crate::config::load;
-use crate::training::cql::{self, Cql, Settings};
-use crate::training::transitions::Mixture;
-use crate::training::{Schedule, learn};
+use crate::training::cql::{self, Settings};
 
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
@@ -38,14 +35,8 @@ pub(super) fn train(a: &Arguments) -> anyhow::Result<u8> {
     }
     settings.freeze_encoders |= a.freeze_encoders;
     settings.check(&shared.settings)?;
-    if a.target.is_some() && settings.switch_at >= settings.steps {
-        anyhow::bail!(
-            "{}: key `switch_at`: found {}, expected less than the {} steps, or the target's data is never seen; \
-             lower it or leave out --target",
-            shared.settings.display(),
-            settings.switch_at,
-            settings.steps
-        );
+    if a.target.is_some() {
+        settings.check_switch(&shared.settings)?;
     }
     let read = |what: &str, folder: &Path| {
         let folders = [folder.to_path_buf()];
@@ -54,25 +45,6 @@ pub(super) fn train(a: &Arguments) -> anyhow::Result<u8> {
     shared.refuse_leaks()?;
     let prior = read("prior data", &shared.data)?;
     let target = a.target.as_deref().map(|folder| read("target data", folder)).transpose()?;
-    let checkpoint = cql::described(&settings, &prior.robot, prior.rate_hz, prior.state_scale());
-    let mixture = Mixture::new(&settings, &checkpoint, &prior, target.as_ref())?;
-    say!("{}", mixture.describe());
-    let mut learner = Cql::new(&settings, &checkpoint, mixture.held_out()?)?;
-    let record = json!({
-        "algorithm": "cql",
-        "settings": settings,
-        "data": { "prior": episodes::described(&prior), "target": target.as_ref().map(episodes::described) },
-    });
     let score = |folder: &Path| a.trials.score(folder);
-    shared.run("policy and critic", &score, |run| learn(&mut learner, &mixture, &schedule(&settings), record, run))
-}
-
-/// Schedule of the phases.
-pub(super) fn schedule(settings: &Settings) -> Schedule {
-    Schedule {
-        seed: settings.seed,
-        steps: settings.steps,
-        checkpoint_every: settings.checkpoint_every,
-        validate_every: settings.validate_every,
-    }
+    shared.run("policy and critic", &score, |run| cql::train(&settings, &prior, target.as_ref(), run))
 }

@@ -2,8 +2,6 @@
 
 use std::path::PathBuf;
 
-use serde_json::{Value, json};
-
 use crate::training::transitions::{Labels, Transitions, episode_folders};
 
 /// Repairs cut-off recordings in `folders` and reads all; `what` describes them in the output.
@@ -30,12 +28,4 @@ pub(super) fn read(
         if data.passed_over > 0 { format!(" ({} aborted or cut off)", data.passed_over) } else { String::new() }
     );
     Ok(data)
-}
-
-/// The data's entry in the training record.
-pub(super) fn described(data: &Transitions) -> Value {
-    json!({
-        "digest": data.digest, "episodes": data.episodes(), "successes": data.successes(), "steps": data.len(),
-        "tasks": data.task_names, "robot": data.robot, "rate_hz": data.rate_hz,
-    })
 }

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
+use crate::cli::compute_device;
 use crate::network;
 use crate::runtime::StopFlag;
 use crate::training::clips::{Cache, Opening, open_with};
@@ -87,7 +88,7 @@ impl Shared {
     fn decide(&self, steps: &mut u64, seed: &mut u64, bf16: &mut bool) {
         *steps = self.steps.unwrap_or(*steps);
         *seed = self.seed.unwrap_or(*seed);
-        if let Some(remark) = only_where_computed(bf16, network::computes_bf16()) {
+        if let Some(remark) = only_where_computed(bf16, network::computes_bf16(compute_device())) {
             say!("{}: {remark}", self.settings.display());
         }
     }
@@ -104,6 +105,7 @@ impl Shared {
         let done = train(&Run {
             out: &self.out,
             resume: self.resume,
+            device: compute_device(),
             command: std::env::args().skip(1).collect::<Vec<_>>().join(" "),
             stop: &|| stop.is_raised(),
             tell: &|line| say!("{line}"),

@@ -18,8 +18,8 @@ pub(super) struct Arguments {
     #[arg(long)]
     encoder_weights: PathBuf,
     /// Maximum age of the arm's state in policy steps, instead of the settings file's
-    #[arg(long, value_name = "STEPS")]
-    stale: Option<usize>,
+    #[arg(long, alias = "stale", value_name = "STEPS")]
+    max_state_age: Option<usize>,
     #[command(flatten)]
     trials: Trials,
 }
@@ -28,7 +28,7 @@ pub(super) fn train(a: &Arguments) -> anyhow::Result<u8> {
     let shared = &a.shared;
     let mut settings: Settings = load(&shared.settings)?;
     shared.decide(&mut settings.steps, &mut settings.seed, &mut settings.bf16);
-    settings.stale = a.stale.unwrap_or(settings.stale);
+    settings.max_state_age = a.max_state_age.unwrap_or(settings.max_state_age);
     crate::cli::recordings::finish(&shared.data)?;
     let data = Dataset::read(&shared.data, &settings.tasks, settings.image_size)?;
     say!("{} episodes, {} steps from {}", data.episodes(), data.len(), shared.data.display());

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::probe::probe;
 use super::{Along, Found, ValuesArguments};
+use crate::cli::compute_device;
 use crate::encoder::{Encoder, EncoderKind};
 use crate::training::Clips;
 use crate::training::clips::{Cache, Opening, at_least, open_with};
@@ -18,10 +19,10 @@ const UNTRAINED: u64 = 0;
 /// Values along the clips by an encoder.
 pub fn values(a: &ValuesArguments, kind: EncoderKind) -> anyhow::Result<Found> {
     let encoder = match &a.weights {
-        Some(file) => Encoder::load(kind, file)?,
-        None => Encoder::random(kind, UNTRAINED)?,
+        Some(file) => Encoder::load(kind, file, compute_device())?,
+        None => Encoder::random(kind, UNTRAINED, compute_device())?,
     };
-    let heads = a.heads.as_deref().map(load_values).transpose()?;
+    let heads = a.heads.as_deref().map(|file| load_values(file, compute_device())).transpose()?;
     if let (Some((_, heads)), Some(file)) = (&heads, &a.heads) {
         let (found, expected) = (heads.dimension(), encoder.dimension() as i64);
         ensure!(

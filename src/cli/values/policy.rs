@@ -28,7 +28,7 @@ pub fn along(critic: &StateValue, file: &Path, episode: &RecordedEpisode) -> any
 
 /// Values along the successful episodes of tasks the policy knows.
 pub fn values(a: &ValuesArguments, folder: &Path) -> anyhow::Result<Found> {
-    let critic = StateValue::load(folder)?;
+    let critic = StateValue::load(folder, crate::cli::compute_device())?;
     let checkpoint = critic.checkpoint();
     let (mut found, mut passed_over) = (Vec::new(), 0);
     for file in list_episodes(&a.clips)? {

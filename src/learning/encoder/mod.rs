@@ -155,16 +155,18 @@ pub struct EncoderOptions {
     pub zoom: bool,
 }
 
-/// A network with its weights, ready to turn images into embeddings on [`network::device`].
+/// A network with its weights, ready to turn images into embeddings.
 ///
 /// ```no_run
 /// use std::path::Path;
 ///
 /// use visuomotor_core::observation::Image;
 /// use visuomotor_learning::encoder::{Encoder, EncoderError, EncoderKind};
+/// use visuomotor_learning::network::choose_device;
 ///
 /// fn embed(image: &Image) -> Result<usize, EncoderError> {
-///     let encoder = Encoder::load(EncoderKind::Small, Path::new("policies/kitchen/encoder.safetensors"))?;
+///     let weights = Path::new("policies/kitchen/encoder.safetensors");
+///     let encoder = Encoder::load(EncoderKind::Small, weights, choose_device())?;
 ///     let embedding = encoder.encode(image)?;
 ///     Ok(embedding.values.len())
 /// }
@@ -187,9 +189,9 @@ impl fmt::Debug for Encoder {
 }
 
 impl Encoder {
-    /// The encoder with the weights of a safetensors file.
-    pub fn load(kind: EncoderKind, weights: &Path) -> Result<Encoder, EncoderError> {
-        Self::load_with(kind, weights, "", EncoderOptions::default())
+    /// The encoder with the weights of a safetensors file, on `device`.
+    pub fn load(kind: EncoderKind, weights: &Path, device: Device) -> Result<Encoder, EncoderError> {
+        Self::load_with(kind, weights, "", EncoderOptions::default(), device)
     }
 
     /// As [`Encoder::load`], from the tensors whose names begin with `prefix` (`"encoder."` in a policy's file).
@@ -198,30 +200,40 @@ impl Encoder {
         weights: &Path,
         prefix: &str,
         options: EncoderOptions,
+        device: Device,
     ) -> Result<Encoder, EncoderError> {
         let weights = Weights::read(weights)?;
-        Self::build(kind, options, weights.digest().to_string(), |variables| Ok(weights.fill(variables, prefix)?))
+        Self::build(kind, options, device, weights.digest().to_string(), |variables| {
+            Ok(weights.fill(variables, prefix)?)
+        })
     }
 
     /// The encoder with weights from a seed ([`network::fill`]): untrained, equal on every machine.
-    pub fn random(kind: EncoderKind, seed: u64) -> Result<Encoder, EncoderError> {
-        Self::random_with(kind, seed, EncoderOptions::default())
+    pub fn random(kind: EncoderKind, seed: u64, device: Device) -> Result<Encoder, EncoderError> {
+        Self::random_with(kind, seed, EncoderOptions::default(), device)
     }
 
     /// As [`Encoder::random`].
-    pub fn random_with(kind: EncoderKind, seed: u64, options: EncoderOptions) -> Result<Encoder, EncoderError> {
+    pub fn random_with(
+        kind: EncoderKind,
+        seed: u64,
+        options: EncoderOptions,
+        device: Device,
+    ) -> Result<Encoder, EncoderError> {
         // There is no file; seed and kind determine the weights.
         let name = digest(format!("visuomotor {kind} encoder, weights filled from seed {seed}").as_bytes());
-        Self::build(kind, options, name, |variables| network::fill(variables, seed).map_err(|e| kind.refused(e)))
+        Self::build(kind, options, device, name, |variables| {
+            network::fill(variables, seed).map_err(|e| kind.refused(e))
+        })
     }
 
     fn build(
         kind: EncoderKind,
         options: EncoderOptions,
+        device: Device,
         digest: String,
         fill: impl FnOnce(&VarStore) -> Result<(), EncoderError>,
     ) -> Result<Encoder, EncoderError> {
-        let device = network::device();
         let mut variables = VarStore::new(Device::Cpu);
         let mut network = kind.network(&variables.root()).map_err(|e| kind.refused(e))?;
         variables.freeze();

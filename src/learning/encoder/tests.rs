@@ -8,7 +8,7 @@ use serde_json::Value;
 use tch::Kind;
 
 use super::*;
-use crate::network::{Layout, filled, splitmix64};
+use crate::network::{Layout, choose_device, filled, splitmix64};
 use visuomotor_core::time::Timestamp;
 
 fn golden(name: &str) -> Value {
@@ -47,7 +47,7 @@ fn embeddings_equal_pytorch() {
     let golden = golden("encoders.json");
     let seed = golden["seed"].as_u64().unwrap();
     for kind in EncoderKind::ALL {
-        let encoder = Encoder::random(kind, seed).unwrap();
+        let encoder = Encoder::random(kind, seed, choose_device()).unwrap();
         let mut found = 0;
         for entry in golden["embeddings"].as_array().unwrap() {
             if entry["encoder"] != kind.to_string() {
@@ -121,7 +121,7 @@ fn every_way_of_computing_gives_the_same_embedding() {
 
 #[test]
 fn an_embedding_does_not_depend_on_its_neighbors() {
-    let encoder = Encoder::random(EncoderKind::Small, 1).unwrap();
+    let encoder = Encoder::random(EncoderKind::Small, 1, choose_device()).unwrap();
     let images = [image(64, 48, 1), image(128, 128, 2)];
     let together = encoder.encode_batch(&images).unwrap();
     let alone = encoder.encode(&images[1]).unwrap();
@@ -141,7 +141,7 @@ fn a_dark_image_is_not_taken_for_a_scaled_one() {
 fn an_image_whose_buffer_does_not_fit_is_refused() {
     let broken = Image { width: 65, ..image(64, 64, 0) };
     let empty = Image { width: 0, pixels: Vec::new().into(), ..image(64, 64, 0) };
-    let encoder = Encoder::random(EncoderKind::Small, 1).unwrap();
+    let encoder = Encoder::random(EncoderKind::Small, 1, choose_device()).unwrap();
     for image in [broken, empty] {
         assert!(matches!(encoder.encode(&image), Err(EncoderError::Image(ImageError::Buffer { .. }))));
         assert!(policy_image(&image, 128).is_err());
@@ -201,8 +201,8 @@ fn small_file(edit: impl FnOnce(&mut Vec<(String, Vec<i64>, Vec<f32>)>)) -> (tem
 #[test]
 fn weights_from_a_file_equal_weights_from_the_seed() {
     let (_folder, path) = small_file(|_| {});
-    let loaded = Encoder::load(EncoderKind::Small, &path).unwrap();
-    let random = Encoder::random(EncoderKind::Small, 9).unwrap();
+    let loaded = Encoder::load(EncoderKind::Small, &path, choose_device()).unwrap();
+    let random = Encoder::random(EncoderKind::Small, 9, choose_device()).unwrap();
     let image = image(128, 128, 4);
     assert_eq!(loaded.encode(&image).unwrap().values, random.encode(&image).unwrap().values);
     assert_eq!(loaded.digest(), digest(&std::fs::read(&path).unwrap()));
@@ -219,8 +219,8 @@ fn saved_variables_load_again_under_a_prefix() {
     let _other = variables.root().zeros("policy", &[3]);
     network::fill(&variables, 2).unwrap();
     weights::save(&variables, &path, "a test").unwrap();
-    Encoder::load_with(EncoderKind::Small, &path, "encoder.", EncoderOptions::default()).unwrap();
-    assert!(Encoder::load(EncoderKind::Small, &path).is_err());
+    Encoder::load_with(EncoderKind::Small, &path, "encoder.", EncoderOptions::default(), choose_device()).unwrap();
+    assert!(Encoder::load(EncoderKind::Small, &path, choose_device()).is_err());
 }
 
 #[test]
@@ -234,12 +234,12 @@ fn files_that_do_not_fit_are_refused_with_file_key_found_expected_and_fix() {
     ];
     for (edit, expected) in cases {
         let (_folder, path) = small_file(edit);
-        let text = Encoder::load(EncoderKind::Small, &path).unwrap_err().to_string();
+        let text = Encoder::load(EncoderKind::Small, &path, choose_device()).unwrap_err().to_string();
         assert!(text.contains(expected), "{text}");
         assert!(text.starts_with(path.to_str().unwrap()) && text.contains("; "), "{text}");
     }
     let (_folder, path) = small_file(|_| {});
-    let text = Encoder::load(EncoderKind::Vip, &path).unwrap_err().to_string();
+    let text = Encoder::load(EncoderKind::Vip, &path, choose_device()).unwrap_err().to_string();
     assert!(text.contains("another network"), "{text}");
 }
 
@@ -249,7 +249,7 @@ fn files_of_another_kind_are_refused() {
     let path = folder.path().join("x.safetensors");
     assert!(matches!(Weights::read(&path), Err(WeightsError::File { .. })));
     std::fs::write(&path, b"PK this is a zip file").unwrap();
-    let text = Encoder::load(EncoderKind::Small, &path).unwrap_err().to_string();
+    let text = Encoder::load(EncoderKind::Small, &path, choose_device()).unwrap_err().to_string();
     assert!(text.contains("visuomotor convert"), "{text}");
     let view = TensorView::new(Dtype::I64, vec![1], &[0; 8]).unwrap();
     let bytes = serialize([("log_temperature", view)], None).unwrap();

@@ -182,7 +182,7 @@ fn library() -> Result<&'static Library, &'static String> {
     static OPENED: OnceLock<Result<Library, String>> = OnceLock::new();
     let opened = OPENED.get_or_init(|| {
         // The CUDA libraries that it calls must be loaded first.
-        super::device();
+        super::choose_device();
         let path = folders().into_iter().map(|folder| folder.join(LIBRARY)).find(|path| path.is_file());
         let path = path.ok_or_else(|| {
             format!(

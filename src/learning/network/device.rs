@@ -1,8 +1,9 @@
 //! Where tensors live: the GPU when libtorch's CUDA library can be opened, else the CPU.
 //!
 //! The program links libtorch's CPU library only, so that one binary runs with and without a GPU. libtorch picks CUDA
-//! up when `libtorch_cuda.so` is in the process before its first call; [`device`] opens it from beside
-//! `libtorch_cpu.so` or from `LD_LIBRARY_PATH`. Call it before anything else that makes tensors.
+//! up when `libtorch_cuda.so` is in the process before its first call; [`choose_device`] opens it from beside
+//! `libtorch_cpu.so` or from `LD_LIBRARY_PATH`. A program calls it once, before anything else that makes tensors, and hands
+//! the device to what it makes; networks, encoders, policies and learners take it as an argument.
 
 use std::ffi::{CStr, CString, c_void};
 use std::os::unix::ffi::OsStrExt;
@@ -20,12 +21,12 @@ struct Choice {
     reason: String,
 }
 
-/// The device all networks run on, decided once per process.
-pub fn device() -> Device {
+/// The GPU if this machine and libtorch have one, else the CPU. Every call of a process returns the same.
+pub fn choose_device() -> Device {
     choice().device
 }
 
-/// One line: which device is used, and why not the GPU if it is the CPU.
+/// One line: which device [`choose_device`] returns, and why not the GPU if it is the CPU.
 pub fn describe_device() -> String {
     let Choice { device, reason } = choice();
     match device {
@@ -41,10 +42,10 @@ pub fn set_threads(threads: usize) {
     tch::set_num_threads(i32::try_from(threads.max(1)).unwrap_or(i32::MAX));
 }
 
-/// Does the device compute bf16 in hardware? On a processor without it libtorch emulates it, many times slower than f32. GPUs
+/// Does `device` compute bf16 in hardware? On a processor without it libtorch emulates it, many times slower than f32. GPUs
 /// are assumed to.
-pub fn computes_bf16() -> bool {
-    match device() {
+pub fn computes_bf16(device: Device) -> bool {
+    match device {
         Device::Cpu => processor_computes_bf16(),
         _ => true,
     }
@@ -134,13 +135,10 @@ mod tests {
 
     #[test]
     fn bf16_is_detected_from_the_processors_flags() {
-        if device() == Device::Cpu {
-            let text = std::fs::read_to_string("/proc/cpuinfo").unwrap();
-            let flags = text.lines().find(|line| line.starts_with("flags")).unwrap();
-            assert_eq!(computes_bf16(), flags.split_whitespace().any(|flag| flag == "avx512_bf16"));
-        } else {
-            assert!(computes_bf16());
-        }
+        let text = std::fs::read_to_string("/proc/cpuinfo").unwrap();
+        let flags = text.lines().find(|line| line.starts_with("flags")).unwrap();
+        assert_eq!(computes_bf16(Device::Cpu), flags.split_whitespace().any(|flag| flag == "avx512_bf16"));
+        assert!(computes_bf16(Device::Cuda(0)));
     }
 
     #[test]

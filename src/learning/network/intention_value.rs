@@ -10,7 +10,7 @@
 //! psi(f(z)), and the d x d matrix of the text is diag(T) A^T B diag(T) plus what the biases add.
 
 use tch::nn::{self, Init};
-use tch::{TchError, Tensor};
+use tch::{Device, TchError, Tensor};
 
 use super::layers::LayerNorm;
 
@@ -174,13 +174,14 @@ pub struct IntentionValues {
     /// V1 and V2.
     pub heads: [IntentionValue; 2],
     dimension: i64,
+    device: Device,
 }
 
 impl IntentionValues {
     /// Two heads for embeddings of `dimension` numbers.
     pub fn new(path: &nn::Path, dimension: i64, shape: &PerceptronShape) -> Result<Self, TchError> {
         let head = |name: &str| IntentionValue::new(&(path / name), dimension, shape);
-        Ok(Self { heads: [head("v1")?, head("v2")?], dimension })
+        Ok(Self { heads: [head("v1")?, head("v2")?], dimension, device: path.device() })
     }
 
     /// [`IntentionValue::begin_alike`] for both heads.
@@ -191,6 +192,11 @@ impl IntentionValues {
     /// Length D of the embeddings it expects.
     pub fn dimension(&self) -> i64 {
         self.dimension
+    }
+
+    /// Where its variables are.
+    pub fn device(&self) -> Device {
+        self.device
     }
 
     /// min(V1, V2)(s, g, z) of embeddings, each (B, D): (B).

@@ -3,8 +3,8 @@
 //! [`SmallNetwork`] (128x128 images, made for a CPU), [`ResNet50`] (VIP, R3M), [`ResNetV2`] (V-PTR) and [`VisionTransformer`]
 //! (MVP) implement [`ImageNetwork`]: trainable over an [`nn::VarStore`](tch::nn::VarStore), with a faster inference-only form
 //! ([`ImageNetwork::prepare`]). Heads are made of [`Bottleneck`] and [`Perceptron`]; [`IntentionValues`] are the heads that
-//! ICVF trains over an embedding. [`fill`] sets deterministic weights; [`device`] and [`set_threads`] choose where networks
-//! run; [`Recording`] runs a whole inference in one launch on a GPU.
+//! ICVF trains over an embedding. [`fill`] sets deterministic weights; [`choose_device`] and [`set_threads`] choose where
+//! networks run; [`Recording`] runs a whole inference in one launch on a GPU.
 //! Input images are preprocessed (`encoder/preprocess.rs`), shape (B, 3, S, S), RGB.
 //! What is refused: an image batch of another shape is an error, never a panic.
 //! Start reading at [`ImageNetwork`].
@@ -28,7 +28,7 @@ use tch::{Device, Kind, TchError, Tensor};
 
 pub use bottleneck::Bottleneck;
 pub use cuda_graph::Recording;
-pub use device::{computes_bf16, describe_device, device, set_threads};
+pub use device::{choose_device, computes_bf16, describe_device, set_threads};
 pub(crate) use fill::splitmix64;
 pub use fill::{fill, filled};
 pub use intention_value::{IntentionValue, IntentionValues, Part, PerceptronShape};

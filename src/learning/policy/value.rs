@@ -25,8 +25,8 @@ pub struct StateValue {
 }
 
 impl StateValue {
-    /// Loads critic and actor from a policy's `folder`.
-    pub fn load(folder: &Path) -> Result<Self, PolicyError> {
+    /// Loads critic and actor from a policy's `folder`. Its encoders run on `device`.
+    pub fn load(folder: &Path, device: Device) -> Result<Self, PolicyError> {
         let checkpoint = Checkpoint::load(folder)?;
         let file = Checkpoint::path(folder);
         if checkpoint.head != HeadKind::Actor {
@@ -40,8 +40,9 @@ impl StateValue {
         }
         let shape = checkpoint.critic(folder)?.shape.clone();
         let weights = folder.join(Checkpoint::CRITIC);
-        let critic_encoder = Encoder::load_with(checkpoint.encoder, &weights, "encoder.", EncoderOptions::default())?;
-        let actor_encoder = Encoder::load(checkpoint.encoder, &folder.join("encoder.safetensors"))?;
+        let options = EncoderOptions::default();
+        let critic_encoder = Encoder::load_with(checkpoint.encoder, &weights, "encoder.", options, device)?;
+        let actor_encoder = Encoder::load(checkpoint.encoder, &folder.join("encoder.safetensors"), device)?;
         let (dimension, tasks) = (actor_encoder.dimension() as i64, checkpoint.tasks.len() as i64);
         let (mut critic_variables, mut actor_variables) =
             (nn::VarStore::new(Device::Cpu), nn::VarStore::new(Device::Cpu));

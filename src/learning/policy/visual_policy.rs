@@ -35,11 +35,12 @@ pub struct VisualPolicy {
 }
 
 impl VisualPolicy {
-    /// Loads the policy in `folder` for a task it was trained on. `stopwatch` measures what encoding and acting cost.
-    pub fn load(folder: &Path, task: &str, stopwatch: Arc<dyn Clock>) -> Result<Self, PolicyError> {
+    /// Loads the policy in `folder` for a task it was trained on. Its encoder runs on `device`, its head, which is small, on
+    /// the CPU. `stopwatch` measures what encoding and acting cost.
+    pub fn load(folder: &Path, task: &str, device: Device, stopwatch: Arc<dyn Clock>) -> Result<Self, PolicyError> {
         let checkpoint = Checkpoint::load(folder)?;
         let task = checkpoint.task(&Checkpoint::path(folder), task)?;
-        let encoder = Encoder::load(checkpoint.encoder, &folder.join("encoder.safetensors"))?;
+        let encoder = Encoder::load(checkpoint.encoder, &folder.join("encoder.safetensors"), device)?;
         // The large encoders resize any image; the small one takes the policy's image unchanged.
         if checkpoint.encoder == EncoderKind::Small && checkpoint.image_size != encoder.image_size() {
             return Err(PolicyError::Unfit {

@@ -81,13 +81,13 @@ impl Adam {
             for (_, variable) in &self.variables {
                 let gradient = variable.grad();
                 if gradient.defined() {
-                    squares.push(gradient.f_square()?.f_sum(tch::Kind::Double)?);
+                    squares.push(gradient.square().sum(tch::Kind::Double));
                 }
             }
             // Copied at once: one wait for the GPU, not one per variable.
             let squares = match squares.is_empty() {
                 true => Vec::new(),
-                false => Vec::<f64>::try_from(Tensor::f_stack(&squares, 0)?.f_to_device(tch::Device::Cpu)?)?,
+                false => Vec::<f64>::try_from(Tensor::stack(&squares, 0).to_device(tch::Device::Cpu))?,
             };
             let norm = squares.iter().sum::<f64>().sqrt();
             // A norm that is not finite must not scale the gradients: the caller stops.
@@ -97,17 +97,18 @@ impl Adam {
                 if !gradient.defined() {
                     continue;
                 }
-                let gradient = gradient.f_mul_scalar(scale)?;
+                let gradient = gradient * scale;
                 let rate = rate * self.shares[i];
                 let (m, v) = (&mut self.first[i], &mut self.second[i]);
-                let _ = m.f_mul_scalar_(b1)?.f_add_(&gradient.f_mul_scalar(1.0 - b1)?)?;
-                let _ = v.f_mul_scalar_(b2)?.f_add_(&gradient.f_square()?.f_mul_scalar(1.0 - b2)?)?;
-                let denominator = v.f_div_scalar(correction2)?.f_sqrt()?.f_add_scalar_(self.epsilon)?;
-                let update = m.f_div_scalar(correction1)?.f_div_(&denominator)?;
+                *m *= b1;
+                *m += &gradient * (1.0 - b1);
+                *v *= b2;
+                *v += gradient.square() * (1.0 - b2);
+                let update = (&*m / correction1) / ((&*v / correction2).sqrt() + self.epsilon);
                 if self.weight_decay > 0.0 && variable.dim() > 1 {
-                    let _ = variable.f_mul_scalar_(1.0 - rate * self.weight_decay)?;
+                    *variable *= 1.0 - rate * self.weight_decay;
                 }
-                let _ = variable.f_sub_(&update.f_mul_scalar(rate)?)?;
+                *variable -= update * rate;
             }
             Ok(norm)
         })

@@ -2,6 +2,7 @@
 
 use tch::{TchError, Tensor};
 
+use super::Decay;
 use super::checkpoint::find;
 
 /// Prefix of averages in a checkpoint.
@@ -10,7 +11,7 @@ pub(super) const PREFIX: &str = "average.";
 /// Exponential moving averages of variables, whose memory it shares.
 pub(super) struct MovingAverage {
     /// Share of the old average kept per step.
-    keep: f64,
+    keep: Decay,
     all: Vec<Averaged>,
 }
 
@@ -22,26 +23,37 @@ struct Averaged {
 
 impl MovingAverage {
     /// Averages that start at the variables' present values.
-    pub fn new(keep: f64, variables: Vec<(String, Tensor)>) -> Self {
+    pub fn new(keep: Decay, variables: Vec<(String, Tensor)>) -> Self {
         let averaged = |(name, variable): (String, Tensor)| Averaged { name, average: variable.copy(), variable };
         Self { keep, all: variables.into_iter().map(averaged).collect() }
     }
 
     /// Adds a step; the window grows from a short one at the start to its full length.
-    pub fn follow(&mut self, step: u64) -> Result<(), TchError> {
-        let keep = self.keep.min((1.0 + step as f64) / (10.0 + step as f64));
+    pub fn follow(&mut self, step: u64) {
+        let keep = self.keep.get().min((1.0 + step as f64) / (10.0 + step as f64));
         tch::no_grad(|| {
             for Averaged { variable, average, .. } in &mut self.all {
-                let _ = average.f_mul_scalar_(keep)?.f_add_(&variable.f_mul_scalar(1.0 - keep)?)?;
+                *average *= keep;
+                *average += &*variable * (1.0 - keep);
             }
-            Ok(())
-        })
+        });
     }
 
-    /// Runs `work` with the averages in place of the variables.
+    /// Runs `work` with the averages in place of the variables; they are back afterwards, also where `work` panics.
     pub fn instead<T>(&self, work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
+        struct Back<'a>(&'a MovingAverage);
+        impl Drop for Back<'_> {
+            fn drop(&mut self) {
+                if std::thread::panicking() {
+                    // The panic is what is reported.
+                    let _ = self.0.swap();
+                }
+            }
+        }
         self.swap()?;
+        let back = Back(self);
         let result = work();
+        drop(back);
         self.swap()?;
         result
     }
@@ -75,6 +87,7 @@ impl MovingAverage {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::training::range::within;
 
     fn number(tensor: &Tensor) -> f64 {
         f64::try_from(tensor).unwrap()
@@ -83,11 +96,11 @@ mod tests {
     #[test]
     fn averages_follow_replace_the_variables_and_are_restored() {
         let mut variable = Tensor::from(0.0f64);
-        let mut average = MovingAverage::new(0.5, vec![("x".into(), variable.shallow_clone())]);
+        let mut average = MovingAverage::new(within(0.5), vec![("x".into(), variable.shallow_clone())]);
         for (step, expected) in [(0, 0.9), (1, 0.9 * 2.0 / 11.0 + 9.0 / 11.0), (100, 0.0)] {
             let before = number(&average.state()[0].1);
             let _ = variable.fill_(1.0);
-            average.follow(step).unwrap();
+            average.follow(step);
             let expected = if step == 100 { 0.5 * before + 0.5 } else { expected };
             assert!((number(&average.state()[0].1) - expected).abs() < 1e-12, "step {step}");
         }
@@ -99,7 +112,7 @@ mod tests {
 
         let state: Vec<_> = average.state().into_iter().map(|(name, tensor)| (name, tensor.copy())).collect();
         let _ = variable.fill_(3.0);
-        average.follow(7).unwrap();
+        average.follow(7);
         assert_ne!(number(&average.state()[0].1), mean);
         average.restore(&state).unwrap();
         assert_eq!(number(&average.state()[0].1), mean);

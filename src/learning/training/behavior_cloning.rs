@@ -22,98 +22,90 @@ use anyhow::ensure;
 use rand::SeedableRng;
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
-use serde::{Deserialize, Serialize};
-use tch::{Kind, TchError, Tensor, nn};
+use tch::{Device, Kind, TchError, Tensor, nn};
 
 use super::average::MovingAverage;
 use super::checkpoint::{named, restore_named, write_files};
 use super::image_encoder::weights_bytes;
-use super::rate::rate_factor;
+use super::settings::{fraction_of, settings};
 use super::{
-    Adam, Augmentation, Batch, Batches, Dataset, Learner, Run, Schedule, Terms, TrainedEncoder, imitation, learn,
+    Adam, Augmentation, Batch, Batches, Dataset, Decay, Learner, NonNegative, Positive, Run, Terms, TrainedEncoder,
+    imitation, learn,
 };
 use crate::encoder::EncoderKind;
-use crate::network;
 use crate::policy::{ActionHead, Checkpoint, HeadKind, Output};
 use visuomotor_core::action::ActionBounds;
 use visuomotor_core::config::digest;
 
-/// Settings, one flat file.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Settings {
-    // --- what is made
-    /// Name of the policy.
-    pub name: String,
-    /// Encoder kind: `small`, `vip`, `vptr`, `r3m`, `mvp`.
-    pub encoder: EncoderKind,
-    /// Weights the encoder starts from; without them: from the seed.
-    #[serde(default)]
-    pub encoder_weights: Option<PathBuf>,
-    /// Freeze the encoder and train the head only: the baselines on frozen R3M, MVP and VIP features.
-    #[serde(default)]
-    pub freeze_encoder: bool,
-    /// Hidden widths of the head.
-    pub hidden: Vec<i64>,
-    /// Side of the image the policy sees \[pixels\].
-    pub image_size: u32,
-    /// Width and height of the camera's images \[pixels\].
-    pub camera_size: [u32; 2],
-    /// Tasks, in the order of the one-hot input.
-    pub tasks: Vec<String>,
-    /// Action bounds; without them those of the launch file of the demonstrations.
-    #[serde(default)]
-    pub bounds: Option<ActionBounds>,
-    // --- optimization
-    /// Seed of everything random.
-    pub seed: u64,
-    /// Gradient steps.
-    pub steps: u64,
-    /// Steps per batch.
-    pub batch: usize,
-    /// Largest learning rate.
-    pub learning_rate: f64,
-    /// Learning rate at the end.
-    pub final_learning_rate: f64,
-    /// Warm-up \[gradient steps\].
-    pub warm_up: u64,
-    /// Decoupled weight decay.
-    pub weight_decay: f64,
-    /// Largest gradient norm.
-    pub clip: f64,
-    /// Share of the old average kept per step.
-    pub average: f64,
-    /// Run the encoder's activations in bf16 while training: about twice as fast where the CPU has AMX.
-    #[serde(default)]
-    pub bf16: bool,
-    /// Weight of each action dimension's squared error.
-    pub weights: [f64; 7],
-    /// Weight p of the error of where to grasp and release.
-    pub places: f64,
-    // --- data
-    /// Image augmentation.
-    pub augmentation: Augmentation,
-    /// Noise on the scaled state, uniform in +-this.
-    pub state_jitter: f64,
-    /// Every n-th episode is kept for validation; 0 keeps none.
-    pub validation: usize,
-    // --- reporting
-    /// Gradient steps between validation losses and checkpoints.
-    pub checkpoint_every: u64,
+settings! {
+    former = Settings::take_over;
+    /// Settings, one flat file.
+    pub struct Settings {
+        // --- what is made
+        /// Name of the policy.
+        pub name: String,
+        /// Encoder kind: `small`, `vip`, `vptr`, `r3m`, `mvp`.
+        pub encoder: EncoderKind,
+        /// Weights the encoder starts from; without them: from the seed.
+        #[serde(default)]
+        pub encoder_weights: Option<PathBuf>,
+        /// Freeze the encoder and train the head only: the baselines on frozen R3M, MVP and VIP features.
+        #[serde(default)]
+        pub freeze_encoder: bool,
+        /// Hidden widths of the head.
+        pub hidden: Vec<i64>,
+        /// Side of the image the policy sees \[pixels\].
+        pub image_size: u32,
+        /// Width and height of the camera's images \[pixels\].
+        pub camera_size: [u32; 2],
+        /// Tasks, in the order of the one-hot input.
+        pub tasks: Vec<String>,
+        /// Action bounds; without them those of the launch file of the demonstrations.
+        #[serde(default)]
+        pub bounds: Option<ActionBounds>,
+        /// Largest learning rate.
+        pub learning_rate: Positive,
+        /// Before `final_lr_fraction`: the learning rate at the last step.
+        #[doc(hidden)]
+        #[serde(default, skip_serializing)]
+        pub final_learning_rate: Option<f64>,
+        /// Decoupled weight decay.
+        pub weight_decay: NonNegative,
+        /// Share of the old average of the weights kept per step.
+        #[serde(alias = "average")]
+        pub ema_decay: Decay,
+        /// Weight of each action dimension's squared error.
+        #[serde(alias = "weights")]
+        pub action_weights: [f64; 7],
+        /// Weight p of the error of where to grasp and release.
+        #[serde(alias = "places")]
+        pub places_weight: NonNegative,
+        // --- data
+        /// Image augmentation.
+        pub augmentation: Augmentation,
+        /// Noise on the scaled state, uniform in +-this.
+        pub state_jitter: f64,
+    }
 }
 
 impl Settings {
     /// Learning rate at a step: linear warm-up, then cosine decay.
     fn learning_rate_at(&self, step: u64) -> f64 {
-        let left = self.final_learning_rate / self.learning_rate;
-        self.learning_rate * rate_factor(step, self.steps, self.warm_up, left)
+        self.learning_rate.get() * self.lr_factor(step)
+    }
+
+    /// Takes over `final_learning_rate`.
+    fn take_over(&mut self) -> Result<(), String> {
+        if let Some(last) = self.final_learning_rate.take() {
+            self.final_lr_fraction = fraction_of(last, self.learning_rate)?;
+        }
+        Ok(())
     }
 }
 
 /// Trains to the end, or until asked to stop. Returns whether it came to the end.
 pub fn train(settings: &Settings, data: &Dataset, run: &Run<'_>) -> anyhow::Result<bool> {
-    ensure!(settings.steps > 0 && settings.batch > 0, "steps and batch must be at least 1");
-    ensure!(settings.learning_rate > 0.0, "learning_rate: found {}, expected more than 0", settings.learning_rate);
+    ensure!(settings.steps > 0 && settings.batch_size > 0, "steps and batch_size must be at least 1");
     ensure!(
         !data.asks_torques(),
         "found joint torques, expected changes of the tool's pose; use `train torque-cloning`"
@@ -127,10 +119,7 @@ pub fn train(settings: &Settings, data: &Dataset, run: &Run<'_>) -> anyhow::Resu
     );
     let checkpoint = describe(settings, data);
     let batches = Draws { settings, data, training, checkpoint: checkpoint.clone() };
-    let mut learner = BehaviorCloning::new(settings, data, checkpoint, validation)?;
-    let every = settings.checkpoint_every;
-    let schedule =
-        Schedule { seed: settings.seed, steps: settings.steps, checkpoint_every: every, validate_every: every };
+    let mut learner = BehaviorCloning::new(settings, data, checkpoint, validation, run.device)?;
     let record = serde_json::json!({
         "algorithm": "behavior-cloning",
         "settings": settings,
@@ -139,7 +128,7 @@ pub fn train(settings: &Settings, data: &Dataset, run: &Run<'_>) -> anyhow::Resu
             "tasks": data.task_names, "robot": data.robot, "rate_hz": data.rate_hz,
         },
     });
-    learn(&mut learner, &batches, &schedule, record, run)
+    learn(&mut learner, &batches, &settings.schedule(), record, run)
 }
 
 /// The policy's `policy.toml`, before its weights are known.
@@ -181,7 +170,7 @@ impl Batches for Draws<'_> {
     fn batch(&self, step: u64) -> anyhow::Result<Batch> {
         let s = self.settings;
         let mut rng = ChaCha8Rng::seed_from_u64(s.seed.wrapping_mul(0x9e37_79b9).wrapping_add(step));
-        let picks: Vec<usize> = (0..s.batch).filter_map(|_| self.training.choose(&mut rng).copied()).collect();
+        let picks: Vec<usize> = (0..s.batch_size).filter_map(|_| self.training.choose(&mut rng).copied()).collect();
         Ok(self.data.batch(&picks, &self.checkpoint, &s.augmentation, s.state_jitter, &mut rng)?)
     }
 }
@@ -215,14 +204,14 @@ impl Loss {
         let here = |tensor: &Tensor| tensor.f_to_device(mean.device());
         // The mean.
         let actions = here(&batch.actions)?;
-        let weights = here(&Tensor::f_from_slice(&settings.weights.map(|w| w as f32))?)?;
-        let squared = mean.f_sub(&actions)?.f_square()?.f_mul(&weights)?.f_sum_dim_intlist(-1, false, Kind::Float)?;
+        let weights = here(&Tensor::f_from_slice(&settings.action_weights.map(|w| w as f32))?)?;
+        let squared = ((mean - &actions).square() * weights).sum_dim_intlist(-1, false, Kind::Float);
         // The spread, with the mean held fixed.
-        let spread = imitation::spread(mean, log_std, &actions)?.f_mean(Kind::Float)?;
+        let spread = imitation::spread(mean, log_std, &actions).mean(Kind::Float);
         // The places, where they lie ahead.
         let places = batch.places.error(places)?;
-        let mean = squared.f_mean(Kind::Float)?;
-        let total = mean.f_add(&spread.f_mul_scalar(0.01)?)?.f_add(&places.f_mul_scalar(settings.places)?)?;
+        let mean = squared.mean(Kind::Float);
+        let total = &mean + &spread * 0.01 + &places * settings.places_weight.get();
         Ok(Self { total, mean, spread, places })
     }
 }
@@ -233,21 +222,24 @@ impl<'a> BehaviorCloning<'a> {
         data: &'a Dataset,
         checkpoint: Checkpoint,
         validation: Vec<usize>,
+        device: Device,
     ) -> anyhow::Result<Self> {
         // The sign is irrelevant for a seed.
         tch::manual_seed(settings.seed as i64);
-        let mut encoder = TrainedEncoder::new(settings.encoder, settings.encoder_weights.as_deref(), settings.bf16)?;
+        let weights = settings.encoder_weights.as_deref();
+        let mut encoder = TrainedEncoder::new(settings.encoder, weights, settings.bf16, device)?;
         if settings.freeze_encoder {
             encoder.freeze();
         }
-        let head_variables = nn::VarStore::new(network::device());
+        let head_variables = nn::VarStore::new(device);
         let tasks = settings.tasks.len() as i64;
         let head = ActionHead::new(&head_variables.root(), encoder.dimension(), tasks, &settings.hidden);
         // Only trainable variables get moments.
-        let adam = Adam::new(&[("encoder", &encoder.variables), ("head", &head_variables)], settings.weight_decay);
+        let adam =
+            Adam::new(&[("encoder", &encoder.variables), ("head", &head_variables)], settings.weight_decay.get());
         let mut moving = if encoder.is_frozen() { Vec::new() } else { named("encoder", &encoder.variables) };
         moving.extend(named("head", &head_variables));
-        let average = MovingAverage::new(settings.average, moving);
+        let average = MovingAverage::new(settings.ema_decay, moving);
         Ok(Self { settings, data, checkpoint, validation, encoder, head_variables, head, adam, average })
     }
 
@@ -264,9 +256,9 @@ impl Learner for BehaviorCloning<'_> {
     fn update(&mut self, batch: &Batch, step: u64) -> anyhow::Result<Terms> {
         self.adam.zero_grad();
         let loss = self.loss(batch, true)?;
-        loss.total.f_backward()?;
-        let gradient_norm = self.adam.step(self.settings.learning_rate_at(step), self.settings.clip)?;
-        self.average.follow(step)?;
+        loss.total.backward();
+        let gradient_norm = self.adam.step(self.settings.learning_rate_at(step), self.settings.gradient_limit())?;
+        self.average.follow(step);
         Ok(vec![
             ("loss", f64::try_from(&loss.total)?),
             ("mean", f64::try_from(&loss.mean)?),

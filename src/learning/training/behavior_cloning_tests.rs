@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use serde::Deserialize;
 
 use super::*;
-use crate::network::{device, fill, filled};
+use crate::network::{choose_device, fill, filled};
 use crate::training::golden::{agree, close, numbers, part, row};
 use crate::training::hindsight::Places;
+use crate::training::range::within;
 
 const BATCH: i64 = 4;
 const EMBEDDING: i64 = 5;
@@ -28,19 +29,19 @@ fn settings() -> Settings {
     let file = Path::new(crate::CHECKOUT).join("launch/smoke/behavior_cloning.toml");
     Settings {
         steps: 10,
-        learning_rate: 1e-3,
-        final_learning_rate: 1e-5,
-        warm_up: 3,
-        weight_decay: 1e-2,
-        clip: 1.0,
-        weights: [1.0, 1.0, 1.0, 0.3, 0.3, 1.0, 0.5],
-        places: 0.2,
+        learning_rate: within(1e-3),
+        final_lr_fraction: within(1e-5 / 1e-3),
+        warmup_steps: 3,
+        weight_decay: within(1e-2),
+        max_grad_norm: Some(within(1.0)),
+        action_weights: [1.0, 1.0, 1.0, 0.3, 0.3, 1.0, 0.5],
+        places_weight: within(0.2),
         ..visuomotor_core::config::load(&file).unwrap()
     }
 }
 
 fn head() -> (nn::VarStore, ActionHead) {
-    let variables = nn::VarStore::new(device());
+    let variables = nn::VarStore::new(choose_device());
     let head = ActionHead::new(&variables.root(), EMBEDDING, 2, &[8, 8]);
     fill(&variables, 4).unwrap();
     (variables, head)
@@ -88,14 +89,14 @@ fn the_loss_and_its_gradients_are_pytorchs() {
 #[test]
 fn ten_steps_end_where_pytorchs_do() {
     let (golden, settings, (variables, head)) = (golden(), settings(), head());
-    let mut adam = Adam::new(&[("head", &variables)], settings.weight_decay);
+    let mut adam = Adam::new(&[("head", &variables)], settings.weight_decay.get());
     for (step, expected) in golden.losses.iter().enumerate() {
         let (embedding, batch) = inputs(step);
         let loss = Loss::of(&head.forward(&embedding, &batch.conditions).unwrap(), &batch, &settings).unwrap();
         agree(&format!("step {step}"), numbers(&loss.total)[0], *expected);
         adam.zero_grad();
         loss.total.backward();
-        adam.step(settings.learning_rate_at(step as u64), settings.clip).unwrap();
+        adam.step(settings.learning_rate_at(step as u64), settings.gradient_limit()).unwrap();
     }
     for (name, variable) in variables.variables() {
         close(&name, &variable, &golden.parameters[&name], 1e-5);

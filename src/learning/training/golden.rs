@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 use tch::{Kind, Tensor};
 
 use super::Places;
-use crate::network::device;
+use crate::network::choose_device;
 
 /// The part of a golden file under a key.
 pub fn part<T: DeserializeOwned>(text: &str, key: &str) -> T {
@@ -14,12 +14,12 @@ pub fn part<T: DeserializeOwned>(text: &str, key: &str) -> T {
 
 /// Numbers as a tensor (N).
 pub fn row(values: &[f32]) -> Tensor {
-    Tensor::from_slice(values).to_device(device())
+    Tensor::from_slice(values).to_device(choose_device())
 }
 
 /// No places ahead, for `count` steps.
 pub fn places(count: i64) -> Places {
-    let nothing = |shape: &[i64]| Tensor::zeros(shape, (Kind::Float, device()));
+    let nothing = |shape: &[i64]| Tensor::zeros(shape, (Kind::Float, choose_device()));
     Places { places: nothing(&[count, 5]), units: nothing(&[5]), ahead: nothing(&[count, 5]) }
 }
 

@@ -80,9 +80,9 @@ impl Places {
     /// squares such steps would dominate the loss.
     pub fn error(&self, found: &Tensor) -> Result<Tensor, TchError> {
         let Self { places, units, ahead } = self.to_device(found.device())?;
-        let squared = found.f_sub(&places)?.f_mul(&units)?.f_square()?;
-        let off = squared.f_add_scalar(1.0)?.f_sqrt()?.f_sub_scalar(1.0)?.f_mul_scalar(2.0)?.f_mul(&ahead)?;
-        off.f_sum_dim_intlist(-1, false, Kind::Float)?.f_mean(Kind::Float)
+        let squared = ((found - places) * units).square();
+        let off = ((squared + 1.0).sqrt() - 1.0) * 2.0 * ahead;
+        Ok(off.sum_dim_intlist(-1, false, Kind::Float).mean(Kind::Float))
     }
 }
 

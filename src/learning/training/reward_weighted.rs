@@ -19,16 +19,18 @@ use anyhow::{Context, ensure};
 use rand::SeedableRng;
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
-use serde::{Deserialize, Serialize};
-use tch::{Kind, TchError, Tensor, nn};
+use tch::{Device, Kind, TchError, Tensor, nn};
 
 use super::checkpoint::{named, restore_named, write_files};
 use super::diagnostics::{mean_goal, potential_rewards, rows};
 use super::imitation::squared_error;
+use super::settings::settings;
 use super::transitions::{Labels, TransitionBatch, Transitions, assemble};
-use super::{Adam, Batches, ClipAugmentation, Learner, Terms, TrainedEncoder, rate, step_seed, weights_bytes};
+use super::{
+    Adam, Batches, ClipAugmentation, Learner, NonNegative, Positive, Run, Terms, TrainedEncoder, learn, step_seed,
+    weights_bytes,
+};
 use crate::encoder::EncoderKind;
-use crate::network;
 use crate::policy::{Actor, Checkpoint, HeadKind, TanhGaussian};
 use visuomotor_core::action::ActionBounds;
 use visuomotor_core::config::digest;
@@ -36,89 +38,58 @@ use visuomotor_core::config::digest;
 /// Images embedded at once to compute the rewards.
 const CHUNK: usize = 64;
 
-/// Settings, one flat file.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Settings {
-    // --- what is made
-    /// Name of the policy.
-    pub name: String,
-    /// Encoder kind: `small`, `vip`, `vptr`, `r3m`, `mvp`.
-    pub encoder: EncoderKind,
-    /// Pretrained weights of the reward's encoder, from which the policy's encoder starts.
-    pub encoder_weights: PathBuf,
-    /// Freeze the policy's encoder, too.
-    pub freeze_encoder: bool,
-    /// Width of the bottleneck between encoder and actor.
-    pub latent: i64,
-    /// Hidden widths of the actor.
-    pub hidden: Vec<i64>,
-    /// Side of the image the policy sees \[pixels\].
-    pub image_size: u32,
-    /// Width and height of the camera's images \[pixels\].
-    pub camera_size: [u32; 2],
-    /// Tasks, in the order of the one-hot input.
-    pub tasks: Vec<String>,
-    /// Action bounds.
-    pub bounds: ActionBounds,
-    /// Weight of the error of where to grasp and release; 0: the actor does not locate.
-    #[serde(default)]
-    pub places: f64,
-    // --- reward
-    /// Weight of the reward: tau; 0 is plain behavior cloning.
-    pub temperature: f64,
-    /// Largest weight before normalization to a mean of 1.
-    pub largest_weight: f64,
-    /// Divide the distances of an episode by its first one.
-    pub relative: bool,
-    // --- optimization
-    /// Seed of everything random.
-    pub seed: u64,
-    /// Gradient steps.
-    pub steps: u64,
-    /// Steps of episodes per batch.
-    pub batch: usize,
-    /// Learning rate.
-    pub learning_rate: f64,
-    /// Steps over which the rate rises to its full value; 0: at once.
-    #[serde(default)]
-    pub warm_up: u64,
-    /// Share of it that remains at the last step of a cosine decay; 1: constant.
-    #[serde(default = "rate::constant")]
-    pub rate_left: f64,
-    /// Largest gradient norm; without it: no clipping.
-    #[serde(default)]
-    pub clip: Option<f64>,
-    /// Run the encoder's activations in bf16 while training.
-    #[serde(default)]
-    pub bf16: bool,
-    // --- data
-    /// Image augmentation.
-    pub augmentation: ClipAugmentation,
-    /// Noise on the scaled state, uniform in +-this.
-    pub state_jitter: f64,
-    /// Every n-th episode is kept for validation; 0 keeps none.
-    pub validation: usize,
-    // --- reporting
-    /// Gradient steps between checkpoints.
-    pub checkpoint_every: u64,
-    /// Gradient steps between validations.
-    pub validate_every: u64,
+settings! {
+    /// Settings, one flat file.
+    pub struct Settings {
+        // --- what is made
+        /// Name of the policy.
+        pub name: String,
+        /// Encoder kind: `small`, `vip`, `vptr`, `r3m`, `mvp`.
+        pub encoder: EncoderKind,
+        /// Pretrained weights of the reward's encoder, from which the policy's encoder starts.
+        pub encoder_weights: PathBuf,
+        /// Freeze the policy's encoder, too.
+        pub freeze_encoder: bool,
+        /// Width of the bottleneck between encoder and actor.
+        pub latent: i64,
+        /// Hidden widths of the actor.
+        pub hidden: Vec<i64>,
+        /// Side of the image the policy sees \[pixels\].
+        pub image_size: u32,
+        /// Width and height of the camera's images \[pixels\].
+        pub camera_size: [u32; 2],
+        /// Tasks, in the order of the one-hot input.
+        pub tasks: Vec<String>,
+        /// Action bounds.
+        pub bounds: ActionBounds,
+        /// Weight of the error of where to grasp and release; 0: the actor does not locate.
+        #[serde(default, alias = "places")]
+        pub places_weight: NonNegative,
+        // --- reward
+        /// Weight of the reward: tau; 0 is plain behavior cloning.
+        pub temperature: f64,
+        /// Largest weight before normalization to a mean of 1.
+        #[serde(alias = "largest_weight")]
+        pub max_weight: Positive,
+        /// Divide the distances of an episode by its first one.
+        pub relative: bool,
+        /// Largest learning rate.
+        pub learning_rate: Positive,
+        // --- data
+        /// Image augmentation.
+        pub augmentation: ClipAugmentation,
+        /// Noise on the scaled state, uniform in +-this.
+        pub state_jitter: f64,
+    }
 }
 
 impl Settings {
     /// Refuses values that cannot work; `file` is for messages.
     pub fn check(&self, file: &Path) -> anyhow::Result<()> {
-        rate::check(file, self.rate_left, self.clip)?;
         let file = file.display();
-        ensure!(self.steps > 0 && self.batch > 0, "{file}: steps and batch must be at least 1");
+        ensure!(self.steps > 0 && self.batch_size > 0, "{file}: steps and batch_size must be at least 1");
         ensure!(!self.tasks.is_empty(), "{file}: key `tasks`: found none; name every task of the data");
         ensure!(self.temperature >= 0.0, "{file}: key `temperature`: found {}, expected 0 or more", self.temperature);
-        ensure!(
-            self.largest_weight > 0.0,
-            "{file}: key `largest_weight`: found {}, expected more than 0",
-            self.largest_weight
-        );
         Ok(())
     }
 
@@ -145,11 +116,25 @@ impl Settings {
             hidden: self.hidden.clone(),
             head: HeadKind::Actor,
             latent: Some(self.latent),
-            locates: self.places > 0.0,
+            locates: self.places_weight.get() > 0.0,
             joints: None,
             critic: None,
         }
     }
+}
+
+/// Trains to the end, or until asked to stop. Returns whether it came to the end.
+pub fn train(settings: &Settings, data: &Transitions, run: &Run<'_>) -> anyhow::Result<bool> {
+    let checkpoint = settings.described(data);
+    let weighted = Weighted::new(settings, &checkpoint, data, run.device)?;
+    (run.tell)(&weighted.describe());
+    let mut learner = RewardWeighted::new(settings, &checkpoint, weighted.held_out()?, run.device)?;
+    let record = serde_json::json!({
+        "algorithm": "reward-weighted",
+        "settings": settings,
+        "data": data.record(),
+    });
+    learn(&mut learner, &weighted, &settings.schedule(), record, run)
 }
 
 /// min(exp(tau R), w_max), normalized to a mean of 1.
@@ -180,8 +165,14 @@ pub struct WeightedBatch {
 
 impl<'a> Weighted<'a> {
     /// Embeds every image of `data` with the pretrained encoder and weights its steps.
-    pub fn new(settings: &'a Settings, checkpoint: &'a Checkpoint, data: &'a Transitions) -> anyhow::Result<Self> {
-        let mut encoder = TrainedEncoder::new(settings.encoder, Some(&settings.encoder_weights), settings.bf16)?;
+    pub fn new(
+        settings: &'a Settings,
+        checkpoint: &'a Checkpoint,
+        data: &'a Transitions,
+        device: Device,
+    ) -> anyhow::Result<Self> {
+        let mut encoder =
+            TrainedEncoder::new(settings.encoder, Some(&settings.encoder_weights), settings.bf16, device)?;
         encoder.freeze();
         let all: Vec<usize> = (0..data.len()).collect();
         let mut embeddings = Vec::with_capacity(data.len());
@@ -199,7 +190,7 @@ impl<'a> Weighted<'a> {
             })?;
             rewarded.extend(potential_rewards(&embeddings[steps], goal, settings.relative));
         }
-        let weights = weights(&rewarded, settings.temperature, settings.largest_weight);
+        let weights = weights(&rewarded, settings.temperature, settings.max_weight.get());
         let (training, validation) = data.split(settings.validation);
         ensure!(
             !training.is_empty(),
@@ -246,7 +237,7 @@ impl<'a> Weighted<'a> {
         let stride = self.validation.len().div_ceil(512).max(1);
         let steps: Vec<usize> = self.validation.iter().step_by(stride).copied().collect();
         let mut rng = ChaCha8Rng::seed_from_u64(0);
-        let batches = steps.chunks(self.settings.batch.max(1));
+        let batches = steps.chunks(self.settings.batch_size.max(1));
         Ok(batches.map(|steps| self.put_together(steps, &none, 0.0, &mut rng)).collect::<Result<_, _>>()?)
     }
 }
@@ -267,7 +258,8 @@ impl Batches for Weighted<'_> {
     fn batch(&self, step: u64) -> anyhow::Result<WeightedBatch> {
         let settings = self.settings;
         let mut rng = ChaCha8Rng::seed_from_u64(step_seed(settings.seed, step));
-        let steps: Vec<usize> = (0..settings.batch).filter_map(|_| self.training.choose(&mut rng).copied()).collect();
+        let steps: Vec<usize> =
+            (0..settings.batch_size).filter_map(|_| self.training.choose(&mut rng).copied()).collect();
         Ok(self.put_together(&steps, &settings.augmentation, settings.state_jitter, &mut rng)?)
     }
 }
@@ -285,15 +277,21 @@ pub struct RewardWeighted {
 
 impl RewardWeighted {
     /// A learner whose encoder starts from the pretrained weights and whose actor starts from the seed.
-    pub fn new(settings: &Settings, checkpoint: &Checkpoint, held_out: Vec<WeightedBatch>) -> anyhow::Result<Self> {
+    pub fn new(
+        settings: &Settings,
+        checkpoint: &Checkpoint,
+        held_out: Vec<WeightedBatch>,
+        device: Device,
+    ) -> anyhow::Result<Self> {
         tch::manual_seed(settings.seed as i64);
-        let mut encoder = TrainedEncoder::new(settings.encoder, Some(&settings.encoder_weights), settings.bf16)?;
+        let mut encoder =
+            TrainedEncoder::new(settings.encoder, Some(&settings.encoder_weights), settings.bf16, device)?;
         if settings.freeze_encoder {
             encoder.freeze();
         }
-        let actor_variables = nn::VarStore::new(network::device());
+        let actor_variables = nn::VarStore::new(device);
         let tasks = settings.tasks.len() as i64;
-        let (dimension, locates) = (encoder.dimension(), settings.places > 0.0);
+        let (dimension, locates) = (encoder.dimension(), settings.places_weight.get() > 0.0);
         let root = actor_variables.root();
         let actor = Actor::new(&root, dimension, settings.latent, tasks, &settings.hidden, locates)?;
         let adam = Adam::new(&[("actor", &actor_variables), ("encoder", &encoder.variables)], 0.0);
@@ -301,10 +299,14 @@ impl RewardWeighted {
         Ok(Self { settings, checkpoint, encoder, actor_variables, actor, adam, held_out })
     }
 
+    fn here(&self, tensor: &Tensor) -> Result<Tensor, TchError> {
+        tensor.f_to_device(self.actor_variables.device())
+    }
+
     /// pi(. | s). BatchNorm statistics stay as they were pretrained.
     fn act(&self, batch: &TransitionBatch) -> Result<TanhGaussian, TchError> {
         let embedding = self.encoder.embed(&batch.images, false)?;
-        self.actor.forward(&embedding, &batch.conditions.f_to_device(network::device())?)
+        self.actor.forward(&embedding, &self.here(&batch.conditions)?)
     }
 }
 
@@ -313,17 +315,17 @@ impl Learner for RewardWeighted {
 
     fn update(&mut self, batch: &WeightedBatch, step: u64) -> anyhow::Result<Terms> {
         let policy = self.act(&batch.steps)?;
-        let mut loss = squared_error(&policy.mode()?, &here(&batch.steps.shown)?, &here(&batch.weights)?)?;
-        if let Some(places) = &policy.places {
-            loss = loss.f_add(&batch.steps.places.error(places)?.f_mul_scalar(self.settings.places)?)?;
-        }
+        let imitation = squared_error(&policy.mode()?, &self.here(&batch.steps.shown)?, &self.here(&batch.weights)?);
+        let loss = match &policy.places {
+            Some(places) => imitation + batch.steps.places.error(places)? * self.settings.places_weight.get(),
+            None => imitation,
+        };
         let value = f64::try_from(&loss)?;
-        ensure!(value.is_finite(), "`loss` became {value}; lower learning_rate, or set clip");
+        ensure!(value.is_finite(), "`loss` became {value}; lower learning_rate, or set max_grad_norm");
         self.adam.zero_grad();
-        loss.f_backward()?;
-        let Settings { steps, warm_up, rate_left, .. } = self.settings;
-        let rate = self.settings.learning_rate * rate::rate_factor(step, steps, warm_up, rate_left);
-        self.adam.step(rate, self.settings.clip.unwrap_or(f64::INFINITY))?;
+        loss.backward();
+        let rate = self.settings.learning_rate.get() * self.settings.lr_factor(step);
+        self.adam.step(rate, self.settings.gradient_limit())?;
         Ok(vec![("loss", value)])
     }
 
@@ -355,10 +357,10 @@ impl Learner for RewardWeighted {
         let (mut weighted, mut plain, mut count) = (0.0, 0.0, 0.0);
         for batch in &self.held_out {
             let mode = tch::no_grad(|| self.act(&batch.steps)?.mode())?;
-            let actions = here(&batch.steps.shown)?;
+            let actions = self.here(&batch.steps.shown)?;
             let size = actions.size()[0] as f64;
-            weighted += size * f64::try_from(squared_error(&mode, &actions, &here(&batch.weights)?)?)?;
-            plain += size * f64::try_from(mode.f_sub(&actions)?.f_square()?.f_mean(Kind::Double)?)?;
+            weighted += size * f64::try_from(squared_error(&mode, &actions, &self.here(&batch.weights)?))?;
+            plain += size * f64::try_from((mode - &actions).square().mean(Kind::Double))?;
             count += size;
         }
         if count == 0.0 {
@@ -366,10 +368,6 @@ impl Learner for RewardWeighted {
         }
         Ok(vec![("loss", weighted / count), ("action_error", plain / count)])
     }
-}
-
-fn here(tensor: &Tensor) -> Result<Tensor, TchError> {
-    tensor.f_to_device(network::device())
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Training loop and the [`Learner`] trait.
 //!
+//! One file because a step, its curves and its checkpoint are only ever right together.
+//!
 //! An algorithm is a [`Learner`]: it takes one optimizer step at a time on a batch, and its state contains everything needed
 //! to resume. [`Batches`] returns batches; a batch depends on the step's number only, so that a resumed run draws the same
 //! batches as an unbroken one. [`learn`] is the loop: it prepares batches ahead of time, seeds libtorch's generator at each
@@ -12,10 +14,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
-use tch::Tensor;
+use tch::{Device, Tensor};
 
+use super::caught::caught;
 use super::checkpoint::{check_fit, encode, find, read_state, write_files};
 use super::prefetch::{Prefetch, threads};
+use super::settings::recorded;
 use super::{Curves, curves_svg};
 use crate::network::splitmix64;
 use visuomotor_core::untrusted;
@@ -74,6 +78,8 @@ pub struct Run<'a> {
     pub out: &'a Path,
     /// Resume from the checkpoint in `out`.
     pub resume: bool,
+    /// Where networks run.
+    pub device: Device,
     /// The command line, for the record.
     pub command: String,
     /// Called between steps: stop now?
@@ -134,8 +140,7 @@ pub fn learn<L: Learner>(
             session.waited += asked.elapsed().as_secs_f64();
             // The sign is irrelevant for a seed.
             tch::manual_seed(step_seed(schedule.seed, session.step) as i64);
-            let terms = learner
-                .update(&batch, session.step)
+            let terms = caught(|| learner.update(&batch, session.step))
                 .with_context(|| session.failure_at_step("the step could not be taken"))?;
             session.take(&terms)?;
             if session.reports() {
@@ -257,8 +262,9 @@ impl<'a> Session<'a> {
         for part in ["settings", "data"] {
             let (Some(old), Some(new)) = (old[part].as_object(), self.record[part].as_object()) else { continue };
             for (key, now) in new {
-                let then = old.get(key).unwrap_or(&Value::Null);
-                if then != now {
+                let then =
+                    if part == "settings" { recorded(old, key) } else { old.get(key).cloned().unwrap_or_default() };
+                if then != *now {
                     (self.run.tell)(&format!("{part}: `{key}` is {now}, the checkpoint was made with {then}"));
                 }
             }
@@ -332,7 +338,9 @@ impl<'a> Session<'a> {
         let seconds = self.before.1 + self.began.elapsed().as_secs_f64();
         self.curves.push("seconds", step, seconds);
         if self.due(self.schedule.validate_every) {
-            for (name, value) in learner.validate().with_context(|| self.failure_at_step("validation failed"))? {
+            for (name, value) in
+                caught(|| learner.validate()).with_context(|| self.failure_at_step("validation failed"))?
+            {
                 ensure!(value.is_finite(), self.failure_at_step(&format!("validation's `{name}` became {value}")));
                 line.push_str(&format!(", validation {name} {value:.4}"));
                 self.curves.push(&format!("validation_{name}"), step, value);

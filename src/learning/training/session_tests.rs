@@ -22,6 +22,8 @@ struct Toy {
     nan_at: Option<u64>,
     dies_at: Option<u64>,
     breaks_at: Option<u64>,
+    /// Step whose equation does not fit, without gradients.
+    misfits_at: Option<u64>,
     saves: Cell<u64>,
 }
 
@@ -30,7 +32,17 @@ impl Toy {
         let store = nn::VarStore::new(Device::Cpu);
         let numbers = store.root().var("numbers", &[length], nn::Init::Const(0.5));
         let adam = Adam::new(&[("toy", &store)], 0.0);
-        Self { store, numbers, adam, random: false, nan_at: None, dies_at: None, breaks_at: None, saves: Cell::new(0) }
+        Self {
+            store,
+            numbers,
+            adam,
+            random: false,
+            nan_at: None,
+            dies_at: None,
+            breaks_at: None,
+            misfits_at: None,
+            saves: Cell::new(0),
+        }
     }
 }
 
@@ -44,6 +56,9 @@ impl Learner for Toy {
         } else {
             Tensor::f_from_slice(&filled("noise", &self.numbers.size(), step))?
         };
+        if self.misfits_at == Some(step) {
+            let _ = tch::no_grad(|| &self.numbers + Tensor::zeros([7], (Kind::Float, Device::Cpu)));
+        }
         self.adam.zero_grad();
         let loss = (&self.numbers - batch + &noise).square().sum(Kind::Float);
         loss.backward();
@@ -109,7 +124,8 @@ fn run_with_lines(
     };
     let tell = |line: &str| lines.borrow_mut().push(line.to_string());
     let score = |_: &Path| Ok(Some(0.25));
-    let run = Run { out, resume, command: "test".into(), stop: &stop, tell: &tell, score: &score };
+    let run =
+        Run { out, resume, device: tch::Device::Cpu, command: "test".into(), stop: &stop, tell: &tell, score: &score };
     let answer = learn(toy, data, &SCHEDULE, record, &run);
     (answer, lines.into_inner())
 }
@@ -142,6 +158,21 @@ fn unbroken() -> (Vec<u8>, Curves) {
     let folder = tempfile::tempdir().unwrap();
     assert!(run(&mut Toy::new(3), folder.path(), false, 100).unwrap());
     (state_bytes(folder.path()), curves(folder.path()))
+}
+
+#[test]
+fn an_equation_that_does_not_fit_is_an_error_of_its_step_and_gradients_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut toy = Toy { misfits_at: Some(7), ..Toy::new(3) };
+    let words = message(run(&mut toy, folder.path(), false, 100));
+    assert!(words.contains("step 7: the step could not be taken") && words.contains("keeps step 5"), "{words}");
+    assert!(words.contains("libtorch: ") && words.contains('7') && !words.contains("frame #"), "{words}");
+    // On this thread, whose gradients the step had turned off.
+    assert!((&toy.numbers * 2.0).requires_grad());
+    toy.misfits_at = None;
+    assert!(run(&mut toy, folder.path(), true, 100).unwrap());
+    let panics = std::panic::catch_unwind(|| caught(|| -> anyhow::Result<()> { panic!("a fault of the program") }));
+    assert!(panics.is_err(), "a panic of another kind was taken for libtorch's");
 }
 
 #[test]

@@ -11,7 +11,7 @@
 //! over the head, by AdamW with linear warm-up and cosine decay; the executed policy is an exponential moving average of its
 //! weights. The images are embedded once, before the first step; the encoder comes from a policy of the same camera view.
 //!
-//! Some arms report their state less often than the policy acts. For them s, q and v are those of up to `stale` steps before:
+//! Some arms report their state less often than the policy acts. For them s, q and v are those of up to `max_state_age` steps before:
 //! the head learns the present torques from earlier measurements. A head trained without late states oscillates on such an
 //! arm.
 
@@ -22,15 +22,16 @@ use indicatif::ProgressBar;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, TchError, Tensor, nn};
 
 use super::average::MovingAverage;
 use super::checkpoint::{named, restore_named, write_files};
 use super::hindsight::Places;
 use super::image_encoder::weights_bytes;
-use super::rate::rate_factor;
-use super::{Adam, Augmentation, Batches, Dataset, Learner, Run, Schedule, Terms, TrainedEncoder, learn};
+use super::settings::{fraction_of, settings};
+use super::{
+    Adam, Augmentation, Batches, Dataset, Decay, Learner, NonNegative, Positive, Run, Terms, TrainedEncoder, learn,
+};
 use crate::encoder::EncoderKind;
 use crate::network;
 use crate::policy::{Checkpoint, HeadKind, JointScale, TorqueHead};
@@ -39,66 +40,62 @@ use visuomotor_core::config::digest;
 /// Images embedded at once.
 const CHUNK: usize = 128;
 
-/// Settings, one flat file.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Settings {
-    // --- what is made
-    /// Name of the policy.
-    pub name: String,
-    /// Encoder kind: `small`, `vip`, `vptr`, `r3m`, `mvp`.
-    pub encoder: EncoderKind,
-    /// Hidden widths of the head.
-    pub hidden: Vec<i64>,
-    /// Side of the image the policy sees \[pixels\].
-    pub image_size: u32,
-    /// Width and height of the camera's images \[pixels\].
-    pub camera_size: [u32; 2],
-    /// Tasks, in the order of the one-hot input.
-    pub tasks: Vec<String>,
-    // --- optimization
-    /// Seed of everything random.
-    pub seed: u64,
-    /// Gradient steps.
-    pub steps: u64,
-    /// Steps per batch.
-    pub batch: usize,
-    /// Largest learning rate.
-    pub learning_rate: f64,
-    /// Learning rate at the end.
-    pub final_learning_rate: f64,
-    /// Warm-up \[gradient steps\].
-    pub warm_up: u64,
-    /// Decoupled weight decay.
-    pub weight_decay: f64,
-    /// Largest gradient norm.
-    pub clip: f64,
-    /// Share of the old average kept per step.
-    pub average: f64,
-    /// Run the encoder's activations in bf16.
-    #[serde(default)]
-    pub bf16: bool,
-    /// Weight w of the gripper's error.
-    pub gripper: f64,
-    /// Weight p of the error of where to grasp and release.
-    pub places: f64,
-    // --- data
-    /// Largest age of the measured state in policy steps, drawn for every step of a batch.
-    #[serde(default)]
-    pub stale: usize,
-    /// Image augmentation.
-    pub augmentation: Augmentation,
-    /// Every n-th episode is kept for validation; 0 keeps none.
-    pub validation: usize,
-    // --- reporting
-    /// Gradient steps between validation losses and checkpoints.
-    pub checkpoint_every: u64,
+settings! {
+    former = Settings::take_over;
+    /// Settings, one flat file.
+    pub struct Settings {
+        // --- what is made
+        /// Name of the policy.
+        pub name: String,
+        /// Encoder kind: `small`, `vip`, `vptr`, `r3m`, `mvp`.
+        pub encoder: EncoderKind,
+        /// Hidden widths of the head.
+        pub hidden: Vec<i64>,
+        /// Side of the image the policy sees \[pixels\].
+        pub image_size: u32,
+        /// Width and height of the camera's images \[pixels\].
+        pub camera_size: [u32; 2],
+        /// Tasks, in the order of the one-hot input.
+        pub tasks: Vec<String>,
+        /// Largest learning rate.
+        pub learning_rate: Positive,
+        /// Before `final_lr_fraction`: the learning rate at the last step.
+        #[doc(hidden)]
+        #[serde(default, skip_serializing)]
+        pub final_learning_rate: Option<f64>,
+        /// Decoupled weight decay.
+        pub weight_decay: NonNegative,
+        /// Share of the old average of the weights kept per step.
+        #[serde(alias = "average")]
+        pub ema_decay: Decay,
+        /// Weight w of the gripper's error.
+        #[serde(alias = "gripper")]
+        pub gripper_weight: NonNegative,
+        /// Weight p of the error of where to grasp and release.
+        #[serde(alias = "places")]
+        pub places_weight: NonNegative,
+        // --- data
+        /// Largest age of the measured state in policy steps, drawn for every step of a batch.
+        #[serde(default, alias = "stale")]
+        pub max_state_age: usize,
+        /// Image augmentation.
+        pub augmentation: Augmentation,
+    }
+}
+
+impl Settings {
+    /// Takes over `final_learning_rate`.
+    fn take_over(&mut self) -> Result<(), String> {
+        if let Some(last) = self.final_learning_rate.take() {
+            self.final_lr_fraction = fraction_of(last, self.learning_rate)?;
+        }
+        Ok(())
+    }
 }
 
 /// Trains to the end, or until asked to stop. Returns whether it came to the end.
 pub fn train(settings: &Settings, data: &Dataset, encoder_weights: &Path, run: &Run<'_>) -> anyhow::Result<bool> {
-    ensure!(settings.steps > 0 && settings.batch > 0, "steps and batch must be at least 1");
-    ensure!(settings.learning_rate > 0.0, "learning_rate: found {}, expected more than 0", settings.learning_rate);
+    ensure!(settings.steps > 0 && settings.batch_size > 0, "steps and batch_size must be at least 1");
     let (training, validation) = data.split(settings.validation);
     ensure!(
         !training.is_empty(),
@@ -108,18 +105,16 @@ pub fn train(settings: &Settings, data: &Dataset, encoder_weights: &Path, run: &
     );
     let scale = data.joint_scale()?;
     let checkpoint = describe(settings, data, &scale);
-    let mut encoder = TrainedEncoder::new(settings.encoder, Some(encoder_weights), settings.bf16)?;
+    let mut encoder = TrainedEncoder::new(settings.encoder, Some(encoder_weights), settings.bf16, run.device)?;
     encoder.freeze();
     let table = Table::new(settings, data, &checkpoint, &encoder)?;
     // The head is small: with more threads, waiting would take longer than the work.
     network::set_threads(1);
     // Every age in turn.
     let starts = data.starts();
-    let kept = validation.iter().enumerate().map(|(i, &step)| Pick::late(step, i % (settings.stale + 1), starts));
+    let kept =
+        validation.iter().enumerate().map(|(i, &step)| Pick::late(step, i % (settings.max_state_age + 1), starts));
     let mut learner = TorqueCloning::new(settings, checkpoint, encoder, table, kept.collect())?;
-    let every = settings.checkpoint_every;
-    let schedule =
-        Schedule { seed: settings.seed, steps: settings.steps, checkpoint_every: every, validate_every: every };
     let record = serde_json::json!({
         "algorithm": "torque-cloning",
         "settings": settings,
@@ -129,7 +124,7 @@ pub fn train(settings: &Settings, data: &Dataset, encoder_weights: &Path, run: &
             "tasks": data.task_names, "robot": data.robot, "rate_hz": data.rate_hz,
         },
     });
-    learn(&mut learner, &Draws { settings, starts, training }, &schedule, record, run)
+    learn(&mut learner, &Draws { settings, starts, training }, &settings.schedule(), record, run)
 }
 
 /// The policy's `policy.toml`, before its weights are known.
@@ -228,10 +223,10 @@ impl Batches for Draws<'_> {
     fn batch(&self, step: u64) -> anyhow::Result<Vec<Pick>> {
         let s = self.settings;
         let mut rng = ChaCha8Rng::seed_from_u64(s.seed.wrapping_mul(0x9e37_79b9).wrapping_add(step));
-        let mut batch = Vec::with_capacity(s.batch);
-        for _ in 0..s.batch {
+        let mut batch = Vec::with_capacity(s.batch_size);
+        for _ in 0..s.batch_size {
             let Some(&step) = self.training.choose(&mut rng) else { break };
-            let late = if s.stale > 0 { rng.random_range(0..=s.stale) } else { 0 };
+            let late = if s.max_state_age > 0 { rng.random_range(0..=s.max_state_age) } else { 0 };
             batch.push(Pick::late(step, late, self.starts));
         }
         Ok(batch)
@@ -274,8 +269,8 @@ impl<'a> TorqueCloning<'a> {
         let joints = checkpoint.joints.as_ref().map_or(0, JointScale::joints) as i64;
         let (root, tasks) = (variables.root(), settings.tasks.len() as i64);
         let head = TorqueHead::new(&root, encoder.dimension(), tasks, joints, &settings.hidden)?;
-        let adam = Adam::new(&[("head", &variables)], settings.weight_decay);
-        let average = MovingAverage::new(settings.average, named("head", &variables));
+        let adam = Adam::new(&[("head", &variables)], settings.weight_decay.get());
+        let average = MovingAverage::new(settings.ema_decay, named("head", &variables));
         Ok(Self { settings, checkpoint, encoder, table, validation, variables, head, adam, average })
     }
 
@@ -283,23 +278,22 @@ impl<'a> TorqueCloning<'a> {
         let rows = |of: fn(&Pick) -> i64| Tensor::f_from_slice(&picks.iter().map(of).collect::<Vec<_>>());
         let (steps, sensed) = (rows(|pick| pick.step)?, rows(|pick| pick.sensed)?);
         let Table { embeddings, conditions, bodies, labels, places } = &self.table;
-        let seen = embeddings.f_index_select(0, &steps)?;
-        let (condition, body) = (conditions.f_index_select(0, &sensed)?, bodies.f_index_select(0, &sensed)?);
+        let seen = embeddings.index_select(0, &steps);
+        let (condition, body) = (conditions.index_select(0, &sensed), bodies.index_select(0, &sensed));
         let output = self.head.forward(&seen, &condition, &body)?;
-        let label = labels.f_index_select(0, &steps)?;
-        let squared = output.torques.f_sub(&label)?.f_square()?.f_mean_dim([0i64].as_slice(), false, Kind::Float)?;
+        let label = labels.index_select(0, &steps);
+        let squared = (output.torques - label).square().mean_dim([0i64].as_slice(), false, Kind::Float);
         let joints = squared.size()[0] - 1;
-        let torques = squared.f_narrow(0, 0, joints)?.f_mean(Kind::Float)?;
-        let gripper = squared.f_narrow(0, joints, 1)?.f_mean(Kind::Float)?;
+        let torques = squared.narrow(0, 0, joints).mean(Kind::Float);
+        let gripper = squared.narrow(0, joints, 1).mean(Kind::Float);
         let places = places.of_steps(&steps)?.error(&output.places)?;
         let s = self.settings;
-        let total = torques.f_add(&gripper.f_mul_scalar(s.gripper)?)?.f_add(&places.f_mul_scalar(s.places)?)?;
+        let total = &torques + &gripper * s.gripper_weight.get() + &places * s.places_weight.get();
         Ok(Loss { total, torques, gripper, places })
     }
 
     fn learning_rate_at(&self, step: u64) -> f64 {
-        let s = self.settings;
-        s.learning_rate * rate_factor(step, s.steps, s.warm_up, s.final_learning_rate / s.learning_rate)
+        self.settings.learning_rate.get() * self.settings.lr_factor(step)
     }
 }
 
@@ -320,9 +314,9 @@ impl Learner for TorqueCloning<'_> {
     fn update(&mut self, batch: &Vec<Pick>, step: u64) -> anyhow::Result<Terms> {
         self.adam.zero_grad();
         let loss = self.loss(batch)?;
-        loss.total.f_backward()?;
-        let gradient_norm = self.adam.step(self.learning_rate_at(step), self.settings.clip)?;
-        self.average.follow(step)?;
+        loss.total.backward();
+        let gradient_norm = self.adam.step(self.learning_rate_at(step), self.settings.gradient_limit())?;
+        self.average.follow(step);
         let mut terms = loss.terms()?;
         terms.push(("gradient_norm", gradient_norm));
         Ok(terms)

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::policy::{PLACES, StateScale};
+use crate::training::range::within;
 use visuomotor_core::observation::JointVector;
 
 const JOINTS: usize = 2;
@@ -11,9 +12,9 @@ fn settings(steps: u64) -> Settings {
     let file = Path::new(crate::CHECKOUT).join("launch/button/torque_cloning.toml");
     Settings {
         steps,
-        batch: 64,
-        warm_up: 10,
-        average: 0.99,
+        batch_size: 64,
+        warmup_steps: 10,
+        ema_decay: within(0.99),
         hidden: vec![64],
         ..visuomotor_core::config::load(&file).unwrap()
     }
@@ -64,7 +65,7 @@ fn table(dimension: i64) -> Table {
 }
 
 fn learner(settings: &Settings) -> TorqueCloning<'_> {
-    let mut encoder = TrainedEncoder::new(settings.encoder, None, false).unwrap();
+    let mut encoder = TrainedEncoder::new(settings.encoder, None, false, Device::Cpu).unwrap();
     encoder.freeze();
     let table = table(encoder.dimension());
     let kept = [1, 2, 3].map(|step| Pick::late(step, 0, &[0]));
@@ -94,7 +95,7 @@ fn states_are_late_by_no_more_than_asked_and_of_the_same_episode() {
     let starts = [0, 100, 110, STEPS as usize];
     let training: Vec<usize> = (0..STEPS as usize).collect();
     for stale in [0, 5] {
-        let settings = Settings { stale, batch: 4096, ..settings(1) };
+        let settings = Settings { max_state_age: stale, batch_size: 4096, ..settings(1) };
         let draws = Draws { settings: &settings, starts: &starts, training: training.clone() };
         let mut seen = vec![0; stale + 1];
         for pick in draws.batch(7).unwrap() {
@@ -136,6 +137,7 @@ fn what_is_saved_is_a_policy_of_torques() {
     crate::policy::VisualPolicy::load(
         folder.path(),
         "press_button",
+        Device::Cpu,
         std::sync::Arc::new(visuomotor_core::time::SystemClock::new()),
     )
     .unwrap();

@@ -23,15 +23,15 @@ use rand::Rng;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
-use serde::{Deserialize, Serialize};
-use tch::{Kind, TchError, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 use super::checkpoint::{named, restore_named};
 use super::clips::{at_least, names_digest, split};
 use super::diagnostics::{Spread, bumps, clip_images, rows};
+use super::settings::settings;
 use super::{
-    Adam, Batches, ClipAugmentation, Clips, ColorJitter, Crop, Learner, Run, Schedule, Terms, TrainedEncoder, learn,
-    step_seed,
+    Adam, Batches, ClipAugmentation, Clips, ColorJitter, Crop, Learner, NonNegative, Positive, Run, Terms,
+    TrainedEncoder, learn, step_seed,
 };
 use crate::encoder::EncoderKind;
 
@@ -47,59 +47,42 @@ const VALIDATION_BATCHES: u64 = 4;
 const BUMP_CLIPS: usize = 16;
 const BUMP_FRAMES: usize = 50;
 
-/// Settings, one flat file.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Settings {
-    // --- what is made
-    /// Encoder kind: `small`, `vip`, `vptr`.
-    pub encoder: EncoderKind,
-    /// Weights the encoder starts from; without them: from the seed.
-    #[serde(default)]
-    pub encoder_weights: Option<PathBuf>,
-    /// Side of the frames \[pixels\]: 128 for `small`, 224 for `vip`.
-    pub image_size: u32,
-    /// Encoder `vip`: enlarge to 256 and crop the central 224, as the release does after its random crop.
-    #[serde(default)]
-    pub zoom: bool,
-    // --- loss
-    /// Discount gamma.
-    pub discount: f64,
-    /// How often the pairs (o_k, o_k+1) are permuted over the batch for the second logarithm; 0 leaves it out.
-    pub negatives: usize,
-    /// Weight of the embeddings' mean L2 norm.
-    pub l2_penalty: f64,
-    /// Weight of the embeddings' mean L1 norm.
-    pub l1_penalty: f64,
-    // --- optimization
-    /// Seed of everything random.
-    pub seed: u64,
-    /// Gradient steps.
-    pub steps: u64,
-    /// Samples of four frames per batch.
-    pub batch: usize,
-    /// Learning rate.
-    pub learning_rate: f64,
-    /// Run the encoder's activations in bf16 while training.
-    #[serde(default)]
-    pub bf16: bool,
-    // --- data
-    /// Random crops: `none`, `rc` (one for each frame), `rctraj` (one for the four frames).
-    pub crop: Crop,
-    /// Least and largest share of the area in a crop.
-    pub crop_scale: (f64, f64),
-    /// Every n-th clip is kept for validation; 0 keeps none.
-    pub validation: usize,
-    // --- reporting
-    /// Gradient steps between checkpoints.
-    pub checkpoint_every: u64,
-    /// Gradient steps between validations.
-    pub validate_every: u64,
+settings! {
+    /// Settings, one flat file.
+    pub struct Settings {
+        // --- what is made
+        /// Encoder kind: `small`, `vip`, `vptr`.
+        pub encoder: EncoderKind,
+        /// Weights the encoder starts from; without them: from the seed.
+        #[serde(default)]
+        pub encoder_weights: Option<PathBuf>,
+        /// Side of the frames \[pixels\]: 128 for `small`, 224 for `vip`.
+        pub image_size: u32,
+        /// Encoder `vip`: enlarge to 256 and crop the central 224, as the release does after its random crop.
+        #[serde(default)]
+        pub zoom: bool,
+        // --- loss
+        /// Discount gamma.
+        pub discount: f64,
+        /// How often the pairs (o_k, o_k+1) are permuted over the batch for the second logarithm; 0 leaves it out.
+        pub negatives: usize,
+        /// Weight of the embeddings' mean L2 norm.
+        pub l2_penalty: NonNegative,
+        /// Weight of the embeddings' mean L1 norm.
+        pub l1_penalty: NonNegative,
+        /// Largest learning rate; the release's is constant.
+        pub learning_rate: Positive,
+        // --- data
+        /// Random crops: `none`, `rc` (one for each frame), `rctraj` (one for the four frames).
+        pub crop: Crop,
+        /// Least and largest share of the area in a crop.
+        pub crop_scale: (f64, f64),
+    }
 }
 
 impl Settings {
     fn check(&self) -> anyhow::Result<()> {
-        ensure!(self.batch > 0, "batch: found 0, expected at least 1");
+        ensure!(self.batch_size > 0, "batch_size: found 0, expected at least 1");
         // Written so that NaN fails it.
         ensure!(
             self.discount > 0.0 && self.discount < 1.0,
@@ -111,19 +94,11 @@ impl Settings {
             least > 0.0 && least <= largest && largest <= 1.0,
             "crop_scale: found [{least}, {largest}], expected two shares above 0, at most 1, the smaller one first"
         );
-        for (key, value) in [("l2_penalty", self.l2_penalty), ("l1_penalty", self.l1_penalty)] {
-            ensure!(value >= 0.0 && value.is_finite(), "{key}: found {value}, expected a number of at least 0");
-        }
-        ensure!(
-            self.learning_rate > 0.0 && self.learning_rate.is_finite(),
-            "learning_rate: found {}, expected a number above 0",
-            self.learning_rate
-        );
         Ok(())
     }
 
     fn objective(&self) -> Objective {
-        Objective { discount: self.discount, l2_penalty: self.l2_penalty, l1_penalty: self.l1_penalty }
+        Objective { discount: self.discount, l2_penalty: self.l2_penalty.get(), l1_penalty: self.l1_penalty.get() }
     }
 }
 
@@ -158,42 +133,39 @@ pub fn loss(embeddings: &Tensor, permutations: &[Vec<i64>], objective: &Objectiv
         return Err(TchError::Shape(format!("embeddings of shape {shape:?} were given, (B, 4, D) is expected")));
     };
     // |.|_p over D; the gradient of |0|_2 is 0.
-    let length = |x: &Tensor, p: i64| x.f_norm_scalaropt_dim(p, &[-1i64][..], false);
-    let mean = |x: &Tensor| x.f_mean(Kind::Float);
+    let length = |x: &Tensor, p: i64| x.norm_scalaropt_dim(p, &[-1i64][..], false);
+    let mean = |x: Tensor| x.mean(Kind::Float);
+    let gamma = objective.discount;
     // The embeddings' size.
-    let l2 = mean(&length(embeddings, 2)?)?.f_mul_scalar(objective.l2_penalty)?;
-    let l1 = mean(&length(embeddings, 1)?)?.f_mul_scalar(objective.l1_penalty)?;
-    let size = l2.f_add(&l1)?;
+    let size = mean(length(embeddings, 2)) * objective.l2_penalty + mean(length(embeddings, 1)) * objective.l1_penalty;
     // d(.), each (B).
-    let frame = |i: i64| embeddings.f_select(1, i);
-    let (start, goal, now, next) = (frame(0)?, frame(1)?, frame(2)?, frame(3)?);
-    let distance = |x: &Tensor, goal: &Tensor| length(&x.f_sub(goal)?, 2);
+    let frame = |i: i64| embeddings.select(1, i);
+    let (start, goal, now, next) = (frame(0), frame(1), frame(2), frame(3));
+    let distance = |x: &Tensor, goal: &Tensor| length(&(x - goal), 2);
     // -(r + gamma V(o_k+1) - V(o_k)) with r = -1, (N).
-    let exponent = |now: &Tensor, next: &Tensor, goal: &Tensor| {
-        distance(next, goal)?.f_mul_scalar(objective.discount)?.f_add_scalar(1.0)?.f_sub(&distance(now, goal)?)
-    };
-    let first = mean(&distance(&start, &goal)?)?.f_mul_scalar(1.0 - objective.discount)?;
-    let main = first.f_add(&log_mean_exp(&exponent(&now, &next, &goal)?)?)?;
+    let exponent =
+        |now: &Tensor, next: &Tensor, goal: &Tensor| distance(next, goal) * gamma + 1.0 - distance(now, goal);
+    let main = mean(distance(&start, &goal)) * (1.0 - gamma) + log_mean_exp(&exponent(&now, &next, &goal));
     // Pairs of other clips, all permutations at once.
     let negatives = if permutations.is_empty() {
-        main.f_zeros_like()?
+        main.zeros_like()
     } else {
         if let Some(odd) = permutations.iter().find(|permutation| permutation.len() as i64 != batch) {
             return Err(TchError::Shape(format!("a permutation of {} was given, {batch} are expected", odd.len())));
         }
-        let order = Tensor::f_from_slice(&permutations.concat())?.f_to_device(embeddings.device())?;
-        let permuted = |x: &Tensor| x.f_index_select(0, &order);
-        let goals = goal.f_repeat([permutations.len() as i64, 1])?;
-        log_mean_exp(&exponent(&permuted(&now)?, &permuted(&next)?, &goals)?)?
+        let order = Tensor::from_slice(&permutations.concat()).to_device(embeddings.device());
+        let permuted = |x: &Tensor| x.index_select(0, &order);
+        let goals = goal.repeat([permutations.len() as i64, 1]);
+        log_mean_exp(&exponent(&permuted(&now), &permuted(&next), &goals))
     };
-    let total = size.f_add(&main)?.f_add(&negatives)?;
+    let total = &size + &main + &negatives;
     Ok(Loss { total, size, main, negatives })
 }
 
 /// log(1e-8 + E exp x) of (N), without overflow.
-fn log_mean_exp(x: &Tensor) -> Result<Tensor, TchError> {
-    let log_mean = x.f_logsumexp(&[0i64][..], false)?.f_sub_scalar((x.numel() as f64).ln())?;
-    log_mean.f_logaddexp(&log_mean.f_full_like(EPSILON.ln())?)
+fn log_mean_exp(x: &Tensor) -> Tensor {
+    let log_mean = x.logsumexp(&[0i64][..], false) - (x.numel() as f64).ln();
+    log_mean.logaddexp(&log_mean.full_like(EPSILON.ln()))
 }
 
 /// One batch of B samples.
@@ -282,12 +254,12 @@ pub fn train(settings: &Settings, clips: &dyn Clips, run: &Run<'_>) -> anyhow::R
             "digest_of_names_and_lengths": names_digest(clips),
         },
     });
-    let (batch, negatives, seed) = (settings.batch, settings.negatives, settings.seed);
+    let (batch, negatives, seed) = (settings.batch_size, settings.negatives, settings.seed);
     let batches = Samples { clips: &learned, batch, negatives, seed, augmentation };
     // All seeds use the same validation data.
     let unvaried = Samples { clips: &held_out, seed: 0, augmentation: ClipAugmentation::NONE, ..batches };
     let held_out = (!unvaried.clips.is_empty()).then_some(unvaried);
-    let mut learner = Vip::new(settings, held_out)?;
+    let mut learner = Vip::new(settings, held_out, run.device)?;
     let expected = learner.encoder.image_size();
     ensure!(
         i64::from(clips.size()) == expected || learner.encoder.kind() != EncoderKind::Small,
@@ -295,8 +267,7 @@ pub fn train(settings: &Settings, clips: &dyn Clips, run: &Run<'_>) -> anyhow::R
         clips.size(),
         settings.encoder
     );
-    let Settings { seed, steps, checkpoint_every, validate_every, .. } = *settings;
-    learn(&mut learner, &batches, &Schedule { seed, steps, checkpoint_every, validate_every }, record, run)
+    learn(&mut learner, &batches, &settings.schedule(), record, run)
 }
 
 struct Vip<'a> {
@@ -307,11 +278,11 @@ struct Vip<'a> {
 }
 
 impl<'a> Vip<'a> {
-    fn new(settings: &'a Settings, held_out: Option<Samples<'a>>) -> anyhow::Result<Self> {
+    fn new(settings: &'a Settings, held_out: Option<Samples<'a>>, device: Device) -> anyhow::Result<Self> {
         // The sign is irrelevant for a seed.
         tch::manual_seed(settings.seed as i64);
         let weights = settings.encoder_weights.as_deref();
-        let encoder = TrainedEncoder::new(settings.encoder, weights, settings.bf16)?.with_zoom(settings.zoom);
+        let encoder = TrainedEncoder::new(settings.encoder, weights, settings.bf16, device)?.with_zoom(settings.zoom);
         let adam = Adam::new(&[("encoder", &encoder.variables)], 0.0);
         Ok(Self { settings, encoder, adam, held_out })
     }
@@ -328,11 +299,12 @@ impl<'a> Vip<'a> {
 impl Learner for Vip<'_> {
     type Batch = VipBatch;
 
-    fn update(&mut self, batch: &VipBatch, _step: u64) -> anyhow::Result<Terms> {
+    fn update(&mut self, batch: &VipBatch, step: u64) -> anyhow::Result<Terms> {
         self.adam.zero_grad();
         let loss = self.loss(batch, true)?;
-        loss.total.f_backward()?;
-        let gradient_norm = self.adam.step(self.settings.learning_rate, f64::INFINITY)?;
+        loss.total.backward();
+        let rate = self.settings.learning_rate.get() * self.settings.lr_factor(step);
+        let gradient_norm = self.adam.step(rate, self.settings.gradient_limit())?;
         Ok(vec![
             ("loss", f64::try_from(&loss.total)?),
             ("size", f64::try_from(&loss.size)?),

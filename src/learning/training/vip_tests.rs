@@ -4,12 +4,13 @@ use std::borrow::Cow;
 use std::cell::Cell;
 
 use serde_json::Value;
-use tch::{Device, nn};
+use tch::nn;
 
 use super::*;
-use crate::network::{self, filled, splitmix64};
+use crate::network::{self, choose_device, filled, splitmix64};
 use crate::training::Curves;
 use crate::training::checkpoint::read_state;
+use crate::training::range::within;
 
 fn golden() -> Value {
     serde_json::from_str(include_str!("../../../tests/golden/vip.json")).unwrap()
@@ -126,8 +127,9 @@ fn frame(number: u64) -> Vec<f32> {
 #[test]
 fn ten_steps_of_training_are_pytorchs() {
     let golden = &golden()["training"];
-    let settings = Settings { l2_penalty: 1e-3, l1_penalty: 1e-3, learning_rate: 1e-4, ..settings() };
-    let mut learner = Vip::new(&settings, None).unwrap();
+    let settings =
+        Settings { l2_penalty: within(1e-3), l1_penalty: within(1e-3), learning_rate: within(1e-4), ..settings() };
+    let mut learner = Vip::new(&settings, None, choose_device()).unwrap();
     network::fill(&learner.encoder.variables, 11).unwrap();
     let images: Vec<f32> = (0..16).flat_map(frame).collect();
     let batch = VipBatch {
@@ -202,7 +204,7 @@ fn walks() -> Walks {
 fn settings() -> Settings {
     let file = Path::new(crate::CHECKOUT).join("launch/smoke/vip.toml");
     let settings: Settings = visuomotor_core::config::load(&file).unwrap();
-    Settings { steps: 6, batch: 3, validation: 3, checkpoint_every: 2, validate_every: 3, ..settings }
+    Settings { steps: 6, batch_size: 3, validation: 3, checkpoint_every: 2, validate_every: Some(3), ..settings }
 }
 
 fn run(settings: &Settings, clips: &Walks, out: &Path, resume: bool, most: u64) -> anyhow::Result<bool> {
@@ -212,7 +214,15 @@ fn run(settings: &Settings, clips: &Walks, out: &Path, resume: bool, most: u64) 
         left.set(now.saturating_sub(1));
         now == 0
     };
-    let run = Run { out, resume, command: "test".into(), stop: &stop, tell: &|_| {}, score: &|_| Ok(None) };
+    let run = Run {
+        out,
+        resume,
+        device: choose_device(),
+        command: "test".into(),
+        stop: &stop,
+        tell: &|_| {},
+        score: &|_| Ok(None),
+    };
     train(settings, clips, &run)
 }
 
@@ -222,7 +232,7 @@ fn a_run_stopped_or_killed_between_checkpoints_ends_as_an_unbroken_one() {
     let (whole, broken) = (folder.path().join("whole"), folder.path().join("broken"));
     // Weights from a file: tests run in parallel and share the generator that would draw them.
     let weights = folder.path().join("weights.safetensors");
-    let encoder = TrainedEncoder::new(EncoderKind::Small, None, false).unwrap();
+    let encoder = TrainedEncoder::new(EncoderKind::Small, None, false, choose_device()).unwrap();
     network::fill(&encoder.variables, 2).unwrap();
     encoder.save(&weights).unwrap();
     let settings = Settings { encoder_weights: Some(weights), ..settings() };
@@ -241,8 +251,15 @@ fn a_run_stopped_or_killed_between_checkpoints_ends_as_an_unbroken_one() {
         assert!(steps.replace(steps.get() + 1) < 5, "killed");
         false
     };
-    let fatal =
-        Run { out: &killed, resume: false, command: "test".into(), stop: &stop, tell: &|_| {}, score: &|_| Ok(None) };
+    let fatal = Run {
+        out: &killed,
+        resume: false,
+        device: choose_device(),
+        command: "test".into(),
+        stop: &stop,
+        tell: &|_| {},
+        score: &|_| Ok(None),
+    };
     assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| train(&settings, &walks(), &fatal))).is_err());
     assert!(run(&settings, &walks(), &killed, true, 100).unwrap());
     assert!(read(&whole, "checkpoint.safetensors") == read(&killed, "checkpoint.safetensors"));
@@ -259,7 +276,7 @@ fn a_run_stopped_or_killed_between_checkpoints_ends_as_an_unbroken_one() {
 #[test]
 fn training_lowers_the_loss_of_held_out_clips() {
     let folder = tempfile::tempdir().unwrap();
-    let settings = Settings { steps: 24, batch: 6, validate_every: 4, crop: Crop::None, ..settings() };
+    let settings = Settings { steps: 24, batch_size: 6, validate_every: Some(4), crop: Crop::None, ..settings() };
     assert!(run(&settings, &walks(), folder.path(), false, 100).unwrap());
     let curves: Curves = serde_json::from_slice(&std::fs::read(folder.path().join("curves.json")).unwrap()).unwrap();
     let losses = &curves.series["validation_loss"];
@@ -339,6 +356,7 @@ fn short_clips_are_reported_with_a_name() {
     let run = Run {
         out: folder.path(),
         resume: false,
+        device: choose_device(),
         command: "test".into(),
         stop: &|| true,
         tell: &tell,

@@ -6,9 +6,10 @@ use serde::Deserialize;
 use tch::{Kind, Tensor, nn};
 
 use super::{ActorCritic, Draws, Embedded, Settings, losses};
-use crate::network::{device, fill, filled};
+use crate::network::{choose_device, fill, filled};
 use crate::policy::Reappended;
 use crate::training::golden::{agree, close, places, row};
+use crate::training::range::within;
 use crate::training::transitions::TransitionBatch;
 
 const BATCH: i64 = 4;
@@ -52,22 +53,22 @@ fn networks(bound_with_returns: bool, (cloning, spread): (f64, f64)) -> ActorCri
         hidden: vec![8, 8],
         reappend: vec![Reappended::Actions, Reappended::Latent],
         tasks: vec!["a".into(), "b".into()],
-        samples: SAMPLES,
-        actor_rate: 1e-4,
-        critic_rate: 3e-4,
-        temperature_rate: 3e-4,
+        cql_n_actions: SAMPLES,
+        actor_lr: within(1e-4),
+        critic_lr: within(3e-4),
+        temperature_lr: within(3e-4),
         discount: 0.96,
-        target_rate: 0.005,
-        alpha: 5.0,
+        tau: within(0.005),
+        cql_alpha: 5.0,
         target_entropy: -7.0,
-        temperature: 1.0,
+        init_temperature: within(1.0),
         bound_with_returns,
-        cloning,
-        spread,
-        clip: None,
+        bc_weight: within(cloning),
+        bc_std_weight: spread,
+        max_grad_norm: None,
         ..super::settings::smoke()
     };
-    let networks = ActorCritic::new(&settings, EMBEDDING, None).unwrap();
+    let networks = ActorCritic::new(&settings, EMBEDDING, None, choose_device()).unwrap();
     for (store, seed) in
         [(&networks.critic_variables, 1), (&networks.target_variables, 2), (&networks.actor_variables, 3)]
     {
@@ -79,7 +80,7 @@ fn networks(bound_with_returns: bool, (cloning, spread): (f64, f64)) -> ActorCri
 /// What the reference calls `name` at a step.
 fn input(name: &str, step: usize, shape: &[i64], factor: f32) -> Tensor {
     let values: Vec<f32> = filled(&format!("{name}{step}"), shape, 9).iter().map(|v| factor * v).collect();
-    Tensor::from_slice(&values).reshape(shape).to_device(device())
+    Tensor::from_slice(&values).reshape(shape).to_device(choose_device())
 }
 
 fn inputs(step: usize) -> (Embedded, TransitionBatch, Draws) {
@@ -92,7 +93,7 @@ fn inputs(step: usize) -> (Embedded, TransitionBatch, Draws) {
     };
     let task = row(&[1.0, 0.0, 0.0, 1.0, 0.0, 1.0, 1.0, 0.0]).reshape([BATCH, 2]);
     let condition = |name| Tensor::cat(&[&of(name, &[BATCH, 7], 1.0), &task], 1);
-    let images = Tensor::zeros([1], (Kind::Float, device()));
+    let images = Tensor::zeros([1], (Kind::Float, choose_device()));
     let batch = TransitionBatch {
         images: images.shallow_clone(),
         next_images: images,
@@ -180,13 +181,13 @@ fn the_actors_and_the_temperatures_losses_and_gradients_are_pytorchs() {
     let q = networks.critic.q(&latent, &action, &task).unwrap().squeeze_dim(-1);
     let log_density = log_density.squeeze_dim(-1);
     let temperature = networks.log_temperature.detach().exp();
-    let loss = losses::actor(&temperature, &log_density, &q).unwrap();
+    let loss = losses::actor(&temperature, &log_density, &q);
     agree("actor_loss", number(&loss), golden.actor_loss);
     loss.backward();
     gradients_agree(&networks.actor_variables, &seen.actor, &golden.actor_gradients);
     let entropy = -log_density.detach().mean(Kind::Float);
     agree("entropy", number(&entropy), golden.entropy);
-    let loss = losses::temperature(&networks.log_temperature, &entropy, -7.0).unwrap();
+    let loss = losses::temperature(&networks.log_temperature, &entropy, -7.0);
     agree("temperature_loss", number(&loss), golden.temperature_loss);
     loss.backward();
     agree("temperature_gradient", number(&networks.log_temperature.grad()), golden.temperature_gradient);

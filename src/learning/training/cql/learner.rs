@@ -4,16 +4,15 @@ use std::cell::Cell;
 use std::path::Path;
 
 use anyhow::{Context, ensure};
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::{ActorCritic, Draws, Embedded, Settings};
 use crate::encoder::weights;
-use crate::network;
 use crate::policy::{Checkpoint, CriticRecord, HeadKind, StateScale};
 use crate::training::average::{self, MovingAverage};
 use crate::training::checkpoint::{check_fit, named, read_state, restore_named, write_files};
 use crate::training::transitions::TransitionBatch;
-use crate::training::{Learner, Terms, TrainedEncoder, soft_update, step_seed, weights_bytes};
+use crate::training::{Decay, Learner, Terms, TrainedEncoder, soft_update, step_seed, weights_bytes};
 use visuomotor_core::config::digest;
 
 /// How often images were encoded in a step.
@@ -52,8 +51,9 @@ pub struct Cql {
 }
 
 impl Encoders {
-    fn new(settings: &Settings) -> anyhow::Result<Self> {
-        let new = || TrainedEncoder::new(settings.encoder, settings.encoder_weights.as_deref(), settings.bf16);
+    fn new(settings: &Settings, device: Device) -> anyhow::Result<Self> {
+        let weights = settings.encoder_weights.as_deref();
+        let new = || TrainedEncoder::new(settings.encoder, weights, settings.bf16, device);
         let mut critic = new()?;
         let apart = if settings.freeze_encoders {
             critic.freeze();
@@ -104,10 +104,10 @@ impl Encoders {
     }
 
     /// A moving average of the actor and its encoder, starting at their present values; `None` without averaging.
-    fn average(&self, networks: &ActorCritic, keep: f64) -> Option<MovingAverage> {
+    fn average(&self, networks: &ActorCritic, keep: Decay) -> Option<MovingAverage> {
         let mut actor = named("actor", &networks.actor_variables);
         actor.extend(self.apart.iter().flat_map(|apart| named("actor_encoder", &apart.actor.variables)));
-        (keep > 0.0).then(|| MovingAverage::new(keep, actor))
+        (keep.get() > 0.0).then(|| MovingAverage::new(keep, actor))
     }
 
     fn actor(&self) -> &TrainedEncoder {
@@ -118,18 +118,23 @@ impl Encoders {
 impl Cql {
     /// A learner with the weights its settings name; those from the seed depend on it alone. [`Learner::validate`] uses
     /// `held_out`.
-    pub fn new(settings: &Settings, checkpoint: &Checkpoint, held_out: Vec<TransitionBatch>) -> anyhow::Result<Self> {
+    pub fn new(
+        settings: &Settings,
+        checkpoint: &Checkpoint,
+        held_out: Vec<TransitionBatch>,
+        device: Device,
+    ) -> anyhow::Result<Self> {
         tch::manual_seed(settings.seed as i64);
-        let encoders = Encoders::new(settings)?;
+        let encoders = Encoders::new(settings, device)?;
         let stores = encoders.apart.as_ref().map(|apart| (&apart.actor.variables, &encoders.critic.variables));
-        let networks = ActorCritic::new(settings, encoders.critic.dimension(), stores)?;
+        let networks = ActorCritic::new(settings, encoders.critic.dimension(), stores, device)?;
         let (settings, checkpoint) = (settings.clone(), checkpoint.clone());
-        let average = encoders.average(&networks, settings.average);
+        let average = encoders.average(&networks, settings.ema_decay);
         Ok(Self { settings, checkpoint, encoders, networks, average, held_out })
     }
 
     /// Continues from the state of a phase 2 in `folder`: weights, target and the optimizers' moments; with
-    /// [`Settings::actor_anew`] the critic's only. An average starts again.
+    /// [`Settings::reinit_actor`] the critic's only. An average starts again.
     pub fn go_on_from(&mut self, folder: &Path) -> anyhow::Result<()> {
         let file = folder.join("checkpoint.safetensors");
         let mut state = read_state(&file, "cql")?;
@@ -137,14 +142,14 @@ impl Cql {
         self.same_freedom(&state).with_context(|| file.display().to_string())?;
         let now = self.trained();
         check_fit(&file, &state, &now, "session.")?;
-        if self.settings.actor_anew {
+        if self.settings.reinit_actor {
             state.retain(|(name, _)| !is_actors(name));
             state.extend(
                 now.iter().filter(|(name, _)| is_actors(name)).map(|(name, tensor)| (name.clone(), tensor.copy())),
             );
         }
         self.restore_trained(&state)?;
-        self.average = self.encoders.average(&self.networks, self.settings.average);
+        self.average = self.encoders.average(&self.networks, self.settings.ema_decay);
         Ok(())
     }
 
@@ -171,7 +176,7 @@ impl Cql {
 
     /// Means over the held-out data.
     fn judge_held_out(&self) -> anyhow::Result<Terms> {
-        let device = network::device();
+        let device = self.encoders.critic.variables.device();
         let (mut means, mut count) = (Terms::new(), 0.0);
         for batch in &self.held_out {
             let batch = batch.to_device(device)?;
@@ -225,22 +230,22 @@ impl Learner for Cql {
 
     fn update(&mut self, batch: &TransitionBatch, step: u64) -> anyhow::Result<Terms> {
         let Self { settings, encoders, networks, average, .. } = self;
-        let device = network::device();
+        let device = encoders.critic.variables.device();
         encoders.passes.set(Passes::default());
         let batch = batch.to_device(device)?;
         let seed = step_seed(settings.seed, step);
         let draws = Draws::new(seed, batch.actions.size()[0], settings.sample_counts(), device)?;
         let seen = encoders.encode_all(&batch, true)?;
-        let terms = networks.step(&seen, &batch, &draws, settings.rate_factor(step), || {
+        let terms = networks.step(&seen, &batch, &draws, settings.lr_factor(step), || {
             let Some(Apart { target, .. }) = &encoders.apart else { return Ok(None) };
-            soft_update(&target.variables, &encoders.critic.variables, settings.target_rate)?;
+            soft_update(&target.variables, &encoders.critic.variables, settings.tau.get())?;
             if !settings.encode_again {
                 return Ok(None);
             }
             encoders.encode(&encoders.critic, &batch.images, false).map(Some)
         })?;
         if let Some(average) = average {
-            average.follow(step)?;
+            average.follow(step);
         }
         Ok(terms)
     }
@@ -269,7 +274,7 @@ impl Learner for Cql {
         for (prefix, store) in [("encoder", &self.encoders.critic.variables), ("head", &self.networks.critic_variables)]
         {
             for (name, variable) in named(prefix, store) {
-                let flat = variable.f_detach()?.f_to_device(tch::Device::Cpu)?.f_to_kind(Kind::Float)?;
+                let flat = variable.f_detach()?.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?;
                 arrays.push((name, variable.size(), Vec::<f32>::try_from(flat.f_reshape([-1])?)?));
             }
         }
@@ -315,7 +320,7 @@ pub fn described(settings: &Settings, robot: &str, rate_hz: f64, state: StateSca
         hidden: settings.hidden.clone(),
         head: HeadKind::Actor,
         latent: Some(settings.latent),
-        locates: settings.places > 0.0,
+        locates: settings.places_weight.get() > 0.0,
         joints: None,
         critic: None,
     }
@@ -339,7 +344,7 @@ pub fn continued(settings: &Settings, folder: &Path) -> anyhow::Result<Checkpoin
         ("encoder", before.encoder.to_string(), settings.encoder.to_string()),
         ("tasks", before.tasks.join(", "), settings.tasks.join(", ")),
         ("latent", format!("{:?}", before.latent), format!("{:?}", Some(settings.latent))),
-        ("places", before.locates.to_string(), (settings.places > 0.0).to_string()),
+        ("places_weight", before.locates.to_string(), (settings.places_weight.get() > 0.0).to_string()),
         ("hidden", format!("{:?}", before.hidden), format!("{:?}", settings.hidden)),
         ("reappend", format!("{:?}", shape.map(|s| &s.reappend)), format!("{:?}", Some(&now.reappend))),
         ("image_size", before.image_size.to_string(), settings.image_size.to_string()),

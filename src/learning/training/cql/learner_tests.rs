@@ -6,11 +6,12 @@ use std::sync::Arc;
 use tch::{Kind, Tensor};
 
 use super::{Cql, Draws, Passes, Settings};
-use crate::network::{filled, uniforms};
+use crate::network::{choose_device, filled, uniforms};
 use crate::policy::{Checkpoint, HeadKind, StateScale, StateValue, VisualPolicy};
 use crate::training::Places;
 use crate::training::checkpoint::write_state;
 use crate::training::golden::places;
+use crate::training::range::within;
 use crate::training::transitions::TransitionBatch;
 use crate::training::{Learner, Terms};
 use visuomotor_core::observation::Image;
@@ -23,8 +24,8 @@ fn settings() -> Settings {
         latent: 16,
         hidden: vec![16, 16],
         tasks: vec!["a".into(), "b".into()],
-        batch: BATCH as usize,
-        samples: 4,
+        batch_size: BATCH as usize,
+        cql_n_actions: 4,
         bf16: false,
         encoder: crate::encoder::EncoderKind::Small,
         encoder_weights: None,
@@ -38,7 +39,7 @@ fn checkpoint(settings: &Settings) -> Checkpoint {
 
 /// A learner with equal weights every time: a seed's weights come from libtorch's generator, which tests share.
 fn cql(settings: &Settings) -> Cql {
-    let mut learner = Cql::new(settings, &checkpoint(settings), vec![batch(9)]).unwrap();
+    let mut learner = Cql::new(settings, &checkpoint(settings), vec![batch(9)], choose_device()).unwrap();
     let state: Vec<(String, Tensor)> = learner
         .state()
         .unwrap()
@@ -131,7 +132,7 @@ fn encoders_start_alike_and_drift_apart_or_stay_when_frozen() {
 #[test]
 fn the_target_follows_slowly_encoder_and_heads() {
     // A large rate, so that rounding does not matter.
-    let settings = Settings { target_rate: 0.5, ..settings() };
+    let settings = Settings { tau: within(0.5), ..settings() };
     let (mut learner, before) = (cql(&settings), cql(&settings));
     step(&mut learner, 0);
     for (target, online) in [("target.", "critic."), ("target_encoder.", "critic_encoder.")] {
@@ -167,7 +168,7 @@ fn a_restored_learner_goes_on_to_the_last_bit() {
 
 #[test]
 fn the_saved_actor_is_the_average_and_the_trained_one_goes_on() {
-    let averaging = Settings { average: 0.9, ..settings() };
+    let averaging = Settings { ema_decay: within(0.9), ..settings() };
     let (mut plain, mut averaged) = (cql(&settings()), cql(&averaging));
     // Averages start at the seed's weights; `cql` sets variables, not averages, to other values.
     let state = plain.state().unwrap();
@@ -200,7 +201,7 @@ fn the_saved_actor_is_the_average_and_the_trained_one_goes_on() {
 
 #[test]
 fn the_loss_falls_on_a_batch_seen_often() {
-    let mut learner = cql(&Settings { critic_rate: 3e-3, alpha: 0.1, ..settings() });
+    let mut learner = cql(&Settings { critic_lr: within(3e-3), cql_alpha: 0.1, ..settings() });
     let batch = batch(1);
     let mut losses = Vec::new();
     for number in 0..40 {
@@ -216,9 +217,10 @@ fn the_loss_falls_on_a_batch_seen_often() {
 
 #[test]
 fn an_actor_that_imitates_and_locates_learns_both_and_its_folder_records_it() {
-    let settings = Settings { cloning: 20.0, places: 4.0, actor_rate: 3e-3, ..settings() };
+    let settings =
+        Settings { bc_weight: within(20.0), places_weight: within(4.0), actor_lr: within(3e-3), ..settings() };
     let mut learner = cql(&settings);
-    let (mut batch, ones) = (batch(1), |shape: &[i64]| Tensor::ones(shape, (Kind::Float, crate::network::device())));
+    let (mut batch, ones) = (batch(1), |shape: &[i64]| Tensor::ones(shape, (Kind::Float, choose_device())));
     batch.places = Places { places: ones(&[BATCH, 5]), units: ones(&[5]), ahead: ones(&[BATCH, 5]) };
     let mut terms = Vec::new();
     for number in 0..40 {
@@ -234,11 +236,12 @@ fn an_actor_that_imitates_and_locates_learns_both_and_its_folder_records_it() {
 
     let folder = tempfile::tempdir().unwrap();
     learner.save(folder.path()).unwrap();
-    let policy = VisualPolicy::load(folder.path(), "a", Arc::new(SystemClock::new())).unwrap();
+    let policy = VisualPolicy::load(folder.path(), "a", choose_device(), Arc::new(SystemClock::new())).unwrap();
     assert!(policy.checkpoint().locates);
-    StateValue::load(folder.path()).unwrap();
-    let error = super::continued(&Settings { places: 0.0, ..settings }, folder.path()).unwrap_err().to_string();
-    assert!(error.contains("`places`") && error.contains("true") && error.contains("false"), "{error}");
+    StateValue::load(folder.path(), choose_device()).unwrap();
+    let error =
+        super::continued(&Settings { places_weight: within(0.0), ..settings }, folder.path()).unwrap_err().to_string();
+    assert!(error.contains("`places_weight`") && error.contains("true") && error.contains("false"), "{error}");
 }
 
 #[test]
@@ -248,7 +251,8 @@ fn an_imitated_spread_narrows_the_policy() {
     batch.shown = batch.shown.zeros_like();
     batch.imitated = batch.imitated.ones_like();
     let entropy_after = |spread: f64| {
-        let mut learner = cql(&Settings { cloning: 20.0, spread, actor_rate: 1e-2, ..settings() });
+        let mut learner =
+            cql(&Settings { bc_weight: within(20.0), bc_std_weight: spread, actor_lr: within(1e-2), ..settings() });
         // The last layer alone narrows the distribution, from a width at which the entropy of tanh hardly changes.
         let steps = (0..120).map(|number| learner.update(&batch, number).unwrap());
         steps.last().unwrap().iter().find(|(name, _)| *name == "entropy").unwrap().1
@@ -260,10 +264,10 @@ fn an_imitated_spread_narrows_the_policy() {
 #[test]
 fn the_backup_may_use_fewer_actions_than_the_conservative_term() {
     let usual = settings();
-    let one = Settings { backup_samples: Some(1), ..settings() };
+    let one = Settings { backup_n_actions: Some(1), ..settings() };
     let draws = |settings: &Settings| Draws::new(3, BATCH, settings.sample_counts(), tch::Device::Cpu).unwrap();
     let (a, b) = (draws(&usual), draws(&one));
-    assert_eq!((a.next.size()[1], b.next.size()[1]), (usual.samples, 1));
+    assert_eq!((a.next.size()[1], b.next.size()[1]), (usual.cql_n_actions, 1));
     assert!(a.policy.equal(&b.policy) && a.uniform.equal(&b.uniform) && a.actor.equal(&b.actor));
     // The best of several exceeds any single one, here also on average.
     let target = |settings: &Settings| {
@@ -311,7 +315,7 @@ fn phase_3_may_reinitialize_the_actor_and_keep_the_critic() {
     let mut before = cql(&settings());
     step(&mut before, 0);
     write_state(&folder.path().join("checkpoint.safetensors"), "cql", &before.state().unwrap()).unwrap();
-    let anew = Settings { actor_anew: true, ..settings() };
+    let anew = Settings { reinit_actor: true, ..settings() };
     let (mut after, first) = (cql(&anew), cql(&anew));
     after.go_on_from(folder.path()).unwrap();
     for kept in ["critic", "target"] {
@@ -344,14 +348,17 @@ fn what_is_saved_runs_as_a_policy_and_returns_state_values() {
     let mut learner = cql(&settings());
     step(&mut learner, 0);
     learner.save(folder.path()).unwrap();
-    let policy = VisualPolicy::load(folder.path(), "b", Arc::new(SystemClock::new())).unwrap();
+    let policy = VisualPolicy::load(folder.path(), "b", choose_device(), Arc::new(SystemClock::new())).unwrap();
     assert_eq!(policy.checkpoint().head, HeadKind::Actor);
 
-    let critic = StateValue::load(folder.path()).unwrap();
+    let critic = StateValue::load(folder.path(), choose_device()).unwrap();
     let of = |task: &str| critic.value(task, &test_image(), &[0.1; 7], 8, 1);
     let value = of("a").unwrap();
     assert!(value.is_finite());
-    assert_eq!(value, StateValue::load(folder.path()).unwrap().value("a", &test_image(), &[0.1; 7], 8, 1).unwrap());
+    assert_eq!(
+        value,
+        StateValue::load(folder.path(), choose_device()).unwrap().value("a", &test_image(), &[0.1; 7], 8, 1).unwrap()
+    );
     assert_ne!(value, of("b").unwrap());
     let error = of("c").unwrap_err().to_string();
     assert!(error.contains("a, b"), "{error}");
@@ -359,7 +366,7 @@ fn what_is_saved_runs_as_a_policy_and_returns_state_values() {
     let toml = std::fs::read_to_string(Checkpoint::path(folder.path())).unwrap();
     assert!(toml.contains("head = \"actor\"") && toml.contains("latent = 16"), "{toml}");
     spoil(&folder.path().join(Checkpoint::CRITIC));
-    let error = StateValue::load(folder.path()).err().unwrap().to_string();
+    let error = StateValue::load(folder.path(), choose_device()).err().unwrap().to_string();
     assert!(error.contains("critic.safetensors") && error.contains("digest"), "{error}");
 }
 

@@ -24,17 +24,18 @@
 //! ([`Settings::encode_again`]).
 //!
 //! Deviations from the release, for runs that are a hundred times shorter: the weights w and v of imitation
-//! ([`Settings::cloning`], [`Settings::spread`]), as in TD3+BC (Fujimoto & Gu 2021), and p of locating
-//! ([`Settings::places`], with the h of [`Places::error`](super::Places::error)), another number of actions in the backup
-//! ([`Settings::backup_samples`]), a share of successes in the prior data ([`Settings::successes`]), and a moving average of
-//! the actor's weights as what is saved ([`Settings::average`]). Always: the state is scaled; angles of relabelled actions are
+//! ([`Settings::bc_weight`], [`Settings::bc_std_weight`]), as in TD3+BC (Fujimoto & Gu 2021), and p of locating
+//! ([`Settings::places_weight`], with the h of [`Places::error`](super::Places::error)), another number of actions in the backup
+//! ([`Settings::backup_n_actions`]), a share of successes in the prior data ([`Settings::successes`]), and a moving average of
+//! the actor's weights as what is saved ([`Settings::ema_decay`]). Always: the state is scaled; angles of relabelled actions are
 //! wrapped ([`Labels`](super::transitions::Labels)).
 //!
-//! [`losses`] defines the losses, [`Cql`] the encoders and the saved files, [`Settings`] every number.
+//! [`train()`] and [`finetune`] go from data to a policy folder. [`losses`] defines the losses, [`Cql`] the encoders and the saved files, [`Settings`] every number.
 
 mod learner;
 pub mod losses;
 mod settings;
+mod train;
 
 use anyhow::bail;
 use tch::{Device, Kind, TchError, Tensor, nn};
@@ -43,11 +44,12 @@ use super::checkpoint::{named, restore_named};
 use super::imitation::{spread, squared_error};
 use super::transitions::TransitionBatch;
 use super::{Adam, Terms, soft_update};
-use crate::network::{self, normals, splitmix64, uniforms};
+use crate::network::{normals, splitmix64, uniforms};
 use crate::policy::{Actor, Critic};
 
 pub use learner::{Cql, Passes, continued, described};
 pub use settings::Settings;
+pub use train::{finetune, train};
 
 /// Length of an action, and of a state at the start of a condition.
 const SEVEN: i64 = 7;
@@ -120,14 +122,15 @@ struct CriticLoss {
 }
 
 impl ActorCritic {
-    /// Networks for embeddings of `dimension` numbers. `encoders` are the variables of the actor's and the critic's encoder,
+    /// Networks on `device` for embeddings of `dimension` numbers. `encoders` are the variables of the actor's and the critic's encoder,
     /// where they are trained.
     pub fn new(
         settings: &Settings,
         dimension: i64,
         encoders: Option<(&nn::VarStore, &nn::VarStore)>,
+        device: Device,
     ) -> anyhow::Result<Self> {
-        let store = || nn::VarStore::new(network::device());
+        let store = || nn::VarStore::new(device);
         let (actor_variables, critic_variables, mut target_variables) = (store(), store(), store());
         let temperature_variables = store();
         let (tasks, shape) = (settings.tasks.len() as i64, settings.critic_shape());
@@ -137,14 +140,17 @@ impl ActorCritic {
             settings.latent,
             tasks,
             &settings.hidden,
-            settings.places > 0.0,
+            settings.places_weight.get() > 0.0,
         )?;
         let critic = Critic::new(&critic_variables.root(), dimension, tasks, &shape)?;
         let target = Critic::new(&target_variables.root(), dimension, tasks, &shape)?;
         soft_update(&target_variables, &critic_variables, 1.0)?;
         target_variables.freeze();
-        let log_temperature =
-            temperature_variables.root().f_var("log_temperature", &[1], nn::Init::Const(settings.temperature.ln()))?;
+        let log_temperature = temperature_variables.root().f_var(
+            "log_temperature",
+            &[1],
+            nn::Init::Const(settings.init_temperature.get().ln()),
+        )?;
         let mut actor_group = vec![("actor", &actor_variables)];
         let mut critic_group = vec![("critic", &critic_variables)];
         if let Some((of_actor, of_critic)) = encoders {
@@ -179,7 +185,7 @@ impl ActorCritic {
         factor: f64,
         follow: impl FnOnce() -> anyhow::Result<Option<Tensor>>,
     ) -> anyhow::Result<Terms> {
-        let clip = self.settings.clip.unwrap_or(f64::INFINITY);
+        let clip = self.settings.gradient_limit();
         let task = task_of(&batch.conditions)?;
         // pi(. | s): without gradient for the CQL term, with it for the actor, whose weights change last.
         let policy = self.actor.forward(&seen.actor, &batch.conditions)?;
@@ -191,45 +197,44 @@ impl ActorCritic {
         let (actions, log_density) = policy.detached()?.sample(&draws.policy)?;
         let sampled = [&actions, &draws.uniform];
         let critic = self.critic_loss(&seen.critic, batch, sampled, &log_density, &y)?;
-        finite("critic_loss", &critic.loss, "critic_rate")?;
+        finite("critic_loss", &critic.loss, "critic_lr")?;
         self.critic_adam.zero_grad();
-        critic.loss.f_backward()?;
-        self.critic_adam.step(factor * self.settings.critic_rate, clip)?;
+        critic.loss.backward();
+        self.critic_adam.step(factor * self.settings.critic_lr.get(), clip)?;
 
         // 3. The target follows.
-        soft_update(&self.target_variables, &self.critic_variables, self.settings.target_rate)?;
+        soft_update(&self.target_variables, &self.critic_variables, self.settings.tau.get())?;
         let again = follow()?;
 
         // 4. Actor, against the new critic: the gradient goes through b alone, the latent is a constant.
         let (action, log_density) = policy.sample(&draws.actor)?;
         let latent = tch::no_grad(|| self.critic.latent(again.as_ref().unwrap_or(&seen.critic)))?;
-        let q = self.critic.q(&latent, &action, &task)?.f_squeeze_dim(-1)?;
-        let log_density = log_density.f_squeeze_dim(-1)?;
-        let temperature = self.log_temperature.f_detach()?.f_exp()?;
-        let greedy = losses::actor(&temperature, &log_density, &q)?;
+        let q = self.critic.q(&latent, &action, &task)?.squeeze_dim(-1);
+        let log_density = log_density.squeeze_dim(-1);
+        let temperature = self.log_temperature.detach().exp();
+        let greedy = losses::actor(&temperature, &log_density, &q);
         let mode = policy.mode()?;
         let log_std = self.actor.log_std_alone(&policy)?;
-        let spread = spread(&mode, &log_std, &batch.shown)?.f_mul(&batch.imitated)?.f_mean(Kind::Float)?;
-        let cloning = squared_error(&mode, &batch.shown, &batch.imitated)?;
-        let imitation = cloning.f_add(&spread.f_mul_scalar(self.settings.spread)?)?;
+        let spread = (spread(&mode, &log_std, &batch.shown) * &batch.imitated).mean(Kind::Float);
+        let cloning = squared_error(&mode, &batch.shown, &batch.imitated);
+        let imitation = &cloning + &spread * self.settings.bc_std_weight;
         let places = match &policy.places {
             Some(places) => batch.places.error(places)?,
-            None => cloning.f_zeros_like()?,
+            None => cloning.zeros_like(),
         };
-        let actor_loss = greedy
-            .f_add(&imitation.f_mul_scalar(self.settings.cloning)?)?
-            .f_add(&places.f_mul_scalar(self.settings.places)?)?;
-        finite("actor_loss", &actor_loss, "actor_rate")?;
+        let (bc_weight, places_weight) = (self.settings.bc_weight.get(), self.settings.places_weight.get());
+        let actor_loss = greedy + imitation * bc_weight + &places * places_weight;
+        finite("actor_loss", &actor_loss, "actor_lr")?;
         self.actor_adam.zero_grad();
-        actor_loss.f_backward()?;
-        self.actor_adam.step(factor * self.settings.actor_rate, clip)?;
+        actor_loss.backward();
+        self.actor_adam.step(factor * self.settings.actor_lr.get(), clip)?;
 
         // 5. Temperature.
-        let entropy = log_density.f_detach()?.f_neg()?.f_mean(Kind::Float)?;
-        let temperature_loss = losses::temperature(&self.log_temperature, &entropy, self.settings.target_entropy)?;
+        let entropy = (-log_density.detach()).mean(Kind::Float);
+        let temperature_loss = losses::temperature(&self.log_temperature, &entropy, self.settings.target_entropy);
         self.temperature_adam.zero_grad();
-        temperature_loss.f_backward()?;
-        self.temperature_adam.step(factor * self.settings.temperature_rate, clip)?;
+        temperature_loss.backward();
+        self.temperature_adam.step(factor * self.settings.temperature_lr.get(), clip)?;
 
         numbers(&[
             ("critic_loss", &critic.loss),
@@ -256,7 +261,7 @@ impl ActorCritic {
             let (actions, log_density) = policy.sample(&draws.policy)?;
             let y = self.backup(seen, batch, draws)?;
             let critic = self.critic_loss(&seen.critic, batch, [&actions, &draws.uniform], &log_density, &y)?;
-            let error = policy.mode()?.f_sub(&batch.shown)?.f_square()?;
+            let error = (policy.mode()? - &batch.shown).square();
             let places = policy.places.as_ref().map(|places| batch.places.error(places)).transpose()?;
             let mut terms = vec![
                 ("bellman", &critic.bellman),
@@ -277,7 +282,7 @@ impl ActorCritic {
             let (actions, _) = next.sample(&draws.next)?;
             let latent = self.target.latent(&seen.target_next)?;
             let q = self.target.q(&latent, &actions, &task_of(&batch.next_conditions)?)?;
-            losses::backup(&batch.rewards, &batch.masks, &q, self.settings.discount)
+            Ok(losses::backup(&batch.rewards, &batch.masks, &q, self.settings.discount))
         })
     }
 
@@ -292,20 +297,20 @@ impl ActorCritic {
         y: &Tensor,
     ) -> Result<CriticLoss, TchError> {
         let [policy, uniform] = sampled;
-        let actions = Tensor::f_cat(&[&batch.actions.f_unsqueeze(1)?, policy, uniform], 1)?;
+        let actions = Tensor::cat(&[&batch.actions.unsqueeze(1), policy, uniform], 1);
         let latent = self.critic.latent(embedding)?;
         let q = self.critic.q(&latent, &actions, &task_of(&batch.conditions)?)?;
         let n = policy.size()[1];
-        let (data_q, policy_q) = (q.f_select(-1, 0)?, q.f_narrow(-1, 1, n)?);
-        let uniform_q = q.f_narrow(-1, 1 + n, n)?;
-        let bellman = losses::bellman(&data_q, y)?;
+        let (data_q, policy_q) = (q.select(-1, 0), q.narrow(-1, 1, n));
+        let uniform_q = q.narrow(-1, 1 + n, n);
+        let bellman = losses::bellman(&data_q, y);
         let weighed = if self.settings.bound_with_returns {
-            losses::bounded(&policy_q, &batch.returns)?
+            losses::bounded(&policy_q, &batch.returns)
         } else {
             policy_q.shallow_clone()
         };
-        let conservative = losses::conservative(&weighed, log_density, &uniform_q, &data_q)?;
-        let loss = bellman.f_add(&conservative.f_mul_scalar(self.settings.alpha)?)?;
+        let conservative = losses::conservative(&weighed, log_density, &uniform_q, &data_q);
+        let loss = &bellman + &conservative * self.settings.cql_alpha;
         Ok(CriticLoss { bellman, conservative, loss, data_q, policy_q })
     }
 
@@ -360,7 +365,7 @@ fn task_of(conditions: &Tensor) -> Result<Tensor, TchError> {
 fn finite(term: &str, value: &Tensor, rate: &str) -> anyhow::Result<()> {
     let value = f64::try_from(value)?;
     if !value.is_finite() {
-        bail!("`{term}` became {value}; lower {rate}, or set clip");
+        bail!("`{term}` became {value}; lower {rate}, or set max_grad_norm");
     }
     Ok(())
 }

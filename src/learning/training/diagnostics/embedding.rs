@@ -67,7 +67,7 @@ pub fn rows(images: &Tensor, embed: impl Fn(&Tensor) -> Result<Tensor, TchError>
 /// for a well-trained value. Empty for no embeddings.
 pub fn values_to_the_last(values: &IntentionValues, embeddings: &[Vec<f32>]) -> anyhow::Result<Vec<f64>> {
     let Some(last) = embeddings.last() else { return Ok(Vec::new()) };
-    let device = crate::network::device();
+    let device = values.device();
     let dimension = last.len() as i64;
     let goal = Tensor::f_from_slice(last)?.f_reshape([1, dimension])?.f_to_device(device)?;
     let along = Tensor::f_from_slice(&embeddings.concat())?.f_reshape([-1, dimension])?.f_to_device(device)?;
@@ -79,14 +79,14 @@ pub fn values_to_the_last(values: &IntentionValues, embeddings: &[Vec<f32>]) -> 
 mod tests {
     use super::*;
     use crate::encoder::EncoderKind;
-    use crate::network::{PerceptronShape, fill};
+    use crate::network::{PerceptronShape, choose_device, fill};
     use crate::training::icvf::tests::Numbered;
     use tch::nn;
 
     #[test]
     fn both_ways_to_embed_a_clip_agree() {
         let clips = Numbered::sized(&[40], 128);
-        let encoder = Encoder::random(EncoderKind::Small, 3).unwrap();
+        let encoder = Encoder::random(EncoderKind::Small, 3, choose_device()).unwrap();
         let store = nn::VarStore::new(Device::Cpu);
         let network = EncoderKind::Small.network(&store.root()).unwrap();
         fill(&store, 3).unwrap();
@@ -99,13 +99,13 @@ mod tests {
 
     #[test]
     fn values_along_a_clip_are_those_of_each_image() {
-        let store = nn::VarStore::new(crate::network::device());
+        let store = nn::VarStore::new(choose_device());
         let shape = PerceptronShape { hidden: vec![4], layer_norm: false, dropout: 0.0 };
         let values = IntentionValues::new(&store.root(), 3, &shape).unwrap();
         fill(&store, 2).unwrap();
         let clip = [vec![0.1, 0.2, 0.3], vec![-1.0, 0.5, 2.0], vec![0.0, 1.0, 0.0]];
         let along = values_to_the_last(&values, &clip).unwrap();
-        let row = |i: usize| Tensor::from_slice(&clip[i]).reshape([1, 3]).to_device(crate::network::device());
+        let row = |i: usize| Tensor::from_slice(&clip[i]).reshape([1, 3]).to_device(choose_device());
         for (i, value) in along.iter().enumerate() {
             let alone = f64::try_from(values.least(&row(i), &row(2), &row(2)).unwrap()).unwrap();
             assert!((value - alone).abs() < 1e-5, "{value} {alone}");

@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use anyhow::{Context, ensure};
-use tch::{TchError, Tensor, nn};
+use tch::{Device, TchError, Tensor, nn};
 
 use super::batch::{Batch, GoalBatches};
 use super::loss::{Loss, loss};
 use super::settings::Settings;
-use crate::network::{IntentionValues, device};
+use crate::network::IntentionValues;
 use crate::training::checkpoint::{named, restore_named, write_files};
 use crate::training::diagnostics::{Spread, bumps, clip_images, falling_share, rows, values_to_the_last};
 use crate::training::{
@@ -45,23 +45,24 @@ pub struct Icvf<'a> {
 }
 
 impl<'a> Icvf<'a> {
-    /// A learner with initial weights. `held_out`: the clips to validate on, if any.
-    pub fn new(settings: &Settings, held_out: &'a dyn Clips) -> anyhow::Result<Self> {
+    /// A learner with initial weights, on `device`. `held_out`: the clips to validate on, if any.
+    pub fn new(settings: &Settings, held_out: &'a dyn Clips, device: Device) -> anyhow::Result<Self> {
         settings.check()?;
         tch::manual_seed(settings.seed as i64);
-        let encoder = TrainedEncoder::new(settings.encoder, settings.encoder_weights.as_deref(), settings.bf16)?;
+        let weights = settings.encoder_weights.as_deref();
+        let encoder = TrainedEncoder::new(settings.encoder, weights, settings.bf16, device)?;
         let shape = settings.perceptron_shape();
-        let variables = nn::VarStore::new(device());
+        let variables = nn::VarStore::new(device);
         let values = IntentionValues::new(&variables.root(), encoder.dimension(), &shape)?;
         let target_encoder = encoder.copy()?;
-        let mut target_variables = nn::VarStore::new(device());
+        let mut target_variables = nn::VarStore::new(device);
         let target_values = IntentionValues::new(&target_variables.root(), encoder.dimension(), &shape)?;
         target_variables.copy(&variables)?;
         target_variables.freeze();
         let stores = [("encoder", &encoder.variables), ("values", &variables)];
-        let adam = Adam::new(&stores, settings.weight_decay)
-            .with_epsilon(settings.epsilon)
-            .with_share("encoder", settings.encoder_rate);
+        let adam = Adam::new(&stores, settings.weight_decay.get())
+            .with_epsilon(settings.adam_epsilon.get())
+            .with_share("encoder", settings.encoder_lr_fraction.get());
         Ok(Self {
             settings: settings.clone(),
             online: Network { encoder, variables, values },
@@ -74,7 +75,7 @@ impl<'a> Icvf<'a> {
     /// `encoder`: do gradients reach the encoder?
     fn loss(&self, batch: &Batch, train: bool, encoder: bool) -> Result<Loss, TchError> {
         let Self { online, target, .. } = self;
-        let batch = batch.to(device())?;
+        let batch = batch.to(self.online.variables.device())?;
         let followed = tch::no_grad(|| batch.embed_target(|images| target.encoder.embed(images, false)))?;
         let embeddings = batch.embed(|images| match encoder {
             true => online.encoder.embed(images, train),
@@ -86,9 +87,9 @@ impl<'a> Icvf<'a> {
 
     /// Initial heads where phi and psi start alike: a function of the first batch.
     fn begin_alike(&mut self, batch: &Batch) -> anyhow::Result<()> {
-        let images = batch.images.f_to_device(device())?;
+        let images = batch.images.f_to_device(self.online.variables.device())?;
         let sample = tch::no_grad(|| self.online.encoder.embed(&images, false))?;
-        self.online.values.begin_alike(self.settings.alike, &sample)?;
+        self.online.values.begin_alike(self.settings.tied_init_scale.get(), &sample)?;
         Ok(self.target.variables.copy(&self.online.variables)?)
     }
 
@@ -108,21 +109,20 @@ impl Learner for Icvf<'_> {
     type Batch = Batch;
 
     fn update(&mut self, batch: &Batch, step: u64) -> anyhow::Result<Terms> {
-        if step == 0 && self.settings.alike > 0.0 {
+        if step == 0 && self.settings.tied_init_scale.get() > 0.0 {
             self.begin_alike(batch)?;
         }
         self.adam.zero_grad();
-        let loss = self.loss(batch, true, step >= self.settings.encoder_from)?;
+        let loss = self.loss(batch, true, step >= self.settings.encoder_start_step)?;
         let terms = numbers(&loss)?;
         if terms.iter().any(|(_, value)| !value.is_finite()) {
             // The session stops here and names the term; the weights are unchanged.
             return Ok(terms);
         }
-        loss.total.f_backward()?;
+        loss.total.backward();
         // The target follows the parameters from before this step's descent.
-        self.target.follow(&self.online, self.settings.target_rate)?;
-        // No clipping: the published code has none.
-        self.adam.step(self.settings.rate(step), f64::INFINITY)?;
+        self.target.follow(&self.online, self.settings.tau.get())?;
+        self.adam.step(self.settings.rate(step), self.settings.gradient_limit())?;
         Ok(terms)
     }
 
@@ -163,7 +163,7 @@ impl Learner for Icvf<'_> {
             let (mut falling, mut away) = (Vec::new(), Vec::new());
             for clip in 0..self.held_out.len().min(VALIDATION_CLIPS) {
                 let images = clip_images(self.held_out, clip, usize::MAX)?;
-                let embeddings = rows(&images, |x| self.online.encoder.embed(&x.f_to_device(device())?, false))?;
+                let embeddings = rows(&images, |x| self.online.encoder.embed(x, false))?;
                 let values = values_to_the_last(&self.online.values, &embeddings)?;
                 falling.extend(falling_share(&values));
                 away.extend(bumps(&embeddings));
@@ -184,7 +184,7 @@ impl Learner for Icvf<'_> {
 fn numbers(loss: &Loss) -> anyhow::Result<Terms> {
     let (names, mut tensors): (Vec<_>, Vec<_>) = loss.terms.iter().map(|(name, t)| (*name, t.shallow_clone())).unzip();
     tensors.insert(0, loss.total.f_detach()?);
-    let values = Vec::<f32>::try_from(Tensor::f_stack(&tensors, 0)?.f_to_device(tch::Device::Cpu)?)?;
+    let values = Vec::<f32>::try_from(Tensor::f_stack(&tensors, 0)?.f_to_device(Device::Cpu)?)?;
     ensure!(values.len() == names.len() + 1, "the loss has {} terms, {} were read", names.len() + 1, values.len());
     Ok(std::iter::once("loss").chain(names).zip(values.into_iter().map(f64::from)).collect())
 }
@@ -192,9 +192,10 @@ fn numbers(loss: &Loss) -> anyhow::Result<Terms> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::{fill, splitmix64};
+    use crate::network::{choose_device, fill, splitmix64};
     use crate::training::icvf::loss::Reached;
     use crate::training::icvf::tests::{Blank, Numbered, golden, numbers, settings};
+    use crate::training::range::within;
     use tch::Kind;
 
     /// The images of the golden run; `first`: number of the first one.
@@ -214,13 +215,13 @@ mod tests {
         let settings = Settings {
             hidden: vec![8, 6],
             steps: 10,
-            learning_rate: run["learning_rate"].as_f64().unwrap(),
-            target_rate: run["target_rate"].as_f64().unwrap(),
-            cosine: true,
+            learning_rate: within(run["learning_rate"].as_f64().unwrap()),
+            tau: within(run["target_rate"].as_f64().unwrap()),
+            final_lr_fraction: within(0.0),
             ..settings()
         };
         let nothing = Blank { frames: vec![] };
-        let mut icvf = Icvf::new(&settings, &nothing).unwrap();
+        let mut icvf = Icvf::new(&settings, &nothing, choose_device()).unwrap();
         for (i, (_, store)) in icvf.stores().into_iter().enumerate() {
             // The target starts with other weights, so that using the wrong network shows.
             fill(store, 7 + i as u64 / 2).unwrap();
@@ -253,7 +254,7 @@ mod tests {
     fn a_restored_learner_goes_on_to_the_same_weights() {
         let clips = Numbered::sized(&[4, 3], 128);
         // Nothing may come from libtorch's generator, which tests share: no dropout, and initial weights are copied.
-        let settings = Settings { batch: 2, hidden: vec![8], dropout: 0.0, bf16: false, ..settings() };
+        let settings = Settings { batch_size: 2, hidden: vec![8], dropout: 0.0, bf16: false, ..settings() };
         let batches = settings.batches(&clips);
         let go = |icvf: &mut Icvf, steps: std::ops::Range<u64>| {
             for step in steps {
@@ -262,13 +263,13 @@ mod tests {
         };
         let copied =
             |icvf: &Icvf| -> Vec<_> { icvf.state().unwrap().into_iter().map(|(name, t)| (name, t.copy())).collect() };
-        let mut whole = Icvf::new(&settings, &clips).unwrap();
-        let mut first = Icvf::new(&settings, &clips).unwrap();
+        let mut whole = Icvf::new(&settings, &clips, choose_device()).unwrap();
+        let mut first = Icvf::new(&settings, &clips, choose_device()).unwrap();
         first.restore(&copied(&whole)).unwrap();
         go(&mut whole, 0..3);
         go(&mut first, 0..2);
         let state = copied(&first);
-        let mut second = Icvf::new(&Settings { seed: 99, ..settings.clone() }, &clips).unwrap();
+        let mut second = Icvf::new(&Settings { seed: 99, ..settings.clone() }, &clips, choose_device()).unwrap();
         second.restore(&state).unwrap();
         go(&mut second, 2..3);
         for ((name, a), (_, b)) in whole.state().unwrap().iter().zip(second.state().unwrap()) {
@@ -282,25 +283,25 @@ mod tests {
     fn the_encoder_waits_for_its_heads_and_both_go_on_from_a_checkpoint() {
         let clips = Numbered::sized(&[40, 30], 128);
         let settings = Settings {
-            batch: 4,
+            batch_size: 4,
             images_per_clip: 2,
             goals_per_image: 3,
             stride: 2,
             hidden: vec![8],
             layer_norm: true,
-            alike: 0.2,
-            encoder_from: 1,
-            encoder_rate: 0.1,
+            tied_init_scale: within(0.2),
+            encoder_start_step: 1,
+            encoder_lr_fraction: within(0.1),
             ..settings()
         };
         let batches = settings.batches(&clips);
         let images = |icvf: &Icvf| icvf.online.encoder.variables.variables()["conv1.weight"].copy();
-        let mut whole = Icvf::new(&settings, &clips).unwrap();
+        let mut whole = Icvf::new(&settings, &clips, choose_device()).unwrap();
         let begin = images(&whole);
         whole.update(&batches.batch(0).unwrap(), 0).unwrap();
         assert!(images(&whole).equal(&begin));
         let state: Vec<_> = whole.state().unwrap().into_iter().map(|(name, t)| (name, t.copy())).collect();
-        let mut second = Icvf::new(&Settings { seed: 99, ..settings.clone() }, &clips).unwrap();
+        let mut second = Icvf::new(&Settings { seed: 99, ..settings.clone() }, &clips, choose_device()).unwrap();
         second.restore(&state).unwrap();
         for icvf in [&mut whole, &mut second] {
             icvf.update(&batches.batch(1).unwrap(), 1).unwrap();
@@ -315,20 +316,19 @@ mod tests {
     fn saved_files_return_the_learners_embeddings_and_values() {
         let folder = tempfile::tempdir().unwrap();
         let clips = Numbered::sized(&[4, 3], 128);
-        let icvf = Icvf::new(&settings(), &clips).unwrap();
+        let icvf = Icvf::new(&settings(), &clips, choose_device()).unwrap();
         icvf.save(folder.path()).unwrap();
         let encoder = crate::encoder::Encoder::load(
             crate::encoder::EncoderKind::Small,
             &folder.path().join("encoder.safetensors"),
+            choose_device(),
         )
         .unwrap();
         let embeddings = crate::training::diagnostics::embed_clip(&encoder, &clips, 0).unwrap();
         let (_variables, values) =
-            crate::training::icvf::load_values(&folder.path().join("values.safetensors")).unwrap();
+            crate::training::icvf::load_values(&folder.path().join("values.safetensors"), choose_device()).unwrap();
         let ours = values_to_the_last(&values, &embeddings).unwrap();
-        let own = rows(&clip_images(&clips, 0, usize::MAX).unwrap(), |x| {
-            icvf.online.encoder.embed(&x.to_device(device()), false)
-        });
+        let own = rows(&clip_images(&clips, 0, usize::MAX).unwrap(), |x| icvf.online.encoder.embed(x, false));
         let theirs = values_to_the_last(&icvf.online.values, &own.unwrap()).unwrap();
         assert_eq!(ours.len(), 4);
         for (a, b) in ours.iter().zip(theirs) {
@@ -339,7 +339,7 @@ mod tests {
     #[test]
     fn a_value_that_is_not_finite_is_reported_before_the_weights_change() {
         let clips = Numbered::sized(&[4, 3], 128);
-        let mut icvf = Icvf::new(&settings(), &clips).unwrap();
+        let mut icvf = Icvf::new(&settings(), &clips, choose_device()).unwrap();
         let mut batch = settings().batches(&clips).batch(0).unwrap();
         batch.images *= f64::NAN;
         let before: Vec<_> = named("", &icvf.online.variables).into_iter().map(|(n, t)| (n, t.copy())).collect();
@@ -351,11 +351,11 @@ mod tests {
     #[test]
     fn validation_uses_the_held_out_clips() {
         let clips = Numbered::sized(&[4, 3], 128);
-        let icvf = Icvf::new(&settings(), &clips).unwrap();
+        let icvf = Icvf::new(&settings(), &clips, choose_device()).unwrap();
         let terms = icvf.validate().unwrap();
         assert_eq!(terms.iter().map(|term| term.0).collect::<Vec<_>>(), ["loss", "falling_share", "bumps"]);
         assert!(terms.iter().all(|term| term.1.is_finite() && term.1 >= 0.0) && terms[1].1 <= 1.0);
         let nothing = Blank { frames: vec![] };
-        assert!(Icvf::new(&settings(), &nothing).unwrap().validate().unwrap().is_empty());
+        assert!(Icvf::new(&settings(), &nothing, choose_device()).unwrap().validate().unwrap().is_empty());
     }
 }

@@ -77,22 +77,20 @@ pub fn loss(
     let ([q1, q2], advantage, weight) = tch::no_grad(|| judge(target_values, target, reached, shape))?;
     let value = |v: &IntentionValue| v.of(&online.s, &online.g, &online.z, train);
     let (v1, v2) = (value(&values.heads[0])?, value(&values.heads[1])?);
-    let (off1, off2) = (q1.f_sub(&v1)?.f_square()?, q2.f_sub(&v2)?.f_square()?);
-    let total = off1.f_mul(&weight)?.f_mean(Kind::Float)?.f_add(&off2.f_mul(&weight)?.f_mean(Kind::Float)?)?;
-    let terms = tch::no_grad(|| -> Result<_, TchError> {
-        let ahead = reached.g.f_rsub_scalar(1.0)?;
-        let share = |off: &Tensor, of: &Tensor| -> Result<Tensor, TchError> {
-            // If no element is in the share, it is 0.
-            off.f_mul(of)?.f_sum(Kind::Float)?.f_div(&of.f_sum(Kind::Float)?.f_clamp_min(1.0)?)
-        };
-        Ok([
-            ("value", v1.f_mean(Kind::Float)?),
-            ("advantage", advantage.f_mean(Kind::Float)?),
-            ("advantage_share", advantage.f_ge(0.0)?.f_to_kind(Kind::Float)?.f_mean(Kind::Float)?),
-            ("error_at_goal", share(&off1, &reached.g)?),
-            ("error_before_goal", share(&off1, &ahead)?),
-        ])
-    })?;
+    let (off1, off2) = ((q1 - &v1).square(), (q2 - &v2).square());
+    let total = (&off1 * &weight).mean(Kind::Float) + (&off2 * &weight).mean(Kind::Float);
+    let terms = tch::no_grad(|| {
+        let ahead = reached.g.rsub_scalar(1.0);
+        // If no element is in the share, it is 0.
+        let share = |off: &Tensor, of: &Tensor| (off * of).sum(Kind::Float) / of.sum(Kind::Float).clamp_min(1.0);
+        [
+            ("value", v1.mean(Kind::Float)),
+            ("advantage", advantage.mean(Kind::Float)),
+            ("advantage_share", advantage.ge(0.0).to_kind(Kind::Float).mean(Kind::Float)),
+            ("error_at_goal", share(&off1, &reached.g)),
+            ("error_before_goal", share(&off1, &ahead)),
+        ]
+    });
     Ok(Loss { total, terms })
 }
 
@@ -114,13 +112,13 @@ fn judge(
     let TargetEmbeddings { s_next, at: Embeddings { s, g, z } } = target;
     // r = reached - 1 and m = 1 - reached = -r.
     let backed_up = |reached: &Tensor, next: &Tensor| {
-        let reward = reached.f_sub_scalar(1.0)?;
-        reward.f_sub(&reward.f_mul(next)?.f_mul_scalar(shape.discount)?)
+        let reward = reached - 1.0;
+        &reward - &reward * next * shape.discount
     };
     let judge = |v: &IntentionValue| -> Result<Judgment, TchError> {
         let (phi_next, psi_z) = (v.phi(s_next, false)?, v.psi(z, false)?);
         let t = v.t(&psi_z, false)?;
-        let q = backed_up(&reached.g, &v.value(&phi_next, &v.psi(g, false)?, &t)?)?;
+        let q = backed_up(&reached.g, &v.value(&phi_next, &v.psi(g, false)?, &t)?);
         let along_intent = if shape.intent {
             Some([v.value(&phi_next, &psi_z, &t)?, v.value(&v.phi(s, false)?, &psi_z, &t)?])
         } else {
@@ -129,15 +127,15 @@ fn judge(
         Ok(Judgment { q, along_intent })
     };
     let (one, two) = (judge(&values.heads[0])?, judge(&values.heads[1])?);
-    let mean = |a: &Tensor, b: &Tensor| a.f_add(b)?.f_mul_scalar(0.5);
+    let mean = |a: &Tensor, b: &Tensor| (a + b) * 0.5;
     let advantage = match (one.along_intent, two.along_intent) {
         (Some([next1, now1]), Some([next2, now2])) => {
-            let next = if shape.min_q { next1.f_minimum(&next2)? } else { mean(&next1, &next2)? };
-            backed_up(&reached.z, &next)?.f_sub(&mean(&now1, &now2)?)?
+            let next = if shape.min_q { next1.minimum(&next2) } else { mean(&next1, &next2) };
+            backed_up(&reached.z, &next) - mean(&now1, &now2)
         }
-        _ => one.q.f_zeros_like()?,
+        _ => one.q.zeros_like(),
     };
-    let good = advantage.f_ge(0.0)?.f_to_kind(Kind::Float)?;
-    let weight = good.f_mul_scalar(2.0 * shape.expectile - 1.0)?.f_add_scalar(1.0 - shape.expectile)?;
+    let good = advantage.ge(0.0).to_kind(Kind::Float);
+    let weight = good * (2.0 * shape.expectile - 1.0) + (1.0 - shape.expectile);
     Ok(([one.q, two.q], advantage, weight))
 }

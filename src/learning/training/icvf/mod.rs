@@ -8,7 +8,7 @@
 //! Deviations from the released code for runs that are a thousand times shorter, all off in the published settings: elements
 //! may share their images ([`GoalBatches::shared`]), phi and psi may start alike
 //! ([`begin_alike`](crate::network::IntentionValues::begin_alike)), the encoder may learn later and slower than the heads
-//! ([`Settings::encoder_from`], [`Settings::encoder_rate`]), s' may be several images ahead ([`Settings::stride`]).
+//! ([`Settings::encoder_start_step`], [`Settings::encoder_lr_fraction`]), s' may be several images ahead ([`Settings::stride`]).
 //!
 //! Start reading at [`loss()`]; [`GoalShares`] chooses the images to compare, [`Icvf`] takes the steps.
 
@@ -31,7 +31,7 @@ pub use value_file::load_values;
 use anyhow::ensure;
 
 use super::clips::{at_least, names_digest, split};
-use super::{Clips, Run, Schedule, learn};
+use super::{Clips, Run, learn};
 use crate::encoder::EncoderKind;
 
 /// Fewest images of a clip that contain a step.
@@ -56,10 +56,8 @@ pub fn train(settings: &Settings, clips: &dyn Clips, run: &Run<'_>) -> anyhow::R
             "digest_of_names_and_lengths": names_digest(clips),
         },
     });
-    let mut learner = Icvf::new(settings, &held_out)?;
-    let Settings { seed, steps, checkpoint_every, validate_every, .. } = *settings;
-    let schedule = Schedule { seed, steps, checkpoint_every, validate_every };
-    learn(&mut learner, &settings.batches(&learned), &schedule, record, run)
+    let mut learner = Icvf::new(settings, &held_out, run.device)?;
+    learn(&mut learner, &settings.batches(&learned), &settings.schedule(), record, run)
 }
 
 /// Refuses images of another size than the settings name, or than the encoder can take.

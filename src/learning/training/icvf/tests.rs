@@ -81,7 +81,7 @@ pub(crate) fn settings() -> Settings {
     let mut settings: Settings = load(&file).unwrap();
     (settings.shift, settings.color) = (0, crate::training::ColorJitter::NONE);
     settings.bf16 = false;
-    settings.batch = 4;
+    settings.batch_size = 4;
     settings
 }
 
@@ -246,8 +246,21 @@ fn run(clips: &dyn Clips, out: &Path, resume: bool, most: u32) -> anyhow::Result
         now == 0
     };
     let (nobody, silent) = (|_: &Path| Ok(None), |_: &str| {});
-    let settings = Settings { steps: 5, batch: 2, checkpoint_every: 2, validate_every: 5, validation: 3, ..settings() };
-    train(&settings, clips, &Run { out, resume, command: "test".into(), stop: &stop, tell: &silent, score: &nobody })
+    let settings =
+        Settings { steps: 5, batch_size: 2, checkpoint_every: 2, validate_every: Some(5), validation: 3, ..settings() };
+    train(
+        &settings,
+        clips,
+        &Run {
+            out,
+            resume,
+            device: crate::network::choose_device(),
+            command: "test".into(),
+            stop: &stop,
+            tell: &silent,
+            score: &nobody,
+        },
+    )
 }
 
 #[test]
@@ -309,7 +322,7 @@ fn every_shipped_settings_file_is_valid() {
         settings.check().unwrap();
         if scale == "paper" {
             assert_eq!(
-                (settings.encoder, settings.batch, settings.steps),
+                (settings.encoder, settings.batch_size, settings.steps),
                 (crate::encoder::EncoderKind::Vptr, 64, 2_000_000)
             );
         }

@@ -3,14 +3,14 @@
 use std::path::Path;
 
 use anyhow::{Context, ensure};
-use tch::nn;
+use tch::{Device, nn};
 
 use crate::encoder::weights::Weights;
-use crate::network::{IntentionValues, PerceptronShape, device};
+use crate::network::{IntentionValues, PerceptronShape};
 
-/// The heads of a training run, and their variables, on [`device`]. The embeddings they expect are those of the
+/// The heads of a training run, and their variables, on `device`. The embeddings they expect are those of the
 /// `encoder.safetensors` beside the file.
-pub fn load_values(file: &Path) -> anyhow::Result<(nn::VarStore, IntentionValues)> {
+pub fn load_values(file: &Path, device: Device) -> anyhow::Result<(nn::VarStore, IntentionValues)> {
     let weights = Weights::read(file)?;
     let shapes = weights.shapes()?;
     let width = |i: usize| shapes.get(&format!("v1.phi.dense{i}.weight"));
@@ -29,7 +29,7 @@ pub fn load_values(file: &Path) -> anyhow::Result<(nn::VarStore, IntentionValues
         file.display()
     );
     let layer_norm = shapes.contains_key("v1.phi.norm0.weight");
-    let mut variables = nn::VarStore::new(device());
+    let mut variables = nn::VarStore::new(device);
     let shape = PerceptronShape { hidden, layer_norm, dropout: 0.0 };
     let values = IntentionValues::new(&variables.root(), dimension, &shape)?;
     weights.fill(&variables, "").with_context(|| "value heads")?;
@@ -41,7 +41,7 @@ pub fn load_values(file: &Path) -> anyhow::Result<(nn::VarStore, IntentionValues
 mod tests {
     use super::*;
     use crate::encoder::weights::save;
-    use crate::network::fill;
+    use crate::network::{choose_device, fill};
 
     #[test]
     fn heads_of_any_shape_come_back() {
@@ -49,12 +49,12 @@ mod tests {
         let file = folder.path().join("values.safetensors");
         for (hidden, layer_norm) in [(vec![5], false), (vec![6, 4, 3], true)] {
             let shape = PerceptronShape { hidden, layer_norm, dropout: 0.2 };
-            let store = nn::VarStore::new(device());
+            let store = nn::VarStore::new(choose_device());
             let values = IntentionValues::new(&store.root(), 7, &shape).unwrap();
             fill(&store, 4).unwrap();
             save(&store, &file, "test").unwrap();
-            let (_variables, back) = load_values(&file).unwrap();
-            let x = tch::Tensor::rand([3, 7], (tch::Kind::Float, device()));
+            let (_variables, back) = load_values(&file, choose_device()).unwrap();
+            let x = tch::Tensor::rand([3, 7], (tch::Kind::Float, choose_device()));
             assert!(values.least(&x, &x, &x).unwrap().equal(&back.least(&x, &x, &x).unwrap()));
         }
     }
@@ -66,7 +66,7 @@ mod tests {
         let store = nn::VarStore::new(tch::Device::Cpu);
         let _ = store.root().zeros("conv1", &[2, 2]);
         save(&store, &file, "test").unwrap();
-        let error = load_values(&file).err().unwrap().to_string();
+        let error = load_values(&file, choose_device()).err().unwrap().to_string();
         assert!(error.contains("encoder.safetensors") && error.contains("v1.phi.dense0.weight"), "{error}");
     }
 }

@@ -13,7 +13,7 @@ use crate::training::{Batches, ClipAugmentation, step_seed};
 /// Most transitions kept for validation.
 const HELD_OUT: usize = 512;
 
-/// Batches of transitions, stratified: from `switch_at` on, floor(batch * mixing) come from prior data and the rest from the
+/// Batches of transitions, stratified: from `switch_at` on, floor(batch_size * mixing) come from prior data and the rest from the
 /// target's; before, all come from prior data. Within a part, transitions are drawn uniformly with replacement; `successes`
 /// sets the share of successes in the prior part.
 pub struct Mixture<'a> {
@@ -106,7 +106,7 @@ impl<'a> Mixture<'a> {
 
     /// Numbers of prior and of target transitions in a batch at `step`.
     pub fn parts(&self, step: u64) -> (usize, usize) {
-        let Settings { batch, mixing, switch_at, .. } = *self.settings;
+        let Settings { batch_size: batch, mixing, switch_at, .. } = *self.settings;
         if self.target.is_none() || step < switch_at {
             return (batch, 0);
         }
@@ -117,7 +117,7 @@ impl<'a> Mixture<'a> {
 
     /// One line for the log: the composition of a batch, and from which step on.
     pub fn describe(&self) -> String {
-        let batch = self.settings.batch;
+        let batch = self.settings.batch_size;
         let successes = match &self.apart {
             Some(apart) => format!(", {} of it of successes", apart.share),
             None => String::new(),
@@ -145,7 +145,7 @@ impl<'a> Mixture<'a> {
         let picks: Vec<(&Transitions, usize)> = self.validation.iter().step_by(stride).map(|s| (data, *s)).collect();
         // Nothing is drawn: neither images nor states are augmented.
         let mut rng = ChaCha8Rng::seed_from_u64(0);
-        let batches = picks.chunks(self.settings.batch.max(1));
+        let batches = picks.chunks(self.settings.batch_size.max(1));
         Ok(batches.map(|picks| assemble(picks, self.checkpoint, &none, 0.0, &mut rng)).collect::<Result<_, _>>()?)
     }
 }
@@ -157,7 +157,7 @@ impl Batches for Mixture<'_> {
         let settings = self.settings;
         let mut rng = ChaCha8Rng::seed_from_u64(step_seed(settings.seed, step));
         let (prior, target) = self.parts(step);
-        let mut picks = Vec::with_capacity(settings.batch);
+        let mut picks = Vec::with_capacity(settings.batch_size);
         let pool = |i| self.apart.as_ref().map_or(&self.prior_steps[..], |apart| apart.steps(i, prior));
         picks.extend((0..prior).filter_map(|i| pool(i).choose(&mut rng)).map(|step| (self.prior, *step)));
         if let Some((data, steps)) = &self.target {

@@ -57,6 +57,14 @@ pub struct Transitions {
 }
 
 impl Transitions {
+    /// The data's entry in the record of a training run.
+    pub fn record(&self) -> serde_json::Value {
+        serde_json::json!({
+            "digest": self.digest, "episodes": self.episodes(), "successes": self.successes(), "steps": self.len(),
+            "tasks": self.task_names, "robot": self.robot, "rate_hz": self.rate_hz,
+        })
+    }
+
     /// Reads the finished episodes of `folders` and of the folders directly in them; images are resized to `size` pixels.
     pub fn read(folders: &[PathBuf], task_names: &[String], size: u32, labels: &Labels) -> anyhow::Result<Self> {
         let mut set = Self {

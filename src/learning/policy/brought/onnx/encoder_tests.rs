@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::encoder::{Encoder, EncoderKind};
+use crate::network::choose_device;
 use visuomotor_core::observation::Image;
 use visuomotor_core::onnx::Graph;
 use visuomotor_core::time::Timestamp;
@@ -26,7 +27,7 @@ fn image(side: u32, seed: u64) -> Image {
 
 /// Largest difference of embeddings, relative to the largest number, of images of that side.
 fn difference(kind: EncoderKind, side: u32) -> f64 {
-    let encoder = Encoder::random(kind, 3).unwrap();
+    let encoder = Encoder::random(kind, 3, choose_device()).unwrap();
     let mut graph = Graph::default();
     let input = graph.input("image", &[1, 3, i64::from(side), i64::from(side)]);
     let embedding = encoder.write(&mut graph, &input, side).unwrap();
@@ -71,7 +72,7 @@ fn large_encoders_are_the_same() {
 
 #[test]
 fn preprocessing_that_a_graph_cannot_do_is_refused() {
-    let encoder = Encoder::random(EncoderKind::Small, 1).unwrap();
+    let encoder = Encoder::random(EncoderKind::Small, 1, choose_device()).unwrap();
     let mut graph = Graph::default();
     let input = graph.input("image", &[1, 3, 96, 96]);
     let message = encoder.write(&mut graph, &input, 96).unwrap_err().to_string();
