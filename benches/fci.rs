@@ -159,11 +159,12 @@ fn ours(options: &Options) -> Result<Value, String> {
     if !matches!(health.phase, Phase::Moving(_)) {
         return Err(arm.words());
     }
-    let realtime = arm.realtime();
+    let scheduling = arm.scheduling();
+    let memory_locked = scheduling.granted.iter().any(|one| one.request == "memory lock" && one.granted);
     Ok(json!({
         "client": "visuomotor", "turnaround_ns": turnarounds, "interval_ns": &intervals[1..], "success_rate": rates,
-        "lost_states": health.lost, "priority": realtime.priority, "memory_locked": realtime.memory_locked,
-        "realtime_kernel": realtime.kernel,
+        "lost_states": health.lost, "priority": scheduling.priority, "memory_locked": memory_locked,
+        "realtime_kernel": franka::realtime::has_realtime_kernel(),
     }))
 }
 

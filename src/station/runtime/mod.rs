@@ -24,7 +24,6 @@ mod latest;
 mod ledger;
 mod lockstep;
 mod pace;
-mod realtime;
 mod schedule;
 mod sleep;
 mod standing;
@@ -50,11 +49,11 @@ pub use error::RuntimeError;
 pub use go_to::{Arrival, Posture, go_to};
 pub use latest::{LatestReader, LatestWriter, latest};
 pub use ledger::{Ledger, LedgerSummary, Series, SeriesSummary};
-pub use realtime::{Granted, Realtime};
 pub use schedule::{DeadlineBudget, DeadlineWatch, Due, PAYBACK, Schedule, Strain};
 pub use sleep::Sleeper;
 pub use standing::{Doubt, Hold, StandingWatch};
 pub use stop::{HoldGuard, StopFlag};
+pub use visuomotor_core::realtime::{Granted, Realtime};
 pub use wall::WallOptions;
 
 /// A camera with the maximum image age for a decision \[s\].
