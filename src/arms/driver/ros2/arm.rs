@@ -6,10 +6,13 @@ use std::time::{Duration, Instant};
 use super::hearing::Hearing;
 use super::link::ArmLink;
 use super::state::{ArmState, Condition};
-use super::worker::{Answer, Ask, Order, Worker};
+use super::worker::Worker;
 use super::{LinkOptions, REFUSED, connect_error};
 use crate::driver::guard::{Guarded, Guarding};
-use crate::driver::{ArmDriver, Capabilities, CheckReport, ConnectError, DriverError, FaultCode, Finding, Grade};
+use crate::driver::{
+    ArmDriver, Capabilities, CheckReport, ConnectError, DriverError, FaultCode, Finding, Grade, Reply, Request,
+    Setpoint,
+};
 use crate::transport::ros2::{Bridge, Pacing};
 use visuomotor_core::action::{ControlMode, JointCommand};
 use visuomotor_core::config::Robot;
@@ -126,7 +129,7 @@ impl<L: ArmLink> RosArm<L> {
 
     fn trip(&mut self) {
         self.active = None;
-        self.bridge.send(Order::Hold);
+        self.bridge.send(Setpoint::Hold);
     }
 
     /// Findings without moving the arm, from listening for `seconds`.
@@ -161,7 +164,7 @@ impl<L: ArmLink> RosArm<L> {
             });
         }
         let mut round_trips = Vec::new();
-        if let Ok(Answer::Survey(more, trips)) = self.bridge.request(Ask::Survey, self.longest_call()) {
+        if let Ok(Reply::Surveyed(more, trips)) = self.bridge.request(Request::Survey, self.longest_call()) {
             findings.extend(more);
             round_trips = trips;
         }
@@ -244,14 +247,14 @@ impl<L: ArmLink> ArmDriver for RosArm<L> {
             Some(guarded) => guarded.prepare(mode, patience, &self.clock).map_err(DriverError::Guard)?,
             None => None,
         };
-        match self.bridge.request(Ask::Activate(mode, heart), self.longest_call()) {
-            Ok(Answer::Activated(Ok(()))) => {
+        match self.bridge.request(Request::Activate(mode, heart), self.longest_call()) {
+            Ok(Reply::Activated(Ok(()))) => {
                 self.active = Some(mode);
-                self.bridge.send(Order::Hold);
+                self.bridge.send(Setpoint::Hold);
                 self.wait_for_news(self.clock.now());
                 Ok(())
             }
-            Ok(Answer::Activated(Err(error))) => Err(error),
+            Ok(Reply::Activated(Err(error))) => Err(error),
             Ok(_) | Err(_) => Err(DriverError::Silent),
         }
     }
@@ -296,15 +299,15 @@ impl<L: ArmLink> ArmDriver for RosArm<L> {
             || !command.joints().is_finite()
             || !command.gripper().is_finite()
         {
-            self.bridge.send(Order::Hold);
+            self.bridge.send(Setpoint::Hold);
             return Err(DriverError::NotFinite);
         }
-        self.bridge.send(Order::Follow(*command));
+        self.bridge.send(Setpoint::Follow(*command));
         Ok(())
     }
 
     fn hold(&mut self, _: Timestamp) -> Result<(), DriverError> {
-        self.bridge.send(Order::Hold);
+        self.bridge.send(Setpoint::Hold);
         if self.bridge.alive() { Ok(()) } else { Err(DriverError::LinkDied) }
     }
 
@@ -313,8 +316,8 @@ impl<L: ArmLink> ArmDriver for RosArm<L> {
         if let Some(guarded) = &mut self.guarded {
             guarded.forget_faulty(now);
         }
-        match self.bridge.request(Ask::Recover, self.longest_call()) {
-            Ok(Answer::Recovered(result)) => {
+        match self.bridge.request(Request::Recover, self.longest_call()) {
+            Ok(Reply::Recovered(result)) => {
                 if result.is_ok() {
                     self.wait_for_news(self.clock.now());
                 }

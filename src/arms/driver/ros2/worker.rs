@@ -11,37 +11,12 @@ use super::state::{ArmState, Condition};
 use super::stream::Stream;
 use super::{LinkOptions, REFUSED};
 use crate::driver::guard::Heart;
-use crate::driver::{ConnectError, DriverError, Finding, GuardFault};
+use crate::driver::{ConnectError, DriverError, GuardFault, Reply, Request, Setpoint};
 use crate::transport::ros2::BridgeWorker;
-use visuomotor_core::action::{ControlMode, JointCommand};
+use visuomotor_core::action::ControlMode;
 use visuomotor_core::config::Robot;
 use visuomotor_core::protection::Protection;
 use visuomotor_core::time::{Clock, Timestamp};
-
-/// Requests of the control thread.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Order {
-    /// Follow this command.
-    Follow(JointCommand),
-    /// Stop and stay.
-    Hold,
-}
-
-/// Slow calls.
-#[derive(Clone, Debug)]
-pub(super) enum Ask {
-    /// In this mode, with what beats for its guard if it needs one.
-    Activate(ControlMode, Option<Heart>),
-    Recover,
-    Survey,
-}
-
-/// Their replies.
-pub(super) enum Answer {
-    Activated(Result<(), DriverError>),
-    Recovered(Result<(), ConnectError>),
-    Survey(Vec<Finding>, Vec<f64>),
-}
 
 /// How often a second commander is looked for.
 const LOOK_FOR_RIVALS: Duration = Duration::from_millis(200);
@@ -201,9 +176,10 @@ impl<L: ArmLink> Worker<L> {
 
 impl<L: ArmLink> BridgeWorker for Worker<L> {
     type State = ArmState;
-    type Command = Order;
-    type Request = Ask;
-    type Response = Answer;
+    type Command = Setpoint;
+    /// Activation with what beats for the mode's guard if it needs one.
+    type Request = Request<Option<Heart>>;
+    type Response = Reply;
 
     fn poll(&mut self, now: Timestamp) -> Option<ArmState> {
         self.beat(now);
@@ -241,7 +217,7 @@ impl<L: ArmLink> BridgeWorker for Worker<L> {
         Some(state)
     }
 
-    fn command(&mut self, now: Timestamp, order: &Order, fresh: bool) {
+    fn command(&mut self, now: Timestamp, setpoint: &Setpoint, fresh: bool) {
         let (Some(mode), Some((state, at))) = (self.mode, self.state) else { return };
         if fresh {
             self.heard = now;
@@ -281,8 +257,8 @@ impl<L: ArmLink> BridgeWorker for Worker<L> {
             }
             Some(GuardFault::Ended | GuardFault::Silent | GuardFault::Missing) => self.latched = true,
         }
-        match order {
-            Order::Follow(command)
+        match setpoint {
+            Setpoint::Follow(command)
                 if command.mode() == mode
                     && !self.latched
                     && self.link.own_hold() != OwnHold::Asked
@@ -308,9 +284,9 @@ impl<L: ArmLink> BridgeWorker for Worker<L> {
         }
     }
 
-    fn request(&mut self, _: Timestamp, request: Ask) -> Answer {
+    fn request(&mut self, _: Timestamp, request: Request<Option<Heart>>) -> Reply {
         match request {
-            Ask::Activate(mode, heart) => {
+            Request::Activate(mode, heart) => {
                 (self.mode, self.lost, self.heart) = (None, None, heart);
                 let result = match self.revive() {
                     Ok(()) => self.activate(mode),
@@ -325,9 +301,9 @@ impl<L: ArmLink> BridgeWorker for Worker<L> {
                 if let Err(DriverError::Fault(code)) = &result {
                     tracing::error!("{}: {}", self.robot.identity.name, super::arm::text::<L>(*code));
                 }
-                Answer::Activated(result)
+                Reply::Activated(result)
             }
-            Ask::Recover => {
+            Request::Recover => {
                 self.pause();
                 if self.guard_fault(self.clock.now()).is_some() {
                     self.heart = None;
@@ -339,12 +315,12 @@ impl<L: ArmLink> BridgeWorker for Worker<L> {
                     Some(_) => self.link.recover(patience).and_then(|()| self.link.verify(patience)),
                 });
                 self.looked = None;
-                Answer::Recovered(result)
+                Reply::Recovered(result)
             }
-            Ask::Survey => {
+            Request::Survey => {
                 self.pause();
                 let (findings, round_trips) = self.link.findings();
-                Answer::Survey(findings, round_trips)
+                Reply::Surveyed(findings, round_trips)
             }
         }
     }

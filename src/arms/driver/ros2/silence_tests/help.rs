@@ -54,8 +54,8 @@ fn a_guard_is_told_to_stop_an_arm_of_which_nothing_is_heard_and_is_fed_no_more()
         let (mut theirs, _) = listener.accept().unwrap();
         let heart = Heart::beating_into(ours, 7, bench.clock.clone());
         let now = bench.clock.now();
-        let answer = bench.worker.request(now, Ask::Activate(mode, Some(heart.clone())));
-        assert!(matches!(answer, Answer::Activated(Ok(()))));
+        let answer = bench.worker.request(now, Request::Activate(mode, Some(heart.clone())));
+        assert!(matches!(answer, Reply::Activated(Ok(()))));
         bench.go(60);
         assert!(!heart.was_called());
         bench.link.wire().muted = true;
@@ -80,11 +80,11 @@ fn a_guard_is_fed_until_the_arms_own_hold_has_it_and_again_once_it_is_commanded(
     let ours = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let heart = Heart::beating_into(ours, 7, bench.clock.clone());
     let now = bench.clock.now();
-    let answer = bench.worker.request(now, Ask::Activate(ControlMode::Torque, Some(heart.clone())));
-    assert!(matches!(answer, Answer::Activated(Ok(()))));
+    let answer = bench.worker.request(now, Request::Activate(ControlMode::Torque, Some(heart.clone())));
+    assert!(matches!(answer, Reply::Activated(Ok(()))));
     for _ in 0..3 {
         bench.go(20);
-        bench.left = Order::Hold;
+        bench.left = Setpoint::Hold;
         bench.turn(false);
         assert_eq!(bench.link.own_hold(), OwnHold::Asked);
         assert!(heart.is_beating(), "it may still move");

@@ -297,8 +297,7 @@ impl ArmDriver for XsSdkArm {
         self.state(now)?;
         self.holding = None;
         self.gripper = command.gripper();
-        let (joints, gripper) = (command.joints(), command.gripper());
-        self.bridge.send(Some(Target { activation: self.activation, mode, joints, gripper }));
+        self.bridge.send(Some(Target { activation: self.activation, command: *command }));
         Ok(())
     }
 

@@ -16,7 +16,7 @@ use crate::driver::widowx::xs_sdk::wire::{ArmState, BadState, GRIPPER, Order, gr
 use crate::driver::{ConnectError, DriverError, FaultCode, GuardFault, Standstill};
 use crate::transport::ros2::messages::interbotix::{RegisterValues, RegisterValuesRequest};
 use crate::transport::ros2::{Asked, BridgeWorker, RosClient, RosError, RosNode};
-use visuomotor_core::action::ControlMode;
+use visuomotor_core::action::{ControlMode, JointCommand};
 use visuomotor_core::config::Robot;
 use visuomotor_core::observation::JointVector;
 use visuomotor_core::protection::Protection;
@@ -85,21 +85,23 @@ impl WorkerState {
 /// Longest time between two turns of the bridge thread.
 pub(super) const PERIOD: Duration = Duration::from_millis(10);
 
-/// Requests of the control thread.
+/// What the control thread wants sent. A hold is a command too: of the position that the control thread measured once.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Target {
     /// Which activation it belongs to, counted from 1.
     pub activation: u32,
-    pub mode: ControlMode,
-    pub joints: JointVector,
-    pub gripper: f64,
+    pub command: JointCommand,
 }
 
 impl Target {
     /// Stay here.
     pub fn hold(activation: u32, mode: ControlMode, at: JointVector, gripper: f64) -> Self {
         let joints = if mode == ControlMode::Position { at } else { JointVector::zeros(at.len()) };
-        Self { activation, mode, joints, gripper }
+        Self { activation, command: JointCommand::of(mode, joints, gripper) }
+    }
+
+    fn mode(&self) -> ControlMode {
+        self.command.mode()
     }
 }
 
@@ -203,7 +205,7 @@ impl Worker {
             match self.topics.states.take() {
                 Ok(Some(message)) => match self.order.read(&message, &self.range) {
                     Ok(arm) => {
-                        let told = self.target.map(|(target, _)| (target.mode, target.joints));
+                        let told = self.target.map(|(target, _)| (target.mode(), target.command.joints()));
                         self.schedule.state(now, &arm, told);
                         let astray = self.strays(now, &arm);
                         let state = self.seen.get_or_insert(nothing_yet());
@@ -230,7 +232,7 @@ impl Worker {
     /// Which joint moves against its commands? Checked until nothing is sent any more.
     fn strays(&mut self, now: Timestamp, arm: &ArmState) -> Option<usize> {
         let (target, _) = self.target?;
-        if target.mode != ControlMode::Velocity || self.lost == Some(target.activation) {
+        if target.mode() != ControlMode::Velocity || self.lost == Some(target.activation) {
             return None;
         }
         self.runaway.sent(&self.sent);
@@ -297,7 +299,7 @@ impl Worker {
         let fault = heart.as_ref().and_then(|heart| heart.fault(now));
         if let Some(heart) = &heart {
             // Until the first velocity was sent the last command was a position, from which there is no ramp down.
-            let velocity = self.target.is_some_and(|(target, _)| target.mode == ControlMode::Velocity);
+            let velocity = self.target.is_some_and(|(target, _)| target.mode() == ControlMode::Velocity);
             heart.beat(now, &if velocity { self.sent } else { JointVector::zeros(6) });
         }
         if let Some(state) = &mut self.seen
@@ -383,7 +385,7 @@ impl Worker {
             return;
         }
         let age = self.seen.map_or(0.0, |state| now.since(state.good_at).as_secs_f64());
-        let told = match target.mode {
+        let told = match target.mode() {
             ControlMode::Velocity => "zero velocity is sent without knowing where it is",
             _ => "its servos go to the last position and stay there, and nothing more is sent",
         };
@@ -437,7 +439,7 @@ impl Worker {
     /// Moves the fingers to the target; called at state rate.
     fn grip(&mut self, now: Timestamp) {
         let (Some((target, _)), Some(state)) = (self.target, self.seen) else { return };
-        let goal = self.gripper.finger_from_fraction(target.gripper.clamp(0.0, 1.0));
+        let goal = self.gripper.finger_from_fraction(target.command.gripper().clamp(0.0, 1.0));
         match self.drive {
             GripperDrive::LinearPosition => {
                 if goal != self.grip_goal {
@@ -500,7 +502,7 @@ impl BridgeWorker for Worker {
     }
 
     fn command(&mut self, now: Timestamp, command: &Option<Target>, fresh: bool) {
-        let turns = command.is_some_and(|target| target.mode == ControlMode::Velocity);
+        let turns = command.is_some_and(|target| target.mode() == ControlMode::Velocity);
         let lost = self.target.is_some_and(|(target, _)| self.lost == Some(target.activation));
         if turns && self.beat(now).is_some() && !lost {
             // Without its guard the arm stands still, whatever is requested; after the guard stopped it, it is not moved again.
@@ -510,7 +512,7 @@ impl BridgeWorker for Worker {
         if fresh {
             if let Some(new) = command.filter(|new| self.target.is_none_or(|(old, _)| old.activation != new.activation))
             {
-                self.runaway.start(new.mode);
+                self.runaway.start(new.mode());
             }
             self.target = command.map(|target| (target, now));
             self.stopped = false;
@@ -521,7 +523,7 @@ impl BridgeWorker for Worker {
         }
         if self.lost == Some(target.activation) && Protection::BlindRamp.is_on() {
             // Velocities are executed forever. Positions are reached and held, and there is no better goal.
-            if target.mode == ControlMode::Velocity && !self.dead {
+            if target.mode() == ControlMode::Velocity && !self.dead {
                 if self.said < LAST_WORDS {
                     self.said += 1;
                     self.publish_joints(&JointVector::zeros(6));
@@ -532,11 +534,11 @@ impl BridgeWorker for Worker {
             return;
         }
         if fresh {
-            self.publish_joints(&target.joints);
+            self.publish_joints(&target.command.joints());
             return;
         }
         // The node keeps turning at the last velocity forever: on a silent control loop a stop is sent, once.
-        if target.mode == ControlMode::Velocity
+        if target.mode() == ControlMode::Velocity
             && !self.stopped
             && now.since(at) > self.command_gap
             && Protection::CommandDeadline.is_on()
@@ -558,7 +560,7 @@ impl BridgeWorker for Worker {
         let Some((target, _)) = self.target else { return };
         let heart = self.heart.lock().unwrap_or_else(PoisonError::into_inner).take();
         let said = self.lost == Some(target.activation) && self.said >= LAST_WORDS;
-        if target.mode == ControlMode::Velocity && !said {
+        if target.mode() == ControlMode::Velocity && !said {
             self.publish_joints(&JointVector::zeros(6));
         }
         if self.drive == GripperDrive::Pwm {
