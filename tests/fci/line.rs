@@ -3,7 +3,7 @@
 use visuomotor::action::{ControlMode, JointCommand};
 use visuomotor::driver::Setpoint;
 use visuomotor::driver::panda::fci::driver::envelope::Envelope;
-use visuomotor::driver::panda::fci::driver::pilot::{Pilot, Seen};
+use visuomotor::driver::panda::fci::driver::pilot::{Pilot, PilotState};
 use visuomotor::driver::panda::fci::driver::{FciSettings, Model, NumberedSetpoint};
 use visuomotor::driver::panda::fci::emulator::Controller;
 use visuomotor::driver::panda::fci::wire::{Command, Generator, MoveStatus, Regulator, RobotMode, Version};
@@ -56,13 +56,13 @@ impl Line {
     }
 
     /// What the client makes of the state: version 10 has its numbers in single precision.
-    fn seen(&self) -> Seen {
+    fn seen(&self) -> PilotState {
         let rounded = |values: [f64; JOINTS]| match self.version {
             Version::V5 => values,
             Version::V10 => values.map(|value| f64::from(value as f32)),
         };
         let s = self.controller.state();
-        Seen {
+        PilotState {
             ms: s.message_id,
             q: rounded(s.q),
             dq: rounded(s.dq),
@@ -90,7 +90,7 @@ impl Line {
     /// One millisecond in which the client sends a command; `arrives` says whether it gets through.
     pub fn cycle(&mut self, arrives: bool) {
         let seen = self.seen();
-        let values = self.pilot.answer(&seen, &self.newest);
+        let values = self.pilot.command(&seen, &self.newest);
         let ended = self.pilot.ended();
         self.pilot.prepare();
         let still = [0.0; JOINTS];

@@ -11,7 +11,7 @@ use rtrb::Consumer;
 use super::latest::{LatestReader, LatestWriter};
 use super::ledger::{Ledger, Series};
 use super::{AgedCamera, RuntimeError};
-use visuomotor_arms::camera::{CameraWatch, Delivery, Sight};
+use visuomotor_arms::camera::{CameraStatus, CameraWatch, Delivery};
 use visuomotor_core::action::{ActionSource, TimedAction};
 use visuomotor_core::episode::{ControlTick, EpisodeEnd, EpisodeStart, Step, StepSink};
 use visuomotor_core::kinematics::Chain;
@@ -109,7 +109,7 @@ impl DecisionLoop<'_> {
         let mut hold = false;
         for ((camera, _), watch) in self.cameras.iter_mut().zip(&mut self.watches) {
             if matches!(camera.liveness().delivery, Delivery::Stream { .. }) {
-                hold |= matches!(watch.look(&mut **camera, now, &state.joint_positions)?, Sight::Hold);
+                hold |= matches!(watch.check(&mut **camera, now, &state.joint_positions)?, CameraStatus::Hold);
             }
         }
         if hold {
@@ -133,9 +133,9 @@ impl DecisionLoop<'_> {
         let mut images: Vec<Option<Image>> = Vec::with_capacity(self.cameras.len());
         for ((camera, _), watch) in self.cameras.iter_mut().zip(&mut self.watches) {
             // Every camera is checked, so that each can recover while another one holds the arm.
-            images.push(match watch.look(&mut **camera, now, &proprioception.joint_positions)? {
-                Sight::Image(image) => Some(image),
-                Sight::Hold => None,
+            images.push(match watch.check(&mut **camera, now, &proprioception.joint_positions)? {
+                CameraStatus::Image(image) => Some(image),
+                CameraStatus::Hold => None,
             });
         }
         let Some(images) = images.into_iter().collect() else { return Ok(None) };

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::hearing::Hearing;
 use super::link::ArmLink;
+use super::silence::SilenceWatch;
 use super::state::{ArmState, Condition};
 use super::worker::Worker;
 use super::{LinkOptions, REFUSED, connect_error};
@@ -33,7 +33,7 @@ pub struct RosArm<L: ArmLink> {
     guarded: Option<Guarded>,
     clock: Arc<dyn Clock>,
     active: Option<ControlMode>,
-    hearing: Hearing,
+    silence_watch: SilenceWatch,
 }
 
 /// A fault as text: the common code, or the link's.
@@ -80,9 +80,9 @@ impl<L: ArmLink> RosArm<L> {
             control_rate_hz: rate,
             modes: modes.to_vec(),
         };
-        let hearing = Hearing::new(period);
+        let silence_watch = SilenceWatch::new(period);
         let mut arm =
-            Self { capabilities, robot: robot.clone(), options, bridge, guarded, clock, active: None, hearing };
+            Self { capabilities, robot: robot.clone(), options, bridge, guarded, clock, active: None, silence_watch };
         arm.wait_for_news(arm.clock.now());
         Ok(arm)
     }
@@ -243,11 +243,11 @@ impl<L: ArmLink> ArmDriver for RosArm<L> {
         }
         self.active = None;
         let patience = self.options.patience.max(STARTING);
-        let heart = match &mut self.guarded {
+        let heartbeat = match &mut self.guarded {
             Some(guarded) => guarded.prepare(mode, patience, &self.clock).map_err(DriverError::Guard)?,
             None => None,
         };
-        match self.bridge.request(Request::Activate(mode, heart), self.longest_call()) {
+        match self.bridge.request(Request::Activate(mode, heartbeat), self.longest_call()) {
             Ok(Reply::Activated(Ok(()))) => {
                 self.active = Some(mode);
                 self.bridge.send(Setpoint::Hold);
@@ -260,7 +260,7 @@ impl<L: ArmLink> ArmDriver for RosArm<L> {
     }
 
     fn read(&mut self, now: Timestamp) -> Result<Proprioception, DriverError> {
-        self.hearing.look(now);
+        self.silence_watch.polled(now);
         let newest = self.bridge.state();
         // Checked before the age of the state: a program that was suspended has no new state, and that is not the arm's fault.
         let guard = self.guarded.as_ref().and_then(|guarded| guarded.fault(now));
@@ -269,7 +269,7 @@ impl<L: ArmLink> ArmDriver for RosArm<L> {
             (Some(fault), _) => DriverError::Guard(fault),
             (None, None) => DriverError::Silent,
             (None, Some(_)) if !self.bridge.alive() => DriverError::LinkDied,
-            (None, Some((_, at))) if self.hearing.is_silent(now, at, self.options.stale) && checked => {
+            (None, Some((_, at))) if self.silence_watch.is_silent(now, at, self.options.stale) && checked => {
                 DriverError::Silent
             }
             (None, Some((state, at))) => match (state.condition, state.implausible(&self.robot)) {

@@ -124,7 +124,7 @@ pub fn command(
 }
 
 /// A command's mode and its numbers, in the order of `names`; `None` when it is malformed.
-pub fn asked(command: &JointCommand, names: &[String]) -> Option<(ControlMode, JointVector)> {
+pub fn requested(command: &JointCommand, names: &[String]) -> Option<(ControlMode, JointVector)> {
     let (mode, list) = match command.mode {
         JointCommand::POSITION_MODE | JointCommand::TRAJECTORY_MODE => (ControlMode::Position, &command.position),
         JointCommand::VELOCITY_MODE => (ControlMode::Velocity, &command.velocity),
@@ -152,7 +152,7 @@ pub fn gripper_command(time: Time, opening: f64) -> IOComponentCommand {
 }
 
 /// The opening that a command sets \[m\].
-pub fn gripper_asked(command: &IOComponentCommand) -> Option<f64> {
+pub fn requested_gripper(command: &IOComponentCommand) -> Option<f64> {
     if command.op != "set" {
         return None;
     }
@@ -213,10 +213,10 @@ mod tests {
     fn the_grippers_json_goes_there_and_back_and_rubbish_is_nothing() {
         let command = gripper_command(Time::default(), 0.03);
         assert_eq!(command.args, r#"{"signals":{"position_m":{"data":[0.03],"format":{"type":"float"}}}}"#);
-        assert_eq!(gripper_asked(&command), Some(0.03));
+        assert_eq!(requested_gripper(&command), Some(0.03));
         assert_eq!(gripper_opening(&gripper_status(Time::default(), 0.02)), Some(0.02));
         for args in ["", "{", "[]", r#"{"signals":3}"#, r#"{"signals":{"position_m":{"data":["far"]}}}"#] {
-            assert_eq!(gripper_asked(&IOComponentCommand { args: args.into(), ..command.clone() }), None, "{args}");
+            assert_eq!(requested_gripper(&IOComponentCommand { args: args.into(), ..command.clone() }), None, "{args}");
         }
     }
 

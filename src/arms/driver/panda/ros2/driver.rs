@@ -258,7 +258,7 @@ impl ArmLink for PandaLink {
                     self.topics[place(mode)]
                         .wait_for_subscriber(patience)
                         .map_err(|error| connect_error(&arm, error))?;
-                    alone(&arm, self.topics[place(mode)].topic(), self.topics[place(mode)].rivals())?;
+                    alone(&arm, self.topics[place(mode)].topic(), self.topics[place(mode)].other_publishers())?;
                     continue;
                 }
                 Some(wants) if wants.is_empty() => "a controller that is not configured".into(),
@@ -290,8 +290,8 @@ impl ArmLink for PandaLink {
         mode != ControlMode::Position
     }
 
-    fn rivals(&self) -> usize {
-        self.topics.iter().map(RosPublisher::rivals).sum()
+    fn other_publishers(&self) -> usize {
+        self.topics.iter().map(RosPublisher::other_publishers).sum()
     }
 
     fn activate(&mut self, mode: ControlMode, at: &JointVector) -> Result<(), DriverError> {
@@ -327,10 +327,10 @@ impl ArmLink for PandaLink {
                 let timeout = builtin::Duration { sec: 2, nanosec: 0 };
                 let stop = vec![wire::controller(mode).to_string()];
                 let request = SwitchControllerRequest::strict(Vec::new(), stop, timeout);
-                self.stopping = self.switch.ask(request).ok().flatten();
+                self.stopping = self.switch.send_request(request).ok().flatten();
                 Off::Pending
             }
-            Some(asked) => match self.switch.answer(asked) {
+            Some(request) => match self.switch.response(request) {
                 Ok(Some(answer)) if answer.ok => {
                     self.stopping = None;
                     Off::Done("its controller is stopped, and the robot holds by itself")
@@ -362,7 +362,7 @@ impl ArmLink for PandaLink {
     }
 
     fn gripper(&mut self, fraction: f64) {
-        self.hand.ask(fraction);
+        self.hand.set_target(fraction);
     }
 
     fn recover(&mut self, patience: Duration) -> Result<(), ConnectError> {

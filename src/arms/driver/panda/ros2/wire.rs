@@ -59,7 +59,7 @@ pub fn command(values: &JointVector) -> Float64MultiArray {
 }
 
 /// A command's values; `None` when it has another size, which a forward controller silently ignores.
-pub fn asked(message: &Float64MultiArray, joints: usize) -> Option<JointVector> {
+pub fn requested(message: &Float64MultiArray, joints: usize) -> Option<JointVector> {
     (message.data.len() == joints).then(|| JointVector::from_slice(&message.data))
 }
 

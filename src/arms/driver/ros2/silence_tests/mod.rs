@@ -11,7 +11,7 @@ use super::link::{ArmLink, Off, OwnHold};
 use super::stream::Stream;
 use super::worker::Worker;
 use super::{ArmState, Condition, LinkOptions, found_within};
-use crate::driver::guard::Heart;
+use crate::driver::guard::Heartbeat;
 use crate::driver::{
     ConnectError, Drive, DriverError, FaultCode, Finding, Plant, PointPlant, Reply, Request, Setpoint,
 };
@@ -89,7 +89,7 @@ impl ArmLink for FakeLink {
     fn verify(&mut self, _: Duration) -> Result<(), ConnectError> {
         Ok(())
     }
-    fn rivals(&self) -> usize {
+    fn other_publishers(&self) -> usize {
         0
     }
     fn endless(&self, mode: ControlMode) -> bool {
@@ -108,7 +108,7 @@ impl ArmLink for FakeLink {
     fn send(&mut self, stream: &Stream, _: &ArmState) {
         {
             let mut wire = self.wire();
-            assert_ne!(wire.own_hold, OwnHold::Asked, "it is commanded while its own hold is about to take it");
+            assert_ne!(wire.own_hold, OwnHold::Requested, "it is commanded while its own hold is about to take it");
             if wire.own_hold == OwnHold::Yes {
                 wire.clock.advance(wire.hands_over.unwrap_or_default());
             }
@@ -120,7 +120,7 @@ impl ArmLink for FakeLink {
         self.send_last(stream);
         let mut wire = self.wire();
         if wire.hands_over.is_some() {
-            wire.own_hold = if wire.own_hold == OwnHold::No { OwnHold::Asked } else { OwnHold::Yes };
+            wire.own_hold = if wire.own_hold == OwnHold::No { OwnHold::Requested } else { OwnHold::Yes };
         }
         wire.own_hold == OwnHold::Yes
     }

@@ -95,7 +95,8 @@ fn scheduling_findings(arm: &FciArm, report: &mut CheckReport) {
 /// Holds the pose and evaluates the robot's reports on our commands.
 fn hold_findings(arm: &mut FciArm, clock: &dyn Clock, report: &mut CheckReport) {
     if let Err(error) = arm.activate(clock.now(), ControlMode::Position) {
-        let finding = Finding::good("holding the pose", error.to_string(), "active").graded(Grade::Bad, arm.words());
+        let finding =
+            Finding::good("holding the pose", error.to_string(), "active").graded(Grade::Bad, arm.last_error_text());
         report.findings.push(finding);
         return;
     }
@@ -109,7 +110,8 @@ fn hold_findings(arm: &mut FciArm, clock: &dyn Clock, report: &mut CheckReport) 
     }
     let health = arm.health();
     if !matches!(health.phase, Phase::Moving(_)) {
-        let finding = Finding::good("holding the pose", arm.words(), "active").graded(Grade::Bad, "recover the robot");
+        let finding =
+            Finding::good("holding the pose", arm.last_error_text(), "active").graded(Grade::Bad, "recover the robot");
         report.findings.push(finding);
         return;
     }

@@ -77,7 +77,7 @@ pub struct FciArm {
     last: Report,
     hand: Option<Hand>,
     scheduling: Scheduling,
-    words: Arc<Mutex<String>>,
+    error_text: Arc<Mutex<String>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -100,7 +100,7 @@ impl FciArm {
         let (requests, received) = sync_channel(2);
         let (replying, replies) = sync_channel(2);
         let (connecting, connected) = sync_channel(1);
-        let words = Arc::new(Mutex::new(String::new()));
+        let error_text = Arc::new(Mutex::new(String::new()));
         let thread = FciThread {
             address: address.into(),
             model,
@@ -111,7 +111,7 @@ impl FciArm {
             cycles: producer,
             requests: received,
             replies: replying,
-            words: Arc::clone(&words),
+            error_text: Arc::clone(&error_text),
         };
         let link_error = |cause: String, fix: &str| ConnectError::Link {
             arm: model.robot().into(),
@@ -150,7 +150,7 @@ impl FciArm {
             last,
             hand,
             scheduling,
-            words,
+            error_text,
             thread: Some(thread),
         })
     }
@@ -167,8 +167,8 @@ impl FciArm {
     }
 
     /// The last fault in the words of the robot and franka-rs. May allocate.
-    pub fn words(&self) -> String {
-        self.words.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub fn last_error_text(&self) -> String {
+        self.error_text.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The oldest cycle not yet read, of the last four seconds; if none are read, the first four.
@@ -295,7 +295,7 @@ impl ArmDriver for FciArm {
         }
         self.send(now, Setpoint::Follow(*command));
         if let Some(hand) = &self.hand {
-            hand.want(command.gripper());
+            hand.set_target(command.gripper());
         }
         Ok(())
     }
@@ -332,7 +332,7 @@ impl ArmDriver for FciArm {
     }
 
     fn fault_text(&self, fault: FaultCode) -> String {
-        let words = self.words();
+        let words = self.last_error_text();
         if words.is_empty() { report::text(fault) } else { format!("{} ({words})", report::text(fault)) }
     }
 }

@@ -1,6 +1,6 @@
 //! The command for each robot state. Pure, so that tests step it millisecond by millisecond.
 //!
-//! [`Pilot::answer`] runs between the state and its command and only selects, clips and counts. Planning is done by
+//! [`Pilot::command`] runs between the state and its command and only selects, clips and counts. Planning is done by
 //! [`Pilot::prepare`] after the command was sent. So a new target acts one millisecond later and the command leaves at once. Every
 //! motion starts at the robot's own last desired position (`q_d`), at rest.
 //!
@@ -20,7 +20,7 @@ use visuomotor_core::time::Timestamp;
 
 /// The part of a state that a command needs.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Seen {
+pub struct PilotState {
     /// The robot's time \[ms\].
     pub ms: u64,
     /// Measured joint positions \[rad\].
@@ -37,7 +37,7 @@ pub struct Seen {
     pub tau_j_d: [f64; JOINTS],
 }
 
-impl From<&franka::RobotState> for Seen {
+impl From<&franka::RobotState> for PilotState {
     fn from(state: &franka::RobotState) -> Self {
         Self {
             ms: state.time.as_millis(),
@@ -111,7 +111,7 @@ pub struct Pilot {
     faded: bool,
     last_ms: Option<u64>,
     sent: Option<[f64; JOINTS]>,
-    seen: Option<Seen>,
+    seen: Option<PilotState>,
 }
 
 impl Pilot {
@@ -138,16 +138,16 @@ impl Pilot {
     }
 
     /// The command for this state: rad, rad/s or Nm, by mode.
-    pub fn answer(&mut self, seen: &Seen, newest: &NumberedSetpoint) -> [f64; JOINTS] {
+    pub fn command(&mut self, seen: &PilotState, newest: &NumberedSetpoint) -> [f64; JOINTS] {
         let passed = self.last_ms.map_or(1, |last| seen.ms.saturating_sub(last)).max(1);
         self.last_ms = Some(seen.ms);
         self.take(newest, passed as f64);
-        let answer = match self.mode {
+        let command = match self.mode {
             ControlMode::Torque => {
                 if !self.agrees(&seen.tau_j_d, TOLD_TORQUE) && finite(&seen.tau_j_d) {
                     self.torque.seed(&seen.tau_j_d);
                 }
-                self.torque_answer(seen)
+                self.torque_command(seen)
             }
             ControlMode::Position => {
                 if passed > 1 || !self.agrees(&seen.q_d, TOLD) {
@@ -162,9 +162,9 @@ impl Pilot {
                 self.shaper.velocities()
             }
         };
-        self.sent = Some(answer);
+        self.sent = Some(command);
         self.seen = Some(*seen);
-        answer
+        command
     }
 
     /// Plans the next command.
@@ -268,7 +268,7 @@ impl Pilot {
     }
 
     /// Plans from the robot's reported position; at the start of a motion it stands still there.
-    fn go_on_from(&mut self, seen: &Seen) {
+    fn go_on_from(&mut self, seen: &PilotState) {
         // A report that is not finite is ignored; the present plan continues.
         if !(finite(&seen.q_d) && finite(&seen.dq_d) && finite(&seen.ddq_d)) {
             return;
@@ -286,7 +286,7 @@ impl Pilot {
         self.prepare();
     }
 
-    fn torque_answer(&mut self, seen: &Seen) -> [f64; JOINTS] {
+    fn torque_command(&mut self, seen: &PilotState) -> [f64; JOINTS] {
         if self.ending {
             if self.torque.rests(&seen.dq) || self.faded {
                 let (faded, torque) = self.torque.fade();

@@ -154,7 +154,7 @@ pub struct Cycle {
     /// Command sent: rad, rad/s or Nm.
     pub sent: [f64; JOINTS],
     /// The robot's report of the previous command, same unit.
-    pub had: [f64; JOINTS],
+    pub reported: [f64; JOINTS],
     /// Measured joint positions \[rad\].
     pub q: [f64; JOINTS],
     /// The arm was held by the driver itself.

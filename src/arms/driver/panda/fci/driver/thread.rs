@@ -20,7 +20,7 @@ use rtrb::Producer;
 use triple_buffer::{Input, Output};
 
 use super::envelope::Envelope;
-use super::pilot::{Pilot, Seen};
+use super::pilot::{Pilot, PilotState};
 use super::report::{ABORTED, Cycle, LOST, NumberedSetpoint, Phase, REFUSED, Report, Scheduling, code_of, obstacle};
 use super::session;
 use super::settings::{FciSettings, Model};
@@ -54,7 +54,7 @@ pub struct FciThread {
     /// Replies, with their request's number.
     pub replies: SyncSender<(u64, Reply)>,
     /// The last fault as text; written between motions only.
-    pub words: Arc<Mutex<String>>,
+    pub error_text: Arc<Mutex<String>>,
 }
 
 /// What comes after a motion that was asked to end.
@@ -255,8 +255,8 @@ impl FciThread {
                 }
             };
             let received = self.clock.now();
-            let seen = Seen::from(&state);
-            let values = pilot.answer(&seen, self.setpoints.read());
+            let seen = PilotState::from(&state);
+            let values = pilot.command(&seen, self.setpoints.read());
             let finish = pilot.ended() || ending > END_CYCLES;
             if let Err(error) = motion.write(values, finish) {
                 report.take(&state, received);
@@ -274,7 +274,7 @@ impl FciThread {
                 robot_ms: seen.ms,
                 mode,
                 sent: values,
-                had: match mode {
+                reported: match mode {
                     ControlMode::Position => seen.q_d,
                     ControlMode::Velocity => seen.dq_d,
                     ControlMode::Torque => seen.tau_j_d,
@@ -349,7 +349,7 @@ impl FciThread {
     }
 
     fn note(&self, error: &FrankaError, report: &Report) {
-        *self.words.lock().unwrap_or_else(PoisonError::into_inner) = session::end_text(error, report);
+        *self.error_text.lock().unwrap_or_else(PoisonError::into_inner) = session::end_text(error, report);
     }
 
     /// Reconnects where the connection is gone and clears reflexes; with growing pauses, within the settings' time.
