@@ -15,12 +15,10 @@ pub const HEADER: [u8; 4] = [0x00, 0x01, 0x00, 0x00];
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum CdrError {
     /// The bytes end before the message does.
-    #[error("the message ends after byte {have}, in the middle of a value that starts at byte {at}")]
+    #[error("the message ends at byte {have}, more bytes were expected")]
     TooShort {
         /// Bytes available.
         have: usize,
-        /// Where the value starts whose bytes are missing.
-        at: usize,
     },
     /// The header is not plain little-endian CDR.
     #[error("the header is {found:02x?}, expected {HEADER:02x?} (plain little-endian CDR)")]
@@ -61,12 +59,9 @@ pub(super) fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, CdrEr
     let body = bytes.strip_prefix(&HEADER);
     let body = body.ok_or_else(|| CdrError::Header { found: bytes[..bytes.len().min(HEADER.len())].to_vec() })?;
     let mut from = CdrDeserializer::<LittleEndian>::new(body);
-    T::deserialize(&mut from).map_err(|error| {
-        let at = HEADER.len() + from.bytes_consumed();
-        match error {
-            cdr_encoding::Error::Eof => CdrError::TooShort { have: bytes.len(), at },
-            other => CdrError::Value { at, cause: other.to_string() },
-        }
+    T::deserialize(&mut from).map_err(|error| match error {
+        cdr_encoding::Error::Eof => CdrError::TooShort { have: bytes.len() },
+        other => CdrError::Value { at: HEADER.len() + from.bytes_consumed(), cause: other.to_string() },
     })
 }
 

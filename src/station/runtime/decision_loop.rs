@@ -165,7 +165,7 @@ impl DecisionLoop<'_> {
 
     /// The report on listeners, cameras and late decisions.
     pub(super) fn asides(&self) -> Asides {
-        let camera_faults = self.watches.iter().flat_map(CameraWatch::told).cloned().collect();
+        let camera_faults = self.watches.iter().flat_map(CameraWatch::faults).cloned().collect();
         Asides { discarded: self.discarded, camera_faults }
     }
 

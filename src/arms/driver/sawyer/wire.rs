@@ -189,12 +189,12 @@ mod tests {
         for mode in [ControlMode::Position, ControlMode::Velocity, ControlMode::Torque] {
             for feed in [PositionFeed::Filtered, PositionFeed::Raw] {
                 let mut message = command(mode, feed, &names(), &values, &values);
-                assert_eq!(asked(&message, &names()), Some((mode, values)));
+                assert_eq!(requested(&message, &names()), Some((mode, values)));
                 message.names.reverse();
                 for list in [&mut message.position, &mut message.velocity, &mut message.effort] {
                     list.reverse();
                 }
-                assert_eq!(asked(&message, &names()), Some((mode, values)));
+                assert_eq!(requested(&message, &names()), Some((mode, values)));
             }
         }
     }
@@ -203,10 +203,10 @@ mod tests {
     fn a_malformed_command_asks_nothing() {
         let values = JointVector::zeros(7);
         let good = command(ControlMode::Velocity, PositionFeed::Filtered, &names(), &values, &values);
-        assert_eq!(asked(&JointCommand { mode: 9, ..good.clone() }, &names()), None);
-        assert_eq!(asked(&JointCommand { velocity: vec![0.0; 6], ..good.clone() }, &names()), None);
-        assert_eq!(asked(&JointCommand { velocity: vec![f64::NAN; 7], ..good.clone() }, &names()), None);
-        assert_eq!(asked(&JointCommand { names: vec!["left_j0".into(); 7], ..good }, &names()), None);
+        assert_eq!(requested(&JointCommand { mode: 9, ..good.clone() }, &names()), None);
+        assert_eq!(requested(&JointCommand { velocity: vec![0.0; 6], ..good.clone() }, &names()), None);
+        assert_eq!(requested(&JointCommand { velocity: vec![f64::NAN; 7], ..good.clone() }, &names()), None);
+        assert_eq!(requested(&JointCommand { names: vec!["left_j0".into(); 7], ..good }, &names()), None);
     }
 
     #[test]

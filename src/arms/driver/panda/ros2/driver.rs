@@ -31,7 +31,8 @@ use crate::transport::ros2::messages::franka::{ErrorRecovery, FrankaRobotState, 
 use crate::transport::ros2::messages::sensor::JointState;
 use crate::transport::ros2::messages::std::{Empty, Float64MultiArray};
 use crate::transport::ros2::{
-    Asked, Pacing, Qos, RosActionClient, RosClient, RosError, RosNode, RosPublisher, RosSettings, RosSubscriber,
+    Pacing, PendingRequest, Qos, RosActionClient, RosClient, RosError, RosNode, RosPublisher, RosSettings,
+    RosSubscriber,
 };
 use visuomotor_core::action::ControlMode;
 use visuomotor_core::config::{Gripper, Robot};
@@ -60,7 +61,7 @@ pub struct PandaLink {
     node: RosNode,
     description: Robot,
     /// Request to stop the controller after a ramp without states.
-    stopping: Option<Asked>,
+    stopping: Option<PendingRequest>,
     order: JointOrder,
     topics: [RosPublisher<Float64MultiArray>; 3],
     joints: RosSubscriber<JointState>,
