@@ -80,7 +80,7 @@ fn bus_round(path: &str, seconds: f64) -> Round {
         }
         round.incomplete += u64::from(!missing.is_empty());
         let write = Instruction::SyncWrite { address: 108, length: 12, blocks: &blocks };
-        bus.tell(write).expect("the terminal is there");
+        bus.send(write).expect("the terminal is there");
         round.cycle_seconds.push(clock.now().since(started).as_secs_f64());
     }
     round

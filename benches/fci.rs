@@ -138,7 +138,7 @@ fn ours(options: &Options) -> Result<Value, String> {
     let settings = FciSettings { silence: 1.0, ..FciSettings::of(Model::Fr3) };
     let mut arm =
         FciArm::connect(ADDRESS, Model::Fr3, settings, Arc::clone(&clock)).map_err(|error| error.to_string())?;
-    let said = |error: visuomotor::driver::DriverError, arm: &FciArm| format!("{error} ({})", arm.words());
+    let said = |error: visuomotor::driver::DriverError, arm: &FciArm| format!("{error} ({})", arm.last_error_text());
     arm.activate(clock.now(), ControlMode::Torque).map_err(|error| said(error, &arm))?;
     let still = JointCommand::torque(JointVector::zeros(JOINTS), 1.0);
     let (mut turnarounds, mut intervals, mut rates) = (Vec::new(), Vec::new(), Vec::new());
@@ -157,13 +157,14 @@ fn ours(options: &Options) -> Result<Value, String> {
     }
     let health = arm.health();
     if !matches!(health.phase, Phase::Moving(_)) {
-        return Err(arm.words());
+        return Err(arm.last_error_text());
     }
-    let realtime = arm.realtime();
+    let scheduling = arm.scheduling();
+    let memory_locked = scheduling.granted.iter().any(|one| one.request == "memory lock" && one.granted);
     Ok(json!({
         "client": "visuomotor", "turnaround_ns": turnarounds, "interval_ns": &intervals[1..], "success_rate": rates,
-        "lost_states": health.lost, "priority": realtime.priority, "memory_locked": realtime.memory_locked,
-        "realtime_kernel": realtime.kernel,
+        "lost_states": health.lost, "priority": scheduling.priority, "memory_locked": memory_locked,
+        "realtime_kernel": franka::realtime::has_realtime_kernel(),
     }))
 }
 

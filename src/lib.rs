@@ -14,7 +14,7 @@
 
 pub use visuomotor_core::{
     action, chart, config, embedding, episode, failure, geometry, kinematics, observation, onnx, operator, pickle,
-    protection, time, untrusted,
+    protection, realtime, time, untrusted,
 };
 
 pub use visuomotor_arms::{camera, conformance, driver, teleop, transport};

@@ -19,6 +19,6 @@ fuzz_target!(|input: (Vec<u8>, u8)| {
             }
         });
     }
-    framer.give_up(|_| ());
+    framer.flush(|_| ());
     assert_eq!(framer.waiting(), 0);
 });

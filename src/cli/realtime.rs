@@ -49,9 +49,11 @@ pub fn findings(launch: &Launch) -> Vec<Finding> {
     granted(launch)
         .into_iter()
         .map(|one| match one.granted {
-            true => Finding::good(format!("control loop: {}", one.wish), "granted", "granted"),
-            false => Finding::good(format!("control loop: {}", one.wish), format!("refused ({})", one.why), "granted")
-                .graded(Grade::Doubtful, one.fix),
+            true => Finding::good(format!("control loop: {}", one.request), "granted", "granted"),
+            false => {
+                Finding::good(format!("control loop: {}", one.request), format!("refused ({})", one.why), "granted")
+                    .graded(Grade::Doubtful, one.fix)
+            }
         })
         .collect()
 }

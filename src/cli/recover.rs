@@ -26,7 +26,7 @@ pub struct RecoverArguments {
 /// Runs the command.
 pub fn recover(arguments: &RecoverArguments) -> anyhow::Result<u8> {
     let (launch, robot) = arguments.arm.load()?;
-    let whereabouts = link::whereabouts(&launch, &robot)?;
+    let whereabouts = link::link_address(&launch, &robot)?;
     say!("{} over {whereabouts} is about to recover", robot.identity.name);
     say!("{}", what_recovery_does(launch.driver.name(), &robot.identity.name));
     if !(arguments.yes || agreed(&mut std::io::stdin().lock())) {

@@ -378,7 +378,7 @@ impl Rig {
 /// Connects to the stage, and checks that it emulates the launch file's arm. Any other arm may be a real one.
 fn emulating(socket: &Path, setting: &StationSetting) -> anyhow::Result<Remote> {
     let mut remote = Remote::connect(socket)?;
-    let (theirs, ours) = (remote.plays()?, super::link::whereabouts(&setting.launch, &setting.robot)?);
+    let (theirs, ours) = (remote.plays()?, super::link::link_address(&setting.launch, &setting.robot)?);
     anyhow::ensure!(
         theirs == ours,
         "stage {}: it emulates {theirs}, but the launch file's arm is {ours}; name the emulated arm, or pass `--stage person` to lay \

@@ -82,7 +82,7 @@ fn watch(arm: &mut dyn ArmDriver, clock: &dyn Clock, nap: &mut dyn FnMut(Duratio
         match arm.read(clock.now()) {
             Ok(sensed) => {
                 // Uses the measurement stamps: a repeated old measurement shows nothing.
-                still.see(sensed.measured_at, &sensed.joint_positions);
+                still.observe(sensed.measured_at, &sensed.joint_positions);
                 if let Some(Motion { joint, by }) = still.moved() {
                     return Err(RuntimeError::NotStanding { joint, moved: by, limit: STILLNESS.motion });
                 }

@@ -5,6 +5,7 @@
 // Plain values.
 pub mod failure;
 pub mod time;
+pub mod realtime;
 pub mod protection;
 pub mod untrusted;
 pub mod chart;

@@ -18,10 +18,10 @@ const OVERLOAD: u8 = 32;
 #[test]
 fn an_arm_with_servos_in_error_can_be_connected_for_its_recovery_and_nothing_else() {
     let bus = bus();
-    bus.with(|bus| bus.break_down(4, OVERLOAD, false));
+    bus.with(|bus| bus.inject_fault(4, OVERLOAD, false));
     assert!(connect(&bus).is_err());
     let mut arm = DynamixelArm::connect_faulted(bus.link(), &robot(), DynamixelOptions::default()).unwrap();
-    let unseen = DriverError::Fault(FaultKind::NotLookedAt.code(0, 0));
+    let unseen = DriverError::Fault(FaultKind::NotSurveyed.code(0, 0));
     assert_eq!(arm.activate(bus.now(), ControlMode::Position), Err(unseen));
     assert_eq!(bus.with(|bus| bus.servo(4).unwrap().get(&registers::HARDWARE_ERROR)), i32::from(OVERLOAD));
     arm.recover(bus.now()).unwrap();
@@ -59,7 +59,7 @@ fn elbow(bus: &BusEmulator) -> (i32, bool) {
 fn the_program_says_what_recovering_does_and_does_it_only_when_told() {
     let project = Project::new();
     let mut bus = emulator();
-    bus.break_down(4, OVERLOAD, false);
+    bus.inject_fault(4, OVERLOAD, false);
     for typed in ["n\n", "\n", ""] {
         let server = BusServer::start(bus, None).unwrap();
         let port = server.path().to_string();
@@ -81,7 +81,7 @@ fn the_program_says_what_recovering_does_and_does_it_only_when_told() {
     let (mut bus, _) = server.finish().unwrap();
     assert_eq!(elbow(&bus), (0, true));
     // A persistent error: recovery is tried without asking, but announced, and never reported as holding.
-    bus.break_down(2, 4, true);
+    bus.inject_fault(2, 4, true);
     let server = BusServer::start(bus, None).unwrap();
     let named = (0..8).any(|_| {
         let output = recover(&project, server.path(), &["--yes"], "");

@@ -131,7 +131,7 @@ fn an_overloaded_servo_is_named_and_rebooted_only_after_the_arm_holds() {
     for id in [4u8, 5, 8, 9] {
         let mut station = Station::active(ControlMode::Position);
         station.move_to(POSES[0], 1.0, 2.0);
-        station.bus.with(|bus| bus.break_down(id, 32, false));
+        station.bus.with(|bus| bus.inject_fault(id, 32, false));
         let here = station.bus.with(|bus| bus.plant().sense().joint_positions);
         let command = JointCommand::position(here, 1.0);
         let error = (0..12).find_map(|_| station.tick(command).err()).expect("found within a round of polls");
@@ -162,7 +162,7 @@ fn an_overloaded_servo_is_named_and_rebooted_only_after_the_arm_holds() {
 #[test]
 fn a_servo_whose_error_lasts_is_not_recovered() {
     let mut station = Station::active(ControlMode::Position);
-    station.bus.with(|bus| bus.break_down(2, 4, true));
+    station.bus.with(|bus| bus.inject_fault(2, 4, true));
     let error = (0..12).find_map(|_| station.read().err()).unwrap();
     assert!(matches!(error, DriverError::Fault(_)));
     let refused = station.arm.recover(station.next).unwrap_err();

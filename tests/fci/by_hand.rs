@@ -4,7 +4,8 @@ use proptest::prelude::*;
 use visuomotor::action::{ControlMode, JointCommand};
 use visuomotor::config::Robot;
 use visuomotor::driver::PointPlant;
-use visuomotor::driver::panda::fci::driver::{FciSettings, Wish};
+use visuomotor::driver::Setpoint;
+use visuomotor::driver::panda::fci::driver::FciSettings;
 use visuomotor::driver::panda::fci::emulator::error;
 use visuomotor::driver::panda::fci::wire::{MoveStatus, RobotMode};
 use visuomotor::driver::panda::limits::{FER, JOINTS};
@@ -87,7 +88,7 @@ fn a_command_that_grows_old_brakes_the_arm_and_the_next_moves_it_on() {
 fn a_hold_stops_within_the_limits() {
     let mut line = Line::start(ControlMode::Position);
     line.go(&poses()[0], 20, 250);
-    line.order(Wish::Hold);
+    line.send(Setpoint::Hold);
     let mut stopped_after = None;
     for ms in 0..600 {
         line.cycle(true);
@@ -118,7 +119,7 @@ fn a_hold_stops_a_velocity_motion_as_fast_as_nine_tenths_of_the_maker_s_limits_a
     }
     let before = *line.controller.state();
     assert!(before.dq_d.iter().all(|v| (v - speed).abs() < 1e-9), "{:?}", before.dq_d);
-    line.order(Wish::Hold);
+    line.send(Setpoint::Hold);
     for _ in 0..300 {
         line.cycle(true);
         assert_eq!(line.mode(), RobotMode::Move);
@@ -127,7 +128,7 @@ fn a_hold_stops_a_velocity_motion_as_fast_as_nine_tenths_of_the_maker_s_limits_a
     for i in 0..JOINTS {
         let (acceleration, jerk) = (0.9 * FER.acceleration[i], 0.9 * FER.jerk[i]);
         let braking = speed * speed / (2.0 * acceleration) + speed * acceleration / (2.0 * jerk);
-        // The command waits for one state, and its plan starts from the next.
+        // The setpoint waits for one state, and its plan starts from the next.
         let allowed = 2e-3 * speed + braking;
         let way = after.q_d[i] - before.q_d[i];
         assert!(after.dq_d[i].abs() < 1e-6 && way <= allowed + 1e-6, "joint {i}: {way} rad, {allowed} allowed");
@@ -157,7 +158,7 @@ fn an_emulated_arm_that_moved_by_velocities_has_nothing_to_catch_up_when_they_en
     }
     let before = *line.controller.state();
     assert!((before.dq[0] - 0.34).abs() < 0.01, "{:?}", before.dq);
-    line.order(Wish::Hold);
+    line.send(Setpoint::Hold);
     for _ in 0..600 {
         line.cycle(true);
     }

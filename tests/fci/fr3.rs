@@ -216,7 +216,7 @@ fn over_sockets_reflexes_lost_packets_and_the_user_stop_are_named_and_recovered_
     emulator.reflex(error::JOINT_VELOCITY);
     let fault = FaultCode(error::JOINT_VELOCITY + 1);
     assert_eq!(wait_for_trouble(&mut arm, &clock), DriverError::Fault(fault));
-    assert!(arm.words().contains("motion aborted by reflex"), "{}", arm.words());
+    assert!(arm.last_error_text().contains("motion aborted by reflex"), "{}", arm.last_error_text());
     assert_eq!(arm.activate(clock.now(), ControlMode::Position), Err(DriverError::Fault(fault)));
     arm.recover(clock.now()).unwrap();
     arm.activate(clock.now(), ControlMode::Position).unwrap();

@@ -125,7 +125,7 @@ fn go(arm: &mut FciArm, clock: &SystemClock, mode: ControlMode, pose: &[f64; JOI
             health.q,
             health.dq,
             cycles.last(),
-            arm.words()
+            arm.last_error_text()
         );
         while let Some(cycle) = arm.next_cycle() {
             cycles.push(cycle);
@@ -139,14 +139,16 @@ fn go(arm: &mut FciArm, clock: &SystemClock, mode: ControlMode, pose: &[f64; JOI
                 cycles.clear();
                 continue;
             }
-            Err(DriverError::Fault(fault)) if JUMPS.contains(&fault) && arm.words().contains("success rate 0.") => {
+            Err(DriverError::Fault(fault))
+                if JUMPS.contains(&fault) && arm.last_error_text().contains("success rate 0.") =>
+            {
                 eprintln!("packets were lost, and what the robot made up in their place jumped: recovering");
                 arm.recover(now).unwrap();
                 arm.activate(clock.now(), mode).unwrap();
                 cycles.clear();
                 continue;
             }
-            Err(error) => panic!("{mode}: {error}: {}", arm.words()),
+            Err(error) => panic!("{mode}: {error}: {}", arm.last_error_text()),
         };
         // franka-sim's velocity servo lets joint 7 swing by some 0.08 rad/s while 0.02 are commanded.
         let slow = state.joint_velocities.iter().all(|v| v.abs() < 0.15);
@@ -157,7 +159,7 @@ fn go(arm: &mut FciArm, clock: &SystemClock, mode: ControlMode, pose: &[f64; JOI
         match arm.write(now, &command) {
             Ok(()) | Err(DriverError::Fault(COMMUNICATION)) => {}
             Err(DriverError::Fault(fault)) if JUMPS.contains(&fault) => {}
-            Err(error) => panic!("{mode}: {error}: {}", arm.words()),
+            Err(error) => panic!("{mode}: {error}: {}", arm.last_error_text()),
         }
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -172,7 +174,7 @@ fn around(home: &[f64; JOINTS]) -> [[f64; JOINTS]; 3] {
 fn assert_no_jumps(cycles: &[Cycle]) {
     for run in cycles.chunk_by(|a, b| b.robot_ms == a.robot_ms + 1 && b.mode == a.mode) {
         // After a lost packet planning continues from the robot's reported state; runs start there.
-        let undisturbed = run.windows(2).all(|w| distance(&w[0].sent, &w[1].had) < 1e-5);
+        let undisturbed = run.windows(2).all(|w| distance(&w[0].sent, &w[1].reported) < 1e-5);
         if run.len() < 5 || !undisturbed {
             continue;
         }
@@ -220,7 +222,7 @@ fn two_hundred_newton_meters_at_once_are_ramped_and_the_robot_does_not_object() 
     // Cycles until there are `count`, or a fault ends the motion.
     let collect = |arm: &mut FciArm, cycles: &mut Vec<Cycle>, count: usize| {
         while cycles.len() < count && arm.health().fault.is_none() {
-            assert!(clock.now() < until, "only {} cycles: {}", cycles.len(), arm.words());
+            assert!(clock.now() < until, "only {} cycles: {}", cycles.len(), arm.last_error_text());
             cycles.extend(std::iter::from_fn(|| arm.next_cycle()));
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -236,11 +238,11 @@ fn two_hundred_newton_meters_at_once_are_ramped_and_the_robot_does_not_object() 
     let most = cycles.iter().map(|cycle| cycle.sent[6]).fold(0.0, f64::max);
     assert!(most > 1.0 && most <= 12.0, "{most} Nm");
     for pair in cycles.windows(2).filter(|pair| pair[1].robot_ms == pair[0].robot_ms + 1) {
-        let rate = (pair[1].sent[6] - pair[1].had[6]) / 1e-3;
+        let rate = (pair[1].sent[6] - pair[1].reported[6]) / 1e-3;
         assert!(rate.abs() <= 1000.0, "{rate} Nm/s");
     }
     let fault = arm.health().fault;
-    assert!(fault.is_none() || fault == Some(COMMUNICATION), "{}", arm.words());
+    assert!(fault.is_none() || fault == Some(COMMUNICATION), "{}", arm.last_error_text());
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! Driver and emulated control box without sockets and clocks: every millisecond is a call, so all runs are equal.
 
 use visuomotor::action::{ControlMode, JointCommand};
+use visuomotor::driver::Setpoint;
 use visuomotor::driver::panda::fci::driver::envelope::Envelope;
-use visuomotor::driver::panda::fci::driver::pilot::{Pilot, Seen};
-use visuomotor::driver::panda::fci::driver::{FciSettings, Model, Order, Wish};
+use visuomotor::driver::panda::fci::driver::pilot::{Pilot, PilotState};
+use visuomotor::driver::panda::fci::driver::{FciSettings, Model, NumberedSetpoint};
 use visuomotor::driver::panda::fci::emulator::Controller;
 use visuomotor::driver::panda::fci::wire::{Command, Generator, MoveStatus, Regulator, RobotMode, Version};
 use visuomotor::driver::panda::limits::JOINTS;
@@ -19,7 +20,7 @@ pub struct Line {
     pub pilot: Pilot,
     version: Version,
     mode: ControlMode,
-    order: Order,
+    newest: NumberedSetpoint,
     pub ms: u64,
     pub sent: Vec<[f64; JOINTS]>,
 }
@@ -51,17 +52,17 @@ impl Line {
         };
         assert_eq!(controller.start(1, regulator, generator), MoveStatus::MotionStarted);
         let pilot = Pilot::new(mode, settings, envelope, 0);
-        Self { controller, pilot, version, mode, order: Order::NONE, ms: 0, sent: Vec::new() }
+        Self { controller, pilot, version, mode, newest: NumberedSetpoint::NONE, ms: 0, sent: Vec::new() }
     }
 
     /// The client's view of the state: version 10 has its numbers in single precision.
-    fn seen(&self) -> Seen {
+    fn seen(&self) -> PilotState {
         let rounded = |values: [f64; JOINTS]| match self.version {
             Version::V5 => values,
             Version::V10 => values.map(|value| f64::from(value as f32)),
         };
         let s = self.controller.state();
-        Seen {
+        PilotState {
             ms: s.message_id,
             q: rounded(s.q),
             dq: rounded(s.dq),
@@ -72,12 +73,13 @@ impl Line {
         }
     }
 
-    pub fn order(&mut self, wish: Wish) {
-        self.order = Order { count: self.order.count + 1, at: Timestamp::from_nanos(self.ms * 1_000_000), wish };
+    pub fn send(&mut self, setpoint: Setpoint) {
+        let at = Timestamp::from_nanos(self.ms * 1_000_000);
+        self.newest = NumberedSetpoint { count: self.newest.count + 1, at, setpoint };
     }
 
     pub fn follow(&mut self, command: JointCommand) {
-        self.order(Wish::Follow(command));
+        self.send(Setpoint::Follow(command));
     }
 
     pub fn tick(&mut self, answer: Option<Command>) {
@@ -88,7 +90,7 @@ impl Line {
     /// One millisecond in which the client sends a command; `arrives` says whether it gets through.
     pub fn cycle(&mut self, arrives: bool) {
         let seen = self.seen();
-        let values = self.pilot.answer(&seen, &self.order);
+        let values = self.pilot.command(&seen, &self.newest);
         let ended = self.pilot.ended();
         self.pilot.prepare();
         let still = [0.0; JOINTS];

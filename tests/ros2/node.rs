@@ -74,7 +74,7 @@ fn a_message_arrives_and_the_newest_wins() {
         }
     };
     assert_eq!(first, state(7));
-    assert_eq!((publisher.subscribers(), subscriber.publishers(), publisher.rivals()), (1, 1, 0));
+    assert_eq!((publisher.subscribers(), subscriber.publishers(), publisher.other_publishers()), (1, 1, 0));
     publisher.publish(state(1)).unwrap();
     publisher.publish(state(2)).unwrap();
     let mut last = None;

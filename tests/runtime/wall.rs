@@ -186,5 +186,5 @@ fn a_motion_to_a_posture_has_the_control_loops_real_time_wishes_and_says_what_be
     assert!(!noted.is_empty() && noted.iter().all(|processors| *processors == 1), "{noted:?}");
     assert_eq!(processors(), before, "the calling thread is unchanged");
     assert_eq!(arrival.realtime.len(), 1);
-    assert!(arrival.realtime[0].granted && arrival.realtime[0].wish == "CPU 0", "{:?}", arrival.realtime);
+    assert!(arrival.realtime[0].granted && arrival.realtime[0].request == "CPU 0", "{:?}", arrival.realtime);
 }

@@ -172,7 +172,7 @@ pub enum ImageFault {
 
 /// An image that may be used for a decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Look {
+pub enum Freshness {
     /// Another image than at the last check.
     New,
     /// The same image as at the last check.
@@ -231,10 +231,10 @@ impl Liveness {
     }
 
     /// Checks the camera's newest image at `now`; `joints` are the arm's joint positions \[rad\].
-    pub fn look(&mut self, image: &Image, now: Timestamp, joints: &JointVector) -> Result<Look, ImageFault> {
-        let numbered_anew = self.reopened;
+    pub fn check(&mut self, image: &Image, now: Timestamp, joints: &JointVector) -> Result<Freshness, ImageFault> {
+        let renumbered = self.reopened;
         let same =
-            |seen: &Seen| seen.captured_at == image.captured_at && (seen.sequence == image.sequence || numbered_anew);
+            |seen: &Seen| seen.captured_at == image.captured_at && (seen.sequence == image.sequence || renumbered);
         if let Some(seen) = self.seen.filter(same) {
             let since = now.since(seen.at);
             return match (seen.fault, self.silence_limit()) {
@@ -242,7 +242,7 @@ impl Liveness {
                 (None, Some(limit)) if since > limit => {
                     Err(ImageFault::Silent { seconds: since.as_secs_f64(), limit: limit.as_secs_f64() })
                 }
-                (None, _) => Ok(Look::Same),
+                (None, _) => Ok(Freshness::Same),
             };
         }
         self.reopened = false;
@@ -252,10 +252,10 @@ impl Liveness {
         if let Some(fault) = fault {
             return Err(fault);
         }
-        if let Some(before) = before.filter(|_| !numbered_anew) {
+        if let Some(before) = before.filter(|_| !renumbered) {
             self.learn(&before, image);
         }
-        Ok(Look::New)
+        Ok(Freshness::New)
     }
 
     /// After the camera was opened again: image numbers restart. The last image's content and capture time are kept, so that a

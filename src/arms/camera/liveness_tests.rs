@@ -26,13 +26,13 @@ impl Bench {
     }
 
     /// Checks, at `ms`, a new image captured then.
-    fn take(&mut self, ms: u64, pixels: &[u8]) -> Result<Look, ImageFault> {
+    fn take(&mut self, ms: u64, pixels: &[u8]) -> Result<Freshness, ImageFault> {
         self.sequence += 1;
         self.look(ms, &image(ms, self.sequence, pixels))
     }
 
-    fn look(&mut self, ms: u64, image: &Image) -> Result<Look, ImageFault> {
-        self.liveness.look(image, at(ms), &self.joints)
+    fn look(&mut self, ms: u64, image: &Image) -> Result<Freshness, ImageFault> {
+        self.liveness.check(image, at(ms), &self.joints)
     }
 }
 
@@ -59,18 +59,18 @@ fn a_frozen_image_under_new_stamps_is_a_fault_once_the_arm_has_moved() {
     assert_eq!(fault, ImageFault::Frozen { images: 3, moved: 0.06 });
     // The fault lasts while the arm holds, and ends with the first different image.
     assert!(matches!(bench.take(600, &scene(1)), Err(ImageFault::Frozen { images: 4, .. })));
-    assert_eq!(bench.take(800, &scene(2)), Ok(Look::New));
+    assert_eq!(bench.take(800, &scene(2)), Ok(Freshness::New));
 }
 
 #[test]
 fn a_still_scene_before_an_arm_at_rest_is_none() {
     let mut bench = Bench::asked();
     for number in 0..100 {
-        assert_eq!(bench.take(200 * number, &scene(1)), Ok(Look::New));
+        assert_eq!(bench.take(200 * number, &scene(1)), Ok(Freshness::New));
     }
     // No fault either if the image changed before the arm had moved far.
     bench.joints[0] = 0.049;
-    assert_eq!(bench.take(20_000, &scene(1)), Ok(Look::New));
+    assert_eq!(bench.take(20_000, &scene(1)), Ok(Freshness::New));
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn one_changed_pixel_is_another_image() {
     for number in 0..50_u64 {
         let mut pixels = scene(1);
         pixels[17] = 100 + (number % 2) as u8;
-        assert_eq!(bench.take(33 * number, &pixels), Ok(Look::New));
+        assert_eq!(bench.take(33 * number, &pixels), Ok(Freshness::New));
     }
 }
 
@@ -110,7 +110,7 @@ fn the_same_image_after_an_opening_is_not_another_equal_one() {
     bench.look(0, &newest).unwrap();
     for opening in 1..6 {
         bench.liveness.reopened();
-        assert_eq!(bench.look(200 * opening, &Image { sequence: 1, ..newest.clone() }), Ok(Look::Same));
+        assert_eq!(bench.look(200 * opening, &Image { sequence: 1, ..newest.clone() }), Ok(Freshness::Same));
     }
 }
 
@@ -123,11 +123,11 @@ fn images_that_show_nothing_are_faults() {
     assert_eq!(bench.take(0, &noise), Err(ImageFault::Black { share: 1.0 }));
     assert_eq!(bench.take(200, &overexposed), Err(ImageFault::Saturated { share: 1.0 }));
     assert!(matches!(bench.take(400, &gray), Err(ImageFault::Flat { .. })));
-    assert_eq!(bench.take(600, &scene(1)), Ok(Look::New));
+    assert_eq!(bench.take(600, &scene(1)), Ok(Freshness::New));
     // A dark scene with something bright in it is not black.
     let mut night = noise.clone();
     night[..9].fill(200);
-    assert_eq!(bench.take(800, &night), Ok(Look::New));
+    assert_eq!(bench.take(800, &night), Ok(Freshness::New));
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn stamps_that_go_back_stand_still_or_lie_ahead_are_faults() {
     assert_eq!(bench.look(1800, &image(1950, 5, &scene(5))), Err(ImageFault::Future { seconds: 0.15 }));
     // Another thread's stamp may be slightly later than the start of the decision.
     let mut bench = Bench::asked();
-    assert_eq!(bench.look(1000, &image(1020, 1, &scene(1))), Ok(Look::New));
+    assert_eq!(bench.look(1000, &image(1020, 1, &scene(1))), Ok(Freshness::New));
 }
 
 #[test]
@@ -169,14 +169,14 @@ fn a_stream_is_silent_after_three_periods_and_a_camera_that_is_asked_never_is() 
     assert_eq!(bench.liveness.silence_limit(), Some(Duration::from_millis(99)));
     let newest = image(0, 1, &scene(1));
     bench.look(0, &newest).unwrap();
-    assert_eq!(bench.look(99, &newest), Ok(Look::Same));
+    assert_eq!(bench.look(99, &newest), Ok(Freshness::Same));
     assert_eq!(bench.look(100, &newest), Err(ImageFault::Silent { seconds: 0.1, limit: 0.099 }));
     bench.sequence = 1;
-    assert_eq!(bench.take(120, &scene(2)), Ok(Look::New), "the next image ends it");
+    assert_eq!(bench.take(120, &scene(2)), Ok(Freshness::New), "the next image ends it");
 
     let mut asked = Bench::asked();
     asked.look(0, &newest).unwrap();
-    assert_eq!(asked.look(5000, &newest), Ok(Look::Same), "its age is asked elsewhere");
+    assert_eq!(asked.look(5000, &newest), Ok(Freshness::Same), "its age is asked elsewhere");
 }
 
 #[test]
@@ -232,8 +232,8 @@ proptest! {
             width, height, captured_at: Timestamp::from_nanos(captured), ..image(0, sequence, &pixels)
         };
         let full = width * height > 0 && pixels.len() as u32 == width * height * 3;
-        let first = bench.liveness.look(&odd, Timestamp::from_nanos(now), &joints);
+        let first = bench.liveness.check(&odd, Timestamp::from_nanos(now), &joints);
         prop_assert!(full || first.is_err());
-        let _ = bench.liveness.look(&image(0, sequence, &scene(1)), Timestamp::ZERO, &joints);
+        let _ = bench.liveness.check(&image(0, sequence, &scene(1)), Timestamp::ZERO, &joints);
     }
 }

@@ -17,7 +17,7 @@ use visuomotor_core::observation::Image;
 use visuomotor_core::time::Timestamp;
 
 pub use liveness::{Delivery, ImageFault, Liveness, LivenessSettings, SensorNoise};
-pub use watch::{CameraWatch, Sight};
+pub use watch::{CameraStatus, CameraWatch};
 
 /// Why there is no image.
 #[derive(Debug, thiserror::Error)]

@@ -80,7 +80,7 @@ impl Stamps {
     }
 
     /// Are the stamps from another clock, so that a constant delay must be given as `latency`?
-    pub fn are_of_another_clock(&self) -> bool {
+    pub fn come_from_another_clock(&self) -> bool {
         matches!(self.basis, Some(Basis::Other { .. }))
     }
 
@@ -174,7 +174,7 @@ mod tests {
             let captured = comes(&mut stamps, came, i128::from(came) - 800).unwrap();
             assert_eq!(at(came).since(captured), Duration::from_millis(800));
         }
-        assert!(!stamps.are_of_another_clock());
+        assert!(!stamps.come_from_another_clock());
     }
 
     #[test]
@@ -234,7 +234,7 @@ mod tests {
         assert_eq!(take(200, 210), 40);
         // Minus the drift that two clocks may have accumulated meanwhile.
         assert_eq!(take(300, 350), 79);
-        assert!(stamps.are_of_another_clock());
+        assert!(stamps.come_from_another_clock());
         assert_eq!(stamps.captured(stamp(250), at(400), WALL + 400 * MS), Err(StampError::NotNew { by_ms: 50 }));
     }
 

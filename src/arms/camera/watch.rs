@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::liveness::{Liveness, LivenessSettings, Look};
+use super::liveness::{Freshness, Liveness, LivenessSettings};
 use super::{Camera, CameraError, check_age};
 use visuomotor_core::observation::{Image, JointVector};
 use visuomotor_core::protection::Protection;
@@ -14,7 +14,7 @@ const FIRST_REOPENING: Duration = Duration::from_secs(1);
 
 /// Result of a check.
 #[derive(Clone, Debug)]
-pub enum Sight {
+pub enum CameraStatus {
     /// An image that may be used for a decision.
     Image(Image),
     /// No usable image: the arm holds until the camera has recovered.
@@ -39,7 +39,7 @@ pub struct CameraWatch {
     max_age: f64,
     liveness: Liveness,
     trouble: Option<Trouble>,
-    told: Vec<String>,
+    faults: Vec<String>,
 }
 
 impl CameraWatch {
@@ -47,40 +47,40 @@ impl CameraWatch {
     pub fn new(camera: &dyn Camera, max_age: f64) -> Self {
         let settings = camera.liveness();
         let liveness = Liveness::new(&settings, max_age);
-        Self { settings, max_age, liveness, trouble: None, told: Vec::new() }
+        Self { settings, max_age, liveness, trouble: None, faults: Vec::new() }
     }
 
     /// Checks the camera at `now`; `joints` are the joint positions \[rad\]. An error ends the episode.
-    pub fn look(
+    pub fn check(
         &mut self,
         camera: &mut dyn Camera,
         now: Timestamp,
         joints: &JointVector,
-    ) -> Result<Sight, CameraError> {
+    ) -> Result<CameraStatus, CameraError> {
         if !Protection::ImageLiveness.is_on() {
             let image = camera.newest(now)?;
             if Protection::ActionAge.is_on() {
                 check_age(&image, now, self.max_age)?;
             }
-            return Ok(Sight::Image(image));
+            return Ok(CameraStatus::Image(image));
         }
         let looked = self.inspect(camera, now, joints);
         let Some(trouble) = &mut self.trouble else {
             return match looked {
-                Ok((image, _)) => Ok(Sight::Image(image)),
+                Ok((image, _)) => Ok(CameraStatus::Image(image)),
                 Err(error) => {
                     self.begin(now, &error);
-                    Ok(Sight::Hold)
+                    Ok(CameraStatus::Hold)
                 }
             };
         };
         match looked {
             Ok((image, look)) => {
-                trouble.good += u32::from(look == Look::New);
+                trouble.good += u32::from(look == Freshness::New);
                 if trouble.good >= self.settings.good_images {
                     let held = now.since(trouble.since).as_secs_f64();
                     self.end(camera.name(), held);
-                    return Ok(Sight::Image(image));
+                    return Ok(CameraStatus::Image(image));
                 }
             }
             Err(error) => {
@@ -106,7 +106,7 @@ impl CameraWatch {
                 Err(error) => trouble.words = error.to_string(),
             }
         }
-        Ok(Sight::Hold)
+        Ok(CameraStatus::Hold)
     }
 
     /// Does the arm hold for this camera?
@@ -115,8 +115,8 @@ impl CameraWatch {
     }
 
     /// Faults so far, one line for each time the arm held.
-    pub fn told(&self) -> &[String] {
-        &self.told
+    pub fn faults(&self) -> &[String] {
+        &self.faults
     }
 
     fn inspect(
@@ -124,11 +124,11 @@ impl CameraWatch {
         camera: &mut dyn Camera,
         now: Timestamp,
         joints: &JointVector,
-    ) -> Result<(Image, Look), CameraError> {
+    ) -> Result<(Image, Freshness), CameraError> {
         let image = camera.newest(now)?;
         let look = self
             .liveness
-            .look(&image, now, joints)
+            .check(&image, now, joints)
             .map_err(|fault| CameraError::Unusable { camera: image.camera.to_string(), fault })?;
         check_age(&image, now, self.max_age)?;
         Ok((image, look))
@@ -137,14 +137,14 @@ impl CameraWatch {
     fn begin(&mut self, now: Timestamp, error: &CameraError) {
         let words = error.to_string();
         tracing::warn!("{words}; the arm holds");
-        self.told.push(words.clone());
+        self.faults.push(words.clone());
         self.trouble =
             Some(Trouble { since: now, words, good: 0, reopen_at: now + FIRST_REOPENING, pause: FIRST_REOPENING });
     }
 
     fn end(&mut self, camera: &str, held: f64) {
         tracing::warn!("camera `{camera}` is well again; the arm held for {held:.2} s");
-        if let Some(told) = self.told.last_mut() {
+        if let Some(told) = self.faults.last_mut() {
             told.push_str(&format!("; the arm held for {held:.2} s"));
         }
         self.trouble = None;

@@ -49,7 +49,7 @@ fn at(ms: u64) -> Timestamp {
 
 /// Result of a check at `ms`: may the arm move?
 fn moves(watch: &mut CameraWatch, camera: &mut Told, ms: u64) -> bool {
-    matches!(watch.look(camera, at(ms), &JointVector::zeros(6)).unwrap(), Sight::Image(_))
+    matches!(watch.check(camera, at(ms), &JointVector::zeros(6)).unwrap(), CameraStatus::Image(_))
 }
 
 #[test]
@@ -68,8 +68,12 @@ fn a_silent_stream_holds_within_three_periods_and_moves_again_after_three_good_i
         assert_eq!(moves(&mut watch, &mut camera, image), moving, "at {image}");
         assert_eq!(moves(&mut watch, &mut camera, image + 10), moving, "looked at twice, an image counts once");
     }
-    assert_eq!(watch.told().len(), 1);
-    assert!(watch.told()[0].contains("front") && watch.told()[0].contains("the arm held for"), "{:?}", watch.told());
+    assert_eq!(watch.faults().len(), 1);
+    assert!(
+        watch.faults()[0].contains("front") && watch.faults()[0].contains("the arm held for"),
+        "{:?}",
+        watch.faults()
+    );
     assert!(!watch.holds());
 }
 
@@ -98,7 +102,7 @@ fn a_camera_at_fault_is_opened_again_with_growing_pauses_and_lost_when_patience_
     camera.take(0);
     assert!(moves(&mut watch, &mut camera, 0));
     let lost = (20..).step_by(20).find_map(|ms| {
-        let error = watch.look(&mut camera, at(ms), &JointVector::zeros(6)).err()?;
+        let error = watch.check(&mut camera, at(ms), &JointVector::zeros(6)).err()?;
         Some((ms, error))
     });
     let (ms, error) = lost.unwrap();

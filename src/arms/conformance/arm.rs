@@ -149,7 +149,7 @@ impl Trial<'_> {
         let (mut watch, mut passed) = (Standstill::default(), 0.0);
         loop {
             let (now, state) = self.read()?;
-            watch.see(now, &state.joint_positions);
+            watch.observe(now, &state.joint_positions);
             if watch.stands(now) {
                 return Ok(());
             }

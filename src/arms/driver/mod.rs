@@ -16,6 +16,7 @@ mod maker;
 mod orders;
 pub mod panda;
 mod plant;
+mod request;
 #[cfg(feature = "ros2")]
 pub mod ros2;
 #[cfg(feature = "ros2")]
@@ -29,6 +30,7 @@ pub use error::{ConnectError, DriverError, FaultCode, GuardFault};
 pub use maker::{MakerJoint, check_limits};
 pub use orders::{Order, Orders};
 pub use plant::{Drive, Plant, PointPlant};
+pub use request::{Reply, Request, Setpoint};
 pub use standing::{Motion, Standstill, Stillness};
 pub use undriven::Undriven;
 

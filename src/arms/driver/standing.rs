@@ -49,7 +49,7 @@ impl Standstill {
     }
 
     /// Takes the positions of one state, with the time they are judged by.
-    pub fn see(&mut self, at: Timestamp, positions: &JointVector) {
+    pub fn observe(&mut self, at: Timestamp, positions: &JointVector) {
         if let Some((from, _)) = &self.reference {
             let motion = Motion::between(from, positions);
             if motion.by <= self.stillness.motion {
@@ -125,16 +125,16 @@ mod tests {
         for ms in (0..1000).step_by(10) {
             // 0.3 rad/s: within 300 ms that is far more than noise.
             q[0] = 0.3e-3 * ms as f64;
-            still.see(at(ms), &q);
+            still.observe(at(ms), &q);
             assert!(!still.stands(at(ms)));
         }
         assert!(!still.stands(at(5000)), "it may have moved on without a word");
         for ms in (1000..1400).step_by(10) {
-            still.see(at(ms), &q);
+            still.observe(at(ms), &q);
         }
         assert!(still.stands(at(1400)));
         q[1] = f64::NAN;
-        still.see(at(1410), &q);
+        still.observe(at(1410), &q);
         assert!(!still.stands(at(1410)));
         assert_eq!(still.moved(), Some(Motion { joint: 1, by: f64::INFINITY }));
     }
@@ -144,14 +144,14 @@ mod tests {
         let mut still = Standstill::default();
         let place = |q: f64| JointVector::from_slice(&[0.0, q]);
         for (ms, q) in [(0, 1.0), (10, 1.003), (20, 1.001)] {
-            still.see(at(ms), &place(q));
+            still.observe(at(ms), &place(q));
         }
         assert!(still.moved().is_none() && still.farthest().joint == 1);
         assert!((still.farthest().by - 0.003).abs() < 1e-9);
-        still.see(at(30), &place(1.006));
+        still.observe(at(30), &place(1.006));
         assert!(still.farthest().by == 0.0, "the way is counted from where the arm moved to");
         assert!(still.moved().is_some_and(|motion| motion.joint == 1 && (motion.by - 0.006).abs() < 1e-9));
-        still.see(at(40), &JointVector::zeros(3));
+        still.observe(at(40), &JointVector::zeros(3));
         assert!(
             still.moved().is_some_and(|motion| motion.by.is_infinite()),
             "another number of joints is no arm that stands"

@@ -22,7 +22,7 @@ const MOST: f64 = 1.5;
 
 /// Why a device is not followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trouble {
+pub enum DeviceFault {
     /// It was silent for too long.
     Silent,
     /// Its hand jumped.
@@ -31,13 +31,13 @@ pub enum Trouble {
     Garbage,
 }
 
-impl Trouble {
+impl DeviceFault {
     /// As text, with what to do.
     pub fn text(self) -> &'static str {
         match self {
-            Trouble::Silent => "the device fell silent; let go and take it again",
-            Trouble::Jump => "the hand jumped; let go and take it again",
-            Trouble::Garbage => "the device sent a number that cannot be; let go and take it again",
+            DeviceFault::Silent => "the device fell silent; let go and take it again",
+            DeviceFault::Jump => "the hand jumped; let go and take it again",
+            DeviceFault::Garbage => "the device sent a number that cannot be; let go and take it again",
         }
     }
 }
@@ -48,7 +48,7 @@ pub struct Guard {
     /// Oldest reading that may begin an action.
     freshness: Duration,
     before: Option<Reading>,
-    trouble: Option<Trouble>,
+    trouble: Option<DeviceFault>,
 }
 
 impl Guard {
@@ -82,7 +82,7 @@ impl Guard {
     }
 
     /// Why the device is not followed although its dead-man is held.
-    pub fn trouble(&self) -> Option<Trouble> {
+    pub fn fault(&self) -> Option<DeviceFault> {
         self.trouble
     }
 
@@ -91,12 +91,12 @@ impl Guard {
         self.before = None;
     }
 
-    fn doubt(&self, reading: &Reading, now: Timestamp) -> Option<Trouble> {
+    fn doubt(&self, reading: &Reading, now: Timestamp) -> Option<DeviceFault> {
         if !sound(reading) {
-            return Some(Trouble::Garbage);
+            return Some(DeviceFault::Garbage);
         }
         if now.since(reading.at) > self.freshness {
-            return Some(Trouble::Silent);
+            return Some(DeviceFault::Silent);
         }
         let before = self.before.as_ref()?;
         let elapsed = reading.at.since(before.at).as_secs_f64();
@@ -113,7 +113,7 @@ impl Guard {
             }
             _ => false,
         };
-        jumped.then_some(Trouble::Jump)
+        jumped.then_some(DeviceFault::Jump)
     }
 }
 
@@ -157,12 +157,12 @@ mod tests {
         assert!(guard.follow(push(0.5, true, 1.0), at(1.15)).is_some());
         // Begun at 1.16 it would act until 1.36.
         assert!(guard.follow(push(0.5, true, 1.0), at(1.16)).is_none());
-        assert_eq!(guard.trouble(), Some(Trouble::Silent));
+        assert_eq!(guard.fault(), Some(DeviceFault::Silent));
         // It sends again, still held: not followed yet.
         assert!(guard.follow(push(0.5, true, 2.0), at(2.0)).is_none());
         assert!(guard.follow(push(0.0, false, 2.2), at(2.2)).is_none());
         assert!(guard.follow(push(0.5, true, 2.4), at(2.4)).is_some());
-        assert_eq!(guard.trouble(), None);
+        assert_eq!(guard.fault(), None);
     }
 
     #[test]
@@ -170,7 +170,7 @@ mod tests {
         for value in [f64::NAN, f64::INFINITY, 7.0] {
             let mut guard = guard();
             assert!(guard.follow(push(value, true, 1.0), at(1.0)).is_none(), "{value}");
-            assert_eq!(guard.trouble(), Some(Trouble::Garbage));
+            assert_eq!(guard.fault(), Some(DeviceFault::Garbage));
         }
     }
 
@@ -184,7 +184,7 @@ mod tests {
         assert!(guard.follow(hand(0.0, 1.0), at(1.0)).is_some());
         assert!(guard.follow(hand(0.1, 1.2), at(1.2)).is_some());
         assert!(guard.follow(hand(2.0, 1.4), at(1.4)).is_none());
-        assert_eq!(guard.trouble(), Some(Trouble::Jump));
+        assert_eq!(guard.fault(), Some(DeviceFault::Jump));
         let leader = |x: f64, seconds: f64| {
             let motion = Motion::Leader(JointVector::from_slice(&[x; 6]));
             Some(Reading { motion, engaged: true, gripper: Some(1.0), at: at(seconds) })
@@ -200,6 +200,6 @@ mod tests {
         assert!(guard.follow(None, at(1.0)).is_none());
         assert!(guard.follow(push(0.3, false, 1.0), at(1.1)).is_none());
         assert!(guard.follow(push(0.3, false, 1.0), at(9.0)).is_none());
-        assert_eq!(guard.trouble(), None);
+        assert_eq!(guard.fault(), None);
     }
 }

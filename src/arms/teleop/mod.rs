@@ -32,7 +32,7 @@ mod udp;
 use std::time::Duration;
 
 pub use gamepad::{GamepadDecoder, Pad, PadState, open_gamepad};
-pub use guard::{Guard, Trouble};
+pub use guard::{DeviceFault, Guard};
 pub use handover::{Handover, Handovers};
 pub use keyboard::{Key, KeyDecoder, Keyboard};
 #[cfg(feature = "dynamixel")]

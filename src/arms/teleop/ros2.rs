@@ -21,7 +21,7 @@ pub struct RosTwist {
     speed: f64,
     turn: f64,
     newest: Option<Reading>,
-    gripper_said: RosSubscriber<Float64>,
+    gripper_targets: RosSubscriber<Float64>,
     gripper: Option<f64>,
 }
 
@@ -37,10 +37,10 @@ impl RosTwist {
         };
         let node = RosNode::start(settings).map_err(unusable)?;
         let subscriber = node.subscriber(topic, Qos::Sensor).map_err(unusable)?;
-        let gripper_said = node.subscriber(&format!("{topic}/gripper"), Qos::State).map_err(unusable)?;
+        let gripper_targets = node.subscriber(&format!("{topic}/gripper"), Qos::State).map_err(unusable)?;
         Ok(Self {
             subscriber,
-            gripper_said,
+            gripper_targets,
             gripper: None,
             _node: node,
             speed: setting.speed,
@@ -57,7 +57,7 @@ impl TeleopDevice for RosTwist {
 
     fn newest(&mut self, now: Timestamp) -> Result<Option<Reading>, DeviceError> {
         let gone = |error: RosError| DeviceError::Gone { device: "ros2", cause: error.to_string() };
-        if let Some(Float64 { data }) = self.gripper_said.newest().map_err(gone)? {
+        if let Some(Float64 { data }) = self.gripper_targets.newest().map_err(gone)? {
             self.gripper = Some(data);
         }
         let said = self.subscriber.newest().map_err(gone)?;

@@ -93,7 +93,7 @@ impl<D: TeleopDevice> TeleopSource<D> {
             (_, None) => observation.proprioception.gripper.clamp(0.0, 1.0),
         };
         self.gripper = Some(gripper);
-        let state = match (self.guard.trouble(), &followed, reading.is_some()) {
+        let state = match (self.guard.fault(), &followed, reading.is_some()) {
             (Some(trouble), ..) => trouble.text(),
             (None, Some(_), _) => "driving",
             (None, None, true) => "let go",

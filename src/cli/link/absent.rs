@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::bail;
 
-use super::{Emulated, Whereabouts};
+use super::{Emulated, LinkAddress};
 use crate::camera::Camera;
 use crate::config::{CameraCalibration, Launch, Robot};
 use crate::driver::{ArmDriver, CheckReport, Plant};
@@ -26,7 +26,7 @@ pub fn connect_faulted(_: &Launch, _: &Robot, _: &Arc<SystemClock>) -> anyhow::R
     bail!(ABSENT)
 }
 
-pub fn whereabouts(_: &Launch, _: &Robot) -> anyhow::Result<Whereabouts> {
+pub fn link_address(_: &Launch, _: &Robot) -> anyhow::Result<LinkAddress> {
     bail!(ABSENT)
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::bail;
 
-use super::{Emulated, Whereabouts};
+use super::{Emulated, LinkAddress};
 use crate::config::{Launch, Robot};
 use crate::driver::widowx::dynamixel::driver::{DynamixelArm, DynamixelOptions, PositionServo, check_bus};
 use crate::driver::widowx::dynamixel::emulator::{BusEmulator, BusServer};
@@ -64,12 +64,12 @@ pub fn connect_faulted(
 }
 
 /// The port with symbolic links resolved.
-fn at(port: &Path) -> Whereabouts {
+fn at(port: &Path) -> LinkAddress {
     let port = std::fs::canonicalize(port).unwrap_or_else(|_| port.to_path_buf());
-    Whereabouts { driver: "dynamixel".into(), at: port.display().to_string() }
+    LinkAddress { driver: "dynamixel".into(), at: port.display().to_string() }
 }
 
-pub fn whereabouts(launch: &Launch, _robot: &Robot) -> anyhow::Result<Whereabouts> {
+pub fn link_address(launch: &Launch, _robot: &Robot) -> anyhow::Result<LinkAddress> {
     Ok(at(&port(launch)))
 }
 

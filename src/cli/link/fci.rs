@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
-use super::{Emulated, Whereabouts};
+use super::{Emulated, LinkAddress};
 use crate::cli::exit::Failure;
 use crate::cli::realtime::wall_options;
 use crate::config::{Launch, Robot};
@@ -48,13 +48,13 @@ pub fn connect_to_watch(
     Ok(Box::new(FciArm::connect(&address(launch), model, settings, clock.clone())?))
 }
 
-fn at(address: &str) -> Whereabouts {
+fn at(address: &str) -> LinkAddress {
     let host = address.strip_suffix(&format!(":{}", PORTS.0)).unwrap_or(address);
     let host = if host == "localhost" { "127.0.0.1" } else { host };
-    Whereabouts { driver: "fci".into(), at: host.into() }
+    LinkAddress { driver: "fci".into(), at: host.into() }
 }
 
-pub fn whereabouts(launch: &Launch, _robot: &Robot) -> anyhow::Result<Whereabouts> {
+pub fn link_address(launch: &Launch, _robot: &Robot) -> anyhow::Result<LinkAddress> {
     Ok(at(&address(launch)))
 }
 

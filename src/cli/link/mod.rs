@@ -10,7 +10,7 @@ mod dynamixel;
 mod fci;
 #[cfg(feature = "ros2")]
 mod ros2;
-mod whereabouts;
+mod address;
 
 #[cfg(not(feature = "dynamixel"))]
 use absent as dynamixel;
@@ -29,9 +29,9 @@ use crate::config::{CameraCalibration, DriverKind, Launch, Robot};
 use crate::driver::{ArmDriver, CheckReport, Plant};
 use crate::time::SystemClock;
 
+pub use address::LinkAddress;
 #[cfg(feature = "ros2")]
 pub use ros2::settings as ros_settings;
-pub use whereabouts::Whereabouts;
 
 /// The arm's link, overriding the launch file.
 #[derive(Args, Debug, Default, Clone)]
@@ -124,14 +124,14 @@ pub struct Emulated {
     /// Its address, as text for the user.
     pub place: String,
     /// Its address, for the process that connects to it.
-    pub whereabouts: Whereabouts,
+    pub address: LinkAddress,
     _running: Box<dyn std::any::Any>,
 }
 
 impl Emulated {
     /// A controller that runs until `running` is dropped.
-    pub fn new(place: impl Into<String>, whereabouts: Whereabouts, running: impl std::any::Any) -> Self {
-        Self { place: place.into(), whereabouts, _running: Box::new(running) }
+    pub fn new(place: impl Into<String>, address: LinkAddress, running: impl std::any::Any) -> Self {
+        Self { place: place.into(), address, _running: Box::new(running) }
     }
 }
 
@@ -207,12 +207,12 @@ pub fn connect_faulted(launch: &Launch, robot: &Robot, clock: &Arc<SystemClock>)
 }
 
 /// Address of the launch file's arm, in the form that an emulating process reports.
-pub fn whereabouts(launch: &Launch, robot: &Robot) -> anyhow::Result<Whereabouts> {
+pub fn link_address(launch: &Launch, robot: &Robot) -> anyhow::Result<LinkAddress> {
     match launch.driver {
         DriverKind::Mujoco => anyhow::bail!("driver mujoco is the simulator of this process: it has no link"),
-        DriverKind::Dynamixel => dynamixel::whereabouts(launch, robot),
-        DriverKind::Ros2 => ros2::whereabouts(launch, robot),
-        DriverKind::Fci => fci::whereabouts(launch, robot),
+        DriverKind::Dynamixel => dynamixel::link_address(launch, robot),
+        DriverKind::Ros2 => ros2::link_address(launch, robot),
+        DriverKind::Fci => fci::link_address(launch, robot),
     }
 }
 

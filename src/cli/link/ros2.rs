@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 
-use super::{Emulated, Whereabouts};
+use super::{Emulated, LinkAddress};
 use crate::camera::Camera;
 use crate::camera::ros2::{RosCamera, RosCameraOptions};
 use crate::config::{CameraCalibration, Launch, Robot};
@@ -109,7 +109,7 @@ fn guarding(launch: &Launch) -> anyhow::Result<Guarding> {
     }
     let limit = std::time::Duration::from_secs_f64(launch.guard.limit);
     Ok(match &launch.guard.address {
-        None => Guarding::by_this_program(limit),
+        None => Guarding::local(limit),
         Some(address) => {
             let token = crate::cli::guard::token(launch.guard.token_file.as_deref())?;
             Guarding::Remote { address: address.clone(), token, limit }
@@ -138,12 +138,12 @@ pub fn connect(launch: &Launch, robot: &Robot, clock: &Arc<SystemClock>) -> anyh
     })
 }
 
-fn at(settings: &RosSettings) -> Whereabouts {
+fn at(settings: &RosSettings) -> LinkAddress {
     let at = format!("domain {}, namespace {}", settings.domain, settings.namespace);
-    Whereabouts { driver: "ros2".into(), at }
+    LinkAddress { driver: "ros2".into(), at }
 }
 
-pub fn whereabouts(launch: &Launch, robot: &Robot) -> anyhow::Result<Whereabouts> {
+pub fn link_address(launch: &Launch, robot: &Robot) -> anyhow::Result<LinkAddress> {
     Ok(at(&settings_of(launch, robot, "visuomotor")?))
 }
 

@@ -14,7 +14,7 @@ pub fn announcement(job: &Job, ground: &mut Ground<'_>, arguments: &RunArguments
     let place = match (&arguments.shadow, launch.driver) {
         (Some(recording), _) => format!("the recording {}", recording.display()),
         (None, DriverKind::Mujoco) => "the simulator of this process".into(),
-        (None, _) => crate::cli::link::whereabouts(launch, robot)?.to_string(),
+        (None, _) => crate::cli::link::link_address(launch, robot)?.to_string(),
     };
     let mut out = String::new();
     // Writing to a String cannot fail.

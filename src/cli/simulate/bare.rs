@@ -1,12 +1,12 @@
 //! A stage without a scene: it only reports which controller is emulated.
 
-use crate::cli::link::Whereabouts;
+use crate::cli::link::LinkAddress;
 use crate::cli::stage::{Answer, Handler, Question};
 
 /// An arm alone on its pedestal.
 pub struct Bare {
     /// Which controller is emulated.
-    pub plays: Whereabouts,
+    pub plays: LinkAddress,
 }
 
 impl Handler for Bare {

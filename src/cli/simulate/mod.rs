@@ -113,7 +113,7 @@ fn at_station(
     let camera = camera::Publisher::start(&arguments.launch, arguments.fps, feed, clock)?;
     let place = stage(arguments, launch);
     say!("{}\n{}\nstage: {}\nready; Ctrl-C ends it", controller.place, camera.place, place.display());
-    server.serve(&mut Bare { plays: controller.whereabouts.clone() }, stop)?;
+    server.serve(&mut Bare { plays: controller.address.clone() }, stop)?;
     Ok(0)
 }
 
@@ -145,7 +145,7 @@ fn in_kitchen(
     let (mut scene, plant, feed) = scene::Scene::empty(setting, clock)?;
     let controller = link::emulate(launch, &robot, Box::new(plant.clone()), clock)?;
     let _trace = trace(arguments, &plant, clock)?;
-    scene.plays = Some(controller.whereabouts.clone());
+    scene.plays = Some(controller.address.clone());
     let camera = camera::Publisher::start(&arguments.launch, arguments.fps, feed, clock)?;
     say!("{}\n{}\nstage: {}\nready; Ctrl-C ends it", controller.place, camera.place, path.display());
     server.serve(&mut scene, stop)?;

@@ -7,7 +7,7 @@ use triple_buffer::Output;
 
 use super::mechanics::{SharedPlant, joints_of};
 use crate::cli::kitchen::KitchenSetting;
-use crate::cli::link::Whereabouts;
+use crate::cli::link::LinkAddress;
 use crate::cli::set_up::SetUp;
 use crate::cli::simulated::Prepared;
 use crate::cli::stage::{Answer, Handler, Question};
@@ -37,7 +37,7 @@ pub struct Scene {
     plant: SharedPlant,
     rule: Option<SuccessRule>,
     /// Which controller is emulated, once it is.
-    pub plays: Option<Whereabouts>,
+    pub plays: Option<LinkAddress>,
     to_camera: Sender<CameraFeed>,
     clock: Arc<SystemClock>,
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::cli::link::Whereabouts;
+use crate::cli::link::LinkAddress;
 use crate::cli::set_up::SetUp;
 use crate::episode::Outcome;
 use crate::scripted::Assignment;
@@ -34,7 +34,7 @@ pub enum Answer {
     /// This one.
     Plays {
         /// Driver and address.
-        whereabouts: Whereabouts,
+        whereabouts: LinkAddress,
     },
     /// The scene is set up.
     Ready {

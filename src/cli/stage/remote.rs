@@ -12,7 +12,7 @@ use super::{Laid, Stage};
 use crate::cli::approach::Approach;
 use crate::cli::consent::Said;
 use crate::cli::exit::Failure;
-use crate::cli::link::Whereabouts;
+use crate::cli::link::LinkAddress;
 use crate::cli::set_up::SetUp;
 use crate::episode::Outcome;
 
@@ -63,7 +63,7 @@ impl Remote {
     }
 
     /// Which controller the other process emulates.
-    pub fn plays(&mut self) -> anyhow::Result<Whereabouts> {
+    pub fn plays(&mut self) -> anyhow::Result<LinkAddress> {
         match self.ask(&Question::Plays)? {
             Answer::Plays { whereabouts } => Ok(whereabouts),
             other => self.unexpected(&other),

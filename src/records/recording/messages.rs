@@ -3,25 +3,35 @@
 //! Stamps are this crate's monotonic stamps (seconds and nanoseconds since the run's clock started), not wall-clock time.
 
 use nalgebra::{Quaternion, Translation3, UnitQuaternion};
+use serde::{Deserialize, Serialize, Serializer};
 
-use super::cdr::{CdrError, CdrReader, CdrWriter};
+use super::cdr::{self, CdrError, Text};
 use visuomotor_core::action::{ControlMode, JointCommand};
 use visuomotor_core::geometry::Pose;
 use visuomotor_core::time::Timestamp;
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
-fn write_header(to: &mut CdrWriter, stamp: Timestamp, frame: &str) {
-    // 2^31 seconds are 68 years of running.
-    to.i32((stamp.as_nanos() / NANOS_PER_SECOND) as i32);
-    to.u32((stamp.as_nanos() % NANOS_PER_SECOND) as u32);
-    to.string(frame);
+/// `std_msgs/msg/Header`.
+#[derive(Serialize, Deserialize)]
+struct Header<'a> {
+    sec: i32,
+    nanosec: u32,
+    #[serde(borrow)]
+    frame_id: Text<'a>,
 }
 
-fn read_header(from: &mut CdrReader<'_>) -> Result<(Timestamp, String), CdrError> {
-    let seconds = u64::try_from(from.i32()?).unwrap_or(0);
-    let nanos = u64::from(from.u32()?);
-    Ok((Timestamp::from_nanos(seconds * NANOS_PER_SECOND + nanos), from.string()?.to_string()))
+impl<'a> Header<'a> {
+    fn new(stamp: Timestamp, frame: &'a str) -> Self {
+        // 2^31 seconds are 68 years of running.
+        let sec = (stamp.as_nanos() / NANOS_PER_SECOND) as i32;
+        Self { sec, nanosec: (stamp.as_nanos() % NANOS_PER_SECOND) as u32, frame_id: Text(frame) }
+    }
+
+    fn stamp(&self) -> Timestamp {
+        let seconds = u64::try_from(self.sec).unwrap_or(0);
+        Timestamp::from_nanos(seconds * NANOS_PER_SECOND + u64::from(self.nanosec))
+    }
 }
 
 /// `sensor_msgs/msg/JointState`.
@@ -47,15 +57,9 @@ impl JointState {
 
     /// From CDR.
     pub fn decode(bytes: &[u8]) -> Result<Self, CdrError> {
-        let mut from = CdrReader::new(bytes)?;
-        let (stamp, _) = read_header(&mut from)?;
-        Ok(Self {
-            stamp,
-            names: from.strings()?,
-            positions: from.f64s()?,
-            velocities: from.f64s()?,
-            efforts: from.f64s()?,
-        })
+        let (header, names, positions, velocities, efforts): (Header<'_>, Vec<Text<'_>>, _, _, _) = cdr::decode(bytes)?;
+        let names = names.iter().map(|name| name.0.to_string()).collect();
+        Ok(Self { stamp: header.stamp(), names, positions, velocities, efforts })
     }
 }
 
@@ -67,13 +71,16 @@ pub fn encode_joint_state<S: AsRef<str>>(
     velocities: &[f64],
     efforts: &[f64],
 ) -> Vec<u8> {
-    let mut to = CdrWriter::with_capacity(32 + names.len() * 48);
-    write_header(&mut to, stamp, "");
-    to.strings(names);
-    to.f64s(positions);
-    to.f64s(velocities);
-    to.f64s(efforts);
-    to.finish()
+    cdr::encode(&(Header::new(stamp, ""), Strings(names), positions, velocities, efforts), 32 + names.len() * 48)
+}
+
+/// A `string[]` of whatever has text.
+struct Strings<'a, S>(&'a [S]);
+
+impl<S: AsRef<str>> Serialize for Strings<'_, S> {
+    fn serialize<T: Serializer>(&self, to: T) -> Result<T::Ok, T::Error> {
+        to.collect_seq(self.0.iter().map(AsRef::as_ref))
+    }
 }
 
 /// A command as `sensor_msgs/msg/JointState`, the gripper fraction after the joints.
@@ -110,91 +117,60 @@ pub struct CompressedImage {
 impl CompressedImage {
     /// The message in CDR.
     pub fn encode(&self) -> Vec<u8> {
-        let mut to = CdrWriter::with_capacity(self.data.len() + self.camera.len() + 64);
-        write_header(&mut to, self.stamp, &self.camera);
-        to.string(&self.format);
-        to.octets(&self.data);
-        to.finish()
+        let header = Header::new(self.stamp, &self.camera);
+        let data = serde_bytes::Bytes::new(&self.data);
+        cdr::encode(&(header, &self.format, data), self.data.len() + self.camera.len() + 64)
     }
 
     /// From CDR.
     pub fn decode(bytes: &[u8]) -> Result<Self, CdrError> {
-        let mut from = CdrReader::new(bytes)?;
-        let (stamp, camera) = read_header(&mut from)?;
-        Ok(Self { stamp, camera, format: from.string()?.to_string(), data: from.octets()?.to_vec() })
+        let (header, format, data): (Header<'_>, Text<'_>, &[u8]) = cdr::decode(bytes)?;
+        let camera = header.frame_id.0.to_string();
+        Ok(Self { stamp: header.stamp(), camera, format: format.0.to_string(), data: data.to_vec() })
     }
 }
 
 /// `geometry_msgs/msg/PoseStamped`; ROS order x, y, z, w for the quaternion.
 pub fn encode_pose(stamp: Timestamp, frame: &str, pose: &Pose) -> Vec<u8> {
-    let mut to = CdrWriter::with_capacity(96);
-    write_header(&mut to, stamp, frame);
     let (p, q) = (&pose.translation, &pose.rotation);
-    for value in [p.x, p.y, p.z, q.i, q.j, q.k, q.w] {
-        to.f64(value);
-    }
-    to.finish()
+    cdr::encode(&(Header::new(stamp, frame), [p.x, p.y, p.z, q.i, q.j, q.k, q.w]), 96)
 }
 
 /// Inverse of [`encode_pose`], bit for bit (the quaternion is not normalized again).
 pub fn decode_pose(bytes: &[u8]) -> Result<(Timestamp, Pose), CdrError> {
-    let mut from = CdrReader::new(bytes)?;
-    let (stamp, _) = read_header(&mut from)?;
-    let translation = Translation3::new(from.f64()?, from.f64()?, from.f64()?);
-    let (i, j, k, w) = (from.f64()?, from.f64()?, from.f64()?, from.f64()?);
-    Ok((stamp, Pose::from_parts(translation, UnitQuaternion::new_unchecked(Quaternion::new(w, i, j, k)))))
+    let (header, [x, y, z, i, j, k, w]): (Header<'_>, [f64; 7]) = cdr::decode(bytes)?;
+    let rotation = UnitQuaternion::new_unchecked(Quaternion::new(w, i, j, k));
+    Ok((header.stamp(), Pose::from_parts(Translation3::new(x, y, z), rotation)))
 }
 
-/// A `MultiArrayLayout` of one dimension named `label`.
-fn write_layout(to: &mut CdrWriter, label: &str, count: usize) {
-    to.u32(1);
-    to.string(label);
-    to.u32(count as u32);
-    to.u32(count as u32);
-    to.u32(0);
-}
+/// `std_msgs/msg/MultiArrayLayout`: its dimensions (label, size, stride) and the offset of the data.
+type Layout<'a> = (Vec<(Text<'a>, u32, u32)>, u32);
 
-/// Reads a layout and returns the label of its first dimension.
-fn read_layout(from: &mut CdrReader<'_>) -> Result<String, CdrError> {
-    let mut first = None;
-    for _ in 0..from.u32()? {
-        let label = from.string()?;
-        first.get_or_insert_with(|| label.to_string());
-        from.u32()?;
-        from.u32()?;
-    }
-    from.u32()?;
-    Ok(first.unwrap_or_default())
+/// One dimension named `label`.
+fn layout(label: &str, count: usize) -> Layout<'_> {
+    (vec![(Text(label), count as u32, count as u32)], 0)
 }
 
 /// `std_msgs/msg/Float64MultiArray` of one dimension; `label` names the numbers.
 pub fn encode_f64_array(label: &str, values: &[f64]) -> Vec<u8> {
-    let mut to = CdrWriter::with_capacity(48 + label.len() + 8 * values.len());
-    write_layout(&mut to, label, values.len());
-    to.f64s(values);
-    to.finish()
+    cdr::encode(&(layout(label, values.len()), values), 48 + label.len() + 8 * values.len())
 }
 
 /// Inverse of [`encode_f64_array`], for exactly `N` values.
 pub fn decode_f64_array<const N: usize>(bytes: &[u8]) -> Result<[f64; N], CdrError> {
-    let mut from = CdrReader::new(bytes)?;
-    read_layout(&mut from)?;
-    let values = from.f64s()?;
-    values.as_slice().try_into().map_err(|_| CdrError::TooShort { have: values.len() * 8, need: N * 8 })
+    let (_, values): (Layout<'_>, Vec<f64>) = cdr::decode(bytes)?;
+    values.as_slice().try_into().map_err(|_| CdrError::Count { found: values.len(), expected: N })
 }
 
 /// `std_msgs/msg/Float32MultiArray` of one dimension; `label` names the numbers.
 pub fn encode_f32_array(label: &str, values: &[f32]) -> Vec<u8> {
-    let mut to = CdrWriter::with_capacity(48 + label.len() + 4 * values.len());
-    write_layout(&mut to, label, values.len());
-    to.f32s(values);
-    to.finish()
+    cdr::encode(&(layout(label, values.len()), values), 48 + label.len() + 4 * values.len())
 }
 
 /// Inverse of [`encode_f32_array`]: label and values.
 pub fn decode_f32_array(bytes: &[u8]) -> Result<(String, Vec<f32>), CdrError> {
-    let mut from = CdrReader::new(bytes)?;
-    Ok((read_layout(&mut from)?, from.f32s()?))
+    let ((dimensions, _), values): (Layout<'_>, Vec<f32>) = cdr::decode(bytes)?;
+    Ok((dimensions.first().map_or_else(String::new, |(label, ..)| label.0.to_string()), values))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use rtrb::Consumer;
 use super::error::RuntimeError;
 use super::latest::{LatestReader, LatestWriter};
 use super::ledger::{Ledger, Series};
-use visuomotor_arms::camera::{Camera, CameraWatch, Delivery, Sight};
+use visuomotor_arms::camera::{Camera, CameraStatus, CameraWatch, Delivery};
 use visuomotor_core::action::{ActionSource, TimedAction};
 use visuomotor_core::episode::{ControlTick, EpisodeEnd, EpisodeStart, SinkError, Step, StepSink};
 use visuomotor_core::kinematics::Chain;
@@ -112,7 +112,7 @@ impl DecisionLoop<'_> {
         let mut hold = false;
         for ((camera, _), watch) in self.cameras.iter_mut().zip(&mut self.watches) {
             if matches!(camera.liveness().delivery, Delivery::Stream { .. }) {
-                hold |= matches!(watch.look(&mut **camera, now, &state.joint_positions)?, Sight::Hold);
+                hold |= matches!(watch.check(&mut **camera, now, &state.joint_positions)?, CameraStatus::Hold);
             }
         }
         if hold {
@@ -136,9 +136,9 @@ impl DecisionLoop<'_> {
         let mut images: Vec<Option<Image>> = Vec::with_capacity(self.cameras.len());
         for ((camera, _), watch) in self.cameras.iter_mut().zip(&mut self.watches) {
             // Every camera is checked, so that each can recover while another one holds the arm.
-            images.push(match watch.look(&mut **camera, now, &proprioception.joint_positions)? {
-                Sight::Image(image) => Some(image),
-                Sight::Hold => None,
+            images.push(match watch.check(&mut **camera, now, &proprioception.joint_positions)? {
+                CameraStatus::Image(image) => Some(image),
+                CameraStatus::Hold => None,
             });
         }
         let Some(images) = images.into_iter().collect() else { return Ok(None) };
@@ -168,7 +168,7 @@ impl DecisionLoop<'_> {
 
     /// The report on listeners, cameras and late decisions.
     pub(super) fn asides(&self) -> Asides {
-        let camera_faults = self.watches.iter().flat_map(CameraWatch::told).cloned().collect();
+        let camera_faults = self.watches.iter().flat_map(CameraWatch::faults).cloned().collect();
         Asides { discarded: self.discarded, camera_faults }
     }
 

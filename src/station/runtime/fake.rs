@@ -98,21 +98,22 @@ impl Switches {
     }
 }
 
-/// An arm that follows commands at once.
+/// An arm that follows position commands at once.
 #[derive(Debug)]
 pub struct FakeArm {
     capabilities: Capabilities,
+    active: Option<ControlMode>,
     at: JointCommand,
     switches: Switches,
 }
 
 impl FakeArm {
-    /// An arm with this many joints, at zero with the gripper open.
+    /// An active arm with this many joints, at zero with the gripper open.
     pub fn new(joints: usize) -> (Self, Switches) {
         Self::at(JointVector::zeros(joints), 1.0)
     }
 
-    /// An arm at these joint positions \[rad\] with this gripper fraction.
+    /// An arm at these joint positions \[rad\] with this gripper fraction, active as the arm of a station is.
     pub fn at(joint_positions: JointVector, gripper: f64) -> (Self, Switches) {
         let capabilities = Capabilities {
             robot: "fake".into(),
@@ -123,7 +124,13 @@ impl FakeArm {
         };
         let switches = Switches::default();
         let at = JointCommand::position(joint_positions, gripper);
-        (Self { capabilities, at, switches: switches.clone() }, switches)
+        (Self { capabilities, active: Some(ControlMode::Position), at, switches: switches.clone() }, switches)
+    }
+
+    /// The arm as it would be just after connecting: no commands before [`ArmDriver::activate`].
+    pub fn inactive(mut self) -> Self {
+        self.active = None;
+        self
     }
 }
 
@@ -132,7 +139,11 @@ impl ArmDriver for FakeArm {
         &self.capabilities
     }
 
-    fn activate(&mut self, now: Timestamp, _mode: ControlMode) -> Result<(), DriverError> {
+    fn activate(&mut self, now: Timestamp, mode: ControlMode) -> Result<(), DriverError> {
+        if !self.capabilities.modes.contains(&mode) {
+            return Err(DriverError::Mode(mode));
+        }
+        self.active = Some(mode);
         self.hold(now)
     }
 
@@ -158,6 +169,10 @@ impl ArmDriver for FakeArm {
     }
 
     fn write(&mut self, _now: Timestamp, command: &JointCommand) -> Result<(), DriverError> {
+        let mode = self.active.ok_or(DriverError::Inactive)?;
+        if command.mode() != mode || command.joints().len() != self.capabilities.joints {
+            return Err(DriverError::Mode(command.mode()));
+        }
         if !(command.joints().is_finite() && command.gripper().is_finite()) {
             return Err(DriverError::NotFinite);
         }
@@ -176,6 +191,7 @@ impl ArmDriver for FakeArm {
     }
 
     fn recover(&mut self, _now: Timestamp) -> Result<(), ConnectError> {
+        self.active = None;
         Ok(())
     }
 
@@ -339,7 +355,21 @@ impl Camera for FakeCamera {
 
 #[cfg(test)]
 mod tests {
+    use visuomotor_arms::conformance::{check_arm, check_camera};
+    use visuomotor_core::time::{Clock, ManualClock};
+
     use super::*;
+
+    #[test]
+    fn the_arm_conforms() {
+        let (arm, _switches) = FakeArm::at(JointVector::from_slice(&[0.1, -0.2, 0.3]), 0.5);
+        let clock = ManualClock::new();
+        let mut pass = |duration: Duration| {
+            clock.advance(duration);
+            clock.now()
+        };
+        check_arm(&mut arm.inactive(), &mut pass).unwrap();
+    }
 
     #[test]
     fn the_camera_conforms() {
@@ -349,6 +379,6 @@ mod tests {
             now = now + duration;
             now
         };
-        visuomotor_arms::conformance::check_camera(&mut camera, &mut pass).unwrap();
+        check_camera(&mut camera, &mut pass).unwrap();
     }
 }

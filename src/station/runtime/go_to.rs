@@ -7,7 +7,7 @@ use super::error::RuntimeError;
 use super::latest::{LatestReader, latest};
 use super::pace::Pacer;
 use super::posture::Posture;
-use super::realtime::Granted;
+use visuomotor_core::realtime::Granted;
 use super::schedule::{DeadlineBudget, DeadlineWatch, Strain};
 use super::station::{Station, Timing};
 use super::stop::{StopFlag, guarded, message};

@@ -25,7 +25,6 @@ mod ledger;
 mod lockstep;
 mod pace;
 mod posture;
-mod realtime;
 mod report;
 mod schedule;
 mod sleep;
@@ -41,13 +40,13 @@ pub use go_to::{Arrival, go_to};
 pub use latest::{LatestReader, LatestWriter, latest};
 pub use ledger::{Ledger, LedgerSummary, Series, SeriesSummary};
 pub use posture::Posture;
-pub use realtime::{Granted, Realtime};
 pub use report::{DeadlineMisses, EpisodeReport};
 pub use schedule::{DeadlineBudget, DeadlineWatch, Due, PAYBACK, Schedule, Strain};
 pub use sleep::Sleeper;
 pub use standing::{Doubt, Hold, StandingWatch};
 pub use station::{EpisodeRequest, Station, Timing, WallOptions};
 pub use stop::{HoldGuard, StopFlag};
+pub use visuomotor_core::realtime::{Granted, Realtime};
 
 /// Runs one episode to its end. In every case the arm is commanded to hold and the sinks receive the outcome;
 /// [`EpisodeReport::hold`] reports whether the arm was seen at rest.

@@ -4,7 +4,7 @@ use super::control_loop::{ControlCounts, ControlLoop};
 use super::decision_loop::{Asides, DecisionLoop};
 use super::error::RuntimeError;
 use super::ledger::Ledger;
-use super::realtime::Granted;
+use visuomotor_core::realtime::Granted;
 use super::standing::{Doubt, Hold};
 use super::station::Timing;
 use super::stop;

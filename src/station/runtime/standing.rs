@@ -98,7 +98,7 @@ impl StandingWatch {
         let new = state.filter(|s| s.measured_at > self.told && self.newest.is_none_or(|at| s.measured_at > at));
         if let Some(state) = new {
             self.newest = Some(state.measured_at);
-            self.still.see(state.measured_at, &state.joint_positions);
+            self.still.observe(state.measured_at, &state.joint_positions);
             if self.still.stands(state.measured_at) {
                 return Some(Hold::Standing { after: now.since(self.told).as_secs_f64() });
             }

@@ -6,7 +6,7 @@ use super::control_loop::{ControlLoop, ControlParts};
 use super::decision_loop::{AgedCamera, DecisionLoop};
 use super::latest::latest;
 use super::ledger::Ledger;
-use super::realtime::Realtime;
+use visuomotor_core::realtime::Realtime;
 use super::schedule::DeadlineBudget;
 use super::stop::StopFlag;
 use crate::control::Controller;

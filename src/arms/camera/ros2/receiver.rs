@@ -136,9 +136,9 @@ impl Receiver {
             now
         } else {
             let mut stamps = lock(&self.stamps);
-            let before = stamps.are_of_another_clock();
+            let before = stamps.come_from_another_clock();
             let captured = stamps.captured(nanos(picture.header.stamp), now, wall)?;
-            if stamps.are_of_another_clock() && !before {
+            if stamps.come_from_another_clock() && !before {
                 tracing::warn!(
                     "camera `{}`: its stamps are of another clock than ours, so a constant delay cannot be seen; the \
                      launch file's `latency` is used",

@@ -97,11 +97,11 @@ impl<R: Read + AsRawFd> Ears<R> {
                 return Ok(());
             }
             match self.input.read(&mut bytes) {
-                Ok(0) => self.hang_up(),
+                Ok(0) => self.connection_closed(),
                 Ok(count) => self.take(&bytes[..count], clock.now()),
                 Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => {}
                 // A connection that was reset, or whose other end no longer responds to the kernel.
-                Err(_) => self.hang_up(),
+                Err(_) => self.connection_closed(),
             }
             wait = Duration::ZERO;
         }
@@ -115,20 +115,20 @@ impl<R: Read + AsRawFd> Ears<R> {
                 Ok(None) => {}
                 Ok(Some(frame)) => {
                     self.frames += 1;
-                    self.watch.hear(now, frame);
+                    self.watch.receive(now, frame);
                 }
                 Err(_) => {
-                    self.watch.garbled();
-                    self.hang_up();
+                    self.watch.malformed_frame();
+                    self.connection_closed();
                     return;
                 }
             }
         }
     }
 
-    fn hang_up(&mut self) {
+    fn connection_closed(&mut self) {
         self.deaf = true;
-        self.watch.hang_up();
+        self.watch.connection_closed();
     }
 }
 
@@ -162,12 +162,12 @@ impl<R: Read + AsRawFd, W: Write> Work<R, W> {
         loop {
             if self.ears.listen(&self.clock, NAP).is_err() {
                 // A descriptor that cannot be polled: the program is gone.
-                self.ears.hang_up();
+                self.ears.connection_closed();
             }
             let now = self.clock.now();
             // States are read all the time: the first one after a trip must not be an old one.
             self.brake.positions();
-            match self.ears.watch.look(now) {
+            match self.ears.watch.check(now) {
                 Duty::Watch if now.since(said) >= BEAT => {
                     said = now;
                     say(&mut self.output, &Word::Beat);
@@ -201,7 +201,7 @@ impl<R: Read + AsRawFd, W: Write> Work<R, W> {
                 say(&mut self.output, &Word::Tripped(trip.text()));
             }
             if let Some(positions) = self.brake.positions() {
-                still.see(now, &positions);
+                still.observe(now, &positions);
             }
             if !confirmed && stopping.at_zero() && still.stands(now) {
                 confirmed = true;
@@ -209,12 +209,12 @@ impl<R: Read + AsRawFd, W: Write> Work<R, W> {
                 tracing::warn!("{arm}: the arm stands");
                 say(&mut self.output, &Word::Stands);
             }
-            let ordered = self.ears.watch.look(now) == Duty::End;
+            let ordered = self.ears.watch.check(now) == Duty::End;
             if ordered || stopping.over(now, self.ears.watch.gone()) {
                 break;
             }
             if self.ears.listen(&self.clock, NAP).is_err() {
-                self.ears.hang_up();
+                self.ears.connection_closed();
             }
         }
         if confirmed {

@@ -13,7 +13,7 @@
 //!
 //! - It is a process of its own, in a process group of its own: Ctrl-C and Ctrl-Z do not reach it.
 //! - The driver starts it when such a mode is activated; activation succeeds only after it is matched with the controller.
-//! - Beats come from the thread that sends commands ([`Heart`]), every 20 ms. After 100 ms without one, or when the pipe closes, it
+//! - Beats come from the thread that sends commands ([`Heartbeat`]), every 20 ms. After 100 ms without one, or when the pipe closes, it
 //!   stops the arm and keeps it stopped ([`Watch`]). A program that resumes detects that and holds.
 //! - A program that receives no states, or whose commands do not arrive, has it stop the arm too: it has a link of its own.
 //! - Its end is a fault for the program: the arm is ramped to a hold.
@@ -27,7 +27,7 @@
 
 mod brake;
 mod duty;
-mod heart;
+mod heartbeat;
 mod listen;
 mod message;
 mod process;
@@ -36,7 +36,7 @@ mod watch;
 
 pub use brake::Brake;
 pub use duty::{Watched, watch};
-pub use heart::Heart;
+pub use heartbeat::Heartbeat;
 pub use listen::listen;
 pub use message::{Controller, Frame, Frames, Hello, Malformed, VERSION, Word};
 pub use process::{Guard, GuardError, Guarding, LIMIT, fault_of};
@@ -47,7 +47,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::driver::GuardFault;
-use crate::transport::ros2::{RosSettings, count_as_ours};
+use crate::transport::ros2::{RosSettings, count_as_own};
 use visuomotor_core::action::ControlMode;
 use visuomotor_core::time::{Clock, Timestamp};
 
@@ -103,39 +103,42 @@ impl Guarded {
         mode: ControlMode,
         patience: Duration,
         clock: &Arc<dyn Clock>,
-    ) -> Result<Option<Heart>, GuardFault> {
+    ) -> Result<Option<Heartbeat>, GuardFault> {
         let endless = self.modes.iter().find(|endless| endless.mode == mode);
         if let Some(guard) = &self.guard {
-            let heart = guard.heart();
-            let fit = heart.fault(clock.now()).is_none() && !heart.was_called();
+            let heartbeat = guard.heartbeat();
+            let fit = heartbeat.fault(clock.now()).is_none() && !heartbeat.stop_was_requested();
             if endless.is_some() && guard.mode() == mode && fit {
-                guard.heart().pause();
-                return Ok(Some(guard.heart().clone()));
+                guard.heartbeat().pause();
+                return Ok(Some(guard.heartbeat().clone()));
             }
             // It guards another mode, or tripped: the arm was commanded to hold, and an activation means that it may move.
-            guard.heart().done();
+            guard.heartbeat().done();
             self.guard = None;
         }
         let (Some(endless), false) = (endless, self.guarding == Guarding::Waived) else { return Ok(None) };
         let hello = Hello { mode, ramp: endless.ramp.clone(), ..self.hello.clone() };
-        let started = Guard::start(&self.guarding, hello, patience, Arc::clone(clock), count_as_ours);
+        let started = Guard::start(&self.guarding, hello, patience, Arc::clone(clock), count_as_own);
         let guard = started.map_err(|error| fault_of(&error))?;
-        let heart = guard.heart().clone();
+        let heartbeat = guard.heartbeat().clone();
         self.guard = Some(guard);
-        Ok(Some(heart))
+        Ok(Some(heartbeat))
     }
 
     /// What is wrong with the guard, or with this program's timing. Takes no lock.
     pub fn fault(&self, now: Timestamp) -> Option<GuardFault> {
-        self.guard.as_ref().and_then(|guard| guard.heart().fault(now))
+        self.guard.as_ref().and_then(|guard| guard.heartbeat().fault(now))
     }
 
     /// Releases a faulty guard; returns whether there was one. For a recovery: the arm was commanded to hold, and another guard is
     /// started before it moves again.
     pub fn forget_faulty(&mut self, now: Timestamp) -> bool {
-        let faulty = self.guard.as_ref().is_some_and(|g| g.heart().fault(now).is_some() || g.heart().was_called());
+        let faulty = self
+            .guard
+            .as_ref()
+            .is_some_and(|g| g.heartbeat().fault(now).is_some() || g.heartbeat().stop_was_requested());
         if let Some(guard) = self.guard.take_if(|_| faulty) {
-            guard.heart().done();
+            guard.heartbeat().done();
         }
         faulty
     }

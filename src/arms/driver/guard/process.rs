@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-use super::heart::{Heart, Line};
+use super::heartbeat::{Heartbeat, Line};
 use super::message::{Hello, Word, read_line};
 use super::token::Token;
 use crate::driver::GuardFault;
@@ -49,7 +49,7 @@ pub enum Guarding {
 
 impl Guarding {
     /// A process of this very program.
-    pub fn by_this_program(limit: Duration) -> Self {
+    pub fn local(limit: Duration) -> Self {
         // Not the name it was started by: that file may have been replaced since.
         Guarding::Process { program: "/proc/self/exe".into(), limit }
     }
@@ -110,16 +110,16 @@ impl Failing for GuardError {
     }
 }
 
-/// A guard at work. Dropping it without [`Heart::done`] makes it stop the arm.
+/// A guard at work. Dropping it without [`Heartbeat::done`] makes it stop the arm.
 pub struct Guard {
-    heart: Heart,
+    heartbeat: Heartbeat,
     mode: ControlMode,
     process: Option<u32>,
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.heart.close();
+        self.heartbeat.close();
     }
 }
 
@@ -143,10 +143,10 @@ impl Guard {
         };
         let Connected { place, line, from, child } = connected?;
         let process = child.as_ref().map(Child::id);
-        let heart = Heart::new(Some(line), guarding.limit(), hello.joints.len(), clock);
-        let guard = Guard { heart: heart.clone(), mode: hello.mode, process };
+        let heartbeat = Heartbeat::new(Some(line), guarding.limit(), hello.joints.len(), clock);
+        let guard = Guard { heartbeat: heartbeat.clone(), mode: hello.mode, process };
         let (to_us, words) = channel();
-        let (arm, reading) = (hello.arm.clone(), heart.clone());
+        let (arm, reading) = (hello.arm.clone(), heartbeat.clone());
         // Ends with the guard.
         let started = std::thread::Builder::new()
             .name("guard-words".into())
@@ -170,7 +170,7 @@ impl Guard {
             match words.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(Word::Here(participant)) => {
                     known(&participant);
-                    self.heart.pause();
+                    self.heartbeat.pause();
                 }
                 Ok(Word::Ready) => return Ok(()),
                 Ok(Word::Refused(why)) => return Err(GuardError::Refused { place: place.into(), why }),
@@ -187,8 +187,8 @@ impl Guard {
     }
 
     /// The sender of beats.
-    pub fn heart(&self) -> &Heart {
-        &self.heart
+    pub fn heartbeat(&self) -> &Heartbeat {
+        &self.heartbeat
     }
 
     /// Mode it guards.
@@ -273,11 +273,11 @@ fn dial(address: &str, token: &Token, hello: &Hello, patience: Duration) -> Resu
 }
 
 /// Reads the guard's messages, until it ends.
-fn listen(arm: &str, from: Box<dyn Read + Send>, heart: &Heart, to: &Sender<Word>, child: Option<Child>) {
+fn listen(arm: &str, from: Box<dyn Read + Send>, heartbeat: &Heartbeat, to: &Sender<Word>, child: Option<Child>) {
     let mut from = BufReader::new(from);
     while let Ok(line) = read_line(&mut from) {
         let Some(word) = Word::of(&line) else { continue };
-        heart.hear(&word);
+        heartbeat.receive(&word);
         match &word {
             Word::Tripped(why) => tracing::error!("{arm}: its guard stops the arm: {why}"),
             Word::Stands => tracing::warn!("{arm}: its guard sees that the arm stands"),
@@ -287,7 +287,7 @@ fn listen(arm: &str, from: Box<dyn Read + Send>, heart: &Heart, to: &Sender<Word
         // The starter of the guard may have given up.
         let _ = to.send(word);
     }
-    heart.lost();
+    heartbeat.lost();
     if let Some(mut child) = child {
         // It closed its end, so it ends; how does not matter.
         let _ = child.wait();

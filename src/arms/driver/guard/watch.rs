@@ -17,7 +17,7 @@ pub enum Trip {
     /// The program sent an impossible frame.
     Malformed,
     /// The program requested it.
-    Asked,
+    Requested,
 }
 
 impl Trip {
@@ -29,7 +29,7 @@ impl Trip {
             }
             Trip::Gone => "the program, or the connection to it, is gone".into(),
             Trip::Malformed => "the program says what cannot be".into(),
-            Trip::Asked => "the program asks for it: it does not hear of the arm, or is not heard by it".into(),
+            Trip::Requested => "the program asks for it: it does not hear of the arm, or is not heard by it".into(),
         }
     }
 }
@@ -74,7 +74,7 @@ impl Watch {
     }
 
     /// Takes a frame of the program. Once tripped, only its orderly end counts: a program that resumes is not trusted.
-    pub fn hear(&mut self, now: Timestamp, frame: Frame) {
+    pub fn receive(&mut self, now: Timestamp, frame: Frame) {
         match (frame, self.phase) {
             (Frame::Done, _) => self.phase = Phase::Over,
             (_, Phase::Tripped(_) | Phase::Over) => {}
@@ -83,14 +83,14 @@ impl Watch {
                 self.phase = Phase::Watching(now);
             }
             // Whatever was commanded before: a request to stop is not questioned.
-            (Frame::Stop, _) => self.trip(Trip::Asked),
+            (Frame::Stop, _) => self.trip(Trip::Requested),
             (Frame::Pause, Phase::Idle) => {}
             (Frame::Pause, _) => self.phase = Phase::Paused,
         }
     }
 
     /// The program's end of the connection is closed.
-    pub fn hang_up(&mut self) {
+    pub fn connection_closed(&mut self) {
         self.gone = true;
         match self.phase {
             Phase::Watching(_) | Phase::Paused => self.trip(Trip::Gone),
@@ -101,7 +101,7 @@ impl Watch {
     }
 
     /// The program sent an impossible frame.
-    pub fn garbled(&mut self) {
+    pub fn malformed_frame(&mut self) {
         match self.phase {
             Phase::Watching(_) | Phase::Paused => self.trip(Trip::Malformed),
             Phase::Idle => self.phase = Phase::Over,
@@ -110,7 +110,7 @@ impl Watch {
     }
 
     /// What to do at `now`. Everything that had arrived by then must have been passed in.
-    pub fn look(&mut self, now: Timestamp) -> Duty {
+    pub fn check(&mut self, now: Timestamp) -> Duty {
         if let Phase::Watching(heard) = self.phase
             && now.since(heard) > self.limit
         {
@@ -195,7 +195,7 @@ impl Stopping {
     }
 
     /// Has the wait for the arm's state timed out?
-    pub fn in_vain(&self, now: Timestamp) -> bool {
+    pub fn timed_out(&self, now: Timestamp) -> bool {
         !self.confirmed && now.since(self.began) >= PATIENCE
     }
 }
@@ -216,7 +216,7 @@ mod tests {
 
     fn watching() -> Watch {
         let mut watch = Watch::new(LIMIT, 2);
-        watch.hear(at(1000), turning());
+        watch.receive(at(1000), turning());
         watch
     }
 
@@ -224,33 +224,33 @@ mod tests {
     fn beats_keep_it_quiet_and_their_absence_trips_it() {
         let mut watch = watching();
         for ms in (1020..2000).step_by(20) {
-            watch.hear(at(ms), turning());
-            assert_eq!(watch.look(at(ms + 99)), Duty::Watch);
+            watch.receive(at(ms), turning());
+            assert_eq!(watch.check(at(ms + 99)), Duty::Watch);
         }
-        assert_eq!(watch.look(at(1980 + 100)), Duty::Watch);
-        assert_eq!(watch.look(at(1980 + 101)), Duty::Stop(Trip::Silent(Duration::from_millis(101))));
+        assert_eq!(watch.check(at(1980 + 100)), Duty::Watch);
+        assert_eq!(watch.check(at(1980 + 101)), Duty::Stop(Trip::Silent(Duration::from_millis(101))));
         assert_eq!(watch.last()[0], 0.5);
     }
 
     #[test]
     fn before_the_first_command_nothing_trips_it() {
         let mut watch = Watch::new(LIMIT, 2);
-        watch.hear(at(0), Frame::Pause);
-        assert_eq!(watch.look(at(60_000)), Duty::Watch);
-        watch.hang_up();
-        assert_eq!(watch.look(at(60_001)), Duty::End, "a program that commanded nothing leaves nothing moving");
+        watch.receive(at(0), Frame::Pause);
+        assert_eq!(watch.check(at(60_000)), Duty::Watch);
+        watch.connection_closed();
+        assert_eq!(watch.check(at(60_001)), Duty::End, "a program that commanded nothing leaves nothing moving");
     }
 
     #[test]
     fn a_closed_pipe_trips_it_at_once_also_in_a_pause() {
         let mut watch = watching();
-        watch.hang_up();
-        assert_eq!(watch.look(at(1000)), Duty::Stop(Trip::Gone));
+        watch.connection_closed();
+        assert_eq!(watch.check(at(1000)), Duty::Stop(Trip::Gone));
         let mut watch = watching();
-        watch.hear(at(1001), Frame::Pause);
-        assert_eq!(watch.look(at(9000)), Duty::Watch, "silence is fine in a pause");
-        watch.hang_up();
-        assert_eq!(watch.look(at(9001)), Duty::Stop(Trip::Gone));
+        watch.receive(at(1001), Frame::Pause);
+        assert_eq!(watch.check(at(9000)), Duty::Watch, "silence is fine in a pause");
+        watch.connection_closed();
+        assert_eq!(watch.check(at(9001)), Duty::Stop(Trip::Gone));
         assert!(watch.gone());
     }
 
@@ -258,40 +258,40 @@ mod tests {
     fn once_tripped_it_stays_so_until_it_is_told_that_the_arm_stands() {
         let mut watch = watching();
         let silent = Duty::Stop(Trip::Silent(Duration::from_millis(500)));
-        assert_eq!(watch.look(at(1500)), silent);
+        assert_eq!(watch.check(at(1500)), silent);
         // The program was suspended and resumes.
         for ms in (1510..3000).step_by(20) {
-            watch.hear(at(ms), turning());
-            watch.hear(at(ms), Frame::Pause);
-            assert_eq!(watch.look(at(ms)), silent);
+            watch.receive(at(ms), turning());
+            watch.receive(at(ms), Frame::Pause);
+            assert_eq!(watch.check(at(ms)), silent);
         }
-        watch.hear(at(3000), Frame::Done);
-        assert_eq!(watch.look(at(3000)), Duty::End);
+        watch.receive(at(3000), Frame::Done);
+        assert_eq!(watch.check(at(3000)), Duty::End);
     }
 
     #[test]
     fn an_orderly_end_and_what_comes_behind_it_trip_nothing() {
         let mut watch = watching();
-        watch.hear(at(1010), Frame::Done);
-        watch.hang_up();
-        assert_eq!(watch.look(at(9000)), Duty::End);
+        watch.receive(at(1010), Frame::Done);
+        watch.connection_closed();
+        assert_eq!(watch.check(at(9000)), Duty::End);
     }
 
     #[test]
     fn a_program_that_asks_for_it_has_its_arm_stopped_and_may_still_end_in_order() {
         let mut watch = watching();
-        watch.hear(at(1010), Frame::Stop);
-        watch.hear(at(1020), turning());
-        assert_eq!(watch.look(at(1020)), Duty::Stop(Trip::Asked));
-        watch.hear(at(3000), Frame::Done);
-        assert_eq!(watch.look(at(3000)), Duty::End);
+        watch.receive(at(1010), Frame::Stop);
+        watch.receive(at(1020), turning());
+        assert_eq!(watch.check(at(1020)), Duty::Stop(Trip::Requested));
+        watch.receive(at(3000), Frame::Done);
+        assert_eq!(watch.check(at(3000)), Duty::End);
     }
 
     #[test]
     fn bytes_that_cannot_be_stop_the_arm() {
         let mut watch = watching();
-        watch.garbled();
-        assert_eq!(watch.look(at(1000)), Duty::Stop(Trip::Malformed));
+        watch.malformed_frame();
+        assert_eq!(watch.check(at(1000)), Duty::Stop(Trip::Malformed));
     }
 
     #[test]
@@ -315,7 +315,7 @@ mod tests {
     fn an_arm_that_does_not_show_that_it_stands_is_not_waited_for_forever() {
         let mut stopping = Stopping::new(at(0), JointVector::zeros(2), &[24.0, 24.0]);
         stopping.command(at(0));
-        assert!(!stopping.over(at(4999), true) && !stopping.in_vain(at(4999)));
-        assert!(stopping.over(at(5000), true) && stopping.in_vain(at(5000)));
+        assert!(!stopping.over(at(4999), true) && !stopping.timed_out(at(4999)));
+        assert!(stopping.over(at(5000), true) && stopping.timed_out(at(5000)));
     }
 }

@@ -47,7 +47,7 @@ impl ToolVelocity {
         let topic: RosPublisher<PoseVelocity> =
             node.publisher("in/cartesian_velocity", Qos::Command).map_err(|error| connect_error(&arm, error))?;
         topic.wait_for_subscriber(patience).map_err(|error| connect_error(&arm, error))?;
-        alone(&arm, topic.topic(), topic.rivals())?;
+        alone(&arm, topic.topic(), topic.other_publishers())?;
         let (linear, angular) = (robot.limits.tool_velocity, robot.limits.tool_rotation_velocity);
         let largest = [linear, linear, linear, angular, angular, angular];
         let steps = Steps { arm: arm.clone(), topic, largest, heard: Timestamp::ZERO };

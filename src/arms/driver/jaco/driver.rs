@@ -213,7 +213,7 @@ impl JacoLink {
 
     /// Without waiting: the node may be gone.
     fn ask_for_position_mode(&mut self) {
-        if let Err(error) = self.torque_mode.ask(StateRequest { state: 0 }) {
+        if let Err(error) = self.torque_mode.send_request(StateRequest { state: 0 }) {
             tracing::warn!("{}: {error}", self.arm);
         }
     }
@@ -312,8 +312,8 @@ impl ArmLink for JacoLink {
     fn verify(&mut self, patience: Duration) -> Result<(), ConnectError> {
         let arm = self.arm.clone();
         self.velocities.wait_for_subscriber(patience).map_err(|error| connect_error(&arm, error))?;
-        alone(&self.arm, self.velocities.topic(), self.velocities.rivals())?;
-        alone(&self.arm, self.torques.topic(), self.torques.rivals())
+        alone(&self.arm, self.velocities.topic(), self.velocities.other_publishers())?;
+        alone(&self.arm, self.torques.topic(), self.torques.other_publishers())
     }
 
     fn guarded(&self, robot: &Robot) -> Option<Guarded> {
@@ -332,14 +332,14 @@ impl ArmLink for JacoLink {
 
     fn own_hold(&self) -> OwnHold {
         match (self.position_mode.is_pending(), self.in_torque_mode) {
-            (true, _) => OwnHold::Asked,
+            (true, _) => OwnHold::Requested,
             (false, true) => OwnHold::No,
             (false, false) => OwnHold::Yes,
         }
     }
 
-    fn rivals(&self) -> usize {
-        self.velocities.rivals() + self.torques.rivals()
+    fn other_publishers(&self) -> usize {
+        self.velocities.other_publishers() + self.torques.other_publishers()
     }
 
     fn activate(&mut self, mode: ControlMode, _: &JointVector) -> Result<(), DriverError> {
@@ -428,7 +428,7 @@ impl ArmLink for JacoLink {
     }
 
     fn gripper(&mut self, fraction: f64) {
-        self.hand.ask(fraction);
+        self.hand.set_target(fraction);
     }
 
     fn recover(&mut self, _: Duration) -> Result<(), ConnectError> {

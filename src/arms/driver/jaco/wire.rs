@@ -40,7 +40,7 @@ pub fn velocity(values: &JointVector) -> JointVelocity {
 }
 
 /// Velocities of a step \[rad/s\].
-pub fn velocity_asked(message: &JointVelocity, joints: usize) -> Option<JointVector> {
+pub fn requested_velocities(message: &JointVelocity, joints: usize) -> Option<JointVector> {
     first(message.to_array(), joints, PI / 180.0)
 }
 
@@ -50,7 +50,7 @@ pub fn torque(values: &JointVector) -> JointTorque {
 }
 
 /// Torques of a step \[Nm\].
-pub fn torque_asked(message: &JointTorque, joints: usize) -> Option<JointVector> {
+pub fn requested_torques(message: &JointTorque, joints: usize) -> Option<JointVector> {
     first(message.to_array(), joints, 1.0)
 }
 
@@ -79,7 +79,7 @@ pub fn twist(values: [f64; 6]) -> PoseVelocity {
 }
 
 /// Tool velocity of a step: x, y, z \[m/s\], about x, y, z \[rad/s\]; none when a number is not finite.
-pub fn twist_asked(message: &PoseVelocity) -> Option<[f64; 6]> {
+pub fn requested_twist(message: &PoseVelocity) -> Option<[f64; 6]> {
     let values = [
         message.twist_linear_x,
         message.twist_linear_y,
@@ -101,9 +101,9 @@ mod tests {
         let message = velocity(&asked);
         assert!((message.joint1 - 36.0).abs() < 1e-5);
         assert_eq!(message.joint7, 0.0);
-        let back = velocity_asked(&message, 6).unwrap();
+        let back = requested_velocities(&message, 6).unwrap();
         assert!(back.iter().zip(asked.iter()).all(|(a, b)| (a - b).abs() < 1e-7));
-        assert_eq!(velocity_asked(&JointVelocity { joint2: f32::NAN, ..message }, 6), None);
+        assert_eq!(requested_velocities(&JointVelocity { joint2: f32::NAN, ..message }, 6), None);
     }
 
     #[test]

@@ -3,13 +3,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::hearing::Hearing;
 use super::link::ArmLink;
+use super::silence::SilenceWatch;
 use super::state::{ArmState, Condition};
-use super::worker::{Answer, Ask, Order, Worker};
+use super::worker::Worker;
 use super::{LinkOptions, REFUSED, connect_error};
 use crate::driver::guard::{Guarded, Guarding};
-use crate::driver::{ArmDriver, Capabilities, CheckReport, ConnectError, DriverError, FaultCode, Finding, Grade};
+use crate::driver::{
+    ArmDriver, Capabilities, CheckReport, ConnectError, DriverError, FaultCode, Finding, Grade, Reply, Request,
+    Setpoint,
+};
 use crate::transport::ros2::{Bridge, Pacing};
 use visuomotor_core::action::{ControlMode, JointCommand};
 use visuomotor_core::config::Robot;
@@ -30,7 +33,7 @@ pub struct RosArm<L: ArmLink> {
     guarded: Option<Guarded>,
     clock: Arc<dyn Clock>,
     active: Option<ControlMode>,
-    hearing: Hearing,
+    silence_watch: SilenceWatch,
 }
 
 /// A fault as text: the common code, or the link's.
@@ -77,9 +80,9 @@ impl<L: ArmLink> RosArm<L> {
             control_rate_hz: rate,
             modes: modes.to_vec(),
         };
-        let hearing = Hearing::new(period);
+        let silence_watch = SilenceWatch::new(period);
         let mut arm =
-            Self { capabilities, robot: robot.clone(), options, bridge, guarded, clock, active: None, hearing };
+            Self { capabilities, robot: robot.clone(), options, bridge, guarded, clock, active: None, silence_watch };
         arm.wait_for_news(arm.clock.now());
         Ok(arm)
     }
@@ -126,7 +129,7 @@ impl<L: ArmLink> RosArm<L> {
 
     fn trip(&mut self) {
         self.active = None;
-        self.bridge.send(Order::Hold);
+        self.bridge.send(Setpoint::Hold);
     }
 
     /// Findings without moving the arm, from listening for `seconds`.
@@ -161,7 +164,7 @@ impl<L: ArmLink> RosArm<L> {
             });
         }
         let mut round_trips = Vec::new();
-        if let Ok(Answer::Survey(more, trips)) = self.bridge.request(Ask::Survey, self.longest_call()) {
+        if let Ok(Reply::Surveyed(more, trips)) = self.bridge.request(Request::Survey, self.longest_call()) {
             findings.extend(more);
             round_trips = trips;
         }
@@ -240,24 +243,24 @@ impl<L: ArmLink> ArmDriver for RosArm<L> {
         }
         self.active = None;
         let patience = self.options.patience.max(STARTING);
-        let heart = match &mut self.guarded {
+        let heartbeat = match &mut self.guarded {
             Some(guarded) => guarded.prepare(mode, patience, &self.clock).map_err(DriverError::Guard)?,
             None => None,
         };
-        match self.bridge.request(Ask::Activate(mode, heart), self.longest_call()) {
-            Ok(Answer::Activated(Ok(()))) => {
+        match self.bridge.request(Request::Activate(mode, heartbeat), self.longest_call()) {
+            Ok(Reply::Activated(Ok(()))) => {
                 self.active = Some(mode);
-                self.bridge.send(Order::Hold);
+                self.bridge.send(Setpoint::Hold);
                 self.wait_for_news(self.clock.now());
                 Ok(())
             }
-            Ok(Answer::Activated(Err(error))) => Err(error),
+            Ok(Reply::Activated(Err(error))) => Err(error),
             Ok(_) | Err(_) => Err(DriverError::Silent),
         }
     }
 
     fn read(&mut self, now: Timestamp) -> Result<Proprioception, DriverError> {
-        self.hearing.look(now);
+        self.silence_watch.polled(now);
         let newest = self.bridge.state();
         // Checked before the age of the state: a program that was suspended has no new state, and that is not the arm's fault.
         let guard = self.guarded.as_ref().and_then(|guarded| guarded.fault(now));
@@ -266,7 +269,7 @@ impl<L: ArmLink> ArmDriver for RosArm<L> {
             (Some(fault), _) => DriverError::Guard(fault),
             (None, None) => DriverError::Silent,
             (None, Some(_)) if !self.bridge.alive() => DriverError::LinkDied,
-            (None, Some((_, at))) if self.hearing.is_silent(now, at, self.options.stale) && checked => {
+            (None, Some((_, at))) if self.silence_watch.is_silent(now, at, self.options.stale) && checked => {
                 DriverError::Silent
             }
             (None, Some((state, at))) => match (state.condition, state.implausible(&self.robot)) {
@@ -296,15 +299,15 @@ impl<L: ArmLink> ArmDriver for RosArm<L> {
             || !command.joints().is_finite()
             || !command.gripper().is_finite()
         {
-            self.bridge.send(Order::Hold);
+            self.bridge.send(Setpoint::Hold);
             return Err(DriverError::NotFinite);
         }
-        self.bridge.send(Order::Follow(*command));
+        self.bridge.send(Setpoint::Follow(*command));
         Ok(())
     }
 
     fn hold(&mut self, _: Timestamp) -> Result<(), DriverError> {
-        self.bridge.send(Order::Hold);
+        self.bridge.send(Setpoint::Hold);
         if self.bridge.alive() { Ok(()) } else { Err(DriverError::LinkDied) }
     }
 
@@ -313,8 +316,8 @@ impl<L: ArmLink> ArmDriver for RosArm<L> {
         if let Some(guarded) = &mut self.guarded {
             guarded.forget_faulty(now);
         }
-        match self.bridge.request(Ask::Recover, self.longest_call()) {
-            Ok(Answer::Recovered(result)) => {
+        match self.bridge.request(Request::Recover, self.longest_call()) {
+            Ok(Reply::Recovered(result)) => {
                 if result.is_ok() {
                     self.wait_for_news(self.clock.now());
                 }

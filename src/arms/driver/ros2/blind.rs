@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::link::{ArmLink, Off};
-use super::worker::{LAST_WORDS, Worker};
+use super::worker::{REST_REPEATS, Worker};
 use visuomotor_core::action::ControlMode;
 use visuomotor_core::time::Timestamp;
 
@@ -17,9 +17,9 @@ const REBUILD: Duration = Duration::from_secs(2);
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Ramp {
     /// How often the command of rest was sent.
-    pub said: u32,
+    pub rest_commands: u32,
     /// When the controller was first requested to switch off.
-    pub asked: Option<Timestamp>,
+    pub switching_since: Option<Timestamp>,
     /// It does not respond, or has no switch.
     pub stays_on: bool,
     /// When a new link was last tried.
@@ -38,7 +38,7 @@ impl<L: ArmLink> Worker<L> {
                 return;
             }
             self.ramp.rebuilt = Some(now);
-            if let (true, Some((state, _))) = (self.call_the_guard(), self.state) {
+            if let (true, Some((state, _))) = (self.request_guard_stop(), self.state) {
                 // It ramps down meanwhile: later commands must not begin at the old values.
                 self.stream.seed(mode, &state.positions);
             }
@@ -52,18 +52,18 @@ impl<L: ArmLink> Worker<L> {
                 return;
             }
         }
-        let said_all = self.ramp.said >= LAST_WORDS;
-        if !said_all || mode != ControlMode::Position {
+        let all_sent = self.ramp.rest_commands >= REST_REPEATS;
+        if !all_sent || mode != ControlMode::Position {
             let at_rest = self.stream.stop_blind();
             let at_rest = self.link.blind(&self.stream, at_rest);
-            self.ramp.said = if at_rest { self.ramp.said.saturating_add(1) } else { 0 };
+            self.ramp.rest_commands = if at_rest { self.ramp.rest_commands.saturating_add(1) } else { 0 };
             if at_rest {
-                self.call_the_guard();
+                self.request_guard_stop();
             }
         }
         // Messages to an arm that receives nothing are not waited for.
-        let deaf = self.runaway.astray().is_some();
-        if (self.ramp.said < LAST_WORDS && !deaf) || self.ramp.stays_on {
+        let deaf = self.runaway.runaway_joint().is_some();
+        if (self.ramp.rest_commands < REST_REPEATS && !deaf) || self.ramp.stays_on {
             return;
         }
         let arm = &self.robot.identity.name;
@@ -74,10 +74,10 @@ impl<L: ArmLink> Worker<L> {
         match self.link.switch_off(mode) {
             Off::Done(how) => {
                 tracing::warn!("{arm}: {done}; {how}; {known}");
-                self.call_the_guard();
+                self.request_guard_stop();
                 self.mode = None;
             }
-            Off::Pending if now.since(*self.ramp.asked.get_or_insert(now)) <= SWITCHING => {}
+            Off::Pending if now.since(*self.ramp.switching_since.get_or_insert(now)) <= SWITCHING => {}
             Off::Pending | Off::None => {
                 let rest =
                     if mode == ControlMode::Position { "the last position stays its goal" } else { "zeros go on" };

@@ -21,14 +21,14 @@ impl SlowGripper {
         name: &str,
         mut go: impl FnMut(f64) -> Result<(), RosError> + Send + 'static,
     ) -> Result<Self, RosError> {
-        let (targets, asked): (SyncSender<f64>, Receiver<f64>) = sync_channel(WAITING);
+        let (targets, requested): (SyncSender<f64>, Receiver<f64>) = sync_channel(WAITING);
         let of = name.to_string();
         let thread = std::thread::Builder::new()
             .name(format!("{name}-gripper"))
             .spawn(move || {
-                while let Ok(mut target) = asked.recv() {
+                while let Ok(mut target) = requested.recv() {
                     loop {
-                        match asked.try_recv() {
+                        match requested.try_recv() {
                             Ok(newer) => target = newer,
                             Err(TryRecvError::Empty) => break,
                             Err(TryRecvError::Disconnected) => return,
@@ -48,7 +48,7 @@ impl SlowGripper {
     }
 
     /// Leaves a target; never waits.
-    pub fn ask(&self, fraction: f64) {
+    pub fn set_target(&self, fraction: f64) {
         if let Some(targets) = &self.targets {
             // Full: the gripper hangs, which its thread reports.
             let _ = targets.try_send(fraction);

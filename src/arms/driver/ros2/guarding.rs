@@ -16,45 +16,45 @@ const NO_NEWS: Duration = Duration::from_millis(250);
 impl<L: ArmLink> Worker<L> {
     /// What is wrong with the guard, or with this thread's timing.
     pub(super) fn guard_fault(&self, now: Timestamp) -> Option<GuardFault> {
-        self.heart.as_ref().and_then(|heart| heart.fault(now))
+        self.heartbeat.as_ref().and_then(|heartbeat| heartbeat.fault(now))
     }
 
     /// Reports to the guard that this thread is alive, and the last command sent.
     pub(super) fn beat(&self, now: Timestamp) {
-        if let Some(heart) = &self.heart {
-            heart.beat(now, self.stream.last());
+        if let Some(heartbeat) = &self.heartbeat {
+            heartbeat.beat(now, self.stream.last());
         }
     }
 
     /// Has the guard stop the arm too, over a link of its own, once the last command is one of rest, so that both send the same. It
     /// is no longer fed. Returns whether there is one.
-    pub(super) fn call_the_guard(&mut self) -> bool {
-        let heart = self.heart.take();
-        heart.inspect(|heart| heart.stop(self.stream.last())).is_some()
+    pub(super) fn request_guard_stop(&mut self) -> bool {
+        let heartbeat = self.heartbeat.take();
+        heartbeat.inspect(|heartbeat| heartbeat.stop(self.stream.last())).is_some()
     }
 
     /// Before a slow call, during which this thread does not beat. An arm at rest needs no beats; one that moves is left to the
     /// guard to stop.
     pub(super) fn pause(&self) {
-        if let Some(heart) = &self.heart
+        if let Some(heartbeat) = &self.heartbeat
             && self.stream.last().iter().all(|value| *value == 0.0)
         {
-            heart.pause();
+            heartbeat.pause();
         }
     }
 
     /// Releases the guard once the arm's state shows that it stands still; otherwise it takes over when this program is gone.
-    pub(super) fn let_guard_go(&mut self) {
-        let Some(heart) = self.heart.take() else { return };
+    pub(super) fn release_guard(&mut self) {
+        let Some(heartbeat) = self.heartbeat.take() else { return };
         let (mut still, deadline) = (Standstill::default(), Instant::now() + LAST_LOOK);
         let mut news = Instant::now();
         while Instant::now() < deadline && news.elapsed() <= NO_NEWS {
             if let Some(state) = self.link.poll(self.clock.now()) {
-                still.see(self.clock.now(), &state.positions);
+                still.observe(self.clock.now(), &state.positions);
                 news = Instant::now();
             }
             if still.stands(self.clock.now()) {
-                heart.done();
+                heartbeat.done();
                 return;
             }
             std::thread::sleep(Duration::from_millis(5));
@@ -62,22 +62,22 @@ impl<L: ArmLink> Worker<L> {
     }
 
     /// Pauses the beats while the arm holds by itself.
-    pub(super) fn spare_guard(&self) {
-        if let Some(heart) = &self.heart
+    pub(super) fn pause_guard(&self) {
+        if let Some(heartbeat) = &self.heartbeat
             && self.link.own_hold() == OwnHold::Yes
-            && heart.is_beating()
+            && heartbeat.is_beating()
         {
-            heart.pause();
+            heartbeat.pause();
         }
     }
 
     /// Beats again once the arm follows commands again.
-    pub(super) fn wake_guard(&self) {
-        if let Some(heart) = &self.heart
+    pub(super) fn resume_guard(&self) {
+        if let Some(heartbeat) = &self.heartbeat
             && self.link.own_hold() == OwnHold::No
-            && !heart.is_beating()
+            && !heartbeat.is_beating()
         {
-            heart.arm();
+            heartbeat.arm();
         }
     }
 }

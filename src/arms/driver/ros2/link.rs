@@ -21,7 +21,7 @@ pub trait ArmLink: Send + 'static {
     /// Are all required nodes present, and no forbidden ones? Checked before torque.
     fn verify(&mut self, patience: Duration) -> Result<(), ConnectError>;
     /// Other publishers on the command topic.
-    fn rivals(&self) -> usize;
+    fn other_publishers(&self) -> usize;
     /// The modes in which its controller executes the last command forever, and the guard for them.
     fn guarded(&self, robot: &Robot) -> Option<Guarded> {
         let _ = robot;
@@ -81,7 +81,7 @@ pub enum OwnHold {
     /// Our commands.
     No,
     /// Its own hold was requested and not confirmed yet; until then it gets no new commands.
-    Asked,
+    Requested,
     /// Its own hold.
     Yes,
 }

@@ -21,7 +21,7 @@ mod blind;
 mod emulation;
 mod gripper;
 mod guarding;
-mod hearing;
+mod silence;
 mod joint_states;
 mod link;
 mod runaway;
@@ -35,10 +35,10 @@ pub use arm::{RosArm, check_arm};
 pub use emulation::{CommandLog, Controller, Emulation, Received};
 pub use gripper::GRIPPER_PATIENCE;
 pub use gripper::SlowGripper;
-pub use hearing::Hearing;
 pub use joint_states::JointStates;
 pub use link::{ArmLink, Off, OwnHold};
 pub use runaway::{Runaway, SHARE as TORQUE_SHARE, found_within};
+pub use silence::SilenceWatch;
 pub use state::{ArmState, Condition, JointOrder, Turns};
 pub use stream::Stream;
 pub(in crate::driver) use worker::refused;
@@ -91,15 +91,15 @@ pub fn connect_error(arm: &str, error: RosError) -> ConnectError {
 }
 
 /// Refuses a command topic on which others publish.
-pub(super) fn alone(arm: &str, topic: &str, rivals: usize) -> Result<(), ConnectError> {
-    if rivals == 0 {
+pub(super) fn alone(arm: &str, topic: &str, other_publishers: usize) -> Result<(), ConnectError> {
+    if other_publishers == 0 {
         return Ok(());
     }
     Err(ConnectError::Unfit {
         arm: arm.into(),
         link: topic.into(),
         what: "the number of other publishers of commands".into(),
-        found: rivals.to_string(),
+        found: other_publishers.to_string(),
         expected: "0".into(),
         fix: "stop the other program (`ros2 topic info -v` names it); one that was killed is forgotten after a minute"
             .into(),

@@ -121,7 +121,7 @@ pub struct Runaway {
     /// Blocks since the start.
     blocks: u32,
     /// The first joint that was detected.
-    astray: Option<usize>,
+    runaway_joint: Option<usize>,
 }
 
 impl Runaway {
@@ -139,7 +139,7 @@ impl Runaway {
             began: None,
             states: 0,
             blocks: 0,
-            astray: None,
+            runaway_joint: None,
         }
     }
 
@@ -148,12 +148,12 @@ impl Runaway {
         self.mode = mode;
         self.joints = [Joint::default(); MAX_JOINTS];
         self.sent.fill(0.0);
-        (self.began, self.states, self.blocks, self.astray) = (None, 0, 0, None);
+        (self.began, self.states, self.blocks, self.runaway_joint) = (None, 0, 0, None);
     }
 
     /// Which joint moved against its command since the start?
-    pub fn astray(&self) -> Option<usize> {
-        self.astray
+    pub fn runaway_joint(&self) -> Option<usize> {
+        self.runaway_joint
     }
 
     /// Records a command as sent.
@@ -168,14 +168,14 @@ impl Runaway {
     }
 
     /// Takes a state, received at `now`; returns the joint that moved against its command.
-    pub fn see(&mut self, now: Timestamp, positions: &JointVector, efforts: &JointVector) -> Option<usize> {
+    pub fn observe(&mut self, now: Timestamp, positions: &JointVector, efforts: &JointVector) -> Option<usize> {
         let usable = positions.len() == self.sent.len() && positions.is_finite();
         if self.mode == ControlMode::Position || !usable || !Protection::Runaway.is_on() {
-            return self.astray;
+            return self.runaway_joint;
         }
         let Some((began, from)) = self.began else {
             self.begin(now, positions);
-            return self.astray;
+            return self.runaway_joint;
         };
         if self.mode == ControlMode::Torque && efforts.len() == self.sent.len() {
             let weight = self.dynamics.as_ref().map_or(JointVector::zeros(efforts.len()), |d| d.gravity(positions));
@@ -185,7 +185,7 @@ impl Runaway {
         }
         self.states += 1;
         let elapsed = now.since(began).as_secs_f64();
-        let mut found = self.astray;
+        let mut found = self.runaway_joint;
         let (count, states, is_first) = (positions.len(), f64::from(self.states), self.blocks == 0);
         for (index, joint) in self.joints[..count].iter_mut().enumerate() {
             let (mut beyond, mut way) = (0.0, 0.0);
@@ -217,7 +217,7 @@ impl Runaway {
             self.blocks = self.blocks.saturating_add(1);
             self.begin(now, positions);
         }
-        self.astray = found;
+        self.runaway_joint = found;
         found
     }
 
@@ -252,7 +252,7 @@ mod tests {
             // As read by an encoder of 4096 steps.
             let mut read = at;
             read[1] = (read[1] / 0.001534).round() * 0.001534;
-            if let Some(joint) = runaway.see(Timestamp::from_nanos(ms * 1_000_000), &read, &still) {
+            if let Some(joint) = runaway.observe(Timestamp::from_nanos(ms * 1_000_000), &read, &still) {
                 assert_eq!(joint, 1);
                 return Some(ms);
             }
@@ -311,7 +311,7 @@ mod tests {
             at[1] += 0.5e-2;
             let mut efforts = dynamics.gravity(&at);
             efforts[1] += applied(ms) + 8.0 + 1e-3 * ms as f64;
-            if runaway.see(Timestamp::from_nanos(ms * 1_000_000), &at, &efforts).is_some() {
+            if runaway.observe(Timestamp::from_nanos(ms * 1_000_000), &at, &efforts).is_some() {
                 return Some(ms);
             }
         }
@@ -348,7 +348,7 @@ mod tests {
                 let mut efforts = dynamics.gravity(&at);
                 // In transit for up to 30 ms.
                 efforts[1] += applied(ms.saturating_sub(30));
-                if let Some(joint) = runaway.see(Timestamp::from_nanos(ms * 1_000_000), &at, &efforts) {
+                if let Some(joint) = runaway.observe(Timestamp::from_nanos(ms * 1_000_000), &at, &efforts) {
                     assert_eq!(joint, 1);
                     return Some(ms);
                 }
@@ -392,7 +392,7 @@ mod tests {
             for ms in (0..3000).step_by(10) {
                 at[0] = if mode == ControlMode::Position { at[0] + 0.02 } else { f64::NAN };
                 let nan = JointVector::from_slice(&[f64::NAN; 6]);
-                assert_eq!(runaway.see(Timestamp::from_nanos(ms * 1_000_000), &at, &nan), None, "{mode}");
+                assert_eq!(runaway.observe(Timestamp::from_nanos(ms * 1_000_000), &at, &nan), None, "{mode}");
             }
         }
     }

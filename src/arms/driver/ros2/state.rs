@@ -69,14 +69,14 @@ pub struct JointOrder {
 
 /// A message that names some but not all of the joints, or whose lists do not fit its names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Misfit {
+pub struct JointListMismatch {
     /// What the message has.
     pub found: String,
     /// What it must have.
     pub expected: String,
 }
 
-impl Misfit {
+impl JointListMismatch {
     /// The same as a reason not to connect.
     pub fn error(self, arm: &str, topic: &str) -> ConnectError {
         ConnectError::Unfit {
@@ -103,13 +103,13 @@ impl JointOrder {
 
     /// Positions, velocities and efforts in chain order. `None` when the message is about other joints altogether (a head, a
     /// gripper); an error when it is about another arm.
-    pub fn read(&self, message: &JointState) -> Result<Option<[JointVector; 3]>, Misfit> {
+    pub fn read(&self, message: &JointState) -> Result<Option<[JointVector; 3]>, JointListMismatch> {
         let count = message.name.len();
         let full = |list: &[f64]| list.len() == count;
         let empty_or_full = |list: &[f64]| list.is_empty() || full(list);
         if !full(&message.position) || !empty_or_full(&message.velocity) || !empty_or_full(&message.effort) {
             let (position, velocity, effort) = (message.position.len(), message.velocity.len(), message.effort.len());
-            return Err(Misfit {
+            return Err(JointListMismatch {
                 found: format!("{count} names, {position} positions, {velocity} velocities, {effort} efforts"),
                 expected: "as many positions as names, and as many velocities and efforts or none".into(),
             });
@@ -130,7 +130,7 @@ impl JointOrder {
         match missing {
             None => Ok(Some(out)),
             Some(_) if seen == 0 => Ok(None),
-            Some(name) => Err(Misfit {
+            Some(name) => Err(JointListMismatch {
                 found: format!("{} without {name}", message.name.join(", ")),
                 expected: self.names.join(", "),
             }),
@@ -139,7 +139,7 @@ impl JointOrder {
 
     /// Why messages without any of our joints are no states.
     pub fn wrong_arm(&self, arm: &str, topic: &str, message: &JointState) -> ConnectError {
-        Misfit { found: message.name.join(", "), expected: self.names.join(", ") }.error(arm, topic)
+        JointListMismatch { found: message.name.join(", "), expected: self.names.join(", ") }.error(arm, topic)
     }
 }
 

@@ -4,44 +4,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::blind::Ramp;
-use super::hearing::Hearing;
 use super::link::{ArmLink, OwnHold};
 use super::runaway::Runaway;
+use super::silence::SilenceWatch;
 use super::state::{ArmState, Condition};
 use super::stream::Stream;
 use super::{LinkOptions, REFUSED};
-use crate::driver::guard::Heart;
-use crate::driver::{ConnectError, DriverError, Finding, GuardFault};
+use crate::driver::guard::Heartbeat;
+use crate::driver::{ConnectError, DriverError, GuardFault, Reply, Request, Setpoint};
 use crate::transport::ros2::BridgeWorker;
-use visuomotor_core::action::{ControlMode, JointCommand};
+use visuomotor_core::action::ControlMode;
 use visuomotor_core::config::Robot;
 use visuomotor_core::protection::Protection;
 use visuomotor_core::time::{Clock, Timestamp};
-
-/// Requests of the control thread.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Order {
-    /// Follow this command.
-    Follow(JointCommand),
-    /// Stop and stay.
-    Hold,
-}
-
-/// Slow calls.
-#[derive(Clone, Debug)]
-pub(super) enum Ask {
-    /// In this mode, with what beats for its guard if it needs one.
-    Activate(ControlMode, Option<Heart>),
-    Recover,
-    Survey,
-}
-
-/// Their replies.
-pub(super) enum Answer {
-    Activated(Result<(), DriverError>),
-    Recovered(Result<(), ConnectError>),
-    Survey(Vec<Finding>, Vec<f64>),
-}
 
 /// How often a second commander is looked for.
 const LOOK_FOR_RIVALS: Duration = Duration::from_millis(200);
@@ -51,7 +26,7 @@ const LAST_RAMP: Duration = Duration::from_secs(2);
 
 /// How often the command of standing still is sent when the program ends, and after a ramp without states: messages that end a
 /// motion may be lost.
-pub(super) const LAST_WORDS: u32 = 5;
+pub(super) const REST_REPEATS: u32 = 5;
 
 /// How often a silent arm's link is checked.
 const LOOK_AT_LINK: Duration = Duration::from_millis(10);
@@ -83,12 +58,12 @@ pub(super) struct Worker<L: ArmLink> {
     /// Does it follow its commands, and which joint does not?
     pub(super) runaway: Runaway,
     heard: Timestamp,
-    hearing: Hearing,
-    rivals: usize,
+    silence_watch: SilenceWatch,
+    other_publishers: usize,
     looked: Option<Timestamp>,
     gripper: Option<f64>,
     /// Beats for the guard of the mode, where it needs one.
-    pub(super) heart: Option<Heart>,
+    pub(super) heartbeat: Option<Heartbeat>,
 }
 
 impl<L: ArmLink> Worker<L> {
@@ -111,11 +86,11 @@ impl<L: ArmLink> Worker<L> {
             settled: false,
             runaway: Runaway::of(robot),
             heard: Timestamp::ZERO,
-            hearing: Hearing::new(Duration::from_secs_f64(1.0 / rate)),
-            rivals: 0,
+            silence_watch: SilenceWatch::new(Duration::from_secs_f64(1.0 / rate)),
+            other_publishers: 0,
             looked: None,
             gripper: None,
-            heart: None,
+            heartbeat: None,
         }
     }
 
@@ -160,9 +135,11 @@ impl<L: ArmLink> Worker<L> {
     fn trouble(&self, now: Timestamp, state: &ArmState, at: Timestamp) -> Option<DriverError> {
         match state.condition {
             _ if self.dead => Some(DriverError::LinkDied),
-            _ if self.runaway.astray().is_some() => self.runaway.astray().map(|joint| DriverError::Runaway { joint }),
+            _ if self.runaway.runaway_joint().is_some() => {
+                self.runaway.runaway_joint().map(|joint| DriverError::Runaway { joint })
+            }
             _ if !Protection::StateCheck.is_on() => None,
-            _ if self.hearing.is_silent(now, at, self.options.stale) => Some(DriverError::Silent),
+            _ if self.silence_watch.is_silent(now, at, self.options.stale) => Some(DriverError::Silent),
             Condition::Fault(code) => Some(DriverError::Fault(code)),
             _ => state.implausible(&self.robot),
         }
@@ -195,19 +172,20 @@ impl<L: ArmLink> Worker<L> {
     fn hold(&mut self, state: &ArmState) {
         let (_, at_rest) = self.stream.stop(&state.positions, &state.velocities);
         self.settled = self.link.rest(&self.stream, state, at_rest);
-        self.spare_guard();
+        self.pause_guard();
     }
 }
 
 impl<L: ArmLink> BridgeWorker for Worker<L> {
     type State = ArmState;
-    type Command = Order;
-    type Request = Ask;
-    type Response = Answer;
+    type Command = Setpoint;
+    /// Activation with what beats for the mode's guard if it needs one.
+    type Request = Request<Option<Heartbeat>>;
+    type Response = Reply;
 
     fn poll(&mut self, now: Timestamp) -> Option<ArmState> {
         self.beat(now);
-        self.hearing.look(now);
+        self.silence_watch.polled(now);
         self.look_at_link(now);
         if self.dead {
             // The state is the last known one and must not be taken for new: the condition goes before it.
@@ -222,13 +200,13 @@ impl<L: ArmLink> BridgeWorker for Worker<L> {
         }
         let mut state = self.link.poll(now)?;
         if judged {
-            self.runaway.see(now, &state.positions, &state.efforts);
+            self.runaway.observe(now, &state.positions, &state.efforts);
         }
         if self.looked.is_none_or(|at| now.since(at) >= LOOK_FOR_RIVALS) {
             self.looked = Some(now);
-            self.rivals = self.link.rivals();
+            self.other_publishers = self.link.other_publishers();
         }
-        if state.condition == Condition::Ready && self.rivals > 0 && Protection::SecondCommander.is_on() {
+        if state.condition == Condition::Ready && self.other_publishers > 0 && Protection::SecondCommander.is_on() {
             state.condition = Condition::SecondCommander;
         }
         if let (Condition::Ready, Some(error)) = (state.condition, self.lost) {
@@ -241,7 +219,7 @@ impl<L: ArmLink> BridgeWorker for Worker<L> {
         Some(state)
     }
 
-    fn command(&mut self, now: Timestamp, order: &Order, fresh: bool) {
+    fn command(&mut self, now: Timestamp, setpoint: &Setpoint, fresh: bool) {
         let (Some(mode), Some((state, at))) = (self.mode, self.state) else { return };
         if fresh {
             self.heard = now;
@@ -281,21 +259,21 @@ impl<L: ArmLink> BridgeWorker for Worker<L> {
             }
             Some(GuardFault::Ended | GuardFault::Silent | GuardFault::Missing) => self.latched = true,
         }
-        match order {
-            Order::Follow(command)
+        match setpoint {
+            Setpoint::Follow(command)
                 if command.mode() == mode
                     && !self.latched
-                    && self.link.own_hold() != OwnHold::Asked
+                    && self.link.own_hold() != OwnHold::Requested
                     && (now.since(self.heard) <= self.options.deadline || !Protection::CommandDeadline.is_on()) =>
             {
                 if std::mem::take(&mut self.settled) {
                     self.stream.seed(mode, &state.positions);
                     self.runaway.start(mode);
                 }
-                self.spare_guard();
+                self.pause_guard();
                 self.stream.toward(command);
                 self.link.send(&self.stream, &state);
-                self.wake_guard();
+                self.resume_guard();
                 // Grippers are slow and their topics slower: only a change of one percent is sent.
                 if command.gripper().is_finite()
                     && self.gripper.is_none_or(|last| (last - command.gripper()).abs() > 0.01)
@@ -308,10 +286,10 @@ impl<L: ArmLink> BridgeWorker for Worker<L> {
         }
     }
 
-    fn request(&mut self, _: Timestamp, request: Ask) -> Answer {
+    fn request(&mut self, _: Timestamp, request: Request<Option<Heartbeat>>) -> Reply {
         match request {
-            Ask::Activate(mode, heart) => {
-                (self.mode, self.lost, self.heart) = (None, None, heart);
+            Request::Activate(mode, heartbeat) => {
+                (self.mode, self.lost, self.heartbeat) = (None, None, heartbeat);
                 let result = match self.revive() {
                     Ok(()) => self.activate(mode),
                     Err(error) => {
@@ -319,18 +297,18 @@ impl<L: ArmLink> BridgeWorker for Worker<L> {
                         Err(DriverError::LinkDied)
                     }
                 };
-                if let (Ok(()), Some(heart)) = (&result, &self.heart) {
-                    heart.arm();
+                if let (Ok(()), Some(heartbeat)) = (&result, &self.heartbeat) {
+                    heartbeat.arm();
                 }
                 if let Err(DriverError::Fault(code)) = &result {
                     tracing::error!("{}: {}", self.robot.identity.name, super::arm::text::<L>(*code));
                 }
-                Answer::Activated(result)
+                Reply::Activated(result)
             }
-            Ask::Recover => {
+            Request::Recover => {
                 self.pause();
                 if self.guard_fault(self.clock.now()).is_some() {
-                    self.heart = None;
+                    self.heartbeat = None;
                 }
                 (self.mode, self.lost) = (None, None);
                 let patience = self.options.patience;
@@ -339,12 +317,12 @@ impl<L: ArmLink> BridgeWorker for Worker<L> {
                     Some(_) => self.link.recover(patience).and_then(|()| self.link.verify(patience)),
                 });
                 self.looked = None;
-                Answer::Recovered(result)
+                Reply::Recovered(result)
             }
-            Ask::Survey => {
+            Request::Survey => {
                 self.pause();
                 let (findings, round_trips) = self.link.findings();
-                Answer::Survey(findings, round_trips)
+                Reply::Surveyed(findings, round_trips)
             }
         }
     }
@@ -378,17 +356,17 @@ impl<L: ArmLink> BridgeWorker for Worker<L> {
             self.link.rest(&self.stream, &state, at_rest);
             self.beat(self.clock.now());
             repeated += u32::from(at_rest);
-            if repeated >= LAST_WORDS || Instant::now() >= deadline {
+            if repeated >= REST_REPEATS || Instant::now() >= deadline {
                 break;
             }
             due += self.period;
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
         }
-        if let Some(heart) = &self.heart {
-            heart.pause();
+        if let Some(heartbeat) = &self.heartbeat {
+            heartbeat.pause();
         }
         self.link.release(&state);
-        self.let_guard_go();
+        self.release_guard();
     }
 }
 

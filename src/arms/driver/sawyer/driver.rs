@@ -293,11 +293,11 @@ impl ArmLink for SawyerLink {
         let arm = self.arm.clone();
         self.commands.wait_for_subscriber(patience).map_err(|error| connect_error(&arm, error))?;
         self.timeout.wait_for_subscriber(patience).map_err(|error| connect_error(&arm, error))?;
-        alone(&self.arm, wire::COMMAND, self.rivals())
+        alone(&self.arm, wire::COMMAND, self.other_publishers())
     }
 
-    fn rivals(&self) -> usize {
-        self.commands.rivals()
+    fn other_publishers(&self) -> usize {
+        self.commands.other_publishers()
     }
 
     fn activate(&mut self, mode: ControlMode, at: &JointVector) -> Result<(), DriverError> {

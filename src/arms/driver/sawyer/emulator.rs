@@ -66,7 +66,7 @@ pub fn start(
         gripper: node.publisher(wire::GRIPPER_STATE, Qos::State)?,
         log: log.clone(),
         button: Arc::clone(&button),
-        enabled_told: Arc::clone(&enabled),
+        enabled_published: Arc::clone(&enabled),
         muted: Arc::clone(&muted),
         orders: orders.clone(),
         state: RobotAssemblyState { homed: true, ready: true, ..Default::default() },
@@ -124,7 +124,7 @@ struct Intera {
     gripper: RosPublisher<IODeviceStatus>,
     log: CommandLog,
     button: Arc<AtomicBool>,
-    enabled_told: Arc<AtomicBool>,
+    enabled_published: Arc<AtomicBool>,
     muted: Arc<AtomicBool>,
     orders: Orders,
     state: RobotAssemblyState,
@@ -166,7 +166,7 @@ impl Intera {
         if !state.enabled {
             self.following = None;
         }
-        self.enabled_told.store(state.enabled, Ordering::Release);
+        self.enabled_published.store(state.enabled, Ordering::Release);
     }
 
     fn command_turn(&mut self, now: Timestamp) {
@@ -182,7 +182,7 @@ impl Intera {
         }
         while let Ok(Some(message)) = self.commands.take() {
             self.orders.note(Order::Motion);
-            let Some((mode, joints)) = wire::asked(&message, &self.names) else { continue };
+            let Some((mode, joints)) = wire::requested(&message, &self.names) else { continue };
             self.log.push(Received { at: now, mode, joints });
             if !self.state.enabled {
                 continue;
@@ -207,7 +207,7 @@ impl Intera {
             self.plant.drive(Drive::Position(at));
         }
         if let Ok(Some(command)) = self.fingers.newest()
-            && let Some(opening) = wire::gripper_asked(&command)
+            && let Some(opening) = wire::requested_gripper(&command)
         {
             self.orders.note(Order::Gripper);
             self.plant.drive_gripper((0.5 * opening / self.stroke).clamp(0.0, 1.0));

@@ -124,7 +124,7 @@ pub fn command(
 }
 
 /// A command's mode and its numbers, in the order of `names`; `None` when it is malformed.
-pub fn asked(command: &JointCommand, names: &[String]) -> Option<(ControlMode, JointVector)> {
+pub fn requested(command: &JointCommand, names: &[String]) -> Option<(ControlMode, JointVector)> {
     let (mode, list) = match command.mode {
         JointCommand::POSITION_MODE | JointCommand::TRAJECTORY_MODE => (ControlMode::Position, &command.position),
         JointCommand::VELOCITY_MODE => (ControlMode::Velocity, &command.velocity),
@@ -152,7 +152,7 @@ pub fn gripper_command(time: Time, opening: f64) -> IOComponentCommand {
 }
 
 /// The opening that a command sets \[m\].
-pub fn gripper_asked(command: &IOComponentCommand) -> Option<f64> {
+pub fn requested_gripper(command: &IOComponentCommand) -> Option<f64> {
     if command.op != "set" {
         return None;
     }
@@ -189,12 +189,12 @@ mod tests {
         for mode in [ControlMode::Position, ControlMode::Velocity, ControlMode::Torque] {
             for feed in [PositionFeed::Filtered, PositionFeed::Raw] {
                 let mut message = command(mode, feed, &names(), &values, &values);
-                assert_eq!(asked(&message, &names()), Some((mode, values)));
+                assert_eq!(requested(&message, &names()), Some((mode, values)));
                 message.names.reverse();
                 for list in [&mut message.position, &mut message.velocity, &mut message.effort] {
                     list.reverse();
                 }
-                assert_eq!(asked(&message, &names()), Some((mode, values)));
+                assert_eq!(requested(&message, &names()), Some((mode, values)));
             }
         }
     }
@@ -203,20 +203,20 @@ mod tests {
     fn a_malformed_command_asks_nothing() {
         let values = JointVector::zeros(7);
         let good = command(ControlMode::Velocity, PositionFeed::Filtered, &names(), &values, &values);
-        assert_eq!(asked(&JointCommand { mode: 9, ..good.clone() }, &names()), None);
-        assert_eq!(asked(&JointCommand { velocity: vec![0.0; 6], ..good.clone() }, &names()), None);
-        assert_eq!(asked(&JointCommand { velocity: vec![f64::NAN; 7], ..good.clone() }, &names()), None);
-        assert_eq!(asked(&JointCommand { names: vec!["left_j0".into(); 7], ..good }, &names()), None);
+        assert_eq!(requested(&JointCommand { mode: 9, ..good.clone() }, &names()), None);
+        assert_eq!(requested(&JointCommand { velocity: vec![0.0; 6], ..good.clone() }, &names()), None);
+        assert_eq!(requested(&JointCommand { velocity: vec![f64::NAN; 7], ..good.clone() }, &names()), None);
+        assert_eq!(requested(&JointCommand { names: vec!["left_j0".into(); 7], ..good }, &names()), None);
     }
 
     #[test]
     fn the_grippers_json_goes_there_and_back_and_rubbish_is_nothing() {
         let command = gripper_command(Time::default(), 0.03);
         assert_eq!(command.args, r#"{"signals":{"position_m":{"data":[0.03],"format":{"type":"float"}}}}"#);
-        assert_eq!(gripper_asked(&command), Some(0.03));
+        assert_eq!(requested_gripper(&command), Some(0.03));
         assert_eq!(gripper_opening(&gripper_status(Time::default(), 0.02)), Some(0.02));
         for args in ["", "{", "[]", r#"{"signals":3}"#, r#"{"signals":{"position_m":{"data":["far"]}}}"#] {
-            assert_eq!(gripper_asked(&IOComponentCommand { args: args.into(), ..command.clone() }), None, "{args}");
+            assert_eq!(requested_gripper(&IOComponentCommand { args: args.into(), ..command.clone() }), None, "{args}");
         }
     }
 

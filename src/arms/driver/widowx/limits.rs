@@ -124,7 +124,7 @@ impl ServoModel {
     }
 
     /// Shut-down temperature as shipped \[degC\].
-    pub fn hottest(self) -> u8 {
+    pub fn max_temperature(self) -> u8 {
         match self {
             Xm430 => 80,
             Xl430 => 72,

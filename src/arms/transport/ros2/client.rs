@@ -27,7 +27,7 @@ pub struct RosClient<S: RosService> {
 
 /// A pending request.
 #[derive(Clone, Copy, Debug)]
-pub struct Asked(ros2_client::RmwRequestId);
+pub struct PendingRequest(ros2_client::RmwRequestId);
 
 /// How often the server's presence is checked.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
@@ -48,19 +48,19 @@ impl<S: RosService> RosClient<S> {
             && self.node.with(|node| Ok(poll_once(self.inner.wait_for_service(node)).is_some())).unwrap_or(false)
     }
 
-    /// Sends a request without waiting; the response is picked up with [`RosClient::answer`]. `None` without a server.
-    pub fn ask(&self, request: S::Request) -> Result<Option<Asked>, RosError> {
+    /// Sends a request without waiting; the response is picked up with [`RosClient::response`]. `None` without a server.
+    pub fn send_request(&self, request: S::Request) -> Result<Option<PendingRequest>, RosError> {
         if !self.available() {
             return Ok(None);
         }
         let sent = self.inner.send_request(Body(request));
-        sent.map(|id| Some(Asked(id)))
+        sent.map(|id| Some(PendingRequest(id)))
             .map_err(|error| RosError::Send { topic: self.service.clone(), cause: error.to_string() })
     }
 
     /// The response to the request, if it came.
-    pub fn answer(&self, asked: Asked) -> Result<Option<S::Response>, RosError> {
-        match poll_once(self.inner.async_receive_response(asked.0)) {
+    pub fn response(&self, request: PendingRequest) -> Result<Option<S::Response>, RosError> {
+        match poll_once(self.inner.async_receive_response(request.0)) {
             None => Ok(None),
             Some(_) if loss::network_is_lost() => Ok(None),
             Some(Ok(Body(answer))) => Ok(Some(answer)),
@@ -88,11 +88,11 @@ impl<S: RosService> RosClient<S> {
     pub fn call(&mut self, request: S::Request, timeout: Duration) -> Result<S::Response, RosError> {
         let deadline = Instant::now() + timeout;
         self.wait_for_server(timeout)?;
-        let asked = self
+        let request = self
             .inner
             .send_request(Body(request))
             .map_err(|error| RosError::Send { topic: self.service.clone(), cause: error.to_string() })?;
-        match wait_for(self.inner.async_receive_response(asked), Some(deadline), || false) {
+        match wait_for(self.inner.async_receive_response(request), Some(deadline), || false) {
             Some(Ok(Body(answer))) => Ok(answer),
             Some(Err(error)) => Err(RosError::Receive { topic: self.service.clone(), cause: error.to_string() }),
             None => Err(RosError::Unanswered {

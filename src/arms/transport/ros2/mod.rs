@@ -43,11 +43,11 @@ mod wait;
 
 pub use action::{ActionEnd, RosActionClient};
 pub use bridge::{Bridge, BridgeWorker, Pacing};
-pub use client::{Asked, RosClient};
+pub use client::{PendingRequest, RosClient};
 pub use epoll::repeated_waits;
 pub use error::RosError;
 pub use message::{RosAction, RosMessage, RosService};
-pub use node::{Endpoint, RosNode, count_as_ours};
+pub use node::{Endpoint, RosNode, count_as_own};
 pub use qos::Qos;
 pub use repeated::RepeatedRequest;
 pub use server::RosServer;

@@ -43,7 +43,7 @@ static OURS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// From now on the endpoints of this participant ([`RosNode::participant`]) are not among those of others, for any node of this
 /// process.
-pub fn count_as_ours(participant: &str) {
+pub fn count_as_own(participant: &str) {
     OURS.lock().unwrap_or_else(PoisonError::into_inner).push(participant.into());
 }
 

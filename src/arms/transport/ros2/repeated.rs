@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::client::{Asked, RosClient};
+use super::client::{PendingRequest, RosClient};
 use super::message::RosService;
 
 /// How long a response may take before the request is sent again.
@@ -12,7 +12,7 @@ const AGAIN: Duration = Duration::from_millis(300);
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RepeatedRequest {
     /// `None` for the request: there was no server, or it could not be sent.
-    sent: Option<(Option<Asked>, Instant)>,
+    sent: Option<(Option<PendingRequest>, Instant)>,
 }
 
 impl RepeatedRequest {
@@ -23,8 +23,8 @@ impl RepeatedRequest {
         request: impl FnOnce() -> S::Request,
         good: impl FnOnce(&S::Response) -> bool,
     ) -> Option<S::Response> {
-        if let Some((asked, at)) = self.sent {
-            let answer = asked.and_then(|asked| service.answer(asked).ok().flatten());
+        if let Some((request, at)) = self.sent {
+            let answer = request.and_then(|request| service.response(request).ok().flatten());
             if answer.as_ref().is_some_and(good) {
                 self.sent = None;
                 return answer;
@@ -33,7 +33,7 @@ impl RepeatedRequest {
                 return None;
             }
         }
-        self.sent = Some((service.ask(request()).ok().flatten(), Instant::now()));
+        self.sent = Some((service.send_request(request()).ok().flatten(), Instant::now()));
         None
     }
 

@@ -51,7 +51,7 @@ impl<M: RosMessage> RosPublisher<M> {
     }
 
     /// Other publishers on the same topic, of any type.
-    pub fn rivals(&self) -> usize {
+    pub fn other_publishers(&self) -> usize {
         self.node.publishers_of(&self.topic).len()
     }
 
@@ -60,7 +60,7 @@ impl<M: RosMessage> RosPublisher<M> {
         let deadline = Instant::now() + timeout;
         while self.node.with(|node| Ok(poll_once(self.inner.wait_for_subscription(node)).is_none()))? {
             if Instant::now() >= deadline {
-                return Err(self.nobody(timeout));
+                return Err(self.no_subscriber(timeout));
             }
             std::thread::sleep(LOOK_AGAIN);
         }
@@ -73,7 +73,7 @@ impl<M: RosMessage> RosPublisher<M> {
             && (!endpoint.latched || self.qos == Qos::Latched)
     }
 
-    fn nobody(&self, timeout: Duration) -> RosError {
+    fn no_subscriber(&self, timeout: Duration) -> RosError {
         let unfit: Vec<_> = self.node.subscribers_of(&self.topic).into_iter().filter(|e| !self.serves(e)).collect();
         let what = format!("subscribes to {} ({}/{})", self.topic, M::PACKAGE, M::NAME);
         RosError::NoPeer { what, seconds: timeout.as_secs_f64(), fix: advice::<M>(&self.node, &unfit) }

@@ -79,7 +79,7 @@ pub fn start(
         shared: Arc::clone(&shared),
         zero: JointVector::zeros(robot.joint.len()),
         queue: VecDeque::new(),
-        torque_heard: None,
+        torque_received_at: None,
         held: None,
         next_step: None,
         next_report: Timestamp::ZERO,
@@ -106,22 +106,22 @@ impl JacoEmulator {
 
     /// Stops or resumes publishing states: they are lost on their way while commands still arrive.
     pub fn mute(&self, muted: bool) {
-        self.shared.asked().muted = muted;
+        self.shared.requests().muted = muted;
     }
 
     /// Sets what it does when torques stop coming.
     pub fn set_inactivity(&self, inactivity: Inactivity) {
-        self.shared.asked().inactivity = inactivity;
+        self.shared.requests().inactivity = inactivity;
     }
 
     /// Sets the zero offset of every torque sensor \[Nm\], as after long use.
     pub fn bias_torques(&self, bias: f64) {
-        self.shared.asked().bias = Some(bias);
+        self.shared.requests().bias = Some(bias);
     }
 
     /// Publishes torques with the arm's weight in them, as the node does by default, or without it.
     pub fn publish_weight(&self, weighed: bool) {
-        self.shared.asked().weighed = weighed;
+        self.shared.requests().weighed = weighed;
     }
 }
 
@@ -144,7 +144,7 @@ struct Kinova {
     /// Steps to come: velocities \[rad/s\].
     queue: VecDeque<JointVector>,
     /// In torque mode: when it was entered, or the last torque arrived.
-    torque_heard: Option<Timestamp>,
+    torque_received_at: Option<Timestamp>,
     /// Position held while the queue is empty.
     held: Option<JointVector>,
     next_step: Option<Timestamp>,
@@ -163,12 +163,12 @@ impl Kinova {
     }
 
     fn in_torque_mode(&self) -> bool {
-        self.torque_heard.is_some()
+        self.torque_received_at.is_some()
     }
 
     fn take(&mut self, now: Timestamp) {
         let asked = {
-            let mut shared = self.shared.asked();
+            let mut shared = self.shared.requests();
             let (zero, bias) = (std::mem::take(&mut shared.zero), shared.bias.take());
             let (torque, clear, stopped) =
                 (shared.torque_mode.take(), std::mem::take(&mut shared.clear), shared.stopped);
@@ -193,17 +193,17 @@ impl Kinova {
         match torque_mode {
             Some(true) if self.readings(false).iter().all(|torque| torque.abs() <= limits::TORQUE_AT_REST) => {
                 self.queue.clear();
-                self.torque_heard = Some(now);
+                self.torque_received_at = Some(now);
             }
             // Refused without a report, as the node does.
             Some(true) => {}
-            Some(false) => self.torque_heard = None,
+            Some(false) => self.torque_received_at = None,
             None => {}
         }
         let joints = self.names.len();
         while let Ok(Some(message)) = self.velocities.take() {
             self.orders.note(Order::Motion);
-            let Some(velocity) = wire::velocity_asked(&message, joints) else { continue };
+            let Some(velocity) = wire::requested_velocities(&message, joints) else { continue };
             self.log.push(Received { at: now, mode: ControlMode::Velocity, joints: velocity });
             if !self.in_torque_mode() && !stopped && self.queue.len() < limits::QUEUE {
                 self.queue.push_back(velocity);
@@ -211,7 +211,7 @@ impl Kinova {
         }
         while let Ok(Some(message)) = self.twists.take() {
             self.orders.note(Order::Motion);
-            let Some(twist) = wire::twist_asked(&message) else { continue };
+            let Some(twist) = wire::requested_twist(&message) else { continue };
             let at = self.plant.sense().joint_positions;
             let velocity = joint_velocities(&self.chain, &at, twist);
             self.log.push(Received { at: now, mode: ControlMode::Velocity, joints: velocity });
@@ -221,18 +221,18 @@ impl Kinova {
         }
         while let Ok(Some(message)) = self.torques.take() {
             self.orders.note(Order::Motion);
-            let Some(torque) = wire::torque_asked(&message, joints) else { continue };
+            let Some(torque) = wire::requested_torques(&message, joints) else { continue };
             self.log.push(Received { at: now, mode: ControlMode::Torque, joints: torque });
             if self.in_torque_mode() && !stopped {
-                self.torque_heard = Some(now);
+                self.torque_received_at = Some(now);
                 self.plant.drive(Drive::Floating(torque));
                 self.held = None;
             }
         }
-        if self.torque_heard.is_some_and(|at| now.since(at) > limits::TORQUE_SILENCE) {
-            let inactivity = self.shared.asked().inactivity;
+        if self.torque_received_at.is_some_and(|at| now.since(at) > limits::TORQUE_SILENCE) {
+            let inactivity = self.shared.requests().inactivity;
             match inactivity {
-                Inactivity::Hold => self.torque_heard = None,
+                Inactivity::Hold => self.torque_received_at = None,
                 Inactivity::Float => {
                     self.plant.drive(Drive::Floating(JointVector::zeros(joints)));
                     self.held = None;
@@ -263,7 +263,7 @@ impl Kinova {
 
     fn report(&mut self) {
         let sensed = self.plant.sense();
-        let weighed = self.shared.asked().weighed;
+        let weighed = self.shared.requests().weighed;
         let mut seven = [0.0; 7];
         for (to, torque) in seven.iter_mut().zip(self.readings(weighed).iter()) {
             *to = *torque as f32;
@@ -319,7 +319,7 @@ impl Controller for Kinova {
         self.plant.advance_to(now);
         if now >= self.next_report {
             self.next_report = now + Duration::from_millis(100);
-            if !self.shared.asked().muted {
+            if !self.shared.requests().muted {
                 self.report();
             }
         }

@@ -16,13 +16,13 @@ use visuomotor_core::config::Gripper;
 /// State shared by services and the loop.
 #[derive(Default)]
 pub(super) struct Shared {
-    asked: Mutex<Asked>,
+    requests: Mutex<Requests>,
     pub(super) torque_mode: AtomicBool,
 }
 
 /// Requests of the services to the loop, and its results.
 #[derive(Default)]
-pub(super) struct Asked {
+pub(super) struct Requests {
     pub(super) torque_mode: Option<bool>,
     pub(super) clear: bool,
     pub(super) stopped: bool,
@@ -38,8 +38,8 @@ pub(super) struct Asked {
 }
 
 impl Shared {
-    pub(super) fn asked(&self) -> MutexGuard<'_, Asked> {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn requests(&self) -> MutexGuard<'_, Requests> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -51,23 +51,28 @@ pub(super) fn start(
     orders: &Orders,
 ) -> Result<Vec<RosServer>, RosError> {
     /// Counts an order, and passes the request to the loop.
-    fn order(shared: &Arc<Shared>, orders: &Orders, order: Order, change: fn(&mut Asked)) -> impl Fn() + Send + use<> {
+    fn order(
+        shared: &Arc<Shared>,
+        orders: &Orders,
+        order: Order,
+        change: fn(&mut Requests),
+    ) -> impl Fn() + Send + use<> {
         let (shared, orders) = (Arc::clone(shared), orders.clone());
         move || {
             orders.note(order);
-            change(&mut shared.asked());
+            change(&mut shared.requests());
         }
     }
     let on = |kind, change| order(shared, orders, kind, change);
     let (enter, leave) = (
-        on(Order::Mode, |asked| asked.torque_mode = Some(true)),
-        on(Order::Mode, |asked| asked.torque_mode = Some(false)),
+        on(Order::Mode, |requests| requests.torque_mode = Some(true)),
+        on(Order::Mode, |requests| requests.torque_mode = Some(false)),
     );
     let parameters = on(Order::Setting, |_| ());
-    let clear = on(Order::Setting, |asked| asked.clear = true);
-    let zero = on(Order::Setting, |asked| asked.zero = true);
-    let stop = on(Order::Torque, |asked| asked.stopped = true);
-    let begin = on(Order::Recovery, |asked| asked.stopped = false);
+    let clear = on(Order::Setting, |requests| requests.clear = true);
+    let zero = on(Order::Setting, |requests| requests.zero = true);
+    let stop = on(Order::Torque, |requests| requests.stopped = true);
+    let begin = on(Order::Recovery, |requests| requests.stopped = false);
     let (gripper, fingers, finger_orders) = (gripper.clone(), Arc::clone(shared), orders.clone());
     Ok(vec![
         node.serve::<SetTorqueControlMode>("in/set_torque_control_mode", move |request| {
@@ -104,7 +109,7 @@ pub(super) fn start(
             move |goal| {
                 finger_orders.note(Order::Gripper);
                 let angle = wire::finger_angle(&goal.fingers);
-                fingers.asked().fingers = Some(gripper.fraction_from_finger(angle));
+                fingers.requests().fingers = Some(gripper.fraction_from_finger(angle));
                 (ActionEnd::Succeeded, SetFingersPositionPart { fingers: goal.fingers })
             },
         )?,

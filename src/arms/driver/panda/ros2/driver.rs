@@ -31,7 +31,8 @@ use crate::transport::ros2::messages::franka::{ErrorRecovery, FrankaRobotState, 
 use crate::transport::ros2::messages::sensor::JointState;
 use crate::transport::ros2::messages::std::{Empty, Float64MultiArray};
 use crate::transport::ros2::{
-    Asked, Pacing, Qos, RosActionClient, RosClient, RosError, RosNode, RosPublisher, RosSettings, RosSubscriber,
+    Pacing, PendingRequest, Qos, RosActionClient, RosClient, RosError, RosNode, RosPublisher, RosSettings,
+    RosSubscriber,
 };
 use visuomotor_core::action::ControlMode;
 use visuomotor_core::config::{Gripper, Robot};
@@ -60,7 +61,7 @@ pub struct PandaLink {
     node: RosNode,
     description: Robot,
     /// Request to stop the controller after a ramp without states.
-    stopping: Option<Asked>,
+    stopping: Option<PendingRequest>,
     order: JointOrder,
     topics: [RosPublisher<Float64MultiArray>; 3],
     joints: RosSubscriber<JointState>,
@@ -258,7 +259,7 @@ impl ArmLink for PandaLink {
                     self.topics[place(mode)]
                         .wait_for_subscriber(patience)
                         .map_err(|error| connect_error(&arm, error))?;
-                    alone(&arm, self.topics[place(mode)].topic(), self.topics[place(mode)].rivals())?;
+                    alone(&arm, self.topics[place(mode)].topic(), self.topics[place(mode)].other_publishers())?;
                     continue;
                 }
                 Some(wants) if wants.is_empty() => "a controller that is not configured".into(),
@@ -290,8 +291,8 @@ impl ArmLink for PandaLink {
         mode != ControlMode::Position
     }
 
-    fn rivals(&self) -> usize {
-        self.topics.iter().map(RosPublisher::rivals).sum()
+    fn other_publishers(&self) -> usize {
+        self.topics.iter().map(RosPublisher::other_publishers).sum()
     }
 
     fn activate(&mut self, mode: ControlMode, at: &JointVector) -> Result<(), DriverError> {
@@ -327,10 +328,10 @@ impl ArmLink for PandaLink {
                 let timeout = builtin::Duration { sec: 2, nanosec: 0 };
                 let stop = vec![wire::controller(mode).to_string()];
                 let request = SwitchControllerRequest::strict(Vec::new(), stop, timeout);
-                self.stopping = self.switch.ask(request).ok().flatten();
+                self.stopping = self.switch.send_request(request).ok().flatten();
                 Off::Pending
             }
-            Some(asked) => match self.switch.answer(asked) {
+            Some(request) => match self.switch.response(request) {
                 Ok(Some(answer)) if answer.ok => {
                     self.stopping = None;
                     Off::Done("its controller is stopped, and the robot holds by itself")
@@ -362,7 +363,7 @@ impl ArmLink for PandaLink {
     }
 
     fn gripper(&mut self, fraction: f64) {
-        self.hand.ask(fraction);
+        self.hand.set_target(fraction);
     }
 
     fn recover(&mut self, patience: Duration) -> Result<(), ConnectError> {

@@ -255,7 +255,7 @@ impl Stack {
         for (place, mode) in wire::MODES.into_iter().enumerate() {
             while let Ok(Some(message)) = self.commands[place].take() {
                 self.orders.note(Order::Motion);
-                let Some(asked) = wire::asked(&message, joints) else { continue };
+                let Some(asked) = wire::requested(&message, joints) else { continue };
                 self.log.push(Received { at: now, mode, joints: asked });
                 let mut shared = lock(&self.shared);
                 if shared.active != Some(mode) {

@@ -59,7 +59,7 @@ pub fn command(values: &JointVector) -> Float64MultiArray {
 }
 
 /// A command's values; `None` when it has another size, which a forward controller silently ignores.
-pub fn asked(message: &Float64MultiArray, joints: usize) -> Option<JointVector> {
+pub fn requested(message: &Float64MultiArray, joints: usize) -> Option<JointVector> {
     (message.data.len() == joints).then(|| JointVector::from_slice(&message.data))
 }
 
@@ -104,8 +104,8 @@ mod tests {
     #[test]
     fn a_command_of_another_size_asks_nothing() {
         let seven = JointVector::from_slice(&[0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6]);
-        assert_eq!(asked(&command(&seven), 7), Some(seven));
-        assert_eq!(asked(&command(&JointVector::zeros(6)), 7), None);
+        assert_eq!(requested(&command(&seven), 7), Some(seven));
+        assert_eq!(requested(&command(&JointVector::zeros(6)), 7), None);
     }
 
     #[test]

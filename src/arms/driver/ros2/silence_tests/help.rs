@@ -52,16 +52,16 @@ fn a_guard_is_told_to_stop_an_arm_of_which_nothing_is_heard_and_is_fed_no_more()
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let ours = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (mut theirs, _) = listener.accept().unwrap();
-        let heart = Heart::beating_into(ours, 7, bench.clock.clone());
+        let heartbeat = Heartbeat::over(ours, 7, bench.clock.clone());
         let now = bench.clock.now();
-        let answer = bench.worker.request(now, Ask::Activate(mode, Some(heart.clone())));
-        assert!(matches!(answer, Answer::Activated(Ok(()))));
+        let answer = bench.worker.request(now, Request::Activate(mode, Some(heartbeat.clone())));
+        assert!(matches!(answer, Reply::Activated(Ok(()))));
         bench.go(60);
-        assert!(!heart.was_called());
+        assert!(!heartbeat.stop_was_requested());
         bench.link.wire().muted = true;
         bench.go(100);
-        assert!(heart.was_called(), "{mode}");
-        heart.done();
+        assert!(heartbeat.stop_was_requested(), "{mode}");
+        heartbeat.done();
         let mut bytes = Vec::new();
         theirs.read_to_end(&mut bytes).unwrap();
         let frames: Vec<&[u8]> = bytes[..bytes.len() - 4].chunks(2 + 7 * 8).collect();
@@ -78,24 +78,24 @@ fn a_guard_is_fed_until_the_arms_own_hold_has_it_and_again_once_it_is_commanded(
     bench.link.wire().hands_over = Some(Duration::from_secs(1));
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let ours = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let heart = Heart::beating_into(ours, 7, bench.clock.clone());
+    let heartbeat = Heartbeat::over(ours, 7, bench.clock.clone());
     let now = bench.clock.now();
-    let answer = bench.worker.request(now, Ask::Activate(ControlMode::Torque, Some(heart.clone())));
-    assert!(matches!(answer, Answer::Activated(Ok(()))));
+    let answer = bench.worker.request(now, Request::Activate(ControlMode::Torque, Some(heartbeat.clone())));
+    assert!(matches!(answer, Reply::Activated(Ok(()))));
     for _ in 0..3 {
         bench.go(20);
-        bench.left = Order::Hold;
+        bench.left = Setpoint::Hold;
         bench.turn(false);
-        assert_eq!(bench.link.own_hold(), OwnHold::Asked);
-        assert!(heart.is_beating(), "it may still move");
+        assert_eq!(bench.link.own_hold(), OwnHold::Requested);
+        assert!(heartbeat.is_beating(), "it may still move");
         // A command that comes too early waits.
         bench.turn(true);
         assert_eq!(bench.link.own_hold(), OwnHold::Yes);
-        assert!(!heart.is_beating(), "it stands by itself");
+        assert!(!heartbeat.is_beating(), "it stands by itself");
         bench.turn(true);
         assert_eq!(bench.link.own_hold(), OwnHold::No);
-        assert!(heart.is_beating(), "it is commanded");
-        assert_eq!(heart.fault(bench.clock.now()), None);
+        assert!(heartbeat.is_beating(), "it is commanded");
+        assert_eq!(heartbeat.fault(bench.clock.now()), None);
     }
 }
 

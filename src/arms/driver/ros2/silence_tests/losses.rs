@@ -107,7 +107,7 @@ fn states_that_come_back_in_time_change_nothing_and_too_late_wait_for_an_activat
     bench.go(100);
     assert!(bench.link.wire().sent.last().unwrap()[0] == 0.0 && bench.speed() < 1e-9);
     let now = bench.clock.now();
-    assert!(matches!(bench.worker.request(now, Ask::Activate(bench.mode, None)), Answer::Activated(Ok(()))));
+    assert!(matches!(bench.worker.request(now, Request::Activate(bench.mode, None)), Reply::Activated(Ok(()))));
     bench.go(60);
     assert!((bench.speed() - SPEED).abs() < 1e-6, "it is commanded again");
 }

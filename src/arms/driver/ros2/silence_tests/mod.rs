@@ -9,10 +9,12 @@ use std::time::Duration;
 
 use super::link::{ArmLink, Off, OwnHold};
 use super::stream::Stream;
-use super::worker::{Answer, Ask, Order, Worker};
+use super::worker::Worker;
 use super::{ArmState, Condition, LinkOptions, found_within};
-use crate::driver::guard::Heart;
-use crate::driver::{ConnectError, Drive, DriverError, FaultCode, Finding, Plant, PointPlant};
+use crate::driver::guard::Heartbeat;
+use crate::driver::{
+    ConnectError, Drive, DriverError, FaultCode, Finding, Plant, PointPlant, Reply, Request, Setpoint,
+};
 use crate::transport::ros2::BridgeWorker;
 use visuomotor_core::action::{ControlMode, JointCommand};
 use visuomotor_core::config::Robot;
@@ -87,7 +89,7 @@ impl ArmLink for FakeLink {
     fn verify(&mut self, _: Duration) -> Result<(), ConnectError> {
         Ok(())
     }
-    fn rivals(&self) -> usize {
+    fn other_publishers(&self) -> usize {
         0
     }
     fn endless(&self, mode: ControlMode) -> bool {
@@ -106,7 +108,7 @@ impl ArmLink for FakeLink {
     fn send(&mut self, stream: &Stream, _: &ArmState) {
         {
             let mut wire = self.wire();
-            assert_ne!(wire.own_hold, OwnHold::Asked, "it is commanded while its own hold is about to take it");
+            assert_ne!(wire.own_hold, OwnHold::Requested, "it is commanded while its own hold is about to take it");
             if wire.own_hold == OwnHold::Yes {
                 wire.clock.advance(wire.hands_over.unwrap_or_default());
             }
@@ -118,7 +120,7 @@ impl ArmLink for FakeLink {
         self.send_last(stream);
         let mut wire = self.wire();
         if wire.hands_over.is_some() {
-            wire.own_hold = if wire.own_hold == OwnHold::No { OwnHold::Asked } else { OwnHold::Yes };
+            wire.own_hold = if wire.own_hold == OwnHold::No { OwnHold::Requested } else { OwnHold::Yes };
         }
         wire.own_hold == OwnHold::Yes
     }
@@ -183,7 +185,7 @@ struct Bench {
     /// It is commanded to stand still, or pushed back.
     back: bool,
     /// The control thread's last order.
-    left: Order,
+    left: Setpoint,
 }
 
 impl Bench {
@@ -217,10 +219,10 @@ impl Bench {
         let options = LinkOptions::for_period(states);
         let rate = robot.identity.control_rate_hz;
         let mut worker = Worker::new(link.clone(), &robot, options, rate, clock.clone());
-        let answer = worker.request(clock.now(), Ask::Activate(mode, None));
-        assert!(matches!(answer, Answer::Activated(Ok(()))));
+        let answer = worker.request(clock.now(), Request::Activate(mode, None));
+        assert!(matches!(answer, Reply::Activated(Ok(()))));
         let period = Duration::from_secs_f64(1.0 / rate);
-        Self { worker, link, clock, robot, options, period, mode, target: home, back: false, left: Order::Hold }
+        Self { worker, link, clock, robot, options, period, mode, target: home, back: false, left: Setpoint::Hold }
     }
 
     /// The command of a motion of the first joint.
@@ -240,7 +242,7 @@ impl Bench {
     /// One turn of the bridge thread, with the next command of the motion or, from a silent control thread, with the old one.
     fn turn(&mut self, commanded: bool) -> Option<ArmState> {
         if commanded {
-            self.left = Order::Follow(self.motion());
+            self.left = Setpoint::Follow(self.motion());
         }
         self.clock.advance(self.period);
         let now = self.clock.now();

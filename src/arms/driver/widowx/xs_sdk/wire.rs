@@ -152,7 +152,7 @@ pub fn watchdog_counts(seconds: f64) -> i32 {
 }
 
 /// Hardware error bits as text (register Hardware_Error_Status).
-pub fn hardware_words(bits: u32) -> String {
+pub fn hardware_error_text(bits: u32) -> String {
     let names = [(0, "input voltage"), (2, "overheating"), (3, "encoder"), (4, "electrical shock"), (5, "overload")];
     let found: Vec<&str> = names.iter().filter(|(bit, _)| bits & (1 << bit) != 0).map(|(_, name)| *name).collect();
     if found.is_empty() { format!("error bits {bits:#x}") } else { found.join(" and ") }
@@ -218,6 +218,6 @@ mod tests {
     #[test]
     fn registers_have_units_and_words() {
         assert_eq!((watchdog_counts(0.2), watchdog_counts(0.0), watchdog_counts(9.0)), (10, 1, 127));
-        assert_eq!(hardware_words(0b10_0100), "overheating and overload");
+        assert_eq!(hardware_error_text(0b10_0100), "overheating and overload");
     }
 }

@@ -2,19 +2,16 @@
 //!
 //! Serde writes them as the maker's nodes do (XCDR1). They were checked byte by byte against another implementation:
 //! `tests/golden/make_ros_messages.py` made the bytes that `tests/ros2_arms/golden.rs` compares with. Where a package's
-//! messages changed between ROS 2 distributions, the file of the chosen one is compiled ([`control_state`],
+//! messages changed between ROS 2 distributions, the folder of the chosen one is compiled ([`control_state`],
 //! [`controller_manager`]).
 
 pub mod action;
 pub mod array;
 pub mod builtin;
 pub mod control;
-#[cfg_attr(feature = "humble", path = "control_state_humble.rs")]
-#[cfg_attr(not(feature = "humble"), path = "control_state_jazzy.rs")]
-pub mod control_state;
-#[cfg_attr(feature = "humble", path = "controller_manager_humble.rs")]
-#[cfg_attr(not(feature = "humble"), path = "controller_manager_jazzy.rs")]
-pub mod controller_manager;
+#[cfg_attr(feature = "humble", path = "humble/mod.rs")]
+#[cfg_attr(not(feature = "humble"), path = "jazzy/mod.rs")]
+mod distribution;
 pub mod franka;
 pub mod geometry;
 pub mod interbotix;
@@ -24,6 +21,8 @@ pub mod sensor;
 pub mod std;
 pub mod std_srvs;
 pub mod trajectory;
+
+pub use distribution::{control_state, controller_manager};
 
 /// Names the package, type and parts of services.
 macro_rules! ros_services {

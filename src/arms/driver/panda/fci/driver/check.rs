@@ -40,7 +40,7 @@ pub fn check(
     report.round_trips.push(clock.now().since(begun).as_secs_f64());
     let version = format!("{} ({model})", model.version());
     report.findings.push(Finding::good("control interface", version.clone(), version));
-    realtime_findings(&arm, &mut report);
+    scheduling_findings(&arm, &mut report);
 
     let first = arm.health();
     std::thread::sleep(Duration::from_secs_f64(SECONDS));
@@ -72,19 +72,21 @@ pub fn check(
     Ok(report)
 }
 
-fn realtime_findings(arm: &FciArm, report: &mut CheckReport) {
-    let realtime = arm.realtime();
-    let found = match realtime.priority {
+fn scheduling_findings(arm: &FciArm, report: &mut CheckReport) {
+    let scheduling = arm.scheduling();
+    let found = match scheduling.priority {
         Some(priority) => format!("SCHED_FIFO {priority}"),
         None => "like any other".into(),
     };
-    let (grade, fix) = match realtime.priority {
+    let refused = scheduling.granted.iter().filter(|one| !one.granted).map(ToString::to_string);
+    let (grade, fix) = match scheduling.priority {
         Some(_) => (Grade::Good, String::new()),
-        None => (Grade::Doubtful, realtime.refusals.join("; ")),
+        None => (Grade::Doubtful, refused.collect::<Vec<_>>().join("; ")),
     };
     report.findings.push(Finding::good("scheduling of the FCI thread", found, "SCHED_FIFO").graded(grade, fix));
-    let found = if realtime.kernel { "real-time" } else { "not real-time" };
-    let grade = if realtime.kernel { Grade::Good } else { Grade::Doubtful };
+    let kernel = franka::realtime::has_realtime_kernel();
+    let found = if kernel { "real-time" } else { "not real-time" };
+    let grade = if kernel { Grade::Good } else { Grade::Doubtful };
     report
         .findings
         .push(Finding::good("kernel", found, "real-time").graded(grade, "Franka asks for a PREEMPT_RT kernel"));
@@ -93,7 +95,8 @@ fn realtime_findings(arm: &FciArm, report: &mut CheckReport) {
 /// Holds the pose and evaluates the robot's reports on our commands.
 fn hold_findings(arm: &mut FciArm, clock: &dyn Clock, report: &mut CheckReport) {
     if let Err(error) = arm.activate(clock.now(), ControlMode::Position) {
-        let finding = Finding::good("holding the pose", error.to_string(), "active").graded(Grade::Bad, arm.words());
+        let finding =
+            Finding::good("holding the pose", error.to_string(), "active").graded(Grade::Bad, arm.last_error_text());
         report.findings.push(finding);
         return;
     }
@@ -107,7 +110,8 @@ fn hold_findings(arm: &mut FciArm, clock: &dyn Clock, report: &mut CheckReport) 
     }
     let health = arm.health();
     if !matches!(health.phase, Phase::Moving(_)) {
-        let finding = Finding::good("holding the pose", arm.words(), "active").graded(Grade::Bad, "recover the robot");
+        let finding =
+            Finding::good("holding the pose", arm.last_error_text(), "active").graded(Grade::Bad, "recover the robot");
         report.findings.push(finding);
         return;
     }

@@ -59,7 +59,7 @@ impl Hand {
     }
 
     /// Goes to a fraction: 0 closed .. 1 open. Wait-free.
-    pub fn want(&self, fraction: f64) {
+    pub fn set_target(&self, fraction: f64) {
         self.shared.wanted.store(fraction.clamp(0.0, 1.0).to_bits(), Ordering::Release);
     }
 

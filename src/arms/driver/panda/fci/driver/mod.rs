@@ -1,8 +1,8 @@
 //! A Franka arm over its own 1 kHz interface (FCI), through the crate `franka-rs`: FER (FCI version 5) and FR3 (10).
 //!
 //! ```text
-//! control thread --Order--> [newest value] --> FCI thread --UDP 1 kHz--> robot
-//!                <-Report-- [newest value] <--  (thread)
+//! control thread --setpoint--> [newest value] --> FCI thread --UDP 1 kHz--> robot
+//!                <--report-- [newest value] <--  (thread)
 //! ```
 //!
 //! The FCI thread (`thread.rs`) owns the connection and is paced by the robot. [`FciArm`] never waits for it in `read`, `write` and
@@ -19,7 +19,6 @@ mod check;
 pub mod envelope;
 mod hand;
 pub mod pilot;
-mod realtime;
 pub mod report;
 mod session;
 mod settings;
@@ -34,15 +33,14 @@ use std::time::Duration;
 
 pub use check::check;
 use hand::Hand;
-pub use realtime::Realtime;
-pub use report::{Cycle, Order, Phase, Report, Wish};
+pub use report::{Cycle, NumberedSetpoint, Phase, Report, Scheduling};
 use rtrb::Consumer;
 pub use settings::{FciSettings, HandSettings, Load, Model, MotionLimits};
-use thread::{Answer, FciThread, Request};
+use thread::{FciThread, Numbered};
 use triple_buffer::{Input, Output};
 
 use crate::driver::panda::limits::JOINTS;
-use crate::driver::{ArmDriver, Capabilities, ConnectError, DriverError, FaultCode};
+use crate::driver::{ArmDriver, Capabilities, ConnectError, DriverError, FaultCode, Reply, Request, Setpoint};
 use visuomotor_core::action::{ControlMode, JointCommand};
 use visuomotor_core::observation::{JointVector, Proprioception};
 use visuomotor_core::time::{Clock, Timestamp};
@@ -65,18 +63,21 @@ pub struct FciArm {
     capabilities: Capabilities,
     settings: FciSettings,
     model: Model,
-    orders: Input<Order>,
+    setpoints: Input<NumberedSetpoint>,
     reports: Output<Option<Report>>,
     cycles: Consumer<Cycle>,
-    requests: SyncSender<(u64, Request)>,
-    answers: Receiver<(u64, Answer)>,
-    asked: u64,
+    /// None once the thread shall exit.
+    requests: Option<SyncSender<Numbered>>,
+    replies: Receiver<(u64, Reply)>,
+    /// Requests so far.
+    requested: u64,
+    /// Setpoints so far.
     count: u64,
     active: Option<ControlMode>,
     last: Report,
     hand: Option<Hand>,
-    realtime: Realtime,
-    words: Arc<Mutex<String>>,
+    scheduling: Scheduling,
+    error_text: Arc<Mutex<String>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -93,23 +94,24 @@ impl FciArm {
             Some(hand) => Some(Hand::connect(address, model.robot(), hand)?),
             None => None,
         };
-        let (orders, for_thread) = triple_buffer::triple_buffer(&Order::NONE);
+        let (setpoints, for_thread) = triple_buffer::triple_buffer(&NumberedSetpoint::NONE);
         let (from_thread, mut reports) = triple_buffer::triple_buffer(&None);
         let (producer, cycles) = rtrb::RingBuffer::new(CYCLES);
-        let (requests, requested) = sync_channel(2);
-        let (answering, answers) = sync_channel(2);
-        let words = Arc::new(Mutex::new(String::new()));
+        let (requests, received) = sync_channel(2);
+        let (replying, replies) = sync_channel(2);
+        let (connecting, connected) = sync_channel(1);
+        let error_text = Arc::new(Mutex::new(String::new()));
         let thread = FciThread {
             address: address.into(),
             model,
             settings: settings.clone(),
             clock,
-            orders: for_thread,
+            setpoints: for_thread,
             reports: from_thread,
             cycles: producer,
-            requests: requested,
-            answers: answering,
-            words: Arc::clone(&words),
+            requests: received,
+            replies: replying,
+            error_text: Arc::clone(&error_text),
         };
         let link_error = |cause: String, fix: &str| ConnectError::Link {
             arm: model.robot().into(),
@@ -119,13 +121,12 @@ impl FciArm {
         };
         let thread = std::thread::Builder::new()
             .name("fci".into())
-            .spawn(move || thread.run())
+            .spawn(move || thread.run(connecting))
             .map_err(|error| link_error(error.to_string(), "close other programs"))?;
         let lost = || link_error("the FCI thread ended".into(), "start again");
-        let realtime = match answers.recv() {
-            Ok((_, Answer::Connected(realtime))) => realtime,
-            Ok((_, Answer::Failed(error))) => return Err(error),
-            Ok(_) | Err(_) => return Err(lost()),
+        let scheduling = match connected.recv() {
+            Ok(result) => result?,
+            Err(_) => return Err(lost()),
         };
         let last = (*reports.read()).ok_or_else(lost)?;
         Ok(Self {
@@ -138,25 +139,25 @@ impl FciArm {
             },
             settings,
             model,
-            orders,
+            setpoints,
             reports,
             cycles,
-            requests,
-            answers,
-            asked: 0,
+            requests: Some(requests),
+            replies,
+            requested: 0,
             count: 0,
             active: None,
             last,
             hand,
-            realtime,
-            words,
+            scheduling,
+            error_text,
             thread: Some(thread),
         })
     }
 
-    /// The real-time settings that the FCI thread obtained.
-    pub fn realtime(&self) -> &Realtime {
-        &self.realtime
+    /// The real-time scheduling that the FCI thread obtained.
+    pub fn scheduling(&self) -> &Scheduling {
+        &self.scheduling
     }
 
     /// The newest report on robot and link.
@@ -166,8 +167,8 @@ impl FciArm {
     }
 
     /// The last fault in the words of the robot and franka-rs. May allocate.
-    pub fn words(&self) -> String {
-        self.words.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub fn last_error_text(&self) -> String {
+        self.error_text.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The oldest cycle not yet read, of the last four seconds; if none are read, the first four.
@@ -181,18 +182,18 @@ impl FciArm {
         }
     }
 
-    fn order(&mut self, at: Timestamp, wish: Wish) {
+    fn send(&mut self, at: Timestamp, setpoint: Setpoint) {
         self.count += 1;
-        self.orders.write(Order { count: self.count, at, wish });
+        self.setpoints.write(NumberedSetpoint { count: self.count, at, setpoint });
     }
 
     /// Sends a request to the thread and waits for its reply; `None` on time-out or when the thread is gone.
-    fn ask(&mut self, request: Request, patience: Duration) -> Option<Answer> {
-        self.asked += 1;
-        self.requests.try_send((self.asked, request)).ok()?;
+    fn request(&mut self, request: Request<u64>, patience: Duration) -> Option<Reply> {
+        self.requested += 1;
+        self.requests.as_ref()?.try_send((self.requested, request)).ok()?;
         loop {
-            match self.answers.recv_timeout(patience) {
-                Ok((id, answer)) if id == self.asked => return Some(answer),
+            match self.replies.recv_timeout(patience) {
+                Ok((id, reply)) if id == self.requested => return Some(reply),
                 // A reply to an abandoned request.
                 Ok(_) => continue,
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return None,
@@ -251,16 +252,16 @@ impl ArmDriver for FciArm {
             return Err(DriverError::Mode(mode));
         }
         self.active = None;
-        // Orders of an earlier motion must not move this one.
-        self.order(now, Wish::Hold);
+        // Setpoints of an earlier motion must not move this one.
+        self.send(now, Setpoint::Hold);
         let patience = Duration::from_secs_f64(self.settings.activation);
-        match self.ask(Request::Activate(mode, self.count), patience) {
-            Some(Answer::Active) => {
+        match self.request(Request::Activate(mode, self.count), patience) {
+            Some(Reply::Activated(Ok(()))) => {
                 self.active = Some(mode);
                 self.refresh();
                 Ok(())
             }
-            Some(Answer::NotActive(error)) => Err(error),
+            Some(Reply::Activated(Err(error))) => Err(error),
             Some(_) | None => Err(DriverError::Silent),
         }
     }
@@ -285,23 +286,23 @@ impl ArmDriver for FciArm {
             return Err(DriverError::Fault(fault));
         }
         if command.mode() != active || command.joints().len() != JOINTS {
-            self.order(now, Wish::Hold);
+            self.send(now, Setpoint::Hold);
             return Err(DriverError::Mode(command.mode()));
         }
         if !(command.joints().is_finite() && command.gripper().is_finite()) {
-            self.order(now, Wish::Hold);
+            self.send(now, Setpoint::Hold);
             return Err(DriverError::NotFinite);
         }
-        self.order(now, Wish::Follow(*command));
+        self.send(now, Setpoint::Follow(*command));
         if let Some(hand) = &self.hand {
-            hand.want(command.gripper());
+            hand.set_target(command.gripper());
         }
         Ok(())
     }
 
     /// The arm brakes within its limits and stays; a robot in a fault, or without a motion, holds by itself.
     fn hold(&mut self, now: Timestamp) -> Result<(), DriverError> {
-        self.order(now, Wish::Hold);
+        self.send(now, Setpoint::Hold);
         self.refresh();
         match self.last.fault {
             Some(fault) => Err(DriverError::Fault(fault)),
@@ -311,15 +312,15 @@ impl ArmDriver for FciArm {
 
     fn recover(&mut self, now: Timestamp) -> Result<(), ConnectError> {
         self.active = None;
-        self.order(now, Wish::Hold);
+        self.send(now, Setpoint::Hold);
         // The last attempt may still be within its own time limits when the time is up.
         let patience = Duration::from_secs_f64(self.settings.recovery) + LEAVING;
-        match self.ask(Request::Recover, patience) {
-            Some(Answer::Recovered) => {
+        match self.request(Request::Recover, patience) {
+            Some(Reply::Recovered(Ok(()))) => {
                 self.refresh();
                 Ok(())
             }
-            Some(Answer::Failed(error)) => Err(error),
+            Some(Reply::Recovered(Err(error))) => Err(error),
             Some(_) | None => Err(ConnectError::Silent {
                 arm: self.capabilities.robot.clone(),
                 link: DRIVER.into(),
@@ -331,15 +332,15 @@ impl ArmDriver for FciArm {
     }
 
     fn fault_text(&self, fault: FaultCode) -> String {
-        let words = self.words();
+        let words = self.last_error_text();
         if words.is_empty() { report::text(fault) } else { format!("{} ({words})", report::text(fault)) }
     }
 }
 
 impl Drop for FciArm {
     fn drop(&mut self) {
-        // The thread ends the motion and exits; a full channel means it is about to check anyway.
-        let _ = self.requests.try_send((u64::MAX, Request::Leave));
+        // The thread ends the motion and exits.
+        self.requests = None;
         let Some(thread) = self.thread.take() else { return };
         let step = Duration::from_millis(1);
         let mut left = LEAVING;

@@ -1,6 +1,6 @@
 //! The command for each robot state. Pure, so that tests step it millisecond by millisecond.
 //!
-//! [`Pilot::answer`] runs between the state and its command and only selects, clips and counts. Planning is done by
+//! [`Pilot::command`] runs between the state and its command and only selects, clips and counts. Planning is done by
 //! [`Pilot::prepare`] after the command was sent. So a new target acts one millisecond later and the command leaves at once. Every
 //! motion starts at the robot's own last desired position (`q_d`), at rest.
 //!
@@ -9,17 +9,18 @@
 //! - A command that is not finite, or of another mode, is ignored; so is a state that is not finite.
 
 use super::envelope::Envelope;
-use super::report::{Order, Wish};
+use super::report::NumberedSetpoint;
 use super::settings::FciSettings;
 use super::shaper::Shaper;
 use super::torque::TorqueLaw;
+use crate::driver::Setpoint;
 use crate::driver::panda::limits::{CYCLE, JOINTS};
 use visuomotor_core::action::ControlMode;
 use visuomotor_core::time::Timestamp;
 
 /// The part of a state that a command needs.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Seen {
+pub struct PilotState {
     /// The robot's time \[ms\].
     pub ms: u64,
     /// Measured joint positions \[rad\].
@@ -36,7 +37,7 @@ pub struct Seen {
     pub tau_j_d: [f64; JOINTS],
 }
 
-impl From<&franka::RobotState> for Seen {
+impl From<&franka::RobotState> for PilotState {
     fn from(state: &franka::RobotState) -> Self {
         Self {
             ms: state.time.as_millis(),
@@ -99,22 +100,22 @@ pub struct Pilot {
     command_age_ms: f64,
     shaper: Shaper,
     torque: TorqueLaw,
-    /// Orders up to this number are outdated.
+    /// Setpoints up to this number are outdated.
     taken: u64,
     taken_at: Option<Timestamp>,
     age_ms: f64,
-    wish: [f64; JOINTS],
+    commanded: [f64; JOINTS],
     target: Option<Target>,
     holding: bool,
     ending: bool,
     faded: bool,
     last_ms: Option<u64>,
     sent: Option<[f64; JOINTS]>,
-    seen: Option<Seen>,
+    seen: Option<PilotState>,
 }
 
 impl Pilot {
-    /// For a motion of this mode; orders up to number `past` were meant for earlier ones.
+    /// For a motion of this mode; setpoints up to number `past` were meant for earlier ones.
     pub fn new(mode: ControlMode, settings: &FciSettings, envelope: Envelope, past: u64) -> Self {
         Self {
             mode,
@@ -125,7 +126,7 @@ impl Pilot {
             taken: past,
             taken_at: None,
             age_ms: 0.0,
-            wish: [0.0; JOINTS],
+            commanded: [0.0; JOINTS],
             target: None,
             holding: true,
             ending: false,
@@ -137,16 +138,16 @@ impl Pilot {
     }
 
     /// The command for this state: rad, rad/s or Nm, by mode.
-    pub fn answer(&mut self, seen: &Seen, order: &Order) -> [f64; JOINTS] {
+    pub fn command(&mut self, seen: &PilotState, newest: &NumberedSetpoint) -> [f64; JOINTS] {
         let passed = self.last_ms.map_or(1, |last| seen.ms.saturating_sub(last)).max(1);
         self.last_ms = Some(seen.ms);
-        self.take(order, passed as f64);
-        let answer = match self.mode {
+        self.take(newest, passed as f64);
+        let command = match self.mode {
             ControlMode::Torque => {
                 if !self.agrees(&seen.tau_j_d, TOLD_TORQUE) && finite(&seen.tau_j_d) {
                     self.torque.seed(&seen.tau_j_d);
                 }
-                self.torque_answer(seen)
+                self.torque_command(seen)
             }
             ControlMode::Position => {
                 if passed > 1 || !self.agrees(&seen.q_d, TOLD) {
@@ -161,9 +162,9 @@ impl Pilot {
                 self.shaper.velocities()
             }
         };
-        self.sent = Some(answer);
+        self.sent = Some(command);
         self.seen = Some(*seen);
-        answer
+        command
     }
 
     /// Plans the next command.
@@ -177,9 +178,9 @@ impl Pilot {
             return;
         }
         match self.mode {
-            ControlMode::Velocity => self.shaper.keep(&self.wish),
+            ControlMode::Velocity => self.shaper.keep(&self.commanded),
             _ => {
-                let (q, dq) = self.target.get_or_insert(Target::at_rest(self.wish)).next();
+                let (q, dq) = self.target.get_or_insert(Target::at_rest(self.commanded)).next();
                 self.shaper.follow(&q, &dq);
             }
         }
@@ -209,9 +210,9 @@ impl Pilot {
         self.shaper.replaced
     }
 
-    /// Takes a new order, or ages the present one.
-    fn take(&mut self, order: &Order, passed_ms: f64) {
-        if order.count <= self.taken {
+    /// Takes a new setpoint, or ages the present one.
+    fn take(&mut self, newest: &NumberedSetpoint, passed_ms: f64) {
+        if newest.count <= self.taken {
             self.age_ms += passed_ms;
             // Written so that NaN holds.
             if !(self.age_ms <= self.command_age_ms) {
@@ -219,11 +220,11 @@ impl Pilot {
             }
             return;
         }
-        self.taken = order.count;
+        self.taken = newest.count;
         self.age_ms = 0.0;
-        let before = self.taken_at.replace(order.at);
-        let command = match order.wish {
-            Wish::Follow(command) if command.mode() == self.mode && command.joints().len() == JOINTS => command,
+        let before = self.taken_at.replace(newest.at);
+        let command = match newest.setpoint {
+            Setpoint::Follow(command) if command.mode() == self.mode && command.joints().len() == JOINTS => command,
             _ => {
                 self.holding = true;
                 return;
@@ -233,12 +234,12 @@ impl Pilot {
             self.holding = true;
             return;
         }
-        let wish: [f64; JOINTS] = std::array::from_fn(|i| command.joints()[i]);
+        let commanded: [f64; JOINTS] = std::array::from_fn(|i| command.joints()[i]);
         if self.mode == ControlMode::Position {
-            let interval = before.map_or(f64::INFINITY, |before| order.at.since(before).as_secs_f64());
-            self.target = Some(self.aim(&wish, interval));
+            let interval = before.map_or(f64::INFINITY, |before| newest.at.since(before).as_secs_f64());
+            self.target = Some(self.aim(&commanded, interval));
         }
-        self.wish = wish;
+        self.commanded = commanded;
         self.holding = false;
     }
 
@@ -247,7 +248,7 @@ impl Pilot {
         if self.holding || !(interval > 0.0 && interval <= STREAM) {
             return Target::at_rest(*to);
         }
-        let from = self.wish;
+        let from = self.commanded;
         let mut target = Target { from, to: *to, velocity: [0.0; JOINTS], interval, elapsed: 0.0 };
         for i in 0..JOINTS {
             let velocity = (to[i] - from[i]) / interval;
@@ -267,7 +268,7 @@ impl Pilot {
     }
 
     /// Plans from the robot's reported position; at the start of a motion it stands still there.
-    fn go_on_from(&mut self, seen: &Seen) {
+    fn go_on_from(&mut self, seen: &PilotState) {
         // A report that is not finite is ignored; the present plan continues.
         if !(finite(&seen.q_d) && finite(&seen.dq_d) && finite(&seen.ddq_d)) {
             return;
@@ -285,7 +286,7 @@ impl Pilot {
         self.prepare();
     }
 
-    fn torque_answer(&mut self, seen: &Seen) -> [f64; JOINTS] {
+    fn torque_command(&mut self, seen: &PilotState) -> [f64; JOINTS] {
         if self.ending {
             if self.torque.rests(&seen.dq) || self.faded {
                 let (faded, torque) = self.torque.fade();
@@ -294,6 +295,6 @@ impl Pilot {
             }
             return self.torque.hold(&seen.q, &seen.dq);
         }
-        if self.holding { self.torque.hold(&seen.q, &seen.dq) } else { self.torque.follow(&self.wish) }
+        if self.holding { self.torque.hold(&seen.q, &seen.dq) } else { self.torque.follow(&self.commanded) }
     }
 }

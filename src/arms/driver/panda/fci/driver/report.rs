@@ -3,33 +3,44 @@
 use franka::{ERROR_NAMES, RobotMode, RobotState};
 
 use crate::driver::panda::limits::{JOINTS, SUCCESS_DOUBTFUL, SUCCESS_UNFIT};
-use crate::driver::{FaultCode, Grade};
-use visuomotor_core::action::{ControlMode, JointCommand};
+use crate::driver::{FaultCode, Grade, Setpoint};
+use visuomotor_core::action::ControlMode;
+use visuomotor_core::realtime::{Granted, Realtime, lock_present_memory, present_priority};
 use visuomotor_core::time::Timestamp;
 
-/// Request of the control thread.
+/// The newest setpoint of the control thread.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Wish {
-    /// Stop and stay.
-    Hold,
-    /// Follow this.
-    Follow(JointCommand),
-}
-
-/// The newest request.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Order {
-    /// Order number from 1; 0 is none yet.
+pub struct NumberedSetpoint {
+    /// Its number, from 1; 0 is none yet.
     pub count: u64,
     /// When it was given.
     pub at: Timestamp,
-    /// The request.
-    pub wish: Wish,
+    /// What the arm shall do.
+    pub setpoint: Setpoint,
 }
 
-impl Order {
-    /// Before the first order.
-    pub const NONE: Order = Order { count: 0, at: Timestamp::ZERO, wish: Wish::Hold };
+impl NumberedSetpoint {
+    /// Before the first setpoint.
+    pub const NONE: NumberedSetpoint = NumberedSetpoint { count: 0, at: Timestamp::ZERO, setpoint: Setpoint::Hold };
+}
+
+/// Real-time scheduling of the FCI thread: attempted and reported, not required.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scheduling {
+    /// Priority under `SCHED_FIFO`; none when the thread is scheduled like any other.
+    pub priority: Option<i32>,
+    /// What was requested, with the system's error where it refused.
+    pub granted: Vec<Granted>,
+}
+
+impl Scheduling {
+    /// Requests a priority for the calling thread and, where wanted, a lock of the memory in use.
+    pub(super) fn request(priority: i32, lock_memory: bool) -> Self {
+        // franka-rs has asked for the highest priority while connecting; 99 starves the kernel's own threads.
+        let mut granted = Realtime { priority: Some(priority), ..Realtime::default() }.apply_to_thread();
+        granted.extend(lock_memory.then(lock_present_memory));
+        Self { priority: present_priority(), granted }
+    }
 }
 
 /// What the FCI thread is doing.
@@ -143,7 +154,7 @@ pub struct Cycle {
     /// Command sent: rad, rad/s or Nm.
     pub sent: [f64; JOINTS],
     /// The robot's report of the previous command, same unit.
-    pub had: [f64; JOINTS],
+    pub reported: [f64; JOINTS],
     /// Measured joint positions \[rad\].
     pub q: [f64; JOINTS],
     /// The arm was held by the driver itself.

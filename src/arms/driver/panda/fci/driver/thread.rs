@@ -20,39 +20,18 @@ use rtrb::Producer;
 use triple_buffer::{Input, Output};
 
 use super::envelope::Envelope;
-use super::pilot::{Pilot, Seen};
-use super::realtime::{Realtime, try_for};
-use super::report::{ABORTED, Cycle, LOST, Order, Phase, REFUSED, Report, code_of, obstacle};
+use super::pilot::{Pilot, PilotState};
+use super::report::{ABORTED, Cycle, LOST, NumberedSetpoint, Phase, REFUSED, Report, Scheduling, code_of, obstacle};
 use super::session;
 use super::settings::{FciSettings, Model};
 use crate::driver::panda::limits::JOINTS;
-use crate::driver::{ConnectError, DriverError, FaultCode};
+use crate::driver::{ConnectError, DriverError, FaultCode, Reply, Request};
 use visuomotor_core::action::ControlMode;
 use visuomotor_core::time::{Clock, Timestamp};
 
-/// The arm's requests to its thread.
-pub enum Request {
-    /// Start a motion of this mode; orders up to the number are outdated.
-    Activate(ControlMode, u64),
-    /// Clear faults, reconnect where needed; the arm holds.
-    Recover,
-    /// End the motion and exit.
-    Leave,
-}
-
-/// The thread's replies.
-pub enum Answer {
-    /// Connected.
-    Connected(Realtime),
-    /// Active.
-    Active,
-    /// Not active.
-    NotActive(DriverError),
-    /// Recovered.
-    Recovered,
-    /// Not connected, or still faulted.
-    Failed(ConnectError),
-}
+/// A request with its number, so that a late reply is not taken for another's. Activation starts a motion of the mode; setpoints up
+/// to its number are outdated.
+pub type Numbered = (u64, Request<u64>);
 
 /// How long the end of a motion may take before it is aborted \[cycles\].
 const END_CYCLES: u32 = 3000;
@@ -67,19 +46,26 @@ pub struct FciThread {
     pub model: Model,
     pub settings: FciSettings,
     pub clock: Arc<dyn Clock>,
-    pub orders: Output<Order>,
+    pub setpoints: Output<NumberedSetpoint>,
     pub reports: Input<Option<Report>>,
     pub cycles: Producer<Cycle>,
-    /// Requests, numbered, so that a late reply is not taken for another's.
-    pub requests: Receiver<(u64, Request)>,
-    pub answers: SyncSender<(u64, Answer)>,
+    /// When the sender is dropped, the thread ends the motion and exits.
+    pub requests: Receiver<Numbered>,
+    /// Replies, with their request's number.
+    pub replies: SyncSender<(u64, Reply)>,
     /// The last fault as text; written between motions only.
-    pub words: Arc<Mutex<String>>,
+    pub error_text: Arc<Mutex<String>>,
+}
+
+/// What comes after a motion that was asked to end.
+enum Next {
+    Request(Numbered),
+    Leave,
 }
 
 /// Why a motion ended.
 enum End {
-    Finished(Option<(u64, Request)>),
+    Finished(Option<Numbered>),
     Fault(FrankaError),
     Leave,
 }
@@ -127,19 +113,19 @@ impl<'a> Motion<'a> {
 }
 
 impl FciThread {
-    /// Connects, then serves requests until it is asked to exit or the driver is gone.
-    pub fn run(mut self) {
+    /// Connects, tells the driver by `connected`, then serves requests until the driver is gone.
+    pub fn run(mut self, connected: SyncSender<Result<Scheduling, ConnectError>>) {
         let (robot, envelope, mut report) = match self.connect() {
             Ok(connected) => connected,
             Err(error) => {
                 // The driver is gone: nothing to report.
-                let _ = self.answers.send((0, Answer::Failed(error)));
+                let _ = connected.send(Err(error));
                 return;
             }
         };
-        let realtime = try_for(self.settings.priority, self.settings.lock_memory);
+        let scheduling = Scheduling::request(self.settings.priority, self.settings.lock_memory);
         self.reports.write(Some(report));
-        if self.answers.send((0, Answer::Connected(realtime))).is_err() {
+        if connected.send(Ok(scheduling)).is_err() {
             return;
         }
         let (mut robot, mut envelope) = (Some(robot), envelope);
@@ -151,14 +137,16 @@ impl FciThread {
             };
             match request {
                 None => return,
-                Some((_, Request::Leave)) => return,
                 Some((id, Request::Recover)) => {
-                    let answer = match self.recover(&mut robot, &mut envelope, &mut report) {
-                        Ok(()) => Answer::Recovered,
-                        Err(error) => Answer::Failed(error),
-                    };
+                    let result = self.recover(&mut robot, &mut envelope, &mut report);
                     self.reports.write(Some(report));
-                    if self.answers.send((id, answer)).is_err() {
+                    if self.replies.send((id, Reply::Recovered(result))).is_err() {
+                        return;
+                    }
+                }
+                // The arm's own reports have everything.
+                Some((id, Request::Survey)) => {
+                    if self.replies.send((id, Reply::Surveyed(Vec::new(), Vec::new()))).is_err() {
                         return;
                     }
                 }
@@ -166,7 +154,7 @@ impl FciThread {
                     let end = match robot.as_ref() {
                         Some(connected) => self.fly(connected, (id, mode, past), envelope, &mut report),
                         None => {
-                            let _ = self.answers.send((id, Answer::NotActive(DriverError::Silent)));
+                            let _ = self.replies.send((id, Reply::Activated(Err(DriverError::Silent))));
                             continue;
                         }
                     };
@@ -200,7 +188,7 @@ impl FciThread {
     }
 
     /// Passes states on until a request comes; `None` when the driver is gone.
-    fn wait(&mut self, robot: &mut Option<Robot>, report: &mut Report) -> Option<(u64, Request)> {
+    fn wait(&mut self, robot: &mut Option<Robot>, report: &mut Report) -> Option<Numbered> {
         loop {
             match self.requests.try_recv() {
                 Ok(request) => return Some(request),
@@ -240,19 +228,19 @@ impl FciThread {
     ) -> End {
         if let Some(fault) = report.fault.or(obstacle(report.mode, report.errors)) {
             report.fault = Some(fault);
-            let _ = self.answers.send((id, Answer::NotActive(DriverError::Fault(fault))));
+            let _ = self.replies.send((id, Reply::Activated(Err(DriverError::Fault(fault)))));
             return End::Finished(None);
         }
         let mut motion = match Motion::start(robot, mode) {
             Ok(motion) => motion,
             Err(error) => {
                 let error = DriverError::Fault(self.refused(&error, report));
-                let _ = self.answers.send((id, Answer::NotActive(error)));
+                let _ = self.replies.send((id, Reply::Activated(Err(error))));
                 return End::Finished(None);
             }
         };
         let mut pilot = Pilot::new(mode, &self.settings, envelope, past);
-        let (mut waiting, mut ending, mut asked) = (true, 0, None);
+        let (mut waiting, mut ending, mut next) = (true, 0, None);
         let mut before: Option<Timestamp> = None;
         loop {
             let state = match motion.read() {
@@ -260,15 +248,15 @@ impl FciThread {
                 Err(error) => {
                     if waiting {
                         let error = DriverError::Fault(self.refused(&error, report));
-                        let _ = self.answers.send((id, Answer::NotActive(error)));
+                        let _ = self.replies.send((id, Reply::Activated(Err(error))));
                         return End::Finished(None);
                     }
                     return End::Fault(error);
                 }
             };
             let received = self.clock.now();
-            let seen = Seen::from(&state);
-            let values = pilot.answer(&seen, self.orders.read());
+            let seen = PilotState::from(&state);
+            let values = pilot.command(&seen, self.setpoints.read());
             let finish = pilot.ended() || ending > END_CYCLES;
             if let Err(error) = motion.write(values, finish) {
                 report.take(&state, received);
@@ -286,7 +274,7 @@ impl FciThread {
                 robot_ms: seen.ms,
                 mode,
                 sent: values,
-                had: match mode {
+                reported: match mode {
                     ControlMode::Position => seen.q_d,
                     ControlMode::Velocity => seen.dq_d,
                     ControlMode::Torque => seen.tau_j_d,
@@ -299,27 +287,28 @@ impl FciThread {
             });
             before = Some(received);
             if finish {
-                return match asked {
-                    Some((_, Request::Leave)) => End::Leave,
-                    asked => End::Finished(asked),
+                return match next {
+                    Some(Next::Leave) => End::Leave,
+                    Some(Next::Request(request)) => End::Finished(Some(request)),
+                    None => End::Finished(None),
                 };
             }
             if waiting {
                 waiting = false;
-                if self.answers.send((id, Answer::Active)).is_err() {
+                if self.replies.send((id, Reply::Activated(Ok(())))).is_err() {
                     pilot.end();
-                    asked = Some((0, Request::Leave));
+                    next = Some(Next::Leave);
                 }
             }
             pilot.prepare();
-            ending += u32::from(asked.is_some());
-            if asked.is_none() {
-                asked = match self.requests.try_recv() {
-                    Ok(request) => Some(request),
-                    Err(TryRecvError::Disconnected) => Some((0, Request::Leave)),
+            ending += u32::from(next.is_some());
+            if next.is_none() {
+                next = match self.requests.try_recv() {
+                    Ok(request) => Some(Next::Request(request)),
+                    Err(TryRecvError::Disconnected) => Some(Next::Leave),
                     Err(TryRecvError::Empty) => None,
                 };
-                if asked.is_some() {
+                if next.is_some() {
                     pilot.end();
                 }
             }
@@ -360,7 +349,7 @@ impl FciThread {
     }
 
     fn note(&self, error: &FrankaError, report: &Report) {
-        *self.words.lock().unwrap_or_else(PoisonError::into_inner) = session::end_text(error, report);
+        *self.error_text.lock().unwrap_or_else(PoisonError::into_inner) = session::end_text(error, report);
     }
 
     /// Reconnects where the connection is gone and clears reflexes; with growing pauses, within the settings' time.

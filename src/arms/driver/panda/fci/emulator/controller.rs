@@ -124,7 +124,7 @@ impl Controller {
     }
 
     /// Does the client owe a reply to each state?
-    pub fn expects_answers(&self) -> bool {
+    pub fn expects_replies(&self) -> bool {
         self.motion.as_ref().is_some_and(|motion| motion.answered)
     }
 
@@ -171,7 +171,7 @@ impl Controller {
     }
 
     /// Can settings be changed now?
-    pub fn takes_settings(&self) -> bool {
+    pub fn accepts_settings(&self) -> bool {
         self.state.mode == RobotMode::Idle
     }
 

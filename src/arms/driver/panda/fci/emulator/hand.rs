@@ -39,7 +39,7 @@ impl Fingers {
     }
 
     /// Target opening: 0 closed .. 1 open.
-    pub fn wanted(&self) -> f64 {
+    pub fn target(&self) -> f64 {
         f64::from_bits(self.wanted.load(Ordering::Acquire))
     }
 
@@ -48,7 +48,7 @@ impl Fingers {
         self.measured.store(fraction.to_bits(), Ordering::Release);
     }
 
-    fn want(&self, width: f64) {
+    fn set_target(&self, width: f64) {
         self.wanted.store((width / self.open).clamp(0.0, 1.0).to_bits(), Ordering::Release);
     }
 
@@ -122,7 +122,7 @@ fn serve_client(mut tcp: TcpStream, udp: &UdpSocket, fingers: &Fingers, leave: &
                     _ => return,
                 },
                 (4, _) => {
-                    fingers.want(fingers.width());
+                    fingers.set_target(fingers.width());
                     if !answer(&mut tcp, command, id, &[0, 0]) {
                         return;
                     }
@@ -130,7 +130,7 @@ fn serve_client(mut tcp: TcpStream, udp: &UdpSocket, fingers: &Fingers, leave: &
                 _ => return,
             }
             if let Some(pending) = &pending {
-                fingers.want(pending.width);
+                fingers.set_target(pending.width);
             }
         }
         if let Some(going) = pending.take() {

@@ -35,7 +35,7 @@ use visuomotor_core::time::Timestamp;
 const PERIOD: Duration = Duration::from_millis(1);
 
 /// Commands kept for observers: a minute.
-const KEPT: usize = 60_000;
+const LOG_CAPACITY: usize = 60_000;
 
 /// How the emulator is set up.
 pub struct EmulatorOptions {
@@ -215,13 +215,13 @@ impl Server {
             self.serve_requests();
             let answer = self.answer();
             cycles += 1;
-            self.controller.drive_gripper(self.fingers.wanted());
+            self.controller.drive_gripper(self.fingers.target());
             let taken = self.controller.tick(Timestamp::from_nanos(cycles * 1_000_000), answer.as_ref());
             self.fingers.moved_to(self.controller.gripper());
             if let Some(taken) = taken {
                 self.outside.orders.note(Order::Motion);
                 let mut kept = self.outside.taken.lock().unwrap_or_else(PoisonError::into_inner);
-                if kept.len() < KEPT {
+                if kept.len() < LOG_CAPACITY {
                     kept.push(taken);
                 }
             }
@@ -325,7 +325,7 @@ impl Server {
                 let finite = payload
                     .chunks_exact(8)
                     .all(|bytes| bytes.try_into().map(f64::from_le_bytes).is_ok_and(f64::is_finite));
-                if !finite { Some(vec![INVALID_ARGUMENT]) } else { simple(self.controller.takes_settings()) }
+                if !finite { Some(vec![INVALID_ARGUMENT]) } else { simple(self.controller.accepts_settings()) }
             }
         }
     }
@@ -350,7 +350,7 @@ impl Server {
                     found = Some(command);
                 }
             }
-            let waits = found.is_none() && self.controller.expects_answers() && self.client.is_some();
+            let waits = found.is_none() && self.controller.expects_replies() && self.client.is_some();
             if !waits || Instant::now() >= until || self.outside.leave.load(Ordering::Acquire) {
                 break;
             }

@@ -37,7 +37,7 @@ pub enum BusError {
     #[error("{0} replies")]
     Several(u32),
     /// The servo refused (error byte).
-    #[error("refused: {}", crate::driver::widowx::dynamixel::wire::status_words(*.0))]
+    #[error("refused: {}", crate::driver::widowx::dynamixel::wire::status_error_text(*.0))]
     Refused(u8),
 }
 
@@ -45,7 +45,7 @@ pub enum BusError {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BusCounters {
     /// Packets sent that require a reply.
-    pub asked: u64,
+    pub requests: u64,
     /// How many of them were repetitions.
     pub retries: u64,
     /// Replies that never came or were broken.
@@ -74,7 +74,7 @@ impl<L: ByteLink> ServoBus<L> {
     }
 
     /// Broken packets and stray bytes so far: a growing count means that the bus is noisy, not dead.
-    pub fn garbled(&self) -> u64 {
+    pub fn unreadable(&self) -> u64 {
         self.framer.broken() + self.framer.noise()
     }
 
@@ -117,13 +117,13 @@ impl<L: ByteLink> ServoBus<L> {
     }
 
     /// Sends an instruction without a reply.
-    pub fn tell(&mut self, instruction: Instruction<'_>) -> Result<(), BusError> {
+    pub fn send(&mut self, instruction: Instruction<'_>) -> Result<(), BusError> {
         let bytes = instruction.encode(&mut self.packet).map_err(|_| BusError::Garbled)?;
         Ok(self.link.write_all(bytes)?)
     }
 
     /// Sends two instructions without replies, in one piece.
-    pub(super) fn tell_both(&mut self, first: Instruction<'_>, second: Instruction<'_>) -> Result<(), BusError> {
+    pub(super) fn send_both(&mut self, first: Instruction<'_>, second: Instruction<'_>) -> Result<(), BusError> {
         let mut both = [0; 256];
         let mut end = 0;
         for instruction in [first, second] {
@@ -140,7 +140,7 @@ impl<L: ByteLink> ServoBus<L> {
         self.framer.clear();
         let bytes = instruction.encode(&mut self.packet).map_err(|_| BusError::Garbled)?;
         self.link.write_all(bytes)?;
-        self.counters.asked += 1;
+        self.counters.requests += 1;
         Ok(bytes.len())
     }
 
@@ -149,7 +149,7 @@ impl<L: ByteLink> ServoBus<L> {
     pub(super) fn transact(&mut self, id: u8, instruction: Instruction<'_>, out: &mut [u8]) -> Result<u8, BusError> {
         let sent = self.ask(instruction)?;
         let until = self.deadline(sent + STATUS_OVERHEAD + out.len());
-        let before = self.garbled();
+        let before = self.unreadable();
         let mut answer = Answer::default();
         let mut came = false;
         while answer.count == 0 {
@@ -162,7 +162,7 @@ impl<L: ByteLink> ServoBus<L> {
             framer.feed(&chunk[..got], |frame| answer.take(id, out, Status::parse(frame)));
         }
         if answer.count == 0 {
-            self.framer.give_up(|frame| answer.take(id, out, Status::parse(frame)));
+            self.framer.flush(|frame| answer.take(id, out, Status::parse(frame)));
         }
         match answer {
             Answer { count: 1, error } if error & 0x7F == 0 => Ok(error),
@@ -170,7 +170,7 @@ impl<L: ByteLink> ServoBus<L> {
             Answer { count: 2.., .. } => Err(BusError::Several(answer.count)),
             _ => {
                 self.counters.misses += 1;
-                let garbled = came || before != self.garbled();
+                let garbled = came || before != self.unreadable();
                 Err(if garbled { BusError::Garbled } else { BusError::Silent })
             }
         }
@@ -180,7 +180,7 @@ impl<L: ByteLink> ServoBus<L> {
     ///
     /// On a loaded computer the reply to an earlier request may come after the next one was sent. So two replies count only when
     /// they answer a request on a bus that had fallen silent, and nothing still owed is left for the next request.
-    pub(super) fn insist(
+    pub(super) fn transact_with_retries(
         &mut self,
         tries: u32,
         id: u8,
@@ -241,7 +241,7 @@ impl<L: ByteLink> ServoBus<L> {
     /// Requests up to `tries` times and keeps listening after the reply.
     fn ping_once(&mut self, tries: u32, id: u8) -> Result<(u16, u8), BusError> {
         let mut out = [0; 3];
-        self.insist(tries, id, Instruction::Ping { id }, &mut out)?;
+        self.transact_with_retries(tries, id, Instruction::Ping { id }, &mut out)?;
         let mut more = 0;
         let until = self.deadline(STATUS_OVERHEAD + 3);
         loop {
@@ -261,7 +261,7 @@ impl<L: ByteLink> ServoBus<L> {
     /// Reads registers of one servo.
     pub(super) fn read(&mut self, tries: u32, id: u8, address: u16, out: &mut [u8]) -> Result<u8, BusError> {
         let length = out.len() as u16;
-        self.insist(tries, id, Instruction::Read { id, address, length }, out)
+        self.transact_with_retries(tries, id, Instruction::Read { id, address, length }, out)
     }
 
     /// Reads one register.
@@ -276,7 +276,7 @@ impl<L: ByteLink> ServoBus<L> {
     pub(super) fn set(&mut self, id: u8, register: &Register, value: i32) -> Result<u8, BusError> {
         let bytes = value.to_le_bytes();
         let data = &bytes[..usize::from(register.size.min(4))];
-        self.insist(TRIES, id, Instruction::Write { id, address: register.address, data }, &mut [])
+        self.transact_with_retries(TRIES, id, Instruction::Write { id, address: register.address, data }, &mut [])
     }
 
     /// One sync read of servos without repetition. `out[k]` gets the reply of `ids[k]`; returns which servos replied, bit k for
@@ -317,7 +317,7 @@ impl<L: ByteLink> ServoBus<L> {
                 }
             };
             if count == 0 {
-                framer.give_up(&mut whole);
+                framer.flush(&mut whole);
                 break;
             }
             framer.feed(&chunk[..count], &mut whole);

@@ -77,11 +77,11 @@ impl<L: ByteLink> DynamixelArm<L> {
 
     fn read_within(&mut self, now: Timestamp, until: Timestamp) -> Result<Proprioception, DriverError> {
         let mut states = [[0; STATE]; N + 1];
-        let garbled = self.bus.garbled();
+        let garbled = self.bus.unreadable();
         let missing = self.ask_states(&mut states, until)?;
         self.spoken_at = self.bus.now();
         if missing != 0 {
-            let quiet = self.bus.garbled() == garbled;
+            let quiet = self.bus.unreadable() == garbled;
             return self.miss(if quiet { missing } else { 0 });
         }
         let sensed = self.sense(now, &states)?;
@@ -107,9 +107,9 @@ impl<L: ByteLink> DynamixelArm<L> {
         let block =
             |value: u8| -> [u8; 18] { std::array::from_fn(|i| if i % 2 == 0 { SERVOS[i / 2].id } else { value }) };
         let address = registers::BUS_WATCHDOG.address;
-        self.bus.tell(Instruction::SyncWrite { address, length: 1, blocks: &block(0) })?;
+        self.bus.send(Instruction::SyncWrite { address, length: 1, blocks: &block(0) })?;
         self.send_goals(HOLD_PROFILE, 0)?;
-        self.bus.tell(Instruction::SyncWrite { address, length: 1, blocks: &block(WATCHDOG as u8) })
+        self.bus.send(Instruction::SyncWrite { address, length: 1, blocks: &block(WATCHDOG as u8) })
     }
 
     /// Sends the goals in force again when none were written since the last read: a holding arm's watchdogs need traffic, and the
@@ -129,13 +129,13 @@ impl<L: ByteLink> DynamixelArm<L> {
         let address = registers::PRESENT_CURRENT.address;
         let mut fast = self.fast;
         let mut missing = READ_IDS;
-        let mut unheard: u8 = (1 << (N + 1)) - 1;
+        let mut silent_servos: u8 = (1 << (N + 1)) - 1;
         let mut count = missing.len();
         let mut first = true;
         while count > 0 {
             // A broken reply is repeated as long as there is time for a whole one.
             if !first && until.since(self.bus.now()) < self.bus.exchange_time(STATE) {
-                return Ok(unheard);
+                return Ok(silent_servos);
             }
             self.bus.counters.retries += u64::from(!first);
             let mut part = [[0; STATE]; N + 1];
@@ -150,7 +150,7 @@ impl<L: ByteLink> DynamixelArm<L> {
                 if got & (1 << k) != 0 {
                     let place = READ_IDS.iter().position(|all| *all == id).unwrap_or(0);
                     states[place] = part[k];
-                    unheard &= !(1 << place);
+                    silent_servos &= !(1 << place);
                     if alerts & (1 << k) != 0 {
                         self.poll_next(id);
                     }
@@ -161,12 +161,12 @@ impl<L: ByteLink> DynamixelArm<L> {
             }
             count = left;
         }
-        Ok(unheard)
+        Ok(silent_servos)
     }
 
-    /// Not every joint is known this time; `unheard` is the set of servos that sent nothing, where no noise could have hidden them.
-    fn miss(&mut self, unheard: u8) -> Result<Proprioception, DriverError> {
-        let found = self.misses.count(unheard);
+    /// Not every joint is known this time; `silent_servos` is the set of those that sent nothing, where no noise could have hidden it.
+    fn miss(&mut self, silent_servos: u8) -> Result<Proprioception, DriverError> {
+        let found = self.misses.count(silent_servos);
         match self.measured {
             // The last whole measurement, with its own time stamp.
             Some(last) if !self.misses.silent || !Protection::StateCheck.is_on() => Ok(last),
@@ -299,7 +299,7 @@ impl<L: ByteLink> DynamixelArm<L> {
         self.remembered_at = (self.remembered_at + 1) % REMEMBERED;
         self.spoken_at = self.bus.now();
         let [low, high] = pwm.to_le_bytes();
-        self.bus.tell_both(
+        self.bus.send_both(
             Instruction::SyncWrite {
                 address: registers::PROFILE_ACCELERATION.address,
                 length: GOAL as u16,

@@ -1,7 +1,7 @@
 //! Fault codes of this driver: what happened, to which servo, with which error bits.
 
 use crate::driver::FaultCode;
-use crate::driver::widowx::dynamixel::wire::hardware_words;
+use crate::driver::widowx::dynamixel::wire::hardware_error_text;
 use crate::driver::widowx::limits::servo_of;
 
 /// What happened; bits 16..24 of a fault code. Bits 8..16 are the servo's id, bits 0..8 its hardware error bits (or the
@@ -22,7 +22,7 @@ pub enum FaultKind {
     /// A servo refuses a write that every start needs.
     Refused = 6,
     /// Connected for recovery: the servos were not checked yet.
-    NotLookedAt = 7,
+    NotSurveyed = 7,
 }
 
 /// Contents of a fault code of this driver.
@@ -52,7 +52,7 @@ impl FaultKind {
             Self::ServoSilent,
             Self::TooHot,
             Self::Refused,
-            Self::NotLookedAt,
+            Self::NotSurveyed,
         ];
         all.into_iter().find(|known| *known as u8 == kind).map(|kind| ServoFault { kind, id, bits })
     }
@@ -65,7 +65,7 @@ pub fn explain(code: FaultCode) -> String {
     match kind {
         FaultKind::Hardware => format!(
             "{who} reports {}; take the load off, let it cool, support the arm, then recover: it is rebooted",
-            hardware_words(bits)
+            hardware_error_text(bits)
         ),
         FaultKind::Watchdog => format!(
             "the bus watchdog of {who} expired: it heard nothing for 200 ms and stopped where it was; look for a stalled \
@@ -77,7 +77,7 @@ pub fn explain(code: FaultCode) -> String {
             format!("{who} is at {bits} degC, just below its shut-down; bring the arm to its rest pose and let it cool")
         }
         FaultKind::Refused => format!("{who} refused a setting; run `visuomotor check`"),
-        FaultKind::NotLookedAt => "the servos were not looked at yet: recover".into(),
+        FaultKind::NotSurveyed => "the servos were not looked at yet: recover".into(),
     }
 }
 

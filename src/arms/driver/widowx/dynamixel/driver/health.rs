@@ -98,7 +98,7 @@ impl<L: ByteLink> DynamixelArm<L> {
         if value(&bytes, &registers::BUS_WATCHDOG) as u8 > 127 {
             return self.fail(FaultKind::Watchdog, servo.id, 0);
         }
-        if temperature > i32::from(servo.model.hottest()) - STOP_BELOW {
+        if temperature > i32::from(servo.model.max_temperature()) - STOP_BELOW {
             return self.fail(FaultKind::TooHot, servo.id, temperature as u8);
         }
         let Role::Joint(joint) = servo.role else { return Ok(()) };

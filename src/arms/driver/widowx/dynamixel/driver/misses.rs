@@ -12,15 +12,15 @@ const MISSES: u32 = 3;
 pub(super) struct Misses {
     in_a_row: u32,
     /// Servos without a reply in the last read, a bit each; none where it was disturbed.
-    unheard: u8,
+    silent_servos: u8,
     pub silent: bool,
 }
 
 impl Misses {
     /// Records an incomplete read and the servos that did not reply; returns whether the bus became silent with it.
-    pub fn count(&mut self, unheard: u8) -> bool {
-        let twice = self.unheard & unheard != 0;
-        (self.in_a_row, self.unheard) = (self.in_a_row.saturating_add(1), unheard);
+    pub fn count(&mut self, silent_servos: u8) -> bool {
+        let twice = self.silent_servos & silent_servos != 0;
+        (self.in_a_row, self.silent_servos) = (self.in_a_row.saturating_add(1), silent_servos);
         let silent = twice || self.in_a_row >= MISSES;
         silent && !std::mem::replace(&mut self.silent, true)
     }

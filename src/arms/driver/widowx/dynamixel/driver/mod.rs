@@ -141,7 +141,7 @@ impl<L: ByteLink> DynamixelArm<L> {
     /// until [`ArmDriver::recover`] has cleared them and checked everything.
     pub fn connect_faulted(link: L, robot: &Robot, options: DynamixelOptions) -> Result<Self, ConnectError> {
         let mut arm = Self::new(link, robot, options)?;
-        arm.fault = Some(FaultKind::NotLookedAt.code(0, 0));
+        arm.fault = Some(FaultKind::NotSurveyed.code(0, 0));
         Ok(arm)
     }
 

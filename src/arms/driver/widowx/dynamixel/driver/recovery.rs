@@ -7,7 +7,7 @@ use super::survey::absence;
 use super::{DynamixelArm, Misses};
 use crate::driver::ConnectError;
 use crate::driver::widowx::dynamixel::wire::registers;
-use crate::driver::widowx::dynamixel::wire::{Instruction, hardware_words};
+use crate::driver::widowx::dynamixel::wire::{Instruction, hardware_error_text};
 use crate::driver::widowx::limits::{Role, SERVOS, Servo};
 use crate::transport::ByteLink;
 use visuomotor_core::time::Timestamp;
@@ -65,7 +65,7 @@ impl<L: ByteLink> DynamixelArm<L> {
     /// Reboots one servo and waits until it replies without an error.
     fn reboot(&mut self, servo: &Servo) -> Result<(), ConnectError> {
         // The acknowledgement may be lost with the servo's power-up.
-        let _ = self.bus.insist(2, servo.id, Instruction::Reboot { id: servo.id }, &mut []);
+        let _ = self.bus.transact_with_retries(2, servo.id, Instruction::Reboot { id: servo.id }, &mut []);
         let until = self.bus.now() + REBOOT;
         loop {
             self.wait(PAUSE);
@@ -77,7 +77,7 @@ impl<L: ByteLink> DynamixelArm<L> {
                         arm: self.robot.identity.name.clone(),
                         link: self.bus.name().into(),
                         what: format!("servo {} ({}) after its reboot", servo.id, servo.name),
-                        found: hardware_words(bits as u8),
+                        found: hardware_error_text(bits as u8),
                         expected: "no error".into(),
                         fix: "the cause is still there: take the load off, let it cool, check the supply".into(),
                     });

@@ -239,7 +239,7 @@ impl<L: ByteLink> DynamixelArm<L> {
             }
             let mut out = [0; 3];
             // An id that does not exist: this waits a transaction's time on the link's own clock.
-            let _ = self.bus.insist(1, 252, Instruction::Ping { id: 252 }, &mut out);
+            let _ = self.bus.transact_with_retries(1, 252, Instruction::Ping { id: 252 }, &mut out);
         }
     }
 }

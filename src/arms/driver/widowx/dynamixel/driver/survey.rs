@@ -2,7 +2,7 @@
 
 use super::bus::{BusError, ServoBus, TRIES};
 use crate::driver::widowx::dynamixel::wire::registers::{self, RAM_START, Register, TABLE_LENGTH};
-use crate::driver::widowx::dynamixel::wire::{hardware_words, units};
+use crate::driver::widowx::dynamixel::wire::{hardware_error_text, units};
 use crate::driver::widowx::limits::{Role, SERVOS, Servo, ServoModel};
 use crate::driver::{ConnectError, Finding, Grade};
 use crate::transport::{ByteLink, LatencyTimer};
@@ -186,14 +186,14 @@ pub(super) fn judge(facts: &Facts, robot: &Robot) -> Vec<Finding> {
     findings.push(graded(finding, grade, "write 0 to Return Delay Time (9): nine such waits do not fit into a cycle"));
 
     let error = facts.byte(&registers::HARDWARE_ERROR);
-    let finding = Finding::good(about("hardware error"), hardware_words(error), "none");
+    let finding = Finding::good(about("hardware error"), hardware_error_text(error), "none");
     findings.push(good_or_bad(
         error == 0,
         finding,
         "take the load off, let it cool, then recover or switch it off and on",
     ));
 
-    let (warm, limit) = (facts.get(&registers::PRESENT_TEMPERATURE), i32::from(servo.model.hottest()));
+    let (warm, limit) = (facts.get(&registers::PRESENT_TEMPERATURE), i32::from(servo.model.max_temperature()));
     let finding =
         Finding::good(about("temperature"), format!("{warm} degC"), format!("below {} degC", limit - GOOD_BELOW));
     let grade = match warm {

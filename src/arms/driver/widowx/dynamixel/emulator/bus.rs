@@ -72,7 +72,7 @@ impl BusEmulator {
     pub fn new(robot: &Robot, plant: Box<dyn Plant>) -> Result<Self, ConnectError> {
         crate::driver::widowx::limits::fits(robot, "emulated bus")?;
         let mut this = Self {
-            servos: SERVOS.into_iter().map(EmulatedServo::shipped).collect(),
+            servos: SERVOS.into_iter().map(EmulatedServo::factory_new).collect(),
             motion: Motion::new(robot, plant),
             framer: Framer::default(),
             packet: Packet::default(),
@@ -145,10 +145,10 @@ impl BusEmulator {
     }
 
     /// A servo fails with these hardware error bits; `lasting` ones return after a reboot.
-    pub fn break_down(&mut self, id: u8, bits: u8, lasting: bool) {
+    pub fn inject_fault(&mut self, id: u8, bits: u8, lasting: bool) {
         if let Some(servo) = self.servo_mut(id) {
-            servo.lasting_error = if lasting { bits } else { 0 };
-            servo.break_down(bits);
+            servo.persistent_error = if lasting { bits } else { 0 };
+            servo.inject_fault(bits);
         }
     }
 
@@ -228,7 +228,7 @@ impl BusEmulator {
             if !is_for(servo, id) || !servo.listens(now) {
                 continue;
             }
-            servo.hear(now);
+            servo.packet_received(now);
             let Some((error, parameters)) = act(servo) else { continue };
             let status = Status { id: servo.id(), error, parameters: &parameters };
             if let Ok(bytes) = status.encode(&mut self.packet) {
@@ -328,8 +328,8 @@ impl BusEmulator {
     fn shadows(&mut self, now: Timestamp, id: u8, address: u16, data: &[u8]) {
         for servo in &mut self.servos {
             if servo.secondary() == Some(id) && servo.listens(now) {
-                servo.hear(now);
-                servo.obey(address, data);
+                servo.packet_received(now);
+                servo.apply_write(address, data);
             }
         }
     }
@@ -345,7 +345,7 @@ impl BusEmulator {
             if !servo.listens(now) {
                 return;
             }
-            servo.hear(now);
+            servo.packet_received(now);
             let Ok(bytes) = servo.read(address, length) else { return };
             blocks.push((*id, servo.alert(), bytes.to_vec()));
         }

@@ -25,12 +25,12 @@ pub struct EmulatedServo {
     table: [u8; TABLE_LENGTH],
     registered: Option<(u16, Vec<u8>)>,
     /// When it last received something addressed to it.
-    pub(super) heard_at: Timestamp,
+    pub(super) packet_received_at: Timestamp,
     away_until: Option<Timestamp>,
     /// Off the bus: its cable is unplugged.
     pub(super) unplugged: bool,
     /// Errors that return after a reboot.
-    pub(super) lasting_error: u8,
+    pub(super) persistent_error: u8,
     /// Was the goal position written since motion last checked?
     pub(super) new_goal: bool,
     /// Did the watchdog expire since motion last checked?
@@ -39,15 +39,15 @@ pub struct EmulatedServo {
 
 impl EmulatedServo {
     /// As the arm's maker ships it, torque off.
-    pub(super) fn shipped(servo: Servo) -> Self {
+    pub(super) fn factory_new(servo: Servo) -> Self {
         let mut this = Self {
             servo,
             table: [0; TABLE_LENGTH],
             registered: None,
-            heard_at: Timestamp::ZERO,
+            packet_received_at: Timestamp::ZERO,
             away_until: None,
             unplugged: false,
-            lasting_error: 0,
+            persistent_error: 0,
             new_goal: false,
             stopped: false,
         };
@@ -63,7 +63,7 @@ impl EmulatedServo {
             (registers::SECONDARY_ID, i32::from(servo.secondary)),
             (registers::PROTOCOL, 2),
             (registers::MOVING_THRESHOLD, 10),
-            (registers::TEMPERATURE_LIMIT, i32::from(servo.model.hottest())),
+            (registers::TEMPERATURE_LIMIT, i32::from(servo.model.max_temperature())),
             (registers::MAX_VOLTAGE, if xm { 160 } else { 140 }),
             (registers::MIN_VOLTAGE, if xm { 95 } else { 60 }),
             (registers::PWM_LIMIT, FULL_PWM),
@@ -90,7 +90,7 @@ impl EmulatedServo {
             (registers::LED, 0),
             (registers::STATUS_RETURN_LEVEL, 2),
             (registers::REGISTERED, 0),
-            (registers::HARDWARE_ERROR, i32::from(self.lasting_error)),
+            (registers::HARDWARE_ERROR, i32::from(self.persistent_error)),
             (registers::BUS_WATCHDOG, 0),
         ] {
             self.set(&register, value);
@@ -182,7 +182,7 @@ impl EmulatedServo {
     }
 
     /// A hardware error occurs; those enabled in the register Shutdown switch torque off.
-    pub(super) fn break_down(&mut self, bits: u8) {
+    pub(super) fn inject_fault(&mut self, bits: u8) {
         let all = self.get(&registers::HARDWARE_ERROR) | i32::from(bits);
         self.set(&registers::HARDWARE_ERROR, all);
         if all & self.get(&registers::SHUTDOWN) != 0 {
@@ -203,15 +203,15 @@ impl EmulatedServo {
     }
 
     /// It receives a packet addressed to it.
-    pub(super) fn hear(&mut self, now: Timestamp) {
-        self.heard_at = now;
+    pub(super) fn packet_received(&mut self, now: Timestamp) {
+        self.packet_received_at = now;
     }
 
     /// Expires its watchdog when its time is up: it stops, and takes no goals until 0 is written.
     pub(super) fn watch(&mut self, now: Timestamp) {
         let units = self.get(&registers::BUS_WATCHDOG);
         let limit = Duration::from_millis(20 * units.clamp(0, 127) as u64);
-        if (1..=127).contains(&units) && now.since(self.heard_at) > limit {
+        if (1..=127).contains(&units) && now.since(self.packet_received_at) > limit {
             self.set(&registers::BUS_WATCHDOG, 255);
             self.stopped = true;
         }
@@ -335,7 +335,7 @@ impl EmulatedServo {
     }
 
     /// A write through the secondary id: RAM only, and without a reply.
-    pub(super) fn obey(&mut self, address: u16, data: &[u8]) {
+    pub(super) fn apply_write(&mut self, address: u16, data: &[u8]) {
         if address >= RAM_START {
             let _ = self.write(address, data);
         }
@@ -353,7 +353,7 @@ mod tests {
     use crate::driver::widowx::limits::SERVOS;
 
     fn servo(id: u8) -> EmulatedServo {
-        EmulatedServo::shipped(SERVOS[usize::from(id) - 1])
+        EmulatedServo::factory_new(SERVOS[usize::from(id) - 1])
     }
 
     #[test]
@@ -386,7 +386,7 @@ mod tests {
     fn an_expired_watchdog_refuses_goals_until_zero_is_written() {
         let mut servo = servo(1);
         let at = |ms: u64| Timestamp::from_nanos(ms * 1_000_000);
-        servo.hear(at(0));
+        servo.packet_received(at(0));
         servo.write(98, &[10]).unwrap();
         servo.watch(at(200));
         assert_eq!(servo.get(&registers::BUS_WATCHDOG), 10);
@@ -404,7 +404,7 @@ mod tests {
         let mut servo = servo(4);
         servo.write(64, &[1]).unwrap();
         servo.write(112, &[50, 0, 0, 0]).unwrap();
-        servo.break_down(32);
+        servo.inject_fault(32);
         assert!(!servo.torque_on());
         assert_eq!((servo.alert(), servo.write(64, &[1])), (0x80, Err(StatusError::ResultFail)));
         let now = Timestamp::from_secs_f64(1.0);

@@ -2,7 +2,7 @@
 //!
 //! A packet is a header, a plausible length, and a matching CRC. On any failure one byte is skipped and the search restarts after
 //! it, so that a good packet after a broken one is found. A length made up by noise can keep the framer waiting;
-//! [`Framer::give_up`] at a time-out searches behind it.
+//! [`Framer::flush`] at a time-out searches behind it.
 
 use super::packet::MAX_PACKET;
 use super::{HEADER, crc16};
@@ -77,7 +77,7 @@ impl Framer {
     }
 
     /// No more bytes will come: skips an incomplete packet and takes whole ones behind it.
-    pub fn give_up(&mut self, mut packet: impl FnMut(Frame<'_>)) {
+    pub fn flush(&mut self, mut packet: impl FnMut(Frame<'_>)) {
         while self.length >= HEADER.len() {
             self.broken += 1;
             self.skip(1);
@@ -201,7 +201,7 @@ mod tests {
         let noise = [&HEADER[..], &[1, 100, 0]].concat();
         assert_eq!(ids(&mut framer, &[noise, ping(6)].concat()), [0u8; 0]);
         let mut found = Vec::new();
-        framer.give_up(|frame| found.push(frame.id));
+        framer.flush(|frame| found.push(frame.id));
         assert_eq!((found, framer.waiting()), (vec![6], 0));
     }
 
@@ -216,7 +216,7 @@ mod tests {
                 framer.feed(part, |frame| assert!(frame.parameters.len() <= frame.raw.len()));
                 prop_assert!(framer.waiting() <= MAX_PACKET);
             }
-            framer.give_up(|_| ());
+            framer.flush(|_| ());
             prop_assert_eq!(framer.waiting(), 0);
         }
     }

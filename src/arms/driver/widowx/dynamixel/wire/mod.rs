@@ -20,7 +20,7 @@ pub use packet::{MAX_PACKET, Packet, TooLong};
 pub use registers::{Access, Register};
 pub(crate) use status::encode_fast;
 pub use status::{FastBlock, FastBlocks, Status, StatusError};
-pub use words::{hardware_words, status_words};
+pub use words::{hardware_error_text, status_error_text};
 
 /// Packets to this id go to every servo.
 pub const BROADCAST: u8 = 0xFE;

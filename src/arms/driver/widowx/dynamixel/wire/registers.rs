@@ -85,7 +85,7 @@ registers! {
     STATUS_RETURN_LEVEL = "Status Return Level", 68, 1, Ram;
     /// A write is registered.
     REGISTERED = "Registered Instruction", 69, 1, Read;
-    /// Bits, see [`super::hardware_words`].
+    /// Bits, see [`super::hardware_error_text`].
     HARDWARE_ERROR = "Hardware Error Status", 70, 1, Read;
     /// Velocity loop, integral gain.
     VELOCITY_I = "Velocity I Gain", 76, 2, Ram;

@@ -203,7 +203,7 @@ mod tests {
             };
             let mut framer = Framer::default();
             framer.feed(&bytes, &mut take);
-            framer.give_up(&mut take);
+            framer.flush(&mut take);
             prop_assert_eq!(taken, 0);
         }
     }

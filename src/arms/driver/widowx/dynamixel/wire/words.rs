@@ -10,7 +10,7 @@ const HARDWARE: [(u8, &str); 5] = [
 ];
 
 /// The bits of the register Hardware Error Status in words.
-pub fn hardware_words(bits: u8) -> String {
+pub fn hardware_error_text(bits: u8) -> String {
     let mut words: Vec<String> =
         HARDWARE.iter().filter(|(bit, _)| bits & bit != 0).map(|(_, word)| (*word).to_owned()).collect();
     let known = HARDWARE.iter().fold(0, |all, (bit, _)| all | bit);
@@ -21,7 +21,7 @@ pub fn hardware_words(bits: u8) -> String {
 }
 
 /// The low bits of a status packet's error byte in words.
-pub fn status_words(error: u8) -> &'static str {
+pub fn status_error_text(error: u8) -> &'static str {
     match error & 0x7F {
         0 => "no error",
         1 => "it could not be done",
@@ -41,9 +41,9 @@ mod tests {
 
     #[test]
     fn bits_become_words() {
-        assert_eq!(hardware_words(0), "none");
-        assert_eq!(hardware_words(4 | 32), "overheating, overload");
-        assert_eq!(hardware_words(64), "unknown bits 0x40");
-        assert_eq!(status_words(0x87), "read only, or locked while torque is on");
+        assert_eq!(hardware_error_text(0), "none");
+        assert_eq!(hardware_error_text(4 | 32), "overheating, overload");
+        assert_eq!(hardware_error_text(64), "unknown bits 0x40");
+        assert_eq!(status_error_text(0x87), "read only, or locked while torque is on");
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::XsSdkOptions;
 use super::session::Session;
 use crate::driver::widowx::limits::{JOINTS, servo_of_joint};
-use crate::driver::widowx::xs_sdk::wire::{ALL, GRIPPER, STATE_RATE, hardware_words};
+use crate::driver::widowx::xs_sdk::wire::{ALL, GRIPPER, STATE_RATE, hardware_error_text};
 use crate::driver::{CheckReport, ConnectError, Finding, Grade};
 use visuomotor_core::config::Robot;
 
@@ -96,12 +96,15 @@ fn servos(session: &mut Session, findings: &mut Vec<Finding>) -> Result<(), Conn
     for servo in 0..7 {
         let name = JOINTS.get(servo).copied().unwrap_or(GRIPPER);
         let bits = errors[servo] as u32 & 0xff;
-        let words = if bits == 0 { "none".to_string() } else { hardware_words(bits) };
+        let words = if bits == 0 { "none".to_string() } else { hardware_error_text(bits) };
         let grade = if bits == 0 { Grade::Good } else { Grade::Bad };
         let fix = "clear the cause; the arm reboots the servo when it recovers";
         findings.push(Finding::good(format!("servo {name} error"), words, "none").graded(grade, fix));
         let (warm, hot) = match servo {
-            0..6 => (i32::from(servo_of_joint(servo).model.hottest()) - 15, servo_of_joint(servo).model.hottest()),
+            0..6 => (
+                i32::from(servo_of_joint(servo).model.max_temperature()) - 15,
+                servo_of_joint(servo).model.max_temperature(),
+            ),
             _ => (57, 72),
         };
         let grade = match temperatures[servo] {

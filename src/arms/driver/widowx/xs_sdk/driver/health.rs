@@ -68,7 +68,7 @@ pub(super) struct Health {
     reads: u32,
     /// Duration of the last read.
     took: Option<Duration>,
-    asked: Option<(usize, Timestamp)>,
+    pending: Option<(usize, Timestamp)>,
     ended: Option<Timestamp>,
     /// A state came since the last read was requested: reads must not displace states.
     heard: bool,
@@ -92,7 +92,7 @@ impl Health {
             servos: [Servo::default(); SERVOS],
             reads: 0,
             took: None,
-            asked: None,
+            pending: None,
             ended: None,
             heard: false,
             heard_at: Timestamp::ZERO,
@@ -138,7 +138,7 @@ impl Health {
 
     /// The servo to poll now, if a poll is due.
     pub fn due(&mut self, now: Timestamp) -> Option<usize> {
-        if self.asked.is_some_and(|(_, at)| now.since(at) < LOST) || !self.heard {
+        if self.pending.is_some_and(|(_, at)| now.since(at) < LOST) || !self.heard {
             return None;
         }
         let suspect = self.suspect(now);
@@ -164,8 +164,8 @@ impl Health {
     }
 
     /// Records that this servo was polled.
-    pub fn asked(&mut self, now: Timestamp, servo: usize) {
-        self.asked = Some((servo, now));
+    pub fn polled(&mut self, now: Timestamp, servo: usize) {
+        self.pending = Some((servo, now));
         self.reads = self.reads.wrapping_add(1);
         // A read without a state since the last one excuses nothing. Otherwise a node that replies but publishes no states would
         // never count as silent.
@@ -179,8 +179,8 @@ impl Health {
     }
 
     /// The reply came: is there an error?
-    pub fn answered(&mut self, now: Timestamp, error: bool) {
-        if let Some((index, asked)) = self.asked.take() {
+    pub fn replied(&mut self, now: Timestamp, error: bool) {
+        if let Some((index, asked)) = self.pending.take() {
             let took = now.since(asked);
             self.took = Some(took);
             // The node was busy for this long, and no longer: further silence is its own.
@@ -201,7 +201,7 @@ impl Health {
 
     /// No reply will come.
     pub fn failed(&mut self, now: Timestamp) {
-        self.asked = None;
+        self.pending = None;
         self.ended = Some(now);
     }
 
@@ -260,13 +260,13 @@ mod tests {
             if let Some(servo) = pending.take() {
                 let error = servo == dead && now + node.register / 2 >= died;
                 now += node.register;
-                health.answered(at(now), error);
+                health.replied(at(now), error);
                 if error {
                     return now - died;
                 }
             }
             if let Some(servo) = health.due(at(now)) {
-                health.asked(at(now), servo);
+                health.polled(at(now), servo);
                 pending = Some(servo);
             }
             now = now.max(begun + 1);
@@ -311,8 +311,8 @@ mod tests {
             health.state(at(ms), &state([1.0; 6]), None);
             if let Some(servo) = health.due(at(ms)) {
                 asked[servo] += 1;
-                health.asked(at(ms), servo);
-                health.answered(at(ms + 2), false);
+                health.polled(at(ms), servo);
+                health.replied(at(ms + 2), false);
             }
         }
         assert!(asked.iter().all(|times| *times >= 4), "{asked:?}");
@@ -324,14 +324,14 @@ mod tests {
         assert_eq!(health.due(at(0)), None, "no state came yet");
         health.state(at(1), &state([0.0; 6]), None);
         let servo = health.due(at(1)).unwrap();
-        health.asked(at(1), servo);
+        health.polled(at(1), servo);
         assert_eq!(health.due(at(20)), None, "one is under way");
-        health.answered(at(20), false);
+        health.replied(at(20), false);
         assert_eq!(health.due(at(40)), None, "states go first");
         health.state(at(41), &state([0.0; 6]), None);
         let next = health.due(at(41)).unwrap();
         assert_ne!(next, servo);
-        health.asked(at(41), next);
+        health.polled(at(41), next);
         health.state(at(60), &state([0.0; 6]), None);
         assert!(health.due(at(41) + LOST).is_some(), "an answer that is lost is not waited for");
     }
@@ -343,8 +343,8 @@ mod tests {
             health.state(at(ms), &state([0.0; 6]), None);
             let servo = health.due(at(ms)).unwrap();
             assert!(ms < 1020 || servo == 0);
-            health.asked(at(ms), servo);
-            health.answered(at(ms + 2), true);
+            health.polled(at(ms), servo);
+            health.replied(at(ms + 2), true);
         }
     }
 
@@ -353,16 +353,16 @@ mod tests {
         let mut health = Health::new(Duration::from_millis(100), SILENCE);
         assert_eq!(health.excused_until(), Timestamp::ZERO);
         health.state(at(990), &state([0.0; 6]), None);
-        health.asked(at(1000), 0);
+        health.polled(at(1000), 0);
         assert_eq!(health.excused_until(), at(1200), "it may be a slow adapter");
-        health.answered(at(1010), false);
+        health.replied(at(1010), false);
         assert_eq!(health.excused_until(), at(1030));
-        health.asked(at(1200), 1);
+        health.polled(at(1200), 1);
         assert_eq!(health.excused_until(), at(1030), "no state came since the last read: this one excuses nothing");
-        health.answered(at(1210), false);
+        health.replied(at(1210), false);
         assert_eq!(health.excused_until(), at(1030));
         health.state(at(1390), &state([0.0; 6]), None);
-        health.asked(at(1400), 2);
+        health.polled(at(1400), 2);
         assert_eq!(health.excused_until(), at(1440), "three states, and twice the last read");
     }
 
@@ -370,10 +370,10 @@ mod tests {
     fn a_quick_read_makes_no_silence_longer() {
         let mut health = Health::new(Duration::from_millis(100), SILENCE);
         health.state(at(990), &state([0.0; 6]), None);
-        health.asked(at(991), 0);
-        health.answered(at(994), false);
+        health.polled(at(991), 0);
+        health.replied(at(994), false);
         health.state(at(1000), &state([0.0; 6]), None);
-        health.asked(at(1001), 1);
+        health.polled(at(1001), 1);
         assert!(health.excused_until() <= at(1000 + 40), "the bridge finds 40 ms of silence");
     }
 

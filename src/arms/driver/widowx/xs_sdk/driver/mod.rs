@@ -24,9 +24,9 @@ pub use check::check_node;
 pub use options::{GripperDrive, XsSdkOptions};
 
 use super::super::limits::JOINTS;
-use super::wire::{self as xs_sdk, hardware_words};
-use crate::driver::guard::{self, EndlessMode, Guarded, Heart};
-use crate::driver::ros2::Hearing;
+use super::wire::{self as xs_sdk, hardware_error_text};
+use crate::driver::guard::{self, EndlessMode, Guarded, Heartbeat};
+use crate::driver::ros2::SilenceWatch;
 use crate::driver::{ArmDriver, Capabilities, ConnectError, DriverError, FaultCode};
 use crate::transport::ros2::{Bridge, Pacing, RosError, RosNode};
 use session::Session;
@@ -44,11 +44,11 @@ pub struct XsSdkArm {
     bridge: Bridge<Worker>,
     /// Dropped after the bridge, whose last message must be sent first.
     guarded: Guarded,
-    /// The bridge thread's heart.
-    heart: Arc<Mutex<Option<Heart>>>,
+    /// The bridge thread's heartbeat.
+    heartbeat: Arc<Mutex<Option<Heartbeat>>>,
     clock: Arc<dyn Clock>,
     active: Option<ControlMode>,
-    hearing: Hearing,
+    silence_watch: SilenceWatch,
     activation: u32,
     /// Its hold position; set at the first hold and kept, so that it does not creep.
     holding: Option<JointVector>,
@@ -60,8 +60,8 @@ impl XsSdkArm {
     /// Connects and makes every check that needs no torque. Blocks.
     pub fn connect(robot: &Robot, options: XsSdkOptions, clock: Arc<dyn Clock>) -> Result<Self, ConnectError> {
         let mut session = Session::open(robot, options)?;
-        let heart = Arc::new(Mutex::new(None));
-        let worker = Worker::new(&mut session, robot, Arc::clone(&heart))?;
+        let heartbeat = Arc::new(Mutex::new(None));
+        let worker = Worker::new(&mut session, robot, Arc::clone(&heartbeat))?;
         let pacing = Pacing::Prompt(worker::PERIOD);
         let spawned = Bridge::spawn("xs-sdk-bridge", worker, pacing, Arc::clone(&clock));
         let bridge = spawned.map_err(|error| session.link_error(&error))?;
@@ -82,10 +82,10 @@ impl XsSdkArm {
             session,
             bridge,
             guarded,
-            heart,
+            heartbeat,
             clock,
             active: None,
-            hearing: Hearing::new(Duration::from_secs_f64(1.0 / robot.identity.control_rate_hz)),
+            silence_watch: SilenceWatch::new(Duration::from_secs_f64(1.0 / robot.identity.control_rate_hz)),
             activation: 0,
             holding: None,
             newest: None,
@@ -106,8 +106,8 @@ impl XsSdkArm {
         self.guarded.process()
     }
 
-    fn beat_into(&self, heart: Option<Heart>) {
-        *self.heart.lock().unwrap_or_else(PoisonError::into_inner) = heart;
+    fn beat_into(&self, heartbeat: Option<Heartbeat>) {
+        *self.heartbeat.lock().unwrap_or_else(PoisonError::into_inner) = heartbeat;
     }
 
     fn refresh(&mut self) {
@@ -191,19 +191,19 @@ impl XsSdkArm {
 
     /// The newest state, or why there is none to act on.
     fn state(&mut self, now: Timestamp) -> Result<WorkerState, DriverError> {
-        self.hearing.look(now);
+        self.silence_watch.polled(now);
         self.refresh();
         let state = self.newest.ok_or(DriverError::Silent)?;
         if state.link_died || !self.bridge.alive() {
             return Err(DriverError::LinkDied);
         }
-        if state.rivals > 0 && Protection::SecondCommander.is_on() {
+        if state.other_publishers > 0 && Protection::SecondCommander.is_on() {
             return Err(DriverError::SecondCommander);
         }
         if let Some(fault) = state.fault {
             return Err(DriverError::Fault(fault));
         }
-        if let Some(joint) = state.astray {
+        if let Some(joint) = state.runaway_joint {
             return Err(DriverError::Runaway { joint });
         }
         // Checked before the age of the state: a program that was suspended has no new state, and that is not the arm's fault.
@@ -212,7 +212,7 @@ impl XsSdkArm {
         }
         // The bridge thread polls more often and detects it first, unless it hangs.
         let silence = Duration::from_secs_f64(self.session.options.silence.max(0.0));
-        let silent = state.lost || (self.hearing.silence(now, state.good_at) > silence && !state.excused(now));
+        let silent = state.lost || (self.silence_watch.silence(now, state.good_at) > silence && !state.excused(now));
         if !silent || !Protection::StateCheck.is_on() {
             return Ok(state);
         }
@@ -242,8 +242,8 @@ impl ArmDriver for XsSdkArm {
         }
         self.active = None;
         let patience = Duration::from_secs_f64(self.session.options.patience.max(20.0));
-        let heart = self.guarded.prepare(mode, patience, &self.clock).map_err(DriverError::Guard)?;
-        self.beat_into(heart.clone());
+        let heartbeat = self.guarded.prepare(mode, patience, &self.clock).map_err(DriverError::Guard)?;
+        self.beat_into(heartbeat.clone());
         self.quiet().map_err(|error| {
             tracing::error!("{error}");
             DriverError::LinkDied
@@ -263,8 +263,8 @@ impl ArmDriver for XsSdkArm {
         self.session.arm_watchdog().map_err(failed)?;
         self.session.torque_on().map_err(failed)?;
         self.holding = None;
-        if let Some(heart) = &heart {
-            heart.arm();
+        if let Some(heartbeat) = &heartbeat {
+            heartbeat.arm();
         }
         self.await_guarded();
         let state = self.fresh_state()?;
@@ -297,8 +297,7 @@ impl ArmDriver for XsSdkArm {
         self.state(now)?;
         self.holding = None;
         self.gripper = command.gripper();
-        let (joints, gripper) = (command.joints(), command.gripper());
-        self.bridge.send(Some(Target { activation: self.activation, mode, joints, gripper }));
+        self.bridge.send(Some(Target { activation: self.activation, command: *command }));
         Ok(())
     }
 
@@ -335,7 +334,7 @@ impl ArmDriver for XsSdkArm {
         loop {
             self.refresh();
             match self.newest {
-                Some(state) if state.fault.is_none() && state.rivals == 0 => return Ok(()),
+                Some(state) if state.fault.is_none() && state.other_publishers == 0 => return Ok(()),
                 _ if self.clock.now() < deadline => std::thread::sleep(Duration::from_millis(5)),
                 Some(WorkerState { fault: Some(fault), .. }) => {
                     let found = self.fault_text(fault);
@@ -354,6 +353,6 @@ impl ArmDriver for XsSdkArm {
     fn fault_text(&self, fault: FaultCode) -> String {
         let (servo, bits) = ((fault.0 >> 8) as usize, fault.0 & 0xff);
         let name = JOINTS.get(servo).copied().unwrap_or(xs_sdk::GRIPPER);
-        format!("servo {name}: {}", hardware_words(bits))
+        format!("servo {name}: {}", hardware_error_text(bits))
     }
 }

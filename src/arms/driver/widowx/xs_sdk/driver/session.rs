@@ -137,14 +137,14 @@ impl Session {
                 ));
             }
         }
-        if self.rivals() > 0 {
+        if self.other_publishers() > 0 {
             return Err(self.second_commander());
         }
         Ok(())
     }
 
     /// Programs besides us that publish commands for this arm.
-    pub fn rivals(&self) -> usize {
+    pub fn other_publishers(&self) -> usize {
         let topics = ["commands/joint_group", "commands/joint_single", "commands/joint_trajectory"];
         topics.map(|topic| self.node.publishers_of(topic).len()).into_iter().max().unwrap_or(0)
     }
@@ -152,7 +152,7 @@ impl Session {
     pub fn second_commander(&self) -> ConnectError {
         self.unfit(
             "the number of other programs that publish commands",
-            self.rivals().to_string(),
+            self.other_publishers().to_string(),
             "0",
             "stop the other program (`ros2 topic info -v` on commands/joint_group names it)",
         )

@@ -9,14 +9,14 @@ use super::GripperDrive;
 use super::health::Health;
 use super::session::{Session, Topics};
 use super::stop::ServiceStop;
-use crate::driver::guard::Heart;
-use crate::driver::ros2::{Hearing, Runaway};
+use crate::driver::guard::Heartbeat;
+use crate::driver::ros2::{Runaway, SilenceWatch};
 use crate::driver::widowx::limits::JOINTS;
 use crate::driver::widowx::xs_sdk::wire::{ArmState, BadState, GRIPPER, Order, gripper_command, group_command};
 use crate::driver::{ConnectError, DriverError, FaultCode, GuardFault, Standstill};
 use crate::transport::ros2::messages::interbotix::{RegisterValues, RegisterValuesRequest};
-use crate::transport::ros2::{Asked, BridgeWorker, RosClient, RosError, RosNode};
-use visuomotor_core::action::ControlMode;
+use crate::transport::ros2::{BridgeWorker, PendingRequest, RosClient, RosError, RosNode};
+use visuomotor_core::action::{ControlMode, JointCommand};
 use visuomotor_core::config::Robot;
 use visuomotor_core::observation::JointVector;
 use visuomotor_core::protection::Protection;
@@ -36,7 +36,7 @@ const LOOK_AROUND: Duration = Duration::from_millis(250);
 const LOOK_AT_LINK: Duration = Duration::from_millis(10);
 /// How often a stop is sent once no states come. Not forever: the meaning of the topic's numbers depends on the node's mode, and a
 /// restarted node is in position mode, where zeros are a goal pose. It takes more than a second to start.
-const LAST_WORDS: u32 = 25;
+const STOP_REPEATS: u32 = 25;
 /// How often a new link is tried after the old one died, and the time-out of each attempt.
 const REBUILD: Duration = Duration::from_secs(2);
 /// How often the gripper is commanded (Bridge: 50 Hz).
@@ -59,7 +59,7 @@ pub(super) struct WorkerState {
     /// Bad messages so far.
     pub bad_states: u64,
     /// Other programs that publish commands.
-    pub rivals: usize,
+    pub other_publishers: usize,
     /// Servo (joint index, 6 the gripper) times 256 plus its hardware error bits.
     pub fault: Option<FaultCode>,
     /// What is wrong with the guard of velocity mode.
@@ -72,7 +72,7 @@ pub(super) struct WorkerState {
     /// again.
     pub lost: bool,
     /// A joint that moved against its commands since the arm was activated.
-    pub astray: Option<usize>,
+    pub runaway_joint: Option<usize>,
 }
 
 impl WorkerState {
@@ -85,21 +85,23 @@ impl WorkerState {
 /// Longest time between two turns of the bridge thread.
 pub(super) const PERIOD: Duration = Duration::from_millis(10);
 
-/// Requests of the control thread.
+/// What the control thread wants sent. A hold is a command too: of the position that the control thread measured once.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Target {
     /// Which activation it belongs to, counted from 1.
     pub activation: u32,
-    pub mode: ControlMode,
-    pub joints: JointVector,
-    pub gripper: f64,
+    pub command: JointCommand,
 }
 
 impl Target {
     /// Stay here.
     pub fn hold(activation: u32, mode: ControlMode, at: JointVector, gripper: f64) -> Self {
         let joints = if mode == ControlMode::Position { at } else { JointVector::zeros(at.len()) };
-        Self { activation, mode, joints, gripper }
+        Self { activation, command: JointCommand::of(mode, joints, gripper) }
+    }
+
+    fn mode(&self) -> ControlMode {
+        self.command.mode()
     }
 }
 
@@ -125,13 +127,13 @@ pub(super) struct Worker {
     gripper: visuomotor_core::config::Gripper,
     command_gap: Duration,
     silence: Duration,
-    hearing: Hearing,
+    silence_watch: SilenceWatch,
     schedule: Health,
     seen: Option<WorkerState>,
     changed: bool,
     looked: Option<Timestamp>,
     /// The servo polled for errors.
-    asked: Option<(usize, Asked)>,
+    pending: Option<(usize, PendingRequest)>,
     /// When the link's threads were last checked.
     checked: Option<Timestamp>,
     dead: bool,
@@ -142,20 +144,24 @@ pub(super) struct Worker {
     /// The activation in which the states were lost; nothing of it is sent any more.
     lost: Option<u32>,
     /// How often a stop was sent since.
-    said: u32,
+    stops_sent: u32,
     gripped: Option<Timestamp>,
     grip_goal: f64,
     /// Finger position and the time from which it has not moved \[m\].
     still: (f64, Timestamp),
     full: u64,
     /// Beats for the guard, while there is one.
-    heart: Arc<Mutex<Option<Heart>>>,
+    heartbeat: Arc<Mutex<Option<Heartbeat>>>,
     /// The last command sent.
     sent: JointVector,
 }
 
 impl Worker {
-    pub fn new(session: &mut Session, robot: &Robot, heart: Arc<Mutex<Option<Heart>>>) -> Result<Self, ConnectError> {
+    pub fn new(
+        session: &mut Session,
+        robot: &Robot,
+        heartbeat: Arc<Mutex<Option<Heartbeat>>>,
+    ) -> Result<Self, ConnectError> {
         let failed = |session: &Session, error: &RosError| session.link_error(error);
         let health = session.node.client("get_motor_registers").map_err(|error| failed(session, &error))?;
         let stop = ServiceStop::of(&session.node).map_err(|error| failed(session, &error))?;
@@ -173,7 +179,7 @@ impl Worker {
             gripper: session.gripper.clone(),
             command_gap: Duration::from_secs_f64(session.options.command_gap.max(0.02)),
             silence: Duration::from_secs_f64(session.options.silence.max(0.0)),
-            hearing: Hearing::new(PERIOD),
+            silence_watch: SilenceWatch::new(PERIOD),
             schedule: Health::new(
                 Duration::from_secs_f64(session.options.health_period.max(0.1)),
                 Duration::from_secs_f64(session.options.silence.max(0.0)),
@@ -181,19 +187,19 @@ impl Worker {
             seen: None,
             changed: false,
             looked: None,
-            asked: None,
+            pending: None,
             checked: None,
             dead: false,
             rebuilt: None,
             target: None,
             stopped: false,
             lost: None,
-            said: 0,
+            stops_sent: 0,
             gripped: None,
             grip_goal: f64::NAN,
             still: (0.0, Timestamp::ZERO),
             full: 0,
-            heart,
+            heartbeat,
             sent: JointVector::zeros(6),
         })
     }
@@ -203,12 +209,12 @@ impl Worker {
             match self.topics.states.take() {
                 Ok(Some(message)) => match self.order.read(&message, &self.range) {
                     Ok(arm) => {
-                        let told = self.target.map(|(target, _)| (target.mode, target.joints));
+                        let told = self.target.map(|(target, _)| (target.mode(), target.command.joints()));
                         self.schedule.state(now, &arm, told);
-                        let astray = self.strays(now, &arm);
+                        let runaway_joint = self.check_runaway(now, &arm);
                         let state = self.seen.get_or_insert(nothing_yet());
                         (state.arm, state.good_at, state.bad, state.lost) = (arm, now, None, false);
-                        state.astray = state.astray.or(astray);
+                        state.runaway_joint = state.runaway_joint.or(runaway_joint);
                         self.changed = true;
                     }
                     Err(bad) => {
@@ -228,13 +234,13 @@ impl Worker {
     }
 
     /// Which joint moves against its commands? Checked until nothing is sent any more.
-    fn strays(&mut self, now: Timestamp, arm: &ArmState) -> Option<usize> {
+    fn check_runaway(&mut self, now: Timestamp, arm: &ArmState) -> Option<usize> {
         let (target, _) = self.target?;
-        if target.mode != ControlMode::Velocity || self.lost == Some(target.activation) {
+        if target.mode() != ControlMode::Velocity || self.lost == Some(target.activation) {
             return None;
         }
         self.runaway.sent(&self.sent);
-        self.runaway.see(now, &arm.positions, &arm.torques)
+        self.runaway.observe(now, &arm.positions, &arm.torques)
     }
 
     fn look_around(&mut self, now: Timestamp) {
@@ -243,23 +249,23 @@ impl Worker {
         }
         self.looked = Some(now);
         let topics = ["commands/joint_group", "commands/joint_single", "commands/joint_trajectory"];
-        let rivals = topics.map(|topic| self.node.publishers_of(topic).len()).into_iter().max().unwrap_or(0);
+        let other_publishers = topics.map(|topic| self.node.publishers_of(topic).len()).into_iter().max().unwrap_or(0);
         if let Some(state) = &mut self.seen
-            && state.rivals != rivals
+            && state.other_publishers != other_publishers
         {
-            state.rivals = rivals;
+            state.other_publishers = other_publishers;
             self.changed = true;
         }
     }
 
     /// Polls a servo for hardware errors; the reply is picked up in a later turn, so commands never wait for it.
     fn look_after(&mut self, now: Timestamp) {
-        if let Some((servo, asked)) = self.asked {
-            match self.health.answer(asked) {
+        if let Some((servo, request)) = self.pending {
+            match self.health.response(request) {
                 Ok(Some(answer)) => {
-                    self.asked = None;
+                    self.pending = None;
                     let bits = answer.values.first().copied().unwrap_or(0);
-                    self.schedule.answered(now, bits != 0);
+                    self.schedule.replied(now, bits != 0);
                     // Few servos, eight bits.
                     let fault = (bits != 0).then_some(FaultCode(((servo as u32) << 8) | (bits as u32 & 0xff)));
                     // A fault of another servo stays until that one was polled again.
@@ -271,7 +277,7 @@ impl Worker {
                 }
                 Ok(None) => {}
                 Err(_) => {
-                    self.asked = None;
+                    self.pending = None;
                     self.schedule.failed(now);
                 }
             }
@@ -284,21 +290,21 @@ impl Worker {
             reg: "Hardware_Error_Status".into(),
             value: 0,
         };
-        if let Ok(Some(asked)) = self.health.ask(request) {
-            self.asked = Some((servo, asked));
-            self.schedule.asked(now, servo);
+        if let Ok(Some(pending)) = self.health.send_request(request) {
+            self.pending = Some((servo, pending));
+            self.schedule.polled(now, servo);
             self.excuse(|_| {});
         }
     }
 
     /// Reports to the guard that this thread is alive; returns what is wrong with it, or with this thread's timing.
     fn beat(&mut self, now: Timestamp) -> Option<GuardFault> {
-        let heart = self.heart.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let fault = heart.as_ref().and_then(|heart| heart.fault(now));
-        if let Some(heart) = &heart {
+        let heartbeat = self.heartbeat.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let fault = heartbeat.as_ref().and_then(|heartbeat| heartbeat.fault(now));
+        if let Some(heartbeat) = &heartbeat {
             // Until the first velocity was sent the last command was a position, from which there is no ramp down.
-            let velocity = self.target.is_some_and(|(target, _)| target.mode == ControlMode::Velocity);
-            heart.beat(now, &if velocity { self.sent } else { JointVector::zeros(6) });
+            let velocity = self.target.is_some_and(|(target, _)| target.mode() == ControlMode::Velocity);
+            heartbeat.beat(now, &if velocity { self.sent } else { JointVector::zeros(6) });
         }
         if let Some(state) = &mut self.seen
             && state.guard != fault
@@ -320,7 +326,8 @@ impl Worker {
     }
 
     fn silent(&self, now: Timestamp) -> bool {
-        self.seen.is_some_and(|state| self.hearing.is_silent(now, state.good_at, self.silence) && !state.excused(now))
+        self.seen
+            .is_some_and(|state| self.silence_watch.is_silent(now, state.good_at, self.silence) && !state.excused(now))
     }
 
     /// Are the threads alive that send and receive? If not, a new node takes over, through which a stop can be sent.
@@ -361,7 +368,7 @@ impl Worker {
         );
         // The old threads may never end: do not wait for them here.
         std::thread::spawn(move || drop(old));
-        (self.asked, self.dead) = (None, false);
+        (self.pending, self.dead) = (None, false);
         self.topics.group.wait_for_subscriber(REBUILD)
     }
 
@@ -371,19 +378,19 @@ impl Worker {
         if self.lost == Some(target.activation) {
             return;
         }
-        (self.lost, self.said) = (Some(target.activation), 0);
+        (self.lost, self.stops_sent) = (Some(target.activation), 0);
         self.stop.begin(now);
         self.excuse(|state| state.lost = true);
         // It is fed no more, and stops the arm too.
-        if let Some(heart) = self.heart.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            heart.stop(&JointVector::zeros(6));
+        if let Some(heartbeat) = self.heartbeat.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            heartbeat.stop(&JointVector::zeros(6));
         }
-        if let Some(joint) = self.seen.and_then(|state| state.astray) {
+        if let Some(joint) = self.seen.and_then(|state| state.runaway_joint) {
             tracing::error!("widowx: {}", DriverError::Runaway { joint });
             return;
         }
         let age = self.seen.map_or(0.0, |state| now.since(state.good_at).as_secs_f64());
-        let told = match target.mode {
+        let told = match target.mode() {
             ControlMode::Velocity => "zero velocity is sent without knowing where it is",
             _ => "its servos go to the last position and stay there, and nothing more is sent",
         };
@@ -408,8 +415,8 @@ impl Worker {
     }
 
     /// Sends zero until the arm's state shows that it stands still, for as long as a hold may take.
-    fn comes_to_rest(&mut self, heart: &Heart) -> bool {
-        heart.pause();
+    fn comes_to_rest(&mut self, heartbeat: &Heartbeat) -> bool {
+        heartbeat.pause();
         let (mut still, deadline) = (Standstill::default(), Instant::now() + LAST_LOOK);
         let mut news = Instant::now();
         // Times of this loop alone.
@@ -419,7 +426,7 @@ impl Worker {
             let before = self.seen.map(|state| state.good_at);
             self.take_states(now());
             if let Some(state) = self.seen.filter(|state| Some(state.good_at) != before) {
-                still.see(now(), &state.arm.positions);
+                still.observe(now(), &state.arm.positions);
                 news = Instant::now();
             }
             if news.elapsed() > NO_NEWS {
@@ -437,7 +444,7 @@ impl Worker {
     /// Moves the fingers to the target; called at state rate.
     fn grip(&mut self, now: Timestamp) {
         let (Some((target, _)), Some(state)) = (self.target, self.seen) else { return };
-        let goal = self.gripper.finger_from_fraction(target.gripper.clamp(0.0, 1.0));
+        let goal = self.gripper.finger_from_fraction(target.command.gripper().clamp(0.0, 1.0));
         match self.drive {
             GripperDrive::LinearPosition => {
                 if goal != self.grip_goal {
@@ -470,10 +477,10 @@ fn nothing_yet() -> WorkerState {
         good_at: Timestamp::ZERO,
         bad: None,
         bad_states: 0,
-        rivals: 0,
+        other_publishers: 0,
         fault: None,
         guard: None,
-        astray: None,
+        runaway_joint: None,
         lost: false,
         excused_until: Timestamp::ZERO,
         link_died: false,
@@ -490,7 +497,7 @@ impl BridgeWorker for Worker {
 
     fn poll(&mut self, now: Timestamp) -> Option<WorkerState> {
         self.beat(now);
-        self.hearing.look(now);
+        self.silence_watch.polled(now);
         self.take_states(now);
         self.look_at_link(now);
         self.look_around(now);
@@ -500,7 +507,7 @@ impl BridgeWorker for Worker {
     }
 
     fn command(&mut self, now: Timestamp, command: &Option<Target>, fresh: bool) {
-        let turns = command.is_some_and(|target| target.mode == ControlMode::Velocity);
+        let turns = command.is_some_and(|target| target.mode() == ControlMode::Velocity);
         let lost = self.target.is_some_and(|(target, _)| self.lost == Some(target.activation));
         if turns && self.beat(now).is_some() && !lost {
             // Without its guard the arm stands still, whatever is requested; after the guard stopped it, it is not moved again.
@@ -510,20 +517,20 @@ impl BridgeWorker for Worker {
         if fresh {
             if let Some(new) = command.filter(|new| self.target.is_none_or(|(old, _)| old.activation != new.activation))
             {
-                self.runaway.start(new.mode);
+                self.runaway.start(new.mode());
             }
             self.target = command.map(|target| (target, now));
             self.stopped = false;
         }
         let Some((target, at)) = self.target else { return };
-        if self.silent(now) || self.seen.is_some_and(|state| state.astray.is_some()) {
+        if self.silent(now) || self.seen.is_some_and(|state| state.runaway_joint.is_some()) {
             self.lose(now);
         }
         if self.lost == Some(target.activation) && Protection::BlindRamp.is_on() {
             // Velocities are executed forever. Positions are reached and held, and there is no better goal.
-            if target.mode == ControlMode::Velocity && !self.dead {
-                if self.said < LAST_WORDS {
-                    self.said += 1;
+            if target.mode() == ControlMode::Velocity && !self.dead {
+                if self.stops_sent < STOP_REPEATS {
+                    self.stops_sent += 1;
                     self.publish_joints(&JointVector::zeros(6));
                 }
                 // The same on another path: a topic alone may be lost.
@@ -532,11 +539,11 @@ impl BridgeWorker for Worker {
             return;
         }
         if fresh {
-            self.publish_joints(&target.joints);
+            self.publish_joints(&target.command.joints());
             return;
         }
         // The node keeps turning at the last velocity forever: on a silent control loop a stop is sent, once.
-        if target.mode == ControlMode::Velocity
+        if target.mode() == ControlMode::Velocity
             && !self.stopped
             && now.since(at) > self.command_gap
             && Protection::CommandDeadline.is_on()
@@ -549,16 +556,16 @@ impl BridgeWorker for Worker {
     fn request(&mut self, _now: Timestamp, call: Call) -> RosNode {
         if call == Call::Quiet {
             self.target = None;
-            self.excuse(|state| (state.link_died, state.lost, state.astray) = (false, false, None));
+            self.excuse(|state| (state.link_died, state.lost, state.runaway_joint) = (false, false, None));
         }
         self.node.clone()
     }
 
     fn ended(&mut self, _now: Timestamp) {
         let Some((target, _)) = self.target else { return };
-        let heart = self.heart.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let said = self.lost == Some(target.activation) && self.said >= LAST_WORDS;
-        if target.mode == ControlMode::Velocity && !said {
+        let heartbeat = self.heartbeat.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let said = self.lost == Some(target.activation) && self.stops_sent >= STOP_REPEATS;
+        if target.mode() == ControlMode::Velocity && !said {
             self.publish_joints(&JointVector::zeros(6));
         }
         if self.drive == GripperDrive::Pwm {
@@ -567,10 +574,10 @@ impl BridgeWorker for Worker {
         }
         // Dropping the publishers would take back what was not delivered yet.
         std::thread::sleep(Duration::from_millis(20));
-        if let Some(heart) = heart
-            && self.comes_to_rest(&heart)
+        if let Some(heartbeat) = heartbeat
+            && self.comes_to_rest(&heartbeat)
         {
-            heart.done();
+            heartbeat.done();
         }
         // Without this message a guard takes the end of this program for a crash, and continues the stop.
     }

@@ -14,7 +14,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use self::servos::Servos;
-pub use self::servos::{Fault, KEPT, ReceivedCommand};
+pub use self::servos::{Fault, LOG_CAPACITY, ReceivedCommand};
 use crate::driver::widowx::xs_sdk::wire::GRIPPER;
 use crate::driver::{Order, Orders, Plant};
 use crate::transport::ros2::messages::builtin::Time;
@@ -91,7 +91,7 @@ impl XsSdk {
         &self.orders
     }
 
-    /// The newest commands for the arm, oldest first, at most [`KEPT`].
+    /// The newest commands for the arm, oldest first, at most [`LOG_CAPACITY`].
     pub fn commands(&self) -> VecDeque<ReceivedCommand> {
         lock(&self.shared).received().clone()
     }

@@ -17,7 +17,7 @@ use visuomotor_core::observation::JointVector;
 use visuomotor_core::time::Timestamp;
 
 /// Commands kept for observers.
-pub const KEPT: usize = 100_000;
+pub const LOG_CAPACITY: usize = 100_000;
 /// How long a mode change leaves the servos without torque.
 const LIMP: Duration = Duration::from_millis(20);
 /// PWM below which the gripper's gear does not move, counts.
@@ -305,7 +305,7 @@ impl Servos {
             return;
         }
         let values: Vec<f64> = command.cmd.iter().map(|value| f64::from(*value)).collect();
-        if self.received.len() == KEPT {
+        if self.received.len() == LOG_CAPACITY {
             self.received.pop_front();
         }
         self.received.push_back(ReceivedCommand {

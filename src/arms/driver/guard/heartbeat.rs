@@ -77,17 +77,17 @@ struct Shared {
 
 /// Beats for one guard; clones share them.
 #[derive(Clone)]
-pub struct Heart {
+pub struct Heartbeat {
     shared: Arc<Shared>,
 }
 
-impl std::fmt::Debug for Heart {
+impl std::fmt::Debug for Heartbeat {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Heart({})", self.shared.fault.load(Ordering::Relaxed))
+        write!(f, "Heartbeat({})", self.shared.fault.load(Ordering::Relaxed))
     }
 }
 
-impl Heart {
+impl Heartbeat {
     pub(super) fn new(line: Option<Line>, limit: Duration, joints: usize, clock: Arc<dyn Clock>) -> Self {
         let heard = AtomicU64::new(clock.now().as_nanos());
         let (fault, beaten) = (AtomicU8::new(NONE), AtomicU64::new(NEVER));
@@ -95,9 +95,9 @@ impl Heart {
         Self { shared: Arc::new(Shared { clock, limit, joints, line: Mutex::new(line), fault, beaten, heard, called }) }
     }
 
-    /// A heart over any connection, for tests of the code that feeds a guard.
+    /// A heartbeat over any connection, for tests of the code that feeds a guard.
     #[cfg(test)]
-    pub(in crate::driver) fn beating_into(stream: TcpStream, joints: usize, clock: Arc<dyn Clock>) -> Self {
+    pub(in crate::driver) fn over(stream: TcpStream, joints: usize, clock: Arc<dyn Clock>) -> Self {
         Self::new(Some(Line::Tcp(stream)), Duration::from_millis(100), joints, clock)
     }
 
@@ -123,7 +123,7 @@ impl Heart {
         self.shared.beaten.load(Ordering::Acquire) != NEVER
     }
 
-    /// The arm was commanded to hold: silence is fine until [`Heart::arm`].
+    /// The arm was commanded to hold: silence is fine until [`Heartbeat::arm`].
     pub fn pause(&self) {
         self.shared.beaten.store(NEVER, Ordering::Release);
         self.say(&Frame::Pause);
@@ -139,7 +139,7 @@ impl Heart {
     }
 
     /// Was it asked to stop the arm? Then it guards nothing afterwards.
-    pub fn was_called(&self) -> bool {
+    pub fn stop_was_requested(&self) -> bool {
         self.shared.called.load(Ordering::Acquire)
     }
 
@@ -172,9 +172,9 @@ impl Heart {
     }
 
     /// Takes the guard's messages.
-    pub(super) fn hear(&self, word: &Word) {
+    pub(super) fn receive(&self, word: &Word) {
         self.shared.heard.fetch_max(self.shared.clock.now().as_nanos(), Ordering::AcqRel);
-        if matches!(word, Word::Tripped(_)) && !self.was_called() {
+        if matches!(word, Word::Tripped(_)) && !self.stop_was_requested() {
             self.note(TRIPPED);
         }
     }
@@ -229,13 +229,13 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_millis(100);
 
-    /// A heart on a manual clock, and its output.
-    fn heart() -> (Heart, Arc<ManualClock>, TcpStream) {
+    /// A heartbeat on a manual clock, and its output.
+    fn heartbeat() -> (Heartbeat, Arc<ManualClock>, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (theirs, _) = listener.accept().unwrap();
         let clock = Arc::new(ManualClock::new());
-        (Heart::new(Some(Line::Tcp(ours)), LIMIT, 2, clock.clone()), clock, theirs)
+        (Heartbeat::new(Some(Line::Tcp(ours)), LIMIT, 2, clock.clone()), clock, theirs)
     }
 
     fn pass(clock: &ManualClock, ms: u64) -> Timestamp {
@@ -245,9 +245,9 @@ mod tests {
 
     const LAST: [f64; 2] = [0.5, 0.0];
 
-    /// Everything sent before the heart was closed.
-    fn said(heart: &Heart, mut theirs: TcpStream) -> Vec<u8> {
-        heart.close();
+    /// Everything sent before the heartbeat was closed.
+    fn said(heartbeat: &Heartbeat, mut theirs: TcpStream) -> Vec<u8> {
+        heartbeat.close();
         let mut bytes = Vec::new();
         theirs.read_to_end(&mut bytes).unwrap();
         bytes
@@ -255,54 +255,54 @@ mod tests {
 
     #[test]
     fn it_beats_once_in_twenty_milliseconds_and_only_once_armed() {
-        let (heart, clock, theirs) = heart();
+        let (heartbeat, clock, theirs) = heartbeat();
         let last = JointVector::from_slice(&LAST);
-        heart.beat(pass(&clock, 50), &last);
-        heart.arm();
+        heartbeat.beat(pass(&clock, 50), &last);
+        heartbeat.arm();
         for _ in 0..40 {
-            heart.beat(pass(&clock, 5), &last);
-            heart.hear(&Word::Beat);
+            heartbeat.beat(pass(&clock, 5), &last);
+            heartbeat.receive(&Word::Beat);
         }
-        assert_eq!(heart.fault(clock.now()), None);
-        assert_eq!(said(&heart, theirs).len(), (1 + 10) * 18, "zeros when armed, then ten beats in 200 ms");
+        assert_eq!(heartbeat.fault(clock.now()), None);
+        assert_eq!(said(&heartbeat, theirs).len(), (1 + 10) * 18, "zeros when armed, then ten beats in 200 ms");
     }
 
     #[test]
     fn a_program_that_was_suspended_knows_before_it_sends_anything() {
-        let (heart, clock, theirs) = heart();
-        heart.arm();
+        let (heartbeat, clock, theirs) = heartbeat();
+        heartbeat.arm();
         let now = pass(&clock, 101);
-        assert_eq!(heart.fault(now), Some(GuardFault::Late));
-        heart.beat(now, &JointVector::from_slice(&LAST));
-        heart.hear(&Word::Tripped("silence".into()));
-        assert_eq!(heart.fault(now), Some(GuardFault::Late), "the first fault stays");
-        assert_eq!(said(&heart, theirs).len(), 18, "no beat after the one that armed it");
+        assert_eq!(heartbeat.fault(now), Some(GuardFault::Late));
+        heartbeat.beat(now, &JointVector::from_slice(&LAST));
+        heartbeat.receive(&Word::Tripped("silence".into()));
+        assert_eq!(heartbeat.fault(now), Some(GuardFault::Late), "the first fault stays");
+        assert_eq!(said(&heartbeat, theirs).len(), 18, "no beat after the one that armed it");
     }
 
     #[test]
     fn silence_is_fine_in_a_pause() {
-        let (heart, clock, theirs) = heart();
-        heart.arm();
-        heart.pause();
-        assert!(!heart.is_beating());
-        assert_eq!(heart.fault(pass(&clock, 60_000)), None);
-        assert_eq!(&said(&heart, theirs)[18..], b"P\x00");
+        let (heartbeat, clock, theirs) = heartbeat();
+        heartbeat.arm();
+        heartbeat.pause();
+        assert!(!heartbeat.is_beating());
+        assert_eq!(heartbeat.fault(pass(&clock, 60_000)), None);
+        assert_eq!(&said(&heartbeat, theirs)[18..], b"P\x00");
     }
 
     /// While the arm's state is silent the guard must not receive ordinary beats.
     #[test]
     fn a_guard_that_is_told_to_stop_the_arm_is_fed_no_more_and_its_trip_is_no_fault() {
-        let (heart, clock, theirs) = heart();
-        heart.arm();
-        heart.stop(&JointVector::zeros(2));
-        assert!(heart.was_called());
-        heart.hear(&Word::Tripped("asked".into()));
+        let (heartbeat, clock, theirs) = heartbeat();
+        heartbeat.arm();
+        heartbeat.stop(&JointVector::zeros(2));
+        assert!(heartbeat.stop_was_requested());
+        heartbeat.receive(&Word::Tripped("asked".into()));
         for _ in 0..50 {
-            heart.beat(pass(&clock, 20), &JointVector::from_slice(&LAST));
+            heartbeat.beat(pass(&clock, 20), &JointVector::from_slice(&LAST));
         }
-        assert_eq!(heart.fault(clock.now()), None);
+        assert_eq!(heartbeat.fault(clock.now()), None);
         assert_eq!(
-            &said(&heart, theirs)[2 * 18..],
+            &said(&heartbeat, theirs)[2 * 18..],
             b"S\x00",
             "a last beat with what was sent last, and nothing after it"
         );
@@ -310,27 +310,27 @@ mod tests {
 
     #[test]
     fn a_guard_that_trips_ends_or_says_nothing_is_a_fault() {
-        let (heart, clock, _theirs) = self::heart();
-        heart.arm();
-        heart.hear(&Word::Tripped("silence".into()));
-        assert_eq!(heart.fault(clock.now()), Some(GuardFault::Tripped));
-        let (heart, clock, _theirs) = self::heart();
-        heart.arm();
-        heart.lost();
-        assert_eq!(heart.fault(clock.now()), Some(GuardFault::Ended));
-        let (heart, clock, _theirs) = self::heart();
-        heart.arm();
+        let (heartbeat, clock, _theirs) = self::heartbeat();
+        heartbeat.arm();
+        heartbeat.receive(&Word::Tripped("silence".into()));
+        assert_eq!(heartbeat.fault(clock.now()), Some(GuardFault::Tripped));
+        let (heartbeat, clock, _theirs) = self::heartbeat();
+        heartbeat.arm();
+        heartbeat.lost();
+        assert_eq!(heartbeat.fault(clock.now()), Some(GuardFault::Ended));
+        let (heartbeat, clock, _theirs) = self::heartbeat();
+        heartbeat.arm();
         for _ in 0..101 {
-            heart.beat(pass(&clock, 20), &JointVector::from_slice(&LAST));
+            heartbeat.beat(pass(&clock, 20), &JointVector::from_slice(&LAST));
         }
-        assert_eq!(heart.fault(clock.now()), Some(GuardFault::Silent));
+        assert_eq!(heartbeat.fault(clock.now()), Some(GuardFault::Silent));
     }
 
     #[test]
     fn the_orderly_end_is_said_and_closes_the_line() {
-        let (heart, _clock, mut theirs) = heart();
-        heart.arm();
-        heart.done();
+        let (heartbeat, _clock, mut theirs) = heartbeat();
+        heartbeat.arm();
+        heartbeat.done();
         let mut bytes = Vec::new();
         theirs.read_to_end(&mut bytes).unwrap();
         assert_eq!(&bytes[18..], b"D\x00");

@@ -13,14 +13,14 @@ const LONGEST_EXCUSE: Duration = Duration::from_millis(150);
 
 /// One thread's polls of an arm's state.
 #[derive(Clone, Copy, Debug)]
-pub struct Hearing {
+pub struct SilenceWatch {
     period: Duration,
     gap: Duration,
     looked: Option<Timestamp>,
     resumed: Timestamp,
 }
 
-impl Hearing {
+impl SilenceWatch {
     /// For a thread that polls with this period.
     pub fn new(period: Duration) -> Self {
         // A turn late by one period is normal; when two are missing this program stood still.
@@ -29,7 +29,7 @@ impl Hearing {
     }
 
     /// The thread polls at `now`.
-    pub fn look(&mut self, now: Timestamp) {
+    pub fn polled(&mut self, now: Timestamp) {
         if self.looked.is_some_and(|at| now.since(at) > self.gap) {
             self.resumed = now;
         }
@@ -60,38 +60,38 @@ mod tests {
     #[test]
     fn an_arm_is_not_silent_for_what_this_program_slept() {
         let ms = Duration::from_millis;
-        let mut hearing = Hearing::new(ms(10));
+        let mut silence_watch = SilenceWatch::new(ms(10));
         for now in [100, 110, 120] {
-            hearing.look(at(now));
+            silence_watch.polled(at(now));
         }
-        assert_eq!(hearing.silence(at(120), at(118)), ms(2));
+        assert_eq!(silence_watch.silence(at(120), at(118)), ms(2));
         // Suspended for 55 ms: the state received before is no sign of silence until the program has listened again.
-        hearing.look(at(175));
-        assert_eq!(hearing.silence(at(175), at(118)), ms(0));
-        hearing.look(at(185));
-        assert_eq!(hearing.silence(at(185), at(118)), ms(10));
+        silence_watch.polled(at(175));
+        assert_eq!(silence_watch.silence(at(175), at(118)), ms(0));
+        silence_watch.polled(at(185));
+        assert_eq!(silence_watch.silence(at(185), at(118)), ms(10));
         // A longer suspension excuses no more.
-        hearing.look(at(1000));
-        assert_eq!(hearing.silence(at(1000), at(118)), ms(882 - 150));
+        silence_watch.polled(at(1000));
+        assert_eq!(silence_watch.silence(at(1000), at(118)), ms(882 - 150));
     }
 
     #[test]
     fn a_silence_is_found_before_it_is_longer_than_its_limit() {
         let limit = Duration::from_millis(50);
-        let mut hearing = Hearing::new(Duration::from_millis(10));
+        let mut silence_watch = SilenceWatch::new(Duration::from_millis(10));
         let found = (100..).step_by(10).find(|now| {
-            hearing.look(at(*now));
-            hearing.is_silent(at(*now), at(95), limit)
+            silence_watch.polled(at(*now));
+            silence_watch.is_silent(at(*now), at(95), limit)
         });
         assert_eq!(found, Some(140), "at the next look it would be 55 ms");
     }
 
     #[test]
     fn a_thread_that_keeps_looking_counts_all_of_the_silence() {
-        let mut hearing = Hearing::new(Duration::from_millis(20));
+        let mut silence_watch = SilenceWatch::new(Duration::from_millis(20));
         for turn in 0..10 {
-            hearing.look(at(100 + 20 * turn));
+            silence_watch.polled(at(100 + 20 * turn));
         }
-        assert_eq!(hearing.silence(at(280), at(95)), Duration::from_millis(185));
+        assert_eq!(silence_watch.silence(at(280), at(95)), Duration::from_millis(185));
     }
 }

@@ -1,4 +1,4 @@
-//! Requests real-time scheduling of the control thread from Linux. Every request is optional and its outcome is reported.
+//! Requests real-time scheduling of a thread and locked memory from Linux. Every request is optional and its outcome is reported.
 //!
 //! Nothing here is needed for correctness: a refused request costs punctuality, and deadlines are counted anyway.
 
@@ -13,7 +13,7 @@ pub struct Realtime {
     pub priority: Option<i32>,
     /// Lock the process's used memory, now and later, in RAM. Leave off with CUDA, which maps far more than RAM.
     pub lock_memory: bool,
-    /// Run the control thread on this CPU only, counted from 0.
+    /// Run the thread on this CPU only, counted from 0.
     pub cpu: Option<usize>,
 }
 
@@ -22,7 +22,8 @@ pub struct Realtime {
 #[serde(deny_unknown_fields)]
 pub struct Granted {
     /// The request: `SCHED_FIFO priority 60`.
-    pub wish: String,
+    #[serde(rename = "wish")]
+    pub request: String,
     /// Was it granted?
     pub granted: bool,
     /// The system's error if it refused; empty otherwise.
@@ -36,8 +37,8 @@ pub struct Granted {
 impl std::fmt::Display for Granted {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.granted {
-            true => write!(f, "{}: granted", self.wish),
-            false => write!(f, "{}: refused ({}); {}", self.wish, self.why, self.fix),
+            true => write!(f, "{}: granted", self.request),
+            false => write!(f, "{}: refused ({}); {}", self.request, self.why, self.fix),
         }
     }
 }
@@ -45,20 +46,18 @@ impl std::fmt::Display for Granted {
 impl Realtime {
     /// Applies the requests for the whole process: memory.
     pub fn apply_to_process(&self) -> Vec<Granted> {
-        let fix = "grant CAP_IPC_LOCK, or no limit on locked memory (ulimit -l unlimited; memlock in \
-                   /etc/security/limits.conf)";
-        self.lock_memory.then(|| told("memory lock".into(), lock_memory(), fix)).into_iter().collect()
+        self.lock_memory.then(|| outcome("memory lock".into(), lock_memory(), MEMORY_FIX)).into_iter().collect()
     }
 
     /// Applies the requests for the calling thread: CPU and priority.
     pub fn apply_to_thread(&self) -> Vec<Granted> {
         let mut outcomes = Vec::new();
         if let Some(cpu) = self.cpu {
-            outcomes.push(told(format!("CPU {cpu}"), choose_cpu(cpu), "choose a CPU the process may use"));
+            outcomes.push(outcome(format!("CPU {cpu}"), choose_cpu(cpu), "choose a CPU the process may use"));
         }
         if let Some(priority) = self.priority {
             let fix = "grant CAP_SYS_NICE, or raise the rtprio limit (ulimit -r; rtprio in /etc/security/limits.conf)";
-            outcomes.push(told(format!("SCHED_FIFO priority {priority}"), choose_priority(priority), fix));
+            outcomes.push(outcome(format!("SCHED_FIFO priority {priority}"), choose_priority(priority), fix));
         }
         outcomes
     }
@@ -71,7 +70,7 @@ impl Realtime {
             Ok(Ok(more)) => outcomes.extend(more),
             // No test thread: the system will refuse the control thread as well.
             Ok(Err(_)) | Err(_) => outcomes.push(Granted {
-                wish: "a test thread".into(),
+                request: "a test thread".into(),
                 granted: false,
                 why: "the system refused it".into(),
                 fix: "close other programs".into(),
@@ -81,10 +80,31 @@ impl Realtime {
     }
 }
 
-fn told(wish: String, result: io::Result<()>, fix: &str) -> Granted {
+/// The calling thread's priority under `SCHED_FIFO`; `None` when it is scheduled like any other.
+pub fn present_priority() -> Option<i32> {
+    // SAFETY: all zeros is a valid sched_param, a plain C structure.
+    let mut parameters: libc::sched_param = unsafe { std::mem::zeroed() };
+    let mut policy = 0;
+    // SAFETY: both pointers are to live locals; pthread_self is the calling thread.
+    let result = unsafe { libc::pthread_getschedparam(libc::pthread_self(), &mut policy, &mut parameters) };
+    (result == 0 && policy == libc::SCHED_FIFO).then_some(parameters.sched_priority)
+}
+
+/// Locks the memory that the process uses now, and none that it takes later: granted within a limit too.
+pub fn lock_present_memory() -> Granted {
+    // SAFETY: mlockall takes no pointers and changes only where pages live (mlockall(2)).
+    let result = unsafe { libc::mlockall(libc::MCL_CURRENT) };
+    let result = if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) };
+    outcome("memory lock".into(), result, MEMORY_FIX)
+}
+
+const MEMORY_FIX: &str =
+    "grant CAP_IPC_LOCK, or no limit on locked memory (ulimit -l unlimited; memlock in /etc/security/limits.conf)";
+
+fn outcome(request: String, result: io::Result<()>, fix: &str) -> Granted {
     match result {
-        Ok(()) => Granted { wish, granted: true, why: String::new(), fix: String::new() },
-        Err(error) => Granted { wish, granted: false, why: error.to_string(), fix: fix.into() },
+        Ok(()) => Granted { request, granted: true, why: String::new(), fix: String::new() },
+        Err(error) => Granted { request, granted: false, why: error.to_string(), fix: fix.into() },
     }
 }
 

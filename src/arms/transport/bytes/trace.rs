@@ -1,6 +1,6 @@
 //! Records the last packets in both directions: wraps any link, for the message after an error.
 //!
-//! Keeps the newest [`KEPT`] calls and at most [`LENGTH`] bytes of each in memory taken once; nothing allocates after
+//! Keeps the newest [`HISTORY`] calls and at most [`LENGTH`] bytes of each in memory taken once; nothing allocates after
 //! that.
 
 use std::collections::VecDeque;
@@ -10,7 +10,7 @@ use super::{ByteLink, LatencyTimer, LinkError};
 use visuomotor_core::time::Timestamp;
 
 /// Calls kept.
-pub const KEPT: usize = 64;
+pub const HISTORY: usize = 64;
 
 /// Bytes kept of each call.
 pub const LENGTH: usize = 200;
@@ -41,11 +41,11 @@ pub struct TracedLink<L> {
 impl<L: ByteLink> TracedLink<L> {
     /// Wraps a link.
     pub fn new(inner: L) -> Self {
-        Self { inner, entries: VecDeque::with_capacity(KEPT) }
+        Self { inner, entries: VecDeque::with_capacity(HISTORY) }
     }
 
     fn keep(&mut self, direction: Direction, bytes: &[u8]) {
-        if self.entries.len() == KEPT {
+        if self.entries.len() == HISTORY {
             self.entries.pop_front();
         }
         let mut entry = Entry { at: self.inner.now(), direction, bytes: [0; LENGTH], length: bytes.len() };
@@ -113,7 +113,7 @@ mod tests {
     fn the_newest_calls_are_kept_in_order() {
         let (a, mut b, _) = loopback();
         let mut a = TracedLink::new(a);
-        for i in 0..KEPT as u8 + 3 {
+        for i in 0..HISTORY as u8 + 3 {
             a.write_all(&[0xFF, i]).unwrap();
         }
         b.write_all(&[7, 8, 9]).unwrap();
@@ -121,8 +121,8 @@ mod tests {
         a.read(&mut buffer, Timestamp::ZERO).unwrap();
         let report = a.report();
         let lines: Vec<&str> = report.lines().collect();
-        assert_eq!(lines.len(), KEPT);
+        assert_eq!(lines.len(), HISTORY);
         assert_eq!(lines[0], "0.000000 ->   2 ff 04");
-        assert_eq!(lines[KEPT - 1], "0.000000 <-   3 07 08 09");
+        assert_eq!(lines[HISTORY - 1], "0.000000 <-   3 07 08 09");
     }
 }

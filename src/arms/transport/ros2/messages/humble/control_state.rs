@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::std::Header;
-use super::trajectory::{JointTrajectoryPoint, MultiDOFJointTrajectoryPoint};
 use crate::transport::ros2::message::ros_messages;
+use crate::transport::ros2::messages::std::Header;
+use crate::transport::ros2::messages::trajectory::{JointTrajectoryPoint, MultiDOFJointTrajectoryPoint};
 
 /// What a joint trajectory controller does.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

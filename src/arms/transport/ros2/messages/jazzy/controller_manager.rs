@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::builtin::Duration;
-use super::ros_services;
-use super::std::Empty;
 use crate::transport::ros2::message::ros_messages;
+use crate::transport::ros2::messages::builtin::Duration;
+use crate::transport::ros2::messages::ros_services;
+use crate::transport::ros2::messages::std::Empty;
 
 /// `controller_manager_msgs/msg/ChainConnection`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
