@@ -7,12 +7,12 @@ use super::error::RuntimeError;
 use super::latest::{LatestReader, latest};
 use super::pace::Pacer;
 use super::posture::Posture;
-use visuomotor_core::realtime::Granted;
 use super::schedule::{DeadlineBudget, DeadlineWatch, Strain};
 use super::station::{Station, Timing};
 use super::stop::{StopFlag, guarded, message};
 use visuomotor_core::episode::{Filtered, LimitReason};
 use visuomotor_core::observation::{JointVector, Proprioception};
+use visuomotor_core::realtime::Granted;
 use visuomotor_core::time::Clock;
 
 /// Joint distance at which the arm counts as arrived \[rad\].

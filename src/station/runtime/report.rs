@@ -4,12 +4,12 @@ use super::control_loop::{ControlCounts, ControlLoop};
 use super::decision_loop::{Asides, DecisionLoop};
 use super::error::RuntimeError;
 use super::ledger::Ledger;
-use visuomotor_core::realtime::Granted;
 use super::standing::{Doubt, Hold};
 use super::station::Timing;
 use super::stop;
 use visuomotor_arms::driver::DriverError;
 use visuomotor_core::episode::{EpisodeEnd, Outcome};
+use visuomotor_core::realtime::Granted;
 use visuomotor_core::time::Clock;
 
 /// Missed deadlines: whole periods skipped.

@@ -6,7 +6,6 @@ use super::control_loop::{ControlLoop, ControlParts};
 use super::decision_loop::{AgedCamera, DecisionLoop};
 use super::latest::latest;
 use super::ledger::Ledger;
-use visuomotor_core::realtime::Realtime;
 use super::schedule::DeadlineBudget;
 use super::stop::StopFlag;
 use crate::control::Controller;
@@ -16,6 +15,7 @@ use visuomotor_arms::driver::ArmDriver;
 use visuomotor_core::action::ActionSource;
 use visuomotor_core::episode::{EpisodeStart, Judge, StepSink};
 use visuomotor_core::kinematics::Chain;
+use visuomotor_core::realtime::Realtime;
 use visuomotor_core::time::{Clock, ManualClock, SystemClock, Timestamp};
 
 /// The parts of a running station. The arm is active.
