@@ -307,13 +307,10 @@ pub enum ActionError {
 /// A source of actions: a policy, an operator at a device, a script, a recording. The runtime treats all alike.
 pub trait ActionSource {
     /// Name for records and reports.
-    #[inline]
     fn name(&self) -> &str;
     /// Resets all state of the last episode.
-    #[inline]
     fn reset(&mut self);
     /// The action for this observation; called at the policy rate.
-    #[inline]
     fn decide(&mut self, observation: &Observation) -> Result<Decision, ActionError>;
     /// Does it use the images? Then its actions are as old as their image. An operator who watches the scene, a script and a
     /// recording do not.
