@@ -4,13 +4,16 @@ use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use visuomotor::recording::read_episode;
 
 use super::bench::{Bench, Link};
 
-/// Runs that may stall on a machine that is busy with other tests.
-const TRIES: usize = 8;
+/// Runs that may stall on a machine that is busy with other tests, ever farther apart: the emulated bus shares its processors, and
+/// an arm whose bus is starved for 46 ms rightly ends its run.
+const TRIES: u32 = 24;
+const APART: Duration = Duration::from_millis(250);
 
 /// Result of the first program, which drove the arm, and of the second, which was started meanwhile.
 struct Two {
@@ -70,7 +73,10 @@ fn the_second_is_refused(link: Link, words: &[&str], went_right: impl Fn(&Two) -
     let _processor = super::processor();
     let bench = Bench::start(link);
     let folder = tempfile::tempdir().unwrap();
-    let mut runs = (0..TRIES).filter_map(|_| Two::run(&bench, folder.path()));
+    let mut runs = (0..TRIES).filter_map(|before| {
+        std::thread::sleep(before * APART);
+        Two::run(&bench, folder.path())
+    });
     assert!(runs.any(|two| two.is_refused(words) && went_right(&two)), "their output is above");
     assert!(is_recorded_whole(folder.path()));
 }
