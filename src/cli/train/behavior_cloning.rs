@@ -26,5 +26,7 @@ pub(super) fn train(a: &Arguments) -> anyhow::Result<u8> {
     let data = Dataset::read(&shared.data, &settings.tasks, settings.image_size)?;
     say!("{} episodes, {} steps from {}", data.episodes(), data.len(), shared.data.display());
     let score = |folder: &Path| a.trials.score(folder);
-    shared.run("policy", &score, |run| behavior_cloning::train(&settings, &data, run))
+    shared.accept(&data.left_out)?;
+    let code = shared.run("policy", &score, |run| behavior_cloning::train(&settings, &data, run))?;
+    shared.ended(code, &data.left_out)
 }

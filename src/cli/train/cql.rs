@@ -46,5 +46,9 @@ pub(super) fn train(a: &Arguments) -> anyhow::Result<u8> {
     let prior = read("prior data", &shared.data)?;
     let target = a.target.as_deref().map(|folder| read("target data", folder)).transpose()?;
     let score = |folder: &Path| a.trials.score(folder);
-    shared.run("policy and critic", &score, |run| cql::train(&settings, &prior, target.as_ref(), run))
+    let of_target = target.as_ref().map(|data| data.left_out.as_slice()).unwrap_or_default();
+    let left_out = [prior.left_out.as_slice(), of_target].concat();
+    shared.accept(&left_out)?;
+    let code = shared.run("policy and critic", &score, |run| cql::train(&settings, &prior, target.as_ref(), run))?;
+    shared.ended(code, &left_out)
 }

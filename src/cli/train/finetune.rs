@@ -59,5 +59,9 @@ pub(super) fn train(a: &Arguments) -> anyhow::Result<u8> {
     let prior = read("prior data", &a.prior)?;
     let target = read("target data", std::slice::from_ref(&shared.data))?;
     let score = |folder: &Path| a.trials.score(folder);
-    shared.run("policy and critic", &score, |run| cql::finetune(&settings, &a.from, &prior, &target, run))
+    let left_out = [prior.left_out.as_slice(), &target.left_out].concat();
+    shared.accept(&left_out)?;
+    let code =
+        shared.run("policy and critic", &score, |run| cql::finetune(&settings, &a.from, &prior, &target, run))?;
+    shared.ended(code, &left_out)
 }

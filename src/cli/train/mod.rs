@@ -12,6 +12,7 @@ mod vip;
 
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use clap::{Args, Subcommand};
 
 use crate::cli::compute_device;
@@ -81,6 +82,9 @@ struct Shared {
     /// Seed, instead of the settings file's
     #[arg(long)]
     seed: Option<u64>,
+    /// End if an episode cannot be read, instead of leaving it out
+    #[arg(long)]
+    strict: bool,
 }
 
 impl Shared {
@@ -113,6 +117,28 @@ impl Shared {
         })?;
         say!("{made} in {}", self.out.display());
         Ok(u8::from(!done))
+    }
+
+    /// Refuses to leave episodes out with `--strict`.
+    fn accept(&self, left_out: &[String]) -> anyhow::Result<()> {
+        match left_out.first() {
+            Some(first) if self.strict => anyhow::bail!("{first}"),
+            _ => Ok(()),
+        }
+    }
+
+    /// The exit code of a training that left these episodes out: they are listed again at its end and beside its result.
+    fn ended(&self, code: u8, left_out: &[String]) -> anyhow::Result<u8> {
+        if left_out.is_empty() {
+            return Ok(code);
+        }
+        for reason in left_out {
+            say!("left out: {reason}");
+        }
+        let list = self.out.join("left_out.json");
+        std::fs::write(&list, serde_json::to_string_pretty(left_out)?)
+            .with_context(|| format!("{}: cannot be written", list.display()))?;
+        Ok(code.max(1))
     }
 
     /// Refuses data that show excluded content.

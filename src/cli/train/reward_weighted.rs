@@ -31,5 +31,7 @@ pub(super) fn train(a: &Arguments) -> anyhow::Result<u8> {
     let folders = std::slice::from_ref(&shared.data);
     let data = episodes::read("data", folders, &settings.tasks, settings.image_size, &settings.labels())?;
     let score = |folder: &Path| a.trials.score(folder);
-    shared.run("policy", &score, |run| reward_weighted::train(&settings, &data, run))
+    shared.accept(&data.left_out)?;
+    let code = shared.run("policy", &score, |run| reward_weighted::train(&settings, &data, run))?;
+    shared.ended(code, &data.left_out)
 }

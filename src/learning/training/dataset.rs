@@ -37,6 +37,8 @@ pub struct Dataset {
     pub bounds: ActionBounds,
     /// Digest of the folder.
     pub digest: String,
+    /// Why episodes were left out that cannot be read.
+    pub left_out: Vec<String>,
 }
 
 /// What the joints of a step did, and their targets.
@@ -68,7 +70,8 @@ pub struct Batch {
 }
 
 impl Dataset {
-    /// Reads all finished episodes of `folder` whose outcome is success; images are resized to `size` pixels.
+    /// Reads all finished episodes of `folder` whose outcome is success; images are resized to `size` pixels. Episodes that cannot be
+    /// read are left out and listed.
     pub fn read(folder: &Path, task_names: &[String], size: u32) -> anyhow::Result<Self> {
         let files = list_episodes(folder)?;
         ensure!(!files.is_empty(), "{}: no episodes; make some with `visuomotor demonstrate`", folder.display());
@@ -87,10 +90,18 @@ impl Dataset {
             rate_hz: 0.0,
             bounds: ActionBounds::BRIDGE,
             digest: dataset_digest(folder)?,
+            left_out: Vec::new(),
         };
         for file in &files {
             bar.inc(1);
-            let episode = read_episode(file)?;
+            let episode = match read_episode(file) {
+                Ok(episode) => episode,
+                Err(error) => {
+                    bar.suspend(|| tracing::warn!("left out: {error}"));
+                    set.left_out.push(error.to_string());
+                    continue;
+                }
+            };
             if !episode.end.as_ref().is_some_and(|end| end.outcome.is_success()) {
                 continue;
             }

@@ -54,6 +54,8 @@ pub struct Transitions {
     pub rate_hz: f64,
     /// Digest of the folders' episodes.
     pub digest: String,
+    /// Why episodes were left out that cannot be read.
+    pub left_out: Vec<String>,
 }
 
 impl Transitions {
@@ -85,6 +87,7 @@ impl Transitions {
             robot: String::new(),
             rate_hz: 0.0,
             digest: String::new(),
+            left_out: Vec::new(),
         };
         let (mut files, mut digests) = (Vec::new(), String::new());
         for folder in folders {
@@ -106,7 +109,13 @@ impl Transitions {
         let bar = ProgressBar::new(files.len() as u64);
         for file in &files {
             bar.inc(1);
-            set.add(file, &read_episode(file)?, size, labels)?;
+            match read_episode(file) {
+                Ok(episode) => set.add(file, &episode, size, labels)?,
+                Err(error) => {
+                    bar.suspend(|| tracing::warn!("left out: {error}"));
+                    set.left_out.push(error.to_string());
+                }
+            }
         }
         bar.finish_and_clear();
         ensure!(
