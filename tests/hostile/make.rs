@@ -255,9 +255,10 @@ pub fn table(path: &Path, times: usize, columns: &[Column]) {
 
 /// A data set of one episode of `count` steps with images in the table, without the table.
 pub fn lerobot(folder: &Path, count: usize) {
-    let seven = json!({"dtype": "float32", "shape": [7], "names": null});
+    let seven = json!({"dtype": "float32", "shape": [7], "names": ["x", "y", "z", "roll", "pitch", "yaw", "gripper"]});
     let info = json!({
         "codebase_version": "v3.0",
+        "robot_type": "widowx",
         "fps": 10,
         "data_path": "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet",
         "features": {

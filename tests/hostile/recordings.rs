@@ -25,10 +25,10 @@ pub fn inputs() -> Vec<Input> {
             &["too large to be read: more than 68 MiB for what the chunks unfold to"],
         ),
         input(
-            "a chunk compressed by lz4",
+            "a chunk compressed by xz",
             VERIFY,
-            |at| put(at, "set/a.mcap", [recording(), chunk("lz4", 100, b"what lz4 makes")].concat()),
-            &["a chunk compressed by `lz4` is not read by this program"],
+            |at| put(at, "set/a.mcap", [recording(), chunk("xz", 100, b"what xz makes")].concat()),
+            &["a chunk compressed by `xz` is not read by this program"],
         ),
         damaged(
             "a record that claims to have 2^63 bytes",

@@ -24,7 +24,7 @@ pub enum RecordingError {
     /// The disk has too little free space to start an episode.
     #[error(
         "{path}: only {free_mib} MiB free, {needed_mib} MiB are asked for before an episode starts; \
-         delete recordings or record to another disk", path = shown(path)
+         make room or record to another disk", path = shown(path)
     )]
     Full {
         /// The folder.
@@ -105,7 +105,7 @@ pub enum RecordingError {
         source: std::io::Error,
     },
     /// A folder's `pretraining.json` cannot be written or read.
-    #[error("{path}: {source}; correct it, or delete the folder and make its data again", path = shown(path))]
+    #[error("{path}: {source}; correct it, or make the data again in another folder", path = shown(path))]
     Contents {
         /// The file.
         path: PathBuf,
@@ -132,7 +132,7 @@ pub enum RecordingError {
         found: String,
     },
     /// The file is cut off before the episode's start: nothing can be saved.
-    #[error("{path}: cut off after {bytes} bytes, before the episode started; delete it", path = shown(path))]
+    #[error("{path}: cut off after {bytes} bytes, before the episode started: nothing of it can be read", path = shown(path))]
     CutOff {
         /// The file.
         path: PathBuf,

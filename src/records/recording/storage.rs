@@ -43,7 +43,7 @@ pub(super) fn create(
         if source.kind() == io::ErrorKind::AlreadyExists {
             RecordingError::AlreadyThere {
                 path: partial.clone(),
-                fix: "it was cut off: recover or delete it, or choose another name",
+                fix: "it was cut off: recover it or move it away, or choose another name",
             }
         } else {
             unwritable(folder, &source)
