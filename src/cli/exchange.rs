@@ -9,8 +9,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::episode::Outcome;
 use crate::exchange::{
-    ImportOptions, LerobotExport, LerobotPictures, Selection, VideoCodec, export_bridge, export_lerobot,
-    export_robomimic, find_ffmpeg, import_bridge, import_lerobot,
+    self, Column, Frame, GripperForm, ImportOptions, LEFT_OUT, LeftOut, LerobotExport, LerobotPictures, RotationForm,
+    Scale, Selection, Statements, VideoCodec, export_bridge, export_lerobot, export_robomimic, find_ffmpeg,
+    import_bridge, import_lerobot,
 };
 
 /// Arguments of `visuomotor recordings export`.
@@ -33,6 +34,9 @@ pub struct ExportArguments {
     /// Include failed, aborted and unfinished episodes
     #[arg(long)]
     all: bool,
+    /// End at the first recording that cannot be read or does not fit the others, instead of leaving it out
+    #[arg(long)]
+    strict: bool,
     /// LeRobot: images into the tables instead of videos, as the recorded JPEG files or as PNG
     #[arg(long, value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "jpeg")]
     images: Option<Images>,
@@ -48,9 +52,12 @@ pub struct ExportArguments {
 #[derive(Args, Debug)]
 #[command(
     after_help = "Examples:\n  visuomotor recordings import --format lerobot downloads/kitchen results/kitchen\n  \
-                  visuomotor recordings import --format bridge downloads/bridge/toykitchen1 results/toykitchen\n\n\
-                  What a source lacks and what is put in its place is said at the end and kept under [import] in each \
-                  episode's settings."
+                  visuomotor recordings import --format bridge downloads/bridge/toykitchen1 results/toykitchen\n  \
+                  visuomotor recordings import --format lerobot --action-kind absolute --gripper 0..100 downloads/so100 results/so100\n\n\
+                  Numbers whose meaning the data set does not settle are refused, with the options that settle it; what is settled \
+                  is compared with the motion of the states. What a source lacks and what is filled in instead is printed at the \
+                  end and kept under [import] in each episode's settings; episodes that were left out are listed in \
+                  left_out.json, and the exit code is 1. More: docs/exchange.md"
 )]
 pub struct ImportArguments {
     /// Input format
@@ -66,6 +73,144 @@ pub struct ImportArguments {
     /// LeRobot: the ffmpeg that reads the videos, instead of .deps/ffmpeg/ffmpeg or the one in PATH
     #[arg(long)]
     ffmpeg: Option<PathBuf>,
+    /// Import only these cameras (names; repeat or separate by commas)
+    #[arg(long = "camera", value_name = "NAME", value_delimiter = ',')]
+    cameras: Option<Vec<String>>,
+    /// End at the first episode that cannot be imported, instead of leaving it out
+    #[arg(long)]
+    strict: bool,
+    #[command(flatten)]
+    statements: StatementArguments,
+}
+
+/// What is stated about the numbers of a LeRobot data set's states and actions.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "LeRobot: what the numbers are, where the data set does not say it")]
+struct StatementArguments {
+    /// Actions are changes of the tool's pose, or the pose to reach
+    #[arg(long, value_enum)]
+    action_kind: Option<ActionKind>,
+    /// How rotations are written
+    #[arg(long, value_enum)]
+    rotation: Option<Rotation>,
+    /// Unit and sense of the gripper: `open-1` (0 closed .. 1 open), `open-0` (0 open .. 1 closed), `0..100` (closed .. open),
+    /// `-1..1` (closed .. open), `1..-1` (1 closed .. -1 open), `meters=OPENING` (width when fully open)
+    #[arg(long, value_parser = gripper, allow_hyphen_values = true)]
+    gripper: Option<GripperForm>,
+    /// The same for actions, where it differs
+    #[arg(long, value_parser = gripper, allow_hyphen_values = true)]
+    action_gripper: Option<GripperForm>,
+    /// Meters and radians per unit of an action: POSITION or POSITION,ROTATION
+    #[arg(long, value_parser = scale)]
+    scale: Option<Scale>,
+    /// Meters and radians per unit of a state: POSITION or POSITION,ROTATION
+    #[arg(long, value_parser = scale)]
+    state_scale: Option<Scale>,
+    /// Axes of changes of the pose
+    #[arg(long, value_enum)]
+    frame: Option<FrameWord>,
+    /// Names or places (from 0) in the state: X,Y,Z,ROTATION...,GRIPPER
+    #[arg(long, value_parser = column, value_delimiter = ',')]
+    columns: Option<Vec<Column>>,
+    /// The same in the action
+    #[arg(long, value_parser = column, value_delimiter = ',')]
+    action_columns: Option<Vec<Column>>,
+    /// Do not compare actions with the motion of the states
+    #[arg(long)]
+    without_motion_check: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ActionKind {
+    /// Changes of the pose
+    Delta,
+    /// Poses to reach
+    Absolute,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Rotation {
+    /// Roll, pitch, yaw about fixed axes
+    EulerXyz,
+    /// Axis times angle
+    Rotvec,
+    /// Quaternion x y z w
+    QuatXyzw,
+    /// Quaternion w x y z
+    QuatWxyz,
+    /// First two columns of the matrix
+    Rot6d,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum FrameWord {
+    /// The arm's base
+    Base,
+    /// The tool
+    Tool,
+}
+
+fn gripper(text: &str) -> Result<GripperForm, String> {
+    Ok(match text {
+        "open-1" => GripperForm::OpenIsOne,
+        "open-0" => GripperForm::OpenIsZero,
+        "0..100" => GripperForm::Percent,
+        "-1..1" => GripperForm::SignedOpenIsOne,
+        "1..-1" => GripperForm::SignedOpenIsMinusOne,
+        other => match other.strip_prefix("meters=").map(str::parse::<f64>) {
+            Some(Ok(opening)) if opening > 0.0 && opening < 1.0 => GripperForm::Meters(opening),
+            _ => return Err("expected open-1, open-0, 0..100, -1..1, 1..-1 or meters=OPENING, e.g. meters=0.08".into()),
+        },
+    })
+}
+
+fn scale(text: &str) -> Result<Scale, String> {
+    let expected = || "expected one or two numbers above zero, e.g. 0.05 or 0.05,0.5".to_string();
+    let numbers: Result<Vec<f64>, _> = text.split(',').map(|part| part.trim().parse::<f64>()).collect();
+    let numbers = numbers.map_err(|_| expected())?;
+    match numbers[..] {
+        [position] if position > 0.0 && position.is_finite() => Ok(Scale { position, rotation: 1.0 }),
+        [position, rotation] if position > 0.0 && rotation > 0.0 && position.is_finite() && rotation.is_finite() => {
+            Ok(Scale { position, rotation })
+        }
+        _ => Err(expected()),
+    }
+}
+
+fn column(text: &str) -> Result<Column, String> {
+    match text.trim() {
+        "" => Err("expected a name or a place, counted from 0".into()),
+        word => Ok(word.parse().map_or_else(|_| Column::Name(word.into()), Column::Index)),
+    }
+}
+
+impl StatementArguments {
+    fn statements(&self) -> Statements {
+        Statements {
+            action_kind: self.action_kind.map(|kind| match kind {
+                ActionKind::Delta => exchange::ActionKind::Delta,
+                ActionKind::Absolute => exchange::ActionKind::Absolute,
+            }),
+            rotation: self.rotation.map(|rotation| match rotation {
+                Rotation::EulerXyz => RotationForm::EulerXyz,
+                Rotation::Rotvec => RotationForm::RotationVector,
+                Rotation::QuatXyzw => RotationForm::QuaternionXyzw,
+                Rotation::QuatWxyz => RotationForm::QuaternionWxyz,
+                Rotation::Rot6d => RotationForm::SixNumbers,
+            }),
+            gripper: self.gripper,
+            action_gripper: self.action_gripper,
+            scale: self.scale,
+            state_scale: self.state_scale,
+            frame: self.frame.map(|frame| match frame {
+                FrameWord::Base => Frame::Base,
+                FrameWord::Tool => Frame::Tool,
+            }),
+            columns: self.columns.clone(),
+            action_columns: self.action_columns.clone(),
+            without_motion_check: self.without_motion_check,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -108,7 +253,7 @@ enum Verdict {
     Failure,
 }
 
-/// Runs `export`; returns 0.
+/// Runs `export`; returns 1 if recordings at fault were left out, else 0.
 pub fn export(a: &ExportArguments) -> anyhow::Result<u8> {
     let lerobot = a.format == ExportFormat::Lerobot;
     ensure!(lerobot || (a.images.is_none() && a.ffmpeg.is_none()), "--images and --ffmpeg are for --format lerobot");
@@ -123,7 +268,7 @@ pub fn export(a: &ExportArguments) -> anyhow::Result<u8> {
         (_, Some(Images::Png)) => LerobotPictures::Png,
         _ => LerobotPictures::Jpeg,
     };
-    let selection = Selection::of(&a.episodes, a.all)?;
+    let selection = Selection::of(&a.episodes, a.all, a.strict)?;
     for (path, why) in &selection.left_out {
         say!("left out: {} ({why})", path.display());
     }
@@ -142,17 +287,24 @@ pub fn export(a: &ExportArguments) -> anyhow::Result<u8> {
         selection.episodes.len(),
         selection.left_out.len()
     );
-    Ok(0)
+    Ok(u8::from(selection.at_fault > 0))
 }
 
-/// Runs `import`; returns 0.
+/// Runs `import`; returns 1 if episodes were left out, else 0.
 pub fn import(a: &ImportArguments) -> anyhow::Result<u8> {
     let judge = "import".to_string();
     let outcome = match a.outcome {
         Verdict::Success => Outcome::Success { judge },
         Verdict::Failure => Outcome::Failure { judge, why: "as given to the import".into() },
     };
-    let options = ImportOptions { outcome, ffmpeg: a.ffmpeg.clone() };
+    let statements = a.statements.statements();
+    let is_lerobot = matches!(a.format, ImportFormat::Lerobot);
+    ensure!(
+        is_lerobot || (statements == Statements::default() && a.ffmpeg.is_none()),
+        "--ffmpeg and the options on what the numbers are belong to --format lerobot"
+    );
+    let (ffmpeg, cameras) = (a.ffmpeg.clone(), a.cameras.clone());
+    let options = ImportOptions { outcome, ffmpeg, cameras, statements, strict: a.strict };
     let bar = bar("imported", 0);
     let mut progress = |done: usize, of: usize| {
         bar.set_length(of as u64);
@@ -166,8 +318,15 @@ pub fn import(a: &ImportArguments) -> anyhow::Result<u8> {
     for note in &imported.notes {
         say!("filled in: {note}");
     }
-    say!("{}: {} episodes, {} steps", imported.folder.display(), imported.episodes, imported.steps);
-    Ok(0)
+    for LeftOut { item, reason } in &imported.left_out {
+        say!("left out: {item}: {reason}");
+    }
+    let (folder, left_out) = (imported.folder.display(), imported.left_out.len());
+    say!("{folder}: {} episodes, {} steps; {left_out} left out", imported.episodes, imported.steps);
+    if left_out > 0 {
+        say!("{folder}/{LEFT_OUT} lists them");
+    }
+    Ok(u8::from(left_out > 0))
 }
 
 fn bar(done: &str, total: usize) -> ProgressBar {

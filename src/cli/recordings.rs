@@ -102,8 +102,16 @@ pub fn recordings(arguments: &RecordingsArguments) -> anyhow::Result<u8> {
         Action::Card { folder, out } => card(folder, out.as_deref()),
         Action::List { folder } => {
             finish(folder)?;
+            let mut left_out = 0;
             for file in list_episodes(folder)?.into_iter().chain(list_partial(folder)?) {
-                let episode = read_episode(&file)?;
+                let episode = match read_episode(&file) {
+                    Ok(episode) => episode,
+                    Err(error) => {
+                        say!("left out: {error}");
+                        left_out += 1;
+                        continue;
+                    }
+                };
                 let outcome = episode.end.as_ref().map_or("cut off", |end| end.outcome.word());
                 let (task, steps) = (&episode.start.task, episode.steps.len());
                 let of_operator = |step: &&RecordedStep| step.decided_by == Some(Decider::Operator);
@@ -113,7 +121,7 @@ pub fn recordings(arguments: &RecordingsArguments) -> anyhow::Result<u8> {
                 };
                 say!("{}  {task}  {steps} steps{by}  {outcome}{}", shown(&file), asked_for(&episode));
             }
-            Ok(0)
+            Ok(u8::from(left_out > 0))
         }
         Action::Recover { files } => {
             let mut lost = false;
@@ -191,11 +199,14 @@ fn unreadable(error: &RecordingError) -> Verdict {
 
 fn card(folder: &Path, out: Option<&Path>) -> anyhow::Result<u8> {
     finish(folder)?;
-    let mut card = Card::default();
+    let (mut card, mut left_out) = (Card::default(), 0);
     for file in list_episodes(folder)? {
         match read_episode_with(&file, ALL) {
             Ok(episode) => card.add(&episode, &verify(&episode, None)),
-            Err(error) => say!("left out: {error}"),
+            Err(error) => {
+                say!("left out: {error}");
+                left_out += 1;
+            }
         }
     }
     anyhow::ensure!(card.episodes() > 0, "{}: no episodes to write about", folder.display());
@@ -203,7 +214,7 @@ fn card(folder: &Path, out: Option<&Path>) -> anyhow::Result<u8> {
     std::fs::write(&out, card.page(&folder.display().to_string()))
         .with_context(|| format!("{}: cannot be written; choose another --out", out.display()))?;
     say!("{}", out.display());
-    Ok(0)
+    Ok(u8::from(left_out > 0))
 }
 
 fn cut(file: &Path, from: u64, to: u64, out: Option<&Path>) -> anyhow::Result<u8> {

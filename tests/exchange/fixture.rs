@@ -72,7 +72,7 @@ impl Bench {
         let episodes = folder.path().join("episodes");
         std::fs::create_dir(&episodes).unwrap();
         demonstrations(&episodes);
-        let selection = Selection::of(&episodes, false).unwrap();
+        let selection = Selection::of(&episodes, false, true).unwrap();
         Self { folder, selection }
     }
 
@@ -96,7 +96,13 @@ pub fn video() -> LerobotPictures {
 }
 
 pub fn options() -> ImportOptions {
-    ImportOptions { outcome: Outcome::Success { judge: "import".into() }, ffmpeg: None }
+    ImportOptions {
+        outcome: Outcome::Success { judge: "import".into() },
+        ffmpeg: None,
+        cameras: None,
+        statements: Statements::default(),
+        strict: false,
+    }
 }
 
 /// The complete episodes of a folder, with images.

@@ -15,7 +15,8 @@ type Import = fn(&Path, &Path, &ImportOptions, &mut dyn FnMut(usize, usize)) -> 
 /// Imports into `folder/out`; the message, or `None` if it worked. Either way nothing else is left.
 fn attempt(import: Import, source: &Path, folder: &Path) -> Option<String> {
     let out = folder.join("out");
-    let outcome = import(source, &out, &options(), &mut |_, _| {});
+    let options = ImportOptions { strict: true, ..options() };
+    let outcome = import(source, &out, &options, &mut |_, _| {});
     assert!(!folder.join("out.partial").exists());
     assert_eq!(out.exists(), outcome.is_ok());
     if outcome.is_ok() {
@@ -87,7 +88,7 @@ fn a_lerobot_info_that_lies_or_leads_elsewhere_is_refused() {
     let sound = std::fs::read_to_string(&path).unwrap();
     let long = "x".repeat(100_000);
     for (from, to, words) in [
-        ("\"v3.0\"", "\"v2.1\"", &["`codebase_version`: found v2.1, expected v3.0"][..]),
+        ("\"v3.0\"", "\"v1.6\"", &["`codebase_version`: found v1.6, expected v3.0"][..]),
         ("data/chunk", "../data/chunk", &["`data_path, video_path`: found ../data", "within the data set"]),
         ("data/chunk", "/etc/chunk", &["found /etc/chunk"]),
         ("{file_index:03d}.parquet", "\\u0000.parquet", &["\\u{0}"]),
@@ -96,7 +97,7 @@ fn a_lerobot_info_that_lies_or_leads_elsewhere_is_refused() {
         ("images.top", "images.\\u001b[31m", &["\\u{1b}[31m"]),
         ("\"fps\": 10", "\"fps\": 0", &["`fps`: found 0"]),
         ("\"fps\": 10", "\"fps\": \"ten\"", &["`fps`", "invalid type"]),
-        ("\"x\",", "\"waist\",", &["`observation.state`", "waist", "x, y, z, roll"]),
+        ("\"x\",", "\"waist\",", &["`observation.state`", "waist", "one x, y, z each", "--columns"]),
         ("\"action\"", "\"actions\"", &["no `action`"]),
     ] {
         let changed = sound.replace(from, to);
@@ -122,7 +123,7 @@ fn a_video_that_is_none_or_too_short_is_refused() {
         [b"#EXTM3U\n#EXTINF:1,\nfile:///etc/hostname\n".to_vec(), Vec::new(), sound[..sound.len() / 2].to_vec()]
     {
         std::fs::write(&path, bytes).unwrap();
-        refused(import_lerobot, &source, at, &["file-000.mp4", "`video`: found 0 images"]);
+        refused(import_lerobot, &source, at, &["file-000.mp4", "cannot read"]);
     }
     std::fs::write(&path, &sound).unwrap();
     let info = source.join("meta/info.json");
@@ -218,6 +219,12 @@ fn a_bridge_trajectory_that_lies_is_refused() {
     std::fs::remove_file(one.join("images0/im_3.jpg")).unwrap();
     refused(import_bridge, &one, at, &["im_3.jpg", "cannot be read"]);
     std::fs::remove_dir_all(one.join("images0")).unwrap();
+    // The other camera is kept.
+    let kept = at.join("kept");
+    import_bridge(&one, &kept, &options(), &mut |_, _| {}).unwrap();
+    let images = &read(&kept)[0].steps[0].images;
+    assert!(images.len() == 1 && &*images[0].camera == "images1", "{images:?}");
+    std::fs::remove_dir_all(one.join("images1")).unwrap();
     let out = at.join("out");
     let imported = import_bridge(&one, &out, &options(), &mut |_, _| {}).unwrap();
     assert!(imported.notes.contains("images: none, the source has no images0"));
@@ -225,7 +232,7 @@ fn a_bridge_trajectory_that_lies_is_refused() {
     // Existing output is not overwritten.
     let said = import_bridge(&one, &out, &options(), &mut |_, _| {}).unwrap_err().to_string();
     assert!(said.contains("is there already"), "{said}");
-    refused(import_bridge, &at.join("one/images1"), &at.join("elsewhere"), &["holds no trajectory"]);
+    refused(import_bridge, &at.join("kept"), &at.join("elsewhere"), &["holds no trajectory"]);
 }
 
 #[test]
@@ -253,11 +260,11 @@ fn episodes_that_do_not_belong_together_are_not_mixed() {
     let folder = tempfile::tempdir().unwrap();
     record(folder.path(), "a", 2, &[("front", (64, 48))], success());
     record(folder.path(), "b", 2, &[("arm", (64, 48))], success());
-    let said = Selection::of(folder.path(), false).unwrap_err().to_string();
+    let said = Selection::of(folder.path(), false, true).unwrap_err().to_string();
     assert!(said.contains("b.mcap") && said.contains("`cameras`") && said.contains("arm"), "{said}");
     std::fs::remove_file(folder.path().join("b.mcap")).unwrap();
     record(folder.path(), "b", 2, &[("front", (64, 50))], success());
-    let selection = Selection::of(folder.path(), false).unwrap();
+    let selection = Selection::of(folder.path(), false, true).unwrap();
     for pictures in [video(), LerobotPictures::Jpeg] {
         let out = folder.path().join("set");
         let said = export_lerobot(&selection, &out, &LerobotExport { pictures }, &mut || {}).unwrap_err().to_string();
@@ -280,10 +287,10 @@ fn left_out_by_name(motion: Motion) {
     for name in ["failed", "late"] {
         record(folder.path(), name, 2, &[("front", (64, 48))], Outcome::Failure { judge: "a".into(), why: "b".into() });
     }
-    let said = Selection::of(folder.path(), true).unwrap();
+    let said = Selection::of(folder.path(), true, true).unwrap();
     assert_eq!((said.episodes.len(), said.left_out.len()), (2, 1));
     assert!(said.left_out[0].1.contains(&kind), "{}", said.left_out[0].1);
-    let said = Selection::of(folder.path(), false).unwrap_err().to_string();
+    let said = Selection::of(folder.path(), false, true).unwrap_err().to_string();
     assert!(said.contains("none of its 3 recordings is taken") && said.contains(&format!("1: {kind}")), "{said}");
     assert!(said.contains("2: "), "{said}");
 }
@@ -292,7 +299,7 @@ fn left_out_by_name(motion: Motion) {
 fn an_odd_picture_size_needs_images() {
     let folder = tempfile::tempdir().unwrap();
     record(folder.path(), "a", 2, &[("front", (65, 48))], success());
-    let selection = Selection::of(folder.path(), false).unwrap();
+    let selection = Selection::of(folder.path(), false, true).unwrap();
     let export =
         |pictures| export_lerobot(&selection, &folder.path().join("set"), &LerobotExport { pictures }, &mut || {});
     let said = export(video()).unwrap_err().to_string();

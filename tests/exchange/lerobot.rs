@@ -69,7 +69,7 @@ fn lerobot_doctor_finds_nothing_wrong() {
     for name in ["a", "b"] {
         record(folder.path(), name, 110, &CAMERAS, success());
     }
-    let selection = Selection::of(folder.path(), false).unwrap();
+    let selection = Selection::of(folder.path(), false, true).unwrap();
     for (name, pictures) in [("video", video()), ("jpeg", LerobotPictures::Jpeg)] {
         let set = folder.path().join(name);
         export_lerobot(&selection, &set, &LerobotExport { pictures }, &mut || {}).unwrap();

@@ -67,10 +67,31 @@ fn without_ffmpeg_the_fix_is_named() {
     assert!(!folder.path().join("set").exists() && !folder.path().join("set.partial").exists());
 }
 
+#[test]
+fn an_ffmpeg_that_is_too_old_is_refused_by_its_version() {
+    let folder = folder();
+    let path = folder.path().join("old");
+    let arguments = ["export", "--format", "lerobot", "--ffmpeg", "old", "episodes", "set"];
+    for (version, refused) in
+        [("4.4.2-0ubuntu0.22.04.1", true), ("5.0.3", true), ("n4.2", true), ("5.1.9-0+deb12u1", false)]
+    {
+        std::fs::write(
+            &path,
+            format!("#!/bin/sh\n[ \"$1\" = -version ] && echo ffmpeg version {version} && exit\nexit 1\n"),
+        )
+        .unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let said = words(&program(&arguments, folder.path()).output().unwrap());
+        assert_eq!(said.contains("5.1 or newer is needed") && said.contains(version), refused, "{said}");
+        assert!(!said.contains("damaged"), "{said}");
+    }
+}
+
 /// A stand-in for ffmpeg.
 fn stand_in(folder: &Path, script: &str) {
     let path = folder.join("stand-in");
-    std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+    let version = "[ \"$1\" = -version ] && echo ffmpeg version 7.1 && exit";
+    std::fs::write(&path, format!("#!/bin/sh\n{version}\n{script}\n")).unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
@@ -109,5 +130,5 @@ fn a_killed_export_leaves_nothing_that_looks_whole() {
     let output =
         program(&["export", "--format", "lerobot", "--images", "episodes", "set"], folder.path()).output().unwrap();
     let said = words(&output);
-    assert!(said.contains("set.partial") && said.contains("delete it if none is at work"), "{said}");
+    assert!(said.contains("set.partial") && said.contains("if none is at work, move it away"), "{said}");
 }

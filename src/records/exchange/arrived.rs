@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::ExchangeError;
 use super::error::{shown, source_error};
+use super::task::task_name;
+use super::{ExchangeError, LeftOut, Statements};
 use crate::recording::{EpisodeWriter, RecordedImage, RecordingError, WriterOptions};
 use crate::recording::{jpeg, png};
 use visuomotor_core::action::{Action, Decision};
@@ -37,6 +38,12 @@ pub struct ImportOptions {
     pub outcome: Outcome,
     /// The ffmpeg program; needed only for videos.
     pub ffmpeg: Option<PathBuf>,
+    /// The cameras to import, by name, in this order; all if `None`.
+    pub cameras: Option<Vec<String>>,
+    /// What is stated about the numbers of states and actions.
+    pub statements: Statements,
+    /// End at the first episode that cannot be imported, instead of leaving it out.
+    pub strict: bool,
 }
 
 /// Result of an import.
@@ -48,8 +55,10 @@ pub struct Imported {
     pub episodes: usize,
     /// Policy steps of all episodes.
     pub steps: u64,
-    /// What the source lacked and how it was filled in.
+    /// What the source lacked and how it was filled in, and what was assumed.
     pub notes: BTreeSet<String>,
+    /// Episodes that were left out.
+    pub left_out: Vec<LeftOut>,
 }
 
 /// An image, compressed or not.
@@ -112,8 +121,10 @@ pub(super) struct Arrived {
     pub cameras: Vec<Arc<str>>,
     pub steps: Vec<ArrivedStep>,
     pub started_at: Option<SystemTime>,
-    /// What was filled in.
+    /// What was filled in or assumed, in words that other episodes share.
     pub notes: BTreeSet<String>,
+    /// What concerns this episode alone.
+    pub remarks: Vec<String>,
 }
 
 impl Arrived {
@@ -219,7 +230,7 @@ impl Arrived {
         let mut import = toml::Table::new();
         import.insert("format".into(), self.format.into());
         import.insert("origin".into(), shown(&self.origin).into());
-        import.insert("filled_in".into(), self.notes.iter().cloned().collect::<Vec<_>>().into());
+        import.insert("filled_in".into(), self.notes.iter().chain(&self.remarks).cloned().collect::<Vec<_>>().into());
         settings.insert("import".into(), import.into());
         // A table of strings and of already parsed values cannot fail.
         toml::to_string(&settings).unwrap_or_default()
@@ -278,14 +289,6 @@ pub(super) fn plain_start(index: usize, robot: String, instruction: String, rate
 /// The fields that [`plain_start`] filled in.
 pub(super) const PLAIN_START: [&str; 2] =
     ["task: made of the instruction", "action source `unknown`, control rate 0, seed 0: the source does not say"];
-
-/// A task name from an instruction: `take the knife out` becomes `take_the_knife_out`.
-pub(super) fn task_name(instruction: &str) -> String {
-    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
-    let words: String = instruction.chars().take(80).map(plain).collect();
-    let name = words.split('_').filter(|word| !word.is_empty()).collect::<Vec<_>>().join("_");
-    if name.is_empty() { "task".into() } else { name }
-}
 
 /// Nanoseconds since 1970 as a wall-clock time.
 pub(super) fn wall_clock(unix_nanos: u64) -> SystemTime {

@@ -83,6 +83,17 @@ impl Failing for ExchangeError {
     }
 }
 
+impl ExchangeError {
+    /// Does it concern more than one episode, e.g. because the disk is full?
+    pub(super) fn ends_the_batch(&self) -> bool {
+        match self {
+            Self::System { what, .. } => *what == "written",
+            Self::Recording(error) => !matches!(error, RecordingError::Image { .. }),
+            Self::Ffmpeg { .. } | Self::Place { .. } | Self::Source { .. } | Self::Episode { .. } => false,
+        }
+    }
+}
+
 /// Not damaged: larger than the limits.
 pub(super) const TOO_LARGE: &str = "it would take too much memory: leave it out, or write it again in smaller parts";
 /// Not damaged: of an unsupported kind.

@@ -3,10 +3,13 @@
 //! A program instead of a library, because a library would tie the build to one version of it. Videos are written with a
 //! constant rate, one packet per image and a key frame at every second image, so that a reader can seek anywhere.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{Receiver, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::ExchangeError;
 use super::error::{read_error, shown, write_error};
@@ -55,17 +58,20 @@ pub fn find_ffmpeg(given: Option<&Path>) -> Result<PathBuf, ExchangeError> {
     if let Some(given) = given {
         if given.is_file() {
             // A bare name would be looked for in PATH.
-            return std::path::absolute(given).map_err(read_error(given));
+            let given = std::path::absolute(given).map_err(read_error(given))?;
+            return check_version(&given).map(|()| given);
         }
         let program = given.display().to_string();
         return Err(ExchangeError::Ffmpeg { program, found: "is not a file".into(), fix: INSTALL });
     }
     let in_path = std::env::var_os("PATH").unwrap_or_default();
     let candidates = std::env::split_paths(&in_path).map(|folder| folder.join("ffmpeg"));
-    std::iter::once(PathBuf::from(IN_CHECKOUT)).chain(candidates).find(|path| path.is_file()).ok_or_else(|| {
+    let found = std::iter::once(PathBuf::from(IN_CHECKOUT)).chain(candidates).find(|path| path.is_file());
+    let found = found.ok_or_else(|| {
         let found = format!("is neither at {IN_CHECKOUT} nor in PATH, and videos need it");
         ExchangeError::Ffmpeg { program: "ffmpeg".into(), found, fix: INSTALL }
-    })
+    })?;
+    check_version(&found).map(|()| found)
 }
 
 /// `file:` keeps ffmpeg from reading a path as an option or as another protocol.
@@ -171,22 +177,27 @@ impl Drop for VideoWriter {
     }
 }
 
+/// An image of a video, and when it is shown \[s\].
+#[derive(Debug)]
+pub(super) struct ShownImage {
+    pub seconds: f64,
+    pub image: Decoded,
+}
+
 /// Reads one video, image by image.
 #[derive(Debug)]
 pub struct VideoReader {
     child: Child,
     pictures: BufReader<ChildStdout>,
+    /// When each image is shown \[s\], in order.
+    times: Receiver<f64>,
+    /// ffmpeg's last errors.
+    errors: Arc<Mutex<VecDeque<String>>>,
     path: PathBuf,
-    /// Index of the next image, counted from where reading began.
-    pub(super) next: u64,
+    program: PathBuf,
 }
 
 impl VideoReader {
-    /// Opens an MP4 video at its start.
-    pub(super) fn open(ffmpeg: &Path, path: &Path) -> Result<Self, ExchangeError> {
-        Self::open_at(ffmpeg, path, "mp4", 0.0)
-    }
-
     /// Opens a video of this container (`mp4`, `matroska`, `avi`: a demuxer of ffmpeg; no other is tried) at the first image
     /// that is shown at `seconds` or later.
     pub fn open_at(ffmpeg: &Path, path: &Path, container: &str, seconds: f64) -> Result<Self, ExchangeError> {
@@ -195,34 +206,54 @@ impl VideoReader {
         // No seeking to zero: some videos have no image exactly at zero.
         let seek = (seconds > 0.0).then(|| ["-ss".to_string(), format!("{seconds:.6}")]);
         let mut child = Command::new(ffmpeg)
-            .args(["-hide_banner", "-nostats", "-loglevel", "fatal", "-nostdin"])
+            .args(["-hide_banner", "-nostats", "-loglevel", "level+info", "-nostdin"])
             .args(seek.iter().flatten())
-            // The file is untrusted: ffmpeg opens only this kind of file, and nothing that it names.
-            .args(["-protocol_whitelist", "file", "-f", container, "-i"])
+            // Times stay those of the file. The file is untrusted: ffmpeg opens only this kind of file, and nothing that it names.
+            .args(["-copyts", "-protocol_whitelist", "file", "-f", container, "-i"])
             .arg(as_url(path))
             // PPM, because each image has its size: a video of another size than announced is detected.
-            .args(["-map", "0:v:0", "-fps_mode", "passthrough", "-pix_fmt", "rgb24", "-c:v", "ppm"])
+            .args(["-map", "0:v:0", "-fps_mode", "passthrough", "-vf", SHOW_TIMES, "-pix_fmt", "rgb24", "-c:v", "ppm"])
             .args(["-f", "image2pipe", "pipe:1"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .map_err(|error| not_started(ffmpeg, &error))?;
-        let Some(pictures) = child.stdout.take() else {
+        let (Some(pictures), Some(log)) = (child.stdout.take(), child.stderr.take()) else {
             return Err(not_started(ffmpeg, &std::io::Error::other("no pipe")));
         };
+        let (sender, times) = std::sync::mpsc::channel();
+        let errors = Arc::new(Mutex::new(VecDeque::new()));
+        let kept = Arc::clone(&errors);
+        // It ends with ffmpeg, whose log it reads.
+        std::thread::spawn(move || read_log(log, &sender, &kept));
         let pictures = BufReader::with_capacity(1 << 20, pictures);
-        Ok(Self { child, pictures, path: path.into(), next: 0 })
+        Ok(Self { child, pictures, times, errors, path: path.into(), program: ffmpeg.into() })
     }
 
     /// After the last image: did ffmpeg end without an error? It does not if it cannot read the file.
     pub fn finish(mut self) -> Result<(), ExchangeError> {
         let status = self.child.wait().map_err(read_error(&self.path))?;
-        if status.success() {
-            return Ok(());
+        if status.success() { Ok(()) } else { Err(self.unread(&status.to_string())) }
+    }
+
+    /// ffmpeg's errors so far, in parentheses; empty if it had none.
+    pub(super) fn messages(&self) -> String {
+        let errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = errors.iter().map(String::as_str).collect::<Vec<_>>().join("; ");
+        if text.is_empty() { text } else { format!(" (ffmpeg: {})", shown(&text)) }
+    }
+
+    fn unread(&self, how: &str) -> ExchangeError {
+        ExchangeError::Ffmpeg {
+            program: self.program.display().to_string(),
+            found: format!(
+                "{}: cannot read it as a video ({how}){}",
+                shown(&self.path.to_string_lossy()),
+                self.messages()
+            ),
+            fix: "name an ffmpeg that decodes this video (--ffmpeg PATH); if none does, fetch the video again",
         }
-        let found = format!("ffmpeg cannot read it as a video ({status})");
-        Err(ExchangeError::Place { path: self.path.clone(), found, fix: super::error::DAMAGED })
     }
 
     /// The next image; `None` at the end.
@@ -245,14 +276,59 @@ impl VideoReader {
                 _ => word.trim() == expected,
             };
             if !fits {
-                let found = format!("ffmpeg makes no image of at most {LARGEST_SIDE} pixels a side of it");
-                return Err(ExchangeError::Place { path: self.path.clone(), found, fix: super::error::DAMAGED });
+                return Err(self.unread(&format!("it makes no image of at most {LARGEST_SIDE} pixels a side of it")));
             }
         }
         let mut pixels = vec![0; sides[0] * sides[1] * 3];
-        self.pictures.read_exact(&mut pixels).map_err(read_error(&self.path))?;
-        self.next += 1;
+        if self.pictures.read_exact(&mut pixels).is_err() {
+            return Err(self.unread("it ended within an image"));
+        }
         Ok(Some(Decoded { width: sides[0] as u32, height: sides[1] as u32, pixels }))
+    }
+
+    /// The next image with its time; `None` at the end. At the end ffmpeg must have had no error.
+    pub(super) fn read_shown(&mut self) -> Result<Option<ShownImage>, ExchangeError> {
+        let Some(image) = self.read()? else {
+            let status = self.child.wait().map_err(read_error(&self.path))?;
+            return if status.success() { Ok(None) } else { Err(self.unread(&status.to_string())) };
+        };
+        // ffmpeg logs an image's time before it writes the image.
+        match self.times.recv() {
+            Ok(seconds) => Ok(Some(ShownImage { seconds, image })),
+            Err(_) => Err(self.unread("it says no times")),
+        }
+    }
+}
+
+/// Logs the time of every image.
+const SHOW_TIMES: &str = "showinfo=checksum=0";
+/// Most of ffmpeg's errors kept.
+const MOST_ERRORS: usize = 5;
+
+/// Sorts ffmpeg's log into the times of images and the errors.
+fn read_log(log: ChildStderr, times: &Sender<f64>, errors: &Mutex<VecDeque<String>>) {
+    let mut log = BufReader::new(log);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        match Read::take(&mut log, 1 << 16).read_until(b'\n', &mut line) {
+            Ok(0) | Err(_) => return,
+            Ok(_) => {}
+        }
+        let text = String::from_utf8_lossy(&line);
+        if text.contains("showinfo") {
+            let time = text.split_once("pts_time:").and_then(|(_, rest)| rest.split_whitespace().next());
+            if let Some(seconds) = time.and_then(|time| time.parse::<f64>().ok()) {
+                // Nobody waits for it once the reader is gone.
+                let _ = times.send(seconds);
+            }
+        } else if let Some((_, error)) = text.split_once("[error] ").or_else(|| text.split_once("[fatal] ")) {
+            let mut errors = errors.lock().unwrap_or_else(PoisonError::into_inner);
+            if errors.len() == MOST_ERRORS {
+                errors.pop_front();
+            }
+            errors.push_back(error.trim().chars().take(200).collect());
+        }
     }
 }
 
@@ -262,6 +338,28 @@ impl Drop for VideoReader {
         let _ = self.child.wait();
     }
 }
+
+/// Refuses an ffmpeg older than 5.1, which lacks options used here. One without a version of this form is believed.
+fn check_version(ffmpeg: &Path) -> Result<(), ExchangeError> {
+    let output = Command::new(ffmpeg).arg("-version").stdin(Stdio::null()).output();
+    let output = output.map_err(|error| not_started(ffmpeg, &error))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let version = text.strip_prefix("ffmpeg version ").and_then(|rest| rest.split_whitespace().next());
+    let refuse = |found: String, fix| Err(ExchangeError::Ffmpeg { program: ffmpeg.display().to_string(), found, fix });
+    let Some(version) = version else {
+        return refuse("does not say its version, as ffmpeg does".into(), INSTALL);
+    };
+    let numbers: Vec<u32> =
+        version.trim_start_matches('n').split(['.', '-']).map_while(|part| part.parse().ok()).collect();
+    match numbers[..] {
+        [major, ..] if major < 5 => refuse(format!("is version {}", shown(version)), NEWER),
+        [5, 0, ..] | [5] => refuse(format!("is version {}", shown(version)), NEWER),
+        _ => Ok(()),
+    }
+}
+
+const NEWER: &str = "version 5.1 or newer is needed (Ubuntu 22.04 has 4.4): install a newer one and name it with --ffmpeg PATH, or do \
+                     without video: --images";
 
 fn not_started(ffmpeg: &Path, error: &std::io::Error) -> ExchangeError {
     ExchangeError::Ffmpeg {

@@ -14,19 +14,25 @@
 //!   source, sizes are checked before memory is allocated.
 
 mod arrived;
+mod batch;
 mod bridge;
 mod error;
 mod ffmpeg;
+mod left_out;
 mod lerobot;
+mod meaning;
 mod robomimic;
 mod selection;
 mod staging;
 mod statistics;
+mod task;
 
 pub use arrived::{ImportOptions, Imported};
 pub use bridge::{export_bridge, import_bridge};
 pub use error::ExchangeError;
 pub use ffmpeg::{VideoCodec, VideoReader, find_ffmpeg};
+pub use left_out::{LEFT_OUT, LeftOut};
 pub use lerobot::{LerobotExport, LerobotFrames, LerobotPictures, export_lerobot, import_lerobot};
+pub use meaning::{ActionKind, Column, Columns, Frame, GripperForm, RotationForm, Scale, Statements};
 pub use robomimic::export_robomimic;
 pub use selection::{SelectedEpisode, Selection};

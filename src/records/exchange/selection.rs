@@ -15,6 +15,8 @@ pub struct Selection {
     pub episodes: Vec<SelectedEpisode>,
     /// Files that are left out, with reasons.
     pub left_out: Vec<(PathBuf, String)>,
+    /// Of these, the ones at fault: that cannot be read, or do not fit the others.
+    pub at_fault: usize,
     /// Names of the cameras, in launch-file order.
     pub cameras: Vec<String>,
 }
@@ -35,14 +37,21 @@ pub struct SelectedEpisode {
 }
 
 impl Selection {
-    /// Selects from the recordings of `folder`: the successful ones, or `all` finished ones.
-    pub fn of(folder: &Path, all: bool) -> Result<Self, ExchangeError> {
-        let mut chosen = Self { episodes: Vec::new(), left_out: Vec::new(), cameras: Vec::new() };
+    /// Selects from the recordings of `folder`: the successful ones, or `all` finished ones. One that cannot be read or does not
+    /// fit the others is left out, or with `strict` ends the selection.
+    pub fn of(folder: &Path, all: bool, strict: bool) -> Result<Self, ExchangeError> {
+        let mut chosen = Self { episodes: Vec::new(), left_out: Vec::new(), at_fault: 0, cameras: Vec::new() };
         for path in list_partial(folder)? {
             chosen.left_out.push((path, "cut off; `visuomotor recordings recover` keeps what was written".into()));
         }
         for path in list_episodes(folder)? {
-            let episode = read_episode_with(&path, ReadOptions { images: false, control_ticks: false })?;
+            let episode = match read_episode_with(&path, ReadOptions { images: false, control_ticks: false }) {
+                Err(error) if !strict => {
+                    chosen.leave_out(path, error.to_string());
+                    continue;
+                }
+                read => read?,
+            };
             let mut steps = episode.steps;
             steps.iter_mut().for_each(|step| step.embedding = None);
             let read = SelectedEpisode {
@@ -54,13 +63,19 @@ impl Selection {
             };
             match read.unfit(all) {
                 Some(why) => chosen.left_out.push((path, why)),
-                None => chosen.take(read)?,
+                None => match chosen.take(read) {
+                    Err(error) if !strict => chosen.leave_out(path, error.to_string()),
+                    taken => taken?,
+                },
             }
         }
         if chosen.episodes.is_empty() {
             let found = match chosen.left_out.len() {
                 0 => "holds no recordings".into(),
-                count => format!("none of its {count} recordings is taken: {}", chosen.reasons()),
+                count => format!(
+                    "none of its {count} recordings is taken: {}",
+                    super::left_out::reasons(chosen.left_out.iter().map(|(_, why)| why.as_str()))
+                ),
             };
             let fix = "name a folder of episodes; --all also takes those that did not succeed";
             return Err(ExchangeError::Place { path: folder.to_path_buf(), found, fix });
@@ -68,13 +83,9 @@ impl Selection {
         Ok(chosen)
     }
 
-    /// The reasons why recordings were left out: each once, with its count.
-    fn reasons(&self) -> String {
-        let mut counts = std::collections::BTreeMap::<&str, usize>::new();
-        for (_, why) in &self.left_out {
-            *counts.entry(why).or_default() += 1;
-        }
-        counts.iter().map(|(why, count)| format!("{count}: {why}")).collect::<Vec<_>>().join("; ")
+    fn leave_out(&mut self, path: PathBuf, reason: String) {
+        self.at_fault += 1;
+        self.left_out.push((path, reason));
     }
 
     fn take(&mut self, episode: SelectedEpisode) -> Result<(), ExchangeError> {

@@ -45,7 +45,7 @@ impl Staging {
         let partial = out.with_file_name(partial);
         if partial.symlink_metadata().is_ok() {
             let found = "is there: another export or import is at work, or one was killed";
-            return Err(refuse(&partial, found, "delete it if none is at work"));
+            return Err(refuse(&partial, found, "if none is at work, move it away or name another output"));
         }
         let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         std::fs::create_dir_all(parent).map_err(write_error(parent))?;

@@ -7,9 +7,9 @@ use std::time::SystemTime;
 use serde_json::json;
 
 use crate::exchange::ExchangeError;
-use crate::exchange::arrived::task_name;
 use crate::exchange::selection::{SelectedEpisode, Selection};
 use crate::exchange::staging::{Staging, write_file};
+use crate::exchange::task::plain_name;
 use visuomotor_core::pickle::{Pickle, write};
 
 /// Trajectories per group, as in Bridge's recorder.
@@ -26,7 +26,7 @@ pub fn export_bridge(
     let staging = Staging::folder(out)?;
     let mut tasks: BTreeMap<String, (PathBuf, usize)> = BTreeMap::new();
     for episode in &selection.episodes {
-        let name = task_name(if episode.start.task.is_empty() { episode.instruction() } else { &episode.start.task });
+        let name = plain_name(if episode.start.task.is_empty() { episode.instruction() } else { &episode.start.task });
         let (dated, count) = match tasks.get_mut(&name) {
             Some(known) => known,
             None => {

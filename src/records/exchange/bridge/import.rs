@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use super::MOST_NUMBERS;
+use super::cameras::{Camera, cameras};
 use crate::exchange::arrived::{
     Arrived, ArrivedStep, MOST_STEPS, PICTURES_FIT, PLAIN_START, Picture, own_end, own_start, picture_budget,
-    plain_start, task_name, wall_clock,
+    plain_start, wall_clock,
 };
+use crate::exchange::batch::Batch;
 use crate::exchange::error::{DAMAGED, TOO_LARGE, read_error, source_error};
 use crate::exchange::staging::Staging;
 use crate::exchange::{ExchangeError, ImportOptions, Imported};
@@ -18,13 +19,11 @@ use visuomotor_core::untrusted::{self, LARGEST_PICTURE, LARGEST_TEXT};
 
 /// Depth of the search for trajectories below the source.
 const DEEPEST: usize = 10;
-/// Most cameras of a trajectory.
-const MOST_CAMERAS: usize = 16;
 /// Bridge's policy rate \[Hz\]: a move takes 0.2 s.
 const RATE: f64 = 5.0;
 
 /// Reads every trajectory in or below `source` into recordings in the new folder `out`; `progress` gets the number of
-/// finished trajectories and the total.
+/// finished trajectories and the total. Trajectories that cannot be imported are left out and listed, unless `options` are strict.
 pub fn import_bridge(
     source: &Path,
     out: &Path,
@@ -38,16 +37,15 @@ pub fn import_bridge(
         let fix = "name the folder of a trajectory, or one above it";
         return Err(ExchangeError::Place { path: source.to_path_buf(), found: what, fix });
     }
-    let staging = Staging::folder(out)?;
-    let (mut steps, mut notes, mut names) = (0, BTreeSet::new(), BTreeSet::new());
+    let mut batch = Batch::new(Staging::folder(out)?, options);
+    let mut names = BTreeSet::new();
     for (index, folder) in found.iter().enumerate() {
         let origin = folder.strip_prefix(source).unwrap_or(folder).to_string_lossy().into_owned();
-        let arrived = trajectory(source, folder, origin, index, &mut names)?;
-        steps += arrived.steps.len() as u64;
-        notes.extend(arrived.record(staging.path(), options)?);
+        let arrived = trajectory(source, folder, origin.clone(), index, options, &mut names);
+        batch.take(if origin.is_empty() { folder.display().to_string() } else { origin }, arrived)?;
         progress(index + 1, found.len());
     }
-    Ok(Imported { folder: staging.finish()?, episodes: found.len(), steps, notes })
+    batch.finish(source)
 }
 
 /// Folders with an `obs_dict.pkl`, sorted by name with numbers by value. Links are not followed.
@@ -77,9 +75,9 @@ fn by_number(name: &str) -> (String, u64, String) {
 }
 
 /// A pickle's values with the file they came from.
-struct Pickled {
-    path: PathBuf,
-    values: Values,
+pub(super) struct Pickled {
+    pub path: PathBuf,
+    pub values: Values,
 }
 
 impl Pickled {
@@ -134,6 +132,7 @@ fn trajectory(
     folder: &Path,
     origin: String,
     index: usize,
+    options: &ImportOptions,
     names: &mut BTreeSet<String>,
 ) -> Result<Arrived, ExchangeError> {
     let mut notes = BTreeSet::new();
@@ -190,9 +189,11 @@ fn trajectory(
         notes.insert("joint names: numbered, the source has none".into());
         start.joint_names = (1..=width).map(|joint| format!("joint_{joint}")).collect();
     }
-    let cameras = cameras(folder, about.as_ref(), &mut notes)?;
+    let cameras = cameras(folder, about.as_ref(), options, &mut notes)?;
     let stamps = same_length("time_stamp", observed.rows("time_stamp", Some(1))?)?;
-    let captured = same_length("image_capture_time", observed.rows("image_capture_time", Some(cameras.len()))?)?;
+    let captured = same_length("image_capture_time", observed.rows("image_capture_time", None)?)?;
+    let widest = cameras.iter().map(|camera| camera.number + 1).max().unwrap_or(0);
+    let captured = captured.filter(|rows| rows.first().is_some_and(|row| row.len() >= widest));
     if stamps.is_none() {
         notes.insert("observation times: step / rate, the source has no time_stamp".into());
     }
@@ -204,17 +205,28 @@ fn trajectory(
         Some(row) if row.len() == width => JointVector::from_slice(row),
         _ => JointVector::zeros(width),
     };
+    let is_own = about.as_ref().is_some_and(|about| about.text("episode_start").is_some());
+    let late = !is_own && count > 1 && is_late(folder, origin_seconds);
+    if late {
+        notes.insert(
+            "actions: each with the observation one step later, as Bridge's own converter does for data before 2021-07-23, whose \
+             observations lag by a step"
+                .into(),
+        );
+    }
+    let shift = usize::from(late);
     let mut budget = picture_budget();
     let mut steps = Vec::with_capacity(count);
-    for (step, (action, label)) in decisions.into_iter().enumerate() {
+    for (step, (action, label)) in decisions.into_iter().take(count - shift).enumerate() {
+        let step = step + shift;
         let seconds = match &stamps {
             Some(rows) => rows[step][0] - origin_seconds,
             None => step as f64 / start.policy_rate_hz,
         };
         let mut pictures = Vec::with_capacity(cameras.len());
-        for camera in 0..cameras.len() {
-            let at = captured.as_ref().map_or(seconds, |rows| rows[step][camera] - origin_seconds);
-            let file = folder.join(format!("images{camera}/im_{step}.jpg"));
+        for Camera { number, .. } in &cameras {
+            let at = captured.as_ref().map_or(seconds, |rows| rows[step][*number] - origin_seconds);
+            let file = folder.join(format!("images{number}/im_{step}.jpg"));
             let bytes = untrusted::read_inside(root, &file, LARGEST_PICTURE).map_err(read_error(&file))?;
             budget
                 .take(bytes.len() as u64)
@@ -243,10 +255,11 @@ fn trajectory(
         start,
         seconds: end.as_ref().map(|end| end.seconds),
         outcome: end.map(|end| end.outcome),
-        cameras,
+        cameras: cameras.into_iter().map(|camera| camera.name).collect(),
         steps,
         started_at,
         notes,
+        remarks: Vec::new(),
     })
 }
 
@@ -307,38 +320,43 @@ fn instruction(root: &Path, folder: &Path, notes: &mut BTreeSet<String>) -> Resu
     Ok(first)
 }
 
-/// Names of the cameras, one per folder `images0`, `images1`, ...
-fn cameras(
-    folder: &Path,
-    about: Option<&Pickled>,
-    notes: &mut BTreeSet<String>,
-) -> Result<Vec<Arc<str>>, ExchangeError> {
-    let count = (0..MOST_CAMERAS).take_while(|camera| folder.join(format!("images{camera}")).is_dir()).count();
-    if count == 0 {
-        notes.insert("images: none, the source has no images0".into());
+/// Are the observations of this trajectory a step late? Those recorded before 2021-07-23 are: by the dated folder that it lies in,
+/// or else by its wall-clock stamps.
+fn is_late(folder: &Path, first_stamp: f64) -> bool {
+    /// 2021-07-23T00:00:00Z \[s since 1970\].
+    const MENDED: f64 = 1_626_998_400.0;
+    let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_path_buf());
+    let dated = absolute.components().rev().find_map(|part| {
+        let name = part.as_os_str().to_str()?;
+        let is_date = name.len() == 19
+            && name.bytes().zip("dddd-dd-dd_dd-dd-dd".bytes()).all(|(byte, form)| match form {
+                b'd' => byte.is_ascii_digit(),
+                form => byte == form,
+            });
+        is_date.then(|| name.to_string())
+    });
+    match dated {
+        // Dates of this form are in order as texts.
+        Some(date) => date.as_str() < "2021-07-23",
+        None => (1e9..MENDED).contains(&first_stamp),
     }
-    let mut named = Vec::new();
-    if let Some(about) = about
-        && let Some(list) = about.values.entry(about.values.root(), "camera_names")
-    {
-        for id in about.values.items(list).unwrap_or_default().iter().take(MOST_CAMERAS) {
-            if let Value::Text(name) = about.values.get(*id) {
-                named.push(task_name_kept(name));
-            }
-        }
-    }
-    let unique = named.iter().collect::<BTreeSet<_>>().len() == named.len();
-    if named.len() == count && unique {
-        return Ok(named);
-    }
-    if count > 0 {
-        notes.insert("camera names: those of the folders".into());
-    }
-    Ok((0..count).map(|camera| Arc::from(format!("images{camera}"))).collect())
 }
 
-/// A camera's name, changed if necessary so that it is valid in a topic.
-fn task_name_kept(name: &str) -> Arc<str> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
-    if !name.is_empty() && name.len() <= 80 && name.chars().all(plain) { name.into() } else { task_name(name).into() }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_trajectories_are_known_by_folder_or_stamp() {
+        for (folder, stamp, late) in [
+            ("/data/toykitchen1/2021-06-01_12-00-00/raw/traj0", 0.0, true),
+            ("/data/toykitchen1/2021-07-22_23-59-59/raw/traj0", 1.7e9, true),
+            ("/data/toykitchen1/2021-07-23_00-00-00/raw/traj0", 1.6e9, false),
+            ("/data/traj0", 1.62e9, true),
+            ("/data/traj0", 1.63e9, false),
+            ("/data/traj0", 12.5, false),
+        ] {
+            assert_eq!(is_late(Path::new(folder), stamp), late, "{folder} {stamp}");
+        }
+    }
 }

@@ -15,6 +15,7 @@
 //! in its place, and `agent_data.pkl` notes this: leaving out the last action instead would lose recorded data. Trainers that
 //! use next observations see one step without motion, which ends the trajectory.
 
+mod cameras;
 mod export;
 mod import;
 

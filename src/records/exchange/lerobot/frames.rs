@@ -1,5 +1,6 @@
 //! The images of one camera, episode by episode, without states and actions. Start at [`LerobotFrames`].
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::CONVERT;
@@ -7,9 +8,10 @@ use super::cameras::{Source, cameras, order_by_columns, path_inside};
 use super::info::{Info, read_info};
 use super::places::{Place, places};
 use super::reading::Rows;
+use super::video::TimedVideo;
 use crate::exchange::ExchangeError;
 use crate::exchange::error::{DAMAGED, read_error, source_error};
-use crate::exchange::ffmpeg::{VideoReader, find_ffmpeg};
+use crate::exchange::ffmpeg::find_ffmpeg;
 use crate::recording::{Decoded, jpeg, png};
 use visuomotor_core::untrusted;
 
@@ -21,8 +23,6 @@ pub struct LerobotFrames {
     camera: Source,
     ffmpeg: Option<PathBuf>,
     episodes: Vec<Place>,
-    /// Per episode: its first row in its data file.
-    first_rows: Vec<u64>,
 }
 
 impl LerobotFrames {
@@ -34,7 +34,7 @@ impl LerobotFrames {
     ) -> Result<Self, ExchangeError> {
         let info_path = root.join("meta/info.json");
         let info = read_info(root, &info_path)?;
-        let mut cameras = cameras(&info_path, &info)?;
+        let mut cameras = cameras(&info_path, &info, None, &mut BTreeSet::new())?;
         order_by_columns(&mut cameras, root, &path_inside(root, &info_path, &info.data_path, "", (0, 0))?);
         let names: Vec<String> = cameras.iter().map(|camera| camera.name.to_string()).collect();
         let Some(camera) = choose(&names).filter(|place| *place < cameras.len()).map(|place| cameras.remove(place))
@@ -45,17 +45,8 @@ impl LerobotFrames {
         };
         let ffmpeg = camera.is_video.then(|| find_ffmpeg(ffmpeg)).transpose()?;
         let videos: &[String] = if camera.is_video { std::slice::from_ref(&camera.key) } else { &[] };
-        let episodes = places(root, videos)?;
-        let (mut first_rows, mut next) = (Vec::with_capacity(episodes.len()), None);
-        for place in &episodes {
-            let first = match next {
-                Some((file, row)) if file == place.data => row,
-                _ => 0,
-            };
-            first_rows.push(first);
-            next = Some((place.data, first + place.length));
-        }
-        Ok(Self { root: root.to_path_buf(), info_path, info, camera, ffmpeg, episodes, first_rows })
+        let episodes = places(root, &info, videos)?;
+        Ok(Self { root: root.to_path_buf(), info_path, info, camera, ffmpeg, episodes })
     }
 
     /// Number of episodes, at least 1.
@@ -79,12 +70,10 @@ impl LerobotFrames {
         episode: usize,
         take: &mut dyn FnMut(Decoded) -> Result<(), E>,
     ) -> Result<(), E> {
-        let (Some(place), Some(first)) = (self.episodes.get(episode), self.first_rows.get(episode)) else {
-            return Ok(());
-        };
+        let Some(place) = self.episodes.get(episode) else { return Ok(()) };
         match &self.ffmpeg {
             Some(ffmpeg) => self.read_video(ffmpeg, place, take),
-            None => self.read_files(place, *first, take),
+            None => self.read_files(place, take),
         }
     }
 
@@ -97,37 +86,47 @@ impl LerobotFrames {
         let Some((of, from)) = place.videos.first() else { return Ok(()) };
         let template = self.info.video_path.as_deref().unwrap_or_default();
         let path = path_inside(&self.root, &self.info_path, template, &self.camera.key, *of)?;
-        let refuse = |found: String, expected: String| source_error(&path, "video", found, expected, DAMAGED);
-        let first = (from * self.info.fps).round();
+        let stamps = self.stamps(place)?;
+        let first = from + stamps.first().copied().unwrap_or_default();
         if !(0.0..1e9).contains(&first) {
-            return Err(refuse(format!("from_timestamp {from}"), "seconds within the video".into()).into());
+            let found = format!("from_timestamp {from}");
+            return Err(source_error(&path, "video", found, "seconds within the video", DAMAGED).into());
         }
         untrusted::open_inside(&self.root, &path).map_err(read_error(&path))?;
-        // Half a period early, so that rounding cannot lose the first image.
-        let mut reader = VideoReader::open_at(ffmpeg, &path, "mp4", (first - 0.5) / self.info.fps)?;
-        for done in 0..place.length {
-            let Some(image) = reader.read()? else {
-                let expected = format!("{} from {first} on, for episode {}", place.length, place.index);
-                return Err(refuse(format!("{done} images"), expected).into());
-            };
-            if (u64::from(image.width), u64::from(image.height)) != self.camera.size {
-                let (w, h) = self.camera.size;
-                let found = format!("{}x{}", image.width, image.height);
-                return Err(refuse(found, format!("{w}x{h}, as info.json says")).into());
-            }
-            take(image)?;
+        let mut video = TimedVideo::open(ffmpeg, &path, first, self.info.fps, self.camera.size)?;
+        for stamp in stamps {
+            take(video.at(from + stamp)?.image)?;
         }
         Ok(())
+    }
+
+    /// The times of an episode's rows since its start \[s\].
+    fn stamps(&self, place: &Place) -> Result<Vec<f64>, ExchangeError> {
+        let path = path_inside(&self.root, &self.info_path, &self.info.data_path, "", place.data)?;
+        let part = (place.first_row, place.length);
+        let mut rows = Rows::open_part(&self.root, &path, &["episode_index", "timestamp"], &[], part)?;
+        let mut stamps = Vec::new();
+        while let Some(batch) = rows.next()? {
+            if let Some(other) = batch.counts("episode_index")?.into_iter().find(|index| *index != place.index) {
+                let expected = format!("{}, as the lengths in meta/episodes say", place.index);
+                return Err(source_error(&path, "episode_index", other, expected, DAMAGED));
+            }
+            stamps.extend(batch.numbers("timestamp")?);
+        }
+        if stamps.len() as u64 != place.length {
+            let found = format!("{} of {} rows of episode {}", stamps.len(), place.length, place.index);
+            return Err(source_error(&path, "episode_index", found, "as many as its length says", DAMAGED));
+        }
+        Ok(stamps)
     }
 
     fn read_files<E: From<ExchangeError>>(
         &self,
         place: &Place,
-        first: u64,
         take: &mut dyn FnMut(Decoded) -> Result<(), E>,
     ) -> Result<(), E> {
         let path = path_inside(&self.root, &self.info_path, &self.info.data_path, "", place.data)?;
-        let key = self.camera.key.as_str();
+        let (key, first) = (self.camera.key.as_str(), place.first_row);
         let mut rows = Rows::open_part(&self.root, &path, &["episode_index", key], &[], (first, place.length))?;
         let mut done = 0;
         while let Some(batch) = rows.next()? {

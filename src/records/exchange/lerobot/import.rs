@@ -4,22 +4,25 @@ use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 
 use super::cameras::{Source, cameras, order_by_columns, path_inside};
-use super::info::{Info, check_seven, read_info};
+use super::data::{DataFile, Row};
+use super::info::{Feature, Info, read_info};
 use super::places::{Place, places};
-use super::reading::{Batch, Rows};
+use super::video::{Paired, TimedVideo};
 use super::*;
 use crate::exchange::arrived::{
     Arrived, ArrivedStep, PICTURES_FIT, PLAIN_START, Picture, own_end, own_start, picture_budget, plain_start,
 };
+use crate::exchange::batch::Batch;
 use crate::exchange::error::{DAMAGED, TOO_LARGE, read_error, source_error};
-use crate::exchange::ffmpeg::{VideoReader, find_ffmpeg};
+use crate::exchange::ffmpeg::find_ffmpeg;
+use crate::exchange::meaning::{Bounds, Converted, Meaning, MotionCheck, Numbers};
 use crate::exchange::staging::Staging;
 use crate::exchange::{ExchangeError, ImportOptions, Imported};
 use visuomotor_core::observation::{JointVector, MAX_JOINTS};
 use visuomotor_core::untrusted;
 
 /// Reads a LeRobot data set into recordings in the new folder `out`; `progress` gets the number of finished episodes and the
-/// total.
+/// total. Episodes that cannot be imported are left out and listed, unless `options` are strict.
 pub fn import_lerobot(
     source: &Path,
     out: &Path,
@@ -27,46 +30,48 @@ pub fn import_lerobot(
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Imported, ExchangeError> {
     let mut set = DataSet::open(source, options)?;
-    let staging = Staging::folder(out)?;
-    let (mut steps, mut notes, mut names) = (0, BTreeSet::new(), BTreeSet::new());
+    let mut batch = Batch::new(Staging::folder(out)?, options);
     let places = std::mem::take(&mut set.episodes);
+    let mut names = BTreeSet::new();
     for (index, place) in places.iter().enumerate() {
-        let arrived = set.episode(index, place, &mut names)?;
-        steps += arrived.steps.len() as u64;
-        notes.extend(arrived.record(staging.path(), options)?);
+        let arrived = set.episode(index, place, &mut names);
+        batch.take(format!("episode {}", place.index), arrived)?;
         progress(index + 1, places.len());
     }
-    set.finish()?;
-    Ok(Imported { folder: staging.finish()?, episodes: places.len(), steps, notes })
-}
-
-/// One row of the data.
-struct Row {
-    episode: u64,
-    state: Vec<f64>,
-    action: Vec<f64>,
-    label: Option<Vec<f64>>,
-    joints: Option<Vec<f64>>,
-    measured: Option<f64>,
-    timestamp: f64,
-    captured: Vec<Option<f64>>,
-    files: VecDeque<Vec<u8>>,
+    if batch.left_out.is_empty() {
+        set.finish()?;
+    }
+    set.judge(&mut batch)?;
+    batch.finish(source)
 }
 
 struct DataSet {
     root: PathBuf,
     info_path: PathBuf,
     info: Info,
+    meaning: Meaning,
+    widths: [usize; 2],
     cameras: Vec<Source>,
     joints: Vec<String>,
     ffmpeg: Option<PathBuf>,
     episodes: Vec<Place>,
-    /// The open data file, its rows that are not used yet.
-    data: Option<((u64, u64), Rows, VecDeque<Row>)>,
+    data: Option<DataFile>,
     /// Per camera the open video.
-    videos: Vec<Option<((u64, u64), VideoReader)>>,
+    videos: Vec<Option<((u64, u64), TimedVideo)>>,
     notes: BTreeSet<String>,
+    /// Over all episodes; `None` for data of our own, and where it is not wanted.
+    motion: Option<MotionCheck>,
+    bounds: Bounds,
+    /// Episodes with numbers that cannot be, and the first of them.
+    impossible: (usize, Option<String>),
+    /// Episodes that name several tasks.
+    several_tasks: usize,
+    /// Largest distance of an image from its row \[s\].
+    largest_offset: f64,
 }
+
+/// Of every so many episodes one may hold impossible numbers: that many are glitches, more are another convention.
+const GLITCHES: usize = 50;
 
 impl DataSet {
     fn open(root: &Path, options: &ImportOptions) -> Result<Self, ExchangeError> {
@@ -77,9 +82,9 @@ impl DataSet {
             info.features.get(key).ok_or_else(|| refuse("features", format!("no `{key}`"), "a feature of this name"))
         };
         let mut notes = BTreeSet::new();
-        for key in [STATE, ACTION] {
-            check_seven(&info_path, key, feature(key)?, &mut notes)?;
-        }
+        let [state, action] =
+            [numbers_of(&info_path, STATE, feature(STATE)?)?, numbers_of(&info_path, ACTION, feature(ACTION)?)?];
+        let widths = [state.width, action.width];
         let joints = match info.features.get(JOINT_POSITIONS) {
             Some(of) => of.flat_names().unwrap_or_default(),
             None => Vec::new(),
@@ -90,36 +95,48 @@ impl DataSet {
         if joints.is_empty() {
             notes.insert("joint positions: none, the source has none".into());
         }
-        let cameras = cameras(&info_path, &info)?;
+        let mut cameras = cameras(&info_path, &info, options.cameras.as_deref(), &mut notes)?;
         if cameras.is_empty() {
             notes.insert("images: none, the source has none".into());
         }
         let has_video = cameras.iter().any(|camera| camera.is_video);
         let ffmpeg = has_video.then(|| find_ffmpeg(options.ffmpeg.as_deref())).transpose()?;
-        let mut set = Self {
+        // JSON has no order; the columns of the first data file have one.
+        order_by_columns(&mut cameras, root, &path_inside(root, &info_path, &info.data_path, "", (0, 0))?);
+        let videos = cameras.iter().filter(|camera| camera.is_video);
+        let videos: Vec<String> = videos.map(|camera| camera.key.clone()).collect();
+        let episodes = places(root, &info, &videos)?;
+        let is_own = episodes.iter().all(|place| place.start.is_some());
+        let meaning = match is_own {
+            true => Meaning::bridge(),
+            false => {
+                let robot = info.robot_type.as_deref();
+                Meaning::of(&info_path, robot, &state, &action, &options.statements, &mut notes)?
+            }
+        };
+        let unchecked = is_own || options.statements.without_motion_check;
+        if unchecked && !is_own {
+            notes.insert("actions: not compared with the motion of the states, as stated".into());
+        }
+        Ok(Self {
             root: root.to_path_buf(),
-            info_path: info_path.clone(),
             videos: cameras.iter().map(|_| None).collect(),
+            motion: (!unchecked).then(|| MotionCheck::new(info.fps)),
+            info_path: info_path.clone(),
             info,
+            meaning,
+            widths,
             cameras,
             joints,
             ffmpeg,
-            episodes: Vec::new(),
+            episodes,
             data: None,
             notes,
-        };
-        set.order_cameras()?;
-        let videos = set.cameras.iter().filter(|camera| camera.is_video);
-        let videos: Vec<String> = videos.map(|camera| camera.key.clone()).collect();
-        set.episodes = places(&set.root, &videos)?;
-        Ok(set)
-    }
-
-    /// See [`order_by_columns`].
-    fn order_cameras(&mut self) -> Result<(), ExchangeError> {
-        let path = self.path(&self.info.data_path, "", (0, 0))?;
-        order_by_columns(&mut self.cameras, &self.root, &path);
-        Ok(())
+            bounds: Bounds::default(),
+            impossible: (0, None),
+            several_tasks: 0,
+            largest_offset: 0.0,
+        })
     }
 
     fn path(&self, template: &str, key: &str, at: (u64, u64)) -> Result<PathBuf, ExchangeError> {
@@ -128,18 +145,34 @@ impl DataSet {
 
     fn episode(&mut self, index: usize, place: &Place, names: &mut BTreeSet<String>) -> Result<Arrived, ExchangeError> {
         let path = self.path(&self.info.data_path, "", place.data)?;
-        let rows = self.rows(&path, place)?;
-        let mut notes = self.notes.clone();
+        let read = self.rows(&path, place);
+        if read.is_err() {
+            // The next episode opens its file again, where it begins.
+            self.data = None;
+        }
+        let rows = read?;
+        let (mut notes, mut remarks) = (self.notes.clone(), Vec::new());
         let mut start = match &place.start {
             Some(text) => own_start(&path, text, names)?,
             None => {
                 notes.extend(PLAIN_START.map(String::from));
                 let robot = self.info.robot_type.clone().unwrap_or_else(|| "unknown".into());
-                plain_start(index, robot, place.task.clone(), self.info.fps)
+                plain_start(index, robot, place.task().to_string(), self.info.fps)
             }
         };
         start.joint_names = self.joints.clone();
         let end = place.end.as_deref().map(|text| own_end(&path, text)).transpose()?.flatten();
+        if place.start.is_none() && place.task().trim().is_empty() {
+            notes.insert("instruction: none in some episodes, the source left their task blank".into());
+        }
+        if place.tasks.len() > 1 {
+            self.several_tasks += 1;
+            remarks.push(format!(
+                "tasks: the first of {}; left out: {}",
+                place.tasks.len(),
+                place.tasks[1..].join("; ")
+            ));
+        }
         if rows.iter().any(|row| row.measured.is_none()) {
             notes.insert("observation times: the source's timestamps, which are frame_index / fps".into());
         }
@@ -149,10 +182,15 @@ impl DataSet {
         if !self.joints.is_empty() {
             notes.insert("joint velocities and efforts: 0, the source has none".into());
         }
-        let mut videos = self.pictures(place)?;
+        let converted = self.convert(&path, place, &rows)?;
+        let stamps: Vec<f64> = rows.iter().map(|row| row.timestamp).collect();
+        let read = self.pictures(place, &stamps);
+        if read.is_err() {
+            self.videos.iter_mut().for_each(|video| *video = None);
+        }
+        let mut videos = read?;
         let mut steps = Vec::with_capacity(rows.len());
-        for mut row in rows {
-            let seven = |numbers: &[f64]| std::array::from_fn(|i| numbers.get(i).copied().unwrap_or(f64::NAN));
+        for (mut row, Converted { state, action }) in rows.into_iter().zip(converted) {
             let seconds = row.measured.unwrap_or(row.timestamp);
             let mut pictures = Vec::with_capacity(self.cameras.len());
             for (camera, captured) in self.cameras.iter().zip(&row.captured) {
@@ -164,10 +202,13 @@ impl DataSet {
                 pictures.extend(picture.map(|picture| (captured.unwrap_or(seconds), picture)));
             }
             let zeros = JointVector::zeros(self.joints.len());
+            // Only data of our own have labels, and those are Bridge's.
+            let label =
+                row.label.map_or(action, |label| std::array::from_fn(|i| label.get(i).copied().unwrap_or(f64::NAN)));
             steps.push(ArrivedStep {
-                state: seven(&row.state),
-                action: seven(&row.action),
-                label: seven(row.label.as_ref().unwrap_or(&row.action)),
+                state,
+                action,
+                label,
                 joints: [row.joints.map_or(zeros, |joints| JointVector::from_slice(&joints)), zeros, zeros],
                 seconds,
                 pictures,
@@ -175,7 +216,7 @@ impl DataSet {
         }
         Ok(Arrived {
             path,
-            format: "LeRobot v3.0",
+            format: if self.info.is_version_2() { "LeRobot v2" } else { "LeRobot v3.0" },
             origin: format!("episode {}", place.index),
             start,
             seconds: end.as_ref().map(|end| end.seconds),
@@ -184,69 +225,101 @@ impl DataSet {
             steps,
             started_at: None,
             notes,
+            remarks,
         })
     }
 
-    /// The rows of an episode, which must be the next ones of its file.
+    /// Bridge's states and actions; refuses what no arm does.
+    fn convert(&mut self, path: &Path, place: &Place, rows: &[Row]) -> Result<Vec<Converted>, ExchangeError> {
+        let fix = "state what the numbers are (visuomotor recordings import --help), or repair the source";
+        let refuse = |found: String, expected: &str| {
+            source_error(path, format!("episode {}", place.index), found, expected, fix)
+        };
+        let mut converted = Vec::with_capacity(rows.len());
+        let mut bounds = Bounds::default();
+        for (step, row) in rows.iter().enumerate() {
+            let Some(step_) = self.meaning.convert(&row.state, &row.action) else {
+                return Err(refuse(format!("numbers that are no rotation at step {step}"), "a rotation"));
+            };
+            if place.start.is_none()
+                && let Err(found) = bounds.check(&step_)
+            {
+                self.impossible.0 += 1;
+                self.impossible.1.get_or_insert_with(|| format!("{found}, at step {step} of episode {}", place.index));
+                return Err(refuse(format!("{found}, at step {step}"), "what an arm can do"));
+            }
+            converted.push(step_);
+        }
+        let is_finite = |step: &Converted| step.state.iter().chain(&step.action).all(|number| number.is_finite());
+        if let Some(motion) = &mut self.motion
+            && converted.iter().all(is_finite)
+        {
+            motion.add(&converted);
+            self.bounds.add(&bounds);
+        }
+        Ok(converted)
+    }
+
+    /// After the last episode: are the numbers what they were taken for?
+    fn judge(&self, batch: &mut Batch<'_>) -> Result<(), ExchangeError> {
+        let fix =
+            "the numbers mean something else than was taken: state what they are (visuomotor recordings import --help)";
+        let refuse = |key: &str, found: String| {
+            Err(source_error(&self.info_path, key, found, "states and actions that fit each other and an arm", fix))
+        };
+        if let (count, Some(first)) = &self.impossible
+            && count * GLITCHES > batch.left_out.len() + batch.episodes
+        {
+            return refuse("features", format!("impossible numbers in {count} episodes: {first}"));
+        }
+        if let Some(motion) = &self.motion {
+            match motion.judge(self.meaning.gripper_is_stated()) {
+                Ok(note) => batch.notes.insert(note),
+                Err(found) => return refuse(ACTION, found),
+            };
+            batch.notes.extend(self.bounds.notes());
+        }
+        if self.several_tasks > 0 {
+            batch
+                .notes
+                .insert(format!("tasks: {} episodes name several, of which the first is kept", self.several_tasks));
+        }
+        if self.videos.iter().any(Option::is_some) {
+            let most = 1000.0 * self.largest_offset;
+            batch.notes.insert(format!("images: by their time stamps, at most {most:.1} ms from their rows'"));
+        }
+        Ok(())
+    }
+
+    /// The rows of an episode.
     fn rows(&mut self, path: &Path, place: &Place) -> Result<Vec<Row>, ExchangeError> {
-        if self.data.as_ref().is_none_or(|(open, ..)| *open != place.data) {
-            self.finish()?;
-            let mut wished: Vec<String> = self.cameras.iter().map(|c| format!("{CAPTURE_TIME}{}", c.name)).collect();
-            wished.extend([JOINT_POSITIONS, MEASURED_TIME, NOISE_FREE_ACTION].map(String::from));
-            let mut needed = vec![STATE, ACTION, "timestamp", "episode_index"];
-            needed.extend(self.cameras.iter().filter(|camera| !camera.is_video).map(|camera| camera.key.as_str()));
-            let wished: Vec<&str> = wished.iter().map(String::as_str).collect();
-            let rows = Rows::open(&self.root, path, &needed, &wished)?;
-            self.data = Some((place.data, rows, VecDeque::new()));
-        }
-        let (cameras, joints) = (&self.cameras, self.joints.len());
-        let Some((_, file, waiting)) = &mut self.data else { return Ok(Vec::new()) };
-        let mut budget = picture_budget();
-        let mut rows = Vec::new();
-        while (rows.len() as u64) < place.length {
-            if waiting.is_empty() {
-                match file.next()? {
-                    Some(batch) => waiting.extend(taken(&batch, cameras, joints)?),
-                    None => {
-                        let found = format!("{} of {} rows of episode {}", rows.len(), place.length, place.index);
-                        return Err(source_error(path, "episode_index", found, "as many as its length says", DAMAGED));
-                    }
-                }
+        if self.data.as_ref().is_none_or(|open| !open.continues_with(place)) {
+            if self.data.as_ref().is_some_and(|open| open.place != place.data && place.first_row == 0) {
+                self.finish()?;
             }
-            match waiting.pop_front() {
-                Some(row) if row.episode == place.index => {
-                    // One image may occur in every row and take space in the file only once.
-                    let bytes = row.files.iter().map(Vec::len).sum::<usize>() + size_of::<Row>();
-                    budget.take(bytes as u64).map_err(|error| {
-                        let found = format!("{error} by row {} of {}", rows.len(), place.length);
-                        source_error(path, format!("episode {}", place.index), found, PICTURES_FIT, TOO_LARGE)
-                    })?;
-                    rows.push(row);
-                }
-                Some(row) => {
-                    let found = format!("{} after {} rows of episode {}", row.episode, rows.len(), place.index);
-                    let expected = format!("{} rows in one stretch, as meta/episodes says", place.length);
-                    return Err(source_error(path, "episode_index", found, expected, DAMAGED));
-                }
-                None => {}
-            }
+            self.data = Some(DataFile::open(&self.root, path, place, &self.cameras)?);
         }
-        Ok(rows)
+        let (joints, widths) = (self.joints.len(), self.widths);
+        match &mut self.data {
+            Some(file) => file.take(path, place, &self.cameras, joints, widths),
+            None => Ok(Vec::new()),
+        }
     }
 
     /// Checks that the open data file has no more rows.
     fn finish(&mut self) -> Result<(), ExchangeError> {
-        let Some((of, mut file, waiting)) = self.data.take() else { return Ok(()) };
-        if waiting.is_empty() && file.next()?.is_none() {
-            return Ok(());
+        match self.data.take() {
+            Some(file) => {
+                let path = self.path(&self.info.data_path, "", file.place)?;
+                file.finish(&path)
+            }
+            None => Ok(()),
         }
-        let path = self.path(&self.info.data_path, "", of)?;
-        let found = format!("rows beyond the last episode, of {} rows", file.announced);
-        Err(source_error(&path, "episode_index", found, "rows of episodes that meta/episodes names", DAMAGED))
     }
 
-    /// The images of an episode from its videos: step by step, in each the video cameras in order.
-    fn pictures(&mut self, place: &Place) -> Result<VecDeque<Picture>, ExchangeError> {
+    /// The images of an episode from its videos: step by step, in each the video cameras in order. `stamps` are the rows' times
+    /// since the start of the episode \[s\].
+    fn pictures(&mut self, place: &Place, stamps: &[f64]) -> Result<VecDeque<Picture>, ExchangeError> {
         let Some(ffmpeg) = self.ffmpeg.clone() else { return Ok(VecDeque::new()) };
         let cameras: Vec<usize> = (0..self.cameras.len()).filter(|index| self.cameras[*index].is_video).collect();
         let mut per_camera = Vec::new();
@@ -254,75 +327,54 @@ impl DataSet {
             let source = &self.cameras[camera];
             let template = self.info.video_path.as_deref().unwrap_or_default();
             let path = self.path(template, &source.key, *of)?;
-            let refuse = |found: String, expected: String| source_error(&path, "video", found, expected, DAMAGED);
-            let first = (from * self.info.fps).round();
+            let first = from + stamps.first().copied().unwrap_or_default();
             if !(0.0..1e9).contains(&first) {
-                return Err(refuse(format!("from_timestamp {from}"), "seconds within the video".into()));
+                let found = format!("from_timestamp {from}");
+                return Err(source_error(&path, "video", found, "seconds within the video", DAMAGED));
             }
             untrusted::open_inside(&self.root, &path).map_err(read_error(&path))?;
             let open = &mut self.videos[camera];
-            let reader = match open {
-                Some((path, reader)) if path == of && reader.next <= first as u64 => reader,
-                other => &mut other.insert((*of, VideoReader::open(&ffmpeg, &path)?)).1,
+            let video = match open {
+                Some((path, video)) if path == of && video.reaches(first) => video,
+                other => {
+                    let video = TimedVideo::open(&ffmpeg, &path, first, self.info.fps, source.size)?;
+                    &mut other.insert((*of, video)).1
+                }
             };
             let mut budget = picture_budget();
             let mut pictures = VecDeque::new();
-            while (pictures.len() as u64) < place.length {
-                let at = reader.next;
-                let Some(image) = reader.read()? else {
-                    let expected = format!("{} from {first} on, for episode {}", place.length, place.index);
-                    return Err(refuse(format!("{at} images"), expected));
-                };
-                if (u64::from(image.width), u64::from(image.height)) != source.size {
-                    let (w, h) = source.size;
-                    let found = format!("{}x{}", image.width, image.height);
-                    return Err(refuse(found, format!("{w}x{h}, as info.json says")));
-                }
-                if at >= first as u64 {
-                    let picture = Picture::of_pixels(image)?;
-                    budget.take(picture.len() as u64).map_err(|error| {
-                        source_error(&path, format!("episode {}", place.index), error, PICTURES_FIT, TOO_LARGE)
-                    })?;
-                    pictures.push_back(picture);
-                }
+            for stamp in stamps {
+                let Paired { image, offset } = video.at(from + stamp)?;
+                self.largest_offset = self.largest_offset.max(offset);
+                let picture = Picture::of_pixels(image)?;
+                budget.take(picture.len() as u64).map_err(|error| {
+                    source_error(&path, format!("episode {}", place.index), error, PICTURES_FIT, TOO_LARGE)
+                })?;
+                pictures.push_back(picture);
             }
             per_camera.push(pictures);
         }
         let mut all = VecDeque::new();
-        for _ in 0..place.length {
+        for _ in stamps {
             all.extend(per_camera.iter_mut().filter_map(VecDeque::pop_front));
         }
         Ok(all)
     }
 }
 
-fn taken(batch: &Batch, cameras: &[Source], joints: usize) -> Result<Vec<Row>, ExchangeError> {
-    let vectors = |key, width| batch.vectors(key, width).map(Vec::into_iter);
-    let optional = |key, width| batch.has(key).then(|| batch.vectors(key, width)).transpose();
-    let numbers = |key: &str| batch.has(key).then(|| batch.numbers(key)).transpose();
-    let (mut states, mut actions) = (vectors(STATE, 7)?, vectors(ACTION, 7)?);
-    let labels = optional(NOISE_FREE_ACTION, 7)?;
-    let positions = if joints > 0 { optional(JOINT_POSITIONS, joints)? } else { None };
-    let (measured, stamps) = (numbers(MEASURED_TIME)?, batch.numbers("timestamp")?);
-    let episodes = batch.counts("episode_index")?;
-    let mut captured = Vec::new();
-    let mut files = Vec::new();
-    for camera in cameras {
-        captured.push(numbers(&format!("{CAPTURE_TIME}{}", camera.name))?);
-        if !camera.is_video {
-            files.push(batch.files(&camera.key)?.into_iter());
-        }
-    }
-    let rows = (0..batch.len()).map(|row| Row {
-        episode: episodes[row],
-        state: states.next().unwrap_or_default(),
-        action: actions.next().unwrap_or_default(),
-        label: labels.as_ref().map(|rows| rows[row].clone()),
-        joints: positions.as_ref().map(|rows| rows[row].clone()),
-        measured: measured.as_ref().map(|rows| rows[row]),
-        timestamp: stamps[row],
-        captured: captured.iter().map(|rows| rows.as_ref().map(|rows| rows[row])).collect(),
-        files: files.iter_mut().filter_map(Iterator::next).collect(),
-    });
-    Ok(rows.collect())
+/// The numbers of a state or an action, by `info.json`.
+fn numbers_of<'a>(info_path: &Path, key: &'a str, feature: &Feature) -> Result<Numbers<'a>, ExchangeError> {
+    let [width] = feature.shape[..] else {
+        let fix = "only one list of numbers per step is imported";
+        return Err(source_error(info_path, key, format!("shape {:?}", feature.shape), "one dimension", fix));
+    };
+    let width = usize::try_from(width).ok().filter(|width| (1..=MOST_NUMBERS).contains(width));
+    let width = width.ok_or_else(|| {
+        let found = format!("{:?} numbers", feature.shape);
+        source_error(info_path, key, found, format!("1 to {MOST_NUMBERS} numbers"), "leave the rest out")
+    })?;
+    Ok(Numbers { key, width, names: feature.flat_names() })
 }
+
+/// Most numbers of a state or an action.
+const MOST_NUMBERS: usize = 1024;

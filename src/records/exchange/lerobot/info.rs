@@ -1,13 +1,13 @@
 //! `meta/info.json`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::columns::{Column, Kind};
-use super::{CONVERT, STATE, VERSION};
+use super::{CONVERT, OLDER, VERSION, VERSIONS_2};
 use crate::exchange::ExchangeError;
 use crate::exchange::error::{read_error, source_error};
 use visuomotor_core::untrusted;
@@ -19,10 +19,25 @@ pub(super) struct Info {
     #[serde(default)]
     pub robot_type: Option<String>,
     pub fps: f64,
+    /// Episodes in a folder, in version 2.
+    #[serde(default = "chunks_size")]
+    pub chunks_size: u64,
     pub data_path: String,
     #[serde(default)]
     pub video_path: Option<String>,
     pub features: BTreeMap<String, Feature>,
+}
+
+/// LeRobot's own.
+fn chunks_size() -> u64 {
+    1000
+}
+
+impl Info {
+    /// Is it a file per episode, as in versions 2.0 and 2.1?
+    pub fn is_version_2(&self) -> bool {
+        VERSIONS_2.contains(&self.codebase_version.as_str())
+    }
 }
 
 /// One column of the data, or one camera.
@@ -33,9 +48,18 @@ pub(super) struct Feature {
     /// A list of names, or a dict of such lists.
     #[serde(default)]
     pub names: Value,
+    /// Details of a video or an image.
+    #[serde(default)]
+    pub info: Value,
 }
 
 impl Feature {
+    /// Does it hold depths instead of colors?
+    pub fn is_depth(&self) -> bool {
+        let flag = |key: &str| self.info.get(key).and_then(Value::as_bool).unwrap_or(false);
+        flag("is_depth_map") || flag("video.is_depth_map")
+    }
+
     /// The names, if there is one list of them.
     pub fn flat_names(&self) -> Option<Vec<String>> {
         let list = match &self.names {
@@ -137,37 +161,11 @@ pub(super) fn read_info(root: &Path, path: &Path) -> Result<Info, ExchangeError>
     let info: Info = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         source_error(path, error.path().to_string(), error.inner(), "what LeRobot v3.0 writes", CONVERT)
     })?;
-    if info.codebase_version != VERSION {
-        return Err(source_error(path, "codebase_version", &info.codebase_version, VERSION, CONVERT));
+    if info.codebase_version != VERSION && !info.is_version_2() {
+        return Err(source_error(path, "codebase_version", &info.codebase_version, VERSION, OLDER));
     }
     if !(info.fps > 0.0 && info.fps <= 1e6) {
         return Err(source_error(path, "fps", info.fps, "a rate above 0", CONVERT));
     }
     Ok(info)
-}
-
-/// Refuses seven numbers whose names show that they are not Bridge's, e.g. joint positions.
-pub(super) fn check_seven(
-    path: &Path,
-    key: &str,
-    feature: &Feature,
-    notes: &mut BTreeSet<String>,
-) -> Result<(), ExchangeError> {
-    let meaning = match key {
-        STATE => "x, y, z, roll, pitch, yaw, gripper",
-        _ => "changes of x, y, z, roll, pitch, yaw, and the gripper",
-    };
-    let fix = "only Bridge's kind of state and action can be imported; convert the data set";
-    if feature.shape != [7] {
-        return Err(source_error(path, key, format!("shape {:?}", feature.shape), format!("[7]: {meaning}"), fix));
-    }
-    let Some(names) = feature.flat_names() else {
-        notes.insert(format!("{key}: unnamed, taken for {meaning}"));
-        return Ok(());
-    };
-    let fits = ["x", "y", "z"].iter().zip(&names).all(|(letter, name)| name.to_lowercase().ends_with(letter));
-    if fits && names.len() == 7 {
-        return Ok(());
-    }
-    Err(source_error(path, key, names.join(", "), meaning, fix))
 }

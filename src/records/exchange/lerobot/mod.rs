@@ -1,4 +1,4 @@
-//! LeRobot data sets, version 3.0: parquet tables and videos, many episodes per file.
+//! LeRobot data sets, version 3.0 (and, read only, 2.0 and 2.1 with a file per episode): parquet tables and videos, many episodes per file.
 //!
 //! ```text
 //! meta/info.json                                  rate, features, paths
@@ -11,14 +11,17 @@
 
 mod cameras;
 mod columns;
+mod data;
 mod export;
 mod frames;
 mod import;
 mod info;
+mod lines;
 mod pages;
 mod places;
 mod reading;
 mod tables;
+mod video;
 
 pub use export::{LerobotExport, LerobotPictures, export_lerobot};
 pub use frames::LerobotFrames;
@@ -53,4 +56,12 @@ pub(super) const EPISODE_END: &str = "visuomotor/episode_end";
 /// The format's version.
 pub(super) const VERSION: &str = "v3.0";
 
-const CONVERT: &str = "convert it with LeRobot's own script to v3.0, or repair it";
+/// Versions that are read, too: a file per episode.
+pub(super) const VERSIONS_2: [&str; 2] = ["v2.0", "v2.1"];
+
+/// Of a data set in a version that is read.
+const CONVERT: &str = "repair it, or fetch it again";
+
+/// Of a data set of another version.
+const OLDER: &str =
+    "convert it with LeRobot's own script (python -m lerobot.datasets.v30.convert_dataset_v21_to_v30 --repo-id=...)";

@@ -5,6 +5,7 @@
 //! thrift's compact protocol (<https://github.com/apache/parquet-format>, `PageHeader`).
 
 use std::fs::File;
+use std::io::Read;
 use std::os::unix::fs::FileExt;
 
 use parquet::arrow::ProjectionMask;
@@ -42,8 +43,9 @@ pub(super) fn largest_page(file: &File, about: &ParquetMetaData, mask: &Projecti
     let mut window = Window { file, start: 0, bytes: Vec::new() };
     for (row_group, group) in about.row_groups().iter().enumerate() {
         for (index, column) in group.columns().iter().enumerate().filter(|(index, _)| mask.leaf_included(*index)) {
-            if !matches!(column.compression(), Compression::UNCOMPRESSED | Compression::SNAPPY) {
-                return Err(Unfit::Unsupported(format!("column {index} compressed by {}", column.compression())));
+            let codec = column.compression();
+            if matches!(codec, Compression::LZO) {
+                return Err(Unfit::Unsupported(format!("column {index} compressed by {codec}")));
             }
             let (mut at, length) = column.byte_range();
             let end = at.saturating_add(length);
@@ -60,6 +62,13 @@ pub(super) fn largest_page(file: &File, about: &ParquetMetaData, mask: &Projecti
                     let found = format!("a page that unfolds to {unfolded} bytes, {values} values");
                     return Err(Unfit::TooLarge(found));
                 }
+                let data = at.saturating_add(head as u64).saturating_add(page.levels.max(0) as u64);
+                let stored = folded.saturating_sub(page.levels.max(0) as u64);
+                if !unfolds_within(file, codec, data, stored).map_err(Unfit::Damaged)? {
+                    return Err(Unfit::TooLarge(format!(
+                        "a page that unfolds to more than the {unfolded} bytes it says"
+                    )));
+                }
                 largest = largest.max(unfolded);
                 all_values = all_values.saturating_add(values);
                 at = at.saturating_add(head as u64).saturating_add(folded);
@@ -75,6 +84,48 @@ pub(super) fn largest_page(file: &File, about: &ParquetMetaData, mask: &Projecti
         }
     }
     Ok(largest)
+}
+
+/// Does a page unfold to at most [`LARGEST_PAGE`]? The library believes gzip, brotli and framed lz4 how much they unfold to; the other
+/// codecs it gives no more room than the page announces.
+fn unfolds_within(file: &File, codec: Compression, at: u64, length: u64) -> Result<bool, String> {
+    let stored = Part { file, at, left: length };
+    let mut unfolded: Box<dyn Read> = match codec {
+        Compression::GZIP(_) => Box::new(flate2::read::MultiGzDecoder::new(stored)),
+        Compression::BROTLI(_) => Box::new(brotli::Decompressor::new(stored, PART)),
+        Compression::LZ4 => Box::new(lz4_flex::frame::FrameDecoder::new(stored)),
+        _ => return Ok(true),
+    };
+    let mut part = vec![0; PART];
+    let mut total = 0u64;
+    loop {
+        match unfolded.read(&mut part) {
+            Ok(0) => return Ok(true),
+            Ok(count) => total += count as u64,
+            // What is not of this codec is refused by the library, in its words; LZ4 has two forms of frames.
+            Err(_) => return Ok(true),
+        }
+        if total > LARGEST_PAGE {
+            return Ok(false);
+        }
+    }
+}
+
+/// A part of a file.
+struct Part<'a> {
+    file: &'a File,
+    at: u64,
+    left: u64,
+}
+
+impl Read for Part<'_> {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(into.len());
+        let count = self.file.read_at(&mut into[..most], self.at)?;
+        self.at += count as u64;
+        self.left -= count as u64;
+        Ok(count)
+    }
 }
 
 /// The longest text in a column's dictionary \[bytes\]; 0 without a dictionary, because then each text takes its own space.
@@ -101,6 +152,8 @@ struct Page {
     unfolded: i64,
     folded: i64,
     values: i64,
+    /// Bytes before the compressed ones, in data pages of version 2.
+    levels: i64,
 }
 
 /// The part of the file that was read last.
@@ -163,6 +216,7 @@ fn parse(bytes: &[u8]) -> Option<(Page, usize)> {
                 while let Some(kind) = from.field(&mut inner)? {
                     match (inner, kind) {
                         (1, 5) => page.values = from.signed()?,
+                        (5 | 6, 5) if field == 8 => page.levels = page.levels.saturating_add(from.signed()?),
                         _ => from.skip(kind, 0)?,
                     }
                 }
@@ -262,7 +316,7 @@ mod tests {
 
     #[test]
     fn a_page_header_is_parsed_and_a_cut_one_is_refused() {
-        let page = Page { unfolded: 300, folded: 100, values: 5 };
+        let page = Page { unfolded: 300, folded: 100, values: 5, levels: 0 };
         assert_eq!(parse(DICTIONARY), Some((page, DICTIONARY.len())));
         for cut in 0..DICTIONARY.len() {
             assert_eq!(parse(&DICTIONARY[..cut]), None);

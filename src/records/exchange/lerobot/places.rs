@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use super::info::Info;
+use super::lines::places_of_lines;
 use super::reading::Rows;
 use super::{CONVERT, EPISODE_END, EPISODE_START};
 use crate::exchange::ExchangeError;
@@ -16,7 +18,10 @@ const LARGEST_TABLE: u64 = 256 << 20;
 pub(super) struct Place {
     pub index: u64,
     pub length: u64,
-    pub task: String,
+    /// Its instructions; LeRobot allows several.
+    pub tasks: Vec<String>,
+    /// Its first row in its data file.
+    pub first_row: u64,
     /// Chunk and file of the steps.
     pub data: (u64, u64),
     /// Per video camera: chunk and file, and when the episode starts in it \[s\].
@@ -25,8 +30,23 @@ pub(super) struct Place {
     pub end: Option<String>,
 }
 
-/// The rows of the episodes table; `videos` are the features stored as videos.
-pub(super) fn places(root: &Path, videos: &[String]) -> Result<Vec<Place>, ExchangeError> {
+impl Place {
+    /// Its first instruction; empty if it has none.
+    pub fn task(&self) -> &str {
+        self.tasks.first().map_or("", String::as_str)
+    }
+}
+
+/// The episodes of a data set; `videos` are the features stored as videos.
+pub(super) fn places(root: &Path, info: &Info, videos: &[String]) -> Result<Vec<Place>, ExchangeError> {
+    match info.is_version_2() {
+        true => places_of_lines(root, videos.len(), info.chunks_size),
+        false => places_of_table(root, videos),
+    }
+}
+
+/// The rows of the episodes table.
+fn places_of_table(root: &Path, videos: &[String]) -> Result<Vec<Place>, ExchangeError> {
     let video = |camera: &str, what: &str| format!("videos/{camera}/{what}");
     let more: Vec<String> = videos
         .iter()
@@ -58,18 +78,14 @@ pub(super) fn places(root: &Path, videos: &[String]) -> Result<Vec<Place>, Excha
                 let place = Place {
                     index: indices[row],
                     length: lengths[row],
-                    task: tasks[row].first().cloned().unwrap_or_default(),
+                    tasks: tasks[row].clone(),
+                    first_row: 0,
                     data: (chunks[row], files[row]),
                     videos: of_videos.iter().map(|(c, f, from)| ((c[row], f[row]), from[row])).collect(),
                     start: starts.as_ref().map(|texts| texts[row].clone()),
                     end: ends.as_ref().map(|texts| texts[row].clone()),
                 };
-                let texts = [Some(&place.task), place.start.as_ref(), place.end.as_ref()];
-                let own = size_of::<Place>() + size_of_val(place.videos.as_slice());
-                let bytes = own + texts.into_iter().flatten().map(String::len).sum::<usize>();
-                budget.take(bytes as u64).map_err(|error| {
-                    source_error(&path, "rows", error, "a table of episodes that fits the memory", TOO_LARGE)
-                })?;
+                fits_memory(&path, &mut budget, &place)?;
                 places.push(place);
             }
         }
@@ -78,15 +94,35 @@ pub(super) fn places(root: &Path, videos: &[String]) -> Result<Vec<Place>, Excha
         return Err(source_error(&root.join("meta/episodes"), "rows", 0, "at least one episode", CONVERT));
     }
     places.sort_by_key(|place| (place.data, place.index));
+    let mut next = None;
+    for place in &mut places {
+        place.first_row = match next {
+            Some((file, row)) if file == place.data => row,
+            _ => 0,
+        };
+        next = Some((place.data, place.first_row + place.length));
+    }
     Ok(places)
 }
 
-/// The parquet files two levels below a folder, in order.
+/// Takes a place's memory from the budget.
+pub(super) fn fits_memory(path: &Path, budget: &mut Budget, place: &Place) -> Result<(), ExchangeError> {
+    let texts = place.tasks.iter().chain(&place.start).chain(&place.end);
+    let own = size_of::<Place>() + size_of_val(place.videos.as_slice());
+    let bytes = own + texts.map(|text| size_of::<String>() + text.len()).sum::<usize>();
+    budget
+        .take(bytes as u64)
+        .map_err(|error| source_error(path, "rows", error, "a list of episodes that fits the memory", TOO_LARGE))
+}
+
+/// The parquet files two levels below a folder, in order. Names that begin with a dot are of other programs.
 fn tables(folder: &Path) -> Result<Vec<PathBuf>, ExchangeError> {
     let mut out = Vec::new();
     let list = |folder: &Path| -> Result<Vec<PathBuf>, ExchangeError> {
         let entries = std::fs::read_dir(folder).map_err(read_error(folder))?;
-        let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>();
+        let hidden = |path: &PathBuf| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        let paths = entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>();
+        let mut paths = paths.map(|paths| paths.into_iter().filter(|path| !hidden(path)).collect::<Vec<_>>());
         if let Ok(paths) = &mut paths {
             paths.sort();
         }

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    ArrowPrimitiveType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type,
-    UInt32Type, UInt64Type,
+    ArrowPrimitiveType, Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type,
+    UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::DataType;
@@ -94,7 +94,7 @@ impl Rows {
                 Ok(Self { path: path.to_path_buf(), reader: Some(reader), columns, announced })
             }
             Err(missing) => {
-                let fix = "the data set lacks what the format asks for: fetch it again, or convert it to LeRobot v3.0";
+                let fix = "the data set lacks what the format requires: fetch it again, or repair it";
                 Err(source_error(path, missing, "no such column", "a column of this name", fix))
             }
         }
@@ -120,7 +120,9 @@ fn guarded<T>(path: &Path, work: impl FnOnce() -> Result<T, Unfit>) -> Result<T,
         let (found, expected, fix) = match unfit {
             Unfit::Damaged(found) => (found, "a readable parquet file", DAMAGED),
             Unfit::TooLarge(found) => (found, "pages of at most 64 MiB and 4194304 values", TOO_LARGE),
-            Unfit::Unsupported(found) => (found, "columns without compression or with snappy", UNSUPPORTED),
+            Unfit::Unsupported(found) => {
+                (found, "columns without compression, or with snappy, gzip, brotli, lz4 or zstd", UNSUPPORTED)
+            }
         };
         source_error(path, "parquet", found, expected, fix)
     })
@@ -161,7 +163,13 @@ impl Batch {
     }
 
     fn refuse(&self, key: &str, found: impl ToString, expected: &str) -> ExchangeError {
-        source_error(&self.path, key, found, expected, "convert the data set to LeRobot v3.0, or repair it")
+        source_error(
+            &self.path,
+            key,
+            found,
+            expected,
+            "repair the data set, or write the column again as LeRobot v3.0 does",
+        )
     }
 
     /// Is there such a column?
@@ -249,6 +257,7 @@ impl Batch {
         match bytes.data_type() {
             DataType::Binary => Ok(bytes.as_binary::<i32>().iter().flatten().map(<[u8]>::to_vec).collect()),
             DataType::LargeBinary => Ok(bytes.as_binary::<i64>().iter().flatten().map(<[u8]>::to_vec).collect()),
+            DataType::BinaryView => Ok(bytes.as_binary_view().iter().flatten().map(<[u8]>::to_vec).collect()),
             other => Err(self.refuse(key, other, expected)),
         }
     }
@@ -260,6 +269,7 @@ fn strings(column: &ArrayRef) -> Option<Vec<String>> {
         DataType::LargeUtf8 => {
             Some(column.as_string::<i64>().iter().map(|s| s.unwrap_or_default().to_string()).collect())
         }
+        DataType::Utf8View => Some(column.as_string_view().iter().map(|s| s.unwrap_or_default().to_string()).collect()),
         _ => None,
     }
 }
@@ -272,6 +282,7 @@ fn plain(column: &ArrayRef) -> Option<Vec<f64>> {
     match column.data_type() {
         DataType::Float64 => of::<Float64Type>(column, |v| v),
         DataType::Float32 => of::<Float32Type>(column, f64::from),
+        DataType::Float16 => of::<Float16Type>(column, |v| v.to_f64()),
         DataType::Int64 => of::<Int64Type>(column, |v| v as f64),
         DataType::Int32 => of::<Int32Type>(column, f64::from),
         DataType::Int16 => of::<Int16Type>(column, f64::from),
