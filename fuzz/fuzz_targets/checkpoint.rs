@@ -30,7 +30,7 @@ fuzz_target!(|bytes: &[u8]| {
     match checkpoint::read_bytes(path, &whole, None) {
         Ok(tensors) => {
             for tensor in tensors.values() {
-                assert!(tensor.shape.iter().product::<usize>() <= 16 * whole.len());
+                assert!(tensor.shape.iter().product::<usize>() <= whole.len().max(4 << 20));
             }
         }
         Err(error) => assert!(error.to_string().contains("fuzz.pt")),

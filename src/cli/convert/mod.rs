@@ -1,9 +1,10 @@
 //! `visuomotor convert`: converts a PyTorch checkpoint to the safetensors file that encoders load, and networks trained
 //! by this program to ONNX ([`onnx`]).
 //!
-//! Nothing in the checkpoint is executed. The common name prefix (`module.convnet.` of VIP and R3M) is removed,
-//! floats become f32, and BatchNorm counters and R3M's language head are dropped. With `--encoder` the result is loaded
-//! into that network before it is written. Refuses what [`checkpoint`](crate::encoder::checkpoint) and
+//! Nothing in the checkpoint is executed. Name prefixes that all tensors share are removed (`module._orig_mod.`,
+//! `module.convnet.` of VIP and R3M), floats become f32; what no encoder reads is left out and named (integers, bools, complex
+//! numbers, BatchNorm counters, R3M's language head). With `--encoder` the result is loaded into that network before it is
+//! written; what was written is read back. Refuses what [`checkpoint`](crate::encoder::checkpoint) and
 //! [`weights`](crate::encoder::weights) refuse; errors name file, key, found, expected and the fix.
 
 mod onnx;
@@ -24,8 +25,9 @@ use crate::encoder::checkpoint::{self, Array, CheckpointTensor};
 use crate::encoder::weights::{self, Weights, is_counter};
 use crate::untrusted;
 
-/// Name prefixes in published checkpoints: `DataParallel`, then VIP's and R3M's attribute.
-const WRAPPERS: [&str; 2] = ["module.", "convnet."];
+/// Name prefixes in published checkpoints, in any order and number: `DataParallel`, `torch.compile`, the attribute of a
+/// LightningModule, VIP's and R3M's attribute.
+const WRAPPERS: [&str; 4] = ["module.", "_orig_mod.", "model.", "convnet."];
 
 /// Parts of R3M's file that process no images: its language head.
 const NOT_THE_ENCODERS: [&str; 2] = ["lang_enc", "lang_rew"];
@@ -46,7 +48,7 @@ enum Format {
     after_help = "Example:\n  visuomotor convert ~/.vip/resnet50/model.pt vip.safetensors --key vip --encoder vip\n  visuomotor convert ~/.r3m/r3m_50/model.pt r3m.safetensors --key r3m --encoder r3m\n  visuomotor convert vitb-mae-egosoup.pth mvp.safetensors --key model --encoder mvp\n  visuomotor convert policies/button/panda --to onnx --camera front --out policies/panda_onnx\n  visuomotor convert policies/kitchen/encoder.safetensors --to onnx --encoder small --out small.onnx"
 )]
 pub struct ConvertArguments {
-    /// Checkpoint written by torch.save (PyTorch 1.6 or later); with `--to onnx` a policy folder or an encoder's safetensors file.
+    /// Checkpoint written by torch.save; with `--to onnx` a policy folder or an encoder's safetensors file.
     pub checkpoint: PathBuf,
     /// File to write.
     #[arg(required_unless_present = "out")]
@@ -60,7 +62,7 @@ pub struct ConvertArguments {
     /// `--to onnx` of a policy: name of its camera in the launch file (the first one there).
     #[arg(long)]
     camera: Option<String>,
-    /// Dict of the checkpoint that holds the weights; needed if it has several.
+    /// Dict of the checkpoint that holds the weights (`state.encoder` for a dict within a dict); needed if it has several.
     #[arg(long)]
     pub key: Option<String>,
     /// Check that the weights fit this encoder: vip, vptr, r3m, mvp or small. With `--to onnx`: the encoder they are of.
@@ -86,7 +88,8 @@ pub fn convert(arguments: &ConvertArguments) -> anyhow::Result<ExitCode> {
     let prefix = common_prefix(tensors.keys());
     let mut arrays = Vec::new();
     let mut left_out: Vec<String> = beside.into_keys().collect();
-    for (name, CheckpointTensor { shape, values }) in tensors {
+    let mut notes: Vec<String> = Vec::new();
+    for (name, CheckpointTensor { shape, format, values }) in tensors {
         let short = name[prefix.len()..].to_string();
         match values {
             _ if is_counter(&short) => left_out.push(short),
@@ -94,15 +97,26 @@ pub fn convert(arguments: &ConvertArguments) -> anyhow::Result<ExitCode> {
                 let broken = values.iter().filter(|value| !value.is_finite()).count();
                 if broken > 0 {
                     bail!(
-                        "{}: key `{name}`: found {broken} values that are NaN or infinite, expected finite numbers; \
+                        "{}: key `{}`: found {broken} values that are NaN or infinite, expected finite numbers; \
                          the file is damaged or the training diverged: use another one",
-                        source.display()
+                        source.display(),
+                        name.escape_debug()
                     );
                 }
                 arrays.push((short, shape.into_iter().map(|size| size as i64).collect(), values));
             }
-            Array::I64(_) => left_out.push(short),
+            Array::I64(_) | Array::Other(_) => {
+                notes.push(format!("`{short}` ({format}) is left out: weights are floats"));
+                left_out.push(short);
+            }
         }
+    }
+    if arrays.is_empty() {
+        bail!(
+            "{}: found no tensor of floats beside what is left out ({}); choose the dict of the weights with --key",
+            source.display(),
+            if left_out.is_empty() { "nothing".to_string() } else { left_out.join(", ").escape_debug().to_string() }
+        );
     }
     let note = format!("sha256 {}", digest(&bytes));
     let bytes = weights::to_bytes(output, &arrays, &note)?;
@@ -115,6 +129,11 @@ pub fn convert(arguments: &ConvertArguments) -> anyhow::Result<ExitCode> {
             .with_context(|| format!("{} does not hold the weights of a {kind} encoder", source.display()))?;
     }
     weights::write_bytes(output, &bytes)?;
+    // A full or failing disk may keep other bytes than were written.
+    let kept = Weights::read(output)?;
+    if kept.digest() != written.digest() {
+        bail!("{}: what was read back is not what was written; check the disk, then convert again", output.display());
+    }
     let report = json!({
         "checkpoint": source,
         "checkpoint_digest": note.trim_start_matches("sha256 "),
@@ -126,6 +145,7 @@ pub fn convert(arguments: &ConvertArguments) -> anyhow::Result<ExitCode> {
         "values": arrays.iter().map(|(_, _, values)| values.len()).sum::<usize>(),
         "prefix_cut_off": prefix,
         "left_out": left_out,
+        "notes": notes,
     });
     println!("{report:#}");
     Ok(ExitCode::SUCCESS)
@@ -141,14 +161,20 @@ impl ConvertArguments {
 /// The prefixes that all names share.
 fn common_prefix<'a>(names: impl Iterator<Item = &'a String> + Clone) -> String {
     let mut prefix = String::new();
-    for wrapper in WRAPPERS {
-        let longer = format!("{prefix}{wrapper}");
+    if names.clone().next().is_none() {
+        return prefix;
+    }
+    loop {
         // A name that is only a prefix would become empty.
-        if names.clone().all(|name| name.len() > longer.len() && name.starts_with(&longer)) {
-            prefix = longer;
+        let longer = WRAPPERS
+            .iter()
+            .map(|wrapper| format!("{prefix}{wrapper}"))
+            .find(|longer| names.clone().all(|name| name.len() > longer.len() && name.starts_with(longer.as_str())));
+        match longer {
+            Some(longer) => prefix = longer,
+            None => return prefix,
         }
     }
-    prefix
 }
 
 #[cfg(test)]
@@ -183,6 +209,44 @@ mod tests {
         };
         assert_eq!(names("r3m.pt", "r3m"), ["bn1.running_var", "conv1.weight", "fc.bias", "fc.weight"]);
         assert_eq!(names("mvp.pt", "model"), ["cls_token", "norm.weight"]);
+    }
+
+    #[test]
+    fn wrappers_are_stripped_and_what_no_encoder_reads_is_left_out() {
+        for name in ["compiled.pt", "lightning.pt", "before_1.6.pt", "settings.pt"] {
+            let (_folder, arguments) = arguments(&format!("../checkpoints_by_hand/{name}"), None);
+            convert(&arguments).unwrap();
+            let names: Vec<_> =
+                Weights::read(arguments.output().unwrap()).unwrap().shapes().unwrap().into_keys().collect();
+            assert_eq!(names, ["conv.bias", "conv.weight"], "{name}");
+        }
+        let (_folder, others) = arguments("../checkpoints_by_hand/formats.pt", None);
+        convert(&others).unwrap();
+        let shapes = Weights::read(others.output().unwrap()).unwrap().shapes().unwrap();
+        let names: Vec<&str> = shapes.keys().map(String::as_str).collect();
+        let floats = [
+            "brain",
+            "double",
+            "eight",
+            "empty",
+            "expanded",
+            "half",
+            "scalar",
+            "tied",
+            "tied_again",
+            "transposed",
+            "weight",
+        ];
+        assert_eq!(names, floats);
+        assert_eq!((&shapes["empty"][..], &shapes["expanded"][..]), (&[0, 5][..], &[3, 2][..]));
+    }
+
+    #[test]
+    fn a_file_without_weights_is_refused() {
+        let (_folder, arguments) = arguments("../checkpoints_by_hand/integers.pt", None);
+        let text = format!("{:#}", convert(&arguments).unwrap_err());
+        assert!(text.contains("no tensor of floats") && text.contains("--key"), "{text}");
+        assert!(!arguments.output().unwrap().exists());
     }
 
     #[test]

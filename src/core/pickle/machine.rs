@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::value::{ArrayReference, Callable, Id, NumberFormat, Storage, TensorReference, Value, Values};
+use super::value::{ArrayReference, Callable, Element, Id, NumberFormat, Storage, TensorReference, Value, Values};
 use super::{PickleError, Vocabulary};
 use crate::untrusted::Budget;
 
@@ -15,6 +15,12 @@ pub fn run(bytes: &[u8], vocabulary: Vocabulary) -> Result<Values, PickleError> 
     if bytes.len() > longest {
         return Err(PickleError::TooLarge(format!("the pickle has {} bytes, at most {longest} are read", bytes.len())));
     }
+    run_first(bytes, vocabulary).map(|(values, _)| values)
+}
+
+/// Runs the pickle that `bytes` begin with; also its length \[bytes\].
+pub fn run_first(bytes: &[u8], vocabulary: Vocabulary) -> Result<(Values, usize), PickleError> {
+    let bytes = &bytes[..bytes.len().min(vocabulary.longest())];
     let mut machine = Machine {
         vocabulary,
         bytes,
@@ -28,7 +34,7 @@ pub fn run(bytes: &[u8], vocabulary: Vocabulary) -> Result<Values, PickleError> 
     };
     let root =
         machine.run().map_err(|message| (machine.trouble)(format!("{message} (byte {} of the pickle)", machine.at)))?;
-    Ok(Values { nodes: machine.nodes, root })
+    Ok((Values { nodes: machine.nodes, root }, machine.at))
 }
 
 struct Machine<'a> {
@@ -48,6 +54,7 @@ struct Machine<'a> {
 
 impl<'a> Machine<'a> {
     fn run(&mut self) -> Result<Id, String> {
+        let torch = self.vocabulary == Vocabulary::Torch;
         loop {
             let instruction = self.byte()?;
             match instruction {
@@ -79,10 +86,8 @@ impl<'a> Machine<'a> {
                     let value = u16::from_le_bytes(self.array()?);
                     self.push_value(Value::Int(value.into()))?;
                 }
-                0x8a => {
-                    let value = self.long()?;
-                    self.push_value(Value::Int(value))?;
-                }
+                0x8a => self.long(1)?,
+                0x8b => self.long(4)?,
                 b'G' => {
                     let value = f64::from_be_bytes(self.array()?);
                     self.push_value(Value::Float(value))?;
@@ -149,6 +154,16 @@ impl<'a> Machine<'a> {
                     }
                 }
                 b'Q' => self.persistent()?,
+                b'U' if torch => self.old_text(1)?,
+                b'T' if torch => self.old_text(4)?,
+                0x81 if torch => self.reduce()?,
+                // No reader needs a set.
+                0x8f if torch => self.push_value(Value::Opaque)?,
+                0x90 if torch => _ = self.pop_mark()?,
+                0x91 if torch => {
+                    self.pop_mark()?;
+                    self.push_value(Value::Opaque)?;
+                }
                 b'R' => self.reduce()?,
                 b'b' => {
                     let state = self.pop()?;
@@ -201,17 +216,28 @@ impl<'a> Machine<'a> {
         self.push_value(Value::Bytes(bytes.into()))
     }
 
-    /// A little-endian integer of any length; at most 8 bytes are supported.
-    fn long(&mut self) -> Result<i64, String> {
-        let length = usize::from(self.byte()?);
+    /// A little-endian integer of any length. One beyond 64 bits, such as a random seed, is no size and no weight: no reader
+    /// needs it.
+    fn long(&mut self, size: usize) -> Result<(), String> {
+        let length = self.length(size)?;
         let bytes = self.take(length)?;
         if length > 8 {
-            return Err(format!("an integer of {length} bytes is too large"));
+            return self.push_value(Value::Opaque);
         }
         let negative = bytes.last().is_some_and(|byte| byte & 0x80 != 0);
         let mut wide = [if negative { 0xff } else { 0 }; 8];
         wide[..length].copy_from_slice(bytes);
-        Ok(i64::from_le_bytes(wide))
+        self.push_value(Value::Int(i64::from_le_bytes(wide)))
+    }
+
+    /// A string of Python 2: text where it is some.
+    fn old_text(&mut self, size: usize) -> Result<(), String> {
+        let length = self.length(size)?;
+        let bytes = self.take(length)?;
+        self.push_value(match std::str::from_utf8(bytes) {
+            Ok(text) => Value::Text(text.into()),
+            Err(_) => Value::Bytes(bytes.into()),
+        })
     }
 
     fn line(&mut self) -> Result<String, String> {
@@ -328,7 +354,8 @@ impl<'a> Machine<'a> {
         self.push_value(Value::Callable(callable))
     }
 
-    /// `('storage', torch.FloatStorage, key, device, length)` stands for bytes of the archive.
+    /// `('storage', torch.FloatStorage, key, device, length)` stands for bytes of the archive. Before PyTorch 1.6 a sixth item was
+    /// there: `None`, or the part of another storage.
     fn persistent(&mut self) -> Result<(), String> {
         let id = self.pop()?;
         let Value::Tuple(items) = self.value(id) else { return Err("a storage is not described by a tuple".into()) };
@@ -340,7 +367,12 @@ impl<'a> Machine<'a> {
                 Value::Text(key),
                 _,
                 Value::Int(length),
-            ] if tag == "storage" && self.vocabulary == Vocabulary::Torch && key.len() < 256 => {
+                ref rest @ ..,
+            ] if matches!(rest, [] | [Value::Opaque])
+                && tag == "storage"
+                && self.vocabulary == Vocabulary::Torch
+                && key.len() < 256 =>
+            {
                 let length = usize::try_from(*length).map_err(|_| format!("a storage has length {length}"))?;
                 Storage { element: *element, key: key.clone(), length }
             }
@@ -351,47 +383,75 @@ impl<'a> Machine<'a> {
 
     fn reduce(&mut self) -> Result<(), String> {
         let ids = self.pop_many(2)?;
-        let Value::Callable(callable) = *self.value(ids[0]) else {
+        let made = self.call(ids[0], ids[1])?;
+        self.push_value(made)
+    }
+
+    /// What a constructor makes of a tuple of arguments. Nothing is executed.
+    fn call(&self, function: Id, tuple: Id) -> Result<Value, String> {
+        let Value::Callable(callable) = *self.value(function) else {
             return Err("something that cannot be called is called".into());
         };
-        let Value::Tuple(arguments) = self.value(ids[1]) else { return Err("a call has no tuple of arguments".into()) };
-        let arguments: Vec<&Value> = arguments.iter().map(|id| self.value(*id)).collect();
-        let made = match (callable, &arguments[..]) {
-            (Callable::OrderedDict, []) => Value::Dict(Vec::new()),
+        let Value::Tuple(ids) = self.value(tuple) else { return Err("a call has no tuple of arguments".into()) };
+        let arguments: Vec<&Value> = ids.iter().map(|id| self.value(*id)).collect();
+        Ok(match (callable, &arguments[..]) {
+            (Callable::OrderedDict, []) | (Callable::DefaultDict, [] | [_]) => Value::Dict(Vec::new()),
+            (Callable::OrderedDict, [pairs]) | (Callable::DefaultDict, [_, pairs]) => self.dict(pairs)?,
+            (Callable::Sequence, []) => Value::List(Vec::new()),
+            (Callable::Sequence, [Value::List(items) | Value::Tuple(items), ..]) => Value::List(items.clone()),
+            (Callable::Inert | Callable::Sequence, _) => Value::Opaque,
             (
-                Callable::RebuildTensor,
-                [Value::Storage(storage), Value::Int(offset), Value::Tuple(shape), Value::Tuple(strides), ..],
+                Callable::RebuildTensor | Callable::RebuildTypedTensor,
+                [Value::Storage(storage), Value::Int(offset), Value::Tuple(shape), Value::Tuple(strides), rest @ ..],
             ) => Value::Tensor(TensorReference {
-                storage: storage.clone(),
+                storage: match (callable, rest) {
+                    (Callable::RebuildTypedTensor, [_, _, Value::Callable(Callable::Dtype(element)), ..]) => Storage {
+                        element: *element,
+                        length: storage.length.saturating_mul(storage.element.size()) / element.size(),
+                        key: storage.key.clone(),
+                    },
+                    _ => storage.clone(),
+                },
                 offset: usize::try_from(*offset).map_err(|_| format!("a tensor begins at {offset}"))?,
                 shape: self.sizes(shape)?,
                 strides: self.sizes(strides)?,
             }),
             (Callable::RebuildParameter, [Value::Tensor(tensor), ..]) => Value::Tensor(tensor.clone()),
+            (Callable::RebuildFromType, [Value::Callable(inner), _, Value::Tuple(_), ..])
+                if !matches!(inner, Callable::RebuildFromType) =>
+            {
+                self.call(ids[0], ids[2])?
+            }
+            (Callable::OtherTensor(name), _) => Value::Tensor(TensorReference {
+                storage: Storage { element: Element::Other(name, 1), key: String::new(), length: 1 },
+                offset: 0,
+                shape: Vec::new(),
+                strides: Vec::new(),
+            }),
             // `numpy.ndarray`, a shape and a type that its state will replace.
             (Callable::Reconstruct, [Value::Callable(Callable::ArrayType), ..]) => Value::Array(ArrayReference {
                 format: NumberFormat::parse(""),
                 shape: vec![0],
                 fortran: false,
-                data: ids[0],
+                data: function,
             }),
             (Callable::NumberType, [Value::Text(text), ..]) => Value::NumberFormat(NumberFormat::parse(text)),
             (Callable::Encode, [Value::Text(_), Value::Text(codec)]) if codec == "latin1" => {
-                Value::Latin1(self.argument(ids[1], 0)?)
+                Value::Latin1(self.argument(tuple, 0)?)
             }
             // Empty bytes in protocols before 3 are `bytes()`, which no array of ours needs.
             (Callable::Scalar, [Value::NumberFormat(format), _]) => Value::Array(ArrayReference {
                 format: *format,
                 shape: Vec::new(),
                 fortran: false,
-                data: self.argument(ids[1], 1)?,
+                data: self.argument(tuple, 1)?,
             }),
             (Callable::FromBuffer, [_, Value::NumberFormat(format), Value::Tuple(shape), Value::Text(order)]) => {
                 Value::Array(ArrayReference {
                     format: *format,
                     shape: self.sizes(shape)?,
                     fortran: order == "F",
-                    data: self.argument(ids[1], 0)?,
+                    data: self.argument(tuple, 0)?,
                 })
             }
             _ => {
@@ -400,8 +460,22 @@ impl<'a> Machine<'a> {
                     self.vocabulary.purpose()
                 ));
             }
-        };
-        self.push_value(made)
+        })
+    }
+
+    /// A dict from another, or from a list of pairs; of anything else no reader needs the entries.
+    fn dict(&self, pairs: &Value) -> Result<Value, String> {
+        Ok(match pairs {
+            Value::Dict(pairs) => Value::Dict(pairs.clone()),
+            Value::List(items) => {
+                let pair = |id: &Id| match self.value(*id) {
+                    Value::List(pair) | Value::Tuple(pair) if pair.len() == 2 => Ok((pair[0], pair[1])),
+                    _ => Err("a dict is made of something other than pairs".to_string()),
+                };
+                Value::Dict(items.iter().map(pair).collect::<Result<_, _>>()?)
+            }
+            _ => Value::Dict(Vec::new()),
+        })
     }
 
     /// One of the arguments in a tuple.
@@ -422,6 +496,10 @@ impl<'a> Machine<'a> {
         };
         let whole = match (self.value(object), &fields[..]) {
             (Value::Dict(_), _) => return Ok(()),
+            // Settings and paths keep no values here; a tensor's attributes are no values of it.
+            (Value::Opaque | Value::List(_) | Value::Tensor(_), _) if self.vocabulary == Vocabulary::Torch => {
+                return Ok(());
+            }
             (Value::NumberFormat(format), [_, (_, Value::Text(order)), ..]) => {
                 Value::NumberFormat(NumberFormat { big_endian: order == ">", ..*format })
             }
@@ -444,8 +522,8 @@ impl<'a> Machine<'a> {
     }
 
     fn sizes(&self, ids: &[Id]) -> Result<Vec<usize>, String> {
-        if ids.len() > 8 {
-            return Err(format!("a tensor has {} dimensions, at most 8 are read", ids.len()));
+        if ids.len() > 64 {
+            return Err(format!("a tensor has {} dimensions, at most 64 are read", ids.len()));
         }
         let size = |id: &Id| match self.value(*id) {
             Value::Int(size) => usize::try_from(*size).map_err(|_| format!("a tensor has size or stride {size}")),

@@ -49,7 +49,16 @@ fn unknown_names_are_refused_and_nothing_is_executed() {
     for bytes in [&b"cposix\nsystem\nX\x02\x00\x00\x00id\x85R."[..], b"ctorch\nFloatStorage\n.", b"cnumpy\nload\n."] {
         assert!(run(bytes, Vocabulary::Numpy).unwrap_err().to_string().contains("nothing was executed"));
     }
-    assert!(run(b"cnumpy\nndarray\n.", Vocabulary::Torch).unwrap_err().to_string().contains("`numpy.ndarray`"));
+    for (bytes, name) in [
+        (&b"cnumpy\nload\n."[..], "`numpy.load`"),
+        (b"cbuiltins\neval\n.", "`builtins.eval`"),
+        (b"c__builtin__\ngetattr\n.", "`__builtin__.getattr`"),
+        (b"ctorch\nload\n.", "`torch.load`"),
+        (b"ctorch.hub\nload\n.", "`torch.hub.load`"),
+    ] {
+        let said = run(bytes, Vocabulary::Torch).unwrap_err().to_string();
+        assert!(said.contains(name) && said.contains("nothing was executed"), "{said}");
+    }
 }
 
 #[test]
@@ -84,6 +93,35 @@ fn a_repeated_instruction_ends_at_the_budget() {
     }
     let name = [&b"X\x00\x00\x00\x01"[..], &vec![b'm'; 1 << 24], b"X\x01\x00\x00\x00n\x93."].concat();
     assert!(run(&name, Vocabulary::Numpy).unwrap_err().to_string().len() < 400);
+}
+
+/// What `torch.load(weights_only=True)` makes, beside tensors.
+#[test]
+fn plain_data_beside_weights_is_read() {
+    let read = |bytes: &[u8]| run(bytes, Vocabulary::Torch).map(|values| format!("{:?}", values.get(values.root())));
+    for (bytes, expected) in [
+        // An integer of 71 bits; 2 ** 40.
+        (&b"\x80\x02\x8a\x09\0\0\0\0\0\0\0\0\x40."[..], "Opaque"),
+        (b"\x80\x02\x8a\x06\0\0\0\0\0\x01.", "Int(1099511627776)"),
+        (b"\x80\x02ccollections\ndefaultdict\nc__builtin__\nlist\n\x85R.", "Dict([])"),
+        (b"\x80\x02ccollections\nCounter\n}U\x01aK\x01s\x85R.", "Dict([(2, 3)])"),
+        (b"\x80\x02ccollections\nOrderedDict\n]](U\x01aK\x01ea\x85R.", "Dict([(3, 4)])"),
+        (b"\x80\x02ctorch\nSize\nK\xe0K\xe0\x86\x85R.", "List([1, 2])"),
+        (b"\x80\x02ctorch\ndevice\nU\x03cpu\x85R.", "Opaque"),
+        (b"\x80\x02ctorch\nfloat32\n.", "Callable(Dtype(F32))"),
+        (b"\x80\x02cargparse\nNamespace\n)\x81}U\x02lrK\x01sb.", "Opaque"),
+        (b"\x80\x02cpathlib\nPosixPath\nU\x01/U\x01a\x86R.", "Opaque"),
+        (b"\x80\x04\x8f(K\x01K\x02\x90.", "Opaque"),
+    ] {
+        assert_eq!(read(bytes).unwrap(), expected, "{bytes:?}");
+    }
+}
+
+#[test]
+fn a_pickle_in_front_of_others_says_where_it_ends() {
+    let (values, length) = run_first(b"\x80\x02M\xe9\x03.\x80\x02}.", Vocabulary::Torch).unwrap();
+    assert!(matches!(values.get(values.root()), Value::Int(1001)));
+    assert_eq!(length, 6);
 }
 
 proptest! {

@@ -57,12 +57,26 @@ impl Value {
 /// Supported names.
 #[derive(Clone, Copy, Debug)]
 pub enum Callable {
-    /// `collections.OrderedDict`
+    /// `collections.OrderedDict`, and `dict` and `Counter`, which are made alike
     OrderedDict,
+    /// `collections.defaultdict`: a maker of missing values, then as a dict
+    DefaultDict,
+    /// `torch.Size`, `list`, `tuple`, `deque`
+    Sequence,
+    /// Plain data that no reader needs: what it is called with is dropped
+    Inert,
     /// `torch._utils._rebuild_tensor_v2`
     RebuildTensor,
+    /// `torch._utils._rebuild_tensor_v3`: a tensor of untyped bytes and a dtype
+    RebuildTypedTensor,
     /// `torch._utils._rebuild_parameter`
     RebuildParameter,
+    /// `torch._tensor._rebuild_from_type_v2`: another constructor, a class, its arguments, and attributes
+    RebuildFromType,
+    /// A tensor that has no plain values, and what it is
+    OtherTensor(&'static str),
+    /// `torch.float32` and its kin
+    Dtype(Element),
     /// `torch.FloatStorage` and its kin
     StorageType(Element),
     /// `numpy.core.multiarray._reconstruct`: an empty array, filled in by its state
@@ -88,17 +102,81 @@ pub enum Element {
     F16,
     /// The upper half of a 32-bit float.
     Bf16,
+    /// 64-bit float.
+    F64,
+    /// 8-bit float, 3 bits of fraction, no infinity.
+    F8E4M3,
+    /// 8-bit IEEE-like float, 2 bits of fraction.
+    F8E5M2,
+    /// As `F8E4M3`, with another bias and no negative zero.
+    F8E4M3Fnuz,
+    /// As `F8E5M2`, with another bias, no infinity and no negative zero.
+    F8E5M2Fnuz,
+    /// An 8-bit power of two.
+    F8E8M0,
     /// 64-bit signed integer.
     I64,
+    /// 32-bit signed integer.
+    I32,
+    /// 16-bit signed integer.
+    I16,
+    /// 8-bit signed integer.
+    I8,
+    /// 8-bit unsigned integer.
+    U8,
+    /// 16-bit unsigned integer.
+    U16,
+    /// 32-bit unsigned integer.
+    U32,
+    /// 64-bit unsigned integer.
+    U64,
+    /// `True` or `False`, one byte.
+    Bool,
+    /// Bytes, whose tensor has the format.
+    Untyped,
+    /// Something that is neither a real number nor a bool: its name and its size \[bytes\].
+    Other(&'static str, usize),
 }
 
 impl Element {
     /// Size of one value \[bytes\].
     pub fn size(self) -> usize {
+        use Element::{
+            Bf16, Bool, F8E4M3, F8E4M3Fnuz, F8E5M2, F8E5M2Fnuz, F8E8M0, F16, F32, F64, I8, I16, I32, I64, Other, U8,
+            U16, U32, U64, Untyped,
+        };
         match self {
-            Element::F32 => 4,
-            Element::F16 | Element::Bf16 => 2,
-            Element::I64 => 8,
+            F64 | I64 | U64 => 8,
+            F32 | I32 | U32 => 4,
+            F16 | Bf16 | I16 | U16 => 2,
+            F8E4M3 | F8E5M2 | F8E4M3Fnuz | F8E5M2Fnuz | F8E8M0 | I8 | U8 | Bool | Untyped => 1,
+            Other(_, size) => size,
+        }
+    }
+
+    /// PyTorch's name of it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Element::F32 => "float32",
+            Element::F16 => "float16",
+            Element::Bf16 => "bfloat16",
+            Element::F64 => "float64",
+            Element::F8E4M3 => "float8_e4m3fn",
+            Element::F8E5M2 => "float8_e5m2",
+            Element::F8E4M3Fnuz => "float8_e4m3fnuz",
+            Element::F8E5M2Fnuz => "float8_e5m2fnuz",
+            Element::F8E8M0 => "float8_e8m0fnu",
+            Element::I64 => "int64",
+            Element::I32 => "int32",
+            Element::I16 => "int16",
+            Element::I8 => "int8",
+            Element::U8 => "uint8",
+            Element::U16 => "uint16",
+            Element::U32 => "uint32",
+            Element::U64 => "uint64",
+            Element::Bool => "bool",
+            Element::Untyped => "bytes",
+            Element::Other(name, _) => name,
         }
     }
 }
@@ -144,6 +222,14 @@ impl Values {
     pub fn get(&self, id: Id) -> &Value {
         // Only the machine creates ids, so they are in range.
         self.nodes.get(id).unwrap_or(&Value::Opaque)
+    }
+
+    /// All storages that the pickle names, in file order; one that is named again comes again.
+    pub fn storages(&self) -> impl Iterator<Item = &Storage> {
+        self.nodes.iter().filter_map(|value| match value {
+            Value::Storage(storage) => Some(storage),
+            _ => None,
+        })
     }
 
     /// The entries of a dict with string keys; `None` if it is not a dict.

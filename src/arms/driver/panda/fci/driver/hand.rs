@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
-use franka::Gripper;
+use franka::{FrankaError, Gripper};
 
+use super::session::CONNECT_SECONDS;
 use super::settings::HandSettings;
 use crate::driver::ConnectError;
 
@@ -42,8 +43,24 @@ impl Hand {
             fix: "check that the hand is mounted and initialized in Desk, or say in the settings that there is none"
                 .into(),
         };
-        let gripper = Gripper::new(&host).map_err(|error| link_error(error.to_string()))?;
-        let state = gripper.read_once().map_err(|error| link_error(error.to_string()))?;
+        // The arm is connected before its hand, so what fails here is the hand's own.
+        let of_hand = |error: FrankaError| match error {
+            FrankaError::Network(cause) if cause.contains("imeout") || cause.contains("timed out") => {
+                ConnectError::Silent {
+                    arm: arm.into(),
+                    link: host.clone(),
+                    who: "the hand (the arm's control box responds)".into(),
+                    seconds: CONNECT_SECONDS,
+                    fix: format!(
+                        "check the hand's cable, initialize it in Desk and restart the control box, or say in the settings that \
+                         there is none ({cause})"
+                    ),
+                }
+            }
+            other => link_error(format!("the hand, while the arm's control box responds: {other}")),
+        };
+        let gripper = Gripper::new(&host).map_err(of_hand)?;
+        let state = gripper.read_once().map_err(of_hand)?;
         let fraction = fraction(&settings, state.width);
         let shared = Arc::new(Shared {
             wanted: AtomicU64::new(fraction.to_bits()),

@@ -90,10 +90,6 @@ impl FciArm {
         settings: FciSettings,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, ConnectError> {
-        let hand = match settings.hand.clone() {
-            Some(hand) => Some(Hand::connect(address, model.robot(), hand)?),
-            None => None,
-        };
         let (setpoints, for_thread) = triple_buffer::triple_buffer(&NumberedSetpoint::NONE);
         let (from_thread, mut reports) = triple_buffer::triple_buffer(&None);
         let (producer, cycles) = rtrb::RingBuffer::new(CYCLES);
@@ -127,6 +123,17 @@ impl FciArm {
         let scheduling = match connected.recv() {
             Ok(result) => result?,
             Err(_) => return Err(lost()),
+        };
+        // After the arm, whose own errors say what is at the address.
+        let hand = match settings.hand.clone().map(|hand| Hand::connect(address, model.robot(), hand)) {
+            Some(Ok(hand)) => Some(hand),
+            Some(Err(error)) => {
+                // Without requests the thread ends, and with it the session.
+                drop(requests);
+                let _ended = thread.join();
+                return Err(error);
+            }
+            None => None,
         };
         let last = (*reports.read()).ok_or_else(lost)?;
         Ok(Self {

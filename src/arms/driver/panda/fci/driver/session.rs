@@ -9,7 +9,7 @@ use super::settings::{FciSettings, Model};
 use crate::driver::ConnectError;
 
 /// Time-out given to franka-rs for a connection \[s\].
-const CONNECT_SECONDS: f64 = 1.0;
+pub(super) const CONNECT_SECONDS: f64 = 1.0;
 
 /// Cut-off at which the FER's own filters pass everything \[Hz\].
 const NO_FILTER: f64 = 1000.0;
@@ -106,6 +106,27 @@ fn setting_error(address: &str, model: Model, what: &str, error: FrankaError) ->
     }
 }
 
+/// What to do with a control box whose FCI version is neither the FER's nor the FR3's newest. FR3 systems before 5.9 speak 6 to 9;
+/// the arm says its version itself, and a system is changed in Desk.
+fn other_system(version: u16, model: Model) -> String {
+    let (fer, fr3) = (Model::Fer, Model::Fr3);
+    let ours = format!("this program speaks {} ({fer}) and {} ({fr3}) only", fer.version(), fr3.version());
+    if version > fr3.version() {
+        return format!("{ours}: the control box's system is newer than this program; update this program");
+    }
+    if version > fer.version() {
+        let choose =
+            if model == Model::Fr3 { String::new() } else { format!(", and choose robot = \"{}\"", fr3.robot()) };
+        return format!(
+            "{ours}: an FR3 with a system before 5.9 speaks 6 to 9; update it in Desk's settings to 5.9.0 or \
+             later{choose}"
+        );
+    }
+    format!(
+        "{ours}: a Panda with a system before 4.2 speaks less than 5; update it in Desk's settings to 4.2.1 or later"
+    )
+}
+
 /// The error of a failed connection.
 pub fn connect_error(address: &str, model: Model, error: FrankaError) -> ConnectError {
     let (arm, link) = (model.robot().to_string(), address.to_string());
@@ -116,7 +137,7 @@ pub fn connect_error(address: &str, model: Model, error: FrankaError) -> Connect
                     format!("{server_version} ({other})"),
                     format!("choose robot = \"{}\", or connect the {model}", other.robot()),
                 ),
-                None => (server_version.to_string(), "update the robot's system image, or use an older one".into()),
+                None => (server_version.to_string(), other_system(server_version, model)),
             };
             ConnectError::Unfit {
                 arm,
@@ -127,15 +148,29 @@ pub fn connect_error(address: &str, model: Model, error: FrankaError) -> Connect
                 fix,
             }
         }
+        FrankaError::Network(cause) if cause.contains("refused") => ConnectError::Link {
+            arm,
+            link,
+            cause,
+            fix: "a computer is at this address and refuses: activate FCI in Desk (the menu beside the robot's name), end other \
+                  programs that use it, or correct the address if it is not the control box's"
+                .into(),
+        },
         FrankaError::Network(cause) if cause.contains("imeout") || cause.contains("timed out") => {
             ConnectError::Silent {
                 arm,
                 link,
                 who: "the control box".into(),
                 seconds: CONNECT_SECONDS,
-                fix: format!("check the cable, the address and that FCI is active in Desk ({cause})"),
+                fix: format!("nothing is at this address: check cable, power and the address ({cause})"),
             }
         }
+        FrankaError::Network(cause) if cause.contains("No route") || cause.contains("nreachable") => ConnectError::Link {
+            arm,
+            link,
+            cause,
+            fix: "nothing is at this address: check the cable, this computer's own network address and the arm's".into(),
+        },
         other => ConnectError::Link {
             arm,
             link,
@@ -151,4 +186,37 @@ pub fn end_text(error: &FrankaError, report: &Report) -> String {
     let first = error.to_string();
     let first = first.lines().next().unwrap_or_default().to_string();
     format!("{first} [{}; success rate {:.2}]", names(report.last_errors | report.errors), report.success_rate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(version: u16, model: Model) -> String {
+        let error = FrankaError::IncompatibleVersion { server_version: version, library_version: model.version() };
+        connect_error("172.16.0.2", model, error).to_string()
+    }
+
+    #[test]
+    fn an_fr3_with_an_older_system_is_told_both_versions_and_what_to_do() {
+        for version in 6..=9 {
+            let said = refused(version, Model::Fr3);
+            let both = format!("is {version}, expected 10 (Franka Research 3)");
+            assert!(said.contains(&both) && said.contains("to 5.9.0 or later"), "{said}");
+            assert!(!said.contains("choose robot"), "{said}");
+            assert!(refused(version, Model::Fer).contains("choose robot = \"fr3\""));
+        }
+        assert!(refused(4, Model::Fer).contains("4.2.1"));
+        assert!(refused(11, Model::Fr3).contains("newer than this program"));
+    }
+
+    #[test]
+    fn nobody_there_is_told_from_a_refused_connection() {
+        let said = |cause: &str| connect_error("10.0.0.1", Model::Fr3, FrankaError::Network(cause.into())).to_string();
+        assert!(said("libfranka: Connection to FCI refused.").contains("a computer is at this address and refuses"));
+        assert!(said("libfranka: Connection timeout.").contains("nothing is at this address"));
+        assert!(
+            said("libfranka: Connection error: No route to host (os error 113)").contains("nothing is at this address")
+        );
+    }
 }
