@@ -32,6 +32,7 @@ mod convert;
 mod demonstrate;
 mod device;
 mod distances;
+mod edit;
 #[cfg(feature = "torch")]
 mod embed;
 mod entrant;

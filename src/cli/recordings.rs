@@ -1,4 +1,4 @@
-//! `visuomotor recordings`: list a folder's episodes, finish cut-off ones, exchange them with other programs.
+//! `visuomotor recordings`: list a folder's episodes, finish cut-off ones, edit data sets, exchange them with other programs.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ use crate::untrusted::shown;
 /// Arguments of `visuomotor recordings`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  visuomotor recordings list results/demonstrations\n  visuomotor recordings verify results/demonstrations --robot widowx\n  visuomotor recordings card results/demonstrations\n  visuomotor recordings trim results/demonstrations/knife_in_pot-0003.mcap --from 5 --to 40\n  visuomotor recordings recover results/demonstrations/knife_in_pot-0003.mcap.partial"
+    after_help = "Examples:\n  visuomotor recordings list results/demonstrations\n  visuomotor recordings verify results/demonstrations --robot widowx\n  visuomotor recordings card results/demonstrations\n  visuomotor recordings trim results/demonstrations/knife_in_pot-0003.mcap --from 5 --to 40\n  visuomotor recordings recover results/demonstrations/knife_in_pot-0003.mcap.partial\n  visuomotor recordings merge results/monday results/tuesday results/week\n  visuomotor recordings split results/week results/train results/held-out --share 0.9\n  visuomotor recordings relabel results/week knife_in_pot-0003 --outcome failure --out results/relabeled"
 )]
 pub struct RecordingsArguments {
     #[command(subcommand)]
@@ -84,6 +84,14 @@ enum Action {
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
+    /// Write the episodes of several folders to one new folder
+    Merge(super::edit::MergeArguments),
+    /// Write a folder's episodes to two new folders, by a share
+    Split(super::edit::SplitArguments),
+    /// Write a folder's episodes anew without some of them
+    Delete(super::edit::DeleteArguments),
+    /// Write a folder's episodes anew with another task, instruction, outcome or a note
+    Relabel(super::edit::RelabelArguments),
     /// Convert episodes to LeRobot, robomimic or Bridge
     #[cfg(feature = "exchange")]
     Export(super::exchange::ExportArguments),
@@ -119,7 +127,12 @@ pub fn recordings(arguments: &RecordingsArguments) -> anyhow::Result<u8> {
                     0 => String::new(),
                     count => format!(", {count} by the operator"),
                 };
-                say!("{}  {task}  {steps} steps{by}  {outcome}{}", shown(&file), asked_for(&episode));
+                let edited = match episode.edits.len() {
+                    0 => String::new(),
+                    1 => "  edited".into(),
+                    count => format!("  edited {count} times"),
+                };
+                say!("{}  {task}  {steps} steps{by}  {outcome}{}{edited}", shown(&file), asked_for(&episode));
             }
             Ok(u8::from(left_out > 0))
         }
@@ -135,6 +148,10 @@ pub fn recordings(arguments: &RecordingsArguments) -> anyhow::Result<u8> {
             }
             Ok(u8::from(lost))
         }
+        Action::Merge(arguments) => super::edit::run_merge(arguments),
+        Action::Split(arguments) => super::edit::run_split(arguments),
+        Action::Delete(arguments) => super::edit::run_delete(arguments),
+        Action::Relabel(arguments) => super::edit::run_relabel(arguments),
         #[cfg(feature = "exchange")]
         Action::Export(arguments) => super::exchange::export(arguments),
         #[cfg(feature = "exchange")]

@@ -31,6 +31,12 @@ pub fn inputs() -> Vec<Input> {
             &["a chunk compressed by `xz` is not read by this program"],
         ),
         damaged(
+            "a chunk that says lz4 and is not",
+            VERIFY,
+            |at| put(at, "set/a.mcap", [recording(), chunk("lz4", 100, b"what lz4 makes")].concat()),
+            &["bad       a.mcap", "a record is damaged"],
+        ),
+        damaged(
             "a record that claims to have 2^63 bytes",
             VERIFY,
             |at| {

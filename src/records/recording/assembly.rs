@@ -24,6 +24,8 @@ const LARGEST_MESSAGE: usize = 4 << 20;
 /// Messages of the step whose closing `/episode/step` has not been read yet.
 #[derive(Default)]
 struct OpenStep {
+    /// Log time of its messages \[ns\]: all have the same.
+    at: Option<u64>,
     images: Vec<CompressedImage>,
     proprioception: Option<Proprioception>,
     pose: Option<Pose>,
@@ -36,6 +38,8 @@ struct OpenStep {
 /// Messages of the control tick whose closing `/control_tick` has not been read yet.
 #[derive(Default)]
 struct OpenTick {
+    /// Log time of its messages \[ns\]: all have the same.
+    at: Option<u64>,
     measured: Option<(JointVector, f64)>,
     wished: Option<JointCommand>,
     sent: Option<JointCommand>,
@@ -96,6 +100,21 @@ impl<'a> Assembly<'a> {
         if data.len() > LARGEST_MESSAGE && is_read(name) {
             return Err(bad(format!("{} bytes, at most {LARGEST_MESSAGE} are read of such a message", data.len())));
         }
+        let out_of_order = |why: String| {
+            let at = Timestamp::from_nanos(header.log_time).as_secs_f64();
+            reordered(path, format!("{name} at {at:.3} s: {why}"))
+        };
+        let open = match group_of(name) {
+            Some(Group::Step) => Some(&mut self.open_step.at),
+            Some(Group::Tick) if control => Some(&mut self.open_tick.at),
+            _ => None,
+        };
+        if let Some(at) = open {
+            let first = *at.get_or_insert(header.log_time);
+            if first != header.log_time {
+                return Err(out_of_order("it comes between the messages of another step or control tick".into()));
+            }
+        }
         match name {
             topic::EPISODE_START => self.start = Some(json(data).map_err(bad)?),
             topic::EPISODE_END => self.end = Some(json(data).map_err(bad)?),
@@ -104,7 +123,10 @@ impl<'a> Assembly<'a> {
             topic::EPISODE_STEP => {
                 let event = json(data).map_err(bad)?;
                 let step = close_step(std::mem::take(&mut self.open_step), event);
-                self.steps.push(step.map_err(bad)?);
+                self.steps.push(step.map_err(|unfit| match unfit {
+                    Unfit::Missing(why) => out_of_order(why),
+                    Unfit::Content(why) => bad(why),
+                })?);
             }
             topic::OBSERVED_JOINTS => {
                 let message = JointState::decode(data).map_err(|e| bad(e.to_string()))?;
@@ -130,7 +152,7 @@ impl<'a> Assembly<'a> {
                 let rest = decode_f64_array::<10>(data).map_err(|e| bad(e.to_string()))?;
                 let at = Timestamp::from_nanos(header.log_time);
                 let tick = close_tick(std::mem::take(&mut self.open_tick), at, &rest);
-                self.ticks.push(tick.map_err(bad)?);
+                self.ticks.push(tick.map_err(out_of_order)?);
             }
             _ if is_picture(name) => {
                 let mut image = CompressedImage::decode(data).map_err(|e| bad(e.to_string()))?;
@@ -152,6 +174,37 @@ pub(super) fn damaged(path: &Path, topic: &str, header: &MessageHeader, why: imp
         topic: topic.to_string(),
         at_seconds: Timestamp::from_nanos(header.log_time).as_secs_f64(),
         why: why.to_string(),
+    }
+}
+
+/// The messages are not in the order in which they were recorded.
+pub(super) fn reordered(path: &Path, found: String) -> RecordingError {
+    RecordingError::Reordered { path: path.to_path_buf(), found }
+}
+
+/// What a message is a part of.
+enum Group {
+    Step,
+    Tick,
+}
+
+/// The group whose messages are recorded one after the other, at the same log time.
+fn group_of(name: &str) -> Option<Group> {
+    match name {
+        topic::EPISODE_STEP
+        | topic::OBSERVED_JOINTS
+        | topic::TOOL_POSE
+        | topic::BRIDGE_STATE
+        | topic::ACTION
+        | topic::ACTION_LABEL
+        | topic::EMBEDDING => Some(Group::Step),
+        topic::JOINT_STATES
+        | topic::WISHED_COMMAND
+        | topic::SENT_COMMAND
+        | topic::EPISODE_SAFETY
+        | topic::CONTROL_TICK => Some(Group::Tick),
+        _ if is_picture(name) => Some(Group::Step),
+        _ => None,
     }
 }
 
@@ -230,10 +283,19 @@ fn proprioception(message: &JointState) -> Result<Proprioception, String> {
     })
 }
 
-fn close_step(open: OpenStep, event: StepEvent) -> Result<RecordedStep, String> {
-    let missing = |what: &str| format!("the step has no {what}");
+/// Why a step cannot be put together.
+enum Unfit {
+    /// A message of it was not found before its closing one.
+    Missing(String),
+    /// The closing message makes no sense.
+    Content(String),
+}
+
+fn close_step(open: OpenStep, event: StepEvent) -> Result<RecordedStep, Unfit> {
+    let missing = |what: &str| Unfit::Missing(format!("the step has no {what}"));
     if open.images.len() != event.images.len() {
-        return Err(format!("{} images were found, {} are listed", open.images.len(), event.images.len()));
+        let (found, listed) = (open.images.len(), event.images.len());
+        return Err(Unfit::Missing(format!("{found} images were found, {listed} are listed")));
     }
     let images = open
         .images
@@ -257,7 +319,7 @@ fn close_step(open: OpenStep, event: StepEvent) -> Result<RecordedStep, String> 
         bridge_state: open.state.ok_or_else(|| missing("state"))?,
         action: Action::from_array(open.action.ok_or_else(|| missing("action"))?),
         label: Action::from_array(open.label.ok_or_else(|| missing("label"))?),
-        motion: event.motion.read()?,
+        motion: event.motion.read().map_err(Unfit::Content)?,
         decided_by: event.decided_by,
         embedding: open.embedding,
         encoder_seconds: event.encoder_seconds,

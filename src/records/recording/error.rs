@@ -42,6 +42,14 @@ pub enum RecordingError {
         /// What to do.
         fix: &'static str,
     },
+    /// A folder of this name exists.
+    #[error("{path}: exists already; {fix}", path = shown(path))]
+    FolderExists {
+        /// The existing folder.
+        path: PathBuf,
+        /// What to do.
+        fix: &'static str,
+    },
     /// An unusable name or option.
     #[error("{what}: found {found}, expected {expected}")]
     Unfit {
@@ -139,6 +147,25 @@ pub enum RecordingError {
         /// Its length \[bytes\].
         bytes: u64,
     },
+    /// The file is damaged before the episode's start: nothing can be saved.
+    #[error("{path}: damaged before the episode started: {found}; copy it again from where it was recorded", path = shown(path))]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The damage.
+        found: String,
+    },
+    /// The messages are not in the order in which they were recorded, or some are missing.
+    #[error(
+        "{path}: the order of its messages was changed by another program, or messages were taken out: \
+         {found}; use the file as it was recorded", path = shown(path)
+    )]
+    Reordered {
+        /// The file.
+        path: PathBuf,
+        /// Where the order is wrong.
+        found: String,
+    },
     /// A message passes its checksum but its content does not fit its topic.
     #[error("{path}: message on {topic} at {at_seconds:.3} s: {why}", path = shown(path))]
     Message {
@@ -170,6 +197,25 @@ pub enum RecordingError {
         /// The unsupported part.
         found: String,
     },
+    /// An edit of a data set cannot write its result; the data set is as it was.
+    #[error("{path}: cannot be written: {source}; the data set is as it was", path = shown(path))]
+    Edit {
+        /// The file or folder.
+        path: PathBuf,
+        /// The operating system's error.
+        source: std::io::Error,
+    },
+    /// An episode was cut off or damaged and is not taken into an edited data set.
+    #[error(
+        "{path}: not whole: {found}; `visuomotor recordings recover {path}` keeps what can be read, \
+         then repeat the edit", path = shown(path)
+    )]
+    NotWhole {
+        /// The file.
+        path: PathBuf,
+        /// What is missing.
+        found: String,
+    },
     /// Another process is still writing the file.
     #[error("{path}: still being written by a running process; end that episode first", path = shown(path))]
     Busy {
@@ -188,13 +234,19 @@ impl Failing for RecordingError {
     fn failure(&self) -> FailureKind {
         match self {
             Self::Write { .. } | Self::Stopped { .. } => FailureKind::Machine,
-            Self::Unreadable { source, .. } | Self::Contents { source, .. } => source.failure(),
+            Self::Unreadable { source, .. } | Self::Contents { source, .. } | Self::Edit { source, .. } => {
+                source.failure()
+            }
             _ => FailureKind::Usage,
         }
     }
 }
 
 impl RecordingError {
+    pub(super) fn edit(path: &Path, source: std::io::Error) -> Self {
+        Self::Edit { path: path.to_path_buf(), source }
+    }
+
     pub(super) fn unreadable(path: &Path, source: std::io::Error) -> Self {
         Self::Unreadable { path: path.to_path_buf(), source }
     }

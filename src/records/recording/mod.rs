@@ -30,6 +30,8 @@
 //! - A cut-off or damaged file is read up to its last chunk with a correct checksum, and the reader reports what is lost.
 //! - A failed write is reported once and never stops control; flushed data stay readable.
 //!
+//! Data sets are edited by [`merge`], [`split`], [`delete`] and [`relabel`], which write new folders.
+//!
 //! Refused: recording into a missing, unwritable or full folder, over an existing recording, and reading another
 //! format version.
 
@@ -37,6 +39,7 @@ mod assembly;
 pub mod cdr;
 mod contents;
 mod dataset;
+mod edit;
 mod error;
 mod events;
 pub mod jpeg;
@@ -49,6 +52,8 @@ mod reader;
 mod recorded;
 mod recorder;
 mod recovery;
+#[cfg(test)]
+mod rewritten;
 mod scan;
 pub mod schemas;
 mod slow;
@@ -59,6 +64,7 @@ mod writer;
 
 pub use contents::Contents;
 pub use dataset::{dataset_digest, list_episodes, list_partial};
+pub use edit::{Edit, EditOptions, EditReport, EpisodeChange, Placement, Written, delete, merge, relabel, split};
 pub use error::RecordingError;
 pub use events::{Gap, Note};
 pub use jpeg::Decoded;

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use mcap::records::{Metadata, Record};
 
-use super::assembly::{Assembled, Assembly, is_picture};
+use super::assembly::{Assembled, Assembly, is_picture, reordered};
+use super::edit::Edit;
 use super::events::Gap;
 use super::recorded::{ReadOptions, RecordedEpisode, RecordedStep};
 use super::scan::{Ending, scan};
@@ -14,8 +15,16 @@ use super::{Attachment, FORMAT_VERSION, METADATA_NAME, RecordingError};
 use visuomotor_core::episode::EpisodeEnd;
 use visuomotor_core::untrusted::{self, Budget};
 
+/// What the names of this program's own schemas begin with.
+const OWN_SCHEMAS: &str = "visuomotor.";
+
+const OF_ANOTHER: &str = "an MCAP file of another program (no `visuomotor` metadata)";
+
+const WITHOUT_METADATA: &str = "it has this program's messages, but no `visuomotor` metadata: the program that wrote the file \
+                                again left it out; use the file as it was recorded";
+
 /// Largest recording read \[bytes\]: six hours of two cameras at 5 Hz.
-const LARGEST: u64 = 16 << 30;
+pub(super) const LARGEST: u64 = 16 << 30;
 
 /// Largest size of the kept images and attachments: this many bytes, plus this many times the file's length, because JPEG
 /// hardly shrinks in a chunk.
@@ -62,10 +71,21 @@ pub(super) fn parse(
     let mut topics: BTreeMap<u16, String> = BTreeMap::new();
     let mut about: Option<BTreeMap<String, String>> = None;
     let mut attachments = Vec::new();
+    let mut edits = Vec::new();
+    // A schema of this program was seen: its messages may come before the metadata if another program wrote the file again.
+    let mut ours = false;
+    let mut stray = false;
     let ending = scan(magic.as_slice().chain(file), length, |record| {
         match record {
+            Record::Schema { header, .. } => ours |= header.name.starts_with(OWN_SCHEMAS),
+            Record::Metadata(metadata) if metadata.name == Edit::METADATA_NAME => {
+                edits.push(Edit::from_metadata(&metadata.metadata));
+            }
             Record::Metadata(metadata) if metadata.name == METADATA_NAME => {
                 check_version(path, &metadata)?;
+                if stray {
+                    return Err(reordered(path, format!("messages come before the record `{METADATA_NAME}`")));
+                }
                 about = Some(metadata.metadata);
             }
             Record::Attachment { header, data, .. } => {
@@ -75,8 +95,10 @@ pub(super) fn parse(
             }
             Record::Channel(channel) => drop(topics.insert(channel.id, channel.topic)),
             Record::Message { header, data } => {
-                if about.is_none() {
-                    return Err(not_ours(path, "an MCAP file of another program (no `visuomotor` metadata)"));
+                if about.is_none() && !ours {
+                    // Another program's, unless the metadata come later.
+                    stray = true;
+                    return Ok(());
                 }
                 let topic = topics.get(&header.channel_id).map_or("", String::as_str);
                 if options.images && is_picture(topic) {
@@ -88,23 +110,36 @@ pub(super) fn parse(
         }
         Ok(())
     })?;
+    if stray && about.is_none() {
+        return Err(not_ours(path, OF_ANOTHER));
+    }
+    let mut damaged = false;
     let cut_off = match ending {
         Ending::Whole => None,
         Ending::CutOff(why) => Some(why),
+        Ending::Damaged(why) => {
+            damaged = true;
+            Some(why)
+        }
         Ending::TooLarge(found) => return Err(RecordingError::TooLarge { path: path.to_path_buf(), found }),
         Ending::Unsupported(found) => return Err(RecordingError::Unsupported { path: path.to_path_buf(), found }),
         Ending::Unreadable(source) => return Err(RecordingError::unreadable(path, source)),
     };
+    let without_start = |why: Option<&String>| match why {
+        Some(why) if damaged => RecordingError::Damaged { path: path.to_path_buf(), found: why.clone() },
+        _ => RecordingError::CutOff { path: path.to_path_buf(), bytes: length },
+    };
     let Some(about) = about else {
-        return Err(match cut_off {
-            Some(_) => RecordingError::CutOff { path: path.to_path_buf(), bytes: length },
-            None => not_ours(path, "an MCAP file of another program (no `visuomotor` metadata)"),
+        return Err(match &cut_off {
+            None if ours => not_ours(path, WITHOUT_METADATA),
+            None => not_ours(path, OF_ANOTHER),
+            why => without_start(why.as_ref()),
         });
     };
     let started_at_unix_ns = about.get("started_at_unix_ns").and_then(|text| text.parse().ok());
     let Assembled { start, steps, ticks, end, notes, gaps } = assembly.finish();
     let Some(start) = start else {
-        return Err(RecordingError::CutOff { path: path.to_path_buf(), bytes: length });
+        return Err(without_start(cut_off.as_ref()));
     };
     let lost = lost(&steps, end.as_ref(), &gaps, cut_off);
     Ok(RecordedEpisode {
@@ -116,6 +151,7 @@ pub(super) fn parse(
         notes,
         gaps,
         attachments,
+        edits,
         complete: lost.is_none(),
         lost,
         started_at_unix_ns,

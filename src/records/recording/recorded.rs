@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::edit::Edit;
 use super::events::{Gap, Note};
 use super::picture::RecordedImage;
 use super::{Attachment, RecordingError};
@@ -98,6 +99,8 @@ pub struct RecordedEpisode {
     pub gaps: Vec<Gap>,
     /// Files recorded with it, the settings among them.
     pub attachments: Vec<Attachment>,
+    /// What edits of the data set did to it, oldest first.
+    pub edits: Vec<Edit>,
     /// The file is complete, contains the end, and as many steps as the end states.
     pub complete: bool,
     /// What was lost; `None` when complete.

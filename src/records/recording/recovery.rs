@@ -1,16 +1,17 @@
 //! Completes a recording that was cut off.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 
-use mcap::records::{Metadata, Record};
+use mcap::records::{MessageHeader, Metadata, Record};
 
 use super::error::io_error;
 use super::reader::parse;
-use super::scan::scan;
+use super::scan::{Ending, scan};
 use super::storage::{self, Output, PARTIAL, WHOLE};
 use super::{ReadOptions, RecordingError, list_partial, schemas};
 use visuomotor_core::untrusted;
@@ -58,7 +59,13 @@ pub fn recover(path: &Path) -> Result<Recovered, RecordingError> {
     let failed = |source| RecordingError::Write { path: copy.clone(), steps: 0, source };
     let mut output = File::create(&copy).and_then(storage::output).map_err(failed)?;
     from.rewind().map_err(unreadable)?;
-    copy_records(&from, length, &mut output, recovered.lost.as_deref()).map_err(|error| failed(io_error(error)))?;
+    let lost = recovered.lost.clone().unwrap_or_else(|| "nothing".into());
+    let about =
+        Metadata { name: "visuomotor.recovered".into(), metadata: BTreeMap::from([("lost".to_string(), lost)]) };
+    // This is the second pass: the first one checked how the scan ends.
+    copy_records(&from, length, &mut output, &mut Unchanged)
+        .and_then(|_| output.write_metadata(&about))
+        .map_err(|error| failed(io_error(error)))?;
     if in_place {
         let mut damaged = OsString::from(path);
         damaged.push(".damaged");
@@ -89,18 +96,43 @@ pub fn finish_partial(folder: &Path) -> Result<Vec<String>, RecordingError> {
     Ok(lines)
 }
 
-fn copy_records(from: impl Read, length: u64, output: &mut Output, lost: Option<&str>) -> mcap::McapResult<()> {
-    let mut closing = Vec::new();
-    // This is the second pass: the first one checked how the scan ends.
+/// What [`copy_records`] changes on the way.
+pub(super) trait Revise {
+    /// A channel of this id follows.
+    fn channel(&mut self, _id: u16, _topic: &str) {}
+
+    /// The bytes to be written in place of the message's; further messages may be written before it.
+    fn message<'d>(
+        &mut self,
+        _topic: &str,
+        _header: &MessageHeader,
+        data: Cow<'d, [u8]>,
+        _output: &mut Output,
+    ) -> mcap::McapResult<Cow<'d, [u8]>> {
+        Ok(data)
+    }
+}
+
+/// Copies every byte of every message as it is.
+struct Unchanged;
+
+impl Revise for Unchanged {}
+
+/// Copies the records of a recording of `length` bytes, message by message, up to the first byte that cannot be trusted.
+pub(super) fn copy_records(
+    from: impl Read,
+    length: u64,
+    output: &mut Output,
+    revise: &mut impl Revise,
+) -> mcap::McapResult<Ending> {
+    let mut topics: BTreeMap<u16, String> = BTreeMap::new();
     scan(from, length, |record| -> mcap::McapResult<()> {
         match record {
             Record::Schema { header, data } => {
                 output.add_schema_with_id(header.id, &header.name, &header.encoding, &data)?;
             }
             Record::Channel(channel) => {
-                if [schemas::EPISODE_START, schemas::EPISODE_STEP].contains(&channel.topic.as_str()) {
-                    closing.push(channel.id);
-                }
+                revise.channel(channel.id, &channel.topic);
                 output.add_channel_with_id(
                     channel.id,
                     channel.schema_id,
@@ -108,10 +140,13 @@ fn copy_records(from: impl Read, length: u64, output: &mut Output, lost: Option<
                     &channel.message_encoding,
                     &channel.metadata,
                 )?;
+                topics.insert(channel.id, channel.topic);
             }
             Record::Message { header, data } => {
+                let topic = topics.get(&header.channel_id).map_or("", String::as_str);
+                let data = revise.message(topic, &header, data, output)?;
                 output.write_to_known_channel(&header, &data)?;
-                if closing.contains(&header.channel_id) {
+                if [schemas::EPISODE_START, schemas::EPISODE_STEP].contains(&topic) {
                     output.flush()?;
                 }
             }
@@ -126,10 +161,5 @@ fn copy_records(from: impl Read, length: u64, output: &mut Output, lost: Option<
             _ => {}
         }
         Ok(())
-    })?;
-    let lost = lost.unwrap_or("nothing").to_string();
-    output.write_metadata(&Metadata {
-        name: "visuomotor.recovered".into(),
-        metadata: BTreeMap::from([("lost".to_string(), lost)]),
     })
 }

@@ -29,8 +29,10 @@ const HEAD: usize = 9;
 pub(super) enum Ending {
     /// At the closing magic of a complete file.
     Whole,
-    /// Earlier; the reason.
+    /// Earlier, because the file ends or continues with zeros, as after a power cut; the reason.
     CutOff(String),
+    /// Earlier, at bytes that are not what was written; the reason.
+    Damaged(String),
     /// At something that would take too much memory.
     TooLarge(String),
     /// At something unsupported.
@@ -53,12 +55,14 @@ pub(super) fn scan<E>(
         Budget::new("what the chunks unfold to", UNFOLDING.0.saturating_add(UNFOLDING.1.saturating_mul(length)));
     let mut in_data = true;
     let mut read = 0u64;
+    let mut at_end = false;
     while let Some(event) = reader.next_event() {
         match event {
             Err(mcap::McapError::UnexpectedEof) => {
                 return Ok(Ending::CutOff(format!("the file ends at byte {read} inside a record")));
             }
-            Err(error) => return Ok(Ending::CutOff(format!("a record is damaged ({error})"))),
+            Err(error) if at_end => return Ok(Ending::CutOff(format!("the file ends at byte {read} ({error})"))),
+            Err(error) => return Ok(Ending::Damaged(format!("a record is damaged ({error})"))),
             Ok(LinearReadEvent::ReadRequest(wanted)) => {
                 let part = reader.insert(wanted.min(PART));
                 let taken = loop {
@@ -70,6 +74,7 @@ pub(super) fn scan<E>(
                 match taken {
                     Ok(taken) => {
                         read += taken as u64;
+                        at_end = taken == 0;
                         reader.notify_read(taken);
                     }
                     Err(error) => return Ok(Ending::Unreadable(error)),
@@ -81,10 +86,10 @@ pub(super) fn scan<E>(
                 if !in_data {
                     continue;
                 }
-                let damaged = |why: String| Ok(Ending::CutOff(format!("a record is damaged ({why})")));
+                let damaged = |why: String| Ok(Ending::Damaged(format!("a record is damaged ({why})")));
                 if opcode == 0 {
                     // No record has opcode 0. Power cuts and holes in a file leave zeros, possibly without end.
-                    return damaged("zeros instead of a record".into());
+                    return Ok(Ending::CutOff("a record is damaged (zeros instead of a record)".into()));
                 }
                 match mcap::parse_record(opcode, data) {
                     Ok(Record::Chunk { header, data }) => {
@@ -110,7 +115,7 @@ pub(super) fn scan<E>(
 
 /// The content of a chunk, after its checksum was verified.
 fn open<'a>(header: &ChunkHeader, data: &'a [u8], budget: &mut Budget) -> Result<Cow<'a, [u8]>, Ending> {
-    let damaged = |why: String| Ending::CutOff(format!("a record is damaged ({why})"));
+    let damaged = |why: String| Ending::Damaged(format!("a record is damaged ({why})"));
     let size = usize::try_from(header.uncompressed_size).unwrap_or(usize::MAX);
     if size > CHUNK_LIMIT {
         return Err(Ending::TooLarge(format!("a chunk of {size} bytes, at most {CHUNK_LIMIT} are unfolded")));
@@ -192,7 +197,7 @@ mod tests {
         file.extend((chunk.len() as u64).to_le_bytes());
         file.extend(chunk);
         let ending = scan::<()>(&file[..], file.len() as u64, |_| panic!("there is no record")).unwrap();
-        let Ending::CutOff(why) = ending else { panic!("whole") };
+        let Ending::Damaged(why) = ending else { panic!("whole") };
         assert!(why.contains("a record of 1000 bytes in a chunk that has 7 left"), "{why}");
     }
 
@@ -211,7 +216,7 @@ mod tests {
             };
             open(&header, &bomb, &mut budget).map(|inside| inside.len())
         };
-        let Err(Ending::CutOff(why)) = ending_of(100, "zstd") else { panic!("taken") };
+        let Err(Ending::Damaged(why)) = ending_of(100, "zstd") else { panic!("taken") };
         assert!(why.contains("a chunk of 101 bytes that says 100"), "{why}");
         // A file that is too large or unsupported is not damaged.
         let Err(Ending::TooLarge(why)) = ending_of(1 << 40, "zstd") else { panic!("taken") };
