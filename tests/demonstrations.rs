@@ -80,6 +80,7 @@ fn wrong_words_are_refused_before_anything_moves() {
     let base = ["teleoperate", "launch/widowx_kitchen.toml", "--task", "knife_in_pot"];
     let with = |more: &[&str]| project.call(&[&base[..], more].concat());
     refused(&with(&["--lockstep", "--device", "udp"]), &["--lockstep"]);
+    refused(&with(&["--device", "udp", "--device-serial", "1WMHH8"]), &["--device-serial", "udp", "quest"]);
     for (device, place) in [("gamepad", "no/such/pad"), ("leader", "no/such/port")] {
         // A missing device is a hardware fault, like a missing arm.
         let output = with(&["--device", device, "--device-path", place]);

@@ -6,7 +6,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::live::Live;
 use super::station::StationSetting;
-use crate::config::DeviceKind;
+use crate::config::{DeviceKind, TeleopSetting};
 use crate::operator::Operator;
 use crate::teleop::{Keyboard, TeleopDevice, UdpTwist, connect_quest, open_gamepad, open_spacemouse};
 use crate::time::{Clock, Timestamp};
@@ -15,6 +15,18 @@ use crate::time::{Clock, Timestamp};
 pub fn kinds() -> impl TypedValueParser<Value = DeviceKind> {
     PossibleValuesParser::new(DeviceKind::ALL.map(DeviceKind::name))
         .try_map(|name| DeviceKind::ALL.into_iter().find(|kind| kind.name() == name).ok_or("no such device"))
+}
+
+/// Sets the serial number of the command line, which only a Quest has.
+pub fn choose_headset(teleop: &mut TeleopSetting, serial: Option<&str>) -> anyhow::Result<()> {
+    let Some(serial) = serial else { return Ok(()) };
+    anyhow::ensure!(
+        teleop.device == DeviceKind::Quest,
+        "--device-serial: only a Quest is chosen by serial number; the device here is {}; choose quest or leave it out",
+        teleop.device.name()
+    );
+    teleop.serial = Some(serial.into());
+    Ok(())
 }
 
 /// The device; `None` for the script, which is created for each scene. A terminal, if there is one, provides the
@@ -31,9 +43,15 @@ pub fn open(
     let device: Box<dyn TeleopDevice> = match teleop.device {
         DeviceKind::Scripted => return Ok(None),
         DeviceKind::Keyboard => return Ok(Some(Box::new(Keyboard::open(mine, true, clock)?))),
-        DeviceKind::Gamepad => Box::new(open_gamepad(path, mine, clock.clone())?),
+        DeviceKind::Gamepad => {
+            let (pad, controls) = open_gamepad(path, mine, clock.clone())?;
+            say!("{controls}");
+            Box::new(pad)
+        }
         DeviceKind::Spacemouse => Box::new(open_spacemouse(path, mine, clock.clone())?),
-        DeviceKind::Quest => Box::new(connect_quest(address, mine, teleop.stand, clock.clone())?),
+        DeviceKind::Quest => {
+            Box::new(connect_quest(address, teleop.serial.as_deref(), mine, teleop.stand, clock.clone())?)
+        }
         DeviceKind::Udp => Box::new(UdpTwist::open(address, mine, clock.clone())?),
         DeviceKind::Ros2 => ros2(setting)?,
         DeviceKind::Leader => leader(setting, operator, clock.clone())?,

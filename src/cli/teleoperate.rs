@@ -53,6 +53,9 @@ pub struct TeleoperateArguments {
     /// Device file or serial port of the device
     #[arg(long)]
     pub device_path: Option<PathBuf>,
+    /// Serial number of the Quest, as `adb devices` lists it (needed when several devices are connected)
+    #[arg(long, value_name = "SERIAL")]
+    pub device_serial: Option<String>,
     /// Episodes to keep
     #[arg(long, default_value_t = 10)]
     pub episodes: usize,
@@ -85,6 +88,7 @@ pub fn teleoperate(arguments: &TeleoperateArguments) -> anyhow::Result<u8> {
         teleop.device = device;
     }
     teleop.path = arguments.device_path.clone().or(teleop.path.take());
+    device::choose_headset(teleop, arguments.device_serial.as_deref())?;
     setting.station.launch.clock = if arguments.lockstep { ClockKind::Lockstep } else { ClockKind::Wall };
     let scripted = setting.station.launch.teleop.device == DeviceKind::Scripted;
     let simulated = setting.station.launch.driver == DriverKind::Mujoco;

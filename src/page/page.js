@@ -233,6 +233,8 @@ function driving(on) {
   put("keys-label", on ? "Stop driving with the keyboard" : "Drive with the keyboard");
   show("keys-help", on);
 }
+// Only of the "standard" mapping is it known which number is a trigger.
+function connectedPad() { return [...navigator.getGamepads()].find((pad) => pad && pad.connected && pad.mapping === "standard"); }
 function gamepad() {
   if (keyboard) {
     const axes = [0, 0, 0, 0], buttons = Array(16).fill(false);
@@ -242,7 +244,7 @@ function gamepad() {
     }
     return { axes, buttons };
   }
-  const found = [...navigator.getGamepads()].find((pad) => pad && pad.connected);
+  const found = connectedPad();
   return found && { axes: [...found.axes].slice(0, 16), buttons: found.buttons.slice(0, 64).map((button) => button.pressed) };
 }
 // Frames come only while the page is visible: a hidden page drives nothing.
@@ -262,8 +264,10 @@ addEventListener("blur", release);
 document.addEventListener("visibilitychange", () => { if (document.hidden) release(); });
 for (const kind of ["gamepadconnected", "gamepaddisconnected"]) {
   addEventListener(kind, () => {
-    const found = [...navigator.getGamepads()].find((pad) => pad && pad.connected);
-    put("gamepad-words", found ? "Gamepad: " + found.id : "No gamepad seen: press a button on it.");
+    const found = connectedPad(), unknown = [...navigator.getGamepads()].find((pad) => pad && pad.connected);
+    put("gamepad-words", found ? "Gamepad: " + found.id : unknown
+      ? "Gamepad not used, this browser does not know its layout: " + unknown.id + ". Try another browser, its Xbox mode or the keyboard."
+      : "No gamepad seen: press a button on it.");
   });
 }
 

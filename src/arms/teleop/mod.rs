@@ -14,6 +14,7 @@
 //! | leader | a WidowX without torque on its own bus | space in the terminal toggles |
 //! | UDP, ROS 2 | JSON datagrams, `geometry_msgs/TwistStamped` | a field; ROS 2: sending itself |
 
+mod adb;
 mod gamepad;
 mod guard;
 mod handover;
@@ -31,7 +32,7 @@ mod udp;
 
 use std::time::Duration;
 
-pub use gamepad::{GamepadDecoder, Pad, PadState, open_gamepad};
+pub use gamepad::{GamepadDecoder, Pad, PadLayout, PadState, UnknownPad, open_gamepad};
 pub use guard::{DeviceFault, Guard};
 pub use handover::{Handover, Handovers};
 pub use keyboard::{Key, KeyDecoder, Keyboard};

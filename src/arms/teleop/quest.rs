@@ -4,16 +4,17 @@
 //! towards the user), a comma list of what is pressed, and `rightTrig 0.3`, `rightGrip 1.0`. Lines carry no time; they
 //! are stamped on receipt (72 or 90 a second).
 //!
+//! With several devices the headset is chosen by its serial number, as `adb devices` lists it.
+//!
 //! Right hand: grip button is the clutch, trigger closes the gripper (1 - trigger), A accepts, B begins, the stick's
 //! button rejects. The two places where the operator may stand are Bridge's: facing the arm (x = z', y = x', z = y') or behind it.
 
-use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use nalgebra::{Matrix3, Rotation3, UnitQuaternion, Vector3};
 
+use super::adb::{self, AdbError};
 use super::{Decoder, DeviceError, Motion, NAP, Reading, StreamDevice};
 use visuomotor_core::config::Stand;
 use visuomotor_core::geometry::Pose;
@@ -133,54 +134,38 @@ impl Decoder for QuestDecoder {
     }
 }
 
-/// Connects to adb's server and requests the log of its only device.
+/// Connects to adb's server and requests the log of the headset with this serial number; without one, of its only device.
+///
+/// Fails without a server, headset or permission, and when several devices are connected and none is chosen.
 pub fn connect_quest(
     address: Option<&str>,
+    serial: Option<&str>,
     operator: Operator,
     stand: Stand,
     clock: Arc<dyn Clock>,
 ) -> Result<StreamDevice<QuestDecoder>, DeviceError> {
     let address = address.unwrap_or("127.0.0.1:5037");
-    let unusable = |cause: String| DeviceError::Unusable {
+    let unusable = |(cause, fix): (String, String)| DeviceError::Unusable {
         device: "quest",
-        place: address.into(),
+        place: serial.map_or_else(|| address.into(), |serial| format!("{address} ({serial})")),
         cause,
-        fix:
-            "plug the headset in, allow USB debugging in it, run `adb devices`, and start the program of oculus_reader"
-                .into(),
+        fix,
     };
-    let log = adb_log(address).map_err(|error| unusable(error.to_string()))?;
-    StreamDevice::start(log, QuestDecoder::new(operator, stand), clock).map_err(|error| unusable(error.to_string()))
-}
-
-/// Speaks adb's host protocol: four hexadecimal digits of length and the request; `OKAY`, or `FAIL` and why.
-fn adb_log(address: &str) -> io::Result<TcpStream> {
-    let patience = Duration::from_secs(3);
-    let place =
-        address.parse().map_err(|_| io::Error::other(format!("{address} is no address like 127.0.0.1:5037")))?;
-    let mut adb = TcpStream::connect_timeout(&place, patience)?;
-    adb.set_read_timeout(Some(patience))?;
-    adb.set_write_timeout(Some(patience))?;
-    for request in ["host:transport-any", "shell:logcat -T 0"] {
-        adb.write_all(format!("{:04x}{request}", request.len()).as_bytes())?;
-        let mut answer = [0; 4];
-        adb.read_exact(&mut answer)?;
-        if &answer != b"OKAY" {
-            let mut why = String::new();
-            // A length and a text; whatever arrives of it is reported.
-            let _ = (&mut adb).take(256).read_to_string(&mut why);
-            return Err(io::Error::other(format!("adb refused {request:?}: {}", why.get(4..).unwrap_or(&why))));
-        }
-    }
-    adb.set_read_timeout(Some(NAP))?;
-    Ok(adb)
+    let transport = serial.map_or_else(|| "host:transport-any".into(), |serial| format!("host:transport:{serial}"));
+    let log =
+        adb::request(address, &[&transport, "shell:logcat -T 0"]).map_err(|error| unusable(error.explain(address)))?;
+    let unread = |error: io::Error| unusable(AdbError::from(error).explain(address));
+    log.set_read_timeout(Some(NAP)).map_err(unread)?;
+    StreamDevice::start(log, QuestDecoder::new(operator, stand), clock).map_err(unread)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::net::TcpListener;
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::time::Duration;
 
     const STILL: &str = "1 0 0 0.1 0 1 0 0.2 0 0 1 0.3 0 0 0 1";
 
@@ -240,19 +225,29 @@ mod tests {
         assert!(quest.feed(line(STILL, "R,RG").as_bytes(), Timestamp::ZERO).is_some(), "it goes on after a long line");
     }
 
+    /// Reads one request of adb's host protocol.
+    fn hear(stream: &mut TcpStream) -> String {
+        let mut length = [0; 4];
+        stream.read_exact(&mut length).unwrap();
+        let length = usize::from_str_radix(std::str::from_utf8(&length).unwrap(), 16).unwrap();
+        let mut request = vec![0; length];
+        stream.read_exact(&mut request).unwrap();
+        String::from_utf8(request).unwrap()
+    }
+
+    fn clock() -> Arc<dyn Clock> {
+        Arc::new(visuomotor_core::time::SystemClock::new())
+    }
+
+    fn fail(why: &str) -> Vec<u8> {
+        format!("FAIL{:04x}{why}", why.len()).into_bytes()
+    }
+
     #[test]
     fn adbs_server_is_spoken_to_as_it_expects_and_its_refusal_is_told() {
         let server = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = server.local_addr().unwrap().to_string();
         let thread = std::thread::spawn(move || {
-            let hear = |stream: &mut TcpStream| {
-                let mut length = [0; 4];
-                stream.read_exact(&mut length).unwrap();
-                let length = usize::from_str_radix(std::str::from_utf8(&length).unwrap(), 16).unwrap();
-                let mut request = vec![0; length];
-                stream.read_exact(&mut request).unwrap();
-                String::from_utf8(request).unwrap()
-            };
             let (mut first, _) = server.accept().unwrap();
             assert_eq!(hear(&mut first), "host:transport-any");
             first.write_all(b"FAIL0017no devices/emulators found").unwrap();
@@ -265,10 +260,10 @@ mod tests {
             second.write_all(line(STILL, "R,RG").as_bytes()).unwrap();
             second
         });
-        let clock: Arc<dyn Clock> = Arc::new(visuomotor_core::time::SystemClock::new());
-        let refused = connect_quest(Some(&address), Operator::default(), Stand::Facing, clock.clone()).err().unwrap();
+        let connect = || connect_quest(Some(&address), None, Operator::default(), Stand::Facing, clock());
+        let refused = connect().err().unwrap();
         assert!(refused.to_string().contains("no devices/emulators found"), "{refused}");
-        let mut quest = connect_quest(Some(&address), Operator::default(), Stand::Facing, clock).unwrap();
+        let mut quest = connect().unwrap();
         let _headset = thread.join().unwrap();
         use super::super::TeleopDevice;
         let heard = (0..500).find_map(|_| {
@@ -276,6 +271,50 @@ mod tests {
             quest.newest(Timestamp::ZERO).unwrap()
         });
         assert!(heard.unwrap().engaged);
+    }
+
+    #[test]
+    fn one_of_several_headsets_is_chosen_by_its_serial_and_a_refusal_lists_them() {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = server.local_addr().unwrap().to_string();
+        let list = "1WMHH8\tdevice\n2G0YC1\tunauthorized\n";
+        let listed = format!("OKAY{:04x}{list}", list.len()).into_bytes();
+        // What is requested, and the reply.
+        let script = [
+            ("host:transport-any", fail("more than one device/emulator")),
+            ("host:devices", listed.clone()),
+            ("host:transport:3ABC", fail("device '3ABC' not found")),
+            ("host:devices", listed),
+            ("host:transport:2G0YC1", fail("device unauthorized.\nThis adb server's $ADB_VENDOR_KEYS is not set")),
+            ("host:transport:1WMHH8", b"OKAY".to_vec()),
+        ];
+        let thread = std::thread::spawn(move || {
+            for (expected, reply) in script {
+                let (mut stream, _) = server.accept().unwrap();
+                assert_eq!(hear(&mut stream), expected);
+                stream.write_all(&reply).unwrap();
+                if reply == b"OKAY" {
+                    assert_eq!(hear(&mut stream), "shell:logcat -T 0");
+                    stream.write_all(b"OKAY").unwrap();
+                    return Some(stream);
+                }
+            }
+            None
+        });
+        let connect = |serial| connect_quest(Some(&address), serial, Operator::default(), Stand::Facing, clock());
+        let cases: [(Option<&str>, &[&str]); 3] = [
+            (None, &["several devices", "1WMHH8 (device), 2G0YC1 (unauthorized)", "--device-serial"]),
+            (Some("3ABC"), &["3ABC", "1WMHH8 (device)", "--device-serial"]),
+            (Some("2G0YC1"), &["has not allowed this computer", "2G0YC1", "allow USB debugging"]),
+        ];
+        for (serial, named) in cases {
+            let refused = connect(serial).err().unwrap().to_string();
+            for words in named {
+                assert!(refused.contains(words) && !refused.contains('\n'), "{words}: {refused}");
+            }
+        }
+        assert!(connect(Some("1WMHH8")).is_ok());
+        assert!(thread.join().unwrap().is_some());
     }
 
     proptest! {

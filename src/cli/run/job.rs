@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use super::RunArguments;
 use super::start_up::StartUp;
+use crate::cli::device;
 use crate::cli::entrant::Entrant;
 use crate::cli::kitchen::KitchenSetting;
 use crate::cli::new_folder::NewFolder;
@@ -81,6 +82,7 @@ impl Job {
             let teleop = &mut station.launch.teleop;
             teleop.device = device;
             teleop.path = arguments.device_path.clone().or(teleop.path.take());
+            device::choose_headset(teleop, arguments.device_serial.as_deref())?;
         }
         let task = task(&place, asked, arguments)?;
         if let Some(goal) = &task.goal {

@@ -76,6 +76,9 @@ pub struct RunArguments {
     /// Device file or serial port of the device to take over with
     #[arg(long, requires = "take_over")]
     pub device_path: Option<PathBuf>,
+    /// Serial number of the Quest to take over with, as `adb devices` lists it
+    #[arg(long, value_name = "SERIAL", requires = "take_over")]
+    pub device_serial: Option<String>,
     /// No arm and no cameras: play this recorded episode to the policy, control and safety filter
     #[arg(long, value_name = "EPISODE", conflicts_with_all = ["take_over", "start", "dry_run", "driver", "stage"])]
     pub shadow: Option<PathBuf>,

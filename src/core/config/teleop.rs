@@ -38,6 +38,9 @@ pub struct TeleopSetting {
     /// `udp`: address to listen on (default 127.0.0.1:47800). `quest`: address of the adb server (default 127.0.0.1:5037).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
+    /// `quest`: serial number of the headset, as `adb devices` lists it (default: the only device).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub serial: Option<String>,
     /// `ros2`: topic of `geometry_msgs/TwistStamped` (default /teleop/twist).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub topic: Option<String>,
@@ -190,6 +193,7 @@ impl Default for TeleopSetting {
             stand: Stand::default(),
             path: None,
             address: None,
+            serial: None,
             topic: None,
         }
     }

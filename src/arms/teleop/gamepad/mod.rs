@@ -1,16 +1,22 @@
 //! Gamepads: the kernel's joystick events, and one mapping for them and for the browser's.
 //!
 //! Left stick: forward, back, left, right. Right stick: up, down, yaw. Cross: pitch and roll. Right shoulder button: held
-//! to drive. A: gripper. Start: begin. Y: accept. B: reject. Back: does not count.
+//! to drive. Lower button: gripper. Start: begin. Upper button: accept. Right button: reject. Back: does not count. Triggers:
+//! nothing. Controls are found by the kernel's codes ([`PadLayout`]); a pad whose layout is not known is refused.
+
+mod joystick;
+mod layout;
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::stream::DeviceFile;
 use super::{Decoder, DeviceError, Motion, Reading, StreamDevice};
+use layout::{Axis, Button};
+pub use layout::{PadLayout, UnknownPad};
 use visuomotor_core::operator::{Operator, Wish};
 use visuomotor_core::time::{Clock, Timestamp};
 
@@ -89,8 +95,9 @@ impl Pad {
     }
 }
 
-/// Decodes `/dev/input/js*`, axes and buttons as the kernel's xpad driver numbers them.
+/// Decodes `/dev/input/js*`.
 pub struct GamepadDecoder {
+    layout: PadLayout,
     pad: Pad,
     state: PadState,
     /// Bytes of an incomplete event.
@@ -100,31 +107,44 @@ pub struct GamepadDecoder {
 
 impl GamepadDecoder {
     /// Button presses go to `operator`.
-    pub fn new(operator: Operator) -> Self {
+    pub fn new(layout: PadLayout, operator: Operator) -> Self {
         let pad = Pad::new(operator, "gamepad");
-        Self { pad, state: PadState::default(), rest: Vec::new(), changed: None }
+        Self { layout, pad, state: PadState::default(), rest: Vec::new(), changed: None }
     }
 
     fn event(&mut self, event: &[u8]) {
-        let value = f64::from(i16::from_le_bytes([event[4], event[5]]));
-        let stick = (value / 32767.0).clamp(-1.0, 1.0);
-        let state = &mut self.state;
+        let value = i16::from_le_bytes([event[4], event[5]]);
+        let number = usize::from(event[7]);
         // Bit 7 marks the state at opening; it counts as any other.
-        match (event[6] & 0x7F, event[7]) {
-            (2, 0) => state.left[0] = stick,
-            (2, 1) => state.left[1] = stick,
-            (2, 3) => state.right[0] = stick,
-            (2, 4) => state.right[1] = stick,
-            (2, 6) => state.cross[0] = stick,
-            (2, 7) => state.cross[1] = stick,
-            (1, 0) => state.a = value != 0.0,
-            (1, 1) => state.b = value != 0.0,
-            (1, 3) => state.y = value != 0.0,
-            (1, 5) => state.shoulder = value != 0.0,
-            (1, 6) => state.back = value != 0.0,
-            (1, 7) => state.start = value != 0.0,
+        match event[6] & 0x7F {
+            1 => self.press(number, value != 0),
+            2 => self.deflect(number, (f64::from(value) / 32767.0).clamp(-1.0, 1.0)),
             _ => {}
         }
+    }
+
+    fn press(&mut self, number: usize, pressed: bool) {
+        let Some(button) = self.layout.buttons.get(number).copied().flatten() else { return };
+        let state = &mut self.state;
+        match button {
+            Button::Gripper => state.a = pressed,
+            Button::Begin => state.start = pressed,
+            Button::Keep => state.y = pressed,
+            Button::Discard => state.b = pressed,
+            Button::Uncounted => state.back = pressed,
+            Button::Drive => state.shoulder = pressed,
+            Button::Cross(axis, sign) => state.cross[axis] = if pressed { f64::from(sign) } else { 0.0 },
+        }
+    }
+
+    fn deflect(&mut self, number: usize, deflection: f64) {
+        let Some(axis) = self.layout.axes.get(number).copied().flatten() else { return };
+        let (stick, axis) = match axis {
+            Axis::Left(axis) => (&mut self.state.left, axis),
+            Axis::Right(axis) => (&mut self.state.right, axis),
+            Axis::Cross(axis) => (&mut self.state.cross, axis),
+        };
+        stick[axis] = deflection;
     }
 }
 
@@ -158,71 +178,39 @@ impl Decoder for GamepadDecoder {
     }
 }
 
-/// Opens a pad; without a path the first of `/dev/input/js0` to `js3`.
+/// Opens a pad, and returns it with a line that says which control does what; without a path the first of `/dev/input/js0` to `js3`.
+///
+/// Fails where nothing can be read, and where buttons and axes fit no known layout.
 pub fn open_gamepad(
     path: Option<&Path>,
     operator: Operator,
     clock: Arc<dyn Clock>,
-) -> Result<StreamDevice<GamepadDecoder>, DeviceError> {
+) -> Result<(StreamDevice<GamepadDecoder>, String), DeviceError> {
     let known = || (0..4).map(|n| PathBuf::from(format!("/dev/input/js{n}"))).find(|path| path.exists());
     let path = path.map(Path::to_path_buf).or_else(known).unwrap_or_else(|| "/dev/input/js0".into());
-    let unusable = |error: io::Error| DeviceError::Unusable {
+    let refused = |cause: String, fix: &str| DeviceError::Unusable {
         device: "gamepad",
         place: path.display().to_string(),
-        cause: error.to_string(),
-        fix: "plug it in, load the module joydev, and see that this user may read it (group input)".into(),
+        cause,
+        fix: fix.into(),
     };
-    let file = File::open(&path).map_err(unusable)?;
-    StreamDevice::start(DeviceFile(file), GamepadDecoder::new(operator), clock).map_err(unusable)
+    let unusable = |error: io::Error| {
+        let fix = "plug it in, load the module joydev, and see that this user may read it (group input)";
+        refused(error.to_string(), fix)
+    };
+    let mut file = DeviceFile(File::open(&path).map_err(unusable)?);
+    let joystick = joystick::identify(&mut file).map_err(unusable)?;
+    let named = if joystick.name.is_empty() { String::new() } else { format!("{}: ", joystick.name) };
+    let layout = joystick.layout.map_err(|unknown| {
+        let fix = "switch the pad to its Xbox mode (X, XInput), load its own driver (xpad, hid-playstation, hid-nintendo), name \
+                   another one with --device-path, or drive with it in a browser (--device page --page)";
+        refused(format!("{named}{unknown}"), fix)
+    })?;
+    let controls = format!("gamepad {}: {named}{}", path.display(), layout.controls());
+    let source = Cursor::new(joystick.read).chain(file);
+    let device = StreamDevice::start(source, GamepadDecoder::new(layout, operator), clock).map_err(unusable)?;
+    Ok((device, controls))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn event(kind: u8, number: u8, value: i16) -> [u8; 8] {
-        let [low, high] = value.to_le_bytes();
-        [1, 2, 3, 4, low, high, kind, number]
-    }
-
-    fn at(seconds: f64) -> Timestamp {
-        Timestamp::from_secs_f64(seconds)
-    }
-
-    #[test]
-    fn sticks_drive_while_the_shoulder_is_held_and_buttons_are_pressed_once() {
-        let operator = Operator::default();
-        let mut pad = GamepadDecoder::new(operator.clone());
-        let stream =
-            [event(0x81, 0, 0), event(1, 5, 1), event(2, 1, -32767), event(1, 0, 1), event(1, 0, 0), event(1, 3, 1)];
-        let bytes = stream.concat();
-        // In two pieces that split an event.
-        pad.feed(&bytes[..21], at(1.0));
-        let reading = pad.feed(&bytes[21..], at(1.0)).unwrap();
-        assert!(reading.engaged && reading.gripper == Some(0.0), "{reading:?}");
-        assert_eq!(reading.motion, Motion::Deflection { along: [1.0, 0.0, 0.0], about: [0.0; 3] });
-        assert_eq!(pad.idle(at(1.5)).unwrap().at, at(1.5));
-        assert_eq!(operator.take(|_| true), Some((Wish::Accept, "gamepad".into())));
-        assert_eq!(operator.take(|_| true), None);
-    }
-
-    #[test]
-    fn a_pad_without_a_tremble_is_lost() {
-        let mut pad = GamepadDecoder::new(Operator::default());
-        assert!(pad.idle(at(1.0)).is_none());
-        pad.feed(&event(1, 5, 1), at(1.0));
-        assert!(pad.idle(at(2.9)).is_some());
-        assert!(pad.idle(at(3.1)).is_none());
-    }
-
-    proptest! {
-        #[test]
-        fn any_bytes_are_readings_within_range(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let mut pad = GamepadDecoder::new(Operator::default());
-            if let Some(Reading { motion: Motion::Deflection { along, about }, .. }) = pad.feed(&bytes, at(1.0)) {
-                prop_assert!(along.iter().chain(&about).all(|value| value.abs() <= 1.0));
-            }
-        }
-    }
-}
+mod tests;
