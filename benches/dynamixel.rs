@@ -101,7 +101,7 @@ fn arm_round(path: &str, robot: &Robot, seconds: f64, faults: &std::sync::atomic
         let fresh = matches!(arm.read(started), Ok(sensed) if sensed.measured_at == started);
         round.incomplete += u64::from(!fresh);
         if arm.write(started, &command).is_err() {
-            // So many bytes are lost that a watchdog expired: handled as a run would, outside the measured time.
+            // Lost bytes let a watchdog expire: handled as a run would, outside the measured time.
             faults.store(false, Ordering::Relaxed);
             arm.recover(clock.now()).expect("the emulated arm recovers");
             arm.activate(clock.now(), ControlMode::Position).expect("the emulated arm starts");

@@ -92,7 +92,7 @@ struct Case {
     start: JointVector,
     /// The command, from the arm's joints.
     wish: Box<dyn Fn(&JointVector) -> JointCommand>,
-    /// The arm is put back to its start after so many calls; otherwise it stays where it ended.
+    /// The arm is put back to its start after this number of calls; otherwise it stays where it ended.
     calls: usize,
     /// Result of most calls.
     ends: Filtered,

@@ -41,7 +41,7 @@ pub struct TrialArguments {
     /// Only this task (all of the launch file otherwise)
     #[arg(long)]
     pub task: Option<String>,
-    /// Only the first so many trials of each task
+    /// Run only the first N trials of each task
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     pub trials: Option<u32>,
     /// Do not show the policy's name, so that the judge does not know it

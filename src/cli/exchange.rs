@@ -9,10 +9,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::episode::Outcome;
 use crate::exchange::{
-    self, Column, Frame, GripperForm, ImportOptions, LEFT_OUT, LeftOut, LerobotExport, LerobotPictures, RotationForm,
-    Scale, Selection, Statements, VideoCodec, export_bridge, export_lerobot, export_robomimic, find_ffmpeg,
-    import_bridge, import_lerobot,
+    self, Column, Frame, GripperForm, ImportOptions, LeftOut, LerobotExport, LerobotPictures, RotationForm, Scale,
+    Selection, Statements, VideoCodec, export_bridge, export_lerobot, export_robomimic, find_ffmpeg, import_bridge,
+    import_lerobot,
 };
+use crate::recording::LEFT_OUT;
 
 /// Arguments of `visuomotor recordings export`.
 #[derive(Args, Debug)]

@@ -103,7 +103,7 @@ fn a_comparison_that_broke_off_goes_on_where_it_stopped() {
     assert_eq!(all.len(), 3 * 48, "nothing ran twice");
 }
 
-/// An operator who ends the evaluation after so many trials.
+/// An operator who ends the evaluation after this number of trials.
 struct Tired {
     inner: Three,
     after: usize,

@@ -63,6 +63,12 @@ fn trajectories_of_python_are_read_in_every_protocol() {
     for wanted in ["capture times: those", "outcome: success", "policy rate: 5 Hz", "joint names: numbered"] {
         assert!(imported.notes.iter().any(|note| note.starts_with(wanted)), "{wanted}: {:?}", imported.notes);
     }
+    let two = folder.path().join("two");
+    let named = ["images1", "images0"].map(String::from).to_vec();
+    let ordered = ImportOptions { cameras: Some(named), ..options() };
+    import_bridge(&source, &two, &ordered, &mut |_, _| {}).unwrap();
+    let cameras: Vec<_> = read(&two)[0].steps[0].images.iter().map(|image| image.camera.to_string()).collect();
+    assert_eq!(cameras, ["images1", "images0"], "the order is that of the options");
     for (number, episode) in read(&out).iter().enumerate() {
         assert_eq!(episode.start.instruction, "put the corn in the pot");
         assert_eq!(episode.start.task, "put_the_corn_in_the_pot");

@@ -79,6 +79,26 @@ fn a_lerobot_data_set_that_contradicts_itself_is_refused() {
     }
 }
 
+/// What is wrong with the first episode, by whole tables, rows or images, keeps nothing of the second back.
+#[test]
+fn one_bad_episode_is_left_out_and_the_next_is_imported() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let sound = lerobot(at, "image");
+    python_script("exchange/damage_lerobot.py", &[sound.as_os_str(), at.join("damaged").as_os_str()]);
+    for what in ["missing_state", "no_bytes", "no_picture", "back_in_time"] {
+        let out = at.join(what);
+        let imported = import_lerobot(&at.join("damaged").join(what), &out, &options(), &mut |_, _| {}).unwrap();
+        assert_eq!((imported.episodes, imported.steps, imported.left_out.len()), (1, 6, 1), "{what}");
+        assert_eq!(imported.left_out[0].item, "episode 0");
+        let listed = std::fs::read_to_string(out.join(visuomotor::recording::LEFT_OUT)).unwrap();
+        assert!(listed.contains("episode 0"), "{listed}");
+        let episodes = read(&out);
+        assert!((episodes[0].steps[0].bridge_state[0] - (7.0_f64 * 4.0).sin() * 0.3).abs() < 1e-6);
+        assert_eq!(std::fs::read_dir(&out).unwrap().count(), 2, "nothing of episode 0 is there");
+    }
+}
+
 #[test]
 fn a_lerobot_info_that_lies_or_leads_elsewhere_is_refused() {
     let folder = tempfile::tempdir().unwrap();

@@ -255,7 +255,7 @@ fn a_message_cut_anywhere_is_refused() {
     }
 }
 
-/// How long a message read from so many bytes can be: every element takes bytes, a text of no bytes (not even the final
+/// How long a message read from this number of bytes can be: every element takes bytes, a text of no bytes (not even the final
 /// zero) the fewest: 4, and 8 when written again.
 fn most(bytes: usize) -> usize {
     2 * bytes + 8

@@ -135,7 +135,7 @@ impl StepSink for Listener {
     }
 }
 
-/// Returns a success after so many calls, a failure when time runs out.
+/// Returns a success after this number of calls, a failure when time runs out.
 #[derive(Default)]
 pub struct Clockwatcher {
     pub success_after: Option<u64>,

@@ -266,7 +266,7 @@ mod tests {
         outcome_on(fault, |_| 1)
     }
 
-    /// On a machine where a pause takes so many times as long as asked, by its number.
+    /// On a machine where a pause takes a multiple of the requested time, given by its number.
     fn outcome_on(fault: Fault, delay: fn(u32) -> u32) -> Option<&'static str> {
         let (clock, mut number) = (ManualClock::new(), 0);
         let mut pass = |duration: Duration| {

@@ -17,6 +17,7 @@ use clap::{Args, Subcommand};
 
 use crate::cli::compute_device;
 use crate::network;
+use crate::recording::LEFT_OUT;
 use crate::runtime::StopFlag;
 use crate::training::clips::{Cache, Opening, open_with};
 use crate::training::leakage::{self, Shown};
@@ -135,7 +136,7 @@ impl Shared {
         for reason in left_out {
             say!("left out: {reason}");
         }
-        let list = self.out.join("left_out.json");
+        let list = self.out.join(LEFT_OUT);
         std::fs::write(&list, serde_json::to_string_pretty(left_out)?)
             .with_context(|| format!("{}: cannot be written", list.display()))?;
         Ok(code.max(1))

@@ -7,9 +7,9 @@
 //!
 //! All quantities are spatial vectors about the base frame's origin (Featherstone, "Rigid Body Dynamics Algorithms",
 //! 2008: composite rigid bodies in section 6.2, recursive Newton-Euler in section 5.3). With one reference point, the
-//! bodies behind a joint are summed without transforms. Nothing allocates; non-finite numbers propagate. One file
-//! because the terms share one placement of the bodies; a third of it is tests.
-//! Start reading at [`Dynamics::terms`].
+//! bodies behind a joint are summed without transforms. Nothing allocates; non-finite numbers propagate.
+//!
+//! One file because the terms share one placement of the bodies; a third of it is tests. Start reading at [`Dynamics::terms`].
 
 use nalgebra::{Matrix3, SMatrix, Vector3};
 

@@ -80,7 +80,7 @@ pub(crate) fn check_description(path: &Path, bytes: &[u8]) -> Result<(), Weights
             key: "header".into(),
             found: format!("a description of {length} bytes"),
             expected: format!("at most {LONGEST_DESCRIPTION}"),
-            fix: "no network of this program has so many tensors: use another file",
+            fix: "no network of this program has that many tensors: use another file",
         }),
         _ => Ok(()),
     }

@@ -294,8 +294,8 @@ impl VideoReader {
         };
         // ffmpeg logs an image's time before it writes the image.
         match self.times.recv() {
-            Ok(seconds) => Ok(Some(ShownImage { seconds, image })),
-            Err(_) => Err(self.unread("it says no times")),
+            Ok(seconds) if seconds.is_finite() => Ok(Some(ShownImage { seconds, image })),
+            Ok(_) | Err(_) => Err(self.unread("an image has no time")),
         }
     }
 }
@@ -318,9 +318,10 @@ fn read_log(log: ChildStderr, times: &Sender<f64>, errors: &Mutex<VecDeque<Strin
         let text = String::from_utf8_lossy(&line);
         if text.contains("showinfo") {
             let time = text.split_once("pts_time:").and_then(|(_, rest)| rest.split_whitespace().next());
-            if let Some(seconds) = time.and_then(|time| time.parse::<f64>().ok()) {
-                // Nobody waits for it once the reader is gone.
-                let _ = times.send(seconds);
+            if let Some(time) = time {
+                // An image without a time is counted too, or later times would belong to other images. Sending fails once the
+                // reader is gone.
+                let _ = times.send(time.parse().unwrap_or(f64::NAN));
             }
         } else if let Some((_, error)) = text.split_once("[error] ").or_else(|| text.split_once("[fatal] ")) {
             let mut errors = errors.lock().unwrap_or_else(PoisonError::into_inner);

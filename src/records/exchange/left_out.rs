@@ -7,9 +7,7 @@ use serde::Serialize;
 
 use super::ExchangeError;
 use super::error::write_error;
-
-/// Name of the list in an imported folder.
-pub const LEFT_OUT: &str = "left_out.json";
+use crate::recording::LEFT_OUT;
 
 /// An episode that was left out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -31,7 +31,7 @@ pub use arrived::{ImportOptions, Imported};
 pub use bridge::{export_bridge, import_bridge};
 pub use error::ExchangeError;
 pub use ffmpeg::{VideoCodec, VideoReader, find_ffmpeg};
-pub use left_out::{LEFT_OUT, LeftOut};
+pub use left_out::LeftOut;
 pub use lerobot::{LerobotExport, LerobotFrames, LerobotPictures, export_lerobot, import_lerobot};
 pub use meaning::{ActionKind, Column, Columns, Frame, GripperForm, RotationForm, Scale, Statements};
 pub use robomimic::export_robomimic;

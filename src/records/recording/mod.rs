@@ -82,6 +82,9 @@ pub use trim::trim;
 pub use verify::{Gravity, Remark, Verdict, verify};
 pub use writer::EpisodeWriter;
 
+/// Name of the list, in a result's folder, of episodes that were left out and why.
+pub const LEFT_OUT: &str = "left_out.json";
+
 /// Version of the format; a reader accepts only its own version.
 pub const FORMAT_VERSION: u32 = 1;
 

@@ -17,10 +17,10 @@ const AXES: usize = 0x40;
 /// Longest name \[bytes\].
 const NAME: usize = 128;
 
-/// The state at opening has ended when nothing came for so many waits of [`DeviceFile`] (0.5 s).
+/// Number of waits of [`DeviceFile`] without an event after which the state at opening is complete (0.5 s).
 const SETTLED: usize = 25;
 
-/// So many waits without a first event (3 s) mean that none comes.
+/// Number of waits without a first event after which none is expected (3 s).
 const PATIENCE: usize = 150;
 
 /// Most bytes of a state at opening: every number once for buttons and axes.

@@ -60,10 +60,11 @@ pub(super) fn cameras(
         let fix = "name cameras of the trajectory with --camera";
         return Err(source_error(folder, "cameras", shown(missing), format!("one of {}", known.join(", ")), fix));
     }
-    let (kept, left): (Vec<_>, Vec<_>) =
+    let (mut kept, left): (Vec<_>, Vec<_>) =
         all.into_iter().partition(|camera| wanted.iter().any(|name| **name == *camera.name));
     for camera in left {
         notes.insert(format!("camera {}: left out, it is not among those of --camera", camera.name));
     }
+    kept.sort_by_key(|camera| wanted.iter().position(|name| **name == *camera.name));
     Ok(kept)
 }

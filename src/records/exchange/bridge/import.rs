@@ -326,7 +326,8 @@ fn is_late(folder: &Path, first_stamp: f64) -> bool {
     /// 2021-07-23T00:00:00Z \[s since 1970\].
     const MENDED: f64 = 1_626_998_400.0;
     let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_path_buf());
-    let dated = absolute.components().rev().find_map(|part| {
+    // Bridge's own folders: DATE/raw/traj_group0/traj0. A date farther up is another's.
+    let dated = absolute.components().rev().take(4).find_map(|part| {
         let name = part.as_os_str().to_str()?;
         let is_date = name.len() == 19
             && name.bytes().zip("dddd-dd-dd_dd-dd-dd".bytes()).all(|(byte, form)| match form {
@@ -352,6 +353,7 @@ mod tests {
             ("/data/toykitchen1/2021-06-01_12-00-00/raw/traj0", 0.0, true),
             ("/data/toykitchen1/2021-07-22_23-59-59/raw/traj0", 1.7e9, true),
             ("/data/toykitchen1/2021-07-23_00-00-00/raw/traj0", 1.6e9, false),
+            ("/downloads/2020-01-01_00-00-00/toykitchen1/00/raw/traj_group0/traj0", 1.7e9, false),
             ("/data/traj0", 1.62e9, true),
             ("/data/traj0", 1.63e9, false),
             ("/data/traj0", 12.5, false),

@@ -19,6 +19,13 @@ pub(super) struct Source {
     pub size: (u64, u64),
 }
 
+impl Source {
+    /// Is this its name, or its feature's?
+    pub fn is_called(&self, name: &str) -> bool {
+        self.key == name || self.key.strip_prefix(IMAGES) == Some(name)
+    }
+}
+
 /// The features that are images, in order of their names: `wanted`, or all with colors. Depth images are left out.
 pub(super) fn cameras(
     info_path: &Path,
@@ -73,7 +80,7 @@ pub(super) fn cameras(
         cameras.push(Source { key: key.clone(), name: own.into(), is_video, size });
     }
     for wanted in wanted.unwrap_or_default() {
-        if !cameras.iter().any(|camera| &camera.key == wanted || camera.key.strip_prefix(IMAGES) == Some(wanted)) {
+        if !cameras.iter().any(|camera| camera.is_called(wanted)) {
             let fix = "name cameras of the data set with --camera";
             return Err(source_error(
                 info_path,

@@ -70,7 +70,7 @@ struct DataSet {
     largest_offset: f64,
 }
 
-/// Of every so many episodes one may hold impossible numbers: that many are glitches, more are another convention.
+/// Impossible numbers in at most one of this many episodes are glitches; in more, they show another convention.
 const GLITCHES: usize = 50;
 
 impl DataSet {
@@ -103,6 +103,9 @@ impl DataSet {
         let ffmpeg = has_video.then(|| find_ffmpeg(options.ffmpeg.as_deref())).transpose()?;
         // JSON has no order; the columns of the first data file have one.
         order_by_columns(&mut cameras, root, &path_inside(root, &info_path, &info.data_path, "", (0, 0))?);
+        if let Some(wanted) = &options.cameras {
+            cameras.sort_by_key(|camera| wanted.iter().position(|name| camera.is_called(name)));
+        }
         let videos = cameras.iter().filter(|camera| camera.is_video);
         let videos: Vec<String> = videos.map(|camera| camera.key.clone()).collect();
         let episodes = places(root, &info, &videos)?;
@@ -202,9 +205,10 @@ impl DataSet {
                 pictures.extend(picture.map(|picture| (captured.unwrap_or(seconds), picture)));
             }
             let zeros = JointVector::zeros(self.joints.len());
-            // Only data of our own have labels, and those are Bridge's.
+            // A column of this name in data of others may hold anything.
+            let label = row.label.filter(|_| place.start.is_some());
             let label =
-                row.label.map_or(action, |label| std::array::from_fn(|i| label.get(i).copied().unwrap_or(f64::NAN)));
+                label.map_or(action, |label| std::array::from_fn(|i| label.get(i).copied().unwrap_or(f64::NAN)));
             steps.push(ArrivedStep {
                 state,
                 action,
@@ -238,17 +242,17 @@ impl DataSet {
         let mut converted = Vec::with_capacity(rows.len());
         let mut bounds = Bounds::default();
         for (step, row) in rows.iter().enumerate() {
-            let Some(step_) = self.meaning.convert(&row.state, &row.action) else {
+            let Some(converted_step) = self.meaning.convert(&row.state, &row.action) else {
                 return Err(refuse(format!("numbers that are no rotation at step {step}"), "a rotation"));
             };
             if place.start.is_none()
-                && let Err(found) = bounds.check(&step_)
+                && let Err(found) = bounds.check(&converted_step)
             {
                 self.impossible.0 += 1;
                 self.impossible.1.get_or_insert_with(|| format!("{found}, at step {step} of episode {}", place.index));
                 return Err(refuse(format!("{found}, at step {step}"), "what an arm can do"));
             }
-            converted.push(step_);
+            converted.push(converted_step);
         }
         let is_finite = |step: &Converted| step.state.iter().chain(&step.action).all(|number| number.is_finite());
         if let Some(motion) = &mut self.motion

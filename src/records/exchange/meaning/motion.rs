@@ -46,7 +46,7 @@ struct Sample {
 #[derive(Clone, Debug)]
 pub struct MotionCheck {
     samples: Vec<Sample>,
-    /// Every so many steps one sample is kept.
+    /// Number of steps from one kept sample to the next.
     stride: usize,
     seen: usize,
     jumps: usize,
