@@ -5,8 +5,8 @@ use std::path::Path;
 
 use super::arrived::Arrived;
 use super::left_out::{LeftOut, reasons, write};
-use super::staging::Staging;
 use super::{ExchangeError, ImportOptions, Imported};
+use crate::staging::Staging;
 
 /// Episodes on their way into a new folder.
 pub(super) struct Batch<'a> {

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::recording::RecordingError;
+use crate::staging::StagingError;
 use visuomotor_core::failure::{Failing, FailureKind};
 use visuomotor_core::untrusted::shown as shown_path;
 
@@ -71,6 +72,26 @@ pub enum ExchangeError {
     /// A recording cannot be read or written.
     #[error(transparent)]
     Recording(#[from] RecordingError),
+}
+
+impl From<StagingError> for ExchangeError {
+    fn from(error: StagingError) -> Self {
+        let place = |path, found: &str, fix| Self::Place { path, found: found.into(), fix };
+        match error {
+            StagingError::NoName(path) => {
+                place(path, "is not a name for a new folder or file", "name a new folder or file")
+            }
+            StagingError::Exists(path) => {
+                place(path, "is there already and is not written over", "name another one, or move it away")
+            }
+            StagingError::Busy(path) => place(
+                path,
+                "is there: another export or import is at work, or one was killed",
+                "if none is at work, move it away or name another output",
+            ),
+            StagingError::System(path, source) => Self::System { path, what: "written", source },
+        }
+    }
 }
 
 impl Failing for ExchangeError {

@@ -23,9 +23,9 @@ mod lerobot;
 mod meaning;
 mod robomimic;
 mod selection;
-mod staging;
 mod statistics;
 mod task;
+mod write;
 
 pub use arrived::{ImportOptions, Imported};
 pub use bridge::{export_bridge, import_bridge};

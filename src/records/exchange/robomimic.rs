@@ -21,8 +21,8 @@ use serde_json::json;
 use super::ExchangeError;
 use super::error::write_error;
 use super::selection::{SelectedEpisode, Selection};
-use super::staging::Staging;
 use crate::recording::RecordedStep;
+use crate::staging::Staging;
 use visuomotor_core::action::Decider;
 use visuomotor_core::geometry::Pose;
 
@@ -56,7 +56,7 @@ pub fn export_robomimic(
         file.commit().map_err(failed)?;
         progress();
     }
-    staging.finish()
+    Ok(staging.finish()?)
 }
 
 /// The file before demos are added.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::FORMAT_VERSION;
+use crate::staging::StagingError;
 use visuomotor_core::episode::SinkError;
 use visuomotor_core::failure::{Failing, FailureKind};
 use visuomotor_core::untrusted::shown;
@@ -227,6 +228,24 @@ pub enum RecordingError {
 impl From<RecordingError> for SinkError {
     fn from(error: RecordingError) -> Self {
         Self::new(error)
+    }
+}
+
+impl From<StagingError> for RecordingError {
+    fn from(error: StagingError) -> Self {
+        match error {
+            StagingError::NoName(path) => Self::Unfit {
+                what: "new folder",
+                found: path.display().to_string(),
+                expected: "the name of a folder to be created",
+            },
+            StagingError::Exists(path) => Self::FolderExists { path, fix: "name a folder that does not exist yet" },
+            StagingError::Busy(path) => Self::FolderExists {
+                path,
+                fix: "another edit is writing it or was cut off: move it away, or name another folder",
+            },
+            StagingError::System(path, source) => Self::Edit { path, source },
+        }
     }
 }
 

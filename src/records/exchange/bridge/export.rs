@@ -6,10 +6,12 @@ use std::time::SystemTime;
 
 use serde_json::json;
 
+use crate::calendar::Date;
 use crate::exchange::ExchangeError;
 use crate::exchange::selection::{SelectedEpisode, Selection};
-use crate::exchange::staging::{Staging, write_file};
 use crate::exchange::task::plain_name;
+use crate::exchange::write::write_file;
+use crate::staging::Staging;
 use visuomotor_core::pickle::{Pickle, write};
 
 /// Trajectories per group, as in Bridge's recorder.
@@ -48,7 +50,7 @@ pub fn export_bridge(
         trajectory(&folder, selection, episode)?;
         progress();
     }
-    staging.finish()
+    Ok(staging.finish()?)
 }
 
 fn trajectory(folder: &Path, selection: &Selection, episode: &SelectedEpisode) -> Result<(), ExchangeError> {
@@ -126,19 +128,8 @@ fn about(selection: &Selection, episode: &SelectedEpisode) -> Pickle {
 /// `YYYY-MM-DD_HH-MM-SS` (UTC) of nanoseconds since 1970. Converters read the date: before 2021-07-23 Bridge's images
 /// lagged by a step.
 fn date(unix_nanos: u64) -> String {
-    let seconds = unix_nanos / 1_000_000_000;
-    let (days, rest) = (seconds / 86_400, seconds % 86_400);
-    // Civil date of a day number, by eras of 400 years that begin in March (Hinnant, "chrono-compatible low-level date
-    // algorithms").
-    let days = days + 719_468;
-    let (era, of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let from_march = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}_{:02}-{:02}-{:02}", rest / 3600, rest / 60 % 60, rest % 60)
+    let Date { year, month, day, hour, minute, second } = Date::of_unix(unix_nanos / 1_000_000_000);
+    format!("{year:04}-{month:02}-{day:02}_{hour:02}-{minute:02}-{second:02}")
 }
 
 #[cfg(test)]

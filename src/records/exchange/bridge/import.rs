@@ -11,8 +11,8 @@ use crate::exchange::arrived::{
 };
 use crate::exchange::batch::Batch;
 use crate::exchange::error::{DAMAGED, TOO_LARGE, read_error, source_error};
-use crate::exchange::staging::Staging;
 use crate::exchange::{ExchangeError, ImportOptions, Imported};
+use crate::staging::Staging;
 use visuomotor_core::observation::{JointVector, MAX_JOINTS};
 use visuomotor_core::pickle::{Id, PickleError, Value, Values, Vocabulary, run};
 use visuomotor_core::untrusted::{self, LARGEST_PICTURE, LARGEST_TEXT};

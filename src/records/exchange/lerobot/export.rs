@@ -12,9 +12,10 @@ use crate::exchange::ExchangeError;
 use crate::exchange::error::write_error;
 use crate::exchange::ffmpeg::{VideoCodec, VideoWriter};
 use crate::exchange::selection::{SelectedEpisode, Selection};
-use crate::exchange::staging::{Staging, write_file};
 use crate::exchange::statistics::{Colors, Statistics};
+use crate::exchange::write::write_file;
 use crate::recording::{RecordedStep, png};
+use crate::staging::Staging;
 
 /// Storage of the images.
 #[derive(Clone, Debug)]
@@ -57,7 +58,7 @@ pub fn export_lerobot(
         progress();
     }
     set.finish(selection)?;
-    staging.finish()
+    Ok(staging.finish()?)
 }
 
 /// LeRobot's rate is a whole number.

@@ -16,8 +16,8 @@ use crate::exchange::batch::Batch;
 use crate::exchange::error::{DAMAGED, TOO_LARGE, read_error, source_error};
 use crate::exchange::ffmpeg::find_ffmpeg;
 use crate::exchange::meaning::{Bounds, Converted, Meaning, MotionCheck, Numbers};
-use crate::exchange::staging::Staging;
 use crate::exchange::{ExchangeError, ImportOptions, Imported};
+use crate::staging::Staging;
 use visuomotor_core::observation::{JointVector, MAX_JOINTS};
 use visuomotor_core::untrusted;
 

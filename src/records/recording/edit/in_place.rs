@@ -8,8 +8,9 @@ use std::time::SystemTime;
 
 use super::super::storage::{self, WHOLE};
 use super::super::{Contents, RecordingError, list_partial};
-use super::draft::{Draft, sync, with_ending};
-use super::tree::{self, By, parent};
+use super::tree::{self, By};
+use crate::calendar::Date;
+use crate::staging::{Staging, exchange, parent, sync_folder, with_ending};
 use visuomotor_core::untrusted;
 
 /// A folder that is being replaced.
@@ -49,8 +50,8 @@ impl InPlace {
     ) -> Result<(), RecordingError> {
         let failed = |source| RecordingError::edit(&self.folder, source);
         // Created first: an edit that is refused makes no backup.
-        let draft = Draft::create_beside(&self.folder)?;
-        let backup = Draft::create(&self.backup)?;
+        let draft = Staging::beside(&self.folder)?;
+        let backup = Staging::folder(&self.backup)?;
         tree::copy(&self.folder, backup.path(), By::Link, &|_| false).map_err(failed)?;
         if steps <= 1 {
             draft.leave();
@@ -64,16 +65,16 @@ impl InPlace {
             return Ok(());
         }
         write(draft.path())?;
-        sync(draft.path()).map_err(failed)?;
+        sync_folder(draft.path()).map_err(failed)?;
         if steps <= 3 {
             draft.leave();
             backup.kept = true;
             return Ok(());
         }
-        tree::exchange(draft.path(), &self.folder).map_err(failed)?;
+        exchange(draft.path(), &self.folder).map_err(failed)?;
         backup.kept = true;
         let above = parent(&self.folder);
-        sync(above).map_err(|source| RecordingError::unreadable(above, source))?;
+        sync_folder(above).map_err(|source| RecordingError::unreadable(above, source))?;
         if steps <= 4 {
             draft.leave();
         }
@@ -107,18 +108,7 @@ pub(super) fn keep_others(folder: &Path, draft: &Path, done: &[String]) -> Resul
 /// `FOLDER.backup-YYYYmmdd-HHMMSS` for a time, in UTC.
 fn backup_name(folder: &Path, at: SystemTime) -> PathBuf {
     let seconds = at.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |age| age.as_secs());
-    let (days, second) = ((seconds / 86_400) as i64, seconds % 86_400);
-    // Civil date of days since 1970 in years that begin in March (H. Hinnant, "chrono-compatible low-level date algorithms").
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    let Date { year, month, day, hour, minute, second } = Date::of_unix(seconds);
     with_ending(folder, &format!(".backup-{year:04}{month:02}{day:02}-{hour:02}{minute:02}{second:02}"))
 }
 

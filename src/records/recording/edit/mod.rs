@@ -13,7 +13,6 @@
 
 mod change;
 mod copy;
-mod draft;
 mod in_place;
 mod names;
 mod provenance;
@@ -27,9 +26,9 @@ pub use change::EpisodeChange;
 pub use provenance::Edit;
 
 use self::copy::copy_episode;
-use self::draft::Draft;
 use self::names::{Task, share_of, tasks_of, unique};
 use super::{Contents, RecordingError, list_partial};
+use crate::staging::Staging;
 
 /// How an edit is done.
 #[derive(Clone, Debug, Default)]
@@ -93,7 +92,7 @@ pub fn merge(folders: &[PathBuf], out: &Path, options: &EditOptions) -> Result<E
         report.left_out.extend(unfinished(folder)?);
     }
     unique(&mut tasks);
-    let draft = Draft::create(out)?;
+    let draft = Staging::folder(out)?;
     write(&tasks, draft.path(), options, &mut report)?;
     let contents = folders.iter().map(|folder| Contents::read(folder)).collect::<Result<Vec<_>, _>>()?;
     if contents.iter().all(Option::is_some) {
@@ -125,7 +124,7 @@ pub fn split(
         let found = format!("all {count} episodes of {} in one of the parts", folder.display());
         return Err(unfit("split", found, "episodes in both: choose another --share or --seed"));
     }
-    let drafts = [Draft::create(out[0])?, Draft::create(out[1])?];
+    let drafts = [Staging::folder(out[0])?, Staging::folder(out[1])?];
     let mut reports = [EditReport::default(), EditReport::default()];
     reports[0].left_out.extend(unfinished(folder)?);
     for ((tasks, draft), report) in [first, second].iter().zip(&drafts).zip(&mut reports) {
@@ -186,7 +185,7 @@ fn place(
     match placement {
         Placement::New(out) => {
             report.left_out.extend(unfinished(folder)?);
-            let draft = Draft::create(out)?;
+            let draft = Staging::folder(out)?;
             write(tasks, draft.path(), options, &mut report)?;
             keep_contents(folder, draft.path(), task)?;
             report.folder = draft.finish()?;
