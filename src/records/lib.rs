@@ -1,7 +1,8 @@
 //! Episodes on disk: MCAP recordings, and exchange with other formats.
 
 mod calendar;
-pub mod recording;
 mod staging;
+
+pub mod recording;
 #[cfg(feature = "exchange")]
 pub mod exchange;

@@ -57,6 +57,23 @@ fn exports_and_imports_say_what_they_did_and_left_out() {
 }
 
 #[test]
+fn a_foreign_file_is_left_out_of_an_export_and_a_list_and_named_once() {
+    let folder = folder();
+    std::fs::write(folder.path().join("episodes/a_foreign.mcap"), b"no MCAP at all").unwrap();
+    for (arguments, code) in [
+        (&["list", "episodes"][..], 1),
+        (&["export", "--format", "lerobot", "--images", "episodes", "set"], 1),
+        (&["export", "--format", "lerobot", "--images", "--strict", "episodes", "other"], 2),
+    ] {
+        let output = program(arguments, folder.path()).output().unwrap();
+        let said = words(&output);
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        assert!(said.contains("not a recorded episode") && said.matches("a_foreign.mcap").count() == 1, "{said}");
+    }
+    assert!(folder.path().join("set").exists() && !folder.path().join("other").exists());
+}
+
+#[test]
 fn without_ffmpeg_the_fix_is_named() {
     let folder = folder();
     let output =

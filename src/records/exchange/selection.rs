@@ -7,6 +7,7 @@ use crate::recording::{ReadOptions, RecordedStep, list_episodes, list_partial, r
 use visuomotor_core::action::Decider;
 use visuomotor_core::episode::{EpisodeEnd, EpisodeStart};
 use visuomotor_core::observation::Image;
+use visuomotor_core::untrusted::shown;
 
 /// Episodes to export, in order of their file names. They share arm, joints, cameras and policy rate.
 #[derive(Debug)]
@@ -47,7 +48,7 @@ impl Selection {
         for path in list_episodes(folder)? {
             let episode = match read_episode_with(&path, ReadOptions { images: false, control_ticks: false }) {
                 Err(error) if !strict => {
-                    chosen.leave_out(path, error.to_string());
+                    chosen.leave_out(path, &error.to_string());
                     continue;
                 }
                 read => read?,
@@ -64,7 +65,7 @@ impl Selection {
             match read.unfit(all) {
                 Some(why) => chosen.left_out.push((path, why)),
                 None => match chosen.take(read) {
-                    Err(error) if !strict => chosen.leave_out(path, error.to_string()),
+                    Err(error) if !strict => chosen.leave_out(path, &error.to_string()),
                     taken => taken?,
                 },
             }
@@ -83,8 +84,11 @@ impl Selection {
         Ok(chosen)
     }
 
-    fn leave_out(&mut self, path: PathBuf, reason: String) {
+    /// Leaves out a recording at fault; the path, which stands beside the reason, is not said twice.
+    fn leave_out(&mut self, path: PathBuf, reason: &str) {
         self.at_fault += 1;
+        let own = format!("{}: ", shown(&path));
+        let reason = reason.strip_prefix(&own).unwrap_or(reason).to_string();
         self.left_out.push((path, reason));
     }
 
